@@ -1,0 +1,177 @@
+//! What is wrong in a file that a user wrote: where, what, and what to do about it.
+
+use std::fmt;
+use std::ops::Range;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing; nothing is refused for it.
+    Warning,
+    /// The file is refused.
+    Error,
+}
+
+/// One mistake, printed as `file:line:column: error: what; hint`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, as the user named it.
+    pub file: String,
+    /// Line and column, from 1, the column in characters; none where the whole file is meant.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some((line, column)) = self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        write!(f, ": {severity}: {}", self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything found wrong so far.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Adds an error about a file as a whole.
+    pub fn file_error(&mut self, file: &str, message: String, hint: &str) {
+        self.push(Diagnostic {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            place: None,
+            message,
+            hint: (!hint.is_empty()).then(|| hint.to_owned()),
+        });
+    }
+
+    /// Adds all of another collection.
+    pub fn extend(&mut self, other: Diagnostics) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether any of them refuses something.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// Their number.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In the order of their files as first seen, then of their places.
+    pub fn sorted(mut self) -> Vec<Diagnostic> {
+        let mut files: Vec<String> = Vec::new();
+        for diagnostic in &self.0 {
+            if !files.contains(&diagnostic.file) {
+                files.push(diagnostic.file.clone());
+            }
+        }
+        self.0.sort_by_key(|d| (files.iter().position(|f| *f == d.file), d.place));
+        self.0.dedup();
+        self.0
+    }
+
+    /// One a line.
+    pub fn to_text(&self) -> String {
+        self.clone().sorted().iter().map(|d| format!("{d}\n")).collect()
+    }
+}
+
+/// A text with a name, in which places can be pointed at.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceText<'s> {
+    /// The file's name, as the user knows it.
+    pub file: &'s str,
+    /// Its content.
+    pub text: &'s str,
+}
+
+impl SourceText<'_> {
+    /// Line and column of a byte offset, from 1.
+    pub fn place(&self, offset: usize) -> (usize, usize) {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let before = &self.text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    /// An error at a span.
+    pub fn error(&self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            file: self.file.to_owned(),
+            place: Some(self.place(span.start)),
+            message: message.into(),
+            hint,
+        }
+    }
+}
+
+/// "did you mean 'x'?" for the candidate nearest to a word, if one is near.
+pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+    nearest(word, candidates).map(|best| format!("did you mean '{best}'?"))
+}
+
+/// The candidate nearest to a word, if one is near.
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let word = word.to_lowercase();
+    let limit = (word.chars().count() / 3).clamp(1, 4);
+    candidates
+        .into_iter()
+        .map(|c| (strsim::damerau_levenshtein(&word, &c.to_lowercase()), c))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, c)| c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_characters() {
+        let source = SourceText { file: "x.toml", text: "a = 1\nü = 2\n" };
+        assert_eq!(source.place(0), (1, 1));
+        assert_eq!(source.place(8), (2, 2));
+        assert_eq!(source.place(999), (3, 1));
+    }
+
+    #[test]
+    fn near_words() {
+        let names = ["ifDescr", "ifIndex", "ifAdminStatus"];
+        assert_eq!(nearest("ifDscr", names), Some("ifDescr"));
+        assert_eq!(nearest("ifdescr", names), Some("ifDescr"));
+        assert_eq!(nearest("sysName", names), None);
+    }
+}

@@ -1,0 +1,8 @@
+//! x
+pub mod diagnostic;
+pub mod document;
+pub mod message;
+pub mod mib;
+pub mod outcome;
+pub mod snmp;
+pub mod syslog;

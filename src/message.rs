@@ -1,0 +1,283 @@
+//! What came in, decoded: a [`Notification`] (trap or inform) or a [`SyslogLine`], and where it came from.
+//!
+//! Messages borrow from the received bytes, so that decoding one costs no copy of its strings.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+pub use crate::snmp::oid::Oid;
+
+/// One decoded message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message<'a> {
+    /// An SNMP trap or inform.
+    Notification(Notification<'a>),
+    /// A line of syslog.
+    Syslog(SyslogLine<'a>),
+}
+
+/// Where and when a message was received, as the intake saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// The address that the message came from.
+    pub peer: SocketAddr,
+    /// When it was received, in microseconds since 1970 UTC.
+    pub received: i64,
+}
+
+impl Source {
+    /// The sender's address, an IPv4 one that came in over an IPv6 socket as IPv4.
+    pub fn address(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+}
+
+/// The version of SNMP that a notification was sent with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// SNMPv1, RFC 1157.
+    V1,
+    /// SNMPv2c, RFC 1901.
+    V2c,
+}
+
+impl Version {
+    /// The name that people use: "1" or "2c".
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Version::V1 => "1",
+            Version::V2c => "2c",
+        }
+    }
+}
+
+/// Whether the sender waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotificationKind {
+    /// Not answered.
+    Trap,
+    /// InformRequest-PDU, answered once its outcomes are in the journal (RFC 3416, section 4.2.7).
+    Inform,
+}
+
+/// An SNMP trap or inform, a v1 trap translated to the v2 form (RFC 3584, section 3.1).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification<'a> {
+    /// The version of the message.
+    pub version: Version,
+    /// Trap or inform.
+    pub kind: NotificationKind,
+    /// The community, as sent.
+    pub community: &'a [u8],
+    /// snmpTrapCommunity of a proxied trap: the community that the agent had used.
+    pub proxied_community: Option<&'a [u8]>,
+    /// request-id of the PDU; 0 for v1 traps, which have none.
+    pub request_id: i32,
+    /// snmpTrapOID: what the notification is.
+    pub oid: Oid<'a>,
+    /// The enterprise of a v1 trap, or snmpTrapEnterprise of a proxied one.
+    pub enterprise: Option<Oid<'a>>,
+    /// The agent that raised it, where the message says so: agent-addr of v1 unless 0.0.0.0, else
+    /// snmpTrapAddress.
+    pub agent: Option<Ipv4Addr>,
+    /// generic-trap of v1.
+    pub generic: Option<i32>,
+    /// specific-trap of v1.
+    pub specific: Option<i32>,
+    /// sysUpTime of the agent in hundredths of a second.
+    pub uptime: Option<u32>,
+    /// The varbinds after sysUpTime.0 and snmpTrapOID.0.
+    pub varbinds: Vec<Varbind<'a>>,
+}
+
+/// One variable binding: an instance and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Varbind<'a> {
+    /// The instance.
+    pub oid: Oid<'a>,
+    /// Its value.
+    pub value: Value<'a>,
+}
+
+/// A value of the SMI (RFC 2578, section 7.1; RFC 3416, section 3), with what net-snmp wraps in Opaque.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// INTEGER, Integer32.
+    Integer(i32),
+    /// OCTET STRING, BITS.
+    OctetString(&'a [u8]),
+    /// OBJECT IDENTIFIER.
+    ObjectId(Oid<'a>),
+    /// IpAddress.
+    IpAddress(Ipv4Addr),
+    /// Counter32.
+    Counter32(u32),
+    /// Gauge32, Unsigned32.
+    Gauge32(u32),
+    /// TimeTicks, hundredths of a second.
+    TimeTicks(u32),
+    /// Counter64.
+    Counter64(u64),
+    /// Opaque with content of no known kind.
+    Opaque(&'a [u8]),
+    /// Opaque-wrapped single precision float (tag 0x9f78).
+    Float(f32),
+    /// Opaque-wrapped double precision float (tag 0x9f79).
+    Double(f64),
+    /// Opaque-wrapped signed 64-bit integer (tag 0x9f7a).
+    Integer64(i64),
+    /// Opaque-wrapped unsigned 64-bit integer (tags 0x9f76 and 0x9f7b).
+    Unsigned64(u64),
+    /// NsapAddress of RFC 1442.
+    Nsap(&'a [u8]),
+    /// UInteger32 of RFC 1442.
+    UInteger32(u32),
+    /// BIT STRING of RFC 1442: the unused-bits octet, then the bits.
+    BitString(&'a [u8]),
+    /// NULL.
+    Null,
+    /// noSuchObject.
+    NoSuchObject,
+    /// noSuchInstance.
+    NoSuchInstance,
+    /// endOfMibView.
+    EndOfMibView,
+    /// A value whose type is unknown or whose content does not fit its type: its tag octet and bytes.
+    Odd {
+        /// The identifier octet.
+        tag: u8,
+        /// The content.
+        bytes: &'a [u8],
+    },
+}
+
+impl Value<'_> {
+    /// The name of the type, as the SMI writes it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Integer(_) => "Integer32",
+            Value::OctetString(_) => "OctetString",
+            Value::ObjectId(_) => "ObjectIdentifier",
+            Value::IpAddress(_) => "IpAddress",
+            Value::Counter32(_) => "Counter32",
+            Value::Gauge32(_) => "Gauge32",
+            Value::TimeTicks(_) => "TimeTicks",
+            Value::Counter64(_) => "Counter64",
+            Value::Opaque(_) => "Opaque",
+            Value::Float(_) => "Float",
+            Value::Double(_) => "Double",
+            Value::Integer64(_) => "Integer64",
+            Value::Unsigned64(_) => "Unsigned64",
+            Value::Nsap(_) => "NsapAddress",
+            Value::UInteger32(_) => "UInteger32",
+            Value::BitString(_) => "BitString",
+            Value::Null => "Null",
+            Value::NoSuchObject => "noSuchObject",
+            Value::NoSuchInstance => "noSuchInstance",
+            Value::EndOfMibView => "endOfMibView",
+            Value::Odd { .. } => "Odd",
+        }
+    }
+
+    /// The number, where the value is a whole one.
+    pub fn as_integer(&self) -> Option<i128> {
+        match *self {
+            Value::Integer(v) => Some(v.into()),
+            Value::Counter32(v) | Value::Gauge32(v) | Value::TimeTicks(v) | Value::UInteger32(v) => {
+                Some(v.into())
+            }
+            Value::Counter64(v) | Value::Unsigned64(v) => Some(v.into()),
+            Value::Integer64(v) => Some(v.into()),
+            _ => None,
+        }
+    }
+}
+
+/// A line of syslog (RFC 3164, RFC 5424).
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyslogLine<'a> {
+    /// Facility, 0 to 23.
+    pub facility: Option<u8>,
+    /// Severity, 0 (emergency) to 7 (debug).
+    pub severity: Option<u8>,
+    /// The time that the line carries, in microseconds since 1970 UTC.
+    pub time: Option<i64>,
+    /// The host that the line names.
+    pub host: Option<&'a str>,
+    /// APP-NAME of RFC 5424, the tag of RFC 3164 without its pid.
+    pub program: Option<&'a str>,
+    /// PROCID.
+    pub pid: Option<Cow<'a, str>>,
+    /// MSGID.
+    pub msgid: Option<&'a str>,
+    /// STRUCTURED-DATA: elements with their parameters.
+    pub structured_data: Vec<StructuredElement<'a>>,
+    /// The message itself.
+    pub message: &'a str,
+    /// What the line says when TCP Wrappers (libwrap) wrote it.
+    pub tcp_wrappers: Option<WrapperLine<'a>>,
+}
+
+/// One element of structured data (RFC 5424, section 6.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StructuredElement<'a> {
+    /// SD-ID.
+    pub id: &'a str,
+    /// SD-PARAMs, escapes resolved.
+    pub params: Vec<(&'a str, Cow<'a, str>)>,
+}
+
+/// What TCP Wrappers did or complained of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WrapperAction {
+    /// A client was turned away.
+    Refused,
+    /// A client was let in.
+    Connected,
+    /// A command was run in the place of the service (hosts_options(5), `twist`).
+    Twisted,
+    /// The name of a client does not agree with its address, or cannot be verified.
+    Mismatch,
+    /// Something is wrong with the wrapper's own configuration or with the service behind it.
+    Error,
+}
+
+impl WrapperAction {
+    /// All of them, for messages about a wrong one.
+    pub const ALL: [WrapperAction; 5] =
+        [Self::Refused, Self::Connected, Self::Twisted, Self::Mismatch, Self::Error];
+
+    /// The word that rules use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Connected => "connected",
+            Self::Twisted => "twisted",
+            Self::Mismatch => "mismatch",
+            Self::Error => "error",
+        }
+    }
+
+    /// The action that a rule's word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.as_str() == word)
+    }
+}
+
+/// A line of TCP Wrappers, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrapperLine<'a> {
+    /// What happened.
+    pub action: WrapperAction,
+    /// The client's name as the wrapper knows it; the address again where it has none.
+    pub client_host: Option<&'a str>,
+    /// The client's address.
+    pub client_address: Option<&'a str>,
+    /// The client's user, where RFC 931 look-ups are on.
+    pub client_user: Option<&'a str>,
+    /// The daemon: the program that logged the line, or the service that it names.
+    pub daemon: Option<&'a str>,
+    /// What else the line says: the options of a source-routed packet, the command of a twist, the text of
+    /// an error.
+    pub detail: Option<&'a str>,
+}

@@ -1,0 +1,154 @@
+//! Values as a person writes them.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use mib_rs::mib::display_hint::{self, HexCase};
+
+use super::index::{Mib, Syntax};
+use crate::message::Value;
+
+/// A value as text: enumerations and BITS by name, octets by DISPLAY-HINT, else as text where they are
+/// printable UTF-8 and in hex where not, OIDs by name, times as times.
+pub fn text<'v>(value: &'v Value<'_>, syntax: Option<&'v Syntax>, mib: &Mib) -> Cow<'v, str> {
+    match value {
+        Value::Integer(number) => {
+            let number = i64::from(*number);
+            if let Some(name) = syntax.and_then(|s| s.name_of(number)) {
+                return Cow::Borrowed(name);
+            }
+            hinted_integer(number, syntax).unwrap_or_else(|| number.to_string()).into()
+        }
+        Value::Gauge32(number) | Value::Counter32(number) | Value::UInteger32(number) => {
+            let number = i64::from(*number);
+            hinted_integer(number, syntax).unwrap_or_else(|| number.to_string()).into()
+        }
+        Value::OctetString(octets) => octet_text(octets, syntax),
+        Value::ObjectId(oid) => mib.name_of(oid).into(),
+        Value::TimeTicks(ticks) => time_ticks(*ticks).into(),
+        other => plain(other),
+    }
+}
+
+/// A value without what a MIB knows of it: numbers as numbers, OIDs in numbers, octets as text or hex.
+pub fn plain<'v>(value: &'v Value<'_>) -> Cow<'v, str> {
+    match value {
+        Value::OctetString(octets) => octet_text(octets, None),
+        Value::ObjectId(oid) => oid.to_string().into(),
+        Value::IpAddress(address) => address.to_string().into(),
+        Value::Float(number) => number.to_string().into(),
+        Value::Double(number) => number.to_string().into(),
+        Value::Opaque(octets)
+        | Value::Nsap(octets)
+        | Value::BitString(octets)
+        | Value::Odd { bytes: octets, .. } => hex(octets).into(),
+        Value::Null => Cow::Borrowed(""),
+        Value::NoSuchObject | Value::NoSuchInstance | Value::EndOfMibView => Cow::Borrowed(value.type_name()),
+        number => number.as_integer().map(|n| n.to_string()).unwrap_or_default().into(),
+    }
+}
+
+fn hinted_integer(number: i64, syntax: Option<&Syntax>) -> Option<String> {
+    let hint = &*syntax?.hint;
+    if hint.is_empty() || hint == "d" {
+        return None;
+    }
+    display_hint::format_integer(hint, number, HexCase::Upper)
+}
+
+fn octet_text<'v>(octets: &'v [u8], syntax: Option<&'v Syntax>) -> Cow<'v, str> {
+    if let Some(syntax) = syntax {
+        if !syntax.bits.is_empty() {
+            return bits(octets, &syntax.bits).into();
+        }
+        // Text hints (255a, 255t) say no more than the octets do.
+        let is_text = syntax.hint.ends_with(['a', 't']) && !syntax.hint.contains('-');
+        if !syntax.hint.is_empty() && !is_text {
+            if let Some(text) = display_hint::format_octets(&syntax.hint, octets, HexCase::Upper) {
+                return text.into();
+            }
+        }
+    }
+    // Agents write C strings: one closing NUL belongs to none.
+    let text = octets.strip_suffix(&[0]).unwrap_or(octets);
+    match std::str::from_utf8(text) {
+        Ok(text) if text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')) => {
+            Cow::Borrowed(text)
+        }
+        _ => hex(octets).into(),
+    }
+}
+
+fn bits(octets: &[u8], names: &[(i64, Box<str>)]) -> String {
+    let mut set = Vec::new();
+    for (at, octet) in octets.iter().enumerate() {
+        for bit in (0..8).filter(|bit| octet & (0x80 >> bit) != 0) {
+            let number = (at * 8 + bit) as i64;
+            match names.iter().find(|(n, _)| *n == number) {
+                Some((_, name)) => set.push(name.to_string()),
+                None => set.push(number.to_string()),
+            }
+        }
+    }
+    set.join(",")
+}
+
+/// Octets in hex, as `00:1A:2B`.
+pub fn hex(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len() * 3);
+    for (at, octet) in octets.iter().enumerate() {
+        let _ = write!(text, "{}{octet:02X}", if at > 0 { ":" } else { "" });
+    }
+    text
+}
+
+/// Hundredths of a second as `3 days, 4:05:06.07`.
+pub fn time_ticks(ticks: u32) -> String {
+    let (hundredths, seconds) = (ticks % 100, ticks / 100);
+    let (s, m, h, d) = (seconds % 60, seconds / 60 % 60, seconds / 3600 % 24, seconds / 86_400);
+    let time = format!("{h}:{m:02}:{s:02}.{hundredths:02}");
+    match d {
+        0 => time,
+        1 => format!("1 day, {time}"),
+        _ => format!("{d} days, {time}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn syntax(hint: &str) -> Syntax {
+        Syntax { hint: hint.into(), ..Syntax::default() }
+    }
+
+    #[test]
+    fn octets() {
+        let mib = Mib::default();
+        let show = |octets: &'static [u8], hint| {
+            text(&Value::OctetString(octets), Some(&syntax(hint)), &mib).into_owned()
+        };
+        assert_eq!(show(b"Gi0/3", "255a"), "Gi0/3");
+        assert_eq!(show(b"Gi0/3\0", ""), "Gi0/3");
+        assert_eq!(show(&[0, 0x1a, 0x2b, 0x3c, 0x4d, 0x5e], "1x:"), "00:1A:2B:3C:4D:5E");
+        assert_eq!(show(&[0xff, 0], "255a"), "FF:00");
+        assert_eq!(show("café".as_bytes(), ""), "café");
+        assert_eq!(
+            show(&[0x07, 0xea, 11, 20, 12, 0, 1, 0, b'+', 1, 0], "2d-1d-1d,1d:1d:1d.1d,1a1d:1d"),
+            "2026-11-20,12:0:1.0,+1:0"
+        );
+    }
+
+    #[test]
+    fn numbers_and_times() {
+        let mib = Mib::default();
+        let status = Syntax { enums: vec![(1, "up".into()), (2, "down".into())], ..Syntax::default() };
+        assert_eq!(text(&Value::Integer(2), Some(&status), &mib), "down");
+        assert_eq!(text(&Value::Integer(9), Some(&status), &mib), "9");
+        assert_eq!(text(&Value::Integer(2345), Some(&syntax("d-2")), &mib), "23.45");
+        assert_eq!(text(&Value::TimeTicks(4711), None, &mib), "0:00:47.11");
+        assert_eq!(text(&Value::TimeTicks(u32::MAX), None, &mib), "497 days, 2:27:52.95");
+        let bits = Syntax { bits: vec![(0, "a".into()), (9, "j".into())], ..Syntax::default() };
+        assert_eq!(text(&Value::OctetString(&[0x80, 0x60]), Some(&bits), &mib), "a,j,10");
+    }
+}

@@ -1,0 +1,167 @@
+//! What a rule makes of a message: a [`CheckResult`] for a monitoring core or an [`Event`] for a bus.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+/// One outcome. Borrows from the message or the rule while it is made, from the journal while it is delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// A passive check result.
+    CheckResult(CheckResult<'a>),
+    /// An event.
+    Event(Event<'a>),
+}
+
+impl<'a> Outcome<'a> {
+    /// What both kinds carry.
+    pub fn common(&self) -> &Common<'a> {
+        match self {
+            Outcome::CheckResult(check) => &check.common,
+            Outcome::Event(event) => &event.common,
+        }
+    }
+
+    /// "check_result" or "event".
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Outcome::CheckResult(_) => "check_result",
+            Outcome::Event(_) => "event",
+        }
+    }
+}
+
+/// What every outcome carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Common<'a> {
+    /// When the message was received, in microseconds since 1970 UTC.
+    pub time: i64,
+    /// The id of the rule that made it.
+    pub rule: Cow<'a, str>,
+    /// The state.
+    pub state: State,
+    /// One line of text.
+    pub output: Cow<'a, str>,
+    /// Further lines.
+    pub long_output: Cow<'a, str>,
+    /// The address that the message came from.
+    pub source: Cow<'a, str>,
+}
+
+/// A passive check result for a host or a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult<'a> {
+    /// What every outcome carries.
+    pub common: Common<'a>,
+    /// The host's name in the core.
+    pub host: Cow<'a, str>,
+    /// The service's description; none for a result of the host itself.
+    pub service: Option<Cow<'a, str>>,
+    /// Performance data in the plugin format, or empty.
+    pub perfdata: Cow<'a, str>,
+}
+
+/// An event for a bus or a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// What every outcome carries.
+    pub common: Common<'a>,
+    /// What the event is about.
+    pub component: Cow<'a, str>,
+    /// The part of the component, where there is one.
+    pub resource: Option<Cow<'a, str>>,
+    /// Further fields of the rule, in its order.
+    pub fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// The state of a service or a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Service: 0.
+    Ok,
+    /// Service: 1.
+    Warning,
+    /// Service: 2.
+    Critical,
+    /// Service: 3.
+    Unknown,
+    /// Host: 0.
+    Up,
+    /// Host: 1.
+    Down,
+    /// Host: 2.
+    Unreachable,
+}
+
+impl State {
+    /// All states, in the order of their journal codes.
+    pub const ALL: [State; 7] = [
+        State::Ok,
+        State::Warning,
+        State::Critical,
+        State::Unknown,
+        State::Up,
+        State::Down,
+        State::Unreachable,
+    ];
+
+    /// The state's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Ok => "ok",
+            State::Warning => "warning",
+            State::Critical => "critical",
+            State::Unknown => "unknown",
+            State::Up => "up",
+            State::Down => "down",
+            State::Unreachable => "unreachable",
+        }
+    }
+
+    /// The number that plugins and external commands use: 0 to 3 for services, 0 to 2 for hosts.
+    pub fn code(self) -> u8 {
+        match self {
+            State::Ok | State::Up => 0,
+            State::Warning | State::Down => 1,
+            State::Critical | State::Unreachable => 2,
+            State::Unknown => 3,
+        }
+    }
+
+    /// Whether this is a state of hosts.
+    pub fn is_host(self) -> bool {
+        matches!(self, State::Up | State::Down | State::Unreachable)
+    }
+
+    /// The state of a service that a word (any case) or a number names.
+    pub fn service(word: &str) -> Option<State> {
+        Self::parse(word, &[State::Ok, State::Warning, State::Critical, State::Unknown])
+    }
+
+    /// The state of a host that a word (any case) or a number names.
+    pub fn host(word: &str) -> Option<State> {
+        Self::parse(word, &[State::Up, State::Down, State::Unreachable])
+    }
+
+    fn parse(word: &str, states: &[State]) -> Option<State> {
+        let word = word.trim();
+        states.iter().copied().find(|s| {
+            s.as_str().eq_ignore_ascii_case(word) || matches!(word.as_bytes(), [d] if *d == b'0' + s.code())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_by_word_and_number() {
+        assert_eq!(State::service("Critical"), Some(State::Critical));
+        assert_eq!(State::service("3"), Some(State::Unknown));
+        assert_eq!(State::service("up"), None);
+        assert_eq!(State::host("1"), Some(State::Down));
+        assert_eq!(State::host("3"), None);
+    }
+}
