@@ -186,7 +186,9 @@ impl<'d, 's> Section<'d, 's> {
 
     /// Reports the keys that nobody asked for.
     pub fn finish(self, found: &mut Diagnostics) {
-        let asked = self.asked.borrow();
+        let mut asked = self.asked.into_inner();
+        let mut seen = std::collections::HashSet::new();
+        asked.retain(|key| seen.insert(*key));
         if asked.contains(&"*") {
             return;
         }

@@ -15,9 +15,33 @@ pub enum Kind {
     Notification,
 }
 
+/// The base type of an object's values, as far as a value given as text needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Base {
+    /// INTEGER, Integer32.
+    Integer,
+    /// OCTET STRING, BITS, and what is not known.
+    #[default]
+    Octets,
+    /// OBJECT IDENTIFIER.
+    ObjectId,
+    /// IpAddress.
+    IpAddress,
+    /// Counter32.
+    Counter32,
+    /// Gauge32, Unsigned32.
+    Gauge32,
+    /// TimeTicks.
+    TimeTicks,
+    /// Counter64.
+    Counter64,
+}
+
 /// How values of an object are written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Syntax {
+    /// The base type.
+    pub base: Base,
     /// Names of numbers, for enumerations.
     pub enums: Vec<(i64, Box<str>)>,
     /// Names of bits, for BITS.

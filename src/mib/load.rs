@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use mib_rs::types::{DiagnosticConfig, ResolverStrictness, Severity as MibSeverity};
-use mib_rs::{Loader, source};
+use mib_rs::{BaseType, Loader, source};
 
-use super::index::{Kind, Mib, Object, Syntax};
+use super::index::{Base, Kind, Mib, Object, Syntax};
 use super::shipped;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::snmp::Oid;
@@ -86,6 +86,19 @@ fn report(report: &mib_rs::types::DiagnosticReport, named: &[String], found: &mu
     }
 }
 
+fn base(base: Option<BaseType>) -> Base {
+    match base {
+        Some(BaseType::Integer32) => Base::Integer,
+        Some(BaseType::ObjectIdentifier) => Base::ObjectId,
+        Some(BaseType::IpAddress) => Base::IpAddress,
+        Some(BaseType::Counter32) => Base::Counter32,
+        Some(BaseType::Gauge32 | BaseType::Unsigned32) => Base::Gauge32,
+        Some(BaseType::TimeTicks) => Base::TimeTicks,
+        Some(BaseType::Counter64) => Base::Counter64,
+        _ => Base::Octets,
+    }
+}
+
 fn boil_down(library: &mib_rs::Mib) -> Mib {
     let mut notifications = HashMap::new();
     let mut objects = Vec::new();
@@ -115,6 +128,7 @@ fn boil_down(library: &mib_rs::Mib) -> Mib {
                 values.iter().map(|v| (v.value, v.label.as_str().into())).collect()
             };
             object.syntax = Syntax {
+                base: base(definition.ty().map(mib_rs::Type::effective_base)),
                 enums: named(definition.effective_enums()),
                 bits: named(definition.effective_bits()),
                 hint: definition.effective_display_hint().into(),

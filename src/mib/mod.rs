@@ -8,5 +8,5 @@ pub mod index;
 pub mod load;
 pub mod shipped;
 
-pub use index::{Kind, Mib, Object, Syntax};
+pub use index::{Base, Kind, Mib, Object, Syntax};
 pub use load::{Loaded, load};

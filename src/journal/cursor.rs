@@ -1,0 +1,79 @@
+//! How far a sink is (see the [module](super) for the format).
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::segment::read_u64;
+
+const SLOT: usize = 24;
+
+/// The sequence number that a sink needs next, kept in a file.
+#[derive(Debug)]
+pub struct Cursor {
+    position: AtomicU64,
+    generation: AtomicU64,
+    file: File,
+}
+
+impl Cursor {
+    /// Opens a cursor. One that is not there starts at `next`; one that is damaged at `oldest`, as it is better
+    /// to deliver twice than not at all; one that is out of bounds is brought within them.
+    pub(super) fn open(path: &Path, oldest: u64, next: u64) -> io::Result<Self> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut file, &mut bytes)?;
+        let best = bytes.chunks(SLOT).filter_map(read_slot).max();
+        let (generation, position) = match best {
+            Some((generation, position)) => (generation, position),
+            None if bytes.is_empty() => (0, next),
+            None => {
+                tracing::warn!(cursor = %path.display(), "a damaged cursor: its sink starts with the oldest outcome there is");
+                (0, oldest)
+            }
+        };
+        let cursor = Cursor {
+            position: AtomicU64::new(position.clamp(oldest, next)),
+            generation: AtomicU64::new(generation),
+            file,
+        };
+        cursor.write(cursor.position())?;
+        Ok(cursor)
+    }
+
+    /// The sequence number that the sink needs next.
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// Moves the cursor forward; a step back is none.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written. The cursor has moved all the same, until the process ends.
+    pub fn advance(&self, to: u64) -> io::Result<()> {
+        if self.position.fetch_max(to, Ordering::AcqRel) >= to {
+            return Ok(());
+        }
+        self.write(to)
+    }
+
+    fn write(&self, position: u64) -> io::Result<()> {
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut slot = [0; SLOT];
+        slot[..8].copy_from_slice(&generation.to_le_bytes());
+        slot[8..16].copy_from_slice(&position.to_le_bytes());
+        let crc = crc32c::crc32c(&slot[..16]);
+        slot[16..20].copy_from_slice(&crc.to_le_bytes());
+        self.file.write_all_at(&slot, (generation % 2) * SLOT as u64)
+    }
+}
+
+/// Generation and position of a slot, if it is valid.
+fn read_slot(slot: &[u8]) -> Option<(u64, u64)> {
+    let whole = slot.first_chunk::<SLOT>()?;
+    let valid = crc32c::crc32c(&whole[..16]).to_le_bytes() == whole[16..20];
+    valid.then(|| (read_u64(whole), read_u64(&whole[8..])))
+}

@@ -1,0 +1,419 @@
+//! The durable log: every outcome, from the moment its message was understood until every sink has it.
+//!
+//! # Layout
+//!
+//! ```text
+//! DIRECTORY/
+//!   lock                        held by the one process that has the journal open
+//!   00000000000000000001.seg    segments, named after the sequence number of their first record
+//!   00000000000000004711.seg    the newest is the one that is appended to
+//!   cursors/NAME                how far the sink NAME is
+//! ```
+//!
+//! A **segment** is a header and then records, back to back. All numbers are little-endian.
+//!
+//! ```text
+//! header  magic "TRAPLINE"  8   format 4   reserved 4   epoch 8   first sequence number 8   crc32c of the 32 4   0 4
+//! record  length of payload 4   crc32c of sequence number and payload 4   sequence number 8   payload
+//! ```
+//!
+//! The payload is an outcome as [`codec`] writes it. The **epoch** is a random number, drawn anew each time the
+//! journal is opened; epoch and sequence number together are the id of an outcome, unique for good, even where
+//! a power cut made the same sequence number be given twice.
+//!
+//! A **cursor** file has two slots; each is `generation 8, sequence number 8, crc32c of both 4, 0 4`. The valid
+//! slot with the higher generation counts, and the next write goes to the other one, so that a torn write never
+//! costs the cursor.
+//!
+//! # Invariants
+//!
+//! 1. Sequence numbers rise by one from record to record, across segments. A record is never changed.
+//! 2. A record is visible to readers once it was written whole. It is safe from a crash of the process at that
+//!    moment, from a power cut once [`Journal::sync`] has returned.
+//! 3. A cursor names the sequence number that its sink needs next. It moves only forward, and only when the far
+//!    end has taken what is before it.
+//! 4. A segment is deleted when every registered cursor is past its last record, or when the journal is larger
+//!    than its limit; then what cursors had not passed is counted as expired and said.
+//! 5. On opening, what follows the last whole record of the newest segment is cut off and said. Appending goes
+//!    on in a new segment. A damaged record inside a segment is skipped, with the rest of its segment where
+//!    its length cannot be trusted; counted and said.
+//! 6. A failed write leaves the journal as it was before: the segment is cut back, or given up for a new one.
+
+pub mod codec;
+pub mod cursor;
+pub mod reader;
+mod recover;
+pub mod segment;
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+pub use cursor::Cursor;
+pub use reader::{Reader, Record};
+use segment::{HEADER, Header, Meta, segment_path};
+
+/// The smallest limit that makes sense: two segments of some size.
+pub const MIN_SIZE: u64 = 1 << 20;
+
+/// How a journal is kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// The size in bytes that it may have; at least [`MIN_SIZE`].
+    pub max_size: u64,
+}
+
+/// Why a journal cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file in it cannot be used.
+    #[error("cannot use the journal directory {}: {error}; make it writable for the user that trapline runs as, or name another in [journal] directory", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another process has it open.
+    #[error("the journal {} is in use by another trapline; stop that one, or give this one a directory of its own in [journal] directory", .0.display())]
+    Locked(PathBuf),
+}
+
+/// What was found and done when the journal was opened.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// Whole records.
+    pub records: u64,
+    /// Bytes that were cut off the end of the newest segment.
+    pub torn_bytes: u64,
+    /// Segments that could not be read and were set aside.
+    pub unreadable: Vec<PathBuf>,
+}
+
+/// The journal, shared by those who append and those who deliver.
+#[derive(Debug)]
+pub struct Journal {
+    options: Options,
+    segment_size: u64,
+    epoch: u64,
+    inner: Mutex<Inner>,
+    /// The sequence number that the next record gets: readers wait on it.
+    next: watch::Sender<u64>,
+    /// Records that were given up because the journal was full, by sink.
+    expired: Mutex<HashMap<String, u64>>,
+    damaged: AtomicU64,
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// All segments, oldest first; the last one is appended to.
+    segments: Vec<Meta>,
+    file: File,
+    next: u64,
+    unsynced: bool,
+    buffer: Vec<u8>,
+    cursors: HashMap<String, Arc<Cursor>>,
+}
+
+/// Encoded outcomes that wait to be appended together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    payloads: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Batch {
+    /// Adds an outcome.
+    pub fn push(&mut self, outcome: &crate::outcome::Outcome<'_>) {
+        codec::encode(outcome, &mut self.payloads);
+        self.ends.push(self.payloads.len());
+    }
+
+    /// How many outcomes it has.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How many bytes they have.
+    pub fn bytes(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// Empties it and keeps its room.
+    pub fn clear(&mut self) {
+        self.payloads.clear();
+        self.ends.clear();
+    }
+
+    /// The encoded outcomes.
+    pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.payloads[start..*end])
+    }
+}
+
+impl Journal {
+    /// Opens a journal, or makes a new one; mends what a crash left. `epoch` is a random number.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], if the directory cannot be used or another process has the journal.
+    pub fn open(options: Options, epoch: u64) -> Result<(Arc<Self>, Recovery), OpenError> {
+        let directory = &options.directory;
+        let io_error = |path: &Path| {
+            let path = path.to_owned();
+            move |error| OpenError::Io { path, error }
+        };
+        let cursors = directory.join("cursors");
+        std::fs::create_dir_all(&cursors).map_err(io_error(directory))?;
+        let lock = lock(directory)?;
+        let recovered = recover::recover(directory).map_err(io_error(directory))?;
+        let mut segments = recovered.segments;
+        let header = Header { epoch, first: recovered.next };
+        let (meta, file) = create_segment(directory, header).map_err(io_error(directory))?;
+        segments.push(meta);
+        let max_size = options.max_size.max(MIN_SIZE);
+        let journal = Journal {
+            segment_size: (max_size / 8).clamp(128 << 10, 64 << 20),
+            options: Options { max_size, ..options },
+            epoch,
+            inner: Mutex::new(Inner {
+                segments,
+                file,
+                next: recovered.next,
+                unsynced: true,
+                buffer: Vec::new(),
+                cursors: HashMap::new(),
+            }),
+            next: watch::channel(recovered.next).0,
+            expired: Mutex::default(),
+            damaged: AtomicU64::new(0),
+            _lock: lock,
+        };
+        Ok((Arc::new(journal), recovered.report))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // What a panicking thread left is whole: every change below ends in one assignment.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends outcomes; they are visible to readers when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written. Then none of them is in the journal.
+    pub fn append(&self, batch: &Batch) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut inner = self.lock();
+        let mut buffer = std::mem::take(&mut inner.buffer);
+        buffer.clear();
+        let mut sequence = inner.next;
+        for payload in batch.payloads() {
+            segment::push_record(&mut buffer, sequence, payload);
+            sequence += 1;
+        }
+        let written = self.write(&mut inner, &buffer, sequence);
+        if buffer.capacity() <= 4 << 20 {
+            inner.buffer = buffer;
+        }
+        written?;
+        drop(inner);
+        self.next.send_replace(sequence);
+        Ok(())
+    }
+
+    fn write(&self, inner: &mut Inner, records: &[u8], next: u64) -> io::Result<()> {
+        let full = inner.segments.last().is_none_or(|s| s.length + records.len() as u64 > self.segment_size);
+        if full && inner.segments.last().is_some_and(|s| s.length > HEADER as u64) {
+            self.roll(inner)?;
+        }
+        if let Err(error) = inner.file.write_all(records) {
+            let length = inner.segments.last().map_or(0, |s| s.length);
+            // What was written in part must not stand in the way of what comes after.
+            if inner.file.set_len(length).is_err() || seek_to(&inner.file, length).is_err() {
+                self.roll(inner)?;
+            }
+            return Err(error);
+        }
+        if let Some(segment) = inner.segments.last_mut() {
+            segment.length += records.len() as u64;
+            segment.end = next;
+        }
+        inner.next = next;
+        inner.unsynced = true;
+        Ok(())
+    }
+
+    /// Starts a new segment and drops what is not needed or too much.
+    fn roll(&self, inner: &mut Inner) -> io::Result<()> {
+        inner.file.sync_data()?;
+        let header = Header { epoch: self.epoch, first: inner.next };
+        let (meta, file) = create_segment(&self.options.directory, header)?;
+        inner.segments.push(meta);
+        inner.file = file;
+        self.drop_delivered(inner);
+        let mut total: u64 = inner.segments.iter().map(|s| s.length).sum();
+        while total + self.segment_size > self.options.max_size && inner.segments.len() > 1 {
+            let oldest = inner.segments.remove(0);
+            total -= oldest.length;
+            self.expire(inner, oldest.end);
+            let _ = std::fs::remove_file(segment_path(&self.options.directory, oldest.first));
+        }
+        Ok(())
+    }
+
+    /// Counts what cursors lose when everything before a sequence number goes.
+    fn expire(&self, inner: &Inner, end: u64) {
+        let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, cursor) in &inner.cursors {
+            let lost = end.saturating_sub(cursor.position());
+            if lost > 0 {
+                *expired.entry(name.clone()).or_default() += lost;
+                let limit = self.options.max_size;
+                tracing::error!(
+                    sink = name,
+                    outcomes = lost,
+                    "the journal has reached its limit of {limit} bytes: outcomes that this sink never took are given up; bring the sink back, or raise [journal] max_size"
+                );
+                let _ = cursor.advance(end);
+            }
+        }
+    }
+
+    fn drop_delivered(&self, inner: &mut Inner) {
+        let needed = inner.cursors.values().map(|c| c.position()).min().unwrap_or(inner.next);
+        while inner.segments.len() > 1 && inner.segments[0].end <= needed {
+            let oldest = inner.segments.remove(0);
+            let _ = std::fs::remove_file(segment_path(&self.options.directory, oldest.first));
+        }
+    }
+
+    /// Deletes the segments that every sink is past.
+    pub fn clean(&self) {
+        self.drop_delivered(&mut self.lock());
+    }
+
+    /// Returns when all that was appended before is safe from a power cut.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot promise it. What was not safe then may never be: the segment is given up for a new
+    /// one, so that a later success is not mistaken for the promise on it.
+    pub fn sync(&self) -> io::Result<()> {
+        let file = {
+            let mut inner = self.lock();
+            if !inner.unsynced {
+                return Ok(());
+            }
+            inner.unsynced = false;
+            inner.file.try_clone()?
+        };
+        if let Err(error) = file.sync_data() {
+            let mut inner = self.lock();
+            inner.unsynced = true;
+            let _ = self.roll(&mut inner);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The cursor of a sink. A sink that has none yet starts with what is appended from now on.
+    ///
+    /// # Errors
+    ///
+    /// If its file cannot be used.
+    pub fn register(&self, sink: &str) -> io::Result<Arc<Cursor>> {
+        let mut inner = self.lock();
+        let oldest = inner.segments.first().map_or(inner.next, |s| s.first);
+        let path = self.options.directory.join("cursors").join(sink);
+        let cursor = Arc::new(Cursor::open(&path, oldest, inner.next)?);
+        inner.cursors.insert(sink.to_owned(), cursor.clone());
+        Ok(cursor)
+    }
+
+    /// A reader from a sequence number on.
+    pub fn reader(self: &Arc<Self>, from: u64) -> Reader {
+        Reader::new(self.clone(), from)
+    }
+
+    /// The sequence number that the next record gets; changes when something is appended.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.next.subscribe()
+    }
+
+    /// The sequence number that the next record gets.
+    pub fn next(&self) -> u64 {
+        *self.next.borrow()
+    }
+
+    /// How many bytes it has on disk.
+    pub fn size(&self) -> u64 {
+        self.lock().segments.iter().map(|s| s.length).sum()
+    }
+
+    /// How many outcomes of a sink were given up because the journal was full.
+    pub fn expired(&self, sink: &str) -> u64 {
+        self.expired.lock().unwrap_or_else(PoisonError::into_inner).get(sink).copied().unwrap_or(0)
+    }
+
+    /// How many damaged places readers have skipped.
+    pub fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.options.directory
+    }
+
+    /// The segment that has a record, or the next one after it; and whether it is the newest.
+    fn segment_of(&self, sequence: u64) -> Option<(Meta, bool)> {
+        let inner = self.lock();
+        let at = inner.segments.iter().position(|s| s.end > sequence)?;
+        Some((inner.segments[at].clone(), at + 1 == inner.segments.len()))
+    }
+}
+
+fn seek_to(mut file: &File, offset: u64) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset)).map(drop)
+}
+
+fn create_segment(directory: &Path, header: Header) -> io::Result<(Meta, File)> {
+    let path = segment_path(directory, header.first);
+    // A segment without records may stand there from a start after which nothing came.
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+    file.write_all(&header.encode())?;
+    let meta = Meta { first: header.first, end: header.first, length: HEADER as u64, epoch: header.epoch };
+    File::open(directory)?.sync_all()?;
+    Ok((meta, file))
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| OpenError::Io { path, error })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(OpenError::Io { path: directory.to_owned(), error }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Records in order, across segments, as they become visible.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::codec;
+use super::segment::{Found, HEADER, Meta, record, segment_path};
+use super::Journal;
+use crate::outcome::Outcome;
+
+/// How much is read from a segment at a time, in bytes.
+const CHUNK: usize = 256 << 10;
+
+/// An outcome in the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record<'r> {
+    /// The epoch of its segment.
+    pub epoch: u64,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// The outcome.
+    pub outcome: Outcome<'r>,
+}
+
+impl Record<'_> {
+    /// Its id, unique for good.
+    pub fn id(&self) -> String {
+        format!("{:016x}-{}", self.epoch, self.sequence)
+    }
+}
+
+/// Reads a journal from some place on.
+#[derive(Debug)]
+pub struct Reader {
+    journal: Arc<Journal>,
+    next: u64,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    meta: Meta,
+    /// The place in the file of `buffer[0]`.
+    offset: u64,
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl Reader {
+    pub(super) fn new(journal: Arc<Journal>, from: u64) -> Self {
+        Reader { journal, next: from, open: None }
+    }
+
+    /// The sequence number of the next record, if it comes.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// Gives up to `most` records to `take`, in order, as long as it says so; gives none if there is none yet.
+    /// Returns how many it took.
+    ///
+    /// # Errors
+    ///
+    /// If a segment cannot be read. What was taken before stays taken.
+    pub fn read(&mut self, most: usize, mut take: impl FnMut(Record<'_>) -> bool) -> io::Result<usize> {
+        let visible = self.journal.next();
+        let mut taken = 0;
+        while taken < most && self.next < visible {
+            if self.open.is_none() && !self.open_segment()? {
+                break;
+            }
+            let Some(open) = &mut self.open else { break };
+            match record(&open.buffer[open.start..]) {
+                Found::Record { sequence, payload, length } => {
+                    open.start += length;
+                    if sequence < self.next {
+                        continue;
+                    }
+                    match codec::decode(payload) {
+                        Some(outcome) => {
+                            if !take(Record { epoch: open.meta.epoch, sequence, outcome }) {
+                                open.start -= length;
+                                break;
+                            }
+                            taken += 1;
+                        }
+                        None => self.damaged(sequence),
+                    }
+                    self.next = sequence + 1;
+                }
+                Found::Partial(needed) => {
+                    if !open.fill(needed)? {
+                        self.leave_segment(needed)?;
+                    }
+                }
+                Found::Damaged(length) => {
+                    open.start += length;
+                    self.damaged(self.next);
+                }
+                Found::Nonsense => {
+                    self.damaged(self.next);
+                    self.skip_segment();
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    fn damaged(&self, sequence: u64) {
+        self.journal.damaged.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(sequence, "a damaged record in the journal was skipped; check the disk");
+    }
+
+    /// Opens the segment of the next record; there may be none.
+    fn open_segment(&mut self) -> io::Result<bool> {
+        let Some((meta, _)) = self.journal.segment_of(self.next) else { return Ok(false) };
+        self.next = self.next.max(meta.first);
+        let file = match File::open(segment_path(self.journal.directory(), meta.first)) {
+            Ok(file) => file,
+            // Given up in this moment because the journal is full: the next one follows.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        self.open = Some(Open { file, meta, offset: HEADER as u64, buffer: Vec::new(), start: 0 });
+        Ok(true)
+    }
+
+    /// The segment has no more bytes: the next one, if this is not the one that is appended to.
+    fn leave_segment(&mut self, needed: usize) -> io::Result<()> {
+        let Some(open) = &self.open else { return Ok(()) };
+        match self.journal.segment_of(self.next) {
+            // There is more to read, but not where it should be.
+            Some((meta, _)) if meta.first == open.meta.first => {
+                let length = open.file.metadata()?.len();
+                if length > open.offset + (open.start + needed) as u64 {
+                    return Ok(());
+                }
+                self.damaged(self.next);
+                self.skip_segment();
+            }
+            _ => self.open = None,
+        }
+        Ok(())
+    }
+
+    fn skip_segment(&mut self) {
+        if let Some((meta, _)) = self.journal.segment_of(self.next) {
+            self.next = meta.end;
+        }
+        self.open = None;
+    }
+}
+
+impl Open {
+    /// Reads on until there are so many bytes from `start`, if the file has them.
+    fn fill(&mut self, needed: usize) -> io::Result<bool> {
+        self.buffer.drain(..self.start);
+        self.offset += self.start as u64;
+        self.start = 0;
+        while self.buffer.len() < needed {
+            let filled = self.buffer.len();
+            self.buffer.resize(filled + CHUNK.max(needed), 0);
+            let read = self.file.read_at(&mut self.buffer[filled..], self.offset + filled as u64);
+            self.buffer.truncate(filled + read.as_ref().copied().unwrap_or(0));
+            if read? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

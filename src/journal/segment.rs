@@ -1,0 +1,114 @@
+//! One segment file: header and records (see the [module](super) for the format).
+
+use std::path::{Path, PathBuf};
+
+/// Length of a segment's header in bytes.
+pub const HEADER: usize = 40;
+/// Length of what stands before a record's payload in bytes.
+pub const RECORD_HEADER: usize = 16;
+/// The largest payload in bytes; a longer length is damage.
+pub const MAX_PAYLOAD: usize = 1 << 20;
+
+const MAGIC: &[u8; 8] = b"TRAPLINE";
+const FORMAT: u32 = 1;
+
+/// What a segment's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// The epoch that its records were written in.
+    pub epoch: u64,
+    /// The sequence number of its first record.
+    pub first: u64,
+}
+
+impl Header {
+    /// The header as it stands in the file.
+    pub fn encode(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.first.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..32]);
+        bytes[32..36].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// The header at the start of a segment; none if there is no valid one.
+    pub fn decode(bytes: &[u8]) -> Option<Header> {
+        let bytes = bytes.first_chunk::<HEADER>()?;
+        let valid = bytes[..8] == *MAGIC
+            && bytes[8..12] == FORMAT.to_le_bytes()
+            && bytes[32..36] == crc32c::crc32c(&bytes[..32]).to_le_bytes();
+        valid.then(|| Header { epoch: read_u64(&bytes[16..]), first: read_u64(&bytes[24..]) })
+    }
+}
+
+/// What is known of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// The sequence number of its first record.
+    pub first: u64,
+    /// The sequence number after its last record.
+    pub end: u64,
+    /// Its length in bytes, up to the end of its last record.
+    pub length: u64,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+/// Where the segment that starts with a sequence number is.
+pub fn segment_path(directory: &Path, first: u64) -> PathBuf {
+    directory.join(format!("{first:020}.seg"))
+}
+
+/// Appends a record to a buffer.
+pub fn push_record(buffer: &mut Vec<u8>, sequence: u64, payload: &[u8]) {
+    let start = buffer.len();
+    buffer.extend((payload.len() as u32).to_le_bytes());
+    buffer.extend([0; 4]);
+    buffer.extend(sequence.to_le_bytes());
+    buffer.extend(payload);
+    let crc = crc32c::crc32c(&buffer[start + 8..]);
+    buffer[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// What stands at the start of some bytes of a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'b> {
+    /// A whole record, and how long it is with its header.
+    Record {
+        /// Its sequence number.
+        sequence: u64,
+        /// Its outcome, encoded.
+        payload: &'b [u8],
+        /// Bytes from here to the next record.
+        length: usize,
+    },
+    /// The start of a record that has so many bytes in all.
+    Partial(usize),
+    /// A record whose checksum is wrong; so many bytes, if its length is right.
+    Damaged(usize),
+    /// A length that cannot be.
+    Nonsense,
+}
+
+/// Reads the record at the start of some bytes.
+pub fn record(bytes: &[u8]) -> Found<'_> {
+    let Some(header) = bytes.first_chunk::<RECORD_HEADER>() else { return Found::Partial(RECORD_HEADER) };
+    let payload = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+    if payload == 0 || payload > MAX_PAYLOAD {
+        return Found::Nonsense;
+    }
+    let length = RECORD_HEADER + payload;
+    let Some(whole) = bytes.get(..length) else { return Found::Partial(length) };
+    if crc32c::crc32c(&whole[8..]).to_le_bytes() != header[4..8] {
+        return Found::Damaged(length);
+    }
+    Found::Record { sequence: read_u64(&header[8..]), payload: &whole[RECORD_HEADER..], length }
+}
+
+/// The number that the first eight bytes are; 0 if there are fewer.
+pub fn read_u64(bytes: &[u8]) -> u64 {
+    bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b))
+}

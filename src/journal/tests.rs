@@ -1,0 +1,267 @@
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::outcome::{CheckResult, Common, Event, Outcome, State};
+
+fn check(output: &str) -> Outcome<'static> {
+    Outcome::CheckResult(CheckResult {
+        common: Common {
+            time: 1_700_000_000_000_000,
+            rule: "r".into(),
+            state: State::Critical,
+            output: output.to_owned().into(),
+            long_output: "".into(),
+            source: "192.0.2.1".into(),
+        },
+        host: "h".into(),
+        service: Some("s".into()),
+        perfdata: "".into(),
+    })
+}
+
+fn batch(outputs: &[String]) -> Batch {
+    let mut batch = Batch::default();
+    for output in outputs {
+        batch.push(&check(output));
+    }
+    batch
+}
+
+fn open(directory: &Path) -> (Arc<Journal>, Recovery) {
+    open_sized(directory, MIN_SIZE * 64)
+}
+
+fn open_sized(directory: &Path, max_size: u64) -> (Arc<Journal>, Recovery) {
+    Journal::open(Options { directory: directory.to_owned(), max_size }, 7).unwrap()
+}
+
+fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
+    let mut got = Vec::new();
+    loop {
+        let taken = reader
+            .read(10, |record| {
+                got.push((record.sequence, record.outcome.common().output.to_string()));
+                true
+            })
+            .unwrap();
+        if taken == 0 {
+            return got;
+        }
+    }
+}
+
+fn outputs(got: &[(u64, String)]) -> Vec<&str> {
+    got.iter().map(|(_, output)| output.as_str()).collect()
+}
+
+#[test]
+fn what_is_appended_is_read_in_order_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let cursor = journal.register("a").unwrap();
+    journal.append(&batch(&["one".into(), "two".into()])).unwrap();
+    let mut reader = journal.reader(cursor.position());
+    assert_eq!(read_all(&mut reader), [(1, "one".into()), (2, "two".into())]);
+    cursor.advance(2).unwrap();
+    drop((journal, reader, cursor));
+    let (journal, recovery) = open(dir.path());
+    assert_eq!((recovery.records, recovery.torn_bytes), (2, 0));
+    let cursor = journal.register("a").unwrap();
+    journal.append(&batch(&["three".into()])).unwrap();
+    let got = read_all(&mut journal.reader(cursor.position()));
+    assert_eq!(got, [(2, "two".into()), (3, "three".into())]);
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_journal, _) = open(dir.path());
+    let options = Options { directory: dir.path().to_owned(), max_size: 0 };
+    assert!(matches!(Journal::open(options, 1), Err(OpenError::Locked(_))));
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let _cursor = journal.register("a").unwrap();
+    journal.append(&batch(&["whole".into(), "torn".into()])).unwrap();
+    drop(journal);
+    let path = segment_path(dir.path(), 1);
+    let length = std::fs::metadata(&path).unwrap().len();
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 3).unwrap();
+    let (journal, recovery) = open(dir.path());
+    assert_eq!(recovery.records, 1);
+    assert!(recovery.torn_bytes > 0);
+    let cursor = journal.register("a").unwrap();
+    journal.append(&batch(&["after".into()])).unwrap();
+    assert_eq!(outputs(&read_all(&mut journal.reader(cursor.position()))), ["whole", "after"]);
+}
+
+#[test]
+fn a_flipped_bit_costs_one_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let cursor = journal.register("a").unwrap();
+    journal.append(&batch(&["one".into(), "two".into(), "three".into()])).unwrap();
+    let path = segment_path(dir.path(), 1);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(3).position(|w| w == b"two").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(outputs(&read_all(&mut journal.reader(cursor.position()))), ["one", "three"]);
+    assert_eq!(journal.damaged(), 1);
+    drop((journal, cursor));
+    let (_, recovery) = open(dir.path());
+    assert_eq!((recovery.records, recovery.torn_bytes), (2, 0));
+}
+
+#[test]
+fn segments_go_when_every_sink_is_past_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open_sized(dir.path(), MIN_SIZE);
+    let (fast, slow) = (journal.register("fast").unwrap(), journal.register("slow").unwrap());
+    let big = "x".repeat(30_000);
+    for _ in 0..15 {
+        journal.append(&batch(std::slice::from_ref(&big))).unwrap();
+    }
+    let segments = || std::fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().path().extension().is_some()).count();
+    let before = segments();
+    assert!(before >= 4, "{before}");
+    fast.advance(journal.next()).unwrap();
+    journal.clean();
+    assert_eq!(segments(), before);
+    slow.advance(journal.next()).unwrap();
+    journal.clean();
+    assert_eq!(segments(), 1);
+}
+
+#[test]
+fn a_full_journal_gives_up_the_oldest_and_counts_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open_sized(dir.path(), MIN_SIZE);
+    let cursor = journal.register("dead").unwrap();
+    let big = "x".repeat(30_000);
+    for _ in 0..100 {
+        journal.append(&batch(std::slice::from_ref(&big))).unwrap();
+    }
+    assert!(journal.size() <= MIN_SIZE);
+    let expired = journal.expired("dead");
+    assert!(expired > 0);
+    assert_eq!(cursor.position(), 1 + expired);
+    assert_eq!(read_all(&mut journal.reader(cursor.position())).len() as u64, 100 - expired);
+}
+
+#[test]
+fn a_new_sink_starts_now_and_a_damaged_cursor_at_the_oldest() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    journal.append(&batch(&["one".into()])).unwrap();
+    assert_eq!(journal.register("new").unwrap().position(), 2);
+    std::fs::write(dir.path().join("cursors/broken"), [9; 48]).unwrap();
+    assert_eq!(journal.register("broken").unwrap().position(), 1);
+}
+
+#[test]
+fn ids_differ_between_epochs() {
+    let record = |epoch| Record { epoch, sequence: 5, outcome: check("x") };
+    assert_eq!(record(7).id(), "0000000000000007-5");
+    assert_ne!(record(7).id(), record(8).id());
+}
+
+/// What can happen to a journal.
+#[derive(Debug, Clone)]
+enum Step {
+    Append(Vec<usize>),
+    Read { sink: usize, most: usize },
+    Clean,
+    Sync,
+    Restart,
+    Crash { cut: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::collection::vec(1usize..9000, 1..20).prop_map(Step::Append),
+        4 => (0usize..2, 1usize..40).prop_map(|(sink, most)| Step::Read { sink, most }),
+        1 => Just(Step::Clean),
+        1 => Just(Step::Sync),
+        1 => Just(Step::Restart),
+        1 => (1usize..30).prop_map(|cut| Step::Crash { cut }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Two sinks read through appends, restarts and torn tails: each sees every record once and in order, as in
+    /// a plain queue.
+    #[test]
+    fn it_is_a_queue_per_sink(steps in prop::collection::vec(step(), 1..60)) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = open(dir.path()).0;
+        let mut cursors = [journal.register("a").unwrap(), journal.register("b").unwrap()];
+        let mut model: [VecDeque<(u64, String)>; 2] = Default::default();
+        let mut next = 1;
+        for (n, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Append(sizes) => {
+                    let texts: Vec<String> = sizes.iter().map(|size| format!("{n}-{}", "y".repeat(*size))).collect();
+                    journal.append(&batch(&texts)).unwrap();
+                    for text in texts {
+                        model.iter_mut().for_each(|m| m.push_back((next, text.clone())));
+                        next += 1;
+                    }
+                }
+                Step::Read { sink, most } => {
+                    let mut got = Vec::new();
+                    let mut reader = journal.reader(cursors[sink].position());
+                    reader.read(most, |r| { got.push((r.sequence, r.outcome.common().output.to_string())); true }).unwrap();
+                    let expected: Vec<_> = model[sink].drain(..got.len()).collect();
+                    prop_assert!(got.len() == most || model[sink].is_empty());
+                    prop_assert_eq!(got, expected);
+                    cursors[sink].advance(reader.position()).unwrap();
+                }
+                Step::Clean => journal.clean(),
+                Step::Sync => journal.sync().unwrap(),
+                Step::Restart | Step::Crash { .. } => {
+                    drop(journal);
+                    if let Step::Crash { cut } = step {
+                        // A record that was being written when the machine stopped.
+                        let newest = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path())
+                            .filter(|p| p.extension().is_some()).max().unwrap();
+                        let mut torn = Vec::new();
+                        segment::push_record(&mut torn, next, b"never finished, so never promised");
+                        torn.truncate(cut);
+                        OpenOptions::new().append(true).open(newest).unwrap().write_all(&torn).unwrap();
+                    }
+                    journal = open(dir.path()).0;
+                    cursors = [journal.register("a").unwrap(), journal.register("b").unwrap()];
+                    prop_assert_eq!(journal.next(), next);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn outcomes_round_trip(texts in prop::collection::vec(any::<String>(), 9), state in 0usize..7, time: i64, second: bool, fields in 0usize..3) {
+        let text = |n: usize| std::borrow::Cow::from(texts[n].clone());
+        let common = Common { time, rule: text(0), state: State::ALL[state], output: text(1), long_output: text(2), source: text(3) };
+        let check = Outcome::CheckResult(CheckResult { common: common.clone(), host: text(4), service: second.then(|| text(5)), perfdata: text(6) });
+        let event = Outcome::Event(Event { common, component: text(4), resource: second.then(|| text(5)), fields: (0..fields).map(|_| (text(7), text(8))).collect() });
+        for outcome in [check, event] {
+            let mut bytes = Vec::new();
+            codec::encode(&outcome, &mut bytes);
+            prop_assert_eq!(codec::decode(&bytes), Some(outcome));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_safe(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = codec::decode(&bytes);
+        let _ = segment::record(&bytes);
+        let _ = segment::Header::decode(&bytes);
+    }
+}

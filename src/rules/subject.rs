@@ -1,0 +1,37 @@
+//! What rules are applied to: a message with what the intake knows of it.
+
+use crate::message::{Message, Notification, Source, SyslogLine};
+
+/// A message, and what is known of where it came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'m> {
+    /// The message.
+    pub message: &'m Message<'m>,
+    /// Where and when it was received.
+    pub source: &'m Source,
+    /// The sender's address as text.
+    pub address: &'m str,
+    /// The core's name for the host that the message is about.
+    pub host: &'m str,
+}
+
+impl<'m> Subject<'m> {
+    /// The notification, if it is one.
+    pub fn notification(&self) -> Option<&'m Notification<'m>> {
+        match self.message {
+            Message::Notification(notification) => Some(notification),
+            Message::Syslog(_) => None,
+        }
+    }
+
+    /// The line of syslog, if it is one.
+    pub fn syslog(&self) -> Option<&'m SyslogLine<'m>> {
+        match self.message {
+            Message::Syslog(line) => Some(line),
+            Message::Notification(_) => None,
+        }
+    }
+}
+
+/// The groups of a rule's message pattern, as they matched.
+pub type Captures<'m> = Vec<Option<&'m str>>;

@@ -1,0 +1,215 @@
+//! Templates and expressions of a rule, compiled.
+
+use std::borrow::Cow;
+
+use minijinja::machinery::{ast, parse, parse_expr};
+
+use super::engine::{Engine, Program};
+use super::expr::{self, Context, Node};
+use super::value::Val;
+use super::variable::{Scope, TABLES};
+use super::walk;
+use crate::diagnostic::{Diagnostics, SourceText};
+use crate::document::Located;
+
+/// A rendered field is cut at this many bytes: no message may grow beyond bounds by a template.
+pub const MAX_FIELD: usize = 16 * 1024;
+
+/// A template, as cheap to render as its content allows.
+#[derive(Debug)]
+pub enum Template {
+    /// Text alone.
+    Text(String),
+    /// Text and expressions that need no engine.
+    Parts(Vec<Part>),
+    /// Everything else.
+    Engine(Program),
+}
+
+/// A part of a template.
+#[derive(Debug)]
+pub enum Part {
+    /// Text.
+    Text(String),
+    /// `{{ ... }}`
+    Value(Node),
+}
+
+/// An expression that gives a value.
+#[derive(Debug)]
+pub enum Expression {
+    /// Needs no engine.
+    Native(Node),
+    /// Rendered by the engine; true is any text but the empty one.
+    Engine(Program),
+}
+
+/// What compiling needs to know and where it puts what it finds.
+pub struct Compiler<'c> {
+    /// The file that the rule stands in.
+    pub source: &'c SourceText<'c>,
+    /// The variables.
+    pub scope: Scope<'c>,
+    /// Takes what needs the engine.
+    pub engine: &'c mut Engine,
+    /// Takes what is wrong.
+    pub found: &'c mut Diagnostics,
+}
+
+impl Compiler<'_> {
+    /// Compiles a template; none if it is wrong.
+    pub fn template(&mut self, text: &Located<String>) -> Option<Template> {
+        let parsed = match parse(&text.value, "template", minijinja::syntax::SyntaxConfig::default()) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.syntax_error(text, 0, &error);
+                return None;
+            }
+        };
+        let locals = walk::assigned(&parsed);
+        if !self.names_are_known(text, &walk::expressions(&parsed), &locals, 0) {
+            return None;
+        }
+        if let Some(parts) = self.native(&parsed) {
+            return Some(match parts.as_slice() {
+                [] => Template::Text(String::new()),
+                [Part::Text(text)] => Template::Text(text.clone()),
+                _ => Template::Parts(parts),
+            });
+        }
+        match self.engine.add(&text.value, &parsed, &self.scope) {
+            Ok(program) => Some(Template::Engine(program)),
+            Err(error) => {
+                self.syntax_error(text, 0, &error);
+                None
+            }
+        }
+    }
+
+    /// Compiles an expression; none if it is wrong.
+    pub fn expression(&mut self, text: &Located<String>) -> Option<Expression> {
+        let parsed = match parse_expr(&text.value) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.syntax_error(text, 0, &error);
+                return None;
+            }
+        };
+        if !self.names_are_known(text, &[&parsed], &[], 0) {
+            return None;
+        }
+        if let Some(node) = Node::lower(&parsed, &self.scope) {
+            return Some(Expression::Native(node));
+        }
+        // The engine renders; a condition is true if something comes out.
+        let (open, close) = ("{% set x = ", " %}{% if x %}{{ x }}{% endif %}");
+        let source = format!("{open}{}{close}", text.value);
+        let whole = parse(&source, "expression", minijinja::syntax::SyntaxConfig::default());
+        let added = whole.and_then(|stmt| self.engine.add(&source, &stmt, &self.scope));
+        match added {
+            Ok(program) => Some(Expression::Engine(program)),
+            Err(error) => {
+                self.syntax_error(text, open.len(), &error);
+                None
+            }
+        }
+    }
+
+    fn native(&self, parsed: &ast::Stmt<'_>) -> Option<Vec<Part>> {
+        let ast::Stmt::Template(template) = parsed else { return None };
+        template
+            .children
+            .iter()
+            .map(|child| match child {
+                ast::Stmt::EmitRaw(raw) => Some(Part::Text(raw.raw.to_owned())),
+                ast::Stmt::EmitExpr(emit) => Node::lower(&emit.expr, &self.scope).map(Part::Value),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn names_are_known(
+        &mut self,
+        text: &Located<String>,
+        exprs: &[&ast::Expr<'_>],
+        locals: &[&str],
+        offset: usize,
+    ) -> bool {
+        let mut all_known = true;
+        for found in walk::variables(exprs) {
+            if let ast::Expr::Var(var) = found {
+                let table = TABLES.contains(&var.id)
+                    && (var.id == "sd") != self.scope.notifications;
+                let function = ["range", "dict", "namespace", "true", "false", "none"].contains(&var.id);
+                if table || function || locals.contains(&var.id) {
+                    continue;
+                }
+            }
+            if let Some(Err(hint)) = expr::variable(found, &self.scope) {
+                let within = walk::range(found.span());
+                let name = text.value.get(within.clone()).unwrap_or("?").to_owned();
+                let within = within.start - offset..within.end - offset;
+                let span = text.span_of(self.source, within);
+                self.found.push(self.source.error(&span, format!("unknown variable '{name}'"), Some(hint)));
+                all_known = false;
+            }
+        }
+        all_known
+    }
+
+    fn syntax_error(&mut self, text: &Located<String>, offset: usize, error: &minijinja::Error) {
+        let within = error.range().unwrap_or(0..0);
+        let within = within.start.saturating_sub(offset)..within.end.saturating_sub(offset);
+        let span = text.span_of(self.source, within);
+        let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        self.found.push(self.source.error(&span, detail, None));
+    }
+}
+
+impl Template {
+    /// The text for a message, cut at [`MAX_FIELD`].
+    pub fn render<'m>(&'m self, engine: &Engine, cx: Context<'m, '_>) -> Cow<'m, str> {
+        let text = match self {
+            Template::Text(text) => return Cow::Borrowed(text),
+            Template::Parts(parts) => match parts.as_slice() {
+                [Part::Value(node)] => node.eval(cx).into_text(),
+                parts => {
+                    let mut text = String::with_capacity(96);
+                    for part in parts {
+                        match part {
+                            Part::Text(piece) => text.push_str(piece),
+                            Part::Value(node) => node.eval(cx).push_to(&mut text),
+                        }
+                    }
+                    Cow::Owned(text)
+                }
+            },
+            Template::Engine(program) => Cow::Owned(engine.render(program, cx)),
+        };
+        cut(text)
+    }
+}
+
+fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.len() <= MAX_FIELD {
+        return text;
+    }
+    let end = text.floor_char_boundary(MAX_FIELD);
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
+}
+
+impl Expression {
+    /// The value for a message; the engine's as text.
+    pub fn eval<'m>(&'m self, engine: &Engine, cx: Context<'m, '_>) -> Val<'m> {
+        match self {
+            Expression::Native(node) => node.eval(cx),
+            Expression::Engine(program) => Val::Str(engine.render(program, cx).into()),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::compile::{Compiled, RuleFile, compile};
+use super::subject::Captures;
+use super::*;
+use crate::hosts::Hosts;
+use crate::message::{Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
+
+fn mib() -> Arc<Mib> {
+    static MIB: std::sync::OnceLock<Arc<Mib>> = std::sync::OnceLock::new();
+    MIB.get_or_init(|| Arc::new(crate::mib::load(&[]).mib)).clone()
+}
+
+fn file(text: &str) -> RuleFile {
+    RuleFile { name: "rules/x.toml".into(), text: text.into() }
+}
+
+fn compiled(text: &str) -> Compiled {
+    compile(&[file(text)], mib())
+}
+
+fn wrong(text: &str) -> String {
+    let compiled = compiled(text);
+    assert!(compiled.rules.is_none());
+    compiled.found.to_text()
+}
+
+#[test]
+fn the_shipped_packs_are_right_and_every_rule_has_a_test() {
+    let files: Vec<_> =
+        shipped::PACKS.iter().map(|(name, text)| RuleFile { name: (*name).into(), text: (*text).into() }).collect();
+    let compiled = compile(&files, mib());
+    assert_eq!(compiled.found.to_text(), "");
+    let rules = compiled.rules.unwrap();
+    for (at, rule) in rules.rules().iter().enumerate() {
+        assert!(compiled.tests.iter().any(|t| t.rule == at), "rule '{}' has no test", rule.id);
+    }
+    let report = testing::run(&rules, &compiled.tests, &Hosts::default());
+    assert_eq!(report.found.to_text(), "");
+    assert_eq!((report.passed, report.failed), (compiled.tests.len(), 0));
+    let on_disk = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/rules")).unwrap().count();
+    assert_eq!(on_disk, shipped::PACKS.len(), "src/rules/shipped.rs lists all packs");
+}
+
+#[test]
+fn every_mistake_has_its_place_and_a_hint() {
+    let found = wrong(
+        r#"
+[[rule]]
+id = "a"
+trap = "IF-MIB::linkDwn"
+where = "ifAdminStatu == 'up'"
+[rule.check]
+service = "Interface {{ ifDscr }}"
+state = "critcal"
+output = "down {{ ifDescr"
+
+[[rule]]
+id = "a"
+syslog = { tcp_wrappers = "refusd", facility = "atuh", message = "(unclosed" }
+colour = "red"
+[rule.check]
+state = "up"
+output = "{{ client_hots }} {{ ifDescr }}"
+"#,
+    );
+    insta::assert_snapshot!(found);
+}
+
+#[test]
+fn rules_that_cannot_be_meant() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[[rule]]
+id = "both"
+trap = "IF-MIB::linkDown"
+syslog = { program = "x" }
+drop = true
+[rule.check]
+state = "ok"
+
+[[rule]]
+id = "object"
+trap = "IF-MIB::ifDescr"
+drop = true
+
+[[rule]]
+trap = "1.3.6.1.*"
+
+[[rule]]
+id = "nostate"
+trap = "*"
+[rule.check]
+service = "x"
+"#
+    ));
+}
+
+struct Fixture {
+    rules: RuleSet,
+}
+
+impl Fixture {
+    fn new(text: &str) -> Self {
+        let compiled = compiled(text);
+        assert_eq!(compiled.found.to_text(), "");
+        Fixture { rules: compiled.rules.unwrap() }
+    }
+
+    fn apply(&self, message: &Message<'_>) -> (Verdict, Vec<String>) {
+        let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+        let subject = Subject { message, source: &source, address: "192.0.2.1", host: "router1" };
+        let mut made = Vec::new();
+        let verdict = self.rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
+            made.push(format!("{}: {} {}", rule.id, outcome.common().state.as_str(), outcome.common().output));
+        });
+        (verdict, made)
+    }
+}
+
+fn trap<'a>(oid: &str, varbinds: Vec<Varbind<'a>>) -> Message<'a> {
+    Message::Notification(Notification {
+        version: Version::V2c,
+        kind: NotificationKind::Trap,
+        community: b"public",
+        proxied_community: None,
+        request_id: 0,
+        oid: oid.parse().unwrap(),
+        enterprise: None,
+        agent: None,
+        generic: None,
+        specific: None,
+        uptime: Some(100),
+        varbinds,
+    })
+}
+
+fn interface(status: i32) -> Vec<Varbind<'static>> {
+    let oid = |text: &str| text.parse::<Oid>().unwrap();
+    vec![
+        Varbind { oid: oid("1.3.6.1.2.1.2.2.1.1.3"), value: Value::Integer(3) },
+        Varbind { oid: oid("1.3.6.1.2.1.2.2.1.8.3"), value: Value::Integer(status) },
+        Varbind { oid: oid("1.3.6.1.2.1.2.2.1.2.3"), value: Value::OctetString(b"Gi0/3") },
+    ]
+}
+
+#[test]
+fn order_continue_and_drop() {
+    let rules = Fixture::new(
+        r#"
+[[rule]]
+id = "first"
+trap = "1.3.6.1.6.3.1.1.5.*"
+continue = true
+[rule.check]
+service = "s"
+state = "warning"
+output = "seen"
+[[rule]]
+id = "noise"
+trap = "IF-MIB::linkDown"
+where = "ifOperStatus == 7"
+drop = true
+[[rule]]
+id = "second"
+trap = ["IF-MIB::linkDown", "IF-MIB::linkUp"]
+[rule.check]
+service = "s"
+state = "ok"
+output = "{{ ifOperStatus }}"
+[[rule]]
+id = "third"
+trap = "*"
+[rule.check]
+service = "s"
+state = "unknown"
+output = "rest"
+"#,
+    );
+    let down = "1.3.6.1.6.3.1.1.5.3";
+    assert_eq!(
+        rules.apply(&trap(down, interface(2))),
+        (Verdict::Matched, vec!["first: warning seen".into(), "second: ok down".into()])
+    );
+    assert_eq!(rules.apply(&trap(down, interface(7))), (Verdict::Matched, vec!["first: warning seen".into()]));
+    assert_eq!(rules.apply(&trap("1.3.6.1.4.1.5.0.1", vec![])).1, ["third: unknown rest"]);
+    let line = Message::Syslog(crate::syslog::parse_line("<13>Nov 20 12:00:01 h app[1]: hi", 0));
+    assert_eq!(rules.apply(&line), (Verdict::Unmatched, vec![]));
+}
+
+#[test]
+fn enumerations_compare_by_name_and_number_in_both_evaluators() {
+    let rules = Fixture::new(
+        r#"
+[[rule]]
+id = "native"
+trap = "*"
+where = "ifOperStatus == 2 and ifOperStatus == 'down' and ifOperStatus != 1 and ifOperStatus in [2, 3] and 1 < ifOperStatus <= 2"
+continue = true
+[rule.check]
+service = "s"
+state = "ok"
+output = "{{ ifOperStatus }} {{ raw.ifOperStatus }} {{ v[2] }} {{ v['ifOperStatus.3'] }} {{ v['1.3.6.1.2.1.2.2.1.8.3'] }} {{ v[9]|default('-') }}"
+[[rule]]
+id = "engine"
+trap = "*"
+where = "(ifOperStatus == 2 and ifOperStatus in [2, 3] and 1 < ifOperStatus <= 2 and ifDescr|length == 5)"
+[rule.check]
+service = "s"
+state = "'warning' if ifOperStatus == 2 and ifDescr|length > 1 else 'ok'"
+output = "{% for x in [1, 2] %}{{ v[x] }},{% endfor %}{{ raw.ifOperStatus }} {{ v['ifDescr.3'] }}"
+"#,
+    );
+    assert_eq!(
+        rules.apply(&trap("1.3.6.1.6.3.1.1.5.3", interface(2))).1,
+        ["native: ok down 2 down down down -", "engine: warning 3,down,2 Gi0/3"]
+    );
+}
+
+#[test]
+fn explanations() {
+    let rules = Fixture::new(
+        r#"
+[[rule]]
+id = "elsewhere"
+trap = "IF-MIB::linkDown"
+from = ["198.51.100.0/24", "core-*"]
+drop = true
+[[rule]]
+id = "up-only"
+trap = "IF-MIB::linkDown"
+where = "ifOperStatus == 'up' and host != 'x'"
+drop = true
+[[rule]]
+id = "other"
+trap = "IF-MIB::linkUp"
+drop = true
+[[rule]]
+id = "takes-it"
+trap = "IF-MIB::linkDown"
+drop = true
+[[rule]]
+id = "late"
+trap = "*"
+drop = true
+[[rule]]
+id = "line"
+syslog = { program = "sshd" }
+drop = true
+"#,
+    );
+    let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+    let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
+    let subject = Subject { message: &message, source: &source, address: "192.0.2.1", host: "router1" };
+    let explanation = rules.rules.explain(&subject);
+    assert_eq!(explanation.matched.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["takes-it"]);
+    let rejected: String = explanation.rejected.iter().map(|(r, why)| format!("{}: {why}\n", r.id)).collect();
+    insta::assert_snapshot!(rejected, @r"
+    elsewhere: neither 192.0.2.1 nor host 'router1' is in its from
+    up-only: its where is false: ifOperStatus == 'up' and host != 'x' (host is 'router1', ifOperStatus is 'down')
+    other: it is for IF-MIB::linkUp, not for IF-MIB::linkDown
+    late: rule 'takes-it' before it took the message, and does not say continue
+    ");
+}
+
+#[test]
+fn a_failing_test_says_where_and_why() {
+    let text = r#"
+[[rule]]
+id = "down"
+trap = "IF-MIB::linkDown"
+where = "ifOperStatus == 'down'"
+[rule.check]
+service = "Interface {{ ifDescr }}"
+state = "critical"
+[[rule.test]]
+trap = "IF-MIB::linkDown"
+varbinds = { "ifDescr.3" = "Gi0/3", "ifOperStatus.3" = "down" }
+expect = { service = "Interface Gi0/4", state = "critical" }
+[[rule.test]]
+trap = "IF-MIB::linkDown"
+varbinds = { "ifOperStatus.3" = "up" }
+expect = { state = "critical" }
+[[rule.test]]
+trap = "IF-MIB::linkDown"
+varbinds = { "ifOprStatus.3" = "up" }
+expect = { state = "critical" }
+"#;
+    let compiled = compiled(text);
+    let report = testing::run(compiled.rules.as_ref().unwrap(), &compiled.tests, &Hosts::default());
+    assert_eq!((report.passed, report.failed), (0, 3));
+    insta::assert_snapshot!(report.found.to_text());
+}
+
+/// What both evaluators give for the same expression.
+fn both_ways(expression: &str) -> (String, String) {
+    let mib = mib();
+    let scope = variable::Scope { mib: &mib, notifications: true, captures: &[] };
+    let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
+    let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+    let subject = Subject { message: &message, source: &source, address: "192.0.2.1", host: "router1" };
+    let captures = Captures::new();
+    let cx = Context { subject: &subject, captures: &captures, mib: &mib };
+    let template = format!("{{{{ {expression} }}}}");
+    let parsed = minijinja::machinery::parse(&template, "t", minijinja::syntax::SyntaxConfig::default()).unwrap();
+    let mut engine = Engine::default();
+    let program = engine.add(&template, &parsed, &scope).unwrap();
+    let exprs = walk::expressions(&parsed);
+    let node = expr::Node::lower(exprs[0], &scope).unwrap_or_else(|| panic!("not native: {expression}"));
+    (node.eval(cx).into_text().into_owned(), engine.render(&program, cx))
+}
+
+/// Expressions of the native part. Enumerations stand only against names and numbers, as rules use them.
+fn native_expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "ifDescr", "host", "source", "'Gi0/3'", "''", "'down'", "trap", "ifAlias", "v[3]", "v[9]", "raw[3]",
+    ]);
+    let condition = prop::sample::select(vec![
+        "ifOperStatus == 'down'",
+        "ifOperStatus == 2",
+        "ifOperStatus != 1",
+        "ifOperStatus in [1, 2]",
+        "ifOperStatus in ['up']",
+        "ifIndex == 3",
+        "ifIndex > 2",
+        "2 < ifIndex <= 3",
+        "ifIndex not in [4, 5]",
+        "ifAlias is defined",
+        "ifDescr is defined",
+        "ifAlias is undefined",
+        "raw.ifOperStatus >= 2",
+        "'Gi' in ifDescr",
+        "'x' in ifDescr",
+        "ifAlias == ''",
+    ]);
+    let condition = condition.prop_map(str::to_owned).prop_recursive(3, 16, 2, |inner| {
+        (inner.clone(), inner, prop::sample::select(vec!["and", "or"]), any::<bool>())
+            .prop_map(|(a, b, op, not)| if not { format!("(not ({a}) {op} {b})") } else { format!("({a} {op} {b})") })
+    });
+    (leaf.clone(), leaf.clone(), leaf, condition, 0..8).prop_map(|(a, b, c, condition, kind)| match kind {
+        0 => format!("{a} or {b} or {c}"),
+        1 => format!("{a} and {b}"),
+        2 => format!("{a} ~ '-' ~ {b}"),
+        3 => format!("{a} if {condition} else {b}"),
+        4 => format!("{a}|upper ~ {b}|lower ~ {c}|trim"),
+        5 => format!("{a}|default({b})"),
+        6 => format!("{a} == {b}"),
+        _ => format!("'t' if {condition} else 'f'"),
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_native_evaluator_agrees_with_the_engine(expression in native_expression()) {
+        let (native, engine) = both_ways(&expression);
+        prop_assert_eq!(native, engine, "{}", expression);
+    }
+
+    #[test]
+    fn any_rule_file_is_safe(text in "(\\[\\[rule\\]\\]\n|id = \"a\"\n|trap = \"[*.a-z0-9]{0,9}\"\n|where = \".{0,12}\"\n|\\[rule.check\\]\nstate = \".{0,9}\"\n|output = '.{0,20}'\n){0,8}") {
+        let _ = compiled(&text);
+    }
+}
