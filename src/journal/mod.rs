@@ -131,10 +131,16 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds an outcome.
-    pub fn push(&mut self, outcome: &crate::outcome::Outcome<'_>) {
+    /// Adds an outcome; false, if it is larger than a record can be.
+    pub fn push(&mut self, outcome: &crate::outcome::Outcome<'_>) -> bool {
+        let start = self.payloads.len();
         codec::encode(outcome, &mut self.payloads);
+        if self.payloads.len() - start > segment::MAX_PAYLOAD {
+            self.payloads.truncate(start);
+            return false;
+        }
         self.ends.push(self.payloads.len());
+        true
     }
 
     /// How many outcomes it has.

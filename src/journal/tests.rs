@@ -262,6 +262,6 @@ proptest! {
     fn any_bytes_are_safe(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = codec::decode(&bytes);
         let _ = segment::record(&bytes);
-        let _ = segment::Header::decode(&bytes);
+        let _ = Header::decode(&bytes);
     }
 }

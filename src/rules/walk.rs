@@ -12,7 +12,7 @@ pub fn expressions<'a, 's>(template: &'a Stmt<'s>) -> Vec<&'a Expr<'s>> {
 }
 
 fn statement<'a, 's>(stmt: &'a Stmt<'s>, found: &mut Vec<&'a Expr<'s>>) {
-    let mut block = |body: &'a [Stmt<'s>], found: &mut Vec<&'a Expr<'s>>| {
+    let block = |body: &'a [Stmt<'s>], found: &mut Vec<&'a Expr<'s>>| {
         for stmt in body {
             statement(stmt, found);
         }
@@ -68,7 +68,7 @@ pub fn assigned<'a>(template: &'a Stmt<'_>) -> Vec<&'a str> {
         }
     }
     fn statement<'a>(stmt: &'a Stmt<'_>, names: &mut Vec<&'a str>) {
-        let mut block = |body: &'a [Stmt<'_>], names: &mut Vec<&'a str>| {
+        let block = |body: &'a [Stmt<'_>], names: &mut Vec<&'a str>| {
             body.iter().for_each(|s| statement(s, names));
         };
         match stmt {

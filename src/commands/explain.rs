@@ -1,0 +1,259 @@
+//! `trapline explain`
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{ConfigArg, setup};
+use crate::config::{NagiosMethod, SinkConfig, SinkKind};
+use crate::intake::now;
+use crate::journal::Record;
+use crate::message::{Message, Source};
+use crate::outcome::Outcome;
+use crate::rules::{Rule, RuleSet, Scratch, Subject, Verdict};
+use crate::sinks::amqp::Form;
+use crate::sinks::json::{Json, Unsaved};
+use crate::sinks::nagios::format;
+use crate::{describe, pcap, sinks, snmp, syslog};
+
+/// Arguments of `trapline explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    input: Input,
+    /// The sender's address
+    #[arg(long, value_name = "ADDR", default_value = "192.0.2.1")]
+    from: IpAddr,
+    /// One JSON document a message
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Input {
+    /// An SNMP packet in hex; spaces, colons and newlines do not matter
+    #[arg(long, value_name = "HEX")]
+    packet_hex: Option<String>,
+    /// A capture: its UDP packets to ports 162, 1162, 514 and 1514
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<std::path::PathBuf>,
+    /// A line of syslog
+    #[arg(long, value_name = "LINE")]
+    line: Option<String>,
+}
+
+/// Explains; false if a message is malformed or no rule takes it.
+///
+/// # Errors
+///
+/// If the input cannot be read.
+pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
+    let setup = match setup::load(args.config.config.as_deref()) {
+        Ok(setup) => setup,
+        Err(found) => {
+            setup::print(&found);
+            return Ok(false);
+        }
+    };
+    setup::print(&setup.found);
+    let Some(rules) = &setup.compiled.rules else { return Ok(false) };
+    let explainer = Explainer { rules, setup: &setup, as_json: args.json };
+    let source = |address: IpAddr, received| Source { peer: SocketAddr::new(address, 0), received };
+    if let Some(hex) = &args.input.packet_hex {
+        return explainer.packet(&unhex(hex)?, &source(args.from, now()));
+    }
+    if let Some(line) = &args.input.line {
+        let source = source(args.from, now());
+        explainer.message(&Message::Syslog(syslog::parse_line(line, source.received)), &source)?;
+        return Ok(explainer.verdict(&Message::Syslog(syslog::parse_line(line, source.received)), &source));
+    }
+    let Some(path) = &args.input.pcap else { return Ok(false) };
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the capture {}", path.display()))?;
+    let packets = pcap::packets(&bytes).with_context(|| format!("{}", path.display()))?;
+    let mut all = true;
+    let mut seen = 0;
+    for packet in packets {
+        let source = source(packet.from, packet.time);
+        let port_of_syslog = matches!(packet.port, 514 | 1514);
+        if !port_of_syslog && !matches!(packet.port, 162 | 1162) {
+            continue;
+        }
+        seen += 1;
+        if port_of_syslog {
+            let line = String::from_utf8_lossy(packet.payload);
+            let message = Message::Syslog(syslog::parse_line(&line, source.received));
+            explainer.message(&message, &source)?;
+            all &= explainer.verdict(&message, &source);
+        } else {
+            all &= explainer.packet(packet.payload, &source)?;
+        }
+    }
+    if seen == 0 {
+        bail!("{} has no UDP packet to port 162, 1162, 514 or 1514", path.display());
+    }
+    Ok(all)
+}
+
+struct Explainer<'s> {
+    rules: &'s RuleSet,
+    setup: &'s setup::Setup,
+    as_json: bool,
+}
+
+impl Explainer<'_> {
+    fn packet(&self, packet: &[u8], source: &Source) -> anyhow::Result<bool> {
+        match snmp::decode(packet) {
+            Ok(decoded) => {
+                let message = Message::Notification(decoded.notification);
+                self.message(&message, source)?;
+                Ok(self.verdict(&message, source))
+            }
+            Err(error) => {
+                let reason = snmp::DecodeError::REASONS[error.index()];
+                if self.as_json {
+                    println!("{}", json!({ "malformed": reason, "error": error.to_string() }));
+                } else {
+                    println!("malformed ({reason}): {error}");
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn with_subject<T>(&self, message: &Message<'_>, source: &Source, then: impl FnOnce(&Subject<'_>) -> T) -> T {
+        let address = source.address().to_string();
+        let host = self.setup.config.hosts.of_message(message, source, &address);
+        then(&Subject { message, source, address: &address, host: &host })
+    }
+
+    fn verdict(&self, message: &Message<'_>, source: &Source) -> bool {
+        self.with_subject(message, source, |subject| {
+            self.rules.apply(subject, &mut Scratch::default(), |_, _| {}) != Verdict::Unmatched
+        })
+    }
+
+    fn message(&self, message: &Message<'_>, source: &Source) -> anyhow::Result<()> {
+        self.with_subject(message, source, |subject| {
+            let explanation = self.rules.explain(subject);
+            let mut outcomes: Vec<Value> = Vec::new();
+            let mut deliveries: Vec<(String, String)> = Vec::new();
+            self.rules.apply(subject, &mut Scratch::default(), |_, outcome| {
+                outcomes.extend(serde_json::to_value(Unsaved(outcome)).ok());
+                deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(sink, outcome)));
+            });
+            let described = describe::message(message, source, self.rules.mib());
+            if self.as_json {
+                let ids: Vec<&str> = explanation.matched.iter().map(|r| r.id.as_str()).collect();
+                let rejected: Vec<Value> = explanation
+                    .rejected
+                    .iter()
+                    .map(|(rule, because)| json!({ "rule": rule.id, "because": because }))
+                    .collect();
+                let sent: Vec<Value> =
+                    deliveries.iter().map(|(sink, what)| json!({ "sink": sink, "sends": what })).collect();
+                let all = json!({
+                    "message": described, "matched": ids, "rejected": rejected, "outcomes": outcomes, "sends": sent,
+                });
+                println!("{}", serde_json::to_string_pretty(&all)?);
+            } else {
+                print_message(&described);
+                print_rules(&explanation.matched, &explanation.rejected);
+                print_deliveries(&outcomes, &deliveries);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Escaped for a terminal: a value from the network moves no cursor.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.escape_debug().to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn print_message(described: &Value) {
+    for (name, value) in described.as_object().into_iter().flatten() {
+        match (name.as_str(), value) {
+            (_, Value::Null) => {}
+            ("varbinds", Value::Array(varbinds)) => {
+                println!("varbinds");
+                for (at, v) in varbinds.iter().enumerate() {
+                    let (name, kind, text) = (plain(&v["name"]), plain(&v["type"]), plain(&v["text"]));
+                    println!("  v[{}]  {name} ({kind}) = {text}", at + 1);
+                }
+            }
+            (_, Value::Object(fields)) if fields.is_empty() => {}
+            (name, Value::Object(fields)) => {
+                let fields: Vec<String> =
+                    fields.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| format!("{k}={}", plain(v))).collect();
+                println!("{name:<16}{}", fields.join("  "));
+            }
+            (name, value) => println!("{name:<16}{}", plain(value)),
+        }
+    }
+}
+
+fn print_rules(matched: &[&Rule], rejected: &[(&Rule, String)]) {
+    println!();
+    if matched.is_empty() {
+        println!("no rule takes it: it is counted as unmatched and kept in the inbox");
+    }
+    for rule in matched {
+        println!("taken by        {} ({})", rule.id, rule.file);
+    }
+    for (rule, because) in rejected {
+        println!("not by          {}: {because}", rule.id);
+    }
+}
+
+fn print_deliveries(outcomes: &[Value], deliveries: &[(String, String)]) {
+    for outcome in outcomes {
+        println!("\nmakes           {outcome}");
+    }
+    for (sink, what) in deliveries {
+        println!("sink {sink:<11}{}", what.trim_end());
+    }
+}
+
+/// What a sink would send for an outcome; nothing if it would not.
+fn would_send(sink: &SinkConfig, outcome: &Outcome<'_>) -> Option<(String, String)> {
+    let record = Record { epoch: 0, sequence: 0, outcome: outcome.clone() };
+    if sink.only.as_ref().is_some_and(|only| !only.takes(&record)) {
+        return None;
+    }
+    let published = |(key, body): (String, Vec<u8>)| format!("{key} {}", String::from_utf8_lossy(&body));
+    let what = match (&sink.kind, outcome) {
+        (SinkKind::Nagios(nagios), Outcome::CheckResult(check)) => {
+            let mut text = Vec::new();
+            match nagios.method {
+                NagiosMethod::Pipe(_) => format::push_command(&mut text, check),
+                NagiosMethod::Spool(_) => format::push_spooled(&mut text, check),
+            };
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        (SinkKind::Nagios(_), Outcome::Event(_)) => return None,
+        (SinkKind::Canopsis(canopsis), _) => published(sinks::canopsis::form(canopsis).message(&record)?),
+        (SinkKind::Amqp(amqp), _) => published(sinks::amqp::form(amqp).message(&record)?),
+        (SinkKind::File(_), _) => serde_json::to_string(&Json(&record)).ok()?,
+    };
+    Some((sink.name.clone(), what))
+}
+
+fn unhex(text: &str) -> anyhow::Result<Vec<u8>> {
+    let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
+    if let Some(bad) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
+        bail!("--packet-hex: '{}' is no hex digit", bad.escape_debug());
+    }
+    if digits.len() % 2 != 0 {
+        bail!("--packet-hex: an odd number of digits; two make an octet");
+    }
+    let value = |c: char| c.to_digit(16).unwrap_or(0) as u8;
+    Ok(digits.chunks(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect())
+}

@@ -1,0 +1,287 @@
+//! `trapline run`: the daemon.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::control::{self, Reloads};
+use super::{ConfigArg, setup};
+use crate::config::{Config, LogConfig, Sync, SyslogListen};
+use crate::intake::udp::{self, Bound, Protocol};
+use crate::intake::{Shared, stream};
+use crate::journal::{Journal, Options};
+use crate::sinks::{self, Running};
+
+/// How often the journal is made safe from a power cut, where nothing asks for it earlier.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How long sinks may take to deliver what is left when the daemon stops. What they do not is kept.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Runs the daemon until it is told to stop; false if the configuration is wrong.
+///
+/// # Errors
+///
+/// If a port cannot be bound or the journal cannot be used.
+pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
+    let setup = match setup::load(args.config.as_deref()) {
+        Ok(setup) => setup,
+        Err(found) => {
+            setup::print(&found);
+            return Ok(false);
+        }
+    };
+    setup::print(&setup.found);
+    let config = setup.config.clone();
+    let Some(active) = setup.into_active() else { return Ok(false) };
+    start_log(config.log);
+    let sockets = Sockets::bind(&config)?;
+    let journal = open_journal(&config)?;
+    let shared = Arc::new(Shared::new(journal, config.journal.sync, active));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(serve(args, &config, sockets, shared))?;
+    Ok(true)
+}
+
+fn start_log(format: LogConfig) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TRAPLINE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,lapin=off,mib_rs=off"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
+    // A second start in one process, as tests do it, keeps the first log.
+    let _ = match format {
+        LogConfig::Human => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogConfig::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// All sockets, bound before anything is received.
+struct Sockets {
+    udp: Vec<(Bound, Protocol)>,
+    tcp: Vec<std::net::TcpListener>,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> anyhow::Result<Self> {
+        let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
+        for listen in &config.snmp.listen {
+            match udp::bind_socket(listen.address, config.snmp.receive_buffer) {
+                Ok(bound) => sockets.add(bound, Protocol::Snmp, listen.address, config.snmp.receive_buffer),
+                Err(error) if listen.optional => {
+                    tracing::info!("not listening on {}/udp: {error}", listen.address);
+                }
+                Err(error) => return Err(cannot_bind(listen.address, "udp", "[snmp] listen", &error)),
+            }
+        }
+        for listen in &config.syslog.listen {
+            match *listen {
+                SyslogListen::Udp(address) => {
+                    let bound = udp::bind_socket(address, config.syslog.receive_buffer)
+                        .map_err(|error| cannot_bind(address, "udp", "[syslog] listen", &error))?;
+                    sockets.add(bound, Protocol::Syslog, address, config.syslog.receive_buffer);
+                }
+                SyslogListen::Tcp(address) => {
+                    let listener = std::net::TcpListener::bind(address)
+                        .map_err(|error| cannot_bind(address, "tcp", "[syslog] listen", &error))?;
+                    listener.set_nonblocking(true)?;
+                    sockets.tcp.push(listener);
+                }
+            }
+        }
+        Ok(sockets)
+    }
+
+    fn add(&mut self, bound: Bound, protocol: Protocol, address: SocketAddr, wanted: usize) {
+        if bound.granted < wanted {
+            tracing::warn!(
+                "the kernel grants a receive buffer of {} bytes at {address}/udp, not {wanted}: bursts may be dropped; run `sysctl -w net.core.rmem_max={wanted}`",
+                bound.granted
+            );
+        }
+        self.udp.push((bound, protocol));
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let udp = self.udp.iter().map(|(bound, protocol)| {
+            let what = if *protocol == Protocol::Snmp { "SNMP" } else { "syslog" };
+            (what, "udp", bound.socket.local_addr())
+        });
+        let tcp = self.tcp.iter().map(|listener| ("syslog", "tcp", listener.local_addr()));
+        udp.chain(tcp).filter_map(|(what, over, at)| Some(format!("{what} {}/{over}", at.ok()?))).collect()
+    }
+}
+
+fn cannot_bind(address: SocketAddr, over: &str, option: &str, error: &std::io::Error) -> anyhow::Error {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!("stop the program that uses the port (see `ss -lnp`), or change {option}"),
+        std::io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need the capability CAP_NET_BIND_SERVICE, or change {option}")
+        }
+        std::io::ErrorKind::AddrNotAvailable => format!("this machine has no such address; change {option}"),
+        _ => format!("change {option}"),
+    };
+    anyhow!("cannot listen on {address}/{over}: {error}; {remedy}")
+}
+
+fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
+    let options = Options { directory: config.journal.directory.clone(), max_size: config.journal.max_size };
+    // Random, as the keys of a new RandomState are.
+    let epoch = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+    let (journal, recovery) = Journal::open(options, epoch)?;
+    if recovery.torn_bytes > 0 {
+        tracing::warn!(
+            bytes = recovery.torn_bytes,
+            "the journal ended in the middle of a record, which was cut off: the daemon or the machine had stopped while writing"
+        );
+    }
+    for path in &recovery.unreadable {
+        tracing::error!("the journal segment {} cannot be read and was set aside as .unreadable", path.display());
+    }
+    if recovery.records > 0 {
+        tracing::info!(records = recovery.records, "the journal was opened with what was there");
+    }
+    Ok(journal)
+}
+
+async fn serve(args: &ConfigArg, config: &Config, sockets: Sockets, shared: Arc<Shared>) -> anyhow::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let (stop_sinks, sinks_stopped) = watch::channel(false);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let mut running = Vec::new();
+    let mut tasks = Vec::new();
+    for sink in &config.sinks {
+        let (sink, task) = sinks::start(sink, &shared.journal, sinks_stopped.clone())
+            .with_context(|| format!("cannot use the cursor of sink '{}' in the journal directory", sink.name))?;
+        running.push(sink);
+        tasks.push(task);
+    }
+    let state = Arc::new(control::State {
+        shared: shared.clone(),
+        sinks: running.clone(),
+        started: Instant::now(),
+        reloads: Mutex::default(),
+    });
+    let socket = config.control_socket();
+    let listener = control::bind(&socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
+    tokio::spawn(control::serve(listener, state.clone(), stopped.clone()));
+    tokio::spawn(sync_regularly(shared.clone(), config.journal.sync, stopped.clone()));
+
+    let addresses = sockets.addresses();
+    let mut threads = Vec::new();
+    for (bound, protocol) in sockets.udp {
+        threads.push(intake_thread(bound, protocol, shared.clone())?);
+    }
+    for listener in sockets.tcp {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::spawn(stream::run(listener, shared.clone(), config.syslog.max_connections, stopped.clone()));
+    }
+    tracing::info!(rules = shared.active().rules.rules().len(), "listening: {}", addresses.join(", "));
+    if config.file.is_none() {
+        welcome();
+    }
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(args.config.as_deref(), &shared, &state.reloads),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("stopping");
+    let _ = stop.send(true);
+    shared.stop();
+    let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
+    let _ = joined.await;
+    drain(&shared, &running).await;
+    let _ = stop_sinks.send(true);
+    for task in tasks {
+        let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
+    }
+    shared.journal.clean();
+    if let Err(error) = shared.journal.sync() {
+        tracing::error!(%error, "the journal could not be synced at the end");
+    }
+    let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
+fn intake_thread(bound: Bound, protocol: Protocol, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    let name = if protocol == Protocol::Snmp { "snmp" } else { "syslog" };
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || udp::run(&bound.socket, protocol, &shared))
+}
+
+async fn sync_regularly(shared: Arc<Shared>, when: Sync, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(SYNC_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.changed() => return,
+        }
+        let shared = shared.clone();
+        let synced = tokio::task::spawn_blocking(move || {
+            shared.journal.clean();
+            if when == Sync::Never { Ok(()) } else { shared.journal.sync() }
+        });
+        if let Ok(Err(error)) = synced.await {
+            tracing::error!(%error, "the journal cannot be synced; what came in the last second may not survive a power cut; check the disk");
+        }
+    }
+}
+
+/// Waits until the sinks have delivered all, or for as long as they may take.
+async fn drain(shared: &Shared, running: &[Running]) {
+    let deadline = Instant::now() + DRAIN;
+    let behind = || {
+        let next = shared.journal.next();
+        running.iter().map(|s| next.saturating_sub(s.cursor.position())).max().unwrap_or(0)
+    };
+    while behind() > 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    if behind() > 0 {
+        tracing::info!(outcomes = behind(), "not all sinks have taken everything; the journal keeps it for the next start");
+    }
+}
+
+/// New rules, hosts and filters, all of them or none.
+fn reload(path: Option<&Path>, shared: &Shared, reloads: &Mutex<Reloads>) {
+    let result = setup::load(path).and_then(|setup| {
+        let found = setup.found.clone();
+        setup.into_active().ok_or(found)
+    });
+    let mut reloads = reloads.lock().unwrap_or_else(PoisonError::into_inner);
+    match result {
+        Ok(active) => {
+            let rules = active.rules.rules().len();
+            shared.replace(active);
+            reloads.done += 1;
+            reloads.error = None;
+            tracing::info!(rules, "reloaded; listeners, journal and sinks stay as they were at the start");
+        }
+        Err(found) => {
+            let text = found.to_text();
+            for line in text.lines() {
+                tracing::error!("{line}");
+            }
+            tracing::error!("not reloaded: the rules from before stay in force");
+            reloads.refused += 1;
+            reloads.error = Some(text);
+        }
+    }
+}
+
+fn welcome() {
+    eprintln!(
+        "\nRunning on built-in defaults: the shipped rules, outcomes into var/outcomes.jsonl. Try, in another terminal:\n\n  \
+         trapline send trap IF-MIB::linkDown ifIndex.3=3 ifAdminStatus.3=up ifOperStatus.3=down ifDescr.3=Gi0/3\n  \
+         trapline send syslog '<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)'\n  \
+         tail var/outcomes.jsonl\n  trapline status\n"
+    );
+}

@@ -1,0 +1,77 @@
+//! What most commands begin with: configuration, MIBs and rules, loaded and checked together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Config, files};
+use crate::diagnostic::Diagnostics;
+use crate::intake::Active;
+use crate::mib::{self, Mib};
+use crate::rules::compile::{Compiled, compile};
+
+/// Everything that the files say, and what is wrong in them.
+#[derive(Debug)]
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// The names.
+    pub mib: Arc<Mib>,
+    /// The rules and their tests.
+    pub compiled: Compiled,
+    /// What was found; no rules are there if it has errors.
+    pub found: Diagnostics,
+}
+
+/// The configuration of a file, or the built-in one.
+///
+/// # Errors
+///
+/// What is wrong in it.
+pub fn config(path: Option<&Path>) -> Result<(Config, Diagnostics), Diagnostics> {
+    match path {
+        Some(path) => Config::load(path),
+        None => Ok((Config::default(), Diagnostics::default())),
+    }
+}
+
+/// Loads a configuration and all that it names.
+///
+/// # Errors
+///
+/// What is wrong, if the configuration itself is.
+pub fn load(path: Option<&Path>) -> Result<Setup, Diagnostics> {
+    let (config, found) = config(path)?;
+    Ok(with_config(config, found))
+}
+
+/// Loads all that a configuration names.
+pub fn with_config(config: Config, mut found: Diagnostics) -> Setup {
+    let files = files::rule_files(config.rule_paths.as_deref(), &mut found);
+    let loaded = mib::load(&config.mib_paths);
+    found.extend(loaded.found);
+    let mib = Arc::new(loaded.mib);
+    let mut compiled = compile(&files, mib.clone());
+    found.extend(std::mem::take(&mut compiled.found));
+    if found.has_errors() {
+        compiled.rules = None;
+    }
+    Setup { config, mib, compiled, found }
+}
+
+/// Prints what was found to standard error.
+pub fn print(found: &Diagnostics) {
+    eprint!("{}", found.to_text());
+}
+
+impl Setup {
+    /// What the intakes need; none if something is wrong.
+    pub fn into_active(self) -> Option<Active> {
+        Some(Active {
+            rules: self.compiled.rules?,
+            hosts: self.config.hosts,
+            communities: self.config.snmp.communities,
+            snmp_allow: self.config.snmp.allow,
+            syslog_allow: self.config.syslog.allow,
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! `trapline status`
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::Value;
+
+use super::{ConfigArg, setup};
+
+/// Arguments of `trapline status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows the running daemon; false if the configuration is wrong.
+///
+/// # Errors
+///
+/// If no daemon answers.
+pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
+    let config = match setup::config(args.config.config.as_deref()) {
+        Ok((config, _)) => config,
+        Err(found) => {
+            setup::print(&found);
+            return Ok(false);
+        }
+    };
+    let socket = config.control_socket();
+    let before = ask(&socket)?;
+    if args.json {
+        println!("{before}");
+        return Ok(true);
+    }
+    let pause = Duration::from_secs(1);
+    std::thread::sleep(pause);
+    print(&before, &ask(&socket)?);
+    Ok(true)
+}
+
+fn ask(socket: &Path) -> anyhow::Result<Value> {
+    let context = || {
+        format!(
+            "no daemon answers on {}; start it with `trapline run`, or give its configuration with --config",
+            socket.display()
+        )
+    };
+    let mut stream = UnixStream::connect(socket).with_context(context)?;
+    let mut answer = String::new();
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.read_to_string(&mut answer).with_context(context)?;
+    serde_json::from_str(&answer).with_context(context)
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+fn print(before: &Value, now: &Value) {
+    println!(
+        "trapline {} (pid {}), up {} s, {} rules, {} reloads, {} refused",
+        now["version"].as_str().unwrap_or("?"),
+        now["pid"],
+        now["uptime_seconds"],
+        now["rules"],
+        now["reloads"]["done"],
+        now["reloads"]["refused"],
+    );
+    if let Some(error) = now["reloads"]["error"].as_str() {
+        println!("the last reload was refused:\n{error}");
+    }
+    println!("\n{:<22}{:>14}{:>12}", "", "total", "a second");
+    for (name, value) in now["intake"].as_object().into_iter().flatten() {
+        if name != "malformed" {
+            row(name, number(value), number(&before["intake"][name]));
+        }
+    }
+    for (reason, value) in now["intake"]["malformed"].as_object().into_iter().flatten() {
+        if number(value) > 0 {
+            row(&format!("malformed {reason}"), number(value), number(&before["intake"]["malformed"][reason]));
+        }
+    }
+    println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
+    println!("\n{:<16}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}", "sink", "delivered", "behind", "skipped", "cut", "failures", "expired");
+    for sink in now["sinks"].as_array().into_iter().flatten() {
+        println!(
+            "{:<16}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}",
+            sink["name"].as_str().unwrap_or("?"),
+            number(&sink["delivered"]),
+            number(&sink["behind"]),
+            number(&sink["skipped"]),
+            number(&sink["cut"]),
+            number(&sink["failures"]),
+            number(&sink["expired"]),
+        );
+        if let Some(error) = sink["error"].as_str() {
+            println!("  {error}");
+        }
+    }
+}
+
+fn row(name: &str, total: u64, before: u64) {
+    println!("{name:<22}{total:>14}{:>12}", total.saturating_sub(before));
+}

@@ -1,0 +1,46 @@
+//! `trapline test`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{ConfigArg, setup};
+use crate::rules::testing;
+
+/// Arguments of `trapline test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Rule files or folders, in the place of those of the configuration
+    rules: Vec<PathBuf>,
+}
+
+/// Runs the tests that rules carry; false if one fails or there is none.
+///
+/// # Errors
+///
+/// None; what is wrong is printed.
+pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
+    let (mut config, found) = match setup::config(args.config.config.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(found) => {
+            setup::print(&found);
+            return Ok(false);
+        }
+    };
+    if !args.rules.is_empty() {
+        config.rule_paths = Some(args.rules.clone());
+    }
+    let setup = setup::with_config(config, found);
+    setup::print(&setup.found);
+    let Some(rules) = &setup.compiled.rules else { return Ok(false) };
+    let report = testing::run(rules, &setup.compiled.tests, &setup.config.hosts);
+    setup::print(&report.found);
+    let untested = (0..rules.rules().len()).filter(|at| !setup.compiled.tests.iter().any(|t| t.rule == *at)).count();
+    if untested > 0 {
+        eprintln!("{untested} of {} rules have no test; add [[rule.test]] to them", rules.rules().len());
+    }
+    println!("{} passed, {} failed", report.passed, report.failed);
+    Ok(report.failed == 0)
+}

@@ -1,0 +1,218 @@
+//! `[[sinks]]`
+
+use std::path::PathBuf;
+
+use crate::diagnostic::{Diagnostics, did_you_mean};
+use crate::document::{Located, Section};
+use crate::sinks::filter::Filter;
+use crate::sinks::template::OutcomeTemplate;
+
+/// One sink.
+#[derive(Debug, Clone)]
+pub struct SinkConfig {
+    /// Its name, unique; its cursor goes by it.
+    pub name: String,
+    /// The outcomes that it takes; none for all.
+    pub only: Option<Filter>,
+    /// What it is.
+    pub kind: SinkKind,
+}
+
+/// What a sink is. To add one: a variant here, a file in `sinks/`, a page in `docs/sinks/`, a test.
+#[derive(Debug, Clone)]
+pub enum SinkKind {
+    /// `type = "nagios"`
+    Nagios(NagiosConfig),
+    /// `type = "canopsis"`
+    Canopsis(CanopsisConfig),
+    /// `type = "amqp"`
+    Amqp(AmqpConfig),
+    /// `type = "file"`
+    File(FileConfig),
+}
+
+/// External commands for Nagios and its kin.
+#[derive(Debug, Clone)]
+pub struct NagiosConfig {
+    /// How results get there.
+    pub method: NagiosMethod,
+}
+
+/// How results get to Nagios.
+#[derive(Debug, Clone)]
+pub enum NagiosMethod {
+    /// `method = "pipe"`: the command file.
+    Pipe(PathBuf),
+    /// `method = "spool"`: the check result directory.
+    Spool(PathBuf),
+}
+
+/// Events for Canopsis over AMQP.
+#[derive(Debug, Clone)]
+pub struct CanopsisConfig {
+    /// The broker and virtual host.
+    pub url: String,
+    /// The exchange.
+    pub exchange: String,
+    /// `connector` of every event.
+    pub connector: String,
+    /// `connector_name` of every event.
+    pub connector_name: String,
+    /// Whether to declare the exchange (durable, topic).
+    pub declare: bool,
+}
+
+/// Outcomes as JSON for any exchange.
+#[derive(Debug, Clone)]
+pub struct AmqpConfig {
+    /// The broker and virtual host.
+    pub url: String,
+    /// The exchange; empty for the default one.
+    pub exchange: String,
+    /// The routing key, a template over `outcome`.
+    pub routing_key: OutcomeTemplate,
+    /// Whether to declare the exchange (durable, topic).
+    pub declare: bool,
+}
+
+/// Outcomes as lines of JSON.
+#[derive(Debug, Clone)]
+pub struct FileConfig {
+    /// The file.
+    pub path: PathBuf,
+}
+
+const TYPES: [&str; 4] = ["nagios", "canopsis", "amqp", "file"];
+
+/// Reads one `[[sinks]]`.
+pub(super) fn read(
+    section: Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Option<SinkConfig> {
+    let kind = section.string("type", found);
+    let name = section.string("name", found);
+    let only = section.string("only", found).map(|text| match Filter::new(&text.value) {
+        Ok(filter) => Some(filter),
+        Err(error) => {
+            found.push(section.source().error(&text.span_of(section.source(), error.within), error.message, error.hint));
+            None
+        }
+    });
+    let Some(kind) = kind else {
+        if section.get("type").is_none() {
+            found.push(section.error("a sink without a type", &format!("add type = one of {}", TYPES.join(", "))));
+        }
+        return None;
+    };
+    let name = match name {
+        Some(name) if valid_name(&name) => name.value,
+        Some(name) => {
+            let hint = Some("use letters, digits, '-' and '_', at most 64".to_owned());
+            found.push(section.source().error(&name.span, "a sink's name is also the name of its cursor file", hint));
+            return None;
+        }
+        None => kind.value.clone(),
+    };
+    let kind = read_kind(&section, &kind, resolve, found);
+    section.finish(found);
+    Some(SinkConfig { name, only: only.map_or(Some(None), |o| o.map(Some))?, kind: kind? })
+}
+
+fn valid_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+fn required(section: &Section<'_, '_>, key: &'static str, example: &str, found: &mut Diagnostics) -> Option<Located<String>> {
+    if section.get(key).is_none() {
+        found.push(section.error(format!("this sink needs '{key}'"), &format!("add {key} = \"{example}\"")));
+    }
+    section.string(key, found)
+}
+
+fn read_kind(
+    section: &Section<'_, '_>,
+    kind: &Located<String>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Option<SinkKind> {
+    let text = |key, default: &str, found: &mut Diagnostics| {
+        section.string(key, found).map_or_else(|| default.to_owned(), |t| t.value)
+    };
+    let declare = |found: &mut Diagnostics| section.boolean("declare", found).is_none_or(|d| d.value);
+    match kind.value.as_str() {
+        "nagios" => {
+            let method = section.string("method", found);
+            let method = match method.as_ref().map(|m| m.value.as_str()) {
+                None | Some("pipe") => {
+                    let path = required(section, "command_file", "/var/lib/nagios4/rw/nagios.cmd", found)?;
+                    NagiosMethod::Pipe(resolve(&path))
+                }
+                Some("spool") => {
+                    let path = required(section, "check_result_path", "/var/lib/nagios4/spool/checkresults", found)?;
+                    NagiosMethod::Spool(resolve(&path))
+                }
+                Some(other) => {
+                    let message = format!("'{other}' is no method of the nagios sink");
+                    let span = method.as_ref().map_or(section.span(), |m| m.span.clone());
+                    found.push(section.source().error(&span, message, Some("use \"pipe\" or \"spool\"".to_owned())));
+                    return None;
+                }
+            };
+            Some(SinkKind::Nagios(NagiosConfig { method }))
+        }
+        "canopsis" => {
+            let url = amqp_url(section, found);
+            let config = CanopsisConfig {
+                exchange: text("exchange", "canopsis.events", found),
+                connector: text("connector", "trapline", found),
+                connector_name: text("connector_name", "trapline", found),
+                declare: declare(found),
+                url: url?,
+            };
+            Some(SinkKind::Canopsis(config))
+        }
+        "amqp" => {
+            let url = amqp_url(section, found);
+            let exchange = text("exchange", "trapline", found);
+            let declare = declare(found);
+            let key = section.string("routing_key", found).unwrap_or(Located {
+                value: "{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}".to_owned(),
+                span: section.span(),
+            });
+            let routing_key = match OutcomeTemplate::new(&key.value) {
+                Ok(template) => template,
+                Err(error) => {
+                    let span = key.span_of(section.source(), error.within);
+                    found.push(section.source().error(&span, error.message, error.hint));
+                    return None;
+                }
+            };
+            Some(SinkKind::Amqp(AmqpConfig { url: url?, exchange, routing_key, declare }))
+        }
+        "file" => {
+            let path = required(section, "path", "outcomes.jsonl", found)?;
+            Some(SinkKind::File(FileConfig { path: resolve(&path) }))
+        }
+        other => {
+            let hint = did_you_mean(other, TYPES).unwrap_or_else(|| format!("one of {}", TYPES.join(", ")));
+            found.push(section.source().error(&kind.span, format!("there is no sink of type '{other}'"), Some(hint)));
+            None
+        }
+    }
+}
+
+fn amqp_url(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<String> {
+    let url = required(section, "url", "amqp://guest:guest@127.0.0.1:5672/canopsis", found)?;
+    if let Err(error) = url.parse::<lapin::uri::AMQPUri>() {
+        let hint = Some("write amqp://USER:PASSWORD@HOST:5672/VHOST".to_owned());
+        found.push(section.source().error(&url.span, format!("this is no AMQP address: {error}"), hint));
+        return None;
+    }
+    if url.starts_with("amqps:") {
+        let hint = Some("use amqp:// over loopback or a tunnel".to_owned());
+        found.push(section.source().error(&url.span, "amqps:// is not supported by this release", hint));
+        return None;
+    }
+    Some(url.value)
+}

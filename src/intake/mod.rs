@@ -1,0 +1,106 @@
+//! Listeners, and the pipeline from a received packet to the journal.
+//!
+//! A UDP listener is a thread ([`udp`]) that takes datagrams in batches and runs the [`pipeline`] on each; TCP
+//! streams ([`stream`]) are tasks that do the same with what a read gives. After each batch the outcomes go to the
+//! journal in one append; only then are informs answered.
+
+pub mod inbox;
+pub mod limit;
+pub mod pipeline;
+pub mod stream;
+pub mod udp;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ipnet::IpNet;
+
+use crate::config;
+use crate::hosts::Hosts;
+use crate::journal::Journal;
+use crate::rules::RuleSet;
+use crate::stats::Stats;
+use inbox::Inbox;
+use limit::Limiter;
+
+/// What a reload replaces, all of it or nothing.
+#[derive(Debug)]
+pub struct Active {
+    /// The rules.
+    pub rules: RuleSet,
+    /// The hosts.
+    pub hosts: Hosts,
+    /// Communities that are let in; none for any.
+    pub communities: Option<Vec<Vec<u8>>>,
+    /// Senders of notifications that are let in; empty for all.
+    pub snmp_allow: Vec<IpNet>,
+    /// Senders of syslog that are let in; empty for all.
+    pub syslog_allow: Vec<IpNet>,
+}
+
+/// What all intakes share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where outcomes go.
+    pub journal: Arc<Journal>,
+    /// When it is made safe.
+    pub sync: config::Sync,
+    /// What is counted.
+    pub stats: Stats,
+    /// Where unmatched messages are kept.
+    pub inbox: Inbox,
+    /// Who may write log lines about bad input, and how often.
+    pub limiter: Limiter,
+    active: Mutex<Arc<Active>>,
+    generation: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    /// What all intakes share, with the rules to begin with.
+    pub fn new(journal: Arc<Journal>, sync: config::Sync, active: Active) -> Self {
+        Shared {
+            inbox: Inbox::new(journal.directory().join("unmatched.jsonl")),
+            journal,
+            sync,
+            stats: Stats::default(),
+            limiter: Limiter::default(),
+            active: Mutex::new(Arc::new(active)),
+            generation: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts new rules in force; every intake takes them with its next batch.
+    pub fn replace(&self, active: Active) {
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The rules in force.
+    pub fn active(&self) -> Arc<Active> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes whenever the rules do.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Tells the intakes to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether the intakes are to end.
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// The time, in microseconds since 1970 UTC.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,256 @@
+//! From a packet or a line to outcomes in the journal. One pipeline an intake, used by one thread at a time.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::limit::Kind;
+use super::{Active, Shared};
+use crate::config;
+use crate::describe;
+use crate::journal::Batch;
+use crate::message::{Message, NotificationKind, Source};
+use crate::mib::format::hex;
+use crate::rules::{Scratch, Subject, Verdict};
+use crate::snmp::{self, DecodeError};
+use crate::syslog;
+
+/// How many senders' addresses are kept as text.
+const MAX_SENDERS: usize = 10_000;
+/// How many bytes of a bad packet are shown.
+const SHOWN: usize = 32;
+/// How many bytes of outcomes are gathered before they are put into the journal, even within a batch.
+const FULL: usize = 1 << 20;
+
+/// The way from a message to the journal.
+pub struct Pipeline {
+    shared: Arc<Shared>,
+    active: Arc<Active>,
+    generation: u64,
+    scratch: Scratch,
+    batch: Batch,
+    senders: HashMap<IpAddr, Box<str>>,
+    answers: Vec<(Vec<u8>, SocketAddr)>,
+    counts: Counts,
+}
+
+/// What happened since the last commit.
+#[derive(Debug, Default)]
+struct Counts {
+    snmp_received: u64,
+    syslog_received: u64,
+    odd_varbinds: u64,
+    matched: u64,
+    dropped: u64,
+    unmatched: u64,
+}
+
+impl Pipeline {
+    /// A pipeline into the shared journal.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Pipeline {
+            generation: shared.generation(),
+            active: shared.active(),
+            shared,
+            scratch: Scratch::default(),
+            batch: Batch::default(),
+            senders: HashMap::new(),
+            answers: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes new rules, if there are any. Called between batches, so that a batch sees one rule set.
+    pub fn refresh(&mut self) {
+        let generation = self.shared.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.active = self.shared.active();
+        }
+    }
+
+    /// Takes a datagram of SNMP.
+    pub fn packet(&mut self, packet: &[u8], peer: SocketAddr, received: i64) {
+        self.counts.snmp_received += 1;
+        let source = Source { peer, received };
+        if !allowed(&self.active.snmp_allow, &source) {
+            self.shared.stats.wrong_source.add(1);
+            self.turned_away("SNMP", &source);
+            return;
+        }
+        let decoded = match snmp::decode(packet) {
+            Ok(decoded) => decoded,
+            Err(error) => return self.malformed(packet, &source, &error),
+        };
+        let community = decoded.notification.community;
+        if !self.active.communities.as_ref().is_none_or(|all| known_community(all, community)) {
+            self.shared.stats.wrong_community.add(1);
+            self.wrong_community(&source);
+            return;
+        }
+        self.counts.odd_varbinds += decoded.odd as u64;
+        let answer = (decoded.notification.kind == NotificationKind::Inform).then(|| decoded.answer());
+        let message = Message::Notification(decoded.notification);
+        self.apply(&message, &source);
+        self.answers.extend(answer.map(|a| (a, peer)));
+    }
+
+    /// Takes a line of syslog.
+    pub fn line(&mut self, line: &[u8], peer: SocketAddr, received: i64) {
+        self.counts.syslog_received += 1;
+        let source = Source { peer, received };
+        if !allowed(&self.active.syslog_allow, &source) {
+            self.shared.stats.wrong_source.add(1);
+            self.turned_away("syslog", &source);
+            return;
+        }
+        let text = String::from_utf8_lossy(line);
+        let message = Message::Syslog(syslog::parse_line(&text, received));
+        self.apply(&message, &source);
+    }
+
+    fn apply(&mut self, message: &Message<'_>, source: &Source) {
+        let address = source.address();
+        if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&address) {
+            self.senders.clear();
+        }
+        let text: &str = self.senders.entry(address).or_insert_with(|| address.to_string().into());
+        let host = self.active.hosts.of_message(message, source, text);
+        let subject = Subject { message, source, address: text, host: &host };
+        let batch = &mut self.batch;
+        let stats = &self.shared.stats;
+        let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {
+            if !batch.push(outcome) {
+                stats.outcomes_lost.add(1);
+                tracing::error!(rule = rule.id, "an outcome of more than 1 MiB was given up; shorten the rule's templates");
+            }
+        });
+        match verdict {
+            Verdict::Matched => self.counts.matched += 1,
+            Verdict::Dropped => self.counts.dropped += 1,
+            Verdict::Unmatched => {
+                self.counts.unmatched += 1;
+                self.unmatched(message, source);
+            }
+        }
+        if self.batch.bytes() > FULL {
+            self.append();
+        }
+    }
+
+    /// Puts what was gathered into the journal, and gives the answers that may be sent now.
+    pub fn commit(&mut self) -> std::vec::Drain<'_, (Vec<u8>, SocketAddr)> {
+        let counts = std::mem::take(&mut self.counts);
+        let appended = self.append();
+        let stats = &self.shared.stats;
+        stats.snmp_received.add(counts.snmp_received);
+        stats.syslog_received.add(counts.syslog_received);
+        stats.odd_varbinds.add(counts.odd_varbinds);
+        stats.matched.add(counts.matched);
+        stats.dropped.add(counts.dropped);
+        stats.unmatched.add(counts.unmatched);
+        if !self.answers.is_empty() {
+            let count = self.answers.len() as u64;
+            if appended && self.synced() {
+                stats.informs_answered.add(count);
+            } else {
+                stats.informs_unanswered.add(count);
+                self.answers.clear();
+            }
+        }
+        self.answers.drain(..)
+    }
+
+    /// Whether everything gathered since the last commit is in the journal.
+    fn append(&mut self) -> bool {
+        let count = self.batch.len() as u64;
+        let result = self.shared.journal.append(&self.batch);
+        self.batch.clear();
+        match result {
+            Ok(()) => {
+                self.shared.stats.outcomes.add(count);
+                true
+            }
+            Err(error) => {
+                self.shared.stats.outcomes_lost.add(count);
+                if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, super::now()) {
+                    let directory = self.shared.journal.directory().display();
+                    tracing::error!(
+                        outcomes = count, left_out, %error,
+                        "the journal in {directory} cannot take outcomes, they are lost; make room on its disk"
+                    );
+                }
+                // Answers that wait belong to what was lost.
+                self.shared.stats.informs_unanswered.add(self.answers.len() as u64);
+                self.answers.clear();
+                false
+            }
+        }
+    }
+
+    fn synced(&self) -> bool {
+        if self.shared.sync != config::Sync::Batch {
+            return true;
+        }
+        match self.shared.journal.sync() {
+            Ok(()) => true,
+            Err(error) => {
+                if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, super::now()) {
+                    tracing::error!(left_out, %error, "the journal cannot be synced; informs are not answered; check the disk");
+                }
+                false
+            }
+        }
+    }
+
+    fn malformed(&self, packet: &[u8], source: &Source, error: &DecodeError) {
+        self.shared.stats.malformed[error.index()].add(1);
+        if let Some(left_out) = self.shared.limiter.allow(Kind::Malformed, source.received) {
+            let start = hex(&packet[..packet.len().min(SHOWN)]);
+            tracing::warn!(from = %source.peer, left_out, bytes = packet.len(), "malformed SNMP packet: {error}; it begins {start}");
+        }
+    }
+
+    fn wrong_community(&self, source: &Source) {
+        if let Some(left_out) = self.shared.limiter.allow(Kind::Community, source.received) {
+            tracing::warn!(
+                from = %source.peer, left_out,
+                "a notification with a community that is not let in; correct it on the device or add it to [snmp] communities"
+            );
+        }
+    }
+
+    fn turned_away(&self, what: &str, source: &Source) {
+        if let Some(left_out) = self.shared.limiter.allow(Kind::Source, source.received) {
+            let section = what.to_lowercase();
+            tracing::warn!(
+                from = %source.peer, left_out,
+                "{what} from a sender that is not let in; add its network to [{section}] allow if it should be"
+            );
+        }
+    }
+
+    fn unmatched(&self, message: &Message<'_>, source: &Source) {
+        let mib = self.active.rules.mib();
+        self.shared.inbox.keep(source.received, || describe::message(message, source, mib));
+        if let Some(left_out) = self.shared.limiter.allow(Kind::Unmatched, source.received) {
+            let what = describe::short(message, mib);
+            tracing::info!(from = %source.peer, left_out, "no rule takes {what}; see unmatched.jsonl in the journal directory");
+        }
+    }
+}
+
+fn allowed(networks: &[IpNet], source: &Source) -> bool {
+    networks.is_empty() || networks.iter().any(|net| net.contains(&source.address()))
+}
+
+/// Compares with all communities in a time that does not depend on where they differ.
+fn known_community(all: &[Vec<u8>], community: &[u8]) -> bool {
+    let same = |known: &[u8]| {
+        let difference = known.iter().zip(community).fold(0, |d, (a, b)| d | (a ^ b));
+        known.len() == community.len() && std::hint::black_box(difference) == 0
+    };
+    all.iter().fold(false, |found, known| found | same(known))
+}

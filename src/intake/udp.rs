@@ -1,0 +1,108 @@
+//! UDP listeners: sockets with large buffers, and a thread each that takes datagrams in batches.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Socket, Type};
+
+use super::limit::Kind;
+use super::pipeline::Pipeline;
+use super::{Shared, now};
+use crate::sys::Receiver;
+
+/// How many datagrams are taken at a time.
+const BATCH: usize = 128;
+/// How often a thread that gets nothing looks whether it is to end.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// What a socket receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// SNMP notifications.
+    Snmp,
+    /// Lines of syslog.
+    Syslog,
+}
+
+/// A bound socket, and the receive buffer that the kernel gave it in bytes.
+#[derive(Debug)]
+pub struct Bound {
+    /// The socket.
+    pub socket: UdpSocket,
+    /// Bytes, as asked for or less.
+    pub granted: usize,
+}
+
+/// Binds a socket with a receive buffer of this many bytes.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn bind_socket(address: SocketAddr, receive_buffer: usize) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        // 0.0.0.0 and [::] side by side, each for its own kind.
+        socket.set_only_v6(true)?;
+    }
+    // With privilege beyond net.core.rmem_max, else up to it.
+    if setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer).is_err() {
+        socket.set_recv_buffer_size(receive_buffer)?;
+    }
+    // The kernel doubles what is asked for, for its own bookkeeping.
+    let granted = socket.recv_buffer_size()? / 2;
+    setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+    socket.bind(&address.into())?;
+    let socket = UdpSocket::from(socket);
+    socket.set_read_timeout(Some(LOOK_UP))?;
+    Ok(Bound { socket, granted })
+}
+
+/// Receives until told to stop. Runs on a thread of its own.
+pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
+    let mut pipeline = Pipeline::new(shared.clone());
+    let mut receiver = Receiver::new(BATCH);
+    let mut drops = 0;
+    while !shared.stopping() {
+        let count = match receiver.receive(socket) {
+            Ok(count) => count,
+            Err(error) => {
+                tracing::error!(%error, "cannot receive; trying again");
+                std::thread::sleep(LOOK_UP);
+                continue;
+            }
+        };
+        if count == 0 {
+            continue;
+        }
+        let received = now();
+        pipeline.refresh();
+        for (datagram, peer) in receiver.datagrams() {
+            match protocol {
+                Protocol::Snmp => pipeline.packet(datagram, peer, received),
+                Protocol::Syslog => pipeline.line(datagram, peer, received),
+            }
+        }
+        for (answer, peer) in pipeline.commit() {
+            // An answer that cannot be sent is one that was lost on the way: the inform comes again.
+            let _ = socket.send_to(&answer, peer);
+        }
+        count_drops(&receiver, &mut drops, socket, shared, received);
+    }
+}
+
+fn count_drops(receiver: &Receiver, before: &mut u32, socket: &UdpSocket, shared: &Shared, now: i64) {
+    let Some(drops) = receiver.kernel_drops().filter(|d| d != before) else { return };
+    let new = drops.wrapping_sub(*before);
+    *before = drops;
+    shared.stats.kernel_drops.add(new.into());
+    if let Some(left_out) = shared.limiter.allow(Kind::KernelDrops, now) {
+        let at = socket.local_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string());
+        tracing::warn!(
+            datagrams = new, left_out,
+            "the kernel dropped datagrams at {at}: more came than could be taken; raise receive_buffer and net.core.rmem_max"
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! How long to wait before the next try.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+/// Pauses that double up to a limit, each shortened by up to a half at random, so that many do not knock at once.
+#[derive(Debug)]
+pub struct Backoff {
+    first: Duration,
+    most: Duration,
+    tries: u32,
+}
+
+impl Backoff {
+    /// Pauses from `first` to `most`.
+    pub fn new(first: Duration, most: Duration) -> Self {
+        Backoff { first, most, tries: 0 }
+    }
+
+    /// The next pause.
+    pub fn next_pause(&mut self) -> Duration {
+        let full = self.first.saturating_mul(1 << self.tries.min(20)).min(self.most);
+        self.tries += 1;
+        // The keys of a new RandomState are random; no generator of ours is needed for a jitter.
+        let random = RandomState::new().hash_one(self.tries) as u32;
+        full.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+    }
+
+    /// Starts over, after a success.
+    pub fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_and_stays_within_bounds() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        for tries in 0..40 {
+            let pause = backoff.next_pause();
+            let full = Duration::from_millis(100 << tries.min(10)).min(Duration::from_secs(2));
+            assert!(pause >= full / 2 && pause <= full, "{pause:?} {full:?}");
+        }
+        backoff.reset();
+        assert!(backoff.next_pause() <= Duration::from_millis(100));
+    }
+}

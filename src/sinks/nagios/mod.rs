@@ -1,0 +1,6 @@
+//! The nagios sink: passive check results for Nagios and its kin, through the command file ([`pipe`]) or the
+//! check result directory ([`spool`]).
+
+pub mod format;
+pub mod pipe;
+pub mod spool;

@@ -1,0 +1,83 @@
+//! What is counted on the way of the data. One place; `trapline status` and the log read it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Map, Value, json};
+
+use crate::snmp::DecodeError;
+
+/// A counter that any thread may raise.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Raises it.
+    pub fn add(&self, count: u64) {
+        if count > 0 {
+            self.0.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Its value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// Counters of the intake, since the daemon started.
+        #[derive(Debug, Default)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: Counter,)+
+            /// Packets that are no notification, by reason.
+            pub malformed: [Counter; DecodeError::REASONS.len()],
+        }
+
+        impl Stats {
+            /// All counters as one JSON object.
+            pub fn to_json(&self) -> Value {
+                let mut all = Map::new();
+                $(all.insert(stringify!($name).to_owned(), self.$name.get().into());)+
+                let malformed = DecodeError::REASONS.iter().zip(&self.malformed);
+                let malformed: Map<String, Value> =
+                    malformed.map(|(reason, count)| ((*reason).to_owned(), count.get().into())).collect();
+                all.insert("malformed".to_owned(), json!(malformed));
+                Value::Object(all)
+            }
+        }
+    };
+}
+
+stats! {
+    /// SNMP packets received.
+    snmp_received,
+    /// Lines of syslog received.
+    syslog_received,
+    /// Datagrams that the kernel dropped because the intake was too slow.
+    kernel_drops,
+    /// Notifications with a community that is not let in.
+    wrong_community,
+    /// Messages from senders that are not let in.
+    wrong_source,
+    /// Varbinds whose content does not fit their type.
+    odd_varbinds,
+    /// Messages of streams that were longer than allowed and were cut.
+    oversized,
+    /// Streams that were turned away because too many were open.
+    streams_refused,
+    /// Messages that a rule took.
+    matched,
+    /// Messages that a rule dropped on purpose.
+    dropped,
+    /// Messages that no rule took.
+    unmatched,
+    /// Outcomes put into the journal.
+    outcomes,
+    /// Outcomes that the journal could not take.
+    outcomes_lost,
+    /// Informs that were answered.
+    informs_answered,
+    /// Informs that were not answered, because their outcomes are not safe.
+    informs_unanswered,
+}
