@@ -56,8 +56,11 @@ fn line(l: &SyslogLine<'_>) -> Map<String, Value> {
         .structured_data
         .iter()
         .map(|element| {
-            let params: Map<String, Value> =
-                element.params.iter().map(|(name, value)| ((*name).to_owned(), value.as_ref().into())).collect();
+            let params: Map<String, Value> = element
+                .params
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_ref().into()))
+                .collect();
             (element.id.to_owned(), params.into())
         })
         .collect();

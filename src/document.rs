@@ -169,7 +169,11 @@ impl<'d, 's> Section<'d, 's> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             let hint = Some(format!("write [[{key}]], with two brackets"));
-            found.push(self.source.error(&self.key_span(key), format!("'{key}' must be an array of tables"), hint));
+            found.push(self.source.error(
+                &self.key_span(key),
+                format!("'{key}' must be an array of tables"),
+                hint,
+            ));
             return Vec::new();
         };
         let mut sections = Vec::new();
@@ -199,7 +203,11 @@ impl<'d, 's> Section<'d, 's> {
             }
             let hint = did_you_mean(name, asked.iter().copied())
                 .unwrap_or_else(|| format!("known here: {}", asked.join(", ")));
-            found.push(self.source.error(&key.span(), format!("unknown key '{name}' in {}", self.name), Some(hint)));
+            found.push(self.source.error(
+                &key.span(),
+                format!("unknown key '{name}' in {}", self.name),
+                Some(hint),
+            ));
         }
     }
 }
@@ -210,7 +218,12 @@ pub fn as_integer(value: &DeValue<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-fn wrong_type(source: &SourceText<'_>, key: &str, expected: &str, value: &Spanned<DeValue<'_>>) -> Diagnostic {
+fn wrong_type(
+    source: &SourceText<'_>,
+    key: &str,
+    expected: &str,
+    value: &Spanned<DeValue<'_>>,
+) -> Diagnostic {
     let message = format!("'{key}' must be {expected}, not {}", article(value.get_ref().type_str()));
     source.error(&value.span(), message, None)
 }

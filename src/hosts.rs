@@ -47,12 +47,20 @@ impl Hosts {
         if self.by_name.is_empty() {
             return None;
         }
-        self.by_name.get(name).or_else(|| self.by_name.get(name.to_ascii_lowercase().as_str())).map(AsRef::as_ref)
+        self.by_name
+            .get(name)
+            .or_else(|| self.by_name.get(name.to_ascii_lowercase().as_str()))
+            .map(AsRef::as_ref)
     }
 
     /// The name of the host that a message is about: of the agent that a notification names, of the host that a
     /// line names, else of the sender. Unknown ones keep the name or address that they came with.
-    pub fn of_message<'a>(&'a self, message: &Message<'a>, source: &Source, address: &'a str) -> Cow<'a, str> {
+    pub fn of_message<'a>(
+        &'a self,
+        message: &Message<'a>,
+        source: &Source,
+        address: &'a str,
+    ) -> Cow<'a, str> {
         match message {
             Message::Notification(notification) => match notification.agent.map(IpAddr::V4) {
                 Some(agent) if agent != source.address() => {

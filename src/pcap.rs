@@ -26,7 +26,9 @@ pub struct Packet<'p> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PcapError {
     /// Another format.
-    #[error("this is no pcap file; if it is pcapng, convert it: tcpdump -r FILE -w OTHER, or editcap -F pcap")]
+    #[error(
+        "this is no pcap file; if it is pcapng, convert it: tcpdump -r FILE -w OTHER, or editcap -F pcap"
+    )]
     Format,
     /// A kind of link that is not known.
     #[error("captured on a link of type {0}, which is not supported; capture on Ethernet, loopback or 'any'")]
@@ -57,14 +59,20 @@ pub fn packets(file: &[u8]) -> Result<Vec<Packet<'_>>, PcapError> {
         rest = after;
         let micros = if nanos { fraction / 1000 } else { fraction };
         if let Some((from, port, payload)) = network(link, frame).and_then(udp) {
-            packets.push(Packet { time: i64::from(seconds) * 1_000_000 + i64::from(micros), from, port, payload });
+            packets.push(Packet {
+                time: i64::from(seconds) * 1_000_000 + i64::from(micros),
+                from,
+                port,
+                payload,
+            });
         }
     }
     Ok(packets)
 }
 
 fn record(input: &[u8], endian: Endianness) -> IResult<&[u8], (u32, u32, &[u8])> {
-    let (rest, (seconds, fraction, length, _)) = (u32_of(endian), u32_of(endian), u32_of(endian), u32_of(endian)).parse(input)?;
+    let (rest, (seconds, fraction, length, _)) =
+        (u32_of(endian), u32_of(endian), u32_of(endian), u32_of(endian)).parse(input)?;
     let (rest, frame) = take(length)(rest)?;
     Ok((rest, (seconds, fraction, frame)))
 }
@@ -128,7 +136,8 @@ mod tests {
     }
 
     fn capture(link: u8, frame: &[u8]) -> Vec<u8> {
-        let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, link, 0, 0, 0];
+        let mut file =
+            vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, link, 0, 0, 0];
         let length = [frame.len() as u8, 0, 0, 0];
         file.extend([[5, 0, 0, 0], [7, 0, 0, 0], length, length].concat());
         file.extend(frame);

@@ -57,7 +57,8 @@ impl Receiver {
     ///
     /// What the system says, other than that nothing came.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        let places = self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.addresses).zip(&mut self.controls);
+        let places =
+            self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.addresses).zip(&mut self.controls);
         for (((header, vector), address), control) in places {
             // The kernel writes lengths back: they are set anew for every call.
             header.msg_hdr.msg_name = std::ptr::from_mut(address).cast();
@@ -173,9 +174,8 @@ pub fn send_batch(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<usize> 
         .collect();
     // SAFETY: every header points to one vector and it to a slice that outlives the call; sendmmsg only reads
     // them, and writes msg_len into the headers.
-    let sent = unsafe {
-        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as libc::c_uint, 0)
-    };
+    let sent =
+        unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as libc::c_uint, 0) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 

@@ -46,7 +46,9 @@ impl State {
             .sinks
             .iter()
             .map(|sink| {
-                let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+                let get = |counter: &std::sync::atomic::AtomicU64| {
+                    counter.load(std::sync::atomic::Ordering::Relaxed)
+                };
                 let error = sink.stats.error.lock().map(|e| e.clone()).unwrap_or_default();
                 json!({
                     "name": sink.name,

@@ -125,7 +125,12 @@ impl Explainer<'_> {
         }
     }
 
-    fn with_subject<T>(&self, message: &Message<'_>, source: &Source, then: impl FnOnce(&Subject<'_>) -> T) -> T {
+    fn with_subject<T>(
+        &self,
+        message: &Message<'_>,
+        source: &Source,
+        then: impl FnOnce(&Subject<'_>) -> T,
+    ) -> T {
         let address = source.address().to_string();
         let host = self.setup.config.hosts.of_message(message, source, &address);
         then(&Subject { message, source, address: &address, host: &host })
@@ -191,8 +196,11 @@ fn print_message(described: &Value) {
             }
             (_, Value::Object(fields)) if fields.is_empty() => {}
             (name, Value::Object(fields)) => {
-                let fields: Vec<String> =
-                    fields.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| format!("{k}={}", plain(v))).collect();
+                let fields: Vec<String> = fields
+                    .iter()
+                    .filter(|(_, v)| !v.is_null())
+                    .map(|(k, v)| format!("{k}={}", plain(v)))
+                    .collect();
                 println!("{name:<16}{}", fields.join("  "));
             }
             (name, value) => println!("{name:<16}{}", plain(value)),

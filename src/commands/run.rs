@@ -52,7 +52,8 @@ pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
 fn start_log(format: LogConfig) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRAPLINE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,lapin=off,mib_rs=off"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
     // A second start in one process, as tests do it, keeps the first log.
     let _ = match format {
         LogConfig::Human => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
@@ -118,7 +119,9 @@ impl Sockets {
 
 fn cannot_bind(address: SocketAddr, over: &str, option: &str, error: &std::io::Error) -> anyhow::Error {
     let remedy = match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!("stop the program that uses the port (see `ss -lnp`), or change {option}"),
+        std::io::ErrorKind::AddrInUse => {
+            format!("stop the program that uses the port (see `ss -lnp`), or change {option}")
+        }
         std::io::ErrorKind::PermissionDenied => {
             format!("ports below 1024 need the capability CAP_NET_BIND_SERVICE, or change {option}")
         }
@@ -140,7 +143,10 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
         );
     }
     for path in &recovery.unreadable {
-        tracing::error!("the journal segment {} cannot be read and was set aside as .unreadable", path.display());
+        tracing::error!(
+            "the journal segment {} cannot be read and was set aside as .unreadable",
+            path.display()
+        );
     }
     if recovery.records > 0 {
         tracing::info!(records = recovery.records, "the journal was opened with what was there");
@@ -148,7 +154,12 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
     Ok(journal)
 }
 
-async fn serve(args: &ConfigArg, config: &Config, sockets: Sockets, shared: Arc<Shared>) -> anyhow::Result<()> {
+async fn serve(
+    args: &ConfigArg,
+    config: &Config,
+    sockets: Sockets,
+    shared: Arc<Shared>,
+) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (stop_sinks, sinks_stopped) = watch::channel(false);
     let mut hangup = signal(SignalKind::hangup())?;
@@ -158,8 +169,9 @@ async fn serve(args: &ConfigArg, config: &Config, sockets: Sockets, shared: Arc<
     let mut running = Vec::new();
     let mut tasks = Vec::new();
     for sink in &config.sinks {
-        let (sink, task) = sinks::start(sink, &shared.journal, sinks_stopped.clone())
-            .with_context(|| format!("cannot use the cursor of sink '{}' in the journal directory", sink.name))?;
+        let (sink, task) = sinks::start(sink, &shared.journal, sinks_stopped.clone()).with_context(|| {
+            format!("cannot use the cursor of sink '{}' in the journal directory", sink.name)
+        })?;
         running.push(sink);
         tasks.push(task);
     }
@@ -170,7 +182,8 @@ async fn serve(args: &ConfigArg, config: &Config, sockets: Sockets, shared: Arc<
         reloads: Mutex::default(),
     });
     let socket = config.control_socket();
-    let listener = control::bind(&socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
+    let listener =
+        control::bind(&socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
     tokio::spawn(control::serve(listener, state.clone(), stopped.clone()));
     tokio::spawn(sync_regularly(shared.clone(), config.journal.sync, stopped.clone()));
 
@@ -214,7 +227,9 @@ async fn serve(args: &ConfigArg, config: &Config, sockets: Sockets, shared: Arc<
 
 fn intake_thread(bound: Bound, protocol: Protocol, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     let name = if protocol == Protocol::Snmp { "snmp" } else { "syslog" };
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || udp::run(&bound.socket, protocol, &shared))
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || udp::run(&bound.socket, protocol, &shared))
 }
 
 async fn sync_regularly(shared: Arc<Shared>, when: Sync, mut stop: watch::Receiver<bool>) {
@@ -246,7 +261,10 @@ async fn drain(shared: &Shared, running: &[Running]) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     if behind() > 0 {
-        tracing::info!(outcomes = behind(), "not all sinks have taken everything; the journal keeps it for the next start");
+        tracing::info!(
+            outcomes = behind(),
+            "not all sinks have taken everything; the journal keeps it for the next start"
+        );
     }
 }
 

@@ -156,9 +156,9 @@ fn notification<'a>(
     kind: NotificationKind,
     mib: &Mib,
 ) -> anyhow::Result<Notification<'a>> {
-    let oid = mib
-        .resolve(&args.trap)
-        .ok_or_else(|| anyhow!("no MIB knows the trap '{}'; give its OID, or the folder of its MIB with --mibs", args.trap))?;
+    let oid = mib.resolve(&args.trap).ok_or_else(|| {
+        anyhow!("no MIB knows the trap '{}'; give its OID, or the folder of its MIB with --mibs", args.trap)
+    })?;
     let varbinds = args.varbinds.iter().map(|text| varbind(text, mib)).collect::<anyhow::Result<_>>()?;
     let (generic, enterprise, specific) = as_v1(&oid);
     Ok(Notification {
@@ -180,7 +180,8 @@ fn notification<'a>(
 fn varbind<'a>(text: &'a str, mib: &Mib) -> anyhow::Result<Varbind<'a>> {
     let (name, value) = text.split_once('=').with_context(|| format!("'{text}' is no VARBIND=VALUE"))?;
     let oid = mib.resolve(name).with_context(|| format!("no MIB knows '{name}'; give its OID"))?;
-    let value = from_text(value, mib.lookup(&oid), mib).with_context(|| format!("'{value}' does not fit {name}"))?;
+    let value =
+        from_text(value, mib.lookup(&oid), mib).with_context(|| format!("'{value}' does not fit {name}"))?;
     Ok(Varbind { oid, value })
 }
 

@@ -85,11 +85,18 @@ fn print(before: &Value, now: &Value) {
     }
     for (reason, value) in now["intake"]["malformed"].as_object().into_iter().flatten() {
         if number(value) > 0 {
-            row(&format!("malformed {reason}"), number(value), number(&before["intake"]["malformed"][reason]));
+            row(
+                &format!("malformed {reason}"),
+                number(value),
+                number(&before["intake"]["malformed"][reason]),
+            );
         }
     }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
-    println!("\n{:<16}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}", "sink", "delivered", "behind", "skipped", "cut", "failures", "expired");
+    println!(
+        "\n{:<16}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}",
+        "sink", "delivered", "behind", "skipped", "cut", "failures", "expired"
+    );
     for sink in now["sinks"].as_array().into_iter().flatten() {
         println!(
             "{:<16}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}",

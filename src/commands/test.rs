@@ -37,7 +37,8 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
     let report = testing::run(rules, &setup.compiled.tests, &setup.config.hosts);
     setup::print(&report.found);
-    let untested = (0..rules.rules().len()).filter(|at| !setup.compiled.tests.iter().any(|t| t.rule == *at)).count();
+    let untested =
+        (0..rules.rules().len()).filter(|at| !setup.compiled.tests.iter().any(|t| t.rule == *at)).count();
     if untested > 0 {
         eprintln!("{untested} of {} rules have no test; add [[rule.test]] to them", rules.rules().len());
     }

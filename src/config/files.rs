@@ -14,7 +14,10 @@ pub fn rule_files(paths: Option<&[PathBuf]>, found: &mut Diagnostics) -> Vec<Rul
     let Some(paths) = paths else {
         return shipped::PACKS
             .iter()
-            .map(|(name, text)| RuleFile { name: format!("shipped rules/{name}").into(), text: (*text).into() })
+            .map(|(name, text)| RuleFile {
+                name: format!("shipped rules/{name}").into(),
+                text: (*text).into(),
+            })
             .collect();
     };
     let mut files = BTreeSet::new();
@@ -102,7 +105,11 @@ fn read(path: &Path, what: &str, found: &mut Diagnostics) -> Option<String> {
     std::fs::read_to_string(path)
         .map_err(|error| {
             let name = path.display().to_string();
-            found.file_error(&name, format!("cannot read these {what}: {error}"), "name a file that exists in [hosts]");
+            found.file_error(
+                &name,
+                format!("cannot read these {what}: {error}"),
+                "name a file that exists in [hosts]",
+            );
         })
         .ok()
 }

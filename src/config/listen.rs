@@ -44,7 +44,9 @@ pub fn snmp(text: &str) -> Result<SnmpListen, String> {
         None | Some(("udp", _)) => {
             Ok(SnmpListen { address: address(text.strip_prefix("udp://").unwrap_or(text))?, optional: false })
         }
-        Some((other, _)) => Err(format!("'{other}://' is not supported for SNMP by this release; use udp://")),
+        Some((other, _)) => {
+            Err(format!("'{other}://' is not supported for SNMP by this release; use udp://"))
+        }
     }
 }
 

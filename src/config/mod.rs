@@ -138,7 +138,11 @@ impl Config {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                found.file_error(&name, format!("cannot read the configuration: {error}"), "name another with --config");
+                found.file_error(
+                    &name,
+                    format!("cannot read the configuration: {error}"),
+                    "name another with --config",
+                );
                 return Err(found);
             }
         };

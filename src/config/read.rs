@@ -15,8 +15,11 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let resolve = move |text: &str| folder.join(text);
     let defaults = Config::default();
-    let snmp = root.section("snmp", found).map_or_else(|| defaults.snmp.clone(), |s| snmp(s, &defaults, found));
-    let syslog = root.section("syslog", found).map_or_else(|| defaults.syslog.clone(), |s| syslog(s, &defaults, found));
+    let snmp =
+        root.section("snmp", found).map_or_else(|| defaults.snmp.clone(), |s| snmp(s, &defaults, found));
+    let syslog = root
+        .section("syslog", found)
+        .map_or_else(|| defaults.syslog.clone(), |s| syslog(s, &defaults, found));
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, found)).unwrap_or_default();
     let rule_paths = root.section("rules", found).and_then(|s| paths(s, &resolve, found));
     let hosts = root.section("hosts", found).map(|s| hosts(s, &resolve, found)).unwrap_or_default();
@@ -62,15 +65,21 @@ fn snmp(section: Section<'_, '_>, defaults: &Config, found: &mut Diagnostics) ->
         .strings("communities", found)
         .map(|all| all.into_iter().map(|c| c.value.into_bytes()).collect());
     if section.get("users").is_some() {
-        let hint = Some("remove [[snmp.users]] and let the device send v2c, in a network of its own".to_owned());
-        let diagnostic = section.source().error(&section.key_span("users"), "SNMPv3 is not supported by this release", hint);
+        let hint =
+            Some("remove [[snmp.users]] and let the device send v2c, in a network of its own".to_owned());
+        let diagnostic = section.source().error(
+            &section.key_span("users"),
+            "SNMPv3 is not supported by this release",
+            hint,
+        );
         found.push(diagnostic);
     }
     let config = SnmpConfig {
         listen: listen.unwrap_or_else(|| defaults.snmp.listen.clone()),
         communities,
         allow: networks(&section, found),
-        receive_buffer: size(&section, "receive_buffer", found).map_or(defaults.snmp.receive_buffer, |s| s.value as usize),
+        receive_buffer: size(&section, "receive_buffer", found)
+            .map_or(defaults.snmp.receive_buffer, |s| s.value as usize),
     };
     section.finish(found);
     config
@@ -88,7 +97,8 @@ fn syslog(section: Section<'_, '_>, defaults: &Config, found: &mut Diagnostics) 
     let config = SyslogConfig {
         listen: listen.unwrap_or_else(|| defaults.syslog.listen.clone()),
         allow: networks(&section, found),
-        receive_buffer: size(&section, "receive_buffer", found).map_or(defaults.syslog.receive_buffer, |s| s.value as usize),
+        receive_buffer: size(&section, "receive_buffer", found)
+            .map_or(defaults.syslog.receive_buffer, |s| s.value as usize),
         max_connections: max_connections.unwrap_or(defaults.syslog.max_connections),
     };
     section.finish(found);
@@ -121,7 +131,11 @@ fn networks(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<IpNet> {
     section.strings("allow", found).map(|all| parse_all(section, all, network, found)).unwrap_or_default()
 }
 
-fn paths(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found: &mut Diagnostics) -> Option<Vec<PathBuf>> {
+fn paths(
+    section: Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Option<Vec<PathBuf>> {
     let paths = section.strings("paths", found);
     section.finish(found);
     paths.map(|all| all.iter().map(|p| resolve(p)).collect())
@@ -145,7 +159,11 @@ fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found: &mu
     }
     if let Some(reverse) = section.boolean("reverse_dns", found).filter(|r| r.value) {
         let hint = Some("use map, files or nagios_objects".to_owned());
-        found.push(section.source().error(&reverse.span, "reverse_dns is not supported by this release", hint));
+        found.push(section.source().error(
+            &reverse.span,
+            "reverse_dns is not supported by this release",
+            hint,
+        ));
     }
     section.finish(found);
     hosts
@@ -170,7 +188,11 @@ fn journal_section(
         other => {
             let hint = did_you_mean(other, ["batch", "interval", "never"])
                 .unwrap_or_else(|| "one of batch, interval, never".to_owned());
-            found.push(section.source().error(&text.span, format!("'{other}' is no way to sync"), Some(hint)));
+            found.push(section.source().error(
+                &text.span,
+                format!("'{other}' is no way to sync"),
+                Some(hint),
+            ));
             None
         }
     });

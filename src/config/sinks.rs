@@ -95,13 +95,19 @@ pub(super) fn read(
     let only = section.string("only", found).map(|text| match Filter::new(&text.value) {
         Ok(filter) => Some(filter),
         Err(error) => {
-            found.push(section.source().error(&text.span_of(section.source(), error.within), error.message, error.hint));
+            found.push(section.source().error(
+                &text.span_of(section.source(), error.within),
+                error.message,
+                error.hint,
+            ));
             None
         }
     });
     let Some(kind) = kind else {
         if section.get("type").is_none() {
-            found.push(section.error("a sink without a type", &format!("add type = one of {}", TYPES.join(", "))));
+            found.push(
+                section.error("a sink without a type", &format!("add type = one of {}", TYPES.join(", "))),
+            );
         }
         return None;
     };
@@ -109,7 +115,11 @@ pub(super) fn read(
         Some(name) if valid_name(&name) => name.value,
         Some(name) => {
             let hint = Some("use letters, digits, '-' and '_', at most 64".to_owned());
-            found.push(section.source().error(&name.span, "a sink's name is also the name of its cursor file", hint));
+            found.push(section.source().error(
+                &name.span,
+                "a sink's name is also the name of its cursor file",
+                hint,
+            ));
             return None;
         }
         None => kind.value.clone(),
@@ -120,10 +130,16 @@ pub(super) fn read(
 }
 
 fn valid_name(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    (1..=64).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
-fn required(section: &Section<'_, '_>, key: &'static str, example: &str, found: &mut Diagnostics) -> Option<Located<String>> {
+fn required(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    example: &str,
+    found: &mut Diagnostics,
+) -> Option<Located<String>> {
     if section.get(key).is_none() {
         found.push(section.error(format!("this sink needs '{key}'"), &format!("add {key} = \"{example}\"")));
     }
@@ -149,13 +165,18 @@ fn read_kind(
                     NagiosMethod::Pipe(resolve(&path))
                 }
                 Some("spool") => {
-                    let path = required(section, "check_result_path", "/var/lib/nagios4/spool/checkresults", found)?;
+                    let path =
+                        required(section, "check_result_path", "/var/lib/nagios4/spool/checkresults", found)?;
                     NagiosMethod::Spool(resolve(&path))
                 }
                 Some(other) => {
                     let message = format!("'{other}' is no method of the nagios sink");
                     let span = method.as_ref().map_or(section.span(), |m| m.span.clone());
-                    found.push(section.source().error(&span, message, Some("use \"pipe\" or \"spool\"".to_owned())));
+                    found.push(section.source().error(
+                        &span,
+                        message,
+                        Some("use \"pipe\" or \"spool\"".to_owned()),
+                    ));
                     return None;
                 }
             };
@@ -196,7 +217,11 @@ fn read_kind(
         }
         other => {
             let hint = did_you_mean(other, TYPES).unwrap_or_else(|| format!("one of {}", TYPES.join(", ")));
-            found.push(section.source().error(&kind.span, format!("there is no sink of type '{other}'"), Some(hint)));
+            found.push(section.source().error(
+                &kind.span,
+                format!("there is no sink of type '{other}'"),
+                Some(hint),
+            ));
             None
         }
     }

@@ -86,7 +86,8 @@ only = "outcome.state != 'ok'"
 fn hosts_from_a_table_a_file_and_nagios() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("trapline.toml");
-    let text = "[hosts]\nmap = { \"192.0.2.1\" = \"router1\" }\nfiles = [\"h.csv\"]\nnagios_objects = \"o.cache\"\n";
+    let text =
+        "[hosts]\nmap = { \"192.0.2.1\" = \"router1\" }\nfiles = [\"h.csv\"]\nnagios_objects = \"o.cache\"\n";
     std::fs::write(&path, text).unwrap();
     std::fs::write(dir.path().join("h.csv"), "# hosts\n192.0.2.2, switch2\n").unwrap();
     let objects = "define host {\n\thost_name\tdb3\n\taddress\t192.0.2.3\n\t}\ndefine service {\n\thost_name\tdb3\n\t}\n";

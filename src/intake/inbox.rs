@@ -84,6 +84,9 @@ mod tests {
             inbox.keep(second * 1_000_000, || Value::from(big.as_str()));
         }
         let size = |p: &std::path::Path| std::fs::metadata(p).unwrap().len();
-        assert!(size(&path) < MAX_SIZE + 60_000 && size(&dir.path().join("unmatched.jsonl.1")) < MAX_SIZE + 60_000);
+        assert!(
+            size(&path) < MAX_SIZE + 60_000
+                && size(&dir.path().join("unmatched.jsonl.1")) < MAX_SIZE + 60_000
+        );
     }
 }

@@ -124,7 +124,10 @@ impl Pipeline {
         let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {
             if !batch.push(outcome) {
                 stats.outcomes_lost.add(1);
-                tracing::error!(rule = rule.id, "an outcome of more than 1 MiB was given up; shorten the rule's templates");
+                tracing::error!(
+                    rule = rule.id,
+                    "an outcome of more than 1 MiB was given up; shorten the rule's templates"
+                );
             }
         });
         match verdict {

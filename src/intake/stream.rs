@@ -50,7 +50,12 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>, most: usize, mut st
     }
 }
 
-async fn receive(mut stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, mut stop: watch::Receiver<bool>) {
+async fn receive(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut pipeline = Pipeline::new(shared.clone());
     let mut framer = Framer::default();
     let mut chunk = vec![0; CHUNK];

@@ -101,7 +101,8 @@ fn count_drops(receiver: &Receiver, before: &mut u32, socket: &UdpSocket, shared
     if let Some(left_out) = shared.limiter.allow(Kind::KernelDrops, now) {
         let at = socket.local_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string());
         tracing::warn!(
-            datagrams = new, left_out,
+            datagrams = new,
+            left_out,
             "the kernel dropped datagrams at {at}: more came than could be taken; raise receive_buffer and net.core.rmem_max"
         );
     }

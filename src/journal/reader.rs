@@ -6,9 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Journal;
 use super::codec;
 use super::segment::{Found, HEADER, Meta, record, segment_path};
-use super::Journal;
 use crate::outcome::Outcome;
 
 /// How much is read from a segment at a time, in bytes.

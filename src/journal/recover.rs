@@ -43,7 +43,12 @@ pub(super) fn recover(directory: &Path) -> io::Result<Recovered> {
                 file.sync_all()?;
                 recovered.report.torn_bytes += (bytes.len() - length) as u64;
             }
-            recovered.segments.push(Meta { first: header.first, end, length: length as u64, epoch: header.epoch });
+            recovered.segments.push(Meta {
+                first: header.first,
+                end,
+                length: length as u64,
+                epoch: header.epoch,
+            });
         }
         recovered.next = recovered.next.max(end);
     }

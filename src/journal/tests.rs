@@ -127,7 +127,12 @@ fn segments_go_when_every_sink_is_past_them() {
     for _ in 0..15 {
         journal.append(&batch(std::slice::from_ref(&big))).unwrap();
     }
-    let segments = || std::fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().path().extension().is_some()).count();
+    let segments = || {
+        std::fs::read_dir(dir.path())
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().extension().is_some())
+            .count()
+    };
     let before = segments();
     assert!(before >= 4, "{before}");
     fast.advance(journal.next()).unwrap();

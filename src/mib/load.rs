@@ -183,7 +183,8 @@ mod tests {
     fn broken_modules() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("BROKEN-MIB.txt");
-        std::fs::write(&path, "BROKEN-MIB DEFINITIONS ::= BEGIN\nfoo OBJECT IDENTIFIER ::= { bar \nEND\n").unwrap();
+        std::fs::write(&path, "BROKEN-MIB DEFINITIONS ::= BEGIN\nfoo OBJECT IDENTIFIER ::= { bar \nEND\n")
+            .unwrap();
         let in_folder = load(&[folder.path().to_owned()]);
         assert!(!in_folder.found.has_errors());
         assert!(in_folder.mib.find("IF-MIB::linkDown").next().is_some());

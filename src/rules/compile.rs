@@ -64,7 +64,11 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
         for text in schema::read(&source, &mut found) {
             if let Some(other) = ids.insert(text.id.value.clone(), file.name.clone()) {
                 let message = format!("rule id '{}' is already taken in {other}", text.id.value);
-                found.push(source.error(&text.id.span, message, Some("give every rule an id of its own".into())));
+                found.push(source.error(
+                    &text.id.span,
+                    message,
+                    Some("give every rule an id of its own".into()),
+                ));
             }
             let mut build = Build { source: &source, mib: &mib, engine: &mut engine, found: &mut found };
             let (rule, carried) = build.rule(text, &file.name);
@@ -76,7 +80,11 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
     let index = match Index::new(rules.iter().map(|r: &Rule| &r.matcher)) {
         Ok(index) => Some(index),
         Err(error) => {
-            found.file_error("rules", format!("all message patterns together: {error}"), "use fewer or simpler patterns");
+            found.file_error(
+                "rules",
+                format!("all message patterns together: {error}"),
+                "use fewer or simpler patterns",
+            );
             None
         }
     };
@@ -148,7 +156,8 @@ impl Build<'_> {
         if let Ok(oid) = name.parse() {
             return vec![TrapPattern { oid, subtree }];
         }
-        let found: Vec<&Object> = self.mib.find(name).filter(|o| subtree || o.kind == Kind::Notification).collect();
+        let found: Vec<&Object> =
+            self.mib.find(name).filter(|o| subtree || o.kind == Kind::Notification).collect();
         if found.is_empty() {
             let (message, hint) = match self.mib.find(name).next() {
                 Some(other) => (
@@ -170,7 +179,9 @@ impl Build<'_> {
         } else {
             did_you_mean(name, notifications.map(|o| &*o.name))
         };
-        near.unwrap_or_else(|| "add the folder of its MIB to mibs.paths, or give the trap by its OID".to_owned())
+        near.unwrap_or_else(|| {
+            "add the folder of its MIB to mibs.paths, or give the trap by its OID".to_owned()
+        })
     }
 
     fn line(&mut self, text: &SyslogText) -> LinePattern {
@@ -181,9 +192,10 @@ impl Build<'_> {
                 None
             }
         });
-        let tcp_wrappers = text.tcp_wrappers.as_ref().map(|words| {
-            words.iter().filter_map(|word| self.wrapper_action(word)).collect()
-        });
+        let tcp_wrappers = text
+            .tcp_wrappers
+            .as_ref()
+            .map(|words| words.iter().filter_map(|word| self.wrapper_action(word)).collect());
         LinePattern {
             tcp_wrappers,
             program: text.program.as_ref().map(|p| p.iter().map(|p| Glob::new(&p.value, false)).collect()),
@@ -222,9 +234,11 @@ impl Build<'_> {
         // The library draws the pattern with a caret below; its last line says what is wrong.
         let text = error.to_string();
         let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        self.error(pattern, format!("the pattern is not a regular expression: {last}"), Some(
-            "the syntax is that of the Rust crate regex: no look-around, no back-references".to_owned(),
-        ));
+        self.error(
+            pattern,
+            format!("the pattern is not a regular expression: {last}"),
+            Some("the syntax is that of the Rust crate regex: no look-around, no back-references".to_owned()),
+        );
     }
 }
 
@@ -284,7 +298,8 @@ fn event(compiler: &mut Compiler<'_>, text: &EventText) -> Option<EventTemplate>
     let resource = template(&text.resource);
     let output = template(&text.output);
     let long_output = template(&text.long_output);
-    let fields: Vec<_> = text.fields.iter().map(|(name, t)| Some((name.clone(), compiler.template(t)?))).collect();
+    let fields: Vec<_> =
+        text.fields.iter().map(|(name, t)| Some((name.clone(), compiler.template(t)?))).collect();
     Some(EventTemplate {
         component: or_default(compiler, component, "{{ host }}")?,
         resource: optional(resource)?,
@@ -300,7 +315,11 @@ fn default_output(compiler: &mut Compiler<'_>, given: Option<Option<Template>>) 
     or_default(compiler, given, default)
 }
 
-fn or_default(compiler: &mut Compiler<'_>, given: Option<Option<Template>>, default: &str) -> Option<Template> {
+fn or_default(
+    compiler: &mut Compiler<'_>,
+    given: Option<Option<Template>>,
+    default: &str,
+) -> Option<Template> {
     match given {
         Some(given) => given,
         None => compiler.template(&Located { value: default.to_owned(), span: 0..0 }),

@@ -47,7 +47,12 @@ impl Engine {
     /// # Errors
     ///
     /// What the engine says of the source.
-    pub fn add(&mut self, source: &str, template: &ast::Stmt<'_>, scope: &Scope<'_>) -> Result<Program, minijinja::Error> {
+    pub fn add(
+        &mut self,
+        source: &str,
+        template: &ast::Stmt<'_>,
+        scope: &Scope<'_>,
+    ) -> Result<Program, minijinja::Error> {
         let exprs = walk::expressions(template);
         let mut edits = Vec::new();
         let mut variables = Vec::new();

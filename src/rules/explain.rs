@@ -30,7 +30,8 @@ impl RuleSet {
                     }
                 }
                 (Ok(_), Some(first)) => {
-                    let because = format!("rule '{}' before it took the message, and does not say continue", first.id);
+                    let because =
+                        format!("rule '{}' before it took the message, and does not say continue", first.id);
                     explanation.rejected.push((rule, because));
                 }
                 (Err(because), _) => {
@@ -54,7 +55,9 @@ impl RuleSet {
                 let sibling = traps.iter().find(|t| t.oid.lineage().nth(1).as_ref() == Some(&parent))?;
                 format!("it is for {}, not for {}", self.mib.name_of(&sibling.oid), self.mib.name_of(oid))
             }
-            Because::From => format!("neither {} nor host '{}' is in its from", subject.address, subject.host),
+            Because::From => {
+                format!("neither {} nor host '{}' is in its from", subject.address, subject.host)
+            }
             Because::Where => {
                 let (source, _) = rule.where_.as_ref()?;
                 format!("its where is false: {source}{}", self.values_in(rule, source, subject))
@@ -104,7 +107,10 @@ impl RuleSet {
 /// Whether at least one of the conditions that a rule names holds.
 fn nearly(rule: &Rule, line: &SyslogLine<'_>) -> bool {
     let Matcher::Syslog(pattern) = &rule.matcher else { return false };
-    let program = pattern.program.as_ref().is_some_and(|globs| line.program.is_some_and(|p| globs.iter().any(|g| g.matches(p))));
+    let program = pattern
+        .program
+        .as_ref()
+        .is_some_and(|globs| line.program.is_some_and(|p| globs.iter().any(|g| g.matches(p))));
     let message = pattern.message.as_ref().is_some_and(|p| p.is_match(line.message));
     let wrapper = pattern.tcp_wrappers.is_some() && line.tcp_wrappers.is_some();
     program || message || wrapper

@@ -208,8 +208,14 @@ impl Node {
     }
 }
 
-fn comparison(how: CompareOpKind, left: &ast::Expr<'_>, right: &ast::Expr<'_>, scope: &Scope<'_>) -> Option<Node> {
-    let compare = |how| Some(Node::Compare(how, Box::new([Node::lower(left, scope)?, Node::lower(right, scope)?])));
+fn comparison(
+    how: CompareOpKind,
+    left: &ast::Expr<'_>,
+    right: &ast::Expr<'_>,
+    scope: &Scope<'_>,
+) -> Option<Node> {
+    let compare =
+        |how| Some(Node::Compare(how, Box::new([Node::lower(left, scope)?, Node::lower(right, scope)?])));
     match how {
         CompareOpKind::Eq => compare(Comparison::Eq),
         CompareOpKind::Ne => compare(Comparison::Ne),
@@ -289,7 +295,8 @@ fn entry(table: &ast::Expr<'_>, key: &Value, scope: &Scope<'_>) -> Option<Result
                 _ => return None,
             };
             let ast::Expr::Var(var) = table else { return None };
-            (var.id == "sd").then(|| Ok(Variable::StructuredData { id, name: key.as_str().unwrap_or("").to_owned() }))
+            (var.id == "sd")
+                .then(|| Ok(Variable::StructuredData { id, name: key.as_str().unwrap_or("").to_owned() }))
         }
         _ => None,
     }

@@ -68,7 +68,10 @@ impl Index {
                 }
                 Matcher::Syslog(line) => {
                     let exact: Option<Vec<&str>> = line.program.as_ref().and_then(|globs| {
-                        globs.iter().map(|g| if let Glob::Exact(name) = g { Some(name.as_str()) } else { None }).collect()
+                        globs
+                            .iter()
+                            .map(|g| if let Glob::Exact(name) = g { Some(name.as_str()) } else { None })
+                            .collect()
                     });
                     if let Some(pattern) = &line.message {
                         patterns.push(pattern.as_str().to_owned());
@@ -85,10 +88,8 @@ impl Index {
                 }
             }
         }
-        index.patterns = regex::RegexSetBuilder::new(patterns)
-            .size_limit(256 << 20)
-            .dfa_size_limit(32 << 20)
-            .build()?;
+        index.patterns =
+            regex::RegexSetBuilder::new(patterns).size_limit(256 << 20).dfa_size_limit(32 << 20).build()?;
         Ok(index)
     }
 

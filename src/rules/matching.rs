@@ -152,7 +152,10 @@ impl From {
         match self {
             From::Net(net) => {
                 net.contains(&subject.source.address())
-                    || subject.notification().and_then(|n| n.agent).is_some_and(|a| net.contains(&std::net::IpAddr::V4(a)))
+                    || subject
+                        .notification()
+                        .and_then(|n| n.agent)
+                        .is_some_and(|a| net.contains(&std::net::IpAddr::V4(a)))
             }
             From::Host(glob) => {
                 glob.matches(subject.host)

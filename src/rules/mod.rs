@@ -27,8 +27,8 @@ use engine::Engine;
 use expr::Context;
 use index::Index;
 use matching::{Because, From, Matcher};
-pub use subject::Subject;
 use subject::Captures;
+pub use subject::Subject;
 use template::{Expression, Template};
 
 use crate::message::Message;

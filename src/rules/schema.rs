@@ -219,10 +219,15 @@ fn event(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<EventText>
         }
         match value.get_ref().as_str() {
             Some(template) => {
-                text.fields.push((key.to_owned(), Located { value: template.to_owned(), span: value.span() }));
+                text.fields
+                    .push((key.to_owned(), Located { value: template.to_owned(), span: value.span() }));
             }
             None => {
-                found.push(section.source().error(&span, format!("'{key}' must be a string (a template)"), None));
+                found.push(section.source().error(
+                    &span,
+                    format!("'{key}' must be a string (a template)"),
+                    None,
+                ));
             }
         }
     }
@@ -239,7 +244,10 @@ fn test(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestText> {
     let expect = match section.section("expect", found) {
         Some(expect) => scalars(&expect, found),
         None => {
-            found.push(section.error("a test without 'expect'", "add one, such as expect = { state = \"critical\" }"));
+            found.push(
+                section
+                    .error("a test without 'expect'", "add one, such as expect = { state = \"critical\" }"),
+            );
             Vec::new()
         }
     };
@@ -247,7 +255,9 @@ fn test(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestText> {
         (Some(trap), None) => Some(TestInput::Trap { trap, version, agent, varbinds }),
         (None, Some(line)) => Some(TestInput::Line(line)),
         _ => {
-            found.push(section.error("a test must have either 'trap' or 'line'", "give the message to test with"));
+            found.push(
+                section.error("a test must have either 'trap' or 'line'", "give the message to test with"),
+            );
             None
         }
     };

@@ -138,8 +138,7 @@ impl Compiler<'_> {
         let mut all_known = true;
         for found in walk::variables(exprs) {
             if let ast::Expr::Var(var) = found {
-                let table = TABLES.contains(&var.id)
-                    && (var.id == "sd") != self.scope.notifications;
+                let table = TABLES.contains(&var.id) && (var.id == "sd") != self.scope.notifications;
                 let function = ["range", "dict", "namespace", "true", "false", "none"].contains(&var.id);
                 if table || function || locals.contains(&var.id) {
                     continue;

@@ -63,15 +63,21 @@ fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
     let host = hosts.of_message(&message, &origin, &address);
     let subject = Subject { message: &message, source: &origin, address: &address, host: &host };
     let mut made: Vec<(String, Vec<(String, String)>)> = Vec::new();
-    let verdict = rules.apply(&subject, &mut Scratch::default(), |rule, outcome| made.push((rule.id.clone(), fields(outcome))));
+    let verdict = rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
+        made.push((rule.id.clone(), fields(outcome)))
+    });
     let expects_drop = test.text.expect.iter().any(|(k, v)| k.value == "drop" && *v == Scalar::Boolean(true));
     let is_drop = rule.check.is_none() && rule.event.is_none();
     if expects_drop || is_drop {
-        let dropped = verdict == Verdict::Dropped && rules.explain(&subject).matched.iter().any(|m| m.id == rule.id);
+        let dropped =
+            verdict == Verdict::Dropped && rules.explain(&subject).matched.iter().any(|m| m.id == rule.id);
         if dropped == expects_drop {
             return Vec::new();
         }
-        return vec![fail(&test.text.span, format!("rule '{}' did not drop the message ({verdict:?})", rule.id))];
+        return vec![fail(
+            &test.text.span,
+            format!("rule '{}' did not drop the message ({verdict:?})", rule.id),
+        )];
     }
     let of_rule: Vec<_> = made.iter().filter(|(id, _)| *id == rule.id).collect();
     if of_rule.is_empty() {
@@ -150,7 +156,9 @@ fn message<'t>(test: &'t TestText, mib: &Mib) -> Result<Message<'t>, Misplaced<'
     match &test.input {
         TestInput::Line(line) => Ok(Message::Syslog(parse_line(&line.value, TEST_TIME))),
         TestInput::Trap { trap, version, agent, varbinds } => {
-            let oid = mib.resolve(trap).ok_or_else(|| (trap, format!("no loaded MIB knows the trap '{}'", trap.value)))?;
+            let oid = mib
+                .resolve(trap)
+                .ok_or_else(|| (trap, format!("no loaded MIB knows the trap '{}'", trap.value)))?;
             let version = match version {
                 None => Version::V2c,
                 Some(v) if v.value == "1" => Version::V1,
@@ -161,7 +169,8 @@ fn message<'t>(test: &'t TestText, mib: &Mib) -> Result<Message<'t>, Misplaced<'
                 None => None,
                 Some(a) => Some(a.parse().map_err(|_| (a, format!("'{}' is no IPv4 address", a.value)))?),
             };
-            let varbinds = varbinds.iter().map(|(name, value)| varbind(name, value, mib)).collect::<Result<_, _>>()?;
+            let varbinds =
+                varbinds.iter().map(|(name, value)| varbind(name, value, mib)).collect::<Result<_, _>>()?;
             Ok(Message::Notification(Notification {
                 version,
                 kind: NotificationKind::Trap,
@@ -180,7 +189,11 @@ fn message<'t>(test: &'t TestText, mib: &Mib) -> Result<Message<'t>, Misplaced<'
     }
 }
 
-fn varbind<'t>(name: &'t Located<String>, value: &'t Scalar, mib: &Mib) -> Result<Varbind<'t>, Misplaced<'t>> {
+fn varbind<'t>(
+    name: &'t Located<String>,
+    value: &'t Scalar,
+    mib: &Mib,
+) -> Result<Varbind<'t>, Misplaced<'t>> {
     let oid = mib.resolve(name).ok_or_else(|| (name, format!("no loaded MIB knows '{}'", name.value)))?;
     let value = match value {
         Scalar::Text(text) => from_text(text, mib.lookup(&oid), mib),

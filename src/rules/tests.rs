@@ -29,8 +29,10 @@ fn wrong(text: &str) -> String {
 
 #[test]
 fn the_shipped_packs_are_right_and_every_rule_has_a_test() {
-    let files: Vec<_> =
-        shipped::PACKS.iter().map(|(name, text)| RuleFile { name: (*name).into(), text: (*text).into() }).collect();
+    let files: Vec<_> = shipped::PACKS
+        .iter()
+        .map(|(name, text)| RuleFile { name: (*name).into(), text: (*text).into() })
+        .collect();
     let compiled = compile(&files, mib());
     assert_eq!(compiled.found.to_text(), "");
     let rules = compiled.rules.unwrap();
@@ -114,7 +116,12 @@ impl Fixture {
         let subject = Subject { message, source: &source, address: "192.0.2.1", host: "router1" };
         let mut made = Vec::new();
         let verdict = self.rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
-            made.push(format!("{}: {} {}", rule.id, outcome.common().state.as_str(), outcome.common().output));
+            made.push(format!(
+                "{}: {} {}",
+                rule.id,
+                outcome.common().state.as_str(),
+                outcome.common().output
+            ));
         });
         (verdict, made)
     }
@@ -184,7 +191,10 @@ output = "rest"
         rules.apply(&trap(down, interface(2))),
         (Verdict::Matched, vec!["first: warning seen".into(), "second: ok down".into()])
     );
-    assert_eq!(rules.apply(&trap(down, interface(7))), (Verdict::Matched, vec!["first: warning seen".into()]));
+    assert_eq!(
+        rules.apply(&trap(down, interface(7))),
+        (Verdict::Matched, vec!["first: warning seen".into()])
+    );
     assert_eq!(rules.apply(&trap("1.3.6.1.4.1.5.0.1", vec![])).1, ["third: unknown rest"]);
     let line = Message::Syslog(crate::syslog::parse_line("<13>Nov 20 12:00:01 h app[1]: hi", 0));
     assert_eq!(rules.apply(&line), (Verdict::Unmatched, vec![]));
@@ -304,7 +314,8 @@ fn both_ways(expression: &str) -> (String, String) {
     let captures = Captures::new();
     let cx = Context { subject: &subject, captures: &captures, mib: &mib };
     let template = format!("{{{{ {expression} }}}}");
-    let parsed = minijinja::machinery::parse(&template, "t", minijinja::syntax::SyntaxConfig::default()).unwrap();
+    let parsed =
+        minijinja::machinery::parse(&template, "t", minijinja::syntax::SyntaxConfig::default()).unwrap();
     let mut engine = Engine::default();
     let program = engine.add(&template, &parsed, &scope).unwrap();
     let exprs = walk::expressions(&parsed);
@@ -336,8 +347,9 @@ fn native_expression() -> impl Strategy<Value = String> {
         "ifAlias == ''",
     ]);
     let condition = condition.prop_map(str::to_owned).prop_recursive(3, 16, 2, |inner| {
-        (inner.clone(), inner, prop::sample::select(vec!["and", "or"]), any::<bool>())
-            .prop_map(|(a, b, op, not)| if not { format!("(not ({a}) {op} {b})") } else { format!("({a} {op} {b})") })
+        (inner.clone(), inner, prop::sample::select(vec!["and", "or"]), any::<bool>()).prop_map(
+            |(a, b, op, not)| if not { format!("(not ({a}) {op} {b})") } else { format!("({a} {op} {b})") },
+        )
     });
     (leaf.clone(), leaf.clone(), leaf, condition, 0..8).prop_map(|(a, b, c, condition, kind)| match kind {
         0 => format!("{a} or {b} or {c}"),

@@ -200,7 +200,8 @@ impl Variable {
                 targets
                     .iter()
                     .find_map(|target| {
-                        let varbind = notification.varbinds.iter().find(|v| v.oid.starts_with(&target.oid))?;
+                        let varbind =
+                            notification.varbinds.iter().find(|v| v.oid.starts_with(&target.oid))?;
                         let syntax = target.definition.map(|at| &mib.objects()[at].syntax);
                         Some(varbind_value(varbind, syntax, *raw, mib))
                     })
@@ -285,9 +286,7 @@ impl Fixed {
                 Some(ticks) => Val::Str(format::time_ticks(ticks).into()),
                 None => Val::Undefined,
             },
-            Fixed::Community => {
-                Val::Str(String::from_utf8_lossy(n.proxied_community.unwrap_or(n.community)))
-            }
+            Fixed::Community => Val::Str(String::from_utf8_lossy(n.proxied_community.unwrap_or(n.community))),
             Fixed::Version => Val::Str(Cow::Borrowed(n.version.as_str())),
             Fixed::Generic => number(n.generic),
             Fixed::Specific => number(n.specific),
@@ -298,9 +297,10 @@ impl Fixed {
     fn of_line<'m>(self, line: &'m crate::message::SyslogLine<'m>, subject: &Subject<'m>) -> Val<'m> {
         let wrapper = line.tcp_wrappers.as_ref();
         let named = |number: Option<u8>, names: &'static [&'static str]| match number {
-            Some(number) => {
-                Val::Named { number: number.into(), name: names.get(usize::from(number)).copied().unwrap_or("") }
-            }
+            Some(number) => Val::Named {
+                number: number.into(),
+                name: names.get(usize::from(number)).copied().unwrap_or(""),
+            },
             None => Val::Undefined,
         };
         match self {

@@ -144,7 +144,10 @@ fn parts<'a, 's>(expr: &'a Expr<'s>) -> Vec<&'a Expr<'s>> {
 
 fn argument<'a, 's>(argument: &'a CallArg<'s>) -> &'a Expr<'s> {
     match argument {
-        CallArg::Pos(expr) | CallArg::Kwarg(_, expr) | CallArg::PosSplat(expr) | CallArg::KwargSplat(expr) => expr,
+        CallArg::Pos(expr)
+        | CallArg::Kwarg(_, expr)
+        | CallArg::PosSplat(expr)
+        | CallArg::KwargSplat(expr) => expr,
     }
 }
 
@@ -173,7 +176,12 @@ pub fn compared_with_numbers<'a>(exprs: &[&'a Expr<'_>]) -> Vec<(&'a str, Span)>
     while let Some(expr) = open.pop() {
         match expr {
             Expr::BinOp(op) => match op.op {
-                BinOpKind::Eq | BinOpKind::Ne | BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte => {
+                BinOpKind::Eq
+                | BinOpKind::Ne
+                | BinOpKind::Lt
+                | BinOpKind::Lte
+                | BinOpKind::Gt
+                | BinOpKind::Gte => {
                     note(&op.left, &op.right);
                     note(&op.right, &op.left);
                 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind, PublisherConfirm};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind, PublisherConfirm,
+};
 
 use super::json::Json;
 use super::{Pushed, Sink, SinkError, Taken};
@@ -215,7 +217,10 @@ impl Form for JsonForm {
 
 /// A value as one word of a routing key: what separates words or stands for them is taken out.
 fn one_word(value: &str) -> String {
-    value.chars().map(|c| if c.is_control() || c.is_whitespace() || matches!(c, '.' | '*' | '#') { '_' } else { c }).collect()
+    value
+        .chars()
+        .map(|c| if c.is_control() || c.is_whitespace() || matches!(c, '.' | '*' | '#') { '_' } else { c })
+        .collect()
 }
 
 /// What the sink of `type = "amqp"` makes of outcomes.

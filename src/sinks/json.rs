@@ -8,8 +8,19 @@ use crate::outcome::{Event, Outcome};
 
 /// The field names that every outcome may have; an event's own fields cannot take them.
 pub const FIELDS: [&str; 13] = [
-    "id", "time", "kind", "rule", "host", "service", "state", "output", "long_output", "perfdata", "source",
-    "component", "resource",
+    "id",
+    "time",
+    "kind",
+    "rule",
+    "host",
+    "service",
+    "state",
+    "output",
+    "long_output",
+    "perfdata",
+    "source",
+    "component",
+    "resource",
 ];
 
 /// A record to be written as one JSON object.

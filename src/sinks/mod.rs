@@ -12,6 +12,7 @@ pub mod json;
 pub mod nagios;
 pub mod template;
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -136,6 +137,7 @@ pub fn start(
         running: running.clone(),
         journal: journal.clone(),
         only: config.only.clone(),
+        skipped: VecDeque::new(),
         stop,
     };
     let task = match &config.kind {
@@ -155,6 +157,8 @@ struct Delivery {
     running: Running,
     journal: Arc<Journal>,
     only: Option<Filter>,
+    /// Sequence numbers that were skipped and that the cursor has not passed yet.
+    skipped: VecDeque<u64>,
     stop: watch::Receiver<bool>,
 }
 
@@ -167,6 +171,7 @@ impl Delivery {
                 Err(error) => {
                     self.failed(&error);
                     sink.reset();
+                    self.skipped.clear();
                     let pause = backoff.next_pause();
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
@@ -183,13 +188,10 @@ impl Delivery {
         let mut reader = self.journal.reader(self.running.cursor.position());
         let mut clean_at = reader.position();
         loop {
-            let read = {
-                let (stats, only) = (&self.running.stats, &self.only);
-                reader.read(BATCH, |record| {
-                    push(sink, &record, stats, only.as_ref());
-                    true
-                })?
-            };
+            let read = reader.read(BATCH, |record| {
+                self.push(sink, &record);
+                true
+            })?;
             let waiting = reader.position() > self.running.cursor.position();
             if read > 0 || waiting {
                 let taken = match sink.flush().await? {
@@ -220,10 +222,24 @@ impl Delivery {
         }
     }
 
-    fn succeeded(&self, taken: u64) {
+    fn push<S: Sink>(&mut self, sink: &mut S, record: &Record<'_>) {
+        let takes = self.only.as_ref().is_none_or(|only| only.takes(record));
+        match if takes { sink.push(record) } else { Pushed::Skipped } {
+            Pushed::Queued => {}
+            Pushed::Cut => {
+                self.running.stats.cut.fetch_add(1, Ordering::Relaxed);
+            }
+            Pushed::Skipped => self.skipped.push_back(record.sequence),
+        }
+    }
+
+    fn succeeded(&mut self, taken: u64) {
         let stats = &self.running.stats;
-        let before = self.running.cursor.position();
-        stats.delivered.fetch_add(taken.saturating_sub(before), Ordering::Relaxed);
+        let passed = taken.saturating_sub(self.running.cursor.position());
+        let skipped = self.skipped.iter().take_while(|sequence| **sequence < taken).count();
+        self.skipped.drain(..skipped);
+        stats.skipped.fetch_add(skipped as u64, Ordering::Relaxed);
+        stats.delivered.fetch_add(passed.saturating_sub(skipped as u64), Ordering::Relaxed);
         if let Err(error) = self.running.cursor.advance(taken) {
             tracing::error!(sink = self.running.name, %error, "cannot write the cursor; after a restart outcomes will be delivered again");
         }
@@ -243,19 +259,6 @@ impl Delivery {
             let behind = self.journal.next().saturating_sub(self.running.cursor.position());
             tracing::warn!(sink = self.running.name, behind, "cannot deliver, trying again: {text}");
             *last = Some(text);
-        }
-    }
-}
-
-fn push<S: Sink>(sink: &mut S, record: &Record<'_>, stats: &SinkStats, only: Option<&Filter>) {
-    let pushed = if only.is_none_or(|f| f.takes(record)) { sink.push(record) } else { Pushed::Skipped };
-    match pushed {
-        Pushed::Queued => {}
-        Pushed::Cut => {
-            stats.cut.fetch_add(1, Ordering::Relaxed);
-        }
-        Pushed::Skipped => {
-            stats.skipped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -89,7 +89,9 @@ fn known_names(source: &str, exprs: &[&Expr<'_>]) -> Result<(), TemplateError> {
     for found in walk::variables(exprs) {
         let (name, known): (&str, &[&str]) = match found {
             Expr::Var(var) => (var.id, &["outcome"]),
-            Expr::GetAttr(get) if matches!(&get.expr, Expr::Var(var) if var.id == "outcome") => (get.name, &FIELDS),
+            Expr::GetAttr(get) if matches!(&get.expr, Expr::Var(var) if var.id == "outcome") => {
+                (get.name, &FIELDS)
+            }
             _ => continue,
         };
         if !known.contains(&name) {

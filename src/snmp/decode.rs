@@ -62,16 +62,8 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// All reasons, in the order of [`DecodeError::index`].
-    pub const REASONS: [&'static str; 8] = [
-        "not_snmp",
-        "truncated",
-        "header",
-        "version",
-        "v3",
-        "not_notification",
-        "pdu",
-        "no_trap_oid",
-    ];
+    pub const REASONS: [&'static str; 8] =
+        ["not_snmp", "truncated", "header", "version", "v3", "not_notification", "pdu", "no_trap_oid"];
 
     /// The place of this error's reason in [`DecodeError::REASONS`].
     pub fn index(&self) -> usize {
@@ -144,11 +136,7 @@ fn v3_error(packet: &[u8]) -> DecodeError {
 }
 
 /// Trap-PDU (RFC 1157, section 4.1.6), its trap OID by RFC 3584, section 3.1.
-fn trap_v1<'a>(
-    version: Version,
-    community: &'a [u8],
-    pdu: &'a [u8],
-) -> Option<(Notification<'a>, usize)> {
+fn trap_v1<'a>(version: Version, community: &'a [u8], pdu: &'a [u8]) -> Option<(Notification<'a>, usize)> {
     let (rest, enterprise) = ber::expect(tag::OBJECT_ID)(pdu).ok()?;
     let enterprise = Oid::from_ber(enterprise)?;
     let (rest, agent) = ber::tlv(rest).ok()?;
@@ -288,9 +276,8 @@ fn varbind(content: &[u8]) -> Option<Varbind<'_>> {
 /// The value of an element, where its content fits its type.
 fn value<'a>(Tlv { tag, content }: Tlv<'a>) -> Option<Value<'a>> {
     // 32-bit values are taken modulo 2^32, as net-snmp takes them: agents encode them with and without sign.
-    let low32 = |content| {
-        ber::signed(content).map(|v| v as u32).or_else(|| ber::unsigned(content).map(|v| v as u32))
-    };
+    let low32 =
+        |content| ber::signed(content).map(|v| v as u32).or_else(|| ber::unsigned(content).map(|v| v as u32));
     Some(match tag {
         tag::INTEGER => Value::Integer(low32(content)? as i32),
         tag::OCTET_STRING => Value::OctetString(content),

@@ -48,7 +48,9 @@ fn v1_trap_oids_follow_rfc_3584() {
         request_id: 0,
         ..link_down()
     };
-    for (generic, expected) in [(0, "1.3.6.1.6.3.1.1.5.1"), (2, "1.3.6.1.6.3.1.1.5.3"), (5, "1.3.6.1.6.3.1.1.5.6")] {
+    for (generic, expected) in
+        [(0, "1.3.6.1.6.3.1.1.5.1"), (2, "1.3.6.1.6.3.1.1.5.3"), (5, "1.3.6.1.6.3.1.1.5.6")]
+    {
         sent.generic = Some(generic);
         let packet = encode(&sent);
         assert_eq!(decode(&packet).unwrap().notification.oid.to_string(), expected);
@@ -178,8 +180,7 @@ fn agrees_with_snmp_parser(packet: &[u8]) {
         // An OID that is cut off or has an arc beyond 2^32-1 names nothing; we drop its varbind, they keep it.
         .filter(|(oid, _)| oid.is_some())
         .filter(|(oid, _)| {
-            message.version == 0
-                || (*oid != Some(oids::SYS_UP_TIME) && *oid != Some(oids::SNMP_TRAP_OID))
+            message.version == 0 || (*oid != Some(oids::SYS_UP_TIME) && *oid != Some(oids::SNMP_TRAP_OID))
         })
         .collect();
     for ((oid, value), varbind) in theirs.iter().zip(&ours.varbinds) {
@@ -192,7 +193,12 @@ fn agrees_with_snmp_parser(packet: &[u8]) {
 
 fn any_value() -> impl Strategy<Value = (u8, Vec<u8>)> {
     let content = prop::collection::vec(any::<u8>(), 0..12);
-    (prop::sample::select(vec![2u8, 4, 5, 6, 0x40, 0x41, 0x42, 0x43, 0x44, 0x46, 0x47, 0x80, 0x81, 0x82, 9]), content)
+    (
+        prop::sample::select(vec![
+            2u8, 4, 5, 6, 0x40, 0x41, 0x42, 0x43, 0x44, 0x46, 0x47, 0x80, 0x81, 0x82, 9,
+        ]),
+        content,
+    )
 }
 
 proptest! {

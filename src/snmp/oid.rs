@@ -178,9 +178,7 @@ impl FromStr for Oid<'static> {
             .strip_prefix('.')
             .unwrap_or(text)
             .split('.')
-            .map(|arc| {
-                if arc.bytes().all(|b| b.is_ascii_digit()) { arc.parse().ok() } else { None }
-            })
+            .map(|arc| if arc.bytes().all(|b| b.is_ascii_digit()) { arc.parse().ok() } else { None })
             .collect::<Option<_>>()
             .ok_or_else(error)?;
         Oid::from_arcs(&arcs).ok_or_else(error)

@@ -14,7 +14,8 @@ use crate::message::{StructuredElement, SyslogLine};
 /// read in the time zone of this machine.
 pub fn parse_line(line: &str, received: i64) -> SyslogLine<'_> {
     let line = line.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
-    let parsed = syslog_loose::parse_message_with_year(line, |date| year_of(date.0, received), Variant::Either);
+    let parsed =
+        syslog_loose::parse_message_with_year(line, |date| year_of(date.0, received), Variant::Either);
     let (facility, severity) = priority(line);
     let (mut host, mut program) = (parsed.hostname, parsed.appname);
     let mut pid = parsed.procid.map(|p| match p {
@@ -136,9 +137,13 @@ mod tests {
 
     #[test]
     fn rfc_3164_with_host() {
-        let got = line("<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)");
+        let got =
+            line("<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)");
         assert_eq!((got.facility, got.severity), (Some(4), Some(4)));
-        assert_eq!((got.host, got.program, got.pid.as_deref()), (Some("db1"), Some("in.telnetd"), Some("411")));
+        assert_eq!(
+            (got.host, got.program, got.pid.as_deref()),
+            (Some("db1"), Some("in.telnetd"), Some("411"))
+        );
         assert_eq!(got.message, "refused connect from evil.example (203.0.113.9)");
         assert_eq!(got.tcp_wrappers.unwrap().action, WrapperAction::Refused);
         assert!((got.time.unwrap() - NOW).abs() < 2 * 86_400_000_000);

@@ -24,7 +24,14 @@ pub fn parse<'a>(program: Option<&'a str>, message: &'a str) -> Option<WrapperLi
 }
 
 fn plain(action: WrapperAction) -> WrapperLine<'static> {
-    WrapperLine { action, client_host: None, client_address: None, client_user: None, daemon: None, detail: None }
+    WrapperLine {
+        action,
+        client_host: None,
+        client_address: None,
+        client_user: None,
+        daemon: None,
+        detail: None,
+    }
 }
 
 /// A client as libwrap's eval_client() writes it: `name`, `user@name`; an address where it has no name.
@@ -63,7 +70,8 @@ fn from_client<'a>(
 /// `refused connect from %s (%s)`, `refused connect from %s with IP source routing options`; releases before
 /// 7.6.q leave the address away.
 fn refused(input: &str) -> IResult<&str, WrapperLine<'_>> {
-    let routed = preceded(tag(" with "), value("IP source routing options", tag("IP source routing options")));
+    let routed =
+        preceded(tag(" with "), value("IP source routing options", tag("IP source routing options")));
     (preceded(tag("refused connect from "), client), opt(address), opt(routed))
         .map(|(client, address, detail)| from_client(WrapperAction::Refused, client, address, detail))
         .parse(input)
@@ -122,7 +130,8 @@ fn cannot_execute(input: &str) -> IResult<&str, WrapperLine<'_>> {
 /// `<file>, line <n>: <text>`
 fn in_file(input: &str) -> IResult<&str, WrapperLine<'_>> {
     let shape = |text: &str| {
-        let parsed: IResult<&str, _> = (char('/'), take_until(", line "), tag(", line "), digit1, tag(": ")).parse(text);
+        let parsed: IResult<&str, _> =
+            (char('/'), take_until(", line "), tag(", line "), digit1, tag(": ")).parse(text);
         parsed.is_ok()
     };
     (complaint, verify(rest, shape))
@@ -166,12 +175,12 @@ mod tests {
 
     use super::*;
 
-    type Fields<'a> = (&'static str, Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<&'a str>);
+    type Fields<'a> =
+        (&'static str, Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<&'a str>);
 
     fn fields(message: &str) -> Option<Fields<'_>> {
-        parse(Some("d"), message).map(|l| {
-            (l.action.as_str(), l.client_host, l.client_address, l.client_user, l.daemon, l.detail)
-        })
+        parse(Some("d"), message)
+            .map(|l| (l.action.as_str(), l.client_host, l.client_address, l.client_user, l.daemon, l.detail))
     }
 
     #[test]
@@ -186,26 +195,32 @@ mod tests {
                 "refused connect from root@evil.example (2001:db8::9)",
                 ("refused", Some("evil.example"), Some("2001:db8::9"), Some("root"), d, None),
             ),
-            ("refused connect from 192.0.2.1", ("refused", Some("192.0.2.1"), Some("192.0.2.1"), None, d, None)),
+            (
+                "refused connect from 192.0.2.1",
+                ("refused", Some("192.0.2.1"), Some("192.0.2.1"), None, d, None),
+            ),
             (
                 "refused connect from 192.0.2.1 with IP source routing options",
-                (
-                    "refused",
-                    Some("192.0.2.1"),
-                    Some("192.0.2.1"),
-                    None,
-                    d,
-                    Some("IP source routing options"),
-                ),
+                ("refused", Some("192.0.2.1"), Some("192.0.2.1"), None, d, Some("IP source routing options")),
             ),
-            ("connect from a.example (192.0.2.1)", ("connected", Some("a.example"), Some("192.0.2.1"), None, d, None)),
+            (
+                "connect from a.example (192.0.2.1)",
+                ("connected", Some("a.example"), Some("192.0.2.1"), None, d, None),
+            ),
             (
                 "connect from a.example with IP options (ignored): 82 04 00 00",
                 ("connected", Some("a.example"), None, None, d, Some("82 04 00 00")),
             ),
             (
                 "twist 192.0.2.1 to /bin/echo 192.0.2.1 in.telnetd",
-                ("twisted", Some("192.0.2.1"), Some("192.0.2.1"), None, d, Some("/bin/echo 192.0.2.1 in.telnetd")),
+                (
+                    "twisted",
+                    Some("192.0.2.1"),
+                    Some("192.0.2.1"),
+                    None,
+                    d,
+                    Some("/bin/echo 192.0.2.1 in.telnetd"),
+                ),
             ),
             (
                 "warning: can't verify hostname: getaddrinfo(a.example, AF_INET) failed",
@@ -225,11 +240,25 @@ mod tests {
             ),
             (
                 "error: cannot execute /usr/sbin/nosuchd: No such file or directory",
-                ("error", None, None, None, d, Some("cannot execute /usr/sbin/nosuchd: No such file or directory")),
+                (
+                    "error",
+                    None,
+                    None,
+                    None,
+                    d,
+                    Some("cannot execute /usr/sbin/nosuchd: No such file or directory"),
+                ),
             ),
             (
                 "error: /etc/hosts.deny, line 1: bad option name: \"bogusopt\"",
-                ("error", None, None, None, d, Some("/etc/hosts.deny, line 1: bad option name: \"bogusopt\"")),
+                (
+                    "error",
+                    None,
+                    None,
+                    None,
+                    d,
+                    Some("/etc/hosts.deny, line 1: bad option name: \"bogusopt\""),
+                ),
             ),
             (
                 "FAIL: telnet libwrap from=::ffff:192.0.2.1",

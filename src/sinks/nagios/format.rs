@@ -40,7 +40,8 @@ pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> bool {
         out.extend_from_slice(b"\nservice_description=");
         push_name(out, service, 256);
     }
-    let (seconds, micros) = (check.common.time.div_euclid(1_000_000), check.common.time.rem_euclid(1_000_000));
+    let (seconds, micros) =
+        (check.common.time.div_euclid(1_000_000), check.common.time.rem_euclid(1_000_000));
     let _ = write!(
         out,
         "\ncheck_type=1\ncheck_options=0\nscheduled_check=0\nreschedule_check=0\nlatency=0.1\n\
@@ -105,7 +106,9 @@ impl Writer<'_> {
     fn text(&mut self, text: &str, bars_are_text: bool) {
         let mut rest = text;
         // Runs of plain characters go over in one piece.
-        while let Some(at) = rest.find(|c: char| matches!(c, '\\' | '|') || c.is_control() || is_line_break(c)) {
+        while let Some(at) =
+            rest.find(|c: char| matches!(c, '\\' | '|') || c.is_control() || is_line_break(c))
+        {
             self.plain(&rest[..at]);
             let c = rest[at..].chars().next().unwrap_or(' ');
             match c {

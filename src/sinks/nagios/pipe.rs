@@ -52,9 +52,11 @@ impl Pipe {
                 error,
                 "start Nagios, or give command_file as in its configuration",
             ),
-            Some(libc::EACCES) => {
-                SinkError::unavailable(what(), error, "add trapline's user to the group that the pipe belongs to")
-            }
+            Some(libc::EACCES) => SinkError::unavailable(
+                what(),
+                error,
+                "add trapline's user to the group that the pipe belongs to",
+            ),
             _ if error.kind() == io::ErrorKind::InvalidInput => {
                 SinkError::unavailable(what(), "it is no named pipe", "remove the file, then restart Nagios")
             }

@@ -85,7 +85,11 @@ impl Sink for Spool {
             .map_err(|error| SinkError::unavailable(what(), error, hint))?
             .count();
         if waiting > MOST_FILES {
-            return Err(SinkError::unavailable(what(), format!("{waiting} files wait there"), "see whether Nagios runs"));
+            return Err(SinkError::unavailable(
+                what(),
+                format!("{waiting} files wait there"),
+                "see whether Nagios runs",
+            ));
         }
         self.write().map_err(|error| SinkError::unavailable(what(), error, hint))?;
         self.pending.clear();

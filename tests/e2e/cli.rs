@@ -1,0 +1,192 @@
+//! The commands, and what a wrong input gets.
+
+use std::net::UdpSocket;
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, FILE_SINK, output};
+use crate::support::{snmptrap, wait_until};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs the daemon that must not start; gives what it says.
+fn refused(daemon: &Daemon) -> String {
+    let output = output(&["run", "--config", daemon.path("trapline.toml").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    text(&output.stderr)
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_before_anything_listens() {
+    let daemon = Daemon::prepare(
+        "[rules]\npaths = [\"rules.toml\"]\n[mibs]\npaths = [\"missing-mibs\"]\n[[sinks]]\ntype = \"nagois\"\n",
+    );
+    let said = refused(&daemon);
+    assert!(said.contains("trapline.toml:") && said.contains("did you mean 'nagios'?"), "{said}");
+    let config = std::fs::read_to_string(daemon.path("trapline.toml")).unwrap();
+    std::fs::write(daemon.path("trapline.toml"), config.replace("nagois", "file\"\npath = \"x")).unwrap();
+    std::fs::write(
+        daemon.path("rules.toml"),
+        "[[rule]]\nid = \"a\"\ntrap = \"IF-MIB::linkDwn\"\ndrop = true\n",
+    )
+    .unwrap();
+    let said = refused(&daemon);
+    assert!(
+        said.contains("rules.toml:3:8: error:") && said.contains("did you mean 'IF-MIB::linkDown'?"),
+        "{said}"
+    );
+    assert!(said.contains("missing-mibs: error: cannot read these MIBs"), "{said}");
+    assert!(!daemon.path("var").exists(), "nothing was made");
+    let checked = output(&["check", "--config", daemon.path("trapline.toml").to_str().unwrap()]);
+    assert_eq!((checked.status.code(), text(&checked.stderr)), (Some(1), said));
+}
+
+#[test]
+fn a_port_or_a_directory_that_cannot_be_used() {
+    let daemon = Daemon::prepare(FILE_SINK);
+    let taken = UdpSocket::bind(("127.0.0.1", daemon.snmp)).unwrap();
+    let said = refused(&daemon);
+    assert!(
+        said.contains(&format!("cannot listen on 127.0.0.1:{}/udp", daemon.snmp)) && said.contains("ss -lnp"),
+        "{said}"
+    );
+    drop(taken);
+    std::fs::write(daemon.path("var"), "a file in the way").unwrap();
+    let said = refused(&daemon);
+    assert!(
+        said.contains("cannot use the journal directory") && said.contains("[journal] directory"),
+        "{said}"
+    );
+    std::fs::remove_file(daemon.path("var")).unwrap();
+    let mut first = daemon;
+    first.restart();
+    let mut second = Daemon::prepare("");
+    let config = std::fs::read_to_string(second.path("trapline.toml")).unwrap();
+    let shared = format!("{config}[journal]\ndirectory = \"{}\"\n", first.path("var").display());
+    std::fs::write(second.path("trapline.toml"), shared).unwrap();
+    let said = refused(&second);
+    assert!(said.contains("in use by another trapline"), "{said}");
+    second = Daemon::prepare("[rules]\npaths = \"nowhere\"\n");
+    assert!(refused(&second).contains("nowhere: error: cannot read these rules"));
+}
+
+#[test]
+fn a_reload_takes_all_or_nothing() {
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"rules.toml\"]\n"));
+    let rule = |output: &str| {
+        let text = format!(
+            "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.check]\nservice = \"s\"\nstate = \"ok\"\noutput = \"{output}\"\n"
+        );
+        std::fs::write(daemon.path("rules.toml"), text).unwrap();
+    };
+    rule("first");
+    let path = daemon.path("rules.toml");
+    let write = |output: &str| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = text.lines().last().unwrap().to_owned();
+        std::fs::write(&path, text.replace(&line, &format!("output = \"{output}\""))).unwrap();
+    };
+    daemon.restart();
+    let send = |daemon: &Daemon| {
+        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"])
+    };
+    let last = |daemon: &Daemon| {
+        daemon.outcomes("out.jsonl").last().map(|o| o["output"].as_str().unwrap().to_owned())
+    };
+    send(&daemon);
+    wait_until("the first rule", || last(&daemon).as_deref() == Some("first"));
+    write("{{ nonsens }}");
+    daemon.reload();
+    wait_until("refused", || daemon.status()["reloads"]["refused"] == 1);
+    assert!(daemon.log().contains("unknown variable 'nonsens'") && daemon.log().contains("stay in force"));
+    send(&daemon);
+    wait_until("the first rule still", || daemon.outcomes("out.jsonl").len() == 2);
+    assert_eq!(last(&daemon).as_deref(), Some("first"));
+    write("second");
+    daemon.reload();
+    wait_until("reloaded", || daemon.status()["reloads"]["done"] == 1);
+    send(&daemon);
+    wait_until("the second rule", || last(&daemon).as_deref() == Some("second"));
+}
+
+#[test]
+fn shipped_rules_pass_their_tests() {
+    let checked = output(&["check"]);
+    assert!(checked.status.success() && text(&checked.stdout).contains("no errors"), "{checked:?}");
+    let tested = output(&["test"]);
+    assert!(tested.status.success() && text(&tested.stdout).contains(" passed, 0 failed"), "{tested:?}");
+    assert_eq!(output(&["no-such-command"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_failing_rule_test_exits_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.toml");
+    let rule = "[[rule]]\nid = \"a\"\ntrap = \"IF-MIB::linkDown\"\n[rule.check]\nservice = \"x\"\nstate = \"ok\"\n\
+                [[rule.test]]\ntrap = \"IF-MIB::linkDown\"\nexpect = { state = \"critical\" }\n";
+    std::fs::write(&path, rule).unwrap();
+    let tested = output(&["test", path.to_str().unwrap()]);
+    assert_eq!(tested.status.code(), Some(1));
+    let said = text(&tested.stderr);
+    assert!(said.contains("r.toml:9:12: error: state is \"ok\", expected \"critical\""), "{said}");
+}
+
+#[test]
+fn explain_shows_decode_rule_and_what_is_sent() {
+    let daemon = Daemon::prepare(
+        "[[sinks]]\ntype = \"nagios\"\ncommand_file = \"/run/nagios.cmd\"\n\
+         [[sinks]]\nname = \"bus\"\ntype = \"canopsis\"\nurl = \"amqp://127.0.0.1/canopsis\"\n",
+    );
+    let config = daemon.path("trapline.toml");
+    let config = config.to_str().unwrap();
+    let line = "<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)";
+    let explained = output(&["explain", "--config", config, "--line", line, "--json"]);
+    assert!(explained.status.success(), "{explained:?}");
+    let all: Value = serde_json::from_slice(&explained.stdout).unwrap();
+    assert_eq!(all["matched"], serde_json::json!(["tcp-wrappers-refused"]));
+    assert_eq!(all["message"]["tcp_wrappers"]["client_host"], "evil.example");
+    assert_eq!(all["outcomes"][0]["output"], "Denied evil.example (203.0.113.9) - in.telnetd");
+    let sends = all["sends"].as_array().unwrap();
+    let nagios = sends[0]["sends"].as_str().unwrap();
+    assert!(nagios.ends_with(
+        "PROCESS_SERVICE_CHECK_RESULT;db1;TCP Wrappers;2;Denied evil.example (203.0.113.9) - in.telnetd\n"
+    ));
+    assert!(
+        sends[1]["sends"]
+            .as_str()
+            .unwrap()
+            .starts_with("trapline.trapline.check.resource.db1.TCP Wrappers {")
+    );
+    assert!(all["rejected"].as_array().unwrap().iter().any(|r| r["rule"] == "tcp-wrappers-twist"), "{all}");
+    // A v2c coldStart of community public.
+    let packet = "302a02010104067075626c6963a71d02010102010002010030123010060a2b06010603010104010006022b06";
+    let explained = output(&["explain", "--packet-hex", packet]);
+    assert_eq!(explained.status.code(), Some(1));
+    assert!(text(&explained.stdout).contains("no rule takes it"), "{explained:?}");
+    assert_eq!(output(&["explain", "--packet-hex", "zz"]).status.code(), Some(1));
+    assert_eq!(output(&["explain"]).status.code(), Some(2));
+}
+
+#[test]
+fn sending_to_nobody_says_so() {
+    let port = crate::support::udp_port();
+    let sent = output(&[
+        "send",
+        "inform",
+        "--to",
+        &format!("127.0.0.1:{port}"),
+        "--timeout",
+        "1",
+        "--retries",
+        "1",
+        "SNMPv2-MIB::coldStart",
+    ]);
+    assert_eq!(sent.status.code(), Some(1));
+    assert!(text(&sent.stderr).contains("nobody listens"), "{sent:?}");
+    let status = output(&["status", "--config", Daemon::prepare("").path("trapline.toml").to_str().unwrap()]);
+    assert_eq!(status.status.code(), Some(1));
+    let sent = output(&["send", "trap", "IF-MIB::linkDwn"]);
+    assert_eq!(sent.status.code(), Some(1));
+}

@@ -1,0 +1,125 @@
+//! The daemon, as users start it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Program, read, tcp_port, udp_port, wait_until};
+
+/// A running daemon with its own directory and ports.
+pub struct Daemon {
+    pub dir: TempDir,
+    pub snmp: u16,
+    pub syslog_udp: u16,
+    pub syslog_tcp: u16,
+    program: Option<Program>,
+}
+
+/// The program under test.
+pub fn trapline() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trapline"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end, whatever that is.
+pub fn output(args: &[&str]) -> Output {
+    trapline().args(args).output().unwrap()
+}
+
+impl Daemon {
+    /// A daemon that listens on ports of its own; `rest` is the rest of its configuration, where `DIR` stands
+    /// for its directory. It is ready when this returns.
+    pub fn start(rest: &str) -> Self {
+        let mut daemon = Self::prepare(rest);
+        daemon.restart();
+        daemon
+    }
+
+    /// The same, not started.
+    pub fn prepare(rest: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let (snmp, syslog_udp, syslog_tcp) = (udp_port(), udp_port(), tcp_port());
+        let rest = rest.replace("DIR", dir.path().to_str().unwrap());
+        let text = format!(
+            "[snmp]\nlisten = [\"127.0.0.1:{snmp}\", \"[::1]:{snmp}\"]\n\
+             [syslog]\nlisten = [\"udp://127.0.0.1:{syslog_udp}\", \"tcp://127.0.0.1:{syslog_tcp}\"]\n{rest}\n"
+        );
+        std::fs::write(dir.path().join("trapline.toml"), text).unwrap();
+        Daemon { dir, snmp, syslog_udp, syslog_tcp, program: None }
+    }
+
+    /// Starts it, again if it has run before, and waits until it listens.
+    pub fn restart(&mut self) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let before = self.log().matches("listening: ").count();
+        self.program = Some(Program::start(
+            trapline().args(["run", "--config"]).arg(self.path("trapline.toml")).stderr(log),
+        ));
+        wait_until("the daemon listens", || {
+            assert!(self.program.as_mut().unwrap().0.try_wait().unwrap().is_none(), "{}", self.log());
+            self.log().matches("listening: ").count() > before
+        });
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn log(&self) -> String {
+        read(&self.path("log"))
+    }
+
+    /// Ends it without a chance to tidy up.
+    pub fn kill(&mut self) {
+        self.program.take().unwrap().kill();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(&mut self) {
+        let mut program = self.program.take().unwrap();
+        program.signal("TERM");
+        assert!(program.0.wait().unwrap().success(), "{}", self.log());
+    }
+
+    pub fn reload(&self) {
+        self.program.as_ref().unwrap().signal("HUP");
+    }
+
+    /// What `trapline status --json` says.
+    pub fn status(&self) -> Value {
+        let config = self.path("trapline.toml");
+        let output = output(&["status", "--json", "--config", config.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}\n{}", self.log());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Waits until a counter of the intake has a value.
+    pub fn wait_count(&self, counter: &str, value: u64) {
+        wait_until(&format!("{counter} is {value}"), || {
+            self.status()["intake"][counter].as_u64() >= Some(value)
+        });
+    }
+
+    /// The outcomes in a file sink's file, by now.
+    pub fn outcomes(&self, file: &str) -> Vec<Value> {
+        json_lines(&self.path(file))
+    }
+
+    /// Where to send notifications, for net-snmp's tools.
+    pub fn snmp_target(&self) -> String {
+        format!("udp:127.0.0.1:{}", self.snmp)
+    }
+}
+
+/// The whole lines of a file, as JSON.
+pub fn json_lines(path: &Path) -> Vec<Value> {
+    let text = read(path);
+    let whole = text.rfind('\n').map_or("", |at| &text[..at]);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+/// A file sink, in configuration.
+pub const FILE_SINK: &str = "[[sinks]]\nname = \"out\"\ntype = \"file\"\npath = \"DIR/out.jsonl\"\n";

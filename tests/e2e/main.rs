@@ -1,0 +1,14 @@
+//! End-to-end tests: the daemon as users start it, between the real programs of the field.
+//!
+//! They need Debian's packages `snmp`, `nagios4-core`, `rabbitmq-server`, `tcpd`, `rsyslog` and `bsdutils`;
+//! `tests/run` installs what is missing. Each test has its own ports and its own directory.
+#![allow(missing_docs)]
+
+mod cli;
+mod crash;
+mod daemon;
+mod intake;
+mod nagios;
+mod rabbitmq;
+mod support;
+mod tcp_wrappers;

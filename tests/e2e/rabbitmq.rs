@@ -1,0 +1,277 @@
+//! A real RabbitMQ: events in a queue that is bound to the exchange of Canopsis.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::support::{Program, run, snmptrap, tcp_port, wait_until};
+
+const BIN: &str = "/usr/lib/rabbitmq/bin";
+
+/// A broker with its own node, ports and directory.
+struct Broker {
+    dir: TempDir,
+    port: u16,
+    epmd: u16,
+    dist: u16,
+    program: Option<Program>,
+}
+
+impl Broker {
+    fn start() -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut broker = Broker { dir, port: tcp_port(), epmd: tcp_port(), dist: tcp_port(), program: None };
+        std::fs::write(broker.path("enabled_plugins"), "[].\n").unwrap();
+        std::fs::write(
+            broker.path("rabbitmq.conf"),
+            format!("listeners.tcp.1 = 127.0.0.1:{}\n", broker.port),
+        )
+        .unwrap();
+        broker.go();
+        for args in [
+            ["add_vhost", "canopsis"].as_slice(),
+            &["set_permissions", "-p", "canopsis", "guest", ".*", ".*", ".*"],
+        ] {
+            broker.ctl(args);
+        }
+        broker
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(format!("{BIN}/{program}"));
+        command
+            .env("HOME", self.dir.path())
+            .env("RABBITMQ_NODENAME", format!("trapline{}@localhost", self.port))
+            .env("RABBITMQ_DIST_PORT", self.dist.to_string())
+            .env("ERL_EPMD_PORT", self.epmd.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_MNESIA_BASE", self.path("mnesia"))
+            .env("RABBITMQ_LOG_BASE", self.path("log"))
+            .env("RABBITMQ_PID_FILE", self.path("pid"))
+            .env("RABBITMQ_CONFIG_FILE", self.path("rabbitmq"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", self.path("enabled_plugins"))
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1");
+        command
+    }
+
+    fn go(&mut self) {
+        self.program =
+            Some(Program::start(self.command("rabbitmq-server").stdout(Stdio::null()).stderr(Stdio::null())));
+        wait_until("the broker has started", || {
+            self.command("rabbitmqctl")
+                .args(["await_startup", "--timeout", "30"])
+                .output()
+                .unwrap()
+                .status
+                .success()
+        });
+    }
+
+    fn ctl(&self, args: &[&str]) {
+        run(self.command("rabbitmqctl").args(args));
+    }
+
+    fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/canopsis", self.port)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.command("rabbitmqctl").arg("stop").output();
+        // The port mapper outlives the node that started it.
+        let _ = Command::new("epmd").args(["-port", &self.epmd.to_string(), "-kill"]).output();
+    }
+}
+
+/// A queue, bound to an exchange for everything.
+struct Queue {
+    runtime: tokio::runtime::Runtime,
+    _connection: Connection,
+    channel: Channel,
+}
+
+/// A message in the queue.
+struct Got {
+    key: String,
+    persistent: bool,
+    id: String,
+    body: Value,
+}
+
+impl Queue {
+    /// Binds a durable queue; the exchange must be there.
+    fn bind(broker: &Broker, exchange: &str) -> Self {
+        let queue = Self::open(broker);
+        queue.runtime.block_on(async {
+            let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+            queue.channel.queue_declare("test".into(), durable, FieldTable::default()).await.unwrap();
+            queue
+                .channel
+                .queue_bind(
+                    "test".into(),
+                    exchange.into(),
+                    "#".into(),
+                    QueueBindOptions::default(),
+                    FieldTable::default(),
+                )
+                .await
+                .unwrap();
+        });
+        queue
+    }
+
+    fn open(broker: &Broker) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (connection, channel) = runtime.block_on(async {
+            let connection =
+                Connection::connect(&broker.url(), ConnectionProperties::default()).await.unwrap();
+            let channel = connection.create_channel().await.unwrap();
+            (connection, channel)
+        });
+        Queue { runtime, _connection: connection, channel }
+    }
+
+    fn get(&self) -> Option<Got> {
+        self.runtime.block_on(async {
+            let message = self.channel.basic_get("test".into(), BasicGetOptions::default()).await.unwrap()?;
+            message.acker.ack(BasicAckOptions::default()).await.unwrap();
+            Some(Got {
+                key: message.routing_key.to_string(),
+                persistent: *message.properties.delivery_mode() == Some(2),
+                id: message.properties.message_id().as_ref().unwrap().to_string(),
+                body: serde_json::from_slice(&message.data).unwrap(),
+            })
+        })
+    }
+
+    fn wait(&self) -> Got {
+        crate::support::wait_for("a message in the queue", || self.get())
+    }
+}
+
+const LINK_DOWN: [&str; 14] = [
+    "1.3.6.1.6.3.1.1.5.3",
+    "1.3.6.1.2.1.2.2.1.1.3",
+    "i",
+    "3",
+    "1.3.6.1.2.1.2.2.1.7.3",
+    "i",
+    "1",
+    "1.3.6.1.2.1.2.2.1.8.3",
+    "i",
+    "2",
+    "1.3.6.1.2.1.2.2.1.2.3",
+    "s",
+    "Gi0/3",
+    "",
+];
+
+#[test]
+fn traps_arrive_as_events_and_wait_for_the_broker() {
+    let mut broker = Broker::start();
+    let mut daemon = Daemon::start(&format!(
+        "{FILE_SINK}[hosts]\nmap = {{ \"127.0.0.1\" = \"sw1\" }}\n\
+         [[sinks]]\nname = \"bus\"\ntype = \"canopsis\"\nurl = \"{}\"\nconnector_name = \"edge1\"\n",
+        broker.url()
+    ));
+    // The first outcome makes the sink connect and declare the exchange; nobody listens yet.
+    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    wait_until("the first is taken", || daemon.status()["sinks"][1]["behind"] == 0);
+    assert!(daemon.log().contains("no queue is bound"), "{}", daemon.log());
+    let queue = Queue::bind(&broker, "canopsis.events");
+
+    let target = daemon.snmp_target();
+    let v2c: Vec<&str> =
+        ["-v2c", "-c", "public", &target, ""].into_iter().chain(LINK_DOWN[..13].iter().copied()).collect();
+    snmptrap(&v2c);
+    let v1 = ["-v1", "-c", "public", &target, "1.3.6.1.4.1.9.1.1", "127.0.0.1", "2", "0", "100"];
+    let v1: Vec<&str> = v1.into_iter().chain(LINK_DOWN[1..13].iter().copied()).collect();
+    snmptrap(&v1);
+    let mut ids = HashSet::new();
+    for _ in 0..2 {
+        let got = queue.wait();
+        assert_eq!(got.key, "trapline.edge1.check.resource.sw1.Interface Gi0/3");
+        assert!(got.persistent);
+        assert!(ids.insert(got.id.clone()));
+        let body = &got.body;
+        assert_eq!(body["trapline_id"], got.id.as_str());
+        for (field, value) in [
+            ("connector", "trapline"),
+            ("connector_name", "edge1"),
+            ("event_type", "check"),
+            ("source_type", "resource"),
+            ("component", "sw1"),
+            ("resource", "Interface Gi0/3"),
+            ("output", "Link down on Gi0/3 (admin up, oper down)"),
+        ] {
+            assert_eq!(body[field], value, "{body}");
+        }
+        assert_eq!((&body["state"], &body["state_type"]), (&2.into(), &1.into()));
+        assert!(body["timestamp"].as_u64().unwrap() > 1_700_000_000);
+    }
+
+    // A load, with the broker gone in the middle of it.
+    let to = format!("127.0.0.1:{}", daemon.snmp);
+    let mut sender = Program::start(
+        trapline()
+            .args(["send", "trap", "--to", &to, "--count", "5000", "--rate", "1000", "SNMPv2-MIB::warmStart"])
+            .stdout(Stdio::null()),
+    );
+    wait_until("a part is out", || daemon.status()["sinks"][1]["delivered"].as_u64() > Some(500));
+    drop(queue);
+    broker.ctl(&["stop"]);
+    broker.program.as_mut().unwrap().0.wait().unwrap();
+    wait_until("the sink says so", || daemon.log().contains("cannot publish to the AMQP broker"));
+    assert!(sender.0.wait().unwrap().success());
+    daemon.wait_count("outcomes", 5003);
+    broker.go();
+    wait_until("the rest is out", || daemon.status()["sinks"][1]["behind"] == 0);
+    let queue = Queue::open(&broker);
+    let mut got = HashSet::new();
+    let mut repeats = 0;
+    while let Some(message) = queue.get() {
+        assert_eq!(message.body["resource"], "SNMP agent");
+        repeats += u32::from(!got.insert(message.id));
+    }
+    let sent: HashSet<String> = daemon
+        .outcomes("out.jsonl")
+        .iter()
+        .filter(|o| o["rule"] == "warm-start")
+        .map(|o| o["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(sent.len(), 5000);
+    assert_eq!(sent.difference(&got).count(), 0, "missing events");
+    println!("5000 events over a broker's restart, {repeats} repeated");
+    daemon.stop();
+}
+
+#[test]
+fn outcomes_as_json_on_an_exchange_of_their_own() {
+    let broker = Broker::start();
+    let daemon = Daemon::start(&format!(
+        "[hosts]\nmap = {{ \"127.0.0.1\" = \"sw.1\" }}\n\
+         [[sinks]]\nname = \"bus\"\ntype = \"amqp\"\nurl = \"{}\"\nexchange = \"outcomes\"\n",
+        broker.url()
+    ));
+    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    wait_until("the first is taken", || daemon.status()["sinks"][0]["behind"] == 0);
+    let queue = Queue::bind(&broker, "outcomes");
+    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.2"]);
+    let got = queue.wait();
+    assert_eq!(got.key, "check_result.ok.sw_1");
+    assert_eq!((&got.body["rule"], &got.body["host"]), (&"warm-start".into(), &"sw.1".into()));
+    assert!(got.persistent && got.body["id"] == got.id.as_str());
+}

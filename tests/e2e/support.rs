@@ -1,0 +1,83 @@
+//! What the tests share: programs that are stopped when the test ends, free ports, waiting for conditions.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true, on a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something is there.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until a condition holds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    wait_for(what, || holds().then_some(()));
+}
+
+/// A UDP port that is free now.
+pub fn udp_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A TCP port that is free now.
+pub fn tcp_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A program that is killed, by its id, when the test ends.
+pub struct Program(pub Child);
+
+impl Program {
+    pub fn start(command: &mut Command) -> Self {
+        let name = format!("{command:?}");
+        Program(command.stdin(Stdio::null()).spawn().unwrap_or_else(|e| panic!("{name}: {e}; run tests/run")))
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Ends it at once, and waits for its end.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a program to its end, which must be a good one.
+pub fn run(command: &mut Command) -> Output {
+    let name = format!("{command:?}");
+    let output =
+        command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{name}: {e}; run tests/run"));
+    assert!(output.status.success(), "{name}: {output:?}");
+    output
+}
+
+/// A file's content, empty if there is none.
+pub fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// net-snmp's snmptrap with arguments, to a port of this machine.
+pub fn snmptrap(args: &[&str]) {
+    run(Command::new("snmptrap").args(["-m", ""]).args(args));
+}
