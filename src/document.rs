@@ -142,7 +142,7 @@ impl<'d, 's> Section<'d, 's> {
             return None;
         };
         let mut strings = Vec::new();
-        for item in array.iter() {
+        for item in array {
             match item.get_ref().as_str() {
                 Some(text) => strings.push(Located { value: text.to_owned(), span: item.span() }),
                 None => found.push(wrong_type(self.source, key, "strings only", item)),
@@ -177,7 +177,7 @@ impl<'d, 's> Section<'d, 's> {
             return Vec::new();
         };
         let mut sections = Vec::new();
-        for item in array.iter() {
+        for item in array {
             match item.get_ref().as_table() {
                 Some(table) => {
                     sections.push(Section::new(self.source, table, item.span(), format!("[[{key}]]")));

@@ -259,7 +259,7 @@ fn unhex(text: &str) -> anyhow::Result<Vec<u8>> {
     if let Some(bad) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
         bail!("--packet-hex: '{}' is no hex digit", bad.escape_debug());
     }
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         bail!("--packet-hex: an odd number of digits; two make an octet");
     }
     let value = |c: char| c.to_digit(16).unwrap_or(0) as u8;

@@ -263,12 +263,12 @@ fn informs(args: &InformArgs) -> anyhow::Result<bool> {
 /// Sends a packet until its answer comes: the same packet as a Response-PDU.
 fn acknowledged(socket: &UdpSocket, packet: &[u8], retries: u32) -> anyhow::Result<bool> {
     let expected = crate::snmp::decode(packet).map(|d| d.answer()).unwrap_or_default();
-    let mut answer = [0; 65_536];
+    let mut answer = vec![0; 65_536];
     for _ in 0..=retries {
-        if let Err(error) = socket.send(packet) {
-            if error.kind() != std::io::ErrorKind::ConnectionRefused {
-                return Err(error.into());
-            }
+        if let Err(error) = socket.send(packet)
+            && error.kind() != std::io::ErrorKind::ConnectionRefused
+        {
+            return Err(error.into());
         }
         match socket.recv(&mut answer) {
             Ok(length) if answer[..length] == expected => return Ok(true),

@@ -14,7 +14,7 @@ use super::{Shared, now};
 use crate::syslog::Framer;
 
 /// How long a stream may be silent before it is closed.
-const IDLE: Duration = Duration::from_secs(24 * 3600);
+const IDLE: Duration = Duration::from_hours(24);
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 64 * 1024;
 

@@ -216,7 +216,9 @@ proptest! {
                     let texts: Vec<String> = sizes.iter().map(|size| format!("{n}-{}", "y".repeat(*size))).collect();
                     journal.append(&batch(&texts)).unwrap();
                     for text in texts {
-                        model.iter_mut().for_each(|m| m.push_back((next, text.clone())));
+                        for queue in &mut model {
+                            queue.push_back((next, text.clone()));
+                        }
                         next += 1;
                     }
                 }

@@ -63,10 +63,11 @@ fn octet_text<'v>(octets: &'v [u8], syntax: Option<&'v Syntax>) -> Cow<'v, str> 
         }
         // Text hints (255a, 255t) say no more than the octets do.
         let is_text = syntax.hint.ends_with(['a', 't']) && !syntax.hint.contains('-');
-        if !syntax.hint.is_empty() && !is_text {
-            if let Some(text) = display_hint::format_octets(&syntax.hint, octets, HexCase::Upper) {
-                return text.into();
-            }
+        if !syntax.hint.is_empty()
+            && !is_text
+            && let Some(text) = display_hint::format_octets(&syntax.hint, octets, HexCase::Upper)
+        {
+            return text.into();
         }
     }
     // Agents write C strings: one closing NUL belongs to none.

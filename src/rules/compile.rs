@@ -256,11 +256,11 @@ fn optional<T>(value: Option<Option<T>>) -> Option<Option<T>> {
 fn forms(object: &Object, subtree: bool) -> Vec<TrapPattern> {
     let mut forms = vec![TrapPattern { oid: object.oid.clone(), subtree }];
     let arcs: Vec<u32> = object.oid.arcs().collect();
-    if let (false, [head @ .., before, last]) = (subtree, arcs.as_slice()) {
-        if *before != 0 {
-            let with_zero: Vec<u32> = head.iter().chain([before, &0, last]).copied().collect();
-            forms.extend(Oid::from_arcs(&with_zero).map(|oid| TrapPattern { oid, subtree }));
-        }
+    if let (false, [head @ .., before, last]) = (subtree, arcs.as_slice())
+        && *before != 0
+    {
+        let with_zero: Vec<u32> = head.iter().chain([before, &0, last]).copied().collect();
+        forms.extend(Oid::from_arcs(&with_zero).map(|oid| TrapPattern { oid, subtree }));
     }
     forms
 }

@@ -74,15 +74,15 @@ impl LinePattern {
         let among = |bits: Option<u32>, number: Option<u8>| {
             bits.is_none_or(|bits| number.is_some_and(|n| bits & (1 << n) != 0))
         };
-        if let Some(actions) = &self.tcp_wrappers {
-            if !line.tcp_wrappers.as_ref().is_some_and(|w| actions.contains(&w.action)) {
-                return Err(Because::TcpWrappers);
-            }
+        if let Some(actions) = &self.tcp_wrappers
+            && !line.tcp_wrappers.as_ref().is_some_and(|w| actions.contains(&w.action))
+        {
+            return Err(Because::TcpWrappers);
         }
-        if let Some(programs) = &self.program {
-            if !line.program.is_some_and(|p| programs.iter().any(|glob| glob.matches(p))) {
-                return Err(Because::Program);
-            }
+        if let Some(programs) = &self.program
+            && !line.program.is_some_and(|p| programs.iter().any(|glob| glob.matches(p)))
+        {
+            return Err(Because::Program);
         }
         if !among(self.facilities, line.facility) {
             return Err(Because::Facility);

@@ -142,7 +142,7 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     let syslog = section.section("syslog", found).map(|s| syslog(s, found));
     let from = section.strings("from", found).unwrap_or_default();
     let where_ = section.string("where", found);
-    let check = section.section("check", found).and_then(|s| check(s, found));
+    let check = section.section("check", found).map(|s| check(s, found));
     let event = section.section("event", found).and_then(|s| event(s, found));
     let flag = |key, found: &mut Diagnostics| section.boolean(key, found).is_some_and(|b| b.value);
     let (drop, goes_on) = (flag("drop", found), flag("continue", found));
@@ -189,7 +189,7 @@ fn state(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Located<S
     section.string("state", found)
 }
 
-fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<CheckText> {
+fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> CheckText {
     let state = state(&section, found);
     let text = CheckText {
         host: section.string("host", found),
@@ -200,7 +200,7 @@ fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<CheckText>
         state: state.unwrap_or(Located { value: "unknown".into(), span: section.span() }),
     };
     section.finish(found);
-    Some(text)
+    text
 }
 
 fn event(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<EventText> {

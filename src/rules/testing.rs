@@ -64,7 +64,7 @@ fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
     let subject = Subject { message: &message, source: &origin, address: &address, host: &host };
     let mut made: Vec<(String, Vec<(String, String)>)> = Vec::new();
     let verdict = rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
-        made.push((rule.id.clone(), fields(outcome)))
+        made.push((rule.id.clone(), fields(outcome)));
     });
     let expects_drop = test.text.expect.iter().any(|(k, v)| k.value == "drop" && *v == Scalar::Boolean(true));
     let is_drop = rule.check.is_none() && rule.event.is_none();

@@ -69,7 +69,9 @@ pub fn assigned<'a>(template: &'a Stmt<'_>) -> Vec<&'a str> {
     }
     fn statement<'a>(stmt: &'a Stmt<'_>, names: &mut Vec<&'a str>) {
         let block = |body: &'a [Stmt<'_>], names: &mut Vec<&'a str>| {
-            body.iter().for_each(|s| statement(s, names));
+            for stmt in body {
+                statement(stmt, names);
+            }
         };
         match stmt {
             Stmt::Template(template) => block(&template.children, names),

@@ -51,10 +51,10 @@ impl Form for CanopsisForm {
         event.insert("state_type".into(), 1.into());
         event.insert("output".into(), common.output.as_ref().into());
         event.insert("long_output".into(), common.long_output.as_ref().into());
-        if let Outcome::CheckResult(check) = &record.outcome {
-            if !check.perfdata.is_empty() {
-                event.insert("perf_data".into(), check.perfdata.as_ref().into());
-            }
+        if let Outcome::CheckResult(check) = &record.outcome
+            && !check.perfdata.is_empty()
+        {
+            event.insert("perf_data".into(), check.perfdata.as_ref().into());
         }
         event.insert("trapline_id".into(), record.id().into());
         event.insert("trapline_rule".into(), common.rule.as_ref().into());

@@ -274,7 +274,7 @@ fn varbind(content: &[u8]) -> Option<Varbind<'_>> {
 }
 
 /// The value of an element, where its content fits its type.
-fn value<'a>(Tlv { tag, content }: Tlv<'a>) -> Option<Value<'a>> {
+fn value(Tlv { tag, content }: Tlv<'_>) -> Option<Value<'_>> {
     // 32-bit values are taken modulo 2^32, as net-snmp takes them: agents encode them with and without sign.
     let low32 =
         |content| ber::signed(content).map(|v| v as u32).or_else(|| ber::unsigned(content).map(|v| v as u32));

@@ -16,7 +16,7 @@ pub fn encode(notification: &Notification<'_>) -> Vec<u8> {
         (Version::V2c, NotificationKind::Inform) => (tag::INFORM, pdu_v2(notification)),
     };
     let mut message = Vec::with_capacity(pdu.len() + 32);
-    push_integer(&mut message, tag::INTEGER, if notification.version == Version::V1 { 0 } else { 1 });
+    push_integer(&mut message, tag::INTEGER, i128::from(notification.version != Version::V1));
     push_tlv(&mut message, tag::OCTET_STRING, notification.community);
     push_tlv(&mut message, pdu_tag, &pdu);
     let mut packet = Vec::with_capacity(message.len() + 4);

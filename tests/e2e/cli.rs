@@ -90,7 +90,7 @@ fn a_reload_takes_all_or_nothing() {
     };
     daemon.restart();
     let send = |daemon: &Daemon| {
-        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"])
+        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
     };
     let last = |daemon: &Daemon| {
         daemon.outcomes("out.jsonl").last().map(|o| o["output"].as_str().unwrap().to_owned())

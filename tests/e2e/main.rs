@@ -2,7 +2,7 @@
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `rabbitmq-server`, `tcpd`, `rsyslog` and `bsdutils`;
 //! `tests/run` installs what is missing. Each test has its own ports and its own directory.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod cli;
 mod crash;

@@ -55,7 +55,7 @@ fn a_refused_connection_turns_the_service_critical() {
     nagios.start();
     let mut daemon = before(&nagios);
     // The host is known by the name that rsyslogd gives it.
-    let name = String::from_utf8(run(&mut Command::new("uname").arg("-n")).stdout).unwrap();
+    let name = String::from_utf8(run(Command::new("uname").arg("-n")).stdout).unwrap();
     let config = std::fs::read_to_string(daemon.path("trapline.toml")).unwrap();
     let name = name.trim();
     let known =
