@@ -33,6 +33,8 @@ pub enum Part {
     Text(String),
     /// `{{ ... }}`
     Value(Node),
+    /// `{% if ... %}...{% else %}...{% endif %}`
+    If(Node, Vec<Part>, Vec<Part>),
 }
 
 /// An expression that gives a value.
@@ -102,7 +104,7 @@ impl Compiler<'_> {
             return Some(Expression::Native(node));
         }
         // The engine renders; a condition is true if something comes out.
-        let (open, close) = ("{% set x = ", " %}{% if x %}{{ x }}{% endif %}");
+        let (open, close) = ("{% set x = (", ") %}{% if x %}{{ x }}{% endif %}");
         let source = format!("{open}{}{close}", text.value);
         let whole = parse(&source, "expression", minijinja::syntax::SyntaxConfig::default());
         let added = whole.and_then(|stmt| self.engine.add(&source, &stmt, &self.scope));
@@ -117,15 +119,21 @@ impl Compiler<'_> {
 
     fn native(&self, parsed: &ast::Stmt<'_>) -> Option<Vec<Part>> {
         let ast::Stmt::Template(template) = parsed else { return None };
-        template
-            .children
-            .iter()
-            .map(|child| match child {
-                ast::Stmt::EmitRaw(raw) => Some(Part::Text(raw.raw.to_owned())),
-                ast::Stmt::EmitExpr(emit) => Node::lower(&emit.expr, &self.scope).map(Part::Value),
-                _ => None,
-            })
-            .collect()
+        self.parts(&template.children)
+    }
+
+    fn parts(&self, stmts: &[ast::Stmt<'_>]) -> Option<Vec<Part>> {
+        let part = |stmt: &ast::Stmt<'_>| match stmt {
+            ast::Stmt::EmitRaw(raw) => Some(Part::Text(raw.raw.to_owned())),
+            ast::Stmt::EmitExpr(emit) => Node::lower(&emit.expr, &self.scope).map(Part::Value),
+            ast::Stmt::IfCond(cond) => Some(Part::If(
+                Node::lower(&cond.expr, &self.scope)?,
+                self.parts(&cond.true_body)?,
+                self.parts(&cond.false_body)?,
+            )),
+            _ => None,
+        };
+        stmts.iter().map(part).collect()
     }
 
     fn names_are_known(
@@ -174,18 +182,26 @@ impl Template {
                 [Part::Value(node)] => node.eval(cx).into_text(),
                 parts => {
                     let mut text = String::with_capacity(96);
-                    for part in parts {
-                        match part {
-                            Part::Text(piece) => text.push_str(piece),
-                            Part::Value(node) => node.eval(cx).push_to(&mut text),
-                        }
-                    }
+                    push_parts(parts, cx, &mut text);
                     Cow::Owned(text)
                 }
             },
             Template::Engine(program) => Cow::Owned(engine.render(program, cx)),
         };
         cut(text)
+    }
+}
+
+fn push_parts<'m>(parts: &'m [Part], cx: Context<'m, '_>, text: &mut String) {
+    for part in parts {
+        match part {
+            Part::Text(piece) => text.push_str(piece),
+            Part::Value(node) => node.eval(cx).push_to(text),
+            Part::If(condition, then, otherwise) => {
+                let chosen = if condition.eval(cx).is_true() { then } else { otherwise };
+                push_parts(chosen, cx, text);
+            }
+        }
     }
 }
 

@@ -323,6 +323,28 @@ fn both_ways(expression: &str) -> (String, String) {
     (node.eval(cx).into_text().into_owned(), engine.render(&program, cx))
 }
 
+/// What both evaluators give for the same template.
+fn templates_both_ways(source: &str) -> (String, String) {
+    let mib = mib();
+    let scope = variable::Scope { mib: &mib, notifications: true, captures: &[] };
+    let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
+    let origin = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+    let subject = Subject { message: &message, source: &origin, address: "192.0.2.1", host: "router1" };
+    let cx = Context { subject: &subject, captures: &[], mib: &mib };
+    let mut engine = Engine::default();
+    let mut found = crate::diagnostic::Diagnostics::default();
+    let file = crate::diagnostic::SourceText { file: "t", text: source };
+    let text = crate::document::Located { value: source.to_owned(), span: 0..source.len() };
+    let mut compiler = template::Compiler { source: &file, scope, engine: &mut engine, found: &mut found };
+    let native = compiler.template(&text);
+    let native = native.unwrap_or_else(|| panic!("{source}: {}", found.to_text()));
+    assert!(matches!(native, Template::Parts(_)), "not native: {source}");
+    let parsed =
+        minijinja::machinery::parse(source, "t", minijinja::syntax::SyntaxConfig::default()).unwrap();
+    let program = engine.add(source, &parsed, &scope).unwrap();
+    (native.render(&engine, cx).into_owned(), engine.render(&program, cx))
+}
+
 /// Expressions of the native part. Enumerations stand only against names and numbers, as rules use them.
 fn native_expression() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
@@ -368,6 +390,13 @@ proptest! {
     fn the_native_evaluator_agrees_with_the_engine(expression in native_expression()) {
         let (native, engine) = both_ways(&expression);
         prop_assert_eq!(native, engine, "{}", expression);
+    }
+
+    #[test]
+    fn native_templates_agree_with_the_engine(a in native_expression(), b in native_expression(), c in native_expression()) {
+        let source = format!("x {{% if ({a}) %}}[{{{{ {b} }}}}]{{% elif ({b}) %}}y{{% else %}}{{{{ {c} }}}}{{% endif %}} z");
+        let (native, engine) = templates_both_ways(&source);
+        prop_assert_eq!(native, engine, "{}", source);
     }
 
     #[test]

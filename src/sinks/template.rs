@@ -55,7 +55,7 @@ impl OutcomeTemplate {
     pub fn condition(source: &str) -> Result<Self, TemplateError> {
         let parsed = parse_expr(source).map_err(|e| wrong(&e))?;
         known_names(source, &[&parsed])?;
-        Self::compiled(format!("{{% if {source} %}}1{{% endif %}}"))
+        Self::compiled(format!("{{% if ({source}) %}}1{{% endif %}}"))
     }
 
     fn compiled(source: String) -> Result<Self, TemplateError> {
