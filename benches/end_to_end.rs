@@ -1,0 +1,469 @@
+//! The whole way, measured: a load generator, the daemon, a reader of its pipe, and, where they are installed,
+//! the peers of the field on the same work in the same run.
+//!
+//! `cargo bench --bench end_to_end` takes about two minutes; `-- --long` runs the flood for 60 s.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs::File;
+use std::io::Read;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use trapline::message::{Notification, NotificationKind, Oid, Value as Smi, Varbind, Version};
+use trapline::{snmp, sys};
+
+const LINE: &str = "<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)";
+const VARBINDS: [&str; 4] = ["ifIndex.3=3", "ifAdminStatus.3=up", "ifOperStatus.3=down", "ifDescr.3=GigabitEthernet0/3"];
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    // `cargo test --benches` only wants to know that it builds.
+    if !args.iter().any(|a| a == "--bench") {
+        return;
+    }
+    let seconds = if args.iter().any(|a| a == "--long") { 60 } else { 5 };
+    println!("{:<44}{:>10}{:>10}{:>8}{:>12}{:>9}", "", "sent/s", "taken/s", "lost", "us CPU each", "MB");
+    let null = null_receiver(150_000, 3);
+    println!("{:<44}{:>10.0}{:>10.0}{:>8}{:>12.2}", "null receiver (recvmmsg alone)", null.0, null.0, 0, null.1);
+    for (what, load, rate) in [
+        ("trapline: v2c traps, 1,000 rules", Load::Traps, Some(150_000)),
+        ("trapline: syslog over UDP, 1,000 rules", Load::Udp, Some(150_000)),
+        ("trapline: syslog over one TCP stream", Load::Tcp, None),
+    ] {
+        throughput(what, load, rate, seconds, 1000).print(what);
+    }
+    println!("\ncost by number of rules (us CPU each, against 10 rules)");
+    for (what, load) in [("traps", Load::Traps), ("lines matched by pattern", Load::Pattern)] {
+        let costs: Vec<f64> = [10, 100, 1000, 10_000].map(|n| throughput("", load, Some(150_000), 3, n).cpu_each()).into();
+        let ratios: Vec<String> =
+            costs.iter().map(|c| format!("{c:.2} ({:+.0} %)", (c / costs[0] - 1.0) * 100.0)).collect();
+        println!("{what:<28}{}", ratios.join("   "));
+    }
+    latency();
+    informs();
+    idle();
+    peers(null.1);
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Load {
+    Traps,
+    Udp,
+    Tcp,
+    Pattern,
+}
+
+/// A daemon with a pipe that is read.
+struct Bench {
+    dir: tempfile::TempDir,
+    daemon: Child,
+    taken: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    lines: Arc<Mutex<Vec<(Instant, String)>>>,
+}
+
+fn trapline() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trapline"));
+    command.stdin(Stdio::null());
+    command
+}
+
+const SNMP: u16 = 31_162;
+const SYSLOG: u16 = 31_514;
+
+impl Bench {
+    /// `keep`: whether the reader keeps the commands and when they came.
+    fn start(rules: usize, sync: &str, keep: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let d = dir.path().display();
+        std::fs::write(dir.path().join("rules.toml"), rule_file(rules)).unwrap();
+        let config = format!(
+            "[snmp]\nlisten = [\"127.0.0.1:{SNMP}\"]\nreceive_buffer = \"64MiB\"\n\
+             [syslog]\nlisten = [\"udp://127.0.0.1:{SYSLOG}\", \"tcp://127.0.0.1:{SYSLOG}\"]\nreceive_buffer = \"64MiB\"\n\
+             [journal]\nsync = \"{sync}\"\n[rules]\npaths = [\"rules.toml\"]\n\
+             [[sinks]]\ntype = \"nagios\"\ncommand_file = \"{d}/pipe\"\n"
+        );
+        std::fs::write(dir.path().join("trapline.toml"), config).unwrap();
+        let pipe = dir.path().join("pipe");
+        nix_mkfifo(&pipe);
+        let (taken, stop, lines) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)), Arc::default());
+        read_pipe(pipe, taken.clone(), stop.clone(), keep.then(|| Arc::clone(&lines)));
+        let log = File::create(dir.path().join("log")).unwrap();
+        let daemon = trapline().args(["run", "--config"]).arg(dir.path().join("trapline.toml")).stderr(log).spawn().unwrap();
+        let bench = Bench { dir, daemon, taken, stop, lines };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !std::fs::read_to_string(bench.dir.path().join("log")).unwrap().contains("listening: ") {
+            assert!(Instant::now() < deadline, "the daemon does not start");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bench
+    }
+
+    fn status(&self) -> Value {
+        let config = self.dir.path().join("trapline.toml");
+        let output = trapline().args(["status", "--json", "--config"]).arg(config).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Waits until the pipe has as many commands as the journal has outcomes.
+    fn settle(&self) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self.status();
+            if status["sinks"][0]["behind"] == 0 && self.taken.load(Ordering::Relaxed) >= status["intake"]["outcomes"].as_u64().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "not all was delivered: {status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn nix_mkfifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+fn read_pipe(
+    path: PathBuf,
+    taken: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    lines: Option<Arc<Mutex<Vec<(Instant, String)>>>>,
+) {
+    std::thread::spawn(move || {
+        // Open for both, so that it never ends and opening waits for nobody.
+        let mut pipe = File::options().read(true).write(true).open(path).unwrap();
+        let mut buffer = vec![0; 65_536];
+        let mut rest = String::new();
+        while !stop.load(Ordering::Relaxed) {
+            let count = pipe.read(&mut buffer).unwrap();
+            taken.fetch_add(buffer[..count].iter().filter(|b| **b == b'\n').count() as u64, Ordering::Relaxed);
+            if let Some(lines) = &lines {
+                let now = Instant::now();
+                rest.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+                let mut lines = lines.lock().unwrap();
+                while let Some(at) = rest.find('\n') {
+                    lines.push((now, rest.drain(..=at).collect()));
+                }
+            }
+        }
+    });
+}
+
+/// As many rules as asked for; the load is taken by one in the middle.
+fn rule_file(count: usize) -> String {
+    let mut text = String::new();
+    let check = "[rule.check]\nservice = \"S\"\nstate = \"critical\"\noutput = \"{{ text }}\"\n";
+    for n in 0..count {
+        let matcher = match n % 3 {
+            0 => format!("trap = \"1.3.6.1.4.1.{}.0.{n}\"", 90_000 + n),
+            1 => format!("trap = \"1.3.6.1.4.1.{}.*\"", 90_000 + n),
+            _ => format!("syslog = {{ message = 'event number {n} of (?<who>\\w+)' }}"),
+        };
+        text.push_str(&format!("[[rule]]\nid = \"other-{n}\"\n{matcher}\n{check}\n"));
+        if n == count / 2 {
+            text.push_str(
+                "[[rule]]\nid = \"link-down\"\ntrap = \"IF-MIB::linkDown\"\nwhere = \"ifAdminStatus == 'up'\"\n[rule.check]\n\
+                 host = \"{{ host }}\"\nservice = \"Interface {{ ifDescr }}\"\nstate = \"critical\"\n\
+                 output = \"Link down on {{ ifDescr }} (admin {{ ifAdminStatus }}, oper {{ ifOperStatus }})\"\n\
+                 [[rule]]\nid = \"tcp-wrappers-refused\"\nsyslog = { tcp_wrappers = \"refused\" }\n[rule.check]\n\
+                 host = \"{{ host }}\"\nservice = \"TCP Wrappers\"\nstate = \"critical\"\n\
+                 output = \"Denied {{ client_host }} ({{ client_address }}) - {{ program }}\"\n\
+                 [[rule]]\nid = \"pattern\"\nsyslog = { message = 'door (?<door>\\d+) was opened' }\n[rule.check]\n\
+                 service = \"Doors\"\nstate = \"warning\"\noutput = \"Door {{ door }}\"\n",
+            );
+        }
+    }
+    text
+}
+
+struct Result {
+    sent: u64,
+    outcomes: u64,
+    seconds: f64,
+    cpu: f64,
+    memory: f64,
+}
+
+impl Result {
+    fn cpu_each(&self) -> f64 {
+        self.cpu / self.outcomes as f64 * 1e6
+    }
+
+    fn print(&self, what: &str) {
+        println!(
+            "{what:<44}{:>10.0}{:>10.0}{:>8}{:>12.2}{:>9.1}",
+            self.sent as f64 / self.seconds,
+            self.outcomes as f64 / self.seconds,
+            self.sent - self.outcomes,
+            self.cpu_each(),
+            self.memory
+        );
+    }
+}
+
+fn throughput(what: &str, load: Load, rate: Option<u64>, seconds: u64, rules: usize) -> Result {
+    let bench = Bench::start(rules, "interval", false);
+    let count = rate.unwrap_or(400_000) * seconds;
+    let mut sender = trapline();
+    match load {
+        Load::Traps => {
+            sender.args(["send", "trap", "--to", &format!("127.0.0.1:{SNMP}"), "IF-MIB::linkDown"]).args(VARBINDS);
+        }
+        Load::Udp => drop(sender.args(["send", "syslog", "--to", &format!("udp://127.0.0.1:{SYSLOG}"), LINE])),
+        Load::Tcp => drop(sender.args(["send", "syslog", "--to", &format!("tcp://127.0.0.1:{SYSLOG}"), LINE])),
+        Load::Pattern => {
+            let line = "<36>Nov 20 12:00:01 db1 guard[411]: door 17 was opened by nobody in particular";
+            sender.args(["send", "syslog", "--to", &format!("udp://127.0.0.1:{SYSLOG}"), line]);
+        }
+    }
+    sender.args(["--count", &count.to_string()]).stdout(Stdio::null());
+    if let Some(rate) = rate {
+        sender.args(["--rate", &rate.to_string()]);
+    }
+    let before = cpu_seconds(bench.daemon.id());
+    let start = Instant::now();
+    assert!(sender.status().unwrap().success());
+    if load == Load::Tcp {
+        while bench.status()["intake"]["outcomes"].as_u64() < Some(count) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let took = start.elapsed().as_secs_f64();
+    let status = bench.settle();
+    let result = Result {
+        sent: count,
+        outcomes: status["intake"]["outcomes"].as_u64().unwrap(),
+        seconds: took,
+        cpu: cpu_seconds(bench.daemon.id()) - before,
+        memory: memory(bench.daemon.id()),
+    };
+    let drops = status["intake"]["kernel_drops"].as_u64().unwrap();
+    if drops > 0 && !what.is_empty() {
+        println!("({drops} dropped by the kernel)");
+    }
+    result
+}
+
+/// User and system time of a process.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    ticks as f64 / 100.0
+}
+
+/// The most resident memory of a process, in MB.
+fn memory(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+/// What receiving alone costs: rate taken, and CPU of this thread for a packet.
+fn null_receiver(rate: u64, seconds: u64) -> (f64, f64) {
+    let bound = trapline::intake::udp::bind_socket("127.0.0.1:0".parse().unwrap(), 64 << 20).unwrap();
+    let to = bound.socket.local_addr().unwrap().to_string();
+    let count = rate * seconds;
+    let mut sender = trapline()
+        .args(["send", "trap", "--to", &to, "--count", &count.to_string(), "--rate", &rate.to_string(), "IF-MIB::linkDown"])
+        .args(VARBINDS)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let cpu = || {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) as f64 / 100.0
+    };
+    let mut receiver = sys::Receiver::new(128);
+    let (before, start) = (cpu(), Instant::now());
+    let mut taken = 0;
+    while taken < count && start.elapsed() < Duration::from_secs(seconds + 5) {
+        taken += receiver.receive(&bound.socket).unwrap() as u64;
+    }
+    sender.wait().unwrap();
+    (taken as f64 / start.elapsed().as_secs_f64(), (cpu() - before) / taken as f64 * 1e6)
+}
+
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+fn oid(text: &str) -> Oid<'static> {
+    text.parse().unwrap()
+}
+
+/// A linkDown whose description is a number.
+fn packet(description: &str, kind: NotificationKind, request_id: i32) -> Vec<u8> {
+    let varbind = |column: u8, value| Varbind { oid: oid(&format!("1.3.6.1.2.1.2.2.1.{column}.3")), value };
+    snmp::encode::encode(&Notification {
+        version: Version::V2c,
+        kind,
+        community: b"public",
+        proxied_community: None,
+        request_id,
+        oid: oid("1.3.6.1.6.3.1.1.5.3"),
+        enterprise: None,
+        agent: None,
+        generic: None,
+        specific: None,
+        uptime: Some(0),
+        varbinds: vec![
+            varbind(1, Smi::Integer(3)),
+            varbind(7, Smi::Integer(1)),
+            varbind(8, Smi::Integer(2)),
+            varbind(2, Smi::OctetString(description.as_bytes())),
+        ],
+    })
+}
+
+fn latency() {
+    let bench = Bench::start(1000, "interval", true);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(("127.0.0.1", SNMP)).unwrap();
+    let (count, rate) = (25_000, 5_000.0);
+    let start = Instant::now();
+    let mut sent = Vec::with_capacity(count);
+    for n in 0..count {
+        let due = Duration::from_secs_f64(n as f64 / rate);
+        while start.elapsed() < due {
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+        }
+        let packet = packet(&n.to_string(), NotificationKind::Trap, 0);
+        sent.push(Instant::now());
+        socket.send(&packet).unwrap();
+    }
+    bench.settle();
+    let mut took: Vec<f64> = bench
+        .lines
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(at, line)| {
+            let n: usize = line.split("Interface ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+            (*at - sent[n]).as_secs_f64() * 1000.0
+        })
+        .collect();
+    took.sort_by(f64::total_cmp);
+    println!(
+        "\nfrom socket to pipe at 5,000/s, sync = \"interval\": median {:.3} ms, p99 {:.3} ms, most {:.3} ms",
+        percentile(&took, 0.5),
+        percentile(&took, 0.99),
+        took[took.len() - 1]
+    );
+}
+
+fn informs() {
+    let bench = Bench::start(1000, "batch", false);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(("127.0.0.1", SNMP)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut took: Vec<f64> = (0..3000)
+        .map(|n| {
+            let packet = packet("3", NotificationKind::Inform, n);
+            let start = Instant::now();
+            socket.send(&packet).unwrap();
+            socket.recv(&mut [0; 2048]).unwrap();
+            start.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    took.sort_by(f64::total_cmp);
+    println!(
+        "informs until answered, one after the other, sync = \"batch\": median {:.3} ms, p99 {:.3} ms",
+        percentile(&took, 0.5),
+        percentile(&took, 0.99)
+    );
+    drop(bench);
+}
+
+fn idle() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = format!("[snmp]\nlisten = [\"127.0.0.1:{SNMP}\"]\n[syslog]\nlisten = [\"udp://127.0.0.1:{SYSLOG}\"]\n");
+    std::fs::write(dir.path().join("trapline.toml"), config).unwrap();
+    let mut times = Vec::new();
+    let mut resident = 0.0;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let mut daemon = trapline()
+            .args(["run", "--config"])
+            .arg(dir.path().join("trapline.toml"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = std::io::BufReader::new(daemon.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening: ") {
+            line.clear();
+            assert!(std::io::BufRead::read_line(&mut log, &mut line).unwrap() > 0);
+        }
+        times.push(start.elapsed().as_secs_f64() * 1000.0);
+        resident = memory(daemon.id());
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+    times.sort_by(f64::total_cmp);
+    println!("from start to listening, shipped rules and MIBs: {:.0} ms; resident then: {resident:.1} MB", times[2]);
+}
+
+/// snmptrapd and rsyslog, where they are installed, on the same messages.
+fn peers(null: f64) {
+    println!("\npeers on the same messages, CPU of the whole process (null receiver: {null:.2} us)");
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display().to_string();
+    let mut snmptrapd = Command::new("snmptrapd");
+    std::fs::write(dir.path().join("snmptrapd.conf"), "disableAuthorization yes\n").unwrap();
+    snmptrapd
+        .args(["-f", "-C", "-c", &format!("{d}/snmptrapd.conf"), "-Lf", &format!("{d}/traps"), "-m", "", "-On"])
+        .arg(format!("udp:127.0.0.1:{SNMP}"));
+    let traps = ["send", "trap", "--to", "127.0.0.1:31162", "IF-MIB::linkDown"];
+    let logged = format!("{d}/traps");
+    peer("snmptrapd: decode and log line, no rules", &mut snmptrapd, &[&traps[..], &VARBINDS].concat(), 5_000, &logged, "\n");
+    let pipe = format!("{d}/commands");
+    let config = format!(
+        "module(load=\"imudp\" TimeRequery=\"2\")\ninput(type=\"imudp\" address=\"127.0.0.1\" port=\"{SYSLOG}\" ruleset=\"r\")\n\
+         template(name=\"t\" type=\"string\" string=\"[%timegenerated:::date-unixtimestamp%] PROCESS_SERVICE_CHECK_RESULT;%hostname%;TCP Wrappers;2;%msg%\\n\")\n\
+         ruleset(name=\"r\" queue.type=\"LinkedList\" queue.size=\"2000000\") {{ if re_match($msg, 'refused connect from ([^ ]+) \\\\(([^)]+)\\\\)') then action(type=\"omfile\" file=\"{pipe}\" template=\"t\") }}\n"
+    );
+    std::fs::write(dir.path().join("rsyslog.conf"), config).unwrap();
+    let mut rsyslogd = Command::new("rsyslogd");
+    rsyslogd.args(["-n", "-f", &format!("{d}/rsyslog.conf"), "-i", &format!("{d}/pid")]);
+    peer("rsyslog: one regex rule, in-memory queue, to a file", &mut rsyslogd, &["send", "syslog", "--to", "udp://127.0.0.1:31514", LINE], 50_000, &pipe, "\n");
+}
+
+fn peer(what: &str, command: &mut Command, send: &[&str], rate: u64, output: &str, each: &str) {
+    let Ok(mut process) = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+        println!("{what:<52} not installed");
+        return;
+    };
+    std::thread::sleep(Duration::from_secs(1));
+    let (before, count) = (cpu_seconds(process.id()), rate * 3);
+    let sent = trapline()
+        .args(send)
+        .args(["--count", &count.to_string(), "--rate", &rate.to_string()])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let taken = std::fs::read_to_string(output).unwrap_or_default().matches(each).count();
+    if sent.success() && taken > 0 {
+        let cpu = (cpu_seconds(process.id()) - before) / count as f64 * 1e6;
+        println!("{what:<52}{rate:>8}/s{cpu:>10.1} us each");
+    } else {
+        println!("{what:<52} did not take the load");
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
