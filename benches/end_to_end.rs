@@ -18,7 +18,8 @@ use trapline::message::{Notification, NotificationKind, Oid, Value as Smi, Varbi
 use trapline::{snmp, sys};
 
 const LINE: &str = "<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)";
-const VARBINDS: [&str; 4] = ["ifIndex.3=3", "ifAdminStatus.3=up", "ifOperStatus.3=down", "ifDescr.3=GigabitEthernet0/3"];
+const VARBINDS: [&str; 4] =
+    ["ifIndex.3=3", "ifAdminStatus.3=up", "ifOperStatus.3=down", "ifDescr.3=GigabitEthernet0/3"];
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -29,7 +30,10 @@ fn main() {
     let seconds = if args.iter().any(|a| a == "--long") { 60 } else { 5 };
     println!("{:<44}{:>10}{:>10}{:>8}{:>12}{:>9}", "", "sent/s", "taken/s", "lost", "us CPU each", "MB");
     let null = null_receiver(150_000, 3);
-    println!("{:<44}{:>10.0}{:>10.0}{:>8}{:>12.2}", "null receiver (recvmmsg alone)", null.0, null.0, 0, null.1);
+    println!(
+        "{:<44}{:>10.0}{:>10.0}{:>8}{:>12.2}",
+        "null receiver (recvmmsg alone)", null.0, null.0, 0, null.1
+    );
     for (what, load, rate) in [
         ("trapline: v2c traps, 1,000 rules", Load::Traps, Some(150_000)),
         ("trapline: syslog over UDP, 1,000 rules", Load::Udp, Some(150_000)),
@@ -39,7 +43,8 @@ fn main() {
     }
     println!("\ncost by number of rules (us CPU each, against 10 rules)");
     for (what, load) in [("traps", Load::Traps), ("lines matched by pattern", Load::Pattern)] {
-        let costs: Vec<f64> = [10, 100, 1000, 10_000].map(|n| throughput("", load, Some(150_000), 3, n).cpu_each()).into();
+        let costs: Vec<f64> =
+            [10, 100, 1000, 10_000].map(|n| throughput("", load, Some(150_000), 3, n).cpu_each()).into();
         let ratios: Vec<String> =
             costs.iter().map(|c| format!("{c:.2} ({:+.0} %)", (c / costs[0] - 1.0) * 100.0)).collect();
         println!("{what:<28}{}", ratios.join("   "));
@@ -58,13 +63,16 @@ enum Load {
     Pattern,
 }
 
+/// Commands, and when they came out of the pipe.
+type Lines = Arc<Mutex<Vec<(Instant, String)>>>;
+
 /// A daemon with a pipe that is read.
 struct Bench {
     dir: tempfile::TempDir,
     daemon: Child,
     taken: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    lines: Arc<Mutex<Vec<(Instant, String)>>>,
+    lines: Lines,
 }
 
 fn trapline() -> Command {
@@ -91,12 +99,18 @@ impl Bench {
         std::fs::write(dir.path().join("trapline.toml"), config).unwrap();
         let pipe = dir.path().join("pipe");
         nix_mkfifo(&pipe);
-        let (taken, stop, lines) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)), Arc::default());
+        let (taken, stop, lines) =
+            (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)), Arc::default());
         read_pipe(pipe, taken.clone(), stop.clone(), keep.then(|| Arc::clone(&lines)));
         let log = File::create(dir.path().join("log")).unwrap();
-        let daemon = trapline().args(["run", "--config"]).arg(dir.path().join("trapline.toml")).stderr(log).spawn().unwrap();
+        let daemon = trapline()
+            .args(["run", "--config"])
+            .arg(dir.path().join("trapline.toml"))
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let bench = Bench { dir, daemon, taken, stop, lines };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !std::fs::read_to_string(bench.dir.path().join("log")).unwrap().contains("listening: ") {
             assert!(Instant::now() < deadline, "the daemon does not start");
             std::thread::sleep(Duration::from_millis(5));
@@ -112,10 +126,12 @@ impl Bench {
 
     /// Waits until the pipe has as many commands as the journal has outcomes.
     fn settle(&self) -> Value {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let status = self.status();
-            if status["sinks"][0]["behind"] == 0 && self.taken.load(Ordering::Relaxed) >= status["intake"]["outcomes"].as_u64().unwrap() {
+            if status["sinks"][0]["behind"] == 0
+                && self.taken.load(Ordering::Relaxed) >= status["intake"]["outcomes"].as_u64().unwrap()
+            {
                 return status;
             }
             assert!(Instant::now() < deadline, "not all was delivered: {status}");
@@ -136,12 +152,7 @@ fn nix_mkfifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-fn read_pipe(
-    path: PathBuf,
-    taken: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-    lines: Option<Arc<Mutex<Vec<(Instant, String)>>>>,
-) {
+fn read_pipe(path: PathBuf, taken: Arc<AtomicU64>, stop: Arc<AtomicBool>, lines: Option<Lines>) {
     std::thread::spawn(move || {
         // Open for both, so that it never ends and opening waits for nobody.
         let mut pipe = File::options().read(true).write(true).open(path).unwrap();
@@ -149,7 +160,8 @@ fn read_pipe(
         let mut rest = String::new();
         while !stop.load(Ordering::Relaxed) {
             let count = pipe.read(&mut buffer).unwrap();
-            taken.fetch_add(buffer[..count].iter().filter(|b| **b == b'\n').count() as u64, Ordering::Relaxed);
+            taken
+                .fetch_add(buffer[..count].iter().filter(|b| **b == b'\n').count() as u64, Ordering::Relaxed);
             if let Some(lines) = &lines {
                 let now = Instant::now();
                 rest.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
@@ -220,10 +232,16 @@ fn throughput(what: &str, load: Load, rate: Option<u64>, seconds: u64, rules: us
     let mut sender = trapline();
     match load {
         Load::Traps => {
-            sender.args(["send", "trap", "--to", &format!("127.0.0.1:{SNMP}"), "IF-MIB::linkDown"]).args(VARBINDS);
+            sender
+                .args(["send", "trap", "--to", &format!("127.0.0.1:{SNMP}"), "IF-MIB::linkDown"])
+                .args(VARBINDS);
         }
-        Load::Udp => drop(sender.args(["send", "syslog", "--to", &format!("udp://127.0.0.1:{SYSLOG}"), LINE])),
-        Load::Tcp => drop(sender.args(["send", "syslog", "--to", &format!("tcp://127.0.0.1:{SYSLOG}"), LINE])),
+        Load::Udp => {
+            sender.args(["send", "syslog", "--to", &format!("udp://127.0.0.1:{SYSLOG}"), LINE]);
+        }
+        Load::Tcp => {
+            sender.args(["send", "syslog", "--to", &format!("tcp://127.0.0.1:{SYSLOG}"), LINE]);
+        }
         Load::Pattern => {
             let line = "<36>Nov 20 12:00:01 db1 guard[411]: door 17 was opened by nobody in particular";
             sender.args(["send", "syslog", "--to", &format!("udp://127.0.0.1:{SYSLOG}"), line]);
@@ -278,7 +296,17 @@ fn null_receiver(rate: u64, seconds: u64) -> (f64, f64) {
     let to = bound.socket.local_addr().unwrap().to_string();
     let count = rate * seconds;
     let mut sender = trapline()
-        .args(["send", "trap", "--to", &to, "--count", &count.to_string(), "--rate", &rate.to_string(), "IF-MIB::linkDown"])
+        .args([
+            "send",
+            "trap",
+            "--to",
+            &to,
+            "--count",
+            &count.to_string(),
+            "--rate",
+            &rate.to_string(),
+            "IF-MIB::linkDown",
+        ])
         .args(VARBINDS)
         .stdout(Stdio::null())
         .spawn()
@@ -353,7 +381,8 @@ fn latency() {
         .unwrap()
         .iter()
         .map(|(at, line)| {
-            let n: usize = line.split("Interface ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+            let n: usize =
+                line.split("Interface ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
             (*at - sent[n]).as_secs_f64() * 1000.0
         })
         .collect();
@@ -391,7 +420,9 @@ fn informs() {
 
 fn idle() {
     let dir = tempfile::tempdir().unwrap();
-    let config = format!("[snmp]\nlisten = [\"127.0.0.1:{SNMP}\"]\n[syslog]\nlisten = [\"udp://127.0.0.1:{SYSLOG}\"]\n");
+    let config = format!(
+        "[snmp]\nlisten = [\"127.0.0.1:{SNMP}\"]\n[syslog]\nlisten = [\"udp://127.0.0.1:{SYSLOG}\"]\n"
+    );
     std::fs::write(dir.path().join("trapline.toml"), config).unwrap();
     let mut times = Vec::new();
     let mut resident = 0.0;
@@ -415,7 +446,10 @@ fn idle() {
         daemon.wait().unwrap();
     }
     times.sort_by(f64::total_cmp);
-    println!("from start to listening, shipped rules and MIBs: {:.0} ms; resident then: {resident:.1} MB", times[2]);
+    println!(
+        "from start to listening, shipped rules and MIBs: {:.0} ms; resident then: {resident:.1} MB",
+        times[2]
+    );
 }
 
 /// snmptrapd and rsyslog, where they are installed, on the same messages.
@@ -426,11 +460,28 @@ fn peers(null: f64) {
     let mut snmptrapd = Command::new("snmptrapd");
     std::fs::write(dir.path().join("snmptrapd.conf"), "disableAuthorization yes\n").unwrap();
     snmptrapd
-        .args(["-f", "-C", "-c", &format!("{d}/snmptrapd.conf"), "-Lf", &format!("{d}/traps"), "-m", "", "-On"])
+        .args([
+            "-f",
+            "-C",
+            "-c",
+            &format!("{d}/snmptrapd.conf"),
+            "-Lf",
+            &format!("{d}/traps"),
+            "-m",
+            "",
+            "-On",
+        ])
         .arg(format!("udp:127.0.0.1:{SNMP}"));
     let traps = ["send", "trap", "--to", "127.0.0.1:31162", "IF-MIB::linkDown"];
     let logged = format!("{d}/traps");
-    peer("snmptrapd: decode and log line, no rules", &mut snmptrapd, &[&traps[..], &VARBINDS].concat(), 5_000, &logged, "\n");
+    peer(
+        "snmptrapd: decode and log line, no rules",
+        &mut snmptrapd,
+        &[&traps[..], &VARBINDS].concat(),
+        5_000,
+        &logged,
+        "\n",
+    );
     let pipe = format!("{d}/commands");
     let config = format!(
         "module(load=\"imudp\" TimeRequery=\"2\")\ninput(type=\"imudp\" address=\"127.0.0.1\" port=\"{SYSLOG}\" ruleset=\"r\")\n\
@@ -440,11 +491,19 @@ fn peers(null: f64) {
     std::fs::write(dir.path().join("rsyslog.conf"), config).unwrap();
     let mut rsyslogd = Command::new("rsyslogd");
     rsyslogd.args(["-n", "-f", &format!("{d}/rsyslog.conf"), "-i", &format!("{d}/pid")]);
-    peer("rsyslog: one regex rule, in-memory queue, to a file", &mut rsyslogd, &["send", "syslog", "--to", "udp://127.0.0.1:31514", LINE], 50_000, &pipe, "\n");
+    peer(
+        "rsyslog: one regex rule, in-memory queue, to a file",
+        &mut rsyslogd,
+        &["send", "syslog", "--to", "udp://127.0.0.1:31514", LINE],
+        50_000,
+        &pipe,
+        "\n",
+    );
 }
 
 fn peer(what: &str, command: &mut Command, send: &[&str], rate: u64, output: &str, each: &str) {
-    let Ok(mut process) = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+    let Ok(mut process) = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    else {
         println!("{what:<52} not installed");
         return;
     };

@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use regex::Regex;
 
 use super::engine::Engine;
 use super::index::Index;
-use super::matching::{From, Glob, LinePattern, Matcher, TrapPattern};
+use super::matching::{From, Glob, LinePattern, Matcher, Pattern, TrapPattern};
 use super::schema::{self, CheckText, EventText, RuleText, SyslogText, TestText};
 use super::template::{Compiler, Template};
 use super::variable::Scope;
@@ -113,9 +112,7 @@ impl Build<'_> {
             (None, None) => None,
         };
         let captures: Vec<String> = match &matcher {
-            Some(Matcher::Syslog(LinePattern { message: Some(pattern), .. })) => {
-                pattern.capture_names().flatten().map(str::to_owned).collect()
-            }
+            Some(Matcher::Syslog(LinePattern { message: Some(pattern), .. })) => pattern.names().to_vec(),
             _ => Vec::new(),
         };
         let from = text.from.iter().map(from).collect();
@@ -185,8 +182,8 @@ impl Build<'_> {
     }
 
     fn line(&mut self, text: &SyslogText) -> LinePattern {
-        let message = text.message.as_ref().and_then(|pattern| match Regex::new(&pattern.value) {
-            Ok(regex) => Some(regex),
+        let message = text.message.as_ref().and_then(|pattern| match Pattern::new(&pattern.value) {
+            Ok(pattern) => Some(pattern),
             Err(error) => {
                 self.regex_error(pattern, &error);
                 None

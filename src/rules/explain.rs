@@ -74,16 +74,12 @@ impl RuleSet {
 
     /// What the variables of a condition are, in brackets.
     fn values_in(&self, rule: &Rule, source: &str, subject: &Subject<'_>) -> String {
-        let captures: Vec<String> = match &rule.matcher {
-            Matcher::Syslog(pattern) => pattern
-                .message
-                .iter()
-                .flat_map(|p| p.capture_names().flatten().map(str::to_owned).collect::<Vec<_>>())
-                .collect(),
-            Matcher::Trap(_) => Vec::new(),
+        let captures = match &rule.matcher {
+            Matcher::Syslog(pattern) => pattern.message.as_ref().map_or(&[][..], |p| p.names()),
+            Matcher::Trap(_) => &[],
         };
         let notifications = matches!(rule.matcher, Matcher::Trap(_));
-        let scope = Scope { mib: &self.mib, notifications, captures: &captures };
+        let scope = Scope { mib: &self.mib, notifications, captures };
         let Ok(parsed) = parse_expr(source) else { return String::new() };
         let matched = match (&rule.matcher, subject.syslog()) {
             (Matcher::Syslog(pattern), Some(line)) => pattern.matches(line).unwrap_or_default(),
@@ -111,7 +107,7 @@ fn nearly(rule: &Rule, line: &SyslogLine<'_>) -> bool {
         .program
         .as_ref()
         .is_some_and(|globs| line.program.is_some_and(|p| globs.iter().any(|g| g.matches(p))));
-    let message = pattern.message.as_ref().is_some_and(|p| p.is_match(line.message));
+    let message = pattern.message.as_ref().is_some_and(|p| p.matches(line.message).is_some());
     let wrapper = pattern.tcp_wrappers.is_some() && line.tcp_wrappers.is_some();
     program || message || wrapper
 }

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use regex::RegexSet;
-
 use super::matching::{Glob, Matcher};
+use super::patterns::Patterns;
 use crate::message::SyslogLine;
 use crate::snmp::Oid;
 
@@ -17,9 +16,8 @@ pub struct Index {
     all_traps: Vec<u32>,
     /// Lengths of the OIDs in `subtree`, by bit; 63 stands for all from there on.
     subtree_lengths: u64,
-    /// Rules whose message pattern must match, and their patterns.
-    patterns: RegexSet,
-    pattern_rules: Vec<u32>,
+    /// Rules whose message pattern must match.
+    patterns: Patterns,
     /// Rules without a pattern that name their programs.
     programs: HashMap<Box<str>, Vec<u32>>,
     /// Rules without a pattern that need a line of TCP Wrappers.
@@ -40,8 +38,7 @@ impl Index {
             subtree: HashMap::new(),
             all_traps: Vec::new(),
             subtree_lengths: 0,
-            patterns: RegexSet::empty(),
-            pattern_rules: Vec::new(),
+            patterns: Patterns::new(std::iter::empty())?,
             programs: HashMap::new(),
             wrappers: Vec::new(),
             all_lines: Vec::new(),
@@ -74,8 +71,7 @@ impl Index {
                             .collect()
                     });
                     if let Some(pattern) = &line.message {
-                        patterns.push(pattern.as_str().to_owned());
-                        index.pattern_rules.push(at);
+                        patterns.push((at, pattern.as_str()));
                     } else if line.tcp_wrappers.is_some() {
                         index.wrappers.push(at);
                     } else if let Some(names) = exact {
@@ -88,8 +84,7 @@ impl Index {
                 }
             }
         }
-        index.patterns =
-            regex::RegexSetBuilder::new(patterns).size_limit(256 << 20).dfa_size_limit(32 << 20).build()?;
+        index.patterns = Patterns::new(patterns.into_iter())?;
         Ok(index)
     }
 
@@ -112,12 +107,7 @@ impl Index {
     /// The rules that may take a line, in order.
     pub fn for_line(&self, line: &SyslogLine<'_>, candidates: &mut Vec<u32>) {
         candidates.clear();
-        if !self.pattern_rules.is_empty() {
-            let matched = self.patterns.matches(line.message);
-            if matched.matched_any() {
-                candidates.extend(matched.iter().map(|at| self.pattern_rules[at]));
-            }
-        }
+        self.patterns.candidates(line.message, candidates);
         if line.tcp_wrappers.is_some() {
             candidates.extend(&self.wrappers);
         }

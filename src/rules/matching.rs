@@ -1,5 +1,7 @@
 //! Which messages a rule is for.
 
+use std::sync::OnceLock;
+
 use ipnet::IpNet;
 use regex::Regex;
 
@@ -40,7 +42,7 @@ pub struct LinePattern {
     /// The program.
     pub program: Option<Vec<Glob>>,
     /// The message.
-    pub message: Option<Regex>,
+    pub message: Option<Pattern>,
     /// Facilities, by bit.
     pub facilities: Option<u32>,
     /// Severities, by bit.
@@ -90,13 +92,54 @@ impl LinePattern {
         if !among(self.severities, line.severity) {
             return Err(Because::Severity);
         }
-        let Some(pattern) = &self.message else { return Ok(Captures::new()) };
-        if pattern.captures_len() == 1 {
-            return if pattern.is_match(line.message) { Ok(Captures::new()) } else { Err(Because::Message) };
+        match &self.message {
+            Some(pattern) => pattern.matches(line.message).ok_or(Because::Message),
+            None => Ok(Captures::new()),
         }
-        let groups = pattern.captures(line.message).ok_or(Because::Message)?;
-        // By place among the named groups, as the compiler counts them.
-        Ok(pattern.capture_names().flatten().map(|name| groups.name(name).map(|g| g.as_str())).collect())
+    }
+}
+
+/// A regular expression over the message. Checked when the rule is compiled, built when a message first needs
+/// it: of thousands of patterns few ever do, and each takes room.
+#[derive(Debug)]
+pub struct Pattern {
+    source: String,
+    /// The named groups, in order.
+    names: Vec<String>,
+    built: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    /// Checks a regular expression.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or too large.
+    pub fn new(source: &str) -> Result<Self, regex::Error> {
+        let regex = Regex::new(source)?;
+        let names = regex.capture_names().flatten().map(str::to_owned).collect();
+        Ok(Pattern { source: source.to_owned(), names, built: OnceLock::new() })
+    }
+
+    /// Its source.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// The named groups, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The named groups as they matched, if it matches.
+    pub fn matches<'m>(&self, message: &'m str) -> Option<Captures<'m>> {
+        // It was built once before, when it was checked.
+        let regex = self.built.get_or_init(|| Regex::new(&self.source).ok()).as_ref()?;
+        if self.names.is_empty() {
+            return regex.is_match(message).then(Captures::new);
+        }
+        let groups = regex.captures(message)?;
+        Some(self.names.iter().map(|name| groups.name(name).map(|g| g.as_str())).collect())
     }
 }
 

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod expr;
 pub mod index;
 pub mod matching;
+pub mod patterns;
 pub mod schema;
 pub mod shipped;
 pub mod subject;

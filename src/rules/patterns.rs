@@ -1,0 +1,146 @@
+//! Many message patterns at once: which of them may match.
+//!
+//! Nearly every pattern needs some literal text to match. One automaton looks for the literals of all patterns in
+//! one pass, so that only the patterns whose text is there are tried; its cost does not grow with their number.
+//! Patterns without such a text go into a RegexSet.
+
+use aho_corasick::AhoCorasick;
+use regex::{RegexSet, RegexSetBuilder};
+use regex_syntax::hir::{Hir, HirKind};
+
+/// The shortest text that is worth looking for, in bytes.
+const SHORTEST: usize = 3;
+/// The most texts one pattern may stand for.
+const MOST: usize = 32;
+
+/// The index of some patterns, known by the numbers they were added with.
+#[derive(Debug)]
+pub struct Patterns {
+    literals: Option<AhoCorasick>,
+    /// For each literal the pattern that needs it.
+    owners: Vec<u32>,
+    set: RegexSet,
+    set_owners: Vec<u32>,
+}
+
+impl Patterns {
+    /// The index of patterns with their numbers.
+    ///
+    /// # Errors
+    ///
+    /// If the patterns without literal text are too large together.
+    pub fn new<'p>(patterns: impl Iterator<Item = (u32, &'p str)>) -> Result<Self, regex::Error> {
+        let (mut literals, mut owners) = (Vec::new(), Vec::new());
+        let (mut rest, mut set_owners) = (Vec::new(), Vec::new());
+        for (number, pattern) in patterns {
+            match needed(pattern) {
+                Some(texts) => {
+                    owners.extend(texts.iter().map(|_| number));
+                    literals.extend(texts);
+                }
+                None => {
+                    rest.push(pattern);
+                    set_owners.push(number);
+                }
+            }
+        }
+        let set = RegexSetBuilder::new(rest).size_limit(256 << 20).dfa_size_limit(32 << 20).build()?;
+        let literals = if literals.is_empty() {
+            None
+        } else {
+            AhoCorasick::new(&literals).map(Some).map_err(|e| regex::Error::Syntax(e.to_string()))?
+        };
+        Ok(Patterns { literals, owners, set, set_owners })
+    }
+
+    /// Adds the numbers of the patterns that may match, some perhaps twice.
+    pub fn candidates(&self, message: &str, candidates: &mut Vec<u32>) {
+        if let Some(literals) = &self.literals {
+            candidates
+                .extend(literals.find_overlapping_iter(message).map(|m| self.owners[m.pattern().as_usize()]));
+        }
+        if !self.set_owners.is_empty() {
+            let matched = self.set.matches(message);
+            if matched.matched_any() {
+                candidates.extend(matched.iter().map(|at| self.set_owners[at]));
+            }
+        }
+    }
+}
+
+/// Texts of which a match of the pattern has at least one; none if there is no telling.
+fn needed(pattern: &str) -> Option<Vec<Vec<u8>>> {
+    let hir = regex_syntax::parse(pattern).ok()?;
+    literals_of(&hir).filter(|texts| texts.len() <= MOST && shortest(texts) >= SHORTEST)
+}
+
+fn shortest(texts: &[Vec<u8>]) -> usize {
+    texts.iter().map(Vec::len).min().unwrap_or(0)
+}
+
+fn literals_of(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
+        HirKind::Capture(capture) => literals_of(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => literals_of(&repetition.sub),
+        // Every part of a sequence must be there: the one with the longest texts tells most.
+        HirKind::Concat(parts) => parts.iter().filter_map(literals_of).max_by_key(|texts| shortest(texts)),
+        // Of alternatives any one may be there.
+        HirKind::Alternation(parts) => {
+            let all: Option<Vec<_>> = parts.iter().map(literals_of).collect();
+            all.map(|texts| texts.into_iter().flatten().collect())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
+    use super::*;
+
+    fn texts(pattern: &str) -> Option<Vec<String>> {
+        needed(pattern).map(|all| all.into_iter().map(|t| String::from_utf8(t).unwrap()).collect())
+    }
+
+    #[test]
+    fn what_a_match_needs() {
+        assert_eq!(texts(r"^Failed (?<m>\S+) for (?<u>.*) from \S+ port \d+"), Some(vec!["Failed ".into()]));
+        assert_eq!(texts(r"(?:error|warning): \d+"), Some(vec!["error".into(), "warning".into()]));
+        assert_eq!(texts(r"(?:error|x\d*)"), None);
+        assert_eq!(texts(r"(?i)failed"), None);
+        assert_eq!(texts(r"(?:abc)*"), None);
+        assert_eq!(texts(r"(?:abcd)+"), Some(vec!["abcd".into()]));
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(vec![
+            "abc", "cab", "bca", "a", "[bc]", r"\w", ".", "a+", "(?i)abc", "b{2,3}",
+        ]);
+        leaf.prop_map(str::to_owned).prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a}{b}")),
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("(?:{a}|{b})")),
+                inner.clone().prop_map(|a| format!("(?:{a})?")),
+                inner.prop_map(|a| format!("({a})+")),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever matches is among the candidates.
+        #[test]
+        fn no_match_is_missed(patterns in prop::collection::vec(pattern(), 1..8), message in "[abcABC ]{0,16}") {
+            let index = Patterns::new(patterns.iter().enumerate().map(|(n, p)| (n as u32, p.as_str()))).unwrap();
+            let mut candidates = Vec::new();
+            index.candidates(&message, &mut candidates);
+            for (n, pattern) in patterns.iter().enumerate() {
+                if Regex::new(pattern).unwrap().is_match(&message) {
+                    prop_assert!(candidates.contains(&(n as u32)), "{} on {:?}", pattern, message);
+                }
+            }
+        }
+    }
+}
