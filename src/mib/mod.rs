@@ -1,7 +1,7 @@
 //! Names for OIDs: what MIB modules know, as far as a receiver of notifications needs it.
 //!
 //! [`load()`] reads modules with mib-rs and keeps the compact [`Mib`] alone; nobody outside this room sees the
-//! library. [`format`] writes values as a person would.
+//! library. [`mod@format`] writes values as a person would.
 
 pub mod format;
 pub mod index;

@@ -4,6 +4,7 @@
 //! `tests/run` installs what is missing. Each test has its own ports and its own directory.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
+mod broker;
 mod cli;
 mod crash;
 mod daemon;

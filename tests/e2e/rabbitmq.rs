@@ -1,99 +1,16 @@
 //! A real RabbitMQ: events in a queue that is bound to the exchange of Canopsis.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};
 use serde_json::Value;
-use tempfile::TempDir;
 
+use crate::broker::Broker;
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{Program, run, snmptrap, tcp_port, wait_until};
-
-const BIN: &str = "/usr/lib/rabbitmq/bin";
-
-/// A broker with its own node, ports and directory.
-struct Broker {
-    dir: TempDir,
-    port: u16,
-    epmd: u16,
-    dist: u16,
-    program: Option<Program>,
-}
-
-impl Broker {
-    fn start() -> Self {
-        let dir = TempDir::new().unwrap();
-        let mut broker = Broker { dir, port: tcp_port(), epmd: tcp_port(), dist: tcp_port(), program: None };
-        std::fs::write(broker.path("enabled_plugins"), "[].\n").unwrap();
-        std::fs::write(
-            broker.path("rabbitmq.conf"),
-            format!("listeners.tcp.1 = 127.0.0.1:{}\n", broker.port),
-        )
-        .unwrap();
-        broker.go();
-        for args in [
-            ["add_vhost", "canopsis"].as_slice(),
-            &["set_permissions", "-p", "canopsis", "guest", ".*", ".*", ".*"],
-        ] {
-            broker.ctl(args);
-        }
-        broker
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(format!("{BIN}/{program}"));
-        command
-            .env("HOME", self.dir.path())
-            .env("RABBITMQ_NODENAME", format!("trapline{}@localhost", self.port))
-            .env("RABBITMQ_DIST_PORT", self.dist.to_string())
-            .env("ERL_EPMD_PORT", self.epmd.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_MNESIA_BASE", self.path("mnesia"))
-            .env("RABBITMQ_LOG_BASE", self.path("log"))
-            .env("RABBITMQ_PID_FILE", self.path("pid"))
-            .env("RABBITMQ_CONFIG_FILE", self.path("rabbitmq"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", self.path("enabled_plugins"))
-            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1");
-        command
-    }
-
-    fn go(&mut self) {
-        self.program =
-            Some(Program::start(self.command("rabbitmq-server").stdout(Stdio::null()).stderr(Stdio::null())));
-        wait_until("the broker has started", || {
-            self.command("rabbitmqctl")
-                .args(["await_startup", "--timeout", "30"])
-                .output()
-                .unwrap()
-                .status
-                .success()
-        });
-    }
-
-    fn ctl(&self, args: &[&str]) {
-        run(self.command("rabbitmqctl").args(args));
-    }
-
-    fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/canopsis", self.port)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.command("rabbitmqctl").arg("stop").output();
-        // The port mapper outlives the node that started it.
-        let _ = Command::new("epmd").args(["-port", &self.epmd.to_string(), "-kill"]).output();
-    }
-}
+use crate::support::{Program, snmptrap, wait_until};
 
 /// A queue, bound to an exchange for everything.
 struct Queue {

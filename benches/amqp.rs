@@ -1,0 +1,167 @@
+//! The AMQP sink against a bare lapin loop with the same confirms, on the same broker in the same run.
+//!
+//! `cargo bench --bench amqp` needs Debian's `rabbitmq-server`; it starts a broker of its own.
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../tests/e2e/broker.rs"]
+mod broker;
+#[path = "../tests/e2e/support.rs"]
+mod support;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use broker::Broker;
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueuePurgeOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use trapline::config::{CanopsisConfig, SinkConfig, SinkKind};
+use trapline::journal::{Batch, Journal, Options, Record};
+use trapline::outcome::{CheckResult, Common, Outcome, State};
+use trapline::sinks::amqp::Form;
+use trapline::sinks::{self, canopsis};
+
+const COUNT: usize = 60_000;
+const EXCHANGE: &str = "canopsis.events";
+
+fn main() {
+    if !std::env::args().any(|a| a == "--bench") {
+        return;
+    }
+    let broker = Broker::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let url = broker.url();
+    for kind in ["classic", "quorum"] {
+        let (mut bare, mut sink) = (Vec::new(), Vec::new());
+        // By turns, so that a noisy moment falls on both.
+        for _ in 0..3 {
+            bare.push(runtime.block_on(bare_loop(&url, kind)));
+            sink.push(runtime.block_on(through_the_sink(&url, kind)));
+        }
+        let (bare, sink) = (median(&mut bare), median(&mut sink));
+        println!(
+            "{kind} queue: bare lapin loop {bare:.0}/s, canopsis sink {sink:.0}/s, {:.0} %",
+            sink / bare * 100.0
+        );
+    }
+}
+
+fn median(rates: &mut [f64]) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+fn config(url: &str) -> CanopsisConfig {
+    CanopsisConfig {
+        url: url.to_owned(),
+        exchange: EXCHANGE.to_owned(),
+        connector: "trapline".to_owned(),
+        connector_name: "bench".to_owned(),
+        declare: true,
+    }
+}
+
+fn outcome() -> Outcome<'static> {
+    Outcome::CheckResult(CheckResult {
+        common: Common {
+            time: 1_795_000_000_000_000,
+            rule: "link-down".into(),
+            state: State::Critical,
+            output: "Link down on GigabitEthernet0/3 (admin up, oper down)".into(),
+            long_output: "".into(),
+            source: "192.0.2.1".into(),
+        },
+        host: "router1".into(),
+        service: Some("Interface GigabitEthernet0/3".into()),
+        perfdata: "".into(),
+    })
+}
+
+/// A channel to the broker with an empty queue bound to the exchange.
+async fn prepare(url: &str, kind: &str) -> (Connection, Channel) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel
+        .exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default())
+        .await
+        .unwrap();
+    for other in ["classic", "quorum"] {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(other.into()));
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(other.into(), durable, arguments).await.unwrap();
+        if other == kind {
+            let options = QueueBindOptions::default();
+            channel
+                .queue_bind(other.into(), EXCHANGE.into(), "#".into(), options, FieldTable::default())
+                .await
+                .unwrap();
+        } else {
+            channel
+                .queue_unbind(other.into(), EXCHANGE.into(), "#".into(), FieldTable::default())
+                .await
+                .unwrap();
+        }
+        channel.queue_purge(other.into(), QueuePurgeOptions::default()).await.unwrap();
+    }
+    (connection, channel)
+}
+
+/// The same messages with the same properties and as many unconfirmed as the sink allows itself.
+async fn bare_loop(url: &str, kind: &str) -> f64 {
+    let (_connection, channel) = prepare(url, kind).await;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    let record = Record { epoch: 1, sequence: 1, outcome: outcome() };
+    let (key, body) = canopsis::form(&config(url)).message(&record).unwrap();
+    let mut unconfirmed = VecDeque::new();
+    let start = Instant::now();
+    for _ in 0..COUNT {
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type("application/json".into())
+            .with_app_id("trapline".into())
+            .with_timestamp(1_795_000_000)
+            .with_message_id("0000000000000001-1".into());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let confirm =
+            channel.basic_publish(EXCHANGE.into(), key.clone().into(), options, &body, properties).await;
+        unconfirmed.push_back(confirm.unwrap());
+        if unconfirmed.len() > 2048 {
+            assert!(unconfirmed.pop_front().unwrap().await.unwrap().is_ack());
+        }
+    }
+    for confirm in unconfirmed {
+        assert!(confirm.await.unwrap().is_ack());
+    }
+    COUNT as f64 / start.elapsed().as_secs_f64()
+}
+
+/// A journal full of outcomes, delivered by the sink.
+async fn through_the_sink(url: &str, kind: &str) -> f64 {
+    let (_connection, _channel) = prepare(url, kind).await;
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { directory: dir.path().to_owned(), max_size: 1 << 30 };
+    let (journal, _) = Journal::open(options, 7).unwrap();
+    let sink = SinkConfig { name: "bus".to_owned(), only: None, kind: SinkKind::Canopsis(config(url)) };
+    // Registered first, so that its cursor stands before the outcomes.
+    drop(journal.register(&sink.name).unwrap());
+    let mut batch = Batch::default();
+    for _ in 0..COUNT {
+        batch.push(&outcome());
+    }
+    journal.append(&batch).unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let start = Instant::now();
+    let (running, task) = sinks::start(&sink, &journal, stopped).unwrap();
+    while running.cursor.position() < journal.next() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let rate = COUNT as f64 / start.elapsed().as_secs_f64();
+    stop.send(true).unwrap();
+    task.await.unwrap();
+    rate
+}

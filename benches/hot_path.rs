@@ -1,0 +1,99 @@
+//! The pure part of the way, from a packet's bytes to an encoded outcome, so many times: for `benches/instructions`,
+//! which counts its instructions.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use trapline::hosts::Hosts;
+use trapline::journal::Batch;
+use trapline::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
+use trapline::rules::compile::{RuleFile, compile};
+use trapline::rules::{RuleSet, Scratch, Subject, Verdict};
+use trapline::{mib, snmp, syslog};
+
+const LINE: &str = "<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)";
+const NOW: i64 = 1_795_176_000_000_000;
+
+fn main() {
+    let mut args = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
+    let (Some(what), Some(count)) = (args.next(), args.next().and_then(|n| n.parse::<u64>().ok())) else {
+        return;
+    };
+    let rules = rules();
+    let source = Source { peer: SocketAddr::from(([192, 0, 2, 1], 162)), received: NOW };
+    let hosts = Hosts::default();
+    let (mut scratch, mut batch) = (Scratch::default(), Batch::default());
+    let packet = packet();
+    for _ in 0..count {
+        batch.clear();
+        let verdict = match what.as_str() {
+            "trap" => {
+                let message = Message::Notification(snmp::decode(&packet).unwrap().notification);
+                apply(&rules, &hosts, &message, &source, &mut scratch, &mut batch)
+            }
+            _ => {
+                let message = Message::Syslog(syslog::parse_line(LINE, NOW));
+                apply(&rules, &hosts, &message, &source, &mut scratch, &mut batch)
+            }
+        };
+        assert_eq!((verdict, batch.len()), (Verdict::Matched, 1));
+    }
+}
+
+fn apply(
+    rules: &RuleSet,
+    hosts: &Hosts,
+    message: &Message<'_>,
+    source: &Source,
+    scratch: &mut Scratch,
+    batch: &mut Batch,
+) -> Verdict {
+    let host = hosts.of_message(message, source, "192.0.2.1");
+    let subject = Subject { message, source, address: "192.0.2.1", host: &host };
+    rules.apply(&subject, scratch, |_, outcome| {
+        batch.push(outcome);
+    })
+}
+
+/// The shipped rules behind a few hundred others.
+fn rules() -> RuleSet {
+    let mut others = String::new();
+    for n in 0..300 {
+        let matcher = match n % 3 {
+            0 => format!("trap = \"1.3.6.1.4.1.{}.0.{n}\"", 90_000 + n),
+            1 => format!("trap = \"1.3.6.1.4.1.{}.*\"", 90_000 + n),
+            _ => format!("syslog = {{ message = 'event number {n} of (?<who>[a-z]+)' }}"),
+        };
+        others.push_str(&format!("[[rule]]\nid = \"other-{n}\"\n{matcher}\ndrop = true\n"));
+    }
+    let file = |name: &str, text: &str| RuleFile { name: name.into(), text: text.into() };
+    let mut files = vec![file("others.toml", &others)];
+    files.extend(trapline::rules::shipped::PACKS.iter().map(|(name, text)| file(name, text)));
+    let compiled = compile(&files, Arc::new(mib::load(&[]).mib));
+    compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()))
+}
+
+fn packet() -> Vec<u8> {
+    let oid = |text: &str| text.parse::<Oid>().unwrap();
+    let varbind = |column: u8, value| Varbind { oid: oid(&format!("1.3.6.1.2.1.2.2.1.{column}.3")), value };
+    snmp::encode::encode(&Notification {
+        version: Version::V2c,
+        kind: NotificationKind::Trap,
+        community: b"public",
+        proxied_community: None,
+        request_id: 1,
+        oid: oid("1.3.6.1.6.3.1.1.5.3"),
+        enterprise: None,
+        agent: None,
+        generic: None,
+        specific: None,
+        uptime: Some(100),
+        varbinds: vec![
+            varbind(1, Value::Integer(3)),
+            varbind(7, Value::Integer(1)),
+            varbind(8, Value::Integer(2)),
+            varbind(2, Value::OctetString(b"GigabitEthernet0/3")),
+        ],
+    })
+}
