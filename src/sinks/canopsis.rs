@@ -1,6 +1,6 @@
 //! The canopsis sink: events for Canopsis on its AMQP exchange.
 
-use serde_json::{Map, Value};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::amqp::{Amqp, Form};
 use super::json::own_fields;
@@ -25,50 +25,110 @@ pub fn sink(config: &CanopsisConfig) -> Amqp<CanopsisForm> {
     Amqp::new(config.url.clone(), config.exchange.clone(), config.declare, form(config))
 }
 
+/// The fields that say what an event is and where it came from: a rule cannot set them.
+const IDENTITY: [&str; 14] = [
+    "event_type",
+    "connector",
+    "connector_name",
+    "source_type",
+    "component",
+    "resource",
+    "timestamp",
+    "state",
+    "state_type",
+    "output",
+    "long_output",
+    "perf_data",
+    "trapline_id",
+    "trapline_rule",
+];
+
 impl Form for CanopsisForm {
     fn message(&mut self, record: &Record<'_>) -> Option<(String, Vec<u8>)> {
-        let common = record.outcome.common();
-        let (component, resource) = match &record.outcome {
-            Outcome::CheckResult(check) => (&check.host, check.service.as_ref()),
-            Outcome::Event(event) => (&event.component, event.resource.as_ref()),
+        let event = CheckEvent { form: self, record };
+        let body = serde_json::to_vec(&event).ok()?;
+        Some((event.routing_key(), body))
+    }
+}
+
+/// A record as an event of Canopsis.
+struct CheckEvent<'r> {
+    form: &'r CanopsisForm,
+    record: &'r Record<'r>,
+}
+
+impl CheckEvent<'_> {
+    fn component(&self) -> &str {
+        match &self.record.outcome {
+            Outcome::CheckResult(check) => &check.host,
+            Outcome::Event(event) => &event.component,
+        }
+    }
+
+    fn resource(&self) -> Option<&str> {
+        match &self.record.outcome {
+            Outcome::CheckResult(check) => check.service.as_deref(),
+            Outcome::Event(event) => event.resource.as_deref(),
+        }
+    }
+
+    /// An event's own fields that it may set.
+    fn own_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let event = match &self.record.outcome {
+            Outcome::CheckResult(_) => None,
+            Outcome::Event(event) => Some(event),
         };
-        let source_type = if resource.is_some() { "resource" } else { "component" };
-        let mut event = Map::new();
-        // A rule's own fields first: event_type, tags and their like may be its own, the identity may not.
-        if let Outcome::Event(outcome) = &record.outcome {
-            event.extend(own_fields(outcome).map(|(name, value)| (name.to_owned(), value.into())));
-        }
-        let event_type = event.entry("event_type").or_insert_with(|| "check".into()).clone();
-        event.insert("connector".into(), self.connector.as_str().into());
-        event.insert("connector_name".into(), self.connector_name.as_str().into());
-        event.insert("source_type".into(), source_type.into());
-        event.insert("component".into(), component.as_ref().into());
-        if let Some(resource) = resource {
-            event.insert("resource".into(), resource.as_ref().into());
-        }
-        event.insert("timestamp".into(), common.time.div_euclid(1_000_000).into());
-        event.insert("state".into(), severity(common.state).into());
-        event.insert("state_type".into(), 1.into());
-        event.insert("output".into(), common.output.as_ref().into());
-        event.insert("long_output".into(), common.long_output.as_ref().into());
-        if let Outcome::CheckResult(check) = &record.outcome
-            && !check.perfdata.is_empty()
-        {
-            event.insert("perf_data".into(), check.perfdata.as_ref().into());
-        }
-        event.insert("trapline_id".into(), record.id().into());
-        event.insert("trapline_rule".into(), common.rule.as_ref().into());
-        let mut key = format!(
-            "{}.{}.{}.{source_type}.{component}",
-            self.connector,
-            self.connector_name,
-            event_type.as_str().unwrap_or("check")
-        );
-        if let Some(resource) = resource {
+        event.into_iter().flat_map(own_fields)
+    }
+
+    fn event_type(&self) -> &str {
+        self.own_fields().find(|(name, _)| *name == "event_type").map_or("check", |(_, value)| value)
+    }
+
+    fn source_type(&self) -> &'static str {
+        if self.resource().is_some() { "resource" } else { "component" }
+    }
+
+    fn routing_key(&self) -> String {
+        let CanopsisForm { connector, connector_name } = self.form;
+        let (event_type, source_type, component) = (self.event_type(), self.source_type(), self.component());
+        let mut key = format!("{connector}.{connector_name}.{event_type}.{source_type}.{component}");
+        if let Some(resource) = self.resource() {
             key.push('.');
             key.push_str(resource);
         }
-        Some((key, serde_json::to_vec(&Value::Object(event)).ok()?))
+        key
+    }
+}
+
+impl Serialize for CheckEvent<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let common = self.record.outcome.common();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("connector", &self.form.connector)?;
+        map.serialize_entry("connector_name", &self.form.connector_name)?;
+        map.serialize_entry("event_type", self.event_type())?;
+        map.serialize_entry("source_type", self.source_type())?;
+        map.serialize_entry("component", self.component())?;
+        if let Some(resource) = self.resource() {
+            map.serialize_entry("resource", resource)?;
+        }
+        map.serialize_entry("timestamp", &common.time.div_euclid(1_000_000))?;
+        map.serialize_entry("state", &severity(common.state))?;
+        map.serialize_entry("state_type", &1)?;
+        map.serialize_entry("output", &common.output)?;
+        map.serialize_entry("long_output", &common.long_output)?;
+        if let Outcome::CheckResult(check) = &self.record.outcome {
+            if !check.perfdata.is_empty() {
+                map.serialize_entry("perf_data", &check.perfdata)?;
+            }
+        }
+        map.serialize_entry("trapline_id", &self.record.id())?;
+        map.serialize_entry("trapline_rule", &common.rule)?;
+        for (name, value) in self.own_fields().filter(|(name, _)| !IDENTITY.contains(name)) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
 }
 
@@ -83,6 +143,8 @@ fn severity(state: State) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::outcome::{CheckResult, Common, Event};
 

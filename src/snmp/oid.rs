@@ -19,6 +19,10 @@ impl<'a> Oid<'a> {
     ///
     /// None if the last sub-identifier is cut off, one is larger than 2^32-1, or there are too many.
     pub fn from_ber(bytes: &'a [u8]) -> Option<Self> {
+        // Most OIDs have only arcs below 128, one octet each.
+        if bytes.is_ascii() && bytes.len() < MAX_ARCS {
+            return Some(Oid(Cow::Borrowed(bytes)));
+        }
         let mut minimal = true;
         let mut at_start = true;
         let mut value: u64 = 0;
