@@ -5,6 +5,7 @@
 
 #[path = "../tests/e2e/broker.rs"]
 mod broker;
+mod common;
 #[path = "../tests/e2e/support.rs"]
 mod support;
 
@@ -12,6 +13,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
+use common::outcome;
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     QueuePurgeOptions,
@@ -20,7 +22,6 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use trapline::config::{CanopsisConfig, SinkConfig, SinkKind};
 use trapline::journal::{Batch, Journal, Options, Record};
-use trapline::outcome::{CheckResult, Common, Outcome, State};
 use trapline::sinks::amqp::Form;
 use trapline::sinks::{self, canopsis};
 
@@ -62,22 +63,6 @@ fn config(url: &str) -> CanopsisConfig {
         connector_name: "bench".to_owned(),
         declare: true,
     }
-}
-
-fn outcome() -> Outcome<'static> {
-    Outcome::CheckResult(CheckResult {
-        common: Common {
-            time: 1_795_000_000_000_000,
-            rule: "link-down".into(),
-            state: State::Critical,
-            output: "Link down on GigabitEthernet0/3 (admin up, oper down)".into(),
-            long_output: "".into(),
-            source: "192.0.2.1".into(),
-        },
-        host: "router1".into(),
-        service: Some("Interface GigabitEthernet0/3".into()),
-        perfdata: "".into(),
-    })
 }
 
 /// A channel to the broker with an empty queue bound to the exchange.

@@ -2,22 +2,24 @@
 //! the peers of the field on the same work in the same run.
 //!
 //! `cargo bench --bench end_to_end` takes about two minutes; `-- --long` runs the flood for 60 s.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
 
 use std::fs::File;
 use std::io::Read;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use common::{LINE, packet};
 use serde_json::Value;
-use trapline::message::{Notification, NotificationKind, Oid, Value as Smi, Varbind, Version};
-use trapline::{snmp, sys};
+use trapline::message::NotificationKind;
+use trapline::sys;
 
-const LINE: &str = "<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)";
 const VARBINDS: [&str; 4] =
     ["ifIndex.3=3", "ifAdminStatus.3=up", "ifOperStatus.3=down", "ifDescr.3=GigabitEthernet0/3"];
 
@@ -49,6 +51,7 @@ fn main() {
             costs.iter().map(|c| format!("{c:.2} ({:+.0} %)", (c / costs[0] - 1.0) * 100.0)).collect();
         println!("{what:<28}{}", ratios.join("   "));
     }
+    growth();
     latency();
     informs();
     idle();
@@ -87,6 +90,11 @@ const SYSLOG: u16 = 31_514;
 impl Bench {
     /// `keep`: whether the reader keeps the commands and when they came.
     fn start(rules: usize, sync: &str, keep: bool) -> Self {
+        Self::with_files(rules, sync, keep, 0)
+    }
+
+    /// The same, with so many file sinks beside the pipe.
+    fn with_files(rules: usize, sync: &str, keep: bool, files: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let d = dir.path().display();
         std::fs::write(dir.path().join("rules.toml"), rule_file(rules)).unwrap();
@@ -96,7 +104,10 @@ impl Bench {
              [journal]\nsync = \"{sync}\"\n[rules]\npaths = [\"rules.toml\"]\n\
              [[sinks]]\ntype = \"nagios\"\ncommand_file = \"{d}/pipe\"\n"
         );
-        std::fs::write(dir.path().join("trapline.toml"), config).unwrap();
+        let files: String = (0..files)
+            .map(|n| format!("[[sinks]]\nname = \"f{n}\"\ntype = \"file\"\npath = \"{d}/f{n}\"\n"))
+            .collect();
+        std::fs::write(dir.path().join("trapline.toml"), config + &files).unwrap();
         let pipe = dir.path().join("pipe");
         nix_mkfifo(&pipe);
         let (taken, stop, lines) =
@@ -129,8 +140,8 @@ impl Bench {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let status = self.status();
-            if status["sinks"][0]["behind"] == 0
-                && self.taken.load(Ordering::Relaxed) >= status["intake"]["outcomes"].as_u64().unwrap()
+            let behind = status["sinks"].as_array().unwrap().iter().any(|s| s["behind"] != 0);
+            if !behind && self.taken.load(Ordering::Relaxed) >= status["intake"]["outcomes"].as_u64().unwrap()
             {
                 return status;
             }
@@ -275,6 +286,58 @@ fn throughput(what: &str, load: Load, rate: Option<u64>, seconds: u64, rules: us
     result
 }
 
+/// What a trap costs by how many varbinds it has, senders there are and sinks take it.
+fn growth() {
+    let show = |what: &str, costs: Vec<(usize, f64)>| {
+        let all: Vec<String> = costs.iter().map(|(n, cost)| format!("{n}: {cost:.2}")).collect();
+        println!("{what:<28}{}", all.join("   "));
+    };
+    println!("\ncost of a trap (us CPU each)");
+    let flood = |bench: &Bench, varbinds: usize| {
+        let more: Vec<String> =
+            (0..varbinds - VARBINDS.len()).map(|n| format!("1.3.6.1.4.1.9999.{n}={n}")).collect();
+        let to = format!("127.0.0.1:{SNMP}");
+        let before = cpu_seconds(bench.daemon.id());
+        let status = trapline()
+            .args(["send", "trap", "--to", &to, "--count", "300000", "--rate", "100000", "IF-MIB::linkDown"])
+            .args(VARBINDS)
+            .args(more)
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        let outcomes = bench.settle()["intake"]["outcomes"].as_u64().unwrap();
+        (cpu_seconds(bench.daemon.id()) - before) / outcomes as f64 * 1e6
+    };
+    show("by varbinds", [4, 8, 16, 32].map(|n| (n, flood(&Bench::start(1000, "interval", false), n))).into());
+    let sinks = |n: usize| (n, flood(&Bench::with_files(1000, "interval", false, n - 1), 4));
+    show("by sinks (pipe, then files)", [1, 2, 4].map(sinks).into());
+    show("by senders", [1, 100, 5000].map(|n| (n, from_many(n))).into());
+}
+
+/// The cost of a trap with so many addresses sending by turns.
+fn from_many(senders: usize) -> f64 {
+    let bench = Bench::start(1000, "interval", false);
+    let packet = packet("GigabitEthernet0/3", NotificationKind::Trap, 0);
+    let sockets: Vec<UdpSocket> = (0..senders)
+        .map(|n| {
+            let socket = UdpSocket::bind((Ipv4Addr::from(0x7f01_0000 + n as u32), 0)).unwrap();
+            socket.connect((Ipv4Addr::LOCALHOST, SNMP)).unwrap();
+            socket
+        })
+        .collect();
+    let (count, rate) = (200_000, 50_000.0);
+    let (before, start) = (cpu_seconds(bench.daemon.id()), Instant::now());
+    for n in 0..count {
+        sockets[n % senders].send(&packet).unwrap();
+        let due = Duration::from_secs_f64(n as f64 / rate);
+        if n % 32 == 0 && due > start.elapsed() {
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+        }
+    }
+    let outcomes = bench.settle()["intake"]["outcomes"].as_u64().unwrap();
+    (cpu_seconds(bench.daemon.id()) - before) / outcomes as f64 * 1e6
+}
+
 /// User and system time of a process.
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -328,34 +391,6 @@ fn null_receiver(rate: u64, seconds: u64) -> (f64, f64) {
 
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share) as usize]
-}
-
-fn oid(text: &str) -> Oid<'static> {
-    text.parse().unwrap()
-}
-
-/// A linkDown whose description is a number.
-fn packet(description: &str, kind: NotificationKind, request_id: i32) -> Vec<u8> {
-    let varbind = |column: u8, value| Varbind { oid: oid(&format!("1.3.6.1.2.1.2.2.1.{column}.3")), value };
-    snmp::encode::encode(&Notification {
-        version: Version::V2c,
-        kind,
-        community: b"public",
-        proxied_community: None,
-        request_id,
-        oid: oid("1.3.6.1.6.3.1.1.5.3"),
-        enterprise: None,
-        agent: None,
-        generic: None,
-        specific: None,
-        uptime: Some(0),
-        varbinds: vec![
-            varbind(1, Smi::Integer(3)),
-            varbind(7, Smi::Integer(1)),
-            varbind(8, Smi::Integer(2)),
-            varbind(2, Smi::OctetString(description.as_bytes())),
-        ],
-    })
 }
 
 fn latency() {
@@ -452,13 +487,14 @@ fn idle() {
     );
 }
 
-/// snmptrapd and rsyslog, where they are installed, on the same messages.
+/// Where they are installed: snmptrapd, snmptt, rsyslog and syslog-ng on the same messages.
 fn peers(null: f64) {
     println!("\npeers on the same messages, CPU of the whole process (null receiver: {null:.2} us)");
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display().to_string();
+    let write = |name: &str, text: String| std::fs::write(dir.path().join(name), text).unwrap();
+    write("snmptrapd.conf", "disableAuthorization yes\n".to_owned());
     let mut snmptrapd = Command::new("snmptrapd");
-    std::fs::write(dir.path().join("snmptrapd.conf"), "disableAuthorization yes\n").unwrap();
     snmptrapd
         .args([
             "-f",
@@ -472,36 +508,44 @@ fn peers(null: f64) {
             "-On",
         ])
         .arg(format!("udp:127.0.0.1:{SNMP}"));
-    let traps = ["send", "trap", "--to", "127.0.0.1:31162", "IF-MIB::linkDown"];
-    let logged = format!("{d}/traps");
-    peer(
-        "snmptrapd: decode and log line, no rules",
-        &mut snmptrapd,
-        &[&traps[..], &VARBINDS].concat(),
-        5_000,
-        &logged,
-        "\n",
+    let to = format!("127.0.0.1:{SNMP}");
+    let traps = [&["send", "trap", "--to", &to, "IF-MIB::linkDown"][..], &VARBINDS].concat();
+    peer("snmptrapd: decode and log line, no rules", &mut snmptrapd, &traps, 5_000, &format!("{d}/traps"));
+    snmptt(dir.path());
+    let lines = ["send", "syslog", "--to", &format!("udp://127.0.0.1:{SYSLOG}"), LINE];
+    write(
+        "rsyslog.conf",
+        format!(
+            "module(load=\"imudp\" TimeRequery=\"2\")\ninput(type=\"imudp\" address=\"127.0.0.1\" port=\"{SYSLOG}\" ruleset=\"r\")\n\
+             template(name=\"t\" type=\"string\" string=\"[%timegenerated:::date-unixtimestamp%] PROCESS_SERVICE_CHECK_RESULT;%hostname%;TCP Wrappers;2;%msg%\\n\")\n\
+             ruleset(name=\"r\" queue.type=\"LinkedList\" queue.size=\"2000000\") {{ if re_match($msg, 'refused connect from ([^ ]+) \\\\(([^)]+)\\\\)') then action(type=\"omfile\" file=\"{d}/rsyslog\" template=\"t\") }}\n"
+        ),
     );
-    let pipe = format!("{d}/commands");
-    let config = format!(
-        "module(load=\"imudp\" TimeRequery=\"2\")\ninput(type=\"imudp\" address=\"127.0.0.1\" port=\"{SYSLOG}\" ruleset=\"r\")\n\
-         template(name=\"t\" type=\"string\" string=\"[%timegenerated:::date-unixtimestamp%] PROCESS_SERVICE_CHECK_RESULT;%hostname%;TCP Wrappers;2;%msg%\\n\")\n\
-         ruleset(name=\"r\" queue.type=\"LinkedList\" queue.size=\"2000000\") {{ if re_match($msg, 'refused connect from ([^ ]+) \\\\(([^)]+)\\\\)') then action(type=\"omfile\" file=\"{pipe}\" template=\"t\") }}\n"
-    );
-    std::fs::write(dir.path().join("rsyslog.conf"), config).unwrap();
     let mut rsyslogd = Command::new("rsyslogd");
     rsyslogd.args(["-n", "-f", &format!("{d}/rsyslog.conf"), "-i", &format!("{d}/pid")]);
     peer(
         "rsyslog: one regex rule, in-memory queue, to a file",
         &mut rsyslogd,
-        &["send", "syslog", "--to", "udp://127.0.0.1:31514", LINE],
+        &lines,
         50_000,
-        &pipe,
-        "\n",
+        &format!("{d}/rsyslog"),
     );
+    write(
+        "syslog-ng.conf",
+        format!(
+            "@version: 3.38\nsource s {{ network(ip(127.0.0.1) port({SYSLOG}) transport(udp) so-rcvbuf(16777216)); }};\n\
+             filter f {{ match(\"refused connect from ([^ ]+) \\\\(([^)]+)\\\\)\" value(MESSAGE)); }};\n\
+             destination d {{ file(\"{d}/syslog-ng\" template(\"[$S_UNIXTIME] PROCESS_SERVICE_CHECK_RESULT;$HOST;TCP Wrappers;2;$MSG\\n\")); }};\n\
+             log {{ source(s); filter(f); destination(d); }};\n"
+        ),
+    );
+    let mut syslog_ng = Command::new("syslog-ng");
+    syslog_ng.args(["-F", "--no-caps", "-f", &format!("{d}/syslog-ng.conf"), "-p", &format!("{d}/ng.pid")]);
+    syslog_ng.args(["-R", &format!("{d}/ng.persist"), "-c", &format!("{d}/ng.ctl")]);
+    peer("syslog-ng: the same", &mut syslog_ng, &lines, 50_000, &format!("{d}/syslog-ng"));
 }
 
-fn peer(what: &str, command: &mut Command, send: &[&str], rate: u64, output: &str, each: &str) {
+fn peer(what: &str, command: &mut Command, send: &[&str], rate: u64, output: &str) {
     let Ok(mut process) = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
     else {
         println!("{what:<52} not installed");
@@ -516,12 +560,65 @@ fn peer(what: &str, command: &mut Command, send: &[&str], rate: u64, output: &st
         .status()
         .unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    let taken = std::fs::read_to_string(output).unwrap_or_default().matches(each).count();
+    let taken = std::fs::read_to_string(output).unwrap_or_default().matches('\n').count();
     if sent.success() && taken > 0 {
         let cpu = (cpu_seconds(process.id()) - before) / count as f64 * 1e6;
         println!("{what:<52}{rate:>8}/s{cpu:>10.1} us each");
     } else {
         println!("{what:<52} did not take the load");
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+/// snmptt's daemon on a full spool directory, as snmptthandler fills it.
+fn snmptt(dir: &Path) {
+    let what = "snmptt daemon: spool file to log line, 10 EVENTs";
+    let d = dir.display();
+    let count = 2000;
+    std::fs::create_dir(dir.join("spool")).unwrap();
+    for n in 0..count {
+        let text = "1795176000\nrouter1\nUDP: [127.0.0.1]:5000->[127.0.0.1]:162\n.1.3.6.1.2.1.1.3.0 0:0:00:01.00\n\
+                    .1.3.6.1.6.3.1.1.4.1.0 .1.3.6.1.6.3.1.1.5.3\n.1.3.6.1.2.1.2.2.1.1.3 3\n.1.3.6.1.2.1.2.2.1.7.3 1\n\
+                    .1.3.6.1.2.1.2.2.1.8.3 2\n.1.3.6.1.2.1.2.2.1.2.3 GigabitEthernet0/3\n";
+        std::fs::write(dir.join(format!("spool/#snmptt-trap-1795176000{n:06}")), text).unwrap();
+    }
+    let mut events: String = (0..9)
+        .map(|n| {
+            format!("EVENT other{n} .1.3.6.1.4.1.9999{n}.0.1 \"Status Events\" Normal\nFORMAT other $1\n")
+        })
+        .collect();
+    events.push_str("EVENT linkDown .1.3.6.1.6.3.1.1.5.3 \"Status Events\" Critical\nFORMAT Link down on $4 (admin $2, oper $3)\n");
+    std::fs::write(dir.join("snmptt.conf"), events).unwrap();
+    let ini = format!(
+        "[General]\nmode = daemon\ndns_enable = 0\nnet_snmp_perl_enable = 0\n\
+         [DaemonMode]\ndaemon_fork = 0\npid_file = {d}/snmptt.pid\nspool_directory = {d}/spool/\nsleep = 1\n\
+         [Logging]\nstdout_enable = 0\nlog_enable = 1\nlog_file = {d}/snmptt.log\nsyslog_enable = 0\nsyslog_system_enable = 0\n\
+         [TrapFiles]\nsnmptt_conf_files = <<END\n{d}/snmptt.conf\nEND\n"
+    );
+    std::fs::write(dir.join("snmptt.ini"), ini).unwrap();
+    let spawned = Command::new("snmptt")
+        .args(["--daemon", &format!("--ini={d}/snmptt.ini")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut process) = spawned else {
+        println!("{what:<52} not installed");
+        return;
+    };
+    let logged =
+        || std::fs::read_to_string(dir.join("snmptt.log")).unwrap_or_default().matches("Link down").count();
+    let start = Instant::now();
+    while logged() < count && start.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let taken = logged();
+    if taken == count {
+        let cpu = cpu_seconds(process.id()) / count as f64 * 1e6;
+        println!("{what:<52}{:>8.0}/s{cpu:>10.1} us each", count as f64 / start.elapsed().as_secs_f64());
+    } else {
+        println!("{what:<52} took {taken} of {count}");
     }
     process.kill().unwrap();
     process.wait().unwrap();

@@ -1,19 +1,19 @@
 //! The pure part of the way, from a packet's bytes to an encoded outcome, so many times: for `benches/instructions`,
 //! which counts its instructions.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::panic)]
+
+mod common;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use common::{LINE, NOW, packet};
 use trapline::hosts::Hosts;
 use trapline::journal::Batch;
-use trapline::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
+use trapline::message::{Message, NotificationKind, Source};
 use trapline::rules::compile::{RuleFile, compile};
 use trapline::rules::{RuleSet, Scratch, Subject, Verdict};
 use trapline::{mib, snmp, syslog};
-
-const LINE: &str = "<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)";
-const NOW: i64 = 1_795_176_000_000_000;
 
 fn main() {
     let mut args = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
@@ -24,7 +24,7 @@ fn main() {
     let source = Source { peer: SocketAddr::from(([192, 0, 2, 1], 162)), received: NOW };
     let hosts = Hosts::default();
     let (mut scratch, mut batch) = (Scratch::default(), Batch::default());
-    let packet = packet();
+    let packet = packet("GigabitEthernet0/3", NotificationKind::Trap, 1);
     for _ in 0..count {
         batch.clear();
         let verdict = match what.as_str() {
@@ -72,28 +72,4 @@ fn rules() -> RuleSet {
     files.extend(trapline::rules::shipped::PACKS.iter().map(|(name, text)| file(name, text)));
     let compiled = compile(&files, Arc::new(mib::load(&[]).mib));
     compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()))
-}
-
-fn packet() -> Vec<u8> {
-    let oid = |text: &str| text.parse::<Oid>().unwrap();
-    let varbind = |column: u8, value| Varbind { oid: oid(&format!("1.3.6.1.2.1.2.2.1.{column}.3")), value };
-    snmp::encode::encode(&Notification {
-        version: Version::V2c,
-        kind: NotificationKind::Trap,
-        community: b"public",
-        proxied_community: None,
-        request_id: 1,
-        oid: oid("1.3.6.1.6.3.1.1.5.3"),
-        enterprise: None,
-        agent: None,
-        generic: None,
-        specific: None,
-        uptime: Some(100),
-        varbinds: vec![
-            varbind(1, Value::Integer(3)),
-            varbind(7, Value::Integer(1)),
-            varbind(8, Value::Integer(2)),
-            varbind(2, Value::OctetString(b"GigabitEthernet0/3")),
-        ],
-    })
 }

@@ -8,18 +8,11 @@ use super::{ConfigArg, setup};
 ///
 /// None; what is wrong is printed.
 pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
-    let setup = match setup::load(args.config.as_deref()) {
-        Ok(setup) => setup,
-        Err(found) => {
-            setup::print(&found);
-            return Ok(false);
-        }
-    };
-    setup::print(&setup.found);
-    let Some(rules) = &setup.compiled.rules else { return Ok(false) };
+    let Some(setup) = setup::ready(args.config.as_deref()) else { return Ok(false) };
+    let rules = setup.compiled.rules.as_ref().map_or(0, |r| r.rules().len());
     println!(
         "{} rules with {} tests, {} MIB modules, {} hosts, {} sinks: no errors",
-        rules.rules().len(),
+        rules,
         setup.compiled.tests.len(),
         setup.mib.modules().len(),
         setup.config.hosts.len(),

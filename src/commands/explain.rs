@@ -53,14 +53,7 @@ struct Input {
 ///
 /// If the input cannot be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
-    let setup = match setup::load(args.config.config.as_deref()) {
-        Ok(setup) => setup,
-        Err(found) => {
-            setup::print(&found);
-            return Ok(false);
-        }
-    };
-    setup::print(&setup.found);
+    let Some(setup) = setup::ready(args.config.config.as_deref()) else { return Ok(false) };
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
     let explainer = Explainer { rules, setup: &setup, as_json: args.json };
     let source = |address: IpAddr, received| Source { peer: SocketAddr::new(address, 0), received };
@@ -68,9 +61,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         return explainer.packet(&unhex(hex)?, &source(args.from, now()));
     }
     if let Some(line) = &args.input.line {
-        let source = source(args.from, now());
-        explainer.message(&Message::Syslog(syslog::parse_line(line, source.received)), &source)?;
-        return Ok(explainer.verdict(&Message::Syslog(syslog::parse_line(line, source.received)), &source));
+        return explainer.line(line.as_bytes(), &source(args.from, now()));
     }
     let Some(path) = &args.input.pcap else { return Ok(false) };
     let bytes = std::fs::read(path).with_context(|| format!("cannot read the capture {}", path.display()))?;
@@ -85,10 +76,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         }
         seen += 1;
         if port_of_syslog {
-            let line = String::from_utf8_lossy(packet.payload);
-            let message = Message::Syslog(syslog::parse_line(&line, source.received));
-            explainer.message(&message, &source)?;
-            all &= explainer.verdict(&message, &source);
+            all &= explainer.line(packet.payload, &source)?;
         } else {
             all &= explainer.packet(packet.payload, &source)?;
         }
@@ -123,6 +111,13 @@ impl Explainer<'_> {
                 Ok(false)
             }
         }
+    }
+
+    fn line(&self, line: &[u8], source: &Source) -> anyhow::Result<bool> {
+        let line = String::from_utf8_lossy(line);
+        let message = Message::Syslog(syslog::parse_line(&line, source.received));
+        self.message(&message, source)?;
+        Ok(self.verdict(&message, source))
     }
 
     fn with_subject<T>(
@@ -223,11 +218,16 @@ fn print_rules(matched: &[&Rule], rejected: &[(&Rule, String)]) {
 
 fn print_deliveries(outcomes: &[Value], deliveries: &[(String, String)]) {
     for outcome in outcomes {
-        println!("\nmakes           {outcome}");
+        println!("\nmakes           {}", visible(&outcome.to_string()));
     }
     for (sink, what) in deliveries {
-        println!("sink {sink:<11}{}", what.trim_end());
+        println!("sink {sink:<11}{}", visible(what.trim_end()));
     }
+}
+
+/// Control characters escaped: JSON leaves those beyond ASCII as they are.
+fn visible(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// What a sink would send for an outcome; nothing if it would not.

@@ -30,14 +30,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// If a port cannot be bound or the journal cannot be used.
 pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
-    let setup = match setup::load(args.config.as_deref()) {
-        Ok(setup) => setup,
-        Err(found) => {
-            setup::print(&found);
-            return Ok(false);
-        }
-    };
-    setup::print(&setup.found);
+    let Some(setup) = setup::ready(args.config.as_deref()) else { return Ok(false) };
     let config = setup.config.clone();
     let Some(active) = setup.into_active() else { return Ok(false) };
     start_log(config.log);

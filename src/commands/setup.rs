@@ -44,6 +44,13 @@ pub fn load(path: Option<&Path>) -> Result<Setup, Diagnostics> {
     Ok(with_config(config, found))
 }
 
+/// Loads a configuration and all that it names, and prints what was found; none if anything is wrong.
+pub fn ready(path: Option<&Path>) -> Option<Setup> {
+    let setup = load(path).map_err(|found| print(&found)).ok()?;
+    print(&setup.found);
+    setup.compiled.rules.is_some().then_some(setup)
+}
+
 /// Loads all that a configuration names.
 pub fn with_config(config: Config, mut found: Diagnostics) -> Setup {
     let files = files::rule_files(config.rule_paths.as_deref(), &mut found);

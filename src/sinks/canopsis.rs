@@ -118,10 +118,10 @@ impl Serialize for CheckEvent<'_> {
         map.serialize_entry("state_type", &1)?;
         map.serialize_entry("output", &common.output)?;
         map.serialize_entry("long_output", &common.long_output)?;
-        if let Outcome::CheckResult(check) = &self.record.outcome {
-            if !check.perfdata.is_empty() {
-                map.serialize_entry("perf_data", &check.perfdata)?;
-            }
+        if let Outcome::CheckResult(check) = &self.record.outcome
+            && !check.perfdata.is_empty()
+        {
+            map.serialize_entry("perf_data", &check.perfdata)?;
         }
         map.serialize_entry("trapline_id", &self.record.id())?;
         map.serialize_entry("trapline_rule", &common.rule)?;
