@@ -220,9 +220,17 @@ async fn serve(
 
 fn intake_thread(bound: Bound, protocol: Protocol, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     let name = if protocol == Protocol::Snmp { "snmp" } else { "syslog" };
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || udp::run(&bound.socket, protocol, &shared))
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // No message is known to make it panic. Should one, a listener that goes on beats one that is deaf.
+        while let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            udp::run(&bound.socket, protocol, &shared);
+        })) {
+            let what = panic.downcast_ref::<&str>().copied().unwrap_or("no words");
+            tracing::error!(
+                "the {name} listener panicked ({what}); the messages it held are lost; please report it"
+            );
+        }
+    })
 }
 
 async fn sync_regularly(shared: Arc<Shared>, when: Sync, mut stop: watch::Receiver<bool>) {

@@ -95,7 +95,7 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
             let _ = socket.send_to(&answer, peer);
         }
         count_drops(&receiver, &mut drops, socket, shared, received);
-        let busy = count as i64 * 1_000_000 > BUSY * (received - before).max(1);
+        let busy = count as i64 * 1_000_000 > BUSY.saturating_mul(received.saturating_sub(before).max(1));
         before = received;
         if busy && count < BATCH {
             std::thread::sleep(GATHER);

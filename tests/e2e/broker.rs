@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::support::{Program, run, tcp_port, wait_until};
+use super::support::{Program, port, run, wait_until};
 
 const BIN: &str = "/usr/lib/rabbitmq/bin";
 
@@ -21,7 +21,7 @@ pub struct Broker {
 impl Broker {
     pub fn start() -> Self {
         let dir = TempDir::new().unwrap();
-        let mut broker = Broker { dir, port: tcp_port(), epmd: tcp_port(), dist: tcp_port(), program: None };
+        let mut broker = Broker { dir, port: port(), epmd: port(), dist: port(), program: None };
         std::fs::write(broker.path("enabled_plugins"), "[].\n").unwrap();
         std::fs::write(
             broker.path("rabbitmq.conf"),

@@ -171,7 +171,7 @@ fn explain_shows_decode_rule_and_what_is_sent() {
 
 #[test]
 fn sending_to_nobody_says_so() {
-    let port = crate::support::udp_port();
+    let port = crate::support::port();
     let sent = output(&[
         "send",
         "inform",

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Program, read, tcp_port, udp_port, wait_until};
+use crate::support::{Program, port, read, wait_until};
 
 /// A running daemon with its own directory and ports.
 pub struct Daemon {
@@ -41,7 +41,7 @@ impl Daemon {
     /// The same, not started.
     pub fn prepare(rest: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let (snmp, syslog_udp, syslog_tcp) = (udp_port(), udp_port(), tcp_port());
+        let (snmp, syslog_udp, syslog_tcp) = (port(), port(), port());
         let rest = rest.replace("DIR", dir.path().to_str().unwrap());
         let text = format!(
             "[snmp]\nlisten = [\"127.0.0.1:{snmp}\", \"[::1]:{snmp}\"]\n\

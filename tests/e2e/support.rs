@@ -1,8 +1,9 @@
 //! What the tests share: programs that are stopped when the test ends, free ports, waiting for conditions.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true, on a loaded machine.
@@ -25,14 +26,20 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     wait_for(what, || holds().then_some(()));
 }
 
-/// A UDP port that is free now.
-pub fn udp_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A TCP port that is free now.
-pub fn tcp_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that no other test of this process gets and that is free now, for UDP and TCP. Below the range from which
+/// the system gives ports to clients, so that none of them takes it before it is used.
+pub fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 400) as u16 * 40;
+    loop {
+        let port = 15_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 16_000;
+        let free = |address: IpAddr| {
+            UdpSocket::bind((address, port)).is_ok() && TcpListener::bind((address, port)).is_ok()
+        };
+        if free(Ipv4Addr::LOCALHOST.into()) && free(Ipv6Addr::LOCALHOST.into()) {
+            return port;
+        }
+    }
 }
 
 /// A program that is killed, by its id, when the test ends.
