@@ -46,8 +46,9 @@ mod recover;
 pub mod segment;
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -184,7 +185,8 @@ impl Journal {
             move |error| OpenError::Io { path, error }
         };
         let cursors = directory.join("cursors");
-        std::fs::create_dir_all(&cursors).map_err(io_error(directory))?;
+        // What was received stands in there in clear: not for everybody.
+        DirBuilder::new().recursive(true).mode(0o750).create(&cursors).map_err(io_error(directory))?;
         let lock = lock(directory)?;
         let recovered = recover::recover(directory).map_err(io_error(directory))?;
         let mut segments = recovered.segments;
@@ -271,6 +273,8 @@ impl Journal {
         inner.file.sync_data()?;
         let header = Header { epoch: self.epoch, first: inner.next };
         let (meta, file) = create_segment(&self.options.directory, header)?;
+        // One without records has the name of the new one, which takes its place.
+        inner.segments.pop_if(|last| last.first == meta.first);
         inner.segments.push(meta);
         inner.file = file;
         self.drop_delivered(inner);
@@ -388,11 +392,14 @@ impl Journal {
         &self.options.directory
     }
 
-    /// The segment that has a record, or the next one after it; and whether it is the newest.
-    fn segment_of(&self, sequence: u64) -> Option<(Meta, bool)> {
-        let inner = self.lock();
-        let at = inner.segments.iter().position(|s| s.end > sequence)?;
-        Some((inner.segments[at].clone(), at + 1 == inner.segments.len()))
+    /// The segment that has a record, or the next one after it.
+    fn segment_of(&self, sequence: u64) -> Option<Meta> {
+        self.lock().segments.iter().find(|s| s.end > sequence).cloned()
+    }
+
+    /// The length of the segment that starts with a sequence number, up to its last record.
+    fn length_of(&self, first: u64) -> Option<u64> {
+        self.lock().segments.iter().find(|s| s.first == first).map(|s| s.length)
     }
 }
 

@@ -93,8 +93,13 @@ impl Reader {
                     self.next = sequence + 1;
                 }
                 Found::Partial(needed) => {
-                    if !open.fill(needed)? {
-                        self.leave_segment(needed)?;
+                    // Never past what is visible: what a failed write left there may yet be overwritten.
+                    let end = match self.journal.length_of(open.meta.first) {
+                        Some(length) => length,
+                        None => open.file.metadata()?.len(),
+                    };
+                    if !open.fill(needed, end)? {
+                        self.leave_segment(end);
                     }
                 }
                 Found::Damaged(length) => {
@@ -117,7 +122,7 @@ impl Reader {
 
     /// Opens the segment of the next record; there may be none.
     fn open_segment(&mut self) -> io::Result<bool> {
-        let Some((meta, _)) = self.journal.segment_of(self.next) else { return Ok(false) };
+        let Some(meta) = self.journal.segment_of(self.next) else { return Ok(false) };
         self.next = self.next.max(meta.first);
         let file = match File::open(segment_path(self.journal.directory(), meta.first)) {
             Ok(file) => file,
@@ -129,26 +134,23 @@ impl Reader {
         Ok(true)
     }
 
-    /// The segment has no more bytes: the next one, if this is not the one that is appended to.
-    fn leave_segment(&mut self, needed: usize) -> io::Result<()> {
-        let Some(open) = &self.open else { return Ok(()) };
+    /// The segment has no more records up to this length: on to the next one.
+    fn leave_segment(&mut self, end: u64) {
+        let Some(open) = &self.open else { return };
         match self.journal.segment_of(self.next) {
-            // There is more to read, but not where it should be.
-            Some((meta, _)) if meta.first == open.meta.first => {
-                let length = open.file.metadata()?.len();
-                if length > open.offset + (open.start + needed) as u64 {
-                    return Ok(());
+            Some(meta) if meta.first == open.meta.first => {
+                // Unless more has come since, a record that should be there is not.
+                if meta.length == end {
+                    self.damaged(self.next);
+                    self.skip_segment();
                 }
-                self.damaged(self.next);
-                self.skip_segment();
             }
             _ => self.open = None,
         }
-        Ok(())
     }
 
     fn skip_segment(&mut self) {
-        if let Some((meta, _)) = self.journal.segment_of(self.next) {
+        if let Some(meta) = self.journal.segment_of(self.next) {
             self.next = meta.end;
         }
         self.open = None;
@@ -156,15 +158,17 @@ impl Reader {
 }
 
 impl Open {
-    /// Reads on until there are so many bytes from `start`, if the file has them.
-    fn fill(&mut self, needed: usize) -> io::Result<bool> {
+    /// Reads on until there are so many bytes from `start`, if the file has them before `end`.
+    fn fill(&mut self, needed: usize, end: u64) -> io::Result<bool> {
         self.buffer.drain(..self.start);
         self.offset += self.start as u64;
         self.start = 0;
         while self.buffer.len() < needed {
             let filled = self.buffer.len();
-            self.buffer.resize(filled + CHUNK.max(needed), 0);
-            let read = self.file.read_at(&mut self.buffer[filled..], self.offset + filled as u64);
+            let at = self.offset + filled as u64;
+            let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(CHUNK.max(needed));
+            self.buffer.resize(filled + room, 0);
+            let read = self.file.read_at(&mut self.buffer[filled..], at);
             self.buffer.truncate(filled + read.as_ref().copied().unwrap_or(0));
             if read? == 0 {
                 return Ok(false);

@@ -272,3 +272,51 @@ proptest! {
         let _ = Header::decode(&bytes);
     }
 }
+
+#[test]
+fn readers_never_see_what_a_failed_write_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let cursor = journal.register("a").unwrap();
+    journal.append(&batch(&["one".into()])).unwrap();
+    let path = segment_path(dir.path(), 1);
+    let length = std::fs::metadata(&path).unwrap().len();
+    // Half a record, as a write leaves it that the disk had no room for.
+    let mut torn = Vec::new();
+    segment::push_record(&mut torn, 2, b"left behind by a failed write");
+    let file = OpenOptions::new().append(true).open(&path).unwrap();
+    (&file).write_all(&torn[..30]).unwrap();
+    let mut reader = journal.reader(cursor.position());
+    assert_eq!(outputs(&read_all(&mut reader)), ["one"]);
+    file.set_len(length).unwrap();
+    journal.append(&batch(&["two".into()])).unwrap();
+    assert_eq!(outputs(&read_all(&mut reader)), ["two"]);
+    assert_eq!(journal.damaged(), 0);
+}
+
+#[test]
+fn a_reader_follows_while_others_append() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open_sized(dir.path(), MIN_SIZE * 16);
+    let cursor = journal.register("a").unwrap();
+    let writers: Vec<_> = (0..2)
+        .map(|w| {
+            let journal = journal.clone();
+            std::thread::spawn(move || {
+                for n in 0..2000 {
+                    journal.append(&batch(&[format!("{w}-{n}"), "z".repeat(n % 500)])).unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut reader = journal.reader(cursor.position());
+    let mut got = Vec::new();
+    while got.len() < 8000 {
+        got.extend(read_all(&mut reader));
+        cursor.advance(reader.position()).unwrap();
+        journal.clean();
+    }
+    writers.into_iter().for_each(|w| w.join().unwrap());
+    assert!(got.iter().enumerate().all(|(at, (sequence, _))| *sequence == at as u64 + 1));
+    assert_eq!(journal.damaged(), 0);
+}
