@@ -316,7 +316,9 @@ fn a_reader_follows_while_others_append() {
         cursor.advance(reader.position()).unwrap();
         journal.clean();
     }
-    writers.into_iter().for_each(|w| w.join().unwrap());
+    for writer in writers {
+        writer.join().unwrap();
+    }
     assert!(got.iter().enumerate().all(|(at, (sequence, _))| *sequence == at as u64 + 1));
     assert_eq!(journal.damaged(), 0);
 }
