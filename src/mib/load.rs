@@ -164,7 +164,6 @@ mod tests {
             ("1.3.6.1.4.1.791.2.0.9", "ARCserve-Alarm-MIB::arcServetrap9"),
             ("1.3.6.1.2.1.33.2.1", "UPS-MIB::upsTrapOnBattery"),
             ("1.3.6.1.4.1.8072.4.0.2", "NET-SNMP-AGENT-MIB::nsNotifyShutdown"),
-            ("1.3.6.1.6.3.1.1.5.6", "RFC1213-MIB::egpNeighborLoss"),
             ("1.3.6.1.2.1.14.16.2.2", "OSPF-TRAP-MIB::ospfNbrStateChange"),
             ("1.3.6.1.2.1.15.0.1", "BGP4-MIB::bgpEstablishedNotification"),
         ] {

@@ -13,7 +13,6 @@ pub const MODULES: &[(&str, &str)] = &[
     ("NET-SNMP-MIB", include_str!("../../mibs/NET-SNMP-MIB.txt")),
     ("OSPF-MIB", include_str!("../../mibs/OSPF-MIB.txt")),
     ("OSPF-TRAP-MIB", include_str!("../../mibs/OSPF-TRAP-MIB.txt")),
-    ("RFC1213-MIB", include_str!("../../mibs/RFC1213-MIB.txt")),
     ("SNMP-COMMUNITY-MIB", include_str!("../../mibs/SNMP-COMMUNITY-MIB.txt")),
     ("SNMPv2-MIB", include_str!("../../mibs/SNMPv2-MIB.txt")),
     ("UCD-SNMP-MIB", include_str!("../../mibs/UCD-SNMP-MIB.txt")),

@@ -404,3 +404,21 @@ proptest! {
         let _ = compiled(&text);
     }
 }
+
+/// Users' folders hold the full modules of which `mibs/` has parts; the packs must be right with both.
+#[test]
+fn the_shipped_packs_are_right_with_the_full_modules() {
+    let corpus = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus/mibs"));
+    if !corpus.exists() {
+        println!("no corpus beside this checkout");
+        return;
+    }
+    let files: Vec<_> =
+        shipped::PACKS.iter().map(|(name, text)| RuleFile { name: (*name).into(), text: (*text).into() }).collect();
+    let loaded = crate::mib::load(&[corpus.to_owned()]);
+    assert!(!loaded.found.has_errors());
+    let compiled = compile(&files, Arc::new(loaded.mib));
+    assert_eq!(compiled.found.to_text(), "");
+    let report = testing::run(&compiled.rules.unwrap(), &compiled.tests, &Hosts::default());
+    assert_eq!(report.found.to_text(), "");
+}
