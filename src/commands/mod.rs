@@ -3,6 +3,7 @@
 pub mod check;
 pub mod control;
 pub mod explain;
+pub mod mib;
 pub mod run;
 pub mod send;
 pub mod setup;
@@ -33,6 +34,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Send test messages, one or a load of them
     Send(send::SendArgs),
+    /// What the loaded MIBs know
+    Mib(mib::MibArgs),
     /// Show the running daemon: rates, drops, sinks and how far behind each is
     Status(status::StatusArgs),
 }
@@ -58,6 +61,7 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Send(args) => send::run(args),
+            Command::Mib(args) => mib::run(&args),
             Command::Status(args) => status::run(&args),
         }
     }

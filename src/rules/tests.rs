@@ -413,8 +413,10 @@ fn the_shipped_packs_are_right_with_the_full_modules() {
         println!("no corpus beside this checkout");
         return;
     }
-    let files: Vec<_> =
-        shipped::PACKS.iter().map(|(name, text)| RuleFile { name: (*name).into(), text: (*text).into() }).collect();
+    let files: Vec<_> = shipped::PACKS
+        .iter()
+        .map(|(name, text)| RuleFile { name: (*name).into(), text: (*text).into() })
+        .collect();
     let loaded = crate::mib::load(&[corpus.to_owned()]);
     assert!(!loaded.found.has_errors());
     let compiled = compile(&files, Arc::new(loaded.mib));

@@ -190,3 +190,23 @@ fn sending_to_nobody_says_so() {
     let sent = output(&["send", "trap", "IF-MIB::linkDwn"]);
     assert_eq!(sent.status.code(), Some(1));
 }
+
+#[test]
+fn mibs_are_found_by_name_and_oid() {
+    let by_name = output(&["mib", "find", "linkDown"]);
+    assert!(
+        text(&by_name.stdout).contains("IF-MIB::linkDown 1.3.6.1.6.3.1.1.5.3 notification with ifIndex"),
+        "{by_name:?}"
+    );
+    let by_oid = output(&["mib", "find", "1.3.6.1.2.1.2.2.1.8.3", "--json"]);
+    let found: Value = serde_json::from_slice(&by_oid.stdout).unwrap();
+    assert_eq!((&found["name"], &found["enums"]["lowerLayerDown"]), (&"ifOperStatus".into(), &7.into()));
+    let tree = output(&["mib", "tree", "UPS-MIB::upsTraps"]);
+    assert_eq!(text(&tree.stdout).lines().count(), 5);
+    let loaded: Value = serde_json::from_slice(&output(&["mib", "load", "--json"]).stdout).unwrap();
+    assert!(
+        loaded["notifications"].as_u64() > Some(30) && loaded["failed"] == serde_json::json!([]),
+        "{loaded}"
+    );
+    assert_eq!(output(&["mib", "find", "noSuchThing"]).status.code(), Some(1));
+}

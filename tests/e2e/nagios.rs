@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::daemon::Daemon;
-use crate::support::{Program, read, snmptrap, wait_for, wait_until};
+use crate::support::{Program, read, run, snmptrap, wait_for, wait_until};
 
 const ROOM: &str = "/usr/sbin/nagios4";
+
+/// What id(1) says of who runs the tests.
+fn id(what: &str) -> String {
+    String::from_utf8(run(Command::new("id").arg(what)).stdout).unwrap().trim().to_owned()
+}
 
 /// A Nagios in a directory of its own.
 pub struct Nagios {
@@ -23,12 +28,13 @@ impl Nagios {
             std::fs::create_dir_all(dir.join(sub)).unwrap();
         }
         let d = dir.display();
+        let (user, group) = (id("-un"), id("-gn"));
         let main = format!(
             "log_file={d}/nagios.log\ncfg_dir={d}/objects\nobject_cache_file={d}/objects.cache\n\
              precached_object_file={d}/objects.precache\nstatus_file={d}/status.dat\ncommand_file={d}/rw/nagios.cmd\n\
              query_socket={d}/rw/nagios.qh\nlock_file={d}/nagios.lock\ntemp_file={d}/nagios.tmp\ntemp_path={d}\n\
              check_result_path={d}/results\nlog_archive_path={d}/archives\nstate_retention_file={d}/retention.dat\n\
-             retain_state_information=0\nnagios_user=root\nnagios_group=root\ncheck_external_commands=1\n\
+             retain_state_information=0\nnagios_user={user}\nnagios_group={group}\ncheck_external_commands=1\n\
              use_syslog=0\nstatus_update_interval=1\ncheck_result_reaper_frequency=1\nexecute_service_checks=0\n\
              execute_host_checks=0\nlog_passive_checks=1\nenable_notifications=0\n"
         );

@@ -1,0 +1,203 @@
+//! `trapline mib`: what the loaded MIBs know.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{ConfigArg, setup};
+use crate::mib::{Kind, Loaded, Mib, Object, load};
+
+/// Arguments of `trapline mib`.
+#[derive(Debug, Args)]
+pub struct MibArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Load modules and say what was read and what is wrong in them
+    Load(LoadArgs),
+    /// Find definitions by name, part of a name, or OID
+    Find(FindArgs),
+    /// Show a subtree
+    Tree(FindArgs),
+}
+
+#[derive(Debug, Args)]
+struct LoadArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Folders and files, in the place of those of the configuration
+    paths: Vec<PathBuf>,
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct FindArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// A folder or file beside those of the configuration
+    #[arg(long, value_name = "PATH")]
+    mibs: Vec<PathBuf>,
+    /// A name, a part of one, or an OID
+    name: String,
+    /// One JSON document a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a subcommand; false if something is wrong or nothing is found.
+///
+/// # Errors
+///
+/// None; what is wrong is printed.
+pub fn run(args: &MibArgs) -> anyhow::Result<bool> {
+    Ok(match &args.what {
+        What::Load(args) => load_modules(args),
+        What::Find(args) => with_mib(args, |mib| found(mib, &args.name)),
+        What::Tree(args) => with_mib(args, |mib| below(mib, &args.name)),
+    })
+}
+
+fn load_modules(args: &LoadArgs) -> bool {
+    let paths = if args.paths.is_empty() {
+        match setup::config(args.config.config.as_deref()) {
+            Ok((config, _)) => config.mib_paths,
+            Err(found) => {
+                setup::print(&found);
+                return false;
+            }
+        }
+    } else {
+        args.paths.clone()
+    };
+    let start = Instant::now();
+    let Loaded { mib, found } = load(&paths);
+    let seconds = start.elapsed().as_secs_f64();
+    let count = |kind| mib.objects().iter().filter(|o| o.kind == kind).count();
+    let (objects, notifications) = (count(Kind::Object), count(Kind::Notification));
+    let failed = found.clone().sorted();
+    if args.json {
+        let failed: Vec<Value> = failed
+            .iter()
+            .map(|d| {
+                let (line, column) = d.place.unzip();
+                json!({ "file": d.file, "line": line, "column": column, "message": d.message })
+            })
+            .collect();
+        let all = json!({
+            "modules": mib.modules().len(), "objects": objects, "notifications": notifications,
+            "seconds": seconds, "failed": failed,
+        });
+        println!("{all}");
+    } else {
+        setup::print(&found);
+        println!(
+            "{} modules, {objects} objects, {notifications} notifications in {seconds:.2} s; {} things that could not be read",
+            mib.modules().len(),
+            failed.len()
+        );
+    }
+    !found.has_errors()
+}
+
+fn with_mib<'a>(args: &'a FindArgs, select: impl Fn(&'_ Mib) -> Vec<usize> + 'a) -> bool {
+    let mut paths = match setup::config(args.config.config.as_deref()) {
+        Ok((config, _)) => config.mib_paths,
+        Err(found) => {
+            setup::print(&found);
+            return false;
+        }
+    };
+    paths.extend(args.mibs.iter().cloned());
+    let Loaded { mib, found } = load(&paths);
+    if found.has_errors() {
+        setup::print(&found);
+        return false;
+    }
+    let places = select(&mib);
+    for place in &places {
+        let object = &mib.objects()[*place];
+        if args.json {
+            println!("{}", describe(object, &mib));
+        } else {
+            print(object, &mib, mib.objects()[places[0]].oid.arcs().count());
+        }
+    }
+    if places.is_empty() {
+        eprintln!(
+            "trapline: no loaded MIB knows '{}'; add the folder of its MIB with --mibs",
+            args.name.escape_debug()
+        );
+    }
+    !places.is_empty()
+}
+
+/// Definitions of this name or OID; without such, those whose names have it in them.
+fn found(mib: &Mib, name: &str) -> Vec<usize> {
+    let place = |object: &Object| mib.objects().iter().position(|o| std::ptr::eq(o, object));
+    let exact: Vec<usize> = match name.parse() {
+        Ok(oid) => mib.lookup(&oid).and_then(place).into_iter().collect(),
+        Err(_) => mib.find(name.split('.').next().unwrap_or(name)).filter_map(place).collect(),
+    };
+    if !exact.is_empty() {
+        return exact;
+    }
+    let part = name.to_lowercase();
+    let has = |o: &Object| o.name.to_lowercase().contains(&part);
+    mib.objects().iter().enumerate().filter(|(_, o)| has(o)).map(|(at, _)| at).collect()
+}
+
+/// A definition and everything below it.
+fn below(mib: &Mib, name: &str) -> Vec<usize> {
+    let Some(root) = mib.resolve(name) else { return Vec::new() };
+    mib.objects().iter().enumerate().filter(|(_, o)| o.oid.starts_with(&root)).map(|(at, _)| at).collect()
+}
+
+fn kind(object: &Object) -> &'static str {
+    match object.kind {
+        Kind::Node => "node",
+        Kind::Object => "object",
+        Kind::Notification => "notification",
+    }
+}
+
+fn describe(object: &Object, mib: &Mib) -> Value {
+    let named = |values: &[(i64, Box<str>)]| -> Value {
+        values.iter().map(|(number, name)| (name.to_string(), Value::from(*number))).collect()
+    };
+    json!({
+        "name": object.name,
+        "module": object.module,
+        "oid": object.oid.to_string(),
+        "kind": kind(object),
+        "type": (object.kind == Kind::Object).then(|| format!("{:?}", object.syntax.base)),
+        "enums": named(&object.syntax.enums),
+        "bits": named(&object.syntax.bits),
+        "hint": object.syntax.hint,
+        "objects": mib.objects_of(object).map(Object::qualified).collect::<Vec<_>>(),
+    })
+}
+
+fn print(object: &Object, mib: &Mib, depth: usize) {
+    let indent = "  ".repeat(object.oid.arcs().count().saturating_sub(depth));
+    let mut line = format!("{indent}{} {} {}", object.qualified(), object.oid, kind(object));
+    if object.kind == Kind::Object {
+        line.push_str(&format!(" {:?}", object.syntax.base));
+    }
+    let names = object.syntax.enums.iter().chain(&object.syntax.bits);
+    let names: Vec<String> = names.map(|(number, name)| format!("{name}({number})")).collect();
+    if !names.is_empty() {
+        line.push_str(&format!(" {{ {} }}", names.join(", ")));
+    }
+    let objects: Vec<String> = mib.objects_of(object).map(|o| o.name.to_string()).collect();
+    if !objects.is_empty() {
+        line.push_str(&format!(" with {}", objects.join(", ")));
+    }
+    println!("{line}");
+}
