@@ -23,6 +23,8 @@ const MAX_SENDERS: usize = 10_000;
 const SHOWN: usize = 32;
 /// How many bytes of outcomes are gathered before they are put into the journal, even within a batch.
 const FULL: usize = 1 << 20;
+/// How many bytes of outcomes are kept for another try while the journal cannot take any.
+const MOST_KEPT: usize = 8 << 20;
 
 /// The way from a message to the journal.
 pub struct Pipeline {
@@ -31,6 +33,8 @@ pub struct Pipeline {
     generation: u64,
     scratch: Scratch,
     batch: Batch,
+    /// Bytes in the batch that the journal has refused before.
+    kept: usize,
     senders: HashMap<IpAddr, Box<str>>,
     answers: Vec<(Vec<u8>, SocketAddr)>,
     counts: Counts,
@@ -56,6 +60,7 @@ impl Pipeline {
             shared,
             scratch: Scratch::default(),
             batch: Batch::default(),
+            kept: 0,
             senders: HashMap::new(),
             answers: Vec::new(),
             counts: Counts::default(),
@@ -138,8 +143,9 @@ impl Pipeline {
                 self.unmatched(message, source);
             }
         }
-        if self.batch.bytes() > FULL {
+        if self.batch.bytes() > FULL + self.kept {
             self.append();
+            self.kept = self.batch.bytes();
         }
     }
 
@@ -147,6 +153,7 @@ impl Pipeline {
     pub fn commit(&mut self) -> std::vec::Drain<'_, (Vec<u8>, SocketAddr)> {
         let counts = std::mem::take(&mut self.counts);
         let appended = self.append();
+        self.kept = self.batch.bytes();
         let stats = &self.shared.stats;
         stats.snmp_received.add(counts.snmp_received);
         stats.syslog_received.add(counts.syslog_received);
@@ -166,31 +173,37 @@ impl Pipeline {
         self.answers.drain(..)
     }
 
-    /// Whether everything gathered since the last commit is in the journal.
+    /// Whether outcomes wait for the journal to take them.
+    pub fn has_kept(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// Whether everything gathered since the last commit is in the journal. What it cannot take is kept for the
+    /// next try, as long as it is not too much.
     fn append(&mut self) -> bool {
         let count = self.batch.len() as u64;
-        let result = self.shared.journal.append(&self.batch);
-        self.batch.clear();
-        match result {
-            Ok(()) => {
-                self.shared.stats.outcomes.add(count);
-                true
-            }
-            Err(error) => {
-                self.shared.stats.outcomes_lost.add(count);
-                if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, super::now()) {
-                    let directory = self.shared.journal.directory().display();
-                    tracing::error!(
-                        outcomes = count, left_out, %error,
-                        "the journal in {directory} cannot take outcomes, they are lost; make room on its disk"
-                    );
-                }
-                // Answers that wait belong to what was lost.
-                self.shared.stats.informs_unanswered.add(self.answers.len() as u64);
-                self.answers.clear();
-                false
-            }
+        let Err(error) = self.shared.journal.append(&self.batch) else {
+            self.batch.clear();
+            self.shared.stats.outcomes.add(count);
+            return true;
+        };
+        let give_up = self.batch.bytes() > MOST_KEPT;
+        if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, super::now()) {
+            let directory = self.shared.journal.directory().display();
+            let fate = if give_up { "they are lost" } else { "they wait in memory" };
+            tracing::error!(
+                outcomes = count, left_out, %error,
+                "the journal in {directory} cannot take outcomes, {fate}; make room on its disk"
+            );
         }
+        if give_up {
+            self.shared.stats.outcomes_lost.add(count);
+            self.batch.clear();
+        }
+        // No answer for what is not safe: the inform comes again.
+        self.shared.stats.informs_unanswered.add(self.answers.len() as u64);
+        self.answers.clear();
+        false
     }
 
     fn synced(&self) -> bool {
@@ -241,6 +254,19 @@ impl Pipeline {
         if let Some(left_out) = self.shared.limiter.allow(Kind::Unmatched, source.received) {
             let what = describe::short(message, mib);
             tracing::info!(from = %source.peer, left_out, "no rule takes {what}; see unmatched.jsonl in the journal directory");
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        let lost = self.batch.len() as u64;
+        if lost > 0 {
+            self.shared.stats.outcomes_lost.add(lost);
+            tracing::error!(
+                outcomes = lost,
+                "outcomes that the journal could not take are lost with their listener"
+            );
         }
     }
 }

@@ -80,6 +80,9 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
             }
         };
         if count == 0 {
+            if pipeline.has_kept() {
+                drop(pipeline.commit());
+            }
             continue;
         }
         let received = now();
@@ -101,6 +104,7 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
             std::thread::sleep(GATHER);
         }
     }
+    drop(pipeline.commit());
 }
 
 fn count_drops(receiver: &Receiver, before: &mut u32, socket: &UdpSocket, shared: &Shared, now: i64) {

@@ -53,11 +53,16 @@ impl Daemon {
 
     /// Starts it, again if it has run before, and waits until it listens.
     pub fn restart(&mut self) {
+        let mut command = trapline();
+        command.args(["run", "--config"]).arg(self.path("trapline.toml"));
+        self.start_as(command);
+    }
+
+    /// The same, by a command of the test's own.
+    pub fn start_as(&mut self, mut command: Command) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let before = self.log().matches("listening: ").count();
-        self.program = Some(Program::start(
-            trapline().args(["run", "--config"]).arg(self.path("trapline.toml")).stderr(log),
-        ));
+        self.program = Some(Program::start(command.stderr(log)));
         wait_until("the daemon listens", || {
             assert!(self.program.as_mut().unwrap().0.try_wait().unwrap().is_none(), "{}", self.log());
             self.log().matches("listening: ").count() > before
@@ -82,6 +87,10 @@ impl Daemon {
         let mut program = self.program.take().unwrap();
         program.signal("TERM");
         assert!(program.0.wait().unwrap().success(), "{}", self.log());
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.program.as_ref().unwrap().0.id()
     }
 
     pub fn reload(&self) {

@@ -304,6 +304,20 @@ fn a_hostile_varbind_makes_exactly_one_command() {
     assert!(!log.contains("\x1b["), "{log}");
     assert_eq!(nagios.service("Other").unwrap()["has_been_checked"], "0");
     wait_until("three outcomes", || daemon.outcomes("out.jsonl").len() == 3);
+    let path = r"C:\temp\new";
+    snmptrap(&[
+        "-v2c",
+        "-c",
+        "public",
+        &target,
+        "",
+        "1.3.6.1.4.1.99999.0.1",
+        "1.3.6.1.4.1.99999.1",
+        "s",
+        path,
+    ]);
+    let service = nagios.wait_service("SNMP trap", "2", "C:");
+    assert_eq!(service["plugin_output"], path);
 }
 
 #[test]
