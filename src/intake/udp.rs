@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
@@ -21,6 +21,9 @@ const BUSY: i64 = 20_000;
 const GATHER: Duration = Duration::from_micros(200);
 /// How often a thread that gets nothing looks whether it is to end.
 const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// How long a thread that is to end goes on while datagrams wait.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// What a socket receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,12 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
     let mut receiver = Receiver::new(BATCH);
     let mut drops = 0;
     let mut before = 0;
-    while !shared.stopping() {
+    let mut stopped: Option<Instant> = None;
+    // What waits in the socket when the daemon stops is still taken, within bounds.
+    while stopped.is_none_or(|at| at.elapsed() < DRAIN) {
+        if shared.stopping() {
+            stopped = stopped.or_else(|| Some(Instant::now()));
+        }
         let count = match receiver.receive(socket) {
             Ok(count) => count,
             Err(error) => {
@@ -80,6 +88,9 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
             }
         };
         if count == 0 {
+            if stopped.is_some() {
+                break;
+            }
             if pipeline.has_kept() {
                 drop(pipeline.commit());
             }

@@ -80,7 +80,7 @@ fn stopping_drains_and_starting_goes_on() {
     let mut daemon = Daemon::start(FILE_SINK);
     let mut sender = flood(&daemon, 20_000);
     assert!(sender.0.wait().unwrap().success());
-    daemon.wait_count("snmp_received", 20_000);
+    // Some still wait in the socket.
     daemon.stop();
     let (sequences, lines) = delivered(&daemon);
     assert_eq!((sequences.len(), lines), (20_000, 20_000));
