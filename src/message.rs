@@ -39,14 +39,17 @@ pub enum Version {
     V1,
     /// SNMPv2c, RFC 1901.
     V2c,
+    /// SNMPv3, RFC 3412.
+    V3,
 }
 
 impl Version {
-    /// The name that people use: "1" or "2c".
+    /// The name that people use: "1", "2c" or "3".
     pub fn as_str(self) -> &'static str {
         match self {
             Version::V1 => "1",
             Version::V2c => "2c",
+            Version::V3 => "3",
         }
     }
 }
@@ -67,10 +70,12 @@ pub struct Notification<'a> {
     pub version: Version,
     /// Trap or inform.
     pub kind: NotificationKind,
-    /// The community, as sent.
+    /// The community, as sent; empty in v3.
     pub community: &'a [u8],
     /// snmpTrapCommunity of a proxied trap: the community that the agent had used.
     pub proxied_community: Option<&'a [u8]>,
+    /// The user of a v3 message.
+    pub user: Option<&'a str>,
     /// request-id of the PDU; 0 for v1 traps, which have none.
     pub request_id: i32,
     /// snmpTrapOID: what the notification is.

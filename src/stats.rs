@@ -62,6 +62,8 @@ stats! {
     wrong_source,
     /// Varbinds whose content does not fit their type.
     odd_varbinds,
+    /// SNMPv3 senders that asked for this engine's id.
+    discoveries,
     /// Messages of streams that were longer than allowed and were cut.
     oversized,
     /// Streams that were turned away because too many were open.

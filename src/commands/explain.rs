@@ -16,6 +16,7 @@ use crate::rules::{Rule, RuleSet, Scratch, Subject, Verdict};
 use crate::sinks::amqp::Form;
 use crate::sinks::json::{Json, Unsaved};
 use crate::sinks::nagios::format;
+use crate::snmp::usm::Engine;
 use crate::{describe, pcap, sinks, snmp, syslog};
 
 /// Arguments of `trapline explain`.
@@ -101,16 +102,41 @@ impl Explainer<'_> {
                 self.message(&message, source)?;
                 Ok(self.verdict(&message, source))
             }
-            Err(error) => {
-                let reason = snmp::DecodeError::REASONS[error.index()];
-                if self.as_json {
-                    println!("{}", json!({ "malformed": reason, "error": error.to_string() }));
-                } else {
-                    println!("malformed ({reason}): {error}");
-                }
-                Ok(false)
+            Err(snmp::DecodeError::V3) if !self.setup.config.snmp.users.is_empty() => {
+                self.packet_v3(packet, source)
             }
+            Err(error) => Ok(self.malformed(&error)),
         }
+    }
+
+    /// A message of v3, with the keys of the configuration. Of informs only who receives them has the keys.
+    fn packet_v3(&self, packet: &[u8], source: &Source) -> anyhow::Result<bool> {
+        let engine = Engine { id: Vec::new(), boots: 1, started: 0 };
+        let Ok(Some(usm)) = self.setup.usm(&engine) else {
+            return Ok(self.malformed(&snmp::DecodeError::V3));
+        };
+        let opened = match usm.open(packet, u64::try_from(source.received / 1_000_000).unwrap_or(0)) {
+            Ok(opened) => opened,
+            Err(refused) => return Ok(self.malformed(&refused.why.into())),
+        };
+        match snmp::decode_scoped(&opened.scoped, usm.user_of(&opened)) {
+            Ok(decoded) => {
+                let message = Message::Notification(decoded.notification);
+                self.message(&message, source)?;
+                Ok(self.verdict(&message, source))
+            }
+            Err(error) => Ok(self.malformed(&error)),
+        }
+    }
+
+    fn malformed(&self, error: &snmp::DecodeError) -> bool {
+        let reason = snmp::DecodeError::REASONS[error.index()];
+        if self.as_json {
+            println!("{}", json!({ "malformed": reason, "error": error.to_string() }));
+        } else {
+            println!("malformed ({reason}): {error}");
+        }
+        false
     }
 
     fn line(&self, line: &[u8], source: &Source) -> anyhow::Result<bool> {

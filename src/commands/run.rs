@@ -15,9 +15,10 @@ use super::control::{self, Reloads};
 use super::{ConfigArg, setup};
 use crate::config::{Config, LogConfig, Sync, SyslogListen};
 use crate::intake::udp::{self, Bound, Protocol};
-use crate::intake::{Shared, stream};
+use crate::intake::{Shared, engine, now, stream};
 use crate::journal::{Journal, Options};
 use crate::sinks::{self, Running};
+use crate::snmp::usm::Engine;
 
 /// How often the journal is made safe from a power cut, where nothing asks for it earlier.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -32,13 +33,18 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
     let Some(setup) = setup::ready(args.config.as_deref()) else { return Ok(false) };
     let config = setup.config.clone();
-    let Some(active) = setup.into_active() else { return Ok(false) };
     start_log(config.log);
     let sockets = Sockets::bind(&config)?;
     let journal = open_journal(&config)?;
+    let engine_file = config.journal.directory.join("engine");
+    let engine =
+        engine::boot(&engine_file, u64::try_from(now() / 1_000_000).unwrap_or(0)).with_context(|| {
+            format!("cannot use the SNMP engine's file {}; restore or remove it", engine_file.display())
+        })?;
+    let Some(active) = setup.into_active(&engine) else { return Ok(false) };
     let shared = Arc::new(Shared::new(journal, config.journal.sync, active));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(args, &config, sockets, shared))?;
+    runtime.block_on(serve(args, &config, sockets, shared, engine))?;
     Ok(true)
 }
 
@@ -152,6 +158,7 @@ async fn serve(
     config: &Config,
     sockets: Sockets,
     shared: Arc<Shared>,
+    engine: Engine,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (stop_sinks, sinks_stopped) = watch::channel(false);
@@ -195,7 +202,7 @@ async fn serve(
     }
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(args.config.as_deref(), &shared, &state.reloads),
+            _ = hangup.recv() => reload(args.config.as_deref(), &engine, &shared, &state.reloads),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -270,10 +277,10 @@ async fn drain(shared: &Shared, running: &[Running]) {
 }
 
 /// New rules, hosts and filters, all of them or none.
-fn reload(path: Option<&Path>, shared: &Shared, reloads: &Mutex<Reloads>) {
+fn reload(path: Option<&Path>, engine: &Engine, shared: &Shared, reloads: &Mutex<Reloads>) {
     let result = setup::load(path).and_then(|setup| {
         let found = setup.found.clone();
-        setup.into_active().ok_or(found)
+        setup.into_active(engine).ok_or(found)
     });
     let mut reloads = reloads.lock().unwrap_or_else(PoisonError::into_inner);
     match result {

@@ -166,6 +166,7 @@ fn notification<'a>(
         kind,
         community: args.community.as_bytes(),
         proxied_community: None,
+        user: None,
         request_id: 1,
         oid,
         enterprise: Some(enterprise),

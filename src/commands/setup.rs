@@ -8,6 +8,8 @@ use crate::diagnostic::Diagnostics;
 use crate::intake::Active;
 use crate::mib::{self, Mib};
 use crate::rules::compile::{Compiled, compile};
+use crate::snmp::Usm;
+use crate::snmp::usm::Engine;
 
 /// Everything that the files say, and what is wrong in them.
 #[derive(Debug)]
@@ -71,9 +73,21 @@ pub fn print(found: &Diagnostics) {
 }
 
 impl Setup {
+    /// The security of v3 for the configured users; none if there are none.
+    ///
+    /// # Errors
+    ///
+    /// If keys cannot be made.
+    pub fn usm(&self, engine: &Engine) -> Result<Option<Usm>, String> {
+        let users = &self.config.snmp.users;
+        if users.is_empty() { Ok(None) } else { Usm::new(users.clone(), engine.clone()).map(Some) }
+    }
+
     /// What the intakes need; none if something is wrong.
-    pub fn into_active(self) -> Option<Active> {
+    pub fn into_active(self, engine: &Engine) -> Option<Active> {
+        let usm = self.usm(engine).map_err(|error| eprintln!("trapline: {error}")).ok()?;
         Some(Active {
+            usm,
             rules: self.compiled.rules?,
             hosts: self.config.hosts,
             communities: self.config.snmp.communities,

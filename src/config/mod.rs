@@ -6,6 +6,7 @@ pub mod files;
 pub mod listen;
 mod read;
 mod sinks;
+mod users;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 
 use crate::diagnostic::{Diagnostics, SourceText};
 use crate::hosts::Hosts;
+use crate::snmp::usm::User;
 pub use listen::{SnmpListen, SyslogListen};
 pub use sinks::{AmqpConfig, CanopsisConfig, FileConfig, NagiosConfig, NagiosMethod, SinkConfig, SinkKind};
 
@@ -46,6 +48,8 @@ pub struct SnmpConfig {
     pub listen: Vec<SnmpListen>,
     /// Communities that are let in; none for any.
     pub communities: Option<Vec<Vec<u8>>>,
+    /// Users of v3.
+    pub users: Vec<User>,
     /// Senders that are let in; empty for all.
     pub allow: Vec<IpNet>,
     /// Receive buffer of each socket in bytes.
@@ -103,6 +107,7 @@ impl Default for Config {
             snmp: SnmpConfig {
                 listen: listen::default_snmp(),
                 communities: None,
+                users: Vec::new(),
                 allow: Vec::new(),
                 receive_buffer: 16 << 20,
             },

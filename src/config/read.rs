@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
-use super::{Config, JournalConfig, LogConfig, SnmpConfig, Sync, SyslogConfig, files, listen, sinks};
+use super::{Config, JournalConfig, LogConfig, SnmpConfig, Sync, SyslogConfig, files, listen, sinks, users};
 use crate::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::document::{self, Located, Section};
 use crate::hosts::Hosts;
@@ -15,8 +15,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let resolve = move |text: &str| folder.join(text);
     let defaults = Config::default();
-    let snmp =
-        root.section("snmp", found).map_or_else(|| defaults.snmp.clone(), |s| snmp(s, &defaults, found));
+    let snmp = root
+        .section("snmp", found)
+        .map_or_else(|| defaults.snmp.clone(), |s| snmp(s, &resolve, &defaults, found));
     let syslog = root
         .section("syslog", found)
         .map_or_else(|| defaults.syslog.clone(), |s| syslog(s, &defaults, found));
@@ -59,24 +60,24 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     })
 }
 
-fn snmp(section: Section<'_, '_>, defaults: &Config, found: &mut Diagnostics) -> SnmpConfig {
+fn snmp(
+    section: Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    defaults: &Config,
+    found: &mut Diagnostics,
+) -> SnmpConfig {
     let listen = section.strings("listen", found).map(|all| parse_all(&section, all, listen::snmp, found));
     let communities = section
         .strings("communities", found)
         .map(|all| all.into_iter().map(|c| c.value.into_bytes()).collect());
-    if section.get("users").is_some() {
-        let hint =
-            Some("remove [[snmp.users]] and let the device send v2c, in a network of its own".to_owned());
-        let diagnostic = section.source().error(
-            &section.key_span("users"),
-            "SNMPv3 is not supported by this release",
-            hint,
-        );
-        found.push(diagnostic);
+    let mut users = Vec::new();
+    for user in section.sections("users", found) {
+        users.extend(users::read(user, resolve, found));
     }
     let config = SnmpConfig {
         listen: listen.unwrap_or_else(|| defaults.snmp.listen.clone()),
         communities,
+        users,
         allow: networks(&section, found),
         receive_buffer: size(&section, "receive_buffer", found)
             .map_or(defaults.snmp.receive_buffer, |s| s.value as usize),

@@ -33,6 +33,15 @@ listen = ["0.0.0.0:1162", "nonsense", "tls://0.0.0.0:10162"]
 allow = ["192.0.2.0/99"]
 [[snmp.users]]
 name = "ops"
+auth = "SHA-265"
+auth_password = "long enough"
+[[snmp.users]]
+name = "weak"
+auth = "MD5"
+auth_password = "short"
+priv = "AES-128"
+[[snmp.users]]
+auth_password_file = "nowhere"
 [syslog]
 lisen = "udp://0.0.0.0:1514"
 [journal]

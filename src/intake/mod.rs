@@ -4,6 +4,7 @@
 //! streams ([`stream`]) are tasks that do the same with what a read gives. After each batch the outcomes go to the
 //! journal in one append; only then are informs answered.
 
+pub mod engine;
 pub mod inbox;
 pub mod limit;
 pub mod pipeline;
@@ -20,6 +21,7 @@ use crate::config;
 use crate::hosts::Hosts;
 use crate::journal::Journal;
 use crate::rules::RuleSet;
+use crate::snmp::Usm;
 use crate::stats::Stats;
 use inbox::Inbox;
 use limit::Limiter;
@@ -33,6 +35,8 @@ pub struct Active {
     pub hosts: Hosts,
     /// Communities that are let in; none for any.
     pub communities: Option<Vec<Vec<u8>>>,
+    /// The security of v3, where there are users.
+    pub usm: Option<Usm>,
     /// Senders of notifications that are let in; empty for all.
     pub snmp_allow: Vec<IpNet>,
     /// Senders of syslog that are let in; empty for all.

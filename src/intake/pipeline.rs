@@ -14,11 +14,14 @@ use crate::journal::Batch;
 use crate::message::{Message, NotificationKind, Source};
 use crate::mib::format::hex;
 use crate::rules::{Scratch, Subject, Verdict};
+use crate::snmp::usm::UsmError;
 use crate::snmp::{self, DecodeError};
 use crate::syslog;
 
 /// How many senders' addresses are kept as text.
 const MAX_SENDERS: usize = 10_000;
+/// How many Reports a batch may give rise to: a flood of strangers gets no flood of answers.
+const MAX_REPORTS: usize = 16;
 /// How many bytes of a bad packet are shown.
 const SHOWN: usize = 32;
 /// How many bytes of outcomes are gathered before they are put into the journal, even within a batch.
@@ -37,6 +40,8 @@ pub struct Pipeline {
     kept: usize,
     senders: HashMap<IpAddr, Box<str>>,
     answers: Vec<(Vec<u8>, SocketAddr)>,
+    /// What senders of v3 are told of refused messages; these wait for nothing.
+    reports: Vec<(Vec<u8>, SocketAddr)>,
     counts: Counts,
 }
 
@@ -63,6 +68,7 @@ impl Pipeline {
             kept: 0,
             senders: HashMap::new(),
             answers: Vec::new(),
+            reports: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -87,6 +93,7 @@ impl Pipeline {
         }
         let decoded = match snmp::decode(packet) {
             Ok(decoded) => decoded,
+            Err(DecodeError::V3) => return self.packet_v3(packet, &source),
             Err(error) => return self.malformed(packet, &source, &error),
         };
         let community = decoded.notification.community;
@@ -100,6 +107,34 @@ impl Pipeline {
         let message = Message::Notification(decoded.notification);
         self.apply(&message, &source);
         self.answers.extend(answer.map(|a| (a, peer)));
+    }
+
+    fn packet_v3(&mut self, packet: &[u8], source: &Source) {
+        let active = self.active.clone();
+        let Some(usm) = &active.usm else { return self.malformed(packet, source, &DecodeError::V3) };
+        let now = u64::try_from(source.received / 1_000_000).unwrap_or(0);
+        let opened = match usm.open(packet, now) {
+            Ok(opened) => opened,
+            Err(refused) => {
+                let room = self.reports.len() < MAX_REPORTS;
+                self.reports.extend(refused.report.filter(|_| room).map(|r| (r, source.peer)));
+                // Discovery is how every sender of informs begins.
+                if refused.why == UsmError::Discovery {
+                    return self.shared.stats.discoveries.add(1);
+                }
+                return self.malformed(packet, source, &refused.why.into());
+            }
+        };
+        match snmp::decode_scoped(&opened.scoped, usm.user_of(&opened)) {
+            Ok(decoded) => {
+                self.counts.odd_varbinds += decoded.odd as u64;
+                let inform = decoded.notification.kind == NotificationKind::Inform;
+                let answer = (inform && opened.confirmed).then(|| usm.answer(&opened, now)).flatten();
+                self.apply(&Message::Notification(decoded.notification), source);
+                self.answers.extend(answer.map(|a| (a, source.peer)));
+            }
+            Err(error) => self.malformed(packet, source, &error),
+        }
     }
 
     /// Takes a line of syslog.
@@ -170,6 +205,7 @@ impl Pipeline {
                 self.answers.clear();
             }
         }
+        self.answers.append(&mut self.reports);
         self.answers.drain(..)
     }
 

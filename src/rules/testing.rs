@@ -176,6 +176,7 @@ fn message<'t>(test: &'t TestText, mib: &Mib) -> Result<Message<'t>, Misplaced<'
                 kind: NotificationKind::Trap,
                 community: b"public",
                 proxied_community: None,
+                user: None,
                 request_id: 0,
                 oid,
                 enterprise: None,

@@ -133,6 +133,7 @@ fn trap<'a>(oid: &str, varbinds: Vec<Varbind<'a>>) -> Message<'a> {
         kind: NotificationKind::Trap,
         community: b"public",
         proxied_community: None,
+        user: None,
         request_id: 0,
         oid: oid.parse().unwrap(),
         enterprise: None,

@@ -50,6 +50,8 @@ pub mod tag {
     pub const TRAP_V1: u8 = 0xa4;
     /// InformRequest-PDU.
     pub const INFORM: u8 = 0xa6;
+    /// Report-PDU.
+    pub const REPORT: u8 = 0xa8;
     /// SNMPv2-Trap-PDU.
     pub const TRAP_V2: u8 = 0xa7;
 }

@@ -6,9 +6,8 @@
 
 use std::net::Ipv4Addr;
 
-use snmp_parser::{SecurityParameters, parse_snmp_v3};
-
 use super::ber::{self, Tlv, tag};
+use super::usm::UsmError;
 use super::well_known as oids;
 use crate::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
 
@@ -41,14 +40,12 @@ pub enum DecodeError {
     /// A version other than v1, v2c and v3.
     #[error("SNMP version number {0} is not known")]
     Version(i64),
-    /// An SNMPv3 message, which is not received yet.
-    #[error(
-        "SNMPv3 (user '{user}') is not supported by this release; let the device send v2c, in a network of its own"
-    )]
-    V3 {
-        /// The user name, escaped.
-        user: String,
-    },
+    /// An SNMPv3 message: [`Usm::open`](super::usm::Usm::open) takes it apart.
+    #[error("SNMPv3, but no user is configured; add one as [[snmp.users]]")]
+    V3,
+    /// An SNMPv3 message that its security does not let in.
+    #[error(transparent)]
+    Usm(#[from] UsmError),
     /// A PDU that is neither trap nor inform.
     #[error("a PDU of type 0x{0:02x}, which is neither trap nor inform")]
     NotNotification(u8),
@@ -62,8 +59,24 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// All reasons, in the order of [`DecodeError::index`].
-    pub const REASONS: [&'static str; 8] =
-        ["not_snmp", "truncated", "header", "version", "v3", "not_notification", "pdu", "no_trap_oid"];
+    pub const REASONS: [&'static str; 16] = [
+        "not_snmp",
+        "truncated",
+        "header",
+        "version",
+        "v3",
+        "not_notification",
+        "pdu",
+        "no_trap_oid",
+        "v3_envelope",
+        "v3_model",
+        "v3_discovery",
+        "v3_user",
+        "v3_level",
+        "v3_digest",
+        "v3_time",
+        "v3_decryption",
+    ];
 
     /// The place of this error's reason in [`DecodeError::REASONS`].
     pub fn index(&self) -> usize {
@@ -72,10 +85,11 @@ impl DecodeError {
             Self::Truncated => 1,
             Self::Header => 2,
             Self::Version(_) => 3,
-            Self::V3 { .. } => 4,
+            Self::V3 => 4,
             Self::NotNotification(_) => 5,
             Self::Pdu => 6,
             Self::NoTrapOid => 7,
+            Self::Usm(error) => Self::REASONS.iter().position(|r| *r == error.reason()).unwrap_or(4),
         }
     }
 }
@@ -94,7 +108,7 @@ pub fn decode(packet: &[u8]) -> Result<Decoded<'_>, DecodeError> {
     let version = match version {
         0 => Version::V1,
         1 => Version::V2c,
-        3 => return Err(v3_error(packet)),
+        3 => return Err(DecodeError::V3),
         other => return Err(DecodeError::Version(other)),
     };
     let (rest, community) = ber::expect(tag::OCTET_STRING)(rest).map_err(|_| DecodeError::Header)?;
@@ -122,17 +136,26 @@ impl Decoded<'_> {
     }
 }
 
-fn v3_error(packet: &[u8]) -> DecodeError {
-    match parse_snmp_v3(packet) {
-        Ok((_, message)) => {
-            let user = match &message.security_params {
-                SecurityParameters::USM(usm) => usm.msg_user_name.escape_default().to_string(),
-                SecurityParameters::Raw(_) => String::new(),
-            };
-            DecodeError::V3 { user }
-        }
-        Err(_) => DecodeError::Header,
-    }
+/// Decodes the scoped PDU of a v3 message of this user (RFC 3412, section 6).
+///
+/// # Errors
+///
+/// [`DecodeError`] says why it is no notification.
+pub fn decode_scoped<'a>(scoped: &'a [u8], user: &'a str) -> Result<Decoded<'a>, DecodeError> {
+    let pdu = || {
+        let (rest, _engine) = ber::expect(tag::OCTET_STRING)(scoped).ok()?;
+        let (rest, _context) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+        Some(ber::last_tlv(rest).ok()?.1)
+    };
+    let pdu = pdu().ok_or(DecodeError::Pdu)?;
+    let kind = match pdu.tag {
+        tag::TRAP_V2 => NotificationKind::Trap,
+        tag::INFORM => NotificationKind::Inform,
+        other => return Err(DecodeError::NotNotification(other)),
+    };
+    let (mut notification, odd) = trap_v2(Version::V3, kind, &[], pdu.content)?;
+    notification.user = Some(user);
+    Ok(Decoded { notification, odd, frame: (&[], 0) })
 }
 
 /// Trap-PDU (RFC 1157, section 4.1.6), its trap OID by RFC 3584, section 3.1.
@@ -155,6 +178,7 @@ fn trap_v1<'a>(version: Version, community: &'a [u8], pdu: &'a [u8]) -> Option<(
         kind: NotificationKind::Trap,
         community,
         proxied_community: None,
+        user: None,
         request_id: 0,
         oid,
         enterprise: Some(enterprise),
@@ -197,6 +221,7 @@ fn trap_v2<'a>(
         kind,
         community,
         proxied_community: None,
+        user: None,
         request_id,
         oid,
         enterprise: None,

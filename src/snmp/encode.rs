@@ -6,14 +6,14 @@ use super::ber::{push_integer, push_tlv, tag};
 use super::well_known as oids;
 use crate::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
 
-/// The packet of a notification. `uptime` is sent as 0 where there is none.
+/// The packet of a v1 or v2c notification; one of v3 is written as v2c. `uptime` is sent as 0 where there is none.
 ///
 /// A v1 notification needs `enterprise`, `generic` and `specific`; without them they are sent as 0.0, 6 and 0.
 pub fn encode(notification: &Notification<'_>) -> Vec<u8> {
     let (pdu_tag, pdu) = match (notification.version, notification.kind) {
         (Version::V1, _) => (tag::TRAP_V1, pdu_v1(notification)),
-        (Version::V2c, NotificationKind::Trap) => (tag::TRAP_V2, pdu_v2(notification)),
-        (Version::V2c, NotificationKind::Inform) => (tag::INFORM, pdu_v2(notification)),
+        (_, NotificationKind::Trap) => (tag::TRAP_V2, pdu_v2(notification)),
+        (_, NotificationKind::Inform) => (tag::INFORM, pdu_v2(notification)),
     };
     let mut message = Vec::with_capacity(pdu.len() + 32);
     push_integer(&mut message, tag::INTEGER, i128::from(notification.version != Version::V1));

@@ -2,15 +2,17 @@
 //!
 //! [`decode()`] reads v1 and v2c (RFC 1157, RFC 1901, RFC 3416) with a borrowed decoder in nom that takes what
 //! net-snmp takes. snmp-parser reads the envelope of v3 messages, and is the oracle that the v1 and v2c decoder
-//! is tested and fuzzed against.
+//! is tested and fuzzed against. [`usm`] is the security of v3.
 
 pub mod ber;
 pub mod decode;
 pub mod encode;
 pub mod oid;
+pub mod usm;
 
-pub use decode::{DecodeError, Decoded, decode};
+pub use decode::{DecodeError, Decoded, decode, decode_scoped};
 pub use oid::Oid;
+pub use usm::Usm;
 
 /// OIDs that the protocol itself speaks of, as content octets.
 pub mod well_known {

@@ -13,3 +13,4 @@ mod nagios;
 mod rabbitmq;
 mod support;
 mod tcp_wrappers;
+mod v3;

@@ -1,0 +1,18 @@
+//! Any v3 packet is safe to open, and one that nobody has sealed is refused.
+#![no_main]
+
+use std::sync::OnceLock;
+
+use libfuzzer_sys::fuzz_target;
+use trapline::snmp::Usm;
+use trapline::snmp::usm::{AuthProtocol, Engine, PrivProtocol, User};
+
+fuzz_target!(|packet: &[u8]| {
+    static USM: OnceLock<Usm> = OnceLock::new();
+    let usm = USM.get_or_init(|| {
+        let keys = (AuthProtocol::Sha256, &b"auth-password"[..]);
+        let user = User::new("ops", keys, Some((PrivProtocol::Aes128, b"priv-password"))).unwrap();
+        Usm::new(vec![user], Engine { id: vec![0x80, 0, 0, 1, 2], boots: 1, started: 0 }).unwrap()
+    });
+    assert!(usm.open(packet, 100).is_err());
+});
