@@ -304,10 +304,12 @@ fn reload(path: Option<&Path>, engine: &Engine, shared: &Shared, reloads: &Mutex
 }
 
 fn welcome() {
+    // As it was called, so that the lines can be pasted.
+    let program = std::env::args().next().unwrap_or_else(|| "trapline".to_owned());
     eprintln!(
         "\nRunning on built-in defaults: the shipped rules, outcomes into var/outcomes.jsonl. Try, in another terminal:\n\n  \
-         trapline send trap IF-MIB::linkDown ifIndex.3=3 ifAdminStatus.3=up ifOperStatus.3=down ifDescr.3=Gi0/3\n  \
-         trapline send syslog '<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)'\n  \
-         tail var/outcomes.jsonl\n  trapline status\n"
+         {program} send trap IF-MIB::linkDown ifIndex.3=3 ifAdminStatus.3=up ifOperStatus.3=down ifDescr.3=Gi0/3\n  \
+         {program} send syslog '<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)'\n  \
+         tail var/outcomes.jsonl\n  {program} status\n"
     );
 }
