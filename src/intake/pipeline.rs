@@ -105,8 +105,17 @@ impl Pipeline {
         self.counts.odd_varbinds += decoded.odd as u64;
         let answer = (decoded.notification.kind == NotificationKind::Inform).then(|| decoded.answer());
         let message = Message::Notification(decoded.notification);
-        self.apply(&message, &source);
-        self.answers.extend(answer.map(|a| (a, peer)));
+        let held = self.apply(&message, &source);
+        self.answer_later(answer, held, &source);
+    }
+
+    /// Keeps the answer to an inform for the commit; there is none where an outcome of it was given up.
+    fn answer_later(&mut self, answer: Option<Vec<u8>>, held: bool, source: &Source) {
+        match answer {
+            Some(answer) if held => self.answers.push((answer, source.peer)),
+            Some(_) => self.shared.stats.informs_unanswered.add(1),
+            None => {}
+        }
     }
 
     fn packet_v3(&mut self, packet: &[u8], source: &Source) {
@@ -130,8 +139,8 @@ impl Pipeline {
                 self.counts.odd_varbinds += decoded.odd as u64;
                 let inform = decoded.notification.kind == NotificationKind::Inform;
                 let answer = (inform && opened.confirmed).then(|| usm.answer(&opened, now)).flatten();
-                self.apply(&Message::Notification(decoded.notification), source);
-                self.answers.extend(answer.map(|a| (a, source.peer)));
+                let held = self.apply(&Message::Notification(decoded.notification), source);
+                self.answer_later(answer, held, source);
             }
             Err(error) => self.malformed(packet, source, &error),
         }
@@ -151,7 +160,9 @@ impl Pipeline {
         self.apply(&message, &source);
     }
 
-    fn apply(&mut self, message: &Message<'_>, source: &Source) {
+    /// Whether all that the rules made of the message is in the batch or in the journal.
+    fn apply(&mut self, message: &Message<'_>, source: &Source) -> bool {
+        let mut held = true;
         let address = source.address();
         if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&address) {
             self.senders.clear();
@@ -163,6 +174,7 @@ impl Pipeline {
         let stats = &self.shared.stats;
         let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {
             if !batch.push(outcome) {
+                held = false;
                 stats.outcomes_lost.add(1);
                 tracing::error!(
                     rule = rule.id,
@@ -179,9 +191,11 @@ impl Pipeline {
             }
         }
         if self.batch.bytes() > FULL + self.kept {
-            self.append();
+            // What the journal refuses stays in the batch, unless it was too much and was given up.
+            held &= self.append() || !self.batch.is_empty();
             self.kept = self.batch.bytes();
         }
+        held
     }
 
     /// Puts what was gathered into the journal, and gives the answers that may be sent now.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::daemon::Daemon;
-use crate::support::{Program, read, run, snmptrap, wait_for, wait_until};
+use crate::support::{Program, link_trap, read, run, snmptrap, wait_for, wait_until};
 
 const ROOM: &str = "/usr/sbin/nagios4";
 
@@ -123,38 +123,6 @@ pub fn before(nagios: &Nagios) -> Daemon {
     ))
 }
 
-const INTERFACE: &str = "1.3.6.1.2.1.2.2.1";
-
-fn link<'a>(target: &'a str, oid: &'a str, description: &'a str, status: &'a str) -> Vec<String> {
-    let column = |c: u8| format!("{INTERFACE}.{c}.3");
-    [
-        "-v2c",
-        "-c",
-        "public",
-        target,
-        "",
-        oid,
-        &column(1),
-        "i",
-        "3",
-        &column(7),
-        "i",
-        "1",
-        &column(8),
-        "i",
-        status,
-        &column(2),
-        "s",
-        description,
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
-
-fn send(args: Vec<String>) {
-    snmptrap(&args.iter().map(String::as_str).collect::<Vec<_>>());
-}
-
 const LINK_DOWN: &str = "1.3.6.1.6.3.1.1.5.3";
 const LINK_UP: &str = "1.3.6.1.6.3.1.1.5.4";
 
@@ -166,42 +134,20 @@ fn link_traps_of_both_versions_turn_the_service() {
     let daemon = before(&nagios);
     let target = daemon.snmp_target();
     let v1 = |generic: &str, status: &str| {
-        let column = |c: u8| format!("{INTERFACE}.{c}.3");
-        snmptrap(&[
-            "-v1",
-            "-c",
-            "public",
-            &target,
-            "1.3.6.1.4.1.9.1.1",
-            "127.0.0.1",
-            generic,
-            "0",
-            "100",
-            &column(1),
-            "i",
-            "3",
-            &column(7),
-            "i",
-            "1",
-            &column(8),
-            "i",
-            status,
-            &column(2),
-            "s",
-            "Gi0/3",
-        ]);
+        let head = ["-v1", "-c", "public", &target, "1.3.6.1.4.1.9.1.1", "127.0.0.1", generic, "0", "100"];
+        link_trap(&head, "Gi0/3", status);
     };
     v1("2", "2");
     nagios.wait_service("Interface Gi0/3", "2", "Link down on Gi0/3 (admin up, oper down)");
     v1("3", "1");
     nagios.wait_service("Interface Gi0/3", "0", "Link up on Gi0/3");
-    send(link(&target, LINK_DOWN, "Gi0/3", "2"));
+    link_trap(&["-v2c", "-c", "public", &target, "", LINK_DOWN], "Gi0/3", "2");
     nagios.wait_service("Interface Gi0/3", "2", "Link down on Gi0/3");
-    send(link(&target, LINK_UP, "Gi0/3", "1"));
+    link_trap(&["-v2c", "-c", "public", &target, "", LINK_UP], "Gi0/3", "1");
     nagios.wait_service("Interface Gi0/3", "0", "Link up");
     // Over IPv6 too.
     let v6 = format!("udp6:[::1]:{}", daemon.snmp);
-    send(link(&v6, LINK_DOWN, "Gi0/3", "2"));
+    link_trap(&["-v2c", "-c", "public", &v6, "", LINK_DOWN], "Gi0/3", "2");
     nagios.wait_service("Interface Gi0/3", "2", "Link down");
 }
 
@@ -329,7 +275,9 @@ fn results_wait_while_nagios_is_away() {
     let daemon = before(&nagios);
     let target = daemon.snmp_target();
     let down = |range: std::ops::Range<usize>| {
-        range.for_each(|n| send(link(&target, LINK_DOWN, &format!("Gi0/{n}"), "2")));
+        range.for_each(|n| {
+            link_trap(&["-v2c", "-c", "public", &target, "", LINK_DOWN], &format!("Gi0/{n}"), "2");
+        });
     };
     down(0..10);
     wait_until("the sink says what is wrong", || daemon.log().contains("cannot open the command file"));
@@ -361,7 +309,7 @@ fn through_the_check_result_directory() {
          [[sinks]]\nname = \"spool\"\ntype = \"nagios\"\nmethod = \"spool\"\ncheck_result_path = \"{}\"\n",
         nagios.result_path().display()
     ));
-    send(link(&daemon.snmp_target(), LINK_DOWN, "Gi0/3", "2"));
+    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", LINK_DOWN], "Gi0/3", "2");
     nagios.wait_service("Interface Gi0/3", "2", "Link down on Gi0/3 (admin up, oper down)");
     wait_until("Nagios deletes the file", || std::fs::read_dir(nagios.result_path()).unwrap().count() == 0);
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::broker::Broker;
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{Program, snmptrap, wait_until};
+use crate::support::{Program, link_trap, snmptrap, wait_until};
 
 /// A queue, bound to an exchange for everything.
 struct Queue {
@@ -79,22 +79,7 @@ impl Queue {
     }
 }
 
-const LINK_DOWN: [&str; 14] = [
-    "1.3.6.1.6.3.1.1.5.3",
-    "1.3.6.1.2.1.2.2.1.1.3",
-    "i",
-    "3",
-    "1.3.6.1.2.1.2.2.1.7.3",
-    "i",
-    "1",
-    "1.3.6.1.2.1.2.2.1.8.3",
-    "i",
-    "2",
-    "1.3.6.1.2.1.2.2.1.2.3",
-    "s",
-    "Gi0/3",
-    "",
-];
+const LINK_DOWN: &str = "1.3.6.1.6.3.1.1.5.3";
 
 #[test]
 fn traps_arrive_as_events_and_wait_for_the_broker() {
@@ -111,12 +96,12 @@ fn traps_arrive_as_events_and_wait_for_the_broker() {
     let queue = Queue::bind(&broker, "canopsis.events");
 
     let target = daemon.snmp_target();
-    let v2c: Vec<&str> =
-        ["-v2c", "-c", "public", &target, ""].into_iter().chain(LINK_DOWN[..13].iter().copied()).collect();
-    snmptrap(&v2c);
-    let v1 = ["-v1", "-c", "public", &target, "1.3.6.1.4.1.9.1.1", "127.0.0.1", "2", "0", "100"];
-    let v1: Vec<&str> = v1.into_iter().chain(LINK_DOWN[1..13].iter().copied()).collect();
-    snmptrap(&v1);
+    link_trap(&["-v2c", "-c", "public", &target, "", LINK_DOWN], "Gi0/3", "2");
+    link_trap(
+        &["-v1", "-c", "public", &target, "1.3.6.1.4.1.9.1.1", "127.0.0.1", "2", "0", "100"],
+        "Gi0/3",
+        "2",
+    );
     let mut ids = HashSet::new();
     for _ in 0..2 {
         let got = queue.wait();

@@ -88,3 +88,19 @@ pub fn read(path: &Path) -> String {
 pub fn snmptrap(args: &[&str]) {
     run(Command::new("snmptrap").args(["-m", ""]).args(args));
 }
+
+/// The varbinds of a link trap of interface 3, admin up, for net-snmp's tools.
+pub fn interface(description: &str, oper_status: &str) -> Vec<String> {
+    [(1, "i", "3"), (7, "i", "1"), (8, "i", oper_status), (2, "s", description)]
+        .into_iter()
+        .flat_map(|(column, kind, value)| {
+            [format!("1.3.6.1.2.1.2.2.1.{column}.3"), kind.to_owned(), value.to_owned()]
+        })
+        .collect()
+}
+
+/// The same as [`snmptrap`], with the varbinds of an interface behind the arguments.
+pub fn link_trap(args: &[&str], description: &str, oper_status: &str) {
+    let varbinds = interface(description, oper_status);
+    snmptrap(&args.iter().copied().chain(varbinds.iter().map(String::as_str)).collect::<Vec<_>>());
+}
