@@ -154,7 +154,7 @@ impl<'d, 's> Section<'d, 's> {
     /// A table.
     pub fn section(&self, key: &'static str, found: &mut Diagnostics) -> Option<Section<'d, 's>> {
         let value = self.get(key)?;
-        let name = format!("[{key}]");
+        let name = format!("[{}]", self.path_of(key));
         match value.get_ref().as_table() {
             Some(table) => Some(Section::new(self.source, table, self.key_span(key), name)),
             None => {
@@ -168,7 +168,7 @@ impl<'d, 's> Section<'d, 's> {
     pub fn sections(&self, key: &'static str, found: &mut Diagnostics) -> Vec<Section<'d, 's>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
-            let hint = Some(format!("write [[{key}]], with two brackets"));
+            let hint = Some(format!("write [[{}]], with two brackets", self.path_of(key)));
             found.push(self.source.error(
                 &self.key_span(key),
                 format!("'{key}' must be an array of tables"),
@@ -180,12 +180,23 @@ impl<'d, 's> Section<'d, 's> {
         for item in array {
             match item.get_ref().as_table() {
                 Some(table) => {
-                    sections.push(Section::new(self.source, table, item.span(), format!("[[{key}]]")));
+                    sections.push(Section::new(
+                        self.source,
+                        table,
+                        item.span(),
+                        format!("[[{}]]", self.path_of(key)),
+                    ));
                 }
                 None => found.push(wrong_type(self.source, key, "tables only", item)),
             }
         }
         sections
+    }
+
+    /// A key with the tables around it, as TOML writes it.
+    fn path_of(&self, key: &str) -> String {
+        let around = self.name.trim_start_matches('[').trim_end_matches(']');
+        if around == self.name { key.to_owned() } else { format!("{around}.{key}") }
     }
 
     /// Reports the keys that nobody asked for.

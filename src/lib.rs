@@ -20,6 +20,7 @@
 //! Protocols and rules, pure: no I/O, no clock; the time is an argument.
 //! - [`snmp`]: packets to notifications and back. [`syslog`]: lines, stream framing, TCP-wrapper lines.
 //! - [`mib`]: names for OIDs, values as people write them. [`rules`]: rule files, compiled and applied.
+//! - [`access`]: who may send, and which rules they reach. [`recent`]: what came lately.
 //! - [`pcap`]: packets out of captures. [`describe`]: messages as JSON.
 //!
 //! I/O:
@@ -30,6 +31,7 @@
 //! - [`config`]: the configuration file. [`document`] and [`diagnostic`]: TOML with places, mistakes with hints.
 //! - [`stats`]: what is counted. [`commands`]: one file a subcommand.
 
+pub mod access;
 pub mod commands;
 pub mod config;
 pub mod describe;
@@ -42,6 +44,7 @@ pub mod message;
 pub mod mib;
 pub mod outcome;
 pub mod pcap;
+pub mod recent;
 pub mod rules;
 pub mod sinks;
 pub mod snmp;

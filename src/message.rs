@@ -54,6 +54,47 @@ impl Version {
     }
 }
 
+/// How a v3 message was secured (RFC 3411, section 3.4.3), the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecurityLevel {
+    /// Not at all.
+    NoAuthNoPriv,
+    /// By a digest.
+    AuthNoPriv,
+    /// By a digest, and encrypted.
+    AuthPriv,
+}
+
+impl SecurityLevel {
+    /// All of them.
+    pub const ALL: [SecurityLevel; 3] = [Self::NoAuthNoPriv, Self::AuthNoPriv, Self::AuthPriv];
+
+    /// The name that the RFCs and net-snmp use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAuthNoPriv => "noAuthNoPriv",
+            Self::AuthNoPriv => "authNoPriv",
+            Self::AuthPriv => "authPriv",
+        }
+    }
+
+    /// The level of this name, in any case.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word))
+    }
+}
+
+/// Who sent a v3 message, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Security<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// How the message was secured.
+    pub level: SecurityLevel,
+    /// contextName: the part of the device that it speaks of, mostly empty.
+    pub context: &'a [u8],
+}
+
 /// Whether the sender waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotificationKind {
@@ -74,8 +115,8 @@ pub struct Notification<'a> {
     pub community: &'a [u8],
     /// snmpTrapCommunity of a proxied trap: the community that the agent had used.
     pub proxied_community: Option<&'a [u8]>,
-    /// The user of a v3 message.
-    pub user: Option<&'a str>,
+    /// Who sent a v3 message, and how it was secured.
+    pub security: Option<Security<'a>>,
     /// request-id of the PDU; 0 for v1 traps, which have none.
     pub request_id: i32,
     /// snmpTrapOID: what the notification is.

@@ -60,12 +60,20 @@ stats! {
     wrong_community,
     /// Messages from senders that are not let in.
     wrong_source,
+    /// Notifications of a version that is switched off.
+    version_off,
+    /// Notifications that no access is granted to.
+    no_access,
     /// Varbinds whose content does not fit their type.
     odd_varbinds,
     /// SNMPv3 senders that asked for this engine's id.
     discoveries,
+    /// Reports that were not sent, because their receiver would have got more than came from it.
+    reports_held_back,
     /// Messages of streams that were longer than allowed and were cut.
     oversized,
+    /// Streams that were closed because what came could not be told apart into messages.
+    streams_broken,
     /// Streams that were turned away because too many were open.
     streams_refused,
     /// Messages that a rule took.
@@ -80,6 +88,8 @@ stats! {
     outcomes_lost,
     /// Informs that were answered.
     informs_answered,
+    /// Informs that came again, and were answered again without being processed twice.
+    informs_repeated,
     /// Informs that were not answered, because their outcomes are not safe.
     informs_unanswered,
 }

@@ -2,18 +2,41 @@
 //! kernel dropped, and how much of a pipe is unread. The only module with unsafe code.
 #![allow(unsafe_code)]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
+
 /// The largest datagram that UDP can carry.
 pub const MAX_DATAGRAM: usize = 65_535;
 
-/// Room for one control message with the kernel's drop counter, aligned as control messages must be.
+/// Room for the control messages of a datagram, in bytes: the kernel's drop counter, and where it was sent to.
+const CONTROL: usize = 128;
+
+/// Room for control messages, aligned as control messages must be.
 #[derive(Clone, Copy)]
 #[repr(align(8))]
-struct Control([u8; 64]);
+struct Control([u8; CONTROL]);
+
+/// Where a message came from, and where it was sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// The sender.
+    pub peer: SocketAddr,
+    /// The address of this machine that it was sent to, where the socket is bound to all of them and says so.
+    pub local: Option<Local>,
+}
+
+/// An address of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// The address.
+    pub address: IpAddr,
+    /// The index of its interface.
+    interface: u32,
+}
 
 /// Buffers for a batch of datagrams, used again from call to call.
 pub struct Receiver {
@@ -38,7 +61,7 @@ impl Receiver {
         let mut receiver = Receiver {
             buffers: vec![0; count * MAX_DATAGRAM].into_boxed_slice(),
             addresses: vec![address; count].into_boxed_slice(),
-            controls: vec![Control([0; 64]); count].into_boxed_slice(),
+            controls: vec![Control([0; CONTROL]); count].into_boxed_slice(),
             vectors: vec![vector; count].into_boxed_slice(),
             headers: vec![header; count].into_boxed_slice(),
             received: 0,
@@ -96,13 +119,14 @@ impl Receiver {
         }
     }
 
-    /// The datagrams of the last call and their senders.
-    pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
+    /// The datagrams of the last call, where they came from and where they were sent to.
+    pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], Arrival)> {
         let buffers = self.buffers.chunks_exact(MAX_DATAGRAM);
         self.headers.iter().zip(buffers).zip(&self.addresses).take(self.received).map(
             |((header, buffer), address)| {
                 let length = (header.msg_len as usize).min(buffer.len());
-                (&buffer[..length], socket_address(address))
+                let local = find_control(&header.msg_hdr, local);
+                (&buffer[..length], Arrival { peer: socket_address(address), local })
             },
         )
     }
@@ -110,25 +134,99 @@ impl Receiver {
     /// How many datagrams the kernel has dropped at the socket since it was opened, modulo 2^32, as of the last
     /// datagram that says so (SO_RXQ_OVFL).
     pub fn kernel_drops(&self) -> Option<u32> {
-        self.headers[..self.received].iter().rev().find_map(|header| {
-            let header = &header.msg_hdr;
-            // SAFETY: the kernel has filled msg_control up to msg_controllen with control messages, and both
-            // still describe the room that self owns; CMSG_FIRSTHDR gives null where there is none.
-            let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
-            while !message.is_null() {
-                // SAFETY: not null, so it points to a whole control message within that room.
-                let (level, kind, data) =
-                    unsafe { ((*message).cmsg_level, (*message).cmsg_type, libc::CMSG_DATA(message)) };
-                if (level, kind) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) {
-                    // SAFETY: SO_RXQ_OVFL carries an u32, perhaps not aligned.
-                    return Some(unsafe { data.cast::<u32>().read_unaligned() });
-                }
-                // SAFETY: both point into the room that the kernel filled.
-                message = unsafe { libc::CMSG_NXTHDR(header, message) };
-            }
-            None
-        })
+        let drops = |(level, kind): (i32, i32), content: &[u8]| {
+            let counter =
+                content.first_chunk().filter(|_| (level, kind) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL));
+            counter.map(|octets| u32::from_ne_bytes(*octets))
+        };
+        self.headers[..self.received].iter().rev().find_map(|header| find_control(&header.msg_hdr, drops))
     }
+}
+
+/// What `read` makes of the first control message that it takes, by its level and type and its content.
+fn find_control<T>(header: &libc::msghdr, read: impl Fn((i32, i32), &[u8]) -> Option<T>) -> Option<T> {
+    // SAFETY: the kernel has filled msg_control up to msg_controllen with control messages, and both still describe
+    // the room that the receiver owns; CMSG_FIRSTHDR gives null where there is none.
+    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !message.is_null() {
+        // SAFETY: not null, so it points to a whole control message within that room: its header, and behind it as
+        // much content as cmsg_len says beyond what CMSG_LEN gives for none.
+        let (of, content) = unsafe {
+            let length = (*message).cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
+            let content = std::slice::from_raw_parts(libc::CMSG_DATA(message), length);
+            (((*message).cmsg_level, (*message).cmsg_type), content)
+        };
+        if let Some(found) = read(of, content) {
+            return Some(found);
+        }
+        // SAFETY: both point into the room that the kernel filled.
+        message = unsafe { libc::CMSG_NXTHDR(header, message) };
+    }
+    None
+}
+
+/// The address that IP_PKTINFO (ip(7)) or IPV6_PKTINFO (RFC 3542, section 6.2) tells.
+fn local((level, kind): (i32, i32), content: &[u8]) -> Option<Local> {
+    match (level, kind) {
+        // in_pktinfo: the index of the interface, the address to answer from, the address of the header.
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+            let (interface, rest) = content.split_first_chunk()?;
+            let address = Ipv4Addr::from(*rest.first_chunk::<4>()?);
+            Some(Local { address: address.into(), interface: u32::from_ne_bytes(*interface) })
+        }
+        // in6_pktinfo: the address, the index of the interface.
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+            let (address, rest) = content.split_first_chunk::<16>()?;
+            let interface = u32::from_ne_bytes(*rest.first_chunk()?);
+            Some(Local { address: Ipv6Addr::from(*address).into(), interface })
+        }
+        _ => None,
+    }
+}
+
+/// Lets a socket tell where each datagram was sent to, so that answers go out from there.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn tell_local(socket: &impl std::os::fd::AsFd, v6: bool) -> io::Result<()> {
+    if v6 {
+        setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+    } else {
+        setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+    }
+    Ok(())
+}
+
+/// Answers a datagram, from the address that it was sent to.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn answer(socket: &UdpSocket, answer: &[u8], to: Arrival) -> io::Result<()> {
+    let peer = SockaddrStorage::from(to.peer);
+    let send = |control: &[ControlMessage<'_>]| {
+        sendmsg(socket.as_raw_fd(), &[IoSlice::new(answer)], control, MsgFlags::empty(), Some(&peer))
+    };
+    match to.local {
+        Some(Local { address: IpAddr::V4(address), .. }) => {
+            // The routes decide on the interface: the way back may be another than the way here.
+            let address = libc::in_addr { s_addr: u32::from(address).to_be() };
+            let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: address };
+            send(&[ControlMessage::Ipv4PacketInfo(&info)])?;
+        }
+        Some(Local { address: IpAddr::V6(address), interface }) => {
+            // A link-local address means nothing without its interface.
+            let interface = if address.is_unicast_link_local() { interface } else { 0 };
+            let address = libc::in6_addr { s6_addr: address.octets() };
+            let info = libc::in6_pktinfo { ipi6_addr: address, ipi6_ifindex: interface };
+            send(&[ControlMessage::Ipv6PacketInfo(&info)])?;
+        }
+        None => {
+            send(&[])?;
+        }
+    }
+    Ok(())
 }
 
 fn socket_address(address: &libc::sockaddr_storage) -> SocketAddr {
@@ -210,7 +308,7 @@ mod tests {
             let mut got = Vec::new();
             while got.len() < 3 {
                 receiver.receive(&server).unwrap();
-                got.extend(receiver.datagrams().map(|(d, from)| (d.to_vec(), from)));
+                got.extend(receiver.datagrams().map(|(d, from)| (d.to_vec(), from.peer)));
             }
             let from = client.local_addr().unwrap();
             assert_eq!(got, [(b"one".to_vec(), from), (b"two".to_vec(), from), (Vec::new(), from)]);
@@ -218,10 +316,30 @@ mod tests {
     }
 
     #[test]
+    fn answers_come_from_where_they_were_asked() {
+        for (all, asked) in [("0.0.0.0:0", "127.0.0.3"), ("[::]:0", "::1")] {
+            let server = UdpSocket::bind(all).unwrap();
+            tell_local(&server, all.starts_with('[')).unwrap();
+            setsockopt(&server, sockopt::RxqOvfl, &1).unwrap();
+            let port = server.local_addr().unwrap().port();
+            let to = SocketAddr::new(asked.parse().unwrap(), port);
+            let client = UdpSocket::bind((if to.is_ipv6() { "::1" } else { "127.0.0.1" }, 0)).unwrap();
+            client.send_to(b"who", to).unwrap();
+            let mut receiver = Receiver::new(2);
+            receiver.receive(&server).unwrap();
+            let (_, arrival) = receiver.datagrams().next().unwrap();
+            assert_eq!(arrival.local.unwrap().address, to.ip());
+            answer(&server, b"me", arrival).unwrap();
+            let (length, from) = client.recv_from(&mut [0; 10]).unwrap();
+            assert_eq!((length, from), (2, to));
+        }
+    }
+
+    #[test]
     fn drops_are_counted() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::RxqOvfl, &1).unwrap();
-        nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::RcvBuf, &4096).unwrap();
+        setsockopt(&server, sockopt::RxqOvfl, &1).unwrap();
+        setsockopt(&server, sockopt::RcvBuf, &4096).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(server.local_addr().unwrap()).unwrap();
         let mut receiver = Receiver::new(64);

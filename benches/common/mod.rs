@@ -18,7 +18,7 @@ pub fn packet(description: &str, kind: NotificationKind, request_id: i32) -> Vec
         kind,
         community: b"public",
         proxied_community: None,
-        user: None,
+        security: None,
         request_id,
         oid: oid("1.3.6.1.6.3.1.1.5.3"),
         enterprise: None,

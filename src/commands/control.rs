@@ -70,6 +70,7 @@ impl State {
             "rules": self.shared.active().rules.rules().len(),
             "reloads": { "done": reloads.done, "refused": reloads.refused, "error": reloads.error },
             "intake": self.shared.stats.to_json(),
+            "refused": self.shared.refusals.to_json(),
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
             "sinks": sinks,
         })

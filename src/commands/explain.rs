@@ -1,6 +1,7 @@
 //! `trapline explain`
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -10,7 +11,7 @@ use super::{ConfigArg, setup};
 use crate::config::{NagiosMethod, SinkConfig, SinkKind};
 use crate::intake::now;
 use crate::journal::Record;
-use crate::message::{Message, Source};
+use crate::message::{Message, Notification, Source};
 use crate::outcome::Outcome;
 use crate::rules::{Rule, RuleSet, Scratch, Subject, Verdict};
 use crate::sinks::amqp::Form;
@@ -97,11 +98,7 @@ struct Explainer<'s> {
 impl Explainer<'_> {
     fn packet(&self, packet: &[u8], source: &Source) -> anyhow::Result<bool> {
         match snmp::decode(packet) {
-            Ok(decoded) => {
-                let message = Message::Notification(decoded.notification);
-                self.message(&message, source)?;
-                Ok(self.verdict(&message, source))
-            }
+            Ok(decoded) => self.notification(decoded.notification, source),
             Err(snmp::DecodeError::V3) if !self.setup.config.snmp.users.is_empty() => {
                 self.packet_v3(packet, source)
             }
@@ -112,21 +109,32 @@ impl Explainer<'_> {
     /// A message of v3, with the keys of the configuration. Of informs only who receives them has the keys.
     fn packet_v3(&self, packet: &[u8], source: &Source) -> anyhow::Result<bool> {
         let engine = Engine { id: Vec::new(), boots: 1, started: 0 };
-        let Ok(Some(usm)) = self.setup.usm(&engine) else {
+        let Ok(Some(usm)) = self.setup.usm(&engine, &Arc::default()) else {
             return Ok(self.malformed(&snmp::DecodeError::V3));
         };
-        let opened = match usm.open(packet, u64::try_from(source.received / 1_000_000).unwrap_or(0)) {
+        let now = u64::try_from(source.received / 1_000_000).unwrap_or(0);
+        let opened = match usm.open(packet, source.address(), now) {
             Ok(opened) => opened,
             Err(refused) => return Ok(self.malformed(&refused.why.into())),
         };
-        match snmp::decode_scoped(&opened.scoped, usm.user_of(&opened)) {
-            Ok(decoded) => {
-                let message = Message::Notification(decoded.notification);
-                self.message(&message, source)?;
-                Ok(self.verdict(&message, source))
-            }
+        match snmp::decode_scoped(&opened.scoped, usm.user_of(&opened), opened.level()) {
+            Ok(decoded) => self.notification(decoded.notification, source),
             Err(error) => Ok(self.malformed(&error)),
         }
+    }
+
+    fn notification(&self, notification: Notification<'_>, source: &Source) -> anyhow::Result<bool> {
+        if let Err(denied) = self.setup.config.snmp.access.admit(&notification, source) {
+            if self.as_json {
+                println!("{}", json!({ "denied": denied.reason(), "error": denied.to_string() }));
+            } else {
+                println!("not let in ({}): {denied}", denied.reason());
+            }
+            return Ok(false);
+        }
+        let message = Message::Notification(notification);
+        self.message(&message, source)?;
+        Ok(self.verdict(&message, source))
     }
 
     fn malformed(&self, error: &snmp::DecodeError) -> bool {
@@ -154,7 +162,16 @@ impl Explainer<'_> {
     ) -> T {
         let address = source.address().to_string();
         let host = self.setup.config.hosts.of_message(message, source, &address);
-        then(&Subject { message, source, address: &address, host: &host })
+        let access = &self.setup.config.snmp.access;
+        let tags = match message {
+            Message::Notification(notification) => match access.admit(notification, source) {
+                Ok(reach) => access.tags(reach),
+                // Said before; it reaches no rule at all.
+                Err(_) => Some(&[][..]),
+            },
+            Message::Syslog(_) => None,
+        };
+        then(&Subject { message, source, address: &address, host: &host, tags })
     }
 
     fn verdict(&self, message: &Message<'_>, source: &Source) -> bool {

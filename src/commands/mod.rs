@@ -33,7 +33,7 @@ enum Command {
     /// Show what a message becomes: decoded, which rule takes it and why not the others, what is sent where
     Explain(explain::ExplainArgs),
     /// Send test messages, one or a load of them
-    Send(send::SendArgs),
+    Send(Box<send::SendArgs>),
     /// What the loaded MIBs know
     Mib(mib::MibArgs),
     /// Show the running daemon: rates, drops, sinks and how far behind each is
@@ -60,7 +60,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Test(args) => test::run(&args),
             Command::Explain(args) => explain::run(&args),
-            Command::Send(args) => send::run(args),
+            Command::Send(args) => send::run(&args),
             Command::Mib(args) => mib::run(&args),
             Command::Status(args) => status::run(&args),
         }

@@ -13,12 +13,12 @@ use tokio::sync::watch;
 
 use super::control::{self, Reloads};
 use super::{ConfigArg, setup};
-use crate::config::{Config, LogConfig, Sync, SyslogListen};
+use crate::config::{Config, LogConfig, SnmpListen, Sync, SyslogListen};
 use crate::intake::udp::{self, Bound, Protocol};
 use crate::intake::{Shared, engine, now, stream};
 use crate::journal::{Journal, Options};
 use crate::sinks::{self, Running};
-use crate::snmp::usm::Engine;
+use crate::snmp::usm::{Engine, Senders};
 
 /// How often the journal is made safe from a power cut, where nothing asks for it earlier.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -41,11 +41,18 @@ pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
         engine::boot(&engine_file, u64::try_from(now() / 1_000_000).unwrap_or(0)).with_context(|| {
             format!("cannot use the SNMP engine's file {}; restore or remove it", engine_file.display())
         })?;
-    let Some(active) = setup.into_active(&engine) else { return Ok(false) };
+    let security = Security { engine, senders: Arc::default() };
+    let Some(active) = setup.into_active(&security.engine, &security.senders) else { return Ok(false) };
     let shared = Arc::new(Shared::new(journal, config.journal.sync, active));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(args, &config, sockets, shared, engine))?;
+    runtime.block_on(serve(args, &config, sockets, shared, security))?;
     Ok(true)
+}
+
+/// What the security of v3 keeps over reloads.
+struct Security {
+    engine: Engine,
+    senders: Arc<Mutex<Senders>>,
 }
 
 fn start_log(format: LogConfig) {
@@ -63,37 +70,46 @@ fn start_log(format: LogConfig) {
 /// All sockets, bound before anything is received.
 struct Sockets {
     udp: Vec<(Bound, Protocol)>,
-    tcp: Vec<std::net::TcpListener>,
+    tcp: Vec<(std::net::TcpListener, Protocol)>,
 }
 
 impl Sockets {
     fn bind(config: &Config) -> anyhow::Result<Self> {
         let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
+        let buffer = config.snmp.receive_buffer;
         for listen in &config.snmp.listen {
-            match udp::bind_socket(listen.address, config.snmp.receive_buffer) {
-                Ok(bound) => sockets.add(bound, Protocol::Snmp, listen.address, config.snmp.receive_buffer),
-                Err(error) if listen.optional => {
-                    tracing::info!("not listening on {}/udp: {error}", listen.address);
+            match *listen {
+                SnmpListen::Udp { address, optional } => {
+                    match udp::bind_socket(address, buffer, Protocol::Snmp) {
+                        Ok(bound) => sockets.add(bound, Protocol::Snmp, address, buffer),
+                        Err(error) if optional => tracing::info!("not listening on {address}/udp: {error}"),
+                        Err(error) => return Err(cannot_bind(address, "udp", "[snmp] listen", &error)),
+                    }
                 }
-                Err(error) => return Err(cannot_bind(listen.address, "udp", "[snmp] listen", &error)),
+                SnmpListen::Tcp(address) => sockets.listen(address, Protocol::Snmp)?,
             }
         }
         for listen in &config.syslog.listen {
             match *listen {
                 SyslogListen::Udp(address) => {
-                    let bound = udp::bind_socket(address, config.syslog.receive_buffer)
+                    let bound = udp::bind_socket(address, config.syslog.receive_buffer, Protocol::Syslog)
                         .map_err(|error| cannot_bind(address, "udp", "[syslog] listen", &error))?;
                     sockets.add(bound, Protocol::Syslog, address, config.syslog.receive_buffer);
                 }
-                SyslogListen::Tcp(address) => {
-                    let listener = std::net::TcpListener::bind(address)
-                        .map_err(|error| cannot_bind(address, "tcp", "[syslog] listen", &error))?;
-                    listener.set_nonblocking(true)?;
-                    sockets.tcp.push(listener);
-                }
+                SyslogListen::Tcp(address) => sockets.listen(address, Protocol::Syslog)?,
             }
         }
         Ok(sockets)
+    }
+
+    fn listen(&mut self, address: SocketAddr, protocol: Protocol) -> anyhow::Result<()> {
+        let listener = std::net::TcpListener::bind(address).map_err(|error| {
+            let option = if protocol == Protocol::Snmp { "[snmp] listen" } else { "[syslog] listen" };
+            cannot_bind(address, "tcp", option, &error)
+        })?;
+        listener.set_nonblocking(true)?;
+        self.tcp.push((listener, protocol));
+        Ok(())
     }
 
     fn add(&mut self, bound: Bound, protocol: Protocol, address: SocketAddr, wanted: usize) {
@@ -107,12 +123,11 @@ impl Sockets {
     }
 
     fn addresses(&self) -> Vec<String> {
-        let udp = self.udp.iter().map(|(bound, protocol)| {
-            let what = if *protocol == Protocol::Snmp { "SNMP" } else { "syslog" };
-            (what, "udp", bound.socket.local_addr())
-        });
-        let tcp = self.tcp.iter().map(|listener| ("syslog", "tcp", listener.local_addr()));
-        udp.chain(tcp).filter_map(|(what, over, at)| Some(format!("{what} {}/{over}", at.ok()?))).collect()
+        let udp = self.udp.iter().map(|(bound, protocol)| (*protocol, "udp", bound.socket.local_addr()));
+        let tcp = self.tcp.iter().map(|(listener, protocol)| (*protocol, "tcp", listener.local_addr()));
+        udp.chain(tcp)
+            .filter_map(|(protocol, over, at)| Some(format!("{} {}/{over}", protocol.as_str(), at.ok()?)))
+            .collect()
     }
 }
 
@@ -158,7 +173,7 @@ async fn serve(
     config: &Config,
     sockets: Sockets,
     shared: Arc<Shared>,
-    engine: Engine,
+    security: Security,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (stop_sinks, sinks_stopped) = watch::channel(false);
@@ -192,9 +207,13 @@ async fn serve(
     for (bound, protocol) in sockets.udp {
         threads.push(intake_thread(bound, protocol, shared.clone())?);
     }
-    for listener in sockets.tcp {
+    for (listener, protocol) in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(stream::run(listener, shared.clone(), config.syslog.max_connections, stopped.clone()));
+        let most = match protocol {
+            Protocol::Snmp => config.snmp.max_connections,
+            Protocol::Syslog => config.syslog.max_connections,
+        };
+        tokio::spawn(stream::run(listener, protocol, shared.clone(), most, stopped.clone()));
     }
     tracing::info!(rules = shared.active().rules.rules().len(), "listening: {}", addresses.join(", "));
     if config.file.is_none() {
@@ -202,7 +221,7 @@ async fn serve(
     }
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(args.config.as_deref(), &engine, &shared, &state.reloads),
+            _ = hangup.recv() => reload(args.config.as_deref(), &security, &shared, &state.reloads),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -226,7 +245,7 @@ async fn serve(
 }
 
 fn intake_thread(bound: Bound, protocol: Protocol, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    let name = if protocol == Protocol::Snmp { "snmp" } else { "syslog" };
+    let name = protocol.as_str();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         // No message is known to make it panic. Should one, a listener that goes on beats one that is deaf.
         while let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -277,10 +296,10 @@ async fn drain(shared: &Shared, running: &[Running]) {
 }
 
 /// New rules, hosts and filters, all of them or none.
-fn reload(path: Option<&Path>, engine: &Engine, shared: &Shared, reloads: &Mutex<Reloads>) {
+fn reload(path: Option<&Path>, security: &Security, shared: &Shared, reloads: &Mutex<Reloads>) {
     let result = setup::load(path).and_then(|setup| {
         let found = setup.found.clone();
-        setup.into_active(engine).ok_or(found)
+        setup.into_active(&security.engine, &security.senders).ok_or(found)
     });
     let mut reloads = reloads.lock().unwrap_or_else(PoisonError::into_inner);
     match result {

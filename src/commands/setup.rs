@@ -1,15 +1,17 @@
 //! What most commands begin with: configuration, MIBs and rules, loaded and checked together.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use crate::config::{Config, files};
-use crate::diagnostic::Diagnostics;
+use crate::config::{Config, TagUse, files};
+use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::intake::Active;
 use crate::mib::{self, Mib};
+use crate::rules::RuleSet;
 use crate::rules::compile::{Compiled, compile};
 use crate::snmp::Usm;
-use crate::snmp::usm::Engine;
+use crate::snmp::usm::{Engine, Senders};
 
 /// Everything that the files say, and what is wrong in them.
 #[derive(Debug)]
@@ -61,10 +63,26 @@ pub fn with_config(config: Config, mut found: Diagnostics) -> Setup {
     let mib = Arc::new(loaded.mib);
     let mut compiled = compile(&files, mib.clone());
     found.extend(std::mem::take(&mut compiled.found));
+    if let Some(rules) = &compiled.rules {
+        unknown_tags(&config, rules, &mut found);
+    }
     if found.has_errors() {
         compiled.rules = None;
     }
     Setup { config, mib, compiled, found }
+}
+
+/// Warns of tags that access speaks of and no rule has.
+fn unknown_tags(config: &Config, rules: &RuleSet, found: &mut Diagnostics) {
+    let known: BTreeSet<&str> =
+        rules.rules().iter().flat_map(|rule| rule.tags.iter().map(String::as_str)).collect();
+    for TagUse { tag, warning } in &config.snmp.tags {
+        if !known.contains(tag.as_str()) {
+            let hint = did_you_mean(tag, known.iter().copied())
+                .unwrap_or_else(|| "give it to the rules that are meant: tags = [...]".to_owned());
+            found.push(Diagnostic { hint: Some(hint), ..warning.clone() });
+        }
+    }
 }
 
 /// Prints what was found to standard error.
@@ -78,20 +96,22 @@ impl Setup {
     /// # Errors
     ///
     /// If keys cannot be made.
-    pub fn usm(&self, engine: &Engine) -> Result<Option<Usm>, String> {
+    pub fn usm(&self, engine: &Engine, senders: &Arc<Mutex<Senders>>) -> Result<Option<Usm>, String> {
         let users = &self.config.snmp.users;
-        if users.is_empty() { Ok(None) } else { Usm::new(users.clone(), engine.clone()).map(Some) }
+        if users.is_empty() {
+            return Ok(None);
+        }
+        Usm::new(users.clone(), engine.clone(), senders.clone()).map(Some)
     }
 
     /// What the intakes need; none if something is wrong.
-    pub fn into_active(self, engine: &Engine) -> Option<Active> {
-        let usm = self.usm(engine).map_err(|error| eprintln!("trapline: {error}")).ok()?;
+    pub fn into_active(self, engine: &Engine, senders: &Arc<Mutex<Senders>>) -> Option<Active> {
+        let usm = self.usm(engine, senders).map_err(|error| eprintln!("trapline: {error}")).ok()?;
         Some(Active {
             usm,
             rules: self.compiled.rules?,
             hosts: self.config.hosts,
-            communities: self.config.snmp.communities,
-            snmp_allow: self.config.snmp.allow,
+            access: self.config.snmp.access,
             syslog_allow: self.config.syslog.allow,
         })
     }

@@ -92,6 +92,15 @@ fn print(before: &Value, now: &Value) {
             );
         }
     }
+    for refused in now["refused"]["sources"].as_array().into_iter().flatten() {
+        let reasons: Vec<String> = refused["reasons"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        println!("refused {:<39}{}", refused["source"].as_str().unwrap_or("?"), reasons.join(", "));
+    }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(
         "\n{:<16}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}",

@@ -4,11 +4,16 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where notifications come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnmpListen {
-    /// The address, over UDP.
-    pub address: SocketAddr,
-    /// Whether the daemon may go on without it: so with the built-in IPv6 address on a machine without IPv6.
-    pub optional: bool,
+pub enum SnmpListen {
+    /// `ADDRESS:PORT` or `udp://ADDRESS:PORT`
+    Udp {
+        /// The address.
+        address: SocketAddr,
+        /// Whether the daemon may go on without it: so with the built-in IPv6 address on a machine without IPv6.
+        optional: bool,
+    },
+    /// `tcp://ADDRESS:PORT` (RFC 3430)
+    Tcp(SocketAddr),
 }
 
 /// Where lines of syslog come in.
@@ -23,8 +28,8 @@ pub enum SyslogListen {
 /// The notifications of every host, on a port that needs no root.
 pub fn default_snmp() -> Vec<SnmpListen> {
     vec![
-        SnmpListen { address: (Ipv4Addr::UNSPECIFIED, 1162).into(), optional: false },
-        SnmpListen { address: (Ipv6Addr::UNSPECIFIED, 1162).into(), optional: true },
+        SnmpListen::Udp { address: (Ipv4Addr::UNSPECIFIED, 1162).into(), optional: false },
+        SnmpListen::Udp { address: (Ipv6Addr::UNSPECIFIED, 1162).into(), optional: true },
     ]
 }
 
@@ -34,18 +39,19 @@ pub fn default_syslog() -> Vec<SyslogListen> {
     vec![SyslogListen::Udp(address), SyslogListen::Tcp(address)]
 }
 
-/// Reads `ADDRESS:PORT` or `udp://ADDRESS:PORT`.
+/// Reads `ADDRESS:PORT`, `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`.
 ///
 /// # Errors
 ///
 /// What is wrong and what to write.
 pub fn snmp(text: &str) -> Result<SnmpListen, String> {
+    let udp = |text| Ok(SnmpListen::Udp { address: address(text)?, optional: false });
     match text.split_once("://") {
-        None | Some(("udp", _)) => {
-            Ok(SnmpListen { address: address(text.strip_prefix("udp://").unwrap_or(text))?, optional: false })
-        }
+        None => udp(text),
+        Some(("udp", rest)) => udp(rest),
+        Some(("tcp", rest)) => address(rest).map(SnmpListen::Tcp),
         Some((other, _)) => {
-            Err(format!("'{other}://' is not supported for SNMP by this release; use udp://"))
+            Err(format!("'{other}://' is not supported for SNMP by this release; use udp:// or tcp://"))
         }
     }
 }

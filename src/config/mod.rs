@@ -2,19 +2,23 @@
 //!
 //! Relative paths in the file are relative to the folder that the file is in.
 
+mod access;
 pub mod files;
 pub mod listen;
 mod read;
 mod sinks;
-mod users;
+pub mod users;
 
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
+use crate::access::Access;
 use crate::diagnostic::{Diagnostics, SourceText};
 use crate::hosts::Hosts;
 use crate::snmp::usm::User;
+pub use access::TagUse;
 pub use listen::{SnmpListen, SyslogListen};
 pub use sinks::{AmqpConfig, CanopsisConfig, FileConfig, NagiosConfig, NagiosMethod, SinkConfig, SinkKind};
 
@@ -46,14 +50,16 @@ pub struct Config {
 pub struct SnmpConfig {
     /// Where to listen.
     pub listen: Vec<SnmpListen>,
-    /// Communities that are let in; none for any.
-    pub communities: Option<Vec<Vec<u8>>>,
+    /// Who may send, and which rules they may reach.
+    pub access: Access,
+    /// The tags that access speaks of.
+    pub tags: Vec<TagUse>,
     /// Users of v3.
     pub users: Vec<User>,
-    /// Senders that are let in; empty for all.
-    pub allow: Vec<IpNet>,
-    /// Receive buffer of each socket in bytes.
+    /// Receive buffer of each UDP socket in bytes.
     pub receive_buffer: usize,
+    /// How many streams may be open at once.
+    pub max_connections: usize,
 }
 
 /// `[syslog]`
@@ -106,10 +112,11 @@ impl Default for Config {
             file: None,
             snmp: SnmpConfig {
                 listen: listen::default_snmp(),
-                communities: None,
+                access: Access::default(),
+                tags: Vec::new(),
                 users: Vec::new(),
-                allow: Vec::new(),
                 receive_buffer: 16 << 20,
+                max_connections: 1000,
             },
             syslog: SyslogConfig {
                 listen: listen::default_syslog(),
@@ -141,7 +148,8 @@ impl Config {
         let mut found = Diagnostics::default();
         let name = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+            // Passwords may stand in it.
+            Ok(text) => Zeroizing::new(text),
             Err(error) => {
                 found.file_error(
                     &name,

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
-use super::{Config, JournalConfig, LogConfig, SnmpConfig, Sync, SyslogConfig, files, listen, sinks, users};
+use super::{Config, JournalConfig, LogConfig, SnmpConfig, Sync, SyslogConfig};
+use super::{access, files, listen, sinks, users};
+use crate::access::Access;
 use crate::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::document::{self, Located, Section};
 use crate::hosts::Hosts;
@@ -70,17 +72,24 @@ fn snmp(
     let communities = section
         .strings("communities", found)
         .map(|all| all.into_iter().map(|c| c.value.into_bytes()).collect());
+    let versions =
+        section.strings("versions", found).map(|all| parse_all(&section, all, access::version, found));
+    let allow = networks(&section, found);
+    let mut tags = Vec::new();
+    let grants =
+        section.sections("access", found).into_iter().map(|s| access::grant(s, found, &mut tags)).collect();
     let mut users = Vec::new();
     for user in section.sections("users", found) {
-        users.extend(users::read(user, resolve, found));
+        users.extend(users::read(user, resolve, &users, found));
     }
     let config = SnmpConfig {
         listen: listen.unwrap_or_else(|| defaults.snmp.listen.clone()),
-        communities,
+        access: Access { allow, versions, communities, grants },
+        tags,
         users,
-        allow: networks(&section, found),
         receive_buffer: size(&section, "receive_buffer", found)
             .map_or(defaults.snmp.receive_buffer, |s| s.value as usize),
+        max_connections: max_connections(&section, found).unwrap_or(defaults.snmp.max_connections),
     };
     section.finish(found);
     config
@@ -88,25 +97,27 @@ fn snmp(
 
 fn syslog(section: Section<'_, '_>, defaults: &Config, found: &mut Diagnostics) -> SyslogConfig {
     let listen = section.strings("listen", found).map(|all| parse_all(&section, all, listen::syslog, found));
-    let max_connections = section.integer("max_connections", found).and_then(|n| {
-        let valid = usize::try_from(n.value).ok().filter(|n| (1..=100_000).contains(n));
-        if valid.is_none() {
-            found.push(section.source().error(&n.span, "max_connections must be 1 to 100000", None));
-        }
-        valid
-    });
     let config = SyslogConfig {
         listen: listen.unwrap_or_else(|| defaults.syslog.listen.clone()),
         allow: networks(&section, found),
         receive_buffer: size(&section, "receive_buffer", found)
             .map_or(defaults.syslog.receive_buffer, |s| s.value as usize),
-        max_connections: max_connections.unwrap_or(defaults.syslog.max_connections),
+        max_connections: max_connections(&section, found).unwrap_or(defaults.syslog.max_connections),
     };
     section.finish(found);
     config
 }
 
-fn parse_all<T>(
+fn max_connections(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<usize> {
+    let n = section.integer("max_connections", found)?;
+    let valid = usize::try_from(n.value).ok().filter(|n| (1..=100_000).contains(n));
+    if valid.is_none() {
+        found.push(section.source().error(&n.span, "max_connections must be 1 to 100000", None));
+    }
+    valid
+}
+
+pub(super) fn parse_all<T>(
     section: &Section<'_, '_>,
     all: Vec<Located<String>>,
     parse: fn(&str) -> Result<T, String>,
@@ -124,12 +135,13 @@ fn parse_all<T>(
 }
 
 fn networks(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<IpNet> {
-    let network = |text: &str| {
-        let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
-        let net = text.parse().ok().or_else(address);
-        net.ok_or_else(|| format!("'{text}' is no network; write 192.0.2.0/24, 2001:db8::/32 or one address"))
-    };
     section.strings("allow", found).map(|all| parse_all(section, all, network, found)).unwrap_or_default()
+}
+
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+    let net = text.parse().ok().or_else(address);
+    net.ok_or_else(|| format!("'{text}' is no network; write 192.0.2.0/24, 2001:db8::/32 or one address"))
 }
 
 fn paths(

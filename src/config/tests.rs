@@ -71,6 +71,80 @@ routing_key = "{{ outcome.hots }}"
 }
 
 #[test]
+fn every_mistake_of_users_and_access_at_once() {
+    let found = load(
+        r#"
+[snmp]
+versions = ["2c", "4"]
+[[snmp.users]]
+name = "a"
+engine = "0x80"
+[[snmp.users]]
+name = "b"
+auth = "SHA-256"
+auth_password_env = "TRAPLINE_TEST_IS_NOT_SET"
+[[snmp.users]]
+name = "c"
+auth = "SHA-256"
+auth_key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+[[snmp.users]]
+name = "d"
+engine = "0x80001f8804747261706c"
+auth = "SHA-1"
+auth_key = "0011"
+[[snmp.users]]
+name = "e"
+engine = "0x80001f8804747261706c"
+auth = "SHA-1"
+auth_key = "000102030405060708090a0b0c0d0e0f10111213"
+priv = "AES-128"
+priv_password = "long enough"
+[[snmp.users]]
+name = "f"
+[[snmp.users]]
+name = "f"
+[[snmp.access]]
+level = "authPirv"
+from = ["everywhere"]
+tag = ["x"]
+"#,
+    )
+    .unwrap_err();
+    insta::assert_snapshot!(found);
+}
+
+#[test]
+fn users_with_keys_and_access() {
+    let config = load(
+        r#"
+[snmp]
+listen = ["127.0.0.1:1162", "tcp://127.0.0.1:1162"]
+versions = ["3"]
+[[snmp.users]]
+name = "ops"
+engine = "0x80001f8804747261706c"
+auth = "SHA-1"
+auth_key = "00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13"
+[[snmp.users]]
+name = "ops"
+auth = "SHA-1"
+auth_password = "for-any-other"
+[[snmp.access]]
+users = ["ops"]
+level = "authnopriv"
+tags = ["network"]
+"#,
+    )
+    .unwrap();
+    assert_eq!(config.snmp.listen[1], SnmpListen::Tcp("127.0.0.1:1162".parse().unwrap()));
+    let engines: Vec<bool> = config.snmp.users.iter().map(|user| user.engine.is_some()).collect();
+    assert_eq!(engines, [true, false]);
+    let grant = &config.snmp.access.grants[0];
+    assert_eq!(grant.level, Some(crate::message::SecurityLevel::AuthNoPriv));
+    assert_eq!(config.snmp.tags[0].tag, "network");
+}
+
+#[test]
 fn sinks_with_their_defaults() {
     let config = load(
         r#"

@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 use crate::document::{Located, Section};
 use crate::snmp::usm::{AuthProtocol, PrivProtocol, User};
@@ -25,20 +27,90 @@ const PRIV: [(&str, PrivProtocol); 6] = [
     ("AES-256-C", PrivProtocol::Aes256Reeder),
 ];
 
+/// The protocol for authentication of this name, in any case.
+///
+/// # Errors
+///
+/// What to write.
+pub fn auth_protocol(name: &str) -> Result<AuthProtocol, String> {
+    among(name, &AUTH)
+}
+
+/// The protocol for privacy of this name, in any case.
+///
+/// # Errors
+///
+/// What to write.
+pub fn priv_protocol(name: &str) -> Result<PrivProtocol, String> {
+    among(name, &PRIV)
+}
+
+fn among<P: Copy>(name: &str, known: &[(&'static str, P)]) -> Result<P, String> {
+    let wanted = name.to_uppercase();
+    let names = || known.iter().map(|(name, _)| *name);
+    known.iter().find(|(name, _)| *name == wanted).map(|(_, protocol)| *protocol).ok_or_else(|| {
+        did_you_mean(name, names())
+            .unwrap_or_else(|| format!("one of {}", names().collect::<Vec<_>>().join(", ")))
+    })
+}
+
+/// What keys are made of; wiped from memory when it goes.
+enum Secret {
+    Password(Zeroizing<String>),
+    /// A key that is localised for the engine of the user.
+    Key(Zeroizing<Vec<u8>>),
+}
+
+impl Secret {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Secret::Password(password) => password.as_bytes(),
+            Secret::Key(key) => key,
+        }
+    }
+}
+
+/// The keys by which one secret may be given, and what it is for.
+struct Keys {
+    protocol: &'static str,
+    password: &'static str,
+    file: &'static str,
+    env: &'static str,
+    key: &'static str,
+}
+
+const AUTH_KEYS: Keys = Keys {
+    protocol: "auth",
+    password: "auth_password",
+    file: "auth_password_file",
+    env: "auth_password_env",
+    key: "auth_key",
+};
+const PRIV_KEYS: Keys = Keys {
+    protocol: "priv",
+    password: "priv_password",
+    file: "priv_password_file",
+    env: "priv_password_env",
+    key: "priv_key",
+};
+
 /// Reads one user; none if something is wrong with it.
 pub(super) fn read(
     section: Section<'_, '_>,
     resolve: &dyn Fn(&str) -> PathBuf,
+    others: &[User],
     found: &mut Diagnostics,
 ) -> Option<User> {
     let name = section.string("name", found);
     if name.is_none() {
         found.push(section.error("a user without a name", "add name = \"...\""));
     }
+    let engine = section.string("engine", found);
+    let engine_id = engine.as_ref().and_then(|text| octets(&section, text, 5..=32, "engine", found));
     let auth = protocol(&section, "auth", &AUTH, found);
     let privacy = protocol(&section, "priv", &PRIV, found);
-    let auth_password = password(&section, ["auth_password", "auth_password_file"], resolve, found);
-    let priv_password = password(&section, ["priv_password", "priv_password_file"], resolve, found);
+    let auth_secret = secret(&section, &AUTH_KEYS, resolve, found);
+    let priv_secret = secret(&section, &PRIV_KEYS, resolve, found);
     for (weak, key) in
         [(auth == Some(AuthProtocol::Md5), "auth"), (privacy == Some(PrivProtocol::Des), "priv")]
     {
@@ -47,35 +119,74 @@ pub(super) fn read(
             found.push(warning(&section, key, "this protocol no longer keeps anybody out", hint));
         }
     }
-    for (key, password) in [("auth", auth_password.is_some()), ("priv", priv_password.is_some())] {
-        let protocol = section.get(key).is_some();
-        if protocol != password {
-            let missing = if protocol { format!("{key}_password") } else { key.to_owned() };
-            found.push(
-                section
-                    .error(format!("'{missing}' is missing"), "give both protocol and password, or neither"),
-            );
-        }
+    for (keys, given) in [(&AUTH_KEYS, auth_secret.is_some()), (&PRIV_KEYS, priv_secret.is_some())] {
+        pairs(&section, keys, given, found);
     }
     if privacy.is_some() && auth.is_none() {
         found
             .push(section.error("privacy without authentication is no security level of SNMPv3", "add auth"));
     }
-    let user = match (name?, auth.zip(auth_password), privacy.zip(priv_password)) {
-        (name, None, _) => Ok(User::open(&name)),
-        (name, Some((auth, password)), privacy) => {
-            let privacy = privacy.as_ref().map(|(protocol, password)| (*protocol, password.as_bytes()));
-            User::new(&name, (auth, password.as_bytes()), privacy)
+    let name = name.map(|name| name.value);
+    let twin = |other: &&User| Some(&other.name) == name.as_ref() && other.engine == engine_id;
+    if let Some(other) = others.iter().find(twin) {
+        let message = format!("there is already a user '{}' for the same engine", other.name);
+        found.push(section.error(message, "give each an engine = \"0x...\" of its own, or remove one"));
+    }
+    let user = match (name, auth.zip(auth_secret.as_ref()), privacy.zip(priv_secret.as_ref())) {
+        (None, ..) => None,
+        (Some(name), None, _) => Some(User::open(&name)),
+        (Some(name), Some(auth), privacy) => {
+            keyed(&section, &name, engine_id.as_deref(), auth, privacy, found)
         }
     };
-    let user = user.map_err(|error| {
-        found.push(section.error(
-            format!("no keys can be made for this user: {error}"),
-            "passwords have 8 characters or more",
-        ));
-    });
     section.finish(found);
-    user.ok()
+    Some(match engine_id {
+        Some(id) => user?.bound_to(&id),
+        None => user?,
+    })
+}
+
+fn keyed(
+    section: &Section<'_, '_>,
+    name: &str,
+    engine: Option<&[u8]>,
+    (auth, auth_secret): (AuthProtocol, &Secret),
+    privacy: Option<(PrivProtocol, &Secret)>,
+    found: &mut Diagnostics,
+) -> Option<User> {
+    let auth = (auth, auth_secret.bytes());
+    let priv_key = privacy.map(|(_, secret)| matches!(secret, Secret::Key(_)));
+    let privacy = privacy.map(|(protocol, secret)| (protocol, secret.bytes()));
+    let user = match (matches!(auth_secret, Secret::Key(_)), priv_key) {
+        (false, None | Some(false)) => {
+            User::new(name, auth, privacy).map_err(|error| (error, "passwords have 8 characters or more"))
+        }
+        (true, None | Some(true)) => match engine {
+            Some(engine) => User::localised(name, engine, auth, privacy)
+                .map_err(|error| (error, "give the whole key in hex")),
+            None => Err((
+                "a localised key belongs to one engine".to_owned(),
+                "say which: engine = \"0x80001f88...\"",
+            )),
+        },
+        _ => Err(("a password and a localised key".to_owned(), "give two passwords or two keys")),
+    };
+    user.map_err(|(error, hint)| {
+        found.push(section.error(format!("no keys can be made for this user: {error}"), hint));
+    })
+    .ok()
+}
+
+/// A protocol needs a secret, and a secret a protocol.
+fn pairs(section: &Section<'_, '_>, keys: &Keys, given: bool, found: &mut Diagnostics) {
+    let protocol = section.get(keys.protocol).is_some();
+    let tried = [keys.password, keys.file, keys.env, keys.key].iter().any(|key| section.get(key).is_some());
+    if protocol != given && protocol != tried {
+        let missing = if protocol { keys.password } else { keys.protocol };
+        found.push(
+            section.error(format!("'{missing}' is missing"), "give both protocol and password, or neither"),
+        );
+    }
 }
 
 fn protocol<P: Copy>(
@@ -85,51 +196,81 @@ fn protocol<P: Copy>(
     found: &mut Diagnostics,
 ) -> Option<P> {
     let text: Located<String> = section.string(key, found)?;
-    let wanted = text.value.to_uppercase();
-    let protocol = known.iter().find(|(name, _)| *name == wanted).map(|(_, protocol)| *protocol);
-    if protocol.is_none() {
-        let names = known.iter().map(|(name, _)| *name);
-        let hint = did_you_mean(&text, names.clone())
-            .unwrap_or_else(|| format!("one of {}", names.collect::<Vec<_>>().join(", ")));
-        found.push(section.source().error(
-            &text.span,
-            format!("'{}' is no protocol for {key}", text.value),
-            Some(hint),
-        ));
-    }
-    protocol
+    among(&text, known)
+        .map_err(|hint| {
+            let message = format!("'{}' is no protocol for {key}", text.value);
+            found.push(section.source().error(&text.span, message, Some(hint)));
+        })
+        .ok()
 }
 
-/// A password, or the first line of a file.
-fn password(
+/// A password as it stands, the first line of a file, a variable of the environment; or a key.
+fn secret(
     section: &Section<'_, '_>,
-    [inline, file]: [&'static str; 2],
+    keys: &Keys,
     resolve: &dyn Fn(&str) -> PathBuf,
     found: &mut Diagnostics,
-) -> Option<String> {
-    if let Some(password) = section.string(inline, found) {
-        return Some(password.value);
+) -> Option<Secret> {
+    if let Some(password) = section.string(keys.password, found) {
+        return Some(Secret::Password(Zeroizing::new(password.value)));
     }
-    let name = section.string(file, found)?;
+    if let Some(key) = section.string(keys.key, found) {
+        return octets(section, &key, 1..=64, keys.key, found).map(|key| Secret::Key(Zeroizing::new(key)));
+    }
+    if let Some(name) = section.string(keys.env, found) {
+        let password = std::env::var(&name.value).map_err(|error| {
+            let message = format!("cannot read the password from ${}: {error}", name.value);
+            let hint = Some("set this variable for the daemon".to_owned());
+            found.push(section.source().error(&name.span, message, hint));
+        });
+        return password.ok().map(|password| Secret::Password(Zeroizing::new(password)));
+    }
+    let name = section.string(keys.file, found)?;
     let path = resolve(&name);
-    match std::fs::read_to_string(&path) {
+    match std::fs::read_to_string(&path).map(Zeroizing::new) {
         Ok(text) => {
             let open = std::fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0);
             if open {
-                found.push(warning(section, file, "everybody can read this file", "chmod o-r it"));
+                found.push(warning(section, keys.file, "everybody can read this file", "chmod o-r it"));
             }
-            Some(text.lines().next().unwrap_or_default().to_owned())
+            Some(Secret::Password(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())))
         }
         Err(error) => {
             let message = format!("cannot read {}: {error}", path.display());
-            found.push(section.source().error(
-                &name.span,
-                message,
-                Some("name a file with the password in it".to_owned()),
-            ));
+            let hint = Some("name a file with the password in it".to_owned());
+            found.push(section.source().error(&name.span, message, hint));
             None
         }
     }
+}
+
+/// Octets in hex, with or without `0x`.
+fn octets(
+    section: &Section<'_, '_>,
+    text: &Located<String>,
+    lengths: std::ops::RangeInclusive<usize>,
+    key: &str,
+    found: &mut Diagnostics,
+) -> Option<Vec<u8>> {
+    let octets = unhex(text).filter(|octets| lengths.contains(&octets.len()));
+    if octets.is_none() {
+        let message = format!("'{key}' must be {} to {} octets in hex", lengths.start(), lengths.end());
+        let hint = Some("write it like 0x80001f8804747261706c".to_owned());
+        found.push(section.source().error(&text.span, message, hint));
+    }
+    octets
+}
+
+/// Octets from hex digits, with or without `0x` before and colons between them.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text
+        .strip_prefix("0x")
+        .unwrap_or(text)
+        .bytes()
+        .filter(|b| *b != b':')
+        .map(|b| char::from(b).to_digit(16).map(|digit| digit as u8))
+        .collect::<Option<_>>()?;
+    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 fn warning(section: &Section<'_, '_>, key: &str, message: &str, hint: &str) -> Diagnostic {

@@ -15,6 +15,8 @@ pub enum Kind {
     Community,
     /// Senders that are not let in.
     Source,
+    /// Notifications that no access is granted to.
+    Access,
     /// Datagrams that the kernel dropped.
     KernelDrops,
     /// Messages that no rule takes.

@@ -2,12 +2,15 @@
 //!
 //! A UDP listener is a thread ([`udp`]) that takes datagrams in batches and runs the [`pipeline`] on each; TCP
 //! streams ([`stream`]) are tasks that do the same with what a read gives. After each batch the outcomes go to the
-//! journal in one append; only then are informs answered.
+//! journal in one append; only then are informs answered. [`reports`] keeps what strangers are told within what they
+//! sent, [`refused`] counts who was not let in.
 
 pub mod engine;
 pub mod inbox;
 pub mod limit;
 pub mod pipeline;
+pub mod refused;
+pub mod reports;
 pub mod stream;
 pub mod udp;
 
@@ -17,6 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
 
+use crate::access::Access;
 use crate::config;
 use crate::hosts::Hosts;
 use crate::journal::Journal;
@@ -25,6 +29,7 @@ use crate::snmp::Usm;
 use crate::stats::Stats;
 use inbox::Inbox;
 use limit::Limiter;
+use refused::Refusals;
 
 /// What a reload replaces, all of it or nothing.
 #[derive(Debug)]
@@ -33,12 +38,10 @@ pub struct Active {
     pub rules: RuleSet,
     /// The hosts.
     pub hosts: Hosts,
-    /// Communities that are let in; none for any.
-    pub communities: Option<Vec<Vec<u8>>>,
+    /// Who may send notifications, and which rules they may reach.
+    pub access: Access,
     /// The security of v3, where there are users.
     pub usm: Option<Usm>,
-    /// Senders of notifications that are let in; empty for all.
-    pub snmp_allow: Vec<IpNet>,
     /// Senders of syslog that are let in; empty for all.
     pub syslog_allow: Vec<IpNet>,
 }
@@ -54,6 +57,8 @@ pub struct Shared {
     pub stats: Stats,
     /// Where unmatched messages are kept.
     pub inbox: Inbox,
+    /// Who was not let in.
+    pub refusals: Refusals,
     /// Who may write log lines about bad input, and how often.
     pub limiter: Limiter,
     active: Mutex<Arc<Active>>,
@@ -69,6 +74,7 @@ impl Shared {
             journal,
             sync,
             stats: Stats::default(),
+            refusals: Refusals::default(),
             limiter: Limiter::default(),
             active: Mutex::new(Arc::new(active)),
             generation: AtomicU64::new(0),

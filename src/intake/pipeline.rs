@@ -7,21 +7,30 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::limit::Kind;
+use super::reports::Reports;
 use super::{Active, Shared};
+use crate::access::{Denied, Reach};
 use crate::config;
 use crate::describe;
 use crate::journal::Batch;
-use crate::message::{Message, NotificationKind, Source};
+use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source};
 use crate::mib::format::hex;
+use crate::recent::Recent;
 use crate::rules::{Scratch, Subject, Verdict};
-use crate::snmp::usm::UsmError;
+use crate::snmp::usm::{Refused, UsmError};
 use crate::snmp::{self, DecodeError};
+use crate::sys::Arrival;
 use crate::syslog;
 
 /// How many senders' addresses are kept as text.
 const MAX_SENDERS: usize = 10_000;
 /// How many Reports a batch may give rise to: a flood of strangers gets no flood of answers.
-const MAX_REPORTS: usize = 16;
+const MAX_REPORTS: usize = 64;
+/// How long an inform is known again, in seconds: longer than devices go on sending one, and than the time window of
+/// v3 lets a copy of one in.
+const REPEAT_WINDOW: u64 = 300;
+/// How many informs are known again.
+const MAX_INFORMS: usize = 1 << 17;
 /// How many bytes of a bad packet are shown.
 const SHOWN: usize = 32;
 /// How many bytes of outcomes are gathered before they are put into the journal, even within a batch.
@@ -39,10 +48,20 @@ pub struct Pipeline {
     /// Bytes in the batch that the journal has refused before.
     kept: usize,
     senders: HashMap<IpAddr, Box<str>>,
-    answers: Vec<(Vec<u8>, SocketAddr)>,
+    answers: Vec<(Vec<u8>, Arrival)>,
+    /// The informs that were processed.
+    repeats: Recent,
     /// What senders of v3 are told of refused messages; these wait for nothing.
-    reports: Vec<(Vec<u8>, SocketAddr)>,
+    reports: Vec<(Vec<u8>, Arrival)>,
+    told: Reports,
     counts: Counts,
+}
+
+/// An inform that waits for its answer.
+struct Inform {
+    /// Who sent it and what it says.
+    key: u64,
+    answer: Vec<u8>,
 }
 
 /// What happened since the last commit.
@@ -51,6 +70,7 @@ struct Counts {
     snmp_received: u64,
     syslog_received: u64,
     odd_varbinds: u64,
+    informs_repeated: u64,
     matched: u64,
     dropped: u64,
     unmatched: u64,
@@ -68,7 +88,9 @@ impl Pipeline {
             kept: 0,
             senders: HashMap::new(),
             answers: Vec::new(),
+            repeats: Recent::new(REPEAT_WINDOW, MAX_INFORMS),
             reports: Vec::new(),
+            told: Reports::default(),
             counts: Counts::default(),
         }
     }
@@ -82,67 +104,99 @@ impl Pipeline {
         }
     }
 
-    /// Takes a datagram of SNMP.
-    pub fn packet(&mut self, packet: &[u8], peer: SocketAddr, received: i64) {
+    /// Takes an SNMP message.
+    pub fn packet(&mut self, packet: &[u8], arrival: Arrival, received: i64) {
         self.counts.snmp_received += 1;
-        let source = Source { peer, received };
-        if !allowed(&self.active.snmp_allow, &source) {
-            self.shared.stats.wrong_source.add(1);
-            self.turned_away("SNMP", &source);
-            return;
+        let source = Source { peer: arrival.peer, received };
+        if !self.active.access.knows(source.address()) {
+            return self.denied(Denied::Source, &source);
         }
         let decoded = match snmp::decode(packet) {
             Ok(decoded) => decoded,
-            Err(DecodeError::V3) => return self.packet_v3(packet, &source),
+            Err(DecodeError::V3) => return self.packet_v3(packet, arrival, &source),
             Err(error) => return self.malformed(packet, &source, &error),
         };
-        let community = decoded.notification.community;
-        if !self.active.communities.as_ref().is_none_or(|all| known_community(all, community)) {
-            self.shared.stats.wrong_community.add(1);
-            self.wrong_community(&source);
-            return;
-        }
         self.counts.odd_varbinds += decoded.odd as u64;
-        let answer = (decoded.notification.kind == NotificationKind::Inform).then(|| decoded.answer());
-        let message = Message::Notification(decoded.notification);
-        let held = self.apply(&message, &source);
-        self.answer_later(answer, held, &source);
+        let inform = decoded.notification.kind == NotificationKind::Inform;
+        let inform = inform
+            .then(|| Inform { key: self.repeats.key((arrival.peer, packet)), answer: decoded.answer() });
+        self.notification(decoded.notification, inform, arrival, &source);
     }
 
-    /// Keeps the answer to an inform for the commit; there is none where an outcome of it was given up.
-    fn answer_later(&mut self, answer: Option<Vec<u8>>, held: bool, source: &Source) {
-        match answer {
-            Some(answer) if held => self.answers.push((answer, source.peer)),
-            Some(_) => self.shared.stats.informs_unanswered.add(1),
-            None => {}
-        }
-    }
-
-    fn packet_v3(&mut self, packet: &[u8], source: &Source) {
+    fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source) {
         let active = self.active.clone();
         let Some(usm) = &active.usm else { return self.malformed(packet, source, &DecodeError::V3) };
-        let now = u64::try_from(source.received / 1_000_000).unwrap_or(0);
-        let opened = match usm.open(packet, now) {
+        let now = seconds(source.received);
+        let opened = match usm.open(packet, source.address(), now) {
             Ok(opened) => opened,
-            Err(refused) => {
-                let room = self.reports.len() < MAX_REPORTS;
-                self.reports.extend(refused.report.filter(|_| room).map(|r| (r, source.peer)));
-                // Discovery is how every sender of informs begins.
-                if refused.why == UsmError::Discovery {
-                    return self.shared.stats.discoveries.add(1);
-                }
-                return self.malformed(packet, source, &refused.why.into());
-            }
+            Err(refused) => return self.refused(packet, refused, arrival, source),
         };
-        match snmp::decode_scoped(&opened.scoped, usm.user_of(&opened)) {
+        if opened.confirmed && opened.level() != SecurityLevel::NoAuthNoPriv {
+            self.told.proven(source.address());
+        }
+        let user = usm.user_of(&opened);
+        match snmp::decode_scoped(&opened.scoped, user, opened.level()) {
             Ok(decoded) => {
                 self.counts.odd_varbinds += decoded.odd as u64;
-                let inform = decoded.notification.kind == NotificationKind::Inform;
-                let answer = (inform && opened.confirmed).then(|| usm.answer(&opened, now)).flatten();
-                let held = self.apply(&Message::Notification(decoded.notification), source);
-                self.answer_later(answer, held, source);
+                let inform = opened.confirmed && decoded.notification.kind == NotificationKind::Inform;
+                // Sent again it comes in another envelope: what it says is what must be the same.
+                let key = self.repeats.key((arrival.peer, user, &opened.scoped));
+                let answer = inform.then(|| usm.answer(&opened, now)).flatten();
+                let inform = answer.map(|answer| Inform { key, answer });
+                self.notification(decoded.notification, inform, arrival, source);
             }
             Err(error) => self.malformed(packet, source, &error),
+        }
+    }
+
+    /// Takes a message that the security of v3 refuses; its sender may be told why.
+    fn refused(&mut self, packet: &[u8], refused: Refused, arrival: Arrival, source: &Source) {
+        if let Some(report) = refused.report {
+            let (to, now) = (source.address(), seconds(source.received));
+            let may = match refused.why {
+                UsmError::Time(_) => self.told.may_answer_proven(to, now),
+                _ => self.told.may_answer(to, packet.len(), report.len(), now),
+            };
+            if may && self.reports.len() < MAX_REPORTS {
+                self.reports.push((report, arrival));
+            } else {
+                self.shared.stats.reports_held_back.add(1);
+            }
+        }
+        // Discovery is how every sender of informs begins.
+        if refused.why == UsmError::Discovery {
+            return self.shared.stats.discoveries.add(1);
+        }
+        self.shared.refusals.count(source.address(), refused.why.reason());
+        self.malformed(packet, source, &refused.why.into());
+    }
+
+    fn notification(
+        &mut self,
+        notification: Notification<'_>,
+        inform: Option<Inform>,
+        arrival: Arrival,
+        source: &Source,
+    ) {
+        let reach = match self.active.access.admit(&notification, source) {
+            Ok(reach) => reach,
+            Err(denied) => return self.denied(denied, source),
+        };
+        let Some(inform) = inform else {
+            self.apply(&Message::Notification(notification), source, reach);
+            return;
+        };
+        let now = seconds(source.received);
+        if self.repeats.contains(inform.key, now) {
+            // Its outcomes are in the journal or in the batch: the commit decides on this answer too.
+            self.counts.informs_repeated += 1;
+            self.answers.push((inform.answer, arrival));
+        } else if self.apply(&Message::Notification(notification), source, reach) {
+            self.repeats.insert(inform.key, now);
+            self.answers.push((inform.answer, arrival));
+        } else {
+            // An outcome of it was given up.
+            self.shared.stats.informs_unanswered.add(1);
         }
     }
 
@@ -151,17 +205,15 @@ impl Pipeline {
         self.counts.syslog_received += 1;
         let source = Source { peer, received };
         if !allowed(&self.active.syslog_allow, &source) {
-            self.shared.stats.wrong_source.add(1);
-            self.turned_away("syslog", &source);
-            return;
+            return self.turned_away(&source);
         }
         let text = String::from_utf8_lossy(line);
         let message = Message::Syslog(syslog::parse_line(&text, received));
-        self.apply(&message, &source);
+        self.apply(&message, &source, Reach::default());
     }
 
     /// Whether all that the rules made of the message is in the batch or in the journal.
-    fn apply(&mut self, message: &Message<'_>, source: &Source) -> bool {
+    fn apply(&mut self, message: &Message<'_>, source: &Source, reach: Reach) -> bool {
         let mut held = true;
         let address = source.address();
         if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&address) {
@@ -169,7 +221,8 @@ impl Pipeline {
         }
         let text: &str = self.senders.entry(address).or_insert_with(|| address.to_string().into());
         let host = self.active.hosts.of_message(message, source, text);
-        let subject = Subject { message, source, address: text, host: &host };
+        let tags = self.active.access.tags(reach);
+        let subject = Subject { message, source, address: text, host: &host, tags };
         let batch = &mut self.batch;
         let stats = &self.shared.stats;
         let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {
@@ -199,7 +252,7 @@ impl Pipeline {
     }
 
     /// Puts what was gathered into the journal, and gives the answers that may be sent now.
-    pub fn commit(&mut self) -> std::vec::Drain<'_, (Vec<u8>, SocketAddr)> {
+    pub fn commit(&mut self) -> std::vec::Drain<'_, (Vec<u8>, Arrival)> {
         let counts = std::mem::take(&mut self.counts);
         let appended = self.append();
         self.kept = self.batch.bytes();
@@ -207,6 +260,7 @@ impl Pipeline {
         stats.snmp_received.add(counts.snmp_received);
         stats.syslog_received.add(counts.syslog_received);
         stats.odd_varbinds.add(counts.odd_varbinds);
+        stats.informs_repeated.add(counts.informs_repeated);
         stats.matched.add(counts.matched);
         stats.dropped.add(counts.dropped);
         stats.unmatched.add(counts.unmatched);
@@ -249,6 +303,8 @@ impl Pipeline {
         if give_up {
             self.shared.stats.outcomes_lost.add(count);
             self.batch.clear();
+            // Whose outcomes were given up must be processed when it comes again.
+            self.repeats.clear();
         }
         // No answer for what is not safe: the inform comes again.
         self.shared.stats.informs_unanswered.add(self.answers.len() as u64);
@@ -279,21 +335,28 @@ impl Pipeline {
         }
     }
 
-    fn wrong_community(&self, source: &Source) {
-        if let Some(left_out) = self.shared.limiter.allow(Kind::Community, source.received) {
-            tracing::warn!(
-                from = %source.peer, left_out,
-                "a notification with a community that is not let in; correct it on the device or add it to [snmp] communities"
-            );
+    fn denied(&self, denied: Denied, source: &Source) {
+        let stats = &self.shared.stats;
+        let (counter, kind) = match denied {
+            Denied::Source => (&stats.wrong_source, Kind::Source),
+            Denied::Version(_) => (&stats.version_off, Kind::Access),
+            Denied::Community => (&stats.wrong_community, Kind::Community),
+            Denied::Grant => (&stats.no_access, Kind::Access),
+        };
+        counter.add(1);
+        self.shared.refusals.count(source.address(), denied.reason());
+        if let Some(left_out) = self.shared.limiter.allow(kind, source.received) {
+            tracing::warn!(from = %source.peer, left_out, "{denied}");
         }
     }
 
-    fn turned_away(&self, what: &str, source: &Source) {
+    fn turned_away(&self, source: &Source) {
+        self.shared.stats.wrong_source.add(1);
+        self.shared.refusals.count(source.address(), Denied::Source.reason());
         if let Some(left_out) = self.shared.limiter.allow(Kind::Source, source.received) {
-            let section = what.to_lowercase();
             tracing::warn!(
                 from = %source.peer, left_out,
-                "{what} from a sender that is not let in; add its network to [{section}] allow if it should be"
+                "syslog from a sender that is not let in; add its network to [syslog] allow if it should be"
             );
         }
     }
@@ -325,11 +388,6 @@ fn allowed(networks: &[IpNet], source: &Source) -> bool {
     networks.is_empty() || networks.iter().any(|net| net.contains(&source.address()))
 }
 
-/// Compares with all communities in a time that does not depend on where they differ.
-fn known_community(all: &[Vec<u8>], community: &[u8]) -> bool {
-    let same = |known: &[u8]| {
-        let difference = known.iter().zip(community).fold(0, |d, (a, b)| d | (a ^ b));
-        known.len() == community.len() && std::hint::black_box(difference) == 0
-    };
-    all.iter().fold(false, |found, known| found | same(known))
+fn seconds(microseconds: i64) -> u64 {
+    u64::try_from(microseconds / 1_000_000).unwrap_or(0)
 }

@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use super::limit::Kind;
 use super::pipeline::Pipeline;
 use super::{Shared, now};
-use crate::sys::Receiver;
+use crate::sys::{self, Receiver};
 
 /// How many datagrams are taken at a time.
 const BATCH: usize = 128;
@@ -34,6 +34,16 @@ pub enum Protocol {
     Syslog,
 }
 
+impl Protocol {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Snmp => "SNMP",
+            Protocol::Syslog => "syslog",
+        }
+    }
+}
+
 /// A bound socket, and the receive buffer that the kernel gave it in bytes.
 #[derive(Debug)]
 pub struct Bound {
@@ -43,12 +53,12 @@ pub struct Bound {
     pub granted: usize,
 }
 
-/// Binds a socket with a receive buffer of this many bytes.
+/// Binds a socket with a receive buffer of this many bytes, for messages of this protocol.
 ///
 /// # Errors
 ///
 /// What the system says.
-pub fn bind_socket(address: SocketAddr, receive_buffer: usize) -> io::Result<Bound> {
+pub fn bind_socket(address: SocketAddr, receive_buffer: usize, protocol: Protocol) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     if address.is_ipv6() {
         // 0.0.0.0 and [::] side by side, each for its own kind.
@@ -61,6 +71,10 @@ pub fn bind_socket(address: SocketAddr, receive_buffer: usize) -> io::Result<Bou
     // The kernel doubles what is asked for, for its own bookkeeping.
     let granted = socket.recv_buffer_size()? / 2;
     setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+    if protocol == Protocol::Snmp && address.ip().is_unspecified() {
+        // On one address alone, answers come from it anyway.
+        sys::tell_local(&socket, address.is_ipv6())?;
+    }
     socket.bind(&address.into())?;
     let socket = UdpSocket::from(socket);
     socket.set_read_timeout(Some(LOOK_UP))?;
@@ -98,15 +112,15 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
         }
         let received = now();
         pipeline.refresh();
-        for (datagram, peer) in receiver.datagrams() {
+        for (datagram, arrival) in receiver.datagrams() {
             match protocol {
-                Protocol::Snmp => pipeline.packet(datagram, peer, received),
-                Protocol::Syslog => pipeline.line(datagram, peer, received),
+                Protocol::Snmp => pipeline.packet(datagram, arrival, received),
+                Protocol::Syslog => pipeline.line(datagram, arrival.peer, received),
             }
         }
-        for (answer, peer) in pipeline.commit() {
+        for (answer, to) in pipeline.commit() {
             // An answer that cannot be sent is one that was lost on the way: the inform comes again.
-            let _ = socket.send_to(&answer, peer);
+            let _ = sys::answer(socket, &answer, to);
         }
         count_drops(&receiver, &mut drops, socket, shared, received);
         let busy = count as i64 * 1_000_000 > BUSY.saturating_mul(received.saturating_sub(before).max(1));

@@ -128,6 +128,7 @@ impl Build<'_> {
                 file: file.clone(),
                 span: text.id.span,
                 matcher: matcher?,
+                tags: text.tags.into_iter().map(|tag| tag.value).collect(),
                 from,
                 where_: match where_ {
                     Some((source, expression)) => Some((source, expression?)),

@@ -47,6 +47,12 @@ impl RuleSet {
     /// In words why a rule did not take a message, if it was near.
     fn near_miss(&self, rule: &Rule, because: Because, subject: &Subject<'_>) -> Option<String> {
         Some(match because {
+            Because::Access => {
+                // Only where it would have taken the message else.
+                let all = Subject { tags: None, ..*subject };
+                self.takes(rule, &all).ok()?;
+                format!("[[snmp.access]] lets its sender reach none of its tags ({})", rule.tags.join(", "))
+            }
             Because::Trap => {
                 // A sibling: the traps of one module are easily mistaken for each other.
                 let oid = &subject.notification()?.oid;

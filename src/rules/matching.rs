@@ -52,6 +52,8 @@ pub struct LinePattern {
 /// Why a rule does not take a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Because {
+    /// The sender may not reach it.
+    Access,
     /// The trap OID is another.
     Trap,
     /// TCP Wrappers did not write the line, or did something else.

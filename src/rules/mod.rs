@@ -47,6 +47,8 @@ pub struct Rule {
     pub span: Range<usize>,
     /// Which messages it is for.
     pub matcher: Matcher,
+    /// Words by which `[[snmp.access]]` speaks of it.
+    pub tags: Vec<String>,
     /// The senders that it is for; empty for all.
     pub from: Vec<From>,
     /// A further condition, with its source.
@@ -163,6 +165,9 @@ impl RuleSet {
 
     /// The groups of the rule's pattern if it takes the message, else the first reason why not.
     fn takes<'m>(&'m self, rule: &'m Rule, subject: &Subject<'m>) -> Result<Captures<'m>, Because> {
+        if subject.tags.is_some_and(|reach| !rule.tags.iter().any(|tag| reach.contains(tag))) {
+            return Err(Because::Access);
+        }
         let captures = match (&rule.matcher, subject.message) {
             (Matcher::Trap(traps), Message::Notification(notification)) => {
                 if !traps.iter().any(|t| t.matches(&notification.oid)) {

@@ -14,6 +14,8 @@ pub struct RuleText {
     pub trap: Option<Vec<Located<String>>>,
     /// `syslog = {...}`
     pub syslog: Option<SyslogText>,
+    /// `tags = [...]`
+    pub tags: Vec<Located<String>>,
     /// `from = [...]`
     pub from: Vec<Located<String>>,
     /// `where = ...`
@@ -140,6 +142,7 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     }
     let trap = section.strings("trap", found);
     let syslog = section.section("syslog", found).map(|s| syslog(s, found));
+    let tags = section.strings("tags", found).unwrap_or_default();
     let from = section.strings("from", found).unwrap_or_default();
     let where_ = section.string("where", found);
     let check = section.section("check", found).map(|s| check(s, found));
@@ -164,7 +167,7 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
         found.push(section.error(format!("rule{named} {what}"), hint));
     }
     section.finish(found);
-    Some(RuleText { id: id?, trap, syslog, from, where_, check, event, drop, goes_on, tests })
+    Some(RuleText { id: id?, trap, syslog, tags, from, where_, check, event, drop, goes_on, tests })
 }
 
 fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogText {

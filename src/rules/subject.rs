@@ -13,6 +13,8 @@ pub struct Subject<'m> {
     pub address: &'m str,
     /// The core's name for the host that the message is about.
     pub host: &'m str,
+    /// The tags of the rules that it may reach; none for all rules.
+    pub tags: Option<&'m [String]>,
 }
 
 impl<'m> Subject<'m> {

@@ -61,7 +61,7 @@ fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
     let origin = Source { peer: SocketAddr::new(from, 162), received: TEST_TIME };
     let address = from.to_string();
     let host = hosts.of_message(&message, &origin, &address);
-    let subject = Subject { message: &message, source: &origin, address: &address, host: &host };
+    let subject = Subject { message: &message, source: &origin, address: &address, host: &host, tags: None };
     let mut made: Vec<(String, Vec<(String, String)>)> = Vec::new();
     let verdict = rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
         made.push((rule.id.clone(), fields(outcome)));
@@ -176,7 +176,7 @@ fn message<'t>(test: &'t TestText, mib: &Mib) -> Result<Message<'t>, Misplaced<'
                 kind: NotificationKind::Trap,
                 community: b"public",
                 proxied_community: None,
-                user: None,
+                security: None,
                 request_id: 0,
                 oid,
                 enterprise: None,

@@ -113,7 +113,7 @@ impl Fixture {
 
     fn apply(&self, message: &Message<'_>) -> (Verdict, Vec<String>) {
         let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-        let subject = Subject { message, source: &source, address: "192.0.2.1", host: "router1" };
+        let subject = Subject { message, source: &source, address: "192.0.2.1", host: "router1", tags: None };
         let mut made = Vec::new();
         let verdict = self.rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
             made.push(format!(
@@ -133,7 +133,7 @@ fn trap<'a>(oid: &str, varbinds: Vec<Varbind<'a>>) -> Message<'a> {
         kind: NotificationKind::Trap,
         community: b"public",
         proxied_community: None,
-        user: None,
+        security: None,
         request_id: 0,
         oid: oid.parse().unwrap(),
         enterprise: None,
@@ -264,7 +264,8 @@ drop = true
     );
     let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
-    let subject = Subject { message: &message, source: &source, address: "192.0.2.1", host: "router1" };
+    let subject =
+        Subject { message: &message, source: &source, address: "192.0.2.1", host: "router1", tags: None };
     let explanation = rules.rules.explain(&subject);
     assert_eq!(explanation.matched.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["takes-it"]);
     let rejected: String = explanation.rejected.iter().map(|(r, why)| format!("{}: {why}\n", r.id)).collect();
@@ -311,7 +312,8 @@ fn both_ways(expression: &str) -> (String, String) {
     let scope = variable::Scope { mib: &mib, notifications: true, captures: &[] };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
     let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-    let subject = Subject { message: &message, source: &source, address: "192.0.2.1", host: "router1" };
+    let subject =
+        Subject { message: &message, source: &source, address: "192.0.2.1", host: "router1", tags: None };
     let captures = Captures::new();
     let cx = Context { subject: &subject, captures: &captures, mib: &mib };
     let template = format!("{{{{ {expression} }}}}");
@@ -330,7 +332,8 @@ fn templates_both_ways(source: &str) -> (String, String) {
     let scope = variable::Scope { mib: &mib, notifications: true, captures: &[] };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
     let origin = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-    let subject = Subject { message: &message, source: &origin, address: "192.0.2.1", host: "router1" };
+    let subject =
+        Subject { message: &message, source: &origin, address: "192.0.2.1", host: "router1", tags: None };
     let cx = Context { subject: &subject, captures: &[], mib: &mib };
     let mut engine = Engine::default();
     let mut found = crate::diagnostic::Diagnostics::default();

@@ -288,7 +288,7 @@ impl Fixed {
                 None => Val::Undefined,
             },
             Fixed::Community => Val::Str(String::from_utf8_lossy(n.proxied_community.unwrap_or(n.community))),
-            Fixed::User => Val::optional(n.user),
+            Fixed::User => Val::optional(n.security.map(|s| s.user)),
             Fixed::Version => Val::Str(Cow::Borrowed(n.version.as_str())),
             Fixed::Generic => number(n.generic),
             Fixed::Specific => number(n.specific),

@@ -46,6 +46,8 @@ pub mod tag {
     pub const END_OF_MIB_VIEW: u8 = 0x82;
     /// Response-PDU.
     pub const RESPONSE: u8 = 0xa2;
+    /// GetRequest-PDU
+    pub const GET: u8 = 0xa0;
     /// Trap-PDU of v1.
     pub const TRAP_V1: u8 = 0xa4;
     /// InformRequest-PDU.

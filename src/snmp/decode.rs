@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use super::ber::{self, Tlv, tag};
 use super::usm::UsmError;
 use super::well_known as oids;
-use crate::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
+use crate::message::{Notification, NotificationKind, Oid, Security, SecurityLevel, Value, Varbind, Version};
 
 /// The most varbinds that are kept of one notification; what comes after is counted as odd.
 pub const MAX_VARBINDS: usize = 512;
@@ -59,7 +59,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// All reasons, in the order of [`DecodeError::index`].
-    pub const REASONS: [&'static str; 16] = [
+    pub const REASONS: [&'static str; 18] = [
         "not_snmp",
         "truncated",
         "header",
@@ -75,7 +75,9 @@ impl DecodeError {
         "v3_level",
         "v3_digest",
         "v3_time",
+        "v3_replay",
         "v3_decryption",
+        "v3_engines",
     ];
 
     /// The place of this error's reason in [`DecodeError::REASONS`].
@@ -136,25 +138,29 @@ impl Decoded<'_> {
     }
 }
 
-/// Decodes the scoped PDU of a v3 message of this user (RFC 3412, section 6).
+/// Decodes the scoped PDU of a v3 message (RFC 3412, section 6) of this user, which came at this level.
 ///
 /// # Errors
 ///
 /// [`DecodeError`] says why it is no notification.
-pub fn decode_scoped<'a>(scoped: &'a [u8], user: &'a str) -> Result<Decoded<'a>, DecodeError> {
-    let pdu = || {
+pub fn decode_scoped<'a>(
+    scoped: &'a [u8],
+    user: &'a str,
+    level: SecurityLevel,
+) -> Result<Decoded<'a>, DecodeError> {
+    let parts = || {
         let (rest, _engine) = ber::expect(tag::OCTET_STRING)(scoped).ok()?;
-        let (rest, _context) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
-        Some(ber::last_tlv(rest).ok()?.1)
+        let (rest, context) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+        Some((context, ber::last_tlv(rest).ok()?.1))
     };
-    let pdu = pdu().ok_or(DecodeError::Pdu)?;
+    let (context, pdu) = parts().ok_or(DecodeError::Pdu)?;
     let kind = match pdu.tag {
         tag::TRAP_V2 => NotificationKind::Trap,
         tag::INFORM => NotificationKind::Inform,
         other => return Err(DecodeError::NotNotification(other)),
     };
     let (mut notification, odd) = trap_v2(Version::V3, kind, &[], pdu.content)?;
-    notification.user = Some(user);
+    notification.security = Some(Security { user, level, context });
     Ok(Decoded { notification, odd, frame: (&[], 0) })
 }
 
@@ -178,7 +184,7 @@ fn trap_v1<'a>(version: Version, community: &'a [u8], pdu: &'a [u8]) -> Option<(
         kind: NotificationKind::Trap,
         community,
         proxied_community: None,
-        user: None,
+        security: None,
         request_id: 0,
         oid,
         enterprise: Some(enterprise),
@@ -221,7 +227,7 @@ fn trap_v2<'a>(
         kind,
         community,
         proxied_community: None,
-        user: None,
+        security: None,
         request_id,
         oid,
         enterprise: None,

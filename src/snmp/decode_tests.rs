@@ -15,7 +15,7 @@ fn link_down() -> Notification<'static> {
         kind: NotificationKind::Trap,
         community: b"public",
         proxied_community: None,
-        user: None,
+        security: None,
         request_id: 7,
         oid: oid("1.3.6.1.6.3.1.1.5.3"),
         enterprise: None,

@@ -6,15 +6,12 @@ use super::ber::{push_integer, push_tlv, tag};
 use super::well_known as oids;
 use crate::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
 
-/// The packet of a v1 or v2c notification; one of v3 is written as v2c. `uptime` is sent as 0 where there is none.
+/// The packet of a v1 or v2c notification; one of v3 is written as v2c ([`usm::originate`](super::usm::originate)
+/// secures it). `uptime` is sent as 0 where there is none.
 ///
 /// A v1 notification needs `enterprise`, `generic` and `specific`; without them they are sent as 0.0, 6 and 0.
 pub fn encode(notification: &Notification<'_>) -> Vec<u8> {
-    let (pdu_tag, pdu) = match (notification.version, notification.kind) {
-        (Version::V1, _) => (tag::TRAP_V1, pdu_v1(notification)),
-        (_, NotificationKind::Trap) => (tag::TRAP_V2, pdu_v2(notification)),
-        (_, NotificationKind::Inform) => (tag::INFORM, pdu_v2(notification)),
-    };
+    let (pdu_tag, pdu) = pdu(notification);
     let mut message = Vec::with_capacity(pdu.len() + 32);
     push_integer(&mut message, tag::INTEGER, i128::from(notification.version != Version::V1));
     push_tlv(&mut message, tag::OCTET_STRING, notification.community);
@@ -22,6 +19,15 @@ pub fn encode(notification: &Notification<'_>) -> Vec<u8> {
     let mut packet = Vec::with_capacity(message.len() + 4);
     push_tlv(&mut packet, tag::SEQUENCE, &message);
     packet
+}
+
+/// The PDU of a notification: its identifier octet and its content.
+pub fn pdu(notification: &Notification<'_>) -> (u8, Vec<u8>) {
+    match (notification.version, notification.kind) {
+        (Version::V1, _) => (tag::TRAP_V1, pdu_v1(notification)),
+        (_, NotificationKind::Trap) => (tag::TRAP_V2, pdu_v2(notification)),
+        (_, NotificationKind::Inform) => (tag::INFORM, pdu_v2(notification)),
+    }
 }
 
 fn pdu_v1(notification: &Notification<'_>) -> Vec<u8> {

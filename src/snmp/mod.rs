@@ -7,6 +7,7 @@
 pub mod ber;
 pub mod decode;
 pub mod encode;
+pub mod framing;
 pub mod oid;
 pub mod usm;
 

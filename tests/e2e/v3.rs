@@ -1,6 +1,8 @@
-//! SNMPv3 as net-snmp sends it: traps and informs of every pair of protocols that it speaks.
+//! SNMPv3: traps and informs of every pair of protocols, as net-snmp and pysnmp send them.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -16,7 +18,15 @@ const AUTH: [(&str, &str); 6] = [
     ("SHA-384", "SHA-384"),
     ("SHA-512", "SHA-512"),
 ];
-const PRIV: [(&str, &str); 4] = [("", ""), ("DES", "DES"), ("AES-128", "AES"), ("AES-256", "AES-256")];
+const PRIV: [(&str, &str); 7] = [
+    ("", ""),
+    ("DES", "DES"),
+    ("AES-128", "AES"),
+    ("AES-192", "AES-192"),
+    ("AES-256", "AES-256"),
+    ("AES-192-C", "AES-192-C"),
+    ("AES-256-C", "AES-256-C"),
+];
 
 fn users() -> String {
     let mut text = String::from("[[snmp.users]]\nname = \"open\"\n");
@@ -33,7 +43,7 @@ fn users() -> String {
     text
 }
 
-fn daemon() -> Daemon {
+pub fn daemon() -> Daemon {
     let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"rules.toml\"]\n"));
     let path = daemon.path("trapline.toml");
     let config = std::fs::read_to_string(&path).unwrap();
@@ -97,31 +107,81 @@ fn security<'a>(user: &'a str, auth: &'a str, privacy: &'a str, words: &'a [Stri
     args
 }
 
+/// pysnmp in a process of its own, in the environment that tests/run makes.
+struct Pysnmp(std::process::Child, BufReader<std::process::ChildStdout>);
+
+impl Pysnmp {
+    fn start() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut child = Command::new(root.join("target/pysnmp/bin/python"))
+            .arg(root.join("tests/e2e/pysnmp_notify.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("pysnmp: {e}; run tests/run"));
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Pysnmp(child, answers)
+    }
+
+    fn send(&mut self, daemon: &Daemon, kind: &str, (auth, privacy): (&str, &str)) -> String {
+        let mut wanted = serde_json::json!({
+            "host": "127.0.0.1", "port": daemon.snmp, "kind": kind, "user": format!("{auth}.{privacy}"),
+            "auth": auth, "auth_password": format!("auth-{auth}-word"), "text": kind,
+        });
+        if !privacy.is_empty() {
+            wanted["priv"] = privacy.into();
+            wanted["priv_password"] = format!("priv-{privacy}-word").into();
+        }
+        writeln!(self.0.stdin.as_ref().unwrap(), "{wanted}").unwrap();
+        let mut answer = String::new();
+        self.1.read_line(&mut answer).unwrap();
+        answer.trim().to_owned()
+    }
+}
+
+impl Drop for Pysnmp {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn every_pair_of_protocols_traps_and_informs() {
     let daemon = daemon();
+    let mut pysnmp = Pysnmp::start();
     let mut expected = Vec::new();
-    let spoken: Vec<_> = PRIV.into_iter().filter(|(_, theirs)| speaks(theirs)).collect();
-    for (ours, auth) in AUTH {
-        for (private, privacy) in &spoken {
+    let (mut by_net_snmp, mut by_pysnmp) = (0, 0);
+    for (private, privacy) in PRIV {
+        let spoken = speaks(privacy);
+        for (ours, auth) in AUTH {
             let user = format!("{ours}.{private}");
-            let words = [format!("auth-{ours}-word"), format!("priv-{private}-word")];
-            let security = security(&user, auth, privacy, &words);
-            // An engine of its own sends the trap; the inform finds out who we are.
-            let trap = [&["-e", "0x80001f8804747261706c696e65"][..], &security].concat();
-            assert!(send(&daemon, "snmptrap", &trap, "trap"), "{user}");
-            assert!(send(&daemon, "snmpinform", &security, "inform"), "{user}: the inform was not answered");
+            if spoken {
+                let words = [format!("auth-{ours}-word"), format!("priv-{private}-word")];
+                let security = security(&user, auth, privacy, &words);
+                // An engine of its own sends the trap; the inform finds out who we are.
+                let trap = [&["-e", "0x80001f8804747261706c696e65"][..], &security].concat();
+                assert!(send(&daemon, "snmptrap", &trap, "trap"), "{user}");
+                assert!(
+                    send(&daemon, "snmpinform", &security, "inform"),
+                    "{user}: the inform was not answered"
+                );
+                by_net_snmp += 2;
+            }
+            // The extended keys of two implementations: they are where programs differ.
+            if !spoken || private.starts_with("AES-192") || private.starts_with("AES-256") {
+                assert_eq!(pysnmp.send(&daemon, "trap", (ours, private)), "ok", "{user}: trap");
+                assert_eq!(pysnmp.send(&daemon, "inform", (ours, private)), "ok", "{user}: inform");
+                by_pysnmp += 2;
+            }
             expected.extend([format!("3 {user} trap"), format!("3 {user} inform")]);
         }
     }
     let open = ["-u", "open", "-l", "noAuthNoPriv"];
-    assert!(send(
-        &daemon,
-        "snmptrap",
-        &[&["-e", "0x80001f8804747261706c696e65"][..], &open].concat(),
-        "trap"
-    ));
+    let open_trap = [&["-e", "0x80001f8804747261706c696e65"][..], &open].concat();
+    assert!(send(&daemon, "snmptrap", &open_trap, "trap"));
     assert!(send(&daemon, "snmpinform", &open, "inform"));
+    by_net_snmp += 2;
     expected.extend(["3 open trap".to_owned(), "3 open inform".to_owned()]);
     let got = || -> Vec<String> {
         daemon
@@ -130,9 +190,17 @@ fn every_pair_of_protocols_traps_and_informs() {
             .map(|o: &Value| o["output"].as_str().unwrap().to_owned())
             .collect()
     };
-    wait_until("all arrive", || expected.iter().all(|e| got().contains(e)));
-    println!("{} messages of {} pairs", expected.len(), AUTH.len() * spoken.len() + 1);
-    assert_eq!(daemon.status()["intake"]["malformed"]["v3_digest"], 0);
+    wait_until("all arrive", || got().len() == by_net_snmp + by_pysnmp);
+    let got = got();
+    assert!(expected.iter().all(|e| got.contains(e)));
+    assert_eq!(expected.len(), 2 * (AUTH.len() * PRIV.len() + 1));
+    println!(
+        "{} pairs, traps and informs: {by_net_snmp} messages by net-snmp, {by_pysnmp} by pysnmp, all received and answered",
+        AUTH.len() * PRIV.len() + 1
+    );
+    let status = daemon.status();
+    assert_eq!(status["intake"]["malformed"]["v3_digest"], 0);
+    assert_eq!(status["intake"]["informs_answered"], got.len() / 2);
 }
 
 #[test]

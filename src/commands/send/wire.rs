@@ -1,0 +1,196 @@
+//! The way out: datagrams in batches, or a stream.
+
+use std::borrow::Cow;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::snmp::framing::Framer;
+use crate::sys;
+
+/// How many datagrams go out at a time.
+const DATAGRAMS: u64 = 64;
+/// How many messages of a stream are gathered.
+const MESSAGES: u64 = 1024;
+/// How many bytes are gathered for a stream.
+const GATHERED: usize = 64 * 1024;
+
+/// How many messages, and how fast.
+#[derive(Debug, Args, Clone, Copy)]
+pub(super) struct LoadArgs {
+    /// How many to send
+    #[arg(long, default_value_t = 1)]
+    pub(super) count: u64,
+    /// How many a second; as many as possible if left out
+    #[arg(long)]
+    pub(super) rate: Option<u64>,
+}
+
+impl LoadArgs {
+    /// How many are due by now, at most all; with a rate, `sent` are out already.
+    fn due(self, sent: u64, since: Instant) -> u64 {
+        let Some(rate) = self.rate else { return self.count };
+        loop {
+            let due = (since.elapsed().as_secs_f64() * rate as f64) as u64 + 1;
+            if due > sent {
+                return due.min(self.count);
+            }
+            let until = Duration::from_secs_f64((sent - due + 1) as f64 / rate as f64);
+            std::thread::sleep(until.clamp(Duration::from_micros(50), Duration::from_millis(10)));
+        }
+    }
+}
+
+/// A connected socket.
+pub(super) enum Wire {
+    Udp(UdpSocket),
+    Tcp(TcpStream, Framer),
+}
+
+impl Wire {
+    /// Opens the way to `HOST:PORT`, `udp://HOST:PORT` or `tcp://HOST:PORT`.
+    pub(super) fn open(to: &str) -> anyhow::Result<Self> {
+        match to.split_once("://") {
+            None => Self::udp(to),
+            Some(("udp", rest)) => Self::udp(rest),
+            Some(("tcp", rest)) => Self::tcp(rest),
+            Some((other, _)) => bail!("--to: '{other}://' is not known; use udp:// or tcp://"),
+        }
+    }
+
+    pub(super) fn udp(to: &str) -> anyhow::Result<Self> {
+        let address = address(to)?;
+        let local: SocketAddr =
+            if address.is_ipv6() { "[::]:0".parse()? } else { SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)) };
+        let socket = UdpSocket::bind(local)?;
+        socket.connect(address).with_context(|| format!("cannot send to {address}"))?;
+        Ok(Wire::Udp(socket))
+    }
+
+    pub(super) fn tcp(to: &str) -> anyhow::Result<Self> {
+        let address = address(to)?;
+        let stream = TcpStream::connect(address)
+            .with_context(|| format!("cannot connect to {address}; is `trapline run` running?"))?;
+        stream.set_nodelay(true)?;
+        Ok(Wire::Tcp(stream, Framer::default()))
+    }
+
+    fn peer(&self) -> String {
+        let peer = match self {
+            Wire::Udp(socket) => socket.peer_addr(),
+            Wire::Tcp(stream, _) => stream.peer_addr(),
+        };
+        peer.map_or_else(|_| "?".to_owned(), |a| a.to_string())
+    }
+
+    /// Sends one message; what is lost on the way of a datagram is not noticed.
+    pub(super) fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
+        let sent = match self {
+            Wire::Udp(socket) => socket.send(message).map(drop),
+            Wire::Tcp(stream, _) => stream.write_all(message),
+        };
+        match sent {
+            // Of the datagram before: whoever listens may be there by now.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+            other => other.with_context(|| format!("cannot send to {}", self.peer())),
+        }
+    }
+
+    /// The next message that comes back until then; none if none does.
+    pub(super) fn receive(&mut self, until: Instant) -> anyhow::Result<Option<Vec<u8>>> {
+        let peer = self.peer();
+        let mut buffer = vec![0; 65_536];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            let read = match self {
+                Wire::Udp(socket) => {
+                    socket.set_read_timeout(Some(left))?;
+                    socket.recv(&mut buffer)
+                }
+                Wire::Tcp(stream, framer) => {
+                    if let Some(message) = framer.next_message()? {
+                        return Ok(Some(message.to_vec()));
+                    }
+                    stream.set_read_timeout(Some(left))?;
+                    stream.read(&mut buffer)
+                }
+            };
+            match (read, &mut *self) {
+                (Ok(length), Wire::Udp(_)) => return Ok(Some(buffer[..length].to_vec())),
+                (Ok(0), Wire::Tcp(..)) => bail!("{peer} closed the stream without an answer"),
+                (Ok(length), Wire::Tcp(_, framer)) => framer.push(&buffer[..length]),
+                (Err(error), _) if error.kind() == ErrorKind::ConnectionRefused => {
+                    bail!("nobody listens at {peer}; is `trapline run` running?")
+                }
+                (Err(error), _) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                (Err(error), _) => return Err(error).with_context(|| format!("no answer from {peer}")),
+            }
+        }
+    }
+
+    /// Sends many messages; returns how long it took.
+    pub(super) fn load<'m>(
+        &mut self,
+        load: LoadArgs,
+        mut next: impl FnMut() -> anyhow::Result<Cow<'m, [u8]>>,
+    ) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        let batch = if matches!(self, Wire::Udp(_)) { DATAGRAMS } else { MESSAGES };
+        let mut sent = 0;
+        let mut waiting: Vec<Cow<'m, [u8]>> = Vec::new();
+        while sent < load.count {
+            let now = (load.due(sent, start) - sent).min(batch);
+            while (waiting.len() as u64) < now {
+                waiting.push(next()?);
+            }
+            let gone = self.send_some(&waiting)?;
+            waiting.drain(..gone);
+            sent += gone as u64;
+        }
+        Ok(start.elapsed())
+    }
+
+    /// Sends as many as go at once, at least one unless the system has no room.
+    fn send_some(&mut self, messages: &[Cow<'_, [u8]>]) -> anyhow::Result<usize> {
+        let peer = self.peer();
+        match self {
+            Wire::Udp(socket) => {
+                let slices: Vec<&[u8]> = messages.iter().map(AsRef::as_ref).collect();
+                match sys::send_batch(socket, &slices) {
+                    Ok(count) => Ok(count),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                        bail!("nobody listens at {peer}; is `trapline run` running?")
+                    }
+                    Err(error) => Err(error).with_context(|| format!("cannot send to {peer}")),
+                }
+            }
+            Wire::Tcp(stream, _) => {
+                let mut gathered = Vec::with_capacity(GATHERED);
+                let mut count = 0;
+                for message in messages {
+                    if count > 0 && gathered.len() + message.len() > GATHERED {
+                        break;
+                    }
+                    gathered.extend_from_slice(message);
+                    count += 1;
+                }
+                stream.write_all(&gathered).with_context(|| format!("cannot send to {peer}"))?;
+                Ok(count)
+            }
+        }
+    }
+}
+
+fn address(to: &str) -> anyhow::Result<SocketAddr> {
+    to.to_socket_addrs()
+        .ok()
+        .and_then(|mut all| all.next())
+        .with_context(|| format!("--to: '{to}' is no HOST:PORT"))
+}

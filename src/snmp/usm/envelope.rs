@@ -1,0 +1,189 @@
+//! The envelope of a v3 message (RFC 3412, section 6; RFC 3414, section 2.4): taken apart, and put around a scoped
+//! PDU.
+
+use snmp_parser::{SecurityModel, SecurityParameters, parse_snmp_v3};
+
+use super::{AUTH, DesSaltState, Keys, LocalizedKey, PRIV, PersistedDesSaltState, PrivProtocol, SaltCounter};
+use super::{UsmError, ber};
+use crate::snmp::ber::{push_integer, push_tlv, tag};
+
+/// The largest message that this engine takes, as it tells others (msgMaxSize).
+const MAX_SIZE: i128 = 65_507;
+
+/// The parts of a message that its security speaks of.
+pub(super) struct Envelope<'p> {
+    pub(super) message_id: i64,
+    pub(super) flags: u8,
+    pub(super) engine: &'p [u8],
+    pub(super) boots: u32,
+    pub(super) time: u32,
+    pub(super) user: String,
+    /// Place and length of the digest in the packet.
+    pub(super) digest: (usize, usize),
+    pub(super) salt: &'p [u8],
+    /// msgData, with its identifier octet.
+    pub(super) data: ber::Tlv<'p>,
+}
+
+impl<'p> Envelope<'p> {
+    pub(super) fn read(packet: &'p [u8]) -> Result<Self, UsmError> {
+        let (_, message) = parse_snmp_v3(packet).map_err(|_| UsmError::Envelope)?;
+        let header = message.header_data;
+        if header.msg_security_model != SecurityModel::USM {
+            return Err(UsmError::Model(header.msg_security_model.0));
+        }
+        let SecurityParameters::USM(usm) = message.security_params else { return Err(UsmError::Envelope) };
+        // The digest is a slice of the packet, so its place is known.
+        let digest = usm.msg_authentication_parameters;
+        let offset =
+            (digest.as_ptr() as usize).checked_sub(packet.as_ptr() as usize).ok_or(UsmError::Envelope)?;
+        let data = || {
+            let (_, content) = ber::expect(tag::SEQUENCE)(packet).ok()?;
+            let (rest, _version) = ber::tlv(content).ok()?;
+            let (rest, _header) = ber::tlv(rest).ok()?;
+            let (rest, _security) = ber::tlv(rest).ok()?;
+            Some(ber::tlv(rest).ok()?.1)
+        };
+        Ok(Envelope {
+            message_id: header.msg_id.into(),
+            flags: header.msg_flags,
+            engine: usm.msg_authoritative_engine_id,
+            boots: usm.msg_authoritative_engine_boots,
+            time: usm.msg_authoritative_engine_time,
+            user: usm.msg_user_name,
+            digest: (offset, digest.len()),
+            salt: usm.msg_privacy_parameters,
+            data: data().ok_or(UsmError::Envelope)?,
+        })
+    }
+
+    /// The digest, as it was sent.
+    pub(super) fn digest_of<'b>(&self, packet: &'b [u8]) -> &'b [u8] {
+        packet.get(self.digest.0..self.digest.0 + self.digest.1).unwrap_or_default()
+    }
+
+    /// Whether the digest is that of the message with zeros in its place (RFC 3414, section 6.3.2); compared in
+    /// constant time. A digest of another length than the protocol's is none: a shorter one were easier to guess
+    /// (RFC 3414, RFC 7860).
+    pub(super) fn proven(&self, key: &LocalizedKey, packet: &[u8]) -> bool {
+        let (offset, length) = self.digest;
+        let digest = self.digest_of(packet);
+        if length != key.mac_len() || digest.len() != length {
+            return false;
+        }
+        let mut blank = packet.to_vec();
+        blank[offset..offset + length].fill(0);
+        key.verify_hmac(&blank, digest).unwrap_or(false)
+    }
+
+    /// The scoped PDU, where it is not encrypted: the engine and the name of its context.
+    pub(super) fn context(&self) -> Option<(&'p [u8], &'p [u8])> {
+        if self.flags & PRIV != 0 || self.data.tag != tag::SEQUENCE {
+            return None;
+        }
+        context_of(self.data.content)
+    }
+}
+
+/// The engine and the name of the context of a scoped PDU (RFC 3412, section 6.8).
+pub(super) fn context_of(scoped: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (rest, engine) = ber::expect(tag::OCTET_STRING)(scoped).ok()?;
+    let (_, name) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+    Some((engine, name))
+}
+
+/// A scoped PDU in a context (RFC 3412, section 6).
+pub(super) fn scoped_pdu((engine, context): (&[u8], &[u8]), pdu_tag: u8, pdu: &[u8]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(pdu.len() + 64);
+    push_tlv(&mut content, tag::OCTET_STRING, engine);
+    push_tlv(&mut content, tag::OCTET_STRING, context);
+    push_tlv(&mut content, pdu_tag, pdu);
+    let mut scoped = Vec::with_capacity(content.len() + 4);
+    push_tlv(&mut scoped, tag::SEQUENCE, &content);
+    scoped
+}
+
+/// What makes every encrypted message another: counters that never repeat within a boot.
+pub(super) struct Salts {
+    aes: SaltCounter,
+    des: DesSaltState,
+}
+
+impl Salts {
+    /// `boots` is the engine's own: whoever keeps the engine keeps them, so there is nothing to write here.
+    pub(super) fn new(boots: u32) -> Result<Self, String> {
+        let kept = |_: &PersistedDesSaltState| Ok::<(), std::io::Error>(());
+        let des = match PersistedDesSaltState::new(boots.saturating_sub(1)) {
+            Ok(before) if boots > 1 => DesSaltState::restart(before, kept),
+            _ => DesSaltState::install(kept),
+        };
+        let aes = SaltCounter::new().map_err(|e| e.to_string())?;
+        Ok(Salts { aes, des: des.map_err(|e| e.to_string())? })
+    }
+}
+
+/// What goes around a scoped PDU.
+pub(super) struct Sealing<'a> {
+    pub(super) message_id: i64,
+    pub(super) flags: u8,
+    pub(super) engine: &'a [u8],
+    pub(super) boots: u32,
+    pub(super) time: u32,
+    pub(super) user: &'a str,
+    /// The keys for the engine, where the flags ask for any.
+    pub(super) keys: Option<&'a Keys>,
+}
+
+impl Sealing<'_> {
+    /// The whole message; none if it cannot be encrypted.
+    pub(super) fn seal(&self, scoped: &[u8], salts: &Salts) -> Option<Vec<u8>> {
+        let keys = self.keys.filter(|_| self.flags & AUTH != 0);
+        let (data, salt) = match keys.and_then(|k| k.1.as_ref()).filter(|_| self.flags & PRIV != 0) {
+            Some(key) => {
+                let (cipher, salt) = match key.protocol() {
+                    PrivProtocol::Des | PrivProtocol::Des3 => {
+                        key.encrypt_des_family(scoped, &salts.des).ok()?
+                    }
+                    _ => key.encrypt_aes(scoped, self.boots, self.time, &salts.aes).ok()?,
+                };
+                let mut data = Vec::with_capacity(cipher.len() + 4);
+                push_tlv(&mut data, tag::OCTET_STRING, &cipher);
+                (data, salt.to_vec())
+            }
+            None => (scoped.to_vec(), Vec::new()),
+        };
+        let digest = vec![0; keys.map_or(0, |k| k.0.mac_len())];
+        let mut packet = self.around(&data, &digest, &salt);
+        if let Some(keys) = keys {
+            let (offset, length) = Envelope::read(&packet).ok()?.digest;
+            let digest = keys.0.compute_hmac(&packet).ok()?;
+            packet.get_mut(offset..offset + length)?.copy_from_slice(&digest);
+        }
+        Some(packet)
+    }
+
+    fn around(&self, data: &[u8], digest: &[u8], salt: &[u8]) -> Vec<u8> {
+        let mut security = Vec::with_capacity(96);
+        push_tlv(&mut security, tag::OCTET_STRING, self.engine);
+        push_integer(&mut security, tag::INTEGER, self.boots.into());
+        push_integer(&mut security, tag::INTEGER, self.time.into());
+        push_tlv(&mut security, tag::OCTET_STRING, self.user.as_bytes());
+        push_tlv(&mut security, tag::OCTET_STRING, digest);
+        push_tlv(&mut security, tag::OCTET_STRING, salt);
+        let mut sequence = Vec::with_capacity(security.len() + 4);
+        push_tlv(&mut sequence, tag::SEQUENCE, &security);
+        let mut header = Vec::with_capacity(24);
+        push_integer(&mut header, tag::INTEGER, self.message_id.into());
+        push_integer(&mut header, tag::INTEGER, MAX_SIZE);
+        push_tlv(&mut header, tag::OCTET_STRING, &[self.flags]);
+        push_integer(&mut header, tag::INTEGER, 3);
+        let mut content = Vec::with_capacity(data.len() + 160);
+        push_integer(&mut content, tag::INTEGER, 3);
+        push_tlv(&mut content, tag::SEQUENCE, &header);
+        push_tlv(&mut content, tag::OCTET_STRING, &sequence);
+        content.extend_from_slice(data);
+        let mut packet = Vec::with_capacity(content.len() + 4);
+        push_tlv(&mut packet, tag::SEQUENCE, &content);
+        packet
+    }
+}
