@@ -1,14 +1,21 @@
 //! kill -9 in the middle: what was journaled is delivered.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
+use trapline::message::{NotificationKind, Version};
+use trapline::snmp::usm::originate::{Originator, Peer, Reply};
+use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::hostile::{discover, notification, now, originator};
 use crate::support::{snmptrap, wait_until};
 
 /// The sequence numbers in the file sink's file, and how many lines there are.
@@ -73,6 +80,169 @@ fn every_journaled_outcome_survives_kill_9() {
         lines - sequences.len()
     );
     assert!(next > 65_000);
+}
+
+/// Sends informs, each until it is answered, and gives the texts of those that were.
+struct Informer {
+    to: SocketAddr,
+    socket: UdpSocket,
+    name: &'static str,
+    /// With v3, who sends.
+    from: Option<Originator>,
+    peer: Option<Peer>,
+}
+
+impl Informer {
+    fn new(daemon: &Daemon, name: &'static str, from: Option<Originator>) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        Informer { to: ([127, 0, 0, 1], daemon.snmp).into(), socket, name, from, peer: None }
+    }
+
+    /// One try; whether it was answered.
+    fn ask(&mut self, text: &str, number: i32) -> bool {
+        let version = if self.from.is_some() { Version::V3 } else { Version::V2c };
+        let inform = notification(NotificationKind::Inform, version, text, number);
+        let packet = match &self.from {
+            None => encode::encode(&inform),
+            Some(from) => {
+                self.peer = self.peer.take().or_else(|| discover(from, &self.socket, self.to));
+                let Some(peer) = &self.peer else { return false };
+                from.inform(peer, &inform, number, now()).unwrap()
+            }
+        };
+        let _ = self.socket.send_to(&packet, self.to);
+        let mut answer = [0; 1500];
+        while let Ok((length, _)) = self.socket.recv_from(&mut answer) {
+            let answer = &answer[..length];
+            match (&self.from, &self.peer) {
+                (Some(from), Some(peer)) => match from.reply(peer, answer) {
+                    Reply::Acknowledged(id) if id == i64::from(number) => return true,
+                    // It was started anew.
+                    Reply::Engine => {
+                        self.peer = from.peer(answer, now());
+                        return false;
+                    }
+                    _ => {}
+                },
+                _ if answer == snmp::decode(&packet).unwrap().answer() => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn run(mut self, done: &AtomicBool) -> Vec<String> {
+        let mut acknowledged = Vec::new();
+        for number in 1.. {
+            let text = format!("{} {number}", self.name);
+            while !self.ask(&text, number) {
+                if done.load(Ordering::Relaxed) {
+                    return acknowledged;
+                }
+            }
+            acknowledged.push(text);
+            if done.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        acknowledged
+    }
+}
+
+/// The same with net-snmp's snmpinform.
+fn net_snmp_informs(port: u16, done: &AtomicBool) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 1.. {
+        let text = format!("net-snmp {number}");
+        let status = Command::new("snmpinform")
+            .args([
+                "-m",
+                "",
+                "-v2c",
+                "-c",
+                "public",
+                "-r",
+                "100",
+                "-t",
+                "0.1",
+                &format!("udp:127.0.0.1:{port}"),
+            ])
+            .args(["", "1.3.6.1.4.1.99999.0.1", "1.3.6.1.4.1.99999.1", "s", &text])
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        if status.success() {
+            acknowledged.push(text);
+        }
+        if done.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn every_inform_that_was_acknowledged_survives_200_kills() {
+    let kills = crate::support::times(200);
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"rules.toml\"]\n"));
+    let path = daemon.path("trapline.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let user = "[[snmp.users]]\nname = \"SHA-256.AES-128\"\nauth = \"SHA-256\"\nauth_password = \"auth-SHA-256-word\"\n\
+                priv = \"AES-128\"\npriv_password = \"priv-AES-128-word\"\n[syslog]";
+    std::fs::write(&path, config.replacen("[syslog]", user, 1)).unwrap();
+    std::fs::write(
+        daemon.path("rules.toml"),
+        "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\noutput = \"{{ v[1] }}\"\n",
+    )
+    .unwrap();
+    daemon.restart();
+    let from = || originator("auth-SHA-256-word", b"\x80\x00\x00\x01informer", now() - 1000);
+    let done = AtomicBool::new(false);
+    let mut random = crate::support::Random::new();
+    let port = daemon.snmp;
+    let acknowledged: Vec<String> = std::thread::scope(|scope| {
+        let informers = [
+            Informer::new(&daemon, "v2c", None),
+            Informer::new(&daemon, "v3", Some(from())),
+            Informer::new(&daemon, "v3 too", Some(from())),
+        ];
+        let mut threads: Vec<_> =
+            informers.into_iter().map(|informer| scope.spawn(|| informer.run(&done))).collect();
+        threads.push(scope.spawn(|| net_snmp_informs(port, &done)));
+        // Load beside them; it is lost while nobody listens.
+        let flood = scope.spawn(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let load = encode::encode(&notification(NotificationKind::Trap, Version::V2c, "load", 1));
+            while !done.load(Ordering::Relaxed) {
+                let _ = socket.send_to(&load, ("127.0.0.1", port));
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        });
+        for _ in 0..kills {
+            std::thread::sleep(Duration::from_micros(random.below(60_000)));
+            daemon.kill();
+            daemon.restart();
+        }
+        done.store(true, Ordering::Relaxed);
+        flood.join().unwrap();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    wait_until("all is delivered", || daemon.status()["sinks"][0]["behind"] == 0);
+    let text = crate::support::read(&daemon.path("out.jsonl"));
+    let mut delivered: HashMap<String, u32> = HashMap::new();
+    for outcome in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        *delivered.entry(outcome["output"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let missing: Vec<_> = acknowledged.iter().filter(|text| !delivered.contains_key(*text)).collect();
+    let again = acknowledged.iter().filter(|text| delivered.get(*text) > Some(&1)).count();
+    println!(
+        "{kills} kills: {} informs acknowledged, all delivered but {}, {again} more than once",
+        acknowledged.len(),
+        missing.len()
+    );
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(acknowledged.len() > kills as usize);
 }
 
 #[test]

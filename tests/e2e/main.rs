@@ -8,6 +8,8 @@ mod broker;
 mod cli;
 mod crash;
 mod daemon;
+mod hostile;
+mod informs;
 mod intake;
 mod nagios;
 mod rabbitmq;

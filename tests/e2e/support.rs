@@ -104,3 +104,29 @@ pub fn link_trap(args: &[&str], description: &str, oper_status: &str) {
     let varbinds = interface(description, oper_status);
     snmptrap(&args.iter().copied().chain(varbinds.iter().map(String::as_str)).collect::<Vec<_>>());
 }
+
+/// How often to do something that is done `usual` times in an ordinary run; `TRAPLINE_CHAOS` multiplies it.
+pub fn times(usual: u32) -> u32 {
+    let factor = std::env::var("TRAPLINE_CHAOS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    usual.saturating_mul(factor)
+}
+
+/// Random numbers (splitmix64), from a seed that is printed so that a run can be looked into.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new() -> Self {
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        println!("random numbers from {seed}");
+        Random(seed)
+    }
+
+    /// A number below this one.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}

@@ -98,7 +98,7 @@ fn send(daemon: &Daemon, tool: &str, security: &[&str], text: &str) -> bool {
         .success()
 }
 
-fn security<'a>(user: &'a str, auth: &'a str, privacy: &'a str, words: &'a [String; 2]) -> Vec<&'a str> {
+pub fn security<'a>(user: &'a str, auth: &'a str, privacy: &'a str, words: &'a [String; 2]) -> Vec<&'a str> {
     let mut args = vec!["-u", user, "-l", if privacy.is_empty() { "authNoPriv" } else { "authPriv" }];
     args.extend(["-a", auth, "-A", &words[0]]);
     if !privacy.is_empty() {
