@@ -1,7 +1,8 @@
 //! Any v3 packet is safe to open, and one that nobody has sealed is refused.
 #![no_main]
 
-use std::sync::OnceLock;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
 use trapline::snmp::Usm;
@@ -12,7 +13,7 @@ fuzz_target!(|packet: &[u8]| {
     let usm = USM.get_or_init(|| {
         let keys = (AuthProtocol::Sha256, &b"auth-password"[..]);
         let user = User::new("ops", keys, Some((PrivProtocol::Aes128, b"priv-password"))).unwrap();
-        Usm::new(vec![user], Engine { id: vec![0x80, 0, 0, 1, 2], boots: 1, started: 0 }).unwrap()
+        Usm::new(vec![user], Engine { id: vec![0x80, 0, 0, 1, 2], boots: 1, started: 0 }, Arc::default()).unwrap()
     });
-    assert!(usm.open(packet, 100).is_err());
+    assert!(usm.open(packet, IpAddr::V4(Ipv4Addr::LOCALHOST), 100).is_err());
 });

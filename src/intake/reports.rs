@@ -1,6 +1,6 @@
 //! How many Reports a source may be sent, so that nobody can turn them on a third party.
 //!
-//! A source that has proven nothing gets no more bytes than came from it, but for [`FIRST`] once: the shortest Report
+//! A source that has proven nothing gets no more bytes than came from it, but for `FIRST` once: the shortest Report
 //! of RFC 3414 is longer than the shortest question for an engine id, and without an answer no inform can be sent.
 
 use std::collections::HashMap;

@@ -27,7 +27,10 @@ pub(super) struct Envelope<'p> {
 
 impl<'p> Envelope<'p> {
     pub(super) fn read(packet: &'p [u8]) -> Result<Self, UsmError> {
-        let (_, message) = parse_snmp_v3(packet).map_err(|_| UsmError::Envelope)?;
+        let Ok((_, message)) = parse_snmp_v3(packet) else {
+            // It reads a plain PDU too, and refuses what devices get wrong there and the decoder takes.
+            return Self::read_around(packet).ok_or(UsmError::Envelope)?;
+        };
         let header = message.header_data;
         if header.msg_security_model != SecurityModel::USM {
             return Err(UsmError::Model(header.msg_security_model.0));
@@ -55,6 +58,45 @@ impl<'p> Envelope<'p> {
             salt: usm.msg_privacy_parameters,
             data: data().ok_or(UsmError::Envelope)?,
         })
+    }
+
+    /// The same without a look at the scoped PDU.
+    fn read_around(packet: &'p [u8]) -> Option<Result<Self, UsmError>> {
+        let (_, content) = ber::expect(tag::SEQUENCE)(packet).ok()?;
+        let (rest, version) = ber::integer(content).ok()?;
+        let (rest, header) = ber::expect(tag::SEQUENCE)(rest).ok()?;
+        let (rest, security) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+        let (_, data) = ber::tlv(rest).ok()?;
+        let (header, message_id) = ber::integer(header).ok()?;
+        let (header, _max_size) = ber::integer(header).ok()?;
+        let (header, flags) = ber::expect(tag::OCTET_STRING)(header).ok()?;
+        let (_, model) = ber::integer(header).ok()?;
+        let &[flags] = flags else { return None };
+        if version != 3 {
+            return None;
+        }
+        if model != 3 {
+            return Some(Err(UsmError::Model(u32::try_from(model).ok()?)));
+        }
+        let (_, security) = ber::expect(tag::SEQUENCE)(security).ok()?;
+        let (security, engine) = ber::expect(tag::OCTET_STRING)(security).ok()?;
+        let (security, boots) = ber::integer(security).ok()?;
+        let (security, time) = ber::integer(security).ok()?;
+        let (security, user) = ber::expect(tag::OCTET_STRING)(security).ok()?;
+        let (security, digest) = ber::expect(tag::OCTET_STRING)(security).ok()?;
+        let (_, salt) = ber::expect(tag::OCTET_STRING)(security).ok()?;
+        let offset = (digest.as_ptr() as usize).checked_sub(packet.as_ptr() as usize)?;
+        Some(Ok(Envelope {
+            message_id,
+            flags,
+            engine,
+            boots: u32::try_from(boots).ok()?,
+            time: u32::try_from(time).ok()?,
+            user: std::str::from_utf8(user).ok()?.to_owned(),
+            digest: (offset, digest.len()),
+            salt,
+            data,
+        }))
     }
 
     /// The digest, as it was sent.
@@ -185,5 +227,46 @@ impl Sealing<'_> {
         let mut packet = Vec::with_capacity(content.len() + 4);
         push_tlv(&mut packet, tag::SEQUENCE, &content);
         packet
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(envelope: &Envelope<'_>) -> String {
+        let Envelope { message_id, flags, engine, boots, time, user, digest, salt, data } = envelope;
+        format!(
+            "{message_id} {flags} {engine:?} {boots} {time} {user} {digest:?} {salt:?} {:?}",
+            data.content
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_of_reading_agree(
+            (message_id, boots, time) in (0..i32::MAX, 0..i32::MAX as u32, 0..i32::MAX as u32),
+            engine in prop::collection::vec(any::<u8>(), 0..33),
+            user in "[a-z]{0,32}",
+            reportable in any::<bool>(),
+        ) {
+            let pdu = [2, 1, 5, 2, 1, 0, 2, 1, 0, 0x30, 0];
+            let sealing = Sealing {
+                message_id: message_id.into(),
+                flags: if reportable { super::super::REPORTABLE } else { 0 },
+                engine: &engine,
+                boots,
+                time,
+                user: &user,
+                keys: None,
+            };
+            let scoped = scoped_pdu((&engine, b"context"), tag::TRAP_V2, &pdu);
+            let packet = sealing.seal(&scoped, &Salts::new(1).unwrap()).unwrap();
+            let strict = Envelope::read(&packet).unwrap();
+            let around = Envelope::read_around(&packet).unwrap().unwrap();
+            prop_assert_eq!(parts(&strict), parts(&around));
+        }
     }
 }

@@ -4,8 +4,8 @@
 //! Of traps the sender is the authoritative engine: its keys are localised when it is first seen, and kept once a
 //! message of it was proven. Of informs this daemon is: senders learn its engine id, boots and time by Reports.
 //!
-//! [`user`] has the users and their keys, [`envelope`] reads and writes the frame of a message, [`open`] decides
-//! who gets in, [`senders`] is what it remembers of them, and [`originate`] is the side that sends.
+//! `user` has the users and their keys, `envelope` reads and writes the frame of a message, [`open`] decides
+//! who gets in, `senders` is what it remembers of them, and [`originate`] is the side that sends.
 
 mod envelope;
 mod error;
