@@ -1,7 +1,8 @@
-//! However a stream is cut into reads, no message is longer than allowed, and the framer keeps no more than one.
+//! However a stream is cut into reads, no message is longer than allowed, and the framers keep no more than one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use trapline::snmp;
 use trapline::syslog::framing::{Framer, MAX_MESSAGE};
 
 fuzz_target!(|stream: &[u8]| {
@@ -13,4 +14,16 @@ fuzz_target!(|stream: &[u8]| {
         }
     }
     let _ = framer.finish();
+    let mut framer = snmp::framing::Framer::default();
+    for chunk in stream.chunks(usize::from(stream.last().copied().unwrap_or(1)).max(1)) {
+        framer.push(chunk);
+        loop {
+            match framer.next_message() {
+                Ok(Some(message)) => assert!(message.len() <= snmp::framing::MAX_MESSAGE),
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        assert!(framer.unfinished() <= snmp::framing::MAX_MESSAGE + chunk.len());
+    }
 });
