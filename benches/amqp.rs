@@ -21,7 +21,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use trapline::config::{CanopsisConfig, SinkConfig, SinkKind};
-use trapline::journal::{Batch, Journal, Options, Record};
+use trapline::journal::{Batch, Journal, Options, Record, WhenFull};
 use trapline::sinks::amqp::Form;
 use trapline::sinks::{self, canopsis};
 
@@ -129,7 +129,8 @@ async fn bare_loop(url: &str, kind: &str) -> f64 {
 async fn through_the_sink(url: &str, kind: &str) -> f64 {
     let (_connection, _channel) = prepare(url, kind).await;
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { directory: dir.path().to_owned(), max_size: 1 << 30 };
+    let options =
+        Options { directory: dir.path().to_owned(), max_size: 1 << 30, when_full: WhenFull::DropOldest };
     let (journal, _) = Journal::open(options, 7).unwrap();
     let sink = SinkConfig { name: "bus".to_owned(), only: None, kind: SinkKind::Canopsis(config(url)) };
     // Registered first, so that its cursor stands before the outcomes.

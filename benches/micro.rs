@@ -7,7 +7,7 @@ use common::{LINE, NOW, check_result, outcome, packet};
 use divan::{Bencher, black_box};
 use snmp_parser::SnmpMessage;
 use snmp_parser::asn1_rs::FromBer;
-use trapline::journal::{Batch, Journal, Options};
+use trapline::journal::{Batch, Journal, Options, WhenFull};
 use trapline::message::{NotificationKind, Oid};
 use trapline::sinks::nagios::format;
 use trapline::{mib, snmp, syslog};
@@ -53,7 +53,8 @@ fn encode_outcome(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn append_64(bencher: Bencher<'_, '_>) {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { directory: dir.path().to_owned(), max_size: 64 << 20 };
+    let options =
+        Options { directory: dir.path().to_owned(), max_size: 64 << 20, when_full: WhenFull::DropOldest };
     let (journal, _) = Journal::open(options, 7).unwrap();
     let mut batch = Batch::default();
     for _ in 0..64 {

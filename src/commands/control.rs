@@ -41,7 +41,7 @@ impl State {
     /// The state as JSON.
     pub fn to_json(&self) -> Value {
         let journal = &self.shared.journal;
-        let next = journal.next();
+        let (next, now) = (journal.next(), crate::intake::now());
         let sinks: Vec<Value> = self
             .sinks
             .iter()
@@ -56,7 +56,10 @@ impl State {
                     "delivered": get(&sink.stats.delivered),
                     "skipped": get(&sink.stats.skipped),
                     "cut": get(&sink.stats.cut),
+                    "dead": get(&sink.stats.dead),
+                    "retried": get(&sink.stats.retried),
                     "failures": get(&sink.stats.failures),
+                    "lag_seconds": sink.stats.lag(now),
                     "expired": journal.expired(&sink.name),
                     "error": error,
                 })

@@ -15,6 +15,7 @@ use crate::message::{Message, Notification, Source};
 use crate::outcome::Outcome;
 use crate::rules::{Rule, RuleSet, Scratch, Subject, Verdict};
 use crate::sinks::amqp::Form;
+use crate::sinks::http::{Api as _, preview};
 use crate::sinks::json::{Json, Unsaved};
 use crate::sinks::nagios::format;
 use crate::snmp::usm::Engine;
@@ -292,6 +293,25 @@ fn would_send(sink: &SinkConfig, outcome: &Outcome<'_>) -> Option<(String, Strin
         (SinkKind::Nagios(_), Outcome::Event(_)) => return None,
         (SinkKind::Canopsis(canopsis), _) => published(sinks::canopsis::form(canopsis).message(&record)?),
         (SinkKind::Amqp(amqp), _) => published(sinks::amqp::form(amqp).message(&record)?),
+        (SinkKind::Icinga2(_, api), _) => preview(api, &record)?,
+        (SinkKind::Alignak(_, api), _) => preview(api, &record)?,
+        (SinkKind::CanopsisHttp(_, api), _) => preview(api, &record)?,
+        (SinkKind::Webhook(_, api), _) => preview(api, &record)?,
+        (SinkKind::Nrdp(..) | SinkKind::Splunk(..), _) => {
+            // Their requests have the token.
+            let body = match &sink.kind {
+                SinkKind::Nrdp(_, api) => api.item(&record)?.1,
+                SinkKind::Splunk(_, api) => api.item(&record)?.1,
+                _ => return None,
+            };
+            String::from_utf8_lossy(&body).into_owned()
+        }
+        (SinkKind::Nsca(nsca), Outcome::CheckResult(check)) => {
+            let mut text = Vec::new();
+            format::push_command(&mut text, check);
+            format!("to {}: {}", nsca.address, String::from_utf8_lossy(&text))
+        }
+        (SinkKind::Nsca(_), Outcome::Event(_)) => return None,
         (SinkKind::File(_), _) => serde_json::to_string(&Json(&record)).ok()?,
     };
     Some((sink.name.clone(), what))

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod control;
+pub mod dead;
 pub mod explain;
 pub mod mib;
 pub mod run;
@@ -36,6 +37,8 @@ enum Command {
     Send(Box<send::SendArgs>),
     /// What the loaded MIBs know
     Mib(mib::MibArgs),
+    /// Outcomes that a far end will never take: show, send again or forget them
+    Dead(dead::DeadArgs),
     /// Show the running daemon: rates, drops, sinks and how far behind each is
     Status(status::StatusArgs),
 }
@@ -62,6 +65,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Mib(args) => mib::run(&args),
+            Command::Dead(args) => dead::run(&args),
             Command::Status(args) => status::run(&args),
         }
     }

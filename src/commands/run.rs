@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::control::{self, Reloads};
 use super::{ConfigArg, setup};
-use crate::config::{Config, LogConfig, SnmpListen, Sync, SyslogListen};
+use crate::config::{Config, JournalConfig, LogConfig, SnmpListen, Sync, SyslogListen};
 use crate::intake::udp::{self, Bound, Protocol};
 use crate::intake::{Shared, engine, now, stream};
 use crate::journal::{Journal, Options};
@@ -58,13 +58,35 @@ struct Security {
 fn start_log(format: LogConfig) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRAPLINE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,lapin=off,mib_rs=off"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
     // A second start in one process, as tests do it, keeps the first log.
     let _ = match format {
-        LogConfig::Human => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogConfig::Json => builder.json().flatten_event(true).try_init(),
+        LogConfig::Journald => {
+            use tracing_subscriber::layer::SubscriberExt as _;
+            use tracing_subscriber::util::SubscriberInitExt as _;
+            match tracing_journald::layer() {
+                Ok(journald) => {
+                    return drop(tracing_subscriber::registry().with(filter).with(journald).try_init());
+                }
+                Err(error) => {
+                    eprintln!("trapline: no journald here ({error}); logging to standard error");
+                    human(filter).with_ansi(false).try_init()
+                }
+            }
+        }
+        LogConfig::Human => human(filter).with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogConfig::Json => human(filter).json().flatten_event(true).try_init(),
     };
+}
+
+type Human = tracing_subscriber::fmt::SubscriberBuilder<
+    tracing_subscriber::fmt::format::DefaultFields,
+    tracing_subscriber::fmt::format::Format,
+    tracing_subscriber::EnvFilter,
+    fn() -> std::io::Stderr,
+>;
+
+fn human(filter: tracing_subscriber::EnvFilter) -> Human {
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr)
 }
 
 /// All sockets, bound before anything is received.
@@ -146,7 +168,8 @@ fn cannot_bind(address: SocketAddr, over: &str, option: &str, error: &std::io::E
 }
 
 fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
-    let options = Options { directory: config.journal.directory.clone(), max_size: config.journal.max_size };
+    let JournalConfig { directory, max_size, when_full, .. } = config.journal.clone();
+    let options = Options { directory, max_size, when_full };
     // Random, as the keys of a new RandomState are.
     let epoch = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
     let (journal, recovery) = Journal::open(options, epoch)?;

@@ -6,6 +6,7 @@ mod access;
 pub mod files;
 pub mod listen;
 mod read;
+mod secrets;
 mod sinks;
 pub mod users;
 
@@ -17,10 +18,14 @@ use zeroize::Zeroizing;
 use crate::access::Access;
 use crate::diagnostic::{Diagnostics, SourceText};
 use crate::hosts::Hosts;
+use crate::journal::WhenFull;
 use crate::snmp::usm::User;
 pub use access::TagUse;
 pub use listen::{SnmpListen, SyslogListen};
-pub use sinks::{AmqpConfig, CanopsisConfig, FileConfig, NagiosConfig, NagiosMethod, SinkConfig, SinkKind};
+pub use sinks::{
+    AmqpConfig, CanopsisConfig, FileConfig, NagiosConfig, NagiosMethod, NscaConfig, ServerConfig, SinkConfig,
+    SinkKind,
+};
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -84,6 +89,8 @@ pub struct JournalConfig {
     pub max_size: u64,
     /// When it is made safe from a power cut.
     pub sync: Sync,
+    /// What is done when it is full.
+    pub when_full: WhenFull,
 }
 
 /// When the journal is made safe from a power cut.
@@ -104,6 +111,8 @@ pub enum LogConfig {
     Human,
     /// One JSON object a line.
     Json,
+    /// Fields for systemd's journal.
+    Journald,
 }
 
 impl Default for Config {
@@ -127,10 +136,16 @@ impl Default for Config {
             mib_paths: Vec::new(),
             rule_paths: None,
             hosts: Hosts::default(),
-            journal: JournalConfig { directory: "var".into(), max_size: 1 << 30, sync: Sync::Batch },
+            journal: JournalConfig {
+                directory: "var".into(),
+                max_size: 1 << 30,
+                sync: Sync::Batch,
+                when_full: WhenFull::DropOldest,
+            },
             sinks: vec![SinkConfig {
                 name: "outcomes".into(),
                 only: None,
+                rate: None,
                 kind: SinkKind::File(FileConfig { path: "var/outcomes.jsonl".into() }),
             }],
             log: LogConfig::Human,

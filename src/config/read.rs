@@ -10,6 +10,7 @@ use crate::access::Access;
 use crate::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::document::{self, Located, Section};
 use crate::hosts::Hosts;
+use crate::journal::WhenFull;
 
 pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics) -> Option<Config> {
     let root = document::read(source, found)?;
@@ -194,43 +195,43 @@ fn journal_section(
         let hint = Some("give it at least 1MiB".to_owned());
         found.push(section.source().error(&size.span, "max_size is too small for a journal", hint));
     }
-    let sync = section.string("sync", found).and_then(|text| match text.value.as_str() {
-        "batch" => Some(Sync::Batch),
-        "interval" => Some(Sync::Interval),
-        "never" => Some(Sync::Never),
-        other => {
-            let hint = did_you_mean(other, ["batch", "interval", "never"])
-                .unwrap_or_else(|| "one of batch, interval, never".to_owned());
-            found.push(section.source().error(
-                &text.span,
-                format!("'{other}' is no way to sync"),
-                Some(hint),
-            ));
-            None
-        }
-    });
+    let sync = [("batch", Sync::Batch), ("interval", Sync::Interval), ("never", Sync::Never)];
+    let sync = word(&section, "sync", &sync, "way to sync", found);
+    let when_full = [("drop_oldest", WhenFull::DropOldest), ("refuse", WhenFull::Refuse)];
+    let when_full = word(&section, "when_full", &when_full, "way to deal with a full journal", found);
     section.finish(found);
     JournalConfig {
         directory,
         max_size: max_size.map_or(defaults.journal.max_size, |s| s.value),
         sync: sync.unwrap_or(defaults.journal.sync),
+        when_full: when_full.unwrap_or(defaults.journal.when_full),
     }
 }
 
 fn log(section: Section<'_, '_>, found: &mut Diagnostics) -> LogConfig {
-    let format = section.string("format", found);
-    let log = match format.as_ref().map(|f| f.value.as_str()) {
-        None | Some("human") => LogConfig::Human,
-        Some("json") => LogConfig::Json,
-        Some(other) => {
-            let span = format.as_ref().map_or(section.span(), |f| f.span.clone());
-            let hint = Some("use \"human\" or \"json\"".to_owned());
-            found.push(section.source().error(&span, format!("'{other}' is no log format"), hint));
-            LogConfig::Human
-        }
-    };
+    let formats = [("human", LogConfig::Human), ("json", LogConfig::Json), ("journald", LogConfig::Journald)];
+    let log = word(&section, "format", &formats, "log format", found);
     section.finish(found);
-    log
+    log.unwrap_or(LogConfig::Human)
+}
+
+/// One of some words.
+pub(super) fn word<T: Copy>(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    known: &[(&'static str, T)],
+    what: &str,
+    found: &mut Diagnostics,
+) -> Option<T> {
+    let text = section.string(key, found)?;
+    let value = known.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
+    if value.is_none() {
+        let words = || known.iter().map(|(word, _)| *word);
+        let hint = did_you_mean(&text, words())
+            .unwrap_or_else(|| format!("one of {}", words().collect::<Vec<_>>().join(", ")));
+        found.push(section.source().error(&text.span, format!("'{}' is no {what}", text.value), Some(hint)));
+    }
+    value
 }
 
 /// A size: a number of bytes, or a string such as `"64MiB"`.

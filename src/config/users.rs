@@ -1,11 +1,11 @@
 //! `[[snmp.users]]`: users of SNMPv3.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
+use super::secrets::{self, warning};
+use crate::diagnostic::{Diagnostics, did_you_mean};
 use crate::document::{Located, Section};
 use crate::snmp::usm::{AuthProtocol, PrivProtocol, User};
 
@@ -70,27 +70,21 @@ impl Secret {
     }
 }
 
-/// The keys by which one secret may be given, and what it is for.
+/// What belongs to one protocol.
 struct Keys {
     protocol: &'static str,
-    password: &'static str,
-    file: &'static str,
-    env: &'static str,
+    password: secrets::Keys,
     key: &'static str,
 }
 
 const AUTH_KEYS: Keys = Keys {
     protocol: "auth",
-    password: "auth_password",
-    file: "auth_password_file",
-    env: "auth_password_env",
+    password: secrets::Keys { inline: "auth_password", file: "auth_password_file", env: "auth_password_env" },
     key: "auth_key",
 };
 const PRIV_KEYS: Keys = Keys {
     protocol: "priv",
-    password: "priv_password",
-    file: "priv_password_file",
-    env: "priv_password_env",
+    password: secrets::Keys { inline: "priv_password", file: "priv_password_file", env: "priv_password_env" },
     key: "priv_key",
 };
 
@@ -180,9 +174,9 @@ fn keyed(
 /// A protocol needs a secret, and a secret a protocol.
 fn pairs(section: &Section<'_, '_>, keys: &Keys, given: bool, found: &mut Diagnostics) {
     let protocol = section.get(keys.protocol).is_some();
-    let tried = [keys.password, keys.file, keys.env, keys.key].iter().any(|key| section.get(key).is_some());
+    let tried = keys.password.given(section) || section.get(keys.key).is_some();
     if protocol != given && protocol != tried {
-        let missing = if protocol { keys.password } else { keys.protocol };
+        let missing = if protocol { keys.password.inline } else { keys.protocol };
         found.push(
             section.error(format!("'{missing}' is missing"), "give both protocol and password, or neither"),
         );
@@ -204,44 +198,17 @@ fn protocol<P: Copy>(
         .ok()
 }
 
-/// A password as it stands, the first line of a file, a variable of the environment; or a key.
+/// A password, or a localised key.
 fn secret(
     section: &Section<'_, '_>,
     keys: &Keys,
     resolve: &dyn Fn(&str) -> PathBuf,
     found: &mut Diagnostics,
 ) -> Option<Secret> {
-    if let Some(password) = section.string(keys.password, found) {
-        return Some(Secret::Password(Zeroizing::new(password.value)));
-    }
     if let Some(key) = section.string(keys.key, found) {
         return octets(section, &key, 1..=64, keys.key, found).map(|key| Secret::Key(Zeroizing::new(key)));
     }
-    if let Some(name) = section.string(keys.env, found) {
-        let password = std::env::var(&name.value).map_err(|error| {
-            let message = format!("cannot read the password from ${}: {error}", name.value);
-            let hint = Some("set this variable for the daemon".to_owned());
-            found.push(section.source().error(&name.span, message, hint));
-        });
-        return password.ok().map(|password| Secret::Password(Zeroizing::new(password)));
-    }
-    let name = section.string(keys.file, found)?;
-    let path = resolve(&name);
-    match std::fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(text) => {
-            let open = std::fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0);
-            if open {
-                found.push(warning(section, keys.file, "everybody can read this file", "chmod o-r it"));
-            }
-            Some(Secret::Password(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())))
-        }
-        Err(error) => {
-            let message = format!("cannot read {}: {error}", path.display());
-            let hint = Some("name a file with the password in it".to_owned());
-            found.push(section.source().error(&name.span, message, hint));
-            None
-        }
-    }
+    keys.password.read(section, resolve, found).map(Secret::Password)
 }
 
 /// Octets in hex, with or without `0x`.
@@ -271,9 +238,4 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
         .map(|b| char::from(b).to_digit(16).map(|digit| digit as u8))
         .collect::<Option<_>>()?;
     digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
-fn warning(section: &Section<'_, '_>, key: &str, message: &str, hint: &str) -> Diagnostic {
-    let error = section.source().error(&section.key_span(key), message, Some(hint.to_owned()));
-    Diagnostic { severity: Severity::Warning, ..error }
 }

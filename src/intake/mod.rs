@@ -63,6 +63,8 @@ pub struct Shared {
     pub limiter: Limiter,
     active: Mutex<Arc<Active>>,
     generation: AtomicU64,
+    /// Whether the journal has refused what came last.
+    refusing: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -78,6 +80,7 @@ impl Shared {
             limiter: Limiter::default(),
             active: Mutex::new(Arc::new(active)),
             generation: AtomicU64::new(0),
+            refusing: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         }
     }
@@ -96,6 +99,11 @@ impl Shared {
     /// Changes whenever the rules do.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether the journal takes nothing at the moment.
+    pub fn refusing(&self) -> bool {
+        self.refusing.load(Ordering::Relaxed)
     }
 
     /// Tells the intakes to end.

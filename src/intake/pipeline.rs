@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ipnet::IpNet;
 
@@ -287,17 +288,21 @@ impl Pipeline {
     fn append(&mut self) -> bool {
         let count = self.batch.len() as u64;
         let Err(error) = self.shared.journal.append(&self.batch) else {
+            if count > 0 {
+                self.shared.refusing.store(false, Ordering::Relaxed);
+            }
             self.batch.clear();
             self.shared.stats.outcomes.add(count);
             return true;
         };
+        self.shared.refusing.store(true, Ordering::Relaxed);
         let give_up = self.batch.bytes() > MOST_KEPT;
         if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, super::now()) {
             let directory = self.shared.journal.directory().display();
             let fate = if give_up { "they are lost" } else { "they wait in memory" };
             tracing::error!(
                 outcomes = count, left_out, %error,
-                "the journal in {directory} cannot take outcomes, {fate}; make room on its disk"
+                "the journal in {directory} cannot take outcomes, {fate}; make room, or bring back the sink that is behind"
             );
         }
         if give_up {

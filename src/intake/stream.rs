@@ -20,6 +20,8 @@ use crate::syslog::Framer as LineFramer;
 const IDLE: Duration = Duration::from_hours(24);
 /// How long the far end may take to take its answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait before the journal is tried again.
+const RETRY: Duration = Duration::from_millis(200);
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 64 * 1024;
 
@@ -46,6 +48,13 @@ pub async fn run(
                 continue;
             }
         };
+        if shared.refusing() {
+            // Whoever comes now would only wait; senders keep what they have and come again.
+            shared.stats.streams_refused.add(1);
+            drop(stream);
+            tokio::time::sleep(RETRY).await;
+            continue;
+        }
         let Ok(place) = places.clone().try_acquire_owned() else {
             shared.stats.streams_refused.add(1);
             if let Some(left_out) = shared.limiter.allow(Kind::Stream, now()) {
@@ -95,6 +104,9 @@ impl Intake {
                 self.pipeline.line(line, self.peer, received);
             }
             drop(self.pipeline.commit());
+            if self.pipeline.has_kept() {
+                break;
+            }
             if framer.oversized() > oversized {
                 self.shared.stats.oversized.add(framer.oversized() - oversized);
                 oversized = framer.oversized();
@@ -103,10 +115,11 @@ impl Intake {
                 }
             }
         }
+        drop(stream);
         if let Some(line) = framer.finish() {
             self.pipeline.line(line, self.peer, now());
         }
-        drop(self.pipeline.commit());
+        self.finish(stop).await;
     }
 
     async fn messages(mut self, mut stream: TcpStream, mut stop: watch::Receiver<bool>) {
@@ -116,11 +129,29 @@ impl Intake {
             framer.push(&chunk[..count]);
             let (answers, broken) = self.take(&mut framer);
             let sent = tokio::time::timeout(PATIENCE, stream.write_all(&answers)).await;
-            if broken || !matches!(sent, Ok(Ok(()))) {
+            if broken || self.pipeline.has_kept() || !matches!(sent, Ok(Ok(()))) {
                 break;
             }
         }
+        drop(stream);
+        self.finish(stop).await;
+    }
+
+    /// With the stream closed, so that its sender keeps what follows: what the journal has not taken yet is tried
+    /// again until it does.
+    async fn finish(mut self, mut stop: watch::Receiver<bool>) {
         drop(self.pipeline.commit());
+        if !self.pipeline.has_kept() {
+            return;
+        }
+        self.shared.stats.streams_refused.add(1);
+        while self.pipeline.has_kept() && !*stop.borrow() {
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                _ = stop.changed() => {}
+            }
+            drop(self.pipeline.commit());
+        }
     }
 
     /// Takes all whole messages. Gives the answers, and whether the stream cannot be read on.

@@ -33,7 +33,8 @@
 //! 3. A cursor names the sequence number that its sink needs next. It moves only forward, and only when the far
 //!    end has taken what is before it.
 //! 4. A segment is deleted when every registered cursor is past its last record, or when the journal is larger
-//!    than its limit; then what cursors had not passed is counted as expired and said.
+//!    than its limit; then what cursors had not passed is counted as expired and said. With [`WhenFull::Refuse`]
+//!    nothing is deleted that a cursor needs, and appending fails until there is room.
 //! 5. On opening, what follows the last whole record of the newest segment is cut off and said. Appending goes
 //!    on in a new segment. A damaged record inside a segment is skipped, with the rest of its segment where
 //!    its length cannot be trusted; counted and said.
@@ -69,6 +70,17 @@ pub struct Options {
     pub directory: PathBuf,
     /// The size in bytes that it may have; at least [`MIN_SIZE`].
     pub max_size: u64,
+    /// What is done when it has that size.
+    pub when_full: WhenFull,
+}
+
+/// What is done when the journal has its full size and some sink has not taken all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest outcomes are given up, counted and said.
+    DropOldest,
+    /// New outcomes are refused: informs are not answered, streams are closed.
+    Refuse,
 }
 
 /// Why a journal cannot be opened.
@@ -270,6 +282,15 @@ impl Journal {
 
     /// Starts a new segment and drops what is not needed or too much.
     fn roll(&self, inner: &mut Inner) -> io::Result<()> {
+        if self.options.when_full == WhenFull::Refuse {
+            self.drop_delivered(inner);
+            let total: u64 = inner.segments.iter().map(|s| s.length).sum();
+            if total + self.segment_size > self.options.max_size {
+                let limit = self.options.max_size;
+                let text = format!("it has reached max_size, {limit} bytes, and when_full is \"refuse\"");
+                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
+            }
+        }
         inner.file.sync_data()?;
         let header = Header { epoch: self.epoch, first: inner.next };
         let (meta, file) = create_segment(&self.options.directory, header)?;

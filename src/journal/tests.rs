@@ -34,7 +34,8 @@ fn open(directory: &Path) -> (Arc<Journal>, Recovery) {
 }
 
 fn open_sized(directory: &Path, max_size: u64) -> (Arc<Journal>, Recovery) {
-    Journal::open(Options { directory: directory.to_owned(), max_size }, 7).unwrap()
+    Journal::open(Options { directory: directory.to_owned(), max_size, when_full: WhenFull::DropOldest }, 7)
+        .unwrap()
 }
 
 fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
@@ -78,7 +79,7 @@ fn what_is_appended_is_read_in_order_and_after_a_restart() {
 fn a_second_process_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (_journal, _) = open(dir.path());
-    let options = Options { directory: dir.path().to_owned(), max_size: 0 };
+    let options = Options { directory: dir.path().to_owned(), max_size: 0, when_full: WhenFull::DropOldest };
     assert!(matches!(Journal::open(options, 1), Err(OpenError::Locked(_))));
 }
 

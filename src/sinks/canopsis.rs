@@ -9,10 +9,12 @@ use crate::journal::Record;
 use crate::outcome::{Outcome, State};
 
 /// Outcomes as Canopsis' check events.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CanopsisForm {
-    connector: String,
-    connector_name: String,
+    /// `connector` of every event.
+    pub connector: String,
+    /// `connector_name` of every event.
+    pub connector_name: String,
 }
 
 /// What the sink of `type = "canopsis"` makes of outcomes.

@@ -1,10 +1,13 @@
 //! Outcomes as JSON, with the field names that users rely on.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
 
 use crate::journal::Record;
-use crate::outcome::{Event, Outcome};
+use crate::outcome::{CheckResult, Common, Event, Outcome, State};
 
 /// The field names that every outcome may have; an event's own fields cannot take them.
 pub const FIELDS: [&str; 13] = [
@@ -72,6 +75,27 @@ fn serialize_outcome<M: SerializeMap>(outcome: &Outcome<'_>, map: &mut M) -> Res
         }
     }
     Ok(())
+}
+
+/// The outcome that a JSON object says, as [`Json`] has written it; none if it does not.
+pub fn outcome(json: &Value) -> Option<Outcome<'_>> {
+    let text = |name: &str| json[name].as_str().map(Cow::Borrowed);
+    let common = Common {
+        time: text("time")?.parse::<Timestamp>().ok()?.as_microsecond(),
+        rule: text("rule")?,
+        state: State::ALL.into_iter().find(|state| Some(state.as_str()) == json["state"].as_str())?,
+        output: text("output")?,
+        long_output: text("long_output")?,
+        source: text("source")?,
+    };
+    if json["kind"] == "check_result" {
+        let (host, service, perfdata) = (text("host")?, text("service"), text("perfdata")?);
+        return Some(Outcome::CheckResult(CheckResult { common, host, service, perfdata }));
+    }
+    let own = json.as_object()?.iter().filter(|(name, _)| !FIELDS.contains(&name.as_str()));
+    let fields = own.filter_map(|(name, value)| Some((name.into(), value.as_str()?.into())));
+    let (component, resource) = (text("component")?, text("resource"));
+    Some(Outcome::Event(Event { common, component, resource, fields: fields.collect() }))
 }
 
 /// An event's own fields, without those whose names are taken.

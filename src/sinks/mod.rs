@@ -6,30 +6,33 @@
 pub mod amqp;
 pub mod backoff;
 pub mod canopsis;
+pub mod dead;
+mod delivery;
 pub mod file;
 pub mod filter;
+pub mod http;
 pub mod json;
 pub mod nagios;
+pub mod nsca;
+pub mod rate;
+pub mod stats;
 pub mod template;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use backoff::Backoff;
-use filter::Filter;
 use tokio::sync::watch;
+
+use dead::{Dead, DeadLetters};
+use delivery::Delivery;
+use http::Web;
+use rate::Rate;
+pub use stats::SinkStats;
 
 use crate::config::{NagiosMethod, SinkConfig, SinkKind};
 use crate::journal::{Cursor, Journal, Record};
-
-/// How many records are given to a sink before it is asked to send them.
-const BATCH: usize = 512;
-/// How often a sink is asked what has been taken, while nothing new comes.
-const SETTLE: Duration = Duration::from_millis(20);
 
 /// Where outcomes go.
 pub trait Sink: Send {
@@ -45,6 +48,11 @@ pub trait Sink: Send {
 
     /// Forgets what was pushed and not taken.
     fn reset(&mut self);
+
+    /// What the far end will never take, since this was last asked. Such outcomes count as taken.
+    fn dead(&mut self) -> Vec<Dead> {
+        Vec::new()
+    }
 }
 
 /// What became of a pushed record.
@@ -83,31 +91,32 @@ pub enum SinkError {
     /// The far end did not take some outcomes.
     #[error("{0}; they are sent again")]
     NotTaken(String),
+    /// The far end asks for a pause.
+    #[error("{what}; waiting {} s, as it asks", after.as_secs())]
+    Busy {
+        /// What it answered.
+        what: String,
+        /// How long it asks to wait.
+        after: Duration,
+    },
+    /// Dead letters cannot be kept.
+    #[error("cannot keep dead letters: {0}; make room on the journal's disk")]
+    DeadLetters(std::io::Error),
     /// The journal cannot be read.
     #[error("cannot read the journal: {0}; check the disk")]
     Journal(#[from] std::io::Error),
 }
 
 impl SinkError {
+    /// How long the far end asks to wait.
+    fn pause(&self) -> Duration {
+        if let SinkError::Busy { after, .. } = self { *after } else { Duration::ZERO }
+    }
+
     /// The far end is not there.
     pub fn unavailable(what: impl Into<String>, error: impl ToString, hint: &'static str) -> Self {
         SinkError::Unavailable { what: what.into(), error: error.to_string(), hint }
     }
-}
-
-/// What is counted of a sink.
-#[derive(Debug, Default)]
-pub struct SinkStats {
-    /// Outcomes that the far end has taken.
-    pub delivered: AtomicU64,
-    /// Outcomes that its `only` kept out, or whose kind it does not know.
-    pub skipped: AtomicU64,
-    /// Outcomes that were cut to fit.
-    pub cut: AtomicU64,
-    /// Times that delivery failed.
-    pub failures: AtomicU64,
-    /// Why delivery failed last, while it fails.
-    pub error: Mutex<Option<String>>,
 }
 
 /// A running sink.
@@ -137,7 +146,11 @@ pub fn start(
         running: running.clone(),
         journal: journal.clone(),
         only: config.only.clone(),
+        rate: config.rate.map(Rate::new),
+        letters: DeadLetters::new(journal.directory(), &config.name),
         skipped: VecDeque::new(),
+        waiting: VecDeque::new(),
+        dead: BTreeSet::new(),
         stop,
     };
     let task = match &config.kind {
@@ -147,118 +160,14 @@ pub fn start(
         },
         SinkKind::Canopsis(canopsis) => tokio::spawn(delivery.run(canopsis::sink(canopsis))),
         SinkKind::Amqp(amqp) => tokio::spawn(delivery.run(amqp::sink(amqp))),
+        SinkKind::Icinga2(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
+        SinkKind::Alignak(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
+        SinkKind::Nrdp(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
+        SinkKind::CanopsisHttp(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
+        SinkKind::Webhook(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
+        SinkKind::Splunk(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
+        SinkKind::Nsca(nsca) => tokio::spawn(delivery.run(nsca::Nsca::new(nsca.clone()))),
         SinkKind::File(file) => tokio::spawn(delivery.run(file::JsonLines::new(file.path.clone()))),
     };
     Ok((running, task))
-}
-
-/// The delivery loop, one for all sinks.
-struct Delivery {
-    running: Running,
-    journal: Arc<Journal>,
-    only: Option<Filter>,
-    /// Sequence numbers that were skipped and that the cursor has not passed yet.
-    skipped: VecDeque<u64>,
-    stop: watch::Receiver<bool>,
-}
-
-impl Delivery {
-    async fn run<S: Sink>(mut self, mut sink: S) {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
-        while !*self.stop.borrow() {
-            match self.deliver(&mut sink, &mut backoff).await {
-                Ok(()) => return,
-                Err(error) => {
-                    self.failed(&error);
-                    sink.reset();
-                    self.skipped.clear();
-                    let pause = backoff.next_pause();
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        _ = self.stop.changed() => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// Delivers until told to stop, or until something fails.
-    async fn deliver<S: Sink>(&mut self, sink: &mut S, backoff: &mut Backoff) -> Result<(), SinkError> {
-        let mut appended = self.journal.watch();
-        let mut reader = self.journal.reader(self.running.cursor.position());
-        let mut clean_at = reader.position();
-        loop {
-            let read = reader.read(BATCH, |record| {
-                self.push(sink, &record);
-                true
-            })?;
-            let waiting = reader.position() > self.running.cursor.position();
-            if read > 0 || waiting {
-                let taken = match sink.flush().await? {
-                    Taken::All => reader.position(),
-                    Taken::Before(sequence) => sequence,
-                };
-                if taken > self.running.cursor.position() {
-                    self.succeeded(taken);
-                    backoff.reset();
-                }
-                if taken > clean_at + 65_536 {
-                    self.journal.clean();
-                    clean_at = taken;
-                }
-            }
-            if read > 0 {
-                continue;
-            }
-            let waiting = reader.position() > self.running.cursor.position();
-            if *self.stop.borrow() {
-                return Ok(());
-            }
-            tokio::select! {
-                changed = appended.changed() => if changed.is_err() { return Ok(()) },
-                _ = self.stop.changed() => {}
-                () = tokio::time::sleep(SETTLE), if waiting => {}
-            }
-        }
-    }
-
-    fn push<S: Sink>(&mut self, sink: &mut S, record: &Record<'_>) {
-        let takes = self.only.as_ref().is_none_or(|only| only.takes(record));
-        match if takes { sink.push(record) } else { Pushed::Skipped } {
-            Pushed::Queued => {}
-            Pushed::Cut => {
-                self.running.stats.cut.fetch_add(1, Ordering::Relaxed);
-            }
-            Pushed::Skipped => self.skipped.push_back(record.sequence),
-        }
-    }
-
-    fn succeeded(&mut self, taken: u64) {
-        let stats = &self.running.stats;
-        let passed = taken.saturating_sub(self.running.cursor.position());
-        let skipped = self.skipped.iter().take_while(|sequence| **sequence < taken).count();
-        self.skipped.drain(..skipped);
-        stats.skipped.fetch_add(skipped as u64, Ordering::Relaxed);
-        stats.delivered.fetch_add(passed.saturating_sub(skipped as u64), Ordering::Relaxed);
-        if let Err(error) = self.running.cursor.advance(taken) {
-            tracing::error!(sink = self.running.name, %error, "cannot write the cursor; after a restart outcomes will be delivered again");
-        }
-        let mut last = stats.error.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.take().is_some() {
-            tracing::info!(sink = self.running.name, "delivering again");
-        }
-    }
-
-    fn failed(&self, error: &SinkError) {
-        let stats = &self.running.stats;
-        stats.failures.fetch_add(1, Ordering::Relaxed);
-        let text = error.to_string();
-        let mut last = stats.error.lock().unwrap_or_else(PoisonError::into_inner);
-        // The same trouble is said once, not at every try.
-        if last.as_deref() != Some(text.as_str()) {
-            let behind = self.journal.next().saturating_sub(self.running.cursor.position());
-            tracing::warn!(sink = self.running.name, behind, "cannot deliver, trying again: {text}");
-            *last = Some(text);
-        }
-    }
 }

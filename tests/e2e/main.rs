@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod daemon;
 mod hostile;
+mod icinga2;
 mod informs;
 mod intake;
 mod nagios;

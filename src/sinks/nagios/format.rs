@@ -54,8 +54,8 @@ pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> bool {
     cut
 }
 
-/// A host's name or a service's description: one argument, no control characters.
-fn push_name(out: &mut Vec<u8>, name: &str, room: usize) {
+/// Appends a host's name or a service's description: one argument, no control characters, at most `room` bytes.
+pub fn push_name(out: &mut Vec<u8>, name: &str, room: usize) {
     let start = out.len();
     for c in name.chars() {
         let piece = match c {
@@ -71,8 +71,8 @@ fn push_name(out: &mut Vec<u8>, name: &str, room: usize) {
     }
 }
 
-/// Text, performance data, further lines. Says whether it had to be cut to `room` bytes.
-fn push_output(out: &mut Vec<u8>, check: &CheckResult<'_>, room: usize) -> bool {
+/// Appends text, performance data and further lines as one line. Says whether it had to be cut to `room` bytes.
+pub fn push_output(out: &mut Vec<u8>, check: &CheckResult<'_>, room: usize) -> bool {
     let mut writer = Writer { out, room, cut: false };
     writer.text(&check.common.output, true);
     if !check.perfdata.is_empty() {

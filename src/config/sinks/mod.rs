@@ -1,11 +1,26 @@
 //! `[[sinks]]`
 
+mod server;
+mod web;
+
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
+use super::secrets;
 use crate::diagnostic::{Diagnostics, did_you_mean};
 use crate::document::{Located, Section};
+use crate::sinks::canopsis::CanopsisForm;
 use crate::sinks::filter::Filter;
+use crate::sinks::http::alignak::Alignak;
+use crate::sinks::http::canopsis::CanopsisHttp;
+use crate::sinks::http::icinga2::Icinga2;
+use crate::sinks::http::nrdp::Nrdp;
+use crate::sinks::http::splunk::Splunk;
+use crate::sinks::http::webhook::Webhook;
+use crate::sinks::nsca::{Method, Size};
 use crate::sinks::template::OutcomeTemplate;
+pub use server::ServerConfig;
 
 /// One sink.
 #[derive(Debug, Clone)]
@@ -14,6 +29,8 @@ pub struct SinkConfig {
     pub name: String,
     /// The outcomes that it takes; none for all.
     pub only: Option<Filter>,
+    /// How many outcomes a second it takes at most; none for any number.
+    pub rate: Option<u32>,
     /// What it is.
     pub kind: SinkKind,
 }
@@ -29,6 +46,39 @@ pub enum SinkKind {
     Amqp(AmqpConfig),
     /// `type = "file"`
     File(FileConfig),
+    /// `type = "icinga2"`
+    Icinga2(ServerConfig, Icinga2),
+    /// `type = "alignak"`
+    Alignak(ServerConfig, Alignak),
+    /// `type = "nsca"`
+    Nsca(NscaConfig),
+    /// `type = "nrdp"`
+    Nrdp(ServerConfig, Nrdp),
+    /// `type = "canopsis"` with an address of the web
+    CanopsisHttp(ServerConfig, CanopsisHttp),
+    /// `type = "webhook"`
+    Webhook(ServerConfig, Webhook),
+    /// `type = "splunk"`
+    Splunk(ServerConfig, Splunk),
+}
+
+/// An NSCA daemon.
+#[derive(Clone)]
+pub struct NscaConfig {
+    /// Host and port.
+    pub address: String,
+    /// The password of its configuration.
+    pub password: Zeroizing<String>,
+    /// The encryption method of its configuration.
+    pub method: Method,
+    /// How much output fits into a packet.
+    pub size: Size,
+}
+
+impl std::fmt::Debug for NscaConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NscaConfig").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// External commands for Nagios and its kin.
@@ -82,7 +132,8 @@ pub struct FileConfig {
     pub path: PathBuf,
 }
 
-const TYPES: [&str; 4] = ["nagios", "canopsis", "amqp", "file"];
+const TYPES: [&str; 10] =
+    ["nagios", "icinga2", "alignak", "nsca", "nrdp", "canopsis", "amqp", "webhook", "splunk", "file"];
 
 /// Reads one `[[sinks]]`.
 pub(super) fn read(
@@ -102,6 +153,18 @@ pub(super) fn read(
             ));
             None
         }
+    });
+    let rate = section.integer("rate", found).and_then(|rate| {
+        let valid = u32::try_from(rate.value).ok().filter(|n| (1..=1_000_000).contains(n));
+        if valid.is_none() {
+            let hint = Some("leave it out for any number".to_owned());
+            found.push(section.source().error(
+                &rate.span,
+                "rate must be 1 to 1000000 outcomes a second",
+                hint,
+            ));
+        }
+        valid
     });
     let Some(kind) = kind else {
         if section.get("type").is_none() {
@@ -126,7 +189,7 @@ pub(super) fn read(
     };
     let kind = read_kind(&section, &kind, resolve, found);
     section.finish(found);
-    Some(SinkConfig { name, only: only.map_or(Some(None), |o| o.map(Some))?, kind: kind? })
+    Some(SinkConfig { name, rate, only: only.map_or(Some(None), |o| o.map(Some))?, kind: kind? })
 }
 
 fn valid_name(name: &str) -> bool {
@@ -182,6 +245,18 @@ fn read_kind(
             };
             Some(SinkKind::Nagios(NagiosConfig { method }))
         }
+        "canopsis"
+            if section
+                .get("url")
+                .and_then(|url| url.get_ref().as_str())
+                .is_some_and(|u| u.starts_with("http")) =>
+        {
+            let form = CanopsisForm {
+                connector: text("connector", "trapline", found),
+                connector_name: text("connector_name", "trapline", found),
+            };
+            web::canopsis(section, form, resolve, found)
+        }
         "canopsis" => {
             let url = amqp_url(section, found);
             let config = CanopsisConfig {
@@ -201,20 +276,19 @@ fn read_kind(
                 value: "{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}".to_owned(),
                 span: section.span(),
             });
-            let routing_key = match OutcomeTemplate::new(&key.value) {
-                Ok(template) => template,
-                Err(error) => {
-                    let span = key.span_of(section.source(), error.within);
-                    found.push(section.source().error(&span, error.message, error.hint));
-                    return None;
-                }
-            };
+            let routing_key = template(section, &key, found)?;
             Some(SinkKind::Amqp(AmqpConfig { url: url?, exchange, routing_key, declare }))
         }
         "file" => {
             let path = required(section, "path", "outcomes.jsonl", found)?;
             Some(SinkKind::File(FileConfig { path: resolve(&path) }))
         }
+        "icinga2" => web::icinga2(section, resolve, found),
+        "alignak" => web::alignak(section, resolve, found),
+        "nrdp" => web::nrdp(section, resolve, found),
+        "webhook" => web::webhook(section, resolve, found),
+        "splunk" => web::splunk(section, resolve, found),
+        "nsca" => nsca(section, resolve, found),
         other => {
             let hint = did_you_mean(other, TYPES).unwrap_or_else(|| format!("one of {}", TYPES.join(", ")));
             found.push(section.source().error(
@@ -225,6 +299,54 @@ fn read_kind(
             None
         }
     }
+}
+
+fn template(
+    section: &Section<'_, '_>,
+    text: &Located<String>,
+    found: &mut Diagnostics,
+) -> Option<OutcomeTemplate> {
+    OutcomeTemplate::new(&text.value)
+        .map_err(|error| {
+            let span = text.span_of(section.source(), error.within);
+            found.push(section.source().error(&span, error.message, error.hint));
+        })
+        .ok()
+}
+
+fn nsca(
+    section: &Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Option<SinkKind> {
+    let address = required(section, "address", "nagios.example:5667", found);
+    let address = address.map(|a| if a.value.contains(':') { a.value } else { format!("{}:5667", a.value) });
+    let password = secrets::PASSWORD.read(section, resolve, found).unwrap_or_default();
+    let method = section.get("encryption_method").map_or(Some(Method::Xor), |value| {
+        let number = crate::document::as_integer(value.get_ref()).and_then(Method::numbered);
+        let method = number.or_else(|| Method::named(value.get_ref().as_str()?));
+        if method.is_none() {
+            let known: Vec<String> =
+                Method::ALL.iter().map(|(_, number, name, _)| format!("{number} ({name})")).collect();
+            let hint = Some(format!("one of {}", known.join(", ")));
+            found.push(section.source().error(
+                &value.span(),
+                "there is no such encryption method here",
+                hint,
+            ));
+        }
+        method
+    });
+    let size = section.integer("output_size", found).map_or(Some(Size::Long), |size| match size.value {
+        512 => Some(Size::Short),
+        4096 => Some(Size::Long),
+        _ => {
+            let hint = Some("512 up to nsca 2.7, 4096 since 2.9".to_owned());
+            found.push(section.source().error(&size.span, "output_size is 512 or 4096", hint));
+            None
+        }
+    });
+    Some(SinkKind::Nsca(NscaConfig { address: address?, password, method: method?, size: size? }))
 }
 
 fn amqp_url(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<String> {

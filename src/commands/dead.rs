@@ -1,0 +1,114 @@
+//! `trapline dead`: outcomes that a far end will never take.
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+
+use super::{ConfigArg, setup};
+use crate::sinks::dead::{DeadLetters, Letter};
+
+/// Arguments of `trapline dead`.
+#[derive(Debug, Args)]
+pub struct DeadArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show them, with the reasons
+    List(ListArgs),
+    /// Have the daemon send them again
+    Retry(ChosenArgs),
+    /// Forget them
+    Drop(ChosenArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The sink; all without it
+    sink: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ChosenArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The sink
+    sink: String,
+    /// Their ids; all of the sink without any
+    ids: Vec<String>,
+}
+
+/// Lists, retries or drops; false if there is nothing of what was asked for.
+///
+/// # Errors
+///
+/// If the files cannot be used.
+pub fn run(args: &DeadArgs) -> anyhow::Result<bool> {
+    match &args.what {
+        What::List(args) => list(args),
+        What::Retry(args) => take(args, true),
+        What::Drop(args) => take(args, false),
+    }
+}
+
+fn directory(config: &ConfigArg) -> anyhow::Result<std::path::PathBuf> {
+    match setup::config(config.config.as_deref()) {
+        Ok((config, _)) => Ok(config.journal.directory),
+        Err(found) => {
+            setup::print(&found);
+            bail!("the configuration is wrong; `trapline check` says the same")
+        }
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<bool> {
+    let directory = directory(&args.config)?;
+    let context = || format!("cannot read the dead letters in {}", directory.display());
+    let sinks = match &args.sink {
+        Some(sink) => vec![sink.clone()],
+        None => DeadLetters::sinks(&directory).with_context(context)?,
+    };
+    for sink in sinks {
+        for letter in DeadLetters::new(&directory, &sink).list().with_context(context)? {
+            if args.json {
+                println!("{}", letter.as_json());
+            } else {
+                println!("{}", line(&sink, &letter));
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// One line for people; what came from the network moves no cursor.
+fn line(sink: &str, letter: &Letter) -> String {
+    let outcome = &letter.as_json()["outcome"];
+    let text = |name: &str| outcome[name].as_str().unwrap_or_default().escape_debug().to_string();
+    let service = outcome["service"].as_str().map(|s| format!(" / {}", s.escape_debug())).unwrap_or_default();
+    format!(
+        "{sink} {} {} {}{service} {}: {}\n    because: {}",
+        letter.id(),
+        text("time"),
+        text("host"),
+        text("state"),
+        text("output"),
+        letter.reason().escape_debug()
+    )
+}
+
+fn take(args: &ChosenArgs, retry: bool) -> anyhow::Result<bool> {
+    let directory = directory(&args.config)?;
+    let chosen = |letter: &Letter| args.ids.is_empty() || args.ids.iter().any(|id| id == letter.id());
+    let count = DeadLetters::new(&directory, &args.sink)
+        .take(retry, chosen)
+        .with_context(|| format!("cannot change the dead letters in {}", directory.display()))?;
+    let done = if retry { "go to the daemon again" } else { "dropped" };
+    println!("{count} {done}");
+    Ok(count > 0)
+}

@@ -1,0 +1,118 @@
+//! The packets of NSCA's protocol, version 3, as `common.h` of nsca 2.10 lays them out on a machine with padding.
+
+use crate::outcome::CheckResult;
+use crate::sinks::nagios::format::{push_name, push_output};
+
+/// Octets of the initialisation vector.
+pub(super) const IV: usize = 128;
+const VERSION: i16 = 3;
+const HOST: usize = 64;
+const SERVICE: usize = 128;
+
+/// How much output a packet has room for: the daemon must have been built with the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// 512, up to nsca 2.7.
+    Short,
+    /// 4096, since nsca 2.9.
+    Long,
+}
+
+impl Size {
+    fn output(self) -> usize {
+        match self {
+            Size::Short => 512,
+            Size::Long => 4096,
+        }
+    }
+
+    /// The length of a packet, which is padded to a multiple of four.
+    pub(super) fn octets(self) -> usize {
+        (14 + HOST + SERVICE + self.output()).next_multiple_of(4)
+    }
+}
+
+/// One result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Packet {
+    code: i16,
+    host: Vec<u8>,
+    service: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Packet {
+    /// The packet of a result, and whether its output had to be cut.
+    pub(super) fn new(check: &CheckResult<'_>, size: Size) -> (Self, bool) {
+        let (mut host, mut service, mut output) = (Vec::new(), Vec::new(), Vec::new());
+        // Each ends in a zero.
+        push_name(&mut host, &check.host, HOST - 1);
+        if let Some(name) = &check.service {
+            push_name(&mut service, name, SERVICE - 1);
+        }
+        let cut = push_output(&mut output, check, size.output() - 1);
+        (Packet { code: check.common.state.code().into(), host, service, output }, cut)
+    }
+
+    /// Appends it as it is before it is encrypted. `time` is the daemon's.
+    pub(super) fn push(&self, out: &mut Vec<u8>, time: u32, size: Size) {
+        let start = out.len();
+        out.extend(VERSION.to_be_bytes());
+        out.extend([0; 2]);
+        out.extend([0; 4]);
+        out.extend(time.to_be_bytes());
+        out.extend(self.code.to_be_bytes());
+        for (text, room) in [(&self.host, HOST), (&self.service, SERVICE), (&self.output, size.output())] {
+            let end = out.len() + room;
+            out.extend(text);
+            out.resize(end, 0);
+        }
+        out.resize(start + size.octets(), 0);
+        let crc = crc32(&out[start..]);
+        out[start + 4..start + 8].copy_from_slice(&crc.to_be_bytes());
+    }
+}
+
+/// CRC-32 as zlib has it.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Common, State};
+
+    #[test]
+    fn the_layout() {
+        assert_eq!((Size::Short.octets(), Size::Long.octets()), (720, 4304));
+        let check = CheckResult {
+            common: Common {
+                time: 0,
+                rule: "r".into(),
+                state: State::Critical,
+                output: "Denied; evil\nsecond".into(),
+                long_output: "".into(),
+                source: "192.0.2.1".into(),
+            },
+            host: "h".repeat(100).into(),
+            service: Some("TCP Wrappers".into()),
+            perfdata: "".into(),
+        };
+        let (packet, cut) = Packet::new(&check, Size::Long);
+        assert!(!cut);
+        let mut out = Vec::new();
+        packet.push(&mut out, 0x0102_0304, Size::Long);
+        assert_eq!(out[..4], [0, 3, 0, 0]);
+        assert_eq!(out[8..14], [1, 2, 3, 4, 0, 2]);
+        assert_eq!(out[14..14 + 63], [b'h'; 63]);
+        assert_eq!(out[14 + 63], 0);
+        assert!(out[78..].starts_with(b"TCP Wrappers\0"));
+        assert!(out[206..].starts_with(b"Denied; evil\\nsecond\0"));
+        let crc = u32::from_be_bytes([out[4], out[5], out[6], out[7]]);
+        out[4..8].fill(0);
+        assert_eq!(crc32(&out), crc);
+    }
+}

@@ -1,0 +1,88 @@
+//! What is counted of a sink.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// Upper bounds of the latency histogram, in seconds.
+pub const LATENCIES: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0, 60.0, 3600.0];
+
+/// What is counted of a sink.
+#[derive(Debug, Default)]
+pub struct SinkStats {
+    /// Outcomes that the far end has taken.
+    pub delivered: AtomicU64,
+    /// Outcomes that its `only` kept out, or whose kind it does not know.
+    pub skipped: AtomicU64,
+    /// Outcomes that were cut to fit.
+    pub cut: AtomicU64,
+    /// Outcomes that the far end will never take.
+    pub dead: AtomicU64,
+    /// Outcomes that were sent again.
+    pub retried: AtomicU64,
+    /// Times that delivery failed.
+    pub failures: AtomicU64,
+    /// Why delivery failed last, while it fails.
+    pub error: Mutex<Option<String>>,
+    /// When the oldest outcome was received that was sent and not taken, in microseconds since 1970; 0 for none.
+    pub oldest: AtomicI64,
+    /// From receipt to delivery.
+    pub latency: Histogram,
+}
+
+impl SinkStats {
+    /// For how long the oldest outcome that was sent has not been taken, in seconds. `now` is in microseconds.
+    pub fn lag(&self, now: i64) -> f64 {
+        match self.oldest.load(Ordering::Relaxed) {
+            0 => 0.0,
+            oldest => now.saturating_sub(oldest).max(0) as f64 / 1e6,
+        }
+    }
+}
+
+/// How many outcomes took how long.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// For each bound, and beyond the last.
+    buckets: [AtomicU64; LATENCIES.len() + 1],
+    microseconds: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one.
+    pub fn observe(&self, microseconds: u64) {
+        let seconds = microseconds as f64 / 1e6;
+        let at = LATENCIES.iter().position(|bound| seconds <= *bound).unwrap_or(LATENCIES.len());
+        self.buckets[at].fetch_add(1, Ordering::Relaxed);
+        self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+    }
+
+    /// How many took at most each bound, how many there were, and the sum of their seconds.
+    pub fn cumulated(&self) -> ([u64; LATENCIES.len()], u64, f64) {
+        let mut total = 0;
+        let mut below = [0; LATENCIES.len()];
+        for (at, bucket) in self.buckets.iter().enumerate() {
+            total += bucket.load(Ordering::Relaxed);
+            if let Some(place) = below.get_mut(at) {
+                *place = total;
+            }
+        }
+        (below, total, self.microseconds.load(Ordering::Relaxed) as f64 / 1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_add_up() {
+        let histogram = Histogram::default();
+        for microseconds in [100, 500, 501, 2_000_000, 5_000_000_000] {
+            histogram.observe(microseconds);
+        }
+        let (below, total, sum) = histogram.cumulated();
+        assert_eq!((below[0], below[1], below[9], below[10], below[12], total), (2, 3, 3, 4, 4, 5));
+        assert!((sum - 5002.001_101).abs() < 1e-6, "{sum}");
+    }
+}
