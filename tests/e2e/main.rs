@@ -13,6 +13,7 @@ mod icinga2;
 mod informs;
 mod intake;
 mod nagios;
+mod nsca;
 mod rabbitmq;
 mod support;
 mod tcp_wrappers;

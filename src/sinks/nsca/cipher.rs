@@ -1,10 +1,7 @@
 //! NSCA's encryption methods: XOR, and block ciphers in 8-bit cipher feedback, keyed as libmcrypt does it: with the
 //! password, cut or padded with zeros to the longest key of the cipher.
 
-use cfb8::Encryptor;
-use cfb8::cipher::{Array, BlockCipherEncrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
-
-use super::packet::IV;
+use aes::cipher::{Array, BlockCipherEncrypt, BlockSizeUser, KeyInit};
 
 /// An encryption method, as nsca.cfg numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +16,8 @@ pub enum Method {
     TripleDes,
     /// 4
     Cast128,
+    /// 5
+    Cast256,
     /// 6
     Xtea,
     /// 8
@@ -35,12 +34,13 @@ pub enum Method {
 
 impl Method {
     /// All methods: their number, their name, and the length of their key in octets.
-    pub const ALL: [(Method, u8, &'static str, usize); 11] = [
+    pub const ALL: [(Method, u8, &'static str, usize); 12] = [
         (Method::None, 0, "none", 0),
         (Method::Xor, 1, "xor", 0),
         (Method::Des, 2, "des", 8),
         (Method::TripleDes, 3, "3des", 24),
         (Method::Cast128, 4, "cast-128", 16),
+        (Method::Cast256, 5, "cast-256", 32),
         (Method::Xtea, 6, "xtea", 16),
         (Method::Blowfish, 8, "blowfish", 56),
         (Method::Twofish, 9, "twofish", 32),
@@ -70,20 +70,26 @@ impl Method {
     /// The cipher for one connection. `iv` is what the daemon has sent.
     pub(super) fn cipher(self, password: &[u8], iv: &[u8]) -> Cipher {
         let key = self.key(password);
-        let stream = match self {
+        let block = match self {
             Method::None => None,
             Method::Xor => return Cipher::Xor(iv.to_vec(), password.to_vec()),
-            Method::Des => feedback::<des::Des>(&key, iv),
-            Method::TripleDes => feedback::<des::TdesEde3>(&key, iv),
-            Method::Cast128 => feedback::<cast5::Cast5>(&key, iv),
-            Method::Xtea => feedback::<xtea::Xtea>(&key, iv),
-            Method::Blowfish => feedback::<blowfish::Blowfish>(&key, iv),
-            Method::Twofish => feedback::<twofish::Twofish>(&key, iv),
-            Method::Rc2 => feedback::<rc2::Rc2>(&key, iv),
-            Method::Aes => feedback::<aes::Aes256>(&key, iv),
-            Method::Serpent => feedback::<serpent::Serpent>(&key, iv),
+            Method::Des => block::<des::Des>(&key),
+            Method::TripleDes => block::<des::TdesEde3>(&key),
+            Method::Cast128 => block::<cast5::Cast5>(&key),
+            Method::Cast256 => swapped::<cast6::Cast6>(&key),
+            Method::Xtea => swapped::<xtea::Xtea>(&key),
+            Method::Blowfish => block::<blowfish::Blowfish>(&key),
+            Method::Twofish => block::<twofish::Twofish>(&key),
+            Method::Rc2 => block::<rc2::Rc2>(&key),
+            Method::Aes => block::<aes::Aes256>(&key),
+            Method::Serpent => block::<serpent::Serpent>(&key),
         };
-        stream.map_or(Cipher::None, Cipher::Feedback)
+        match block {
+            Some((size, encrypt)) => {
+                Cipher::Feedback(Feedback { register: iv.iter().copied().take(size).collect(), encrypt })
+            }
+            None => Cipher::None,
+        }
     }
 }
 
@@ -91,7 +97,7 @@ impl Method {
 pub(super) enum Cipher {
     None,
     Xor(Vec<u8>, Vec<u8>),
-    Feedback(Box<dyn Feedback>),
+    Feedback(Feedback),
 }
 
 impl Cipher {
@@ -110,28 +116,96 @@ impl Cipher {
     }
 }
 
-/// A cipher in 8-bit feedback, which goes on from packet to packet.
-pub(super) trait Feedback: Send {
-    fn encrypt(&mut self, bytes: &mut [u8]);
+/// Encrypts one block in place.
+type Block = Box<dyn Fn(&mut [u8]) + Send>;
+
+/// A block cipher in 8-bit cipher feedback, which goes on from packet to packet.
+pub(super) struct Feedback {
+    /// The last octets that were sent, as many as a block has.
+    register: Vec<u8>,
+    encrypt: Block,
 }
 
-impl<C: BlockCipherEncrypt + Send> Feedback for Encryptor<C> {
+impl Feedback {
     fn encrypt(&mut self, bytes: &mut [u8]) {
+        let mut block = self.register.clone();
         for byte in bytes {
-            let mut block = Array([*byte]);
-            self.encrypt_block(&mut block);
-            *byte = block[0];
+            block.copy_from_slice(&self.register);
+            (self.encrypt)(&mut block);
+            *byte ^= block.first().copied().unwrap_or_default();
+            self.register.rotate_left(1);
+            if let Some(last) = self.register.last_mut() {
+                *last = *byte;
+            }
         }
     }
 }
 
-fn feedback<C>(key: &[u8], iv: &[u8]) -> Option<Box<dyn Feedback>>
+/// The size of a cipher's blocks, and what encrypts one; none if the key does not fit.
+fn block<C>(key: &[u8]) -> Option<(usize, Block)>
 where
-    C: BlockCipherEncrypt + KeyInit + Send + 'static,
+    C: BlockCipherEncrypt + BlockSizeUser + KeyInit + Send + 'static,
 {
-    // The keys have the lengths of their ciphers, and the vector is longer than any block.
-    debug_assert!(iv.len() == IV && C::block_size() <= IV);
     let cipher = C::new_from_slice(key).ok()?;
-    let encryptor = Encryptor::<C>::inner_iv_slice_init(cipher, &iv[..C::block_size()]).ok()?;
-    Some(Box::new(encryptor))
+    let encrypt = move |bytes: &mut [u8]| {
+        if let Ok(block) = <&mut Array<u8, C::BlockSize>>::try_from(bytes) {
+            cipher.encrypt_block(block);
+        }
+    };
+    Some((C::block_size(), Box::new(encrypt)))
+}
+
+/// The same with the octets of each word of four the other way round: so libmcrypt has xTEA and CAST-256, other than
+/// their definitions or their crates.
+fn swapped<C>(key: &[u8]) -> Option<(usize, Block)>
+where
+    C: BlockCipherEncrypt + BlockSizeUser + KeyInit + Send + 'static,
+{
+    let swap =
+        |bytes: &[u8]| -> Vec<u8> { bytes.chunks(4).flat_map(|word| word.iter().rev().copied()).collect() };
+    let (size, encrypt) = block::<C>(&swap(key))?;
+    let swapping = move |bytes: &mut [u8]| {
+        let mut block = swap(bytes);
+        encrypt(&mut block);
+        bytes.copy_from_slice(&swap(&block));
+    };
+    Some((size, Box::new(swapping)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_as_libmcrypt_makes_them() {
+        let encrypted = |(size, encrypt): (usize, Block), text: &[u8]| {
+            assert_eq!(size, text.len());
+            let mut block = text.to_vec();
+            encrypt(&mut block);
+            block.iter().map(|octet| format!("{octet:02x}")).collect::<String>()
+        };
+        let key: Vec<u8> = (0..32).collect();
+        assert_eq!(encrypted(swapped::<xtea::Xtea>(&key[..16]).unwrap(), b"ABCDEFGH"), "497df3d072612cb5");
+        let text: Vec<u8> = (0..16).collect();
+        let serpent = block::<serpent::Serpent>(&key).unwrap();
+        assert_eq!(encrypted(serpent, &text), "de269ff833e432b85b2e88d2701ce75c");
+        let cast = swapped::<cast6::Cast6>(&key).unwrap();
+        assert_eq!(encrypted(cast, &text), "b3fb2cefcad5532de25bfc0f905a19f4");
+    }
+
+    #[test]
+    fn feedback_goes_on_from_packet_to_packet() {
+        let iv = [7; 128];
+        let whole: Vec<u8> = (0..200).collect();
+        for (method, ..) in Method::ALL.into_iter().filter(|(m, ..)| *m != Method::Xor) {
+            let (mut once, mut twice) = (whole.clone(), whole.clone());
+            method.cipher(b"secret", &iv).encrypt(&mut once);
+            let mut cipher = method.cipher(b"secret", &iv);
+            let (first, second) = twice.split_at_mut(77);
+            cipher.encrypt(first);
+            cipher.encrypt(second);
+            assert_eq!(once, twice);
+            assert_eq!(once == whole, method == Method::None, "{method:?}");
+        }
+    }
 }
