@@ -29,7 +29,7 @@
 //!
 //! For people:
 //! - [`config`]: the configuration file. [`document`] and [`diagnostic`]: TOML with places, mistakes with hints.
-//! - [`stats`]: what is counted. [`commands`]: one file a subcommand.
+//! - [`stats`]: what is counted, [`metrics`]: as Prometheus reads it. [`commands`]: one file a subcommand.
 
 pub mod access;
 pub mod commands;
@@ -41,6 +41,7 @@ pub mod hosts;
 pub mod intake;
 pub mod journal;
 pub mod message;
+pub mod metrics;
 pub mod mib;
 pub mod outcome;
 pub mod pcap;

@@ -11,6 +11,7 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 
 use crate::intake::Shared;
+use crate::metrics::{self, Gauges};
 use crate::sinks::Running;
 
 /// What the daemon tells.
@@ -77,6 +78,36 @@ impl State {
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
             "sinks": sinks,
         })
+    }
+}
+
+impl State {
+    /// The state as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        let journal = &self.shared.journal;
+        let now = crate::intake::now();
+        let oldest = self.sinks.iter().map(|sink| sink.cursor.position()).min();
+        let gauges = Gauges {
+            uptime: self.started.elapsed().as_secs(),
+            journal_bytes: journal.size(),
+            journal_age: oldest
+                .and_then(|at| journal.time_of(at))
+                .map_or(0.0, |time| (now - time).max(0) as f64 / 1e6),
+            journal_damaged: journal.damaged(),
+            journal_next: journal.next(),
+            now,
+        };
+        let active = self.shared.active();
+        let intake = self.shared.stats.to_json();
+        metrics::render(&intake, active.rules.rules(), &self.sinks, gauges, |sink| journal.expired(sink))
+    }
+
+    /// Why the daemon is not ready, if it is not.
+    pub fn trouble(&self) -> Option<String> {
+        if self.shared.stopping() {
+            return Some("stopping".to_owned());
+        }
+        self.shared.refusing().then(|| "the journal takes no outcomes".to_owned())
     }
 }
 

@@ -4,11 +4,13 @@ pub mod check;
 pub mod control;
 pub mod dead;
 pub mod explain;
+pub mod http;
 pub mod mib;
 pub mod run;
 pub mod send;
 pub mod setup;
 pub mod status;
+pub mod supervisor;
 pub mod test;
 
 use std::path::PathBuf;

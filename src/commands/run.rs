@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::control::{self, Reloads};
-use super::{ConfigArg, setup};
+use super::{ConfigArg, http, setup, supervisor};
 use crate::config::{Config, JournalConfig, LogConfig, SnmpListen, Sync, SyslogListen};
 use crate::intake::udp::{self, Bound, Protocol};
 use crate::intake::{Shared, engine, now, stream};
@@ -93,11 +93,12 @@ fn human(filter: tracing_subscriber::EnvFilter) -> Human {
 struct Sockets {
     udp: Vec<(Bound, Protocol)>,
     tcp: Vec<(std::net::TcpListener, Protocol)>,
+    http: Option<std::net::TcpListener>,
 }
 
 impl Sockets {
     fn bind(config: &Config) -> anyhow::Result<Self> {
-        let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
+        let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), http: None };
         let buffer = config.snmp.receive_buffer;
         for listen in &config.snmp.listen {
             match *listen {
@@ -119,6 +120,18 @@ impl Sockets {
                     sockets.add(bound, Protocol::Syslog, address, config.syslog.receive_buffer);
                 }
                 SyslogListen::Tcp(address) => sockets.listen(address, Protocol::Syslog)?,
+            }
+        }
+        if let Some(http) = config.http {
+            match std::net::TcpListener::bind(http.listen) {
+                Ok(listener) => {
+                    listener.set_nonblocking(true)?;
+                    sockets.http = Some(listener);
+                }
+                Err(error) if http.optional => {
+                    tracing::info!("no metrics on {}: {error}", http.listen);
+                }
+                Err(error) => return Err(cannot_bind(http.listen, "tcp", "[http] listen", &error)),
             }
         }
         Ok(sockets)
@@ -147,8 +160,11 @@ impl Sockets {
     fn addresses(&self) -> Vec<String> {
         let udp = self.udp.iter().map(|(bound, protocol)| (*protocol, "udp", bound.socket.local_addr()));
         let tcp = self.tcp.iter().map(|(listener, protocol)| (*protocol, "tcp", listener.local_addr()));
+        let http = self.http.iter().map(|listener| ("HTTP", "tcp", listener.local_addr()));
         udp.chain(tcp)
-            .filter_map(|(protocol, over, at)| Some(format!("{} {}/{over}", protocol.as_str(), at.ok()?)))
+            .map(|(protocol, over, at)| (protocol.as_str(), over, at))
+            .chain(http)
+            .filter_map(|(what, over, at)| Some(format!("{what} {}/{over}", at.ok()?)))
             .collect()
     }
 }
@@ -194,7 +210,7 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
 async fn serve(
     args: &ConfigArg,
     config: &Config,
-    sockets: Sockets,
+    mut sockets: Sockets,
     shared: Arc<Shared>,
     security: Security,
 ) -> anyhow::Result<()> {
@@ -223,6 +239,10 @@ async fn serve(
     let listener =
         control::bind(&socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
     tokio::spawn(control::serve(listener, state.clone(), stopped.clone()));
+    if let Some(listener) = sockets.http.take() {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::spawn(http::serve(listener, state.clone(), stopped.clone()));
+    }
     tokio::spawn(sync_regularly(shared.clone(), config.journal.sync, stopped.clone()));
 
     let addresses = sockets.addresses();
@@ -239,6 +259,8 @@ async fn serve(
         tokio::spawn(stream::run(listener, protocol, shared.clone(), most, stopped.clone()));
     }
     tracing::info!(rules = shared.active().rules.rules().len(), "listening: {}", addresses.join(", "));
+    supervisor::ready();
+    tokio::spawn(supervisor::tell(state.clone(), stopped.clone()));
     if config.file.is_none() {
         welcome();
     }
@@ -250,6 +272,7 @@ async fn serve(
         }
     }
     tracing::info!("stopping");
+    supervisor::stopping();
     let _ = stop.send(true);
     shared.stop();
     let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));

@@ -1,6 +1,6 @@
 //! `trapline status`
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -16,9 +16,12 @@ use super::{ConfigArg, setup};
 pub struct StatusArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// One JSON document
+    /// One JSON document; with --watch one a line
     #[arg(long)]
     json: bool,
+    /// Again every second, until it is interrupted
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Shows the running daemon; false if the configuration is wrong.
@@ -35,15 +38,28 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
         }
     };
     let socket = config.control_socket();
-    let before = ask(&socket)?;
-    if args.json {
-        println!("{before}");
-        return Ok(true);
+    let mut before = ask(&socket)?;
+    loop {
+        if args.json {
+            println!("{before}");
+            if !args.watch {
+                return Ok(true);
+            }
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        let now = ask(&socket)?;
+        if !args.json {
+            if args.watch && std::io::stdout().is_terminal() {
+                // To the top, and everything below away.
+                print!("\x1b[H\x1b[2J");
+            }
+            print(&before, &now);
+            if !args.watch {
+                return Ok(true);
+            }
+        }
+        before = now;
     }
-    let pause = Duration::from_secs(1);
-    std::thread::sleep(pause);
-    print(&before, &ask(&socket)?);
-    Ok(true)
 }
 
 fn ask(socket: &Path) -> anyhow::Result<Value> {
@@ -103,17 +119,21 @@ fn print(before: &Value, now: &Value) {
     }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(
-        "\n{:<16}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}",
-        "sink", "delivered", "behind", "skipped", "cut", "failures", "expired"
+        "\n{:<16}{:>12}{:>10}{:>10}{:>10}{:>10}{:>6}{:>7}{:>10}{:>9}",
+        "sink", "delivered", "a second", "behind", "lag s", "skipped", "cut", "dead", "failures", "expired"
     );
-    for sink in now["sinks"].as_array().into_iter().flatten() {
+    for (at, sink) in now["sinks"].as_array().into_iter().flatten().enumerate() {
+        let delivered = number(&sink["delivered"]);
         println!(
-            "{:<16}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}",
+            "{:<16}{:>12}{:>10}{:>10}{:>10.1}{:>10}{:>6}{:>7}{:>10}{:>9}",
             sink["name"].as_str().unwrap_or("?"),
-            number(&sink["delivered"]),
+            delivered,
+            delivered.saturating_sub(number(&before["sinks"][at]["delivered"])),
             number(&sink["behind"]),
+            sink["lag_seconds"].as_f64().unwrap_or(0.0),
             number(&sink["skipped"]),
             number(&sink["cut"]),
+            number(&sink["dead"]),
             number(&sink["failures"]),
             number(&sink["expired"]),
         );

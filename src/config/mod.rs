@@ -10,6 +10,7 @@ mod secrets;
 mod sinks;
 pub mod users;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -44,6 +45,8 @@ pub struct Config {
     pub hosts: Hosts,
     /// `[journal]`
     pub journal: JournalConfig,
+    /// `[http]`
+    pub http: Option<HttpConfig>,
     /// `[[sinks]]`
     pub sinks: Vec<SinkConfig>,
     /// `[log]`
@@ -91,6 +94,15 @@ pub struct JournalConfig {
     pub sync: Sync,
     /// What is done when it is full.
     pub when_full: WhenFull,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where metrics are served.
+    pub listen: SocketAddr,
+    /// Whether the daemon may go on without it.
+    pub optional: bool,
 }
 
 /// When the journal is made safe from a power cut.
@@ -142,6 +154,7 @@ impl Default for Config {
                 sync: Sync::Batch,
                 when_full: WhenFull::DropOldest,
             },
+            http: Some(HttpConfig { listen: (Ipv4Addr::LOCALHOST, 8162).into(), optional: true }),
             sinks: vec![SinkConfig {
                 name: "outcomes".into(),
                 only: None,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
-use super::{Config, JournalConfig, LogConfig, SnmpConfig, Sync, SyslogConfig};
+use super::{Config, HttpConfig, JournalConfig, LogConfig, SnmpConfig, Sync, SyslogConfig};
 use super::{access, files, listen, sinks, users};
 use crate::access::Access;
 use crate::diagnostic::{Diagnostics, SourceText, did_you_mean};
@@ -45,10 +45,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
             all.push(sink);
         }
     }
-    if root.get("http").is_some() {
-        let hint = Some("remove it; `trapline status` shows the running daemon".to_owned());
-        found.push(source.error(&root.key_span("http"), "[http] is not supported by this release", hint));
-    }
+    let http = root.section("http", found).and_then(|s| http(s, found));
     root.finish(found);
     Some(Config {
         file: Some(path.to_owned()),
@@ -58,6 +55,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         rule_paths,
         hosts,
         journal,
+        http,
         sinks: all,
         log,
     })
@@ -206,6 +204,24 @@ fn journal_section(
         sync: sync.unwrap_or(defaults.journal.sync),
         when_full: when_full.unwrap_or(defaults.journal.when_full),
     }
+}
+
+fn http(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<HttpConfig> {
+    let listen = section.string("listen", found);
+    if section.get("listen").is_none() {
+        found.push(section.error("[http] without 'listen'", "add listen = \"127.0.0.1:8162\""));
+    }
+    let address = listen.and_then(|text| {
+        let address = text.parse();
+        if address.is_err() {
+            let hint = Some("write 127.0.0.1:8162".to_owned());
+            let message = format!("'{}' is no address with a port", text.value);
+            found.push(section.source().error(&text.span, message, hint));
+        }
+        address.ok()
+    });
+    section.finish(found);
+    Some(HttpConfig { listen: address?, optional: false })
 }
 
 fn log(section: Section<'_, '_>, found: &mut Diagnostics) -> LogConfig {

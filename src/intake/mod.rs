@@ -14,9 +14,9 @@ pub mod reports;
 pub mod stream;
 pub mod udp;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
 
@@ -65,6 +65,8 @@ pub struct Shared {
     generation: AtomicU64,
     /// Whether the journal has refused what came last.
     refusing: AtomicBool,
+    /// When each listener last moved, in microseconds since 1970.
+    beats: Mutex<Vec<Arc<AtomicI64>>>,
     stop: AtomicBool,
 }
 
@@ -81,6 +83,7 @@ impl Shared {
             active: Mutex::new(Arc::new(active)),
             generation: AtomicU64::new(0),
             refusing: AtomicBool::new(false),
+            beats: Mutex::default(),
             stop: AtomicBool::new(false),
         }
     }
@@ -104,6 +107,20 @@ impl Shared {
     /// Whether the journal takes nothing at the moment.
     pub fn refusing(&self) -> bool {
         self.refusing.load(Ordering::Relaxed)
+    }
+
+    /// What a listener sets to the time whenever it moves.
+    pub fn beat(&self) -> Arc<AtomicI64> {
+        let beat = Arc::new(AtomicI64::new(now()));
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).push(beat.clone());
+        beat
+    }
+
+    /// For how long the slowest listener has not moved. `now` is in microseconds since 1970.
+    pub fn slowest(&self, now: i64) -> Duration {
+        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = beats.iter().map(|beat| beat.load(Ordering::Relaxed)).min().unwrap_or(now);
+        Duration::from_micros(u64::try_from(now - oldest).unwrap_or(0))
     }
 
     /// Tells the intakes to end.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -84,6 +85,7 @@ pub fn bind_socket(address: SocketAddr, receive_buffer: usize, protocol: Protoco
 /// Receives until told to stop. Runs on a thread of its own.
 pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
     let mut pipeline = Pipeline::new(shared.clone());
+    let beat = shared.beat();
     let mut receiver = Receiver::new(BATCH);
     let mut drops = 0;
     let mut before = 0;
@@ -101,6 +103,8 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
                 continue;
             }
         };
+        let received = now();
+        beat.store(received, Ordering::Relaxed);
         if count == 0 {
             if stopped.is_some() {
                 break;
@@ -110,7 +114,6 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
             }
             continue;
         }
-        let received = now();
         pipeline.refresh();
         for (datagram, arrival) in receiver.datagrams() {
             match protocol {

@@ -398,6 +398,17 @@ impl Journal {
         self.lock().segments.iter().map(|s| s.length).sum()
     }
 
+    /// When the outcome of a sequence number was received, or of the first one after it that there is; in
+    /// microseconds since 1970.
+    pub fn time_of(self: &Arc<Self>, sequence: u64) -> Option<i64> {
+        let mut time = None;
+        let read = self.reader(sequence).read(1, |record| {
+            time = Some(record.outcome.common().time);
+            true
+        });
+        read.ok().and(time)
+    }
+
     /// How many outcomes of a sink were given up because the journal was full.
     pub fn expired(&self, sink: &str) -> u64 {
         self.expired.lock().unwrap_or_else(PoisonError::into_inner).get(sink).copied().unwrap_or(0)

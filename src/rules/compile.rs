@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ipnet::IpNet;
 
@@ -137,6 +138,7 @@ impl Build<'_> {
                 check: optional(check)?,
                 event: optional(event)?,
                 goes_on: text.goes_on,
+                taken: AtomicU64::new(0),
             })
         };
         (whole(), tests)

@@ -23,6 +23,7 @@ pub mod walk;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::Engine;
 use expr::Context;
@@ -59,6 +60,8 @@ pub struct Rule {
     pub event: Option<EventTemplate>,
     /// Whether rules after it may take the same message.
     pub goes_on: bool,
+    /// How many messages it has taken.
+    pub taken: AtomicU64,
 }
 
 /// `[rule.check]`, compiled.
@@ -141,6 +144,8 @@ impl RuleSet {
         for at in &scratch.candidates {
             let rule = &self.rules[*at as usize];
             let Ok(captures) = self.takes(rule, subject) else { continue };
+            // Of the rule set, for people; nothing is decided by it.
+            rule.taken.fetch_add(1, Ordering::Relaxed);
             let cx = Context { subject, captures: &captures, mib: &self.mib };
             self.make(rule, cx, &mut emit);
             let made = rule.check.is_some() || rule.event.is_some();

@@ -18,3 +18,6 @@ mod rabbitmq;
 mod support;
 mod tcp_wrappers;
 mod v3;
+mod watching;
+mod web;
+mod web_server;

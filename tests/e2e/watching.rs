@@ -1,0 +1,105 @@
+//! What is to be seen of the running daemon: metrics, readiness, systemd's socket, the table.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::support::{link_trap, port, snmptrap, wait_until};
+
+fn get(port: u16, path: &str) -> (u16, String) {
+    let output = Command::new("curl")
+        .args(["-s", "-w", "\n%{http_code}", &format!("http://127.0.0.1:{port}{path}")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    (status.parse().unwrap(), body.to_owned())
+}
+
+/// The value of a metric with these labels.
+fn value(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+    line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn metrics_alive_and_ready() {
+    let http = port();
+    let daemon = Daemon::start(&format!("{FILE_SINK}[http]\nlisten = \"127.0.0.1:{http}\"\n"));
+    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
+    daemon.wait_count("unmatched", 1);
+    wait_until("it is delivered", || daemon.outcomes("out.jsonl").len() == 1);
+    wait_until("and counted", || daemon.status()["sinks"][0]["delivered"] == 1);
+    let (status, metrics) = get(http, "/metrics");
+    assert_eq!(status, 200);
+    for (name, expected) in [
+        ("trapline_snmp_received_total", 2.0),
+        ("trapline_unmatched_total", 1.0),
+        ("trapline_rule_matched_total{rule=\"link-down\"}", 1.0),
+        ("trapline_malformed_total{reason=\"truncated\"}", 0.0),
+        ("trapline_kernel_drops_total", 0.0),
+        ("trapline_sink_delivered_total{sink=\"out\"}", 1.0),
+        ("trapline_sink_dead_total{sink=\"out\"}", 0.0),
+        ("trapline_sink_lag_records{sink=\"out\"}", 0.0),
+        ("trapline_sink_lag_seconds{sink=\"out\"}", 0.0),
+        ("trapline_delivery_seconds_count{sink=\"out\"}", 1.0),
+        ("trapline_delivery_seconds_bucket{sink=\"out\",le=\"+Inf\"}", 1.0),
+    ] {
+        assert_eq!(value(&metrics, name), expected, "{name}");
+    }
+    assert!(value(&metrics, "trapline_journal_bytes") > 0.0);
+    // Every family is told once, before its values.
+    let mut seen = std::collections::HashSet::new();
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        assert!(seen.insert(line.to_owned()), "{line}");
+    }
+    assert_eq!(get(http, "/alive").0, 200);
+    assert_eq!(get(http, "/ready"), (200, "ready\n".to_owned()));
+    assert_eq!(get(http, "/nothing").0, 404);
+}
+
+#[test]
+fn systemd_hears_of_it() {
+    let mut daemon = Daemon::prepare(FILE_SINK);
+    let path = daemon.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut command = trapline();
+    command.args(["run", "--config"]).arg(daemon.path("trapline.toml"));
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "600000");
+    daemon.start_as(command);
+    let heard = |word: &str| {
+        let mut buffer = [0; 4096];
+        for _ in 0..100 {
+            let length = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{word}: {e}"));
+            if String::from_utf8_lossy(&buffer[..length]).contains(word) {
+                return;
+            }
+        }
+        panic!("{word} did not come");
+    };
+    heard("READY=1");
+    heard("WATCHDOG=1");
+    heard("STATUS=0 outcomes a second, 0 to deliver");
+    heard("WATCHDOG=1");
+    daemon.stop();
+    heard("STOPPING=1");
+}
+
+#[test]
+fn the_table_refreshes() {
+    let daemon = Daemon::start(FILE_SINK);
+    let mut watch = trapline()
+        .args(["status", "--watch", "--config"])
+        .arg(daemon.path("trapline.toml"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(watch.stdout.take().unwrap()));
+    let tables = lines.by_ref().map(Result::unwrap).filter(|line| line.starts_with("sink ")).take(2).count();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert_eq!(tables, 2);
+}
