@@ -283,7 +283,7 @@ async fn serve(
         let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
     }
     shared.journal.clean();
-    if let Err(error) = shared.journal.sync() {
+    if let Err(error) = shared.journal.sync(u64::MAX) {
         tracing::error!(%error, "the journal could not be synced at the end");
     }
     let _ = std::fs::remove_file(socket);
@@ -315,7 +315,7 @@ async fn sync_regularly(shared: Arc<Shared>, when: Sync, mut stop: watch::Receiv
         let shared = shared.clone();
         let synced = tokio::task::spawn_blocking(move || {
             shared.journal.clean();
-            if when == Sync::Never { Ok(()) } else { shared.journal.sync() }
+            if when == Sync::Never { Ok(()) } else { shared.journal.sync(u64::MAX) }
         });
         if let Ok(Err(error)) = synced.await {
             tracing::error!(%error, "the journal cannot be synced; what came in the last second may not survive a power cut; check the disk");

@@ -46,6 +46,8 @@ pub struct Pipeline {
     generation: u64,
     scratch: Scratch,
     batch: Batch,
+    /// The first sequence number that was appended since the last commit.
+    first: u64,
     /// Bytes in the batch that the journal has refused before.
     kept: usize,
     senders: HashMap<IpAddr, Box<str>>,
@@ -86,6 +88,7 @@ impl Pipeline {
             shared,
             scratch: Scratch::default(),
             batch: Batch::default(),
+            first: u64::MAX,
             kept: 0,
             senders: HashMap::new(),
             answers: Vec::new(),
@@ -256,8 +259,10 @@ impl Pipeline {
     pub fn commit(&mut self) -> std::vec::Drain<'_, (Vec<u8>, Arrival)> {
         let counts = std::mem::take(&mut self.counts);
         let appended = self.append();
+        let from = std::mem::replace(&mut self.first, u64::MAX);
         self.kept = self.batch.bytes();
-        let stats = &self.shared.stats;
+        let shared = self.shared.clone();
+        let stats = &shared.stats;
         stats.snmp_received.add(counts.snmp_received);
         stats.syslog_received.add(counts.syslog_received);
         stats.odd_varbinds.add(counts.odd_varbinds);
@@ -267,7 +272,7 @@ impl Pipeline {
         stats.unmatched.add(counts.unmatched);
         if !self.answers.is_empty() {
             let count = self.answers.len() as u64;
-            if appended && self.synced() {
+            if appended && self.synced(from) {
                 stats.informs_answered.add(count);
             } else {
                 stats.informs_unanswered.add(count);
@@ -287,7 +292,8 @@ impl Pipeline {
     /// next try, as long as it is not too much.
     fn append(&mut self) -> bool {
         let count = self.batch.len() as u64;
-        let Err(error) = self.shared.journal.append(&self.batch) else {
+        let appended = self.shared.journal.append(&self.batch);
+        let Err(error) = appended.map(|first| self.first = self.first.min(first)) else {
             if count > 0 {
                 self.shared.refusing.store(false, Ordering::Relaxed);
             }
@@ -317,13 +323,15 @@ impl Pipeline {
         false
     }
 
-    fn synced(&self) -> bool {
+    fn synced(&mut self, from: u64) -> bool {
         if self.shared.sync != config::Sync::Batch {
             return true;
         }
-        match self.shared.journal.sync() {
+        match self.shared.journal.sync(from) {
             Ok(()) => true,
             Err(error) => {
+                // What may be lost must be processed when it comes again.
+                self.repeats.clear();
                 if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, super::now()) {
                     tracing::error!(left_out, %error, "the journal cannot be synced; informs are not answered; check the disk");
                 }

@@ -1,11 +1,11 @@
 //! How far a sink is (see the [module](super) for the format).
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::disk::{Disk, DiskFile, read_all};
 use super::segment::read_u64;
 
 const SLOT: usize = 24;
@@ -15,16 +15,15 @@ const SLOT: usize = 24;
 pub struct Cursor {
     position: AtomicU64,
     generation: AtomicU64,
-    file: File,
+    file: Arc<dyn DiskFile>,
 }
 
 impl Cursor {
     /// Opens a cursor. One that is not there starts at `next`; one that is damaged at `oldest`, as it is better
     /// to deliver twice than not at all; one that is out of bounds is brought within them.
-    pub(super) fn open(path: &Path, oldest: u64, next: u64) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut file, &mut bytes)?;
+    pub(super) fn open(disk: &dyn Disk, path: &Path, oldest: u64, next: u64) -> io::Result<Self> {
+        let file = disk.open(path, true)?;
+        let bytes = read_all(&*file)?;
         let best = bytes.chunks(SLOT).filter_map(read_slot).max();
         let (generation, position) = match best {
             Some((generation, position)) => (generation, position),
@@ -39,7 +38,12 @@ impl Cursor {
             generation: AtomicU64::new(generation),
             file,
         };
+        // Into both slots, and safe from a power cut: one that took the cursor away, or back to a slot of before with a
+        // number that is given anew, would have the sink begin behind what it is there to wait for.
         cursor.write(cursor.position())?;
+        cursor.write(cursor.position())?;
+        cursor.file.sync()?;
+        path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
         Ok(cursor)
     }
 
@@ -67,7 +71,7 @@ impl Cursor {
         slot[8..16].copy_from_slice(&position.to_le_bytes());
         let crc = crc32c::crc32c(&slot[..16]);
         slot[16..20].copy_from_slice(&crc.to_le_bytes());
-        self.file.write_all_at(&slot, (generation % 2) * SLOT as u64)
+        self.file.write(&slot, (generation % 2) * SLOT as u64)
     }
 }
 

@@ -36,20 +36,22 @@
 //!    than its limit; then what cursors had not passed is counted as expired and said. With [`WhenFull::Refuse`]
 //!    nothing is deleted that a cursor needs, and appending fails until there is room.
 //! 5. On opening, what follows the last whole record of the newest segment is cut off and said. Appending goes
-//!    on in a new segment. A damaged record inside a segment is skipped, with the rest of its segment where
-//!    its length cannot be trusted; counted and said.
+//!    on in a new segment. A damaged record is skipped, counted and said; reading goes on with the next place where a
+//!    whole record stands.
 //! 6. A failed write leaves the journal as it was before: the segment is cut back, or given up for a new one.
+//! 7. After a failed sync the system may have forgotten what it could not write, and the next one succeeds all the
+//!    same. So what was not safe then is never promised, and the segment is given up for a new one.
 
 pub mod codec;
 pub mod cursor;
+mod disk;
 pub mod reader;
 mod recover;
 pub mod segment;
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::TryLockError;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +59,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 pub use cursor::Cursor;
+use disk::{Disk, DiskFile, System};
 pub use reader::{Reader, Record};
 use segment::{HEADER, Header, Meta, segment_path};
 
@@ -122,18 +125,33 @@ pub struct Journal {
     /// Records that were given up because the journal was full, by sink.
     expired: Mutex<HashMap<String, u64>>,
     damaged: AtomicU64,
-    _lock: File,
+    disk: Arc<dyn Disk>,
+    _lock: Box<dyn std::fmt::Debug + Send + Sync>,
 }
 
 #[derive(Debug)]
 struct Inner {
     /// All segments, oldest first; the last one is appended to.
     segments: Vec<Meta>,
-    file: File,
+    file: Arc<dyn DiskFile>,
     next: u64,
-    unsynced: bool,
+    /// What is before is safe from a power cut, but for what is not promised.
+    synced: u64,
+    /// What is before and was not safe when a sync failed is never promised.
+    unpromised: u64,
+    /// Whether a sync of the newest segment failed, or what a failed write left in it: nothing more goes into it.
+    spoiled: bool,
     buffer: Vec<u8>,
     cursors: HashMap<String, Arc<Cursor>>,
+}
+
+impl Inner {
+    /// A sync has failed: what was not safe may be lost already, with the header of the segment if that was not.
+    fn give_up(&mut self) {
+        self.unpromised = self.next;
+        self.synced = self.next;
+        self.spoiled = true;
+    }
 }
 
 /// Encoded outcomes that wait to be appended together.
@@ -191,19 +209,26 @@ impl Journal {
     ///
     /// [`OpenError`], if the directory cannot be used or another process has the journal.
     pub fn open(options: Options, epoch: u64) -> Result<(Arc<Self>, Recovery), OpenError> {
+        Self::open_on(Arc::new(System), options, epoch)
+    }
+
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        epoch: u64,
+    ) -> Result<(Arc<Self>, Recovery), OpenError> {
         let directory = &options.directory;
         let io_error = |path: &Path| {
             let path = path.to_owned();
             move |error| OpenError::Io { path, error }
         };
         let cursors = directory.join("cursors");
-        // What was received stands in there in clear: not for everybody.
-        DirBuilder::new().recursive(true).mode(0o750).create(&cursors).map_err(io_error(directory))?;
-        let lock = lock(directory)?;
-        let recovered = recover::recover(directory).map_err(io_error(directory))?;
+        disk.make_directory(&cursors).map_err(io_error(directory))?;
+        let lock = lock(&*disk, directory)?;
+        let recovered = recover::recover(&*disk, directory).map_err(io_error(directory))?;
         let mut segments = recovered.segments;
         let header = Header { epoch, first: recovered.next };
-        let (meta, file) = create_segment(directory, header).map_err(io_error(directory))?;
+        let (meta, file) = create_segment(&*disk, directory, header).map_err(io_error(directory))?;
         segments.push(meta);
         let max_size = options.max_size.max(MIN_SIZE);
         let journal = Journal {
@@ -214,13 +239,16 @@ impl Journal {
                 segments,
                 file,
                 next: recovered.next,
-                unsynced: true,
+                synced: 0,
+                unpromised: 0,
+                spoiled: false,
                 buffer: Vec::new(),
                 cursors: HashMap::new(),
             }),
             next: watch::channel(recovered.next).0,
             expired: Mutex::default(),
             damaged: AtomicU64::new(0),
+            disk,
             _lock: lock,
         };
         Ok((Arc::new(journal), recovered.report))
@@ -231,16 +259,17 @@ impl Journal {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends outcomes; they are visible to readers when this returns.
+    /// Appends outcomes; they are visible to readers when this returns. Gives the sequence number of the first.
     ///
     /// # Errors
     ///
     /// If they cannot be written. Then none of them is in the journal.
-    pub fn append(&self, batch: &Batch) -> io::Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
+    pub fn append(&self, batch: &Batch) -> io::Result<u64> {
         let mut inner = self.lock();
+        let first = inner.next;
+        if batch.is_empty() {
+            return Ok(first);
+        }
         let mut buffer = std::mem::take(&mut inner.buffer);
         buffer.clear();
         let mut sequence = inner.next;
@@ -255,18 +284,19 @@ impl Journal {
         written?;
         drop(inner);
         self.next.send_replace(sequence);
-        Ok(())
+        Ok(first)
     }
 
     fn write(&self, inner: &mut Inner, records: &[u8], next: u64) -> io::Result<()> {
         let full = inner.segments.last().is_none_or(|s| s.length + records.len() as u64 > self.segment_size);
-        if full && inner.segments.last().is_some_and(|s| s.length > HEADER as u64) {
+        if inner.spoiled || (full && inner.segments.last().is_some_and(|s| s.length > HEADER as u64)) {
             self.roll(inner)?;
         }
-        if let Err(error) = inner.file.write_all(records) {
-            let length = inner.segments.last().map_or(0, |s| s.length);
-            // What was written in part must not stand in the way of what comes after.
-            if inner.file.set_len(length).is_err() || seek_to(&inner.file, length).is_err() {
+        let length = inner.segments.last().map_or(0, |s| s.length);
+        if let Err(error) = inner.file.write(records, length) {
+            // What was written in part must not be taken for records when the journal is opened again.
+            if inner.file.set_length(length).is_err() {
+                inner.spoiled = true;
                 self.roll(inner)?;
             }
             return Err(error);
@@ -276,7 +306,6 @@ impl Journal {
             segment.end = next;
         }
         inner.next = next;
-        inner.unsynced = true;
         Ok(())
     }
 
@@ -291,20 +320,29 @@ impl Journal {
                 return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
             }
         }
-        inner.file.sync_data()?;
+        if inner.synced < inner.next {
+            match inner.file.sync() {
+                Ok(()) => inner.synced = inner.next,
+                Err(error) => {
+                    inner.give_up();
+                    tracing::error!(%error, "a segment of the journal cannot be synced and is given up for a new one; check the disk");
+                }
+            }
+        }
         let header = Header { epoch: self.epoch, first: inner.next };
-        let (meta, file) = create_segment(&self.options.directory, header)?;
+        let (meta, file) = create_segment(&*self.disk, &self.options.directory, header)?;
         // One without records has the name of the new one, which takes its place.
         inner.segments.pop_if(|last| last.first == meta.first);
         inner.segments.push(meta);
         inner.file = file;
+        inner.spoiled = false;
         self.drop_delivered(inner);
         let mut total: u64 = inner.segments.iter().map(|s| s.length).sum();
         while total + self.segment_size > self.options.max_size && inner.segments.len() > 1 {
             let oldest = inner.segments.remove(0);
             total -= oldest.length;
             self.expire(inner, oldest.end);
-            let _ = std::fs::remove_file(segment_path(&self.options.directory, oldest.first));
+            self.remove(&oldest);
         }
         Ok(())
     }
@@ -331,7 +369,15 @@ impl Journal {
         let needed = inner.cursors.values().map(|c| c.position()).min().unwrap_or(inner.next);
         while inner.segments.len() > 1 && inner.segments[0].end <= needed {
             let oldest = inner.segments.remove(0);
-            let _ = std::fs::remove_file(segment_path(&self.options.directory, oldest.first));
+            self.remove(&oldest);
+        }
+    }
+
+    /// Removes the file of a segment. One that stays is found again when the journal is opened, and costs room.
+    fn remove(&self, segment: &Meta) {
+        let path = segment_path(&self.options.directory, segment.first);
+        if let Err(error) = self.disk.remove(&path) {
+            tracing::warn!(%error, "cannot remove the journal segment {}; it takes room", path.display());
         }
     }
 
@@ -340,28 +386,39 @@ impl Journal {
         self.drop_delivered(&mut self.lock());
     }
 
-    /// Returns when all that was appended before is safe from a power cut.
+    /// Returns when all that was appended from a sequence number on until now is safe from a power cut.
     ///
     /// # Errors
     ///
-    /// If the system cannot promise it. What was not safe then may never be: the segment is given up for a new
-    /// one, so that a later success is not mistaken for the promise on it.
-    pub fn sync(&self) -> io::Result<()> {
-        let file = {
-            let mut inner = self.lock();
-            if !inner.unsynced {
+    /// If the system cannot promise it, or could not before for a part of it. That part may never be safe; it is still
+    /// delivered, unless the power is cut before.
+    pub fn sync(&self, from: u64) -> io::Result<()> {
+        let (file, target) = {
+            let inner = self.lock();
+            if from < inner.unpromised {
+                return Err(io::Error::other("a sync has failed since"));
+            }
+            if inner.synced >= inner.next {
                 return Ok(());
             }
-            inner.unsynced = false;
-            inner.file.try_clone()?
+            (inner.file.clone(), inner.next)
         };
-        if let Err(error) = file.sync_data() {
-            let mut inner = self.lock();
-            inner.unsynced = true;
-            let _ = self.roll(&mut inner);
-            return Err(error);
+        let synced = file.sync();
+        let mut inner = self.lock();
+        match synced {
+            // Who rolled meanwhile has synced this segment, or marked it.
+            Ok(()) if from >= inner.unpromised => {
+                inner.synced = inner.synced.max(target);
+                Ok(())
+            }
+            Ok(()) => Err(io::Error::other("a sync has failed since")),
+            Err(error) => {
+                inner.give_up();
+                // If no new segment can be made now, the next append tries again.
+                let _ = self.roll(&mut inner);
+                Err(error)
+            }
         }
-        Ok(())
     }
 
     /// The cursor of a sink. A sink that has none yet starts with what is appended from now on.
@@ -373,7 +430,7 @@ impl Journal {
         let mut inner = self.lock();
         let oldest = inner.segments.first().map_or(inner.next, |s| s.first);
         let path = self.options.directory.join("cursors").join(sink);
-        let cursor = Arc::new(Cursor::open(&path, oldest, inner.next)?);
+        let cursor = Arc::new(Cursor::open(&*self.disk, &path, oldest, inner.next)?);
         inner.cursors.insert(sink.to_owned(), cursor.clone());
         Ok(cursor)
     }
@@ -435,30 +492,32 @@ impl Journal {
     }
 }
 
-fn seek_to(mut file: &File, offset: u64) -> io::Result<()> {
-    io::Seek::seek(&mut file, io::SeekFrom::Start(offset)).map(drop)
-}
-
-fn create_segment(directory: &Path, header: Header) -> io::Result<(Meta, File)> {
+fn create_segment(
+    disk: &dyn Disk,
+    directory: &Path,
+    header: Header,
+) -> io::Result<(Meta, Arc<dyn DiskFile>)> {
     let path = segment_path(directory, header.first);
     // A segment without records may stand there from a start after which nothing came.
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
-    file.write_all(&header.encode())?;
+    let file = disk.open(&path, true)?;
+    file.set_length(0)?;
+    file.write(&header.encode(), 0)?;
     let meta = Meta { first: header.first, end: header.first, length: HEADER as u64, epoch: header.epoch };
-    File::open(directory)?.sync_all()?;
+    disk.sync_directory(directory)?;
     Ok((meta, file))
 }
 
-fn lock(directory: &Path) -> Result<File, OpenError> {
+fn lock(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn std::fmt::Debug + Send + Sync>, OpenError> {
     let path = directory.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| OpenError::Io { path, error })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => Err(OpenError::Io { path: directory.to_owned(), error }),
-    }
+    disk.lock(&path).map_err(|error| match error {
+        TryLockError::WouldBlock => OpenError::Locked(directory.to_owned()),
+        TryLockError::Error(error) => OpenError::Io { path, error },
+    })
 }
 
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,13 @@
 //! Records in order, across segments, as they become visible.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Journal;
 use super::codec;
-use super::segment::{Found, HEADER, Meta, record, segment_path};
+use super::disk::DiskFile;
+use super::segment::{Found, HEADER, Meta, next_record, record, segment_path};
 use crate::outcome::Outcome;
 
 /// How much is read from a segment at a time, in bytes.
@@ -42,7 +41,7 @@ pub struct Reader {
 
 #[derive(Debug)]
 struct Open {
-    file: File,
+    file: Arc<dyn DiskFile>,
     meta: Meta,
     /// The place in the file of `buffer[0]`.
     offset: u64,
@@ -96,19 +95,18 @@ impl Reader {
                     // Never past what is visible: what a failed write left there may yet be overwritten.
                     let end = match self.journal.length_of(open.meta.first) {
                         Some(length) => length,
-                        None => open.file.metadata()?.len(),
+                        None => open.file.length()?,
                     };
-                    if !open.fill(needed, end)? {
+                    if !open.fill(needed, end)? && !self.skip_damage(end)? {
                         self.leave_segment(end);
                     }
                 }
-                Found::Damaged(length) => {
-                    open.start += length;
-                    self.damaged(self.next);
-                }
-                Found::Nonsense => {
-                    self.damaged(self.next);
-                    self.skip_segment();
+                Found::Damaged(_) | Found::Nonsense => {
+                    let end = self.journal.length_of(open.meta.first).unwrap_or(u64::MAX);
+                    if !self.skip_damage(end)? {
+                        self.damaged(self.next);
+                        self.skip_segment();
+                    }
                 }
             }
         }
@@ -124,13 +122,29 @@ impl Reader {
     fn open_segment(&mut self) -> io::Result<bool> {
         let Some(meta) = self.journal.segment_of(self.next) else { return Ok(false) };
         self.next = self.next.max(meta.first);
-        let file = match File::open(segment_path(self.journal.directory(), meta.first)) {
+        let path = segment_path(self.journal.directory(), meta.first);
+        let file = match self.journal.disk.open(&path, false) {
             Ok(file) => file,
             // Given up in this moment because the journal is full: the next one follows.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
         self.open = Some(Open { file, meta, offset: HEADER as u64, buffer: Vec::new(), start: 0 });
+        Ok(true)
+    }
+
+    /// Goes on behind what is no record, if a whole one stands there before `end`.
+    fn skip_damage(&mut self, end: u64) -> io::Result<bool> {
+        let next = self.next;
+        let Some(open) = &mut self.open else { return Ok(false) };
+        let left = end.min(open.file.length()?).saturating_sub(open.offset + open.start as u64);
+        if left == 0 {
+            return Ok(false);
+        }
+        open.fill(usize::try_from(left).unwrap_or(usize::MAX), end)?;
+        let Some(offset) = next_record(&open.buffer[open.start..], next) else { return Ok(false) };
+        open.start += offset;
+        self.damaged(next);
         Ok(true)
     }
 
@@ -168,7 +182,7 @@ impl Open {
             let at = self.offset + filled as u64;
             let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(CHUNK.max(needed));
             self.buffer.resize(filled + room, 0);
-            let read = self.file.read_at(&mut self.buffer[filled..], at);
+            let read = self.file.read(&mut self.buffer[filled..], at);
             self.buffer.truncate(filled + read.as_ref().copied().unwrap_or(0));
             if read? == 0 {
                 return Ok(false);

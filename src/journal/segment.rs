@@ -108,6 +108,18 @@ pub fn record(bytes: &[u8]) -> Found<'_> {
     Found::Record { sequence: read_u64(&header[8..]), payload: &whole[RECORD_HEADER..], length }
 }
 
+/// Where the next whole record stands behind a place that is none, with a sequence number from `least` on. A number
+/// that no record so near can have is not looked at closer, so that this does not take long.
+pub fn next_record(bytes: &[u8], least: u64) -> Option<usize> {
+    (1..bytes.len()).find(|at| {
+        let rest = &bytes[*at..];
+        let Some(header) = rest.first_chunk::<RECORD_HEADER>() else { return false };
+        let sequence = read_u64(&header[8..]);
+        let most = least.saturating_add((at / RECORD_HEADER) as u64 + 1);
+        (least..=most).contains(&sequence) && matches!(record(rest), Found::Record { .. })
+    })
+}
+
 /// The number that the first eight bytes are; 0 if there are fewer.
 pub fn read_u64(bytes: &[u8]) -> u64 {
     bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b))

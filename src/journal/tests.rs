@@ -2,6 +2,9 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
+use std::fs::OpenOptions;
+use std::io::Write;
+
 use super::*;
 use crate::outcome::{CheckResult, Common, Event, Outcome, State};
 
@@ -233,7 +236,7 @@ proptest! {
                     cursors[sink].advance(reader.position()).unwrap();
                 }
                 Step::Clean => journal.clean(),
-                Step::Sync => journal.sync().unwrap(),
+                Step::Sync => journal.sync(0).unwrap(),
                 Step::Restart | Step::Crash { .. } => {
                     drop(journal);
                     if let Step::Crash { cut } = step {
