@@ -132,7 +132,8 @@ async fn through_the_sink(url: &str, kind: &str) -> f64 {
     let options =
         Options { directory: dir.path().to_owned(), max_size: 1 << 30, when_full: WhenFull::DropOldest };
     let (journal, _) = Journal::open(options, 7).unwrap();
-    let sink = SinkConfig { name: "bus".to_owned(), only: None, kind: SinkKind::Canopsis(config(url)) };
+    let sink =
+        SinkConfig { name: "bus".to_owned(), only: None, rate: None, kind: SinkKind::Canopsis(config(url)) };
     // Registered first, so that its cursor stands before the outcomes.
     drop(journal.register(&sink.name).unwrap());
     let mut batch = Batch::default();

@@ -180,8 +180,7 @@ impl Model {
             let left_behind = refused && epoch < self.epoch && !promised;
             assert!(
                 appended == Some(&text) || left_behind,
-                "({epoch}, {number}) was never appended: {:.20}",
-                text
+                "({epoch}, {number}) was never appended: {text:.20}"
             );
             self.owed.remove(&(epoch, number));
         }

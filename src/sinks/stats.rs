@@ -83,6 +83,6 @@ mod tests {
         }
         let (below, total, sum) = histogram.cumulated();
         assert_eq!((below[0], below[1], below[9], below[10], below[12], total), (2, 3, 3, 4, 4, 5));
-        assert!((sum - 5002.001_101).abs() < 1e-6, "{sum}");
+        assert!((sum - 5_002.001_101).abs() < 1e-6, "{sum}");
     }
 }

@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod broker;
+mod chaos;
 mod cli;
 mod crash;
 mod daemon;
