@@ -154,9 +154,20 @@ fn link(daemon: &Daemon, down: bool) {
 #[test]
 fn results_reach_icinga_and_unknown_objects_the_dead_letters() {
     let mut icinga = Icinga::prepare();
-    let trust = format!("ca_file = \"{}\"\nserver_name = \"localhost\"", icinga.path("certs/ca.crt"));
+    // As docs/sinks/icinga2.md prints it.
+    let (url, authority, password) =
+        (format!("https://127.0.0.1:{}", icinga.port), icinga.path("certs/ca.crt"), icinga.path("password"));
+    std::fs::write(&password, "secret\n").unwrap();
+    run(Command::new("chmod").args(["600", &password]));
+    let values = [
+        ("url", url.as_str()),
+        ("ca_file", &authority),
+        ("server_name", "localhost"),
+        ("password_file", &password),
+    ];
+    let printed = crate::pages::block("icinga2.md", &values);
     // It is not there yet.
-    let daemon = Daemon::start(&sink(&icinga, &trust, "user = \"trapline\"\npassword = \"secret\""));
+    let daemon = Daemon::start(&format!("{printed}[hosts]\nmap = {{ \"127.0.0.1\" = \"router1\" }}\n"));
     link(&daemon, true);
     wait_until("it is tried", || daemon.status()["sinks"][0]["failures"].as_u64() >= Some(1));
     icinga.start();

@@ -85,7 +85,13 @@ fn every_method() {
 #[test]
 fn a_daemon_that_is_away_and_one_with_another_password() {
     let mut server = Server::prepare(14);
-    let sink = server.sink("nsca", "14");
+    // As docs/sinks/nsca.md prints it.
+    let secret = server.dir.path().join("password");
+    std::fs::write(&secret, "a long enough secret\n").unwrap();
+    crate::support::run(Command::new("chmod").arg("600").arg(&secret));
+    let address = format!("127.0.0.1:{}", server.port);
+    let values = [("address", address.as_str()), ("password_file", secret.to_str().unwrap())];
+    let sink = crate::pages::block("nsca.md", &values);
     let daemon = Daemon::start(&sink);
     for n in 0..50 {
         link_down(&daemon, &format!("Gi0/{n}"));
@@ -94,7 +100,8 @@ fn a_daemon_that_is_away_and_one_with_another_password() {
     server.start();
     wait_until("all are there", || server.commands().lines().count() >= 50);
     wait_until("and taken", || daemon.status()["sinks"][0]["behind"] == 0);
-    let wrong = Daemon::start(&sink.replace("a long enough secret", "another secret"));
+    std::fs::write(&secret, "another secret\n").unwrap();
+    let wrong = Daemon::start(&sink);
     link_down(&wrong, "Gi9/9");
     wait_until("it is said", || wrong.log().contains("compare password and encryption_method"));
     assert_eq!(wrong.status()["sinks"][0]["delivered"], 0);

@@ -180,3 +180,13 @@ fn outcomes_as_json_on_an_exchange_of_their_own() {
     assert_eq!((&got.body["rule"], &got.body["host"]), (&"warm-start".into(), &"sw.1".into()));
     assert!(got.persistent && got.body["id"] == got.id.as_str());
 }
+
+#[test]
+fn the_sinks_as_their_pages_print_them() {
+    let broker = Broker::start();
+    for page in ["canopsis.md", "amqp.md"] {
+        let daemon = Daemon::start(&crate::pages::block(page, &[("url", &broker.url())]));
+        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        wait_until(page, || daemon.status()["sinks"][0]["delivered"] == 1);
+    }
+}
