@@ -47,7 +47,7 @@ fn daemon(block: &str) -> Daemon {
 }
 
 fn secrets(daemon: &Daemon, block: &str) {
-    for line in block.lines().filter(|line| line.contains("_file = ") && !line.starts_with("c")) {
+    for line in block.lines().filter(|line| line.contains("_file = ") && !line.starts_with('c')) {
         let name = line.split('"').nth(1).unwrap();
         std::fs::write(daemon.path(name), "a long enough secret\n").unwrap();
         run(Command::new("chmod").arg("600").arg(daemon.path(name)));
