@@ -22,7 +22,7 @@ fn notification(n: &Notification<'_>, mib: &Mib) -> Map<String, Value> {
         .varbinds
         .iter()
         .map(|varbind| {
-            let syntax = mib.lookup(&varbind.oid).map(|o| &o.syntax);
+            let syntax = mib.lookup(&varbind.oid).map(|o| &*o.syntax);
             json!({
                 "oid": varbind.oid.to_string(),
                 "name": mib.name_of(&varbind.oid),
@@ -31,7 +31,7 @@ fn notification(n: &Notification<'_>, mib: &Mib) -> Map<String, Value> {
                     Some(Ok(number)) => number.into(),
                     _ => Value::from(format::plain(&varbind.value)),
                 },
-                "text": format::text(&varbind.value, syntax, mib),
+                "text": format::of_varbind(varbind, syntax, &n.varbinds, mib),
             })
         })
         .collect();

@@ -44,6 +44,14 @@ pub fn render(
             out.line(&format!("trapline_{name}_total"), &[], count);
         }
     }
+    let malformed: u64 =
+        intake["malformed"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
+    let seen = |name: &str| intake[name].as_u64().unwrap_or(0);
+    // All that came, but for what could not be read and for questions who this engine is.
+    let decoded =
+        seen("snmp_received").saturating_sub(malformed + seen("discoveries") + seen("wrong_source"));
+    out.family("trapline_decoded_total", "counter", "SNMP packets that were understood");
+    out.line("trapline_decoded_total", &[], decoded);
     out.family("trapline_malformed_total", "counter", "SNMP packets that were not taken, by reason");
     for (reason, count) in intake["malformed"].as_object().into_iter().flatten() {
         out.line("trapline_malformed_total", &[("reason", reason)], count.as_u64().unwrap_or(0));

@@ -173,7 +173,7 @@ fn describe(object: &Object, mib: &Mib) -> Value {
     };
     json!({
         "name": object.name,
-        "module": object.module,
+        "module": &*object.module,
         "oid": object.oid.to_string(),
         "kind": kind(object),
         "type": (object.kind == Kind::Object).then(|| format!("{:?}", object.syntax.base)),

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use mib_rs::mib::display_hint::{self, HexCase};
 
 use super::index::{Mib, Syntax};
-use crate::message::Value;
+use crate::message::{Value, Varbind};
 
 /// A value as text: enumerations and BITS by name, octets by DISPLAY-HINT, else as text where they are
 /// printable UTF-8 and in hex where not, OIDs by name, times as times.
@@ -70,13 +71,67 @@ fn octet_text<'v>(octets: &'v [u8], syntax: Option<&'v Syntax>) -> Cow<'v, str> 
             return text.into();
         }
     }
+    if let Some(address) = syntax.filter(|s| &*s.convention == "InetAddress").and_then(|_| inet(octets)) {
+        return address.into();
+    }
     // Agents write C strings: one closing NUL belongs to none.
     let text = octets.strip_suffix(&[0]).unwrap_or(octets);
     match std::str::from_utf8(text) {
-        Ok(text) if text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')) => {
-            Cow::Borrowed(text)
-        }
+        Ok(text) if text.chars().all(is_written) => Cow::Borrowed(text),
+        Err(_) if is_latin_1(text) => text.iter().map(|octet| char::from(*octet)).collect::<String>().into(),
         _ => hex(octets).into(),
+    }
+}
+
+fn is_written(c: char) -> bool {
+    !c.is_control() || matches!(c, '\t' | '\n' | '\r')
+}
+
+/// Whether octets that are not UTF-8 are text in Latin-1 (ISO 8859-1) rather than numbers: no control characters, and
+/// for each letter beyond ASCII three of ASCII at least.
+fn is_latin_1(octets: &[u8]) -> bool {
+    let beyond = octets.iter().filter(|octet| !octet.is_ascii()).count();
+    octets.len() >= 4
+        && octets.iter().all(|octet| is_written(char::from(*octet)))
+        && beyond * 4 <= octets.len()
+}
+
+/// An InetAddress (RFC 4001) by its length: an address, where it has one's; a zone behind `%`.
+fn inet(octets: &[u8]) -> Option<String> {
+    let zone = |zone: &[u8]| zone.first_chunk().map(|z| u32::from_be_bytes(*z)).unwrap_or(0);
+    match octets.len() {
+        4 => octets.first_chunk::<4>().map(|o| Ipv4Addr::from(*o).to_string()),
+        8 => octets.first_chunk::<4>().map(|o| format!("{}%{}", Ipv4Addr::from(*o), zone(&octets[4..]))),
+        16 => octets.first_chunk::<16>().map(|o| Ipv6Addr::from(*o).to_string()),
+        20 => octets.first_chunk::<16>().map(|o| format!("{}%{}", Ipv6Addr::from(*o), zone(&octets[16..]))),
+        _ => None,
+    }
+}
+
+/// A varbind's value as [`text`] writes it; an InetAddress by the InetAddressType before it, which says whether what
+/// has the length of an address is a name.
+pub fn of_varbind<'v>(
+    varbind: &'v Varbind<'_>,
+    syntax: Option<&'v Syntax>,
+    all: &[Varbind<'_>],
+    mib: &Mib,
+) -> Cow<'v, str> {
+    /// InetAddressType dns.
+    const DNS: i32 = 16;
+    let address = syntax.is_some_and(|s| &*s.convention == "InetAddress");
+    let Value::OctetString(octets) = &varbind.value else { return text(&varbind.value, syntax, mib) };
+    if !address {
+        return text(&varbind.value, syntax, mib);
+    }
+    let before = all.iter().take_while(|other| !std::ptr::eq(*other, varbind));
+    let kind = before
+        .filter(|other| mib.lookup(&other.oid).is_some_and(|o| &*o.syntax.convention == "InetAddressType"))
+        .last()
+        .map(|other| &other.value);
+    if kind == Some(&Value::Integer(DNS)) {
+        octet_text(octets, None)
+    } else {
+        text(&varbind.value, syntax, mib)
     }
 }
 
@@ -134,10 +189,26 @@ mod tests {
         assert_eq!(show(&[0, 0x1a, 0x2b, 0x3c, 0x4d, 0x5e], "1x:"), "00:1A:2B:3C:4D:5E");
         assert_eq!(show(&[0xff, 0], "255a"), "FF:00");
         assert_eq!(show("café".as_bytes(), ""), "café");
+        assert_eq!(show(b"T\xfcr offen", "255a"), "Tür offen", "Latin-1");
+        assert_eq!(show(b"caf\xe9", ""), "café");
+        assert_eq!(show(&[0xc3, 0xa9, 0xff, 0xc0], ""), "C3:A9:FF:C0", "numbers");
+        assert_eq!(show(&[b'a', b'b', b'c', 0x01, 0xe9], ""), "61:62:63:01:E9");
         assert_eq!(
             show(&[0x07, 0xea, 11, 20, 12, 0, 1, 0, b'+', 1, 0], "2d-1d-1d,1d:1d:1d.1d,1a1d:1d"),
             "2026-11-20,12:0:1.0,+1:0"
         );
+    }
+
+    #[test]
+    fn internet_addresses() {
+        let mib = Mib::default();
+        let syntax = Syntax { convention: "InetAddress".into(), ..Syntax::default() };
+        let show =
+            |octets: &'static [u8]| text(&Value::OctetString(octets), Some(&syntax), &mib).into_owned();
+        assert_eq!(show(&[192, 0, 2, 1]), "192.0.2.1");
+        assert_eq!(show(&[169, 254, 0, 1, 0, 0, 0, 7]), "169.254.0.1%7");
+        assert_eq!(show(&[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), "2001:db8::1");
+        assert_eq!(show(b"router.example"), "router.example");
     }
 
     #[test]

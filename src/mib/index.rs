@@ -1,6 +1,8 @@
 //! The compact index: names to OIDs, OIDs to names.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::snmp::Oid;
 
@@ -16,7 +18,7 @@ pub enum Kind {
 }
 
 /// The base type of an object's values, as far as a value given as text needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Base {
     /// INTEGER, Integer32.
     Integer,
@@ -38,7 +40,7 @@ pub enum Base {
 }
 
 /// How values of an object are written.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Syntax {
     /// The base type.
     pub base: Base,
@@ -48,6 +50,8 @@ pub struct Syntax {
     pub bits: Vec<(i64, Box<str>)>,
     /// DISPLAY-HINT (RFC 2579, section 3.1), or empty.
     pub hint: Box<str>,
+    /// The textual convention, such as `InetAddress`, or empty.
+    pub convention: Box<str>,
 }
 
 impl Syntax {
@@ -68,15 +72,45 @@ pub struct Object {
     /// The descriptor, such as `ifDescr`.
     pub name: Box<str>,
     /// The module that defines it.
-    pub module: Box<str>,
+    pub module: Arc<str>,
     /// Its OID, without instance.
     pub oid: Oid<'static>,
     /// What it is.
     pub kind: Kind,
-    /// How its values are written.
-    pub syntax: Syntax,
+    /// How its values are written; many share one.
+    pub syntax: Arc<Syntax>,
     /// The objects of a notification, by their places in the index.
-    pub objects: Vec<u32>,
+    pub objects: Box<[u32]>,
+    /// What the instances of a column consist of.
+    pub indexes: Arc<[Part]>,
+}
+
+/// One index of a row: a part of the instances of its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// The object that it is a value of, by its place in the index; none where the module names only a type.
+    pub object: Option<u32>,
+    /// How it stands in an OID.
+    pub coding: Coding,
+}
+
+/// How the value of an index stands in an OID (RFC 2578, section 7.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// One arc.
+    Integer,
+    /// Four arcs.
+    Address,
+    /// So many arcs, an octet each.
+    Fixed(u16),
+    /// A number of octets, then an arc each.
+    Counted,
+    /// An arc for each octet up to the end (IMPLIED).
+    Rest,
+    /// A number of arcs, then they.
+    CountedOid,
+    /// The arcs up to the end (IMPLIED).
+    RestOid,
 }
 
 impl Object {
@@ -93,30 +127,51 @@ pub struct Mib {
     objects: Vec<Object>,
     /// For each object the nearest one above it in the tree.
     parents: Vec<Option<u32>>,
-    by_name: HashMap<Box<str>, Vec<u32>>,
-    modules: Vec<Box<str>>,
+    /// The places of all objects, sorted by name and then by OID.
+    by_name: Vec<u32>,
+    modules: Vec<Arc<str>>,
+}
+
+/// What names stand for before they are places: for a qualified name, the qualified names of a notification's
+/// objects, and those of a row's indexes.
+#[derive(Debug, Default)]
+pub struct Links {
+    /// Of notifications.
+    pub objects: HashMap<String, Vec<String>>,
+    /// Of columns.
+    pub indexes: HashMap<String, Vec<(Option<String>, Coding)>>,
 }
 
 impl Mib {
-    /// The index of these definitions. `notifications` gives for a notification's qualified name the qualified
-    /// names of its objects.
-    pub fn new(
-        mut objects: Vec<Object>,
-        notifications: &HashMap<String, Vec<String>>,
-        mut modules: Vec<Box<str>>,
-    ) -> Self {
+    /// The index of these definitions.
+    pub fn new(mut objects: Vec<Object>, links: &Links, mut modules: Vec<Arc<str>>) -> Self {
         objects.sort_by(|a, b| a.oid.cmp(&b.oid).then_with(|| a.module.cmp(&b.module)));
-        let mut by_name: HashMap<Box<str>, Vec<u32>> = HashMap::new();
-        let mut by_qualified: HashMap<String, u32> = HashMap::new();
-        for (at, object) in objects.iter().enumerate() {
-            by_name.entry(object.name.clone()).or_default().push(at as u32);
-            by_qualified.insert(object.qualified(), at as u32);
-        }
+        let by_qualified: HashMap<String, u32> =
+            objects.iter().enumerate().map(|(at, object)| (object.qualified(), at as u32)).collect();
+        // The columns of a row share one list.
+        let mut lists: HashMap<Vec<Part>, Arc<[Part]>> = HashMap::new();
         for object in &mut objects {
-            if let Some(names) = notifications.get(&object.qualified()) {
+            let qualified = object.qualified();
+            if let Some(names) = links.objects.get(&qualified) {
                 object.objects = names.iter().filter_map(|n| by_qualified.get(n).copied()).collect();
             }
+            if let Some(indexes) = links.indexes.get(&qualified) {
+                let place = |name: &Option<String>| by_qualified.get(name.as_ref()?).copied();
+                let parts: Vec<Part> = indexes
+                    .iter()
+                    .map(|(name, coding)| Part { object: place(name), coding: *coding })
+                    .collect();
+                object.indexes = lists.entry(parts.clone()).or_insert_with(|| Arc::from(parts)).clone();
+            }
         }
+        modules.sort();
+        Self::sorted(objects, modules)
+    }
+
+    /// The index of definitions that are in the order of their OIDs, with their places right.
+    pub(super) fn sorted(objects: Vec<Object>, modules: Vec<Arc<str>>) -> Self {
+        let mut by_name: Vec<u32> = (0..objects.len() as u32).collect();
+        by_name.sort_by(|a, b| objects[*a as usize].name.cmp(&objects[*b as usize].name).then(a.cmp(b)));
         let mut parents = Vec::with_capacity(objects.len());
         let mut above: Vec<u32> = Vec::new();
         for (at, object) in objects.iter().enumerate() {
@@ -126,7 +181,6 @@ impl Mib {
             parents.push(above.last().copied());
             above.push(at as u32);
         }
-        modules.sort();
         Mib { objects, parents, by_name, modules }
     }
 
@@ -150,12 +204,23 @@ impl Mib {
             Some((module, name)) => (Some(module.to_owned()), name),
             None => (None, name),
         };
-        self.by_name
-            .get(name)
-            .into_iter()
-            .flatten()
+        let order = |at: &u32| (*self.objects[*at as usize].name).cmp(name);
+        let start = self.by_name.partition_point(|at| order(at) == Ordering::Less);
+        let end = start + self.by_name[start..].partition_point(|at| order(at) == Ordering::Equal);
+        self.by_name[start..end]
+            .iter()
             .map(|at| &self.objects[*at as usize])
             .filter(move |o| module.as_deref().is_none_or(|m| *m == *o.module))
+    }
+
+    /// What a name may stand for where modules disagree: those with other OIDs than the first, told apart by their
+    /// modules. Empty where there is no doubt.
+    pub fn ambiguous(&self, name: &str, meant: impl Fn(&Object) -> bool) -> Vec<String> {
+        let all: Vec<&Object> = self.find(name).filter(|object| meant(object)).collect();
+        if all.iter().all(|object| object.oid == all[0].oid) {
+            return Vec::new();
+        }
+        all.iter().map(|object| format!("{} ({})", object.qualified(), object.oid)).collect()
     }
 
     /// The objects that a notification carries by its definition.
@@ -169,15 +234,20 @@ impl Mib {
     }
 
     /// The names of the loaded modules.
-    pub fn modules(&self) -> &[Box<str>] {
+    pub fn modules(&self) -> &[Arc<str>] {
         &self.modules
     }
 
-    /// An OID as text, with the longest name there is: `IF-MIB::ifDescr.3`; all numbers where there is none.
+    /// An OID as text, with the longest name there is: `IF-MIB::ifDescr.3`, its instance by the indexes of its row
+    /// (`ospfNbrState.192.0.2.1.0`, strings in quotes); all numbers where there is no name.
     pub fn name_of(&self, oid: &Oid<'_>) -> String {
         let Some(object) = self.lookup(oid) else { return oid.to_string() };
         let mut text = object.qualified();
-        for arc in oid.suffix(&object.oid).into_iter().flatten() {
+        let arcs: Vec<u32> = oid.suffix(&object.oid).into_iter().flatten().collect();
+        if let Some(instance) = super::instance::text(&arcs, object, self) {
+            return text + &instance;
+        }
+        for arc in arcs {
             text.push('.');
             text.push_str(&arc.to_string());
         }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use mib_rs::types::IndexEncoding;
 use mib_rs::types::{DiagnosticConfig, ResolverStrictness, Severity as MibSeverity};
 use mib_rs::{BaseType, Loader, source};
 
-use super::index::{Base, Kind, Mib, Object, Syntax};
+use super::index::{Base, Coding, Kind, Links, Mib, Object, Syntax};
 use super::shipped;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::snmp::Oid;
@@ -100,8 +102,12 @@ fn base(base: Option<BaseType>) -> Base {
 }
 
 fn boil_down(library: &mib_rs::Mib) -> Mib {
-    let mut notifications = HashMap::new();
+    let mut links = Links::default();
     let mut objects = Vec::new();
+    let mut syntaxes: HashMap<Syntax, Arc<Syntax>> = HashMap::new();
+    let modules: HashMap<&str, Arc<str>> =
+        library.modules().map(|module| (module.name(), Arc::from(module.name()))).collect();
+    let (no_syntax, no_indexes) = (Arc::new(Syntax::default()), Arc::from([]));
     for node in library.nodes() {
         let (Some(oid), Some(module)) = (Oid::from_arcs(node.oid()), node.module()) else { continue };
         if node.name().is_empty() {
@@ -109,35 +115,68 @@ fn boil_down(library: &mib_rs::Mib) -> Mib {
         }
         let mut object = Object {
             name: node.name().into(),
-            module: module.name().into(),
+            module: modules.get(module.name()).cloned().unwrap_or_else(|| module.name().into()),
             oid,
             kind: Kind::Node,
-            syntax: Syntax::default(),
-            objects: Vec::new(),
+            syntax: Arc::clone(&no_syntax),
+            objects: Box::default(),
+            indexes: Arc::clone(&no_indexes),
         };
         if let Some(notification) = node.notification() {
             object.kind = Kind::Notification;
-            let names = notification
-                .objects()
-                .filter_map(|o| Some(format!("{}::{}", o.module()?.name(), o.name())))
-                .collect();
-            notifications.insert(object.qualified(), names);
+            let names = notification.objects().filter_map(qualified).collect();
+            links.objects.insert(object.qualified(), names);
         } else if let Some(definition) = node.object().filter(|o| o.is_scalar() || o.is_column()) {
             object.kind = Kind::Object;
-            let named = |values: &[mib_rs::mib::NamedValue]| {
-                values.iter().map(|v| (v.value, v.label.as_str().into())).collect()
-            };
-            object.syntax = Syntax {
-                base: base(definition.ty().map(mib_rs::Type::effective_base)),
-                enums: named(definition.effective_enums()),
-                bits: named(definition.effective_bits()),
-                hint: definition.effective_display_hint().into(),
-            };
+            let syntax = syntax(definition);
+            object.syntax = syntaxes.entry(syntax.clone()).or_insert_with(|| Arc::new(syntax)).clone();
+            if definition.is_column() {
+                let indexes = definition.effective_indexes();
+                let parts = indexes.map(|index| (index.object().and_then(qualified), coding(index)));
+                links.indexes.insert(object.qualified(), parts.collect());
+            }
         }
         objects.push(object);
     }
-    let modules = library.modules().map(|m| m.name().into()).collect();
-    Mib::new(objects, &notifications, modules)
+    Mib::new(objects, &links, modules.into_values().collect())
+}
+
+fn qualified(object: mib_rs::Object<'_>) -> Option<String> {
+    Some(format!("{}::{}", object.module()?.name(), object.name()))
+}
+
+fn syntax(definition: mib_rs::Object<'_>) -> Syntax {
+    let named = |values: &[mib_rs::mib::NamedValue]| {
+        values.iter().map(|v| (v.value, v.label.as_str().into())).collect()
+    };
+    let convention = definition.ty().and_then(mib_rs::Type::effective_tc);
+    Syntax {
+        base: base(definition.ty().map(mib_rs::Type::effective_base)),
+        enums: named(definition.effective_enums()),
+        bits: named(definition.effective_bits()),
+        hint: definition.effective_display_hint().into(),
+        convention: convention.map(|tc| tc.name().into()).unwrap_or_default(),
+    }
+}
+
+fn coding(index: mib_rs::mib::Index<'_>) -> Coding {
+    let fixed = || u16::try_from(index.fixed_size().0).ok().filter(|size| *size > 0);
+    match (index.encoding(), index.implied()) {
+        (IndexEncoding::IpAddress, _) => Coding::Address,
+        (IndexEncoding::FixedString, _) => fixed().map_or(Coding::Counted, Coding::Fixed),
+        (IndexEncoding::LengthPrefixed | IndexEncoding::Implied, implied) => {
+            let oid = index.object().and_then(|o| o.ty()).map(mib_rs::Type::effective_base)
+                == Some(BaseType::ObjectIdentifier);
+            let implied = implied || index.encoding() == IndexEncoding::Implied;
+            match (oid, implied) {
+                (false, false) => Coding::Counted,
+                (false, true) => Coding::Rest,
+                (true, false) => Coding::CountedOid,
+                (true, true) => Coding::RestOid,
+            }
+        }
+        _ => Coding::Integer,
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod format;
 pub mod index;
+pub mod instance;
 pub mod load;
 pub mod shipped;
 

@@ -168,6 +168,11 @@ impl Build<'_> {
             };
             self.error(text, message, hint);
         }
+        let candidates = self.mib.ambiguous(name, |o| subtree || o.kind == Kind::Notification);
+        if !candidates.is_empty() {
+            let message = format!("'{name}' is ambiguous: {}", candidates.join(", "));
+            self.error(text, message, Some("write the one that is meant with its module".to_owned()));
+        }
         found.into_iter().flat_map(|object| forms(object, subtree)).collect()
     }
 

@@ -14,7 +14,7 @@ use super::expr::Context;
 use super::value::Val;
 use super::variable::{Scope, TABLES, Variable, varbind_value};
 use super::walk;
-use crate::mib::Kind;
+use crate::mib::{Kind, instance};
 
 /// A source that the engine renders, and the variables that it needs.
 #[derive(Debug)]
@@ -93,7 +93,11 @@ impl Engine {
             .map(|(name, variable)| (name.clone(), to_value(variable.get(cx.subject, cx.captures, cx.mib))))
             .collect();
         for table in &program.tables {
-            let value = if *table == "sd" { structured_data(cx) } else { varbinds(cx, *table == "raw") };
+            let value = match *table {
+                "sd" => structured_data(cx),
+                "index" => indexes(cx),
+                table => varbinds(cx, table == "raw"),
+            };
             values.insert((*table).to_owned(), value);
         }
         self.environment
@@ -140,7 +144,12 @@ fn varbinds(cx: Context<'_, '_>, raw: bool) -> Value {
     let mut all = Varbinds { in_order: Vec::new(), by_name: BTreeMap::new() };
     for varbind in &notification.varbinds {
         let object = cx.mib.lookup(&varbind.oid);
-        let value = to_value(varbind_value(varbind, object.map(|o| &o.syntax), raw, cx.mib));
+        let value = to_value(varbind_value(
+            varbind,
+            object.map(|o| &*o.syntax),
+            (raw, &notification.varbinds),
+            cx.mib,
+        ));
         all.in_order.push(value.clone());
         all.by_name.insert(varbind.oid.to_string(), value.clone());
         if let Some(object) = object.filter(|o| o.kind == Kind::Object) {
@@ -153,6 +162,26 @@ fn varbinds(cx: Context<'_, '_>, raw: bool) -> Value {
         }
     }
     Value::from_object(all)
+}
+
+/// The indexes of all varbinds' instances, by name; the first varbind that has one counts.
+fn indexes(cx: Context<'_, '_>) -> Value {
+    let Some(notification) = cx.subject.notification() else { return Value::UNDEFINED };
+    let mut all: BTreeMap<String, Value> = BTreeMap::new();
+    for varbind in &notification.varbinds {
+        let Some(column) = cx.mib.lookup(&varbind.oid) else { continue };
+        let arcs: Vec<u32> = varbind.oid.suffix(&column.oid).into_iter().flatten().collect();
+        for index in instance::indexes(&arcs, column, cx.mib).into_iter().flatten() {
+            let Some(object) = index.object else { continue };
+            let value = match index.number() {
+                Some(number) if object.syntax.enums.is_empty() => Value::from(number),
+                _ => Value::from(index.text(cx.mib)),
+            };
+            all.entry(object.qualified()).or_insert_with(|| value.clone());
+            all.entry(object.name.to_string()).or_insert(value);
+        }
+    }
+    Value::from(all)
 }
 
 fn structured_data(cx: Context<'_, '_>) -> Value {

@@ -275,6 +275,10 @@ pub fn variable(expr: &ast::Expr<'_>, scope: &Scope<'_>) -> Option<Result<Variab
 /// `v[1]`, `v['ifDescr.3']`, `raw.ifDescr`, `sd['id'].name`
 fn entry(table: &ast::Expr<'_>, key: &Value, scope: &Scope<'_>) -> Option<Result<Variable, String>> {
     match table {
+        ast::Expr::Var(var) if scope.notifications && var.id == "index" => Some(
+            key.as_str()
+                .map_or_else(|| Err("name the index: index.ifIndex".to_owned()), |name| scope.index(name)),
+        ),
         ast::Expr::Var(var) if scope.notifications && matches!(var.id, "v" | "raw") => {
             let raw = var.id == "raw";
             if let Some(name) = key.as_str() {

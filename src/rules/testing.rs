@@ -208,7 +208,7 @@ fn varbind<'t>(
 
 /// A value given as text, in the type that the MIB says.
 pub fn from_text<'t>(text: &'t str, object: Option<&Object>, mib: &Mib) -> Option<Value<'t>> {
-    let Some(syntax) = object.map(|o| &o.syntax) else { return Some(Value::OctetString(text.as_bytes())) };
+    let Some(syntax) = object.map(|o| &*o.syntax) else { return Some(Value::OctetString(text.as_bytes())) };
     match syntax.base {
         Base::Octets => Some(Value::OctetString(text.as_bytes())),
         Base::ObjectId => mib.resolve(text).map(|oid: Oid<'static>| Value::ObjectId(oid)),

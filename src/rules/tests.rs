@@ -278,6 +278,49 @@ drop = true
 }
 
 #[test]
+fn indexes_out_of_instances() {
+    for (expression, expected) in [
+        ("index.ifIndex", "3"),
+        ("index['IF-MIB::ifIndex'] + 1", "4"),
+        ("'yes' if index.ifIndex == 3 else 'no'", "yes"),
+        ("index.ospfNbrIpAddr", ""),
+    ] {
+        let rules = Fixture::new(&format!(
+            "[[rule]]\nid = \"i\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\noutput = \"{{{{ {expression} }}}}\"\n"
+        ));
+        // Without a varbind ifIndex of its own.
+        let (_, made) = rules.apply(&trap("1.3.6.1.6.3.1.1.5.3", interface(2)[1..].to_vec()));
+        assert_eq!(made, [format!("i: ok {expected}")], "{expression}");
+    }
+    assert!(wrong("[[rule]]\nid = \"i\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\noutput = \"{{ index.ifIndx }}\"\n").contains("did you mean 'ifIndex'"));
+}
+
+#[test]
+fn a_name_that_two_modules_have_is_a_question() {
+    let folder = tempfile::tempdir().unwrap();
+    for (module, arc) in [("ONE-MIB", 1), ("TWO-MIB", 2)] {
+        let text = format!(
+            "{module} DEFINITIONS ::= BEGIN\nIMPORTS enterprises, MODULE-IDENTITY, NOTIFICATION-TYPE FROM SNMPv2-SMI;\n\
+             top{arc} MODULE-IDENTITY LAST-UPDATED \"202611200000Z\" ORGANIZATION \"x\" CONTACT-INFO \"x\" DESCRIPTION \"x\"\n\
+             ::= {{ enterprises 9999{arc} }}\n\
+             fanFailed NOTIFICATION-TYPE STATUS current DESCRIPTION \"x\" ::= {{ top{arc} 0 1 }}\nEND\n"
+        );
+        std::fs::write(folder.path().join(format!("{module}.txt")), text).unwrap();
+    }
+    let mib = Arc::new(crate::mib::load(&[folder.path().to_owned()]).mib);
+    let found = |name: &str| {
+        let text = format!("[[rule]]\nid = \"a\"\ntrap = \"{name}\"\ndrop = true\n");
+        compile(&[file(&text)], mib.clone()).found.to_text()
+    };
+    assert_eq!(
+        found("fanFailed"),
+        "rules/x.toml:3:8: error: 'fanFailed' is ambiguous: ONE-MIB::fanFailed (1.3.6.1.4.1.99991.0.1), \
+         TWO-MIB::fanFailed (1.3.6.1.4.1.99992.0.1); write the one that is meant with its module\n"
+    );
+    assert_eq!(found("TWO-MIB::fanFailed"), "");
+}
+
+#[test]
 fn a_failing_test_says_where_and_why() {
     let text = r#"
 [[rule]]

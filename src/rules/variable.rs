@@ -6,6 +6,7 @@ use super::subject::Subject;
 use super::value::Val;
 use crate::diagnostic::did_you_mean;
 use crate::message::{Notification, Value, Varbind};
+use crate::mib::instance::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
 use crate::snmp::Oid;
 use crate::syslog::{FACILITIES, SEVERITIES};
@@ -30,6 +31,13 @@ pub enum Variable {
         at: usize,
         /// Without what the MIB knows.
         raw: bool,
+    },
+    /// The value of an index, out of the instance of the first varbind whose row has it.
+    Index {
+        /// The object that is the index.
+        oid: Oid<'static>,
+        /// The place of its definition in the MIB's objects.
+        definition: Option<usize>,
     },
     /// A parameter of structured data.
     StructuredData {
@@ -99,7 +107,7 @@ fixed! {
 }
 
 /// The names that stand for tables of variables.
-pub const TABLES: [&str; 3] = ["v", "raw", "sd"];
+pub const TABLES: [&str; 4] = ["v", "raw", "index", "sd"];
 
 /// What the variables of one rule can be.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +168,21 @@ impl Scope<'_> {
         }
     }
 
+    /// The index of a row by its name.
+    ///
+    /// # Errors
+    ///
+    /// A hint, if no MIB knows the name.
+    pub fn index(&self, name: &str) -> Result<Variable, String> {
+        match self.varbind(name, false)? {
+            Variable::Varbind { targets, .. } => {
+                let target = targets.into_iter().next().ok_or_else(|| self.suggest(name))?;
+                Ok(Variable::Index { oid: target.oid, definition: target.definition })
+            }
+            other => Ok(other),
+        }
+    }
+
     fn place(&self, oid: &Oid<'_>) -> Option<usize> {
         let found = self.mib.lookup(oid)?;
         self.mib.objects().iter().position(|o| std::ptr::eq(o, found))
@@ -203,17 +226,28 @@ impl Variable {
                     .find_map(|target| {
                         let varbind =
                             notification.varbinds.iter().find(|v| v.oid.starts_with(&target.oid))?;
-                        let syntax = target.definition.map(|at| &mib.objects()[at].syntax);
-                        Some(varbind_value(varbind, syntax, *raw, mib))
+                        let syntax = target.definition.map(|at| &*mib.objects()[at].syntax);
+                        Some(varbind_value(varbind, syntax, (*raw, &notification.varbinds), mib))
                     })
                     .unwrap_or(Val::Undefined)
             }
-            Variable::Position { at, raw } => subject
+            Variable::Position { at, raw } => {
+                let all = subject.notification().map_or(&[][..], |n| &n.varbinds);
+                at.checked_sub(1).and_then(|at| all.get(at)).map_or(Val::Undefined, |varbind| {
+                    let syntax = mib.lookup(&varbind.oid).map(|o| &*o.syntax);
+                    varbind_value(varbind, syntax, (*raw, all), mib)
+                })
+            }
+            Variable::Index { oid, definition } => subject
                 .notification()
-                .and_then(|n| n.varbinds.get(at.checked_sub(1)?))
-                .map_or(Val::Undefined, |varbind| {
-                    let syntax = mib.lookup(&varbind.oid).map(|o| &o.syntax);
-                    varbind_value(varbind, syntax, *raw, mib)
+                .and_then(|n| n.varbinds.iter().find_map(|v| index_of(&v.oid, oid, mib)))
+                .map_or(Val::Undefined, |(text, number)| {
+                    let named = definition.and_then(|at| mib.objects()[at].syntax.name_of(number?));
+                    match (named, number) {
+                        (Some(name), Some(number)) => Val::Named { number, name },
+                        (None, Some(number)) => Val::Int(number.into()),
+                        _ => Val::Str(text),
+                    }
                 }),
             Variable::StructuredData { id, name } => {
                 let element = subject.syslog().and_then(|l| l.structured_data.iter().find(|e| e.id == id));
@@ -224,11 +258,12 @@ impl Variable {
     }
 }
 
-/// The value of a varbind: numbers as numbers, enumerations as named numbers, the rest as text.
+/// The value of a varbind among all of its notification: numbers as numbers, enumerations as named numbers, the rest
+/// as text; without what the MIB knows where it is to be raw.
 pub fn varbind_value<'m>(
     varbind: &'m Varbind<'m>,
     syntax: Option<&'m Syntax>,
-    raw: bool,
+    (raw, all): (bool, &'m [Varbind<'m>]),
     mib: &'m Mib,
 ) -> Val<'m> {
     match &varbind.value {
@@ -251,7 +286,7 @@ pub fn varbind_value<'m>(
                 }
             }
             (Some(number), None) => Val::Int(number),
-            (None, syntax) => Val::Str(format::text(value, syntax, mib)),
+            (None, syntax) => Val::Str(format::of_varbind(varbind, syntax, all, mib)),
         },
     }
 }
@@ -261,7 +296,7 @@ fn all_text(notification: &Notification<'_>, mib: &Mib) -> String {
     let texts: Vec<_> = notification
         .varbinds
         .iter()
-        .map(|v| format::text(&v.value, mib.lookup(&v.oid).map(|o| &o.syntax), mib))
+        .map(|v| format::of_varbind(v, mib.lookup(&v.oid).map(|o| &*o.syntax), &notification.varbinds, mib))
         .collect();
     texts.join(" ")
 }

@@ -36,6 +36,7 @@ fn metrics_alive_and_ready() {
     assert_eq!(status, 200);
     for (name, expected) in [
         ("trapline_snmp_received_total", 2.0),
+        ("trapline_decoded_total", 2.0),
         ("trapline_unmatched_total", 1.0),
         ("trapline_rule_matched_total{rule=\"link-down\"}", 1.0),
         ("trapline_malformed_total{reason=\"truncated\"}", 0.0),

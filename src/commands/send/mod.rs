@@ -165,6 +165,10 @@ fn notification<'a>(
     kind: NotificationKind,
     mib: &Mib,
 ) -> anyhow::Result<Notification<'a>> {
+    let candidates = mib.ambiguous(&args.trap, |_| true);
+    if !candidates.is_empty() {
+        bail!("'{}' is ambiguous: {}; write the one that is meant", args.trap, candidates.join(", "));
+    }
     let oid = mib.resolve(&args.trap).ok_or_else(|| {
         anyhow!("no MIB knows the trap '{}'; give its OID, or the folder of its MIB with --mibs", args.trap)
     })?;
