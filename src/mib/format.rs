@@ -98,7 +98,7 @@ fn is_latin_1(octets: &[u8]) -> bool {
 
 /// An InetAddress (RFC 4001) by its length: an address, where it has one's; a zone behind `%`.
 fn inet(octets: &[u8]) -> Option<String> {
-    let zone = |zone: &[u8]| zone.first_chunk().map(|z| u32::from_be_bytes(*z)).unwrap_or(0);
+    let zone = |zone: &[u8]| zone.first_chunk().map_or(0, |z| u32::from_be_bytes(*z));
     match octets.len() {
         4 => octets.first_chunk::<4>().map(|o| Ipv4Addr::from(*o).to_string()),
         8 => octets.first_chunk::<4>().map(|o| format!("{}%{}", Ipv4Addr::from(*o), zone(&octets[4..]))),

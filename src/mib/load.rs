@@ -165,7 +165,7 @@ fn coding(index: mib_rs::mib::Index<'_>) -> Coding {
         (IndexEncoding::IpAddress, _) => Coding::Address,
         (IndexEncoding::FixedString, _) => fixed().map_or(Coding::Counted, Coding::Fixed),
         (IndexEncoding::LengthPrefixed | IndexEncoding::Implied, implied) => {
-            let oid = index.object().and_then(|o| o.ty()).map(mib_rs::Type::effective_base)
+            let oid = index.object().and_then(mib_rs::Object::ty).map(mib_rs::Type::effective_base)
                 == Some(BaseType::ObjectIdentifier);
             let implied = implied || index.encoding() == IndexEncoding::Implied;
             match (oid, implied) {
