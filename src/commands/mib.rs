@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{ConfigArg, setup};
+use crate::mib::cache::{self, How};
 use crate::mib::{Kind, Loaded, Mib, Object, load};
 
 /// Arguments of `trapline mib`.
@@ -32,6 +33,9 @@ struct LoadArgs {
     config: ConfigArg,
     /// Folders and files, in the place of those of the configuration
     paths: Vec<PathBuf>,
+    /// Keep the index in this file, or open it there
+    #[arg(long, value_name = "FILE")]
+    index: Option<PathBuf>,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -77,7 +81,10 @@ fn load_modules(args: &LoadArgs) -> bool {
         args.paths.clone()
     };
     let start = Instant::now();
-    let Loaded { mib, found } = load(&paths);
+    let (Loaded { mib, found }, how) = match &args.index {
+        Some(file) => cache::load(&paths, file, &|what| eprintln!("trapline: {what}")),
+        None => (load(&paths), How::Built),
+    };
     let seconds = start.elapsed().as_secs_f64();
     let count = |kind| mib.objects().iter().filter(|o| o.kind == kind).count();
     let (objects, notifications) = (count(Kind::Object), count(Kind::Notification));
@@ -92,7 +99,7 @@ fn load_modules(args: &LoadArgs) -> bool {
             .collect();
         let all = json!({
             "modules": mib.modules().len(), "objects": objects, "notifications": notifications,
-            "seconds": seconds, "failed": failed,
+            "seconds": seconds, "from_index": how == How::Opened, "failed": failed,
         });
         println!("{all}");
     } else {

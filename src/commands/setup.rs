@@ -58,7 +58,16 @@ pub fn ready(path: Option<&Path>) -> Option<Setup> {
 /// Loads all that a configuration names.
 pub fn with_config(config: Config, mut found: Diagnostics) -> Setup {
     let files = files::rule_files(config.rule_paths.as_deref(), &mut found);
-    let loaded = mib::load(&config.mib_paths);
+    let index = config.journal.directory.join("mibs.index");
+    let say = |what: String| {
+        // The daemon has a log, the others a terminal.
+        if tracing::dispatcher::has_been_set() {
+            tracing::info!("{what}");
+        } else {
+            eprintln!("trapline: {what}");
+        }
+    };
+    let (loaded, _) = mib::cache::load(&config.mib_paths, &index, &say);
     found.extend(loaded.found);
     let mib = Arc::new(loaded.mib);
     let mut compiled = compile(&files, mib.clone());

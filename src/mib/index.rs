@@ -184,6 +184,30 @@ impl Mib {
         Mib { objects, parents, by_name, modules }
     }
 
+    /// The nearest definitions above, and the order by names: what [`Mib::sorted`] works out.
+    pub(super) fn tables(&self) -> (&[Option<u32>], &[u32]) {
+        (&self.parents, &self.by_name)
+    }
+
+    /// The index with its tables; none if these cannot be its.
+    pub(super) fn with_tables(
+        objects: Vec<Object>,
+        modules: Vec<Arc<str>>,
+        parents: Vec<Option<u32>>,
+        by_name: Vec<u32>,
+    ) -> Option<Self> {
+        let fits = |at: u32| (at as usize) < objects.len();
+        // Above is before, so that walking up ends.
+        let upwards = parents.iter().enumerate().all(|(at, above)| above.is_none_or(|a| (a as usize) < at));
+        let whole = parents.len() == objects.len() && by_name.len() == objects.len();
+        (whole && upwards && by_name.iter().all(|at| fits(*at))).then_some(Mib {
+            objects,
+            parents,
+            by_name,
+            modules,
+        })
+    }
+
     /// The definition whose OID is the longest prefix of this one.
     pub fn lookup(&self, oid: &Oid<'_>) -> Option<&Object> {
         let after = self.objects.partition_point(|o| o.oid <= *oid);

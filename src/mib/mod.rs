@@ -3,6 +3,7 @@
 //! [`load()`] reads modules with mib-rs and keeps the compact [`Mib`] alone; nobody outside this room sees the
 //! library. [`mod@format`] writes values as a person would.
 
+pub mod cache;
 pub mod format;
 pub mod index;
 pub mod instance;
