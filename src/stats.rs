@@ -56,6 +56,8 @@ stats! {
     syslog_received,
     /// Datagrams that the kernel dropped because the intake was too slow.
     kernel_drops,
+    /// Datagrams that came before the rules were there and found no room to wait.
+    waiting_lost,
     /// Notifications with a community that is not let in.
     wrong_community,
     /// Messages from senders that are not let in.

@@ -17,6 +17,7 @@ use crate::config::{Config, JournalConfig, LogConfig, SnmpListen, Sync, SyslogLi
 use crate::intake::udp::{self, Bound, Protocol};
 use crate::intake::{Shared, engine, now, stream};
 use crate::journal::{Journal, Options};
+use crate::mib;
 use crate::sinks::{self, Running};
 use crate::snmp::usm::{Engine, Senders};
 
@@ -31,10 +32,27 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// If a port cannot be bound or the journal cannot be used.
 pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
-    let Some(setup) = setup::ready(args.config.as_deref()) else { return Ok(false) };
-    let config = setup.config.clone();
+    let (config, found) = match setup::config(args.config.as_deref()) {
+        Ok(read) => read,
+        Err(found) => {
+            setup::print(&found);
+            return Ok(false);
+        }
+    };
     start_log(config.log);
-    let sockets = Sockets::bind(&config)?;
+    // What is wrong is said before anything listens; unless modules are to be read, which can take long, and nobody sends
+    // a trap again: then what comes meanwhile waits on disk.
+    let loaded = if mib::cache::is_ready(&config.mib_paths, &setup::mib_index(&config)) {
+        let setup = setup::with_config(config.clone(), found.clone());
+        setup::print(&setup.found);
+        if setup.compiled.rules.is_none() {
+            return Ok(false);
+        }
+        Some(setup)
+    } else {
+        None
+    };
+    let mut sockets = Sockets::bind(&config)?;
     let journal = open_journal(&config)?;
     let engine_file = config.journal.directory.join("engine");
     let engine =
@@ -42,10 +60,25 @@ pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
             format!("cannot use the SNMP engine's file {}; restore or remove it", engine_file.display())
         })?;
     let security = Security { engine, senders: Arc::default() };
-    let Some(active) = setup.into_active(&security.engine, &security.senders) else { return Ok(false) };
-    let shared = Arc::new(Shared::new(journal, config.journal.sync, active));
+    let shared = Arc::new(Shared::new(journal, config.journal.sync));
+    let mut threads = Vec::new();
+    for (bound, protocol) in std::mem::take(&mut sockets.udp) {
+        sockets.names.push((protocol, bound.socket.local_addr()?));
+        threads.push(intake_thread(bound, protocol, shared.clone())?);
+    }
+    let setup = loaded.unwrap_or_else(|| {
+        let setup = setup::with_config(config.clone(), found);
+        setup::print(&setup.found);
+        setup
+    });
+    let Some(active) = setup.into_active(&security.engine, &security.senders) else {
+        shared.stop();
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+        return Ok(false);
+    };
+    shared.replace(active);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(args, &config, sockets, shared, security))?;
+    runtime.block_on(serve(args, &config, (sockets, threads), shared, security))?;
     Ok(true)
 }
 
@@ -92,13 +125,15 @@ fn human(filter: tracing_subscriber::EnvFilter) -> Human {
 /// All sockets, bound before anything is received.
 struct Sockets {
     udp: Vec<(Bound, Protocol)>,
+    /// Those of the UDP sockets.
+    names: Vec<(Protocol, SocketAddr)>,
     tcp: Vec<(std::net::TcpListener, Protocol)>,
     http: Option<std::net::TcpListener>,
 }
 
 impl Sockets {
     fn bind(config: &Config) -> anyhow::Result<Self> {
-        let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), http: None };
+        let mut sockets = Sockets { udp: Vec::new(), names: Vec::new(), tcp: Vec::new(), http: None };
         let buffer = config.snmp.receive_buffer;
         for listen in &config.snmp.listen {
             match *listen {
@@ -158,7 +193,7 @@ impl Sockets {
     }
 
     fn addresses(&self) -> Vec<String> {
-        let udp = self.udp.iter().map(|(bound, protocol)| (*protocol, "udp", bound.socket.local_addr()));
+        let udp = self.names.iter().map(|(protocol, address)| (*protocol, "udp", Ok(*address)));
         let tcp = self.tcp.iter().map(|(listener, protocol)| (*protocol, "tcp", listener.local_addr()));
         let http = self.http.iter().map(|listener| ("HTTP", "tcp", listener.local_addr()));
         udp.chain(tcp)
@@ -210,7 +245,7 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
 async fn serve(
     args: &ConfigArg,
     config: &Config,
-    mut sockets: Sockets,
+    (mut sockets, threads): (Sockets, Vec<JoinHandle<()>>),
     shared: Arc<Shared>,
     security: Security,
 ) -> anyhow::Result<()> {
@@ -246,10 +281,9 @@ async fn serve(
     tokio::spawn(sync_regularly(shared.clone(), config.journal.sync, stopped.clone()));
 
     let addresses = sockets.addresses();
-    let mut threads = Vec::new();
-    for (bound, protocol) in sockets.udp {
-        threads.push(intake_thread(bound, protocol, shared.clone())?);
-    }
+    // The sinks are there: what has waited goes first.
+    let waited = shared.clone();
+    tokio::task::spawn_blocking(move || waited.admit_waiting()).await?;
     for (listener, protocol) in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let most = match protocol {

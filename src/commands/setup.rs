@@ -1,7 +1,7 @@
 //! What most commands begin with: configuration, MIBs and rules, loaded and checked together.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, TagUse, files};
@@ -55,10 +55,15 @@ pub fn ready(path: Option<&Path>) -> Option<Setup> {
     setup.compiled.rules.is_some().then_some(setup)
 }
 
+/// Where the index of the MIBs is kept.
+pub fn mib_index(config: &Config) -> PathBuf {
+    config.journal.directory.join("mibs.index")
+}
+
 /// Loads all that a configuration names.
 pub fn with_config(config: Config, mut found: Diagnostics) -> Setup {
     let files = files::rule_files(config.rule_paths.as_deref(), &mut found);
-    let index = config.journal.directory.join("mibs.index");
+    let index = mib_index(&config);
     let say = |what: String| {
         // The daemon has a log, the others a terminal.
         if tracing::dispatcher::has_been_set() {

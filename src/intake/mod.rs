@@ -13,6 +13,7 @@ pub mod refused;
 pub mod reports;
 pub mod stream;
 pub mod udp;
+pub mod waiting;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,12 +28,16 @@ use crate::journal::Journal;
 use crate::rules::RuleSet;
 use crate::snmp::Usm;
 use crate::stats::Stats;
+use crate::sys::Arrival;
 use inbox::Inbox;
 use limit::Limiter;
+use pipeline::Pipeline;
 use refused::Refusals;
+use udp::Protocol;
+use waiting::WaitingRoom;
 
 /// What a reload replaces, all of it or nothing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Active {
     /// The rules.
     pub rules: RuleSet,
@@ -55,6 +60,8 @@ pub struct Shared {
     pub sync: config::Sync,
     /// What is counted.
     pub stats: Stats,
+    /// Where datagrams wait for the first rules.
+    pub waiting: WaitingRoom,
     /// Where unmatched messages are kept.
     pub inbox: Inbox,
     /// Who was not let in.
@@ -71,20 +78,49 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What all intakes share, with the rules to begin with.
-    pub fn new(journal: Arc<Journal>, sync: config::Sync, active: Active) -> Self {
+    /// What all intakes share. Until [`Shared::replace`] gives rules and [`Shared::admit_waiting`] was called, datagrams
+    /// wait.
+    pub fn new(journal: Arc<Journal>, sync: config::Sync) -> Self {
         Shared {
+            waiting: WaitingRoom::new(journal.directory().join("waiting")),
             inbox: Inbox::new(journal.directory().join("unmatched.jsonl")),
             journal,
             sync,
             stats: Stats::default(),
             refusals: Refusals::default(),
             limiter: Limiter::default(),
-            active: Mutex::new(Arc::new(active)),
+            active: Mutex::default(),
             generation: AtomicU64::new(0),
             refusing: AtomicBool::new(false),
             beats: Mutex::default(),
             stop: AtomicBool::new(false),
+        }
+    }
+
+    /// Processes what has waited; from now on datagrams are processed as they come.
+    pub fn admit_waiting(self: &Arc<Self>) {
+        let mut pipeline = Pipeline::new(self.clone());
+        let mut since_commit = 0;
+        let admitted = self.waiting.close(|waiting| {
+            let arrival = Arrival { peer: waiting.peer, local: None };
+            match waiting.protocol {
+                Protocol::Snmp => pipeline.packet(&waiting.bytes, arrival, waiting.received),
+                Protocol::Syslog => pipeline.line(&waiting.bytes, waiting.peer, waiting.received),
+            }
+            since_commit += 1;
+            if since_commit == 512 {
+                // An inform that has waited so long was sent again, or given up: nobody waits for its answer.
+                drop(pipeline.commit());
+                since_commit = 0;
+            }
+        });
+        drop(pipeline.commit());
+        match admitted {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(messages = count, "what came before the rules were there is processed")
+            }
+            Err(error) => tracing::error!(%error, "cannot read what came before the rules were there"),
         }
     }
 

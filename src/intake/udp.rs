@@ -88,6 +88,7 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
     let beat = shared.beat();
     let mut receiver = Receiver::new(BATCH);
     let mut drops = 0;
+    let mut waits = true;
     let mut before = 0;
     let mut stopped: Option<Instant> = None;
     // What waits in the socket when the daemon stops is still taken, within bounds.
@@ -114,6 +115,12 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
             }
             continue;
         }
+        let datagrams = receiver.datagrams().map(|(bytes, arrival)| (bytes, arrival.peer));
+        if waits && let Some(lost) = shared.waiting.keep(protocol, received, datagrams) {
+            shared.stats.waiting_lost.add(lost);
+            continue;
+        }
+        waits = false;
         pipeline.refresh();
         for (datagram, arrival) in receiver.datagrams() {
             match protocol {

@@ -8,7 +8,7 @@ use crate::message::SyslogLine;
 use crate::snmp::Oid;
 
 /// The index of a rule set. Rules are known by their places in it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Index {
     exact: HashMap<Box<[u8]>, Vec<u32>>,
     subtree: HashMap<Box<[u8]>, Vec<u32>>,

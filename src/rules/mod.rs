@@ -96,7 +96,7 @@ pub enum StateTemplate {
 }
 
 /// All rules, compiled.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RuleSet {
     rules: Vec<Rule>,
     index: Index,

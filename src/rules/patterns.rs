@@ -14,7 +14,7 @@ const SHORTEST: usize = 3;
 const MOST: usize = 32;
 
 /// The index of some patterns, known by the numbers they were added with.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Patterns {
     literals: Option<AhoCorasick>,
     /// For each literal the pattern that needs it.

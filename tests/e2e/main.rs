@@ -13,6 +13,7 @@ mod hostile;
 mod icinga2;
 mod informs;
 mod intake;
+mod mibs;
 mod nagios;
 mod nsca;
 mod pages;
