@@ -73,7 +73,9 @@ pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
     });
     let Some(active) = setup.into_active(&security.engine, &security.senders) else {
         shared.stop();
-        threads.into_iter().for_each(|thread| drop(thread.join()));
+        for thread in threads {
+            let _ = thread.join();
+        }
         return Ok(false);
     };
     shared.replace(active);

@@ -118,7 +118,7 @@ impl Shared {
         match admitted {
             Ok(0) => {}
             Ok(count) => {
-                tracing::info!(messages = count, "what came before the rules were there is processed")
+                tracing::info!(messages = count, "what came before the rules were there is processed");
             }
             Err(error) => tracing::error!(%error, "cannot read what came before the rules were there"),
         }

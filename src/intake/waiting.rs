@@ -198,7 +198,7 @@ mod tests {
         drop(room);
         let room = WaitingRoom::new(path.clone());
         assert_eq!(room.keep(Protocol::Syslog, -8, [(&b"two"[..], v6)].into_iter()), Some(0));
-        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&[3, 0, 0]).unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(&[3, 0, 0]).unwrap();
         let mut got = Vec::new();
         assert_eq!(room.close(|waiting| got.push(waiting)).unwrap(), 3);
         let expected =
