@@ -83,7 +83,7 @@ pub fn load(paths: &[PathBuf], file: &Path, say: &dyn Fn(String)) -> (Loaded, Ho
     (loaded, How::Built)
 }
 
-/// Whether [`load`] takes no time to speak of: there is only an index to open, or nothing to read.
+/// Whether [`load()`] takes no time to speak of: there is only an index to open, or nothing to read.
 pub fn is_ready(paths: &[PathBuf], file: &Path) -> bool {
     let Ok(files) = module_files(paths) else { return true };
     files.is_empty() || open(file).is_some_and(|(kept, _)| kept.fingerprint == fingerprint(&files))
