@@ -7,7 +7,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{ConfigArg, setup};
+use crate::diagnostic::did_you_mean;
 use crate::mib::cache::{self, How};
+use crate::mib::generate::{self, Annotations};
 use crate::mib::{Kind, Loaded, Mib, Object, load};
 
 /// Arguments of `trapline mib`.
@@ -25,6 +27,19 @@ enum What {
     Find(FindArgs),
     /// Show a subtree
     Tree(FindArgs),
+    /// Make rules, with tests, for the notifications of modules
+    Rules(RulesArgs),
+}
+
+#[derive(Debug, Args)]
+struct RulesArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// A folder or file beside those of the configuration
+    #[arg(long, value_name = "PATH")]
+    mibs: Vec<PathBuf>,
+    /// The modules; all that have notifications without any
+    modules: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +80,7 @@ pub fn run(args: &MibArgs) -> anyhow::Result<bool> {
         What::Load(args) => load_modules(args),
         What::Find(args) => with_mib(args, |mib| found(mib, &args.name)),
         What::Tree(args) => with_mib(args, |mib| below(mib, &args.name)),
+        What::Rules(args) => rules(args),
     })
 }
 
@@ -143,6 +159,49 @@ fn with_mib<'a>(args: &'a FindArgs, select: impl Fn(&'_ Mib) -> Vec<usize> + 'a)
         );
     }
     !places.is_empty()
+}
+
+/// Prints rules; false if a module is not there.
+fn rules(args: &RulesArgs) -> bool {
+    let mut paths = match setup::config(args.config.config.as_deref()) {
+        Ok((config, _)) => config.mib_paths,
+        Err(found) => {
+            setup::print(&found);
+            return false;
+        }
+    };
+    paths.extend(args.mibs.iter().cloned());
+    let mib = load(&paths).mib;
+    let known: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
+    for module in args.modules.iter().filter(|module| !known.contains(&module.as_str())) {
+        let hint = did_you_mean(module, known.iter().copied())
+            .unwrap_or_else(|| "add the folder of it with --mibs".to_owned());
+        eprintln!("trapline: there is no module '{}'; {hint}", module.escape_debug());
+        return false;
+    }
+    let wanted: Vec<&str> =
+        if args.modules.is_empty() { known } else { args.modules.iter().map(String::as_str).collect() };
+    print!("{}", generate::rules(&mib, &wanted, &annotations(&paths, &wanted)));
+    true
+}
+
+/// The annotations in the texts of these modules.
+fn annotations(paths: &[PathBuf], modules: &[&str]) -> Annotations {
+    let mut all = Annotations::new();
+    let defines = |text: &str| {
+        modules.iter().any(|module| {
+            text.match_indices(module)
+                .any(|(at, _)| text[at + module.len()..].trim_start().starts_with("DEFINITIONS"))
+        })
+    };
+    for path in cache::module_files(paths).unwrap_or_default() {
+        let text =
+            std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        if text.contains("--#") && defines(&text) {
+            all.extend(generate::annotations(&text));
+        }
+    }
+    all
 }
 
 /// Definitions of this name or OID; without such, those whose names have it in them.

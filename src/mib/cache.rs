@@ -95,8 +95,12 @@ struct Kept {
     fingerprint: Hash,
 }
 
-/// All files in these paths, sorted.
-fn module_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+/// All files in these paths, folders with their sub-folders, sorted.
+///
+/// # Errors
+///
+/// If one cannot be looked at, or there are more than MIBs can be.
+pub fn module_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut open: Vec<PathBuf> = paths.to_vec();
     while let Some(path) = open.pop() {

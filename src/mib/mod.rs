@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod format;
+pub mod generate;
 pub mod index;
 pub mod instance;
 pub mod load;

@@ -471,3 +471,22 @@ fn the_shipped_packs_are_right_with_the_full_modules() {
     let report = testing::run(&compiled.rules.unwrap(), &compiled.tests, &Hosts::default());
     assert_eq!(report.found.to_text(), "");
 }
+
+/// Rules made from modules are right, and their tests pass: of the shipped modules, and of the corpus where it is there.
+#[test]
+fn rules_made_from_modules_pass_their_tests() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
+    let paths = if corpus.exists() { vec![corpus] } else { Vec::new() };
+    let mib = Arc::new(crate::mib::load(&paths).mib);
+    let modules: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
+    let text = crate::mib::generate::rules(&mib, &modules, &crate::mib::generate::Annotations::new());
+    let compiled = compile(&[file(&text)], mib.clone());
+    assert_eq!(compiled.found.to_text(), "");
+    let rules = compiled.rules.unwrap();
+    let report = testing::run(&rules, &compiled.tests, &Hosts::default());
+    assert_eq!(report.found.to_text(), "");
+    let oids: std::collections::HashSet<_> =
+        mib.objects().iter().filter(|o| o.kind == crate::mib::Kind::Notification).map(|o| &o.oid).collect();
+    assert_eq!((report.passed, report.failed, rules.rules().len()), (oids.len(), 0, oids.len()));
+    println!("{} rules for the notifications of {} modules", oids.len(), modules.len());
+}

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::daemon::{Daemon, FILE_SINK, output, trapline};
 use crate::support::{Program, link_trap, read, run, wait_until};
 
 #[test]
@@ -58,4 +58,23 @@ fn what_comes_while_modules_are_read_waits_on_disk() {
     let _reader = std::fs::File::options().read(true).write(true).open(&slow).unwrap();
     std::fs::remove_file(slow).unwrap();
     writer.join().unwrap();
+}
+
+#[test]
+fn rules_of_a_module_pass_check_and_test_as_they_come() {
+    let daemon = Daemon::prepare("[rules]\npaths = [\"rules.toml\"]\n");
+    let made = output(&["mib", "rules", "IF-MIB", "UPS-MIB", "OSPF-TRAP-MIB"]);
+    assert!(made.status.success(), "{made:?}");
+    let text = String::from_utf8(made.stdout).unwrap();
+    // What clears reaches the service of what went wrong.
+    assert_eq!(text.matches("service = \"link {{ index['IF-MIB::ifIndex'] }}\"").count(), 2, "{text}");
+    std::fs::write(daemon.path("rules.toml"), text).unwrap();
+    let config = daemon.path("trapline.toml").display().to_string();
+    for command in ["check", "test"] {
+        let done = output(&[command, "--config", &config]);
+        assert!(done.status.success(), "{command}: {done:?}");
+    }
+    let wrong = output(&["mib", "rules", "IF-MBI"]);
+    assert!(!wrong.status.success());
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean 'IF-MIB'?"), "{wrong:?}");
 }
