@@ -173,7 +173,7 @@ fn rules(args: &RulesArgs) -> bool {
     paths.extend(args.mibs.iter().cloned());
     let mib = load(&paths).mib;
     let known: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
-    for module in args.modules.iter().filter(|module| !known.contains(&module.as_str())) {
+    if let Some(module) = args.modules.iter().find(|module| !known.contains(&module.as_str())) {
         let hint = did_you_mean(module, known.iter().copied())
             .unwrap_or_else(|| "add the folder of it with --mibs".to_owned());
         eprintln!("trapline: there is no module '{}'; {hint}", module.escape_debug());
