@@ -98,6 +98,10 @@ fn is_latin_1(octets: &[u8]) -> bool {
 
 /// An InetAddress (RFC 4001) by its length: an address, where it has one's; a zone behind `%`.
 fn inet(octets: &[u8]) -> Option<String> {
+    // A name may be as long as an address. Four octets of letters are still more likely an address.
+    if octets.len() > 4 && octets.iter().all(|octet| (0x20..0x7f).contains(octet)) {
+        return None;
+    }
     let zone = |zone: &[u8]| zone.first_chunk().map_or(0, |z| u32::from_be_bytes(*z));
     match octets.len() {
         4 => octets.first_chunk::<4>().map(|o| Ipv4Addr::from(*o).to_string()),
@@ -209,6 +213,7 @@ mod tests {
         assert_eq!(show(&[169, 254, 0, 1, 0, 0, 0, 7]), "169.254.0.1%7");
         assert_eq!(show(&[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), "2001:db8::1");
         assert_eq!(show(b"router.example"), "router.example");
+        assert_eq!(show(b"rtr1.lan"), "rtr1.lan", "as long as an address with a zone");
     }
 
     #[test]

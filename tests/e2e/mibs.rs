@@ -1,9 +1,13 @@
 //! MIBs as users have them: what comes while they are read waits, the index is kept, values read as net-snmp's.
 
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::process::Command;
 
-use crate::daemon::{Daemon, FILE_SINK, output, trapline};
-use crate::support::{Program, link_trap, read, run, wait_until};
+use trapline::mib::{Kind, Mib, Object, load};
+
+use crate::daemon::{Daemon, FILE_SINK, json_lines, output, trapline};
+use crate::support::{Program, link_trap, port, read, run, wait_until};
 
 #[test]
 fn what_comes_while_modules_are_read_waits_on_disk() {
@@ -77,4 +81,137 @@ fn rules_of_a_module_pass_check_and_test_as_they_come() {
     let wrong = output(&["mib", "rules", "IF-MBI"]);
     assert!(!wrong.status.success());
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean 'IF-MIB'?"), "{wrong:?}");
+}
+
+/// What net-snmp's tools need to send a value of an object: its type, the value, and how many there are to choose from.
+fn value_of(object: &Object, number: usize) -> (&'static str, String) {
+    use trapline::mib::Base;
+    match object.syntax.base {
+        Base::Integer => match object.syntax.enums.get(number % object.syntax.enums.len().max(1)) {
+            Some((value, _)) => ("i", value.to_string()),
+            None => ("i", (number + 1).to_string()),
+        },
+        Base::Octets => ("s", format!("text {number}")),
+        Base::ObjectId => ("o", "1.3.6.1.2.1.2.2.1.8.3".to_owned()),
+        Base::IpAddress => ("a", format!("192.0.2.{}", number % 250 + 1)),
+        Base::Counter32 => ("c", (number + 1).to_string()),
+        Base::Gauge32 => ("u", (number + 1).to_string()),
+        Base::TimeTicks => ("t", "4711".to_owned()),
+        Base::Counter64 => ("C", (number + 1).to_string()),
+    }
+}
+
+/// Notifications of as many vendors as there are, some of each, whose objects can be sent as text or numbers.
+fn some_notifications(mib: &Mib) -> Vec<&Object> {
+    let mut by_vendor: BTreeMap<Vec<u32>, Vec<&Object>> = BTreeMap::new();
+    for notification in mib.objects().iter().filter(|o| o.kind == Kind::Notification) {
+        let plain = |object: &Object| {
+            let hinted = !object.syntax.hint.is_empty() && !object.syntax.hint.ends_with(['a', 't']);
+            object.kind == Kind::Object
+                && !hinted
+                && object.syntax.bits.is_empty()
+                && object.indexes.len() <= 1
+        };
+        let sendable = !notification.objects.is_empty() && mib.objects_of(notification).all(plain);
+        if sendable {
+            let vendor = notification.oid.arcs().take(7).collect();
+            by_vendor.entry(vendor).or_default().push(notification);
+        }
+    }
+    // Of each from its whole range.
+    by_vendor.into_values().flat_map(|all| all.clone().into_iter().step_by(all.len().div_ceil(12))).collect()
+}
+
+#[test]
+fn names_and_values_as_net_snmp_has_them() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
+    if !corpus.exists() {
+        println!("no corpus of MIBs here");
+        return;
+    }
+    let mib = load(&[corpus.clone()]).mib;
+    let chosen = some_notifications(&mib);
+    let daemon = Daemon::start(&format!("[mibs]\npaths = [{corpus:?}]\n[rules]\npaths = []\n"));
+    // net-snmp beside it, on the same modules.
+    let (port, dirs) = (port(), std::fs::read_dir(&corpus).unwrap());
+    let mut dirs: Vec<String> = dirs.map(|entry| entry.unwrap().path().display().to_string()).collect();
+    // Of the shipped modules it knows nothing by itself.
+    dirs.push(concat!(env!("CARGO_MANIFEST_DIR"), "/mibs").to_owned());
+    std::fs::write(daemon.path("snmptrapd.conf"), "disableAuthorization yes\n").unwrap();
+    let log = daemon.path("snmptrapd.log");
+    let _snmptrapd = Program::start(
+        Command::new("snmptrapd")
+            .args(["-f", "-n", "-C", "-m", "ALL", "-M", &dirs.join(":"), "-OQ", "-F", "%v\n", "-c"])
+            .arg(daemon.path("snmptrapd.conf"))
+            .arg("-Lf")
+            .arg(&log)
+            .arg(format!("udp:127.0.0.1:{port}"))
+            .env("SNMP_PERSISTENT_DIR", daemon.path("net-snmp"))
+            .stderr(std::process::Stdio::null()),
+    );
+    wait_until("snmptrapd listens", || std::net::UdpSocket::bind(("127.0.0.1", port)).is_err());
+    for (number, notification) in chosen.iter().enumerate() {
+        let mut args = vec![notification.oid.to_string()];
+        for (place, object) in mib.objects_of(notification).enumerate() {
+            let instance = if object.indexes.is_empty() { "0" } else { "7" };
+            let (kind, value) = value_of(object, number + place);
+            args.extend([format!("{}.{instance}", object.oid), kind.to_owned(), value]);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        for target in [daemon.snmp_target(), format!("udp:127.0.0.1:{port}")] {
+            crate::support::snmptrap(&[&["-v2c", "-c", "public", &target, ""], &args[..]].concat());
+        }
+    }
+    wait_until("both have all", || {
+        json_lines(&daemon.path("var/unmatched.jsonl")).len() == chosen.len()
+            && read(&log).matches("snmpTrapOID.0 = ").count() == chosen.len()
+    });
+    let theirs: Vec<String> =
+        read(&log).lines().filter(|l| l.contains("snmpTrapOID.0 = ")).map(str::to_owned).collect();
+    let (mut values, mut modules, mut fewer, mut differ) = (0, 0, 0, Vec::new());
+    for (ours, theirs) in json_lines(&daemon.path("var/unmatched.jsonl")).iter().zip(&theirs) {
+        let mut fields = theirs.split('\t').skip(1).map(|field| field.split_once(" = ").unwrap());
+        let varbinds = ours["varbinds"].as_array().unwrap().iter();
+        let varbinds = varbinds.map(|v| (v["name"].as_str().unwrap(), v["text"].as_str().unwrap()));
+        let ours =
+            std::iter::once(("SNMPv2-MIB::snmpTrapOID.0", ours["name"].as_str().unwrap())).chain(varbinds);
+        for (name, text) in ours {
+            let (their_name, their_text) = fields.next().unwrap_or(("nothing", ""));
+            let bare = |name: &str| name.rsplit_once("::").map_or(name, |(_, rest)| rest).to_owned();
+            let their_text = their_text.trim().trim_matches('"');
+            // Where two modules define an OID, each takes the one that it read last.
+            modules += usize::from(name != their_name && bare(name) == bare(their_name));
+            let same_text = text == their_text || bare(text) == bare(their_text);
+            // They write days where there are none: 0:0:00:47.11.
+            let ticks = their_text.strip_prefix("0:").is_some_and(|rest| rest == text);
+            // They write UNITS behind a number: 145 percent.
+            let units = their_text.strip_prefix(text).is_some_and(|rest| rest.starts_with(' '));
+            // They have only a place above (an older module of two), or no names of negative numbers (FailureReason).
+            let shorter = |ours: &str, theirs: &str| {
+                let known = mib.resolve(theirs).or_else(|| mib.resolve(&bare(theirs)));
+                known.is_some_and(|oid| mib.resolve(ours) == Some(oid))
+            };
+            let number = |object: &Object| object.syntax.number_of(text).map(|n| n.to_string());
+            let unnamed = mib.resolve(name).and_then(|oid| mib.lookup(&oid).and_then(number));
+            let unnamed = unnamed.as_deref() == Some(their_text);
+            // They write a string of one octet that is no letter as a dot.
+            let dot = bare(their_name).contains(".'.'");
+            let same_name = bare(name) == bare(their_name) || shorter(name, their_name) || dot;
+            let same_text = same_text || shorter(text, their_text);
+            fewer += usize::from(bare(name) != bare(their_name) || unnamed);
+            if !same_name || !(same_text || ticks || units || unnamed) {
+                differ.push(format!("{name} = {text}, but {their_name} = {their_text}"));
+            }
+            values += 1;
+        }
+    }
+    let vendors: HashSet<Vec<u32>> = chosen.iter().map(|n| n.oid.arcs().take(7).collect()).collect();
+    println!(
+        "{} notifications of {} parts of the tree, {values} names and values, {} differ; {modules} by the module alone, \
+         of {fewer} net-snmp says less",
+        chosen.len(),
+        vendors.len(),
+        differ.len()
+    );
+    assert!(chosen.len() >= 30 && differ.is_empty(), "{differ:#?}");
 }
