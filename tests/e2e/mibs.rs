@@ -129,7 +129,7 @@ fn names_and_values_as_net_snmp_has_them() {
         println!("no corpus of MIBs here");
         return;
     }
-    let mib = load(&[corpus.clone()]).mib;
+    let mib = load(std::slice::from_ref(&corpus)).mib;
     let chosen = some_notifications(&mib);
     let daemon = Daemon::start(&format!("[mibs]\npaths = [{corpus:?}]\n[rules]\npaths = []\n"));
     // net-snmp beside it, on the same modules.
