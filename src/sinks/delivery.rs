@@ -175,8 +175,12 @@ impl Delivery {
         let mut dead_again = Vec::new();
         for chunk in letters.chunks(BATCH) {
             for letter in chunk {
-                if let Some(record) = letter.record() {
-                    sink.push(&record);
+                match letter.record() {
+                    Some(record) => {
+                        sink.push(&record);
+                    }
+                    // Somebody has changed it: kept as it is, for people.
+                    None => dead_again.push(letter.clone()),
                 }
             }
             loop {
