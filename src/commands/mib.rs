@@ -85,17 +85,8 @@ pub fn run(args: &MibArgs) -> anyhow::Result<bool> {
 }
 
 fn load_modules(args: &LoadArgs) -> bool {
-    let paths = if args.paths.is_empty() {
-        match setup::config(args.config.config.as_deref()) {
-            Ok((config, _)) => config.mib_paths,
-            Err(found) => {
-                setup::print(&found);
-                return false;
-            }
-        }
-    } else {
-        args.paths.clone()
-    };
+    let paths = if args.paths.is_empty() { paths(&args.config, &[]) } else { Some(args.paths.clone()) };
+    let Some(paths) = paths else { return false };
     let start = Instant::now();
     let (Loaded { mib, found }, how) = match &args.index {
         Some(file) => cache::load(&paths, file, &|what| eprintln!("trapline: {what}")),
@@ -129,15 +120,14 @@ fn load_modules(args: &LoadArgs) -> bool {
     !found.has_errors()
 }
 
+/// The paths of the configuration, and more; none if it is wrong, which is said.
+fn paths(config: &ConfigArg, more: &[PathBuf]) -> Option<Vec<PathBuf>> {
+    let (config, _) = setup::config(config.config.as_deref()).map_err(|found| setup::print(&found)).ok()?;
+    Some(config.mib_paths.into_iter().chain(more.iter().cloned()).collect())
+}
+
 fn with_mib<'a>(args: &'a FindArgs, select: impl Fn(&'_ Mib) -> Vec<usize> + 'a) -> bool {
-    let mut paths = match setup::config(args.config.config.as_deref()) {
-        Ok((config, _)) => config.mib_paths,
-        Err(found) => {
-            setup::print(&found);
-            return false;
-        }
-    };
-    paths.extend(args.mibs.iter().cloned());
+    let Some(paths) = paths(&args.config, &args.mibs) else { return false };
     let Loaded { mib, found } = load(&paths);
     if found.has_errors() {
         setup::print(&found);
@@ -163,14 +153,7 @@ fn with_mib<'a>(args: &'a FindArgs, select: impl Fn(&'_ Mib) -> Vec<usize> + 'a)
 
 /// Prints rules; false if a module is not there.
 fn rules(args: &RulesArgs) -> bool {
-    let mut paths = match setup::config(args.config.config.as_deref()) {
-        Ok((config, _)) => config.mib_paths,
-        Err(found) => {
-            setup::print(&found);
-            return false;
-        }
-    };
-    paths.extend(args.mibs.iter().cloned());
+    let Some(paths) = paths(&args.config, &args.mibs) else { return false };
     let mib = load(&paths).mib;
     let known: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
     if let Some(module) = args.modules.iter().find(|module| !known.contains(&module.as_str())) {
