@@ -276,13 +276,13 @@ async fn serve(
     let listener =
         control::bind(&socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
     tokio::spawn(control::serve(listener, state.clone(), stopped.clone()));
+    let addresses = sockets.addresses();
     if let Some(listener) = sockets.http.take() {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(http::serve(listener, state.clone(), stopped.clone()));
     }
     tokio::spawn(sync_regularly(shared.clone(), config.journal.sync, stopped.clone()));
 
-    let addresses = sockets.addresses();
     // The sinks are there: what has waited goes first.
     let waited = shared.clone();
     tokio::task::spawn_blocking(move || waited.admit_waiting()).await?;
