@@ -25,7 +25,8 @@
 //!
 //! I/O:
 //! - [`intake`]: listeners, and the pipeline up to the journal. [`journal`]: the durable log.
-//! - [`sinks`]: one file (or folder) a sink, and the delivery loop. [`sys`]: the few unsafe system calls.
+//! - [`sinks`]: one file (or folder) a sink, and the delivery loop. [`sys`]: the few unsafe system calls. [`lockfile`]: who may
+//!   change a file.
 //!
 //! For people:
 //! - [`config`]: the configuration file. [`document`] and [`diagnostic`]: TOML with places, mistakes with hints.
@@ -40,6 +41,7 @@ pub mod document;
 pub mod hosts;
 pub mod intake;
 pub mod journal;
+pub mod lockfile;
 pub mod message;
 pub mod metrics;
 pub mod mib;

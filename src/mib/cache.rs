@@ -6,7 +6,7 @@
 //! damaged, of another format or of another key is made anew; one process makes it, others wait for it.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use super::index::{Base, Coding, Kind, Mib, Object, Part, Syntax};
 use super::load::{self, Loaded};
 use super::shipped;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::lockfile;
 use crate::snmp::Oid;
 
 const MAGIC: &[u8; 8] = b"TRAPMIB1";
@@ -52,7 +53,7 @@ pub fn load(paths: &[PathBuf], file: &Path, say: &dyn Fn(String)) -> (Loaded, Ho
     {
         return (loaded, How::Opened);
     }
-    let Ok(_lock) = lock(file) else { return built() };
+    let Ok(_lock) = lockfile::lock(&file.with_extension("lock")) else { return built() };
     // Another may have made it while this one waited; or only names and times have changed.
     let Ok(key) = key(&files) else { return built() };
     if let Some((kept, loaded)) = open(file)
@@ -157,13 +158,6 @@ fn key(files: &[PathBuf]) -> io::Result<Hash> {
     Ok(hash.finalize().into())
 }
 
-fn lock(file: &Path) -> io::Result<File> {
-    let path = file.with_extension("lock");
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-    lock.lock()?;
-    Ok(lock)
-}
-
 fn open(file: &Path) -> Option<(Kept, Loaded)> {
     let bytes = std::fs::read(file).ok()?;
     let (header, payload) = bytes.split_at_checked(HEADER)?;
@@ -187,6 +181,7 @@ fn write(file: &Path, kept: &Kept, loaded: &Loaded) -> io::Result<()> {
     out.write_all(&crc32c::crc32c(&payload).to_le_bytes())?;
     out.write_all(&payload)?;
     out.sync_all()?;
+    lockfile::give_to_folder(&new);
     std::fs::rename(new, file)
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::json::{self, Json};
 use crate::journal::Record;
+use crate::lockfile;
 
 /// The size in bytes at which a sink's letters are moved aside as `.old`, over what was moved there before.
 const MAX_SIZE: u64 = 64 << 20;
@@ -95,10 +96,7 @@ impl DeadLetters {
 
     fn lock(&self) -> io::Result<File> {
         std::fs::create_dir_all(&self.folder)?;
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).open(self.folder.join("lock"))?;
-        file.lock()?;
-        Ok(file)
+        lockfile::lock(&self.folder.join("lock"))
     }
 
     /// Adds letters; they are safe from a power cut when this returns.
@@ -136,6 +134,10 @@ impl DeadLetters {
     ///
     /// If the files cannot be written. Then nothing has changed, or letters are retried and still there.
     pub fn take(&self, retry: bool, chosen: impl Fn(&Letter) -> bool) -> io::Result<usize> {
+        if !self.path("jsonl").exists() {
+            // Nor is a folder to be made for it, by whoever asks.
+            return Ok(0);
+        }
         let _lock = self.lock()?;
         let (out, rest): (Vec<Letter>, Vec<Letter>) = self.list()?.into_iter().partition(chosen);
         if out.is_empty() {
@@ -196,6 +198,9 @@ fn append(path: &Path, letters: &[Letter]) -> io::Result<()> {
         // Half a line must not stand before its repeat.
         let _ = file.set_len(before);
     })?;
+    if before == 0 {
+        lockfile::give_to_folder(path);
+    }
     file.sync_all()
 }
 
