@@ -174,6 +174,7 @@ impl Delivery {
         let letters = self.letters.retries().map_err(SinkError::DeadLetters)?;
         let mut dead_again = Vec::new();
         for chunk in letters.chunks(BATCH) {
+            let mut open: Vec<&Letter> = chunk.iter().collect();
             for letter in chunk {
                 match letter.record() {
                     Some(record) => {
@@ -189,7 +190,9 @@ impl Delivery {
                     let of = |letter: &&Letter| {
                         letter.record().is_some_and(|record| record.sequence == dead.sequence)
                     };
-                    let record = chunk.iter().find(of).and_then(Letter::record);
+                    // Each letter once: after a power cut two may have the same number.
+                    let Some(at) = open.iter().position(of) else { continue };
+                    let record = open.remove(at).record();
                     dead_again.extend(
                         record.map(|record| Letter::new(&record, &self.running.name, &dead.reason, now())),
                     );
