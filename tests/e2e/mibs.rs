@@ -161,6 +161,8 @@ fn names_and_values_as_net_snmp_has_them() {
         for target in [daemon.snmp_target(), format!("udp:127.0.0.1:{port}")] {
             crate::support::snmptrap(&[&["-v2c", "-c", "public", &target, ""], &args[..]].concat());
         }
+        // The inbox keeps a hundred a second.
+        std::thread::sleep(std::time::Duration::from_millis(15));
     }
     wait_until("both have all", || {
         json_lines(&daemon.path("var/unmatched.jsonl")).len() == chosen.len()
