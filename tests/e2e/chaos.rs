@@ -269,11 +269,10 @@ fn a_journal_that_refuses_answers_no_inform_and_closes_streams() {
         while std::io::Read::read(&mut file, &mut [0; 4096]).is_ok() {}
     });
     wait_until("informs are answered again", inform);
-    wait_until("all is delivered", || {
+    // What waits in memory goes in bit by bit, as the core makes room.
+    wait_until("all that was understood is in the journal, and delivered", || {
         let status = daemon.status();
-        status["sinks"][0]["behind"] == 0 && status["intake"]["outcomes_lost"] == 0
+        status["intake"]["matched"] == status["intake"]["outcomes"] && status["sinks"][0]["behind"] == 0
     });
-    let status = daemon.status();
-    let (taken, made) = (status["intake"]["matched"].as_u64(), status["intake"]["outcomes"].as_u64());
-    assert_eq!(taken, made, "all that was understood is in the journal");
+    assert_eq!(daemon.status()["intake"]["outcomes_lost"], 0, "nothing is given up");
 }
