@@ -1,20 +1,25 @@
 //! The template engine, for what [`super::expr`] does not evaluate itself.
 //!
-//! The engine sees enumerations as their names. Where the source compares one with a number, the comparison is
-//! turned to the raw value when the rule is compiled, so that enumerations compare by name and number here too.
+//! The engine sees enumerations as their names. Where the source compares one with a number, or makes it one, this is
+//! turned to the raw value or the number when the rule is compiled, so that enumerations are both here too.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use minijinja::machinery::ast;
-use minijinja::value::{Object, Value, ValueKind};
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::value::{Object, Rest, Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::expr::Context;
+use super::functions::{self, Call};
 use super::value::Val;
-use super::variable::{Scope, TABLES, Variable, varbind_value};
+use super::variable::{OF_VARBINDS, OfVarbind, Scope, TABLES, Variable, varbind_value};
 use super::walk;
 use crate::mib::{Kind, instance};
+
+/// The table of varbinds as numbers; no rule can name it.
+const NUMBERS: &str = "_numbers";
 
 /// A source that the engine renders, and the variables that it needs.
 #[derive(Debug)]
@@ -37,6 +42,18 @@ impl Default for Engine {
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         // A template that loops over hostile input ends all the same.
         environment.set_recursion_limit(50);
+        // Calls are read once: their arguments are written out (see `functions`).
+        let calls: Arc<RwLock<HashMap<String, Call>>> = Arc::default();
+        for name in functions::FILTERS {
+            let calls = calls.clone();
+            environment.add_filter(name, move |on: Value, args: Rest<Value>| call(&calls, name, &on, &args));
+        }
+        for name in functions::TESTS {
+            let calls = calls.clone();
+            environment.add_test(name, move |on: Value, args: Rest<Value>| {
+                call(&calls, name, &on, &args).map(|held| held.is_true())
+            });
+        }
         Engine { environment, count: 0 }
     }
 }
@@ -52,7 +69,7 @@ impl Engine {
         source: &str,
         template: &ast::Stmt<'_>,
         scope: &Scope<'_>,
-    ) -> Result<Program, minijinja::Error> {
+    ) -> Result<Program, Error> {
         let exprs = walk::expressions(template);
         let mut edits = Vec::new();
         let mut variables = Vec::new();
@@ -65,10 +82,16 @@ impl Engine {
                 variables.push((var.id.to_owned(), variable));
             }
         }
-        for (name, span) in walk::compared_with_numbers(&exprs) {
-            if matches!(scope.name(name), Ok(Variable::Varbind { .. })) {
-                edits.push((span, format!("raw['{name}']")));
-                tables.push("raw");
+        let numbers = walk::numbers(&exprs);
+        for (table, names) in [("raw", numbers.compared), (NUMBERS, numbers.made)] {
+            for (name, span) in names {
+                if name == "v" && scope.notifications {
+                    edits.push((span, table.to_owned()));
+                    tables.push(table);
+                } else if matches!(scope.name(name), Ok(Variable::Varbind { .. })) {
+                    edits.push((span, format!("{table}['{name}']")));
+                    tables.push(table);
+                }
             }
         }
         edits.sort_by_key(|(span, _)| std::cmp::Reverse(span.start_offset));
@@ -96,7 +119,12 @@ impl Engine {
             let value = match *table {
                 "sd" => structured_data(cx),
                 "index" => indexes(cx),
-                table => varbinds(cx, table == "raw"),
+                "raw" => varbinds(cx, Form::Raw),
+                NUMBERS => varbinds(cx, Form::Number),
+                table => match OF_VARBINDS.iter().find(|(name, _)| *name == table) {
+                    Some((_, what)) => of_varbinds(cx, *what),
+                    None => varbinds(cx, Form::Written),
+                },
             };
             values.insert((*table).to_owned(), value);
         }
@@ -105,6 +133,33 @@ impl Engine {
             .and_then(|template| template.render(Value::from(values)))
             .unwrap_or_else(|error| format!("({error})"))
     }
+}
+
+/// A call of [`functions`] on one of the engine's values.
+fn call(
+    calls: &RwLock<HashMap<String, Call>>,
+    name: &str,
+    on: &Value,
+    args: &[Value],
+) -> Result<Value, Error> {
+    let on = match on.kind() {
+        ValueKind::Undefined | ValueKind::None => Val::Undefined,
+        ValueKind::Bool => Val::Bool(on.is_true()),
+        ValueKind::Number => match i128::try_from(on.clone()) {
+            Ok(number) if on.is_integer() => Val::Int(number),
+            _ => Val::Float(f64::try_from(on.clone()).unwrap_or_default()),
+        },
+        _ => Val::Str(Cow::Owned(on.to_string())),
+    };
+    let key = format!("{name}{args:?}");
+    if let Some(call) = calls.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Ok(to_value(call.apply(on)));
+    }
+    let call =
+        Call::new(name, args).map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+    let value = to_value(call.apply(on));
+    calls.write().unwrap_or_else(PoisonError::into_inner).insert(key, call);
+    Ok(value)
 }
 
 fn to_value(value: Val<'_>) -> Value {
@@ -139,17 +194,36 @@ impl Object for Varbinds {
     }
 }
 
-fn varbinds(cx: Context<'_, '_>, raw: bool) -> Value {
+/// What is known of all varbinds beside their values, by place.
+fn of_varbinds(cx: Context<'_, '_>, what: OfVarbind) -> Value {
+    let all = cx.subject.notification().map_or(&[][..], |n| &n.varbinds);
+    let in_order = all.iter().map(|varbind| Value::from(what.of(varbind, cx.mib).as_ref())).collect();
+    Value::from_object(Varbinds { in_order, by_name: BTreeMap::new() })
+}
+
+/// How the values of varbinds are put.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As they are written.
+    Written,
+    /// Without what the MIB knows.
+    Raw,
+    /// As [`Call::Number`] makes them.
+    Number,
+}
+
+fn varbinds(cx: Context<'_, '_>, form: Form) -> Value {
     let Some(notification) = cx.subject.notification() else { return Value::UNDEFINED };
     let mut all = Varbinds { in_order: Vec::new(), by_name: BTreeMap::new() };
     for varbind in &notification.varbinds {
         let object = cx.mib.lookup(&varbind.oid);
-        let value = to_value(varbind_value(
+        let value = varbind_value(
             varbind,
             object.map(|o| &*o.syntax),
-            (raw, &notification.varbinds),
+            (form == Form::Raw, &notification.varbinds),
             cx.mib,
-        ));
+        );
+        let value = to_value(if form == Form::Number { Call::Number.apply(value) } else { value });
         all.in_order.push(value.clone());
         all.by_name.insert(varbind.oid.to_string(), value.clone());
         if let Some(object) = object.filter(|o| o.kind == Kind::Object) {

@@ -1,7 +1,8 @@
 //! Expressions: minijinja's language, its common part evaluated on the message as it stands.
 //!
 //! minijinja parses everything. What consists of variables, literals, comparisons, `and`, `or`, `not`, `in`,
-//! `~`, `is defined`, `x if y else z` and the filters `lower`, `upper`, `trim`, `default` becomes a [`Node`] and
+//! `~`, `is defined`, `x if y else z`, the filters `lower`, `upper`, `trim`, `default` and those of
+//! [`super::functions`] becomes a [`Node`] and
 //! is evaluated without the engine; the rest is left to it (see [`super::engine`]). A differential test holds
 //! the two together.
 
@@ -11,6 +12,7 @@ use std::cmp::Ordering;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
 
+use super::functions::Call;
 use super::subject::Subject;
 use super::value::Val;
 use super::variable::{Scope, Variable};
@@ -49,6 +51,8 @@ pub enum Node {
     Trim(Box<Node>),
     /// `x|default(y)`
     Default(Box<[Node; 2]>),
+    /// A filter or test of [`super::functions`].
+    Call(Box<Node>, Call),
 }
 
 /// How two values are compared.
@@ -136,6 +140,7 @@ impl Node {
                 Val::Undefined => both[1].eval(cx),
                 value => value,
             },
+            Node::Call(node, call) => call.apply(node.eval(cx)),
         }
     }
 
@@ -189,6 +194,7 @@ impl Node {
                 "undefined" => Some(Node::Not(Box::new(Node::Defined(boxed(&test.expr)?)))),
                 _ => None,
             },
+            ast::Expr::Test(test) => called(&test.expr, test.name, &test.args, scope),
             ast::Expr::IfExpr(choice) => {
                 let otherwise = match &choice.false_expr {
                     Some(expr) => lower(expr)?,
@@ -201,11 +207,20 @@ impl Node {
                 ("upper", [], inner) => boxed(inner).map(Node::Upper),
                 ("trim", [], inner) => boxed(inner).map(Node::Trim),
                 ("default" | "d", [CallArg::Pos(other)], inner) => pair(inner, other).map(Node::Default),
-                _ => None,
+                ("length" | "count", [], ast::Expr::Var(var)) if scope.notifications && var.id == "v" => {
+                    Some(Node::Variable(Variable::Count))
+                }
+                (name, args, inner) => called(inner, name, args, scope),
             },
             _ => None,
         }
     }
+}
+
+/// A call of a filter or test of [`super::functions`].
+fn called(on: &ast::Expr<'_>, name: &str, args: &[CallArg<'_>], scope: &Scope<'_>) -> Option<Node> {
+    let call = Call::of_syntax(name, args)?.ok()?;
+    Some(Node::Call(Box::new(Node::lower(on, scope)?), call))
 }
 
 fn comparison(
@@ -272,7 +287,15 @@ pub fn variable(expr: &ast::Expr<'_>, scope: &Scope<'_>) -> Option<Result<Variab
     }
 }
 
-/// `v[1]`, `v['ifDescr.3']`, `raw.ifDescr`, `sd['id'].name`
+/// The place of a varbind, from 1.
+fn place(key: &Value) -> Result<usize, String> {
+    usize::try_from(key.clone())
+        .ok()
+        .filter(|at| *at > 0)
+        .ok_or_else(|| "varbinds count from 1, after sysUpTime and snmpTrapOID".to_owned())
+}
+
+/// `v[1]`, `v['ifDescr.3']`, `raw.ifDescr`, `names[1]`, `sd['id'].name`
 fn entry(table: &ast::Expr<'_>, key: &Value, scope: &Scope<'_>) -> Option<Result<Variable, String>> {
     match table {
         ast::Expr::Var(var) if scope.notifications && var.id == "index" => Some(
@@ -281,13 +304,14 @@ fn entry(table: &ast::Expr<'_>, key: &Value, scope: &Scope<'_>) -> Option<Result
         ),
         ast::Expr::Var(var) if scope.notifications && matches!(var.id, "v" | "raw") => {
             let raw = var.id == "raw";
-            if let Some(name) = key.as_str() {
-                return Some(scope.varbind(name, raw));
-            }
-            match usize::try_from(key.clone()) {
-                Ok(at) if at > 0 => Some(Ok(Variable::Position { at, raw })),
-                _ => Some(Err("varbinds count from 1, after sysUpTime and snmpTrapOID".to_owned())),
-            }
+            Some(key.as_str().map_or_else(
+                || place(key).map(|at| Variable::Position { at, raw }),
+                |name| scope.varbind(name, raw),
+            ))
+        }
+        ast::Expr::Var(var) if scope.notifications => {
+            let (_, what) = super::variable::OF_VARBINDS.iter().find(|(name, _)| *name == var.id)?;
+            Some(place(key).map(|at| Variable::OfVarbind { at, what: *what }))
         }
         ast::Expr::GetAttr(_) | ast::Expr::GetItem(_) if !scope.notifications => {
             let (table, id) = match table {

@@ -8,6 +8,7 @@ pub mod compile;
 pub mod engine;
 pub mod explain;
 pub mod expr;
+pub mod functions;
 pub mod index;
 pub mod matching;
 pub mod patterns;

@@ -1,5 +1,6 @@
 //! What rules are applied to: a message with what the intake knows of it.
 
+use super::value::Val;
 use crate::message::{Message, Notification, Source, SyslogLine};
 
 /// A message, and what is known of where it came from.
@@ -24,6 +25,11 @@ impl<'m> Subject<'m> {
             Message::Notification(notification) => Some(notification),
             Message::Syslog(_) => None,
         }
+    }
+
+    /// When it was received, in seconds since 1970 UTC.
+    pub fn received(&self) -> Val<'static> {
+        Val::Int(i128::from(self.source.received / 1_000_000))
     }
 
     /// The line of syslog, if it is one.

@@ -6,6 +6,7 @@ use minijinja::machinery::{ast, parse, parse_expr};
 
 use super::engine::{Engine, Program};
 use super::expr::{self, Context, Node};
+use super::functions::Call;
 use super::value::Val;
 use super::variable::{Scope, TABLES};
 use super::walk;
@@ -35,6 +36,8 @@ pub enum Part {
     Value(Node),
     /// `{% if ... %}...{% else %}...{% endif %}`
     If(Node, Vec<Part>, Vec<Part>),
+    /// `{% filter ... %}...{% endfilter %}`
+    Filtered(Call, Vec<Part>),
 }
 
 /// An expression that gives a value.
@@ -69,7 +72,8 @@ impl Compiler<'_> {
             }
         };
         let locals = walk::assigned(&parsed);
-        if !self.names_are_known(text, &walk::expressions(&parsed), &locals, 0) {
+        let exprs = walk::expressions(&parsed);
+        if !self.names_are_known(text, &exprs, &locals) || !self.calls_are_right(text, &exprs) {
             return None;
         }
         if let Some(parts) = self.native(&parsed) {
@@ -97,7 +101,7 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        if !self.names_are_known(text, &[&parsed], &[], 0) {
+        if !self.names_are_known(text, &[&parsed], &[]) || !self.calls_are_right(text, &[&parsed]) {
             return None;
         }
         if let Some(node) = Node::lower(&parsed, &self.scope) {
@@ -131,18 +135,17 @@ impl Compiler<'_> {
                 self.parts(&cond.true_body)?,
                 self.parts(&cond.false_body)?,
             )),
+            ast::Stmt::FilterBlock(block) => {
+                let ast::Expr::Filter(filter) = &block.filter else { return None };
+                let call = Call::of_syntax(filter.name, &filter.args)?.ok()?;
+                Some(Part::Filtered(call, self.parts(&block.body)?))
+            }
             _ => None,
         };
         stmts.iter().map(part).collect()
     }
 
-    fn names_are_known(
-        &mut self,
-        text: &Located<String>,
-        exprs: &[&ast::Expr<'_>],
-        locals: &[&str],
-        offset: usize,
-    ) -> bool {
+    fn names_are_known(&mut self, text: &Located<String>, exprs: &[&ast::Expr<'_>], locals: &[&str]) -> bool {
         let mut all_known = true;
         for found in walk::variables(exprs) {
             if let ast::Expr::Var(var) = found {
@@ -155,13 +158,24 @@ impl Compiler<'_> {
             if let Some(Err(hint)) = expr::variable(found, &self.scope) {
                 let within = walk::range(found.span());
                 let name = text.value.get(within.clone()).unwrap_or("?").to_owned();
-                let within = within.start - offset..within.end - offset;
                 let span = text.span_of(self.source, within);
                 self.found.push(self.source.error(&span, format!("unknown variable '{name}'"), Some(hint)));
                 all_known = false;
             }
         }
         all_known
+    }
+
+    fn calls_are_right(&mut self, text: &Located<String>, exprs: &[&ast::Expr<'_>]) -> bool {
+        let mut all_right = true;
+        for (name, args, within) in walk::calls(exprs) {
+            if let Some(Err(error)) = Call::of_syntax(name, args) {
+                let span = text.span_of(self.source, walk::range(within));
+                self.found.push(self.source.error(&span, error.to_string(), None));
+                all_right = false;
+            }
+        }
+        all_right
     }
 
     fn syntax_error(&mut self, text: &Located<String>, offset: usize, error: &minijinja::Error) {
@@ -200,6 +214,11 @@ fn push_parts<'m>(parts: &'m [Part], cx: Context<'m, '_>, text: &mut String) {
             Part::If(condition, then, otherwise) => {
                 let chosen = if condition.eval(cx).is_true() { then } else { otherwise };
                 push_parts(chosen, cx, text);
+            }
+            Part::Filtered(call, parts) => {
+                let mut inner = String::new();
+                push_parts(parts, cx, &mut inner);
+                call.apply(Val::Str(inner.into())).push_to(text);
             }
         }
     }

@@ -96,6 +96,14 @@ id = "nostate"
 trap = "*"
 [rule.check]
 service = "x"
+
+[[rule]]
+id = "calls"
+trap = "*"
+where = "v[1] is matching('(a') and agent is within('10.0.0.0/40') and v[2] is matching(v[3])"
+[rule.check]
+state = "ok"
+output = "{{ host|regex_replace('a') }} {{ received|strftime('%!') }}"
 "#
     ));
 }
@@ -395,7 +403,27 @@ fn templates_both_ways(source: &str) -> (String, String) {
 /// Expressions of the native part. Enumerations stand only against names and numbers, as rules use them.
 fn native_expression() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
-        "ifDescr", "host", "source", "'Gi0/3'", "''", "'down'", "trap", "ifAlias", "v[3]", "v[9]", "raw[3]",
+        "ifDescr",
+        "host",
+        "source",
+        "'Gi0/3'",
+        "''",
+        "'down'",
+        "trap",
+        "ifAlias",
+        "v[3]",
+        "v[9]",
+        "raw[3]",
+        "names[1]",
+        "oids[2]",
+        "types[3]",
+        "names[9]",
+        "context",
+        "received|strftime('%Y')",
+        "v|length",
+        "ifDescr|regex_replace('[0-9]', 'x', 1)",
+        "ifDescr|number",
+        "ifOperStatus|number",
     ]);
     let condition = prop::sample::select(vec![
         "ifOperStatus == 'down'",
@@ -414,6 +442,14 @@ fn native_expression() -> impl Strategy<Value = String> {
         "'Gi' in ifDescr",
         "'x' in ifDescr",
         "ifAlias == ''",
+        "ifDescr is matching('^Gi[0-9]')",
+        "ifAlias is matching('')",
+        "ifOperStatus is any_bit(2)",
+        "ifOperStatus|number > 1",
+        "v[3] == 2",
+        "v[3]|number in [2]",
+        "source is within('192.0.2.0/28', '10.0.0.1-10.0.0.9')",
+        "v|length == 3",
     ]);
     let condition = condition.prop_map(str::to_owned).prop_recursive(3, 16, 2, |inner| {
         (inner.clone(), inner, prop::sample::select(vec!["and", "or"]), any::<bool>()).prop_map(
@@ -441,7 +477,7 @@ proptest! {
 
     #[test]
     fn native_templates_agree_with_the_engine(a in native_expression(), b in native_expression(), c in native_expression()) {
-        let source = format!("x {{% if ({a}) %}}[{{{{ {b} }}}}]{{% elif ({b}) %}}y{{% else %}}{{{{ {c} }}}}{{% endif %}} z");
+        let source = format!("x {{% if ({a}) %}}[{{{{ {b} }}}}]{{% elif ({b}) %}}y{{% else %}}{{{{ {c} }}}}{{% endif %}} {{% filter regex_replace('([a-z])', '$1$1') %}}{{{{ {b} }}}}d{{% endfilter %}}");
         let (native, engine) = templates_both_ways(&source);
         prop_assert_eq!(native, engine, "{}", source);
     }

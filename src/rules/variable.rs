@@ -32,6 +32,15 @@ pub enum Variable {
         /// Without what the MIB knows.
         raw: bool,
     },
+    /// What is known of a varbind at a place beside its value.
+    OfVarbind {
+        /// The place, from 1.
+        at: usize,
+        /// What of it.
+        what: OfVarbind,
+    },
+    /// How many varbinds there are.
+    Count,
     /// The value of an index, out of the instance of the first varbind whose row has it.
     Index {
         /// The object that is the index.
@@ -46,6 +55,32 @@ pub enum Variable {
         /// The parameter's name.
         name: String,
     },
+}
+
+/// What is known of a varbind beside its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfVarbind {
+    /// `names[1]`: the instance by name, such as `IF-MIB::ifDescr.3`.
+    Name,
+    /// `oids[1]`: the instance by number.
+    Oid,
+    /// `types[1]`: the type of the value, as the SMI writes it (RFC 2578, section 7.1).
+    Type,
+}
+
+/// The tables that have this.
+pub const OF_VARBINDS: [(&str, OfVarbind); 3] =
+    [("names", OfVarbind::Name), ("oids", OfVarbind::Oid), ("types", OfVarbind::Type)];
+
+impl OfVarbind {
+    /// What it is of a varbind.
+    pub fn of(self, varbind: &Varbind<'_>, mib: &Mib) -> Cow<'static, str> {
+        match self {
+            OfVarbind::Name => mib.name_of(&varbind.oid).into(),
+            OfVarbind::Oid => varbind.oid.to_string().into(),
+            OfVarbind::Type => varbind.value.type_name().into(),
+        }
+    }
 }
 
 /// Where a varbind is looked for.
@@ -81,6 +116,7 @@ fixed! {
     Host "host" All,
     Source "source" All,
     Text "text" All,
+    Received "received" All,
     Agent "agent" Notifications,
     Trap "trap" Notifications,
     Oid "oid" Notifications,
@@ -88,6 +124,7 @@ fixed! {
     Uptime "uptime" Notifications,
     Community "community" Notifications,
     User "user" Notifications,
+    SnmpContext "context" Notifications,
     Version "version" Notifications,
     Generic "generic" Notifications,
     Specific "specific" Notifications,
@@ -107,7 +144,7 @@ fixed! {
 }
 
 /// The names that stand for tables of variables.
-pub const TABLES: [&str; 4] = ["v", "raw", "index", "sd"];
+pub const TABLES: [&str; 7] = ["v", "raw", "index", "sd", "names", "oids", "types"];
 
 /// What the variables of one rule can be.
 #[derive(Debug, Clone, Copy)]
@@ -238,6 +275,11 @@ impl Variable {
                     varbind_value(varbind, syntax, (*raw, all), mib)
                 })
             }
+            Variable::OfVarbind { at, what } => subject
+                .notification()
+                .and_then(|n| n.varbinds.get(at.checked_sub(1)?))
+                .map_or(Val::Undefined, |varbind| Val::Str(what.of(varbind, mib))),
+            Variable::Count => Val::Int(subject.notification().map_or(0, |n| n.varbinds.len() as i128)),
             Variable::Index { oid, definition } => subject
                 .notification()
                 .and_then(|n| n.varbinds.iter().find_map(|v| index_of(&v.oid, oid, mib)))
@@ -308,6 +350,7 @@ impl Fixed {
             Fixed::Host => Val::Str(Cow::Borrowed(subject.host)),
             Fixed::Source => Val::Str(Cow::Borrowed(subject.address)),
             Fixed::Text => Val::Str(all_text(n, mib).into()),
+            Fixed::Received => subject.received(),
             Fixed::Agent => match n.agent {
                 Some(agent) => Val::Str(agent.to_string().into()),
                 None => Val::Str(Cow::Borrowed(subject.address)),
@@ -324,6 +367,10 @@ impl Fixed {
             },
             Fixed::Community => Val::Str(String::from_utf8_lossy(n.proxied_community.unwrap_or(n.community))),
             Fixed::User => Val::optional(n.security.map(|s| s.user)),
+            Fixed::SnmpContext => match n.security {
+                Some(security) => Val::Str(String::from_utf8_lossy(security.context)),
+                None => Val::Undefined,
+            },
             Fixed::Version => Val::Str(Cow::Borrowed(n.version.as_str())),
             Fixed::Generic => number(n.generic),
             Fixed::Specific => number(n.specific),
@@ -344,6 +391,7 @@ impl Fixed {
             Fixed::Host => Val::Str(Cow::Borrowed(subject.host)),
             Fixed::Source => Val::Str(Cow::Borrowed(subject.address)),
             Fixed::Text | Fixed::Message => Val::Str(Cow::Borrowed(line.message)),
+            Fixed::Received => subject.received(),
             Fixed::Program => Val::optional(line.program),
             Fixed::Pid => Val::optional(line.pid.as_deref()),
             Fixed::MsgId => Val::optional(line.msgid),

@@ -166,13 +166,48 @@ pub fn variables<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<&'a Expr<'s>> {
     found
 }
 
-/// The plain names that are compared with a number, and where they stand.
-pub fn compared_with_numbers<'a>(exprs: &[&'a Expr<'_>]) -> Vec<(&'a str, Span)> {
+/// All calls of filters and tests: the name, the arguments, and where it stands.
+pub fn calls<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<(&'s str, &'a [CallArg<'s>], Span)> {
     let mut found = Vec::new();
+    let mut open: Vec<&'a Expr<'s>> = exprs.to_vec();
+    while let Some(expr) = open.pop() {
+        match expr {
+            Expr::Filter(filter) => found.push((filter.name, &*filter.args, filter.span())),
+            Expr::Test(test) => found.push((test.name, &*test.args, test.span())),
+            _ => {}
+        }
+        open.extend(parts(expr));
+    }
+    found
+}
+
+/// Names that stand for numbers, or `v` where an entry of it does.
+#[derive(Debug, Default)]
+pub struct Numbers<'a> {
+    /// Those that are compared with a number, and where they stand.
+    pub compared: Vec<(&'a str, Span)>,
+    /// Those that are made one by `number` or `any_bit`.
+    pub made: Vec<(&'a str, Span)>,
+}
+
+/// The names that stand for numbers.
+pub fn numbers<'a>(exprs: &[&'a Expr<'_>]) -> Numbers<'a> {
+    let mut found = Numbers::default();
     let mut open: Vec<&'a Expr<'_>> = exprs.to_vec();
+    let name = |expr: &'a Expr<'_>| {
+        let table = match expr {
+            Expr::GetItem(get) => &get.expr,
+            Expr::GetAttr(get) => &get.expr,
+            plain => plain,
+        };
+        match table {
+            Expr::Var(var) if std::ptr::eq(table, expr) || var.id == "v" => Some((var.id, var.span())),
+            _ => None,
+        }
+    };
     let mut note = |a: &'a Expr<'_>, b: &Expr<'_>| {
-        if let (Expr::Var(var), true) = (a, is_number(b)) {
-            found.push((var.id, var.span()));
+        if is_number(b) {
+            found.compared.extend(name(a));
         }
     };
     while let Some(expr) = open.pop() {
@@ -200,6 +235,10 @@ pub fn compared_with_numbers<'a>(exprs: &[&'a Expr<'_>]) -> Vec<(&'a str, Span)>
                     left = &op.expr;
                 }
             }
+            Expr::Filter(filter) if filter.name == "number" => {
+                found.made.extend(filter.expr.as_ref().and_then(name));
+            }
+            Expr::Test(test) if test.name == "any_bit" => found.made.extend(name(&test.expr)),
             _ => {}
         }
         open.extend(parts(expr));

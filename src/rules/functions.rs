@@ -1,0 +1,318 @@
+//! What rules can call beside minijinja's own filters and tests: patterns, networks, bits, numbers, times.
+//!
+//! | written | is |
+//! |---|---|
+//! | `x is matching('re')` | whether the pattern matches somewhere in the text of x |
+//! | `x is within('192.0.2.0/24', '10.0.0.1-10.0.0.9')` | whether x is an address of one of these |
+//! | `x is any_bit(8)` | whether x, a number, has one of these bits |
+//! | `x\|number` | the number that a text begins with, 0 without one; of an enumeration its number |
+//! | `x\|regex_replace('re', 'text', 1)` | the text with what matches replaced, at most so often |
+//! | `x\|strftime('%H:%M')` | seconds since 1970 as a local time |
+//!
+//! Arguments are written out, never computed, so that they are read once, and refused before anything runs.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use minijinja::machinery::ast::{CallArg, Expr};
+use minijinja::value::Value;
+use regex::{Regex, RegexBuilder};
+
+use super::value::Val;
+
+/// The filters.
+pub const FILTERS: [&str; 3] = ["number", "regex_replace", "strftime"];
+/// The tests.
+pub const TESTS: [&str; 3] = ["any_bit", "matching", "within"];
+/// How large a compiled pattern may be, in bytes.
+const MAX_PATTERN: usize = 10 << 20;
+
+/// A call, its arguments read.
+#[derive(Debug, Clone)]
+pub enum Call {
+    /// `is matching(...)`
+    Matching(Regex),
+    /// `is within(...)`
+    Within(Arc<[Addresses]>),
+    /// `is any_bit(...)`
+    AnyBit(i128),
+    /// `|number`
+    Number,
+    /// `|regex_replace(...)`
+    Replace {
+        /// What is replaced.
+        pattern: Regex,
+        /// By what; `$1` and `${name}` stand for groups.
+        by: Box<str>,
+        /// How often at most; 0 for always.
+        most: usize,
+    },
+    /// `|strftime(...)`
+    Strftime(Box<str>),
+}
+
+/// Some addresses in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+/// Why a call cannot be meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Too few arguments, too many, or of the wrong kind.
+    #[error("{0} is called as {1}")]
+    Arguments(&'static str, &'static str),
+    /// An argument is computed.
+    #[error("what {0} is called with must be written out, not computed")]
+    Computed(String),
+    /// The pattern is none.
+    #[error("the pattern '{pattern}' is wrong: {error}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong in it.
+        error: String,
+    },
+    /// Not an address, a network or a range.
+    #[error(
+        "'{0}' is no address, network or range of addresses; write 192.0.2.1, 192.0.2.0/24 or 192.0.2.1-192.0.2.9"
+    )]
+    Addresses(String),
+    /// Not a format of a time.
+    #[error("the time format '{format}' is wrong: {error}")]
+    Format {
+        /// The format.
+        format: String,
+        /// What is wrong in it.
+        error: String,
+    },
+}
+
+impl Call {
+    /// The call of a filter or test of this name; none if it is not one of these.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`], if the arguments cannot be meant.
+    pub fn of_syntax(name: &str, args: &[CallArg<'_>]) -> Option<Result<Self, CallError>> {
+        if !FILTERS.contains(&name) && !TESTS.contains(&name) {
+            return None;
+        }
+        let written = |arg: &CallArg<'_>| match arg {
+            CallArg::Pos(Expr::Const(constant)) => Some(constant.value.clone()),
+            _ => None,
+        };
+        let values: Option<Vec<Value>> = args.iter().map(written).collect();
+        Some(values.ok_or_else(|| CallError::Computed(name.to_owned())).and_then(|v| Self::new(name, &v)))
+    }
+
+    /// The call of a name with these arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`], if they cannot be meant.
+    pub fn new(name: &str, args: &[Value]) -> Result<Self, CallError> {
+        match (name, args) {
+            ("matching", [pattern]) if pattern.as_str().is_some() => {
+                Ok(Call::Matching(regex(pattern.as_str().unwrap_or_default())?))
+            }
+            ("matching", _) => Err(CallError::Arguments("matching", "x is matching('pattern')")),
+            ("within", [_, ..]) => args
+                .iter()
+                .map(|a| addresses(a.as_str().unwrap_or_default()))
+                .collect::<Result<_, _>>()
+                .map(Call::Within),
+            ("within", []) => {
+                Err(CallError::Arguments("within", "x is within('192.0.2.0/24', '192.0.2.1-192.0.2.9')"))
+            }
+            ("any_bit", [bits]) if bits.is_integer() => {
+                Ok(Call::AnyBit(i128::try_from(bits.clone()).unwrap_or_default()))
+            }
+            ("any_bit", _) => Err(CallError::Arguments("any_bit", "x is any_bit(8)")),
+            ("number", []) => Ok(Call::Number),
+            ("number", _) => Err(CallError::Arguments("number", "x|number")),
+            ("strftime", [format]) if format.as_str().is_some() => {
+                let format = format.as_str().unwrap_or_default();
+                match local_time(0, format) {
+                    Ok(_) => Ok(Call::Strftime(format.into())),
+                    Err(error) => Err(CallError::Format { format: format.to_owned(), error }),
+                }
+            }
+            ("strftime", _) => {
+                Err(CallError::Arguments("strftime", "received|strftime('%Y-%m-%d %H:%M:%S')"))
+            }
+            (_, [pattern, by, most @ ..])
+                if pattern.as_str().is_some() && by.as_str().is_some() && most.len() < 2 =>
+            {
+                Ok(Call::Replace {
+                    pattern: regex(pattern.as_str().unwrap_or_default())?,
+                    by: by.as_str().unwrap_or_default().into(),
+                    most: most.first().and_then(|m| usize::try_from(m.clone()).ok()).unwrap_or(0),
+                })
+            }
+            _ => Err(CallError::Arguments("regex_replace", "x|regex_replace('pattern', 'text', 1)")),
+        }
+    }
+
+    /// What the call gives for a value.
+    pub fn apply<'m>(&self, value: Val<'m>) -> Val<'m> {
+        match self {
+            Call::Matching(regex) => Val::Bool(value != Val::Undefined && regex.is_match(&value.into_text())),
+            Call::Within(all) => {
+                let address = value.into_text().trim().parse().map(|address: IpAddr| address.to_canonical());
+                Val::Bool(address.is_ok_and(|address| {
+                    all.iter().any(|a| {
+                        a.first.is_ipv4() == address.is_ipv4() && a.first <= address && address <= a.last
+                    })
+                }))
+            }
+            Call::AnyBit(bits) => match number(value) {
+                Val::Int(number) => Val::Bool(number & bits != 0),
+                _ => Val::Bool(false),
+            },
+            Call::Number => number(value),
+            Call::Replace { pattern, by, most } => {
+                let text = value.into_text();
+                // A text without a match is given back as it is.
+                match pattern.replacen(&text, *most, &**by) {
+                    std::borrow::Cow::Borrowed(_) => Val::Str(text),
+                    std::borrow::Cow::Owned(replaced) => Val::Str(replaced.into()),
+                }
+            }
+            Call::Strftime(format) => match number(value) {
+                Val::Int(seconds) => Val::Str(
+                    local_time(i64::try_from(seconds).unwrap_or(0), format).unwrap_or_default().into(),
+                ),
+                _ => Val::Undefined,
+            },
+        }
+    }
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+fn regex(pattern: &str) -> Result<Regex, CallError> {
+    RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().map_err(|error| {
+        // The last line says what; the others draw where.
+        let text = error.to_string();
+        let error = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        CallError::Pattern { pattern: pattern.to_owned(), error }
+    })
+}
+
+fn addresses(text: &str) -> Result<Addresses, CallError> {
+    let wrong = || CallError::Addresses(text.to_owned());
+    if let Some((first, last)) = text.split_once('-') {
+        let address = |text: &str| text.trim().parse::<IpAddr>().map_err(|_| wrong());
+        let (first, last) = (address(first)?, address(last)?);
+        let ordered = first.is_ipv4() == last.is_ipv4() && first <= last;
+        return ordered.then_some(Addresses { first, last }).ok_or_else(wrong);
+    }
+    let net = match text.trim().parse::<IpNet>() {
+        Ok(net) => net,
+        Err(_) => IpNet::from(text.trim().parse::<IpAddr>().map_err(|_| wrong())?),
+    };
+    Ok(Addresses { first: net.network(), last: net.broadcast() })
+}
+
+/// The number that a value is or begins with.
+fn number(value: Val<'_>) -> Val<'static> {
+    match value {
+        Val::Undefined => Val::Undefined,
+        Val::Bool(b) => Val::Int(i128::from(b)),
+        Val::Int(number) => Val::Int(number),
+        Val::Float(number) => Val::Float(number),
+        Val::Named { number, .. } => Val::Int(number.into()),
+        Val::Str(text) => leading_number(text.trim_start()),
+    }
+}
+
+fn leading_number(text: &str) -> Val<'static> {
+    let signed = usize::from(text.starts_with(['-', '+']));
+    let digits = |from: usize| text[from..].bytes().take_while(u8::is_ascii_digit).count();
+    let whole = signed + digits(signed);
+    let fraction = if text[whole..].starts_with('.') { digits(whole + 1) } else { 0 };
+    if fraction > 0 {
+        return text[..=whole + fraction].parse().map_or(Val::Int(0), Val::Float);
+    }
+    Val::Int(text[..whole].parse().unwrap_or(0))
+}
+
+fn local_time(seconds: i64, format: &str) -> Result<String, String> {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let local = time.to_zoned(jiff::tz::TimeZone::system());
+    jiff::fmt::strtime::format(format, &local).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(name: &str, args: &[Value], value: Val<'static>) -> Val<'static> {
+        Call::new(name, args).unwrap().apply(value)
+    }
+
+    fn text(text: &'static str) -> Val<'static> {
+        Val::Str(text.into())
+    }
+
+    #[test]
+    fn addresses_in_networks_and_ranges() {
+        for (address, of, holds) in [
+            ("192.168.1.7", "192.168.1.0/24", true),
+            ("192.168.2.7", "192.168.1.0/24", false),
+            ("192.168.1.7", "192.168.1.7", true),
+            ("10.0.0.9", "10.0.0.1-10.0.0.9", true),
+            ("10.0.0.10", "10.0.0.1-10.0.0.9", false),
+            ("2001:db8::1", "2001:db8::/32", true),
+            ("2001:db8::1", "0.0.0.0/0", false),
+            ("::ffff:10.0.0.1", "10.0.0.0/8", true),
+            ("down", "0.0.0.0/0", false),
+        ] {
+            assert_eq!(call("within", &[of.into()], text(address)), Val::Bool(holds), "{address} {of}");
+        }
+    }
+
+    #[test]
+    fn numbers_as_texts_begin_with_them() {
+        for (from, is) in [("52", 52), ("-3 V", -3), ("12 of 20", 12), ("down", 0), ("", 0), ("-", 0)] {
+            assert_eq!(call("number", &[], text(from)), Val::Int(is), "{from}");
+        }
+        assert_eq!(call("number", &[], text(" 2.5V")), Val::Float(2.5));
+        assert_eq!(call("number", &[], Val::Undefined), Val::Undefined);
+        assert_eq!(call("number", &[], Val::Named { number: 2, name: "down" }), Val::Int(2));
+        assert_eq!(call("any_bit", &[8.into()], Val::Int(9)), Val::Bool(true));
+        assert_eq!(call("any_bit", &[6.into()], Val::Int(9)), Val::Bool(false));
+    }
+
+    #[test]
+    fn replacing_once_or_always_with_groups() {
+        let replace = |args: &[Value]| call("regex_replace", args, text("a1 b2")).into_text().into_owned();
+        assert_eq!(replace(&["[0-9]".into(), "x".into()]), "ax bx");
+        assert_eq!(replace(&["[0-9]".into(), "x".into(), 1.into()]), "ax b2");
+        assert_eq!(replace(&["([a-z])([0-9])".into(), "$2$1".into()]), "1a 2b");
+        assert_eq!(replace(&["z".into(), "x".into()]), "a1 b2");
+    }
+
+    #[test]
+    fn what_cannot_be_meant() {
+        for (name, args, says) in [
+            ("matching", vec!["(".into()], "the pattern '(' is wrong: unclosed group"),
+            ("within", vec!["10.0.0.9-10.0.0.1".into()], "'10.0.0.9-10.0.0.1' is no address"),
+            ("within", vec![], "within is called as"),
+            ("any_bit", vec!["x".into()], "any_bit is called as"),
+            ("strftime", vec!["%!".into()], "the time format '%!' is wrong"),
+            ("regex_replace", vec!["a".into()], "regex_replace is called as"),
+        ] {
+            let error = Call::new(name, &args).unwrap_err().to_string();
+            assert!(error.starts_with(says), "{error}");
+        }
+    }
+}
