@@ -50,7 +50,7 @@ fn apply(
     batch: &mut Batch,
 ) -> Verdict {
     let host = hosts.of_message(message, source, "192.0.2.1");
-    let subject = Subject { message, source, address: "192.0.2.1", host: &host, tags: None };
+    let subject = Subject { message, source, address: "192.0.2.1", host: &host, hosts, tags: None };
     rules.apply(&subject, scratch, |_, outcome| {
         batch.push(outcome);
     })

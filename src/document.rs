@@ -1,6 +1,7 @@
 //! TOML files read key by key, so that every mistake in them is found at once and has its place.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -45,6 +46,37 @@ pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Span
         found.push(source.error(&span, error.message().replace('\n', ", "), None));
     }
     (!broken).then_some(root)
+}
+
+/// A string of TOML, as plain as its content allows.
+pub fn quoted(text: &str) -> String {
+    let control = |c: char| c.is_control();
+    if !text.contains(['"', '\\']) && !text.contains(control) {
+        return format!("\"{text}\"");
+    }
+    if !text.contains('\'') && !text.contains(control) {
+        return format!("'{text}'");
+    }
+    if !text.contains("'''") && !text.ends_with('\'') && !text.contains(control) {
+        return format!("'''{text}'''");
+    }
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// One table of a file. Keys that nobody asked for are reported by [`Section::finish`].
@@ -273,5 +305,19 @@ mod tests {
         let mut found = Diagnostics::default();
         assert!(read(&source, &mut found).is_none());
         assert!(found.to_text().starts_with("t.toml:2:"), "{}", found.to_text());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_quoted_string_is_read_as_it_was(text in "[a-z'\"\\\\\n\t{}%#$ü\u{1}]{0,12}") {
+            let document = format!("x = {}", quoted(&text));
+            let source = SourceText { file: "t", text: &document };
+            let mut found = Diagnostics::default();
+            let root = read(&source, &mut found);
+            proptest::prop_assert!(found.is_empty(), "{}", document);
+            let root = root.unwrap();
+            let section = Section::new(&source, root.get_ref(), root.span(), "t");
+            proptest::prop_assert_eq!(section.string("x", &mut found).unwrap().value, text);
+        }
     }
 }

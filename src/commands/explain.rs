@@ -172,7 +172,14 @@ impl Explainer<'_> {
             },
             Message::Syslog(_) => None,
         };
-        then(&Subject { message, source, address: &address, host: &host, tags })
+        then(&Subject {
+            message,
+            source,
+            address: &address,
+            host: &host,
+            hosts: &self.setup.config.hosts,
+            tags,
+        })
     }
 
     fn verdict(&self, message: &Message<'_>, source: &Source) -> bool {

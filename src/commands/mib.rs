@@ -189,7 +189,7 @@ fn annotations(paths: &[PathBuf], modules: &[&str]) -> Annotations {
 
 /// Definitions of this name or OID; without such, those whose names have it in them.
 fn found(mib: &Mib, name: &str) -> Vec<usize> {
-    let place = |object: &Object| mib.objects().iter().position(|o| std::ptr::eq(o, object));
+    let place = |object: &Object| mib.place(object);
     let exact: Vec<usize> = match name.parse() {
         Ok(oid) => mib.lookup(&oid).and_then(place).into_iter().collect(),
         Err(_) => mib.find(name.split('.').next().unwrap_or(name)).filter_map(place).collect(),

@@ -5,6 +5,7 @@ pub mod control;
 pub mod dead;
 pub mod explain;
 pub mod http;
+pub mod import;
 pub mod mib;
 pub mod run;
 pub mod send;
@@ -39,6 +40,8 @@ enum Command {
     Send(Box<send::SendArgs>),
     /// What the loaded MIBs know
     Mib(mib::MibArgs),
+    /// Make rules of the configuration of other programs
+    Import(import::ImportArgs),
     /// Outcomes that a far end will never take: show, send again or forget them
     Dead(dead::DeadArgs),
     /// Show the running daemon: rates, drops, sinks and how far behind each is
@@ -67,6 +70,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Mib(args) => mib::run(&args),
+            Command::Import(args) => import::run(&args),
             Command::Dead(args) => dead::run(&args),
             Command::Status(args) => status::run(&args),
         }

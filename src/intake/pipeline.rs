@@ -226,7 +226,8 @@ impl Pipeline {
         let text: &str = self.senders.entry(address).or_insert_with(|| address.to_string().into());
         let host = self.active.hosts.of_message(message, source, text);
         let tags = self.active.access.tags(reach);
-        let subject = Subject { message, source, address: text, host: &host, tags };
+        let subject =
+            Subject { message, source, address: text, host: &host, hosts: &self.active.hosts, tags };
         let batch = &mut self.batch;
         let stats = &self.shared.stats;
         let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {

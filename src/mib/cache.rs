@@ -14,14 +14,14 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::index::{Base, Coding, Kind, Mib, Object, Part, Syntax};
+use super::index::{About, Base, Coding, Kind, Mib, Object, Part, Syntax};
 use super::load::{self, Loaded};
 use super::shipped;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::lockfile;
 use crate::snmp::Oid;
 
-const MAGIC: &[u8; 8] = b"TRAPMIB1";
+const MAGIC: &[u8; 8] = b"TRAPMIB2";
 /// Magic, key, fingerprint, checksum of the rest.
 const HEADER: usize = 8 + 32 + 32 + 4;
 /// The most files that are looked at.
@@ -288,12 +288,18 @@ fn push_loaded(out: &mut Vec<u8>, loaded: &Loaded) {
             push(out, u64::from(*at));
         }
     }
-    let (parents, by_name) = mib.tables();
+    let (parents, by_name, about) = mib.tables();
     for above in parents {
         push(out, above.map_or(0, |above| u64::from(above) + 1));
     }
     for at in by_name {
         push(out, u64::from(*at));
+    }
+    push(out, about.len() as u64);
+    for (at, said) in about {
+        push(out, u64::from(*at));
+        push_text(out, &said.status);
+        push_text(out, &said.description);
     }
 }
 
@@ -416,7 +422,14 @@ impl<'i> Input<'i> {
             .map(|_| self.number().map(|above| above.checked_sub(1).map(|above| above as u32)))
             .collect::<Option<_>>()?;
         let by_name = (0..count).map(|_| self.number().map(|at| at as u32)).collect::<Option<_>>()?;
-        Some(Loaded { mib: Mib::with_tables(objects, modules, parents, by_name)?, found })
+        let count = self.count()?;
+        let about = (0..count)
+            .map(|_| {
+                let at = u32::try_from(self.number()?).ok()?;
+                Some((at, About { status: self.text()?.into(), description: self.text()?.into() }))
+            })
+            .collect::<Option<_>>()?;
+        Some(Loaded { mib: Mib::with_tables(objects, modules, parents, by_name, about)?, found })
     }
 }
 

@@ -49,6 +49,30 @@ pub fn plain<'v>(value: &'v Value<'_>) -> Cow<'v, str> {
     }
 }
 
+/// A value as snmptrapd of net-snmp hands it to a handler where it has no MIBs, but for the quotes around octets:
+/// enumerations as numbers, OIDs with a dot before, times as `0:1:02:03.04`, octets beyond ASCII in hex.
+pub fn as_net_snmp<'v>(value: &'v Value<'_>) -> Cow<'v, str> {
+    match value {
+        Value::OctetString(octets) => match std::str::from_utf8(octets) {
+            Ok(text) if text.bytes().all(|b| matches!(b, b' '..=b'~' | 9..=13)) => Cow::Borrowed(text),
+            _ => octets.iter().map(|octet| format!("{octet:02X} ")).collect::<String>().into(),
+        },
+        Value::ObjectId(oid) => format!(".{oid}").into(),
+        Value::TimeTicks(ticks) => net_snmp_ticks(*ticks).into(),
+        Value::Float(number) => format!("{number:.6}").into(),
+        Value::Double(number) => format!("{number:.6}").into(),
+        Value::Null => Cow::Borrowed("NULL"),
+        other => plain(other),
+    }
+}
+
+/// Hundredths of a second as net-snmp's quick print writes them: days, hours, minutes and seconds.
+pub fn net_snmp_ticks(ticks: u32) -> String {
+    let (hundredths, seconds) = (ticks % 100, ticks / 100);
+    let (s, m, h, d) = (seconds % 60, seconds / 60 % 60, seconds / 3600 % 24, seconds / 86_400);
+    format!("{d}:{h}:{m:02}:{s:02}.{hundredths:02}")
+}
+
 fn hinted_integer(number: i64, syntax: Option<&Syntax>) -> Option<String> {
     let hint = &*syntax?.hint;
     if hint.is_empty() || hint == "d" {
@@ -180,6 +204,22 @@ mod tests {
 
     fn syntax(hint: &str) -> Syntax {
         Syntax { hint: hint.into(), ..Syntax::default() }
+    }
+
+    #[test]
+    fn values_without_mibs_as_net_snmp_has_them() {
+        for (value, text) in [
+            (Value::OctetString(b"plain text"), "plain text"),
+            (Value::OctetString(&[0xde, 0xad, 0]), "DE AD 00 "),
+            (Value::OctetString("ü".as_bytes()), "C3 BC "),
+            (Value::ObjectId("1.3.6.1.4".parse().unwrap()), ".1.3.6.1.4"),
+            (Value::TimeTicks(8_640_123), "1:0:00:01.23"),
+            (Value::Integer(-5), "-5"),
+            (Value::Null, "NULL"),
+            (Value::Float(3.5), "3.500000"),
+        ] {
+            assert_eq!(as_net_snmp(&value), text);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use super::index::{Base, Coding, Kind, Mib, Object, Syntax};
+use crate::document::quoted;
 
 /// What comments in the macro of a TRAP-TYPE say (`--#SEVERITY` and the like), by the notification's name.
 pub type Annotations = HashMap<String, Annotation>;
@@ -342,25 +343,6 @@ fn example(object: &Object) -> String {
         (Base::IpAddress, _) => quoted("192.0.2.1"),
         _ => "1".to_owned(),
     }
-}
-
-/// A basic string of TOML.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]

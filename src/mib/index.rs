@@ -85,6 +85,15 @@ pub struct Object {
     pub indexes: Arc<[Part]>,
 }
 
+/// What a module says of a notification for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// STATUS, such as `current`.
+    pub status: Box<str>,
+    /// DESCRIPTION.
+    pub description: Box<str>,
+}
+
 /// One index of a row: a part of the instances of its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Part {
@@ -130,6 +139,8 @@ pub struct Mib {
     /// The places of all objects, sorted by name and then by OID.
     by_name: Vec<u32>,
     modules: Vec<Arc<str>>,
+    /// Of notifications, by their places.
+    about: Vec<(u32, About)>,
 }
 
 /// What names stand for before they are places: for a qualified name, the qualified names of a notification's
@@ -140,6 +151,8 @@ pub struct Links {
     pub objects: HashMap<String, Vec<String>>,
     /// Of columns.
     pub indexes: HashMap<String, Vec<(Option<String>, Coding)>>,
+    /// What is said of notifications.
+    pub about: HashMap<String, About>,
 }
 
 impl Mib {
@@ -150,8 +163,10 @@ impl Mib {
             objects.iter().enumerate().map(|(at, object)| (object.qualified(), at as u32)).collect();
         // The columns of a row share one list.
         let mut lists: HashMap<Vec<Part>, Arc<[Part]>> = HashMap::new();
-        for object in &mut objects {
+        let mut about = Vec::new();
+        for (at, object) in objects.iter_mut().enumerate() {
             let qualified = object.qualified();
+            about.extend(links.about.get(&qualified).map(|said| (at as u32, said.clone())));
             if let Some(names) = links.objects.get(&qualified) {
                 object.objects = names.iter().filter_map(|n| by_qualified.get(n).copied()).collect();
             }
@@ -165,11 +180,11 @@ impl Mib {
             }
         }
         modules.sort();
-        Self::sorted(objects, modules)
+        Mib { about, ..Self::sorted(objects, modules) }
     }
 
     /// The index of definitions that are in the order of their OIDs, with their places right.
-    pub(super) fn sorted(objects: Vec<Object>, modules: Vec<Arc<str>>) -> Self {
+    fn sorted(objects: Vec<Object>, modules: Vec<Arc<str>>) -> Self {
         let mut by_name: Vec<u32> = (0..objects.len() as u32).collect();
         by_name.sort_by(|a, b| objects[*a as usize].name.cmp(&objects[*b as usize].name).then(a.cmp(b)));
         let mut parents = Vec::with_capacity(objects.len());
@@ -181,12 +196,12 @@ impl Mib {
             parents.push(above.last().copied());
             above.push(at as u32);
         }
-        Mib { objects, parents, by_name, modules }
+        Mib { objects, parents, by_name, modules, about: Vec::new() }
     }
 
-    /// The nearest definitions above, and the order by names: what [`Mib::sorted`] works out.
-    pub(super) fn tables(&self) -> (&[Option<u32>], &[u32]) {
-        (&self.parents, &self.by_name)
+    /// The nearest definitions above, the order by names, and what is said of notifications.
+    pub(super) fn tables(&self) -> (&[Option<u32>], &[u32], &[(u32, About)]) {
+        (&self.parents, &self.by_name, &self.about)
     }
 
     /// The index with its tables; none if these cannot be its.
@@ -195,6 +210,7 @@ impl Mib {
         modules: Vec<Arc<str>>,
         parents: Vec<Option<u32>>,
         by_name: Vec<u32>,
+        about: Vec<(u32, About)>,
     ) -> Option<Self> {
         let fits = |at: u32| (at as usize) < objects.len();
         // Above is before, so that walking up ends.
@@ -205,6 +221,7 @@ impl Mib {
             parents,
             by_name,
             modules,
+            about,
         })
     }
 
@@ -250,6 +267,19 @@ impl Mib {
     /// The objects that a notification carries by its definition.
     pub fn objects_of(&self, notification: &Object) -> impl Iterator<Item = &Object> {
         notification.objects.iter().map(|at| &self.objects[*at as usize])
+    }
+
+    /// What its module says of a notification; none of anything else.
+    pub fn about(&self, notification: &Object) -> Option<&About> {
+        let place = self.place(notification)? as u32;
+        let at = self.about.binary_search_by_key(&place, |(at, _)| *at).ok()?;
+        Some(&self.about[at].1)
+    }
+
+    /// The place of one of its definitions.
+    pub fn place(&self, object: &Object) -> Option<usize> {
+        let at = self.objects.partition_point(|o| o.oid < object.oid);
+        self.objects[at..].iter().position(|o| std::ptr::eq(o, object)).map(|after| at + after)
     }
 
     /// All definitions, in the order of their OIDs.

@@ -8,7 +8,7 @@ use mib_rs::types::IndexEncoding;
 use mib_rs::types::{DiagnosticConfig, ResolverStrictness, Severity as MibSeverity};
 use mib_rs::{BaseType, Loader, source};
 
-use super::index::{Base, Coding, Kind, Links, Mib, Object, Syntax};
+use super::index::{About, Base, Coding, Kind, Links, Mib, Object, Syntax};
 use super::shipped;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::snmp::Oid;
@@ -126,6 +126,11 @@ fn boil_down(library: &mib_rs::Mib) -> Mib {
             object.kind = Kind::Notification;
             let names = notification.objects().filter_map(qualified).collect();
             links.objects.insert(object.qualified(), names);
+            let about = About {
+                status: notification.status().to_string().into(),
+                description: notification.description().into(),
+            };
+            links.about.insert(object.qualified(), about);
         } else if let Some(definition) = node.object().filter(|o| o.is_scalar() || o.is_column()) {
             object.kind = Kind::Object;
             let syntax = syntax(definition);

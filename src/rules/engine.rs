@@ -173,7 +173,7 @@ fn to_value(value: Val<'_>) -> Value {
     }
 }
 
-/// All varbinds: by place from 1, by name, by name and instance, by OID. Iterates over the values.
+/// All varbinds: by place from 1, by name, by name and instance, by OID. Iterates over the places.
 #[derive(Debug)]
 struct Varbinds {
     in_order: Vec<Value>,
@@ -197,8 +197,9 @@ impl Object for Varbinds {
 /// What is known of all varbinds beside their values, by place.
 fn of_varbinds(cx: Context<'_, '_>, what: OfVarbind) -> Value {
     let all = cx.subject.notification().map_or(&[][..], |n| &n.varbinds);
-    let in_order = all.iter().map(|varbind| Value::from(what.of(varbind, cx.mib).as_ref())).collect();
-    Value::from_object(Varbinds { in_order, by_name: BTreeMap::new() })
+    Value::from_object(Places(
+        all.iter().map(|varbind| Value::from(what.of(varbind, cx.mib).as_ref())).collect(),
+    ))
 }
 
 /// How the values of varbinds are put.
@@ -210,6 +211,21 @@ enum Form {
     Raw,
     /// As [`Call::Number`] makes them.
     Number,
+}
+
+/// One thing for each varbind, by place from 1. Iterates over the things.
+#[derive(Debug)]
+struct Places(Vec<Value>);
+
+impl Object for Places {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let at = usize::try_from(key.clone()).ok()?;
+        self.0.get(at.checked_sub(1)?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> minijinja::value::Enumerator {
+        minijinja::value::Enumerator::Values(self.0.clone())
+    }
 }
 
 fn varbinds(cx: Context<'_, '_>, form: Form) -> Value {

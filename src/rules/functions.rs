@@ -12,6 +12,7 @@
 //! Arguments are written out, never computed, so that they are read once, and refused before anything runs.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -122,7 +123,7 @@ impl Call {
             ("matching", _) => Err(CallError::Arguments("matching", "x is matching('pattern')")),
             ("within", [_, ..]) => args
                 .iter()
-                .map(|a| addresses(a.as_str().unwrap_or_default()))
+                .map(|a| a.as_str().unwrap_or_default().parse())
                 .collect::<Result<_, _>>()
                 .map(Call::Within),
             ("within", []) => {
@@ -207,19 +208,24 @@ fn regex(pattern: &str) -> Result<Regex, CallError> {
     })
 }
 
-fn addresses(text: &str) -> Result<Addresses, CallError> {
-    let wrong = || CallError::Addresses(text.to_owned());
-    if let Some((first, last)) = text.split_once('-') {
+impl FromStr for Addresses {
+    type Err = CallError;
+
+    /// Reads an address, a network (`192.0.2.0/24`) or a range (`192.0.2.1-192.0.2.9`).
+    fn from_str(text: &str) -> Result<Self, CallError> {
+        let wrong = || CallError::Addresses(text.to_owned());
         let address = |text: &str| text.trim().parse::<IpAddr>().map_err(|_| wrong());
-        let (first, last) = (address(first)?, address(last)?);
-        let ordered = first.is_ipv4() == last.is_ipv4() && first <= last;
-        return ordered.then_some(Addresses { first, last }).ok_or_else(wrong);
+        if let Some((first, last)) = text.split_once('-') {
+            let (first, last) = (address(first)?, address(last)?);
+            let ordered = first.is_ipv4() == last.is_ipv4() && first <= last;
+            return ordered.then_some(Addresses { first, last }).ok_or_else(wrong);
+        }
+        let net = match text.trim().parse::<IpNet>() {
+            Ok(net) => net,
+            Err(_) => IpNet::from(address(text)?),
+        };
+        Ok(Addresses { first: net.network(), last: net.broadcast() })
     }
-    let net = match text.trim().parse::<IpNet>() {
-        Ok(net) => net,
-        Err(_) => IpNet::from(text.trim().parse::<IpAddr>().map_err(|_| wrong())?),
-    };
-    Ok(Addresses { first: net.network(), last: net.broadcast() })
 }
 
 /// The number that a value is or begins with.

@@ -14,6 +14,7 @@ pub mod matching;
 pub mod patterns;
 pub mod schema;
 pub mod shipped;
+pub mod snmptt;
 pub mod subject;
 pub mod template;
 pub mod testing;

@@ -1,6 +1,9 @@
 //! What rules are applied to: a message with what the intake knows of it.
 
+use std::borrow::Cow;
+
 use super::value::Val;
+use crate::hosts::Hosts;
 use crate::message::{Message, Notification, Source, SyslogLine};
 
 /// A message, and what is known of where it came from.
@@ -14,6 +17,8 @@ pub struct Subject<'m> {
     pub address: &'m str,
     /// The core's name for the host that the message is about.
     pub host: &'m str,
+    /// The core's names of all hosts.
+    pub hosts: &'m Hosts,
     /// The tags of the rules that it may reach; none for all rules.
     pub tags: Option<&'m [String]>,
 }
@@ -25,6 +30,11 @@ impl<'m> Subject<'m> {
             Message::Notification(notification) => Some(notification),
             Message::Syslog(_) => None,
         }
+    }
+
+    /// The core's name for the host that sent it, its address if there is none.
+    pub fn source_host(&self) -> Val<'m> {
+        Val::Str(Cow::Borrowed(self.hosts.of_address(self.source.address()).unwrap_or(self.address)))
     }
 
     /// When it was received, in seconds since 1970 UTC.

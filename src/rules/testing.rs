@@ -61,7 +61,8 @@ fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
     let origin = Source { peer: SocketAddr::new(from, 162), received: TEST_TIME };
     let address = from.to_string();
     let host = hosts.of_message(&message, &origin, &address);
-    let subject = Subject { message: &message, source: &origin, address: &address, host: &host, tags: None };
+    let subject =
+        Subject { message: &message, source: &origin, address: &address, host: &host, hosts, tags: None };
     let mut made: Vec<(String, Vec<(String, String)>)> = Vec::new();
     let verdict = rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
         made.push((rule.id.clone(), fields(outcome)));

@@ -121,7 +121,14 @@ impl Fixture {
 
     fn apply(&self, message: &Message<'_>) -> (Verdict, Vec<String>) {
         let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-        let subject = Subject { message, source: &source, address: "192.0.2.1", host: "router1", tags: None };
+        let subject = Subject {
+            message,
+            source: &source,
+            address: "192.0.2.1",
+            host: "router1",
+            hosts: &Hosts::default(),
+            tags: None,
+        };
         let mut made = Vec::new();
         let verdict = self.rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
             made.push(format!(
@@ -272,8 +279,14 @@ drop = true
     );
     let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
-    let subject =
-        Subject { message: &message, source: &source, address: "192.0.2.1", host: "router1", tags: None };
+    let subject = Subject {
+        message: &message,
+        source: &source,
+        address: "192.0.2.1",
+        host: "router1",
+        hosts: &Hosts::default(),
+        tags: None,
+    };
     let explanation = rules.rules.explain(&subject);
     assert_eq!(explanation.matched.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["takes-it"]);
     let rejected: String = explanation.rejected.iter().map(|(r, why)| format!("{}: {why}\n", r.id)).collect();
@@ -363,8 +376,14 @@ fn both_ways(expression: &str) -> (String, String) {
     let scope = variable::Scope { mib: &mib, notifications: true, captures: &[] };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
     let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-    let subject =
-        Subject { message: &message, source: &source, address: "192.0.2.1", host: "router1", tags: None };
+    let subject = Subject {
+        message: &message,
+        source: &source,
+        address: "192.0.2.1",
+        host: "router1",
+        hosts: &Hosts::default(),
+        tags: None,
+    };
     let captures = Captures::new();
     let cx = Context { subject: &subject, captures: &captures, mib: &mib };
     let template = format!("{{{{ {expression} }}}}");
@@ -383,8 +402,14 @@ fn templates_both_ways(source: &str) -> (String, String) {
     let scope = variable::Scope { mib: &mib, notifications: true, captures: &[] };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
     let origin = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-    let subject =
-        Subject { message: &message, source: &origin, address: "192.0.2.1", host: "router1", tags: None };
+    let subject = Subject {
+        message: &message,
+        source: &origin,
+        address: "192.0.2.1",
+        host: "router1",
+        hosts: &Hosts::default(),
+        tags: None,
+    };
     let cx = Context { subject: &subject, captures: &[], mib: &mib };
     let mut engine = Engine::default();
     let mut found = crate::diagnostic::Diagnostics::default();

@@ -66,19 +66,26 @@ pub enum OfVarbind {
     Oid,
     /// `types[1]`: the type of the value, as the SMI writes it (RFC 2578, section 7.1).
     Type,
+    /// `plain[1]`: the value as snmptrapd writes it without MIBs.
+    Plain,
 }
 
 /// The tables that have this.
-pub const OF_VARBINDS: [(&str, OfVarbind); 3] =
-    [("names", OfVarbind::Name), ("oids", OfVarbind::Oid), ("types", OfVarbind::Type)];
+pub const OF_VARBINDS: [(&str, OfVarbind); 4] = [
+    ("names", OfVarbind::Name),
+    ("oids", OfVarbind::Oid),
+    ("types", OfVarbind::Type),
+    ("plain", OfVarbind::Plain),
+];
 
 impl OfVarbind {
     /// What it is of a varbind.
-    pub fn of(self, varbind: &Varbind<'_>, mib: &Mib) -> Cow<'static, str> {
+    pub fn of<'m>(self, varbind: &'m Varbind<'m>, mib: &Mib) -> Cow<'m, str> {
         match self {
             OfVarbind::Name => mib.name_of(&varbind.oid).into(),
             OfVarbind::Oid => varbind.oid.to_string().into(),
             OfVarbind::Type => varbind.value.type_name().into(),
+            OfVarbind::Plain => format::as_net_snmp(&varbind.value),
         }
     }
 }
@@ -115,13 +122,16 @@ enum For {
 fixed! {
     Host "host" All,
     Source "source" All,
+    SourceHost "source_host" All,
     Text "text" All,
     Received "received" All,
     Agent "agent" Notifications,
     Trap "trap" Notifications,
     Oid "oid" Notifications,
     Enterprise "enterprise" Notifications,
+    EnterpriseOid "enterprise_oid" Notifications,
     Uptime "uptime" Notifications,
+    PlainUptime "plain_uptime" Notifications,
     Community "community" Notifications,
     User "user" Notifications,
     SnmpContext "context" Notifications,
@@ -144,7 +154,7 @@ fixed! {
 }
 
 /// The names that stand for tables of variables.
-pub const TABLES: [&str; 7] = ["v", "raw", "index", "sd", "names", "oids", "types"];
+pub const TABLES: [&str; 8] = ["v", "raw", "index", "sd", "names", "oids", "types", "plain"];
 
 /// What the variables of one rule can be.
 #[derive(Debug, Clone, Copy)]
@@ -221,8 +231,7 @@ impl Scope<'_> {
     }
 
     fn place(&self, oid: &Oid<'_>) -> Option<usize> {
-        let found = self.mib.lookup(oid)?;
-        self.mib.objects().iter().position(|o| std::ptr::eq(o, found))
+        self.mib.place(self.mib.lookup(oid)?)
     }
 
     fn has(&self, kind: For) -> bool {
@@ -349,6 +358,7 @@ impl Fixed {
         match self {
             Fixed::Host => Val::Str(Cow::Borrowed(subject.host)),
             Fixed::Source => Val::Str(Cow::Borrowed(subject.address)),
+            Fixed::SourceHost => subject.source_host(),
             Fixed::Text => Val::Str(all_text(n, mib).into()),
             Fixed::Received => subject.received(),
             Fixed::Agent => match n.agent {
@@ -361,8 +371,16 @@ impl Fixed {
                 Some(enterprise) => Val::Str(mib.name_of(enterprise).into()),
                 None => Val::Undefined,
             },
+            Fixed::EnterpriseOid => match &n.enterprise {
+                Some(enterprise) => Val::Str(enterprise.to_string().into()),
+                None => Val::Undefined,
+            },
             Fixed::Uptime => match n.uptime {
                 Some(ticks) => Val::Str(format::time_ticks(ticks).into()),
+                None => Val::Undefined,
+            },
+            Fixed::PlainUptime => match n.uptime {
+                Some(ticks) => Val::Str(format::net_snmp_ticks(ticks).into()),
                 None => Val::Undefined,
             },
             Fixed::Community => Val::Str(String::from_utf8_lossy(n.proxied_community.unwrap_or(n.community))),
@@ -390,6 +408,7 @@ impl Fixed {
         match self {
             Fixed::Host => Val::Str(Cow::Borrowed(subject.host)),
             Fixed::Source => Val::Str(Cow::Borrowed(subject.address)),
+            Fixed::SourceHost => subject.source_host(),
             Fixed::Text | Fixed::Message => Val::Str(Cow::Borrowed(line.message)),
             Fixed::Received => subject.received(),
             Fixed::Program => Val::optional(line.program),

@@ -18,6 +18,7 @@ mod nagios;
 mod nsca;
 mod pages;
 mod rabbitmq;
+mod snmptt;
 mod support;
 mod tcp_wrappers;
 mod v3;

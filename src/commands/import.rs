@@ -1,0 +1,124 @@
+//! `trapline import`: what other programs were told, as rules.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+
+use super::{ConfigArg, setup};
+use crate::mib;
+use crate::outcome::State;
+use crate::rules::snmptt::{self, Ini, Names, Options};
+
+/// The most that a file may have, in bytes.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Arguments of `trapline import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Make rules of snmptt.conf files; what cannot be carried over is listed with its line
+    Snmptt(SnmpttArgs),
+}
+
+#[derive(Debug, Args)]
+struct SnmpttArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The files, in the order of snmptt.ini
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Write the rules there, in the place of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// snmptt's own configuration, as far as it changes what a trap becomes; as Debian ships it without this
+    #[arg(long, value_name = "FILE")]
+    ini: Option<PathBuf>,
+    /// Write values by the names of the MIBs, as snmptrapd does where it has them: up, in the place of 1
+    #[arg(long)]
+    names: bool,
+    /// What a severity is: Major=critical (ok, warning, critical, unknown); repeat it for more
+    #[arg(long, value_name = "NAME=STATE", value_parser = severity)]
+    severity: Vec<(String, State)>,
+    /// A folder or file of MIBs beside those of the configuration, for EVENTs by name
+    #[arg(long, value_name = "PATH")]
+    mibs: Vec<PathBuf>,
+}
+
+fn severity(text: &str) -> Result<(String, State), String> {
+    let wrong = || format!("'{text}' is not NAME=STATE with ok, warning, critical or unknown");
+    let (name, state) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((name.to_owned(), State::service(state).ok_or_else(wrong)?))
+}
+
+/// Runs a subcommand; false if what was made could not be all that was there to carry over.
+///
+/// # Errors
+///
+/// If a file cannot be read or written.
+pub fn run(args: &ImportArgs) -> anyhow::Result<bool> {
+    match &args.what {
+        What::Snmptt(args) => snmptt(args),
+    }
+}
+
+fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
+    let Ok((config, _)) = setup::config(args.config.config.as_deref()).map_err(|found| setup::print(&found))
+    else {
+        return Ok(false);
+    };
+    let paths: Vec<PathBuf> = config.mib_paths.iter().chain(&args.mibs).cloned().collect();
+    let (loaded, _) =
+        mib::cache::load(&paths, &setup::mib_index(&config), &|what| eprintln!("trapline: {what}"));
+    let mut ini = Ini { system_name: host_name(), ..Ini::default() };
+    if let Some(path) = &args.ini {
+        ini = ini.with(&read(path)?);
+    }
+    if args.names && ini.names == Names::Numbers {
+        ini.names = Names::Short;
+    }
+    let files = args
+        .files
+        .iter()
+        .map(|path| Ok((path.display().to_string(), read(path)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let options = Options { severities: args.severity.clone(), ini };
+    let nodes = |file: &str| read(Path::new(file)).map_err(std::io::Error::other);
+    let imported = snmptt::import(&files, &nodes, &loaded.mib, &options);
+    match &args.output {
+        Some(path) => std::fs::write(path, &imported.text).with_context(|| {
+            format!("cannot write {}; name a file in a folder that is there", path.display())
+        })?,
+        None => print!("{}", imported.text),
+    }
+    setup::print(&imported.left_out);
+    eprintln!(
+        "trapline: {} EVENTs became {} rules; {} things were left out or changed",
+        imported.events,
+        imported.rules,
+        imported.left_out.clone().sorted().len()
+    );
+    Ok(true)
+}
+
+/// A file's text; snmptt's are of no encoding that is said, so what is not UTF-8 is Latin-1.
+fn read(path: &Path) -> anyhow::Result<String> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    if size > MAX_FILE {
+        bail!("{} has {size} bytes; no snmptt.conf has more than {MAX_FILE}", path.display());
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| error.into_bytes().iter().map(|byte| char::from(*byte)).collect()))
+}
+
+/// The name of this machine, for `$H`.
+fn host_name() -> String {
+    let name = nix::unistd::gethostname();
+    name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
