@@ -79,8 +79,11 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     if let Some(path) = &args.ini {
         ini = ini.with(&read(path)?);
     }
-    if args.names && ini.names == Names::Numbers {
-        ini.names = Names::Short;
+    if args.names {
+        ini.named_values = true;
+        if ini.names == Names::Numbers {
+            ini.names = Names::Short;
+        }
     }
     let files = args
         .files

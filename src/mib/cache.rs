@@ -288,15 +288,15 @@ fn push_loaded(out: &mut Vec<u8>, loaded: &Loaded) {
             push(out, u64::from(*at));
         }
     }
-    let (parents, by_name, about) = mib.tables();
+    let (parents, by_name) = mib.tables();
     for above in parents {
         push(out, above.map_or(0, |above| u64::from(above) + 1));
     }
     for at in by_name {
         push(out, u64::from(*at));
     }
-    push(out, about.len() as u64);
-    for (at, said) in about {
+    push(out, mib.all_about().len() as u64);
+    for (at, said) in mib.all_about() {
         push(out, u64::from(*at));
         push_text(out, &said.status);
         push_text(out, &said.description);

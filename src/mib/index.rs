@@ -199,9 +199,14 @@ impl Mib {
         Mib { objects, parents, by_name, modules, about: Vec::new() }
     }
 
-    /// The nearest definitions above, the order by names, and what is said of notifications.
-    pub(super) fn tables(&self) -> (&[Option<u32>], &[u32], &[(u32, About)]) {
-        (&self.parents, &self.by_name, &self.about)
+    /// The nearest definitions above, and the order by names.
+    pub(super) fn tables(&self) -> (&[Option<u32>], &[u32]) {
+        (&self.parents, &self.by_name)
+    }
+
+    /// What is said of notifications, by their places.
+    pub(super) fn all_about(&self) -> &[(u32, About)] {
+        &self.about
     }
 
     /// The index with its tables; none if these cannot be its.

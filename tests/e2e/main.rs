@@ -1,7 +1,8 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`,
-//! `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing. Each test has its own ports and its own directory.
+//! `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing.
+//! Each test has its own ports and its own directory.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod broker;

@@ -135,7 +135,9 @@ impl Both {
     }
 
     fn theirs(&self, trap: &Path) -> Made {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs/rfc");
         let done = Command::new("snmptt")
+            .env("MIBDIRS", corpus)
             .arg(format!("--ini={}", self.daemon.path("snmptt.ini").display()))
             .stdin(std::fs::File::open(trap).unwrap())
             .output()
@@ -460,4 +462,71 @@ fn settings_of_snmptt() {
     traps.push(v2c("1.3.6.1.4.1.99999.0.2", &[]));
     let (texts, _) = agree(&mut both, &traps);
     assert_eq!(texts, 3);
+}
+
+#[test]
+fn files_that_snmptt_makes_of_mibs() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
+    if !corpus.exists() {
+        println!("no corpus of MIBs here");
+        return;
+    }
+    let folders =
+        std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().path().display().to_string());
+    let folders: Vec<String> = folders.collect();
+    let made = tempfile::tempdir().unwrap();
+    let modules =
+        ["apc/MG-SNMP-UPS-MIB", "eaton/XUPS-MIB", "mikrotik/mikrotik.mib", "rfc/UPS-MIB", "rfc/BGP4-MIB"];
+    let mut confs = Vec::new();
+    for (at, module) in modules.into_iter().enumerate().filter(|(_, module)| corpus.join(module).exists()) {
+        let out = made.path().join(at.to_string());
+        run(Command::new("snmpttconvertmib")
+            .arg(format!("--in={}", corpus.join(module).display()))
+            .arg(format!("--out={}", out.display()))
+            .arg("--exec=DIR/bin/submit_check_result $r TRAP 1")
+            .env("MIBDIRS", folders.join(":"))
+            .env("MIBS", "ALL"));
+        confs.push(read(&out));
+    }
+    let mut both = Both::start(&confs, USUAL);
+    let oids: Vec<String> = confs
+        .iter()
+        .flat_map(|conf| {
+            let events: Vec<&str> = conf.lines().filter(|line| line.starts_with("EVENT ")).collect();
+            let some = events.len().div_ceil(16);
+            let some: Vec<String> = events
+                .iter()
+                .step_by(some.max(1))
+                .map(|e| e.split(' ').nth(2).unwrap()[1..].to_owned())
+                .collect();
+            some
+        })
+        .collect();
+    let traps: Vec<Vec<&str>> = oids.iter().map(|oid| v2c(oid, &INTERFACE)).collect();
+    let (texts, results) = agree(&mut both, &traps);
+    let events: usize = confs.iter().map(|conf| conf.matches("\nEVENT ").count()).sum();
+    println!(
+        "{events} EVENTs of {} modules; {} traps, {texts} texts, {results} results, all the same",
+        confs.len(),
+        traps.len()
+    );
+    assert!(texts >= 25 && results >= 25);
+}
+
+#[test]
+fn names_where_snmptt_has_mibs() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
+    if !corpus.exists() {
+        println!("no corpus of MIBs here");
+        return;
+    }
+    let conf = "EVENT linkDown IF-MIB::linkDown \"c\" Normal\nFORMAT $O $1 $2 $3 $4 $v1 $+2 $+* of $E\nMATCH $2: (1)\nMATCH $2: !7\nMATCH MODE=and\n\
+                EVENT rest .1.3.6.1.6.3.* \"c\" Normal\nFORMAT $O $o $3\nMATCH $3: !(2)\n";
+    let ini = "multiple_event = 1\nnet_snmp_perl_enable = 1\nmibs_environment = ALL\n\
+               translate_integers = 1\ntranslate_varname_oid_format = 1\ntranslate_trap_oid_format = 1\n";
+    let mut both = Both::start(&[conf.to_owned()], ini);
+    let up = [&INTERFACE[..8], &["1"], &INTERFACE[9..]].concat();
+    let traps = [v2c(LINK_DOWN, &INTERFACE), v2c(LINK_UP, &up), v2c(LINK_UP, &INTERFACE)];
+    let (texts, _) = agree(&mut both, &traps);
+    assert_eq!(texts, 2);
 }

@@ -3,7 +3,7 @@
 use super::parse::Line;
 use super::substitute::{Meaning, Piece, Variable, pieces};
 use super::write::jinja_string;
-use super::{LeftOut, Names, perl};
+use super::{LeftOut, perl};
 use crate::rules::functions::Addresses;
 
 /// Gives the text of a file that NODES names.
@@ -117,20 +117,20 @@ fn condition(text: &str, meaning: &Meaning<'_>) -> Result<String, LeftOut> {
     if !variable.trim().starts_with('$') {
         return Err(LeftOut::NeverHolds);
     }
-    let value = meaning.expression(&of)?;
     let test = test.trim();
     let (not, test) = test.strip_prefix('!').map_or((false, test), |rest| (true, rest.trim_start()));
+    let [Piece::Variable(Variable::Value(at))] = of.as_slice() else {
+        let holds = test_of(&meaning.expression(&of)?, test)?;
+        return Ok(if not { format!("not ({holds})") } else { holds });
+    };
+    // Of a varbind alone snmptt looks at what snmptrapd has given it.
+    let value = if meaning.ini.named_values { format!("v[{at}]") } else { format!("plain[{at}]") };
     let holds = test_of(&value, test)?;
-    Ok(match (not, of.as_slice()) {
+    Ok(match (not, meaning.ini.named_values) {
         (false, _) => holds,
-        // A varbind that is not there or empty matches nothing, negated or not.
-        (true, [Piece::Variable(Variable::Value(_))]) if meaning.ini.names == Names::Numbers => {
-            format!("({value} and not ({holds}))")
-        }
-        (true, [Piece::Variable(Variable::Value(_))]) => {
-            format!("({value}|default('') != '' and not ({holds}))")
-        }
-        (true, _) => format!("not ({holds})"),
+        // One that is not there or empty matches nothing, negated or not.
+        (true, false) => format!("({value} and not ({holds}))"),
+        (true, true) => format!("({value}|default('') != '' and not ({holds}))"),
     })
 }
 

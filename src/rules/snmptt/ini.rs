@@ -20,6 +20,8 @@ pub struct Ini {
     pub unsafe_regex: bool,
     /// How OIDs are written.
     pub names: Names,
+    /// Whether snmptrapd has MIBs, and hands on names of enumerated values. Not of the file.
+    pub named_values: bool,
     /// `wildcard_expansion_separator`: what stands between the values of `$*`.
     pub separator: String,
     /// `description_mode`: what `$D` is: nothing, 1 SDESC, 2 the MIB's.
@@ -40,6 +42,7 @@ impl Default for Ini {
             multiple_event: true,
             unsafe_regex: false,
             names: Names::Numbers,
+            named_values: false,
             separator: " ".to_owned(),
             description_mode: 0,
             description_clean: true,

@@ -60,7 +60,8 @@ pub fn events(text: &str, mut left_out: impl FnMut(usize, LeftOut)) -> Vec<Event
             }
             continue;
         }
-        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+        // snmpttconvertmib says so which module it has read.
+        if line.trim().is_empty() || line.trim_start().starts_with('#') || line.starts_with("MIB: ") {
             continue;
         }
         let Some(event) = events.last_mut() else {

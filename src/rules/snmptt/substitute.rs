@@ -71,22 +71,20 @@ pub fn pieces(text: &str) -> Vec<Piece> {
 
 /// The variable that a text begins with, and its length.
 fn variable(text: &str) -> Option<(Variable, usize)> {
-    let numbered = |prefix: &str| {
+    let numbered = |prefix: &str, kind: fn(usize) -> Variable| {
         let rest = text.strip_prefix(prefix)?;
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let number: usize = rest[..digits].parse().ok().filter(|n| *n > 0)?;
-        Some((number, prefix.len() + digits))
+        Some((kind(number), prefix.len() + digits))
     };
-    let kinds: [(&str, fn(usize) -> Variable); 6] = [
-        ("", Variable::Value),
-        ("v", Variable::Name),
-        ("+", Variable::NameAndValue),
-        ("-", Variable::NameTypeAndValue),
-        ("pu", Variable::Preexec),
-        ("p", Variable::Preexec),
-    ];
-    if let Some(found) = kinds.iter().find_map(|(p, kind)| numbered(p).map(|(n, length)| (kind(n), length))) {
-        return Some(found);
+    let found = numbered("", Variable::Value)
+        .or_else(|| numbered("v", Variable::Name))
+        .or_else(|| numbered("+", Variable::NameAndValue))
+        .or_else(|| numbered("-", Variable::NameTypeAndValue))
+        .or_else(|| numbered("pu", Variable::Preexec))
+        .or_else(|| numbered("p", Variable::Preexec));
+    if found.is_some() {
+        return found;
     }
     let all =
         [("*", Variable::Values), ("+*", Variable::NamesAndValues), ("-*", Variable::NamesTypesAndValues)];
