@@ -14,7 +14,7 @@ pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
         "{} rules with {} tests, {} MIB modules, {} hosts, {} sinks: no errors",
         rules,
         setup.compiled.tests.len(),
-        setup.mib.modules().len(),
+        setup.mibs.mib.modules().len(),
         setup.config.hosts.len(),
         setup.config.sinks.len(),
     );

@@ -6,7 +6,6 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use super::{ConfigArg, setup};
-use crate::mib;
 use crate::outcome::State;
 use crate::rules::snmptt::{self, Ini, Names, Options};
 
@@ -72,9 +71,7 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     else {
         return Ok(false);
     };
-    let paths: Vec<PathBuf> = config.mib_paths.iter().chain(&args.mibs).cloned().collect();
-    let (loaded, _) =
-        mib::cache::load(&paths, &setup::mib_index(&config), &|what| eprintln!("trapline: {what}"));
+    let (mibs, _) = setup::mibs(&config, &args.mibs);
     let mut ini = Ini { system_name: host_name(), ..Ini::default() };
     if let Some(path) = &args.ini {
         ini = ini.with(&read(path)?);
@@ -92,7 +89,7 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let options = Options { severities: args.severity.clone(), ini };
     let nodes = |file: &str| read(Path::new(file)).map_err(std::io::Error::other);
-    let imported = snmptt::import(&files, &nodes, &loaded.mib, &options);
+    let imported = snmptt::import(&files, &nodes, &mibs.mib, &options);
     match &args.output {
         Some(path) => std::fs::write(path, &imported.text).with_context(|| {
             format!("cannot write {}; name a file in a folder that is there", path.display())

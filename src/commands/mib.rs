@@ -7,10 +7,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{ConfigArg, setup};
+use crate::config::Config;
 use crate::diagnostic::did_you_mean;
 use crate::mib::cache::{self, How};
 use crate::mib::generate::{self, Annotations};
-use crate::mib::{Kind, Loaded, Mib, Object, load};
+use crate::mib::{Held, Kind, Mib, Object};
 
 /// Arguments of `trapline mib`.
 #[derive(Debug, Args)]
@@ -54,6 +55,9 @@ struct LoadArgs {
     /// One JSON document
     #[arg(long)]
     json: bool,
+    /// End when standard input does: for the daemon, which has modules read by a process of their own
+    #[arg(long, hide = true)]
+    while_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -85,13 +89,18 @@ pub fn run(args: &MibArgs) -> anyhow::Result<bool> {
 }
 
 fn load_modules(args: &LoadArgs) -> bool {
-    let paths = if args.paths.is_empty() { paths(&args.config, &[]) } else { Some(args.paths.clone()) };
-    let Some(paths) = paths else { return false };
-    let start = Instant::now();
-    let (Loaded { mib, found }, how) = match &args.index {
-        Some(file) => cache::load(&paths, file, &|what| eprintln!("trapline: {what}")),
-        None => (load(&paths), How::Built),
+    let paths = if args.paths.is_empty() {
+        let Some(config) = read(&args.config) else { return false };
+        config.mib_paths
+    } else {
+        args.paths.clone()
     };
+    if args.while_stdin {
+        end_with_stdin();
+    }
+    let start = Instant::now();
+    let (Held { mib, found, .. }, how) =
+        cache::load(&paths, args.index.as_deref(), &Held::default(), &setup::say);
     let seconds = start.elapsed().as_secs_f64();
     let count = |kind| mib.objects().iter().filter(|o| o.kind == kind).count();
     let (objects, notifications) = (count(Kind::Object), count(Kind::Notification));
@@ -120,15 +129,25 @@ fn load_modules(args: &LoadArgs) -> bool {
     !found.has_errors()
 }
 
-/// The paths of the configuration, and more; none if it is wrong, which is said.
-fn paths(config: &ConfigArg, more: &[PathBuf]) -> Option<Vec<PathBuf>> {
-    let (config, _) = setup::config(config.config.as_deref()).map_err(|found| setup::print(&found)).ok()?;
-    Some(config.mib_paths.into_iter().chain(more.iter().cloned()).collect())
+/// The configuration; none if it is wrong, which is said.
+fn read(config: &ConfigArg) -> Option<Config> {
+    setup::config(config.config.as_deref())
+        .map_err(|found| setup::print(&found))
+        .ok()
+        .map(|(config, _)| config)
+}
+
+/// Ends this process as soon as nobody holds the other end of its standard input.
+fn end_with_stdin() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
 }
 
 fn with_mib<'a>(args: &'a FindArgs, select: impl Fn(&'_ Mib) -> Vec<usize> + 'a) -> bool {
-    let Some(paths) = paths(&args.config, &args.mibs) else { return false };
-    let Loaded { mib, found } = load(&paths);
+    let Some(config) = read(&args.config) else { return false };
+    let (Held { mib, found, .. }, _) = setup::mibs(&config, &args.mibs);
     if found.has_errors() {
         setup::print(&found);
         return false;
@@ -153,8 +172,8 @@ fn with_mib<'a>(args: &'a FindArgs, select: impl Fn(&'_ Mib) -> Vec<usize> + 'a)
 
 /// Prints rules; false if a module is not there.
 fn rules(args: &RulesArgs) -> bool {
-    let Some(paths) = paths(&args.config, &args.mibs) else { return false };
-    let mib = load(&paths).mib;
+    let Some(config) = read(&args.config) else { return false };
+    let (Held { mib, .. }, paths) = setup::mibs(&config, &args.mibs);
     let known: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
     if let Some(module) = args.modules.iter().find(|module| !known.contains(&module.as_str())) {
         let hint = did_you_mean(module, known.iter().copied())

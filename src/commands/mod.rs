@@ -1,5 +1,6 @@
 //! The subcommands, one file each. A command returns whether what was asked held.
 
+pub mod apart;
 pub mod check;
 pub mod control;
 pub mod dead;

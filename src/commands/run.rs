@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::control::{self, Reloads};
-use super::{ConfigArg, http, setup, supervisor};
+use super::{ConfigArg, apart, http, setup, supervisor};
 use crate::config::{Config, JournalConfig, LogConfig, SnmpListen, Sync, SyslogListen};
 use crate::intake::udp::{self, Bound, Protocol};
 use crate::intake::{Shared, engine, now, stream};
 use crate::journal::{Journal, Options};
-use crate::mib;
+use crate::mib::{self, Held};
 use crate::sinks::{self, Running};
 use crate::snmp::usm::{Engine, Senders};
 
@@ -43,7 +43,7 @@ pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
     // What is wrong is said before anything listens; unless modules are to be read, which can take long, and nobody sends
     // a trap again: then what comes meanwhile waits on disk.
     let loaded = if mib::cache::is_ready(&config.mib_paths, &setup::mib_index(&config)) {
-        let setup = setup::with_config(config.clone(), found.clone());
+        let setup = setup::with_config(config.clone(), found.clone(), &Held::default());
         setup::print(&setup.found);
         if setup.compiled.rules.is_none() {
             return Ok(false);
@@ -67,10 +67,12 @@ pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
         threads.push(intake_thread(bound, protocol, shared.clone())?);
     }
     let setup = loaded.unwrap_or_else(|| {
-        let setup = setup::with_config(config.clone(), found);
+        apart::index(&config);
+        let setup = setup::with_config(config.clone(), found, &Held::default());
         setup::print(&setup.found);
         setup
     });
+    let mibs = setup.mibs.clone();
     let Some(active) = setup.into_active(&security.engine, &security.senders) else {
         shared.stop();
         for thread in threads {
@@ -80,7 +82,11 @@ pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
     };
     shared.replace(active);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(args, &config, (sockets, threads), shared, security))?;
+    let reload = Reload { path: args.config.clone(), security, shared: shared.clone(), mibs };
+    let served = runtime.block_on(serve(&config, (sockets, threads), shared, reload));
+    // A reload that waits for modules is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served?;
     Ok(true)
 }
 
@@ -245,11 +251,10 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
 }
 
 async fn serve(
-    args: &ConfigArg,
     config: &Config,
     (mut sockets, threads): (Sockets, Vec<JoinHandle<()>>),
     shared: Arc<Shared>,
-    security: Security,
+    reload: Reload,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (stop_sinks, sinks_stopped) = watch::channel(false);
@@ -300,9 +305,12 @@ async fn serve(
     if config.file.is_none() {
         welcome();
     }
+    // Signals that come while rules are loaded are heard; any number of them load the rules once more.
+    let (ask, asked) = watch::channel(());
+    tokio::spawn(reload.whenever(asked, state.clone()));
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(args.config.as_deref(), &security, &shared, &state.reloads),
+            _ = hangup.recv() => ask.send_replace(()),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -377,29 +385,65 @@ async fn drain(shared: &Shared, running: &[Running]) {
     }
 }
 
-/// New rules, hosts and filters, all of them or none.
-fn reload(path: Option<&Path>, security: &Security, shared: &Shared, reloads: &Mutex<Reloads>) {
-    let result = setup::load(path).and_then(|setup| {
-        let found = setup.found.clone();
-        setup.into_active(&security.engine, &security.senders).ok_or(found)
-    });
-    let mut reloads = reloads.lock().unwrap_or_else(PoisonError::into_inner);
-    match result {
-        Ok(active) => {
-            let rules = active.rules.rules().len();
-            shared.replace(active);
-            reloads.done += 1;
-            reloads.error = None;
-            tracing::info!(rules, "reloaded; listeners, journal and sinks stay as they were at the start");
-        }
-        Err(found) => {
-            let text = found.to_text();
-            for line in text.lines() {
-                tracing::error!("{line}");
+/// What new rules are made with.
+struct Reload {
+    path: Option<PathBuf>,
+    security: Security,
+    shared: Arc<Shared>,
+    mibs: Held,
+}
+
+impl Reload {
+    /// Reloads as often as it is asked to, apart from what serves.
+    async fn whenever(mut self, mut asked: watch::Receiver<()>, state: Arc<control::State>) {
+        while asked.changed().await.is_ok() {
+            let state = state.clone();
+            let reloaded = tokio::task::spawn_blocking(move || {
+                self.now(&state.reloads);
+                self
+            });
+            match reloaded.await {
+                Ok(this) => self = this,
+                Err(error) => {
+                    tracing::error!(%error, "the reload failed; please report it, and restart to load rules");
+                    return;
+                }
             }
-            tracing::error!("not reloaded: the rules from before stay in force");
-            reloads.refused += 1;
-            reloads.error = Some(text);
+        }
+    }
+
+    /// New rules, hosts and filters, all of them or none.
+    fn now(&mut self, reloads: &Mutex<Reloads>) {
+        if let Ok((config, _)) = setup::config(self.path.as_deref()) {
+            apart::index(&config);
+        }
+        let result = setup::load(self.path.as_deref(), &self.mibs).and_then(|setup| {
+            let (found, mibs) = (setup.found.clone(), setup.mibs.clone());
+            let active = setup.into_active(&self.security.engine, &self.security.senders).ok_or(found)?;
+            Ok((active, mibs))
+        });
+        let mut reloads = reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok((active, mibs)) => {
+                let rules = active.rules.rules().len();
+                self.shared.replace(active);
+                self.mibs = mibs;
+                reloads.done += 1;
+                reloads.error = None;
+                tracing::info!(
+                    rules,
+                    "reloaded; listeners, journal and sinks stay as they were at the start"
+                );
+            }
+            Err(found) => {
+                let text = found.to_text();
+                for line in text.lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("not reloaded: the rules from before stay in force");
+                reloads.refused += 1;
+                reloads.error = Some(text);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::config::{Config, TagUse, files};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::intake::Active;
-use crate::mib::{self, Mib};
+use crate::mib::{self, Held};
 use crate::rules::RuleSet;
 use crate::rules::compile::{Compiled, compile};
 use crate::snmp::Usm;
@@ -19,7 +19,7 @@ pub struct Setup {
     /// The configuration.
     pub config: Config,
     /// The names.
-    pub mib: Arc<Mib>,
+    pub mibs: Held,
     /// The rules and their tests.
     pub compiled: Compiled,
     /// What was found; no rules are there if it has errors.
@@ -34,23 +34,26 @@ pub struct Setup {
 pub fn config(path: Option<&Path>) -> Result<(Config, Diagnostics), Diagnostics> {
     match path {
         Some(path) => Config::load(path),
-        None => Ok((Config::default(), Diagnostics::default())),
+        None => {
+            let config = Config { mib_paths: files::system_mibs(), ..Config::default() };
+            Ok((config, Diagnostics::default()))
+        }
     }
 }
 
-/// Loads a configuration and all that it names.
+/// Loads a configuration and all that it names; of the MIBs what is held stays where nothing has changed.
 ///
 /// # Errors
 ///
 /// What is wrong, if the configuration itself is.
-pub fn load(path: Option<&Path>) -> Result<Setup, Diagnostics> {
+pub fn load(path: Option<&Path>, held: &Held) -> Result<Setup, Diagnostics> {
     let (config, found) = config(path)?;
-    Ok(with_config(config, found))
+    Ok(with_config(config, found, held))
 }
 
 /// Loads a configuration and all that it names, and prints what was found; none if anything is wrong.
 pub fn ready(path: Option<&Path>) -> Option<Setup> {
-    let setup = load(path).map_err(|found| print(&found)).ok()?;
+    let setup = load(path, &Held::default()).map_err(|found| print(&found)).ok()?;
     print(&setup.found);
     setup.compiled.rules.is_some().then_some(setup)
 }
@@ -60,22 +63,29 @@ pub fn mib_index(config: &Config) -> PathBuf {
     config.journal.directory.join("mibs.index")
 }
 
-/// Loads all that a configuration names.
-pub fn with_config(config: Config, mut found: Diagnostics) -> Setup {
+/// Says something where it is heard: the daemon has a log, the others a terminal.
+pub fn say(what: String) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::info!("{what}");
+    } else {
+        eprintln!("trapline: {what}");
+    }
+}
+
+/// The modules of a configuration and more, through its index where that can be kept.
+pub fn mibs(config: &Config, more: &[PathBuf]) -> (Held, Vec<PathBuf>) {
+    let paths: Vec<PathBuf> = config.mib_paths.iter().chain(more).cloned().collect();
+    // With others the index is another one, and not to be kept in the place of the daemon's.
+    let index = Some(mib_index(config)).filter(|_| more.is_empty() && config.journal.directory.is_dir());
+    (mib::cache::load(&paths, index.as_deref(), &Held::default(), &say).0, paths)
+}
+
+/// Loads all that a configuration names; of the MIBs what is held stays where nothing has changed.
+pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup {
     let files = files::rule_files(config.rule_paths.as_deref(), &mut found);
-    let index = mib_index(&config);
-    let say = |what: String| {
-        // The daemon has a log, the others a terminal.
-        if tracing::dispatcher::has_been_set() {
-            tracing::info!("{what}");
-        } else {
-            eprintln!("trapline: {what}");
-        }
-    };
-    let (loaded, _) = mib::cache::load(&config.mib_paths, &index, &say);
-    found.extend(loaded.found);
-    let mib = Arc::new(loaded.mib);
-    let mut compiled = compile(&files, mib.clone());
+    let (mibs, _) = mib::cache::load(&config.mib_paths, Some(&mib_index(&config)), held, &say);
+    found.extend(mibs.found.clone());
+    let mut compiled = compile(&files, mibs.mib.clone());
     found.extend(std::mem::take(&mut compiled.found));
     if let Some(rules) = &compiled.rules {
         unknown_tags(&config, rules, &mut found);
@@ -83,7 +93,7 @@ pub fn with_config(config: Config, mut found: Diagnostics) -> Setup {
     if found.has_errors() {
         compiled.rules = None;
     }
-    Setup { config, mib, compiled, found }
+    Setup { config, mibs, compiled, found }
 }
 
 /// Warns of tags that access speaks of and no rule has.

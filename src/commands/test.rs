@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{ConfigArg, setup};
+use crate::mib::Held;
 use crate::rules::testing;
 
 /// Arguments of `trapline test`.
@@ -32,7 +33,7 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
     if !args.rules.is_empty() {
         config.rule_paths = Some(args.rules.clone());
     }
-    let setup = setup::with_config(config, found);
+    let setup = setup::with_config(config, found, &Held::default());
     setup::print(&setup.found);
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
     let report = testing::run(rules, &setup.compiled.tests, &setup.config.hosts);

@@ -46,6 +46,15 @@ pub fn rule_files(paths: Option<&[PathBuf]>, found: &mut Diagnostics) -> Vec<Rul
         .collect()
 }
 
+/// The folders of MIB modules that this system has, where net-snmp and its like put them.
+pub fn system_mibs() -> Vec<PathBuf> {
+    let folders = ["/usr/share/snmp/mibs", "/usr/share/mibs", "/usr/local/share/snmp/mibs", "/var/lib/mibs"];
+    // One may be a link to another.
+    let there: BTreeSet<PathBuf> =
+        folders.iter().filter_map(|folder| std::fs::canonicalize(folder).ok()).collect();
+    there.into_iter().collect()
+}
+
 fn toml_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !std::fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);

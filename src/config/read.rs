@@ -24,7 +24,8 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let syslog = root
         .section("syslog", found)
         .map_or_else(|| defaults.syslog.clone(), |s| syslog(s, &defaults, found));
-    let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, found)).unwrap_or_default();
+    let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, found));
+    let mib_paths = mib_paths.unwrap_or_else(files::system_mibs);
     let rule_paths = root.section("rules", found).and_then(|s| paths(s, &resolve, found));
     let hosts = root.section("hosts", found).map(|s| hosts(s, &resolve, found)).unwrap_or_default();
     let journal = root.section("journal", found);

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mib_rs::source::{Source, SourceCandidate};
 use mib_rs::types::IndexEncoding;
 use mib_rs::types::{DiagnosticConfig, ResolverStrictness, Severity as MibSeverity};
 use mib_rs::{BaseType, Loader, source};
@@ -26,6 +28,36 @@ pub struct Loaded {
 /// Loads the modules of these files and folders (with their sub-folders); the shipped modules stand behind them
 /// for what they lack.
 pub fn load(paths: &[PathBuf]) -> Loaded {
+    load_counting(paths, &Arc::default())
+}
+
+/// A source that counts what is read of it.
+struct Counting {
+    of: Box<dyn Source>,
+    read: Arc<AtomicUsize>,
+}
+
+impl Source for Counting {
+    fn find(&self, name: &str) -> std::io::Result<Option<SourceCandidate>> {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        self.of.find(name)
+    }
+
+    fn find_candidates<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> Box<dyn Iterator<Item = std::io::Result<SourceCandidate>> + 'a> {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        self.of.find_candidates(name)
+    }
+
+    fn list_modules(&self) -> std::io::Result<Vec<String>> {
+        self.of.list_modules()
+    }
+}
+
+/// The same as [`load`]; `read` counts the modules that were read.
+pub(super) fn load_counting(paths: &[PathBuf], read: &Arc<AtomicUsize>) -> Loaded {
     let mut found = Diagnostics::default();
     let mut sources = Vec::new();
     let mut named = Vec::new();
@@ -37,7 +69,7 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
             source::dir(path)
         };
         match opened {
-            Ok(opened) => sources.push(opened),
+            Ok(of) => sources.push(Box::new(Counting { of, read: read.clone() }) as Box<dyn Source>),
             Err(error) => found.file_error(
                 &path.display().to_string(),
                 format!("cannot read these MIBs: {error}"),

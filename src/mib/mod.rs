@@ -7,9 +7,11 @@ pub mod cache;
 pub mod format;
 pub mod generate;
 pub mod index;
+mod index_file;
 pub mod instance;
 pub mod load;
 pub mod shipped;
 
+pub use cache::Held;
 pub use index::{Base, Kind, Mib, Object, Syntax};
 pub use load::{Loaded, load};

@@ -43,9 +43,11 @@ impl Daemon {
         let dir = TempDir::new().unwrap();
         let (snmp, syslog_udp, syslog_tcp) = (port(), port(), port());
         let rest = rest.replace("DIR", dir.path().to_str().unwrap());
+        // Whatever modules this machine has.
+        let mibs = if rest.contains("[mibs]") { "" } else { "[mibs]\npaths = []\n" };
         let text = format!(
             "[snmp]\nlisten = [\"127.0.0.1:{snmp}\", \"[::1]:{snmp}\"]\n\
-             [syslog]\nlisten = [\"udp://127.0.0.1:{syslog_udp}\", \"tcp://127.0.0.1:{syslog_tcp}\"]\n{rest}\n"
+             [syslog]\nlisten = [\"udp://127.0.0.1:{syslog_udp}\", \"tcp://127.0.0.1:{syslog_tcp}\"]\n{mibs}{rest}\n"
         );
         std::fs::write(dir.path().join("trapline.toml"), text).unwrap();
         Daemon { dir, snmp, syslog_udp, syslog_tcp, program: None }

@@ -65,6 +65,24 @@ fn what_comes_while_modules_are_read_waits_on_disk() {
 }
 
 #[test]
+fn a_reload_that_reads_modules_keeps_nobody_waiting() {
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[mibs]\npaths = [\"mibs\"]\n"));
+    std::fs::create_dir(daemon.path("mibs")).unwrap();
+    daemon.restart();
+    // A module that nobody ever writes: the reload does not end.
+    run(Command::new("mkfifo").arg(daemon.path("mibs/SLOW-MIB.txt")));
+    daemon.reload();
+    wait_until("another process reads", || {
+        let parent = daemon.pid().to_string();
+        Command::new("pgrep").args(["-P", &parent]).status().unwrap().success()
+    });
+    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    wait_until("the rules from before take it", || daemon.outcomes("out.jsonl").len() == 1);
+    // Neither does it keep the daemon from stopping.
+    daemon.stop();
+}
+
+#[test]
 fn rules_of_a_module_pass_check_and_test_as_they_come() {
     let daemon = Daemon::prepare("[rules]\npaths = [\"rules.toml\"]\n");
     let made = output(&["mib", "rules", "IF-MIB", "UPS-MIB", "OSPF-TRAP-MIB"]);
