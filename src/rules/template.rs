@@ -8,9 +8,9 @@ use super::engine::{Engine, Program};
 use super::expr::{self, Context, Node};
 use super::functions::Call;
 use super::value::Val;
-use super::variable::{Scope, TABLES};
+use super::variable::{Scope, TABLES, Target, Variable};
 use super::walk;
-use crate::diagnostic::{Diagnostics, SourceText};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
 use crate::document::Located;
 
 /// A rendered field is cut at this many bytes: no message may grow beyond bounds by a template.
@@ -155,12 +155,28 @@ impl Compiler<'_> {
                     continue;
                 }
             }
-            if let Some(Err(hint)) = expr::variable(found, &self.scope) {
-                let within = walk::range(found.span());
-                let name = text.value.get(within.clone()).unwrap_or("?").to_owned();
-                let span = text.span_of(self.source, within);
-                self.found.push(self.source.error(&span, format!("unknown variable '{name}'"), Some(hint)));
-                all_known = false;
+            let span = |within| text.span_of(self.source, within);
+            let within = walk::range(found.span());
+            match expr::variable(found, &self.scope) {
+                Some(Err(hint)) => {
+                    let name = text.value.get(within.clone()).unwrap_or("?");
+                    let message = format!("unknown variable '{name}'");
+                    self.found.push(self.source.error(&span(within), message, Some(hint)));
+                    all_known = false;
+                }
+                Some(Ok(Variable::Varbind { targets, .. })) if doubtful(&targets) => {
+                    let candidates: Vec<String> =
+                        targets.iter().map(|target| self.scope.mib.name_of(&target.oid)).collect();
+                    let message = format!(
+                        "several modules have this name, and the first varbind of any of them is taken: {}",
+                        candidates.join(", ")
+                    );
+                    let hint =
+                        Some("write the one that is meant with its module, as v['MODULE::name']".to_owned());
+                    let warning = self.source.error(&span(within), message, hint);
+                    self.found.push(Diagnostic { severity: Severity::Warning, ..warning });
+                }
+                _ => {}
             }
         }
         all_known
@@ -204,6 +220,11 @@ impl Template {
         };
         cut(text)
     }
+}
+
+/// Whether a name stands for objects at different places of the tree.
+fn doubtful(targets: &[Target]) -> bool {
+    targets.iter().any(|target| target.oid != targets[0].oid)
 }
 
 fn push_parts<'m>(parts: &'m [Part], cx: Context<'m, '_>, text: &mut String) {

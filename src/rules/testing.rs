@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceText};
 use crate::document::Located;
 use crate::hosts::Hosts;
 use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
-use crate::mib::{Base, Mib, Object};
+use crate::mib::{Base, Kind, Mib, Object};
 use crate::outcome::Outcome;
 use crate::syslog::parse_line;
 
@@ -196,6 +196,12 @@ fn varbind<'t>(
     value: &'t Scalar,
     mib: &Mib,
 ) -> Result<Varbind<'t>, Misplaced<'t>> {
+    let plain = name.split_once('.').map_or(name.as_str(), |(plain, _)| plain);
+    let candidates = mib.ambiguous(plain, |object| object.kind == Kind::Object);
+    if !candidates.is_empty() {
+        let message = format!("'{plain}' is ambiguous: {}; write it with its module", candidates.join(", "));
+        return Err((name, message));
+    }
     let oid = mib.resolve(name).ok_or_else(|| (name, format!("no loaded MIB knows '{}'", name.value)))?;
     let value = match value {
         Scalar::Text(text) => from_text(text, mib.lookup(&oid), mib),

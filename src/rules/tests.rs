@@ -321,10 +321,11 @@ fn a_name_that_two_modules_have_is_a_question() {
     let folder = tempfile::tempdir().unwrap();
     for (module, arc) in [("ONE-MIB", 1), ("TWO-MIB", 2)] {
         let text = format!(
-            "{module} DEFINITIONS ::= BEGIN\nIMPORTS enterprises, MODULE-IDENTITY, NOTIFICATION-TYPE FROM SNMPv2-SMI;\n\
+            "{module} DEFINITIONS ::= BEGIN\nIMPORTS enterprises, Integer32, MODULE-IDENTITY, NOTIFICATION-TYPE, OBJECT-TYPE FROM SNMPv2-SMI;\n\
              top{arc} MODULE-IDENTITY LAST-UPDATED \"202611200000Z\" ORGANIZATION \"x\" CONTACT-INFO \"x\" DESCRIPTION \"x\"\n\
              ::= {{ enterprises 9999{arc} }}\n\
-             fanFailed NOTIFICATION-TYPE STATUS current DESCRIPTION \"x\" ::= {{ top{arc} 0 1 }}\nEND\n"
+             fanFailed NOTIFICATION-TYPE STATUS current DESCRIPTION \"x\" ::= {{ top{arc} 0 1 }}\n\
+             fanSpeed OBJECT-TYPE SYNTAX Integer32 MAX-ACCESS read-only STATUS current DESCRIPTION \"x\" ::= {{ top{arc} 2 }}\nEND\n"
         );
         std::fs::write(folder.path().join(format!("{module}.txt")), text).unwrap();
     }
@@ -339,6 +340,14 @@ fn a_name_that_two_modules_have_is_a_question() {
          TWO-MIB::fanFailed (1.3.6.1.4.1.99992.0.1); write the one that is meant with its module\n"
     );
     assert_eq!(found("TWO-MIB::fanFailed"), "");
+    // Of objects the trap decides; what is taken is said, and never guessed where only one can be meant.
+    let text = "[[rule]]\nid = \"a\"\ntrap = \"ONE-MIB::fanFailed\"\nwhere = \"fanSpeed > 3\"\n[rule.check]\nservice = \"{{ index.fanSpeed }} {{ v['ONE-MIB::fanSpeed'] }}\"\n\
+                state = \"ok\"\n[[rule.test]]\ntrap = \"ONE-MIB::fanFailed\"\nvarbinds = { \"fanSpeed.0\" = 1 }\nexpect = { state = \"ok\" }\n";
+    insta::assert_snapshot!(compile(&[file(text)], mib.clone()).found.to_text());
+    let text = text.replace("{{ index.fanSpeed }} ", "");
+    let compiled = compile(&[file(&text)], mib);
+    let report = testing::run(&compiled.rules.unwrap(), &compiled.tests, &Hosts::default());
+    insta::assert_snapshot!(report.found.to_text());
 }
 
 #[test]

@@ -223,6 +223,13 @@ impl Scope<'_> {
     pub fn index(&self, name: &str) -> Result<Variable, String> {
         match self.varbind(name, false)? {
             Variable::Varbind { targets, .. } => {
+                let candidates = self.mib.ambiguous(name, |object| object.kind == Kind::Object);
+                if !candidates.is_empty() {
+                    let all = candidates.join(", ");
+                    return Err(format!(
+                        "several modules have it: {all}; write the one that is meant with its module"
+                    ));
+                }
                 let target = targets.into_iter().next().ok_or_else(|| self.suggest(name))?;
                 Ok(Variable::Index { oid: target.oid, definition: target.definition })
             }
