@@ -96,11 +96,11 @@ pub fn load(
         return opened(loaded);
     }
     let loaded = build(paths, files.len(), say);
-    if !loaded.found.has_errors() {
-        if let Err(error) = write(file, &Kept { key, fingerprint }, &loaded) {
-            let remedy = "the next start reads the modules again";
-            say(format!("cannot keep the MIB index in {}: {error}; {remedy}", file.display()));
-        }
+    if !loaded.found.has_errors()
+        && let Err(error) = write(file, &Kept { key, fingerprint }, &loaded)
+    {
+        let remedy = "the next start reads the modules again";
+        say(format!("cannot keep the MIB index in {}: {error}; {remedy}", file.display()));
     }
     (Held::new(loaded, Some(fingerprint)), How::Built)
 }

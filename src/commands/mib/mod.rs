@@ -1,5 +1,7 @@
 //! `trapline mib`: what the loaded MIBs know.
 
+mod show;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -12,6 +14,7 @@ use crate::diagnostic::did_you_mean;
 use crate::mib::cache::{self, How};
 use crate::mib::generate::{self, Annotations};
 use crate::mib::{Held, Kind, Mib, Object};
+use show::Palette;
 
 /// Arguments of `trapline mib`.
 #[derive(Debug, Args)]
@@ -153,13 +156,19 @@ fn with_mib<'a>(args: &'a FindArgs, select: impl Fn(&'_ Mib) -> Vec<usize> + 'a)
         return false;
     }
     let places = select(&mib);
+    let palette = Palette::of_stdout();
+    let depth = places.first().map_or(0, |first| mib.objects()[*first].oid.arcs().count());
     for place in &places {
         let object = &mib.objects()[*place];
         if args.json {
-            println!("{}", describe(object, &mib));
+            println!("{}", show::json(object, &mib));
         } else {
-            print(object, &mib, mib.objects()[places[0]].oid.arcs().count());
+            println!("{}", show::line(object, &mib, depth, palette));
         }
+    }
+    // Of one thing all there is to say.
+    if let ([only], false) = (places.as_slice(), args.json) {
+        print!("{}", show::about(&mib.objects()[*only], &mib, palette));
     }
     if places.is_empty() {
         eprintln!(
@@ -225,47 +234,4 @@ fn found(mib: &Mib, name: &str) -> Vec<usize> {
 fn below(mib: &Mib, name: &str) -> Vec<usize> {
     let Some(root) = mib.resolve(name) else { return Vec::new() };
     mib.objects().iter().enumerate().filter(|(_, o)| o.oid.starts_with(&root)).map(|(at, _)| at).collect()
-}
-
-fn kind(object: &Object) -> &'static str {
-    match object.kind {
-        Kind::Node => "node",
-        Kind::Object => "object",
-        Kind::Notification => "notification",
-    }
-}
-
-fn describe(object: &Object, mib: &Mib) -> Value {
-    let named = |values: &[(i64, Box<str>)]| -> Value {
-        values.iter().map(|(number, name)| (name.to_string(), Value::from(*number))).collect()
-    };
-    json!({
-        "name": object.name,
-        "module": &*object.module,
-        "oid": object.oid.to_string(),
-        "kind": kind(object),
-        "type": (object.kind == Kind::Object).then(|| format!("{:?}", object.syntax.base)),
-        "enums": named(&object.syntax.enums),
-        "bits": named(&object.syntax.bits),
-        "hint": object.syntax.hint,
-        "objects": mib.objects_of(object).map(Object::qualified).collect::<Vec<_>>(),
-    })
-}
-
-fn print(object: &Object, mib: &Mib, depth: usize) {
-    let indent = "  ".repeat(object.oid.arcs().count().saturating_sub(depth));
-    let mut line = format!("{indent}{} {} {}", object.qualified(), object.oid, kind(object));
-    if object.kind == Kind::Object {
-        line.push_str(&format!(" {:?}", object.syntax.base));
-    }
-    let names = object.syntax.enums.iter().chain(&object.syntax.bits);
-    let names: Vec<String> = names.map(|(number, name)| format!("{name}({number})")).collect();
-    if !names.is_empty() {
-        line.push_str(&format!(" {{ {} }}", names.join(", ")));
-    }
-    let objects: Vec<String> = mib.objects_of(object).map(|o| o.name.to_string()).collect();
-    if !objects.is_empty() {
-        line.push_str(&format!(" with {}", objects.join(", ")));
-    }
-    println!("{line}");
 }
