@@ -1,12 +1,13 @@
 //! The index on disk, so that modules are parsed once and not at every start.
 //!
-//! One file: a header with the key of what it was made from, then the index, then its checksum. The key is a hash of the
+//! One file: a header with the key of what it was made from, then the index in sections, each with its length and its
+//! checksum. The key is a hash of the
 //! content of all module files and of the shipped modules. Reading them all takes time too, so the header also has a
 //! fingerprint of their names, sizes and times: while that is the same, the content is not looked at. A file that is
 //! damaged, of another format or of another key is made anew; one process makes it, others wait for it.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,9 +21,9 @@ use super::{Mib, index_file, shipped};
 use crate::diagnostic::Diagnostics;
 use crate::lockfile;
 
-const MAGIC: &[u8; 8] = b"TRAPMIB2";
-/// Magic, key, fingerprint, checksum of the rest.
-const HEADER: usize = 8 + 32 + 32 + 4;
+const MAGIC: &[u8; 8] = b"TRAPMIB3";
+/// Magic, key, fingerprint.
+const HEADER: usize = 8 + 32 + 32;
 /// How often it is said how far the reading is.
 const SAY_EVERY: Duration = Duration::from_secs(2);
 /// What takes less long is not spoken of.
@@ -230,23 +231,38 @@ fn key(files: &[PathBuf]) -> io::Result<Hash> {
 }
 
 fn open(file: &Path) -> Option<(Kept, Loaded)> {
-    let bytes = std::fs::read(file).ok()?;
-    let (header, payload) = bytes.split_at_checked(HEADER)?;
-    let sum = u32::from_le_bytes(header[72..76].try_into().ok()?);
-    let kept = Kept::read(header)?;
-    (crc32c::crc32c(payload) == sum).then_some((kept, index_file::decode(payload)?))
+    let file = File::open(file).ok()?;
+    let size = file.metadata().ok()?.len();
+    let mut file = BufReader::new(file);
+    let mut header = [0; HEADER];
+    file.read_exact(&mut header).ok()?;
+    let kept = Kept::read(&header)?;
+    let loaded = index_file::decode(|| section(&mut file, size))?;
+    Some((kept, loaded))
+}
+
+/// The next section: its length, its checksum, its bytes. None has more than the file.
+fn section(file: &mut impl Read, most: u64) -> Option<Vec<u8>> {
+    let mut head = [0; 12];
+    file.read_exact(&mut head).ok()?;
+    let (length, sum) = head.split_first_chunk::<8>()?;
+    let length = Some(u64::from_le_bytes(*length)).filter(|length| *length <= most)?;
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    file.read_exact(&mut bytes).ok()?;
+    (crc32c::crc32c(&bytes).to_le_bytes() == sum).then_some(bytes)
 }
 
 fn write(file: &Path, kept: &Kept, loaded: &Loaded) -> io::Result<()> {
-    let mut payload = Vec::with_capacity(loaded.mib.objects().len() * 64);
-    index_file::encode(loaded, &mut payload);
     let new = file.with_extension("new");
     let mut out = File::create(&new)?;
     out.write_all(MAGIC)?;
     out.write_all(&kept.key)?;
     out.write_all(&kept.fingerprint)?;
-    out.write_all(&crc32c::crc32c(&payload).to_le_bytes())?;
-    out.write_all(&payload)?;
+    for section in index_file::encode(loaded) {
+        out.write_all(&(section.len() as u64).to_le_bytes())?;
+        out.write_all(&crc32c::crc32c(&section).to_le_bytes())?;
+        out.write_all(&section)?;
+    }
     out.sync_all()?;
     lockfile::give_to_folder(&new);
     std::fs::rename(new, file)

@@ -1,9 +1,9 @@
 //! The compact index: names to OIDs, OIDs to names.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::table::{Hash, Table};
 use crate::snmp::Oid;
 
 /// What a name stands for.
@@ -129,15 +129,22 @@ impl Object {
     }
 }
 
+/// Says in `by_name` that the next one has the same name, so that nobody has to look there.
+pub(super) const MORE: u32 = 1 << 31;
+
 /// All definitions of the loaded modules.
 #[derive(Debug, Default)]
 pub struct Mib {
-    /// Sorted by OID, so that the longest prefix of any OID is found by one search and a walk up.
+    /// Sorted by OID.
     objects: Vec<Object>,
-    /// For each object the nearest one above it in the tree.
-    parents: Vec<Option<u32>>,
-    /// The places of all objects, sorted by name and then by OID.
+    /// The places of all objects, sorted by name and then by OID; with [`MORE`] where the next one has the same name.
     by_name: Vec<u32>,
+    /// The first of each name in `by_name`.
+    names: Table,
+    /// The last object of each OID.
+    oids: Table,
+    /// How many octets the longest OID has.
+    longest: usize,
     modules: Vec<Arc<str>>,
     /// Of notifications, by their places.
     about: Vec<(u32, About)>,
@@ -180,28 +187,53 @@ impl Mib {
             }
         }
         modules.sort();
-        Mib { about, ..Self::sorted(objects, modules) }
+        Self::sorted(objects, modules).with_about(about)
     }
 
     /// The index of definitions that are in the order of their OIDs, with their places right.
     fn sorted(objects: Vec<Object>, modules: Vec<Arc<str>>) -> Self {
         let mut by_name: Vec<u32> = (0..objects.len() as u32).collect();
         by_name.sort_by(|a, b| objects[*a as usize].name.cmp(&objects[*b as usize].name).then(a.cmp(b)));
-        let mut parents = Vec::with_capacity(objects.len());
-        let mut above: Vec<u32> = Vec::new();
-        for (at, object) in objects.iter().enumerate() {
-            while above.last().is_some_and(|top| !object.oid.starts_with(&objects[*top as usize].oid)) {
-                above.pop();
+        let mut names = Table::with_room(objects.len());
+        let mut before: Option<usize> = None;
+        for at in 0..by_name.len() {
+            let name = &objects[by_name[at] as usize].name;
+            let same = before.is_some_and(|b| objects[(by_name[b] & !MORE) as usize].name == *name);
+            match before.filter(|_| same) {
+                Some(before) => by_name[before] |= MORE,
+                // The first of those that have it: the others follow.
+                None => names.insert(Hash::of(name.as_bytes()), at as u32),
             }
-            parents.push(above.last().copied());
-            above.push(at as u32);
+            before = Some(at);
         }
-        Mib { objects, parents, by_name, modules, about: Vec::new() }
+        let mut oids = Table::with_room(objects.len());
+        for (at, object) in objects.iter().enumerate() {
+            // The last of those that have it.
+            if objects.get(at + 1).is_none_or(|next| next.oid != object.oid) {
+                oids.insert(Hash::of(object.oid.as_bytes()), at as u32);
+            }
+        }
+        Self::with_tables(objects, modules, (by_name, names, oids))
     }
 
-    /// The nearest definitions above, and the order by names.
-    pub(super) fn tables(&self) -> (&[Option<u32>], &[u32]) {
-        (&self.parents, &self.by_name)
+    /// The order by names, the first of each name in it, and the places of OIDs.
+    pub(super) fn tables(&self) -> (&[u32], &Table, &Table) {
+        (&self.by_name, &self.names, &self.oids)
+    }
+
+    /// The index with its tables, whose places are within.
+    pub(super) fn with_tables(
+        objects: Vec<Object>,
+        modules: Vec<Arc<str>>,
+        (by_name, names, oids): (Vec<u32>, Table, Table),
+    ) -> Self {
+        let longest = objects.iter().map(|object| object.oid.as_bytes().len()).max().unwrap_or(0);
+        Mib { objects, by_name, names, oids, longest, modules, about: Vec::new() }
+    }
+
+    /// The same with what is said of notifications.
+    pub(super) fn with_about(self, about: Vec<(u32, About)>) -> Self {
+        Mib { about, ..self }
     }
 
     /// What is said of notifications, by their places.
@@ -209,37 +241,21 @@ impl Mib {
         &self.about
     }
 
-    /// The index with its tables; none if these cannot be its.
-    pub(super) fn with_tables(
-        objects: Vec<Object>,
-        modules: Vec<Arc<str>>,
-        parents: Vec<Option<u32>>,
-        by_name: Vec<u32>,
-        about: Vec<(u32, About)>,
-    ) -> Option<Self> {
-        let fits = |at: u32| (at as usize) < objects.len();
-        // Above is before, so that walking up ends.
-        let upwards = parents.iter().enumerate().all(|(at, above)| above.is_none_or(|a| (a as usize) < at));
-        let whole = parents.len() == objects.len() && by_name.len() == objects.len();
-        (whole && upwards && by_name.iter().all(|at| fits(*at))).then_some(Mib {
-            objects,
-            parents,
-            by_name,
-            modules,
-            about,
-        })
-    }
-
     /// The definition whose OID is the longest prefix of this one.
     pub fn lookup(&self, oid: &Oid<'_>) -> Option<&Object> {
-        let after = self.objects.partition_point(|o| o.oid <= *oid);
-        let mut at = after.checked_sub(1);
-        while let Some(place) = at {
-            let object = &self.objects[place];
-            if oid.starts_with(&object.oid) {
-                return Some(object);
+        let octets = oid.as_bytes();
+        let mut prefix = &octets[..octets.len().min(self.longest)];
+        let mut hash = Hash::of(prefix);
+        while let Some((last, shorter)) = prefix.split_last() {
+            // An arc ends here.
+            if last & 0x80 == 0 {
+                let is_it = |at: &usize| self.objects[*at].oid.as_bytes() == prefix;
+                if let Some(at) = self.oids.find(hash).find(is_it) {
+                    return Some(&self.objects[at]);
+                }
             }
-            at = self.parents[place].map(|p| p as usize);
+            hash = hash.without(*last);
+            prefix = shorter;
         }
         None
     }
@@ -250,12 +266,13 @@ impl Mib {
             Some((module, name)) => (Some(module.to_owned()), name),
             None => (None, name),
         };
-        let order = |at: &u32| (*self.objects[*at as usize].name).cmp(name);
-        let start = self.by_name.partition_point(|at| order(at) == Ordering::Less);
-        let end = start + self.by_name[start..].partition_point(|at| order(at) == Ordering::Equal);
-        self.by_name[start..end]
+        let has_it = |at: &u32| *self.objects[(at & !MORE) as usize].name == *name;
+        let first = self.names.find(Hash::of(name.as_bytes())).find(|at| has_it(&self.by_name[*at]));
+        let all = first.map_or(&[][..], |first| &self.by_name[first..]);
+        let end = all.iter().position(|at| at & MORE == 0).map_or(all.len(), |last| last + 1);
+        all[..end]
             .iter()
-            .map(|at| &self.objects[*at as usize])
+            .map(|at| &self.objects[(at & !MORE) as usize])
             .filter(move |o| module.as_deref().is_none_or(|m| *m == *o.module))
     }
 
@@ -324,5 +341,44 @@ impl Mib {
             oid = oid.child(arc.parse().ok()?);
         }
         Some(oid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shipped() -> &'static Mib {
+        static MIB: std::sync::OnceLock<Mib> = std::sync::OnceLock::new();
+        MIB.get_or_init(|| crate::mib::load(&[]).mib)
+    }
+
+    proptest! {
+        #[test]
+        fn look_ups_are_those_of_a_search_of_all(
+            at in any::<prop::sample::Index>(),
+            less in 0..4usize,
+            more in prop::collection::vec(prop_oneof![0..20u32, any::<u32>()], 0..4),
+        ) {
+            let mib = shipped();
+            let object = at.get(mib.objects());
+            let arcs: Vec<u32> = object.oid.arcs().collect();
+            let arcs: Vec<u32> = arcs[..arcs.len() - less.min(arcs.len() - 2)].iter().copied().chain(more).collect();
+            let oid = Oid::from_arcs(&arcs).unwrap();
+            let above = mib.objects().iter().filter(|o| oid.starts_with(&o.oid));
+            let longest = above.max_by_key(|o| o.oid.as_bytes().len());
+            prop_assert_eq!(mib.lookup(&oid).map(|o| &o.oid), longest.map(|o| &o.oid));
+            let same = mib.objects().iter().filter(|o| o.name == object.name);
+            prop_assert_eq!(mib.find(&object.name).count(), same.count());
+            prop_assert!(mib.find(&object.qualified()).any(|found| std::ptr::eq(found, object)));
+        }
+    }
+
+    #[test]
+    fn what_nobody_has() {
+        assert!(shipped().lookup(&"2.5.4".parse().unwrap()).is_none());
+        assert_eq!(shipped().find("ifDesc").count(), 0);
+        assert_eq!(Mib::default().lookup(&"1.3".parse().unwrap()), None);
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::index::{About, Base, Coding, Kind, Mib, Object, Part, Syntax};
+use super::index::{About, Base, Coding, Kind, MORE, Mib, Object, Part, Syntax};
 use super::load::Loaded;
+use super::table::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::snmp::Oid;
 
@@ -41,8 +42,17 @@ const BASES: [Base; 8] = [
 ];
 const KINDS: [Kind; 3] = [Kind::Node, Kind::Object, Kind::Notification];
 
-/// Appends an index and what was found wrong in its modules.
-pub(super) fn encode(loaded: &Loaded, out: &mut Vec<u8>) {
+/// An index, and what was found wrong in its modules, in sections: so that it is opened without all of the bytes being
+/// there at once.
+pub(super) fn encode(loaded: &Loaded) -> [Vec<u8>; 3] {
+    let mut sections = [const { Vec::new() }; 3];
+    push_definitions(loaded, &mut sections[0]);
+    push_tables(&loaded.mib, &mut sections[1]);
+    push_about(&loaded.mib, &mut sections[2]);
+    sections
+}
+
+fn push_definitions(loaded: &Loaded, out: &mut Vec<u8>) {
     let mib = &loaded.mib;
     push(out, loaded.found.clone().sorted().len() as u64);
     for found in loaded.found.clone().sorted() {
@@ -112,13 +122,20 @@ pub(super) fn encode(loaded: &Loaded, out: &mut Vec<u8>) {
             push(out, u64::from(*at));
         }
     }
-    let (parents, by_name) = mib.tables();
-    for above in parents {
-        push(out, above.map_or(0, |above| u64::from(above) + 1));
-    }
+}
+
+fn push_tables(mib: &Mib, out: &mut Vec<u8>) {
+    let (by_name, names, oids) = mib.tables();
     for at in by_name {
         push(out, u64::from(*at));
     }
+    for table in [names, oids] {
+        push(out, table.slots().len() as u64);
+        out.extend(table.slots().iter().flat_map(|slot| slot.to_le_bytes()));
+    }
+}
+
+fn push_about(mib: &Mib, out: &mut Vec<u8>) {
     push(out, mib.all_about().len() as u64);
     for (at, said) in mib.all_about() {
         push(out, u64::from(*at));
@@ -127,9 +144,12 @@ pub(super) fn encode(loaded: &Loaded, out: &mut Vec<u8>) {
     }
 }
 
-/// The index of these bytes; none if they are not one's.
-pub(super) fn decode(bytes: &[u8]) -> Option<Loaded> {
-    Input(bytes).loaded()
+/// The index of these sections, each asked for when it is needed; none if they are not one's.
+pub(super) fn decode(mut section: impl FnMut() -> Option<Vec<u8>>) -> Option<Loaded> {
+    let (objects, modules, found) = Input(&section()?).definitions()?;
+    let tables = Input(&section()?).tables(objects.len())?;
+    let about = Input(&section()?).about()?;
+    Some(Loaded { mib: Mib::with_tables(objects, modules, tables).with_about(about), found })
 }
 
 /// What is left to read. Everything is checked: a checksum says that it was written so, not that this program wrote it.
@@ -211,7 +231,16 @@ impl<'i> Input<'i> {
         Some(Part { object, coding })
     }
 
-    fn loaded(mut self) -> Option<Loaded> {
+    /// A table of places below a number.
+    fn table(&mut self, places: usize) -> Option<Table> {
+        let count = self.count()?;
+        let slots = self.bytes(count.checked_mul(8)?)?.chunks_exact(8);
+        let slots =
+            slots.map(|slot| slot.try_into().map(u64::from_le_bytes)).collect::<Result<_, _>>().ok()?;
+        Table::of_slots(slots, places)
+    }
+
+    fn definitions(mut self) -> Option<(Vec<Object>, Vec<Arc<str>>, Diagnostics)> {
         let found = self.found()?;
         let count = self.count()?;
         let modules: Vec<Arc<str>> = (0..count).map(|_| self.text().map(Arc::from)).collect::<Option<_>>()?;
@@ -247,18 +276,24 @@ impl<'i> Input<'i> {
                 .collect::<Option<_>>()?;
             objects.push(Object { name, module, oid, kind, syntax, objects: carried, indexes });
         }
-        let parents = (0..count)
-            .map(|_| self.number().map(|above| above.checked_sub(1).map(|above| above as u32)))
+        Some((objects, modules, found))
+    }
+
+    fn tables(mut self, count: usize) -> Option<(Vec<u32>, Table, Table)> {
+        let by_name: Vec<u32> = (0..count)
+            .map(|_| self.number().map(|at| at as u32).filter(|at| ((at & !MORE) as usize) < count))
             .collect::<Option<_>>()?;
-        let by_name = (0..count).map(|_| self.number().map(|at| at as u32)).collect::<Option<_>>()?;
+        Some((by_name, self.table(count)?, self.table(count)?))
+    }
+
+    fn about(mut self) -> Option<Vec<(u32, About)>> {
         let count = self.count()?;
-        let about = (0..count)
+        (0..count)
             .map(|_| {
                 let at = u32::try_from(self.number()?).ok()?;
                 Some((at, About { status: self.text()?.into(), description: self.text()?.into() }))
             })
-            .collect::<Option<_>>()?;
-        Some(Loaded { mib: Mib::with_tables(objects, modules, parents, by_name, about)?, found })
+            .collect()
     }
 }
 
@@ -268,8 +303,11 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_safe(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
-            let _ = decode(&bytes);
+        fn any_bytes_are_safe(
+            sections in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), 0..4),
+        ) {
+            let mut sections = sections.into_iter();
+            let _ = decode(|| sections.next());
         }
     }
 }

@@ -11,6 +11,7 @@ mod index_file;
 pub mod instance;
 pub mod load;
 pub mod shipped;
+pub mod table;
 
 pub use cache::Held;
 pub use index::{Base, Kind, Mib, Object, Syntax};
