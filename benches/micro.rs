@@ -40,40 +40,6 @@ fn name_of_an_instance(bencher: Bencher<'_, '_>) {
     bencher.bench(|| mib.lookup(black_box(&oid)).unwrap().name.len());
 }
 
-/// The modules of `TRAPLINE_MIBS`, else of the corpus where it stands beside, else the shipped ones.
-fn many_modules() -> mib::Mib {
-    let named = std::env::var_os("TRAPLINE_MIBS").map(std::path::PathBuf::from);
-    let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
-    let folder = named.or_else(|| Some(beside).filter(|folder| folder.is_dir()));
-    mib::load(folder.as_slice()).mib
-}
-
-/// Looks instances of all objects up, in no order, so that nothing is near in the caches.
-#[divan::bench(sample_count = 100, sample_size = 20_000)]
-fn look_up_among_many(bencher: Bencher<'_, '_>) {
-    let mib = many_modules();
-    let oids: Vec<Oid<'_>> =
-        mib.objects().iter().step_by(7).map(|object| object.oid.clone().child(3)).collect();
-    println!("{} definitions", mib.objects().len());
-    let mut at = 0;
-    bencher.bench_local(|| {
-        at = (at + 7919) % oids.len();
-        mib.lookup(black_box(&oids[at])).unwrap().name.len()
-    });
-}
-
-/// The same by name.
-#[divan::bench(sample_count = 100, sample_size = 20_000)]
-fn find_among_many(bencher: Bencher<'_, '_>) {
-    let mib = many_modules();
-    let names: Vec<&str> = mib.objects().iter().step_by(7).map(|object| &*object.name).collect();
-    let mut at = 0;
-    bencher.bench_local(|| {
-        at = (at + 7919) % names.len();
-        mib.find(black_box(names[at])).next().unwrap().oid.as_bytes().len()
-    });
-}
-
 #[divan::bench]
 fn encode_outcome(bencher: Bencher<'_, '_>) {
     let (outcome, mut batch) = (outcome(), Batch::default());

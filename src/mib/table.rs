@@ -32,6 +32,7 @@ impl Hash {
     }
 
     /// The hash without the last octet, which is this one.
+    #[must_use]
     pub fn without(self, last: u8) -> Self {
         Hash(self.0.wrapping_mul(INVERSE) ^ u64::from(last))
     }
@@ -57,7 +58,7 @@ impl Table {
     /// The table of these slots; none if they cannot be one's.
     pub fn of_slots(slots: Vec<u64>, places: usize) -> Option<Self> {
         let fits = |slot: &u64| (*slot & 0xffff_ffff) as usize <= places;
-        let some_empty = slots.iter().any(|slot| *slot == 0);
+        let some_empty = slots.contains(&0);
         (slots.len().is_power_of_two() && some_empty && slots.iter().all(fits)).then_some(Table { slots })
     }
 

@@ -147,7 +147,12 @@ fn value_of(object: &Object, number: usize) -> (&'static str, String) {
             Some((value, _)) => ("i", value.to_string()),
             None => ("i", (number + 1).to_string()),
         },
-        Base::Octets => ("s", format!("text {number}")),
+        Base::Octets if !object.syntax.bits.is_empty() => ("x", "A0".to_owned()),
+        Base::Octets => match &*object.syntax.hint {
+            "1x:" => ("x", format!("001A2B3C4D{:02X}", number % 256)),
+            "2d-1d-1d,1d:1d:1d.1d,1a1d:1d" => ("x", "07EA0B140C0001002B0100".to_owned()),
+            _ => ("s", format!("text {number}")),
+        },
         Base::ObjectId => ("o", "1.3.6.1.2.1.2.2.1.8.3".to_owned()),
         Base::IpAddress => ("a", format!("192.0.2.{}", number % 250 + 1)),
         Base::Counter32 => ("c", (number + 1).to_string()),
@@ -162,11 +167,12 @@ fn some_notifications(mib: &Mib) -> Vec<&Object> {
     let mut by_vendor: BTreeMap<Vec<u32>, Vec<&Object>> = BTreeMap::new();
     for notification in mib.objects().iter().filter(|o| o.kind == Kind::Notification) {
         let plain = |object: &Object| {
-            let hinted = !object.syntax.hint.is_empty() && !object.syntax.hint.ends_with(['a', 't']);
-            object.kind == Kind::Object
-                && !hinted
-                && object.syntax.bits.is_empty()
-                && object.indexes.len() <= 1
+            let (hint, is_number) = (&*object.syntax.hint, object.syntax.base != trapline::mib::Base::Octets);
+            let known = hint.is_empty()
+                || hint.ends_with(['a', 't'])
+                || hint == "1x:"
+                || hint == "2d-1d-1d,1d:1d:1d.1d,1a1d:1d";
+            object.kind == Kind::Object && (known || is_number) && object.indexes.len() <= 1
         };
         if mib.objects_of(notification).all(plain) {
             let vendor = notification.oid.arcs().take(7).collect();
@@ -255,6 +261,18 @@ fn names_and_values_as_net_snmp_has_them() {
             let dot = bare(their_name).contains(".'.'");
             let same_name = bare(name) == bare(their_name) || shorter(name, their_name) || dot;
             let same_text = same_text || shorter(text, their_text);
+            // They write octets without the zero before, in small letters: 0:1a for 00:1A.
+            let octets = |text: &str| -> Option<Vec<u8>> {
+                text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok()).collect()
+            };
+            let same_text = same_text || octets(text).is_some_and(|ours| octets(their_text) == Some(ours));
+            // They write BITS in hex alone; those that were sent are the first and the third.
+            let bits = |object: &Object| {
+                let names = object.syntax.bits.iter().filter(|(bit, _)| [0, 2].contains(bit));
+                names.map(|(_, name)| name.to_string()).collect::<Vec<_>>()
+            };
+            let bits = mib.resolve(name).and_then(|oid| mib.lookup(&oid).map(bits)).unwrap_or_default();
+            let same_text = same_text || (their_text.trim() == "A0" && text.split(',').eq(&bits));
             fewer += usize::from(bare(name) != bare(their_name) || unnamed);
             if !same_name || !(same_text || ticks || units || unnamed) {
                 differ.push(format!("{name} = {text}, but {their_name} = {their_text}"));

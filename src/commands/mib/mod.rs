@@ -118,7 +118,8 @@ fn load_modules(args: &LoadArgs) -> bool {
             .collect();
         let all = json!({
             "modules": mib.modules().len(), "objects": objects, "notifications": notifications,
-            "seconds": seconds, "from_index": how == How::Opened, "failed": failed,
+            "definitions": mib.objects().len(), "seconds": seconds, "peak_kb": peak(),
+            "from_index": how == How::Opened, "failed": failed,
         });
         println!("{all}");
     } else {
@@ -130,6 +131,13 @@ fn load_modules(args: &LoadArgs) -> bool {
         );
     }
     !found.has_errors()
+}
+
+/// The most memory that this process has had resident, in kB, where the system tells (proc(5)).
+fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// The configuration; none if it is wrong, which is said.
