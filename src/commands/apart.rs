@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use super::setup;
+use super::{setup, supervisor};
 use crate::config::Config;
 use crate::mib::cache;
 
@@ -36,6 +36,7 @@ fn run(config: &Config, index: &std::path::Path) -> std::io::Result<()> {
             // What is wrong in modules is said again when the index is opened.
             if let Some(line) = line.strip_prefix("trapline: ") {
                 tracing::info!("{line}");
+                supervisor::starting(line);
             }
         }
     }

@@ -11,6 +11,15 @@ use super::control::State;
 /// How often the status text is told.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// How long a step of the start may take after it was told of.
+const STEP: Duration = Duration::from_secs(60);
+
+/// The daemon starts still: it does this, and should be given time.
+pub fn starting(what: &str) {
+    let more = u32::try_from(STEP.as_micros()).unwrap_or(u32::MAX);
+    let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(more), NotifyState::Status(what)]);
+}
+
 /// The daemon listens. Nothing happens where no supervisor is.
 pub fn ready() {
     let _ = sd_notify::notify(&[NotifyState::Ready]);

@@ -35,6 +35,14 @@ pub enum LeftOut {
         /// The OIDs.
         candidates: String,
     },
+    /// Its NODES or MATCH cannot be said.
+    #[error("EVENT '{name}' left out: whether it takes a trap cannot be told without line {line}")]
+    Condition {
+        /// The EVENT.
+        name: String,
+        /// The line that cannot be said.
+        line: usize,
+    },
     /// A program is run.
     #[error(
         "EXEC left out: it runs a program, and Trapline runs none; let a sink send the event, such as a webhook"

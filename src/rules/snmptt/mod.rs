@@ -24,6 +24,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::quoted;
 use crate::mib::{Kind, Mib};
 use crate::outcome::State;
+use crate::snmp::Oid;
 use condition::ReadNodes;
 use order::{Entry, Place};
 use parse::Event;
@@ -77,7 +78,7 @@ pub fn import(files: &[(String, String)], read: ReadNodes<'_>, mib: &Mib, option
     for place in &places {
         match place {
             Place::Entry { at, more, except, test } => {
-                rules += import.write(&mut text, &entries[*at], (*more, except, *test), &mut ids);
+                rules += import.write(&mut text, &entries[*at], (*more, except, test.as_deref()), &mut ids);
             }
             Place::Stop { oid, conditions } => {
                 rules += 1;
@@ -139,15 +140,7 @@ impl Import<'_> {
             // Whether it takes a trap cannot be told: better no rule than one that takes too much.
             (Err((line, error)), _) | (_, Err((line, error))) => {
                 self.leave_out(file, line, &error);
-                let at = event.line;
-                let message = format!("EVENT '{}' left out, for what is said of its condition", event.name);
-                self.left_out.push(Diagnostic {
-                    severity: Severity::Warning,
-                    file: file.to_owned(),
-                    place: Some((at, 1)),
-                    message,
-                    hint: None,
-                });
+                self.leave_out(file, event.line, &LeftOut::Condition { name: event.name, line });
                 None
             }
         }
@@ -162,7 +155,8 @@ impl Import<'_> {
         let plain = oid.strip_suffix(".*").unwrap_or(&oid);
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         if plain.strip_prefix('.').is_some_and(|rest| rest.split('.').all(is_number)) {
-            return Ok(oid);
+            let known = trap(&oid).trim_end_matches(".*").parse::<Oid>().is_ok();
+            return if known { Ok(oid) } else { Err(LeftOut::Oid { name, oid }) };
         }
         let mut known: Vec<String> = self
             .mib
@@ -215,7 +209,7 @@ impl Import<'_> {
         &mut self,
         text: &mut String,
         entry: &Entry,
-        (more, except, test): (bool, &[String], bool),
+        (more, except, sample): (bool, &[String], Option<&str>),
         ids: &mut HashSet<String>,
     ) -> usize {
         let conditions: Vec<String> = except
@@ -238,8 +232,8 @@ impl Import<'_> {
         if entry.event.category == "IGNORE" {
             text.push_str(&head(ids, more));
             text.push_str("drop = true\n");
-            if test && !more {
-                text.push_str(&self::test(&entry.oid, "drop = true"));
+            if let (Some(sample), false) = (sample, more) {
+                text.push_str(&test(sample, "drop = true"));
             }
             return 1;
         }
@@ -248,8 +242,8 @@ impl Import<'_> {
         for (at, (body, expect)) in bodies.into_iter().enumerate() {
             text.push_str(&head(ids, more || at + 1 < count));
             text.push_str(&body);
-            if let (true, Some(expect)) = (test, expect) {
-                text.push_str(&self::test(&entry.oid, &expect));
+            if let (Some(sample), Some(expect)) = (sample, expect) {
+                text.push_str(&test(sample, &expect));
             }
         }
         count
@@ -405,7 +399,11 @@ fn stop(text: &mut String, oid: &str, conditions: &[String], ids: &mut HashSet<S
 
 /// `trap` of a rule: without the dot before, `*` for all.
 fn trap(oid: &str) -> &str {
-    oid.strip_prefix('.').unwrap_or(oid)
+    match oid {
+        // One number alone is no OID (ITU-T X.690, section 8.19.4); all that SNMP names are below this one.
+        ".1.*" => "1.3.*",
+        oid => oid.strip_prefix('.').unwrap_or(oid),
+    }
 }
 
 /// A name that no rule has yet.
@@ -420,11 +418,6 @@ fn id(ids: &mut HashSet<String>, name: &str) -> String {
 }
 
 fn test(oid: &str, expect: &str) -> String {
-    // An arc that hardly a rule of its own has.
-    let oid = match trap(oid) {
-        "*" => "1.3.6.1.4.1.4294967295.0.1".to_owned(),
-        oid => oid.replace('*', "4294967295"),
-    };
     format!("[[rule.test]]\ntrap = \"{oid}\"\nexpect = {{ {expect} }}\n")
 }
 

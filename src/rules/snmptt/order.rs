@@ -1,6 +1,8 @@
 //! In which order the rules of EVENTs stand, so that they take what snmptt's look-up would give them.
 
 use super::parse::Event;
+use super::trap;
+use crate::snmp::Oid;
 
 /// An EVENT, read.
 #[derive(Debug, Clone)]
@@ -26,8 +28,8 @@ pub enum Place {
         more: bool,
         /// What it does not take: a longer wildcard, though none of its entries took the trap. Ends with a dot.
         except: Vec<String>,
-        /// Whether a trap of this OID surely gets there.
-        test: bool,
+        /// The OID of a trap that surely gets there, if there is one.
+        test: Option<String>,
     },
     /// The end of those of an OID: no wildcard takes what one of them has taken.
     Stop {
@@ -55,10 +57,11 @@ pub fn order(entries: &[Entry], all: bool) -> Vec<Place> {
     wildcards.sort_by_key(|(oid, _)| std::cmp::Reverse(oid.matches('.').count()));
     let prefixes: Vec<String> = wildcards.iter().filter_map(|(oid, _)| prefix(oid)).collect();
     let always = |group: &[usize]| group.iter().position(|at| entries[*at].condition.is_none());
+    let whole: Vec<&str> = exact.iter().map(|(oid, _)| *oid).collect();
     let mut places = Vec::new();
     for (oid, group) in exact {
         let covered = prefixes.iter().any(|prefix| oid.starts_with(prefix.as_str()));
-        places.extend(of_group(entries, &group, all, &[]));
+        places.extend(of_group(entries, &group, all, &[], Some(trap(oid))));
         let (last, before) = group.split_last().map_or((0, &[][..]), |(last, before)| (*last, before));
         let taken_before = all && !before.is_empty() && entries[last].condition.is_some();
         if covered && taken_before {
@@ -76,7 +79,8 @@ pub fn order(entries: &[Entry], all: bool) -> Vec<Place> {
             .filter(|longer| longer.starts_with(&prefix))
             .map(|longer| longer.trim_start_matches('.').to_owned())
             .collect();
-        places.extend(of_group(entries, &group, all, &except));
+        let sample = sample(&prefix, &prefixes, &whole);
+        places.extend(of_group(entries, &group, all, &except, sample.as_deref()));
         let ends = if all {
             group.last().is_some_and(|at| entries[*at].condition.is_none())
         } else {
@@ -89,7 +93,29 @@ pub fn order(entries: &[Entry], all: bool) -> Vec<Place> {
     places
 }
 
-fn of_group(entries: &[Entry], group: &[usize], all: bool, except: &[String]) -> Vec<Place> {
+/// An OID below a wildcard that is below no longer one and has no entry of its own.
+fn sample(prefix: &str, prefixes: &[String], whole: &[&str]) -> Option<String> {
+    let below = if prefix == "." {
+        ["2.999.1", "1.3.4294967295", "1.2.1"]
+    } else {
+        ["4294967295", "3.4294967295", "2.1"]
+    };
+    let all = below.map(|rest| format!("{prefix}{rest}"));
+    let free = |oid: &String| {
+        let longer = |other: &&String| other.len() > prefix.len() && oid.starts_with(other.as_str());
+        let is_oid = trap(oid).parse::<Oid>().is_ok();
+        is_oid && prefixes.iter().find(longer).is_none() && !whole.contains(&oid.as_str())
+    };
+    all.into_iter().find(free).map(|oid| trap(&oid).to_owned())
+}
+
+fn of_group(
+    entries: &[Entry],
+    group: &[usize],
+    all: bool,
+    except: &[String],
+    sample: Option<&str>,
+) -> Vec<Place> {
     let mut taken = false;
     let mut places = Vec::new();
     for (count, at) in group.iter().enumerate() {
@@ -104,7 +130,9 @@ fn of_group(entries: &[Entry], group: &[usize], all: bool, except: &[String]) ->
             more: all && count + 1 < group.len(),
             except: except.to_vec(),
             // Before it others may have taken the trap, and then go on: its own rule still makes what it makes.
-            test: unconditional && except.is_empty() && (all || count == 0),
+            test: sample
+                .filter(|_| unconditional && except.is_empty() && (all || count == 0))
+                .map(str::to_owned),
         });
     }
     places

@@ -78,6 +78,17 @@ fn one_event_for_each_trap() {
     assert_eq!((made.rules, made.left_out.to_text().as_str()), (2, ""));
 }
 
+#[test]
+fn oids_that_are_none() {
+    let event = |oid: &str| format!("EVENT x {oid} \"c\" Normal\nFORMAT x\n");
+    let made = imported(
+        &[".1.*", ".1", ".1.3.99999999999", ".9.9.*", ".*"].map(event).concat(),
+        &Options::default(),
+    );
+    sound(&made);
+    assert_eq!((made.rules, made.left_out.len()), (2, 3), "{}", made.left_out.to_text());
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
@@ -85,6 +96,7 @@ proptest::proptest! {
     #[test]
     fn what_is_made_is_always_sound(
         name in "[a-z{}%'\"]{1,6}",
+        oid in "(\\.[0-9]{1,11}){1,5}(\\.\\*)?",
         format in "([a-z ]|\\$[0-9*+#$-]|\\$[A-Za-z]|[{}%'\"\\\\|;]){0,12}",
         service in "([a-z ]|\\$[0-9ArNH]){1,6}",
         test in "(!)?(\\(([a-z.*+\\[\\]^$]|\\\\.){0,6}\\)i?|[0-9]{1,3}(-[0-9]{1,3})?|[<>&][0-9]{1,3}|10\\.0\\.0\\.[0-9]/?[0-9]?|[0-9,]{1,4})",
@@ -92,7 +104,7 @@ proptest::proptest! {
         state in "[0-4]|\\$[1A]",
     ) {
         let text = format!(
-            "EVENT {name} .1.3.6.1.4.1.9.1 \"c\" Normal\nFORMAT {format}\nEXEC submit_check_result $r \"{service}\" {state} \"$Fz\"\n\
+            "EVENT {name} {oid} \"c\" Normal\nFORMAT {format}\nEXEC submit_check_result $r \"{service}\" {state} \"$Fz\"\n\
              MATCH $2: {test}\nREGEX {regex}\nEVENT all .* \"c\" Normal\nFORMAT $*\n"
         );
         for unsafe_regex in [false, true] {
