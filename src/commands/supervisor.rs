@@ -12,7 +12,7 @@ use super::control::State;
 const EVERY: Duration = Duration::from_secs(10);
 
 /// How long a step of the start may take after it was told of.
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_mins(1);
 
 /// The daemon starts still: it does this, and should be given time.
 pub fn starting(what: &str) {
