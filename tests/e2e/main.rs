@@ -16,6 +16,7 @@ mod informs;
 mod intake;
 mod mibs;
 mod nagios;
+mod net_snmp;
 mod nsca;
 mod pages;
 mod rabbitmq;
