@@ -21,7 +21,7 @@ use super::{Mib, index_file, shipped};
 use crate::diagnostic::Diagnostics;
 use crate::lockfile;
 
-const MAGIC: &[u8; 8] = b"TRAPMIB3";
+const MAGIC: &[u8; 8] = b"TRAPMIB4";
 /// Magic, key, fingerprint.
 const HEADER: usize = 8 + 32 + 32;
 /// How often it is said how far the reading is.

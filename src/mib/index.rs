@@ -129,17 +129,12 @@ impl Object {
     }
 }
 
-/// Says in `by_name` that the next one has the same name, so that nobody has to look there.
-pub(super) const MORE: u32 = 1 << 31;
-
 /// All definitions of the loaded modules.
 #[derive(Debug, Default)]
 pub struct Mib {
     /// Sorted by OID.
     objects: Vec<Object>,
-    /// The places of all objects, sorted by name and then by OID; with [`MORE`] where the next one has the same name.
-    by_name: Vec<u32>,
-    /// The first of each name in `by_name`.
+    /// All objects by name.
     names: Table,
     /// The last object of each OID.
     oids: Table,
@@ -192,43 +187,30 @@ impl Mib {
 
     /// The index of definitions that are in the order of their OIDs, with their places right.
     fn sorted(objects: Vec<Object>, modules: Vec<Arc<str>>) -> Self {
-        let mut by_name: Vec<u32> = (0..objects.len() as u32).collect();
-        by_name.sort_by(|a, b| objects[*a as usize].name.cmp(&objects[*b as usize].name).then(a.cmp(b)));
-        let mut names = Table::with_room(objects.len());
-        let mut before: Option<usize> = None;
-        for at in 0..by_name.len() {
-            let name = &objects[by_name[at] as usize].name;
-            let same = before.is_some_and(|b| objects[(by_name[b] & !MORE) as usize].name == *name);
-            match before.filter(|_| same) {
-                Some(before) => by_name[before] |= MORE,
-                // The first of those that have it: the others follow.
-                None => names.insert(Hash::of(name.as_bytes()), at as u32),
-            }
-            before = Some(at);
-        }
-        let mut oids = Table::with_room(objects.len());
+        let (mut names, mut oids) = (Table::with_room(objects.len()), Table::with_room(objects.len()));
         for (at, object) in objects.iter().enumerate() {
+            names.insert(Hash::of(object.name.as_bytes()), at as u32);
             // The last of those that have it.
             if objects.get(at + 1).is_none_or(|next| next.oid != object.oid) {
                 oids.insert(Hash::of(object.oid.as_bytes()), at as u32);
             }
         }
-        Self::with_tables(objects, modules, (by_name, names, oids))
+        Self::with_tables(objects, modules, (names, oids))
     }
 
-    /// The order by names, the first of each name in it, and the places of OIDs.
-    pub(super) fn tables(&self) -> (&[u32], &Table, &Table) {
-        (&self.by_name, &self.names, &self.oids)
+    /// The places of names, and those of OIDs.
+    pub(super) fn tables(&self) -> (&Table, &Table) {
+        (&self.names, &self.oids)
     }
 
     /// The index with its tables, whose places are within.
     pub(super) fn with_tables(
         objects: Vec<Object>,
         modules: Vec<Arc<str>>,
-        (by_name, names, oids): (Vec<u32>, Table, Table),
+        (names, oids): (Table, Table),
     ) -> Self {
         let longest = objects.iter().map(|object| object.oid.as_bytes().len()).max().unwrap_or(0);
-        Mib { objects, by_name, names, oids, longest, modules, about: Vec::new() }
+        Mib { objects, names, oids, longest, modules, about: Vec::new() }
     }
 
     /// The same with what is said of notifications.
@@ -262,18 +244,14 @@ impl Mib {
 
     /// The definitions that have this name: `name` or `MODULE::name`.
     pub fn find<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m Object> {
-        let (module, name) = match name.split_once("::") {
-            Some((module, name)) => (Some(module.to_owned()), name),
-            None => (None, name),
-        };
-        let has_it = |at: &u32| *self.objects[(at & !MORE) as usize].name == *name;
-        let first = self.names.find(Hash::of(name.as_bytes())).find(|at| has_it(&self.by_name[*at]));
-        let all = first.map_or(&[][..], |first| &self.by_name[first..]);
-        let end = all.iter().position(|at| at & MORE == 0).map_or(all.len(), |last| last + 1);
-        all[..end]
-            .iter()
-            .map(|at| &self.objects[(at & !MORE) as usize])
-            .filter(move |o| module.as_deref().is_none_or(|m| *m == *o.module))
+        let (module, name) =
+            name.split_once("::").map_or((None, name), |(module, name)| (Some(module), name));
+        // In the order of their places, as they were put in.
+        self.names
+            .find(Hash::of(name.as_bytes()))
+            .map(|at| &self.objects[at])
+            .filter(move |object| *object.name == *name)
+            .filter(move |object| module.is_none_or(|module| *module == *object.module))
     }
 
     /// What a name may stand for where modules disagree: those with other OIDs than the first, told apart by their

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::index::{About, Base, Coding, Kind, MORE, Mib, Object, Part, Syntax};
+use super::index::{About, Base, Coding, Kind, Mib, Object, Part, Syntax};
 use super::load::Loaded;
 use super::table::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -125,10 +125,7 @@ fn push_definitions(loaded: &Loaded, out: &mut Vec<u8>) {
 }
 
 fn push_tables(mib: &Mib, out: &mut Vec<u8>) {
-    let (by_name, names, oids) = mib.tables();
-    for at in by_name {
-        push(out, u64::from(*at));
-    }
+    let (names, oids) = mib.tables();
     for table in [names, oids] {
         push(out, table.slots().len() as u64);
         out.extend(table.slots().iter().flat_map(|slot| slot.to_le_bytes()));
@@ -279,11 +276,8 @@ impl<'i> Input<'i> {
         Some((objects, modules, found))
     }
 
-    fn tables(mut self, count: usize) -> Option<(Vec<u32>, Table, Table)> {
-        let by_name: Vec<u32> = (0..count)
-            .map(|_| self.number().map(|at| at as u32).filter(|at| ((at & !MORE) as usize) < count))
-            .collect::<Option<_>>()?;
-        Some((by_name, self.table(count)?, self.table(count)?))
+    fn tables(mut self, count: usize) -> Option<(Table, Table)> {
+        Some((self.table(count)?, self.table(count)?))
     }
 
     fn about(mut self) -> Option<Vec<(u32, About)>> {

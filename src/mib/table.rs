@@ -67,7 +67,7 @@ impl Table {
         &self.slots
     }
 
-    /// Puts a place under a hash.
+    /// Puts a place under a hash, behind those that are there.
     pub fn insert(&mut self, hash: Hash, place: u32) {
         let (mut at, tag) = self.start(hash);
         while self.slots[at] != 0 {
@@ -76,7 +76,7 @@ impl Table {
         self.slots[at] = tag | (u64::from(place) + 1);
     }
 
-    /// The places that may be under a hash.
+    /// The places that may be under a hash, in the order in which they were put in.
     pub fn find(&self, hash: Hash) -> impl Iterator<Item = usize> {
         let (mut at, tag) = if self.slots.is_empty() { (0, 0) } else { self.start(hash) };
         std::iter::from_fn(move || {
