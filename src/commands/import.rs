@@ -55,7 +55,7 @@ fn severity(text: &str) -> Result<(String, State), String> {
     Ok((name.to_owned(), State::service(state).ok_or_else(wrong)?))
 }
 
-/// Runs a subcommand; false if what was made could not be all that was there to carry over.
+/// Runs a subcommand; false if the configuration is wrong. What is left out is listed, and no failure.
 ///
 /// # Errors
 ///

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use ipnet::IpNet;
 
 use super::engine::Engine;
+use super::functions::in_a_line;
 use super::index::Index;
 use super::matching::{From, Glob, LinePattern, Matcher, Pattern, TrapPattern};
 use super::schema::{self, CheckText, EventText, RuleText, SyslogText, TestText};
@@ -236,12 +237,9 @@ impl Build<'_> {
     }
 
     fn regex_error(&mut self, pattern: &Located<String>, error: &regex::Error) {
-        // The library draws the pattern with a caret below; its last line says what is wrong.
-        let text = error.to_string();
-        let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
         self.error(
             pattern,
-            format!("the pattern is not a regular expression: {last}"),
+            format!("the pattern is not a regular expression: {}", in_a_line(error)),
             Some("the syntax is that of the Rust crate regex: no look-around, no back-references".to_owned()),
         );
     }

@@ -19,7 +19,7 @@ use super::variable::{Scope, Variable};
 use crate::mib::Mib;
 
 /// An expression that needs no engine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Node {
     /// A literal.
     Literal(Val<'static>),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use minijinja::machinery::ast::{CallArg, Expr};
 use minijinja::value::Value;
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::value::Val;
 
@@ -26,8 +26,6 @@ use super::value::Val;
 pub const FILTERS: [&str; 3] = ["number", "regex_replace", "strftime"];
 /// The tests.
 pub const TESTS: [&str; 3] = ["any_bit", "matching", "within"];
-/// How large a compiled pattern may be, in bytes.
-const MAX_PATTERN: usize = 10 << 20;
 
 /// A call, its arguments read.
 #[derive(Debug, Clone)]
@@ -193,19 +191,15 @@ impl Call {
     }
 }
 
-impl PartialEq for Call {
-    fn eq(&self, other: &Self) -> bool {
-        format!("{self:?}") == format!("{other:?}")
-    }
+fn regex(pattern: &str) -> Result<Regex, CallError> {
+    Regex::new(pattern)
+        .map_err(|error| CallError::Pattern { pattern: pattern.to_owned(), error: in_a_line(&error) })
 }
 
-fn regex(pattern: &str) -> Result<Regex, CallError> {
-    RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().map_err(|error| {
-        // The last line says what; the others draw where.
-        let text = error.to_string();
-        let error = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        CallError::Pattern { pattern: pattern.to_owned(), error }
-    })
+/// What is wrong in a pattern: the library draws it with a caret below, its last line says what.
+pub fn in_a_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 impl FromStr for Addresses {

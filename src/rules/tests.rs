@@ -279,14 +279,8 @@ drop = true
     );
     let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
-    let subject = Subject {
-        message: &message,
-        source: &source,
-        address: "192.0.2.1",
-        host: "router1",
-        hosts: &Hosts::default(),
-        tags: None,
-    };
+    let hosts = Hosts::default();
+    let subject = subject(&message, &source, &hosts);
     let explanation = rules.rules.explain(&subject);
     assert_eq!(explanation.matched.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["takes-it"]);
     let rejected: String = explanation.rejected.iter().map(|(r, why)| format!("{}: {why}\n", r.id)).collect();
@@ -379,20 +373,19 @@ expect = { state = "critical" }
     insta::assert_snapshot!(report.found.to_text());
 }
 
+/// A message of the host router1.
+fn subject<'m>(message: &'m Message<'m>, source: &'m Source, hosts: &'m Hosts) -> Subject<'m> {
+    Subject { message, source, address: "192.0.2.1", host: "router1", hosts, tags: None }
+}
+
 /// What both evaluators give for the same expression.
 fn both_ways(expression: &str) -> (String, String) {
     let mib = mib();
     let scope = variable::Scope { mib: &mib, notifications: true, captures: &[] };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
     let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-    let subject = Subject {
-        message: &message,
-        source: &source,
-        address: "192.0.2.1",
-        host: "router1",
-        hosts: &Hosts::default(),
-        tags: None,
-    };
+    let hosts = Hosts::default();
+    let subject = subject(&message, &source, &hosts);
     let captures = Captures::new();
     let cx = Context { subject: &subject, captures: &captures, mib: &mib };
     let template = format!("{{{{ {expression} }}}}");
@@ -411,14 +404,8 @@ fn templates_both_ways(source: &str) -> (String, String) {
     let scope = variable::Scope { mib: &mib, notifications: true, captures: &[] };
     let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
     let origin = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-    let subject = Subject {
-        message: &message,
-        source: &origin,
-        address: "192.0.2.1",
-        host: "router1",
-        hosts: &Hosts::default(),
-        tags: None,
-    };
+    let hosts = Hosts::default();
+    let subject = subject(&message, &origin, &hosts);
     let cx = Context { subject: &subject, captures: &[], mib: &mib };
     let mut engine = Engine::default();
     let mut found = crate::diagnostic::Diagnostics::default();

@@ -1,10 +1,9 @@
 //! MIBs as users have them: what comes while they are read waits, the index is kept, values read as net-snmp's.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::daemon::{Daemon, FILE_SINK, output, trapline};
-use crate::support::{Program, link_trap, read, run, wait_until};
+use crate::support::{Program, corpus, link_trap, read, run, wait_until};
 
 #[test]
 fn what_comes_while_modules_are_read_waits_on_disk() {
@@ -100,11 +99,7 @@ fn rules_of_a_module_pass_check_and_test_as_they_come() {
 
 #[test]
 fn rules_of_every_notification_there_is_pass_check_and_test() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
-    if !corpus.exists() {
-        println!("no corpus of MIBs here");
-        return;
-    }
+    let Some(corpus) = corpus() else { return };
     let daemon =
         Daemon::prepare(&format!("[mibs]\npaths = [{corpus:?}]\n[rules]\npaths = [\"rules.toml\"]\n"));
     // So that the modules are read once.

@@ -1,14 +1,14 @@
 //! Names and values beside what net-snmp's tools make of the same packets and the same modules.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use trapline::message::Oid;
 use trapline::mib::{Base, Kind, Mib, Object, load};
 
 use crate::daemon::{Daemon, json_lines};
-use crate::support::{Program, port, read, run, wait_until};
+use crate::support::{Program, corpus, port, read, run, wait_until};
 
 /// What net-snmp's tools need to send a value of an object: its type, the value, and how many there are to choose from.
 fn value_of(object: &Object, number: usize) -> (&'static str, String) {
@@ -60,14 +60,6 @@ fn folders(corpus: &Path) -> String {
     // Of the shipped modules it knows nothing by itself.
     dirs.push(concat!(env!("CARGO_MANIFEST_DIR"), "/mibs").to_owned());
     dirs.join(":")
-}
-
-fn corpus() -> Option<PathBuf> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
-    if !corpus.exists() {
-        println!("no corpus of MIBs here");
-    }
-    Some(corpus).filter(|corpus| corpus.exists())
 }
 
 /// A name without its module.

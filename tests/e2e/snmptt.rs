@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, output, trapline};
-use crate::support::{Program, port, read, run, wait_until};
+use crate::support::{Program, corpus, port, read, run, wait_until};
 
 const SINK: &str =
     "[[sinks]]\nname = \"out\"\ntype = \"file\"\npath = \"DIR/out.jsonl\"\n[rules]\npaths = [\"rules\"]\n";
@@ -135,9 +135,9 @@ impl Both {
     }
 
     fn theirs(&self, trap: &Path) -> Made {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs/rfc");
+        let modules = corpus().map(|corpus| corpus.join("rfc")).unwrap_or_default();
         let done = Command::new("snmptt")
-            .env("MIBDIRS", corpus)
+            .env("MIBDIRS", modules)
             .arg(format!("--ini={}", self.daemon.path("snmptt.ini").display()))
             .stdin(std::fs::File::open(trap).unwrap())
             .output()
@@ -466,11 +466,7 @@ fn settings_of_snmptt() {
 
 #[test]
 fn files_that_snmptt_makes_of_mibs() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
-    if !corpus.exists() {
-        println!("no corpus of MIBs here");
-        return;
-    }
+    let Some(corpus) = corpus() else { return };
     let folders =
         std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().path().display().to_string());
     let folders: Vec<String> = folders.collect();
@@ -515,9 +511,7 @@ fn files_that_snmptt_makes_of_mibs() {
 
 #[test]
 fn names_where_snmptt_has_mibs() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
-    if !corpus.exists() {
-        println!("no corpus of MIBs here");
+    if corpus().is_none() {
         return;
     }
     let conf = "EVENT linkDown IF-MIB::linkDown \"c\" Normal\nFORMAT $O $1 $2 $3 $4 $v1 $+2 $+* of $E\nMATCH $2: (1)\nMATCH $2: !7\nMATCH MODE=and\n\

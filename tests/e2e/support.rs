@@ -1,7 +1,7 @@
 //! What the tests share: programs that are stopped when the test ends, free ports, waiting for conditions.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -129,4 +129,13 @@ impl Random {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % limit
     }
+}
+
+/// The folder of MIB modules, where it stands beside this checkout.
+pub fn corpus() -> Option<PathBuf> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
+    if !corpus.exists() {
+        println!("no corpus of MIBs here");
+    }
+    Some(corpus).filter(|corpus| corpus.exists())
 }

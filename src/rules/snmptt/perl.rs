@@ -1,6 +1,7 @@
 //! Perl's regular expressions as those of the Rust crate regex, as far as they go.
 
 use super::LeftOut;
+use crate::rules::functions::in_a_line;
 
 /// The pattern for one of Perl's.
 ///
@@ -45,11 +46,7 @@ pub fn pattern(perl: &str, any_case: bool) -> Result<String, LeftOut> {
     }
     match regex::Regex::new(&pattern) {
         Ok(_) => Ok(pattern),
-        Err(error) => {
-            let text = error.to_string();
-            let error = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Err(LeftOut::Pattern { pattern: perl.to_owned(), error })
-        }
+        Err(error) => Err(LeftOut::Pattern { pattern: perl.to_owned(), error: in_a_line(&error) }),
     }
 }
 

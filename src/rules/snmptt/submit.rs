@@ -50,7 +50,6 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
     while let Some(c) = rest.chars().next() {
         let at_word_start = word.is_none();
         let sign = SIGNS.into_iter().find(|sign| rest.starts_with(sign) && (*sign != "2>" || at_word_start));
-        // `$>` and the like are no variables, but `$#`, `$*` and `$@` are: a dollar takes what follows with it.
         if let Some(sign) = sign {
             tokens.extend(word.take().map(Token::Word));
             tokens.push(Token::Sign(sign));
