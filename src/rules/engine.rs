@@ -12,7 +12,7 @@ use minijinja::value::{Object, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::expr::Context;
-use super::functions::{self, Call};
+use super::functions::{self, As, Call};
 use super::value::Val;
 use super::variable::{OF_VARBINDS, OfVarbind, Scope, TABLES, Variable, varbind_value};
 use super::walk;
@@ -110,6 +110,25 @@ impl Engine {
 
     /// Renders a program for a message; what cannot be rendered becomes the engine's words in brackets.
     pub fn render(&self, program: &Program, cx: Context<'_, '_>) -> String {
+        self.try_render(program, cx).unwrap_or_else(|error| format!("({error})"))
+    }
+
+    /// Whether there is a filter or test of this name.
+    pub fn knows(&self, how: As, name: &str) -> bool {
+        let question = match how {
+            As::Filter => "{{ name is filter }}",
+            As::Test => "{{ name is test }}",
+        };
+        let asked = BTreeMap::from([("name", name.to_owned())]);
+        self.environment.render_str(question, asked).is_ok_and(|answer| answer.eq_ignore_ascii_case("true"))
+    }
+
+    /// Renders a program for a message.
+    ///
+    /// # Errors
+    ///
+    /// What the engine says, if it cannot be rendered.
+    pub fn try_render(&self, program: &Program, cx: Context<'_, '_>) -> Result<String, Error> {
         let mut values: BTreeMap<String, Value> = program
             .variables
             .iter()
@@ -128,10 +147,7 @@ impl Engine {
             };
             values.insert((*table).to_owned(), value);
         }
-        self.environment
-            .get_template(&program.name)
-            .and_then(|template| template.render(Value::from(values)))
-            .unwrap_or_else(|error| format!("({error})"))
+        self.environment.get_template(&program.name).and_then(|template| template.render(Value::from(values)))
     }
 }
 

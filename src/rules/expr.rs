@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
 
-use super::functions::Call;
+use super::functions::{As, Call};
 use super::subject::Subject;
 use super::value::Val;
 use super::variable::{Scope, Variable};
@@ -194,7 +194,7 @@ impl Node {
                 "undefined" => Some(Node::Not(Box::new(Node::Defined(boxed(&test.expr)?)))),
                 _ => None,
             },
-            ast::Expr::Test(test) => called(&test.expr, test.name, &test.args, scope),
+            ast::Expr::Test(test) => called(As::Test, &test.expr, (test.name, &test.args), scope),
             ast::Expr::IfExpr(choice) => {
                 let otherwise = match &choice.false_expr {
                     Some(expr) => lower(expr)?,
@@ -210,7 +210,7 @@ impl Node {
                 ("length" | "count", [], ast::Expr::Var(var)) if scope.notifications && var.id == "v" => {
                     Some(Node::Variable(Variable::Count))
                 }
-                (name, args, inner) => called(inner, name, args, scope),
+                (name, args, inner) => called(As::Filter, inner, (name, args), scope),
             },
             _ => None,
         }
@@ -218,8 +218,13 @@ impl Node {
 }
 
 /// A call of a filter or test of [`super::functions`].
-fn called(on: &ast::Expr<'_>, name: &str, args: &[CallArg<'_>], scope: &Scope<'_>) -> Option<Node> {
-    let call = Call::of_syntax(name, args)?.ok()?;
+fn called(
+    how: As,
+    on: &ast::Expr<'_>,
+    (name, args): (&str, &[CallArg<'_>]),
+    scope: &Scope<'_>,
+) -> Option<Node> {
+    let call = Call::of_syntax(how, name, args)?.ok()?;
     Some(Node::Call(Box::new(Node::lower(on, scope)?), call))
 }
 

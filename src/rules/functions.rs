@@ -27,6 +27,15 @@ pub const FILTERS: [&str; 3] = ["number", "regex_replace", "strftime"];
 /// The tests.
 pub const TESTS: [&str; 3] = ["any_bit", "matching", "within"];
 
+/// As what something is called: `x|name` or `x is name`. A name can be both, and mean two things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    /// `x|name`
+    Filter,
+    /// `x is name`
+    Test,
+}
+
 /// A call, its arguments read.
 #[derive(Debug, Clone)]
 pub enum Call {
@@ -96,8 +105,12 @@ impl Call {
     /// # Errors
     ///
     /// [`CallError`], if the arguments cannot be meant.
-    pub fn of_syntax(name: &str, args: &[CallArg<'_>]) -> Option<Result<Self, CallError>> {
-        if !FILTERS.contains(&name) && !TESTS.contains(&name) {
+    pub fn of_syntax(called: As, name: &str, args: &[CallArg<'_>]) -> Option<Result<Self, CallError>> {
+        let ours = match called {
+            As::Filter => &FILTERS,
+            As::Test => &TESTS,
+        };
+        if !ours.contains(&name) {
             return None;
         }
         let written = |arg: &CallArg<'_>| match arg {

@@ -6,15 +6,33 @@ use minijinja::machinery::{ast, parse, parse_expr};
 
 use super::engine::{Engine, Program};
 use super::expr::{self, Context, Node};
-use super::functions::Call;
+use super::functions::{self, As, Call};
 use super::value::Val;
 use super::variable::{Scope, TABLES, Target, Variable};
-use super::walk;
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
+use super::walk::{self, Called};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, did_you_mean};
 use crate::document::Located;
 
 /// A rendered field is cut at this many bytes: no message may grow beyond bounds by a template.
 pub const MAX_FIELD: usize = 16 * 1024;
+
+/// Filters and tests of the language that people use most, for hints.
+const USUAL: [&str; 14] = [
+    "lower",
+    "upper",
+    "trim",
+    "default",
+    "replace",
+    "length",
+    "split",
+    "first",
+    "last",
+    "join",
+    "int",
+    "startingwith",
+    "endingwith",
+    "defined",
+];
 
 /// A template, as cheap to render as its content allows.
 #[derive(Debug)]
@@ -137,7 +155,7 @@ impl Compiler<'_> {
             )),
             ast::Stmt::FilterBlock(block) => {
                 let ast::Expr::Filter(filter) = &block.filter else { return None };
-                let call = Call::of_syntax(filter.name, &filter.args)?.ok()?;
+                let call = Call::of_syntax(As::Filter, filter.name, &filter.args)?.ok()?;
                 Some(Part::Filtered(call, self.parts(&block.body)?))
             }
             _ => None,
@@ -184,12 +202,24 @@ impl Compiler<'_> {
 
     fn calls_are_right(&mut self, text: &Located<String>, exprs: &[&ast::Expr<'_>]) -> bool {
         let mut all_right = true;
-        for (name, args, within) in walk::calls(exprs) {
-            if let Some(Err(error)) = Call::of_syntax(name, args) {
-                let span = text.span_of(self.source, walk::range(within));
-                self.found.push(self.source.error(&span, error.to_string(), None));
-                all_right = false;
-            }
+        for Called { how, name, args, span } in walk::calls(exprs) {
+            let (message, hint) = match Call::of_syntax(how, name, args) {
+                Some(Err(error)) => (error.to_string(), None),
+                None if !self.engine.knows(how, name) => {
+                    let (what, ours) = match how {
+                        As::Filter => ("filter", &functions::FILTERS[..]),
+                        As::Test => ("test", &functions::TESTS[..]),
+                    };
+                    let usual = ours.iter().chain(&USUAL).copied();
+                    let hint = did_you_mean(name, usual)
+                        .unwrap_or_else(|| "the language is minijinja's, which is Jinja2's".to_owned());
+                    (format!("there is no {what} '{name}'"), Some(hint))
+                }
+                _ => continue,
+            };
+            let span = text.span_of(self.source, walk::range(span));
+            self.found.push(self.source.error(&span, message, hint));
+            all_right = false;
         }
         all_right
     }
@@ -264,7 +294,10 @@ impl Expression {
     pub fn eval<'m>(&'m self, engine: &Engine, cx: Context<'m, '_>) -> Val<'m> {
         match self {
             Expression::Native(node) => node.eval(cx),
-            Expression::Engine(program) => Val::Str(engine.render(program, cx).into()),
+            // What cannot be computed does not hold.
+            Expression::Engine(program) => {
+                engine.try_render(program, cx).map_or(Val::Undefined, |text| Val::Str(text.into()))
+            }
         }
     }
 }

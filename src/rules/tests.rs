@@ -104,6 +104,14 @@ where = "v[1] is matching('(a') and agent is within('10.0.0.0/40') and v[2] is m
 [rule.check]
 state = "ok"
 output = "{{ host|regex_replace('a') }} {{ received|strftime('%!') }}"
+
+[[rule]]
+id = "misspelt"
+trap = "*"
+where = "v[1] is matchin('^Gi') and v[2]|numbr > 1 and v[3]|matching('x')"
+[rule.check]
+state = "up"
+output = "{{ host|lowr }}"
 "#
     ));
 }
@@ -546,4 +554,17 @@ fn rules_made_from_modules_pass_their_tests() {
         mib.objects().iter().filter(|o| o.kind == crate::mib::Kind::Notification).map(|o| &o.oid).collect();
     assert_eq!((report.passed, report.failed, rules.rules().len()), (oids.len(), 0, oids.len()));
     println!("{} rules for the notifications of {} modules", oids.len(), modules.len());
+}
+
+#[test]
+fn what_cannot_be_computed_does_not_hold() {
+    let fixture = Fixture::new(
+        "[[rule]]\nid = \"a\"\ntrap = \"*\"\nwhere = \"ifDescr|int > 0\"\ndrop = true\n\
+         [[rule]]\nid = \"b\"\ntrap = \"*\"\nwhere = \"v[1] is number and ifIndex|int == 3\"\ndrop = true\n",
+    );
+    let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
+    let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+    let hosts = Hosts::default();
+    let explanation = fixture.rules.explain(&subject(&message, &source, &hosts));
+    assert_eq!(explanation.matched.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["b"]);
 }

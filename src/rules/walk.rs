@@ -4,6 +4,8 @@ use minijinja::machinery::Span;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, Stmt};
 use minijinja::value::ValueKind;
 
+use super::functions::As;
+
 /// All expressions at the top of a template's statements.
 pub fn expressions<'a, 's>(template: &'a Stmt<'s>) -> Vec<&'a Expr<'s>> {
     let mut found = Vec::new();
@@ -166,14 +168,31 @@ pub fn variables<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<&'a Expr<'s>> {
     found
 }
 
-/// All calls of filters and tests: the name, the arguments, and where it stands.
-pub fn calls<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<(&'s str, &'a [CallArg<'s>], Span)> {
+/// A call of a filter or test.
+#[derive(Clone, Copy)]
+pub struct Called<'a, 's> {
+    /// As what.
+    pub how: As,
+    /// Its name.
+    pub name: &'s str,
+    /// Its arguments.
+    pub args: &'a [CallArg<'s>],
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// All calls of filters and tests.
+pub fn calls<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<Called<'a, 's>> {
     let mut found = Vec::new();
     let mut open: Vec<&'a Expr<'s>> = exprs.to_vec();
     while let Some(expr) = open.pop() {
         match expr {
-            Expr::Filter(filter) => found.push((filter.name, &*filter.args, filter.span())),
-            Expr::Test(test) => found.push((test.name, &*test.args, test.span())),
+            Expr::Filter(f) => {
+                found.push(Called { how: As::Filter, name: f.name, args: &f.args, span: f.span() });
+            }
+            Expr::Test(t) => {
+                found.push(Called { how: As::Test, name: t.name, args: &t.args, span: t.span() });
+            }
             _ => {}
         }
         open.extend(parts(expr));
