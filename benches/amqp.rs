@@ -20,9 +20,10 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
-use trapline::config::{CanopsisConfig, SinkConfig, SinkKind};
-use trapline::journal::{Batch, Journal, Options, Record, WhenFull};
+use trapline::journal::{Batch, Journal, Options, WhenFull};
+use trapline::outcome::Record;
 use trapline::sinks::amqp::Form;
+use trapline::sinks::settings::{CanopsisConfig, SinkConfig, SinkKind};
 use trapline::sinks::{self, canopsis};
 
 const COUNT: usize = 60_000;

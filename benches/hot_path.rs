@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use common::{LINE, NOW, packet};
-use trapline::hosts::Hosts;
 use trapline::journal::Batch;
+use trapline::lookup::hosts::Hosts;
 use trapline::message::{Message, NotificationKind, Source};
 use trapline::rules::compile::{RuleFile, compile};
 use trapline::rules::{RuleSet, Scratch, Subject, Verdict};

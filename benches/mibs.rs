@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use trapline::message::Oid;
-use trapline::mib::{Held, cache};
+use trapline::mib::load::{Held, cache};
 
 /// As many modules as the largest public collections have, each with so many columns.
 const MODULES: usize = 4628;

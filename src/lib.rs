@@ -1,56 +1,64 @@
-//! Trapline: SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
+//! Trapline: receives SNMP traps and security syslog, matches them against rules, and delivers passive check results and
+//! events. Nothing is lost on the way.
 //!
-//! # The way of the data
+//! # Data flow
 //!
 //! ```text
 //! socket batch -> decode -> name (MIB) -> match (rules) -> journal =+=> nagios
-//! (recvmmsg)      pure      pure          pure             on disk  +=> canopsis, amqp
+//! (recvmmsg)      pure      pure          pure             on disk  +=> icinga2, alignak, nsca, nrdp
+//!                                                                   +=> canopsis, amqp, webhook, splunk
 //!                                                                   +=> file
 //! ```
 //!
-//! One direction, no way back. Up to the journal everything runs where the message came in, a batch at a time,
-//! with no lock but the journal's. Behind the journal every sink is a task of its own with a cursor of its own:
-//! one that is slow or dead slows neither the intake nor another sink.
+//! Data flows in one direction. Up to the journal everything runs on the listener's thread or task, a batch at a time.
+//! Behind the journal every sink has a thread and a cursor of its own: a sink that is slow or down slows neither the
+//! intake nor another sink.
 //!
-//! # The map
+//! # Modules, from the bottom up
 //!
-//! What goes through:
-//! - [`message`]: what came in, decoded; [`outcome`]: what a rule makes of it; [`hosts`]: whose it is.
+//! A module imports only modules above it in this list; `tests/layers.rs` enforces this.
 //!
-//! Protocols and rules, pure: no I/O, no clock; the time is an argument.
-//! - [`snmp`]: packets to notifications and back. [`syslog`]: lines, stream framing, TCP-wrapper lines.
-//! - [`mib`]: names for OIDs, values as people write them. [`rules`]: rule files, compiled and applied.
-//! - [`access`]: who may send, and which rules they reach. [`recent`]: what came lately.
-//! - [`pcap`]: packets out of captures. [`describe`]: messages as JSON.
+//! Basics:
+//! - [`oid`]: object identifiers. [`time`]: clocks, backoff, rates, log limits. [`sys`]: the few unsafe system calls.
+//!   [`settings`]: TOML sections with positions, diagnostics with hints, secrets, TLS and URL settings. [`files`]: files of
+//!   the state directory. [`pcap`]: packets out of captures.
+//!
+//! Data:
+//! - [`message`]: what a listener received, decoded. [`outcome`]: what a rule makes of it. [`http`]: the HTTP client.
+//!
+//! Protocols and rules. They do no I/O and read no clock; time is an argument:
+//! - [`snmp`]: packets to notifications and back, SNMPv3, access control. [`syslog`]: lines, stream framing, TCP-wrapper
+//!   lines. [`mib`]: names for OIDs, and in `mib::load` reading and caching of modules. [`lookup`]: host names.
+//!   [`rules`]: rule files, compiled and applied. [`import`]: rules from snmptt.conf and from MIBs.
 //!
 //! I/O:
-//! - [`intake`]: listeners, and the pipeline up to the journal. [`journal`]: the durable log.
-//! - [`sinks`]: one file (or folder) a sink, and the delivery loop. [`sys`]: the few unsafe system calls. [`lockfile`]: who may
-//!   change a file.
+//! - [`journal`]: the durable log. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
+//!   per sink, the registry, and delivery.
 //!
-//! For people:
-//! - [`config`]: the configuration file. [`document`] and [`diagnostic`]: TOML with places, mistakes with hints.
-//! - [`stats`]: what is counted, [`metrics`]: as Prometheus reads it. [`commands`]: one file a subcommand.
+//! The program:
+//! - [`status`]: what is counted. [`web`]: metrics over HTTP. [`config`]: the configuration file, combined from the
+//!   sections of the modules. [`daemon`]: assembly, reload, drain, supervision. [`commands`]: one file per subcommand.
 
-pub mod access;
 pub mod commands;
 pub mod config;
-pub mod describe;
-pub mod diagnostic;
-pub mod document;
-pub mod hosts;
+pub mod daemon;
+pub mod files;
+pub mod http;
+pub mod import;
 pub mod intake;
 pub mod journal;
-pub mod lockfile;
+pub mod lookup;
 pub mod message;
-pub mod metrics;
 pub mod mib;
+pub mod oid;
 pub mod outcome;
 pub mod pcap;
-pub mod recent;
 pub mod rules;
+pub mod settings;
 pub mod sinks;
 pub mod snmp;
-pub mod stats;
+pub mod status;
 pub mod sys;
 pub mod syslog;
+pub mod time;
+pub mod web;

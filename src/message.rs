@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-pub use crate::snmp::oid::Oid;
+pub use crate::oid::Oid;
 
 /// One decoded message.
 #[derive(Debug, Clone, PartialEq)]

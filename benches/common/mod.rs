@@ -1,7 +1,7 @@
 //! The messages that all benchmarks use.
 
 use trapline::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
-use trapline::outcome::{CheckResult, Common, Outcome, State};
+use trapline::outcome::result::{CheckResult, Common, Outcome, State};
 
 /// A refused connection, as a host ships it.
 pub const LINE: &str =

@@ -265,10 +265,10 @@ fn from_many(senders: usize) -> f64 {
 
 /// What receiving alone costs: rate taken, and CPU of this thread for a packet.
 fn null_receiver(rate: u64, seconds: u64) -> (f64, f64) {
-    let bound = trapline::intake::udp::bind_socket(
+    let bound = trapline::intake::datagrams::bind_socket(
         "127.0.0.1:0".parse().unwrap(),
         64 << 20,
-        trapline::intake::udp::Protocol::Snmp,
+        trapline::intake::datagrams::Protocol::Snmp,
     )
     .unwrap();
     let to = bound.socket.local_addr().unwrap().to_string();

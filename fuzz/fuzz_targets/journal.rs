@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trapline::journal::{codec, segment};
+use trapline::journal::segment;
+use trapline::outcome::codec;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = segment::record(bytes);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
-use trapline::mib::{self, Mib};
+use trapline::mib::{Mib, load as mib};
 use trapline::rules::compile::{RuleFile, compile};
 
 fuzz_target!(|text: &str| {

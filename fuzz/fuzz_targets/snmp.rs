@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use snmp_parser::asn1_rs::FromBer;
 use snmp_parser::{SnmpMessage, SnmpPdu};
-use trapline::snmp::{Oid, well_known};
+use trapline::oid::Oid;
+use trapline::snmp::well_known;
 
 fuzz_target!(|packet: &[u8]| {
     let Ok(decoded) = trapline::snmp::decode(packet) else { return };

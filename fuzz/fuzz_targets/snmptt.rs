@@ -4,9 +4,9 @@
 use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
-use trapline::mib::{self, Mib};
+use trapline::mib::{Mib, load as mib};
 use trapline::rules::compile::{RuleFile, compile};
-use trapline::rules::snmptt::{Ini, Options, import};
+use trapline::import::snmptt::{Ini, Options, import};
 
 fuzz_target!(|input: (bool, &str)| {
     static MIB: OnceLock<Arc<Mib>> = OnceLock::new();

@@ -1,6 +1,7 @@
 //! `trapline check`
 
-use super::{ConfigArg, setup};
+use crate::commands::args::ConfigArg;
+use crate::config::loaded as setup;
 
 /// Reports everything that is wrong; false if anything is.
 ///

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
-use super::{ConfigArg, setup};
+use crate::commands::args::ConfigArg;
+use crate::config::loaded as setup;
 use crate::sinks::dead::{DeadLetters, Letter};
 
 /// Arguments of `trapline dead`.

@@ -7,19 +7,21 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{ConfigArg, setup};
-use crate::config::{NagiosMethod, SinkConfig, SinkKind};
-use crate::intake::now;
-use crate::journal::Record;
+use crate::commands::args::ConfigArg;
+use crate::config::loaded as setup;
+use crate::intake::describe;
 use crate::message::{Message, Notification, Source};
-use crate::outcome::Outcome;
+use crate::outcome::json::{Json, Unsaved};
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
 use crate::rules::{Rule, RuleSet, Scratch, Subject, Verdict};
 use crate::sinks::amqp::Form;
 use crate::sinks::http::{Api as _, preview};
-use crate::sinks::json::{Json, Unsaved};
 use crate::sinks::nagios::format;
+use crate::sinks::settings::{NagiosMethod, SinkConfig, SinkKind};
 use crate::snmp::usm::Engine;
-use crate::{describe, pcap, sinks, snmp, syslog};
+use crate::time::clock::now;
+use crate::{pcap, sinks, snmp, syslog};
 
 /// Arguments of `trapline explain`.
 #[derive(Debug, Args)]

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
-use super::{ConfigArg, setup};
-use crate::outcome::State;
-use crate::rules::snmptt::{self, Ini, Names, Options};
+use crate::commands::args::ConfigArg;
+use crate::config::loaded as setup;
+use crate::import::snmptt::{self, Ini, Names, Options};
+use crate::outcome::result::State;
 
 /// The most that a file may have, in bytes.
 const MAX_FILE: u64 = 64 << 20;

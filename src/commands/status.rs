@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 
-use super::{ConfigArg, setup};
+use crate::commands::args::ConfigArg;
+use crate::config::loaded as setup;
 
 /// Arguments of `trapline status`.
 #[derive(Debug, Args)]

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ConfigArg, setup};
-use crate::mib::Held;
+use crate::commands::args::ConfigArg;
+use crate::config::loaded as setup;
+use crate::mib::load::Held;
 use crate::rules::testing;
 
 /// Arguments of `trapline test`.

@@ -1,4 +1,6 @@
 use super::*;
+use crate::intake::listener::{self as listen, SnmpListen};
+use crate::sinks::settings::SinkKind;
 
 fn load(text: &str) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();

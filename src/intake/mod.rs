@@ -1,39 +1,42 @@
 //! Listeners, and the pipeline from a received packet to the journal.
 //!
-//! A UDP listener is a thread ([`udp`]) that takes datagrams in batches and runs the [`pipeline`] on each; TCP
-//! streams ([`stream`]) are tasks that do the same with what a read gives. After each batch the outcomes go to the
+//! A UDP listener is a thread ([`datagrams`]) that takes datagrams in batches and runs the [`pipeline`] on each; TCP
+//! streams ([`streams`]) are tasks that do the same with what a read gives. After each batch the outcomes go to the
 //! journal in one append; only then are informs answered. [`reports`] keeps what strangers are told within what they
 //! sent, [`refused`] counts who was not let in.
 
-pub mod engine;
+pub mod datagrams;
+pub mod describe;
+pub mod engine_id;
 pub mod inbox;
-pub mod limit;
+pub mod listener;
 pub mod pipeline;
 pub mod refused;
 pub mod reports;
-pub mod stream;
-pub mod udp;
+pub mod settings;
+pub mod stats;
+pub mod streams;
 pub mod waiting;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::access::Access;
-use crate::config;
-use crate::hosts::Hosts;
-use crate::journal::Journal;
+use crate::intake::stats::Stats;
+use crate::journal::{Journal, SyncPolicy};
+use crate::lookup::hosts::Hosts;
 use crate::rules::RuleSet;
 use crate::snmp::Usm;
-use crate::stats::Stats;
+use crate::snmp::access::Access;
 use crate::sys::Arrival;
+use crate::time::clock::now;
+use crate::time::log_limit::Limiter;
+use datagrams::Protocol;
 use inbox::Inbox;
-use limit::Limiter;
 use pipeline::Pipeline;
 use refused::Refusals;
-use udp::Protocol;
 use waiting::WaitingRoom;
 
 /// What a reload replaces, all of it or nothing.
@@ -57,7 +60,7 @@ pub struct Shared {
     /// Where outcomes go.
     pub journal: Arc<Journal>,
     /// When it is made safe.
-    pub sync: config::Sync,
+    pub sync: SyncPolicy,
     /// What is counted.
     pub stats: Stats,
     /// Where datagrams wait for the first rules.
@@ -80,7 +83,7 @@ pub struct Shared {
 impl Shared {
     /// What all intakes share. Until [`Shared::replace`] gives rules and [`Shared::admit_waiting`] was called, datagrams
     /// wait.
-    pub fn new(journal: Arc<Journal>, sync: config::Sync) -> Self {
+    pub fn new(journal: Arc<Journal>, sync: SyncPolicy) -> Self {
         Shared {
             waiting: WaitingRoom::new(journal.directory().join("waiting")),
             inbox: Inbox::new(journal.directory().join("unmatched.jsonl")),
@@ -168,10 +171,4 @@ impl Shared {
     pub fn stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
-}
-
-/// The time, in microseconds since 1970 UTC.
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -7,21 +7,20 @@ use std::sync::atomic::Ordering;
 
 use ipnet::IpNet;
 
-use super::limit::Kind;
-use super::reports::Reports;
-use super::{Active, Shared};
-use crate::access::{Denied, Reach};
-use crate::config;
-use crate::describe;
-use crate::journal::Batch;
+use crate::intake::describe;
+use crate::intake::reports::Reports;
+use crate::intake::{Active, Shared};
+use crate::journal::{Batch, SyncPolicy};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source};
 use crate::mib::format::hex;
-use crate::recent::Recent;
 use crate::rules::{Scratch, Subject, Verdict};
+use crate::snmp::access::{Denied, Reach};
 use crate::snmp::usm::{Refused, UsmError};
 use crate::snmp::{self, DecodeError};
 use crate::sys::Arrival;
 use crate::syslog;
+use crate::time::log_limit::Kind;
+use crate::time::recent::Recent;
 
 /// How many senders' addresses are kept as text.
 const MAX_SENDERS: usize = 10_000;
@@ -304,7 +303,7 @@ impl Pipeline {
         };
         self.shared.refusing.store(true, Ordering::Relaxed);
         let give_up = self.batch.bytes() > MOST_KEPT;
-        if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, super::now()) {
+        if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, crate::time::clock::now()) {
             let directory = self.shared.journal.directory().display();
             let fate = if give_up { "they are lost" } else { "they wait in memory" };
             tracing::error!(
@@ -325,7 +324,7 @@ impl Pipeline {
     }
 
     fn synced(&mut self, from: u64) -> bool {
-        if self.shared.sync != config::Sync::Batch {
+        if self.shared.sync != SyncPolicy::Batch {
             return true;
         }
         match self.shared.journal.sync(from) {
@@ -333,7 +332,7 @@ impl Pipeline {
             Err(error) => {
                 // What may be lost must be processed when it comes again.
                 self.repeats.clear();
-                if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, super::now()) {
+                if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, crate::time::clock::now()) {
                     tracing::error!(left_out, %error, "the journal cannot be synced; informs are not answered; check the disk");
                 }
                 false

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::disk::{Disk, DiskFile, read_all};
-use super::segment::read_u64;
+use crate::files::disk::{Disk, DiskFile, read_all};
+use crate::journal::segment::read_u64;
 
 const SLOT: usize = 24;
 
@@ -21,7 +21,7 @@ pub struct Cursor {
 impl Cursor {
     /// Opens a cursor. One that is not there starts at `next`; one that is damaged at `oldest`, as it is better
     /// to deliver twice than not at all; one that is out of bounds is brought within them.
-    pub(super) fn open(disk: &dyn Disk, path: &Path, oldest: u64, next: u64) -> io::Result<Self> {
+    pub(crate) fn open(disk: &dyn Disk, path: &Path, oldest: u64, next: u64) -> io::Result<Self> {
         let file = disk.open(path, true)?;
         let bytes = read_all(&*file)?;
         let best = bytes.chunks(SLOT).filter_map(read_slot).max();

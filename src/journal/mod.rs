@@ -42,12 +42,11 @@
 //! 7. After a failed sync the system may have forgotten what it could not write, and the next one succeeds all the
 //!    same. So what was not safe then is never promised, and the segment is given up for a new one.
 
-pub mod codec;
 pub mod cursor;
-mod disk;
 pub mod reader;
 mod recover;
 pub mod segment;
+pub mod settings;
 
 use std::collections::HashMap;
 use std::fs::TryLockError;
@@ -58,10 +57,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::files::disk::{Disk, DiskFile, System};
 pub use cursor::Cursor;
-use disk::{Disk, DiskFile, System};
-pub use reader::{Reader, Record};
+pub use reader::Reader;
 use segment::{HEADER, Header, Meta, segment_path};
+pub use settings::{Settings, SyncPolicy};
 
 /// The smallest limit that makes sense: two segments of some size.
 pub const MIN_SIZE: u64 = 1 << 20;
@@ -163,9 +163,9 @@ pub struct Batch {
 
 impl Batch {
     /// Adds an outcome; false, if it is larger than a record can be.
-    pub fn push(&mut self, outcome: &crate::outcome::Outcome<'_>) -> bool {
+    pub fn push(&mut self, outcome: &crate::outcome::result::Outcome<'_>) -> bool {
         let start = self.payloads.len();
-        codec::encode(outcome, &mut self.payloads);
+        crate::outcome::codec::encode(outcome, &mut self.payloads);
         if self.payloads.len() - start > segment::MAX_PAYLOAD {
             self.payloads.truncate(start);
             return false;
@@ -515,8 +515,6 @@ fn lock(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn std::fmt::Debug + S
     })
 }
 
-#[cfg(test)]
-mod faulty;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::faulty::{Faults, Faulty};
 use super::*;
-use crate::outcome::{Common, Event, Outcome, State};
+use crate::files::faulty::{Faults, Faulty};
+use crate::outcome::result::{Common, Event, Outcome, State};
 
 fn outcome(text: &str) -> Outcome<'static> {
     Outcome::Event(Event {

@@ -4,32 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Journal;
-use super::codec;
-use super::disk::DiskFile;
-use super::segment::{Found, HEADER, Meta, next_record, record, segment_path};
-use crate::outcome::Outcome;
+use crate::files::disk::DiskFile;
+use crate::journal::Journal;
+use crate::journal::segment::{Found, HEADER, Meta, next_record, record, segment_path};
+use crate::outcome::codec;
+use crate::outcome::record::Record;
 
 /// How much is read from a segment at a time, in bytes.
 const CHUNK: usize = 256 << 10;
-
-/// An outcome in the journal.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record<'r> {
-    /// The epoch of its segment.
-    pub epoch: u64,
-    /// Its sequence number.
-    pub sequence: u64,
-    /// The outcome.
-    pub outcome: Outcome<'r>,
-}
-
-impl Record<'_> {
-    /// Its id, unique for good.
-    pub fn id(&self) -> String {
-        format!("{:016x}-{}", self.epoch, self.sequence)
-    }
-}
 
 /// Reads a journal from some place on.
 #[derive(Debug)]
@@ -50,7 +32,7 @@ struct Open {
 }
 
 impl Reader {
-    pub(super) fn new(journal: Arc<Journal>, from: u64) -> Self {
+    pub(crate) fn new(journal: Arc<Journal>, from: u64) -> Self {
         Reader { journal, next: from, open: None }
     }
 

@@ -3,17 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Recovery;
-use super::disk::{Disk, read_all};
-use super::segment::{Found, HEADER, Header, Meta, next_record, record};
+use crate::files::disk::{Disk, read_all};
+use crate::journal::Recovery;
+use crate::journal::segment::{Found, HEADER, Header, Meta, next_record, record};
 
-pub(super) struct Recovered {
-    pub(super) segments: Vec<Meta>,
-    pub(super) next: u64,
-    pub(super) report: Recovery,
+pub(crate) struct Recovered {
+    pub(crate) segments: Vec<Meta>,
+    pub(crate) next: u64,
+    pub(crate) report: Recovery,
 }
 
-pub(super) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered> {
+pub(crate) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered> {
     let mut paths: Vec<PathBuf> = disk
         .list(directory)?
         .into_iter()

@@ -6,7 +6,8 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 use super::*;
-use crate::outcome::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::{Record, codec};
 
 fn check(output: &str) -> Outcome<'static> {
     Outcome::CheckResult(CheckResult {

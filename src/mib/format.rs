@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use mib_rs::mib::display_hint::{self, HexCase};
 
-use super::index::{Mib, Syntax};
 use crate::message::{Value, Varbind};
+use crate::mib::index::{Mib, Syntax};
 
 /// A value as text: enumerations and BITS by name, octets by DISPLAY-HINT, else as text where they are
 /// printable UTF-8 and in hex where not, OIDs by name, times as times.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::table::{Hash, Table};
-use crate::snmp::Oid;
+use crate::mib::table::{Hash, Table};
+use crate::oid::Oid;
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,12 +199,12 @@ impl Mib {
     }
 
     /// The places of names, and those of OIDs.
-    pub(super) fn tables(&self) -> (&Table, &Table) {
+    pub(crate) fn tables(&self) -> (&Table, &Table) {
         (&self.names, &self.oids)
     }
 
     /// The index with its tables, whose places are within.
-    pub(super) fn with_tables(
+    pub(crate) fn with_tables(
         objects: Vec<Object>,
         modules: Vec<Arc<str>>,
         (names, oids): (Table, Table),
@@ -214,12 +214,12 @@ impl Mib {
     }
 
     /// The same with what is said of notifications.
-    pub(super) fn with_about(self, about: Vec<(u32, About)>) -> Self {
+    pub(crate) fn with_about(self, about: Vec<(u32, About)>) -> Self {
         Mib { about, ..self }
     }
 
     /// What is said of notifications, by their places.
-    pub(super) fn all_about(&self) -> &[(u32, About)] {
+    pub(crate) fn all_about(&self) -> &[(u32, About)] {
         &self.about
     }
 
@@ -298,7 +298,7 @@ impl Mib {
         let Some(object) = self.lookup(oid) else { return oid.to_string() };
         let mut text = object.qualified();
         let arcs: Vec<u32> = oid.suffix(&object.oid).into_iter().flatten().collect();
-        if let Some(instance) = super::instance::text(&arcs, object, self) {
+        if let Some(instance) = crate::mib::instance::text(&arcs, object, self) {
             return text + &instance;
         }
         for arc in arcs {
@@ -329,7 +329,7 @@ mod tests {
 
     fn shipped() -> &'static Mib {
         static MIB: std::sync::OnceLock<Mib> = std::sync::OnceLock::new();
-        MIB.get_or_init(|| crate::mib::load(&[]).mib)
+        MIB.get_or_init(|| crate::mib::load::load(&[]).mib)
     }
 
     proptest! {

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::format;
-use super::index::{Base, Coding, Mib, Object};
 use crate::message::Value;
-use crate::snmp::Oid;
+use crate::mib::format;
+use crate::mib::index::{Base, Coding, Mib, Object};
+use crate::oid::Oid;
 
 /// The value of one index.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +91,7 @@ fn dotted(arcs: &[u32]) -> String {
 
 /// An instance behind the name of its column, with a dot before each index: numbers as they are, strings in quotes
 /// where they are text. None where the arcs say as much, or do not fit.
-pub(super) fn text(arcs: &[u32], column: &Object, mib: &Mib) -> Option<String> {
+pub(crate) fn text(arcs: &[u32], column: &Object, mib: &Mib) -> Option<String> {
     let strings = |coding: &Coding| matches!(coding, Coding::Counted | Coding::Rest | Coding::Fixed(_));
     if !column.indexes.iter().any(|part| strings(&part.coding)) {
         return None;
@@ -133,7 +133,7 @@ pub fn index_of<'v>(oid: &Oid<'_>, index: &Oid<'_>, mib: &Mib) -> Option<(Cow<'v
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mib::load;
+    use crate::mib::load::load;
 
     #[test]
     fn instances_of_the_shipped_modules() {

@@ -3,16 +3,10 @@
 //! [`load()`] reads modules with mib-rs and keeps the compact [`Mib`] alone; nobody outside this room sees the
 //! library. [`mod@format`] writes values as a person would.
 
-pub mod cache;
 pub mod format;
-pub mod generate;
 pub mod index;
-mod index_file;
 pub mod instance;
 pub mod load;
-pub mod shipped;
 pub mod table;
 
-pub use cache::Held;
 pub use index::{Base, Kind, Mib, Object, Syntax};
-pub use load::{Loaded, load};

@@ -7,20 +7,20 @@ use std::sync::atomic::AtomicU64;
 
 use ipnet::IpNet;
 
-use super::engine::Engine;
-use super::functions::in_a_line;
-use super::index::Index;
-use super::matching::{From, Glob, LinePattern, Matcher, Pattern, TrapPattern};
-use super::schema::{self, CheckText, EventText, RuleText, SyslogText, TestText};
-use super::template::{Compiler, Template};
-use super::variable::Scope;
-use super::{CheckTemplate, EventTemplate, Rule, RuleSet, StateTemplate};
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
-use crate::document::Located;
 use crate::message::WrapperAction;
 use crate::mib::{Kind, Mib, Object};
-use crate::outcome::State;
-use crate::snmp::Oid;
+use crate::oid::Oid;
+use crate::outcome::result::State;
+use crate::rules::engine::Engine;
+use crate::rules::functions::in_a_line;
+use crate::rules::index::Index;
+use crate::rules::matching::{From, Glob, LinePattern, Matcher, Pattern, TrapPattern};
+use crate::rules::schema::{self, CheckText, EventText, RuleText, SyslogText, TestText};
+use crate::rules::template::{Compiler, Template};
+use crate::rules::variable::Scope;
+use crate::rules::{CheckTemplate, EventTemplate, Rule, RuleSet, StateTemplate};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
+use crate::settings::section::Located;
 use crate::syslog::{FACILITIES, SEVERITIES, number_of};
 
 /// A rule file: its name as the user knows it, and its text.

@@ -1,4 +1,4 @@
-//! The template engine, for what [`super::expr`] does not evaluate itself.
+//! The template engine, for what [`crate::rules::expr`] does not evaluate itself.
 //!
 //! The engine sees enumerations as their names. Where the source compares one with a number, or makes it one, this is
 //! turned to the raw value or the number when the rule is compiled, so that enumerations are both here too.
@@ -11,12 +11,12 @@ use minijinja::machinery::ast;
 use minijinja::value::{Object, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
-use super::expr::Context;
-use super::functions::{self, As, Call};
-use super::value::Val;
-use super::variable::{OF_VARBINDS, OfVarbind, Scope, TABLES, Variable, varbind_value};
-use super::walk;
 use crate::mib::{Kind, instance};
+use crate::rules::expr::Context;
+use crate::rules::functions::{self, As, Call};
+use crate::rules::value::Val;
+use crate::rules::variable::{OF_VARBINDS, OfVarbind, Scope, TABLES, Variable, varbind_value};
+use crate::rules::walk;
 
 /// The table of varbinds as numbers; no rule can name it.
 const NUMBERS: &str = "_numbers";

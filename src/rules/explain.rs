@@ -2,10 +2,10 @@
 
 use minijinja::machinery::parse_expr;
 
-use super::matching::{Because, Matcher};
-use super::variable::Scope;
-use super::{Rule, RuleSet, Subject, expr, walk};
 use crate::message::SyslogLine;
+use crate::rules::matching::{Because, Matcher};
+use crate::rules::variable::Scope;
+use crate::rules::{Rule, RuleSet, Subject, expr, walk};
 
 /// What the rules make of a message, and why the near ones did not take it.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 //!
 //! minijinja parses everything. What consists of variables, literals, comparisons, `and`, `or`, `not`, `in`,
 //! `~`, `is defined`, `x if y else z`, the filters `lower`, `upper`, `trim`, `default` and those of
-//! [`super::functions`] becomes a [`Node`] and
-//! is evaluated without the engine; the rest is left to it (see [`super::engine`]). A differential test holds
+//! [`crate::rules::functions`] becomes a [`Node`] and
+//! is evaluated without the engine; the rest is left to it (see [`crate::rules::engine`]). A differential test holds
 //! the two together.
 
 use std::borrow::Cow;
@@ -12,11 +12,11 @@ use std::cmp::Ordering;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
 
-use super::functions::{As, Call};
-use super::subject::Subject;
-use super::value::Val;
-use super::variable::{Scope, Variable};
 use crate::mib::Mib;
+use crate::rules::functions::{As, Call};
+use crate::rules::subject::Subject;
+use crate::rules::value::Val;
+use crate::rules::variable::{Scope, Variable};
 
 /// An expression that needs no engine.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ pub enum Node {
     Trim(Box<Node>),
     /// `x|default(y)`
     Default(Box<[Node; 2]>),
-    /// A filter or test of [`super::functions`].
+    /// A filter or test of [`crate::rules::functions`].
     Call(Box<Node>, Call),
 }
 
@@ -217,7 +217,7 @@ impl Node {
     }
 }
 
-/// A call of a filter or test of [`super::functions`].
+/// A call of a filter or test of [`crate::rules::functions`].
 fn called(
     how: As,
     on: &ast::Expr<'_>,
@@ -281,7 +281,7 @@ fn literal(value: &Value) -> Option<Val<'static>> {
 /// The variable that an expression names, or why there is none; nothing if it is no name at all.
 pub fn variable(expr: &ast::Expr<'_>, scope: &Scope<'_>) -> Option<Result<Variable, String>> {
     match expr {
-        ast::Expr::Var(var) if super::variable::TABLES.contains(&var.id) => None,
+        ast::Expr::Var(var) if crate::rules::variable::TABLES.contains(&var.id) => None,
         ast::Expr::Var(var) => Some(scope.name(var.id)),
         ast::Expr::GetAttr(get) => entry(&get.expr, &Value::from(get.name), scope),
         ast::Expr::GetItem(get) => match &get.subscript_expr {
@@ -315,7 +315,7 @@ fn entry(table: &ast::Expr<'_>, key: &Value, scope: &Scope<'_>) -> Option<Result
             ))
         }
         ast::Expr::Var(var) if scope.notifications => {
-            let (_, what) = super::variable::OF_VARBINDS.iter().find(|(name, _)| *name == var.id)?;
+            let (_, what) = crate::rules::variable::OF_VARBINDS.iter().find(|(name, _)| *name == var.id)?;
             Some(place(key).map(|at| Variable::OfVarbind { at, what: *what }))
         }
         ast::Expr::GetAttr(_) | ast::Expr::GetItem(_) if !scope.notifications => {

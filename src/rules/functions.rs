@@ -20,7 +20,7 @@ use minijinja::machinery::ast::{CallArg, Expr};
 use minijinja::value::Value;
 use regex::Regex;
 
-use super::value::Val;
+use crate::rules::value::Val;
 
 /// The filters.
 pub const FILTERS: [&str; 3] = ["number", "regex_replace", "strftime"];

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::matching::{Glob, Matcher};
-use super::patterns::Patterns;
 use crate::message::SyslogLine;
-use crate::snmp::Oid;
+use crate::oid::Oid;
+use crate::rules::matching::{Glob, Matcher};
+use crate::rules::patterns::Patterns;
 
 /// The index of a rule set. Rules are known by their places in it.
 #[derive(Debug, Default)]

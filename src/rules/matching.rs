@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use ipnet::IpNet;
 use regex::Regex;
 
-use super::subject::{Captures, Subject};
 use crate::message::{SyslogLine, WrapperAction};
-use crate::snmp::Oid;
+use crate::oid::Oid;
+use crate::rules::subject::{Captures, Subject};
 
 /// The messages that a rule is for, before `from` and `where`.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ pub mod compile;
 pub mod engine;
 pub mod explain;
 pub mod expr;
+pub mod files;
 pub mod functions;
 pub mod index;
 pub mod matching;
 pub mod patterns;
 pub mod schema;
 pub mod shipped;
-pub mod snmptt;
 pub mod subject;
 pub mod template;
 pub mod testing;
@@ -37,7 +37,7 @@ use template::{Expression, Template};
 
 use crate::message::Message;
 use crate::mib::Mib;
-use crate::outcome::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 
 /// A rule, compiled.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use toml::de::DeValue;
 
-use crate::diagnostic::{Diagnostics, SourceText};
-use crate::document::{self, Located, Section};
+use crate::settings::diagnostic::{Diagnostics, SourceText};
+use crate::settings::section::{self as document, Located, Section};
 
 /// One `[[rule]]`.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::value::Val;
-use crate::hosts::Hosts;
+use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, Source, SyslogLine};
+use crate::rules::value::Val;
 
 /// A message, and what is known of where it came from.
 #[derive(Debug, Clone, Copy)]

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use minijinja::machinery::{ast, parse, parse_expr};
 
-use super::engine::{Engine, Program};
-use super::expr::{self, Context, Node};
-use super::functions::{self, As, Call};
-use super::value::Val;
-use super::variable::{Scope, TABLES, Target, Variable};
-use super::walk::{self, Called};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, did_you_mean};
-use crate::document::Located;
+use crate::rules::engine::{Engine, Program};
+use crate::rules::expr::{self, Context, Node};
+use crate::rules::functions::{self, As, Call};
+use crate::rules::value::Val;
+use crate::rules::variable::{Scope, TABLES, Target, Variable};
+use crate::rules::walk::{self, Called};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, did_you_mean};
+use crate::settings::section::Located;
 
 /// A rendered field is cut at this many bytes: no message may grow beyond bounds by a template.
 pub const MAX_FIELD: usize = 16 * 1024;

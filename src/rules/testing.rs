@@ -3,15 +3,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::compile::RuleTest;
-use super::schema::{Scalar, TestInput, TestText};
-use super::{RuleSet, Scratch, Subject, Verdict};
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceText};
-use crate::document::Located;
-use crate::hosts::Hosts;
+use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
 use crate::mib::{Base, Kind, Mib, Object};
-use crate::outcome::Outcome;
+use crate::outcome::result::Outcome;
+use crate::rules::compile::RuleTest;
+use crate::rules::schema::{Scalar, TestInput, TestText};
+use crate::rules::{RuleSet, Scratch, Subject, Verdict};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText};
+use crate::settings::section::Located;
 use crate::syslog::parse_line;
 
 /// What running all tests gave.

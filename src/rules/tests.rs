@@ -5,12 +5,12 @@ use proptest::prelude::*;
 use super::compile::{Compiled, RuleFile, compile};
 use super::subject::Captures;
 use super::*;
-use crate::hosts::Hosts;
+use crate::lookup::hosts::Hosts;
 use crate::message::{Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
 
 fn mib() -> Arc<Mib> {
     static MIB: std::sync::OnceLock<Arc<Mib>> = std::sync::OnceLock::new();
-    MIB.get_or_init(|| Arc::new(crate::mib::load(&[]).mib)).clone()
+    MIB.get_or_init(|| Arc::new(crate::mib::load::load(&[]).mib)).clone()
 }
 
 fn file(text: &str) -> RuleFile {
@@ -331,7 +331,7 @@ fn a_name_that_two_modules_have_is_a_question() {
         );
         std::fs::write(folder.path().join(format!("{module}.txt")), text).unwrap();
     }
-    let mib = Arc::new(crate::mib::load(&[folder.path().to_owned()]).mib);
+    let mib = Arc::new(crate::mib::load::load(&[folder.path().to_owned()]).mib);
     let found = |name: &str| {
         let text = format!("[[rule]]\nid = \"a\"\ntrap = \"{name}\"\ndrop = true\n");
         compile(&[file(&text)], mib.clone()).found.to_text()
@@ -416,9 +416,9 @@ fn templates_both_ways(source: &str) -> (String, String) {
     let subject = subject(&message, &origin, &hosts);
     let cx = Context { subject: &subject, captures: &[], mib: &mib };
     let mut engine = Engine::default();
-    let mut found = crate::diagnostic::Diagnostics::default();
-    let file = crate::diagnostic::SourceText { file: "t", text: source };
-    let text = crate::document::Located { value: source.to_owned(), span: 0..source.len() };
+    let mut found = crate::settings::diagnostic::Diagnostics::default();
+    let file = crate::settings::diagnostic::SourceText { file: "t", text: source };
+    let text = crate::settings::section::Located { value: source.to_owned(), span: 0..source.len() };
     let mut compiler = template::Compiler { source: &file, scope, engine: &mut engine, found: &mut found };
     let native = compiler.template(&text);
     let native = native.unwrap_or_else(|| panic!("{source}: {}", found.to_text()));
@@ -529,7 +529,7 @@ fn the_shipped_packs_are_right_with_the_full_modules() {
         .iter()
         .map(|(name, text)| RuleFile { name: (*name).into(), text: (*text).into() })
         .collect();
-    let loaded = crate::mib::load(&[corpus.to_owned()]);
+    let loaded = crate::mib::load::load(&[corpus.to_owned()]);
     assert!(!loaded.found.has_errors());
     let compiled = compile(&files, Arc::new(loaded.mib));
     assert_eq!(compiled.found.to_text(), "");
@@ -542,9 +542,9 @@ fn the_shipped_packs_are_right_with_the_full_modules() {
 fn rules_made_from_modules_pass_their_tests() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/mibs");
     let paths = if corpus.exists() { vec![corpus] } else { Vec::new() };
-    let mib = Arc::new(crate::mib::load(&paths).mib);
+    let mib = Arc::new(crate::mib::load::load(&paths).mib);
     let modules: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
-    let text = crate::mib::generate::rules(&mib, &modules, &crate::mib::generate::Annotations::new());
+    let text = crate::import::mib::rules(&mib, &modules, &crate::import::mib::Annotations::new());
     let compiled = compile(&[file(&text)], mib.clone());
     assert_eq!(compiled.found.to_text(), "");
     let rules = compiled.rules.unwrap();

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::subject::Subject;
-use super::value::Val;
-use crate::diagnostic::did_you_mean;
 use crate::message::{Notification, Value, Varbind};
 use crate::mib::instance::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
-use crate::snmp::Oid;
+use crate::oid::Oid;
+use crate::rules::subject::Subject;
+use crate::rules::value::Val;
+use crate::settings::diagnostic::did_you_mean;
 use crate::syslog::{FACILITIES, SEVERITIES};
 
 /// A variable, resolved when the rule is compiled.

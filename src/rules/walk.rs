@@ -4,7 +4,7 @@ use minijinja::machinery::Span;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, Stmt};
 use minijinja::value::ValueKind;
 
-use super::functions::As;
+use crate::rules::functions::As;
 
 /// All expressions at the top of a template's statements.
 pub fn expressions<'a, 's>(template: &'a Stmt<'s>) -> Vec<&'a Expr<'s>> {

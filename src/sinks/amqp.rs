@@ -9,11 +9,11 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind, PublisherConfirm,
 };
 
-use super::json::Json;
-use super::{Pushed, Sink, SinkError, Taken};
-use crate::config::AmqpConfig;
-use crate::journal::Record;
+use crate::outcome::json::Json;
+use crate::outcome::record::Record;
+use crate::sinks::settings::AmqpConfig;
 use crate::sinks::template::OutcomeTemplate;
+use crate::sinks::{Pushed, Sink, SinkError, Taken};
 
 /// The longest routing key in bytes: a short string of AMQP 0-9-1.
 pub const MAX_ROUTING_KEY: usize = 255;

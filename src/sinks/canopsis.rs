@@ -2,11 +2,11 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::amqp::{Amqp, Form};
-use super::json::own_fields;
-use crate::config::CanopsisConfig;
-use crate::journal::Record;
-use crate::outcome::{Outcome, State};
+use crate::outcome::json::own_fields;
+use crate::outcome::record::Record;
+use crate::outcome::result::{Outcome, State};
+use crate::sinks::amqp::{Amqp, Form};
+use crate::sinks::settings::CanopsisConfig;
 
 /// Outcomes as Canopsis' check events.
 #[derive(Debug, Clone)]
@@ -148,7 +148,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::outcome::{CheckResult, Common, Event};
+    use crate::outcome::result::{CheckResult, Common, Event};
 
     fn common(state: State) -> Common<'static> {
         Common {

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::json::{self, Json};
-use crate::journal::Record;
-use crate::lockfile;
+use crate::files::lock as lockfile;
+use crate::outcome::json::{self, Json};
+use crate::outcome::record::Record;
 
 /// The size in bytes at which a sink's letters are moved aside as `.old`, over what was moved there before.
 const MAX_SIZE: u64 = 64 << 20;
@@ -34,7 +34,7 @@ impl Letter {
     pub fn new(record: &Record<'_>, sink: &str, reason: &str, died: i64) -> Self {
         let outcome = serde_json::to_value(Json(record)).unwrap_or_default();
         Letter(json!({
-            "id": record.id(), "sink": sink, "died": json::rfc3339(died), "reason": reason, "outcome": outcome,
+            "id": record.id(), "sink": sink, "died": crate::time::clock::rfc3339(died), "reason": reason, "outcome": outcome,
         }))
     }
 
@@ -229,7 +229,7 @@ pub struct Dead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{CheckResult, Common, Event, Outcome, State};
+    use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 
     fn common(output: &str) -> Common<'static> {
         Common {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::backoff::Backoff;
-use super::dead::{DeadLetters, Letter};
-use super::filter::Filter;
-use super::rate::Rate;
-use super::{Pushed, Running, Sink, SinkError, Taken};
-use crate::intake::now;
-use crate::journal::{Journal, Record};
+use crate::journal::Journal;
+use crate::outcome::record::Record;
+use crate::sinks::dead::{DeadLetters, Letter};
+use crate::sinks::filter::Filter;
+use crate::sinks::{Pushed, Running, Sink, SinkError, Taken};
+use crate::time::backoff::Backoff;
+use crate::time::clock::now;
+use crate::time::rate::Rate;
 
 /// How many records are given to a sink before it is asked to send them.
 const BATCH: usize = 512;
@@ -25,23 +26,23 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// One sink's delivery.
-pub(super) struct Delivery {
-    pub(super) running: Running,
-    pub(super) journal: Arc<Journal>,
-    pub(super) only: Option<Filter>,
-    pub(super) rate: Option<Rate>,
-    pub(super) letters: DeadLetters,
+pub(crate) struct Delivery {
+    pub(crate) running: Running,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) only: Option<Filter>,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) letters: DeadLetters,
     /// Sequence numbers that were skipped and that the cursor has not passed yet.
-    pub(super) skipped: VecDeque<u64>,
+    pub(crate) skipped: VecDeque<u64>,
     /// What was pushed and not taken: sequence number, and when it was received.
-    pub(super) waiting: VecDeque<(u64, i64)>,
+    pub(crate) waiting: VecDeque<(u64, i64)>,
     /// What has died and the cursor has not passed yet.
-    pub(super) dead: BTreeSet<u64>,
-    pub(super) stop: watch::Receiver<bool>,
+    pub(crate) dead: BTreeSet<u64>,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Delivery {
-    pub(super) async fn run<S: Sink>(mut self, mut sink: S) {
+    pub(crate) async fn run<S: Sink>(mut self, mut sink: S) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
         while !*self.stop.borrow() {
             match self.deliver(&mut sink, &mut backoff).await {

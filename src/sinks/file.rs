@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use super::json::Json;
-use super::{Pushed, Sink, SinkError, Taken};
-use crate::journal::Record;
+use crate::outcome::json::Json;
+use crate::outcome::record::Record;
+use crate::sinks::{Pushed, Sink, SinkError, Taken};
 
 /// Appends lines to a file; follows when the file is moved away, as logrotate does.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! `only`: which outcomes a sink takes.
 
-use super::template::{OutcomeTemplate, TemplateError};
-use crate::journal::Record;
+use crate::outcome::record::Record;
+use crate::sinks::template::{OutcomeTemplate, TemplateError};
 
 /// A condition over `outcome`.
 #[derive(Debug, Clone)]

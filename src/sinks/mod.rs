@@ -4,17 +4,15 @@
 //! [`start`], a page in `docs/sinks/`, an end-to-end test.
 
 pub mod amqp;
-pub mod backoff;
 pub mod canopsis;
 pub mod dead;
 mod delivery;
 pub mod file;
 pub mod filter;
 pub mod http;
-pub mod json;
 pub mod nagios;
 pub mod nsca;
-pub mod rate;
+pub mod settings;
 pub mod stats;
 pub mod template;
 
@@ -25,14 +23,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::time::rate::Rate;
 use dead::{Dead, DeadLetters};
 use delivery::Delivery;
 use http::Web;
-use rate::Rate;
 pub use stats::SinkStats;
 
-use crate::config::{NagiosMethod, SinkConfig, SinkKind};
-use crate::journal::{Cursor, Journal, Record};
+use crate::journal::{Cursor, Journal};
+use crate::outcome::record::Record;
+use settings::{NagiosMethod, SinkConfig, SinkKind};
 
 /// Where outcomes go.
 pub trait Sink: Send {

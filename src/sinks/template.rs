@@ -10,11 +10,11 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior};
 
-use super::json::{self, FIELDS};
-use crate::diagnostic::did_you_mean;
-use crate::journal::Record;
-use crate::outcome::Outcome;
+use crate::outcome::json::{self, FIELDS};
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
 use crate::rules::walk;
+use crate::settings::diagnostic::did_you_mean;
 
 /// Why a source is no template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ fn fields(record: &Record<'_>, escape: fn(&str) -> String) -> BTreeMap<String, V
     let optional = |t: Option<&str>| t.map_or(Value::from(()), text);
     let mut fields = BTreeMap::from([
         ("id".to_owned(), Value::from(record.id())),
-        ("time".to_owned(), Value::from(json::rfc3339(common.time))),
+        ("time".to_owned(), Value::from(crate::time::clock::rfc3339(common.time))),
         ("kind".to_owned(), Value::from(record.outcome.kind())),
         ("rule".to_owned(), text(&common.rule)),
         ("state".to_owned(), Value::from(common.state.as_str())),

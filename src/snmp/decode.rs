@@ -6,10 +6,10 @@
 
 use std::net::Ipv4Addr;
 
-use super::ber::{self, Tlv, tag};
-use super::usm::UsmError;
-use super::well_known as oids;
 use crate::message::{Notification, NotificationKind, Oid, Security, SecurityLevel, Value, Varbind, Version};
+use crate::snmp::ber::{self, Tlv, tag};
+use crate::snmp::usm::UsmError;
+use crate::snmp::well_known as oids;
 
 /// The most varbinds that are kept of one notification; what comes after is counted as odd.
 pub const MAX_VARBINDS: usize = 512;
@@ -40,7 +40,7 @@ pub enum DecodeError {
     /// A version other than v1, v2c and v3.
     #[error("SNMP version number {0} is not known")]
     Version(i64),
-    /// An SNMPv3 message: [`Usm::open`](super::usm::Usm::open) takes it apart.
+    /// An SNMPv3 message: [`Usm::open`](crate::snmp::usm::Usm::open) takes it apart.
     #[error("SNMPv3, but no user is configured; add one as [[snmp.users]]")]
     V3,
     /// An SNMPv3 message that its security does not let in.

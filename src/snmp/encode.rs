@@ -2,11 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use super::ber::{push_integer, push_tlv, tag};
-use super::well_known as oids;
 use crate::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
+use crate::snmp::ber::{push_integer, push_tlv, tag};
+use crate::snmp::well_known as oids;
 
-/// The packet of a v1 or v2c notification; one of v3 is written as v2c ([`usm::originate`](super::usm::originate)
+/// The packet of a v1 or v2c notification; one of v3 is written as v2c ([`usm::originate`](crate::snmp::usm::originate)
 /// secures it). `uptime` is sent as 0 where there is none.
 ///
 /// A v1 notification needs `enterprise`, `generic` and `specific`; without them they are sent as 0.0, 6 and 0.

@@ -58,7 +58,7 @@ impl Framer {
 /// The length of the message that begins here, with its header; none if too little is there to tell.
 fn message_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
     let Some((&tag, rest)) = bytes.split_first() else { return Ok(None) };
-    if tag != super::ber::tag::SEQUENCE {
+    if tag != crate::snmp::ber::tag::SEQUENCE {
         return Err(FrameError::NotSequence(tag));
     }
     let Some((&first, rest)) = rest.split_first() else { return Ok(None) };
@@ -83,7 +83,7 @@ mod tests {
 
     fn message(content: &[u8]) -> Vec<u8> {
         let mut message = Vec::new();
-        super::super::ber::push_tlv(&mut message, 0x30, content);
+        crate::snmp::ber::push_tlv(&mut message, 0x30, content);
         message
     }
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use jiff::{Timestamp, tz::TimeZone};
 use syslog_loose::{ProcId, Variant};
 
-use super::wrappers;
 use crate::message::{StructuredElement, SyslogLine};
+use crate::syslog::wrappers;
 
 /// Reads a line of RFC 5424 or RFC 3164; what is neither becomes the message as it is.
 ///

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use trapline::message::Oid;
-use trapline::mib::{Base, Kind, Mib, Object, load};
+use trapline::mib::load::load;
+use trapline::mib::{Base, Kind, Mib, Object};
 
 use crate::daemon::{Daemon, json_lines};
 use crate::support::{Program, corpus, port, read, run, wait_until};

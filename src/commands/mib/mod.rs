@@ -8,12 +8,14 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{ConfigArg, setup};
+use crate::commands::args::ConfigArg;
 use crate::config::Config;
-use crate::diagnostic::did_you_mean;
-use crate::mib::cache::{self, How};
-use crate::mib::generate::{self, Annotations};
-use crate::mib::{Held, Kind, Mib, Object};
+use crate::config::loaded as setup;
+use crate::import::mib::{self as generate, Annotations};
+use crate::mib::load::Held;
+use crate::mib::load::cache::{self, How};
+use crate::mib::{Kind, Mib, Object};
+use crate::settings::diagnostic::did_you_mean;
 use show::Palette;
 
 /// Arguments of `trapline mib`.

@@ -12,7 +12,7 @@ const NAMES: usize = 12;
 
 /// Colours of a terminal (ECMA-48), or none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Palette {
+pub(crate) struct Palette {
     name: &'static str,
     oid: &'static str,
     kind: &'static str,
@@ -26,7 +26,7 @@ impl Palette {
         Palette { name: "\x1b[1m", oid: "\x1b[2m", kind: "\x1b[35m", syntax: "\x1b[36m", end: "\x1b[0m" };
 
     /// Colours where standard output is a terminal and nobody asks for none (<https://no-color.org>).
-    pub(super) fn of_stdout() -> Self {
+    pub(crate) fn of_stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         if wanted && std::io::stdout().is_terminal() { Self::COLOURED } else { Self::PLAIN }
     }
@@ -63,7 +63,7 @@ fn indexes<'m>(object: &'m Object, mib: &'m Mib) -> Vec<&'m str> {
 }
 
 /// A definition as one JSON object.
-pub(super) fn json(object: &Object, mib: &Mib) -> Value {
+pub(crate) fn json(object: &Object, mib: &Mib) -> Value {
     let named = |values: &[(i64, Box<str>)]| -> Value {
         values.iter().map(|(number, name)| (name.to_string(), Value::from(*number))).collect()
     };
@@ -87,7 +87,7 @@ pub(super) fn json(object: &Object, mib: &Mib) -> Value {
 }
 
 /// A definition in one line, indented by its depth below the first one.
-pub(super) fn line(object: &Object, mib: &Mib, depth: usize, palette: Palette) -> String {
+pub(crate) fn line(object: &Object, mib: &Mib, depth: usize, palette: Palette) -> String {
     let Palette { name, oid, kind: of_kind, syntax, end } = palette;
     let indent = "  ".repeat(object.oid.arcs().count().saturating_sub(depth));
     let mut line = format!(
@@ -118,7 +118,7 @@ pub(super) fn line(object: &Object, mib: &Mib, depth: usize, palette: Palette) -
 }
 
 /// What else there is to say of a definition, in lines.
-pub(super) fn about(object: &Object, mib: &Mib, palette: Palette) -> String {
+pub(crate) fn about(object: &Object, mib: &Mib, palette: Palette) -> String {
     let Palette { oid, end, .. } = palette;
     let mut text = String::new();
     let indexes = indexes(object, mib);
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn definitions_for_people_and_programs() {
-        let mib = crate::mib::load(&[]).mib;
+        let mib = crate::mib::load::load(&[]).mib;
         let mut text = String::new();
         for name in ["IF-MIB::ifEntry", "ifDescr", "ifOperStatus", "linkDown"] {
             let object = mib.find(name).next().unwrap();

@@ -4,18 +4,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::security::now;
-use super::wire::Wire;
-use super::{InformArgs, notification, report};
+use crate::commands::send::security::now;
+use crate::commands::send::wire::Wire;
+use crate::commands::send::{InformArgs, notification, report};
 use crate::message::{Notification, NotificationKind, Version};
-use crate::mib;
+use crate::mib::load as mib;
 use crate::snmp::usm::originate::{Originator, Peer, Refusal, Reply};
 use crate::snmp::{self, encode};
 
 /// How often the far end may tell its time anew for one inform.
 const CORRECTIONS: u32 = 3;
 
-pub(super) fn run(args: &InformArgs) -> anyhow::Result<bool> {
+pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
     let mib = mib::load(&args.notification.mibs).mib;
     let originator = args.notification.security.originator()?;
     let version = if originator.is_some() { Version::V3 } else { Version::V2c };
@@ -107,7 +107,7 @@ impl Line {
 
     fn discover(&mut self, originator: &Originator) -> anyhow::Result<Option<Peer>> {
         self.ask(
-            || originator.discovery(super::random()).context("no question can be made"),
+            || originator.discovery(crate::commands::send::random()).context("no question can be made"),
             |answer| originator.peer(answer, now()),
         )
     }
@@ -123,7 +123,7 @@ impl Line {
         loop {
             let reply = self.ask(
                 || {
-                    let packet = originator.inform(peer, inform, super::random(), now());
+                    let packet = originator.inform(peer, inform, crate::commands::send::random(), now());
                     packet.context("the inform cannot be encrypted")
                 },
                 |answer| match originator.reply(peer, answer) {

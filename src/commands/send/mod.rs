@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::{SyslogListen, listen};
+use crate::intake::listener::{self as listen, SyslogListen};
 use crate::message::{Notification, NotificationKind, Oid, Varbind, Version};
-use crate::mib::{self, Mib};
+use crate::mib::{Mib, load as mib};
 use crate::rules::testing::from_text;
 use crate::snmp::{encode, well_known};
 use security::SecurityArgs;

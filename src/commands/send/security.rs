@@ -6,8 +6,9 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use crate::config::users::{auth_protocol, priv_protocol, unhex};
+use crate::settings::values::unhex;
 use crate::snmp::usm::originate::Originator;
+use crate::snmp::usm::users::{auth_protocol, priv_protocol};
 use crate::snmp::usm::{Engine, User};
 
 /// 2020-01-01 in seconds since 1970: when the only boot of the sending engine began. So its time goes on from run to
@@ -17,7 +18,7 @@ const BEGAN: u64 = 1_577_836_800;
 const ENGINE: &[u8] = b"\x80\x00\x7e\xd9\x04trapline send";
 
 #[derive(Debug, Args)]
-pub(super) struct SecurityArgs {
+pub(crate) struct SecurityArgs {
     /// The user: makes it SNMPv3
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -48,13 +49,13 @@ pub(super) struct SecurityArgs {
 }
 
 /// The time in seconds since 1970.
-pub(super) fn now() -> u64 {
-    u64::try_from(crate::intake::now() / 1_000_000).unwrap_or(0)
+pub(crate) fn now() -> u64 {
+    u64::try_from(crate::time::clock::now() / 1_000_000).unwrap_or(0)
 }
 
 impl SecurityArgs {
     /// The user that sends; none for v1 and v2c.
-    pub(super) fn originator(&self) -> anyhow::Result<Option<Originator>> {
+    pub(crate) fn originator(&self) -> anyhow::Result<Option<Originator>> {
         let Some(name) = &self.user else { return Ok(None) };
         let user = match &self.auth {
             None => User::open(name),

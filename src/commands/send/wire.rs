@@ -20,13 +20,13 @@ const GATHERED: usize = 64 * 1024;
 
 /// How many messages, and how fast.
 #[derive(Debug, Args, Clone, Copy)]
-pub(super) struct LoadArgs {
+pub(crate) struct LoadArgs {
     /// How many to send
     #[arg(long, default_value_t = 1)]
-    pub(super) count: u64,
+    pub(crate) count: u64,
     /// How many a second; as many as possible if left out
     #[arg(long)]
-    pub(super) rate: Option<u64>,
+    pub(crate) rate: Option<u64>,
 }
 
 impl LoadArgs {
@@ -45,14 +45,14 @@ impl LoadArgs {
 }
 
 /// A connected socket.
-pub(super) enum Wire {
+pub(crate) enum Wire {
     Udp(UdpSocket),
     Tcp(TcpStream, Framer),
 }
 
 impl Wire {
     /// Opens the way to `HOST:PORT`, `udp://HOST:PORT` or `tcp://HOST:PORT`.
-    pub(super) fn open(to: &str) -> anyhow::Result<Self> {
+    pub(crate) fn open(to: &str) -> anyhow::Result<Self> {
         match to.split_once("://") {
             None => Self::udp(to),
             Some(("udp", rest)) => Self::udp(rest),
@@ -61,7 +61,7 @@ impl Wire {
         }
     }
 
-    pub(super) fn udp(to: &str) -> anyhow::Result<Self> {
+    pub(crate) fn udp(to: &str) -> anyhow::Result<Self> {
         let address = address(to)?;
         let local: SocketAddr =
             if address.is_ipv6() { "[::]:0".parse()? } else { SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)) };
@@ -70,7 +70,7 @@ impl Wire {
         Ok(Wire::Udp(socket))
     }
 
-    pub(super) fn tcp(to: &str) -> anyhow::Result<Self> {
+    pub(crate) fn tcp(to: &str) -> anyhow::Result<Self> {
         let address = address(to)?;
         let stream = TcpStream::connect(address)
             .with_context(|| format!("cannot connect to {address}; is `trapline run` running?"))?;
@@ -87,7 +87,7 @@ impl Wire {
     }
 
     /// Sends one message; what is lost on the way of a datagram is not noticed.
-    pub(super) fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
         let sent = match self {
             Wire::Udp(socket) => socket.send(message).map(drop),
             Wire::Tcp(stream, _) => stream.write_all(message),
@@ -100,7 +100,7 @@ impl Wire {
     }
 
     /// The next message that comes back until then; none if none does.
-    pub(super) fn receive(&mut self, until: Instant) -> anyhow::Result<Option<Vec<u8>>> {
+    pub(crate) fn receive(&mut self, until: Instant) -> anyhow::Result<Option<Vec<u8>>> {
         let peer = self.peer();
         let mut buffer = vec![0; 65_536];
         loop {
@@ -135,7 +135,7 @@ impl Wire {
     }
 
     /// Sends many messages; returns how long it took.
-    pub(super) fn load<'m>(
+    pub(crate) fn load<'m>(
         &mut self,
         load: LoadArgs,
         mut next: impl FnMut() -> anyhow::Result<Cow<'m, [u8]>>,

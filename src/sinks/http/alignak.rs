@@ -5,10 +5,10 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::client::Answer;
-use super::{Api, Call, Item, Verdict, basic, by_status, json_call};
-use crate::journal::Record;
-use crate::outcome::{CheckResult, Outcome};
+use crate::http::client::Answer;
+use crate::outcome::record::Record;
+use crate::outcome::result::{CheckResult, Outcome};
+use crate::sinks::http::{Api, Call, Item, Verdict, basic, by_status, json_call};
 use crate::sinks::nagios::format::push_output;
 
 /// The longest output, in bytes.

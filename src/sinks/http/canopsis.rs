@@ -4,11 +4,11 @@ use hyper::Method;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::client::Answer;
-use super::{Api, Call, Item, Verdict, by_status, json_call};
-use crate::journal::Record;
+use crate::http::client::Answer;
+use crate::outcome::record::Record;
 use crate::sinks::amqp::Form;
 use crate::sinks::canopsis::CanopsisForm;
+use crate::sinks::http::{Api, Call, Item, Verdict, by_status, json_call};
 
 /// How many events go in one request.
 const MOST: usize = 100;

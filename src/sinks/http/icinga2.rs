@@ -4,10 +4,10 @@ use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::client::Answer;
-use super::{Api, Call, Item, Verdict, by_status, json_call};
-use crate::journal::Record;
-use crate::outcome::Outcome;
+use crate::http::client::Answer;
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
+use crate::sinks::http::{Api, Call, Item, Verdict, by_status, json_call};
 
 /// Check results for Icinga 2.
 #[derive(Debug, Clone)]

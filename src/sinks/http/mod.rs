@@ -5,12 +5,9 @@
 
 pub mod alignak;
 pub mod canopsis;
-pub mod client;
 pub mod icinga2;
 pub mod nrdp;
 pub mod splunk;
-pub mod target;
-pub mod tls;
 pub mod webhook;
 
 use std::collections::VecDeque;
@@ -24,12 +21,12 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 
-use super::dead::Dead;
-use super::{Pushed, Sink, SinkError, Taken};
-use crate::config::ServerConfig;
-use crate::journal::Record;
-use crate::outcome::Outcome;
-use client::{Answer, Client, HttpError};
+use crate::http::client::{Answer, Client, HttpError};
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
+use crate::sinks::dead::Dead;
+use crate::sinks::settings::ServerConfig;
+use crate::sinks::{Pushed, Sink, SinkError, Taken};
 
 /// How long is waited where the far end asks for a pause and does not say how long.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -5,11 +5,11 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::client::Answer;
-use super::webhook::percent;
-use super::{Api, Call, Item, Verdict, by_status};
-use crate::journal::Record;
-use crate::outcome::Outcome;
+use crate::http::client::Answer;
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
+use crate::sinks::http::webhook::percent;
+use crate::sinks::http::{Api, Call, Item, Verdict, by_status};
 use crate::sinks::nagios::format::push_output;
 
 /// How many results go in one request.

@@ -9,10 +9,10 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::client::Answer;
-use super::{Api, Call, Item, Verdict, by_status};
-use crate::journal::Record;
-use crate::sinks::json::Json;
+use crate::http::client::Answer;
+use crate::outcome::json::Json;
+use crate::outcome::record::Record;
+use crate::sinks::http::{Api, Call, Item, Verdict, by_status};
 
 /// How many events go in one request.
 const MOST: usize = 200;

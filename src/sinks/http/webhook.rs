@@ -8,10 +8,10 @@ use hyper::{Method, StatusCode};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::client::Answer;
-use super::{Api, Call, Item, Verdict, by_status};
-use crate::journal::Record;
-use crate::sinks::json::Json;
+use crate::http::client::Answer;
+use crate::outcome::json::Json;
+use crate::outcome::record::Record;
+use crate::sinks::http::{Api, Call, Item, Verdict, by_status};
 use crate::sinks::template::OutcomeTemplate;
 
 /// How values stand in the body.

@@ -6,7 +6,7 @@
 
 use std::io::Write;
 
-use crate::outcome::CheckResult;
+use crate::outcome::result::CheckResult;
 
 /// The longest command: what a pipe takes in one piece (PIPE_BUF of Linux).
 pub const MAX_COMMAND: usize = 4096;
@@ -144,7 +144,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::outcome::{Common, State};
+    use crate::outcome::result::{Common, State};
 
     fn check<'a>(host: &'a str, service: Option<&'a str>, output: &'a str) -> CheckResult<'a> {
         CheckResult {

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tokio::net::unix::pipe;
 
-use super::format;
-use crate::journal::Record;
-use crate::outcome::Outcome;
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
+use crate::sinks::nagios::format;
 use crate::sinks::{Pushed, Sink, SinkError, Taken};
 use crate::sys;
 

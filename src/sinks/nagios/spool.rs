@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::format;
-use crate::journal::Record;
-use crate::outcome::Outcome;
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
+use crate::sinks::nagios::format;
 use crate::sinks::{Pushed, Sink, SinkError, Taken};
 
 /// With so many files waiting, Nagios is not reading: the directory is not filled any further.

@@ -68,7 +68,7 @@ impl Method {
     }
 
     /// The cipher for one connection. `iv` is what the daemon has sent.
-    pub(super) fn cipher(self, password: &[u8], iv: &[u8]) -> Cipher {
+    pub(crate) fn cipher(self, password: &[u8], iv: &[u8]) -> Cipher {
         let key = self.key(password);
         let block = match self {
             Method::None => None,
@@ -94,14 +94,14 @@ impl Method {
 }
 
 /// What encrypts the packets of one connection, in order.
-pub(super) enum Cipher {
+pub(crate) enum Cipher {
     None,
     Xor(Vec<u8>, Vec<u8>),
     Feedback(Feedback),
 }
 
 impl Cipher {
-    pub(super) fn encrypt(&mut self, packet: &mut [u8]) {
+    pub(crate) fn encrypt(&mut self, packet: &mut [u8]) {
         match self {
             Cipher::None => {}
             Cipher::Xor(iv, password) => {
@@ -120,7 +120,7 @@ impl Cipher {
 type Block = Box<dyn Fn(&mut [u8]) + Send>;
 
 /// A block cipher in 8-bit cipher feedback, which goes on from packet to packet.
-pub(super) struct Feedback {
+pub(crate) struct Feedback {
     /// The last octets that were sent, as many as a block has.
     register: Vec<u8>,
     encrypt: Block,

@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Pushed, Sink, SinkError, Taken};
-use crate::config::NscaConfig;
-use crate::journal::Record;
-use crate::outcome::Outcome;
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
+use crate::sinks::settings::NscaConfig;
+use crate::sinks::{Pushed, Sink, SinkError, Taken};
 pub use cipher::Method;
 use packet::Packet;
 pub use packet::Size;

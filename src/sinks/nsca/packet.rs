@@ -1,10 +1,10 @@
 //! The packets of NSCA's protocol, version 3, as `common.h` of nsca 2.10 lays them out on a machine with padding.
 
-use crate::outcome::CheckResult;
+use crate::outcome::result::CheckResult;
 use crate::sinks::nagios::format::{push_name, push_output};
 
 /// Octets of the initialisation vector.
-pub(super) const IV: usize = 128;
+pub(crate) const IV: usize = 128;
 const VERSION: i16 = 3;
 const HOST: usize = 64;
 const SERVICE: usize = 128;
@@ -27,14 +27,14 @@ impl Size {
     }
 
     /// The length of a packet, which is padded to a multiple of four.
-    pub(super) fn octets(self) -> usize {
+    pub(crate) fn octets(self) -> usize {
         (14 + HOST + SERVICE + self.output()).next_multiple_of(4)
     }
 }
 
 /// One result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Packet {
+pub(crate) struct Packet {
     code: i16,
     host: Vec<u8>,
     service: Vec<u8>,
@@ -43,7 +43,7 @@ pub(super) struct Packet {
 
 impl Packet {
     /// The packet of a result, and whether its output had to be cut.
-    pub(super) fn new(check: &CheckResult<'_>, size: Size) -> (Self, bool) {
+    pub(crate) fn new(check: &CheckResult<'_>, size: Size) -> (Self, bool) {
         let (mut host, mut service, mut output) = (Vec::new(), Vec::new(), Vec::new());
         // Each ends in a zero.
         push_name(&mut host, &check.host, HOST - 1);
@@ -55,7 +55,7 @@ impl Packet {
     }
 
     /// Appends it as it is before it is encrypted. `time` is the daemon's.
-    pub(super) fn push(&self, out: &mut Vec<u8>, time: u32, size: Size) {
+    pub(crate) fn push(&self, out: &mut Vec<u8>, time: u32, size: Size) {
         let start = out.len();
         out.extend(VERSION.to_be_bytes());
         out.extend([0; 2]);
@@ -83,7 +83,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Common, State};
+    use crate::outcome::result::{Common, State};
 
     #[test]
     fn the_layout() {

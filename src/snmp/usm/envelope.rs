@@ -3,30 +3,32 @@
 
 use snmp_parser::{SecurityModel, SecurityParameters, parse_snmp_v3};
 
-use super::{AUTH, DesSaltState, Keys, LocalizedKey, PRIV, PersistedDesSaltState, PrivProtocol, SaltCounter};
-use super::{UsmError, ber};
 use crate::snmp::ber::{push_integer, push_tlv, tag};
+use crate::snmp::usm::{
+    AUTH, DesSaltState, Keys, LocalizedKey, PRIV, PersistedDesSaltState, PrivProtocol, SaltCounter,
+};
+use crate::snmp::usm::{UsmError, ber};
 
 /// The largest message that this engine takes, as it tells others (msgMaxSize).
 const MAX_SIZE: i128 = 65_507;
 
 /// The parts of a message that its security speaks of.
-pub(super) struct Envelope<'p> {
-    pub(super) message_id: i64,
-    pub(super) flags: u8,
-    pub(super) engine: &'p [u8],
-    pub(super) boots: u32,
-    pub(super) time: u32,
-    pub(super) user: String,
+pub(crate) struct Envelope<'p> {
+    pub(crate) message_id: i64,
+    pub(crate) flags: u8,
+    pub(crate) engine: &'p [u8],
+    pub(crate) boots: u32,
+    pub(crate) time: u32,
+    pub(crate) user: String,
     /// Place and length of the digest in the packet.
-    pub(super) digest: (usize, usize),
-    pub(super) salt: &'p [u8],
+    pub(crate) digest: (usize, usize),
+    pub(crate) salt: &'p [u8],
     /// msgData, with its identifier octet.
-    pub(super) data: ber::Tlv<'p>,
+    pub(crate) data: ber::Tlv<'p>,
 }
 
 impl<'p> Envelope<'p> {
-    pub(super) fn read(packet: &'p [u8]) -> Result<Self, UsmError> {
+    pub(crate) fn read(packet: &'p [u8]) -> Result<Self, UsmError> {
         let Ok((_, message)) = parse_snmp_v3(packet) else {
             // It reads a plain PDU too, and refuses what devices get wrong there and the decoder takes.
             return Self::read_around(packet).ok_or(UsmError::Envelope)?;
@@ -100,14 +102,14 @@ impl<'p> Envelope<'p> {
     }
 
     /// The digest, as it was sent.
-    pub(super) fn digest_of<'b>(&self, packet: &'b [u8]) -> &'b [u8] {
+    pub(crate) fn digest_of<'b>(&self, packet: &'b [u8]) -> &'b [u8] {
         packet.get(self.digest.0..self.digest.0 + self.digest.1).unwrap_or_default()
     }
 
     /// Whether the digest is that of the message with zeros in its place (RFC 3414, section 6.3.2); compared in
     /// constant time. A digest of another length than the protocol's is none: a shorter one were easier to guess
     /// (RFC 3414, RFC 7860).
-    pub(super) fn proven(&self, key: &LocalizedKey, packet: &[u8]) -> bool {
+    pub(crate) fn proven(&self, key: &LocalizedKey, packet: &[u8]) -> bool {
         let (offset, length) = self.digest;
         let digest = self.digest_of(packet);
         if length != key.mac_len() || digest.len() != length {
@@ -119,7 +121,7 @@ impl<'p> Envelope<'p> {
     }
 
     /// The scoped PDU, where it is not encrypted: the engine and the name of its context.
-    pub(super) fn context(&self) -> Option<(&'p [u8], &'p [u8])> {
+    pub(crate) fn context(&self) -> Option<(&'p [u8], &'p [u8])> {
         if self.flags & PRIV != 0 || self.data.tag != tag::SEQUENCE {
             return None;
         }
@@ -128,14 +130,14 @@ impl<'p> Envelope<'p> {
 }
 
 /// The engine and the name of the context of a scoped PDU (RFC 3412, section 6.8).
-pub(super) fn context_of(scoped: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn context_of(scoped: &[u8]) -> Option<(&[u8], &[u8])> {
     let (rest, engine) = ber::expect(tag::OCTET_STRING)(scoped).ok()?;
     let (_, name) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
     Some((engine, name))
 }
 
 /// A scoped PDU in a context (RFC 3412, section 6).
-pub(super) fn scoped_pdu((engine, context): (&[u8], &[u8]), pdu_tag: u8, pdu: &[u8]) -> Vec<u8> {
+pub(crate) fn scoped_pdu((engine, context): (&[u8], &[u8]), pdu_tag: u8, pdu: &[u8]) -> Vec<u8> {
     let mut content = Vec::with_capacity(pdu.len() + 64);
     push_tlv(&mut content, tag::OCTET_STRING, engine);
     push_tlv(&mut content, tag::OCTET_STRING, context);
@@ -146,14 +148,14 @@ pub(super) fn scoped_pdu((engine, context): (&[u8], &[u8]), pdu_tag: u8, pdu: &[
 }
 
 /// What makes every encrypted message another: counters that never repeat within a boot.
-pub(super) struct Salts {
+pub(crate) struct Salts {
     aes: SaltCounter,
     des: DesSaltState,
 }
 
 impl Salts {
     /// `boots` is the engine's own: whoever keeps the engine keeps them, so there is nothing to write here.
-    pub(super) fn new(boots: u32) -> Result<Self, String> {
+    pub(crate) fn new(boots: u32) -> Result<Self, String> {
         let kept = |_: &PersistedDesSaltState| Ok::<(), std::io::Error>(());
         let des = match PersistedDesSaltState::new(boots.saturating_sub(1)) {
             Ok(before) if boots > 1 => DesSaltState::restart(before, kept),
@@ -165,20 +167,20 @@ impl Salts {
 }
 
 /// What goes around a scoped PDU.
-pub(super) struct Sealing<'a> {
-    pub(super) message_id: i64,
-    pub(super) flags: u8,
-    pub(super) engine: &'a [u8],
-    pub(super) boots: u32,
-    pub(super) time: u32,
-    pub(super) user: &'a str,
+pub(crate) struct Sealing<'a> {
+    pub(crate) message_id: i64,
+    pub(crate) flags: u8,
+    pub(crate) engine: &'a [u8],
+    pub(crate) boots: u32,
+    pub(crate) time: u32,
+    pub(crate) user: &'a str,
     /// The keys for the engine, where the flags ask for any.
-    pub(super) keys: Option<&'a Keys>,
+    pub(crate) keys: Option<&'a Keys>,
 }
 
 impl Sealing<'_> {
     /// The whole message; none if it cannot be encrypted.
-    pub(super) fn seal(&self, scoped: &[u8], salts: &Salts) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&self, scoped: &[u8], salts: &Salts) -> Option<Vec<u8>> {
         let keys = self.keys.filter(|_| self.flags & AUTH != 0);
         let (data, salt) = match keys.and_then(|k| k.1.as_ref()).filter(|_| self.flags & PRIV != 0) {
             Some(key) => {
@@ -255,7 +257,7 @@ mod tests {
             let pdu = [2, 1, 5, 2, 1, 0, 2, 1, 0, 0x30, 0];
             let sealing = Sealing {
                 message_id: message_id.into(),
-                flags: if reportable { super::super::REPORTABLE } else { 0 },
+                flags: if reportable { crate::snmp::usm::REPORTABLE } else { 0 },
                 engine: &engine,
                 boots,
                 time,

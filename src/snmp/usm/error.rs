@@ -87,7 +87,7 @@ impl UsmError {
     }
 
     /// The last arc of the counter in usmStats that a Report of it carries (RFC 3414, section 5).
-    pub(super) fn stat(&self) -> Option<u32> {
+    pub(crate) fn stat(&self) -> Option<u32> {
         match self {
             UsmError::Level { .. } => Some(1),
             UsmError::Time(_) => Some(2),

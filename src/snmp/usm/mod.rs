@@ -13,11 +13,12 @@ pub mod open;
 pub mod originate;
 mod senders;
 mod user;
+pub mod users;
 
 pub use async_snmp::v3::{AuthProtocol, PrivProtocol};
 use async_snmp::v3::{DesSaltState, LocalizedKey, MasterKeys, PersistedDesSaltState, PrivKey, SaltCounter};
 
-use super::ber;
+use crate::snmp::ber;
 pub use error::{Refused, UsmError};
 pub use open::{Opened, Usm};
 pub use senders::Senders;

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::envelope::{Envelope, Salts, Sealing, context_of, scoped_pdu};
-use super::senders::{KeyCache, Late};
-use super::{AUTH, Engine, Keys, LocalizedKey, PRIV, REPORTABLE, Refused, Senders, User, UsmError, WINDOW};
 use crate::message::{Oid, SecurityLevel};
 use crate::snmp::ber::{self, push_integer, push_tlv, tag};
+use crate::snmp::usm::envelope::{Envelope, Salts, Sealing, context_of, scoped_pdu};
+use crate::snmp::usm::senders::{KeyCache, Late};
+use crate::snmp::usm::{
+    AUTH, Engine, Keys, LocalizedKey, PRIV, REPORTABLE, Refused, Senders, User, UsmError, WINDOW,
+};
 
 /// All users, and what is known of the engines that send.
 pub struct Usm {
@@ -295,12 +297,12 @@ impl Usm {
     }
 
     #[cfg(test)]
-    pub(super) fn senders_for_test(&self) -> Arc<Mutex<Senders>> {
+    pub(crate) fn senders_for_test(&self) -> Arc<Mutex<Senders>> {
         self.senders.clone()
     }
 
     #[cfg(test)]
-    pub(super) fn remembered(&self) -> (usize, usize) {
+    pub(crate) fn remembered(&self) -> (usize, usize) {
         (self.cache().len(), self.senders().len())
     }
 }

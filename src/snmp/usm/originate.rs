@@ -1,10 +1,10 @@
 //! The side that sends: traps under an engine of its own, informs under that of who receives them.
 
-use super::envelope::{Envelope, Salts, Sealing, scoped_pdu};
-use super::{AUTH, Engine, Keys, PRIV, REPORTABLE, User};
 use crate::message::{Notification, Oid};
 use crate::snmp::ber::{self, tag};
 use crate::snmp::encode;
+use crate::snmp::usm::envelope::{Envelope, Salts, Sealing, scoped_pdu};
+use crate::snmp::usm::{AUTH, Engine, Keys, PRIV, REPORTABLE, User};
 
 /// A user that sends.
 pub struct Originator {

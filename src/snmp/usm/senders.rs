@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Keys, UsmError, WINDOW};
-use crate::recent::Recent;
+use crate::snmp::usm::{Keys, UsmError, WINDOW};
+use crate::time::recent::Recent;
 
 /// How many senders' keys and clocks are kept.
 const MAX_ENGINES: usize = 20_000;
@@ -22,7 +22,7 @@ const MAX_MESSAGES: usize = 1 << 19;
 
 /// Keys by user and engine, only where a message has proven the pair.
 #[derive(Default)]
-pub(super) struct KeyCache {
+pub(crate) struct KeyCache {
     keys: HashMap<(usize, Box<[u8]>), Arc<Keys>>,
     second: u64,
     new_from_all: u32,
@@ -30,11 +30,11 @@ pub(super) struct KeyCache {
 }
 
 impl KeyCache {
-    pub(super) fn get(&self, user: usize, engine: &[u8]) -> Option<Arc<Keys>> {
+    pub(crate) fn get(&self, user: usize, engine: &[u8]) -> Option<Arc<Keys>> {
         self.keys.get(&(user, engine.into())).cloned()
     }
 
-    pub(super) fn keep(&mut self, user: usize, engine: &[u8], keys: Arc<Keys>) {
+    pub(crate) fn keep(&mut self, user: usize, engine: &[u8], keys: Arc<Keys>) {
         if self.keys.len() >= MAX_ENGINES {
             self.keys.clear();
         }
@@ -42,7 +42,7 @@ impl KeyCache {
     }
 
     /// Whether a key may be made for an engine not seen before.
-    pub(super) fn may_make(&mut self, from: IpAddr, now: u64) -> Result<(), UsmError> {
+    pub(crate) fn may_make(&mut self, from: IpAddr, now: u64) -> Result<(), UsmError> {
         if self.second != now {
             (self.second, self.new_from_all) = (now, 0);
             self.new_from.clear();
@@ -63,7 +63,7 @@ impl KeyCache {
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 }
@@ -92,7 +92,7 @@ impl Default for Senders {
 
 /// What is wrong with the time of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Late {
+pub(crate) enum Late {
     /// It is outside of the window (RFC 3414, section 3.2, step 7).
     Outside,
     /// It came before.
@@ -101,7 +101,7 @@ pub(super) enum Late {
 
 impl Senders {
     /// Takes note of a proven message, unless its time is wrong or it came before.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &mut self,
         (engine, boots, time): (&[u8], u32, u32),
         digest: &[u8],
@@ -130,14 +130,14 @@ impl Senders {
     }
 
     /// Counts in usmStats, and gives the count.
-    pub(super) fn count(&mut self, stat: u32) -> u32 {
+    pub(crate) fn count(&mut self, stat: u32) -> u32 {
         let Some(counter) = self.stats.get_mut(stat as usize - 1) else { return 0 };
         *counter = counter.wrapping_add(1);
         *counter
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.clocks.len()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AUTH, AuthProtocol, LocalizedKey, MasterKeys, PRIV, PrivKey, PrivProtocol};
+use crate::snmp::usm::{AUTH, AuthProtocol, LocalizedKey, MasterKeys, PRIV, PrivKey, PrivProtocol};
 
 /// A user, and what its keys are made of. The library wipes keys from memory when they go.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl User {
     }
 
     /// The flags of its security level (RFC 3412, section 6.4).
-    pub(super) fn flags(&self) -> u8 {
+    pub(crate) fn flags(&self) -> u8 {
         match &self.secret {
             Secret::Open => 0,
             Secret::Password(keys) if keys.priv_protocol().is_none() => AUTH,
@@ -102,7 +102,7 @@ impl User {
 
     /// The key that proves messages of this engine; none for an open user, or where only keys for another engine
     /// are known.
-    pub(super) fn auth_key(&self, engine: &[u8]) -> Option<LocalizedKey> {
+    pub(crate) fn auth_key(&self, engine: &[u8]) -> Option<LocalizedKey> {
         match &self.secret {
             Secret::Open => None,
             Secret::Password(keys) => keys.auth_master().localize(engine).ok(),
@@ -112,7 +112,7 @@ impl User {
 
     /// The key that encrypts messages of this engine. Localising one can cost a thousand times what the key above
     /// does (Reeder's extension stretches it like a password), so it is made of proven messages only.
-    pub(super) fn priv_key(&self, engine: &[u8]) -> Option<PrivKey> {
+    pub(crate) fn priv_key(&self, engine: &[u8]) -> Option<PrivKey> {
         match &self.secret {
             Secret::Open => None,
             Secret::Password(keys) => {

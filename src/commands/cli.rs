@@ -1,0 +1,57 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use super::args::ConfigArg;
+use super::{check, dead, explain, import, mib, run, send, status, test};
+
+/// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
+#[derive(Debug, Parser)]
+#[command(name = "trapline", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground; SIGHUP reloads, SIGTERM drains and stops
+    Run(ConfigArg),
+    /// Report everything that is wrong in configuration, rules and MIBs
+    Check(ConfigArg),
+    /// Run the tests that rules carry
+    Test(test::TestArgs),
+    /// Show what a message becomes: decoded, which rule takes it and why not the others, what is sent where
+    Explain(explain::ExplainArgs),
+    /// Send test messages, one or a load of them
+    Send(Box<send::SendArgs>),
+    /// What the loaded MIBs know
+    Mib(mib::MibArgs),
+    /// Make rules of the configuration of other programs
+    Import(import::ImportArgs),
+    /// Outcomes that a far end will never take: show, send again or forget them
+    Dead(dead::DeadArgs),
+    /// Show the running daemon: rates, drops, sinks and how far behind each is
+    Status(status::StatusArgs),
+}
+
+impl Cli {
+    /// Runs the command that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// What stood in its way, in words for the user.
+    pub fn run(self) -> anyhow::Result<bool> {
+        match self.command {
+            Command::Run(args) => run::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Test(args) => test::run(&args),
+            Command::Explain(args) => explain::run(&args),
+            Command::Send(args) => send::run(&args),
+            Command::Mib(args) => mib::run(&args),
+            Command::Import(args) => import::run(&args),
+            Command::Dead(args) => dead::run(&args),
+            Command::Status(args) => status::run(&args),
+        }
+    }
+}

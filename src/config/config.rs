@@ -1,0 +1,64 @@
+//! The configuration as a value, and its defaults.
+
+use std::path::{Path, PathBuf};
+
+use super::log::LogFormat;
+use crate::intake::settings::{SnmpSettings, SyslogSettings};
+use crate::journal;
+use crate::lookup::hosts::Hosts;
+use crate::sinks::settings::{FileConfig, SinkConfig, SinkKind};
+use crate::web;
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that it was read from; none for the built-in defaults.
+    pub file: Option<PathBuf>,
+    /// `[snmp]`
+    pub snmp: SnmpSettings,
+    /// `[syslog]`
+    pub syslog: SyslogSettings,
+    /// `[mibs] paths`
+    pub mib_paths: Vec<PathBuf>,
+    /// `[rules] paths`; none for the shipped packs.
+    pub rule_paths: Option<Vec<PathBuf>>,
+    /// `[hosts]`
+    pub hosts: Hosts,
+    /// `[journal]`
+    pub journal: journal::Settings,
+    /// `[http]`
+    pub http: Option<web::settings::Settings>,
+    /// `[[sinks]]`
+    pub sinks: Vec<SinkConfig>,
+    /// `[log]`
+    pub log: LogFormat,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            file: None,
+            snmp: SnmpSettings::default(),
+            syslog: SyslogSettings::default(),
+            mib_paths: Vec::new(),
+            rule_paths: None,
+            hosts: Hosts::default(),
+            journal: journal::Settings::default_in(Path::new("")),
+            http: Some(web::settings::Settings::default()),
+            sinks: vec![SinkConfig {
+                name: "outcomes".into(),
+                only: None,
+                rate: None,
+                kind: SinkKind::File(FileConfig { path: "var/outcomes.jsonl".into() }),
+            }],
+            log: LogFormat::Human,
+        }
+    }
+}
+
+impl Config {
+    /// Where the running daemon answers `trapline status`.
+    pub fn control_socket(&self) -> PathBuf {
+        self.journal.directory.join("control.sock")
+    }
+}

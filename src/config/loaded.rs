@@ -1,0 +1,145 @@
+//! What most commands begin with: configuration, MIBs and rules, loaded and checked together.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::config::Config;
+use crate::intake::Active;
+use crate::mib::load::modules::system_mibs;
+use crate::mib::load::{self as mib, Held};
+use crate::rules::RuleSet;
+use crate::rules::compile::{Compiled, compile};
+use crate::rules::files;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::snmp::Usm;
+use crate::snmp::access::TagUse;
+use crate::snmp::usm::{Engine, Senders};
+
+/// Everything that the files say, and what is wrong in them.
+#[derive(Debug)]
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// The names.
+    pub mibs: Held,
+    /// The rules and their tests.
+    pub compiled: Compiled,
+    /// What was found; no rules are there if it has errors.
+    pub found: Diagnostics,
+}
+
+/// The configuration of a file, or the built-in one.
+///
+/// # Errors
+///
+/// What is wrong in it.
+pub fn config(path: Option<&Path>) -> Result<(Config, Diagnostics), Diagnostics> {
+    match path {
+        Some(path) => Config::load(path),
+        None => {
+            let config = Config { mib_paths: system_mibs(), ..Config::default() };
+            Ok((config, Diagnostics::default()))
+        }
+    }
+}
+
+/// Loads a configuration and all that it names; of the MIBs what is held stays where nothing has changed.
+///
+/// # Errors
+///
+/// What is wrong, if the configuration itself is.
+pub fn load(path: Option<&Path>, held: &Held) -> Result<Setup, Diagnostics> {
+    let (config, found) = config(path)?;
+    Ok(with_config(config, found, held))
+}
+
+/// Loads a configuration and all that it names, and prints what was found; none if anything is wrong.
+pub fn ready(path: Option<&Path>) -> Option<Setup> {
+    let setup = load(path, &Held::default()).map_err(|found| print(&found)).ok()?;
+    print(&setup.found);
+    setup.compiled.rules.is_some().then_some(setup)
+}
+
+/// Where the index of the MIBs is kept.
+pub fn mib_index(config: &Config) -> PathBuf {
+    config.journal.directory.join("mibs.index")
+}
+
+/// Says something where it is heard: the daemon has a log, the others a terminal.
+pub fn say(what: String) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::info!("{what}");
+    } else {
+        eprintln!("trapline: {what}");
+    }
+}
+
+/// The modules of a configuration and more, through its index where that can be kept.
+pub fn mibs(config: &Config, more: &[PathBuf]) -> (Held, Vec<PathBuf>) {
+    let paths: Vec<PathBuf> = config.mib_paths.iter().chain(more).cloned().collect();
+    // With others the index is another one, and not to be kept in the place of the daemon's.
+    let index = Some(mib_index(config)).filter(|_| more.is_empty() && config.journal.directory.is_dir());
+    (mib::cache::load(&paths, index.as_deref(), &Held::default(), &say).0, paths)
+}
+
+/// Loads all that a configuration names; of the MIBs what is held stays where nothing has changed.
+pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup {
+    let files = files::rule_files(config.rule_paths.as_deref(), &mut found);
+    let (mibs, _) = mib::cache::load(&config.mib_paths, Some(&mib_index(&config)), held, &say);
+    found.extend(mibs.found.clone());
+    let mut compiled = compile(&files, mibs.mib.clone());
+    found.extend(std::mem::take(&mut compiled.found));
+    if let Some(rules) = &compiled.rules {
+        unknown_tags(&config, rules, &mut found);
+    }
+    if found.has_errors() {
+        compiled.rules = None;
+    }
+    Setup { config, mibs, compiled, found }
+}
+
+/// Warns of tags that access speaks of and no rule has.
+fn unknown_tags(config: &Config, rules: &RuleSet, found: &mut Diagnostics) {
+    let known: BTreeSet<&str> =
+        rules.rules().iter().flat_map(|rule| rule.tags.iter().map(String::as_str)).collect();
+    for TagUse { tag, warning } in &config.snmp.tags {
+        if !known.contains(tag.as_str()) {
+            let hint = did_you_mean(tag, known.iter().copied())
+                .unwrap_or_else(|| "give it to the rules that are meant: tags = [...]".to_owned());
+            found.push(Diagnostic { hint: Some(hint), ..warning.clone() });
+        }
+    }
+}
+
+/// Prints what was found to standard error.
+pub fn print(found: &Diagnostics) {
+    eprint!("{}", found.to_text());
+}
+
+impl Setup {
+    /// The security of v3 for the configured users; none if there are none.
+    ///
+    /// # Errors
+    ///
+    /// If keys cannot be made.
+    pub fn usm(&self, engine: &Engine, senders: &Arc<Mutex<Senders>>) -> Result<Option<Usm>, String> {
+        let users = &self.config.snmp.users;
+        if users.is_empty() {
+            return Ok(None);
+        }
+        Usm::new(users.clone(), engine.clone(), senders.clone()).map(Some)
+    }
+
+    /// What the intakes need; none if something is wrong.
+    pub fn into_active(self, engine: &Engine, senders: &Arc<Mutex<Senders>>) -> Option<Active> {
+        let usm = self.usm(engine, senders).map_err(|error| eprintln!("trapline: {error}")).ok()?;
+        Some(Active {
+            usm,
+            rules: self.compiled.rules?,
+            hosts: self.config.hosts,
+            access: self.config.snmp.access,
+            syslog_allow: self.config.syslog.allow,
+        })
+    }
+}

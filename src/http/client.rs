@@ -1,0 +1,201 @@
+//! A connection to a web server, kept alive: one request at a time, with a deadline and a bounded answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use crate::settings::url::Target;
+
+/// How long the far end may take for one request, connecting included.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How much of an answer is read, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// A client of one server.
+pub struct Client {
+    target: Target,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// Headers of every request.
+    headers: HeaderMap,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// What Retry-After asks for (RFC 9110, section 10.2.3), where it is in seconds.
+    pub retry_after: Option<Duration>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body's first words, for people, on one line.
+    pub fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        line.chars().filter(|c| !c.is_control()).take(200).collect()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The server cannot be reached.
+    #[error("cannot connect to {0}: {1}")]
+    Connect(String, std::io::Error),
+    /// It is not who it should be, or does not want us.
+    #[error("no TLS with {0}: {1}")]
+    Tls(String, std::io::Error),
+    /// The connection broke.
+    #[error("the connection to {0} broke: {1}")]
+    Broken(String, hyper::Error),
+    /// The answer is not one, or too long.
+    #[error("{0} sent an answer that cannot be read: {1}")]
+    Answer(String, Box<dyn std::error::Error + Send + Sync>),
+    /// It takes too long.
+    #[error("no answer from {0} within 30 s")]
+    Timeout(String),
+}
+
+impl Client {
+    /// A client, not connected yet. `tls` must be there where the target is `https`.
+    pub fn new(
+        target: Target,
+        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+        mut headers: HeaderMap,
+    ) -> Self {
+        let agent = concat!("trapline/", env!("CARGO_PKG_VERSION"));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(agent));
+        if let Ok(host) = HeaderValue::from_str(&target.authority) {
+            headers.entry(HOST).or_insert(host);
+        }
+        Client { target, tls, headers, connection: None }
+    }
+
+    /// The server, for messages.
+    pub fn server(&self) -> &str {
+        &self.target.authority
+    }
+
+    /// Sends a request and waits for its answer. A connection that the server has closed meanwhile is made anew.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`] says why there is no answer; whether the server has taken the request is not known then.
+    pub async fn send(
+        &mut self,
+        method: &Method,
+        path: &str,
+        more: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, HttpError> {
+        match tokio::time::timeout(PATIENCE, self.try_send(method, path, more, body)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.connection = None;
+                Err(HttpError::Timeout(self.target.authority.clone()))
+            }
+        }
+    }
+
+    async fn try_send(
+        &mut self,
+        method: &Method,
+        path: &str,
+        more: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, HttpError> {
+        let server = || self.target.authority.clone();
+        let mut open = self.connection.take();
+        if let Some(connection) = &mut open
+            && connection.ready().await.is_err()
+        {
+            open = None;
+        }
+        let mut connection = match open {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = self.target.uri(path);
+        let headers = request.headers_mut();
+        headers.extend(self.headers.iter().chain(more).map(|(name, value)| (name.clone(), value.clone())));
+        let answer = connection.send_request(request).await.map_err(|e| HttpError::Broken(server(), e))?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| HttpError::Answer(server(), error))?
+            .to_bytes();
+        if head.headers.get(CONNECTION).is_none_or(|value| value != "close") {
+            self.connection = Some(connection);
+        }
+        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok(Answer { status: head.status, retry_after: retry_after.map(Duration::from_secs), body })
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, HttpError> {
+        let server = || self.target.authority.clone();
+        let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let addresses = tokio::net::lookup_host((self.target.host.as_str(), self.target.port)).await;
+        let addresses: Vec<SocketAddr> = addresses.map_err(|e| HttpError::Connect(server(), e))?.collect();
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    let _ = stream.set_nodelay(true);
+                    return match &self.tls {
+                        None => self.speak(stream).await,
+                        Some((config, name)) => {
+                            let connector = TlsConnector::from(config.clone());
+                            let stream = connector.connect(name.clone(), stream).await;
+                            self.speak(stream.map_err(|e| HttpError::Tls(server(), e))?).await
+                        }
+                    };
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(HttpError::Connect(server(), last))
+    }
+
+    async fn speak(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<SendRequest<Full<Bytes>>, HttpError> {
+        let broken = |error| HttpError::Broken(self.target.authority.clone(), error);
+        let (connection, driver) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // It ends with the connection; what goes wrong shows in the request.
+        tokio::spawn(async move {
+            let _ = driver.await;
+        });
+        Ok(connection)
+    }
+}
+
+/// A header from configuration.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parsed = name.parse().map_err(|_| format!("'{name}' is no name of a header"))?;
+    let value =
+        HeaderValue::from_str(value).map_err(|_| format!("the value of '{name}' has control characters"))?;
+    Ok((parsed, value))
+}

@@ -1,0 +1,352 @@
+//! What `$` stands for in FORMAT, EXEC and MATCH, in the language of rules.
+
+use crate::import::snmptt::write::{jinja_string, template_text};
+use crate::import::snmptt::{Ini, LeftOut, Names};
+
+/// A text taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Text.
+    Text(String),
+    /// What stands for something.
+    Variable(Variable),
+}
+
+/// What a `$` stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variable {
+    /// `$1`
+    Value(usize),
+    /// `$v1`
+    Name(usize),
+    /// `$+1`
+    NameAndValue(usize),
+    /// `$-1`
+    NameTypeAndValue(usize),
+    /// `$*`
+    Values,
+    /// `$+*`
+    NamesAndValues,
+    /// `$-*`
+    NamesTypesAndValues,
+    /// `$p1`, `$pu1`
+    Preexec(usize),
+    /// A word of one or two letters or a sign.
+    Word(&'static str),
+}
+
+/// Longer ones first where one begins another.
+const WORDS: [&str; 35] = [
+    "aA", "aR", "ar", "Be", "BE", "Bn", "Bu", "Fa", "Ff", "Fn", "Fr", "Ft", "Fz", "A", "c", "C", "D", "e",
+    "E", "G", "H", "i", "j", "N", "o", "O", "r", "R", "s", "S", "T", "x", "X", "#", "@",
+];
+
+/// Takes a text apart. What stands for nothing stays as it is.
+pub fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            plain.push('$');
+            rest = after;
+        } else if let Some((variable, length)) = variable(rest) {
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            }
+            pieces.push(Piece::Variable(variable));
+            rest = &rest[length..];
+        } else {
+            plain.push('$');
+        }
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    pieces
+}
+
+/// The variable that a text begins with, and its length.
+fn variable(text: &str) -> Option<(Variable, usize)> {
+    let numbered = |prefix: &str, kind: fn(usize) -> Variable| {
+        let rest = text.strip_prefix(prefix)?;
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize = rest[..digits].parse().ok().filter(|n| *n > 0)?;
+        Some((kind(number), prefix.len() + digits))
+    };
+    let found = numbered("", Variable::Value)
+        .or_else(|| numbered("v", Variable::Name))
+        .or_else(|| numbered("+", Variable::NameAndValue))
+        .or_else(|| numbered("-", Variable::NameTypeAndValue))
+        .or_else(|| numbered("pu", Variable::Preexec))
+        .or_else(|| numbered("p", Variable::Preexec));
+    if found.is_some() {
+        return found;
+    }
+    let all =
+        [("*", Variable::Values), ("+*", Variable::NamesAndValues), ("-*", Variable::NamesTypesAndValues)];
+    if let Some((sign, variable)) = all.into_iter().find(|(sign, _)| text.starts_with(sign)) {
+        return Some((variable, sign.len()));
+    }
+    let word = WORDS.into_iter().find(|word| text.starts_with(word))?;
+    Some((Variable::Word(word), word.len()))
+}
+
+/// What the variables of one EVENT stand for.
+pub struct Meaning<'e> {
+    /// snmptt's settings.
+    pub ini: &'e Ini,
+    /// The name of the EVENT.
+    pub name: &'e str,
+    /// Its OID, numbers with a dot before, with its wildcard.
+    pub oid: &'e str,
+    /// Its category.
+    pub category: &'e str,
+    /// Its severity.
+    pub severity: &'e str,
+    /// What `$D` stands for.
+    pub description: &'e str,
+    /// In EXEC the template of FORMAT, for `$Fz`; none in FORMAT itself.
+    pub format: Option<&'e str>,
+}
+
+/// What a variable becomes.
+enum Form {
+    /// Text that is known now.
+    Text(String),
+    /// Parts of an expression, to be joined.
+    Parts(Vec<Part>),
+    /// A piece of a template that is no expression.
+    Block(String),
+}
+
+enum Part {
+    Text(String),
+    Expression(String),
+}
+
+impl Part {
+    fn in_template(&self) -> String {
+        match self {
+            Part::Text(text) => template_text(text),
+            Part::Expression(expression) => format!("{{{{ {expression} }}}}"),
+        }
+    }
+}
+
+impl Meaning<'_> {
+    /// The template for a text. What cannot be said in it is told to `left_out` and stays as it was written.
+    pub fn template(&self, pieces: &[Piece], mut left_out: impl FnMut(LeftOut)) -> String {
+        let mut template = String::new();
+        for piece in pieces {
+            match self.part(piece) {
+                Ok(Form::Text(text)) => template.push_str(&template_text(&text)),
+                Ok(Form::Parts(parts)) => {
+                    let text = parts.iter().map(Part::in_template).collect();
+                    template.push_str(&self.or_as_written(piece, text));
+                }
+                Ok(Form::Block(block)) => template.push_str(&block),
+                Err(error) => {
+                    left_out(error);
+                    if let Piece::Variable(Variable::Preexec(at)) = piece {
+                        template.push_str(&format!("$p{at}"));
+                    }
+                }
+            }
+        }
+        // The engine takes one newline off the end.
+        if template.ends_with('\n') {
+            template.truncate(template.len() - 1);
+            template.push_str("{{ '\\n' }}");
+        }
+        template
+    }
+
+    /// A template for a varbind as snmptt has it where it is not there: as it was written. In EXEC the shell makes
+    /// nothing of that.
+    fn or_as_written(&self, piece: &Piece, template: String) -> String {
+        let (sign, at) = match piece {
+            Piece::Variable(_) if self.ini.names != Names::Numbers || self.format.is_some() => {
+                return template;
+            }
+            Piece::Variable(Variable::Value(at)) => return format!("{{{{ plain[{at}]|default('${at}') }}}}"),
+            Piece::Variable(Variable::Name(at)) => ("v", at),
+            Piece::Variable(Variable::NameAndValue(at)) => ("+", at),
+            Piece::Variable(Variable::NameTypeAndValue(at)) => ("-", at),
+            _ => return template,
+        };
+        format!("{{% if plain[{at}] is defined %}}{template}{{% else %}}${sign}{at}{{% endif %}}")
+    }
+
+    /// The expression for a text.
+    ///
+    /// # Errors
+    ///
+    /// [`LeftOut`], if something in it cannot be said in an expression.
+    pub fn expression(&self, pieces: &[Piece]) -> Result<String, LeftOut> {
+        let mut parts = Vec::new();
+        for piece in pieces {
+            match self.part(piece)? {
+                Form::Text(text) => parts.push(jinja_string(&text)),
+                Form::Parts(all) => parts.extend(all.into_iter().map(|part| match part {
+                    Part::Text(text) => jinja_string(&text),
+                    Part::Expression(expression) => expression,
+                })),
+                Form::Block(_) => return Err(LeftOut::NoExpression),
+            }
+        }
+        Ok(match parts.as_slice() {
+            [] => "''".to_owned(),
+            [one] if !one.contains(' ') => one.clone(),
+            [one] => format!("({one})"),
+            more => format!("({})", more.join(" ~ ")),
+        })
+    }
+
+    fn part(&self, piece: &Piece) -> Result<Form, LeftOut> {
+        match piece {
+            Piece::Text(text) => Ok(Form::Text(text.clone())),
+            Piece::Variable(variable) => self.form(*variable),
+        }
+    }
+
+    fn form(&self, variable: Variable) -> Result<Form, LeftOut> {
+        let one = |expression: &str| Form::Parts(vec![Part::Expression(expression.to_owned())]);
+        let words = self.ini.names != Names::Numbers;
+        let value = |at: &str| Part::Expression(format!("{}[{at}]", if words { "v" } else { "plain" }));
+        // The name of a varbind: short, with its module, or in numbers.
+        let name = |at: &str| match self.ini.names {
+            Names::Numbers => vec![Part::Text(".".into()), Part::Expression(format!("oids[{at}]"))],
+            Names::Short => vec![Part::Expression(format!("names[{at}]|split('::')|last"))],
+            Names::Qualified => vec![Part::Expression(format!("names[{at}]"))],
+        };
+        let with_value = |at: &str, with_type: bool| {
+            let mut parts = name(at);
+            if with_type && words {
+                parts.extend([
+                    Part::Text(" (".into()),
+                    Part::Expression(format!("types[{at}]")),
+                    Part::Text("):".into()),
+                ]);
+            } else {
+                parts.push(Part::Text(if with_type { " (unknown):" } else { ":" }.into()));
+            }
+            parts.push(value(at));
+            parts
+        };
+        let each = |parts: Vec<Part>| {
+            let inner: String = parts.iter().map(Part::in_template).collect();
+            let between = template_text(&self.ini.separator);
+            Form::Block(format!(
+                "{{% for n in v %}}{inner}{{% if not loop.last %}}{between}{{% endif %}}{{% endfor %}}"
+            ))
+        };
+        Ok(match variable {
+            Variable::Value(at) => Form::Parts(vec![value(&at.to_string())]),
+            Variable::Name(at) => Form::Parts(name(&at.to_string())),
+            Variable::NameAndValue(at) => Form::Parts(with_value(&at.to_string(), false)),
+            Variable::NameTypeAndValue(at) => Form::Parts(with_value(&at.to_string(), true)),
+            Variable::Values if words && self.ini.separator == " " => one("text"),
+            Variable::Values if words => each(vec![value("n")]),
+            Variable::Values => one(&format!("plain|join({})", jinja_string(&self.ini.separator))),
+            Variable::NamesAndValues => each(with_value("n", false)),
+            Variable::NamesTypesAndValues => each(with_value("n", true)),
+            Variable::Preexec(_) => return Err(LeftOut::PreexecResult),
+            Variable::Word(word) => self.word(word)?,
+        })
+    }
+
+    fn word(&self, word: &'static str) -> Result<Form, LeftOut> {
+        let one = |expression: &str| Form::Parts(vec![Part::Expression(expression.to_owned())]);
+        let text = |text: &str| Form::Text(text.to_owned());
+        let time = |format: &str| one(&format!("received|strftime({})", jinja_string(format)));
+        let dotted = |name: &str, of: &str| match self.ini.names {
+            Names::Numbers => Form::Block(format!("{{% if {of} %}}.{{{{ {of} }}}}{{% endif %}}")),
+            Names::Short => one(&format!("({name} or '')|split('::')|last")),
+            Names::Qualified => one(name),
+        };
+        // The last number of the trap's OID, known now unless a wildcard takes more than one.
+        let last = match self.oid.rsplit_once('.') {
+            Some((_, "*")) | None => one("oid|split('.')|last"),
+            Some((_, last)) => text(last),
+        };
+        let generic = self.oid.starts_with(".1.3.6.1.6.3.1.1.5");
+        Ok(match word {
+            "A" => one("host"),
+            "r" | "R" => one("source_host"),
+            "aA" => one("agent"),
+            "aR" | "ar" => one("source"),
+            "Bu" => one("user"),
+            "Bn" => one("context"),
+            "Be" | "BE" => return Err(LeftOut::EngineId),
+            "c" => text(self.category),
+            "s" => text(self.severity),
+            "N" => text(self.name),
+            "i" => text(self.oid),
+            "C" => one("community"),
+            "E" => dotted("enterprise", "enterprise_oid"),
+            "e" => Form::Block("{% if enterprise_oid %}.{{ enterprise_oid }}{% endif %}".into()),
+            "j" => one("(enterprise_oid or '')|split('.')|last"),
+            "O" if self.ini.names == Names::Short => one("trap|split('::')|last"),
+            "O" if self.ini.names == Names::Qualified => one("trap"),
+            "O" | "o" => Form::Parts(vec![Part::Text(".".into()), Part::Expression("oid".into())]),
+            "G" if generic => last,
+            "S" if generic => text("0"),
+            "G" => text("0"),
+            "S" => last,
+            "H" => text(&self.ini.system_name),
+            "T" => one(if self.ini.names == Names::Numbers { "plain_uptime" } else { "uptime" }),
+            "x" => time(&self.ini.date_format),
+            "X" => time(&self.ini.time_format),
+            "@" => one("received"),
+            "#" => one("v|length"),
+            "D" => text(self.description),
+            "Fa" => text("\u{7}"),
+            "Ff" => text("\u{c}"),
+            "Fn" => text("\n"),
+            "Fr" => text("\r"),
+            "Ft" => text("\t"),
+            _ => Form::Block(self.format.unwrap_or_default().to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        let ini = Ini { system_name: "nms".into(), ..Ini::default() };
+        let meaning = Meaning {
+            ini: &ini,
+            name: "linkDown",
+            oid: ".1.3.6.1.6.3.1.1.5.3",
+            category: "Status Events",
+            severity: "Normal",
+            description: "",
+            format: None,
+        };
+        meaning.template(&pieces(text), |error| panic!("{error}"))
+    }
+
+    #[test]
+    fn every_variable_has_its_meaning() {
+        let all = "$A $aA $Bu $Bn $c $C $D $E $e $j $Fa$Ff$Fn$Fr$Ft $Fz $G $S $H $N $i $O $o $R $r $aR $ar $s $T $X $x $# $$ $@ \
+                   $1 $+2 $-3 $v4 $* $+* $-* $10";
+        insta::assert_snapshot!(said(all));
+    }
+
+    #[test]
+    fn dollars_and_what_stands_for_nothing() {
+        for (text, is) in [
+            ("costs 5$ or $$5 or $$$1", "costs 5$ or $5 or ${{ plain[1]|default('$1') }}"),
+            ("$a $0 $F $v $B {{ x }}", "$a $0 $F $v $B {{ '{{' }} x }}"),
+            ("end$Fn", "end{{ '\\n' }}"),
+        ] {
+            assert_eq!(said(text), is, "{text}");
+        }
+    }
+}

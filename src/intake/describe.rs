@@ -1,0 +1,112 @@
+//! Messages as people and scripts see them: JSON with stable names, and one line of text.
+
+use serde_json::{Map, Value, json};
+
+use crate::message::{Message, Notification, NotificationKind, Source, SyslogLine};
+use crate::mib::{Mib, format};
+use crate::time::clock::rfc3339;
+
+/// A message as JSON, as `trapline explain --json` gives it.
+pub fn message(message: &Message<'_>, source: &Source, mib: &Mib) -> Value {
+    let mut all = match message {
+        Message::Notification(n) => notification(n, mib),
+        Message::Syslog(l) => line(l),
+    };
+    all.insert("source".into(), source.address().to_string().into());
+    all.insert("received".into(), rfc3339(source.received).into());
+    Value::Object(all)
+}
+
+fn notification(n: &Notification<'_>, mib: &Mib) -> Map<String, Value> {
+    let varbinds: Vec<Value> = n
+        .varbinds
+        .iter()
+        .map(|varbind| {
+            let syntax = mib.lookup(&varbind.oid).map(|o| &*o.syntax);
+            json!({
+                "oid": varbind.oid.to_string(),
+                "name": mib.name_of(&varbind.oid),
+                "type": varbind.value.type_name(),
+                "value": match varbind.value.as_integer().map(i64::try_from) {
+                    Some(Ok(number)) => number.into(),
+                    _ => Value::from(format::plain(&varbind.value)),
+                },
+                "text": format::of_varbind(varbind, syntax, &n.varbinds, mib),
+            })
+        })
+        .collect();
+    let object = json!({
+        "kind": if n.kind == NotificationKind::Inform { "inform" } else { "trap" },
+        "version": n.version.as_str(),
+        "agent": n.agent.map(|a| a.to_string()),
+        "community": n.security.is_none().then(|| String::from_utf8_lossy(n.community)),
+        "user": n.security.map(|s| s.user),
+        "security_level": n.security.map(|s| s.level.as_str()),
+        "context": n.security.map(|s| String::from_utf8_lossy(s.context)),
+        "oid": n.oid.to_string(),
+        "name": mib.name_of(&n.oid),
+        "enterprise": n.enterprise.as_ref().map(ToString::to_string),
+        "generic": n.generic,
+        "specific": n.specific,
+        "uptime": n.uptime,
+        "varbinds": varbinds,
+    });
+    into_map(object)
+}
+
+fn line(l: &SyslogLine<'_>) -> Map<String, Value> {
+    let structured: Map<String, Value> = l
+        .structured_data
+        .iter()
+        .map(|element| {
+            let params: Map<String, Value> = element
+                .params
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_ref().into()))
+                .collect();
+            (element.id.to_owned(), params.into())
+        })
+        .collect();
+    let object = json!({
+        "kind": "syslog",
+        "facility": l.facility,
+        "severity": l.severity,
+        "time": l.time.map(rfc3339),
+        "host": l.host,
+        "program": l.program,
+        "pid": l.pid,
+        "msgid": l.msgid,
+        "message": l.message,
+        "structured_data": structured,
+        "tcp_wrappers": l.tcp_wrappers.as_ref().map(|w| json!({
+            "action": w.action.as_str(),
+            "client_host": w.client_host,
+            "client_address": w.client_address,
+            "client_user": w.client_user,
+            "daemon": w.daemon,
+            "detail": w.detail,
+        })),
+    });
+    into_map(object)
+}
+
+fn into_map(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// A message in a few words, escaped.
+pub fn short(message: &Message<'_>, mib: &Mib) -> String {
+    match message {
+        Message::Notification(n) => format!("the trap {} ({})", mib.name_of(&n.oid), n.oid),
+        Message::Syslog(l) => {
+            let mut text: String = l.message.chars().take(120).collect();
+            if text.len() < l.message.len() {
+                text.push_str("...");
+            }
+            format!("the line of '{}': {}", l.program.unwrap_or("-").escape_debug(), text.escape_debug())
+        }
+    }
+}

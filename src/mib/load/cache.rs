@@ -1,0 +1,338 @@
+//! The index on disk, so that modules are parsed once and not at every start.
+//!
+//! One file: a header with the key of what it was made from, then the index in sections, each with its length and its
+//! checksum. The key is a hash of the
+//! content of all module files and of the shipped modules. Reading them all takes time too, so the header also has a
+//! fingerprint of their names, sizes and times: while that is the same, the content is not looked at. A file that is
+//! damaged, of another format or of another key is made anew; one process makes it, others wait for it.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::modules::{self, Loaded};
+use super::{index_file, shipped};
+use crate::files::lock as lockfile;
+use crate::mib::Mib;
+use crate::settings::diagnostic::Diagnostics;
+
+const MAGIC: &[u8; 8] = b"TRAPMIB4";
+/// Magic, key, fingerprint.
+const HEADER: usize = 8 + 32 + 32;
+/// How often it is said how far the reading is.
+const SAY_EVERY: Duration = Duration::from_secs(2);
+/// What takes less long is not spoken of.
+const WORTH_SAYING: Duration = Duration::from_secs(1);
+/// The most files that are looked at.
+const MAX_FILES: usize = 200_000;
+
+type Hash = [u8; 32];
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Nothing had changed since it was loaded before.
+    Held,
+    /// The index was opened.
+    Opened,
+    /// The modules were read.
+    Built,
+}
+
+/// An index in memory, and what it was made from.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// The index.
+    pub mib: Arc<Mib>,
+    /// What was found wrong.
+    pub found: Diagnostics,
+    fingerprint: Option<Hash>,
+}
+
+impl Held {
+    fn new(loaded: Loaded, fingerprint: Option<Hash>) -> Self {
+        Held { mib: Arc::new(loaded.mib), found: loaded.found, fingerprint }
+    }
+}
+
+/// Loads modules as [`modules::load`] does, through a file in which the index is kept, if there is to be one; what was held
+/// before stays where nothing has changed. `say` hears what takes long. Where the file cannot be used, the modules are
+/// read all the same.
+pub fn load(
+    paths: &[PathBuf],
+    file: Option<&Path>,
+    held: &Held,
+    say: &(dyn Fn(String) + Sync),
+) -> (Held, How) {
+    // The shipped modules alone are read faster than asked after.
+    let Some(files) = module_files(paths).ok().filter(|files| !files.is_empty()) else {
+        return (Held::new(modules::load(paths), None), How::Built);
+    };
+    let fingerprint = fingerprint(&files);
+    if held.fingerprint == Some(fingerprint) {
+        return (held.clone(), How::Held);
+    }
+    let opened = |loaded| (Held::new(loaded, Some(fingerprint)), How::Opened);
+    let built = || (Held::new(build(paths, files.len(), say), Some(fingerprint)), How::Built);
+    let Some(file) = file else { return built() };
+    if let Some((kept, loaded)) = open(file)
+        && kept.fingerprint == fingerprint
+    {
+        return opened(loaded);
+    }
+    let Ok(_lock) = lockfile::lock(&file.with_extension("lock")) else { return built() };
+    // Another may have made it while this one waited; or only names and times have changed.
+    let Ok(key) = key(&files) else { return built() };
+    if let Some((kept, loaded)) = open(file)
+        && (kept.fingerprint == fingerprint || kept.key == key)
+    {
+        if kept.fingerprint != fingerprint {
+            let _ = write(file, &Kept { key, fingerprint }, &loaded);
+        }
+        return opened(loaded);
+    }
+    let loaded = build(paths, files.len(), say);
+    if !loaded.found.has_errors()
+        && let Err(error) = write(file, &Kept { key, fingerprint }, &loaded)
+    {
+        let remedy = "the next start reads the modules again";
+        say(format!("cannot keep the MIB index in {}: {error}; {remedy}", file.display()));
+    }
+    (Held::new(loaded, Some(fingerprint)), How::Built)
+}
+
+/// Reads the modules, and says every other second how far it is.
+fn build(paths: &[PathBuf], files: usize, say: &(dyn Fn(String) + Sync)) -> Loaded {
+    let start = Instant::now();
+    let read = Arc::new(AtomicUsize::new(0));
+    let (done, end) = mpsc::channel::<()>();
+    let loaded = std::thread::scope(|scope| {
+        let so_far = read.clone();
+        scope.spawn(move || {
+            while end.recv_timeout(SAY_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let read = so_far.load(Ordering::Relaxed);
+                let seconds = start.elapsed().as_secs();
+                if read < files {
+                    say(format!("{read} of {files} MIB files read after {seconds} s"));
+                } else {
+                    say(format!("putting the MIB modules together, after {seconds} s"));
+                }
+            }
+        });
+        let loaded = modules::load_counting(paths, &read);
+        drop(done);
+        loaded
+    });
+    if start.elapsed() >= WORTH_SAYING {
+        say(format!(
+            "read {} MIB modules with {} definitions in {:.1} s",
+            loaded.mib.modules().len(),
+            loaded.mib.objects().len(),
+            start.elapsed().as_secs_f64()
+        ));
+    }
+    loaded
+}
+
+/// Whether [`load()`] takes no time to speak of: there is only an index to open, or nothing to read.
+pub fn is_ready(paths: &[PathBuf], file: &Path) -> bool {
+    let Ok(files) = module_files(paths) else { return true };
+    files.is_empty() || header(file).is_some_and(|kept| kept.fingerprint == fingerprint(&files))
+}
+
+/// The header of a kept index.
+struct Kept {
+    key: Hash,
+    fingerprint: Hash,
+}
+
+impl Kept {
+    fn read(header: &[u8]) -> Option<Self> {
+        let is_ours = header.get(..8)? == MAGIC;
+        let kept = Kept {
+            key: header.get(8..40)?.try_into().ok()?,
+            fingerprint: header.get(40..72)?.try_into().ok()?,
+        };
+        is_ours.then_some(kept)
+    }
+}
+
+fn header(file: &Path) -> Option<Kept> {
+    let mut header = [0; HEADER];
+    File::open(file).ok()?.read_exact(&mut header).ok()?;
+    Kept::read(&header)
+}
+
+/// All files in these paths, folders with their sub-folders, sorted.
+///
+/// # Errors
+///
+/// If one cannot be looked at, or there are more than MIBs can be.
+pub fn module_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut open: Vec<PathBuf> = paths.to_vec();
+    while let Some(path) = open.pop() {
+        if std::fs::metadata(&path)?.is_dir() {
+            for entry in std::fs::read_dir(&path)? {
+                open.push(entry?.path());
+            }
+        } else {
+            files.push(path);
+        }
+        if files.len() + open.len() > MAX_FILES {
+            return Err(io::Error::other("more files than MIBs can be"));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What else decides on the index: this program's own modules, and its version.
+fn ours() -> Sha256 {
+    let mut hash = Sha256::new();
+    hash.update(MAGIC);
+    hash.update(env!("CARGO_PKG_VERSION"));
+    for (name, text) in shipped::MODULES {
+        hash.update(name);
+        hash.update(text);
+    }
+    hash
+}
+
+fn fingerprint(files: &[PathBuf]) -> Hash {
+    let mut hash = ours();
+    for path in files {
+        hash.update(path.as_os_str().as_encoded_bytes());
+        if let Ok(meta) = std::fs::metadata(path) {
+            for number in [meta.len(), meta.ino(), meta.mtime() as u64, meta.mtime_nsec() as u64] {
+                hash.update(number.to_le_bytes());
+            }
+        }
+        hash.update([0]);
+    }
+    hash.finalize().into()
+}
+
+fn key(files: &[PathBuf]) -> io::Result<Hash> {
+    let mut hash = ours();
+    for path in files {
+        let content = std::fs::read(path)?;
+        // Diagnostics name the file.
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update((content.len() as u64).to_le_bytes());
+        hash.update(&content);
+    }
+    Ok(hash.finalize().into())
+}
+
+fn open(file: &Path) -> Option<(Kept, Loaded)> {
+    let file = File::open(file).ok()?;
+    let size = file.metadata().ok()?.len();
+    let mut file = BufReader::new(file);
+    let mut header = [0; HEADER];
+    file.read_exact(&mut header).ok()?;
+    let kept = Kept::read(&header)?;
+    let loaded = index_file::decode(|| section(&mut file, size))?;
+    Some((kept, loaded))
+}
+
+/// The next section: its length, its checksum, its bytes. None has more than the file.
+fn section(file: &mut impl Read, most: u64) -> Option<Vec<u8>> {
+    let mut head = [0; 12];
+    file.read_exact(&mut head).ok()?;
+    let (length, sum) = head.split_first_chunk::<8>()?;
+    let length = Some(u64::from_le_bytes(*length)).filter(|length| *length <= most)?;
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    file.read_exact(&mut bytes).ok()?;
+    (crc32c::crc32c(&bytes).to_le_bytes() == sum).then_some(bytes)
+}
+
+fn write(file: &Path, kept: &Kept, loaded: &Loaded) -> io::Result<()> {
+    let new = file.with_extension("new");
+    let mut out = File::create(&new)?;
+    out.write_all(MAGIC)?;
+    out.write_all(&kept.key)?;
+    out.write_all(&kept.fingerprint)?;
+    for section in index_file::encode(loaded) {
+        out.write_all(&(section.len() as u64).to_le_bytes())?;
+        out.write_all(&crc32c::crc32c(&section).to_le_bytes())?;
+        out.write_all(&section)?;
+    }
+    out.sync_all()?;
+    lockfile::give_to_folder(&new);
+    std::fs::rename(new, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODULE: &str = "A-MIB DEFINITIONS ::= BEGIN\nIMPORTS enterprises FROM SNMPv2-SMI;\n\
+                          aThing OBJECT IDENTIFIER ::= { enterprises 99999 }\nEND\n";
+
+    fn silent(_: String) {}
+
+    #[test]
+    fn what_is_kept_is_what_was_built() {
+        let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("A-MIB.txt"), MODULE).unwrap();
+        std::fs::write(
+            folder.path().join("B-MIB.txt"),
+            "B-MIB DEFINITIONS ::= BEGIN\nx OBJECT IDENTIFIER ::= { y \n",
+        )
+        .unwrap();
+        let (paths, file) = ([folder.path().to_owned()], kept.path().join("mibs.index"));
+        let (built, how) = load(&paths, Some(&file), &Held::default(), &silent);
+        assert_eq!(how, How::Built);
+        let (opened, how) = load(&paths, Some(&file), &Held::default(), &silent);
+        assert_eq!(how, How::Opened);
+        assert_eq!(built.mib.objects(), opened.mib.objects());
+        assert_eq!(built.mib.modules(), opened.mib.modules());
+        assert_eq!(built.found.to_text(), opened.found.to_text());
+        let (held, how) = load(&paths, Some(&file), &opened, &silent);
+        assert!(how == How::Held && Arc::ptr_eq(&held.mib, &opened.mib));
+        assert!(!built.found.to_text().is_empty(), "the broken module is said at every start");
+        assert_eq!(opened.mib.name_of(&"1.3.6.1.4.1.99999.1".parse().unwrap()), "A-MIB::aThing.1");
+    }
+
+    #[test]
+    fn a_change_is_noticed_and_damage_is_mended() {
+        let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let module = folder.path().join("A-MIB.txt");
+        std::fs::write(&module, MODULE).unwrap();
+        let (paths, file) = ([folder.path().to_owned()], kept.path().join("mibs.index"));
+        let how = || load(&paths, Some(&file), &Held::default(), &silent).1;
+        assert_eq!((how(), how()), (How::Built, How::Opened));
+        // The same content with another time needs no parsing.
+        std::fs::write(&module, MODULE).unwrap();
+        assert_eq!(how(), How::Opened);
+        std::fs::write(&module, MODULE.replace("99999", "99998")).unwrap();
+        assert_eq!((how(), how()), (How::Built, How::Opened));
+        let bytes = std::fs::read(&file).unwrap();
+        for at in [3, 20, 60, 74, 90, bytes.len() / 2, bytes.len() - 1] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 4;
+            std::fs::write(&file, damaged).unwrap();
+            let (loaded, _) = load(&paths, Some(&file), &Held::default(), &silent);
+            assert_eq!(loaded.mib.name_of(&"1.3.6.1.4.1.99998".parse().unwrap()), "A-MIB::aThing");
+        }
+        std::fs::write(&file, &bytes[..bytes.len() / 3]).unwrap();
+        assert_eq!((how(), how()), (How::Built, How::Opened));
+    }
+
+    #[test]
+    fn where_nothing_can_be_kept_modules_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("A-MIB.txt"), MODULE).unwrap();
+        let file = Path::new("/nonexistent/mibs.index");
+        let (loaded, how) = load(&[folder.path().to_owned()], Some(file), &Held::default(), &silent);
+        assert_eq!(how, How::Built);
+        assert!(loaded.mib.find("aThing").next().is_some());
+    }
+}

@@ -1,0 +1,112 @@
+//! Outcomes as bytes.
+//!
+//! ```text
+//! kind 1 (1 check result, 2 event)   state 1   flags 1 (1: has a service or resource)   time 8 (microseconds)
+//! texts, each: length as LEB128, UTF-8
+//!   check result: rule, output, long output, source, host, service, perfdata
+//!   event:        rule, output, long output, source, component, resource, then names and values by turns
+//! ```
+
+use std::borrow::Cow;
+
+use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+
+const CHECK_RESULT: u8 = 1;
+const EVENT: u8 = 2;
+const HAS_SECOND: u8 = 1;
+
+/// Appends an outcome.
+pub fn encode(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
+    let common = outcome.common();
+    let (kind, second) = match outcome {
+        Outcome::CheckResult(check) => (CHECK_RESULT, check.service.is_some()),
+        Outcome::Event(event) => (EVENT, event.resource.is_some()),
+    };
+    let state = State::ALL.iter().position(|s| *s == common.state).unwrap_or(0) as u8;
+    out.extend([kind, state, u8::from(second) * HAS_SECOND]);
+    out.extend(common.time.to_le_bytes());
+    for text in [&common.rule, &common.output, &common.long_output, &common.source] {
+        push_text(out, text);
+    }
+    match outcome {
+        Outcome::CheckResult(check) => {
+            push_text(out, &check.host);
+            push_text(out, check.service.as_deref().unwrap_or(""));
+            push_text(out, &check.perfdata);
+        }
+        Outcome::Event(event) => {
+            push_text(out, &event.component);
+            push_text(out, event.resource.as_deref().unwrap_or(""));
+            for (name, value) in &event.fields {
+                push_text(out, name);
+                push_text(out, value);
+            }
+        }
+    }
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    let mut length = text.len();
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The outcome that some bytes are; none if they are none.
+pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
+    let (&[kind, state, flags], rest) = bytes.split_first_chunk::<3>()?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let mut texts = Texts { rest };
+    let common = Common {
+        time: i64::from_le_bytes(*time),
+        state: *State::ALL.get(usize::from(state))?,
+        rule: texts.next()?,
+        output: texts.next()?,
+        long_output: texts.next()?,
+        source: texts.next()?,
+    };
+    let first = texts.next()?;
+    let second = Some(texts.next()?).filter(|_| flags & HAS_SECOND != 0);
+    match kind {
+        CHECK_RESULT => {
+            let perfdata = texts.next()?;
+            Some(Outcome::CheckResult(CheckResult { common, host: first, service: second, perfdata }))
+        }
+        EVENT => {
+            let mut fields = Vec::new();
+            while !texts.rest.is_empty() {
+                fields.push((texts.next()?, texts.next()?));
+            }
+            Some(Outcome::Event(Event { common, component: first, resource: second, fields }))
+        }
+        _ => None,
+    }
+}
+
+struct Texts<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Texts<'b> {
+    fn next(&mut self) -> Option<Cow<'b, str>> {
+        let (mut length, mut shift) = (0usize, 0);
+        loop {
+            let (byte, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            length |= usize::from(byte & 0x7f).checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                break;
+            }
+            shift += 7;
+            if shift > 28 {
+                return None;
+            }
+        }
+        let (text, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        std::str::from_utf8(text).ok().map(Cow::Borrowed)
+    }
+}

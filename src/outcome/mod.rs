@@ -1,0 +1,9 @@
+//! What a rule makes of a message, its identity in the journal, and its encodings: binary for the journal, JSON for users.
+
+pub mod codec;
+pub mod json;
+pub mod record;
+pub mod result;
+
+pub use record::Record;
+pub use result::{CheckResult, Common, Event, Outcome, State};

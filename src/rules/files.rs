@@ -1,0 +1,54 @@
+//! The rule files that a configuration names.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::rules::compile::RuleFile;
+use crate::rules::shipped;
+use crate::settings::diagnostic::Diagnostics;
+
+/// The rule files of some paths, folders by their `*.toml`, in the order of the file names; the shipped packs
+/// where no path is given.
+pub fn rule_files(paths: Option<&[PathBuf]>, found: &mut Diagnostics) -> Vec<RuleFile> {
+    let Some(paths) = paths else {
+        return shipped::PACKS
+            .iter()
+            .map(|(name, text)| RuleFile {
+                name: format!("shipped rules/{name}").into(),
+                text: (*text).into(),
+            })
+            .collect();
+    };
+    let mut files = BTreeSet::new();
+    for path in paths {
+        match toml_files(path) {
+            Ok(some) => files.extend(some.into_iter().map(|f| (f.file_name().map(ToOwned::to_owned), f))),
+            Err(error) => found.file_error(
+                &path.display().to_string(),
+                format!("cannot read these rules: {error}"),
+                "name a folder or a file that exists in [rules] paths",
+            ),
+        }
+    }
+    files
+        .into_iter()
+        .filter_map(|(_, path)| {
+            let name = path.display().to_string();
+            match std::fs::read_to_string(&path) {
+                Ok(text) => Some(RuleFile { name: name.into(), text: text.into() }),
+                Err(error) => {
+                    found.file_error(&name, format!("cannot read it: {error}"), "");
+                    None
+                }
+            }
+        })
+        .collect()
+}
+
+fn toml_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(entries.into_iter().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect())
+}

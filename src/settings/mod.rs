@@ -1,0 +1,9 @@
+//! Settings: TOML files read key by key with the position of every value, diagnostics with hints, and the kinds of values
+//! that several modules read: secrets, TLS, URLs, sizes, networks.
+
+pub mod diagnostic;
+pub mod secret;
+pub mod section;
+pub mod tls;
+pub mod url;
+pub mod values;

@@ -1,0 +1,75 @@
+//! Passwords and tokens: as they stand, from the first line of a file, or from the environment. Wiped from memory
+//! when they go.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::settings::section::Section;
+
+/// The keys by which one secret may be given.
+pub(crate) struct Keys {
+    pub(crate) inline: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) env: &'static str,
+}
+
+/// `password`, `password_file`, `password_env`.
+pub(crate) const PASSWORD: Keys = Keys { inline: "password", file: "password_file", env: "password_env" };
+/// `token`, `token_file`, `token_env`.
+pub(crate) const TOKEN: Keys = Keys { inline: "token", file: "token_file", env: "token_env" };
+/// `secret`, `secret_file`, `secret_env`.
+pub(crate) const SECRET: Keys = Keys { inline: "secret", file: "secret_file", env: "secret_env" };
+
+impl Keys {
+    /// Whether it is given in some way.
+    pub(crate) fn given(&self, section: &Section<'_, '_>) -> bool {
+        [self.inline, self.file, self.env].iter().any(|key| section.get(key).is_some())
+    }
+
+    /// Reads it.
+    pub(crate) fn read(
+        &self,
+        section: &Section<'_, '_>,
+        resolve: &dyn Fn(&str) -> PathBuf,
+        found: &mut Diagnostics,
+    ) -> Option<Zeroizing<String>> {
+        // All are asked for, so that each is a known key.
+        let _ = self.given(section);
+        if let Some(secret) = section.string(self.inline, found) {
+            return Some(Zeroizing::new(secret.value));
+        }
+        if let Some(name) = section.string(self.env, found) {
+            let secret = std::env::var(&name.value).map_err(|error| {
+                let message = format!("cannot read the {} from ${}: {error}", self.inline, name.value);
+                let hint = Some("set this variable for the daemon".to_owned());
+                found.push(section.source().error(&name.span, message, hint));
+            });
+            return secret.ok().map(Zeroizing::new);
+        }
+        let name = section.string(self.file, found)?;
+        let path = resolve(&name);
+        match std::fs::read_to_string(&path).map(Zeroizing::new) {
+            Ok(text) => {
+                if std::fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0) {
+                    found.push(warning(section, self.file, "everybody can read this file", "chmod o-r it"));
+                }
+                Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+            }
+            Err(error) => {
+                let message = format!("cannot read {}: {error}", path.display());
+                let hint = Some(format!("name a file with the {} in it", self.inline));
+                found.push(section.source().error(&name.span, message, hint));
+                None
+            }
+        }
+    }
+}
+
+/// A warning at a key.
+pub(crate) fn warning(section: &Section<'_, '_>, key: &str, message: &str, hint: &str) -> Diagnostic {
+    let error = section.source().error(&section.key_span(key), message, Some(hint.to_owned()));
+    Diagnostic { severity: Severity::Warning, ..error }
+}

@@ -1,0 +1,8 @@
+//! Time: the clock that loops hold, and what is decided by the time that passed. All but [`clock`] is pure: time is an
+//! argument.
+
+pub mod backoff;
+pub mod clock;
+pub mod log_limit;
+pub mod rate;
+pub mod recent;

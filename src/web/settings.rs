@@ -1,0 +1,40 @@
+//! `[http]`
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::settings::diagnostic::Diagnostics;
+use crate::settings::section::Section;
+
+/// `[http]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Where metrics are served.
+    pub listen: SocketAddr,
+    /// Whether the daemon may run without it.
+    pub optional: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { listen: (Ipv4Addr::LOCALHOST, 8162).into(), optional: true }
+    }
+}
+
+/// Reads the section; none if it is wrong.
+pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Settings> {
+    let listen = section.string("listen", found);
+    if section.get("listen").is_none() {
+        found.push(section.error("[http] without 'listen'", "add listen = \"127.0.0.1:8162\""));
+    }
+    let address = listen.and_then(|text| {
+        let address = text.parse();
+        if address.is_err() {
+            let hint = Some("write 127.0.0.1:8162".to_owned());
+            let message = format!("'{}' is no address with a port", text.value);
+            found.push(section.source().error(&text.span, message, hint));
+        }
+        address.ok()
+    });
+    section.finish(found);
+    Some(Settings { listen: address?, optional: false })
+}
