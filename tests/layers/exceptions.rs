@@ -26,7 +26,6 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception::Facade("src/sinks/http/mod.rs"),
     Exception::Facade("src/sinks/nsca/mod.rs"),
     Exception::Facade("src/sinks/settings/mod.rs"),
-    Exception::Facade("src/syslog/mod.rs"),
     Exception::Import("src/sinks/mod.rs", "src/sinks/amqp.rs"),
     Exception::Import("src/sinks/mod.rs", "src/sinks/canopsis.rs"),
     Exception::Import("src/sinks/mod.rs", "src/sinks/delivery.rs"),
