@@ -10,7 +10,8 @@ use snmp_parser::asn1_rs::FromBer;
 use trapline::journal::{Batch, Journal, Options, WhenFull};
 use trapline::message::{NotificationKind, Oid};
 use trapline::sinks::nagios::format;
-use trapline::{mib, snmp, syslog};
+use trapline::mib::load as mib;
+use trapline::{snmp, syslog};
 
 fn main() {
     divan::main();
