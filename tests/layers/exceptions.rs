@@ -37,7 +37,6 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception::Import("src/intake/mod.rs", "src/intake/datagrams.rs"),
     Exception::Import("src/intake/mod.rs", "src/intake/pipeline.rs"),
     Exception::Import("src/intake/mod.rs", "src/intake/waiting.rs"),
-    Exception::Import("src/mib/index.rs", "src/mib/instance.rs"),
     Exception::Import("src/import/snmptt/order.rs", "src/import/snmptt/mod.rs"),
     Exception::Import("src/commands/send/inform.rs", "src/commands/send/mod.rs"),
     Exception::Import("src/sinks/amqp.rs", "src/sinks/settings/mod.rs"),
