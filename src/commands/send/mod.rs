@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::intake::listener::{self as listen, SyslogListen};
+use crate::intake::listener::{Protocol, Transport};
 use crate::message::{Notification, NotificationKind, Oid, Varbind, Version};
 use crate::mib::{Mib, load as mib};
 use crate::rules::testing::from_text;
@@ -212,10 +212,10 @@ fn as_v1(oid: &Oid<'_>) -> (i32, Oid<'static>, i32) {
 }
 
 fn syslog(args: &SyslogArgs) -> anyhow::Result<()> {
-    let to = listen::syslog(&args.to).map_err(|error| anyhow!("--to: {error}"))?;
+    let to = Transport::parse(Protocol::Syslog, &args.to).map_err(|error| anyhow!("--to: {error}"))?;
     let (mut wire, line) = match to {
-        SyslogListen::Udp(address) => (Wire::udp(&address.to_string())?, args.line.clone()),
-        SyslogListen::Tcp(address) => (Wire::tcp(&address.to_string())?, format!("{}\n", args.line)),
+        Transport::Udp(address) => (Wire::udp(&address.to_string())?, args.line.clone()),
+        Transport::Tcp(address) => (Wire::tcp(&address.to_string())?, format!("{}\n", args.line)),
     };
     let took = wire.load(args.load, || Ok(Cow::Borrowed(line.as_bytes())))?;
     report("lines", args.load.count, took);
