@@ -73,8 +73,7 @@ impl Receiver {
         receiver
     }
 
-    /// Waits for at least one datagram and takes as many as are there. Returns how many; 0 if the socket's
-    /// timeout passed or a signal came.
+    /// Takes as many datagrams as wait in the socket. Returns how many; 0 if none does.
     ///
     /// # Errors
     ///
@@ -100,7 +99,7 @@ impl Receiver {
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 self.headers.len() as libc::c_uint,
-                libc::MSG_WAITFORONE,
+                libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
             )
         };
@@ -112,7 +111,7 @@ impl Receiver {
             Err(_) => {
                 let error = io::Error::last_os_error();
                 match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => Ok(0),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
                     _ => Err(error),
                 }
             }

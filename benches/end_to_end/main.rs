@@ -11,12 +11,15 @@ mod daemon;
 mod peers;
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::{LINE, packet};
 use daemon::{Bench, SNMP, SYSLOG, cpu_seconds, memory, trapline};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{setsockopt, sockopt};
 use trapline::message::NotificationKind;
 use trapline::sys;
 
@@ -265,13 +268,9 @@ fn from_many(senders: usize) -> f64 {
 
 /// What receiving alone costs: rate taken, and CPU of this thread for a packet.
 fn null_receiver(rate: u64, seconds: u64) -> (f64, f64) {
-    let bound = trapline::intake::datagrams::bind_socket(
-        "127.0.0.1:0".parse().unwrap(),
-        64 << 20,
-        trapline::intake::datagrams::Protocol::Snmp,
-    )
-    .unwrap();
-    let to = bound.socket.local_addr().unwrap().to_string();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    setsockopt(&socket, sockopt::RcvBufForce, &(64 << 20)).unwrap();
+    let to = socket.local_addr().unwrap().to_string();
     let count = rate * seconds;
     let mut sender = trapline()
         .args([
@@ -298,7 +297,9 @@ fn null_receiver(rate: u64, seconds: u64) -> (f64, f64) {
     let (before, start) = (cpu(), Instant::now());
     let mut taken = 0;
     while taken < count && start.elapsed() < Duration::from_secs(seconds + 5) {
-        taken += receiver.receive(&bound.socket).unwrap() as u64;
+        let mut ready = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        poll(&mut ready, 1000u16).unwrap();
+        taken += receiver.receive(&socket).unwrap() as u64;
     }
     sender.wait().unwrap();
     (taken as f64 / start.elapsed().as_secs_f64(), (cpu() - before) / taken as f64 * 1e6)

@@ -1,5 +1,5 @@
 use super::*;
-use crate::intake::listener::{self as listen, SnmpListen};
+use crate::intake::listener::{Limits, Protocol, Transport, defaults};
 use crate::sinks::settings::SinkKind;
 
 fn load(text: &str) -> Result<Config, String> {
@@ -13,8 +13,8 @@ fn load(text: &str) -> Result<Config, String> {
 #[test]
 fn an_empty_file_is_the_defaults_without_sinks() {
     let config = load("").unwrap();
-    assert_eq!(config.snmp.listen, listen::default_snmp());
-    assert_eq!(config.syslog.listen, listen::default_syslog());
+    assert_eq!(config.snmp.listen, defaults(Protocol::Snmp, Limits::default()));
+    assert_eq!(config.syslog.listen, defaults(Protocol::Syslog, Limits::default()));
     assert!(config.sinks.is_empty() && config.rule_paths.is_none());
 }
 
@@ -138,7 +138,9 @@ tags = ["network"]
 "#,
     )
     .unwrap();
-    assert_eq!(config.snmp.listen[1], SnmpListen::Tcp("127.0.0.1:1162".parse().unwrap()));
+    assert_eq!(config.snmp.listen[1].transport, Transport::Tcp("127.0.0.1:1162".parse().unwrap()));
+    let place = config.snmp.listen[1].place.as_ref().unwrap();
+    assert_eq!((place.line, place.column), (3, 29));
     let engines: Vec<bool> = config.snmp.users.iter().map(|user| user.engine.is_some()).collect();
     assert_eq!(engines, [true, false]);
     let grant = &config.snmp.access.grants[0];

@@ -1,10 +1,8 @@
 //! `trapline run`: the daemon.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -14,15 +12,16 @@ use tokio::sync::watch;
 use super::{control, modules, systemd};
 use crate::config::log::LogFormat;
 use crate::config::{Config, loaded as setup};
-use crate::intake::datagrams::{self, Bound, Protocol};
-use crate::intake::listener::{SnmpListen, SyslogListen};
-use crate::intake::{Shared, engine_id, streams};
+use crate::intake::bind::{Bound, bind_all, remedy};
+use crate::intake::pipeline::admit_waiting;
+use crate::intake::serve::{Serving, serve as start_listener};
+use crate::intake::{Shared, engine_id};
 use crate::journal::{self, Journal, Options, SyncPolicy};
 use crate::mib::load::{self as mib, Held};
 use crate::sinks::{self, Running};
 use crate::snmp::usm::{Engine, Senders};
 use crate::status::{Reloads, Status};
-use crate::time::clock::now;
+use crate::time::clock::{SystemClock, now};
 use crate::web::server;
 
 /// How often the journal is made safe from a power cut, where nothing asks for it earlier.
@@ -64,12 +63,13 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
             format!("cannot use the SNMP engine's file {}; restore or remove it", engine_file.display())
         })?;
     let security = Security { engine, senders: Arc::default() };
-    let shared = Arc::new(Shared::new(journal, config.journal.sync));
-    let mut threads = Vec::new();
-    for (bound, protocol) in std::mem::take(&mut sockets.udp) {
-        sockets.names.push((protocol, bound.socket.local_addr()?));
-        threads.push(intake_thread(bound, protocol, shared.clone())?);
-    }
+    let shared = Arc::new(Shared::new(journal, config.journal.sync, Arc::new(SystemClock)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let addresses = sockets.addresses();
+    let listeners = std::mem::take(&mut sockets.listeners)
+        .into_iter()
+        .map(|bound| start_listener(bound, &shared, runtime.handle()))
+        .collect::<std::io::Result<Vec<Serving>>>()?;
     let setup = loaded.unwrap_or_else(|| {
         modules::index(&config);
         let setup = setup::with_config(config.clone(), found, &Held::default());
@@ -78,16 +78,12 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     });
     let mibs = setup.mibs.clone();
     let Some(active) = setup.into_active(&security.engine, &security.senders) else {
-        shared.stop();
-        for thread in threads {
-            let _ = thread.join();
-        }
+        stop_listeners(listeners);
         return Ok(false);
     };
     shared.replace(active);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let reload = Reload { path: path.map(Path::to_owned), security, shared: shared.clone(), mibs };
-    let served = runtime.block_on(serve(&config, (sockets, threads), shared, reload));
+    let served = runtime.block_on(serve(&config, (sockets.http, addresses, listeners), shared, reload));
     // A reload that waits for modules is not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
@@ -136,40 +132,17 @@ fn human(filter: tracing_subscriber::EnvFilter) -> Human {
 
 /// All sockets, bound before anything is received.
 struct Sockets {
-    udp: Vec<(Bound, Protocol)>,
-    /// Those of the UDP sockets.
-    names: Vec<(Protocol, SocketAddr)>,
-    tcp: Vec<(std::net::TcpListener, Protocol)>,
+    listeners: Vec<Bound>,
     http: Option<std::net::TcpListener>,
 }
 
 impl Sockets {
     fn bind(config: &Config) -> anyhow::Result<Self> {
-        let mut sockets = Sockets { udp: Vec::new(), names: Vec::new(), tcp: Vec::new(), http: None };
-        let buffer = config.snmp.receive_buffer;
-        for listen in &config.snmp.listen {
-            match *listen {
-                SnmpListen::Udp { address, optional } => {
-                    match datagrams::bind_socket(address, buffer, Protocol::Snmp) {
-                        Ok(bound) => sockets.add(bound, Protocol::Snmp, address, buffer),
-                        Err(error) if optional => tracing::info!("not listening on {address}/udp: {error}"),
-                        Err(error) => return Err(cannot_bind(address, "udp", "[snmp] listen", &error)),
-                    }
-                }
-                SnmpListen::Tcp(address) => sockets.listen(address, Protocol::Snmp)?,
-            }
-        }
-        for listen in &config.syslog.listen {
-            match *listen {
-                SyslogListen::Udp(address) => {
-                    let bound =
-                        datagrams::bind_socket(address, config.syslog.receive_buffer, Protocol::Syslog)
-                            .map_err(|error| cannot_bind(address, "udp", "[syslog] listen", &error))?;
-                    sockets.add(bound, Protocol::Syslog, address, config.syslog.receive_buffer);
-                }
-                SyslogListen::Tcp(address) => sockets.listen(address, Protocol::Syslog)?,
-            }
-        }
+        let listeners =
+            bind_all(config.snmp.listen.iter().chain(&config.syslog.listen)).map_err(|errors| {
+                anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+            })?;
+        let mut sockets = Sockets { listeners, http: None };
         if let Some(http) = config.http {
             match std::net::TcpListener::bind(http.listen) {
                 Ok(listener) => {
@@ -179,56 +152,25 @@ impl Sockets {
                 Err(error) if http.optional => {
                     tracing::info!("no metrics on {}: {error}", http.listen);
                 }
-                Err(error) => return Err(cannot_bind(http.listen, "tcp", "[http] listen", &error)),
+                Err(error) => {
+                    let (address, remedy) = (http.listen, remedy(&error, "[http]"));
+                    return Err(anyhow!("cannot listen on {address}/tcp: {error}; {remedy}"));
+                }
             }
         }
         Ok(sockets)
     }
 
-    fn listen(&mut self, address: SocketAddr, protocol: Protocol) -> anyhow::Result<()> {
-        let listener = std::net::TcpListener::bind(address).map_err(|error| {
-            let option = if protocol == Protocol::Snmp { "[snmp] listen" } else { "[syslog] listen" };
-            cannot_bind(address, "tcp", option, &error)
-        })?;
-        listener.set_nonblocking(true)?;
-        self.tcp.push((listener, protocol));
-        Ok(())
-    }
-
-    fn add(&mut self, bound: Bound, protocol: Protocol, address: SocketAddr, wanted: usize) {
-        if bound.granted < wanted {
-            tracing::warn!(
-                "the kernel grants a receive buffer of {} bytes at {address}/udp, not {wanted}: bursts may be dropped; run `sysctl -w net.core.rmem_max={wanted}`",
-                bound.granted
-            );
-        }
-        self.udp.push((bound, protocol));
-    }
-
     fn addresses(&self) -> Vec<String> {
-        let udp = self.names.iter().map(|(protocol, address)| (*protocol, "udp", Ok(*address)));
-        let tcp = self.tcp.iter().map(|(listener, protocol)| (*protocol, "tcp", listener.local_addr()));
-        let http = self.http.iter().map(|listener| ("HTTP", "tcp", listener.local_addr()));
-        udp.chain(tcp)
-            .map(|(protocol, over, at)| (protocol.as_str(), over, at))
-            .chain(http)
-            .filter_map(|(what, over, at)| Some(format!("{what} {}/{over}", at.ok()?)))
-            .collect()
+        let http =
+            self.http.iter().filter_map(|listener| Some(format!("HTTP {}/tcp", listener.local_addr().ok()?)));
+        self.listeners.iter().map(ToString::to_string).chain(http).collect()
     }
 }
 
-fn cannot_bind(address: SocketAddr, over: &str, option: &str, error: &std::io::Error) -> anyhow::Error {
-    let remedy = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            format!("stop the program that uses the port (see `ss -lnp`), or change {option}")
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            format!("ports below 1024 need the capability CAP_NET_BIND_SERVICE, or change {option}")
-        }
-        std::io::ErrorKind::AddrNotAvailable => format!("this machine has no such address; change {option}"),
-        _ => format!("change {option}"),
-    };
-    anyhow!("cannot listen on {address}/{over}: {error}; {remedy}")
+fn stop_listeners(listeners: Vec<Serving>) {
+    listeners.iter().for_each(Serving::stop);
+    listeners.into_iter().for_each(Serving::join);
 }
 
 fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
@@ -257,7 +199,7 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
 
 async fn serve(
     config: &Config,
-    (mut sockets, threads): (Sockets, Vec<JoinHandle<()>>),
+    (http, addresses, listeners): (Option<std::net::TcpListener>, Vec<String>, Vec<Serving>),
     shared: Arc<Shared>,
     reload: Reload,
 ) -> anyhow::Result<()> {
@@ -286,8 +228,7 @@ async fn serve(
     let listener =
         control::bind(&socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
     tokio::spawn(control::serve(listener, state.clone(), stopped.clone()));
-    let addresses = sockets.addresses();
-    if let Some(listener) = sockets.http.take() {
+    if let Some(listener) = http {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(server::serve(listener, state.clone(), stopped.clone()));
     }
@@ -295,15 +236,7 @@ async fn serve(
 
     // The sinks are there: what has waited goes first.
     let waited = shared.clone();
-    tokio::task::spawn_blocking(move || waited.admit_waiting()).await?;
-    for (listener, protocol) in sockets.tcp {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let most = match protocol {
-            Protocol::Snmp => config.snmp.max_connections,
-            Protocol::Syslog => config.syslog.max_connections,
-        };
-        tokio::spawn(streams::run(listener, protocol, shared.clone(), most, stopped.clone()));
-    }
+    tokio::task::spawn_blocking(move || admit_waiting(&waited)).await?;
     tracing::info!(rules = shared.active().rules.rules().len(), "listening: {}", addresses.join(", "));
     systemd::ready();
     tokio::spawn(systemd::tell(state.clone(), stopped.clone()));
@@ -324,7 +257,7 @@ async fn serve(
     systemd::stopping();
     let _ = stop.send(true);
     shared.stop();
-    let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
+    let joined = tokio::task::spawn_blocking(move || stop_listeners(listeners));
     let _ = joined.await;
     drain(&shared, &running).await;
     let _ = stop_sinks.send(true);
@@ -337,21 +270,6 @@ async fn serve(
     }
     let _ = std::fs::remove_file(socket);
     Ok(())
-}
-
-fn intake_thread(bound: Bound, protocol: Protocol, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    let name = protocol.as_str();
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        // No message is known to make it panic. Should one, a listener that goes on beats one that is deaf.
-        while let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            datagrams::run(&bound.socket, protocol, &shared);
-        })) {
-            let what = panic.downcast_ref::<&str>().copied().unwrap_or("no words");
-            tracing::error!(
-                "the {name} listener panicked ({what}); the messages it held are lost; please report it"
-            );
-        }
-    })
 }
 
 async fn sync_regularly(shared: Arc<Shared>, when: SyncPolicy, mut stop: watch::Receiver<bool>) {

@@ -45,7 +45,7 @@ pub async fn tell(state: Arc<Status>, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => return,
         }
         if let Some(limit) = watchdog {
-            match state.shared.slowest(crate::time::clock::now()) {
+            match state.shared.slowest(state.shared.now().mono) {
                 stuck if stuck < limit => drop(sd_notify::notify(&[NotifyState::Watchdog])),
                 stuck => tracing::error!(
                     "a listener has not moved for {} s: the watchdog is not fed; is the disk stuck?",

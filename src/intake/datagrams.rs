@@ -1,16 +1,17 @@
 //! UDP listeners: sockets with large buffers, and a thread each that takes datagrams in batches.
 
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Socket, Type};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 
+use crate::intake::listener::Protocol;
 use crate::intake::pipeline::Pipeline;
-use crate::intake::{Shared, now};
+use crate::intake::shared::Shared;
+use crate::intake::stop::Stop;
 use crate::sys::{self, Receiver};
 use crate::time::log_limit::Kind;
 
@@ -20,70 +21,14 @@ const BATCH: usize = 128;
 const BUSY: i64 = 20_000;
 /// How long it waits then. At twice the rate that the machine can take, that is a fraction of the socket's buffer.
 const GATHER: Duration = Duration::from_micros(200);
-/// How often a thread that gets nothing looks whether it is to end.
-const LOOK_UP: Duration = Duration::from_millis(200);
+/// How long to wait before what failed is tried again.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// How long a thread that is to end goes on while datagrams wait.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// What a socket receives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// SNMP notifications.
-    Snmp,
-    /// Lines of syslog.
-    Syslog,
-}
-
-impl Protocol {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Protocol::Snmp => "SNMP",
-            Protocol::Syslog => "syslog",
-        }
-    }
-}
-
-/// A bound socket, and the receive buffer that the kernel gave it in bytes.
-#[derive(Debug)]
-pub struct Bound {
-    /// The socket.
-    pub socket: UdpSocket,
-    /// Bytes, as asked for or less.
-    pub granted: usize,
-}
-
-/// Binds a socket with a receive buffer of this many bytes, for messages of this protocol.
-///
-/// # Errors
-///
-/// What the system says.
-pub fn bind_socket(address: SocketAddr, receive_buffer: usize, protocol: Protocol) -> io::Result<Bound> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-    if address.is_ipv6() {
-        // 0.0.0.0 and [::] side by side, each for its own kind.
-        socket.set_only_v6(true)?;
-    }
-    // With privilege beyond net.core.rmem_max, else up to it.
-    if setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer).is_err() {
-        socket.set_recv_buffer_size(receive_buffer)?;
-    }
-    // The kernel doubles what is asked for, for its own bookkeeping.
-    let granted = socket.recv_buffer_size()? / 2;
-    setsockopt(&socket, sockopt::RxqOvfl, &1)?;
-    if protocol == Protocol::Snmp && address.ip().is_unspecified() {
-        // On one address alone, answers come from it anyway.
-        sys::tell_local(&socket, address.is_ipv6())?;
-    }
-    socket.bind(&address.into())?;
-    let socket = UdpSocket::from(socket);
-    socket.set_read_timeout(Some(LOOK_UP))?;
-    Ok(Bound { socket, granted })
-}
-
 /// Receives until told to stop. Runs on a thread of its own.
-pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
+pub(super) fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>, stop: &Stop) {
     let mut pipeline = Pipeline::new(shared.clone());
     let beat = shared.beat();
     let mut receiver = Receiver::new(BATCH);
@@ -93,28 +38,31 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
     let mut stopped: Option<Instant> = None;
     // What waits in the socket when the daemon stops is still taken, within bounds.
     while stopped.is_none_or(|at| at.elapsed() < DRAIN) {
-        if shared.stopping() {
+        if stop.told() {
             stopped = stopped.or_else(|| Some(Instant::now()));
         }
         let count = match receiver.receive(socket) {
             Ok(count) => count,
             Err(error) => {
                 tracing::error!(%error, "cannot receive; trying again");
-                std::thread::sleep(LOOK_UP);
+                std::thread::sleep(RETRY);
                 continue;
             }
         };
-        let received = now();
-        beat.store(received, Ordering::Relaxed);
         if count == 0 {
             if stopped.is_some() {
                 break;
             }
+            beat.rest();
             if pipeline.has_kept() {
                 drop(pipeline.commit());
             }
+            wait(socket, stop, pipeline.has_kept());
             continue;
         }
+        let now = shared.now();
+        beat.work(now.mono);
+        let received = now.wall.micros();
         let datagrams = receiver.datagrams().map(|(bytes, arrival)| (bytes, arrival.peer));
         if waits && let Some(lost) = shared.waiting.keep(protocol, received, datagrams) {
             shared.stats.waiting_lost.add(lost);
@@ -140,6 +88,15 @@ pub fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>) {
         }
     }
     drop(pipeline.commit());
+}
+
+/// Waits for a datagram, for the stop, or for the time to try again what the journal has refused.
+fn wait(socket: &UdpSocket, stop: &Stop, kept: bool) {
+    let mut ready =
+        [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+    let timeout = kept.then(|| TimeSpec::from_duration(RETRY));
+    // A signal or an error: the next receive tells.
+    let _ = ppoll(&mut ready, timeout, None);
 }
 
 fn count_drops(receiver: &Receiver, before: &mut u32, socket: &UdpSocket, shared: &Shared, now: i64) {

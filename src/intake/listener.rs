@@ -1,73 +1,94 @@
-//! Where to listen.
+//! What a listener is: a protocol over a transport, with limits, as a `listen` entry names it.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
-/// Where notifications come in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SnmpListen {
-    /// `ADDRESS:PORT` or `udp://ADDRESS:PORT`
-    Udp {
-        /// The address.
-        address: SocketAddr,
-        /// Whether the daemon may go on without it: so with the built-in IPv6 address on a machine without IPv6.
-        optional: bool,
-    },
-    /// `tcp://ADDRESS:PORT` (RFC 3430)
-    Tcp(SocketAddr),
+use crate::settings::diagnostic::Place;
+
+/// What a listener receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// SNMP notifications.
+    Snmp,
+    /// Syslog lines.
+    Syslog,
 }
 
-/// Where lines of syslog come in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SyslogListen {
-    /// `udp://ADDRESS:PORT`
-    Udp(SocketAddr),
-    /// `tcp://ADDRESS:PORT`
-    Tcp(SocketAddr),
-}
+impl Protocol {
+    /// The name that people use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Snmp => "SNMP",
+            Protocol::Syslog => "syslog",
+        }
+    }
 
-/// The notifications of every host, on a port that needs no root.
-pub fn default_snmp() -> Vec<SnmpListen> {
-    vec![
-        SnmpListen::Udp { address: (Ipv4Addr::UNSPECIFIED, 1162).into(), optional: false },
-        SnmpListen::Udp { address: (Ipv6Addr::UNSPECIFIED, 1162).into(), optional: true },
-    ]
-}
-
-/// The lines of every host, on a port that needs no root.
-pub fn default_syslog() -> Vec<SyslogListen> {
-    let address = (Ipv4Addr::UNSPECIFIED, 1514).into();
-    vec![SyslogListen::Udp(address), SyslogListen::Tcp(address)]
-}
-
-/// Reads `ADDRESS:PORT`, `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`.
-///
-/// # Errors
-///
-/// What is wrong and what to write.
-pub fn snmp(text: &str) -> Result<SnmpListen, String> {
-    let udp = |text| Ok(SnmpListen::Udp { address: address(text)?, optional: false });
-    match text.split_once("://") {
-        None => udp(text),
-        Some(("udp", rest)) => udp(rest),
-        Some(("tcp", rest)) => address(rest).map(SnmpListen::Tcp),
-        Some((other, _)) => {
-            Err(format!("'{other}://' is not supported for SNMP by this release; use udp:// or tcp://"))
+    /// The configuration section of its listeners.
+    pub fn section(self) -> &'static str {
+        match self {
+            Protocol::Snmp => "[snmp]",
+            Protocol::Syslog => "[syslog]",
         }
     }
 }
 
-/// Reads `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`; UDP where neither is said.
-///
-/// # Errors
-///
-/// What is wrong and what to write.
-pub fn syslog(text: &str) -> Result<SyslogListen, String> {
-    match text.split_once("://") {
-        None => address(text).map(SyslogListen::Udp),
-        Some(("udp", rest)) => address(rest).map(SyslogListen::Udp),
-        Some(("tcp", rest)) => address(rest).map(SyslogListen::Tcp),
-        Some((other, _)) => {
-            Err(format!("'{other}://' is not supported for syslog by this release; use udp:// or tcp://"))
+/// How messages get here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// Datagrams: `ADDRESS:PORT` or `udp://ADDRESS:PORT`.
+    Udp(SocketAddr),
+    /// Streams: `tcp://ADDRESS:PORT`.
+    Tcp(SocketAddr),
+}
+
+impl Transport {
+    /// Reads `ADDRESS:PORT`, `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong and what to write.
+    pub fn parse(protocol: Protocol, text: &str) -> Result<Self, String> {
+        match text.split_once("://") {
+            None => address(text).map(Transport::Udp),
+            Some(("udp", rest)) => address(rest).map(Transport::Udp),
+            Some(("tcp", rest)) => address(rest).map(Transport::Tcp),
+            Some((other, _)) => {
+                let protocol = protocol.as_str();
+                Err(format!(
+                    "'{other}://' is not supported for {protocol} by this release; use udp:// or tcp://"
+                ))
+            }
+        }
+    }
+
+    /// Whether it carries datagrams, not streams.
+    pub fn is_datagram(&self) -> bool {
+        matches!(self, Transport::Udp(_))
+    }
+
+    /// The address to bind.
+    pub fn address(&self) -> SocketAddr {
+        match *self {
+            Transport::Udp(address) | Transport::Tcp(address) => address,
+        }
+    }
+
+    /// The same transport at another address.
+    #[must_use]
+    pub fn at(self, address: SocketAddr) -> Self {
+        match self {
+            Transport::Udp(_) => Transport::Udp(address),
+            Transport::Tcp(_) => Transport::Tcp(address),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Transport::Udp(address) => write!(f, "{address}/udp"),
+            Transport::Tcp(address) => write!(f, "{address}/tcp"),
         }
     }
 }
@@ -76,4 +97,113 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("'{text}' is no address with a port; write 0.0.0.0:1162, 192.0.2.1:162 or [::]:1162")
     })
+}
+
+/// What a listener may use. A transport ignores the limits that do not concern it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Datagrams: receive buffer of a socket in bytes. The kernel may grant less.
+    pub receive_buffer: usize,
+    /// Datagrams: how long a listener may wait so that more of them share one wake-up; zero for never.
+    pub latency: Duration,
+    /// Datagrams: how many sockets, each with a thread, share the address. 1 to 64.
+    pub receivers: usize,
+    /// Streams: how many may be open at once. 1 to 100,000.
+    pub max_connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            receive_buffer: 16 << 20,
+            latency: Duration::from_millis(5),
+            receivers: 1,
+            max_connections: 1000,
+        }
+    }
+}
+
+/// What tells listeners apart: no two have the same protocol and transport. A reload compares listeners by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// What it receives.
+    pub protocol: Protocol,
+    /// How.
+    pub transport: Transport,
+}
+
+impl fmt::Display for Key {
+    /// As in `SNMP 0.0.0.0:1162/udp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.protocol.as_str(), self.transport)
+    }
+}
+
+/// One entry of `listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// What it receives.
+    pub protocol: Protocol,
+    /// How.
+    pub transport: Transport,
+    /// What it may use.
+    pub limits: Limits,
+    /// Whether the daemon runs without it where it cannot be bound: the built-in IPv6 address on a machine without IPv6.
+    pub optional: bool,
+    /// Where the entry is in the configuration; none for a built-in one.
+    pub place: Option<Place>,
+}
+
+impl Listener {
+    /// What tells it apart from the others.
+    pub fn key(&self) -> Key {
+        Key { protocol: self.protocol, transport: self.transport }
+    }
+}
+
+/// The listeners of a section without `listen`: every address, on a port that needs no privilege.
+pub fn defaults(protocol: Protocol, limits: Limits) -> Vec<Listener> {
+    let all = |transport, optional| Listener { protocol, transport, limits, optional, place: None };
+    let v4 = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    match protocol {
+        Protocol::Snmp => vec![
+            all(Transport::Udp(v4(1162)), false),
+            all(Transport::Udp((Ipv6Addr::UNSPECIFIED, 1162).into()), true),
+        ],
+        Protocol::Syslog => vec![all(Transport::Udp(v4(1514)), false), all(Transport::Tcp(v4(1514)), false)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transports_are_read_and_written() {
+        for (text, transport, shown) in [
+            ("127.0.0.1:162", Transport::Udp("127.0.0.1:162".parse().unwrap()), "127.0.0.1:162/udp"),
+            ("udp://[::1]:162", Transport::Udp("[::1]:162".parse().unwrap()), "[::1]:162/udp"),
+            ("tcp://[::]:1162", Transport::Tcp("[::]:1162".parse().unwrap()), "[::]:1162/tcp"),
+        ] {
+            let read = Transport::parse(Protocol::Snmp, text).unwrap();
+            assert_eq!((read, read.to_string().as_str()), (transport, shown));
+        }
+        let refused = Transport::parse(Protocol::Syslog, "tls://0.0.0.0:6514").unwrap_err();
+        assert!(refused.contains("'tls://' is not supported for syslog"), "{refused}");
+        assert!(Transport::parse(Protocol::Snmp, "localhost:162").unwrap_err().contains("0.0.0.0:1162"));
+    }
+
+    #[test]
+    fn limits_and_places_do_not_tell_listeners_apart() {
+        let [first, second] = defaults(Protocol::Snmp, Limits::default()).try_into().unwrap();
+        let changed = Listener {
+            limits: Limits { receivers: 4, ..first.limits },
+            place: Some(Place { file: "t.toml".into(), line: 2, column: 11 }),
+            ..first.clone()
+        };
+        assert_eq!(first.key(), changed.key());
+        assert_ne!(first, changed);
+        assert_ne!(first.key(), second.key());
+        assert_eq!(first.key().to_string(), "SNMP 0.0.0.0:1162/udp");
+    }
 }

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use ipnet::IpNet;
 
 use crate::intake::describe;
+use crate::intake::listener::Protocol;
 use crate::intake::reports::Reports;
-use crate::intake::{Active, Shared};
+use crate::intake::shared::{Active, Shared};
 use crate::journal::{Batch, SyncPolicy};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source};
 use crate::mib::format::hex;
@@ -295,15 +295,15 @@ impl Pipeline {
         let appended = self.shared.journal.append(&self.batch);
         let Err(error) = appended.map(|first| self.first = self.first.min(first)) else {
             if count > 0 {
-                self.shared.refusing.store(false, Ordering::Relaxed);
+                self.shared.set_refusing(false);
             }
             self.batch.clear();
             self.shared.stats.outcomes.add(count);
             return true;
         };
-        self.shared.refusing.store(true, Ordering::Relaxed);
+        self.shared.set_refusing(true);
         let give_up = self.batch.bytes() > MOST_KEPT;
-        if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, crate::time::clock::now()) {
+        if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, self.shared.now().wall.micros()) {
             let directory = self.shared.journal.directory().display();
             let fate = if give_up { "they are lost" } else { "they wait in memory" };
             tracing::error!(
@@ -332,7 +332,9 @@ impl Pipeline {
             Err(error) => {
                 // What may be lost must be processed when it comes again.
                 self.repeats.clear();
-                if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, crate::time::clock::now()) {
+                if let Some(left_out) =
+                    self.shared.limiter.allow(Kind::Journal, self.shared.now().wall.micros())
+                {
                     tracing::error!(left_out, %error, "the journal cannot be synced; informs are not answered; check the disk");
                 }
                 false
@@ -382,6 +384,34 @@ impl Pipeline {
             tracing::info!(from = %source.peer, left_out, "no rule takes {what}; see unmatched.jsonl in the journal directory");
         }
     }
+}
+
+/// Processes what has waited; from now on datagrams are processed as they come.
+pub fn admit_waiting(shared: &Arc<Shared>) {
+    let mut pipeline = Pipeline::new(shared.clone());
+    let mut since_commit = 0;
+    let admitted = shared.waiting.close(|waiting| {
+        let arrival = Arrival { peer: waiting.peer, local: None };
+        match waiting.protocol {
+            Protocol::Snmp => pipeline.packet(&waiting.bytes, arrival, waiting.received),
+            Protocol::Syslog => pipeline.line(&waiting.bytes, waiting.peer, waiting.received),
+        }
+        since_commit += 1;
+        if since_commit == 512 {
+            // An inform that has waited so long was sent again, or given up: nobody waits for its answer.
+            drop(pipeline.commit());
+            since_commit = 0;
+        }
+    });
+    drop(pipeline.commit());
+    match admitted {
+        Ok(0) => {}
+        Ok(count) => {
+            tracing::info!(messages = count, "what came before the rules were there is processed");
+        }
+        Err(error) => tracing::error!(%error, "cannot read what came before the rules were there"),
+    }
+    shared.open();
 }
 
 impl Drop for Pipeline {

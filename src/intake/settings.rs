@@ -1,67 +1,56 @@
 //! `[snmp]` and `[syslog]`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::listener::{self, SnmpListen, SyslogListen};
+use super::listener::{self, Limits, Listener, Protocol, Transport};
 use crate::settings::diagnostic::Diagnostics;
-use crate::settings::section::Section;
-use crate::settings::values::{max_connections, networks, parse_all, size};
+use crate::settings::section::{Located, Section};
+use crate::settings::values::{count, duration, networks, parse_all, size};
 use crate::snmp::access::{Access, TagUse, grant, version};
 use crate::snmp::usm::{User, users};
+
+/// The longest `latency`.
+const MAX_LATENCY: Duration = Duration::from_secs(1);
 
 /// `[snmp]`
 #[derive(Debug, Clone)]
 pub struct SnmpSettings {
-    /// Where to listen.
-    pub listen: Vec<SnmpListen>,
+    /// Where to listen; no two have the same key.
+    pub listen: Vec<Listener>,
     /// Who may send, and which rules they may reach.
     pub access: Access,
     /// The tags that access speaks of.
     pub tags: Vec<TagUse>,
     /// Users of v3.
     pub users: Vec<User>,
-    /// Receive buffer of each UDP socket in bytes.
-    pub receive_buffer: usize,
-    /// How many streams may be open at once.
-    pub max_connections: usize,
 }
 
 /// `[syslog]`
 #[derive(Debug, Clone)]
 pub struct SyslogSettings {
-    /// Where to listen.
-    pub listen: Vec<SyslogListen>,
-    /// Senders that are let in; empty for all.
+    /// Where to listen; no two have the same key.
+    pub listen: Vec<Listener>,
+    /// Networks whose messages are accepted; empty for all.
     pub allow: Vec<IpNet>,
-    /// Receive buffer of each UDP socket in bytes.
-    pub receive_buffer: usize,
-    /// How many streams may be open at once.
-    pub max_connections: usize,
 }
 
 impl Default for SnmpSettings {
     fn default() -> Self {
         SnmpSettings {
-            listen: listener::default_snmp(),
+            listen: listener::defaults(Protocol::Snmp, Limits::default()),
             access: Access::default(),
             tags: Vec::new(),
             users: Vec::new(),
-            receive_buffer: 16 << 20,
-            max_connections: 1000,
         }
     }
 }
 
 impl Default for SyslogSettings {
     fn default() -> Self {
-        SyslogSettings {
-            listen: listener::default_syslog(),
-            allow: Vec::new(),
-            receive_buffer: 16 << 20,
-            max_connections: 1000,
-        }
+        SyslogSettings { listen: listener::defaults(Protocol::Syslog, Limits::default()), allow: Vec::new() }
     }
 }
 
@@ -71,8 +60,7 @@ pub fn snmp(
     resolve: &dyn Fn(&str) -> PathBuf,
     found: &mut Diagnostics,
 ) -> SnmpSettings {
-    let defaults = SnmpSettings::default();
-    let listen = section.strings("listen", found).map(|all| parse_all(&section, all, listener::snmp, found));
+    let listen = listeners(&section, Protocol::Snmp, found);
     let communities = section
         .strings("communities", found)
         .map(|all| all.into_iter().map(|c| c.value.into_bytes()).collect());
@@ -84,31 +72,55 @@ pub fn snmp(
     for user in section.sections("users", found) {
         users.extend(users::read(user, resolve, &users, found));
     }
-    let config = SnmpSettings {
-        listen: listen.unwrap_or_else(|| defaults.listen.clone()),
-        access: Access { allow, versions, communities, grants },
-        tags,
-        users,
-        receive_buffer: size(&section, "receive_buffer", found)
-            .map_or(defaults.receive_buffer, |s| s.value as usize),
-        max_connections: max_connections(&section, found).unwrap_or(defaults.max_connections),
-    };
     section.finish(found);
-    config
+    SnmpSettings { listen, access: Access { allow, versions, communities, grants }, tags, users }
 }
 
 /// Reads `[syslog]`.
 pub fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogSettings {
-    let defaults = SyslogSettings::default();
-    let listen =
-        section.strings("listen", found).map(|all| parse_all(&section, all, listener::syslog, found));
-    let config = SyslogSettings {
-        listen: listen.unwrap_or_else(|| defaults.listen.clone()),
-        allow: networks(&section, found),
-        receive_buffer: size(&section, "receive_buffer", found)
-            .map_or(defaults.receive_buffer, |s| s.value as usize),
-        max_connections: max_connections(&section, found).unwrap_or(defaults.max_connections),
-    };
+    let listen = listeners(&section, Protocol::Syslog, found);
+    let allow = networks(&section, found);
     section.finish(found);
-    config
+    SyslogSettings { listen, allow }
+}
+
+/// Reads `listen` and the limits of all its entries.
+fn listeners(section: &Section<'_, '_>, protocol: Protocol, found: &mut Diagnostics) -> Vec<Listener> {
+    let entries = section.strings("listen", found);
+    let default = Limits::default();
+    let limits = Limits {
+        receive_buffer: size(section, "receive_buffer", found)
+            .map_or(default.receive_buffer, |s| s.value as usize),
+        latency: duration(section, "latency", Duration::ZERO..=MAX_LATENCY, found).unwrap_or(default.latency),
+        receivers: count(section, "receivers", 1..=64, found).unwrap_or(default.receivers),
+        max_connections: count(section, "max_connections", 1..=100_000, found)
+            .unwrap_or(default.max_connections),
+    };
+    let Some(entries) = entries else { return listener::defaults(protocol, limits) };
+    let mut listeners: Vec<Listener> = Vec::new();
+    for entry in entries {
+        match listener(section, protocol, limits, &entry, &listeners) {
+            Ok(listener) => listeners.push(listener),
+            Err((message, hint)) => found.push(section.source().error(&entry.span, message, hint)),
+        }
+    }
+    listeners
+}
+
+fn listener(
+    section: &Section<'_, '_>,
+    protocol: Protocol,
+    limits: Limits,
+    entry: &Located<String>,
+    others: &[Listener],
+) -> Result<Listener, (String, Option<String>)> {
+    let transport = Transport::parse(protocol, &entry.value).map_err(|message| (message, None))?;
+    let place = Some(section.source().place_of(&entry.span));
+    let listener = Listener { protocol, transport, limits, optional: false, place };
+    // The kernel chooses another port each time where the port is 0.
+    let twice = transport.address().port() != 0 && others.iter().any(|other| other.key() == listener.key());
+    if twice {
+        return Err((format!("'{}' is listed twice", entry.value), Some("remove one of them".to_owned())));
+    }
+    Ok(listener)
 }

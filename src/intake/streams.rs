@@ -1,16 +1,16 @@
 //! TCP listeners, for syslog and for SNMP (RFC 3430): a task a stream, bounded in number and in what each may hold.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use crate::intake::datagrams::Protocol;
+use crate::intake::listener::Protocol;
 use crate::intake::pipeline::Pipeline;
-use crate::intake::{Shared, now};
+use crate::intake::shared::Shared;
 use crate::snmp::framing::{FrameError, Framer as MessageFramer};
 use crate::sys::Arrival;
 use crate::syslog::Framer as LineFramer;
@@ -26,13 +26,19 @@ const RETRY: Duration = Duration::from_millis(200);
 const CHUNK: usize = 64 * 1024;
 
 /// Accepts streams until told to stop; `most` at once.
-pub async fn run(
+pub(super) async fn run(
     listener: TcpListener,
     protocol: Protocol,
     shared: Arc<Shared>,
     most: usize,
     mut stop: watch::Receiver<bool>,
+    running: mpsc::Sender<()>,
 ) {
+    let mut opened = shared.opened();
+    tokio::select! {
+        _ = opened.wait_for(|open| *open) => {}
+        _ = stop.changed() => return,
+    }
     let places = Arc::new(Semaphore::new(most));
     loop {
         let accepted = tokio::select! {
@@ -57,20 +63,20 @@ pub async fn run(
         }
         let Ok(place) = places.clone().try_acquire_owned() else {
             shared.stats.streams_refused.add(1);
-            if let Some(left_out) = shared.limiter.allow(Kind::Stream, now()) {
+            if let Some(left_out) = shared.limiter.allow(Kind::Stream, shared.now().wall.micros()) {
                 let section = protocol.as_str().to_lowercase();
                 tracing::warn!(from = %peer, left_out, "a stream was turned away: {most} are open; raise [{section}] max_connections");
             }
             continue;
         };
         let intake = Intake { peer, pipeline: Pipeline::new(shared.clone()), shared: shared.clone() };
-        let stop = stop.clone();
+        let (stop, running) = (stop.clone(), running.clone());
         tokio::spawn(async move {
             match protocol {
                 Protocol::Snmp => intake.messages(stream, stop).await,
                 Protocol::Syslog => intake.lines(stream, stop).await,
             }
-            drop(place);
+            drop((place, running));
         });
     }
 }
@@ -98,7 +104,7 @@ impl Intake {
         let mut oversized = 0;
         while let Some(count) = read(&mut stream, &mut chunk, &mut stop).await {
             framer.push(&chunk[..count]);
-            let received = now();
+            let received = self.shared.now().wall.micros();
             self.pipeline.refresh();
             while let Some(line) = framer.next_message() {
                 self.pipeline.line(line, self.peer, received);
@@ -117,7 +123,8 @@ impl Intake {
         }
         drop(stream);
         if let Some(line) = framer.finish() {
-            self.pipeline.line(line, self.peer, now());
+            let received = self.shared.now().wall.micros();
+            self.pipeline.line(line, self.peer, received);
         }
         self.finish(stop).await;
     }
@@ -156,7 +163,7 @@ impl Intake {
 
     /// Takes all whole messages. Gives the answers, and whether the stream cannot be read on.
     fn take(&mut self, framer: &mut MessageFramer) -> (Vec<u8>, bool) {
-        let received = now();
+        let received = self.shared.now().wall.micros();
         self.pipeline.refresh();
         let arrival = Arrival { peer: self.peer, local: None };
         let end = loop {

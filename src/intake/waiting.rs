@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::intake::datagrams::Protocol;
+use crate::intake::listener::Protocol;
 use crate::sys::MAX_DATAGRAM;
 
 /// How many bytes may wait.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,23 @@ impl fmt::Display for Diagnostic {
             write!(f, "; {hint}")?;
         }
         Ok(())
+    }
+}
+
+/// A place in a file that a user wrote, printed as `file:line:column`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as the user named it.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
 
@@ -124,6 +142,12 @@ impl SourceText<'_> {
         let before = &self.text[..offset];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    /// The place where a span begins.
+    pub fn place_of(&self, span: &Range<usize>) -> Place {
+        let (line, column) = self.place(span.start);
+        Place { file: self.file.into(), line, column }
     }
 
     /// An error at a span.

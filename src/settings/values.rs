@@ -1,5 +1,8 @@
 //! Kinds of values that several modules read.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use ipnet::IpNet;
 
 use super::diagnostic::{Diagnostics, did_you_mean};
@@ -39,14 +42,71 @@ pub fn networks(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<IpNet
     section.strings("allow", found).map(|all| parse_all(section, all, network, found)).unwrap_or_default()
 }
 
-/// `max_connections`: 1 to 100000.
-pub fn max_connections(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<usize> {
-    let n = section.integer("max_connections", found)?;
-    let valid = usize::try_from(n.value).ok().filter(|n| (1..=100_000).contains(n));
+/// A whole number within a range.
+pub fn count(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    range: RangeInclusive<usize>,
+    found: &mut Diagnostics,
+) -> Option<usize> {
+    let n = section.integer(key, found)?;
+    let valid = usize::try_from(n.value).ok().filter(|n| range.contains(n));
     if valid.is_none() {
-        found.push(section.source().error(&n.span, "max_connections must be 1 to 100000", None));
+        let message = format!("{key} must be {} to {}", range.start(), range.end());
+        found.push(section.source().error(&n.span, message, None));
     }
     valid
+}
+
+/// A duration within a range: a string of a whole number and a unit, or 0.
+pub fn duration(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    range: RangeInclusive<Duration>,
+    found: &mut Diagnostics,
+) -> Option<Duration> {
+    let value = section.get(key)?;
+    let read = match value.get_ref().as_str() {
+        Some(text) => parse_duration(text),
+        None => as_integer(value.get_ref()).filter(|n| *n == 0).map(|_| Duration::ZERO),
+    };
+    let problem = match read {
+        Some(duration) if range.contains(&duration) => return Some(duration),
+        Some(_) => format!("{key} must be {} to {}", shown(*range.start()), shown(*range.end())),
+        None => format!("'{key}' is no duration"),
+    };
+    let hint = Some("write \"5ms\", \"10s\" or \"1h\"; units are us, ms, s, min, h and d".to_owned());
+    found.push(section.source().error(&value.span(), problem, hint));
+    None
+}
+
+/// Units of durations, the longest first, in microseconds.
+const UNITS: [(&str, u64); 6] = [
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("min", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1000),
+    ("us", 1),
+];
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let unit = unit.trim();
+    if unit.is_empty() {
+        return (number == 0).then_some(Duration::ZERO);
+    }
+    let (_, micros) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*micros).map(Duration::from_micros)
+}
+
+/// A duration as the configuration writes it.
+fn shown(duration: Duration) -> String {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let unit = UNITS.iter().find(|(_, unit)| micros > 0 && micros.is_multiple_of(*unit));
+    unit.map_or_else(|| "0".to_owned(), |(name, unit)| format!("{}{name}", micros / unit))
 }
 
 /// One of some words.
@@ -109,4 +169,51 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
         .map(|b| char::from(b).to_digit(16).map(|digit| digit as u8))
         .collect::<Option<_>>()?;
     digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::diagnostic::SourceText;
+    use crate::settings::section;
+
+    #[test]
+    fn durations_have_units_and_ranges() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("250us", Some(250)),
+            ("5ms", Some(5000)),
+            ("5 ms", Some(5000)),
+            ("2min", Some(120_000_000)),
+            ("1d", Some(86_400_000_000)),
+            ("5", None),
+            ("ms", None),
+            ("5 parsecs", None),
+            ("-1s", None),
+            ("99999999999999d", None),
+        ] {
+            assert_eq!(parse_duration(text), expected.map(Duration::from_micros), "{text}");
+        }
+        assert_eq!(
+            [1_000_000, 90_000_000, 1500, 0].map(|micros| shown(Duration::from_micros(micros))),
+            ["1s", "90s", "1500us", "0"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_duration_or_out_of_range_says_what_to_write() {
+        let text = "a = 0\nb = \"2s\"\nc = 5\nd = \"soon\"\ne = \"1s\"\n";
+        let source = SourceText { file: "t.toml", text };
+        let mut found = Diagnostics::default();
+        let root = section::read(&source, &mut found).unwrap();
+        let section = Section::new(&source, root.get_ref(), root.span(), "t");
+        let range = Duration::ZERO..=Duration::from_secs(1);
+        let read = ["a", "b", "c", "d", "e"].map(|key| duration(&section, key, range.clone(), &mut found));
+        assert_eq!(read, [Some(Duration::ZERO), None, None, None, Some(Duration::from_secs(1))]);
+        insta::assert_snapshot!(found.to_text(), @r#"
+        t.toml:2:5: error: b must be 0 to 1s; write "5ms", "10s" or "1h"; units are us, ms, s, min, h and d
+        t.toml:3:5: error: 'c' is no duration; write "5ms", "10s" or "1h"; units are us, ms, s, min, h and d
+        t.toml:4:5: error: 'd' is no duration; write "5ms", "10s" or "1h"; units are us, ms, s, min, h and d
+        "#);
+    }
 }

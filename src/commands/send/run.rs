@@ -8,7 +8,7 @@ use crate::commands::send::args::{SendArgs, SyslogArgs, TrapArgs, VersionArg, Wh
 use crate::commands::send::notification::notification;
 use crate::commands::send::wire::{Wire, report};
 use crate::commands::send::{inform, security};
-use crate::intake::listener::{self as listen, SyslogListen};
+use crate::intake::listener::{Protocol, Transport};
 use crate::message::{NotificationKind, Version};
 use crate::mib::load as mib;
 use crate::snmp::encode;
@@ -55,10 +55,10 @@ fn trap(args: &TrapArgs) -> anyhow::Result<()> {
 }
 
 fn syslog(args: &SyslogArgs) -> anyhow::Result<()> {
-    let to = listen::syslog(&args.to).map_err(|error| anyhow!("--to: {error}"))?;
+    let to = Transport::parse(Protocol::Syslog, &args.to).map_err(|error| anyhow!("--to: {error}"))?;
     let (mut wire, line) = match to {
-        SyslogListen::Udp(address) => (Wire::udp(&address.to_string())?, args.line.clone()),
-        SyslogListen::Tcp(address) => (Wire::tcp(&address.to_string())?, format!("{}\n", args.line)),
+        Transport::Udp(address) => (Wire::udp(&address.to_string())?, args.line.clone()),
+        Transport::Tcp(address) => (Wire::tcp(&address.to_string())?, format!("{}\n", args.line)),
     };
     let took = wire.load(args.load, || Ok(Cow::Borrowed(line.as_bytes())))?;
     report("lines", args.load.count, took);

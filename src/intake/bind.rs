@@ -1,0 +1,185 @@
+//! Sockets: every listener is bound here, and what it was refused is said here.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Socket, Type};
+
+use super::listener::{Listener, Protocol, Transport};
+use crate::settings::diagnostic::{Diagnostic, Place, Severity};
+use crate::sys;
+
+/// A listener with its sockets, which the kernel fills already.
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) listener: Listener,
+    pub(super) sockets: Sockets,
+    address: SocketAddr,
+}
+
+/// What a listener reads from.
+#[derive(Debug)]
+pub(super) enum Sockets {
+    /// Sockets that share one address; each source always reaches the same one.
+    Datagrams(Vec<DatagramSocket>),
+    /// Accepts streams.
+    Streams(TcpListener),
+}
+
+/// A socket for datagrams.
+#[derive(Debug)]
+pub(super) struct DatagramSocket {
+    pub(super) socket: UdpSocket,
+    /// The receive buffer that the kernel granted, in bytes of datagrams.
+    pub(super) granted: usize,
+}
+
+impl Bound {
+    /// The listener.
+    pub fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// The address that it is bound to, with the port that the kernel chose if the configuration has port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl fmt::Display for Bound {
+    /// As in `SNMP 127.0.0.1:1162/udp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transport = self.listener.transport.at(self.address);
+        write!(f, "{} {transport}", self.listener.protocol.as_str())
+    }
+}
+
+/// Why a listener cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {transport}: {error}; {}", remedy(.error, protocol.section()))]
+pub struct BindError {
+    /// What it would receive.
+    pub protocol: Protocol,
+    /// How.
+    pub transport: Transport,
+    /// Where the configuration names it; none for a built-in listener.
+    pub place: Option<Place>,
+    /// What the system says.
+    #[source]
+    pub error: io::Error,
+}
+
+impl BindError {
+    /// The same as a mistake in the configuration file; none for a built-in listener.
+    pub fn diagnostic(&self) -> Option<Diagnostic> {
+        let place = self.place.as_ref()?;
+        Some(Diagnostic {
+            severity: Severity::Error,
+            file: place.file.to_string(),
+            place: Some((place.line, place.column)),
+            message: format!("cannot listen on {}: {}", self.transport, self.error),
+            hint: Some(remedy(&self.error, self.protocol.section())),
+        })
+    }
+}
+
+/// What to do where an address cannot be bound; `section` has the key `listen`.
+pub fn remedy(error: &io::Error, section: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("stop the program that uses the port (see `ss -lnp`), or change {section} listen")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need the capability CAP_NET_BIND_SERVICE, or change {section} listen")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; change {section} listen")
+        }
+        _ => format!("change {section} listen"),
+    }
+}
+
+/// Binds all listeners. An optional one that cannot be bound is logged and left out.
+///
+/// # Errors
+///
+/// Everything that cannot be bound. Then no socket stays open.
+pub fn bind_all<'l>(listeners: impl IntoIterator<Item = &'l Listener>) -> Result<Vec<Bound>, Vec<BindError>> {
+    let (mut bound, mut errors) = (Vec::new(), Vec::new());
+    for listener in listeners {
+        match bind(listener) {
+            Ok(one) => bound.push(one),
+            Err(error) if listener.optional => {
+                tracing::info!("not listening on {}: {}", error.transport, error.error);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(bound) } else { Err(errors) }
+}
+
+/// Binds a listener.
+///
+/// # Errors
+///
+/// [`BindError`], with the place in the configuration and a remedy.
+pub fn bind(listener: &Listener) -> Result<Bound, BindError> {
+    let sockets = match listener.transport {
+        Transport::Udp(address) => datagrams(listener, address),
+        Transport::Tcp(address) => streams(address),
+    };
+    let bound = sockets
+        .and_then(|(sockets, address)| Ok(Bound { listener: listener.clone(), sockets, address: address? }));
+    bound.map_err(|error| BindError {
+        protocol: listener.protocol,
+        transport: listener.transport,
+        place: listener.place.clone(),
+        error,
+    })
+}
+
+type WithAddress = (Sockets, io::Result<SocketAddr>);
+
+fn datagrams(listener: &Listener, address: SocketAddr) -> io::Result<WithAddress> {
+    let wanted = listener.limits.receive_buffer;
+    let first = socket(address, listener.protocol, wanted)?;
+    let address = first.socket.local_addr();
+    if first.granted < wanted {
+        tracing::warn!(
+            "the kernel grants a receive buffer of {} bytes at {}, not {wanted}: bursts may be dropped; run `sysctl -w net.core.rmem_max={wanted}`",
+            first.granted,
+            listener.transport
+        );
+    }
+    Ok((Sockets::Datagrams(vec![first]), address))
+}
+
+fn socket(address: SocketAddr, protocol: Protocol, receive_buffer: usize) -> io::Result<DatagramSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        // 0.0.0.0 and [::] side by side, each for its own family.
+        socket.set_only_v6(true)?;
+    }
+    // With privilege beyond net.core.rmem_max, else up to it.
+    if setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer).is_err() {
+        socket.set_recv_buffer_size(receive_buffer)?;
+    }
+    // The kernel doubles what is asked for, for its own bookkeeping.
+    let granted = socket.recv_buffer_size()? / 2;
+    setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+    if protocol == Protocol::Snmp && address.ip().is_unspecified() {
+        // A socket on one address sends from it anyway.
+        sys::tell_local(&socket, address.is_ipv6())?;
+    }
+    socket.bind(&address.into())?;
+    Ok(DatagramSocket { socket: UdpSocket::from(socket), granted })
+}
+
+fn streams(address: SocketAddr) -> io::Result<WithAddress> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr();
+    Ok((Sockets::Streams(listener), address))
+}

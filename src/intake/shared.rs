@@ -1,0 +1,173 @@
+//! What all listeners share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::sync::watch;
+
+use crate::intake::inbox::Inbox;
+use crate::intake::refused::Refusals;
+use crate::intake::stats::Stats;
+use crate::intake::waiting::WaitingRoom;
+use crate::journal::{Journal, SyncPolicy};
+use crate::lookup::hosts::Hosts;
+use crate::rules::RuleSet;
+use crate::snmp::Usm;
+use crate::snmp::access::Access;
+use crate::time::clock::{Clock, Mono, Now};
+use crate::time::log_limit::Limiter;
+
+/// What a reload replaces, all of it or nothing.
+#[derive(Debug, Default)]
+pub struct Active {
+    /// The rules.
+    pub rules: RuleSet,
+    /// The hosts.
+    pub hosts: Hosts,
+    /// Who may send notifications, and which rules they may reach.
+    pub access: Access,
+    /// The security of v3, where there are users.
+    pub usm: Option<Usm>,
+    /// Networks whose syslog is accepted; empty for all.
+    pub syslog_allow: Vec<IpNet>,
+}
+
+/// What all listeners share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where outcomes go.
+    pub journal: Arc<Journal>,
+    /// When the journal is synced.
+    pub sync: SyncPolicy,
+    /// What is counted.
+    pub stats: Stats,
+    /// Where datagrams wait for the first rules.
+    pub waiting: WaitingRoom,
+    /// Where unmatched messages are kept.
+    pub inbox: Inbox,
+    /// Whose messages were refused.
+    pub refusals: Refusals,
+    /// Limits log lines about bad input.
+    pub limiter: Limiter,
+    clock: Arc<dyn Clock>,
+    active: Mutex<Arc<Active>>,
+    generation: AtomicU64,
+    /// Whether the journal has refused the last batch.
+    refusing: AtomicBool,
+    beats: Mutex<Vec<Weak<Beat>>>,
+    open: watch::Sender<bool>,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    /// What all listeners share. Datagrams wait on disk and streams are not accepted until [`Shared::replace`] has given
+    /// rules and [`admit_waiting`](crate::intake::pipeline::admit_waiting) was called.
+    pub fn new(journal: Arc<Journal>, sync: SyncPolicy, clock: Arc<dyn Clock>) -> Self {
+        Shared {
+            waiting: WaitingRoom::new(journal.directory().join("waiting")),
+            inbox: Inbox::new(journal.directory().join("unmatched.jsonl")),
+            journal,
+            sync,
+            stats: Stats::default(),
+            refusals: Refusals::default(),
+            limiter: Limiter::default(),
+            clock,
+            active: Mutex::default(),
+            generation: AtomicU64::new(0),
+            refusing: AtomicBool::new(false),
+            beats: Mutex::default(),
+            open: watch::channel(false).0,
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Puts new rules in force; every listener uses them from its next batch on.
+    pub fn replace(&self, active: Active) {
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The rules in force.
+    pub fn active(&self) -> Arc<Active> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes whenever the rules do.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether the journal takes nothing at the moment.
+    pub fn refusing(&self) -> bool {
+        self.refusing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_refusing(&self, refusing: bool) {
+        self.refusing.store(refusing, Ordering::Relaxed);
+    }
+
+    /// Lets streams be accepted, now that there are rules.
+    pub(super) fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Becomes true when there are rules.
+    pub(super) fn opened(&self) -> watch::Receiver<bool> {
+        self.open.subscribe()
+    }
+
+    /// The beat of one more listener. It is forgotten when the listener drops it.
+    pub(super) fn beat(&self) -> Arc<Beat> {
+        let beat = Arc::new(Beat::default());
+        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.retain(|known| known.strong_count() > 0);
+        beats.push(Arc::downgrade(&beat));
+        beat
+    }
+
+    /// For how long the slowest listener has worked on one batch: zero if all of them wait for input.
+    pub fn slowest(&self, now: Mono) -> Duration {
+        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.iter().filter_map(Weak::upgrade).filter_map(|beat| beat.busy(now)).max().unwrap_or_default()
+    }
+
+    /// Tells the status that the daemon stops.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether the daemon stops.
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// Since when a listener works on a batch. The watchdog looks at it; a listener that waits for input is not stuck, so it
+/// need not wake up for it.
+#[derive(Debug, Default)]
+pub(super) struct Beat(AtomicU64);
+
+impl Beat {
+    /// A batch has arrived.
+    pub(super) fn work(&self, now: Mono) {
+        // 0 stands for none; no listener runs in the first nanosecond of the machine.
+        self.0.store(now.nanos(), Ordering::Relaxed);
+    }
+
+    /// The batch is done.
+    pub(super) fn rest(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn busy(&self, now: Mono) -> Option<Duration> {
+        let since = self.0.load(Ordering::Relaxed);
+        (since > 0).then(|| now.since(Mono::from_nanos(since)))
+    }
+}
