@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::files::disk::{Disk, DiskFile, System};
+use crate::files::disk::{Disk, DiskFile};
+use crate::files::system::{Access, System};
 use crate::journal::batch::Batch;
 use crate::journal::cursor::Cursor;
 use crate::journal::recover::{self, Recovery};
@@ -91,7 +92,9 @@ impl Journal {
     ///
     /// [`OpenError`], if the directory cannot be used or another process has the journal.
     pub fn open(options: Options, epoch: u64) -> Result<(Arc<Self>, Recovery), OpenError> {
-        Self::open_on(Arc::new(System), options, epoch)
+        let disk = System::open(&options.directory, true, Access::Private)
+            .map_err(|error| OpenError::Io { path: options.directory.clone(), error })?;
+        Self::open_on(Arc::new(disk), options, epoch)
     }
 
     pub(crate) fn open_on(
