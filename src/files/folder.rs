@@ -51,6 +51,22 @@ impl Folder {
         Self::of_system(path, true, Access::Shared)
     }
 
+    /// The directory of a file, which must exist, and the name of the file in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::existing`]; [`ErrorKind::InvalidInput`] if the path does not end in a name.
+    pub fn containing(file: &Path) -> io::Result<(Self, &str)> {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let (Some(folder), Some(name)) = (file.parent(), name) else {
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                format!("{} does not name a file", file.display()),
+            ));
+        };
+        Ok((Self::existing(folder)?, name))
+    }
+
     fn of_system(path: &Path, make: bool, access: Access) -> io::Result<Self> {
         let disk = System::open(path, make, access).map_err(|error| at(path, error))?;
         Ok(Folder { disk: Arc::new(disk), path: path.to_owned() })
@@ -76,6 +92,17 @@ impl Folder {
         let path = self.join(name)?;
         self.disk.make_directory(&path).map_err(|error| at(&path, error))?;
         Ok(Folder { disk: self.disk.clone(), path })
+    }
+
+    /// The directory of this name in it, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there or is no directory.
+    pub fn existing_sub(&self, name: &str) -> io::Result<Self> {
+        let folder = Folder { disk: self.disk.clone(), path: self.join(name)? };
+        folder.list()?;
+        Ok(folder)
     }
 
     fn join(&self, name: &str) -> io::Result<PathBuf> {
