@@ -24,7 +24,7 @@ impl Cursor {
     pub(crate) fn open(disk: &dyn Disk, path: &Path, oldest: u64, next: u64) -> io::Result<Self> {
         let file = disk.open(path, true)?;
         let bytes = read_all(&*file)?;
-        let best = bytes.chunks(SLOT).filter_map(read_slot).max();
+        let best = best(&bytes);
         let (generation, position) = match best {
             Some((generation, position)) => (generation, position),
             None if bytes.is_empty() => (0, next),
@@ -45,6 +45,12 @@ impl Cursor {
         cursor.file.sync()?;
         path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
         Ok(cursor)
+    }
+
+    /// The sequence number in a cursor's file; none if it is damaged.
+    pub(crate) fn peek(disk: &dyn Disk, path: &Path) -> io::Result<Option<u64>> {
+        let bytes = read_all(&*disk.open(path, false)?)?;
+        Ok(best(&bytes).map(|(_, position)| position))
     }
 
     /// The sequence number that the sink needs next.
@@ -73,6 +79,11 @@ impl Cursor {
         slot[16..20].copy_from_slice(&crc.to_le_bytes());
         self.file.write(&slot, (generation % 2) * SLOT as u64)
     }
+}
+
+/// Generation and position of the slot that counts.
+fn best(bytes: &[u8]) -> Option<(u64, u64)> {
+    bytes.chunks(SLOT).filter_map(read_slot).max()
 }
 
 /// Generation and position of a slot, if it is valid.

@@ -43,6 +43,8 @@
 //!    same. So what was not safe then is never promised, and the segment is given up for a new one.
 
 pub mod cursor;
+mod cursors;
+pub mod inspect;
 pub mod reader;
 mod recover;
 pub mod segment;
@@ -222,8 +224,7 @@ impl Journal {
             let path = path.to_owned();
             move |error| OpenError::Io { path, error }
         };
-        let cursors = directory.join("cursors");
-        disk.make_directory(&cursors).map_err(io_error(directory))?;
+        disk.make_directory(&cursors::folder(directory)).map_err(io_error(directory))?;
         let lock = lock(&*disk, directory)?;
         let recovered = recover::recover(&*disk, directory).map_err(io_error(directory))?;
         let mut segments = recovered.segments;
@@ -429,7 +430,7 @@ impl Journal {
     pub fn register(&self, sink: &str) -> io::Result<Arc<Cursor>> {
         let mut inner = self.lock();
         let oldest = inner.segments.first().map_or(inner.next, |s| s.first);
-        let path = self.options.directory.join("cursors").join(sink);
+        let path = cursors::folder(&self.options.directory).join(sink);
         let cursor = Arc::new(Cursor::open(&*self.disk, &path, oldest, inner.next)?);
         inner.cursors.insert(sink.to_owned(), cursor.clone());
         Ok(cursor)
