@@ -8,7 +8,7 @@ use crate::settings::section::Section;
 use crate::settings::values::{size, word};
 
 /// `[journal]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its directory.
     pub directory: PathBuf,
