@@ -68,10 +68,3 @@ impl Default for Config {
         }
     }
 }
-
-impl Config {
-    /// Where the running daemon answers `trapline status`.
-    pub fn control_socket(&self) -> PathBuf {
-        self.journal.directory.join("control.sock")
-    }
-}

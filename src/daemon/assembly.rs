@@ -93,6 +93,26 @@ impl Plan {
     }
 }
 
+/// The sockets of a daemon that starts.
+pub struct Sockets {
+    listeners: ListenerPlan,
+    http: HttpPlan,
+}
+
+impl Sockets {
+    /// Binds the listeners and the web server of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be bound.
+    pub fn bind(config: &Config) -> Result<Self, Diagnostics> {
+        let mut found = Diagnostics::default();
+        let listeners = listeners::plan(&[], &wanted(config), &mut found);
+        let http = plan_http(None, config, &mut found);
+        if found.has_errors() { Err(found) } else { Ok(Sockets { listeners, http }) }
+    }
+}
+
 enum HttpPlan {
     Keep,
     Replace(Option<(SocketAddr, TcpListener)>),
@@ -140,22 +160,10 @@ impl Assembly {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Binds the listeners and the web server of a configuration and starts them: datagrams wait on disk until there are
-    /// rules.
-    ///
-    /// # Errors
-    ///
-    /// What cannot be bound. Then nothing listens.
-    pub fn listen(&self, config: &Config) -> Result<(), Diagnostics> {
-        let mut found = Diagnostics::default();
-        let listeners = listeners::plan(&[], &wanted(config), &mut found);
-        let http = plan_http(None, config, &mut found);
-        if found.has_errors() {
-            return Err(found);
-        }
+    /// Starts the listeners and the web server that were bound before: datagrams wait on disk until there are rules.
+    pub fn listen(&self, sockets: Sockets) {
         let mut parts = self.parts();
-        self.change_listeners(&mut parts, listeners, http);
-        Ok(())
+        self.change_listeners(&mut parts, sockets.listeners, sockets.http);
     }
 
     /// Loads all that a configuration names, binds new listeners and prepares new sinks. Changes nothing that runs. Takes

@@ -7,7 +7,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as ClientStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +54,11 @@ pub struct Order {
     pub request: Request,
     /// Gets the result.
     pub answer: oneshot::Sender<Value>,
+}
+
+/// Where the daemon that uses a journal directory has its socket.
+pub fn socket(directory: &Path) -> PathBuf {
+    directory.join("control.sock")
 }
 
 /// Binds the socket, for the daemon's user alone; a socket that a process before has left is replaced.

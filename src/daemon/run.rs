@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
-use super::assembly::{Assembly, Runtimes, Security};
+use super::assembly::{Assembly, Runtimes, Security, Sockets};
 use super::log::Log;
 use super::reload::{Reloader, log_unconfigured};
 use super::signals::{self, Signals};
@@ -61,6 +61,13 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     } else {
         None
     };
+    let sockets = match Sockets::bind(&config) {
+        Ok(sockets) => sockets,
+        Err(found) => {
+            loaded::print(&found);
+            return Ok(false);
+        }
+    };
     let streams = runtime("streams", 2)?;
     let runtimes = Runtimes { streams: streams.handle().clone(), control: control.handle().clone() };
     let journal = open_journal(&config)?;
@@ -69,7 +76,7 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let security = security(&config, &*clock)?;
     let assembly = Arc::new(Assembly::new(crew, status, security, log, runtimes, &config));
     let to_load = ToLoad { config, found, setup };
-    let lived = live(path, to_load, &assembly, signals);
+    let lived = live(path, to_load, sockets, &assembly, signals);
     streams.shutdown_timeout(LAST);
     control.shutdown_timeout(LAST);
     lived
@@ -84,18 +91,16 @@ fn runtime(name: &str, threads: usize) -> anyhow::Result<Runtime> {
 fn live(
     path: Option<&Path>,
     to_load: ToLoad,
+    sockets: Sockets,
     assembly: &Arc<Assembly>,
     signals: Signals,
 ) -> anyhow::Result<bool> {
     let Signals { hangups, mut terminate, member: _signals } = signals;
     let mut fatal = assembly.crew.fatal();
     let config = &to_load.config;
-    let socket = config.control_socket();
+    let socket = control::socket(&config.journal.directory);
     let built_in = config.file.is_none();
-    if let Err(found) = assembly.listen(config) {
-        loaded::print(&found);
-        return Ok(false);
-    }
+    assembly.listen(sockets);
     let sync = sync_journal(assembly, config)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
     let _control = serve_control(assembly, &socket, orders)?;
