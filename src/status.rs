@@ -1,31 +1,41 @@
 //! What the running daemon tells about itself: on the control socket, as metrics, to systemd.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::intake::Shared;
 use crate::sinks::Running;
-use crate::time::clock::now;
+use crate::time::clock::{Clock, Mono};
+
+/// How long a part of the daemon must run after a restart until it counts as well.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// What the daemon tells.
 #[derive(Debug)]
 pub struct Status {
     /// What the intakes share.
     pub shared: Arc<Shared>,
-    /// The sinks.
-    pub sinks: Vec<Running>,
+    /// Which parts of the daemon have failed.
+    pub health: Arc<Health>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
     /// When the daemon started.
-    pub started: Instant,
+    pub started: Mono,
     /// How reloads went.
-    pub reloads: std::sync::Mutex<Reloads>,
+    pub reloads: Mutex<Reloads>,
+    /// Whether it has started.
+    ready: AtomicBool,
+    sinks: Mutex<Arc<[Running]>>,
 }
 
 /// How reloads went.
 #[derive(Debug, Default, Clone)]
 pub struct Reloads {
-    /// Reloads that were put in force.
+    /// Reloads that took effect.
     pub done: u64,
     /// Reloads that were refused.
     pub refused: u64,
@@ -33,19 +43,79 @@ pub struct Reloads {
     pub error: Option<String>,
 }
 
+/// The cursor of a sink that is not configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconfigured {
+    /// The name of the sink.
+    pub name: String,
+    /// How many outcomes the journal keeps for it.
+    pub behind: u64,
+}
+
 impl Status {
+    /// The status of a daemon that starts now and has no sinks yet.
+    pub fn new(shared: Arc<Shared>, health: Arc<Health>, clock: Arc<dyn Clock>) -> Self {
+        let started = clock.now().mono;
+        let ready = AtomicBool::new(false);
+        Status { shared, health, clock, started, reloads: Mutex::default(), ready, sinks: Mutex::default() }
+    }
+
+    /// The daemon has started: there are rules and sinks.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// The configured sinks.
+    pub fn sinks(&self) -> Arc<[Running]> {
+        lock(&self.sinks).clone()
+    }
+
+    /// Sets the configured sinks.
+    pub fn set_sinks(&self, sinks: Vec<Running>) {
+        *lock(&self.sinks) = sinks.into();
+    }
+
+    /// For how long the daemon runs.
+    pub fn uptime(&self) -> Duration {
+        self.clock.now().mono.since(self.started)
+    }
+
+    /// The sinks that are not configured and have a cursor all the same, by name.
+    pub fn unconfigured(&self) -> Vec<Unconfigured> {
+        let (sinks, next) = (self.sinks(), self.shared.journal.next());
+        let cursors = self.shared.journal.cursors().into_iter();
+        cursors
+            .filter(|(name, _)| !sinks.iter().any(|sink| sink.name == *name))
+            .map(|(name, cursor)| Unconfigured { name, behind: next.saturating_sub(cursor.position()) })
+            .collect()
+    }
+
+    /// All sinks and their cursors as JSON: those that are configured, then the others.
+    pub fn sinks_to_json(&self) -> Value {
+        let next = self.shared.journal.next();
+        let sinks = self.sinks();
+        let configured = sinks.iter().map(|sink| {
+            json!({
+                "name": sink.name, "configured": true, "behind": next.saturating_sub(sink.cursor.position()),
+            })
+        });
+        let others = self.unconfigured().into_iter();
+        let others =
+            others.map(|sink| json!({ "name": sink.name, "configured": false, "behind": sink.behind }));
+        json!({ "ok": true, "sinks": configured.chain(others).collect::<Vec<Value>>() })
+    }
+
     /// The state as JSON.
     pub fn to_json(&self) -> Value {
         let journal = &self.shared.journal;
-        let (next, now) = (journal.next(), now());
+        let now = self.clock.now();
+        let next = journal.next();
         let sinks: Vec<Value> = self
-            .sinks
+            .sinks()
             .iter()
             .map(|sink| {
-                let get = |counter: &std::sync::atomic::AtomicU64| {
-                    counter.load(std::sync::atomic::Ordering::Relaxed)
-                };
-                let error = sink.stats.error.lock().map(|e| e.clone()).unwrap_or_default();
+                let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+                let error = lock(&sink.stats.error).clone();
                 json!({
                     "name": sink.name,
                     "behind": next.saturating_sub(sink.cursor.position()),
@@ -55,31 +125,120 @@ impl Status {
                     "dead": get(&sink.stats.dead),
                     "retried": get(&sink.stats.retried),
                     "failures": get(&sink.stats.failures),
-                    "lag_seconds": sink.stats.lag(now),
+                    "lag_seconds": sink.stats.lag(now.wall.micros()),
                     "expired": journal.expired(&sink.name),
                     "error": error,
                 })
             })
             .collect();
-        let reloads = self.reloads.lock().map(|r| r.clone()).unwrap_or_default();
+        let unconfigured: Vec<Value> = self
+            .unconfigured()
+            .into_iter()
+            .map(|sink| json!({ "name": sink.name, "behind": sink.behind }))
+            .collect();
+        let reloads = lock(&self.reloads).clone();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
-            "uptime_seconds": self.started.elapsed().as_secs(),
+            "uptime_seconds": self.uptime().as_secs(),
             "rules": self.shared.active().rules.rules().len(),
             "reloads": { "done": reloads.done, "refused": reloads.refused, "error": reloads.error },
+            "problems": self.problems(),
             "intake": self.shared.stats.to_json(),
             "refused": self.shared.refusals.to_json(),
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
             "sinks": sinks,
+            "unconfigured_sinks": unconfigured,
         })
     }
 
-    /// Why the daemon is not ready, if it is not.
-    pub fn trouble(&self) -> Option<String> {
+    /// Why the daemon is not ready; empty if it is.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if self.shared.stopping() {
-            return Some("stopping".to_owned());
+            problems.push("stopping".to_owned());
+        } else if !self.ready.load(Ordering::Relaxed) {
+            problems.push("starting".to_owned());
         }
-        self.shared.refusing().then(|| "the journal takes no outcomes".to_owned())
+        if self.shared.refusing() {
+            problems.push("the journal takes no outcomes".to_owned());
+        }
+        problems.extend(self.health.problems(self.clock.now().mono));
+        problems
+    }
+}
+
+/// Which parts of the daemon (threads and tasks) have failed.
+#[derive(Debug, Default)]
+pub struct Health(Mutex<BTreeMap<String, Part>>);
+
+#[derive(Debug)]
+struct Part {
+    why: String,
+    restarts: u64,
+    /// Since when it runs again.
+    again: Option<Mono>,
+}
+
+impl Health {
+    /// A part has failed and does not run.
+    pub fn failed(&self, part: &str, why: String) {
+        let mut parts = lock(&self.0);
+        match parts.get_mut(part) {
+            Some(known) => (known.why, known.again) = (why, None),
+            None => drop(parts.insert(part.to_owned(), Part { why, restarts: 0, again: None })),
+        }
+    }
+
+    /// A part that had failed runs again.
+    pub fn restarted(&self, part: &str, now: Mono) {
+        if let Some(known) = lock(&self.0).get_mut(part) {
+            known.restarts += 1;
+            known.again = Some(now);
+        }
+    }
+
+    /// A part has ended as it was told to, or what was wrong with it has gone by itself.
+    pub fn well(&self, part: &str) {
+        lock(&self.0).remove(part);
+    }
+
+    /// What is wrong: parts that do not run, and those that were restarted less than 10 s ago.
+    pub fn problems(&self, now: Mono) -> Vec<String> {
+        let parts = lock(&self.0);
+        let unwell = parts.iter().filter(|(_, part)| part.again.is_none_or(|at| now.since(at) < SETTLED));
+        unwell.map(|(name, part)| format!("{name} {}", part.why)).collect()
+    }
+
+    /// How often parts were restarted, by name.
+    pub fn restarts(&self) -> Vec<(String, u64)> {
+        lock(&self.0).iter().map(|(name, part)| (name.clone(), part.restarts)).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change is one assignment: what a panicking thread left is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restarted_part_is_a_problem_until_it_has_settled() {
+        let health = Health::default();
+        let at = |seconds: u64| Mono::default() + Duration::from_secs(seconds);
+        health.failed("sink bus", "panicked".to_owned());
+        assert_eq!(health.problems(at(100)), ["sink bus panicked"]);
+        health.restarted("sink bus", at(100));
+        assert_eq!(health.problems(at(109)).len(), 1);
+        assert!(health.problems(at(110)).is_empty());
+        health.failed("sink bus", "ended".to_owned());
+        assert_eq!(health.problems(at(200)), ["sink bus ended"]);
+        health.restarted("sink bus", at(200));
+        assert_eq!(health.restarts(), [("sink bus".to_owned(), 2)]);
+        health.well("sink bus");
+        assert!(health.problems(at(200)).is_empty() && health.restarts().is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::args::ConfigArg;
-use super::{check, dead, explain, import, mib, run, send, status, test};
+use super::{check, dead, explain, import, mib, reload, run, send, sinks, status, test};
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
 #[derive(Debug, Parser)]
@@ -31,6 +31,10 @@ enum Command {
     Import(import::ImportArgs),
     /// Outcomes that a far end will never take: show, send again or forget them
     Dead(dead::DeadArgs),
+    /// Sinks and what waits for them, also for those that are no longer configured
+    Sinks(sinks::SinksArgs),
+    /// Have the running daemon reload its configuration, and show the result
+    Reload(reload::ReloadArgs),
     /// Show the running daemon: rates, drops, sinks and how far behind each is
     Status(status::StatusArgs),
 }
@@ -51,6 +55,8 @@ impl Cli {
             Command::Mib(args) => mib::run(&args),
             Command::Import(args) => import::run(&args),
             Command::Dead(args) => dead::run(&args),
+            Command::Sinks(args) => sinks::run(&args),
+            Command::Reload(args) => reload::run(&args),
             Command::Status(args) => status::run(&args),
         }
     }

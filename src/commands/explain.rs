@@ -197,7 +197,7 @@ impl Explainer<'_> {
             let mut deliveries: Vec<(String, String)> = Vec::new();
             self.rules.apply(subject, &mut Scratch::default(), |_, outcome| {
                 outcomes.extend(serde_json::to_value(Unsaved(outcome)).ok());
-                deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(sink, outcome)));
+                deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(&sink.settings, outcome)));
             });
             let described = describe::message(message, source, self.rules.mib());
             if self.as_json {

@@ -3,12 +3,15 @@
 pub mod args;
 pub mod check;
 pub mod cli;
+mod daemon;
 pub mod dead;
 pub mod explain;
 pub mod import;
 pub mod mib;
+pub mod reload;
 pub mod run;
 pub mod send;
+pub mod sinks;
 pub mod status;
 pub mod test;
 

@@ -1,16 +1,14 @@
 //! `trapline status`
 
-use std::io::{IsTerminal, Read};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::io::IsTerminal;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 
 use crate::commands::args::ConfigArg;
-use crate::config::loaded as setup;
+use crate::commands::daemon::{self, PATIENCE};
+use crate::daemon::control::Request;
 
 /// Arguments of `trapline status`.
 #[derive(Debug, Args)]
@@ -31,15 +29,9 @@ pub struct StatusArgs {
 ///
 /// If no daemon answers.
 pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
-    let config = match setup::config(args.config.config.as_deref()) {
-        Ok((config, _)) => config,
-        Err(found) => {
-            setup::print(&found);
-            return Ok(false);
-        }
-    };
-    let socket = config.control_socket();
-    let mut before = ask(&socket)?;
+    let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
+    let ask = || daemon::ask(&directory, &Request::Status, Some(PATIENCE));
+    let mut before = ask()?;
     loop {
         if args.json {
             println!("{before}");
@@ -48,7 +40,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
             }
         }
         std::thread::sleep(Duration::from_secs(1));
-        let now = ask(&socket)?;
+        let now = ask()?;
         if !args.json {
             if args.watch && std::io::stdout().is_terminal() {
                 // To the top, and everything below away.
@@ -61,20 +53,6 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
         }
         before = now;
     }
-}
-
-fn ask(socket: &Path) -> anyhow::Result<Value> {
-    let context = || {
-        format!(
-            "no daemon answers on {}; start it with `trapline run`, or give its configuration with --config",
-            socket.display()
-        )
-    };
-    let mut stream = UnixStream::connect(socket).with_context(context)?;
-    let mut answer = String::new();
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.read_to_string(&mut answer).with_context(context)?;
-    serde_json::from_str(&answer).with_context(context)
 }
 
 fn number(value: &Value) -> u64 {
@@ -93,6 +71,9 @@ fn print(before: &Value, now: &Value) {
     );
     if let Some(error) = now["reloads"]["error"].as_str() {
         println!("the last reload was refused:\n{error}");
+    }
+    for problem in now["problems"].as_array().into_iter().flatten() {
+        println!("problem: {}", problem.as_str().unwrap_or("?"));
     }
     println!("\n{:<22}{:>14}{:>12}", "", "total", "a second");
     for (name, value) in now["intake"].as_object().into_iter().flatten() {
@@ -123,13 +104,16 @@ fn print(before: &Value, now: &Value) {
         "\n{:<16}{:>12}{:>10}{:>10}{:>10}{:>10}{:>6}{:>7}{:>10}{:>9}",
         "sink", "delivered", "a second", "behind", "lag s", "skipped", "cut", "dead", "failures", "expired"
     );
-    for (at, sink) in now["sinks"].as_array().into_iter().flatten().enumerate() {
+    for sink in now["sinks"].as_array().into_iter().flatten() {
+        // A reload may have changed their order.
+        let before = before["sinks"].as_array().into_iter().flatten().find(|s| s["name"] == sink["name"]);
+        let delivered_before = before.map_or(0, |sink| number(&sink["delivered"]));
         let delivered = number(&sink["delivered"]);
         println!(
             "{:<16}{:>12}{:>10}{:>10}{:>10.1}{:>10}{:>6}{:>7}{:>10}{:>9}",
             sink["name"].as_str().unwrap_or("?"),
             delivered,
-            delivered.saturating_sub(number(&before["sinks"][at]["delivered"])),
+            delivered.saturating_sub(delivered_before),
             number(&sink["behind"]),
             sink["lag_seconds"].as_f64().unwrap_or(0.0),
             number(&sink["skipped"]),
@@ -141,6 +125,10 @@ fn print(before: &Value, now: &Value) {
         if let Some(error) = sink["error"].as_str() {
             println!("  {error}");
         }
+    }
+    for sink in now["unconfigured_sinks"].as_array().into_iter().flatten() {
+        let (name, behind) = (sink["name"].as_str().unwrap_or("?"), number(&sink["behind"]));
+        println!("sink '{name}' is not configured; {behind} outcomes wait for it; see `trapline sinks list`");
     }
 }
 

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::log::LogFormat;
+use super::sinks::SinkSection;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
+use crate::settings::diagnostic::Place;
 use crate::sinks::settings::{FileConfig, SinkConfig, SinkKind};
 use crate::web;
 
@@ -26,12 +28,16 @@ pub struct Config {
     pub hosts: Hosts,
     /// `[journal]`
     pub journal: journal::Settings,
+    /// Where `[journal]` is; none if there is no such section.
+    pub journal_place: Option<Place>,
     /// `[http]`
     pub http: Option<web::settings::Settings>,
     /// `[[sinks]]`
-    pub sinks: Vec<SinkConfig>,
+    pub sinks: Vec<SinkSection>,
     /// `[log]`
     pub log: LogFormat,
+    /// Where `[log]` is; none if there is no such section.
+    pub log_place: Option<Place>,
 }
 
 impl Default for Config {
@@ -44,21 +50,21 @@ impl Default for Config {
             rule_paths: None,
             hosts: Hosts::default(),
             journal: journal::Settings::default_in(Path::new("")),
+            journal_place: None,
             http: Some(web::settings::Settings::default()),
-            sinks: vec![SinkConfig {
-                name: "outcomes".into(),
-                only: None,
-                rate: None,
-                kind: SinkKind::File(FileConfig { path: "var/outcomes.jsonl".into() }),
+            sinks: vec![SinkSection {
+                settings: SinkConfig {
+                    name: "outcomes".into(),
+                    only: None,
+                    rate: None,
+                    kind: SinkKind::File(FileConfig { path: "var/outcomes.jsonl".into() }),
+                },
+                was: None,
+                digest: [0; 32],
+                place: None,
             }],
             log: LogFormat::Human,
+            log_place: None,
         }
-    }
-}
-
-impl Config {
-    /// Where the running daemon answers `trapline status`.
-    pub fn control_socket(&self) -> PathBuf {
-        self.journal.directory.join("control.sock")
     }
 }

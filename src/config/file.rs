@@ -6,14 +6,13 @@ use zeroize::Zeroizing;
 
 use super::config::Config;
 use super::log::{self, LogFormat};
+use super::sinks;
 use crate::intake;
 use crate::journal;
 use crate::lookup;
 use crate::mib::load::modules::system_mibs;
 use crate::settings::diagnostic::{Diagnostics, SourceText};
 use crate::settings::section::{self, Section};
-use crate::sinks;
-use crate::sinks::settings::SinkConfig;
 use crate::web;
 
 impl Config {
@@ -25,23 +24,50 @@ impl Config {
     pub fn load(path: &Path) -> Result<(Config, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::default();
         let name = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            // Passwords may stand in it.
-            Ok(text) => Zeroizing::new(text),
-            Err(error) => {
-                found.file_error(
-                    &name,
-                    format!("cannot read the configuration: {error}"),
-                    "name another with --config",
-                );
-                return Err(found);
-            }
-        };
+        let Some(text) = text(path, &mut found) else { return Err(found) };
         let source = SourceText { file: &name, text: &text };
         let config = read(&source, path, &mut found);
         match config {
             Some(config) if !found.has_errors() => Ok((config, found)),
             _ => Err(found),
+        }
+    }
+}
+
+/// The journal directory that a configuration file names, even if it is wrong elsewhere; without a file that of the
+/// built-in configuration.
+///
+/// # Errors
+///
+/// If the file cannot be read, or is no TOML.
+pub fn journal_directory(path: Option<&Path>) -> Result<PathBuf, Diagnostics> {
+    let Some(path) = path else { return Ok(Config::default().journal.directory) };
+    let mut found = Diagnostics::default();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.display().to_string();
+    let Some(text) = text(path, &mut found) else { return Err(found) };
+    let source = SourceText { file: &name, text: &text };
+    let Some(root) = section::read(&source, &mut found) else { return Err(found) };
+    let root = Section::new(&source, root.get_ref(), root.span(), "the configuration");
+    // Mistakes are the daemon's to report.
+    let mut ignored = Diagnostics::default();
+    let journal = root.section("journal", &mut ignored);
+    let settings = journal.map(|section| journal::Settings::read(section, folder, &mut ignored));
+    Ok(settings.unwrap_or_else(|| journal::Settings::default_in(folder)).directory)
+}
+
+fn text(path: &Path, found: &mut Diagnostics) -> Option<Zeroizing<String>> {
+    match std::fs::read_to_string(path) {
+        // Passwords may stand in it.
+        Ok(text) => Some(Zeroizing::new(text)),
+        Err(error) => {
+            let name = path.display().to_string();
+            found.file_error(
+                &name,
+                format!("cannot read the configuration: {error}"),
+                "name another with --config",
+            );
+            None
         }
     }
 }
@@ -56,22 +82,17 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, found));
     let rule_paths = root.section("rules", found).and_then(|s| paths(s, &resolve, found));
     let hosts = root.section("hosts", found).map(|s| lookup::read::hosts(s, &resolve, found));
-    let journal = match root.section("journal", found) {
-        Some(section) => journal::Settings::read(section, folder, found),
-        None => journal::Settings::default_in(folder),
-    };
-    let log = root.section("log", found).map_or(LogFormat::Human, |s| log::read(s, found));
-    let mut all: Vec<SinkConfig> = Vec::new();
-    for section in root.sections("sinks", found) {
-        let span = section.span();
-        if let Some(sink) = sinks::settings::read(section, &resolve, found) {
-            if all.iter().any(|other| other.name == sink.name) {
-                let message = format!("two sinks are named '{}'", sink.name);
-                found.push(source.error(&span, message, Some("give each a name of its own".to_owned())));
-            }
-            all.push(sink);
+    let (journal, journal_place) = match root.section("journal", found) {
+        Some(section) => {
+            let place = source.place_of(&section.span());
+            (journal::Settings::read(section, folder, found), Some(place))
         }
-    }
+        None => (journal::Settings::default_in(folder), None),
+    };
+    let log = root.section("log", found);
+    let log_place = log.as_ref().map(|section| source.place_of(&section.span()));
+    let log = log.map_or(LogFormat::Human, |s| log::read(s, found));
+    let sinks = sinks::read(source, &root, &resolve, found);
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
     root.finish(found);
     Some(Config {
@@ -82,9 +103,11 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         rule_paths,
         hosts: hosts.unwrap_or_default(),
         journal,
+        journal_place,
         http,
-        sinks: all,
+        sinks,
         log,
+        log_place,
     })
 }
 

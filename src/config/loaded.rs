@@ -131,9 +131,21 @@ impl Setup {
         Usm::new(users.clone(), engine.clone(), senders.clone()).map(Some)
     }
 
-    /// What the intakes need; none if something is wrong.
-    pub fn into_active(self, engine: &Engine, senders: &Arc<Mutex<Senders>>) -> Option<Active> {
-        let usm = self.usm(engine, senders).map_err(|error| eprintln!("trapline: {error}")).ok()?;
+    /// What the listeners need; none if something is wrong.
+    pub fn into_active(
+        self,
+        engine: &Engine,
+        senders: &Arc<Mutex<Senders>>,
+        found: &mut Diagnostics,
+    ) -> Option<Active> {
+        let usm = match self.usm(engine, senders) {
+            Ok(usm) => usm,
+            Err(error) => {
+                let file = self.config.file.as_deref().unwrap_or(Path::new("trapline")).display().to_string();
+                found.file_error(&file, error, "check [[snmp.users]]");
+                return None;
+            }
+        };
         Some(Active {
             usm,
             rules: self.compiled.rules?,

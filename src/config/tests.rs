@@ -163,10 +163,33 @@ only = "outcome.state != 'ok'"
 "#,
     )
     .unwrap();
-    assert_eq!(config.sinks[0].name, "nagios");
-    let SinkKind::Canopsis(canopsis) = &config.sinks[1].kind else { panic!() };
+    assert_eq!(config.sinks[0].settings.name, "nagios");
+    let SinkKind::Canopsis(canopsis) = &config.sinks[1].settings.kind else { panic!() };
     assert_eq!((canopsis.exchange.as_str(), canopsis.connector.as_str()), ("canopsis.events", "trapline"));
-    assert!(config.sinks[1].only.is_some());
+    assert!(config.sinks[1].settings.only.is_some());
+}
+
+#[test]
+fn a_sink_is_told_from_the_one_before_by_what_it_says() {
+    let text = "[[sinks]]\nname = \"a\"\ntype = \"file\"\npath = \"x\"\n[[sinks]]\nname = \"b\"\nwas = \"c\"\n\
+                type = \"file\"\npath = \"x\"\n";
+    let sinks = load(text).unwrap().sinks;
+    assert_eq!((sinks[0].was.as_deref(), sinks[1].was.as_deref()), (None, Some("c")));
+    assert_eq!(sinks[0].digest, sinks[1].digest, "but for its names");
+    assert!(sinks[1].place.as_ref().is_some_and(|place| (place.line, place.column) == (5, 1)));
+    assert_ne!(load(&text.replace("\"x\"", "\"y\"")).unwrap().sinks[0].digest, sinks[0].digest);
+    for (was, message) in [
+        ("b", "'was' names the sink itself, 'b'; name the former name of this sink, or remove 'was'"),
+        (
+            "a",
+            "'was' names the sink 'a', which is configured as well; name the former name of this sink, or remove 'was'",
+        ),
+    ] {
+        let found = load(&text.replace("\"c\"", &format!("\"{was}\""))).unwrap_err();
+        assert_eq!(found, format!("trapline.toml:7:7: error: {message}\n"));
+    }
+    let twice = text.replacen("type", "was = \"c\"\ntype", 1);
+    assert!(load(&twice).unwrap_err().starts_with("trapline.toml:8:7: error: two sinks were 'c'"));
 }
 
 #[test]

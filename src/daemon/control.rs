@@ -1,36 +1,171 @@
-//! The socket in the journal directory on which the running daemon tells its state: one JSON document a
-//! connection.
+//! The control socket `control.sock` in the journal directory, on which `trapline status`, `reload` and `sinks` speak to
+//! the running daemon.
+//!
+//! A client sends one line, a JSON [`Request`], and gets one line, a JSON document. A client that sends nothing gets the
+//! status, as does one that closes its side at once.
 
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as ClientStream;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::UnixListener;
-use tokio::sync::watch;
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::supervise::{Stop, told};
 use crate::status::Status;
 
-/// Binds the socket; one that a process before has left is taken over.
+/// How long a client may take to send its request. One that sends nothing in this time gets the status.
+const REQUEST: Duration = Duration::from_millis(200);
+/// How long a client may take to read its answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The longest request, in bytes.
+const MOST: u64 = 4096;
+/// How many clients are served at once.
+const CLIENTS: usize = 32;
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase")]
+pub enum Request {
+    /// The status.
+    Status,
+    /// Reload the configuration; the answer is the result.
+    Reload,
+    /// The sinks and their cursors, also those that are no longer configured.
+    Sinks,
+    /// Forget the cursor of a sink that is no longer configured.
+    Forget {
+        /// The name of the sink.
+        sink: String,
+    },
+}
+
+/// What the daemon is told to do, one after the other, and who waits for the result.
+#[derive(Debug)]
+pub struct Order {
+    /// [`Request::Reload`] or [`Request::Forget`].
+    pub request: Request,
+    /// Gets the result.
+    pub answer: oneshot::Sender<Value>,
+}
+
+/// Where the daemon that uses a journal directory has its socket.
+pub fn socket(directory: &Path) -> PathBuf {
+    directory.join("control.sock")
+}
+
+/// Binds the socket, for the daemon's user alone; a socket that a process before has left is replaced.
 ///
 /// # Errors
 ///
 /// What the system says.
-pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
+pub fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     // The lock on the journal says that no other daemon uses this directory.
     let _ = std::fs::remove_file(path);
-    UnixListener::bind(path)
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Answers until told to stop.
-pub async fn serve(listener: UnixListener, state: Arc<Status>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: Arc<std::os::unix::net::UnixListener>,
+    status: Arc<Status>,
+    orders: mpsc::Sender<Order>,
+    mut stop: Stop,
+) {
+    let listener = match listener.try_clone().and_then(UnixListener::from_std) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "cannot serve the control socket"),
+    };
+    let places = Arc::new(Semaphore::new(CLIENTS));
     loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((mut stream, _)) = accepted else { continue };
-                let answer = format!("{}\n", state.to_json());
-                let _ = tokio::time::timeout(std::time::Duration::from_secs(1), stream.write_all(answer.as_bytes())).await;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = told(&mut stop) => return,
+        };
+        let (stream, place) = match (accepted, places.clone().try_acquire_owned()) {
+            (Ok((stream, _)), Ok(place)) => (stream, place),
+            (Ok(_), Err(_)) => continue,
+            (Err(error), _) => {
+                tracing::warn!(%error, "cannot accept a connection on the control socket; trying again");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
             }
-            _ = stop.changed() => return,
-        }
+        };
+        let (status, orders) = (status.clone(), orders.clone());
+        tokio::spawn(async move {
+            answer(stream, &status, &orders).await;
+            drop(place);
+        });
     }
+}
+
+async fn answer(mut stream: UnixStream, status: &Status, orders: &mpsc::Sender<Order>) {
+    let (reader, mut writer) = stream.split();
+    let mut line = Vec::new();
+    let mut reader = tokio::io::BufReader::new(reader).take(MOST);
+    let read = tokio::time::timeout(REQUEST, reader.read_until(b'\n', &mut line)).await;
+    let request = match read {
+        Ok(Err(_)) => return,
+        _ if line.is_empty() => Ok(Request::Status),
+        _ => serde_json::from_slice(&line),
+    };
+    let answer = match request {
+        Ok(Request::Status) => status.to_json(),
+        Ok(Request::Sinks) => status.sinks_to_json(),
+        Ok(request) => order(request, orders).await,
+        Err(error) => refusal(format!("unknown request: {error}; use the same release as the daemon")),
+    };
+    let text = format!("{answer}\n");
+    let _ = tokio::time::timeout(ANSWER, writer.write_all(text.as_bytes())).await;
+}
+
+async fn order(request: Request, orders: &mpsc::Sender<Order>) -> Value {
+    let (answer, answered) = oneshot::channel();
+    if orders.send(Order { request, answer }).await.is_err() {
+        return refusal("the daemon stops".to_owned());
+    }
+    answered.await.unwrap_or_else(|_| refusal("the daemon has stopped, or failed; see its log".to_owned()))
+}
+
+/// The answer to a request that was not carried out.
+pub fn refusal(why: String) -> Value {
+    json!({ "ok": false, "error": why })
+}
+
+/// Asks the daemon whose socket this is; none if no daemon listens. An answer that does not come within `patience` is an
+/// error; without it there is no limit.
+///
+/// # Errors
+///
+/// If the daemon cannot be asked or does not answer.
+pub fn ask(socket: &Path, request: &Request, patience: Option<Duration>) -> anyhow::Result<Option<Value>> {
+    let stream = ClientStream::connect(socket);
+    let mut stream = match stream {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!("cannot connect to {}; run this as the daemon's user or root", socket.display())
+            });
+        }
+    };
+    let context = || format!("no answer on {}; is the daemon stopping? See its log", socket.display());
+    stream.set_read_timeout(patience)?;
+    let text = serde_json::to_string(request)?;
+    stream.write_all(format!("{text}\n").as_bytes()).with_context(context)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).with_context(context)?;
+    serde_json::from_str(&answer).map(Some).with_context(context)
 }

@@ -1,6 +1,22 @@
-//! The daemon: assembly, the control socket, reading of MIB modules in a process of its own, and what systemd is told.
+//! The daemon: it assembles itself from a configuration, reloads it, supervises its threads and tasks, and drains at the
+//! end.
+//!
+//! [`run`] is its life. [`assembly`] holds what runs; [`plan`] decides what a configuration changes, [`listeners`] and
+//! [`sinks`] do what can fail beforehand. [`reload`] is asked by [`signals`] and the [`control`] socket. [`supervise`] has
+//! the threads and tasks, [`slots`] those of the sinks.
 
+pub mod assembly;
 pub mod control;
-pub mod modules;
+pub mod drain;
+pub mod listeners;
+pub mod log;
+pub mod mib_subprocess;
+pub mod plan;
+pub mod reload;
 pub mod run;
+pub mod signals;
+pub mod sinks;
+pub mod slots;
+pub mod supervise;
+pub mod sync;
 pub mod systemd;

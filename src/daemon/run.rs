@@ -1,53 +1,59 @@
-//! `trapline run`: the daemon.
+//! The life of the daemon: start, run, stop.
 
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
 
-use super::{control, modules, systemd};
-use crate::config::log::LogFormat;
-use crate::config::{Config, loaded as setup};
-use crate::intake::bind::{Bound, bind_all, remedy};
-use crate::intake::pipeline::admit_waiting;
-use crate::intake::serve::{Serving, serve as start_listener};
-use crate::intake::{Shared, engine_id};
-use crate::journal::{self, Journal, Options, SyncPolicy};
-use crate::mib::load::{self as mib, Held};
-use crate::sinks::{self, Running};
-use crate::snmp::usm::{Engine, Senders};
-use crate::status::{Reloads, Status};
-use crate::time::clock::{SystemClock, now};
-use crate::web::server;
+use super::assembly::{Assembly, Runtimes, Security, Sockets};
+use super::log::Log;
+use super::reload::{Reloader, log_unconfigured};
+use super::signals::{self, Signals};
+use super::supervise::{Crew, Member, OnEnd};
+use super::{control, drain, mib_subprocess, sync, systemd};
+use crate::config::Config;
+use crate::config::loaded::{self, Setup};
+use crate::intake::{Shared, engine_id, pipeline};
+use crate::journal::{self, Journal, Options};
+use crate::mib::load::{Held, cache};
+use crate::settings::diagnostic::Diagnostics;
+use crate::snmp::usm::Senders;
+use crate::status::{Health, Status};
+use crate::time::clock::{Clock, SystemClock};
 
-/// How often the journal is made safe from a power cut, where nothing asks for it earlier.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// How long sinks may take to deliver what is left when the daemon stops. What they do not is kept.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How many requests by the control socket wait at once.
+const ORDERS: usize = 16;
+/// How long tasks and reloads may take to end with the daemon.
+const LAST: Duration = Duration::from_secs(1);
 
 /// Runs the daemon until it is told to stop; false if the configuration is wrong.
 ///
 /// # Errors
 ///
-/// If a port cannot be bound or the journal cannot be used.
+/// If the journal cannot be used, or a part ends that the daemon cannot run without.
 pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
-    let (config, found) = match setup::config(path) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let health = Arc::new(Health::default());
+    let crew = Crew::new(health.clone(), clock.clone());
+    let control = runtime("control", 1)?;
+    // First of all: from here on SIGHUP is heard and does not end the process.
+    let signals = signals::install(control.handle(), &crew).context("cannot handle signals")?;
+    let (config, found) = match loaded::config(path) {
         Ok(read) => read,
         Err(found) => {
-            setup::print(&found);
+            loaded::print(&found);
             return Ok(false);
         }
     };
-    start_log(config.log);
-    // What is wrong is said before anything listens; unless modules are to be read, which can take long, and nobody sends
-    // a trap again: then what comes meanwhile waits on disk.
-    let loaded = if mib::cache::is_ready(&config.mib_paths, &setup::mib_index(&config)) {
-        let setup = setup::with_config(config.clone(), found.clone(), &Held::default());
-        setup::print(&setup.found);
+    let log = Log::start(config.log);
+    // Mistakes are reported before anything listens; unless MIB modules must be read, which can take long: senders do not
+    // repeat traps, so these wait on disk meanwhile.
+    let setup = if cache::is_ready(&config.mib_paths, &loaded::mib_index(&config)) {
+        let setup = loaded::with_config(config.clone(), found.clone(), &Held::default());
+        loaded::print(&setup.found);
         if setup.compiled.rules.is_none() {
             return Ok(false);
         }
@@ -55,124 +61,181 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     } else {
         None
     };
-    let mut sockets = Sockets::bind(&config)?;
+    let sockets = match Sockets::bind(&config) {
+        Ok(sockets) => sockets,
+        Err(found) => {
+            loaded::print(&found);
+            return Ok(false);
+        }
+    };
+    let streams = runtime("streams", 2)?;
+    let runtimes = Runtimes { streams: streams.handle().clone(), control: control.handle().clone() };
     let journal = open_journal(&config)?;
-    let engine_file = config.journal.directory.join("engine");
-    let engine =
-        engine_id::boot(&engine_file, u64::try_from(now() / 1_000_000).unwrap_or(0)).with_context(|| {
-            format!("cannot use the SNMP engine's file {}; restore or remove it", engine_file.display())
-        })?;
-    let security = Security { engine, senders: Arc::default() };
-    let shared = Arc::new(Shared::new(journal, config.journal.sync, Arc::new(SystemClock)));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let addresses = sockets.addresses();
-    let listeners = std::mem::take(&mut sockets.listeners)
-        .into_iter()
-        .map(|bound| start_listener(bound, &shared, runtime.handle()))
-        .collect::<std::io::Result<Vec<Serving>>>()?;
-    let setup = loaded.unwrap_or_else(|| {
-        modules::index(&config);
-        let setup = setup::with_config(config.clone(), found, &Held::default());
-        setup::print(&setup.found);
-        setup
+    let shared = Arc::new(Shared::new(journal, config.journal.sync, clock.clone()));
+    let status = Arc::new(Status::new(shared, health, clock.clone()));
+    let security = security(&config, &*clock)?;
+    let assembly = Arc::new(Assembly::new(crew, status, security, log, runtimes, &config));
+    let to_load = ToLoad { config, found, setup };
+    let lived = live(path, to_load, sockets, &assembly, signals);
+    streams.shutdown_timeout(LAST);
+    control.shutdown_timeout(LAST);
+    lived
+}
+
+fn runtime(name: &str, threads: usize) -> anyhow::Result<Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build();
+    runtime.context("cannot start threads")
+}
+
+/// From the first socket to the last.
+fn live(
+    path: Option<&Path>,
+    to_load: ToLoad,
+    sockets: Sockets,
+    assembly: &Arc<Assembly>,
+    signals: Signals,
+) -> anyhow::Result<bool> {
+    let Signals { hangups, mut terminate, member: _signals } = signals;
+    let mut fatal = assembly.crew.fatal();
+    let config = &to_load.config;
+    let socket = control::socket(&config.journal.directory);
+    let built_in = config.file.is_none();
+    assembly.listen(sockets);
+    let sync = sync_journal(assembly, config)?;
+    let (orders, ordered) = mpsc::channel(ORDERS);
+    let _control = serve_control(assembly, &socket, orders)?;
+    match start(to_load, assembly, &mut terminate)? {
+        Started::Yes => {}
+        Started::Wrong => {
+            drain::stop(assembly, &sync, &socket);
+            return Ok(false);
+        }
+        Started::Stopped => {
+            drain::stop(assembly, &sync, &socket);
+            return Ok(true);
+        }
+    }
+    let status = assembly.status.clone();
+    status.set_ready();
+    tracing::info!(
+        rules = status.shared.active().rules.rules().len(),
+        "listening: {}",
+        assembly.addresses().join(", ")
+    );
+    systemd::ready();
+    let control = assembly.runtimes().control.clone();
+    let _systemd = assembly.crew.task(&control, "the systemd reporter", OnEnd::Restart, move |stop| {
+        systemd::tell(status.clone(), stop)
     });
-    let mibs = setup.mibs.clone();
-    let Some(active) = setup.into_active(&security.engine, &security.senders) else {
-        stop_listeners(listeners);
-        return Ok(false);
-    };
-    shared.replace(active);
-    let reload = Reload { path: path.map(Path::to_owned), security, shared: shared.clone(), mibs };
-    let served = runtime.block_on(serve(&config, (sockets.http, addresses, listeners), shared, reload));
-    // A reload that waits for modules is not waited for.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    served?;
-    Ok(true)
-}
-
-/// What the security of v3 keeps over reloads.
-struct Security {
-    engine: Engine,
-    senders: Arc<Mutex<Senders>>,
-}
-
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TRAPLINE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,lapin=off,mib_rs=off"));
-    // A second start in one process, as tests do it, keeps the first log.
-    let _ = match format {
-        LogFormat::Journald => {
-            use tracing_subscriber::layer::SubscriberExt as _;
-            use tracing_subscriber::util::SubscriberInitExt as _;
-            match tracing_journald::layer() {
-                Ok(journald) => {
-                    return drop(tracing_subscriber::registry().with(filter).with(journald).try_init());
-                }
-                Err(error) => {
-                    eprintln!("trapline: no journald here ({error}); logging to standard error");
-                    human(filter).with_ansi(false).try_init()
-                }
-            }
-        }
-        LogFormat::Human => human(filter).with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => human(filter).json().flatten_event(true).try_init(),
-    };
-}
-
-type Human = tracing_subscriber::fmt::SubscriberBuilder<
-    tracing_subscriber::fmt::format::DefaultFields,
-    tracing_subscriber::fmt::format::Format,
-    tracing_subscriber::EnvFilter,
-    fn() -> std::io::Stderr,
->;
-
-fn human(filter: tracing_subscriber::EnvFilter) -> Human {
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr)
-}
-
-/// All sockets, bound before anything is received.
-struct Sockets {
-    listeners: Vec<Bound>,
-    http: Option<std::net::TcpListener>,
-}
-
-impl Sockets {
-    fn bind(config: &Config) -> anyhow::Result<Self> {
-        let listeners =
-            bind_all(config.snmp.listen.iter().chain(&config.syslog.listen)).map_err(|errors| {
-                anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-            })?;
-        let mut sockets = Sockets { listeners, http: None };
-        if let Some(http) = config.http {
-            match std::net::TcpListener::bind(http.listen) {
-                Ok(listener) => {
-                    listener.set_nonblocking(true)?;
-                    sockets.http = Some(listener);
-                }
-                Err(error) if http.optional => {
-                    tracing::info!("no metrics on {}: {error}", http.listen);
-                }
-                Err(error) => {
-                    let (address, remedy) = (http.listen, remedy(&error, "[http]"));
-                    return Err(anyhow!("cannot listen on {address}/tcp: {error}; {remedy}"));
-                }
-            }
-        }
-        Ok(sockets)
+    if built_in {
+        welcome();
     }
-
-    fn addresses(&self) -> Vec<String> {
-        let http =
-            self.http.iter().filter_map(|listener| Some(format!("HTTP {}/tcp", listener.local_addr().ok()?)));
-        self.listeners.iter().map(ToString::to_string).chain(http).collect()
+    let mut reloader =
+        Reloader { path: path.map(Path::to_owned), assembly: assembly.clone(), hangups, orders: ordered };
+    let handle = control.clone();
+    let _reload =
+        assembly.crew.thread("the reload", OnEnd::Fatal, move |stop| reloader.run(&handle, stop))?;
+    let failed = control.block_on(async {
+        tokio::select! {
+            _ = terminate.wait_for(|end| *end) => None,
+            why = fatal.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
+        }
+    });
+    drain::stop(assembly, &sync, &socket);
+    match failed {
+        Some(why) => Err(anyhow!("stopped: {why}; see the log")),
+        None => Ok(true),
     }
 }
 
-fn stop_listeners(listeners: Vec<Serving>) {
-    listeners.iter().for_each(Serving::stop);
-    listeners.into_iter().for_each(Serving::join);
+/// A configuration and, if that takes no time to speak of, all that it names.
+struct ToLoad {
+    config: Config,
+    found: Diagnostics,
+    setup: Option<Setup>,
 }
 
+enum Started {
+    Yes,
+    /// The configuration is wrong, which was printed.
+    Wrong,
+    /// The daemon was told to stop before it had started.
+    Stopped,
+}
+
+/// Loads the rules, which can take long, and starts everything else.
+fn start(
+    to_load: ToLoad,
+    assembly: &Arc<Assembly>,
+    terminate: &mut watch::Receiver<bool>,
+) -> anyhow::Result<Started> {
+    let control = assembly.runtimes().control.clone();
+    let to_plan = assembly.clone();
+    let plan = control.block_on(async {
+        let plan = tokio::task::spawn_blocking(move || {
+            let ToLoad { config, found, setup } = to_load;
+            if let Some(setup) = setup {
+                return to_plan.plan_loaded(setup);
+            }
+            mib_subprocess::index(&config);
+            let plan = to_plan.plan(config, found)?;
+            loaded::print(plan.found());
+            Ok(plan)
+        });
+        tokio::select! {
+            plan = plan => Some(plan),
+            _ = terminate.wait_for(|end| *end) => None,
+        }
+    });
+    let plan = match plan {
+        None => return Ok(Started::Stopped),
+        Some(Ok(Ok(plan))) => plan,
+        Some(Ok(Err(found))) => {
+            loaded::print(&found);
+            return Ok(Started::Wrong);
+        }
+        Some(Err(error)) => {
+            return Err(error).context("the configuration cannot be loaded; please report it");
+        }
+    };
+    let Some(changes) = assembly.carry_out(plan) else { return Ok(Started::Stopped) };
+    log_unconfigured(&changes.unconfigured);
+    // The sinks are there: what has waited goes first.
+    pipeline::admit_waiting(&assembly.status.shared);
+    Ok(Started::Yes)
+}
+
+fn sync_journal(assembly: &Assembly, config: &Config) -> anyhow::Result<Member> {
+    let (journal, policy) = (assembly.status.shared.journal.clone(), config.journal.sync);
+    let member = assembly
+        .crew
+        .thread("the journal's sync", OnEnd::Restart, move |stop| sync::run(&journal, policy, stop));
+    member.context("cannot start threads")
+}
+
+fn serve_control(
+    assembly: &Assembly,
+    socket: &Path,
+    orders: mpsc::Sender<control::Order>,
+) -> anyhow::Result<Member> {
+    let listener =
+        control::bind(socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
+    let (listener, status) = (Arc::new(listener), assembly.status.clone());
+    let runtime = assembly.runtimes().control.clone();
+    Ok(assembly.crew.task(&runtime, "the control socket", OnEnd::Restart, move |stop| {
+        control::serve(listener.clone(), status.clone(), orders.clone(), stop)
+    }))
+}
+
+fn security(config: &Config, clock: &dyn Clock) -> anyhow::Result<Security> {
+    let path = config.journal.directory.join("engine");
+    let engine = engine_id::boot(&path, clock.now().wall.seconds()).with_context(|| {
+        format!("cannot use the SNMP engine's file {}; restore or remove it", path.display())
+    })?;
+    Ok(Security { engine, senders: Arc::<Mutex<Senders>>::default() })
+}
+
+/// Opens the journal, and the cursors that it has, those of sinks that are not configured included.
 fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
     let journal::Settings { directory, max_size, when_full, .. } = config.journal.clone();
     let options = Options { directory, max_size, when_full };
@@ -194,181 +257,20 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
     if recovery.records > 0 {
         tracing::info!(records = recovery.records, "the journal was opened with what was there");
     }
-    Ok(journal)
-}
-
-async fn serve(
-    config: &Config,
-    (http, addresses, listeners): (Option<std::net::TcpListener>, Vec<String>, Vec<Serving>),
-    shared: Arc<Shared>,
-    reload: Reload,
-) -> anyhow::Result<()> {
-    let (stop, stopped) = watch::channel(false);
-    let (stop_sinks, sinks_stopped) = watch::channel(false);
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-
-    let mut running = Vec::new();
-    let mut tasks = Vec::new();
-    for sink in &config.sinks {
-        let (sink, task) = sinks::start(sink, &shared.journal, sinks_stopped.clone()).with_context(|| {
-            format!("cannot use the cursor of sink '{}' in the journal directory", sink.name)
-        })?;
-        running.push(sink);
-        tasks.push(task);
-    }
-    let state = Arc::new(Status {
-        shared: shared.clone(),
-        sinks: running.clone(),
-        started: Instant::now(),
-        reloads: Mutex::default(),
-    });
-    let socket = config.control_socket();
-    let listener =
-        control::bind(&socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
-    tokio::spawn(control::serve(listener, state.clone(), stopped.clone()));
-    if let Some(listener) = http {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(server::serve(listener, state.clone(), stopped.clone()));
-    }
-    tokio::spawn(sync_regularly(shared.clone(), config.journal.sync, stopped.clone()));
-
-    // The sinks are there: what has waited goes first.
-    let waited = shared.clone();
-    tokio::task::spawn_blocking(move || admit_waiting(&waited)).await?;
-    tracing::info!(rules = shared.active().rules.rules().len(), "listening: {}", addresses.join(", "));
-    systemd::ready();
-    tokio::spawn(systemd::tell(state.clone(), stopped.clone()));
-    if config.file.is_none() {
-        welcome();
-    }
-    // Signals that come while rules are loaded are heard; any number of them load the rules once more.
-    let (ask, asked) = watch::channel(());
-    tokio::spawn(reload.whenever(asked, state.clone()));
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => ask.send_replace(()),
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+    let cursors = || {
+        for name in journal.cursor_names()? {
+            journal.register(&name)?;
         }
-    }
-    tracing::info!("stopping");
-    systemd::stopping();
-    let _ = stop.send(true);
-    shared.stop();
-    let joined = tokio::task::spawn_blocking(move || stop_listeners(listeners));
-    let _ = joined.await;
-    drain(&shared, &running).await;
-    let _ = stop_sinks.send(true);
-    for task in tasks {
-        let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
-    }
-    shared.journal.clean();
-    if let Err(error) = shared.journal.sync(u64::MAX) {
-        tracing::error!(%error, "the journal could not be synced at the end");
-    }
-    let _ = std::fs::remove_file(socket);
-    Ok(())
-}
-
-async fn sync_regularly(shared: Arc<Shared>, when: SyncPolicy, mut stop: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(SYNC_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = stop.changed() => return,
-        }
-        let shared = shared.clone();
-        let synced = tokio::task::spawn_blocking(move || {
-            shared.journal.clean();
-            if when == SyncPolicy::Never { Ok(()) } else { shared.journal.sync(u64::MAX) }
-        });
-        if let Ok(Err(error)) = synced.await {
-            tracing::error!(%error, "the journal cannot be synced; what came in the last second may not survive a power cut; check the disk");
-        }
-    }
-}
-
-/// Waits until the sinks have delivered all, or for as long as they may take.
-async fn drain(shared: &Shared, running: &[Running]) {
-    let deadline = Instant::now() + DRAIN;
-    let behind = || {
-        let next = shared.journal.next();
-        running.iter().map(|s| next.saturating_sub(s.cursor.position())).max().unwrap_or(0)
+        std::io::Result::Ok(())
     };
-    while behind() > 0 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    if behind() > 0 {
-        tracing::info!(
-            outcomes = behind(),
-            "not all sinks have taken everything; the journal keeps it for the next start"
-        );
-    }
-}
-
-/// What new rules are made with.
-struct Reload {
-    path: Option<PathBuf>,
-    security: Security,
-    shared: Arc<Shared>,
-    mibs: Held,
-}
-
-impl Reload {
-    /// Reloads as often as it is asked to, apart from what serves.
-    async fn whenever(mut self, mut asked: watch::Receiver<()>, state: Arc<Status>) {
-        while asked.changed().await.is_ok() {
-            let state = state.clone();
-            let reloaded = tokio::task::spawn_blocking(move || {
-                self.now(&state.reloads);
-                self
-            });
-            match reloaded.await {
-                Ok(this) => self = this,
-                Err(error) => {
-                    tracing::error!(%error, "the reload failed; please report it, and restart to load rules");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// New rules, hosts and filters, all of them or none.
-    fn now(&mut self, reloads: &Mutex<Reloads>) {
-        if let Ok((config, _)) = setup::config(self.path.as_deref()) {
-            modules::index(&config);
-        }
-        let result = setup::load(self.path.as_deref(), &self.mibs).and_then(|setup| {
-            let (found, mibs) = (setup.found.clone(), setup.mibs.clone());
-            let active = setup.into_active(&self.security.engine, &self.security.senders).ok_or(found)?;
-            Ok((active, mibs))
-        });
-        let mut reloads = reloads.lock().unwrap_or_else(PoisonError::into_inner);
-        match result {
-            Ok((active, mibs)) => {
-                let rules = active.rules.rules().len();
-                self.shared.replace(active);
-                self.mibs = mibs;
-                reloads.done += 1;
-                reloads.error = None;
-                tracing::info!(
-                    rules,
-                    "reloaded; listeners, journal and sinks stay as they were at the start"
-                );
-            }
-            Err(found) => {
-                let text = found.to_text();
-                for line in text.lines() {
-                    tracing::error!("{line}");
-                }
-                tracing::error!("not reloaded: the rules from before stay in force");
-                reloads.refused += 1;
-                reloads.error = Some(text);
-            }
-        }
-    }
+    cursors().with_context(|| {
+        let folder = config.journal.directory.join("cursors");
+        format!(
+            "cannot use the cursors in {}; make them readable and writable for the daemon",
+            folder.display()
+        )
+    })?;
+    Ok(journal)
 }
 
 fn welcome() {

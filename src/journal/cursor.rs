@@ -24,7 +24,7 @@ impl Cursor {
     pub(crate) fn open(disk: &dyn Disk, path: &Path, oldest: u64, next: u64) -> io::Result<Self> {
         let file = disk.open(path, true)?;
         let bytes = read_all(&*file)?;
-        let best = bytes.chunks(SLOT).filter_map(read_slot).max();
+        let best = best(&bytes);
         let (generation, position) = match best {
             Some((generation, position)) => (generation, position),
             None if bytes.is_empty() => (0, next),
@@ -45,6 +45,12 @@ impl Cursor {
         cursor.file.sync()?;
         path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
         Ok(cursor)
+    }
+
+    /// The sequence number in a cursor's file; none if it is damaged.
+    pub(crate) fn peek(disk: &dyn Disk, path: &Path) -> io::Result<Option<u64>> {
+        let bytes = read_all(&*disk.open(path, false)?)?;
+        Ok(best(&bytes).map(|(_, position)| position))
     }
 
     /// The sequence number that the sink needs next.
@@ -75,9 +81,36 @@ impl Cursor {
     }
 }
 
+/// Generation and position of the slot that counts.
+fn best(bytes: &[u8]) -> Option<(u64, u64)> {
+    bytes.chunks(SLOT).filter_map(read_slot).max()
+}
+
 /// Generation and position of a slot, if it is valid.
 fn read_slot(slot: &[u8]) -> Option<(u64, u64)> {
     let whole = slot.first_chunk::<SLOT>()?;
     let valid = crc32c::crc32c(&whole[..16]).to_le_bytes() == whole[16..20];
     valid.then(|| (read_u64(whole), read_u64(&whole[8..])))
 }
+
+/// Where the cursors of a journal are.
+pub(crate) fn folder(directory: &Path) -> PathBuf {
+    directory.join("cursors")
+}
+
+/// The names of the cursors in a journal directory, in order.
+pub(crate) fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> = disk
+        .list(&folder(directory))?
+        .into_iter()
+        .filter_map(|path| path.file_name()?.to_str().filter(|name| valid(name)).map(str::to_owned))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// A sink's name; behind `~`, which of its servers.
+fn valid(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~'))
+}
+

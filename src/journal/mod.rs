@@ -44,6 +44,8 @@
 
 pub mod batch;
 pub mod cursor;
+mod cursors;
+pub mod inspect;
 pub mod log;
 pub mod reader;
 mod recover;

@@ -69,6 +69,11 @@ pub(crate) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered
     Ok(recovered)
 }
 
+/// The sequence number after the last whole record of a segment.
+pub(crate) fn end(bytes: &[u8], first: u64) -> u64 {
+    scan(bytes, first, u64::MAX, &mut 0).0
+}
+
 /// The sequence number after the last whole record, and where that record ends. Damaged records before it are
 /// passed over: readers skip and count them. Records from `limit` on are none of this segment's.
 fn scan(bytes: &[u8], first: u64, limit: u64, records: &mut u64) -> (u64, usize) {

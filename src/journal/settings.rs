@@ -10,7 +10,7 @@ use crate::settings::values::{size, word};
 pub const MIN_SIZE: u64 = 1 << 20;
 
 /// `[journal]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its directory.
     pub directory: PathBuf,

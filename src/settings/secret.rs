@@ -42,7 +42,8 @@ impl Keys {
             return Some(Zeroizing::new(secret.value));
         }
         if let Some(name) = section.string(self.env, found) {
-            let secret = std::env::var(&name.value).map_err(|error| {
+            let secret = std::env::var(&name.value).inspect(|secret| section.reads(secret.as_bytes()));
+            let secret = secret.map_err(|error| {
                 let message = format!("cannot read the {} from ${}: {error}", self.inline, name.value);
                 let hint = Some("set this variable for the daemon".to_owned());
                 found.push(section.source().error(&name.span, message, hint));
@@ -53,6 +54,7 @@ impl Keys {
         let path = resolve(&name);
         match std::fs::read_to_string(&path).map(Zeroizing::new) {
             Ok(text) => {
+                section.reads(text.as_bytes());
                 if std::fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0) {
                     found.push(warning(section, self.file, "everybody can read this file", "chmod o-r it"));
                 }

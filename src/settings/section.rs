@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::rc::Rc;
 
+use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -86,7 +88,18 @@ pub struct Section<'d, 's> {
     span: Range<usize>,
     name: String,
     asked: RefCell<Vec<&'static str>>,
+    outside: Rc<Outside>,
 }
+
+/// What was read from outside the file for a section and the sections within it, such as passwords.
+#[derive(Default)]
+struct Outside {
+    read: RefCell<Sha256>,
+    around: Option<Rc<Outside>>,
+}
+
+/// SHA-256 of what a section says.
+pub type Digest = [u8; 32];
 
 impl<'d, 's> Section<'d, 's> {
     /// A section of a file; `name` is how messages speak of it, such as `[snmp]`.
@@ -96,7 +109,32 @@ impl<'d, 's> Section<'d, 's> {
         span: Range<usize>,
         name: impl Into<String>,
     ) -> Self {
-        Section { source, table, span, name: name.into(), asked: RefCell::default() }
+        Section { source, table, span, name: name.into(), asked: RefCell::default(), outside: Rc::default() }
+    }
+
+    /// A section within this one.
+    fn within(&self, table: &'d DeTable<'s>, span: Range<usize>, name: String) -> Self {
+        let outside = Outside { around: Some(self.outside.clone()), ..Outside::default() };
+        Section { outside: Rc::new(outside), ..Section::new(self.source, table, span, name) }
+    }
+
+    /// Records what was read for this section from outside the file: a password's file, a certificate. It counts for
+    /// [`Section::digest`].
+    pub fn reads(&self, content: &[u8]) {
+        let mut section = Some(&self.outside);
+        while let Some(outside) = section {
+            update(&mut outside.read.borrow_mut(), b'o', content);
+            section = outside.around.as_ref();
+        }
+    }
+
+    /// A digest of the keys and values, without the keys in `except`, and of what [`Section::reads`] has recorded. Two
+    /// sections that say the same have the same digest, whatever the order of their keys, their spacing and comments.
+    pub fn digest(&self, except: &[&str]) -> Digest {
+        let mut hash = Sha256::new();
+        digest_table(&mut hash, self.table, except);
+        update(&mut hash, b'o', &self.outside.read.borrow().clone().finalize());
+        hash.finalize().into()
     }
 
     /// The file.
@@ -188,7 +226,7 @@ impl<'d, 's> Section<'d, 's> {
         let value = self.get(key)?;
         let name = format!("[{}]", self.path_of(key));
         match value.get_ref().as_table() {
-            Some(table) => Some(Section::new(self.source, table, self.key_span(key), name)),
+            Some(table) => Some(self.within(table, self.key_span(key), name)),
             None => {
                 found.push(wrong_type(self.source, key, "a table", value));
                 None
@@ -212,12 +250,7 @@ impl<'d, 's> Section<'d, 's> {
         for item in array {
             match item.get_ref().as_table() {
                 Some(table) => {
-                    sections.push(Section::new(
-                        self.source,
-                        table,
-                        item.span(),
-                        format!("[[{}]]", self.path_of(key)),
-                    ));
+                    sections.push(self.within(table, item.span(), format!("[[{}]]", self.path_of(key))));
                 }
                 None => found.push(wrong_type(self.source, key, "tables only", item)),
             }
@@ -252,6 +285,47 @@ impl<'d, 's> Section<'d, 's> {
                 Some(hint),
             ));
         }
+    }
+}
+
+/// Adds a value to a hash: what it is and its length first, so that no two sequences of values look the same.
+fn update(hash: &mut Sha256, kind: u8, content: &[u8]) {
+    hash.update([kind]);
+    hash.update((content.len() as u64).to_le_bytes());
+    hash.update(content);
+}
+
+fn digest_table(hash: &mut Sha256, table: &DeTable<'_>, except: &[&str]) {
+    let mut entries: Vec<(&str, &DeValue<'_>)> = table
+        .iter()
+        .map(|(key, value)| (key.get_ref().as_ref(), value.get_ref()))
+        .filter(|(key, _)| !except.contains(key))
+        .collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    update(hash, b't', &(entries.len() as u64).to_le_bytes());
+    for (key, value) in entries {
+        update(hash, b'k', key.as_bytes());
+        digest_value(hash, value);
+    }
+}
+
+fn digest_value(hash: &mut Sha256, value: &DeValue<'_>) {
+    match value {
+        DeValue::String(text) => update(hash, b's', text.as_bytes()),
+        DeValue::Integer(number) => match as_integer(value) {
+            Some(value) => update(hash, b'i', &value.to_le_bytes()),
+            None => update(hash, b'i', number.as_str().as_bytes()),
+        },
+        DeValue::Float(number) => update(hash, b'f', number.as_str().as_bytes()),
+        DeValue::Boolean(value) => update(hash, b'b', &[u8::from(*value)]),
+        DeValue::Datetime(time) => update(hash, b'd', time.to_string().as_bytes()),
+        DeValue::Array(items) => {
+            update(hash, b'a', &(items.len() as u64).to_le_bytes());
+            for item in items {
+                digest_value(hash, item.get_ref());
+            }
+        }
+        DeValue::Table(table) => digest_table(hash, table, &[]),
     }
 }
 
@@ -305,6 +379,36 @@ mod tests {
         let mut found = Diagnostics::default();
         assert!(read(&source, &mut found).is_none());
         assert!(found.to_text().starts_with("t.toml:2:"), "{}", found.to_text());
+    }
+
+    fn digest_of(text: &str, outside: &[u8], except: &[&str]) -> Digest {
+        let source = SourceText { file: "t.toml", text };
+        let mut found = Diagnostics::default();
+        let root = read(&source, &mut found).unwrap();
+        let root = Section::new(&source, root.get_ref(), root.span(), "the file");
+        let sink = root.sections("sinks", &mut found).swap_remove(0);
+        let inner = sink.section("headers", &mut found);
+        if !outside.is_empty() {
+            inner.as_ref().unwrap_or(&sink).reads(outside);
+        }
+        sink.digest(except)
+    }
+
+    #[test]
+    fn a_digest_tells_what_a_section_says() {
+        let before = "[[sinks]]\nname = \"a\"\nrate = 10\nheaders = { x = \"1\", y = \"2\" }\n";
+        let same =
+            "# Moved.\n[[sinks]]\nrate = 0xa # ten\nname = 'a'\n[sinks.headers]\ny = \"2\"\nx = \"1\"\n";
+        let digest = digest_of(before, b"", &[]);
+        assert_eq!(digest, digest_of(same, b"", &[]));
+        assert_ne!(digest, digest_of(before, b"secret", &[]), "what a section within it reads counts");
+        assert_ne!(digest_of(before, b"old", &[]), digest_of(before, b"new", &[]));
+        let with_was = format!("{}\nwas = \"b\"", before.replacen('\n', "\nzone = 1\n", 1));
+        assert_ne!(digest, digest_of(&with_was, b"", &["was"]));
+        assert_eq!(digest, digest_of(&with_was, b"", &["was", "zone"]));
+        for other in ["rate = \"10\"", "rate = 11", "rate = 10.0", "rate = [10]", "rate = true"] {
+            assert_ne!(digest, digest_of(&before.replace("rate = 10", other), b"", &[]), "{other}");
+        }
     }
 
     proptest::proptest! {

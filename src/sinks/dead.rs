@@ -229,6 +229,32 @@ impl DeadLetters {
         Ok(out.len())
     }
 
+    /// Takes over the letters of a sink that has this name now.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be written. Then some letters may still have the former name; this can be called again.
+    pub fn adopt(&self, from: &str) -> io::Result<()> {
+        if !self.folder.exists() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        let former = DeadLetters { folder: self.folder.clone(), sink: from.to_owned() };
+        for suffix in ["jsonl", "retrying", "retry", "old"] {
+            let (theirs, ours) = (former.path(suffix), self.path(suffix));
+            if !theirs.exists() {
+                continue;
+            }
+            if ours.exists() {
+                append(&ours, &read(&theirs)?)?;
+                std::fs::remove_file(&theirs)?;
+            } else {
+                std::fs::rename(&theirs, &ours)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether letters wait to be delivered again.
     pub fn has_retries(&self) -> bool {
         let there = |suffix| self.journal.join(FOLDER).join(self.name(suffix)).exists();
@@ -385,7 +411,14 @@ mod tests {
         assert_eq!(dead.retries().unwrap().len(), 2, "until they were retried");
         dead.retried().unwrap();
         assert!(!dead.has_retries());
-        assert_eq!(dead.take(false, |_| true).unwrap(), 1);
+        let renamed = DeadLetters::new(dir.path(), "icinga-2");
+        renamed.add(&letters[..1]).unwrap();
+        renamed.adopt("icinga").unwrap();
+        renamed.adopt("icinga").unwrap();
+        assert_eq!((renamed.list().unwrap().len(), dead.list().unwrap().len()), (2, 0));
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga-2"]);
+        let dead = renamed;
+        assert_eq!(dead.take(false, |_| true).unwrap(), 2);
         assert!(dead.list().unwrap().is_empty() && !dead.has_retries());
     }
 

@@ -1,7 +1,7 @@
 //! Sinks: each delivers the outcomes of the journal to one place, at its own pace, with its own cursor.
 //!
 //! To add one: a file here that implements [`Sink`], a variant of [`crate::config::SinkKind`] and of the match in
-//! [`start`], a page in `docs/sinks/`, an end-to-end test.
+//! [`deliver`], a page in `docs/sinks/`, an end-to-end test.
 
 pub mod amqp;
 pub mod canopsis;
@@ -129,44 +129,50 @@ pub struct Running {
     pub cursor: Arc<Cursor>,
 }
 
-/// Starts a sink as a task of its own; it ends when `stop` turns true.
-///
-/// # Errors
-///
-/// If its cursor cannot be used.
-pub fn start(
+impl Running {
+    /// Registers the cursor of a sink.
+    ///
+    /// # Errors
+    ///
+    /// If the cursor cannot be used.
+    pub fn open(name: &str, journal: &Journal) -> std::io::Result<Self> {
+        let cursor = journal.register(name)?;
+        Ok(Running { name: name.to_owned(), stats: Arc::default(), cursor })
+    }
+}
+
+/// Delivers until `stop` turns true.
+pub async fn deliver(
     config: &SinkConfig,
-    journal: &Arc<Journal>,
+    running: Running,
+    journal: Arc<Journal>,
     stop: watch::Receiver<bool>,
-) -> std::io::Result<(Running, tokio::task::JoinHandle<()>)> {
-    let cursor = journal.register(&config.name)?;
-    let running = Running { name: config.name.clone(), stats: Arc::default(), cursor };
+) {
     let delivery = Delivery {
-        running: running.clone(),
-        journal: journal.clone(),
+        letters: DeadLetters::new(journal.directory(), &running.name),
+        running,
+        journal,
         only: config.only.clone(),
         rate: config.rate.map(Rate::new),
-        letters: DeadLetters::new(journal.directory(), &config.name),
         skipped: VecDeque::new(),
         waiting: VecDeque::new(),
         dead: BTreeSet::new(),
         stop,
     };
-    let task = match &config.kind {
+    match &config.kind {
         SinkKind::Nagios(nagios) => match &nagios.method {
-            NagiosMethod::Pipe(path) => tokio::spawn(delivery.run(nagios::pipe::Pipe::new(path.clone()))),
-            NagiosMethod::Spool(path) => tokio::spawn(delivery.run(nagios::spool::Spool::new(path.clone()))),
+            NagiosMethod::Pipe(path) => delivery.run(nagios::pipe::Pipe::new(path.clone())).await,
+            NagiosMethod::Spool(path) => delivery.run(nagios::spool::Spool::new(path.clone())).await,
         },
-        SinkKind::Canopsis(canopsis) => tokio::spawn(delivery.run(canopsis::sink(canopsis))),
-        SinkKind::Amqp(amqp) => tokio::spawn(delivery.run(amqp::sink(amqp))),
-        SinkKind::Icinga2(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
-        SinkKind::Alignak(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
-        SinkKind::Nrdp(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
-        SinkKind::CanopsisHttp(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
-        SinkKind::Webhook(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
-        SinkKind::Splunk(server, api) => tokio::spawn(delivery.run(Web::new(server, api.clone()))),
-        SinkKind::Nsca(nsca) => tokio::spawn(delivery.run(nsca::Nsca::new(nsca.clone()))),
-        SinkKind::File(file) => tokio::spawn(delivery.run(file::JsonLines::new(file.path.clone()))),
-    };
-    Ok((running, task))
+        SinkKind::Canopsis(canopsis) => delivery.run(canopsis::sink(canopsis)).await,
+        SinkKind::Amqp(amqp) => delivery.run(amqp::sink(amqp)).await,
+        SinkKind::Icinga2(server, api) => delivery.run(Web::new(server, api.clone())).await,
+        SinkKind::Alignak(server, api) => delivery.run(Web::new(server, api.clone())).await,
+        SinkKind::Nrdp(server, api) => delivery.run(Web::new(server, api.clone())).await,
+        SinkKind::CanopsisHttp(server, api) => delivery.run(Web::new(server, api.clone())).await,
+        SinkKind::Webhook(server, api) => delivery.run(Web::new(server, api.clone())).await,
+        SinkKind::Splunk(server, api) => delivery.run(Web::new(server, api.clone())).await,
+        SinkKind::Nsca(nsca) => delivery.run(nsca::Nsca::new(nsca.clone())).await,
+        SinkKind::File(file) => delivery.run(file::JsonLines::new(file.path.clone())).await,
+    }
 }

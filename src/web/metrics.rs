@@ -9,7 +9,6 @@ use crate::rules::Rule;
 use crate::sinks::Running;
 use crate::sinks::stats::LATENCIES;
 use crate::status::Status;
-use crate::time::clock::now;
 
 /// The content type of the answer.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -34,10 +33,11 @@ pub struct Gauges {
 /// The state of the daemon as Prometheus reads it.
 pub fn of(status: &Status) -> String {
     let journal = &status.shared.journal;
-    let now = now();
-    let oldest = status.sinks.iter().map(|sink| sink.cursor.position()).min();
+    let now = status.clock.now().wall.micros();
+    let sinks = status.sinks();
+    let oldest = sinks.iter().map(|sink| sink.cursor.position()).min();
     let gauges = Gauges {
-        uptime: status.started.elapsed().as_secs(),
+        uptime: status.uptime().as_secs(),
         journal_bytes: journal.size(),
         journal_age: oldest
             .and_then(|at| journal.time_of(at))
@@ -48,7 +48,7 @@ pub fn of(status: &Status) -> String {
     };
     let active = status.shared.active();
     let intake = status.shared.stats.to_json();
-    render(&intake, active.rules.rules(), &status.sinks, gauges, |sink| journal.expired(sink))
+    render(&intake, active.rules.rules(), &sinks, gauges, |sink| journal.expired(sink))
 }
 
 /// Everything. `intake` is the JSON of the intake's counters; `expired` says how many outcomes of a sink were given up.

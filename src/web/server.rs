@@ -23,7 +23,15 @@ const MOST: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers until told to stop.
-pub async fn serve(listener: TcpListener, state: Arc<Status>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: Arc<std::net::TcpListener>,
+    state: Arc<Status>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let listener = match listener.try_clone().and_then(TcpListener::from_std) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "cannot serve HTTP"),
+    };
     let places = Arc::new(Semaphore::new(MOST));
     loop {
         let stream = tokio::select! {
@@ -64,9 +72,9 @@ fn answer(request: &Request<Incoming>, state: &Status) -> Response<Full<Bytes>> 
             response
         }
         "/alive" => text(StatusCode::OK, "alive\n".to_owned()),
-        "/ready" => match state.trouble() {
-            None => text(StatusCode::OK, "ready\n".to_owned()),
-            Some(trouble) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        "/ready" => match state.problems() {
+            problems if problems.is_empty() => text(StatusCode::OK, "ready\n".to_owned()),
+            problems => text(StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", problems.join("\n"))),
         },
         "/" => text(StatusCode::OK, "Trapline: /metrics, /alive, /ready\n".to_owned()),
         _ => text(StatusCode::NOT_FOUND, "not here; there are /metrics, /alive and /ready\n".to_owned()),

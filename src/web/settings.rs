@@ -2,21 +2,23 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::settings::diagnostic::Diagnostics;
+use crate::settings::diagnostic::{Diagnostics, Place};
 use crate::settings::section::Section;
 
 /// `[http]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where metrics are served.
     pub listen: SocketAddr,
     /// Whether the daemon may run without it.
     pub optional: bool,
+    /// Where `listen` is in the configuration; none for the built-in one.
+    pub place: Option<Place>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { listen: (Ipv4Addr::LOCALHOST, 8162).into(), optional: true }
+        Settings { listen: (Ipv4Addr::LOCALHOST, 8162).into(), optional: true, place: None }
     }
 }
 
@@ -26,6 +28,7 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Setting
     if section.get("listen").is_none() {
         found.push(section.error("[http] without 'listen'", "add listen = \"127.0.0.1:8162\""));
     }
+    let place = section.source().place_of(&listen.as_ref().map_or(section.span(), |text| text.span.clone()));
     let address = listen.and_then(|text| {
         let address = text.parse();
         if address.is_err() {
@@ -36,5 +39,5 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Setting
         address.ok()
     });
     section.finish(found);
-    Some(Settings { listen: address?, optional: false })
+    Some(Settings { listen: address?, optional: false, place: Some(place) })
 }

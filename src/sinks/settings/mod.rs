@@ -135,9 +135,9 @@ pub struct FileConfig {
 const TYPES: [&str; 10] =
     ["nagios", "icinga2", "alignak", "nsca", "nrdp", "canopsis", "amqp", "webhook", "splunk", "file"];
 
-/// Reads one `[[sinks]]`.
+/// Reads one `[[sinks]]`. The caller finishes the section.
 pub(crate) fn read(
-    section: Section<'_, '_>,
+    section: &Section<'_, '_>,
     resolve: &dyn Fn(&str) -> PathBuf,
     found: &mut Diagnostics,
 ) -> Option<SinkConfig> {
@@ -187,8 +187,7 @@ pub(crate) fn read(
         }
         None => kind.value.clone(),
     };
-    let kind = read_kind(&section, &kind, resolve, found);
-    section.finish(found);
+    let kind = read_kind(section, &kind, resolve, found);
     Some(SinkConfig { name, rate, only: only.map_or(Some(None), |o| o.map(Some))?, kind: kind? })
 }
 

@@ -157,6 +157,12 @@ fn client(
         );
     });
     let paths = certificate.zip(key).map(|(certificate, key)| (resolve(&certificate), resolve(&key)));
+    let authorities = if let Trust::Authorities(path) = &trust { Some(path) } else { None };
+    let identity = paths.iter().flat_map(|(certificate, key)| [certificate, key]);
+    // What cannot be read is reported below.
+    for content in authorities.into_iter().chain(identity).filter_map(|path| std::fs::read(path).ok()) {
+        section.reads(&Zeroizing::new(content));
+    }
     let identity = paths.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
     let config = tls::client(&trust, identity).map_err(|error| {
         found.push(section.error(error, "give files in PEM: ca_file, cert_file, key_file"));

@@ -1,0 +1,58 @@
+//! What commands share that speak to the running daemon.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use serde_json::Value;
+
+use crate::commands::args::ConfigArg;
+use crate::config::{file, loaded};
+use crate::daemon::control::{self, Request};
+
+/// How long the daemon may take to answer what it need not work for.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The journal directory of a configuration, even if that is wrong elsewhere: then it is the daemon that reports it. None
+/// if the file cannot be read, which was printed.
+pub fn journal_directory(config: &ConfigArg) -> Option<PathBuf> {
+    file::journal_directory(config.config.as_deref()).map_err(|found| loaded::print(&found)).ok()
+}
+
+/// Asks the daemon that uses a journal directory; none if there is none.
+///
+/// # Errors
+///
+/// If it cannot be asked, or is of an older release.
+pub fn try_ask(
+    directory: &Path,
+    request: &Request,
+    patience: Option<Duration>,
+) -> anyhow::Result<Option<Value>> {
+    let answer = control::ask(&control::socket(directory), request, patience)?;
+    if answer.as_ref().is_some_and(|answer| *request != Request::Status && answer.get("ok").is_none()) {
+        bail!("the running daemon is of an older release, which does not know this; restart it");
+    }
+    Ok(answer)
+}
+
+/// The same; no daemon is an error.
+///
+/// # Errors
+///
+/// If there is none, it cannot be asked, or it is of an older release.
+pub fn ask(directory: &Path, request: &Request, patience: Option<Duration>) -> anyhow::Result<Value> {
+    try_ask(directory, request, patience)?.ok_or_else(|| {
+        anyhow!(
+            "no daemon answers on {}; start it with `trapline run`, or name its configuration with --config",
+            control::socket(directory).display()
+        )
+    })
+}
+
+/// Says what to do about a sink that is not configured.
+pub fn warn_unconfigured(sink: &str) {
+    eprintln!(
+        "trapline: sink '{sink}' is not configured and the journal keeps outcomes for it; run `trapline sinks forget {sink}`, or add was = \"{sink}\" to the sink that replaces it"
+    );
+}

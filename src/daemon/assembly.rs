@@ -1,0 +1,359 @@
+//! The running daemon, and how a configuration becomes it: first a [`Plan`], in which everything that can fail is done,
+//! then [`Assembly::carry_out`], which cannot. A configuration takes effect as a whole or not at all.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+
+use super::listeners::{self, ListenerPlan};
+use super::log::{self, Log};
+use super::sinks::{self, SinkPlan, Sinks};
+use super::supervise::{Crew, Member, OnEnd};
+use crate::config::Config;
+use crate::config::loaded::{self, Setup};
+use crate::config::log::LogFormat;
+use crate::intake::Active;
+use crate::intake::bind::remedy;
+use crate::intake::listener::Listener;
+use crate::intake::serve::{Serving, serve};
+use crate::journal;
+use crate::mib::load::Held;
+use crate::settings::diagnostic::{Diagnostics, Place};
+use crate::snmp::usm::{Engine, Senders};
+use crate::status::{Status, Unconfigured};
+use crate::web;
+
+/// The running daemon.
+#[derive(Debug)]
+pub struct Assembly {
+    /// Starts its threads and tasks.
+    pub crew: Crew,
+    /// What it tells about itself.
+    pub status: Arc<Status>,
+    security: Security,
+    log: Log,
+    runtimes: Runtimes,
+    parts: Mutex<Parts>,
+}
+
+/// Where tasks run.
+#[derive(Debug, Clone)]
+pub struct Runtimes {
+    /// Streams. What they do may take a while.
+    pub streams: Handle,
+    /// Signals, the control socket and the web server. Nothing blocks it.
+    pub control: Handle,
+}
+
+/// What SNMPv3 keeps over reloads.
+#[derive(Debug)]
+pub struct Security {
+    /// This daemon as an SNMP engine.
+    pub engine: Engine,
+    /// What is known of senders.
+    pub senders: Arc<Mutex<Senders>>,
+}
+
+/// What a reload changes.
+#[derive(Debug)]
+struct Parts {
+    listeners: Vec<Serving>,
+    http: Option<Http>,
+    sinks: Sinks,
+    mibs: Held,
+    log: LogFormat,
+    journal: journal::Settings,
+    /// The daemon stops: nothing is changed any more.
+    stopped: bool,
+}
+
+/// A running web server.
+#[derive(Debug)]
+struct Http {
+    listen: SocketAddr,
+    member: Member,
+}
+
+/// A configuration, ready to take effect.
+pub struct Plan {
+    active: Active,
+    mibs: Held,
+    log: Option<(LogFormat, log::Writer)>,
+    listeners: ListenerPlan,
+    http: HttpPlan,
+    sinks: SinkPlan,
+    found: Diagnostics,
+}
+
+impl Plan {
+    /// Warnings about the configuration.
+    pub fn found(&self) -> &Diagnostics {
+        &self.found
+    }
+}
+
+/// The sockets of a daemon that starts.
+pub struct Sockets {
+    listeners: ListenerPlan,
+    http: HttpPlan,
+}
+
+impl Sockets {
+    /// Binds the listeners and the web server of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be bound.
+    pub fn bind(config: &Config) -> Result<Self, Diagnostics> {
+        let mut found = Diagnostics::default();
+        let listeners = listeners::plan(&[], &wanted(config), &mut found);
+        let http = plan_http(None, config, &mut found);
+        if found.has_errors() { Err(found) } else { Ok(Sockets { listeners, http }) }
+    }
+}
+
+enum HttpPlan {
+    Keep,
+    Replace(Option<(SocketAddr, TcpListener)>),
+}
+
+/// What a configuration that has taken effect has changed.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// How many rules there are.
+    pub rules: usize,
+    /// Sinks.
+    pub sinks: sinks::Done,
+    /// Listeners, and the web server.
+    pub listeners: listeners::Done,
+    /// Warnings about the configuration.
+    pub warnings: Diagnostics,
+    /// Sinks that are not configured and have a cursor.
+    pub unconfigured: Vec<Unconfigured>,
+}
+
+impl Assembly {
+    /// A daemon with a journal, that does not listen and has no sinks.
+    pub fn new(
+        crew: Crew,
+        status: Arc<Status>,
+        security: Security,
+        log: Log,
+        runtimes: Runtimes,
+        config: &Config,
+    ) -> Self {
+        let parts = Parts {
+            listeners: Vec::new(),
+            http: None,
+            sinks: Sinks::default(),
+            mibs: Held::default(),
+            log: config.log,
+            journal: config.journal.clone(),
+            stopped: false,
+        };
+        Assembly { crew, status, security, log, runtimes, parts: Mutex::new(parts) }
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        // A panic while parts are changed ends the daemon.
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the listeners and the web server that were bound before: datagrams wait on disk until there are rules.
+    pub fn listen(&self, sockets: Sockets) {
+        let mut parts = self.parts();
+        self.change_listeners(&mut parts, sockets.listeners, sockets.http);
+    }
+
+    /// Loads all that a configuration names, binds new listeners and prepares new sinks. Changes nothing that runs. Takes
+    /// long if MIB modules must be read.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, and what cannot change without a restart.
+    pub fn plan(&self, config: Config, found: Diagnostics) -> Result<Plan, Diagnostics> {
+        let mibs = self.parts().mibs.clone();
+        self.plan_loaded(loaded::with_config(config, found, &mibs))
+    }
+
+    /// The same, with all that the configuration names loaded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Assembly::plan`].
+    pub fn plan_loaded(&self, setup: Setup) -> Result<Plan, Diagnostics> {
+        let (mut found, mibs, config) = (setup.found.clone(), setup.mibs.clone(), setup.config.clone());
+        let parts = self.parts();
+        let running: Vec<Listener> =
+            parts.listeners.iter().map(|serving| serving.listener().clone()).collect();
+        let http = parts.http.as_ref().map(|http| http.listen);
+        let (sinks, log) = (parts.sinks.view(), parts.log);
+        journal_stays(&parts.journal, &config, &mut found);
+        drop(parts);
+        let log = if log == config.log { Ok(None) } else { log::writer(config.log).map(Some) };
+        let log = log.unwrap_or_else(|error| {
+            error_at(config.log_place.as_ref(), error, "choose another format in [log]", &mut found);
+            None
+        });
+        let log = log.map(|writer| (config.log, writer));
+        let active = setup.into_active(&self.security.engine, &self.security.senders, &mut found);
+        let journal = self.status.shared.journal.clone();
+        let listeners = listeners::plan(&running, &wanted(&config), &mut found);
+        let http = plan_http(http, &config, &mut found);
+        let sinks = sinks::plan(&sinks, &config.sinks, &self.crew, &journal, &mut found);
+        match active.filter(|_| !found.has_errors()) {
+            Some(active) => Ok(Plan { active, mibs, log, listeners, http, sinks, found }),
+            None => Err(found),
+        }
+    }
+
+    /// Puts a plan in force. Returns what has changed; none if the daemon stops and nothing was changed.
+    pub fn carry_out(&self, plan: Plan) -> Option<Changes> {
+        let mut parts = self.parts();
+        if parts.stopped {
+            return None;
+        }
+        let Plan { active, mibs, log, listeners, http, sinks, found } = plan;
+        let rules = active.rules.rules().len();
+        if let Some((format, writer)) = log {
+            self.log.set(writer);
+            parts.log = format;
+        }
+        let shared = &self.status.shared;
+        shared.replace(active);
+        parts.mibs = mibs;
+        let sinks = parts.sinks.carry_out(sinks, &shared.journal);
+        self.status.set_sinks(parts.sinks.running());
+        let listeners = self.change_listeners(&mut parts, listeners, http);
+        Some(Changes { rules, sinks, listeners, warnings: found, unconfigured: self.status.unconfigured() })
+    }
+
+    fn change_listeners(&self, parts: &mut Parts, plan: ListenerPlan, http: HttpPlan) -> listeners::Done {
+        let mut done = listeners::Done::default();
+        let ListenerPlan { bound, changed, removed } = plan;
+        for bound in bound {
+            let name = bound.to_string();
+            match serve(bound, &self.status.shared, &self.runtimes.streams) {
+                Ok(serving) => {
+                    done.added.push(name);
+                    parts.listeners.push(serving);
+                }
+                Err(error) => tracing::error!(%error, "cannot start {name}"),
+            }
+        }
+        let _ = changed;
+        let (ended, kept) = std::mem::take(&mut parts.listeners)
+            .into_iter()
+            .partition::<Vec<Serving>, _>(|serving| removed.contains(&serving.key()));
+        parts.listeners = kept;
+        ended.iter().for_each(Serving::stop);
+        for serving in ended {
+            done.removed.push(serving.key().to_string());
+            serving.join();
+        }
+        if let HttpPlan::Replace(new) = http {
+            let before = parts.http.take();
+            done.removed.extend(before.as_ref().map(|http| format!("HTTP {}/tcp", http.listen)));
+            if let Some((listen, listener)) = new {
+                done.added.push(format!("HTTP {}/tcp", listener.local_addr().unwrap_or(listen)));
+                parts.http = Some(Http { listen, member: self.serve_http(listener) });
+            }
+            if let Some(http) = before {
+                http.member.stop();
+            }
+        }
+        done
+    }
+
+    fn serve_http(&self, listener: TcpListener) -> Member {
+        let (listener, status) = (Arc::new(listener), self.status.clone());
+        self.crew.task(&self.runtimes.control, "the web server", OnEnd::Restart, move |stop| {
+            web::server::serve(listener.clone(), status.clone(), stop)
+        })
+    }
+
+    /// Where its tasks run.
+    pub fn runtimes(&self) -> &Runtimes {
+        &self.runtimes
+    }
+
+    /// The addresses that it listens on.
+    pub fn addresses(&self) -> Vec<String> {
+        let parts = self.parts();
+        let listeners = parts.listeners.iter().map(|serving| {
+            let key = serving.key();
+            format!("{} {}", key.protocol.as_str(), key.transport.at(serving.address()))
+        });
+        let http = parts.http.iter().map(|http| format!("HTTP {}/tcp", http.listen));
+        listeners.chain(http).collect()
+    }
+
+    /// Ends the listeners: what waits in their sockets is still taken. From now on nothing is changed.
+    pub fn stop_listening(&self) {
+        let listeners = {
+            let mut parts = self.parts();
+            parts.stopped = true;
+            std::mem::take(&mut parts.listeners)
+        };
+        listeners.iter().for_each(Serving::stop);
+        listeners.into_iter().for_each(Serving::join);
+    }
+
+    /// Ends the sinks: what they are sending is awaited for 5 s.
+    pub fn stop_sinks(&self) {
+        let sinks = std::mem::take(&mut self.parts().sinks);
+        sinks.stop();
+    }
+}
+
+/// The listeners of a configuration.
+fn wanted(config: &Config) -> Vec<Listener> {
+    config.snmp.listen.iter().chain(&config.syslog.listen).cloned().collect()
+}
+
+/// The journal cannot be exchanged while listeners and sinks use it.
+fn journal_stays(running: &journal::Settings, config: &Config, found: &mut Diagnostics) {
+    let wanted = &config.journal;
+    let changed = [
+        ("directory", running.directory != wanted.directory),
+        ("max_size", running.max_size != wanted.max_size),
+        ("sync", running.sync != wanted.sync),
+        ("when_full", running.when_full != wanted.when_full),
+    ];
+    let changed: Vec<&str> =
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
+    if !changed.is_empty() {
+        let message = format!("[journal] {} cannot be changed by a reload", changed.join(", "));
+        error_at(config.journal_place.as_ref(), message, "restart trapline, or undo this change", found);
+    }
+}
+
+fn plan_http(running: Option<SocketAddr>, config: &Config, found: &mut Diagnostics) -> HttpPlan {
+    let Some(wanted) = &config.http else {
+        return if running.is_none() { HttpPlan::Keep } else { HttpPlan::Replace(None) };
+    };
+    if running == Some(wanted.listen) {
+        return HttpPlan::Keep;
+    }
+    let bound = TcpListener::bind(wanted.listen).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    match bound {
+        Ok(listener) => return HttpPlan::Replace(Some((wanted.listen, listener))),
+        Err(error) if wanted.optional => tracing::info!("no metrics on {}: {error}", wanted.listen),
+        Err(error) => {
+            let message = format!("cannot listen on {}/tcp: {error}", wanted.listen);
+            error_at(wanted.place.as_ref(), message, &remedy(&error, "[http]"), found);
+        }
+    }
+    HttpPlan::Replace(None)
+}
+
+fn error_at(place: Option<&Place>, message: String, hint: &str, found: &mut Diagnostics) {
+    match place {
+        Some(place) => found.push(place.error(message, hint)),
+        None => found.file_error("trapline", message, hint),
+    }
+}

@@ -1,0 +1,53 @@
+//! The end: what has come is journaled, what is being sent is awaited, the journal is synced.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::assembly::Assembly;
+use super::supervise::Member;
+use super::systemd;
+use crate::status::Status;
+
+/// How long sinks may take to deliver what is in the journal. What they do not take is kept.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How often it is checked.
+const CHECK: Duration = Duration::from_millis(10);
+/// How long the thread that syncs the journal may take to end.
+const SYNC: Duration = Duration::from_secs(5);
+
+/// Stops the daemon. Blocks until it has.
+pub fn stop(assembly: &Assembly, sync: &Member, socket: &Path) {
+    tracing::info!("stopping");
+    systemd::stopping();
+    let status = &assembly.status;
+    status.shared.stop();
+    assembly.stop_listening();
+    drain(status);
+    assembly.stop_sinks();
+    sync.join(SYNC);
+    let journal = &status.shared.journal;
+    journal.clean();
+    if let Err(error) = journal.sync(u64::MAX) {
+        tracing::error!(%error, "the journal could not be synced at the end");
+    }
+    let _ = std::fs::remove_file(socket);
+}
+
+/// Waits until the sinks have delivered everything, but no longer than [`DRAIN`].
+fn drain(status: &Status) {
+    let behind = || {
+        let next = status.shared.journal.next();
+        let sinks = status.sinks();
+        sinks.iter().map(|sink| next.saturating_sub(sink.cursor.position())).max().unwrap_or(0)
+    };
+    let until = status.clock.now().mono + DRAIN;
+    while behind() > 0 && status.clock.now().mono < until {
+        std::thread::sleep(CHECK);
+    }
+    if behind() > 0 {
+        tracing::info!(
+            outcomes = behind(),
+            "not all sinks have taken everything; the journal keeps it for the next start"
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Reloads: by SIGHUP, and by the control socket, which gets the result.
+
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::assembly::{Assembly, Changes};
+use super::control::{Order, Request, refusal};
+use super::mib_subprocess;
+use super::supervise::{Stop, told, words};
+use crate::config::loaded;
+use crate::settings::diagnostic::Diagnostics;
+use crate::status::Unconfigured;
+
+/// Carries out what it is asked to, one after the other, until told to stop. Runs on a thread of its own, as a reload can
+/// take long.
+pub struct Reloader {
+    /// The configuration file; none for the built-in configuration.
+    pub path: Option<PathBuf>,
+    /// What is reloaded.
+    pub assembly: Arc<Assembly>,
+    /// Signals.
+    pub hangups: mpsc::Receiver<()>,
+    /// Requests by the control socket.
+    pub orders: mpsc::Receiver<Order>,
+}
+
+impl Reloader {
+    /// Runs until told to stop; `runtime` wakes it up.
+    pub fn run(&mut self, runtime: &Handle, stop: &Stop) {
+        let mut stop = stop.clone();
+        loop {
+            let (hangups, orders) = (&mut self.hangups, &mut self.orders);
+            let order = runtime.block_on(async {
+                tokio::select! {
+                    Some(()) = hangups.recv() => Some(None),
+                    Some(order) = orders.recv() => Some(Some(order)),
+                    () = told(&mut stop) => None,
+                }
+            });
+            match order {
+                None => return,
+                Some(None) => drop(self.reload()),
+                Some(Some(Order { request, answer })) => {
+                    let result = match request {
+                        Request::Reload => self.reload(),
+                        Request::Forget { sink } => self.forget(&sink),
+                        Request::Status | Request::Sinks => refusal("not an order".to_owned()),
+                    };
+                    // A client that has gone does not want to know.
+                    let _ = answer.send(result);
+                }
+            }
+        }
+    }
+
+    /// Reloads everything, all or nothing.
+    fn reload(&self) -> Value {
+        // To plan changes nothing that runs, so a panic there refuses the reload.
+        let planned = catch_unwind(AssertUnwindSafe(|| {
+            let (config, found) = loaded::config(self.path.as_deref())?;
+            mib_subprocess::index(&config);
+            self.assembly.plan(config, found)
+        }));
+        let planned = planned.unwrap_or_else(|panic| {
+            let mut found = Diagnostics::default();
+            let what = format!("the reload panicked: {}", words(&*panic));
+            found.file_error("trapline", what, "please report it; restart to load the configuration");
+            Err(found)
+        });
+        let changes = match planned {
+            Ok(plan) => self.assembly.carry_out(plan),
+            Err(found) => return self.refused(&found),
+        };
+        let Some(changes) = changes else { return refusal("the daemon stops".to_owned()) };
+        let mut reloads = self.assembly.status.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reloads.done += 1;
+        reloads.error = None;
+        drop(reloads);
+        for line in changes.warnings.to_text().lines() {
+            tracing::warn!("{line}");
+        }
+        tracing::info!("{}", summary(&changes));
+        log_unconfigured(&changes.unconfigured);
+        answer(&changes)
+    }
+
+    fn refused(&self, found: &Diagnostics) -> Value {
+        let text = found.to_text();
+        for line in text.lines() {
+            tracing::error!("{line}");
+        }
+        tracing::error!("not reloaded: the configuration and the rules from before stay in force");
+        let mut reloads = self.assembly.status.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reloads.refused += 1;
+        reloads.error = Some(text.clone());
+        refusal(text)
+    }
+
+    /// Forgets the cursors of a sink that is not configured.
+    fn forget(&self, sink: &str) -> Value {
+        let status = &self.assembly.status;
+        let sinks = status.sinks();
+        if sinks.iter().any(|running| super::plan::owner(&running.name) == sink) {
+            return refusal(format!("sink '{sink}' is configured; remove its [[sinks]] and reload first"));
+        }
+        let cursors: Vec<Unconfigured> = status
+            .unconfigured()
+            .into_iter()
+            .filter(|cursor| cursor.name == sink || super::plan::owner(&cursor.name) == sink)
+            .collect();
+        if cursors.is_empty() {
+            return refusal(format!("there is no sink '{sink}'; see `trapline sinks list`"));
+        }
+        let mut outcomes = 0;
+        for cursor in &cursors {
+            if let Err(error) = status.shared.journal.forget(&cursor.name) {
+                return refusal(format!("cannot remove the cursor of '{}': {error}", cursor.name));
+            }
+            outcomes += cursor.behind;
+        }
+        tracing::info!(sink, outcomes, "forgotten: the journal keeps nothing for this sink any more");
+        json!({ "ok": true, "sink": sink, "outcomes": outcomes })
+    }
+}
+
+/// Reports the cursors of sinks that are not configured.
+pub fn log_unconfigured(sinks: &[Unconfigured]) {
+    for Unconfigured { name, behind } in sinks {
+        tracing::warn!(
+            "sink '{name}' is not configured: the journal keeps {behind} outcomes for it, and those that follow; run `trapline sinks forget {name}`, or add was = \"{name}\" to the sink that replaces it"
+        );
+    }
+}
+
+/// One line about a reload.
+fn summary(changes: &Changes) -> String {
+    let mut text = format!("reloaded: {} rules", changes.rules);
+    let (sinks, listeners) = (&changes.sinks, &changes.listeners);
+    for (what, names) in [
+        ("sinks added", &sinks.added),
+        ("sinks changed", &sinks.changed),
+        ("sinks renamed", &sinks.renamed),
+        ("sinks removed", &sinks.removed),
+        ("listeners added", &listeners.added),
+        ("listeners changed", &listeners.changed),
+        ("listeners removed", &listeners.removed),
+    ] {
+        if !names.is_empty() {
+            let _ = write!(text, "; {what}: {}", names.join(", "));
+        }
+    }
+    text
+}
+
+fn answer(changes: &Changes) -> Value {
+    let (sinks, listeners) = (&changes.sinks, &changes.listeners);
+    let unconfigured: Vec<&str> = changes.unconfigured.iter().map(|sink| sink.name.as_str()).collect();
+    json!({
+        "ok": true,
+        "summary": summary(changes),
+        "warnings": changes.warnings.to_text(),
+        "rules": changes.rules,
+        "sinks": {
+            "added": sinks.added, "changed": sinks.changed, "renamed": sinks.renamed, "removed": sinks.removed,
+        },
+        "listeners": {
+            "added": listeners.added, "changed": listeners.changed, "removed": listeners.removed,
+        },
+        "unconfigured_sinks": unconfigured,
+    })
+}

@@ -1,0 +1,192 @@
+//! A slot: the thread of one sink. Its runtime is its own, so a sink that blocks stops nobody else.
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::supervise::{Crew, Member, OnEnd, Stop, told};
+use crate::journal::Journal;
+use crate::sinks::settings::SinkConfig;
+use crate::sinks::{self, Running};
+
+/// How long a sink may take to end what it is sending.
+pub const IN_FLIGHT: Duration = Duration::from_secs(5);
+
+/// A sink and its settings.
+#[derive(Debug)]
+struct Task {
+    config: SinkConfig,
+    running: Running,
+    /// Dropped once delivery with these settings begins.
+    begun: std::sync::Mutex<Option<mpsc::Sender<()>>>,
+}
+
+/// The thread of one sink.
+#[derive(Debug)]
+pub struct Slot {
+    member: Member,
+    task: watch::Sender<Option<Arc<Task>>>,
+}
+
+/// Disconnected once delivery with new settings begins.
+#[derive(Debug)]
+pub struct Begins(mpsc::Receiver<()>);
+
+impl Begins {
+    /// Waits until the new settings are in force, but no longer than `most`; returns whether they are.
+    pub fn wait(&self, most: Duration) -> bool {
+        self.0.recv_timeout(most) == Err(mpsc::RecvTimeoutError::Disconnected)
+    }
+}
+
+impl Slot {
+    /// Starts the thread of a sink. It does nothing until [`Slot::deliver`].
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread left.
+    pub fn start(name: &str, crew: &Crew, journal: &Arc<Journal>) -> io::Result<Self> {
+        let (task, tasks) = watch::channel(None);
+        let journal = journal.clone();
+        let member = crew.thread(&format!("sink {name}"), OnEnd::Restart, move |stop| {
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(work(tasks.clone(), stop.clone(), &journal)),
+                Err(error) => tracing::error!(%error, "a sink cannot be started"),
+            }
+        })?;
+        Ok(Slot { member, task })
+    }
+
+    /// Has the sink deliver with these settings. What it is sending with other settings is ended first.
+    pub fn deliver(&self, config: SinkConfig, running: Running) -> Begins {
+        let (begun, begins) = mpsc::channel();
+        let task = Task { config, running, begun: std::sync::Mutex::new(Some(begun)) };
+        self.task.send_replace(Some(Arc::new(task)));
+        Begins(begins)
+    }
+
+    /// The sink, if it delivers.
+    pub fn running(&self) -> Option<Running> {
+        self.task.borrow().as_ref().map(|task| task.running.clone())
+    }
+
+    /// Tells the sink to end what it is sending, and returns at once.
+    pub fn stop(&self) {
+        self.member.stop();
+    }
+
+    /// The same, and waits until it has ended, but no longer than `most`. Returns whether it has.
+    pub fn join(&self, most: Duration) -> bool {
+        self.member.join(most)
+    }
+}
+
+/// Delivers with the settings of the moment until told to stop. Returns early only if delivery does.
+async fn work(mut tasks: watch::Receiver<Option<Arc<Task>>>, mut stop: Stop, journal: &Arc<Journal>) {
+    loop {
+        let Some(task) = tasks.borrow_and_update().clone() else {
+            tokio::select! {
+                changed = tasks.changed() => if changed.is_err() { return },
+                () = told(&mut stop) => return,
+            }
+            continue;
+        };
+        drop(task.begun.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        let (end, ended) = watch::channel(false);
+        let delivery = sinks::deliver(&task.config, task.running.clone(), journal.clone(), ended);
+        tokio::pin!(delivery);
+        let changed = tokio::select! {
+            () = &mut delivery => return,
+            changed = tasks.changed() => changed.is_ok(),
+            () = told(&mut stop) => false,
+        };
+        end.send_replace(true);
+        if tokio::time::timeout(IN_FLIGHT, &mut delivery).await.is_err() {
+            tracing::warn!(
+                sink = task.running.name,
+                "the server has not answered for {} s; what was sent to it is sent again",
+                IN_FLIGHT.as_secs()
+            );
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::journal::{Batch, Options, WhenFull};
+    use crate::outcome::result::{CheckResult, Common, Outcome, State};
+    use crate::sinks::settings::{FileConfig, SinkKind};
+    use crate::status::Health;
+    use crate::time::clock::SystemClock;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn outcomes(from: u64, to: u64) -> Batch {
+        let mut batch = Batch::default();
+        for n in from..to {
+            batch.push(&Outcome::CheckResult(CheckResult {
+                common: Common {
+                    time: 1,
+                    rule: "r".into(),
+                    state: State::Ok,
+                    output: n.to_string().into(),
+                    long_output: "".into(),
+                    source: "s".into(),
+                },
+                host: "h".into(),
+                service: None,
+                perfdata: "".into(),
+            }));
+        }
+        batch
+    }
+
+    fn file(path: &Path) -> SinkConfig {
+        let kind = SinkKind::File(FileConfig { path: path.to_owned() });
+        SinkConfig { name: "out".into(), only: None, rate: None, kind }
+    }
+
+    #[test]
+    fn other_settings_go_on_where_those_before_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            Options { directory: dir.path().join("var"), max_size: 1 << 24, when_full: WhenFull::DropOldest };
+        let journal = Journal::open(options, 7).unwrap().0;
+        let crew = Crew::new(Arc::new(Health::default()), Arc::new(SystemClock));
+        let slot = Slot::start("out", &crew, &journal).unwrap();
+        assert!(slot.running().is_none());
+        let running = Running::open("out", &journal).unwrap();
+        let paths: Vec<_> = (0..5).map(|n| dir.path().join(format!("{n}.jsonl"))).collect();
+        assert!(slot.deliver(file(&paths[0]), running.clone()).wait(PATIENCE));
+        let mut sent = 0;
+        for path in &paths[1..] {
+            for _ in 0..20 {
+                journal.append(&outcomes(sent, sent + 100)).unwrap();
+                sent += 100;
+            }
+            assert!(slot.deliver(file(path), running.clone()).wait(PATIENCE));
+        }
+        let start = std::time::Instant::now();
+        while running.cursor.position() < journal.next() {
+            assert!(start.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(slot.join(PATIENCE));
+        let text: String =
+            paths.iter().map(|path| std::fs::read_to_string(path).unwrap_or_default()).collect();
+        let outputs: Vec<u64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|outcome| outcome["output"].as_str().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(outputs, (0..sent).collect::<Vec<_>>(), "each once, in order, over all files");
+    }
+}

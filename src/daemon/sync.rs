@@ -1,0 +1,51 @@
+//! Syncs the journal once a second, if anything was appended, and deletes what every sink has taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::supervise::{Stop, told};
+use crate::journal::{Journal, SyncPolicy};
+
+/// How long after an append the journal is synced, where nothing asks for it earlier.
+const DELAY: Duration = Duration::from_secs(1);
+/// How often segments that every sink has taken are deleted, while a sink is behind.
+const CLEAN: Duration = Duration::from_secs(10);
+
+/// Runs on a thread of its own, as a sync blocks, until told to stop. Nothing wakes it up while nothing is appended and no
+/// sink is behind.
+pub fn run(journal: &Arc<Journal>, policy: SyncPolicy, stop: &Stop) {
+    match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime.block_on(regularly(journal, policy, stop.clone())),
+        Err(error) => tracing::error!(%error, "the thread that syncs the journal cannot be started"),
+    }
+}
+
+async fn regularly(journal: &Arc<Journal>, policy: SyncPolicy, mut stop: Stop) {
+    let mut appended = journal.watch();
+    // What was appended before this thread was started, or restarted.
+    appended.mark_changed();
+    loop {
+        let behind = journal.cursors().iter().any(|(_, cursor)| cursor.position() < journal.next());
+        let wake = async {
+            let changed = appended.changed();
+            let came = if behind { tokio::time::timeout(CLEAN, changed).await } else { Ok(changed.await) };
+            match came {
+                Ok(Ok(())) => tokio::time::sleep(DELAY).await,
+                // The journal is gone.
+                Ok(Err(_)) => std::future::pending().await,
+                Err(_) => {}
+            }
+        };
+        tokio::select! {
+            () = wake => {}
+            () = told(&mut stop) => return,
+        }
+        appended.mark_unchanged();
+        journal.clean();
+        if policy != SyncPolicy::Never
+            && let Err(error) = journal.sync(u64::MAX)
+        {
+            tracing::error!(%error, "the journal cannot be synced; what came in the last second may not survive a power cut; check the disk");
+        }
+    }
+}
