@@ -1,7 +1,7 @@
 //! How far a sink is (see the [module](super) for the format).
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -113,4 +113,3 @@ pub(crate) fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>
 fn valid(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~'))
 }
-

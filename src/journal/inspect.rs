@@ -4,11 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::files::disk::{Disk, System, read_all};
-use crate::journal::segment::Header;
+use crate::files::disk::{Disk, read_all};
+use crate::files::system::{Access, System};
 use crate::journal::cursor::{self, Cursor};
 use crate::journal::log::{OpenError, lock};
 use crate::journal::recover;
+use crate::journal::segment::Header;
 
 /// A journal directory, locked: no daemon starts with it meanwhile.
 #[derive(Debug)]
@@ -38,7 +39,9 @@ impl Stopped {
         if !directory.join("lock").exists() {
             return Ok(None);
         }
-        let disk = Arc::new(System);
+        let disk = System::open(directory, false, Access::Private)
+            .map_err(|error| OpenError::Io { path: directory.to_owned(), error })?;
+        let disk = Arc::new(disk);
         let lock = lock(&*disk, directory)?;
         Ok(Some(Stopped { directory: directory.to_owned(), disk, _lock: lock }))
     }

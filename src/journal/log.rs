@@ -375,7 +375,10 @@ fn create_segment(
     Ok((meta, file))
 }
 
-pub(crate) fn lock(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn std::fmt::Debug + Send + Sync>, OpenError> {
+pub(crate) fn lock(
+    disk: &dyn Disk,
+    directory: &Path,
+) -> Result<Box<dyn std::fmt::Debug + Send + Sync>, OpenError> {
     let path = directory.join("lock");
     disk.lock(&path).map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::Locked(directory.to_owned()),

@@ -235,21 +235,22 @@ impl DeadLetters {
     ///
     /// If the files cannot be written. Then some letters may still have the former name; this can be called again.
     pub fn adopt(&self, from: &str) -> io::Result<()> {
-        if !self.folder.exists() {
+        if existing(&self.journal)?.is_none() {
             return Ok(());
         }
-        let _lock = self.lock()?;
-        let former = DeadLetters { folder: self.folder.clone(), sink: from.to_owned() };
+        let (folder, _lock) = self.locked()?;
+        let former = DeadLetters::new(&self.journal, from);
         for suffix in ["jsonl", "retrying", "retry", "old"] {
-            let (theirs, ours) = (former.path(suffix), self.path(suffix));
-            if !theirs.exists() {
+            let (theirs, ours) = (former.name(suffix), self.name(suffix));
+            if !folder.exists(&theirs) {
                 continue;
             }
-            if ours.exists() {
-                append(&ours, &read(&theirs)?)?;
-                std::fs::remove_file(&theirs)?;
+            if folder.exists(&ours) {
+                let letters: Vec<Letter> = Lines::read(&folder, &theirs)?.letters().collect();
+                append(&mut self.open(&folder, suffix)?, &letters)?;
+                folder.remove(&theirs)?;
             } else {
-                std::fs::rename(&theirs, &ours)?;
+                folder.rename(&theirs, &ours)?;
             }
         }
         Ok(())
