@@ -181,23 +181,12 @@ impl Folder {
         let random = getrandom::u64()?;
         let new = self.path.join(format!("{start}{random:016x}{end}"));
         let file = self.disk.open_as(&new, Opening::New)?;
-        let written = self.fill(&file, write).and_then(|()| self.disk.rename(&new, path));
+        let written = fill(&file, write).and_then(|()| self.disk.rename(&new, path));
         if written.is_err() {
             let _ = self.disk.remove(&new);
         }
         written?;
         self.disk.sync_directory(&self.path)
-    }
-
-    fn fill(
-        &self,
-        file: &Arc<dyn DiskFile>,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut out = BufWriter::with_capacity(64 << 10, Stream { file: file.clone(), at: 0 });
-        write(&mut out)?;
-        out.flush()?;
-        file.sync()
     }
 
     /// Renames a file; a file that has the new name is replaced. Durable when this returns.
@@ -300,10 +289,18 @@ impl Folder {
                 let holder = self.disk.holder(&path);
                 return Err(LockError::Held { path, holder, waited });
             }
-            std::thread::sleep(pause.min(timeout - waited));
+            std::thread::sleep(pause.min(timeout.saturating_sub(waited)));
             pause = (pause * 2).min(longest);
         }
     }
+}
+
+/// Writes the content of a new file and makes it durable.
+fn fill(file: &Arc<dyn DiskFile>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 << 10, Stream { file: file.clone(), at: 0 });
+    write(&mut out)?;
+    out.flush()?;
+    file.sync()
 }
 
 /// An error with the path that it is about. What this module says itself names the file already.
