@@ -259,6 +259,7 @@ async fn serve(
     shared.stop();
     let joined = tokio::task::spawn_blocking(move || stop_listeners(listeners));
     let _ = joined.await;
+    shared.commit.finish(shared.now());
     drain(&shared, &running).await;
     let _ = stop_sinks.send(true);
     for task in tasks {
@@ -281,6 +282,7 @@ async fn sync_regularly(shared: Arc<Shared>, when: SyncPolicy, mut stop: watch::
         }
         let shared = shared.clone();
         let synced = tokio::task::spawn_blocking(move || {
+            shared.commit.retry(shared.now());
             shared.journal.clean();
             if when == SyncPolicy::Never { Ok(()) } else { shared.journal.sync(u64::MAX) }
         });
