@@ -13,6 +13,7 @@ pub mod http;
 pub mod nagios;
 pub mod nsca;
 pub mod settings;
+pub mod sink;
 pub mod stats;
 pub mod template;
 
