@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use hyper::Method;
+use uuid::Uuid;
 
 use crate::http::client::header;
 use crate::settings::diagnostic::Diagnostics;
@@ -92,7 +93,7 @@ pub(crate) fn splunk(
     let channel = text("channel", found);
     let channel = match section.boolean("acknowledge", found) {
         Some(wanted) if !wanted.value => None,
-        Some(_) => channel.or_else(|| Some(uuid())),
+        Some(_) => channel.or_else(|| Some(Uuid::new_v4().to_string())),
         None => channel,
     };
     Some(SinkKind::Splunk(server?, Splunk { token: token?, index, sourcetype, gzip, channel }))
@@ -148,18 +149,4 @@ fn token(
         required(section, "token", "...", found);
     }
     secrets::TOKEN.read(section, resolve, found)
-}
-
-/// A random channel (RFC 9562, version 4).
-fn uuid() -> String {
-    let half = |n: u8| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), n);
-    let (high, low) = (half(1), half(2));
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xfff,
-        0x8000 | low >> 50 & 0x3fff,
-        low & 0xffff_ffff_ffff
-    )
 }
