@@ -13,7 +13,7 @@ use crate::intake::shared::{Active, Shared};
 use crate::journal::{Batch, SyncPolicy};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source};
 use crate::mib::format::hex;
-use crate::rules::{Scratch, Subject, Verdict};
+use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::snmp::access::{Denied, Reach};
 use crate::snmp::usm::{Refused, UsmError};
 use crate::snmp::{self, DecodeError};
@@ -226,7 +226,7 @@ impl Pipeline {
         let host = self.active.hosts.of_message(message, source, text);
         let tags = self.active.access.tags(reach);
         let subject =
-            Subject { message, source, address: text, host: &host, hosts: &self.active.hosts, tags };
+            MessageContext { message, source, address: text, host: &host, hosts: &self.active.hosts, tags };
         let batch = &mut self.batch;
         let stats = &self.shared.stats;
         let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {
@@ -240,9 +240,9 @@ impl Pipeline {
             }
         });
         match verdict {
-            Verdict::Matched => self.counts.matched += 1,
-            Verdict::Dropped => self.counts.dropped += 1,
-            Verdict::Unmatched => {
+            MatchResult::Matched => self.counts.matched += 1,
+            MatchResult::Dropped => self.counts.dropped += 1,
+            MatchResult::Unmatched => {
                 self.counts.unmatched += 1;
                 self.unmatched(message, source);
             }
