@@ -70,6 +70,6 @@ fn rules() -> RuleSet {
     let file = |name: &str, text: &str| RuleFile { name: name.into(), text: text.into() };
     let mut files = vec![file("others.toml", &others)];
     files.extend(trapline::rules::shipped::PACKS.iter().map(|(name, text)| file(name, text)));
-    let compiled = compile(&files, Arc::new(mib::load(&[]).mib));
+    let compiled = compile(&files, Arc::new(mib::load::load(&[]).mib));
     compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()))
 }

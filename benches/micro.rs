@@ -9,8 +9,9 @@ use snmp_parser::SnmpMessage;
 use snmp_parser::asn1_rs::FromBer;
 use trapline::journal::{Batch, Journal, Options, WhenFull};
 use trapline::message::{NotificationKind, Oid};
+use trapline::mib::load as mib;
 use trapline::sinks::nagios::format;
-use trapline::{mib, snmp, syslog};
+use trapline::{snmp, syslog};
 
 fn main() {
     divan::main();

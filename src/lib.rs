@@ -16,7 +16,7 @@
 //!
 //! # Modules, from the bottom up
 //!
-//! A module imports only modules above it in this list; `tests/layers.rs` enforces this.
+//! A module imports only modules above it in this list; `tests/layers` enforces this.
 //!
 //! Basics:
 //! - [`oid`]: object identifiers. [`time`]: clocks, backoff, rates, log limits. [`sys`]: the few unsafe system calls.

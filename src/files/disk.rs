@@ -1,45 +1,89 @@
-//! What the journal needs of a file system, so that tests can stand in for it and fail where disks fail.
+//! What this program asks of a file system, so that tests can use one in memory that fails as disks fail.
 
 use std::fmt::Debug;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::TryLockError;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A file system.
+/// A directory and the files below it. Paths begin with the path of that directory.
 pub(crate) trait Disk: Debug + Send + Sync {
-    /// Makes a directory and those above it.
+    /// Creates a directory and its parents; does nothing if it exists.
     fn make_directory(&self, path: &Path) -> io::Result<()>;
-    /// Makes the names in a directory safe from a power cut.
+    /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
     /// The files in a directory.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
-    /// Opens a file to read and write; makes it if asked to.
-    fn open(&self, path: &Path, make: bool) -> io::Result<Arc<dyn DiskFile>>;
-    /// Gives a file another name.
+    /// Opens a file.
+    fn open_as(&self, path: &Path, opening: Opening) -> io::Result<Arc<dyn DiskFile>>;
+    /// Renames a file; replaces a file that has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Locks a file, which is made, until what is returned goes.
+    /// Creates and locks a file; dropping the guard unlocks it.
     fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError>;
+    /// Which file a path names at the moment.
+    fn identity(&self, path: &Path) -> io::Result<Identity>;
+
+    /// Opens a file to read and write; creates it if `make` is true.
+    fn open(&self, path: &Path, make: bool) -> io::Result<Arc<dyn DiskFile>> {
+        self.open_as(path, if make { Opening::Make } else { Opening::Write })
+    }
+
+    /// Who holds the lock of a file, as far as the system tells.
+    fn holder(&self, _path: &Path) -> Option<String> {
+        None
+    }
+
+    /// Checks that the directory is still the one that was opened. If it was removed or replaced, opens the one that has
+    /// its path now, creates it if needed, and returns true.
+    fn renew(&self) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
-/// An open file. Every read and write says where.
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// To read.
+    Read,
+    /// To read and write.
+    Write,
+    /// To read and write; created if it does not exist.
+    Make,
+    /// To read and to write at the end only; created if it does not exist.
+    Append,
+    /// To read and write; an error if it exists.
+    New,
+}
+
+/// Identifies a file as long as it exists: two names with one identity are the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The device that it is on.
+    pub(crate) device: u64,
+    /// Its number on that device.
+    pub(crate) inode: u64,
+}
+
+/// An open file. Reads and writes are positional.
 pub(crate) trait DiskFile: Debug + Send + Sync {
-    /// Writes all bytes there; after an error some of them may have been written.
+    /// Writes all bytes at an offset. After an error some of them may have been written. A file that was opened with
+    /// [`Opening::Append`] is written at its end whatever the offset.
     fn write(&self, bytes: &[u8], at: u64) -> io::Result<()>;
-    /// Reads some bytes from there; 0 at the end.
+    /// Reads some bytes from an offset; 0 at the end.
     fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
-    /// Its length.
+    /// Its length in bytes.
     fn length(&self) -> io::Result<u64>;
-    /// Cuts it, or makes it longer by zeros.
+    /// Cuts it, or extends it with zeros.
     fn set_length(&self, length: u64) -> io::Result<()>;
-    /// Makes its content safe from a power cut.
+    /// Makes its content durable.
     fn sync(&self) -> io::Result<()>;
+    /// Which file it is.
+    fn identity(&self) -> io::Result<Identity>;
 }
 
-/// All of a file.
+/// The whole content of a file.
 pub(crate) fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.length()?).unwrap_or(0)];
     let mut filled = 0;
@@ -51,65 +95,4 @@ pub(crate) fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     }
     bytes.truncate(filled);
     Ok(bytes)
-}
-
-/// The file system of the machine.
-#[derive(Debug)]
-pub(crate) struct System;
-
-impl Disk for System {
-    fn make_directory(&self, path: &Path) -> io::Result<()> {
-        // What was received stands in there in clear: not for everybody.
-        DirBuilder::new().recursive(true).mode(0o750).create(path)
-    }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(path)?.map(|entry| entry.map(|e| e.path())).collect()
-    }
-
-    fn open(&self, path: &Path, make: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create(make).truncate(false).open(path)?;
-        Ok(Arc::new(file))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
-    }
-
-    fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-        let file = file.map_err(TryLockError::Error)?;
-        file.try_lock()?;
-        Ok(Box::new(file))
-    }
-}
-
-impl DiskFile for File {
-    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.write_all_at(bytes, at)
-    }
-
-    fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-        self.read_at(bytes, at)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn set_length(&self, length: u64) -> io::Result<()> {
-        self.set_len(length)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.sync_data()
-    }
 }

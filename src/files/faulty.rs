@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use crate::files::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, Identity, Opening};
 
 /// What goes wrong, each once in so many times; 0 for never.
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,6 +135,11 @@ impl State {
     }
 }
 
+/// A file is where its content is.
+fn identity(content: &Arc<Mutex<Content>>) -> Identity {
+    Identity { device: 0, inode: Arc::as_ptr(content).addr() as u64 }
+}
+
 fn input_output() -> io::Error {
     io::Error::from_raw_os_error(libc::EIO)
 }
@@ -165,7 +170,8 @@ impl Disk for Faulty {
         Ok(locked(&self.0).names.keys().filter(|name| name.parent() == Some(path)).cloned().collect())
     }
 
-    fn open(&self, path: &Path, make: bool) -> io::Result<Arc<dyn DiskFile>> {
+    fn open_as(&self, path: &Path, opening: Opening) -> io::Result<Arc<dyn DiskFile>> {
+        let make = matches!(opening, Opening::Make | Opening::Append | Opening::New);
         if make {
             self.writable()?;
             if self.fails(|f| f.names) {
@@ -174,6 +180,7 @@ impl Disk for Faulty {
         }
         let mut state = locked(&self.0);
         let content = match state.names.get(path) {
+            Some(_) if opening == Opening::New => return Err(ErrorKind::AlreadyExists.into()),
             Some(content) => content.clone(),
             None if make => {
                 let content: Arc<Mutex<Content>> = Arc::default();
@@ -183,6 +190,11 @@ impl Disk for Faulty {
             None => return Err(ErrorKind::NotFound.into()),
         };
         Ok(Arc::new(Open { disk: self.clone(), content }))
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Identity> {
+        let state = locked(&self.0);
+        state.names.get(path).map(identity).ok_or(ErrorKind::NotFound.into())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -281,5 +293,9 @@ impl DiskFile for Open {
             content.safe[range].copy_from_slice(&written);
         }
         Ok(())
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        Ok(identity(&self.content))
     }
 }

@@ -1,6 +1,19 @@
-//! Files of the state directory: locks, and the few operations that the journal asks of a file system.
+//! Every file of the state directory: private files that no link redirects, atomic replacement, append-only files that a
+//! crash cannot spoil, locks between processes.
+//!
+//! A [`Folder`] is an open directory; all names are relative to it. An [`AppendLog`] is a file that entries are appended
+//! to. The journal has files of its own form, on the same [`disk`], which tests replace by one that fails as disks fail.
 
-pub mod disk;
+pub mod append_log;
+pub(crate) mod disk;
+pub mod entries;
 #[cfg(test)]
-pub mod faulty;
+pub(crate) mod faulty;
+pub mod folder;
+mod frame;
+mod holder;
 pub mod lock;
+pub(crate) mod system;
+
+pub use append_log::AppendLog;
+pub use folder::Folder;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::files::disk::{Disk, DiskFile, read_all};
+use crate::files::disk::{Disk, DiskFile, Opening, read_all};
 use crate::journal::segment::read_u64;
 
 const SLOT: usize = 24;
@@ -49,7 +49,7 @@ impl Cursor {
 
     /// The sequence number in a cursor's file; none if it is damaged.
     pub(crate) fn peek(disk: &dyn Disk, path: &Path) -> io::Result<Option<u64>> {
-        let bytes = read_all(&*disk.open(path, false)?)?;
+        let bytes = read_all(&*disk.open_as(path, Opening::Read)?)?;
         Ok(best(&bytes).map(|(_, position)| position))
     }
 

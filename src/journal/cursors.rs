@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use crate::files::disk::Disk;
-use crate::journal::{Cursor, Journal};
+use crate::journal::cursor::Cursor;
+use crate::journal::log::Journal;
 
 /// Where the cursors of a journal are.
 pub(super) fn folder(directory: &Path) -> PathBuf {
@@ -15,8 +16,11 @@ pub(super) fn folder(directory: &Path) -> PathBuf {
 
 /// The names of the cursors in a journal directory, in order.
 pub(super) fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>> {
-    let mut names: Vec<String> = disk
-        .list(&folder(directory))?
+    let paths = match disk.list(&folder(directory)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    let mut names: Vec<String> = paths
         .into_iter()
         .filter_map(|path| path.file_name()?.to_str().filter(|name| valid(name)).map(str::to_owned))
         .collect();
@@ -36,7 +40,7 @@ impl Journal {
     ///
     /// If the directory cannot be read.
     pub fn cursor_names(&self) -> io::Result<Vec<String>> {
-        names(&*self.disk, &self.options.directory)
+        names(&*self.disk, self.directory())
     }
 
     /// The registered cursors with their names, in order.
@@ -59,7 +63,7 @@ impl Journal {
     ///
     /// If the file cannot be removed. Then the cursor stays.
     pub fn forget(&self, name: &str) -> io::Result<()> {
-        let folder = folder(&self.options.directory);
+        let folder = folder(self.directory());
         match self.disk.remove(&folder.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -87,7 +91,7 @@ impl Journal {
             expired.insert(to.to_owned(), count);
         }
         drop(expired);
-        let folder = folder(&self.options.directory);
+        let folder = folder(self.directory());
         self.disk.rename(&folder.join(from), &folder.join(to))?;
         self.disk.sync_directory(&folder)
     }

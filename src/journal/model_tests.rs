@@ -1,10 +1,12 @@
 //! The journal against a model, on a disk that fails: whatever was promised is there, whatever is there was appended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::files::disk::Disk;
 use crate::files::faulty::{Faults, Faulty};
 use crate::outcome::result::{Common, Event, Outcome, State};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::files::disk::DiskFile;
-use crate::journal::Journal;
+use crate::journal::log::Journal;
 use crate::journal::segment::{Found, HEADER, Meta, next_record, record, segment_path};
 use crate::outcome::codec;
 use crate::outcome::record::Record;
@@ -31,11 +31,25 @@ struct Open {
     start: usize,
 }
 
-impl Reader {
-    pub(crate) fn new(journal: Arc<Journal>, from: u64) -> Self {
-        Reader { journal, next: from, open: None }
+impl Journal {
+    /// A reader from a sequence number on.
+    pub fn reader(self: &Arc<Self>, from: u64) -> Reader {
+        Reader { journal: self.clone(), next: from, open: None }
     }
 
+    /// When the outcome of a sequence number was received, or of the first one after it that there is; in
+    /// microseconds since 1970.
+    pub fn time_of(self: &Arc<Self>, sequence: u64) -> Option<i64> {
+        let mut time = None;
+        let read = self.reader(sequence).read(1, |record| {
+            time = Some(record.outcome.common().time);
+            true
+        });
+        read.ok().and(time)
+    }
+}
+
+impl Reader {
     /// The sequence number of the next record, if it comes.
     pub fn position(&self) -> u64 {
         self.next

@@ -4,8 +4,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::disk::{Disk, read_all};
-use crate::journal::Recovery;
 use crate::journal::segment::{Found, HEADER, Header, Meta, next_record, record};
+
+/// What was found and done when the journal was opened.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// Whole records.
+    pub records: u64,
+    /// Bytes that were cut off the end of the newest segment.
+    pub torn_bytes: u64,
+    /// Segments that could not be read and were set aside.
+    pub unreadable: Vec<PathBuf>,
+}
 
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<Meta>,

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::journal::{MIN_SIZE, WhenFull};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::Section;
 use crate::settings::values::{size, word};
+
+/// The smallest limit that makes sense: two segments of some size.
+pub const MIN_SIZE: u64 = 1 << 20;
 
 /// `[journal]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,15 @@ pub enum SyncPolicy {
     Interval,
     /// When the kernel decides.
     Never,
+}
+
+/// What is done when the journal has its full size and some sink has not taken all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest outcomes are given up, counted and said.
+    DropOldest,
+    /// New outcomes are refused: informs are not answered, streams are closed.
+    Refuse,
 }
 
 impl Settings {

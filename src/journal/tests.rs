@@ -1,11 +1,13 @@
 use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use std::fs::OpenOptions;
-use std::io::Write;
-
 use super::*;
+use crate::journal::segment::{self, Header, segment_path};
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 use crate::outcome::{Record, codec};
 

@@ -292,22 +292,6 @@ impl Mib {
         &self.modules
     }
 
-    /// An OID as text, with the longest name there is: `IF-MIB::ifDescr.3`, its instance by the indexes of its row
-    /// (`ospfNbrState.192.0.2.1.0`, strings in quotes); all numbers where there is no name.
-    pub fn name_of(&self, oid: &Oid<'_>) -> String {
-        let Some(object) = self.lookup(oid) else { return oid.to_string() };
-        let mut text = object.qualified();
-        let arcs: Vec<u32> = oid.suffix(&object.oid).into_iter().flatten().collect();
-        if let Some(instance) = crate::mib::instance::text(&arcs, object, self) {
-            return text + &instance;
-        }
-        for arc in arcs {
-            text.push('.');
-            text.push_str(&arc.to_string());
-        }
-        text
-    }
-
     /// The OID of `name`, `MODULE::name`, either with an instance behind it (`ifDescr.3`), or of numbers.
     pub fn resolve(&self, text: &str) -> Option<Oid<'static>> {
         if let Ok(oid) = text.parse() {

@@ -1,11 +1,8 @@
 //! Instances of columns, taken apart into the values of their row's indexes (RFC 2578, section 7.7).
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::message::Value;
-use crate::mib::format;
-use crate::mib::index::{Base, Coding, Mib, Object};
+use crate::mib::index::{Coding, Mib, Object};
 use crate::oid::Oid;
 
 /// The value of one index.
@@ -14,9 +11,9 @@ pub struct IndexValue<'m> {
     /// The object that it is a value of, where the module names one.
     pub object: Option<&'m Object>,
     /// How it stands in the OID.
-    coding: Coding,
+    pub(crate) coding: Coding,
     /// Its arcs, without a length before them.
-    arcs: Vec<u32>,
+    pub(crate) arcs: Vec<u32>,
 }
 
 /// The indexes of an instance; none if it does not fit the row's definition.
@@ -51,32 +48,8 @@ pub fn indexes<'m>(arcs: &[u32], column: &Object, mib: &'m Mib) -> Option<Vec<In
 }
 
 impl IndexValue<'_> {
-    fn octets(&self) -> Vec<u8> {
+    pub(crate) fn octets(&self) -> Vec<u8> {
         self.arcs.iter().map(|arc| *arc as u8).collect()
-    }
-
-    /// The value as text, as one of its object would be written in a varbind.
-    pub fn text(&self, mib: &Mib) -> String {
-        let syntax = self.object.map(|o| &*o.syntax);
-        match self.coding {
-            Coding::Integer => {
-                let number = self.arcs.first().copied().unwrap_or(0);
-                let value = match syntax.map(|s| s.base) {
-                    Some(Base::TimeTicks) => Value::TimeTicks(number),
-                    Some(Base::Gauge32) => Value::Gauge32(number),
-                    _ => i32::try_from(number).map_or(Value::Gauge32(number), Value::Integer),
-                };
-                format::text(&value, syntax, mib).into_owned()
-            }
-            Coding::Address => dotted(&self.arcs),
-            Coding::CountedOid | Coding::RestOid => {
-                Oid::from_arcs(&self.arcs).map_or_else(|| dotted(&self.arcs), |oid| mib.name_of(&oid))
-            }
-            Coding::Fixed(_) | Coding::Counted | Coding::Rest => {
-                let octets = self.octets();
-                format::text(&Value::OctetString(&octets), syntax, mib).into_owned()
-            }
-        }
     }
 
     /// The number, where it is one.
@@ -85,13 +58,13 @@ impl IndexValue<'_> {
     }
 }
 
-fn dotted(arcs: &[u32]) -> String {
+pub(crate) fn dotted(arcs: &[u32]) -> String {
     arcs.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
 }
 
 /// An instance behind the name of its column, with a dot before each index: numbers as they are, strings in quotes
 /// where they are text. None where the arcs say as much, or do not fit.
-pub(crate) fn text(arcs: &[u32], column: &Object, mib: &Mib) -> Option<String> {
+fn text(arcs: &[u32], column: &Object, mib: &Mib) -> Option<String> {
     let strings = |coding: &Coding| matches!(coding, Coding::Counted | Coding::Rest | Coding::Fixed(_));
     if !column.indexes.iter().any(|part| strings(&part.coding)) {
         return None;
@@ -121,13 +94,22 @@ pub(crate) fn text(arcs: &[u32], column: &Object, mib: &Mib) -> Option<String> {
     Some(text)
 }
 
-/// The value of an index of this name in the instance of a varbind, as text; and its number where it is one.
-pub fn index_of<'v>(oid: &Oid<'_>, index: &Oid<'_>, mib: &Mib) -> Option<(Cow<'v, str>, Option<i64>)> {
-    let column = mib.lookup(oid)?;
-    let arcs: Vec<u32> = oid.suffix(&column.oid)?.collect();
-    let values = indexes(&arcs, column, mib)?;
-    let value = values.into_iter().find(|value| value.object.is_some_and(|object| object.oid == *index))?;
-    Some((value.text(mib).into(), value.number()))
+impl Mib {
+    /// An OID as text, with the longest name there is: `IF-MIB::ifDescr.3`, its instance by the indexes of its row
+    /// (`ospfNbrState.192.0.2.1.0`, strings in quotes); all numbers where there is no name.
+    pub fn name_of(&self, oid: &Oid<'_>) -> String {
+        let Some(object) = self.lookup(oid) else { return oid.to_string() };
+        let mut name = object.qualified();
+        let arcs: Vec<u32> = oid.suffix(&object.oid).into_iter().flatten().collect();
+        if let Some(instance) = text(&arcs, object, self) {
+            return name + &instance;
+        }
+        for arc in arcs {
+            name.push('.');
+            name.push_str(&arc.to_string());
+        }
+        name
+    }
 }
 
 #[cfg(test)]
@@ -142,15 +124,6 @@ mod tests {
         assert_eq!(name("1.3.6.1.2.1.2.2.1.2.3"), "IF-MIB::ifDescr.3");
         // ospfNbrTable: an address and a number.
         assert_eq!(name("1.3.6.1.2.1.14.10.1.6.192.0.2.1.0"), "OSPF-MIB::ospfNbrState.192.0.2.1.0");
-        let of = |oid: &str, index: &str| {
-            let index = mib.find(index).next().unwrap().oid.clone();
-            index_of(&oid.parse().unwrap(), &index, &mib).map(|(text, number)| (text.into_owned(), number))
-        };
-        assert_eq!(of("1.3.6.1.2.1.2.2.1.2.3", "ifIndex"), Some(("3".into(), Some(3))));
-        let neighbour = of("1.3.6.1.2.1.14.10.1.6.192.0.2.1.0", "ospfNbrIpAddr");
-        assert_eq!(neighbour, Some(("192.0.2.1".into(), None)));
-        assert_eq!(of("1.3.6.1.2.1.14.10.1.6.192.0.2.1", "ospfNbrIpAddr"), None, "too short");
-        assert_eq!(of("1.3.6.1.2.1.2.2.1.2.3", "ospfNbrIpAddr"), None);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Names for OIDs: what MIB modules know, as far as a receiver of notifications needs it.
 //!
-//! [`load()`] reads modules with mib-rs and keeps the compact [`Mib`] alone; nobody outside this room sees the
-//! library. [`mod@format`] writes values as a person would.
+//! [`mod@index`] has the definitions, by name and by OID; [`instance`] takes the instances of columns apart, [`mod@format`]
+//! writes values as a person would, and [`rows`] does both: the indexes of a row as values. [`load`] reads modules with
+//! mib-rs; besides, only DISPLAY-HINTs use that library.
 
 pub mod format;
 pub mod index;
 pub mod instance;
 pub mod load;
+pub mod rows;
 pub mod table;
 
 pub use index::{Base, Kind, Mib, Object, Syntax};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::message::{Notification, Value, Varbind};
-use crate::mib::instance::index_of;
+use crate::mib::rows::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
 use crate::rules::subject::Subject;

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use crate::commands::send::args::InformArgs;
+use crate::commands::send::notification::{notification, random};
 use crate::commands::send::security::now;
-use crate::commands::send::wire::Wire;
-use crate::commands::send::{InformArgs, notification, report};
+use crate::commands::send::wire::{Wire, report};
 use crate::message::{Notification, NotificationKind, Version};
 use crate::mib::load as mib;
 use crate::snmp::usm::originate::{Originator, Peer, Refusal, Reply};
@@ -107,7 +108,7 @@ impl Line {
 
     fn discover(&mut self, originator: &Originator) -> anyhow::Result<Option<Peer>> {
         self.ask(
-            || originator.discovery(crate::commands::send::random()).context("no question can be made"),
+            || originator.discovery(random()).context("no question can be made"),
             |answer| originator.peer(answer, now()),
         )
     }
@@ -123,7 +124,7 @@ impl Line {
         loop {
             let reply = self.ask(
                 || {
-                    let packet = originator.inform(peer, inform, crate::commands::send::random(), now());
+                    let packet = originator.inform(peer, inform, random(), now());
                     packet.context("the inform cannot be encrypted")
                 },
                 |answer| match originator.reply(peer, answer) {

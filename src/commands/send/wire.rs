@@ -194,3 +194,11 @@ fn address(to: &str) -> anyhow::Result<SocketAddr> {
         .and_then(|mut all| all.next())
         .with_context(|| format!("--to: '{to}' is no HOST:PORT"))
 }
+
+/// Says how long a load of messages took.
+pub(crate) fn report(what: &str, count: u64, took: Duration) {
+    if count > 1 {
+        let rate = count as f64 / took.as_secs_f64().max(1e-9);
+        println!("sent {count} {what} in {:.3} s, {rate:.0} a second", took.as_secs_f64());
+    }
+}

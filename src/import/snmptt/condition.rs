@@ -1,9 +1,10 @@
 //! NODES and MATCH as conditions.
 
+use crate::import::snmptt::left_out::LeftOut;
 use crate::import::snmptt::parse::Line;
+use crate::import::snmptt::perl;
 use crate::import::snmptt::substitute::{Meaning, Piece, Variable, pieces};
 use crate::import::snmptt::write::jinja_string;
-use crate::import::snmptt::{LeftOut, perl};
 use crate::rules::functions::Addresses;
 
 /// Gives the text of a file that NODES names.

@@ -1,7 +1,6 @@
 //! In which order the rules of EVENTs stand, so that they take what snmptt's look-up would give them.
 
-use crate::import::snmptt::parse::Event;
-use crate::import::snmptt::trap;
+use crate::import::snmptt::parse::{Event, trap};
 use crate::oid::Oid;
 
 /// An EVENT, read.

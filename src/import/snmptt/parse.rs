@@ -1,6 +1,6 @@
 //! `snmptt.conf` as it is written: EVENTs with their lines.
 
-use crate::import::snmptt::LeftOut;
+use crate::import::snmptt::left_out::LeftOut;
 
 /// A line that belongs to an EVENT, without its keyword.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,15 @@ fn words(text: &str) -> Vec<String> {
     }
     words.extend(word);
     words
+}
+
+/// The OID of an EVENT as `trap` of a rule has it: without the dot before, `*` for all.
+pub fn trap(oid: &str) -> &str {
+    match oid {
+        // One number alone is no OID (ITU-T X.690, section 8.19.4); all that SNMP names are below this one.
+        ".1.*" => "1.3.*",
+        oid => oid.strip_prefix('.').unwrap_or(oid),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Perl's regular expressions as those of the Rust crate regex, as far as they go.
 
-use crate::import::snmptt::LeftOut;
+use crate::import::snmptt::left_out::LeftOut;
 use crate::rules::functions::in_a_line;
 
 /// The pattern for one of Perl's.

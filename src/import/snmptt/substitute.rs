@@ -1,7 +1,8 @@
 //! What `$` stands for in FORMAT, EXEC and MATCH, in the language of rules.
 
+use crate::import::snmptt::ini::{Ini, Names};
+use crate::import::snmptt::left_out::LeftOut;
 use crate::import::snmptt::write::{jinja_string, template_text};
-use crate::import::snmptt::{Ini, LeftOut, Names};
 
 /// A text taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

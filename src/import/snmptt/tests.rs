@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::lookup::hosts::Hosts;
+use crate::outcome::result::State;
 use crate::rules::compile::{RuleFile, compile};
 use crate::rules::testing;
 

@@ -1,13 +1,19 @@
 //! The envelope of a v3 message (RFC 3412, section 6; RFC 3414, section 2.4): taken apart, and put around a scoped
 //! PDU.
 
+use async_snmp::v3::{DesSaltState, LocalizedKey, PersistedDesSaltState, PrivProtocol, SaltCounter};
 use snmp_parser::{SecurityModel, SecurityParameters, parse_snmp_v3};
 
-use crate::snmp::ber::{push_integer, push_tlv, tag};
-use crate::snmp::usm::{
-    AUTH, DesSaltState, Keys, LocalizedKey, PRIV, PersistedDesSaltState, PrivProtocol, SaltCounter,
-};
-use crate::snmp::usm::{UsmError, ber};
+use crate::snmp::ber::{self, push_integer, push_tlv, tag};
+use crate::snmp::usm::engine::Keys;
+use crate::snmp::usm::error::UsmError;
+
+/// The bit of msgFlags (RFC 3412, section 6.4) of an authenticated message.
+pub(crate) const AUTH: u8 = 1;
+/// The bit of an encrypted message.
+pub(crate) const PRIV: u8 = 2;
+/// The bit of a message that a Report may answer.
+pub(crate) const REPORTABLE: u8 = 4;
 
 /// The largest message that this engine takes, as it tells others (msgMaxSize).
 const MAX_SIZE: i128 = 65_507;
@@ -257,7 +263,7 @@ mod tests {
             let pdu = [2, 1, 5, 2, 1, 0, 2, 1, 0, 0x30, 0];
             let sealing = Sealing {
                 message_id: message_id.into(),
-                flags: if reportable { crate::snmp::usm::REPORTABLE } else { 0 },
+                flags: if reportable { REPORTABLE } else { 0 },
                 engine: &engine,
                 boots,
                 time,

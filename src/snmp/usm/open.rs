@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_snmp::v3::LocalizedKey;
+
 use crate::message::{Oid, SecurityLevel};
 use crate::snmp::ber::{self, push_integer, push_tlv, tag};
-use crate::snmp::usm::envelope::{Envelope, Salts, Sealing, context_of, scoped_pdu};
-use crate::snmp::usm::senders::{KeyCache, Late};
-use crate::snmp::usm::{
-    AUTH, Engine, Keys, LocalizedKey, PRIV, REPORTABLE, Refused, Senders, User, UsmError, WINDOW,
-};
+use crate::snmp::usm::engine::{Engine, Keys, WINDOW};
+use crate::snmp::usm::envelope::{AUTH, Envelope, PRIV, REPORTABLE, Salts, Sealing, context_of, scoped_pdu};
+use crate::snmp::usm::error::{Refused, UsmError};
+use crate::snmp::usm::senders::{KeyCache, Late, Senders};
+use crate::snmp::usm::user::User;
 
 /// All users, and what is known of the engines that send.
 pub struct Usm {

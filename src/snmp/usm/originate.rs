@@ -3,8 +3,9 @@
 use crate::message::{Notification, Oid};
 use crate::snmp::ber::{self, tag};
 use crate::snmp::encode;
-use crate::snmp::usm::envelope::{Envelope, Salts, Sealing, scoped_pdu};
-use crate::snmp::usm::{AUTH, Engine, Keys, PRIV, REPORTABLE, User};
+use crate::snmp::usm::engine::{Engine, Keys};
+use crate::snmp::usm::envelope::{AUTH, Envelope, PRIV, REPORTABLE, Salts, Sealing, scoped_pdu};
+use crate::snmp::usm::user::User;
 
 /// A user that sends.
 pub struct Originator {

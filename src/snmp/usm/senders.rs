@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::snmp::usm::{Keys, UsmError, WINDOW};
+use crate::snmp::usm::engine::{Keys, WINDOW};
+use crate::snmp::usm::error::UsmError;
 use crate::time::recent::Recent;
 
 /// How many senders' keys and clocks are kept.

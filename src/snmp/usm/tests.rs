@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 
-use super::envelope::{Envelope, Salts, Sealing, scoped_pdu};
+use super::envelope::{AUTH, Envelope, Salts, Sealing, scoped_pdu};
 use super::originate::{Originator, Refusal, Reply};
 use super::*;
 use crate::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};

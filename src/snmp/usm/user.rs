@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::snmp::usm::{AUTH, AuthProtocol, LocalizedKey, MasterKeys, PRIV, PrivKey, PrivProtocol};
+use async_snmp::v3::{AuthProtocol, LocalizedKey, MasterKeys, PrivKey, PrivProtocol};
+
+use crate::snmp::usm::envelope::{AUTH, PRIV};
 
 /// A user, and what its keys are made of. The library wipes keys from memory when they go.
 #[derive(Debug, Clone)]

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use async_snmp::v3::{AuthProtocol, PrivProtocol};
 use zeroize::Zeroizing;
 
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::secret::{self, warning};
 use crate::settings::section::{Located, Section};
 use crate::settings::values::unhex;
-use crate::snmp::usm::{AuthProtocol, PrivProtocol, User};
+use crate::snmp::usm::user::User;
 
 const AUTH: [(&str, AuthProtocol); 6] = [
     ("MD5", AuthProtocol::Md5),

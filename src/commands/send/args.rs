@@ -1,0 +1,95 @@
+//! Arguments of `trapline send`.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::commands::send::security::SecurityArgs;
+use crate::commands::send::wire::LoadArgs;
+
+/// Arguments of `trapline send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    /// An SNMP trap
+    Trap(TrapArgs),
+    /// An SNMP inform: a trap that is answered
+    Inform(InformArgs),
+    /// A line of syslog
+    Syslog(SyslogArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrapArgs {
+    #[command(flatten)]
+    pub(crate) notification: NotificationArgs,
+    /// The version of SNMP; 3 where a user is given, else 2c
+    #[arg(long, value_enum)]
+    pub(crate) version: Option<VersionArg>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InformArgs {
+    #[command(flatten)]
+    pub(crate) notification: NotificationArgs,
+    /// How long to wait for the answer, in seconds
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) timeout: f64,
+    /// How often to send again when no answer comes
+    #[arg(long, default_value_t = 3)]
+    pub(crate) retries: u32,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SyslogArgs {
+    /// Where to: ADDRESS:PORT, udp://ADDRESS:PORT or tcp://ADDRESS:PORT
+    #[arg(long, default_value = "127.0.0.1:1514")]
+    pub(crate) to: String,
+    /// The line, sent as it is
+    pub(crate) line: String,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NotificationArgs {
+    /// Where to: HOST:PORT, udp://HOST:PORT or tcp://HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1162")]
+    pub(crate) to: String,
+    /// The community of v1 and v2c
+    #[arg(long, default_value = "public")]
+    pub(crate) community: String,
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
+    /// The agent's address in a v1 trap
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) agent: Option<Ipv4Addr>,
+    /// A folder or file of MIBs beside the shipped ones
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mibs: Vec<PathBuf>,
+    /// The trap by name or OID
+    pub(crate) trap: String,
+    /// Varbinds as NAME.INSTANCE=VALUE or OID=VALUE, typed by the MIB
+    #[arg(value_name = "VARBIND=VALUE")]
+    pub(crate) varbinds: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VersionArg {
+    #[value(name = "1")]
+    V1,
+    #[value(name = "2c")]
+    V2c,
+    #[value(name = "3")]
+    V3,
+}

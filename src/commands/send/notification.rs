@@ -1,0 +1,67 @@
+//! The notification that the arguments describe.
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::commands::send::args::NotificationArgs;
+use crate::message::{Notification, NotificationKind, Oid, Varbind, Version};
+use crate::mib::Mib;
+use crate::rules::testing::from_text;
+use crate::snmp::well_known;
+
+/// A number that the next run of the program will not begin with.
+pub(crate) fn random() -> i32 {
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+    random as i32 & i32::MAX
+}
+
+pub(crate) fn notification<'a>(
+    args: &'a NotificationArgs,
+    version: Version,
+    kind: NotificationKind,
+    mib: &Mib,
+) -> anyhow::Result<Notification<'a>> {
+    let candidates = mib.ambiguous(&args.trap, |_| true);
+    if !candidates.is_empty() {
+        bail!("'{}' is ambiguous: {}; write the one that is meant", args.trap, candidates.join(", "));
+    }
+    let oid = mib.resolve(&args.trap).ok_or_else(|| {
+        anyhow!("no MIB knows the trap '{}'; give its OID, or the folder of its MIB with --mibs", args.trap)
+    })?;
+    let varbinds = args.varbinds.iter().map(|text| varbind(text, mib)).collect::<anyhow::Result<_>>()?;
+    let (generic, enterprise, specific) = as_v1(&oid);
+    Ok(Notification {
+        version,
+        kind,
+        community: args.community.as_bytes(),
+        proxied_community: None,
+        security: None,
+        request_id: random(),
+        oid,
+        enterprise: Some(enterprise),
+        agent: args.agent,
+        generic: Some(generic),
+        specific: Some(specific),
+        uptime: Some(0),
+        varbinds,
+    })
+}
+
+fn varbind<'a>(text: &'a str, mib: &Mib) -> anyhow::Result<Varbind<'a>> {
+    let (name, value) = text.split_once('=').with_context(|| format!("'{text}' is no VARBIND=VALUE"))?;
+    let oid = mib.resolve(name).with_context(|| format!("no MIB knows '{name}'; give its OID"))?;
+    let value =
+        from_text(value, mib.lookup(&oid), mib).with_context(|| format!("'{value}' does not fit {name}"))?;
+    Ok(Varbind { oid, value })
+}
+
+/// generic-trap, enterprise and specific-trap of a trap OID (RFC 3584, section 3.2).
+fn as_v1(oid: &Oid<'_>) -> (i32, Oid<'static>, i32) {
+    let arcs: Vec<u32> = oid.arcs().collect();
+    let Some((&last, head)) = arcs.split_last() else { return (6, oid.clone().into_owned(), 0) };
+    if oid.starts_with(&well_known::SNMP_TRAPS) && (1..=6).contains(&last) {
+        return (last as i32 - 1, well_known::SNMP_TRAPS, 0);
+    }
+    let head = if head.last() == Some(&0) { &head[..head.len() - 1] } else { head };
+    let enterprise = Oid::from_arcs(head).unwrap_or_else(|| oid.clone().into_owned());
+    (6, enterprise, last as i32)
+}

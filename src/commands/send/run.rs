@@ -1,0 +1,66 @@
+//! `trapline send`: test messages, one or a load of them.
+
+use std::borrow::Cow;
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::commands::send::args::{SendArgs, SyslogArgs, TrapArgs, VersionArg, What};
+use crate::commands::send::notification::notification;
+use crate::commands::send::wire::{Wire, report};
+use crate::commands::send::{inform, security};
+use crate::intake::listener::{Protocol, Transport};
+use crate::message::{NotificationKind, Version};
+use crate::mib::load as mib;
+use crate::snmp::encode;
+
+/// Sends; false if an inform was not answered.
+///
+/// # Errors
+///
+/// If something cannot be sent.
+pub fn run(args: &SendArgs) -> anyhow::Result<bool> {
+    match &args.what {
+        What::Trap(args) => trap(args).map(|()| true),
+        What::Inform(args) => inform::run(args),
+        What::Syslog(args) => syslog(args).map(|()| true),
+    }
+}
+
+fn trap(args: &TrapArgs) -> anyhow::Result<()> {
+    let mib = mib::load(&args.notification.mibs).mib;
+    let originator = args.notification.security.originator()?;
+    let version = match (args.version, originator.is_some()) {
+        (None | Some(VersionArg::V3), true) => Version::V3,
+        (Some(VersionArg::V3), false) => bail!("--version 3 needs a --user"),
+        (Some(_), true) => bail!("--user is of SNMPv3; leave --version away, or --user"),
+        (Some(VersionArg::V1), false) => Version::V1,
+        (None | Some(VersionArg::V2c), false) => Version::V2c,
+    };
+    let mut trap = notification(&args.notification, version, NotificationKind::Trap, &mib)?;
+    let mut wire = Wire::open(&args.notification.to)?;
+    let took = match originator {
+        Some(originator) => wire.load(args.load, || {
+            // Each another message: two that are the same to the octet are a replay.
+            trap.request_id = trap.request_id.wrapping_add(1) & i32::MAX;
+            let packet = originator.trap(&trap, trap.request_id, security::now());
+            packet.map(Cow::Owned).context("the trap cannot be encrypted")
+        })?,
+        None => {
+            let packet = encode::encode(&trap);
+            wire.load(args.load, || Ok(Cow::Borrowed(packet.as_slice())))?
+        }
+    };
+    report("traps", args.load.count, took);
+    Ok(())
+}
+
+fn syslog(args: &SyslogArgs) -> anyhow::Result<()> {
+    let to = Transport::parse(Protocol::Syslog, &args.to).map_err(|error| anyhow!("--to: {error}"))?;
+    let (mut wire, line) = match to {
+        Transport::Udp(address) => (Wire::udp(&address.to_string())?, args.line.clone()),
+        Transport::Tcp(address) => (Wire::tcp(&address.to_string())?, format!("{}\n", args.line)),
+    };
+    let took = wire.load(args.load, || Ok(Cow::Borrowed(line.as_bytes())))?;
+    report("lines", args.load.count, took);
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! A file that entries are appended to, and that a crash or a full disk cannot spoil: on opening, a torn last entry is cut
+//! off; a failed append is cut back.
+//!
+//! # Frames
+//!
+//! All numbers are little-endian.
+//!
+//! ```text
+//! header  magic "TRAPLOG1" 8   salt 8   crc32c of the 16 4   0 4
+//! frame   length of payload 4   crc32c of payload 4   crc32c of salt and the 8 4   payload
+//! ```
+//!
+//! A damaged frame is skipped and counted; reading goes on with the next whole one. The salt is random, so that nobody
+//! who decides on a payload can put something in it that is taken for a frame.
+//!
+//! # Lines
+//!
+//! Plain text, one entry per line. The last line is torn if it has no newline and is not a whole entry.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use super::disk::{DiskFile, Opening};
+use super::entries::{Entries, Form, last_line};
+use super::folder::Folder;
+use super::frame::{self, HEADER, Header, Salt};
+
+/// What was found and done when a log was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The bytes of a torn last entry, which were cut off.
+    pub torn: u64,
+    /// The bytes before the last entry that are no entries. They stay and are skipped.
+    pub damaged: u64,
+}
+
+/// What an append did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// How many entries were written, from the first on. The others would have made the file too long.
+    pub entries: usize,
+    /// Whether the file had been removed or replaced before; then this is a new one.
+    pub vanished: bool,
+}
+
+/// A file that is appended to.
+#[derive(Debug)]
+pub struct AppendLog {
+    folder: Folder,
+    name: String,
+    form: Form,
+    /// The most bytes that it may have.
+    most: u64,
+    file: Arc<dyn DiskFile>,
+    salt: Salt,
+    length: u64,
+    /// The length up to which entries are durable, or were when the file was opened.
+    synced: u64,
+    /// Whether `length` is known to be the end of the last whole entry.
+    known: bool,
+    /// Whether something may stand behind `length` that is to be cut off first.
+    spoiled: bool,
+    /// Whether the name of the file may not be durable.
+    fresh: bool,
+    /// The second in which the log checked last that the file is still there.
+    checked: i64,
+}
+
+impl AppendLog {
+    /// Opens a file of at most `most` bytes, or creates it, and cuts off what a crash left at its end.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be used; [`ErrorKind::InvalidData`] if frames are asked for and it has none.
+    pub fn open(folder: &Folder, name: &str, form: Form, most: u64) -> io::Result<(Self, Recovered)> {
+        let file = folder.open_file(name, Opening::Append)?;
+        let mut log = AppendLog {
+            folder: folder.clone(),
+            name: name.to_owned(),
+            form,
+            most,
+            file,
+            salt: [0; 8],
+            length: 0,
+            synced: 0,
+            known: false,
+            spoiled: false,
+            fresh: true,
+            checked: i64::MIN,
+        };
+        let recovered = log.recover()?;
+        Ok((log, recovered))
+    }
+
+    /// The entries of a file, without changing it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read; [`ErrorKind::InvalidData`] if frames are asked for and it has none.
+    pub fn entries_of(folder: &Folder, name: &str, form: Form) -> io::Result<Entries> {
+        let file = folder.open_file(name, Opening::Read)?;
+        let length = file.length()?;
+        let (start, salt) = match form {
+            Form::Lines { .. } => (0, [0; 8]),
+            Form::Frames { .. } => match Header::read(&*file)? {
+                Header::Whole(salt) => (HEADER as u64, salt),
+                Header::Torn => (length, [0; 8]),
+                Header::Foreign => return Err(frame::foreign()),
+            },
+        };
+        Ok(Entries::new(file, form, salt, start, length))
+    }
+
+    /// Finds the end of the last whole entry and cuts off what follows.
+    fn recover(&mut self) -> io::Result<Recovered> {
+        (self.known, self.spoiled) = (false, false);
+        let length = self.file.length()?;
+        self.length = length;
+        let recovered = match self.form {
+            Form::Frames { .. } => self.recover_frames(length)?,
+            Form::Lines { whole } => self.recover_lines(length, whole)?,
+        };
+        (self.known, self.synced) = (true, self.length);
+        Ok(recovered)
+    }
+
+    fn recover_frames(&mut self, length: u64) -> io::Result<Recovered> {
+        match Header::read(&*self.file)? {
+            Header::Whole(salt) => self.salt = salt,
+            Header::Torn => {
+                self.cut(0)?;
+                self.salt = getrandom::u64()?.to_le_bytes();
+                return Ok(Recovered { torn: length, damaged: 0 });
+            }
+            Header::Foreign => return Err(frame::foreign()),
+        }
+        let mut entries = Entries::new(self.file.clone(), self.form, self.salt, HEADER as u64, length);
+        let (mut end, mut damaged) = (HEADER as u64, 0);
+        while entries.next()?.is_some() {
+            (end, damaged) = (entries.position(), entries.damaged());
+        }
+        self.cut(end)?;
+        Ok(Recovered { torn: length - end, damaged })
+    }
+
+    fn recover_lines(&mut self, length: u64, whole: fn(&[u8]) -> bool) -> io::Result<Recovered> {
+        if length > 0 {
+            // What an earlier process left must not turn into zeros without a newline under what is synced later.
+            self.file.sync()?;
+        }
+        let tail = last_line(&*self.file, length)?;
+        let torn = tail.as_ref().map_or(0, |tail| if whole(tail) { 0 } else { tail.len() as u64 });
+        if torn > 0 {
+            self.cut(length - torn)?;
+        } else if tail.is_none_or(|tail| !tail.is_empty()) {
+            self.write_at_end(b"\n")?;
+        }
+        Ok(Recovered { torn, damaged: 0 })
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.length = length;
+        if self.file.length()? > length {
+            self.file.set_length(length)?;
+        }
+        Ok(())
+    }
+
+    /// Appends entries, all that fit. Once a second it checks that the file is still there. `now` is in microseconds since
+    /// 1970.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written. Then none of them is in the file, nor part of one.
+    pub fn append<'e>(
+        &mut self,
+        now: i64,
+        entries: impl IntoIterator<Item = &'e [u8]>,
+    ) -> io::Result<Appended> {
+        let mut appended = Appended::default();
+        let second = now.div_euclid(1_000_000);
+        if second != self.checked {
+            appended.vanished = self.check()?;
+            self.checked = second;
+        }
+        self.make_ready()?;
+        let mut buffer = Vec::new();
+        self.start(&mut buffer)?;
+        let start = buffer.len();
+        for entry in entries {
+            let end = buffer.len();
+            self.push(&mut buffer, entry)?;
+            if self.length + buffer.len() as u64 > self.most {
+                buffer.truncate(end);
+                break;
+            }
+            appended.entries += 1;
+        }
+        if buffer.len() > start {
+            self.write_at_end(&buffer)?;
+        }
+        Ok(appended)
+    }
+
+    /// Checks that the file is still the one that has its name; otherwise goes on with a new one and returns true.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no new one.
+    pub fn check(&mut self) -> io::Result<bool> {
+        self.folder.renew()?;
+        match self.folder.identity(&self.name) {
+            Ok(identity) if identity == self.file.identity()? => return Ok(false),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.reopen()?;
+        Ok(true)
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.file = self.folder.open_file(&self.name, Opening::Append)?;
+        self.fresh = true;
+        self.recover().map(drop)
+    }
+
+    /// Renames the file, over one that has the new name, and goes on with a new one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be renamed, or there can be no new one.
+    pub fn rotate(&mut self, to: &str) -> io::Result<()> {
+        self.folder.rename(&self.name, to)?;
+        self.reopen()
+    }
+
+    /// Cuts off what a failed append left, and looks at what others have changed.
+    fn make_ready(&mut self) -> io::Result<()> {
+        if !self.known {
+            return self.recover().map(drop);
+        }
+        if self.spoiled {
+            self.cut(self.length)?;
+            self.spoiled = false;
+        }
+        let length = self.file.length()?;
+        if length != self.length {
+            match self.form {
+                Form::Frames { .. } => drop(self.recover()?),
+                Form::Lines { .. } => (self.length, self.synced) = (length, length),
+            }
+        }
+        Ok(())
+    }
+
+    /// What must stand before the next entry: the header of a new file, or the newline that another program left out.
+    fn start(&self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        match self.form {
+            Form::Frames { .. } if self.length == 0 => frame::push_header(buffer, self.salt),
+            Form::Lines { .. } if self.length > 0 => {
+                let mut last = [0];
+                if self.file.read(&mut last, self.length - 1)? == 1 && last != *b"\n" {
+                    buffer.push(b'\n');
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn push(&self, buffer: &mut Vec<u8>, entry: &[u8]) -> io::Result<()> {
+        let fits = match self.form {
+            Form::Frames { longest } => entry.len() <= longest as usize,
+            Form::Lines { .. } => !entry.contains(&b'\n'),
+        };
+        if !fits {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "an entry is too long, or has a newline"));
+        }
+        match self.form {
+            Form::Frames { .. } => frame::push_frame(buffer, self.salt, entry),
+            Form::Lines { .. } => {
+                buffer.extend(entry);
+                buffer.push(b'\n');
+            }
+        }
+        Ok(())
+    }
+
+    fn write_at_end(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write(bytes, self.length) {
+            self.spoiled = self.file.set_length(self.length).is_err();
+            return Err(error);
+        }
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes all entries durable.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot promise it. It may have forgotten what it could not write, and succeed the next time; so the
+    /// entries since the last sync are no longer in the file then.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let synced = self.file.sync().and_then(|()| if self.fresh { self.folder.sync() } else { Ok(()) });
+        match synced {
+            Ok(()) => (self.fresh, self.synced) = (false, self.length),
+            Err(_) => self.spoiled = self.cut(self.synced).is_err(),
+        }
+        synced
+    }
+
+    /// The length of the file in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The entries from an offset on, which is 0 or a position that [`Entries`] gave, to those that are there now.
+    pub fn entries(&self, from: u64) -> Entries {
+        let first = if matches!(self.form, Form::Frames { .. }) { HEADER as u64 } else { 0 };
+        let from = from.max(first).min(self.length);
+        Entries::new(self.file.clone(), self.form, self.salt, from, self.length)
+    }
+}
+
+#[cfg(test)]
+#[path = "append_log_tests.rs"]
+mod tests;

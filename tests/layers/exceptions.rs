@@ -1,0 +1,43 @@
+//! What the test lets pass until it is put right. The list only shrinks: an exception that is needed no longer fails the test.
+
+/// Something that breaks a rule and is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exception {
+    /// The first file imports the second one.
+    Import(&'static str, &'static str),
+    /// This `mod.rs` is no facade.
+    Facade(&'static str),
+    /// This file is too long.
+    Long(&'static str),
+    /// The table lists this module, which does not exist.
+    Missing(&'static str),
+    /// This module is not in the table.
+    Unlisted(&'static str),
+}
+
+/// All of them.
+pub const EXCEPTIONS: &[Exception] = &[
+    Exception::Facade("src/intake/mod.rs"),
+    Exception::Facade("src/rules/mod.rs"),
+    Exception::Facade("src/sinks/mod.rs"),
+    Exception::Facade("src/sinks/http/mod.rs"),
+    Exception::Facade("src/sinks/nsca/mod.rs"),
+    Exception::Facade("src/sinks/settings/mod.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/amqp.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/canopsis.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/delivery.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/file.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/http/mod.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/nagios/pipe.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/nagios/spool.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/nsca/mod.rs"),
+    Exception::Import("src/intake/mod.rs", "src/intake/datagrams.rs"),
+    Exception::Import("src/intake/mod.rs", "src/intake/pipeline.rs"),
+    Exception::Import("src/intake/mod.rs", "src/intake/waiting.rs"),
+    Exception::Import("src/sinks/amqp.rs", "src/sinks/settings/mod.rs"),
+    Exception::Import("src/sinks/canopsis.rs", "src/sinks/settings/mod.rs"),
+    Exception::Import("src/sinks/http/mod.rs", "src/sinks/settings/server.rs"),
+    Exception::Import("src/sinks/mod.rs", "src/sinks/settings/mod.rs"),
+    Exception::Import("src/sinks/settings/mod.rs", "src/sinks/settings/server.rs"),
+    Exception::Import("src/sinks/settings/mod.rs", "src/sinks/settings/web.rs"),
+];
