@@ -12,7 +12,7 @@ use trapline::journal::Batch;
 use trapline::lookup::hosts::Hosts;
 use trapline::message::{Message, NotificationKind, Source};
 use trapline::rules::compile::{RuleFile, compile};
-use trapline::rules::{RuleSet, Scratch, Subject, Verdict};
+use trapline::rules::{MatchResult, MessageContext, RuleSet, Scratch};
 use trapline::{mib, snmp, syslog};
 
 fn main() {
@@ -37,7 +37,7 @@ fn main() {
                 apply(&rules, &hosts, &message, &source, &mut scratch, &mut batch)
             }
         };
-        assert_eq!((verdict, batch.len()), (Verdict::Matched, 1));
+        assert_eq!((verdict, batch.len()), (MatchResult::Matched, 1));
     }
 }
 
@@ -48,9 +48,9 @@ fn apply(
     source: &Source,
     scratch: &mut Scratch,
     batch: &mut Batch,
-) -> Verdict {
+) -> MatchResult {
     let host = hosts.of_message(message, source, "192.0.2.1");
-    let subject = Subject { message, source, address: "192.0.2.1", host: &host, hosts, tags: None };
+    let subject = MessageContext { message, source, address: "192.0.2.1", host: &host, hosts, tags: None };
     rules.apply(&subject, scratch, |_, outcome| {
         batch.push(outcome);
     })

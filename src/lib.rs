@@ -29,6 +29,7 @@
 //! Protocols and rules. They do no I/O and read no clock; time is an argument:
 //! - [`snmp`]: packets to notifications and back, SNMPv3, access control. [`syslog`]: lines, stream framing, TCP-wrapper
 //!   lines. [`mib`]: names for OIDs, and in `mib::load` reading and caching of modules. [`lookup`]: host names.
+//!   [`language`]: expressions and templates.
 //!   [`rules`]: rule files, compiled and applied. [`import`]: rules from snmptt.conf and from MIBs.
 //!
 //! I/O:
@@ -47,6 +48,7 @@ pub mod http;
 pub mod import;
 pub mod intake;
 pub mod journal;
+pub mod language;
 pub mod lookup;
 pub mod message;
 pub mod mib;

@@ -1,24 +1,31 @@
-//! The system calls that no safe library offers in the form needed here: batches of datagrams with what the
-//! kernel dropped, and how much of a pipe is unread. The only module with unsafe code.
+//! The system calls that no safe library offers in the form needed here: batches of datagrams in buffers that are used
+//! again, what the kernel dropped at a socket, which socket of an address gets a datagram, and how much of a pipe is
+//! unread. The only module with unsafe code.
 #![allow(unsafe_code)]
 
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 
 /// The largest datagram that UDP can carry.
 pub const MAX_DATAGRAM: usize = 65_535;
 
-/// Room for the control messages of a datagram, in bytes: the kernel's drop counter, and where it was sent to.
-const CONTROL: usize = 128;
+/// Octets of a datagram that its slot holds; what is longer overflows. Nearly all datagrams are shorter.
+const SLOT: usize = 2048;
+/// The distance of two slots: slots at a power of two would share the sets of the processor's caches.
+const STRIDE: usize = SLOT + 64;
+/// Space for the control messages of a datagram, in octets: where it was sent to.
+const CONTROL: usize = 64;
 
-/// Room for control messages, aligned as control messages must be.
+/// Space for control messages, aligned as control messages must be.
 #[derive(Clone, Copy)]
 #[repr(align(8))]
-struct Control([u8; CONTROL]);
+struct Control {
+    _octets: [u8; CONTROL],
+}
 
 /// Where a message came from, and where it was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,61 +46,84 @@ pub struct Local {
 }
 
 /// Buffers for a batch of datagrams, used again from call to call.
+///
+/// A datagram is received into its slot and, where it is longer, into its overflow behind a gap of a slot's size; then the
+/// slot is copied into the gap, so that it is in one piece.
 pub struct Receiver {
-    buffers: Box<[u8]>,
-    addresses: Box<[libc::sockaddr_storage]>,
-    controls: Box<[Control]>,
-    vectors: Box<[libc::iovec]>,
-    headers: Box<[libc::mmsghdr]>,
+    /// `STRIDE` octets each.
+    slots: Vec<u8>,
+    /// `MAX_DATAGRAM` octets each. Memory that the system provides only as far as it is written to.
+    overflows: Vec<u8>,
+    addresses: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
+    /// For each datagram its slot and its overflow.
+    vectors: Vec<[libc::iovec; 2]>,
+    headers: Vec<libc::mmsghdr>,
     received: usize,
 }
 
-// SAFETY: the raw pointers in `vectors` and `headers` point into heap memory that the receiver itself owns and
-// never moves or frees before them; nothing in it is bound to a thread.
+// SAFETY: the raw pointers in `vectors` and `headers` point into heap memory of vectors that the receiver owns and never
+// resizes; nothing in it is bound to a thread.
 unsafe impl Send for Receiver {}
 
 impl Receiver {
-    /// Room for `count` datagrams of any size a call. Memory is touched only as far as datagrams fill it.
+    /// Space for `count` datagrams of any size per call.
     pub fn new(count: usize) -> Self {
         // SAFETY: all-zero is a valid value of these plain C structures.
         let (address, vector, header): (libc::sockaddr_storage, libc::iovec, libc::mmsghdr) =
             unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
         let mut receiver = Receiver {
-            buffers: vec![0; count * MAX_DATAGRAM].into_boxed_slice(),
-            addresses: vec![address; count].into_boxed_slice(),
-            controls: vec![Control([0; CONTROL]); count].into_boxed_slice(),
-            vectors: vec![vector; count].into_boxed_slice(),
-            headers: vec![header; count].into_boxed_slice(),
-            received: 0,
+            slots: vec![0; count * STRIDE],
+            overflows: vec![0; count * MAX_DATAGRAM],
+            addresses: vec![address; count],
+            controls: vec![Control { _octets: [0; CONTROL] }; count],
+            vectors: vec![[vector; 2]; count],
+            headers: vec![header; count],
+            received: count,
         };
-        let places = receiver.buffers.chunks_exact_mut(MAX_DATAGRAM).zip(&mut receiver.vectors);
-        for (buffer, vector) in places {
-            *vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        }
+        receiver.prepare();
         receiver
     }
 
-    /// Takes as many datagrams as wait in the socket. Returns how many; 0 if none does.
+    /// Makes the headers that the call before has filled ready to be filled again.
+    fn prepare(&mut self) {
+        let (slots, overflows) = (self.slots.as_mut_ptr(), self.overflows.as_mut_ptr());
+        let (addresses, controls) = (self.addresses.as_mut_ptr(), self.controls.as_mut_ptr());
+        let (vectors, headers) = (self.vectors.as_mut_ptr(), self.headers.as_mut_ptr());
+        for at in 0..self.received {
+            // SAFETY: `received` is at most the count that the receiver was made for, so that all these are elements of
+            // their vectors, a slot has SLOT of its STRIDE octets, and an overflow begins SLOT octets into its own.
+            unsafe {
+                let slot = slots.add(at * STRIDE);
+                let overflow = overflows.add(at * MAX_DATAGRAM + SLOT);
+                let vectors = vectors.add(at);
+                *vectors = [
+                    libc::iovec { iov_base: slot.cast(), iov_len: SLOT },
+                    libc::iovec { iov_base: overflow.cast(), iov_len: MAX_DATAGRAM - SLOT },
+                ];
+                let header = &mut (*headers.add(at)).msg_hdr;
+                header.msg_name = addresses.add(at).cast();
+                header.msg_namelen = size_of::<libc::sockaddr_storage>() as u32;
+                header.msg_iov = vectors.cast();
+                header.msg_iovlen = 2;
+                header.msg_control = controls.add(at).cast();
+                header.msg_controllen = CONTROL;
+                header.msg_flags = 0;
+            }
+        }
+        self.received = 0;
+    }
+
+    /// Takes as many datagrams as wait in the socket and have space, without waiting for any. Returns how many.
     ///
     /// # Errors
     ///
-    /// What the system says, other than that nothing came.
+    /// What the system says, other than that no datagram waits.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        let places =
-            self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.addresses).zip(&mut self.controls);
-        for (((header, vector), address), control) in places {
-            // The kernel writes lengths back: they are set anew for every call.
-            header.msg_hdr.msg_name = std::ptr::from_mut(address).cast();
-            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as u32;
-            header.msg_hdr.msg_iov = vector;
-            header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = control.0.len();
-            header.msg_hdr.msg_flags = 0;
-        }
-        self.received = 0;
-        // SAFETY: every header points to an address, a buffer and control room of the lengths it says, all
-        // owned by self and alive for the call; the count is that of the headers.
+        self.prepare();
+        // SAFETY: every header points to an address, two vectors and space for control messages of the lengths that it
+        // says, and the vectors to a slot and an overflow of theirs, all owned by self and alive for the call; the count
+        // is that of the headers.
         let result = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -103,43 +133,62 @@ impl Receiver {
                 std::ptr::null_mut(),
             )
         };
-        match usize::try_from(result) {
-            Ok(count) => {
-                self.received = count.min(self.headers.len());
-                Ok(self.received)
-            }
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
-                    _ => Err(error),
-                }
+        let Ok(count) = usize::try_from(result) else {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+                _ => Err(error),
+            };
+        };
+        self.received = count.min(self.headers.len());
+        for at in 0..self.received {
+            if self.headers[at].msg_len as usize > SLOT {
+                let slot = &self.slots[at * STRIDE..][..SLOT];
+                self.overflows[at * MAX_DATAGRAM..][..SLOT].copy_from_slice(slot);
             }
         }
+        Ok(self.received)
     }
 
     /// The datagrams of the last call, where they came from and where they were sent to.
     pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], Arrival)> {
-        let buffers = self.buffers.chunks_exact(MAX_DATAGRAM);
-        self.headers.iter().zip(buffers).zip(&self.addresses).take(self.received).map(
-            |((header, buffer), address)| {
-                let length = (header.msg_len as usize).min(buffer.len());
+        self.headers.iter().zip(&self.addresses).take(self.received).enumerate().map(
+            |(at, (header, address))| {
+                let length = header.msg_len as usize;
+                let octets = if length <= SLOT {
+                    &self.slots[at * STRIDE..][..length]
+                } else {
+                    &self.overflows[at * MAX_DATAGRAM..][..length.min(MAX_DATAGRAM)]
+                };
                 let local = find_control(&header.msg_hdr, local);
-                (&buffer[..length], Arrival { peer: socket_address(address), local })
+                (octets, Arrival { peer: socket_address(address), local })
             },
         )
     }
+}
 
-    /// How many datagrams the kernel has dropped at the socket since it was opened, modulo 2^32, as of the last
-    /// datagram that says so (SO_RXQ_OVFL).
-    pub fn kernel_drops(&self) -> Option<u32> {
-        let drops = |(level, kind): (i32, i32), content: &[u8]| {
-            let counter =
-                content.first_chunk().filter(|_| (level, kind) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL));
-            counter.map(|octets| u32::from_ne_bytes(*octets))
-        };
-        self.headers[..self.received].iter().rev().find_map(|header| find_control(&header.msg_hdr, drops))
-    }
+/// How many datagrams the kernel has dropped at a socket since it was opened, modulo 2^32 (SO_MEMINFO).
+///
+/// # Errors
+///
+/// What the system says; Linux knows this since 4.12.
+pub fn drops(socket: &UdpSocket) -> io::Result<u32> {
+    /// SK_MEMINFO_VARS and SK_MEMINFO_DROPS of linux/sock_diag.h.
+    const VARS: usize = 9;
+    const DROPS: usize = 8;
+    let mut info = [0u32; VARS];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` octets to `info`, which has as many, and the length that it wrote.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info[DROPS]) }
 }
 
 /// What `read` makes of the first control message that it takes, by its level and type and its content.
@@ -188,7 +237,7 @@ fn local((level, kind): (i32, i32), content: &[u8]) -> Option<Local> {
 /// # Errors
 ///
 /// What the system says.
-pub fn tell_local(socket: &impl std::os::fd::AsFd, v6: bool) -> io::Result<()> {
+pub fn tell_local(socket: &impl AsFd, v6: bool) -> io::Result<()> {
     if v6 {
         setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
     } else {
@@ -197,7 +246,7 @@ pub fn tell_local(socket: &impl std::os::fd::AsFd, v6: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Answers a datagram, from the address that it was sent to.
+/// Answers a datagram, from the address that it was sent to. Does not wait for space in the send buffer.
 ///
 /// # Errors
 ///
@@ -205,7 +254,7 @@ pub fn tell_local(socket: &impl std::os::fd::AsFd, v6: bool) -> io::Result<()> {
 pub fn answer(socket: &UdpSocket, answer: &[u8], to: Arrival) -> io::Result<()> {
     let peer = SockaddrStorage::from(to.peer);
     let send = |control: &[ControlMessage<'_>]| {
-        sendmsg(socket.as_raw_fd(), &[IoSlice::new(answer)], control, MsgFlags::empty(), Some(&peer))
+        sendmsg(socket.as_raw_fd(), &[IoSlice::new(answer)], control, MsgFlags::MSG_DONTWAIT, Some(&peer))
     };
     match to.local {
         Some(Local { address: IpAddr::V4(address), .. }) => {
@@ -296,12 +345,17 @@ pub fn unread(pipe: BorrowedFd<'_>) -> io::Result<usize> {
 mod tests {
     use super::*;
 
+    /// A socket, and another one connected to it.
+    fn pair(local: &str) -> (UdpSocket, UdpSocket) {
+        let (server, client) = (UdpSocket::bind(local).unwrap(), UdpSocket::bind(local).unwrap());
+        client.connect(server.local_addr().unwrap()).unwrap();
+        (server, client)
+    }
+
     #[test]
     fn batches_with_their_senders() {
         for local in ["127.0.0.1:0", "[::1]:0"] {
-            let server = UdpSocket::bind(local).unwrap();
-            let client = UdpSocket::bind(local).unwrap();
-            client.connect(server.local_addr().unwrap()).unwrap();
+            let (server, client) = pair(local);
             assert_eq!(send_batch(&client, &[b"one", b"two", b""]).unwrap(), 3);
             let mut receiver = Receiver::new(8);
             let mut got = Vec::new();
@@ -319,7 +373,6 @@ mod tests {
         for (all, asked) in [("0.0.0.0:0", "127.0.0.3"), ("[::]:0", "::1")] {
             let server = UdpSocket::bind(all).unwrap();
             tell_local(&server, all.starts_with('[')).unwrap();
-            setsockopt(&server, sockopt::RxqOvfl, &1).unwrap();
             let port = server.local_addr().unwrap().port();
             let to = SocketAddr::new(asked.parse().unwrap(), port);
             let client = UdpSocket::bind((if to.is_ipv6() { "::1" } else { "127.0.0.1" }, 0)).unwrap();
@@ -335,22 +388,36 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_of_every_size_arrive_whole() {
+        let (server, client) = pair("127.0.0.1:0");
+        let sizes = [0, 1, SLOT - 1, SLOT, SLOT + 1, SLOT + 65, 10_000, 65_507];
+        let mut receiver = Receiver::new(3);
+        let content =
+            |size: usize, seed: usize| -> Vec<u8> { (0..size).map(|n| (n * 31 + seed) as u8).collect() };
+        // Each size in each slot, after each other size.
+        for (seed, size) in sizes.iter().cycle().take(5 * sizes.len()).enumerate() {
+            client.send(&content(*size, seed)).unwrap();
+            client.send(&content(7, seed)).unwrap();
+            let mut got = Vec::new();
+            while got.len() < 2 {
+                receiver.receive(&server).unwrap();
+                got.extend(receiver.datagrams().map(|(octets, _)| octets.to_vec()));
+            }
+            assert!(got == [content(*size, seed), content(7, seed)], "{size} octets");
+        }
+    }
+
+    #[test]
     fn drops_are_counted() {
-        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        setsockopt(&server, sockopt::RxqOvfl, &1).unwrap();
+        let (server, client) = pair("127.0.0.1:0");
         setsockopt(&server, sockopt::RcvBuf, &4096).unwrap();
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.connect(server.local_addr().unwrap()).unwrap();
-        let mut receiver = Receiver::new(64);
+        assert_eq!(drops(&server).unwrap(), 0);
         for _ in 0..500 {
             client.send(&[0; 500]).unwrap();
         }
-        receiver.receive(&server).unwrap();
-        client.send(b"after").unwrap();
-        while !receiver.datagrams().any(|(d, _)| d == b"after") {
-            receiver.receive(&server).unwrap();
-        }
-        assert!(receiver.kernel_drops().unwrap() > 100);
+        let mut receiver = Receiver::new(64);
+        let received = receiver.receive(&server).unwrap();
+        assert_eq!(received + drops(&server).unwrap() as usize, 500);
     }
 
     #[test]

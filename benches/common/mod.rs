@@ -56,3 +56,30 @@ pub fn check_result() -> CheckResult<'static> {
 pub fn outcome() -> Outcome<'static> {
     Outcome::CheckResult(check_result())
 }
+
+/// As many rules as asked for; the load is taken by one in the middle.
+pub fn rule_file(count: usize) -> String {
+    let mut text = String::new();
+    let check = "[rule.check]\nservice = \"S\"\nstate = \"critical\"\noutput = \"{{ text }}\"\n";
+    for n in 0..count {
+        let matcher = match n % 3 {
+            0 => format!("trap = \"1.3.6.1.4.1.{}.0.{n}\"", 90_000 + n),
+            1 => format!("trap = \"1.3.6.1.4.1.{}.*\"", 90_000 + n),
+            _ => format!("syslog = {{ message = 'event number {n} of (?<who>\\w+)' }}"),
+        };
+        text.push_str(&format!("[[rule]]\nid = \"other-{n}\"\n{matcher}\n{check}\n"));
+        if n == count / 2 {
+            text.push_str(
+                "[[rule]]\nid = \"link-down\"\ntrap = \"IF-MIB::linkDown\"\nwhere = \"ifAdminStatus == 'up'\"\n[rule.check]\n\
+                 host = \"{{ host }}\"\nservice = \"Interface {{ ifDescr }}\"\nstate = \"critical\"\n\
+                 output = \"Link down on {{ ifDescr }} (admin {{ ifAdminStatus }}, oper {{ ifOperStatus }})\"\n\
+                 [[rule]]\nid = \"tcp-wrappers-refused\"\nsyslog = { tcp_wrappers = \"refused\" }\n[rule.check]\n\
+                 host = \"{{ host }}\"\nservice = \"TCP Wrappers\"\nstate = \"critical\"\n\
+                 output = \"Denied {{ client_host }} ({{ client_address }}) - {{ program }}\"\n\
+                 [[rule]]\nid = \"pattern\"\nsyslog = { message = 'door (?<door>\\d+) was opened' }\n[rule.check]\n\
+                 service = \"Doors\"\nstate = \"warning\"\noutput = \"Door {{ door }}\"\n",
+            );
+        }
+    }
+    text
+}

@@ -1,179 +1,221 @@
-//! The daemon under load, with a pipe that is read.
+//! A daemon under load, with pipes that are read.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-/// Commands, and when they came out of the pipe.
-pub type Lines = Arc<Mutex<Vec<(Instant, String)>>>;
-
-/// A daemon with a pipe that is read.
-pub struct Bench {
-    pub dir: tempfile::TempDir,
-    pub daemon: Child,
-    pub taken: Arc<AtomicU64>,
-    pub stop: Arc<AtomicBool>,
-    pub lines: Lines,
-}
-
-pub fn trapline() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trapline"));
-    command.stdin(Stdio::null());
-    command
-}
+use crate::common::rule_file;
+use crate::process::{self, Usage};
+use crate::sender::now_nanos;
 
 pub const SNMP: u16 = 31_162;
 pub const SYSLOG: u16 = 31_514;
 
-impl Bench {
-    /// `keep`: whether the reader keeps the commands and when they came.
-    pub fn start(rules: usize, sync: &str, keep: bool) -> Self {
-        Self::with_files(rules, sync, keep, 0)
+/// How long a daemon may take to start.
+const START: Duration = Duration::from_mins(1);
+
+/// A Trapline binary, and what its configuration says beside the usual.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Its name in the tables.
+    pub name: String,
+    pub path: PathBuf,
+    /// Lines such as `snmp.latency = "5ms"`.
+    pub set: Vec<String>,
+}
+
+impl Program {
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.stdin(Stdio::null());
+        command
     }
 
-    /// The same, with so many file sinks beside the pipe.
-    pub fn with_files(rules: usize, sync: &str, keep: bool, files: usize) -> Self {
-        Self::with_sinks(rules, sync, keep, files, "")
-    }
-
-    /// The same, with further sinks.
-    pub fn with_sinks(rules: usize, sync: &str, keep: bool, files: usize, more: &str) -> Self {
+    /// The same with its latency budget turned off; nothing if the binary does not know the key.
+    pub fn without_latency(&self) -> Option<Program> {
         let dir = tempfile::tempdir().unwrap();
-        let d = dir.path().display();
-        std::fs::write(dir.path().join("rules.toml"), rule_file(rules)).unwrap();
-        let config = format!(
-            "[snmp]\nlisten = [\"127.0.0.1:{SNMP}\"]\nreceive_buffer = \"64MiB\"\n\
-             [[snmp.users]]\nname = \"ops\"\nauth = \"SHA-256\"\nauth_password = \"auth-password\"\n\
-             priv = \"AES-128\"\npriv_password = \"priv-password\"\n\
-             [syslog]\nlisten = [\"udp://127.0.0.1:{SYSLOG}\", \"tcp://127.0.0.1:{SYSLOG}\"]\nreceive_buffer = \"64MiB\"\n\
-             [journal]\nsync = \"{sync}\"\n[rules]\npaths = [\"rules.toml\"]\n\
-             [[sinks]]\ntype = \"nagios\"\ncommand_file = \"{d}/pipe\"\n"
-        );
-        let files: String = (0..files)
-            .map(|n| format!("[[sinks]]\nname = \"f{n}\"\ntype = \"file\"\npath = \"{d}/f{n}\"\n"))
-            .collect();
-        std::fs::write(dir.path().join("trapline.toml"), config + &files + more).unwrap();
-        let pipe = dir.path().join("pipe");
-        nix_mkfifo(&pipe);
-        let (taken, stop, lines) =
-            (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)), Arc::default());
-        read_pipe(pipe, taken.clone(), stop.clone(), keep.then(|| Arc::clone(&lines)));
-        let log = File::create(dir.path().join("log")).unwrap();
-        let daemon = trapline()
-            .args(["run", "--config"])
-            .arg(dir.path().join("trapline.toml"))
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let bench = Bench { dir, daemon, taken, stop, lines };
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while !std::fs::read_to_string(bench.dir.path().join("log")).unwrap().contains("listening: ") {
-            assert!(Instant::now() < deadline, "the daemon does not start");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        bench
-    }
-
-    pub fn status(&self) -> Value {
-        let config = self.dir.path().join("trapline.toml");
-        let output = trapline().args(["status", "--json", "--config"]).arg(config).output().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// Waits until the pipe has as many commands as the journal has outcomes.
-    pub fn settle(&self) -> Value {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
-            let status = self.status();
-            let behind = status["sinks"].as_array().unwrap().iter().any(|s| s["behind"] != 0);
-            if !behind && self.taken.load(Ordering::Relaxed) >= status["intake"]["outcomes"].as_u64().unwrap()
-            {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "not all was delivered: {status}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let file = dir.path().join("trapline.toml");
+        ["0", "\"0s\"", "\"0ms\""].into_iter().find_map(|off| {
+            let others = self.set.iter().filter(|line| !line.contains(".latency"));
+            let off = [format!("snmp.latency = {off}"), format!("syslog.latency = {off}")];
+            let set: Vec<String> = others.cloned().chain(off).collect();
+            std::fs::write(&file, format!("{}\n", set.join("\n"))).unwrap();
+            let output = self.command().args(["check", "--config"]).arg(&file).output().unwrap();
+            let name = format!("{}, latency = 0", self.name);
+            output.status.success().then(|| Program { name, path: self.path.clone(), set })
+        })
     }
 }
 
-impl Drop for Bench {
+/// How a daemon is set up.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub rules: usize,
+    pub sync: &'static str,
+    /// Addresses that take SNMP.
+    pub snmp: &'static [&'static str],
+    pub pipes: usize,
+    pub files: usize,
+    /// More of the configuration, after all else.
+    pub more: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup { rules: 1000, sync: "interval", snmp: &["127.0.0.1"], pipes: 1, files: 0, more: String::new() }
+    }
+}
+
+/// Commands, and when they came out of the pipe, in nanoseconds since 1970.
+pub type Lines = Arc<Mutex<Vec<(u64, String)>>>;
+
+/// A running daemon.
+pub struct Daemon {
+    _dir: tempfile::TempDir,
+    child: Child,
+    /// Lines that came out of each pipe.
+    taken: Vec<Arc<AtomicU64>>,
+    pipes: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    stop: Arc<AtomicBool>,
+    /// Those of the first pipe, if they are kept.
+    pub lines: Lines,
+}
+
+impl Daemon {
+    pub fn start(program: &Program, setup: &Setup) -> Self {
+        Self::start_keeping(program, setup, false)
+    }
+
+    /// `keep`: whether the lines of the first pipe are kept.
+    pub fn start_keeping(program: &Program, setup: &Setup, keep: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let pipes: Vec<PathBuf> = (0..setup.pipes).map(|n| dir.path().join(format!("pipe{n}"))).collect();
+        let files: Vec<PathBuf> = (0..setup.files).map(|n| dir.path().join(format!("file{n}"))).collect();
+        std::fs::write(dir.path().join("rules.toml"), rule_file(setup.rules)).unwrap();
+        let config = config(program, setup, &pipes, &files);
+        std::fs::write(dir.path().join("trapline.toml"), config).unwrap();
+        let (stop, lines) = (Arc::new(AtomicBool::new(false)), Lines::default());
+        let mut taken = Vec::new();
+        for (n, pipe) in pipes.iter().enumerate() {
+            assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+            let count = Arc::new(AtomicU64::new(0));
+            read_pipe(pipe, count.clone(), stop.clone(), (keep && n == 0).then(|| lines.clone()));
+            taken.push(count);
+        }
+        let child = start_and_wait(program, dir.path());
+        Daemon { _dir: dir, child, taken, pipes, files, stop, lines }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn usage(&self) -> Usage {
+        process::of_process(self.pid())
+    }
+
+    /// How many lines all pipes have given at least.
+    pub fn taken(&self) -> u64 {
+        self.taken.iter().map(|taken| taken.load(Ordering::Relaxed)).min().unwrap_or(0)
+    }
+
+    /// Grows while a file sink writes.
+    pub fn file_octets(&self) -> u64 {
+        self.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum()
+    }
+}
+
+impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // So that the readers see that they are to end.
+        for pipe in &self.pipes {
+            let _ = File::options().write(true).open(pipe).and_then(|mut pipe| pipe.write_all(b"\n"));
+        }
     }
 }
 
-pub fn nix_mkfifo(path: &Path) {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+fn config(program: &Program, setup: &Setup, pipes: &[PathBuf], files: &[PathBuf]) -> String {
+    let snmp: Vec<String> = setup.snmp.iter().map(|address| format!("{address}:{SNMP}")).collect();
+    let mut config = format!(
+        "snmp.listen = {snmp:?}\nsnmp.receive_buffer = \"64MiB\"\n\
+         syslog.listen = [\"udp://127.0.0.1:{SYSLOG}\", \"tcp://127.0.0.1:{SYSLOG}\"]\n\
+         syslog.receive_buffer = \"64MiB\"\njournal.sync = \"{}\"\nrules.paths = [\"rules.toml\"]\n",
+        setup.sync
+    );
+    for line in &program.set {
+        config.push_str(&format!("{line}\n"));
+    }
+    config.push_str(
+        "[[snmp.users]]\nname = \"ops\"\nauth = \"SHA-256\"\nauth_password = \"auth-password\"\n\
+         priv = \"AES-128\"\npriv_password = \"priv-password\"\n",
+    );
+    for (n, pipe) in pipes.iter().enumerate() {
+        let path = pipe.display();
+        config.push_str(&format!(
+            "[[sinks]]\nname = \"pipe{n}\"\ntype = \"nagios\"\ncommand_file = \"{path}\"\n"
+        ));
+    }
+    for (n, file) in files.iter().enumerate() {
+        let path = file.display();
+        config.push_str(&format!("[[sinks]]\nname = \"file{n}\"\ntype = \"file\"\npath = \"{path}\"\n"));
+    }
+    config + &setup.more
 }
 
-pub fn read_pipe(path: PathBuf, taken: Arc<AtomicU64>, stop: Arc<AtomicBool>, lines: Option<Lines>) {
+/// Starts a daemon on `trapline.toml` in this folder and waits until it is ready, as systemd does.
+pub fn start_and_wait(program: &Program, folder: &Path) -> Child {
+    let (notify, log) = (folder.join("notify"), folder.join("log"));
+    let _ = std::fs::remove_file(&notify);
+    let socket = UnixDatagram::bind(&notify).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut command = program.command();
+    command.args(["run", "--config"]).arg(folder.join("trapline.toml")).env("NOTIFY_SOCKET", &notify);
+    let spawned = command.stderr(File::create(&log).unwrap()).spawn();
+    let mut child =
+        spawned.unwrap_or_else(|error| panic!("cannot start {}: {error}", program.path.display()));
+    let deadline = Instant::now() + START;
+    let mut told = [0; 4096];
+    loop {
+        let count = socket.recv(&mut told).unwrap_or(0);
+        if String::from_utf8_lossy(&told[..count]).contains("READY=1") {
+            return child;
+        }
+        let ended = child.try_wait().unwrap();
+        if ended.is_some() || Instant::now() > deadline {
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            panic!("{} does not start: {ended:?}\n{log}", program.path.display());
+        }
+    }
+}
+
+fn read_pipe(path: &Path, taken: Arc<AtomicU64>, stop: Arc<AtomicBool>, lines: Option<Lines>) {
+    // Open for both, so that it never ends and opening waits for nobody.
+    let mut pipe = File::options().read(true).write(true).open(path).unwrap();
     std::thread::spawn(move || {
-        // Open for both, so that it never ends and opening waits for nobody.
-        let mut pipe = File::options().read(true).write(true).open(path).unwrap();
         let mut buffer = vec![0; 65_536];
-        let mut rest = String::new();
+        let mut rest = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             let count = pipe.read(&mut buffer).unwrap();
-            taken
-                .fetch_add(buffer[..count].iter().filter(|b| **b == b'\n').count() as u64, Ordering::Relaxed);
+            let octets = &buffer[..count];
             if let Some(lines) = &lines {
-                let now = Instant::now();
-                rest.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+                let now = now_nanos();
+                rest.extend_from_slice(octets);
                 let mut lines = lines.lock().unwrap();
-                while let Some(at) = rest.find('\n') {
-                    lines.push((now, rest.drain(..=at).collect()));
+                while let Some(at) = rest.iter().position(|octet| *octet == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=at).collect();
+                    lines.push((now, String::from_utf8_lossy(&line).into_owned()));
                 }
             }
+            taken.fetch_add(octets.iter().filter(|octet| **octet == b'\n').count() as u64, Ordering::Relaxed);
         }
     });
-}
-
-/// As many rules as asked for; the load is taken by one in the middle.
-pub fn rule_file(count: usize) -> String {
-    let mut text = String::new();
-    let check = "[rule.check]\nservice = \"S\"\nstate = \"critical\"\noutput = \"{{ text }}\"\n";
-    for n in 0..count {
-        let matcher = match n % 3 {
-            0 => format!("trap = \"1.3.6.1.4.1.{}.0.{n}\"", 90_000 + n),
-            1 => format!("trap = \"1.3.6.1.4.1.{}.*\"", 90_000 + n),
-            _ => format!("syslog = {{ message = 'event number {n} of (?<who>\\w+)' }}"),
-        };
-        text.push_str(&format!("[[rule]]\nid = \"other-{n}\"\n{matcher}\n{check}\n"));
-        if n == count / 2 {
-            text.push_str(
-                "[[rule]]\nid = \"link-down\"\ntrap = \"IF-MIB::linkDown\"\nwhere = \"ifAdminStatus == 'up'\"\n[rule.check]\n\
-                 host = \"{{ host }}\"\nservice = \"Interface {{ ifDescr }}\"\nstate = \"critical\"\n\
-                 output = \"Link down on {{ ifDescr }} (admin {{ ifAdminStatus }}, oper {{ ifOperStatus }})\"\n\
-                 [[rule]]\nid = \"tcp-wrappers-refused\"\nsyslog = { tcp_wrappers = \"refused\" }\n[rule.check]\n\
-                 host = \"{{ host }}\"\nservice = \"TCP Wrappers\"\nstate = \"critical\"\n\
-                 output = \"Denied {{ client_host }} ({{ client_address }}) - {{ program }}\"\n\
-                 [[rule]]\nid = \"pattern\"\nsyslog = { message = 'door (?<door>\\d+) was opened' }\n[rule.check]\n\
-                 service = \"Doors\"\nstate = \"warning\"\noutput = \"Door {{ door }}\"\n",
-            );
-        }
-    }
-    text
-}
-
-/// User and system time of a process.
-pub fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    ticks as f64 / 100.0
-}
-
-/// The most resident memory of a process, in MB.
-pub fn memory(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }

@@ -9,8 +9,8 @@ fuzz_target!(|stream: &[u8]| {
     let mut framer = Framer::default();
     for chunk in stream.chunks(usize::from(stream.first().copied().unwrap_or(1)).max(1)) {
         framer.push(chunk);
-        while let Some(message) = framer.next_message() {
-            assert!(!message.is_empty() && message.len() <= MAX_MESSAGE);
+        while let Some(framed) = framer.next_message() {
+            assert!(!framed.message.is_empty() && framed.message.len() <= MAX_MESSAGE);
         }
     }
     let _ = framer.finish();

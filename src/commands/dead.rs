@@ -76,12 +76,27 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
         None => DeadLetters::sinks(&directory).with_context(context)?,
     };
     for sink in sinks {
-        for letter in DeadLetters::new(&directory, &sink).list().with_context(context)? {
+        let dead = DeadLetters::new(&directory, &sink);
+        for letter in dead.list().with_context(context)? {
             if args.json {
                 println!("{}", letter.as_json());
             } else {
                 println!("{}", line(&sink, &letter));
             }
+        }
+        let retrying = dead.retrying().with_context(context)?.len();
+        if retrying > 0 {
+            eprintln!(
+                "trapline: {retrying} more of {sink} are being sent again; `trapline dead drop {sink}` drops them too"
+            );
+        }
+        let unreadable = dead.unreadable().with_context(context)?;
+        if unreadable > 0 {
+            let file = directory.join("dead").join(format!("{sink}.jsonl"));
+            eprintln!(
+                "trapline: {unreadable} lines in {} are not dead letters and stay there; edit or remove the file",
+                file.display()
+            );
         }
     }
     Ok(true)

@@ -14,7 +14,7 @@ use crate::message::{Message, Notification, Source};
 use crate::outcome::json::{Json, Unsaved};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
-use crate::rules::{Rule, RuleSet, Scratch, Subject, Verdict};
+use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::sinks::amqp::Form;
 use crate::sinks::http::{Api as _, preview};
 use crate::sinks::nagios::format;
@@ -161,7 +161,7 @@ impl Explainer<'_> {
         &self,
         message: &Message<'_>,
         source: &Source,
-        then: impl FnOnce(&Subject<'_>) -> T,
+        then: impl FnOnce(&MessageContext<'_>) -> T,
     ) -> T {
         let address = source.address().to_string();
         let host = self.setup.config.hosts.of_message(message, source, &address);
@@ -174,7 +174,7 @@ impl Explainer<'_> {
             },
             Message::Syslog(_) => None,
         };
-        then(&Subject {
+        then(&MessageContext {
             message,
             source,
             address: &address,
@@ -186,7 +186,7 @@ impl Explainer<'_> {
 
     fn verdict(&self, message: &Message<'_>, source: &Source) -> bool {
         self.with_subject(message, source, |subject| {
-            self.rules.apply(subject, &mut Scratch::default(), |_, _| {}) != Verdict::Unmatched
+            self.rules.apply(subject, &mut Scratch::default(), |_, _| {}) != MatchResult::Unmatched
         })
     }
 

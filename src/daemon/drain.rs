@@ -22,6 +22,7 @@ pub fn stop(assembly: &Assembly, sync: &Member, socket: &Path) {
     let status = &assembly.status;
     status.shared.stop();
     assembly.stop_listening();
+    status.shared.commit.finish(status.clock.now());
     drain(status);
     assembly.stop_sinks();
     sync.join(SYNC);

@@ -206,10 +206,10 @@ fn start(
 }
 
 fn sync_journal(assembly: &Assembly, config: &Config) -> anyhow::Result<Member> {
-    let (journal, policy) = (assembly.status.shared.journal.clone(), config.journal.sync);
+    let (shared, policy) = (assembly.status.shared.clone(), config.journal.sync);
     let member = assembly
         .crew
-        .thread("the journal's sync", OnEnd::Restart, move |stop| sync::run(&journal, policy, stop));
+        .thread("the journal's sync", OnEnd::Restart, move |stop| sync::run(&shared, policy, stop));
     member.context("cannot start threads")
 }
 

@@ -112,7 +112,9 @@ impl Sinks {
             Some(before.remove(at))
         };
         let ended: Vec<Sink> = done.removed.iter().filter_map(|name| take(name)).collect();
-        ended.iter().for_each(|sink| sink.slot.stop());
+        for sink in &ended {
+            sink.slot.stop();
+        }
         for Planned { step, config, digest, new } in sinks {
             let name = config.name.clone();
             match (step, new) {

@@ -1,10 +1,12 @@
-//! Syncs the journal once a second, if anything was appended, and deletes what every sink has taken.
+//! Syncs the journal once a second, if anything was appended, deletes what every sink has taken, and tries again what the
+//! journal has refused.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::supervise::{Stop, told};
-use crate::journal::{Journal, SyncPolicy};
+use crate::intake::Shared;
+use crate::journal::SyncPolicy;
 
 /// How long after an append the journal is synced, where nothing asks for it earlier.
 const DELAY: Duration = Duration::from_secs(1);
@@ -13,14 +15,15 @@ const CLEAN: Duration = Duration::from_secs(10);
 
 /// Runs on a thread of its own, as a sync blocks, until told to stop. Nothing wakes it up while nothing is appended and no
 /// sink is behind.
-pub fn run(journal: &Arc<Journal>, policy: SyncPolicy, stop: &Stop) {
+pub fn run(shared: &Arc<Shared>, policy: SyncPolicy, stop: &Stop) {
     match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(regularly(journal, policy, stop.clone())),
+        Ok(runtime) => runtime.block_on(regularly(shared, policy, stop.clone())),
         Err(error) => tracing::error!(%error, "the thread that syncs the journal cannot be started"),
     }
 }
 
-async fn regularly(journal: &Arc<Journal>, policy: SyncPolicy, mut stop: Stop) {
+async fn regularly(shared: &Arc<Shared>, policy: SyncPolicy, mut stop: Stop) {
+    let journal = &shared.journal;
     let mut appended = journal.watch();
     // What was appended before this thread was started, or restarted.
     appended.mark_changed();
@@ -28,7 +31,11 @@ async fn regularly(journal: &Arc<Journal>, policy: SyncPolicy, mut stop: Stop) {
         let behind = journal.cursors().iter().any(|(_, cursor)| cursor.position() < journal.next());
         let wake = async {
             let changed = appended.changed();
-            let came = if behind { tokio::time::timeout(CLEAN, changed).await } else { Ok(changed.await) };
+            let came = match (shared.refusing(), behind) {
+                (true, _) => tokio::time::timeout(DELAY, changed).await,
+                (false, true) => tokio::time::timeout(CLEAN, changed).await,
+                (false, false) => Ok(changed.await),
+            };
             match came {
                 Ok(Ok(())) => tokio::time::sleep(DELAY).await,
                 // The journal is gone.
@@ -41,6 +48,7 @@ async fn regularly(journal: &Arc<Journal>, policy: SyncPolicy, mut stop: Stop) {
             () = told(&mut stop) => return,
         }
         appended.mark_unchanged();
+        shared.commit.retry(shared.now());
         journal.clean();
         if policy != SyncPolicy::Never
             && let Err(error) = journal.sync(u64::MAX)

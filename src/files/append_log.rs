@@ -34,15 +34,6 @@ pub struct Recovered {
     pub damaged: u64,
 }
 
-/// What an append did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Appended {
-    /// How many entries were written, from the first on. The others would have made the file too long.
-    pub entries: usize,
-    /// Whether the file had been removed or replaced before; then this is a new one.
-    pub vanished: bool,
-}
-
 /// A file that is appended to.
 #[derive(Debug)]
 pub struct AppendLog {
@@ -58,12 +49,14 @@ pub struct AppendLog {
     synced: u64,
     /// Whether `length` is known to be the end of the last whole entry.
     known: bool,
+    /// Whether another program has written what is at the end.
+    foreign: bool,
     /// Whether something may stand behind `length` that is to be cut off first.
     spoiled: bool,
     /// Whether the name of the file may not be durable.
     fresh: bool,
     /// The second in which the log checked last that the file is still there.
-    checked: i64,
+    checked: Option<i64>,
 }
 
 impl AppendLog {
@@ -84,9 +77,10 @@ impl AppendLog {
             length: 0,
             synced: 0,
             known: false,
+            foreign: false,
             spoiled: false,
             fresh: true,
-            checked: i64::MIN,
+            checked: None,
         };
         let recovered = log.recover()?;
         Ok((log, recovered))
@@ -120,7 +114,7 @@ impl AppendLog {
             Form::Frames { .. } => self.recover_frames(length)?,
             Form::Lines { whole } => self.recover_lines(length, whole)?,
         };
-        (self.known, self.synced) = (true, self.length);
+        (self.known, self.foreign, self.synced) = (true, false, self.length);
         Ok(recovered)
     }
 
@@ -166,27 +160,16 @@ impl AppendLog {
         Ok(())
     }
 
-    /// Appends entries, all that fit. Once a second it checks that the file is still there. `now` is in microseconds since
-    /// 1970.
+    /// Appends entries, as many as fit, from the first on. Returns how many.
     ///
     /// # Errors
     ///
     /// If they cannot be written. Then none of them is in the file, nor part of one.
-    pub fn append<'e>(
-        &mut self,
-        now: i64,
-        entries: impl IntoIterator<Item = &'e [u8]>,
-    ) -> io::Result<Appended> {
-        let mut appended = Appended::default();
-        let second = now.div_euclid(1_000_000);
-        if second != self.checked {
-            appended.vanished = self.check()?;
-            self.checked = second;
-        }
+    pub fn append<'e>(&mut self, entries: impl IntoIterator<Item = &'e [u8]>) -> io::Result<usize> {
         self.make_ready()?;
         let mut buffer = Vec::new();
         self.start(&mut buffer)?;
-        let start = buffer.len();
+        let (start, mut count) = (buffer.len(), 0);
         for entry in entries {
             let end = buffer.len();
             self.push(&mut buffer, entry)?;
@@ -194,28 +177,55 @@ impl AppendLog {
                 buffer.truncate(end);
                 break;
             }
-            appended.entries += 1;
+            count += 1;
         }
         if buffer.len() > start {
             self.write_at_end(&buffer)?;
         }
-        Ok(appended)
+        Ok(count)
     }
 
-    /// Checks that the file is still the one that has its name; otherwise goes on with a new one and returns true.
+    /// [`AppendLog::follow`] at most once a second. `now` is in microseconds.
     ///
     /// # Errors
     ///
-    /// If there can be no new one.
-    pub fn check(&mut self) -> io::Result<bool> {
+    /// As [`AppendLog::follow`]. The next call tries again.
+    pub fn check(&mut self, now: i64) -> io::Result<bool> {
+        let second = now.div_euclid(1_000_000);
+        if self.checked == Some(second) {
+            return Ok(false);
+        }
+        let vanished = self.follow()?;
+        self.checked = Some(second);
+        Ok(vanished)
+    }
+
+    /// Checks that the file is still the one that has its name. If it was removed, moved or replaced, goes on with the file
+    /// that has the name now, created if needed, and returns true.
+    ///
+    /// # Errors
+    ///
+    /// If that file cannot be used.
+    pub fn follow(&mut self) -> io::Result<bool> {
         self.folder.renew()?;
-        match self.folder.identity(&self.name) {
-            Ok(identity) if identity == self.file.identity()? => return Ok(false),
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+        if self.is_there()? {
+            return Ok(false);
         }
         self.reopen()?;
         Ok(true)
+    }
+
+    /// Whether the file is still the one that has its name in the directory that was opened.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn is_there(&self) -> io::Result<bool> {
+        match self.folder.identity(&self.name) {
+            Ok(identity) => Ok(identity == self.file.identity()?),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn reopen(&mut self) -> io::Result<()> {
@@ -247,7 +257,10 @@ impl AppendLog {
         if length != self.length {
             match self.form {
                 Form::Frames { .. } => drop(self.recover()?),
-                Form::Lines { .. } => (self.length, self.synced) = (length, length),
+                Form::Lines { .. } => {
+                    (self.length, self.synced) = (length, length);
+                    self.foreign = true;
+                }
             }
         }
         Ok(())
@@ -257,7 +270,7 @@ impl AppendLog {
     fn start(&self, buffer: &mut Vec<u8>) -> io::Result<()> {
         match self.form {
             Form::Frames { .. } if self.length == 0 => frame::push_header(buffer, self.salt),
-            Form::Lines { .. } if self.length > 0 => {
+            Form::Lines { .. } if self.foreign && self.length > 0 => {
                 let mut last = [0];
                 if self.file.read(&mut last, self.length - 1)? == 1 && last != *b"\n" {
                     buffer.push(b'\n');
@@ -292,6 +305,7 @@ impl AppendLog {
             return Err(error);
         }
         self.length += bytes.len() as u64;
+        self.foreign = false;
         Ok(())
     }
 

@@ -39,8 +39,7 @@ fn entry(number: usize, length: usize) -> Vec<u8> {
 
 fn written(folder: &Folder, form: Form, entries: &[Vec<u8>]) -> Vec<u8> {
     let (mut log, _) = AppendLog::open(folder, "log", form, u64::MAX).unwrap();
-    let appended = log.append(0, as_slices(entries)).unwrap();
-    assert_eq!(appended, Appended { entries: entries.len(), vanished: false });
+    assert_eq!(log.append(as_slices(entries)).unwrap(), entries.len());
     folder.read("log", u64::MAX - 1).unwrap()
 }
 
@@ -64,7 +63,7 @@ proptest! {
             // A last line that lacks nothing but its newline is whole.
             let lost = length as u64 - recovered.torn;
             prop_assert!(lost == log.length() || (!frames && lost + 1 == log.length()));
-            log.append(0, [&b"(next)"[..]]).unwrap();
+            log.append([&b"(next)"[..]]).unwrap();
             let mut expected = kept;
             expected.push(b"(next)".to_vec());
             prop_assert_eq!(all(log.entries(0)), expected.clone());
@@ -89,7 +88,7 @@ proptest! {
         std::fs::write(dir.path().join("log"), &bytes).unwrap();
         let (mut log, recovered) = AppendLog::open(&folder, "log", FRAMES, u64::MAX).unwrap();
         prop_assert_eq!(recovered, Recovered { torn: garbage.len() as u64, damaged: 0 });
-        log.append(0, [&b"next"[..]]).unwrap();
+        log.append([&b"next"[..]]).unwrap();
         prop_assert_eq!(all(log.entries(0)).len(), entries.len() + 1);
     }
 
@@ -175,9 +174,9 @@ impl Model {
     fn append(&mut self, entries: usize, length: usize) {
         let new: Vec<_> = (0..entries).map(|n| entry(self.count + n, length)).collect();
         self.count += entries;
-        match self.log().append(0, as_slices(&new)) {
+        match self.log().append(as_slices(&new)) {
             Ok(appended) => {
-                assert_eq!(appended, Appended { entries, vanished: false });
+                assert_eq!(appended, entries);
                 self.taken.extend(new);
             }
             Err(_) => self.failed.extend(new),
@@ -191,7 +190,7 @@ impl Model {
                 self.failed.extend(self.taken.drain(self.synced..));
                 // The process does not crash before it could cut off what the disk has forgotten.
                 self.disk.set_faults(Faults::default());
-                self.log().append(0, []).unwrap();
+                self.log().append([]).unwrap();
             }
         }
     }
@@ -260,10 +259,10 @@ fn a_log_has_its_limit() {
     let folder = Folder::open(dir.path()).unwrap();
     let (mut log, _) = AppendLog::open(&folder, "log", FRAMES, 60).unwrap();
     let entries = vec![b"1234".to_vec(); 4];
-    assert_eq!(log.append(0, as_slices(&entries)).unwrap().entries, 2, "24 + 2 * (12 + 4) bytes");
-    assert_eq!(log.append(0, as_slices(&entries)).unwrap().entries, 0);
+    assert_eq!(log.append(as_slices(&entries)).unwrap(), 2, "24 + 2 * (12 + 4) bytes");
+    assert_eq!(log.append(as_slices(&entries)).unwrap(), 0);
     assert_eq!((log.length(), all(log.entries(0)).len()), (56, 2));
-    assert!(log.append(0, [&[0; 3001][..]]).is_err());
+    assert!(log.append([&[0; 3001][..]]).is_err());
 }
 
 #[test]
@@ -272,16 +271,16 @@ fn lines_of_others_are_not_run_into() {
     let folder = Folder::open(dir.path()).unwrap();
     let path = dir.path().join("log");
     let (mut log, _) = AppendLog::open(&folder, "log", LINES, u64::MAX).unwrap();
-    log.append(0, [&b"(one)"[..]]).unwrap();
+    log.append([&b"(one)"[..]]).unwrap();
     // An editor, or another daemon.
     std::fs::write(&path, "(one)\n(theirs").unwrap();
-    log.append(0, [&b"(two)"[..]]).unwrap();
+    log.append([&b"(two)"[..]]).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "(one)\n(theirs\n(two)\n");
     // logrotate's copytruncate.
     std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-    log.append(0, [&b"(three)"[..]]).unwrap();
+    log.append([&b"(three)"[..]]).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "(three)\n");
-    assert!(log.append(0, [&b"two\nlines"[..]]).is_err());
+    assert!(log.append([&b"two\nlines"[..]]).is_err());
 }
 
 #[test]
@@ -294,7 +293,7 @@ fn a_last_line_that_no_one_of_ours_wrote_is_not_cut() {
     file.write_all_at(b"x", length - 1).unwrap();
     let (mut log, recovered) = AppendLog::open(&folder, "log", LINES, u64::MAX).unwrap();
     assert_eq!((recovered.torn, log.length()), (0, length + 1));
-    log.append(0, [&b"(one)"[..]]).unwrap();
+    log.append([&b"(one)"[..]]).unwrap();
     let mut entries = log.entries(0);
     // What is left of the long line, and the new one.
     assert!(entries.next().unwrap().unwrap().ends_with(b"x"));
@@ -308,7 +307,11 @@ fn a_file_or_directory_that_vanished_is_noticed_within_a_second() {
     let state = dir.path().join("state");
     let folder = Folder::open(&state).unwrap().sub("sub").unwrap();
     let (mut log, _) = AppendLog::open(&folder, "log", FRAMES, u64::MAX).unwrap();
-    let mut append = |now: i64| log.append(now, [&b"entry"[..]]).unwrap().vanished;
+    let mut append = |now: i64| {
+        let vanished = log.check(now).unwrap();
+        log.append([&b"entry"[..]]).unwrap();
+        vanished
+    };
     assert!(!append(1_000_000));
     std::fs::remove_file(state.join("sub/log")).unwrap();
     assert!(!append(1_999_999), "it looks once a second");
@@ -327,9 +330,9 @@ fn a_rotated_log_goes_on_in_a_new_file() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::open(dir.path()).unwrap();
     let (mut log, _) = AppendLog::open(&folder, "log", LINES, u64::MAX).unwrap();
-    log.append(0, [&b"(one)"[..]]).unwrap();
+    log.append([&b"(one)"[..]]).unwrap();
     log.rotate("log.1").unwrap();
-    log.append(0, [&b"(two)"[..]]).unwrap();
+    log.append([&b"(two)"[..]]).unwrap();
     log.sync().unwrap();
     let read = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
     assert_eq!((read("log.1"), read("log")), ("(one)\n".to_owned(), "(two)\n".to_owned()));

@@ -26,6 +26,13 @@ pub enum Form {
     },
 }
 
+/// Lines of JSON.
+pub const JSON_LINES: Form = Form::Lines { whole: is_json };
+
+fn is_json(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
+}
+
 /// The entries of a log. Reads the file in parts.
 #[derive(Debug)]
 pub struct Entries {
@@ -148,25 +155,21 @@ impl Entries {
 
 /// The bytes that follow the last newline of a file; none if there are more than a line can have.
 pub(super) fn last_line(file: &dyn DiskFile, length: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut tail = Vec::new();
-    let mut start = length;
-    while start > 0 {
-        if tail.len() > LONGEST_LINE {
-            return Ok(None);
-        }
-        let from = start.saturating_sub(CHUNK as u64);
-        let mut chunk = vec![0; (start - from) as usize];
-        if read_from(file, &mut chunk, from)? < chunk.len() {
+    let mut size = CHUNK;
+    loop {
+        let from = length.saturating_sub(size as u64);
+        let mut tail = vec![0; (length - from) as usize];
+        if read_from(file, &mut tail, from)? < tail.len() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let newline = chunk.iter().rposition(|byte| *byte == b'\n');
-        chunk.drain(..newline.map_or(0, |at| at + 1));
-        chunk.append(&mut tail);
-        tail = chunk;
-        if newline.is_some() {
-            break;
+        let newline = tail.iter().rposition(|byte| *byte == b'\n');
+        if newline.is_some() || from == 0 {
+            tail.drain(..newline.map_or(0, |at| at + 1));
+            return Ok(Some(tail).filter(|tail| tail.len() <= LONGEST_LINE));
         }
-        start = from;
+        if size > LONGEST_LINE {
+            return Ok(None);
+        }
+        size = (2 * size).min(LONGEST_LINE + 1);
     }
-    Ok(Some(tail))
 }

@@ -51,6 +51,22 @@ impl Folder {
         Self::of_system(path, true, Access::Shared)
     }
 
+    /// The directory of a file, which must exist, and the name of the file in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::existing`]; [`ErrorKind::InvalidInput`] if the path does not end in a name.
+    pub fn containing(file: &Path) -> io::Result<(Self, &str)> {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let (Some(folder), Some(name)) = (file.parent(), name) else {
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                format!("{} does not name a file", file.display()),
+            ));
+        };
+        Ok((Self::existing(folder)?, name))
+    }
+
     fn of_system(path: &Path, make: bool, access: Access) -> io::Result<Self> {
         let disk = System::open(path, make, access).map_err(|error| at(path, error))?;
         Ok(Folder { disk: Arc::new(disk), path: path.to_owned() })
@@ -76,6 +92,17 @@ impl Folder {
         let path = self.join(name)?;
         self.disk.make_directory(&path).map_err(|error| at(&path, error))?;
         Ok(Folder { disk: self.disk.clone(), path })
+    }
+
+    /// The directory of this name in it, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there or is no directory.
+    pub fn existing_sub(&self, name: &str) -> io::Result<Self> {
+        let folder = Folder { disk: self.disk.clone(), path: self.join(name)? };
+        folder.list()?;
+        Ok(folder)
     }
 
     fn join(&self, name: &str) -> io::Result<PathBuf> {
@@ -154,23 +181,12 @@ impl Folder {
         let random = getrandom::u64()?;
         let new = self.path.join(format!("{start}{random:016x}{end}"));
         let file = self.disk.open_as(&new, Opening::New)?;
-        let written = self.fill(&file, write).and_then(|()| self.disk.rename(&new, path));
+        let written = fill(&file, write).and_then(|()| self.disk.rename(&new, path));
         if written.is_err() {
             let _ = self.disk.remove(&new);
         }
         written?;
         self.disk.sync_directory(&self.path)
-    }
-
-    fn fill(
-        &self,
-        file: &Arc<dyn DiskFile>,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut out = BufWriter::with_capacity(64 << 10, Stream { file: file.clone(), at: 0 });
-        write(&mut out)?;
-        out.flush()?;
-        file.sync()
     }
 
     /// Renames a file; a file that has the new name is replaced. Durable when this returns.
@@ -273,10 +289,18 @@ impl Folder {
                 let holder = self.disk.holder(&path);
                 return Err(LockError::Held { path, holder, waited });
             }
-            std::thread::sleep(pause.min(timeout - waited));
+            std::thread::sleep(pause.min(timeout.saturating_sub(waited)));
             pause = (pause * 2).min(longest);
         }
     }
+}
+
+/// Writes the content of a new file and makes it durable.
+fn fill(file: &Arc<dyn DiskFile>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 << 10, Stream { file: file.clone(), at: 0 });
+    write(&mut out)?;
+    out.flush()?;
+    file.sync()
 }
 
 /// An error with the path that it is about. What this module says itself names the file already.

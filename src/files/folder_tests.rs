@@ -220,7 +220,7 @@ fn one_process_holds_a_lock_and_the_others_learn_which() {
         for _ in 0..8 {
             let (folder, done) = (folder.clone(), done.clone());
             scope.spawn(move || {
-                let _lock = folder.lock("lock", Duration::from_secs(60)).unwrap();
+                let _lock = folder.lock("lock", Duration::from_mins(1)).unwrap();
                 done.send("in").unwrap();
                 std::thread::yield_now();
                 done.send("out").unwrap();

@@ -52,7 +52,7 @@ pub(crate) struct System {
 /// The open directory.
 #[derive(Debug)]
 struct Root {
-    handle: File,
+    handle: Arc<File>,
     owner: (u32, u32),
     identity: Identity,
 }
@@ -89,7 +89,7 @@ impl System {
     }
 
     /// The directory that a path is in, and the last part of the path.
-    fn parent<'p>(&self, root: &Root, path: &'p Path) -> io::Result<(File, &'p OsStr)> {
+    fn parent<'p>(&self, root: &Root, path: &'p Path) -> io::Result<(Arc<File>, &'p OsStr)> {
         let relative = self.relative(path)?;
         let (Some(folder), Some(name)) = (relative.parent(), relative.file_name()) else {
             return Err(io::Error::new(
@@ -100,9 +100,9 @@ impl System {
         Ok((self.directory(root, folder)?, name))
     }
 
-    /// A directory below the root.
-    fn directory(&self, root: &Root, relative: &Path) -> io::Result<File> {
-        relative.iter().try_fold(root.handle.try_clone()?, |folder, name| self.enter(&folder, name))
+    /// The root, or a directory below it.
+    fn directory(&self, root: &Root, relative: &Path) -> io::Result<Arc<File>> {
+        relative.iter().try_fold(root.handle.clone(), |folder, name| self.enter(&folder, name).map(Arc::new))
     }
 
     fn enter(&self, folder: &File, name: &OsStr) -> io::Result<File> {
@@ -257,9 +257,9 @@ impl Root {
 impl Disk for System {
     fn make_directory(&self, path: &Path) -> io::Result<()> {
         let root = self.root();
-        let mut folder = root.handle.try_clone()?;
+        let mut folder = root.handle.clone();
         for name in self.relative(path)? {
-            folder = self.enter_or_make(&root, &folder, name)?;
+            folder = Arc::new(self.enter_or_make(&root, &folder, name)?);
         }
         Ok(())
     }
@@ -420,7 +420,7 @@ fn open_root(path: &Path, make: bool, access: Access) -> io::Result<Root> {
         }
     };
     let meta = handle.metadata()?;
-    Ok(Root { handle, owner: (meta.uid(), meta.gid()), identity: identity(&meta) })
+    Ok(Root { handle: Arc::new(handle), owner: (meta.uid(), meta.gid()), identity: identity(&meta) })
 }
 
 /// The path of a directory; the working directory for an empty one.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Socket, Type};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::listener::{Listener, Protocol, Transport};
 use crate::settings::diagnostic::{Diagnostic, Place, Severity};
@@ -32,8 +32,34 @@ pub(super) enum Sockets {
 #[derive(Debug)]
 pub(super) struct DatagramSocket {
     pub(super) socket: UdpSocket,
-    /// The receive buffer that the kernel granted, in bytes of datagrams.
-    pub(super) granted: usize,
+    transport: Transport,
+}
+
+impl DatagramSocket {
+    /// Asks the kernel for a receive buffer of this many octets of datagrams. It may grant less.
+    pub(super) fn set_buffer(&self, octets: usize) {
+        // With privilege beyond net.core.rmem_max, else up to it.
+        if setsockopt(&self.socket, sockopt::RcvBufForce, &octets).is_err() {
+            let _ = setsockopt(&self.socket, sockopt::RcvBuf, &octets);
+        }
+        let granted = self.buffer() / 2;
+        if granted < octets {
+            tracing::warn!(
+                "the kernel grants a receive buffer of {granted} bytes at {}, not {octets}: bursts may be dropped; run `sysctl -w net.core.rmem_max={octets}`",
+                self.at()
+            );
+        }
+    }
+
+    /// The octets of its receive buffer. It is twice what was granted: the kernel counts its own overhead in it.
+    pub(super) fn buffer(&self) -> usize {
+        getsockopt(&self.socket, sockopt::RcvBuf).unwrap_or(0)
+    }
+
+    /// What its listener is bound to, for the log.
+    pub(super) fn at(&self) -> Transport {
+        self.transport
+    }
 }
 
 impl Bound {
@@ -143,38 +169,26 @@ pub fn bind(listener: &Listener) -> Result<Bound, BindError> {
 type WithAddress = (Sockets, io::Result<SocketAddr>);
 
 fn datagrams(listener: &Listener, address: SocketAddr) -> io::Result<WithAddress> {
-    let wanted = listener.limits.receive_buffer;
-    let first = socket(address, listener.protocol, wanted)?;
-    let address = first.socket.local_addr();
-    if first.granted < wanted {
-        tracing::warn!(
-            "the kernel grants a receive buffer of {} bytes at {}, not {wanted}: bursts may be dropped; run `sysctl -w net.core.rmem_max={wanted}`",
-            first.granted,
-            listener.transport
-        );
-    }
-    Ok((Sockets::Datagrams(vec![first]), address))
+    let socket = socket(listener, address)?;
+    let address = socket.socket.local_addr();
+    Ok((Sockets::Datagrams(vec![socket]), address))
 }
 
-fn socket(address: SocketAddr, protocol: Protocol, receive_buffer: usize) -> io::Result<DatagramSocket> {
+fn socket(listener: &Listener, address: SocketAddr) -> io::Result<DatagramSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     if address.is_ipv6() {
         // 0.0.0.0 and [::] side by side, each for its own family.
         socket.set_only_v6(true)?;
     }
-    // With privilege beyond net.core.rmem_max, else up to it.
-    if setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer).is_err() {
-        socket.set_recv_buffer_size(receive_buffer)?;
-    }
-    // The kernel doubles what is asked for, for its own bookkeeping.
-    let granted = socket.recv_buffer_size()? / 2;
-    setsockopt(&socket, sockopt::RxqOvfl, &1)?;
-    if protocol == Protocol::Snmp && address.ip().is_unspecified() {
+    if listener.protocol == Protocol::Snmp && address.ip().is_unspecified() {
         // A socket on one address sends from it anyway.
         sys::tell_local(&socket, address.is_ipv6())?;
     }
-    socket.bind(&address.into())?;
-    Ok(DatagramSocket { socket: UdpSocket::from(socket), granted })
+    let bound = DatagramSocket { socket: UdpSocket::from(socket), transport: listener.transport };
+    // Before the first datagram can arrive.
+    bound.set_buffer(listener.limits.receive_buffer);
+    SockRef::from(&bound.socket).bind(&address.into())?;
+    Ok(bound)
 }
 
 fn streams(address: SocketAddr) -> io::Result<WithAddress> {

@@ -1,115 +1,239 @@
-//! UDP listeners: sockets with large buffers, and a thread each that takes datagrams in batches.
+//! Datagram listeners: a thread per socket takes datagrams in batches.
 
-use std::net::UdpSocket;
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use crate::intake::listener::Protocol;
+use crate::intake::bind::DatagramSocket;
+use crate::intake::budget::{Batch, Budget};
+use crate::intake::listener::{Limits, Protocol};
 use crate::intake::pipeline::Pipeline;
-use crate::intake::shared::Shared;
+use crate::intake::shared::{Beat, Shared};
 use crate::intake::stop::Stop;
 use crate::sys::{self, Receiver};
+use crate::time::clock::{Mono, Now};
 use crate::time::log_limit::Kind;
 
 /// How many datagrams are taken at a time.
 const BATCH: usize = 128;
-/// From so many datagrams a second on, the thread waits a little between batches: larger ones cost less each.
-const BUSY: i64 = 20_000;
-/// How long it waits then. At twice the rate that the machine can take, that is a fraction of the socket's buffer.
-const GATHER: Duration = Duration::from_micros(200);
 /// How long to wait before what failed is tried again.
 const RETRY: Duration = Duration::from_millis(200);
-
-/// How long a thread that is to end goes on while datagrams wait.
+/// How long a listener that is told to stop goes on while datagrams wait in its socket.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How often the kernel is asked how many datagrams it dropped, while datagrams arrive.
+const COUNT_DROPS: Duration = Duration::from_secs(1);
 
-/// Receives until told to stop. Runs on a thread of its own.
-pub(super) fn run(socket: &UdpSocket, protocol: Protocol, shared: &Arc<Shared>, stop: &Stop) {
-    let mut pipeline = Pipeline::new(shared.clone());
-    let beat = shared.beat();
-    let mut receiver = Receiver::new(BATCH);
-    let mut drops = 0;
-    let mut waits = true;
-    let mut before = 0;
-    let mut stopped: Option<Instant> = None;
-    // What waits in the socket when the daemon stops is still taken, within bounds.
-    while stopped.is_none_or(|at| at.elapsed() < DRAIN) {
-        if stop.told() {
-            stopped = stopped.or_else(|| Some(Instant::now()));
+/// The limits of a listener that may change while it runs.
+#[derive(Debug)]
+pub(super) struct Tuning {
+    /// In nanoseconds.
+    latency: AtomicU64,
+    /// Octets of its receive buffer, with the kernel's overhead.
+    buffer: AtomicUsize,
+}
+
+impl Tuning {
+    /// From the limits of a listener, and the buffer that its socket got.
+    pub(super) fn new(limits: &Limits, buffer: usize) -> Self {
+        let tuning = Tuning { latency: AtomicU64::new(0), buffer: AtomicUsize::new(0) };
+        tuning.set(limits, buffer);
+        tuning
+    }
+
+    /// Changes the limits.
+    pub(super) fn set(&self, limits: &Limits, buffer: usize) {
+        let latency = u64::try_from(limits.latency.as_nanos()).unwrap_or(u64::MAX);
+        self.latency.store(latency, Ordering::Relaxed);
+        self.buffer.store(buffer, Ordering::Relaxed);
+    }
+
+    fn budget(&self) -> Budget {
+        Budget {
+            latency: Duration::from_nanos(self.latency.load(Ordering::Relaxed)),
+            buffer: self.buffer.load(Ordering::Relaxed),
         }
-        let count = match receiver.receive(socket) {
-            Ok(count) => count,
-            Err(error) => {
-                tracing::error!(%error, "cannot receive; trying again");
-                std::thread::sleep(RETRY);
-                continue;
-            }
-        };
-        if count == 0 {
-            if stopped.is_some() {
+    }
+}
+
+/// One socket of a listener, with what its thread needs.
+pub(super) struct Datagrams {
+    protocol: Protocol,
+    socket: Arc<DatagramSocket>,
+    tuning: Arc<Tuning>,
+    shared: Arc<Shared>,
+    stop: Arc<Stop>,
+    beat: Arc<Beat>,
+    drops: Drops,
+}
+
+/// Datagrams that the kernel dropped at a socket.
+#[derive(Debug, Default)]
+struct Drops {
+    /// How many there were when they were counted last.
+    counted: u32,
+    /// When that was.
+    at: Mono,
+    /// Whether datagrams have arrived since.
+    stale: bool,
+}
+
+impl Datagrams {
+    /// Reads from a socket of a listener.
+    pub(super) fn new(
+        protocol: Protocol,
+        socket: Arc<DatagramSocket>,
+        tuning: Arc<Tuning>,
+        shared: Arc<Shared>,
+        stop: Arc<Stop>,
+    ) -> Self {
+        let beat = shared.beat();
+        Datagrams { protocol, socket, tuning, shared, stop, beat, drops: Drops::default() }
+    }
+
+    /// Receives until told to stop, and then what waits in the socket, for at most [`DRAIN`].
+    pub(super) fn run(&mut self) {
+        let mut pipeline = Pipeline::new(self.shared.clone());
+        let mut receiver = Receiver::new(BATCH);
+        let mut waits_for_rules = true;
+        let (mut last, mut last_inform) = (Mono::default(), None);
+        let mut until: Option<Mono> = None;
+        loop {
+            let received = receiver.receive(&self.socket.socket);
+            let now = self.shared.now();
+            if self.stop.told() && now.mono >= *until.get_or_insert(now.mono + DRAIN) {
                 break;
             }
-            beat.rest();
-            if pipeline.has_kept() {
-                drop(pipeline.commit());
+            let count = match received {
+                Ok(0) if until.is_some() => break,
+                Ok(0) => {
+                    self.wait(now);
+                    continue;
+                }
+                Ok(count) => count,
+                Err(error) => {
+                    self.failed(&error, now);
+                    continue;
+                }
+            };
+            self.beat.work(now.mono);
+            self.drops.stale = true;
+            waits_for_rules = waits_for_rules && self.keep(&receiver, now);
+            if waits_for_rules {
+                continue;
             }
-            wait(socket, stop, pipeline.has_kept());
-            continue;
-        }
-        let now = shared.now();
-        beat.work(now.mono);
-        let received = now.wall.micros();
-        let datagrams = receiver.datagrams().map(|(bytes, arrival)| (bytes, arrival.peer));
-        if waits && let Some(lost) = shared.waiting.keep(protocol, received, datagrams) {
-            shared.stats.waiting_lost.add(lost);
-            continue;
-        }
-        waits = false;
-        pipeline.refresh();
-        for (datagram, arrival) in receiver.datagrams() {
-            match protocol {
-                Protocol::Snmp => pipeline.packet(datagram, arrival, received),
-                Protocol::Syslog => pipeline.line(datagram, arrival.peer, received),
+            pipeline.refresh();
+            let mut octets = 0;
+            for (datagram, arrival) in receiver.datagrams() {
+                octets += datagram.len();
+                pipeline.message(self.protocol, datagram, arrival, now);
+            }
+            if self.answer(&mut pipeline, now) {
+                last_inform = Some(now.mono);
+            }
+            if now.mono - self.drops.at >= COUNT_DROPS {
+                self.count_drops(now);
+            }
+            let batch = Batch {
+                since_last: now.mono - last,
+                datagrams: count,
+                octets,
+                full: count == BATCH,
+                since_inform: last_inform.map_or(Duration::MAX, |at| now.mono - at),
+            };
+            last = now.mono;
+            if until.is_none() && !batch.full {
+                match self.tuning.budget().pause(&batch) {
+                    Duration::ZERO => self.wait(now),
+                    pause => self.pause(pause),
+                }
             }
         }
-        for (answer, to) in pipeline.commit() {
-            // An answer that cannot be sent is one that was lost on the way: the inform comes again.
-            let _ = sys::answer(socket, &answer, to);
+        self.answer(&mut pipeline, self.shared.now());
+    }
+
+    /// Keeps what arrived for the first rules; false if they are there.
+    fn keep(&self, receiver: &Receiver, now: Now) -> bool {
+        let datagrams = receiver.datagrams().map(|(octets, arrival)| (octets, arrival.peer));
+        let lost = self.shared.waiting.keep(self.protocol, now.wall.micros(), datagrams);
+        self.shared.stats.waiting_lost.add(lost.unwrap_or(0));
+        lost.is_some()
+    }
+
+    /// Commits, and sends the answers that may be sent. Whether there was one, or one was refused.
+    fn answer(&self, pipeline: &mut Pipeline, now: Now) -> bool {
+        let stats = &self.shared.stats;
+        let mut any = pipeline.has_pending();
+        for answer in pipeline.commit(now) {
+            any = true;
+            // An answer that cannot be sent is as good as lost on the way: the inform comes again.
+            let sent = sys::answer(&self.socket.socket, &answer.octets, answer.to).is_ok();
+            if answer.inform {
+                let counter = if sent { &stats.informs_answered } else { &stats.informs_unanswered };
+                counter.add(1);
+            }
         }
-        count_drops(&receiver, &mut drops, socket, shared, received);
-        let busy = count as i64 * 1_000_000 > BUSY.saturating_mul(received.saturating_sub(before).max(1));
-        before = received;
-        if busy && count < BATCH {
-            std::thread::sleep(GATHER);
+        any
+    }
+
+    /// Sleeps, unless it is told to stop.
+    fn pause(&self, pause: Duration) {
+        self.beat.rest();
+        wait_for(&mut [PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)], Some(pause));
+    }
+
+    /// Waits for a datagram or the stop; not longer than until something else is to be done.
+    fn wait(&mut self, now: Now) {
+        let refusing = self.shared.commit.refusing();
+        if refusing {
+            self.shared.commit.retry(now);
+        }
+        if self.drops.stale && now.mono - self.drops.at >= COUNT_DROPS {
+            self.count_drops(now);
+        }
+        let retry = refusing.then_some(RETRY);
+        let count = self.drops.stale.then(|| COUNT_DROPS.saturating_sub(now.mono - self.drops.at));
+        let timeout = [retry, count].into_iter().flatten().min();
+        self.beat.rest();
+        let mut ready = [
+            PollFd::new(self.socket.socket.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
+        ];
+        wait_for(&mut ready, timeout);
+    }
+
+    fn failed(&self, error: &io::Error, now: Now) {
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::Socket, now.mono) {
+            tracing::error!(suppressed, %error, "cannot receive at {}; trying again", self.socket.at());
+        }
+        self.pause(RETRY);
+    }
+
+    fn count_drops(&mut self, now: Now) {
+        let counted = sys::drops(&self.socket.socket).unwrap_or(self.drops.counted);
+        let new = counted.wrapping_sub(self.drops.counted);
+        self.drops = Drops { counted, at: now.mono, stale: false };
+        if new == 0 {
+            return;
+        }
+        self.shared.stats.kernel_drops.add(new.into());
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::KernelDrops, now.mono) {
+            tracing::warn!(
+                datagrams = new,
+                suppressed,
+                "the kernel dropped datagrams at {}: they arrived faster than Trapline takes them; raise receive_buffer and net.core.rmem_max",
+                self.socket.at()
+            );
         }
     }
-    drop(pipeline.commit());
 }
 
-/// Waits for a datagram, for the stop, or for the time to try again what the journal has refused.
-fn wait(socket: &UdpSocket, stop: &Stop, kept: bool) {
-    let mut ready =
-        [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-    let timeout = kept.then(|| TimeSpec::from_duration(RETRY));
-    // A signal or an error: the next receive tells.
-    let _ = ppoll(&mut ready, timeout, None);
-}
-
-fn count_drops(receiver: &Receiver, before: &mut u32, socket: &UdpSocket, shared: &Shared, now: i64) {
-    let Some(drops) = receiver.kernel_drops().filter(|d| d != before) else { return };
-    let new = drops.wrapping_sub(*before);
-    *before = drops;
-    shared.stats.kernel_drops.add(new.into());
-    if let Some(left_out) = shared.limiter.allow(Kind::KernelDrops, now) {
-        let at = socket.local_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string());
-        tracing::warn!(
-            datagrams = new,
-            left_out,
-            "the kernel dropped datagrams at {at}: more came than could be taken; raise receive_buffer and net.core.rmem_max"
-        );
-    }
+/// Waits for input, or for as long as said.
+fn wait_for(ready: &mut [PollFd<'_>], timeout: Option<Duration>) {
+    // A signal or an error ends the wait early; the next receive tells more.
+    let _ = ppoll(ready, timeout.map(TimeSpec::from_duration), None);
 }

@@ -1,10 +1,14 @@
 //! This daemon as an SNMP engine: its id and its boots, kept in the journal directory so that senders of informs know
 //! it again (RFC 3414, section 2.2).
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use crate::files::Folder;
 use crate::snmp::usm::Engine;
+
+/// The longest content that is read, in bytes: 32 octets in hex and a number are far below.
+const LONGEST: u64 = 256;
 
 /// Reads the engine and counts a boot; makes a new one where there is none. `now` is in seconds since 1970.
 ///
@@ -12,12 +16,13 @@ use crate::snmp::usm::Engine;
 ///
 /// If the file cannot be read or written, or holds something else.
 pub fn boot(path: &Path, now: u64) -> io::Result<Engine> {
-    let known = match std::fs::read_to_string(path) {
-        Ok(text) => Some(
-            parse(&text)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an engine id and boots"))?,
-        ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+    let (folder, name) = Folder::containing(path)?;
+    let known = match folder.read(name, LONGEST) {
+        Ok(content) => {
+            let parsed = std::str::from_utf8(&content).ok().and_then(parse);
+            Some(parsed.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "not an engine id and boots"))?)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
     let (id, boots) = match known {
@@ -28,11 +33,7 @@ pub fn boot(path: &Path, now: u64) -> io::Result<Engine> {
         }
     };
     let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
-    let new = path.with_extension("new");
-    let mut file = std::fs::File::create(&new)?;
-    writeln!(file, "{hex} {boots}")?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
+    folder.replace(name, |out| writeln!(out, "{hex} {boots}"))?;
     Ok(Engine { id, boots, started: now })
 }
 

@@ -7,6 +7,9 @@
 //! refused by source.
 
 pub mod bind;
+mod budget;
+pub mod commit;
+mod conversation;
 mod datagrams;
 pub mod describe;
 pub mod engine_id;

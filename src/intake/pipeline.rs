@@ -1,42 +1,37 @@
-//! From a packet or a line to outcomes in the journal. One pipeline an intake, used by one thread at a time.
+//! From a message to outcomes in the journal. Each socket and each stream has a pipeline of its own.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::intake::commit::{Committed, Known, Made, Refused};
 use crate::intake::describe;
 use crate::intake::listener::Protocol;
 use crate::intake::reports::Reports;
 use crate::intake::shared::{Active, Shared};
-use crate::journal::{Batch, SyncPolicy};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source};
 use crate::mib::format::hex;
-use crate::rules::{Scratch, Subject, Verdict};
+use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::snmp::access::{Denied, Reach};
-use crate::snmp::usm::{Refused, UsmError};
+use crate::snmp::usm::{self, UsmError};
 use crate::snmp::{self, DecodeError};
 use crate::sys::Arrival;
 use crate::syslog;
+use crate::time::clock::{Now, Wall};
 use crate::time::log_limit::Kind;
-use crate::time::recent::Recent;
 
 /// How many senders' addresses are kept as text.
 const MAX_SENDERS: usize = 10_000;
 /// How many Reports a batch may give rise to: a flood of strangers gets no flood of answers.
 const MAX_REPORTS: usize = 64;
-/// How long an inform is known again, in seconds: longer than devices go on sending one, and than the time window of
-/// v3 lets a copy of one in.
-const REPEAT_WINDOW: u64 = 300;
-/// How many informs are known again.
-const MAX_INFORMS: usize = 1 << 17;
-/// How many bytes of a bad packet are shown.
+/// How many octets of a malformed packet are logged.
 const SHOWN: usize = 32;
-/// How many bytes of outcomes are gathered before they are put into the journal, even within a batch.
+/// How many bytes of outcomes are gathered before they are committed, even within a batch.
 const FULL: usize = 1 << 20;
-/// How many bytes of outcomes are kept for another try while the journal cannot take any.
-const MOST_KEPT: usize = 8 << 20;
+/// How many messages that waited for the first rules are committed together.
+const ADMITTED: u64 = 512;
 
 /// The way from a message to the journal.
 pub struct Pipeline {
@@ -44,26 +39,38 @@ pub struct Pipeline {
     active: Arc<Active>,
     generation: u64,
     scratch: Scratch,
-    batch: Batch,
-    /// The first sequence number that was appended since the last commit.
-    first: u64,
-    /// Bytes in the batch that the journal has refused before.
-    kept: usize,
+    made: Made,
+    /// What becomes of a batch that the journal refuses.
+    refused: Refused,
+    /// Whether such a batch is still here.
+    holds: bool,
     senders: HashMap<IpAddr, Box<str>>,
-    answers: Vec<(Vec<u8>, Arrival)>,
-    /// The informs that were processed.
-    repeats: Recent,
-    /// What senders of v3 are told of refused messages; these wait for nothing.
-    reports: Vec<(Vec<u8>, Arrival)>,
+    /// Answers to informs whose outcomes are not committed yet.
+    pending: Vec<Answer>,
+    /// Answers that may be sent.
+    ready: Vec<Answer>,
+    /// How many of these are Reports.
+    reports: usize,
     told: Reports,
     counts: Counts,
 }
 
+/// A message for a sender.
+#[derive(Debug)]
+pub struct Answer {
+    /// The message.
+    pub octets: Vec<u8>,
+    /// Where it goes: back to where the message came from that it answers.
+    pub to: Arrival,
+    /// Whether it answers an inform; otherwise it is a Report of SNMPv3.
+    pub inform: bool,
+}
+
 /// An inform that waits for its answer.
 struct Inform {
-    /// Who sent it and what it says.
+    /// What it is known by.
     key: u64,
-    answer: Vec<u8>,
+    answer: Answer,
 }
 
 /// What happened since the last commit.
@@ -79,20 +86,29 @@ struct Counts {
 }
 
 impl Pipeline {
-    /// A pipeline into the shared journal.
+    /// A pipeline for datagrams. What the journal refuses waits with the commit.
     pub fn new(shared: Arc<Shared>) -> Self {
+        Self::with(shared, Refused::Queues)
+    }
+
+    /// A pipeline for a stream. What the journal refuses stays here, and the stream is not read until it is written.
+    pub fn of_stream(shared: Arc<Shared>) -> Self {
+        Self::with(shared, Refused::Stays)
+    }
+
+    fn with(shared: Arc<Shared>, refused: Refused) -> Self {
         Pipeline {
             generation: shared.generation(),
             active: shared.active(),
             shared,
             scratch: Scratch::default(),
-            batch: Batch::default(),
-            first: u64::MAX,
-            kept: 0,
+            made: Made::default(),
+            refused,
+            holds: false,
             senders: HashMap::new(),
-            answers: Vec::new(),
-            repeats: Recent::new(REPEAT_WINDOW, MAX_INFORMS),
-            reports: Vec::new(),
+            pending: Vec::new(),
+            ready: Vec::new(),
+            reports: 0,
             told: Reports::default(),
             counts: Counts::default(),
         }
@@ -107,32 +123,41 @@ impl Pipeline {
         }
     }
 
-    /// Takes an SNMP message.
-    pub fn packet(&mut self, packet: &[u8], arrival: Arrival, received: i64) {
+    /// Takes a message of a protocol. `now` is when it was received.
+    pub fn message(&mut self, protocol: Protocol, octets: &[u8], arrival: Arrival, now: Now) {
+        match protocol {
+            Protocol::Snmp => self.packet(octets, arrival, now),
+            Protocol::Syslog => self.line(octets, arrival, now),
+        }
+    }
+
+    /// Takes an SNMP message. `now` is when it was received.
+    pub fn packet(&mut self, packet: &[u8], arrival: Arrival, now: Now) {
         self.counts.snmp_received += 1;
-        let source = Source { peer: arrival.peer, received };
+        let source = Source { peer: arrival.peer, received: now.wall.micros() };
         if !self.active.access.knows(source.address()) {
-            return self.denied(Denied::Source, &source);
+            return self.denied(Denied::Source, &source, now);
         }
         let decoded = match snmp::decode(packet) {
             Ok(decoded) => decoded,
-            Err(DecodeError::V3) => return self.packet_v3(packet, arrival, &source),
-            Err(error) => return self.malformed(packet, &source, &error),
+            Err(DecodeError::V3) => return self.packet_v3(packet, arrival, &source, now),
+            Err(error) => return self.malformed(packet, &source, &error, now),
         };
         self.counts.odd_varbinds += decoded.odd as u64;
-        let inform = decoded.notification.kind == NotificationKind::Inform;
-        let inform = inform
-            .then(|| Inform { key: self.repeats.key((arrival.peer, packet)), answer: decoded.answer() });
-        self.notification(decoded.notification, inform, arrival, &source);
+        let inform = (decoded.notification.kind == NotificationKind::Inform).then(|| Inform {
+            key: self.shared.commit.key((arrival.peer, packet)),
+            answer: Answer { octets: decoded.answer(), to: arrival, inform: true },
+        });
+        self.notification(decoded.notification, inform, &source, now);
     }
 
-    fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source) {
+    fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
         let active = self.active.clone();
-        let Some(usm) = &active.usm else { return self.malformed(packet, source, &DecodeError::V3) };
-        let now = seconds(source.received);
-        let opened = match usm.open(packet, source.address(), now) {
+        let Some(usm) = &active.usm else { return self.malformed(packet, source, &DecodeError::V3, now) };
+        let seconds = now.wall.seconds();
+        let opened = match usm.open(packet, source.address(), seconds) {
             Ok(opened) => opened,
-            Err(refused) => return self.refused(packet, refused, arrival, source),
+            Err(refused) => return self.refused(packet, refused, arrival, source, now),
         };
         if opened.confirmed && opened.level() != SecurityLevel::NoAuthNoPriv {
             self.told.proven(source.address());
@@ -142,26 +167,30 @@ impl Pipeline {
             Ok(decoded) => {
                 self.counts.odd_varbinds += decoded.odd as u64;
                 let inform = opened.confirmed && decoded.notification.kind == NotificationKind::Inform;
-                // Sent again it comes in another envelope: what it says is what must be the same.
-                let key = self.repeats.key((arrival.peer, user, &opened.scoped));
-                let answer = inform.then(|| usm.answer(&opened, now)).flatten();
-                let inform = answer.map(|answer| Inform { key, answer });
-                self.notification(decoded.notification, inform, arrival, source);
+                let answer = inform.then(|| usm.answer(&opened, seconds)).flatten();
+                let inform = answer.map(|octets| Inform {
+                    // Sent again it has another envelope, and who copies it has another address: user and content
+                    // stay the same. The content names the engine that sent it.
+                    key: self.shared.commit.key((user, &opened.scoped)),
+                    answer: Answer { octets, to: arrival, inform: true },
+                });
+                self.notification(decoded.notification, inform, source, now);
             }
-            Err(error) => self.malformed(packet, source, &error),
+            Err(error) => self.malformed(packet, source, &error, now),
         }
     }
 
     /// Takes a message that the security of v3 refuses; its sender may be told why.
-    fn refused(&mut self, packet: &[u8], refused: Refused, arrival: Arrival, source: &Source) {
+    fn refused(&mut self, packet: &[u8], refused: usm::Refused, arrival: Arrival, source: &Source, now: Now) {
         if let Some(report) = refused.report {
-            let (to, now) = (source.address(), seconds(source.received));
+            let (to, seconds) = (source.address(), now.wall.seconds());
             let may = match refused.why {
-                UsmError::Time(_) => self.told.may_answer_proven(to, now),
-                _ => self.told.may_answer(to, packet.len(), report.len(), now),
+                UsmError::Time(_) => self.told.may_answer_proven(to, seconds),
+                _ => self.told.may_answer(to, packet.len(), report.len(), seconds),
             };
-            if may && self.reports.len() < MAX_REPORTS {
-                self.reports.push((report, arrival));
+            if may && self.reports < MAX_REPORTS {
+                self.reports += 1;
+                self.ready.push(Answer { octets: report, to: arrival, inform: false });
             } else {
                 self.shared.stats.reports_held_back.add(1);
             }
@@ -171,53 +200,64 @@ impl Pipeline {
             return self.shared.stats.discoveries.add(1);
         }
         self.shared.refusals.count(source.address(), refused.why.reason());
-        self.malformed(packet, source, &refused.why.into());
+        self.malformed(packet, source, &refused.why.into(), now);
     }
 
     fn notification(
         &mut self,
         notification: Notification<'_>,
         inform: Option<Inform>,
-        arrival: Arrival,
         source: &Source,
+        now: Now,
     ) {
         let reach = match self.active.access.admit(&notification, source) {
             Ok(reach) => reach,
-            Err(denied) => return self.denied(denied, source),
+            Err(denied) => return self.denied(denied, source, now),
         };
-        let Some(inform) = inform else {
-            self.apply(&Message::Notification(notification), source, reach);
-            return;
+        let message = Message::Notification(notification);
+        let Some(Inform { key, answer }) = inform else {
+            self.apply(&message, source, reach, now);
+            return self.commit_if_full(now);
         };
-        let now = seconds(source.received);
-        if self.repeats.contains(inform.key, now) {
-            // Its outcomes are in the journal or in the batch: the commit decides on this answer too.
+        if self.made.has_inform(key) {
             self.counts.informs_repeated += 1;
-            self.answers.push((inform.answer, arrival));
-        } else if self.apply(&Message::Notification(notification), source, reach) {
-            self.repeats.insert(inform.key, now);
-            self.answers.push((inform.answer, arrival));
-        } else {
-            // An outcome of it was given up.
-            self.shared.stats.informs_unanswered.add(1);
+            return self.pending.push(answer);
         }
+        match self.shared.commit.known(key, now.mono) {
+            Known::Safe => {
+                self.counts.informs_repeated += 1;
+                self.ready.push(answer);
+            }
+            Known::Waits => {
+                self.counts.informs_repeated += 1;
+                self.shared.stats.informs_unanswered.add(1);
+            }
+            Known::No if self.apply(&message, source, reach, now) => {
+                self.made.add_inform(key);
+                self.pending.push(answer);
+            }
+            // An outcome of it is lost.
+            Known::No => self.shared.stats.informs_unanswered.add(1),
+        }
+        self.commit_if_full(now);
     }
 
-    /// Takes a line of syslog.
-    pub fn line(&mut self, line: &[u8], peer: SocketAddr, received: i64) {
+    /// Takes a line of syslog. `now` is when it was received.
+    pub fn line(&mut self, line: &[u8], arrival: Arrival, now: Now) {
         self.counts.syslog_received += 1;
-        let source = Source { peer, received };
+        let source = Source { peer: arrival.peer, received: now.wall.micros() };
         if !allowed(&self.active.syslog_allow, &source) {
-            return self.turned_away(&source);
+            return self.not_allowed(&source, now);
         }
         let text = String::from_utf8_lossy(line);
-        let message = Message::Syslog(syslog::parse_line(&text, received));
-        self.apply(&message, &source, Reach::default());
+        let message = Message::Syslog(syslog::parse_line(&text, source.received));
+        self.apply(&message, &source, Reach::default(), now);
+        self.commit_if_full(now);
     }
 
-    /// Whether all that the rules made of the message is in the batch or in the journal.
-    fn apply(&mut self, message: &Message<'_>, source: &Source, reach: Reach) -> bool {
-        let mut held = true;
+    /// Whether all outcomes of the message are in the batch.
+    fn apply(&mut self, message: &Message<'_>, source: &Source, reach: Reach, now: Now) -> bool {
+        let mut whole = true;
         let address = source.address();
         if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&address) {
             self.senders.clear();
@@ -226,43 +266,40 @@ impl Pipeline {
         let host = self.active.hosts.of_message(message, source, text);
         let tags = self.active.access.tags(reach);
         let subject =
-            Subject { message, source, address: text, host: &host, hosts: &self.active.hosts, tags };
-        let batch = &mut self.batch;
+            MessageContext { message, source, address: text, host: &host, hosts: &self.active.hosts, tags };
+        let batch = &mut self.made.batch;
         let stats = &self.shared.stats;
         let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {
             if !batch.push(outcome) {
-                held = false;
+                whole = false;
                 stats.outcomes_lost.add(1);
                 tracing::error!(
                     rule = rule.id,
-                    "an outcome of more than 1 MiB was given up; shorten the rule's templates"
+                    "an outcome of more than 1 MiB is lost; shorten the rule's templates"
                 );
             }
         });
         match verdict {
-            Verdict::Matched => self.counts.matched += 1,
-            Verdict::Dropped => self.counts.dropped += 1,
-            Verdict::Unmatched => {
+            MatchResult::Matched => self.counts.matched += 1,
+            MatchResult::Dropped => self.counts.dropped += 1,
+            MatchResult::Unmatched => {
                 self.counts.unmatched += 1;
-                self.unmatched(message, source);
+                self.unmatched(message, source, now);
             }
         }
-        if self.batch.bytes() > FULL + self.kept {
-            // What the journal refuses stays in the batch, unless it was too much and was given up.
-            held &= self.append() || !self.batch.is_empty();
-            self.kept = self.batch.bytes();
-        }
-        held
+        whole
     }
 
-    /// Puts what was gathered into the journal, and gives the answers that may be sent now.
-    pub fn commit(&mut self) -> std::vec::Drain<'_, (Vec<u8>, Arrival)> {
+    fn commit_if_full(&mut self, now: Now) {
+        if self.made.batch.bytes() > FULL && !self.holds {
+            self.commit_made(now);
+        }
+    }
+
+    /// Commits what was gathered, and gives the answers that may be sent now.
+    pub fn commit(&mut self, now: Now) -> std::vec::Drain<'_, Answer> {
         let counts = std::mem::take(&mut self.counts);
-        let appended = self.append();
-        let from = std::mem::replace(&mut self.first, u64::MAX);
-        self.kept = self.batch.bytes();
-        let shared = self.shared.clone();
-        let stats = &shared.stats;
+        let stats = &self.shared.stats;
         stats.snmp_received.add(counts.snmp_received);
         stats.syslog_received.add(counts.syslog_received);
         stats.odd_varbinds.add(counts.odd_varbinds);
@@ -270,87 +307,43 @@ impl Pipeline {
         stats.matched.add(counts.matched);
         stats.dropped.add(counts.dropped);
         stats.unmatched.add(counts.unmatched);
-        if !self.answers.is_empty() {
-            let count = self.answers.len() as u64;
-            if appended && self.synced(from) {
-                stats.informs_answered.add(count);
-            } else {
-                stats.informs_unanswered.add(count);
-                self.answers.clear();
-            }
-        }
-        self.answers.append(&mut self.reports);
-        self.answers.drain(..)
+        self.commit_made(now);
+        self.reports = 0;
+        self.ready.drain(..)
     }
 
-    /// Whether outcomes wait for the journal to take them.
-    pub fn has_kept(&self) -> bool {
-        !self.batch.is_empty()
-    }
-
-    /// Whether everything gathered since the last commit is in the journal. What it cannot take is kept for the
-    /// next try, as long as it is not too much.
-    fn append(&mut self) -> bool {
-        let count = self.batch.len() as u64;
-        let appended = self.shared.journal.append(&self.batch);
-        let Err(error) = appended.map(|first| self.first = self.first.min(first)) else {
-            if count > 0 {
-                self.shared.set_refusing(false);
-            }
-            self.batch.clear();
-            self.shared.stats.outcomes.add(count);
-            return true;
-        };
-        self.shared.set_refusing(true);
-        let give_up = self.batch.bytes() > MOST_KEPT;
-        if let Some(left_out) = self.shared.limiter.allow(Kind::Journal, self.shared.now().wall.micros()) {
-            let directory = self.shared.journal.directory().display();
-            let fate = if give_up { "they are lost" } else { "they wait in memory" };
-            tracing::error!(
-                outcomes = count, left_out, %error,
-                "the journal in {directory} cannot take outcomes, {fate}; make room, or bring back the sink that is behind"
-            );
-        }
-        if give_up {
-            self.shared.stats.outcomes_lost.add(count);
-            self.batch.clear();
-            // Whose outcomes were given up must be processed when it comes again.
-            self.repeats.clear();
-        }
-        // No answer for what is not safe: the inform comes again.
-        self.shared.stats.informs_unanswered.add(self.answers.len() as u64);
-        self.answers.clear();
-        false
-    }
-
-    fn synced(&mut self, from: u64) -> bool {
-        if self.shared.sync != SyncPolicy::Batch {
-            return true;
-        }
-        match self.shared.journal.sync(from) {
-            Ok(()) => true,
-            Err(error) => {
-                // What may be lost must be processed when it comes again.
-                self.repeats.clear();
-                if let Some(left_out) =
-                    self.shared.limiter.allow(Kind::Journal, self.shared.now().wall.micros())
-                {
-                    tracing::error!(left_out, %error, "the journal cannot be synced; informs are not answered; check the disk");
-                }
-                false
-            }
+    fn commit_made(&mut self, now: Now) {
+        let committed = self.shared.commit.batch(now, &mut self.made, self.refused);
+        self.holds = committed == Committed::Kept && self.refused == Refused::Stays;
+        if self.shared.commit.may_answer(committed) {
+            self.ready.append(&mut self.pending);
+        } else if !self.holds {
+            // The informs come again.
+            self.shared.stats.informs_unanswered.add(self.pending.len() as u64);
+            self.pending.clear();
         }
     }
 
-    fn malformed(&self, packet: &[u8], source: &Source, error: &DecodeError) {
+    /// Whether informs wait for the commit.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether it holds outcomes that the journal refused: nothing more may be given to it until a commit has written
+    /// them.
+    pub fn holds(&self) -> bool {
+        self.holds
+    }
+
+    fn malformed(&self, packet: &[u8], source: &Source, error: &DecodeError, now: Now) {
         self.shared.stats.malformed[error.index()].add(1);
-        if let Some(left_out) = self.shared.limiter.allow(Kind::Malformed, source.received) {
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::Malformed, now.mono) {
             let start = hex(&packet[..packet.len().min(SHOWN)]);
-            tracing::warn!(from = %source.peer, left_out, bytes = packet.len(), "malformed SNMP packet: {error}; it begins {start}");
+            tracing::warn!(from = %source.peer, suppressed, bytes = packet.len(), "malformed SNMP packet: {error}; it begins {start}");
         }
     }
 
-    fn denied(&self, denied: Denied, source: &Source) {
+    fn denied(&self, denied: Denied, source: &Source, now: Now) {
         let stats = &self.shared.stats;
         let (counter, kind) = match denied {
             Denied::Source => (&stats.wrong_source, Kind::Source),
@@ -360,77 +353,63 @@ impl Pipeline {
         };
         counter.add(1);
         self.shared.refusals.count(source.address(), denied.reason());
-        if let Some(left_out) = self.shared.limiter.allow(kind, source.received) {
-            tracing::warn!(from = %source.peer, left_out, "{denied}");
+        if let Some(suppressed) = self.shared.limiter.allow(kind, now.mono) {
+            tracing::warn!(from = %source.peer, suppressed, "{denied}");
         }
     }
 
-    fn turned_away(&self, source: &Source) {
+    fn not_allowed(&self, source: &Source, now: Now) {
         self.shared.stats.wrong_source.add(1);
         self.shared.refusals.count(source.address(), Denied::Source.reason());
-        if let Some(left_out) = self.shared.limiter.allow(Kind::Source, source.received) {
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::Source, now.mono) {
             tracing::warn!(
-                from = %source.peer, left_out,
-                "syslog from a sender that is not let in; add its network to [syslog] allow if it should be"
+                from = %source.peer, suppressed,
+                "syslog from a sender that is not allowed; to accept it, add its network to [syslog] allow"
             );
         }
     }
 
-    fn unmatched(&self, message: &Message<'_>, source: &Source) {
+    fn unmatched(&self, message: &Message<'_>, source: &Source, now: Now) {
         let mib = self.active.rules.mib();
         self.shared.inbox.keep(source.received, || describe::message(message, source, mib));
-        if let Some(left_out) = self.shared.limiter.allow(Kind::Unmatched, source.received) {
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::Unmatched, now.mono) {
             let what = describe::short(message, mib);
-            tracing::info!(from = %source.peer, left_out, "no rule takes {what}; see unmatched.jsonl in the journal directory");
+            tracing::info!(from = %source.peer, suppressed, "no rule takes {what}; see unmatched.jsonl in the journal directory");
         }
     }
 }
 
-/// Processes what has waited; from now on datagrams are processed as they come.
+/// Processes the datagrams that waited for the first rules. From now on datagrams are processed as they arrive, and
+/// streams are accepted.
 pub fn admit_waiting(shared: &Arc<Shared>) {
     let mut pipeline = Pipeline::new(shared.clone());
     let mut since_commit = 0;
     let admitted = shared.waiting.close(|waiting| {
         let arrival = Arrival { peer: waiting.peer, local: None };
-        match waiting.protocol {
-            Protocol::Snmp => pipeline.packet(&waiting.bytes, arrival, waiting.received),
-            Protocol::Syslog => pipeline.line(&waiting.bytes, waiting.peer, waiting.received),
-        }
+        let now = Now { wall: Wall::from_micros(waiting.received), ..shared.now() };
+        pipeline.message(waiting.protocol, &waiting.bytes, arrival, now);
         since_commit += 1;
-        if since_commit == 512 {
-            // An inform that has waited so long was sent again, or given up: nobody waits for its answer.
-            drop(pipeline.commit());
+        if since_commit == ADMITTED {
+            // The sender of an inform that has waited so long has sent it again or does not wait any more.
+            drop(pipeline.commit(now));
             since_commit = 0;
         }
     });
-    drop(pipeline.commit());
+    drop(pipeline.commit(shared.now()));
     match admitted {
         Ok(0) => {}
-        Ok(count) => {
-            tracing::info!(messages = count, "what came before the rules were there is processed");
-        }
-        Err(error) => tracing::error!(%error, "cannot read what came before the rules were there"),
+        Ok(messages) => tracing::info!(messages, "messages that waited for the rules are processed"),
+        Err(error) => tracing::error!(%error, "cannot read the messages that waited for the rules"),
     }
     shared.open();
 }
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        let lost = self.batch.len() as u64;
-        if lost > 0 {
-            self.shared.stats.outcomes_lost.add(lost);
-            tracing::error!(
-                outcomes = lost,
-                "outcomes that the journal could not take are lost with their listener"
-            );
-        }
+        self.shared.commit.lost(self.made.batch.len());
     }
 }
 
 fn allowed(networks: &[IpNet], source: &Source) -> bool {
     networks.is_empty() || networks.iter().any(|net| net.contains(&source.address()))
-}
-
-fn seconds(microseconds: i64) -> u64 {
-    u64::try_from(microseconds / 1_000_000).unwrap_or(0)
 }

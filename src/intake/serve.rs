@@ -1,4 +1,4 @@
-//! Running listeners: each can be stopped on its own.
+//! Running listeners: each can be changed and stopped on its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,10 +8,11 @@ use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 
 use super::bind::{Bound, DatagramSocket, Sockets};
-use super::listener::{Key, Listener, Protocol};
+use super::datagrams::{Datagrams, Tuning};
+use super::listener::{Key, Listener};
 use super::shared::Shared;
 use super::stop::Stop;
-use super::{datagrams, streams};
+use super::streams::{Capacity, Streams};
 
 /// A running listener.
 #[derive(Debug)]
@@ -24,40 +25,52 @@ pub struct Serving {
 
 #[derive(Debug)]
 enum Work {
-    Threads(Vec<JoinHandle<()>>),
-    /// Disconnected once the task that accepts and those of all its streams have ended.
-    Tasks(mpsc::Receiver<()>),
+    /// A thread per socket.
+    Datagrams(Vec<Thread>),
+    /// `ended` is disconnected once the task that accepts and those of all streams have ended.
+    Streams { capacity: Arc<Capacity>, ended: mpsc::Receiver<()> },
 }
 
-/// Starts a listener. Datagrams are taken at once, and wait on disk until there are rules; streams are accepted once
-/// there are. `streams` is the runtime that streams run on.
+#[derive(Debug)]
+struct Thread {
+    socket: Arc<DatagramSocket>,
+    tuning: Arc<Tuning>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts a listener. Datagrams are taken at once, and wait on disk until there are rules; streams are accepted once there
+/// are. `runtime` is what streams run on; it must have its I/O and time drivers.
 ///
 /// # Errors
 ///
 /// If the system has no thread or descriptor left.
-pub fn serve(bound: Bound, shared: &Arc<Shared>, streams: &Handle) -> io::Result<Serving> {
+pub fn serve(bound: Bound, shared: &Arc<Shared>, runtime: &Handle) -> io::Result<Serving> {
     let (address, stop) = (bound.address(), Arc::new(Stop::new()?));
     let Bound { listener, sockets, .. } = bound;
     let work = match sockets {
         Sockets::Datagrams(sockets) => {
-            let start = |socket| thread(socket, listener.protocol, shared.clone(), stop.clone());
-            Work::Threads(sockets.into_iter().map(start).collect::<io::Result<_>>()?)
+            let mut threads = Vec::new();
+            for socket in sockets {
+                match start(&listener, socket, shared, &stop) {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => {
+                        stop.tell();
+                        return Err(error);
+                    }
+                }
+            }
+            Work::Datagrams(threads)
         }
         Sockets::Streams(socket) => {
             let (running, ended) = mpsc::channel();
-            let task = {
-                let _within = streams.enter();
-                streams::run(
-                    tokio::net::TcpListener::from_std(socket)?,
-                    listener.protocol,
-                    shared.clone(),
-                    listener.limits.max_connections,
-                    stop.subscribe(),
-                    running,
-                )
-            };
-            streams.spawn(task);
-            Work::Tasks(ended)
+            let capacity = Arc::new(Capacity::new(listener.limits.max_connections));
+            let within = runtime.enter();
+            let socket = tokio::net::TcpListener::from_std(socket)?;
+            drop(within);
+            let streams =
+                Streams::new(listener.protocol, shared.clone(), capacity.clone(), stop.clone(), running);
+            runtime.spawn(streams.run(socket));
+            Work::Streams { capacity, ended }
         }
     };
     Ok(Serving { listener, address, stop, work })
@@ -79,8 +92,34 @@ impl Serving {
         self.address
     }
 
-    /// Tells it to stop, and returns at once. It takes the datagrams that wait in its sockets (for at most 1 s); its
-    /// streams are closed for writing and read to their end (for at most 2 s).
+    /// Gives it the limits of another configuration, without a pause. Returns the keys that take effect only when the
+    /// listener is bound anew.
+    ///
+    /// `other` must have the same key.
+    pub fn adjust(&mut self, other: &Listener) -> Vec<&'static str> {
+        let (before, limits) = (self.listener.limits, other.limits);
+        self.listener = other.clone();
+        match &self.work {
+            Work::Datagrams(threads) => {
+                for Thread { socket, tuning, .. } in threads {
+                    if limits.receive_buffer != before.receive_buffer {
+                        socket.set_buffer(limits.receive_buffer);
+                    }
+                    tuning.set(&limits, socket.buffer());
+                }
+                // The number of sockets stays what it is.
+                self.listener.limits.receivers = before.receivers;
+                if limits.receivers == before.receivers { Vec::new() } else { vec!["receivers"] }
+            }
+            Work::Streams { capacity, .. } => {
+                capacity.set(limits.max_connections);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Tells it to stop, and returns at once. It takes the datagrams that wait in its sockets (for at most 1 s); its streams
+    /// are closed for writing and read to their end (for at most 2 s).
     pub fn stop(&self) {
         self.stop.tell();
     }
@@ -89,29 +128,32 @@ impl Serving {
     pub fn join(self) {
         self.stop.tell();
         match self.work {
-            Work::Threads(threads) => threads.into_iter().for_each(|thread| drop(thread.join())),
+            Work::Datagrams(threads) => threads.into_iter().for_each(|one| drop(one.thread.join())),
             // Nothing is ever sent: this returns when the last sender is dropped.
-            Work::Tasks(ended) => drop(ended.recv()),
+            Work::Streams { ended, .. } => drop(ended.recv()),
         }
     }
 }
 
-fn thread(
+fn start(
+    listener: &Listener,
     socket: DatagramSocket,
-    protocol: Protocol,
-    shared: Arc<Shared>,
-    stop: Arc<Stop>,
-) -> io::Result<JoinHandle<()>> {
-    let name = protocol.as_str();
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+    shared: &Arc<Shared>,
+    stop: &Arc<Stop>,
+) -> io::Result<Thread> {
+    let name = listener.protocol.as_str();
+    let socket = Arc::new(socket);
+    let tuning = Arc::new(Tuning::new(&listener.limits, socket.buffer()));
+    let mut datagrams =
+        Datagrams::new(listener.protocol, socket.clone(), tuning.clone(), shared.clone(), stop.clone());
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         // No message is known to make it panic. Should one, a listener that goes on is better than none.
-        while let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            datagrams::run(&socket.socket, protocol, &shared, &stop);
-        })) {
+        while let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| datagrams.run())) {
             let what = panic.downcast_ref::<&str>().copied().unwrap_or("no message");
             tracing::error!(
                 "the {name} listener panicked ({what}); the messages it held are lost; please report it"
             );
         }
-    })
+    })?;
+    Ok(Thread { socket, tuning, thread })
 }

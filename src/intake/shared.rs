@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
+use crate::intake::commit::Commit;
 use crate::intake::inbox::Inbox;
 use crate::intake::refused::Refusals;
 use crate::intake::stats::Stats;
@@ -39,10 +40,10 @@ pub struct Active {
 pub struct Shared {
     /// Where outcomes go.
     pub journal: Arc<Journal>,
-    /// When the journal is synced.
-    pub sync: SyncPolicy,
+    /// The way into it.
+    pub commit: Commit,
     /// What is counted.
-    pub stats: Stats,
+    pub stats: Arc<Stats>,
     /// Where datagrams wait for the first rules.
     pub waiting: WaitingRoom,
     /// Where unmatched messages are kept.
@@ -50,12 +51,10 @@ pub struct Shared {
     /// Whose messages were refused.
     pub refusals: Refusals,
     /// Limits log lines about bad input.
-    pub limiter: Limiter,
+    pub limiter: Arc<Limiter>,
     clock: Arc<dyn Clock>,
     active: Mutex<Arc<Active>>,
     generation: AtomicU64,
-    /// Whether the journal has refused the last batch.
-    refusing: AtomicBool,
     beats: Mutex<Vec<Weak<Beat>>>,
     open: watch::Sender<bool>,
     stop: AtomicBool,
@@ -65,18 +64,18 @@ impl Shared {
     /// What all listeners share. Datagrams wait on disk and streams are not accepted until [`Shared::replace`] has given
     /// rules and [`admit_waiting`](crate::intake::pipeline::admit_waiting) was called.
     pub fn new(journal: Arc<Journal>, sync: SyncPolicy, clock: Arc<dyn Clock>) -> Self {
+        let (stats, limiter) = (Arc::<Stats>::default(), Arc::<Limiter>::default());
         Shared {
+            commit: Commit::new(journal.clone(), sync, stats.clone(), limiter.clone()),
             waiting: WaitingRoom::new(journal.directory().join("waiting")),
             inbox: Inbox::new(journal.directory().join("unmatched.jsonl")),
             journal,
-            sync,
-            stats: Stats::default(),
+            stats,
             refusals: Refusals::default(),
-            limiter: Limiter::default(),
+            limiter,
             clock,
             active: Mutex::default(),
             generation: AtomicU64::new(0),
-            refusing: AtomicBool::new(false),
             beats: Mutex::default(),
             open: watch::channel(false).0,
             stop: AtomicBool::new(false),
@@ -104,13 +103,9 @@ impl Shared {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Whether the journal takes nothing at the moment.
+    /// Whether the journal refuses outcomes at the moment.
     pub fn refusing(&self) -> bool {
-        self.refusing.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_refusing(&self, refusing: bool) {
-        self.refusing.store(refusing, Ordering::Relaxed);
+        self.commit.refusing()
     }
 
     /// Lets streams be accepted, now that there are rules.

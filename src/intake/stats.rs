@@ -1,4 +1,4 @@
-//! What is counted on the way of the data. One place; `trapline status` and the log read it.
+//! What is counted from the socket to the journal. `trapline status` and the metrics read it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -56,11 +56,11 @@ stats! {
     syslog_received,
     /// Datagrams that the kernel dropped because the intake was too slow.
     kernel_drops,
-    /// Datagrams that came before the rules were there and found no room to wait.
+    /// Datagrams that arrived before the first rules and could not be kept.
     waiting_lost,
-    /// Notifications with a community that is not let in.
+    /// Notifications with a community that is not accepted.
     wrong_community,
-    /// Messages from senders that are not let in.
+    /// Messages from networks that are not allowed.
     wrong_source,
     /// Notifications of a version that is switched off.
     version_off,
@@ -74,9 +74,11 @@ stats! {
     reports_held_back,
     /// Messages of streams that were longer than allowed and were cut.
     oversized,
-    /// Streams that were closed because what came could not be told apart into messages.
+    /// Messages of streams that ended in the middle of them.
+    unfinished,
+    /// Streams that were closed because their messages could not be told apart.
     streams_broken,
-    /// Streams that were turned away because too many were open.
+    /// Streams that were refused because too many were open.
     streams_refused,
     /// Messages that a rule took.
     matched,

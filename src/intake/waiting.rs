@@ -1,19 +1,31 @@
-//! Where datagrams wait on disk while the daemon has no rules yet: reading thousands of MIB modules takes half a minute,
-//! and nobody sends a trap again. What a daemon that then did not start left here is taken by the next.
+//! Keeps datagrams on disk while the daemon has no rules yet: reading thousands of MIB modules takes half a minute, and
+//! nobody sends a trap again. What a daemon left that was stopped in that time, the next one processes.
+//!
+//! The file is an [append log](crate::files::append_log) of frames. A payload, all numbers little-endian:
+//!
+//! ```text
+//! protocol 1 (0 SNMP, 1 syslog)   received, microseconds since 1970 8   family 1 (4 or 6)   address 16   port 2   datagram
+//! ```
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::{self, BufReader, ErrorKind, Read};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::files::entries::Form;
+use crate::files::{AppendLog, Folder};
 use crate::intake::listener::Protocol;
 use crate::sys::MAX_DATAGRAM;
 
 /// How many bytes may wait.
 const MOST: u64 = 256 << 20;
+/// What a datagram is stored with, in bytes.
+const HEAD: usize = 28;
+/// How many datagrams of an earlier version are converted at a time.
+const CONVERTED: usize = 512;
+const FORM: Form = Form::Frames { longest: (HEAD + MAX_DATAGRAM) as u32 };
 
-/// The waiting room.
+/// Where datagrams wait.
 #[derive(Debug)]
 pub struct WaitingRoom {
     path: PathBuf,
@@ -22,12 +34,23 @@ pub struct WaitingRoom {
 
 #[derive(Debug)]
 enum State {
-    /// Not used yet; what was left may be there.
+    /// Not used yet. A file that an earlier daemon left may be there.
     Untouched,
     /// Datagrams are kept here.
-    Open(File, u64),
-    /// All are processed as they come.
+    Open(Open),
+    /// The file could not be used in this second, and nothing is kept until the next one.
+    Failed(i64),
+    /// All datagrams are processed as they come.
     Closed,
+}
+
+#[derive(Debug)]
+struct Open {
+    log: AppendLog,
+    /// How many datagrams this daemon has kept.
+    kept: u64,
+    /// Whether the log has said that datagrams cannot be kept.
+    said: bool,
 }
 
 /// A datagram that has waited.
@@ -44,96 +67,186 @@ pub struct Waiting {
 }
 
 impl WaitingRoom {
-    /// A room in this file.
+    /// Keeps datagrams in this file.
     pub fn new(path: PathBuf) -> Self {
         WaitingRoom { path, state: Mutex::new(State::Untouched) }
     }
 
-    /// Keeps a batch of datagrams; gives how many found no room. None if the room is closed, and they are to be
-    /// processed.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a batch of datagrams; returns how many are lost, of this batch or of those kept before. None if it is closed,
+    /// and they are to be processed. `received` is in microseconds since 1970.
     pub fn keep<'d>(
         &self,
         protocol: Protocol,
         received: i64,
         datagrams: impl Iterator<Item = (&'d [u8], SocketAddr)>,
     ) -> Option<u64> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Untouched = *state {
-            let opened = OpenOptions::new().create(true).append(true).read(true).open(&self.path);
-            match opened.and_then(|file| Ok((file.metadata()?.len(), file))) {
-                Ok((length, file)) => *state = State::Open(file, length),
+        let mut state = self.lock();
+        let second = received.div_euclid(1_000_000);
+        match &*state {
+            State::Closed => return None,
+            State::Failed(at) if *at == second => return Some(datagrams.count() as u64),
+            State::Open(_) => {}
+            State::Untouched | State::Failed(_) => match self.open() {
+                Ok(log) => *state = State::Open(Open { log, kept: 0, said: false }),
                 Err(error) => {
-                    tracing::error!(%error, "cannot keep what comes before the rules are there in {}", self.path.display());
+                    tracing::error!(%error, "cannot keep datagrams on disk until the rules are loaded: they are lost");
+                    *state = State::Failed(second);
                     return Some(datagrams.count() as u64);
                 }
-            }
+            },
         }
-        let State::Open(file, length) = &mut *state else { return None };
-        let (mut buffer, mut lost, mut kept) = (Vec::new(), 0, 0);
+        let State::Open(open) = &mut *state else { return None };
+        let (mut buffer, mut ends) = (Vec::new(), Vec::new());
         for (bytes, peer) in datagrams {
-            if *length + buffer.len() as u64 + bytes.len() as u64 > MOST {
-                lost += 1;
-            } else {
-                push(&mut buffer, protocol, received, peer, bytes);
-                kept += 1;
-            }
+            push(&mut buffer, protocol, received, peer, bytes);
+            ends.push(buffer.len());
         }
-        match file.write_all(&buffer) {
-            Ok(()) => {
-                *length += buffer.len() as u64;
-                Some(lost)
-            }
-            Err(_) => {
-                let _ = file.set_len(*length);
-                Some(lost + kept)
-            }
-        }
+        Some(open.keep(received, &buffer, &ends))
     }
 
-    /// Gives all that waits to `take`, in order, and closes the room: when this returns, nothing waits and nothing more
-    /// is kept. Gives how many there were.
+    /// Opens the file. A file that cannot be used is moved aside.
+    fn open(&self) -> io::Result<AppendLog> {
+        let folder = Folder::open(self.path.parent().unwrap_or(&self.path))?;
+        let name = self.name()?;
+        let opened = match AppendLog::open(&folder, name, FORM, MOST) {
+            Err(error) if error.kind() == ErrorKind::InvalidData && convert(&folder, name)? => {
+                AppendLog::open(&folder, name, FORM, MOST)
+            }
+            other => other,
+        };
+        let (log, recovered) = opened.or_else(|error| match error.kind() {
+            ErrorKind::NotFound
+            | ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::ReadOnlyFilesystem => Err(error),
+            _ => {
+                set_aside(&folder, name, &error)?;
+                AppendLog::open(&folder, name, FORM, MOST)
+            }
+        })?;
+        if recovered.torn + recovered.damaged > 0 {
+            tracing::warn!(
+                bytes = recovered.torn + recovered.damaged,
+                "datagrams in {} are damaged and are lost",
+                self.path.display()
+            );
+        }
+        Ok(log)
+    }
+
+    fn name(&self) -> io::Result<&str> {
+        self.path.file_name().and_then(|name| name.to_str()).ok_or_else(|| ErrorKind::InvalidInput.into())
+    }
+
+    /// Gives all that waits to `take`, in order, and closes: when this returns, nothing waits and nothing more is kept.
+    /// Returns how many there were.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read. What was left is lost then.
+    /// If the file cannot be read. It was moved aside then, and it is closed all the same.
     pub fn close(&self, mut take: impl FnMut(Waiting)) -> io::Result<u64> {
-        let mut count = 0;
-        let mut done = 0;
+        let (mut count, mut done) = (0, 0);
         loop {
-            // The bulk without the lock: more may come meanwhile.
-            let end = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
-            if end > done {
-                done = self.read(done, &mut |waiting| {
-                    count += 1;
-                    take(waiting);
-                })?;
-                continue;
+            let mut state = self.lock();
+            if let State::Untouched | State::Failed(_) = &*state
+                && self.path.symlink_metadata().is_ok()
+            {
+                match self.open() {
+                    Ok(log) => *state = State::Open(Open { log, kept: 0, said: false }),
+                    Err(error) => {
+                        *state = State::Closed;
+                        return Err(error);
+                    }
+                }
             }
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if std::fs::metadata(&self.path).map_or(0, |meta| meta.len()) > done {
-                continue;
+            let State::Open(open) = &mut *state else {
+                *state = State::Closed;
+                return Ok(count);
+            };
+            let end = open.log.length();
+            if end == done {
+                *state = State::Closed;
+                self.remove();
+                return Ok(count);
             }
-            *state = State::Closed;
-            let _ = std::fs::remove_file(&self.path);
-            return Ok(count);
+            let mut entries = open.log.entries(done);
+            drop(state);
+            // Without the lock: more datagrams may come meanwhile.
+            loop {
+                match entries.next() {
+                    Ok(Some(payload)) => {
+                        if let Some(waiting) = decode(payload) {
+                            count += 1;
+                            take(waiting);
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => return Err(self.give_up(error)),
+                }
+            }
+            done = end;
         }
     }
 
-    /// Reads from a place to the end; gives where that was.
-    fn read(&self, from: u64, take: &mut impl FnMut(Waiting)) -> io::Result<u64> {
-        let mut file = File::open(&self.path)?;
-        let end = file.metadata()?.len();
-        file.seek(SeekFrom::Start(from))?;
-        let mut input = BufReader::new(file.take(end - from));
-        while let Some(waiting) = pull(&mut input)? {
-            take(waiting);
+    fn remove(&self) {
+        let removed = Folder::containing(&self.path).and_then(|(folder, name)| folder.remove(name));
+        if let Err(error) = removed
+            && error.kind() != ErrorKind::NotFound
+        {
+            tracing::error!(%error, "cannot remove {}: the next start processes its datagrams again; remove it", self.path.display());
         }
-        Ok(end)
+    }
+
+    /// Closes after an error, so that what comes from now on is processed.
+    fn give_up(&self, error: io::Error) -> io::Error {
+        *self.lock() = State::Closed;
+        let moved =
+            Folder::containing(&self.path).and_then(|(folder, name)| set_aside(&folder, name, &error));
+        moved.err().unwrap_or(error)
     }
 }
 
+impl Open {
+    fn keep(&mut self, received: i64, buffer: &[u8], ends: &[usize]) -> u64 {
+        let vanished = self.log.check(received);
+        let mut lost = 0;
+        if let Ok(true) = vanished {
+            tracing::error!(
+                datagrams = self.kept,
+                "the file in which datagrams wait was removed: they are lost"
+            );
+            lost = std::mem::take(&mut self.kept);
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let entries = starts.zip(ends).map(|(start, end)| &buffer[start..*end]);
+        match vanished.and_then(|_| self.log.append(entries)) {
+            Ok(kept) => {
+                self.kept += kept as u64;
+                self.said = false;
+                lost + (ends.len() - kept) as u64
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.said, true) {
+                    tracing::error!(%error, "cannot keep datagrams on disk until the rules are loaded: they are lost");
+                }
+                lost + ends.len() as u64
+            }
+        }
+    }
+}
+
+fn set_aside(folder: &Folder, name: &str, error: &io::Error) -> io::Result<()> {
+    let aside = folder.set_aside(name)?;
+    let path = folder.path().join(name);
+    tracing::error!(%error, "cannot read {}, in which datagrams wait; it was renamed to {aside}", path.display());
+    Ok(())
+}
+
 fn push(out: &mut Vec<u8>, protocol: Protocol, received: i64, peer: SocketAddr, bytes: &[u8]) {
-    out.extend((bytes.len() as u32).to_le_bytes());
     out.push(u8::from(protocol == Protocol::Syslog));
     out.extend(received.to_le_bytes());
     match peer.ip() {
@@ -150,55 +263,121 @@ fn push(out: &mut Vec<u8>, protocol: Protocol, received: i64, peer: SocketAddr, 
     out.extend(bytes);
 }
 
-/// The next datagram; none at the end, or at one that was cut off there.
-fn pull(input: &mut impl Read) -> io::Result<Option<Waiting>> {
-    let mut head = [0; 32];
+/// The datagram in a payload; none if it is not one.
+fn decode(payload: &[u8]) -> Option<Waiting> {
+    let (head, bytes) = payload.split_first_chunk::<HEAD>()?;
+    let protocol = match head[0] {
+        0 => Protocol::Snmp,
+        1 => Protocol::Syslog,
+        _ => return None,
+    };
+    let received = i64::from_le_bytes(head[1..].first_chunk().copied()?);
+    let address = Ipv6Addr::from(head[10..].first_chunk::<16>().copied()?);
+    let address = match head[9] {
+        4 => IpAddr::V4(address.to_ipv4_mapped()?),
+        6 => IpAddr::V6(address),
+        _ => return None,
+    };
+    let port = u16::from_le_bytes(head[26..].first_chunk().copied()?);
+    Some(Waiting { protocol, peer: SocketAddr::new(address, port), received, bytes: bytes.to_vec() })
+}
+
+/// Writes a file of an earlier version anew, in which a datagram has its length before it and no checksum; false if it is
+/// not such a file. What follows a damaged datagram there is lost.
+fn convert(folder: &Folder, name: &str) -> io::Result<bool> {
+    let file = folder.reader(name)?;
+    let mut left = file.length()?;
+    let mut input = BufReader::new(file);
+    let new = format!("{name}.converted");
+    if folder.exists(&new) {
+        folder.remove(&new)?;
+    }
+    // Each datagram takes a few bytes more than before.
+    let (mut log, _) = AppendLog::open(folder, &new, FORM, 2 * MOST)?;
+    let mut count = 0;
+    loop {
+        let mut batch = Vec::new();
+        while batch.len() < CONVERTED
+            && let Some(payload) = pull(&mut input)?
+        {
+            left = left.saturating_sub(4 + payload.len() as u64);
+            batch.push(payload);
+        }
+        if batch.is_empty() {
+            break;
+        }
+        count += log.append(batch.iter().map(Vec::as_slice))?;
+    }
+    if count == 0 {
+        folder.remove(&new)?;
+        return Ok(false);
+    }
+    log.sync()?;
+    folder.rename(&new, name)?;
+    tracing::info!(
+        datagrams = count,
+        lost_bytes = left,
+        "datagrams that an earlier version kept are processed"
+    );
+    Ok(true)
+}
+
+/// The payload of the next datagram in a file of an earlier version; none at the end, or at what is not one.
+fn pull(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut whole = |bytes: &mut [u8]| match input.read_exact(bytes) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     };
-    if !whole(&mut head)? {
+    let mut length = [0; 4];
+    if !whole(&mut length)? {
         return Ok(None);
     }
-    let field = |at: usize| head[at..].first_chunk().copied().unwrap_or_default();
-    let length = u32::from_le_bytes(field(0)) as usize;
+    let length = u32::from_le_bytes(length) as usize;
     if length > MAX_DATAGRAM {
         return Ok(None);
     }
-    let received = i64::from_le_bytes(head[5..].first_chunk().copied().unwrap_or_default());
-    let address = Ipv6Addr::from(head[14..].first_chunk::<16>().copied().unwrap_or_default());
-    let address = match (head[13], address.to_ipv4_mapped()) {
-        (4, mapped) => IpAddr::V4(mapped.unwrap_or(Ipv4Addr::UNSPECIFIED)),
-        _ => IpAddr::V6(address),
-    };
-    let port = u16::from_le_bytes(head[30..].first_chunk().copied().unwrap_or_default());
-    let protocol = if head[4] == 1 { Protocol::Syslog } else { Protocol::Snmp };
-    let mut bytes = vec![0; length];
-    if !whole(&mut bytes)? {
-        return Ok(None);
-    }
-    Ok(Some(Waiting { protocol, peer: SocketAddr::new(address, port), received, bytes }))
+    let mut payload = vec![0; HEAD + length];
+    let is_datagram = whole(&mut payload)? && decode(&payload).is_some();
+    Ok(is_datagram.then_some(payload))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
+    fn peer(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn keep(room: &WaitingRoom, received: i64, texts: &[&str]) -> Option<u64> {
+        let datagrams = texts.iter().map(|text| (text.as_bytes(), peer("192.0.2.1:162")));
+        room.keep(Protocol::Snmp, received, datagrams)
+    }
+
+    fn close(room: &WaitingRoom) -> Vec<String> {
+        let mut got = Vec::new();
+        room.close(|waiting| got.push(String::from_utf8(waiting.bytes).unwrap())).unwrap();
+        got
+    }
+
     #[test]
-    fn who_waits_comes_in_order_and_the_door_closes() {
+    fn datagrams_come_in_order_and_none_is_kept_once_it_is_closed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("waiting");
         let room = WaitingRoom::new(path.clone());
-        let v4: SocketAddr = "192.0.2.1:162".parse().unwrap();
-        let v6: SocketAddr = "[2001:db8::1]:514".parse().unwrap();
+        let (v4, v6) = (peer("192.0.2.1:162"), peer("[2001:db8::1]:514"));
         let batch = [(&b"one"[..], v4), (&b""[..], v6)];
         assert_eq!(room.keep(Protocol::Snmp, 7, batch.into_iter()), Some(0));
-        // Another start goes on with what the one before left, half a datagram at its end or not.
+        // The next start goes on with what is there, half a datagram at its end or not.
         drop(room);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend([3, 0, 0]);
+        std::fs::write(&path, bytes).unwrap();
         let room = WaitingRoom::new(path.clone());
         assert_eq!(room.keep(Protocol::Syslog, -8, [(&b"two"[..], v6)].into_iter()), Some(0));
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(&[3, 0, 0]).unwrap();
         let mut got = Vec::new();
         assert_eq!(room.close(|waiting| got.push(waiting)).unwrap(), 3);
         let expected =
@@ -211,13 +390,125 @@ mod tests {
         });
         assert_eq!(got, expected);
         assert!(!path.exists());
-        assert_eq!(room.keep(Protocol::Snmp, 9, [(&b"x"[..], v4)].into_iter()), None);
+        assert_eq!(keep(&room, 9, &["x"]), None);
     }
 
     #[test]
-    fn a_room_that_nobody_used_closes_too() {
+    fn what_was_never_used_closes_too() {
         let room = WaitingRoom::new("/nonexistent/waiting".into());
-        assert_eq!(room.close(|_| panic!("nobody waits")).unwrap(), 0);
-        assert_eq!(room.keep(Protocol::Snmp, 9, std::iter::empty()), None);
+        assert_eq!(room.close(|_| panic!("nothing waits")).unwrap(), 0);
+        assert_eq!(keep(&room, 9, &[]), None);
+    }
+
+    /// A torn datagram with 19 whole ones behind it: two starts that were killed leave it so.
+    #[test]
+    fn a_torn_datagram_costs_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("waiting");
+        let room = WaitingRoom::new(path.clone());
+        keep(&room, 1, &["first", "torn"]);
+        drop(room);
+        let bytes = std::fs::read(&path).unwrap();
+        for length in bytes.len() - 4..bytes.len() {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            let room = WaitingRoom::new(path.clone());
+            for n in 0..19 {
+                assert_eq!(keep(&room, n * 1_000_000, &["next"]), Some(0));
+            }
+            let got = close(&room);
+            assert_eq!((got.len(), &*got[0]), (20, "first"));
+            assert!(got[1..].iter().all(|text| text == "next"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_moved_aside_and_what_comes_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("waiting");
+        let unusable: [&dyn Fn(); 3] = [
+            &|| std::fs::create_dir(&path).unwrap(),
+            &|| std::fs::write(&path, "no datagrams at all, but more than the head of one").unwrap(),
+            &|| std::os::unix::fs::symlink("/etc/passwd", &path).unwrap(),
+        ];
+        for (n, make) in unusable.iter().enumerate() {
+            make();
+            let room = WaitingRoom::new(path.clone());
+            assert_eq!(keep(&room, 1, &["one"]), Some(0));
+            assert_eq!(close(&room), ["one"]);
+            make();
+            assert_eq!(close(&WaitingRoom::new(path.clone())), [""; 0]);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2 * n + 2);
+        }
+    }
+
+    #[test]
+    fn an_error_is_said_once_a_second_and_ends_with_its_cause() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let room = WaitingRoom::new(dir.path().join("file/waiting"));
+        assert_eq!(keep(&room, 1, &["one", "two"]), Some(2));
+        std::fs::remove_file(dir.path().join("file")).unwrap();
+        assert_eq!(keep(&room, 999_999, &["three"]), Some(1));
+        assert_eq!(keep(&room, 1_000_000, &["four"]), Some(0));
+        assert_eq!(close(&room), ["four"]);
+    }
+
+    #[test]
+    fn datagrams_whose_file_was_removed_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let room = WaitingRoom::new(state.join("waiting"));
+        assert_eq!(keep(&room, 0, &["one", "two"]), Some(0));
+        std::fs::remove_dir_all(&state).unwrap();
+        assert_eq!(keep(&room, 2_000_000, &["three"]), Some(2));
+        assert_eq!(close(&room), ["three"]);
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("waiting");
+        let mut old = Vec::new();
+        for text in ["one", "", "three"] {
+            old.extend((text.len() as u32).to_le_bytes());
+            push(&mut old, Protocol::Syslog, 1_795_176_000_123_456, peer("192.0.2.1:514"), text.as_bytes());
+        }
+        for torn in [0, 1] {
+            std::fs::write(&path, &old[..old.len() - torn]).unwrap();
+            let room = WaitingRoom::new(path.clone());
+            assert_eq!(keep(&room, 1, &["four"]), Some(0));
+            let expected: &[&str] =
+                if torn == 0 { &["one", "", "three", "four"] } else { &["one", "", "four"] };
+            assert_eq!(close(&room), expected);
+        }
+        std::fs::write(&path, &old).unwrap();
+        assert_eq!(close(&WaitingRoom::new(path)), ["one", "", "three"]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn none_is_lost_between_keeping_and_processing() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = WaitingRoom::new(dir.path().join("waiting"));
+        let started = AtomicBool::new(false);
+        let (mut waited, mut processed) = (Vec::new(), 0);
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                for n in 0_i64.. {
+                    if keep(&room, n * 10_000, &[&n.to_string()]).is_none() {
+                        return n;
+                    }
+                    started.store(n > 100, Ordering::Release);
+                }
+                0
+            });
+            while !started.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            waited = close(&room);
+            processed = sender.join().unwrap();
+        });
+        let expected: Vec<_> = (0..processed).map(|n| n.to_string()).collect();
+        assert_eq!(waited, expected);
     }
 }

@@ -1,7 +1,7 @@
 //! How far a sink is (see the [module](super) for the format).
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -91,4 +91,28 @@ fn read_slot(slot: &[u8]) -> Option<(u64, u64)> {
     let whole = slot.first_chunk::<SLOT>()?;
     let valid = crc32c::crc32c(&whole[..16]).to_le_bytes() == whole[16..20];
     valid.then(|| (read_u64(whole), read_u64(&whole[8..])))
+}
+
+/// Where the cursors of a journal are.
+pub(crate) fn folder(directory: &Path) -> PathBuf {
+    directory.join("cursors")
+}
+
+/// The names of the cursors in a journal directory, in order.
+pub(crate) fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>> {
+    let paths = match disk.list(&folder(directory)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    let mut names: Vec<String> = paths
+        .into_iter()
+        .filter_map(|path| path.file_name()?.to_str().filter(|name| valid(name)).map(str::to_owned))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// A sink's name; behind `~`, which of its servers.
+fn valid(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~'))
 }

@@ -2,36 +2,10 @@
 //! keep what their sinks have not taken, until they are renamed or forgotten.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use crate::files::disk::Disk;
-use crate::journal::cursor::Cursor;
+use crate::journal::cursor::{Cursor, folder, names};
 use crate::journal::log::Journal;
-
-/// Where the cursors of a journal are.
-pub(super) fn folder(directory: &Path) -> PathBuf {
-    directory.join("cursors")
-}
-
-/// The names of the cursors in a journal directory, in order.
-pub(super) fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>> {
-    let paths = match disk.list(&folder(directory)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        other => other?,
-    };
-    let mut names: Vec<String> = paths
-        .into_iter()
-        .filter_map(|path| path.file_name()?.to_str().filter(|name| valid(name)).map(str::to_owned))
-        .collect();
-    names.sort();
-    Ok(names)
-}
-
-/// A sink's name; behind `~`, which of its servers.
-fn valid(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~'))
-}
 
 impl Journal {
     /// The names of the cursors on disk, in order.
@@ -40,7 +14,7 @@ impl Journal {
     ///
     /// If the directory cannot be read.
     pub fn cursor_names(&self) -> io::Result<Vec<String>> {
-        names(&*self.disk, self.directory())
+        names(&*self.disk, &self.options.directory)
     }
 
     /// The registered cursors with their names, in order.
@@ -63,7 +37,7 @@ impl Journal {
     ///
     /// If the file cannot be removed. Then the cursor stays.
     pub fn forget(&self, name: &str) -> io::Result<()> {
-        let folder = folder(self.directory());
+        let folder = folder(&self.options.directory);
         match self.disk.remove(&folder.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -91,7 +65,7 @@ impl Journal {
             expired.insert(to.to_owned(), count);
         }
         drop(expired);
-        let folder = folder(self.directory());
+        let folder = folder(&self.options.directory);
         self.disk.rename(&folder.join(from), &folder.join(to))?;
         self.disk.sync_directory(&folder)
     }
@@ -99,6 +73,8 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::journal::{Options, WhenFull};
 

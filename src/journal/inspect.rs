@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::files::disk::{Disk, Opening, read_all};
 use crate::files::system::{Access, System};
-use crate::journal::cursor::Cursor;
+use crate::journal::cursor::{self, Cursor};
 use crate::journal::log::{OpenError, lock};
+use crate::journal::recover;
 use crate::journal::segment::Header;
-use crate::journal::{cursors, recover};
 
 /// A journal directory, locked: no daemon starts with it meanwhile.
 #[derive(Debug)]
@@ -37,9 +37,8 @@ impl Stopped {
     pub fn open(directory: &Path) -> Result<Option<Self>, OpenError> {
         let disk = match System::open(directory, false, Access::Private) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| OpenError::Io { path: directory.to_owned(), error })?,
+            other => Arc::new(other.map_err(|error| OpenError::Io { path: directory.to_owned(), error })?),
         };
-        let disk = Arc::new(disk);
         let lock = lock(&*disk, directory)?;
         Ok(Some(Stopped { directory: directory.to_owned(), disk, _lock: lock }))
     }
@@ -51,13 +50,13 @@ impl Stopped {
     /// If a file cannot be read.
     pub fn cursors(&self) -> io::Result<Vec<Known>> {
         let (oldest, next) = self.bounds()?;
-        let folder = cursors::folder(&self.directory);
+        let folder = cursor::folder(&self.directory);
         let known = |name: String| {
             let position = Cursor::peek(&*self.disk, &folder.join(&name))?;
             let behind = position.map(|position| next.saturating_sub(position.max(oldest)));
             Ok(Known { name, behind })
         };
-        cursors::names(&*self.disk, &self.directory)?.into_iter().map(known).collect()
+        cursor::names(&*self.disk, &self.directory)?.into_iter().map(known).collect()
     }
 
     /// Removes a cursor.
@@ -66,7 +65,7 @@ impl Stopped {
     ///
     /// If its file cannot be removed.
     pub fn forget(&self, name: &str) -> io::Result<()> {
-        let folder = cursors::folder(&self.directory);
+        let folder = cursor::folder(&self.directory);
         self.disk.remove(&folder.join(name))?;
         self.disk.sync_directory(&folder)
     }

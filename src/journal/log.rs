@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::files::disk::{Disk, DiskFile};
 use crate::files::system::{Access, System};
 use crate::journal::batch::Batch;
-use crate::journal::cursor::Cursor;
+use crate::journal::cursor::{self, Cursor};
 use crate::journal::recover::{self, Recovery};
 use crate::journal::segment::{self, HEADER, Header, Meta, segment_path};
 use crate::journal::settings::{MIN_SIZE, WhenFull};
@@ -47,21 +47,21 @@ pub enum OpenError {
 /// The journal, shared by those who append and those who deliver.
 #[derive(Debug)]
 pub struct Journal {
-    options: Options,
+    pub(crate) options: Options,
     segment_size: u64,
     epoch: u64,
-    inner: Mutex<Inner>,
+    pub(crate) inner: Mutex<Inner>,
     /// The sequence number that the next record gets: readers wait on it.
     next: watch::Sender<u64>,
     /// Records that were given up because the journal was full, by sink.
-    pub(super) expired: Mutex<HashMap<String, u64>>,
+    pub(crate) expired: Mutex<HashMap<String, u64>>,
     pub(crate) damaged: AtomicU64,
     pub(crate) disk: Arc<dyn Disk>,
     _lock: Box<dyn std::fmt::Debug + Send + Sync>,
 }
 
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(crate) struct Inner {
     /// All segments, oldest first; the last one is appended to.
     segments: Vec<Meta>,
     file: Arc<dyn DiskFile>,
@@ -73,7 +73,7 @@ pub(super) struct Inner {
     /// Whether a sync of the newest segment failed, or what a failed write left in it: nothing more goes into it.
     spoiled: bool,
     buffer: Vec<u8>,
-    pub(super) cursors: HashMap<String, Arc<Cursor>>,
+    pub(crate) cursors: HashMap<String, Arc<Cursor>>,
 }
 
 impl Inner {
@@ -107,8 +107,7 @@ impl Journal {
             let path = path.to_owned();
             move |error| OpenError::Io { path, error }
         };
-        let cursors = directory.join("cursors");
-        disk.make_directory(&cursors).map_err(io_error(directory))?;
+        disk.make_directory(&cursor::folder(directory)).map_err(io_error(directory))?;
         let lock = lock(&*disk, directory)?;
         let recovered = recover::recover(&*disk, directory).map_err(io_error(directory))?;
         let mut segments = recovered.segments;
@@ -139,7 +138,7 @@ impl Journal {
         Ok((Arc::new(journal), recovered.report))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         // What a panicking thread left is whole: every change below ends in one assignment.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -314,7 +313,7 @@ impl Journal {
     pub fn register(&self, sink: &str) -> io::Result<Arc<Cursor>> {
         let mut inner = self.lock();
         let oldest = inner.segments.first().map_or(inner.next, |s| s.first);
-        let path = self.options.directory.join("cursors").join(sink);
+        let path = cursor::folder(&self.options.directory).join(sink);
         let cursor = Arc::new(Cursor::open(&*self.disk, &path, oldest, inner.next)?);
         inner.cursors.insert(sink.to_owned(), cursor.clone());
         Ok(cursor)
@@ -376,7 +375,7 @@ fn create_segment(
     Ok((meta, file))
 }
 
-pub(super) fn lock(
+pub(crate) fn lock(
     disk: &dyn Disk,
     directory: &Path,
 ) -> Result<Box<dyn std::fmt::Debug + Send + Sync>, OpenError> {

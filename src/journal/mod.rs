@@ -47,6 +47,7 @@ pub mod cursor;
 mod cursors;
 pub mod inspect;
 pub mod log;
+pub mod progress;
 pub mod reader;
 mod recover;
 pub mod segment;

@@ -1,4 +1,4 @@
-//! Rule files to a [`RuleSet`]; every mistake in all of them is found in one go.
+//! Compiles rule files to a [`RuleSet`]. Finds all mistakes in all files at once.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,71 +7,68 @@ use std::sync::atomic::AtomicU64;
 
 use ipnet::IpNet;
 
+use crate::language::functions::{REGEX_SYNTAX, in_a_line};
+use crate::language::jinja::Environment;
 use crate::message::WrapperAction;
 use crate::mib::{Kind, Mib, Object};
 use crate::oid::Oid;
-use crate::outcome::result::State;
-use crate::rules::engine::Engine;
-use crate::rules::functions::in_a_line;
 use crate::rules::index::Index;
-use crate::rules::matching::{From, Glob, LinePattern, Matcher, Pattern, TrapPattern};
-use crate::rules::schema::{self, CheckText, EventText, RuleText, SyslogText, TestText};
-use crate::rules::template::{Compiler, Template};
-use crate::rules::variable::Scope;
-use crate::rules::{CheckTemplate, EventTemplate, Rule, RuleSet, StateTemplate};
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
+use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
+use crate::rules::rule::{Rule, RuleSet};
+use crate::rules::schema::{self, RuleText, SyslogText, TestText};
+use crate::rules::scope::Scope;
+use crate::rules::templates::Templates;
+use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
 use crate::syslog::{FACILITIES, SEVERITIES, number_of};
 
-/// A rule file: its name as the user knows it, and its text.
+/// A rule file.
 #[derive(Debug, Clone)]
 pub struct RuleFile {
-    /// The name.
+    /// The name, as the user knows it.
     pub name: Arc<str>,
     /// The text.
     pub text: Arc<str>,
 }
 
-/// A test that a rule carries.
+/// A test of a rule.
 #[derive(Debug)]
 pub struct RuleTest {
-    /// The place of its rule in the rule set.
+    /// The index of its rule in the rule set.
     pub rule: usize,
-    /// The file that it stands in.
+    /// The file that contains it.
     pub file: RuleFile,
-    /// What it says.
+    /// The test as written.
     pub text: TestText,
 }
 
-/// What compiling gave.
+/// The result of compiling.
 #[derive(Debug)]
 pub struct Compiled {
-    /// The rules; none if anything in them is wrong.
+    /// The rules; none if any of them has an error.
     pub rules: Option<RuleSet>,
     /// Their tests.
     pub tests: Vec<RuleTest>,
-    /// What is wrong.
+    /// Errors and warnings.
     pub found: Diagnostics,
 }
 
-/// Compiles rule files, in this order.
+/// Compiles rule files. The order of the files is the order of their rules.
 pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
     let mut found = Diagnostics::default();
-    let mut engine = Engine::default();
+    let mut environment = Environment::default();
     let (mut rules, mut tests) = (Vec::new(), Vec::new());
     let mut ids: HashMap<String, Arc<str>> = HashMap::new();
     for file in files {
         let source = SourceText { file: &file.name, text: &file.text };
         for text in schema::read(&source, &mut found) {
             if let Some(other) = ids.insert(text.id.value.clone(), file.name.clone()) {
-                let message = format!("rule id '{}' is already taken in {other}", text.id.value);
-                found.push(source.error(
-                    &text.id.span,
-                    message,
-                    Some("give every rule an id of its own".into()),
-                ));
+                let message =
+                    format!("duplicate rule id '{}': {other} has a rule with this id", text.id.value);
+                found.push(source.error(&text.id.span, message, Some("use another id".into())));
             }
-            let mut build = Build { source: &source, mib: &mib, engine: &mut engine, found: &mut found };
+            let mut build =
+                Build { source: &source, mib: &mib, environment: &mut environment, found: &mut found };
             let (rule, carried) = build.rule(text, &file.name);
             let place = rules.len();
             tests.extend(carried.into_iter().map(|text| RuleTest { rule: place, file: file.clone(), text }));
@@ -84,19 +81,19 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
             found.file_error(
                 "rules",
                 format!("all message patterns together: {error}"),
-                "use fewer or simpler patterns",
+                "use fewer patterns, or patterns that contain literal text",
             );
             None
         }
     };
-    let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet { rules, index, engine, mib });
+    let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet { rules, index, environment, mib });
     Compiled { rules, tests, found }
 }
 
 struct Build<'c> {
     source: &'c SourceText<'c>,
     mib: &'c Mib,
-    engine: &'c mut Engine,
+    environment: &'c mut Environment,
     found: &'c mut Diagnostics,
 }
 
@@ -105,7 +102,7 @@ impl Build<'_> {
         self.found.push(self.source.error(&at.span, message, hint));
     }
 
-    /// The rule and its tests; no rule if something in it is wrong.
+    /// The rule and its tests; no rule if it has an error.
     fn rule(&mut self, text: RuleText, file: &Arc<str>) -> (Option<Rule>, Vec<TestText>) {
         let tests = text.tests;
         let matcher = match (&text.trap, &text.syslog) {
@@ -120,10 +117,10 @@ impl Build<'_> {
         let from = text.from.iter().map(from).collect();
         let notifications = matches!(matcher, Some(Matcher::Trap(_)));
         let scope = Scope { mib: self.mib, notifications, captures: &captures };
-        let mut compiler = Compiler { source: self.source, scope, engine: self.engine, found: self.found };
-        let where_ = text.where_.as_ref().map(|w| (w.value.clone(), compiler.expression(w)));
-        let check = text.check.as_ref().map(|c| check(&mut compiler, c));
-        let event = text.event.as_ref().map(|e| event(&mut compiler, e));
+        let mut templates = Templates::new(self.source, &scope, self.environment, self.found);
+        let where_ = text.where_.as_ref().map(|w| Some((w.value.clone(), templates.condition(w)?)));
+        let check = text.check.as_ref().map(|check| templates.check(check));
+        let event = text.event.as_ref().map(|event| templates.event(event));
         let whole = || {
             Some(Rule {
                 id: text.id.value,
@@ -132,14 +129,11 @@ impl Build<'_> {
                 matcher: matcher?,
                 tags: text.tags.into_iter().map(|tag| tag.value).collect(),
                 from,
-                where_: match where_ {
-                    Some((source, expression)) => Some((source, expression?)),
-                    None => None,
-                },
-                check: optional(check)?,
-                event: optional(event)?,
-                goes_on: text.goes_on,
-                taken: AtomicU64::new(0),
+                where_: all_right(where_)?,
+                check: all_right(check)?,
+                event: all_right(event)?,
+                continues: text.continues,
+                match_count: AtomicU64::new(0),
             })
         };
         (whole(), tests)
@@ -162,17 +156,20 @@ impl Build<'_> {
         if found.is_empty() {
             let (message, hint) = match self.mib.find(name).next() {
                 Some(other) => (
-                    format!("'{name}' is no notification: {} is {}", other.qualified(), other.oid),
-                    Some(format!("write '{name}.*' for the traps below it")),
+                    format!("'{name}' is not a notification: {} is {}", other.qualified(), other.oid),
+                    Some(format!("write '{name}.*' for all traps below it")),
                 ),
-                None => (format!("no loaded MIB knows the trap '{name}'"), Some(self.suggest_trap(name))),
+                None => (
+                    format!("unknown trap '{name}': no loaded MIB defines it"),
+                    Some(self.suggest_trap(name)),
+                ),
             };
             self.error(text, message, hint);
         }
         let candidates = self.mib.ambiguous(name, |o| subtree || o.kind == Kind::Notification);
         if !candidates.is_empty() {
             let message = format!("'{name}' is ambiguous: {}", candidates.join(", "));
-            self.error(text, message, Some("write the one that is meant with its module".to_owned()));
+            self.error(text, message, Some("write MODULE::name for the one that you mean".to_owned()));
         }
         found.into_iter().flat_map(|object| forms(object, subtree)).collect()
     }
@@ -185,9 +182,7 @@ impl Build<'_> {
         } else {
             did_you_mean(name, notifications.map(|o| &*o.name))
         };
-        near.unwrap_or_else(|| {
-            "add the folder of its MIB to mibs.paths, or give the trap by its OID".to_owned()
-        })
+        near.unwrap_or_else(|| "add the folder of its MIB to mibs.paths, or write the trap's OID".to_owned())
     }
 
     fn line(&mut self, text: &SyslogText) -> LinePattern {
@@ -215,8 +210,8 @@ impl Build<'_> {
         let action = WrapperAction::from_word(word);
         if action.is_none() {
             let words = WrapperAction::ALL.map(WrapperAction::as_str);
-            let hint = did_you_mean(word, words).unwrap_or_else(|| format!("one of {}", words.join(", ")));
-            self.error(word, format!("'{}' is nothing that TCP Wrappers do", word.value), Some(hint));
+            let hint = did_you_mean(word, words).unwrap_or_else(|| format!("actions: {}", words.join(", ")));
+            self.error(word, format!("unknown action of TCP Wrappers '{}'", word.value), Some(hint));
         }
         action
     }
@@ -228,8 +223,8 @@ impl Build<'_> {
                 Some(number) => bits |= 1 << number,
                 None => {
                     let hint = did_you_mean(word, names.iter().copied())
-                        .unwrap_or_else(|| format!("one of {}", names.join(", ")));
-                    self.error(word, format!("'{}' is no {what}", word.value), Some(hint));
+                        .unwrap_or_else(|| format!("write a number, or one of {}", names.join(", ")));
+                    self.error(word, format!("unknown {what} '{}'", word.value), Some(hint));
                 }
             }
         }
@@ -239,23 +234,23 @@ impl Build<'_> {
     fn regex_error(&mut self, pattern: &Located<String>, error: &regex::Error) {
         self.error(
             pattern,
-            format!("the pattern is not a regular expression: {}", in_a_line(error)),
-            Some("the syntax is that of the Rust crate regex: no look-around, no back-references".to_owned()),
+            format!("invalid regular expression: {}", in_a_line(error)),
+            Some(REGEX_SYNTAX.to_owned()),
         );
     }
 }
 
-/// The inner value of something that, if it is there, must be right.
+/// An optional part of a rule: none if the part has an error, `Some(None)` if it is left out.
 #[allow(clippy::option_option)]
-fn optional<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+fn all_right<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
         Some(value) => value.map(Some),
         None => Some(None),
     }
 }
 
-/// The OIDs that a notification comes with. One defined without a 0 before its last arc comes with it from v1
-/// agents (RFC 3584, section 3.1).
+/// The OIDs of a notification. If its OID has no 0 before the last number, v1 agents send it with one (RFC 3584,
+/// section 3.1).
 fn forms(object: &Object, subtree: bool) -> Vec<TrapPattern> {
     let mut forms = vec![TrapPattern { oid: object.oid.clone(), subtree }];
     let arcs: Vec<u32> = object.oid.arcs().collect();
@@ -268,86 +263,10 @@ fn forms(object: &Object, subtree: bool) -> Vec<TrapPattern> {
     forms
 }
 
-fn from(text: &Located<String>) -> From {
+fn from(text: &Located<String>) -> SenderPattern {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     match text.parse::<IpNet>().ok().or_else(address) {
-        Some(net) => From::Net(net),
-        None => From::Host(Glob::new(&text.value, true)),
+        Some(net) => SenderPattern::Net(net),
+        None => SenderPattern::Host(Glob::new(&text.value, true)),
     }
-}
-
-fn check(compiler: &mut Compiler<'_>, text: &CheckText) -> Option<CheckTemplate> {
-    let state = state(compiler, &text.state, text.service.is_none());
-    let mut template = |text: &Option<Located<String>>| text.as_ref().map(|t| compiler.template(t));
-    let host = template(&text.host);
-    let service = template(&text.service);
-    let output = template(&text.output);
-    let long_output = template(&text.long_output);
-    let perfdata = template(&text.perfdata);
-    Some(CheckTemplate {
-        host: or_default(compiler, host, "{{ host }}")?,
-        service: optional(service)?,
-        state: state?,
-        output: default_output(compiler, output)?,
-        long_output: optional(long_output)?,
-        perfdata: optional(perfdata)?,
-    })
-}
-
-fn event(compiler: &mut Compiler<'_>, text: &EventText) -> Option<EventTemplate> {
-    let state = state(compiler, &text.state, false);
-    let mut template = |text: &Option<Located<String>>| text.as_ref().map(|t| compiler.template(t));
-    let component = template(&text.component);
-    let resource = template(&text.resource);
-    let output = template(&text.output);
-    let long_output = template(&text.long_output);
-    let fields: Vec<_> =
-        text.fields.iter().map(|(name, t)| Some((name.clone(), compiler.template(t)?))).collect();
-    Some(EventTemplate {
-        component: or_default(compiler, component, "{{ host }}")?,
-        resource: optional(resource)?,
-        state: state?,
-        output: default_output(compiler, output)?,
-        long_output: optional(long_output)?,
-        fields: fields.into_iter().collect::<Option<_>>()?,
-    })
-}
-
-fn default_output(compiler: &mut Compiler<'_>, given: Option<Option<Template>>) -> Option<Template> {
-    let default = if compiler.scope.notifications { "{{ trap }} {{ text }}" } else { "{{ message }}" };
-    or_default(compiler, given, default)
-}
-
-fn or_default(
-    compiler: &mut Compiler<'_>,
-    given: Option<Option<Template>>,
-    default: &str,
-) -> Option<Template> {
-    match given {
-        Some(given) => given,
-        None => compiler.template(&Located { value: default.to_owned(), span: 0..0 }),
-    }
-}
-
-fn state(compiler: &mut Compiler<'_>, text: &Located<String>, of_host: bool) -> Option<StateTemplate> {
-    let fixed = if of_host { State::host(text) } else { State::service(text) };
-    if let Some(state) = fixed {
-        return Some(StateTemplate::Fixed(state));
-    }
-    let words = State::ALL.map(State::as_str);
-    let word_like = text.value.chars().all(|c| c.is_ascii_alphanumeric());
-    if word_like {
-        let (expected, other) = if of_host { (&words[4..], &words[..4]) } else { (&words[..4], &words[4..]) };
-        let swapped = other.contains(&text.value.to_lowercase().as_str());
-        let near = did_you_mean(text, expected.iter().copied());
-        if swapped || near.is_some() {
-            let kind = if of_host { "a host (the check has no 'service')" } else { "a service" };
-            let hint = near.unwrap_or_else(|| format!("one of {}", expected.join(", ")));
-            let message = format!("'{}' is no state of {kind}", text.value);
-            let diagnostic: Diagnostic = compiler.source.error(&text.span, message, Some(hint));
-            compiler.found.push(diagnostic);
-            return None;
-        }
-    }
-    compiler.expression(text).map(StateTemplate::Expression)
 }

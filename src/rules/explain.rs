@@ -1,41 +1,43 @@
-//! Why a message went the way it went.
+//! Explains which rules match a message and which do not.
 
-use minijinja::machinery::parse_expr;
-
+use crate::language::names::{Names, Resolved};
+use crate::language::syntax;
+use crate::language::value::Val;
 use crate::message::SyslogLine;
-use crate::rules::matching::{Because, Matcher};
-use crate::rules::variable::Scope;
-use crate::rules::{Rule, RuleSet, Subject, expr, walk};
+use crate::rules::context::MessageContext;
+use crate::rules::matching::{LinePattern, Matcher, RejectReason};
+use crate::rules::rule::{Rule, RuleSet};
+use crate::rules::scope::Scope;
+use crate::syslog::{FACILITIES, SEVERITIES};
 
-/// What the rules make of a message, and why the near ones did not take it.
+/// The rules that match a message, and the near misses.
 #[derive(Debug)]
 pub struct Explanation<'r> {
-    /// The rules that took it, in order.
+    /// The rules that match, in their order.
     pub matched: Vec<&'r Rule>,
-    /// The rules that nearly took it, and why they did not.
+    /// The rules that nearly match, and why they do not.
     pub rejected: Vec<(&'r Rule, String)>,
 }
 
 impl RuleSet {
-    /// Which rules take a message, and why the near ones do not.
-    pub fn explain(&self, subject: &Subject<'_>) -> Explanation<'_> {
+    /// Explains which rules match a message.
+    pub fn explain(&self, context: &MessageContext<'_>) -> Explanation<'_> {
         let mut explanation = Explanation { matched: Vec::new(), rejected: Vec::new() };
-        let mut taken_by: Option<&Rule> = None;
+        let mut matched_by: Option<&Rule> = None;
         for rule in &self.rules {
-            match (self.takes(rule, subject), taken_by) {
+            match (self.matches(rule, context), matched_by) {
                 (Ok(_), None) => {
                     explanation.matched.push(rule);
-                    if !rule.goes_on {
-                        taken_by = Some(rule);
+                    if !rule.continues {
+                        matched_by = Some(rule);
                     }
                 }
                 (Ok(_), Some(first)) => {
-                    let because =
-                        format!("rule '{}' before it took the message, and does not say continue", first.id);
-                    explanation.rejected.push((rule, because));
+                    let reason = format!("rule '{}' matches first, without continue = true", first.id);
+                    explanation.rejected.push((rule, reason));
                 }
-                (Err(because), _) => {
-                    if let Some(text) = self.near_miss(rule, because, subject) {
+                (Err(reason), _) => {
+                    if let Some(text) = self.near_miss(rule, reason, context) {
                         explanation.rejected.push((rule, text));
                     }
                 }
@@ -44,60 +46,64 @@ impl RuleSet {
         explanation
     }
 
-    /// In words why a rule did not take a message, if it was near.
-    fn near_miss(&self, rule: &Rule, because: Because, subject: &Subject<'_>) -> Option<String> {
-        Some(match because {
-            Because::Access => {
-                // Only where it would have taken the message else.
-                let all = Subject { tags: None, ..*subject };
-                self.takes(rule, &all).ok()?;
-                format!("[[snmp.access]] lets its sender reach none of its tags ({})", rule.tags.join(", "))
+    /// Why a rule does not match a message, in words; none if it is no near miss.
+    fn near_miss(&self, rule: &Rule, reason: RejectReason, context: &MessageContext<'_>) -> Option<String> {
+        Some(match reason {
+            RejectReason::Access => {
+                // A near miss only if nothing else prevents the match.
+                let all = MessageContext { tags: None, ..*context };
+                self.matches(rule, &all).ok()?;
+                let tags = if rule.tags.is_empty() { "none".to_owned() } else { rule.tags.join(", ") };
+                format!("[[snmp.access]] grants the sender none of the rule's tags ({tags})")
             }
-            Because::Trap => {
-                // A sibling: the traps of one module are easily mistaken for each other.
-                let oid = &subject.notification()?.oid;
+            RejectReason::Trap => {
+                // A sibling is a near miss: traps of one module are easily confused.
+                let oid = &context.notification()?.oid;
                 let parent = oid.lineage().nth(1)?;
                 let Matcher::Trap(traps) = &rule.matcher else { return None };
                 let sibling = traps.iter().find(|t| t.oid.lineage().nth(1).as_ref() == Some(&parent))?;
-                format!("it is for {}, not for {}", self.mib.name_of(&sibling.oid), self.mib.name_of(oid))
+                format!("rule wants {}; message is {}", self.mib.name_of(&sibling.oid), self.mib.name_of(oid))
             }
-            Because::From => {
-                format!("neither {} nor host '{}' is in its from", subject.address, subject.host)
+            RejectReason::From => {
+                format!("neither sender {} nor host '{}' matches its from", context.address, context.host)
             }
-            Because::Where => {
+            RejectReason::Where => {
                 let (source, _) = rule.where_.as_ref()?;
-                format!("its where is false: {source}{}", self.values_in(rule, source, subject))
+                format!("where is false: {source}{}", self.values_in(rule, source, context))
             }
             on_line => {
-                let line = subject.syslog()?;
-                if !nearly(rule, line) {
+                let line = context.syslog()?;
+                let Matcher::Syslog(pattern) = &rule.matcher else { return None };
+                if !nearly(pattern, line) {
                     return None;
                 }
-                reason_on_line(on_line, line)
+                reason_on_line(on_line, pattern, line)
             }
         })
     }
 
-    /// What the variables of a condition are, in brackets.
-    fn values_in(&self, rule: &Rule, source: &str, subject: &Subject<'_>) -> String {
-        let captures = match &rule.matcher {
+    /// The values of the variables in a condition, in parentheses.
+    fn values_in(&self, rule: &Rule, source: &str, context: &MessageContext<'_>) -> String {
+        let names = match &rule.matcher {
             Matcher::Syslog(pattern) => pattern.message.as_ref().map_or(&[][..], |p| p.names()),
             Matcher::Trap(_) => &[],
         };
         let notifications = matches!(rule.matcher, Matcher::Trap(_));
-        let scope = Scope { mib: &self.mib, notifications, captures };
-        let Ok(parsed) = parse_expr(source) else { return String::new() };
-        let matched = match (&rule.matcher, subject.syslog()) {
+        let scope = Scope { mib: &self.mib, notifications, captures: names };
+        let Ok(parsed) = syntax::expression(source) else { return String::new() };
+        let captures = match (&rule.matcher, context.syslog()) {
             (Matcher::Syslog(pattern), Some(line)) => pattern.matches(line).unwrap_or_default(),
             _ => Vec::new(),
         };
-        let mut values: Vec<String> = walk::variables(&[&parsed])
+        let mut values: Vec<String> = syntax::paths(&[&parsed])
             .into_iter()
-            .filter_map(|found| {
-                let variable = expr::variable(found, &scope)?.ok()?;
-                let value = variable.get(subject, &matched, &self.mib).into_text().into_owned();
-                let name = source.get(walk::range(found.span()))?;
-                Some(format!("{name} is '{}'", value.escape_debug()))
+            .filter_map(|path| {
+                let Resolved::Variable(variable) = scope.resolve(&path) else { return None };
+                let name = source.get(path.span)?;
+                Some(match variable.get(context, &captures, &self.mib) {
+                    Val::Undefined => format!("{name} is missing"),
+                    value => format!("{name} is '{}'", value.into_text().escape_debug()),
+                })
             })
             .collect();
         values.sort();
@@ -106,9 +112,8 @@ impl RuleSet {
     }
 }
 
-/// Whether at least one of the conditions that a rule names holds.
-fn nearly(rule: &Rule, line: &SyslogLine<'_>) -> bool {
-    let Matcher::Syslog(pattern) = &rule.matcher else { return false };
+/// Whether at least one condition of a rule holds for a line.
+fn nearly(pattern: &LinePattern, line: &SyslogLine<'_>) -> bool {
     let program = pattern
         .program
         .as_ref()
@@ -118,16 +123,36 @@ fn nearly(rule: &Rule, line: &SyslogLine<'_>) -> bool {
     program || message || wrapper
 }
 
-fn reason_on_line(because: Because, line: &SyslogLine<'_>) -> String {
-    let number = |n: Option<u8>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
-    match because {
-        Because::TcpWrappers => match &line.tcp_wrappers {
-            Some(wrapper) => format!("its tcp_wrappers is not '{}'", wrapper.action.as_str()),
-            None => "TCP Wrappers did not write the line".to_owned(),
-        },
-        Because::Program => format!("its program is not '{}'", line.program.unwrap_or("").escape_debug()),
-        Because::Facility => format!("its facility is not that of the line ({})", number(line.facility)),
-        Because::Severity => format!("its severity is not that of the line ({})", number(line.severity)),
-        _ => "its message pattern does not match".to_owned(),
-    }
+/// What the rule wants and what the line has.
+fn reason_on_line(reason: RejectReason, pattern: &LinePattern, line: &SyslogLine<'_>) -> String {
+    let name = |number: Option<u8>, names: &[&'static str]| {
+        number.and_then(|n| names.get(usize::from(n)).copied()).unwrap_or("none").to_owned()
+    };
+    let listed = |bits: Option<u32>, names: &[&str]| {
+        let all = names.iter().enumerate().filter(|(at, _)| bits.unwrap_or(0) & (1 << at) != 0);
+        all.map(|(_, name)| *name).collect::<Vec<_>>().join(" or ")
+    };
+    let (key, wants, has) = match reason {
+        RejectReason::TcpWrappers => {
+            let actions = pattern.tcp_wrappers.iter().flatten().map(|action| action.as_str());
+            let has = match &line.tcp_wrappers {
+                Some(wrapper) => wrapper.action.as_str(),
+                None => "none: TCP Wrappers did not write it",
+            };
+            ("tcp_wrappers", actions.collect::<Vec<_>>().join(" or "), has.to_owned())
+        }
+        RejectReason::Program => {
+            let globs = pattern.program.iter().flatten().map(ToString::to_string);
+            let has = line.program.map_or("none".to_owned(), |program| program.escape_debug().to_string());
+            ("program", globs.collect::<Vec<_>>().join(" or "), has)
+        }
+        RejectReason::Facility => {
+            ("facility", listed(pattern.facilities, &FACILITIES), name(line.facility, &FACILITIES))
+        }
+        RejectReason::Severity => {
+            ("severity", listed(pattern.severities, &SEVERITIES), name(line.severity, &SEVERITIES))
+        }
+        _ => return "the message does not match its pattern".to_owned(),
+    };
+    format!("rule wants {key} = {wants}; message has {has}")
 }

@@ -1,4 +1,4 @@
-//! The rule files that a configuration names.
+//! Reading the rule files that a configuration names.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use crate::rules::compile::RuleFile;
 use crate::rules::shipped;
 use crate::settings::diagnostic::Diagnostics;
 
-/// The rule files of some paths, folders by their `*.toml`, in the order of the file names; the shipped packs
-/// where no path is given.
+/// The rule files at some paths, in the order of their file names. A folder stands for the `*.toml` files in it,
+/// without subfolders. Without paths, the shipped packs.
 pub fn rule_files(paths: Option<&[PathBuf]>, found: &mut Diagnostics) -> Vec<RuleFile> {
     let Some(paths) = paths else {
         return shipped::PACKS
@@ -25,8 +25,8 @@ pub fn rule_files(paths: Option<&[PathBuf]>, found: &mut Diagnostics) -> Vec<Rul
             Ok(some) => files.extend(some.into_iter().map(|f| (f.file_name().map(ToOwned::to_owned), f))),
             Err(error) => found.file_error(
                 &path.display().to_string(),
-                format!("cannot read these rules: {error}"),
-                "name a folder or a file that exists in [rules] paths",
+                format!("cannot read the rules: {error}"),
+                "correct [rules] paths, or create the file or folder",
             ),
         }
     }
@@ -37,7 +37,11 @@ pub fn rule_files(paths: Option<&[PathBuf]>, found: &mut Diagnostics) -> Vec<Rul
             match std::fs::read_to_string(&path) {
                 Ok(text) => Some(RuleFile { name: name.into(), text: text.into() }),
                 Err(error) => {
-                    found.file_error(&name, format!("cannot read it: {error}"), "");
+                    found.file_error(
+                        &name,
+                        format!("cannot read the rule file: {error}"),
+                        "rule files are UTF-8 text; the daemon's user must be able to read them",
+                    );
                     None
                 }
             }

@@ -1,4 +1,4 @@
-//! From a message to the few rules that may take it, so that the number of rules does not matter.
+//! The index from a message to the few rules that can match it. Its cost hardly depends on the number of rules.
 
 use std::collections::HashMap;
 
@@ -7,31 +7,31 @@ use crate::oid::Oid;
 use crate::rules::matching::{Glob, Matcher};
 use crate::rules::patterns::Patterns;
 
-/// The index of a rule set. Rules are known by their places in it.
+/// The index of a rule set. Rules are numbers: their positions in the set.
 #[derive(Debug, Default)]
 pub struct Index {
     exact: HashMap<Box<[u8]>, Vec<u32>>,
     subtree: HashMap<Box<[u8]>, Vec<u32>>,
-    /// Rules that take every trap.
+    /// Rules for every trap.
     all_traps: Vec<u32>,
-    /// Lengths of the OIDs in `subtree`, by bit; 63 stands for all from there on.
+    /// The lengths of the OIDs in `subtree`, one bit each; bit 63 stands for 63 octets and more.
     subtree_lengths: u64,
-    /// Rules whose message pattern must match.
+    /// Rules with a message pattern.
     patterns: Patterns,
-    /// Rules without a pattern that name their programs.
+    /// Rules without a message pattern whose program names have no wildcards.
     programs: HashMap<Box<str>, Vec<u32>>,
-    /// Rules without a pattern that need a line of TCP Wrappers.
+    /// Rules without a message pattern for lines of TCP Wrappers.
     wrappers: Vec<u32>,
-    /// Rules for lines without any of these.
+    /// All other rules for lines.
     all_lines: Vec<u32>,
 }
 
 impl Index {
-    /// The index of rules with these matchers, in order.
+    /// The index of rules with these matchers, in their order.
     ///
     /// # Errors
     ///
-    /// If all message patterns together are too large.
+    /// If all message patterns together exceed the size limit.
     pub fn new<'r>(matchers: impl Iterator<Item = &'r Matcher>) -> Result<Self, regex::Error> {
         let mut index = Index {
             exact: HashMap::new(),
@@ -88,7 +88,7 @@ impl Index {
         Ok(index)
     }
 
-    /// The rules that may take a trap, in order.
+    /// The rules that can match a trap, in their order.
     pub fn for_trap(&self, oid: &Oid<'_>, candidates: &mut Vec<u32>) {
         candidates.clear();
         candidates.extend(self.exact.get(oid.as_bytes()).into_iter().flatten());
@@ -104,7 +104,7 @@ impl Index {
         in_order(candidates);
     }
 
-    /// The rules that may take a line, in order.
+    /// The rules that can match a line, in their order.
     pub fn for_line(&self, line: &SyslogLine<'_>, candidates: &mut Vec<u32>) {
         candidates.clear();
         self.patterns.candidates(line.message, candidates);

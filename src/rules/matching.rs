@@ -1,5 +1,7 @@
-//! Which messages a rule is for.
+//! The conditions of a rule other than `where`.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use ipnet::IpNet;
@@ -7,135 +9,139 @@ use regex::Regex;
 
 use crate::message::{SyslogLine, WrapperAction};
 use crate::oid::Oid;
-use crate::rules::subject::{Captures, Subject};
+use crate::rules::context::{Captures, MessageContext};
 
 /// The messages that a rule is for, before `from` and `where`.
 #[derive(Debug)]
 pub enum Matcher {
     /// Notifications whose trap OID is one of these.
     Trap(Vec<TrapPattern>),
-    /// Lines of syslog.
+    /// Syslog lines.
     Syslog(LinePattern),
 }
 
-/// One trap OID or a subtree of them.
+/// A trap OID or a subtree of trap OIDs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrapPattern {
     /// The OID; empty with `subtree` for all traps.
     pub oid: Oid<'static>,
-    /// Whether everything below it is meant too.
+    /// Whether the pattern includes everything below the OID.
     pub subtree: bool,
 }
 
 impl TrapPattern {
-    /// Whether a trap OID is meant.
+    /// Whether a trap OID matches.
     pub fn matches(&self, oid: &Oid<'_>) -> bool {
         if self.subtree { oid.starts_with(&self.oid) } else { *oid == self.oid }
     }
 }
 
-/// Conditions on a line of syslog; what is left out holds always.
+/// Conditions on a syslog line. An omitted condition always holds.
 #[derive(Debug, Default)]
 pub struct LinePattern {
-    /// What TCP Wrappers did.
+    /// The actions of TCP Wrappers.
     pub tcp_wrappers: Option<Vec<WrapperAction>>,
-    /// The program.
+    /// The program names.
     pub program: Option<Vec<Glob>>,
-    /// The message.
+    /// The pattern of the message.
     pub message: Option<Pattern>,
-    /// Facilities, by bit.
+    /// The facilities, one bit each.
     pub facilities: Option<u32>,
-    /// Severities, by bit.
+    /// The severities, one bit each.
     pub severities: Option<u32>,
 }
 
-/// Why a rule does not take a message.
+/// Why a rule does not match a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Because {
-    /// The sender may not reach it.
+pub enum RejectReason {
+    /// Access control: the sender may not trigger the rule.
     Access,
-    /// The trap OID is another.
+    /// Another trap OID, or no trap.
     Trap,
-    /// TCP Wrappers did not write the line, or did something else.
+    /// Not a line of TCP Wrappers, or another action.
     TcpWrappers,
-    /// The program is another.
+    /// Another program, or no syslog line.
     Program,
-    /// The pattern does not match the message.
+    /// The message does not match the pattern.
     Message,
-    /// The facility is another.
+    /// Another facility.
     Facility,
-    /// The severity is another.
+    /// Another severity.
     Severity,
-    /// The sender is not in `from`.
+    /// The sender is not listed in `from`.
     From,
-    /// The condition does not hold.
+    /// The condition `where` does not hold.
     Where,
 }
 
 impl LinePattern {
-    /// The groups of the message pattern, if the line is meant.
-    pub fn matches<'m>(&self, line: &'m SyslogLine<'m>) -> Result<Captures<'m>, Because> {
+    /// The groups of the message pattern.
+    ///
+    /// # Errors
+    ///
+    /// The first condition that does not hold.
+    pub fn matches<'m>(&self, line: &'m SyslogLine<'m>) -> Result<Captures<'m>, RejectReason> {
         let among = |bits: Option<u32>, number: Option<u8>| {
             bits.is_none_or(|bits| number.is_some_and(|n| bits & (1 << n) != 0))
         };
         if let Some(actions) = &self.tcp_wrappers
             && !line.tcp_wrappers.as_ref().is_some_and(|w| actions.contains(&w.action))
         {
-            return Err(Because::TcpWrappers);
+            return Err(RejectReason::TcpWrappers);
         }
         if let Some(programs) = &self.program
             && !line.program.is_some_and(|p| programs.iter().any(|glob| glob.matches(p)))
         {
-            return Err(Because::Program);
+            return Err(RejectReason::Program);
         }
         if !among(self.facilities, line.facility) {
-            return Err(Because::Facility);
+            return Err(RejectReason::Facility);
         }
         if !among(self.severities, line.severity) {
-            return Err(Because::Severity);
+            return Err(RejectReason::Severity);
         }
         match &self.message {
-            Some(pattern) => pattern.matches(line.message).ok_or(Because::Message),
+            Some(pattern) => pattern.matches(line.message).ok_or(RejectReason::Message),
             None => Ok(Captures::new()),
         }
     }
 }
 
-/// A regular expression over the message. Checked when the rule is compiled, built when a message first needs
-/// it: of thousands of patterns few ever do, and each takes room.
+/// A regular expression over the message. It is checked when the rule is compiled, and built again when a message
+/// first needs it: most of thousands of patterns are never needed, and each takes memory.
 #[derive(Debug)]
 pub struct Pattern {
     source: String,
-    /// The named groups, in order.
+    /// The named groups, in their order.
     names: Vec<String>,
     built: OnceLock<Option<Regex>>,
 }
 
 impl Pattern {
-    /// Checks a regular expression.
+    /// Checks a pattern.
     ///
     /// # Errors
     ///
-    /// If it is none, or too large.
+    /// If it is no regular expression, or too large.
     pub fn new(source: &str) -> Result<Self, regex::Error> {
         let regex = Regex::new(source)?;
         let names = regex.capture_names().flatten().map(str::to_owned).collect();
         Ok(Pattern { source: source.to_owned(), names, built: OnceLock::new() })
     }
 
-    /// Its source.
+    /// The source of the pattern.
     pub fn as_str(&self) -> &str {
         &self.source
     }
 
-    /// The named groups, in order.
+    /// The named groups, in their order.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The named groups as they matched, if it matches.
+    /// The matches of the named groups, if the pattern matches.
     pub fn matches<'m>(&self, message: &'m str) -> Option<Captures<'m>> {
-        // It was built once before, when it was checked.
+        // It has compiled before, in `new`.
         let regex = self.built.get_or_init(|| Regex::new(&self.source).ok()).as_ref()?;
         if self.names.is_empty() {
             return regex.is_match(message).then(Captures::new);
@@ -145,17 +151,25 @@ impl Pattern {
     }
 }
 
-/// A name with `*` and `?`.
+/// A name with the wildcards `*` and `?`.
 #[derive(Debug, Clone)]
 pub enum Glob {
-    /// Without either.
+    /// A name without wildcards.
     Exact(String),
-    /// With them.
-    Pattern(Regex),
+    /// A name with wildcards, or one whose case does not matter: its text and the pattern.
+    Pattern(String, Regex),
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Glob::Exact(text) | Glob::Pattern(text, _) => f.write_str(text),
+        }
+    }
 }
 
 impl Glob {
-    /// The glob that a text is. Case does not matter where `fold` says so.
+    /// Parses a glob. With `fold`, case does not matter.
     pub fn new(text: &str, fold: bool) -> Self {
         if !text.contains(['*', '?']) && !fold {
             return Glob::Exact(text.to_owned());
@@ -169,42 +183,49 @@ impl Glob {
             }
         }
         pattern.push('$');
-        // An escaped text with wildcards is a pattern, unless it is too large; then it stands for itself.
-        Regex::new(&pattern).map_or_else(|_| Glob::Exact(text.to_owned()), Glob::Pattern)
+        // This fails only if the text is too large for a pattern; then it has no wildcards.
+        match Regex::new(&pattern) {
+            Ok(regex) => Glob::Pattern(text.to_owned(), regex),
+            Err(_) => Glob::Exact(text.to_owned()),
+        }
     }
 
-    /// Whether a name is meant.
+    /// Whether a name matches.
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Glob::Exact(exact) => exact == name,
-            Glob::Pattern(pattern) => pattern.is_match(name),
+            Glob::Pattern(_, regex) => regex.is_match(name),
         }
     }
 }
 
-/// One entry of `from`.
+/// An entry of `from`.
 #[derive(Debug)]
-pub enum From {
+pub enum SenderPattern {
     /// A network or an address.
     Net(IpNet),
-    /// A host by name or glob.
+    /// A host name with wildcards.
     Host(Glob),
 }
 
-impl From {
-    /// Whether the sender, the agent or the host that the message is about is meant.
-    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+impl SenderPattern {
+    /// Whether a message matches: a network the addresses of the sender and of the agent; a host name the host that
+    /// the message is about, the names of sender and agent, and the name in the syslog line.
+    pub fn matches(&self, context: &MessageContext<'_>) -> bool {
         match self {
-            From::Net(net) => {
-                net.contains(&subject.source.address())
-                    || subject
+            SenderPattern::Net(net) => {
+                net.contains(&context.source.address())
+                    || context
                         .notification()
                         .and_then(|n| n.agent)
-                        .is_some_and(|a| net.contains(&std::net::IpAddr::V4(a)))
+                        .is_some_and(|agent| net.contains(&IpAddr::V4(agent)))
             }
-            From::Host(glob) => {
-                glob.matches(subject.host)
-                    || subject.syslog().and_then(|l| l.host).is_some_and(|host| glob.matches(host))
+            SenderPattern::Host(glob) => {
+                let agent = || context.hosts.of_address(IpAddr::V4(context.notification()?.agent?));
+                glob.matches(context.host)
+                    || context.source_name().is_some_and(|name| glob.matches(name))
+                    || agent().is_some_and(|name| glob.matches(name))
+                    || context.syslog().and_then(|l| l.host).is_some_and(|host| glob.matches(host))
             }
         }
     }

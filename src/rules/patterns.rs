@@ -1,34 +1,34 @@
-//! Many message patterns at once: which of them may match.
+//! Which of many message patterns can match a message.
 //!
-//! Nearly every pattern needs some literal text to match. One automaton looks for the literals of all patterns in
-//! one pass, so that only the patterns whose text is there are tried; its cost does not grow with their number.
-//! Patterns without such a text go into a RegexSet.
+//! Nearly every pattern needs some literal text. One automaton searches a message for the literals of all patterns in
+//! one pass, and only patterns whose literal it finds are tried. The cost of the search does not depend on the number
+//! of patterns. Patterns without a literal go into a RegexSet.
 
 use aho_corasick::AhoCorasick;
 use regex::{RegexSet, RegexSetBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 
-/// The shortest text that is worth looking for, in bytes.
+/// The minimum length of a literal, in bytes. Shorter ones are found too often to help.
 const SHORTEST: usize = 3;
-/// The most texts one pattern may stand for.
+/// The maximum number of alternative literals of a pattern.
 const MOST: usize = 32;
 
-/// The index of some patterns, known by the numbers they were added with.
+/// The index of patterns. They are known by the numbers that they were added with.
 #[derive(Debug, Default)]
 pub struct Patterns {
     literals: Option<AhoCorasick>,
-    /// For each literal the pattern that needs it.
+    /// The pattern of each literal.
     owners: Vec<u32>,
     set: RegexSet,
     set_owners: Vec<u32>,
 }
 
 impl Patterns {
-    /// The index of patterns with their numbers.
+    /// The index of some patterns, each with its number.
     ///
     /// # Errors
     ///
-    /// If the patterns without literal text are too large together.
+    /// If the patterns without literals together exceed the size limit.
     pub fn new<'p>(patterns: impl Iterator<Item = (u32, &'p str)>) -> Result<Self, regex::Error> {
         let (mut literals, mut owners) = (Vec::new(), Vec::new());
         let (mut rest, mut set_owners) = (Vec::new(), Vec::new());
@@ -53,7 +53,7 @@ impl Patterns {
         Ok(Patterns { literals, owners, set, set_owners })
     }
 
-    /// Adds the numbers of the patterns that may match, some perhaps twice.
+    /// Appends the numbers of the patterns that can match. A number can appear more than once.
     pub fn candidates(&self, message: &str, candidates: &mut Vec<u32>) {
         if let Some(literals) = &self.literals {
             candidates
@@ -68,7 +68,7 @@ impl Patterns {
     }
 }
 
-/// Texts of which a match of the pattern has at least one; none if there is no telling.
+/// Literals of which every match contains at least one; none if there are no such literals.
 fn needed(pattern: &str) -> Option<Vec<Vec<u8>>> {
     let hir = regex_syntax::parse(pattern).ok()?;
     literals_of(&hir).filter(|texts| texts.len() <= MOST && shortest(texts) >= SHORTEST)
@@ -83,9 +83,9 @@ fn literals_of(hir: &Hir) -> Option<Vec<Vec<u8>>> {
         HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
         HirKind::Capture(capture) => literals_of(&capture.sub),
         HirKind::Repetition(repetition) if repetition.min > 0 => literals_of(&repetition.sub),
-        // Every part of a sequence must be there: the one with the longest texts tells most.
+        // Every part of a sequence matches; the part with the longest literals is the most selective.
         HirKind::Concat(parts) => parts.iter().filter_map(literals_of).max_by_key(|texts| shortest(texts)),
-        // Of alternatives any one may be there.
+        // Any of the alternatives can match.
         HirKind::Alternation(parts) => {
             let all: Option<Vec<_>> = parts.iter().map(literals_of).collect();
             all.map(|texts| texts.into_iter().flatten().collect())
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_match_needs() {
+    fn literals_that_a_match_contains() {
         assert_eq!(texts(r"^Failed (?<m>\S+) for (?<u>.*) from \S+ port \d+"), Some(vec!["Failed ".into()]));
         assert_eq!(texts(r"(?:error|warning): \d+"), Some(vec!["error".into(), "warning".into()]));
         assert_eq!(texts(r"(?:error|x\d*)"), None);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever matches is among the candidates.
+        /// Every pattern that matches is among the candidates.
         #[test]
         fn no_match_is_missed(patterns in prop::collection::vec(pattern(), 1..8), message in "[abcABC ]{0,16}") {
             let index = Patterns::new(patterns.iter().enumerate().map(|(n, p)| (n as u32, p.as_str()))).unwrap();

@@ -1,4 +1,4 @@
-//! Rule files as they are written: TOML to values with places, before anything is compiled.
+//! Reads rule files: TOML to values with positions, before anything is compiled.
 
 use toml::de::DeValue;
 
@@ -8,7 +8,7 @@ use crate::settings::section::{self as document, Located, Section};
 /// One `[[rule]]`.
 #[derive(Debug)]
 pub struct RuleText {
-    /// Its id.
+    /// `id = ...`
     pub id: Located<String>,
     /// `trap = ...`
     pub trap: Option<Vec<Located<String>>>,
@@ -27,7 +27,7 @@ pub struct RuleText {
     /// `drop = true`
     pub drop: bool,
     /// `continue = true`
-    pub goes_on: bool,
+    pub continues: bool,
     /// `[[rule.test]]`
     pub tests: Vec<TestText>,
 }
@@ -35,9 +35,9 @@ pub struct RuleText {
 /// `syslog = {...}`
 #[derive(Debug, Default)]
 pub struct SyslogText {
-    /// What TCP Wrappers did.
+    /// Actions of TCP Wrappers.
     pub tcp_wrappers: Option<Vec<Located<String>>>,
-    /// Programs by name or glob.
+    /// Program names with wildcards.
     pub program: Option<Vec<Located<String>>>,
     /// A regular expression over the message.
     pub message: Option<Located<String>>,
@@ -50,47 +50,47 @@ pub struct SyslogText {
 /// `[rule.check]`
 #[derive(Debug)]
 pub struct CheckText {
-    /// Template of the host; `{{ host }}` if left out.
+    /// The host. Default: `{{ host }}`.
     pub host: Option<Located<String>>,
-    /// Template of the service; left out for a result of the host.
+    /// The service; left out for a result of the host.
     pub service: Option<Located<String>>,
-    /// State or expression.
+    /// A state, or an expression that gives one.
     pub state: Located<String>,
-    /// Template of the output.
+    /// The output. Default: `{{ trap }} {{ text }}`, of lines `{{ message }}`.
     pub output: Option<Located<String>>,
-    /// Template of further lines.
+    /// Further lines of output.
     pub long_output: Option<Located<String>>,
-    /// Template of performance data.
+    /// Performance data.
     pub perfdata: Option<Located<String>>,
 }
 
 /// `[rule.event]`
 #[derive(Debug)]
 pub struct EventText {
-    /// Template of the component; `{{ host }}` if left out.
+    /// The component. Default: `{{ host }}`.
     pub component: Option<Located<String>>,
-    /// Template of the resource.
+    /// The resource.
     pub resource: Option<Located<String>>,
-    /// State or expression.
+    /// A state, or an expression that gives one.
     pub state: Located<String>,
-    /// Template of the output.
+    /// The output. Default: `{{ trap }} {{ text }}`, of lines `{{ message }}`.
     pub output: Option<Located<String>>,
-    /// Template of further lines.
+    /// Further lines of output.
     pub long_output: Option<Located<String>>,
-    /// Templates of further fields.
-    pub fields: Vec<(String, Located<String>)>,
+    /// Further fields: name and template.
+    pub fields: Vec<(Located<String>, Located<String>)>,
 }
 
 /// `[[rule.test]]`
 #[derive(Debug)]
 pub struct TestText {
-    /// Where it stands.
+    /// Its position in the file.
     pub span: std::ops::Range<usize>,
     /// The message.
     pub input: TestInput,
-    /// The sender's address; 192.0.2.1 if left out.
+    /// The sender's address. Default: 192.0.2.1.
     pub from: Option<Located<String>>,
-    /// The fields that the rule's outcome must have.
+    /// The fields that the outcome of the rule must have.
     pub expect: Vec<(Located<String>, Scalar)>,
 }
 
@@ -103,25 +103,25 @@ pub enum TestInput {
         trap: Located<String>,
         /// "1" or "2c".
         version: Option<Located<String>>,
-        /// The agent address of a v1 trap.
+        /// The address of the agent: agent-addr of v1, snmpTrapAddress of v2c.
         agent: Option<Located<String>>,
-        /// Instances and values, in order.
+        /// Instances and values, in their order.
         varbinds: Vec<(Located<String>, Scalar)>,
     },
     /// A line of syslog.
     Line(Located<String>),
 }
 
-/// A value of a test.
+/// A value in a test.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
-    /// Text.
+    /// A string.
     Text(String),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// A number with a fraction.
+    /// A floating-point number.
     Float(f64),
-    /// True or false.
+    /// A boolean.
     Boolean(bool),
 }
 
@@ -138,7 +138,7 @@ pub fn read(source: &SourceText<'_>, found: &mut Diagnostics) -> Vec<RuleText> {
 fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     let id = section.string("id", found);
     if id.is_none() {
-        found.push(section.error("a rule without an id", "give it one: id = \"link-down\""));
+        found.push(section.error("the rule has no id", "add one, such as id = \"link-down\""));
     }
     let trap = section.strings("trap", found);
     let syslog = section.section("syslog", found).map(|s| syslog(s, found));
@@ -148,26 +148,26 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     let check = section.section("check", found).map(|s| check(s, found));
     let event = section.section("event", found).and_then(|s| event(s, found));
     let flag = |key, found: &mut Diagnostics| section.boolean(key, found).is_some_and(|b| b.value);
-    let (drop, goes_on) = (flag("drop", found), flag("continue", found));
+    let (drop, continues) = (flag("drop", found), flag("continue", found));
     let tests = section.sections("test", found).into_iter().filter_map(|s| test(s, found)).collect();
     let named = id.as_ref().map_or_else(String::new, |id| format!(" '{}'", id.value));
     if trap.is_some() == syslog.is_some() {
         found.push(section.error(
             format!("rule{named} must have either 'trap' or 'syslog'"),
-            "say which messages it is for, such as trap = \"IF-MIB::linkDown\" or syslog = { program = \"sshd\" }",
+            "write which messages it is for, such as trap = \"IF-MIB::linkDown\" or syslog = { program = \"sshd\" }",
         ));
     }
     let makes = section.get("check").is_some() || section.get("event").is_some();
     if makes == drop {
         let (what, hint) = if drop {
-            ("has both 'drop' and something to make", "remove one of them")
+            ("has both 'drop' and [rule.check] or [rule.event]", "remove one of them")
         } else {
-            ("makes nothing", "add [rule.check], [rule.event] or drop = true")
+            ("makes no outcome", "add [rule.check], [rule.event] or drop = true")
         };
         found.push(section.error(format!("rule{named} {what}"), hint));
     }
     section.finish(found);
-    Some(RuleText { id: id?, trap, syslog, tags, from, where_, check, event, drop, goes_on, tests })
+    Some(RuleText { id: id?, trap, syslog, tags, from, where_, check, event, drop, continues, tests })
 }
 
 fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogText {
@@ -175,18 +175,44 @@ fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogText {
         tcp_wrappers: section.strings("tcp_wrappers", found),
         program: section.strings("program", found),
         message: section.string("message", found),
-        facility: section.strings("facility", found),
-        severity: section.strings("severity", found),
+        facility: words(&section, "facility", found),
+        severity: words(&section, "severity", found),
     };
     section.finish(found);
     text
+}
+
+/// A name or a number, or an array of them.
+fn words(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    found: &mut Diagnostics,
+) -> Option<Vec<Located<String>>> {
+    let value = section.get(key)?;
+    let items = match value.get_ref().as_array() {
+        Some(array) => array.iter().collect(),
+        None => vec![value],
+    };
+    let mut words = Vec::new();
+    for item in items {
+        let text = item.get_ref().as_str().map(str::to_owned);
+        match text.or_else(|| document::as_integer(item.get_ref()).map(|number| number.to_string())) {
+            Some(value) => words.push(Located { value, span: item.span() }),
+            None => {
+                let message = format!("'{key}' must be a name or a number, or an array of them");
+                let hint = Some(format!("write {key} = \"NAME\" or {key} = 4"));
+                found.push(section.source().error(&item.span(), message, hint));
+            }
+        }
+    }
+    Some(words)
 }
 
 fn state(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Located<String>> {
     if section.get("state").is_none() {
         found.push(section.error(
             "'state' is missing",
-            "give one, such as state = \"critical\", or an expression: state = \"'ok' if ifOperStatus == 'up' else 'critical'\"",
+            "add one, such as state = \"critical\", or an expression: state = \"'ok' if ifOperStatus == 'up' else 'critical'\"",
         ));
     }
     section.string("state", found)
@@ -222,14 +248,14 @@ fn event(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<EventText>
         }
         match value.get_ref().as_str() {
             Some(template) => {
-                text.fields
-                    .push((key.to_owned(), Located { value: template.to_owned(), span: value.span() }));
+                let name = Located { value: key.to_owned(), span };
+                text.fields.push((name, Located { value: template.to_owned(), span: value.span() }));
             }
             None => {
                 found.push(section.source().error(
                     &span,
-                    format!("'{key}' must be a string (a template)"),
-                    None,
+                    format!("'{key}' must be a string"),
+                    Some("write a template in quotes".to_owned()),
                 ));
             }
         }
@@ -249,7 +275,7 @@ fn test(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestText> {
         None => {
             found.push(
                 section
-                    .error("a test without 'expect'", "add one, such as expect = { state = \"critical\" }"),
+                    .error("the test has no 'expect'", "add one, such as expect = { state = \"critical\" }"),
             );
             Vec::new()
         }
@@ -258,9 +284,10 @@ fn test(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestText> {
         (Some(trap), None) => Some(TestInput::Trap { trap, version, agent, varbinds }),
         (None, Some(line)) => Some(TestInput::Line(line)),
         _ => {
-            found.push(
-                section.error("a test must have either 'trap' or 'line'", "give the message to test with"),
-            );
+            found.push(section.error(
+                "the test must have either 'trap' or 'line'",
+                "add the message, such as line = \"<36>Nov 20 12:00:01 db1 sshd[411]: ...\"",
+            ));
             None
         }
     };
@@ -282,7 +309,8 @@ fn scalars(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<(Located<S
             Some(scalar) => scalars.push((Located { value: key.to_owned(), span }, scalar)),
             None => {
                 let message = format!("'{key}' must be a string, a number or a boolean");
-                found.push(section.source().error(&value.span(), message, None));
+                let hint = Some("write the value in quotes".to_owned());
+                found.push(section.source().error(&value.span(), message, hint));
             }
         }
     }

@@ -1,6 +1,6 @@
-//! The rule packs of `rules/`, built into the program.
+//! The rule packs in `rules/`, built into the program.
 
-/// File names and texts of the shipped packs, in order.
+/// The file names and texts of the shipped packs, in their order.
 pub const PACKS: &[(&str, &str)] = &[
     ("arcserve.toml", include_str!("../../rules/arcserve.toml")),
     ("bgp4.toml", include_str!("../../rules/bgp4.toml")),

@@ -1,34 +1,37 @@
-//! The tests that rules carry: run against the whole rule set, so that a rule that stands in another's way is
-//! found.
+//! Runs the tests in rule files. A test runs against all rules, so it fails if an earlier rule matches its message.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
 use crate::mib::{Base, Kind, Mib, Object};
 use crate::outcome::result::Outcome;
+use crate::rules::apply::{MatchResult, Scratch};
 use crate::rules::compile::RuleTest;
+use crate::rules::context::MessageContext;
+use crate::rules::rule::RuleSet;
 use crate::rules::schema::{Scalar, TestInput, TestText};
-use crate::rules::{RuleSet, Scratch, Subject, Verdict};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText};
 use crate::settings::section::Located;
+use crate::snmp::encode::{as_v1, encode};
+use crate::snmp::{decode, well_known};
 use crate::syslog::parse_line;
 
-/// What running all tests gave.
+/// The result of running tests.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many held.
+    /// The number of tests that passed.
     pub passed: usize,
-    /// How many did not.
+    /// The number of tests that failed.
     pub failed: usize,
-    /// Why not.
+    /// Why they failed.
     pub found: Diagnostics,
 }
 
-/// The time at which test messages are received, in microseconds since 1970 UTC: 2026-11-20 12:00.
+/// The time at which tests receive their messages, in microseconds since 1970 UTC: 2026-11-20 12:00.
 pub const TEST_TIME: i64 = 1_795_176_000_000_000;
 
-/// Runs tests against the rules.
+/// Runs tests against all rules.
 pub fn run(rules: &RuleSet, tests: &[RuleTest], hosts: &Hosts) -> Report {
     let mut report = Report::default();
     for test in tests {
@@ -45,57 +48,91 @@ pub fn run(rules: &RuleSet, tests: &[RuleTest], hosts: &Hosts) -> Report {
     report
 }
 
+/// Runs a test; no diagnostics if it passes.
 fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
     let source = SourceText { file: &test.file.name, text: &test.file.text };
-    let rule = &rules.rules()[test.rule];
-    let fail = |span: &std::ops::Range<usize>, message: String| source.error(span, message, None);
-    let from = match test.text.from.as_ref().map(|f| (f, f.parse::<IpAddr>())) {
+    let failed = |(at, message, hint): Misplaced<'_>| vec![source.error(at, message, hint)];
+    let sender = match test.text.from.as_ref().map(|f| (f, f.parse::<IpAddr>())) {
         None => IpAddr::from([192, 0, 2, 1]),
         Some((_, Ok(address))) => address,
-        Some((text, Err(_))) => return vec![fail(&text.span, format!("'{}' is no address", text.value))],
+        Some((text, Err(_))) => {
+            let message = format!("invalid address '{}'", text.value);
+            return failed((&text.span, message, Some("write an IPv4 or IPv6 address".to_owned())));
+        }
     };
-    let message = match message(&test.text, rules.mib()) {
-        Ok(message) => message,
-        Err((at, text)) => return vec![fail(&at.span, text)],
+    // A notification goes through the encoder and the decoder, so that rules see what a real one gives them.
+    let packet = match &test.text.input {
+        TestInput::Line(_) => Vec::new(),
+        TestInput::Trap { .. } => match notification(&test.text, rules.mib()) {
+            Ok(notification) => encode(&notification),
+            Err(error) => return failed(error),
+        },
     };
-    let origin = Source { peer: SocketAddr::new(from, 162), received: TEST_TIME };
-    let address = from.to_string();
-    let host = hosts.of_message(&message, &origin, &address);
-    let subject =
-        Subject { message: &message, source: &origin, address: &address, host: &host, hosts, tags: None };
+    let message = match &test.text.input {
+        TestInput::Line(line) => Message::Syslog(parse_line(&line.value, TEST_TIME)),
+        TestInput::Trap { .. } => match decode(&packet) {
+            Ok(decoded) => Message::Notification(decoded.notification),
+            Err(error) => return failed((&test.text.span, format!("invalid trap: {error}"), None)),
+        },
+    };
+    outcome_of(rules, test, &message, sender, hosts, &source)
+}
+
+fn outcome_of(
+    rules: &RuleSet,
+    test: &RuleTest,
+    message: &Message<'_>,
+    sender: IpAddr,
+    hosts: &Hosts,
+    source: &SourceText<'_>,
+) -> Vec<Diagnostic> {
+    let rule = &rules.rules()[test.rule];
+    let failed = |message: String| vec![source.error(&test.text.span, message, None)];
+    let origin = Source { peer: SocketAddr::new(sender, 162), received: TEST_TIME };
+    let address = sender.to_string();
+    let host = hosts.of_message(message, &origin, &address);
+    let context =
+        MessageContext { message, source: &origin, address: &address, host: &host, hosts, tags: None };
     let mut made: Vec<(String, Vec<(String, String)>)> = Vec::new();
-    let verdict = rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
+    let mut scratch = Scratch::default();
+    let result = rules.apply(&context, &mut scratch, |rule, outcome| {
         made.push((rule.id.clone(), fields(outcome)));
     });
+    if let Some(failure) = scratch.failures().iter().find(|failure| failure.rule == test.rule) {
+        return failed(format!("cannot render {} of rule '{}': {}", failure.field, rule.id, failure.error));
+    }
     let expects_drop = test.text.expect.iter().any(|(k, v)| k.value == "drop" && *v == Scalar::Boolean(true));
     let is_drop = rule.check.is_none() && rule.event.is_none();
     if expects_drop || is_drop {
         let dropped =
-            verdict == Verdict::Dropped && rules.explain(&subject).matched.iter().any(|m| m.id == rule.id);
+            result == MatchResult::Dropped && rules.explain(&context).matched.iter().any(|m| m.id == rule.id);
         if dropped == expects_drop {
             return Vec::new();
         }
-        return vec![fail(
-            &test.text.span,
-            format!("rule '{}' did not drop the message ({verdict:?})", rule.id),
-        )];
+        return failed(match (dropped, result) {
+            (true, _) => format!("rule '{}' drops the message; write expect = {{ drop = true }}", rule.id),
+            (false, MatchResult::Matched) => {
+                format!("rule '{}' did not drop the message: it makes outcomes", rule.id)
+            }
+            (false, _) => format!("rule '{}' did not drop the message: it does not match", rule.id),
+        });
     }
     let of_rule: Vec<_> = made.iter().filter(|(id, _)| *id == rule.id).collect();
     if of_rule.is_empty() {
-        let explanation = rules.explain(&subject);
+        let explanation = rules.explain(&context);
         let why = match explanation.rejected.iter().find(|(r, _)| r.id == rule.id) {
-            Some((_, because)) => because.clone(),
+            Some((_, reason)) => reason.clone(),
             None => match explanation.matched.first() {
-                Some(other) => format!("rule '{}' took it", other.id),
-                None => "no rule took it".to_owned(),
+                Some(other) => format!("rule '{}' matches it", other.id),
+                None => "no rule matches it".to_owned(),
             },
         };
-        return vec![fail(&test.text.span, format!("rule '{}' did not match: {why}", rule.id))];
+        return failed(format!("rule '{}' does not match: {why}", rule.id));
     }
-    mismatches(&test.text, &of_rule, &source)
+    mismatches(&test.text, &of_rule, source)
 }
 
-/// What the best outcome of the rule has other than expected.
+/// The differences between the expected fields and the most similar outcome of the rule.
 fn mismatches(
     test: &TestText,
     outcomes: &[&(String, Vec<(String, String)>)],
@@ -126,7 +163,7 @@ fn text_of(scalar: &Scalar) -> String {
     }
 }
 
-/// The fields of an outcome that a test can speak of.
+/// The fields of an outcome, as tests name them.
 fn fields(outcome: &Outcome<'_>) -> Vec<(String, String)> {
     let common = outcome.common();
     let mut fields: Vec<(&str, &str)> = vec![
@@ -151,44 +188,57 @@ fn fields(outcome: &Outcome<'_>) -> Vec<(String, String)> {
     fields.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
-type Misplaced<'t> = (&'t Located<String>, String);
+/// An error at a position of the file, with a hint.
+type Misplaced<'t> = (&'t std::ops::Range<usize>, String, Option<String>);
 
-fn message<'t>(test: &'t TestText, mib: &Mib) -> Result<Message<'t>, Misplaced<'t>> {
-    match &test.input {
-        TestInput::Line(line) => Ok(Message::Syslog(parse_line(&line.value, TEST_TIME))),
-        TestInput::Trap { trap, version, agent, varbinds } => {
-            let oid = mib
-                .resolve(trap)
-                .ok_or_else(|| (trap, format!("no loaded MIB knows the trap '{}'", trap.value)))?;
-            let version = match version {
-                None => Version::V2c,
-                Some(v) if v.value == "1" => Version::V1,
-                Some(v) if v.value == "2c" => Version::V2c,
-                Some(v) => return Err((v, "version must be \"1\" or \"2c\"".to_owned())),
-            };
-            let agent = match agent {
-                None => None,
-                Some(a) => Some(a.parse().map_err(|_| (a, format!("'{}' is no IPv4 address", a.value)))?),
-            };
-            let varbinds =
-                varbinds.iter().map(|(name, value)| varbind(name, value, mib)).collect::<Result<_, _>>()?;
-            Ok(Message::Notification(Notification {
-                version,
-                kind: NotificationKind::Trap,
-                community: b"public",
-                proxied_community: None,
-                security: None,
-                request_id: 0,
-                oid,
-                enterprise: None,
-                agent,
-                generic: None,
-                specific: None,
-                uptime: Some(0),
-                varbinds,
-            }))
+/// The notification of a test, as its sender has it.
+fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, Misplaced<'t>> {
+    let TestInput::Trap { trap, version, agent, varbinds } = &test.input else {
+        return Err((&test.span, "the test has no trap".to_owned(), None));
+    };
+    let oid = mib.resolve(trap).ok_or_else(|| {
+        let hint = "add the folder of its MIB to mibs.paths, or write the trap's OID".to_owned();
+        (&trap.span, format!("unknown trap '{}': no loaded MIB defines it", trap.value), Some(hint))
+    })?;
+    let version = match version {
+        None => Version::V2c,
+        Some(v) if v.value == "1" => Version::V1,
+        Some(v) if v.value == "2c" => Version::V2c,
+        Some(v) => {
+            let hint = Some("write version = \"1\" or version = \"2c\"".to_owned());
+            return Err((&v.span, format!("unknown SNMP version '{}'", v.value), hint));
         }
+    };
+    let agent: Option<Ipv4Addr> = match agent {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            let hint = Some("write an address such as 192.0.2.9".to_owned());
+            (&text.span, format!("invalid IPv4 address '{}'", text.value), hint)
+        })?),
+    };
+    let mut varbinds: Vec<Varbind<'t>> =
+        varbinds.iter().map(|(name, value)| varbind(name, value, mib)).collect::<Result<_, _>>()?;
+    // A v2c notification names its agent in a varbind (RFC 3584, section 3.1).
+    if let (Version::V2c, Some(agent)) = (version, agent) {
+        let oid = well_known::SNMP_TRAP_ADDRESS;
+        varbinds.push(Varbind { oid, value: Value::IpAddress(agent) });
     }
+    let (generic, enterprise, specific) = as_v1(&oid);
+    Ok(Notification {
+        version,
+        kind: NotificationKind::Trap,
+        community: b"public",
+        proxied_community: None,
+        security: None,
+        request_id: 0,
+        oid,
+        enterprise: Some(enterprise),
+        agent,
+        generic: Some(generic),
+        specific: Some(specific),
+        uptime: Some(0),
+        varbinds,
+    })
 }
 
 fn varbind<'t>(
@@ -199,21 +249,28 @@ fn varbind<'t>(
     let plain = name.split_once('.').map_or(name.as_str(), |(plain, _)| plain);
     let candidates = mib.ambiguous(plain, |object| object.kind == Kind::Object);
     if !candidates.is_empty() {
-        let message = format!("'{plain}' is ambiguous: {}; write it with its module", candidates.join(", "));
-        return Err((name, message));
+        let message = format!("'{plain}' is ambiguous: {}", candidates.join(", "));
+        return Err((&name.span, message, Some("write MODULE::name for the one that you mean".to_owned())));
     }
-    let oid = mib.resolve(name).ok_or_else(|| (name, format!("no loaded MIB knows '{}'", name.value)))?;
+    let oid = mib.resolve(name).ok_or_else(|| {
+        let hint = "write NAME.INSTANCE of a loaded MIB, such as ifDescr.3, or an OID".to_owned();
+        (&name.span, format!("unknown object '{}': no loaded MIB defines it", name.value), Some(hint))
+    })?;
     let value = match value {
         Scalar::Text(text) => from_text(text, mib.lookup(&oid), mib),
         Scalar::Integer(number) => from_number(*number, mib.lookup(&oid)),
         Scalar::Float(number) => Some(Value::Double(*number)),
         Scalar::Boolean(_) => None,
     };
-    let value = value.ok_or_else(|| (name, format!("the value does not fit {}", name.value)))?;
+    let value = value.ok_or_else(|| {
+        let hint =
+            "write a value of the object's type: a number, a name of its enumeration, or text".to_owned();
+        (&name.span, format!("the value does not fit the type of {}", name.value), Some(hint))
+    })?;
     Ok(Varbind { oid, value })
 }
 
-/// A value given as text, in the type that the MIB says.
+/// A value given as text, in the type of its object; none if it does not fit. Without an object, octets.
 pub fn from_text<'t>(text: &'t str, object: Option<&Object>, mib: &Mib) -> Option<Value<'t>> {
     let Some(syntax) = object.map(|o| &*o.syntax) else { return Some(Value::OctetString(text.as_bytes())) };
     match syntax.base {
@@ -224,7 +281,7 @@ pub fn from_text<'t>(text: &'t str, object: Option<&Object>, mib: &Mib) -> Optio
     }
 }
 
-/// A value given as a number, in the type that the MIB says.
+/// A value given as a number, in the type of its object; none if it does not fit. Without an object, INTEGER.
 pub fn from_number(number: i64, object: Option<&Object>) -> Option<Value<'static>> {
     let unsigned = u32::try_from(number).ok();
     match object.map_or(Base::Integer, |o| o.syntax.base) {

@@ -1,68 +1,67 @@
-//! The variables of expressions and templates: which there are, and what each is for a message.
+//! The variables of rules and their values.
 
 use std::borrow::Cow;
 
-use crate::message::{Notification, Value, Varbind};
+use crate::language::value::Val;
+use crate::message::{Notification, SyslogLine, Value, Varbind};
 use crate::mib::rows::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
-use crate::rules::subject::Subject;
-use crate::rules::value::Val;
-use crate::settings::diagnostic::did_you_mean;
+use crate::rules::context::MessageContext;
 use crate::syslog::{FACILITIES, SEVERITIES};
 
-/// A variable, resolved when the rule is compiled.
+/// A variable, resolved when its rule is compiled.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Variable {
-    /// A variable that the message or its source has.
+    /// A property of the message or of its source.
     Fixed(Fixed),
-    /// A group of the rule's message pattern, by its place.
+    /// A group of the rule's message pattern, by its index.
     Capture(usize),
-    /// A varbind by name or OID: the first one at or below one of these OIDs, with the place of its definition.
+    /// The first varbind at or below one of these OIDs; earlier targets come first.
     Varbind {
-        /// Where to look.
+        /// The OIDs.
         targets: Vec<Target>,
-        /// Without what the MIB knows.
+        /// Whether the value is meant without enumeration names, hints and units.
         raw: bool,
     },
-    /// A varbind by its place, from 1, after sysUpTime and snmpTrapOID.
+    /// A varbind by its position, from 1, not counting sysUpTime and snmpTrapOID.
     Position {
-        /// The place.
+        /// The position.
         at: usize,
-        /// Without what the MIB knows.
+        /// Whether the value is meant without enumeration names, hints and units.
         raw: bool,
     },
-    /// What is known of a varbind at a place beside its value.
+    /// A property of the varbind at a position.
     OfVarbind {
-        /// The place, from 1.
+        /// The position, from 1.
         at: usize,
-        /// What of it.
+        /// The property.
         what: OfVarbind,
     },
-    /// How many varbinds there are.
+    /// The number of varbinds.
     Count,
-    /// The value of an index, out of the instance of the first varbind whose row has it.
+    /// The value of an index, from the instance of the first varbind whose row has that index.
     Index {
         /// The object that is the index.
         oid: Oid<'static>,
-        /// The place of its definition in the MIB's objects.
+        /// The place of its definition in [`Mib::objects`].
         definition: Option<usize>,
     },
     /// A parameter of structured data.
     StructuredData {
         /// SD-ID.
         id: String,
-        /// The parameter's name.
+        /// The name of the parameter.
         name: String,
     },
 }
 
-/// What is known of a varbind beside its value.
+/// A property of a varbind other than its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfVarbind {
     /// `names[1]`: the instance by name, such as `IF-MIB::ifDescr.3`.
     Name,
-    /// `oids[1]`: the instance by number.
+    /// `oids[1]`: the instance as numbers.
     Oid,
     /// `types[1]`: the type of the value, as the SMI writes it (RFC 2578, section 7.1).
     Type,
@@ -70,7 +69,7 @@ pub enum OfVarbind {
     Plain,
 }
 
-/// The tables that have this.
+/// The tables of these properties.
 pub const OF_VARBINDS: [(&str, OfVarbind); 4] = [
     ("names", OfVarbind::Name),
     ("oids", OfVarbind::Oid),
@@ -79,7 +78,7 @@ pub const OF_VARBINDS: [(&str, OfVarbind); 4] = [
 ];
 
 impl OfVarbind {
-    /// What it is of a varbind.
+    /// The property of a varbind.
     pub fn of<'m>(self, varbind: &'m Varbind<'m>, mib: &Mib) -> Cow<'m, str> {
         match self {
             OfVarbind::Name => mib.name_of(&varbind.oid).into(),
@@ -90,12 +89,12 @@ impl OfVarbind {
     }
 }
 
-/// Where a varbind is looked for.
+/// An OID at or below which a varbind is looked up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// The object, or an instance of it.
+    /// An object, an instance of one, or any other OID.
     pub oid: Oid<'static>,
-    /// The place of its definition in the MIB's objects.
+    /// The place of the object's definition in [`Mib::objects`]; none if the OID is not that of one object.
     pub definition: Option<usize>,
 }
 
@@ -107,15 +106,19 @@ macro_rules! fixed {
             $(#[doc = concat!("`", $name, "`")] $variant,)+
         }
 
-        const FIXED: &[(&str, Fixed, For)] = &[$(($name, Fixed::$variant, For::$kind),)+];
+        /// All of them: name, variable, and the messages that have it.
+        pub const FIXED: &[(&str, Fixed, For)] = &[$(($name, Fixed::$variant, For::$kind),)+];
     };
 }
 
-/// Which messages have a variable.
+/// The messages that have a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum For {
+pub enum For {
+    /// All.
     All,
+    /// Traps and informs.
     Notifications,
+    /// Syslog lines.
     Lines,
 }
 
@@ -153,162 +156,51 @@ fixed! {
     Detail "detail" Lines,
 }
 
-/// The names that stand for tables of variables.
-pub const TABLES: [&str; 8] = ["v", "raw", "index", "sd", "names", "oids", "types", "plain"];
-
-/// What the variables of one rule can be.
-#[derive(Debug, Clone, Copy)]
-pub struct Scope<'c> {
-    /// The names of varbinds.
-    pub mib: &'c Mib,
-    /// Whether the rule is for notifications; else it is for lines of syslog.
-    pub notifications: bool,
-    /// The names of the groups of the message pattern, by place.
-    pub captures: &'c [String],
-}
-
-impl Scope<'_> {
-    /// The variable that a plain name stands for.
-    ///
-    /// # Errors
-    ///
-    /// A hint, if there is no such variable.
-    pub fn name(&self, name: &str) -> Result<Variable, String> {
-        if let Some(at) = self.captures.iter().position(|c| c == name) {
-            return Ok(Variable::Capture(at));
-        }
-        if let Some((_, fixed, _)) = FIXED.iter().find(|(n, _, kind)| *n == name && self.has(*kind)) {
-            return Ok(Variable::Fixed(*fixed));
-        }
-        if self.notifications {
-            return self.varbind(name, false);
-        }
-        Err(self.suggest(name))
-    }
-
-    /// The varbind of a name (`ifDescr`, `ifDescr.3`, `IF-MIB::ifDescr`) or an OID.
-    ///
-    /// # Errors
-    ///
-    /// A hint, if no MIB knows the name.
-    pub fn varbind(&self, name: &str, raw: bool) -> Result<Variable, String> {
-        if let Ok(oid) = name.parse::<Oid>() {
-            let definition = self.place(&oid);
-            return Ok(Variable::Varbind { targets: vec![Target { oid, definition }], raw });
-        }
-        let (plain, instance) = name.split_once('.').map_or((name, None), |(n, i)| (n, Some(i)));
-        let targets: Option<Vec<Target>> = self
-            .mib
-            .find(plain)
-            .filter(|o| o.kind == Kind::Object)
-            .map(|object| {
-                let mut oid = object.oid.clone();
-                for arc in instance.into_iter().flat_map(|i| i.split('.')) {
-                    oid = oid.child(arc.parse().ok()?);
-                }
-                Some(Target { definition: self.place(&object.oid), oid })
-            })
-            .collect();
-        match targets {
-            Some(targets) if !targets.is_empty() => Ok(Variable::Varbind { targets, raw }),
-            _ => Err(self.suggest(plain)),
-        }
-    }
-
-    /// The index of a row by its name.
-    ///
-    /// # Errors
-    ///
-    /// A hint, if no MIB knows the name.
-    pub fn index(&self, name: &str) -> Result<Variable, String> {
-        match self.varbind(name, false)? {
-            Variable::Varbind { targets, .. } => {
-                let candidates = self.mib.ambiguous(name, |object| object.kind == Kind::Object);
-                if !candidates.is_empty() {
-                    let all = candidates.join(", ");
-                    return Err(format!(
-                        "several modules have it: {all}; write the one that is meant with its module"
-                    ));
-                }
-                let target = targets.into_iter().next().ok_or_else(|| self.suggest(name))?;
-                Ok(Variable::Index { oid: target.oid, definition: target.definition })
-            }
-            other => Ok(other),
-        }
-    }
-
-    fn place(&self, oid: &Oid<'_>) -> Option<usize> {
-        self.mib.place(self.mib.lookup(oid)?)
-    }
-
-    fn has(&self, kind: For) -> bool {
-        kind == For::All || (kind == For::Notifications) == self.notifications
-    }
-
-    fn suggest(&self, name: &str) -> String {
-        let fixed = FIXED.iter().filter(|(_, _, kind)| self.has(*kind)).map(|(n, _, _)| *n);
-        let captures = self.captures.iter().map(String::as_str);
-        let objects = self.mib.objects().iter().filter(|o| o.kind == Kind::Object).map(|o| &*o.name);
-        let near = fixed.clone().chain(captures).chain(objects.filter(|_| self.notifications));
-        did_you_mean(name, near).unwrap_or_else(|| {
-            let all: Vec<_> = fixed.collect();
-            let rest = if self.notifications {
-                ", every object of the loaded MIBs, v[1], v['1.3.6...']"
-            } else {
-                ", the named groups of the message pattern, sd['id'].name"
-            };
-            format!("known here: {}{rest}", all.join(", "))
-        })
-    }
-}
-
 impl Variable {
-    /// What the variable is for a message.
-    pub fn get<'m>(&'m self, subject: &Subject<'m>, captures: &[Option<&'m str>], mib: &'m Mib) -> Val<'m> {
+    /// The value for a message.
+    pub fn get<'m>(
+        &'m self,
+        context: &MessageContext<'m>,
+        captures: &[Option<&'m str>],
+        mib: &'m Mib,
+    ) -> Val<'m> {
+        let varbinds = || context.notification().map_or(&[][..], |n| &n.varbinds);
         match self {
-            Variable::Fixed(fixed) => match (subject.notification(), subject.syslog()) {
-                (Some(notification), _) => fixed.of_notification(notification, subject, mib),
-                (_, Some(line)) => fixed.of_line(line, subject),
+            Variable::Fixed(fixed) => match (context.notification(), context.syslog()) {
+                (Some(notification), _) => fixed.of_notification(notification, context, mib),
+                (_, Some(line)) => fixed.of_line(line, context),
                 (None, None) => Val::Undefined,
             },
             Variable::Capture(at) => Val::optional(captures.get(*at).copied().flatten()),
             Variable::Varbind { targets, raw } => {
-                let Some(notification) = subject.notification() else { return Val::Undefined };
-                targets
-                    .iter()
-                    .find_map(|target| {
-                        let varbind =
-                            notification.varbinds.iter().find(|v| v.oid.starts_with(&target.oid))?;
-                        let syntax = target.definition.map(|at| &*mib.objects()[at].syntax);
-                        Some(varbind_value(varbind, syntax, (*raw, &notification.varbinds), mib))
-                    })
-                    .unwrap_or(Val::Undefined)
+                let all = varbinds();
+                let found = targets.iter().find_map(|target| {
+                    let varbind = all.iter().find(|v| v.oid.starts_with(&target.oid))?;
+                    let syntax = match target.definition {
+                        Some(at) => Some(&*mib.objects()[at].syntax),
+                        None => syntax_of(varbind, mib),
+                    };
+                    Some(varbind_value(varbind, syntax, (*raw, all), mib))
+                });
+                found.unwrap_or(Val::Undefined)
             }
             Variable::Position { at, raw } => {
-                let all = subject.notification().map_or(&[][..], |n| &n.varbinds);
+                let all = varbinds();
                 at.checked_sub(1).and_then(|at| all.get(at)).map_or(Val::Undefined, |varbind| {
-                    let syntax = mib.lookup(&varbind.oid).map(|o| &*o.syntax);
-                    varbind_value(varbind, syntax, (*raw, all), mib)
+                    varbind_value(varbind, syntax_of(varbind, mib), (*raw, all), mib)
                 })
             }
-            Variable::OfVarbind { at, what } => subject
-                .notification()
-                .and_then(|n| n.varbinds.get(at.checked_sub(1)?))
+            Variable::OfVarbind { at, what } => at
+                .checked_sub(1)
+                .and_then(|at| varbinds().get(at))
                 .map_or(Val::Undefined, |varbind| Val::Str(what.of(varbind, mib))),
-            Variable::Count => Val::Int(subject.notification().map_or(0, |n| n.varbinds.len() as i128)),
-            Variable::Index { oid, definition } => subject
-                .notification()
-                .and_then(|n| n.varbinds.iter().find_map(|v| index_of(&v.oid, oid, mib)))
-                .map_or(Val::Undefined, |(text, number)| {
-                    let named = definition.and_then(|at| mib.objects()[at].syntax.name_of(number?));
-                    match (named, number) {
-                        (Some(name), Some(number)) => Val::Named { number, name },
-                        (None, Some(number)) => Val::Int(number.into()),
-                        _ => Val::Str(text),
-                    }
-                }),
+            Variable::Count => Val::Int(varbinds().len() as i128),
+            Variable::Index { oid, definition } => varbinds()
+                .iter()
+                .find_map(|v| index_of(&v.oid, oid, mib))
+                .map_or(Val::Undefined, |(text, number)| index_value(text, number, *definition, mib)),
             Variable::StructuredData { id, name } => {
-                let element = subject.syslog().and_then(|l| l.structured_data.iter().find(|e| e.id == id));
+                let element = context.syslog().and_then(|l| l.structured_data.iter().find(|e| e.id == id));
                 let value = element.and_then(|e| e.params.iter().find(|(n, _)| n == name));
                 value.map_or(Val::Undefined, |(_, v)| Val::Str(Cow::Borrowed(v)))
             }
@@ -316,8 +208,27 @@ impl Variable {
     }
 }
 
-/// The value of a varbind among all of its notification: numbers as numbers, enumerations as named numbers, the rest
-/// as text; without what the MIB knows where it is to be raw.
+/// The syntax of the object that a varbind is an instance of.
+pub fn syntax_of<'m>(varbind: &Varbind<'_>, mib: &'m Mib) -> Option<&'m Syntax> {
+    mib.lookup(&varbind.oid).filter(|object| object.kind == Kind::Object).map(|object| &*object.syntax)
+}
+
+/// The value of an index: its name where it is an enumeration, else its number, else its text.
+pub fn index_value<'m>(
+    text: Cow<'m, str>,
+    number: Option<i64>,
+    definition: Option<usize>,
+    mib: &'m Mib,
+) -> Val<'m> {
+    let Some(number) = number else { return Val::Str(text) };
+    match definition.and_then(|at| mib.objects()[at].syntax.name_of(number)) {
+        Some(name) => Val::Named { number, name },
+        None => Val::Int(number.into()),
+    }
+}
+
+/// The value of a varbind among all varbinds of its notification: numbers as numbers, enumerations as named numbers,
+/// everything else as text. With `raw`, without what the MIB knows.
 pub fn varbind_value<'m>(
     varbind: &'m Varbind<'m>,
     syntax: Option<&'m Syntax>,
@@ -360,17 +271,22 @@ fn all_text(notification: &Notification<'_>, mib: &Mib) -> String {
 }
 
 impl Fixed {
-    fn of_notification<'m>(self, n: &'m Notification<'m>, subject: &Subject<'m>, mib: &'m Mib) -> Val<'m> {
+    fn of_notification<'m>(
+        self,
+        n: &'m Notification<'m>,
+        context: &MessageContext<'m>,
+        mib: &'m Mib,
+    ) -> Val<'m> {
         let number = |n: Option<i32>| n.map_or(Val::Undefined, |n| Val::Int(n.into()));
         match self {
-            Fixed::Host => Val::Str(Cow::Borrowed(subject.host)),
-            Fixed::Source => Val::Str(Cow::Borrowed(subject.address)),
-            Fixed::SourceHost => subject.source_host(),
+            Fixed::Host => Val::Str(Cow::Borrowed(context.host)),
+            Fixed::Source => Val::Str(Cow::Borrowed(context.address)),
+            Fixed::SourceHost => context.source_host(),
             Fixed::Text => Val::Str(all_text(n, mib).into()),
-            Fixed::Received => subject.received(),
+            Fixed::Received => context.received(),
             Fixed::Agent => match n.agent {
                 Some(agent) => Val::Str(agent.to_string().into()),
-                None => Val::Str(Cow::Borrowed(subject.address)),
+                None => Val::Str(Cow::Borrowed(context.address)),
             },
             Fixed::Trap => Val::Str(mib.name_of(&n.oid).into()),
             Fixed::Oid => Val::Str(n.oid.to_string().into()),
@@ -403,7 +319,7 @@ impl Fixed {
         }
     }
 
-    fn of_line<'m>(self, line: &'m crate::message::SyslogLine<'m>, subject: &Subject<'m>) -> Val<'m> {
+    fn of_line<'m>(self, line: &'m SyslogLine<'m>, context: &MessageContext<'m>) -> Val<'m> {
         let wrapper = line.tcp_wrappers.as_ref();
         let named = |number: Option<u8>, names: &'static [&'static str]| match number {
             Some(number) => Val::Named {
@@ -413,11 +329,11 @@ impl Fixed {
             None => Val::Undefined,
         };
         match self {
-            Fixed::Host => Val::Str(Cow::Borrowed(subject.host)),
-            Fixed::Source => Val::Str(Cow::Borrowed(subject.address)),
-            Fixed::SourceHost => subject.source_host(),
+            Fixed::Host => Val::Str(Cow::Borrowed(context.host)),
+            Fixed::Source => Val::Str(Cow::Borrowed(context.address)),
+            Fixed::SourceHost => context.source_host(),
             Fixed::Text | Fixed::Message => Val::Str(Cow::Borrowed(line.message)),
-            Fixed::Received => subject.received(),
+            Fixed::Received => context.received(),
             Fixed::Program => Val::optional(line.program),
             Fixed::Pid => Val::optional(line.pid.as_deref()),
             Fixed::MsgId => Val::optional(line.msgid),

@@ -5,23 +5,29 @@
 //! it were delivered or have died again. All of it happens under a lock, as the daemon and `trapline dead` both write.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::files::lock as lockfile;
+use crate::files::entries::JSON_LINES;
+use crate::files::lock::Lock;
+use crate::files::{AppendLog, Folder};
 use crate::outcome::json::{self, Json};
 use crate::outcome::record::Record;
 
+/// The directory of the letters, in that of the journal.
+const FOLDER: &str = "dead";
 /// The size in bytes at which a sink's letters are moved aside as `.old`, over what was moved there before.
 const MAX_SIZE: u64 = 64 << 20;
+/// How long a process waits while another one changes letters, which takes milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// The dead letters of one sink.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
-    folder: PathBuf,
+    journal: PathBuf,
     sink: String,
 }
 
@@ -67,7 +73,7 @@ impl Letter {
 impl DeadLetters {
     /// The letters of a sink of this journal.
     pub fn new(journal: &Path, sink: &str) -> Self {
-        DeadLetters { folder: journal.join("dead"), sink: sink.to_owned() }
+        DeadLetters { journal: journal.to_owned(), sink: sink.to_owned() }
     }
 
     /// The sinks of a journal that have letters.
@@ -76,83 +82,149 @@ impl DeadLetters {
     ///
     /// What the system says.
     pub fn sinks(journal: &Path) -> io::Result<Vec<String>> {
-        let entries = match std::fs::read_dir(journal.join("dead")) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut sinks = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name();
-            sinks.extend(name.to_str().and_then(|n| n.strip_suffix(".jsonl")).map(str::to_owned));
-        }
+        let Some(folder) = existing(journal)? else { return Ok(Vec::new()) };
+        let names = folder.list()?;
+        let mut sinks: Vec<String> =
+            names.iter().filter_map(|name| name.strip_suffix(".jsonl")).map(str::to_owned).collect();
         sinks.sort();
         Ok(sinks)
     }
 
-    fn path(&self, suffix: &str) -> PathBuf {
-        self.folder.join(format!("{}.{suffix}", self.sink))
+    fn name(&self, suffix: &str) -> String {
+        format!("{}.{suffix}", self.sink)
     }
 
-    fn lock(&self) -> io::Result<File> {
-        std::fs::create_dir_all(&self.folder)?;
-        lockfile::lock(&self.folder.join("lock"))
+    /// The directory, created if needed, locked.
+    fn locked(&self) -> io::Result<(Folder, Lock)> {
+        let folder = Folder::open(&self.journal)?.sub(FOLDER)?;
+        let lock = folder.lock("lock", LOCK_WAIT)?;
+        Ok((folder, lock))
     }
 
     /// Adds letters; they are safe from a power cut when this returns.
     ///
     /// # Errors
     ///
-    /// If they cannot be written.
+    /// If they cannot be written. Then none of them is there.
     pub fn add(&self, letters: &[Letter]) -> io::Result<()> {
-        let _lock = self.lock()?;
-        let path = self.path("jsonl");
-        if std::fs::metadata(&path).is_ok_and(|m| m.len() > MAX_SIZE) {
-            std::fs::rename(&path, self.path("old"))?;
-            tracing::error!(
+        let (folder, _lock) = self.locked()?;
+        let mut log = self.open(&folder, "jsonl")?;
+        if log.length() > MAX_SIZE {
+            self.move_aside(&folder, &mut log)?;
+        }
+        append(&mut log, letters)
+    }
+
+    /// Opens a file of letters; a half letter at its end, which a crash has left, is cut off.
+    fn open(&self, folder: &Folder, suffix: &str) -> io::Result<AppendLog> {
+        let name = self.name(suffix);
+        let (log, recovered) = AppendLog::open(folder, &name, JSON_LINES, u64::MAX)?;
+        if recovered.torn > 0 {
+            let path = folder.path().join(name);
+            tracing::warn!(
                 sink = self.sink,
-                "{} has grown beyond 64 MiB and was moved to .old; see `trapline dead list`",
+                bytes = recovered.torn,
+                "a dead letter in {} was not written to its end and is removed; it is delivered or added again",
                 path.display()
             );
         }
-        append(&path, letters)
+        Ok(log)
     }
 
-    /// The letters that there are. What is no letter is left out.
+    fn move_aside(&self, folder: &Folder, log: &mut AppendLog) -> io::Result<()> {
+        let old = self.name("old");
+        let dropped = match Lines::read(folder, &old) {
+            Ok(lines) => lines.letters().count(),
+            Err(_) => 0,
+        };
+        log.rotate(&old)?;
+        tracing::error!(
+            sink = self.sink,
+            dropped,
+            "the dead letters have grown beyond 64 MiB and were moved to {}, in place of those that were there; see `trapline dead list`",
+            folder.path().join(old).display()
+        );
+        Ok(())
+    }
+
+    /// The letters that wait for somebody to retry or drop them.
     ///
     /// # Errors
     ///
     /// If the file cannot be read.
     pub fn list(&self) -> io::Result<Vec<Letter>> {
-        read(&self.path("jsonl"))
+        self.in_files(&["jsonl"])
     }
 
-    /// Takes the letters out for which `chosen` is true, to be delivered again or, with `retry` false, for good.
-    /// Returns how many.
+    /// The letters that were retried and whose outcome is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be read.
+    pub fn retrying(&self) -> io::Result<Vec<Letter>> {
+        self.in_files(&["retrying", "retry"])
+    }
+
+    fn in_files(&self, suffixes: &[&str]) -> io::Result<Vec<Letter>> {
+        let Some(folder) = existing(&self.journal)? else { return Ok(Vec::new()) };
+        let mut letters = Vec::new();
+        for suffix in suffixes {
+            letters.extend(Lines::read(&folder, &self.name(suffix))?.letters());
+        }
+        Ok(letters)
+    }
+
+    /// How many lines of the sink's file are no letters. They stay where they are.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn unreadable(&self) -> io::Result<usize> {
+        let Some(folder) = existing(&self.journal)? else { return Ok(0) };
+        Ok(Lines::read(&folder, &self.name("jsonl"))?.unreadable())
+    }
+
+    /// Takes the letters out for which `chosen` is true, to be delivered again or, with `retry` false, for good; then also
+    /// those that were retried before. Returns how many. Lines that are no letters stay.
     ///
     /// # Errors
     ///
     /// If the files cannot be written. Then nothing has changed, or letters are retried and still there.
     pub fn take(&self, retry: bool, chosen: impl Fn(&Letter) -> bool) -> io::Result<usize> {
-        if !self.path("jsonl").exists() {
-            // Nor is a folder to be made for it, by whoever asks.
+        let suffixes: &[&str] = if retry { &["jsonl"] } else { &["jsonl", "retry", "retrying"] };
+        // No directory is created for somebody who only asks.
+        let there = existing(&self.journal)?
+            .is_some_and(|folder| suffixes.iter().any(|suffix| folder.exists(&self.name(suffix))));
+        if !there {
             return Ok(0);
         }
-        let _lock = self.lock()?;
-        let (out, rest): (Vec<Letter>, Vec<Letter>) = self.list()?.into_iter().partition(chosen);
+        let (folder, _lock) = self.locked()?;
+        let mut count = 0;
+        for suffix in suffixes {
+            count += self.take_from(&folder, suffix, retry, &chosen)?;
+        }
+        Ok(count)
+    }
+
+    fn take_from(
+        &self,
+        folder: &Folder,
+        suffix: &str,
+        retry: bool,
+        chosen: impl Fn(&Letter) -> bool,
+    ) -> io::Result<usize> {
+        let name = self.name(suffix);
+        let (out, rest) = Lines::read(folder, &name)?.split(chosen);
         if out.is_empty() {
             return Ok(0);
         }
         if retry {
-            append(&self.path("retry"), &out)?;
+            append(&mut self.open(folder, "retry")?, &out)?;
         }
         if rest.is_empty() {
-            std::fs::remove_file(self.path("jsonl"))?;
+            folder.remove(&name)?;
         } else {
-            let new = self.path("new");
-            let _ = std::fs::remove_file(&new);
-            append(&new, &rest)?;
-            std::fs::rename(new, self.path("jsonl"))?;
+            folder.replace(&name, |file| file.write_all(&rest))?;
         }
         Ok(out.len())
     }
@@ -163,21 +235,22 @@ impl DeadLetters {
     ///
     /// If the files cannot be written. Then some letters may still have the former name; this can be called again.
     pub fn adopt(&self, from: &str) -> io::Result<()> {
-        if !self.folder.exists() {
+        if existing(&self.journal)?.is_none() {
             return Ok(());
         }
-        let _lock = self.lock()?;
-        let former = DeadLetters { folder: self.folder.clone(), sink: from.to_owned() };
+        let (folder, _lock) = self.locked()?;
+        let former = DeadLetters::new(&self.journal, from);
         for suffix in ["jsonl", "retrying", "retry", "old"] {
-            let (theirs, ours) = (former.path(suffix), self.path(suffix));
-            if !theirs.exists() {
+            let (theirs, ours) = (former.name(suffix), self.name(suffix));
+            if !folder.exists(&theirs) {
                 continue;
             }
-            if ours.exists() {
-                append(&ours, &read(&theirs)?)?;
-                std::fs::remove_file(&theirs)?;
+            if folder.exists(&ours) {
+                let letters: Vec<Letter> = Lines::read(&folder, &theirs)?.letters().collect();
+                append(&mut self.open(&folder, suffix)?, &letters)?;
+                folder.remove(&theirs)?;
             } else {
-                std::fs::rename(&theirs, &ours)?;
+                folder.rename(&theirs, &ours)?;
             }
         }
         Ok(())
@@ -185,7 +258,8 @@ impl DeadLetters {
 
     /// Whether letters wait to be delivered again.
     pub fn has_retries(&self) -> bool {
-        self.path("retry").exists() || self.path("retrying").exists()
+        let there = |suffix| self.journal.join(FOLDER).join(self.name(suffix)).exists();
+        there("retry") || there("retrying")
     }
 
     /// The letters to deliver again. They stay until [`DeadLetters::retried`].
@@ -194,12 +268,12 @@ impl DeadLetters {
     ///
     /// If the files cannot be used.
     pub fn retries(&self) -> io::Result<Vec<Letter>> {
-        let _lock = self.lock()?;
-        let (asked, taken) = (self.path("retry"), self.path("retrying"));
-        if !taken.exists() && asked.exists() {
-            std::fs::rename(asked, &taken)?;
+        let (folder, _lock) = self.locked()?;
+        let (asked, taken) = (self.name("retry"), self.name("retrying"));
+        if !folder.exists(&taken) && folder.exists(&asked) {
+            folder.rename(&asked, &taken)?;
         }
-        read(&taken)
+        Ok(Lines::read(&folder, &taken)?.letters().collect())
     }
 
     /// All that [`DeadLetters::retries`] gave were delivered or have died again.
@@ -208,39 +282,74 @@ impl DeadLetters {
     ///
     /// What the system says.
     pub fn retried(&self) -> io::Result<()> {
-        std::fs::remove_file(self.path("retrying"))
+        let (folder, _lock) = self.locked()?;
+        match folder.remove(&self.name("retrying")) {
+            // All of them were dropped meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 }
 
-fn append(path: &Path, letters: &[Letter]) -> io::Result<()> {
-    let mut text = String::new();
-    for letter in letters {
-        text.push_str(&letter.0.to_string());
-        text.push('\n');
+/// The directory of the letters, if there is one.
+fn existing(journal: &Path) -> io::Result<Option<Folder>> {
+    match Folder::existing(journal).and_then(|folder| folder.existing_sub(FOLDER)) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let before = file.metadata()?.len();
-    file.write_all(text.as_bytes()).inspect_err(|_| {
-        // Half a line must not stand before its repeat.
-        let _ = file.set_len(before);
-    })?;
-    if before == 0 {
-        lockfile::give_to_folder(path);
-    }
-    file.sync_all()
 }
 
-fn read(path: &Path) -> io::Result<Vec<Letter>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut letters = Vec::new();
-    for line in BufReader::new(file).split(b'\n') {
-        letters.extend(serde_json::from_slice(&line?).ok().map(Letter));
+fn append(log: &mut AppendLog, letters: &[Letter]) -> io::Result<()> {
+    let lines: Vec<String> = letters.iter().map(|letter| letter.0.to_string()).collect();
+    log.append(lines.iter().map(String::as_bytes))?;
+    log.sync()
+}
+
+/// The lines of a file of letters, whatever they are.
+struct Lines(Vec<Vec<u8>>);
+
+impl Lines {
+    /// Reads a file; one that is not there has no lines. A last line that is still being written is left out.
+    fn read(folder: &Folder, name: &str) -> io::Result<Self> {
+        let mut entries = match AppendLog::entries_of(folder, name, JSON_LINES) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Lines(Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let mut lines = Vec::new();
+        while let Some(line) = entries.next()? {
+            lines.push(line.to_vec());
+        }
+        Ok(Lines(lines))
     }
-    Ok(letters)
+
+    fn letters(&self) -> impl Iterator<Item = Letter> {
+        self.0.iter().filter_map(|line| letter(line))
+    }
+
+    fn unreadable(&self) -> usize {
+        self.0.iter().filter(|line| letter(line).is_none()).count()
+    }
+
+    /// The letters for which `chosen` is true, and the bytes of all other lines as they are.
+    fn split(&self, chosen: impl Fn(&Letter) -> bool) -> (Vec<Letter>, Vec<u8>) {
+        let (mut out, mut rest) = (Vec::new(), Vec::new());
+        for line in &self.0 {
+            match letter(line).filter(&chosen) {
+                Some(letter) => out.push(letter),
+                None => {
+                    rest.extend(line);
+                    rest.push(b'\n');
+                }
+            }
+        }
+        (out, rest)
+    }
+}
+
+fn letter(line: &[u8]) -> Option<Letter> {
+    serde_json::from_slice(line).ok().filter(Value::is_object).map(Letter)
 }
 
 /// What a sink reports of an outcome that the far end will never take.
@@ -297,7 +406,9 @@ mod tests {
         assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga"]);
         assert_eq!(dead.take(true, |letter| letter.id().ends_with("-7")).unwrap(), 2);
         assert_eq!((dead.list().unwrap().len(), dead.has_retries()), (1, true));
+        assert_eq!(dead.retrying().unwrap().len(), 2);
         assert_eq!(dead.retries().unwrap().len(), 2);
+        assert_eq!(dead.retrying().unwrap().len(), 2);
         assert_eq!(dead.retries().unwrap().len(), 2, "until they were retried");
         dead.retried().unwrap();
         assert!(!dead.has_retries());
@@ -310,5 +421,111 @@ mod tests {
         let dead = renamed;
         assert_eq!(dead.take(false, |_| true).unwrap(), 2);
         assert!(dead.list().unwrap().is_empty() && !dead.has_retries());
+    }
+
+    fn letter_of(sequence: u64) -> Letter {
+        let outcome = Outcome::Event(Event {
+            common: common("e"),
+            component: "c".into(),
+            resource: None,
+            fields: Vec::new(),
+        });
+        Letter::new(&Record { epoch: 1, sequence, outcome }, "hook", "no", 1)
+    }
+
+    /// A sink with letters 1 and 2 whose file has these bytes as well.
+    fn with(bytes: &str) -> (tempfile::TempDir, PathBuf, DeadLetters) {
+        let dir = tempfile::tempdir().unwrap();
+        let dead = DeadLetters::new(dir.path(), "hook");
+        dead.add(&[letter_of(1), letter_of(2)]).unwrap();
+        let path = dir.path().join("dead/hook.jsonl");
+        let content = std::fs::read_to_string(&path).unwrap() + bytes;
+        std::fs::write(&path, content).unwrap();
+        (dir, path, dead)
+    }
+
+    #[test]
+    fn a_letter_that_was_not_written_to_its_end_spoils_no_other() {
+        let whole = letter_of(3).0.to_string();
+        for length in (0..whole.len()).step_by(13) {
+            let (_dir, _, dead) = with(&whole[..length]);
+            assert_eq!(dead.list().unwrap().len(), 2, "{length}");
+            dead.add(&[letter_of(4)]).unwrap();
+            let ids: Vec<_> = dead.list().unwrap().iter().map(|letter| letter.id().to_owned()).collect();
+            assert_eq!(ids, [1, 2, 4].map(|n| format!("{:016x}-{n}", 1)), "{length}");
+            assert_eq!(dead.unreadable().unwrap(), 0);
+        }
+        // All but its newline: an editor leaves files so.
+        let (_dir, _, dead) = with(&whole);
+        dead.add(&[letter_of(4)]).unwrap();
+        assert_eq!(dead.list().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn what_is_no_letter_stays_when_others_go() {
+        let glued = format!("{{\"id\":\"ha{}\n", letter_of(3).0);
+        let (_dir, path, dead) = with(&glued);
+        assert_eq!((dead.list().unwrap().len(), dead.unreadable().unwrap()), (2, 1));
+        assert_eq!(dead.take(false, |letter| letter.id().ends_with("-1")).unwrap(), 1);
+        assert_eq!(dead.take(true, |_| true).unwrap(), 1);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), glued);
+        assert_eq!(dead.retries().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn letters_that_are_retried_can_be_dropped() {
+        let (_dir, _, dead) = with("");
+        dead.take(true, |letter| letter.id().ends_with("-1")).unwrap();
+        assert_eq!(dead.retries().unwrap().len(), 1);
+        dead.take(true, |_| true).unwrap();
+        assert_eq!((dead.list().unwrap().len(), dead.retrying().unwrap().len()), (0, 2));
+        assert_eq!(dead.take(false, |_| true).unwrap(), 2);
+        assert!(!dead.has_retries() && dead.retrying().unwrap().is_empty());
+        dead.retried().unwrap();
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        for suffix in ["jsonl", "retry", "lock"] {
+            let (dir, path, dead) = with("");
+            let victim = dir.path().join("victim");
+            let name = if suffix == "lock" { "lock".to_owned() } else { format!("hook.{suffix}") };
+            let link = path.with_file_name(name);
+            let letters = std::fs::read(&path).unwrap();
+            std::fs::write(&victim, &letters).unwrap();
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(&victim, &link).unwrap();
+            let error = dead.take(true, |_| true).unwrap_err();
+            assert!(error.to_string().contains("symbolic link"), "{suffix}: {error}");
+            assert_eq!(std::fs::read(&victim).unwrap(), letters, "{suffix}");
+            if suffix != "retry" {
+                assert!(dead.add(&[letter_of(3)]).is_err(), "{suffix}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_letters_are_moved_aside() {
+        let (_dir, path, dead) = with("");
+        let long = format!("{{\"x\":\"{}\"}}\n", "x".repeat(1 << 20));
+        std::fs::write(&path, long.repeat(65)).unwrap();
+        dead.add(&[letter_of(1)]).unwrap();
+        assert_eq!(dead.list().unwrap().len(), 1);
+        let old = std::fs::metadata(path.with_extension("old")).unwrap();
+        assert_eq!(old.len(), 65 * long.len() as u64);
+        dead.add(&[letter_of(2)]).unwrap();
+        assert_eq!(dead.list().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn nothing_is_created_for_who_only_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        for journal in [dir.path().to_owned(), dir.path().join("none")] {
+            let dead = DeadLetters::new(&journal, "hook");
+            assert!(dead.list().unwrap().is_empty() && dead.retrying().unwrap().is_empty());
+            assert_eq!((dead.take(true, |_| true).unwrap(), dead.unreadable().unwrap()), (0, 0));
+            assert!(DeadLetters::sinks(&journal).unwrap().is_empty());
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -13,7 +13,7 @@ use crate::sinks::dead::{DeadLetters, Letter};
 use crate::sinks::filter::Filter;
 use crate::sinks::{Pushed, Running, Sink, SinkError, Taken};
 use crate::time::backoff::Backoff;
-use crate::time::clock::now;
+use crate::time::clock::{Clock as _, SystemClock, now};
 use crate::time::rate::Rate;
 
 /// How many records are given to a sink before it is asked to send them.
@@ -74,7 +74,8 @@ impl Delivery {
             if self.letters.has_retries() && reader.position() == self.running.cursor.position() {
                 self.retry(sink).await?;
             }
-            let most = self.rate.as_mut().map_or(BATCH, |rate| rate.allowed(now()).min(BATCH));
+            let most =
+                self.rate.as_mut().map_or(BATCH, |rate| rate.allowed(SystemClock.now().mono).min(BATCH));
             let read = reader.read(most, |record| {
                 self.push(sink, &record);
                 true
@@ -104,8 +105,8 @@ impl Delivery {
                 return Ok(());
             }
             if most == 0 && !waiting {
-                let pause = self.rate.as_ref().map_or(0, Rate::wait);
-                self.pause(Duration::from_micros(pause).max(Duration::from_millis(1))).await;
+                let pause = self.rate.as_ref().map_or(Duration::ZERO, Rate::wait);
+                self.pause(pause.max(Duration::from_millis(1))).await;
                 continue;
             }
             tokio::select! {

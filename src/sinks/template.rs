@@ -10,10 +10,10 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior};
 
+use crate::language::syntax;
 use crate::outcome::json::{self, FIELDS};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
-use crate::rules::walk;
 use crate::settings::diagnostic::did_you_mean;
 
 /// Why a source is no template.
@@ -43,7 +43,7 @@ impl OutcomeTemplate {
     /// What is wrong, and where.
     pub fn new(source: &str) -> Result<Self, TemplateError> {
         let parsed = parse(source, NAME, SyntaxConfig::default()).map_err(|e| wrong(&e))?;
-        known_names(source, &walk::expressions(&parsed))?;
+        known_names(source, &syntax::expressions(&parsed))?;
         Self::compiled(source.to_owned())
     }
 
@@ -86,7 +86,7 @@ fn wrong(error: &minijinja::Error) -> TemplateError {
 }
 
 fn known_names(source: &str, exprs: &[&Expr<'_>]) -> Result<(), TemplateError> {
-    for found in walk::variables(exprs) {
+    for found in syntax::variables(exprs) {
         let (name, known): (&str, &[&str]) = match found {
             Expr::Var(var) => (var.id, &["outcome"]),
             Expr::GetAttr(get) if matches!(&get.expr, Expr::Var(var) if var.id == "outcome") => {
@@ -95,7 +95,7 @@ fn known_names(source: &str, exprs: &[&Expr<'_>]) -> Result<(), TemplateError> {
             _ => continue,
         };
         if !known.contains(&name) {
-            let within = walk::range(found.span());
+            let within = syntax::range(found.span());
             let text = source.get(within.clone()).unwrap_or(name);
             return Err(TemplateError {
                 message: format!("unknown name '{text}'"),

@@ -21,6 +21,18 @@ pub fn encode(notification: &Notification<'_>) -> Vec<u8> {
     packet
 }
 
+/// generic-trap, enterprise and specific-trap of a trap OID (RFC 3584, section 3.2).
+pub fn as_v1(oid: &Oid<'_>) -> (i32, Oid<'static>, i32) {
+    let arcs: Vec<u32> = oid.arcs().collect();
+    let Some((&last, head)) = arcs.split_last() else { return (6, oid.clone().into_owned(), 0) };
+    if oid.starts_with(&oids::SNMP_TRAPS) && (1..=6).contains(&last) {
+        return (last as i32 - 1, oids::SNMP_TRAPS, 0);
+    }
+    let head = if head.last() == Some(&0) { &head[..head.len() - 1] } else { head };
+    let enterprise = Oid::from_arcs(head).unwrap_or_else(|| oid.clone().into_owned());
+    (6, enterprise, last as i32)
+}
+
 /// The PDU of a notification: its identifier octet and its content.
 pub fn pdu(notification: &Notification<'_>) -> (u8, Vec<u8>) {
     match (notification.version, notification.kind) {

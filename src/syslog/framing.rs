@@ -1,16 +1,27 @@
 //! Messages out of a stream (RFC 6587): octet counting (`LEN SP MSG`) and lines, told apart message by message.
 
-/// The longest message that is taken whole; a longer line is cut and its rest skipped.
+/// The longest message that is taken whole, in octets; a longer one is cut and its rest skipped.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
-/// Cuts a stream into messages. Holds at most one unfinished message.
+/// A message of a stream, without its framing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framed<'f> {
+    /// Its octets; at least one.
+    pub message: &'f [u8],
+    /// Whether it was longer than [`MAX_MESSAGE`] and was cut.
+    pub cut: bool,
+}
+
+/// Cuts a stream into messages. Holds at most one unfinished message and what was pushed last.
 #[derive(Debug, Default)]
 pub struct Framer {
     buffer: Vec<u8>,
+    /// Where the next message begins.
     start: usize,
+    /// How many octets from there on are known to have no newline.
+    searched: usize,
     /// Octets of an oversized message that are still to be skipped: a count, or up to the next newline.
     skip: Option<Skip>,
-    oversized: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -20,40 +31,41 @@ enum Skip {
 }
 
 impl Framer {
-    /// Adds received bytes.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-        self.buffer.extend_from_slice(bytes);
+    /// Adds received octets.
+    pub fn push(&mut self, octets: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        self.buffer.extend_from_slice(octets);
     }
 
-    /// How many messages were longer than [`MAX_MESSAGE`] and therefore cut.
-    pub fn oversized(&self) -> u64 {
-        self.oversized
-    }
-
-    /// The next whole message, without its framing. Empty ones are skipped.
-    pub fn next_message(&mut self) -> Option<&[u8]> {
+    /// The next whole message. Empty ones are skipped.
+    pub fn next_message(&mut self) -> Option<Framed<'_>> {
         loop {
             self.skip_rest();
             let pending = &self.buffer[self.start..];
-            let Frame { body, next, rest } = frame(pending)?;
+            let Some(Frame { body, next, rest }) = frame(pending, self.searched) else {
+                self.searched = pending.len();
+                return None;
+            };
             let at = self.start;
             self.start += next;
-            self.oversized += u64::from(rest.is_some());
+            self.searched = 0;
             self.skip = rest;
             if !body.is_empty() {
-                return Some(&self.buffer[at + body.start..at + body.end]);
+                let message = &self.buffer[at + body.start..at + body.end];
+                return Some(Framed { message, cut: rest.is_some() });
             }
         }
     }
 
-    /// What is left when the stream ends: an unfinished last line.
+    /// What is left when the stream ends: an unfinished last message. Call it after [`Framer::next_message`] gave none.
     pub fn finish(&mut self) -> Option<&[u8]> {
         let rest = &self.buffer[self.start..];
         self.start = self.buffer.len();
+        let rest = match counted(rest) {
+            Some((_, digits)) => &rest[digits + 1..],
+            None => rest,
+        };
         (!rest.is_empty() && self.skip.is_none()).then_some(rest)
     }
 
@@ -87,15 +99,16 @@ struct Frame {
     rest: Option<Skip>,
 }
 
-/// The first message, if it is complete or already too long.
-fn frame(pending: &[u8]) -> Option<Frame> {
+/// The first message, if it is complete or already too long. The first `searched` octets have no newline.
+fn frame(pending: &[u8], searched: usize) -> Option<Frame> {
     if let Some((length, digits)) = counted(pending) {
         let start = digits + 1;
         let end = start + length.min(MAX_MESSAGE);
         let rest = (length > MAX_MESSAGE).then(|| Skip::Octets(length - MAX_MESSAGE));
         return (pending.len() >= end).then_some(Frame { body: start..end, next: end, rest });
     }
-    match pending.iter().take(MAX_MESSAGE + 1).position(|b| *b == b'\n') {
+    let newline = pending.iter().take(MAX_MESSAGE + 1).skip(searched).position(|b| *b == b'\n');
+    match newline.map(|after| searched + after) {
         Some(at) => Some(Frame { body: 0..at, next: at + 1, rest: None }),
         None => (pending.len() > MAX_MESSAGE).then_some(Frame {
             body: 0..MAX_MESSAGE,
@@ -125,23 +138,32 @@ mod tests {
 
     use super::*;
 
+    /// The messages of a stream that comes in these pieces, and how many were cut.
     fn all(chunks: &[&[u8]]) -> (Vec<String>, u64) {
         let mut framer = Framer::default();
-        let mut got = Vec::new();
+        let (mut got, mut cut) = (Vec::new(), 0);
         for chunk in chunks {
             framer.push(chunk);
-            while let Some(message) = framer.next_message() {
-                got.push(String::from_utf8_lossy(message).into_owned());
+            while let Some(framed) = framer.next_message() {
+                got.push(String::from_utf8_lossy(framed.message).into_owned());
+                cut += u64::from(framed.cut);
             }
         }
         got.extend(framer.finish().map(|m| String::from_utf8_lossy(m).into_owned()));
-        (got, framer.oversized())
+        (got, cut)
     }
 
     #[test]
     fn both_framings_in_one_stream() {
         let stream = b"<1>one\n5 <2>ab<3>three\n\n12 <4>with\nline<5>last";
         assert_eq!(all(&[stream]).0, ["<1>one", "<2>ab", "<3>three", "<4>with\nline", "<5>last"]);
+    }
+
+    #[test]
+    fn the_end_of_the_stream_gives_what_is_there() {
+        assert_eq!(all(&[b"<1>one\n<2>tw"]).0, ["<1>one", "<2>tw"]);
+        assert_eq!(all(&[b"40 <2>tw"]).0, ["<2>tw"], "a count is no part of the message");
+        assert_eq!(all(&[b"40 "]).0, [""; 0]);
     }
 
     #[test]

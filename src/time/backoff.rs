@@ -4,6 +4,13 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
+/// The pause after so many failures in a row: `first`, then twice as long each time up to `most`, shortened by up to a half
+/// as `random` says, so that many clients do not retry at once.
+pub fn pause(first: Duration, most: Duration, failures: u32, random: u32) -> Duration {
+    let full = first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(most);
+    full.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
 /// Pauses that double up to a limit, each shortened by up to a half at random, so that many do not knock at once.
 #[derive(Debug)]
 pub struct Backoff {
@@ -20,11 +27,10 @@ impl Backoff {
 
     /// The next pause.
     pub fn next_pause(&mut self) -> Duration {
-        let full = self.first.saturating_mul(1 << self.tries.min(20)).min(self.most);
         self.tries += 1;
         // The keys of a new RandomState are random; no generator of ours is needed for a jitter.
         let random = RandomState::new().hash_one(self.tries) as u32;
-        full.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+        pause(self.first, self.most, self.tries, random)
     }
 
     /// Starts over, after a success.

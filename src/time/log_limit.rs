@@ -1,10 +1,13 @@
-//! Log lines about bad input: the first of a kind at once, then at most one every ten seconds, with how many
-//! were left out.
+//! Limits log lines about bad input: the first line of a kind is written at once, then at most one every ten seconds, with
+//! the number of lines that were suppressed since.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-/// How long a kind stays silent after a line, in microseconds.
-const SILENCE: i64 = 10_000_000;
+use crate::time::clock::Mono;
+
+/// How long a kind is silent after a line.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// The kinds of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +16,9 @@ pub enum Kind {
     Malformed,
     /// Wrong communities.
     Community,
-    /// Senders that are not let in.
+    /// Messages from networks that are not allowed.
     Source,
-    /// Notifications that no access is granted to.
+    /// Notifications that no access entry is for.
     Access,
     /// Datagrams that the kernel dropped.
     KernelDrops,
@@ -23,13 +26,19 @@ pub enum Kind {
     Unmatched,
     /// Outcomes that the journal cannot take.
     Journal,
-    /// Streams that are turned away or cut.
+    /// Sockets that cannot be received from or accepted at.
+    Socket,
+    /// Streams that are not accepted.
     Stream,
+    /// Messages of streams that are cut.
+    Oversized,
+    /// Streams whose messages cannot be told apart.
+    Framing,
 }
 
-const KINDS: usize = Kind::Stream as usize + 1;
+const KINDS: usize = Kind::Framing as usize + 1;
 
-/// Decides who may write.
+/// Decides which lines are written.
 #[derive(Debug, Default)]
 pub struct Limiter {
     kinds: Mutex<[Option<State>; KINDS]>,
@@ -37,25 +46,25 @@ pub struct Limiter {
 
 #[derive(Debug, Clone, Copy)]
 struct State {
-    last: i64,
-    left_out: u64,
+    last: Mono,
+    suppressed: u64,
 }
 
 impl Limiter {
-    /// Whether a line of this kind may be written now; if so, how many were left out since the last one. `now`
-    /// is in microseconds.
-    pub fn allow(&self, kind: Kind, now: i64) -> Option<u64> {
+    /// Whether a line of this kind may be written now; if so, how many were suppressed since the last one, none for zero,
+    /// as a field of the log line.
+    pub fn allow(&self, kind: Kind, now: Mono) -> Option<Option<u64>> {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut kinds[kind as usize];
         match state {
-            Some(known) if (0..SILENCE).contains(&now.saturating_sub(known.last)) => {
-                known.left_out += 1;
+            Some(known) if now - known.last < SILENCE => {
+                known.suppressed += 1;
                 None
             }
             _ => {
-                let left_out = state.map_or(0, |s| s.left_out);
-                *state = Some(State { last: now, left_out: 0 });
-                Some(left_out)
+                let suppressed = state.map(|s| s.suppressed).filter(|count| *count > 0);
+                *state = Some(State { last: now, suppressed: 0 });
+                Some(suppressed)
             }
         }
     }
@@ -68,12 +77,12 @@ mod tests {
     #[test]
     fn one_line_and_a_count() {
         let limiter = Limiter::default();
-        assert_eq!(limiter.allow(Kind::Malformed, 5), Some(0));
-        assert_eq!(limiter.allow(Kind::Malformed, 6), None);
-        assert_eq!(limiter.allow(Kind::Source, 6), Some(0));
-        assert_eq!(limiter.allow(Kind::Malformed, SILENCE + 4), None);
-        assert_eq!(limiter.allow(Kind::Malformed, SILENCE + 5), Some(2));
-        // A clock that goes back must not silence for good.
-        assert_eq!(limiter.allow(Kind::Malformed, 0), Some(0));
+        let allow = |kind, millis| limiter.allow(kind, Mono::default() + Duration::from_millis(millis));
+        assert_eq!(allow(Kind::Malformed, 5), Some(None));
+        assert_eq!(allow(Kind::Malformed, 6), None);
+        assert_eq!(allow(Kind::Source, 6), Some(None));
+        assert_eq!(allow(Kind::Malformed, 10_004), None);
+        assert_eq!(allow(Kind::Malformed, 10_005), Some(Some(2)));
+        assert_eq!(allow(Kind::Malformed, 30_000), Some(None));
     }
 }

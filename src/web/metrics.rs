@@ -80,7 +80,11 @@ pub fn render(
     }
     out.family("trapline_rule_matched_total", "counter", "messages that a rule took, since it was loaded");
     for rule in rules {
-        out.line("trapline_rule_matched_total", &[("rule", &rule.id)], rule.taken.load(Ordering::Relaxed));
+        out.line(
+            "trapline_rule_matched_total",
+            &[("rule", &rule.id)],
+            rule.match_count.load(Ordering::Relaxed),
+        );
     }
     for (name, help, value) in [
         ("trapline_uptime_seconds", "since the start", gauges.uptime as f64),

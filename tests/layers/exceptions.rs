@@ -17,7 +17,6 @@ pub enum Exception {
 
 /// All of them.
 pub const EXCEPTIONS: &[Exception] = &[
-    Exception::Facade("src/intake/mod.rs"),
     Exception::Facade("src/rules/mod.rs"),
     Exception::Facade("src/sinks/mod.rs"),
     Exception::Facade("src/sinks/http/mod.rs"),
@@ -31,9 +30,6 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception::Import("src/sinks/mod.rs", "src/sinks/nagios/pipe.rs"),
     Exception::Import("src/sinks/mod.rs", "src/sinks/nagios/spool.rs"),
     Exception::Import("src/sinks/mod.rs", "src/sinks/nsca/mod.rs"),
-    Exception::Import("src/intake/mod.rs", "src/intake/datagrams.rs"),
-    Exception::Import("src/intake/mod.rs", "src/intake/pipeline.rs"),
-    Exception::Import("src/intake/mod.rs", "src/intake/waiting.rs"),
     Exception::Import("src/sinks/amqp.rs", "src/sinks/settings/mod.rs"),
     Exception::Import("src/sinks/canopsis.rs", "src/sinks/settings/mod.rs"),
     Exception::Import("src/sinks/http/mod.rs", "src/sinks/settings/server.rs"),

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::commands::send::args::NotificationArgs;
-use crate::message::{Notification, NotificationKind, Oid, Varbind, Version};
+use crate::message::{Notification, NotificationKind, Varbind, Version};
 use crate::mib::Mib;
 use crate::rules::testing::from_text;
-use crate::snmp::well_known;
+use crate::snmp::encode::as_v1;
 
 /// A number that the next run of the program will not begin with.
 pub(crate) fn random() -> i32 {
@@ -52,16 +52,4 @@ fn varbind<'a>(text: &'a str, mib: &Mib) -> anyhow::Result<Varbind<'a>> {
     let value =
         from_text(value, mib.lookup(&oid), mib).with_context(|| format!("'{value}' does not fit {name}"))?;
     Ok(Varbind { oid, value })
-}
-
-/// generic-trap, enterprise and specific-trap of a trap OID (RFC 3584, section 3.2).
-fn as_v1(oid: &Oid<'_>) -> (i32, Oid<'static>, i32) {
-    let arcs: Vec<u32> = oid.arcs().collect();
-    let Some((&last, head)) = arcs.split_last() else { return (6, oid.clone().into_owned(), 0) };
-    if oid.starts_with(&well_known::SNMP_TRAPS) && (1..=6).contains(&last) {
-        return (last as i32 - 1, well_known::SNMP_TRAPS, 0);
-    }
-    let head = if head.last() == Some(&0) { &head[..head.len() - 1] } else { head };
-    let enterprise = Oid::from_arcs(head).unwrap_or_else(|| oid.clone().into_owned());
-    (6, enterprise, last as i32)
 }

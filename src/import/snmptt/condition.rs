@@ -5,7 +5,7 @@ use crate::import::snmptt::parse::Line;
 use crate::import::snmptt::perl;
 use crate::import::snmptt::substitute::{Meaning, Piece, Variable, pieces};
 use crate::import::snmptt::write::jinja_string;
-use crate::rules::functions::Addresses;
+use crate::language::functions::Addresses;
 
 /// Gives the text of a file that NODES names.
 pub type ReadNodes<'r> = &'r dyn Fn(&str) -> std::io::Result<String>;

@@ -1,7 +1,7 @@
 //! Perl's regular expressions as those of the Rust crate regex, as far as they go.
 
 use crate::import::snmptt::left_out::LeftOut;
-use crate::rules::functions::in_a_line;
+use crate::language::functions::in_a_line;
 
 /// The pattern for one of Perl's.
 ///

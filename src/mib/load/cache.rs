@@ -6,8 +6,7 @@
 //! fingerprint of their names, sizes and times: while that is the same, the content is not looked at. A file that is
 //! damaged, of another format or of another key is made anew; one process makes it, others wait for it.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +17,8 @@ use sha2::{Digest, Sha256};
 
 use super::modules::{self, Loaded};
 use super::{index_file, shipped};
-use crate::files::lock as lockfile;
+use crate::files::Folder;
+use crate::files::lock::{Lock, LockError};
 use crate::mib::Mib;
 use crate::settings::diagnostic::Diagnostics;
 
@@ -27,6 +27,8 @@ const MAGIC: &[u8; 8] = b"TRAPMIB4";
 const HEADER: usize = 8 + 32 + 32;
 /// How often it is said how far the reading is.
 const SAY_EVERY: Duration = Duration::from_secs(2);
+/// How long a process waits for another that makes the index. Thousands of modules take half a minute.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// What takes less long is not spoken of.
 const WORTH_SAYING: Duration = Duration::from_secs(1);
 /// The most files that are looked at.
@@ -81,28 +83,49 @@ pub fn load(
     let opened = |loaded| (Held::new(loaded, Some(fingerprint)), How::Opened);
     let built = || (Held::new(build(paths, files.len(), say), Some(fingerprint)), How::Built);
     let Some(file) = file else { return built() };
-    if let Some((kept, loaded)) = open(file)
+    let cannot_keep = |error: &io::Error| {
+        // A directory that is not there is the daemon's to create.
+        if error.kind() != ErrorKind::NotFound {
+            let file = file.display();
+            say(format!(
+                "cannot keep the MIB index in {file}: {error}; the next start reads the modules again"
+            ));
+        }
+    };
+    let index = match Index::of(file) {
+        Ok(index) => index,
+        Err(error) => {
+            cannot_keep(&error);
+            return built();
+        }
+    };
+    if let Some((kept, loaded)) = index.open()
         && kept.fingerprint == fingerprint
     {
         return opened(loaded);
     }
-    let Ok(_lock) = lockfile::lock(&file.with_extension("lock")) else { return built() };
+    let _lock = match index.lock(say) {
+        Ok(lock) => lock,
+        Err(error) => {
+            cannot_keep(&error.into());
+            return built();
+        }
+    };
     // Another may have made it while this one waited; or only names and times have changed.
     let Ok(key) = key(&files) else { return built() };
-    if let Some((kept, loaded)) = open(file)
+    if let Some((kept, loaded)) = index.open()
         && (kept.fingerprint == fingerprint || kept.key == key)
     {
         if kept.fingerprint != fingerprint {
-            let _ = write(file, &Kept { key, fingerprint }, &loaded);
+            let _ = index.write(&Kept { key, fingerprint }, &loaded);
         }
         return opened(loaded);
     }
     let loaded = build(paths, files.len(), say);
     if !loaded.found.has_errors()
-        && let Err(error) = write(file, &Kept { key, fingerprint }, &loaded)
+        && let Err(error) = index.write(&Kept { key, fingerprint }, &loaded)
     {
-        let remedy = "the next start reads the modules again";
-        say(format!("cannot keep the MIB index in {}: {error}; {remedy}", file.display()));
+        cannot_keep(&error);
     }
     (Held::new(loaded, Some(fingerprint)), How::Built)
 }
@@ -143,7 +166,8 @@ fn build(paths: &[PathBuf], files: usize, say: &(dyn Fn(String) + Sync)) -> Load
 /// Whether [`load()`] takes no time to speak of: there is only an index to open, or nothing to read.
 pub fn is_ready(paths: &[PathBuf], file: &Path) -> bool {
     let Ok(files) = module_files(paths) else { return true };
-    files.is_empty() || header(file).is_some_and(|kept| kept.fingerprint == fingerprint(&files))
+    let kept = || Index::of(file).ok()?.header();
+    files.is_empty() || kept().is_some_and(|kept| kept.fingerprint == fingerprint(&files))
 }
 
 /// The header of a kept index.
@@ -163,10 +187,61 @@ impl Kept {
     }
 }
 
-fn header(file: &Path) -> Option<Kept> {
-    let mut header = [0; HEADER];
-    File::open(file).ok()?.read_exact(&mut header).ok()?;
-    Kept::read(&header)
+/// The file of the index.
+struct Index<'p> {
+    folder: Folder,
+    name: &'p str,
+}
+
+impl<'p> Index<'p> {
+    fn of(file: &'p Path) -> io::Result<Self> {
+        let (folder, name) = Folder::containing(file)?;
+        Ok(Index { folder, name })
+    }
+
+    fn header(&self) -> Option<Kept> {
+        let mut header = [0; HEADER];
+        self.folder.reader(self.name).ok()?.read_exact(&mut header).ok()?;
+        Kept::read(&header)
+    }
+
+    fn open(&self) -> Option<(Kept, Loaded)> {
+        let file = self.folder.reader(self.name).ok()?;
+        let size = file.length().ok()?;
+        let mut file = BufReader::new(file);
+        let mut header = [0; HEADER];
+        file.read_exact(&mut header).ok()?;
+        let kept = Kept::read(&header)?;
+        let loaded = index_file::decode(|| section(&mut file, size))?;
+        Some((kept, loaded))
+    }
+
+    /// Waits for the process that makes the index now, if there is one.
+    fn lock(&self, say: &(dyn Fn(String) + Sync)) -> Result<Lock, LockError> {
+        let name = Path::new(self.name).with_extension("lock");
+        let name = name.to_str().unwrap_or(self.name);
+        match self.folder.lock(name, SAY_EVERY) {
+            Err(held @ LockError::Held { .. }) => {
+                say(format!("waiting for another process that reads the MIB modules: {held}"));
+                self.folder.lock(name, LONGEST_WAIT)
+            }
+            other => other,
+        }
+    }
+
+    fn write(&self, kept: &Kept, loaded: &Loaded) -> io::Result<()> {
+        self.folder.replace(self.name, |out| {
+            out.write_all(MAGIC)?;
+            out.write_all(&kept.key)?;
+            out.write_all(&kept.fingerprint)?;
+            for section in index_file::encode(loaded) {
+                out.write_all(&(section.len() as u64).to_le_bytes())?;
+                out.write_all(&crc32c::crc32c(&section).to_le_bytes())?;
+                out.write_all(&section)?;
+            }
+            Ok(())
+        })
+    }
 }
 
 /// All files in these paths, folders with their sub-folders, sorted.
@@ -231,17 +306,6 @@ fn key(files: &[PathBuf]) -> io::Result<Hash> {
     Ok(hash.finalize().into())
 }
 
-fn open(file: &Path) -> Option<(Kept, Loaded)> {
-    let file = File::open(file).ok()?;
-    let size = file.metadata().ok()?.len();
-    let mut file = BufReader::new(file);
-    let mut header = [0; HEADER];
-    file.read_exact(&mut header).ok()?;
-    let kept = Kept::read(&header)?;
-    let loaded = index_file::decode(|| section(&mut file, size))?;
-    Some((kept, loaded))
-}
-
 /// The next section: its length, its checksum, its bytes. None has more than the file.
 fn section(file: &mut impl Read, most: u64) -> Option<Vec<u8>> {
     let mut head = [0; 12];
@@ -251,22 +315,6 @@ fn section(file: &mut impl Read, most: u64) -> Option<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(length).ok()?];
     file.read_exact(&mut bytes).ok()?;
     (crc32c::crc32c(&bytes).to_le_bytes() == sum).then_some(bytes)
-}
-
-fn write(file: &Path, kept: &Kept, loaded: &Loaded) -> io::Result<()> {
-    let new = file.with_extension("new");
-    let mut out = File::create(&new)?;
-    out.write_all(MAGIC)?;
-    out.write_all(&kept.key)?;
-    out.write_all(&kept.fingerprint)?;
-    for section in index_file::encode(loaded) {
-        out.write_all(&(section.len() as u64).to_le_bytes())?;
-        out.write_all(&crc32c::crc32c(&section).to_le_bytes())?;
-        out.write_all(&section)?;
-    }
-    out.sync_all()?;
-    lockfile::give_to_folder(&new);
-    std::fs::rename(new, file)
 }
 
 #[cfg(test)]
@@ -334,5 +382,48 @@ mod tests {
         let (loaded, how) = load(&[folder.path().to_owned()], Some(file), &Held::default(), &silent);
         assert_eq!(how, How::Built);
         assert!(loaded.mib.find("aThing").next().is_some());
+    }
+
+    /// Root loads the MIBs in a directory where the daemon's user may put what it likes.
+    #[test]
+    fn links_are_not_followed() {
+        let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("A-MIB.txt"), MODULE).unwrap();
+        let (paths, file) = ([folder.path().to_owned()], kept.path().join("mibs.index"));
+        let victim = folder.path().join("A-MIB.txt");
+        for name in ["mibs.new", "mibs.index"] {
+            std::os::unix::fs::symlink(&victim, kept.path().join(name)).unwrap();
+        }
+        let how = || load(&paths, Some(&file), &Held::default(), &silent).1;
+        assert_eq!((how(), how()), (How::Built, How::Opened));
+        assert!(!file.is_symlink(), "the link was replaced, not what it names");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_file(kept.path().join("mibs.lock")).unwrap();
+        std::os::unix::fs::symlink(&victim, kept.path().join("mibs.lock")).unwrap();
+        let said = std::sync::Mutex::new(Vec::new());
+        let (loaded, how) =
+            load(&paths, Some(&file), &Held::default(), &|what| said.lock().unwrap().push(what));
+        assert_eq!(how, How::Built);
+        assert!(loaded.mib.find("aThing").next().is_some());
+        assert!(said.into_inner().unwrap().concat().contains("symbolic link"));
+        assert_eq!(std::fs::read_to_string(victim).unwrap(), MODULE);
+    }
+
+    #[test]
+    fn who_waits_for_another_process_says_so() {
+        let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("A-MIB.txt"), MODULE).unwrap();
+        let (paths, file) = ([folder.path().to_owned()], kept.path().join("mibs.index"));
+        let held = Folder::open(kept.path()).unwrap().lock("mibs.lock", Duration::ZERO).unwrap();
+        let (say, said) = mpsc::channel();
+        let say = std::sync::Mutex::new(say);
+        std::thread::scope(|scope| {
+            let loaded = scope.spawn(|| {
+                load(&paths, Some(&file), &Held::default(), &|what| say.lock().unwrap().send(what).unwrap()).1
+            });
+            assert!(said.recv().unwrap().contains("waiting for another process"));
+            drop(held);
+            assert_eq!(loaded.join().unwrap(), How::Built);
+        });
     }
 }

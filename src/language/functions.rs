@@ -1,16 +1,17 @@
-//! What rules can call beside minijinja's own filters and tests: patterns, networks, bits, numbers, times.
+//! Filters and tests that the language has beside minijinja's: patterns, networks, bits, numbers, times.
 //!
-//! | written | is |
+//! | call | result |
 //! |---|---|
-//! | `x is matching('re')` | whether the pattern matches somewhere in the text of x |
-//! | `x is within('192.0.2.0/24', '10.0.0.1-10.0.0.9')` | whether x is an address of one of these |
-//! | `x is any_bit(8)` | whether x, a number, has one of these bits |
-//! | `x\|number` | the number that a text begins with, 0 without one; of an enumeration its number |
-//! | `x\|regex_replace('re', 'text', 1)` | the text with what matches replaced, at most so often |
-//! | `x\|strftime('%H:%M')` | seconds since 1970 as a local time |
+//! | `x is matching('re')` | whether the pattern matches anywhere in the text of x |
+//! | `x is within('192.0.2.0/24', '10.0.0.1-10.0.0.9')` | whether x is an address in one of the networks or ranges |
+//! | `x is any_bit(8)` | whether the number x has one of these bits |
+//! | `x\|number` | the number at the start of a text, 0 without one; the number of an enumeration |
+//! | `x\|regex_replace('re', 'text', 1)` | the text with matches replaced, at most this many times |
+//! | `x\|strftime('%H:%M')` | seconds since 1970 as local time |
 //!
-//! Arguments are written out, never computed, so that they are read once, and refused before anything runs.
+//! Arguments must be literals: they are read once, when the template is compiled, and mistakes are found then.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,14 +21,14 @@ use minijinja::machinery::ast::{CallArg, Expr};
 use minijinja::value::Value;
 use regex::Regex;
 
-use crate::rules::value::Val;
+use crate::language::value::Val;
 
 /// The filters.
 pub const FILTERS: [&str; 3] = ["number", "regex_replace", "strftime"];
 /// The tests.
 pub const TESTS: [&str; 3] = ["any_bit", "matching", "within"];
 
-/// As what something is called: `x|name` or `x is name`. A name can be both, and mean two things.
+/// How a name is called. One name can be a filter and a test with different meanings (`number`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum As {
     /// `x|name`
@@ -36,7 +37,7 @@ pub enum As {
     Test,
 }
 
-/// A call, its arguments read.
+/// A call with its arguments.
 #[derive(Debug, Clone)]
 pub enum Call {
     /// `is matching(...)`
@@ -49,62 +50,81 @@ pub enum Call {
     Number,
     /// `|regex_replace(...)`
     Replace {
-        /// What is replaced.
+        /// The pattern to replace.
         pattern: Regex,
-        /// By what; `$1` and `${name}` stand for groups.
+        /// The replacement; `$1` and `${name}` stand for groups.
         by: Box<str>,
-        /// How often at most; 0 for always.
+        /// The maximum number of replacements; 0 for all.
         most: usize,
     },
     /// `|strftime(...)`
     Strftime(Box<str>),
 }
 
-/// Some addresses in a row.
+/// A range of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     first: IpAddr,
     last: IpAddr,
 }
 
-/// Why a call cannot be meant.
+/// Invalid arguments of a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// Too few arguments, too many, or of the wrong kind.
-    #[error("{0} is called as {1}")]
+    /// Too few or too many arguments, or arguments of the wrong type. Holds the name and a correct call.
+    #[error("wrong arguments for '{0}'")]
     Arguments(&'static str, &'static str),
-    /// An argument is computed.
-    #[error("what {0} is called with must be written out, not computed")]
+    /// An argument is no literal.
+    #[error("the arguments of '{0}' must be literals")]
     Computed(String),
-    /// The pattern is none.
-    #[error("the pattern '{pattern}' is wrong: {error}")]
+    /// An invalid regular expression.
+    #[error("invalid regular expression '{pattern}': {error}")]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong in it.
+        /// The error in it.
         error: String,
     },
-    /// Not an address, a network or a range.
-    #[error(
-        "'{0}' is no address, network or range of addresses; write 192.0.2.1, 192.0.2.0/24 or 192.0.2.1-192.0.2.9"
-    )]
+    /// Neither an address nor a network nor a range.
+    #[error("invalid address, network or range '{0}'")]
     Addresses(String),
-    /// Not a format of a time.
-    #[error("the time format '{format}' is wrong: {error}")]
+    /// An invalid time format.
+    #[error("invalid time format '{format}': {error}")]
     Format {
         /// The format.
         format: String,
-        /// What is wrong in it.
+        /// The error in it.
         error: String,
     },
 }
 
+impl CallError {
+    /// What to write instead.
+    pub fn hint(&self) -> String {
+        match self {
+            CallError::Arguments(_, call) => format!("write {call}"),
+            CallError::Computed(_) => {
+                "write the text itself in quotes; variables are not possible here".to_owned()
+            }
+            CallError::Pattern { .. } => REGEX_SYNTAX.to_owned(),
+            CallError::Addresses(_) => "write 192.0.2.1, 192.0.2.0/24 or 192.0.2.1-192.0.2.9".to_owned(),
+            CallError::Format { .. } => {
+                "write the format as for date(1), such as '%Y-%m-%d %H:%M:%S'".to_owned()
+            }
+        }
+    }
+}
+
+/// The hint for patterns that the regex crate refuses.
+pub const REGEX_SYNTAX: &str =
+    "the syntax is that of the Rust crate regex: no look-around, no back-references";
+
 impl Call {
-    /// The call of a filter or test of this name; none if it is not one of these.
+    /// The call that a filter or test in the syntax tree is; none if it is none of [`FILTERS`] and [`TESTS`].
     ///
     /// # Errors
     ///
-    /// [`CallError`], if the arguments cannot be meant.
+    /// [`CallError`], if the arguments are invalid.
     pub fn of_syntax(called: As, name: &str, args: &[CallArg<'_>]) -> Option<Result<Self, CallError>> {
         let ours = match called {
             As::Filter => &FILTERS,
@@ -125,7 +145,7 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// [`CallError`], if they cannot be meant.
+    /// [`CallError`], if the arguments are invalid.
     pub fn new(name: &str, args: &[Value]) -> Result<Self, CallError> {
         match (name, args) {
             ("matching", [pattern]) if pattern.as_str().is_some() => {
@@ -156,20 +176,24 @@ impl Call {
             ("strftime", _) => {
                 Err(CallError::Arguments("strftime", "received|strftime('%Y-%m-%d %H:%M:%S')"))
             }
-            (_, [pattern, by, most @ ..])
-                if pattern.as_str().is_some() && by.as_str().is_some() && most.len() < 2 =>
-            {
-                Ok(Call::Replace {
-                    pattern: regex(pattern.as_str().unwrap_or_default())?,
-                    by: by.as_str().unwrap_or_default().into(),
-                    most: most.first().and_then(|m| usize::try_from(m.clone()).ok()).unwrap_or(0),
-                })
-            }
-            _ => Err(CallError::Arguments("regex_replace", "x|regex_replace('pattern', 'text', 1)")),
+            (_, args) => Self::replace(args).unwrap_or(Err(CallError::Arguments(
+                "regex_replace",
+                "x|regex_replace('pattern', 'text', 1)",
+            ))),
         }
     }
 
-    /// What the call gives for a value.
+    /// `regex_replace(pattern, by, most)`; none if the types of the arguments are wrong.
+    fn replace(args: &[Value]) -> Option<Result<Self, CallError>> {
+        let (pattern, by, most) = match args {
+            [pattern, by] => (pattern.as_str()?, by.as_str()?, 0),
+            [pattern, by, most] => (pattern.as_str()?, by.as_str()?, usize::try_from(most.clone()).ok()?),
+            _ => return None,
+        };
+        Some(regex(pattern).map(|pattern| Call::Replace { pattern, by: by.into(), most }))
+    }
+
+    /// The result of the call for a value.
     pub fn apply<'m>(&self, value: Val<'m>) -> Val<'m> {
         match self {
             Call::Matching(regex) => Val::Bool(value != Val::Undefined && regex.is_match(&value.into_text())),
@@ -188,10 +212,9 @@ impl Call {
             Call::Number => number(value),
             Call::Replace { pattern, by, most } => {
                 let text = value.into_text();
-                // A text without a match is given back as it is.
                 match pattern.replacen(&text, *most, &**by) {
-                    std::borrow::Cow::Borrowed(_) => Val::Str(text),
-                    std::borrow::Cow::Owned(replaced) => Val::Str(replaced.into()),
+                    Cow::Borrowed(_) => Val::Str(text),
+                    Cow::Owned(replaced) => Val::Str(replaced.into()),
                 }
             }
             Call::Strftime(format) => match number(value) {
@@ -209,7 +232,7 @@ fn regex(pattern: &str) -> Result<Regex, CallError> {
         .map_err(|error| CallError::Pattern { pattern: pattern.to_owned(), error: in_a_line(&error) })
 }
 
-/// What is wrong in a pattern: the library draws it with a caret below, its last line says what.
+/// The error in a pattern as one line. The library draws the pattern with a caret and puts the error last.
 pub fn in_a_line(error: &regex::Error) -> String {
     let text = error.to_string();
     text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
@@ -218,7 +241,7 @@ pub fn in_a_line(error: &regex::Error) -> String {
 impl FromStr for Addresses {
     type Err = CallError;
 
-    /// Reads an address, a network (`192.0.2.0/24`) or a range (`192.0.2.1-192.0.2.9`).
+    /// Parses an address, a network (`192.0.2.0/24`) or a range (`192.0.2.1-192.0.2.9`).
     fn from_str(text: &str) -> Result<Self, CallError> {
         let wrong = || CallError::Addresses(text.to_owned());
         let address = |text: &str| text.trim().parse::<IpAddr>().map_err(|_| wrong());
@@ -235,7 +258,7 @@ impl FromStr for Addresses {
     }
 }
 
-/// The number that a value is or begins with.
+/// The number that a value is, or that its text starts with.
 fn number(value: Val<'_>) -> Val<'static> {
     match value {
         Val::Undefined => Val::Undefined,
@@ -315,14 +338,23 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant() {
+    fn invalid_arguments() {
         for (name, args, says) in [
-            ("matching", vec!["(".into()], "the pattern '(' is wrong: unclosed group"),
-            ("within", vec!["10.0.0.9-10.0.0.1".into()], "'10.0.0.9-10.0.0.1' is no address"),
-            ("within", vec![], "within is called as"),
-            ("any_bit", vec!["x".into()], "any_bit is called as"),
-            ("strftime", vec!["%!".into()], "the time format '%!' is wrong"),
-            ("regex_replace", vec!["a".into()], "regex_replace is called as"),
+            ("matching", vec!["(".into()], "invalid regular expression '(': unclosed group"),
+            (
+                "within",
+                vec!["10.0.0.9-10.0.0.1".into()],
+                "invalid address, network or range '10.0.0.9-10.0.0.1'",
+            ),
+            ("within", vec![], "wrong arguments for 'within'"),
+            ("any_bit", vec!["x".into()], "wrong arguments for 'any_bit'"),
+            ("strftime", vec!["%!".into()], "invalid time format '%!'"),
+            ("regex_replace", vec!["a".into()], "wrong arguments for 'regex_replace'"),
+            (
+                "regex_replace",
+                vec!["a".into(), "b".into(), "c".into()],
+                "wrong arguments for 'regex_replace'",
+            ),
         ] {
             let error = Call::new(name, &args).unwrap_err().to_string();
             assert!(error.starts_with(says), "{error}");

@@ -1,0 +1,288 @@
+//! The only way from a batch of outcomes into the journal.
+//!
+//! A batch that the journal refuses waits here, up to [`MAX_WAITING`] bytes of all listeners together, and is tried again
+//! before the next one. An inform is known here by its key from the commit of its outcomes on: one that comes again is
+//! answered again and not processed twice.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::intake::stats::Stats;
+use crate::journal::{Batch, Journal, SyncPolicy};
+use crate::time::clock::{Mono, Now};
+use crate::time::log_limit::{Kind, Limiter};
+use crate::time::recent::Recent;
+
+/// How many bytes of outcomes may wait for a journal that refuses them.
+pub const MAX_WAITING: usize = 8 << 20;
+/// How long an inform is known, in seconds: longer than devices repeat one, and than the time window of SNMPv3 accepts a
+/// copy of one.
+const KNOWN_FOR: u64 = 300;
+/// How many informs are known.
+const MAX_INFORMS: usize = 1 << 17;
+
+/// What was made of some messages and is not in the journal yet.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The outcomes.
+    pub batch: Batch,
+    /// The informs among the messages, by their keys.
+    informs: Vec<u64>,
+}
+
+impl Made {
+    /// Adds an inform whose outcomes are in the batch.
+    pub fn add_inform(&mut self, key: u64) {
+        self.informs.push(key);
+    }
+
+    /// Whether this inform is among the messages.
+    pub fn has_inform(&self, key: u64) -> bool {
+        self.informs.contains(&key)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batch.is_empty() && self.informs.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.batch.clear();
+        self.informs.clear();
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// It is in the journal and safe from a power cut.
+    Synced,
+    /// It is in the journal, safe from a crash of the process.
+    Written,
+    /// The journal refuses it; it waits for another try.
+    Kept,
+    /// The journal refuses it, and too much waits already: it is lost and counted.
+    GivenUp,
+}
+
+/// Where a refused batch waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// With the commit, so that its listener goes on: datagrams cannot be held back.
+    Queues,
+    /// With its pipeline, which does not read on: a stream holds its sender back.
+    Stays,
+}
+
+/// What is known of an inform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It is new.
+    No,
+    /// Its outcomes wait for the journal: it must not be processed again, nor answered yet.
+    Waits,
+    /// Its outcomes are as safe as the sync policy asks for: it may be answered.
+    Safe,
+}
+
+/// The way into the journal.
+#[derive(Debug)]
+pub struct Commit {
+    journal: Arc<Journal>,
+    policy: SyncPolicy,
+    stats: Arc<Stats>,
+    limiter: Arc<Limiter>,
+    hasher: RandomState,
+    informs: Mutex<Recent>,
+    waiting: Mutex<Waiting>,
+    /// Whether the journal has refused a batch and taken none since.
+    refusing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    batches: VecDeque<Made>,
+    bytes: usize,
+    /// The informs of all batches.
+    informs: HashSet<u64>,
+}
+
+impl Commit {
+    /// The way into this journal.
+    pub fn new(journal: Arc<Journal>, policy: SyncPolicy, stats: Arc<Stats>, limiter: Arc<Limiter>) -> Self {
+        Commit {
+            journal,
+            policy,
+            stats,
+            limiter,
+            hasher: RandomState::new(),
+            informs: Mutex::new(Recent::new(KNOWN_FOR, MAX_INFORMS)),
+            waiting: Mutex::default(),
+            refusing: AtomicBool::new(false),
+        }
+    }
+
+    /// The key of an inform: the same for the same sender and content, and unpredictable.
+    pub fn key(&self, inform: impl Hash) -> u64 {
+        self.hasher.hash_one(inform)
+    }
+
+    /// What is known of an inform.
+    pub fn known(&self, key: u64, now: Mono) -> Known {
+        if self.refusing() && self.waiting().informs.contains(&key) {
+            return Known::Waits;
+        }
+        if self.informs().contains(key, now.seconds()) { Known::Safe } else { Known::No }
+    }
+
+    /// Commits a batch, after all that waits. `made` is empty afterwards, unless it [`Stays`](Refused::Stays) and is
+    /// [`Kept`](Committed::Kept).
+    pub fn batch(&self, now: Now, made: &mut Made, refused: Refused) -> Committed {
+        if made.is_empty() {
+            return Committed::Synced;
+        }
+        // Without outcomes there is nothing that the journal could refuse.
+        let after_others = self.refusing() && !made.batch.is_empty();
+        let waiting = if after_others { self.write_waiting(now) } else { Ok(()) };
+        match (waiting.and_then(|()| self.write(now, made)), refused) {
+            (Ok(committed), _) => {
+                made.clear();
+                committed
+            }
+            (Err(error), Refused::Stays) => {
+                self.refusing.store(true, Ordering::Release);
+                self.log_refused(now, made.batch.len(), &error, "their stream is not read until it does");
+                Committed::Kept
+            }
+            (Err(error), Refused::Queues) => self.queue(now, made, &error),
+        }
+    }
+
+    /// Tries again to write what waits, if anything does. True if nothing waits any more.
+    pub fn retry(&self, now: Now) -> bool {
+        !self.refusing() || self.write_waiting(now).is_ok()
+    }
+
+    /// Tries a last time to write what waits; what the journal still refuses is lost, logged and counted.
+    pub fn finish(&self, now: Now) {
+        let _ = self.retry(now);
+        let mut waiting = self.waiting();
+        let lost: usize = waiting.batches.iter().map(|made| made.batch.len()).sum();
+        *waiting = Waiting::default();
+        self.lost(lost);
+    }
+
+    /// Counts outcomes that could not be written and of which nothing waits any more.
+    pub fn lost(&self, outcomes: usize) {
+        if outcomes > 0 {
+            self.stats.outcomes_lost.add(outcomes as u64);
+            tracing::error!(outcomes, "outcomes could not be written to the journal and are lost");
+        }
+    }
+
+    /// Whether the journal refuses outcomes at the moment.
+    pub fn refusing(&self) -> bool {
+        self.refusing.load(Ordering::Acquire)
+    }
+
+    /// Whether informs whose outcomes were committed like this may be answered.
+    pub fn may_answer(&self, committed: Committed) -> bool {
+        match committed {
+            Committed::Synced => true,
+            Committed::Written => self.policy != SyncPolicy::Batch,
+            Committed::Kept | Committed::GivenUp => false,
+        }
+    }
+
+    /// Writes one batch, and syncs it where an inform waits for that.
+    fn write(&self, now: Now, made: &Made) -> io::Result<Committed> {
+        let first = self.journal.append(&made.batch)?;
+        self.stats.outcomes.add(made.batch.len() as u64);
+        if made.informs.is_empty() {
+            return Ok(Committed::Written);
+        }
+        let committed = match self.policy {
+            // What has no outcomes is as safe as it can be.
+            _ if made.batch.is_empty() => Committed::Synced,
+            SyncPolicy::Batch => self.sync(now, first),
+            SyncPolicy::Interval | SyncPolicy::Never => Committed::Written,
+        };
+        if self.may_answer(committed) {
+            let mut informs = self.informs();
+            for key in &made.informs {
+                informs.insert(*key, now.mono.seconds());
+            }
+        }
+        Ok(committed)
+    }
+
+    fn sync(&self, now: Now, first: u64) -> Committed {
+        match self.journal.sync(first) {
+            Ok(()) => Committed::Synced,
+            Err(error) => {
+                if let Some(suppressed) = self.limiter.allow(Kind::Journal, now.mono) {
+                    tracing::error!(
+                        suppressed, %error,
+                        "the journal cannot be synced; informs are not answered; check the disk"
+                    );
+                }
+                Committed::Written
+            }
+        }
+    }
+
+    /// Writes what waits, the oldest first.
+    fn write_waiting(&self, now: Now) -> io::Result<()> {
+        let mut waiting = self.waiting();
+        while let Some(made) = waiting.batches.front() {
+            self.write(now, made)?;
+            if let Some(made) = waiting.batches.pop_front() {
+                waiting.bytes -= made.batch.bytes();
+                for key in &made.informs {
+                    waiting.informs.remove(key);
+                }
+            }
+        }
+        self.refusing.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Keeps a refused batch, unless too much waits already.
+    fn queue(&self, now: Now, made: &mut Made, error: &io::Error) -> Committed {
+        let outcomes = made.batch.len();
+        let mut waiting = self.waiting();
+        let kept = waiting.bytes + made.batch.bytes() <= MAX_WAITING;
+        self.refusing.store(true, Ordering::Release);
+        if kept {
+            waiting.bytes += made.batch.bytes();
+            waiting.informs.extend(&made.informs);
+            waiting.batches.push_back(std::mem::take(made));
+        } else {
+            made.clear();
+            self.stats.outcomes_lost.add(outcomes as u64);
+        }
+        drop(waiting);
+        self.log_refused(now, outcomes, error, if kept { "they wait in memory" } else { "they are lost" });
+        if kept { Committed::Kept } else { Committed::GivenUp }
+    }
+
+    fn log_refused(&self, now: Now, outcomes: usize, error: &io::Error, fate: &str) {
+        if let Some(suppressed) = self.limiter.allow(Kind::Journal, now.mono) {
+            let directory = self.journal.directory().display();
+            tracing::error!(
+                outcomes, suppressed, %error,
+                "the journal in {directory} cannot take outcomes, {fate}; free disk space, or bring back the sink that is behind"
+            );
+        }
+    }
+
+    fn informs(&self) -> MutexGuard<'_, Recent> {
+        self.informs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a template may name, and where its values come from. Rules and sinks implement both traits.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use minijinja::Value;
+
+use crate::language::value::Val;
+
+/// A name with the constant keys behind it: `ifDescr`, `v[1]`, `sd['id'].name`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Path<'a> {
+    /// The name.
+    pub base: &'a str,
+    /// The keys, outermost first.
+    pub keys: Vec<Key<'a>>,
+    /// The bytes of the template that the path takes up.
+    pub span: Range<usize>,
+}
+
+/// One key of a [`Path`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Key<'a> {
+    /// `.name`, `['name']`
+    Name(std::borrow::Cow<'a, str>),
+    /// `[1]`
+    Index(i128),
+    /// `.1`
+    Dotted(i128),
+}
+
+/// What a path stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolved<V> {
+    /// A value.
+    Variable(V),
+    /// A table of values or a part of it: only the template engine computes with it.
+    Table,
+    /// A part of a value, such as a character: only the template engine computes it.
+    Part,
+    /// There is no such name. Holds the hint for the user.
+    Unknown(String),
+}
+
+/// A doubtful use of a variable: what is doubtful, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// What is doubtful.
+    pub message: String,
+    /// What to write.
+    pub hint: String,
+}
+
+/// The names that a template may use. Names are resolved once, when the template is compiled.
+pub trait Names {
+    /// A resolved variable.
+    type Var: Clone + Debug;
+
+    /// What a path stands for.
+    fn resolve(&self, path: &Path<'_>) -> Resolved<Self::Var>;
+
+    /// The variable that `table|length` stands for, if there is a cheaper way than building the table.
+    fn length(&self, _table: &str) -> Option<Self::Var> {
+        None
+    }
+
+    /// Why a use of a variable is doubtful, although it works.
+    fn doubt(&self, _variable: &Self::Var) -> Option<Doubt> {
+        None
+    }
+}
+
+/// The values that a template is rendered with.
+pub trait Values<'m, V> {
+    /// The value of a variable.
+    fn get(&self, variable: &'m V) -> Val<'m>;
+
+    /// A table by its name, for templates that compute its keys or iterate over it.
+    fn table(&self, name: &str) -> Value;
+}

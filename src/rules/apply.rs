@@ -1,0 +1,224 @@
+//! Applying rules to a message.
+
+use std::borrow::Cow;
+use std::sync::atomic::Ordering;
+
+use crate::language::jinja::RenderError;
+use crate::language::template::Template;
+use crate::message::Message;
+use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::rules::context::{Captures, MessageContext};
+use crate::rules::matching::{Matcher, RejectReason};
+use crate::rules::rule::{CheckTemplate, EventTemplate, Rule, RuleSet, StateTemplate};
+use crate::rules::values::MessageValues;
+use crate::rules::variable::Variable;
+
+/// The result of applying all rules to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchResult {
+    /// At least one rule matched and made an outcome.
+    Matched,
+    /// A rule dropped the message on purpose.
+    Dropped,
+    /// No rule matched.
+    Unmatched,
+}
+
+/// A field of an outcome that could not be rendered for a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderFailure {
+    /// The index of the rule in [`RuleSet::rules`].
+    pub rule: usize,
+    /// The field, such as `service`.
+    pub field: String,
+    /// Why.
+    pub error: RenderError,
+}
+
+/// Buffers that [`RuleSet::apply`] reuses from message to message.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    candidates: Vec<u32>,
+    failures: Vec<RenderFailure>,
+}
+
+impl Scratch {
+    /// The fields that could not be rendered for the last message.
+    pub fn failures(&self) -> &[RenderFailure] {
+        &self.failures
+    }
+}
+
+impl RuleSet {
+    /// Applies the rules to a message. `emit` gets the outcomes, in the order of the rules.
+    ///
+    /// A field that cannot be rendered gets a safe value instead, and is listed in [`Scratch::failures`]: `host` and
+    /// `component` the message's host, `service` and `resource` the id of the rule, `output` and `long_output` the
+    /// error in parentheses, `state` unknown (of a host unreachable), `perfdata` nothing; other fields are left out.
+    pub fn apply(
+        &self,
+        context: &MessageContext<'_>,
+        scratch: &mut Scratch,
+        mut emit: impl FnMut(&Rule, &Outcome<'_>),
+    ) -> MatchResult {
+        self.candidates(context, &mut scratch.candidates);
+        scratch.failures.clear();
+        let mut result = MatchResult::Unmatched;
+        for at in &scratch.candidates {
+            let rule = &self.rules[*at as usize];
+            let Ok(captures) = self.matches(rule, context) else { continue };
+            // For people; nothing depends on it.
+            rule.match_count.fetch_add(1, Ordering::Relaxed);
+            let values = MessageValues { context, captures: &captures, mib: &self.mib };
+            let mut making =
+                Making { rules: self, at: *at as usize, values, failures: &mut scratch.failures };
+            if let Some(check) = &rule.check {
+                emit(rule, &making.check(rule, check));
+            }
+            if let Some(event) = &rule.event {
+                emit(rule, &making.event(rule, event));
+            }
+            if rule.check.is_some() || rule.event.is_some() {
+                result = MatchResult::Matched;
+            } else if result == MatchResult::Unmatched {
+                result = MatchResult::Dropped;
+            }
+            if !rule.continues {
+                break;
+            }
+        }
+        result
+    }
+
+    fn candidates(&self, context: &MessageContext<'_>, candidates: &mut Vec<u32>) {
+        match context.message {
+            Message::Notification(notification) => self.index.for_trap(&notification.oid, candidates),
+            Message::Syslog(line) => self.index.for_line(line, candidates),
+        }
+    }
+
+    /// Whether a rule matches: the groups of its pattern if it does, the first reason if it does not.
+    pub(super) fn matches<'m>(
+        &'m self,
+        rule: &'m Rule,
+        context: &MessageContext<'m>,
+    ) -> Result<Captures<'m>, RejectReason> {
+        if context.tags.is_some_and(|reach| !rule.tags.iter().any(|tag| reach.contains(tag))) {
+            return Err(RejectReason::Access);
+        }
+        let captures = match (&rule.matcher, context.message) {
+            (Matcher::Trap(traps), Message::Notification(notification)) => {
+                if !traps.iter().any(|t| t.matches(&notification.oid)) {
+                    return Err(RejectReason::Trap);
+                }
+                Captures::new()
+            }
+            (Matcher::Syslog(pattern), Message::Syslog(line)) => pattern.matches(line)?,
+            (Matcher::Trap(_), Message::Syslog(_)) => return Err(RejectReason::Trap),
+            (Matcher::Syslog(_), Message::Notification(_)) => return Err(RejectReason::Program),
+        };
+        if !rule.from.is_empty() && !rule.from.iter().any(|from| from.matches(context)) {
+            return Err(RejectReason::From);
+        }
+        if let Some((_, condition)) = &rule.where_ {
+            let values = MessageValues { context, captures: &captures, mib: &self.mib };
+            // A condition that cannot be computed does not hold.
+            if !condition.eval(&self.environment, &values).is_ok_and(|value| value.is_true()) {
+                return Err(RejectReason::Where);
+            }
+        }
+        Ok(captures)
+    }
+}
+
+/// Makes the outcomes of one rule for one message.
+struct Making<'m, 'c> {
+    rules: &'m RuleSet,
+    /// The index of the rule.
+    at: usize,
+    values: MessageValues<'m, 'c>,
+    failures: &'c mut Vec<RenderFailure>,
+}
+
+impl<'m> Making<'m, '_> {
+    fn check(&mut self, rule: &'m Rule, check: &'m CheckTemplate) -> Outcome<'m> {
+        let of_host = check.service.is_none();
+        let common = self.common(rule, (&check.state, of_host), &check.output, check.long_output.as_ref());
+        let perfdata = check.perfdata.as_ref().and_then(|template| self.render("perfdata", template).ok());
+        Outcome::CheckResult(CheckResult {
+            common,
+            host: self.name("host", &check.host, self.values.context.host),
+            service: check.service.as_ref().map(|template| self.name("service", template, &rule.id)),
+            perfdata: perfdata.unwrap_or_default(),
+        })
+    }
+
+    fn event(&mut self, rule: &'m Rule, event: &'m EventTemplate) -> Outcome<'m> {
+        let common = self.common(rule, (&event.state, false), &event.output, event.long_output.as_ref());
+        Outcome::Event(Event {
+            common,
+            component: self.name("component", &event.component, self.values.context.host),
+            resource: event.resource.as_ref().map(|template| self.name("resource", template, &rule.id)),
+            fields: event
+                .fields
+                .iter()
+                .filter_map(|(name, template)| {
+                    Some((name.as_str().into(), self.render(name, template).ok()?))
+                })
+                .collect(),
+        })
+    }
+
+    fn common(
+        &mut self,
+        rule: &'m Rule,
+        (state, of_host): (&'m StateTemplate, bool),
+        output: &'m Template<Variable>,
+        long_output: Option<&'m Template<Variable>>,
+    ) -> Common<'m> {
+        Common {
+            time: self.values.context.source.received,
+            rule: Cow::Borrowed(&rule.id),
+            state: self.state(state, of_host),
+            output: self.text("output", output),
+            long_output: long_output.map(|template| self.text("long_output", template)).unwrap_or_default(),
+            source: Cow::Borrowed(self.values.context.address),
+        }
+    }
+
+    fn render(&mut self, field: &str, template: &'m Template<Variable>) -> Result<Cow<'m, str>, RenderError> {
+        template.render(&self.rules.environment, &self.values).inspect_err(|error| self.fail(field, error))
+    }
+
+    fn fail(&mut self, field: &str, error: &RenderError) {
+        let failure = RenderFailure { rule: self.at, field: field.to_owned(), error: error.clone() };
+        self.failures.push(failure);
+    }
+
+    fn name(&mut self, field: &str, template: &'m Template<Variable>, default: &'m str) -> Cow<'m, str> {
+        self.render(field, template).unwrap_or(Cow::Borrowed(default))
+    }
+
+    fn text(&mut self, field: &str, template: &'m Template<Variable>) -> Cow<'m, str> {
+        self.render(field, template).unwrap_or_else(|error| Cow::Owned(format!("({error})")))
+    }
+
+    fn state(&mut self, state: &'m StateTemplate, of_host: bool) -> State {
+        let expression = match state {
+            StateTemplate::Fixed(state) => return *state,
+            StateTemplate::Expression(expression) => expression,
+        };
+        let value = match expression.eval(&self.rules.environment, &self.values) {
+            Ok(value) => value.into_text(),
+            Err(error) => {
+                self.fail("state", &error);
+                Cow::Borrowed("")
+            }
+        };
+        if of_host {
+            State::host(&value).unwrap_or(State::Unreachable)
+        } else {
+            State::service(&value).unwrap_or(State::Unknown)
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A message with what the intake knows about it: what rules are applied to.
+
+use std::borrow::Cow;
+
+use crate::language::value::Val;
+use crate::lookup::hosts::Hosts;
+use crate::message::{Message, Notification, Source, SyslogLine};
+
+/// A message and its origin.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageContext<'m> {
+    /// The message.
+    pub message: &'m Message<'m>,
+    /// The sender and the time of reception.
+    pub source: &'m Source,
+    /// The sender's address as text.
+    pub address: &'m str,
+    /// The monitoring core's name for the host that the message is about.
+    pub host: &'m str,
+    /// The host names that the monitoring core uses.
+    pub hosts: &'m Hosts,
+    /// The tags of the rules that the message may reach; none if it may reach all rules.
+    pub tags: Option<&'m [String]>,
+}
+
+impl<'m> MessageContext<'m> {
+    /// The notification, if the message is one.
+    pub fn notification(&self) -> Option<&'m Notification<'m>> {
+        match self.message {
+            Message::Notification(notification) => Some(notification),
+            Message::Syslog(_) => None,
+        }
+    }
+
+    /// The syslog line, if the message is one.
+    pub fn syslog(&self) -> Option<&'m SyslogLine<'m>> {
+        match self.message {
+            Message::Syslog(line) => Some(line),
+            Message::Notification(_) => None,
+        }
+    }
+
+    /// The monitoring core's name for the sender, if it has one.
+    pub fn source_name(&self) -> Option<&'m str> {
+        self.hosts.of_address(self.source.address())
+    }
+
+    /// The monitoring core's name for the sender, or the sender's address.
+    pub fn source_host(&self) -> Val<'m> {
+        Val::Str(Cow::Borrowed(self.source_name().unwrap_or(self.address)))
+    }
+
+    /// The time of reception in seconds since 1970 UTC.
+    pub fn received(&self) -> Val<'static> {
+        Val::Int(i128::from(self.source.received / 1_000_000))
+    }
+}
+
+/// The groups of a rule's message pattern; none for a group that did not take part in the match.
+pub type Captures<'m> = Vec<Option<&'m str>>;

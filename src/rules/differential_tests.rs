@@ -1,0 +1,249 @@
+//! One language, one answer: an expression gives the same value natively, in the template engine, and with its operands
+//! in variables, loops, lists and maps, for every documented way to write a variable.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::scope::Scope;
+use super::tests::{interface, mib, trap};
+use super::values::MessageValues;
+use super::{MessageContext, variable::Variable};
+use crate::language::expr::Node;
+use crate::language::jinja::Environment;
+use crate::language::syntax;
+use crate::language::template::{Compiler, Expression, Template};
+use crate::language::value::Val;
+use crate::lookup::hosts::Hosts;
+use crate::message::{Message, Source, Value, Varbind};
+use crate::mib::Mib;
+
+/// Every spelling of a variable, literals of every type, and names that the message does not have.
+const OPERANDS: [&str; 42] = [
+    "ifDescr",
+    "v['ifDescr']",
+    "v.ifDescr",
+    "v['IF-MIB::ifDescr']",
+    "v['ifDescr.3']",
+    "v['ifDescr.4']",
+    "v['IF-MIB::ifDescr.4']",
+    "v['1.3.6.1.2.1.2.2.1.2']",
+    "v['1.3.6.1.2.1.2.2.1.2.4']",
+    "v['1.3.6.1.2.1.2.2']",
+    "v['1.3.6.1.2.1.2.2.1.8']",
+    "v[3]",
+    "v[4]",
+    "raw['IF-MIB::ifDescr']",
+    "raw[3]",
+    "ifOperStatus",
+    "v['IF-MIB::ifOperStatus']",
+    "v['ifOperStatus.3']",
+    "v[2]",
+    "raw.ifOperStatus",
+    "raw['1.3.6.1.2.1.2.2.1.8.3']",
+    "ifIndex",
+    "index.ifIndex",
+    "index['IF-MIB::ifIndex']",
+    "names[4]",
+    "oids[2]",
+    "types[3]",
+    "plain[2]",
+    "v|length",
+    "host",
+    "trap",
+    "received",
+    "ifAlias",
+    "v['IF-MIB::ifAdminStatus']",
+    "v[9]",
+    "names[9]",
+    "none",
+    "'down'",
+    "2",
+    "2.0",
+    "'2'",
+    "''",
+];
+
+const OPERATORS: [&str; 8] = ["==", "!=", "<", "<=", ">", ">=", "in", "not in"];
+
+struct Fixture {
+    mib: Arc<Mib>,
+    message: Message<'static>,
+    source: Source,
+    hosts: Hosts,
+}
+
+impl Fixture {
+    /// A linkDown that carries ifDescr twice.
+    fn new() -> Self {
+        let mut varbinds = interface(2);
+        let second = Varbind {
+            oid: "1.3.6.1.2.1.2.2.1.2.4".parse().unwrap(),
+            value: Value::OctetString(b"second one"),
+        };
+        varbinds.push(second);
+        Fixture {
+            mib: mib(),
+            message: trap("1.3.6.1.6.3.1.1.5.3", varbinds),
+            source: Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 },
+            hosts: Hosts::default(),
+        }
+    }
+
+    fn context(&self) -> MessageContext<'_> {
+        MessageContext {
+            message: &self.message,
+            source: &self.source,
+            address: "192.0.2.1",
+            host: "router1",
+            hosts: &self.hosts,
+            tags: None,
+        }
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope { mib: &self.mib, notifications: true, captures: &[] }
+    }
+
+    /// The value of an expression as text, natively and in the engine.
+    fn both_ways(&self, source: &str) -> (String, String) {
+        let context = self.context();
+        let values = MessageValues { context: &context, captures: &[], mib: &self.mib };
+        let parsed = syntax::expression(source).unwrap();
+        let node: Node<Variable> =
+            Node::lower(&parsed, &self.scope()).unwrap_or_else(|| panic!("not native: {source}"));
+        let mut environment = Environment::default();
+        let program = environment.expression(&parsed, &self.scope()).unwrap();
+        let engine = environment.eval(&program, &values);
+        let native = node.eval(&values).into_text().into_owned();
+        (native, engine.map_or_else(|error| format!("({error})"), |value| value.into_text().into_owned()))
+    }
+
+    fn rendered(&self, source: &str) -> String {
+        let context = self.context();
+        let values = MessageValues { context: &context, captures: &[], mib: &self.mib };
+        let scope = self.scope();
+        let mut environment = Environment::default();
+        let mut compiler = Compiler::new(&scope, &mut environment);
+        let template = compiler.template(source);
+        let template = template.unwrap_or_else(|| panic!("{source}: {:?}", compiler.faults));
+        assert!(matches!(template, Template::Program(_)), "native: {source}");
+        template
+            .render(&environment, &values)
+            .map_or_else(|error| format!("({error})"), std::borrow::Cow::into_owned)
+    }
+}
+
+fn operand() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(OPERANDS.to_vec())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn comparisons_agree_everywhere(a in operand(), op in prop::sample::select(OPERATORS.to_vec()), b in operand()) {
+        let fixture = Fixture::new();
+        let (native, engine) = fixture.both_ways(&format!("{a} {op} {b}"));
+        prop_assert_eq!(&native, &engine, "{} {} {}", a, op, b);
+        let mut forms = vec![
+            format!("{{% set a = {a} %}}{{% set b = {b} %}}{{{{ a {op} b }}}}"),
+            format!("{{% with a = {a}, b = {b} %}}{{{{ a {op} b }}}}{{% endwith %}}"),
+            format!("{{% for a in [{a}] %}}{{% for b in ({b},) %}}{{{{ a {op} b }}}}{{% endfor %}}{{% endfor %}}"),
+            format!("{{{{ [{a}]|first {op} [{b}]|last }}}}"),
+            format!("{{{{ {{'k': {a}}}['k'] {op} {b} }}}}"),
+            format!("{{% set l = [0, {a}] %}}{{{{ l[1] {op} {b} }}}}"),
+            format!("{{% set b = {b} %}}{{{{ [({a}) {op} b]|first }}}}"),
+        ];
+        if !op.starts_with("not") {
+            forms.push(format!("{{{{ [{a}]|select('{op}', {b})|list|length == 1 }}}}"));
+        }
+        for form in forms {
+            prop_assert_eq!(&fixture.rendered(&form), &native, "{}", form);
+        }
+    }
+
+    #[test]
+    fn lists_contain_the_same_everywhere(a in operand(), items in prop::collection::vec(operand(), 1..4)) {
+        let fixture = Fixture::new();
+        let list = items.join(", ");
+        let (native, engine) = fixture.both_ways(&format!("{a} in [{list}]"));
+        prop_assert_eq!(&native, &engine, "{} in [{}]", a, list);
+        for form in [
+            format!("{{% set l = [{list}] %}}{{{{ {a} in l }}}}"),
+            format!("{{% set a = {a} %}}{{{{ a in ({list},) }}}}"),
+            format!("{{{{ not ({a} not in [{list}]|list) }}}}"),
+        ] {
+            prop_assert_eq!(&fixture.rendered(&form), &native, "{}", form);
+        }
+    }
+
+    /// Operators and filters that give text or a truth value.
+    #[test]
+    fn operators_agree(a in operand(), b in operand(), c in operand(), kind in 0..12usize) {
+        let fixture = Fixture::new();
+        let of = |a: &str, b: &str, c: &str| match kind {
+            0 => format!("{a} or {b} or {c}"),
+            1 => format!("{a} and {b}"),
+            2 => format!("{a} ~ '-' ~ {b}"),
+            3 => format!("{a} if {b} else {c}"),
+            4 => format!("{a}|upper ~ {b}|lower ~ {c}|trim"),
+            5 => format!("{a}|default({b})"),
+            6 => format!("not {a}"),
+            7 => format!("{a} is defined"),
+            8 => format!("{a}|number"),
+            9 => format!("{a}|regex_replace('[a-z]', '<$0>', 2)"),
+            10 => format!("{a} is matching('^[0-9Gd]')"),
+            _ => format!("{a} is any_bit(2)"),
+        };
+        let (native, engine) = fixture.both_ways(&of(a, b, c));
+        prop_assert_eq!(&native, &engine, "{}", of(a, b, c));
+        let form = format!("{{% set a = {a} %}}{{% set b = {b} %}}{{% set c = {c} %}}{{{{ {} }}}}", of("a", "b", "c"));
+        prop_assert_eq!(&fixture.rendered(&form), &native, "{}", form);
+    }
+}
+
+/// A key that is known when the rule is compiled means what it means when it is computed.
+#[test]
+fn computed_keys_mean_what_constants_mean() {
+    let fixture = Fixture::new();
+    for operand in OPERANDS {
+        let Some((table, key)) = operand.strip_suffix(']').and_then(|o| o.split_once('[')) else { continue };
+        let (native, _) = fixture.both_ways(operand);
+        let form = format!("{{% set k = {key} %}}{{{{ {table}[k] }}}}");
+        assert_eq!(fixture.rendered(&form), native, "{form}");
+        let form = format!("{{% for k in [{key}] %}}{{{{ {table}[k] is defined }}}}{{% endfor %}}");
+        assert_eq!(fixture.rendered(&form), if native.is_empty() { "False" } else { "True" }, "{form}");
+    }
+    for (source, expected) in [
+        ("{% for at in v %}{{ at }}={{ v[at] }},{% endfor %}", "1=3,2=down,3=Gi0/3,4=second one,"),
+        ("{% for name in index %}{{ name }}={{ index[name] }},{% endfor %}", "ifIndex=3,"),
+        (
+            "{{ names|join(' ') }} {{ types|length }}",
+            "IF-MIB::ifIndex.3 IF-MIB::ifOperStatus.3 IF-MIB::ifDescr.3 IF-MIB::ifDescr.4 4",
+        ),
+        (
+            "{{ 'ifDescr.4' in v }} {{ 'ifAlias' in v }} {{ 9 in v }} {{ 'Integer32' in types }}",
+            "True False False True",
+        ),
+        ("{{ v['ifDescr']|title }} {{ v['1.3.6.1.2.1.2.2.1.2']|title }}", "Gi0/3 Gi0/3"),
+    ] {
+        assert_eq!(fixture.rendered(source), expected, "{source}");
+    }
+}
+
+/// A condition and its negation are never both true, and what cannot be computed is an error, not a text.
+#[test]
+fn errors_are_errors() {
+    let fixture = Fixture::new();
+    let context = fixture.context();
+    let values = MessageValues { context: &context, captures: &[], mib: &fixture.mib };
+    let scope = fixture.scope();
+    let mut environment = Environment::default();
+    for (source, fails) in [("ifAlias + 1", true), ("ifIndex + 1", false), ("ifDescr|int", true)] {
+        let expression = Compiler::new(&scope, &mut environment).expression(source).unwrap();
+        assert!(matches!(expression, Expression::Program(_)));
+        let value: Result<Val<'_>, _> = expression.eval(&environment, &values);
+        assert_eq!(value.is_err(), fails, "{source}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Compiled rules.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::language::jinja::Environment;
+use crate::language::template::{Expression, Template};
+use crate::mib::Mib;
+use crate::outcome::result::State;
+use crate::rules::index::Index;
+use crate::rules::matching::{Matcher, SenderPattern};
+use crate::rules::variable::Variable;
+
+/// A compiled rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its id, unique in the rule set.
+    pub id: String,
+    /// The file that contains it.
+    pub file: Arc<str>,
+    /// The bytes of the file where its id stands.
+    pub span: Range<usize>,
+    /// The messages that it is for.
+    pub matcher: Matcher,
+    /// The labels that `[[snmp.access]]` refers to.
+    pub tags: Vec<String>,
+    /// The senders that it is for; empty for all senders.
+    pub from: Vec<SenderPattern>,
+    /// A further condition, with its source.
+    pub where_: Option<(String, Expression<Variable>)>,
+    /// The check result that it makes.
+    pub check: Option<CheckTemplate>,
+    /// The event that it makes.
+    pub event: Option<EventTemplate>,
+    /// Whether later rules may match the same message.
+    pub continues: bool,
+    /// The number of messages that it has matched.
+    pub match_count: AtomicU64,
+}
+
+/// A compiled `[rule.check]`.
+#[derive(Debug)]
+pub struct CheckTemplate {
+    pub(super) host: Template<Variable>,
+    pub(super) service: Option<Template<Variable>>,
+    pub(super) state: StateTemplate,
+    pub(super) output: Template<Variable>,
+    pub(super) long_output: Option<Template<Variable>>,
+    pub(super) perfdata: Option<Template<Variable>>,
+}
+
+/// A compiled `[rule.event]`.
+#[derive(Debug)]
+pub struct EventTemplate {
+    pub(super) component: Template<Variable>,
+    pub(super) resource: Option<Template<Variable>>,
+    pub(super) state: StateTemplate,
+    pub(super) output: Template<Variable>,
+    pub(super) long_output: Option<Template<Variable>>,
+    pub(super) fields: Vec<(String, Template<Variable>)>,
+}
+
+/// A state, or an expression that gives one.
+#[derive(Debug)]
+pub enum StateTemplate {
+    /// A state.
+    Fixed(State),
+    /// An expression.
+    Expression(Expression<Variable>),
+}
+
+/// All rules of a configuration.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    pub(super) rules: Vec<Rule>,
+    pub(super) index: Index,
+    pub(super) environment: Environment,
+    pub(super) mib: Arc<Mib>,
+}
+
+impl RuleSet {
+    /// The rules, in their order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The MIBs that the rules were compiled with.
+    pub fn mib(&self) -> &Mib {
+        &self.mib
+    }
+}

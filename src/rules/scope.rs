@@ -1,0 +1,189 @@
+//! The names that a rule may use.
+
+use crate::language::names::{Doubt, Key, Names, Path, Resolved};
+use crate::mib::{Kind, Mib};
+use crate::oid::Oid;
+use crate::rules::variable::{FIXED, For, OF_VARBINDS, Target, Variable};
+use crate::settings::diagnostic::did_you_mean;
+
+/// The names of one rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'c> {
+    /// The names of varbinds.
+    pub mib: &'c Mib,
+    /// Whether the rule is for notifications; otherwise it is for syslog lines.
+    pub notifications: bool,
+    /// The names of the groups of the message pattern, by index.
+    pub captures: &'c [String],
+}
+
+impl Names for Scope<'_> {
+    type Var = Variable;
+
+    fn resolve(&self, path: &Path<'_>) -> Resolved<Variable> {
+        let keys = path.keys.as_slice();
+        if self.is_table(path.base) {
+            return match (path.base, keys) {
+                (_, []) => Resolved::Table,
+                ("sd", [Key::Name(id), Key::Name(name)]) => Resolved::Variable(Variable::StructuredData {
+                    id: id.to_string(),
+                    name: name.to_string(),
+                }),
+                ("sd", [Key::Name(_)]) => Resolved::Table,
+                ("sd", _) => Resolved::Unknown("write sd['id'].name".to_owned()),
+                (table, [key]) => match self.entry(table, key) {
+                    Some(variable) => Resolved::Variable(variable),
+                    None => Resolved::Unknown(self.entry_hint(table, key)),
+                },
+                (table, [key, ..]) => match self.entry(table, key) {
+                    Some(_) => Resolved::Part,
+                    None => Resolved::Unknown(self.entry_hint(table, key)),
+                },
+            };
+        }
+        let Some(variable) = self.name(path.base) else { return Resolved::Unknown(self.suggest(path.base)) };
+        match keys {
+            [] => Resolved::Variable(variable),
+            [Key::Index(_), ..] => Resolved::Part,
+            [Key::Name(_), ..] => Resolved::Unknown(format!("'{}' is a value and has no entries", path.base)),
+            [Key::Dotted(instance), ..] => {
+                Resolved::Unknown(format!("write v['{}.{instance}'] for this instance", path.base))
+            }
+        }
+    }
+
+    fn length(&self, table: &str) -> Option<Variable> {
+        (self.notifications && table == "v").then_some(Variable::Count)
+    }
+
+    fn doubt(&self, variable: &Variable) -> Option<Doubt> {
+        let Variable::Varbind { targets, .. } = variable else { return None };
+        let first = targets.first()?;
+        if targets.iter().all(|target| target.oid == first.oid) {
+            return None;
+        }
+        let names: Vec<String> = targets.iter().map(|target| self.mib.name_of(&target.oid)).collect();
+        Some(Doubt {
+            message: format!(
+                "several modules define this name; the first varbind of any of them is used: {}",
+                names.join(", ")
+            ),
+            hint: "write v['MODULE::name'] for the one that you mean".to_owned(),
+        })
+    }
+}
+
+impl Scope<'_> {
+    /// Whether a name is a table of variables here.
+    pub fn is_table(&self, name: &str) -> bool {
+        let of_notifications =
+            matches!(name, "v" | "raw" | "index") || OF_VARBINDS.iter().any(|(table, _)| *table == name);
+        if self.notifications { of_notifications } else { name == "sd" }
+    }
+
+    /// The variable that a plain name stands for.
+    fn name(&self, name: &str) -> Option<Variable> {
+        if let Some(at) = self.captures.iter().position(|c| c == name) {
+            return Some(Variable::Capture(at));
+        }
+        if let Some((_, fixed, _)) = FIXED.iter().find(|(n, _, kind)| *n == name && self.has(*kind)) {
+            return Some(Variable::Fixed(*fixed));
+        }
+        self.notifications.then(|| self.varbind(name, false)).flatten()
+    }
+
+    /// The entry of a table: `v[1]`, `raw['ifDescr.3']`, `names[1]`, `index.ifIndex`.
+    pub fn entry(&self, table: &str, key: &Key<'_>) -> Option<Variable> {
+        let at = match key {
+            Key::Name(_) => None,
+            Key::Index(at) | Key::Dotted(at) => usize::try_from(*at).ok().filter(|at| *at > 0),
+        };
+        match (table, key) {
+            ("v" | "raw", Key::Name(name)) => self.varbind(name, table == "raw"),
+            ("v" | "raw", _) => at.map(|at| Variable::Position { at, raw: table == "raw" }),
+            ("index", Key::Name(name)) => self.index(name),
+            ("index", _) => None,
+            _ => {
+                let (_, what) = OF_VARBINDS.iter().find(|(name, _)| *name == table)?;
+                at.map(|at| Variable::OfVarbind { at, what: *what })
+            }
+        }
+    }
+
+    /// What to write in place of a key that a table does not have.
+    fn entry_hint(&self, table: &str, key: &Key<'_>) -> String {
+        match (table, key) {
+            ("index", Key::Name(name)) => {
+                let candidates = self.mib.ambiguous(name, |object| object.kind == Kind::Object);
+                if candidates.is_empty() {
+                    return self.suggest(name);
+                }
+                format!("several modules define it: {}; write index['MODULE::name']", candidates.join(", "))
+            }
+            ("index", _) => "write the name of the index, such as index.ifIndex".to_owned(),
+            ("v" | "raw", Key::Name(name)) => {
+                self.suggest(name.split_once('.').map_or(name, |(name, _)| name))
+            }
+            _ => "positions count from 1, without sysUpTime and snmpTrapOID".to_owned(),
+        }
+    }
+
+    /// The varbind of a name (`ifDescr`, `ifDescr.3`, `IF-MIB::ifDescr`, `IF-MIB::ifDescr.3`) or an OID.
+    fn varbind(&self, name: &str, raw: bool) -> Option<Variable> {
+        if let Ok(oid) = name.parse::<Oid>() {
+            let definition = self.definition(&oid);
+            return Some(Variable::Varbind { targets: vec![Target { oid, definition }], raw });
+        }
+        let (plain, instance) = name.split_once('.').map_or((name, None), |(n, i)| (n, Some(i)));
+        let targets: Vec<Target> = self
+            .mib
+            .find(plain)
+            .filter(|object| object.kind == Kind::Object)
+            .map(|object| {
+                let mut oid = object.oid.clone();
+                for arc in instance.into_iter().flat_map(|i| i.split('.')) {
+                    oid = oid.child(arc.parse().ok()?);
+                }
+                Some(Target { definition: self.definition(&object.oid), oid })
+            })
+            .collect::<Option<_>>()?;
+        (!targets.is_empty()).then_some(Variable::Varbind { targets, raw })
+    }
+
+    /// The index of a row, if only one object has this name.
+    fn index(&self, name: &str) -> Option<Variable> {
+        let Some(Variable::Varbind { targets, .. }) = self.varbind(name, false) else { return None };
+        let target = targets.first()?;
+        targets
+            .iter()
+            .all(|other| other.oid == target.oid)
+            .then(|| Variable::Index { oid: target.oid.clone(), definition: target.definition })
+    }
+
+    /// The place of the definition of an object or an instance of one.
+    fn definition(&self, oid: &Oid<'_>) -> Option<usize> {
+        let object = self.mib.lookup(oid).filter(|object| object.kind == Kind::Object)?;
+        self.mib.place(object)
+    }
+
+    fn has(&self, kind: For) -> bool {
+        kind == For::All || (kind == For::Notifications) == self.notifications
+    }
+
+    /// A hint for a name that is unknown here.
+    fn suggest(&self, name: &str) -> String {
+        let fixed = FIXED.iter().filter(|(_, _, kind)| self.has(*kind)).map(|(n, _, _)| *n);
+        let captures = self.captures.iter().map(String::as_str);
+        let objects = self.mib.objects().iter().filter(|o| o.kind == Kind::Object).map(|o| &*o.name);
+        let near = fixed.clone().chain(captures).chain(objects.filter(|_| self.notifications));
+        did_you_mean(name, near).unwrap_or_else(|| {
+            let all: Vec<_> = fixed.collect();
+            let rest = if self.notifications {
+                ", every object of the loaded MIBs, v[1], v['1.3.6...']"
+            } else {
+                ", the named groups of the message pattern, sd['id'].name"
+            };
+            format!("known variables: {}{rest}", all.join(", "))
+        })
+    }
+}

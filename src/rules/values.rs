@@ -1,0 +1,152 @@
+//! The values of a message for its rule's templates.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
+
+use crate::language::jinja::to_value;
+use crate::language::names::{Key, Values};
+use crate::language::value::Val;
+use crate::mib::Mib;
+use crate::mib::instance::indexes;
+use crate::oid::Oid;
+use crate::rules::context::MessageContext;
+use crate::rules::scope::Scope;
+use crate::rules::variable::{OF_VARBINDS, Variable, index_value, syntax_of, varbind_value};
+
+/// What a template of a rule is rendered with.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageValues<'m, 'c> {
+    /// The message.
+    pub context: &'c MessageContext<'m>,
+    /// The groups of the rule's message pattern.
+    pub captures: &'c [Option<&'m str>],
+    /// Names and syntax of varbinds.
+    pub mib: &'m Arc<Mib>,
+}
+
+impl<'m> Values<'m, Variable> for MessageValues<'m, '_> {
+    fn get(&self, variable: &'m Variable) -> Val<'m> {
+        variable.get(self.context, self.captures, self.mib)
+    }
+
+    fn table(&self, name: &str) -> Value {
+        match name {
+            "sd" => self.structured_data(),
+            "v" => self.varbinds("v", false),
+            "raw" => self.varbinds("raw", true),
+            "index" => self.indexes(),
+            _ => self.properties(name),
+        }
+    }
+}
+
+impl MessageValues<'_, '_> {
+    fn varbinds(&self, name: &'static str, raw: bool) -> Value {
+        let all = self.context.notification().map_or(&[][..], |n| &n.varbinds);
+        let entries = all.iter().map(|varbind| {
+            let value = varbind_value(varbind, syntax_of(varbind, self.mib), (raw, all), self.mib);
+            (varbind.oid.clone().into_owned(), to_value(value))
+        });
+        Value::from_object(Varbinds { name, entries: entries.collect(), mib: self.mib.clone() })
+    }
+
+    /// The indexes of all varbinds' instances; of several values of one index the first.
+    fn indexes(&self) -> Value {
+        let all = self.context.notification().map_or(&[][..], |n| &n.varbinds);
+        let mut entries: Vec<(Oid<'static>, Value)> = Vec::new();
+        for varbind in all {
+            let Some(column) = self.mib.lookup(&varbind.oid) else { continue };
+            let arcs: Vec<u32> = varbind.oid.suffix(&column.oid).into_iter().flatten().collect();
+            for index in indexes(&arcs, column, self.mib).into_iter().flatten() {
+                let Some(object) = index.object else { continue };
+                if entries.iter().any(|(oid, _)| *oid == object.oid) {
+                    continue;
+                }
+                let definition = self.mib.lookup(&object.oid).and_then(|object| self.mib.place(object));
+                let value = index_value(index.text(self.mib).into(), index.number(), definition, self.mib);
+                entries.push((object.oid.clone(), to_value(value)));
+            }
+        }
+        Value::from_object(Varbinds { name: "index", entries, mib: self.mib.clone() })
+    }
+
+    fn properties(&self, table: &str) -> Value {
+        let Some((_, what)) = OF_VARBINDS.iter().find(|(name, _)| *name == table) else {
+            return Value::UNDEFINED;
+        };
+        let all = self.context.notification().map_or(&[][..], |n| &n.varbinds);
+        let values = all.iter().map(|varbind| Value::from(what.of(varbind, self.mib).as_ref()));
+        Value::from_object(Properties(values.collect()))
+    }
+
+    fn structured_data(&self) -> Value {
+        let elements = self.context.syslog().map(|l| l.structured_data.as_slice()).unwrap_or_default();
+        let mut all: BTreeMap<&str, Value> = BTreeMap::new();
+        for element in elements {
+            let mut params: BTreeMap<&str, Value> = BTreeMap::new();
+            for (name, value) in &element.params {
+                params.entry(name).or_insert_with(|| Value::from(value.as_ref()));
+            }
+            all.entry(element.id).or_insert_with(|| Value::from_pairs(params));
+        }
+        Value::from_pairs(all)
+    }
+}
+
+/// `v`, `raw` and `index`. Every key means what it means when it is known at compile time. Iterates over the positions
+/// of varbinds, or over the names of indexes.
+#[derive(Debug)]
+struct Varbinds {
+    name: &'static str,
+    entries: Vec<(Oid<'static>, Value)>,
+    mib: Arc<Mib>,
+}
+
+impl Object for Varbinds {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = match key.kind() {
+            ValueKind::Number => Key::Index(i128::try_from(key.clone()).ok()?),
+            _ => Key::Name(key.as_str()?.into()),
+        };
+        let scope = Scope { mib: &self.mib, notifications: true, captures: &[] };
+        let entry = match scope.entry(self.name, &key)? {
+            Variable::Position { at, .. } => self.entries.get(at - 1),
+            Variable::Varbind { targets, .. } => targets
+                .iter()
+                .find_map(|target| self.entries.iter().find(|(oid, _)| oid.starts_with(&target.oid))),
+            Variable::Index { oid, .. } => self.entries.iter().find(|(other, _)| *other == oid),
+            _ => None,
+        };
+        // An entry without a value is none.
+        entry.map(|(_, value)| value.clone()).filter(|value| !value.is_undefined())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        if self.name != "index" {
+            return Enumerator::Values((1..=self.entries.len()).map(Value::from).collect());
+        }
+        let names = self.entries.iter().filter_map(|(oid, _)| self.mib.lookup(oid));
+        Enumerator::Values(names.map(|object| Value::from(&*object.name)).collect())
+    }
+}
+
+/// `names`, `oids`, `types` and `plain`: one entry for each varbind, by position from 1. Iterates over the entries.
+#[derive(Debug)]
+struct Properties(Vec<Value>);
+
+impl Object for Properties {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let at = usize::try_from(key.clone()).ok()?;
+        self.0.get(at.checked_sub(1)?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.clone())
+    }
+}

@@ -1,0 +1,283 @@
+//! What a sink is for delivery: a [`Sink`] as it is configured, a [`Lane`] for each of its connections, and the words in
+//! which a lane reports what the server answered.
+//!
+//! [`machine`](super::machine) decides what is sent when; a lane only sends and reports.
+
+use std::fmt::{self, Debug, Display};
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::outcome::codec;
+use crate::outcome::record::Record;
+use crate::time::clock::{Clock, Mono, Now};
+
+/// A sink as it is configured. Pure, but for what its lanes do.
+pub trait Sink: Debug + Send + Sync {
+    /// How much is sent at once, and in which order.
+    fn limits(&self) -> Limits;
+
+    /// Whether the server has a place for such an outcome. Others are skipped, and counted so.
+    fn takes(&self, _record: &Record<'_>) -> bool {
+        true
+    }
+
+    /// What would be sent for a record, as text for people; none if the sink does not take it.
+    fn preview(&self, record: &Record<'_>) -> Option<String>;
+
+    /// A lane. Called [`Limits::lanes`] times when delivery starts.
+    fn lane(&self, seat: &Seat) -> Box<dyn Lane>;
+}
+
+/// A connection to the server, or an open file. Runs on its sink's own thread, so it may block.
+pub trait Lane: Send {
+    /// Sends items and waits for the server's answer.
+    ///
+    /// `Ok` has one [`Fate`] for each item, in order. Items beyond its end were not sent. With [`Order::Kept`], once an
+    /// item is [`Fate::Later`], the later ones of its key must be `Later` too, or left out.
+    ///
+    /// `Err` is about the request as a whole: nothing is known to be taken.
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a>;
+
+    /// When [`Lane::own`] is to be called; none for never.
+    fn wants(&self) -> Option<Mono> {
+        None
+    }
+
+    /// Does what the lane must do by itself, such as repeating what is still open at the server.
+    fn own(&mut self, _now: Now) -> Working<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// The answer to [`Lane::send`], when it comes.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Vec<Fate>, Trouble>> + Send + 'a>>;
+
+/// The end of [`Lane::own`], when it comes.
+pub type Working<'a> = Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + 'a>>;
+
+/// What a lane may use beside its own settings.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// The name of the sink.
+    pub name: Arc<str>,
+    /// A folder for what the sink must remember over a restart. The sink makes it when it needs it.
+    pub memory: PathBuf,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How much is sent at once, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many requests may be under way at once; at least 1.
+    pub lanes: usize,
+    /// The most items in one request; at least 1.
+    pub items: usize,
+    /// The most bytes of payload in one request. A larger item goes alone.
+    pub bytes: usize,
+    /// Which order the server must see.
+    pub order: Order,
+    /// How long items are gathered before a request that is not full is sent.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    /// One request at a time with one item, in order.
+    fn default() -> Self {
+        Limits { lanes: 1, items: 1, bytes: usize::MAX, order: Order::OneByOne, linger: Duration::ZERO }
+    }
+}
+
+/// In which order the server gets the outcomes of one host and service. Different ones never wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// One at a time: the next is sent when the server has answered the one before.
+    OneByOne,
+    /// Several in one request, in their order. For servers that process a request from its start to its end.
+    Kept,
+    /// Any order. For servers that sort by time themselves.
+    Free,
+}
+
+/// An outcome on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its place in the order of delivery.
+    pub id: Id,
+    /// The epoch of its journal, the first half of the outcome's id.
+    pub epoch: u64,
+    /// Its sequence number in that journal, the second half of the outcome's id.
+    pub sequence: u64,
+    /// Equal for outcomes of the same host and service.
+    pub key: u64,
+    /// When its message was received, in microseconds since 1970 UTC.
+    pub time: i64,
+    /// The outcome, encoded as in the journal.
+    pub payload: Arc<[u8]>,
+}
+
+impl Item {
+    /// The outcome; none if the payload is damaged, which reading it from the journal has ruled out.
+    pub fn record(&self) -> Option<Record<'_>> {
+        let outcome = codec::decode(&self.payload)?;
+        Some(Record { epoch: self.epoch, sequence: self.sequence, outcome })
+    }
+}
+
+/// Where an item comes from, and its number there. Dead letters are older than what the journal has, so they come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Id {
+    /// A dead letter that is sent again, by a number that rises with each.
+    Letter(u64),
+    /// A record of the journal, by its sequence number.
+    Journal(u64),
+}
+
+/// What the server made of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// The server has it, by its own confirmation.
+    Taken,
+    /// The server has it, shortened to what it can hold.
+    Cut,
+    /// The server has something newer, and has put this aside.
+    Stale(Said),
+    /// The server will never take it: it becomes a dead letter.
+    Dead(Said),
+    /// Not now: it is sent again after a pause of its own.
+    Later(Said),
+}
+
+/// Why a request as a whole was not answered by fates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The server cannot be reached; nothing was sent.
+    Away(Said, Hint),
+    /// It was sent and not answered. The server may have taken all, a part or nothing of it.
+    Unanswered(Said, Hint),
+    /// The server asks to wait for so long.
+    Busy(Said, Duration),
+    /// The server refuses what the configuration says: a wrong password, URL or option.
+    Refused(Said, Hint),
+    /// The server refuses the request because of some item, or its size, and does not say which: each half is tried alone.
+    Halve(Said),
+}
+
+impl Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Away(said, hint) | Trouble::Unanswered(said, hint) | Trouble::Refused(said, hint) => {
+                write!(f, "{said}; {hint}")
+            }
+            Trouble::Busy(said, pause) => write!(f, "{said}; waiting {} s, as it asks", pause.as_secs()),
+            Trouble::Halve(said) => write!(f, "{said}"),
+        }
+    }
+}
+
+/// What the user can do about a trouble.
+pub type Hint = &'static str;
+
+/// What a server or the system says, safe to print: one line of at most [`Said::MOST`] characters, without control
+/// characters, line separators and bidirectional overrides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Said(Box<str>);
+
+impl Said {
+    /// The most characters.
+    pub const MOST: usize = 200;
+
+    /// Cleans a text.
+    pub fn new(text: &str) -> Self {
+        let mut line = String::with_capacity(text.len().min(Self::MOST));
+        let (mut count, mut space) = (0, false);
+        for c in text.chars() {
+            if c.is_whitespace() || c.is_control() {
+                space = count > 0;
+                continue;
+            }
+            if hidden(c) {
+                continue;
+            }
+            if count + 1 + usize::from(space) > Self::MOST {
+                break;
+            }
+            if space {
+                line.push(' ');
+                count += 1;
+                space = false;
+            }
+            line.push(c);
+            count += 1;
+        }
+        Said(line.into())
+    }
+
+    /// The line.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Characters that have no glyph and change how others are shown: bidirectional controls, joiners, the byte order mark.
+fn hidden(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+impl Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Said {
+    fn from(text: &str) -> Self {
+        Said::new(text)
+    }
+}
+
+impl From<String> for Said {
+    fn from(text: String) -> Self {
+        Said::new(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_hostile_answer_becomes_one_line() {
+        let said =
+            Said::new("  \u{1b}]0;pwn\u{7}\u{1b}[2J \n2026-01-01 ERROR\u{2028}forged\u{202e}line\u{85} ");
+        assert_eq!(said.as_str(), "]0;pwn [2J 2026-01-01 ERROR forgedline");
+        assert_eq!(Said::new("\u{1b}\n\t").as_str(), "");
+        assert_eq!(Said::new(&"é".repeat(1000)).as_str(), "é".repeat(200));
+    }
+
+    #[test]
+    fn letters_come_before_the_journal() {
+        let mut ids = [Id::Journal(1), Id::Letter(9), Id::Journal(0), Id::Letter(2)];
+        ids.sort();
+        assert_eq!(ids, [Id::Letter(2), Id::Letter(9), Id::Journal(0), Id::Journal(1)]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_said_is_one_clean_line(text in any::<String>(), again in "[\\x00-\\x20\u{2028}\u{2029}\u{202e}a]{0,500}") {
+            for text in [text, again] {
+                let said = Said::new(&text);
+                let line = said.as_str();
+                prop_assert!(line.chars().count() <= Said::MOST);
+                prop_assert!(!line.chars().any(|c| c.is_control() || hidden(c) || (c.is_whitespace() && c != ' ')));
+                prop_assert_eq!(line.trim(), line);
+                prop_assert_eq!(Said::new(line), said.clone(), "cleaning twice changes nothing");
+            }
+        }
+    }
+}
