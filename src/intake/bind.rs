@@ -156,8 +156,7 @@ pub fn bind(listener: &Listener) -> Result<Bound, BindError> {
         Transport::Udp(address) => datagrams(listener, address),
         Transport::Tcp(address) => streams(address),
     };
-    let bound =
-        sockets.and_then(|(sockets, address)| Ok(Bound { listener: listener.clone(), sockets, address }));
+    let bound = sockets.map(|(sockets, address)| Bound { listener: listener.clone(), sockets, address });
     bound.map_err(|error| BindError {
         protocol: listener.protocol,
         transport: listener.transport,

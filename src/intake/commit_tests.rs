@@ -34,7 +34,9 @@ impl Bench {
     fn batch(&self, output: &str, inform: Option<u64>, refused: Refused) -> (Committed, Made) {
         let mut made = Made::default();
         assert!(made.batch.push(&outcome(output)));
-        inform.into_iter().for_each(|key| made.add_inform(key));
+        if let Some(key) = inform {
+            made.add_inform(key);
+        }
         let committed = self.commit.batch(self.now, &mut made, refused);
         (committed, made)
     }

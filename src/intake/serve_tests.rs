@@ -257,7 +257,9 @@ fn each_source_reaches_the_same_socket_from_any_port() {
         };
         let bound = bind(&listener).unwrap();
         let Sockets::Datagrams(sockets) = &bound.sockets else { panic!("datagrams") };
-        sockets.iter().for_each(|socket| socket.socket.set_nonblocking(true).unwrap());
+        for socket in sockets {
+            socket.socket.set_nonblocking(true).unwrap();
+        }
         for source in 1..=sources {
             for _ in 0..20 {
                 let from = if listener.transport.address().is_ipv6() {
