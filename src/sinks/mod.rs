@@ -10,12 +10,15 @@ mod delivery;
 pub mod file;
 pub mod filter;
 pub mod http;
+pub mod machine;
 pub mod nagios;
 pub mod nsca;
+mod queue;
 pub mod settings;
 pub mod sink;
 pub mod stats;
 pub mod template;
+mod tracker;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;

@@ -1,0 +1,523 @@
+//! The delivery of one sink as a state machine: what was read, sent, answered, and what is to be sent next. Pure: no I/O,
+//! no clock.
+//!
+//! ```text
+//! item: Ready -> Sending(lane) -> done                sink: Running -> Paused(until) -> Running
+//!         ^          |-> waits with its key  -+             any -> Stopping
+//!         |----------+------------------------+
+//!                    |-> Dead -> letter written -> done
+//! ```
+//!
+//! # Laws
+//!
+//! 1. Each number from the cursor up to what was read is open or done, never both.
+//! 2. [`Order::OneByOne`]: only the oldest open item of a key is sent. [`Order::Kept`]: an item is sent only if every older
+//!    open item of its key is before it in the same request.
+//! 3. The cursor is the lowest open number. It never goes back.
+//! 4. What the server has taken is sent again only after a crash, or where its answer was lost. One exception: with `Kept`,
+//!    what a server takes out of order is sent again behind what it has left out, so that the last state stays the last.
+//! 5. A waiting item holds its own key, and no other.
+//! 6. A dead letter is written before its number is done.
+//! 7. At most [`MOST_OPEN`] items of at most [`MOST_BYTES`] bytes are open; then nothing more is read.
+//! 8. A request that is refused as a whole is halved until one item is left, which is dead. Halves are not mixed with
+//!    other items, so one bad item of 500 costs 19 requests.
+//! 9. A key that the server takes nothing of for `give_up` loses its oldest item to the dead letters.
+//!
+//! A request that is never answered, while others are, is halved in the same way; a single such item waits as if the server
+//! had said [`Fate::Later`]. So an item that makes the server close the connection holds up nobody else. While a server
+//! answers nothing at all, no item is given up.
+
+use std::time::Duration;
+
+use super::queue::{Place, Queue};
+use super::sink::{Fate, Id, Item, Limits, Said, Trouble};
+use crate::journal::progress::Progress;
+use crate::time::backoff;
+use crate::time::clock::Mono;
+use crate::time::rate::Rate;
+
+pub use super::queue::DeadItem;
+
+/// The most items that are open at once.
+pub const MOST_OPEN: usize = 8192;
+/// How many of these may be dead letters that are sent again; the journal has the others.
+pub const MOST_LETTERS: usize = 512;
+/// The most bytes of payload that are open at once, unless a single item has more.
+pub const MOST_BYTES: usize = 32 << 20;
+/// How long an item may fail before it is given up, unless the configuration says otherwise.
+pub const GIVE_UP: Duration = Duration::from_hours(24);
+
+/// The pauses of a sink whose server does not answer, and the first of a key.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause of one key.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// The longest pause that a server may ask for.
+const LONGEST_BUSY: Duration = Duration::from_hours(1);
+
+/// How a sink delivers.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The limits of the sink.
+    pub limits: Limits,
+    /// The most items a second.
+    pub rate: Option<u32>,
+    /// How long the server may take nothing of a key before its oldest item is given up.
+    pub give_up: Duration,
+}
+
+/// What is sent next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The items, at least one.
+    pub items: Vec<Item>,
+    /// How many of them were sent before.
+    pub again: usize,
+}
+
+/// What became of the items of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The server has them; `cut` and `stale` ones are among them.
+    pub taken: usize,
+    /// The server has them shortened.
+    pub cut: usize,
+    /// The server has something newer.
+    pub stale: usize,
+    /// They are sent again after a pause of their own.
+    pub later: usize,
+}
+
+/// The delivery of one sink.
+#[derive(Debug)]
+pub struct Machine {
+    limits: Limits,
+    give_up: Duration,
+    rate: Option<Rate>,
+    queue: Queue,
+    lanes: Vec<Lane>,
+    /// Nothing is sent until then.
+    paused: Option<Mono>,
+    /// Nothing could be sent when this was last asked, because of `rate` or `linger`; perhaps then.
+    held: Option<Mono>,
+    /// How often in a row the server has not answered.
+    failures: u32,
+    /// How often it has.
+    answers: u64,
+    stopping: bool,
+    random: Random,
+}
+
+#[derive(Debug)]
+enum Lane {
+    Idle,
+    /// Items are under way.
+    Sending(Vec<Place>),
+    /// It does something of its own.
+    Working,
+}
+
+impl Machine {
+    /// A machine that goes on at some progress. The pauses are jittered by `seed`.
+    pub fn new(settings: Settings, progress: Progress, seed: u64) -> Self {
+        let limits = settings.limits;
+        Machine {
+            limits,
+            give_up: settings.give_up,
+            rate: settings.rate.map(Rate::new),
+            queue: Queue::new(limits.order, progress),
+            lanes: (0..limits.lanes.max(1)).map(|_| Lane::Idle).collect(),
+            paused: None,
+            held: None,
+            failures: 0,
+            answers: 0,
+            stopping: false,
+            random: Random(seed),
+        }
+    }
+
+    // Events.
+
+    /// An item was read from the journal; [`Machine::is_new`] and [`Machine::fits`] said that it may be.
+    pub fn read(&mut self, item: Item, now: Mono) {
+        self.queue.push(item, now);
+    }
+
+    /// All of the journal before a number was read: what of it was not given to [`Machine::read`] is not for this sink, or
+    /// does not exist any more.
+    pub fn pass(&mut self, to: u64) {
+        self.queue.pass(to);
+    }
+
+    /// A dead letter is to be sent again.
+    pub fn retry(&mut self, letter: Item, now: Mono) {
+        debug_assert!(matches!(letter.id, Id::Letter(_)), "no letter: {:?}", letter.id);
+        self.queue.push(letter, now);
+    }
+
+    /// A lane has an answer for the items that it was given last.
+    pub fn answered(&mut self, lane: usize, result: Result<Vec<Fate>, Trouble>, now: Mono) -> Settled {
+        let Some(places) = self.lanes.get_mut(lane).and_then(Lane::end) else { return Settled::default() };
+        let keys = self.queue.keys_of(&places);
+        let settled = match result {
+            Ok(fates) if fates.is_empty() => {
+                // It has sent nothing, and does not say why.
+                self.not_sent(&places);
+                self.pause(Duration::ZERO, now);
+                Settled::default()
+            }
+            Ok(fates) => self.fates(&places, fates, now),
+            Err(trouble) => {
+                self.trouble(&places, trouble, now);
+                Settled::default()
+            }
+        };
+        self.queue.settle(&keys);
+        settled
+    }
+
+    /// A lane has done what it wanted to do by itself.
+    pub fn worked(&mut self, lane: usize, result: Result<(), Trouble>, now: Mono) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.end();
+        }
+        match result {
+            Ok(()) => self.failures = 0,
+            Err(Trouble::Busy(_, asked)) => self.pause(asked, now),
+            Err(_) => self.pause(Duration::ZERO, now),
+        }
+    }
+
+    /// The letter of a dead item is safe from a power cut.
+    pub fn letter_written(&mut self, dead: &DeadItem) {
+        self.queue.letter_written(dead);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Mono) {
+        self.queue.tick(now);
+        self.paused = self.paused.filter(|until| *until > now);
+        self.held = self.held.filter(|until| *until > now);
+    }
+
+    /// Nothing more is to be sent. What is under way may still be answered.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    // What is to be done.
+
+    /// What an idle lane is to send now.
+    pub fn next(&mut self, lane: usize, now: Mono) -> Option<Batch> {
+        if !self.is_idle(lane) || !self.may_send(now) {
+            return None;
+        }
+        let oldest = self.queue.oldest_ready()?;
+        let due = oldest.since + self.limits.linger;
+        if due > now && self.queue.ready() < self.limits.items {
+            self.held = Some(due);
+            return None;
+        }
+        let mut most = self.limits.items.max(1);
+        if let Some(rate) = &mut self.rate {
+            most = most.min(rate.allowed(now));
+            if most == 0 {
+                self.held = Some(now + rate.wait());
+                return None;
+            }
+        }
+        let places = self.queue.take(most, self.limits.bytes);
+        if let Some(rate) = &mut self.rate {
+            rate.spend(places.len());
+        }
+        let mut batch = Batch { items: Vec::with_capacity(places.len()), again: 0 };
+        for place in &places {
+            let open = self.queue.item(*place);
+            batch.again += usize::from(open.sent > 0);
+            open.sent += 1;
+            batch.items.push(open.item.clone());
+        }
+        self.lanes[lane] = Lane::Sending(places);
+        Some(batch)
+    }
+
+    /// Whether an idle lane may do what it wants to do by itself. Then it is busy until [`Machine::worked`].
+    pub fn work(&mut self, lane: usize, now: Mono) -> bool {
+        let may = self.is_idle(lane) && self.may_send(now);
+        if may {
+            self.lanes[lane] = Lane::Working;
+        }
+        may
+    }
+
+    /// Items that are dead since this was last asked: their letters are to be written.
+    pub fn take_dead(&mut self) -> Vec<DeadItem> {
+        self.queue.take_dead()
+    }
+
+    /// Letters that are done since this was last asked, by their numbers.
+    pub fn take_letters_done(&mut self) -> Vec<u64> {
+        self.queue.take_letters_done()
+    }
+
+    /// When to call [`Machine::tick`] and [`Machine::next`], if nothing else happens before.
+    pub fn wake(&self) -> Option<Mono> {
+        if self.stopping {
+            return None;
+        }
+        let idle = self.lanes.iter().any(|lane| matches!(lane, Lane::Idle));
+        let sendable = idle && self.queue.oldest_ready().is_some();
+        let send = self.paused.max(self.held).filter(|_| sendable);
+        let tick = self.queue.next_tick().map(|tick| tick.max(self.paused.unwrap_or(tick)));
+        send.into_iter().chain(tick).min()
+    }
+
+    // What is known.
+
+    /// Whether an item of the journal is still to be delivered.
+    pub fn is_new(&self, number: u64) -> bool {
+        self.queue.tracker().is_new(number)
+    }
+
+    /// Whether one more item of the journal fits, with a payload of so many bytes.
+    pub fn fits(&self, bytes: usize) -> bool {
+        let open = self.queue.tracker().open();
+        open < MOST_OPEN - MOST_LETTERS && (open == 0 || self.queue.bytes() + bytes <= MOST_BYTES)
+    }
+
+    /// How many more letters fit.
+    pub fn letters_fit(&self) -> usize {
+        let full = self.queue.bytes() >= MOST_BYTES;
+        if full { 0 } else { MOST_LETTERS.saturating_sub(self.queue.letters()) }
+    }
+
+    /// What is done.
+    pub fn progress(&self) -> Progress {
+        self.queue.tracker().progress()
+    }
+
+    /// The lowest number that is not done.
+    pub fn cursor(&self) -> u64 {
+        self.queue.tracker().cursor()
+    }
+
+    /// The number from which on nothing was read.
+    pub fn position(&self) -> u64 {
+        self.queue.tracker().read()
+    }
+
+    /// How many numbers behind the cursor are done.
+    pub fn done_behind(&self) -> u64 {
+        self.queue.tracker().done_behind()
+    }
+
+    /// How many items are open, letters included.
+    pub fn open(&self) -> usize {
+        self.queue.tracker().open() + self.queue.letters()
+    }
+
+    /// When the message of the oldest open item of the journal was received, in microseconds since 1970.
+    pub fn oldest(&self) -> Option<i64> {
+        self.queue.tracker().oldest()
+    }
+
+    /// Whether a lane has nothing to do.
+    pub fn is_idle(&self, lane: usize) -> bool {
+        matches!(self.lanes.get(lane), Some(Lane::Idle))
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_quiet(&self) -> bool {
+        self.lanes.iter().all(|lane| matches!(lane, Lane::Idle))
+    }
+
+    /// Until when nothing is sent, because the server does not answer or asks to wait.
+    pub fn paused(&self) -> Option<Mono> {
+        self.paused
+    }
+
+    // Answers.
+
+    fn fates(&mut self, places: &[Place], fates: Vec<Fate>, now: Mono) -> Settled {
+        self.has_answered();
+        let mut settled = Settled::default();
+        let sent = fates.len().min(places.len());
+        let (sent, not_sent) = places.split_at(sent);
+        for (place, fate) in sent.iter().zip(fates) {
+            self.queue.item(*place).unanswered = None;
+            if !matches!(fate, Fate::Later(_)) {
+                let key = self.queue.key_of(*place);
+                (key.tries, key.failing) = (0, None);
+            }
+            match fate {
+                Fate::Dead(reason) => self.queue.reject(*place, reason),
+                Fate::Later(reason) => {
+                    settled.later += usize::from(self.later(*place, places.len() == 1, &reason, now));
+                }
+                Fate::Taken | Fate::Cut | Fate::Stale(_) => {
+                    if self.queue.taken(*place) {
+                        settled.taken += 1;
+                        settled.cut += usize::from(fate == Fate::Cut);
+                        settled.stale += usize::from(matches!(fate, Fate::Stale(_)));
+                    }
+                }
+            }
+        }
+        self.not_sent(not_sent);
+        settled
+    }
+
+    fn trouble(&mut self, places: &[Place], trouble: Trouble, now: Mono) {
+        match trouble {
+            Trouble::Away(..) | Trouble::Refused(..) => {
+                self.not_sent(places);
+                self.pause(Duration::ZERO, now);
+            }
+            Trouble::Busy(_, asked) => {
+                self.send_again(places);
+                self.pause(asked, now);
+            }
+            Trouble::Unanswered(reason, _) => self.unanswered(places, &reason, now),
+            Trouble::Halve(reason) => {
+                self.has_answered();
+                match places {
+                    [place] => self.queue.reject(*place, reason),
+                    _ => {
+                        self.halve(places);
+                        self.send_again(places);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A request was sent and not answered. If that happens again to the same items, they may be why.
+    fn unanswered(&mut self, places: &[Place], reason: &Said, now: Mono) {
+        let answers = self.answers;
+        let before = places.iter().map(|place| self.queue.item(*place).unanswered.replace(answers));
+        // All of them are marked, also behind one that was not marked before.
+        let before: Vec<Option<u64>> = before.collect();
+        let before: Option<Vec<u64>> = before.into_iter().collect();
+        // Whether the server has answered something else since.
+        let others = before.as_ref().is_some_and(|before| before.iter().all(|then| *then < answers));
+        match (places, before) {
+            ([place], Some(_)) if others => {
+                self.later(*place, true, reason, now);
+                return;
+            }
+            ([place], Some(_)) => {
+                self.wait(*place, now);
+                self.queue.again(*place);
+            }
+            (_, Some(_)) => {
+                self.halve(places);
+                self.send_again(places);
+            }
+            (_, None) => self.send_again(places),
+        }
+        self.pause(Duration::ZERO, now);
+    }
+
+    /// An item is sent again after a pause of its key, or is given up. Says whether it is sent again.
+    fn later(&mut self, place: Place, alone: bool, reason: &Said, now: Mono) -> bool {
+        let open = self.queue.item(place);
+        let since = open.since;
+        if alone {
+            // It need not fail with others again.
+            open.most = 1;
+        }
+        let key = self.queue.key_of(place);
+        let failing = since.max(*key.failing.get_or_insert(now));
+        if now.since(failing) >= self.give_up {
+            let hours = self.give_up.as_secs_f64() / 3600.0;
+            let reason = Said::from(format!("not taken for {hours} hours; the last answer: {reason}"));
+            self.queue.reject(place, reason);
+            return false;
+        }
+        self.wait(place, now);
+        self.queue.again(place);
+        true
+    }
+
+    /// The key of an item waits; once a request, however many items it has there.
+    fn wait(&mut self, place: Place, now: Mono) {
+        let key = self.queue.key_of(place);
+        if !key.again {
+            key.tries = key.tries.saturating_add(1);
+            let pause = backoff::pause(FIRST_PAUSE, LONGEST_WAIT, key.tries, self.random.next());
+            self.queue.wait(place, now + pause);
+        }
+    }
+
+    fn halve(&mut self, places: &[Place]) {
+        for place in places {
+            self.queue.item(*place).most = places.len().div_ceil(2);
+        }
+    }
+
+    fn send_again(&mut self, places: &[Place]) {
+        for place in places {
+            self.queue.again(*place);
+        }
+    }
+
+    fn not_sent(&mut self, places: &[Place]) {
+        for place in places {
+            self.queue.item(*place).sent -= 1;
+        }
+        self.send_again(places);
+        if let Some(rate) = &mut self.rate {
+            rate.refund(places.len());
+        }
+    }
+
+    fn has_answered(&mut self) {
+        self.failures = 0;
+        self.answers += 1;
+    }
+
+    fn pause(&mut self, asked: Duration, now: Mono) {
+        // Several lanes that fail together are one failure.
+        if self.paused.is_none_or(|until| until <= now) {
+            self.failures = self.failures.saturating_add(1);
+        }
+        let pause = backoff::pause(FIRST_PAUSE, LONGEST_PAUSE, self.failures, self.random.next());
+        let until = now + pause.max(asked.min(LONGEST_BUSY));
+        self.paused = self.paused.max(Some(until));
+    }
+
+    fn may_send(&self, now: Mono) -> bool {
+        !self.stopping && self.paused.is_none_or(|until| until <= now)
+    }
+}
+
+impl Lane {
+    /// Ends what it does; gives the items that were under way.
+    fn end(&mut self) -> Option<Vec<Place>> {
+        match std::mem::replace(self, Lane::Idle) {
+            Lane::Sending(places) => Some(places),
+            Lane::Idle | Lane::Working => None,
+        }
+    }
+}
+
+/// Random numbers for jitter (splitmix64).
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod tests;
