@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 
-use super::listeners::{self, ListenerPlan};
+use super::listeners::{self, BoundListeners, Host, ListenerPlan, Running};
 use super::log::{self, Log};
 use super::sinks::{self, SinkPlan, Sinks};
 use super::supervise::{Crew, Member, OnEnd};
@@ -16,7 +16,6 @@ use crate::config::log::LogFormat;
 use crate::intake::Active;
 use crate::intake::bind::remedy;
 use crate::intake::listener::Listener;
-use crate::intake::serve::{Serving, serve};
 use crate::journal;
 use crate::mib::load::Held;
 use crate::settings::diagnostic::{Diagnostics, Place};
@@ -58,7 +57,7 @@ pub struct Security {
 /// What a reload changes.
 #[derive(Debug)]
 struct Parts {
-    listeners: Vec<Serving>,
+    listeners: Vec<Running>,
     http: Option<Http>,
     sinks: Sinks,
     mibs: Held,
@@ -95,7 +94,7 @@ impl Plan {
 
 /// The sockets of a daemon that starts.
 pub struct Sockets {
-    listeners: ListenerPlan,
+    listeners: BoundListeners,
     http: HttpPlan,
 }
 
@@ -161,9 +160,19 @@ impl Assembly {
     }
 
     /// Starts the listeners and the web server that were bound before: datagrams wait on disk until there are rules.
-    pub fn listen(&self, sockets: Sockets) {
+    ///
+    /// # Errors
+    ///
+    /// If the system has no threads or descriptors left.
+    pub fn listen(&self, sockets: Sockets) -> Result<(), Diagnostics> {
+        let mut found = Diagnostics::default();
+        let listeners = sockets.listeners.ready(&self.host(), &mut found);
+        if found.has_errors() {
+            return Err(found);
+        }
         let mut parts = self.parts();
-        self.change_listeners(&mut parts, sockets.listeners, sockets.http);
+        self.change_listeners(&mut parts, listeners, sockets.http);
+        Ok(())
     }
 
     /// Loads all that a configuration names, binds new listeners and prepares new sinks. Changes nothing that runs. Takes
@@ -185,8 +194,7 @@ impl Assembly {
     pub fn plan_loaded(&self, setup: Setup) -> Result<Plan, Diagnostics> {
         let (mut found, mibs, config) = (setup.found.clone(), setup.mibs.clone(), setup.config.clone());
         let parts = self.parts();
-        let running: Vec<Listener> =
-            parts.listeners.iter().map(|serving| serving.listener().clone()).collect();
+        let running: Vec<Listener> = parts.listeners.iter().map(|one| one.listener().clone()).collect();
         let http = parts.http.as_ref().map(|http| http.listen);
         let (sinks, log) = (parts.sinks.view(), parts.log);
         journal_stays(&parts.journal, &config, &mut found);
@@ -200,6 +208,7 @@ impl Assembly {
         let active = setup.into_active(&self.security.engine, &self.security.senders, &mut found);
         let journal = self.status.shared.journal.clone();
         let listeners = listeners::plan(&running, &wanted(&config), &mut found);
+        let listeners = listeners.ready(&self.host(), &mut found);
         let http = plan_http(http, &config, &mut found);
         let sinks = sinks::plan(&sinks, &config.sinks, &self.crew, &journal, &mut found);
         match active.filter(|_| !found.has_errors()) {
@@ -230,37 +239,7 @@ impl Assembly {
     }
 
     fn change_listeners(&self, parts: &mut Parts, plan: ListenerPlan, http: HttpPlan) -> listeners::Done {
-        let mut done = listeners::Done::default();
-        let ListenerPlan { bound, changed, removed } = plan;
-        for bound in bound {
-            let name = bound.to_string();
-            match serve(bound, &self.status.shared, &self.runtimes.streams) {
-                Ok(serving) => {
-                    done.added.push(name);
-                    parts.listeners.push(serving);
-                }
-                Err(error) => tracing::error!(%error, "cannot start {name}"),
-            }
-        }
-        for wanted in changed {
-            let Some(serving) = parts.listeners.iter_mut().find(|one| one.key() == wanted.key()) else {
-                continue;
-            };
-            let restart = serving.adjust(&wanted);
-            done.changed.push(wanted.key().to_string());
-            if !restart.is_empty() {
-                tracing::warn!("{} of {} takes effect after a restart", restart.join(", "), wanted.key());
-            }
-        }
-        let (ended, kept) = std::mem::take(&mut parts.listeners)
-            .into_iter()
-            .partition::<Vec<Serving>, _>(|serving| removed.contains(&serving.key()));
-        parts.listeners = kept;
-        ended.iter().for_each(Serving::stop);
-        for serving in ended {
-            done.removed.push(serving.key().to_string());
-            serving.join();
-        }
+        let mut done = listeners::carry_out(plan, &mut parts.listeners, &self.host());
         if let HttpPlan::Replace(new) = http {
             let before = parts.http.take();
             done.removed.extend(before.as_ref().map(|http| format!("HTTP {}/tcp", http.listen)));
@@ -273,6 +252,10 @@ impl Assembly {
             }
         }
         done
+    }
+
+    fn host(&self) -> Host<'_> {
+        Host { crew: &self.crew, shared: &self.status.shared, streams: &self.runtimes.streams }
     }
 
     fn serve_http(&self, listener: TcpListener) -> Member {
@@ -290,10 +273,7 @@ impl Assembly {
     /// The addresses that it listens on.
     pub fn addresses(&self) -> Vec<String> {
         let parts = self.parts();
-        let listeners = parts.listeners.iter().map(|serving| {
-            let key = serving.key();
-            format!("{} {}", key.protocol.as_str(), key.transport.at(serving.address()))
-        });
+        let listeners = parts.listeners.iter().map(ToString::to_string);
         let http = parts.http.iter().map(|http| format!("HTTP {}/tcp", http.listen));
         listeners.chain(http).collect()
     }
@@ -305,8 +285,8 @@ impl Assembly {
             parts.stopped = true;
             std::mem::take(&mut parts.listeners)
         };
-        listeners.iter().for_each(Serving::stop);
-        listeners.into_iter().for_each(Serving::join);
+        listeners.iter().for_each(Running::stop);
+        listeners.into_iter().for_each(Running::join);
     }
 
     /// Ends the sinks: what they are sending is awaited for 5 s.

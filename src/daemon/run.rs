@@ -100,7 +100,10 @@ fn live(
     let config = &to_load.config;
     let socket = control::socket(&config.journal.directory);
     let built_in = config.file.is_none();
-    assembly.listen(sockets);
+    if let Err(found) = assembly.listen(sockets) {
+        loaded::print(&found);
+        return Ok(false);
+    }
     let sync = sync_journal(assembly, config)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
     let _control = serve_control(assembly, &socket, orders)?;

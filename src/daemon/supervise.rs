@@ -27,6 +27,8 @@ pub async fn told(stop: &mut Stop) {
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause before the restart of a listener.
+const LONGEST_PAUSE_SOON: Duration = Duration::from_millis(200);
 /// A member that ran for so long starts over with the shortest pause.
 const RAN_WELL: Duration = Duration::from_mins(1);
 /// How often a thread that waits for its restart looks whether it is to end.
@@ -35,8 +37,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What is done when a member ends without being told to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnEnd {
-    /// It is started again, after a pause.
+    /// It is started again, after a pause of 0.1 s to 30 s.
     Restart,
+    /// It is started again, after a pause of at most 0.2 s: for listeners, whose messages wait meanwhile.
+    RestartSoon,
     /// The daemon ends with an error.
     Fatal,
 }
@@ -211,7 +215,8 @@ impl Watch {
             self.pause = FIRST_PAUSE;
         }
         let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        let longest = if self.on_end == OnEnd::RestartSoon { LONGEST_PAUSE_SOON } else { LONGEST_PAUSE };
+        self.pause = (pause * 2).min(longest);
         tracing::error!("{name} {why}; please report it; it is restarted in {} ms", pause.as_millis());
         Some(pause)
     }

@@ -1,11 +1,9 @@
-//! Running listeners: each can be changed and stopped on its own.
+//! Running listeners: each can be changed and stopped on its own. Who calls this module makes the threads and tasks.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
-
-use tokio::runtime::Handle;
 
 use super::bind::{Bound, DatagramSocket, Sockets};
 use super::datagrams::{Datagrams, Tuning};
@@ -25,55 +23,72 @@ pub struct Serving {
 
 #[derive(Debug)]
 enum Work {
-    /// A thread per socket.
-    Datagrams(Vec<Thread>),
+    /// The sockets, each with a thread.
+    Datagrams(Vec<Socket>),
     /// `ended` is disconnected once the task that accepts and those of all streams have ended.
     Streams { capacity: Arc<Capacity>, ended: mpsc::Receiver<()> },
 }
 
 #[derive(Debug)]
-struct Thread {
+struct Socket {
     socket: Arc<DatagramSocket>,
     tuning: Arc<Tuning>,
-    thread: JoinHandle<()>,
 }
 
-/// Starts a listener. Datagrams are taken at once, and wait on disk until there are rules; streams are accepted once there
-/// are. `runtime` is what streams run on; it must have its I/O and time drivers.
+/// What a listener needs to have run. It returns when the listener is told to stop. If it returns or panics before, it can
+/// be run again.
+pub enum Worker {
+    /// Blocks: for a thread of its own.
+    Thread(Box<dyn FnMut() + Send>),
+    /// For a runtime with I/O and time, on which its streams run as well.
+    Task(Box<dyn FnMut() -> Task + Send>),
+}
+
+/// What a [`Worker::Task`] runs.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Makes a listener of its sockets. Once its workers run, it takes datagrams at once, which wait on disk until there are
+/// rules; streams are accepted once there are.
 ///
 /// # Errors
 ///
-/// If the system has no thread or descriptor left.
-pub fn serve(bound: Bound, shared: &Arc<Shared>, runtime: &Handle) -> io::Result<Serving> {
+/// If the system has no descriptor left.
+pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Worker>)> {
     let (address, stop) = (bound.address(), Arc::new(Stop::new()?));
     let Bound { listener, sockets, .. } = bound;
-    let work = match sockets {
+    let protocol = listener.protocol;
+    let (work, workers) = match sockets {
         Sockets::Datagrams(sockets) => {
-            let mut threads = Vec::new();
+            let (mut all, mut workers) = (Vec::new(), Vec::new());
             for socket in sockets {
-                match start(&listener, socket, shared, &stop) {
-                    Ok(thread) => threads.push(thread),
-                    Err(error) => {
-                        stop.tell();
-                        return Err(error);
-                    }
-                }
+                let socket = Arc::new(socket);
+                let tuning = Arc::new(Tuning::new(&listener.limits, socket.buffer()));
+                let (shared, stop) = (shared.clone(), stop.clone());
+                let mut datagrams = Datagrams::new(protocol, socket.clone(), tuning.clone(), shared, stop);
+                workers.push(Worker::Thread(Box::new(move || datagrams.run())));
+                all.push(Socket { socket, tuning });
             }
-            Work::Datagrams(threads)
+            (Work::Datagrams(all), workers)
         }
         Sockets::Streams(socket) => {
             let (running, ended) = mpsc::channel();
             let capacity = Arc::new(Capacity::new(listener.limits.max_connections));
-            let within = runtime.enter();
-            let socket = tokio::net::TcpListener::from_std(socket)?;
-            drop(within);
-            let streams =
-                Streams::new(listener.protocol, shared.clone(), capacity.clone(), stop.clone(), running);
-            runtime.spawn(streams.run(socket));
-            Work::Streams { capacity, ended }
+            let (shared, stop, places) = (shared.clone(), stop.clone(), capacity.clone());
+            let task = move || -> Task {
+                let socket = socket.try_clone();
+                let streams =
+                    Streams::new(protocol, shared.clone(), places.clone(), stop.clone(), running.clone());
+                Box::pin(async move {
+                    match socket.and_then(tokio::net::TcpListener::from_std) {
+                        Ok(socket) => streams.run(socket).await,
+                        Err(error) => tracing::error!(%error, "cannot accept streams"),
+                    }
+                })
+            };
+            (Work::Streams { capacity, ended }, vec![Worker::Task(Box::new(task))])
         }
     };
-    Ok(Serving { listener, address, stop, work })
+    Ok((Serving { listener, address, stop, work }, workers))
 }
 
 impl Serving {
@@ -100,8 +115,8 @@ impl Serving {
         let (before, limits) = (self.listener.limits, other.limits);
         self.listener = other.clone();
         match &self.work {
-            Work::Datagrams(threads) => {
-                for Thread { socket, tuning, .. } in threads {
+            Work::Datagrams(sockets) => {
+                for Socket { socket, tuning } in sockets {
                     if limits.receive_buffer != before.receive_buffer {
                         socket.set_buffer(limits.receive_buffer);
                     }
@@ -124,38 +139,15 @@ impl Serving {
         self.stop.tell();
     }
 
-    /// Tells it to stop and returns once it has: its messages are committed, its sockets closed. Blocks.
+    /// Tells it to stop and returns once its streams have ended: their messages are committed. Blocks. The workers end by
+    /// themselves.
     pub fn join(self) {
         self.stop.tell();
-        match self.work {
-            Work::Datagrams(threads) => threads.into_iter().for_each(|one| drop(one.thread.join())),
+        if let Work::Streams { ended, .. } = self.work {
             // Nothing is ever sent: this returns when the last sender is dropped.
-            Work::Streams { ended, .. } => drop(ended.recv()),
+            let _ = ended.recv();
         }
     }
-}
-
-fn start(
-    listener: &Listener,
-    socket: DatagramSocket,
-    shared: &Arc<Shared>,
-    stop: &Arc<Stop>,
-) -> io::Result<Thread> {
-    let name = listener.protocol.as_str();
-    let socket = Arc::new(socket);
-    let tuning = Arc::new(Tuning::new(&listener.limits, socket.buffer()));
-    let mut datagrams =
-        Datagrams::new(listener.protocol, socket.clone(), tuning.clone(), shared.clone(), stop.clone());
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        // No message is known to make it panic. Should one, a listener that goes on is better than none.
-        while let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| datagrams.run())) {
-            let what = panic.downcast_ref::<&str>().copied().unwrap_or("no message");
-            tracing::error!(
-                "the {name} listener panicked ({what}); the messages it held are lost; please report it"
-            );
-        }
-    })?;
-    Ok(Thread { socket, tuning, thread })
 }
 
 #[cfg(test)]

@@ -1,189 +1,233 @@
-//! What is counted, as Prometheus reads it (text format 0.0.4). Pure.
+//! Metrics for Prometheus, in its text format 0.0.4.
 
-use std::fmt::Write as _;
+use std::fmt::Error;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, prometheus_text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 
-use crate::journal::Journal;
-use crate::rules::Rule;
 use crate::sinks::Running;
 use crate::sinks::stats::LATENCIES;
 use crate::status::Status;
 
-/// The content type of the answer.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub use prometheus_text::CONTENT_TYPE;
 
-/// What is not counted but measured.
-#[derive(Debug, Clone, Copy)]
-pub struct Gauges {
-    /// Seconds since the start.
-    pub uptime: u64,
-    /// Bytes of the journal.
-    pub journal_bytes: u64,
-    /// For how long the oldest outcome has been in the journal that some sink has not taken, in seconds.
-    pub journal_age: f64,
-    /// Damaged places that were skipped in the journal.
-    pub journal_damaged: u64,
-    /// The time, in microseconds since 1970.
-    pub now: i64,
+/// The metrics of a daemon. Reads the journal, so it may block.
+pub fn of(status: &Arc<Status>) -> String {
+    let mut registry = Registry::with_prefix("trapline");
+    registry.register_collector(Box::new(Metrics(status.clone())));
+    let mut text = String::new();
+    // Fails only where writing to a String does: never.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    text
 }
 
-/// The state of the daemon as Prometheus reads it.
-pub fn of(status: &Status) -> String {
+#[derive(Debug)]
+struct Metrics(Arc<Status>);
+
+/// The families of metrics that are being written.
+struct Families<'e>(DescriptorEncoder<'e>);
+
+type Label<'l> = (&'static str, &'l str);
+
+impl Families<'_> {
+    /// A counter; its name ends with `_total`.
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
+        count(&mut self.0.encode_descriptor(name, help, None, MetricType::Counter)?, value)
+    }
+
+    /// A counter for each value of a label; its name ends with `_total`.
+    fn counters<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Label<'l>, u64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (label, value) in values {
+            count(&mut family.encode_family(&[label])?, value)?;
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn gauges<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Label<'l>, f64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (label, value) in values {
+            family.encode_family(&[label])?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+}
+
+fn count(encoder: &mut MetricEncoder<'_>, value: u64) -> Result<(), Error> {
+    encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let (status, mut out) = (&*self.0, Families(encoder));
+        intake(status, &mut out)?;
+        journal(status, &mut out)?;
+        sinks(status, &mut out)?;
+        let restarts = status.health.restarts();
+        out.counters(
+            "restarts",
+            "threads and tasks of the daemon that failed and were started again",
+            restarts.iter().map(|(part, count)| (("part", part.as_str()), *count)),
+        )?;
+        out.gauge("uptime_seconds", "since the start", status.uptime().as_secs() as f64)
+    }
+}
+
+fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
+    let intake = status.shared.stats.to_json();
+    for (name, value) in intake.as_object().into_iter().flatten() {
+        if let Some(value) = value.as_u64() {
+            out.counter(name, &name.replace('_', " "), value)?;
+        }
+    }
+    let reasons = || intake["malformed"].as_object().into_iter().flatten();
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let malformed: u64 = reasons().map(|(_, count)| number(count)).sum();
+    let others = malformed + number(&intake["discoveries"]) + number(&intake["wrong_source"]);
+    let decoded = number(&intake["snmp_received"]).saturating_sub(others);
+    out.counter("decoded", "SNMP packets that were understood", decoded)?;
+    out.counters(
+        "malformed",
+        "SNMP packets that were not accepted, by reason",
+        reasons().map(|(reason, count)| (("reason", reason.as_str()), number(count))),
+    )?;
+    let active = status.shared.active();
+    out.counters(
+        "rule_matched",
+        "messages that a rule matched, since it was loaded",
+        active
+            .rules
+            .rules()
+            .iter()
+            .map(|rule| (("rule", &*rule.id), rule.match_count.load(Ordering::Relaxed))),
+    )
+}
+
+fn journal(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     let journal = &status.shared.journal;
     let now = status.clock.now().wall.micros();
-    let sinks = status.sinks();
-    let lags = sinks.iter().map(|sink| sink.stats.lag(now));
-    let gauges = Gauges {
-        uptime: status.uptime().as_secs(),
-        journal_bytes: journal.size(),
-        journal_age: lags.fold(0.0, f64::max),
-        journal_damaged: journal.damaged(),
-        now,
-    };
-    let active = status.shared.active();
-    let intake = status.shared.stats.to_json();
-    render(&intake, active.rules.rules(), &sinks, gauges, journal)
+    let age = status.sinks().iter().map(|sink| sink.stats.lag(now)).fold(0.0, f64::max);
+    out.gauge("journal_bytes", "size of the journal on disk", journal.size() as f64)?;
+    out.gauge(
+        "journal_age_seconds",
+        "age of the oldest outcome that a sink has not delivered",
+        age,
+    )?;
+    out.counter("journal_damaged", "damaged places in the journal that were skipped", journal.damaged())
 }
 
-/// Everything. `intake` is the JSON of the intake's counters.
-pub fn render(
-    intake: &Value,
-    rules: &[Rule],
-    sinks: &[Running],
-    gauges: Gauges,
-    journal: &Journal,
-) -> String {
-    let mut out = Text::default();
-    for (name, count) in intake.as_object().into_iter().flatten() {
-        if let Some(count) = count.as_u64() {
-            out.family(&format!("trapline_{name}_total"), "counter", &words(name));
-            out.line(&format!("trapline_{name}_total"), &[], count);
-        }
-    }
-    let malformed: u64 =
-        intake["malformed"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
-    let seen = |name: &str| intake[name].as_u64().unwrap_or(0);
-    // All that came, but for what could not be read and for questions who this engine is.
-    let decoded =
-        seen("snmp_received").saturating_sub(malformed + seen("discoveries") + seen("wrong_source"));
-    out.family("trapline_decoded_total", "counter", "SNMP packets that were understood");
-    out.line("trapline_decoded_total", &[], decoded);
-    out.family("trapline_malformed_total", "counter", "SNMP packets that were not taken, by reason");
-    for (reason, count) in intake["malformed"].as_object().into_iter().flatten() {
-        out.line("trapline_malformed_total", &[("reason", reason)], count.as_u64().unwrap_or(0));
-    }
-    out.family("trapline_rule_matched_total", "counter", "messages that a rule took, since it was loaded");
-    for rule in rules {
-        out.line(
-            "trapline_rule_matched_total",
-            &[("rule", &rule.id)],
-            rule.match_count.load(Ordering::Relaxed),
-        );
-    }
-    for (name, help, value) in [
-        ("trapline_uptime_seconds", "since the start", gauges.uptime as f64),
-        ("trapline_journal_bytes", "size of the journal on disk", gauges.journal_bytes as f64),
-        (
-            "trapline_journal_age_seconds",
-            "age of the oldest outcome that a sink has not taken",
-            gauges.journal_age,
-        ),
-    ] {
-        out.family(name, "gauge", help);
-        out.line(name, &[], value);
-    }
-    out.family(
-        "trapline_journal_damaged_total",
-        "counter",
-        "damaged places in the journal that were skipped",
-    );
-    out.line("trapline_journal_damaged_total", &[], gauges.journal_damaged);
-    render_sinks(&mut out, sinks, gauges, journal);
-    out.0
-}
-
-fn render_sinks(out: &mut Text, sinks: &[Running], gauges: Gauges, journal: &Journal) {
+fn sinks(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     type Count = fn(&Running) -> &AtomicU64;
     let counters: [(&str, &str, Count); 7] = [
-        ("delivered", "outcomes that the server has taken", |s| &s.stats.delivered),
-        ("skipped", "outcomes that are not for this sink", |s| &s.stats.skipped),
-        ("cut", "outcomes that were shortened to fit", |s| &s.stats.cut),
-        ("stale", "outcomes that came after something newer", |s| &s.stats.stale),
-        ("dead", "outcomes that the server will never take", |s| &s.stats.dead),
-        ("retried", "outcomes that were sent again", |s| &s.stats.retried),
-        ("failures", "times that delivery failed", |s| &s.stats.failures),
+        ("sink_delivered", "outcomes that the server has accepted", |s| &s.stats.delivered),
+        ("sink_skipped", "outcomes that are not for this sink", |s| &s.stats.skipped),
+        ("sink_cut", "outcomes that were shortened to fit", |s| &s.stats.cut),
+        ("sink_stale", "outcomes that came after something newer", |s| &s.stats.stale),
+        ("sink_dead", "outcomes that the server will never accept", |s| &s.stats.dead),
+        ("sink_retried", "outcomes that were sent again", |s| &s.stats.retried),
+        ("sink_failures", "times that delivery failed", |s| &s.stats.failures),
     ];
-    for (name, help, counter) in counters {
-        let name = format!("trapline_sink_{name}_total");
-        out.family(&name, "counter", help);
-        for sink in sinks {
-            out.line(&name, &[("sink", &sink.name)], counter(sink).load(Ordering::Relaxed));
-        }
+    let (sinks, journal) = (status.sinks(), &status.shared.journal);
+    for (name, help, value) in counters {
+        let values = sinks.iter().map(|s| (("sink", s.name.as_str()), value(s).load(Ordering::Relaxed)));
+        out.counters(name, help, values)?;
     }
-    out.family(
-        "trapline_sink_expired_total",
-        "counter",
-        "outcomes that were given up because the journal was full",
-    );
-    for sink in sinks {
-        out.line("trapline_sink_expired_total", &[("sink", &sink.name)], sink.cursor.expired());
-    }
-    out.family("trapline_sink_lag_records", "gauge", "outcomes in the journal that the sink has not taken");
-    for sink in sinks {
-        let behind = journal.behind(&sink.cursor);
-        out.line("trapline_sink_lag_records", &[("sink", &sink.name)], behind);
-    }
-    out.family("trapline_sink_lag_seconds", "gauge", "how long the oldest outcome has waited for the sink");
-    for sink in sinks {
-        out.line("trapline_sink_lag_seconds", &[("sink", &sink.name)], sink.stats.lag(gauges.now));
-    }
-    let name = "trapline_delivery_seconds";
-    out.family(name, "histogram", "from the receipt of a message to the delivery of its outcome");
-    for sink in sinks {
+    out.counters(
+        "sink_expired",
+        "outcomes that were dropped because the journal was full",
+        sinks.iter().map(|sink| (("sink", sink.name.as_str()), sink.cursor.expired())),
+    )?;
+    let now = status.clock.now().wall.micros();
+    let behind = |sink: &Running| journal.behind(&sink.cursor) as f64;
+    out.gauges(
+        "sink_lag_records",
+        "outcomes in the journal that the sink has not delivered",
+        sinks.iter().map(|sink| (("sink", sink.name.as_str()), behind(sink))),
+    )?;
+    out.gauges(
+        "sink_lag_seconds",
+        "how long the oldest outcome has waited for the sink",
+        sinks.iter().map(|sink| (("sink", sink.name.as_str()), sink.stats.lag(now))),
+    )?;
+    let unconfigured = status.unconfigured();
+    out.gauges(
+        "unconfigured_sink_lag_records",
+        "outcomes in the journal for a sink that is not configured",
+        unconfigured.iter().map(|sink| (("sink", sink.name.as_str()), sink.behind as f64)),
+    )?;
+    let help = "from the receipt of a message to the delivery of its outcome";
+    let mut family = out.0.encode_descriptor("delivery_seconds", help, None, MetricType::Histogram)?;
+    for sink in sinks.iter() {
         let (below, total, sum) = sink.stats.latency.cumulated();
-        for (bound, count) in LATENCIES.iter().zip(below) {
-            let labels = [("sink", sink.name.as_str()), ("le", &bound.to_string())];
-            out.line(&format!("{name}_bucket"), &labels, count);
-        }
-        out.line(&format!("{name}_bucket"), &[("sink", &sink.name), ("le", "+Inf")], total);
-        out.line(&format!("{name}_sum"), &[("sink", &sink.name)], sum);
-        out.line(&format!("{name}_count"), &[("sink", &sink.name)], total);
+        let before = std::iter::once(0).chain(below);
+        let buckets: Vec<(f64, u64)> =
+            LATENCIES.into_iter().zip(below.into_iter().zip(before).map(|(to, from)| to - from)).collect();
+        let labels = [("sink", sink.name.as_str())];
+        family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, total, &buckets, None)?;
     }
-}
-
-fn words(name: &str) -> String {
-    name.replace('_', " ")
-}
-
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        self.0.push_str(name);
-        for (at, (label, text)) in labels.iter().enumerate() {
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            let _ = write!(self.0, "{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' });
-        }
-        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intake::Shared;
+    use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
+    use crate::status::Health;
+    use crate::time::clock::SystemClock;
 
     #[test]
-    fn labels_are_escaped() {
-        let mut text = Text::default();
-        text.line("x", &[("rule", "a\"b\\c\nd"), ("le", "1")], 3);
-        text.line("y", &[], 0.5);
-        assert_eq!(text.0, "x{rule=\"a\\\"b\\\\c\\nd\",le=\"1\"} 3\ny 0.5\n");
+    fn names_and_types_stay_and_labels_are_escaped() {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            Options { directory: dir.path().to_owned(), max_size: 1 << 20, when_full: WhenFull::DropOldest };
+        let journal = Journal::open(options, 7).unwrap().0;
+        let clock = Arc::new(SystemClock);
+        let shared = Arc::new(Shared::new(journal.clone(), SyncPolicy::Never, clock.clone()));
+        let health = Arc::new(Health::default());
+        let status = Arc::new(Status::new(shared, health.clone(), clock));
+        journal.register("left-over").unwrap();
+        let sink = Running::open("out", &journal).unwrap();
+        sink.stats.latency.observe(700);
+        status.set_sinks(vec![sink]);
+        health.failed("a \"part\"\\\n", "panicked".to_owned());
+        let text = of(&status);
+        let types: String =
+            text.lines().filter(|l| l.starts_with("# TYPE")).map(|l| format!("{l}\n")).collect();
+        insta::assert_snapshot!(types);
+        for line in [
+            "trapline_malformed_total{reason=\"truncated\"} 0",
+            "trapline_sink_delivered_total{sink=\"out\"} 0",
+            "trapline_sink_lag_records{sink=\"out\"} 0",
+            "trapline_unconfigured_sink_lag_records{sink=\"left-over\"} 0",
+            "trapline_restarts_total{part=\"a \\\"part\\\"\\\\\\n\"} 0",
+            "trapline_delivery_seconds_bucket{sink=\"out\",le=\"0.0005\"} 0",
+            "trapline_delivery_seconds_bucket{sink=\"out\",le=\"0.001\"} 1",
+            "trapline_delivery_seconds_bucket{sink=\"out\",le=\"3600\"} 1",
+            "trapline_delivery_seconds_bucket{sink=\"out\",le=\"+Inf\"} 1",
+            "trapline_delivery_seconds_sum{sink=\"out\"} 0.0007",
+            "trapline_delivery_seconds_count{sink=\"out\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
     }
 }

@@ -49,8 +49,8 @@ pub async fn serve(
         let state = state.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = answer(&request, &state);
-                async { Ok::<_, Infallible>(answer) }
+                let state = state.clone();
+                async move { Ok::<_, Infallible>(answer(&request, state).await) }
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
@@ -61,13 +61,18 @@ pub async fn serve(
     }
 }
 
-fn answer(request: &Request<Incoming>, state: &Status) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, state: Arc<Status>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
     }
     match request.uri().path() {
         "/metrics" => {
-            let mut response = text(StatusCode::OK, metrics::of(state));
+            // Reads the journal.
+            let metrics = tokio::task::spawn_blocking(move || metrics::of(&state)).await;
+            let Ok(metrics) = metrics else {
+                return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be measured\n".to_owned());
+            };
+            let mut response = text(StatusCode::OK, metrics);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
             response
         }

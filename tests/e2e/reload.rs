@@ -203,6 +203,7 @@ fn a_reload_under_20_000_a_second_loses_nothing_repeats_nothing_and_pauses_nobod
     });
     // The new listener takes lines, too.
     let count = sent.len() as u64;
+    daemon.wait_count("syslog_received", count);
     lines(new, count..count + 100);
     daemon.wait_count("syslog_received", count + 100);
     wait_until("all is delivered", || {
