@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
+use crate::journal::Journal;
 use crate::rules::Rule;
 use crate::sinks::Running;
 use crate::sinks::stats::LATENCIES;
@@ -24,8 +25,6 @@ pub struct Gauges {
     pub journal_age: f64,
     /// Damaged places that were skipped in the journal.
     pub journal_damaged: u64,
-    /// The sequence number that the next outcome gets.
-    pub journal_next: u64,
     /// The time, in microseconds since 1970.
     pub now: i64,
 }
@@ -35,29 +34,26 @@ pub fn of(status: &Status) -> String {
     let journal = &status.shared.journal;
     let now = status.clock.now().wall.micros();
     let sinks = status.sinks();
-    let oldest = sinks.iter().map(|sink| sink.cursor.position()).min();
+    let lags = sinks.iter().map(|sink| sink.stats.lag(now));
     let gauges = Gauges {
         uptime: status.uptime().as_secs(),
         journal_bytes: journal.size(),
-        journal_age: oldest
-            .and_then(|at| journal.time_of(at))
-            .map_or(0.0, |time| (now - time).max(0) as f64 / 1e6),
+        journal_age: lags.fold(0.0, f64::max),
         journal_damaged: journal.damaged(),
-        journal_next: journal.next(),
         now,
     };
     let active = status.shared.active();
     let intake = status.shared.stats.to_json();
-    render(&intake, active.rules.rules(), &sinks, gauges, |sink| journal.expired(sink))
+    render(&intake, active.rules.rules(), &sinks, gauges, journal)
 }
 
-/// Everything. `intake` is the JSON of the intake's counters; `expired` says how many outcomes of a sink were given up.
+/// Everything. `intake` is the JSON of the intake's counters.
 pub fn render(
     intake: &Value,
     rules: &[Rule],
     sinks: &[Running],
     gauges: Gauges,
-    expired: impl Fn(&str) -> u64,
+    journal: &Journal,
 ) -> String {
     let mut out = Text::default();
     for (name, count) in intake.as_object().into_iter().flatten() {
@@ -104,17 +100,18 @@ pub fn render(
         "damaged places in the journal that were skipped",
     );
     out.line("trapline_journal_damaged_total", &[], gauges.journal_damaged);
-    render_sinks(&mut out, sinks, gauges, expired);
+    render_sinks(&mut out, sinks, gauges, journal);
     out.0
 }
 
-fn render_sinks(out: &mut Text, sinks: &[Running], gauges: Gauges, expired: impl Fn(&str) -> u64) {
+fn render_sinks(out: &mut Text, sinks: &[Running], gauges: Gauges, journal: &Journal) {
     type Count = fn(&Running) -> &AtomicU64;
-    let counters: [(&str, &str, Count); 6] = [
-        ("delivered", "outcomes that the far end has taken", |s| &s.stats.delivered),
+    let counters: [(&str, &str, Count); 7] = [
+        ("delivered", "outcomes that the server has taken", |s| &s.stats.delivered),
         ("skipped", "outcomes that are not for this sink", |s| &s.stats.skipped),
         ("cut", "outcomes that were shortened to fit", |s| &s.stats.cut),
-        ("dead", "outcomes that the far end will never take", |s| &s.stats.dead),
+        ("stale", "outcomes that came after something newer", |s| &s.stats.stale),
+        ("dead", "outcomes that the server will never take", |s| &s.stats.dead),
         ("retried", "outcomes that were sent again", |s| &s.stats.retried),
         ("failures", "times that delivery failed", |s| &s.stats.failures),
     ];
@@ -131,11 +128,11 @@ fn render_sinks(out: &mut Text, sinks: &[Running], gauges: Gauges, expired: impl
         "outcomes that were given up because the journal was full",
     );
     for sink in sinks {
-        out.line("trapline_sink_expired_total", &[("sink", &sink.name)], expired(&sink.name));
+        out.line("trapline_sink_expired_total", &[("sink", &sink.name)], sink.cursor.expired());
     }
     out.family("trapline_sink_lag_records", "gauge", "outcomes in the journal that the sink has not taken");
     for sink in sinks {
-        let behind = gauges.journal_next.saturating_sub(sink.cursor.position());
+        let behind = journal.behind(&sink.cursor);
         out.line("trapline_sink_lag_records", &[("sink", &sink.name)], behind);
     }
     out.family("trapline_sink_lag_seconds", "gauge", "how long the oldest outcome has waited for the sink");
