@@ -1,263 +1,219 @@
-//! The delivery loop, one for all sinks: from the journal to the far end, in order, until it is there.
+//! The delivery loop, one for all sinks: from the journal to the server, in order, until it is there.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::journal::Journal;
+use crate::journal::{Cursor, Journal};
+use crate::outcome::codec;
 use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
 use crate::sinks::dead::{DeadLetters, Letter};
-use crate::sinks::filter::Filter;
-use crate::sinks::{Pushed, Running, Sink, SinkError, Taken};
+use crate::sinks::settings::SinkConfig;
+use crate::sinks::sink::{Fate, Id, Item, Lane, Seat, Sink, Trouble};
+use crate::sinks::stats::SinkStats;
 use crate::time::backoff::Backoff;
 use crate::time::clock::{Clock as _, SystemClock, now};
 use crate::time::rate::Rate;
 
-/// How many records are given to a sink before it is asked to send them.
-const BATCH: usize = 512;
-/// How often a sink is asked what has been taken, while nothing new comes.
-const SETTLE: Duration = Duration::from_millis(20);
-/// How often is looked whether dead letters are to be sent again.
-const LOOK_UP: Duration = Duration::from_secs(1);
-/// The longest pause that a far end may ask for.
-const LONGEST: Duration = Duration::from_hours(1);
+/// A running sink.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Its name.
+    pub name: String,
+    /// What is counted.
+    pub stats: Arc<SinkStats>,
+    /// How far it is.
+    pub cursor: Arc<Cursor>,
+}
 
-/// One sink's delivery.
-pub(crate) struct Delivery {
-    pub(crate) running: Running,
-    pub(crate) journal: Arc<Journal>,
-    pub(crate) only: Option<Filter>,
-    pub(crate) rate: Option<Rate>,
-    pub(crate) letters: DeadLetters,
-    /// Sequence numbers that were skipped and that the cursor has not passed yet.
-    pub(crate) skipped: VecDeque<u64>,
-    /// What was pushed and not taken: sequence number, and when it was received.
-    pub(crate) waiting: VecDeque<(u64, i64)>,
-    /// What has died and the cursor has not passed yet.
-    pub(crate) dead: BTreeSet<u64>,
-    pub(crate) stop: watch::Receiver<bool>,
+impl Running {
+    /// Registers the cursor of a sink.
+    pub fn open(name: &str, journal: &Journal) -> std::io::Result<Self> {
+        let cursor = journal.register(name)?;
+        Ok(Running { name: name.to_owned(), stats: Arc::default(), cursor })
+    }
+}
+
+/// Delivers until `stop` turns true.
+pub async fn deliver(
+    config: &SinkConfig,
+    running: Running,
+    journal: Arc<Journal>,
+    stop: watch::Receiver<bool>,
+) {
+    let name = &config.name;
+    let sink = config.ends[0].1.clone();
+    let seat = Seat {
+        name: name.as_str().into(),
+        memory: journal.directory().join("sinks").join(name),
+        clock: Arc::new(SystemClock),
+    };
+    let delivery = Delivery {
+        running: running.clone(),
+        journal: journal.clone(),
+        config: config.clone(),
+        letters: DeadLetters::new(journal.directory(), name),
+        lane: sink.lane(&seat),
+        sink,
+        stop,
+    };
+    delivery.run().await;
+}
+
+struct Delivery {
+    running: Running,
+    journal: Arc<Journal>,
+    config: SinkConfig,
+    letters: DeadLetters,
+    sink: Arc<dyn Sink>,
+    lane: Box<dyn Lane>,
+    stop: watch::Receiver<bool>,
+}
+
+fn item(record: &Record<'_>, id: Id) -> Item {
+    let mut hasher = DefaultHasher::new();
+    match &record.outcome {
+        Outcome::CheckResult(check) => (&check.host, &check.service).hash(&mut hasher),
+        Outcome::Event(event) => (&event.component, &event.resource).hash(&mut hasher),
+    }
+    let mut payload = Vec::new();
+    codec::encode(&record.outcome, &mut payload);
+    Item {
+        id,
+        epoch: record.epoch,
+        sequence: record.sequence,
+        key: hasher.finish(),
+        time: record.outcome.common().time,
+        payload: payload.into(),
+    }
 }
 
 impl Delivery {
-    pub(crate) async fn run<S: Sink>(mut self, mut sink: S) {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
-        while !*self.stop.borrow() {
-            match self.deliver(&mut sink, &mut backoff).await {
-                Ok(()) => return,
-                Err(error) => {
-                    self.failed(&error);
-                    sink.reset();
-                    self.skipped.clear();
-                    self.waiting.clear();
-                    self.pause(backoff.next_pause().max(error.pause().min(LONGEST))).await;
-                }
-            }
-        }
-    }
-
-    async fn pause(&mut self, pause: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = self.stop.changed() => {}
-        }
-    }
-
-    /// Delivers until told to stop, or until something fails.
-    async fn deliver<S: Sink>(&mut self, sink: &mut S, backoff: &mut Backoff) -> Result<(), SinkError> {
+    async fn run(mut self) {
         let mut appended = self.journal.watch();
         let mut reader = self.journal.reader(self.running.cursor.position());
-        let mut clean_at = reader.position();
-        loop {
-            if self.letters.has_retries() && reader.position() == self.running.cursor.position() {
-                self.retry(sink).await?;
+        let mut rate = self.config.rate.map(Rate::new);
+        while !*self.stop.borrow() {
+            if self.letters.has_retries() {
+                self.retry().await;
             }
-            let most =
-                self.rate.as_mut().map_or(BATCH, |rate| rate.allowed(SystemClock.now().mono).min(BATCH));
-            let read = reader.read(most, |record| {
-                self.push(sink, &record);
+            let most = rate.as_mut().map_or(512, |rate| rate.allowed(SystemClock.now().mono).min(512));
+            let mut items = VecDeque::new();
+            let (mut read, mut skipped) = (0, 0);
+            let done = reader.read(most, |record| {
+                read += 1;
+                let takes = self.config.only.as_ref().is_none_or(|only| only.takes(&record));
+                if takes && self.sink.takes(&record) {
+                    items.push_back(item(&record, Id::Journal(record.sequence)));
+                } else {
+                    skipped += 1;
+                }
                 true
-            })?;
-            let waiting = reader.position() > self.running.cursor.position();
-            if read > 0 || waiting {
-                let flushed = sink.flush().await;
-                self.bury(sink)?;
-                let taken = match flushed? {
-                    Taken::All => reader.position(),
-                    Taken::Before(sequence) => sequence,
-                };
-                if taken > self.running.cursor.position() {
-                    self.succeeded(taken);
-                    backoff.reset();
+            });
+            if done.is_err() || read == 0 {
+                tokio::select! {
+                    changed = appended.changed() => if changed.is_err() { return },
+                    _ = self.stop.changed() => {}
+                    () = tokio::time::sleep(Duration::from_millis(if most == 0 { 10 } else { 1000 })) => {}
                 }
-                if taken > clean_at + 65_536 {
-                    self.journal.clean();
-                    clean_at = taken;
-                }
-            }
-            if read > 0 {
                 continue;
             }
-            let waiting = reader.position() > self.running.cursor.position();
+            if let Some(rate) = &mut rate {
+                rate.spend(items.len());
+            }
+            self.running.stats.skipped.fetch_add(skipped, Ordering::Relaxed);
+            if !self.deliver(items).await {
+                return;
+            }
+            let _ = self.running.cursor.advance(reader.position());
+        }
+    }
+
+    async fn retry(&mut self) {
+        let Ok(letters) = self.letters.retries() else { return };
+        let items =
+            letters.iter().enumerate().filter_map(|(n, l)| Some(item(&l.record()?, Id::Letter(n as u64))));
+        let items = items.collect();
+        if self.deliver(items).await {
+            let _ = self.letters.retried();
+        }
+    }
+
+    async fn deliver(&mut self, mut items: VecDeque<Item>) -> bool {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
+        let limits = self.sink.limits();
+        let mut most = limits.items;
+        while !items.is_empty() {
             if *self.stop.borrow() {
-                return Ok(());
+                return false;
             }
-            if most == 0 && !waiting {
-                let pause = self.rate.as_ref().map_or(Duration::ZERO, Rate::wait);
-                self.pause(pause.max(Duration::from_millis(1))).await;
-                continue;
-            }
-            tokio::select! {
-                changed = appended.changed() => if changed.is_err() { return Ok(()) },
-                _ = self.stop.changed() => {}
-                () = tokio::time::sleep(if waiting { SETTLE } else { LOOK_UP }) => {}
-            }
-        }
-    }
-
-    fn push<S: Sink>(&mut self, sink: &mut S, record: &Record<'_>) {
-        let takes = self.only.as_ref().is_none_or(|only| only.takes(record));
-        let alive = !self.dead.contains(&record.sequence);
-        let pushed = if takes && alive { sink.push(record) } else { Pushed::Skipped };
-        match pushed {
-            Pushed::Queued => {}
-            Pushed::Cut => {
-                self.running.stats.cut.fetch_add(1, Ordering::Relaxed);
-            }
-            Pushed::Skipped => return self.skipped.push_back(record.sequence),
-        }
-        if let Some(rate) = &mut self.rate {
-            rate.spend(1);
-        }
-        let time = record.outcome.common().time;
-        if self.waiting.is_empty() {
-            self.running.stats.oldest.store(time, Ordering::Relaxed);
-        }
-        self.waiting.push_back((record.sequence, time));
-    }
-
-    /// Puts what the far end will never take among the dead letters, before the cursor passes it.
-    fn bury<S: Sink>(&mut self, sink: &mut S) -> Result<(), SinkError> {
-        let dead = sink.dead();
-        if dead.is_empty() {
-            return Ok(());
-        }
-        let mut letters = Vec::new();
-        for dead in &dead {
-            let mut reader = self.journal.reader(dead.sequence);
-            reader.read(1, |record| {
-                letters.push(Letter::new(&record, &self.running.name, &dead.reason, now()));
-                true
-            })?;
-        }
-        self.letters.add(&letters).map_err(SinkError::DeadLetters)?;
-        self.dead.extend(dead.iter().map(|dead| dead.sequence));
-        self.mourn(&letters);
-        Ok(())
-    }
-
-    fn mourn(&self, letters: &[Letter]) {
-        self.running.stats.dead.fetch_add(letters.len() as u64, Ordering::Relaxed);
-        if let Some(last) = letters.last() {
-            tracing::warn!(
-                sink = self.running.name,
-                outcomes = letters.len(),
-                "the far end will never take this: {}; see `trapline dead list {}`",
-                last.reason(),
-                self.running.name
-            );
-        }
-    }
-
-    /// Sends dead letters again, with nothing else on the way.
-    async fn retry<S: Sink>(&mut self, sink: &mut S) -> Result<(), SinkError> {
-        let letters = self.letters.retries().map_err(SinkError::DeadLetters)?;
-        let mut dead_again = Vec::new();
-        for chunk in letters.chunks(BATCH) {
-            let mut open: Vec<&Letter> = chunk.iter().collect();
-            for letter in chunk {
-                match letter.record() {
-                    Some(record) => {
-                        sink.push(&record);
+            let count = items.len().min(most);
+            let (mut pause, mut text) = (Duration::ZERO, None);
+            let oldest = items.front().map_or(0, |item| item.time);
+            self.running.stats.oldest.store(oldest, Ordering::Relaxed);
+            match self.lane.send(&items.make_contiguous()[..count]).await {
+                Ok(fates) => {
+                    most = limits.items;
+                    for fate in fates {
+                        let item = items.pop_front().unwrap();
+                        let stats = &self.running.stats;
+                        match fate {
+                            Fate::Taken | Fate::Cut => {
+                                if fate == Fate::Cut {
+                                    stats.cut.fetch_add(1, Ordering::Relaxed);
+                                }
+                                stats.delivered.fetch_add(1, Ordering::Relaxed);
+                                stats.latency.observe(u64::try_from(now() - item.time).unwrap_or(0));
+                            }
+                            Fate::Stale(_) => {}
+                            Fate::Dead(reason) => self.dead(&item, reason.as_str()),
+                            Fate::Later(said) => {
+                                items.push_back(item);
+                                (pause, text) = (backoff.next_pause(), Some(said.to_string()));
+                            }
+                        }
                     }
-                    // Somebody has changed it: kept as it is, for people.
-                    None => dead_again.push(letter.clone()),
+                }
+                Err(Trouble::Halve(said)) if count == 1 => {
+                    let item = items.pop_front().unwrap();
+                    self.dead(&item, said.as_str());
+                }
+                Err(Trouble::Halve(_)) => most = count / 2,
+                Err(trouble) => {
+                    let asked = if let Trouble::Busy(_, asked) = &trouble { *asked } else { Duration::ZERO };
+                    (pause, text) = (backoff.next_pause().max(asked), Some(trouble.to_string()));
                 }
             }
-            loop {
-                let flushed = sink.flush().await;
-                for dead in sink.dead() {
-                    let of = |letter: &&Letter| {
-                        letter.record().is_some_and(|record| record.sequence == dead.sequence)
-                    };
-                    // Each letter once: after a power cut two may have the same number.
-                    let Some(at) = open.iter().position(of) else { continue };
-                    let record = open.remove(at).record();
-                    dead_again.extend(
-                        record.map(|record| Letter::new(&record, &self.running.name, &dead.reason, now())),
-                    );
-                }
-                if flushed? == Taken::All {
-                    break;
-                }
-                tokio::time::sleep(SETTLE).await;
+            self.report(text);
+            if !pause.is_zero() {
+                tokio::select! { () = tokio::time::sleep(pause) => {}, _ = self.stop.changed() => {} }
             }
         }
-        if !dead_again.is_empty() {
-            self.letters.add(&dead_again).map_err(SinkError::DeadLetters)?;
-            self.mourn(&dead_again);
-        }
-        self.letters.retried().map_err(SinkError::DeadLetters)?;
-        let delivered = letters.len().saturating_sub(dead_again.len());
-        self.running.stats.delivered.fetch_add(delivered as u64, Ordering::Relaxed);
-        tracing::info!(
-            sink = self.running.name,
-            delivered,
-            dead = dead_again.len(),
-            "dead letters were sent again"
-        );
-        Ok(())
+        self.running.stats.oldest.store(0, Ordering::Relaxed);
+        true
     }
 
-    fn succeeded(&mut self, taken: u64) {
+    fn report(&self, text: Option<String>) {
         let stats = &self.running.stats;
-        let skipped = self.skipped.iter().take_while(|sequence| **sequence < taken).count();
-        let dead = self.skipped.drain(..skipped).filter(|sequence| self.dead.contains(sequence)).count();
-        stats.skipped.fetch_add((skipped - dead) as u64, Ordering::Relaxed);
-        let now = now();
-        let mut delivered = 0;
-        while let Some((sequence, received)) = self.waiting.front().copied().filter(|(s, _)| *s < taken) {
-            self.waiting.pop_front();
-            if !self.dead.contains(&sequence) {
-                delivered += 1;
-                stats.latency.observe(u64::try_from(now - received).unwrap_or(0));
+        let mut last = stats.error.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = &text {
+            stats.failures.fetch_add(1, Ordering::Relaxed);
+            if last.as_ref() != Some(text) {
+                tracing::warn!(sink = self.running.name, "cannot deliver, trying again: {text}");
             }
         }
-        self.dead = self.dead.split_off(&taken);
-        stats.oldest.store(self.waiting.front().map_or(0, |(_, received)| *received), Ordering::Relaxed);
-        stats.delivered.fetch_add(delivered, Ordering::Relaxed);
-        if let Err(error) = self.running.cursor.advance(taken) {
-            tracing::error!(sink = self.running.name, %error, "cannot write the cursor; after a restart outcomes will be delivered again");
-        }
-        let mut last = stats.error.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.take().is_some() {
-            tracing::info!(sink = self.running.name, "delivering again");
-        }
+        *last = text;
     }
 
-    fn failed(&self, error: &SinkError) {
-        let stats = &self.running.stats;
-        stats.failures.fetch_add(1, Ordering::Relaxed);
-        stats.retried.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
-        let text = error.to_string();
-        let mut last = stats.error.lock().unwrap_or_else(PoisonError::into_inner);
-        // The same trouble is said once, not at every try.
-        if last.as_deref() != Some(text.as_str()) {
-            let behind = self.journal.next().saturating_sub(self.running.cursor.position());
-            tracing::warn!(sink = self.running.name, behind, "cannot deliver, trying again: {text}");
-            *last = Some(text);
-        }
+    fn dead(&self, item: &Item, reason: &str) {
+        let Some(record) = item.record() else { return };
+        let _ = self.letters.add(&[Letter::new(&record, &self.running.name, reason, now())]);
+        self.running.stats.dead.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(sink = self.running.name, outcomes = 1, "the far end will never take this: {reason}");
     }
 }
