@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::files::entries::JSON_LINES;
 use crate::files::{AppendLog, Folder};
-use crate::outcome::json::Json;
+use crate::outcome::json;
 use crate::outcome::record::Record;
 use crate::sinks::settings::{Ends, Key, Kind, Options, one_end};
 use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
@@ -51,7 +51,9 @@ impl Sink for JsonLines {
     }
 
     fn preview(&self, record: &Record<'_>) -> Option<String> {
-        serde_json::to_string(&Json(record)).ok()
+        let mut line = Vec::new();
+        json::push(&mut line, record);
+        Some(String::from_utf8_lossy(&line).into_owned())
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
@@ -103,19 +105,11 @@ impl FileLane {
 
     /// Appends the line of an item, and says what becomes of it once the line is written.
     fn push(&mut self, item: &Item) -> Fate {
-        let start = self.lines.len();
         let Some(record) = item.record() else { return Fate::Dead("the outcome is damaged".into()) };
-        match serde_json::to_writer(&mut self.lines, &Json(&record)) {
-            Ok(()) => {
-                self.lines.push(b'\n');
-                self.ends.push(self.lines.len());
-                Fate::Taken
-            }
-            Err(error) => {
-                self.lines.truncate(start);
-                Fate::Dead(error.to_string().into())
-            }
-        }
+        json::push(&mut self.lines, &record);
+        self.lines.push(b'\n');
+        self.ends.push(self.lines.len());
+        Fate::Taken
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -195,8 +189,13 @@ mod tests {
 
     fn lane(path: &Path) -> (FileLane, Arc<TestClock>) {
         let (seat, clock) = seat();
-        let lane =
-            FileLane { path: path.into(), clock: seat.clock, target: None, lines: Vec::new(), ends: Vec::new() };
+        let lane = FileLane {
+            path: path.into(),
+            clock: seat.clock,
+            target: None,
+            lines: Vec::new(),
+            ends: Vec::new(),
+        };
         (lane, clock)
     }
 

@@ -193,8 +193,11 @@ fn perfdata(text: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::sinks::http::tests::every_row;
+    use crate::sinks::testing::record;
 
     #[test]
     fn performance_data_in_parts() {
@@ -247,5 +250,19 @@ mod tests {
                 (500, "oops", "later"),
             ],
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_another_parameter(host in any::<String>(), service in prop::option::of(any::<String>()), output in any::<String>()) {
+            let icinga = Icinga2 { check_source: "t".into(), ttl: Some(60) };
+            let part = icinga.part(&record(&host, service.as_deref(), &output)).unwrap();
+            let body: Value = serde_json::from_slice(&part.body).unwrap();
+            prop_assert_eq!(body.as_object().unwrap().len(), 9, "{}", body);
+            prop_assert_eq!(body["plugin_output"].as_str(), Some(output.as_str()));
+            let object = service.as_ref().map(|service| format!("{host}!{service}"));
+            let (key, name) = if service.is_some() { ("service", object.unwrap()) } else { ("host", host) };
+            prop_assert_eq!(body[key].as_str(), Some(name.as_str()));
+        }
     }
 }

@@ -10,7 +10,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::http::client::{Answer, header};
-use crate::outcome::json::Json;
+use crate::outcome::json;
 use crate::outcome::record::Record;
 use crate::settings::secret::SECRET;
 use crate::sinks::fields::{Escape, Template};
@@ -157,7 +157,11 @@ impl Api for Webhook {
         let path = self.path.as_ref().map_or(Ok(String::new()), |path| rendered("path", path))?;
         let body = match &self.body {
             Some(body) => rendered("body", body)?.into_bytes(),
-            None => serde_json::to_vec(&Json(record)).map_err(|error| Said::from(error.to_string()))?,
+            None => {
+                let mut body = Vec::new();
+                json::push(&mut body, record);
+                body
+            }
         };
         valid_path(&path)?;
         Ok(Part { id: record.id(), path, body, ..Part::default() })

@@ -1,7 +1,7 @@
 //! The amqp sink: outcomes as JSON, with a routing key by template.
 
 use super::lane::{Broker, Bus, Encoder, Message};
-use crate::outcome::json::Json;
+use crate::outcome::json;
 use crate::outcome::record::Record;
 use crate::settings::section::Located;
 use crate::sinks::fields::Template;
@@ -52,7 +52,8 @@ impl Encoder for JsonEncoder {
             .routing_key
             .render(record)
             .map_err(|error| Said::from(format!("'routing_key' cannot be computed: {error}")))?;
-        let body = serde_json::to_vec(&Json(record)).map_err(|error| Said::from(error.to_string()))?;
+        let mut body = Vec::new();
+        json::push(&mut body, record);
         Ok(Message { routing_key, body })
     }
 }

@@ -203,3 +203,173 @@ impl WebLane {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use hyper::Method;
+    use hyper::header::HeaderValue;
+
+    use super::*;
+    use crate::settings::url::Target;
+    use crate::sinks::http::answers::{Means, Row};
+    use crate::sinks::http::api::Batch;
+    use crate::sinks::sink::Order;
+    use crate::sinks::testing::{item, seat};
+
+    /// One line an outcome, up to 16 bytes a request; a login, and acknowledgements by ticket.
+    #[derive(Debug)]
+    struct Lines;
+
+    impl Api for Lines {
+        fn batch(&self) -> Batch {
+            Batch { items: 10, bytes: 16, order: Order::Free }
+        }
+
+        fn part(&self, record: &Record<'_>) -> Result<Part, Said> {
+            match &*record.outcome.common().output {
+                "never" => Err("not this one".into()),
+                output => Ok(Part { body: format!("{output}\n").into_bytes(), ..Part::default() }),
+            }
+        }
+
+        fn call(&self, parts: &[Part]) -> Call {
+            let body: Vec<u8> = parts.iter().flat_map(|part| part.body.clone()).collect();
+            Call::json(Method::POST, "/lines", body)
+        }
+
+        fn answers(&self) -> &'static [Row] {
+            const { &[Row { status: 200..=200, body: "ok*", means: Means::Taken, source: "here" }] }
+        }
+
+        fn says(&self, answer: &Answer) -> String {
+            answer.excerpt()
+        }
+
+        fn login(&self) -> Option<Call> {
+            Some(Call::json(Method::POST, "/login", Vec::new()))
+        }
+
+        fn session(&self, answer: &Answer) -> Result<HeaderMap, Said> {
+            let token = HeaderValue::from_str(&answer.excerpt()).map_err(|_| Said::from("no token"))?;
+            Ok(HeaderMap::from_iter([(AUTHORIZATION, token)]))
+        }
+
+        fn ticket(&self, answer: &Answer) -> Option<u64> {
+            answer.excerpt().strip_prefix("ok ")?.parse().ok()
+        }
+
+        fn ask(&self, ticket: u64) -> Option<Call> {
+            Some(Call::json(Method::GET, &format!("/ticket/{ticket}"), Vec::new()))
+        }
+
+        fn acknowledged(&self, answer: &Answer, _ticket: u64) -> bool {
+            answer.excerpt() == "yes"
+        }
+    }
+
+    /// A server that answers in turn, and what it was asked: path, token, body. With a status of 0 it closes.
+    fn server(answers: &'static [(u16, &'static str)]) -> (Target, Receiver<(String, String, String)>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let (heard, hears) = channel();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            for (status, body) in answers {
+                let (mut head, mut token, mut length) = (String::new(), String::new(), 0);
+                reader.read_line(&mut head).unwrap();
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    match line.trim().split_once(": ") {
+                        Some(("authorization", value)) => value.clone_into(&mut token),
+                        Some(("content-length", value)) => length = value.parse().unwrap(),
+                        Some(_) => {}
+                        None => break,
+                    }
+                }
+                let mut content = vec![0; length];
+                reader.read_exact(&mut content).unwrap();
+                let path = head.split(' ').nth(1).unwrap().to_owned();
+                heard.send((path, token, String::from_utf8(content).unwrap())).unwrap();
+                if *status == 0 {
+                    return;
+                }
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+            }
+        });
+        (target, hears)
+    }
+
+    fn send(lane: &mut WebLane, outputs: &[&str]) -> Result<Vec<Fate>, Trouble> {
+        let items: Vec<Item> = (0..).zip(outputs).map(|(n, output)| item(n, "h", None, output)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(lane.deliver(&items))
+    }
+
+    fn lane(target: Target) -> WebLane {
+        let (seat, _) = seat();
+        let client = Client::new(target, None, HeaderMap::new());
+        WebLane { api: Arc::new(Lines), client, clock: seat.clock, session: None }
+    }
+
+    fn heard(path: &str, token: &str, body: &str) -> (String, String, String) {
+        (path.to_owned(), token.to_owned(), body.to_owned())
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_dead_and_what_does_not_fit_comes_later() {
+        let (target, hears) = server(&[(200, "t1"), (200, "ok")]);
+        let fates = send(&mut lane(target), &["never", "one", "never", "two", "never", "a longer three"]);
+        let dead = Fate::Dead("not this one".into());
+        let expected = [dead.clone(), Fate::Taken, dead.clone(), Fate::Taken, dead];
+        assert_eq!(fates.unwrap(), expected, "the last one does not fit");
+        assert_eq!(hears.recv().unwrap(), heard("/login", "", ""));
+        assert_eq!(hears.recv().unwrap(), heard("/lines", "t1", "one\ntwo\n"));
+        let (nowhere, _) = server(&[]);
+        assert_eq!(send(&mut lane(nowhere), &["never"]).unwrap().len(), 1, "without a request");
+        let (target, _hears) = server(&[(200, "t1"), (200, "ok")]);
+        assert_eq!(send(&mut lane(target), &["longer than any request"]), Ok(vec![Fate::Taken]));
+    }
+
+    #[test]
+    fn a_session_that_has_ended_is_begun_again_once() {
+        for taken in [true, false] {
+            let (target, hears) = server(if taken {
+                &[(401, ""), (200, "t2"), (200, "ok")]
+            } else {
+                &[(401, ""), (200, "t2"), (401, "")]
+            });
+            let mut lane = lane(target);
+            lane.session = Some(HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("old"))]));
+            let sent = send(&mut lane, &["one"]);
+            assert_eq!(sent == Ok(vec![Fate::Taken]), taken, "{sent:?}");
+            assert!(taken || matches!(sent, Err(Trouble::Refused(..))));
+            assert_eq!(lane.session.is_some(), taken);
+            let tokens: Vec<String> = hears.iter().take(3).map(|(_, token, _)| token).collect();
+            assert_eq!(tokens, ["old", "", "t2"]);
+        }
+    }
+
+    #[test]
+    fn what_is_acknowledged_later_is_asked_for() {
+        let (target, hears) = server(&[(200, "t1"), (200, "ok 7"), (200, "no"), (200, "yes")]);
+        assert_eq!(send(&mut lane(target), &["one"]), Ok(vec![Fate::Taken]));
+        let paths: Vec<String> = hears.iter().map(|(path, ..)| path).collect();
+        assert_eq!(paths, ["/login", "/lines", "/ticket/7", "/ticket/7"]);
+    }
+
+    #[test]
+    fn a_server_that_is_away_or_breaks_off() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let target = Target::parse(&format!("http://{gone}/")).unwrap();
+        assert!(matches!(send(&mut lane(target), &["one"]), Err(Trouble::Away(..))));
+        let (target, _hears) = server(&[(200, "t1"), (0, "")]);
+        assert!(matches!(send(&mut lane(target), &["one"]), Err(Trouble::Unanswered(..))));
+    }
+}

@@ -144,3 +144,32 @@ fn ok_of(path: &Path) -> PathBuf {
     name.push(".ok");
     name.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::testing::{item, seat};
+
+    #[test]
+    fn files_until_nobody_reads_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let (seat, _) = seat();
+        let mut lane = SpoolLane { directory: dir.path().to_owned(), clock: seat.clock, named: 0 };
+        let all = [item(0, "h", Some("S"), "m0"), item(1, &"h".repeat(300), None, "m1")];
+        let fates = lane.deliver(&all).unwrap();
+        assert!(matches!(&fates[..], [Fate::Taken, Fate::Dead(_)]), "{fates:?}");
+        let mut names: Vec<PathBuf> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        assert_eq!(names[1], ok_of(&names[0]));
+        assert!(std::fs::read_to_string(&names[0]).unwrap().contains("output=m0\n"));
+        for _ in 1..MOST_FILES {
+            lane.write(b"").unwrap();
+        }
+        assert!(
+            matches!(lane.deliver(&all), Err(Trouble::Away(said, _)) if said.as_str().contains("1000 files"))
+        );
+        std::fs::remove_dir_all(dir.path()).unwrap();
+        assert!(matches!(lane.deliver(&all), Err(Trouble::Away(..))));
+    }
+}
