@@ -15,6 +15,7 @@ use crate::outcome::json::Unsaved;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
+use crate::settings::values::unhex;
 use crate::sinks::settings::SinkConfig;
 use crate::snmp::usm::Engine;
 use crate::time::clock::now;
@@ -60,7 +61,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     let explainer = Explainer { rules, setup: &setup, as_json: args.json };
     let source = |address: IpAddr, received| Source { peer: SocketAddr::new(address, 0), received };
     if let Some(hex) = &args.input.packet_hex {
-        return explainer.packet(&unhex(hex)?, &source(args.from, now()));
+        return explainer.packet(&packet(hex)?, &source(args.from, now()));
     }
     if let Some(line) = &args.input.line {
         return explainer.line(line.as_bytes(), &source(args.from, now()));
@@ -290,14 +291,12 @@ fn would_send(sink: &SinkConfig, outcome: &Outcome<'_>) -> Vec<(String, String)>
     previews.map(|what| (sink.name.clone(), what)).collect()
 }
 
-fn unhex(text: &str) -> anyhow::Result<Vec<u8>> {
-    let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
-    if let Some(bad) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
-        bail!("--packet-hex: '{}' is no hex digit", bad.escape_debug());
-    }
-    if !digits.len().is_multiple_of(2) {
-        bail!("--packet-hex: an odd number of digits; two make an octet");
-    }
-    let value = |c: char| c.to_digit(16).unwrap_or(0) as u8;
-    Ok(digits.chunks(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect())
+fn packet(hex: &str) -> anyhow::Result<Vec<u8>> {
+    unhex(hex).with_context(|| {
+        let between = |c: char| c.is_ascii_whitespace() || c == ':';
+        match hex.chars().find(|c| !c.is_ascii_hexdigit() && !between(*c)) {
+            Some(bad) => format!("--packet-hex: '{}' is not a hex digit", bad.escape_debug()),
+            None => "--packet-hex: an odd number of digits; each octet has two".to_owned(),
+        }
+    })
 }

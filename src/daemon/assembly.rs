@@ -242,7 +242,16 @@ impl Assembly {
                 Err(error) => tracing::error!(%error, "cannot start {name}"),
             }
         }
-        let _ = changed;
+        for wanted in changed {
+            let Some(serving) = parts.listeners.iter_mut().find(|one| one.key() == wanted.key()) else {
+                continue;
+            };
+            let restart = serving.adjust(&wanted);
+            done.changed.push(wanted.key().to_string());
+            if !restart.is_empty() {
+                tracing::warn!("{} of {} takes effect after a restart", restart.join(", "), wanted.key());
+            }
+        }
         let (ended, kept) = std::mem::take(&mut parts.listeners)
             .into_iter()
             .partition::<Vec<Serving>, _>(|serving| removed.contains(&serving.key()));

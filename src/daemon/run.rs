@@ -239,9 +239,7 @@ fn security(config: &Config, clock: &dyn Clock) -> anyhow::Result<Security> {
 fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
     let journal::Settings { directory, max_size, when_full, .. } = config.journal.clone();
     let options = Options { directory, max_size, when_full };
-    // Random, as the keys of a new RandomState are.
-    let epoch = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-    let (journal, recovery) = Journal::open(options, epoch)?;
+    let (journal, recovery) = Journal::open(options, getrandom::u64()?)?;
     if recovery.torn_bytes > 0 {
         tracing::warn!(
             bytes = recovery.torn_bytes,

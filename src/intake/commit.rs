@@ -7,8 +7,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::intake::stats::Stats;
 use crate::journal::{Batch, Journal, SyncPolicy};
@@ -18,6 +19,8 @@ use crate::time::recent::Recent;
 
 /// How many bytes of outcomes may wait for a journal that refuses them.
 pub const MAX_WAITING: usize = 8 << 20;
+/// How long to wait before what was refused is tried again, where no other batch comes.
+pub const RETRY: Duration = Duration::from_millis(200);
 /// How long an inform is known, in seconds: longer than devices repeat one, and than the time window of SNMPv3 accepts a
 /// copy of one.
 const KNOWN_FOR: u64 = 300;
@@ -97,8 +100,10 @@ pub struct Commit {
     hasher: RandomState,
     informs: Mutex<Recent>,
     waiting: Mutex<Waiting>,
-    /// Whether the journal has refused a batch and taken none since.
+    /// Whether the journal has refused a batch and has not been seen to take one since.
     refusing: AtomicBool,
+    /// When that was tried last, in nanoseconds of the monotonic clock.
+    tried: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +126,7 @@ impl Commit {
             informs: Mutex::new(Recent::new(KNOWN_FOR, MAX_INFORMS)),
             waiting: Mutex::default(),
             refusing: AtomicBool::new(false),
+            tried: AtomicU64::new(0),
         }
     }
 
@@ -160,14 +166,23 @@ impl Commit {
         }
     }
 
-    /// Tries again to write what waits, if anything does. True if nothing waits any more.
-    pub fn retry(&self, now: Now) -> bool {
-        !self.refusing() || self.write_waiting(now).is_ok()
+    /// Tries again to write what waits, unless that was tried less than [`RETRY`] ago. Everyone who finds the journal
+    /// refusing calls this now and then.
+    pub fn retry(&self, now: Now) {
+        let (last, nanos) = (self.tried.load(Ordering::Relaxed), now.mono.nanos());
+        let due = now.mono - Mono::from_nanos(last) >= RETRY;
+        if due
+            && self.refusing()
+            && self.tried.compare_exchange(last, nanos, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            // What it says is logged with the next batch that is refused.
+            let _ = self.write_waiting(now);
+        }
     }
 
     /// Tries a last time to write what waits; what the journal still refuses is lost, logged and counted.
     pub fn finish(&self, now: Now) {
-        let _ = self.retry(now);
+        let _ = self.write_waiting(now);
         let mut waiting = self.waiting();
         let lost: usize = waiting.batches.iter().map(|made| made.batch.len()).sum();
         *waiting = Waiting::default();
@@ -286,3 +301,7 @@ impl Commit {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "commit_tests.rs"]
+mod tests;

@@ -11,6 +11,7 @@ use nix::sys::time::TimeSpec;
 
 use crate::intake::bind::DatagramSocket;
 use crate::intake::budget::{Batch, Budget};
+use crate::intake::commit::RETRY;
 use crate::intake::listener::{Limits, Protocol};
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::{Beat, Shared};
@@ -21,8 +22,6 @@ use crate::time::log_limit::Kind;
 
 /// How many datagrams are taken at a time.
 const BATCH: usize = 128;
-/// How long to wait before what failed is tried again.
-const RETRY: Duration = Duration::from_millis(200);
 /// How long a listener that is told to stop goes on while datagrams wait in its socket.
 const DRAIN: Duration = Duration::from_secs(1);
 /// How often the kernel is asked how many datagrams it dropped, while datagrams arrive.
@@ -188,14 +187,11 @@ impl Datagrams {
 
     /// Waits for a datagram or the stop; not longer than until something else is to be done.
     fn wait(&mut self, now: Now) {
-        let refusing = self.shared.commit.refusing();
-        if refusing {
-            self.shared.commit.retry(now);
-        }
+        self.shared.commit.retry(now);
         if self.drops.stale && now.mono - self.drops.at >= COUNT_DROPS {
             self.count_drops(now);
         }
-        let retry = refusing.then_some(RETRY);
+        let retry = self.shared.commit.refusing().then_some(RETRY);
         let count = self.drops.stale.then(|| COUNT_DROPS.saturating_sub(now.mono - self.drops.at));
         let timeout = [retry, count].into_iter().flatten().min();
         self.beat.rest();

@@ -4,6 +4,8 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+
 use crate::files::Folder;
 use crate::snmp::usm::Engine;
 
@@ -32,16 +34,13 @@ pub fn boot(path: &Path, now: u64) -> io::Result<Engine> {
             (id.to_vec(), 1)
         }
     };
-    let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
-    folder.replace(name, |out| writeln!(out, "{hex} {boots}"))?;
+    folder.replace(name, |out| writeln!(out, "{} {boots}", HEXLOWER.encode(&id)))?;
     Ok(Engine { id, boots, started: now })
 }
 
 fn parse(text: &str) -> Option<(Vec<u8>, u32)> {
     let (hex, boots) = text.trim().split_once(' ')?;
-    let octets =
-        hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    let id: Vec<u8> = octets.collect::<Option<_>>()?;
+    let id = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?;
     // RFC 3411: 5 to 32 octets.
     ((5..=32).contains(&id.len())).then_some((id, boots.parse().ok()?))
 }

@@ -157,3 +157,7 @@ fn start(
     })?;
     Ok(Thread { socket, tuning, thread })
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

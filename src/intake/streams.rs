@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::intake::commit::RETRY;
 use crate::intake::conversation::{Conversation, Frame};
 use crate::intake::listener::Protocol;
 use crate::intake::pipeline::Pipeline;
@@ -25,8 +26,6 @@ use crate::time::log_limit::Kind;
 const IDLE: Duration = Duration::from_hours(24);
 /// How long a sender may take to read its answers.
 const WRITE: Duration = Duration::from_secs(10);
-/// How long to wait before what failed is tried again.
-const RETRY: Duration = Duration::from_millis(200);
 /// How long a stream is read after its listener was told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How many octets are read at a time.
@@ -217,6 +216,7 @@ impl Stream {
                     () = sleep(RETRY) => {}
                     () = told(&mut self.stop) => return End::Stopped,
                 }
+                self.shared.commit.retry(self.shared.now());
             }
             let read = tokio::select! {
                 read = timeout(IDLE, self.stream.read(chunk)) => read,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::files::disk::{Disk, DiskFile, read_all};
+use crate::files::disk::{Disk, DiskFile, Opening, read_all};
 use crate::journal::segment::read_u64;
 
 const SLOT: usize = 24;
@@ -49,7 +49,7 @@ impl Cursor {
 
     /// The sequence number in a cursor's file; none if it is damaged.
     pub(crate) fn peek(disk: &dyn Disk, path: &Path) -> io::Result<Option<u64>> {
-        let bytes = read_all(&*disk.open(path, false)?)?;
+        let bytes = read_all(&*disk.open_as(path, Opening::Read)?)?;
         Ok(best(&bytes).map(|(_, position)| position))
     }
 
@@ -100,8 +100,11 @@ pub(crate) fn folder(directory: &Path) -> PathBuf {
 
 /// The names of the cursors in a journal directory, in order.
 pub(crate) fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>> {
-    let mut names: Vec<String> = disk
-        .list(&folder(directory))?
+    let paths = match disk.list(&folder(directory)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    let mut names: Vec<String> = paths
         .into_iter()
         .filter_map(|path| path.file_name()?.to_str().filter(|name| valid(name)).map(str::to_owned))
         .collect();

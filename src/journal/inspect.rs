@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::files::disk::{Disk, read_all};
+use crate::files::disk::{Disk, Opening, read_all};
 use crate::files::system::{Access, System};
 use crate::journal::cursor::{self, Cursor};
 use crate::journal::log::{OpenError, lock};
@@ -29,19 +29,16 @@ pub struct Known {
 }
 
 impl Stopped {
-    /// Locks the journal in a directory; none if there is no journal.
+    /// Locks the journal in a directory; none if there is no such directory.
     ///
     /// # Errors
     ///
     /// [`OpenError`], if the directory cannot be used or a daemon uses it.
     pub fn open(directory: &Path) -> Result<Option<Self>, OpenError> {
-        // A lock that this user made would not be the daemon's to take.
-        if !directory.join("lock").exists() {
-            return Ok(None);
-        }
-        let disk = System::open(directory, false, Access::Private)
-            .map_err(|error| OpenError::Io { path: directory.to_owned(), error })?;
-        let disk = Arc::new(disk);
+        let disk = match System::open(directory, false, Access::Private) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => Arc::new(other.map_err(|error| OpenError::Io { path: directory.to_owned(), error })?),
+        };
         let lock = lock(&*disk, directory)?;
         Ok(Some(Stopped { directory: directory.to_owned(), disk, _lock: lock }))
     }
@@ -80,7 +77,7 @@ impl Stopped {
         paths.sort();
         let (mut oldest, mut next) = (1, 1);
         for path in paths.iter().rev() {
-            let bytes = read_all(&*self.disk.open(path, false)?)?;
+            let bytes = read_all(&*self.disk.open_as(path, Opening::Read)?)?;
             let Some(header) = Header::decode(&bytes) else { continue };
             next = recover::end(&bytes, header.first);
             oldest = header.first;
@@ -103,7 +100,7 @@ mod tests {
     #[test]
     fn a_stopped_journal_tells_how_far_its_sinks_are_and_is_not_changed() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Stopped::open(dir.path()).unwrap().is_none());
+        assert!(Stopped::open(&dir.path().join("nowhere")).unwrap().is_none());
         let options =
             Options { directory: dir.path().to_owned(), max_size: 1 << 20, when_full: WhenFull::DropOldest };
         let journal = Journal::open(options, 7).unwrap().0;

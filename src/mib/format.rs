@@ -1,9 +1,9 @@
 //! Values as a person writes them.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use data_encoding::HEXUPPER;
 use mib_rs::mib::display_hint::{self, HexCase};
 
 use crate::message::{Value, Varbind};
@@ -55,7 +55,7 @@ pub fn as_net_snmp<'v>(value: &'v Value<'_>) -> Cow<'v, str> {
     match value {
         Value::OctetString(octets) => match std::str::from_utf8(octets) {
             Ok(text) if text.bytes().all(|b| matches!(b, b' '..=b'~' | 9..=13)) => Cow::Borrowed(text),
-            _ => octets.iter().map(|octet| format!("{octet:02X} ")).collect::<String>().into(),
+            _ => octets.iter().map(|octet| HEXUPPER.encode(&[*octet]) + " ").collect::<String>().into(),
         },
         Value::ObjectId(oid) => format!(".{oid}").into(),
         Value::TimeTicks(ticks) => net_snmp_ticks(*ticks).into(),
@@ -181,7 +181,10 @@ fn bits(octets: &[u8], names: &[(i64, Box<str>)]) -> String {
 pub fn hex(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len() * 3);
     for (at, octet) in octets.iter().enumerate() {
-        let _ = write!(text, "{}{octet:02X}", if at > 0 { ":" } else { "" });
+        if at > 0 {
+            text.push(':');
+        }
+        HEXUPPER.encode_append(&[*octet], &mut text);
     }
     text
 }

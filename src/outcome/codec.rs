@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use unsigned_varint as varint;
+
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 
 const CHECK_RESULT: u8 = 1;
@@ -46,12 +48,7 @@ pub fn encode(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
-    let mut length = text.len();
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
+    out.extend_from_slice(varint::encode::usize(text.len(), &mut varint::encode::usize_buffer()));
     out.extend_from_slice(text.as_bytes());
 }
 
@@ -92,20 +89,8 @@ struct Texts<'b> {
 
 impl<'b> Texts<'b> {
     fn next(&mut self) -> Option<Cow<'b, str>> {
-        let (mut length, mut shift) = (0usize, 0);
-        loop {
-            let (byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            length |= usize::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                break;
-            }
-            shift += 7;
-            if shift > 28 {
-                return None;
-            }
-        }
-        let (text, rest) = self.rest.split_at_checked(length)?;
+        let (length, rest) = varint::decode::usize(self.rest).ok()?;
+        let (text, rest) = rest.split_at_checked(length)?;
         self.rest = rest;
         std::str::from_utf8(text).ok().map(Cow::Borrowed)
     }

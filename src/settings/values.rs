@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use ipnet::IpNet;
 
 use super::diagnostic::{Diagnostics, did_you_mean};
@@ -159,16 +160,11 @@ fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// Octets from hex digits, with or without `0x` before and colons between them.
+/// Octets from hex digits in upper or lower case, with or without `0x` before, with colons and white space between.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text
-        .strip_prefix("0x")
-        .unwrap_or(text)
-        .bytes()
-        .filter(|b| *b != b':')
-        .map(|b| char::from(b).to_digit(16).map(|digit| digit as u8))
-        .collect::<Option<_>>()?;
-    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    let text = text.strip_prefix("0x").unwrap_or(text);
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':' && !byte.is_ascii_whitespace()).collect();
+    HEXLOWER_PERMISSIVE.decode(&digits).ok()
 }
 
 #[cfg(test)]

@@ -246,8 +246,11 @@ impl DeadLetters {
                 continue;
             }
             if folder.exists(&ours) {
-                let letters: Vec<Letter> = Lines::read(&folder, &theirs)?.letters().collect();
-                append(&mut self.open(&folder, suffix)?, &letters)?;
+                // All lines, also those that are no letters.
+                let Lines(lines) = Lines::read(&folder, &theirs)?;
+                let mut log = self.open(&folder, suffix)?;
+                log.append(lines.iter().map(Vec::as_slice))?;
+                log.sync()?;
                 folder.remove(&theirs)?;
             } else {
                 folder.rename(&theirs, &ours)?;

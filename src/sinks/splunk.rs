@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::http::client::Answer;
@@ -103,7 +104,7 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Ends> {
     let gzip = options.boolean("gzip", true);
     let channel = options.string("channel").map(|text| text.value);
     let acknowledge = options.boolean("acknowledge", channel.is_some());
-    let channel = acknowledge.then(|| channel.unwrap_or_else(uuid));
+    let channel = acknowledge.then(|| channel.unwrap_or_else(|| Uuid::new_v4().to_string()));
     Some(Web::end(server?, Splunk { token: token?, index, sourcetype, gzip, channel }))
 }
 
@@ -201,20 +202,6 @@ impl Api for Splunk {
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         json["acks"][ticket.to_string()] == true
     }
-}
-
-/// A random channel (RFC 9562, version 4).
-fn uuid() -> String {
-    let half = |n: u8| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), n);
-    let (high, low) = (half(1), half(2));
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xfff,
-        0x8000 | low >> 50 & 0x3fff,
-        low & 0xffff_ffff_ffff
-    )
 }
 
 #[cfg(test)]

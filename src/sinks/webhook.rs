@@ -1,7 +1,6 @@
 //! The webhook sink: one request an outcome, with method, path, headers and body by template, signed where a secret is given.
 
-use std::fmt::Write as _;
-
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
@@ -211,10 +210,7 @@ fn hmac(key: &[u8], text: &[u8]) -> String {
     // A key of any length will do.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
     mac.update(text);
-    mac.finalize().into_bytes().iter().fold(String::new(), |mut hex, octet| {
-        let _ = write!(hex, "{octet:02x}");
-        hex
-    })
+    HEXLOWER.encode(&mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

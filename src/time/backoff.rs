@@ -1,7 +1,5 @@
 //! How long to wait before the next try.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 /// The pause after so many failures in a row: `first`, then twice as long each time up to `most`, shortened by up to a half
@@ -28,8 +26,8 @@ impl Backoff {
     /// The next pause.
     pub fn next_pause(&mut self) -> Duration {
         self.tries += 1;
-        // The keys of a new RandomState are random; no generator of ours is needed for a jitter.
-        let random = RandomState::new().hash_one(self.tries) as u32;
+        // Without random numbers, which the kernel gives to every process, there is no jitter.
+        let random = getrandom::u32().unwrap_or(u32::MAX);
         pause(self.first, self.most, self.tries, random)
     }
 

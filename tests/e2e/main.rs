@@ -20,6 +20,7 @@ mod net_snmp;
 mod nsca;
 mod pages;
 mod rabbitmq;
+mod reload;
 mod snmptt;
 mod support;
 mod tcp_wrappers;

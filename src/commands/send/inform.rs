@@ -108,7 +108,7 @@ impl Line {
 
     fn discover(&mut self, originator: &Originator) -> anyhow::Result<Option<Peer>> {
         self.ask(
-            || originator.discovery(random()).context("no question can be made"),
+            || originator.discovery(random()?).context("no question can be made"),
             |answer| originator.peer(answer, now()),
         )
     }
@@ -124,7 +124,7 @@ impl Line {
         loop {
             let reply = self.ask(
                 || {
-                    let packet = originator.inform(peer, inform, random(), now());
+                    let packet = originator.inform(peer, inform, random()?, now());
                     packet.context("the inform cannot be encrypted")
                 },
                 |answer| match originator.reply(peer, answer) {

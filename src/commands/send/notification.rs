@@ -8,10 +8,9 @@ use crate::mib::Mib;
 use crate::rules::testing::from_text;
 use crate::snmp::encode::as_v1;
 
-/// A number that the next run of the program will not begin with.
-pub(crate) fn random() -> i32 {
-    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-    random as i32 & i32::MAX
+/// A random request id.
+pub(crate) fn random() -> anyhow::Result<i32> {
+    Ok(getrandom::u32()? as i32 & i32::MAX)
 }
 
 pub(crate) fn notification<'a>(
@@ -35,7 +34,7 @@ pub(crate) fn notification<'a>(
         community: args.community.as_bytes(),
         proxied_community: None,
         security: None,
-        request_id: random(),
+        request_id: random()?,
         oid,
         enterprise: Some(enterprise),
         agent: args.agent,
@@ -53,4 +52,3 @@ fn varbind<'a>(text: &'a str, mib: &Mib) -> anyhow::Result<Varbind<'a>> {
         from_text(value, mib.lookup(&oid), mib).with_context(|| format!("'{value}' does not fit {name}"))?;
     Ok(Varbind { oid, value })
 }
-

@@ -3,18 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use unsigned_varint as varint;
+
 use crate::mib::index::{About, Base, Coding, Kind, Mib, Object, Part, Syntax};
 use crate::mib::load::modules::Loaded;
 use crate::mib::table::Table;
 use crate::oid::Oid;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 
-fn push(out: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
+fn push(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(varint::encode::u64(number, &mut varint::encode::u64_buffer()));
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
@@ -166,15 +164,9 @@ impl<'i> Input<'i> {
     }
 
     fn number(&mut self) -> Option<usize> {
-        let mut number = 0u64;
-        for shift in (0..63).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return usize::try_from(number).ok();
-            }
-        }
-        None
+        let (number, rest) = varint::decode::usize(self.0).ok()?;
+        self.0 = rest;
+        Some(number)
     }
 
     /// A number of things that follow, each of an octet at least.

@@ -93,7 +93,7 @@ impl Model {
             flights: (0..limits.lanes).map(|_| None).collect(),
             random,
             settings,
-            now: Mono::from_micros(1),
+            now: Mono::from_nanos(1_000),
             disk,
             epoch: 1,
             journal: Vec::new(),

@@ -2,7 +2,7 @@ use super::*;
 use crate::sinks::sink::Order;
 
 fn at(ms: u64) -> Mono {
-    Mono::from_micros(1_000_000_000 + ms * 1000)
+    Mono::from_nanos(1_000_000_000_000 + ms * 1_000_000)
 }
 
 fn limits(order: Order, lanes: usize, items: usize) -> Limits {

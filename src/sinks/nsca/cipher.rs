@@ -182,7 +182,7 @@ mod tests {
             assert_eq!(size, text.len());
             let mut block = text.to_vec();
             encrypt(&mut block);
-            block.iter().map(|octet| format!("{octet:02x}")).collect::<String>()
+            data_encoding::HEXLOWER.encode(&block)
         };
         let key: Vec<u8> = (0..32).collect();
         assert_eq!(encrypted(swapped::<xtea::Xtea>(&key[..16]).unwrap(), b"ABCDEFGH"), "497df3d072612cb5");

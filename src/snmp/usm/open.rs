@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_snmp::v3::LocalizedKey;
+use data_encoding::HEXLOWER;
 
 use crate::message::{Oid, SecurityLevel};
 use crate::snmp::ber::{self, push_integer, push_tlv, tag};
@@ -163,11 +163,7 @@ impl Usm {
         let mut all: Vec<usize> =
             named.iter().copied().filter(|at| confirmed || bound(at) != Some(false)).collect();
         if all.is_empty() {
-            let mut engine = String::new();
-            for octet in envelope.engine {
-                let _ = write!(engine, "{octet:02x}");
-            }
-            return Err(UsmError::Bound { user: shown(), engine });
+            return Err(UsmError::Bound { user: shown(), engine: HEXLOWER.encode(envelope.engine) });
         }
         all.sort_by_key(|at| match bound(at) {
             Some(true) => 0,
