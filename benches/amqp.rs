@@ -24,7 +24,7 @@ use trapline::journal::{Batch, Journal, Options, WhenFull};
 use trapline::outcome::Record;
 use trapline::sinks::amqp::Form;
 use trapline::sinks::settings::{CanopsisConfig, SinkConfig, SinkKind};
-use trapline::sinks::{self, canopsis};
+use trapline::sinks::{self, Running, canopsis};
 
 const COUNT: usize = 60_000;
 const EXCHANGE: &str = "canopsis.events";
@@ -144,12 +144,15 @@ async fn through_the_sink(url: &str, kind: &str) -> f64 {
     journal.append(&batch).unwrap();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let start = Instant::now();
-    let (running, task) = sinks::start(&sink, &journal, stopped).unwrap();
-    while running.cursor.position() < journal.next() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    let rate = COUNT as f64 / start.elapsed().as_secs_f64();
-    stop.send(true).unwrap();
-    task.await.unwrap();
-    rate
+    let running = Running::open(&sink.name, &journal).unwrap();
+    let delivery = sinks::deliver(&sink, running.clone(), journal.clone(), stopped);
+    let wait = async {
+        while running.cursor.position() < journal.next() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let rate = COUNT as f64 / start.elapsed().as_secs_f64();
+        stop.send(true).unwrap();
+        rate
+    };
+    tokio::join!(delivery, wait).1
 }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::{NOW, packet, rule_file};
-use trapline::config::Sync;
 use trapline::intake::pipeline::Pipeline;
 use trapline::intake::{Active, Shared};
-use trapline::journal::{Journal, Options, WhenFull};
+use trapline::journal::{Journal, Options, SyncPolicy, WhenFull};
 use trapline::message::NotificationKind;
 use trapline::mib;
 use trapline::rules::compile::{RuleFile, compile};
 use trapline::sys::Arrival;
+use trapline::time::clock::SystemClock;
 
 const RULES: usize = 1_000;
 const ROUNDS: usize = 5;
@@ -103,9 +103,9 @@ fn take(shared: &Arc<Shared>, n: u8, count: u64) -> u64 {
 fn shared(directory: std::path::PathBuf) -> Arc<Shared> {
     let options = Options { directory, max_size: 1 << 30, when_full: WhenFull::DropOldest };
     let (journal, _) = Journal::open(options, 7).unwrap();
-    let shared = Arc::new(Shared::new(journal, Sync::Interval));
+    let shared = Arc::new(Shared::new(journal, SyncPolicy::Interval, Arc::new(SystemClock)));
     let file = RuleFile { name: "rules.toml".into(), text: rule_file(RULES).into() };
-    let compiled = compile(&[file], Arc::new(mib::load(&[]).mib));
+    let compiled = compile(&[file], Arc::new(mib::load::load(&[]).mib));
     let rules = compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()));
     shared.replace(Active { rules, ..Active::default() });
     shared

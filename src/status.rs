@@ -82,23 +82,20 @@ impl Status {
 
     /// The sinks that are not configured and have a cursor all the same, by name.
     pub fn unconfigured(&self) -> Vec<Unconfigured> {
-        let (sinks, next) = (self.sinks(), self.shared.journal.next());
-        let cursors = self.shared.journal.cursors().into_iter();
+        let (sinks, journal) = (self.sinks(), &self.shared.journal);
+        let cursors = journal.cursors().into_iter();
         cursors
             .filter(|(name, _)| !sinks.iter().any(|sink| sink.name == *name))
-            .map(|(name, cursor)| Unconfigured { name, behind: next.saturating_sub(cursor.position()) })
+            .map(|(name, cursor)| Unconfigured { name, behind: journal.behind(&cursor) })
             .collect()
     }
 
     /// All sinks and their cursors as JSON: those that are configured, then the others.
     pub fn sinks_to_json(&self) -> Value {
-        let next = self.shared.journal.next();
-        let sinks = self.sinks();
-        let configured = sinks.iter().map(|sink| {
-            json!({
-                "name": sink.name, "configured": true, "behind": next.saturating_sub(sink.cursor.position()),
-            })
-        });
+        let (sinks, journal) = (self.sinks(), &self.shared.journal);
+        let configured = sinks.iter().map(
+            |sink| json!({ "name": sink.name, "configured": true, "behind": journal.behind(&sink.cursor) }),
+        );
         let others = self.unconfigured().into_iter();
         let others =
             others.map(|sink| json!({ "name": sink.name, "configured": false, "behind": sink.behind }));
@@ -118,15 +115,16 @@ impl Status {
                 let error = lock(&sink.stats.error).clone();
                 json!({
                     "name": sink.name,
-                    "behind": next.saturating_sub(sink.cursor.position()),
+                    "behind": journal.behind(&sink.cursor),
                     "delivered": get(&sink.stats.delivered),
                     "skipped": get(&sink.stats.skipped),
                     "cut": get(&sink.stats.cut),
+                    "stale": get(&sink.stats.stale),
                     "dead": get(&sink.stats.dead),
                     "retried": get(&sink.stats.retried),
                     "failures": get(&sink.stats.failures),
                     "lag_seconds": sink.stats.lag(now.wall.micros()),
-                    "expired": journal.expired(&sink.name),
+                    "expired": sink.cursor.expired(),
                     "error": error,
                 })
             })

@@ -191,6 +191,52 @@ pub fn drops(socket: &UdpSocket) -> io::Result<u32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info[DROPS]) }
 }
 
+/// Sends the datagrams of each source address to one and the same of the `count` sockets that share an address
+/// (SO_REUSEPORT), whatever port they come from. `socket` is one of them; all must be bound.
+///
+/// # Errors
+///
+/// What the system says; Linux knows this since 4.5.
+pub fn steer_by_source(socket: &UdpSocket, v6: bool, count: u32) -> io::Result<()> {
+    let step = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    // Offsets from here on are counted from the beginning of the IP header.
+    let header = libc::SKF_NET_OFF as u32;
+    let load = |offset: u32| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, header.wrapping_add(offset));
+    let mut program = Vec::new();
+    if v6 {
+        // The source address is at 8 to 24 (RFC 8200, section 3): its four words, folded by XOR.
+        program.push(load(8));
+        for offset in [12, 16, 20] {
+            program.push(step(libc::BPF_MISC | libc::BPF_TAX, 0));
+            program.push(load(offset));
+            program.push(step(libc::BPF_ALU | libc::BPF_XOR | libc::BPF_X, 0));
+        }
+    } else {
+        // At 12 (RFC 791, section 3.1).
+        program.push(load(12));
+    }
+    program.extend([
+        // Multiplicative hashing: neighbours spread, too.
+        step(libc::BPF_ALU | libc::BPF_MUL | libc::BPF_K, 0x9e37_79b1),
+        step(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, 16),
+        step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count.max(1)),
+        step(libc::BPF_RET | libc::BPF_A, 0),
+    ]);
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: `program` has the length and the place of the filter's steps, which outlive the call; the kernel only reads
+    // them.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const program).cast(),
+            size_of_val(&program) as libc::socklen_t,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// What `read` makes of the first control message that it takes, by its level and type and its content.
 fn find_control<T>(header: &libc::msghdr, read: impl Fn((i32, i32), &[u8]) -> Option<T>) -> Option<T> {
     // SAFETY: the kernel has filled msg_control up to msg_controllen with control messages, and both still describe

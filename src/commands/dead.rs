@@ -4,7 +4,9 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use crate::commands::args::ConfigArg;
+use crate::commands::daemon::{self, PATIENCE};
 use crate::config::loaded as setup;
+use crate::daemon::control::Request;
 use crate::sinks::dead::{DeadLetters, Letter};
 
 /// Arguments of `trapline dead`.
@@ -126,5 +128,10 @@ fn take(args: &ChosenArgs, retry: bool) -> anyhow::Result<bool> {
         .with_context(|| format!("cannot change the dead letters in {}", directory.display()))?;
     let done = if retry { "go to the daemon again" } else { "dropped" };
     println!("{count} {done}");
+    if count > 0 {
+        // A daemon that does not run looks when it starts.
+        let request = Request::Letters { sink: args.sink.clone() };
+        daemon::try_ask(&directory, &request, Some(PATIENCE))?;
+    }
     Ok(count > 0)
 }

@@ -45,6 +45,11 @@ pub enum Request {
         /// The name of the sink.
         sink: String,
     },
+    /// Look at the dead letters of a sink, which somebody has changed.
+    Letters {
+        /// The name of the sink.
+        sink: String,
+    },
 }
 
 /// What the daemon is told to do, one after the other, and who waits for the result.
@@ -122,11 +127,22 @@ async fn answer(mut stream: UnixStream, status: &Status, orders: &mpsc::Sender<O
     let answer = match request {
         Ok(Request::Status) => status.to_json(),
         Ok(Request::Sinks) => status.sinks_to_json(),
+        Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
         Ok(request) => order(request, orders).await,
         Err(error) => refusal(format!("unknown request: {error}; use the same release as the daemon")),
     };
     let text = format!("{answer}\n");
     let _ = tokio::time::timeout(ANSWER, writer.write_all(text.as_bytes())).await;
+}
+
+fn look_at_letters(status: &Status, name: &str) -> Value {
+    match status.sinks().iter().find(|sink| sink.name == name) {
+        Some(sink) => {
+            sink.look_at_letters();
+            json!({ "ok": true })
+        }
+        None => refusal(format!("sink '{name}' is not configured")),
+    }
 }
 
 async fn order(request: Request, orders: &mpsc::Sender<Order>) -> Value {

@@ -37,9 +37,8 @@ pub fn stop(assembly: &Assembly, sync: &Member, socket: &Path) {
 /// Waits until the sinks have delivered everything, but no longer than [`DRAIN`].
 fn drain(status: &Status) {
     let behind = || {
-        let next = status.shared.journal.next();
-        let sinks = status.sinks();
-        sinks.iter().map(|sink| next.saturating_sub(sink.cursor.position())).max().unwrap_or(0)
+        let (journal, sinks) = (&status.shared.journal, status.sinks());
+        sinks.iter().map(|sink| journal.behind(&sink.cursor)).max().unwrap_or(0)
     };
     let until = status.clock.now().mono + DRAIN;
     while behind() > 0 && status.clock.now().mono < until {

@@ -239,7 +239,7 @@ fn start(
         made.names.push(from.to_owned());
     }
     let running = match known {
-        Some(cursor) => Running { name: name.to_owned(), stats: Arc::default(), cursor },
+        Some(cursor) => Running::new(name, cursor),
         None => Running::open(name, journal)?,
     };
     Ok((Slot::start(name, crew, journal)?, running))

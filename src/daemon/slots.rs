@@ -10,6 +10,7 @@ use super::supervise::{Crew, Member, OnEnd, Stop, told};
 use crate::journal::Journal;
 use crate::sinks::settings::SinkConfig;
 use crate::sinks::{self, Running};
+use crate::time::clock::Clock;
 
 /// How long a sink may take to end what it is sending.
 pub const IN_FLIGHT: Duration = Duration::from_secs(5);
@@ -49,10 +50,10 @@ impl Slot {
     /// If the system has no thread left.
     pub fn start(name: &str, crew: &Crew, journal: &Arc<Journal>) -> io::Result<Self> {
         let (task, tasks) = watch::channel(None);
-        let journal = journal.clone();
+        let (journal, clock) = (journal.clone(), crew.clock());
         let member = crew.thread(&format!("sink {name}"), OnEnd::Restart, move |stop| {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(work(tasks.clone(), stop.clone(), &journal)),
+                Ok(runtime) => runtime.block_on(work(tasks.clone(), stop.clone(), &journal, &clock)),
                 Err(error) => tracing::error!(%error, "a sink cannot be started"),
             }
         })?;
@@ -84,7 +85,12 @@ impl Slot {
 }
 
 /// Delivers with the settings of the moment until told to stop. Returns early only if delivery does.
-async fn work(mut tasks: watch::Receiver<Option<Arc<Task>>>, mut stop: Stop, journal: &Arc<Journal>) {
+async fn work(
+    mut tasks: watch::Receiver<Option<Arc<Task>>>,
+    mut stop: Stop,
+    journal: &Arc<Journal>,
+    clock: &Arc<dyn Clock>,
+) {
     loop {
         let Some(task) = tasks.borrow_and_update().clone() else {
             tokio::select! {
@@ -95,7 +101,8 @@ async fn work(mut tasks: watch::Receiver<Option<Arc<Task>>>, mut stop: Stop, jou
         };
         drop(task.begun.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
         let (end, ended) = watch::channel(false);
-        let delivery = sinks::deliver(&task.config, task.running.clone(), journal.clone(), ended);
+        let (running, journal, clock) = (task.running.clone(), journal.clone(), clock.clone());
+        let delivery = sinks::deliver(&task.config, running, journal, clock, ended);
         tokio::pin!(delivery);
         let changed = tokio::select! {
             () = &mut delivery => return,
@@ -175,7 +182,7 @@ mod tests {
             assert!(slot.deliver(file(path), running.clone()).wait(PATIENCE));
         }
         let start = std::time::Instant::now();
-        while running.cursor.position() < journal.next() {
+        while journal.behind(&running.cursor) > 0 {
             assert!(start.elapsed() < PATIENCE);
             std::thread::sleep(Duration::from_millis(2));
         }

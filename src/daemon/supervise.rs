@@ -92,6 +92,11 @@ impl Crew {
         Crew { health, clock, fatal: watch::channel(None).0 }
     }
 
+    /// The clock of the daemon.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
     /// Becomes the reason once a member has ended that the daemon cannot run without.
     pub fn fatal(&self) -> watch::Receiver<Option<String>> {
         self.fatal.subscribe()

@@ -28,7 +28,7 @@ async fn regularly(shared: &Arc<Shared>, policy: SyncPolicy, mut stop: Stop) {
     // What was appended before this thread was started, or restarted.
     appended.mark_changed();
     loop {
-        let behind = journal.cursors().iter().any(|(_, cursor)| cursor.position() < journal.next());
+        let behind = journal.cursors().iter().any(|(_, cursor)| journal.behind(cursor) > 0);
         let wake = async {
             let changed = appended.changed();
             let came = match (shared.refusing(), behind) {

@@ -58,7 +58,7 @@ pub async fn tell(status: Arc<Status>, mut stop: Stop) {
         let next = status.shared.journal.next();
         let rate = next.saturating_sub(before) as f64 / every.as_secs_f64();
         let sinks = status.sinks();
-        let behind = sinks.iter().map(|s| next.saturating_sub(s.cursor.position())).max().unwrap_or(0);
+        let behind = sinks.iter().map(|s| status.shared.journal.behind(&s.cursor)).max().unwrap_or(0);
         let rate = if before == 0 { 0.0 } else { rate };
         before = next;
         let problems: String = status.problems().iter().map(|problem| format!("; {problem}")).collect();

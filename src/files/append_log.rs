@@ -15,7 +15,8 @@
 //!
 //! # Lines
 //!
-//! Plain text, one entry per line. The last line is torn if it has no newline and is not a whole entry.
+//! Plain text, one entry per line. The last line is torn if it has no newline and is not a whole entry. In a file that may only
+//! grow (`chattr +a`), it gets a newline instead of being cut off.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -145,11 +146,25 @@ impl AppendLog {
         let tail = last_line(&*self.file, length)?;
         let torn = tail.as_ref().map_or(0, |tail| if whole(tail) { 0 } else { tail.len() as u64 });
         if torn > 0 {
-            self.cut(length - torn)?;
+            if !self.cut_if_allowed(length - torn)? {
+                self.write_at_end(b"\n")?;
+                return Ok(Recovered { torn: 0, damaged: torn });
+            }
         } else if tail.is_none_or(|tail| !tail.is_empty()) {
             self.write_at_end(b"\n")?;
         }
         Ok(Recovered { torn, damaged: 0 })
+    }
+
+    /// Cuts the file; false if it may only grow (`chattr +a`).
+    fn cut_if_allowed(&mut self, length: u64) -> io::Result<bool> {
+        match self.cut(length) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.length = self.file.length()?;
+                Ok(false)
+            }
+            other => other.map(|()| true),
+        }
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
@@ -250,7 +265,11 @@ impl AppendLog {
             return self.recover().map(drop);
         }
         if self.spoiled {
-            self.cut(self.length)?;
+            match self.form {
+                Form::Frames { .. } => self.cut(self.length)?,
+                // What cannot be cut off is a line of its own.
+                Form::Lines { .. } => self.foreign |= !self.cut_if_allowed(self.length)?,
+            }
             self.spoiled = false;
         }
         let length = self.file.length()?;

@@ -337,3 +337,23 @@ fn a_rotated_log_goes_on_in_a_new_file() {
     let read = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
     assert_eq!((read("log.1"), read("log")), ("(one)\n".to_owned(), "(two)\n".to_owned()));
 }
+
+#[test]
+fn half_a_line_that_cannot_be_cut_off_is_a_line_of_its_own() {
+    let disk = Faulty::new(7);
+    let folder = Folder::on(Arc::new(disk.clone()), Path::new("/state"));
+    folder.replace("log", |out| out.write_all(b"(one)\n(torn")).unwrap();
+    disk.set_append_only(true);
+    let (mut log, recovered) = AppendLog::open(&folder, "log", LINES, u64::MAX).unwrap();
+    assert_eq!(recovered, Recovered { torn: 0, damaged: 5 });
+    log.append([&b"(two)"[..]]).unwrap();
+    disk.set_faults(Faults { write: 1, ..Faults::default() });
+    assert!(log.append([&b"(half)"[..]]).is_err());
+    disk.set_faults(Faults::default());
+    log.append([&b"(three)"[..]]).unwrap();
+    let text = String::from_utf8(folder.read("log", 1000).unwrap()).unwrap();
+    let (before, after) = ("(one)\n(torn\n(two)\n", "(three)\n");
+    assert!(text.starts_with(before) && text.ends_with(after), "{text}");
+    let half = text[before.len()..text.len() - after.len()].trim_end();
+    assert!("(half)".starts_with(half), "{text}");
+}

@@ -33,6 +33,7 @@ struct State {
     safe_names: BTreeMap<PathBuf, Arc<Mutex<Content>>>,
     faults: Faults,
     read_only: bool,
+    append_only: bool,
     random: u64,
     lock: Weak<()>,
 }
@@ -62,6 +63,7 @@ impl Faulty {
             safe_names: BTreeMap::new(),
             faults: Faults::default(),
             read_only: false,
+            append_only: false,
             random: seed | 1,
             lock: Weak::new(),
         })))
@@ -73,6 +75,11 @@ impl Faulty {
 
     pub(crate) fn set_read_only(&self, read_only: bool) {
         locked(&self.0).read_only = read_only;
+    }
+
+    /// Files may only grow.
+    pub(crate) fn set_append_only(&self, append_only: bool) {
+        locked(&self.0).append_only = append_only;
     }
 
     /// The power is cut: of what was not safe some of the writes are there, whole or in part, and some are not.
@@ -261,6 +268,9 @@ impl DiskFile for Open {
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.disk.writable()?;
+        if locked(&self.disk.0).append_only {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
         if self.disk.fails(|f| f.write) {
             return Err(input_output());
         }

@@ -17,3 +17,6 @@ pub(crate) mod system;
 
 pub use append_log::AppendLog;
 pub use folder::Folder;
+
+#[cfg(test)]
+mod only_here_tests;

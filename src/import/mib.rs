@@ -1,4 +1,5 @@
-//! Rules from the notifications of modules: a start that people correct, cautious where the module says little.
+//! Makes rules from the notifications of MIB modules, as a start for people to correct. Where a module says little,
+//! the rule is cautious.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -6,7 +7,7 @@ use std::fmt::Write as _;
 use crate::mib::index::{Base, Coding, Kind, Mib, Object, Syntax};
 use crate::settings::section::quoted;
 
-/// What comments in the macro of a TRAP-TYPE say (`--#SEVERITY` and the like), by the notification's name.
+/// The `--#` comments in the macros of notifications (`--#SEVERITY` and similar), by the name of the notification.
 pub type Annotations = HashMap<String, Annotation>;
 
 /// The comments of one notification.
@@ -18,11 +19,11 @@ pub struct Annotation {
     pub state: Option<String>,
     /// `--#SUMMARY`, with `%s` for its arguments.
     pub summary: Option<String>,
-    /// `--#ARGUMENTS`: places of varbinds, from 0.
+    /// `--#ARGUMENTS`: positions of varbinds, from 0.
     pub arguments: Vec<usize>,
 }
 
-/// Words in names that say that something is wrong, and those that say that it is over. Longer ones first.
+/// Words in names for a problem, and words for its end. A word that contains another one comes before it.
 const WRONG: [&str; 21] = [
     "Disconnected",
     "Critical",
@@ -67,7 +68,7 @@ const OVER: [&str; 19] = [
     "Ok",
     "Off",
 ];
-/// Names of enumerated values that are good, and that are bad.
+/// Good and bad names of enumerated values.
 const GOOD: [&str; 12] = [
     "ok",
     "up",
@@ -99,7 +100,7 @@ const BAD: [&str; 14] = [
     "degraded",
 ];
 
-/// The annotations in the text of a module.
+/// Reads the annotations in the text of a module.
 pub fn annotations(text: &str) -> Annotations {
     let mut all = Annotations::new();
     let mut current: Option<String> = None;
@@ -130,10 +131,10 @@ pub fn annotations(text: &str) -> Annotations {
     all
 }
 
-/// Rules for the notifications of these modules, each with a test; of those with one OID, only for the first.
+/// Rules for the notifications of these modules, each with a test. If several have one OID, only for the first.
 pub fn rules(mib: &Mib, modules: &[&str], annotations: &Annotations) -> String {
     let mut text = String::from(
-        "# Made from MIB modules by `trapline mib rules`. Read it before use: states and services are guesses.\n",
+        "# Made from MIB modules by `trapline mib rules`. Review the rules before you use them: states and services are guesses.\n",
     );
     let mut seen = HashSet::new();
     for notification in mib.objects().iter().filter(|o| o.kind == Kind::Notification) {
@@ -141,7 +142,8 @@ pub fn rules(mib: &Mib, modules: &[&str], annotations: &Annotations) -> String {
             continue;
         }
         if !seen.insert(notification.oid.clone()) {
-            let _ = writeln!(text, "\n# {} has the OID of one above.", notification.qualified());
+            let _ =
+                writeln!(text, "\n# {} has the same OID as a notification above.", notification.qualified());
             continue;
         }
         let annotation = annotations.get(&*notification.name).cloned().unwrap_or_default();
@@ -204,7 +206,7 @@ fn rule(text: &mut String, mib: &Mib, notification: &Object, annotation: &Annota
 
 enum State {
     Fixed(&'static str),
-    /// By the name that an object's value has.
+    /// By the value of an object.
     By {
         object: String,
         good: Vec<String>,
@@ -237,16 +239,16 @@ fn state(objects: &[&Object], annotation: &Annotation, word: Option<&'static str
             return State::By { object: object.qualified(), good, expected };
         }
     }
-    // Nobody knows: somebody should look.
+    // Unknown: somebody should look.
     State::Fixed("warning")
 }
 
-/// What a notification is about, in words, without what says how it is; and the state that this says.
+/// The subject of a notification in words, without the word for its state; and that state.
 fn by_name(name: &str) -> (String, Option<&'static str>) {
     let strip = |word: &str| {
         let at = name.rfind(word)?;
         let (before, after) = (&name[..at], &name[at + word.len()..]);
-        // A word of its own: not the start of a longer one.
+        // A complete word, not the start of a longer one.
         let whole = !after.starts_with(|c: char| c.is_ascii_lowercase());
         let rest = format!("{before}{after}");
         (whole && !rest.is_empty()).then_some(rest)
@@ -257,7 +259,7 @@ fn by_name(name: &str) -> (String, Option<&'static str>) {
     } else {
         "critical"
     };
-    // A clear word at the end decides first: "FailureCleared" is over.
+    // A word for the end of a problem comes last in a name and decides: "FailureCleared" is ok.
     let over = OVER.iter().find(|word| name.ends_with(**word) || name.ends_with(&format!("{word}Trap")));
     let (rest, state) = match over {
         Some(word) => {
@@ -271,7 +273,7 @@ fn by_name(name: &str) -> (String, Option<&'static str>) {
     (words(&rest), state)
 }
 
-/// `upsBatteryTest` as `ups battery test`; capitals together stay.
+/// `upsBatteryTest` as `ups battery test`. Acronyms stay in capitals.
 fn words(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     let mut text = String::new();
@@ -292,7 +294,7 @@ fn words(name: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The first index of a column by which its services are told apart.
+/// The first index of a column, which distinguishes its services.
 fn index_of(column: &Object, mib: &Mib) -> Option<String> {
     let at = column.indexes.first()?.object?;
     mib.objects().get(at as usize).map(Object::qualified)

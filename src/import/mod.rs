@@ -1,4 +1,4 @@
-//! Rules made from other sources: snmptt's configuration ([`snmptt`]) and the notifications of MIB modules ([`mib`]).
+//! Makes rules from snmptt's configuration ([`snmptt`]) and from the notifications of MIB modules ([`mib`]).
 
 pub mod mib;
 pub mod snmptt;

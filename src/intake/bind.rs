@@ -156,8 +156,7 @@ pub fn bind(listener: &Listener) -> Result<Bound, BindError> {
         Transport::Udp(address) => datagrams(listener, address),
         Transport::Tcp(address) => streams(address),
     };
-    let bound = sockets
-        .and_then(|(sockets, address)| Ok(Bound { listener: listener.clone(), sockets, address: address? }));
+    let bound = sockets.map(|(sockets, address)| Bound { listener: listener.clone(), sockets, address });
     bound.map_err(|error| BindError {
         protocol: listener.protocol,
         transport: listener.transport,
@@ -166,15 +165,26 @@ pub fn bind(listener: &Listener) -> Result<Bound, BindError> {
     })
 }
 
-type WithAddress = (Sockets, io::Result<SocketAddr>);
+type WithAddress = (Sockets, SocketAddr);
 
 fn datagrams(listener: &Listener, address: SocketAddr) -> io::Result<WithAddress> {
-    let socket = socket(listener, address)?;
-    let address = socket.socket.local_addr();
-    Ok((Sockets::Datagrams(vec![socket]), address))
+    let first = socket(listener, address, false)?;
+    let address = first.socket.local_addr()?;
+    let mut sockets = vec![first];
+    let receivers = listener.limits.receivers;
+    if receivers > 1 {
+        // Only now: had the first one asked for it before, it would share the port with another program unnoticed.
+        setsockopt(&sockets[0].socket, sockopt::ReusePort, &true)?;
+        for _ in 1..receivers {
+            sockets.push(socket(listener, address, true)?);
+        }
+        sys::steer_by_source(&sockets[0].socket, address.is_ipv6(), receivers as u32)?;
+    }
+    Ok((Sockets::Datagrams(sockets), address))
 }
 
-fn socket(listener: &Listener, address: SocketAddr) -> io::Result<DatagramSocket> {
+/// A socket, which shares its address with others of the same user or not.
+fn socket(listener: &Listener, address: SocketAddr, shared: bool) -> io::Result<DatagramSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     if address.is_ipv6() {
         // 0.0.0.0 and [::] side by side, each for its own family.
@@ -183,6 +193,9 @@ fn socket(listener: &Listener, address: SocketAddr) -> io::Result<DatagramSocket
     if listener.protocol == Protocol::Snmp && address.ip().is_unspecified() {
         // A socket on one address sends from it anyway.
         sys::tell_local(&socket, address.is_ipv6())?;
+    }
+    if shared {
+        setsockopt(&socket, sockopt::ReusePort, &true)?;
     }
     let bound = DatagramSocket { socket: UdpSocket::from(socket), transport: listener.transport };
     // Before the first datagram can arrive.
@@ -194,6 +207,6 @@ fn socket(listener: &Listener, address: SocketAddr) -> io::Result<DatagramSocket
 fn streams(address: SocketAddr) -> io::Result<WithAddress> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
-    let address = listener.local_addr();
+    let address = listener.local_addr()?;
     Ok((Sockets::Streams(listener), address))
 }

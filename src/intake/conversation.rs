@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_the_same_in_any_pieces() {
-        let long = [&[b'x'; 70_000][..], b"\n<1>next\n"].concat();
+        let long = [vec![b'x'; 70_000], b"\n<1>next\n".to_vec()].concat();
         let whole = all::<syslog::Framer>(&[&long]);
         assert_eq!(whole.len(), 2);
         for distance in [1, 4096, 65_535, 65_536, 65_537, 65_538] {

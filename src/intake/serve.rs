@@ -149,3 +149,7 @@ impl Serving {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

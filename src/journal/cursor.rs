@@ -1,96 +1,195 @@
-//! How far a sink is (see the [module](super) for the format).
+//! How far a sink is: what the sink and the journal know of it together, and its file.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::files::disk::{Disk, DiskFile, Opening, read_all};
-use crate::journal::segment::read_u64;
+use crate::files::disk::Disk;
+use crate::journal::progress::{Found, Progress, ProgressFile};
 
-const SLOT: usize = 24;
-
-/// The sequence number that a sink needs next, kept in a file.
+/// How far a sink is. The sink moves it; the journal keeps what it needs.
 #[derive(Debug)]
 pub struct Cursor {
+    /// The lowest number that the sink is not done with.
     position: AtomicU64,
-    generation: AtomicU64,
-    file: Arc<dyn DiskFile>,
+    /// The same as a power cut would leave it: what is before is not needed any more.
+    needed: AtomicU64,
+    /// The number from which on the sink has read nothing.
+    read: AtomicU64,
+    /// How many numbers before `read` the sink is not done with: it holds them in memory.
+    open: AtomicU64,
+    /// How many numbers from `read` on it is done with, by a run before.
+    ahead: AtomicU64,
+    /// The first number of the segment that the sink has open: it reads all of it, even if the journal removes it. 0 for
+    /// none.
+    held: AtomicU64,
+    /// How many outcomes that the sink had not read are gone.
+    expired: AtomicU64,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    file: ProgressFile,
+    progress: Progress,
+}
+
+/// What a sink at work knows of its progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The lowest number that it is not done with.
+    pub position: u64,
+    /// The number from which on it has read nothing.
+    pub read: u64,
+    /// How many numbers before `read` it is not done with.
+    pub open: u64,
 }
 
 impl Cursor {
-    /// Opens a cursor. One that is not there starts at `next`; one that is damaged at `oldest`, as it is better
-    /// to deliver twice than not at all; one that is out of bounds is brought within them.
-    pub(crate) fn open(disk: &dyn Disk, path: &Path, oldest: u64, next: u64) -> io::Result<Self> {
-        let file = disk.open(path, true)?;
-        let bytes = read_all(&*file)?;
-        let best = best(&bytes);
-        let (generation, position) = match best {
-            Some((generation, position)) => (generation, position),
-            None if bytes.is_empty() => (0, next),
-            None => {
-                tracing::warn!(cursor = %path.display(), "a damaged cursor: its sink starts with the oldest outcome there is");
-                (0, oldest)
-            }
-        };
+    /// Opens a cursor, or makes it. A new sink starts at `next`. `recovered` is the number that the recovery of the journal
+    /// gave to the next record.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        oldest: u64,
+        recovered: u64,
+        next: u64,
+    ) -> io::Result<Self> {
+        let (file, progress, found) = ProgressFile::open(disk, path, oldest, recovered, next)?;
+        match found {
+            Found::Progress { lost } if lost > 0 => tracing::error!(
+                cursor = %path.display(),
+                outcomes = lost,
+                "the journal no longer has outcomes that this sink has not taken: they are lost"
+            ),
+            Found::Damage => tracing::error!(
+                cursor = %path.display(),
+                "the cursor is damaged: its sink starts with the oldest outcome in the journal, so outcomes are delivered again"
+            ),
+            Found::Progress { .. } | Found::Nothing => {}
+        }
+        let lost = if let Found::Progress { lost } = found { lost } else { 0 };
         let cursor = Cursor {
-            position: AtomicU64::new(position.clamp(oldest, next)),
-            generation: AtomicU64::new(generation),
-            file,
+            position: AtomicU64::new(0),
+            needed: AtomicU64::new(progress.cursor),
+            read: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            ahead: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            expired: AtomicU64::new(lost),
+            kept: Mutex::new(Kept { file, progress }),
         };
-        // Into both slots, and safe from a power cut: one that took the cursor away, or back to a slot of before with a
-        // number that is given anew, would have the sink begin behind what it is there to wait for.
-        cursor.write(cursor.position())?;
-        cursor.write(cursor.position())?;
-        cursor.file.sync()?;
-        path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
+        cursor.rest(oldest);
         Ok(cursor)
     }
 
-    /// The sequence number in a cursor's file; none if it is damaged.
-    pub(crate) fn peek(disk: &dyn Disk, path: &Path) -> io::Result<Option<u64>> {
-        let bytes = read_all(&*disk.open_as(path, Opening::Read)?)?;
-        Ok(best(&bytes).map(|(_, position)| position))
-    }
-
-    /// The sequence number that the sink needs next.
+    /// The lowest number that the sink is not done with.
     pub fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
 
-    /// Moves the cursor forward; a step back is none.
+    /// The lowest number that the sink may ask for again, also after a power cut.
+    pub(crate) fn needed(&self) -> u64 {
+        self.needed.load(Ordering::Acquire)
+    }
+
+    /// The number from which on the sink has read nothing.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.load(Ordering::Acquire)
+    }
+
+    /// How many records of a journal with the records `oldest..next` the sink has not taken.
+    pub(crate) fn behind(&self, oldest: u64, next: u64) -> u64 {
+        let unread = next.saturating_sub(self.read().max(oldest));
+        let ahead = self.ahead.load(Ordering::Acquire);
+        unread.saturating_sub(ahead) + self.open.load(Ordering::Acquire)
+    }
+
+    /// How many outcomes are gone before the sink had them, because the journal was full or damaged.
+    pub fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Acquire)
+    }
+
+    /// Outcomes are gone that the sink has not read.
+    pub(crate) fn add_expired(&self, count: u64) {
+        self.expired.fetch_add(count, Ordering::AcqRel);
+    }
+
+    /// The sink opens the segment that starts with this number; 0 for none. Under the lock of the journal, as
+    /// [`Cursor::loses`].
+    pub(crate) fn hold(&self, first: u64) {
+        self.held.store(first, Ordering::Release);
+    }
+
+    /// How many of the records `first..end` the sink has not read and cannot read when the journal removes their segment.
+    pub(crate) fn loses(&self, first: u64, end: u64) -> u64 {
+        let held = self.held.load(Ordering::Acquire) == first;
+        if held { 0 } else { end.saturating_sub(self.read().max(first)) }
+    }
+
+    /// What the sink is done with, as it was kept last.
+    pub fn progress(&self) -> Progress {
+        self.lock().progress.clone()
+    }
+
+    /// Tells how far the sink is, without keeping it.
+    pub fn reach(&self, reached: Reached, progress_ahead: u64) {
+        self.position.store(reached.position, Ordering::Release);
+        self.open.store(reached.open, Ordering::Release);
+        self.ahead.store(progress_ahead, Ordering::Release);
+        self.read.store(reached.read, Ordering::Release);
+    }
+
+    /// The sink is not at work any more. What it held in memory is lost where the journal, whose oldest record is
+    /// `oldest`, does not have it any more.
+    pub(crate) fn rest(&self, oldest: u64) {
+        let kept = self.lock();
+        let (position, done) = (kept.progress.cursor, &kept.progress.done);
+        self.add_expired(kept.progress.open_before(oldest.min(self.read())));
+        let ahead = done.iter().map(|range| range.end - range.start).sum();
+        self.reach(Reached { position, read: position, open: 0 }, ahead);
+    }
+
+    /// Keeps the progress of the sink. It survives the end of the process, but not yet a power cut.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written. The cursor has moved all the same, until the process ends.
-    pub fn advance(&self, to: u64) -> io::Result<()> {
-        if self.position.fetch_max(to, Ordering::AcqRel) >= to {
-            return Ok(());
-        }
-        self.write(to)
+    /// If the file cannot be written. The progress counts all the same, until the process ends.
+    pub fn write(&self, progress: Progress) -> io::Result<()> {
+        let mut kept = self.lock();
+        kept.progress = progress;
+        let Kept { file, progress } = &mut *kept;
+        file.write(progress)
     }
 
-    fn write(&self, position: u64) -> io::Result<()> {
-        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut slot = [0; SLOT];
-        slot[..8].copy_from_slice(&generation.to_le_bytes());
-        slot[8..16].copy_from_slice(&position.to_le_bytes());
-        let crc = crc32c::crc32c(&slot[..16]);
-        slot[16..20].copy_from_slice(&crc.to_le_bytes());
-        self.file.write(&slot, (generation % 2) * SLOT as u64)
+    /// Keeps the progress of the sink, safe from a power cut.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written or synced. The progress counts all the same, until the process ends.
+    pub fn sync(&self, progress: Progress) -> io::Result<()> {
+        let mut kept = self.lock();
+        kept.progress = progress;
+        let Kept { file, progress } = &mut *kept;
+        file.sync(progress)?;
+        self.needed.store(progress.cursor, Ordering::Release);
+        Ok(())
     }
-}
 
-/// Generation and position of the slot that counts.
-fn best(bytes: &[u8]) -> Option<(u64, u64)> {
-    bytes.chunks(SLOT).filter_map(read_slot).max()
-}
+    /// The sink is done with everything before a number.
+    #[cfg(test)]
+    pub(crate) fn advance(&self, to: u64) -> io::Result<()> {
+        let progress = Progress::before(to.max(self.position()));
+        let result = self.sync(progress);
+        self.rest(0);
+        result
+    }
 
-/// Generation and position of a slot, if it is valid.
-fn read_slot(slot: &[u8]) -> Option<(u64, u64)> {
-    let whole = slot.first_chunk::<SLOT>()?;
-    let valid = crc32c::crc32c(&whole[..16]).to_le_bytes() == whole[16..20];
-    valid.then(|| (read_u64(whole), read_u64(&whole[8..])))
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // The progress is replaced in one assignment: what a panicking thread left is whole.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Where the cursors of a journal are.

@@ -2,7 +2,7 @@
 //! keep what their sinks have not taken, until they are renamed or forgotten.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::journal::cursor::{Cursor, folder, names};
 use crate::journal::log::Journal;
@@ -43,7 +43,6 @@ impl Journal {
             _ => {}
         }
         self.lock().cursors.remove(name);
-        self.expired.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         self.clean();
         self.disk.sync_directory(&folder)
     }
@@ -60,11 +59,6 @@ impl Journal {
             inner.cursors.insert(to.to_owned(), cursor);
         }
         drop(inner);
-        let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = expired.remove(from) {
-            expired.insert(to.to_owned(), count);
-        }
-        drop(expired);
         let folder = folder(&self.options.directory);
         self.disk.rename(&folder.join(from), &folder.join(to))?;
         self.disk.sync_directory(&folder)

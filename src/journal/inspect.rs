@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::files::disk::{Disk, Opening, read_all};
 use crate::files::system::{Access, System};
-use crate::journal::cursor::{self, Cursor};
+use crate::journal::cursor;
 use crate::journal::log::{OpenError, lock};
+use crate::journal::progress;
 use crate::journal::recover;
 use crate::journal::segment::Header;
 
@@ -52,8 +53,8 @@ impl Stopped {
         let (oldest, next) = self.bounds()?;
         let folder = cursor::folder(&self.directory);
         let known = |name: String| {
-            let position = Cursor::peek(&*self.disk, &folder.join(&name))?;
-            let behind = position.map(|position| next.saturating_sub(position.max(oldest)));
+            let progress = progress::peek(&*self.disk, &folder.join(&name))?;
+            let behind = progress.map(|progress| progress.within(oldest, next).open_before(next));
             Ok(Known { name, behind })
         };
         cursor::names(&*self.disk, &self.directory)?.into_iter().map(known).collect()

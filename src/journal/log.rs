@@ -50,11 +50,11 @@ pub struct Journal {
     pub(crate) options: Options,
     segment_size: u64,
     epoch: u64,
+    /// The number that the recovery gave to the next record.
+    recovered: u64,
     pub(crate) inner: Mutex<Inner>,
     /// The sequence number that the next record gets: readers wait on it.
     next: watch::Sender<u64>,
-    /// Records that were given up because the journal was full, by sink.
-    pub(crate) expired: Mutex<HashMap<String, u64>>,
     pub(crate) damaged: AtomicU64,
     pub(crate) disk: Arc<dyn Disk>,
     _lock: Box<dyn std::fmt::Debug + Send + Sync>,
@@ -77,6 +77,16 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// The segment that has a record, or the next one after it.
+    fn segment_of(&self, sequence: u64) -> Option<Meta> {
+        self.segments.iter().find(|s| s.end > sequence).cloned()
+    }
+
+    /// The number of the oldest record, or of the next one if there is none.
+    fn oldest(&self) -> u64 {
+        self.segments.first().map_or(self.next, |segment| segment.first)
+    }
+
     /// A sync has failed: what was not safe may be lost already, with the header of the segment if that was not.
     fn give_up(&mut self) {
         self.unpromised = self.next;
@@ -119,6 +129,7 @@ impl Journal {
             segment_size: (max_size / 8).clamp(128 << 10, 64 << 20),
             options: Options { max_size, ..options },
             epoch,
+            recovered: recovered.next,
             inner: Mutex::new(Inner {
                 segments,
                 file,
@@ -130,7 +141,6 @@ impl Journal {
                 cursors: HashMap::new(),
             }),
             next: watch::channel(recovered.next).0,
-            expired: Mutex::default(),
             damaged: AtomicU64::new(0),
             disk,
             _lock: lock,
@@ -225,32 +235,30 @@ impl Journal {
         while total + self.segment_size > self.options.max_size && inner.segments.len() > 1 {
             let oldest = inner.segments.remove(0);
             total -= oldest.length;
-            self.expire(inner, oldest.end);
+            self.expire(inner, oldest.first, oldest.end);
             self.remove(&oldest);
         }
         Ok(())
     }
 
-    /// Counts what cursors lose when everything before a sequence number goes.
-    fn expire(&self, inner: &Inner, end: u64) {
-        let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Counts and says what cursors lose when the segment of some records goes.
+    fn expire(&self, inner: &Inner, first: u64, end: u64) {
         for (name, cursor) in &inner.cursors {
-            let lost = end.saturating_sub(cursor.position());
+            let lost = cursor.loses(first, end);
             if lost > 0 {
-                *expired.entry(name.clone()).or_default() += lost;
+                cursor.add_expired(lost);
                 let limit = self.options.max_size;
                 tracing::error!(
                     sink = name,
                     outcomes = lost,
                     "the journal has reached its limit of {limit} bytes: outcomes that this sink never took are given up; bring the sink back, or raise [journal] max_size"
                 );
-                let _ = cursor.advance(end);
             }
         }
     }
 
     fn drop_delivered(&self, inner: &mut Inner) {
-        let needed = inner.cursors.values().map(|c| c.position()).min().unwrap_or(inner.next);
+        let needed = inner.cursors.values().map(|c| c.needed()).min().unwrap_or(inner.next);
         while inner.segments.len() > 1 && inner.segments[0].end <= needed {
             let oldest = inner.segments.remove(0);
             self.remove(&oldest);
@@ -312,9 +320,9 @@ impl Journal {
     /// If its file cannot be used.
     pub fn register(&self, sink: &str) -> io::Result<Arc<Cursor>> {
         let mut inner = self.lock();
-        let oldest = inner.segments.first().map_or(inner.next, |s| s.first);
         let path = cursor::folder(&self.options.directory).join(sink);
-        let cursor = Arc::new(Cursor::open(&*self.disk, &path, oldest, inner.next)?);
+        let cursor = Cursor::open(&*self.disk, &path, inner.oldest(), self.recovered, inner.next)?;
+        let cursor = Arc::new(cursor);
         inner.cursors.insert(sink.to_owned(), cursor.clone());
         Ok(cursor)
     }
@@ -334,9 +342,21 @@ impl Journal {
         self.lock().segments.iter().map(|s| s.length).sum()
     }
 
-    /// How many outcomes of a sink were given up because the journal was full.
-    pub fn expired(&self, sink: &str) -> u64 {
-        self.expired.lock().unwrap_or_else(PoisonError::into_inner).get(sink).copied().unwrap_or(0)
+    /// The sequence number of the oldest record, or of the next one if there is none.
+    pub fn oldest(&self) -> u64 {
+        self.lock().oldest()
+    }
+
+    /// How many outcomes a sink has not taken.
+    pub fn behind(&self, cursor: &Cursor) -> u64 {
+        let inner = self.lock();
+        cursor.behind(inner.oldest(), inner.next)
+    }
+
+    /// A sink is not at work any more.
+    pub fn rest(&self, cursor: &Cursor) {
+        let inner = self.lock();
+        cursor.rest(inner.oldest());
     }
 
     /// How many damaged places readers have skipped.
@@ -351,7 +371,17 @@ impl Journal {
 
     /// The segment that has a record, or the next one after it.
     pub(crate) fn segment_of(&self, sequence: u64) -> Option<Meta> {
-        self.lock().segments.iter().find(|s| s.end > sequence).cloned()
+        self.lock().segment_of(sequence)
+    }
+
+    /// The same, for a sink that opens it; and the number of the oldest record.
+    pub(crate) fn hold_segment_of(&self, sequence: u64, cursor: Option<&Cursor>) -> Option<(Meta, u64)> {
+        let inner = self.lock();
+        let meta = inner.segment_of(sequence)?;
+        if let Some(cursor) = cursor {
+            cursor.hold(meta.first);
+        }
+        Some((meta, inner.oldest()))
     }
 
     /// The length of the segment that starts with a sequence number, up to its last record.

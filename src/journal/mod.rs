@@ -21,17 +21,16 @@
 //! anew each time the journal is opened; epoch and sequence number together are the id of an outcome, unique for good,
 //! even where a power cut made the same sequence number be given twice.
 //!
-//! A **cursor** file has two slots; each is `generation 8, sequence number 8, crc32c of both 4, 0 4`. The valid
-//! slot with the higher generation counts, and the next write goes to the other one, so that a torn write never
-//! costs the cursor.
+//! A **cursor** file keeps what its sink is done with: everything before a sequence number, and some ranges behind it. See
+//! [`progress`] for the format.
 //!
 //! # Invariants
 //!
 //! 1. Sequence numbers rise by one from record to record, across segments. A record is never changed.
 //! 2. A record is visible to readers once it was written whole. It is safe from a crash of the process at that
 //!    moment, from a power cut once [`Journal::sync`] has returned.
-//! 3. A cursor names the sequence number that its sink needs next. It moves only forward, and only when the far
-//!    end has taken what is before it.
+//! 3. A cursor names the lowest sequence number that its sink is not done with. It moves only forward, and only when the
+//!    server has taken what is before it, or its dead letter is written.
 //! 4. A segment is deleted when every registered cursor is past its last record, or when the journal is larger
 //!    than its limit; then what cursors had not passed is counted as expired and said. With [`WhenFull::Refuse`]
 //!    nothing is deleted that a cursor needs, and appending fails until there is room.

@@ -163,10 +163,10 @@ pub struct ProgressFile {
 }
 
 impl ProgressFile {
-    /// Opens the file, or makes it. `oldest` is the first record of the journal, `next` the number that its recovery
-    /// gives to the next one.
+    /// Opens the file, or makes it. `oldest` is the first record of the journal, `recovered` the number that its recovery
+    /// gave to the next one.
     ///
-    /// A sink without a file starts at `next`. What the file says is brought within the journal's bounds, and is durable
+    /// A sink without a file starts at `next`. What the file says is brought within `oldest..recovered`, and is durable
     /// in both slots when this returns: no slot of before can speak of numbers that are given anew.
     ///
     /// # Errors
@@ -176,29 +176,20 @@ impl ProgressFile {
         disk: &dyn Disk,
         path: &Path,
         oldest: u64,
+        recovered: u64,
         next: u64,
     ) -> io::Result<(Self, Progress, Found)> {
         let file = disk.open(path, true)?;
         let bytes = read_all(&*file)?;
-        let slots = [0, 1].map(|slot| Progress::decode(bytes.get(slot * SLOT..).unwrap_or_default()));
-        let newest = slots.into_iter().enumerate().filter_map(|(at, slot)| slot.map(|(g, p)| (g, at, p)));
-        let (generation, best, progress, found) = match newest.max_by_key(|(generation, ..)| *generation) {
-            Some((generation, best, progress)) => {
-                let lost = progress.open_before(oldest.min(next));
-                (generation, best, progress, Found::Progress { lost })
+        let (generation, best, progress, found) = match newest(&bytes) {
+            Some(Slot { generation, place, progress }) => {
+                let lost = progress.open_before(oldest.min(recovered));
+                (generation, place, progress.within(oldest, recovered), Found::Progress { lost })
             }
-            // The first new slot to be written is the second one, so the old form is whole until that is durable.
-            None => match bytes.chunks(OLD_SLOT).take(2).filter_map(decode_old).max() {
-                Some((generation, cursor)) => {
-                    let lost = oldest.min(next).saturating_sub(cursor);
-                    (generation, 0, Progress::before(cursor), Found::Progress { lost })
-                }
-                None if bytes.is_empty() => (0, 0, Progress::before(next), Found::Nothing),
-                None => (0, 0, Progress::before(oldest), Found::Damage),
-            },
+            None if bytes.is_empty() => (0, 0, Progress::before(next), Found::Nothing),
+            None => (0, 0, Progress::before(oldest), Found::Damage),
         };
-        let progress = progress.within(oldest, next);
-        let mut this = ProgressFile { file, generation, durable: best as u64 };
+        let mut this = ProgressFile { file, generation, durable: best };
         // What counts may have been written by a process that was killed before it synced.
         this.file.sync()?;
         this.sync(&progress)?;
@@ -215,7 +206,7 @@ impl ProgressFile {
         oldest: u64,
         next: u64,
     ) -> (Self, Progress, Found) {
-        Self::open(disk, path, oldest, next).unwrap()
+        Self::open(disk, path, oldest, next, next).unwrap()
     }
 
     /// Writes the progress. It survives the end of the process, but not yet a power cut.
@@ -239,6 +230,34 @@ impl ProgressFile {
         self.durable = 1 - self.durable;
         Ok(())
     }
+}
+
+/// A whole slot.
+struct Slot {
+    generation: u64,
+    /// Which of the two it is.
+    place: u64,
+    progress: Progress,
+}
+
+/// The slot that counts.
+fn newest(bytes: &[u8]) -> Option<Slot> {
+    let slot = |place: u64| {
+        let (generation, progress) = Progress::decode(bytes.get(place as usize * SLOT..)?)?;
+        Some(Slot { generation, place, progress })
+    };
+    let newest = [0, 1].into_iter().filter_map(slot).max_by_key(|slot| slot.generation);
+    // The first new slot to be written is the second one, so the old form is whole until that is durable.
+    newest.or_else(|| {
+        let (generation, cursor) = bytes.chunks(OLD_SLOT).take(2).filter_map(decode_old).max()?;
+        Some(Slot { generation, place: 0, progress: Progress::before(cursor) })
+    })
+}
+
+/// The progress in a file that is not used; none if it is damaged.
+pub(super) fn peek(disk: &dyn Disk, path: &Path) -> io::Result<Option<Progress>> {
+    let bytes = read_all(&*disk.open(path, false)?)?;
+    Ok(newest(&bytes).map(|slot| slot.progress))
 }
 
 /// Generation and cursor of a slot as it was up to 0.1, if it is whole.
@@ -274,7 +293,7 @@ mod tests {
     }
 
     fn open(disk: &Faulty, oldest: u64, next: u64) -> (ProgressFile, Progress, Found) {
-        ProgressFile::open(disk, Path::new(PATH), oldest, next).unwrap()
+        ProgressFile::open_for_tests(disk, Path::new(PATH), oldest, next)
     }
 
     fn old_slot(generation: u64, cursor: u64) -> Vec<u8> {
@@ -365,7 +384,7 @@ mod tests {
             file.sync().unwrap();
             // Fails at some place, and the power is cut there.
             disk.set_faults(Faults { write: seed % 3, sync: (seed / 3) % 3, ..Faults::default() });
-            let _ = ProgressFile::open(&disk, Path::new(PATH), 30, 100);
+            let _ = ProgressFile::open(&disk, Path::new(PATH), 30, 100, 100);
             disk.set_faults(Faults::default());
             disk.cut_power();
             let (_, progress, found) = open(&disk, 30, 100);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::files::disk::DiskFile;
+use crate::journal::cursor::Cursor;
 use crate::journal::log::Journal;
 use crate::journal::segment::{Found, HEADER, Meta, next_record, record, segment_path};
 use crate::outcome::codec;
@@ -19,6 +20,8 @@ pub struct Reader {
     journal: Arc<Journal>,
     next: u64,
     open: Option<Open>,
+    /// The sink that reads.
+    cursor: Option<Arc<Cursor>>,
 }
 
 #[derive(Debug)]
@@ -34,18 +37,13 @@ struct Open {
 impl Journal {
     /// A reader from a sequence number on.
     pub fn reader(self: &Arc<Self>, from: u64) -> Reader {
-        Reader { journal: self.clone(), next: from, open: None }
+        Reader { journal: self.clone(), next: from, open: None, cursor: None }
     }
 
-    /// When the outcome of a sequence number was received, or of the first one after it that there is; in
-    /// microseconds since 1970.
-    pub fn time_of(self: &Arc<Self>, sequence: u64) -> Option<i64> {
-        let mut time = None;
-        let read = self.reader(sequence).read(1, |record| {
-            time = Some(record.outcome.common().time);
-            true
-        });
-        read.ok().and(time)
+    /// A reader for a sink, from its cursor on. It counts for the sink what it cannot read.
+    pub fn reader_for(self: &Arc<Self>, cursor: &Arc<Cursor>) -> Reader {
+        let from = cursor.progress().cursor;
+        Reader { journal: self.clone(), next: from, open: None, cursor: Some(cursor.clone()) }
     }
 }
 
@@ -62,6 +60,19 @@ impl Reader {
     ///
     /// If a segment cannot be read. What was taken before stays taken.
     pub fn read(&mut self, most: usize, mut take: impl FnMut(Record<'_>) -> bool) -> io::Result<usize> {
+        self.read_encoded(most, |record, _| take(record))
+    }
+
+    /// The same, with each outcome as it is encoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::read`].
+    pub fn read_encoded(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(Record<'_>, &[u8]) -> bool,
+    ) -> io::Result<usize> {
         let visible = self.journal.next();
         let mut taken = 0;
         while taken < most && self.next < visible {
@@ -75,16 +86,21 @@ impl Reader {
                     if sequence < self.next {
                         continue;
                     }
+                    let gap = sequence - self.next;
                     match codec::decode(payload) {
                         Some(outcome) => {
-                            if !take(Record { epoch: open.meta.epoch, sequence, outcome }) {
+                            if !take(Record { epoch: open.meta.epoch, sequence, outcome }, payload) {
                                 open.start -= length;
                                 break;
                             }
                             taken += 1;
                         }
-                        None => self.damaged(sequence),
+                        None => {
+                            self.damaged(sequence);
+                            self.lost(1);
+                        }
                     }
+                    self.lost(gap);
                     self.next = sequence + 1;
                 }
                 Found::Partial(needed) => {
@@ -109,6 +125,13 @@ impl Reader {
         Ok(taken)
     }
 
+    /// The sink that reads does not get so many outcomes.
+    fn lost(&self, count: u64) {
+        if let Some(cursor) = self.cursor.as_ref().filter(|_| count > 0) {
+            cursor.add_expired(count);
+        }
+    }
+
     fn damaged(&self, sequence: u64) {
         self.journal.damaged.fetch_add(1, Ordering::Relaxed);
         tracing::error!(sequence, "a damaged record in the journal was skipped; check the disk");
@@ -116,13 +139,38 @@ impl Reader {
 
     /// Opens the segment of the next record; there may be none.
     fn open_segment(&mut self) -> io::Result<bool> {
-        let Some(meta) = self.journal.segment_of(self.next) else { return Ok(false) };
+        let held = self.journal.hold_segment_of(self.next, self.cursor.as_deref());
+        let Some((meta, oldest)) = held else { return Ok(false) };
+        if meta.first > self.next && self.next >= oldest {
+            self.journal.damaged.fetch_add(1, Ordering::Relaxed);
+            let missing = meta.first - self.next;
+            tracing::error!(
+                outcomes = missing,
+                "the journal has no records from {} to {}: a segment is missing; see who removes files there",
+                self.next,
+                meta.first - 1
+            );
+            self.lost(missing);
+        }
         self.next = self.next.max(meta.first);
         let path = segment_path(self.journal.directory(), meta.first);
         let file = match self.journal.disk.open(&path, false) {
             Ok(file) => file,
-            // Given up in this moment because the journal is full: the next one follows.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // If the journal does not know it any more, it was given up in this moment because the journal is full.
+                let known = self.journal.segment_of(self.next).filter(|now| now.first == meta.first);
+                if known.is_some() {
+                    self.journal.damaged.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(
+                        "the journal segment {} is gone and its outcomes are lost; see who removes files there",
+                        path.display()
+                    );
+                }
+                let end = known.map_or(meta.end, |known| known.end);
+                self.lost(end - self.next);
+                self.next = end;
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         };
         self.open = Some(Open { file, meta, offset: HEADER as u64, buffer: Vec::new(), start: 0 });
@@ -161,9 +209,18 @@ impl Reader {
 
     fn skip_segment(&mut self) {
         if let Some(meta) = self.journal.segment_of(self.next) {
+            self.lost(meta.end.saturating_sub(self.next));
             self.next = meta.end;
         }
         self.open = None;
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(cursor) = &self.cursor {
+            cursor.hold(0);
+        }
     }
 }
 

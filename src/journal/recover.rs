@@ -45,7 +45,7 @@ pub(crate) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered
         }
         let Some(header) = Header::decode(&bytes).filter(|h| h.first < limit) else {
             // Kept for people to look at, out of the way of the journal.
-            disk.rename(&path, &path.with_extension("unreadable"))?;
+            disk.rename(&path, &free_name(disk, &path))?;
             recovered.report.unreadable.push(path);
             continue;
         };
@@ -67,6 +67,17 @@ pub(crate) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered
     }
     recovered.segments.reverse();
     Ok(recovered)
+}
+
+/// A name for a segment that cannot be read: that of none that was set aside before.
+fn free_name(disk: &dyn Disk, segment: &Path) -> PathBuf {
+    let mut name = segment.with_extension("unreadable");
+    let mut count = 1;
+    while disk.identity(&name).is_ok() {
+        count += 1;
+        name = segment.with_extension(format!("unreadable.{count}"));
+    }
+    name
 }
 
 /// The sequence number after the last whole record of a segment.

@@ -160,9 +160,9 @@ fn a_full_journal_gives_up_the_oldest_and_counts_them() {
         journal.append(&batch(std::slice::from_ref(&big))).unwrap();
     }
     assert!(journal.size() <= MIN_SIZE);
-    let expired = journal.expired("dead");
+    let expired = cursor.expired();
     assert!(expired > 0);
-    assert_eq!(cursor.position(), 1 + expired);
+    assert_eq!((journal.oldest(), journal.behind(&cursor)), (1 + expired, 100 - expired));
     assert_eq!(read_all(&mut journal.reader(cursor.position())).len() as u64, 100 - expired);
 }
 
@@ -328,4 +328,38 @@ fn a_reader_follows_while_others_append() {
     }
     assert!(got.iter().enumerate().all(|(at, (sequence, _))| *sequence == at as u64 + 1));
     assert_eq!(journal.damaged(), 0);
+}
+
+#[test]
+fn a_segment_that_somebody_has_removed_is_passed_over_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open_sized(dir.path(), MIN_SIZE);
+    let cursor = journal.register("a").unwrap();
+    let big = "x".repeat(30_000);
+    for _ in 0..20 {
+        journal.append(&batch(std::slice::from_ref(&big))).unwrap();
+    }
+    let mut segments: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        .collect();
+    segments.sort();
+    assert!(segments.len() > 3);
+    std::fs::remove_file(&segments[1]).unwrap();
+    let first = |path: &Path| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+    let gone = first(&segments[2]) - first(&segments[1]);
+    let mut reader = journal.reader_for(&cursor);
+    let mut read = 0;
+    while reader.position() < journal.next() {
+        read += read_all(&mut reader).len() as u64;
+    }
+    assert_eq!((read, journal.damaged(), cursor.expired()), (20 - gone, 1, gone));
+    // After a restart the gap is known too.
+    drop((journal, reader, cursor));
+    let (journal, _) = open_sized(dir.path(), MIN_SIZE);
+    let cursor = journal.register("a").unwrap();
+    let mut reader = journal.reader_for(&cursor);
+    assert_eq!(read_all(&mut reader).len() as u64, 20 - gone);
+    assert_eq!((journal.damaged(), cursor.expired()), (1, gone));
 }

@@ -244,3 +244,29 @@ fn errors_are_errors() {
         assert_eq!(value.is_err(), fails, "{source}");
     }
 }
+
+/// The table of comparisons in docs/rules.md is true, in both evaluators.
+#[test]
+fn the_documented_comparisons_are_true() {
+    let mut fixture = Fixture::new();
+    let page = include_str!("../../docs/rules.md");
+    let mut rows = page.lines().skip_while(|line| !line.starts_with("| `a` | `b` |"));
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
+    };
+    let forms = cells(rows.next().unwrap());
+    let rows: Vec<_> = rows.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        for (form, expected) in forms.iter().zip(&row).skip(2) {
+            let op = form.strip_prefix("a ").and_then(|f| f.strip_suffix(" b")).unwrap();
+            let (a, b) = (&row[0], &row[1]);
+            let form = format!("{{% set a = {a} %}}{{% set b = {b} %}}{{{{ a {op} b }}}}");
+            assert_eq!(fixture.rendered(&form).to_lowercase(), *expected, "{a} {op} {b}");
+            if !b.starts_with('[') || op == "in" {
+                let (native, _) = fixture.both_ways(&format!("{a} {op} {b}"));
+                assert_eq!(native.to_lowercase(), *expected, "{a} {op} {b}");
+            }
+        }
+    }
+}

@@ -11,9 +11,9 @@ use lapin::{
 
 use crate::outcome::json::Json;
 use crate::outcome::record::Record;
+use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
 use crate::sinks::settings::AmqpConfig;
 use crate::sinks::template::OutcomeTemplate;
-use crate::sinks::{Pushed, Sink, SinkError, Taken};
 
 /// The longest routing key in bytes: a short string of AMQP 0-9-1.
 pub const MAX_ROUTING_KEY: usize = 255;
@@ -120,7 +120,7 @@ impl<F: Form> Amqp<F> {
     }
 }
 
-impl<F: Form> Sink for Amqp<F> {
+impl<F: Form> PushSink for Amqp<F> {
     fn push(&mut self, record: &Record<'_>) -> Pushed {
         let Some((routing_key, body)) = self.form.message(record) else { return Pushed::Skipped };
         let (routing_key, cut) = bounded_key(routing_key);

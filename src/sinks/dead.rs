@@ -1,10 +1,11 @@
 //! Dead letters: outcomes of which the far end says that it can never take them. Kept in `dead/<sink>.jsonl` of the
 //! journal directory, one JSON object a line with the reason, until somebody retries or drops them.
 //!
-//! A retry moves letters to `<sink>.retry`; the daemon takes that file as `<sink>.retrying` and removes it when all in
-//! it were delivered or have died again. All of it happens under a lock, as the daemon and `trapline dead` both write.
+//! A retry moves letters to `<sink>.retry`; the daemon takes that file as `<sink>.retrying`, and letters out of it when they
+//! were delivered or have died again. All of it happens under a lock, as the daemon and `trapline dead` both write.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -246,8 +247,11 @@ impl DeadLetters {
                 continue;
             }
             if folder.exists(&ours) {
-                let letters: Vec<Letter> = Lines::read(&folder, &theirs)?.letters().collect();
-                append(&mut self.open(&folder, suffix)?, &letters)?;
+                // All lines, also those that are no letters.
+                let Lines(lines) = Lines::read(&folder, &theirs)?;
+                let mut log = self.open(&folder, suffix)?;
+                log.append(lines.iter().map(Vec::as_slice))?;
+                log.sync()?;
                 folder.remove(&theirs)?;
             } else {
                 folder.rename(&theirs, &ours)?;
@@ -276,14 +280,26 @@ impl DeadLetters {
         Ok(Lines::read(&folder, &taken)?.letters().collect())
     }
 
-    /// All that [`DeadLetters::retries`] gave were delivered or have died again.
+    /// Letters that [`DeadLetters::retries`] gave, by their ids, were delivered or have died again.
     ///
     /// # Errors
     ///
-    /// What the system says.
-    pub fn retried(&self) -> io::Result<()> {
+    /// If the files cannot be written. Then they are still to be retried.
+    pub fn retried(&self, done: &BTreeSet<String>) -> io::Result<()> {
         let (folder, _lock) = self.locked()?;
-        match folder.remove(&self.name("retrying")) {
+        let name = self.name("retrying");
+        let lines = Lines::read(&folder, &name)?;
+        if lines.letters().any(|letter| !done.contains(letter.id())) {
+            let (_, rest) = lines.split(|letter| done.contains(letter.id()));
+            return folder.replace(&name, |file| file.write_all(&rest));
+        }
+        if lines.unreadable() > 0 {
+            // They are for people.
+            let mut log = self.open(&folder, "jsonl")?;
+            log.append(lines.0.iter().filter(|line| letter(line).is_none()).map(Vec::as_slice))?;
+            log.sync()?;
+        }
+        match folder.remove(&name) {
             // All of them were dropped meanwhile.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             other => other,
@@ -410,7 +426,7 @@ mod tests {
         assert_eq!(dead.retries().unwrap().len(), 2);
         assert_eq!(dead.retrying().unwrap().len(), 2);
         assert_eq!(dead.retries().unwrap().len(), 2, "until they were retried");
-        dead.retried().unwrap();
+        dead.retried(&dead.retries().unwrap().iter().map(|letter| letter.id().to_owned()).collect()).unwrap();
         assert!(!dead.has_retries());
         let renamed = DeadLetters::new(dir.path(), "icinga-2");
         renamed.add(&letters[..1]).unwrap();
@@ -481,7 +497,7 @@ mod tests {
         assert_eq!((dead.list().unwrap().len(), dead.retrying().unwrap().len()), (0, 2));
         assert_eq!(dead.take(false, |_| true).unwrap(), 2);
         assert!(!dead.has_retries() && dead.retrying().unwrap().is_empty());
-        dead.retried().unwrap();
+        dead.retried(&dead.retries().unwrap().iter().map(|letter| letter.id().to_owned()).collect()).unwrap();
     }
 
     #[test]

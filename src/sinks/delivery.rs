@@ -1,263 +1,432 @@
-//! The delivery loop, one for all sinks: from the journal to the far end, in order, until it is there.
+//! The delivery of one sink: reads the journal, feeds the [`machine`](crate::sinks::machine), sends over lanes, keeps dead
+//! letters and progress. It decides nothing: the machine does.
+//!
+//! Runs on the sink's own thread, so that files and locks of a sink block nobody else.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 
-use crate::journal::Journal;
-use crate::outcome::record::Record;
+use crate::journal::{Journal, Reader};
+use crate::outcome::result::Outcome;
 use crate::sinks::dead::{DeadLetters, Letter};
 use crate::sinks::filter::Filter;
-use crate::sinks::{Pushed, Running, Sink, SinkError, Taken};
-use crate::time::backoff::Backoff;
-use crate::time::clock::{Clock as _, SystemClock, now};
-use crate::time::rate::Rate;
+use crate::sinks::keeper::Keeper;
+use crate::sinks::machine::{Batch, DeadItem, Machine, Settings};
+use crate::sinks::registry;
+use crate::sinks::report::Report;
+use crate::sinks::retries::{self, Retries};
+use crate::sinks::running::Running;
+use crate::sinks::settings::SinkConfig;
+use crate::sinks::sink::{Fate, Id, Item, Lane, Seat, Sink, Trouble};
+use crate::time::clock::{Clock, Mono, Now};
 
-/// How many records are given to a sink before it is asked to send them.
-const BATCH: usize = 512;
-/// How often a sink is asked what has been taken, while nothing new comes.
-const SETTLE: Duration = Duration::from_millis(20);
-/// How often is looked whether dead letters are to be sent again.
-const LOOK_UP: Duration = Duration::from_secs(1);
-/// The longest pause that a far end may ask for.
-const LONGEST: Duration = Duration::from_hours(1);
+/// How long a sink whose records follow closely sleeps before it looks for more, so that no append has to wake it.
+const LINGER: Duration = Duration::from_millis(1);
+/// The most records that are read at once.
+const MOST_READ: usize = 4096;
+/// How long is waited after the disk has failed.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
 
-/// One sink's delivery.
-pub(crate) struct Delivery {
-    pub(crate) running: Running,
-    pub(crate) journal: Arc<Journal>,
-    pub(crate) only: Option<Filter>,
-    pub(crate) rate: Option<Rate>,
-    pub(crate) letters: DeadLetters,
-    /// Sequence numbers that were skipped and that the cursor has not passed yet.
-    pub(crate) skipped: VecDeque<u64>,
-    /// What was pushed and not taken: sequence number, and when it was received.
-    pub(crate) waiting: VecDeque<(u64, i64)>,
-    /// What has died and the cursor has not passed yet.
-    pub(crate) dead: BTreeSet<u64>,
-    pub(crate) stop: watch::Receiver<bool>,
+/// Delivers until `stop` turns true; then what is under way is awaited. If this is dropped before, what was under way is
+/// sent again.
+pub async fn deliver(
+    config: &SinkConfig,
+    running: Running,
+    journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+    stop: watch::Receiver<bool>,
+) {
+    let sink = registry::sink(&config.kind);
+    let options = Options {
+        only: config.only.clone(),
+        rate: config.rate,
+        give_up: crate::sinks::machine::GIVE_UP,
+        linger: LINGER,
+    };
+    Delivery::new(&*sink, options, running, journal, clock).run(stop).await;
 }
 
-impl Delivery {
-    pub(crate) async fn run<S: Sink>(mut self, mut sink: S) {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
-        while !*self.stop.borrow() {
-            match self.deliver(&mut sink, &mut backoff).await {
-                Ok(()) => return,
-                Err(error) => {
-                    self.failed(&error);
-                    sink.reset();
-                    self.skipped.clear();
-                    self.waiting.clear();
-                    self.pause(backoff.next_pause().max(error.pause().min(LONGEST))).await;
-                }
-            }
+/// What is configured beside the sink itself.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    /// Which outcomes it takes; none for all.
+    pub(super) only: Option<Filter>,
+    /// The most outcomes a second.
+    pub(super) rate: Option<u32>,
+    /// See [`Settings::give_up`].
+    pub(super) give_up: Duration,
+    /// See [`LINGER`]; zero for never.
+    pub(super) linger: Duration,
+}
+
+/// The delivery of one sink.
+pub(super) struct Delivery<'s> {
+    sink: &'s dyn Sink,
+    options: Options,
+    running: Running,
+    journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+    machine: Machine,
+    reader: Reader,
+    appended: watch::Receiver<u64>,
+    /// Those that are not under way.
+    lanes: Vec<Option<Box<dyn Lane>>>,
+    flights: FuturesUnordered<Flight>,
+    letters: DeadLetters,
+    retries: Retries,
+    /// Items whose dead letters could not be written yet.
+    dead: Vec<DeadItem>,
+    keeper: Keeper,
+    report: Report,
+    hasher: RandomState,
+    /// Nothing is read from or written to the journal's disk until then, as it has failed.
+    disk_paused: Option<Mono>,
+    /// Whether there is more to read at once.
+    more: bool,
+    /// Whether records follow closely.
+    lingering: bool,
+    /// Whether the last sleep was for the records that follow.
+    lingered: bool,
+}
+
+type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
+
+/// A lane that has ended what it was doing.
+struct Landed {
+    lane: usize,
+    back: Box<dyn Lane>,
+    done: Done,
+}
+
+enum Done {
+    Sent(Batch, Result<Vec<Fate>, Trouble>),
+    Worked(Result<(), Trouble>),
+}
+
+impl<'s> Delivery<'s> {
+    pub(super) fn new(
+        sink: &'s dyn Sink,
+        options: Options,
+        running: Running,
+        journal: Arc<Journal>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let hasher = RandomState::new();
+        let limits = sink.limits();
+        let settings = Settings { limits, rate: options.rate, give_up: options.give_up };
+        let progress = running.cursor.progress();
+        let reader = journal.reader_for(&running.cursor);
+        let machine = Machine::new(settings, progress, hasher.hash_one(&running.name));
+        let seat = Seat {
+            name: running.name.as_str().into(),
+            memory: journal.directory().join("sinks").join(&running.name),
+            clock: clock.clone(),
+        };
+        let letters = DeadLetters::new(journal.directory(), &running.name);
+        Delivery {
+            lanes: (0..limits.lanes.max(1)).map(|_| Some(sink.lane(&seat))).collect(),
+            flights: FuturesUnordered::new(),
+            appended: journal.watch(),
+            keeper: Keeper::new(&machine),
+            report: Report::new(&running),
+            retries: Retries::new(letters.clone()),
+            letters,
+            dead: Vec::new(),
+            sink,
+            options,
+            running,
+            journal,
+            clock,
+            machine,
+            reader,
+            hasher,
+            disk_paused: None,
+            more: false,
+            lingering: false,
+            lingered: false,
         }
     }
 
-    async fn pause(&mut self, pause: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = self.stop.changed() => {}
-        }
-    }
-
-    /// Delivers until told to stop, or until something fails.
-    async fn deliver<S: Sink>(&mut self, sink: &mut S, backoff: &mut Backoff) -> Result<(), SinkError> {
-        let mut appended = self.journal.watch();
-        let mut reader = self.journal.reader(self.running.cursor.position());
-        let mut clean_at = reader.position();
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut stopping = false;
         loop {
-            if self.letters.has_retries() && reader.position() == self.running.cursor.position() {
-                self.retry(sink).await?;
+            let now = self.clock.now();
+            self.machine.tick(now.mono);
+            self.disk_paused = self.disk_paused.filter(|until| *until > now.mono);
+            if self.disk_paused.is_none() {
+                self.write_letters(now);
             }
-            let most =
-                self.rate.as_mut().map_or(BATCH, |rate| rate.allowed(SystemClock.now().mono).min(BATCH));
-            let read = reader.read(most, |record| {
-                self.push(sink, &record);
-                true
-            })?;
-            let waiting = reader.position() > self.running.cursor.position();
-            if read > 0 || waiting {
-                let flushed = sink.flush().await;
-                self.bury(sink)?;
-                let taken = match flushed? {
-                    Taken::All => reader.position(),
-                    Taken::Before(sequence) => sequence,
-                };
-                if taken > self.running.cursor.position() {
-                    self.succeeded(taken);
-                    backoff.reset();
-                }
-                if taken > clean_at + 65_536 {
-                    self.journal.clean();
-                    clean_at = taken;
-                }
+            if !stopping {
+                self.retry(now);
+                self.fill(now);
+                self.work(now);
             }
-            if read > 0 {
-                continue;
+            self.keep(now);
+            if stopping && self.flights.is_empty() {
+                break;
             }
-            let waiting = reader.position() > self.running.cursor.position();
-            if *self.stop.borrow() {
-                return Ok(());
+            if self.wait(now, &mut stop, stopping).await {
+                stopping = true;
+                self.machine.stop();
             }
-            if most == 0 && !waiting {
-                let pause = self.rate.as_ref().map_or(Duration::ZERO, Rate::wait);
-                self.pause(pause.max(Duration::from_millis(1))).await;
-                continue;
+        }
+        let now = self.clock.now();
+        self.write_letters(now);
+        let finished = self.machine.take_letters_done();
+        if let Err(error) = self.retries.finish(&finished, now.mono, true) {
+            self.report.disk("keep dead letters", &error);
+        }
+        self.keeper.end(&self.running.name, &self.running.cursor, &self.machine, now.mono);
+    }
+
+    /// Waits until something happens. Returns whether the sink is to stop.
+    async fn wait(&mut self, now: Now, stop: &mut watch::Receiver<bool>, stopping: bool) -> bool {
+        let reads = self.disk_paused.is_none() && self.machine.is_hungry();
+        let lingers = reads && self.lingering;
+        let mut wake = self.wake();
+        if lingers {
+            wake = Some(wake.unwrap_or(now.mono + LINGER).min(now.mono + self.options.linger));
+        }
+        let timer = async {
+            match wake {
+                Some(at) => tokio::time::sleep(at.since(now.mono)).await,
+                None => std::future::pending().await,
             }
+        };
+        let mut stops = false;
+        if self.more {
+            // Nothing is waited for, but whoever else runs here, and what has ended, has its turn.
+            tokio::task::yield_now().await;
+            stops = !stopping && *stop.borrow();
+        } else {
             tokio::select! {
-                changed = appended.changed() => if changed.is_err() { return Ok(()) },
-                _ = self.stop.changed() => {}
-                () = tokio::time::sleep(if waiting { SETTLE } else { LOOK_UP }) => {}
+                Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
+                changed = self.appended.changed(), if reads && !lingers => {
+                    // The journal is gone, or it was a short time: perhaps more follows as fast.
+                    stops = changed.is_err();
+                    self.lingering = self.clock.now().mono.since(now.mono) <= self.options.linger;
+                }
+                stopped = stop.wait_for(|stop| *stop), if !stopping => { let _ = stopped; stops = true }
+                () = self.running.letters.notified() => self.retries.ask(),
+                () = timer => self.lingered = lingers,
             }
         }
+        while let Some(Some(landed)) = self.flights.next().now_or_never() {
+            self.landed(landed);
+        }
+        stops
     }
 
-    fn push<S: Sink>(&mut self, sink: &mut S, record: &Record<'_>) {
-        let takes = self.only.as_ref().is_none_or(|only| only.takes(record));
-        let alive = !self.dead.contains(&record.sequence);
-        let pushed = if takes && alive { sink.push(record) } else { Pushed::Skipped };
-        match pushed {
-            Pushed::Queued => {}
-            Pushed::Cut => {
-                self.running.stats.cut.fetch_add(1, Ordering::Relaxed);
+    /// When there is something to do, if nothing happens before.
+    fn wake(&self) -> Option<Mono> {
+        let paused = self.machine.paused().unwrap_or_default();
+        let idle = self.lanes.iter().flatten();
+        let wanted = idle.filter_map(|lane| lane.wants()).map(|at| at.max(paused)).min();
+        let disk = self.disk_paused;
+        let kept = self.keeper.due(&self.machine);
+        let letters = self.retries.due();
+        [self.machine.wake(), wanted, disk, kept, letters].into_iter().flatten().min()
+    }
+
+    /// Gives idle lanes what they can send, and reads as much as that takes.
+    fn fill(&mut self, now: Now) {
+        self.more = false;
+        self.start(now);
+        if self.machine.is_hungry() && self.disk_paused.is_none() {
+            let read = self.read(now);
+            self.start(now);
+            self.more = read > 0 && self.machine.is_hungry();
+            if self.lingered && read == 0 {
+                self.lingering = false;
             }
-            Pushed::Skipped => return self.skipped.push_back(record.sequence),
         }
-        if let Some(rate) = &mut self.rate {
-            rate.spend(1);
-        }
-        let time = record.outcome.common().time;
-        if self.waiting.is_empty() {
-            self.running.stats.oldest.store(time, Ordering::Relaxed);
-        }
-        self.waiting.push_back((record.sequence, time));
+        self.lingered = false;
     }
 
-    /// Puts what the far end will never take among the dead letters, before the cursor passes it.
-    fn bury<S: Sink>(&mut self, sink: &mut S) -> Result<(), SinkError> {
-        let dead = sink.dead();
-        if dead.is_empty() {
-            return Ok(());
+    /// Reads some records; returns how many.
+    fn read(&mut self, now: Now) -> usize {
+        self.appended.borrow_and_update();
+        let limits = self.sink.limits();
+        let most = limits.items.saturating_mul(limits.lanes).clamp(64, MOST_READ);
+        let before = self.reader.position();
+        let (machine, sink, only) = (&mut self.machine, self.sink, &self.options.only);
+        let mut skipped = 0;
+        let hasher = &self.hasher;
+        let read = self.reader.read_encoded(most, |record, payload| {
+            if !machine.is_new(record.sequence) {
+                return true;
+            }
+            if !machine.fits(payload.len()) {
+                return false;
+            }
+            if !only.as_ref().is_none_or(|only| only.takes(&record)) || !sink.takes(&record) {
+                machine.pass(record.sequence + 1);
+                skipped += 1;
+                return true;
+            }
+            let item = Item {
+                id: Id::Journal(record.sequence),
+                epoch: record.epoch,
+                sequence: record.sequence,
+                key: key(hasher, &record.outcome),
+                time: record.outcome.common().time,
+                payload: payload.into(),
+            };
+            machine.read(item, now.mono);
+            true
+        });
+        // Behind what was read there may be records that are lost.
+        self.machine.pass(self.reader.position());
+        self.running.stats.skipped.fetch_add(skipped, Ordering::Relaxed);
+        if let Err(error) = read {
+            self.report.disk("read the journal", &error);
+            self.disk_paused = Some(now.mono + DISK_PAUSE);
         }
-        let mut letters = Vec::new();
-        for dead in &dead {
-            let mut reader = self.journal.reader(dead.sequence);
-            reader.read(1, |record| {
-                letters.push(Letter::new(&record, &self.running.name, &dead.reason, now()));
-                true
-            })?;
-        }
-        self.letters.add(&letters).map_err(SinkError::DeadLetters)?;
-        self.dead.extend(dead.iter().map(|dead| dead.sequence));
-        self.mourn(&letters);
-        Ok(())
+        (self.reader.position() - before) as usize
     }
 
-    fn mourn(&self, letters: &[Letter]) {
-        self.running.stats.dead.fetch_add(letters.len() as u64, Ordering::Relaxed);
-        if let Some(last) = letters.last() {
-            tracing::warn!(
-                sink = self.running.name,
-                outcomes = letters.len(),
-                "the far end will never take this: {}; see `trapline dead list {}`",
-                last.reason(),
-                self.running.name
-            );
+    /// Has idle lanes send.
+    fn start(&mut self, now: Now) {
+        for (at, place) in self.lanes.iter_mut().enumerate() {
+            let Some(mut lane) = place.take() else { continue };
+            let Some(batch) = self.machine.next(at, now.mono) else {
+                *place = Some(lane);
+                continue;
+            };
+            self.running.stats.retried.fetch_add(batch.again as u64, Ordering::Relaxed);
+            self.flights.push(Box::pin(async move {
+                let result = lane.send(&batch.items).await;
+                Landed { lane: at, back: lane, done: Done::Sent(batch, result) }
+            }));
         }
     }
 
-    /// Sends dead letters again, with nothing else on the way.
-    async fn retry<S: Sink>(&mut self, sink: &mut S) -> Result<(), SinkError> {
-        let letters = self.letters.retries().map_err(SinkError::DeadLetters)?;
-        let mut dead_again = Vec::new();
-        for chunk in letters.chunks(BATCH) {
-            let mut open: Vec<&Letter> = chunk.iter().collect();
-            for letter in chunk {
-                match letter.record() {
-                    Some(record) => {
-                        sink.push(&record);
+    /// Has idle lanes do what they want to do by themselves.
+    fn work(&mut self, now: Now) {
+        for (at, place) in self.lanes.iter_mut().enumerate() {
+            let due = place.as_ref().and_then(|lane| lane.wants()).is_some_and(|due| due <= now.mono);
+            if !due || !self.machine.work(at, now.mono) {
+                continue;
+            }
+            let Some(mut lane) = place.take() else { continue };
+            self.flights.push(Box::pin(async move {
+                let result = lane.own(now).await;
+                Landed { lane: at, back: lane, done: Done::Worked(result) }
+            }));
+        }
+    }
+
+    fn landed(&mut self, landed: Landed) {
+        let Landed { lane, back, done } = landed;
+        let now = self.clock.now();
+        self.lanes[lane] = Some(back);
+        match done {
+            Done::Sent(batch, result) => {
+                let behind = || self.journal.behind(&self.running.cursor);
+                match &result {
+                    Ok(fates) => {
+                        self.report.answered(fates, now);
+                        self.observe(&batch, fates, now);
                     }
-                    // Somebody has changed it: kept as it is, for people.
-                    None => dead_again.push(letter.clone()),
+                    Err(trouble) => self.report.failed(trouble, now, behind),
                 }
+                let settled = self.machine.answered(lane, result, now.mono);
+                let stats = &self.running.stats;
+                stats.delivered.fetch_add(settled.taken as u64, Ordering::Relaxed);
+                stats.cut.fetch_add(settled.cut as u64, Ordering::Relaxed);
+                stats.stale.fetch_add(settled.stale as u64, Ordering::Relaxed);
             }
-            loop {
-                let flushed = sink.flush().await;
-                for dead in sink.dead() {
-                    let of = |letter: &&Letter| {
-                        letter.record().is_some_and(|record| record.sequence == dead.sequence)
-                    };
-                    // Each letter once: after a power cut two may have the same number.
-                    let Some(at) = open.iter().position(of) else { continue };
-                    let record = open.remove(at).record();
-                    dead_again.extend(
-                        record.map(|record| Letter::new(&record, &self.running.name, &dead.reason, now())),
-                    );
+            Done::Worked(result) => {
+                if let Err(trouble) = &result {
+                    self.report.failed(trouble, now, || self.journal.behind(&self.running.cursor));
                 }
-                if flushed? == Taken::All {
-                    break;
-                }
-                tokio::time::sleep(SETTLE).await;
+                self.machine.worked(lane, result, now.mono);
             }
-        }
-        if !dead_again.is_empty() {
-            self.letters.add(&dead_again).map_err(SinkError::DeadLetters)?;
-            self.mourn(&dead_again);
-        }
-        self.letters.retried().map_err(SinkError::DeadLetters)?;
-        let delivered = letters.len().saturating_sub(dead_again.len());
-        self.running.stats.delivered.fetch_add(delivered as u64, Ordering::Relaxed);
-        tracing::info!(
-            sink = self.running.name,
-            delivered,
-            dead = dead_again.len(),
-            "dead letters were sent again"
-        );
-        Ok(())
-    }
-
-    fn succeeded(&mut self, taken: u64) {
-        let stats = &self.running.stats;
-        let skipped = self.skipped.iter().take_while(|sequence| **sequence < taken).count();
-        let dead = self.skipped.drain(..skipped).filter(|sequence| self.dead.contains(sequence)).count();
-        stats.skipped.fetch_add((skipped - dead) as u64, Ordering::Relaxed);
-        let now = now();
-        let mut delivered = 0;
-        while let Some((sequence, received)) = self.waiting.front().copied().filter(|(s, _)| *s < taken) {
-            self.waiting.pop_front();
-            if !self.dead.contains(&sequence) {
-                delivered += 1;
-                stats.latency.observe(u64::try_from(now - received).unwrap_or(0));
-            }
-        }
-        self.dead = self.dead.split_off(&taken);
-        stats.oldest.store(self.waiting.front().map_or(0, |(_, received)| *received), Ordering::Relaxed);
-        stats.delivered.fetch_add(delivered, Ordering::Relaxed);
-        if let Err(error) = self.running.cursor.advance(taken) {
-            tracing::error!(sink = self.running.name, %error, "cannot write the cursor; after a restart outcomes will be delivered again");
-        }
-        let mut last = stats.error.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.take().is_some() {
-            tracing::info!(sink = self.running.name, "delivering again");
         }
     }
 
-    fn failed(&self, error: &SinkError) {
-        let stats = &self.running.stats;
-        stats.failures.fetch_add(1, Ordering::Relaxed);
-        stats.retried.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
-        let text = error.to_string();
-        let mut last = stats.error.lock().unwrap_or_else(PoisonError::into_inner);
-        // The same trouble is said once, not at every try.
-        if last.as_deref() != Some(text.as_str()) {
-            let behind = self.journal.next().saturating_sub(self.running.cursor.position());
-            tracing::warn!(sink = self.running.name, behind, "cannot deliver, trying again: {text}");
-            *last = Some(text);
+    fn observe(&self, batch: &Batch, fates: &[Fate], now: Now) {
+        for (item, fate) in batch.items.iter().zip(fates) {
+            let taken = matches!(fate, Fate::Taken | Fate::Cut | Fate::Stale(_));
+            if taken && matches!(item.id, Id::Journal(_)) {
+                let since = now.wall.micros().saturating_sub(item.time);
+                self.running.stats.latency.observe(u64::try_from(since).unwrap_or(0));
+            }
         }
+    }
+
+    /// Writes dead letters: of the record that was sent, before its number is done.
+    fn write_letters(&mut self, now: Now) {
+        self.dead.extend(self.machine.take_dead());
+        if self.dead.is_empty() {
+            return;
+        }
+        let letter = |dead: &DeadItem| {
+            let record = dead.item.record()?;
+            Some(Letter::new(&record, &self.running.name, dead.reason.as_str(), now.wall.micros()))
+        };
+        let letters: Vec<Letter> = self.dead.iter().filter_map(letter).collect();
+        if let Err(error) = self.letters.add(&letters) {
+            self.report.disk("keep dead letters", &error);
+            self.disk_paused = Some(now.mono + DISK_PAUSE);
+            return;
+        }
+        self.report.dead(&self.dead);
+        for dead in self.dead.drain(..) {
+            self.machine.letter_written(&dead);
+        }
+    }
+
+    /// Has dead letters sent again that somebody has asked for.
+    fn retry(&mut self, now: Now) {
+        if self.disk_paused.is_some() {
+            return;
+        }
+        let finished = self.machine.take_letters_done();
+        let hasher = &self.hasher;
+        let item = |letter: &Letter, id| retries::item(letter, id, |outcome| key(hasher, outcome));
+        let result = self.retries.finish(&finished, now.mono, false);
+        let result = result.and_then(|()| self.retries.give(&mut self.machine, now.mono, item));
+        if let Err(error) = result {
+            self.report.disk("keep dead letters", &error);
+            self.disk_paused = Some(now.mono + DISK_PAUSE);
+        }
+    }
+
+    fn keep(&mut self, now: Now) {
+        self.running.stats.oldest.store(self.machine.oldest().unwrap_or(0), Ordering::Relaxed);
+        self.keeper.keep(&self.running.name, &self.running.cursor, &self.machine, now.mono);
     }
 }
+
+impl Drop for Delivery<'_> {
+    /// What is known is kept, also if what is under way was not awaited. Not after a panic: then the machine may be half
+    /// changed.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let now = self.clock.now().mono;
+            self.keeper.end(&self.running.name, &self.running.cursor, &self.machine, now);
+        }
+        self.journal.rest(&self.running.cursor);
+    }
+}
+
+/// What is equal for outcomes of one host and service.
+fn key(hasher: &RandomState, outcome: &Outcome<'_>) -> u64 {
+    match outcome {
+        Outcome::CheckResult(check) => hasher.hash_one((&check.host, &check.service)),
+        Outcome::Event(event) => hasher.hash_one((&event.component, &event.resource)),
+    }
+}
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

@@ -14,7 +14,7 @@ use crate::files::entries::JSON_LINES;
 use crate::files::{AppendLog, Folder};
 use crate::outcome::json::Json;
 use crate::outcome::record::Record;
-use crate::sinks::{Pushed, Sink, SinkError, Taken};
+use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
 
 /// How long lines wait for a sync while more of them come.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -113,7 +113,7 @@ impl JsonLines {
     }
 }
 
-impl Sink for JsonLines {
+impl PushSink for JsonLines {
     fn push(&mut self, record: &Record<'_>) -> Pushed {
         let start = self.lines.len();
         if serde_json::to_writer(&mut self.lines, &Json(record)).is_err() {

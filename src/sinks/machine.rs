@@ -155,6 +155,11 @@ impl Machine {
         self.queue.push(letter, now);
     }
 
+    /// Somebody has dropped a dead letter that is to be sent again. False if it is under way, or not open.
+    pub fn forget_letter(&mut self, number: u64) -> bool {
+        self.queue.forget_letter(number)
+    }
+
     /// A lane has an answer for the items that it was given last.
     pub fn answered(&mut self, lane: usize, result: Result<Vec<Fate>, Trouble>, now: Mono) -> Settled {
         let Some(places) = self.lanes.get_mut(lane).and_then(Lane::end) else { return Settled::default() };
@@ -306,14 +311,27 @@ impl Machine {
         self.queue.tracker().read()
     }
 
-    /// How many numbers behind the cursor are done.
-    pub fn done_behind(&self) -> u64 {
-        self.queue.tracker().done_behind()
+    /// How many numbers from [`Machine::position`] on are done, by a run before.
+    pub fn done_ahead(&self) -> u64 {
+        self.queue.tracker().ahead()
     }
 
-    /// How many items are open, letters included.
+    /// How many items of the journal are open.
     pub fn open(&self) -> usize {
-        self.queue.tracker().open() + self.queue.letters()
+        self.queue.tracker().open()
+    }
+
+    /// How many letters are open.
+    pub fn letters(&self) -> usize {
+        self.queue.letters()
+    }
+
+    /// Whether more of the journal is to be read now: a lane could send it, or nothing is known of what has waited longest.
+    pub fn is_hungry(&self) -> bool {
+        let idle = self.paused.is_none() && self.lanes.iter().any(|lane| matches!(lane, Lane::Idle));
+        let gathers = !self.limits.linger.is_zero() && self.queue.ready() < self.limits.items;
+        let hungry = idle && (self.queue.oldest_ready().is_none() || gathers);
+        !self.stopping && self.fits(0) && (hungry || self.queue.tracker().open() == 0)
     }
 
     /// When the message of the oldest open item of the journal was received, in microseconds since 1970.

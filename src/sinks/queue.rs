@@ -418,6 +418,27 @@ impl Queue {
     pub(super) fn pass(&mut self, to: u64) {
         self.tracker.pass(to);
     }
+
+    /// Removes a letter that is not under way; false if there is none of this number.
+    pub(super) fn forget_letter(&mut self, number: u64) -> bool {
+        let id = Id::Letter(number);
+        let found = self.items.iter().find(|(_, open)| open.item.id == id);
+        let Some((place, Open { state: State::Ready, key, .. })) = found else { return false };
+        let key = *key;
+        if let Some(entry) = self.keys[key].entry.take() {
+            self.free.remove(&(entry, key));
+        }
+        if self.keys[key].first == place && self.items[place].next == NONE {
+            // The key goes with its last item.
+            if let Some(until) = self.keys[key].until.take() {
+                self.waiting.remove(&(until, key));
+            }
+        }
+        self.ready -= 1;
+        self.finish(place);
+        self.settle(&[key]);
+        true
+    }
 }
 
 impl Key {

@@ -10,13 +10,15 @@ pub const LATENCIES: [f64; 13] =
 /// What is counted of a sink.
 #[derive(Debug, Default)]
 pub struct SinkStats {
-    /// Outcomes that the far end has taken.
+    /// Outcomes that the server has taken.
     pub delivered: AtomicU64,
     /// Outcomes that its `only` kept out, or whose kind it does not know.
     pub skipped: AtomicU64,
     /// Outcomes that were cut to fit.
     pub cut: AtomicU64,
-    /// Outcomes that the far end will never take.
+    /// Outcomes that came too late: the server had something newer.
+    pub stale: AtomicU64,
+    /// Outcomes that the server will never take.
     pub dead: AtomicU64,
     /// Outcomes that were sent again.
     pub retried: AtomicU64,
@@ -24,14 +26,16 @@ pub struct SinkStats {
     pub failures: AtomicU64,
     /// Why delivery failed last, while it fails.
     pub error: Mutex<Option<String>>,
-    /// When the oldest outcome was received that was sent and not taken, in microseconds since 1970; 0 for none.
+    /// When the message of the oldest outcome was received that the server has not taken, in microseconds since 1970; 0 for
+    /// none.
     pub oldest: AtomicI64,
     /// From receipt to delivery.
     pub latency: Histogram,
 }
 
 impl SinkStats {
-    /// For how long the oldest outcome that was sent has not been taken, in seconds. `now` is in microseconds.
+    /// How long ago the message of the oldest outcome was received that the server has not taken, in seconds. `now` is in
+    /// microseconds.
     pub fn lag(&self, now: i64) -> f64 {
         match self.oldest.load(Ordering::Relaxed) {
             0 => 0.0,

@@ -125,23 +125,23 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
 fn journal(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     let journal = &status.shared.journal;
     let now = status.clock.now().wall.micros();
-    let oldest = status.sinks().iter().map(|sink| sink.cursor.position()).min();
-    let age = oldest.and_then(|at| journal.time_of(at)).map_or(0, |time| (now - time).max(0));
+    let age = status.sinks().iter().map(|sink| sink.stats.lag(now)).fold(0.0, f64::max);
     out.gauge("journal_bytes", "size of the journal on disk", journal.size() as f64)?;
     out.gauge(
         "journal_age_seconds",
         "age of the oldest outcome that a sink has not delivered",
-        age as f64 / 1e6,
+        age,
     )?;
     out.counter("journal_damaged", "damaged places in the journal that were skipped", journal.damaged())
 }
 
 fn sinks(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     type Count = fn(&Running) -> &AtomicU64;
-    let counters: [(&str, &str, Count); 6] = [
+    let counters: [(&str, &str, Count); 7] = [
         ("sink_delivered", "outcomes that the server has accepted", |s| &s.stats.delivered),
         ("sink_skipped", "outcomes that are not for this sink", |s| &s.stats.skipped),
         ("sink_cut", "outcomes that were shortened to fit", |s| &s.stats.cut),
+        ("sink_stale", "outcomes that came after something newer", |s| &s.stats.stale),
         ("sink_dead", "outcomes that the server will never accept", |s| &s.stats.dead),
         ("sink_retried", "outcomes that were sent again", |s| &s.stats.retried),
         ("sink_failures", "times that delivery failed", |s| &s.stats.failures),
@@ -154,10 +154,10 @@ fn sinks(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     out.counters(
         "sink_expired",
         "outcomes that were dropped because the journal was full",
-        sinks.iter().map(|sink| (("sink", sink.name.as_str()), journal.expired(&sink.name))),
+        sinks.iter().map(|sink| (("sink", sink.name.as_str()), sink.cursor.expired())),
     )?;
-    let (next, now) = (journal.next(), status.clock.now().wall.micros());
-    let behind = |sink: &Running| next.saturating_sub(sink.cursor.position()) as f64;
+    let now = status.clock.now().wall.micros();
+    let behind = |sink: &Running| journal.behind(&sink.cursor) as f64;
     out.gauges(
         "sink_lag_records",
         "outcomes in the journal that the sink has not delivered",

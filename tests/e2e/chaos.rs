@@ -1,7 +1,7 @@
 //! Faults, again and again: in minutes here; `TRAPLINE_CHAOS=20 cargo test --test e2e chaos -- --nocapture` for hours.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -228,27 +228,32 @@ fn two_hundred_thousand_wait_for_a_broker_an_api_and_a_pipe() {
 }
 
 #[test]
-fn a_journal_that_refuses_answers_no_inform_and_closes_streams() {
+fn a_journal_that_refuses_answers_no_inform_and_holds_streams_back() {
     let mut daemon = prepare(
         "[journal]\nmax_size = \"1MiB\"\nwhen_full = \"refuse\"\n\
          [[sinks]]\nname = \"core\"\ntype = \"nagios\"\ncommand_file = \"DIR/pipe\"\n",
     );
     daemon.restart();
-    let line = |n: u32| format!("<13>Nov 20 12:00:00 h t: s{} {n}\n", n % 10);
-    // Each stream is closed sooner or later; a sender comes again.
-    let mut next = 0;
-    wait_until("it is full and says so", || {
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", daemon.syslog_tcp)) {
-            for _ in 0..2000 {
-                if stream.write_all(line(next).as_bytes()).is_err() {
+    let line = |n: u64| format!("<13>Nov 20 12:00:00 h t: s{} {n}\n", n % 10).into_bytes();
+    let mut stream = TcpStream::connect(("127.0.0.1", daemon.syslog_tcp)).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let (mut lines, mut rest) = (0, Vec::new());
+    // Until the stream takes no more because the journal is full.
+    loop {
+        if rest.is_empty() {
+            rest = line(lines);
+            lines += 1;
+        }
+        match stream.write(&rest) {
+            Ok(count) => drop(rest.drain(..count)),
+            Err(error) => {
+                assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+                if daemon.log().contains("when_full is \"refuse\"") {
                     break;
                 }
-                next += 1;
             }
         }
-        daemon.log().contains("when_full is \"refuse\"")
-    });
-    wait_until("streams are turned away", || daemon.status()["intake"]["streams_refused"].as_u64() > Some(0));
+    }
     let inform = || {
         Command::new("snmpinform")
             .args(["-m", "", "-v2c", "-c", "public", "-r", "0", "-t", "1", &daemon.snmp_target(), ""])
@@ -269,10 +274,17 @@ fn a_journal_that_refuses_answers_no_inform_and_closes_streams() {
         while std::io::Read::read(&mut file, &mut [0; 4096]).is_ok() {}
     });
     wait_until("informs are answered again", inform);
-    // What waits in memory goes in bit by bit, as the core makes room.
-    wait_until("all that was understood is in the journal, and delivered", || {
+    stream.set_write_timeout(None).unwrap();
+    stream.write_all(&rest).unwrap();
+    drop(stream);
+    // What waits goes in bit by bit, as the core takes what is before it.
+    wait_until("all that was sent is in the journal, and delivered", || {
         let status = daemon.status();
-        status["intake"]["matched"] == status["intake"]["outcomes"] && status["sinks"][0]["behind"] == 0
+        let intake = &status["intake"];
+        intake["syslog_received"] == lines
+            && intake["matched"] == intake["outcomes"]
+            && status["sinks"][0]["behind"] == 0
     });
-    assert_eq!(daemon.status()["intake"]["outcomes_lost"], 0, "nothing is given up");
+    let intake = daemon.status()["intake"].clone();
+    assert_eq!((&intake["outcomes_lost"], &intake["streams_refused"]), (&0.into(), &0.into()));
 }

@@ -54,12 +54,18 @@ fn trap(from: &Originator, text: &str, number: i32) -> Vec<u8> {
     from.trap(&notification(NotificationKind::Trap, Version::V3, text, number), number, now()).unwrap()
 }
 
-/// Asks the daemon who it is.
+/// Asks the daemon who it is; again, as every sender does, where the answer was held back in a flood.
 pub fn discover(from: &Originator, socket: &UdpSocket, to: SocketAddr) -> Option<Peer> {
-    socket.send_to(&from.discovery(1)?, to).ok()?;
-    let mut answer = [0; 1500];
-    let (length, _) = socket.recv_from(&mut answer).ok()?;
-    from.peer(&answer[..length], now())
+    let patience = socket.read_timeout().ok()?;
+    socket.set_read_timeout(Some(Duration::from_secs(3))).ok()?;
+    let peer = (0..10).find_map(|_| {
+        socket.send_to(&from.discovery(1)?, to).ok()?;
+        let mut answer = [0; 1500];
+        let (length, _) = socket.recv_from(&mut answer).ok()?;
+        from.peer(&answer[..length], now())
+    });
+    socket.set_read_timeout(patience).ok()?;
+    peer
 }
 
 fn resident(daemon: &Daemon) -> u64 {

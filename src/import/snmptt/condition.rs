@@ -1,20 +1,20 @@
-//! NODES and MATCH as conditions.
+//! Translates NODES and MATCH to conditions.
 
 use crate::import::snmptt::left_out::LeftOut;
 use crate::import::snmptt::parse::Line;
 use crate::import::snmptt::perl;
 use crate::import::snmptt::substitute::{Meaning, Piece, Variable, pieces};
-use crate::import::snmptt::write::jinja_string;
 use crate::language::functions::Addresses;
+use crate::language::syntax::quoted;
 
-/// Gives the text of a file that NODES names.
+/// Reads a file that NODES names.
 pub type ReadNodes<'r> = &'r dyn Fn(&str) -> std::io::Result<String>;
 
-/// What NODES lines ask for; none if there are none. What is no node is told to `left_out`.
+/// The condition of NODES lines; none without lines. `left_out` gets nodes that snmptt does not understand.
 ///
 /// # Errors
 ///
-/// [`LeftOut`], with its line, if the condition cannot be said.
+/// [`LeftOut`] with its line, if the condition cannot be translated.
 pub fn nodes(
     lines: &[Line],
     read: ReadNodes<'_>,
@@ -44,11 +44,11 @@ pub fn nodes(
             negative |= mode.starts_with("neg");
         } else if word.contains(':') || begins_with_ipv4(&word) {
             match word.parse::<Addresses>() {
-                Ok(_) => addresses.push(jinja_string(&word)),
+                Ok(_) => addresses.push(quoted(&word)),
                 Err(_) => left_out(number, LeftOut::Node(word)),
             }
         } else {
-            names.push(jinja_string(&lower));
+            names.push(quoted(&lower));
         }
     }
     let mut conditions = Vec::new();
@@ -75,11 +75,11 @@ fn begins_with_ipv4(word: &str) -> bool {
         && parts[3].starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// What MATCH lines ask for; none if there are none. What never holds is told to `left_out`.
+/// The condition of MATCH lines; none without lines. `left_out` gets conditions that never hold.
 ///
 /// # Errors
 ///
-/// [`LeftOut`], with its line, if the condition cannot be said.
+/// [`LeftOut`] with its line, if the condition cannot be translated.
 pub fn matches(
     lines: &[Line],
     meaning: &Meaning<'_>,
@@ -90,13 +90,13 @@ pub fn matches(
         let text: String = line.text.split_whitespace().collect::<String>().to_lowercase();
         text.strip_prefix("mode=").map(str::to_owned)
     };
-    // Whatever the manual says, the first of several counts.
+    // The first of several counts, unlike the manual says.
     let and = lines.iter().find_map(mode).is_some_and(|mode| mode == "and");
     let mut conditions = Vec::new();
     for line in lines.iter().filter(|line| mode(line).is_none()) {
         match condition(&line.text, meaning) {
             Ok(condition) => conditions.push(condition),
-            // Of several of which one must hold, the others are enough.
+            // One of several must hold, so the others are enough.
             Err(error @ LeftOut::NeverHolds) if !and && lines.len() > 1 => left_out(line.number, error),
             Err(error) => return Err((line.number, error)),
         }
@@ -124,12 +124,12 @@ fn condition(text: &str, meaning: &Meaning<'_>) -> Result<String, LeftOut> {
         let holds = test_of(&meaning.expression(&of)?, test)?;
         return Ok(if not { format!("not ({holds})") } else { holds });
     };
-    // Of a varbind alone snmptt looks at what snmptrapd has given it.
+    // For a single varbind snmptt uses the value that snmptrapd passed on.
     let value = if meaning.ini.named_values { format!("v[{at}]") } else { format!("plain[{at}]") };
     let holds = test_of(&value, test)?;
     Ok(match (not, meaning.ini.named_values) {
         (false, _) => holds,
-        // One that is not there or empty matches nothing, negated or not.
+        // A missing or empty value matches nothing, negated or not.
         (true, false) => format!("({value} and not ({holds}))"),
         (true, true) => format!("({value}|default('') != '' and not ({holds}))"),
     })
@@ -138,13 +138,13 @@ fn condition(text: &str, meaning: &Meaning<'_>) -> Result<String, LeftOut> {
 fn test_of(value: &str, test: &str) -> Result<String, LeftOut> {
     if let (Some(open), Some(close)) = (test.find('('), test.rfind(')')) {
         let pattern = perl::pattern(test.get(open + 1..close).unwrap_or(""), test.ends_with('i'))?;
-        return Ok(format!("{value} is matching({})", jinja_string(&pattern)));
+        return Ok(format!("{value} is matching({})", quoted(&pattern)));
     }
     let plain: String = test.split_whitespace().collect();
     let has_ipv4 = plain.match_indices('.').count() >= 3 && plain.split(['-', '/']).any(begins_with_ipv4);
     if plain.contains(':') || has_ipv4 {
         let _: Addresses = plain.parse().map_err(|_| LeftOut::Node(plain.clone()))?;
-        return Ok(format!("{value} is within({})", jinja_string(&plain)));
+        return Ok(format!("{value} is within({})", quoted(&plain)));
     }
     if let Some(bits) = plain.strip_prefix('&') {
         let bits: u64 = bits.parse().map_err(|_| LeftOut::NeverHolds)?;
@@ -157,7 +157,7 @@ fn test_of(value: &str, test: &str) -> Result<String, LeftOut> {
 }
 
 fn numbers(value: &str, test: &str) -> Result<String, LeftOut> {
-    // A number that begins the text; as Perl reads numbers.
+    // The number at the start of the text, as in Perl.
     let number = |text: &str| {
         let end = text.trim_start_matches('-').find(|c: char| !c.is_ascii_digit() && c != '.');
         let sign = text.len() - text.trim_start_matches('-').len();

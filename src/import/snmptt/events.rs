@@ -1,4 +1,4 @@
-//! EVENTs to rules, and what of them could not be carried over.
+//! Translates EVENTs to rules.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -8,37 +8,38 @@ use crate::import::snmptt::ini::{Ini, Names};
 use crate::import::snmptt::left_out::LeftOut;
 use crate::import::snmptt::order::{self, Entry, Place};
 use crate::import::snmptt::parse::{self, Event, trap};
-use crate::import::snmptt::substitute::{Meaning, pieces};
+use crate::import::snmptt::substitute::{Meaning, Piece, pieces};
 use crate::import::snmptt::{perl, submit, write};
+use crate::language::syntax;
 use crate::mib::{Kind, Mib};
 use crate::oid::Oid;
 use crate::outcome::result::State;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::section::quoted;
 
-/// How an import goes.
+/// The options of an import.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// States of severities, before those that are built in; in any case.
+    /// The states of severities; they take precedence over the built-in ones. Case does not matter.
     pub severities: Vec<(String, State)>,
-    /// snmptt's own settings.
+    /// The settings of snmptt.
     pub ini: Ini,
 }
 
-/// What was made.
+/// The result of an import.
 #[derive(Debug)]
 pub struct Imported {
     /// The rule file.
     pub text: String,
-    /// How many EVENTs there were.
+    /// The number of EVENTs.
     pub events: usize,
-    /// How many rules were made.
+    /// The number of rules.
     pub rules: usize,
-    /// What was left out, and where.
+    /// Everything that was left out or changed.
     pub left_out: Diagnostics,
 }
 
-/// Rules for the EVENTs of some files, each with its name.
+/// Translates files, given by name and text. `read` reads the files that NODES lines name.
 pub fn import(files: &[(String, String)], read: ReadNodes<'_>, mib: &Mib, options: &Options) -> Imported {
     let mut import = Import { options, mib, left_out: Diagnostics::default(), severities: HashSet::new() };
     let mut entries = Vec::new();
@@ -83,7 +84,7 @@ struct Import<'o> {
     options: &'o Options,
     mib: &'o Mib,
     left_out: Diagnostics,
-    /// Those that were spoken of.
+    /// The unknown severities that were reported, in lower case.
     severities: HashSet<String>,
 }
 
@@ -98,7 +99,7 @@ impl Import<'_> {
         });
     }
 
-    /// What a rule is made of; none if there is none to make.
+    /// An EVENT with its condition; none if it is left out.
     fn entry(&mut self, file: &str, event: Event, read: ReadNodes<'_>) -> Option<Entry> {
         if event.format.is_none() && event.exec.is_empty() {
             self.leave_out(file, event.line, &LeftOut::Empty(event.name));
@@ -123,7 +124,7 @@ impl Import<'_> {
                 let condition = (!both.is_empty()).then(|| both.join(" and "));
                 Some(Entry { file: file.to_owned(), event, oid, condition })
             }
-            // Whether it takes a trap cannot be told: better no rule than one that takes too much.
+            // A rule without the condition would match too much.
             (Err((line, error)), _) | (_, Err((line, error))) => {
                 self.leave_out(file, line, &error);
                 self.leave_out(file, event.line, &LeftOut::Condition { name: event.name, line });
@@ -132,7 +133,7 @@ impl Import<'_> {
         }
     }
 
-    /// The OID of an EVENT, in numbers with a dot before, with its wildcard.
+    /// The OID of an EVENT as numbers, with its leading dot and its wildcard.
     fn oid(&self, event: &Event) -> Result<String, LeftOut> {
         let (name, oid) = (event.name.clone(), event.oid.clone());
         if oid == ".*" {
@@ -158,7 +159,7 @@ impl Import<'_> {
         }
     }
 
-    /// What `$D` stands for.
+    /// The text of `$D`.
     fn description(&self, event: &Event) -> String {
         let text = match self.options.ini.description_mode {
             1 => event.description.clone(),
@@ -190,7 +191,7 @@ impl Import<'_> {
         State::Unknown
     }
 
-    /// Writes the rules of an EVENT; gives their number.
+    /// Writes the rules of an EVENT and returns their number.
     fn write(
         &mut self,
         text: &mut String,
@@ -200,7 +201,7 @@ impl Import<'_> {
     ) -> usize {
         let conditions: Vec<String> = except
             .iter()
-            .map(|wildcard| format!("oid is not startingwith({})", write::jinja_string(wildcard)))
+            .map(|wildcard| format!("oid is not startingwith({})", syntax::quoted(wildcard)))
             .chain(entry.condition.clone())
             .collect();
         let head = |ids: &mut HashSet<String>, goes_on: bool| {
@@ -235,7 +236,7 @@ impl Import<'_> {
         count
     }
 
-    /// What each rule of an EVENT makes, and what its test expects: the event of FORMAT, and the results of EXEC.
+    /// What each rule of an EVENT makes, and what its test expects: the event of FORMAT and the results of EXEC.
     fn bodies(&mut self, entry: &Entry) -> Vec<(String, Option<String>)> {
         let Entry { file, event, oid, .. } = entry;
         let description = self.description(event);
@@ -252,7 +253,7 @@ impl Import<'_> {
         } else if event.severity != "LOGONLY" {
             let mut meaning = meaning(&self.options.ini, event, oid, &description, Some(""));
             let text = event.format.as_ref().map(|line| pieces(&line.text)).unwrap_or_default();
-            // What cannot be said in it was said before.
+            // Its problems are in the list already.
             let text = filtered(&meaning.template(&text, |_| {}), &filters);
             meaning.format = Some(&text);
             for line in &event.exec {
@@ -268,7 +269,7 @@ impl Import<'_> {
             self.leave_out(file, line, &error);
         }
         let mut bodies: Vec<(String, Option<String>)> = checks;
-        // Without FORMAT snmptt logs nothing; a rule must make something.
+        // Without FORMAT snmptt logs nothing, but a rule must make an outcome.
         if format.is_some() || bodies.is_empty() {
             let state = self.state(entry);
             let output = format.unwrap_or_else(|| "{{ trap }} {{ text }}".to_owned());
@@ -288,7 +289,7 @@ impl Import<'_> {
         bodies
     }
 
-    /// The REGEX lines as filters.
+    /// The REGEX lines as calls of the filter `regex_replace`.
     fn filters(&mut self, file: &str, event: &Event) -> Vec<String> {
         let mut filters = Vec::new();
         for line in &event.regex {
@@ -324,14 +325,15 @@ fn meaning<'e>(
     }
 }
 
-/// A template with all replacements, the first innermost.
+/// A template inside filter blocks; the first filter is the innermost.
 fn filtered(template: &str, filters: &[String]) -> String {
     filters
         .iter()
         .fold(template.to_owned(), |inner, filter| format!("{{% filter {filter} %}}{inner}{{% endfilter %}}"))
 }
 
-/// `[rule.check]` for what an EXEC line submits, and what a test can expect of it; none if its state cannot be said.
+/// `[rule.check]` for the result that an EXEC line submits, and what its test expects; none if it cannot be
+/// translated.
 fn check(
     submission: &submit::Submission,
     meaning: &Meaning<'_>,
@@ -342,14 +344,22 @@ fn check(
         Some(_) => State::service(&submission.state),
         None => State::host(&submission.state),
     };
-    let state = match fixed {
-        Some(state) => state.as_str().to_owned(),
-        None => meaning.expression(&pieces(&submission.state)).map_err(&mut left_out).ok()?,
+    let state = match (fixed, pieces(&submission.state).as_slice()) {
+        (Some(state), _) => state.as_str().to_owned(),
+        (None, all) if all.iter().all(|piece| matches!(piece, Piece::Text(_))) => {
+            left_out(LeftOut::NoState(submission.state.clone()));
+            return None;
+        }
+        (None, all) => meaning.expression(all).map_err(&mut left_out).ok()?,
     };
+    if submission.service.as_ref().is_some_and(|service| service.trim().is_empty()) {
+        left_out(LeftOut::NoService);
+        return None;
+    }
     let mut template = |text: &str| meaning.template(&pieces(text), &mut left_out);
     let mut body = String::from("[rule.check]\n");
     let host = template(&submission.host);
-    // What is taken without a word.
+    // The default.
     if host != "{{ host }}" {
         let _ = writeln!(body, "host = {}", quoted(&host));
     }
@@ -368,12 +378,12 @@ fn check(
     Some((body, fixed.map(|state| format!("state = \"{}\"", state.as_str()))))
 }
 
-/// A rule after those of an OID of which several may take a trap: wildcards are for what none has taken.
+/// The rule behind the rules of one OID: if one of them has matched, no wildcard may.
 fn stop(text: &mut String, oid: &str, conditions: &[String], ids: &mut HashSet<String>) {
     let name = format!("end of {}", trap(oid));
     let _ = write!(
         text,
-        "\n# Wildcards are for what no rule of the whole OID has taken.\n[[rule]]\nid = {}\ntrap = {}\n",
+        "\n# Wildcards are only for traps that no rule with the complete OID has matched.\n[[rule]]\nid = {}\ntrap = {}\n",
         quoted(&id(ids, &name)),
         quoted(trap(oid))
     );
@@ -383,7 +393,7 @@ fn stop(text: &mut String, oid: &str, conditions: &[String], ids: &mut HashSet<S
     text.push_str("drop = true\n");
 }
 
-/// A name that no rule has yet.
+/// An id that no rule has yet.
 fn id(ids: &mut HashSet<String>, name: &str) -> String {
     let mut id = name.to_owned();
     let mut count = 1;
@@ -398,7 +408,7 @@ fn test(oid: &str, expect: &str) -> String {
     format!("[[rule.test]]\ntrap = \"{oid}\"\nexpect = {{ {expect} }}\n")
 }
 
-/// The state of a severity, by the user's table, else by what is usual.
+/// The state of a severity: from the user's table, or by common usage.
 fn state_of(table: &[(String, State)], severity: &str) -> Option<State> {
     let own = table.iter().find(|(name, _)| name.eq_ignore_ascii_case(severity)).map(|(_, state)| *state);
     own.or_else(|| {

@@ -1,9 +1,9 @@
-//! What of `snmptt.ini` changes what a trap becomes.
+//! The settings in `snmptt.ini` that change what a trap becomes.
 
 /// How OIDs are written as names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
-    /// Not at all: `net_snmp_perl_enable = 0`.
+    /// As numbers: `net_snmp_perl_enable = 0`.
     Numbers,
     /// `linkDown`
     Short,
@@ -11,28 +11,28 @@ pub enum Names {
     Qualified,
 }
 
-/// snmptt's settings, as far as they matter here; without a file as the one that comes with it has them.
+/// Settings of snmptt. The default is the file that comes with snmptt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ini {
-    /// `multiple_event`: whether all EVENTs of an OID may take a trap, or the first alone.
+    /// `multiple_event`: whether all EVENTs of an OID can match a trap, or only the first.
     pub multiple_event: bool,
     /// `allow_unsafe_regex`: whether `$1` in a replacement stands for a group.
     pub unsafe_regex: bool,
     /// How OIDs are written.
     pub names: Names,
-    /// Whether snmptrapd has MIBs, and hands on names of enumerated values. Not of the file.
+    /// Whether snmptrapd has MIBs and passes on the names of enumerated values. Not in the file.
     pub named_values: bool,
-    /// `wildcard_expansion_separator`: what stands between the values of `$*`.
+    /// `wildcard_expansion_separator`: the text between the values of `$*`.
     pub separator: String,
-    /// `description_mode`: what `$D` is: nothing, 1 SDESC, 2 the MIB's.
+    /// `description_mode`: the source of `$D`: 0 none, 1 SDESC, 2 the MIB.
     pub description_mode: u8,
-    /// `description_clean`: whether lines of it begin without spaces.
+    /// `description_clean`: whether spaces at the start of its lines are removed.
     pub description_clean: bool,
     /// `date_format`
     pub date_format: String,
     /// `time_format`
     pub time_format: String,
-    /// `snmptt_system_name`, or the name of this machine.
+    /// `snmptt_system_name`; default: the name of this machine.
     pub system_name: String,
 }
 
@@ -54,7 +54,7 @@ impl Default for Ini {
 }
 
 impl Ini {
-    /// Reads a file's text. What it does not have stays as it is, but for `multiple_event`, which is off then.
+    /// Reads the text of a file. A setting that it lacks stays as it is; only `multiple_event` is off then.
     #[must_use]
     pub fn with(mut self, text: &str) -> Self {
         self.multiple_event = false;

@@ -1,32 +1,33 @@
-//! What cannot be carried over, in words for the user.
+//! What an import leaves out or changes, as messages for the user.
 
-/// What is not carried over, or not as it was.
+/// Something that is not translated, or not exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeftOut {
     /// A line before the first EVENT.
-    #[error("a line before the first EVENT; snmptt passes it over too")]
+    #[error("line ignored: it is before the first EVENT; snmptt ignores it too")]
     BeforeTheFirst,
-    /// A line of no known kind.
-    #[error("a line that snmptt does not know; it passes it over too")]
+    /// An unknown keyword.
+    #[error("line ignored: unknown keyword; snmptt ignores it too")]
     UnknownLine,
-    /// Of several FORMAT lines the last one counts.
-    #[error("a FORMAT line that a later one replaces, as in snmptt")]
+    /// One of several FORMAT lines, of which the last one counts.
+    #[error("FORMAT ignored: a later FORMAT line replaces it, as in snmptt")]
     SecondFormat,
     /// Neither FORMAT nor EXEC.
-    #[error("EVENT '{0}' has neither FORMAT nor EXEC; snmptt passes it over too")]
+    #[error("EVENT '{0}' left out: it has neither FORMAT nor EXEC; snmptt ignores it too")]
     Empty(String),
-    /// The OID cannot be read.
+    /// An unknown or invalid OID.
     #[error(
-        "EVENT '{name}' left out: '{oid}' is no OID, and no loaded MIB knows it; add the folder of its MIB with --mibs"
+        "EVENT '{name}' left out: '{oid}' is neither an OID nor a notification of the loaded MIBs; \
+         add the folder of its MIB with --mibs"
     )]
     Oid {
         /// The EVENT.
         name: String,
-        /// What should be its OID.
+        /// The text in the place of the OID.
         oid: String,
     },
-    /// The name stands for several OIDs.
-    #[error("EVENT '{name}' left out: '{oid}' is {candidates}; write the one that is meant")]
+    /// A name of several notifications.
+    #[error("EVENT '{name}' left out: '{oid}' is ambiguous: {candidates}; write the OID that you mean")]
     Ambiguous {
         /// The EVENT.
         name: String,
@@ -35,86 +36,85 @@ pub enum LeftOut {
         /// The OIDs.
         candidates: String,
     },
-    /// Its NODES or MATCH cannot be said.
-    #[error("EVENT '{name}' left out: whether it takes a trap cannot be told without line {line}")]
+    /// A NODES or MATCH line that cannot be translated.
+    #[error("EVENT '{name}' left out: without the condition in line {line} its rule would match too much")]
     Condition {
         /// The EVENT.
         name: String,
-        /// The line that cannot be said.
+        /// The line that cannot be translated.
         line: usize,
     },
-    /// A program is run.
-    #[error(
-        "EXEC left out: it runs a program, and Trapline runs none; let a sink send the event, such as a webhook"
-    )]
+    /// EXEC that submits no result.
+    #[error("EXEC left out: Trapline runs no programs; send the event with a sink, such as a webhook")]
     Exec,
-    /// The category says that EXEC is not to be run, and snmptt does not heed it.
+    /// EXEC of an EVENT with the category LOGONLY.
     #[error(
-        "EXEC left out: the category LOGONLY says so, by the manual of snmptt; the program itself heeds the severity LOGONLY alone"
+        "EXEC left out: the category is LOGONLY; snmptt runs it all the same, unlike its manual says; \
+         change the category if you need the result"
     )]
     LogOnly,
-    /// A program is run for its output.
+    /// EXEC whose state is none.
     #[error(
-        "PREEXEC left out: it runs a program, and Trapline runs none; what it looks up must come with the trap"
+        "EXEC left out: '{0}' is not a state; check the order of the arguments: host, service, state, output"
     )]
+    NoState(String),
+    /// EXEC whose service is empty.
+    #[error(
+        "EXEC left out: its service is empty; check the order of the arguments: host, service, state, output"
+    )]
+    NoService,
+    /// PREEXEC.
+    #[error("PREEXEC left out: Trapline runs no programs; rules use only what the trap contains")]
     Preexec,
-    /// The output of a program is used.
-    #[error("$p stands for the output of PREEXEC, which Trapline does not run")]
+    /// `$p` variables.
+    #[error("$p stays as written: it is the output of PREEXEC, which Trapline does not run")]
     PreexecResult,
-    /// An engine id is used.
-    #[error(
-        "$Be and $BE, the engine ids, are not known to rules; $Bu is {{{{ user }}}}, $Bn {{{{ context }}}}"
-    )]
+    /// `$Be` and `$BE`.
+    #[error("$Be and $BE left out: rules have no engine ID; $Bu is {{{{ user }}}}, $Bn is {{{{ context }}}}")]
     EngineId,
-    /// A variable stands where an expression must.
+    /// A variable that is no part of an expression.
     #[error("this variable cannot be compared; compare its parts, such as $1")]
     NoExpression,
-    /// Perl code in a REGEX.
-    #[error("REGEX left out: the modifier e runs Perl code")]
+    /// REGEX with the modifier e, which runs Perl code.
+    #[error("REGEX left out: the modifier e runs Perl code; write the replacement as text")]
     Code,
-    /// `e` that snmptt passes over.
+    /// REGEX with the modifier e, which snmptt ignores.
     #[error(
-        "the modifier e of REGEX has no effect, as in snmptt without allow_unsafe_regex; the text is put as it stands"
+        "modifier e of REGEX ignored, as in snmptt without allow_unsafe_regex; the replacement is plain text"
     )]
     NoCode,
-    /// A REGEX that is none.
-    #[error("REGEX left out: it must be (search)(replacement)")]
+    /// An invalid REGEX line.
+    #[error("REGEX left out: it is not of the form (search)(replacement)")]
     NoRegex,
-    /// The pattern cannot be said.
-    #[error(
-        "the pattern '{pattern}' is not carried over: {error}; rules have no look-around and no back-references"
-    )]
+    /// A pattern that Trapline does not support.
+    #[error("unsupported pattern '{pattern}': {error}; rules have no look-around and no back-references")]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong.
+        /// The error in it.
         error: String,
     },
-    /// A node that is none.
-    #[error("'{0}' is no address, network or range of addresses")]
+    /// An invalid node.
+    #[error("node ignored: '{0}' is not an address, network or range; write 10.0.0.0/8 or 10.0.0.1-10.0.0.9")]
     Node(String),
-    /// A file of nodes cannot be read.
-    #[error("cannot read the NODES file {file}: {error}; put it there, or its nodes into the line")]
+    /// A file of nodes that cannot be read.
+    #[error("cannot read the NODES file {file}: {error}; create it, or write its nodes into the line")]
     NodesFile {
         /// The file.
         file: String,
-        /// Why.
+        /// The error.
         error: String,
     },
-    /// NODES without any.
-    #[error("NODES without any node never match")]
+    /// NODES without nodes.
+    #[error("NODES without nodes never matches; add nodes or remove the line")]
     NoNodes,
-    /// A MATCH that snmptt takes for false.
-    #[error("this MATCH never holds in snmptt")]
+    /// A MATCH that is always false.
+    #[error("this MATCH never holds in snmptt; correct or remove it")]
     NeverHolds,
-    /// Never looked at.
-    #[error(
-        "EVENT '{0}' is never reached: without multiple_event, one before it takes every trap of its OID"
-    )]
+    /// An EVENT that no trap reaches.
+    #[error("EVENT '{0}' left out: without multiple_event, an earlier EVENT matches every trap with its OID")]
     NeverReached(String),
-    /// The severity is not in the table.
-    #[error(
-        "the severity '{0}' is not in the table, its state is unknown; say what it is with --severity {0}=critical"
-    )]
+    /// A severity without a state.
+    #[error("unknown severity '{0}': its state is unknown; set it with --severity {0}=critical")]
     Severity(String),
 }

@@ -1,8 +1,8 @@
-//! `snmptt.conf` to rules with the same meaning, and a list of all that could not be carried over.
+//! Translates `snmptt.conf` to rules with the same meaning, and lists everything that it cannot translate.
 //!
-//! snmptt (1.5) looks a trap up by its whole OID; only if no EVENT of it takes the trap, by the longest wildcard there
-//! is. All EVENTs of an OID may take it. Rules are tried in order, so those of whole OIDs come first, then wildcards,
-//! the longest first, and EVENTs that share an OID go on to the next.
+//! snmptt (1.5) looks up a trap by its complete OID. If no EVENT with that OID matches, it uses the longest wildcard.
+//! Several EVENTs with one OID can match. Trapline tries rules in order, so rules with complete OIDs come first, then
+//! those with wildcards, the longest first, and each of several EVENTs with one OID continues to the next.
 
 pub mod condition;
 pub mod events;

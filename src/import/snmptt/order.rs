@@ -1,47 +1,48 @@
-//! In which order the rules of EVENTs stand, so that they take what snmptt's look-up would give them.
+//! The order of the rules: they match the traps that snmptt's look-up gives to their EVENTs.
 
 use crate::import::snmptt::parse::{Event, trap};
 use crate::oid::Oid;
 
-/// An EVENT, read.
+/// An EVENT with its condition.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The file that it stands in.
+    /// The file that contains it.
     pub file: String,
-    /// It.
+    /// The EVENT.
     pub event: Event,
-    /// Its OID in numbers, with a dot before, with its wildcard.
+    /// Its OID as numbers, with its leading dot and its wildcard.
     pub oid: String,
-    /// What must hold for it to take a trap.
+    /// The condition for a match; none if it always matches.
     pub condition: Option<String>,
 }
 
-/// What stands at a place.
+/// A position in the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// The rules of an entry.
     Entry {
-        /// Which.
+        /// The index of the entry.
         at: usize,
-        /// Whether others may take the same trap.
+        /// Whether later entries can match the same trap.
         more: bool,
-        /// What it does not take: a longer wildcard, though none of its entries took the trap. Ends with a dot.
+        /// Prefixes of OIDs that it must not match: a longer wildcard has precedence even if none of its entries
+        /// matches. Each ends with a dot.
         except: Vec<String>,
-        /// The OID of a trap that surely gets there, if there is one.
+        /// The OID of a trap that certainly reaches it, if there is one.
         test: Option<String>,
     },
-    /// The end of those of an OID: no wildcard takes what one of them has taken.
+    /// The end of the entries of one OID: no wildcard matches a trap that one of them has matched.
     Stop {
         /// The OID.
         oid: String,
-        /// One of which held.
+        /// The conditions; one of them held.
         conditions: Vec<String>,
     },
-    /// An entry that no trap ever gets to.
+    /// The index of an entry that no trap reaches.
     Unreached(usize),
 }
 
-/// The order of some entries. With `all`, every entry of an OID may take a trap, else the first one.
+/// The order of some entries. With `all`, every entry of an OID can match a trap, otherwise only the first.
 pub fn order(entries: &[Entry], all: bool) -> Vec<Place> {
     let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
@@ -66,7 +67,7 @@ pub fn order(entries: &[Entry], all: bool) -> Vec<Place> {
         if covered && taken_before {
             let conditions: Option<Vec<String>> =
                 before.iter().map(|at| entries[*at].condition.clone()).collect();
-            // One without a condition has always taken it.
+            // An entry without a condition has always matched.
             places.push(Place::Stop { oid: oid.to_owned(), conditions: conditions.unwrap_or_default() });
         }
     }
@@ -92,7 +93,7 @@ pub fn order(entries: &[Entry], all: bool) -> Vec<Place> {
     places
 }
 
-/// An OID below a wildcard that is below no longer one and has no entry of its own.
+/// An OID below a wildcard, but below no longer wildcard, and without an entry of its own.
 fn sample(prefix: &str, prefixes: &[String], whole: &[&str]) -> Option<String> {
     let below = if prefix == "." {
         ["2.999.1", "1.3.4294967295", "1.2.1"]
@@ -128,7 +129,7 @@ fn of_group(
             at: *at,
             more: all && count + 1 < group.len(),
             except: except.to_vec(),
-            // Before it others may have taken the trap, and then go on: its own rule still makes what it makes.
+            // Earlier entries can match the trap too, but they continue.
             test: sample
                 .filter(|_| unconditional && except.is_empty() && (all || count == 0))
                 .map(str::to_owned),
@@ -141,7 +142,7 @@ fn of_group(
 mod tests {
     use super::*;
 
-    /// What snmptt's look-up gives: the names of the entries that take a trap, with these conditions held.
+    /// The entries that snmptt's look-up gives a trap to if these conditions hold.
     fn looked_up<'e>(entries: &'e [Entry], all: bool, oid: &str, held: &[String]) -> Vec<&'e str> {
         let of = |key: &str| {
             let mut taken: Vec<&str> = Vec::new();
@@ -168,7 +169,7 @@ mod tests {
         Vec::new()
     }
 
-    /// What the rules in their order give.
+    /// The entries whose rules match.
     fn ordered<'e>(entries: &'e [Entry], all: bool, oid: &str, held: &[String]) -> Vec<&'e str> {
         let takes = |pattern: &str| match pattern.strip_suffix('*') {
             Some(prefix) => oid.starts_with(prefix) && oid.len() > prefix.len(),

@@ -1,30 +1,30 @@
-//! `snmptt.conf` as it is written: EVENTs with their lines.
+//! Parses `snmptt.conf`: EVENTs with their lines.
 
 use crate::import::snmptt::left_out::LeftOut;
 
-/// A line that belongs to an EVENT, without its keyword.
+/// A line of an EVENT, without its keyword.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Its number in the file, from 1.
+    /// The line number, from 1.
     pub number: usize,
-    /// What follows the keyword.
+    /// The text behind the keyword.
     pub text: String,
 }
 
 /// One EVENT.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
-    /// The number of the line with the keyword.
+    /// The line number of the keyword EVENT.
     pub line: usize,
     /// `EVENT name`
     pub name: String,
-    /// The OID, with a wildcard, or a name.
+    /// The OID, possibly with a wildcard, or a name.
     pub oid: String,
     /// `"category"`
     pub category: String,
     /// `severity`
     pub severity: String,
-    /// FORMAT; of several the last.
+    /// FORMAT; the last one if there are several.
     pub format: Option<Line>,
     /// EXEC
     pub exec: Vec<Line>,
@@ -40,7 +40,7 @@ pub struct Event {
     pub description: String,
 }
 
-/// Reads a file. What snmptt would pass over without a word is told to `left_out`, with its line.
+/// Parses a file. `left_out` gets the lines that snmptt ignores, with their numbers.
 pub fn events(text: &str, mut left_out: impl FnMut(usize, LeftOut)) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     let mut in_description = false;
@@ -60,7 +60,7 @@ pub fn events(text: &str, mut left_out: impl FnMut(usize, LeftOut)) -> Vec<Event
             }
             continue;
         }
-        // snmpttconvertmib says so which module it has read.
+        // snmpttconvertmib writes the name of the module so.
         if line.trim().is_empty() || line.trim_start().starts_with('#') || line.starts_with("MIB: ") {
             continue;
         }
@@ -68,7 +68,7 @@ pub fn events(text: &str, mut left_out: impl FnMut(usize, LeftOut)) -> Vec<Event
             left_out(number, LeftOut::BeforeTheFirst);
             continue;
         };
-        // The keyword and the one character after it are cut off, whatever it is.
+        // snmptt cuts off the keyword and one character behind it, whatever it is.
         let after =
             |keyword: &str| Line { number, text: line.get(keyword.len() + 1..).unwrap_or("").to_owned() };
         match line.split(|c: char| !c.is_ascii_uppercase()).next().unwrap_or("") {
@@ -96,7 +96,7 @@ fn event(line: usize, text: &str) -> Event {
     Event { line, name: next(), oid: next(), category: next(), severity: next(), ..Event::default() }
 }
 
-/// Words, quotes taken off.
+/// Words, without their quotes.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

@@ -1,13 +1,14 @@
-//! Perl's regular expressions as those of the Rust crate regex, as far as they go.
+//! Translates regular expressions of Perl to those of the Rust crate regex.
 
 use crate::import::snmptt::left_out::LeftOut;
 use crate::language::functions::in_a_line;
+use crate::language::syntax::quoted;
 
-/// The pattern for one of Perl's.
+/// Translates a pattern.
 ///
 /// # Errors
 ///
-/// [`LeftOut::Pattern`], if it has what the crate does not: look-around, back-references.
+/// [`LeftOut::Pattern`], if the crate does not support it: look-around, back-references.
 pub fn pattern(perl: &str, any_case: bool) -> Result<String, LeftOut> {
     let mut pattern = String::from(if any_case { "(?i)" } else { "" });
     let mut in_class = false;
@@ -17,7 +18,7 @@ pub fn pattern(perl: &str, any_case: bool) -> Result<String, LeftOut> {
             '\\' => match chars.next() {
                 Some('Z') => pattern.push_str("\\z"),
                 Some('h') => pattern.push_str(if in_class { " \\t" } else { "[ \\t]" }),
-                // Words begin and end with these in the crate.
+                // In the crate, `\<` and `\>` are word boundaries.
                 Some(sign @ ('<' | '>')) => pattern.push(sign),
                 Some(c) => pattern.extend(['\\', c]),
                 None => pattern.push_str("\\\\"),
@@ -29,7 +30,7 @@ pub fn pattern(perl: &str, any_case: bool) -> Result<String, LeftOut> {
                 if chars.peek() == Some(&'^') {
                     pattern.extend(chars.next());
                 }
-                // The first one stands for itself.
+                // At the start of a class it is a literal.
                 if chars.peek() == Some(&']') {
                     chars.next();
                     pattern.push_str("\\]");
@@ -50,11 +51,11 @@ pub fn pattern(perl: &str, any_case: bool) -> Result<String, LeftOut> {
     }
 }
 
-/// One REGEX line as a call of the filter.
+/// Translates a REGEX line to a call of the filter `regex_replace`; none if the line is no REGEX.
 ///
 /// # Errors
 ///
-/// [`LeftOut`], if it cannot be said.
+/// [`LeftOut`], if it cannot be translated.
 pub fn replacement(line: &str, unsafe_allowed: bool) -> Result<Option<String>, LeftOut> {
     let line = line.trim();
     let Some(end) = line.rfind(')') else { return Ok(None) };
@@ -72,14 +73,10 @@ pub fn replacement(line: &str, unsafe_allowed: bool) -> Result<Option<String>, L
     let pattern = pattern(&search, modifiers.contains('i'))?;
     let by = if unsafe_allowed { groups(&by) } else { by.replace('$', "$$") };
     let most = if modifiers.contains('g') { "" } else { ", 1" };
-    let (pattern, by) = (
-        crate::import::snmptt::write::jinja_string(&pattern),
-        crate::import::snmptt::write::jinja_string(&by),
-    );
-    Ok(Some(format!("regex_replace({pattern}, {by}{most})")))
+    Ok(Some(format!("regex_replace({}, {}{most})", quoted(&pattern), quoted(&by))))
 }
 
-/// The text to the bracket that closes the first one.
+/// The text up to the parenthesis that closes the first one.
 fn bracketed(text: &str) -> Option<&str> {
     let mut depth = 0;
     let mut escaped = false;
@@ -100,7 +97,7 @@ fn bracketed(text: &str) -> Option<&str> {
     None
 }
 
-/// `$1` as `${1}`, so that what follows is not taken for a part of the name; other dollars as they are.
+/// Writes `$1` as `${1}`, so that the text behind it is not part of the name, and escapes other dollars.
 fn groups(by: &str) -> String {
     let mut out = String::new();
     let mut rest = by;

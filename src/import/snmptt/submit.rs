@@ -1,19 +1,20 @@
-//! EXEC lines that submit passive results: `submit_check_result`, `echo` into the command file, `send_nsca`.
+//! Recognises EXEC lines that submit passive results: `submit_check_result`, `echo` into the command file,
+//! `send_nsca`.
 
-/// A result that an EXEC line submits; the fields have variables still.
+/// A result that an EXEC line submits. The fields still contain variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
     /// The host.
     pub host: String,
-    /// The service; none for a result of the host.
+    /// The service; none for a host result.
     pub service: Option<String>,
-    /// A number or a word.
+    /// A number or a state.
     pub state: String,
-    /// The output, with performance data after a bar.
+    /// The output, with performance data behind a `|`.
     pub output: String,
 }
 
-/// The result that an EXEC line submits; none if it does anything else.
+/// The result that an EXEC line submits; none if the line does anything else.
 pub fn submission(exec: &str) -> Option<Submission> {
     let mut tokens = tokens(exec)?;
     quiet(&mut tokens);
@@ -22,11 +23,11 @@ pub fn submission(exec: &str) -> Option<Submission> {
     let submission = match (pipe, file) {
         (None, None) => script(&words(&tokens)?),
         (Some(at), None) => nsca(&words(&tokens[..at])?, &words(&tokens[at + 1..])?),
-        // One file, and nothing after it.
+        // One file and nothing behind it.
         (None, Some(at)) if tokens.len() == at + 2 => external_command(&printed(&words(&tokens[..at])?)?),
         _ => None,
     }?;
-    // What the shell would put there is not known here.
+    // Substitutions of the shell are unknown.
     let fields = [&submission.host, &submission.state, &submission.output];
     let known = fields
         .into_iter()
@@ -41,7 +42,7 @@ enum Token {
     Sign(&'static str),
 }
 
-/// What of a command is for the shell, and the words between; none if a quote is open at the end.
+/// Splits a command into words and signs of the shell; none if a quote is not closed.
 fn tokens(text: &str) -> Option<Vec<Token>> {
     const SIGNS: [&str; 11] = [">>", ">&", "2>", "&&", "||", ">", "<", "|", ";", "&", "\n"];
     let mut tokens = Vec::new();
@@ -83,7 +84,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
     Some(tokens)
 }
 
-/// Appends what is between double quotes; gives how long it is with them.
+/// Appends the text in double quotes and returns its length with the quotes.
 fn double_quoted(text: &str, word: &mut String) -> Option<usize> {
     let mut chars = text.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
@@ -99,7 +100,7 @@ fn double_quoted(text: &str, word: &mut String) -> Option<usize> {
     None
 }
 
-/// Takes off what only keeps a command quiet or in the background.
+/// Removes redirections to /dev/null and `&` at the end.
 fn quiet(tokens: &mut Vec<Token>) {
     loop {
         let keep = match &tokens[..] {
@@ -114,7 +115,7 @@ fn quiet(tokens: &mut Vec<Token>) {
     }
 }
 
-/// The words of tokens that are nothing else.
+/// The words of tokens; none if there are signs.
 fn words(tokens: &[Token]) -> Option<Vec<&str>> {
     tokens
         .iter()
@@ -129,7 +130,7 @@ fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// `submit_check_result host service state output` and its like, maybe run by something else.
+/// `submit_check_result host service state output` and similar scripts, possibly behind an interpreter.
 fn script(words: &[&str]) -> Option<Submission> {
     let is = |word: &&str| base_name(word).starts_with("submit_") && base_name(word).contains("check_result");
     let at = words.iter().take(3).position(is)?;
@@ -151,7 +152,7 @@ fn script(words: &[&str]) -> Option<Submission> {
     }
 }
 
-/// What `echo` or `printf` print.
+/// The text that `echo` or `printf` prints.
 fn printed(words: &[&str]) -> Option<String> {
     let (command, args) = words.split_first()?;
     match base_name(command) {
@@ -186,7 +187,7 @@ fn printed(words: &[&str]) -> Option<String> {
     }
 }
 
-/// `\n` and `\t` as what they stand for, and the newline at the end taken off.
+/// Resolves `\n` and `\t` and removes newlines at the end.
 fn escapes(text: &str) -> String {
     let text = text.replace("\\n", "\n").replace("\\t", "\t");
     text.trim_end_matches('\n').to_owned()

@@ -1,19 +1,20 @@
-//! What `$` stands for in FORMAT, EXEC and MATCH, in the language of rules.
+//! Translates the `$` variables of FORMAT, EXEC and MATCH.
 
 use crate::import::snmptt::ini::{Ini, Names};
 use crate::import::snmptt::left_out::LeftOut;
-use crate::import::snmptt::write::{jinja_string, template_text};
+use crate::import::snmptt::write::template_text;
+use crate::language::syntax::quoted;
 
-/// A text taken apart.
+/// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
     /// Text.
     Text(String),
-    /// What stands for something.
+    /// A variable.
     Variable(Variable),
 }
 
-/// What a `$` stands for.
+/// A variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variable {
     /// `$1`
@@ -32,17 +33,17 @@ pub enum Variable {
     NamesTypesAndValues,
     /// `$p1`, `$pu1`
     Preexec(usize),
-    /// A word of one or two letters or a sign.
+    /// One or two letters, or a sign.
     Word(&'static str),
 }
 
-/// Longer ones first where one begins another.
+/// Words that start with another word come before it.
 const WORDS: [&str; 35] = [
     "aA", "aR", "ar", "Be", "BE", "Bn", "Bu", "Fa", "Ff", "Fn", "Fr", "Ft", "Fz", "A", "c", "C", "D", "e",
     "E", "G", "H", "i", "j", "N", "o", "O", "r", "R", "s", "S", "T", "x", "X", "#", "@",
 ];
 
-/// Takes a text apart. What stands for nothing stays as it is.
+/// Splits a text into its parts. Unknown variables stay text.
 pub fn pieces(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -70,7 +71,7 @@ pub fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// The variable that a text begins with, and its length.
+/// The variable at the start of a text, and its length.
 fn variable(text: &str) -> Option<(Variable, usize)> {
     let numbered = |prefix: &str, kind: fn(usize) -> Variable| {
         let rest = text.strip_prefix(prefix)?;
@@ -96,31 +97,31 @@ fn variable(text: &str) -> Option<(Variable, usize)> {
     Some((Variable::Word(word), word.len()))
 }
 
-/// What the variables of one EVENT stand for.
+/// The meaning of the variables of one EVENT.
 pub struct Meaning<'e> {
     /// snmptt's settings.
     pub ini: &'e Ini,
     /// The name of the EVENT.
     pub name: &'e str,
-    /// Its OID, numbers with a dot before, with its wildcard.
+    /// Its OID as numbers, with its leading dot and its wildcard.
     pub oid: &'e str,
     /// Its category.
     pub category: &'e str,
     /// Its severity.
     pub severity: &'e str,
-    /// What `$D` stands for.
+    /// The text of `$D`.
     pub description: &'e str,
-    /// In EXEC the template of FORMAT, for `$Fz`; none in FORMAT itself.
+    /// The template of FORMAT for `$Fz` in EXEC; none in FORMAT itself.
     pub format: Option<&'e str>,
 }
 
-/// What a variable becomes.
+/// The translation of a variable.
 enum Form {
-    /// Text that is known now.
+    /// A constant text.
     Text(String),
-    /// Parts of an expression, to be joined.
+    /// Texts and expressions to concatenate.
     Parts(Vec<Part>),
-    /// A piece of a template that is no expression.
+    /// A part of a template that is no expression.
     Block(String),
 }
 
@@ -139,7 +140,7 @@ impl Part {
 }
 
 impl Meaning<'_> {
-    /// The template for a text. What cannot be said in it is told to `left_out` and stays as it was written.
+    /// The template for a text. `left_out` gets what cannot be translated.
     pub fn template(&self, pieces: &[Piece], mut left_out: impl FnMut(LeftOut)) -> String {
         let mut template = String::new();
         for piece in pieces {
@@ -158,7 +159,7 @@ impl Meaning<'_> {
                 }
             }
         }
-        // The engine takes one newline off the end.
+        // The template engine removes one newline at the end.
         if template.ends_with('\n') {
             template.truncate(template.len() - 1);
             template.push_str("{{ '\\n' }}");
@@ -166,8 +167,8 @@ impl Meaning<'_> {
         template
     }
 
-    /// A template for a varbind as snmptt has it where it is not there: as it was written. In EXEC the shell makes
-    /// nothing of that.
+    /// The template for a varbind. If the trap does not have it, snmptt leaves the variable as written in FORMAT; in
+    /// EXEC the shell replaces it with nothing.
     fn or_as_written(&self, piece: &Piece, template: String) -> String {
         let (sign, at) = match piece {
             Piece::Variable(_) if self.ini.names != Names::Numbers || self.format.is_some() => {
@@ -186,14 +187,14 @@ impl Meaning<'_> {
     ///
     /// # Errors
     ///
-    /// [`LeftOut`], if something in it cannot be said in an expression.
+    /// [`LeftOut`], if it cannot be an expression.
     pub fn expression(&self, pieces: &[Piece]) -> Result<String, LeftOut> {
         let mut parts = Vec::new();
         for piece in pieces {
             match self.part(piece)? {
-                Form::Text(text) => parts.push(jinja_string(&text)),
+                Form::Text(text) => parts.push(quoted(&text)),
                 Form::Parts(all) => parts.extend(all.into_iter().map(|part| match part {
-                    Part::Text(text) => jinja_string(&text),
+                    Part::Text(text) => quoted(&text),
                     Part::Expression(expression) => expression,
                 })),
                 Form::Block(_) => return Err(LeftOut::NoExpression),
@@ -218,7 +219,7 @@ impl Meaning<'_> {
         let one = |expression: &str| Form::Parts(vec![Part::Expression(expression.to_owned())]);
         let words = self.ini.names != Names::Numbers;
         let value = |at: &str| Part::Expression(format!("{}[{at}]", if words { "v" } else { "plain" }));
-        // The name of a varbind: short, with its module, or in numbers.
+        // The name of a varbind: short, with its module, or as numbers.
         let name = |at: &str| match self.ini.names {
             Names::Numbers => vec![Part::Text(".".into()), Part::Expression(format!("oids[{at}]"))],
             Names::Short => vec![Part::Expression(format!("names[{at}]|split('::')|last"))],
@@ -252,7 +253,7 @@ impl Meaning<'_> {
             Variable::NameTypeAndValue(at) => Form::Parts(with_value(&at.to_string(), true)),
             Variable::Values if words && self.ini.separator == " " => one("text"),
             Variable::Values if words => each(vec![value("n")]),
-            Variable::Values => one(&format!("plain|join({})", jinja_string(&self.ini.separator))),
+            Variable::Values => one(&format!("plain|join({})", quoted(&self.ini.separator))),
             Variable::NamesAndValues => each(with_value("n", false)),
             Variable::NamesTypesAndValues => each(with_value("n", true)),
             Variable::Preexec(_) => return Err(LeftOut::PreexecResult),
@@ -263,13 +264,13 @@ impl Meaning<'_> {
     fn word(&self, word: &'static str) -> Result<Form, LeftOut> {
         let one = |expression: &str| Form::Parts(vec![Part::Expression(expression.to_owned())]);
         let text = |text: &str| Form::Text(text.to_owned());
-        let time = |format: &str| one(&format!("received|strftime({})", jinja_string(format)));
+        let time = |format: &str| one(&format!("received|strftime({})", quoted(format)));
         let dotted = |name: &str, of: &str| match self.ini.names {
             Names::Numbers => Form::Block(format!("{{% if {of} %}}.{{{{ {of} }}}}{{% endif %}}")),
             Names::Short => one(&format!("({name} or '')|split('::')|last")),
             Names::Qualified => one(name),
         };
-        // The last number of the trap's OID, known now unless a wildcard takes more than one.
+        // The last number of the trap's OID: a constant unless the EVENT has a wildcard.
         let last = match self.oid.rsplit_once('.') {
             Some((_, "*")) | None => one("oid|split('.')|last"),
             Some((_, last)) => text(last),

@@ -73,7 +73,11 @@ fn one_event_for_each_trap() {
     let made = imported(text, &Options { ini, ..Options::default() });
     sound(&made);
     assert_eq!(made.rules, 1);
-    assert!(made.left_out.to_text().contains("snmptt.conf:3:1: warning: EVENT 'b' is never reached"));
+    assert!(
+        made.left_out
+            .to_text()
+            .contains("snmptt.conf:3:1: warning: EVENT 'b' left out: without multiple_event")
+    );
     let made = imported(text, &Options::default());
     sound(&made);
     assert_eq!((made.rules, made.left_out.to_text().as_str()), (2, ""));

@@ -1,35 +1,20 @@
-//! Texts as the language of rules writes them.
+//! Writes text as a template.
 
 use std::fmt::Write as _;
 
-/// A string of the language of expressions.
-pub fn jinja_string(text: &str) -> String {
-    let mut out = String::from("'");
-    for c in text.chars() {
-        match c {
-            '\'' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-    out.push('\'');
-    out
-}
+use crate::language::syntax::quoted;
 
-/// Text in a template: what would open an expression is written as a string.
+/// A template that prints a text: what would start a tag is written as a string.
 pub fn template_text(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('{') {
         out.push_str(&rest[..at]);
         let opens = rest[at + 1..].starts_with(['{', '%', '#']);
-        // At the end an expression may follow.
+        // Behind a `{` at the end an expression could follow.
         if opens || at + 1 == rest.len() {
             let end = at + 1 + usize::from(opens);
-            let _ = write!(out, "{{{{ {} }}}}", jinja_string(&rest[at..end]));
+            let _ = write!(out, "{{{{ {} }}}}", quoted(&rest[at..end]));
             rest = &rest[end..];
         } else {
             out.push('{');
@@ -50,7 +35,7 @@ mod tests {
             let template = format!("<{}>", template_text(&text));
             let environment = minijinja::Environment::new();
             prop_assert_eq!(environment.render_str(&template, ()).unwrap(), format!("<{text}>"));
-            let string = format!("{{{{ {} }}}}", jinja_string(&text));
+            let string = format!("{{{{ {} }}}}", quoted(&text));
             prop_assert_eq!(environment.render_str(&string, ()).unwrap(), text);
         }
     }

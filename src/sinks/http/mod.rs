@@ -24,9 +24,9 @@ use hyper::{Method, StatusCode};
 use crate::http::client::{Answer, Client, HttpError};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
 use crate::sinks::dead::Dead;
 use crate::sinks::settings::ServerConfig;
-use crate::sinks::{Pushed, Sink, SinkError, Taken};
 
 /// How long is waited where the far end asks for a pause and does not say how long.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -198,7 +198,7 @@ impl<A: Api> Web<A> {
     }
 }
 
-impl<A: Api> Sink for Web<A> {
+impl<A: Api> PushSink for Web<A> {
     fn push(&mut self, record: &Record<'_>) -> Pushed {
         let Some((path, body)) = self.api.item(record) else { return Pushed::Skipped };
         let mut hasher = DefaultHasher::new();

@@ -286,7 +286,47 @@ fn letters_go_beside_the_journal_and_before_what_is_newer_of_their_key() {
         assert_eq!(numbers(machine.next(0, at(500))), [expected]);
         machine.answered(0, taken(1), at(500));
     }
-    assert_eq!((machine.cursor(), machine.open()), (4, 0));
+    assert_eq!((machine.cursor(), machine.open(), machine.letters()), (4, 0, 0));
+}
+
+#[test]
+fn a_letter_that_is_dropped_is_not_sent() {
+    let mut machine = machine(limits(Order::OneByOne, 1, 1));
+    for number in 1..=3 {
+        machine.retry(item(Id::Letter(number), 7), at(0));
+    }
+    assert_eq!(numbers(machine.next(0, at(0))), [1]);
+    assert!(!machine.forget_letter(1), "it is under way");
+    assert!(machine.forget_letter(2));
+    assert!(!machine.forget_letter(2));
+    machine.answered(0, Ok(vec![later()]), at(0));
+    assert!(machine.forget_letter(1) && machine.forget_letter(3));
+    assert_eq!((machine.letters(), machine.wake(), machine.take_letters_done()), (0, None, vec![2, 1, 3]));
+    read(&mut machine, &[7]);
+    assert_eq!(numbers(machine.next(0, at(0))), [1]);
+}
+
+#[test]
+fn more_is_read_only_if_a_lane_could_send_it() {
+    let mut machine = machine(limits(Order::OneByOne, 2, 1));
+    assert!(machine.is_hungry());
+    read(&mut machine, &[1, 1, 1]);
+    assert!(!machine.is_hungry(), "there is something to send");
+    machine.next(0, at(0));
+    assert!(machine.is_hungry(), "all that is left waits for its key");
+    read(&mut machine, &[2]);
+    machine.next(1, at(0));
+    assert!(!machine.is_hungry(), "all lanes are busy");
+    machine.answered(1, away(), at(0));
+    assert!(!machine.is_hungry(), "the server is away");
+    machine.answered(0, taken(1), at(0));
+    machine.tick(at(1000));
+    machine.next(0, at(1000));
+    machine.next(1, at(1000));
+    machine.answered(0, taken(1), at(1000));
+    machine.answered(1, taken(1), at(1000));
+    machine.stop();
+    assert!(!machine.is_hungry());
 }
 
 #[test]
@@ -352,9 +392,9 @@ fn no_more_is_read_than_is_allowed() {
         read(&mut small, &[1]);
     }
     while small.letters_fit() > 0 {
-        small.retry(item(Id::Letter(small.open() as u64), 2), at(0));
+        small.retry(item(Id::Letter(small.letters() as u64), 2), at(0));
     }
-    assert_eq!(small.open(), MOST_OPEN);
+    assert_eq!(small.open() + small.letters(), MOST_OPEN);
     let mut large = machine(limits(Order::OneByOne, 1, 1));
     assert!(large.fits(MOST_BYTES + 1), "else it would never go");
     while large.fits(1 << 20) {

@@ -14,8 +14,8 @@ use tokio::net::unix::pipe;
 
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
 use crate::sinks::nagios::format;
-use crate::sinks::{Pushed, Sink, SinkError, Taken};
 use crate::sys;
 
 /// How long a full pipe may stay full before others are told of it.
@@ -102,7 +102,7 @@ fn whole_commands(commands: &[u8]) -> &[u8] {
     &most[..end]
 }
 
-impl Sink for Pipe {
+impl PushSink for Pipe {
     fn push(&mut self, record: &Record<'_>) -> Pushed {
         let Outcome::CheckResult(check) = &record.outcome else { return Pushed::Skipped };
         let before = self.pending.len();

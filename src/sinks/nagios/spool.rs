@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
 use crate::sinks::nagios::format;
-use crate::sinks::{Pushed, Sink, SinkError, Taken};
 
 /// With so many files waiting, Nagios is not reading: the directory is not filled any further.
 const MOST_FILES: usize = 1000;
@@ -68,7 +68,7 @@ fn ok_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-impl Sink for Spool {
+impl PushSink for Spool {
     fn push(&mut self, record: &Record<'_>) -> Pushed {
         let Outcome::CheckResult(check) = &record.outcome else { return Pushed::Skipped };
         if format::push_spooled(&mut self.pending, check) { Pushed::Cut } else { Pushed::Queued }

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
 use crate::sinks::settings::NscaConfig;
-use crate::sinks::{Pushed, Sink, SinkError, Taken};
 pub use cipher::Method;
 use packet::Packet;
 pub use packet::Size;
@@ -79,7 +79,7 @@ impl Nsca {
     }
 }
 
-impl Sink for Nsca {
+impl PushSink for Nsca {
     fn push(&mut self, record: &Record<'_>) -> Pushed {
         let Outcome::CheckResult(check) = &record.outcome else { return Pushed::Skipped };
         let (packet, cut) = Packet::new(check, self.config.size);

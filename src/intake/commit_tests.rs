@@ -1,0 +1,212 @@
+use super::*;
+use crate::files::faulty::{Faults, Faulty};
+use crate::journal::{Options, Reader, WhenFull};
+use crate::outcome::result::{Common, Event, Outcome, State};
+use crate::time::clock::Wall;
+
+/// A commit into a journal on a disk that can be told to fail.
+struct Bench {
+    commit: Commit,
+    disk: Faulty,
+    reader: Reader,
+    stats: Arc<Stats>,
+    now: Now,
+}
+
+impl Bench {
+    fn new(policy: SyncPolicy) -> Self {
+        let disk = Faulty::new(7);
+        let options =
+            Options { directory: "/journal".into(), max_size: 1 << 30, when_full: WhenFull::DropOldest };
+        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
+        let stats = Arc::<Stats>::default();
+        let reader = journal.reader(journal.next());
+        let commit = Commit::new(journal, policy, stats.clone(), Arc::default());
+        let now = Now { wall: Wall::from_micros(1), mono: Mono::from_nanos(1_000_000_000) };
+        Bench { commit, disk, reader, stats, now }
+    }
+
+    fn refuses(&self, refuses: bool) {
+        self.disk.set_faults(Faults { write: refuses.into(), ..Faults::default() });
+    }
+
+    /// Commits one outcome with this output, and an inform with this key.
+    fn batch(&self, output: &str, inform: Option<u64>, refused: Refused) -> (Committed, Made) {
+        let mut made = Made::default();
+        assert!(made.batch.push(&outcome(output)));
+        if let Some(key) = inform {
+            made.add_inform(key);
+        }
+        let committed = self.commit.batch(self.now, &mut made, refused);
+        (committed, made)
+    }
+
+    fn queue(&self, output: &str, inform: Option<u64>) -> Committed {
+        let (committed, made) = self.batch(output, inform, Refused::Queues);
+        assert!(made.is_empty());
+        committed
+    }
+
+    fn known(&self, key: u64) -> Known {
+        self.commit.known(key, self.now.mono)
+    }
+
+    /// The first letters of what is in the journal and was not read yet.
+    fn journaled(&mut self) -> String {
+        let mut all = String::new();
+        while self
+            .reader
+            .read(100, |record| {
+                all.extend(record.outcome.common().output.chars().next());
+                true
+            })
+            .unwrap()
+            > 0
+        {}
+        all
+    }
+}
+
+fn outcome(output: &str) -> Outcome<'_> {
+    Outcome::Event(Event {
+        common: Common {
+            time: 1,
+            rule: "r".into(),
+            state: State::Ok,
+            output: output.into(),
+            long_output: "".into(),
+            source: "192.0.2.1".into(),
+        },
+        component: "c".into(),
+        resource: None,
+        fields: Vec::new(),
+    })
+}
+
+#[test]
+fn what_is_refused_waits_and_goes_first() {
+    let mut bench = Bench::new(SyncPolicy::Interval);
+    assert_eq!(bench.queue("a", None), Committed::Written);
+    bench.refuses(true);
+    assert_eq!((bench.queue("b", None), bench.queue("c", None)), (Committed::Kept, Committed::Kept));
+    assert!(bench.commit.refusing());
+    assert_eq!(bench.journaled(), "a");
+    bench.refuses(false);
+    assert_eq!(bench.queue("d", None), Committed::Written);
+    assert_eq!(bench.journaled(), "bcd");
+    assert!(!bench.commit.refusing());
+    assert_eq!((bench.stats.outcomes.get(), bench.stats.outcomes_lost.get()), (4, 0));
+}
+
+#[test]
+fn without_another_batch_it_is_tried_again_now_and_then() {
+    let mut bench = Bench::new(SyncPolicy::Interval);
+    bench.refuses(true);
+    bench.queue("a", None);
+    bench.commit.retry(bench.now);
+    bench.refuses(false);
+    bench.commit.retry(bench.now);
+    assert_eq!(bench.journaled(), "", "so soon it is not");
+    bench.now.mono = bench.now.mono + RETRY;
+    bench.commit.retry(bench.now);
+    assert_eq!(bench.journaled(), "a");
+    assert!(!bench.commit.refusing());
+}
+
+#[test]
+fn no_more_waits_than_there_is_space_for() {
+    let mut bench = Bench::new(SyncPolicy::Batch);
+    bench.refuses(true);
+    let large = "x".repeat(1_000_000);
+    let (mut kept, mut lost) = (0, 0);
+    for key in 0..10 {
+        match bench.queue(&large, Some(key)) {
+            Committed::Kept => kept += 1,
+            Committed::GivenUp => lost += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((kept, lost, bench.stats.outcomes_lost.get()), (8, 2, 2));
+    assert_eq!(
+        (bench.known(7), bench.known(8)),
+        (Known::Waits, Known::No),
+        "what is lost is processed again"
+    );
+    bench.refuses(false);
+    assert_eq!(bench.queue("y", None), Committed::Written);
+    assert_eq!(bench.journaled(), "xxxxxxxxy");
+}
+
+#[test]
+fn what_a_stream_brought_stays_with_it() {
+    let mut bench = Bench::new(SyncPolicy::Batch);
+    bench.refuses(true);
+    let (committed, mut made) = bench.batch("a", Some(1), Refused::Stays);
+    assert_eq!((committed, made.batch.len(), bench.known(1)), (Committed::Kept, 1, Known::No));
+    assert!(bench.commit.refusing() && made.has_inform(1));
+    bench.refuses(false);
+    assert_eq!(bench.commit.batch(bench.now, &mut made, Refused::Stays), Committed::Synced);
+    assert!(made.is_empty() && !bench.commit.refusing());
+    assert_eq!((bench.journaled().as_str(), bench.known(1)), ("a", Known::Safe));
+}
+
+#[test]
+fn an_inform_is_answered_when_it_is_as_safe_as_the_policy_asks_for() {
+    for (policy, committed) in [
+        (SyncPolicy::Batch, Committed::Synced),
+        (SyncPolicy::Interval, Committed::Written),
+        (SyncPolicy::Never, Committed::Written),
+    ] {
+        let bench = Bench::new(policy);
+        assert_eq!(bench.known(1), Known::No);
+        assert_eq!((bench.queue("a", Some(1)), bench.known(1)), (committed, Known::Safe));
+        assert!(bench.commit.may_answer(committed));
+        assert!(!bench.commit.may_answer(Committed::Kept) && !bench.commit.may_answer(Committed::GivenUp));
+    }
+}
+
+#[test]
+fn what_cannot_be_synced_is_not_answered_and_processed_again() {
+    let mut bench = Bench::new(SyncPolicy::Batch);
+    bench.disk.set_faults(Faults { sync: 1, ..Faults::default() });
+    let committed = bench.queue("a", Some(1));
+    assert_eq!((committed, bench.known(1)), (Committed::Written, Known::No));
+    assert!(!bench.commit.may_answer(committed));
+    bench.refuses(false);
+    assert_eq!((bench.queue("b", Some(1)), bench.known(1)), (Committed::Synced, Known::Safe));
+    // The disk may have forgotten what it could not sync.
+    assert!(bench.journaled().ends_with('b'));
+}
+
+#[test]
+fn an_inform_that_waits_is_neither_processed_again_nor_answered() {
+    let mut bench = Bench::new(SyncPolicy::Batch);
+    bench.refuses(true);
+    assert_eq!((bench.queue("a", Some(1)), bench.known(1)), (Committed::Kept, Known::Waits));
+    bench.refuses(false);
+    bench.commit.retry(bench.now);
+    assert_eq!((bench.known(1), bench.journaled().as_str()), (Known::Safe, "a"));
+    bench.now.mono = bench.now.mono + Duration::from_secs(3 * KNOWN_FOR);
+    assert_eq!(bench.known(1), Known::No, "not for ever");
+}
+
+#[test]
+fn an_inform_that_no_rule_takes_needs_no_journal() {
+    let bench = Bench::new(SyncPolicy::Batch);
+    bench.refuses(true);
+    bench.queue("a", None);
+    let mut made = Made::default();
+    made.add_inform(1);
+    assert_eq!(bench.commit.batch(bench.now, &mut made, Refused::Queues), Committed::Synced);
+    assert_eq!(bench.known(1), Known::Safe);
+}
+
+#[test]
+fn what_is_refused_to_the_end_is_counted_as_lost() {
+    let bench = Bench::new(SyncPolicy::Batch);
+    bench.refuses(true);
+    bench.queue("a", Some(1));
+    bench.queue("b", None);
+    bench.commit.finish(bench.now);
+    assert_eq!((bench.stats.outcomes.get(), bench.stats.outcomes_lost.get()), (0, 2));
+}

@@ -1,0 +1,110 @@
+//! What is counted and logged of a delivery. The same trouble is said once, not at every try.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::sinks::machine::DeadItem;
+use crate::sinks::running::Running;
+use crate::sinks::sink::{Fate, Said, Trouble};
+use crate::time::clock::{Mono, Now};
+
+/// How often a trouble is logged whose words change from try to try.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Counts and logs.
+#[derive(Debug)]
+pub(super) struct Report {
+    running: Running,
+    /// When a trouble was logged last, while there is one.
+    logged: Option<Mono>,
+    /// When it was logged last that the server puts an outcome off.
+    logged_later: Option<Mono>,
+    /// What the disk said last, while it fails.
+    disk: Option<String>,
+}
+
+impl Report {
+    pub(super) fn new(running: &Running) -> Self {
+        Report { running: running.clone(), logged: None, logged_later: None, disk: None }
+    }
+
+    /// The server has answered.
+    pub(super) fn answered(&mut self, fates: &[Fate], now: Now) {
+        self.disk = None;
+        let later =
+            fates.iter().find_map(|fate| if let Fate::Later(said) = fate { Some(said) } else { None });
+        if let Some(said) = later {
+            self.put_off(said, now.mono);
+        }
+        if fates.iter().any(|fate| !matches!(fate, Fate::Later(_))) {
+            self.logged = None;
+            if self.error().take().is_some() {
+                tracing::info!(sink = self.running.name, "delivering again");
+            }
+        }
+    }
+
+    fn put_off(&mut self, said: &Said, now: Mono) {
+        if self.logged_later.is_none_or(|at| now.since(at) >= EVERY) {
+            self.logged_later = Some(now);
+            tracing::warn!(
+                sink = self.running.name,
+                "the server does not take some outcomes now: {said}; they are tried again, and others go on"
+            );
+        }
+    }
+
+    /// A request has failed as a whole.
+    pub(super) fn failed(&mut self, trouble: &Trouble, now: Now, behind: impl FnOnce() -> u64) {
+        if matches!(trouble, Trouble::Halve(_)) {
+            // Half of it is tried next; what is said of the last one goes into its dead letter.
+            return;
+        }
+        self.running.stats.failures.fetch_add(1, Ordering::Relaxed);
+        let text = trouble.to_string();
+        let mut error = self.error();
+        let known = error.as_deref() == Some(text.as_str());
+        *error = Some(text.clone());
+        drop(error);
+        if !known && self.logged.is_none_or(|at| now.mono.since(at) >= EVERY) {
+            self.logged = Some(now.mono);
+            tracing::warn!(
+                sink = self.running.name,
+                behind = behind(),
+                "cannot deliver, trying again: {text}"
+            );
+        }
+    }
+
+    /// The journal's disk has failed.
+    pub(super) fn disk(&mut self, what: &str, error: &io::Error) {
+        self.running.stats.failures.fetch_add(1, Ordering::Relaxed);
+        let text = format!("cannot {what}: {error}; check the journal's disk");
+        *self.error() = Some(text.clone());
+        if self.disk.as_deref() != Some(text.as_str()) {
+            tracing::error!(sink = self.running.name, "{text}");
+            self.disk = Some(text);
+        }
+    }
+
+    /// Dead letters were written.
+    pub(super) fn dead(&self, dead: &[DeadItem]) {
+        self.running.stats.dead.fetch_add(dead.len() as u64, Ordering::Relaxed);
+        if let Some(last) = dead.last() {
+            let name = &self.running.name;
+            tracing::warn!(
+                sink = name,
+                outcomes = dead.len(),
+                "the server will never take this: {}; see `trapline dead list {name}`",
+                last.reason
+            );
+        }
+    }
+
+    fn error(&self) -> MutexGuard<'_, Option<String>> {
+        // Each change is one assignment: what a panicking thread left is whole.
+        self.running.stats.error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,158 @@
+//! Dead letters that are sent again: from their file to the machine and back.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::time::Duration;
+
+use crate::outcome::codec;
+use crate::outcome::result::Outcome;
+use crate::sinks::dead::{DeadLetters, Letter};
+use crate::sinks::machine::Machine;
+use crate::sinks::sink::{Id, Item};
+use crate::time::clock::Mono;
+
+/// How often the file is looked at while the sink is busy, and written while letters are sent.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The letters of a sink that are to be sent again.
+#[derive(Debug)]
+pub(super) struct Retries {
+    letters: DeadLetters,
+    /// Not given to the machine yet.
+    waiting: VecDeque<Letter>,
+    /// With the machine: their ids by their numbers.
+    open: BTreeMap<u64, String>,
+    /// Done, and still in the file.
+    done: BTreeSet<String>,
+    next: u64,
+    /// Whether somebody has changed the letters.
+    asked: bool,
+    looked: Mono,
+    written: Mono,
+    sent: u64,
+}
+
+impl Retries {
+    pub(super) fn new(letters: DeadLetters) -> Self {
+        Retries {
+            letters,
+            waiting: VecDeque::new(),
+            open: BTreeMap::new(),
+            done: BTreeSet::new(),
+            next: 0,
+            asked: true,
+            looked: Mono::default(),
+            written: Mono::default(),
+            sent: 0,
+        }
+    }
+
+    /// Somebody has changed the letters.
+    pub(super) fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// Gives the machine letters, as many as fit. `item` makes an item of a letter.
+    pub(super) fn give(
+        &mut self,
+        machine: &mut Machine,
+        now: Mono,
+        item: impl Fn(&Letter, Id) -> Option<Item>,
+    ) -> io::Result<()> {
+        self.look(machine, now)?;
+        while machine.letters_fit() > 0
+            && let Some(letter) = self.waiting.pop_front()
+        {
+            let item = item(&letter, Id::Letter(self.next));
+            if let Some(item) = item {
+                self.open.insert(self.next, letter.id().to_owned());
+                self.next += 1;
+                machine.retry(item, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the file, if somebody may have changed it.
+    fn look(&mut self, machine: &mut Machine, now: Mono) -> io::Result<()> {
+        let due = self.is_empty() && now.since(self.looked) >= EVERY;
+        if !self.asked && !due {
+            return Ok(());
+        }
+        self.looked = now;
+        if self.is_empty() && !self.letters.has_retries() {
+            self.asked = false;
+            return Ok(());
+        }
+        let (letters, changed): (Vec<Letter>, Vec<Letter>) =
+            self.letters.retries()?.into_iter().partition(|letter| letter.record().is_some());
+        self.asked = false;
+        self.put_back(changed)?;
+        let there: BTreeSet<&str> = letters.iter().map(Letter::id).collect();
+        // What somebody has dropped meanwhile is not sent any more.
+        self.waiting.retain(|letter| there.contains(letter.id()));
+        let dropped = self.open.iter().filter(|(_, id)| !there.contains(id.as_str()));
+        for number in dropped.map(|(number, _)| *number) {
+            machine.forget_letter(number);
+        }
+        let mut known: BTreeSet<String> = self.open.values().chain(&self.done).cloned().collect();
+        known.extend(self.waiting.iter().map(|letter| letter.id().to_owned()));
+        let new = letters.into_iter().filter(|letter| known.insert(letter.id().to_owned()));
+        self.waiting.extend(new);
+        Ok(())
+    }
+
+    /// Letters that somebody has changed so that they say no outcome stay, for people.
+    fn put_back(&mut self, mut changed: Vec<Letter>) -> io::Result<()> {
+        changed.retain(|letter| !self.done.contains(letter.id()));
+        if !changed.is_empty() {
+            self.letters.add(&changed)?;
+            self.done.extend(changed.iter().map(|letter| letter.id().to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Takes note of letters that are done, and takes them out of the file now and then, and when there are no more.
+    pub(super) fn finish(&mut self, numbers: &[u64], now: Mono, last: bool) -> io::Result<()> {
+        for number in numbers {
+            self.done.extend(self.open.remove(number));
+            self.sent += 1;
+        }
+        if self.done.is_empty() || !(last || self.is_empty() || now.since(self.written) >= EVERY) {
+            return Ok(());
+        }
+        self.written = now;
+        self.letters.retried(&self.done)?;
+        self.done.clear();
+        if self.is_empty() {
+            tracing::info!(letters = std::mem::take(&mut self.sent), "dead letters were sent again");
+            // More may have been asked for meanwhile.
+            self.asked = true;
+        }
+        Ok(())
+    }
+
+    /// When [`Retries::finish`] has something to do.
+    pub(super) fn due(&self) -> Option<Mono> {
+        (!self.done.is_empty()).then_some(self.written + EVERY)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.open.is_empty()
+    }
+}
+
+/// An item of a letter; none if the letter says no outcome.
+pub(super) fn item(letter: &Letter, id: Id, key: impl Fn(&Outcome<'_>) -> u64) -> Option<Item> {
+    let record = letter.record()?;
+    let mut payload = Vec::new();
+    codec::encode(&record.outcome, &mut payload);
+    Some(Item {
+        id,
+        epoch: record.epoch,
+        sequence: record.sequence,
+        key: key(&record.outcome),
+        time: record.outcome.common().time,
+        payload: payload.into(),
+    })
+}
