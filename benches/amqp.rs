@@ -10,6 +10,7 @@ mod common;
 mod support;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
@@ -25,6 +26,7 @@ use trapline::outcome::Record;
 use trapline::sinks::amqp::Form;
 use trapline::sinks::settings::{CanopsisConfig, SinkConfig, SinkKind};
 use trapline::sinks::{self, Running, canopsis};
+use trapline::time::clock::SystemClock;
 
 const COUNT: usize = 60_000;
 const EXCHANGE: &str = "canopsis.events";
@@ -145,7 +147,7 @@ async fn through_the_sink(url: &str, kind: &str) -> f64 {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let start = Instant::now();
     let running = Running::open(&sink.name, &journal).unwrap();
-    let delivery = sinks::deliver(&sink, running.clone(), journal.clone(), stopped);
+    let delivery = sinks::deliver(&sink, running.clone(), journal.clone(), Arc::new(SystemClock), stopped);
     let wait = async {
         while running.cursor.position() < journal.next() {
             tokio::time::sleep(Duration::from_millis(2)).await;

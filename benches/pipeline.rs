@@ -9,7 +9,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Instant;
 
-use common::{NOW, packet, rule_file};
+use common::{packet, rule_file};
 use trapline::intake::pipeline::Pipeline;
 use trapline::intake::{Active, Shared};
 use trapline::journal::{Journal, Options, SyncPolicy, WhenFull};
@@ -17,7 +17,7 @@ use trapline::message::NotificationKind;
 use trapline::mib;
 use trapline::rules::compile::{RuleFile, compile};
 use trapline::sys::Arrival;
-use trapline::time::clock::SystemClock;
+use trapline::time::clock::{Clock as _, SystemClock};
 
 const RULES: usize = 1_000;
 const ROUNDS: usize = 5;
@@ -88,12 +88,13 @@ fn take(shared: &Arc<Shared>, n: u8, count: u64) -> u64 {
     let packet = packet("GigabitEthernet0/3", NotificationKind::Trap, 1);
     let arrival = Arrival { peer: ([192, 0, 2, n], 162).into(), local: None };
     let mut taken = 0;
+    let now = SystemClock.now();
     while taken < count {
         for _ in 0..BATCH.min(count - taken) {
-            pipeline.packet(&packet, arrival, NOW);
+            pipeline.packet(&packet, arrival, now);
             taken += 1;
         }
-        assert_eq!(pipeline.commit().count(), 0, "a trap is not answered");
+        assert_eq!(pipeline.commit(now).count(), 0, "a trap is not answered");
     }
     let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     schedstat.split_whitespace().next().unwrap().parse().unwrap()

@@ -31,6 +31,38 @@ struct Bench {
     _dir: TempDir,
 }
 
+/// A listener whose workers run.
+struct Started {
+    serving: Serving,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl std::ops::Deref for Started {
+    type Target = Serving;
+
+    fn deref(&self) -> &Serving {
+        &self.serving
+    }
+}
+
+impl std::ops::DerefMut for Started {
+    fn deref_mut(&mut self) -> &mut Serving {
+        &mut self.serving
+    }
+}
+
+fn start(bound: Bound, shared: &Arc<Shared>, runtime: &Runtime) -> Started {
+    let (serving, workers) = serve(bound, shared).unwrap();
+    let mut threads = Vec::new();
+    for worker in workers {
+        match worker {
+            Worker::Thread(run) => threads.push(std::thread::spawn(run)),
+            Worker::Task(mut run) => drop(runtime.spawn(run())),
+        }
+    }
+    Started { serving, threads }
+}
+
 impl Bench {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
@@ -49,10 +81,10 @@ impl Bench {
         Bench { shared, disk, runtime, _dir: dir }
     }
 
-    fn serve(&self, protocol: Protocol, transport: &str, limits: Limits) -> Serving {
+    fn serve(&self, protocol: Protocol, transport: &str, limits: Limits) -> Started {
         let transport = Transport::parse(protocol, transport).unwrap();
         let listener = Listener { protocol, transport, limits, optional: false, place: None };
-        serve(bind(&listener).unwrap(), &self.shared, self.runtime.handle()).unwrap()
+        start(bind(&listener).unwrap(), &self.shared, &self.runtime)
     }
 
     fn refuse(&self, refuse: bool) {
@@ -83,15 +115,19 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Stops a listener; says how long that took.
-fn join(serving: Serving) -> Duration {
-    let start = Instant::now();
+fn join(started: Started) -> Duration {
+    let begun = Instant::now();
+    let Started { serving, threads } = started;
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || {
         serving.join();
+        for thread in threads {
+            thread.join().unwrap();
+        }
         done.send(()).unwrap();
     });
     ended.recv_timeout(PATIENCE).expect("it stops");
-    start.elapsed()
+    begun.elapsed()
 }
 
 fn notification(kind: NotificationKind, request_id: i32, text: &[u8]) -> Vec<u8> {
@@ -137,7 +173,7 @@ fn a_listener_stops_before_there_are_rules() {
     let bench = Bench::new();
     let shared =
         Arc::new(Shared::new(bench.shared.journal.clone(), SyncPolicy::Batch, Arc::new(SystemClock)));
-    let start = |transport| {
+    let begin = |transport| {
         let transport = Transport::parse(Protocol::Syslog, transport).unwrap();
         let listener = Listener {
             protocol: Protocol::Syslog,
@@ -146,10 +182,10 @@ fn a_listener_stops_before_there_are_rules() {
             optional: false,
             place: None,
         };
-        serve(bind(&listener).unwrap(), &shared, bench.runtime.handle()).unwrap()
+        start(bind(&listener).unwrap(), &shared, &bench.runtime)
     };
-    join(start("udp://127.0.0.1:0"));
-    join(start("tcp://127.0.0.1:0"));
+    join(begin("udp://127.0.0.1:0"));
+    join(begin("tcp://127.0.0.1:0"));
 }
 
 #[test]
@@ -168,7 +204,7 @@ fn datagrams_that_wait_in_the_socket_are_taken_when_it_stops() {
     for n in 0..1000 {
         client.send_to(format!("<13>t: {n}").as_bytes(), bound.address()).unwrap();
     }
-    join(serve(bound, &bench.shared, bench.runtime.handle()).unwrap());
+    join(start(bound, &bench.shared, &bench.runtime));
     let expected: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
     assert!(bench.outputs() == expected);
 }
@@ -228,7 +264,7 @@ fn every_source_has_one_receiver_and_keeps_its_order() {
             })
             .collect();
         assert_eq!(waiting, [true; 4], "all share the work");
-        let serving = serve(bound, &bench.shared, bench.runtime.handle()).unwrap();
+        let serving = start(bound, &bench.shared, &bench.runtime);
         send(20);
         let total = usize::from(SOURCES) * 40;
         wait_until("all are taken", || bench.shared.stats.syslog_received.get() == total as u64);

@@ -243,7 +243,9 @@ fn limits(lanes: usize, items: usize) -> Limits {
 
 fn repeats(sent: &[String]) -> Vec<&String> {
     let mut times: HashMap<&String, u32> = HashMap::new();
-    sent.iter().for_each(|output| *times.entry(output).or_default() += 1);
+    for output in sent {
+        *times.entry(output).or_default() += 1;
+    }
     times.into_iter().filter(|(_, times)| *times > 1).map(|(output, _)| output).collect()
 }
 

@@ -159,7 +159,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Read(gap) => {
-                        let number = (tracker.read() + gap..).find(|n| tracker.is_new(*n)).unwrap();
+                        let number = (tracker.read() + gap..u64::MAX).find(|n| tracker.is_new(*n)).unwrap();
                         done.extend((tracker.read()..number).filter(|n| !open.contains(n)));
                         tracker.opened(number, number as i64);
                         open.insert(number);
@@ -214,6 +214,7 @@ mod tests {
             tracker.finish(number);
         }
         assert!(tracker.open.len() < 4096, "{}", tracker.open.len());
-        assert_eq!(tracker.progress(), Progress { cursor: 1, done: vec![2..1_000_000] });
+        let progress = tracker.progress();
+        assert_eq!((progress.cursor, progress.done.as_slice()), (1, std::slice::from_ref(&(2..1_000_000))));
     }
 }

@@ -127,11 +127,7 @@ fn journal(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     let now = status.clock.now().wall.micros();
     let age = status.sinks().iter().map(|sink| sink.stats.lag(now)).fold(0.0, f64::max);
     out.gauge("journal_bytes", "size of the journal on disk", journal.size() as f64)?;
-    out.gauge(
-        "journal_age_seconds",
-        "age of the oldest outcome that a sink has not delivered",
-        age,
-    )?;
+    out.gauge("journal_age_seconds", "age of the oldest outcome that a sink has not delivered", age)?;
     out.counter("journal_damaged", "damaged places in the journal that were skipped", journal.damaged())
 }
 

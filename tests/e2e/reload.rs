@@ -312,6 +312,7 @@ fn a_refused_reload_says_all_that_is_wrong_and_changes_nothing() {
     assert_eq!(String::from_utf8_lossy(&ready().stdout), "ready\n");
     std::fs::write(daemon.path("rules.toml"), RULES).unwrap();
     // What a section says that is wrong, and what needs a restart.
+    let place = regex::Regex::new(r"trapline\.toml:\d+:\d+: error: ").unwrap();
     for (from, to, expected) in [
         ("type = \"file\"", "type = \"flie\"", "there is no sink of type 'flie'; did you mean 'file'?"),
         ("path = \"DIR/out.jsonl\"", "pth = \"DIR/out.jsonl\"", "this sink needs 'path'"),
@@ -329,7 +330,6 @@ fn a_refused_reload_says_all_that_is_wrong_and_changes_nothing() {
         std::fs::write(daemon.path("trapline.toml"), &good).unwrap();
         edit(&daemon, from, to);
         let said = refused(&daemon);
-        let place = regex::Regex::new(r"trapline\.toml:\d+:\d+: error: ").unwrap();
         assert!(place.is_match(&said) && said.contains(expected), "{said}");
     }
     // The same by signal, and in the status.
