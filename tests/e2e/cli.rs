@@ -69,7 +69,7 @@ fn a_port_or_a_directory_that_cannot_be_used() {
     let said = refused(&second);
     assert!(said.contains("in use by another trapline"), "{said}");
     second = Daemon::prepare("[rules]\npaths = \"nowhere\"\n");
-    assert!(refused(&second).contains("nowhere: error: cannot read these rules"));
+    assert!(refused(&second).contains("nowhere: error: cannot read the rules"));
 }
 
 #[test]
