@@ -195,7 +195,7 @@ impl Explainer<'_> {
             let mut deliveries: Vec<(String, String)> = Vec::new();
             self.rules.apply(subject, &mut Scratch::default(), |_, outcome| {
                 outcomes.extend(serde_json::to_value(Unsaved(outcome)).ok());
-                deliveries.extend(self.setup.config.sinks.iter().flat_map(|sink| would_send(&sink.settings, outcome)));
+                deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(&sink.settings, outcome)));
             });
             let described = describe::message(message, source, self.rules.mib());
             if self.as_json {
@@ -281,14 +281,13 @@ fn visible(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
-/// What a sink would send for an outcome, once for each of its ends.
-fn would_send(sink: &SinkConfig, outcome: &Outcome<'_>) -> Vec<(String, String)> {
+/// What a sink would send for an outcome; none if it would not send it.
+fn would_send(sink: &SinkConfig, outcome: &Outcome<'_>) -> Option<(String, String)> {
     let record = Record { epoch: 0, sequence: 0, outcome: outcome.clone() };
     if sink.only.as_ref().is_some_and(|only| !only.takes(&record)) {
-        return Vec::new();
+        return None;
     }
-    let previews = sink.ends.iter().filter_map(|(_, end)| end.preview(&record));
-    previews.map(|what| (sink.name.clone(), what)).collect()
+    sink.sink.preview(&record).map(|what| (sink.name.clone(), what))
 }
 
 fn packet(hex: &str) -> anyhow::Result<Vec<u8>> {

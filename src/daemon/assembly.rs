@@ -278,7 +278,7 @@ impl Assembly {
         listeners.chain(http).collect()
     }
 
-    /// Configured the listeners: what waits in their sockets is still taken. From now on nothing is changed.
+    /// Ends the listeners: what waits in their sockets is still taken. From now on nothing is changed.
     pub fn stop_listening(&self) {
         let listeners = {
             let mut parts = self.parts();
@@ -289,7 +289,7 @@ impl Assembly {
         listeners.into_iter().for_each(Running::join);
     }
 
-    /// Configured the sinks: what they are sending is awaited for 5 s.
+    /// Ends the sinks: what they are sending is awaited for 5 s.
     pub fn stop_sinks(&self) {
         let sinks = std::mem::take(&mut self.parts().sinks);
         sinks.stop();

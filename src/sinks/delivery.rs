@@ -43,7 +43,7 @@ pub async fn deliver(
     clock: Arc<dyn Clock>,
     stop: watch::Receiver<bool>,
 ) {
-    let sink = &*config.ends[0].1;
+    let sink = &*config.sink;
     let options = Options {
         only: config.only.clone(),
         rate: config.rate,

@@ -510,7 +510,7 @@ impl Machine {
 }
 
 impl Lane {
-    /// Configured what it does; gives the items that were under way.
+    /// Ends what it does; gives the items that were under way.
     fn end(&mut self) -> Option<Vec<Place>> {
         match std::mem::replace(self, Lane::Idle) {
             Lane::Sending(places) => Some(places),

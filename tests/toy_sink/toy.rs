@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use trapline::outcome::{Outcome, Record};
-use trapline::sinks::settings::{Ends, Key, Kind, Options, one_end};
+use trapline::sinks::settings::{Configured, Key, Kind, Options};
 use trapline::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
 
 /// `type = "toy"`
@@ -16,9 +17,9 @@ pub const KIND: Kind = Kind {
     read,
 };
 
-fn read(options: &mut Options<'_, '_, '_>) -> Option<Ends> {
+fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     let address = options.required("address", "127.0.0.1:7")?;
-    Some(one_end(Toy { address: address.value }))
+    Some(Arc::new(Toy { address: address.value }))
 }
 
 #[derive(Debug)]

@@ -148,7 +148,7 @@ fn read(config: &ConfigArg) -> Option<Config> {
         .map(|(config, _)| config)
 }
 
-/// Configured this process as soon as nobody holds the other end of its standard input.
+/// Ends this process as soon as nobody holds the other end of its standard input.
 fn end_with_stdin() {
     std::thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
