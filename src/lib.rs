@@ -4,10 +4,9 @@
 //! # Data flow
 //!
 //! ```text
-//! socket batch -> decode -> name (MIB) -> match (rules) -> journal =+=> nagios
-//! (recvmmsg)      pure      pure          pure             on disk  +=> icinga2, alignak, nsca, nrdp
-//!                                                                   +=> canopsis, amqp, webhook, splunk
-//!                                                                   +=> file
+//! socket batch -> decode -> name (MIB) -> match (rules) -> journal =+=> a sink -> Nagios
+//! (recvmmsg)      pure      pure          pure             on disk  +=> a sink -> a broker
+//!                                                                   +=> a sink -> ...
 //! ```
 //!
 //! Data flows in one direction. Up to the journal everything runs on the listener's thread or task, a batch at a time.
