@@ -68,7 +68,7 @@ fn sink(url: &str) -> SinkConfig {
     let mut found = Diagnostics::default();
     let root = section::read(&source, &mut found).unwrap();
     let section = Section::new(&source, root.get_ref(), root.span(), "[[sinks]]");
-    registry::read(KINDS, &section, &|path| path.into(), &mut found).remove(0)
+    registry::read(KINDS, &section, &|path| path.into(), &mut found).unwrap()
 }
 
 /// A channel to the broker with an empty queue bound to the exchange.
