@@ -457,3 +457,66 @@ fn the_watchdog_sees_only_listeners_that_work() {
     drop(beat);
     assert_eq!(bench.shared.slowest(later()), Duration::ZERO, "a listener that is gone is not stuck");
 }
+
+/// Whether something takes less than this in one of a few tries: a loaded machine delays anything now and then.
+fn within(limit: Duration, mut what: impl FnMut() -> Duration) -> bool {
+    (0..5).any(|_| what() < limit)
+}
+
+#[test]
+fn a_lone_message_and_informs_are_not_delayed() {
+    let bench = Bench::new();
+    let latency = Duration::from_millis(500);
+    let serving = bench.serve(Protocol::Snmp, "127.0.0.1:0", Limits { latency, ..Limits::default() });
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(serving.address()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut request_id = 0;
+    let mut ask = || {
+        request_id += 1;
+        let start = Instant::now();
+        client.send(&notification(NotificationKind::Inform, request_id, b"x")).unwrap();
+        client.recv(&mut [0; 1000]).unwrap();
+        start.elapsed()
+    };
+    assert!(within(latency / 2, &mut ask), "the first");
+    for n in 0..10 {
+        assert!(within(latency / 2, &mut ask), "inform {n} after the one before");
+    }
+    let trap = notification(NotificationKind::Trap, 0, b"x");
+    let stats = &bench.shared.stats;
+    let alone = || {
+        // Longer than messages are apart that follow each other.
+        std::thread::sleep(latency * 5);
+        let (start, before) = (Instant::now(), stats.outcomes.get());
+        client.send(&trap).unwrap();
+        wait_until("it is there", || stats.outcomes.get() > before);
+        start.elapsed()
+    };
+    assert!(within(latency / 2, alone), "a lone trap");
+}
+
+#[test]
+fn messages_of_a_stream_share_wake_ups() {
+    let bench = Bench::new();
+    let latency = Duration::from_millis(200);
+    let serving = bench.serve(Protocol::Syslog, "127.0.0.1:0", Limits { latency, ..Limits::default() });
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for n in 0..100 {
+        client.send_to(format!("<13>t: {n}").as_bytes(), serving.address()).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    join(serving);
+    // A batch has one time.
+    let mut times = std::collections::BTreeSet::new();
+    let mut count = 0;
+    let mut reader = bench.shared.journal.reader(1);
+    while count < 100 {
+        let read = reader.read(1000, |record| {
+            times.insert(record.outcome.common().time);
+            true
+        });
+        count += read.unwrap();
+    }
+    assert!(times.len() < 20, "{} batches of 100 messages", times.len());
+}

@@ -1,7 +1,29 @@
 //! What came lately, by its hash: bounded in time and in number. Pure, time is an argument.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+
+/// Hashes, which are not hashed a second time.
+type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+/// The hash of a number is the number.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, octets: &[u8]) {
+        // Not used: only numbers of 64 bits are kept.
+        self.0 = octets.iter().fold(self.0, |hash, octet| hash.rotate_left(8) ^ u64::from(*octet));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Hashes of what came within a window, and at most as long again before it.
 ///
@@ -10,8 +32,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 #[derive(Debug)]
 pub struct Recent {
     hasher: RandomState,
-    current: HashSet<u64>,
-    before: HashSet<u64>,
+    current: Hashes,
+    before: Hashes,
     /// When the current generation began, in seconds.
     began: u64,
     window: u64,
@@ -23,8 +45,8 @@ impl Recent {
     pub fn new(window: u64, most: usize) -> Self {
         Recent {
             hasher: RandomState::new(),
-            current: HashSet::new(),
-            before: HashSet::new(),
+            current: Hashes::default(),
+            before: Hashes::default(),
             began: 0,
             window,
             most,
@@ -64,7 +86,7 @@ impl Recent {
         if age >= self.window || self.current.len() >= self.most {
             self.before = std::mem::take(&mut self.current);
             if age >= 2 * self.window {
-                self.before = HashSet::new();
+                self.before = Hashes::default();
             }
             self.began = now;
         }

@@ -1,8 +1,8 @@
 //! The envelope of a v3 message (RFC 3412, section 6; RFC 3414, section 2.4): taken apart, and put around a scoped
 //! PDU.
 
+use async_snmp::v3::auth::verify_message;
 use async_snmp::v3::{DesSaltState, LocalizedKey, PersistedDesSaltState, PrivProtocol, SaltCounter};
-use snmp_parser::{SecurityModel, SecurityParameters, parse_snmp_v3};
 
 use crate::snmp::ber::{self, push_integer, push_tlv, tag};
 use crate::snmp::usm::engine::Keys;
@@ -15,6 +15,9 @@ pub(crate) const PRIV: u8 = 2;
 /// The bit of a message that a Report may answer.
 pub(crate) const REPORTABLE: u8 = 4;
 
+/// The number of the User-based Security Model (RFC 3411, section 5).
+const USM: i64 = 3;
+
 /// The largest message that this engine takes, as it tells others (msgMaxSize).
 const MAX_SIZE: i128 = 65_507;
 
@@ -25,7 +28,7 @@ pub(crate) struct Envelope<'p> {
     pub(crate) engine: &'p [u8],
     pub(crate) boots: u32,
     pub(crate) time: u32,
-    pub(crate) user: String,
+    pub(crate) user: &'p str,
     /// Place and length of the digest in the packet.
     pub(crate) digest: (usize, usize),
     pub(crate) salt: &'p [u8],
@@ -34,77 +37,62 @@ pub(crate) struct Envelope<'p> {
 }
 
 impl<'p> Envelope<'p> {
+    /// Reads the envelope and leaves the scoped PDU as it is.
     pub(crate) fn read(packet: &'p [u8]) -> Result<Self, UsmError> {
-        let Ok((_, message)) = parse_snmp_v3(packet) else {
-            // It reads a plain PDU too, and refuses what devices get wrong there and the decoder takes.
-            return Self::read_around(packet).ok_or(UsmError::Envelope)?;
-        };
-        let header = message.header_data;
-        if header.msg_security_model != SecurityModel::USM {
-            return Err(UsmError::Model(header.msg_security_model.0));
+        let (header, security, data) = Self::parts(packet).ok_or(UsmError::Envelope)?;
+        let (message_id, flags, model) = Self::header(header).ok_or(UsmError::Envelope)?;
+        if model != USM {
+            return Err(u32::try_from(model).map_or(UsmError::Envelope, UsmError::Model));
         }
-        let SecurityParameters::USM(usm) = message.security_params else { return Err(UsmError::Envelope) };
-        // The digest is a slice of the packet, so its place is known.
-        let digest = usm.msg_authentication_parameters;
-        let offset =
-            (digest.as_ptr() as usize).checked_sub(packet.as_ptr() as usize).ok_or(UsmError::Envelope)?;
-        let data = || {
-            let (_, content) = ber::expect(tag::SEQUENCE)(packet).ok()?;
-            let (rest, _version) = ber::tlv(content).ok()?;
-            let (rest, _header) = ber::tlv(rest).ok()?;
-            let (rest, _security) = ber::tlv(rest).ok()?;
-            Some(ber::tlv(rest).ok()?.1)
-        };
-        Ok(Envelope {
-            message_id: header.msg_id.into(),
-            flags: header.msg_flags,
-            engine: usm.msg_authoritative_engine_id,
-            boots: usm.msg_authoritative_engine_boots,
-            time: usm.msg_authoritative_engine_time,
-            user: usm.msg_user_name,
-            digest: (offset, digest.len()),
-            salt: usm.msg_privacy_parameters,
-            data: data().ok_or(UsmError::Envelope)?,
-        })
+        Self::security(packet, security, data, (message_id, flags)).ok_or(UsmError::Envelope)
     }
 
-    /// The same without a look at the scoped PDU.
-    fn read_around(packet: &'p [u8]) -> Option<Result<Self, UsmError>> {
+    /// The content of the header and of the security parameters, and msgData.
+    fn parts(packet: &[u8]) -> Option<(&[u8], &[u8], ber::Tlv<'_>)> {
         let (_, content) = ber::expect(tag::SEQUENCE)(packet).ok()?;
         let (rest, version) = ber::integer(content).ok()?;
         let (rest, header) = ber::expect(tag::SEQUENCE)(rest).ok()?;
         let (rest, security) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
         let (_, data) = ber::tlv(rest).ok()?;
-        let (header, message_id) = ber::integer(header).ok()?;
-        let (header, _max_size) = ber::integer(header).ok()?;
-        let (header, flags) = ber::expect(tag::OCTET_STRING)(header).ok()?;
-        let (_, model) = ber::integer(header).ok()?;
+        (version == 3).then_some((header, security, data))
+    }
+
+    /// msgID, msgFlags and msgSecurityModel.
+    fn header(header: &[u8]) -> Option<(i64, u8, i64)> {
+        let (rest, message_id) = ber::integer(header).ok()?;
+        let (rest, _max_size) = ber::integer(rest).ok()?;
+        let (rest, flags) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+        let (_, model) = ber::integer(rest).ok()?;
         let &[flags] = flags else { return None };
-        if version != 3 {
-            return None;
-        }
-        if model != 3 {
-            return Some(Err(UsmError::Model(u32::try_from(model).ok()?)));
-        }
-        let (_, security) = ber::expect(tag::SEQUENCE)(security).ok()?;
-        let (security, engine) = ber::expect(tag::OCTET_STRING)(security).ok()?;
-        let (security, boots) = ber::integer(security).ok()?;
-        let (security, time) = ber::integer(security).ok()?;
-        let (security, user) = ber::expect(tag::OCTET_STRING)(security).ok()?;
-        let (security, digest) = ber::expect(tag::OCTET_STRING)(security).ok()?;
-        let (_, salt) = ber::expect(tag::OCTET_STRING)(security).ok()?;
+        Some((message_id, flags, model))
+    }
+
+    fn security(
+        packet: &'p [u8],
+        security: &'p [u8],
+        data: ber::Tlv<'p>,
+        (message_id, flags): (i64, u8),
+    ) -> Option<Self> {
+        let (_, rest) = ber::expect(tag::SEQUENCE)(security).ok()?;
+        let (rest, engine) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+        let (rest, boots) = ber::integer(rest).ok()?;
+        let (rest, time) = ber::integer(rest).ok()?;
+        let (rest, user) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+        let (rest, digest) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+        let (_, salt) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
+        // The digest is a slice of the packet, so its place is known.
         let offset = (digest.as_ptr() as usize).checked_sub(packet.as_ptr() as usize)?;
-        Some(Ok(Envelope {
+        Some(Envelope {
             message_id,
             flags,
             engine,
             boots: u32::try_from(boots).ok()?,
             time: u32::try_from(time).ok()?,
-            user: std::str::from_utf8(user).ok()?.to_owned(),
+            user: std::str::from_utf8(user).ok()?,
             digest: (offset, digest.len()),
             salt,
             data,
-        }))
+        })
     }
 
     /// The digest, as it was sent.
@@ -117,13 +105,7 @@ impl<'p> Envelope<'p> {
     /// (RFC 3414, RFC 7860).
     pub(crate) fn proven(&self, key: &LocalizedKey, packet: &[u8]) -> bool {
         let (offset, length) = self.digest;
-        let digest = self.digest_of(packet);
-        if length != key.mac_len() || digest.len() != length {
-            return false;
-        }
-        let mut blank = packet.to_vec();
-        blank[offset..offset + length].fill(0);
-        key.verify_hmac(&blank, digest).unwrap_or(false)
+        length == key.mac_len() && verify_message(key, packet, offset, length).unwrap_or(false)
     }
 
     /// The scoped PDU, where it is not encrypted: the engine and the name of its context.
@@ -241,40 +223,77 @@ impl Sealing<'_> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use snmp_parser::{SecurityParameters, parse_snmp_v3};
 
     use super::*;
 
-    fn parts(envelope: &Envelope<'_>) -> String {
-        let Envelope { message_id, flags, engine, boots, time, user, digest, salt, data } = envelope;
-        format!(
-            "{message_id} {flags} {engine:?} {boots} {time} {user} {digest:?} {salt:?} {:?}",
-            data.content
+    /// The fields of an envelope, as snmp-parser reads them; none where it refuses the message or sees another model.
+    fn oracle(packet: &[u8]) -> Option<String> {
+        let (_, message) = parse_snmp_v3(packet).ok()?;
+        let header = message.header_data;
+        let SecurityParameters::USM(usm) = message.security_params else { return None };
+        Some(format!(
+            "{} {} {:?} {} {} {} {:?} {:?}",
+            header.msg_id,
+            header.msg_flags,
+            usm.msg_authoritative_engine_id,
+            usm.msg_authoritative_engine_boots,
+            usm.msg_authoritative_engine_time,
+            usm.msg_user_name,
+            usm.msg_authentication_parameters,
+            usm.msg_privacy_parameters
+        ))
+    }
+
+    fn ours(packet: &[u8]) -> Option<String> {
+        let envelope = Envelope::read(packet).ok()?;
+        let Envelope { message_id, flags, engine, boots, time, user, salt, .. } = &envelope;
+        let digest = envelope.digest_of(packet);
+        Some(format!("{message_id} {flags} {engine:?} {boots} {time} {user} {digest:?} {salt:?}"))
+    }
+
+    /// A message, sealed or not.
+    fn message() -> impl Strategy<Value = Vec<u8>> {
+        let numbers = (0..i32::MAX, 0..i32::MAX as u32, 0..i32::MAX as u32);
+        let octets = |longest| prop::collection::vec(any::<u8>(), 0..longest);
+        (numbers, octets(33), "[a-zü]{0,16}", any::<bool>(), octets(25), octets(9)).prop_map(
+            |((message_id, boots, time), engine, user, reportable, digest, salt)| {
+                let pdu = [2, 1, 5, 2, 1, 0, 2, 1, 0, 0x30, 0];
+                let sealing = Sealing {
+                    message_id: message_id.into(),
+                    flags: if reportable { REPORTABLE } else { 0 },
+                    engine: &engine,
+                    boots,
+                    time,
+                    user: &user,
+                    keys: None,
+                };
+                let scoped = scoped_pdu((&engine, b"context"), tag::TRAP_V2, &pdu);
+                sealing.around(&scoped, &digest, &salt)
+            },
         )
     }
 
     proptest! {
         #[test]
-        fn both_ways_of_reading_agree(
-            (message_id, boots, time) in (0..i32::MAX, 0..i32::MAX as u32, 0..i32::MAX as u32),
-            engine in prop::collection::vec(any::<u8>(), 0..33),
-            user in "[a-z]{0,32}",
-            reportable in any::<bool>(),
+        fn what_snmp_parser_reads_is_read_the_same(packet in message()) {
+            let oracle = oracle(&packet);
+            prop_assert!(oracle.is_some());
+            prop_assert_eq!(ours(&packet), oracle);
+        }
+
+        #[test]
+        fn what_is_damaged_is_read_as_snmp_parser_reads_it_or_not_at_all(
+            mut packet in message(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         ) {
-            let pdu = [2, 1, 5, 2, 1, 0, 2, 1, 0, 0x30, 0];
-            let sealing = Sealing {
-                message_id: message_id.into(),
-                flags: if reportable { REPORTABLE } else { 0 },
-                engine: &engine,
-                boots,
-                time,
-                user: &user,
-                keys: None,
-            };
-            let scoped = scoped_pdu((&engine, b"context"), tag::TRAP_V2, &pdu);
-            let packet = sealing.seal(&scoped, &Salts::new(1).unwrap()).unwrap();
-            let strict = Envelope::read(&packet).unwrap();
-            let around = Envelope::read_around(&packet).unwrap().unwrap();
-            prop_assert_eq!(parts(&strict), parts(&around));
+            for (at, octet) in damage {
+                *at.get_mut(&mut packet) = octet;
+            }
+            // snmp-parser reads the scoped PDU, too, so that it refuses more.
+            if let (Some(ours), Some(oracle)) = (ours(&packet), oracle(&packet)) {
+                prop_assert_eq!(ours, oracle);
+            }
         }
     }
 }

@@ -145,9 +145,13 @@ impl Usm {
             if let Some(key) = &keys.1 {
                 let plain = key.decrypt(envelope.data.content, envelope.boots, envelope.time, envelope.salt);
                 // DES pads: what is behind the scoped PDU's own end does not count.
-                let plain = plain.map_err(|_| UsmError::Decryption(shown()))?;
-                let inner = ber::expect(tag::SEQUENCE)(&plain).map_err(|_| UsmError::Decryption(shown()))?.1;
-                scoped = Cow::Owned(inner.to_vec());
+                let mut plain = Vec::from(plain.map_err(|_| UsmError::Decryption(shown()))?);
+                let (padding, inner) =
+                    ber::expect(tag::SEQUENCE)(&plain).map_err(|_| UsmError::Decryption(shown()))?;
+                let (end, length) = (plain.len() - padding.len(), inner.len());
+                plain.truncate(end);
+                plain.drain(..end - length);
+                scoped = Cow::Owned(plain);
             }
             user
         };
@@ -155,13 +159,17 @@ impl Usm {
     }
 
     /// The users of that name and level that may send from that engine, the most particular first; at least one.
-    fn candidates(&self, envelope: &Envelope<'_>, confirmed: bool) -> Result<Vec<usize>, UsmError> {
+    fn candidates(&self, envelope: &Envelope<'_>, confirmed: bool) -> Result<Cow<'_, [usize]>, UsmError> {
         let shown = || envelope.user.escape_default().to_string();
-        let named = self.by_name.get(&envelope.user).ok_or_else(|| UsmError::User(shown()))?;
+        let named = self.by_name.get(envelope.user).ok_or_else(|| UsmError::User(shown()))?;
         let bound = |at: &usize| self.users[*at].engine.as_deref().map(|id| id == envelope.engine);
+        let fits = |at: &usize| self.users[*at].flags() == envelope.flags & (AUTH | PRIV);
         // Who sends an inform says its own engine only where it is encrypted, so that a digest has to tell.
-        let mut all: Vec<usize> =
-            named.iter().copied().filter(|at| confirmed || bound(at) != Some(false)).collect();
+        let may = |at: &usize| confirmed || bound(at) != Some(false);
+        if named.len() == 1 && may(&named[0]) && fits(&named[0]) {
+            return Ok(Cow::Borrowed(named));
+        }
+        let mut all: Vec<usize> = named.iter().copied().filter(may).collect();
         if all.is_empty() {
             return Err(UsmError::Bound { user: shown(), engine: HEXLOWER.encode(envelope.engine) });
         }
@@ -171,12 +179,12 @@ impl Usm {
             Some(false) => 2,
         });
         let first = all[0];
-        all.retain(|at| self.users[*at].flags() == envelope.flags & (AUTH | PRIV));
+        all.retain(fits);
         if all.is_empty() {
             let (came, needed) = (level(envelope.flags).as_str(), level(self.users[first].flags()).as_str());
             return Err(UsmError::Level { user: shown(), came, needed });
         }
-        Ok(all)
+        Ok(Cow::Owned(all))
     }
 
     /// The user whose key the digest was made with, and its keys.
@@ -257,7 +265,7 @@ impl Usm {
         // section 7.1, step 3).
         let scoped = scoped_pdu(envelope.context().unwrap_or((&self.engine.id, &[])), tag::REPORT, &pdu);
         let flags = if proven.is_some() { AUTH } else { 0 };
-        self.seal(&scoped, proven, envelope.message_id, flags, &envelope.user, now)
+        self.seal(&scoped, proven, envelope.message_id, flags, envelope.user, now)
     }
 
     /// The answer to an inform: its scoped PDU as a Response-PDU, with the security that it came with.

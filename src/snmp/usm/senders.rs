@@ -24,7 +24,9 @@ const MAX_MESSAGES: usize = 1 << 19;
 /// Keys by user and engine, only where a message has proven the pair.
 #[derive(Default)]
 pub(crate) struct KeyCache {
-    keys: HashMap<(usize, Box<[u8]>), Arc<Keys>>,
+    /// By engine, then by user.
+    keys: HashMap<Box<[u8]>, Vec<(usize, Arc<Keys>)>>,
+    pairs: usize,
     second: u64,
     new_from_all: u32,
     new_from: HashMap<IpAddr, u32>,
@@ -32,14 +34,19 @@ pub(crate) struct KeyCache {
 
 impl KeyCache {
     pub(crate) fn get(&self, user: usize, engine: &[u8]) -> Option<Arc<Keys>> {
-        self.keys.get(&(user, engine.into())).cloned()
+        self.keys.get(engine)?.iter().find(|(known, _)| *known == user).map(|(_, keys)| keys.clone())
     }
 
     pub(crate) fn keep(&mut self, user: usize, engine: &[u8], keys: Arc<Keys>) {
-        if self.keys.len() >= MAX_ENGINES {
+        if self.pairs >= MAX_ENGINES {
             self.keys.clear();
+            self.pairs = 0;
         }
-        self.keys.insert((user, engine.into()), keys);
+        let of_engine = self.keys.entry(engine.into()).or_default();
+        if of_engine.iter().all(|(known, _)| *known != user) {
+            of_engine.push((user, keys));
+            self.pairs += 1;
+        }
     }
 
     /// Whether a key may be made for an engine not seen before.
@@ -65,7 +72,7 @@ impl KeyCache {
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+        self.pairs
     }
 }
 
