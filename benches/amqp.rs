@@ -23,9 +23,13 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use trapline::journal::{Batch, Journal, Options, WhenFull};
 use trapline::outcome::Record;
-use trapline::sinks::amqp::Form;
-use trapline::sinks::settings::{CanopsisConfig, SinkConfig, SinkKind};
-use trapline::sinks::{self, Running, canopsis};
+use trapline::settings::diagnostic::{Diagnostics, SourceText};
+use trapline::settings::section::{self, Section};
+use trapline::sinks::amqp::lane::Encoder;
+use trapline::sinks::canopsis::event::EventEncoder;
+use trapline::sinks::registry::{self, KINDS};
+use trapline::sinks::settings::SinkConfig;
+use trapline::sinks::{self, Running};
 use trapline::time::clock::SystemClock;
 
 const COUNT: usize = 60_000;
@@ -58,14 +62,13 @@ fn median(rates: &mut [f64]) -> f64 {
     rates[rates.len() / 2]
 }
 
-fn config(url: &str) -> CanopsisConfig {
-    CanopsisConfig {
-        url: url.to_owned(),
-        exchange: EXCHANGE.to_owned(),
-        connector: "trapline".to_owned(),
-        connector_name: "bench".to_owned(),
-        declare: true,
-    }
+fn sink(url: &str) -> SinkConfig {
+    let text = format!("name = \"bus\"\ntype = \"canopsis\"\nurl = \"{url}\"\nexchange = \"{EXCHANGE}\"\n");
+    let source = SourceText { file: "bench", text: &text };
+    let mut found = Diagnostics::default();
+    let root = section::read(&source, &mut found).unwrap();
+    let section = Section::new(&source, root.get_ref(), root.span(), "[[sinks]]");
+    registry::read(KINDS, &section, &|path| path.into(), &mut found).remove(0)
 }
 
 /// A channel to the broker with an empty queue bound to the exchange.
@@ -104,7 +107,8 @@ async fn bare_loop(url: &str, kind: &str) -> f64 {
     let (_connection, channel) = prepare(url, kind).await;
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     let record = Record { epoch: 1, sequence: 1, outcome: outcome() };
-    let (key, body) = canopsis::form(&config(url)).message(&record).unwrap();
+    let encoder = EventEncoder { connector: "trapline".to_owned(), connector_name: "trapline".to_owned() };
+    let message = encoder.message(&record).unwrap();
     let mut unconfirmed = VecDeque::new();
     let start = Instant::now();
     for _ in 0..COUNT {
@@ -115,8 +119,8 @@ async fn bare_loop(url: &str, kind: &str) -> f64 {
             .with_timestamp(1_795_000_000)
             .with_message_id("0000000000000001-1".into());
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let confirm =
-            channel.basic_publish(EXCHANGE.into(), key.clone().into(), options, &body, properties).await;
+        let key = message.routing_key.clone().into();
+        let confirm = channel.basic_publish(EXCHANGE.into(), key, options, &message.body, properties).await;
         unconfirmed.push_back(confirm.unwrap());
         if unconfirmed.len() > 2048 {
             assert!(unconfirmed.pop_front().unwrap().await.unwrap().is_ack());
@@ -135,8 +139,7 @@ async fn through_the_sink(url: &str, kind: &str) -> f64 {
     let options =
         Options { directory: dir.path().to_owned(), max_size: 1 << 30, when_full: WhenFull::DropOldest };
     let (journal, _) = Journal::open(options, 7).unwrap();
-    let sink =
-        SinkConfig { name: "bus".to_owned(), only: None, rate: None, kind: SinkKind::Canopsis(config(url)) };
+    let sink = sink(url);
     // Registered first, so that its cursor stands before the outcomes.
     drop(journal.register(&sink.name).unwrap());
     let mut batch = Batch::default();

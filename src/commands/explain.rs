@@ -11,18 +11,15 @@ use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
 use crate::intake::describe;
 use crate::message::{Message, Notification, Source};
-use crate::outcome::json::{Json, Unsaved};
+use crate::outcome::json::Unsaved;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::values::unhex;
-use crate::sinks::amqp::Form;
-use crate::sinks::http::{Api as _, preview};
-use crate::sinks::nagios::format;
-use crate::sinks::settings::{NagiosMethod, SinkConfig, SinkKind};
+use crate::sinks::settings::SinkConfig;
 use crate::snmp::usm::Engine;
 use crate::time::clock::now;
-use crate::{pcap, sinks, snmp, syslog};
+use crate::{pcap, snmp, syslog};
 
 /// Arguments of `trapline explain`.
 #[derive(Debug, Args)]
@@ -275,7 +272,7 @@ fn print_deliveries(outcomes: &[Value], deliveries: &[(String, String)]) {
         println!("\nmakes           {}", visible(&outcome.to_string()));
     }
     for (sink, what) in deliveries {
-        println!("sink {sink:<11}{}", visible(what.trim_end()));
+        println!("sink {sink:<11}{}{}", if sink.len() < 11 { "" } else { " " }, visible(what.trim_end()));
     }
 }
 
@@ -284,47 +281,13 @@ fn visible(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
-/// What a sink would send for an outcome; nothing if it would not.
+/// What a sink would send for an outcome; none if it would not send it.
 fn would_send(sink: &SinkConfig, outcome: &Outcome<'_>) -> Option<(String, String)> {
     let record = Record { epoch: 0, sequence: 0, outcome: outcome.clone() };
     if sink.only.as_ref().is_some_and(|only| !only.takes(&record)) {
         return None;
     }
-    let published = |(key, body): (String, Vec<u8>)| format!("{key} {}", String::from_utf8_lossy(&body));
-    let what = match (&sink.kind, outcome) {
-        (SinkKind::Nagios(nagios), Outcome::CheckResult(check)) => {
-            let mut text = Vec::new();
-            match nagios.method {
-                NagiosMethod::Pipe(_) => format::push_command(&mut text, check),
-                NagiosMethod::Spool(_) => format::push_spooled(&mut text, check),
-            };
-            String::from_utf8_lossy(&text).into_owned()
-        }
-        (SinkKind::Nagios(_), Outcome::Event(_)) => return None,
-        (SinkKind::Canopsis(canopsis), _) => published(sinks::canopsis::form(canopsis).message(&record)?),
-        (SinkKind::Amqp(amqp), _) => published(sinks::amqp::form(amqp).message(&record)?),
-        (SinkKind::Icinga2(_, api), _) => preview(api, &record)?,
-        (SinkKind::Alignak(_, api), _) => preview(api, &record)?,
-        (SinkKind::CanopsisHttp(_, api), _) => preview(api, &record)?,
-        (SinkKind::Webhook(_, api), _) => preview(api, &record)?,
-        (SinkKind::Nrdp(..) | SinkKind::Splunk(..), _) => {
-            // Their requests have the token.
-            let body = match &sink.kind {
-                SinkKind::Nrdp(_, api) => api.item(&record)?.1,
-                SinkKind::Splunk(_, api) => api.item(&record)?.1,
-                _ => return None,
-            };
-            String::from_utf8_lossy(&body).into_owned()
-        }
-        (SinkKind::Nsca(nsca), Outcome::CheckResult(check)) => {
-            let mut text = Vec::new();
-            format::push_command(&mut text, check);
-            format!("to {}: {}", nsca.address, String::from_utf8_lossy(&text))
-        }
-        (SinkKind::Nsca(_), Outcome::Event(_)) => return None,
-        (SinkKind::File(_), _) => serde_json::to_string(&Json(&record)).ok()?,
-    };
-    Some((sink.name.clone(), what))
+    sink.sink.preview(&record).map(|what| (sink.name.clone(), what))
 }
 
 fn packet(hex: &str) -> anyhow::Result<Vec<u8>> {

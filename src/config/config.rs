@@ -8,7 +8,8 @@ use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
 use crate::settings::diagnostic::Place;
-use crate::sinks::settings::{FileConfig, SinkConfig, SinkKind};
+use crate::sinks::file::JsonLines;
+use crate::sinks::settings::SinkConfig;
 use crate::web;
 
 /// The whole configuration.
@@ -53,12 +54,7 @@ impl Default for Config {
             journal_place: None,
             http: Some(web::settings::Settings::default()),
             sinks: vec![SinkSection {
-                settings: SinkConfig {
-                    name: "outcomes".into(),
-                    only: None,
-                    rate: None,
-                    kind: SinkKind::File(FileConfig { path: "var/outcomes.jsonl".into() }),
-                },
+                settings: SinkConfig::new("outcomes", JsonLines { path: "var/outcomes.jsonl".into() }),
                 was: None,
                 digest: [0; 32],
                 place: None,

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::settings::diagnostic::{Diagnostics, Place, SourceText};
 use crate::settings::section::{Digest, Located, Section};
-use crate::sinks::settings::{self, SinkConfig};
+use crate::sinks::registry::{self, KINDS};
+use crate::sinks::settings::SinkConfig;
 
 /// One `[[sinks]]`.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub(super) fn read(
     let mut renamed: Vec<(Located<String>, String)> = Vec::new();
     for section in root.sections("sinks", found) {
         let place = source.place_of(&section.span());
-        let settings = settings::read(&section, resolve, found);
+        let settings = registry::read(KINDS, &section, resolve, found);
         let was = section.string("was", found);
         let digest = section.digest(&["name", "was"]);
         if let Some(settings) = settings {

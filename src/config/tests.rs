@@ -1,6 +1,5 @@
 use super::*;
 use crate::intake::listener::{Limits, Protocol, Transport, defaults};
-use crate::sinks::settings::SinkKind;
 
 fn load(text: &str) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
@@ -164,8 +163,6 @@ only = "outcome.state != 'ok'"
     )
     .unwrap();
     assert_eq!(config.sinks[0].settings.name, "nagios");
-    let SinkKind::Canopsis(canopsis) = &config.sinks[1].settings.kind else { panic!() };
-    assert_eq!((canopsis.exchange.as_str(), canopsis.connector.as_str()), ("canopsis.events", "trapline"));
     assert!(config.sinks[1].settings.only.is_some());
 }
 

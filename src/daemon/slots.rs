@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::journal::{Batch, Options, WhenFull};
     use crate::outcome::result::{CheckResult, Common, Outcome, State};
-    use crate::sinks::settings::{FileConfig, SinkKind};
+    use crate::sinks::file::JsonLines;
     use crate::status::Health;
     use crate::time::clock::SystemClock;
 
@@ -157,8 +157,7 @@ mod tests {
     }
 
     fn file(path: &Path) -> SinkConfig {
-        let kind = SinkKind::File(FileConfig { path: path.to_owned() });
-        SinkConfig { name: "out".into(), only: None, rate: None, kind }
+        SinkConfig::new("out", JsonLines { path: path.to_owned() })
     }
 
     #[test]

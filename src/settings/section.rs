@@ -158,6 +158,11 @@ impl<'d, 's> Section<'d, 's> {
         self.table.get(key)
     }
 
+    /// The keys that were asked for so far.
+    pub fn asked(&self) -> Vec<&'static str> {
+        self.asked.borrow().clone()
+    }
+
     /// Where a key itself stands.
     pub fn key_span(&self, key: &str) -> Range<usize> {
         self.table.iter().find(|(k, _)| k.get_ref() == key).map_or(self.span(), |(k, _)| k.span())

@@ -17,10 +17,9 @@ use tokio::sync::watch;
 use crate::journal::{Journal, Reader};
 use crate::outcome::result::Outcome;
 use crate::sinks::dead::{DeadLetters, Letter};
-use crate::sinks::filter::Filter;
+use crate::sinks::fields::Filter;
 use crate::sinks::keeper::Keeper;
 use crate::sinks::machine::{Batch, DeadItem, Machine, Settings};
-use crate::sinks::registry;
 use crate::sinks::report::Report;
 use crate::sinks::retries::{self, Retries};
 use crate::sinks::running::Running;
@@ -44,14 +43,14 @@ pub async fn deliver(
     clock: Arc<dyn Clock>,
     stop: watch::Receiver<bool>,
 ) {
-    let sink = registry::sink(&config.kind);
+    let sink = &*config.sink;
     let options = Options {
         only: config.only.clone(),
         rate: config.rate,
         give_up: crate::sinks::machine::GIVE_UP,
         linger: LINGER,
     };
-    Delivery::new(&*sink, options, running, journal, clock).run(stop).await;
+    Delivery::new(sink, options, running, journal, clock).run(stop).await;
 }
 
 /// What is configured beside the sink itself.

@@ -1,37 +1,78 @@
 //! The file sink: one JSON object a line.
-//!
-//! An outcome is taken once its line is synced: when nothing new comes, and at least once a second.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::files::entries::JSON_LINES;
 use crate::files::{AppendLog, Folder};
-use crate::outcome::json::Json;
+use crate::outcome::json;
 use crate::outcome::record::Record;
-use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
+use crate::sinks::settings::{Configured, Key, Kind, Options};
+use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
+use crate::time::clock::{Clock, Mono};
 
-/// How long lines wait for a sync while more of them come.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// `type = "file"`
+pub const KIND: Kind = Kind {
+    name: "file",
+    says: "lines of JSON",
+    keys: &[&[Key {
+        name: "path",
+        default: "required",
+        says: "The file. Its folder is created if it does not exist.",
+    }]],
+    answers: &[],
+    read,
+};
 
-/// Appends lines to a file; follows when the file is moved away, as logrotate does.
-#[derive(Debug)]
+/// How often the sink looks whether the file was moved away.
+const LOOK: Duration = Duration::from_secs(1);
+
+fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
+    Some(Arc::new(JsonLines { path: options.path("path", "outcomes.jsonl")? }))
+}
+
+/// A file of JSON lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonLines {
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl Sink for JsonLines {
+    fn limits(&self) -> Limits {
+        // Lines are synced before they count as taken, so some are gathered for each sync.
+        Limits { items: 2048, order: Order::Kept, linger: Duration::from_millis(20), ..Limits::default() }
+    }
+
+    fn preview(&self, record: &Record<'_>) -> Option<String> {
+        let mut line = Vec::new();
+        json::push(&mut line, record);
+        Some(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
+        let (path, clock) = (self.path.clone(), seat.clock.clone());
+        Box::new(FileLane { path, clock, target: None, lines: Vec::new(), ends: Vec::new() })
+    }
+}
+
+/// Appends lines to the file; follows when the file is moved away, as logrotate does.
+#[derive(Debug)]
+struct FileLane {
     path: PathBuf,
-    target: Option<Target>,
+    clock: Arc<dyn Clock>,
+    /// What the path leads to, and when that was looked at.
+    target: Option<(Target, Mono)>,
+    /// Lines to be written, kept for its memory.
     lines: Vec<u8>,
-    /// Where each line ends, behind its newline.
+    /// Where each of them ends, behind its newline.
     ends: Vec<usize>,
-    /// The first outcome that is pushed and not written.
-    pushed: Option<u64>,
-    /// The first outcome that is written and not synced.
-    written: Option<u64>,
-    synced: Instant,
 }
 
 #[derive(Debug)]
@@ -41,103 +82,72 @@ enum Target {
     Stream(File),
 }
 
-impl JsonLines {
-    /// A sink for this file, which is created if it does not exist.
-    pub fn new(path: PathBuf) -> Self {
-        JsonLines {
-            path,
-            target: None,
-            lines: Vec::new(),
-            ends: Vec::new(),
-            pushed: None,
-            written: None,
-            synced: Instant::now(),
-        }
-    }
-
-    fn deliver(&mut self) -> io::Result<Taken> {
-        let settled = self.ends.is_empty();
-        if !settled {
-            self.write()?;
-        }
-        if self.written.is_some() && (settled || self.synced.elapsed() >= SYNC_EVERY) {
-            self.sync()?;
-        }
-        Ok(self.written.map_or(Taken::All, Taken::Before))
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        let pushed = self.pushed.take();
-        self.find_target()?;
-        match &mut self.target {
-            Some(Target::Log(log)) => {
-                let starts = std::iter::once(0).chain(self.ends.iter().copied());
-                log.append(starts.zip(&self.ends).map(|(start, end)| &self.lines[start..end - 1]))?;
-                self.written = self.written.or(pushed);
-            }
-            Some(Target::Stream(file)) => file.write_all(&self.lines)?,
-            None => {}
-        }
-        self.lines.clear();
-        self.ends.clear();
-        Ok(())
-    }
-
-    /// Opens the file, unless the path still leads to the open one.
-    fn find_target(&mut self) -> io::Result<()> {
-        let is_there = match &self.target {
-            Some(Target::Log(log)) => log.is_there()?,
-            Some(Target::Stream(file)) => is_same(file, &self.path)?,
-            None => false,
-        };
-        if !is_there {
-            if let Some(Target::Log(log)) = &mut self.target {
-                // What was written to a file that was moved away is synced there.
-                log.sync()?;
-            }
-            (self.target, self.written) = (None, None);
-            self.target = Some(open(&self.path)?);
-        }
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        if let Some(Target::Log(log)) = &mut self.target {
-            log.sync()?;
-            // Also if the directory was moved away.
-            log.follow()?;
-        }
-        self.written = None;
-        self.synced = Instant::now();
-        Ok(())
+impl Lane for FileLane {
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+        Box::pin(std::future::ready(self.deliver(items)))
     }
 }
 
-impl PushSink for JsonLines {
-    fn push(&mut self, record: &Record<'_>) -> Pushed {
-        let start = self.lines.len();
-        if serde_json::to_writer(&mut self.lines, &Json(record)).is_err() {
-            // Writing to memory does not fail, and every key is a string.
-            self.lines.truncate(start);
-            return Pushed::Skipped;
-        }
-        self.lines.push(b'\n');
-        self.ends.push(self.lines.len());
-        self.pushed.get_or_insert(record.sequence);
-        Pushed::Queued
-    }
-
-    async fn flush(&mut self) -> Result<Taken, SinkError> {
-        self.deliver().map_err(|error| {
-            let what = format!("cannot write {}", self.path.display());
-            SinkError::unavailable(what, error, "make the file writable, or name another in path")
-        })
-    }
-
-    fn reset(&mut self) {
+impl FileLane {
+    fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
         self.lines.clear();
         self.ends.clear();
-        (self.target, self.pushed, self.written) = (None, None, None);
+        let fates = items.iter().map(|item| self.push(item)).collect();
+        match self.write() {
+            Ok(()) => Ok(fates),
+            Err(error) => {
+                self.target = None;
+                let what = format!("cannot write {}: {error}", self.path.display());
+                Err(Trouble::Away(what.into(), "make the file writable, or name another in path"))
+            }
+        }
+    }
+
+    /// Appends the line of an item, and says what becomes of it once the line is written.
+    fn push(&mut self, item: &Item) -> Fate {
+        let Some(record) = item.record() else { return Fate::Dead("the outcome is damaged".into()) };
+        json::push(&mut self.lines, &record);
+        self.lines.push(b'\n');
+        self.ends.push(self.lines.len());
+        Fate::Taken
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.find_target()?;
+        match &mut self.target {
+            Some((Target::Log(log), _)) => {
+                let starts = std::iter::once(0).chain(self.ends.iter().copied());
+                log.append(starts.zip(&self.ends).map(|(start, end)| &self.lines[start..end - 1]))?;
+                log.sync()
+            }
+            Some((Target::Stream(file), _)) => file.write_all(&self.lines),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the file, or another one if the path does not lead to the open one any more.
+    fn find_target(&mut self) -> io::Result<()> {
+        let now = self.clock.now().mono;
+        let is_there = match &mut self.target {
+            None => false,
+            Some((_, looked)) if now.since(*looked) < LOOK => true,
+            Some((target, looked)) => {
+                *looked = now;
+                match target {
+                    // Also if the directory was moved away.
+                    Target::Log(log) => {
+                        log.follow()?;
+                        true
+                    }
+                    Target::Stream(file) => is_same(file, &self.path)?,
+                }
+            }
+        };
+        if !is_there {
+            self.target = None;
+            self.target = Some((open(&self.path)?, now));
+        }
+        Ok(())
     }
 }
 
@@ -171,25 +181,27 @@ fn is_same(file: &File, path: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::outcome::{CheckResult, Common, Outcome, State};
+    use proptest::prelude::*;
 
-    fn push(sink: &mut JsonLines, sequence: u64) {
-        let common = Common {
-            time: 1,
-            rule: "r".into(),
-            state: State::Ok,
-            output: format!("line\n{sequence}").into(),
-            long_output: "".into(),
-            source: "192.0.2.1".into(),
+    use super::*;
+    use crate::sinks::testing::{item, record, seat};
+    use crate::time::clock::TestClock;
+
+    fn lane(path: &Path) -> (FileLane, Arc<TestClock>) {
+        let (seat, clock) = seat();
+        let lane = FileLane {
+            path: path.into(),
+            clock: seat.clock,
+            target: None,
+            lines: Vec::new(),
+            ends: Vec::new(),
         };
-        let outcome = Outcome::CheckResult(CheckResult {
-            common,
-            host: "h".into(),
-            service: None,
-            perfdata: "".into(),
-        });
-        assert_eq!(sink.push(&Record { epoch: 1, sequence, outcome }), Pushed::Queued);
+        (lane, clock)
+    }
+
+    fn deliver(lane: &mut FileLane, number: u64) {
+        let output = format!("line\n{number}");
+        assert_eq!(lane.deliver(&[item(number, "h", None, &output)]), Ok(vec![Fate::Taken]));
     }
 
     fn ids(path: &Path) -> Vec<String> {
@@ -201,41 +213,19 @@ mod tests {
         text.lines().map(id).collect()
     }
 
-    fn id(sequence: u64) -> String {
-        format!("{:016x}-{sequence}", 1)
-    }
-
-    #[test]
-    fn an_outcome_is_taken_once_its_line_is_synced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("below/out.jsonl");
-        let mut sink = JsonLines::new(path.clone());
-        assert_eq!(sink.deliver().unwrap(), Taken::All);
-        push(&mut sink, 1);
-        push(&mut sink, 2);
-        assert_eq!(sink.deliver().unwrap(), Taken::Before(1));
-        assert_eq!(ids(&path), [id(1), id(2)], "it is written at once");
-        push(&mut sink, 3);
-        assert_eq!(sink.deliver().unwrap(), Taken::Before(1));
-        assert_eq!(sink.deliver().unwrap(), Taken::All, "nothing new came");
-        push(&mut sink, 4);
-        sink.synced = Instant::now().checked_sub(SYNC_EVERY).unwrap();
-        assert_eq!(sink.deliver().unwrap(), Taken::All, "it was a second");
+    fn id(number: u64) -> String {
+        format!("{:016x}-{number}", 1)
     }
 
     #[test]
     fn half_a_line_is_not_glued_to_the_next() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.jsonl");
-        let mut sink = JsonLines::new(path.clone());
-        push(&mut sink, 1);
-        sink.deliver().unwrap();
+        deliver(&mut lane(&path).0, 1);
         let whole = std::fs::read_to_string(&path).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&path, format!("{whole}{}", &whole[..length])).unwrap();
-            sink.reset();
-            push(&mut sink, 2);
-            sink.deliver().unwrap();
+            deliver(&mut lane(&path).0, 2);
             // A line that lacks nothing but its newline is whole.
             let twice = if length == whole.len() - 1 { 2 } else { 1 };
             let mut expected = vec![id(1); twice];
@@ -248,29 +238,26 @@ mod tests {
     fn it_follows_a_file_that_is_moved_away_cut_or_removed_with_its_directory() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("below/out.jsonl");
-        let mut sink = JsonLines::new(path.clone());
-        let mut deliver = |sequence| {
-            push(&mut sink, sequence);
-            sink.synced = Instant::now().checked_sub(SYNC_EVERY).unwrap();
-            assert_eq!(sink.deliver().unwrap(), Taken::All);
-        };
-        deliver(1);
+        let (mut lane, clock) = lane(&path);
+        deliver(&mut lane, 1);
         std::fs::rename(&path, path.with_extension("1")).unwrap();
-        deliver(2);
-        assert_eq!((ids(&path.with_extension("1")), ids(&path)), (vec![id(1)], vec![id(2)]));
+        deliver(&mut lane, 2);
+        clock.advance(LOOK);
+        deliver(&mut lane, 3);
+        // It looks once a second.
+        assert_eq!((ids(&path.with_extension("1")), ids(&path)), (vec![id(1), id(2)], vec![id(3)]));
         // copytruncate
         File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-        deliver(3);
-        assert_eq!(ids(&path), [id(3)]);
-        std::fs::remove_dir_all(dir.path().join("below")).unwrap();
-        deliver(4);
+        deliver(&mut lane, 4);
         assert_eq!(ids(&path), [id(4)]);
-        // The directory is looked for once a second, after a sync.
+        std::fs::remove_dir_all(dir.path().join("below")).unwrap();
+        clock.advance(LOOK);
+        deliver(&mut lane, 5);
+        assert_eq!(ids(&path), [id(5)]);
         std::fs::rename(dir.path().join("below"), dir.path().join("moved")).unwrap();
-        deliver(5);
-        deliver(6);
-        assert_eq!(ids(&path), [id(6)]);
-        assert_eq!(ids(&dir.path().join("moved/out.jsonl")), [id(4), id(5)]);
+        clock.advance(LOOK);
+        deliver(&mut lane, 6);
+        assert_eq!((ids(&dir.path().join("moved/out.jsonl")), ids(&path)), (vec![id(5)], vec![id(6)]));
     }
 
     #[test]
@@ -278,22 +265,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (link, fifo) = (dir.path().join("link"), dir.path().join("fifo"));
         std::os::unix::fs::symlink(dir.path().join("real"), &link).unwrap();
-        let mut sink = JsonLines::new(link);
-        push(&mut sink, 1);
-        sink.deliver().unwrap();
-        push(&mut sink, 2);
-        sink.deliver().unwrap();
+        let (mut linked, _) = lane(&link);
+        deliver(&mut linked, 1);
+        deliver(&mut linked, 2);
         assert_eq!(ids(&dir.path().join("real")), [id(1), id(2)]);
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let mut sink = JsonLines::new(fifo.clone());
-        push(&mut sink, 1);
-        assert!(sink.deliver().is_err());
+        let (mut piped, _) = lane(&fifo);
+        assert!(matches!(piped.deliver(&[item(1, "h", None, "o")]), Err(Trouble::Away(..))));
         let mut reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).unwrap();
-        sink.reset();
-        push(&mut sink, 1);
-        assert_eq!(sink.deliver().unwrap(), Taken::All);
+        deliver(&mut piped, 1);
         let mut line = [0; 4096];
         let count = io::Read::read(&mut reader, &mut line).unwrap();
         assert_eq!(line[..count].iter().filter(|byte| **byte == b'\n').count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_another_line_or_field(host in any::<String>(), output in any::<String>()) {
+            let line = JsonLines { path: "f".into() }.preview(&record(&host, None, &output)).unwrap();
+            prop_assert!(!line.contains('\n'));
+            let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!((read["output"].as_str(), read.as_object().unwrap().len()), (Some(output.as_str()), 11));
+        }
     }
 }

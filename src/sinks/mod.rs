@@ -1,24 +1,26 @@
 //! Sinks: each delivers the outcomes of the journal to one place, at its own pace, with its own cursor.
 //!
-//! - [`sink`]: what a sink is. [`registry`]: the sinks that there are.
-//! - [`machine`]: which outcome is sent when, and what its answer means for it. Pure.
-//! - [`delivery`]: reads the journal and runs the machine. [`dead`]: what servers will never take.
-//!
-//! To add one: a file here that implements [`adapter::PushSink`], a variant of [`settings::SinkKind`], a line in
-//! [`registry`], a page in `docs/sinks/`, an end-to-end test.
+//! - [`sink`] has the traits, [`registry`] the types, [`settings`] what their keys share. Each type has a file or folder with
+//!   its keys, its encoding, its response table and its preview; [`http`], [`amqp`], [`fields`] and [`plugin_output`] are what
+//!   several of them use.
+//! - [`machine`] decides which outcome is sent when, and what its answer means for it. Pure.
+//! - [`delivery`] reads the journal and runs the machine. [`dead`] keeps what servers will never take.
 
-pub mod adapter;
+pub mod alignak;
 pub mod amqp;
 pub mod canopsis;
 pub mod dead;
 pub mod delivery;
+pub mod fields;
 pub mod file;
-pub mod filter;
 pub mod http;
+pub mod icinga2;
 mod keeper;
 pub mod machine;
 pub mod nagios;
+pub mod nrdp;
 pub mod nsca;
+pub mod plugin_output;
 mod queue;
 pub mod registry;
 mod report;
@@ -26,9 +28,12 @@ mod retries;
 pub mod running;
 pub mod settings;
 pub mod sink;
+pub mod splunk;
 pub mod stats;
-pub mod template;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tracker;
+pub mod webhook;
 
 pub use delivery::deliver;
 pub use running::Running;

@@ -55,7 +55,7 @@ impl Families<'_> {
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> Result<(), Error> {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+        measure(&mut self.0.encode_descriptor(name, help, None, MetricType::Gauge)?, value)
     }
 
     fn gauges<'l>(
@@ -66,10 +66,15 @@ impl Families<'_> {
     ) -> Result<(), Error> {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (label, value) in values {
-            family.encode_family(&[label])?.encode_gauge(&value)?;
+            measure(&mut family.encode_family(&[label])?, value)?;
         }
         Ok(())
     }
+}
+
+/// Whole numbers are written without a fraction.
+fn measure(encoder: &mut MetricEncoder<'_>, value: f64) -> Result<(), Error> {
+    if value.fract() == 0.0 { encoder.encode_gauge(&(value as i64)) } else { encoder.encode_gauge(&value) }
 }
 
 fn count(encoder: &mut MetricEncoder<'_>, value: u64) -> Result<(), Error> {

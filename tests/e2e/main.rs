@@ -10,6 +10,7 @@ mod chaos;
 mod cli;
 mod crash;
 mod daemon;
+mod hangups;
 mod hostile;
 mod icinga2;
 mod informs;

@@ -26,7 +26,7 @@ const RULES: &str = "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nstate =
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Ends the threads that look at a flag, also when the test fails.
-struct Ends<'f>(&'f AtomicBool);
+pub struct Ends<'f>(pub &'f AtomicBool);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
@@ -34,7 +34,7 @@ impl Drop for Ends<'_> {
     }
 }
 
-fn prepare(rest: &str) -> Daemon {
+pub fn prepare(rest: &str) -> Daemon {
     let daemon = Daemon::prepare(&format!("{rest}\n[rules]\npaths = [\"rules.toml\"]\n"));
     std::fs::write(daemon.path("rules.toml"), RULES).unwrap();
     daemon
@@ -103,7 +103,7 @@ fn cursors(daemon: &Daemon) -> Vec<String> {
 }
 
 /// Sends lines with these numbers by TCP, on a stream of their own.
-fn lines(port: u16, numbers: std::ops::Range<u64>) {
+pub fn lines(port: u16, numbers: std::ops::Range<u64>) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     for n in numbers {
         writeln!(stream, "<13>Nov 20 12:00:00 h t: s{} {n}", n % 10).unwrap();
@@ -550,83 +550,4 @@ fn kills_in_the_middle_of_reloads_lose_nothing() {
     assert_eq!(missing(&["three.jsonl", "third.jsonl"]), 0, "under both of its names");
     println!("{kills} kills, {} outcomes", next - 1);
     assert!(next > u64::from(kills));
-}
-
-/// Whether a process has a handler for SIGHUP.
-fn hears_hangups(pid: u32) -> bool {
-    let status = read(Path::new(&format!("/proc/{pid}/status")));
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1)
-}
-
-#[test]
-fn a_storm_of_hangups_from_start_to_stop_ends_nothing() {
-    let mut daemon = prepare(FILE_SINK);
-    let log = std::fs::File::create(daemon.path("log")).unwrap();
-    let mut started = trapline();
-    started.args(["run", "--config"]).arg(daemon.path("trapline.toml"));
-    let mut program = Program::start(started.stderr(log));
-    let pid = program.0.id();
-    wait_until("it hears hangups", || hears_hangups(pid));
-    assert!(!daemon.log().contains("listening"), "long before it listens");
-    let script = format!("while kill -HUP {pid} 2>/dev/null; do :; done");
-    let mut storm = Program::start(Command::new("sh").args(["-c", &script]).stdout(Stdio::null()));
-    wait_until("it starts", || {
-        assert!(program.0.try_wait().unwrap().is_none(), "{}", daemon.log());
-        daemon.log().contains("listening: ")
-    });
-    wait_until("it reloads", || daemon.status()["reloads"]["done"].as_u64() >= Some(20));
-    lines(daemon.syslog_tcp, 0..100);
-    wait_until("it works", || daemon.outcomes("out.jsonl").len() == 100);
-    program.signal("TERM");
-    let end = program.0.wait().unwrap();
-    assert!(end.success(), "{end}: {}", daemon.log());
-    storm.kill();
-    daemon.restart();
-    assert_eq!(daemon.status()["reloads"]["done"], 0);
-}
-
-#[test]
-fn a_hangup_during_the_start_is_not_lost_and_a_stop_then_ends_it() {
-    let daemon = Daemon::prepare(&format!("{FILE_SINK}[mibs]\npaths = [\"mibs\"]\n"));
-    std::fs::create_dir(daemon.path("mibs")).unwrap();
-    // A module that is being read as long as nobody writes it.
-    let slow = daemon.path("mibs/SLOW-MIB.txt");
-    run(Command::new("mkfifo").arg(&slow));
-    let start = || {
-        let log = std::fs::File::options().create(true).append(true).open(daemon.path("log")).unwrap();
-        let mut command = trapline();
-        command.args(["run", "--config"]).arg(daemon.path("trapline.toml"));
-        let program = Program::start(command.stderr(log));
-        let reads = || {
-            let parent = program.0.id().to_string();
-            Command::new("pgrep").args(["-P", &parent]).status().unwrap().success()
-        };
-        wait_until("another process reads", reads);
-        program
-    };
-    let mut first = start();
-    assert_eq!(daemon.status()["problems"], serde_json::json!(["starting"]));
-    first.signal("HUP");
-    first.signal("TERM");
-    assert!(first.0.wait().unwrap().success(), "{}", daemon.log());
-    let mut second = start();
-    second.signal("HUP");
-    let end = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let ends = Ends(&end);
-        scope.spawn(|| {
-            while !end.load(Ordering::Relaxed) {
-                drop(std::fs::File::options().write(true).open(&slow));
-                // Not at once again: the end is only seen while nobody has it open to write.
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        });
-        wait_until("it has started and reloaded", || daemon.status()["reloads"]["done"] == 1);
-        drop(ends);
-        // For the writer that waits for a reader.
-        drop(std::fs::File::options().read(true).write(true).open(&slow));
-    });
-    second.signal("TERM");
-    assert!(second.0.wait().unwrap().success(), "{}", daemon.log());
 }

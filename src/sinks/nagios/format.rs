@@ -1,47 +1,70 @@
-//! Check results in the two forms that Nagios reads, with everything escaped that could end one.
-//!
-//! A real newline ends a command, `;` separates its arguments, `|` begins performance data, `\` begins an
-//! escape. So control characters become spaces, a newline in the output `\n`, `\` itself `\\`, and in names `;`
-//! becomes `:` and `|` a broken bar.
+//! Check results in the two forms that Nagios reads: external commands, and files of the check result directory.
 
 use std::io::Write;
 
 use crate::outcome::result::CheckResult;
+use crate::sinks::plugin_output::{TooLong, push_host, push_number, push_output, push_service};
 
-/// The longest command: what a pipe takes in one piece (PIPE_BUF of Linux).
+/// The longest command in bytes: what a pipe takes in one piece (PIPE_BUF of Linux).
 pub const MAX_COMMAND: usize = 4096;
-/// The longest output in the check result directory.
+/// The longest name of a host or service in bytes.
+const MAX_NAME: usize = 256;
+/// The longest output in the check result directory in bytes.
 const MAX_SPOOLED: usize = 32 * 1024;
 
-/// Appends an external command with its newline. Says whether the output had to be cut.
-pub fn push_command(out: &mut Vec<u8>, check: &CheckResult<'_>) -> bool {
+/// Appends an external command with its newline. Returns whether the output had to be cut.
+///
+/// # Errors
+///
+/// If a name is too long. Then nothing was appended.
+pub fn push_command(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> {
     let start = out.len();
-    let seconds = check.common.time.div_euclid(1_000_000);
-    let kind = if check.service.is_some() { "SERVICE" } else { "HOST" };
-    // Writing to memory does not fail.
-    let _ = write!(out, "[{seconds}] PROCESS_{kind}_CHECK_RESULT;");
-    push_name(out, &check.host, 256);
-    if let Some(service) = &check.service {
-        out.push(b';');
-        push_name(out, service, 256);
-    }
-    let _ = write!(out, ";{};", check.common.state.code());
-    let room = (start + MAX_COMMAND).saturating_sub(out.len() + 1);
-    let cut = push_output(out, check, room);
-    out.push(b'\n');
-    cut
+    command(out, check).inspect_err(|_| out.truncate(start))
 }
 
-/// Appends a result as a check result file has it. Says whether the output had to be cut.
-pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> bool {
+fn command(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> {
+    let start = out.len();
+    out.push(b'[');
+    push_number(out, check.common.time.div_euclid(1_000_000));
+    match &check.service {
+        Some(service) => {
+            out.extend_from_slice(b"] PROCESS_SERVICE_CHECK_RESULT;");
+            push_host(out, check, MAX_NAME)?;
+            out.push(b';');
+            push_service(out, service, MAX_NAME)?;
+        }
+        None => {
+            out.extend_from_slice(b"] PROCESS_HOST_CHECK_RESULT;");
+            push_host(out, check, MAX_NAME)?;
+        }
+    }
+    out.extend_from_slice(&[b';', b'0' + check.common.state.code(), b';']);
+    let left = (start + MAX_COMMAND).saturating_sub(out.len() + 1);
+    let cut = push_output(out, check, left);
+    out.push(b'\n');
+    Ok(cut)
+}
+
+/// Appends a result as a check result file has it. Returns whether the output had to be cut.
+///
+/// # Errors
+///
+/// If a name is too long. Then nothing was appended.
+pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> {
+    let start = out.len();
+    spooled(out, check).inspect_err(|_| out.truncate(start))
+}
+
+fn spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> {
     out.extend_from_slice(b"host_name=");
-    push_name(out, &check.host, 256);
+    push_host(out, check, MAX_NAME)?;
     if let Some(service) = &check.service {
         out.extend_from_slice(b"\nservice_description=");
-        push_name(out, service, 256);
+        push_service(out, service, MAX_NAME)?;
     }
     let (seconds, micros) =
         (check.common.time.div_euclid(1_000_000), check.common.time.rem_euclid(1_000_000));
+    // Writing to memory does not fail.
     let _ = write!(
         out,
         "\ncheck_type=1\ncheck_options=0\nscheduled_check=0\nreschedule_check=0\nlatency=0.1\n\
@@ -51,92 +74,7 @@ pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> bool {
     );
     let cut = push_output(out, check, MAX_SPOOLED);
     out.extend_from_slice(b"\n\n");
-    cut
-}
-
-/// Appends a host's name or a service's description: one argument, no control characters, at most `room` bytes.
-pub fn push_name(out: &mut Vec<u8>, name: &str, room: usize) {
-    let start = out.len();
-    for c in name.chars() {
-        let piece = match c {
-            ';' => ':',
-            '|' => '\u{a6}',
-            c if c.is_control() || is_line_break(c) => ' ',
-            c => c,
-        };
-        if out.len() - start + piece.len_utf8() > room {
-            break;
-        }
-        out.extend_from_slice(piece.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-}
-
-/// Appends text, performance data and further lines as one line. Says whether it had to be cut to `room` bytes.
-pub fn push_output(out: &mut Vec<u8>, check: &CheckResult<'_>, room: usize) -> bool {
-    let mut writer = Writer { out, room, cut: false };
-    writer.text(&check.common.output, true);
-    if !check.perfdata.is_empty() {
-        writer.raw("|");
-        writer.text(&check.perfdata, false);
-    }
-    if !check.common.long_output.is_empty() {
-        writer.raw("\\n");
-        writer.text(&check.common.long_output, true);
-    }
-    writer.cut
-}
-
-struct Writer<'o> {
-    out: &'o mut Vec<u8>,
-    room: usize,
-    cut: bool,
-}
-
-impl Writer<'_> {
-    /// A piece that must not be torn.
-    fn raw(&mut self, piece: &str) {
-        if self.cut || piece.len() > self.room {
-            self.cut = true;
-            return;
-        }
-        self.room -= piece.len();
-        self.out.extend_from_slice(piece.as_bytes());
-    }
-
-    fn text(&mut self, text: &str, bars_are_text: bool) {
-        let mut rest = text;
-        // Runs of plain characters go over in one piece.
-        while let Some(at) =
-            rest.find(|c: char| matches!(c, '\\' | '|') || c.is_control() || is_line_break(c))
-        {
-            self.plain(&rest[..at]);
-            let c = rest[at..].chars().next().unwrap_or(' ');
-            match c {
-                '\\' => self.raw("\\\\"),
-                '\n' => self.raw("\\n"),
-                '\r' => {}
-                '|' if bars_are_text => self.raw("\u{a6}"),
-                '|' => self.raw("|"),
-                _ => self.raw(" "),
-            }
-            rest = &rest[at + c.len_utf8()..];
-        }
-        self.plain(rest);
-    }
-
-    fn plain(&mut self, text: &str) {
-        if self.cut {
-            return;
-        }
-        let end = text.floor_char_boundary(self.room);
-        self.cut = end < text.len();
-        self.room -= end;
-        self.out.extend_from_slice(&text.as_bytes()[..end]);
-    }
-}
-
-fn is_line_break(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}')
+    Ok(cut)
 }
 
 #[cfg(test)]
@@ -144,27 +82,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::outcome::result::{Common, State};
-
-    fn check<'a>(host: &'a str, service: Option<&'a str>, output: &'a str) -> CheckResult<'a> {
-        CheckResult {
-            common: Common {
-                time: 1_700_000_000_123_456,
-                rule: "r".into(),
-                state: State::Critical,
-                output: output.into(),
-                long_output: "".into(),
-                source: "192.0.2.1".into(),
-            },
-            host: host.into(),
-            service: service.map(Into::into),
-            perfdata: "".into(),
-        }
-    }
+    use crate::outcome::result::State;
+    use crate::sinks::testing::check;
 
     fn command(check: &CheckResult<'_>) -> String {
         let mut out = Vec::new();
-        push_command(&mut out, check);
+        push_command(&mut out, check).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -199,21 +122,35 @@ mod tests {
             command(&result),
             "[1700000000] PROCESS_SERVICE_CHECK_RESULT;h;s;2;hot|t=71;60;70\\none\\ntwo\n"
         );
+        result.common.time = 1_700_000_000_000_042;
         let mut out = Vec::new();
-        assert!(!push_spooled(&mut out, &result));
+        assert_eq!(push_spooled(&mut out, &result), Ok(false));
         let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("\nfinish_time=1700000000.123456\n"), "{text}");
+        assert!(text.contains("\nfinish_time=1700000000.000042\n"), "{text}");
         assert!(text.ends_with("return_code=2\noutput=hot|t=71;60;70\\none\\ntwo\n\n"), "{text}");
+    }
+
+    #[test]
+    fn a_name_that_does_not_fit_makes_nothing() {
+        let long = "x".repeat(257);
+        let mut out = b"before".to_vec();
+        assert!(push_command(&mut out, &check("h", Some(&long), "o")).is_err());
+        assert!(push_spooled(&mut out, &check(&long, None, "o")).is_err());
+        assert_eq!(out, b"before");
     }
 
     proptest! {
         #[test]
-        fn any_text_makes_one_whole_command(host in any::<String>(), service in any::<String>(), output in "(\\PC|\n|\\\\|;|\\||\u{7f}){0,3000}") {
+        fn any_text_makes_one_whole_command(host in ".{0,60}", service in any::<String>(), piece in "(\\PC|\n|\\\\|;|\\||\u{7f}){0,40}", times in 0..100_usize) {
+            let output = piece.repeat(times);
             let mut result = check(&host, Some(&service), &output);
             result.perfdata = output.clone().into();
             result.common.long_output = service.clone().into();
             let mut out = Vec::new();
-            push_command(&mut out, &result);
+            if push_command(&mut out, &result).is_err() {
+                prop_assert!(service.len() > MAX_NAME / 2);
+                return Ok(());
+            }
             prop_assert!(out.len() <= MAX_COMMAND);
             prop_assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
             prop_assert!(out.ends_with(b"\n"));
@@ -222,7 +159,7 @@ mod tests {
             let fields: Vec<_> = text.splitn(5, ';').collect();
             prop_assert_eq!(fields[3], "2");
             let mut out = Vec::new();
-            push_spooled(&mut out, &result);
+            push_spooled(&mut out, &result).unwrap();
             prop_assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 14);
         }
     }

@@ -1,146 +1,326 @@
 //! The command file: a named pipe that Nagios reads.
 //!
-//! A write into a pipe only says that the kernel has the bytes; when Nagios goes, what it had not read is gone
-//! with it. So the sink asks the kernel how much is unread, and calls taken only what has left the pipe. When
-//! the reader is gone, everything since is sent again.
+//! A write into a pipe only says that the kernel has the bytes; when Nagios goes, what it had not read is gone with it. So
+//! an outcome counts as taken when it has left the pipe, by the number of unread bytes that the kernel tells. When the
+//! reader goes, what it had not read is sent again.
 
-use std::collections::VecDeque;
-use std::io;
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::unix::pipe;
-
+use super::format::{MAX_COMMAND, push_command};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
-use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
-use crate::sinks::nagios::format;
+use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
 use crate::sys;
+use crate::time::clock::{Clock, Mono};
 
-/// How long a full pipe may stay full before others are told of it.
+/// How long nothing may leave the pipe before that is reported.
 const STUCK: Duration = Duration::from_secs(10);
+/// The first pause before the number of unread bytes is asked for again. A reader that waits for commands needs no longer.
+const FIRST_PAUSE: Duration = Duration::from_micros(50);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Writes external commands into the command file.
-#[derive(Debug)]
+/// The command file of Nagios.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pipe {
-    path: PathBuf,
-    pipe: Option<pipe::Sender>,
-    /// Commands that are not in the pipe yet.
-    pending: Vec<u8>,
-    /// For each command, in order: how many bytes there are up to its end, and its sequence number.
-    ends: VecDeque<(u64, u64)>,
-    /// Bytes pushed since the pipe was opened.
-    pushed: u64,
-    /// Bytes written since the pipe was opened.
-    written: u64,
+    /// The named pipe.
+    pub path: PathBuf,
 }
 
-impl Pipe {
-    /// A sink for this command file.
-    pub fn new(path: PathBuf) -> Self {
-        Pipe { path, pipe: None, pending: Vec::new(), ends: VecDeque::new(), pushed: 0, written: 0 }
+impl Sink for Pipe {
+    fn limits(&self) -> Limits {
+        Limits { items: 512, order: Order::Kept, ..Limits::default() }
     }
 
-    /// Opens the pipe without ever making a file of it: a plain file in its place would swallow commands.
-    fn open(&self) -> Result<pipe::Sender, SinkError> {
-        let what = || format!("cannot open the command file {}", self.path.display());
-        pipe::OpenOptions::new().open_sender(&self.path).map_err(|error| match error.raw_os_error() {
-            Some(libc::ENXIO) => SinkError::unavailable(what(), "nobody reads it", "start Nagios"),
-            Some(libc::ENOENT) => SinkError::unavailable(
-                what(),
-                error,
-                "start Nagios, or give command_file as in its configuration",
-            ),
-            Some(libc::EACCES) => SinkError::unavailable(
-                what(),
-                error,
-                "add trapline's user to the group that the pipe belongs to",
-            ),
-            _ if error.kind() == io::ErrorKind::InvalidInput => {
-                SinkError::unavailable(what(), "it is no named pipe", "remove the file, then restart Nagios")
-            }
-            _ => SinkError::unavailable(what(), error, "see command_file in the configuration of Nagios"),
+    fn takes(&self, record: &Record<'_>) -> bool {
+        matches!(record.outcome, Outcome::CheckResult(_))
+    }
+
+    fn preview(&self, record: &Record<'_>) -> Option<String> {
+        let Outcome::CheckResult(check) = &record.outcome else { return None };
+        let mut text = Vec::new();
+        Some(match push_command(&mut text, check) {
+            Ok(_) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => format!("nothing: {error}"),
         })
     }
 
-    /// Writes whole commands, at most as many a call as the kernel takes in one piece.
-    async fn write(&mut self, pipe: &pipe::Sender) -> Result<(), SinkError> {
-        let mut start = 0;
-        while start < self.pending.len() {
-            let chunk = whole_commands(&self.pending[start..]);
-            match pipe.try_write(chunk) {
-                Ok(count) => {
-                    start += count;
-                    self.written += count as u64;
+    fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
+        let (path, clock) = (self.path.clone(), seat.clock.clone());
+        Box::new(PipeLane { path, clock, open: None, commands: Vec::new() })
+    }
+}
+
+/// Writes external commands into the pipe.
+#[derive(Debug)]
+struct PipeLane {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    open: Option<Open>,
+    /// Commands to be written, kept for its memory.
+    commands: Vec<u8>,
+}
+
+impl Lane for PipeLane {
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+        Box::pin(self.deliver(items))
+    }
+}
+
+impl PipeLane {
+    async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => Open::new(&self.path)?,
+        };
+        let mut commands = std::mem::take(&mut self.commands);
+        commands.clear();
+        let steps: Vec<Step> = items.iter().map(|item| open.step(item, &mut commands)).collect();
+        let end = steps.iter().map(Step::end).max().unwrap_or(0);
+        let mut stopped = open.write(&commands, &*self.clock).await;
+        if stopped.is_ok() {
+            stopped = open.drain(end, &*self.clock).await;
+        }
+        self.commands = commands;
+        let left = open.left;
+        let known = steps.into_iter().take_while(|step| step.end() <= left);
+        let fates: Vec<Fate> = known.map(Step::fate).collect();
+        match stopped {
+            Ok(()) => {
+                for item in items {
+                    open.ends.remove(&item.id);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let ready = tokio::time::timeout(STUCK, pipe.writable()).await;
-                    match ready {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => return Err(self.gone(&error)),
-                        Err(_) => return Err(self.gone(&io::Error::from(io::ErrorKind::TimedOut))),
-                    }
-                }
-                Err(error) => return Err(self.gone(&error)),
+                self.open = Some(open);
+                Ok(fates)
+            }
+            // The pipe is closed, and with it goes what was not read.
+            Err(Stop::Gone(_)) if !fates.is_empty() => Ok(fates),
+            Err(Stop::Gone(error)) => {
+                let what = format!("the reader of the command file {} is gone: {error}", self.path.display());
+                Err(Trouble::Away(what.into(), "see whether Nagios runs"))
+            }
+            // What is in the pipe may still be read: it is not written again.
+            Err(Stop::Stuck) => {
+                self.open = Some(open);
+                let what = format!(
+                    "the reader of the command file {} has read nothing for {} s",
+                    self.path.display(),
+                    STUCK.as_secs()
+                );
+                Err(Trouble::Unanswered(what.into(), "see whether Nagios runs"))
             }
         }
-        self.pending.clear();
+    }
+}
+
+/// What becomes of one item.
+enum Step {
+    /// Its command ends at this byte; whether it was cut.
+    Written(u64, bool),
+    /// It makes no command.
+    Dead(Said),
+}
+
+impl Step {
+    fn end(&self) -> u64 {
+        if let Step::Written(end, _) = self { *end } else { 0 }
+    }
+
+    fn fate(self) -> Fate {
+        match self {
+            Step::Written(_, false) => Fate::Taken,
+            Step::Written(_, true) => Fate::Cut,
+            Step::Dead(reason) => Fate::Dead(reason),
+        }
+    }
+}
+
+/// Why writing or waiting ends.
+enum Stop {
+    /// The reader is gone.
+    Gone(io::Error),
+    /// The reader does not read.
+    Stuck,
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Gone(error)
+    }
+}
+
+/// An open pipe. The runtime does not watch it: a reader that reads would wake the sink for nothing.
+#[derive(Debug)]
+struct Open {
+    pipe: File,
+    /// Bytes written so far.
+    written: u64,
+    /// Of these, how many have left the pipe, at least.
+    left: u64,
+    /// Where the commands end that were written and not reported yet, and whether they were cut.
+    ends: HashMap<Id, (u64, bool)>,
+}
+
+impl Open {
+    /// Opens the pipe, and never makes a file of it: a plain file in its place would swallow commands.
+    fn new(path: &Path) -> Result<Self, Trouble> {
+        let away = |error: String, hint| {
+            Trouble::Away(format!("cannot open the command file {}: {error}", path.display()).into(), hint)
+        };
+        let failed = |error: &io::Error| {
+            let hint = match error.raw_os_error() {
+                Some(libc::ENXIO) => return away("nobody reads it".to_owned(), "start Nagios"),
+                Some(libc::ENOENT) => "start Nagios, or give command_file as in its configuration",
+                Some(libc::EACCES) => "add trapline's user to the group that the pipe belongs to",
+                _ => "see command_file in the configuration of Nagios",
+            };
+            away(error.to_string(), hint)
+        };
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let pipe =
+            OpenOptions::new().write(true).custom_flags(flags).open(path).map_err(|error| failed(&error))?;
+        if !pipe.metadata().map_err(|error| failed(&error))?.file_type().is_fifo() {
+            return Err(away("it is no named pipe".to_owned(), "remove the file, then restart Nagios"));
+        }
+        let mut open = Open { pipe, written: 0, left: 0, ends: HashMap::new() };
+        // Somebody's half command may be waiting, which must not swallow the first one of ours.
+        if open.unread().map_err(|error| failed(&error))? > 0 {
+            open.written = (&open.pipe).write(b"\n").map_err(|error| failed(&error))? as u64;
+        }
+        Ok(open)
+    }
+
+    /// Appends the command of an item, unless it was written before.
+    fn step(&mut self, item: &Item, commands: &mut Vec<u8>) -> Step {
+        if let Some((end, cut)) = self.ends.get(&item.id) {
+            return Step::Written(*end, *cut);
+        }
+        let record = item.record();
+        let Some(Outcome::CheckResult(check)) = record.as_ref().map(|record| &record.outcome) else {
+            return Step::Dead("the outcome is no check result".into());
+        };
+        match push_command(commands, check) {
+            Ok(cut) => {
+                let end = self.written + commands.len() as u64;
+                self.ends.insert(item.id, (end, cut));
+                Step::Written(end, cut)
+            }
+            Err(error) => Step::Dead(error.into()),
+        }
+    }
+
+    /// Writes whole commands, at most as many a call as the kernel takes in one piece, so that no other writer's text comes
+    /// between their parts.
+    async fn write(&mut self, mut commands: &[u8], clock: &dyn Clock) -> Result<(), Stop> {
+        let mut wait = Wait::new(clock);
+        while !commands.is_empty() {
+            match (&self.pipe).write(whole_commands(commands)) {
+                Ok(count) => {
+                    commands = &commands[count..];
+                    self.written += count as u64;
+                    wait = Wait::new(clock);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let stop = match error.kind() {
+                        io::ErrorKind::WouldBlock => wait.pause().await.err(),
+                        _ => Some(Stop::Gone(error)),
+                    };
+                    if let Some(stop) = stop {
+                        let written = self.written;
+                        self.ends.retain(|_, (end, _)| *end <= written);
+                        self.left = self.left.max(written.saturating_sub(self.unread()?));
+                        return Err(stop);
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
-    fn gone(&self, error: &io::Error) -> SinkError {
-        let what = format!("the reader of the command file {} has stopped reading", self.path.display());
-        SinkError::unavailable(what, error, "see whether Nagios runs")
+    /// Waits until everything up to a byte has left the pipe.
+    async fn drain(&mut self, end: u64, clock: &dyn Clock) -> Result<(), Stop> {
+        let first = self.unread()?;
+        let (mut unread, mut read) = (first, 0);
+        let mut wait = Wait::new(clock);
+        loop {
+            // Other writers may have added to what is unread, so this is the least that has left of ours. And once as much
+            // was read as was in the pipe at first, all of ours was among it.
+            self.left = self.left.max(self.written.saturating_sub(unread));
+            if read >= first {
+                self.left = self.written;
+            }
+            if self.left >= end {
+                return Ok(());
+            }
+            // The reader may go with bytes unread. The next write would show it, but there may be none.
+            if wait.paused && !has_reader(&self.pipe) {
+                return Err(Stop::Gone(io::ErrorKind::BrokenPipe.into()));
+            }
+            wait.pause().await?;
+            let now = self.unread()?;
+            if now < unread {
+                read += unread - now;
+                wait.progress();
+            }
+            unread = now;
+        }
+    }
+
+    fn unread(&self) -> io::Result<u64> {
+        sys::unread(self.pipe.as_fd()).map(|bytes| bytes as u64)
+    }
+}
+
+/// Pauses that grow, until nothing has happened for [`STUCK`].
+struct Wait<'c> {
+    clock: &'c dyn Clock,
+    since: Mono,
+    next: Duration,
+    paused: bool,
+}
+
+impl<'c> Wait<'c> {
+    fn new(clock: &'c dyn Clock) -> Self {
+        Wait { clock, since: clock.now().mono, next: FIRST_PAUSE, paused: false }
+    }
+
+    fn progress(&mut self) {
+        self.since = self.clock.now().mono;
+    }
+
+    async fn pause(&mut self) -> Result<(), Stop> {
+        if self.clock.now().mono.since(self.since) >= STUCK {
+            return Err(Stop::Stuck);
+        }
+        if self.next < Duration::from_millis(1) {
+            // The timers of the runtime are no finer than this, and the thread is the sink's own.
+            std::thread::sleep(self.next);
+        } else {
+            tokio::time::sleep(self.next).await;
+        }
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        self.paused = true;
+        Ok(())
     }
 }
 
 /// The longest start of some commands that ends one and that a pipe takes in one piece.
 fn whole_commands(commands: &[u8]) -> &[u8] {
-    let most = &commands[..commands.len().min(format::MAX_COMMAND)];
+    let most = &commands[..commands.len().min(MAX_COMMAND)];
     let end = most.iter().rposition(|b| *b == b'\n').map_or(most.len(), |at| at + 1);
     &most[..end]
 }
 
-impl PushSink for Pipe {
-    fn push(&mut self, record: &Record<'_>) -> Pushed {
-        let Outcome::CheckResult(check) = &record.outcome else { return Pushed::Skipped };
-        let before = self.pending.len();
-        let cut = format::push_command(&mut self.pending, check);
-        self.pushed += (self.pending.len() - before) as u64;
-        self.ends.push_back((self.pushed, record.sequence));
-        if cut { Pushed::Cut } else { Pushed::Queued }
-    }
-
-    async fn flush(&mut self) -> Result<Taken, SinkError> {
-        if self.ends.is_empty() {
-            return Ok(Taken::All);
-        }
-        let pipe = match self.pipe.take() {
-            Some(pipe) => pipe,
-            None => self.open()?,
-        };
-        self.write(&pipe).await?;
-        let unread = sys::unread(pipe.as_fd()).map_err(|error| self.gone(&error))? as u64;
-        // The reader may have gone with bytes unread; then the next write says so, but there may be none.
-        if unread > 0 && !has_reader(&pipe) {
-            return Err(self.gone(&io::Error::from(io::ErrorKind::BrokenPipe)));
-        }
-        self.pipe = Some(pipe);
-        let taken = self.written - unread;
-        while self.ends.front().is_some_and(|(end, _)| *end <= taken) {
-            self.ends.pop_front();
-        }
-        Ok(self.ends.front().map_or(Taken::All, |(_, sequence)| Taken::Before(*sequence)))
-    }
-
-    fn reset(&mut self) {
-        *self = Pipe::new(std::mem::take(&mut self.path));
-    }
-}
-
 /// Whether somebody has the other end open: poll(2) shows an error on a pipe without reader.
-fn has_reader(pipe: &pipe::Sender) -> bool {
+fn has_reader(pipe: &File) -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
     match poll(&mut fds, PollTimeout::ZERO) {
@@ -151,7 +331,74 @@ fn has_reader(pipe: &pipe::Sender) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+    use crate::sinks::testing::item;
+    use crate::time::clock::Now;
+
+    /// A clock on which a second passes with each look.
+    #[derive(Debug, Default)]
+    struct Hasty(AtomicU64);
+
+    impl Clock for Hasty {
+        fn now(&self) -> Now {
+            let seconds = self.0.fetch_add(1, Ordering::Relaxed);
+            Now { mono: Mono::default() + Duration::from_secs(seconds), ..Now::default() }
+        }
+    }
+
+    struct Rig {
+        _dir: tempfile::TempDir,
+        path: PathBuf,
+        lane: PipeLane,
+        runtime: tokio::runtime::Runtime,
+    }
+
+    fn rig() -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nagios.cmd");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let lane = PipeLane {
+            path: path.clone(),
+            clock: Arc::new(Hasty::default()),
+            open: None,
+            commands: Vec::new(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Rig { _dir: dir, path, lane, runtime: runtime.unwrap() }
+    }
+
+    impl Rig {
+        fn send(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+            self.runtime.block_on(self.lane.deliver(items))
+        }
+
+        fn reader(&self) -> File {
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path).unwrap()
+        }
+    }
+
+    fn items(numbers: std::ops::Range<u64>) -> Vec<Item> {
+        numbers.map(|n| item(n, "h", Some("S"), &format!("m{n}"))).collect()
+    }
+
+    /// What is in the pipe, line by line.
+    fn lines(reader: &mut File) -> Vec<String> {
+        let mut text = Vec::new();
+        // The other end is open, so it ends in WouldBlock.
+        let _ = reader.read_to_end(&mut text);
+        String::from_utf8(text)
+            .unwrap()
+            .lines()
+            .map(|line| line.rsplit(';').next().unwrap().to_owned())
+            .collect()
+    }
+
+    fn names(numbers: std::ops::Range<u64>) -> Vec<String> {
+        numbers.map(|n| format!("m{n}")).collect()
+    }
 
     #[test]
     fn only_whole_commands_in_one_piece() {
@@ -159,5 +406,102 @@ mod tests {
         let three = line.repeat(3);
         assert_eq!(whole_commands(&three).len(), 3000);
         assert_eq!(whole_commands(&line), line);
+    }
+
+    #[test]
+    fn what_is_no_pipe_with_a_reader_is_not_written() {
+        let mut rig = rig();
+        let said = |trouble| match trouble {
+            Err(Trouble::Away(said, _)) => said.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(said(rig.send(&items(0..1))).ends_with("nobody reads it"));
+        std::fs::remove_file(&rig.path).unwrap();
+        assert!(said(rig.send(&items(0..1))).contains("No such file"));
+        std::fs::write(&rig.path, "").unwrap();
+        assert!(said(rig.send(&items(0..1))).ends_with("it is no named pipe"));
+        assert_eq!(std::fs::read(&rig.path).unwrap(), b"");
+    }
+
+    #[test]
+    fn taken_is_what_has_left_the_pipe() {
+        let mut rig = rig();
+        let mut reader = rig.reader();
+        // Nobody reads: after a while that is said, and nothing is sent a second time.
+        for _ in 0..3 {
+            assert!(matches!(rig.send(&items(0..3)), Err(Trouble::Unanswered(..))));
+        }
+        assert_eq!(lines(&mut reader), names(0..3));
+        assert_eq!(rig.send(&items(0..2)), Ok(vec![Fate::Taken; 2]));
+        assert_eq!(rig.send(&items(2..3)), Ok(vec![Fate::Taken]));
+        assert_eq!(lines(&mut reader), names(0..0));
+        // Reported once, they are new if they come again.
+        assert!(rig.send(&items(0..1)).is_err());
+        assert_eq!(lines(&mut reader), names(0..1));
+    }
+
+    #[test]
+    fn what_a_reader_leaves_unread_is_sent_to_the_next() {
+        let mut rig = rig();
+        let mut reader = rig.reader();
+        assert!(rig.send(&items(0..3)).is_err());
+        // One of three commands is read.
+        let mut byte = [0];
+        while byte != *b"\n" {
+            reader.read_exact(&mut byte).unwrap();
+        }
+        drop(reader);
+        assert_eq!(rig.send(&items(0..3)), Ok(vec![Fate::Taken]));
+        assert!(matches!(rig.send(&items(1..3)), Err(Trouble::Away(..))));
+        let mut reader = rig.reader();
+        assert!(rig.send(&items(1..3)).is_err());
+        assert_eq!(lines(&mut reader), names(1..3));
+    }
+
+    #[test]
+    fn bytes_of_others_are_not_taken_for_ours() {
+        let mut rig = rig();
+        let mut reader = rig.reader();
+        let mut other = OpenOptions::new().write(true).open(&rig.path).unwrap();
+        other.write_all(&[&b"[1] OTHER;".repeat(500)[..], b"half a comm"].concat()).unwrap();
+        assert!(rig.send(&items(0..3)).is_err());
+        // Others write on and on, behind ours.
+        other.write_all(&b"[1] OTHER;x\n".repeat(50)).unwrap();
+        assert!(rig.send(&items(0..3)).is_err());
+        let read = lines(&mut reader);
+        assert_eq!(read[1..4], names(0..3), "the half command has swallowed none of ours");
+        assert_eq!(rig.send(&items(0..3)), Ok(vec![Fate::Taken; 3]));
+    }
+
+    #[test]
+    fn a_full_pipe_takes_what_fits_and_the_rest_when_there_is_space() {
+        let mut rig = rig();
+        let mut reader = rig.reader();
+        let long = "x".repeat(4000);
+        let items: Vec<Item> = (0..40).map(|n| item(n, "h", Some("S"), &format!("{long};m{n}"))).collect();
+        let mut read = Vec::new();
+        let fates = loop {
+            match rig.send(&items) {
+                Ok(fates) => break fates,
+                Err(Trouble::Unanswered(..)) => read.extend(lines(&mut reader)),
+                Err(other) => panic!("{other:?}"),
+            }
+        };
+        read.extend(lines(&mut reader));
+        assert_eq!((fates, read), (vec![Fate::Taken; 40], names(0..40)));
+    }
+
+    #[test]
+    fn what_makes_no_command_is_a_dead_letter() {
+        let mut rig = rig();
+        let mut reader = rig.reader();
+        let long = "s".repeat(257);
+        let all =
+            [item(0, "h", Some("S"), "m0"), item(1, "h", Some(&long), "m1"), item(2, "h", Some("S"), "m2")];
+        assert!(rig.send(&all).is_err());
+        assert_eq!(lines(&mut reader), ["m0", "m2"]);
+        let fates = rig.send(&all).unwrap();
+        assert_eq!((&fates[0], &fates[2]), (&Fate::Taken, &Fate::Taken));
+        assert!(matches!(&fates[1], Fate::Dead(said) if said.as_str().contains("257 bytes")));
     }
 }

@@ -1,34 +1,98 @@
-//! The check result directory: Nagios reads and deletes a file there once an empty one with `.ok` behind its name
-//! stands beside it.
+//! The check result directory: Nagios reads and deletes a file there once an empty one with `.ok` behind its name stands
+//! beside it.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::format::push_spooled;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
-use crate::sinks::adapter::{PushSink, Pushed, SinkError, Taken};
-use crate::sinks::nagios::format;
+use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
+use crate::time::clock::Clock;
 
-/// With so many files waiting, Nagios is not reading: the directory is not filled any further.
+/// With so many files of results waiting, Nagios is not reading: the directory is not filled any further.
 const MOST_FILES: usize = 1000;
+
+/// The check result directory of Nagios.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spool {
+    /// The directory.
+    pub directory: PathBuf,
+}
+
+impl Sink for Spool {
+    fn limits(&self) -> Limits {
+        Limits { items: 512, order: Order::Kept, ..Limits::default() }
+    }
+
+    fn takes(&self, record: &Record<'_>) -> bool {
+        matches!(record.outcome, Outcome::CheckResult(_))
+    }
+
+    fn preview(&self, record: &Record<'_>) -> Option<String> {
+        let Outcome::CheckResult(check) = &record.outcome else { return None };
+        let mut text = Vec::new();
+        Some(match push_spooled(&mut text, check) {
+            Ok(_) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => format!("nothing: {error}"),
+        })
+    }
+
+    fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
+        Box::new(SpoolLane { directory: self.directory.clone(), clock: seat.clock.clone(), named: 0 })
+    }
+}
 
 /// Writes files of check results.
 #[derive(Debug)]
-pub struct Spool {
+struct SpoolLane {
     directory: PathBuf,
-    pending: Vec<u8>,
-    written: u64,
+    clock: Arc<dyn Clock>,
+    /// How many names were tried.
+    named: u64,
 }
 
-impl Spool {
-    /// A sink for this directory.
-    pub fn new(directory: PathBuf) -> Self {
-        Spool { directory, pending: Vec::new(), written: 0 }
+impl Lane for SpoolLane {
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+        Box::pin(std::future::ready(self.deliver(items)))
+    }
+}
+
+impl SpoolLane {
+    fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        let mut results = Vec::new();
+        let fates = items.iter().map(|item| push(&mut results, item)).collect();
+        if results.is_empty() {
+            return Ok(fates);
+        }
+        let waiting = self.waiting().map_err(|error| self.away(&error))?;
+        if waiting >= MOST_FILES {
+            let what = format!("{waiting} files of check results wait in {}", self.directory.display());
+            return Err(Trouble::Away(what.into(), "see whether Nagios runs"));
+        }
+        self.write(&results).map_err(|error| self.away(&error))?;
+        Ok(fates)
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    fn away(&self, error: &io::Error) -> Trouble {
+        let what = format!("cannot write check results to {}: {error}", self.directory.display());
+        let hint = "give check_result_path as in the configuration of Nagios, and make it writable";
+        Trouble::Away(what.into(), hint)
+    }
+
+    /// How many files of results wait to be read.
+    fn waiting(&self) -> io::Result<usize> {
+        let mut files = 0;
+        for entry in std::fs::read_dir(&self.directory)? {
+            files += usize::from(Path::new(&entry?.file_name()).extension().is_none());
+        }
+        Ok(files)
+    }
+
+    fn write(&mut self, results: &[u8]) -> io::Result<()> {
         let (path, mut file) = loop {
             let name = self.next_name();
             let path = self.directory.join(name);
@@ -38,9 +102,9 @@ impl Spool {
                 Err(error) => return Err(error),
             }
         };
-        let seconds = std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs());
+        let seconds = self.clock.now().wall.seconds();
         let written = write!(file, "### trapline\nfile_time={seconds}\n\n")
-            .and_then(|()| file.write_all(&self.pending))
+            .and_then(|()| file.write_all(results))
             .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o660).open(ok_of(&path)));
         if written.is_err() {
             let _ = std::fs::remove_file(&path);
@@ -51,8 +115,8 @@ impl Spool {
     /// `c` and six letters or digits, as Nagios itself names them.
     fn next_name(&mut self) -> String {
         const DIGITS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-        let mut number = (u64::from(std::process::id()) << 20).wrapping_add(self.written);
-        self.written += 1;
+        let mut number = (u64::from(std::process::id()) << 20).wrapping_add(self.named);
+        self.named += 1;
         let mut name = String::from("c");
         for _ in 0..6 {
             name.push(char::from(DIGITS[(number % 36) as usize]));
@@ -62,41 +126,50 @@ impl Spool {
     }
 }
 
+/// Appends the result of an item, and says what becomes of it once the file is written.
+fn push(results: &mut Vec<u8>, item: &Item) -> Fate {
+    let record = item.record();
+    let Some(Outcome::CheckResult(check)) = record.as_ref().map(|record| &record.outcome) else {
+        return Fate::Dead("the outcome is no check result".into());
+    };
+    match push_spooled(results, check) {
+        Ok(false) => Fate::Taken,
+        Ok(true) => Fate::Cut,
+        Err(error) => Fate::Dead(error.into()),
+    }
+}
+
 fn ok_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".ok");
     name.into()
 }
 
-impl PushSink for Spool {
-    fn push(&mut self, record: &Record<'_>) -> Pushed {
-        let Outcome::CheckResult(check) = &record.outcome else { return Pushed::Skipped };
-        if format::push_spooled(&mut self.pending, check) { Pushed::Cut } else { Pushed::Queued }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::testing::{item, seat};
 
-    async fn flush(&mut self) -> Result<Taken, SinkError> {
-        if self.pending.is_empty() {
-            return Ok(Taken::All);
+    #[test]
+    fn files_until_nobody_reads_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let (seat, _) = seat();
+        let mut lane = SpoolLane { directory: dir.path().to_owned(), clock: seat.clock, named: 0 };
+        let all = [item(0, "h", Some("S"), "m0"), item(1, &"h".repeat(300), None, "m1")];
+        let fates = lane.deliver(&all).unwrap();
+        assert!(matches!(&fates[..], [Fate::Taken, Fate::Dead(_)]), "{fates:?}");
+        let mut names: Vec<PathBuf> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        assert_eq!(names[1], ok_of(&names[0]));
+        assert!(std::fs::read_to_string(&names[0]).unwrap().contains("output=m0\n"));
+        for _ in 1..MOST_FILES {
+            lane.write(b"").unwrap();
         }
-        let directory = self.directory.display().to_string();
-        let what = || format!("cannot write check results to {directory}");
-        let hint = "give check_result_path as in the configuration of Nagios, and make it writable";
-        let waiting = std::fs::read_dir(&self.directory)
-            .map_err(|error| SinkError::unavailable(what(), error, hint))?
-            .count();
-        if waiting > MOST_FILES {
-            return Err(SinkError::unavailable(
-                what(),
-                format!("{waiting} files wait there"),
-                "see whether Nagios runs",
-            ));
-        }
-        self.write().map_err(|error| SinkError::unavailable(what(), error, hint))?;
-        self.pending.clear();
-        Ok(Taken::All)
-    }
-
-    fn reset(&mut self) {
-        self.pending.clear();
+        assert!(
+            matches!(lane.deliver(&all), Err(Trouble::Away(said, _)) if said.as_str().contains("1000 files"))
+        );
+        std::fs::remove_dir_all(dir.path()).unwrap();
+        assert!(matches!(lane.deliver(&all), Err(Trouble::Away(..))));
     }
 }

@@ -1,7 +1,9 @@
 //! The packets of NSCA's protocol, version 3, as `common.h` of nsca 2.10 lays them out on a machine with padding.
 
+use std::fmt::{self, Display};
+
 use crate::outcome::result::CheckResult;
-use crate::sinks::nagios::format::{push_name, push_output};
+use crate::sinks::plugin_output::{TooLong, push_host, push_output, push_service};
 
 /// Octets of the initialisation vector.
 pub(crate) const IV: usize = 128;
@@ -43,15 +45,19 @@ pub(crate) struct Packet {
 
 impl Packet {
     /// The packet of a result, and whether its output had to be cut.
-    pub(crate) fn new(check: &CheckResult<'_>, size: Size) -> (Self, bool) {
+    ///
+    /// # Errors
+    ///
+    /// If a name does not fit.
+    pub(crate) fn new(check: &CheckResult<'_>, size: Size) -> Result<(Self, bool), TooLong> {
         let (mut host, mut service, mut output) = (Vec::new(), Vec::new(), Vec::new());
         // Each ends in a zero.
-        push_name(&mut host, &check.host, HOST - 1);
+        push_host(&mut host, check, HOST - 1)?;
         if let Some(name) = &check.service {
-            push_name(&mut service, name, SERVICE - 1);
+            push_service(&mut service, name, SERVICE - 1)?;
         }
         let cut = push_output(&mut output, check, size.output() - 1);
-        (Packet { code: check.common.state.code().into(), host, service, output }, cut)
+        Ok((Packet { code: check.common.state.code().into(), host, service, output }, cut))
     }
 
     /// Appends it as it is before it is encrypted. `time` is the daemon's.
@@ -73,6 +79,13 @@ impl Packet {
     }
 }
 
+impl Display for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
+        write!(f, "{}; {}; {}; {}", text(&self.host), text(&self.service), self.code, text(&self.output))
+    }
+}
+
 /// CRC-32 as zlib has it.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
@@ -82,26 +95,17 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::outcome::result::{Common, State};
+    use crate::sinks::testing::check;
 
     #[test]
     fn the_layout() {
         assert_eq!((Size::Short.octets(), Size::Long.octets()), (720, 4304));
-        let check = CheckResult {
-            common: Common {
-                time: 0,
-                rule: "r".into(),
-                state: State::Critical,
-                output: "Denied; evil\nsecond".into(),
-                long_output: "".into(),
-                source: "192.0.2.1".into(),
-            },
-            host: "h".repeat(100).into(),
-            service: Some("TCP Wrappers".into()),
-            perfdata: "".into(),
-        };
-        let (packet, cut) = Packet::new(&check, Size::Long);
+        let host = "h".repeat(63);
+        let check = check(&host, Some("TCP Wrappers"), "Denied; evil\nsecond");
+        let (packet, cut) = Packet::new(&check, Size::Long).unwrap();
         assert!(!cut);
         let mut out = Vec::new();
         packet.push(&mut out, 0x0102_0304, Size::Long);
@@ -114,5 +118,30 @@ mod tests {
         let crc = u32::from_be_bytes([out[4], out[5], out[6], out[7]]);
         out[4..8].fill(0);
         assert_eq!(crc32(&out), crc);
+    }
+
+    #[test]
+    fn a_name_that_does_not_fit_is_refused() {
+        let long = "core-switch-01.building-c.campus-north.region-emea.corp.example.com";
+        let error = Packet::new(&check(long, None, ""), Size::Long).unwrap_err();
+        assert_eq!(error.to_string(), "the host name has 67 bytes, and 63 fit");
+        assert!(Packet::new(&check("h", Some(&"s".repeat(128)), ""), Size::Short).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_leaves_its_field(host in "\\PC{0,20}|[\\x00-\\x1f;|]{0,63}", service in ".{0,30}", output in any::<String>()) {
+            let Ok((packet, _)) = Packet::new(&check(&host, Some(&service), &output), Size::Short) else {
+                return Ok(());
+            };
+            let mut out = Vec::new();
+            packet.push(&mut out, 7, Size::Short);
+            prop_assert_eq!(out.len(), Size::Short.octets());
+            for field in [&out[14..78], &out[78..206], &out[206..718]] {
+                let end = field.iter().position(|b| *b == 0).unwrap();
+                prop_assert!(field[end..].iter().all(|b| *b == 0));
+                prop_assert!(!field[..end].iter().any(|b| *b < b' ' || *b == 0x7f));
+            }
+        }
     }
 }

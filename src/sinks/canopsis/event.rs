@@ -1,30 +1,20 @@
-//! The canopsis sink: events for Canopsis on its AMQP exchange.
+//! Outcomes as Canopsis' check events.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::outcome::json::own_fields;
 use crate::outcome::record::Record;
 use crate::outcome::result::{Outcome, State};
-use crate::sinks::amqp::{Amqp, Form};
-use crate::sinks::settings::CanopsisConfig;
+use crate::sinks::amqp::lane::{Encoder, Message};
+use crate::sinks::sink::Said;
 
-/// Outcomes as Canopsis' check events.
+/// Makes outcomes into check events.
 #[derive(Debug, Clone)]
-pub struct CanopsisForm {
+pub struct EventEncoder {
     /// `connector` of every event.
     pub connector: String,
     /// `connector_name` of every event.
     pub connector_name: String,
-}
-
-/// What the sink of `type = "canopsis"` makes of outcomes.
-pub fn form(config: &CanopsisConfig) -> CanopsisForm {
-    CanopsisForm { connector: config.connector.clone(), connector_name: config.connector_name.clone() }
-}
-
-/// The sink of `type = "canopsis"`.
-pub fn sink(config: &CanopsisConfig) -> Amqp<CanopsisForm> {
-    Amqp::new(config.url.clone(), config.exchange.clone(), config.declare, form(config))
 }
 
 /// The fields that say what an event is and where it came from: a rule cannot set them.
@@ -45,17 +35,17 @@ const IDENTITY: [&str; 14] = [
     "trapline_rule",
 ];
 
-impl Form for CanopsisForm {
-    fn message(&mut self, record: &Record<'_>) -> Option<(String, Vec<u8>)> {
-        let event = CheckEvent { form: self, record };
-        let body = serde_json::to_vec(&event).ok()?;
-        Some((event.routing_key(), body))
+impl Encoder for EventEncoder {
+    fn message(&self, record: &Record<'_>) -> Result<Message, Said> {
+        let event = CheckEvent { encoder: self, record };
+        let body = serde_json::to_vec(&event).map_err(|error| Said::from(error.to_string()))?;
+        Ok(Message { routing_key: event.routing_key(), body })
     }
 }
 
 /// A record as an event of Canopsis.
 struct CheckEvent<'r> {
-    form: &'r CanopsisForm,
+    encoder: &'r EventEncoder,
     record: &'r Record<'r>,
 }
 
@@ -92,7 +82,7 @@ impl CheckEvent<'_> {
     }
 
     fn routing_key(&self) -> String {
-        let CanopsisForm { connector, connector_name } = self.form;
+        let EventEncoder { connector, connector_name } = self.encoder;
         let (event_type, source_type, component) = (self.event_type(), self.source_type(), self.component());
         let mut key = format!("{connector}.{connector_name}.{event_type}.{source_type}.{component}");
         if let Some(resource) = self.resource() {
@@ -107,8 +97,8 @@ impl Serialize for CheckEvent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let common = self.record.outcome.common();
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("connector", &self.form.connector)?;
-        map.serialize_entry("connector_name", &self.form.connector_name)?;
+        map.serialize_entry("connector", &self.encoder.connector)?;
+        map.serialize_entry("connector_name", &self.encoder.connector_name)?;
         map.serialize_entry("event_type", self.event_type())?;
         map.serialize_entry("source_type", self.source_type())?;
         map.serialize_entry("component", self.component())?;
@@ -145,6 +135,7 @@ fn severity(state: State) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
@@ -162,9 +153,9 @@ mod tests {
     }
 
     fn message(outcome: Outcome<'static>) -> (String, Value) {
-        let mut form = CanopsisForm { connector: "trapline".into(), connector_name: "edge1".into() };
-        let (key, body) = form.message(&Record { epoch: 1, sequence: 2, outcome }).unwrap();
-        (key, serde_json::from_slice(&body).unwrap())
+        let encoder = EventEncoder { connector: "trapline".into(), connector_name: "edge1".into() };
+        let message = encoder.message(&Record { epoch: 1, sequence: 2, outcome }).unwrap();
+        (message.routing_key, serde_json::from_slice(&message.body).unwrap())
     }
 
     #[test]
@@ -201,5 +192,20 @@ mod tests {
         assert_eq!(key, "trapline.edge1.trap.component.sw1");
         assert_eq!((&body["tags"], &body["component"]), (&"core".into(), &"sw1".into()));
         assert_eq!((&body["connector"], &body["state"]), (&"trapline".into(), &2.into()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_another_field(component in any::<String>(), name in "(\\PC|[\"\\\\]){0,12}", value in any::<String>()) {
+            let (_, body) = message(Outcome::Event(Event {
+                common: common(State::Critical),
+                component: component.clone().into(),
+                resource: None,
+                fields: vec![(name.clone().into(), value.into())],
+            }));
+            prop_assert_eq!(body["component"].as_str(), Some(component.as_str()));
+            prop_assert!(body.as_object().unwrap().len() <= 13, "{}", body);
+            prop_assert_eq!(&body["connector"], "trapline");
+        }
     }
 }

@@ -1,0 +1,384 @@
+//! A sink that publishes to an AMQP exchange, and its lanes: a connection each. Messages are persistent, and count as taken
+//! when the broker has confirmed them.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind, ExchangeKind,
+    PublisherConfirm,
+};
+
+use crate::outcome::record::Record;
+use crate::sinks::settings::Options;
+use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
+
+/// The longest routing key in bytes: a short string of AMQP 0-9-1.
+pub const MAX_ROUTING_KEY: usize = 255;
+/// How many messages are published before their confirmations are awaited.
+const WINDOW: usize = 2048;
+/// How long the broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a sink waits while the broker blocks publishers.
+const BLOCKED: Duration = Duration::from_secs(1);
+
+const HINT: Hint = "see whether the broker runs, and whether user, password and vhost of url are right";
+
+/// What is published for an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The routing key, of any length.
+    pub routing_key: String,
+    /// The body, JSON.
+    pub body: Vec<u8>,
+}
+
+/// Makes messages of outcomes.
+pub trait Encoder: Debug + Send + Sync + 'static {
+    /// The message for a record.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none: the outcome becomes a dead letter.
+    fn message(&self, record: &Record<'_>) -> Result<Message, Said>;
+}
+
+/// An exchange of a broker.
+#[derive(Clone)]
+pub struct Broker {
+    /// The broker and virtual host, with user and password.
+    url: String,
+    /// The exchange; empty for the default one.
+    exchange: String,
+    /// Whether to declare the exchange (durable, topic).
+    declare: bool,
+}
+
+impl Broker {
+    /// Reads `url`, `exchange` and `declare`. The default exchange is `exchange`.
+    pub fn read(options: &mut Options<'_, '_, '_>, exchange: &str) -> Option<Self> {
+        let url = url(options);
+        let exchange = options.text("exchange", exchange);
+        let declare = options.boolean("declare", true);
+        Some(Broker { url: url?, exchange, declare })
+    }
+
+    /// The broker for messages: without user and password.
+    fn name(&self) -> &str {
+        self.url.rsplit_once('@').map_or(self.url.as_str(), |(_, rest)| rest)
+    }
+}
+
+impl Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker")
+            .field("broker", &self.name())
+            .field("exchange", &self.exchange)
+            .finish_non_exhaustive()
+    }
+}
+
+fn url(options: &mut Options<'_, '_, '_>) -> Option<String> {
+    let url = options.required("url", "amqp://guest:guest@127.0.0.1:5672/canopsis")?;
+    if let Err(error) = url.parse::<lapin::uri::AMQPUri>() {
+        let hint = Some("write amqp://USER:PASSWORD@HOST:5672/VHOST");
+        options.report_at(&url.span, format!("this is no AMQP address: {error}"), hint);
+        return None;
+    }
+    if url.starts_with("amqps:") {
+        let hint = Some("use amqp:// over loopback or a tunnel");
+        options.report_at(&url.span, "amqps:// is not supported by this release", hint);
+        return None;
+    }
+    Some(url.value)
+}
+
+/// A sink that publishes to an exchange.
+#[derive(Debug)]
+pub struct Bus {
+    broker: Broker,
+    encoder: Arc<dyn Encoder>,
+    /// Messages for which no queue was bound.
+    unroutable: Arc<AtomicU64>,
+}
+
+impl Bus {
+    /// A sink for this exchange.
+    pub fn new(broker: Broker, encoder: impl Encoder) -> Self {
+        Bus { broker, encoder: Arc::new(encoder), unroutable: Arc::default() }
+    }
+}
+
+impl Sink for Bus {
+    fn limits(&self) -> Limits {
+        // While one lane awaits confirmations, the other publishes.
+        Limits { lanes: 2, items: WINDOW, order: Order::Kept, ..Limits::default() }
+    }
+
+    fn preview(&self, record: &Record<'_>) -> Option<String> {
+        Some(match self.encoder.message(record) {
+            Ok(message) => {
+                let (key, _) = bounded_key(message.routing_key);
+                format!("{key} {}", String::from_utf8_lossy(&message.body))
+            }
+            Err(reason) => format!("nothing: {reason}"),
+        })
+    }
+
+    fn lane(&self, _seat: &Seat) -> Box<dyn Lane> {
+        Box::new(BusLane {
+            broker: self.broker.clone(),
+            encoder: self.encoder.clone(),
+            unroutable: self.unroutable.clone(),
+            link: None,
+        })
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+struct BusLane {
+    broker: Broker,
+    encoder: Arc<dyn Encoder>,
+    unroutable: Arc<AtomicU64>,
+    link: Option<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    connection: Connection,
+    channel: Channel,
+}
+
+/// What becomes of an item.
+enum Step {
+    /// It was published, whole or with a shortened key.
+    Published(PublisherConfirm, bool),
+    /// It makes no message.
+    Dead(Said),
+}
+
+impl Lane for BusLane {
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+        Box::pin(self.deliver(items))
+    }
+}
+
+impl BusLane {
+    async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => self.connect().await?,
+        };
+        if link.connection.status().blocked() {
+            self.link = Some(link);
+            return Err(Trouble::Busy(self.said("blocks publishers: memory or disk alarm").into(), BLOCKED));
+        }
+        let mut steps = Vec::with_capacity(items.len());
+        let mut failed = None;
+        for item in items {
+            match self.publish(&link, item).await {
+                Ok(step) => steps.push(step),
+                Err(error) => {
+                    failed = Some(self.trouble(&error));
+                    break;
+                }
+            }
+        }
+        let mut fates = Vec::with_capacity(items.len());
+        // Once one is refused, later ones of its host and service must come after it again.
+        let mut refused = HashSet::new();
+        for (step, item) in steps.into_iter().zip(items) {
+            match self.confirmed(step, &link).await {
+                Ok(Fate::Taken | Fate::Cut) if refused.contains(&item.key) => {
+                    fates.push(Fate::Later("one before it was refused".into()));
+                }
+                Ok(fate) => {
+                    if matches!(fate, Fate::Later(_)) {
+                        refused.insert(item.key);
+                    }
+                    fates.push(fate);
+                }
+                Err(trouble) => {
+                    failed = Some(trouble);
+                    break;
+                }
+            }
+        }
+        match failed {
+            // A broken connection is not used again. What was confirmed before counts.
+            Some(trouble) if fates.is_empty() => Err(trouble),
+            Some(_) => Ok(fates),
+            None => {
+                self.link = Some(link);
+                Ok(fates)
+            }
+        }
+    }
+
+    async fn publish(&self, link: &Link, item: &Item) -> lapin::Result<Step> {
+        let message = match item.record().map(|record| (record.id(), self.encoder.message(&record))) {
+            Some((id, Ok(message))) => (id, message),
+            Some((_, Err(reason))) => return Ok(Step::Dead(reason)),
+            None => return Ok(Step::Dead("the outcome is damaged".into())),
+        };
+        let (id, Message { routing_key, body }) = message;
+        let (key, cut) = bounded_key(routing_key);
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type("application/json".into())
+            .with_app_id("trapline".into())
+            .with_timestamp(u64::try_from(item.time / 1_000_000).unwrap_or(0))
+            .with_message_id(id.into());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let exchange = ShortString::from(self.broker.exchange.as_str());
+        let confirm = link.channel.basic_publish(exchange, key.into(), options, &body, properties).await?;
+        Ok(Step::Published(confirm, cut))
+    }
+
+    /// Waits for the broker's confirmation.
+    async fn confirmed(&self, step: Step, link: &Link) -> Result<Fate, Trouble> {
+        let (confirm, cut) = match step {
+            Step::Published(confirm, cut) => (confirm, cut),
+            Step::Dead(reason) => return Ok(Fate::Dead(reason)),
+        };
+        let Ok(confirmation) = tokio::time::timeout(PATIENCE, confirm).await else {
+            let why = if link.connection.status().blocked() {
+                "has not confirmed for 30 s: it blocks publishers, memory or disk alarm"
+            } else {
+                "has not confirmed for 30 s"
+            };
+            return Err(Trouble::Unanswered(self.said(why).into(), "see its log"));
+        };
+        let taken = if cut { Fate::Cut } else { Fate::Taken };
+        match confirmation {
+            Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Ok(taken),
+            Ok(Confirmation::Ack(Some(_))) => {
+                self.no_queue();
+                Ok(taken)
+            }
+            Ok(Confirmation::Nack(_)) => Ok(Fate::Later(self.said("refuses the message (nack)").into())),
+            Err(error) => Err(self.trouble(&error)),
+        }
+    }
+
+    /// Counts a message that the broker has taken and dropped.
+    fn no_queue(&self) {
+        let messages = self.unroutable.fetch_add(1, Ordering::Relaxed) + 1;
+        if messages.is_power_of_two() {
+            tracing::warn!(
+                exchange = self.broker.exchange,
+                messages,
+                "no queue is bound to the exchange for these messages: the broker dropped them; bind a queue"
+            );
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, Trouble> {
+        match tokio::time::timeout(PATIENCE, connect(&self.broker)).await {
+            Ok(Ok(link)) => Ok(link),
+            Ok(Err(error)) => Err(match self.trouble(&error) {
+                Trouble::Unanswered(said, hint) => Trouble::Away(said, hint),
+                trouble => trouble,
+            }),
+            Err(_) => Err(Trouble::Away(self.said("has not answered for 30 s").into(), HINT)),
+        }
+    }
+
+    fn trouble(&self, error: &lapin::Error) -> Trouble {
+        let said = format!("cannot publish to the AMQP broker {}: {error}", self.broker.name()).into();
+        match refusal(error) {
+            Some(hint) => Trouble::Refused(said, hint),
+            None => Trouble::Unanswered(said, HINT),
+        }
+    }
+
+    fn said(&self, what: &str) -> String {
+        format!("the AMQP broker {} {what}", self.broker.name())
+    }
+}
+
+/// What to do about an error by which the broker refuses what the configuration says; none for other errors.
+fn refusal(error: &lapin::Error) -> Option<Hint> {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return None };
+    match error.kind() {
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
+            Some("the exchange exists with another type: set declare = false")
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
+            Some("the exchange does not exist: create it, or set declare = true")
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
+        | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
+            Some("check user, password and vhost of url, and the permissions of the user")
+        }
+        _ => None,
+    }
+}
+
+async fn connect(broker: &Broker) -> lapin::Result<Link> {
+    let properties = ConnectionProperties::default().with_connection_name("trapline".into());
+    let connection = Connection::connect(&broker.url, properties).await?;
+    let channel = connection.create_channel().await?;
+    if broker.declare && !broker.exchange.is_empty() {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let exchange = ShortString::from(broker.exchange.as_str());
+        channel.exchange_declare(exchange, ExchangeKind::Topic, options, FieldTable::default()).await?;
+    }
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(Link { connection, channel })
+}
+
+/// A routing key of at most [`MAX_ROUTING_KEY`] bytes, and whether it had to be shortened. A longer one keeps its start and
+/// gets a checksum of the whole, so that the same long key is always the same short one. Control characters become `_`.
+fn bounded_key(key: String) -> (String, bool) {
+    let key = if key.chars().any(char::is_control) {
+        key.chars().map(|c| if c.is_control() { '_' } else { c }).collect()
+    } else {
+        key
+    };
+    if key.len() <= MAX_ROUTING_KEY {
+        return (key, false);
+    }
+    let suffix = format!("~{:08x}", crc32c::crc32c(key.as_bytes()));
+    let end = key.floor_char_boundary(MAX_ROUTING_KEY - suffix.len());
+    (format!("{}{suffix}", &key[..end]), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn long_keys_stay_apart() {
+        let long = |end| format!("{}{end}", "k".repeat(300));
+        let (a, cut) = bounded_key(long("a"));
+        assert!(cut && a.len() == MAX_ROUTING_KEY);
+        assert_ne!(a, bounded_key(long("b")).0);
+        assert_eq!(a, bounded_key(long("a")).0);
+        assert_eq!(bounded_key("a.b".into()), ("a.b".into(), false));
+    }
+
+    #[test]
+    fn the_password_does_not_show() {
+        let broker = Broker { url: "amqp://u:secret@h:5672/v".into(), exchange: "e".into(), declare: true };
+        assert_eq!(broker.name(), "h:5672/v");
+        assert!(!format!("{broker:?}").contains("secret"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_key_fits(key in "\\PC{0,400}|[\u{0}-\u{1f}a.]{0,9}") {
+            let (key, _) = bounded_key(key);
+            prop_assert!(key.len() <= MAX_ROUTING_KEY && !key.chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! A sink that speaks HTTP, and its lanes: one connection each, with one request under way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use super::api::{Api, Call, Part, basic, judge};
+use super::server::Server;
+use crate::http::client::{Answer, Client, HttpError};
+use crate::outcome::record::Record;
+use crate::sinks::settings::Configured;
+use crate::sinks::sink::{Fate, Item, Lane, Limits, Said, Seat, Sending, Sink, Trouble};
+use crate::time::clock::Clock;
+
+/// How long a server may take to acknowledge what it has taken.
+const ACK_PATIENCE: Duration = Duration::from_mins(2);
+/// How often it is asked.
+const ACK_EVERY: Duration = Duration::from_millis(250);
+
+/// A sink that speaks HTTP.
+#[derive(Debug)]
+pub struct Web {
+    server: Server,
+    api: Arc<dyn Api>,
+}
+
+impl Web {
+    /// A sink for this server.
+    pub fn new(server: Server, api: impl Api) -> Self {
+        Web { server, api: Arc::new(api) }
+    }
+
+    /// The only end of a sink for this server.
+    pub fn end(server: Server, api: impl Api) -> Configured {
+        Arc::new(Web::new(server, api))
+    }
+}
+
+impl Sink for Web {
+    fn limits(&self) -> Limits {
+        let batch = self.api.batch();
+        Limits {
+            lanes: self.server.connections,
+            items: batch.items,
+            bytes: batch.bytes,
+            order: batch.order,
+            ..Limits::default()
+        }
+    }
+
+    fn takes(&self, record: &Record<'_>) -> bool {
+        self.api.takes(record)
+    }
+
+    fn preview(&self, record: &Record<'_>) -> Option<String> {
+        if !self.api.takes(record) {
+            return None;
+        }
+        Some(match self.api.part(record) {
+            Ok(part) => self.api.shown(&part),
+            Err(reason) => format!("nothing: {reason}"),
+        })
+    }
+
+    fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
+        let mut headers = self.server.headers.clone();
+        if let Some((user, password)) = &self.server.login {
+            headers.insert(AUTHORIZATION, basic(user, password));
+        }
+        let client = Client::new(self.server.target.clone(), self.server.tls.clone(), headers);
+        let (api, clock) = (self.api.clone(), seat.clock.clone());
+        Box::new(WebLane { api, client, clock, session: None })
+    }
+}
+
+/// One connection.
+struct WebLane {
+    api: Arc<dyn Api>,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    session: Option<HeaderMap>,
+}
+
+impl Lane for WebLane {
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+        Box::pin(self.deliver(items))
+    }
+}
+
+impl WebLane {
+    async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        let most = self.api.batch().bytes;
+        let mut parts = Vec::new();
+        // What can never be sent, by its place.
+        let mut dead = Vec::new();
+        let mut bytes = 0;
+        for (place, item) in items.iter().enumerate() {
+            let Some(record) = item.record() else {
+                dead.push((place, Said::from("the outcome is damaged")));
+                continue;
+            };
+            match self.api.part(&record) {
+                Ok(part) => {
+                    bytes += part.body.len();
+                    if bytes > most && !parts.is_empty() {
+                        break;
+                    }
+                    parts.push(part);
+                }
+                Err(reason) => dead.push((place, reason)),
+            }
+        }
+        let mut fates = if parts.is_empty() { Vec::new() } else { self.exchange(&parts).await? };
+        for (place, reason) in dead {
+            fates.insert(place.min(fates.len()), Fate::Dead(reason));
+        }
+        Ok(fates)
+    }
+
+    async fn exchange(&mut self, parts: &[Part]) -> Result<Vec<Fate>, Trouble> {
+        let call = self.api.call(parts);
+        loop {
+            let old = self.session.is_some();
+            if !old {
+                self.session = Some(self.login().await?);
+            }
+            let answer = self.call(&call).await?;
+            match judge(&*self.api, self.client.server(), &answer, parts) {
+                Ok(fates) => {
+                    if let Some(ticket) = self.api.ticket(&answer) {
+                        self.acknowledged(ticket).await?;
+                    }
+                    return Ok(fates);
+                }
+                Err(trouble) => {
+                    let refused = matches!(trouble, Trouble::Refused(..));
+                    if refused {
+                        self.session = None;
+                    }
+                    // A session may have ended; a new one is tried once.
+                    if !(refused && old && self.api.login().is_some()) {
+                        return Err(trouble);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn login(&mut self) -> Result<HeaderMap, Trouble> {
+        let Some(call) = self.api.login() else { return Ok(HeaderMap::new()) };
+        let answer = self.call(&call).await?;
+        self.api.session(&answer).map_err(|reason| {
+            let what = format!("{} refuses the login: {reason}", self.client.server());
+            Trouble::Refused(what.into(), "check user and password of this sink")
+        })
+    }
+
+    async fn acknowledged(&mut self, ticket: u64) -> Result<(), Trouble> {
+        let start = self.clock.now().mono;
+        while let Some(call) = self.api.ask(ticket) {
+            let answer = self.call(&call).await?;
+            let unanswered = |what: String| Trouble::Unanswered(what.into(), "see its log");
+            if !answer.status.is_success() {
+                let server = self.client.server();
+                return Err(unanswered(format!(
+                    "{server} answered {} when asked for acknowledgements",
+                    answer.status
+                )));
+            }
+            if self.api.acknowledged(&answer, ticket) {
+                break;
+            }
+            if self.clock.now().mono.since(start) >= ACK_PATIENCE {
+                let minutes = ACK_PATIENCE.as_secs() / 60;
+                let server = self.client.server();
+                return Err(unanswered(format!("{server} has not acknowledged for {minutes} minutes")));
+            }
+            tokio::time::sleep(ACK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    async fn call(&mut self, call: &Call) -> Result<Answer, Trouble> {
+        let mut headers = call.headers.clone();
+        if let Some(session) = &self.session {
+            headers.extend(session.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        let sent = self.client.send(&call.method, &call.path, &headers, call.body.clone()).await;
+        sent.map_err(|error| {
+            let said = Said::from(error.to_string());
+            match error {
+                HttpError::Connect(..) => {
+                    Trouble::Away(said, "see whether it runs, and whether the url of this sink is right")
+                }
+                HttpError::Tls(..) => {
+                    Trouble::Away(said, "check ca_file, fingerprint and server_name of this sink")
+                }
+                HttpError::Broken(..) | HttpError::Answer(..) | HttpError::Timeout(..) => {
+                    Trouble::Unanswered(said, "see its log")
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use hyper::Method;
+    use hyper::header::HeaderValue;
+
+    use super::*;
+    use crate::settings::url::Target;
+    use crate::sinks::http::answers::{Means, Row};
+    use crate::sinks::http::api::Batch;
+    use crate::sinks::sink::Order;
+    use crate::sinks::testing::{item, seat};
+
+    /// One line an outcome, up to 16 bytes a request; a login, and acknowledgements by ticket.
+    #[derive(Debug)]
+    struct Lines;
+
+    impl Api for Lines {
+        fn batch(&self) -> Batch {
+            Batch { items: 10, bytes: 16, order: Order::Free }
+        }
+
+        fn part(&self, record: &Record<'_>) -> Result<Part, Said> {
+            match &*record.outcome.common().output {
+                "never" => Err("not this one".into()),
+                output => Ok(Part { body: format!("{output}\n").into_bytes(), ..Part::default() }),
+            }
+        }
+
+        fn call(&self, parts: &[Part]) -> Call {
+            let body: Vec<u8> = parts.iter().flat_map(|part| part.body.clone()).collect();
+            Call::json(Method::POST, "/lines", body)
+        }
+
+        fn answers(&self) -> &'static [Row] {
+            const { &[Row { status: 200..=200, body: "ok*", means: Means::Taken, source: "here" }] }
+        }
+
+        fn says(&self, answer: &Answer) -> String {
+            answer.excerpt()
+        }
+
+        fn login(&self) -> Option<Call> {
+            Some(Call::json(Method::POST, "/login", Vec::new()))
+        }
+
+        fn session(&self, answer: &Answer) -> Result<HeaderMap, Said> {
+            let token = HeaderValue::from_str(&answer.excerpt()).map_err(|_| Said::from("no token"))?;
+            Ok(HeaderMap::from_iter([(AUTHORIZATION, token)]))
+        }
+
+        fn ticket(&self, answer: &Answer) -> Option<u64> {
+            answer.excerpt().strip_prefix("ok ")?.parse().ok()
+        }
+
+        fn ask(&self, ticket: u64) -> Option<Call> {
+            Some(Call::json(Method::GET, &format!("/ticket/{ticket}"), Vec::new()))
+        }
+
+        fn acknowledged(&self, answer: &Answer, _ticket: u64) -> bool {
+            answer.excerpt() == "yes"
+        }
+    }
+
+    /// A server that answers in turn, and what it was asked: path, token, body. With a status of 0 it closes.
+    fn server(answers: &'static [(u16, &'static str)]) -> (Target, Receiver<(String, String, String)>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let (heard, hears) = channel();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            for (status, body) in answers {
+                let (mut head, mut token, mut length) = (String::new(), String::new(), 0);
+                reader.read_line(&mut head).unwrap();
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    match line.trim().split_once(": ") {
+                        Some(("authorization", value)) => value.clone_into(&mut token),
+                        Some(("content-length", value)) => length = value.parse().unwrap(),
+                        Some(_) => {}
+                        None => break,
+                    }
+                }
+                let mut content = vec![0; length];
+                reader.read_exact(&mut content).unwrap();
+                let path = head.split(' ').nth(1).unwrap().to_owned();
+                heard.send((path, token, String::from_utf8(content).unwrap())).unwrap();
+                if *status == 0 {
+                    return;
+                }
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+            }
+        });
+        (target, hears)
+    }
+
+    fn send(lane: &mut WebLane, outputs: &[&str]) -> Result<Vec<Fate>, Trouble> {
+        let items: Vec<Item> = (0..).zip(outputs).map(|(n, output)| item(n, "h", None, output)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(lane.deliver(&items))
+    }
+
+    fn lane(target: Target) -> WebLane {
+        let (seat, _) = seat();
+        let client = Client::new(target, None, HeaderMap::new());
+        WebLane { api: Arc::new(Lines), client, clock: seat.clock, session: None }
+    }
+
+    fn heard(path: &str, token: &str, body: &str) -> (String, String, String) {
+        (path.to_owned(), token.to_owned(), body.to_owned())
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_dead_and_what_does_not_fit_comes_later() {
+        let (target, hears) = server(&[(200, "t1"), (200, "ok")]);
+        let fates = send(&mut lane(target), &["never", "one", "never", "two", "never", "a longer three"]);
+        let dead = Fate::Dead("not this one".into());
+        let expected = [dead.clone(), Fate::Taken, dead.clone(), Fate::Taken, dead];
+        assert_eq!(fates.unwrap(), expected, "the last one does not fit");
+        assert_eq!(hears.recv().unwrap(), heard("/login", "", ""));
+        assert_eq!(hears.recv().unwrap(), heard("/lines", "t1", "one\ntwo\n"));
+        let (nowhere, _) = server(&[]);
+        assert_eq!(send(&mut lane(nowhere), &["never"]).unwrap().len(), 1, "without a request");
+        let (target, _hears) = server(&[(200, "t1"), (200, "ok")]);
+        assert_eq!(send(&mut lane(target), &["longer than any request"]), Ok(vec![Fate::Taken]));
+    }
+
+    #[test]
+    fn a_session_that_has_ended_is_begun_again_once() {
+        for taken in [true, false] {
+            let (target, hears) = server(if taken {
+                &[(401, ""), (200, "t2"), (200, "ok")]
+            } else {
+                &[(401, ""), (200, "t2"), (401, "")]
+            });
+            let mut lane = lane(target);
+            lane.session = Some(HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("old"))]));
+            let sent = send(&mut lane, &["one"]);
+            assert_eq!(sent == Ok(vec![Fate::Taken]), taken, "{sent:?}");
+            assert!(taken || matches!(sent, Err(Trouble::Refused(..))));
+            assert_eq!(lane.session.is_some(), taken);
+            let tokens: Vec<String> = hears.iter().take(3).map(|(_, token, _)| token).collect();
+            assert_eq!(tokens, ["old", "", "t2"]);
+        }
+    }
+
+    #[test]
+    fn what_is_acknowledged_later_is_asked_for() {
+        let (target, hears) = server(&[(200, "t1"), (200, "ok 7"), (200, "no"), (200, "yes")]);
+        assert_eq!(send(&mut lane(target), &["one"]), Ok(vec![Fate::Taken]));
+        let paths: Vec<String> = hears.iter().map(|(path, ..)| path).collect();
+        assert_eq!(paths, ["/login", "/lines", "/ticket/7", "/ticket/7"]);
+    }
+
+    #[test]
+    fn a_server_that_is_away_or_breaks_off() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let target = Target::parse(&format!("http://{gone}/")).unwrap();
+        assert!(matches!(send(&mut lane(target), &["one"]), Err(Trouble::Away(..))));
+        let (target, _hears) = server(&[(200, "t1"), (0, "")]);
+        assert!(matches!(send(&mut lane(target), &["one"]), Err(Trouble::Unanswered(..))));
+    }
+}

@@ -1,0 +1,150 @@
+//! The protocol has no acknowledgement. A batch goes over a connection of its own and counts as taken when the daemon, which
+//! reads up to the end, closes its side in turn; one that closes before has refused something.
+
+use std::fmt::{self, Debug};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use zeroize::Zeroizing;
+
+use super::cipher::Method;
+use super::packet::{IV, Packet, Size};
+use crate::outcome::record::Record;
+use crate::outcome::result::Outcome;
+use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
+use crate::time::clock::Clock;
+
+/// How long the daemon may take for a batch.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Octets of the daemon's greeting: the initialisation vector and its time.
+const GREETING: usize = IV + 4;
+/// How long the daemon is given at least to refuse what was sent, and at most.
+const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+
+const RUNNING: Hint = "see whether it runs, and whether allowed_hosts has this machine";
+const REFUSED: Hint = "compare password and encryption_method with its configuration";
+
+/// An NSCA daemon.
+#[derive(Clone)]
+pub struct Nsca {
+    /// Host and port.
+    pub address: String,
+    /// The password of its configuration.
+    pub password: Zeroizing<String>,
+    /// The encryption method of its configuration.
+    pub method: Method,
+    /// How much output fits into a packet.
+    pub size: Size,
+}
+
+impl Debug for Nsca {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nsca").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Sink for Nsca {
+    fn limits(&self) -> Limits {
+        Limits { items: 512, order: Order::Kept, ..Limits::default() }
+    }
+
+    fn takes(&self, record: &Record<'_>) -> bool {
+        matches!(record.outcome, Outcome::CheckResult(_))
+    }
+
+    fn preview(&self, record: &Record<'_>) -> Option<String> {
+        let Outcome::CheckResult(check) = &record.outcome else { return None };
+        Some(match Packet::new(check, self.size) {
+            Ok((packet, _)) => format!("to {}: {packet}", self.address),
+            Err(error) => format!("nothing: {error}"),
+        })
+    }
+
+    fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
+        Box::new(NscaLane { daemon: self.clone(), clock: seat.clock.clone() })
+    }
+}
+
+/// A connection for each batch.
+struct NscaLane {
+    daemon: Nsca,
+    clock: Arc<dyn Clock>,
+}
+
+impl Lane for NscaLane {
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+        Box::pin(self.deliver(items))
+    }
+}
+
+impl NscaLane {
+    async fn deliver(&self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        let mut packets = Vec::with_capacity(items.len());
+        let mut fates = Vec::with_capacity(items.len());
+        for item in items {
+            let record = item.record();
+            let Some(Outcome::CheckResult(check)) = record.as_ref().map(|record| &record.outcome) else {
+                fates.push(Fate::Dead("the outcome is no check result".into()));
+                continue;
+            };
+            fates.push(match Packet::new(check, self.daemon.size) {
+                Ok((packet, cut)) => {
+                    packets.push(packet);
+                    if cut { Fate::Cut } else { Fate::Taken }
+                }
+                Err(error) => Fate::Dead(error.into()),
+            });
+        }
+        if packets.is_empty() {
+            return Ok(fates);
+        }
+        match tokio::time::timeout(PATIENCE, self.exchange(&packets)).await {
+            Ok(sent) => sent.map(|()| fates),
+            Err(_) => {
+                let what = format!("the NSCA daemon {} has not taken a batch for 30 s", self.daemon.address);
+                Err(Trouble::Unanswered(what.into(), RUNNING))
+            }
+        }
+    }
+
+    async fn exchange(&self, packets: &[Packet]) -> Result<(), Trouble> {
+        let Nsca { address, password, method, size } = &self.daemon;
+        let start = self.clock.now().mono;
+        let away = |what: &str, error: io::Error| {
+            Trouble::Away(format!("{what} the NSCA daemon {address}: {error}").into(), RUNNING)
+        };
+        let broken = |error: &dyn fmt::Display, hint| {
+            Trouble::Unanswered(format!("the NSCA daemon {address} broke off: {error}").into(), hint)
+        };
+        let mut stream =
+            TcpStream::connect(address).await.map_err(|error| away("cannot connect to", error))?;
+        let mut greeting = [0; GREETING];
+        stream.read_exact(&mut greeting).await.map_err(|error| away("no greeting from", error))?;
+        let round_trips = self.clock.now().mono.since(start);
+        let (iv, time) = greeting.split_at(IV);
+        let time = u32::from_be_bytes([time[0], time[1], time[2], time[3]]);
+        let mut cipher = method.cipher(password.as_bytes(), iv);
+        let mut bytes = Vec::with_capacity(packets.len() * size.octets());
+        for packet in packets {
+            let start = bytes.len();
+            packet.push(&mut bytes, time, *size);
+            cipher.encrypt(&mut bytes[start..]);
+        }
+        stream.write_all(&bytes).await.map_err(|error| broken(&error, REFUSED))?;
+        // Before our end is there, it has no reason to close. A refusal needs a round trip; the connection took two.
+        let patience = (round_trips * 2).clamp(REFUSAL.0, REFUSAL.1);
+        if let Ok(ended) = tokio::time::timeout(patience, stream.read(&mut greeting)).await {
+            let error = ended.map_or_else(|e| e.to_string(), |_| "it closed the connection".to_owned());
+            return Err(broken(&error, REFUSED));
+        }
+        stream.shutdown().await.map_err(|error| broken(&error, REFUSED))?;
+        match stream.read(&mut greeting).await {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(broken(&"it says more than its greeting, as no NSCA daemon does", RUNNING)),
+            Err(error) => Err(broken(&error, REFUSED)),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The keys of the nsca sink.
+
+use super::cipher::Method;
+use super::lane::Nsca;
+use super::packet::Size;
+use std::sync::Arc;
+
+use crate::settings::secret::PASSWORD;
+use crate::settings::section::as_integer;
+use crate::sinks::settings::{Configured, Key, Kind, Options};
+
+/// `type = "nsca"`
+pub const KIND: Kind = Kind {
+    name: "nsca",
+    says: "an NSCA daemon",
+    keys: &[&[
+        Key { name: "address", default: "required", says: "`HOST` or `HOST:PORT`. Default port: 5667." },
+        Key { name: "password", default: "\"\"", says: "`password` of nsca.cfg." },
+        Key { name: "password_file", default: "", says: "The same from the first line of a file." },
+        Key { name: "password_env", default: "", says: "The same from an environment variable." },
+        Key {
+            name: "encryption_method",
+            default: "1",
+            says: "`decryption_method` of nsca.cfg, by number or name.",
+        },
+        Key {
+            name: "output_size",
+            default: "4096",
+            says: "How much output a packet holds, in bytes: 512 for daemons up to 2.7, 4096 since 2.9. Longer output is cut and counted (`cut`).",
+        },
+    ]],
+    answers: &[],
+    read,
+};
+
+fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
+    let address = options.required("address", "nagios.example:5667");
+    let address = address.map(|a| if a.value.contains(':') { a.value } else { format!("{}:5667", a.value) });
+    let password = options.secret(&PASSWORD).unwrap_or_default();
+    let method = options.get("encryption_method").map_or(Some(Method::Xor), |value| {
+        let number = as_integer(value.get_ref()).and_then(Method::numbered);
+        let method = number.or_else(|| Method::named(value.get_ref().as_str()?));
+        if method.is_none() {
+            let known: Vec<String> =
+                Method::ALL.iter().map(|(_, number, name, _)| format!("{number} ({name})")).collect();
+            let hint = format!("one of {}", known.join(", "));
+            options.report_at(&value.span(), "there is no such encryption method here", Some(&hint));
+        }
+        method
+    });
+    let size = options.integer("output_size").map_or(Some(Size::Long), |size| match size.value {
+        512 => Some(Size::Short),
+        4096 => Some(Size::Long),
+        _ => {
+            let hint = Some("512 up to nsca 2.7, 4096 since 2.9");
+            options.report_at(&size.span, "output_size is 512 or 4096", hint);
+            None
+        }
+    });
+    Some(Arc::new(Nsca { address: address?, password, method: method?, size: size? }))
+}

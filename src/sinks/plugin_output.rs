@@ -1,0 +1,274 @@
+//! Names and plugin output in the format of Nagios, for all sinks that speak to Nagios and its kin.
+//!
+//! A real newline ends a command, `;` separates its arguments, `|` begins performance data, `\` begins an escape. So
+//! control characters become spaces, a newline in the output `\n`, `\` itself `\\`, and in names `;` becomes `:` and `|` a
+//! broken bar.
+
+use crate::outcome::result::CheckResult;
+use crate::sinks::sink::Said;
+
+/// A name that is longer than its place. It is never cut: the rest may be another host's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the {what} has {length} bytes, and {most} fit")]
+pub struct TooLong {
+    what: &'static str,
+    length: usize,
+    most: usize,
+}
+
+impl From<TooLong> for Said {
+    fn from(error: TooLong) -> Self {
+        Said::from(error.to_string())
+    }
+}
+
+/// Appends the name of a host: one argument without control characters.
+///
+/// # Errors
+///
+/// If it is longer than `most` bytes. Then nothing was appended.
+pub fn push_host(out: &mut Vec<u8>, check: &CheckResult<'_>, most: usize) -> Result<(), TooLong> {
+    push_name(out, "host name", &check.host, most)
+}
+
+/// Appends the description of a service: one argument without control characters.
+///
+/// # Errors
+///
+/// If it is longer than `most` bytes. Then nothing was appended.
+pub fn push_service(out: &mut Vec<u8>, service: &str, most: usize) -> Result<(), TooLong> {
+    push_name(out, "service description", service, most)
+}
+
+fn push_name(out: &mut Vec<u8>, what: &'static str, name: &str, most: usize) -> Result<(), TooLong> {
+    let start = out.len();
+    if is_plain(name.as_bytes(), b';', b'|') {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        for c in name.chars() {
+            let piece = match c {
+                ';' => ':',
+                '|' => '\u{a6}',
+                c if c.is_control() || is_line_break(c) => ' ',
+                c => c,
+            };
+            out.extend_from_slice(piece.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+    let length = out.len() - start;
+    if length > most {
+        out.truncate(start);
+        return Err(TooLong { what, length, most });
+    }
+    Ok(())
+}
+
+/// Appends text, performance data and further lines as one line of at most `most` bytes. Returns whether it had to be cut.
+pub fn push_output(out: &mut Vec<u8>, check: &CheckResult<'_>, most: usize) -> bool {
+    let mut writer = Writer { out, left: most, cut: false };
+    writer.text(&check.common.output, true);
+    if !check.perfdata.is_empty() {
+        writer.raw("|");
+        writer.text(&check.perfdata, false);
+    }
+    if !check.common.long_output.is_empty() {
+        writer.raw("\\n");
+        writer.text(&check.common.long_output, true);
+    }
+    writer.cut
+}
+
+/// The name of a host as text, as [`push_host`] writes it.
+///
+/// # Errors
+///
+/// If it is longer than `most` bytes.
+pub fn host(check: &CheckResult<'_>, most: usize) -> Result<String, TooLong> {
+    let mut out = Vec::new();
+    push_host(&mut out, check, most)?;
+    Ok(text(&out))
+}
+
+/// The description of a service as text, as [`push_service`] writes it.
+///
+/// # Errors
+///
+/// If it is longer than `most` bytes.
+pub fn service(service: &str, most: usize) -> Result<String, TooLong> {
+    let mut out = Vec::new();
+    push_service(&mut out, service, most)?;
+    Ok(text(&out))
+}
+
+/// Output as text, as [`push_output`] writes it, and whether it had to be cut.
+pub fn output(check: &CheckResult<'_>, most: usize) -> (String, bool) {
+    let mut out = Vec::new();
+    let cut = push_output(&mut out, check, most);
+    (text(&out), cut)
+}
+
+/// It is UTF-8: whole characters of strings were written.
+fn text(out: &[u8]) -> String {
+    String::from_utf8_lossy(out).into_owned()
+}
+
+/// Appends a whole number.
+pub fn push_number(out: &mut Vec<u8>, number: i64) {
+    let mut digits = [0; 20];
+    let (mut at, mut rest) = (digits.len(), number.unsigned_abs());
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    left: usize,
+    cut: bool,
+}
+
+impl Writer<'_> {
+    /// A piece that must not be torn.
+    fn raw(&mut self, piece: &str) {
+        if self.cut || piece.len() > self.left {
+            self.cut = true;
+            return;
+        }
+        self.left -= piece.len();
+        self.out.extend_from_slice(piece.as_bytes());
+    }
+
+    fn text(&mut self, text: &str, bars_are_text: bool) {
+        if is_plain(text.as_bytes(), b'\\', b'|') {
+            return self.plain(text);
+        }
+        let mut rest = text;
+        // Runs of plain characters go over in one piece.
+        while let Some(at) =
+            rest.find(|c: char| matches!(c, '\\' | '|') || c.is_control() || is_line_break(c))
+        {
+            self.plain(&rest[..at]);
+            let c = rest[at..].chars().next().unwrap_or(' ');
+            match c {
+                '\\' => self.raw("\\\\"),
+                '\n' => self.raw("\\n"),
+                '\r' => {}
+                '|' if bars_are_text => self.raw("\u{a6}"),
+                '|' => self.raw("|"),
+                _ => self.raw(" "),
+            }
+            rest = &rest[at + c.len_utf8()..];
+        }
+        self.plain(rest);
+    }
+
+    fn plain(&mut self, text: &str) {
+        if self.cut {
+            return;
+        }
+        let end = text.floor_char_boundary(self.left);
+        self.cut = end < text.len();
+        self.left -= end;
+        self.out.extend_from_slice(&text.as_bytes()[..end]);
+    }
+}
+
+/// Whether a text is printable ASCII without two characters, so that it stays as it is. Without a branch per byte, so that
+/// the compiler looks at many at once.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "a branch per byte would keep the compiler from vectorising"
+)]
+fn is_plain(bytes: &[u8], one: u8, other: u8) -> bool {
+    bytes.iter().fold(true, |plain, b| plain & (b.wrapping_sub(b' ') < 0x5f) & (*b != one) & (*b != other))
+}
+
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sinks::testing::check;
+
+    #[test]
+    fn a_name_is_whole_or_refused() {
+        let mut out = b"x".to_vec();
+        assert_eq!(push_host(&mut out, &check("sw1", None, ""), 3), Ok(()));
+        let error = push_service(&mut out, "Interface Gi0/3", 14).unwrap_err();
+        assert_eq!(error.to_string(), "the service description has 15 bytes, and 14 fit");
+        // What it is written as counts: a broken bar has two bytes.
+        assert!(push_service(&mut out, "a|", 2).is_err());
+        assert_eq!(out, b"xsw1");
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_as_the_library_writes_them(number in any::<i64>()) {
+            for number in [number, 0, i64::MIN, i64::MAX, number % 100] {
+                let mut out = Vec::new();
+                push_number(&mut out, number);
+                prop_assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+            }
+        }
+
+        #[test]
+        fn a_plain_text_is_what_the_slow_way_leaves_alone(text in "([ -~]|\u{7f}|\\PC){0,40}") {
+            let left_alone = |c: char| !c.is_control() && !matches!(c, ';' | '|') && c.is_ascii();
+            prop_assert_eq!(is_plain(text.as_bytes(), b';', b'|'), text.chars().all(left_alone));
+        }
+
+        #[test]
+        fn any_name_is_one_argument(name in any::<String>()) {
+            let mut out = Vec::new();
+            push_service(&mut out, &name, usize::MAX).unwrap();
+            let name = String::from_utf8(out).unwrap();
+            prop_assert!(!name.contains(|c: char| matches!(c, ';' | '|') || c.is_control() || is_line_break(c)));
+        }
+
+        #[test]
+        fn any_output_is_one_line_that_reads_back(output in "(\\PC|\n|\\\\|;|\\||\u{7f}|a){0,60}", most in 0..300_usize) {
+            let result = check("h", None, &output);
+            let mut out = Vec::new();
+            let cut = push_output(&mut out, &result, most);
+            prop_assert!(out.len() <= most);
+            let line = String::from_utf8(out).unwrap();
+            prop_assert!(!line.contains(|c: char| c.is_control() || c == '|'));
+            // As Nagios takes the escapes away again.
+            let mut read = String::new();
+            let mut chars = line.chars();
+            while let Some(c) = chars.next() {
+                match c {
+                    '\\' => match chars.next() {
+                        Some('n') => read.push('\n'),
+                        Some('\\') => read.push('\\'),
+                        other => prop_assert!(false, "an escape of {:?}", other),
+                    },
+                    c => read.push(c),
+                }
+            }
+            let expected: String = output
+                .chars()
+                .map(|c| match c {
+                    '|' => '\u{a6}',
+                    '\n' | '\\' => c,
+                    c if c.is_control() || is_line_break(c) => ' ',
+                    c => c,
+                })
+                .collect();
+            prop_assert!(expected.starts_with(&read) && (cut || read == expected), "{} {}", read, expected);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What all `[[sinks]]` share: [`Kind`], which describes a type of sink, [`Options`], by which it reads its keys, and
+//! [`SinkConfig`], which is what an entry becomes.
+
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::DeValue;
+use zeroize::Zeroizing;
+
+use crate::settings::diagnostic::Diagnostics;
+use crate::settings::secret;
+use crate::settings::section::{Located, Section};
+use crate::settings::values;
+use crate::sinks::fields::{Escape, Filter, Template, TemplateError};
+use crate::sinks::http::answers::Row;
+use crate::sinks::sink::Sink;
+
+/// A type of sink. Each sink's file has one, and the registry lists it.
+pub struct Kind {
+    /// The value of `type`, and the name of its page in docs/sinks/.
+    pub name: &'static str,
+    /// Where outcomes go, for the table of types.
+    pub says: &'static str,
+    /// Its own keys, beside [`COMMON`].
+    pub keys: &'static [&'static [Key]],
+    /// What the server's answers mean, where it gives any by HTTP.
+    pub answers: &'static [Row],
+    /// Reads the keys. None if a mistake leaves nothing to build.
+    pub read: fn(&mut Options<'_, '_, '_>) -> Option<Configured>,
+}
+
+impl Kind {
+    /// Its own keys.
+    pub fn own_keys(&self) -> impl Iterator<Item = &'static Key> {
+        self.keys.iter().copied().flatten()
+    }
+}
+
+/// A key of a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Its default as TOML; "required" if it has none and must be given, empty if it may be left out.
+    pub default: &'static str,
+    /// What it means, with unit and range.
+    pub says: &'static str,
+}
+
+/// A configured sink, shared with whoever delivers to it.
+pub type Configured = Arc<dyn Sink>;
+
+/// The keys of every sink.
+pub const COMMON: &[Key] = &[
+    Key { name: "type", default: "required", says: "One of the types below." },
+    Key { name: "name", default: "the type", says: "Unique; names the cursor." },
+    Key {
+        name: "was",
+        default: "",
+        says: "The name that the sink had before: its backlog and its dead letters are taken over.",
+    },
+    Key {
+        name: "only",
+        default: "",
+        says: "An expression. The sink skips outcomes for which it is false: `only = \"outcome.state != 'ok'\"`.",
+    },
+    Key {
+        name: "rate",
+        default: "",
+        says: "Maximum number of outcomes per second; one second's worth may go at once. Range: 1 to 1000000.",
+    },
+];
+
+/// Makes a path of the configuration relative to the folder of its file.
+pub type Resolve<'r> = &'r dyn Fn(&str) -> PathBuf;
+
+/// The keys of one `[[sinks]]` entry.
+///
+/// Each method reads one key and reports what is wrong with its value. A wrong value gives the default, so that reading
+/// goes on and all mistakes show at once; a configuration with a mistake is refused as a whole.
+pub struct Options<'o, 'd, 's> {
+    section: &'o Section<'d, 's>,
+    resolve: Resolve<'o>,
+    found: &'o mut Diagnostics,
+}
+
+impl<'o, 'd, 's> Options<'o, 'd, 's> {
+    /// The keys of an entry; mistakes go to `found`.
+    pub fn new(section: &'o Section<'d, 's>, resolve: Resolve<'o>, found: &'o mut Diagnostics) -> Self {
+        Options { section, resolve, found }
+    }
+
+    /// The value of a key, of any type.
+    pub fn get(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'s>>> {
+        self.section.get(key)
+    }
+
+    /// A string.
+    pub fn string(&mut self, key: &'static str) -> Option<Located<String>> {
+        self.section.string(key, self.found)
+    }
+
+    /// A string with a default.
+    pub fn text(&mut self, key: &'static str, default: &str) -> String {
+        self.string(key).map_or_else(|| default.to_owned(), |text| text.value)
+    }
+
+    /// A string that must be there; `example` is shown where it is not.
+    pub fn required(&mut self, key: &'static str, example: &str) -> Option<Located<String>> {
+        if self.get(key).is_none() {
+            self.missing(key, example);
+        }
+        self.string(key)
+    }
+
+    /// Reports that a key is missing.
+    pub fn missing(&mut self, key: &str, example: &str) {
+        self.report(format!("this sink needs '{key}'"), &format!("add {key} = \"{example}\""));
+    }
+
+    /// A file or folder that must be named; relative to the folder of the configuration.
+    pub fn path(&mut self, key: &'static str, example: &str) -> Option<PathBuf> {
+        let path = self.required(key, example)?;
+        Some((self.resolve)(&path))
+    }
+
+    /// A file that may be named.
+    pub fn optional_path(&mut self, key: &'static str) -> Option<Located<PathBuf>> {
+        let Located { value, span } = self.string(key)?;
+        Some(Located { value: (self.resolve)(&value), span })
+    }
+
+    /// Records what is in a file that the sink uses, so that a reload sees when it changes.
+    pub(crate) fn reads(&self, path: &Path) {
+        if let Ok(content) = std::fs::read(path) {
+            self.section.reads(&Zeroizing::new(content));
+        }
+    }
+
+    /// True or false.
+    pub fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+        self.section.boolean(key, self.found).map_or(default, |value| value.value)
+    }
+
+    /// A whole number.
+    pub fn integer(&mut self, key: &'static str) -> Option<Located<i64>> {
+        self.section.integer(key, self.found)
+    }
+
+    /// A whole number of a range.
+    pub fn number(&mut self, key: &'static str, range: RangeInclusive<u32>, unit: &str) -> Option<u32> {
+        let number = self.integer(key)?;
+        let valid = u32::try_from(number.value).ok().filter(|n| range.contains(n));
+        if valid.is_none() {
+            let (from, to) = (range.start(), range.end());
+            self.report_at(&number.span, format!("{key} must be {from} to {to}{unit}"), None);
+        }
+        valid
+    }
+
+    /// One of some words; the first is the default. `what` is what they are, for messages.
+    pub fn word<T: Copy>(&mut self, key: &'static str, known: &[(&'static str, T)], what: &str) -> Option<T> {
+        values::word(self.section, key, known, what, self.found)
+    }
+
+    /// A password or token by one of its keys.
+    pub(crate) fn secret(&mut self, keys: &secret::Keys) -> Option<Zeroizing<String>> {
+        keys.read(self.section, self.resolve, self.found)
+    }
+
+    /// Whether a password or token is given in some way.
+    pub(crate) fn has_secret(&self, keys: &secret::Keys) -> bool {
+        keys.given(self.section)
+    }
+
+    /// A token that must be given.
+    pub(crate) fn required_secret(&mut self, keys: &secret::Keys) -> Option<Zeroizing<String>> {
+        if !self.has_secret(keys) {
+            self.missing(keys.inline, "...");
+        }
+        self.secret(keys)
+    }
+
+    /// A template over the outcome, whose values are escaped.
+    pub fn template(&mut self, key: &'static str, escape: Escape) -> Option<Template> {
+        let text = self.string(key)?;
+        self.parsed(&text, Template::new(&text.value, escape))
+    }
+
+    /// What a template was compiled to; what is wrong in it is reported.
+    pub fn parsed<T>(&mut self, text: &Located<String>, parsed: Result<T, TemplateError>) -> Option<T> {
+        parsed
+            .map_err(|error| {
+                let span = text.span_of(self.section.source(), error.within);
+                self.found.push(self.section.source().error(&span, error.message, error.hint));
+            })
+            .ok()
+    }
+
+    /// A table; none if there is none.
+    pub fn table(&mut self, key: &'static str) -> Option<Section<'d, 's>> {
+        self.section.section(key, self.found)
+    }
+
+    /// Reports keys that are given and have no effect.
+    pub fn unused(&mut self, keys: &[Key], hint: &str) {
+        for key in keys {
+            if self.get(key.name).is_some() {
+                let span = self.section.key_span(key.name);
+                self.report_at(&span, format!("'{}' has no effect here", key.name), Some(hint));
+            }
+        }
+    }
+
+    /// Reports a mistake of the entry as a whole.
+    pub fn report(&mut self, message: impl Into<String>, hint: &str) {
+        self.found.push(self.section.error(message, hint));
+    }
+
+    /// Reports a mistake at a place of the file.
+    pub fn report_at(&mut self, span: &Range<usize>, message: impl Display, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
+        self.found.push(self.section.source().error(span, message.to_string(), hint));
+    }
+}
+
+/// One `[[sinks]]` entry.
+#[derive(Debug, Clone)]
+pub struct SinkConfig {
+    /// `name`: unique; the sink's cursor goes by it.
+    pub name: String,
+    /// `only`: which outcomes the sink takes; none for all.
+    pub only: Option<Filter>,
+    /// `rate`: how many outcomes a second at most; none for any number.
+    pub rate: Option<u32>,
+    /// Where they go.
+    pub sink: Configured,
+}
+
+impl SinkConfig {
+    /// A sink that takes everything.
+    pub fn new(name: impl Into<String>, sink: impl Sink + 'static) -> Self {
+        SinkConfig { name: name.into(), only: None, rate: None, sink: Arc::new(sink) }
+    }
+
+    /// Reads the keys of every sink, and then those of its type; `kind` is the default name.
+    pub fn read(
+        options: &mut Options<'_, '_, '_>,
+        kind: &str,
+        own: impl FnOnce(&mut Options<'_, '_, '_>) -> Option<Configured>,
+    ) -> Option<Self> {
+        let name = options.string("name");
+        let only = options.string("only").and_then(|text| options.parsed(&text, Filter::new(&text.value)));
+        let rate = options.integer("rate").and_then(|rate| {
+            let valid = u32::try_from(rate.value).ok().filter(|n| (1..=1_000_000).contains(n));
+            if valid.is_none() {
+                let hint = Some("leave it out for any number");
+                options.report_at(&rate.span, "rate must be 1 to 1000000 outcomes a second", hint);
+            }
+            valid
+        });
+        let name = match name {
+            Some(name) if valid_name(&name) => Some(name.value),
+            Some(name) => {
+                let hint = Some("use letters, digits, '-' and '_', at most 64");
+                options.report_at(&name.span, "a sink's name is also the name of its cursor file", hint);
+                None
+            }
+            None => Some(kind.to_owned()),
+        };
+        let sink = own(options);
+        Some(SinkConfig { name: name?, only, rate, sink: sink? })
+    }
+}
+
+fn valid_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}

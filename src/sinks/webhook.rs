@@ -1,0 +1,283 @@
+//! The webhook sink: one request an outcome, with method, path, headers and body by template, signed where a secret is given.
+
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+use hyper::{HeaderMap, Method};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::http::client::{Answer, header};
+use crate::outcome::json;
+use crate::outcome::record::Record;
+use crate::settings::secret::SECRET;
+use crate::sinks::fields::{Escape, Template};
+use crate::sinks::http::answers::{Means, Row};
+use crate::sinks::http::api::{Api, Call, Part};
+use crate::sinks::http::escape::{in_json, percent};
+use crate::sinks::http::lane::Web;
+use crate::sinks::http::server::Server;
+use crate::sinks::settings::{Configured, Key, Kind, Options};
+use crate::sinks::sink::Said;
+
+/// `type = "webhook"`
+pub const KIND: Kind = Kind {
+    name: "webhook",
+    says: "any URL: Slack, Teams, ServiceNow, Jira, Alertmanager, ...",
+    keys: &[Server::URL, Server::KEYS, KEYS],
+    answers: ANSWERS,
+    read,
+};
+
+const KEYS: &[Key] = &[
+    Key { name: "method", default: "\"POST\"", says: "POST, PUT, PATCH, GET or DELETE." },
+    Key {
+        name: "path",
+        default: "",
+        says: "A template, appended to the URL. Values are percent-encoded. A path with a part `.` or `..` makes a dead letter.",
+    },
+    Key { name: "body", default: "the outcome as JSON", says: "A template." },
+    Key {
+        name: "format",
+        default: "\"json\"",
+        says: "How values are escaped in `body`: `\"json\"` (within strings), `\"form\"` (percent-encoded), `\"text\"`. It also sets the Content-Type.",
+    },
+    Key { name: "secret", default: "", says: "Signs the body: sends its HMAC-SHA-256 as `sha256=HEX`." },
+    Key { name: "secret_file", default: "", says: "The same from the first line of a file." },
+    Key { name: "secret_env", default: "", says: "The same from an environment variable." },
+    Key {
+        name: "signature_header",
+        default: "\"X-Trapline-Signature\"",
+        says: "The header that carries the signature.",
+    },
+];
+
+/// There is no API that defines a body, so the status alone counts.
+const ANSWERS: &[Row] = &[
+    Row { status: 200..=299, body: "*", means: Means::Taken, source: "RFC 9110, section 15.3" },
+    Row { status: 400..=400, body: "*", means: Means::Dead, source: "RFC 9110, section 15.5.1" },
+    Row {
+        status: 403..=405,
+        body: "*",
+        means: Means::Later,
+        source: "RFC 9110, sections 15.5.4 to 15.5.6; firewalls of web servers answer so because of one text",
+    },
+    Row { status: 406..=406, body: "*", means: Means::Dead, source: "RFC 9110, section 15.5.7" },
+    Row { status: 409..=409, body: "*", means: Means::Dead, source: "RFC 9110, section 15.5.10" },
+    Row { status: 413..=413, body: "*", means: Means::Dead, source: "RFC 9110, section 15.5.14" },
+    Row { status: 415..=415, body: "*", means: Means::Dead, source: "RFC 9110, section 15.5.16" },
+    Row { status: 422..=422, body: "*", means: Means::Dead, source: "RFC 9110, section 15.5.21" },
+];
+
+/// How values stand in the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// Within strings of JSON.
+    Json,
+    /// As values of a form.
+    Form,
+    /// As they are.
+    Text,
+}
+
+impl Format {
+    /// The header that goes with it.
+    fn content_type(self) -> &'static str {
+        match self {
+            Format::Json => "application/json",
+            Format::Form => "application/x-www-form-urlencoded",
+            Format::Text => "text/plain; charset=utf-8",
+        }
+    }
+
+    fn escape(self) -> Escape {
+        match self {
+            Format::Json => in_json,
+            Format::Form => percent,
+            Format::Text => str::to_owned,
+        }
+    }
+}
+
+/// A request an outcome.
+#[derive(Clone)]
+pub struct Webhook {
+    method: Method,
+    /// Path and query behind the URL; none for the URL itself.
+    path: Option<Template>,
+    /// The body; none for the outcome as JSON.
+    body: Option<Template>,
+    format: Format,
+    /// The header that carries the HMAC-SHA-256 of the body in hex, and its key.
+    signature: Option<(HeaderName, Zeroizing<String>)>,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
+    let server = Server::read(options, "https://hooks.example/services/x");
+    let method = options.string("method").map_or(Some(Method::POST), |text| {
+        let known = [Method::POST, Method::PUT, Method::PATCH, Method::GET, Method::DELETE];
+        let method = known.into_iter().find(|method| method.as_str() == text.value);
+        if method.is_none() {
+            let hint = Some("one of POST, PUT, PATCH, GET, DELETE");
+            options.report_at(&text.span, format!("'{}' is no method", text.value), hint);
+        }
+        method
+    });
+    let formats = [("json", Format::Json), ("form", Format::Form), ("text", Format::Text)];
+    let format = options.word("format", &formats, "format of a body").unwrap_or(Format::Json);
+    let path = options.template("path", percent);
+    let body = options.template("body", format.escape());
+    let secret = options.secret(&SECRET);
+    let name = match options.string("signature_header") {
+        None => Some(HeaderName::from_static("x-trapline-signature")),
+        Some(name) => header(&name, "")
+            .map(|(name, _)| name)
+            .map_err(|error| options.report_at(&name.span, error, None))
+            .ok(),
+    };
+    let signature = name.zip(secret);
+    Some(Web::end(server?, Webhook { method: method?, path, body, format, signature }))
+}
+
+impl Api for Webhook {
+    fn part(&self, record: &Record<'_>) -> Result<Part, Said> {
+        let rendered = |key: &str, template: &Template| {
+            template
+                .render(record)
+                .map_err(|error| Said::from(format!("'{key}' cannot be computed: {error}")))
+        };
+        let path = self.path.as_ref().map_or(Ok(String::new()), |path| rendered("path", path))?;
+        let body = match &self.body {
+            Some(body) => rendered("body", body)?.into_bytes(),
+            None => {
+                let mut body = Vec::new();
+                json::push(&mut body, record);
+                body
+            }
+        };
+        valid_path(&path)?;
+        Ok(Part { id: record.id(), path, body, ..Part::default() })
+    }
+
+    fn call(&self, parts: &[Part]) -> Call {
+        let part = parts.first().cloned().unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
+        if let Some((name, secret)) = &self.signature
+            && let Ok(value) =
+                HeaderValue::from_str(&format!("sha256={}", hmac(secret.as_bytes(), &part.body)))
+        {
+            headers.insert(name, value);
+        }
+        Call { method: self.method.clone(), path: part.path, headers, body: part.body.into() }
+    }
+
+    fn answers(&self) -> &'static [Row] {
+        ANSWERS
+    }
+
+    fn says(&self, _answer: &Answer) -> String {
+        String::new()
+    }
+}
+
+/// Refuses a path that is none, or that a server would take for another one.
+fn valid_path(path: &str) -> Result<(), Said> {
+    let (parts, _) = path.split_once('?').unwrap_or((path, ""));
+    if let Some(part) = parts.split('/').find(|part| matches!(*part, "." | "..")) {
+        return Err(format!("the path has the part '{part}'").into());
+    }
+    // What stands before it belongs to the URL of the sink.
+    if PathAndQuery::try_from(format!("/{path}")).is_err() {
+        return Err(format!(
+            "the path of {} bytes is too long or has characters that no URL can have",
+            path.len()
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// HMAC-SHA-256 in hex (RFC 2104).
+fn hmac(key: &[u8], text: &[u8]) -> String {
+    // A key of any length will do.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+    mac.update(text);
+    HEXLOWER.encode(&mac.finalize().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::outcome::result::Outcome;
+    use crate::sinks::http::tests::every_row;
+    use crate::sinks::testing::check;
+
+    fn webhook(path: &str, body: Option<&str>) -> Webhook {
+        Webhook {
+            method: Method::POST,
+            path: Some(Template::new(path, percent).unwrap()),
+            body: body.map(|body| Template::new(body, in_json).unwrap()),
+            format: Format::Json,
+            signature: Some((HeaderName::from_static("x-trapline-signature"), "Jefe".to_owned().into())),
+        }
+    }
+
+    fn part(webhook: &Webhook, host: &str, output: &str) -> Result<Part, Said> {
+        let outcome = Outcome::CheckResult(check(host, None, output));
+        webhook.part(&Record { epoch: 1, sequence: 2, outcome })
+    }
+
+    #[test]
+    fn the_signature_of_rfc_4231() {
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(hmac(b"Jefe", b"what do ya want for nothing?"), expected);
+        let part = Part { body: b"what do ya want for nothing?".to_vec(), ..Part::default() };
+        let call = webhook("", None).call(&[part]);
+        assert_eq!(call.headers["x-trapline-signature"], format!("sha256={expected}"));
+    }
+
+    #[test]
+    fn what_answers_mean() {
+        let mut all: Vec<(u16, &str, &str)> = vec![(200, "ok", "taken"), (204, "", "taken")];
+        all.extend([400, 406, 409, 413, 415, 422].map(|status| (status, "no", "dead")));
+        all.extend([403, 404, 405, 410, 414, 418, 500, 501].map(|status| (status, "no", "later")));
+        all.extend([302, 401, 407].map(|status| (status, "", "refused")));
+        all.extend([429, 502, 503, 504].map(|status| (status, "", "busy")));
+        every_row(&webhook("", None), &all);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_a_dead_letter_with_its_reason() {
+        let path = webhook("/h/{{ outcome.host }}/s", Some("{{ outcome.output|int }}"));
+        assert_eq!(part(&path, "a/b", "7").unwrap().path, "/h/a%2Fb/s");
+        assert_eq!(part(&path, "..", "7").unwrap_err().as_str(), "the path has the part '..'");
+        assert!(part(&path, "h", "x").unwrap_err().as_str().starts_with("'body' cannot be computed: "));
+        assert!(part(&path, &"h".repeat(70_000), "7").unwrap_err().as_str().contains("too long"));
+        assert!(part(&webhook("/a b", None), "h", "x").is_err());
+        assert_eq!(part(&webhook("?a=..", None), "h", "x").unwrap().path, "?a=..");
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_leaves_its_place(host in any::<String>(), output in any::<String>()) {
+            let hook = webhook("/h/{{ outcome.host }}?o={{ outcome.output }}", Some(r#"{"a":"{{ outcome.output }}","b":1}"#));
+            let Ok(part) = part(&hook, &host, &output) else {
+                prop_assert!(matches!(host.as_str(), "." | ".."));
+                return Ok(());
+            };
+            let body: serde_json::Value = serde_json::from_slice(&part.body).unwrap();
+            prop_assert_eq!((body["a"].as_str(), body.as_object().unwrap().len()), (Some(output.as_str()), 2));
+            prop_assert_eq!(part.path.split(['/', '?', '=', '&', '#']).count(), 5, "{}", part.path);
+        }
+    }
+}
