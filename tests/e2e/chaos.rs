@@ -21,8 +21,8 @@ use crate::hostile::notification;
 use crate::support::{Random, times, wait_until};
 use crate::web_server::WebServer;
 
-/// How many outcomes the file sink is given before it is asked to write them.
-const WINDOW: u64 = 512;
+/// How many outcomes the file sink writes and syncs together.
+const WINDOW: u64 = 2048;
 
 const EVERYTHING: &str = "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\noutput = \"{{ v[1] }}\"\n\
     [[rule]]\nid = \"n\"\nsyslog = { message = '^(?<service>s\\d+) (?<number>\\d+)$' }\n[rule.check]\nhost = \"h\"\n\

@@ -220,7 +220,7 @@ fn who_it_trusts_and_who_it_is() {
     for (trust, login, words) in [
         (wrong_pin.as_str(), basic, "no TLS with"),
         (wrong_name.as_str(), basic, "no TLS with"),
-        (right.as_str(), "user = \"trapline\"\npassword = \"wrong\"", "does not let us in"),
+        (right.as_str(), "user = \"trapline\"\npassword = \"wrong\"", "check user, password or token"),
     ] {
         let daemon = Daemon::start(&sink(&icinga, trust, login));
         snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);

@@ -295,7 +295,11 @@ fn results_wait_while_nagios_is_away() {
     let _ = std::fs::remove_file(nagios.command_file());
     std::fs::write(nagios.command_file(), "").unwrap();
     down(0..1);
-    wait_until("the sink says so", || daemon.log().contains("it is no named pipe"));
+    wait_until("the status says so", || {
+        daemon.status()["sinks"][0]["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("it is no named pipe"))
+    });
     assert_eq!(read(&nagios.command_file()), "");
 }
 
