@@ -10,6 +10,9 @@ use crate::commands::args::ConfigArg;
 use crate::config::{file, loaded};
 use crate::daemon::control::{self, Request};
 
+/// How often the daemon is asked. It answers with its status if a request does not arrive in time, and so does an older
+/// release to a request that it does not know.
+const TRIES: usize = 3;
 /// How long the daemon may take to answer what it need not work for.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -29,11 +32,13 @@ pub fn try_ask(
     request: &Request,
     patience: Option<Duration>,
 ) -> anyhow::Result<Option<Value>> {
-    let answer = control::ask(&control::socket(directory), request, patience)?;
-    if answer.as_ref().is_some_and(|answer| *request != Request::Status && answer.get("ok").is_none()) {
-        bail!("the running daemon is of an older release, which does not know this; restart it");
+    for _ in 0..TRIES {
+        let answer = control::ask(&control::socket(directory), request, patience)?;
+        if *request == Request::Status || answer.as_ref().is_none_or(|answer| answer.get("ok").is_some()) {
+            return Ok(answer);
+        }
     }
-    Ok(answer)
+    bail!("the running daemon is of an older release, which does not know this; restart it");
 }
 
 /// The same; no daemon is an error.

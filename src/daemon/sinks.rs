@@ -167,15 +167,17 @@ fn end(name: &str, slot: &Slot) {
 }
 
 /// Gives a cursor and the dead letters that go with it to another name. What fails is said; the sink goes on all the same.
+///
+/// The cursor comes last: as long as it has the former name, the next start does all of this again.
 fn rename(journal: &Journal, from: &str, to: &str) {
+    if let Err(error) = DeadLetters::new(journal.directory(), to).adopt(from) {
+        tracing::error!(sink = to, %error, "the dead letters of '{from}' cannot be renamed; see `trapline dead list {from}`");
+    }
     if let Err(error) = journal.rename(from, to) {
         tracing::error!(
             sink = to, %error,
             "the cursor of '{from}' cannot be renamed on disk; leave was = \"{from}\" in the configuration, so that the next start tries again"
         );
-    }
-    if let Err(error) = DeadLetters::new(journal.directory(), to).adopt(from) {
-        tracing::error!(sink = to, %error, "the dead letters of '{from}' cannot be renamed; see `trapline dead list {from}`");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use serde_json::Value;
 use trapline::message::{NotificationKind, Version};
 use trapline::snmp::encode;
 
-use crate::daemon::{Daemon, FILE_SINK, json_lines, output, trapline};
+use crate::daemon::{Daemon, FILE_SINK, json_lines, output};
 use crate::hostile::notification;
-use crate::support::{Program, Random, port, read, run, snmptrap, times, wait_until};
+use crate::support::{Random, port, read, run, snmptrap, times, wait_until};
 
 /// Traps become events with their text, lines `sN NUMBER` a result of service sN.
 const RULES: &str = "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\noutput = \"{{ v[1] }}\"\n\

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{link_trap, port, snmptrap, wait_until};
+use crate::support::{link_trap, port, read, snmptrap, wait_until};
 
 fn get(port: u16, path: &str) -> (u16, String) {
     let output = Command::new("curl")
@@ -87,6 +87,50 @@ fn systemd_hears_of_it() {
     heard("WATCHDOG=1");
     daemon.stop();
     heard("STOPPING=1");
+}
+
+/// How often the threads of a process have gone to sleep by themselves.
+fn sleeps(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |thread: std::fs::DirEntry| {
+        let status = read(&thread.path().join("status"));
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.map_or(0, |count| count.trim().parse().unwrap())
+    };
+    threads.map(|thread| of(thread.unwrap())).sum()
+}
+
+#[test]
+fn an_idle_daemon_sleeps() {
+    const SECONDS: u64 = 10;
+    // One sink that has delivered everything, one whose core is away, and a listener of each protocol and transport.
+    let mut daemon = Daemon::prepare(&format!(
+        "{FILE_SINK}[[sinks]]\nname = \"core\"\ntype = \"nagios\"\ncommand_file = \"DIR/nowhere\"\n\
+         [http]\nlisten = \"127.0.0.1:{}\"\n",
+        port()
+    ));
+    let path = daemon.path("trapline.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let tcp = format!("listen = [\"tcp://127.0.0.1:{}\", ", daemon.snmp);
+    std::fs::write(&path, config.replacen("listen = [", &tcp, 1)).unwrap();
+    daemon.restart();
+    let rest = |when: &str| {
+        let mut before = sleeps(daemon.pid());
+        let mut counted = 0;
+        // What the start or a message has begun ends within a few rounds.
+        wait_until(&format!("it sleeps {when}"), || {
+            std::thread::sleep(Duration::from_secs(SECONDS));
+            let now = sleeps(daemon.pid());
+            counted = now - before;
+            before = now;
+            println!("{when}: {:.1} wake-ups a second", counted as f64 / SECONDS as f64);
+            counted <= 2 * SECONDS
+        });
+    };
+    rest("with nothing to do");
+    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    wait_until("it is delivered", || daemon.outcomes("out.jsonl").len() == 1);
+    rest("with a core that is away");
 }
 
 #[test]
