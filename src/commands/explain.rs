@@ -14,6 +14,7 @@ use crate::message::{Message, Notification, Source};
 use crate::outcome::json::Unsaved;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::values::unhex;
 use crate::sinks::settings::SinkConfig;
@@ -193,10 +194,12 @@ impl Explainer<'_> {
             let explanation = self.rules.explain(subject);
             let mut outcomes: Vec<Value> = Vec::new();
             let mut deliveries: Vec<(String, String)> = Vec::new();
-            self.rules.apply(subject, &mut Scratch::default(), |_, outcome| {
+            let mut scratch = Scratch::default();
+            self.rules.apply(subject, &mut scratch, |_, outcome| {
                 outcomes.extend(serde_json::to_value(Unsaved(outcome)).ok());
                 deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(&sink.settings, outcome)));
             });
+            let rule = |failure: &RenderFailure| &self.rules.rules()[failure.rule].id;
             let described = describe::message(message, source, self.rules.mib());
             if self.as_json {
                 let ids: Vec<&str> = explanation.matched.iter().map(|r| r.id.as_str()).collect();
@@ -207,14 +210,23 @@ impl Explainer<'_> {
                     .collect();
                 let sent: Vec<Value> =
                     deliveries.iter().map(|(sink, what)| json!({ "sink": sink, "sends": what })).collect();
+                let failures = scratch.failures().iter();
+                let failures: Vec<Value> = failures
+                    .map(|f| json!({ "rule": rule(f), "field": f.field, "error": f.error.to_string() }))
+                    .collect();
                 let all = json!({
                     "message": described, "matched": ids, "rejected": rejected, "outcomes": outcomes, "sends": sent,
+                    "render_errors": failures,
                 });
                 println!("{}", serde_json::to_string_pretty(&all)?);
             } else {
                 print_message(&described);
                 print_rules(&explanation.matched, &explanation.rejected);
                 print_deliveries(&outcomes, &deliveries);
+                for failure in scratch.failures() {
+                    let error = visible(&failure.error.to_string());
+                    println!("\ncannot render   {} of {}: {error}", failure.field, rule(failure));
+                }
             }
             Ok(())
         })

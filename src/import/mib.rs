@@ -172,8 +172,8 @@ fn rule(text: &mut String, mib: &Mib, notification: &Object, annotation: &Annota
     };
     let id = format!("{}-{}", notification.module, notification.name).to_lowercase();
     let (expression, expected) = match &state {
-        State::Fixed(state) => ((*state).to_owned(), *state),
-        State::By { object, good, expected } => {
+        ProposedState::Fixed(state) => ((*state).to_owned(), *state),
+        ProposedState::By { object, good, expected } => {
             let names: Vec<String> = good.iter().map(|name| format!("'{name}'")).collect();
             (format!("'ok' if v['{object}'] in [{}] else 'critical'", names.join(", ")), *expected)
         }
@@ -204,7 +204,7 @@ fn rule(text: &mut String, mib: &Mib, notification: &Object, annotation: &Annota
     let _ = writeln!(text, "expect = {{ state = \"{expected}\" }}");
 }
 
-enum State {
+enum ProposedState {
     Fixed(&'static str),
     /// By the value of an object.
     By {
@@ -214,7 +214,7 @@ enum State {
     },
 }
 
-fn state(objects: &[&Object], annotation: &Annotation, word: Option<&'static str>) -> State {
+fn state(objects: &[&Object], annotation: &Annotation, word: Option<&'static str>) -> ProposedState {
     let said = annotation.severity.as_deref().map(str::to_uppercase);
     let said = match said.as_deref() {
         Some("INFORMATIONAL" | "INFO" | "NORMAL" | "CLEARED") => Some("ok"),
@@ -228,7 +228,7 @@ fn state(objects: &[&Object], annotation: &Annotation, word: Option<&'static str
         },
     };
     if let Some(state) = said.or(word) {
-        return State::Fixed(state);
+        return ProposedState::Fixed(state);
     }
     for object in objects {
         let names = || object.syntax.enums.iter().map(|(_, name)| &**name);
@@ -236,11 +236,11 @@ fn state(objects: &[&Object], annotation: &Annotation, word: Option<&'static str
         if !good.is_empty() && names().any(|name| BAD.contains(&name)) {
             let first = names().next().is_some_and(|first| good.iter().any(|name| name == first));
             let expected = if first { "ok" } else { "critical" };
-            return State::By { object: object.qualified(), good, expected };
+            return ProposedState::By { object: object.qualified(), good, expected };
         }
     }
     // Unknown: somebody should look.
-    State::Fixed("warning")
+    ProposedState::Fixed("warning")
 }
 
 /// The subject of a notification in words, without the word for its state; and that state.

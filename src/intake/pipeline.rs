@@ -13,6 +13,7 @@ use crate::intake::reports::Reports;
 use crate::intake::shared::{Active, Shared};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source};
 use crate::mib::format::hex;
+use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::snmp::access::{Denied, Reach};
 use crate::snmp::usm::{self, UsmError};
@@ -279,6 +280,9 @@ impl Pipeline {
                 );
             }
         });
+        if let Some(failure) = self.scratch.failures().first() {
+            self.not_rendered(failure, source, now);
+        }
         match verdict {
             MatchResult::Matched => self.counts.matched += 1,
             MatchResult::Dropped => self.counts.dropped += 1,
@@ -365,6 +369,17 @@ impl Pipeline {
             tracing::warn!(
                 from = %source.peer, suppressed,
                 "syslog from a sender that is not allowed; to accept it, add its network to [syslog] allow"
+            );
+        }
+    }
+
+    fn not_rendered(&self, failure: &RenderFailure, source: &Source, now: Now) {
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::Render, now.mono) {
+            let rule = &self.active.rules.rules()[failure.rule];
+            tracing::warn!(
+                from = %source.peer, suppressed,
+                "cannot render {} of rule '{}' in {}: {}; correct its template, such as {{{{ (x or 0) + 1 }}}}",
+                failure.field, rule.id, rule.file, failure.error
             );
         }
     }

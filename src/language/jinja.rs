@@ -1,7 +1,7 @@
 //! The template engine (minijinja), for templates that [`expr`](crate::language::expr) does not evaluate itself.
 //!
-//! Templates reach the engine [rewritten](crate::language::rewrite). Named numbers are objects of its own here, and
-//! the filters and tests of minijinja that want a text or a number get what they want.
+//! The engine gets templates [rewritten](crate::language::rewrite). Named numbers are objects here. Filters and tests of
+//! minijinja for text get the name of a named number, those for numbers its number.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -36,10 +36,11 @@ const OF_TEXT: [&str; 13] = [
 ];
 /// Filters of minijinja that work on a number. They get a named number as its number.
 const OF_NUMBERS: [&str; 4] = ["abs", "float", "int", "round"];
-/// The instructions that one rendering may take. A loop over 64 KiB of text needs more.
+/// The maximum number of engine instructions per rendering: enough for loops over all varbinds, too few for nested loops
+/// over a long text.
 const FUEL: u64 = 200_000;
 
-/// The calls of [`functions`] that an environment remembers.
+/// The maximum number of parsed calls of [`functions`] that an environment keeps.
 const MOST_CALLS: usize = 1000;
 
 /// Escapes a value for the place where a template prints it.
@@ -344,7 +345,7 @@ const COMPARISONS: [(&[&str], Comparison); 6] = [
     (&["__ge", ">=", "ge"], Comparison::Ge),
 ];
 
-/// The functions that rewritten templates call, and the tests that `select` and its like call by name.
+/// The functions that rewritten templates call, and the tests that `select` and similar filters call by name.
 fn add_operators(engine: &mut minijinja::Environment<'static>) {
     for (names, how) in COMPARISONS {
         engine.add_function(names[0], move |a: &Value, b: &Value| compare(how, a, b));
@@ -365,7 +366,7 @@ fn add_operators(engine: &mut minijinja::Environment<'static>) {
     });
 }
 
-/// minijinja's filters and tests that must be told what a named number or an undefined value is to them.
+/// Filters and tests of minijinja that convert a named number or an undefined value first.
 fn add_builtins(engine: &mut minijinja::Environment<'static>) {
     let add =
         |engine: &mut minijinja::Environment<'static>, name: &'static str, argument: fn(&Value) -> Value| {
@@ -396,7 +397,7 @@ fn add_builtins(engine: &mut minijinja::Environment<'static>) {
     engine.add_test("none", |value: &Value| scalar(value) == Some(Val::Undefined));
 }
 
-/// minijinja as it comes.
+/// minijinja without changes.
 fn plain_engine() -> &'static minijinja::Environment<'static> {
     static PLAIN: OnceLock<minijinja::Environment<'static>> = OnceLock::new();
     PLAIN.get_or_init(|| {
@@ -406,7 +407,7 @@ fn plain_engine() -> &'static minijinja::Environment<'static> {
     })
 }
 
-/// The filters and tests of [`functions`]. Each combination of arguments is read once.
+/// The filters and tests of [`functions`]. The arguments of a call are parsed once.
 fn add_functions(engine: &mut minijinja::Environment<'static>) {
     let calls: Arc<RwLock<HashMap<String, Call>>> = Arc::default();
     for name in functions::FILTERS {

@@ -64,6 +64,11 @@ pub trait Names {
         None
     }
 
+    /// Whether a variable is always text, so that no number equals it.
+    fn is_text(&self, _variable: &Self::Var) -> bool {
+        false
+    }
+
     /// Why a use of a variable is doubtful, although it works.
     fn doubt(&self, _variable: &Self::Var) -> Option<Doubt> {
         None

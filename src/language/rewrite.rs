@@ -411,7 +411,7 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
                 self.expr(&choice.true_expr, OR);
                 self.push(" if ");
                 self.expr(&choice.test_expr, OR);
-                // Without `else` the parser would take a following `if` for its own.
+                // Without `else`, a following `if` would belong to this expression.
                 self.push(" else ");
                 match &choice.false_expr {
                     Some(otherwise) => self.expr(otherwise, IF),
@@ -505,7 +505,8 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
         self.arguments(&call.args);
     }
 
-    /// Arguments in parentheses, which stand behind tests without arguments too: what follows is none of them.
+    /// Arguments in parentheses. A test without arguments gets empty ones, so that the parser takes nothing behind it for
+    /// an argument.
     fn arguments(&mut self, args: &[CallArg<'_>]) {
         self.push("(");
         for (at, arg) in args.iter().enumerate() {

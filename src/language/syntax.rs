@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use minijinja::machinery::ast::{BinOpKind, CallArg, Const, Expr, Stmt};
+use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Const, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::{Span, parse, parse_expr};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
@@ -215,7 +215,7 @@ fn start(expr: &Expr<'_>) -> usize {
     }
 }
 
-/// The arguments of a call by name; its name is none of a value.
+/// The arguments of a call by name. The name of a function is no variable.
 fn called_by<'a, 's>(expr: &'a Expr<'s>) -> Option<Vec<&'a Expr<'s>>> {
     match expr {
         Expr::Call(call) if matches!(call.expr, Expr::Var(_)) => {
@@ -225,7 +225,7 @@ fn called_by<'a, 's>(expr: &'a Expr<'s>) -> Option<Vec<&'a Expr<'s>>> {
     }
 }
 
-/// All names in some expressions, and each entry taken of them.
+/// All names in some expressions, and all attributes and items of names.
 pub fn variables<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<&'a Expr<'s>> {
     let mut found = Vec::new();
     let mut open: Vec<&'a Expr<'s>> = exprs.to_vec();
@@ -244,7 +244,7 @@ pub struct Called<'a, 's> {
     pub what: Callee<'s>,
     /// Its arguments.
     pub args: &'a [CallArg<'s>],
-    /// The bytes of the source that it takes up: of a filter or test from its name on.
+    /// Its bytes in the source; for a filter or test from its name on.
     pub within: Range<usize>,
 }
 
@@ -292,6 +292,60 @@ pub fn calls<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<Called<'a, 's>> {
         open.extend(parts(expr));
     }
     found
+}
+
+/// The operands of all comparisons in some expressions, and whether they are compared with `!=` or `not in`.
+pub fn comparisons<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<(&'a Expr<'s>, &'a Expr<'s>, bool)> {
+    let mut found = Vec::new();
+    let mut open: Vec<&'a Expr<'s>> = exprs.to_vec();
+    while let Some(expr) = open.pop() {
+        match expr {
+            // `x not in y`
+            Expr::UnaryOp(unary) => {
+                if let Expr::BinOp(op) = &unary.expr
+                    && matches!((&unary.op, op.op), (UnaryOpKind::Not, BinOpKind::In))
+                {
+                    found.push((&op.left, &op.right, true));
+                    open.extend([&op.left, &op.right]);
+                    continue;
+                }
+            }
+            Expr::BinOp(op) => match op.op {
+                BinOpKind::Eq
+                | BinOpKind::Lt
+                | BinOpKind::Lte
+                | BinOpKind::Gt
+                | BinOpKind::Gte
+                | BinOpKind::In => {
+                    found.push((&op.left, &op.right, false));
+                }
+                BinOpKind::Ne => found.push((&op.left, &op.right, true)),
+                _ => {}
+            },
+            Expr::Compare(chain) => {
+                let mut left = &chain.expr;
+                for op in &chain.ops {
+                    found.push((left, &op.expr, matches!(op.op, CompareOpKind::Ne | CompareOpKind::NotIn)));
+                    left = &op.expr;
+                }
+            }
+            _ => {}
+        }
+        open.extend(parts(expr));
+    }
+    found
+}
+
+/// Whether an expression is a number, or a list of numbers.
+pub fn is_number(expr: &Expr<'_>) -> bool {
+    let all = |items: &[Expr<'_>]| !items.is_empty() && items.iter().all(is_number);
+    match expr {
+        Expr::Const(constant) => constant.value.kind() == ValueKind::Number,
+        Expr::UnaryOp(unary) => matches!(unary.op, UnaryOpKind::Neg) && is_number(&unary.expr),
+        Expr::List(list) => all(&list.items),
+        Expr::Tuple(tuple) => all(&tuple.items),
+        _ => false,
+    }
 }
 
 /// The constants that an expression can result in, for checks of what it may give. Conditions decide at run time,

@@ -166,8 +166,8 @@ impl<'c, N: Names> Compiler<'c, N> {
         added.map(Expression::Program).map_err(|error| self.engine_error(&error)).ok()
     }
 
-    /// Compiles an expression that must give one of a set of values. `valid` says of a constant that the expression
-    /// can result in why it is none of them: a message and a hint.
+    /// Compiles an expression that must give one of a set of values. `valid` checks each constant that the expression can
+    /// give; its error is a message and a hint.
     pub fn expression_of(
         &mut self,
         source: &str,
@@ -228,6 +228,10 @@ impl<'c, N: Names> Compiler<'c, N> {
         for call in syntax::calls(exprs) {
             self.check_call(&call, locals);
         }
+        for (left, right, negated) in syntax::comparisons(exprs) {
+            self.check_comparison(source, (left, right), negated, locals);
+            self.check_comparison(source, (right, left), negated, locals);
+        }
     }
 
     fn check_path(&mut self, source: &str, path: &Path<'_>) {
@@ -247,6 +251,28 @@ impl<'c, N: Names> Compiler<'c, N> {
                 }
             }
             Resolved::Table | Resolved::Part => {}
+        }
+    }
+
+    /// Warns if a text is compared with a number, which never holds.
+    fn check_comparison(
+        &mut self,
+        source: &str,
+        (text, number): (&ast::Expr<'_>, &ast::Expr<'_>),
+        negated: bool,
+        locals: &[&str],
+    ) {
+        let Some(path) = syntax::path(text).filter(|path| !locals.contains(&path.base)) else { return };
+        let Resolved::Variable(variable) = self.names.resolve(&path) else { return };
+        if syntax::is_number(number) && self.names.is_text(&variable) {
+            let name = source.get(path.span.clone()).unwrap_or(path.base);
+            let result = if negated { "true" } else { "false" };
+            self.faults.push(Fault {
+                severity: Severity::Warning,
+                within: path.span.clone(),
+                message: format!("'{name}' is text, so its comparison with a number is always {result}"),
+                hint: Some(format!("write {name}|number")),
+            });
         }
     }
 

@@ -41,6 +41,10 @@ impl Names for Variables {
             (name, _) => Resolved::Unknown(format!("no '{name}' here")),
         }
     }
+
+    fn is_text(&self, variable: &String) -> bool {
+        variable == "word"
+    }
 }
 
 impl<'m> Values<'m, String> for Variables {
@@ -217,6 +221,32 @@ fn mistakes_have_a_place_and_a_hint() {
     ] {
         assert_eq!(faults(source), [expected], "{source}");
     }
+    for (source, expected) in [
+        (
+            "{{ word > 5 }}",
+            "word: 'word' is text, so its comparison with a number is always false; write word|number",
+        ),
+        (
+            "{{ 5 != t.word }}",
+            "t.word: 't.word' is text, so its comparison with a number is always true; write t.word|number",
+        ),
+        (
+            "{{ word in [1, -2] }}",
+            "word: 'word' is text, so its comparison with a number is always false; write word|number",
+        ),
+        (
+            "{{ word not in [1] }}",
+            "word: 'word' is text, so its comparison with a number is always true; write word|number",
+        ),
+        (
+            "{% if 1 < word <= three %}{% endif %}",
+            "word: 'word' is text, so its comparison with a number is always false; write word|number",
+        ),
+    ] {
+        assert_eq!(faults(source), [expected], "{source}");
+    }
+    let fine = "{{ word == '5' }}{{ three > 2 }}{{ word|number > 2 }}{{ word in [1, 'a'] }}";
+    assert_eq!(faults(fine), [""; 0]);
     assert!(
         faults("{{ range(3)|join(',') }}{% for x in [1] %}{{ loop.cycle(1, 2) }}{% endfor %}").is_empty()
     );

@@ -191,6 +191,7 @@ impl<'m> Making<'m, '_> {
     }
 
     fn fail(&mut self, field: &str, error: &RenderError) {
+        self.rules.rules[self.at].render_failures.fetch_add(1, Ordering::Relaxed);
         let failure = RenderFailure { rule: self.at, field: field.to_owned(), error: error.clone() };
         self.failures.push(failure);
     }

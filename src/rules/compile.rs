@@ -134,6 +134,7 @@ impl Build<'_> {
                 event: all_right(event)?,
                 continues: text.continues,
                 match_count: AtomicU64::new(0),
+                render_failures: AtomicU64::new(0),
             })
         };
         (whole(), tests)

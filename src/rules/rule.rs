@@ -37,6 +37,8 @@ pub struct Rule {
     pub continues: bool,
     /// The number of messages that it has matched.
     pub match_count: AtomicU64,
+    /// The number of fields that it could not render.
+    pub render_failures: AtomicU64,
 }
 
 /// A compiled `[rule.check]`.

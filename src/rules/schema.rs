@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use crate::settings::diagnostic::{Diagnostics, SourceText};
-use crate::settings::section::{self as document, Located, Section};
+use crate::settings::section::{self, Located, Section};
 
 /// One `[[rule]]`.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ pub enum Scalar {
 
 /// Reads a rule file.
 pub fn read(source: &SourceText<'_>, found: &mut Diagnostics) -> Vec<RuleText> {
-    let Some(root) = document::read(source, found) else { return Vec::new() };
+    let Some(root) = section::read(source, found) else { return Vec::new() };
     let root = Section::new(source, root.get_ref(), root.span(), "a rule file");
     let sections = root.sections("rule", found);
     let rules = sections.into_iter().filter_map(|section| rule(section, found)).collect();
@@ -196,7 +196,7 @@ fn words(
     let mut words = Vec::new();
     for item in items {
         let text = item.get_ref().as_str().map(str::to_owned);
-        match text.or_else(|| document::as_integer(item.get_ref()).map(|number| number.to_string())) {
+        match text.or_else(|| section::as_integer(item.get_ref()).map(|number| number.to_string())) {
             Some(value) => words.push(Located { value, span: item.span() }),
             None => {
                 let message = format!("'{key}' must be a name or a number, or an array of them");
@@ -303,7 +303,7 @@ fn scalars(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<(Located<S
             DeValue::String(text) => Some(Scalar::Text(text.to_string())),
             DeValue::Boolean(b) => Some(Scalar::Boolean(*b)),
             DeValue::Float(number) => number.as_str().parse().ok().map(Scalar::Float),
-            integer => document::as_integer(integer).map(Scalar::Integer),
+            integer => section::as_integer(integer).map(Scalar::Integer),
         };
         match scalar {
             Some(scalar) => scalars.push((Located { value: key.to_owned(), span }, scalar)),

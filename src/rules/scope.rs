@@ -56,6 +56,17 @@ impl Names for Scope<'_> {
         (self.notifications && table == "v").then_some(Variable::Count)
     }
 
+    fn is_text(&self, variable: &Variable) -> bool {
+        match variable {
+            Variable::Fixed(fixed) => !fixed.can_be_number(),
+            Variable::Capture(_) | Variable::OfVarbind { .. } | Variable::StructuredData { .. } => true,
+            Variable::Varbind { .. }
+            | Variable::Position { .. }
+            | Variable::Count
+            | Variable::Index { .. } => false,
+        }
+    }
+
     fn doubt(&self, variable: &Variable) -> Option<Doubt> {
         let Variable::Varbind { targets, .. } = variable else { return None };
         let first = targets.first()?;

@@ -72,7 +72,7 @@ output = "{{ client_hots }} {{ ifDescr }}"
 }
 
 #[test]
-fn rules_that_cannot_be_meant() {
+fn invalid_rules() {
     insta::assert_snapshot!(wrong(
         r#"
 [[rule]]
@@ -114,6 +114,175 @@ state = "up"
 output = "{{ host|lowr }}"
 "#
     ));
+}
+
+#[test]
+fn invalid_values_of_outcomes() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[[rule]]
+id = "states"
+trap = "*"
+[rule.check]
+service = "x"
+state = "'crit' if ifOperStatus == 'down' else 'ok'"
+[[rule]]
+id = "constant"
+trap = "*"
+[rule.check]
+service = "x"
+state = "'snmptrap-service'"
+[[rule]]
+id = "of-a-host"
+trap = "*"
+[rule.check]
+state = "ifOperStatus or 'ok'"
+[[rule]]
+id = "number"
+trap = "*"
+[rule.event]
+state = "(ifOperStatus|int)|default(7)"
+[[rule]]
+id = "names"
+trap = "*"
+[rule.check]
+host = ""
+service = " "
+state = "ok"
+[rule.event]
+component = ""
+resource = ""
+state = "ok"
+id = "1"
+kind = "mine"
+perfdata = "a=1"
+[[rule]]
+id = "method"
+trap = "*"
+[rule.check]
+service = "{{ (jnxDomCurrentAlarms ~ '').split(',')[0] }}"
+state = "{1: 'ok', 2: 'critical'}[ifOperStatus]|default('gone')"
+output = "{{ v['ifDescr'].upper() }} {{ ifDescr.3 }} {{ ifDescr.text }} {{ v[0] }} {{ names['a'] }} {{ index[1] }} {{ sd['x'].y }}"
+[[rule]]
+id = "line"
+syslog = { severity = [4, "err", 9], facility = true }
+[rule.check]
+service = "{{ v[1] }} {{ sd['x'][1] }} {{ pid.x }}"
+state = "ok"
+"#
+    ));
+}
+
+#[test]
+fn facilities_and_severities_are_names_or_numbers() {
+    for (severity, matches) in [("4", true), ("[3, 'warning']", true), ("'err'", false), ("3", false)] {
+        let rules = Fixture::new(&format!(
+            "[[rule]]\nid = \"a\"\nsyslog = {{ severity = {severity}, facility = 4 }}\ndrop = true\n"
+        ));
+        let line = Message::Syslog(crate::syslog::parse_line("<36>Nov 20 12:00:01 h app[1]: hi", 0));
+        assert_eq!(rules.apply(&line).0 == MatchResult::Dropped, matches, "{severity}");
+    }
+}
+
+#[test]
+fn a_field_that_cannot_be_rendered_has_a_safe_value() {
+    let fixture = Fixture::new(
+        r#"
+[[rule]]
+id = "broken"
+trap = "*"
+[rule.check]
+host = "{{ ifAlias + 1 }}"
+service = "I {{ ifAlias + 1 }}"
+state = "'ok' if ifAlias + 1 > 0 else 'critical'"
+output = "{{ ifAlias + 1 }}"
+perfdata = "a={{ ifAlias + 1 }}"
+[rule.event]
+component = "{{ ifAlias + 1 }}"
+resource = "{{ ifAlias + 1 }}"
+state = "ok"
+mine = "{{ ifAlias + 1 }}"
+other = "{{ ifIndex + 1 }}"
+"#,
+    );
+    let message = trap("1.3.6.1.6.3.1.1.5.3", interface(2));
+    let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+    let hosts = Hosts::default();
+    let mut scratch = Scratch::default();
+    let mut made = String::new();
+    fixture.rules.apply(&subject(&message, &source, &hosts), &mut scratch, |_, outcome| {
+        made += &format!("{outcome:#?}\n");
+    });
+    let fields: Vec<&str> = scratch.failures().iter().map(|failure| failure.field.as_str()).collect();
+    assert_eq!(fields, ["state", "output", "perfdata", "host", "service", "component", "resource", "mine"]);
+    insta::assert_snapshot!(made);
+}
+
+#[test]
+fn senders_by_address_and_by_every_name() {
+    let map = [("192.0.2.1", "router1"), ("192.0.2.9", "agent9")];
+    let mut hosts = Hosts::default();
+    for (address, name) in map {
+        hosts.insert(address, name);
+    }
+    let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+    let line = Message::Syslog(crate::syslog::parse_line("<36>Nov 20 12:00:01 db1 app[1]: hi", 0));
+    let mut v1 = trap("1.3.6.1.6.3.1.1.5.3", vec![]);
+    if let Message::Notification(notification) = &mut v1 {
+        notification.agent = Some([192, 0, 2, 9].into());
+    }
+    for (message, host, from, matches) in [
+        (&line, "db1", "router*", true),
+        (&line, "db1", "db1", true),
+        (&line, "db1", "192.0.2.0/24", true),
+        (&line, "db1", "core*", false),
+        (&v1, "agent9", "router1", true),
+        (&v1, "x", "agent9", true),
+        (&v1, "x", "192.0.2.9", true),
+        (&v1, "x", "192.0.2.8", false),
+    ] {
+        let matcher = if std::ptr::eq(message, &raw const line) { "syslog = {}" } else { "trap = \"*\"" };
+        let rules =
+            Fixture::new(&format!("[[rule]]\nid = \"a\"\n{matcher}\nfrom = \"{from}\"\ndrop = true\n"));
+        let context = MessageContext { host, ..subject(message, &source, &hosts) };
+        let matched = rules.rules.apply(&context, &mut Scratch::default(), |_, _| {});
+        assert_eq!(matched == MatchResult::Dropped, matches, "{from}");
+    }
+}
+
+/// Tests build the packet of their notification, so a rule sees what a v1 agent sends.
+#[test]
+fn tests_of_version_1_have_its_fields() {
+    let text = r#"
+[[rule]]
+id = "v1"
+trap = "1.3.6.1.4.1.9.9.43.2.*"
+where = "specific == 7 and generic == 6 and enterprise_oid == '1.3.6.1.4.1.9.9.43.2'"
+[rule.check]
+service = "{{ agent }} {{ version }} {{ v|length }}"
+state = "ok"
+[[rule.test]]
+trap = "1.3.6.1.4.1.9.9.43.2.0.7"
+version = "1"
+agent = "192.0.2.9"
+varbinds = { "1.3.6.1.4.1.9.9.43.3" = 1 }
+expect = { service = "192.0.2.9 1 1" }
+[[rule]]
+id = "v2"
+trap = "*"
+where = "generic is undefined"
+[rule.check]
+service = "{{ agent }} {{ version }}"
+state = "ok"
+[[rule.test]]
+trap = "1.3.6.1.4.1.9.9.43.2.0.7"
+agent = "192.0.2.9"
+expect = { service = "192.0.2.9 2c" }
+"#;
+    let compiled = compiled(text);
+    assert_eq!(compiled.found.to_text(), "");
+    let report = testing::run(compiled.rules.as_ref().unwrap(), &compiled.tests, &Hosts::default());
+    assert_eq!(report.found.to_text(), "");
 }
 
 struct Fixture {
@@ -319,7 +488,7 @@ fn indexes_out_of_instances() {
 }
 
 #[test]
-fn a_name_that_two_modules_have_is_a_question() {
+fn ambiguous_names() {
     let folder = tempfile::tempdir().unwrap();
     for (module, arc) in [("ONE-MIB", 1), ("TWO-MIB", 2)] {
         let text = format!(
@@ -433,7 +602,7 @@ fn rules_made_from_modules_pass_their_tests() {
 }
 
 #[test]
-fn what_cannot_be_computed_does_not_hold() {
+fn a_condition_that_fails_does_not_match() {
     let fixture = Fixture::new(
         "[[rule]]\nid = \"a\"\ntrap = \"*\"\nwhere = \"ifDescr|int > 0\"\ndrop = true\n\
          [[rule]]\nid = \"b\"\ntrap = \"*\"\nwhere = \"v[1] is number and ifIndex|int == 3\"\ndrop = true\n",

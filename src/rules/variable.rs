@@ -271,6 +271,11 @@ fn all_text(notification: &Notification<'_>, mib: &Mib) -> String {
 }
 
 impl Fixed {
+    /// Whether the variable can be a number; otherwise it is text or undefined.
+    pub fn can_be_number(self) -> bool {
+        matches!(self, Fixed::Received | Fixed::Generic | Fixed::Specific | Fixed::Facility | Fixed::Severity)
+    }
+
     fn of_notification<'m>(
         self,
         n: &'m Notification<'m>,

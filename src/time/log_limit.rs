@@ -24,6 +24,8 @@ pub enum Kind {
     KernelDrops,
     /// Messages that no rule takes.
     Unmatched,
+    /// Fields of outcomes that cannot be rendered.
+    Render,
     /// Outcomes that the journal cannot take.
     Journal,
     /// Sockets that cannot be received from or accepted at.

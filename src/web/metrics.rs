@@ -124,6 +124,16 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
             .rules()
             .iter()
             .map(|rule| (("rule", &*rule.id), rule.match_count.load(Ordering::Relaxed))),
+    )?;
+    out.counters(
+        "rule_render_errors",
+        "fields that a rule could not render, since it was loaded; rules without errors are not listed",
+        active
+            .rules
+            .rules()
+            .iter()
+            .map(|rule| (("rule", &*rule.id), rule.render_failures.load(Ordering::Relaxed)))
+            .filter(|(_, failures)| *failures > 0),
     )
 }
 

@@ -210,3 +210,27 @@ fn mibs_are_found_by_name_and_oid() {
     );
     assert_eq!(output(&["mib", "find", "noSuchThing"]).status.code(), Some(1));
 }
+
+/// Times in lines are read, and `strftime` writes, in the zone that TZ names.
+#[test]
+fn times_are_in_the_zone_that_the_environment_names() {
+    let daemon = Daemon::prepare("[rules]\npaths = [\"rules.toml\"]\n");
+    let rule = "[[rule]]\nid = \"a\"\nsyslog = {}\n[rule.check]\nstate = \"up\"\noutput = \"{{ received|strftime('%Z') }}\"\n";
+    std::fs::write(daemon.path("rules.toml"), rule).unwrap();
+    for (zone, names, time) in [
+        ("America/New_York", ["EST", "EDT"], "T17:00:01Z"),
+        ("Asia/Tokyo", ["JST", "JST"], "T03:00:01Z"),
+        ("UTC", ["UTC", "UTC"], "T12:00:01Z"),
+    ] {
+        let explained = std::process::Command::new(env!("CARGO_BIN_EXE_trapline"))
+            .args(["explain", "--json", "--line", "<13>Nov 20 12:00:01 h app: x", "--config"])
+            .arg(daemon.path("trapline.toml"))
+            .env("TZ", zone)
+            .output()
+            .unwrap();
+        let all: Value = serde_json::from_slice(&explained.stdout).unwrap();
+        let written = all["outcomes"][0]["output"].as_str().unwrap();
+        assert!(names.contains(&written), "{zone}: {all}");
+        assert!(all["message"]["time"].as_str().unwrap().ends_with(time), "{zone}: {all}");
+    }
+}

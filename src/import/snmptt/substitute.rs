@@ -116,7 +116,7 @@ pub struct Meaning<'e> {
 }
 
 /// The translation of a variable.
-enum Form {
+enum Translation {
     /// A constant text.
     Text(String),
     /// Texts and expressions to concatenate.
@@ -145,12 +145,12 @@ impl Meaning<'_> {
         let mut template = String::new();
         for piece in pieces {
             match self.part(piece) {
-                Ok(Form::Text(text)) => template.push_str(&template_text(&text)),
-                Ok(Form::Parts(parts)) => {
+                Ok(Translation::Text(text)) => template.push_str(&template_text(&text)),
+                Ok(Translation::Parts(parts)) => {
                     let text = parts.iter().map(Part::in_template).collect();
                     template.push_str(&self.or_as_written(piece, text));
                 }
-                Ok(Form::Block(block)) => template.push_str(&block),
+                Ok(Translation::Block(block)) => template.push_str(&block),
                 Err(error) => {
                     left_out(error);
                     if let Piece::Variable(Variable::Preexec(at)) = piece {
@@ -192,12 +192,12 @@ impl Meaning<'_> {
         let mut parts = Vec::new();
         for piece in pieces {
             match self.part(piece)? {
-                Form::Text(text) => parts.push(quoted(&text)),
-                Form::Parts(all) => parts.extend(all.into_iter().map(|part| match part {
+                Translation::Text(text) => parts.push(quoted(&text)),
+                Translation::Parts(all) => parts.extend(all.into_iter().map(|part| match part {
                     Part::Text(text) => quoted(&text),
                     Part::Expression(expression) => expression,
                 })),
-                Form::Block(_) => return Err(LeftOut::NoExpression),
+                Translation::Block(_) => return Err(LeftOut::NoExpression),
             }
         }
         Ok(match parts.as_slice() {
@@ -208,15 +208,15 @@ impl Meaning<'_> {
         })
     }
 
-    fn part(&self, piece: &Piece) -> Result<Form, LeftOut> {
+    fn part(&self, piece: &Piece) -> Result<Translation, LeftOut> {
         match piece {
-            Piece::Text(text) => Ok(Form::Text(text.clone())),
-            Piece::Variable(variable) => self.form(*variable),
+            Piece::Text(text) => Ok(Translation::Text(text.clone())),
+            Piece::Variable(variable) => self.translate(*variable),
         }
     }
 
-    fn form(&self, variable: Variable) -> Result<Form, LeftOut> {
-        let one = |expression: &str| Form::Parts(vec![Part::Expression(expression.to_owned())]);
+    fn translate(&self, variable: Variable) -> Result<Translation, LeftOut> {
+        let one = |expression: &str| Translation::Parts(vec![Part::Expression(expression.to_owned())]);
         let words = self.ini.names != Names::Numbers;
         let value = |at: &str| Part::Expression(format!("{}[{at}]", if words { "v" } else { "plain" }));
         // The name of a varbind: short, with its module, or as numbers.
@@ -242,15 +242,15 @@ impl Meaning<'_> {
         let each = |parts: Vec<Part>| {
             let inner: String = parts.iter().map(Part::in_template).collect();
             let between = template_text(&self.ini.separator);
-            Form::Block(format!(
+            Translation::Block(format!(
                 "{{% for n in v %}}{inner}{{% if not loop.last %}}{between}{{% endif %}}{{% endfor %}}"
             ))
         };
         Ok(match variable {
-            Variable::Value(at) => Form::Parts(vec![value(&at.to_string())]),
-            Variable::Name(at) => Form::Parts(name(&at.to_string())),
-            Variable::NameAndValue(at) => Form::Parts(with_value(&at.to_string(), false)),
-            Variable::NameTypeAndValue(at) => Form::Parts(with_value(&at.to_string(), true)),
+            Variable::Value(at) => Translation::Parts(vec![value(&at.to_string())]),
+            Variable::Name(at) => Translation::Parts(name(&at.to_string())),
+            Variable::NameAndValue(at) => Translation::Parts(with_value(&at.to_string(), false)),
+            Variable::NameTypeAndValue(at) => Translation::Parts(with_value(&at.to_string(), true)),
             Variable::Values if words && self.ini.separator == " " => one("text"),
             Variable::Values if words => each(vec![value("n")]),
             Variable::Values => one(&format!("plain|join({})", quoted(&self.ini.separator))),
@@ -261,12 +261,12 @@ impl Meaning<'_> {
         })
     }
 
-    fn word(&self, word: &'static str) -> Result<Form, LeftOut> {
-        let one = |expression: &str| Form::Parts(vec![Part::Expression(expression.to_owned())]);
-        let text = |text: &str| Form::Text(text.to_owned());
+    fn word(&self, word: &'static str) -> Result<Translation, LeftOut> {
+        let one = |expression: &str| Translation::Parts(vec![Part::Expression(expression.to_owned())]);
+        let text = |text: &str| Translation::Text(text.to_owned());
         let time = |format: &str| one(&format!("received|strftime({})", quoted(format)));
         let dotted = |name: &str, of: &str| match self.ini.names {
-            Names::Numbers => Form::Block(format!("{{% if {of} %}}.{{{{ {of} }}}}{{% endif %}}")),
+            Names::Numbers => Translation::Block(format!("{{% if {of} %}}.{{{{ {of} }}}}{{% endif %}}")),
             Names::Short => one(&format!("({name} or '')|split('::')|last")),
             Names::Qualified => one(name),
         };
@@ -290,11 +290,11 @@ impl Meaning<'_> {
             "i" => text(self.oid),
             "C" => one("community"),
             "E" => dotted("enterprise", "enterprise_oid"),
-            "e" => Form::Block("{% if enterprise_oid %}.{{ enterprise_oid }}{% endif %}".into()),
+            "e" => Translation::Block("{% if enterprise_oid %}.{{ enterprise_oid }}{% endif %}".into()),
             "j" => one("(enterprise_oid or '')|split('.')|last"),
             "O" if self.ini.names == Names::Short => one("trap|split('::')|last"),
             "O" if self.ini.names == Names::Qualified => one("trap"),
-            "O" | "o" => Form::Parts(vec![Part::Text(".".into()), Part::Expression("oid".into())]),
+            "O" | "o" => Translation::Parts(vec![Part::Text(".".into()), Part::Expression("oid".into())]),
             "G" if generic => last,
             "S" if generic => text("0"),
             "G" => text("0"),
@@ -311,7 +311,7 @@ impl Meaning<'_> {
             "Fn" => text("\n"),
             "Fr" => text("\r"),
             "Ft" => text("\t"),
-            _ => Form::Block(self.format.unwrap_or_default().to_owned()),
+            _ => Translation::Block(self.format.unwrap_or_default().to_owned()),
         })
     }
 }
