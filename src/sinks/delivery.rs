@@ -335,7 +335,7 @@ impl<'s> Delivery<'s> {
                         self.report.answered(fates, now);
                         self.observe(&batch, fates, now);
                     }
-                    Err(trouble) => self.report.failed(trouble, now, behind),
+                    Err(trouble) => self.report.failed(trouble, behind),
                 }
                 let settled = self.machine.answered(lane, result, now.mono);
                 let stats = &self.running.stats;
@@ -345,7 +345,7 @@ impl<'s> Delivery<'s> {
             }
             Done::Worked(result) => {
                 if let Err(trouble) = &result {
-                    self.report.failed(trouble, now, || self.journal.behind(&self.running.cursor));
+                    self.report.failed(trouble, || self.journal.behind(&self.running.cursor));
                 }
                 self.machine.worked(lane, result, now.mono);
             }

@@ -228,7 +228,7 @@ impl Rig {
         }
     }
 
-    fn count(&self, counter: impl Fn(&crate::sinks::SinkStats) -> &AtomicU64) -> u64 {
+    fn count(&self, counter: impl Fn(&crate::sinks::stats::SinkStats) -> &AtomicU64) -> u64 {
         counter(&self.running.stats).load(Ordering::Relaxed)
     }
 
