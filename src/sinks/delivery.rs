@@ -230,7 +230,7 @@ impl<'s> Delivery<'s> {
         let idle = self.lanes.iter().flatten();
         let wanted = idle.filter_map(|lane| lane.wants()).map(|at| at.max(paused)).min();
         let disk = self.disk_paused;
-        let kept = self.keeper.due(&self.machine);
+        let kept = self.keeper.due(&self.machine, self.journal.is_full());
         let letters = self.retries.due();
         [self.machine.wake(), wanted, disk, kept, letters].into_iter().flatten().min()
     }

@@ -48,8 +48,7 @@ impl Keeper {
         cursor.reach(reached, machine.done_ahead());
         let new = done(machine) - self.done;
         let write = new >= WRITE_AFTER || (new > 0 && now.since(self.written) >= WRITE_EVERY);
-        let after = if hurry { HURRY } else { SYNC_AFTER };
-        let sync = self.unsynced.is_some_and(|since| now.since(since) >= after);
+        let sync = self.unsynced.is_some_and(|since| now.since(since) >= sync_after(hurry));
         if sync {
             let result = cursor.sync(machine.progress());
             // After a failure the next try is a second later too.
@@ -71,9 +70,9 @@ impl Keeper {
     }
 
     /// When there is something to do.
-    pub(super) fn due(&self, machine: &Machine) -> Option<Mono> {
+    pub(super) fn due(&self, machine: &Machine, hurry: bool) -> Option<Mono> {
         let write = (done(machine) > self.done).then_some(self.written + WRITE_EVERY);
-        write.into_iter().chain(self.unsynced.map(|since| since + SYNC_AFTER)).min()
+        write.into_iter().chain(self.unsynced.map(|since| since + sync_after(hurry))).min()
     }
 
     fn wrote(&mut self, sink: &str, machine: &Machine, now: Mono, result: std::io::Result<()>) {
@@ -90,6 +89,10 @@ impl Keeper {
             Err(_) => {}
         }
     }
+}
+
+fn sync_after(hurry: bool) -> Duration {
+    if hurry { HURRY } else { SYNC_AFTER }
 }
 
 /// How many numbers are done, from some start on.
