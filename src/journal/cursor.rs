@@ -35,6 +35,15 @@ struct Kept {
     progress: Progress,
 }
 
+impl Kept {
+    /// Replaces the progress. A delivery that ends late, when its successor is further already, changes nothing.
+    fn renew(&mut self, progress: Progress) {
+        if progress.cursor >= self.progress.cursor {
+            self.progress = progress;
+        }
+    }
+}
+
 /// What a sink at work knows of its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
@@ -158,7 +167,7 @@ impl Cursor {
     /// If the file cannot be written. The progress counts all the same, until the process ends.
     pub fn write(&self, progress: Progress) -> io::Result<()> {
         let mut kept = self.lock();
-        kept.progress = progress;
+        kept.renew(progress);
         let Kept { file, progress } = &mut *kept;
         file.write(progress)
     }
@@ -170,7 +179,7 @@ impl Cursor {
     /// If the file cannot be written or synced. The progress counts all the same, until the process ends.
     pub fn sync(&self, progress: Progress) -> io::Result<()> {
         let mut kept = self.lock();
-        kept.progress = progress;
+        kept.renew(progress);
         let Kept { file, progress } = &mut *kept;
         file.sync(progress)?;
         self.needed.store(progress.cursor, Ordering::Release);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -56,6 +56,8 @@ pub struct Journal {
     /// The sequence number that the next record gets: readers wait on it.
     next: watch::Sender<u64>,
     pub(crate) damaged: AtomicU64,
+    /// Whether outcomes were refused last, because the journal has its full size.
+    is_full: AtomicBool,
     pub(crate) disk: Arc<dyn Disk>,
     _lock: Box<dyn std::fmt::Debug + Send + Sync>,
 }
@@ -142,6 +144,7 @@ impl Journal {
             }),
             next: watch::channel(recovered.next).0,
             damaged: AtomicU64::new(0),
+            is_full: AtomicBool::new(false),
             disk,
             _lock: lock,
         };
@@ -208,7 +211,9 @@ impl Journal {
         if self.options.when_full == WhenFull::Refuse {
             self.drop_delivered(inner);
             let total: u64 = inner.segments.iter().map(|s| s.length).sum();
-            if total + self.segment_size > self.options.max_size {
+            let full = total + self.segment_size > self.options.max_size;
+            self.is_full.store(full, Ordering::Relaxed);
+            if full {
                 let limit = self.options.max_size;
                 let text = format!("it has reached max_size, {limit} bytes, and when_full is \"refuse\"");
                 return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
@@ -340,6 +345,11 @@ impl Journal {
     /// How many bytes it has on disk.
     pub fn size(&self) -> u64 {
         self.lock().segments.iter().map(|s| s.length).sum()
+    }
+
+    /// Whether it refuses outcomes until sinks have taken some.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// The sequence number of the oldest record, or of the next one if there is none.

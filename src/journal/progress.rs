@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::segment::read_u64;
-use crate::files::disk::{Disk, DiskFile, read_all};
+use crate::files::disk::{Disk, DiskFile, Opening, read_all};
 
 /// The size of a slot in bytes.
 pub const SLOT: usize = 4096;
@@ -256,7 +256,7 @@ fn newest(bytes: &[u8]) -> Option<Slot> {
 
 /// The progress in a file that is not used; none if it is damaged.
 pub(super) fn peek(disk: &dyn Disk, path: &Path) -> io::Result<Option<Progress>> {
-    let bytes = read_all(&*disk.open(path, false)?)?;
+    let bytes = read_all(&*disk.open_as(path, Opening::Read)?)?;
     Ok(newest(&bytes).map(|slot| slot.progress))
 }
 

@@ -230,7 +230,7 @@ impl<'s> Delivery<'s> {
         let idle = self.lanes.iter().flatten();
         let wanted = idle.filter_map(|lane| lane.wants()).map(|at| at.max(paused)).min();
         let disk = self.disk_paused;
-        let kept = self.keeper.due(&self.machine);
+        let kept = self.keeper.due(&self.machine, self.journal.is_full());
         let letters = self.retries.due();
         [self.machine.wake(), wanted, disk, kept, letters].into_iter().flatten().min()
     }
@@ -238,8 +238,13 @@ impl<'s> Delivery<'s> {
     /// Gives idle lanes what they can send, and reads as much as that takes.
     fn fill(&mut self, now: Now) {
         self.more = false;
+        let reads = self.disk_paused.is_none();
+        if reads && self.machine.gathers() {
+            // What came meanwhile goes along.
+            self.read(now);
+        }
         self.start(now);
-        if self.machine.is_hungry() && self.disk_paused.is_none() {
+        if reads && self.machine.is_hungry() {
             let read = self.read(now);
             self.start(now);
             self.more = read > 0 && self.machine.is_hungry();
@@ -329,15 +334,18 @@ impl<'s> Delivery<'s> {
         self.lanes[lane] = Some(back);
         match done {
             Done::Sent(batch, result) => {
-                let behind = || self.journal.behind(&self.running.cursor);
+                let answered = result.is_ok();
                 match &result {
                     Ok(fates) => {
-                        self.report.answered(fates, now);
+                        self.report.put_off(fates, now.mono);
                         self.observe(&batch, fates, now);
                     }
-                    Err(trouble) => self.report.failed(trouble, now, behind),
+                    Err(trouble) => self.report.failed(trouble, || self.journal.behind(&self.running.cursor)),
                 }
                 let settled = self.machine.answered(lane, result, now.mono);
+                if answered {
+                    self.report.answered(settled, || self.machine.put_off());
+                }
                 let stats = &self.running.stats;
                 stats.delivered.fetch_add(settled.taken as u64, Ordering::Relaxed);
                 stats.cut.fetch_add(settled.cut as u64, Ordering::Relaxed);
@@ -345,7 +353,7 @@ impl<'s> Delivery<'s> {
             }
             Done::Worked(result) => {
                 if let Err(trouble) = &result {
-                    self.report.failed(trouble, now, || self.journal.behind(&self.running.cursor));
+                    self.report.failed(trouble, || self.journal.behind(&self.running.cursor));
                 }
                 self.machine.worked(lane, result, now.mono);
             }
@@ -402,7 +410,11 @@ impl<'s> Delivery<'s> {
 
     fn keep(&mut self, now: Now) {
         self.running.stats.oldest.store(self.machine.oldest().unwrap_or(0), Ordering::Relaxed);
-        self.keeper.keep(&self.running.name, &self.running.cursor, &self.machine, now.mono);
+        let hurry = self.journal.is_full();
+        let (name, cursor) = (&self.running.name, &self.running.cursor);
+        if self.keeper.keep(name, cursor, &self.machine, now.mono, hurry) && hurry {
+            self.journal.clean();
+        }
     }
 }
 

@@ -228,7 +228,7 @@ impl Rig {
         }
     }
 
-    fn count(&self, counter: impl Fn(&crate::sinks::SinkStats) -> &AtomicU64) -> u64 {
+    fn count(&self, counter: impl Fn(&crate::sinks::stats::SinkStats) -> &AtomicU64) -> u64 {
         counter(&self.running.stats).load(Ordering::Relaxed)
     }
 
@@ -281,6 +281,8 @@ async fn one_that_is_put_off_holds_up_its_own_service_only() {
     rig.append([0]);
     rig.start();
     rig.until("the others", |rig| rig.behind() == 2).await;
+    let error = rig.running.stats.error.lock().unwrap().clone();
+    assert_eq!(error.as_deref(), Some("some outcomes are not taken now: 500"));
     assert!(rig.clock.now().mono.since(Mono::from_nanos(1_000_000_000)) < Duration::from_secs(2));
     rig.append(1..100);
     rig.until("what comes after", |rig| rig.behind() == 2).await;
@@ -297,6 +299,61 @@ async fn one_that_is_put_off_holds_up_its_own_service_only() {
     assert_eq!(rig.sent().last().unwrap(), "401");
     let letters = rig.letters().list().unwrap();
     assert_eq!((letters.len(), letters[0].reason()), (1, "not taken for 24 hours; the last answer: 500"));
+    assert_eq!(*rig.running.stats.error.lock().unwrap(), None);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_gathered_for_a_short_time() {
+    let mut rig = Rig::new(Limits { linger: Duration::from_millis(20), ..limits(1, 1000) });
+    let requests = Arc::new(AtomicU64::new(0));
+    let counted = requests.clone();
+    rig.answers(move |outputs| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        taken(outputs)
+    });
+    rig.start();
+    for host in 0..1000 {
+        rig.append([host]);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    rig.until("all", |rig| rig.behind() == 0).await;
+    assert!(requests.load(Ordering::Relaxed) <= 60, "{requests:?} requests");
+    assert_eq!(rig.sent().len(), 1000);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_journal_gets_its_space_back_at_once() {
+    let mut rig = Rig::new(limits(1, 1000));
+    let options = JournalOptions {
+        directory: rig.directory.path().join("refusing"),
+        max_size: 1 << 20,
+        when_full: WhenFull::Refuse,
+    };
+    rig.journal = Journal::open(options, 7).unwrap().0;
+    rig.running = Running::open("toy", &rig.journal).unwrap();
+    let batch = |rig: &Rig| {
+        let mut batch = Outcomes::default();
+        for n in 0..500 {
+            batch.push(&Outcome::CheckResult(CheckResult {
+                common: rig.common(n.to_string()),
+                host: "h".into(),
+                service: None,
+                perfdata: "".into(),
+            }));
+        }
+        batch
+    };
+    while rig.journal.append(&batch(&rig)).is_ok() {}
+    assert!(rig.journal.is_full());
+    rig.start();
+    let start = Instant::now();
+    while rig.journal.append(&batch(&rig)).is_err() {
+        assert!(start.elapsed() < Duration::from_millis(500), "the cursor is not synced");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!rig.journal.is_full());
     rig.end().await;
 }
 

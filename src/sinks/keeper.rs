@@ -12,6 +12,8 @@ const WRITE_EVERY: Duration = Duration::from_millis(20);
 const WRITE_AFTER: u64 = 512;
 /// How long after a write it is synced.
 const SYNC_AFTER: Duration = Duration::from_secs(1);
+/// The same while the journal refuses outcomes: only what is synced makes space.
+const HURRY: Duration = Duration::from_millis(50);
 
 /// Keeps the progress of a sink in its cursor's file.
 #[derive(Debug)]
@@ -31,14 +33,22 @@ impl Keeper {
         Keeper { done: done(machine), written: Mono::default(), unsynced: None, failing: false }
     }
 
-    /// Tells how far the machine is, and writes or syncs it if it is time.
-    pub(super) fn keep(&mut self, sink: &str, cursor: &Cursor, machine: &Machine, now: Mono) {
+    /// Tells how far the machine is, and writes or syncs it if it is time. Returns whether it was synced. `hurry` is true
+    /// while the journal refuses outcomes.
+    pub(super) fn keep(
+        &mut self,
+        sink: &str,
+        cursor: &Cursor,
+        machine: &Machine,
+        now: Mono,
+        hurry: bool,
+    ) -> bool {
         let reached =
             Reached { position: machine.cursor(), read: machine.position(), open: machine.open() as u64 };
         cursor.reach(reached, machine.done_ahead());
         let new = done(machine) - self.done;
         let write = new >= WRITE_AFTER || (new > 0 && now.since(self.written) >= WRITE_EVERY);
-        let sync = self.unsynced.is_some_and(|since| now.since(since) >= SYNC_AFTER);
+        let sync = self.unsynced.is_some_and(|since| now.since(since) >= sync_after(hurry));
         if sync {
             let result = cursor.sync(machine.progress());
             // After a failure the next try is a second later too.
@@ -48,6 +58,7 @@ impl Keeper {
             self.unsynced.get_or_insert(now);
             self.wrote(sink, machine, now, cursor.write(machine.progress()));
         }
+        sync
     }
 
     /// Syncs what is not synced: nothing more comes.
@@ -59,9 +70,9 @@ impl Keeper {
     }
 
     /// When there is something to do.
-    pub(super) fn due(&self, machine: &Machine) -> Option<Mono> {
+    pub(super) fn due(&self, machine: &Machine, hurry: bool) -> Option<Mono> {
         let write = (done(machine) > self.done).then_some(self.written + WRITE_EVERY);
-        write.into_iter().chain(self.unsynced.map(|since| since + SYNC_AFTER)).min()
+        write.into_iter().chain(self.unsynced.map(|since| since + sync_after(hurry))).min()
     }
 
     fn wrote(&mut self, sink: &str, machine: &Machine, now: Mono, result: std::io::Result<()>) {
@@ -78,6 +89,10 @@ impl Keeper {
             Err(_) => {}
         }
     }
+}
+
+fn sync_after(hurry: bool) -> Duration {
+    if hurry { HURRY } else { SYNC_AFTER }
 }
 
 /// How many numbers are done, from some start on.

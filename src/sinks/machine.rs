@@ -47,6 +47,8 @@ pub const MOST_BYTES: usize = 32 << 20;
 /// How long an item may fail before it is given up, unless the configuration says otherwise.
 pub const GIVE_UP: Duration = Duration::from_hours(24);
 
+/// A linger for which nobody waits for single records.
+const SHORT_LINGER: Duration = Duration::from_millis(100);
 /// The pauses of a sink whose server does not answer, and the first of a key.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -84,6 +86,8 @@ pub struct Settled {
     pub cut: usize,
     /// The server has something newer.
     pub stale: usize,
+    /// The server will never take them, or they are given up.
+    pub dead: usize,
     /// They are sent again after a pause of their own.
     pub later: usize,
 }
@@ -328,10 +332,21 @@ impl Machine {
 
     /// Whether more of the journal is to be read now: a lane could send it, or nothing is known of what has waited longest.
     pub fn is_hungry(&self) -> bool {
-        let idle = self.paused.is_none() && self.lanes.iter().any(|lane| matches!(lane, Lane::Idle));
+        let starves = self.could_send() && self.queue.oldest_ready().is_none();
+        // While items are gathered for a short time, what comes is read at the end of it.
+        let gathers = self.limits.linger > SHORT_LINGER && self.gathers();
+        !self.stopping && self.fits(0) && (starves || gathers || self.queue.tracker().open() == 0)
+    }
+
+    /// Whether what a lane could send now is not a full request, and more is waited for.
+    pub fn gathers(&self) -> bool {
         let gathers = !self.limits.linger.is_zero() && self.queue.ready() < self.limits.items;
-        let hungry = idle && (self.queue.oldest_ready().is_none() || gathers);
-        !self.stopping && self.fits(0) && (hungry || self.queue.tracker().open() == 0)
+        gathers && !self.stopping && self.could_send() && self.fits(0)
+    }
+
+    /// How many keys the server has put off.
+    pub fn put_off(&self) -> usize {
+        self.queue.put_off()
     }
 
     /// When the message of the oldest open item of the journal was received, in microseconds since 1970.
@@ -368,9 +383,14 @@ impl Machine {
                 (key.tries, key.failing) = (0, None);
             }
             match fate {
-                Fate::Dead(reason) => self.queue.reject(*place, reason),
+                Fate::Dead(reason) => {
+                    self.queue.reject(*place, reason);
+                    settled.dead += 1;
+                }
                 Fate::Later(reason) => {
-                    settled.later += usize::from(self.later(*place, places.len() == 1, &reason, now));
+                    let later = self.later(*place, places.len() == 1, &reason, now);
+                    settled.later += usize::from(later);
+                    settled.dead += usize::from(!later);
                 }
                 Fate::Taken | Fate::Cut | Fate::Stale(_) => {
                     if self.queue.taken(*place) {
@@ -502,6 +522,10 @@ impl Machine {
         let pause = backoff::pause(FIRST_PAUSE, LONGEST_PAUSE, self.failures, self.random.next());
         let until = now + pause.max(asked.min(LONGEST_BUSY));
         self.paused = self.paused.max(Some(until));
+    }
+
+    fn could_send(&self) -> bool {
+        self.paused.is_none() && self.lanes.iter().any(|lane| matches!(lane, Lane::Idle))
     }
 
     fn may_send(&self, now: Mono) -> bool {

@@ -399,6 +399,11 @@ impl Queue {
         self.ready
     }
 
+    /// How many keys had to wait and nothing of them was taken since.
+    pub(super) fn put_off(&self) -> usize {
+        self.keys.iter().filter(|(_, key)| key.tries > 0).count()
+    }
+
     /// How many letters are open.
     pub(super) fn letters(&self) -> usize {
         self.letters

@@ -1,75 +1,78 @@
 //! What is counted and logged of a delivery. The same trouble is said once, not at every try.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::sinks::machine::DeadItem;
+use crate::sinks::machine::{DeadItem, Settled};
 use crate::sinks::running::Running;
-use crate::sinks::sink::{Fate, Said, Trouble};
-use crate::time::clock::{Mono, Now};
+use crate::sinks::sink::{Fate, Trouble};
+use crate::time::clock::Mono;
 
-/// How often a trouble is logged whose words change from try to try.
+/// How often it is logged that the server puts outcomes off.
 const EVERY: Duration = Duration::from_mins(1);
+/// How many different troubles are logged until the sink delivers again.
+const MOST: usize = 16;
 
 /// Counts and logs.
 #[derive(Debug)]
 pub(super) struct Report {
     running: Running,
-    /// When a trouble was logged last, while there is one.
-    logged: Option<Mono>,
-    /// When it was logged last that the server puts an outcome off.
-    logged_later: Option<Mono>,
+    /// The troubles that were logged since the sink delivered last, without their digits: times and counts change from try
+    /// to try.
+    logged: BTreeSet<String>,
+    /// When it was logged last that the server puts outcomes off, while it does.
+    put_off: Option<Mono>,
     /// What the disk said last, while it fails.
     disk: Option<String>,
 }
 
 impl Report {
     pub(super) fn new(running: &Running) -> Self {
-        Report { running: running.clone(), logged: None, logged_later: None, disk: None }
+        Report { running: running.clone(), logged: BTreeSet::new(), put_off: None, disk: None }
     }
 
-    /// The server has answered.
-    pub(super) fn answered(&mut self, fates: &[Fate], now: Now) {
-        self.disk = None;
+    /// The server may have put outcomes off.
+    pub(super) fn put_off(&mut self, fates: &[Fate], now: Mono) {
         let later =
             fates.iter().find_map(|fate| if let Fate::Later(said) = fate { Some(said) } else { None });
-        if let Some(said) = later {
-            self.put_off(said, now.mono);
-        }
-        if fates.iter().any(|fate| !matches!(fate, Fate::Later(_))) {
-            self.logged = None;
-            if self.error().take().is_some() {
-                tracing::info!(sink = self.running.name, "delivering again");
-            }
-        }
-    }
-
-    fn put_off(&mut self, said: &Said, now: Mono) {
-        if self.logged_later.is_none_or(|at| now.since(at) >= EVERY) {
-            self.logged_later = Some(now);
+        let Some(said) = later else { return };
+        *self.error() = Some(format!("some outcomes are not taken now: {said}"));
+        if self.put_off.is_none_or(|at| now.since(at) >= EVERY) {
             tracing::warn!(
                 sink = self.running.name,
                 "the server does not take some outcomes now: {said}; they are tried again, and others go on"
             );
+            self.put_off = Some(now);
+        }
+    }
+
+    /// The server has answered; `put_off` says for how many hosts and services it has outcomes put off.
+    pub(super) fn answered(&mut self, settled: Settled, put_off: impl FnOnce() -> usize) {
+        self.disk = None;
+        if settled.taken + settled.dead == 0 || (self.put_off.is_some() && put_off() > 0) {
+            return;
+        }
+        self.put_off = None;
+        self.logged.clear();
+        if self.error().take().is_some() {
+            tracing::info!(sink = self.running.name, "delivering again");
         }
     }
 
     /// A request has failed as a whole.
-    pub(super) fn failed(&mut self, trouble: &Trouble, now: Now, behind: impl FnOnce() -> u64) {
+    pub(super) fn failed(&mut self, trouble: &Trouble, behind: impl FnOnce() -> u64) {
         if matches!(trouble, Trouble::Halve(_)) {
             // Half of it is tried next; what is said of the last one goes into its dead letter.
             return;
         }
         self.running.stats.failures.fetch_add(1, Ordering::Relaxed);
         let text = trouble.to_string();
-        let mut error = self.error();
-        let known = error.as_deref() == Some(text.as_str());
-        *error = Some(text.clone());
-        drop(error);
-        if !known && self.logged.is_none_or(|at| now.mono.since(at) >= EVERY) {
-            self.logged = Some(now.mono);
+        *self.error() = Some(text.clone());
+        let words = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if self.logged.len() < MOST && self.logged.insert(words) {
             tracing::warn!(
                 sink = self.running.name,
                 behind = behind(),

@@ -374,6 +374,20 @@ fn a_request_waits_until_it_is_full_or_linger_is_over() {
 }
 
 #[test]
+fn while_items_are_gathered_for_a_short_time_nothing_wakes_the_sink() {
+    for (linger, hungry) in [(20, false), (60_000, true)] {
+        let linger = Duration::from_millis(linger);
+        let mut machine = machine(Limits { linger, ..limits(Order::Kept, 1, 3) });
+        assert!(machine.is_hungry());
+        read(&mut machine, &[1]);
+        assert_eq!((machine.next(0, at(0)), machine.is_hungry(), machine.gathers()), (None, hungry, true));
+        read(&mut machine, &[1, 1]);
+        assert!(!machine.gathers() && !machine.is_hungry(), "a full request");
+        assert_eq!(numbers(machine.next(0, at(0))), [1, 2, 3]);
+    }
+}
+
+#[test]
 fn requests_are_bounded_by_bytes_and_a_large_item_goes_alone() {
     let mut machine = machine(Limits { bytes: 25, ..limits(Order::Kept, 1, 100) });
     read(&mut machine, &[1, 1, 1]);
