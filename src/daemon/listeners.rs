@@ -197,6 +197,9 @@ pub fn carry_out(plan: ListenerPlan, running: &mut Vec<Running>, host: &Host<'_>
         done.removed.push(one.to_string());
         one.join();
     }
+    // Sinks wait no longer than the most impatient listener.
+    let patience = running.iter().map(|one| one.listener().limits.latency).min();
+    host.shared.journal.set_patience(patience.unwrap_or_default());
     done
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -56,6 +57,8 @@ pub struct Journal {
     /// The sequence number that the next record gets: readers wait on it.
     next: watch::Sender<u64>,
     pub(crate) damaged: AtomicU64,
+    /// See [`Journal::set_patience`], in microseconds.
+    patience: AtomicU64,
     /// Whether outcomes were refused last, because the journal has its full size.
     is_full: AtomicBool,
     pub(crate) disk: Arc<dyn Disk>,
@@ -144,6 +147,7 @@ impl Journal {
             }),
             next: watch::channel(recovered.next).0,
             damaged: AtomicU64::new(0),
+            patience: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
             disk,
             _lock: lock,
@@ -345,6 +349,16 @@ impl Journal {
     /// How many bytes it has on disk.
     pub fn size(&self) -> u64 {
         self.lock().segments.iter().map(|s| s.length).sum()
+    }
+
+    /// Sets how long outcomes may wait for their readers, for the sake of fewer wake-ups. Zero at first.
+    pub fn set_patience(&self, patience: Duration) {
+        self.patience.store(u64::try_from(patience.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long outcomes may wait for their readers.
+    pub fn patience(&self) -> Duration {
+        Duration::from_micros(self.patience.load(Ordering::Relaxed))
     }
 
     /// Whether it refuses outcomes until sinks have taken some.

@@ -27,7 +27,7 @@ use crate::sinks::settings::SinkConfig;
 use crate::sinks::sink::{Fate, Id, Item, Lane, Seat, Sink, Trouble};
 use crate::time::clock::{Clock, Mono, Now};
 
-/// How long a sink whose records follow closely sleeps before it looks for more, so that no append has to wake it.
+/// How long a sink whose records follow closely sleeps at most before it looks for more, so that no append has to wake it.
 const LINGER: Duration = Duration::from_millis(1);
 /// The most records that are read at once.
 const MOST_READ: usize = 4096;
@@ -44,12 +44,8 @@ pub async fn deliver(
     stop: watch::Receiver<bool>,
 ) {
     let sink = &*config.sink;
-    let options = Options {
-        only: config.only.clone(),
-        rate: config.rate,
-        give_up: crate::sinks::machine::GIVE_UP,
-        linger: LINGER,
-    };
+    let options =
+        Options { only: config.only.clone(), rate: config.rate, give_up: crate::sinks::machine::GIVE_UP };
     Delivery::new(sink, options, running, journal, clock).run(stop).await;
 }
 
@@ -62,8 +58,6 @@ pub(super) struct Options {
     pub(super) rate: Option<u32>,
     /// See [`Settings::give_up`].
     pub(super) give_up: Duration,
-    /// See [`LINGER`]; zero for never.
-    pub(super) linger: Duration,
 }
 
 /// The delivery of one sink.
@@ -189,10 +183,12 @@ impl<'s> Delivery<'s> {
     /// Waits until something happens. Returns whether the sink is to stop.
     async fn wait(&mut self, now: Now, stop: &mut watch::Receiver<bool>, stopping: bool) -> bool {
         let reads = self.disk_paused.is_none() && self.machine.is_hungry();
-        let lingers = reads && self.lingering;
+        let linger = self.journal.patience().min(LINGER);
+        let lingers = reads && self.lingering && !linger.is_zero();
         let mut wake = self.wake();
         if lingers {
-            wake = Some(wake.unwrap_or(now.mono + LINGER).min(now.mono + self.options.linger));
+            let until = now.mono + linger;
+            wake = Some(wake.map_or(until, |wake| wake.min(until)));
         }
         let timer = async {
             match wake {
@@ -211,7 +207,7 @@ impl<'s> Delivery<'s> {
                 changed = self.appended.changed(), if reads && !lingers => {
                     // The journal is gone, or it was a short time: perhaps more follows as fast.
                     stops = changed.is_err();
-                    self.lingering = self.clock.now().mono.since(now.mono) <= self.options.linger;
+                    self.lingering = self.clock.now().mono.since(now.mono) <= linger;
                 }
                 stopped = stop.wait_for(|stop| *stop), if !stopping => { let _ = stopped; stops = true }
                 () = self.running.letters.notified() => self.retries.ask(),

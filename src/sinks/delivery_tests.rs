@@ -121,7 +121,7 @@ impl Rig {
         let directory = tempfile::tempdir().unwrap();
         let journal = open(directory.path());
         let running = Running::open("toy", &journal).unwrap();
-        let options = Options { only: None, rate: None, give_up: GIVE_UP, linger: LINGER };
+        let options = Options { only: None, rate: None, give_up: GIVE_UP };
         Rig {
             journal,
             running,
@@ -511,6 +511,7 @@ async fn an_idle_sink_is_not_woken_up() {
 #[tokio::test(start_paused = true)]
 async fn while_records_follow_closely_a_sink_sleeps_in_between() {
     let mut rig = Rig::new(limits(1, 1000));
+    rig.journal.set_patience(Duration::from_millis(5));
     rig.start();
     tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..2000 {

@@ -21,11 +21,13 @@ const REPLAY_WINDOW: u64 = 2 * WINDOW;
 /// How many messages are known again.
 const MAX_MESSAGES: usize = 1 << 19;
 
+/// The keys of an engine, by the index of their user.
+type KeysOfEngine = Vec<(usize, Arc<Keys>)>;
+
 /// Keys by user and engine, only where a message has proven the pair.
 #[derive(Default)]
 pub(crate) struct KeyCache {
-    /// By engine, then by user.
-    keys: HashMap<Box<[u8]>, Vec<(usize, Arc<Keys>)>>,
+    keys: HashMap<Box<[u8]>, KeysOfEngine>,
     pairs: usize,
     second: u64,
     new_from_all: u32,
