@@ -2,7 +2,7 @@
 //! crash cannot spoil, locks between processes.
 //!
 //! A [`Folder`] is an open directory; all names are relative to it. An [`AppendLog`] is a file that entries are appended
-//! to. The journal has files of its own form, on the same [`disk`], which tests replace by one that fails as disks fail.
+//! to. The journal has files of its own form, on the same `disk`, which tests replace by one that fails as disks fail.
 
 pub mod append_log;
 pub(crate) mod disk;

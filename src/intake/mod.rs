@@ -1,7 +1,7 @@
 //! Listeners, and the way of a message from the socket to the journal.
 //!
 //! A [`listener::Listener`] is a protocol over a transport. [`bind`] gives it sockets, [`serve`] starts it. Datagrams
-//! ([`datagrams`]) are taken in batches by a thread per socket, streams ([`streams`]) by one task each. Both run the
+//! (`datagrams.rs`) are taken in batches by a thread per socket, streams (`streams.rs`) by one task each. Both run the
 //! [`pipeline`] on every message and commit each batch to the journal in one append; only then are informs answered.
 //! [`reports`] limits what senders of SNMPv3 are told before they have proven who they are, [`refused`] counts what was
 //! refused by source.

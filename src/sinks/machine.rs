@@ -11,7 +11,7 @@
 //! # Laws
 //!
 //! 1. Each number from the cursor up to what was read is open or done, never both.
-//! 2. [`Order::OneByOne`]: only the oldest open item of a key is sent. [`Order::Kept`]: an item is sent only if every older
+//! 2. [`OneByOne`](crate::sinks::sink::Order::OneByOne): only the oldest open item of a key is sent. [`Kept`](crate::sinks::sink::Order::Kept): an item is sent only if every older
 //!    open item of its key is before it in the same request.
 //! 3. The cursor is the lowest open number. It never goes back.
 //! 4. What the server has taken is sent again only after a crash, or where its answer was lost. One exception: with `Kept`,

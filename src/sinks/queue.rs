@@ -91,7 +91,7 @@ pub(super) struct Key {
     pub(super) again: bool,
 }
 
-/// An item that became a dead letter, until [`Queue::letter_written`].
+/// An item that became a dead letter, until that letter is written.
 #[derive(Debug, Clone)]
 pub struct DeadItem {
     /// The item.
