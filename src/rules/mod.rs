@@ -28,4 +28,6 @@ pub use rule::{Rule, RuleSet};
 #[cfg(test)]
 mod differential_tests;
 #[cfg(test)]
+mod mistake_tests;
+#[cfg(test)]
 mod tests;

@@ -35,9 +35,11 @@ fn alignak_by_command_with_a_login() {
         }
         // The token as user, an empty password.
         ("/command", Some("Basic dGhlLXRva2VuOg==")) => match request.json()["service"].as_str() {
-            Some("Interface Gi9/9") => {
-                (200, "", json!({ "_status": "ERR", "_issues": ["unknown service"] }).to_string())
-            }
+            Some("Interface Gi9/9") => (
+                200,
+                "",
+                json!({ "_status": "ERR", "_issues": ["Requested service does not exist."] }).to_string(),
+            ),
             _ => (200, "", json!({ "_status": "ok", "_result": ["raised"] }).to_string()),
         },
         _ => (401, "", "who are you".to_owned()),
@@ -60,7 +62,7 @@ fn alignak_by_command_with_a_login() {
         (Some("router1"), Some("Interface Gi0/3"))
     );
     assert_eq!(first["parameters"], "2;Link down on Gi0/3 (admin up, oper down)");
-    assert!(daemon.log().contains("unknown service"));
+    assert!(daemon.log().contains("service does not exist"));
 }
 
 #[test]

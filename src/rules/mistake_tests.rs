@@ -1,0 +1,130 @@
+//! Rule files with mistakes.
+
+use super::tests::wrong;
+
+#[test]
+fn every_mistake_has_its_place_and_a_hint() {
+    let found = wrong(
+        r#"
+[[rule]]
+id = "a"
+trap = "IF-MIB::linkDwn"
+where = "ifAdminStatu == 'up'"
+[rule.check]
+service = "Interface {{ ifDscr }}"
+state = "critcal"
+output = "down {{ ifDescr"
+
+[[rule]]
+id = "a"
+syslog = { tcp_wrappers = "refusd", facility = "atuh", message = "(unclosed" }
+colour = "red"
+[rule.check]
+state = "up"
+output = "{{ client_hots }} {{ ifDescr }}"
+"#,
+    );
+    insta::assert_snapshot!(found);
+}
+
+#[test]
+fn invalid_rules() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[[rule]]
+id = "both"
+trap = "IF-MIB::linkDown"
+syslog = { program = "x" }
+drop = true
+[rule.check]
+state = "ok"
+
+[[rule]]
+id = "object"
+trap = "IF-MIB::ifDescr"
+drop = true
+
+[[rule]]
+trap = "1.3.6.1.*"
+
+[[rule]]
+id = "nostate"
+trap = "*"
+[rule.check]
+service = "x"
+
+[[rule]]
+id = "calls"
+trap = "*"
+where = "v[1] is matching('(a') and agent is within('10.0.0.0/40') and v[2] is matching(v[3])"
+[rule.check]
+state = "ok"
+output = "{{ host|regex_replace('a') }} {{ received|strftime('%!') }}"
+
+[[rule]]
+id = "misspelt"
+trap = "*"
+where = "v[1] is matchin('^Gi') and v[2]|numbr > 1 and v[3]|matching('x')"
+[rule.check]
+state = "up"
+output = "{{ host|lowr }}"
+"#
+    ));
+}
+
+#[test]
+fn invalid_values_of_outcomes() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[[rule]]
+id = "states"
+trap = "*"
+[rule.check]
+service = "x"
+state = "'crit' if ifOperStatus == 'down' else 'ok'"
+[[rule]]
+id = "constant"
+trap = "*"
+[rule.check]
+service = "x"
+state = "'snmptrap-service'"
+[[rule]]
+id = "of-a-host"
+trap = "*"
+[rule.check]
+state = "ifOperStatus or 'ok'"
+[[rule]]
+id = "number"
+trap = "*"
+[rule.event]
+state = "(ifOperStatus|int)|default(7)"
+[[rule]]
+id = "names"
+trap = "*"
+[rule.check]
+host = ""
+service = " "
+state = "ok"
+[rule.event]
+component = ""
+resource = ""
+state = "ok"
+id = "1"
+kind = "mine"
+perfdata = "a=1"
+[[rule]]
+id = "method"
+trap = "*"
+[rule.check]
+service = "{{ (jnxDomCurrentAlarms ~ '').split(',')[0] }}"
+state = "{1: 'ok', 2: 'critical'}[ifOperStatus]|default('gone')"
+output = "{{ v['ifDescr'].upper() }} {{ ifDescr.3 }} {{ ifDescr.text }} {{ v[0] }} {{ names['a'] }} {{ index[1] }} {{ sd['x'].y }}"
+[[rule]]
+id = "line"
+syslog = { severity = [4, "err", 9], facility = true }
+[rule.check]
+service = "{{ v[1] }} {{ sd['x'][1] }} {{ pid.x }}"
+state = "ok"
+"#
+    ));
+}
