@@ -10,7 +10,6 @@ mod common;
 mod support;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
@@ -30,7 +29,7 @@ use trapline::sinks::canopsis::event::EventEncoder;
 use trapline::sinks::registry::{self, KINDS};
 use trapline::sinks::settings::SinkConfig;
 use trapline::sinks::{self, Running};
-use trapline::time::clock::SystemClock;
+use trapline::world::World;
 
 const COUNT: usize = 60_000;
 const EXCHANGE: &str = "canopsis.events";
@@ -150,7 +149,7 @@ async fn through_the_sink(url: &str, kind: &str) -> f64 {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let start = Instant::now();
     let running = Running::open(&sink.name, &journal).unwrap();
-    let delivery = sinks::deliver(&sink, running.clone(), journal.clone(), Arc::new(SystemClock), stopped);
+    let delivery = sinks::deliver(&sink, running.clone(), journal.clone(), World::default(), stopped);
     let wait = async {
         while running.cursor.position() < journal.next() {
             tokio::time::sleep(Duration::from_millis(2)).await;

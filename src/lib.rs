@@ -20,7 +20,8 @@
 //! Basics:
 //! - [`oid`]: object identifiers. [`time`]: clocks, backoff, rates, log limits. [`sys`]: the few unsafe system calls.
 //!   [`settings`]: TOML sections with positions, diagnostics with hints, secrets, TLS and URL settings. [`files`]: files of
-//!   the state directory. [`pcap`]: packets out of captures.
+//!   the state directory. [`net`]: connections to servers. [`pcap`]: packets out of captures.
+//! - [`world`]: clock, network and random numbers, as loops get them.
 //!
 //! Data:
 //! - [`message`]: what a listener received, decoded. [`outcome`]: what a rule makes of it. [`http`]: the HTTP client.
@@ -51,6 +52,7 @@ pub mod language;
 pub mod lookup;
 pub mod message;
 pub mod mib;
+pub mod net;
 pub mod oid;
 pub mod outcome;
 pub mod pcap;
@@ -63,3 +65,4 @@ pub mod sys;
 pub mod syslog;
 pub mod time;
 pub mod web;
+pub mod world;

@@ -217,7 +217,7 @@ impl Assembly {
         }
     }
 
-    /// Puts a plan in force. Returns what has changed; none if the daemon stops and nothing was changed.
+    /// Puts a plan in force. Blocks. Returns what has changed; none if the daemon stops and nothing was changed.
     pub fn carry_out(&self, plan: Plan) -> Option<Changes> {
         let mut parts = self.parts();
         if parts.stopped {
@@ -232,7 +232,8 @@ impl Assembly {
         let shared = &self.status.shared;
         shared.replace(active);
         parts.mibs = mibs;
-        let sinks = parts.sinks.carry_out(sinks, &shared.journal);
+        let control = &self.runtimes.control;
+        let sinks = control.block_on(parts.sinks.carry_out(sinks, &shared.journal));
         self.status.set_sinks(parts.sinks.running());
         let listeners = self.change_listeners(&mut parts, listeners, http);
         Some(Changes { rules, sinks, listeners, warnings: found, unconfigured: self.status.unconfigured() })
@@ -289,10 +290,10 @@ impl Assembly {
         listeners.into_iter().for_each(Running::join);
     }
 
-    /// Ends the sinks: what they are sending is awaited for 5 s.
+    /// Ends the sinks: what they are sending is awaited for 5 s. Blocks.
     pub fn stop_sinks(&self) {
         let sinks = std::mem::take(&mut self.parts().sinks);
-        sinks.stop();
+        self.runtimes.control.block_on(sinks.stop());
     }
 }
 

@@ -23,7 +23,7 @@ pub fn stop(assembly: &Assembly, sync: &Member, socket: &Path) {
     status.shared.stop();
     assembly.stop_listening();
     status.shared.commit.finish(status.clock.now());
-    drain(status);
+    assembly.runtimes().control.block_on(drain(status));
     assembly.stop_sinks();
     sync.join(SYNC);
     let journal = &status.shared.journal;
@@ -34,15 +34,15 @@ pub fn stop(assembly: &Assembly, sync: &Member, socket: &Path) {
     let _ = std::fs::remove_file(socket);
 }
 
-/// Waits until the sinks have delivered everything, but no longer than [`DRAIN`].
-fn drain(status: &Status) {
+/// Waits until the sinks have delivered everything, but no longer than 5 s.
+pub async fn drain(status: &Status) {
     let behind = || {
         let (journal, sinks) = (&status.shared.journal, status.sinks());
         sinks.iter().map(|sink| journal.behind(&sink.cursor)).max().unwrap_or(0)
     };
     let until = status.clock.now().mono + DRAIN;
     while behind() > 0 && status.clock.now().mono < until {
-        std::thread::sleep(CHECK);
+        tokio::time::sleep(CHECK).await;
     }
     if behind() > 0 {
         tracing::info!(

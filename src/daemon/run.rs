@@ -23,6 +23,7 @@ use crate::settings::diagnostic::Diagnostics;
 use crate::snmp::usm::Senders;
 use crate::status::{Health, Status};
 use crate::time::clock::{Clock, SystemClock};
+use crate::world::World;
 
 /// How many requests by the control socket wait at once.
 const ORDERS: usize = 16;
@@ -37,7 +38,7 @@ const LAST: Duration = Duration::from_secs(1);
 pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let health = Arc::new(Health::default());
-    let crew = Crew::new(health.clone(), clock.clone());
+    let crew = Crew::new(health.clone(), World::with_clock(clock.clone()));
     let control = runtime("control", 1)?;
     // First of all: from here on SIGHUP is heard and does not end the process.
     let signals = signals::install(control.handle(), &crew).context("cannot handle signals")?;
@@ -210,9 +211,9 @@ fn start(
 
 fn sync_journal(assembly: &Assembly, config: &Config) -> anyhow::Result<Member> {
     let (shared, policy) = (assembly.status.shared.clone(), config.journal.sync);
-    let member = assembly
-        .crew
-        .thread("the journal's sync", OnEnd::Restart, move |stop| sync::run(&shared, policy, stop));
+    let member = assembly.crew.thread_of_tasks("the journal's sync", OnEnd::Restart, move |stop| {
+        sync::run(shared.clone(), policy, stop)
+    });
     member.context("cannot start threads")
 }
 

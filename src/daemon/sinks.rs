@@ -93,15 +93,15 @@ impl Sinks {
     }
 
     /// Tells all to end what they are sending and waits for them. Those that do not end in time are named.
-    pub fn stop(self) {
+    pub async fn stop(self) {
         self.0.iter().for_each(|sink| sink.slot.stop());
         for sink in &self.0 {
-            end(&sink.name, &sink.slot);
+            end(&sink.name, &sink.slot).await;
         }
     }
 
     /// Carries out a plan that was made of these sinks.
-    pub fn carry_out(&mut self, plan: SinkPlan, journal: &Arc<Journal>) -> Done {
+    pub async fn carry_out(&mut self, plan: SinkPlan, journal: &Arc<Journal>) -> Done {
         let SinkPlan { sinks, removed, mut made } = plan;
         made.names.clear();
         let mut before = std::mem::take(&mut self.0);
@@ -134,7 +134,7 @@ impl Sinks {
                 }
                 (SinkStep::Rename(from) | SinkStep::TakeOver(from), Some((slot, running))) => {
                     if let Some(sink) = take(&from) {
-                        end(&from, &sink.slot);
+                        end(&from, &sink.slot).await;
                     }
                     rename(journal, &from, &name);
                     slot.deliver(config, running);
@@ -146,10 +146,10 @@ impl Sinks {
             }
         }
         for sink in &ended {
-            end(&sink.name, &sink.slot);
+            end(&sink.name, &sink.slot).await;
         }
         for (name, begins) in begins {
-            if !begins.wait(IN_FLIGHT + GRACE) {
+            if !begins.wait(IN_FLIGHT + GRACE).await {
                 tracing::warn!(
                     sink = name,
                     "the sink is blocked in what it was sending; its new settings follow as soon as it is not"
@@ -160,8 +160,8 @@ impl Sinks {
     }
 }
 
-fn end(name: &str, slot: &Slot) {
-    if !slot.join(IN_FLIGHT + GRACE) {
+async fn end(name: &str, slot: &Slot) {
+    if !slot.join(IN_FLIGHT + GRACE).await {
         tracing::warn!(sink = name, "the sink is blocked in what it was sending and has not ended");
     }
 }

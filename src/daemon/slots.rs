@@ -1,7 +1,7 @@
 //! A slot: the thread of one sink. Its runtime is its own, so a sink that blocks stops nobody else.
 
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,7 +10,7 @@ use super::supervise::{Crew, Member, OnEnd, Stop, told};
 use crate::journal::Journal;
 use crate::sinks::settings::SinkConfig;
 use crate::sinks::{self, Running};
-use crate::time::clock::Clock;
+use crate::world::World;
 
 /// How long a sink may take to end what it is sending.
 pub const IN_FLIGHT: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ struct Task {
     config: SinkConfig,
     running: Running,
     /// Dropped once delivery with these settings begins.
-    begun: std::sync::Mutex<Option<mpsc::Sender<()>>>,
+    begun: std::sync::Mutex<Option<watch::Sender<()>>>,
 }
 
 /// The thread of one sink.
@@ -33,12 +33,13 @@ pub struct Slot {
 
 /// Disconnected once delivery with new settings begins.
 #[derive(Debug)]
-pub struct Begins(mpsc::Receiver<()>);
+pub struct Begins(watch::Receiver<()>);
 
 impl Begins {
     /// Waits until the new settings are in force, but no longer than `most`; returns whether they are.
-    pub fn wait(&self, most: Duration) -> bool {
-        self.0.recv_timeout(most) == Err(mpsc::RecvTimeoutError::Disconnected)
+    pub async fn wait(mut self, most: Duration) -> bool {
+        // Nothing is ever sent: this ends when the sender is dropped.
+        tokio::time::timeout(most, self.0.changed()).await.is_ok()
     }
 }
 
@@ -50,19 +51,16 @@ impl Slot {
     /// If the system has no thread left.
     pub fn start(name: &str, crew: &Crew, journal: &Arc<Journal>) -> io::Result<Self> {
         let (task, tasks) = watch::channel(None);
-        let (journal, clock) = (journal.clone(), crew.clock());
-        let member = crew.thread(&format!("sink {name}"), OnEnd::Restart, move |stop| {
-            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(work(tasks.clone(), stop.clone(), &journal, &clock)),
-                Err(error) => tracing::error!(%error, "a sink cannot be started"),
-            }
+        let (journal, world) = (journal.clone(), crew.world());
+        let member = crew.thread_of_tasks(&format!("sink {name}"), OnEnd::Restart, move |stop| {
+            work(tasks.clone(), stop, journal.clone(), world.clone())
         })?;
         Ok(Slot { member, task })
     }
 
     /// Has the sink deliver with these settings. What it is sending with other settings is ended first.
     pub fn deliver(&self, config: SinkConfig, running: Running) -> Begins {
-        let (begun, begins) = mpsc::channel();
+        let (begun, begins) = watch::channel(());
         let task = Task { config, running, begun: std::sync::Mutex::new(Some(begun)) };
         self.task.send_replace(Some(Arc::new(task)));
         Begins(begins)
@@ -79,8 +77,8 @@ impl Slot {
     }
 
     /// The same, and waits until it has ended, but no longer than `most`. Returns whether it has.
-    pub fn join(&self, most: Duration) -> bool {
-        self.member.join(most)
+    pub async fn join(&self, most: Duration) -> bool {
+        self.member.joined(most).await
     }
 }
 
@@ -88,12 +86,13 @@ impl Slot {
 async fn work(
     mut tasks: watch::Receiver<Option<Arc<Task>>>,
     mut stop: Stop,
-    journal: &Arc<Journal>,
-    clock: &Arc<dyn Clock>,
+    journal: Arc<Journal>,
+    world: World,
 ) {
     loop {
         let Some(task) = tasks.borrow_and_update().clone() else {
             tokio::select! {
+                biased;
                 changed = tasks.changed() => if changed.is_err() { return },
                 () = told(&mut stop) => return,
             }
@@ -101,10 +100,11 @@ async fn work(
         };
         drop(task.begun.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
         let (end, ended) = watch::channel(false);
-        let (running, journal, clock) = (task.running.clone(), journal.clone(), clock.clone());
-        let delivery = sinks::deliver(&task.config, running, journal, clock, ended);
+        let (running, journal, world) = (task.running.clone(), journal.clone(), world.clone());
+        let delivery = sinks::deliver(&task.config, running, journal, world, ended);
         tokio::pin!(delivery);
         let changed = tokio::select! {
+            biased;
             () = &mut delivery => return,
             changed = tasks.changed() => changed.is_ok(),
             () = told(&mut stop) => false,
@@ -132,7 +132,6 @@ mod tests {
     use crate::outcome::result::{CheckResult, Common, Outcome, State};
     use crate::sinks::file::JsonLines;
     use crate::status::Health;
-    use crate::time::clock::SystemClock;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -160,32 +159,32 @@ mod tests {
         SinkConfig::new("out", JsonLines { path: path.to_owned() })
     }
 
-    #[test]
-    fn other_settings_go_on_where_those_before_ended() {
+    #[tokio::test]
+    async fn other_settings_go_on_where_those_before_ended() {
         let dir = tempfile::tempdir().unwrap();
         let options =
             Options { directory: dir.path().join("var"), max_size: 1 << 24, when_full: WhenFull::DropOldest };
         let journal = Journal::open(options, 7).unwrap().0;
-        let crew = Crew::new(Arc::new(Health::default()), Arc::new(SystemClock));
+        let crew = Crew::new(Arc::new(Health::default()), World::default());
         let slot = Slot::start("out", &crew, &journal).unwrap();
         assert!(slot.running().is_none());
         let running = Running::open("out", &journal).unwrap();
         let paths: Vec<_> = (0..5).map(|n| dir.path().join(format!("{n}.jsonl"))).collect();
-        assert!(slot.deliver(file(&paths[0]), running.clone()).wait(PATIENCE));
+        assert!(slot.deliver(file(&paths[0]), running.clone()).wait(PATIENCE).await);
         let mut sent = 0;
         for path in &paths[1..] {
             for _ in 0..20 {
                 journal.append(&outcomes(sent, sent + 100)).unwrap();
                 sent += 100;
             }
-            assert!(slot.deliver(file(path), running.clone()).wait(PATIENCE));
+            assert!(slot.deliver(file(path), running.clone()).wait(PATIENCE).await);
         }
         let start = std::time::Instant::now();
         while journal.behind(&running.cursor) > 0 {
             assert!(start.elapsed() < PATIENCE);
-            std::thread::sleep(Duration::from_millis(2));
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        assert!(slot.join(PATIENCE));
+        assert!(slot.join(PATIENCE).await);
         let text: String =
             paths.iter().map(|path| std::fs::read_to_string(path).unwrap_or_default()).collect();
         let outputs: Vec<u64> = text

@@ -3,8 +3,10 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::status::Health;
 use crate::time::clock::{Clock, Mono};
+use crate::world::World;
 
 /// Turns true when a member is to end.
 pub type Stop = watch::Receiver<bool>;
@@ -49,8 +52,27 @@ pub enum OnEnd {
 #[derive(Debug, Clone)]
 pub struct Crew {
     health: Arc<Health>,
-    clock: Arc<dyn Clock>,
+    world: World,
+    spawn: Spawn,
     fatal: watch::Sender<Option<String>>,
+}
+
+/// Where members run that have a thread of their own.
+#[derive(Clone)]
+enum Spawn {
+    /// On a thread each.
+    Threads,
+    /// As tasks of a simulation.
+    Tasks(Spawner),
+}
+
+/// Runs a task.
+pub type Spawner = Arc<dyn Fn(&str, Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync>;
+
+impl fmt::Debug for Spawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if matches!(self, Spawn::Threads) { "Threads" } else { "Tasks" })
+    }
 }
 
 /// A running thread or task. It is told to end when this is dropped.
@@ -60,6 +82,14 @@ pub struct Member {
     stop: watch::Sender<bool>,
     /// Disconnected when it has ended.
     ended: mpsc::Receiver<Infallible>,
+    /// The same for tasks.
+    gone: watch::Receiver<()>,
+}
+
+/// Held by a member until it has ended.
+struct Guard {
+    _ended: mpsc::Sender<Infallible>,
+    _gone: watch::Sender<()>,
 }
 
 impl Member {
@@ -78,6 +108,14 @@ impl Member {
         self.stop();
         self.ended.recv_timeout(most) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
+
+    /// [`Member::join`] for tasks.
+    pub async fn joined(&self, most: Duration) -> bool {
+        self.stop();
+        let mut gone = self.gone.clone();
+        // Nothing is ever sent: this ends when the sender is dropped.
+        tokio::time::timeout(most, gone.changed()).await.is_ok()
+    }
 }
 
 impl Drop for Member {
@@ -88,13 +126,19 @@ impl Drop for Member {
 
 impl Crew {
     /// A crew without members.
-    pub fn new(health: Arc<Health>, clock: Arc<dyn Clock>) -> Self {
-        Crew { health, clock, fatal: watch::channel(None).0 }
+    pub fn new(health: Arc<Health>, world: World) -> Self {
+        Crew { health, world, spawn: Spawn::Threads, fatal: watch::channel(None).0 }
     }
 
-    /// The clock of the daemon.
-    pub fn clock(&self) -> Arc<dyn Clock> {
-        self.clock.clone()
+    /// The same for a simulation, in which everything runs on one thread: what has a thread of its own otherwise is a task
+    /// that `spawner` runs.
+    pub fn of_tasks(health: Arc<Health>, world: World, spawner: Spawner) -> Self {
+        Crew { spawn: Spawn::Tasks(spawner), ..Crew::new(health, world) }
+    }
+
+    /// What is outside of the daemon.
+    pub fn world(&self) -> World {
+        self.world.clone()
     }
 
     /// Becomes the reason once a member has ended that the daemon cannot run without.
@@ -130,6 +174,45 @@ impl Crew {
         Ok(member)
     }
 
+    /// Starts a thread that runs the futures of `run`, each until it is told to stop, on a runtime of its own. So what they
+    /// do may block.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread left.
+    pub fn thread_of_tasks<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        name: &str,
+        on_end: OnEnd,
+        mut run: impl FnMut(Stop) -> F + Send + 'static,
+    ) -> io::Result<Member> {
+        let spawner = match &self.spawn {
+            Spawn::Threads => {
+                return self.thread(name, on_end, move |stop| {
+                    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                        Ok(runtime) => runtime.block_on(run(stop.clone())),
+                        Err(error) => tracing::error!(%error, "a thread has no runtime"),
+                    }
+                });
+            }
+            Spawn::Tasks(spawner) => spawner,
+        };
+        let (member, mut stop, guard) = member(name);
+        let mut watch = self.watch(name, on_end);
+        let task = async move {
+            let _guard = guard;
+            loop {
+                watch.begins();
+                // A panic ends the simulation.
+                run(stop.clone()).await;
+                let Some(pause) = watch.ended(*stop.borrow(), None) else { return };
+                let _ = tokio::time::timeout(pause, told(&mut stop)).await;
+            }
+        };
+        spawner(name, Box::pin(task));
+        Ok(member)
+    }
+
     /// Starts a task on a runtime that runs the futures of `run`, each until it is told to stop.
     pub fn task<F: Future<Output = ()> + Send + 'static>(
         &self,
@@ -159,7 +242,7 @@ impl Crew {
             name: name.to_owned(),
             on_end,
             health: self.health.clone(),
-            clock: self.clock.clone(),
+            clock: self.world.clock.clone(),
             fatal: self.fatal.clone(),
             began: None,
             pause: FIRST_PAUSE,
@@ -167,10 +250,11 @@ impl Crew {
     }
 }
 
-fn member(name: &str) -> (Member, Stop, mpsc::Sender<Infallible>) {
+fn member(name: &str) -> (Member, Stop, Guard) {
     let (stop, stopped) = watch::channel(false);
-    let (guard, ended) = mpsc::channel();
-    (Member { name: name.to_owned(), stop, ended }, stopped, guard)
+    let ((blocking, ended), (waking, gone)) = (mpsc::channel(), watch::channel(()));
+    let guard = Guard { _ended: blocking, _gone: waking };
+    (Member { name: name.to_owned(), stop, ended, gone }, stopped, guard)
 }
 
 /// Decides what follows when a member ends.
@@ -239,7 +323,7 @@ mod tests {
 
     fn crew() -> (Crew, Arc<Health>) {
         let health = Arc::new(Health::default());
-        (Crew::new(health.clone(), Arc::new(SystemClock)), health)
+        (Crew::new(health.clone(), World::default()), health)
     }
 
     fn wait_until(holds: impl Fn() -> bool) {

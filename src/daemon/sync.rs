@@ -13,16 +13,9 @@ const DELAY: Duration = Duration::from_secs(1);
 /// How often segments that every sink has taken are deleted, while a sink is behind.
 const CLEAN: Duration = Duration::from_secs(10);
 
-/// Runs on a thread of its own, as a sync blocks, until told to stop. Nothing wakes it up while nothing is appended and no
+/// Runs until told to stop, on a thread of its own, as a sync blocks. Nothing wakes it up while nothing is appended and no
 /// sink is behind.
-pub fn run(shared: &Arc<Shared>, policy: SyncPolicy, stop: &Stop) {
-    match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(regularly(shared, policy, stop.clone())),
-        Err(error) => tracing::error!(%error, "the thread that syncs the journal cannot be started"),
-    }
-}
-
-async fn regularly(shared: &Arc<Shared>, policy: SyncPolicy, mut stop: Stop) {
+pub async fn run(shared: Arc<Shared>, policy: SyncPolicy, mut stop: Stop) {
     let journal = &shared.journal;
     let mut appended = journal.watch();
     // What was appended before this thread was started, or restarted.
@@ -44,6 +37,7 @@ async fn regularly(shared: &Arc<Shared>, policy: SyncPolicy, mut stop: Stop) {
             }
         };
         tokio::select! {
+            biased;
             () = wake => {}
             () = told(&mut stop) => return,
         }

@@ -1,6 +1,9 @@
 //! A file system in memory that fails as disks fail: no room in the middle of a write, errors of reading, writing,
 //! syncing and renaming, power cuts. After a failed sync it forgets what it had not written, and the next one succeeds,
 //! as Linux does it.
+//!
+//! A [`Faulty`] is the disk as one process sees it. After [`Faulty::crash`] that process changes nothing any more, whatever
+//! its destructors still try, and a new one goes on with what is there.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -8,22 +11,30 @@ use std::fs::TryLockError;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::disk::{Disk, DiskFile, Identity, Opening};
 
 /// What goes wrong, each once in so many times; 0 for never.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Faults {
-    pub(crate) write: u64,
-    pub(crate) sync: u64,
-    pub(crate) read: u64,
-    pub(crate) names: u64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Writes, and changes of a length. Some of the bytes may have been written.
+    pub write: u64,
+    /// Syncs of files and directories.
+    pub sync: u64,
+    /// Reads.
+    pub read: u64,
+    /// Creating, renaming and removing files.
+    pub names: u64,
 }
 
-/// The disk. Clones are the same one.
+/// The disk. Clones are the same one, seen by the same process.
 #[derive(Debug, Clone)]
-pub(crate) struct Faulty(Arc<Mutex<State>>);
+pub struct Faulty {
+    state: Arc<Mutex<State>>,
+    /// Which process sees it.
+    process: u64,
+}
 
 #[derive(Debug)]
 struct State {
@@ -34,8 +45,12 @@ struct State {
     faults: Faults,
     read_only: bool,
     append_only: bool,
+    /// The most bytes of all files together.
+    room: u64,
     random: u64,
-    lock: Weak<()>,
+    /// The process that runs.
+    process: u64,
+    locks: BTreeMap<PathBuf, Weak<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,38 +68,86 @@ struct Open {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap()
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Faulty {
-    pub(crate) fn new(seed: u64) -> Self {
-        Faulty(Arc::new(Mutex::new(State {
+    /// An empty one, on which nothing fails. What is random follows from the seed.
+    pub fn new(seed: u64) -> Self {
+        let state = Arc::new(Mutex::new(State {
             names: BTreeMap::new(),
             safe_names: BTreeMap::new(),
             faults: Faults::default(),
             read_only: false,
             append_only: false,
+            room: u64::MAX,
             random: seed | 1,
-            lock: Weak::new(),
-        })))
+            process: 0,
+            locks: BTreeMap::new(),
+        }));
+        Faulty { state, process: 0 }
     }
 
-    pub(crate) fn set_faults(&self, faults: Faults) {
-        locked(&self.0).faults = faults;
+    /// What goes wrong.
+    pub fn faults(&self) -> Faults {
+        locked(&self.state).faults
     }
 
-    pub(crate) fn set_read_only(&self, read_only: bool) {
-        locked(&self.0).read_only = read_only;
+    /// Sets what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        locked(&self.state).faults = faults;
+    }
+
+    /// Whether every change is refused.
+    pub fn set_read_only(&self, read_only: bool) {
+        locked(&self.state).read_only = read_only;
     }
 
     /// Files may only grow.
-    pub(crate) fn set_append_only(&self, append_only: bool) {
-        locked(&self.0).append_only = append_only;
+    pub fn set_append_only(&self, append_only: bool) {
+        locked(&self.state).append_only = append_only;
+    }
+
+    /// How many bytes all files may have together.
+    pub fn set_room(&self, room: u64) {
+        locked(&self.state).room = room;
+    }
+
+    /// How many bytes all files have.
+    pub fn used(&self) -> u64 {
+        locked(&self.state).used()
+    }
+
+    /// The names of all files.
+    pub fn names(&self) -> Vec<PathBuf> {
+        locked(&self.state).names.keys().cloned().collect()
+    }
+
+    /// The content of a file.
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = locked(&self.state);
+        let content = state.names.get(path)?;
+        Some(locked(content).bytes.clone())
+    }
+
+    /// Somebody removes a file.
+    pub fn lose(&self, path: &Path) {
+        locked(&self.state).names.remove(path);
+    }
+
+    /// The process dies where it is: what it tries from now on fails and changes nothing, and its locks are free. Returns
+    /// the disk as the next process sees it.
+    #[must_use]
+    pub fn crash(&self) -> Self {
+        let mut state = locked(&self.state);
+        state.process += 1;
+        state.locks.clear();
+        Faulty { state: self.state.clone(), process: state.process }
     }
 
     /// The power is cut: of what was not safe some of the writes are there, whole or in part, and some are not.
-    pub(crate) fn cut_power(&self) {
-        let mut state = locked(&self.0);
+    pub fn cut_power(&self) {
+        let mut state = locked(&self.state);
         let names = state.safe_names.clone();
         for content in names.values() {
             let mut content = locked(content);
@@ -99,14 +162,15 @@ impl Faulty {
                     content.safe[range.start..range.start + part.len()].copy_from_slice(&part);
                 }
             }
-            content.bytes = content.safe.clone();
+            let Content { bytes, safe, .. } = &mut *content;
+            bytes.clone_from(safe);
         }
         state.names = names;
     }
 
     /// Turns one bit of some segment; says whether there was one to turn.
-    pub(crate) fn flip_a_bit(&self) -> bool {
-        let mut state = locked(&self.0);
+    pub fn flip_a_bit(&self) -> bool {
+        let mut state = locked(&self.state);
         let segments: Vec<_> =
             state.names.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "seg")).collect();
         let contents: Vec<_> = segments.into_iter().map(|(_, content)| content.clone()).collect();
@@ -123,17 +187,36 @@ impl Faulty {
     }
 
     fn fails(&self, pick: impl Fn(&Faults) -> u64) -> bool {
-        let mut state = locked(&self.0);
+        let mut state = locked(&self.state);
         let once_in = pick(&state.faults);
         once_in > 0 && state.below(once_in) == 0
     }
 
+    /// An error for a process that is dead.
+    fn alive(&self) -> io::Result<()> {
+        if locked(&self.state).process == self.process { Ok(()) } else { Err(input_output()) }
+    }
+
     fn writable(&self) -> io::Result<()> {
-        if locked(&self.0).read_only { Err(ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+        self.alive()?;
+        if locked(&self.state).read_only { Err(ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
+
+    /// How many of some bytes there is room for.
+    fn room(&self, bytes: usize) -> usize {
+        let state = locked(&self.state);
+        if state.room == u64::MAX {
+            return bytes;
+        }
+        usize::try_from(state.room.saturating_sub(state.used())).unwrap_or(usize::MAX).min(bytes)
     }
 }
 
 impl State {
+    fn used(&self) -> u64 {
+        self.names.values().map(|content| locked(content).bytes.len() as u64).sum()
+    }
+
     fn below(&mut self, limit: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -157,10 +240,11 @@ impl Disk for Faulty {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.alive()?;
         if self.fails(|f| f.sync) {
             return Err(input_output());
         }
-        let mut state = locked(&self.0);
+        let mut state = locked(&self.state);
         let within = |name: &Path| name.parent() == Some(path);
         state.safe_names.retain(|name, _| !within(name));
         let names: Vec<_> = state
@@ -174,7 +258,8 @@ impl Disk for Faulty {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(locked(&self.0).names.keys().filter(|name| name.parent() == Some(path)).cloned().collect())
+        self.alive()?;
+        Ok(locked(&self.state).names.keys().filter(|name| name.parent() == Some(path)).cloned().collect())
     }
 
     fn open_as(&self, path: &Path, opening: Opening) -> io::Result<Arc<dyn DiskFile>> {
@@ -185,7 +270,7 @@ impl Disk for Faulty {
                 return Err(ErrorKind::StorageFull.into());
             }
         }
-        let mut state = locked(&self.0);
+        let mut state = locked(&self.state);
         let content = match state.names.get(path) {
             Some(_) if opening == Opening::New => return Err(ErrorKind::AlreadyExists.into()),
             Some(content) => content.clone(),
@@ -200,7 +285,7 @@ impl Disk for Faulty {
     }
 
     fn identity(&self, path: &Path) -> io::Result<Identity> {
-        let state = locked(&self.0);
+        let state = locked(&self.state);
         state.names.get(path).map(identity).ok_or(ErrorKind::NotFound.into())
     }
 
@@ -209,7 +294,7 @@ impl Disk for Faulty {
         if self.fails(|f| f.names) {
             return Err(input_output());
         }
-        let mut state = locked(&self.0);
+        let mut state = locked(&self.state);
         let content = state.names.remove(from).ok_or(ErrorKind::NotFound)?;
         state.names.insert(to.to_owned(), content);
         Ok(())
@@ -220,16 +305,17 @@ impl Disk for Faulty {
         if self.fails(|f| f.names) {
             return Err(input_output());
         }
-        locked(&self.0).names.remove(path).map(drop).ok_or(ErrorKind::NotFound.into())
+        locked(&self.state).names.remove(path).map(drop).ok_or(ErrorKind::NotFound.into())
     }
 
-    fn lock(&self, _path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError> {
-        let mut state = locked(&self.0);
-        if state.lock.upgrade().is_some() {
+    fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError> {
+        self.alive().map_err(TryLockError::Error)?;
+        let mut state = locked(&self.state);
+        if state.locks.get(path).is_some_and(|held| held.strong_count() > 0) {
             return Err(TryLockError::WouldBlock);
         }
         let lock = Arc::new(());
-        state.lock = Arc::downgrade(&lock);
+        state.locks.insert(path.to_owned(), Arc::downgrade(&lock));
         Ok(Box::new(lock))
     }
 }
@@ -237,9 +323,15 @@ impl Disk for Faulty {
 impl DiskFile for Open {
     fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.disk.writable()?;
-        let fails = self.disk.fails(|f| f.write);
-        let count =
-            if fails { locked(&self.disk.0).below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
+        let mut fails = self.disk.fails(|f| f.write);
+        let mut count =
+            if fails { locked(&self.disk.state).below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
+        let length = locked(&self.content).bytes.len() as u64;
+        let more = (at + count as u64).saturating_sub(length) as usize;
+        let room = self.disk.room(more);
+        if room < more {
+            (fails, count) = (true, count - (more - room));
+        }
         let (at, mut content) = (at as usize, locked(&self.content));
         if content.bytes.len() < at + count {
             content.bytes.resize(at + count, 0);
@@ -252,6 +344,7 @@ impl DiskFile for Open {
     }
 
     fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        self.disk.alive()?;
         if self.disk.fails(|f| f.read) {
             return Err(input_output());
         }
@@ -268,7 +361,7 @@ impl DiskFile for Open {
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.disk.writable()?;
-        if locked(&self.disk.0).append_only {
+        if locked(&self.disk.state).append_only {
             return Err(ErrorKind::PermissionDenied.into());
         }
         if self.disk.fails(|f| f.write) {
@@ -289,6 +382,7 @@ impl DiskFile for Open {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.disk.alive()?;
         let fails = self.disk.fails(|f| f.sync);
         let mut content = locked(&self.content);
         let dirty = std::mem::take(&mut content.dirty);
@@ -307,5 +401,41 @@ impl DiskFile for Open {
 
     fn identity(&self) -> io::Result<Identity> {
         Ok(identity(&self.content))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(disk: &Faulty, path: &str, text: &str) -> io::Result<()> {
+        disk.open(Path::new(path), true)?.write(text.as_bytes(), 0)
+    }
+
+    #[test]
+    fn a_dead_process_changes_nothing_and_its_locks_are_free() {
+        let before = Faulty::new(1);
+        write(&before, "/d/a", "one").unwrap();
+        let file = before.open(Path::new("/d/a"), false).unwrap();
+        let lock = before.lock(Path::new("/d/lock")).unwrap();
+        assert!(before.lock(Path::new("/d/lock")).is_err() && before.lock(Path::new("/d/other")).is_ok());
+        let after = before.crash();
+        assert!(after.lock(Path::new("/d/lock")).is_ok());
+        drop(lock);
+        assert!(file.write(b"two", 0).is_err() && file.sync().is_err() && file.set_length(0).is_err());
+        assert!(write(&before, "/d/b", "x").is_err() && before.remove(Path::new("/d/a")).is_err());
+        assert_eq!((after.content(Path::new("/d/a")), after.names().len()), (Some(b"one".to_vec()), 1));
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_there_is_room_for() {
+        let disk = Faulty::new(1);
+        disk.set_room(5);
+        write(&disk, "/a", "abc").unwrap();
+        assert_eq!(write(&disk, "/b", "defg").unwrap_err().kind(), ErrorKind::StorageFull);
+        assert_eq!((disk.content(Path::new("/b")), disk.used()), (Some(b"de".to_vec()), 5));
+        write(&disk, "/a", "ABC").unwrap();
+        disk.lose(Path::new("/a"));
+        write(&disk, "/b", "defg").unwrap();
     }
 }

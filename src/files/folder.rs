@@ -68,8 +68,8 @@ impl Folder {
     }
 
     fn of_system(path: &Path, make: bool, access: Access) -> io::Result<Self> {
-        let disk = System::open(path, make, access).map_err(|error| at(path, error))?;
-        Ok(Folder { disk: Arc::new(disk), path: path.to_owned() })
+        let disk = disk(path, make, access).map_err(|error| at(path, error))?;
+        Ok(Folder { disk, path: path.to_owned() })
     }
 
     /// A directory of some disk.
@@ -293,6 +293,15 @@ impl Folder {
             pause = (pause * 2).min(longest);
         }
     }
+}
+
+/// The file system of a directory, which is opened, or created if `make` is true.
+pub(crate) fn disk(path: &Path, make: bool, access: Access) -> io::Result<Arc<dyn Disk>> {
+    #[cfg(any(test, feature = "simulation"))]
+    if let Some(disk) = super::mount::of(path) {
+        return Ok(disk);
+    }
+    Ok(Arc::new(System::open(path, make, access)?))
 }
 
 /// Writes the content of a new file and makes it durable.

@@ -2,17 +2,20 @@
 //! crash cannot spoil, locks between processes.
 //!
 //! A [`Folder`] is an open directory; all names are relative to it. An [`AppendLog`] is a file that entries are appended
-//! to. The journal has files of its own form, on the same `disk`, which tests replace by one that fails as disks fail.
+//! to. The journal has files of its own form, on the same `disk`, which tests replace by one that fails as disks fail:
+//! `faulty`. A simulation mounts that in the place of a directory (`mount`, with the feature `simulation`).
 
 pub mod append_log;
 pub(crate) mod disk;
 pub mod entries;
-#[cfg(test)]
-pub(crate) mod faulty;
+#[cfg(any(test, feature = "simulation"))]
+pub mod faulty;
 pub mod folder;
 mod frame;
 mod holder;
 pub mod lock;
+#[cfg(any(test, feature = "simulation"))]
+pub mod mount;
 pub(crate) mod system;
 
 pub use append_log::AppendLog;

@@ -1,6 +1,5 @@
 //! A connection to a web server, kept alive: one request at a time, with a deadline and a bounded answer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +10,11 @@ use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use crate::net::Network;
 use crate::settings::url::Target;
 
 /// How long the far end may take for one request, connecting included.
@@ -25,6 +24,7 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// A client of one server.
 pub struct Client {
+    network: Arc<dyn Network>,
     target: Target,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// Headers of every request.
@@ -75,6 +75,7 @@ pub enum HttpError {
 impl Client {
     /// A client, not connected yet. `tls` must be there where the target is `https`.
     pub fn new(
+        network: Arc<dyn Network>,
         target: Target,
         tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
         mut headers: HeaderMap,
@@ -84,7 +85,7 @@ impl Client {
         if let Ok(host) = HeaderValue::from_str(&target.authority) {
             headers.entry(HOST).or_insert(host);
         }
-        Client { target, tls, headers, connection: None }
+        Client { network, target, tls, headers, connection: None }
     }
 
     /// The server, for messages.
@@ -152,26 +153,16 @@ impl Client {
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, HttpError> {
         let server = || self.target.authority.clone();
-        let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let addresses = tokio::net::lookup_host((self.target.host.as_str(), self.target.port)).await;
-        let addresses: Vec<SocketAddr> = addresses.map_err(|e| HttpError::Connect(server(), e))?.collect();
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    let _ = stream.set_nodelay(true);
-                    return match &self.tls {
-                        None => self.speak(stream).await,
-                        Some((config, name)) => {
-                            let connector = TlsConnector::from(config.clone());
-                            let stream = connector.connect(name.clone(), stream).await;
-                            self.speak(stream.map_err(|e| HttpError::Tls(server(), e))?).await
-                        }
-                    };
-                }
-                Err(error) => last = error,
+        let stream = self.network.connect(&self.target.host, self.target.port).await;
+        let stream = stream.map_err(|error| HttpError::Connect(server(), error))?;
+        match &self.tls {
+            None => self.speak(stream).await,
+            Some((config, name)) => {
+                let connector = TlsConnector::from(config.clone());
+                let stream = connector.connect(name.clone(), stream).await;
+                self.speak(stream.map_err(|e| HttpError::Tls(server(), e))?).await
             }
         }
-        Err(HttpError::Connect(server(), last))
     }
 
     async fn speak(

@@ -23,7 +23,7 @@ pub mod settings;
 pub mod shared;
 pub mod stats;
 mod stop;
-mod streams;
+pub mod streams;
 pub mod waiting;
 
 pub use shared::{Active, Shared};

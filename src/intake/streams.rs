@@ -1,12 +1,12 @@
 //! Stream listeners: a task per stream, bounded in number and in what each may hold.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -137,20 +137,10 @@ impl Streams {
             }
             return;
         };
-        let intake = Stream {
-            protocol: self.protocol,
-            peer,
-            stream,
-            pipeline: Pipeline::of_stream(self.shared.clone()),
-            shared: self.shared.clone(),
-            stop: self.stop.subscribe(),
-        };
-        let (protocol, running) = (self.protocol, self.running.clone());
+        let stream = take(self.protocol, stream, peer, self.shared.clone(), self.stop.subscribe());
+        let running = self.running.clone();
         tokio::spawn(async move {
-            match protocol {
-                Protocol::Snmp => intake.run(snmp::framing::Framer::default()).await,
-                Protocol::Syslog => intake.run(syslog::Framer::default()).await,
-            }
+            stream.await;
             drop((place, running));
         });
     }
@@ -166,11 +156,27 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|told| *told).await;
 }
 
+/// Takes all messages of a stream, until it ends or `stop` turns true.
+pub async fn take(
+    protocol: Protocol,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) {
+    let pipeline = Pipeline::of_stream(shared.clone());
+    let stream = Stream { protocol, peer, stream, pipeline, shared, stop };
+    match protocol {
+        Protocol::Snmp => stream.run(snmp::framing::Framer::default()).await,
+        Protocol::Syslog => stream.run(syslog::Framer::default()).await,
+    }
+}
+
 /// One stream.
-struct Stream {
+struct Stream<S> {
     protocol: Protocol,
     peer: SocketAddr,
-    stream: TcpStream,
+    stream: S,
     pipeline: Pipeline,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
@@ -187,7 +193,7 @@ enum End {
     Stopped,
 }
 
-impl Stream {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// Reads the stream to its end.
     async fn run(mut self, mut conversation: impl Conversation) {
         let mut chunk = vec![0; CHUNK];
@@ -213,14 +219,16 @@ impl Stream {
             // A sender is held back while the journal refuses what others send.
             while self.shared.refusing() {
                 tokio::select! {
-                    () = sleep(RETRY) => {}
+                    biased;
                     () = told(&mut self.stop) => return End::Stopped,
+                    () = sleep(RETRY) => {}
                 }
                 self.shared.commit.retry(self.shared.now());
             }
             let read = tokio::select! {
-                read = timeout(IDLE, self.stream.read(chunk)) => read,
+                biased;
                 () = told(&mut self.stop) => return End::Stopped,
+                read = timeout(IDLE, self.stream.read(chunk)) => read,
             };
             let count = match read {
                 Ok(Ok(0)) => return End::Closed,
@@ -241,15 +249,17 @@ impl Stream {
         let mut answers = true;
         loop {
             let read = if answers {
-                match self.stream.try_read(chunk) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // As much as is there, whatever the task has done before its turn ends.
+                let ready = tokio::task::unconstrained(self.stream.read(chunk)).now_or_never();
+                match ready {
+                    None => {
                         answers = false;
                         if self.stream.shutdown().await.is_err() {
                             return End::Lost;
                         }
                         continue;
                     }
-                    read => read,
+                    Some(read) => read,
                 }
             } else {
                 match timeout_at(until, self.stream.read(chunk)).await {
@@ -298,8 +308,9 @@ impl Stream {
                 return Err(End::Stopped);
             }
             tokio::select! {
-                () = sleep(RETRY) => {}
+                biased;
                 () = told(&mut self.stop) => {}
+                () = sleep(RETRY) => {}
             }
         }
     }
@@ -345,8 +356,9 @@ impl Stream {
                 return;
             }
             tokio::select! {
-                () = sleep(RETRY) => {}
+                biased;
                 () = told(&mut self.stop) => {}
+                () = sleep(RETRY) => {}
             }
         }
     }

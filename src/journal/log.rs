@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::files::disk::{Disk, DiskFile};
-use crate::files::system::{Access, System};
+use crate::files::folder;
+use crate::files::system::Access;
 use crate::journal::batch::Batch;
 use crate::journal::cursor::{self, Cursor};
 use crate::journal::recover::{self, Recovery};
@@ -107,9 +108,9 @@ impl Journal {
     ///
     /// [`OpenError`], if the directory cannot be used or another process has the journal.
     pub fn open(options: Options, epoch: u64) -> Result<(Arc<Self>, Recovery), OpenError> {
-        let disk = System::open(&options.directory, true, Access::Private)
+        let disk = folder::disk(&options.directory, true, Access::Private)
             .map_err(|error| OpenError::Io { path: options.directory.clone(), error })?;
-        Self::open_on(Arc::new(disk), options, epoch)
+        Self::open_on(disk, options, epoch)
     }
 
     pub(crate) fn open_on(

@@ -104,7 +104,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration as the configuration writes it.
-fn shown(duration: Duration) -> String {
+pub fn shown(duration: Duration) -> String {
     let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let unit = UNITS.iter().find(|(_, unit)| micros > 0 && micros.is_multiple_of(*unit));
     unit.map_or_else(|| "0".to_owned(), |(name, unit)| format!("{}{name}", micros / unit))

@@ -262,8 +262,10 @@ impl DeadLetters {
 
     /// Whether letters wait to be delivered again.
     pub fn has_retries(&self) -> bool {
-        let there = |suffix| self.journal.join(FOLDER).join(self.name(suffix)).exists();
-        there("retry") || there("retrying")
+        // What cannot be looked at is said by who reads it.
+        let there =
+            |folder: Folder| folder.exists(&self.name("retry")) || folder.exists(&self.name("retrying"));
+        existing(&self.journal).map_or(true, |folder| folder.is_some_and(there))
     }
 
     /// The letters to deliver again. They stay until [`DeadLetters::retried`].

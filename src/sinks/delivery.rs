@@ -4,7 +4,7 @@
 //! Runs on the sink's own thread, so that files and locks of a sink block nobody else.
 
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +26,7 @@ use crate::sinks::running::Running;
 use crate::sinks::settings::SinkConfig;
 use crate::sinks::sink::{Fate, Id, Item, Lane, Seat, Sink, Trouble};
 use crate::time::clock::{Clock, Mono, Now};
+use crate::world::World;
 
 /// How long a sink whose records follow closely sleeps at most before it looks for more, so that no append has to wake it.
 const LINGER: Duration = Duration::from_millis(1);
@@ -40,13 +41,12 @@ pub async fn deliver(
     config: &SinkConfig,
     running: Running,
     journal: Arc<Journal>,
-    clock: Arc<dyn Clock>,
+    world: World,
     stop: watch::Receiver<bool>,
 ) {
     let sink = &*config.sink;
-    let options =
-        Options { only: config.only.clone(), rate: config.rate, give_up: crate::sinks::machine::GIVE_UP };
-    Delivery::new(sink, options, running, journal, clock).run(stop).await;
+    let options = Options { only: config.only.clone(), rate: config.rate, give_up: config.give_up };
+    Delivery::new(sink, options, running, journal, &world).run(stop).await;
 }
 
 /// What is configured beside the sink itself.
@@ -79,7 +79,7 @@ pub(super) struct Delivery<'s> {
     dead: Vec<DeadItem>,
     keeper: Keeper,
     report: Report,
-    hasher: RandomState,
+    keys: Keys,
     /// Nothing is read from or written to the journal's disk until then, as it has failed.
     disk_paused: Option<Mono>,
     /// Whether there is more to read at once.
@@ -110,18 +110,19 @@ impl<'s> Delivery<'s> {
         options: Options,
         running: Running,
         journal: Arc<Journal>,
-        clock: Arc<dyn Clock>,
+        world: &World,
     ) -> Self {
-        let hasher = RandomState::new();
+        let keys = Keys([world.random.next(), world.random.next()]);
         let limits = sink.limits();
         let settings = Settings { limits, rate: options.rate, give_up: options.give_up };
         let progress = running.cursor.progress();
         let reader = journal.reader_for(&running.cursor);
-        let machine = Machine::new(settings, progress, hasher.hash_one(&running.name));
+        let machine = Machine::new(settings, progress, world.random.next());
         let seat = Seat {
             name: running.name.as_str().into(),
             memory: journal.directory().join("sinks").join(&running.name),
-            clock: clock.clone(),
+            clock: world.clock.clone(),
+            network: world.network.clone(),
         };
         let letters = DeadLetters::new(journal.directory(), &running.name);
         Delivery {
@@ -137,10 +138,10 @@ impl<'s> Delivery<'s> {
             options,
             running,
             journal,
-            clock,
+            clock: world.clock.clone(),
             machine,
             reader,
-            hasher,
+            keys,
             disk_paused: None,
             more: false,
             lingering: false,
@@ -203,6 +204,9 @@ impl<'s> Delivery<'s> {
             stops = !stopping && *stop.borrow();
         } else {
             tokio::select! {
+                // In this order, so that a simulation repeats it. None of them starves another: all that is ready has its
+                // turn before the next wait.
+                biased;
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
                 changed = self.appended.changed(), if reads && !lingers => {
                     // The journal is gone, or it was a short time: perhaps more follows as fast.
@@ -259,7 +263,7 @@ impl<'s> Delivery<'s> {
         let before = self.reader.position();
         let (machine, sink, only) = (&mut self.machine, self.sink, &self.options.only);
         let mut skipped = 0;
-        let hasher = &self.hasher;
+        let keys = self.keys;
         let read = self.reader.read_encoded(most, |record, payload| {
             if !machine.is_new(record.sequence) {
                 return true;
@@ -276,7 +280,7 @@ impl<'s> Delivery<'s> {
                 id: Id::Journal(record.sequence),
                 epoch: record.epoch,
                 sequence: record.sequence,
-                key: key(hasher, &record.outcome),
+                key: keys.of(&record.outcome),
                 time: record.outcome.common().time,
                 payload: payload.into(),
             };
@@ -394,8 +398,8 @@ impl<'s> Delivery<'s> {
             return;
         }
         let finished = self.machine.take_letters_done();
-        let hasher = &self.hasher;
-        let item = |letter: &Letter, id| retries::item(letter, id, |outcome| key(hasher, outcome));
+        let keys = self.keys;
+        let item = |letter: &Letter, id| retries::item(letter, id, |outcome| keys.of(outcome));
         let result = self.retries.finish(&finished, now.mono, false);
         let result = result.and_then(|()| self.retries.give(&mut self.machine, now.mono, item));
         if let Err(error) = result {
@@ -426,11 +430,19 @@ impl Drop for Delivery<'_> {
     }
 }
 
-/// What is equal for outcomes of one host and service.
-fn key(hasher: &RandomState, outcome: &Outcome<'_>) -> u64 {
-    match outcome {
-        Outcome::CheckResult(check) => hasher.hash_one((&check.host, &check.service)),
-        Outcome::Event(event) => hasher.hash_one((&event.component, &event.resource)),
+/// Makes numbers that are equal for outcomes of one host and service, and that no sender can foresee.
+#[derive(Debug, Clone, Copy)]
+struct Keys([u64; 2]);
+
+impl Keys {
+    fn of(self, outcome: &Outcome<'_>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        match outcome {
+            Outcome::CheckResult(check) => (&check.host, &check.service).hash(&mut hasher),
+            Outcome::Event(event) => (&event.component, &event.resource).hash(&mut hasher),
+        }
+        hasher.finish()
     }
 }
 

@@ -148,10 +148,10 @@ impl Rig {
         self.stop.send_replace(false);
         let toy = Toy { limits: self.limits, answer: self.answer.clone(), sent: self.sent.clone() };
         let (options, running) = (self.options.clone(), self.running.clone());
-        let (journal, clock) = (self.journal.clone(), self.clock.clone());
+        let (journal, world) = (self.journal.clone(), World::with_clock(self.clock.clone()));
         let stop = self.stop.subscribe();
         self.task = Some(tokio::spawn(async move {
-            Delivery::new(&toy, options, running, journal, clock).run(stop).await;
+            Delivery::new(&toy, options, running, journal, &world).run(stop).await;
         }));
     }
 
@@ -298,7 +298,7 @@ async fn one_that_is_put_off_holds_up_its_own_service_only() {
     assert_eq!(repeats(&rig.sent()), ["1"], "and the one that waited behind it came once");
     assert_eq!(rig.sent().last().unwrap(), "401");
     let letters = rig.letters().list().unwrap();
-    assert_eq!((letters.len(), letters[0].reason()), (1, "not taken for 24 hours; the last answer: 500"));
+    assert_eq!((letters.len(), letters[0].reason()), (1, "not taken for 1d; the last answer: 500"));
     assert_eq!(*rig.running.stats.error.lock().unwrap(), None);
     rig.end().await;
 }

@@ -32,6 +32,7 @@ use std::time::Duration;
 use super::queue::{Place, Queue};
 use super::sink::{Fate, Id, Item, Limits, Said, Trouble};
 use crate::journal::progress::Progress;
+use crate::settings::values;
 use crate::time::backoff;
 use crate::time::clock::Mono;
 use crate::time::rate::Rate;
@@ -467,8 +468,8 @@ impl Machine {
         let key = self.queue.key_of(place);
         let failing = since.max(*key.failing.get_or_insert(now));
         if now.since(failing) >= self.give_up {
-            let hours = self.give_up.as_secs_f64() / 3600.0;
-            let reason = Said::from(format!("not taken for {hours} hours; the last answer: {reason}"));
+            let time = values::shown(self.give_up);
+            let reason = Said::from(format!("not taken for {time}; the last answer: {reason}"));
             self.queue.reject(place, reason);
             return false;
         }

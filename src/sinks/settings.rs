@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -16,6 +17,7 @@ use crate::settings::section::{Located, Section};
 use crate::settings::values;
 use crate::sinks::fields::{Escape, Filter, Template, TemplateError};
 use crate::sinks::http::answers::Row;
+use crate::sinks::machine::GIVE_UP;
 use crate::sinks::sink::Sink;
 
 /// A type of sink. Each sink's file has one, and the registry lists it.
@@ -53,6 +55,10 @@ pub struct Key {
 /// A configured sink, shared with whoever delivers to it.
 pub type Configured = Arc<dyn Sink>;
 
+/// The range of `give_up`.
+const LEAST_GIVE_UP: Duration = Duration::from_mins(1);
+const MOST_GIVE_UP: Duration = Duration::from_hours(365 * 24);
+
 /// The keys of every sink.
 pub const COMMON: &[Key] = &[
     Key { name: "type", default: "required", says: "One of the types below." },
@@ -71,6 +77,11 @@ pub const COMMON: &[Key] = &[
         name: "rate",
         default: "",
         says: "Maximum number of outcomes per second; one second's worth may go at once. Range: 1 to 1000000.",
+    },
+    Key {
+        name: "give_up",
+        default: "\"1d\"",
+        says: "How long the server may accept nothing of a host and service, while it answers, before the oldest outcome becomes a dead letter. Range: `1min` to `365d`.",
     },
 ];
 
@@ -161,6 +172,11 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         valid
     }
 
+    /// A duration of a range.
+    pub fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        values::duration(self.section, key, range, self.found)
+    }
+
     /// One of some words; the first is the default. `what` is what they are, for messages.
     pub fn word<T: Copy>(&mut self, key: &'static str, known: &[(&'static str, T)], what: &str) -> Option<T> {
         values::word(self.section, key, known, what, self.found)
@@ -236,6 +252,8 @@ pub struct SinkConfig {
     pub only: Option<Filter>,
     /// `rate`: how many outcomes a second at most; none for any number.
     pub rate: Option<u32>,
+    /// `give_up`: how long the server may take nothing of a host and service before its oldest outcome is given up.
+    pub give_up: Duration,
     /// Where they go.
     pub sink: Configured,
 }
@@ -243,7 +261,7 @@ pub struct SinkConfig {
 impl SinkConfig {
     /// A sink that takes everything.
     pub fn new(name: impl Into<String>, sink: impl Sink + 'static) -> Self {
-        SinkConfig { name: name.into(), only: None, rate: None, sink: Arc::new(sink) }
+        SinkConfig { name: name.into(), only: None, rate: None, give_up: GIVE_UP, sink: Arc::new(sink) }
     }
 
     /// Reads the keys of every sink, and then those of its type; `kind` is the default name.
@@ -262,6 +280,7 @@ impl SinkConfig {
             }
             valid
         });
+        let give_up = options.duration("give_up", LEAST_GIVE_UP..=MOST_GIVE_UP).unwrap_or(GIVE_UP);
         let name = match name {
             Some(name) if valid_name(&name) => Some(name.value),
             Some(name) => {
@@ -272,7 +291,7 @@ impl SinkConfig {
             None => Some(kind.to_owned()),
         };
         let sink = own(options);
-        Some(SinkConfig { name: name?, only, rate, sink: sink? })
+        Some(SinkConfig { name: name?, only, rate, give_up, sink: sink? })
     }
 }
 

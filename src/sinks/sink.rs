@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::net::Network;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
 use crate::time::clock::{Clock, Mono, Now};
@@ -67,6 +68,8 @@ pub struct Seat {
     pub memory: PathBuf,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Connections to servers.
+    pub network: Arc<dyn Network>,
 }
 
 /// How much is sent at once, and in which order.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::net::Internet;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Outcome, State};
@@ -42,5 +43,6 @@ pub(crate) fn item(number: u64, host: &str, service: Option<&str>, output: &str)
 /// A seat with a clock that stands still.
 pub(crate) fn seat() -> (Seat, Arc<TestClock>) {
     let clock = Arc::new(TestClock::default());
-    (Seat { name: "sink".into(), memory: "/nonexistent".into(), clock: clock.clone() }, clock)
+    let (memory, network) = ("/nonexistent".into(), Arc::new(Internet));
+    (Seat { name: "sink".into(), memory, clock: clock.clone(), network }, clock)
 }

@@ -16,7 +16,7 @@ use trapline::settings::section::{self, Section};
 use trapline::sinks::registry;
 use trapline::sinks::settings::{Kind, SinkConfig};
 use trapline::sinks::{Running, deliver};
-use trapline::time::clock::SystemClock;
+use trapline::world::World;
 
 /// The registry with one line more.
 const KINDS: &[Kind] = &[toy::KIND];
@@ -88,7 +88,7 @@ fn outcomes_get_to_the_socket() {
     let (sink, on_journal) = (running.clone(), journal.clone());
     let delivery = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(deliver(&config, sink, on_journal, Arc::new(SystemClock), stopped));
+        runtime.block_on(deliver(&config, sink, on_journal, World::default(), stopped));
     });
     let (stream, _) = server.accept().unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();

@@ -68,7 +68,8 @@ impl Sink for Web {
         if let Some((user, password)) = &self.server.login {
             headers.insert(AUTHORIZATION, basic(user, password));
         }
-        let client = Client::new(self.server.target.clone(), self.server.tls.clone(), headers);
+        let (target, tls) = (self.server.target.clone(), self.server.tls.clone());
+        let client = Client::new(seat.network.clone(), target, tls, headers);
         let (api, clock) = (self.api.clone(), seat.clock.clone());
         Box::new(WebLane { api, client, clock, session: None })
     }
@@ -314,7 +315,7 @@ mod tests {
 
     fn lane(target: Target) -> WebLane {
         let (seat, _) = seat();
-        let client = Client::new(target, None, HeaderMap::new());
+        let client = Client::new(seat.network, target, None, HeaderMap::new());
         WebLane { api: Arc::new(Lines), client, clock: seat.clock, session: None }
     }
 

@@ -138,7 +138,7 @@ fn what_is_not_taken_for_a_day_is_given_up_and_what_waited_behind_it_at_once() {
             machine.answered(0, Ok(vec![later()]), now);
         }
         for dead in machine.take_dead() {
-            assert_eq!(dead.reason.as_str(), "not taken for 24 hours; the last answer: not now");
+            assert_eq!(dead.reason.as_str(), "not taken for 1d; the last answer: not now");
             died.push(now.since(at(0)));
             machine.letter_written(&dead);
         }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use super::cipher::Method;
 use super::packet::{IV, Packet, Size};
+use crate::net::Network;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
@@ -27,11 +27,48 @@ const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from
 const RUNNING: Hint = "see whether it runs, and whether allowed_hosts has this machine";
 const REFUSED: Hint = "compare password and encryption_method with its configuration";
 
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Address {
+    /// The port of NSCA daemons.
+    pub const PORT: u16 = 5667;
+
+    /// Reads `HOST`, `HOST:PORT`, `IPV6`, `[IPV6]` or `[IPV6]:PORT`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, "")) => (host, Self::PORT),
+            Some((host, port)) => (host, port.strip_prefix(':')?.parse().ok()?),
+            None if text.matches(':').count() > 1 => (text, Self::PORT),
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, port.parse().ok()?),
+                None => (text, Self::PORT),
+            },
+        };
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '%');
+        let valid = port > 0 && !host.is_empty() && host.chars().all(plain);
+        valid.then(|| Address { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Address { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
 /// An NSCA daemon.
 #[derive(Clone)]
 pub struct Nsca {
-    /// Host and port.
-    pub address: String,
+    /// Where it is.
+    pub address: Address,
     /// The password of its configuration.
     pub password: Zeroizing<String>,
     /// The encryption method of its configuration.
@@ -64,7 +101,7 @@ impl Sink for Nsca {
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
-        Box::new(NscaLane { daemon: self.clone(), clock: seat.clock.clone() })
+        Box::new(NscaLane { daemon: self.clone(), clock: seat.clock.clone(), network: seat.network.clone() })
     }
 }
 
@@ -72,6 +109,7 @@ impl Sink for Nsca {
 struct NscaLane {
     daemon: Nsca,
     clock: Arc<dyn Clock>,
+    network: Arc<dyn Network>,
 }
 
 impl Lane for NscaLane {
@@ -119,8 +157,8 @@ impl NscaLane {
         let broken = |error: &dyn fmt::Display, hint| {
             Trouble::Unanswered(format!("the NSCA daemon {address} broke off: {error}").into(), hint)
         };
-        let mut stream =
-            TcpStream::connect(address).await.map_err(|error| away("cannot connect to", error))?;
+        let connect = self.network.connect(&address.host, address.port);
+        let mut stream = connect.await.map_err(|error| away("cannot connect to", error))?;
         let mut greeting = [0; GREETING];
         stream.read_exact(&mut greeting).await.map_err(|error| away("no greeting from", error))?;
         let round_trips = self.clock.now().mono.since(start);
@@ -145,6 +183,35 @@ impl NscaLane {
             Ok(0) => Ok(()),
             Ok(_) => Err(broken(&"it says more than its greeting, as no NSCA daemon does", RUNNING)),
             Err(error) => Err(broken(&error, REFUSED)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_every_form() {
+        for (text, shown) in [
+            ("nagios.example", "nagios.example:5667"),
+            ("nagios.example:1", "nagios.example:1"),
+            ("192.0.2.1:65535", "192.0.2.1:65535"),
+            ("2001:db8::1", "[2001:db8::1]:5667"),
+            ("[2001:db8::1]", "[2001:db8::1]:5667"),
+            ("[fe80::1%eth0]:7", "[fe80::1%eth0]:7"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(
+                (address.to_string().as_str(), Address::parse(shown)),
+                (shown, Some(address)),
+                "{text}"
+            );
+        }
+        for text in
+            ["", ":5667", "h:", "h:x", "h:0", "h:65536", "[::1", "[::1]x", "[::1]:", "a b", "http://h"]
+        {
+            assert_eq!(Address::parse(text), None, "{text}");
         }
     }
 }

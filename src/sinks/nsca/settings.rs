@@ -1,7 +1,7 @@
 //! The keys of the nsca sink.
 
 use super::cipher::Method;
-use super::lane::Nsca;
+use super::lane::{Address, Nsca};
 use super::packet::Size;
 use std::sync::Arc;
 
@@ -34,8 +34,14 @@ pub const KIND: Kind = Kind {
 };
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let address = options.required("address", "nagios.example:5667");
-    let address = address.map(|a| if a.value.contains(':') { a.value } else { format!("{}:5667", a.value) });
+    let address = options.required("address", "nagios.example:5667").and_then(|text| {
+        let address = Address::parse(&text);
+        if address.is_none() {
+            let hint = Some("write HOST, HOST:PORT or [IPV6]:PORT, as in nagios.example:5667");
+            options.report_at(&text.span, format!("'{}' is no address of a daemon", text.value), hint);
+        }
+        address
+    });
     let password = options.secret(&PASSWORD).unwrap_or_default();
     let method = options.get("encryption_method").map_or(Some(Method::Xor), |value| {
         let number = as_integer(value.get_ref()).and_then(Method::numbered);

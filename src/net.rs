@@ -1,0 +1,62 @@
+//! Connections to servers. `daemon` hands out the [`Internet`]; simulations have a network of their own.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// How long an address of a host may take to answer, where the host has further ones.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection.
+pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Stream for S {}
+
+/// A connection, when it is there.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
+
+/// Connects to servers.
+pub trait Network: Debug + Send + Sync {
+    /// Connects to a port of a host, which is a name or an address.
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a>;
+}
+
+/// TCP, and the system's resolver.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Internet;
+
+impl Network for Internet {
+    /// Tries the addresses of the host one after the other. An address that does not answer is left for the next one after
+    /// 5 s.
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a> {
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+            let mut last = io::Error::from(io::ErrorKind::NotFound);
+            for (at, address) in addresses.iter().enumerate() {
+                let connect = TcpStream::connect(address);
+                let connected = if at + 1 < addresses.len() {
+                    tokio::time::timeout(PATIENCE, connect).await.unwrap_or_else(|_| Err(timed_out()))
+                } else {
+                    connect.await
+                };
+                match connected {
+                    Ok(stream) => {
+                        let _ = stream.set_nodelay(true);
+                        return Ok(Box::new(stream) as Box<dyn Stream>);
+                    }
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        })
+    }
+}
+
+fn timed_out() -> io::Error {
+    io::Error::from(io::ErrorKind::TimedOut)
+}

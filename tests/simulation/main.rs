@@ -1,0 +1,1 @@
+//! The daemon in a simulated world.
