@@ -16,12 +16,12 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use minijinja::machinery::ast::{CallArg, Expr};
 use minijinja::value::Value;
 use regex::Regex;
 
 use crate::language::value::Val;
+use crate::settings::values::network;
 
 /// The filters.
 pub const FILTERS: [&str; 3] = ["number", "regex_replace", "strftime"];
@@ -250,10 +250,7 @@ impl FromStr for Addresses {
             let ordered = first.is_ipv4() == last.is_ipv4() && first <= last;
             return ordered.then_some(Addresses { first, last }).ok_or_else(wrong);
         }
-        let net = match text.trim().parse::<IpNet>() {
-            Ok(net) => net,
-            Err(_) => IpNet::from(address(text)?),
-        };
+        let net = network(text.trim()).map_err(|_| wrong())?;
         Ok(Addresses { first: net.network(), last: net.broadcast() })
     }
 }
@@ -310,6 +307,7 @@ mod tests {
             ("2001:db8::1", "2001:db8::/32", true),
             ("2001:db8::1", "0.0.0.0/0", false),
             ("::ffff:10.0.0.1", "10.0.0.0/8", true),
+            ("10.0.0.1", "::ffff:10.0.0.0/104", true),
             ("down", "0.0.0.0/0", false),
         ] {
             assert_eq!(call("within", &[of.into()], text(address)), Val::Bool(holds), "{address} {of}");

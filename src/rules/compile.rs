@@ -1,11 +1,8 @@
 //! Compiles rule files to a [`RuleSet`]. Finds all mistakes in all files at once.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-
-use ipnet::IpNet;
 
 use crate::language::functions::{REGEX_SYNTAX, in_a_line};
 use crate::language::jinja::Environment;
@@ -20,6 +17,7 @@ use crate::rules::scope::Scope;
 use crate::rules::templates::Templates;
 use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
+use crate::settings::values::network;
 use crate::syslog::{FACILITIES, SEVERITIES, number_of};
 
 /// A rule file.
@@ -265,9 +263,8 @@ fn forms(object: &Object, subtree: bool) -> Vec<TrapPattern> {
 }
 
 fn from(text: &Located<String>) -> SenderPattern {
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    match text.parse::<IpNet>().ok().or_else(address) {
-        Some(net) => SenderPattern::Net(net),
-        None => SenderPattern::Host(Glob::new(&text.value, true)),
+    match network(&text.value) {
+        Ok(net) => SenderPattern::Net(net),
+        Err(_) => SenderPattern::Host(Glob::new(&text.value, true)),
     }
 }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::diagnostic::{Diagnostics, did_you_mean};
 use super::section::{Located, Section, as_integer};
@@ -27,14 +27,21 @@ pub fn parse_all<T>(
         .collect()
 }
 
-/// A network, or one address as the network that has it alone.
+/// A network, or one address as the network that has it alone. Senders over IPv4 have IPv4 addresses also where they reach
+/// an IPv6 socket, so `::ffff:192.0.2.0/120` is 192.0.2.0/24.
 ///
 /// # Errors
 ///
 /// What is wrong and what to write.
 pub fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
-    let net = text.parse().ok().or_else(address);
+    let net = text.parse().ok().or_else(address).map(|net| match net {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.addr().to_ipv4_mapped() {
+            Some(address) => Ipv4Net::new(address, v6.prefix_len() - 96).map_or(net, IpNet::V4),
+            None => net,
+        },
+        _ => net,
+    });
     net.ok_or_else(|| format!("'{text}' is no network; write 192.0.2.0/24, 2001:db8::/32 or one address"))
 }
 
@@ -194,6 +201,25 @@ mod tests {
             [1_000_000, 90_000_000, 1500, 0].map(|micros| shown(Duration::from_micros(micros))),
             ["1s", "90s", "1500us", "0"]
         );
+    }
+
+    #[test]
+    fn networks_of_mapped_addresses_are_networks_of_ipv4() {
+        for (text, expected) in [
+            ("192.0.2.0/24", Some("192.0.2.0/24")),
+            ("192.0.2.1", Some("192.0.2.1/32")),
+            ("::ffff:192.0.2.1", Some("192.0.2.1/32")),
+            ("::ffff:192.0.2.1/128", Some("192.0.2.1/32")),
+            ("::FFFF:c000:200/120", Some("192.0.2.0/24")),
+            ("::ffff:0:0/96", Some("0.0.0.0/0")),
+            ("::ffff:0:0/95", Some("::ffff:0.0.0.0/95")),
+            ("2001:db8::/32", Some("2001:db8::/32")),
+            ("::1", Some("::1/128")),
+            ("router1", None),
+        ] {
+            let got = network(text).ok().map(|net| net.to_string());
+            assert_eq!(got.as_deref(), expected, "{text}");
+        }
     }
 
     #[test]
