@@ -316,14 +316,16 @@ pub struct WrapperLine<'a> {
     /// What happened.
     pub action: WrapperAction,
     /// The client's name as the wrapper knows it; the address again where it has none.
-    pub client_host: Option<&'a str>,
-    /// The client's address.
-    pub client_address: Option<&'a str>,
-    /// The client's user, where RFC 931 look-ups are on.
+    pub client_host: Option<Cow<'a, str>>,
+    /// The client's address in its canonical form, an IPv4 one as IPv4.
+    pub client_address: Option<Cow<'a, str>>,
+    /// The client's user, where RFC 931 look-ups are on. The client chooses it.
     pub client_user: Option<&'a str>,
     /// The daemon: the program that logged the line, or the service that it names.
     pub daemon: Option<&'a str>,
     /// What else the line says: the options of a source-routed packet, the command of a twist, the text of
     /// an error.
     pub detail: Option<&'a str>,
+    /// How often the line came, where a syslog daemon has folded equal lines into one.
+    pub repeated: Option<u32>,
 }

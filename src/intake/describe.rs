@@ -85,6 +85,7 @@ fn line(l: &SyslogLine<'_>) -> Map<String, Value> {
             "client_user": w.client_user,
             "daemon": w.daemon,
             "detail": w.detail,
+            "repeated": w.repeated,
         })),
     });
     into_map(object)
@@ -101,12 +102,15 @@ fn into_map(value: Value) -> Map<String, Value> {
 pub fn short(message: &Message<'_>, mib: &Mib) -> String {
     match message {
         Message::Notification(n) => format!("the trap {} ({})", mib.name_of(&n.oid), n.oid),
-        Message::Syslog(l) => {
-            let mut text: String = l.message.chars().take(120).collect();
-            if text.len() < l.message.len() {
-                text.push_str("...");
-            }
-            format!("the line of '{}': {}", l.program.unwrap_or("-").escape_debug(), text.escape_debug())
-        }
+        Message::Syslog(line) => short_line(line),
     }
+}
+
+/// A line in a few words, escaped.
+pub fn short_line(line: &SyslogLine<'_>) -> String {
+    let mut text: String = line.message.chars().take(120).collect();
+    if text.len() < line.message.len() {
+        text.push_str("...");
+    }
+    format!("the line of '{}': {}", line.program.unwrap_or("-").escape_debug(), text.escape_debug())
 }

@@ -11,7 +11,7 @@ use crate::intake::describe;
 use crate::intake::listener::Protocol;
 use crate::intake::reports::Reports;
 use crate::intake::shared::{Active, Shared};
-use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source};
+use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine};
 use crate::mib::format::hex;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Scratch};
@@ -19,7 +19,7 @@ use crate::snmp::access::{Denied, Reach};
 use crate::snmp::usm::{self, UsmError};
 use crate::snmp::{self, DecodeError};
 use crate::sys::Arrival;
-use crate::syslog;
+use crate::syslog::{self, wrappers::is_unknown_refusal};
 use crate::time::clock::{Now, Wall};
 use crate::time::log_limit::Kind;
 
@@ -251,7 +251,11 @@ impl Pipeline {
             return self.not_allowed(&source, now);
         }
         let text = String::from_utf8_lossy(line);
-        let message = Message::Syslog(syslog::parse_line(&text, source.received));
+        let line = syslog::parse_line(&text, source.received);
+        if line.tcp_wrappers.is_none() && is_unknown_refusal(line.message) {
+            self.unknown_refusal(&line, &source, now);
+        }
+        let message = Message::Syslog(line);
         self.apply(&message, &source, Reach::default(), now);
         self.commit_if_full(now);
     }
@@ -369,6 +373,17 @@ impl Pipeline {
             tracing::warn!(
                 from = %source.peer, suppressed,
                 "syslog from a sender that is not allowed; to accept it, add its network to [syslog] allow"
+            );
+        }
+    }
+
+    fn unknown_refusal(&self, line: &SyslogLine<'_>, source: &Source, now: Now) {
+        self.shared.stats.tcp_wrappers_unknown.add(1);
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::Wrappers, now.mono) {
+            let what = describe::short_line(line);
+            tracing::warn!(
+                from = %source.peer, suppressed,
+                "{what}: it seems that TCP Wrappers refused something, but the form is not known; match it with a rule of your own"
             );
         }
     }

@@ -68,6 +68,8 @@ stats! {
     no_access,
     /// Varbinds whose content does not fit their type.
     odd_varbinds,
+    /// Syslog lines that say that TCP Wrappers refused something, in a form that is not known.
+    tcp_wrappers_unknown,
     /// SNMPv3 senders that asked for this engine's id.
     discoveries,
     /// Reports that were not sent, because their receiver would have got more than came from it.

@@ -154,6 +154,7 @@ fixed! {
     ClientUser "client_user" Lines,
     Daemon "daemon" Lines,
     Detail "detail" Lines,
+    Repeated "repeated" Lines,
 }
 
 impl Variable {
@@ -273,7 +274,15 @@ fn all_text(notification: &Notification<'_>, mib: &Mib) -> String {
 impl Fixed {
     /// Whether the variable can be a number; otherwise it is text or undefined.
     pub fn can_be_number(self) -> bool {
-        matches!(self, Fixed::Received | Fixed::Generic | Fixed::Specific | Fixed::Facility | Fixed::Severity)
+        matches!(
+            self,
+            Fixed::Received
+                | Fixed::Generic
+                | Fixed::Specific
+                | Fixed::Facility
+                | Fixed::Severity
+                | Fixed::Repeated
+        )
     }
 
     fn of_notification<'m>(
@@ -346,11 +355,15 @@ impl Fixed {
             Fixed::Severity => named(line.severity, &SEVERITIES),
             Fixed::SyslogHost => Val::optional(line.host),
             Fixed::Action => Val::optional(wrapper.map(|w| w.action.as_str())),
-            Fixed::ClientHost => Val::optional(wrapper.and_then(|w| w.client_host)),
-            Fixed::ClientAddress => Val::optional(wrapper.and_then(|w| w.client_address)),
+            Fixed::ClientHost => Val::optional(wrapper.and_then(|w| w.client_host.as_deref())),
+            Fixed::ClientAddress => Val::optional(wrapper.and_then(|w| w.client_address.as_deref())),
             Fixed::ClientUser => Val::optional(wrapper.and_then(|w| w.client_user)),
             Fixed::Daemon => Val::optional(wrapper.and_then(|w| w.daemon)),
             Fixed::Detail => Val::optional(wrapper.and_then(|w| w.detail)),
+            Fixed::Repeated => match wrapper.and_then(|w| w.repeated) {
+                Some(times) => Val::Int(times.into()),
+                None => Val::Undefined,
+            },
             _ => Val::Undefined,
         }
     }

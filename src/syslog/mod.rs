@@ -4,6 +4,7 @@
 pub mod framing;
 pub mod names;
 pub mod parse;
+mod wrapper_forms;
 pub mod wrappers;
 
 pub use framing::Framer;

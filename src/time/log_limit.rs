@@ -24,6 +24,8 @@ pub enum Kind {
     KernelDrops,
     /// Messages that no rule takes.
     Unmatched,
+    /// Refusals of TCP Wrappers in a form that is not known.
+    Wrappers,
     /// Fields of outcomes that cannot be rendered.
     Render,
     /// Outcomes that the journal cannot take.

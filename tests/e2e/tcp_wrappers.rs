@@ -92,6 +92,69 @@ fn lines_of_logger_over_udp_and_tcp() {
     }
 }
 
+/// Runs tcpd on one connection whose client answers to RFC 931 look-ups with a name of its choice: in a network namespace,
+/// where port 113 is free. The socket of the syslog daemon is in `dir`.
+const TCPD_WITH_IDENT: &str = r#"
+import os, socket, sys, threading
+directory, name = sys.argv[1], os.fsencode(sys.argv[2])
+ident = socket.create_server(("127.0.0.1", 113))
+def answer():
+    connection, _ = ident.accept()
+    query = b""
+    while not query.endswith(b"\n"):
+        query += connection.recv(100)
+    connection.sendall(query.strip() + b" : USERID : UNIX :" + name + b"\r\n")
+    connection.close()
+threading.Thread(target=answer, daemon=True).start()
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+connection, _ = server.accept()
+pid = os.fork()
+if pid == 0:
+    os.dup2(connection.fileno(), 0)
+    os.execv("/usr/sbin/tcpd", ["in.telnetd"])
+os.waitpid(pid, 0)
+"#;
+
+#[test]
+fn no_ident_name_hides_a_refused_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(crate::daemon::FILE_SINK);
+    let _rsyslogd = rsyslogd(dir.path(), daemon.syslog_udp);
+    std::fs::write(dir.path().join("hosts.deny"), "ALL: ALL: RFC931 5\n").unwrap();
+    std::fs::write(dir.path().join("tcpd.py"), TCPD_WITH_IDENT).unwrap();
+    let d = dir.path().display();
+    let names = ["a,b", "x(192.0.2.99)", "a@b@192.0.2.99", "ü,;|", "),", "$(id)"];
+    for (at, name) in names.iter().enumerate() {
+        let script = format!(
+            "ip link set lo up && mount --bind {d}/hosts.deny /etc/hosts.deny && mount -t tmpfs tmpfs /dev && \
+             ln -s {d}/log /dev/log && exec python3 {d}/tcpd.py {d} \"$0\""
+        );
+        let status = Command::new("unshare")
+            .args(["--mount", "--net", "--map-root-user", "bash", "-c", &script, name])
+            .status()
+            .unwrap();
+        assert!(status.success(), "{status}: tcpd needs namespaces of its own");
+        wait_until(&format!("the refusal of {name}"), || daemon.outcomes("out.jsonl").len() > at);
+    }
+    for outcome in daemon.outcomes("out.jsonl") {
+        assert_eq!(outcome["output"], "Denied 127.0.0.1 (127.0.0.1) - in.telnetd", "{outcome}");
+    }
+}
+
+#[test]
+fn a_refusal_in_an_unknown_form_is_counted() {
+    let daemon = Daemon::start(crate::daemon::FILE_SINK);
+    let send = |text: &str| {
+        let target = format!("127.0.0.1:{}", daemon.syslog_udp);
+        std::net::UdpSocket::bind("127.0.0.1:0").unwrap().send_to(text.as_bytes(), target).unwrap();
+    };
+    send("<36>Nov 24 10:00:00 h1 newd[1]: client 192.0.2.1 denied by libwrap");
+    send("<36>Nov 24 10:00:00 h1 newd[1]: Connection refused");
+    daemon.wait_count("unmatched", 2);
+    daemon.wait_count("tcp_wrappers_unknown", 1);
+}
+
 #[test]
 fn every_captured_line_is_recognised() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus/tcp_wrappers.txt");
