@@ -33,7 +33,7 @@
 //!   [`rules`]: rule files, compiled and applied. [`import`]: rules from snmptt.conf and from MIBs.
 //!
 //! I/O:
-//! - [`journal`]: the durable log. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
+//! - [`journal`]: the durable log. [`inbox`]: unmatched messages. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
 //!   per sink, the registry, and delivery.
 //!
 //! The program:
@@ -46,6 +46,7 @@ pub mod daemon;
 pub mod files;
 pub mod http;
 pub mod import;
+pub mod inbox;
 pub mod intake;
 pub mod journal;
 pub mod language;

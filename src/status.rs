@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::inbox::Inbox;
 use crate::intake::Shared;
 use crate::sinks::Running;
 use crate::time::clock::{Clock, Mono};
@@ -73,6 +74,11 @@ impl Status {
     /// Sets the configured sinks.
     pub fn set_sinks(&self, sinks: Vec<Running>) {
         *lock(&self.sinks) = sinks.into();
+    }
+
+    /// The messages that no rule takes.
+    pub fn inbox(&self) -> &Inbox {
+        &self.shared.inbox
     }
 
     /// For how long the daemon runs.

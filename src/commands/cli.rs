@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::args::ConfigArg;
-use super::{check, dead, explain, import, mib, reload, run, send, sinks, status, test};
+use super::{check, dead, explain, import, mib, reload, run, send, sinks, status, test, unmatched};
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Test(test::TestArgs),
     /// Show what a message becomes: decoded, which rule takes it and why not the others, what is sent where
     Explain(explain::ExplainArgs),
+    /// Messages that no rule takes, by kind: list, show or forget them
+    Unmatched(unmatched::UnmatchedArgs),
     /// Send test messages, one or a load of them
     Send(Box<send::SendArgs>),
     /// What the loaded MIBs know
@@ -51,6 +53,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Test(args) => test::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Unmatched(args) => unmatched::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Mib(args) => mib::run(&args),
             Command::Import(args) => import::run(&args),

@@ -8,7 +8,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
+use crate::commands::decoded::print_message;
+use crate::commands::unmatched;
 use crate::config::loaded as setup;
+use crate::inbox::{Group, Raw};
 use crate::intake::describe;
 use crate::message::{Message, Notification, Source};
 use crate::outcome::json::Unsaved;
@@ -49,6 +52,9 @@ struct Input {
     /// A line of syslog
     #[arg(long, value_name = "LINE")]
     line: Option<String>,
+    /// The last message of a group of `trapline unmatched`
+    #[arg(long, value_name = "GROUP")]
+    unmatched: Option<u64>,
 }
 
 /// Explains; false if a message is malformed or no rule takes it.
@@ -59,13 +65,17 @@ struct Input {
 pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     let Some(setup) = setup::ready(args.config.config.as_deref()) else { return Ok(false) };
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
-    let explainer = Explainer { rules, setup: &setup, as_json: args.json };
+    let explainer =
+        Explainer { rules, setup: &setup, as_json: args.json, let_in: args.input.unmatched.is_some() };
     let source = |address: IpAddr, received| Source { peer: SocketAddr::new(address, 0), received };
     if let Some(hex) = &args.input.packet_hex {
         return explainer.packet(&packet(hex)?, &source(args.from, now()));
     }
     if let Some(line) = &args.input.line {
         return explainer.line(line.as_bytes(), &source(args.from, now()));
+    }
+    if let Some(id) = args.input.unmatched {
+        return explainer.unmatched(&unmatched::group(&setup.config.journal.directory, id)?);
     }
     let Some(path) = &args.input.pcap else { return Ok(false) };
     let bytes = std::fs::read(path).with_context(|| format!("cannot read the capture {}", path.display()))?;
@@ -95,6 +105,8 @@ struct Explainer<'s> {
     rules: &'s RuleSet,
     setup: &'s setup::Setup,
     as_json: bool,
+    /// Whether the messages have passed access control before: what is kept of them has no community.
+    let_in: bool,
 }
 
 impl Explainer<'_> {
@@ -125,8 +137,21 @@ impl Explainer<'_> {
         }
     }
 
+    fn unmatched(&self, group: &Group) -> anyhow::Result<bool> {
+        let Some(sample) = group.samples.back() else {
+            bail!("group {} has no message; it was only counted", group.id);
+        };
+        let source = unmatched::source(sample);
+        match &sample.raw {
+            Raw::Line(line) => self.line(line.as_bytes(), &source),
+            Raw::Packet(hex) | Raw::Octets(hex) => self.packet(&unhex(hex).unwrap_or_default(), &source),
+        }
+    }
+
     fn notification(&self, notification: Notification<'_>, source: &Source) -> anyhow::Result<bool> {
-        if let Err(denied) = self.setup.config.snmp.access.admit(&notification, source) {
+        if let Err(denied) = self.setup.config.snmp.access.admit(&notification, source)
+            && !self.let_in
+        {
             if self.as_json {
                 println!("{}", json!({ "denied": denied.reason(), "error": denied.to_string() }));
             } else {
@@ -168,6 +193,7 @@ impl Explainer<'_> {
         let tags = match message {
             Message::Notification(notification) => match access.admit(notification, source) {
                 Ok(reach) => access.tags(reach),
+                Err(_) if self.let_in => None,
                 // Said before; it reaches no rule at all.
                 Err(_) => Some(&[][..]),
             },
@@ -230,39 +256,6 @@ impl Explainer<'_> {
             }
             Ok(())
         })
-    }
-}
-
-/// Escaped for a terminal: a value from the network moves no cursor.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.escape_debug().to_string(),
-        other => other.to_string(),
-    }
-}
-
-fn print_message(described: &Value) {
-    for (name, value) in described.as_object().into_iter().flatten() {
-        match (name.as_str(), value) {
-            (_, Value::Null) => {}
-            ("varbinds", Value::Array(varbinds)) => {
-                println!("varbinds");
-                for (at, v) in varbinds.iter().enumerate() {
-                    let (name, kind, text) = (plain(&v["name"]), plain(&v["type"]), plain(&v["text"]));
-                    println!("  v[{}]  {name} ({kind}) = {text}", at + 1);
-                }
-            }
-            (_, Value::Object(fields)) if fields.is_empty() => {}
-            (name, Value::Object(fields)) => {
-                let fields: Vec<String> = fields
-                    .iter()
-                    .filter(|(_, v)| !v.is_null())
-                    .map(|(k, v)| format!("{k}={}", plain(v)))
-                    .collect();
-                println!("{name:<16}{}", fields.join("  "));
-            }
-            (name, value) => println!("{name:<16}{}", plain(value)),
-        }
     }
 }
 

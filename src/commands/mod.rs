@@ -5,6 +5,7 @@ pub mod check;
 pub mod cli;
 mod daemon;
 pub mod dead;
+mod decoded;
 pub mod explain;
 pub mod import;
 pub mod mib;
@@ -14,5 +15,6 @@ pub mod send;
 pub mod sinks;
 pub mod status;
 pub mod test;
+pub mod unmatched;
 
 pub use cli::Cli;

@@ -51,6 +51,14 @@ pub enum Request {
         /// The name of the sink.
         sink: String,
     },
+    /// The messages that no rule takes, by kind.
+    Unmatched,
+    /// Forget unmatched messages.
+    #[serde(rename = "forget_unmatched")]
+    ForgetUnmatched {
+        /// The numbers of their groups; all if none is named.
+        groups: Vec<u64>,
+    },
 }
 
 /// What the daemon is told to do, one after the other, and who waits for the result.
@@ -129,6 +137,10 @@ async fn answer(mut stream: UnixStream, status: &Status, orders: &mpsc::Sender<O
         Ok(Request::Status) => status.to_json(),
         Ok(Request::Sinks) => status.sinks_to_json(),
         Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
+        Ok(Request::Unmatched) => json!({ "ok": true, "groups": status.inbox().groups() }),
+        Ok(Request::ForgetUnmatched { groups }) => {
+            json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
+        }
         Ok(request) => order(request, orders).await,
         Err(error) => refusal(format!("unknown request: {error}; use the same release as the daemon")),
     };

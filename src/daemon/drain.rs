@@ -26,6 +26,7 @@ pub fn stop(assembly: &Assembly, sync: &Member, socket: &Path) {
     assembly.runtimes().control.block_on(drain(status));
     assembly.stop_sinks();
     sync.join(SYNC);
+    status.shared.inbox.save();
     let journal = &status.shared.journal;
     journal.clean();
     if let Err(error) = journal.sync(u64::MAX) {

@@ -8,6 +8,7 @@
 pub mod assembly;
 pub mod control;
 pub mod drain;
+pub mod inbox;
 pub mod listeners;
 pub mod log;
 pub mod mib_subprocess;

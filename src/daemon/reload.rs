@@ -50,9 +50,11 @@ impl Reloader {
                     let result = match request {
                         Request::Reload => self.reload(),
                         Request::Forget { sink } => self.forget(&sink),
-                        Request::Status | Request::Sinks | Request::Letters { .. } => {
-                            refusal("not an order".to_owned())
-                        }
+                        Request::Status
+                        | Request::Sinks
+                        | Request::Letters { .. }
+                        | Request::Unmatched
+                        | Request::ForgetUnmatched { .. } => refusal("not an order".to_owned()),
                     };
                     // A client that has gone does not want to know.
                     let _ = answer.send(result);

@@ -13,7 +13,7 @@ use super::log::Log;
 use super::reload::{Reloader, log_unconfigured};
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
-use super::{control, drain, mib_subprocess, sync, systemd};
+use super::{control, drain, inbox, mib_subprocess, sync, systemd};
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::intake::{Shared, engine_id, pipeline};
@@ -106,6 +106,7 @@ fn live(
         return Ok(false);
     }
     let sync = sync_journal(assembly, config)?;
+    let _inbox = write_inbox(assembly)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
     let _control = serve_control(assembly, &socket, orders)?;
     match start(to_load, assembly, &mut terminate)? {
@@ -214,6 +215,12 @@ fn sync_journal(assembly: &Assembly, config: &Config) -> anyhow::Result<Member> 
     let member = assembly.crew.thread_of_tasks("the journal's sync", OnEnd::Restart, move |stop| {
         sync::run(shared.clone(), policy, stop)
     });
+    member.context("cannot start threads")
+}
+
+fn write_inbox(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly.crew.thread("the inbox", OnEnd::Restart, move |stop| inbox::run(&shared, stop));
     member.context("cannot start threads")
 }
 

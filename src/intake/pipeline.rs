@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::intake::commit::{Committed, Known, Made, Refused};
 use crate::intake::describe;
 use crate::intake::listener::Protocol;
+use crate::intake::original::{self, Original};
 use crate::intake::reports::Reports;
 use crate::intake::shared::{Active, Shared};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine};
@@ -149,7 +150,7 @@ impl Pipeline {
             key: self.shared.commit.key((arrival.peer, packet)),
             answer: Answer { octets: decoded.answer(), to: arrival, inform: true },
         });
-        self.notification(decoded.notification, inform, &source, now);
+        self.notification(decoded.notification, Original::Packet(packet), inform, &source, now);
     }
 
     fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
@@ -175,7 +176,8 @@ impl Pipeline {
                     key: self.shared.commit.key((user, &opened.scoped)),
                     answer: Answer { octets, to: arrival, inform: true },
                 });
-                self.notification(decoded.notification, inform, source, now);
+                let original = Original::Scoped(&opened.scoped, user);
+                self.notification(decoded.notification, original, inform, source, now);
             }
             Err(error) => self.malformed(packet, source, &error, now),
         }
@@ -207,6 +209,7 @@ impl Pipeline {
     fn notification(
         &mut self,
         notification: Notification<'_>,
+        original: Original<'_>,
         inform: Option<Inform>,
         source: &Source,
         now: Now,
@@ -217,7 +220,7 @@ impl Pipeline {
         };
         let message = Message::Notification(notification);
         let Some(Inform { key, answer }) = inform else {
-            self.apply(&message, source, reach, now);
+            self.apply(&message, original, source, reach, now);
             return self.commit_if_full(now);
         };
         if self.made.has_inform(key) {
@@ -233,7 +236,7 @@ impl Pipeline {
                 self.counts.informs_repeated += 1;
                 self.shared.stats.informs_unanswered.add(1);
             }
-            Known::No if self.apply(&message, source, reach, now) => {
+            Known::No if self.apply(&message, original, source, reach, now) => {
                 self.made.add_inform(key);
                 self.pending.push(answer);
             }
@@ -256,12 +259,19 @@ impl Pipeline {
             self.unknown_refusal(&line, &source, now);
         }
         let message = Message::Syslog(line);
-        self.apply(&message, &source, Reach::default(), now);
+        self.apply(&message, Original::Line(&text), &source, Reach::default(), now);
         self.commit_if_full(now);
     }
 
     /// Whether all outcomes of the message are in the batch.
-    fn apply(&mut self, message: &Message<'_>, source: &Source, reach: Reach, now: Now) -> bool {
+    fn apply(
+        &mut self,
+        message: &Message<'_>,
+        original: Original<'_>,
+        source: &Source,
+        reach: Reach,
+        now: Now,
+    ) -> bool {
         let mut whole = true;
         let address = source.address();
         if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&address) {
@@ -292,7 +302,7 @@ impl Pipeline {
             MatchResult::Dropped => self.counts.dropped += 1,
             MatchResult::Unmatched => {
                 self.counts.unmatched += 1;
-                self.unmatched(message, source, now);
+                self.unmatched(message, original, source, now);
             }
         }
         whole
@@ -399,12 +409,13 @@ impl Pipeline {
         }
     }
 
-    fn unmatched(&self, message: &Message<'_>, source: &Source, now: Now) {
+    fn unmatched(&self, message: &Message<'_>, original: Original<'_>, source: &Source, now: Now) {
         let mib = self.active.rules.mib();
-        self.shared.inbox.keep(source.received, || describe::message(message, source, mib));
+        let sample = || original.sample(source);
+        self.shared.inbox.add(original::group_of(message), source.address(), now, sample);
         if let Some(suppressed) = self.shared.limiter.allow(Kind::Unmatched, now.mono) {
             let what = describe::short(message, mib);
-            tracing::info!(from = %source.peer, suppressed, "no rule takes {what}; see unmatched.jsonl in the journal directory");
+            tracing::info!(from = %source.peer, suppressed, "no rule takes {what}; see `trapline unmatched`");
         }
     }
 }

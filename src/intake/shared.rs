@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
+use crate::inbox::Inbox;
 use crate::intake::commit::Commit;
-use crate::intake::inbox::Inbox;
 use crate::intake::refused::Refusals;
 use crate::intake::stats::Stats;
 use crate::intake::waiting::WaitingRoom;
@@ -68,7 +68,7 @@ impl Shared {
         Shared {
             commit: Commit::new(journal.clone(), sync, stats.clone(), limiter.clone()),
             waiting: WaitingRoom::new(journal.directory().join("waiting")),
-            inbox: Inbox::new(journal.directory().join("unmatched.jsonl")),
+            inbox: Inbox::new(journal.directory()),
             journal,
             stats,
             refusals: Refusals::default(),

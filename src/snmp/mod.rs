@@ -5,6 +5,7 @@
 //! is tested and fuzzed against. [`usm`] is the security of v3.
 
 pub mod access;
+pub mod anonymous;
 pub mod ber;
 pub mod decode;
 pub mod encode;

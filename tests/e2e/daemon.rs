@@ -107,6 +107,28 @@ impl Daemon {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// What `trapline unmatched` prints as JSON.
+    pub fn unmatched(&self, args: &[&str]) -> Value {
+        let config = self.path("trapline.toml");
+        let output =
+            output(&[&["unmatched"], args, &["--json", "--config", config.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{output:?}\n{}", self.log());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// All messages that are kept of those that no rule takes, by the time when they were received.
+    pub fn unmatched_messages(&self) -> Vec<Value> {
+        let groups = self.unmatched(&[]);
+        let of_group = |group: &Value| {
+            let id = group["group"].to_string();
+            self.unmatched(&["show", &id])["messages"].as_array().unwrap().clone()
+        };
+        let mut messages: Vec<Value> =
+            groups["groups"].as_array().unwrap().iter().flat_map(of_group).collect();
+        messages.sort_by_key(|message| message["received"].as_str().unwrap().to_owned());
+        messages
+    }
+
     /// Waits until a counter of the intake has a value.
     pub fn wait_count(&self, counter: &str, value: u64) {
         wait_until(&format!("{counter} is {value}"), || {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, FILE_SINK, json_lines};
+use crate::daemon::{Daemon, FILE_SINK};
 use crate::support::{run, snmptrap, wait_until};
 
 #[test]
@@ -91,8 +91,8 @@ fn bad_packets_are_counted_by_reason_and_said_once() {
         log.contains("it begins 1B:5B:32:4A") && !log.contains("\x1b[2J") && !log.contains("\n2026 forged"),
         "{log}"
     );
-    let inbox = json_lines(&daemon.path("var/unmatched.jsonl"));
-    assert_eq!(inbox[0]["oid"], "1.3.6.1.4.1.99999.0.1");
+    let kept = daemon.unmatched_messages();
+    assert_eq!((kept.len(), &kept[0]["oid"]), (1, &"1.3.6.1.4.1.99999.0.1".into()));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod reload;
 mod snmptt;
 mod support;
 mod tcp_wrappers;
+mod unmatched;
 mod v3;
 mod watching;
 mod web;

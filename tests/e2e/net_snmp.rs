@@ -8,7 +8,7 @@ use trapline::message::Oid;
 use trapline::mib::load::load;
 use trapline::mib::{Base, Kind, Mib, Object};
 
-use crate::daemon::{Daemon, json_lines};
+use crate::daemon::Daemon;
 use crate::support::{Program, corpus, port, read, run, wait_until};
 
 /// What net-snmp's tools need to send a value of an object: its type, the value, and how many there are to choose from.
@@ -159,17 +159,15 @@ fn names_and_values_as_net_snmp_has_them() {
         for target in [daemon.snmp_target(), format!("udp:127.0.0.1:{port}")] {
             crate::support::snmptrap(&[&["-v2c", "-c", "public", &target, ""], &args[..]].concat());
         }
-        // The inbox keeps a hundred a second.
-        std::thread::sleep(std::time::Duration::from_millis(15));
     }
-    wait_until("both have all", || {
-        json_lines(&daemon.path("var/unmatched.jsonl")).len() == chosen.len()
-            && read(&log).matches("snmpTrapOID.0 = ").count() == chosen.len()
-    });
+    daemon.wait_count("unmatched", chosen.len() as u64);
+    wait_until("both have all", || read(&log).matches("snmpTrapOID.0 = ").count() == chosen.len());
+    let ours = daemon.unmatched_messages();
+    assert_eq!(ours.len(), chosen.len());
     let theirs = read(&log);
     let theirs = theirs.lines().filter(|line| line.contains("snmpTrapOID.0 = "));
     let mut compared = Compared::default();
-    for (ours, theirs) in json_lines(&daemon.path("var/unmatched.jsonl")).iter().zip(theirs) {
+    for (ours, theirs) in ours.iter().zip(theirs) {
         let mut fields = theirs.split('\t').skip(1).map(|field| field.split_once(" = ").unwrap());
         let varbinds = ours["varbinds"].as_array().unwrap().iter();
         let varbinds = varbinds.map(|v| (v["name"].as_str().unwrap(), v["text"].as_str().unwrap()));

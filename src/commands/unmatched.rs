@@ -1,0 +1,293 @@
+//! `trapline unmatched`: the messages that no rule takes, by kind.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::commands::args::ConfigArg;
+use crate::commands::daemon::{self, PATIENCE};
+use crate::commands::decoded::print_message;
+use crate::config::loaded;
+use crate::daemon::control::Request;
+use crate::inbox::{Group, Key, Raw, Sample, store};
+use crate::intake::describe;
+use crate::message::{Message, Source};
+use crate::mib::Mib;
+use crate::settings::values::unhex;
+use crate::snmp;
+use crate::time::clock::rfc3339;
+
+/// How many senders a line of the list names.
+const SENDERS: usize = 3;
+
+/// Arguments of `trapline unmatched`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct UnmatchedArgs {
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show a group: its senders and its last messages, decoded
+    Show(ShowArgs),
+    /// Forget groups
+    Forget(ForgetArgs),
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    list: ListArgs,
+    /// The number of the group, as the list has it
+    group: u64,
+}
+
+#[derive(Debug, Args)]
+struct ForgetArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The numbers of the groups, as the list has them
+    #[arg(required_unless_present = "all")]
+    groups: Vec<u64>,
+    /// All groups
+    #[arg(long, conflicts_with = "groups")]
+    all: bool,
+}
+
+/// Lists, shows or forgets; false if the configuration is wrong or there is nothing to show or to forget.
+///
+/// # Errors
+///
+/// If the daemon does not answer, or the inbox cannot be read.
+pub fn run(args: &UnmatchedArgs) -> anyhow::Result<bool> {
+    match &args.what {
+        None => list(&args.list),
+        Some(What::Show(args)) => show(args),
+        Some(What::Forget(args)) => forget(args),
+    }
+}
+
+/// The groups of the daemon that runs, or of the last one that ran.
+///
+/// # Errors
+///
+/// If the daemon does not answer, or the inbox cannot be read.
+pub fn groups(directory: &Path) -> anyhow::Result<Vec<Group>> {
+    match daemon::try_ask(directory, &Request::Unmatched, Some(PATIENCE))? {
+        Some(mut answer) => {
+            serde_json::from_value(answer["groups"].take()).context("the daemon gave no list; restart it")
+        }
+        None => {
+            let file = || format!("cannot read {}", directory.join(store::FILE).display());
+            let mut groups = store::read(directory).with_context(file)?;
+            groups.sort_by_key(|group| std::cmp::Reverse((group.last, group.id)));
+            Ok(groups)
+        }
+    }
+}
+
+/// The group of this number.
+///
+/// # Errors
+///
+/// If there is none, or as [`groups`].
+pub fn group(directory: &Path, id: u64) -> anyhow::Result<Group> {
+    match groups(directory)?.into_iter().find(|group| group.id == id) {
+        Some(group) => Ok(group),
+        None => bail!("there is no group {id}; `trapline unmatched` lists the groups"),
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<bool> {
+    let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
+    let groups = groups(&directory)?;
+    let mib = mib(args);
+    if args.json {
+        let groups: Vec<Value> = groups.iter().map(|group| summary(group, &mib)).collect();
+        println!("{}", json!({ "groups": groups }));
+        return Ok(true);
+    }
+    if groups.is_empty() {
+        println!("no unmatched message");
+        return Ok(true);
+    }
+    println!("{:>5}{:>10}  {:<21}{:<21}{:<32}what", "group", "count", "first", "last", "from");
+    for group in &groups {
+        println!(
+            "{:>5}{:>10}  {:<21}{:<21}{:<32}{}",
+            group.id,
+            group.count,
+            seconds(group.first),
+            seconds(group.last),
+            senders(group),
+            what(group, &mib),
+        );
+    }
+    println!(
+        "\n`trapline unmatched show GROUP` shows its messages, `trapline explain --unmatched GROUP` why no rule takes them"
+    );
+    Ok(true)
+}
+
+/// The names; the shipped ones if the configuration is wrong, as the list is useful then too.
+fn mib(args: &ListArgs) -> std::sync::Arc<Mib> {
+    let config = loaded::config(args.config.config.as_deref()).map(|(config, _)| config).unwrap_or_default();
+    loaded::mibs(&config, &[]).0.mib
+}
+
+fn seconds(micros: i64) -> String {
+    rfc3339(micros / 1_000_000 * 1_000_000)
+}
+
+fn senders(group: &Group) -> String {
+    let mut senders: Vec<_> = group.senders.iter().collect();
+    senders.sort_by_key(|(address, count)| (std::cmp::Reverse(**count), **address));
+    let named: Vec<String> = senders.iter().take(SENDERS).map(|(address, _)| address.to_string()).collect();
+    let more = senders.len().saturating_sub(SENDERS);
+    match (more, group.other_senders) {
+        (0, 0) => named.join(", "),
+        (more, 0) => format!("{} and {more} more", named.join(", ")),
+        _ => format!("{} and many more", named.join(", ")),
+    }
+}
+
+/// What the messages of a group are, in a line.
+fn what(group: &Group, mib: &Mib) -> String {
+    match &group.key {
+        Key::Trap(oid) => match oid.parse() {
+            Ok(known) => format!("{} ({oid})", mib.name_of(&known)),
+            Err(_) => oid.clone(),
+        },
+        Key::Line { program, text } => {
+            let last = group.samples.back().map(|sample| &sample.raw);
+            let text = match last {
+                Some(Raw::Line(line)) => line,
+                _ => text,
+            };
+            format!(
+                "{}: {}",
+                program.as_deref().unwrap_or("-").escape_debug(),
+                shortened(text).escape_debug()
+            )
+        }
+        Key::Malformed(reason) => format!("malformed packets ({reason})"),
+        Key::Others(address) => format!("further kinds of messages of {address}"),
+    }
+}
+
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(120)]
+}
+
+fn summary(group: &Group, mib: &Mib) -> Value {
+    json!({
+        "group": group.id,
+        "kind": group.key,
+        "what": what(group, mib),
+        "count": group.count,
+        "first": rfc3339(group.first),
+        "last": rfc3339(group.last),
+        "senders": group.senders,
+        "other_senders": group.other_senders,
+        "kept": group.samples.len(),
+    })
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<bool> {
+    let Some(directory) = daemon::journal_directory(&args.list.config) else { return Ok(false) };
+    let group = group(&directory, args.group)?;
+    let mib = mib(&args.list);
+    if args.list.json {
+        let mut all = summary(&group, &mib);
+        all["messages"] = group.samples.iter().map(|sample| decoded(sample, &mib)).collect();
+        println!("{all:#}");
+        return Ok(true);
+    }
+    println!("{}", what(&group, &mib));
+    println!("{} messages from {} to {}", group.count, seconds(group.first), seconds(group.last));
+    for (address, count) in &group.senders {
+        println!("  {count:>10} from {address}");
+    }
+    if group.other_senders > 0 {
+        println!("  {:>10} from other senders", group.other_senders);
+    }
+    for sample in &group.samples {
+        println!("\n{}", "-".repeat(40));
+        print_message(&decoded(sample, &mib));
+    }
+    Ok(true)
+}
+
+/// A message as JSON, with the message as it came as `packet_hex` or `line`.
+fn decoded(sample: &Sample, mib: &Mib) -> Value {
+    let source = source(sample);
+    let mut all = match &sample.raw {
+        Raw::Line(line) => {
+            let message = Message::Syslog(crate::syslog::parse_line(line, sample.received));
+            let mut all = describe::message(&message, &source, mib);
+            all["line"] = line.as_str().into();
+            all
+        }
+        Raw::Packet(hex) => {
+            let octets = unhex(hex).unwrap_or_default();
+            let mut all = match snmp::decode(&octets) {
+                Ok(decoded) => describe::message(&Message::Notification(decoded.notification), &source, mib),
+                Err(error) => json!({ "error": error.to_string() }),
+            };
+            // It is left out where messages are kept.
+            all.as_object_mut().map(|all| all.remove("community"));
+            all["packet_hex"] = hex.as_str().into();
+            all
+        }
+        Raw::Octets(hex) => json!({
+            "source": source.address().to_string(), "received": rfc3339(sample.received), "octets_hex": hex,
+        }),
+    };
+    if let Some(user) = &sample.user {
+        all["version"] = "3".into();
+        all["user"] = user.as_str().into();
+    }
+    all
+}
+
+/// Where a message came from, and when.
+pub fn source(sample: &Sample) -> Source {
+    Source { peer: (sample.from, 0).into(), received: sample.received }
+}
+
+fn forget(args: &ForgetArgs) -> anyhow::Result<bool> {
+    let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
+    let request = Request::ForgetUnmatched { groups: args.groups.clone() };
+    let forgotten = match daemon::try_ask(&directory, &request, Some(PATIENCE))? {
+        Some(answer) => answer["forgotten"].as_u64().unwrap_or(0),
+        None => forget_in_file(&directory, args)?,
+    };
+    let plural = if forgotten == 1 { "group" } else { "groups" };
+    println!("{forgotten} {plural} forgotten");
+    Ok(forgotten > 0 || args.all)
+}
+
+fn forget_in_file(directory: &Path, args: &ForgetArgs) -> anyhow::Result<u64> {
+    let groups = store::read(directory)?;
+    let before = groups.len();
+    let kept: Vec<Group> =
+        groups.into_iter().filter(|group| !args.all && !args.groups.contains(&group.id)).collect();
+    store::write(directory, &kept)
+        .with_context(|| format!("cannot write {}", directory.join(store::FILE).display()))?;
+    Ok((before - kept.len()) as u64)
+}

@@ -1,0 +1,44 @@
+//! Messages as they came, for the inbox.
+
+use data_encoding::HEXLOWER;
+
+use crate::inbox::mask::mask;
+use crate::inbox::{Key, Raw, Sample};
+use crate::message::{Message, Source};
+use crate::snmp::anonymous;
+
+/// A message as it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Original<'m> {
+    /// An SNMP message of v1 or v2c.
+    Packet(&'m [u8]),
+    /// The content of the scoped PDU of a message of v3, decrypted, and its user.
+    Scoped(&'m [u8], &'m str),
+    /// A line of syslog.
+    Line(&'m str),
+}
+
+impl Original<'_> {
+    /// The message as the inbox keeps it.
+    pub(super) fn sample(&self, source: &Source) -> Sample {
+        let packet = |octets: Option<Vec<u8>>| Raw::Packet(HEXLOWER.encode(&octets.unwrap_or_default()));
+        let (raw, user) = match self {
+            Original::Packet(message) => (packet(anonymous::without_community(message)), None),
+            Original::Scoped(scoped, user) => {
+                (packet(anonymous::of_scoped(scoped)), Some((*user).to_owned()))
+            }
+            Original::Line(line) => (Raw::Line((*line).to_owned()), None),
+        };
+        Sample { received: source.received, from: source.address(), user, raw }
+    }
+}
+
+/// The group of a message that no rule takes.
+pub(super) fn group_of(message: &Message<'_>) -> Key {
+    match message {
+        Message::Notification(notification) => Key::Trap(notification.oid.to_string()),
+        Message::Syslog(line) => {
+            Key::Line { program: line.program.map(str::to_owned), text: mask(line.message) }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! From an unmatched message to what it was: the inbox, over restarts, for traps, lines and SNMPv3.
+
+use std::net::UdpSocket;
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, FILE_SINK, output};
+use crate::support::snmptrap;
+
+const USERS: &str = "[[snmp.users]]\nname = \"ops\"\nauth = \"SHA-256\"\nauth_password = \"authpass1\"\npriv = \"AES-128\"\n\
+    priv_password = \"privpass1\"\n";
+
+fn group<'g>(groups: &'g Value, what: &str) -> &'g Value {
+    let found =
+        groups["groups"].as_array().unwrap().iter().find(|g| g["what"].as_str().unwrap().contains(what));
+    found.unwrap_or_else(|| panic!("no {what} in {groups:#}"))
+}
+
+#[test]
+fn messages_that_no_rule_takes_are_kept_by_kind() {
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}{USERS}"));
+    daemon.restart();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for n in 0..15 {
+        let line = format!("<13>Nov 20 12:00:01 h1 pump[{n}]: pressure {n} bar at valve-{n}");
+        socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
+        snmptrap(&[
+            "-v2c",
+            "-c",
+            "public",
+            &daemon.snmp_target(),
+            "",
+            "1.3.6.1.4.1.99999.0.1",
+            "1.3.6.1.4.1.99999.1.1",
+            "s",
+            &format!("number {n}"),
+        ]);
+    }
+    snmptrap(&[
+        "-v3",
+        "-e",
+        "0x80001f8880c0ffee01",
+        "-l",
+        "authPriv",
+        "-u",
+        "ops",
+        "-a",
+        "SHA-256",
+        "-A",
+        "authpass1",
+        "-x",
+        "AES",
+        "-X",
+        "privpass1",
+        &daemon.snmp_target(),
+        "",
+        "1.3.6.1.4.1.99999.0.2",
+        "1.3.6.1.4.1.99999.1.1",
+        "s",
+        "a secret",
+    ]);
+    daemon.wait_count("unmatched", 31);
+    let check = |daemon: &Daemon| {
+        let groups = daemon.unmatched(&[]);
+        assert_eq!(groups["groups"].as_array().unwrap().len(), 3, "{groups:#}");
+        let (trap, line) = (group(&groups, "99999.0.1"), group(&groups, "pump"));
+        assert_eq!((&trap["count"], &line["count"]), (&15.into(), &15.into()));
+        assert_eq!(trap["senders"]["127.0.0.1"], 15);
+        let id = trap["group"].to_string();
+        let shown = daemon.unmatched(&["show", &id]);
+        let last = shown["messages"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["varbinds"][0]["text"], "number 14");
+        let v3 = group(&groups, "99999.0.2")["group"].to_string();
+        let shown = daemon.unmatched(&["show", &v3]);
+        assert_eq!(
+            (&shown["messages"][0]["user"], &shown["messages"][0]["version"]),
+            (&"ops".into(), &"3".into())
+        );
+        assert_eq!(shown["messages"][0]["varbinds"][0]["text"], "a secret");
+        (id, v3)
+    };
+    let (trap, v3) = check(&daemon);
+    // A clean stop keeps the inbox, and it can be read without a daemon.
+    daemon.stop();
+    check(&daemon);
+    let text = std::fs::read_to_string(daemon.path("var/inbox.jsonl")).unwrap();
+    assert!(
+        !text.contains(&"public".bytes().map(|b| format!("{b:02x}")).collect::<String>()),
+        "the community is kept"
+    );
+    daemon.restart();
+    check(&daemon);
+    let config = daemon.path("trapline.toml");
+    let config = config.to_str().unwrap();
+    for id in [&trap, &v3] {
+        let explained = output(&["explain", "--unmatched", id, "--json", "--config", config]);
+        // No rule takes it, which is what it is asked for.
+        assert_eq!(explained.status.code(), Some(1), "{explained:?}");
+        let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
+        assert_eq!(explained["matched"], serde_json::json!([]));
+    }
+    assert!(output(&["unmatched", "forget", &trap, "--config", config]).status.success());
+    assert!(!output(&["unmatched", "forget", &trap, "--config", config]).status.success());
+    assert_eq!(daemon.unmatched(&[])["groups"].as_array().unwrap().len(), 2);
+    assert!(output(&["unmatched", "forget", "--all", "--config", config]).status.success());
+    assert_eq!(daemon.unmatched(&[])["groups"], serde_json::json!([]));
+}
