@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::args::ConfigArg;
-use super::{check, dead, explain, import, mib, reload, run, send, sinks, status, test, unmatched};
+use super::{check, dead, explain, import, mib, reload, rule, run, send, sinks, status, test, unmatched};
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Send(Box<send::SendArgs>),
     /// What the loaded MIBs know
     Mib(mib::MibArgs),
+    /// Rules in force and the shipped packs: list, show and copy them
+    Rule(rule::RuleArgs),
     /// Make rules of the configuration of other programs
     Import(import::ImportArgs),
     /// Outcomes that a far end will never take: show, send again or forget them
@@ -56,6 +58,7 @@ impl Cli {
             Command::Unmatched(args) => unmatched::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Mib(args) => mib::run(&args),
+            Command::Rule(args) => rule::run(&args),
             Command::Import(args) => import::run(&args),
             Command::Dead(args) => dead::run(&args),
             Command::Sinks(args) => sinks::run(&args),

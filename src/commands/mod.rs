@@ -10,6 +10,7 @@ pub mod explain;
 pub mod import;
 pub mod mib;
 pub mod reload;
+pub mod rule;
 pub mod run;
 pub mod send;
 pub mod sinks;

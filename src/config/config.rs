@@ -7,6 +7,7 @@ use super::sinks::SinkSection;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
+use crate::rules::shipped::Packs;
 use crate::settings::diagnostic::Place;
 use crate::sinks::file::JsonLines;
 use crate::sinks::settings::SinkConfig;
@@ -23,8 +24,10 @@ pub struct Config {
     pub syslog: SyslogSettings,
     /// `[mibs] paths`
     pub mib_paths: Vec<PathBuf>,
-    /// `[rules] paths`; none for the shipped packs.
-    pub rule_paths: Option<Vec<PathBuf>>,
+    /// `[rules] paths`
+    pub rule_paths: Vec<PathBuf>,
+    /// `[rules] packs`
+    pub rule_packs: Packs,
     /// `[hosts]`
     pub hosts: Hosts,
     /// `[journal]`
@@ -48,7 +51,8 @@ impl Default for Config {
             snmp: SnmpSettings::default(),
             syslog: SyslogSettings::default(),
             mib_paths: Vec::new(),
-            rule_paths: None,
+            rule_paths: Vec::new(),
+            rule_packs: Packs::All,
             hosts: Hosts::default(),
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,

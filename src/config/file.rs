@@ -11,7 +11,8 @@ use crate::intake;
 use crate::journal;
 use crate::lookup;
 use crate::mib::load::modules::system_mibs;
-use crate::settings::diagnostic::{Diagnostics, SourceText};
+use crate::rules::shipped::{self, Packs};
+use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::{self, Section};
 use crate::web;
 
@@ -80,7 +81,8 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let snmp = root.section("snmp", found).map(|s| intake::settings::snmp(s, &resolve, found));
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, found));
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, found));
-    let rule_paths = root.section("rules", found).and_then(|s| paths(s, &resolve, found));
+    let (rule_paths, rule_packs) =
+        root.section("rules", found).map(|s| rules(s, &resolve, found)).unwrap_or_default();
     let hosts = root.section("hosts", found).map(|s| lookup::read::hosts(s, &resolve, found));
     let (journal, journal_place) = match root.section("journal", found) {
         Some(section) => {
@@ -101,6 +103,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         syslog: syslog.unwrap_or_default(),
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
         rule_paths,
+        rule_packs,
         hosts: hosts.unwrap_or_default(),
         journal,
         journal_place,
@@ -109,6 +112,37 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         log,
         log_place,
     })
+}
+
+/// `[rules]`
+fn rules(
+    section: Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> (Vec<PathBuf>, Packs) {
+    let packs = match section.get("packs").map(|value| value.get_ref().as_str()) {
+        None => Packs::All,
+        Some(Some("all")) => Packs::All,
+        Some(Some(_)) => {
+            let span = section.key_span("packs");
+            let hint = Some("write packs = \"all\", or a list such as [\"if-mib\", \"ups\"]".to_owned());
+            found.push(section.source().error(&span, "invalid packs", hint));
+            Packs::All
+        }
+        Some(None) => {
+            let names = section.strings("packs", found).unwrap_or_default();
+            for name in names.iter().filter(|name| !shipped::names().any(|known| known == name.as_str())) {
+                let hint = did_you_mean(name, shipped::names())
+                    .unwrap_or_else(|| "`trapline rule list` shows the packs".to_owned());
+                let message = format!("unknown pack '{}'", name.value);
+                found.push(section.source().error(&name.span, message, Some(hint)));
+            }
+            Packs::Only(names.into_iter().map(|name| name.value).collect())
+        }
+    };
+    let paths = section.strings("paths", found).unwrap_or_default();
+    section.finish(found);
+    (paths.iter().map(|path| resolve(path)).collect(), packs)
 }
 
 fn paths(

@@ -10,11 +10,14 @@ use crate::mib::load::modules::system_mibs;
 use crate::mib::load::{self as mib, Held};
 use crate::rules::RuleSet;
 use crate::rules::compile::{Compiled, compile};
-use crate::rules::files;
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::rules::{files, shipped};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 use crate::snmp::Usm;
 use crate::snmp::access::TagUse;
 use crate::snmp::usm::{Engine, Senders};
+
+/// The most warnings about MIB modules that are printed one by one.
+const MOST_OF_MODULES: usize = 5;
 
 /// Everything that the files say, and what is wrong in them.
 #[derive(Debug)]
@@ -85,10 +88,18 @@ pub fn mibs(config: &Config, more: &[PathBuf]) -> (Held, Vec<PathBuf>) {
 
 /// Loads all that a configuration names; of the MIBs what is held stays where nothing has changed.
 pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup {
-    let files = files::rule_files(config.rule_paths.as_deref(), &mut found);
-    let (mibs, _) = mib::cache::load(&config.mib_paths, Some(&mib_index(&config)), held, &say);
-    found.extend(mibs.found.clone());
+    let files = files::rule_files(&config.rule_paths, &config.rule_packs, &mut found);
+    let (mut mibs, _) = mib::cache::load(&config.mib_paths, Some(&mib_index(&config)), held, &say);
+    // Rules need names and types only.
+    if let Some(mib) = Arc::get_mut(&mut mibs.mib) {
+        mib.forget_texts();
+    }
+    found.extend(of_modules(&mibs.found));
     let mut compiled = compile(&files, mibs.mib.clone());
+    // A test runs against all rules. Where the user has rules, these may take what a shipped rule is tested with.
+    if files.iter().any(|file| !shipped::is_shipped(&file.name)) {
+        compiled.tests.retain(|test| !shipped::is_shipped(&test.file.name));
+    }
     found.extend(std::mem::take(&mut compiled.found));
     if let Some(rules) = &compiled.rules {
         unknown_tags(&config, rules, &mut found);
@@ -97,6 +108,30 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
         compiled.rules = None;
     }
     Setup { config, mibs, compiled, found }
+}
+
+/// What was found in MIB modules, with warnings of modules in folders as one: vendors' modules have thousands, in which
+/// the user's own mistakes would drown.
+fn of_modules(found: &Diagnostics) -> Diagnostics {
+    let (warnings, mut rest): (Vec<_>, Vec<_>) =
+        found.clone().sorted().into_iter().partition(|d| d.severity == Severity::Warning);
+    let mut all = Diagnostics::default();
+    if warnings.len() > MOST_OF_MODULES {
+        let files: BTreeSet<&str> = warnings.iter().map(|warning| warning.file.as_str()).collect();
+        all.push(Diagnostic {
+            severity: Severity::Warning,
+            file: "mibs".to_owned(),
+            place: None,
+            message: format!("{} things in {} MIB modules could not be read", warnings.len(), files.len()),
+            hint: Some("`trapline mib load` lists them".to_owned()),
+        });
+    } else {
+        rest.extend(warnings);
+    }
+    for diagnostic in rest {
+        all.push(diagnostic);
+    }
+    all
 }
 
 /// Warns of tags that access speaks of and no rule has.

@@ -160,7 +160,8 @@ pub struct Links {
 impl Mib {
     /// The index of these definitions.
     pub fn new(mut objects: Vec<Object>, links: &Links, mut modules: Vec<Arc<str>>) -> Self {
-        objects.sort_by(|a, b| a.oid.cmp(&b.oid).then_with(|| a.module.cmp(&b.module)));
+        // Stable: of the definitions of one OID the last one names it.
+        objects.sort_by(|a, b| a.oid.cmp(&b.oid));
         let by_qualified: HashMap<String, u32> =
             objects.iter().enumerate().map(|(at, object)| (object.qualified(), at as u32)).collect();
         // The columns of a row share one list.
@@ -216,6 +217,11 @@ impl Mib {
     /// The same with what is said of notifications.
     pub(crate) fn with_about(self, about: Vec<(u32, About)>) -> Self {
         Mib { about, ..self }
+    }
+
+    /// Frees what is said of notifications: a daemon with all modules of a large collection does without these megabytes.
+    pub fn forget_texts(&mut self) {
+        self.about = Vec::new();
     }
 
     /// What is said of notifications, by their places.

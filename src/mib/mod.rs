@@ -4,6 +4,7 @@
 //! writes values as a person would, and [`rows`] does both: the indexes of a row as values. [`load`] reads modules with
 //! mib-rs; besides, only DISPLAY-HINTs use that library.
 
+mod context;
 pub mod format;
 pub mod index;
 pub mod instance;

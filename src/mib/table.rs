@@ -42,7 +42,7 @@ impl Hash {
     }
 }
 
-/// An open table: half of its slots are empty at least.
+/// An open table: a quarter of its slots is empty at least.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Half of a hash, and a place from 1; 0 where there is none.
@@ -52,7 +52,7 @@ pub struct Table {
 impl Table {
     /// A table with room for so many.
     pub fn with_room(count: usize) -> Self {
-        Table { slots: vec![0; (count * 2).next_power_of_two().max(2)] }
+        Table { slots: vec![0; (count + count / 3 + 1).next_power_of_two().max(2)] }
     }
 
     /// The table of these slots; none if they cannot be one's.

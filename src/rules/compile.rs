@@ -14,6 +14,7 @@ use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern,
 use crate::rules::rule::{Rule, RuleSet};
 use crate::rules::schema::{self, RuleText, SyslogText, TestText};
 use crate::rules::scope::Scope;
+use crate::rules::shipped::is_shipped;
 use crate::rules::templates::Templates;
 use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
@@ -51,7 +52,8 @@ pub struct Compiled {
     pub found: Diagnostics,
 }
 
-/// Compiles rule files. The order of the files is the order of their rules.
+/// Compiles rule files. The order of the files is the order of their rules. A shipped rule whose id a user's rule has is
+/// left out.
 pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
     let mut found = Diagnostics::default();
     let mut environment = Environment::default();
@@ -60,7 +62,13 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
     for file in files {
         let source = SourceText { file: &file.name, text: &file.text };
         for text in schema::read(&source, &mut found) {
-            if let Some(other) = ids.insert(text.id.value.clone(), file.name.clone()) {
+            let other = ids.get(&text.id.value).cloned();
+            // A user's copy of a shipped rule stands in its place.
+            if other.as_ref().is_some_and(|other| is_shipped(&file.name) && !is_shipped(other)) {
+                continue;
+            }
+            ids.insert(text.id.value.clone(), file.name.clone());
+            if let Some(other) = other {
                 let message =
                     format!("duplicate rule id '{}': {other} has a rule with this id", text.id.value);
                 found.push(source.error(&text.id.span, message, Some("use another id".into())));
@@ -114,7 +122,8 @@ impl Build<'_> {
         };
         let from = text.from.iter().map(from).collect();
         let notifications = matches!(matcher, Some(Matcher::Trap(_)));
-        let scope = Scope { mib: self.mib, notifications, captures: &captures };
+        let traps = matcher.as_ref().map(Matcher::trap_oids).unwrap_or_default();
+        let scope = Scope { mib: self.mib, notifications, captures: &captures, traps: &traps };
         let mut templates = Templates::new(self.source, &scope, self.environment, self.found);
         let where_ = text.where_.as_ref().map(|w| Some((w.value.clone(), templates.condition(w)?)));
         let check = text.check.as_ref().map(|check| templates.check(check));
@@ -170,7 +179,13 @@ impl Build<'_> {
             let message = format!("'{name}' is ambiguous: {}", candidates.join(", "));
             self.error(text, message, Some("write MODULE::name for the one that you mean".to_owned()));
         }
-        found.into_iter().flat_map(|object| forms(object, subtree)).collect()
+        let mut patterns: Vec<TrapPattern> = Vec::new();
+        for form in found.into_iter().flat_map(|object| forms(object, subtree)) {
+            if !patterns.contains(&form) {
+                patterns.push(form);
+            }
+        }
+        patterns
     }
 
     fn suggest_trap(&self, name: &str) -> String {

@@ -89,7 +89,8 @@ impl RuleSet {
             Matcher::Trap(_) => &[],
         };
         let notifications = matches!(rule.matcher, Matcher::Trap(_));
-        let scope = Scope { mib: &self.mib, notifications, captures: names };
+        let traps = rule.matcher.trap_oids();
+        let scope = Scope { mib: &self.mib, notifications, captures: names, traps: &traps };
         let Ok(parsed) = syntax::expression(source) else { return String::new() };
         let captures = match (&rule.matcher, context.syslog()) {
             (Matcher::Syslog(pattern), Some(line)) => pattern.matches(line).unwrap_or_default(),

@@ -4,21 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::rules::compile::RuleFile;
-use crate::rules::shipped;
+use crate::rules::shipped::{self, Packs};
 use crate::settings::diagnostic::Diagnostics;
 
-/// The rule files at some paths, in the order of their file names. A folder stands for the `*.toml` files in it,
-/// without subfolders. Without paths, the shipped packs.
-pub fn rule_files(paths: Option<&[PathBuf]>, found: &mut Diagnostics) -> Vec<RuleFile> {
-    let Some(paths) = paths else {
-        return shipped::PACKS
-            .iter()
-            .map(|(name, text)| RuleFile {
-                name: format!("shipped rules/{name}").into(),
-                text: (*text).into(),
-            })
-            .collect();
-    };
+/// The rule files at some paths, in the order of their file names, and behind them the shipped packs. A folder stands for
+/// the `*.toml` files in it, without subfolders.
+pub fn rule_files(paths: &[PathBuf], packs: &Packs, found: &mut Diagnostics) -> Vec<RuleFile> {
     let mut files = BTreeSet::new();
     for path in paths {
         match toml_files(path) {
@@ -30,23 +21,23 @@ pub fn rule_files(paths: Option<&[PathBuf]>, found: &mut Diagnostics) -> Vec<Rul
             ),
         }
     }
-    files
-        .into_iter()
-        .filter_map(|(_, path)| {
-            let name = path.display().to_string();
-            match std::fs::read_to_string(&path) {
-                Ok(text) => Some(RuleFile { name: name.into(), text: text.into() }),
-                Err(error) => {
-                    found.file_error(
-                        &name,
-                        format!("cannot read the rule file: {error}"),
-                        "rule files are UTF-8 text; the daemon's user must be able to read them",
-                    );
-                    None
-                }
+    let read = |(_, path): (_, PathBuf)| {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Some(RuleFile { name: name.into(), text: text.into() }),
+            Err(error) => {
+                found.file_error(
+                    &name,
+                    format!("cannot read the rule file: {error}"),
+                    "rule files are UTF-8 text; the daemon's user must be able to read them",
+                );
+                None
             }
-        })
-        .collect()
+        }
+    };
+    let mut all: Vec<RuleFile> = files.into_iter().filter_map(read).collect();
+    all.extend(shipped::files(packs));
+    all
 }
 
 fn toml_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {

@@ -36,6 +36,20 @@ impl TrapPattern {
     }
 }
 
+impl Matcher {
+    /// The OIDs of the notifications that the rule names; none of subtrees.
+    pub fn trap_oids(&self) -> Vec<Oid<'static>> {
+        match self {
+            Matcher::Trap(patterns) => patterns
+                .iter()
+                .filter(|pattern| !pattern.subtree)
+                .map(|pattern| pattern.oid.clone())
+                .collect(),
+            Matcher::Syslog(_) => Vec::new(),
+        }
+    }
+}
+
 /// Conditions on a syslog line. An omitted condition always holds.
 #[derive(Debug, Default)]
 pub struct LinePattern {

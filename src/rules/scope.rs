@@ -15,6 +15,8 @@ pub struct Scope<'c> {
     pub notifications: bool,
     /// The names of the groups of the message pattern, by index.
     pub captures: &'c [String],
+    /// The OIDs of the notifications that the rule is for: a name that several modules define means their object.
+    pub traps: &'c [Oid<'static>],
 }
 
 impl Names for Scope<'_> {
@@ -125,10 +127,14 @@ impl Scope<'_> {
     fn entry_hint(&self, table: &str, key: &Key<'_>) -> String {
         match (table, key) {
             ("index", Key::Name(name)) => {
-                let candidates = self.mib.ambiguous(name, |object| object.kind == Kind::Object);
-                if candidates.is_empty() {
+                let candidates = self.mib.objects_for(name, self.traps);
+                if candidates.len() < 2 {
                     return self.suggest(name);
                 }
+                let candidates: Vec<String> = candidates
+                    .iter()
+                    .map(|object| format!("{} ({})", object.qualified(), object.oid))
+                    .collect();
                 format!("several modules define it: {}; write index['MODULE::name']", candidates.join(", "))
             }
             ("index", _) => "write the name of the index, such as index.ifIndex".to_owned(),
@@ -148,8 +154,8 @@ impl Scope<'_> {
         let (plain, instance) = name.split_once('.').map_or((name, None), |(n, i)| (n, Some(i)));
         let targets: Vec<Target> = self
             .mib
-            .find(plain)
-            .filter(|object| object.kind == Kind::Object)
+            .objects_for(plain, self.traps)
+            .into_iter()
             .map(|object| {
                 let mut oid = object.oid.clone();
                 for arc in instance.into_iter().flat_map(|i| i.split('.')) {

@@ -11,7 +11,7 @@ use crate::rules::compile::RuleTest;
 use crate::rules::context::MessageContext;
 use crate::rules::rule::RuleSet;
 use crate::rules::schema::{Scalar, TestInput, TestText};
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
 use crate::snmp::encode::{as_v1, encode};
 use crate::snmp::{decode, well_known};
@@ -217,7 +217,7 @@ fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, M
         })?),
     };
     let mut varbinds: Vec<Varbind<'t>> =
-        varbinds.iter().map(|(name, value)| varbind(name, value, mib)).collect::<Result<_, _>>()?;
+        varbinds.iter().map(|(name, value)| varbind(name, value, &oid, mib)).collect::<Result<_, _>>()?;
     // A v2c notification names its agent in a varbind (RFC 3584, section 3.1).
     if let (Version::V2c, Some(agent)) = (version, agent) {
         let oid = well_known::SNMP_TRAP_ADDRESS;
@@ -244,18 +244,10 @@ fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, M
 fn varbind<'t>(
     name: &'t Located<String>,
     value: &'t Scalar,
+    trap: &Oid<'static>,
     mib: &Mib,
 ) -> Result<Varbind<'t>, Misplaced<'t>> {
-    let plain = name.split_once('.').map_or(name.as_str(), |(plain, _)| plain);
-    let candidates = mib.ambiguous(plain, |object| object.kind == Kind::Object);
-    if !candidates.is_empty() {
-        let message = format!("'{plain}' is ambiguous: {}", candidates.join(", "));
-        return Err((&name.span, message, Some("write MODULE::name for the one that you mean".to_owned())));
-    }
-    let oid = mib.resolve(name).ok_or_else(|| {
-        let hint = "write NAME.INSTANCE of a loaded MIB, such as ifDescr.3, or an OID".to_owned();
-        (&name.span, format!("unknown object '{}': no loaded MIB defines it", name.value), Some(hint))
-    })?;
+    let oid = resolve(name, trap, mib).map_err(|(message, hint)| (&name.span, message, Some(hint)))?;
     let value = match value {
         Scalar::Text(text) => from_text(text, mib.lookup(&oid), mib),
         Scalar::Integer(number) => from_number(*number, mib.lookup(&oid)),
@@ -268,6 +260,33 @@ fn varbind<'t>(
         (&name.span, format!("the value does not fit the type of {}", name.value), Some(hint))
     })?;
     Ok(Varbind { oid, value })
+}
+
+/// The OID of `NAME.INSTANCE` or of numbers in a notification; else what is wrong, and a hint.
+///
+/// # Errors
+///
+/// If no module defines the name, or several do and none of their objects is one of the notification or its module.
+pub fn resolve(name: &str, trap: &Oid<'static>, mib: &Mib) -> Result<Oid<'static>, (String, String)> {
+    let plain = name.split_once('.').map_or(name, |(plain, _)| plain);
+    let candidates = mib.objects_for(plain, std::slice::from_ref(trap));
+    let oid = match candidates.as_slice() {
+        [only] => mib.resolve(&format!("{}{}", only.qualified(), &name[plain.len()..])),
+        [] => mib.resolve(name),
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|object| format!("{} ({})", object.qualified(), object.oid)).collect();
+            let message = format!("'{plain}' is ambiguous: {}", names.join(", "));
+            return Err((message, "write MODULE::name for the one that you mean".to_owned()));
+        }
+    };
+    oid.ok_or_else(|| {
+        let near = mib.objects().iter().filter(|object| object.kind == Kind::Object).map(|o| &*o.name);
+        let hint = did_you_mean(plain, near).unwrap_or_else(|| {
+            "write NAME.INSTANCE of a loaded MIB, such as ifDescr.3, or an OID".to_owned()
+        });
+        (format!("unknown object '{name}': no loaded MIB defines it"), hint)
+    })
 }
 
 /// A value given as text, in the type of its object; none if it does not fit. Without an object, octets.

@@ -49,7 +49,12 @@ impl MessageValues<'_, '_> {
             let value = varbind_value(varbind, syntax_of(varbind, self.mib), (raw, all), self.mib);
             (varbind.oid.clone().into_owned(), to_value(value))
         });
-        Value::from_object(Varbinds { name, entries: entries.collect(), mib: self.mib.clone() })
+        Value::from_object(Varbinds {
+            name,
+            entries: entries.collect(),
+            traps: self.traps(),
+            mib: self.mib.clone(),
+        })
     }
 
     /// The indexes of all varbinds' instances; of several values of one index the first.
@@ -69,7 +74,16 @@ impl MessageValues<'_, '_> {
                 entries.push((object.oid.clone(), to_value(value)));
             }
         }
-        Value::from_object(Varbinds { name: "index", entries, mib: self.mib.clone() })
+        Value::from_object(Varbinds { name: "index", entries, traps: self.traps(), mib: self.mib.clone() })
+    }
+
+    /// The notification that names are looked up for.
+    fn traps(&self) -> Vec<Oid<'static>> {
+        self.context
+            .notification()
+            .map(|notification| notification.oid.clone().into_owned())
+            .into_iter()
+            .collect()
     }
 
     fn properties(&self, table: &str) -> Value {
@@ -101,6 +115,7 @@ impl MessageValues<'_, '_> {
 struct Varbinds {
     name: &'static str,
     entries: Vec<(Oid<'static>, Value)>,
+    traps: Vec<Oid<'static>>,
     mib: Arc<Mib>,
 }
 
@@ -110,7 +125,7 @@ impl Object for Varbinds {
             ValueKind::Number => Key::Index(i128::try_from(key.clone()).ok()?),
             _ => Key::Name(key.as_str()?.into()),
         };
-        let scope = Scope { mib: &self.mib, notifications: true, captures: &[] };
+        let scope = Scope { mib: &self.mib, notifications: true, captures: &[], traps: &self.traps };
         let entry = match scope.entry(self.name, &key)? {
             Variable::Position { at, .. } => self.entries.get(at - 1),
             Variable::Varbind { targets, .. } => targets

@@ -29,7 +29,7 @@ const EVERYTHING: &str = "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nst
     service = \"{{ service }}\"\nstate = \"ok\"\noutput = \"{{ number }}\"\n";
 
 fn prepare(rest: &str) -> Daemon {
-    let daemon = Daemon::prepare(&format!("{rest}\n[rules]\npaths = [\"rules.toml\"]\n"));
+    let daemon = Daemon::prepare(&format!("{rest}\n[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
     std::fs::write(daemon.path("rules.toml"), EVERYTHING).unwrap();
     daemon
 }

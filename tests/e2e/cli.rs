@@ -21,7 +21,7 @@ fn refused(daemon: &Daemon) -> String {
 #[test]
 fn a_wrong_configuration_is_refused_before_anything_listens() {
     let daemon = Daemon::prepare(
-        "[rules]\npaths = [\"rules.toml\"]\n[mibs]\npaths = [\"missing-mibs\"]\n[[sinks]]\ntype = \"nagois\"\n",
+        "[rules]\npacks = []\npaths = [\"rules.toml\"]\n[mibs]\npaths = [\"missing-mibs\"]\n[[sinks]]\ntype = \"nagois\"\n",
     );
     let said = refused(&daemon);
     assert!(said.contains("trapline.toml:") && said.contains("did you mean 'nagios'?"), "{said}");
@@ -68,13 +68,13 @@ fn a_port_or_a_directory_that_cannot_be_used() {
     std::fs::write(second.path("trapline.toml"), shared).unwrap();
     let said = refused(&second);
     assert!(said.contains("in use by another trapline"), "{said}");
-    second = Daemon::prepare("[rules]\npaths = \"nowhere\"\n");
+    second = Daemon::prepare("[rules]\npacks = []\npaths = \"nowhere\"\n");
     assert!(refused(&second).contains("nowhere: error: cannot read the rules"));
 }
 
 #[test]
 fn a_reload_takes_all_or_nothing() {
-    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"rules.toml\"]\n"));
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
     let rule = |output: &str| {
         let text = format!(
             "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.check]\nservice = \"s\"\nstate = \"ok\"\noutput = \"{output}\"\n"
@@ -214,7 +214,7 @@ fn mibs_are_found_by_name_and_oid() {
 /// Times in lines are read, and `strftime` writes, in the zone that TZ names.
 #[test]
 fn times_are_in_the_zone_that_the_environment_names() {
-    let daemon = Daemon::prepare("[rules]\npaths = [\"rules.toml\"]\n");
+    let daemon = Daemon::prepare("[rules]\npacks = []\npaths = [\"rules.toml\"]\n");
     let rule = "[[rule]]\nid = \"a\"\nsyslog = {}\n[rule.check]\nstate = \"up\"\noutput = \"{{ received|strftime('%Z') }}\"\n";
     std::fs::write(daemon.path("rules.toml"), rule).unwrap();
     for (zone, names, time) in [

@@ -185,7 +185,7 @@ fn net_snmp_informs(port: u16, done: &AtomicBool) -> Vec<String> {
 #[test]
 fn every_inform_that_was_acknowledged_survives_200_kills() {
     let kills = crate::support::times(200);
-    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"rules.toml\"]\n"));
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
     let path = daemon.path("trapline.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     let user = "[[snmp.users]]\nname = \"SHA-256.AES-128\"\nauth = \"SHA-256\"\nauth_password = \"auth-SHA-256-word\"\n\

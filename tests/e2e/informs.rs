@@ -153,7 +153,7 @@ fn over_tcp() {
 
 #[test]
 fn who_may_reach_which_rules() {
-    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"rules.toml\"]\n"));
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
     with_snmp(
         &daemon,
         "versions = [\"2c\", \"3\"]\ncommunities = [\"public\", \"ups\"]\n\

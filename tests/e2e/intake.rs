@@ -35,7 +35,7 @@ fn informs_of_net_snmp_are_answered() {
 
 #[test]
 fn every_type_of_value_arrives() {
-    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"rules.toml\"]\n"));
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
     std::fs::write(
         daemon.path("rules.toml"),
         "[[rule]]\nid = \"all\"\ntrap = \"1.3.6.1.4.1.99999.*\"\n[rule.event]\nstate = \"ok\"\n\

@@ -80,7 +80,7 @@ fn a_reload_that_reads_modules_keeps_nobody_waiting() {
 
 #[test]
 fn rules_of_a_module_pass_check_and_test_as_they_come() {
-    let daemon = Daemon::prepare("[rules]\npaths = [\"rules.toml\"]\n");
+    let daemon = Daemon::prepare("[rules]\npacks = []\npaths = [\"rules.toml\"]\n");
     let made = output(&["mib", "rules", "IF-MIB", "UPS-MIB", "OSPF-TRAP-MIB"]);
     assert!(made.status.success(), "{made:?}");
     let text = String::from_utf8(made.stdout).unwrap();
@@ -100,8 +100,9 @@ fn rules_of_a_module_pass_check_and_test_as_they_come() {
 #[test]
 fn rules_of_every_notification_there_is_pass_check_and_test() {
     let Some(corpus) = corpus() else { return };
-    let daemon =
-        Daemon::prepare(&format!("[mibs]\npaths = [{corpus:?}]\n[rules]\npaths = [\"rules.toml\"]\n"));
+    let daemon = Daemon::prepare(&format!(
+        "[mibs]\npaths = [{corpus:?}]\n[rules]\npacks = []\npaths = [\"rules.toml\"]\n"
+    ));
     // So that the modules are read once.
     std::fs::create_dir(daemon.path("var")).unwrap();
     let config = daemon.path("trapline.toml").display().to_string();

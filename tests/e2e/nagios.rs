@@ -188,7 +188,7 @@ fn a_hostile_varbind_makes_exactly_one_command() {
     let mut nagios = Nagios::prepare(dir.path(), &["SNMP trap", "Other"]);
     nagios.start();
     let mut daemon = Daemon::prepare(&format!(
-        "[hosts]\nmap = {{ \"127.0.0.1\" = \"sw1\" }}\n[rules]\npaths = [\"rules.toml\"]\n\
+        "[hosts]\nmap = {{ \"127.0.0.1\" = \"sw1\" }}\n[rules]\npacks = []\npaths = [\"rules.toml\"]\n\
          [[sinks]]\ntype = \"nagios\"\ncommand_file = \"{}\"\n{}",
         nagios.command_file().display(),
         crate::daemon::FILE_SINK

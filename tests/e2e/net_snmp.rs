@@ -132,7 +132,7 @@ fn names_and_values_as_net_snmp_has_them() {
     let Some(corpus) = corpus() else { return };
     let mib = load(std::slice::from_ref(&corpus)).mib;
     let chosen = some_notifications(&mib);
-    let daemon = Daemon::start(&format!("[mibs]\npaths = [{corpus:?}]\n[rules]\npaths = []\n"));
+    let daemon = Daemon::start(&format!("[mibs]\npaths = [{corpus:?}]\n[rules]\npacks = []\npaths = []\n"));
     // snmptrapd beside it, on the same modules.
     let port = port();
     std::fs::write(daemon.path("snmptrapd.conf"), "disableAuthorization yes\n").unwrap();

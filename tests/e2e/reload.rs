@@ -35,7 +35,7 @@ impl Drop for Ends<'_> {
 }
 
 pub fn prepare(rest: &str) -> Daemon {
-    let daemon = Daemon::prepare(&format!("{rest}\n[rules]\npaths = [\"rules.toml\"]\n"));
+    let daemon = Daemon::prepare(&format!("{rest}\n[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
     std::fs::write(daemon.path("rules.toml"), RULES).unwrap();
     daemon
 }

@@ -10,8 +10,7 @@ use serde_json::Value;
 use crate::daemon::{Daemon, output, trapline};
 use crate::support::{Program, corpus, port, read, run, wait_until};
 
-const SINK: &str =
-    "[[sinks]]\nname = \"out\"\ntype = \"file\"\npath = \"DIR/out.jsonl\"\n[rules]\npaths = [\"rules\"]\n";
+const SINK: &str = "[[sinks]]\nname = \"out\"\ntype = \"file\"\npath = \"DIR/out.jsonl\"\n[rules]\npacks = []\npaths = [\"rules\"]\n";
 /// As in the snmptt.ini that Debian ships.
 const USUAL: &str = "multiple_event = 1\nipv6_enable = 1\n";
 /// Sent after each trap, so that what it made ends somewhere.

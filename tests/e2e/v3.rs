@@ -44,7 +44,7 @@ fn users() -> String {
 }
 
 pub fn daemon() -> Daemon {
-    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"rules.toml\"]\n"));
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
     let path = daemon.path("trapline.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, config.replace("[syslog]", &format!("{}[syslog]", users()))).unwrap();

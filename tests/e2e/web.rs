@@ -241,7 +241,7 @@ fn a_server_that_asks_for_a_pause_gets_it() {
 fn order_stays_by_service_and_the_rate_is_kept() {
     let server = WebServer::start(|_| ok());
     let mut daemon = Daemon::prepare(&format!(
-        "[[sinks]]\ntype = \"webhook\"\nurl = \"{}\"\nconnections = 8\nrate = 300\n[rules]\npaths = [\"rules.toml\"]\n",
+        "[[sinks]]\ntype = \"webhook\"\nurl = \"{}\"\nconnections = 8\nrate = 300\n[rules]\npacks = []\npaths = [\"rules.toml\"]\n",
         server.url()
     ));
     std::fs::write(

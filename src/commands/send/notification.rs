@@ -5,7 +5,8 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::commands::send::args::NotificationArgs;
 use crate::message::{Notification, NotificationKind, Varbind, Version};
 use crate::mib::Mib;
-use crate::rules::testing::from_text;
+use crate::oid::Oid;
+use crate::rules::testing::{from_text, resolve};
 use crate::snmp::encode::as_v1;
 
 /// A random request id.
@@ -26,7 +27,8 @@ pub(crate) fn notification<'a>(
     let oid = mib.resolve(&args.trap).ok_or_else(|| {
         anyhow!("no MIB knows the trap '{}'; give its OID, or the folder of its MIB with --mibs", args.trap)
     })?;
-    let varbinds = args.varbinds.iter().map(|text| varbind(text, mib)).collect::<anyhow::Result<_>>()?;
+    let varbinds =
+        args.varbinds.iter().map(|text| varbind(text, &oid, mib)).collect::<anyhow::Result<_>>()?;
     let (generic, enterprise, specific) = as_v1(&oid);
     Ok(Notification {
         version,
@@ -45,9 +47,9 @@ pub(crate) fn notification<'a>(
     })
 }
 
-fn varbind<'a>(text: &'a str, mib: &Mib) -> anyhow::Result<Varbind<'a>> {
+fn varbind<'a>(text: &'a str, trap: &Oid<'static>, mib: &Mib) -> anyhow::Result<Varbind<'a>> {
     let (name, value) = text.split_once('=').with_context(|| format!("'{text}' is no VARBIND=VALUE"))?;
-    let oid = mib.resolve(name).with_context(|| format!("no MIB knows '{name}'; give its OID"))?;
+    let oid = resolve(name, trap, mib).map_err(|(message, hint)| anyhow!("{message}; {hint}"))?;
     let value =
         from_text(value, mib.lookup(&oid), mib).with_context(|| format!("'{value}' does not fit {name}"))?;
     Ok(Varbind { oid, value })

@@ -22,7 +22,7 @@ use crate::files::lock::{Lock, LockError};
 use crate::mib::Mib;
 use crate::settings::diagnostic::Diagnostics;
 
-const MAGIC: &[u8; 8] = b"TRAPMIB4";
+const MAGIC: &[u8; 8] = b"TRAPMIB5";
 /// Magic, key, fingerprint.
 const HEADER: usize = 8 + 32 + 32;
 /// How often it is said how far the reading is.

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mib_rs::source::{Source, SourceCandidate};
 use mib_rs::types::IndexEncoding;
+use mib_rs::mib::UnresolvedKind;
 use mib_rs::types::{DiagnosticConfig, ResolverStrictness, Severity as MibSeverity};
 use mib_rs::{BaseType, Loader, source};
 
-use crate::mib::index::{About, Base, Coding, Kind, Links, Mib, Object, Syntax};
+use crate::mib::index::{About, Base, Coding, Kind, Links, Mib, Object, Part, Syntax};
 use crate::mib::load::shipped;
 use crate::oid::Oid;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -87,6 +88,7 @@ pub(crate) fn load_counting(paths: &[PathBuf], read: &Arc<AtomicUsize>) -> Loade
     match loader.load() {
         Ok(library) => {
             report(&library.diagnostic_report(), &named, &mut found);
+            missing_imports(&library, &mut found);
             Loaded { mib: boil_down(&library), found }
         }
         Err(error) => {
@@ -121,6 +123,46 @@ fn report(report: &mib_rs::types::DiagnosticReport, named: &[String], found: &mu
     }
 }
 
+/// Warns of modules that import from modules which are in none of the folders, with what is lost by that.
+fn missing_imports(library: &mib_rs::Mib, found: &mut Diagnostics) {
+    let known: BTreeSet<&str> = library.modules().map(mib_rs::Module::name).collect();
+    // Definitions without a place in the tree, by module: objects stay without a node, of the others only the references
+    // are known.
+    let mut objects: HashMap<&str, usize> = HashMap::new();
+    for object in library.objects().filter(|object| object.node().is_none()) {
+        *objects.entry(object.module().map_or("", mib_rs::Module::name)).or_default() += 1;
+    }
+    let mut references: HashMap<&str, usize> = HashMap::new();
+    for reference in library.unresolved().iter().filter(|reference| reference.kind == UnresolvedKind::Oid) {
+        *references.entry(&reference.module).or_default() += 1;
+    }
+    for module in library.modules() {
+        let missing: BTreeSet<&str> = module
+            .imports()
+            .iter()
+            .map(|import| import.module.as_str())
+            .filter(|name| !known.contains(name))
+            .collect();
+        let count = |counts: &HashMap<&str, usize>| counts.get(module.name()).copied().unwrap_or(0);
+        let lost = count(&objects).max(count(&references));
+        if missing.is_empty() || lost == 0 {
+            continue;
+        }
+        let names: Vec<&str> = missing.into_iter().collect();
+        found.push(Diagnostic {
+            severity: Severity::Warning,
+            file: module.source_label().unwrap_or(module.name()).to_owned(),
+            place: None,
+            message: format!(
+                "{} imports {}, which no folder has; {lost} of its definitions are not known",
+                module.name(),
+                names.join(", ")
+            ),
+            hint: Some("add the modules to a folder of mibs.paths".to_owned()),
+        });
+    }
+}
+
 fn base(base: Option<BaseType>) -> Base {
     match base {
         Some(BaseType::Integer32) => Base::Integer,
@@ -134,49 +176,99 @@ fn base(base: Option<BaseType>) -> Base {
     }
 }
 
+/// Definitions on their way into a [`Mib`].
+#[derive(Default)]
+struct Building<'l> {
+    modules: HashMap<&'l str, Arc<str>>,
+    syntaxes: HashMap<Syntax, Arc<Syntax>>,
+    no_syntax: Arc<Syntax>,
+    no_indexes: Option<Arc<[Part]>>,
+    links: Links,
+}
+
+impl<'l> Building<'l> {
+    fn object(&mut self, name: &str, module: &str, oid: Oid<'static>) -> Object {
+        Object {
+            name: name.into(),
+            module: self.modules.get(module).cloned().unwrap_or_else(|| module.into()),
+            oid,
+            kind: Kind::Node,
+            syntax: Arc::clone(&self.no_syntax),
+            objects: Box::default(),
+            indexes: Arc::clone(self.no_indexes.get_or_insert_with(|| Arc::from([]))),
+        }
+    }
+
+    fn notification(&mut self, object: &mut Object, notification: mib_rs::Notification<'l>) {
+        object.kind = Kind::Notification;
+        let names = notification.objects().filter_map(qualified).collect();
+        self.links.objects.insert(object.qualified(), names);
+        let about = About {
+            status: notification.status().to_string().into(),
+            description: notification.description().into(),
+        };
+        self.links.about.insert(object.qualified(), about);
+    }
+
+    fn value(&mut self, object: &mut Object, definition: mib_rs::Object<'l>) {
+        object.kind = Kind::Object;
+        let syntax = syntax(definition);
+        object.syntax = self.syntaxes.entry(syntax.clone()).or_insert_with(|| Arc::new(syntax)).clone();
+        if definition.is_column() {
+            let indexes = definition.effective_indexes();
+            let parts = indexes.map(|index| (index.object().and_then(qualified), coding(index)));
+            self.links.indexes.insert(object.qualified(), parts.collect());
+        }
+    }
+
+    /// What several modules define has a node of one module only: the further names, by module.
+    fn further_names(&mut self, library: &'l mib_rs::Mib) -> Vec<Object> {
+        let mut objects = Vec::new();
+        let is_further = |name: &str, module: &str, node: &mib_rs::Node<'_>| {
+            node.name() != name || node.module().is_some_and(|of_node| of_node.name() != module)
+        };
+        for notification in library.notifications() {
+            let (Some(node), Some(module)) = (notification.node(), notification.module()) else { continue };
+            let Some(oid) = Oid::from_arcs(node.oid()) else { continue };
+            if is_further(notification.name(), module.name(), &node) {
+                let mut object = self.object(notification.name(), module.name(), oid);
+                self.notification(&mut object, notification);
+                objects.push(object);
+            }
+        }
+        for definition in library.objects().filter(|o| o.is_scalar() || o.is_column()) {
+            let (Some(node), Some(module)) = (definition.node(), definition.module()) else { continue };
+            let Some(oid) = Oid::from_arcs(node.oid()) else { continue };
+            if is_further(definition.name(), module.name(), &node) {
+                let mut object = self.object(definition.name(), module.name(), oid);
+                self.value(&mut object, definition);
+                objects.push(object);
+            }
+        }
+        objects.sort_by(|a, b| a.module.cmp(&b.module).then_with(|| a.name.cmp(&b.name)));
+        objects
+    }
+}
+
 fn boil_down(library: &mib_rs::Mib) -> Mib {
-    let mut links = Links::default();
-    let mut objects = Vec::new();
-    let mut syntaxes: HashMap<Syntax, Arc<Syntax>> = HashMap::new();
-    let modules: HashMap<&str, Arc<str>> =
-        library.modules().map(|module| (module.name(), Arc::from(module.name()))).collect();
-    let (no_syntax, no_indexes) = (Arc::new(Syntax::default()), Arc::from([]));
+    let modules = library.modules().map(|module| (module.name(), Arc::from(module.name()))).collect();
+    let mut building = Building { modules, ..Building::default() };
+    // Behind the further names of an OID comes the one that it is known by.
+    let mut objects = building.further_names(library);
     for node in library.nodes() {
         let (Some(oid), Some(module)) = (Oid::from_arcs(node.oid()), node.module()) else { continue };
         if node.name().is_empty() {
             continue;
         }
-        let mut object = Object {
-            name: node.name().into(),
-            module: modules.get(module.name()).cloned().unwrap_or_else(|| module.name().into()),
-            oid,
-            kind: Kind::Node,
-            syntax: Arc::clone(&no_syntax),
-            objects: Box::default(),
-            indexes: Arc::clone(&no_indexes),
-        };
+        let mut object = building.object(node.name(), module.name(), oid);
         if let Some(notification) = node.notification() {
-            object.kind = Kind::Notification;
-            let names = notification.objects().filter_map(qualified).collect();
-            links.objects.insert(object.qualified(), names);
-            let about = About {
-                status: notification.status().to_string().into(),
-                description: notification.description().into(),
-            };
-            links.about.insert(object.qualified(), about);
+            building.notification(&mut object, notification);
         } else if let Some(definition) = node.object().filter(|o| o.is_scalar() || o.is_column()) {
-            object.kind = Kind::Object;
-            let syntax = syntax(definition);
-            object.syntax = syntaxes.entry(syntax.clone()).or_insert_with(|| Arc::new(syntax)).clone();
-            if definition.is_column() {
-                let indexes = definition.effective_indexes();
-                let parts = indexes.map(|index| (index.object().and_then(qualified), coding(index)));
-                links.indexes.insert(object.qualified(), parts.collect());
-            }
+            building.value(&mut object, definition);
         }
         objects.push(object);
     }
-    Mib::new(objects, &links, modules.into_values().collect())
+    Mib::new(objects, &building.links, building.modules.into_values().collect())
 }
 
 fn qualified(object: mib_rs::Object<'_>) -> Option<String> {
@@ -239,6 +331,46 @@ mod tests {
         }
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/mibs")).unwrap().count();
         assert_eq!(files, shipped::MODULES.len());
+    }
+
+    #[test]
+    fn every_name_of_an_oid_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = "ONE-MIB DEFINITIONS ::= BEGIN\nIMPORTS OBJECT-TYPE, NOTIFICATION-TYPE, Integer32, enterprises FROM SNMPv2-SMI;\n\
+            one OBJECT IDENTIFIER ::= { enterprises 99991 }\n\
+            speed OBJECT-TYPE SYNTAX INTEGER { slow(1), fast(2) } MAX-ACCESS read-only STATUS current DESCRIPTION \"x\" ::= { one 2 }\n\
+            slow NOTIFICATION-TYPE OBJECTS { speed } STATUS current DESCRIPTION \"x\" ::= { one 4 }\nEND\n";
+        std::fs::write(folder.path().join("one.txt"), one).unwrap();
+        let two = one.replace("ONE-MIB", "TWO-MIB").replace("one ", "two ").replace("slow NOT", "lame NOT");
+        std::fs::write(folder.path().join("two.txt"), two).unwrap();
+        let mib = load(&[folder.path().to_owned()]).mib;
+        let oid: Oid = "1.3.6.1.4.1.99991.4".parse().unwrap();
+        for name in ["ONE-MIB::slow", "TWO-MIB::lame", "slow", "lame"] {
+            assert_eq!(mib.resolve(name).as_ref(), Some(&oid), "{name}");
+            let notification = mib.find(name).next().unwrap();
+            assert_eq!(notification.kind, Kind::Notification);
+            let carried: Vec<_> = mib.objects_of(notification).collect();
+            assert_eq!(carried.len(), 1, "{name}");
+            assert_eq!(carried[0].module, notification.module, "{name}");
+            assert!(mib.place(notification).is_some());
+        }
+        let known = mib.lookup(&oid).unwrap();
+        assert!(mib.all_of(&oid).last().is_some_and(|last| std::ptr::eq(last, known)));
+    }
+
+    #[test]
+    fn a_missing_import_is_said_with_what_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = "ONE-MIB DEFINITIONS ::= BEGIN\nIMPORTS OBJECT-TYPE, NOTIFICATION-TYPE, Integer32 FROM SNMPv2-SMI\n root FROM ROOT-MIB;\n\
+            speed OBJECT-TYPE SYNTAX Integer32 MAX-ACCESS read-only STATUS current DESCRIPTION \"x\" ::= { root 2 }\n\
+            slow NOTIFICATION-TYPE OBJECTS { speed } STATUS current DESCRIPTION \"x\" ::= { root 4 }\nEND\n";
+        let path = folder.path().join("one.txt");
+        std::fs::write(&path, one).unwrap();
+        let said = load(&[folder.path().to_owned()]).found.to_text();
+        assert!(said.contains("ONE-MIB imports ROOT-MIB, which no folder has; 2 of its definitions are not known"), "{said}");
+        let root = "ROOT-MIB DEFINITIONS ::= BEGIN\nIMPORTS enterprises FROM SNMPv2-SMI;\nroot OBJECT IDENTIFIER ::= { enterprises 99991 }\nEND\n";
+        std::fs::write(folder.path().join("root.txt"), root).unwrap();
+        assert_eq!(load(&[folder.path().to_owned()]).found.to_text(), "");
     }
 
     #[test]

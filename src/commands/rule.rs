@@ -1,0 +1,268 @@
+//! `trapline rule`: the rules in force, and the shipped packs.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::commands::args::ConfigArg;
+use crate::config::loaded as setup;
+use crate::rules::compile::RuleFile;
+use crate::rules::matching::Matcher;
+use crate::rules::shipped::{self, Packs};
+use crate::rules::{Rule, RuleSet, files};
+use crate::settings::diagnostic::{Diagnostics, did_you_mean};
+
+/// Arguments of `trapline rule`.
+#[derive(Debug, Args)]
+pub struct RuleArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List the rules in force, in their order, with their files
+    List(ListArgs),
+    /// Print rules or packs, as they are written
+    Show(ShowArgs),
+    /// Copy shipped packs or rules to a file of yours; a copied rule takes the place of the shipped one
+    Copy(CopyArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Only rules whose id, file or trap contains this text
+    part: Option<String>,
+    /// One JSON document a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Ids of rules, or names of packs
+    #[arg(required = true)]
+    names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct CopyArgs {
+    /// Ids of shipped rules, or names of packs
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// A new file, or a folder for PACK.toml; standard output without it
+    #[arg(long, value_name = "PATH")]
+    to: Option<PathBuf>,
+}
+
+/// Runs a subcommand; false if something is wrong or not found.
+///
+/// # Errors
+///
+/// If a file cannot be written.
+pub fn run(args: &RuleArgs) -> anyhow::Result<bool> {
+    match &args.what {
+        What::List(args) => list(args),
+        What::Show(args) => {
+            let Ok((config, _)) = setup::config(args.config.config.as_deref()).map_err(|f| setup::print(&f))
+            else {
+                return Ok(false);
+            };
+            let mut found = Diagnostics::default();
+            // All packs, also those that are not in force.
+            let files = files::rule_files(&config.rule_paths, &Packs::All, &mut found);
+            setup::print(&found);
+            let Some(text) = texts(&files, &args.names) else { return Ok(false) };
+            write(&text)?;
+            Ok(true)
+        }
+        What::Copy(args) => copy(args),
+    }
+}
+
+fn write(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<bool> {
+    let Some(setup) = setup::ready(args.config.config.as_deref()) else { return Ok(false) };
+    let Some(rules) = &setup.compiled.rules else { return Ok(false) };
+    let mut text = String::new();
+    let mut file = "";
+    let mut count = 0;
+    for rule in rules.rules() {
+        let what = what(rule, rules);
+        if args.part.as_ref().is_some_and(|part| !has(part, &[&rule.id, &rule.file, &what])) {
+            continue;
+        }
+        count += 1;
+        if args.json {
+            let shipped = shipped::is_shipped(&rule.file);
+            let one = json!({ "id": rule.id, "file": &*rule.file, "shipped": shipped, "for": what, "tags": rule.tags });
+            let _ = writeln!(text, "{one}");
+            continue;
+        }
+        if file != &*rule.file {
+            file = &rule.file;
+            let _ = writeln!(text, "{file}");
+        }
+        let _ = writeln!(text, "  {:<44} {what}", rule.id);
+    }
+    write(&text)?;
+    if count == 0 {
+        eprintln!("trapline: no rule in force contains this text; `trapline rule list` shows all");
+    }
+    Ok(count > 0)
+}
+
+fn has(part: &str, texts: &[&str]) -> bool {
+    let part = part.to_lowercase();
+    texts.iter().any(|text| text.to_lowercase().contains(&part))
+}
+
+/// The messages that a rule is for, in a few words.
+fn what(rule: &Rule, rules: &RuleSet) -> String {
+    match &rule.matcher {
+        Matcher::Syslog(_) => "syslog".to_owned(),
+        Matcher::Trap(traps) => {
+            let one =
+                |trap: &crate::rules::matching::TrapPattern| match (trap.subtree, trap.oid.arcs().count()) {
+                    (true, 0) => "*".to_owned(),
+                    (true, _) => format!("{}.*", rules.mib().name_of(&trap.oid)),
+                    (false, _) => rules.mib().name_of(&trap.oid),
+                };
+            match traps.as_slice() {
+                [] => "no trap".to_owned(),
+                [first] => one(first),
+                [first, rest @ ..] => format!("{} and {} more", one(first), rest.len()),
+            }
+        }
+    }
+}
+
+fn copy(args: &CopyArgs) -> anyhow::Result<bool> {
+    let files = shipped::files(&Packs::All);
+    let Some(text) = texts(&files, &args.names) else { return Ok(false) };
+    let Some(to) = &args.to else {
+        write(&text)?;
+        return Ok(true);
+    };
+    let path = if to.is_dir() { to.join(format!("{}.toml", args.names[0])) } else { to.clone() };
+    create(&path, &text)?;
+    eprintln!(
+        "trapline: wrote {}; its rules take the place of the shipped ones after a reload",
+        path.display()
+    );
+    Ok(true)
+}
+
+/// Creates a file; one that exists is not overwritten.
+fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+    if path.exists() {
+        bail!("{} exists; remove it, or name another file with --to", path.display());
+    }
+    std::fs::write(path, text)
+        .with_context(|| format!("cannot write {}; name a file in a folder that exists", path.display()))
+}
+
+/// The texts of rules and packs of these names, a blank line between two; none if one is unknown, which is said.
+fn texts(files: &[RuleFile], names: &[String]) -> Option<String> {
+    let mut texts = Vec::new();
+    for name in names {
+        let of_pack = files.iter().find(|file| pack_name(&file.name) == *name);
+        let rule = || files.iter().find_map(|file| blocks(&file.text).into_iter().find(|(id, _)| id == name));
+        match (of_pack, rule) {
+            (Some(file), _) => texts.push(file.text.trim_end().to_owned()),
+            (None, rule) => match rule() {
+                Some((_, text)) => texts.push(text),
+                None => {
+                    let all: Vec<String> =
+                        files.iter().flat_map(|file| blocks(&file.text)).map(|(id, _)| id).collect();
+                    let known =
+                        all.iter().map(String::as_str).chain(files.iter().map(|f| pack_name(&f.name)));
+                    let hint = did_you_mean(name, known)
+                        .unwrap_or_else(|| "`trapline rule list` shows the rules".to_owned());
+                    eprintln!("trapline: there is no rule and no pack '{}'; {hint}", name.escape_debug());
+                    return None;
+                }
+            },
+        }
+    }
+    Some(texts.join("\n\n") + "\n")
+}
+
+/// The name of a file without its folder and `.toml`.
+fn pack_name(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.strip_suffix(".toml").unwrap_or(name)
+}
+
+/// The ids and texts of the rules in a file, each with the comment above it.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let starts: Vec<usize> = (0..lines.len())
+        .filter(|at| lines[*at].trim() == "[[rule]]")
+        .map(|at| {
+            let comments = lines[..at].iter().rev().take_while(|line| line.starts_with('#')).count();
+            at - comments
+        })
+        .collect();
+    let ends = starts.iter().skip(1).copied().chain([lines.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .filter_map(|(start, end)| {
+            let block = lines[*start..end].join("\n");
+            let id = block.lines().find_map(|line| {
+                let (key, value) = line.split_once('=')?;
+                (key.trim() == "id").then(|| value.trim().trim_matches(['"', '\'']).to_owned())
+            })?;
+            Some((id, block.trim_end().to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_rule_can_be_shown_and_copied_alone() {
+        for file in shipped::files(&Packs::All) {
+            let ids: Vec<String> = blocks(&file.text).into_iter().map(|(id, _)| id).collect();
+            assert_eq!(ids.len(), file.text.matches("[[rule]]\n").count(), "{}", file.name);
+            for id in ids {
+                let text = texts(std::slice::from_ref(&file), std::slice::from_ref(&id)).unwrap();
+                assert_eq!(text.matches("[[rule]]\n").count(), 1, "{id}");
+                assert!(toml::de::DeTable::parse(&text).is_ok(), "{id}: {text}");
+            }
+            let pack = pack_name(&file.name).to_owned();
+            assert!(texts(std::slice::from_ref(&file), &[pack]).is_some());
+        }
+        assert!(texts(&shipped::files(&Packs::All), &["no-such-rule".to_owned()]).is_none());
+    }
+
+    #[test]
+    fn a_copied_rule_takes_the_place_of_the_shipped_one() {
+        use crate::rules::compile::compile;
+        let mut files = shipped::files(&Packs::All);
+        let mib = std::sync::Arc::new(crate::mib::load::load(&[]).mib);
+        let count = compile(&files, mib.clone()).rules.unwrap().rules().len();
+        let text = texts(&files, &["ups-on-battery".to_owned()]).unwrap();
+        files.insert(0, RuleFile { name: "mine.toml".into(), text: text.into() });
+        let compiled = compile(&files, mib);
+        assert_eq!(compiled.found.to_text(), "");
+        let rules = compiled.rules.unwrap();
+        assert_eq!(rules.rules().len(), count);
+        assert_eq!((&*rules.rules()[0].id, &*rules.rules()[0].file), ("ups-on-battery", "mine.toml"));
+    }
+}
