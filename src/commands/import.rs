@@ -1,5 +1,7 @@
 //! `trapline import`: what other programs were told, as rules.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -7,8 +9,11 @@ use clap::{Args, Subcommand};
 
 use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
-use crate::import::snmptt::{self, Ini, Names, Options};
+use crate::import::snmptrapd;
+use crate::import::snmptt::submit::Wrapper;
+use crate::import::snmptt::{self, Ini, Names, Options, ini};
 use crate::outcome::result::State;
+use crate::settings::diagnostic::Diagnostics;
 
 /// The most that a file may have, in bytes.
 const MAX_FILE: u64 = 64 << 20;
@@ -24,6 +29,18 @@ pub struct ImportArgs {
 enum What {
     /// Make rules of snmptt.conf files; what cannot be carried over is listed with its line
     Snmptt(SnmpttArgs),
+    /// Make a configuration of snmptrapd.conf files; what cannot be carried over is listed with its line
+    Snmptrapd(SnmptrapdArgs),
+}
+
+#[derive(Debug, Args)]
+struct SnmptrapdArgs {
+    /// The files; also net-snmp's persistent one (/var/lib/snmp/snmptrapd.conf), if users are only there
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Write the configuration to this new file, which only its owner can read, in the place of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +62,10 @@ struct SnmpttArgs {
     /// What a severity is: Major=critical (ok, warning, critical, unknown); repeat it for more
     #[arg(long, value_name = "NAME=STATE", value_parser = severity)]
     severity: Vec<(String, State)>,
+    /// A script of yours that submits results: send.sh, or send.sh=host,-,service,state,output (`-`: not sent); repeat it
+    /// for more
+    #[arg(long, value_name = "NAME[=ARGUMENTS]")]
+    submits: Vec<Wrapper>,
     /// A folder or file of MIBs beside those of the configuration, for EVENTs by name
     #[arg(long, value_name = "PATH")]
     mibs: Vec<PathBuf>,
@@ -64,7 +85,38 @@ fn severity(text: &str) -> Result<(String, State), String> {
 pub fn run(args: &ImportArgs) -> anyhow::Result<bool> {
     match &args.what {
         What::Snmptt(args) => snmptt(args),
+        What::Snmptrapd(args) => snmptrapd(args),
     }
+}
+
+fn snmptrapd(args: &SnmptrapdArgs) -> anyhow::Result<bool> {
+    let imported = snmptrapd::import(&texts(&args.files)?);
+    match &args.output {
+        Some(path) => private(path, &imported.text).with_context(|| {
+            format!("cannot write {}; name a new file in a folder that is there", path.display())
+        })?,
+        None => print!("{}", imported.text),
+    }
+    setup::print(&imported.left_out);
+    eprintln!(
+        "trapline: {} users, {} communities; {} things were left out or changed",
+        imported.users,
+        imported.communities,
+        imported.left_out.len()
+    );
+    Ok(true)
+}
+
+/// Creates a file that only its owner can read: it has passwords.
+fn private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// The names and texts of files.
+fn texts(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+    files.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
 }
 
 fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
@@ -73,24 +125,27 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
         return Ok(false);
     };
     let (mibs, _) = setup::mibs(&config, &args.mibs);
-    let mut ini = Ini { system_name: host_name(), ..Ini::default() };
+    let mut settings = Ini { system_name: host_name(), ..Ini::default() };
+    let mut not_carried = Diagnostics::default();
     if let Some(path) = &args.ini {
-        ini = ini.with(&read(path)?);
-    }
-    if args.names {
-        ini.named_values = true;
-        if ini.names == Names::Numbers {
-            ini.names = Names::Short;
+        let text = read(path)?;
+        settings = settings.with(&text);
+        for (line, what) in ini::not_carried(&text) {
+            not_carried.push(what.at(&path.display().to_string(), line));
         }
     }
-    let files = args
-        .files
-        .iter()
-        .map(|path| Ok((path.display().to_string(), read(path)?)))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let options = Options { severities: args.severity.clone(), ini };
+    if args.names {
+        settings.named_values = true;
+        if settings.names == Names::Numbers {
+            settings.names = Names::Short;
+        }
+    }
+    let files = texts(&args.files)?;
+    let wrappers = args.submits.clone();
+    let options = Options { severities: args.severity.clone(), ini: settings, wrappers };
     let nodes = |file: &str| read(Path::new(file)).map_err(std::io::Error::other);
-    let imported = snmptt::import(&files, &nodes, &mibs.mib, &options);
+    let mut imported = snmptt::import(&files, &nodes, &mibs.mib, &options);
+    imported.left_out.extend(not_carried);
     match &args.output {
         Some(path) => std::fs::write(path, &imported.text).with_context(|| {
             format!("cannot write {}; name a file in a folder that is there", path.display())

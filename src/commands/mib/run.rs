@@ -10,7 +10,7 @@ use crate::commands::args::ConfigArg;
 use crate::commands::mib::show::{self, Palette};
 use crate::config::Config;
 use crate::config::loaded as setup;
-use crate::import::mib::{self as generate, Annotations};
+use crate::import::mib::{self as generate, Comments};
 use crate::mib::load::Held;
 use crate::mib::load::cache::{self, How};
 use crate::mib::{Kind, Mib, Object};
@@ -52,7 +52,8 @@ struct LoadArgs {
     config: ConfigArg,
     /// Folders and files, in the place of those of the configuration
     paths: Vec<PathBuf>,
-    /// Keep the index in this file, or open it there
+    /// Keep the index in this file, or open it there. Default: the daemon's, if the journal directory exists and no
+    /// PATHS are given
     #[arg(long, value_name = "FILE")]
     index: Option<PathBuf>,
     /// One JSON document
@@ -92,18 +93,19 @@ pub fn run(args: &MibArgs) -> anyhow::Result<bool> {
 }
 
 fn load_modules(args: &LoadArgs) -> bool {
-    let paths = if args.paths.is_empty() {
+    let (paths, index) = if args.paths.is_empty() {
         let Some(config) = read(&args.config) else { return false };
-        config.mib_paths
+        // The daemon's own index, so that its next start has nothing to read.
+        let kept = Some(setup::mib_index(&config)).filter(|_| config.journal.directory.is_dir());
+        (config.mib_paths, args.index.clone().or(kept))
     } else {
-        args.paths.clone()
+        (args.paths.clone(), args.index.clone())
     };
     if args.while_stdin {
         end_with_stdin();
     }
     let start = Instant::now();
-    let (Held { mib, found, .. }, how) =
-        cache::load(&paths, args.index.as_deref(), &Held::default(), &setup::say);
+    let (Held { mib, found, .. }, how) = cache::load(&paths, index.as_deref(), &Held::default(), &setup::say);
     let seconds = start.elapsed().as_secs_f64();
     let count = |kind| mib.objects().iter().filter(|o| o.kind == kind).count();
     let (objects, notifications) = (count(Kind::Object), count(Kind::Notification));
@@ -200,13 +202,19 @@ fn rules(args: &RulesArgs) -> bool {
     }
     let wanted: Vec<&str> =
         if args.modules.is_empty() { known } else { args.modules.iter().map(String::as_str).collect() };
-    print!("{}", generate::rules(&mib, &wanted, &annotations(&paths, &wanted)));
+    for module in &args.modules {
+        let mut of_module = mib.objects().iter().filter(|object| *object.module == **module);
+        if !of_module.any(|object| object.kind == Kind::Notification) {
+            eprintln!("trapline: {module} defines no notifications");
+        }
+    }
+    print!("{}", generate::rules(&mib, &wanted, &comments(&paths, &wanted)));
     true
 }
 
-/// The annotations in the texts of these modules.
-fn annotations(paths: &[PathBuf], modules: &[&str]) -> Annotations {
-    let mut all = Annotations::new();
+/// The comments in the texts of these modules.
+fn comments(paths: &[PathBuf], modules: &[&str]) -> Comments {
+    let mut all = Comments::default();
     let defines = |text: &str| {
         modules.iter().any(|module| {
             text.match_indices(module)
@@ -217,7 +225,7 @@ fn annotations(paths: &[PathBuf], modules: &[&str]) -> Annotations {
         let text =
             std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         if text.contains("--#") && defines(&text) {
-            all.extend(generate::annotations(&text));
+            all.read(&text);
         }
     }
     all

@@ -8,13 +8,13 @@ use crate::import::snmptt::ini::{Ini, Names};
 use crate::import::snmptt::left_out::LeftOut;
 use crate::import::snmptt::order::{self, Entry, Place};
 use crate::import::snmptt::parse::{self, Event, trap};
-use crate::import::snmptt::substitute::{Meaning, Piece, pieces};
+use crate::import::snmptt::substitute::{Meaning, Piece, Variable, pieces};
 use crate::import::snmptt::{perl, submit, write};
 use crate::language::syntax;
 use crate::mib::{Kind, Mib};
 use crate::oid::Oid;
 use crate::outcome::result::State;
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::quoted;
 
 /// The options of an import.
@@ -24,6 +24,8 @@ pub struct Options {
     pub severities: Vec<(String, State)>,
     /// The settings of snmptt.
     pub ini: Ini,
+    /// Scripts that submit results.
+    pub wrappers: Vec<submit::Wrapper>,
 }
 
 /// The result of an import.
@@ -41,7 +43,8 @@ pub struct Imported {
 
 /// Translates files, given by name and text. `read` reads the files that NODES lines name.
 pub fn import(files: &[(String, String)], read: ReadNodes<'_>, mib: &Mib, options: &Options) -> Imported {
-    let mut import = Import { options, mib, left_out: Diagnostics::default(), severities: HashSet::new() };
+    let mut import =
+        Import { options, mib, left_out: Diagnostics::default(), severities: HashSet::new(), by_dns: None };
     let mut entries = Vec::new();
     let mut events = 0;
     for (file, text) in files {
@@ -77,6 +80,9 @@ pub fn import(files: &[(String, String)], read: ReadNodes<'_>, mib: &Mib, option
             }
         }
     }
+    if let Some((file, line, count)) = import.by_dns.take() {
+        import.leave_out(&file, line, &LeftOut::Dns(count));
+    }
     Imported { text, events, rules, left_out: import.left_out }
 }
 
@@ -86,17 +92,13 @@ struct Import<'o> {
     left_out: Diagnostics,
     /// The unknown severities that were reported, in lower case.
     severities: HashSet<String>,
+    /// Where the first EXEC names its host by the DNS, and how many do.
+    by_dns: Option<(String, usize, usize)>,
 }
 
 impl Import<'_> {
     fn leave_out(&mut self, file: &str, line: usize, what: &LeftOut) {
-        self.left_out.push(Diagnostic {
-            severity: Severity::Warning,
-            file: file.to_owned(),
-            place: Some((line, 1)),
-            message: what.to_string(),
-            hint: None,
-        });
+        self.left_out.push(what.at(file, line));
     }
 
     /// An EVENT with its condition; none if it is left out.
@@ -257,12 +259,16 @@ impl Import<'_> {
             let text = filtered(&meaning.template(&text, |_| {}), &filters);
             meaning.format = Some(&text);
             for line in &event.exec {
-                let Some(submission) = submit::submission(&line.text) else {
+                let Some(submission) = submit::submission(&line.text, &self.options.wrappers) else {
                     problems.push((line.number, LeftOut::Exec));
                     continue;
                 };
+                if submission.host.contains("$r") || submission.host.contains("$R") {
+                    self.by_dns.get_or_insert((file.clone(), line.number, 0)).2 += 1;
+                }
                 let left_out = |error| problems.push((line.number, error));
-                checks.extend(check(&submission, &meaning, &filters, left_out));
+                let severity = state_of(&self.options.severities, &event.severity);
+                checks.extend(check(&submission, &meaning, (&filters, severity), left_out));
             }
         }
         for (line, error) in problems {
@@ -337,16 +343,24 @@ fn filtered(template: &str, filters: &[String]) -> String {
 fn check(
     submission: &submit::Submission,
     meaning: &Meaning<'_>,
-    filters: &[String],
+    (filters, severity): (&[String], Option<State>),
     mut left_out: impl FnMut(LeftOut),
 ) -> Option<(String, Option<String>)> {
-    let fixed = match submission.service {
+    let fixed = match &submission.service {
+        // The severity of the EVENT, which never changes.
+        Some(_) if submission.state.trim() == "$s" => Some(severity.unwrap_or(State::Unknown)),
         Some(_) => State::service(&submission.state),
         None => State::host(&submission.state),
     };
+    if !submission.unused.is_empty() {
+        left_out(LeftOut::Unused(submission.unused.join(" ")));
+    }
+    if let Some(service) = submission.service.as_deref().filter(|service| is_host(service)) {
+        left_out(LeftOut::HostAsService(service.to_owned()));
+    }
     let state = match (fixed, pieces(&submission.state).as_slice()) {
         (Some(state), _) => state.as_str().to_owned(),
-        (None, all) if all.iter().all(|piece| matches!(piece, Piece::Text(_))) => {
+        (None, all) if !all.iter().any(may_be_a_state) => {
             left_out(LeftOut::NoState(submission.state.clone()));
             return None;
         }
@@ -376,6 +390,20 @@ fn check(
         let _ = writeln!(body, "perfdata = {}", quoted(&filtered(&template(perfdata), filters)));
     }
     Some((body, fixed.map(|state| format!("state = \"{}\"", state.as_str()))))
+}
+
+/// Whether a service is nothing but a variable for a host.
+fn is_host(service: &str) -> bool {
+    matches!(service.trim(), "$A" | "$aA" | "$r" | "$R" | "$aR" | "$ar" | "$H")
+}
+
+/// Whether a part of a state argument can be a state: values of the trap and its severity, but no host, OID or time.
+fn may_be_a_state(piece: &Piece) -> bool {
+    match piece {
+        Piece::Text(_) => false,
+        Piece::Variable(Variable::Word(name)) => matches!(*name, "s" | "S"),
+        Piece::Variable(_) => true,
+    }
 }
 
 /// The rule behind the rules of one OID: if one of them has matched, no wildcard may.

@@ -1,5 +1,7 @@
 //! The settings in `snmptt.ini` that change what a trap becomes.
 
+use crate::import::snmptt::left_out::LeftOut;
+
 /// How OIDs are written as names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
@@ -53,6 +55,58 @@ impl Default for Ini {
     }
 }
 
+/// Settings that change what becomes of a trap and that rules do not have: the key, the values that change nothing, and
+/// what the others mean.
+const NOT_CARRIED: [(&str, &[&str], &str); 20] = [
+    ("dns_enable", &["", "0"], "Trapline asks no DNS; $r, $R and NODES are names of [hosts], else addresses"),
+    ("strip_domain", &["", "0"], "names stay as [hosts] gives them"),
+    ("resolve_value_ip_addresses", &["", "0"], "addresses in values stay addresses"),
+    ("duplicate_trap_window", &["", "0"], "each trap makes an outcome; duplicates are not dropped"),
+    ("dynamic_nodes", &["", "0"], "files of NODES are read once, at import; import again when they change"),
+    ("exec_enable", &["", "1"], "the rules submit the results of EXEC lines, which snmptt does not run"),
+    ("exec_escape", &["", "1"], "rules need no escapes; each sink escapes what its server must not see"),
+    (
+        "unknown_trap_exec",
+        &[""],
+        "left out: Trapline runs no programs; unmatched traps are kept, see `trapline unmatched`",
+    ),
+    ("unknown_trap_nodes_match", &["", "0"], "unmatched traps of all hosts are kept"),
+    ("translate_integers", &["", "1"], "numbers become names only with --names"),
+    ("translate_value_oids", &["", "1"], "OIDs in values are written as translate_varname_oid_format says"),
+    ("translate_trap_oid_format", &["", "1"], "$O and $o are written as translate_varname_oid_format says"),
+    (
+        "translate_enterprise_oid_format",
+        &["", "1"],
+        "$E and $e are written as translate_varname_oid_format says",
+    ),
+    ("log_enable", &["", "0"], "the log of traps is a sink: add one of the type file"),
+    ("syslog_enable", &["", "0"], "nothing goes to syslog; add a sink of the type file or webhook"),
+    ("eventlog_enable", &["", "0"], "nothing goes to the event log"),
+    ("mysql_dbi_enable", &["", "0"], "no database is written; add a sink, such as a webhook"),
+    ("postgresql_dbi_enable", &["", "0"], "no database is written; add a sink, such as a webhook"),
+    ("dbd_odbc_enable", &["", "0"], "no database is written; add a sink, such as a webhook"),
+    ("win32_odbc_enable", &["", "0"], "no database is written; add a sink, such as a webhook"),
+];
+
+/// The settings of a file that rules do not have, with their lines.
+pub fn not_carried(text: &str) -> Vec<(usize, LeftOut)> {
+    let mut found = Vec::new();
+    for (at, line) in text.lines().map(str::trim).enumerate() {
+        if line.starts_with(['#', ';']) {
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let (key, value) = (key.trim(), value.trim().trim_matches(['"', '\'']));
+        let known = NOT_CARRIED.iter().find(|(name, _, _)| *name == key);
+        if let Some((_, without_effect, what)) = known
+            && !without_effect.contains(&value)
+        {
+            found.push((at + 1, LeftOut::Setting { key: key.to_owned(), value: value.to_owned(), what }));
+        }
+    }
+    found
+}
+
 impl Ini {
     /// Reads the text of a file. A setting that it lacks stays as it is; only `multiple_event` is off then.
     #[must_use]
@@ -92,6 +146,21 @@ impl Ini {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_that_rules_do_not_have_are_listed() {
+        let text = "[General]\ndns_enable = 1\nstrip_domain = 0\n#exec_enable = 0\nduplicate_trap_window = 60\n\
+                    mode = daemon\nmysql_dbi_enable=1\n";
+        let said: Vec<String> =
+            not_carried(text).into_iter().map(|(line, what)| format!("{line} {what}")).collect();
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].starts_with("2 dns_enable = 1: Trapline asks no DNS"), "{said:?}");
+        assert!(said[1].starts_with("5 duplicate_trap_window = 60:"), "{said:?}");
+        assert!(
+            NOT_CARRIED.iter().all(|(_, values, _)| values.contains(&"")),
+            "an empty value changes nothing"
+        );
+    }
 
     #[test]
     fn settings_that_matter() {

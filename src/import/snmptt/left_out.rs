@@ -1,5 +1,7 @@
 //! What an import leaves out or changes, as messages for the user.
 
+use crate::settings::diagnostic::{Diagnostic, Severity};
+
 /// Something that is not translated, or not exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeftOut {
@@ -63,6 +65,30 @@ pub enum LeftOut {
         "EXEC left out: its service is empty; check the order of the arguments: host, service, state, output"
     )]
     NoService,
+    /// EXEC with words that its script does not send.
+    #[error("'{0}' left out: the script sends only the words before; put a text of several words in quotes")]
+    Unused(String),
+    /// EXEC whose service is an address or the name of a host.
+    #[error(
+        "the service of this EXEC is the host ('{0}'); check the order of the arguments: host, service, state, output"
+    )]
+    HostAsService(String),
+    /// `$r` and `$R`, which snmptrapd fills from the DNS.
+    #[error(
+        "{0} EXEC lines name the host by $r or $R, which snmptrapd takes from the DNS. Trapline asks no DNS: the rules name \
+         the host as [hosts] does, else by its address. Give the names in [hosts], or check that the core knows the addresses"
+    )]
+    Dns(usize),
+    /// A setting of snmptt.ini that rules do not have.
+    #[error("{key} = {value}: {what}")]
+    Setting {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// What that means.
+        what: &'static str,
+    },
     /// PREEXEC.
     #[error("PREEXEC left out: Trapline runs no programs; rules use only what the trap contains")]
     Preexec,
@@ -117,4 +143,17 @@ pub enum LeftOut {
     /// A severity without a state.
     #[error("unknown severity '{0}': its state is unknown; set it with --severity {0}=critical")]
     Severity(String),
+}
+
+impl LeftOut {
+    /// The warning with its place.
+    pub fn at(&self, file: &str, line: usize) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Warning,
+            file: file.to_owned(),
+            place: Some((line, 1)),
+            message: self.to_string(),
+            hint: None,
+        }
+    }
 }

@@ -1,0 +1,69 @@
+//! What an import leaves out or changes, as messages for the user.
+
+/// A directive that is not translated, or not exactly.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LeftOut {
+    /// A handler.
+    #[error("traphandle for {oid} left out: Trapline runs no programs. {program} is {what}")]
+    Handler {
+        /// The traps that it gets.
+        oid: String,
+        /// Its command.
+        program: String,
+        /// What it is, and what to use in its place.
+        what: String,
+    },
+    /// Embedded Perl.
+    #[error("Perl left out: Trapline runs no programs. This is {0}")]
+    Perl(String),
+    /// A forward.
+    #[error(
+        "forward of {oid} to {destination} left out: point the senders there too, or send outcomes with a sink such as a webhook"
+    )]
+    Forward {
+        /// The traps that are forwarded.
+        oid: String,
+        /// Where to.
+        destination: String,
+    },
+    /// A listening address.
+    #[error("address '{0}' left out: Trapline listens on UDP and TCP addresses in numbers, such as 0.0.0.0:162")]
+    Address(String),
+    /// A source of a community.
+    #[error("source '{0}' left out: write the network or address in `from` of [[snmp.access]]; Trapline asks no DNS")]
+    Source(String),
+    /// A restriction to OIDs or a view.
+    #[error("the restriction to '{0}' left out: give the rules for these traps a tag, and the access `tags`")]
+    View(String),
+    /// A user that is not complete or not supported.
+    #[error("user '{name}' left out: {why}")]
+    User {
+        /// The user.
+        name: String,
+        /// The reason.
+        why: String,
+    },
+    /// A user without secrets.
+    #[error(
+        "authUser '{0}' has no createUser line here: look into net-snmp's persistent file (/var/lib/snmp/snmptrapd.conf) \
+         and import it too, or add auth_password"
+    )]
+    NoSecrets(String),
+    /// `disableAuthorization yes`
+    #[error("disableAuthorization: all communities are accepted, as [snmp] communities is not set")]
+    Anybody,
+    /// A directive that has no counterpart.
+    #[error("{directive} left out: {what}")]
+    Directive {
+        /// The directive.
+        directive: String,
+        /// What to do in its place.
+        what: &'static str,
+    },
+    /// A directive that is not known.
+    #[error("{0} left out: unknown directive; compare it with snmptrapd.conf(5)")]
+    Unknown(String),
+    /// A line without the words that it needs.
+    #[error("{0} left out: words are missing; compare it with snmptrapd.conf(5)")]
+    Incomplete(String),
+}

@@ -1,0 +1,117 @@
+use super::{Imported, import};
+use crate::config::Config;
+
+fn imported(text: &str) -> Imported {
+    import(&[("snmptrapd.conf".to_owned(), text.to_owned())])
+}
+
+/// Whatever is made can be loaded.
+fn config(imported: &Imported) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trapline.toml");
+    std::fs::write(&path, &imported.text).unwrap();
+    let loaded = Config::load(&path);
+    loaded.unwrap_or_else(|found| panic!("{}\n{}", found.to_text(), imported.text)).0
+}
+
+const REAL: &str = r#"# a real one
+[snmptrapd]
+snmpTrapdAddr udp:162,udp6:[::]:162,tcp:192.0.2.1:1162,unix:/run/x
+authCommunity log,execute,net public
+authCommunity log core 192.0.2.0/255.255.255.0
+authCommunity log named router.example
+authCommunity log viewed default .1.3.6.1.4.1
+createUser ops SHA-256 "my pass phrase" AES
+createUser -e 0x80001f8804747261706c696e65 sw1 MD5 swordfish1 DES swordfish2
+createUser odd ROT13 swordfish1
+authUser log,execute ops priv
+authUser log -s usm ghost
+traphandle default /usr/sbin/snmptthandler
+traphandle .1.3.6.1.4.1.9 /opt/site/page.sh fast
+forward default udp:192.0.2.7:162
+perl do "/usr/share/snmptt/snmptthandler-embedded";
+format2 %V\n
+disableAuthorization no
+doNotLogTraps yes
+mibdirs +/opt/mibs:/srv/mibs
+wat 1
+"#;
+
+#[test]
+fn users_communities_and_addresses_are_carried_over() {
+    let made = imported(REAL);
+    assert_eq!((made.users, made.communities), (2, 3));
+    let config = config(&made);
+    assert_eq!(config.snmp.users.len(), 2);
+    assert_eq!(config.mib_paths.len(), 2);
+    for line in [
+        "listen = [\"0.0.0.0:162\", \"[::]:162\", \"tcp://192.0.2.1:1162\"]",
+        "communities = [\"core\", \"public\", \"viewed\"]",
+        "auth = \"SHA-256\"\nauth_password = \"my pass phrase\"\npriv = \"AES-128\"\npriv_password = \"my pass phrase\"",
+        "engine = \"0x80001f8804747261706c696e65\"\nauth = \"MD5\"",
+        "communities = [\"core\"]\nfrom = [\"192.0.2.0/24\"]",
+        "users = [\"ops\"]\nlevel = \"authPriv\"",
+    ] {
+        assert!(made.text.contains(line), "{line}\n{}", made.text);
+    }
+    // A source that cannot be carried over lets nobody in.
+    assert!(!made.text.contains("named"));
+}
+
+#[test]
+fn what_is_left_out_is_named_for_a_human() {
+    let said = imported(REAL).left_out.to_text();
+    for part in [
+        ":3:1: warning: address 'unix:/run/x' left out",
+        ":6:1: warning: source 'router.example' left out",
+        ":7:1: warning: the restriction to '.1.3.6.1.4.1' left out",
+        ":10:1: warning: user 'odd' left out: unknown authentication protocol 'ROT13'",
+        ":12:1: warning: authUser 'ghost' has no createUser line here",
+        ":13:1: warning: traphandle for all traps left out: Trapline runs no programs. /usr/sbin/snmptthandler is snmptt: run",
+        ":14:1: warning: traphandle for .1.3.6.1.4.1.9 left out: Trapline runs no programs. /opt/site/page.sh fast is a program of yours",
+        ":15:1: warning: forward of all traps to udp:192.0.2.7:162 left out",
+        ":16:1: warning: Perl left out: Trapline runs no programs. This is snmptt",
+        ":17:1: warning: format2 left out: the rules write the texts",
+        ":21:1: warning: wat left out: unknown directive",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    assert_eq!(said.lines().count(), 11, "{said}");
+}
+
+#[test]
+fn persistent_users_have_localised_keys() {
+    let made = imported(
+        "usmUser 1 3 0x80001f8880e9630000d61ff449 0x6f707300 \"ops\" NULL .1.3.6.1.6.3.10.1.1.2 0x91B2D0A2C8B1A4D5E6F708192A3B4C5D .1.3.6.1.6.3.10.1.2.2 0x91B2D0A2C8B1A4D5E6F708192A3B4C5D 0x\n",
+    );
+    assert_eq!(made.left_out.to_text(), "");
+    assert!(made.text.contains("name = \"ops\"\nengine = \"0x80001f8880e9630000d61ff449\"\nauth = \"MD5\"\nauth_key = \"91b2"));
+    assert_eq!(config(&made).snmp.users.len(), 1);
+}
+
+#[test]
+fn without_communities_only_v3_is_accepted() {
+    assert!(imported("createUser ops SHA swordfish1 AES\nauthUser log ops\n").text.contains("versions = [\"3\"]"));
+    let open = imported("disableAuthorization yes\n");
+    assert!(!open.text.contains("versions") && !open.text.contains("communities"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_made_can_be_loaded(
+        user in "[a-z'\"\\\\ ]{1,8}", secret in "[a-z0-9'\"\\\\# ]{8,12}", community in "[a-z0-9'\"\\\\{}]{1,8}",
+        source in "(default|192\\.0\\.2\\.[0-9]{1,2}(/(24|32|255\\.255\\.0\\.0))?|x)",
+        auth in "(MD5|SHA|SHA-512|X)", privacy in "(DES|AES|AES256|)", rest in "[ -~]{0,30}",
+    ) {
+        let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        let made = imported(&format!(
+            "createUser {} {auth} {} {privacy}\nauthCommunity log {} {source}\nauthUser log {}\n{rest}\n",
+            quote(&user), quote(&secret), quote(&community), quote(&user),
+        ));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trapline.toml");
+        std::fs::write(&path, &made.text).unwrap();
+        let loaded = Config::load(&path);
+        proptest::prop_assert!(loaded.is_ok(), "{}\n{}", loaded.unwrap_err().to_text(), made.text);
+    }
+}
