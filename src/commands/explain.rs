@@ -259,6 +259,9 @@ impl Explainer<'_> {
     }
 }
 
+/// The most rules that are printed with the reason why they do not match.
+const MOST_NEAR_MISSES: usize = 10;
+
 fn print_rules(matched: &[&Rule], rejected: &[(&Rule, String)]) {
     println!();
     if matched.is_empty() {
@@ -267,8 +270,15 @@ fn print_rules(matched: &[&Rule], rejected: &[(&Rule, String)]) {
     for rule in matched {
         println!("taken by        {} ({})", rule.id, rule.file);
     }
-    for (rule, because) in rejected {
+    // Rules for other traps of the module are the least likely to be meant.
+    let (siblings, near): (Vec<_>, Vec<_>) =
+        rejected.iter().partition(|(_, because)| because.starts_with("rule wants "));
+    for (rule, because) in near.iter().chain(&siblings).take(MOST_NEAR_MISSES) {
         println!("not by          {}: {because}", rule.id);
+    }
+    if rejected.len() > MOST_NEAR_MISSES {
+        let more = rejected.len() - MOST_NEAR_MISSES;
+        println!("                and {more} more rules for similar messages; --json lists them");
     }
 }
 

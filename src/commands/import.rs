@@ -109,8 +109,7 @@ fn snmptrapd(args: &SnmptrapdArgs) -> anyhow::Result<bool> {
 
 /// Creates a file that only its owner can read: it has passwords.
 fn private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())
 }
 

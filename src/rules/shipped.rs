@@ -111,7 +111,10 @@ mod tests {
             let checks = checks(text);
             for (service, _) in checks.iter().filter(|(_, state)| *state == "\"ok\"") {
                 let is_cleared = |(other, state): &&(&str, &str)| other == service && *state != "\"ok\"";
-                assert!(checks.iter().any(|check| is_cleared(&check)), "{file}: nothing to clear for {service}");
+                assert!(
+                    checks.iter().any(|check| is_cleared(&check)),
+                    "{file}: nothing to clear for {service}"
+                );
             }
         }
     }

@@ -392,9 +392,13 @@ fn ambiguous_names() {
     let report = testing::run(&compiled.rules.unwrap(), &compiled.tests, &Hosts::default());
     assert_eq!(report.found.to_text(), "");
     // Where it does not, what is taken is said, and never guessed where only one can be meant.
-    let text = text.replace("trap = \"ONE-MIB::fanFailed\"\nwhere", "trap = \"*\"\nwhere").replace("{{ fanSpeed }}", "{{ index.fanSpeed }}");
+    let text = text
+        .replace("trap = \"ONE-MIB::fanFailed\"\nwhere", "trap = \"*\"\nwhere")
+        .replace("{{ fanSpeed }}", "{{ index.fanSpeed }}");
     insta::assert_snapshot!(compile(&[file(&text)], mib.clone()).found.to_text());
-    let text = text.replace("{{ index.fanSpeed }} ", "").replace("trap = \"ONE-MIB::fanFailed\"\nvarbinds", "trap = \"1.3.6.1.4.1.7\"\nvarbinds");
+    let text = text
+        .replace("{{ index.fanSpeed }} ", "")
+        .replace("trap = \"ONE-MIB::fanFailed\"\nvarbinds", "trap = \"1.3.6.1.4.1.7\"\nvarbinds");
     let compiled = compile(&[file(&text)], mib);
     let report = testing::run(&compiled.rules.unwrap(), &compiled.tests, &Hosts::default());
     insta::assert_snapshot!(report.found.to_text());

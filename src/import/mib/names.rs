@@ -122,11 +122,14 @@ fn shared_start(words: &[Vec<String>], objects: &[&str]) -> usize {
     first.iter().take(start).take_while(|word| !is_acronym(word)).count()
 }
 
+/// A name with a blank: the other words, the place of the word, and the pair of lists that has it.
+type Blank = (Vec<String>, usize, usize);
+
 /// The sides of notifications whose names differ in one word that has an opposite: the place of the word, and whether
 /// it is the end of trouble.
 fn opposite_sides(words: &[Vec<String>]) -> HashMap<usize, (usize, bool)> {
-    // By the other words, the place of the word and its pair of lists: the name, and whether it is the end.
-    let mut all: BTreeMap<(Vec<String>, usize, usize), Vec<(usize, bool)>> = BTreeMap::new();
+    // Names, and whether each has the word for the end.
+    let mut all: BTreeMap<Blank, Vec<(usize, bool)>> = BTreeMap::new();
     for (at, name) in words.iter().enumerate() {
         let lower: Vec<String> = name.iter().map(|word| word.to_lowercase()).collect();
         let of_trouble = lower.iter().any(|word| TROUBLES.contains(&word.as_str()));

@@ -79,7 +79,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("sqlsaveinterval", "no database is written; add a sink, such as a webhook"),
     ("engineid", "Trapline makes its own engine ID for informs; devices that have snmptrapd's must learn it"),
     ("oldengineid", "users that are bound to an engine have `engine` in [[snmp.users]]"),
-    ("exactengineid", "Trapline makes its own engine ID for informs; devices that have snmptrapd's must learn it"),
+    (
+        "exactengineid",
+        "Trapline makes its own engine ID for informs; devices that have snmptrapd's must learn it",
+    ),
     ("engineboots", "Trapline counts its own boots"),
     ("includefile", "import that file too"),
     ("includedir", "import the files of that folder too"),
@@ -91,8 +94,20 @@ const ELSEWHERE: &[(&str, &str)] = &[
 
 /// Directives that mean nothing to Trapline.
 const WITHOUT_MEANING: &[&str] = &[
-    "donotlogtraps", "donotretainnotificationlogs", "donotfork", "pidfile", "agentxsocket", "persistentdir", "dontlogtcpwrappersconnects",
-    "agentuser", "agentgroup", "clientaddr", "defversion", "defsecurityname", "defcontext", "deflevel",
+    "donotlogtraps",
+    "donotretainnotificationlogs",
+    "donotfork",
+    "pidfile",
+    "agentxsocket",
+    "persistentdir",
+    "dontlogtcpwrappersconnects",
+    "agentuser",
+    "agentgroup",
+    "clientaddr",
+    "defversion",
+    "defsecurityname",
+    "defcontext",
+    "deflevel",
 ];
 
 impl Directives {
@@ -114,7 +129,13 @@ impl Directives {
         }
     }
 
-    fn directive(&mut self, file: &str, line: usize, name: &str, arguments: &[&str]) -> Result<(), Vec<LeftOut>> {
+    fn directive(
+        &mut self,
+        file: &str,
+        line: usize,
+        name: &str,
+        arguments: &[&str],
+    ) -> Result<(), Vec<LeftOut>> {
         let incomplete = || vec![LeftOut::Incomplete(name.to_owned())];
         match (name.to_lowercase().as_str(), arguments) {
             ("createuser", arguments) => self.create_user(arguments).map_err(|what| vec![what]),
@@ -137,7 +158,8 @@ impl Directives {
             }
             ("perl", arguments) => Err(vec![LeftOut::Perl(handlers::describe(&arguments.join(" ")))]),
             ("mibdirs", [folders, ..]) => {
-                let folders = folders.trim_start_matches(['+', '-']).split(':').filter(|folder| !folder.is_empty());
+                let folders =
+                    folders.trim_start_matches(['+', '-']).split(':').filter(|folder| !folder.is_empty());
                 self.mib_folders.extend(folders.map(str::to_owned));
                 Ok(())
             }
@@ -207,7 +229,8 @@ impl Directives {
             [protocol, rest @ ..] => {
                 let known = auth_protocol(protocol)
                     .ok_or_else(|| fault(format!("unknown authentication protocol '{protocol}'")))?;
-                let (secret, rest) = secret(rest).ok_or_else(|| fault("its passphrase is missing".to_owned()))?;
+                let (secret, rest) =
+                    secret(rest).ok_or_else(|| fault("its passphrase is missing".to_owned()))?;
                 (Some((known, secret.map_err(fault)?)), rest)
             }
         };
@@ -219,9 +242,10 @@ impl Directives {
                 // Without a passphrase of its own it has that of authentication.
                 let secret = match secret(rest) {
                     Some((secret, _)) => secret.map_err(fault)?,
-                    None => auth.clone().map(|(_, secret)| secret).ok_or_else(|| {
-                        fault("privacy needs authentication".to_owned())
-                    })?,
+                    None => auth
+                        .clone()
+                        .map(|(_, secret)| secret)
+                        .ok_or_else(|| fault("privacy needs authentication".to_owned()))?,
                 };
                 Some((known, secret))
             }
@@ -245,14 +269,16 @@ impl Directives {
         let auth = match *auth {
             ".1.3.6.1.6.3.10.1.1.1" => None,
             oid => {
-                let known = auth_oid(oid).ok_or_else(|| fault(format!("unknown authentication protocol {oid}")))?;
+                let known =
+                    auth_oid(oid).ok_or_else(|| fault(format!("unknown authentication protocol {oid}")))?;
                 Some((known, key(auth_key)))
             }
         };
         let privacy = match *privacy {
             ".1.3.6.1.6.3.10.1.2.1" => None,
             oid => {
-                let known = privacy_oid(oid).ok_or_else(|| fault(format!("unknown privacy protocol {oid}")))?;
+                let known =
+                    privacy_oid(oid).ok_or_else(|| fault(format!("unknown privacy protocol {oid}")))?;
                 Some((known, key(privacy_key)))
             }
         };
@@ -297,7 +323,9 @@ fn network(source: &str) -> Option<IpNet> {
 /// `162`, `udp:162`, `udp:192.0.2.1:162`, `tcp6:[::]:162` as a listener.
 fn listener(address: &str) -> Option<String> {
     let (transport, rest) = match address.split_once(':') {
-        Some((transport, rest)) if transport.chars().next().is_some_and(char::is_alphabetic) => (transport, rest),
+        Some((transport, rest)) if transport.chars().next().is_some_and(char::is_alphabetic) => {
+            (transport, rest)
+        }
         _ => ("udp", address),
     };
     let (scheme, any) = match transport.to_lowercase().as_str() {
@@ -320,7 +348,9 @@ fn listener(address: &str) -> Option<String> {
 /// The secret at the start of some words, and the words behind it.
 fn secret<'w, 'a>(words: &'w [&'a str]) -> Option<(Result<Secret, String>, &'w [&'a str])> {
     match words {
-        ["-m", _, rest @ ..] => Some((Err("a master key (-m) is not supported; use the passphrase".to_owned()), rest)),
+        ["-m", _, rest @ ..] => {
+            Some((Err("a master key (-m) is not supported; use the passphrase".to_owned()), rest))
+        }
         ["-l", key, rest @ ..] => Some((Ok(Secret::Key(key.trim_start_matches("0x").to_lowercase())), rest)),
         [passphrase, rest @ ..] => Some((Ok(Secret::Password((*passphrase).to_owned())), rest)),
         [] => None,

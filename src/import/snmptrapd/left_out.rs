@@ -27,10 +27,14 @@ pub enum LeftOut {
         destination: String,
     },
     /// A listening address.
-    #[error("address '{0}' left out: Trapline listens on UDP and TCP addresses in numbers, such as 0.0.0.0:162")]
+    #[error(
+        "address '{0}' left out: Trapline listens on UDP and TCP addresses in numbers, such as 0.0.0.0:162"
+    )]
     Address(String),
     /// A source of a community.
-    #[error("source '{0}' left out: write the network or address in `from` of [[snmp.access]]; Trapline asks no DNS")]
+    #[error(
+        "source '{0}' left out: write the network or address in `from` of [[snmp.access]]; Trapline asks no DNS"
+    )]
     Source(String),
     /// A restriction to OIDs or a view.
     #[error("the restriction to '{0}' left out: give the rules for these traps a tag, and the access `tags`")]

@@ -85,13 +85,17 @@ fn persistent_users_have_localised_keys() {
         "usmUser 1 3 0x80001f8880e9630000d61ff449 0x6f707300 \"ops\" NULL .1.3.6.1.6.3.10.1.1.2 0x91B2D0A2C8B1A4D5E6F708192A3B4C5D .1.3.6.1.6.3.10.1.2.2 0x91B2D0A2C8B1A4D5E6F708192A3B4C5D 0x\n",
     );
     assert_eq!(made.left_out.to_text(), "");
-    assert!(made.text.contains("name = \"ops\"\nengine = \"0x80001f8880e9630000d61ff449\"\nauth = \"MD5\"\nauth_key = \"91b2"));
+    assert!(made.text.contains(
+        "name = \"ops\"\nengine = \"0x80001f8880e9630000d61ff449\"\nauth = \"MD5\"\nauth_key = \"91b2"
+    ));
     assert_eq!(config(&made).snmp.users.len(), 1);
 }
 
 #[test]
 fn without_communities_only_v3_is_accepted() {
-    assert!(imported("createUser ops SHA swordfish1 AES\nauthUser log ops\n").text.contains("versions = [\"3\"]"));
+    assert!(
+        imported("createUser ops SHA swordfish1 AES\nauthUser log ops\n").text.contains("versions = [\"3\"]")
+    );
     let open = imported("disableAuthorization yes\n");
     assert!(!open.text.contains("versions") && !open.text.contains("communities"));
 }

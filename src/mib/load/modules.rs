@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mib_rs::mib::UnresolvedKind;
 use mib_rs::source::{Source, SourceCandidate};
 use mib_rs::types::IndexEncoding;
-use mib_rs::mib::UnresolvedKind;
 use mib_rs::types::{DiagnosticConfig, ResolverStrictness, Severity as MibSeverity};
 use mib_rs::{BaseType, Loader, source};
 
@@ -367,7 +367,12 @@ mod tests {
         let path = folder.path().join("one.txt");
         std::fs::write(&path, one).unwrap();
         let said = load(&[folder.path().to_owned()]).found.to_text();
-        assert!(said.contains("ONE-MIB imports ROOT-MIB, which no folder has; 2 of its definitions are not known"), "{said}");
+        assert!(
+            said.contains(
+                "ONE-MIB imports ROOT-MIB, which no folder has; 2 of its definitions are not known"
+            ),
+            "{said}"
+        );
         let root = "ROOT-MIB DEFINITIONS ::= BEGIN\nIMPORTS enterprises FROM SNMPv2-SMI;\nroot OBJECT IDENTIFIER ::= { enterprises 99991 }\nEND\n";
         std::fs::write(folder.path().join("root.txt"), root).unwrap();
         assert_eq!(load(&[folder.path().to_owned()]).found.to_text(), "");
