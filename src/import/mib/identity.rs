@@ -132,6 +132,11 @@ fn names<'m>(objects: &[&'m Object]) -> Vec<&'m Object> {
     let mut ranked: Vec<(usize, usize)> =
         objects.iter().enumerate().filter_map(|(at, object)| Some((rank(object)?, at))).collect();
     ranked.sort_unstable();
+    // A serial number is the device's in most notifications: only where nothing else names the thing.
+    let serial = NAMING.iter().position(|naming| *naming == "serial").unwrap_or(NAMING.len());
+    if ranked.iter().any(|(rank, _)| *rank != serial) {
+        ranked.retain(|(rank, _)| *rank != serial);
+    }
     // In the order in which the notification carries them.
     let mut best: Vec<usize> = ranked.iter().take(MOST_NAMES).map(|(_, at)| *at).collect();
     best.sort_unstable();

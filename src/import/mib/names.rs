@@ -66,7 +66,10 @@ pub fn read(names: &[&str], objects: &[&str]) -> (Vec<Name>, Vec<Group>) {
         })
         .collect();
     for name in &mut read {
-        name.words.drain(..start.min(name.words.len().saturating_sub(1)));
+        // A prefix that is all that names the thing stays: "Link down".
+        if name.stem.len() > start {
+            name.words.drain(..start.min(name.words.len().saturating_sub(1)));
+        }
     }
     (read, groups)
 }
@@ -209,7 +212,19 @@ fn one(words: &[String], side: Option<&(usize, bool)>) -> Name {
                     (hit.from..hit.to).contains(&place) && !(keep_kinds && matches!(hit.says, Says::Kind(_)))
                 })
         };
-        words.iter().enumerate().filter(|(place, _)| !out(*place)).map(|(_, word)| word.clone()).collect()
+        let kept: Vec<String> = words
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| !out(*place))
+            .map(|(_, word)| word.clone())
+            .collect();
+        // `risingAlarm` and `fallingAlarm` are about the alarm.
+        let is_side = |place: usize| side.is_some_and(|(opposite, _)| *opposite == place);
+        if kept.is_empty() && side.is_some() {
+            let rest = words.iter().enumerate().filter(|(place, _)| !is_side(*place));
+            return rest.map(|(_, word)| word.clone()).collect();
+        }
+        kept
     };
     Name { words: words.to_vec(), state, because, stem: kept(true), loose: kept(false) }
 }
@@ -306,22 +321,30 @@ fn subject(
     let is_change = |word: &String| is_one_of(word, &CHANGES) || is_one_of(word, &TAILS);
     let essential: Vec<String> = cut(&stem).into_iter().filter(|word| !is_change(word)).collect();
     let candidates = [essential, cut(&stem), stem, cut(&words[members[0]]), words[members[0]].clone()];
-    let usable =
-        candidates.iter().filter(|words| words.iter().any(|w| w.chars().any(|c| c.is_ascii_alphabetic())));
+    // "Low" alone names nothing.
+    let names_a_thing = |word: &String| {
+        word.chars().any(|c| c.is_ascii_alphabetic()) && phrase(&[&word.to_lowercase()]).is_none()
+    };
+    let last = candidates.len() - 1;
+    let usable = candidates
+        .iter()
+        .enumerate()
+        .filter(|(at, words)| *at == last || words.iter().any(names_a_thing))
+        .map(|(_, words)| words);
     let names = usable.map(|words| title(words)).filter(|name| name.len() > 1);
-    let mut last = String::new();
+    let mut longest = String::new();
     for name in names {
         if taken.insert(name.to_lowercase()) {
             return name;
         }
-        last = name;
+        longest = name;
     }
-    if last.is_empty() {
-        last = plain(&words[members[0]]);
+    if longest.is_empty() {
+        longest = plain(&words[members[0]]);
     }
     let mut count = 2;
     loop {
-        let name = format!("{last} {count}");
+        let name = format!("{longest} {count}");
         if taken.insert(name.to_lowercase()) {
             return name;
         }
