@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
-use crate::rules::compile::RuleFile;
+use crate::rules::compile::{RuleFile, is_shipped};
 use crate::rules::matching::Matcher;
 use crate::rules::shipped::{self, Packs};
 use crate::rules::{Rule, RuleSet, files};
@@ -106,7 +106,7 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
         }
         count += 1;
         if args.json {
-            let shipped = shipped::is_shipped(&rule.file);
+            let shipped = is_shipped(&rule.file);
             let one = json!({ "id": rule.id, "file": &*rule.file, "shipped": shipped, "for": what, "tags": rule.tags });
             let _ = writeln!(text, "{one}");
             continue;

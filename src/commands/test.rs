@@ -7,7 +7,7 @@ use clap::Args;
 use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
 use crate::mib::load::Held;
-use crate::rules::shipped::is_shipped;
+use crate::rules::compile::is_shipped;
 use crate::rules::testing;
 
 /// Arguments of `trapline test`.

@@ -9,8 +9,8 @@ use crate::intake::Active;
 use crate::mib::load::modules::system_mibs;
 use crate::mib::load::{self as mib, Held};
 use crate::rules::RuleSet;
-use crate::rules::compile::{Compiled, compile};
-use crate::rules::{files, shipped};
+use crate::rules::compile::{Compiled, compile, is_shipped};
+use crate::rules::files;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 use crate::snmp::Usm;
 use crate::snmp::access::TagUse;
@@ -97,8 +97,8 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
     found.extend(of_modules(&mibs.found));
     let mut compiled = compile(&files, mibs.mib.clone());
     // A test runs against all rules. Where the user has rules, these may take what a shipped rule is tested with.
-    if files.iter().any(|file| !shipped::is_shipped(&file.name)) {
-        compiled.tests.retain(|test| !shipped::is_shipped(&test.file.name));
+    if files.iter().any(|file| !is_shipped(&file.name)) {
+        compiled.tests.retain(|test| !is_shipped(&test.file.name));
     }
     found.extend(std::mem::take(&mut compiled.found));
     if let Some(rules) = &compiled.rules {

@@ -14,12 +14,19 @@ use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern,
 use crate::rules::rule::{Rule, RuleSet};
 use crate::rules::schema::{self, RuleText, SyslogText, TestText};
 use crate::rules::scope::Scope;
-use crate::rules::shipped::is_shipped;
 use crate::rules::templates::Templates;
 use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
 use crate::settings::values::network;
 use crate::syslog::{FACILITIES, SEVERITIES, number_of};
+
+/// What the names of shipped rule files start with.
+pub const SHIPPED: &str = "shipped rules/";
+
+/// Whether a rule file of this name is a shipped one.
+pub fn is_shipped(file: &str) -> bool {
+    file.starts_with(SHIPPED)
+}
 
 /// A rule file.
 #[derive(Debug, Clone)]

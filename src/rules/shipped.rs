@@ -1,6 +1,6 @@
 //! The rule packs in `rules/`, built into the program.
 
-use crate::rules::compile::RuleFile;
+use crate::rules::compile::{RuleFile, SHIPPED};
 
 /// The shipped packs that are in force, behind the user's rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,14 +19,6 @@ impl Packs {
             Packs::Only(names) => names.iter().any(|other| other == name),
         }
     }
-}
-
-/// What the names of shipped files start with.
-const SHIPPED: &str = "shipped rules/";
-
-/// Whether a rule file of this name is a shipped one.
-pub fn is_shipped(file: &str) -> bool {
-    file.starts_with(SHIPPED)
 }
 
 /// The names of the packs, as `[rules] packs` has them.
@@ -135,7 +127,7 @@ mod tests {
         let some = files(&Packs::Only(vec!["ups".to_owned(), "if-mib".to_owned()]));
         let names: Vec<&str> = some.iter().map(|file| &*file.name).collect();
         assert_eq!(names, ["shipped rules/if-mib.toml", "shipped rules/ups.toml"]);
-        assert!(names.iter().all(|name| is_shipped(name)));
+        assert!(names.iter().all(|name| crate::rules::compile::is_shipped(name)));
         assert!(files(&Packs::Only(Vec::new())).is_empty());
     }
 }
