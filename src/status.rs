@@ -141,11 +141,25 @@ impl Status {
             .map(|sink| json!({ "name": sink.name, "behind": sink.behind }))
             .collect();
         let reloads = lock(&self.reloads).clone();
+        let active = self.shared.active();
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let failed = active
+            .rules
+            .rules()
+            .iter()
+            .filter(|rule| get(&rule.render_failures) + get(&rule.over_budget) > 0);
+        let rule_errors: Vec<Value> = failed
+            .map(|rule| {
+                let (render_errors, over_budget) = (get(&rule.render_failures), get(&rule.over_budget));
+                json!({ "rule": rule.id, "file": &*rule.file, "render_errors": render_errors, "over_budget": over_budget })
+            })
+            .collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "uptime_seconds": self.uptime().as_secs(),
-            "rules": self.shared.active().rules.rules().len(),
+            "rules": active.rules.rules().len(),
+            "rule_errors": rule_errors,
             "reloads": { "done": reloads.done, "refused": reloads.refused, "error": reloads.error },
             "problems": self.problems(),
             "intake": self.shared.stats.to_json(),

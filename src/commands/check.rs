@@ -2,6 +2,7 @@
 
 use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
+use crate::rules::hostile;
 
 /// Reports everything that is wrong; false if anything is.
 ///
@@ -10,6 +11,9 @@ use crate::config::loaded as setup;
 /// None; what is wrong is printed.
 pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
     let Some(setup) = setup::ready(args.config.as_deref()) else { return Ok(false) };
+    if let Some(rules) = &setup.compiled.rules {
+        setup::print(&hostile::check(rules, &setup.compiled.places));
+    }
     let rules = setup.compiled.rules.as_ref().map_or(0, |r| r.rules().len());
     println!(
         "{} rules with {} tests, {} MIB modules, {} hosts, {} sinks: no errors",

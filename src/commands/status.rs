@@ -99,6 +99,15 @@ fn print(before: &Value, now: &Value) {
             .collect();
         println!("refused {:<39}{}", refused["source"].as_str().unwrap_or("?"), reasons.join(", "));
     }
+    for rule in now["rule_errors"].as_array().into_iter().flatten() {
+        println!(
+            "rule '{}' in {}: {} fields not rendered, {} times over budget; the log has the reasons",
+            rule["rule"].as_str().unwrap_or("?"),
+            rule["file"].as_str().unwrap_or("?"),
+            number(&rule["render_errors"]),
+            number(&rule["over_budget"]),
+        );
+    }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(
         "\n{:<16}{:>12}{:>10}{:>10}{:>10}{:>10}{:>6}{:>7}{:>10}{:>9}",

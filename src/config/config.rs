@@ -7,6 +7,7 @@ use super::sinks::SinkSection;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
+use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::shipped::Packs;
 use crate::settings::diagnostic::Place;
 use crate::sinks::file::JsonLines;
@@ -28,6 +29,8 @@ pub struct Config {
     pub rule_paths: Vec<PathBuf>,
     /// `[rules] packs`
     pub rule_packs: Packs,
+    /// `[rules] max_message`
+    pub max_message: usize,
     /// `[hosts]`
     pub hosts: Hosts,
     /// `[journal]`
@@ -53,6 +56,7 @@ impl Default for Config {
             mib_paths: Vec::new(),
             rule_paths: Vec::new(),
             rule_packs: Packs::All,
+            max_message: MAX_MESSAGE,
             hosts: Hosts::default(),
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,

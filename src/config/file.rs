@@ -11,6 +11,8 @@ use crate::intake;
 use crate::journal;
 use crate::lookup;
 use crate::mib::load::modules::system_mibs;
+use crate::rules::rule::MAX_MESSAGE;
+use crate::rules::settings::max_message;
 use crate::rules::shipped::{self, Packs};
 use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::{self, Section};
@@ -81,8 +83,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let snmp = root.section("snmp", found).map(|s| intake::settings::snmp(s, &resolve, found));
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, found));
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, found));
-    let (rule_paths, rule_packs) =
-        root.section("rules", found).map(|s| rules(s, &resolve, found)).unwrap_or_default();
+    let rules = root.section("rules", found).map(|s| rules(s, &resolve, found));
+    let rules =
+        rules.unwrap_or(RuleSettings { paths: Vec::new(), packs: Packs::All, max_message: MAX_MESSAGE });
     let hosts = root.section("hosts", found).map(|s| lookup::read::hosts(s, &resolve, found));
     let (journal, journal_place) = match root.section("journal", found) {
         Some(section) => {
@@ -102,8 +105,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         snmp: snmp.unwrap_or_default(),
         syslog: syslog.unwrap_or_default(),
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
-        rule_paths,
-        rule_packs,
+        rule_paths: rules.paths,
+        rule_packs: rules.packs,
+        max_message: rules.max_message,
         hosts: hosts.unwrap_or_default(),
         journal,
         journal_place,
@@ -115,11 +119,18 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
 }
 
 /// `[rules]`
+/// What `[rules]` says.
+struct RuleSettings {
+    paths: Vec<PathBuf>,
+    packs: Packs,
+    max_message: usize,
+}
+
 fn rules(
     section: Section<'_, '_>,
     resolve: &dyn Fn(&str) -> PathBuf,
     found: &mut Diagnostics,
-) -> (Vec<PathBuf>, Packs) {
+) -> RuleSettings {
     let packs = match section.get("packs").map(|value| value.get_ref().as_str()) {
         None => Packs::All,
         Some(Some("all")) => Packs::All,
@@ -141,8 +152,9 @@ fn rules(
         }
     };
     let paths = section.strings("paths", found).unwrap_or_default();
+    let max_message = max_message(&section, found);
     section.finish(found);
-    (paths.iter().map(|path| resolve(path)).collect(), packs)
+    RuleSettings { paths: paths.iter().map(|path| resolve(path)).collect(), packs, max_message }
 }
 
 fn paths(

@@ -101,7 +101,8 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
         compiled.tests.retain(|test| !is_shipped(&test.file.name));
     }
     found.extend(std::mem::take(&mut compiled.found));
-    if let Some(rules) = &compiled.rules {
+    if let Some(rules) = &mut compiled.rules {
+        rules.max_message = config.max_message;
         unknown_tags(&config, rules, &mut found);
     }
     if found.has_errors() {

@@ -12,6 +12,7 @@ use crate::intake::listener::Protocol;
 use crate::intake::original::{self, Original};
 use crate::intake::reports::Reports;
 use crate::intake::shared::{Active, Shared};
+use crate::language::jinja::RenderError;
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine};
 use crate::mib::format::hex;
 use crate::rules::apply::RenderFailure;
@@ -82,6 +83,7 @@ struct Counts {
     syslog_received: u64,
     odd_varbinds: u64,
     informs_repeated: u64,
+    messages_cut: u64,
     matched: u64,
     dropped: u64,
     unmatched: u64,
@@ -294,6 +296,7 @@ impl Pipeline {
                 );
             }
         });
+        self.counts.messages_cut += u64::from(self.scratch.was_cut());
         if let Some(failure) = self.scratch.failures().first() {
             self.not_rendered(failure, source, now);
         }
@@ -322,6 +325,7 @@ impl Pipeline {
         stats.syslog_received.add(counts.syslog_received);
         stats.odd_varbinds.add(counts.odd_varbinds);
         stats.informs_repeated.add(counts.informs_repeated);
+        stats.messages_cut.add(counts.messages_cut);
         stats.matched.add(counts.matched);
         stats.dropped.add(counts.dropped);
         stats.unmatched.add(counts.unmatched);
@@ -401,6 +405,14 @@ impl Pipeline {
     fn not_rendered(&self, failure: &RenderFailure, source: &Source, now: Now) {
         if let Some(suppressed) = self.shared.limiter.allow(Kind::Render, now.mono) {
             let rule = &self.active.rules.rules()[failure.rule];
+            if failure.error == RenderError::OverBudget {
+                tracing::warn!(
+                    from = %source.peer, suppressed,
+                    "{} of rule '{}' in {} is over budget for a message; simplify it, or lower [rules] max_message",
+                    failure.field, rule.id, rule.file
+                );
+                return;
+            }
             tracing::warn!(
                 from = %source.peer, suppressed,
                 "cannot render {} of rule '{}' in {}: {}; correct its template, such as {{{{ (x or 0) + 1 }}}}",

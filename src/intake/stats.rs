@@ -82,6 +82,8 @@ stats! {
     streams_broken,
     /// Streams that were refused because too many were open.
     streams_refused,
+    /// Messages of which rules saw a part, because they were longer than [rules] max_message.
+    messages_cut,
     /// Messages that a rule took.
     matched,
     /// Messages that a rule dropped on purpose.

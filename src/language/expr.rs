@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
 
+use crate::language::budget;
 use crate::language::functions::{As, Call};
 use crate::language::names::{Names, Resolved, Values};
 use crate::language::syntax;
@@ -52,11 +53,32 @@ pub enum Node<V> {
 }
 
 impl<V> Node<V> {
-    /// The value of the expression.
+    /// Whether it takes time that is linear in the length of its values, whatever they are.
+    pub fn is_linear(&self) -> bool {
+        match self {
+            Node::Literal(_) | Node::Variable(_) => true,
+            Node::Not(node)
+            | Node::Defined(node)
+            | Node::Lower(node)
+            | Node::Upper(node)
+            | Node::Trim(node) => node.is_linear(),
+            Node::And(both)
+            | Node::Or(both)
+            | Node::Compare(_, both)
+            | Node::InText(both)
+            | Node::Concat(both)
+            | Node::Default(both) => both.iter().all(Node::is_linear),
+            Node::If(parts) => parts.iter().all(Node::is_linear),
+            Node::InList(needle, items) => needle.is_linear() && items.iter().all(Node::is_linear),
+            Node::Call(node, call) => call.is_linear() && node.is_linear(),
+        }
+    }
+
+    /// The value of the expression. Without meaning if it goes over [budget].
     pub fn eval<'m>(&'m self, values: &impl Values<'m, V>) -> Val<'m> {
         match self {
             Node::Literal(value) => value.borrowed(),
-            Node::Variable(variable) => values.get(variable),
+            Node::Variable(variable) => spent(values.get(variable)),
             Node::Not(node) => Val::Bool(!node.eval(values).is_true()),
             Node::And(both) => {
                 let left = both[0].eval(values);
@@ -76,14 +98,14 @@ impl<V> Node<V> {
             Node::Concat(both) => {
                 let mut text = both[0].eval(values).into_text().into_owned();
                 both[1].eval(values).push_to(&mut text);
-                Val::Str(text.into())
+                spent(Val::Str(text.into()))
             }
             Node::If(parts) => {
                 let chosen = if parts[0].eval(values).is_true() { &parts[1] } else { &parts[2] };
                 chosen.eval(values)
             }
-            Node::Lower(node) => Val::Str(node.eval(values).into_text().to_lowercase().into()),
-            Node::Upper(node) => Val::Str(node.eval(values).into_text().to_uppercase().into()),
+            Node::Lower(node) => spent(Val::Str(node.eval(values).into_text().to_lowercase().into())),
+            Node::Upper(node) => spent(Val::Str(node.eval(values).into_text().to_uppercase().into())),
             Node::Trim(node) => match node.eval(values).into_text() {
                 Cow::Borrowed(text) => Val::Str(text.trim().into()),
                 Cow::Owned(text) => Val::Str(text.trim().to_owned().into()),
@@ -170,6 +192,14 @@ impl<V: Clone> Node<V> {
             _ => None,
         }
     }
+}
+
+/// A value, after its length is spent.
+fn spent(value: Val<'_>) -> Val<'_> {
+    if let Val::Str(text) = &value {
+        budget::spend(text.len() as u64);
+    }
+    value
 }
 
 /// A call of a filter or test of [`functions`](crate::language::functions).

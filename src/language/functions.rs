@@ -11,17 +11,20 @@
 //!
 //! Arguments must be literals: they are read once, when the template is compiled, and mistakes are found then.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use minijinja::machinery::ast::{CallArg, Expr};
 use minijinja::value::Value;
-use regex::Regex;
 
+use crate::language::budget;
+use crate::language::pattern::Pattern;
 use crate::language::value::Val;
 use crate::settings::values::network;
+
+/// The units of a time, by how long it takes to look up its zone.
+const STRFTIME: u64 = 2000;
 
 /// The filters.
 pub const FILTERS: [&str; 3] = ["number", "regex_replace", "strftime"];
@@ -41,7 +44,7 @@ pub enum As {
 #[derive(Debug, Clone)]
 pub enum Call {
     /// `is matching(...)`
-    Matching(Regex),
+    Matching(Pattern),
     /// `is within(...)`
     Within(Arc<[Addresses]>),
     /// `is any_bit(...)`
@@ -51,7 +54,7 @@ pub enum Call {
     /// `|regex_replace(...)`
     Replace {
         /// The pattern to replace.
-        pattern: Regex,
+        pattern: Pattern,
         /// The replacement; `$1` and `${name}` stand for groups.
         by: Box<str>,
         /// The maximum number of replacements; 0 for all.
@@ -193,10 +196,17 @@ impl Call {
         Some(regex(pattern).map(|pattern| Call::Replace { pattern, by: by.into(), most }))
     }
 
-    /// The result of the call for a value.
+    /// Whether it takes time that is linear in the length of the value.
+    pub fn is_linear(&self) -> bool {
+        !matches!(self, Call::Matching(_) | Call::Replace { .. })
+    }
+
+    /// The result of the call for a value. Without meaning if it goes over [budget](crate::language::budget).
     pub fn apply<'m>(&self, value: Val<'m>) -> Val<'m> {
         match self {
-            Call::Matching(regex) => Val::Bool(value != Val::Undefined && regex.is_match(&value.into_text())),
+            Call::Matching(pattern) => {
+                Val::Bool(value != Val::Undefined && pattern.is_match(&value.into_text()))
+            }
             Call::Within(all) => {
                 let address = value.into_text().trim().parse().map(|address: IpAddr| address.to_canonical());
                 Val::Bool(address.is_ok_and(|address| {
@@ -212,13 +222,13 @@ impl Call {
             Call::Number => number(value),
             Call::Replace { pattern, by, most } => {
                 let text = value.into_text();
-                match pattern.replacen(&text, *most, &**by) {
-                    Cow::Borrowed(_) => Val::Str(text),
-                    Cow::Owned(replaced) => Val::Str(replaced.into()),
+                match pattern.replace(&text, *most, by) {
+                    None => Val::Str(text),
+                    Some(replaced) => Val::Str(replaced.into()),
                 }
             }
             Call::Strftime(format) => match number(value) {
-                Val::Int(seconds) => Val::Str(
+                Val::Int(seconds) if budget::spend(STRFTIME) => Val::Str(
                     local_time(i64::try_from(seconds).unwrap_or(0), format).unwrap_or_default().into(),
                 ),
                 _ => Val::Undefined,
@@ -227,8 +237,8 @@ impl Call {
     }
 }
 
-fn regex(pattern: &str) -> Result<Regex, CallError> {
-    Regex::new(pattern)
+fn regex(pattern: &str) -> Result<Pattern, CallError> {
+    Pattern::new(pattern)
         .map_err(|error| CallError::Pattern { pattern: pattern.to_owned(), error: in_a_line(&error) })
 }
 

@@ -4,41 +4,24 @@
 //! minijinja for text get the name of a named number, those for numbers its number.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use minijinja::machinery::ast;
-use minijinja::value::{DynObject, Object, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs};
-use minijinja::{Error, ErrorKind, UndefinedBehavior, tests};
+use minijinja::value::{Rest, Value, ValueKind};
+use minijinja::{Captured, Error, ErrorKind, UndefinedBehavior, escape_formatter};
 
+use crate::language::budget;
+use crate::language::builtins::{self, admit, spend, weight};
+use crate::language::convert::{number, scalar, text, to_value};
 use crate::language::functions::{self, As, Call};
 use crate::language::names::{Names, Values};
 use crate::language::rewrite::{self, RESULT, Rewritten};
 use crate::language::value::{Comparison, Val};
 
-/// Filters of minijinja that work on a text. They get scalars as text, undefined as the empty string.
-const OF_TEXT: [&str; 13] = [
-    "capitalize",
-    "count",
-    "first",
-    "indent",
-    "last",
-    "length",
-    "lines",
-    "lower",
-    "replace",
-    "reverse",
-    "split",
-    "title",
-    "trim",
-];
-/// Filters of minijinja that work on a number. They get a named number as its number.
-const OF_NUMBERS: [&str; 4] = ["abs", "float", "int", "round"];
-/// The maximum number of engine instructions per rendering: enough for loops over all varbinds, too few for nested loops
-/// over a long text.
-const FUEL: u64 = 200_000;
+/// The most engine instructions of a rendering: enough for loops over all varbinds, too few for nested loops over a long
+/// text.
+const FUEL: u64 = budget::FIELD / budget::INSTRUCTION;
 
 /// The maximum number of parsed calls of [`functions`] that an environment keeps.
 const MOST_CALLS: usize = 1000;
@@ -56,8 +39,14 @@ pub struct Program<V> {
 
 /// Why a template cannot be rendered for a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RenderError(String);
+pub enum RenderError {
+    /// The message makes the template too much work.
+    #[error("over budget: it takes too long for this message")]
+    OverBudget,
+    /// An operation is impossible with the message's values.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// Holds the programs of one rule set or sink.
 #[derive(Debug)]
@@ -69,12 +58,16 @@ pub struct Environment {
 
 impl Default for Environment {
     fn default() -> Self {
-        let mut engine = minijinja::Environment::new();
+        let mut engine = minijinja::Environment::empty();
         engine.set_undefined_behavior(UndefinedBehavior::Chainable);
         engine.set_recursion_limit(50);
         engine.set_fuel(Some(FUEL));
+        engine.set_formatter(|out, state, value| {
+            spend(weight(value))?;
+            escape_formatter(out, state, value)
+        });
+        builtins::add(&mut engine);
         add_operators(&mut engine);
-        add_builtins(&mut engine);
         add_functions(&mut engine);
         Environment { engine, count: 0, escape: None }
     }
@@ -84,7 +77,10 @@ impl Environment {
     /// An environment whose templates escape each value that they print, but not their own text.
     pub fn escaping(escape: Escape) -> Self {
         let mut environment = Environment::default();
-        environment.engine.add_function("__escape", move |value: Value| escape(&value.to_string()));
+        environment.engine.add_function("__escape", move |value: &Value| {
+            spend(weight(value))?;
+            Ok::<_, Error>(escape(&value.to_string()))
+        });
         environment.escape = Some(escape);
         environment
     }
@@ -137,7 +133,7 @@ impl Environment {
         program: &'m Program<V>,
         values: &impl Values<'m, V>,
     ) -> Result<String, RenderError> {
-        Ok(self.engine.get_template(&program.name)?.render(program.context(values))?)
+        Ok(self.run(program, values)?.into_output())
     }
 
     /// Evaluates an expression. Lists and maps come as text.
@@ -150,8 +146,7 @@ impl Environment {
         program: &'m Program<V>,
         values: &impl Values<'m, V>,
     ) -> Result<Val<'static>, RenderError> {
-        let rendered = self.engine.get_template(&program.name)?.render_captured(program.context(values))?;
-        let value = rendered.state().lookup(RESULT).unwrap_or_default();
+        let value = self.run(program, values)?.state().lookup(RESULT).unwrap_or_default();
         Ok(match scalar(&value) {
             Some(Val::Undefined) => Val::Undefined,
             Some(Val::Bool(b)) => Val::Bool(b),
@@ -162,6 +157,23 @@ impl Environment {
             }
             None => Val::Str(Cow::Owned(value.to_string())),
         })
+    }
+
+    fn run<'m, V>(
+        &self,
+        program: &'m Program<V>,
+        values: &impl Values<'m, V>,
+    ) -> Result<Captured<'_>, RenderError> {
+        let ran = self.engine.get_template(&program.name)?.render_captured(program.context(values));
+        match &ran {
+            Ok(captured) => {
+                let (instructions, _) = captured.state().fuel_levels().unwrap_or_default();
+                budget::spend(instructions * budget::INSTRUCTION);
+            }
+            Err(error) if error.kind() == ErrorKind::OutOfFuel => budget::exceed(),
+            Err(_) => {}
+        }
+        Ok(ran?)
     }
 
     /// Whether there is a filter or test of this name.
@@ -187,80 +199,7 @@ impl<V> Program<V> {
 
 impl From<Error> for RenderError {
     fn from(error: Error) -> Self {
-        RenderError(error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
-    }
-}
-
-/// A value of the language as one of the engine.
-pub fn to_value(value: Val<'_>) -> Value {
-    match value {
-        Val::Undefined => Value::UNDEFINED,
-        Val::Bool(b) => Value::from(b),
-        Val::Int(n) => Value::from(n),
-        Val::Float(n) => Value::from(n),
-        Val::Str(s) => Value::from(s.as_ref()),
-        Val::Named { number, name } => Value::from_object(NamedNumber { number, name: name.into() }),
-    }
-}
-
-/// A value of the engine as one of the language; none for lists, maps and the like.
-pub fn scalar(value: &Value) -> Option<Val<'_>> {
-    Some(match value.kind() {
-        ValueKind::Undefined | ValueKind::None => Val::Undefined,
-        ValueKind::Bool => Val::Bool(value.is_true()),
-        ValueKind::Number => match i128::try_from(value.clone()) {
-            Ok(number) if value.is_integer() => Val::Int(number),
-            _ => Val::Float(f64::try_from(value.clone()).unwrap_or_default()),
-        },
-        ValueKind::String => Val::Str(Cow::Borrowed(value.as_str()?)),
-        ValueKind::Plain => {
-            let named = value.downcast_object_ref::<NamedNumber>()?;
-            Val::Named { number: named.number, name: &named.name }
-        }
-        _ => return None,
-    })
-}
-
-/// [`Val::Named`] in the engine.
-struct NamedNumber {
-    number: i64,
-    name: Box<str>,
-}
-
-impl fmt::Debug for NamedNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.name)
-    }
-}
-
-impl Object for NamedNumber {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
-        let other = other.downcast_ref::<NamedNumber>()?;
-        Some(self.number.cmp(&other.number).then_with(|| self.name.cmp(&other.name)))
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-/// A scalar as text, undefined as the empty string; lists and maps as they are.
-fn text(value: &Value) -> Value {
-    match scalar(value) {
-        Some(Val::Str(_)) | None => value.clone(),
-        Some(other) => Value::from(other.into_text()),
-    }
-}
-
-/// A named number as its number, everything else as it is.
-fn number(value: &Value) -> Value {
-    match scalar(value) {
-        Some(Val::Named { number, .. }) => Value::from(number),
-        _ => value.clone(),
+        RenderError::Failed(error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
     }
 }
 
@@ -345,66 +284,47 @@ const COMPARISONS: [(&[&str], Comparison); 6] = [
     (&["__ge", ">=", "ge"], Comparison::Ge),
 ];
 
+/// A question about two values, after their weight is spent.
+fn weighed(
+    question: impl Fn(&Value, &Value) -> bool + Send + Sync + 'static,
+) -> impl Fn(&Value, &Value) -> Result<bool, Error> + Send + Sync + 'static {
+    move |a, b| {
+        spend(weight(a).saturating_add(weight(b)))?;
+        Ok(question(a, b))
+    }
+}
+
 /// The functions that rewritten templates call, and the tests that `select` and similar filters call by name.
 fn add_operators(engine: &mut minijinja::Environment<'static>) {
     for (names, how) in COMPARISONS {
-        engine.add_function(names[0], move |a: &Value, b: &Value| compare(how, a, b));
+        engine.add_function(names[0], weighed(move |a, b| compare(how, a, b)));
         for name in &names[1..] {
-            engine.add_test(*name, move |a: &Value, b: &Value| compare(how, a, b));
+            engine.add_test(*name, weighed(move |a, b| compare(how, a, b)));
         }
     }
-    engine.add_function("__in", |needle: &Value, hay: &Value| contains(needle, hay));
-    engine.add_test("in", |needle: &Value, hay: &Value| contains(needle, hay));
-    engine.add_function("__chain", |args: Rest<Value>| chain(&args));
-    engine.add_function("__get", |of: &Value, key: &Value| get(of, key));
-    engine.add_function("__text", |value: &Value| text(value));
+    engine.add_function("__in", weighed(contains));
+    engine.add_test("in", weighed(contains));
+    engine.add_function("__chain", |args: Rest<Value>| {
+        spend(args.iter().map(weight).fold(0, u64::saturating_add))?;
+        Ok::<_, Error>(chain(&args))
+    });
+    engine.add_function("__get", |of: &Value, key: &Value| {
+        // Of a list or map only one item is looked at.
+        spend(of.as_str().map_or(budget::ITEM, |text| text.len() as u64))?;
+        Ok::<_, Error>(get(of, key))
+    });
+    engine.add_function("__text", |value: &Value| {
+        let text = text(value);
+        spend(text.as_str().map_or(0, |text| text.len() as u64))?;
+        Ok::<_, Error>(text)
+    });
+    engine.add_function("__made", |value: Value| admit(value));
     engine.add_function("__number", |value: &Value| number(value));
     // A named number as the key of a map.
     engine.add_function("__key", |value: &Value| match scalar(value) {
         Some(Val::Named { name, .. }) => Value::from(name),
         _ => value.clone(),
     });
-}
-
-/// Filters and tests of minijinja that convert a named number or an undefined value first.
-fn add_builtins(engine: &mut minijinja::Environment<'static>) {
-    let add =
-        |engine: &mut minijinja::Environment<'static>, name: &'static str, argument: fn(&Value) -> Value| {
-            engine.add_filter(name, move |on: &Value, args: Rest<ValueOrKwargs>| {
-                let rest = args.iter().map(|arg| (**arg).clone());
-                let args: Vec<Value> = std::iter::once(argument(on)).chain(rest).collect();
-                plain_engine().empty_state().apply_filter(name, &args)
-            });
-        };
-    for name in OF_TEXT {
-        add(engine, name, text);
-    }
-    for name in OF_NUMBERS {
-        add(engine, name, number);
-    }
-    engine.add_test("lower", |value: &Value| tests::is_lower(&text(value)));
-    engine.add_test("upper", |value: &Value| tests::is_upper(&text(value)));
-    engine.add_test("number", |value: &Value| tests::is_number(&number(value)));
-    for name in ["integer", "int"] {
-        engine.add_test(name, |value: &Value| tests::is_integer(&number(value)));
-    }
-    engine.add_test("odd", |value: &Value| tests::is_odd(number(value)));
-    engine.add_test("even", |value: &Value| tests::is_even(number(value)));
-    engine.add_test("divisibleby", |value: &Value, by: &Value| {
-        tests::is_divisibleby(&number(value), &number(by))
-    });
-    engine.add_test("string", |value: &Value| matches!(scalar(value), Some(Val::Str(_) | Val::Named { .. })));
-    engine.add_test("none", |value: &Value| scalar(value) == Some(Val::Undefined));
-}
-
-/// minijinja without changes.
-fn plain_engine() -> &'static minijinja::Environment<'static> {
-    static PLAIN: OnceLock<minijinja::Environment<'static>> = OnceLock::new();
-    PLAIN.get_or_init(|| {
-        let mut engine = minijinja::Environment::new();
-        engine.set_undefined_behavior(UndefinedBehavior::Chainable);
-        engine
-    })
 }
 
 /// The filters and tests of [`functions`]. The arguments of a call are parsed once.
@@ -428,6 +348,7 @@ fn call(
     on: &Value,
     args: &[Value],
 ) -> Result<Value, Error> {
+    spend(weight(on))?;
     let on = scalar(on).unwrap_or_else(|| Val::Str(Cow::Owned(on.to_string())));
     let key = format!("{name}{args:?}");
     if let Some(call) = calls.read().unwrap_or_else(PoisonError::into_inner).get(&key) {

@@ -8,14 +8,20 @@
 //!
 //! The module knows neither rules nor messages. Its users implement [`names::Names`] and [`names::Values`].
 
+pub mod budget;
+pub mod builtins;
+pub mod convert;
 pub mod expr;
 pub mod functions;
 pub mod jinja;
 pub mod names;
+pub mod pattern;
 pub mod rewrite;
 pub mod syntax;
 pub mod template;
 pub mod value;
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 //!   evaluator uses.
 //! - Comparisons and `in` become calls of functions that compare as [`Val`](crate::language::value::Val) does.
 //! - Operands of arithmetic, slices and computed keys become calls that turn a named number into what fits.
+//! - What an operator or a literal makes of other values goes through a function that counts its size.
 //! - Text becomes a string literal, so that no whitespace rule applies to it twice.
 //!
 //! Scopes stay as they are: a name that the template assigns anywhere keeps its spelling.
@@ -368,6 +369,7 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
                 self.push(&text);
             }
             Expr::Slice(slice) => {
+                self.push("__made(");
                 self.function("__text", &[&slice.expr]);
                 self.push("[");
                 for (at, part) in [&slice.start, &slice.stop, &slice.step].into_iter().enumerate() {
@@ -376,7 +378,7 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
                         self.operand(part, IF);
                     }
                 }
-                self.push("]");
+                self.push("])");
             }
             Expr::UnaryOp(unary) => match unary.op {
                 UnaryOpKind::Not => {
@@ -392,9 +394,12 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
                 Some((sign, binding)) => {
                     let arithmetic = binding > NOT && binding != CONCAT;
                     let side = if arithmetic { Self::operand } else { Self::expr };
+                    let grows = matches!(op.op, BinOpKind::Add | BinOpKind::Mul | BinOpKind::Concat);
+                    self.push(if grows { "__made(" } else { "" });
                     side(self, &op.left, binding);
                     self.push(&format!(" {sign} "));
                     side(self, &op.right, binding + 1);
+                    self.push(if grows { ")" } else { "" });
                 }
                 None => self.function(comparison(op.op), &[&op.left, &op.right]),
             },
@@ -440,17 +445,17 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
             Expr::GetItem(get) => self.function("__get", &[&get.expr, &get.subscript_expr]),
             Expr::Call(call) => self.call(call),
             Expr::List(list) => {
-                self.push("[");
+                self.push("__made([");
                 self.items(&list.items);
-                self.push("]");
+                self.push("])");
             }
             Expr::Tuple(tuple) => {
-                self.push("(");
+                self.push("__made((");
                 self.items(&tuple.items);
-                self.push(if tuple.items.len() == 1 { ",)" } else { ")" });
+                self.push(if tuple.items.len() == 1 { ",))" } else { "))" });
             }
             Expr::Map(map) => {
-                self.push("{");
+                self.push("__made({");
                 for (at, (key, value)) in map.keys.iter().zip(&map.values).enumerate() {
                     self.push(if at > 0 { ", " } else { "" });
                     match key {
@@ -460,7 +465,7 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
                     self.push(": ");
                     self.expr(value, IF);
                 }
-                self.push("}");
+                self.push("})");
             }
         }
     }

@@ -225,19 +225,6 @@ fn called_by<'a, 's>(expr: &'a Expr<'s>) -> Option<Vec<&'a Expr<'s>>> {
     }
 }
 
-/// All names in some expressions, and all attributes and items of names.
-pub fn variables<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<&'a Expr<'s>> {
-    let mut found = Vec::new();
-    let mut open: Vec<&'a Expr<'s>> = exprs.to_vec();
-    while let Some(expr) = open.pop() {
-        if matches!(expr, Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_)) {
-            found.push(expr);
-        }
-        open.extend(parts(expr));
-    }
-    found
-}
-
 /// A call.
 pub struct Called<'a, 's> {
     /// What is called.

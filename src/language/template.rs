@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use minijinja::machinery::ast;
 
+use crate::language::budget;
 use crate::language::expr::Node;
 use crate::language::functions::{self, As, Call};
 use crate::language::jinja::{Environment, Escape, Program, RenderError};
@@ -176,7 +177,7 @@ impl<'c, N: Names> Compiler<'c, N> {
         let before = self.faults.len();
         if let Ok(parsed) = syntax::expression(source) {
             for (constant, within) in syntax::results(&parsed) {
-                let value = crate::language::jinja::scalar(&constant.value).unwrap_or(Val::Undefined);
+                let value = crate::language::convert::scalar(&constant.value).unwrap_or(Val::Undefined);
                 if let Err((message, hint)) = valid(&value) {
                     self.error(within, message, hint);
                 }
@@ -345,30 +346,68 @@ impl<'c, N: Names> Compiler<'c, N> {
     }
 }
 
+impl<V> Part<V> {
+    fn is_linear(&self) -> bool {
+        match self {
+            Part::Text(_) => true,
+            Part::Value(node) => node.is_linear(),
+            Part::If(condition, then, otherwise) => {
+                condition.is_linear() && then.iter().chain(otherwise).all(Part::is_linear)
+            }
+            Part::Filtered(call, parts) => call.is_linear() && parts.iter().all(Part::is_linear),
+        }
+    }
+}
+
 impl<V> Template<V> {
+    /// Whether it takes time that is linear in the length of its values, whatever they are.
+    pub fn is_linear(&self) -> bool {
+        match self {
+            Template::Text(_) => true,
+            Template::Parts(parts) => parts.iter().all(Part::is_linear),
+            Template::Program(_) => false,
+        }
+    }
+
     /// The text for these values, cut at [`MAX_TEXT`].
     ///
     /// # Errors
     ///
-    /// [`RenderError`], if the template cannot be rendered with these values. Only [`Template::Program`] fails.
+    /// [`RenderError`], if the template cannot be rendered with these values, or not within its [budget].
     pub fn render<'m>(
         &'m self,
         environment: &Environment,
         values: &impl Values<'m, V>,
     ) -> Result<Cow<'m, str>, RenderError> {
-        let text = match self {
-            Template::Text(text) => return Ok(Cow::Borrowed(text)),
-            Template::Parts(parts) => match (parts.as_slice(), environment.escape()) {
+        self.render_whole(environment, values).map(cut)
+    }
+
+    /// The text for these values, however long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Template::render`].
+    pub fn render_whole<'m>(
+        &'m self,
+        environment: &Environment,
+        values: &impl Values<'m, V>,
+    ) -> Result<Cow<'m, str>, RenderError> {
+        let render = || match self {
+            Template::Text(text) => Ok(Cow::Borrowed(text.as_str())),
+            Template::Parts(parts) => Ok(match (parts.as_slice(), environment.escape()) {
                 ([Part::Value(node)], None) => node.eval(values).into_text(),
                 (parts, escape) => {
                     let mut text = String::with_capacity(96);
                     push_parts(parts, values, escape, &mut text);
                     Cow::Owned(text)
                 }
-            },
-            Template::Program(program) => Cow::Owned(environment.render(program, values)?),
+            }),
+            Template::Program(program) => environment.render(program, values).map(Cow::Owned),
         };
-        Ok(cut(text))
+        match budget::field(render) {
+            (_, true) => Err(RenderError::OverBudget),
+            (text, false) => text,
+        }
     }
 }
 
@@ -379,7 +418,11 @@ fn push_parts<'m, V>(
     text: &mut String,
 ) {
     let push = |value: Val<'_>, text: &mut String| match escape {
-        Some(escape) => text.push_str(&escape(&value.into_text())),
+        Some(escape) => {
+            let escaped = escape(&value.into_text());
+            budget::spend(escaped.len() as u64);
+            text.push_str(&escaped);
+        }
         None => value.push_to(text),
     };
     for part in parts {
@@ -414,19 +457,31 @@ fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 impl<V> Expression<V> {
+    /// Whether it takes time that is linear in the length of its values, whatever they are.
+    pub fn is_linear(&self) -> bool {
+        match self {
+            Expression::Native(node) => node.is_linear(),
+            Expression::Program(_) => false,
+        }
+    }
+
     /// The value for these values of the variables.
     ///
     /// # Errors
     ///
-    /// [`RenderError`], if it cannot be computed. Only [`Expression::Program`] fails.
+    /// [`RenderError`], if it cannot be computed, or not within its [budget].
     pub fn eval<'m>(
         &'m self,
         environment: &Environment,
         values: &impl Values<'m, V>,
     ) -> Result<Val<'m>, RenderError> {
-        match self {
+        let eval = || match self {
             Expression::Native(node) => Ok(node.eval(values)),
             Expression::Program(program) => environment.eval(program, values),
+        };
+        match budget::field(eval) {
+            (_, true) => Err(RenderError::OverBudget),
+            (value, false) => value,
         }
     }
 }

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use minijinja::Value;
 use proptest::prelude::*;
 
-use super::jinja::{Environment, to_value};
+use super::convert::to_value;
+use super::jinja::{Environment, RenderError};
 use super::names::{Key, Names, Path, Resolved, Values};
 use super::template::{Compiler, Expression, Template};
 use super::value::Val;
@@ -296,7 +297,7 @@ fn expressions_of_the_engine_give_values() {
 #[test]
 fn loops_without_end_end() {
     let long = "{% for a in range(100) %}{% for b in range(100) %}{% for c in range(100) %}{{ c }}{% endfor %}{% endfor %}{% endfor %}";
-    assert_eq!(rendered(long), "(engine ran out of fuel)");
+    assert_eq!(rendered(long), format!("({})", RenderError::OverBudget));
 }
 
 /// Templates over strings and numbers, without what the language changes on purpose.

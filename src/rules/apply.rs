@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
+use crate::language::budget;
 use crate::language::jinja::RenderError;
 use crate::language::template::Template;
 use crate::message::Message;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 use crate::rules::context::{Captures, MessageContext};
+use crate::rules::cut::cut;
 use crate::rules::matching::{Matcher, RejectReason};
 use crate::rules::rule::{CheckTemplate, EventTemplate, Rule, RuleSet, StateTemplate};
 use crate::rules::values::MessageValues;
@@ -24,12 +26,12 @@ pub enum MatchResult {
     Unmatched,
 }
 
-/// A field of an outcome that could not be rendered for a message.
+/// A field of an outcome that could not be rendered for a message, or a condition that is over budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderFailure {
     /// The index of the rule in [`RuleSet::rules`].
     pub rule: usize,
-    /// The field, such as `service`.
+    /// The field, such as `service`; `where` for a condition or pattern.
     pub field: String,
     /// Why.
     pub error: RenderError,
@@ -40,12 +42,18 @@ pub struct RenderFailure {
 pub struct Scratch {
     candidates: Vec<u32>,
     failures: Vec<RenderFailure>,
+    cut: bool,
 }
 
 impl Scratch {
     /// The fields that could not be rendered for the last message.
     pub fn failures(&self) -> &[RenderFailure] {
         &self.failures
+    }
+
+    /// Whether rules saw only a part of the last message, as it was longer than [`RuleSet::max_message`].
+    pub fn was_cut(&self) -> bool {
+        self.cut
     }
 }
 
@@ -55,18 +63,36 @@ impl RuleSet {
     /// A field that cannot be rendered gets a safe value instead, and is listed in [`Scratch::failures`]: `host` and
     /// `component` the message's host, `service` and `resource` the id of the rule, `output` and `long_output` the
     /// error in parentheses, `state` unknown (of a host unreachable), `perfdata` nothing; other fields are left out.
+    ///
+    /// All rules together have one [budget] for a message. A rule whose pattern or condition goes over it does not match.
     pub fn apply(
         &self,
         context: &MessageContext<'_>,
         scratch: &mut Scratch,
         mut emit: impl FnMut(&Rule, &Outcome<'_>),
     ) -> MatchResult {
-        self.candidates(context, &mut scratch.candidates);
+        let _budget = budget::Message::begin();
+        let cut = cut(context.message, self.max_message);
+        let context = &cut.as_ref().map_or(*context, |message| MessageContext { message, ..*context });
+        budget::field(|| self.candidates(context, &mut scratch.candidates));
         scratch.failures.clear();
+        scratch.cut = cut.is_some();
         let mut result = MatchResult::Unmatched;
         for at in &scratch.candidates {
             let rule = &self.rules[*at as usize];
-            let Ok(captures) = self.matches(rule, context) else { continue };
+            let captures = match self.matches(rule, context) {
+                Ok(captures) => captures,
+                Err(RejectReason::OverBudget) => {
+                    rule.over_budget.fetch_add(1, Ordering::Relaxed);
+                    scratch.failures.push(RenderFailure {
+                        rule: *at as usize,
+                        field: "where".to_owned(),
+                        error: RenderError::OverBudget,
+                    });
+                    continue;
+                }
+                Err(_) => continue,
+            };
             // For people; nothing depends on it.
             rule.match_count.fetch_add(1, Ordering::Relaxed);
             let values = MessageValues { context, captures: &captures, mib: &self.mib };
@@ -122,9 +148,11 @@ impl RuleSet {
         }
         if let Some((_, condition)) = &rule.where_ {
             let values = MessageValues { context, captures: &captures, mib: &self.mib };
-            // A condition that cannot be computed does not hold.
-            if !condition.eval(&self.environment, &values).is_ok_and(|value| value.is_true()) {
-                return Err(RejectReason::Where);
+            match condition.eval(&self.environment, &values) {
+                Ok(value) if value.is_true() => {}
+                Err(RenderError::OverBudget) => return Err(RejectReason::OverBudget),
+                // A condition that cannot be computed does not hold.
+                Ok(_) | Err(_) => return Err(RejectReason::Where),
             }
         }
         Ok(captures)
@@ -191,7 +219,12 @@ impl<'m> Making<'m, '_> {
     }
 
     fn fail(&mut self, field: &str, error: &RenderError) {
-        self.rules.rules[self.at].render_failures.fetch_add(1, Ordering::Relaxed);
+        let rule = &self.rules.rules[self.at];
+        let counter = match error {
+            RenderError::OverBudget => &rule.over_budget,
+            RenderError::Failed(_) => &rule.render_failures,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
         let failure = RenderFailure { rule: self.at, field: field.to_owned(), error: error.clone() };
         self.failures.push(failure);
     }

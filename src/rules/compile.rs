@@ -1,6 +1,8 @@
 //! Compiles rule files to a [`RuleSet`]. Finds all mistakes in all files at once.
 
 use std::collections::HashMap;
+use std::fmt::{self, Display};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -11,7 +13,7 @@ use crate::mib::{Kind, Mib, Object};
 use crate::oid::Oid;
 use crate::rules::index::Index;
 use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
-use crate::rules::rule::{Rule, RuleSet};
+use crate::rules::rule::{MAX_MESSAGE, Rule, RuleSet};
 use crate::rules::schema::{self, RuleText, SyslogText, TestText};
 use crate::rules::scope::Scope;
 use crate::rules::templates::Templates;
@@ -48,6 +50,42 @@ pub struct RuleTest {
     pub text: TestText,
 }
 
+/// What a part of a rule is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuleField {
+    /// `where`
+    Where,
+    /// `syslog.message`
+    Message,
+    /// A key of `[rule.check]`.
+    Check(String),
+    /// A key of `[rule.event]`.
+    Event(String),
+}
+
+impl Display for RuleField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RuleField::Where => "where",
+            RuleField::Message => "message",
+            RuleField::Check(name) | RuleField::Event(name) => name,
+        })
+    }
+}
+
+/// Where a part of a rule is written.
+#[derive(Debug, Clone)]
+pub struct FieldPlace {
+    /// The index of its rule in the rule set.
+    pub rule: usize,
+    /// The part.
+    pub field: RuleField,
+    /// The file that contains it.
+    pub file: RuleFile,
+    /// The bytes of the file.
+    pub span: Range<usize>,
+}
+
 /// The result of compiling.
 #[derive(Debug)]
 pub struct Compiled {
@@ -55,6 +93,8 @@ pub struct Compiled {
     pub rules: Option<RuleSet>,
     /// Their tests.
     pub tests: Vec<RuleTest>,
+    /// Where their patterns, conditions and templates are written.
+    pub places: Vec<FieldPlace>,
     /// Errors and warnings.
     pub found: Diagnostics,
 }
@@ -64,7 +104,7 @@ pub struct Compiled {
 pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
     let mut found = Diagnostics::default();
     let mut environment = Environment::default();
-    let (mut rules, mut tests) = (Vec::new(), Vec::new());
+    let (mut rules, mut tests, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let mut ids: HashMap<String, Arc<str>> = HashMap::new();
     for file in files {
         let source = SourceText { file: &file.name, text: &file.text };
@@ -80,11 +120,14 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
                     format!("duplicate rule id '{}': {other} has a rule with this id", text.id.value);
                 found.push(source.error(&text.id.span, message, Some("use another id".into())));
             }
+            let fields = fields(&text);
             let mut build =
                 Build { source: &source, mib: &mib, environment: &mut environment, found: &mut found };
             let (rule, carried) = build.rule(text, &file.name);
             let place = rules.len();
             tests.extend(carried.into_iter().map(|text| RuleTest { rule: place, file: file.clone(), text }));
+            let at = |(field, span)| FieldPlace { rule: place, field, file: file.clone(), span };
+            places.extend(fields.into_iter().map(at));
             rules.extend(rule);
         }
     }
@@ -99,8 +142,51 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
             None
         }
     };
-    let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet { rules, index, environment, mib });
-    Compiled { rules, tests, found }
+    let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet {
+        rules,
+        index,
+        environment,
+        mib,
+        max_message: MAX_MESSAGE,
+    });
+    Compiled { rules, tests, places, found }
+}
+
+/// The patterns, conditions and templates of a rule, with their places.
+fn fields(rule: &RuleText) -> Vec<(RuleField, Range<usize>)> {
+    let mut fields: Vec<(RuleField, Range<usize>)> = Vec::new();
+    let mut add = |field: RuleField, text: Option<&Located<String>>| {
+        fields.extend(text.map(|text| (field, text.span.clone())));
+    };
+    add(RuleField::Where, rule.where_.as_ref());
+    add(RuleField::Message, rule.syslog.as_ref().and_then(|syslog| syslog.message.as_ref()));
+    if let Some(check) = &rule.check {
+        let all = [
+            ("host", check.host.as_ref()),
+            ("service", check.service.as_ref()),
+            ("state", Some(&check.state)),
+            ("output", check.output.as_ref()),
+            ("long_output", check.long_output.as_ref()),
+            ("perfdata", check.perfdata.as_ref()),
+        ];
+        for (name, text) in all {
+            add(RuleField::Check(name.to_owned()), text);
+        }
+    }
+    if let Some(event) = &rule.event {
+        let all = [
+            ("component", event.component.as_ref()),
+            ("resource", event.resource.as_ref()),
+            ("state", Some(&event.state)),
+            ("output", event.output.as_ref()),
+            ("long_output", event.long_output.as_ref()),
+        ];
+        let own = event.fields.iter().map(|(name, text)| (name.as_str(), Some(text)));
+        for (name, text) in all.into_iter().chain(own) {
+            add(RuleField::Event(name.to_owned()), text);
+        }
+    }
+    fields
 }
 
 struct Build<'c> {
@@ -149,6 +235,7 @@ impl Build<'_> {
                 continues: text.continues,
                 match_count: AtomicU64::new(0),
                 render_failures: AtomicU64::new(0),
+                over_budget: AtomicU64::new(0),
             })
         };
         (whole(), tests)

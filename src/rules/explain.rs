@@ -5,6 +5,7 @@ use crate::language::syntax;
 use crate::language::value::Val;
 use crate::message::SyslogLine;
 use crate::rules::context::MessageContext;
+use crate::rules::cut::cut;
 use crate::rules::matching::{LinePattern, Matcher, RejectReason};
 use crate::rules::rule::{Rule, RuleSet};
 use crate::rules::scope::Scope;
@@ -22,6 +23,8 @@ pub struct Explanation<'r> {
 impl RuleSet {
     /// Explains which rules match a message.
     pub fn explain(&self, context: &MessageContext<'_>) -> Explanation<'_> {
+        let cut = cut(context.message, self.max_message);
+        let context = &cut.as_ref().map_or(*context, |message| MessageContext { message, ..*context });
         let mut explanation = Explanation { matched: Vec::new(), rejected: Vec::new() };
         let mut matched_by: Option<&Rule> = None;
         for rule in &self.rules {
@@ -66,6 +69,9 @@ impl RuleSet {
             }
             RejectReason::From => {
                 format!("neither sender {} nor host '{}' matches its from", context.address, context.host)
+            }
+            RejectReason::OverBudget => {
+                "its pattern or where is over budget: it takes too long for this message".to_owned()
             }
             RejectReason::Where => {
                 let (source, _) = rule.where_.as_ref()?;
@@ -119,7 +125,7 @@ fn nearly(pattern: &LinePattern, line: &SyslogLine<'_>) -> bool {
         .program
         .as_ref()
         .is_some_and(|globs| line.program.is_some_and(|p| globs.iter().any(|g| g.matches(p))));
-    let message = pattern.message.as_ref().is_some_and(|p| p.matches(line.message).is_some());
+    let message = pattern.message_matches(line);
     let wrapper = pattern.tcp_wrappers.is_some() && line.tcp_wrappers.is_some();
     program || message || wrapper
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use ipnet::IpNet;
 use regex::Regex;
 
+use crate::language::{budget, pattern};
 use crate::message::{SyslogLine, WrapperAction};
 use crate::oid::Oid;
 use crate::rules::context::{Captures, MessageContext};
@@ -86,6 +87,8 @@ pub enum RejectReason {
     From,
     /// The condition `where` does not hold.
     Where,
+    /// The pattern or the condition is over [budget] for the message.
+    OverBudget,
 }
 
 impl LinePattern {
@@ -115,9 +118,20 @@ impl LinePattern {
             return Err(RejectReason::Severity);
         }
         match &self.message {
-            Some(pattern) => pattern.matches(line.message).ok_or(RejectReason::Message),
+            Some(pattern) => match budget::field(|| pattern.matches(line.message)) {
+                (_, true) => Err(RejectReason::OverBudget),
+                (groups, false) => groups.ok_or(RejectReason::Message),
+            },
             None => Ok(Captures::new()),
         }
+    }
+}
+
+impl LinePattern {
+    /// Whether there is a pattern of the message, and it matches.
+    pub fn message_matches(&self, line: &SyslogLine<'_>) -> bool {
+        let pattern = self.message.as_ref();
+        pattern.is_some_and(|pattern| budget::field(|| pattern.matches(line.message).is_some()).0)
     }
 }
 
@@ -128,7 +142,7 @@ pub struct Pattern {
     source: String,
     /// The named groups, in their order.
     names: Vec<String>,
-    built: OnceLock<Option<Regex>>,
+    built: OnceLock<Option<pattern::Pattern>>,
 }
 
 impl Pattern {
@@ -153,15 +167,20 @@ impl Pattern {
         &self.names
     }
 
+    /// Looks for the pattern in a text, as [`Pattern::matches`] does.
+    pub(super) fn tried(&self, text: &str) {
+        self.matches(text);
+    }
+
     /// The matches of the named groups, if the pattern matches.
-    pub fn matches<'m>(&self, message: &'m str) -> Option<Captures<'m>> {
+    fn matches<'m>(&self, message: &'m str) -> Option<Captures<'m>> {
         // It has compiled before, in `new`.
-        let regex = self.built.get_or_init(|| Regex::new(&self.source).ok()).as_ref()?;
+        let pattern = self.built.get_or_init(|| pattern::Pattern::new(&self.source).ok()).as_ref()?;
         if self.names.is_empty() {
-            return regex.is_match(message).then(Captures::new);
+            return pattern.is_match(message).then(Captures::new);
         }
-        let groups = regex.captures(message)?;
-        Some(self.names.iter().map(|name| groups.name(name).map(|g| g.as_str())).collect())
+        let groups = pattern.captures(message)?;
+        Some(pattern.names().map(|(at, _)| message.get(groups[at].clone()?)).collect())
     }
 }
 

@@ -7,14 +7,17 @@
 pub mod apply;
 pub mod compile;
 pub mod context;
+mod cut;
 pub mod explain;
 pub mod files;
+pub mod hostile;
 pub mod index;
 pub mod matching;
 pub mod patterns;
 pub mod rule;
 pub mod schema;
 pub mod scope;
+pub mod settings;
 pub mod shipped;
 mod templates;
 pub mod testing;

@@ -2,11 +2,12 @@
 //!
 //! Nearly every pattern needs some literal text. One automaton searches a message for the literals of all patterns in
 //! one pass, and only patterns whose literal it finds are tried. The cost of the search does not depend on the number
-//! of patterns. Patterns without a literal go into a RegexSet.
+//! of patterns. Patterns without a literal are searched for together.
 
 use aho_corasick::AhoCorasick;
-use regex::{RegexSet, RegexSetBuilder};
 use regex_syntax::hir::{Hir, HirKind};
+
+use crate::language::{budget, pattern};
 
 /// The minimum length of a literal, in bytes. Shorter ones are found too often to help.
 const SHORTEST: usize = 3;
@@ -19,7 +20,7 @@ pub struct Patterns {
     literals: Option<AhoCorasick>,
     /// The pattern of each literal.
     owners: Vec<u32>,
-    set: RegexSet,
+    set: pattern::Patterns,
     set_owners: Vec<u32>,
 }
 
@@ -44,7 +45,7 @@ impl Patterns {
                 }
             }
         }
-        let set = RegexSetBuilder::new(rest).size_limit(256 << 20).dfa_size_limit(32 << 20).build()?;
+        let set = pattern::Patterns::new(&rest)?;
         let literals = if literals.is_empty() {
             None
         } else {
@@ -56,15 +57,11 @@ impl Patterns {
     /// Appends the numbers of the patterns that can match. A number can appear more than once.
     pub fn candidates(&self, message: &str, candidates: &mut Vec<u32>) {
         if let Some(literals) = &self.literals {
+            budget::spend(message.len() as u64);
             candidates
                 .extend(literals.find_overlapping_iter(message).map(|m| self.owners[m.pattern().as_usize()]));
         }
-        if !self.set_owners.is_empty() {
-            let matched = self.set.matches(message);
-            if matched.matched_any() {
-                candidates.extend(matched.iter().map(|at| self.set_owners[at]));
-            }
-        }
+        self.set.candidates(message, |at| candidates.push(self.set_owners[at]));
     }
 }
 

@@ -37,8 +37,10 @@ pub struct Rule {
     pub continues: bool,
     /// The number of messages that it has matched.
     pub match_count: AtomicU64,
-    /// The number of fields that it could not render.
+    /// The number of fields that it could not render, without those that were over budget.
     pub render_failures: AtomicU64,
+    /// The number of patterns, conditions and fields that were over [budget](crate::language::budget) for a message.
+    pub over_budget: AtomicU64,
 }
 
 /// A compiled `[rule.check]`.
@@ -72,13 +74,30 @@ pub enum StateTemplate {
     Expression(Expression<Variable>),
 }
 
+/// The default of [`RuleSet::max_message`].
+pub const MAX_MESSAGE: usize = 16 * 1024;
+
 /// All rules of a configuration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RuleSet {
     pub(super) rules: Vec<Rule>,
     pub(super) index: Index,
     pub(super) environment: Environment,
     pub(super) mib: Arc<Mib>,
+    /// The most bytes of a message that rules see. Longer messages are cut.
+    pub max_message: usize,
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        RuleSet {
+            rules: Vec::new(),
+            index: Index::default(),
+            environment: Environment::default(),
+            mib: Arc::default(),
+            max_message: MAX_MESSAGE,
+        }
+    }
 }
 
 impl RuleSet {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 
-use crate::language::jinja::to_value;
+use crate::language::convert::to_value;
 use crate::language::names::{Key, Values};
 use crate::language::value::Val;
 use crate::mib::Mib;

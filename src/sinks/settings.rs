@@ -11,11 +11,11 @@ use toml::Spanned;
 use toml::de::DeValue;
 use zeroize::Zeroizing;
 
-use crate::settings::diagnostic::Diagnostics;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics};
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
 use crate::settings::values;
-use crate::sinks::fields::{Escape, Filter, Template, TemplateError};
+use crate::sinks::fields::{Escape, Filter, Parsed, Template};
 use crate::sinks::http::answers::Row;
 use crate::sinks::machine::GIVE_UP;
 use crate::sinks::sink::Sink;
@@ -207,13 +207,14 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
     }
 
     /// What a template was compiled to; what is wrong in it is reported.
-    pub fn parsed<T>(&mut self, text: &Located<String>, parsed: Result<T, TemplateError>) -> Option<T> {
-        parsed
-            .map_err(|error| {
-                let span = text.span_of(self.section.source(), error.within);
-                self.found.push(self.section.source().error(&span, error.message, error.hint));
-            })
-            .ok()
+    pub fn parsed<T>(&mut self, text: &Located<String>, parsed: Parsed<T>) -> Option<T> {
+        let source = self.section.source();
+        for fault in parsed.faults {
+            let span = text.span_of(source, fault.within);
+            let error = source.error(&span, fault.message, fault.hint);
+            self.found.push(Diagnostic { severity: fault.severity, ..error });
+        }
+        parsed.value
     }
 
     /// A table; none if there is none.

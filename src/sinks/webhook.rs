@@ -225,8 +225,8 @@ mod tests {
     fn webhook(path: &str, body: Option<&str>) -> Webhook {
         Webhook {
             method: Method::POST,
-            path: Some(Template::new(path, percent).unwrap()),
-            body: body.map(|body| Template::new(body, in_json).unwrap()),
+            path: Some(Template::new(path, percent).value.unwrap()),
+            body: body.map(|body| Template::new(body, in_json).value.unwrap()),
             format: Format::Json,
             signature: Some((HeaderName::from_static("x-trapline-signature"), "Jefe".to_owned().into())),
         }

@@ -134,6 +134,17 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
             .iter()
             .map(|rule| (("rule", &*rule.id), rule.render_failures.load(Ordering::Relaxed)))
             .filter(|(_, failures)| *failures > 0),
+    )?;
+    out.counters(
+        "rule_over_budget",
+        "patterns, conditions and fields of a rule that took too long for a message, since it was loaded; rules without \
+         any are not listed",
+        active
+            .rules
+            .rules()
+            .iter()
+            .map(|rule| (("rule", &*rule.id), rule.over_budget.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0),
     )
 }
 

@@ -80,7 +80,7 @@ mod tests {
         #[test]
         fn no_value_makes_another_word_or_field(host in any::<String>(), output in any::<String>()) {
             let source = "a.{{ outcome.host|upper }}.{{ outcome.output }}";
-            let encoder = JsonEncoder { routing_key: Template::new(source, one_word).unwrap() };
+            let encoder = JsonEncoder { routing_key: Template::new(source, one_word).value.unwrap() };
             let outcome = Outcome::CheckResult(check(&host, None, &output));
             let message = encoder.message(&Record { epoch: 1, sequence: 2, outcome }).unwrap();
             let key = message.routing_key;
