@@ -21,7 +21,7 @@ use minijinja::value::Value;
 use regex::Regex;
 
 use crate::language::value::Val;
-use crate::settings::values::network;
+use crate::settings::values::{in_a_line, network};
 
 /// The filters.
 pub const FILTERS: [&str; 3] = ["number", "regex_replace", "strftime"];
@@ -230,12 +230,6 @@ impl Call {
 fn regex(pattern: &str) -> Result<Regex, CallError> {
     Regex::new(pattern)
         .map_err(|error| CallError::Pattern { pattern: pattern.to_owned(), error: in_a_line(&error) })
-}
-
-/// The error in a pattern as one line. The library draws the pattern with a caret and puts the error last.
-pub fn in_a_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 impl FromStr for Addresses {
