@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use common::{LINE, NOW, packet};
 use trapline::journal::Batch;
+use trapline::lookup::choice::Received;
 use trapline::lookup::hosts::Hosts;
 use trapline::message::{Message, NotificationKind, Source};
 use trapline::rules::compile::{RuleFile, compile};
@@ -49,8 +50,9 @@ fn apply(
     scratch: &mut Scratch,
     batch: &mut Batch,
 ) -> MatchResult {
-    let host = hosts.of_message(message, source, "192.0.2.1");
-    let subject = MessageContext { message, source, address: "192.0.2.1", host: &host, hosts, tags: None };
+    let received = Received { message, source, address: "192.0.2.1", relay: true, reverse: &|_| None };
+    let choice = hosts.choose(&received, None);
+    let subject = MessageContext::new(&received, &choice, hosts, None);
     rules.apply(&subject, scratch, |_, outcome| {
         batch.push(outcome);
     })

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use data_encoding::HEXLOWER;
+
 pub use crate::oid::Oid;
 
 /// One decoded message.
@@ -93,6 +95,19 @@ pub struct Security<'a> {
     pub level: SecurityLevel,
     /// contextName: the part of the device that it speaks of, mostly empty.
     pub context: &'a [u8],
+    /// contextEngineID: the SNMP engine that it speaks of, mostly that of the sender.
+    pub engine: &'a [u8],
+    /// Whether the user may speak for other hosts.
+    pub relay: bool,
+    /// Whether the user may speak for that engine: it is bound to no other.
+    pub of_engine: bool,
+}
+
+impl Security<'_> {
+    /// The engine as the configuration writes it: hex behind `0x`.
+    pub fn engine_id(&self) -> String {
+        format!("0x{}", HEXLOWER.encode(self.engine))
+    }
 }
 
 /// Whether the sender waits for an answer.

@@ -13,6 +13,7 @@ use crate::commands::unmatched;
 use crate::config::loaded as setup;
 use crate::inbox::{Group, Raw};
 use crate::intake::describe;
+use crate::lookup::choice::{Candidate, Received};
 use crate::message::{Message, Notification, Source};
 use crate::outcome::json::Unsaved;
 use crate::outcome::record::Record;
@@ -132,7 +133,10 @@ impl Explainer<'_> {
             Err(refused) => return Ok(self.malformed(&refused.why.into())),
         };
         match snmp::decode_scoped(&opened.scoped, usm.user_of(&opened), opened.level()) {
-            Ok(decoded) => self.notification(decoded.notification, source),
+            Ok(mut decoded) => {
+                usm.vouch(&opened, &mut decoded.notification);
+                self.notification(decoded.notification, source)
+            }
             Err(error) => Ok(self.malformed(&error)),
         }
     }
@@ -185,38 +189,36 @@ impl Explainer<'_> {
         &self,
         message: &Message<'_>,
         source: &Source,
-        then: impl FnOnce(&MessageContext<'_>) -> T,
+        then: impl FnOnce(&MessageContext<'_>, &[Candidate<'_>]) -> T,
     ) -> T {
         let address = source.address().to_string();
-        let host = self.setup.config.hosts.of_message(message, source, &address);
-        let access = &self.setup.config.snmp.access;
-        let tags = match message {
-            Message::Notification(notification) => match access.admit(notification, source) {
-                Ok(reach) => access.tags(reach),
-                Err(_) if self.let_in => None,
-                // Said before; it reaches no rule at all.
-                Err(_) => Some(&[][..]),
-            },
-            Message::Syslog(_) => None,
+        let (hosts, access) = (&self.setup.config.hosts, &self.setup.config.snmp.access);
+        let (tags, relay) = match message {
+            Message::Notification(notification) => {
+                let tags = match access.admit(notification, source) {
+                    Ok(reach) => access.tags(reach),
+                    Err(_) if self.let_in => None,
+                    // Said before; it reaches no rule at all.
+                    Err(_) => Some(&[][..]),
+                };
+                (tags, access.is_relay(notification, source))
+            }
+            Message::Syslog(_) => (None, true),
         };
-        then(&MessageContext {
-            message,
-            source,
-            address: &address,
-            host: &host,
-            hosts: &self.setup.config.hosts,
-            tags,
-        })
+        let received = Received { message, source, address: &address, relay, reverse: &|_| None };
+        let mut candidates = Vec::new();
+        let choice = hosts.choose(&received, Some(&mut candidates));
+        then(&MessageContext::new(&received, &choice, hosts, tags), &candidates)
     }
 
     fn verdict(&self, message: &Message<'_>, source: &Source) -> bool {
-        self.with_subject(message, source, |subject| {
+        self.with_subject(message, source, |subject, _| {
             self.rules.apply(subject, &mut Scratch::default(), |_, _| {}) != MatchResult::Unmatched
         })
     }
 
     fn message(&self, message: &Message<'_>, source: &Source) -> anyhow::Result<()> {
-        self.with_subject(message, source, |subject| {
+        self.with_subject(message, source, |subject, candidates| {
             let explanation = self.rules.explain(subject);
             let mut outcomes: Vec<Value> = Vec::new();
             let mut deliveries: Vec<(String, String)> = Vec::new();
@@ -241,12 +243,13 @@ impl Explainer<'_> {
                     .map(|f| json!({ "rule": rule(f), "field": f.field, "error": f.error.to_string() }))
                     .collect();
                 let all = json!({
-                    "message": described, "matched": ids, "rejected": rejected, "outcomes": outcomes, "sends": sent,
+                    "message": described, "host": host_to_json(subject, candidates), "matched": ids, "rejected": rejected, "outcomes": outcomes, "sends": sent,
                     "render_errors": failures,
                 });
                 println!("{}", serde_json::to_string_pretty(&all)?);
             } else {
                 print_message(&described);
+                print_host(subject, candidates);
                 print_rules(&explanation.matched, &explanation.rejected);
                 print_deliveries(&outcomes, &deliveries);
                 for failure in scratch.failures() {
@@ -261,6 +264,26 @@ impl Explainer<'_> {
 
 /// The most rules that are printed with the reason why they do not match.
 const MOST_NEAR_MISSES: usize = 10;
+
+/// The host that a message is about, and what was said of each candidate.
+fn host_to_json(subject: &MessageContext<'_>, candidates: &[Candidate<'_>]) -> Value {
+    let candidates = candidates.iter().map(|candidate| {
+        json!({
+            "origin": candidate.origin.as_str(),
+            "value": candidate.value,
+            "reverse_dns": candidate.reverse,
+            "because": candidate.in_words(subject.address),
+        })
+    });
+    json!({ "name": subject.host, "candidates": candidates.collect::<Vec<Value>>() })
+}
+
+fn print_host(subject: &MessageContext<'_>, candidates: &[Candidate<'_>]) {
+    println!("{:<16}{}", "host of outcome", visible(subject.host));
+    for candidate in candidates {
+        println!("{:<16}{}", "", visible(&candidate.in_words(subject.address)));
+    }
+}
 
 fn print_rules(matched: &[&Rule], rejected: &[(&Rule, String)]) {
     println!();

@@ -16,6 +16,7 @@ use crate::rules::settings::max_message;
 use crate::rules::shipped::{self, Packs};
 use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::{self, Section};
+use crate::snmp::access::without_relays;
 use crate::web;
 
 impl Config {
@@ -81,6 +82,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let folder = path.parent().unwrap_or(Path::new(""));
     let resolve = |text: &str| folder.join(text);
     let snmp = root.section("snmp", found).map(|s| intake::settings::snmp(s, &resolve, found));
+    if snmp.is_none() {
+        found.push(without_relays(source, &(0..0)));
+    }
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, found));
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, found));
     let rules = root.section("rules", found).map(|s| rules(s, &resolve, found));

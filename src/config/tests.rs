@@ -187,12 +187,12 @@ only = "outcome.state != 'ok'"
 
 #[test]
 fn a_sink_is_told_from_the_one_before_by_what_it_says() {
-    let text = "[[sinks]]\nname = \"a\"\ntype = \"file\"\npath = \"x\"\n[[sinks]]\nname = \"b\"\nwas = \"c\"\n\
+    let text = "snmp.relays = []\n[[sinks]]\nname = \"a\"\ntype = \"file\"\npath = \"x\"\n[[sinks]]\nname = \"b\"\nwas = \"c\"\n\
                 type = \"file\"\npath = \"x\"\n";
     let sinks = load(text).unwrap().sinks;
     assert_eq!((sinks[0].was.as_deref(), sinks[1].was.as_deref()), (None, Some("c")));
     assert_eq!(sinks[0].digest, sinks[1].digest, "but for its names");
-    assert!(sinks[1].place.as_ref().is_some_and(|place| (place.line, place.column) == (5, 1)));
+    assert!(sinks[1].place.as_ref().is_some_and(|place| (place.line, place.column) == (6, 1)));
     assert_ne!(load(&text.replace("\"x\"", "\"y\"")).unwrap().sinks[0].digest, sinks[0].digest);
     for (was, message) in [
         ("b", "'was' names the sink itself, 'b'; name the former name of this sink, or remove 'was'"),
@@ -202,10 +202,10 @@ fn a_sink_is_told_from_the_one_before_by_what_it_says() {
         ),
     ] {
         let found = load(&text.replace("\"c\"", &format!("\"{was}\""))).unwrap_err();
-        assert_eq!(found, format!("trapline.toml:7:7: error: {message}\n"));
+        assert_eq!(found, format!("trapline.toml:8:7: error: {message}\n"));
     }
     let twice = text.replacen("type", "was = \"c\"\ntype", 1);
-    assert!(load(&twice).unwrap_err().starts_with("trapline.toml:8:7: error: two sinks were 'c'"));
+    assert!(load(&twice).unwrap_err().starts_with("trapline.toml:9:7: error: two sinks were 'c'"));
 }
 
 #[test]
@@ -223,4 +223,50 @@ fn hosts_from_a_table_a_file_and_nagios() {
         assert_eq!(hosts.of_address(address.parse().unwrap()), Some(name));
     }
     assert_eq!(hosts.of_name("DB3"), Some("db3"));
+}
+
+#[test]
+fn how_hosts_are_chosen_and_spelled() {
+    use crate::lookup::hosts::Prefer;
+    let hosts = load(
+        r#"
+[hosts]
+map = { "fw1.example.org" = "firewall", "0x80001f8804747261706c" = "ups1" }
+domains = [".Example.org."]
+case = "lower"
+rewrite = [{ match = "^(.+)-mgmt$", to = "$1" }]
+prefer = { "203.0.113.0/24" = "sender" }
+"#,
+    )
+    .unwrap()
+    .hosts;
+    assert_eq!(hosts.of_name("FW1"), Some("firewall"));
+    assert_eq!(hosts.of_engine(b"\x80\x00\x1f\x88\x04trapl"), Some("ups1"));
+    assert_eq!(hosts.spelling.rewritten("db1-MGMT").as_deref(), Some("db1"));
+    assert!(hosts.spelling.lower);
+    let prefer = |address: &str| hosts.prefer.of(address.parse().unwrap());
+    assert_eq!((prefer("203.0.113.9"), prefer("192.0.2.1")), (Some(Prefer::Sender), None));
+    let hosts = load("[hosts]\nprefer = \"sender\"\n").unwrap().hosts;
+    assert_eq!(hosts.prefer.of("2001:db8::1".parse().unwrap()), Some(Prefer::Sender));
+}
+
+#[test]
+fn every_mistake_of_hosts_and_relays_at_once() {
+    let found = load(
+        r#"
+[snmp]
+relays = ["192.0.2.10", "everybody"]
+[[snmp.users]]
+name = "open"
+relay = true
+[hosts]
+domain = "example.org"
+domains = ["example.org", "a b"]
+case = "upper"
+rewrite = [{ match = "(" , to = "x" }, { match = "x" }, { form = "x" }]
+prefer = { "203.0.113.0/24" = "sendr", "office" = "sender", "192.0.2.1" = 4 }
+"#,
+    )
+    .unwrap_err();
+    insta::assert_snapshot!(found);
 }

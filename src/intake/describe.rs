@@ -43,6 +43,7 @@ fn notification(n: &Notification<'_>, mib: &Mib) -> Map<String, Value> {
         "user": n.security.map(|s| s.user),
         "security_level": n.security.map(|s| s.level.as_str()),
         "context": n.security.map(|s| String::from_utf8_lossy(s.context)),
+        "engine_id": n.security.map(|s| s.engine_id()),
         "oid": n.oid.to_string(),
         "name": mib.name_of(&n.oid),
         "enterprise": n.enterprise.as_ref().map(ToString::to_string),

@@ -13,6 +13,7 @@ use crate::intake::original::{self, Original};
 use crate::intake::reports::Reports;
 use crate::intake::shared::{Active, Shared};
 use crate::language::jinja::RenderError;
+use crate::lookup::choice::{Agent, Received};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine};
 use crate::mib::format::hex;
 use crate::rules::apply::RenderFailure;
@@ -81,6 +82,7 @@ struct Inform {
 struct Counts {
     snmp_received: u64,
     syslog_received: u64,
+    claim_refused: u64,
     odd_varbinds: u64,
     informs_repeated: u64,
     messages_cut: u64,
@@ -168,7 +170,8 @@ impl Pipeline {
         }
         let user = usm.user_of(&opened);
         match snmp::decode_scoped(&opened.scoped, user, opened.level()) {
-            Ok(decoded) => {
+            Ok(mut decoded) => {
+                usm.vouch(&opened, &mut decoded.notification);
                 self.counts.odd_varbinds += decoded.odd as u64;
                 let inform = opened.confirmed && decoded.notification.kind == NotificationKind::Inform;
                 let answer = inform.then(|| usm.answer(&opened, seconds)).flatten();
@@ -280,10 +283,23 @@ impl Pipeline {
             self.senders.clear();
         }
         let text: &str = self.senders.entry(address).or_insert_with(|| address.to_string().into());
-        let host = self.active.hosts.of_message(message, source, text);
-        let tags = self.active.access.tags(reach);
-        let subject =
-            MessageContext { message, source, address: text, host: &host, hosts: &self.active.hosts, tags };
+        let (hosts, access) = (&self.active.hosts, &self.active.access);
+        let relay = match message {
+            Message::Notification(notification) => access.is_relay(notification, source),
+            Message::Syslog(_) => true,
+        };
+        let received = Received { message, source, address: text, relay, reverse: &|_| None };
+        let choice = hosts.choose(&received, None);
+        if let Agent::Refused(agent) = choice.agent {
+            self.counts.claim_refused += 1;
+            if let Some(suppressed) = self.shared.limiter.allow(Kind::Claim, now.mono) {
+                tracing::warn!(
+                    from = %source.peer, suppressed,
+                    "{text} claims to be {agent}: not a relay, so that its own host is used; if it forwards for others, add it to [snmp] relays"
+                );
+            }
+        }
+        let subject = MessageContext::new(&received, &choice, hosts, access.tags(reach));
         let batch = &mut self.made.batch;
         let stats = &self.shared.stats;
         let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {
@@ -323,6 +339,7 @@ impl Pipeline {
         let stats = &self.shared.stats;
         stats.snmp_received.add(counts.snmp_received);
         stats.syslog_received.add(counts.syslog_received);
+        stats.claim_refused.add(counts.claim_refused);
         stats.odd_varbinds.add(counts.odd_varbinds);
         stats.informs_repeated.add(counts.informs_repeated);
         stats.messages_cut.add(counts.messages_cut);

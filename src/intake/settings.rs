@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use super::listener::{self, Limits, Listener, Protocol, Transport};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::{Located, Section};
-use crate::settings::values::{count, duration, networks, parse_all, size};
-use crate::snmp::access::{Access, TagUse, grant, version};
+use crate::settings::values::{count, duration, network, networks, parse_all, size};
+use crate::snmp::access::{Access, TagUse, grant, version, without_relays};
 use crate::snmp::usm::{User, users};
 
 /// The longest `latency`.
@@ -66,6 +66,10 @@ pub fn snmp(
         .map(|all| all.into_iter().map(|c| c.value.into_bytes()).collect());
     let versions = section.strings("versions", found).map(|all| parse_all(&section, all, version, found));
     let allow = networks(&section, found);
+    let relays = section.strings("relays", found).map(|all| parse_all(&section, all, network, found));
+    if section.get("relays").is_none() {
+        found.push(without_relays(section.source(), &section.span()));
+    }
     let mut tags = Vec::new();
     let grants = section.sections("access", found).into_iter().map(|s| grant(s, found, &mut tags)).collect();
     let mut users = Vec::new();
@@ -73,7 +77,7 @@ pub fn snmp(
         users.extend(users::read(user, resolve, &users, found));
     }
     section.finish(found);
-    SnmpSettings { listen, access: Access { allow, versions, communities, grants }, tags, users }
+    SnmpSettings { listen, access: Access { allow, versions, communities, grants, relays }, tags, users }
 }
 
 /// Reads `[syslog]`.

@@ -66,6 +66,8 @@ stats! {
     version_off,
     /// Notifications that no access is granted to.
     no_access,
+    /// Notifications that named an agent for which their sender may not speak.
+    claim_refused,
     /// Varbinds whose content does not fit their type.
     odd_varbinds,
     /// Syslog lines that say that TCP Wrappers refused something, in a form that is not known.

@@ -21,7 +21,7 @@ use minijinja::value::Value;
 use crate::language::budget;
 use crate::language::pattern::Pattern;
 use crate::language::value::Val;
-use crate::settings::values::network;
+use crate::settings::values::{in_a_line, network};
 
 /// The units of a time, by how long it takes to look up its zone.
 const STRFTIME: u64 = 2000;
@@ -240,12 +240,6 @@ impl Call {
 fn regex(pattern: &str) -> Result<Pattern, CallError> {
     Pattern::new(pattern)
         .map_err(|error| CallError::Pattern { pattern: pattern.to_owned(), error: in_a_line(&error) })
-}
-
-/// The error in a pattern as one line. The library draws the pattern with a caret and puts the error last.
-pub fn in_a_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 impl FromStr for Addresses {

@@ -1,35 +1,50 @@
-//! From an address or a syslog host name to the core's name for a host. There is no second place that does it.
+//! The hosts that the monitoring core knows.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::message::{Message, Source};
+use super::names::Spelling;
+use super::networks::ByNetwork;
+use crate::settings::values::unhex;
 
-/// The known hosts.
+/// The known hosts, and how the others are named.
 #[derive(Debug, Default, Clone)]
 pub struct Hosts {
     by_address: HashMap<IpAddr, Box<str>>,
     by_name: HashMap<Box<str>, Box<str>>,
+    by_engine: HashMap<Box<[u8]>, Box<str>>,
+    /// How names that are not known are spelled.
+    pub spelling: Spelling,
+    /// What names the host first, by the network of the sender.
+    pub prefer: ByNetwork<Prefer>,
+}
+
+/// What names the host first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefer {
+    /// The agent of a notification, the name in a line.
+    Claim,
+    /// The sender.
+    Sender,
 }
 
 impl Hosts {
-    /// Adds a host by an address or another name of it. What was added first stays.
-    pub fn insert(&mut self, address_or_name: &str, name: &str) {
-        match address_or_name.parse::<IpAddr>() {
-            Ok(address) => {
-                self.by_address.entry(address.to_canonical()).or_insert_with(|| name.into());
-            }
-            Err(_) => {
-                let key = address_or_name.to_ascii_lowercase().into();
-                self.by_name.entry(key).or_insert_with(|| name.into());
-            }
+    /// Adds a host by an address, another name of it or the id of its SNMP engine (`0x80001f88...`). What was added first
+    /// stays.
+    pub fn insert(&mut self, key: &str, name: &str) {
+        if let Ok(address) = key.parse::<IpAddr>() {
+            self.by_address.entry(address.to_canonical()).or_insert_with(|| name.into());
+        } else if let Some(engine) = engine_id(key) {
+            self.by_engine.entry(engine.into()).or_insert_with(|| name.into());
+        } else {
+            let key = key.trim_end_matches('.').to_lowercase().into();
+            self.by_name.entry(key).or_insert_with(|| name.into());
         }
     }
 
-    /// How many addresses and names are known.
+    /// How many addresses, names and engines are known.
     pub fn len(&self) -> usize {
-        self.by_address.len() + self.by_name.len()
+        self.by_address.len() + self.by_name.len() + self.by_engine.len()
     }
 
     /// Whether none is known.
@@ -42,41 +57,31 @@ impl Hosts {
         self.by_address.get(&address).map(AsRef::as_ref)
     }
 
-    /// The name of the host that calls itself so.
+    /// The name of the host with this SNMP engine.
+    pub fn of_engine(&self, engine: &[u8]) -> Option<&str> {
+        self.by_engine.get(engine).map(AsRef::as_ref)
+    }
+
+    /// The name of the host that calls itself so, in any case, with or without one of the domains.
     pub fn of_name<'h>(&'h self, name: &str) -> Option<&'h str> {
         if self.by_name.is_empty() {
             return None;
         }
-        self.by_name
-            .get(name)
-            .or_else(|| self.by_name.get(name.to_ascii_lowercase().as_str()))
-            .map(AsRef::as_ref)
+        let of = |name: &str| self.by_name.get(name).map(AsRef::as_ref);
+        let lower;
+        let name = if name.chars().any(char::is_uppercase) {
+            lower = name.to_lowercase();
+            &lower
+        } else {
+            name
+        };
+        of(name).or_else(|| self.spelling.forms(name).find_map(|form| of(&form)))
     }
+}
 
-    /// The name of the host that a message is about: of the agent that a notification names, of the host that a
-    /// line names, else of the sender. Unknown ones keep the name or address that they came with.
-    pub fn of_message<'a>(
-        &'a self,
-        message: &Message<'a>,
-        source: &Source,
-        address: &'a str,
-    ) -> Cow<'a, str> {
-        match message {
-            Message::Notification(notification) => match notification.agent.map(IpAddr::V4) {
-                Some(agent) if agent != source.address() => {
-                    self.of_address(agent).map_or_else(|| agent.to_string().into(), Cow::Borrowed)
-                }
-                _ => Cow::Borrowed(self.of_address(source.address()).unwrap_or(address)),
-            },
-            Message::Syslog(line) => match line.host {
-                Some(host) => {
-                    let by_address = || self.of_address(host.parse().ok()?);
-                    Cow::Borrowed(self.of_name(host).or_else(by_address).unwrap_or(host))
-                }
-                None => Cow::Borrowed(self.of_address(source.address()).unwrap_or(address)),
-            },
-        }
-    }
+/// An SNMP engine id (RFC 3411, section 5: 5 to 32 octets) in hex behind `0x`.
+fn engine_id(text: &str) -> Option<Vec<u8>> {
+    text.strip_prefix("0x").and_then(unhex).filter(|id| (5..=32).contains(&id.len()))
 }
 
 #[cfg(test)]
@@ -88,10 +93,34 @@ mod tests {
         let mut hosts = Hosts::default();
         hosts.insert("192.0.2.1", "router1");
         hosts.insert("DB1.example", "db1");
+        hosts.insert("0x80001F8804747261706C", "ups1");
         assert_eq!(hosts.of_address("192.0.2.1".parse().unwrap()), Some("router1"));
         assert_eq!(hosts.of_name("db1.EXAMPLE"), Some("db1"));
         assert_eq!(hosts.of_name("db2"), None);
         hosts.insert("::ffff:192.0.2.9", "mapped");
         assert_eq!(hosts.of_address("192.0.2.9".parse().unwrap()), Some("mapped"));
+        assert_eq!(hosts.of_engine(b"\x80\x00\x1f\x88\x04trapl"), Some("ups1"));
+        assert_eq!(hosts.len(), 4);
+    }
+
+    #[test]
+    fn short_and_full_names_meet_by_the_domains() {
+        let mut hosts = Hosts::default();
+        hosts.spelling.domains = vec!["example.org".into(), "lan".into()];
+        hosts.insert("fw1.example.org", "fw1");
+        hosts.insert("db1", "database");
+        for (name, expected) in [
+            ("fw1.example.org", Some("fw1")),
+            ("FW1", Some("fw1")),
+            ("db1", Some("database")),
+            ("db1.lan", Some("database")),
+            ("DB1.Example.Org", Some("database")),
+            ("db1.example.com", None),
+            ("fw1.lan", None),
+            (".lan", None),
+            ("lan", None),
+        ] {
+            assert_eq!(hosts.of_name(name), expected, "{name}");
+        }
     }
 }

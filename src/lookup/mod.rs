@@ -1,4 +1,7 @@
-//! Lookups: from an address or a host name to the name that the monitoring core uses.
+//! Lookups: from what a message says of its origin to the name that the monitoring core uses for the host.
 
+pub mod choice;
 pub mod hosts;
+pub mod names;
+pub mod networks;
 pub mod read;

@@ -2,17 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
-use super::hosts::Hosts;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use regex::{Regex, RegexBuilder};
+
+use super::hosts::{Hosts, Prefer};
+use super::names::{HostWord, Spelling, clean};
+use super::networks::ByNetwork;
 use crate::settings::diagnostic::{Diagnostics, SourceText};
 use crate::settings::section::Section;
+use crate::settings::values::{in_a_line, network, word};
 
 /// Reads `[hosts]`; relative paths are given to `resolve`.
 pub fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found: &mut Diagnostics) -> Hosts {
     let mut hosts = Hosts::default();
+    hosts.spelling = spelling(&section, found);
+    let words = [("claim", Prefer::Claim), ("sender", Prefer::Sender)];
+    let prefer = |text: &str| {
+        let word = words.iter().find(|(word, _)| *word == text);
+        word.map(|(_, prefer)| *prefer).ok_or_else(|| format!("'{text}' is neither \"claim\" nor \"sender\""))
+    };
+    hosts.prefer = by_network(&section, "prefer", &prefer, found);
     if let Some(map) = section.section("map", found) {
-        for (address, span, name) in map.entries() {
+        for (key, span, name) in map.entries() {
             match name.get_ref().as_str() {
-                Some(name) => hosts.insert(address, name),
+                Some(name) => hosts.insert(key, name),
                 None => found.push(map.source().error(&span, "a host's name must be a string", None)),
             }
         }
@@ -33,6 +46,80 @@ pub fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found:
     }
     section.finish(found);
     hosts
+}
+
+/// Reads `case`, `domains` and `rewrite`.
+fn spelling(section: &Section<'_, '_>, found: &mut Diagnostics) -> Spelling {
+    let lower = word(section, "case", &[("keep", false), ("lower", true)], "case", found).unwrap_or_default();
+    let domains = section.strings("domains", found).unwrap_or_default().into_iter().filter_map(|domain| {
+        match clean(domain.trim_start_matches('.')) {
+            Some(HostWord::Name(name)) => Some(name.to_lowercase().into()),
+            _ => {
+                let message = format!("'{}' is no domain", domain.value.escape_debug());
+                let hint = Some("write a domain such as \"example.org\"".to_owned());
+                found.push(section.source().error(&domain.span, message, hint));
+                None
+            }
+        }
+    });
+    let domains = domains.collect();
+    let rewrite = section.sections("rewrite", found).into_iter().filter_map(|rule| rewrite(rule, found));
+    let rewrite = rewrite.collect();
+    Spelling { lower, domains, rewrite }
+}
+
+/// Reads one `{ match, to }`.
+fn rewrite(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<(Regex, String)> {
+    let (pattern, to) = (section.string("match", found), section.string("to", found));
+    if pattern.is_none() || to.is_none() {
+        found.push(section.error(
+            "a replacement has a 'match' and a 'to'",
+            "write { match = \"^(.+)-mgmt$\", to = \"$1\" }",
+        ));
+    }
+    let read = pattern.zip(to).and_then(|(pattern, to)| {
+        let built = RegexBuilder::new(&pattern).case_insensitive(true).size_limit(1 << 20).build();
+        let regex = built.map_err(|error| {
+            let message = format!("invalid regular expression: {}", in_a_line(&error));
+            found.push(section.source().error(&pattern.span, message, None));
+        });
+        Some((regex.ok()?, to.value))
+    });
+    section.finish(found);
+    read
+}
+
+/// Reads a value for all senders (a string), or by their networks (a table).
+fn by_network<T: Copy>(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    parse: &dyn Fn(&str) -> Result<T, String>,
+    found: &mut Diagnostics,
+) -> ByNetwork<T> {
+    let Some(value) = section.get(key) else { return ByNetwork::default() };
+    let source = section.source();
+    if let Some(text) = value.get_ref().as_str() {
+        let everywhere = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
+        return match parse(text) {
+            Ok(value) => ByNetwork::new(everywhere.map(|net| (net, value)).into()),
+            Err(message) => {
+                found.push(source.error(&value.span(), message, None));
+                ByNetwork::default()
+            }
+        };
+    }
+    let table = section.section(key, found);
+    let mut all = Vec::new();
+    for (net, span, value) in table.iter().flat_map(Section::entries) {
+        let text = value.get_ref().as_str().ok_or_else(|| format!("the value for '{net}' must be a string"));
+        let net = network(net).map_err(|message| source.error(&span, message, None));
+        let value = text.and_then(parse).map_err(|message| source.error(&value.span(), message, None));
+        match (net, value) {
+            (Ok(net), Ok(value)) => all.push((net, value)),
+            (net, value) => net.err().into_iter().chain(value.err()).for_each(|error| found.push(error)),
+        }
+    }
+    ByNetwork::new(all)
 }
 
 /// Adds the hosts of a file of lines `address,name`; `#` begins a comment.

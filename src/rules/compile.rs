@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::language::functions::{REGEX_SYNTAX, in_a_line};
+use crate::language::functions::REGEX_SYNTAX;
 use crate::language::jinja::Environment;
 use crate::message::WrapperAction;
 use crate::mib::{Kind, Mib, Object};
@@ -19,7 +19,7 @@ use crate::rules::scope::Scope;
 use crate::rules::templates::Templates;
 use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
-use crate::settings::values::network;
+use crate::settings::values::{in_a_line, network};
 use crate::syslog::{FACILITIES, SEVERITIES, number_of};
 
 /// What the names of shipped rule files start with.

@@ -1,8 +1,10 @@
 //! A message with what the intake knows about it: what rules are applied to.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use crate::language::value::Val;
+use crate::lookup::choice::{Agent, Choice, Received};
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, Source, SyslogLine};
 
@@ -17,6 +19,10 @@ pub struct MessageContext<'m> {
     pub address: &'m str,
     /// The monitoring core's name for the host that the message is about.
     pub host: &'m str,
+    /// The monitoring core's name for the sender, if it has one.
+    pub source_name: Option<&'m str>,
+    /// Whether the sender may speak for the agent that the notification names.
+    pub agent_believed: bool,
     /// The host names that the monitoring core uses.
     pub hosts: &'m Hosts,
     /// The tags of the rules that the message may reach; none if it may reach all rules.
@@ -24,6 +30,30 @@ pub struct MessageContext<'m> {
 }
 
 impl<'m> MessageContext<'m> {
+    /// A message that was received, and the host that it is about.
+    pub fn new(
+        received: &Received<'m, 'm>,
+        choice: &'m Choice<'m>,
+        hosts: &'m Hosts,
+        tags: Option<&'m [String]>,
+    ) -> Self {
+        MessageContext {
+            message: received.message,
+            source: received.source,
+            address: received.address,
+            host: &choice.host,
+            source_name: choice.source_name.as_deref(),
+            agent_believed: choice.agent == Agent::Believed,
+            hosts,
+            tags,
+        }
+    }
+
+    /// The agent that the notification names, if the sender may speak for it.
+    pub fn agent(&self) -> Option<IpAddr> {
+        self.notification()?.agent.filter(|_| self.agent_believed).map(IpAddr::V4)
+    }
+
     /// The notification, if the message is one.
     pub fn notification(&self) -> Option<&'m Notification<'m>> {
         match self.message {
@@ -40,14 +70,9 @@ impl<'m> MessageContext<'m> {
         }
     }
 
-    /// The monitoring core's name for the sender, if it has one.
-    pub fn source_name(&self) -> Option<&'m str> {
-        self.hosts.of_address(self.source.address())
-    }
-
     /// The monitoring core's name for the sender, or the sender's address.
     pub fn source_host(&self) -> Val<'m> {
-        Val::Str(Cow::Borrowed(self.source_name().unwrap_or(self.address)))
+        Val::Str(Cow::Borrowed(self.source_name.unwrap_or(self.address)))
     }
 
     /// The time of reception in seconds since 1970 UTC.

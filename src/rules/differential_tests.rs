@@ -98,6 +98,8 @@ impl Fixture {
             source: &self.source,
             address: "192.0.2.1",
             host: "router1",
+            source_name: None,
+            agent_believed: true,
             hosts: &self.hosts,
             tags: None,
         }

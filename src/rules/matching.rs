@@ -1,7 +1,6 @@
 //! The conditions of a rule other than `where`.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use ipnet::IpNet;
@@ -242,21 +241,18 @@ pub enum SenderPattern {
 }
 
 impl SenderPattern {
-    /// Whether a message matches: a network the addresses of the sender and of the agent; a host name the host that
-    /// the message is about, the names of sender and agent, and the name in the syslog line.
+    /// Whether a message matches: a network the addresses of the sender and of the agent, if the sender may speak for it; a host
+    /// name the host that the message is about, the names of sender and agent, and the name in the syslog line.
     pub fn matches(&self, context: &MessageContext<'_>) -> bool {
         match self {
             SenderPattern::Net(net) => {
                 net.contains(&context.source.address())
-                    || context
-                        .notification()
-                        .and_then(|n| n.agent)
-                        .is_some_and(|agent| net.contains(&IpAddr::V4(agent)))
+                    || context.agent().is_some_and(|agent| net.contains(&agent))
             }
             SenderPattern::Host(glob) => {
-                let agent = || context.hosts.of_address(IpAddr::V4(context.notification()?.agent?));
+                let agent = || context.hosts.of_address(context.agent()?);
                 glob.matches(context.host)
-                    || context.source_name().is_some_and(|name| glob.matches(name))
+                    || context.source_name.is_some_and(|name| glob.matches(name))
                     || agent().is_some_and(|name| glob.matches(name))
                     || context.syslog().and_then(|l| l.host).is_some_and(|host| glob.matches(host))
             }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
 use crate::mib::{Base, Kind, Mib, Object};
@@ -90,9 +91,10 @@ fn outcome_of(
     let failed = |message: String| vec![source.error(&test.text.span, message, None)];
     let origin = Source { peer: SocketAddr::new(sender, 162), received: TEST_TIME };
     let address = sender.to_string();
-    let host = hosts.of_message(message, &origin, &address);
-    let context =
-        MessageContext { message, source: &origin, address: &address, host: &host, hosts, tags: None };
+    // A test says who the agent is, so that its sender is a relay.
+    let received = Received { message, source: &origin, address: &address, relay: true, reverse: &|_| None };
+    let choice = hosts.choose(&received, None);
+    let context = MessageContext::new(&received, &choice, hosts, None);
     let mut made: Vec<(String, Vec<(String, String)>)> = Vec::new();
     let mut scratch = Scratch::default();
     let result = rules.apply(&context, &mut scratch, |rule, outcome| {

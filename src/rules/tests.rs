@@ -117,9 +117,14 @@ fn senders_by_address_and_by_every_name() {
         let matcher = if std::ptr::eq(message, &raw const line) { "syslog = {}" } else { "trap = \"*\"" };
         let rules =
             Fixture::new(&format!("[[rule]]\nid = \"a\"\n{matcher}\nfrom = \"{from}\"\ndrop = true\n"));
-        let context = MessageContext { host, ..subject(message, &source, &hosts) };
-        let matched = rules.rules.apply(&context, &mut Scratch::default(), |_, _| {});
-        assert_eq!(matched == MatchResult::Dropped, matches, "{from}");
+        let believed = MessageContext { host, ..subject(message, &source, &hosts) };
+        let takes = |context: &MessageContext<'_>| {
+            rules.rules.apply(context, &mut Scratch::default(), |_, _| {}) == MatchResult::Dropped
+        };
+        assert_eq!(takes(&believed), matches, "{from}");
+        // An agent for which the sender may not speak opens no rule.
+        let refused = MessageContext { agent_believed: false, ..believed };
+        assert_eq!(takes(&refused), matches && !from.ends_with('9'), "{from}");
     }
 }
 
@@ -171,14 +176,8 @@ impl Fixture {
 
     fn apply(&self, message: &Message<'_>) -> (MatchResult, Vec<String>) {
         let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
-        let subject = MessageContext {
-            message,
-            source: &source,
-            address: "192.0.2.1",
-            host: "router1",
-            hosts: &Hosts::default(),
-            tags: None,
-        };
+        let hosts = Hosts::default();
+        let subject = subject(message, &source, &hosts);
         let mut made = Vec::new();
         let verdict = self.rules.apply(&subject, &mut Scratch::default(), |rule, outcome| {
             made.push(format!(
@@ -435,7 +434,17 @@ expect = { state = "critical" }
 
 /// A message of the host router1.
 fn subject<'m>(message: &'m Message<'m>, source: &'m Source, hosts: &'m Hosts) -> MessageContext<'m> {
-    MessageContext { message, source, address: "192.0.2.1", host: "router1", hosts, tags: None }
+    let source_name = hosts.of_address(source.address());
+    MessageContext {
+        message,
+        source,
+        address: "192.0.2.1",
+        host: "router1",
+        source_name,
+        agent_believed: true,
+        hosts,
+        tags: None,
+    }
 }
 
 proptest! {

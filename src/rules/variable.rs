@@ -138,6 +138,7 @@ fixed! {
     Community "community" Notifications,
     User "user" Notifications,
     SnmpContext "context" Notifications,
+    EngineId "engine_id" Notifications,
     Version "version" Notifications,
     Generic "generic" Notifications,
     Specific "specific" Notifications,
@@ -324,6 +325,10 @@ impl Fixed {
             Fixed::User => Val::optional(n.security.map(|s| s.user)),
             Fixed::SnmpContext => match n.security {
                 Some(security) => Val::Str(String::from_utf8_lossy(security.context)),
+                None => Val::Undefined,
+            },
+            Fixed::EngineId => match n.security.filter(|security| !security.engine.is_empty()) {
+                Some(security) => Val::Str(security.engine_id().into()),
                 None => Val::Undefined,
             },
             Fixed::Version => Val::Str(Cow::Borrowed(n.version.as_str())),

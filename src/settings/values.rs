@@ -167,6 +167,12 @@ fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
+/// The error in a pattern as one line. The library draws the pattern with a caret and puts the error last.
+pub fn in_a_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
 /// Octets from hex digits in upper or lower case, with or without `0x` before, with colons and white space between.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let text = text.strip_prefix("0x").unwrap_or(text);

@@ -1,11 +1,12 @@
 //! Who may send notifications, and which rules they may reach. One place; pure.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use ipnet::IpNet;
 
 use crate::message::{Notification, SecurityLevel, Source, Version};
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, did_you_mean};
 use crate::settings::section::{Located, Section};
 use crate::settings::values::{network, parse_all};
 
@@ -20,6 +21,8 @@ pub struct Access {
     pub communities: Option<Vec<Vec<u8>>>,
     /// Who of these may reach which rules; empty for all of both.
     pub grants: Vec<Grant>,
+    /// Senders that may speak for other hosts; none for all.
+    pub relays: Option<Vec<IpNet>>,
 }
 
 /// `[[snmp.access]]`: some senders, and the rules that they may reach. What is left out holds always.
@@ -89,6 +92,14 @@ impl Access {
     /// The tags of the rules that may be reached; none for all rules.
     pub fn tags(&self, reach: Reach) -> Option<&[String]> {
         self.grants.get(reach.0?)?.tags.as_deref()
+    }
+
+    /// Whether the sender of a notification may name another host as its agent: it is listed as a relay, or an authenticated
+    /// user of v3 who is one.
+    pub fn is_relay(&self, notification: &Notification<'_>, source: &Source) -> bool {
+        let listed = |nets: &Vec<IpNet>| nets.iter().any(|net| net.contains(&source.address()));
+        let user = notification.security.is_some_and(|v3| v3.relay && v3.level >= SecurityLevel::AuthNoPriv);
+        user || self.relays.as_ref().is_none_or(listed)
     }
 
     /// Which rules a notification may reach.
@@ -208,6 +219,15 @@ fn level(
     level
 }
 
+/// What is said where the configuration does not tell which senders are relays; `span` is the place of `[snmp]`.
+pub fn without_relays(source: &SourceText<'_>, span: &Range<usize>) -> Diagnostic {
+    let message = "without 'relays' in [snmp], every sender may name another host by the agent address of a v1 trap or \
+                   snmpTrapAddress";
+    let hint =
+        "list the relays, relays = [\"192.0.2.10\"], or write relays = [] if there are none".to_owned();
+    Diagnostic { severity: Severity::Warning, ..source.error(span, message, Some(hint)) }
+}
+
 /// Reads a version of SNMP.
 pub fn version(text: &str) -> Result<Version, String> {
     let all = [Version::V1, Version::V2c, Version::V3];
@@ -240,7 +260,14 @@ mod tests {
     }
 
     fn v3(user: &'static str, level: SecurityLevel, context: &'static str) -> Notification<'static> {
-        let security = Some(Security { user, level, context: context.as_bytes() });
+        let security = Some(Security {
+            user,
+            level,
+            context: context.as_bytes(),
+            engine: b"",
+            relay: false,
+            of_engine: true,
+        });
         Notification { version: Version::V3, security, ..v2c("") }
     }
 
@@ -277,6 +304,7 @@ mod tests {
                     ..Grant::default()
                 },
             ],
+            relays: None,
         };
         let admit = |n: Notification<'_>, from: &str| {
             access.admit(&n, &source(from)).map(|reach| access.tags(reach).map(|t| t.join(" ")))
@@ -292,6 +320,29 @@ mod tests {
         assert_eq!(admit(v3("ops", AuthNoPriv, ""), "192.0.2.1"), Err(Denied::Grant), "below the level");
         assert_eq!(admit(v3("ops", AuthPriv, "vrf"), "192.0.2.1"), Err(Denied::Grant), "another context");
         assert_eq!(admit(v3("guest", AuthPriv, ""), "192.0.2.9"), Ok(Some("a b".into())));
+    }
+
+    #[test]
+    fn listed_senders_and_authenticated_users_are_relays() {
+        use SecurityLevel::{AuthNoPriv, NoAuthNoPriv};
+        let of_user = |level, relay| {
+            let mut notification = v3("ops", level, "");
+            notification.security.as_mut().unwrap().relay = relay;
+            notification
+        };
+        let networks = |all: &[&str]| Some(all.iter().map(|net| net.parse().unwrap()).collect());
+        for (relays, notification, expected) in [
+            (None, v2c("public"), true),
+            (networks(&[]), v2c("public"), false),
+            (networks(&["192.0.2.0/24"]), v2c("public"), true),
+            (networks(&["198.51.100.0/24"]), v2c("public"), false),
+            (networks(&[]), of_user(AuthNoPriv, true), true),
+            (networks(&[]), of_user(AuthNoPriv, false), false),
+            (networks(&[]), of_user(NoAuthNoPriv, true), false),
+        ] {
+            let access = Access { relays, ..Access::default() };
+            assert_eq!(access.is_relay(&notification, &source("192.0.2.1")), expected, "{access:?}");
+        }
     }
 
     #[test]

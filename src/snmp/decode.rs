@@ -149,18 +149,18 @@ pub fn decode_scoped<'a>(
     level: SecurityLevel,
 ) -> Result<Decoded<'a>, DecodeError> {
     let parts = || {
-        let (rest, _engine) = ber::expect(tag::OCTET_STRING)(scoped).ok()?;
+        let (rest, engine) = ber::expect(tag::OCTET_STRING)(scoped).ok()?;
         let (rest, context) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
-        Some((context, ber::last_tlv(rest).ok()?.1))
+        Some((engine, context, ber::last_tlv(rest).ok()?.1))
     };
-    let (context, pdu) = parts().ok_or(DecodeError::Pdu)?;
+    let (engine, context, pdu) = parts().ok_or(DecodeError::Pdu)?;
     let kind = match pdu.tag {
         tag::TRAP_V2 => NotificationKind::Trap,
         tag::INFORM => NotificationKind::Inform,
         other => return Err(DecodeError::NotNotification(other)),
     };
     let (mut notification, odd) = trap_v2(Version::V3, kind, &[], pdu.content)?;
-    notification.security = Some(Security { user, level, context });
+    notification.security = Some(Security { user, level, context, engine, relay: false, of_engine: false });
     Ok(Decoded { notification, odd, frame: (&[], 0) })
 }
 

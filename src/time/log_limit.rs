@@ -20,6 +20,8 @@ pub enum Kind {
     Source,
     /// Notifications that no access entry is for.
     Access,
+    /// Agents for which the sender may not speak.
+    Claim,
     /// Datagrams that the kernel dropped.
     KernelDrops,
     /// Messages that no rule takes.

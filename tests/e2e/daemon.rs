@@ -46,7 +46,7 @@ impl Daemon {
         // Whatever modules this machine has.
         let mibs = if rest.contains("[mibs]") { "" } else { "[mibs]\npaths = []\n" };
         let text = format!(
-            "[snmp]\nlisten = [\"127.0.0.1:{snmp}\", \"[::1]:{snmp}\"]\n\
+            "[snmp]\nlisten = [\"127.0.0.1:{snmp}\", \"[::1]:{snmp}\"]\n{RELAYS}\n\
              [syslog]\nlisten = [\"udp://127.0.0.1:{syslog_udp}\", \"tcp://127.0.0.1:{syslog_tcp}\"]\n{mibs}{rest}\n"
         );
         std::fs::write(dir.path().join("trapline.toml"), text).unwrap();
@@ -146,6 +146,9 @@ impl Daemon {
         format!("udp:127.0.0.1:{}", self.snmp)
     }
 }
+
+/// In the configuration of every daemon: tests speak for other hosts.
+pub const RELAYS: &str = "relays = [\"127.0.0.1\", \"::1\"]";
 
 /// The whole lines of a file, as JSON.
 pub fn json_lines(path: &Path) -> Vec<Value> {

@@ -12,6 +12,7 @@ mod crash;
 mod daemon;
 mod hangups;
 mod hostile;
+mod hosts;
 mod icinga2;
 mod informs;
 mod intake;

@@ -1,8 +1,8 @@
 //! Translates regular expressions of Perl to those of the Rust crate regex.
 
 use crate::import::snmptt::left_out::LeftOut;
-use crate::language::functions::in_a_line;
 use crate::language::syntax::quoted;
+use crate::settings::values::in_a_line;
 
 /// Translates a pattern.
 ///

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_snmp::v3::LocalizedKey;
 use data_encoding::HEXLOWER;
 
-use crate::message::{Oid, SecurityLevel};
+use crate::message::{Notification, Oid, SecurityLevel};
 use crate::snmp::ber::{self, push_integer, push_tlv, tag};
 use crate::snmp::usm::engine::{Engine, Keys, WINDOW};
 use crate::snmp::usm::envelope::{AUTH, Envelope, PRIV, REPORTABLE, Salts, Sealing, context_of, scoped_pdu};
@@ -97,6 +97,13 @@ impl Usm {
     /// The name of the user that a message came from.
     pub fn user_of(&self, opened: &Opened<'_>) -> &str {
         &self.users[opened.user].name
+    }
+
+    /// Says in the notification of a message for whom its user may speak.
+    pub fn vouch(&self, opened: &Opened<'_>, notification: &mut Notification<'_>) {
+        let (user, Some(security)) = (&self.users[opened.user], &mut notification.security) else { return };
+        security.relay = user.relay;
+        security.of_engine = user.relay || user.engine.as_deref().is_none_or(|id| id == security.engine);
     }
 
     /// Checks a message and takes it apart. `now` is in seconds since 1970.

@@ -13,6 +13,8 @@ pub struct User {
     pub name: String,
     /// The only engine that it sends from; none for any.
     pub engine: Option<Vec<u8>>,
+    /// Whether it may speak for other hosts.
+    pub relay: bool,
     secret: Secret,
 }
 
@@ -39,7 +41,7 @@ impl std::fmt::Debug for Secret {
 impl User {
     /// A user without authentication.
     pub fn open(name: &str) -> Self {
-        User { name: name.to_owned(), engine: None, secret: Secret::Open }
+        User { name: name.to_owned(), engine: None, relay: false, secret: Secret::Open }
     }
 
     /// A user whose messages must be authenticated, and encrypted where a second protocol is given.
@@ -56,7 +58,8 @@ impl User {
         if let Some((protocol, password)) = privacy {
             keys = keys.with_privacy(protocol, password).map_err(|e| e.to_string())?;
         }
-        Ok(User { name: name.to_owned(), engine: None, secret: Secret::Password(Arc::new(keys)) })
+        let secret = Secret::Password(Arc::new(keys));
+        Ok(User { name: name.to_owned(), engine: None, relay: false, secret })
     }
 
     /// The same with keys that are already localised for an engine (RFC 3414, section 2.6).
@@ -82,13 +85,20 @@ impl User {
             None => None,
         };
         let secret = Secret::Localised(auth, privacy);
-        Ok(User { name: name.to_owned(), engine: Some(engine.to_owned()), secret })
+        Ok(User { name: name.to_owned(), engine: Some(engine.to_owned()), relay: false, secret })
     }
 
     /// The user, of this engine alone.
     #[must_use]
     pub fn bound_to(mut self, engine: &[u8]) -> Self {
         self.engine = Some(engine.to_owned());
+        self
+    }
+
+    /// The user, who may speak for other hosts or not.
+    #[must_use]
+    pub fn with_relay(mut self, relay: bool) -> Self {
+        self.relay = relay;
         self
     }
 

@@ -135,10 +135,18 @@ pub(crate) fn read(
             keyed(&section, &name, engine_id.as_deref(), auth, privacy, found)
         }
     };
+    let relay = section.boolean("relay", found).filter(|relay| relay.value);
+    if let Some(relay) = relay.as_ref().filter(|_| auth.is_none()) {
+        let hint =
+            Some("add auth and auth_password, or list the sender's address in [snmp] relays".to_owned());
+        let message = "a relay without authentication: anyone could speak for every host";
+        found.push(section.source().error(&relay.span, message, hint));
+    }
     section.finish(found);
+    let user = user?.with_relay(relay.is_some());
     Some(match engine_id {
-        Some(id) => user?.bound_to(&id),
-        None => user?,
+        Some(id) => user.bound_to(&id),
+        None => user,
     })
 }
 
