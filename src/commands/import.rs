@@ -9,6 +9,7 @@ use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
 use crate::import::snmptt::{self, Ini, Names, Options};
 use crate::outcome::result::State;
+use crate::terminal::{eprintln, print};
 
 /// The most that a file may have, in bytes.
 const MAX_FILE: u64 = 64 << 20;

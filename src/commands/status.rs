@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
 use crate::daemon::control::Request;
+use crate::terminal::{print, println};
 
 /// Arguments of `trapline status`.
 #[derive(Debug, Args)]
@@ -98,6 +99,10 @@ fn print(before: &Value, now: &Value) {
             .map(|(reason, count)| format!("{reason} {count}"))
             .collect();
         println!("refused {:<39}{}", refused["source"].as_str().unwrap_or("?"), reasons.join(", "));
+    }
+    for (name, counts) in now["connections"].as_object().into_iter().flatten() {
+        let (errors, refused) = (number(&counts["errors"]), number(&counts["refused"]));
+        println!("{name}: {refused} connections refused, {errors} not accepted");
     }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(

@@ -8,6 +8,7 @@ use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
 use crate::mib::load::Held;
 use crate::rules::testing;
+use crate::terminal::{eprintln, println};
 
 /// Arguments of `trapline test`.
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use crate::settings::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::snmp::Usm;
 use crate::snmp::access::TagUse;
 use crate::snmp::usm::{Engine, Senders};
+use crate::terminal::{eprint, eprintln};
 
 /// Everything that the files say, and what is wrong in them.
 #[derive(Debug)]

@@ -169,8 +169,8 @@ impl Faulty {
     }
 
     /// Somebody removes the files for which `removed` is true, for good.
-    pub(crate) fn lose(&self, removed: impl Fn(&Path) -> bool) {
-        let mut state = locked(&self.0);
+    pub fn lose_for_good(&self, removed: impl Fn(&Path) -> bool) {
+        let mut state = locked(&self.state);
         state.names.retain(|path, _| !removed(path));
         state.safe_names.retain(|path, _| !removed(path));
     }

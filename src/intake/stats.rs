@@ -82,6 +82,10 @@ stats! {
     streams_broken,
     /// Streams that were refused because too many were open.
     streams_refused,
+    /// Streams that were closed because nothing came for too long.
+    streams_silent,
+    /// Silent streams that were closed to make space for others.
+    streams_displaced,
     /// Messages that a rule took.
     matched,
     /// Messages that a rule dropped on purpose.

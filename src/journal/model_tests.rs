@@ -297,7 +297,7 @@ impl Model {
         self.lossy = true;
         let open = self.journal.as_ref().unwrap().newest();
         let newest = segment::segment_path(DIRECTORY.as_ref(), open);
-        self.disk.lose(|path| everything || path == newest);
+        self.disk.lose_for_good(|path| everything || path == newest);
         if everything {
             let now = self.epoch;
             self.forget(|epoch, number| epoch < now || number < open);
