@@ -1,7 +1,15 @@
 //! The AMQP sink against a bare lapin loop with the same confirms, on the same broker in the same run.
 //!
 //! `cargo bench --bench amqp` needs Debian's `rabbitmq-server`; it starts a broker of its own.
-#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 #[path = "../tests/e2e/broker.rs"]
 mod broker;

@@ -1,6 +1,13 @@
 //! The pure part of the way, from a packet's bytes to an encoded outcome, so many times: for `benches/instructions`,
 //! which counts its instructions.
-#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::panic
+)]
 
 mod common;
 

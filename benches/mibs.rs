@@ -2,7 +2,7 @@
 //!
 //! How long they are read and opened, by a process of its own each time, in how much memory; and what a look-up takes among
 //! them. The corpus is read where it stands beside this checkout; the large folder is made here.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -1,5 +1,5 @@
 //! The parts of a message's way, one by one: `cargo bench --bench micro`.
-#![allow(missing_docs, dead_code, clippy::unwrap_used)]
+#![allow(missing_docs, dead_code, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 mod common;
 

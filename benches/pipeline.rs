@@ -2,7 +2,14 @@
 //! disk, by one thread and by two with one journal.
 //!
 //! `cargo bench --bench pipeline` prints a table; `-- N` takes N million traps a thread and round (default: 1).
-#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::panic
+)]
 
 mod common;
 

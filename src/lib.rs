@@ -20,8 +20,10 @@
 //! Basics:
 //! - [`oid`]: object identifiers. [`time`]: clocks, backoff, rates, log limits. [`sys`]: the few unsafe system calls.
 //!   [`settings`]: TOML sections with positions, diagnostics with hints, secrets, TLS and URL settings. [`files`]: files of
-//!   the state directory. [`net`]: connections to servers. [`pcap`]: packets out of captures.
-//! - [`world`]: clock, network and random numbers, as loops get them.
+//!   the state directory. [`net`]: connections to servers. [`pcap`]: packets out of captures. [`terminal`]: what commands
+//!   write.
+//! - [`world`]: clock, network and random numbers, as loops get them. [`inbound`]: connections that come in: one loop that
+//!   accepts them, fair shares by address, a budget of descriptors.
 //!
 //! Data:
 //! - [`message`]: what a listener received, decoded. [`outcome`]: what a rule makes of it. [`http`]: the HTTP client.
@@ -46,6 +48,7 @@ pub mod daemon;
 pub mod files;
 pub mod http;
 pub mod import;
+pub mod inbound;
 pub mod inbox;
 pub mod intake;
 pub mod journal;
@@ -64,6 +67,7 @@ pub mod snmp;
 pub mod status;
 pub mod sys;
 pub mod syslog;
+pub mod terminal;
 pub mod time;
 pub mod web;
 pub mod world;

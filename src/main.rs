@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use trapline::commands::Cli;
+use trapline::terminal;
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("trapline: {error:#}");
+            terminal::err(format_args!("trapline: {error:#}\n"));
             ExitCode::FAILURE
         }
     }

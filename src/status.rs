@@ -154,6 +154,9 @@ impl Status {
                 json!({ "rule": rule.id, "file": &*rule.file, "render_errors": render_errors, "over_budget": over_budget })
             })
             .collect();
+        let connections: serde_json::Map<String, Value> = (self.shared.accepted.all().into_iter())
+            .map(|(name, counts)| (name, json!({ "errors": counts.errors, "refused": counts.refused })))
+            .collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -164,13 +167,14 @@ impl Status {
             "problems": self.problems(),
             "intake": self.shared.stats.to_json(),
             "refused": self.shared.refusals.to_json(),
+            "connections": connections,
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
             "sinks": sinks,
             "unconfigured_sinks": unconfigured,
         })
     }
 
-    /// Why the daemon is not ready; empty if it is.
+    /// Why the daemon is not ready; empty if it is. Looks at the journal directory, so it may block.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.shared.stopping() {
@@ -180,6 +184,9 @@ impl Status {
         }
         if self.shared.refusing() {
             problems.push("the journal takes no outcomes".to_owned());
+        }
+        if !self.shared.journal.is_in_place() {
+            problems.push("files of the journal were removed".to_owned());
         }
         problems.extend(self.health.problems(self.clock.now().mono));
         problems
@@ -219,6 +226,14 @@ impl Health {
     /// A part has ended as it was told to, or what was wrong with it has gone by itself.
     pub fn well(&self, part: &str) {
         lock(&self.0).remove(part);
+    }
+
+    /// What was wrong with a part that does not run has gone by itself. One that was restarted stays as it is.
+    pub fn recovered(&self, part: &str) {
+        let mut parts = lock(&self.0);
+        if parts.get(part).is_some_and(|known| known.again.is_none()) {
+            parts.remove(part);
+        }
     }
 
     /// What is wrong: parts that do not run, and those that were restarted less than 10 s ago.

@@ -20,7 +20,14 @@
 //!   the machine had other things to do, and that they came in bunches.
 //! - lost: what was sent, in all rounds, and has not come out at the end.
 //! - switches: context switches, voluntary and not.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod calls;
 #[allow(dead_code)]

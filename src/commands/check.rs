@@ -3,6 +3,7 @@
 use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
 use crate::rules::hostile;
+use crate::terminal::println;
 
 /// Reports everything that is wrong; false if anything is.
 ///

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::commands::args::ConfigArg;
 use crate::config::{file, loaded};
 use crate::daemon::control::{self, Request};
+use crate::terminal::eprintln;
 
 /// How often the daemon is asked. It answers with its status if a request does not arrive in time, and so does an older
 /// release to a request that it does not know.
@@ -47,12 +48,16 @@ pub fn try_ask(
 ///
 /// If there is none, it cannot be asked, or it is of an older release.
 pub fn ask(directory: &Path, request: &Request, patience: Option<Duration>) -> anyhow::Result<Value> {
-    try_ask(directory, request, patience)?.ok_or_else(|| {
+    let answer = try_ask(directory, request, patience)?.ok_or_else(|| {
         anyhow!(
             "no daemon answers on {}; start it with `trapline run`, or name its configuration with --config",
             control::socket(directory).display()
         )
-    })
+    })?;
+    match answer["error"].as_str() {
+        Some(error) if *request == Request::Status && answer["ok"] == false => bail!("{error}"),
+        _ => Ok(answer),
+    }
 }
 
 /// Says what to do about a sink that is not configured.

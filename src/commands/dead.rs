@@ -8,6 +8,7 @@ use crate::commands::daemon::{self, PATIENCE};
 use crate::config::loaded as setup;
 use crate::daemon::control::Request;
 use crate::sinks::dead::{DeadLetters, Letter};
+use crate::terminal::{eprintln, println};
 
 /// Arguments of `trapline dead`.
 #[derive(Debug, Args)]

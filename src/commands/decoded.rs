@@ -1,5 +1,6 @@
 //! Decoded messages on a terminal.
 
+use crate::terminal::println;
 use serde_json::Value;
 
 /// Escaped for a terminal: a value from the network moves no cursor.

@@ -23,6 +23,7 @@ use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::values::unhex;
 use crate::sinks::settings::SinkConfig;
 use crate::snmp::usm::Engine;
+use crate::terminal::println;
 use crate::time::clock::now;
 use crate::{pcap, snmp, syslog};
 

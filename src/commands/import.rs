@@ -14,6 +14,7 @@ use crate::import::snmptt::submit::Wrapper;
 use crate::import::snmptt::{self, Ini, Names, Options, ini};
 use crate::outcome::result::State;
 use crate::settings::diagnostic::Diagnostics;
+use crate::terminal::{eprintln, print};
 
 /// The most that a file may have, in bytes.
 const MAX_FILE: u64 = 64 << 20;

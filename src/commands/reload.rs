@@ -5,6 +5,7 @@ use clap::Args;
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon;
 use crate::daemon::control::Request;
+use crate::terminal::{eprint, eprintln, println};
 
 /// Arguments of `trapline reload`.
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use crate::rules::matching::Matcher;
 use crate::rules::shipped::{self, Packs};
 use crate::rules::{Rule, RuleSet, files};
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
+use crate::terminal::eprintln;
 
 /// Arguments of `trapline rule`.
 #[derive(Debug, Args)]

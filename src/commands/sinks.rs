@@ -13,6 +13,7 @@ use crate::daemon::control::Request;
 use crate::daemon::plan::owner;
 use crate::journal::inspect::{Known, Stopped};
 use crate::sinks::dead::DeadLetters;
+use crate::terminal::println;
 
 /// Arguments of `trapline sinks`.
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
 use crate::daemon::control::Request;
+use crate::terminal::{print, println};
 
 /// Arguments of `trapline status`.
 #[derive(Debug, Args)]
@@ -107,6 +108,10 @@ fn print(before: &Value, now: &Value) {
             number(&rule["render_errors"]),
             number(&rule["over_budget"]),
         );
+    }
+    for (name, counts) in now["connections"].as_object().into_iter().flatten() {
+        let (errors, refused) = (number(&counts["errors"]), number(&counts["refused"]));
+        println!("{name}: {refused} connections refused, {errors} not accepted");
     }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(

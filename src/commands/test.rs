@@ -9,6 +9,7 @@ use crate::config::loaded as setup;
 use crate::mib::load::Held;
 use crate::rules::compile::is_shipped;
 use crate::rules::testing;
+use crate::terminal::{eprintln, println};
 
 /// Arguments of `trapline test`.
 #[derive(Debug, Args)]

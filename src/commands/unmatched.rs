@@ -17,6 +17,7 @@ use crate::message::{Message, Source};
 use crate::mib::Mib;
 use crate::settings::values::unhex;
 use crate::snmp;
+use crate::terminal::println;
 use crate::time::clock::rfc3339;
 
 /// How many senders a line of the list names.

@@ -15,6 +15,7 @@ use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mea
 use crate::snmp::Usm;
 use crate::snmp::access::TagUse;
 use crate::snmp::usm::{Engine, Senders};
+use crate::terminal::{eprint, eprintln};
 
 /// The most warnings about MIB modules that are printed one by one.
 const MOST_OF_MODULES: usize = 5;

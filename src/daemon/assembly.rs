@@ -13,6 +13,7 @@ use super::supervise::{Crew, Member, OnEnd};
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::config::log::LogFormat;
+use crate::inbound::descriptors::{self, Needs};
 use crate::intake::Active;
 use crate::intake::bind::remedy;
 use crate::intake::listener::Listener;
@@ -22,6 +23,7 @@ use crate::settings::diagnostic::{Diagnostics, Place};
 use crate::snmp::usm::{Engine, Senders};
 use crate::status::{Status, Unconfigured};
 use crate::web;
+use crate::web::server::Site;
 
 /// The running daemon.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub struct Assembly {
     security: Security,
     log: Log,
     runtimes: Runtimes,
+    /// What the web server serves.
+    site: Arc<Site>,
+    /// How many descriptors this process may have.
+    descriptors: usize,
     parts: Mutex<Parts>,
 }
 
@@ -59,6 +65,10 @@ pub struct Security {
 struct Parts {
     listeners: Vec<Running>,
     http: Option<Http>,
+    /// How many connections sinks have, and how many sinks there are.
+    sinks_need: Needs,
+    /// Listeners that have fewer places than configured, as the log has said.
+    less_streams: Vec<String>,
     sinks: Sinks,
     mibs: Held,
     log: LogFormat,
@@ -81,7 +91,10 @@ pub struct Plan {
     log: Option<(LogFormat, log::Writer)>,
     listeners: ListenerPlan,
     http: HttpPlan,
+    /// Names that the web server answers to.
+    hosts: Vec<String>,
     sinks: SinkPlan,
+    sinks_need: Needs,
     found: Diagnostics,
 }
 
@@ -96,6 +109,7 @@ impl Plan {
 pub struct Sockets {
     listeners: BoundListeners,
     http: HttpPlan,
+    hosts: Vec<String>,
 }
 
 impl Sockets {
@@ -108,7 +122,11 @@ impl Sockets {
         let mut found = Diagnostics::default();
         let listeners = listeners::plan(&[], &wanted(config), &mut found);
         let http = plan_http(None, config, &mut found);
-        if found.has_errors() { Err(found) } else { Ok(Sockets { listeners, http }) }
+        if found.has_errors() {
+            Err(found)
+        } else {
+            Ok(Sockets { listeners, http, hosts: http_hosts(config) })
+        }
     }
 }
 
@@ -140,18 +158,22 @@ impl Assembly {
         security: Security,
         log: Log,
         runtimes: Runtimes,
+        descriptors: usize,
         config: &Config,
     ) -> Self {
         let parts = Parts {
             listeners: Vec::new(),
             http: None,
+            sinks_need: sinks_need(config),
+            less_streams: Vec::new(),
             sinks: Sinks::default(),
             mibs: Held::default(),
             log: config.log,
             journal: config.journal.clone(),
             stopped: false,
         };
-        Assembly { crew, status, security, log, runtimes, parts: Mutex::new(parts) }
+        let site = Arc::new(Site::new(status.clone()));
+        Assembly { crew, status, security, log, runtimes, site, descriptors, parts: Mutex::new(parts) }
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -171,6 +193,7 @@ impl Assembly {
             return Err(found);
         }
         let mut parts = self.parts();
+        self.site.set_hosts(&sockets.hosts);
         self.change_listeners(&mut parts, listeners, sockets.http);
         Ok(())
     }
@@ -212,7 +235,10 @@ impl Assembly {
         let http = plan_http(http, &config, &mut found);
         let sinks = sinks::plan(&sinks, &config.sinks, &self.crew, &journal, &mut found);
         match active.filter(|_| !found.has_errors()) {
-            Some(active) => Ok(Plan { active, mibs, log, listeners, http, sinks, found }),
+            Some(active) => {
+                let (hosts, sinks_need) = (http_hosts(&config), sinks_need(&config));
+                Ok(Plan { active, mibs, log, listeners, http, hosts, sinks, sinks_need, found })
+            }
             None => Err(found),
         }
     }
@@ -223,7 +249,7 @@ impl Assembly {
         if parts.stopped {
             return None;
         }
-        let Plan { active, mibs, log, listeners, http, sinks, found } = plan;
+        let Plan { active, mibs, log, listeners, http, hosts, sinks, sinks_need, found } = plan;
         let rules = active.rules.rules().len();
         if let Some((format, writer)) = log {
             self.log.set(writer);
@@ -235,6 +261,8 @@ impl Assembly {
         let control = &self.runtimes.control;
         let sinks = control.block_on(parts.sinks.carry_out(sinks, &shared.journal));
         self.status.set_sinks(parts.sinks.running());
+        parts.sinks_need = sinks_need;
+        self.site.set_hosts(&hosts);
         let listeners = self.change_listeners(&mut parts, listeners, http);
         Some(Changes { rules, sinks, listeners, warnings: found, unconfigured: self.status.unconfigured() })
     }
@@ -252,7 +280,34 @@ impl Assembly {
                 http.member.stop();
             }
         }
+        self.share_descriptors(parts);
         done
+    }
+
+    /// Gives listeners for streams as many places as there are descriptors for.
+    fn share_descriptors(&self, parts: &mut Parts) {
+        let sockets = parts.listeners.iter().map(Running::sockets).sum();
+        let needs = Needs { sockets, ..parts.sinks_need };
+        let wanted: Vec<usize> = parts.listeners.iter().filter_map(Running::wanted_streams).collect();
+        let shares = descriptors::shares(self.descriptors, &needs, &wanted);
+        let mut less = Vec::new();
+        let streams = parts.listeners.iter_mut().filter(|one| one.wanted_streams().is_some());
+        for ((listener, share), wanted) in streams.zip(shares).zip(wanted) {
+            listener.set_descriptors(share);
+            if share < wanted {
+                less.push(format!("{listener}: {share} instead of {wanted}"));
+            }
+        }
+        if less != parts.less_streams && !less.is_empty() {
+            let enough =
+                needs.reserve() + parts.listeners.iter().filter_map(Running::wanted_streams).sum::<usize>();
+            tracing::warn!(
+                "the limit of {} descriptors leaves fewer streams than max_connections ({}); raise it to {enough} (LimitNOFILE= of the unit, `ulimit -n`)",
+                self.descriptors,
+                less.join(", ")
+            );
+        }
+        parts.less_streams = less;
     }
 
     fn host(&self) -> Host<'_> {
@@ -260,9 +315,9 @@ impl Assembly {
     }
 
     fn serve_http(&self, listener: TcpListener) -> Member {
-        let (listener, status) = (Arc::new(listener), self.status.clone());
+        let (listener, site) = (Arc::new(listener), self.site.clone());
         self.crew.task(&self.runtimes.control, "the web server", OnEnd::Restart, move |stop| {
-            web::server::serve(listener.clone(), status.clone(), stop)
+            web::server::serve(listener.clone(), site.clone(), stop)
         })
     }
 
@@ -295,6 +350,17 @@ impl Assembly {
         let sinks = std::mem::take(&mut self.parts().sinks);
         self.runtimes.control.block_on(sinks.stop());
     }
+}
+
+/// The names that the web server of a configuration answers to.
+fn http_hosts(config: &Config) -> Vec<String> {
+    config.http.as_ref().map(|http| http.hosts.clone()).unwrap_or_default()
+}
+
+/// The descriptors that the sinks of a configuration need.
+fn sinks_need(config: &Config) -> Needs {
+    let connections = config.sinks.iter().map(|sink| sink.settings.sink.limits().lanes.max(1)).sum();
+    Needs { sockets: 0, sinks: config.sinks.len(), connections }
 }
 
 /// The listeners of a configuration.

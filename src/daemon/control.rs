@@ -5,10 +5,10 @@
 //! status, as does one that closes its side at once.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as ClientStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::supervise::{Stop, told};
+use crate::inbound::accept::{Acceptor, Next};
 use crate::status::Status;
 
 /// How long a client may take to send its request. One that sends nothing in this time gets the status. Long enough for a
@@ -26,6 +27,8 @@ use crate::status::Status;
 const REQUEST: Duration = Duration::from_secs(1);
 /// How long a client may take to read its answer.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long the journal may keep the status waiting; less than a client waits.
+const LOOK_UP: Duration = Duration::from_secs(3);
 /// The longest request, in bytes.
 const MOST: u64 = 4096;
 /// How many clients are served at once.
@@ -75,55 +78,123 @@ pub fn socket(directory: &Path) -> PathBuf {
     directory.join("control.sock")
 }
 
-/// Binds the socket, for the daemon's user alone; a socket that a process before has left is replaced.
-///
-/// # Errors
-///
-/// What the system says.
-pub fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+/// The bound socket.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    bound: Mutex<Bound>,
+}
+
+#[derive(Debug)]
+struct Bound {
+    listener: std::os::unix::net::UnixListener,
+    /// The device and the number of its file.
+    file: (u64, u64),
+}
+
+impl Socket {
+    /// Binds the socket, for the daemon's user alone; a socket that a process before has left is replaced.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        Ok(Socket { path: path.to_owned(), bound: Mutex::new(bind(path)?) })
+    }
+
+    fn bound(&self) -> MutexGuard<'_, Bound> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_in_place(&self) -> bool {
+        file(&self.path).is_ok_and(|found| found == self.bound().file)
+    }
+
+    /// Binds it again if somebody has removed or replaced its file; whether that was so.
+    fn follow(&self) -> bool {
+        if self.is_in_place() {
+            return false;
+        }
+        match bind(&self.path) {
+            Ok(bound) => {
+                *self.bound() = bound;
+                tracing::warn!("the control socket {} was gone and is bound again", self.path.display());
+                true
+            }
+            // Its directory is gone too: it is bound again when that is.
+            Err(_) => false,
+        }
+    }
+
+    fn listener(&self) -> io::Result<UnixListener> {
+        self.bound().listener.try_clone().and_then(UnixListener::from_std)
+    }
+
+    /// Removes its file, unless that is another one by now.
+    pub fn remove(&self) {
+        if self.is_in_place() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn bind(path: &Path) -> io::Result<Bound> {
     // The lock on the journal says that no other daemon uses this directory.
     let _ = std::fs::remove_file(path);
     let listener = std::os::unix::net::UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok(Bound { listener, file: file(path)? })
 }
 
-/// Answers until told to stop.
+fn file(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Answers until told to stop. `looked` changes when the files of the journal directory were looked at: then the socket is
+/// looked at as well.
 pub async fn serve(
-    listener: Arc<std::os::unix::net::UnixListener>,
+    socket: Arc<Socket>,
     status: Arc<Status>,
     orders: mpsc::Sender<Order>,
-    mut stop: Stop,
+    mut looked: watch::Receiver<()>,
+    stop: Stop,
 ) {
-    let listener = match listener.try_clone().and_then(UnixListener::from_std) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "cannot serve the control socket"),
-    };
+    let acceptor = Acceptor::new("the control socket", status.shared.accepted.clone(), status.clock.clone());
     let places = Arc::new(Semaphore::new(CLIENTS));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = told(&mut stop) => return,
+    while !*stop.borrow() {
+        let listener = match socket.listener() {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "cannot serve the control socket"),
         };
-        let (stream, place) = match (accepted, places.clone().try_acquire_owned()) {
-            (Ok((stream, _)), Ok(place)) => (stream, place),
-            (Ok(_), Err(_)) => continue,
-            (Err(error), _) => {
-                tracing::warn!(%error, "cannot accept a connection on the control socket; trying again");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
+        let mut end_of_all = stop.clone();
+        let end = async {
+            loop {
+                tokio::select! {
+                    // The sender ends with the daemon.
+                    Ok(()) = looked.changed() => if socket.follow() { return },
+                    () = told(&mut end_of_all) => return,
+                }
             }
         };
-        let (status, orders) = (status.clone(), orders.clone());
-        tokio::spawn(async move {
-            answer(stream, &status, &orders).await;
-            drop(place);
-        });
+        let start = |stream: UnixStream, _| {
+            match places.clone().try_acquire_owned() {
+                Ok(place) => {
+                    let (status, orders) = (status.clone(), orders.clone());
+                    tokio::spawn(async move {
+                        answer(stream, &status, &orders).await;
+                        drop(place);
+                    });
+                }
+                Err(_) => acceptor.refused(None, &format!("{CLIENTS} are open")),
+            }
+            Next::Go
+        };
+        acceptor.run(&listener, end, start).await;
     }
 }
 
-async fn answer(mut stream: UnixStream, status: &Status, orders: &mpsc::Sender<Order>) {
+async fn answer(mut stream: UnixStream, status: &Arc<Status>, orders: &mpsc::Sender<Order>) {
     let (reader, mut writer) = stream.split();
     let mut line = Vec::new();
     let mut reader = tokio::io::BufReader::new(reader).take(MOST);
@@ -134,8 +205,8 @@ async fn answer(mut stream: UnixStream, status: &Status, orders: &mpsc::Sender<O
         _ => serde_json::from_slice(&line),
     };
     let answer = match request {
-        Ok(Request::Status) => status.to_json(),
-        Ok(Request::Sinks) => status.sinks_to_json(),
+        Ok(Request::Status) => look_up(status, Status::to_json).await,
+        Ok(Request::Sinks) => look_up(status, Status::sinks_to_json).await,
         Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
         Ok(Request::Unmatched) => json!({ "ok": true, "groups": status.inbox().groups() }),
         Ok(Request::ForgetUnmatched { groups }) => {
@@ -146,6 +217,17 @@ async fn answer(mut stream: UnixStream, status: &Status, orders: &mpsc::Sender<O
     };
     let text = format!("{answer}\n");
     let _ = tokio::time::timeout(ANSWER, writer.write_all(text.as_bytes())).await;
+}
+
+/// Asks the status, which waits for the journal: on another thread, as signals are heard on this one.
+async fn look_up(status: &Arc<Status>, ask: fn(&Status) -> Value) -> Value {
+    let status = status.clone();
+    let asked = tokio::task::spawn_blocking(move || ask(&status));
+    match tokio::time::timeout(LOOK_UP, asked).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => refusal("the daemon has failed to tell its status; see its log".to_owned()),
+        Err(_) => refusal("the daemon waits for the disk of the journal; is the disk stuck?".to_owned()),
+    }
 }
 
 fn look_at_letters(status: &Status, name: &str) -> Value {
@@ -213,7 +295,7 @@ mod tests {
     use crate::time::clock::SystemClock;
 
     /// Runs a test against the socket of a daemon that carries out every order.
-    fn with_socket(test: impl FnOnce(&Path) + Send) {
+    fn with_socket(test: impl FnOnce(&Path, &watch::Sender<()>) + Send) {
         let dir = tempfile::tempdir().unwrap();
         let options =
             Options { directory: dir.path().to_owned(), max_size: 1 << 20, when_full: WhenFull::DropOldest };
@@ -224,21 +306,24 @@ mod tests {
         let path = socket(dir.path());
         // What a process before has left is replaced.
         std::fs::write(&path, "").unwrap();
-        let listener = Arc::new(bind(&path).unwrap());
+        let bound = Arc::new(Socket::bind(&path).unwrap());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (orders, mut ordered) = mpsc::channel(1);
-        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
+        let (look, looked) = watch::channel(());
         runtime.spawn(async move {
             while let Some(Order { request, answer }) = ordered.recv().await {
                 answer.send(json!({ "ok": true, "did": format!("{request:?}") })).unwrap();
             }
         });
-        let served = runtime.spawn(serve(listener, status, orders, stopped));
-        thread::scope(|scope| scope.spawn(|| test(&path)).join()).unwrap();
+        let served = runtime.spawn(serve(bound.clone(), status, orders, looked, stopped));
+        thread::scope(|scope| scope.spawn(|| test(&path, &look)).join()).unwrap();
         stop.send_replace(true);
         runtime.block_on(served).unwrap();
+        bound.remove();
+        assert!(!path.exists());
     }
 
     /// What comes back for some bytes.
@@ -256,7 +341,7 @@ mod tests {
 
     #[test]
     fn who_sends_nothing_gets_the_status() {
-        with_socket(|path| {
+        with_socket(|path, _| {
             for (bytes, close) in [(&b""[..], false), (b"", true), (b"{\"command\":\"status\"}\n", false)] {
                 assert_eq!(say(path, bytes, close)["pid"], std::process::id());
             }
@@ -266,7 +351,7 @@ mod tests {
 
     #[test]
     fn orders_are_carried_out_and_nonsense_is_refused() {
-        with_socket(|path| {
+        with_socket(|path, _| {
             let forget = Request::Forget { sink: "a\n\"b\"".to_owned() };
             for request in [Request::Reload, forget] {
                 let answer = ask(path, &request, Some(Duration::from_secs(20))).unwrap().unwrap();
@@ -280,6 +365,24 @@ mod tests {
                 assert!(answer["error"].as_str().unwrap().starts_with("unknown request: "), "{answer}");
             }
             assert!(ask(&path.with_extension("none"), &Request::Status, None).unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn a_socket_that_somebody_has_removed_is_bound_again() {
+        with_socket(|path, look| {
+            for replaced in [false, true] {
+                std::fs::remove_file(path).unwrap();
+                if replaced {
+                    std::fs::write(path, "").unwrap();
+                }
+                look.send_replace(());
+                let start = std::time::Instant::now();
+                while ask(path, &Request::Status, Some(Duration::from_secs(20))).ok().flatten().is_none() {
+                    assert!(start.elapsed() < Duration::from_secs(20));
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
         });
     }
 }

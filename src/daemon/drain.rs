@@ -1,9 +1,9 @@
 //! The end: what has come is journaled, what is being sent is awaited, the journal is synced.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::assembly::Assembly;
+use super::control::Socket;
 use super::supervise::Member;
 use super::systemd;
 use crate::status::Status;
@@ -16,7 +16,7 @@ const CHECK: Duration = Duration::from_millis(10);
 const SYNC: Duration = Duration::from_secs(5);
 
 /// Stops the daemon. Blocks until it has.
-pub fn stop(assembly: &Assembly, sync: &Member, socket: &Path) {
+pub fn stop(assembly: &Assembly, sync: &Member, socket: &Socket) {
     tracing::info!("stopping");
     systemd::stopping();
     let status = &assembly.status;
@@ -32,7 +32,7 @@ pub fn stop(assembly: &Assembly, sync: &Member, socket: &Path) {
     if let Err(error) = journal.sync(u64::MAX) {
         tracing::error!(%error, "the journal could not be synced at the end");
     }
-    let _ = std::fs::remove_file(socket);
+    socket.remove();
 }
 
 /// Waits until the sinks have delivered everything, but no longer than 5 s.

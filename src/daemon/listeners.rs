@@ -99,6 +99,21 @@ impl Running {
         self.serving.listener()
     }
 
+    /// See [`Serving::wanted_streams`].
+    pub fn wanted_streams(&self) -> Option<usize> {
+        self.serving.wanted_streams()
+    }
+
+    /// See [`Serving::sockets`].
+    pub fn sockets(&self) -> usize {
+        self.serving.sockets()
+    }
+
+    /// See [`Serving::set_descriptors`].
+    pub fn set_descriptors(&mut self, count: usize) {
+        self.serving.set_descriptors(count);
+    }
+
     /// Tells it to stop, and returns at once.
     pub fn stop(&self) {
         // Before it ends, so that the crew does not restart it.

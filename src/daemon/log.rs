@@ -7,6 +7,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::config::log::LogFormat;
+use crate::terminal::eprintln;
 
 /// What writes log lines, in one format.
 pub type Writer = Box<dyn Layer<Registry> + Send + Sync>;

@@ -16,12 +16,14 @@ use super::supervise::{Crew, Member, OnEnd};
 use super::{control, drain, inbox, mib_subprocess, sync, systemd};
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
+use crate::inbound::descriptors;
 use crate::intake::{Shared, engine_id, pipeline};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;
 use crate::snmp::usm::Senders;
 use crate::status::{Health, Status};
+use crate::terminal::eprintln;
 use crate::time::clock::{Clock, SystemClock};
 use crate::world::World;
 
@@ -50,6 +52,7 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
         }
     };
     let log = Log::start(config.log);
+    let descriptors = descriptors::raise().context("cannot ask for the limit of descriptors")?;
     // Mistakes are reported before anything listens; unless MIB modules must be read, which can take long: senders do not
     // repeat traps, so these wait on disk meanwhile.
     let setup = if cache::is_ready(&config.mib_paths, &loaded::mib_index(&config)) {
@@ -75,7 +78,8 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let shared = Arc::new(Shared::new(journal, config.journal.sync, clock.clone()));
     let status = Arc::new(Status::new(shared, health, clock.clone()));
     let security = security(&config, &*clock)?;
-    let assembly = Arc::new(Assembly::new(crew, status, security, log, runtimes, &config));
+    let assembly = Assembly::new(crew, status, security, log, runtimes, descriptors, &config);
+    let assembly = Arc::new(assembly);
     let to_load = ToLoad { config, found, setup };
     let lived = live(path, to_load, sockets, &assembly, signals);
     streams.shutdown_timeout(LAST);
@@ -99,16 +103,20 @@ fn live(
     let Signals { hangups, mut terminate, member: _signals } = signals;
     let mut fatal = assembly.crew.fatal();
     let config = &to_load.config;
-    let socket = control::socket(&config.journal.directory);
     let built_in = config.file.is_none();
     if let Err(found) = assembly.listen(sockets) {
         loaded::print(&found);
         return Ok(false);
     }
-    let sync = sync_journal(assembly, config)?;
+    let (look, looked) = watch::channel(());
+    let sync = sync_journal(assembly, config, look)?;
     let _inbox = write_inbox(assembly)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
-    let _control = serve_control(assembly, &socket, orders)?;
+    let path_of_socket = control::socket(&config.journal.directory);
+    let socket = control::Socket::bind(&path_of_socket)
+        .with_context(|| format!("cannot make the socket {}", path_of_socket.display()))?;
+    let socket = Arc::new(socket);
+    let _control = serve_control(assembly, socket.clone(), orders, looked);
     match start(to_load, assembly, &mut terminate)? {
         Started::Yes => {}
         Started::Wrong => {
@@ -210,10 +218,10 @@ fn start(
     Ok(Started::Yes)
 }
 
-fn sync_journal(assembly: &Assembly, config: &Config) -> anyhow::Result<Member> {
-    let (shared, policy) = (assembly.status.shared.clone(), config.journal.sync);
+fn sync_journal(assembly: &Assembly, config: &Config, looked: watch::Sender<()>) -> anyhow::Result<Member> {
+    let (status, policy, looked) = (assembly.status.clone(), config.journal.sync, Arc::new(looked));
     let member = assembly.crew.thread_of_tasks("the journal's sync", OnEnd::Restart, move |stop| {
-        sync::run(shared.clone(), policy, stop)
+        sync::run_for(status.clone(), policy, looked.clone(), stop)
     });
     member.context("cannot start threads")
 }
@@ -226,16 +234,15 @@ fn write_inbox(assembly: &Assembly) -> anyhow::Result<Member> {
 
 fn serve_control(
     assembly: &Assembly,
-    socket: &Path,
+    socket: Arc<control::Socket>,
     orders: mpsc::Sender<control::Order>,
-) -> anyhow::Result<Member> {
-    let listener =
-        control::bind(socket).with_context(|| format!("cannot make the socket {}", socket.display()))?;
-    let (listener, status) = (Arc::new(listener), assembly.status.clone());
+    looked: watch::Receiver<()>,
+) -> Member {
+    let status = assembly.status.clone();
     let runtime = assembly.runtimes().control.clone();
-    Ok(assembly.crew.task(&runtime, "the control socket", OnEnd::Restart, move |stop| {
-        control::serve(listener.clone(), status.clone(), orders.clone(), stop)
-    }))
+    assembly.crew.task(&runtime, "the control socket", OnEnd::Restart, move |stop| {
+        control::serve(socket.clone(), status.clone(), orders.clone(), looked.clone(), stop)
+    })
 }
 
 fn security(config: &Config, clock: &dyn Clock) -> anyhow::Result<Security> {

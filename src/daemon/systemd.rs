@@ -57,12 +57,21 @@ pub async fn tell(status: Arc<Status>, mut stop: Stop) {
         }
         let next = status.shared.journal.next();
         let rate = next.saturating_sub(before) as f64 / every.as_secs_f64();
-        let sinks = status.sinks();
-        let behind = sinks.iter().map(|s| status.shared.journal.behind(&s.cursor)).max().unwrap_or(0);
         let rate = if before == 0 { 0.0 } else { rate };
         before = next;
-        let problems: String = status.problems().iter().map(|problem| format!("; {problem}")).collect();
+        let asked = status.clone();
+        // They wait for the journal, and signals are heard on this thread.
+        let Ok((behind, problems)) = tokio::task::spawn_blocking(move || look(&asked)).await else {
+            continue;
+        };
         let text = format!("{rate:.0} outcomes a second, {behind} to deliver{problems}");
         let _ = sd_notify::notify(&[NotifyState::Status(&text)]);
     }
+}
+
+/// How many outcomes the slowest sink has to deliver, and what is wrong.
+fn look(status: &Status) -> (u64, String) {
+    let sinks = status.sinks();
+    let behind = sinks.iter().map(|s| status.shared.journal.behind(&s.cursor)).max().unwrap_or(0);
+    (behind, status.problems().iter().map(|problem| format!("; {problem}")).collect())
 }

@@ -35,6 +35,11 @@ pub(crate) trait Disk: Debug + Send + Sync {
         None
     }
 
+    /// Whether its path still leads to the directory that was opened.
+    fn is_current(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Checks that the directory is still the one that was opened. If it was removed or replaced, opens the one that has
     /// its path now, creates it if needed, and returns true.
     fn renew(&self) -> io::Result<bool> {

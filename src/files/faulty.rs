@@ -168,6 +168,13 @@ impl Faulty {
         state.names = names;
     }
 
+    /// Somebody removes the files for which `removed` is true, for good.
+    pub fn lose_for_good(&self, removed: impl Fn(&Path) -> bool) {
+        let mut state = locked(&self.state);
+        state.names.retain(|path, _| !removed(path));
+        state.safe_names.retain(|path, _| !removed(path));
+    }
+
     /// Turns one bit of some segment; says whether there was one to turn.
     pub fn flip_a_bit(&self) -> bool {
         let mut state = locked(&self.state);

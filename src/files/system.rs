@@ -320,6 +320,14 @@ impl Disk for System {
         holder::holder(self.identity(path).ok()?)
     }
 
+    fn is_current(&self) -> io::Result<bool> {
+        match open_root(&self.path, false, self.access) {
+            Ok(now) => Ok(now.identity == self.root().identity),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn renew(&self) -> io::Result<bool> {
         let now = match open_root(&self.path, false, self.access) {
             Err(error) if error.kind() == ErrorKind::NotFound => open_root(&self.path, true, self.access)?,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::intake::stats::Stats;
-use crate::journal::{Batch, Journal, SyncPolicy};
+use crate::journal::{AppendError, Batch, Journal, SyncPolicy};
 use crate::time::clock::{Mono, Now};
 use crate::time::log_limit::{Kind, Limiter};
 use crate::time::recent::Recent;
@@ -34,6 +34,8 @@ pub struct Made {
     pub batch: Batch,
     /// The informs among the messages, by their keys.
     informs: Vec<u64>,
+    /// The number of the first of its outcomes, if some are in the journal already.
+    first: Option<u64>,
 }
 
 impl Made {
@@ -54,6 +56,7 @@ impl Made {
     fn clear(&mut self) {
         self.batch.clear();
         self.informs.clear();
+        self.first = None;
     }
 }
 
@@ -212,15 +215,26 @@ impl Commit {
     }
 
     /// Writes one batch, and syncs it where an inform waits for that.
-    fn write(&self, now: Now, made: &Made) -> io::Result<Committed> {
-        let first = self.journal.append(&made.batch)?;
+    fn write(&self, now: Now, made: &mut Made) -> io::Result<Committed> {
+        let first = match self.journal.append(&made.batch) {
+            Ok(first) => made.first.unwrap_or(first),
+            Err(AppendError { first, taken, error }) => {
+                // The rest follows when there is space.
+                if taken > 0 {
+                    made.first.get_or_insert(first);
+                    made.batch.drop_front(taken);
+                    self.stats.outcomes.add(taken as u64);
+                }
+                return Err(error);
+            }
+        };
         self.stats.outcomes.add(made.batch.len() as u64);
         if made.informs.is_empty() {
             return Ok(Committed::Written);
         }
         let committed = match self.policy {
             // What has no outcomes is as safe as it can be.
-            _ if made.batch.is_empty() => Committed::Synced,
+            _ if made.batch.is_empty() && made.first.is_none() => Committed::Synced,
             SyncPolicy::Batch => self.sync(now, first),
             SyncPolicy::Interval | SyncPolicy::Never => Committed::Written,
         };
@@ -251,10 +265,15 @@ impl Commit {
     /// Writes what waits, the oldest first.
     fn write_waiting(&self, now: Now) -> io::Result<()> {
         let mut waiting = self.waiting();
-        while let Some(made) = waiting.batches.front() {
-            self.write(now, made)?;
+        while let Some(made) = waiting.batches.front_mut() {
+            let before = made.batch.bytes();
+            if let Err(error) = self.write(now, made) {
+                let left = made.batch.bytes();
+                waiting.bytes -= before - left;
+                return Err(error);
+            }
             if let Some(made) = waiting.batches.pop_front() {
-                waiting.bytes -= made.batch.bytes();
+                waiting.bytes -= before;
                 for key in &made.informs {
                     waiting.informs.remove(key);
                 }

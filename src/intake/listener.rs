@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::inbound::places;
 use crate::settings::diagnostic::Place;
 
 /// What a listener receives.
@@ -99,6 +100,9 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// How many streams one address may have at least, if nothing else is configured.
+const LEAST_SHARE: usize = 10;
+
 /// What a listener may use. A transport ignores the limits that do not concern it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -110,6 +114,17 @@ pub struct Limits {
     pub receivers: usize,
     /// Streams: how many may be open at once. 1 to 100,000.
     pub max_connections: usize,
+    /// Streams: how many of them one address may have; none for a tenth, but at least 10.
+    pub max_connections_per_address: Option<usize>,
+}
+
+impl Limits {
+    /// The places of a listener for which there are descriptors for so many streams.
+    pub fn places(&self, descriptors: usize) -> places::Limits {
+        let total = self.max_connections.min(descriptors);
+        let per_address = self.max_connections_per_address.unwrap_or((total / 10).max(LEAST_SHARE));
+        places::Limits { total, per_address: per_address.min(total) }
+    }
 }
 
 impl Default for Limits {
@@ -119,6 +134,7 @@ impl Default for Limits {
             latency: Duration::from_millis(5),
             receivers: 1,
             max_connections: 1000,
+            max_connections_per_address: None,
         }
     }
 }

@@ -10,7 +10,8 @@ use super::datagrams::{Datagrams, Tuning};
 use super::listener::{Key, Listener};
 use super::shared::Shared;
 use super::stop::Stop;
-use super::streams::{Capacity, Streams};
+use super::streams::Streams;
+use crate::inbound::places::Places;
 
 /// A running listener.
 #[derive(Debug)]
@@ -26,7 +27,12 @@ enum Work {
     /// The sockets, each with a thread.
     Datagrams(Vec<Socket>),
     /// `ended` is disconnected once the task that accepts and those of all streams have ended.
-    Streams { capacity: Arc<Capacity>, ended: mpsc::Receiver<()> },
+    Streams {
+        places: Arc<Places>,
+        /// For how many streams there are descriptors.
+        descriptors: usize,
+        ended: mpsc::Receiver<()>,
+    },
 }
 
 #[derive(Debug)]
@@ -54,7 +60,7 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// If the system has no descriptor left.
 pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Worker>)> {
-    let (address, stop) = (bound.address(), Arc::new(Stop::new()?));
+    let (name, address, stop) = (bound.to_string(), bound.address(), Arc::new(Stop::new()?));
     let Bound { listener, sockets, .. } = bound;
     let protocol = listener.protocol;
     let (work, workers) = match sockets {
@@ -72,12 +78,12 @@ pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Wor
         }
         Sockets::Streams(socket) => {
             let (running, ended) = mpsc::channel();
-            let capacity = Arc::new(Capacity::new(listener.limits.max_connections));
-            let (shared, stop, places) = (shared.clone(), stop.clone(), capacity.clone());
+            let places = Places::new(listener.limits.places(usize::MAX));
+            let (shared, stop, taken) = (shared.clone(), stop.clone(), places.clone());
             let task = move || -> Task {
                 let socket = socket.try_clone();
-                let streams =
-                    Streams::new(protocol, shared.clone(), places.clone(), stop.clone(), running.clone());
+                let (shared, places) = (shared.clone(), taken.clone());
+                let streams = Streams::new(protocol, &name, shared, places, stop.clone(), running.clone());
                 Box::pin(async move {
                     match socket.and_then(tokio::net::TcpListener::from_std) {
                         Ok(socket) => streams.run(socket).await,
@@ -85,7 +91,8 @@ pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Wor
                     }
                 })
             };
-            (Work::Streams { capacity, ended }, vec![Worker::Task(Box::new(task))])
+            let work = Work::Streams { places, descriptors: usize::MAX, ended };
+            (work, vec![Worker::Task(Box::new(task))])
         }
     };
     Ok((Serving { listener, address, stop, work }, workers))
@@ -126,10 +133,31 @@ impl Serving {
                 self.listener.limits.receivers = before.receivers;
                 if limits.receivers == before.receivers { Vec::new() } else { vec!["receivers"] }
             }
-            Work::Streams { capacity, .. } => {
-                capacity.set(limits.max_connections);
+            Work::Streams { places, descriptors, .. } => {
+                places.set(limits.places(*descriptors));
                 Vec::new()
             }
+        }
+    }
+
+    /// How many streams it may have by its configuration; none if it is for datagrams.
+    pub fn wanted_streams(&self) -> Option<usize> {
+        matches!(self.work, Work::Streams { .. }).then_some(self.listener.limits.max_connections)
+    }
+
+    /// How many sockets it has.
+    pub fn sockets(&self) -> usize {
+        match &self.work {
+            Work::Datagrams(sockets) => sockets.len(),
+            Work::Streams { .. } => 1,
+        }
+    }
+
+    /// There are descriptors for so many streams of it.
+    pub fn set_descriptors(&mut self, count: usize) {
+        if let Work::Streams { places, descriptors, .. } = &mut self.work {
+            *descriptors = count;
+            places.set(self.listener.limits.places(count));
         }
     }
 

@@ -99,6 +99,7 @@ fn listeners(section: &Section<'_, '_>, protocol: Protocol, found: &mut Diagnost
         receivers: count(section, "receivers", 1..=64, found).unwrap_or(default.receivers),
         max_connections: count(section, "max_connections", 1..=100_000, found)
             .unwrap_or(default.max_connections),
+        max_connections_per_address: count(section, "max_connections_per_address", 1..=100_000, found),
     };
     let Some(entries) = entries else { return listener::defaults(protocol, limits) };
     let mut listeners: Vec<Listener> = Vec::new();

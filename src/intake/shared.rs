@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
+use crate::inbound::accept;
 use crate::inbox::Inbox;
 use crate::intake::commit::Commit;
 use crate::intake::refused::Refusals;
@@ -52,6 +53,8 @@ pub struct Shared {
     pub refusals: Refusals,
     /// Limits log lines about bad input.
     pub limiter: Arc<Limiter>,
+    /// What listeners for connections count, by their names.
+    pub accepted: Arc<accept::Table>,
     clock: Arc<dyn Clock>,
     active: Mutex<Arc<Active>>,
     generation: AtomicU64,
@@ -73,6 +76,7 @@ impl Shared {
             stats,
             refusals: Refusals::default(),
             limiter,
+            accepted: Arc::default(),
             clock,
             active: Mutex::default(),
             generation: AtomicU64::new(0),
@@ -85,6 +89,11 @@ impl Shared {
     /// The time now.
     pub fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// What tells the time.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
     }
 
     /// Puts new rules in force; every listener uses them from its next batch on.

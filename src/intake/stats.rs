@@ -86,6 +86,10 @@ stats! {
     streams_refused,
     /// Messages of which rules saw a part, because they were longer than [rules] max_message.
     messages_cut,
+    /// Streams that were closed because nothing came for too long.
+    streams_silent,
+    /// Silent streams that were closed to make space for others.
+    streams_displaced,
     /// Messages that a rule took.
     matched,
     /// Messages that a rule dropped on purpose.

@@ -1,16 +1,19 @@
-//! Stream listeners: a task per stream, bounded in number and in what each may hold.
+//! Stream listeners: a task per stream, bounded in number, by address, and in what each may hold.
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::inbound::accept::{Acceptor, Listen, Next};
+use crate::inbound::places::{Place, Places, Taken};
 use crate::intake::commit::RETRY;
 use crate::intake::conversation::{Conversation, Frame};
 use crate::intake::listener::Protocol;
@@ -22,8 +25,13 @@ use crate::sys::Arrival;
 use crate::syslog;
 use crate::time::log_limit::Kind;
 
-/// How long a stream may be silent before it is closed.
+/// How long a stream may take to bring its first octet.
+const FIRST: Duration = Duration::from_secs(30);
+/// How long a stream may be silent after that.
 const IDLE: Duration = Duration::from_hours(24);
+/// After so many seconds of silence the kernel asks the peer whether it is still there, again after so many, and gives it up
+/// when it has not answered so often.
+const KEEPALIVE: (u32, u32, u32) = (300, 30, 4);
 /// How long a sender may take to read its answers.
 const WRITE: Duration = Duration::from_secs(10);
 /// How long a stream is read after its listener was told to stop.
@@ -31,64 +39,29 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How many octets are read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// How many streams a listener has, and how many it may have.
-#[derive(Debug)]
-pub(super) struct Capacity {
-    open: AtomicUsize,
-    max: AtomicUsize,
-}
-
-impl Capacity {
-    /// Space for this many streams.
-    pub(super) fn new(max: usize) -> Self {
-        Capacity { open: AtomicUsize::new(0), max: AtomicUsize::new(max) }
-    }
-
-    /// Changes how many there may be. Streams that are open stay open.
-    pub(super) fn set(&self, max: usize) {
-        self.max.store(max, Ordering::Relaxed);
-    }
-
-    /// Takes one more stream; none if there are enough.
-    fn take(self: &Arc<Self>) -> Option<Place> {
-        let max = self.max.load(Ordering::Relaxed);
-        // Only the task that accepts takes places, so the count cannot rise in between.
-        (self.open.load(Ordering::Relaxed) < max).then(|| {
-            self.open.fetch_add(1, Ordering::Relaxed);
-            Place(self.clone())
-        })
-    }
-}
-
-/// The place of one stream, free again when dropped.
-struct Place(Arc<Capacity>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A listener for streams.
 pub(super) struct Streams {
     protocol: Protocol,
     shared: Arc<Shared>,
-    capacity: Arc<Capacity>,
+    places: Arc<Places>,
+    acceptor: Acceptor,
     stop: Arc<Stop>,
     /// Held by every task of the listener, so that its receiver knows when all have ended.
     running: mpsc::Sender<()>,
 }
 
 impl Streams {
-    /// Accepts streams of a protocol.
+    /// Accepts streams of a protocol; `name` is that of the listener.
     pub(super) fn new(
         protocol: Protocol,
+        name: &str,
         shared: Arc<Shared>,
-        capacity: Arc<Capacity>,
+        places: Arc<Places>,
         stop: Arc<Stop>,
         running: mpsc::Sender<()>,
     ) -> Self {
-        Streams { protocol, shared, capacity, stop, running }
+        let acceptor = Acceptor::new(name, shared.accepted.clone(), shared.clock());
+        Streams { protocol, shared, places, acceptor, stop, running }
     }
 
     /// Accepts until told to stop, once there are rules.
@@ -98,62 +71,94 @@ impl Streams {
             _ = opened.wait_for(|open| *open) => {}
             () = told(&mut stop) => return,
         }
-        loop {
-            let pause = match tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = told(&mut stop) => return,
-            } {
-                Ok((stream, peer)) => {
-                    self.start(stream, peer);
-                    // While the journal refuses, further streams wait in the backlog.
-                    self.shared.refusing()
-                }
-                Err(error) => {
-                    // Out of descriptors, mostly: only waiting helps.
-                    if let Some(suppressed) = self.allow(Kind::Socket) {
-                        tracing::warn!(suppressed, %error, "cannot accept a stream; trying again");
-                    }
-                    true
-                }
-            };
-            if pause {
-                tokio::select! {
-                    () = sleep(RETRY) => {}
-                    () = told(&mut stop) => return,
-                }
+        let listener = HeldBack { listener, shared: self.shared.clone() };
+        let start = |stream, peer: Option<SocketAddr>| {
+            if let Some(peer) = peer {
+                self.start(stream, peer);
             }
-        }
+            Next::Go
+        };
+        self.acceptor.run(&listener, told(&mut stop), start).await;
     }
 
     fn start(&self, stream: TcpStream, peer: SocketAddr) {
-        let Some(place) = self.capacity.take() else {
-            self.shared.stats.streams_refused.add(1);
-            if let Some(suppressed) = self.allow(Kind::Stream) {
-                let (section, max) = (self.protocol.section(), self.capacity.max.load(Ordering::Relaxed));
+        let Taken { place, displaced } = match self.places.take(peer.ip(), self.shared.now().mono) {
+            Ok(taken) => taken,
+            Err(refusal) => {
+                self.shared.stats.streams_refused.add(1);
+                let section = self.protocol.section();
+                let keys = "max_connections or max_connections_per_address";
+                return self.acceptor.refused(Some(peer), &format!("{refusal}; raise {section} {keys}"));
+            }
+        };
+        if let Some((address, silent)) = displaced {
+            self.shared.stats.streams_displaced.add(1);
+            if let Some(suppressed) = self.shared.limiter.allow(Kind::Stream, self.shared.now().mono) {
                 tracing::warn!(
-                    from = %peer, suppressed,
-                    "a stream was refused: {max} are open; raise {section} max_connections"
+                    from = %address, suppressed,
+                    "a stream that was silent for {} s was closed to make space for one of {}; raise {} max_connections",
+                    silent.as_secs(), peer.ip(), self.protocol.section()
                 );
             }
-            return;
-        };
-        let stream = take(self.protocol, stream, peer, self.shared.clone(), self.stop.subscribe());
+        }
+        keep_alive(&stream);
+        let seat = Some(place);
+        let stream = take_in(self.protocol, stream, peer, self.shared.clone(), self.stop.subscribe(), seat);
         let running = self.running.clone();
         tokio::spawn(async move {
             stream.await;
-            drop((place, running));
+            drop(running);
         });
     }
+}
 
-    fn allow(&self, kind: Kind) -> Option<Option<u64>> {
-        self.shared.limiter.allow(kind, self.shared.now().mono)
+/// A listener that accepts nothing while the journal refuses outcomes: streams wait in the backlog, with what they bring.
+struct HeldBack {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+impl Listen for HeldBack {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        while self.shared.refusing() {
+            sleep(RETRY).await;
+            self.shared.commit.retry(self.shared.now());
+        }
+        Listen::accept(&self.listener).await
     }
+}
+
+/// Has the kernel find out when the peer is gone without a word. A stream for which it cannot is closed when it was silent
+/// for too long.
+fn keep_alive(stream: &TcpStream) {
+    let (idle, interval, count) = KEEPALIVE;
+    let _ = setsockopt(stream, sockopt::KeepAlive, &true)
+        .and_then(|()| setsockopt(stream, sockopt::TcpKeepIdle, &idle))
+        .and_then(|()| setsockopt(stream, sockopt::TcpKeepInterval, &interval))
+        .and_then(|()| setsockopt(stream, sockopt::TcpKeepCount, &count));
 }
 
 /// Returns once the listener is told to stop.
 async fn told(stop: &mut watch::Receiver<bool>) {
     // The sender is gone only when its listener is.
     let _ = stop.wait_for(|told| *told).await;
+}
+
+/// Returns once a stream is to end, and why.
+async fn ends(stop: &mut watch::Receiver<bool>, displaced: Option<&mut watch::Receiver<bool>>) -> End {
+    let displaced = async {
+        match displaced {
+            Some(displaced) => drop(displaced.wait_for(|displaced| *displaced).await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = told(stop) => End::Stopped,
+        () = displaced => End::Displaced,
+    }
 }
 
 /// Takes all messages of a stream, until it ends or `stop` turns true.
@@ -164,8 +169,21 @@ pub async fn take(
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) {
+    take_in(protocol, stream, peer, shared, stop, None).await;
+}
+
+/// The same for a stream with a place, which it has until its end.
+async fn take_in(
+    protocol: Protocol,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+    place: Option<Place>,
+) {
     let pipeline = Pipeline::of_stream(shared.clone());
-    let stream = Stream { protocol, peer, stream, pipeline, shared, stop };
+    let displaced = place.as_ref().map(Place::displaced);
+    let stream = Stream { protocol, peer, stream, pipeline, shared, stop, displaced, place, heard: false };
     match protocol {
         Protocol::Snmp => stream.run(snmp::framing::Framer::default()).await,
         Protocol::Syslog => stream.run(syslog::Framer::default()).await,
@@ -180,6 +198,10 @@ struct Stream<S> {
     pipeline: Pipeline,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
+    displaced: Option<watch::Receiver<bool>>,
+    place: Option<Place>,
+    /// Whether it has brought anything.
+    heard: bool,
 }
 
 /// How a stream ended.
@@ -187,8 +209,12 @@ struct Stream<S> {
 enum End {
     /// Its sender has closed it.
     Closed,
-    /// It broke, was silent for too long, or its messages cannot be told apart.
+    /// It broke, or its messages cannot be told apart.
     Lost,
+    /// It was silent for too long.
+    Silent,
+    /// Another stream has got its place.
+    Displaced,
     /// The listener was told to stop.
     Stopped,
 }
@@ -198,8 +224,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     async fn run(mut self, mut conversation: impl Conversation) {
         let mut chunk = vec![0; CHUNK];
         let mut end = self.read(&mut conversation, &mut chunk).await;
-        if end == End::Stopped {
-            end = self.drain(&mut conversation, &mut chunk).await;
+        match end {
+            End::Stopped => end = self.drain(&mut conversation, &mut chunk, DRAIN).await,
+            // What has arrived is taken; nothing is awaited, as the place is needed.
+            End::Displaced | End::Silent => {
+                end = self.drain(&mut conversation, &mut chunk, Duration::ZERO).await;
+            }
+            End::Closed | End::Lost => {}
         }
         match conversation.end() {
             Some(Frame::Message(octets)) if end == End::Closed => {
@@ -220,21 +251,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             while self.shared.refusing() {
                 tokio::select! {
                     biased;
-                    () = told(&mut self.stop) => return End::Stopped,
+                    end = ends(&mut self.stop, self.displaced.as_mut()) => return end,
                     () = sleep(RETRY) => {}
                 }
                 self.shared.commit.retry(self.shared.now());
             }
+            let patience = if self.heard { IDLE } else { FIRST };
             let read = tokio::select! {
                 biased;
-                () = told(&mut self.stop) => return End::Stopped,
-                read = timeout(IDLE, self.stream.read(chunk)) => read,
+                end = ends(&mut self.stop, self.displaced.as_mut()) => return end,
+                read = timeout(patience, self.stream.read(chunk)) => read,
             };
             let count = match read {
                 Ok(Ok(0)) => return End::Closed,
                 Ok(Ok(count)) => count,
-                Ok(Err(_)) | Err(_) => return End::Lost,
+                Ok(Err(_)) => return End::Lost,
+                Err(_) => {
+                    self.shared.stats.streams_silent.add(1);
+                    return End::Silent;
+                }
             };
+            self.heard = true;
+            if let Some(place) = &self.place {
+                place.heard(self.shared.now().mono);
+            }
             conversation.push(&chunk[..count]);
             if let Err(end) = self.take(conversation, true).await {
                 return end;
@@ -243,9 +283,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     }
 
     /// Takes what has arrived already and answers it; then tells the sender that nothing more is read, and takes what it
-    /// had sent until it knew.
-    async fn drain(&mut self, conversation: &mut impl Conversation, chunk: &mut [u8]) -> End {
-        let until = Instant::now() + DRAIN;
+    /// had sent until it knew, for so long at most.
+    async fn drain(&mut self, conversation: &mut impl Conversation, chunk: &mut [u8], most: Duration) -> End {
+        let until = Instant::now() + most;
         let mut answers = true;
         loop {
             let read = if answers {
@@ -269,7 +309,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             };
             let count = match read {
                 Ok(0) => return End::Closed,
-                Ok(count) if Instant::now() < until => count,
+                Ok(count) if answers || Instant::now() < until => count,
                 Ok(_) => return End::Stopped,
                 Err(_) => return End::Lost,
             };
@@ -367,3 +407,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         Arrival { peer: self.peer, local: None }
     }
 }
+
+#[cfg(test)]
+#[path = "streams_tests.rs"]
+mod tests;

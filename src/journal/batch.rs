@@ -45,9 +45,19 @@ impl Batch {
         self.ends.clear();
     }
 
+    /// Removes outcomes from its front.
+    pub fn drop_front(&mut self, count: usize) {
+        let Some(end) = count.checked_sub(1).and_then(|last| self.ends.get(last).copied()) else { return };
+        self.payloads.drain(..end);
+        self.ends.drain(..count);
+        self.ends.iter_mut().for_each(|place| *place -= end);
+    }
+
     /// The encoded outcomes.
-    pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| &self.payloads[start..*end])
+    pub fn payloads(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.ends.len()).map(|at| {
+            let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.payloads[start..self.ends[at]]
+        })
     }
 }

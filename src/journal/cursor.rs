@@ -186,6 +186,17 @@ impl Cursor {
         Ok(())
     }
 
+    /// Checks that the file is still the one at this path. If it was removed or replaced, makes it anew and returns true.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be found out, or it cannot be made.
+    pub(crate) fn follow(&self, disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+        let mut kept = self.lock();
+        let Kept { file, progress } = &mut *kept;
+        file.follow(disk, path, progress)
+    }
+
     /// The sink is done with everything before a number.
     #[cfg(test)]
     pub(crate) fn advance(&self, to: u64) -> io::Result<()> {

@@ -14,21 +14,21 @@ impl Journal {
     ///
     /// If the directory cannot be read.
     pub fn cursor_names(&self) -> io::Result<Vec<String>> {
-        names(&*self.disk, &self.options.directory)
+        names(&*self.shape.disk, &self.shape.directory)
     }
 
     /// The registered cursors with their names, in order.
     pub fn cursors(&self) -> Vec<(String, Arc<Cursor>)> {
-        let inner = self.lock();
-        let mut cursors: Vec<_> = inner.cursors.iter().map(|(name, c)| (name.clone(), c.clone())).collect();
-        drop(inner);
+        let tail = self.tail.lock();
+        let mut cursors: Vec<_> = tail.cursors.iter().map(|(name, c)| (name.clone(), c.clone())).collect();
+        drop(tail);
         cursors.sort_by(|(a, _), (b, _)| a.cmp(b));
         cursors
     }
 
     /// The registered cursor of a name.
     pub fn cursor(&self, name: &str) -> Option<Arc<Cursor>> {
-        self.lock().cursors.get(name).cloned()
+        self.tail.lock().cursors.get(name).cloned()
     }
 
     /// Removes a cursor and its file. The journal no longer keeps anything for it.
@@ -37,14 +37,14 @@ impl Journal {
     ///
     /// If the file cannot be removed. Then the cursor stays.
     pub fn forget(&self, name: &str) -> io::Result<()> {
-        let folder = folder(&self.options.directory);
-        match self.disk.remove(&folder.join(name)) {
+        let folder = folder(&self.shape.directory);
+        match self.shape.disk.remove(&folder.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        self.lock().cursors.remove(name);
+        self.tail.lock().cursors.remove(name);
         self.clean();
-        self.disk.sync_directory(&folder)
+        self.shape.disk.sync_directory(&folder)
     }
 
     /// Gives a registered cursor another name, which no other cursor may have.
@@ -54,14 +54,14 @@ impl Journal {
     /// If its file cannot be renamed, or the rename cannot be made durable. The cursor has the new name all the same,
     /// until the process ends.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut inner = self.lock();
-        if let Some(cursor) = inner.cursors.remove(from) {
-            inner.cursors.insert(to.to_owned(), cursor);
+        let mut tail = self.tail.lock();
+        if let Some(cursor) = tail.cursors.remove(from) {
+            tail.cursors.insert(to.to_owned(), cursor);
         }
-        drop(inner);
-        let folder = folder(&self.options.directory);
-        self.disk.rename(&folder.join(from), &folder.join(to))?;
-        self.disk.sync_directory(&folder)
+        drop(tail);
+        let folder = folder(&self.shape.directory);
+        self.shape.disk.rename(&folder.join(from), &folder.join(to))?;
+        self.shape.disk.sync_directory(&folder)
     }
 }
 

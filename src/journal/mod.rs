@@ -7,6 +7,7 @@
 //!   lock                        held by the one process that has the journal open
 //!   00000000000000000001.seg    segments, named after the sequence number of their first record
 //!   00000000000000004711.seg    the newest is the one that is appended to
+//!   7.spare                     the file of the next one, still empty
 //!   cursors/NAME                how far the sink NAME is
 //! ```
 //!
@@ -28,33 +29,46 @@
 //!
 //! 1. Sequence numbers rise by one from record to record, across segments. A record is never changed.
 //! 2. A record is visible to readers once it was written whole. It is safe from a crash of the process at that
-//!    moment, from a power cut once [`Journal::sync`] has returned.
+//!    moment, from a power cut once [`Journal::sync`] has returned. What is visible only grows.
 //! 3. A cursor names the lowest sequence number that its sink is not done with. It moves only forward, and only when the
 //!    server has taken what is before it, or its dead letter is written.
 //! 4. A segment is deleted when every registered cursor is past its last record, or when the journal is larger
 //!    than its limit; then what cursors had not passed is counted as expired and said. With [`WhenFull::Refuse`]
-//!    nothing is deleted that a cursor needs, and appending fails until there is room.
+//!    nothing is deleted that a cursor needs, and appending fails until there is room. The limit is checked for each
+//!    segment: a batch goes into as many as it needs, and in parts if not all of it fits. The newest segment counts only
+//!    as long as a cursor needs it, so a journal whose sinks have everything takes any record.
 //! 5. On opening, what follows the last whole record of the newest segment is cut off and said. Appending goes
 //!    on in a new segment. A damaged record is skipped, counted and said; reading goes on with the next place where a
 //!    whole record stands.
 //! 6. A failed write leaves the journal as it was before: the segment is cut back, or given up for a new one.
-//! 7. After a failed sync the system may have forgotten what it could not write, and the next one succeeds all the
+//! 7. Nothing waits for the disk under the lock that appends need: syncs and removals come after it.
+//! 8. If somebody removes or replaces the directory or the newest segment, nothing is promised any more and appending
+//!    fails, until they are restored. The newest segment is restored with its records.
+//! 9. After a failed sync the system may have forgotten what it could not write, and the next one succeeds all the
 //!    same. So what was not safe then is never promised, and the segment is given up for a new one.
 
 pub mod batch;
 pub mod cursor;
 mod cursors;
+mod durable;
 pub mod inspect;
 pub mod log;
+pub mod place;
 pub mod progress;
 pub mod reader;
 mod recover;
 pub mod segment;
 pub mod settings;
+mod shape;
+mod spare;
+mod sync;
+mod tail;
+mod visible;
 
 pub use batch::Batch;
 pub use cursor::Cursor;
-pub use log::{Journal, OpenError, Options};
+pub use log::{AppendError, Journal, OpenError, Options};
+pub use place::Looked;
 pub use reader::Reader;
 pub use recover::Recovery;
 pub use settings::{MIN_SIZE, Settings, SyncPolicy, WhenFull};
@@ -63,3 +77,5 @@ pub use settings::{MIN_SIZE, Settings, SyncPolicy, WhenFull};
 mod model_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod visible_tests;

@@ -37,6 +37,11 @@ enum Step {
     FlipABit,
     Faults(Faults),
     ReadOnly(bool),
+    /// Somebody removes the newest segment, or everything.
+    Lose {
+        everything: bool,
+    },
+    Look,
 }
 
 fn faults() -> impl Strategy<Value = Faults> {
@@ -52,6 +57,9 @@ fn faults() -> impl Strategy<Value = Faults> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => prop::collection::vec(1usize..6000, 1..12).prop_map(Step::Append),
+        // More than a segment of a small journal, and more than such a journal, which is one record of the largest size.
+        2 => prop::collection::vec(1usize..60_000, 1..40).prop_map(Step::Append),
+        1 => (0usize..3).prop_map(|few| Step::Append(vec![LARGEST - few])),
         4 => Just(Step::Sync),
         5 => (1usize..40).prop_map(Step::Read),
         1 => Just(Step::Clean),
@@ -60,11 +68,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::FlipABit),
         2 => faults().prop_map(Step::Faults),
         1 => any::<bool>().prop_map(Step::ReadOnly),
+        1 => any::<bool>().prop_map(|everything| Step::Lose { everything }),
+        2 => Just(Step::Look),
     ]
 }
 
+/// The largest output of a record, but for the rest of it.
+const LARGEST: usize = segment::MAX_PAYLOAD - 200;
+
 /// The journal, and what is known of it.
 struct Model {
+    options: Options,
     disk: Faulty,
     epoch: u64,
     journal: Option<Arc<Journal>>,
@@ -82,14 +96,26 @@ struct Model {
     /// Bits that were turned.
     flips: usize,
     excused: usize,
+    /// How many outcomes the journal says that the sink has lost, in epochs before.
+    expired: u64,
+    /// Whether something other than its limit can have cost outcomes.
+    lossy: bool,
+    /// The first number of the newest segment, if its file was removed and that is not mended.
+    unlinked: Option<u64>,
     next_text: u64,
 }
 
 const DIRECTORY: &str = "/journal";
 
+/// The number with which a text begins.
+fn number(text: &str) -> u64 {
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
 impl Model {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, max_size: u64, when_full: WhenFull) -> Self {
         let mut model = Model {
+            options: Options { directory: DIRECTORY.into(), max_size, when_full },
             disk: Faulty::new(seed),
             epoch: 0,
             journal: None,
@@ -101,24 +127,45 @@ impl Model {
             unsynced_from: u64::MAX,
             flips: 0,
             excused: 0,
+            expired: 0,
+            lossy: false,
+            unlinked: None,
             next_text: 0,
         };
         model.open();
         model
     }
 
+    fn close(&mut self) {
+        self.expired += self.cursor.take().map_or(0, |cursor| cursor.expired());
+        self.journal = None;
+    }
+
+    /// How many outcomes the journal says that the sink has lost.
+    fn expired(&self) -> u64 {
+        self.expired + self.cursor.as_ref().map_or(0, |cursor| cursor.expired())
+    }
+
+    /// Outcomes are gone without the journal's fault.
+    fn forget(&mut self, gone: impl Fn(u64, u64) -> bool) {
+        self.owed.retain(|(epoch, number), _| !gone(*epoch, *number));
+        self.safe.retain(|(epoch, number)| !gone(*epoch, *number));
+    }
+
     /// Opens the journal, with the disk in order: a daemon that cannot open it does not start.
     fn open(&mut self) {
-        self.cursor = None;
-        self.journal = None;
+        self.close();
         self.disk.set_faults(Faults::default());
         self.disk.set_read_only(false);
         self.epoch += 1;
-        let options =
-            Options { directory: DIRECTORY.into(), max_size: MIN_SIZE * 64, when_full: WhenFull::DropOldest };
+        if let Some(first) = self.unlinked.take() {
+            // Nobody has looked in time.
+            let before = self.epoch - 1;
+            self.forget(|epoch, number| epoch == before && number >= first);
+        }
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let (journal, _) = Journal::open_on(disk.clone(), options.clone(), self.epoch).unwrap();
-        assert!(matches!(Journal::open_on(disk, options, 0), Err(OpenError::Locked(_))));
+        let (journal, _) = Journal::open_on(disk.clone(), self.options.clone(), self.epoch).unwrap();
+        assert!(matches!(Journal::open_on(disk, self.options.clone(), 0), Err(OpenError::Locked(_))));
         self.cursor = Some(journal.register("sink").unwrap());
         self.journal = Some(journal);
         self.unsynced_from = u64::MAX;
@@ -144,13 +191,27 @@ impl Model {
                     self.owed.insert((self.epoch, number), text);
                 }
             }
-            // Then none of it is there.
-            Err(_) => {
-                assert_eq!(journal.next(), before);
-                for (number, text) in (before..).zip(texts) {
-                    self.refused.entry((self.epoch, number)).or_default().push(text);
+            // Then it has what was before that.
+            Err(AppendError { first, taken, .. }) => {
+                assert_eq!((first, journal.next()), (before, before + taken as u64));
+                if taken > 0 {
+                    self.unsynced_from = self.unsynced_from.min(first);
+                }
+                for (at, text) in texts.into_iter().enumerate() {
+                    let key = (self.epoch, before + at as u64);
+                    if at < taken {
+                        self.appended.insert(key, text.clone());
+                        self.owed.insert(key, text);
+                    } else {
+                        self.refused.entry(key).or_default().push(text);
+                    }
                 }
             }
+        }
+        let limit = self.options.max_size.max((LARGEST + 1000) as u64);
+        assert!(journal.size() <= limit, "{} bytes", journal.size());
+        if self.options.when_full == WhenFull::Refuse && !self.lossy {
+            assert_eq!(self.expired(), 0, "nothing is given up");
         }
     }
 
@@ -165,7 +226,7 @@ impl Model {
 
     fn read(&mut self, most: usize) {
         let (journal, cursor) = (self.journal.clone().unwrap(), self.cursor.clone().unwrap());
-        let mut reader = journal.reader(cursor.position());
+        let mut reader = journal.reader_for(&cursor);
         let mut got = Vec::new();
         // What was taken before an error stays taken.
         let _ = reader.read(most, |record| {
@@ -197,13 +258,14 @@ impl Model {
         for key in passed {
             self.excused += 1;
             self.owed.remove(&key);
-            assert!(self.excused <= self.flips, "{key:?} was passed over, and {} bits turned", self.flips);
+            let excuses = self.flips + self.expired() as usize;
+            assert!(self.excused <= excuses, "{key:?} was passed over, and only {excuses} were lost");
         }
     }
 
     fn cut_power(&mut self) {
-        self.cursor = None;
-        self.journal = None;
+        self.close();
+        self.lossy = true;
         self.disk.cut_power();
         // Only what was promised is owed; the rest may be there or not, and if not, its numbers are given again.
         let safe = std::mem::take(&mut self.safe);
@@ -220,17 +282,37 @@ impl Model {
             Step::Clean => self.journal.as_ref().unwrap().clean(),
             Step::Kill => self.open(),
             Step::CutPower => self.cut_power(),
-            Step::FlipABit => self.flips += usize::from(self.disk.flip_a_bit()),
+            Step::FlipABit => {
+                self.lossy = true;
+                self.flips += usize::from(self.disk.flip_a_bit());
+            }
+            Step::Lose { everything } => self.lose(everything),
+            Step::Look => self.look(),
             Step::Faults(faults) => self.disk.set_faults(faults),
             Step::ReadOnly(read_only) => self.disk.set_read_only(read_only),
         }
     }
 
-    /// With the disk in order, everything that is owed comes.
-    fn finish(&mut self) {
-        self.disk.set_faults(Faults::default());
-        self.disk.set_read_only(false);
-        self.append(&[1]);
+    fn lose(&mut self, everything: bool) {
+        self.lossy = true;
+        let open = self.journal.as_ref().unwrap().newest();
+        let newest = segment::segment_path(DIRECTORY.as_ref(), open);
+        self.disk.lose_for_good(|path| everything || path == newest);
+        if everything {
+            let now = self.epoch;
+            self.forget(|epoch, number| epoch < now || number < open);
+        }
+        self.unlinked = Some(self.unlinked.map_or(open, |first| first.min(open)));
+    }
+
+    fn look(&mut self) {
+        if self.journal.as_ref().unwrap().look().is_ok() {
+            assert!(self.journal.as_ref().unwrap().is_in_place());
+            self.unlinked = None;
+        }
+    }
+
+    fn drain(&mut self) {
         for _ in 0..10_000 {
             self.read(100);
             let (journal, cursor) = (self.journal.as_ref().unwrap(), self.cursor.as_ref().unwrap());
@@ -238,7 +320,29 @@ impl Model {
                 break;
             }
         }
-        assert!(self.owed.len() <= self.flips.saturating_sub(self.excused), "owed: {:?}", self.owed.keys());
+    }
+
+    /// With the disk in order, everything that is owed comes, and the journal takes outcomes again.
+    fn finish(&mut self) {
+        self.disk.set_faults(Faults::default());
+        self.disk.set_read_only(false);
+        self.look();
+        self.drain();
+        // More than fits into a small journal.
+        let many = if self.options.max_size == MIN_SIZE { &[50_000; 30][..] } else { &[1] };
+        for sizes in [&[1][..], &[LARGEST], many] {
+            let before = self.next_text;
+            self.append(sizes);
+            self.drain();
+            let took = self.appended.values().filter(|text| number(text) > before).count();
+            if self.options.when_full == WhenFull::DropOldest || sizes.len() == 1 {
+                assert_eq!(took, sizes.len(), "all delivered, and nothing more is taken");
+            } else {
+                assert!(took >= 5, "a batch that is larger than the journal goes in in parts");
+            }
+        }
+        let excuses = self.flips + self.expired() as usize;
+        assert!(self.owed.len() <= excuses.saturating_sub(self.excused), "owed: {:?}", self.owed.keys());
     }
 }
 
@@ -252,9 +356,11 @@ proptest! {
     #[test]
     fn what_was_promised_is_there_on_a_disk_that_fails(
         seed in any::<u64>(),
+        max_size in prop_oneof![Just(MIN_SIZE), Just(MIN_SIZE * 64)],
+        when_full in prop_oneof![Just(WhenFull::DropOldest), Just(WhenFull::Refuse)],
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut model = Model::new(seed);
+        let mut model = Model::new(seed, max_size, when_full);
         for step in steps {
             model.run(step);
         }

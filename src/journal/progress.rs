@@ -209,6 +209,27 @@ impl ProgressFile {
         Self::open(disk, path, oldest, next, next).unwrap()
     }
 
+    /// Checks that the file is still the one at this path. If it was removed or replaced, makes it anew, safe from a power
+    /// cut, and returns true.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be found out, or it cannot be made.
+    pub(super) fn follow(&mut self, disk: &dyn Disk, path: &Path, progress: &Progress) -> io::Result<bool> {
+        match disk.identity(path) {
+            Ok(found) if found == self.file.identity()? => return Ok(false),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        self.file = disk.open(path, true)?;
+        self.sync(progress)?;
+        self.sync(progress)?;
+        path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
+        Ok(true)
+    }
+
     /// Writes the progress. It survives the end of the process, but not yet a power cut.
     ///
     /// # Errors

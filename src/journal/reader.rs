@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::files::disk::DiskFile;
 use crate::journal::cursor::Cursor;
-use crate::journal::log::Journal;
+use crate::journal::log::{Held, Journal};
 use crate::journal::segment::{Found, HEADER, Meta, next_record, record, segment_path};
 use crate::outcome::codec;
 use crate::outcome::record::Record;
@@ -140,7 +140,7 @@ impl Reader {
     /// Opens the segment of the next record; there may be none.
     fn open_segment(&mut self) -> io::Result<bool> {
         let held = self.journal.hold_segment_of(self.next, self.cursor.as_deref());
-        let Some((meta, oldest)) = held else { return Ok(false) };
+        let Some(Held { meta, file, oldest }) = held else { return Ok(false) };
         if meta.first > self.next && self.next >= oldest {
             self.journal.damaged.fetch_add(1, Ordering::Relaxed);
             let missing = meta.first - self.next;
@@ -154,7 +154,8 @@ impl Reader {
         }
         self.next = self.next.max(meta.first);
         let path = segment_path(self.journal.directory(), meta.first);
-        let file = match self.journal.disk.open(&path, false) {
+        let file = file.map_or_else(|| self.journal.shape.disk.open(&path, false), Ok);
+        let file = match file {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // If the journal does not know it any more, it was given up in this moment because the journal is full.

@@ -137,7 +137,7 @@ fn segments_go_when_every_sink_is_past_them() {
     let segments = || {
         std::fs::read_dir(dir.path())
             .unwrap()
-            .filter(|e| e.as_ref().unwrap().path().extension().is_some())
+            .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "seg"))
             .count()
     };
     let before = segments();
@@ -245,7 +245,7 @@ proptest! {
                     if let Step::Crash { cut } = step {
                         // A record that was being written when the machine stopped.
                         let newest = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path())
-                            .filter(|p| p.extension().is_some()).max().unwrap();
+                            .filter(|p| p.extension().is_some_and(|ending| ending == "seg")).max().unwrap();
                         let mut torn = Vec::new();
                         segment::push_record(&mut torn, next, b"never finished, so never promised");
                         torn.truncate(cut);

@@ -44,10 +44,14 @@ pub enum Kind {
 
 const KINDS: usize = Kind::Framing as usize + 1;
 
+/// Decides which lines of one kind are written.
+#[derive(Debug, Default)]
+pub struct Line(Mutex<Option<State>>);
+
 /// Decides which lines are written.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    kinds: Mutex<[Option<State>; KINDS]>,
+    kinds: [Line; KINDS],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,13 +60,12 @@ struct State {
     suppressed: u64,
 }
 
-impl Limiter {
-    /// Whether a line of this kind may be written now; if so, how many were suppressed since the last one, none for zero,
-    /// as a field of the log line.
-    pub fn allow(&self, kind: Kind, now: Mono) -> Option<Option<u64>> {
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = &mut kinds[kind as usize];
-        match state {
+impl Line {
+    /// Whether a line may be written now; if so, how many were suppressed since the last one, none for zero, as a field of
+    /// the log line.
+    pub fn allow(&self, now: Mono) -> Option<Option<u64>> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
             Some(known) if now - known.last < SILENCE => {
                 known.suppressed += 1;
                 None
@@ -73,6 +76,13 @@ impl Limiter {
                 Some(suppressed)
             }
         }
+    }
+}
+
+impl Limiter {
+    /// The same for lines of a kind.
+    pub fn allow(&self, kind: Kind, now: Mono) -> Option<Option<u64>> {
+        self.kinds[kind as usize].allow(now)
     }
 }
 

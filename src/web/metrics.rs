@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 
+use crate::inbound::accept::Counts;
 use crate::sinks::Running;
 use crate::sinks::stats::LATENCIES;
 use crate::status::Status;
@@ -87,6 +88,20 @@ impl Collector for Metrics {
         intake(status, &mut out)?;
         journal(status, &mut out)?;
         sinks(status, &mut out)?;
+        let accepted = status.shared.accepted.all();
+        let listeners = |count: fn(&Counts) -> u64| {
+            accepted.iter().map(move |(name, counts)| (("listener", name.as_str()), count(counts)))
+        };
+        out.counters(
+            "accept_errors",
+            "connections that could not be accepted; listeners without any are not listed",
+            listeners(|counts| counts.errors),
+        )?;
+        out.counters(
+            "connections_refused",
+            "connections that were closed because there was no place for them",
+            listeners(|counts| counts.refused),
+        )?;
         let restarts = status.health.restarts();
         out.counters(
             "restarts",

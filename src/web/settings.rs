@@ -10,6 +10,8 @@ use crate::settings::section::Section;
 pub struct Settings {
     /// Where metrics are served.
     pub listen: SocketAddr,
+    /// Names of this machine that requests may use, beside its addresses and localhost.
+    pub hosts: Vec<String>,
     /// Whether the daemon may run without it.
     pub optional: bool,
     /// Where `listen` is in the configuration; none for the built-in one.
@@ -18,7 +20,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { listen: (Ipv4Addr::LOCALHOST, 8162).into(), optional: true, place: None }
+        Settings {
+            listen: (Ipv4Addr::LOCALHOST, 8162).into(),
+            hosts: Vec::new(),
+            optional: true,
+            place: None,
+        }
     }
 }
 
@@ -38,6 +45,15 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Setting
         }
         address.ok()
     });
+    let hosts = section.strings("hosts", found).unwrap_or_default();
+    for host in &hosts {
+        if host.value.contains([':', '/', ' ']) || host.value.is_empty() {
+            let hint = Some("write the name alone, as in \"trapline.example.org\"".to_owned());
+            let message = format!("'{}' is no host name", host.value);
+            found.push(section.source().error(&host.span, message, hint));
+        }
+    }
+    let hosts = hosts.into_iter().map(|host| host.value).collect();
     section.finish(found);
-    Some(Settings { listen: address?, optional: false, place: Some(place) })
+    Some(Settings { listen: address?, hosts, optional: false, place: Some(place) })
 }

@@ -3,7 +3,14 @@
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`,
 //! `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used
+)]
 
 mod broker;
 mod chaos;
@@ -16,11 +23,13 @@ mod hosts;
 mod icinga2;
 mod informs;
 mod intake;
+mod limits;
 mod mibs;
 mod nagios;
 mod net_snmp;
 mod nsca;
 mod pages;
+mod pipes;
 mod rabbitmq;
 mod reload;
 mod snmptt;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{link_trap, port, snmptrap, wait_until};
 
-fn get(port: u16, path: &str) -> (u16, String) {
+pub fn get(port: u16, path: &str) -> (u16, String) {
     let output = Command::new("curl")
         .args(["-s", "-w", "\n%{http_code}", &format!("http://127.0.0.1:{port}{path}")])
         .output()

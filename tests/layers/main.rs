@@ -10,7 +10,14 @@
 //!
 //! A name that comes through `pub use` counts as an import of the file that defines it. Code that is compiled for tests only
 //! may import anything. Only imports count: a method of another file's `impl` block needs none.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used
+)]
 
 mod check;
 mod checker_tests;

@@ -1,5 +1,5 @@
 //! A sink of one file and one line: `toy.rs`, and the line in `KINDS` below. It delivers to a socket.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod toy;
 

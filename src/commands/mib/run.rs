@@ -15,6 +15,7 @@ use crate::mib::load::Held;
 use crate::mib::load::cache::{self, How};
 use crate::mib::{Kind, Mib, Object};
 use crate::settings::diagnostic::did_you_mean;
+use crate::terminal::{eprintln, print, println};
 
 /// Arguments of `trapline mib`.
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ use crate::message::{Notification, NotificationKind, Version};
 use crate::mib::load as mib;
 use crate::snmp::usm::originate::{Originator, Peer, Refusal, Reply};
 use crate::snmp::{self, encode};
+use crate::terminal::{eprintln, println};
 
 /// How often the far end may tell its time anew for one inform.
 const CORRECTIONS: u32 = 3;

@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::snmp::framing::Framer;
 use crate::sys;
+use crate::terminal::println;
 
 /// How many datagrams go out at a time.
 const DATAGRAMS: u64 = 64;

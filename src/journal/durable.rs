@@ -1,0 +1,118 @@
+//! What is safe from a power cut.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use crate::files::disk::{DiskFile, Identity};
+use crate::journal::log::Journal;
+use crate::journal::segment::segment_path;
+use crate::journal::tail::{Rest, Tail, Unsynced, removed};
+
+/// What a sync has to do.
+struct Work {
+    /// Closed segments.
+    closed: Vec<Unsynced>,
+    /// The newest segment.
+    file: Arc<dyn DiskFile>,
+    first: u64,
+    path: PathBuf,
+    identity: Identity,
+    /// The number of the next record.
+    next: u64,
+    /// See [`Tail::names`].
+    names: u64,
+    names_are_new: bool,
+}
+
+fn failed_before() -> io::Error {
+    io::Error::other("a sync has failed since")
+}
+
+impl Journal {
+    /// Returns when all that was appended from a sequence number on until now is safe from a power cut.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot promise it, or could not before for a part of it. That part may never be safe; it is still
+    /// delivered, unless the power is cut before. Also if the newest segment is not in its directory any more.
+    pub fn sync(&self, from: u64) -> io::Result<()> {
+        if self.work(from)?.is_none() {
+            return Ok(());
+        }
+        let _turn = self.turn();
+        // Who had the turn before has perhaps done it, or failed.
+        let Some(work) = self.work(from)? else { return Ok(()) };
+        let synced = self.carry_out(&work);
+        let mut rest = Rest::default();
+        let result = self.tail.change(|tail| {
+            let result = match synced {
+                Ok(in_place) => {
+                    tail.synced = tail.synced.max(work.next);
+                    tail.names_synced = tail.names_synced.max(work.names);
+                    let done = |closed: &Unsynced| work.closed.iter().any(|one| one.first == closed.first);
+                    tail.unsynced.retain(|closed| !done(closed));
+                    // One that is no longer the newest may have been delivered and removed meanwhile.
+                    tail.gone |= !in_place && tail.open().0 == work.first;
+                    if tail.gone { Err(removed()) } else { Ok(()) }
+                }
+                Err(error) => {
+                    tail.give_up();
+                    // If no new segment can be made now, the next append tries again.
+                    let _ = tail.roll(&self.shape, 0, &mut rest);
+                    Err(error)
+                }
+            };
+            (result, tail.next)
+        });
+        self.finish(rest);
+        result
+    }
+
+    /// What has to be done so that everything from a number on is safe; none if it is.
+    fn work(&self, from: u64) -> io::Result<Option<Work>> {
+        let tail = self.tail.lock();
+        if tail.gone {
+            return Err(removed());
+        }
+        if from < tail.unpromised {
+            return Err(failed_before());
+        }
+        if tail.synced >= tail.next && tail.names_synced >= tail.names {
+            return Ok(None);
+        }
+        let (first, _) = tail.open();
+        let Tail { names, next, identity, .. } = *tail;
+        Ok(Some(Work {
+            closed: tail.unsynced.clone(),
+            file: tail.file.clone(),
+            first,
+            path: segment_path(&self.shape.directory, first),
+            identity,
+            next,
+            names,
+            names_are_new: tail.names_synced < names,
+        }))
+    }
+
+    /// Syncs; returns whether the newest segment is where it should be.
+    fn carry_out(&self, work: &Work) -> io::Result<bool> {
+        for closed in &work.closed {
+            closed.file.sync()?;
+        }
+        work.file.sync()?;
+        let disk = &self.shape.disk;
+        if work.names_are_new {
+            match disk.sync_directory(&self.shape.directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                other => other?,
+            }
+        }
+        Ok(disk.is_current()? && disk.identity(&work.path).is_ok_and(|found| found == work.identity))
+    }
+
+    /// The turn to sync, or to put the journal in its place.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.syncing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

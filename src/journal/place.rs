@@ -1,0 +1,324 @@
+//! Whether the journal is still where it should be. Somebody may remove or replace its directory or its files while it is
+//! open; what is written then is written to files that nobody finds again.
+
+use std::io::{self, ErrorKind};
+use std::sync::PoisonError;
+
+use crate::files::disk::DiskFile;
+use crate::journal::cursor::folder;
+use crate::journal::log::{Journal, lock};
+use crate::journal::segment::{HEADER, Header, Meta, segment_path};
+use crate::journal::spare::Spare;
+use crate::journal::tail::Rest;
+
+/// How many bytes are copied at a time.
+const CHUNK: usize = 256 << 10;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// All is where it should be.
+    Well,
+    /// The directory, its newest segment or a cursor was gone and is there again.
+    Restored {
+        /// How many segments are lost.
+        segments: usize,
+    },
+}
+
+impl Journal {
+    /// Whether the directory and the newest segment are where they should be. If not, [`Journal::missed`] is told.
+    pub fn is_in_place(&self) -> bool {
+        let in_place = !self.tail.lock().gone && self.find().unwrap_or(true);
+        if !in_place {
+            self.missed.notify_one();
+        }
+        in_place
+    }
+
+    /// The number of the first record of the newest segment.
+    #[cfg(test)]
+    pub(super) fn newest(&self) -> u64 {
+        self.tail.lock().open().0
+    }
+
+    /// Waits until somebody has found that the journal is not in its place.
+    pub async fn missed(&self) {
+        self.missed.notified().await;
+    }
+
+    /// Looks whether directory, newest segment and cursors are where they should be, and restores them. The newest segment
+    /// is restored with all its records, as it is still open; of others only what readers have open is delivered.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be found out, or they cannot be restored. Then the journal takes no outcomes until they are.
+    pub fn look(&self) -> io::Result<Looked> {
+        let _turn = self.turn();
+        let mut looked = Looked::Well;
+        if self.tail.lock().gone || !self.find()? {
+            self.tail.lock().gone = true;
+            looked = Looked::Restored { segments: self.restore()? };
+        }
+        for (name, cursor) in self.cursors() {
+            let path = folder(&self.shape.directory).join(&name);
+            if cursor.follow(&*self.shape.disk, &path)? && looked == Looked::Well {
+                looked = Looked::Restored { segments: 0 };
+            }
+        }
+        Ok(looked)
+    }
+
+    /// Whether the directory and the newest segment are where they should be.
+    fn find(&self) -> io::Result<bool> {
+        if !self.shape.disk.is_current()? {
+            return Ok(false);
+        }
+        loop {
+            let (first, identity) = {
+                let tail = self.tail.lock();
+                (tail.open().0, tail.identity)
+            };
+            match self.shape.disk.identity(&segment_path(&self.shape.directory, first)) {
+                Ok(found) if found == identity => return Ok(true),
+                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    return Err(error);
+                }
+                // Unless it has been delivered and removed meanwhile.
+                _ if self.tail.lock().open().0 == first => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
+    /// Makes the directory and the newest segment anew. Nothing is appended meanwhile. Returns how many segments are lost.
+    fn restore(&self) -> io::Result<usize> {
+        let (disk, directory) = (&self.shape.disk, &self.shape.directory);
+        if disk.renew()? {
+            let locked = lock(&**disk, directory).map_err(|error| io::Error::other(error.to_string()))?;
+            *self.locked.lock().unwrap_or_else(PoisonError::into_inner) = locked;
+        }
+        disk.make_directory(&folder(directory))?;
+        let (open, next, file, needed) = {
+            let tail = self.tail.lock();
+            let (first, length) = tail.open();
+            let open = Meta { first, end: tail.next, length, epoch: self.shape.epoch };
+            (open, tail.next, tail.file.clone(), tail.needed())
+        };
+        // Readers go on with the file that they have open, so it becomes a closed segment.
+        if open.end > open.first && open.end > needed {
+            let copy = Spare::make(&self.shape)?;
+            copy_records(&*file, &*copy.file, open.length)?;
+            copy.become_segment(&self.shape, Header { epoch: open.epoch, first: open.first })?;
+            copy.file.sync()?;
+        }
+        let newest = Spare::make(&self.shape)?;
+        newest.become_segment(&self.shape, Header { epoch: self.shape.epoch, first: next })?;
+        newest.file.sync()?;
+        disk.sync_directory(directory)?;
+        let found = disk.list(directory)?;
+        let (mut rest, mut old_spare) = (Rest::default(), None::<Spare>);
+        let lost = self.tail.change(|tail| {
+            if open.first == next {
+                tail.segments.pop();
+            }
+            let is_there = |segment: &Meta| found.contains(&segment_path(directory, segment.first));
+            let (kept, lost) =
+                std::mem::take(&mut tail.segments).into_iter().partition::<Vec<_>, _>(is_there);
+            tail.segments = kept;
+            for segment in &lost {
+                tail.expire(segment, &mut rest);
+            }
+            tail.segments.push(Meta { first: next, end: next, length: HEADER as u64, epoch: open.epoch });
+            tail.unsynced.retain(|closed| {
+                closed.first != open.first && !lost.iter().any(|one| one.first == closed.first)
+            });
+            (tail.file, tail.identity) = (newest.file.clone(), newest.identity);
+            old_spare = tail.spare.take();
+            (tail.spoiled, tail.gone, tail.reserved) = (false, false, 0);
+            tail.names_synced = tail.names;
+            // The copy is safe; what the lost segments had is not promised to anybody any more.
+            if tail.unsynced.is_empty() {
+                tail.synced = tail.next;
+            }
+            let lost = lost.iter().filter(|segment| segment.end > needed).count();
+            (lost, tail.next)
+        });
+        for (sink, outcomes) in rest.expired {
+            tracing::error!(
+                sink,
+                outcomes,
+                "outcomes that this sink had not taken were in segments of the journal that somebody has removed"
+            );
+        }
+        if let Some(spare) = old_spare {
+            spare.discard(&**disk);
+        }
+        self.prepare();
+        Ok(lost)
+    }
+}
+
+fn copy_records(from: &dyn DiskFile, to: &dyn DiskFile, length: u64) -> io::Result<()> {
+    let (mut at, mut chunk) = (HEADER as u64, vec![0; CHUNK]);
+    while at < length {
+        let most = chunk.len().min(usize::try_from(length - at).unwrap_or(CHUNK));
+        let count = from.read(&mut chunk[..most], at)?;
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        to.write(&chunk[..count], at)?;
+        at += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::journal::{Batch, Options, WhenFull};
+    use crate::outcome::result::{Common, Event, Outcome, State};
+
+    fn open(directory: &Path) -> Arc<Journal> {
+        let options =
+            Options { directory: directory.to_owned(), max_size: 1 << 20, when_full: WhenFull::Refuse };
+        Journal::open(options, 7).unwrap().0
+    }
+
+    fn batch(output: &str) -> Batch {
+        let mut batch = Batch::default();
+        batch.push(&Outcome::Event(Event {
+            common: Common {
+                time: 1,
+                rule: "r".into(),
+                state: State::Ok,
+                output: output.into(),
+                long_output: "".into(),
+                source: "".into(),
+            },
+            component: "c".into(),
+            resource: None,
+            fields: Vec::new(),
+        }));
+        batch
+    }
+
+    fn read(journal: &Arc<Journal>) -> Vec<String> {
+        let cursor = journal.cursor("sink").unwrap();
+        let mut outputs = Vec::new();
+        let mut reader = journal.reader_for(&cursor);
+        reader
+            .read(100, |record| {
+                outputs.push(record.outcome.common().output.to_string());
+                true
+            })
+            .unwrap();
+        outputs
+    }
+
+    /// Every way in which files of the journal can go, and that what was there is there again, also for the next start.
+    #[test]
+    fn what_is_removed_is_noticed_refused_and_restored() {
+        type Remove = fn(&Path);
+        let ways: [(&str, Remove); 5] = [
+            ("the directory", |path| std::fs::remove_dir_all(path).unwrap()),
+            ("the directory, moved away", |path| std::fs::rename(path, path.with_extension("old")).unwrap()),
+            ("the directory, replaced", |path| {
+                std::fs::rename(path, path.with_extension("old")).unwrap();
+                std::fs::create_dir(path).unwrap();
+            }),
+            ("the newest segment", |path| std::fs::remove_file(segment_path(path, 1)).unwrap()),
+            ("the newest segment, replaced", |path| {
+                std::fs::remove_file(segment_path(path, 1)).unwrap();
+                std::fs::write(segment_path(path, 1), "something else").unwrap();
+            }),
+        ];
+        for (what, remove) in ways {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("var");
+            let journal = open(&path);
+            journal.register("sink").unwrap();
+            journal.append(&batch("before")).unwrap();
+            journal.sync(0).unwrap();
+            assert!(journal.is_in_place() && journal.look().unwrap() == Looked::Well);
+            remove(&path);
+            assert!(!journal.is_in_place(), "{what}");
+            // Not yet noticed by who appends, but nothing is promised.
+            journal.append(&batch("between")).unwrap();
+            assert!(journal.sync(2).is_err(), "{what}");
+            let refused = journal.append(&batch("refused")).unwrap_err();
+            assert_eq!((refused.taken, refused.first), (0, 3), "{what}");
+            assert_eq!(journal.look().unwrap(), Looked::Restored { segments: 0 }, "{what}");
+            assert!(journal.is_in_place());
+            journal.append(&batch("after")).unwrap();
+            journal.sync(0).unwrap();
+            assert_eq!(read(&journal), ["before", "between", "after"], "{what}");
+            drop(journal);
+            let journal = open(&path);
+            journal.register("sink").unwrap();
+            assert_eq!(read(&journal), ["before", "between", "after"], "{what}, after a restart");
+        }
+    }
+
+    #[test]
+    fn a_removed_cursor_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = open(dir.path());
+        let cursor = journal.register("sink").unwrap();
+        journal.append(&batch("done")).unwrap();
+        journal.append(&batch("open")).unwrap();
+        cursor.advance(2).unwrap();
+        std::fs::remove_file(dir.path().join("cursors/sink")).unwrap();
+        assert_eq!(journal.look().unwrap(), Looked::Restored { segments: 0 });
+        assert_eq!(journal.look().unwrap(), Looked::Well);
+        drop((journal, cursor));
+        let journal = open(dir.path());
+        journal.register("sink").unwrap();
+        assert_eq!(read(&journal), ["open"]);
+    }
+
+    #[test]
+    fn lost_segments_are_counted_and_the_rest_is_delivered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("var");
+        let journal = open(&path);
+        let cursor = journal.register("sink").unwrap();
+        let large = "x".repeat(50_000);
+        for _ in 0..7 {
+            journal.append(&batch(&large)).unwrap();
+        }
+        let newest = journal.newest();
+        assert!(newest > 3);
+        std::fs::remove_dir_all(&path).unwrap();
+        let Looked::Restored { segments } = journal.look().unwrap() else { panic!("not noticed") };
+        assert!(segments >= 2);
+        assert_eq!((cursor.expired(), read(&journal).len() as u64), (newest - 1, 7 - (newest - 1)));
+    }
+
+    #[test]
+    fn what_cannot_be_restored_is_refused_until_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("var");
+        let journal = open(&path);
+        journal.register("sink").unwrap();
+        journal.append(&batch("before")).unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        std::fs::write(&path, "a file in its place").unwrap();
+        assert!(!journal.is_in_place());
+        for _ in 0..3 {
+            assert!(journal.look().is_err());
+            assert!(journal.append(&batch("refused")).is_err() && journal.sync(0).is_err());
+        }
+        std::fs::remove_file(&path).unwrap();
+        // Another process has taken the place.
+        let other = open(&path);
+        assert!(journal.look().is_err() && !journal.is_in_place());
+        drop(other);
+        std::fs::remove_dir_all(&path).unwrap();
+        assert_eq!(journal.look().unwrap(), Looked::Restored { segments: 0 });
+        assert_eq!(read(&journal), ["before"]);
+    }
+}

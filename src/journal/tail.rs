@@ -1,0 +1,285 @@
+//! The segments of a journal, and how records get into the newest one. All of it happens under the lock of the journal,
+//! so nothing here waits for the disk: what has to is left to be done after it, in [`Rest`].
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use crate::files::disk::{DiskFile, Identity};
+use crate::journal::batch::Batch;
+use crate::journal::cursor::Cursor;
+use crate::journal::segment::{self, HEADER, Header, Meta, RECORD_HEADER};
+use crate::journal::settings::WhenFull;
+use crate::journal::shape::Shape;
+use crate::journal::spare::Spare;
+
+/// What is left to do once the lock is given back.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// Segments that are no longer part of the journal.
+    pub(super) removed: Vec<Meta>,
+    /// Sinks, and how many outcomes that they had not read have gone with segments.
+    pub(super) expired: Vec<(String, u64)>,
+}
+
+/// A closed segment that may not be safe from a power cut.
+#[derive(Debug, Clone)]
+pub(super) struct Unsynced {
+    pub(super) first: u64,
+    pub(super) file: Arc<dyn DiskFile>,
+}
+
+/// What the lock of the journal guards.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// All segments, oldest first; the last one is appended to.
+    pub(super) segments: Vec<Meta>,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) identity: Identity,
+    /// The number of the next record.
+    pub(super) next: u64,
+    /// What is before is safe from a power cut, but for what is not promised.
+    pub(super) synced: u64,
+    /// What is before and was not safe when a sync failed is never promised.
+    pub(super) unpromised: u64,
+    /// Whether a sync failed, or what a failed write left in the newest segment: nothing more goes into it.
+    pub(super) spoiled: bool,
+    /// Whether the directory or the newest segment was found to be gone: nothing is appended until it is back.
+    pub(super) gone: bool,
+    /// Whether outcomes were refused last because the journal has its full size.
+    pub(super) full: bool,
+    /// The length that the newest segment may have. 0 if the limit of the journal was not checked when it was made: then the
+    /// first append replaces it.
+    pub(super) reserved: u64,
+    /// Closed segments since the last sync.
+    pub(super) unsynced: Vec<Unsynced>,
+    /// Raised with each new name in the directory.
+    pub(super) names: u64,
+    /// The value of `names` up to which names are safe from a power cut.
+    pub(super) names_synced: u64,
+    /// The file of the next segment.
+    pub(super) spare: Option<Spare>,
+    pub(super) cursors: HashMap<String, Arc<Cursor>>,
+    /// What cursors need that are being opened.
+    pub(super) pins: Vec<u64>,
+    buffer: Vec<u8>,
+}
+
+/// Why nothing is appended or promised.
+pub(super) fn removed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "its directory or its newest segment was removed")
+}
+
+impl Tail {
+    /// The end of a journal with older segments and a newest one without records.
+    pub(super) fn new(mut segments: Vec<Meta>, first: u64, shape: &Shape, spare: Spare) -> Self {
+        let epoch = shape.epoch;
+        segments.push(Meta { first, end: first, length: HEADER as u64, epoch });
+        Tail {
+            segments,
+            file: spare.file,
+            identity: spare.identity,
+            next: first,
+            synced: 0,
+            unpromised: 0,
+            spoiled: false,
+            gone: false,
+            full: false,
+            reserved: 0,
+            unsynced: Vec::new(),
+            names: 1,
+            names_synced: 0,
+            spare: None,
+            cursors: HashMap::new(),
+            pins: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The segment that has a record, or the next one after it.
+    pub(super) fn segment_of(&self, sequence: u64) -> Option<Meta> {
+        self.segments.iter().find(|s| s.end > sequence).cloned()
+    }
+
+    /// The number of the oldest record, or of the next one if there is none.
+    pub(super) fn oldest(&self) -> u64 {
+        self.segments.first().map_or(self.next, |segment| segment.first)
+    }
+
+    /// The bytes that it has on disk.
+    pub(super) fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.length).sum()
+    }
+
+    /// The number that every cursor is past.
+    pub(super) fn needed(&self) -> u64 {
+        self.cursors
+            .values()
+            .map(|cursor| cursor.needed())
+            .chain(self.pins.iter().copied())
+            .min()
+            .unwrap_or(self.next)
+    }
+
+    /// The newest segment.
+    pub(super) fn open(&self) -> (u64, u64) {
+        self.segments.last().map_or((self.next, HEADER as u64), |open| (open.first, open.length))
+    }
+
+    /// Appends outcomes in order. Each segment gets as many as fit into it. Returns how many were appended, and why it
+    /// were not all.
+    pub(super) fn append(
+        &mut self,
+        shape: &Shape,
+        batch: &Batch,
+        rest: &mut Rest,
+    ) -> (usize, io::Result<()>) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let (mut taken, mut payloads) = (0, batch.payloads().peekable());
+        let result = loop {
+            if self.gone {
+                break Err(removed());
+            }
+            let (_, length) = self.open();
+            buffer.clear();
+            let mut sequence = self.next;
+            while let Some(payload) = payloads.peek().filter(|_| !self.spoiled) {
+                let end = length + (buffer.len() + RECORD_HEADER + payload.len()) as u64;
+                if end > self.reserved {
+                    break;
+                }
+                segment::push_record(&mut buffer, sequence, payload);
+                sequence += 1;
+                payloads.next();
+            }
+            if !buffer.is_empty()
+                && let Err(error) = self.write(shape, &buffer, sequence, rest)
+            {
+                break Err(error);
+            }
+            taken = batch.len() - payloads.len();
+            let Some(payload) = payloads.peek() else { break Ok(()) };
+            if let Err(error) = self.roll(shape, (RECORD_HEADER + payload.len()) as u64, rest) {
+                break Err(error);
+            }
+        };
+        if buffer.capacity() <= 4 << 20 {
+            self.buffer = buffer;
+        }
+        (taken, result)
+    }
+
+    /// Writes records into the newest segment, all or none of them.
+    fn write(&mut self, shape: &Shape, records: &[u8], next: u64, rest: &mut Rest) -> io::Result<()> {
+        let (_, length) = self.open();
+        if let Err(error) = self.file.write(records, length) {
+            // What was written in part must not be taken for records when the journal is opened again.
+            if self.file.set_length(length).is_err() {
+                self.spoiled = true;
+                // If no new segment can be made now, the next append tries again.
+                let _ = self.roll(shape, 0, rest);
+            }
+            return Err(error);
+        }
+        if let Some(segment) = self.segments.last_mut() {
+            segment.length += records.len() as u64;
+            segment.end = next;
+        }
+        self.next = next;
+        Ok(())
+    }
+
+    /// Starts a new segment, for a record of so many bytes, and drops what is not needed or too much.
+    pub(super) fn roll(&mut self, shape: &Shape, record: u64, rest: &mut Rest) -> io::Result<()> {
+        self.drop_delivered(rest);
+        let wanted = shape.segment_size.max(HEADER as u64 + record);
+        if shape.when_full == WhenFull::Refuse {
+            self.full = !self.has_space(shape, wanted);
+            if self.full {
+                let limit = shape.max_size;
+                let text = format!("it has reached max_size, {limit} bytes, and when_full is \"refuse\"");
+                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
+            }
+        }
+        let spare = self.spare.take().map_or_else(|| Spare::make(shape), Ok)?;
+        let header = Header { epoch: shape.epoch, first: self.next };
+        if let Err(error) = spare.become_segment(shape, header) {
+            self.spare = Some(spare);
+            return Err(error);
+        }
+        let (first, _) = self.open();
+        if first == self.next {
+            // Without records it had the name of the new one, which has taken its place.
+            self.segments.pop();
+        } else if self.synced < self.next {
+            self.unsynced.push(Unsynced { first, file: self.file.clone() });
+        }
+        self.segments.push(Meta {
+            first: self.next,
+            end: self.next,
+            length: HEADER as u64,
+            epoch: shape.epoch,
+        });
+        (self.file, self.identity, self.reserved) = (spare.file, spare.identity, wanted);
+        self.names += 1;
+        self.spoiled = false;
+        self.drop_delivered(rest);
+        let mut size = self.size();
+        while size + wanted > shape.max_size && self.segments.len() > 1 {
+            let oldest = self.segments.remove(0);
+            size -= oldest.length;
+            self.expire(&oldest, rest);
+            rest.removed.push(oldest);
+        }
+        self.forget_removed();
+        Ok(())
+    }
+
+    /// Whether there is space for so many bytes more, once the newest segment is closed.
+    pub(super) fn has_space(&self, shape: &Shape, wanted: u64) -> bool {
+        let needed = self.needed();
+        let kept: u64 =
+            self.segments.iter().filter(|s| s.end > needed && s.end > s.first).map(|s| s.length).sum();
+        // An empty journal takes any record.
+        kept == 0 || kept + wanted <= shape.max_size
+    }
+
+    /// Removes closed segments that every cursor is past.
+    pub(super) fn drop_delivered(&mut self, rest: &mut Rest) {
+        let needed = self.needed();
+        let closed = self.segments.len().saturating_sub(1);
+        let delivered = self.segments[..closed].iter().take_while(|segment| segment.end <= needed).count();
+        if delivered > 0 {
+            rest.removed.extend(self.segments.drain(..delivered));
+            self.forget_removed();
+        }
+    }
+
+    /// Counts what cursors lose when a segment goes.
+    pub(super) fn expire(&self, segment: &Meta, rest: &mut Rest) {
+        for (name, cursor) in &self.cursors {
+            let lost = cursor.loses(segment.first, segment.end);
+            if lost > 0 {
+                cursor.add_expired(lost);
+                match rest.expired.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, count)) => *count += lost,
+                    None => rest.expired.push((name.clone(), lost)),
+                }
+            }
+        }
+    }
+
+    /// Segments that are no longer part of the journal need not be synced.
+    pub(super) fn forget_removed(&mut self) {
+        let oldest = self.oldest();
+        self.unsynced.retain(|closed| closed.first >= oldest);
+    }
+
+    /// A sync has failed: what was not safe may be lost already, with the header of the segment if that was not.
+    pub(super) fn give_up(&mut self) {
+        self.unpromised = self.next;
+        self.synced = self.next;
+        self.spoiled = true;
+        self.unsynced.clear();
+    }
+}

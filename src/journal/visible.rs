@@ -1,0 +1,46 @@
+//! The state behind the journal's lock, and what readers see of it.
+//!
+//! Tests compile this file a second time, with loom's locks in the place of [`sync`](super::sync) (see `visible_tests.rs`).
+
+use super::sync::{Mutex, MutexGuard, PoisonError, watch};
+
+/// Some state, and the number of the next record as readers see it.
+#[derive(Debug)]
+pub(crate) struct Visible<T> {
+    state: Mutex<T>,
+    next: watch::Sender<u64>,
+}
+
+impl<T> Visible<T> {
+    /// Nothing is visible from `next` on.
+    pub(crate) fn new(state: T, next: u64) -> Self {
+        Visible { state: Mutex::new(state), next: watch::channel(next).0 }
+    }
+
+    /// The state.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        // What a panicking thread left is whole: every change ends in one assignment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state. `change` says which number the next record gets now. That is published before the lock is given
+    /// back: published later, a change could be hidden by the one before it.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> (R, u64)) -> R {
+        let mut state = self.lock();
+        let (result, next) = change(&mut state);
+        if next != self.next() {
+            self.next.send_replace(next);
+        }
+        result
+    }
+
+    /// The number that the next record gets.
+    pub(crate) fn next(&self) -> u64 {
+        *self.next.borrow()
+    }
+
+    /// The same, for those that wait for records.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.next.subscribe()
+    }
+}
