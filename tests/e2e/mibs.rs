@@ -85,7 +85,7 @@ fn rules_of_a_module_pass_check_and_test_as_they_come() {
     assert!(made.status.success(), "{made:?}");
     let text = String::from_utf8(made.stdout).unwrap();
     // What clears reaches the service of what went wrong.
-    assert_eq!(text.matches("service = \"link {{ index['IF-MIB::ifIndex'] }}\"").count(), 2, "{text}");
+    assert_eq!(text.matches("service = \"Link {{ index['IF-MIB::ifIndex'] }}\"").count(), 2, "{text}");
     std::fs::write(daemon.path("rules.toml"), text).unwrap();
     let config = daemon.path("trapline.toml").display().to_string();
     for command in ["check", "test"] {

@@ -1,12 +1,14 @@
 //! Names of definitions as words.
 
 /// Words that are written in capitals.
-const ACRONYMS: [&str; 69] = [
-    "ac", "acl", "aps", "ap", "arp", "ats", "bfd", "bgp", "cfm", "cpu", "dc", "dhcp", "dns", "dsl", "ecc",
-    "eigrp", "erps", "fc", "fcoe", "fru", "ha", "hsrp", "http", "iap", "id", "igmp", "ike", "ip", "ipsec",
-    "isdn", "isis", "l2tp", "lacp", "lag", "ldp", "lldp", "lsa", "lsdb", "lsp", "mac", "mlag", "mpls",
-    "msdp", "nic", "nssa", "ntp", "nvram", "ospf", "pdu", "pim", "poe", "ppp", "psu", "qos", "radius",
-    "raid", "rmon", "rps", "rsvp", "sfp", "sip", "ssid", "ssl", "stp", "udld", "ups", "vlan", "vpn", "vrrp",
+const ACRONYMS: [&str; 87] = [
+    "ac", "acl", "adsl", "ap", "aps", "arp", "ats", "bfd", "bgp", "cfm", "cmos", "cpu", "dc", "dhcp", "dns",
+    "dsl", "ecc", "eigrp", "erps", "fc", "fcoe", "fru", "gps", "ha", "hdd", "hsrp", "http", "iap", "id",
+    "igmp", "ike", "ip", "ips", "ipsec", "isdn", "isis", "kvm", "l2tp", "lacp", "lag", "lan", "ldp", "lldp",
+    "lsa", "lsdb", "lsp", "lun", "mac", "mlag", "mpls", "msdp", "nic", "nssa", "ntp", "nvram", "ospf", "pdu",
+    "pim", "poe", "ppp", "pse", "psu", "qos", "radius", "raid", "ram", "rip", "rmon", "rps", "rsvp", "sfp",
+    "sip", "ssd", "ssid", "ssl", "stp", "tcp", "udld", "udp", "ups", "usb", "vlan", "vpn", "vrrp", "wan",
+    "wlan", "wtp",
 ];
 
 /// Abbreviations, and what an operator reads.
