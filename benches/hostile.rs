@@ -1,7 +1,7 @@
 //! The slowest templates on hostile texts of 64 KiB: `cargo bench --bench hostile`.
 //!
 //! Prints for each filter, test and operator the longest time of all shapes of text and all arguments, slowest first.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

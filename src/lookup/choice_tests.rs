@@ -76,6 +76,7 @@ fn who_is_the_host() {
     let none: &[(&str, &str)] = &[];
     let edge1: &[(&str, &str)] = &[(SENDER, "edge1")];
     let full: &[(&str, &str)] = &[("fw1.example.org", "firewall")];
+    let management = regex::Regex::new("^(.+)-mgmt$").unwrap();
     for (map, sent, expected) in [
         // Agents that no host is reached by.
         (none, V1("127.0.0.1"), SENDER),
@@ -125,7 +126,7 @@ fn who_is_the_host() {
         let mut hosts = hosts(map);
         hosts.spelling.lower = true;
         hosts.spelling.domains = vec!["example.org".into()];
-        hosts.spelling.rewrite = vec![(regex::Regex::new("^(.+)-mgmt$").unwrap(), "$1".to_owned())];
+        hosts.spelling.rewrite = vec![(management.clone(), "$1".to_owned())];
         let (got, _, seen) = host(&hosts, &sent, (SENDER, true));
         assert_eq!(got, expected, "{seen:?}");
     }
