@@ -99,6 +99,15 @@ fn print(before: &Value, now: &Value) {
             .collect();
         println!("refused {:<39}{}", refused["source"].as_str().unwrap_or("?"), reasons.join(", "));
     }
+    let refused = &now["refused"];
+    let shown = refused["sources"].as_array().map_or(0, Vec::len) as u64;
+    let (known, others) = (number(&refused["known_sources"]), number(&refused["others"]));
+    if known > shown || others > 0 {
+        println!(
+            "refused {} more sources, and {others} messages of sources that are not told apart",
+            known - shown
+        );
+    }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(
         "\n{:<16}{:>12}{:>10}{:>10}{:>10}{:>10}{:>6}{:>7}{:>10}{:>9}",

@@ -1,9 +1,12 @@
 //! Messages as people and scripts see them: JSON with stable names, and one line of text.
 
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 
 use crate::message::{Message, Notification, NotificationKind, Source, SyslogLine};
 use crate::mib::{Mib, format};
+use crate::snmp::DecodeError;
+use crate::snmp::decode::without_community;
 use crate::time::clock::rfc3339;
 
 /// A message as JSON, as `trapline explain --json` gives it.
@@ -15,6 +18,24 @@ pub fn message(message: &Message<'_>, source: &Source, mib: &Mib) -> Value {
     all.insert("source".into(), source.address().to_string().into());
     all.insert("received".into(), rfc3339(source.received).into());
     Value::Object(all)
+}
+
+/// The most octets of a malformed packet that are kept.
+const MAX_PACKET: usize = 2048;
+
+/// A packet that is no notification, as JSON: in hex, its community written over.
+pub fn malformed(packet: &[u8], source: &Source, error: &DecodeError) -> Value {
+    let mut shown = without_community(packet);
+    shown.truncate(MAX_PACKET);
+    json!({
+        "kind": "malformed",
+        "reason": DecodeError::REASONS[error.index()],
+        "error": error.to_string(),
+        "bytes": packet.len(),
+        "packet": HEXLOWER.encode(&shown),
+        "source": source.address().to_string(),
+        "received": rfc3339(source.received),
+    })
 }
 
 fn notification(n: &Notification<'_>, mib: &Mib) -> Map<String, Value> {
@@ -89,6 +110,15 @@ fn line(l: &SyslogLine<'_>) -> Map<String, Value> {
         })),
     });
     into_map(object)
+}
+
+/// An unmatched message as it is kept: as [`message`] has it, without the community, which is a password.
+pub fn unmatched(unmatched: &Message<'_>, source: &Source, mib: &Mib) -> Value {
+    let mut all = message(unmatched, source, mib);
+    if let Value::Object(fields) = &mut all {
+        fields.shift_remove("community");
+    }
+    all
 }
 
 fn into_map(value: Value) -> Map<String, Value> {

@@ -1,7 +1,7 @@
 //! What all listeners share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::intake::commit::Commit;
 use crate::intake::inbox::Inbox;
 use crate::intake::refused::Refusals;
+use crate::intake::reports::Reports;
 use crate::intake::stats::Stats;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
@@ -31,8 +32,8 @@ pub struct Active {
     pub access: Access,
     /// The security of v3, where there are users.
     pub usm: Option<Usm>,
-    /// Networks whose syslog is accepted; empty for all.
-    pub syslog_allow: Vec<IpNet>,
+    /// Networks whose syslog is accepted; none for all.
+    pub syslog_allow: Option<Vec<IpNet>>,
 }
 
 /// What all listeners share.
@@ -53,6 +54,7 @@ pub struct Shared {
     /// Limits log lines about bad input.
     pub limiter: Arc<Limiter>,
     clock: Arc<dyn Clock>,
+    reports: Mutex<Reports>,
     active: Mutex<Arc<Active>>,
     generation: AtomicU64,
     beats: Mutex<Vec<Weak<Beat>>>,
@@ -74,6 +76,7 @@ impl Shared {
             refusals: Refusals::default(),
             limiter,
             clock,
+            reports: Mutex::default(),
             active: Mutex::default(),
             generation: AtomicU64::new(0),
             beats: Mutex::default(),
@@ -85,6 +88,11 @@ impl Shared {
     /// The time now.
     pub fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// How many Reports each source may be sent.
+    pub(super) fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts new rules in force; every listener uses them from its next batch on.

@@ -52,6 +52,8 @@ macro_rules! stats {
 stats! {
     /// SNMP packets received.
     snmp_received,
+    /// SNMP notifications that were understood, whether or not they are let in.
+    decoded,
     /// Lines of syslog received.
     syslog_received,
     /// Datagrams that the kernel dropped because the intake was too slow.
