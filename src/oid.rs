@@ -10,15 +10,21 @@ use std::str::FromStr;
 /// The most sub-identifiers that an OID may have (RFC 2578, section 3.5).
 pub const MAX_ARCS: usize = 128;
 
-/// An object identifier. Empty is the OID `0.0`, as net-snmp reads an empty one.
+/// An object identifier.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Oid<'a>(Cow<'a, [u8]>);
 
+/// `0.0`, zeroDotZero of SNMPv2-SMI.
+pub const ZERO_DOT_ZERO: Oid<'static> = Oid(Cow::Borrowed(&[0]));
+
 impl<'a> Oid<'a> {
-    /// The OID with these content octets, made minimal where they are not.
+    /// The OID with these content octets, made minimal where they are not; no octets are `0.0`, as net-snmp reads them.
     ///
     /// None if the last sub-identifier is cut off, one is larger than 2^32-1, or there are too many.
     pub fn from_ber(bytes: &'a [u8]) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(ZERO_DOT_ZERO);
+        }
         // Most OIDs have only arcs below 128, one octet each.
         if bytes.is_ascii() && bytes.len() < MAX_ARCS {
             return Some(Oid(Cow::Borrowed(bytes)));
@@ -35,7 +41,8 @@ impl<'a> Oid<'a> {
             }
             value = value << 7 | u64::from(byte & 0x7f);
             // The first sub-identifier carries two arcs: up to 2^32-1 + 80 (X.690, 8.19.4).
-            if value > u64::from(u32::MAX) + 80 {
+            let most = u64::from(u32::MAX) + if arcs == 2 { 80 } else { 0 };
+            if value > most {
                 return None;
             }
             at_start = byte & 0x80 == 0;
@@ -216,6 +223,17 @@ mod tests {
         assert_eq!(Oid::from_ber(&[0x2b, 0x80, 0x06]).unwrap(), oid("1.3.6"));
         assert_eq!(Oid::from_ber(&[0x2b, 0x86]), None);
         assert_eq!(Oid::from_ber(&[0x2b, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]), None);
+        // 2^32 + 79 is two arcs in the first place only.
+        assert_eq!(Oid::from_ber(&[0x90, 0x80, 0x80, 0x80, 0x4f]).unwrap().to_string(), "2.4294967295");
+        assert_eq!(Oid::from_ber(&[0x90, 0x80, 0x80, 0x80, 0x50]), None);
+        assert_eq!(
+            Oid::from_ber(&[0x2b, 0x8f, 0xff, 0xff, 0xff, 0x7f]).unwrap().to_string(),
+            "1.3.4294967295"
+        );
+        assert_eq!(Oid::from_ber(&[0x2b, 0x90, 0x80, 0x80, 0x80, 0x00]), None);
+        for forms in [&[][..], &[0], &[0x80, 0]] {
+            assert_eq!(Oid::from_ber(forms).unwrap(), oid("0.0"), "{forms:?}");
+        }
     }
 
     #[test]
@@ -261,7 +279,8 @@ mod tests {
         #[test]
         fn any_octets_are_safe(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Some(oid) = Oid::from_ber(&bytes) {
-                let _ = oid.to_string();
+                // One value has one form: what is written and what is read are the same.
+                prop_assert_eq!(oid.to_string().parse::<Oid>().unwrap(), oid.clone());
                 prop_assert_eq!(Oid::from_ber(oid.as_bytes()).unwrap(), oid.clone());
             }
         }

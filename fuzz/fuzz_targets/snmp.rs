@@ -5,12 +5,12 @@
 use libfuzzer_sys::fuzz_target;
 use snmp_parser::asn1_rs::FromBer;
 use snmp_parser::{SnmpMessage, SnmpPdu};
-use trapline::oid::Oid;
+use trapline::oid::{Oid, ZERO_DOT_ZERO};
 use trapline::snmp::well_known;
 
 fuzz_target!(|packet: &[u8]| {
     let Ok(decoded) = trapline::snmp::decode(packet) else { return };
-    let _ = decoded.answer();
+    let _ = decoded.answer(65_507);
     let ours = &decoded.notification;
     let _ = trapline::snmp::encode::encode(ours);
     let Ok((_, theirs)) = SnmpMessage::from_ber(packet) else { return };
@@ -22,9 +22,9 @@ fuzz_target!(|packet: &[u8]| {
     assert_eq!(ours.community, theirs.community.as_bytes());
     let head = [well_known::SYS_UP_TIME, well_known::SNMP_TRAP_OID];
     let v1 = matches!(theirs.pdu, SnmpPdu::TrapV1(_));
-    // An OID that is cut off names nothing: its varbind is dropped here. The two that every v2 notification begins
+    // An OID that is cut off names nothing: its varbind is called 0.0 here. The two that every v2 notification begins
     // with have fields of their own, and may stand again.
-    let names = varbinds.iter().filter_map(|v| Oid::from_ber(v.oid.as_bytes()));
+    let names = varbinds.iter().map(|v| Oid::from_ber(v.oid.as_bytes()).unwrap_or(ZERO_DOT_ZERO));
     let theirs: Vec<Oid<'_>> = names.filter(|oid| v1 || !head.contains(oid)).collect();
     let ours: Vec<Oid<'_>> =
         ours.varbinds.iter().map(|v| v.oid.borrowed()).filter(|oid| v1 || !head.contains(oid)).collect();

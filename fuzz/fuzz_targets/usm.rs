@@ -6,14 +6,15 @@ use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
 use trapline::snmp::Usm;
-use trapline::snmp::usm::{AuthProtocol, Engine, PrivProtocol, User};
+use trapline::snmp::usm::{AuthProtocol, Engine, Memory, PrivProtocol, Senders, User};
 
 fuzz_target!(|packet: &[u8]| {
     static USM: OnceLock<Usm> = OnceLock::new();
     let usm = USM.get_or_init(|| {
         let keys = (AuthProtocol::Sha256, &b"auth-password"[..]);
         let user = User::new("ops", keys, Some((PrivProtocol::Aes128, b"priv-password"))).unwrap();
-        Usm::new(vec![user], Engine { id: vec![0x80, 0, 0, 1, 2], boots: 1, started: 0 }, Arc::default()).unwrap()
+        let engine = Engine { id: vec![0x80, 0, 0, 1, 2], boots: 1, started: 0 };
+        Usm::new(vec![user], Arc::new(Memory::new(engine, Senders::default()).unwrap()))
     });
     assert!(usm.open(packet, IpAddr::V4(Ipv4Addr::LOCALHOST), 100).is_err());
 });

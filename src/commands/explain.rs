@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::commands::decoded::print_message;
 use crate::commands::unmatched;
 use crate::config::loaded as setup;
 use crate::inbox::{Group, Raw};
-use crate::intake::describe;
+use crate::intake::{describe, engine_id};
 use crate::lookup::choice::{Candidate, Received};
 use crate::message::{Message, Notification, Source};
 use crate::outcome::json::Unsaved;
@@ -22,8 +22,10 @@ use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::values::unhex;
 use crate::sinks::settings::SinkConfig;
-use crate::snmp::usm::Engine;
-use crate::terminal::println;
+use crate::snmp::Decoded;
+use crate::snmp::decode::MAX_VARBINDS;
+use crate::snmp::usm::Memory;
+use crate::terminal::{eprintln, println};
 use crate::time::clock::now;
 use crate::{pcap, snmp, syslog};
 
@@ -114,7 +116,7 @@ struct Explainer<'s> {
 impl Explainer<'_> {
     fn packet(&self, packet: &[u8], source: &Source) -> anyhow::Result<bool> {
         match snmp::decode(packet) {
-            Ok(decoded) => self.notification(decoded.notification, source),
+            Ok(decoded) => self.decoded(decoded, source),
             Err(snmp::DecodeError::V3) if !self.setup.config.snmp.users.is_empty() => {
                 self.packet_v3(packet, source)
             }
@@ -122,13 +124,16 @@ impl Explainer<'_> {
         }
     }
 
-    /// A message of v3, with the keys of the configuration. Of informs only who receives them has the keys.
+    /// A message of v3, with the keys of the configuration. Of informs only who receives them has the keys: the daemon, whose
+    /// id is in its journal directory.
     fn packet_v3(&self, packet: &[u8], source: &Source) -> anyhow::Result<bool> {
-        let engine = Engine { id: Vec::new(), boots: 1, started: 0 };
-        let Ok(Some(usm)) = self.setup.usm(&engine, &Arc::default()) else {
+        let own = engine_id::read(&self.setup.config.journal.directory.join("engine")).ok().flatten();
+        let id = own.map_or_else(|| b"no engine".to_vec(), |(id, _)| id);
+        // Whatever time it says is right: nobody knows when it was sent.
+        let (memory, now) = Memory::as_told(id, packet).map_err(|error| anyhow!("{error}"))?;
+        let Some(usm) = self.setup.usm(&Arc::new(memory)) else {
             return Ok(self.malformed(&snmp::DecodeError::V3));
         };
-        let now = u64::try_from(source.received / 1_000_000).unwrap_or(0);
         let opened = match usm.open(packet, source.address(), now) {
             Ok(opened) => opened,
             Err(refused) => return Ok(self.malformed(&refused.why.into())),
@@ -136,7 +141,7 @@ impl Explainer<'_> {
         match snmp::decode_scoped(&opened.scoped, usm.user_of(&opened), opened.level()) {
             Ok(mut decoded) => {
                 usm.vouch(&opened, &mut decoded.notification);
-                self.notification(decoded.notification, source)
+                self.decoded(decoded, source)
             }
             Err(error) => Ok(self.malformed(&error)),
         }
@@ -151,6 +156,20 @@ impl Explainer<'_> {
             Raw::Line(line) => self.line(line.as_bytes(), &source),
             Raw::Packet(hex) | Raw::Octets(hex) => self.packet(&unhex(hex).unwrap_or_default(), &source),
         }
+    }
+
+    fn decoded(&self, decoded: Decoded<'_>, source: &Source) -> anyhow::Result<bool> {
+        if decoded.odd > 0 {
+            Self::odd(decoded.odd);
+        }
+        self.notification(decoded.notification, source)
+    }
+
+    /// Says it on standard error: it is about the packet, not about the message.
+    fn odd(count: usize) {
+        eprintln!(
+            "trapline: {count} odd parts: varbinds that do not fit their type, are broken or beyond the first {MAX_VARBINDS}, a packet that is cut off, or a missing trap OID"
+        );
     }
 
     fn notification(&self, notification: Notification<'_>, source: &Source) -> anyhow::Result<bool> {

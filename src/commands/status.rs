@@ -113,6 +113,15 @@ fn print(before: &Value, now: &Value) {
         let (errors, refused) = (number(&counts["errors"]), number(&counts["refused"]));
         println!("{name}: {refused} connections refused, {errors} not accepted");
     }
+    let refused = &now["refused"];
+    let shown = refused["sources"].as_array().map_or(0, Vec::len) as u64;
+    let (known, others) = (number(&refused["known_sources"]), number(&refused["others"]));
+    if known > shown || others > 0 {
+        println!(
+            "refused {} more sources, and {others} messages of sources that are not told apart",
+            known - shown
+        );
+    }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(
         "\n{:<16}{:>12}{:>10}{:>10}{:>10}{:>10}{:>6}{:>7}{:>10}{:>9}",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::config::Config;
 use crate::intake::Active;
@@ -14,7 +14,7 @@ use crate::rules::files;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 use crate::snmp::Usm;
 use crate::snmp::access::TagUse;
-use crate::snmp::usm::{Engine, Senders};
+use crate::snmp::usm::Memory;
 use crate::terminal::{eprint, eprintln};
 
 /// The most warnings about MIB modules that are printed one by one.
@@ -156,35 +156,15 @@ pub fn print(found: &Diagnostics) {
 
 impl Setup {
     /// The security of v3 for the configured users; none if there are none.
-    ///
-    /// # Errors
-    ///
-    /// If keys cannot be made.
-    pub fn usm(&self, engine: &Engine, senders: &Arc<Mutex<Senders>>) -> Result<Option<Usm>, String> {
+    pub fn usm(&self, memory: &Arc<Memory>) -> Option<Usm> {
         let users = &self.config.snmp.users;
-        if users.is_empty() {
-            return Ok(None);
-        }
-        Usm::new(users.clone(), engine.clone(), senders.clone()).map(Some)
+        (!users.is_empty()).then(|| Usm::new(users.clone(), memory.clone()))
     }
 
     /// What the listeners need; none if something is wrong.
-    pub fn into_active(
-        self,
-        engine: &Engine,
-        senders: &Arc<Mutex<Senders>>,
-        found: &mut Diagnostics,
-    ) -> Option<Active> {
-        let usm = match self.usm(engine, senders) {
-            Ok(usm) => usm,
-            Err(error) => {
-                let file = self.config.file.as_deref().unwrap_or(Path::new("trapline")).display().to_string();
-                found.file_error(&file, error, "check [[snmp.users]]");
-                return None;
-            }
-        };
+    pub fn into_active(self, memory: &Arc<Memory>) -> Option<Active> {
         Some(Active {
-            usm,
+            usm: self.usm(memory),
             rules: self.compiled.rules?,
             hosts: self.config.hosts,
             access: self.config.snmp.access,

@@ -96,9 +96,10 @@ fn every_mistake_of_users_and_access_at_once() {
         r#"
 [snmp]
 versions = ["2c", "4"]
+allow = []
 [[snmp.users]]
 name = "a"
-engine = "0x80"
+engine = "0x8"
 [[snmp.users]]
 name = "b"
 auth = "SHA-256"
@@ -123,14 +124,35 @@ priv_password = "long enough"
 name = "f"
 [[snmp.users]]
 name = "f"
+[[snmp.users]]
+name = ""
+[[snmp.users]]
+name = "a-name-that-is-longer-than-32-octets"
 [[snmp.access]]
 level = "authPirv"
 from = ["everywhere"]
 tag = ["x"]
+contexts = []
 "#,
     )
     .unwrap_err();
     insta::assert_snapshot!(found);
+}
+
+#[test]
+fn protocols_by_the_names_that_others_use() {
+    let read = |auth: &str, privacy: &str| {
+        load(&format!(
+            "[[snmp.users]]\nname = \"ops\"\nauth = \"{auth}\"\nauth_password = \"auth-password\"\n\
+             priv = \"{privacy}\"\npriv_password = \"priv-password\"\n"
+        ))
+    };
+    for (auth, privacy) in [("SHA", "AES"), ("sha256", "aes256c"), ("SHA-512", "3des-ede"), ("sha_1", "TDES")]
+    {
+        assert!(read(auth, privacy).is_ok(), "{auth} {privacy}");
+    }
+    assert!(read("SHA-265", "AES").unwrap_err().contains("did you mean 'SHA-256'?"));
+    assert!(read("SHA", "AES-127").unwrap_err().contains("did you mean 'AES-128'?"));
 }
 
 #[test]

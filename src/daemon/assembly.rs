@@ -20,7 +20,7 @@ use crate::intake::listener::Listener;
 use crate::journal;
 use crate::mib::load::Held;
 use crate::settings::diagnostic::{Diagnostics, Place};
-use crate::snmp::usm::{Engine, Senders};
+use crate::snmp::usm::Memory;
 use crate::status::{Status, Unconfigured};
 use crate::web;
 use crate::web::server::Site;
@@ -32,7 +32,7 @@ pub struct Assembly {
     pub crew: Crew,
     /// What it tells about itself.
     pub status: Arc<Status>,
-    security: Security,
+    security: Arc<Memory>,
     log: Log,
     runtimes: Runtimes,
     /// What the web server serves.
@@ -49,15 +49,6 @@ pub struct Runtimes {
     pub streams: Handle,
     /// Signals, the control socket and the web server. Nothing blocks it.
     pub control: Handle,
-}
-
-/// What SNMPv3 keeps over reloads.
-#[derive(Debug)]
-pub struct Security {
-    /// This daemon as an SNMP engine.
-    pub engine: Engine,
-    /// What is known of senders.
-    pub senders: Arc<Mutex<Senders>>,
 }
 
 /// What a reload changes.
@@ -155,7 +146,7 @@ impl Assembly {
     pub fn new(
         crew: Crew,
         status: Arc<Status>,
-        security: Security,
+        security: Arc<Memory>,
         log: Log,
         runtimes: Runtimes,
         descriptors: usize,
@@ -174,6 +165,11 @@ impl Assembly {
         };
         let site = Arc::new(Site::new(status.clone()));
         Assembly { crew, status, security, log, runtimes, site, descriptors, parts: Mutex::new(parts) }
+    }
+
+    /// What SNMPv3 keeps over reloads.
+    pub fn security(&self) -> &Arc<Memory> {
+        &self.security
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -228,7 +224,7 @@ impl Assembly {
             None
         });
         let log = log.map(|writer| (config.log, writer));
-        let active = setup.into_active(&self.security.engine, &self.security.senders, &mut found);
+        let active = setup.into_active(&self.security);
         let journal = self.status.shared.journal.clone();
         let listeners = listeners::plan(&running, &wanted(&config), &mut found);
         let listeners = listeners.ready(&self.host(), &mut found);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::assembly::Assembly;
 use super::control::Socket;
+use super::senders::StoredSenders;
 use super::supervise::Member;
 use super::systemd;
 use crate::status::Status;
@@ -12,17 +13,18 @@ use crate::status::Status;
 const DRAIN: Duration = Duration::from_secs(5);
 /// How often it is checked.
 const CHECK: Duration = Duration::from_millis(10);
-/// How long the thread that syncs the journal may take to end.
+/// How long each thread that writes to the state directory may take to end.
 const SYNC: Duration = Duration::from_secs(5);
 
 /// Stops the daemon. Blocks until it has.
-pub fn stop(assembly: &Assembly, sync: &Member, socket: &Socket) {
+pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket: &Socket) {
     tracing::info!("stopping");
     systemd::stopping();
     let status = &assembly.status;
     status.shared.stop();
     assembly.stop_listening();
     status.shared.commit.finish(status.clock.now());
+    senders.finish(SYNC);
     assembly.runtimes().control.block_on(drain(status));
     assembly.stop_sinks();
     sync.join(SYNC);

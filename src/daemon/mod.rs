@@ -15,6 +15,7 @@ pub mod mib_subprocess;
 pub mod plan;
 pub mod reload;
 pub mod run;
+pub mod senders;
 pub mod signals;
 pub mod sinks;
 pub mod slots;

@@ -1,16 +1,17 @@
 //! The life of the daemon: start, run, stop.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
-use super::assembly::{Assembly, Runtimes, Security, Sockets};
+use super::assembly::{Assembly, Runtimes, Sockets};
 use super::log::Log;
 use super::reload::{Reloader, log_unconfigured};
+use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
 use super::{control, drain, inbox, mib_subprocess, sync, systemd};
@@ -21,7 +22,7 @@ use crate::intake::{Shared, engine_id, pipeline};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;
-use crate::snmp::usm::Senders;
+use crate::snmp::usm::Memory;
 use crate::status::{Health, Status};
 use crate::terminal::eprintln;
 use crate::time::clock::{Clock, SystemClock};
@@ -77,7 +78,7 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let journal = open_journal(&config)?;
     let shared = Arc::new(Shared::new(journal, config.journal.sync, clock.clone()));
     let status = Arc::new(Status::new(shared, health, clock.clone()));
-    let security = security(&config, &*clock)?;
+    let security = Arc::new(security(&config, &*clock)?);
     let assembly = Assembly::new(crew, status, security, log, runtimes, descriptors, &config);
     let assembly = Arc::new(assembly);
     let to_load = ToLoad { config, found, setup };
@@ -111,6 +112,7 @@ fn live(
     let (look, looked) = watch::channel(());
     let sync = sync_journal(assembly, config, look)?;
     let _inbox = write_inbox(assembly)?;
+    let senders = store_senders(assembly, config)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
     let path_of_socket = control::socket(&config.journal.directory);
     let socket = control::Socket::bind(&path_of_socket)
@@ -120,11 +122,11 @@ fn live(
     match start(to_load, assembly, &mut terminate)? {
         Started::Yes => {}
         Started::Wrong => {
-            drain::stop(assembly, &sync, &socket);
+            drain::stop(assembly, &sync, &senders, &socket);
             return Ok(false);
         }
         Started::Stopped => {
-            drain::stop(assembly, &sync, &socket);
+            drain::stop(assembly, &sync, &senders, &socket);
             return Ok(true);
         }
     }
@@ -154,7 +156,7 @@ fn live(
             why = fatal.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
         }
     });
-    drain::stop(assembly, &sync, &socket);
+    drain::stop(assembly, &sync, &senders, &socket);
     match failed {
         Some(why) => Err(anyhow!("stopped: {why}; see the log")),
         None => Ok(true),
@@ -245,12 +247,20 @@ fn serve_control(
     })
 }
 
-fn security(config: &Config, clock: &dyn Clock) -> anyhow::Result<Security> {
-    let path = config.journal.directory.join("engine");
-    let engine = engine_id::boot(&path, clock.now().wall.seconds()).with_context(|| {
+fn security(config: &Config, clock: &dyn Clock) -> anyhow::Result<Memory> {
+    let (directory, now) = (&config.journal.directory, clock.now().mono.seconds());
+    let path = directory.join("engine");
+    let engine = engine_id::boot(&path, now).with_context(|| {
         format!("cannot use the SNMP engine's file {}; restore or remove it", path.display())
     })?;
-    Ok(Security { engine, senders: Arc::<Mutex<Senders>>::default() })
+    let senders = engine_id::senders(&directory.join("senders"), now);
+    Memory::new(engine, senders).map_err(|error| anyhow!("cannot start SNMPv3: {error}"))
+}
+
+fn store_senders(assembly: &Assembly, config: &Config) -> anyhow::Result<StoredSenders> {
+    let path = config.journal.directory.join("senders");
+    let senders = StoredSenders::start(&assembly.crew, assembly.security().clone(), path);
+    senders.context("cannot start threads")
 }
 
 /// Opens the journal, and the cursors that it has, those of sinks that are not configured included.

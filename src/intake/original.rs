@@ -6,6 +6,10 @@ use crate::inbox::mask::mask;
 use crate::inbox::{Key, Raw, Sample};
 use crate::message::{Message, Source};
 use crate::snmp::anonymous;
+use crate::snmp::decode::without_community;
+
+/// How many octets of a packet that cannot be decoded are kept.
+const MAX_PACKET: usize = 2048;
 
 /// A message as it came.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +34,18 @@ impl Original<'_> {
             Original::Line(line) => (Raw::Line((*line).to_owned()), None),
         };
         Sample { received: source.received, from: source.address(), user, raw }
+    }
+}
+
+/// A packet that cannot be decoded, as the inbox keeps it: its community is written over.
+pub(super) fn malformed(packet: &[u8], source: &Source) -> Sample {
+    let mut shown = without_community(packet);
+    shown.truncate(MAX_PACKET);
+    Sample {
+        received: source.received,
+        from: source.address(),
+        user: None,
+        raw: Raw::Octets(HEXLOWER.encode(&shown)),
     }
 }
 

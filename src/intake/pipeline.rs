@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
+use crate::inbox::Key;
 use crate::intake::commit::{Committed, Known, Made, Refused};
 use crate::intake::describe;
 use crate::intake::listener::Protocol;
 use crate::intake::original::{self, Original};
-use crate::intake::reports::Reports;
 use crate::intake::shared::{Active, Shared};
 use crate::language::jinja::RenderError;
 use crate::lookup::choice::{Agent, Received};
@@ -18,7 +16,8 @@ use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Sou
 use crate::mib::format::hex;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Scratch};
-use crate::snmp::access::{Denied, Reach};
+use crate::snmp::access::{self, Denied, Reach};
+use crate::snmp::framing::MAX_MESSAGE;
 use crate::snmp::usm::{self, UsmError};
 use crate::snmp::{self, DecodeError};
 use crate::sys::Arrival;
@@ -32,6 +31,8 @@ const MAX_SENDERS: usize = 10_000;
 const MAX_REPORTS: usize = 64;
 /// How many octets of a malformed packet are logged.
 const SHOWN: usize = 32;
+/// The longest answer in a datagram, in octets: what IPv4 leaves of 65,535.
+const LONGEST_DATAGRAM: usize = 65_507;
 /// How many bytes of outcomes are gathered before they are committed, even within a batch.
 const FULL: usize = 1 << 20;
 /// How many messages that waited for the first rules are committed together.
@@ -55,7 +56,8 @@ pub struct Pipeline {
     ready: Vec<Answer>,
     /// How many of these are Reports.
     reports: usize,
-    told: Reports,
+    /// How long an answer may be, in octets.
+    longest: usize,
     counts: Counts,
 }
 
@@ -74,13 +76,15 @@ pub struct Answer {
 struct Inform {
     /// What it is known by.
     key: u64,
-    answer: Answer,
+    /// None if the sender, or the way to it, takes none that is so long.
+    answer: Option<Answer>,
 }
 
 /// What happened since the last commit.
 #[derive(Debug, Default)]
 struct Counts {
     snmp_received: u64,
+    decoded: u64,
     syslog_received: u64,
     claim_refused: u64,
     odd_varbinds: u64,
@@ -94,15 +98,15 @@ struct Counts {
 impl Pipeline {
     /// A pipeline for datagrams. What the journal refuses waits with the commit.
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self::with(shared, Refused::Queues)
+        Self::with(shared, Refused::Queues, LONGEST_DATAGRAM)
     }
 
     /// A pipeline for a stream. What the journal refuses stays here, and the stream is not read until it is written.
     pub fn of_stream(shared: Arc<Shared>) -> Self {
-        Self::with(shared, Refused::Stays)
+        Self::with(shared, Refused::Stays, MAX_MESSAGE)
     }
 
-    fn with(shared: Arc<Shared>, refused: Refused) -> Self {
+    fn with(shared: Arc<Shared>, refused: Refused, longest: usize) -> Self {
         Pipeline {
             generation: shared.generation(),
             active: shared.active(),
@@ -115,7 +119,7 @@ impl Pipeline {
             pending: Vec::new(),
             ready: Vec::new(),
             reports: 0,
-            told: Reports::default(),
+            longest,
             counts: Counts::default(),
         }
     }
@@ -151,35 +155,45 @@ impl Pipeline {
         };
         self.counts.odd_varbinds += decoded.odd as u64;
         let inform = (decoded.notification.kind == NotificationKind::Inform).then(|| Inform {
-            key: self.shared.commit.key((arrival.peer, packet)),
-            answer: Answer { octets: decoded.answer(), to: arrival, inform: true },
+            // A port says nothing: a sender may take another for each try. Devices behind one translated address that send the same
+            // packet give rise to the same outcome.
+            key: self.shared.commit.key((source.address(), packet)),
+            answer: decoded.answer(self.longest).map(|octets| Answer { octets, to: arrival, inform: true }),
         });
         self.notification(decoded.notification, Original::Packet(packet), inform, &source, now);
     }
 
     fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
         let active = self.active.clone();
-        let Some(usm) = &active.usm else { return self.malformed(packet, source, &DecodeError::V3, now) };
-        let seconds = now.wall.seconds();
-        let opened = match usm.open(packet, source.address(), seconds) {
+        let Some(usm) = &active.usm else {
+            self.shared.refusals.count(source.address(), "v3");
+            return self.malformed(packet, source, &DecodeError::V3, now);
+        };
+        let (from, seconds) = (source.address(), now.mono.seconds());
+        let opened = match usm.open(packet, from, seconds) {
             Ok(opened) => opened,
             Err(refused) => return self.refused(packet, refused, arrival, source, now),
         };
-        if opened.confirmed && opened.level() != SecurityLevel::NoAuthNoPriv {
-            self.told.proven(source.address());
+        if opened.own {
+            match opened.level() {
+                SecurityLevel::NoAuthNoPriv => self.shared.reports().taken(from, packet.len(), seconds),
+                _ => self.shared.reports().proven(from, seconds),
+            }
         }
         let user = usm.user_of(&opened);
         match snmp::decode_scoped(&opened.scoped, user, opened.level()) {
             Ok(mut decoded) => {
                 usm.vouch(&opened, &mut decoded.notification);
                 self.counts.odd_varbinds += decoded.odd as u64;
-                let inform = opened.confirmed && decoded.notification.kind == NotificationKind::Inform;
-                let answer = inform.then(|| usm.answer(&opened, seconds)).flatten();
-                let inform = answer.map(|octets| Inform {
+                let inform = (decoded.notification.kind == NotificationKind::Inform).then(|| Inform {
                     // Sent again it has another envelope, and who copies it has another address: user and content
                     // stay the same. The content names the engine that sent it.
                     key: self.shared.commit.key((user, &opened.scoped)),
-                    answer: Answer { octets, to: arrival, inform: true },
+                    answer: usm.answer(&opened, self.longest, seconds).map(|octets| Answer {
+                        octets,
+                        to: arrival,
+                        inform: true,
+                    }),
                 });
                 let original = Original::Scoped(&opened.scoped, user);
                 self.notification(decoded.notification, original, inform, source, now);
@@ -191,10 +205,11 @@ impl Pipeline {
     /// Takes a message that the security of v3 refuses; its sender may be told why.
     fn refused(&mut self, packet: &[u8], refused: usm::Refused, arrival: Arrival, source: &Source, now: Now) {
         if let Some(report) = refused.report {
-            let (to, seconds) = (source.address(), now.wall.seconds());
-            let may = match refused.why {
-                UsmError::Time(_) => self.told.may_answer_proven(to, seconds),
-                _ => self.told.may_answer(to, packet.len(), report.len(), seconds),
+            let (to, seconds) = (source.address(), now.mono.seconds());
+            let may = if refused.proven {
+                self.shared.reports().may_answer_proven(to, seconds)
+            } else {
+                self.shared.reports().may_answer(to, packet.len(), report.len(), seconds)
             };
             if may && self.reports < MAX_REPORTS {
                 self.reports += 1;
@@ -219,6 +234,7 @@ impl Pipeline {
         source: &Source,
         now: Now,
     ) {
+        self.counts.decoded += 1;
         let reach = match self.active.access.admit(&notification, source) {
             Ok(reach) => reach,
             Err(denied) => return self.denied(denied, source, now),
@@ -228,14 +244,17 @@ impl Pipeline {
             self.apply(&message, original, source, reach, now);
             return self.commit_if_full(now);
         };
+        if answer.is_none() {
+            self.shared.stats.informs_unanswered.add(1);
+        }
         if self.made.has_inform(key) {
             self.counts.informs_repeated += 1;
-            return self.pending.push(answer);
+            return self.pending.extend(answer);
         }
         match self.shared.commit.known(key, now.mono) {
             Known::Safe => {
                 self.counts.informs_repeated += 1;
-                self.ready.push(answer);
+                self.ready.extend(answer);
             }
             Known::Waits => {
                 self.counts.informs_repeated += 1;
@@ -243,7 +262,7 @@ impl Pipeline {
             }
             Known::No if self.apply(&message, original, source, reach, now) => {
                 self.made.add_inform(key);
-                self.pending.push(answer);
+                self.pending.extend(answer);
             }
             // An outcome of it is lost.
             Known::No => self.shared.stats.informs_unanswered.add(1),
@@ -255,7 +274,7 @@ impl Pipeline {
     pub fn line(&mut self, line: &[u8], arrival: Arrival, now: Now) {
         self.counts.syslog_received += 1;
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
-        if !allowed(&self.active.syslog_allow, &source) {
+        if !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
             return self.not_allowed(&source, now);
         }
         let text = String::from_utf8_lossy(line);
@@ -338,6 +357,7 @@ impl Pipeline {
         let counts = std::mem::take(&mut self.counts);
         let stats = &self.shared.stats;
         stats.snmp_received.add(counts.snmp_received);
+        stats.decoded.add(counts.decoded);
         stats.syslog_received.add(counts.syslog_received);
         stats.claim_refused.add(counts.claim_refused);
         stats.odd_varbinds.add(counts.odd_varbinds);
@@ -376,9 +396,19 @@ impl Pipeline {
 
     fn malformed(&self, packet: &[u8], source: &Source, error: &DecodeError, now: Now) {
         self.shared.stats.malformed[error.index()].add(1);
+        let reason = DecodeError::REASONS[error.index()].to_owned();
+        let sample = || original::malformed(packet, source);
+        self.shared.inbox.add(Key::Malformed(reason), source.address(), now, sample);
         if let Some(suppressed) = self.shared.limiter.allow(Kind::Malformed, now.mono) {
-            let start = hex(&packet[..packet.len().min(SHOWN)]);
-            tracing::warn!(from = %source.peer, suppressed, bytes = packet.len(), "malformed SNMP packet: {error}; it begins {start}");
+            let what = match error {
+                DecodeError::V3 | DecodeError::Usm(_) => "rejected SNMPv3 message",
+                _ => "malformed SNMP packet",
+            };
+            let begins = hex(&snmp::decode::without_community(&packet[..packet.len().min(SHOWN)]));
+            tracing::warn!(
+                from = %source.peer, suppressed, bytes = packet.len(),
+                "{what}: {error}; it begins {begins}, and is kept in unmatched.jsonl"
+            );
         }
     }
 
@@ -478,8 +508,4 @@ impl Drop for Pipeline {
     fn drop(&mut self) {
         self.shared.commit.lost(self.made.batch.len());
     }
-}
-
-fn allowed(networks: &[IpNet], source: &Source) -> bool {
-    networks.is_empty() || networks.iter().any(|net| net.contains(&source.address()))
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::listener::{self, Limits, Listener, Protocol, Transport};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::{Located, Section};
-use crate::settings::values::{count, duration, network, networks, parse_all, size};
+use crate::settings::values::{allowed, count, duration, network, networks, parse_all, size};
 use crate::snmp::access::{Access, TagUse, grant, version, without_relays};
 use crate::snmp::usm::{User, users};
 
@@ -33,8 +33,8 @@ pub struct SnmpSettings {
 pub struct SyslogSettings {
     /// Where to listen; no two have the same key.
     pub listen: Vec<Listener>,
-    /// Networks whose messages are accepted; empty for all.
-    pub allow: Vec<IpNet>,
+    /// Networks whose messages are accepted; none for all.
+    pub allow: Option<Vec<IpNet>>,
 }
 
 impl Default for SnmpSettings {
@@ -50,7 +50,7 @@ impl Default for SnmpSettings {
 
 impl Default for SyslogSettings {
     fn default() -> Self {
-        SyslogSettings { listen: listener::defaults(Protocol::Syslog, Limits::default()), allow: Vec::new() }
+        SyslogSettings { listen: listener::defaults(Protocol::Syslog, Limits::default()), allow: None }
     }
 }
 
@@ -61,10 +61,9 @@ pub fn snmp(
     found: &mut Diagnostics,
 ) -> SnmpSettings {
     let listen = listeners(&section, Protocol::Snmp, found);
-    let communities = section
-        .strings("communities", found)
+    let communities = allowed(&section, "communities", found)
         .map(|all| all.into_iter().map(|c| c.value.into_bytes()).collect());
-    let versions = section.strings("versions", found).map(|all| parse_all(&section, all, version, found));
+    let versions = allowed(&section, "versions", found).map(|all| parse_all(&section, all, version, found));
     let allow = networks(&section, found);
     let relays = section.strings("relays", found).map(|all| parse_all(&section, all, network, found));
     if section.get("relays").is_none() {

@@ -1,7 +1,7 @@
 //! What all listeners share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,6 +11,7 @@ use crate::inbound::accept;
 use crate::inbox::Inbox;
 use crate::intake::commit::Commit;
 use crate::intake::refused::Refusals;
+use crate::intake::reports::Reports;
 use crate::intake::stats::Stats;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
@@ -32,8 +33,8 @@ pub struct Active {
     pub access: Access,
     /// The security of v3, where there are users.
     pub usm: Option<Usm>,
-    /// Networks whose syslog is accepted; empty for all.
-    pub syslog_allow: Vec<IpNet>,
+    /// Networks whose syslog is accepted; none for all.
+    pub syslog_allow: Option<Vec<IpNet>>,
 }
 
 /// What all listeners share.
@@ -56,6 +57,7 @@ pub struct Shared {
     /// What listeners for connections count, by their names.
     pub accepted: Arc<accept::Table>,
     clock: Arc<dyn Clock>,
+    reports: Mutex<Reports>,
     active: Mutex<Arc<Active>>,
     generation: AtomicU64,
     beats: Mutex<Vec<Weak<Beat>>>,
@@ -78,6 +80,7 @@ impl Shared {
             limiter,
             accepted: Arc::default(),
             clock,
+            reports: Mutex::default(),
             active: Mutex::default(),
             generation: AtomicU64::new(0),
             beats: Mutex::default(),
@@ -94,6 +97,11 @@ impl Shared {
     /// What tells the time.
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
+    }
+
+    /// How many Reports each source may be sent.
+    pub(super) fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts new rules in force; every listener uses them from its next batch on.

@@ -52,6 +52,8 @@ macro_rules! stats {
 stats! {
     /// SNMP packets received.
     snmp_received,
+    /// SNMP notifications that were understood, whether or not they are let in.
+    decoded,
     /// Lines of syslog received.
     syslog_received,
     /// Datagrams that the kernel dropped because the intake was too slow.
@@ -84,7 +86,7 @@ stats! {
     streams_broken,
     /// Streams that were refused because too many were open.
     streams_refused,
-    /// Messages of which rules saw a part, because they were longer than [rules] max_message.
+    /// Messages of which rules saw a part, because they were longer than `max_message` of `[rules]`.
     messages_cut,
     /// Streams that were closed because nothing came for too long.
     streams_silent,

@@ -201,7 +201,7 @@ impl Call {
         !matches!(self, Call::Matching(_) | Call::Replace { .. })
     }
 
-    /// The result of the call for a value. Without meaning if it goes over [budget](crate::language::budget).
+    /// The result of the call for a value. Without meaning if it goes over budget.
     pub fn apply<'m>(&self, value: Val<'m>) -> Val<'m> {
         match self {
             Call::Matching(pattern) => {

@@ -225,7 +225,16 @@ fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, M
         let oid = well_known::SNMP_TRAP_ADDRESS;
         varbinds.push(Varbind { oid, value: Value::IpAddress(agent) });
     }
-    let (generic, enterprise, specific) = as_v1(&oid);
+    let v1 = match version {
+        Version::V1 => Some(as_v1(&oid).ok_or_else(|| {
+            let hint = Some("its last number is beyond 2147483647; write version = \"2c\"".to_owned());
+            (&trap.span, format!("SNMPv1 cannot send the trap '{}'", trap.value), hint)
+        })?),
+        _ => None,
+    };
+    let (generic, enterprise, specific) = v1.map_or((None, None, None), |(generic, enterprise, specific)| {
+        (Some(generic), Some(enterprise), Some(specific))
+    });
     Ok(Notification {
         version,
         kind: NotificationKind::Trap,
@@ -234,10 +243,10 @@ fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, M
         security: None,
         request_id: 0,
         oid,
-        enterprise: Some(enterprise),
+        enterprise,
         agent,
-        generic: Some(generic),
-        specific: Some(specific),
+        generic,
+        specific,
         uptime: Some(0),
         varbinds,
     })

@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::diagnostic::{Diagnostics, did_you_mean};
+use super::secret::warning;
 use super::section::{Located, Section, as_integer};
 
 /// Parses every string of an array; what is wrong with one is reported at its place.
@@ -46,8 +47,27 @@ pub fn network(text: &str) -> Result<IpNet, String> {
 }
 
 /// The networks of the key `allow`; none where it is absent.
-pub fn networks(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<IpNet> {
-    section.strings("allow", found).map(|all| parse_all(section, all, network, found)).unwrap_or_default()
+pub fn networks(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Vec<IpNet>> {
+    allowed(section, "allow", found).map(|all| parse_all(section, all, network, found))
+}
+
+/// A list of what is let in. An absent one lets everything in, an empty one nothing, with a warning.
+pub fn allowed(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    found: &mut Diagnostics,
+) -> Option<Vec<Located<String>>> {
+    let all = section.strings(key, found)?;
+    if all.is_empty() {
+        let message = format!("an empty '{key}' lets nothing in");
+        found.push(warning(
+            section,
+            key,
+            &message,
+            "list what may come in, or remove the key to let everything in",
+        ));
+    }
+    Some(all)
 }
 
 /// A whole number within a range.

@@ -8,13 +8,13 @@ use ipnet::IpNet;
 use crate::message::{Notification, SecurityLevel, Source, Version};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, did_you_mean};
 use crate::settings::section::{Located, Section};
-use crate::settings::values::{network, parse_all};
+use crate::settings::values::{allowed, network, parse_all};
 
 /// Who may send.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// Senders that are let in; empty for all.
-    pub allow: Vec<IpNet>,
+    /// Senders that are let in; none for all.
+    pub allow: Option<Vec<IpNet>>,
     /// Versions that are let in; none for all.
     pub versions: Option<Vec<Version>>,
     /// Communities that are let in; none for any.
@@ -86,7 +86,7 @@ impl Denied {
 impl Access {
     /// Whether an address may send at all.
     pub fn knows(&self, address: IpAddr) -> bool {
-        self.allow.is_empty() || self.allow.iter().any(|net| net.contains(&address))
+        knows(self.allow.as_deref(), address)
     }
 
     /// The tags of the rules that may be reached; none for all rules.
@@ -132,7 +132,7 @@ impl Access {
 impl Grant {
     fn is_for(&self, notification: &Notification<'_>, source: &Source) -> bool {
         let address = source.address();
-        if !self.from.as_ref().is_none_or(|nets| nets.iter().any(|net| net.contains(&address))) {
+        if !knows(self.from.as_deref(), address) {
             return false;
         }
         let of_v3 = self.users.is_some() || self.level.is_some() || self.contexts.is_some();
@@ -153,6 +153,11 @@ impl Grant {
             },
         }
     }
+}
+
+/// Whether an address is in one of these networks; none are all.
+pub fn knows(networks: Option<&[IpNet]>, address: IpAddr) -> bool {
+    networks.is_none_or(|nets| nets.iter().any(|net| net.contains(&address)))
 }
 
 /// Compares with all communities in a time that does not depend on where they differ.
@@ -176,7 +181,7 @@ pub struct TagUse {
 /// Reads one grant, and the tags that it speaks of.
 pub fn grant(section: Section<'_, '_>, found: &mut Diagnostics, tags: &mut Vec<TagUse>) -> Grant {
     let texts = |key, found: &mut Diagnostics| {
-        let all = section.strings(key, found)?;
+        let all = allowed(&section, key, found)?;
         Some(all.into_iter().map(|text| text.value).collect::<Vec<_>>())
     };
     let octets = |key, found: &mut Diagnostics| {
@@ -184,8 +189,8 @@ pub fn grant(section: Section<'_, '_>, found: &mut Diagnostics, tags: &mut Vec<T
     };
     let level = section.string("level", found).and_then(|text| level(&section, &text, found));
     let from: Option<Vec<IpNet>> =
-        section.strings("from", found).map(|all| parse_all(&section, all, network, found));
-    let named = section.strings("tags", found);
+        allowed(&section, "from", found).map(|all| parse_all(&section, all, network, found));
+    let named = allowed(&section, "tags", found);
     for tag in named.iter().flatten() {
         let message = format!("no rule has the tag '{}'", tag.value);
         let error = section.source().error(&tag.span, message, None);
@@ -283,7 +288,7 @@ mod tests {
     fn the_first_grant_decides() {
         use SecurityLevel::{AuthNoPriv, AuthPriv};
         let access = Access {
-            allow: vec!["192.0.2.0/24".parse().unwrap()],
+            allow: Some(vec!["192.0.2.0/24".parse().unwrap()]),
             versions: Some(vec![Version::V2c, Version::V3]),
             communities: Some(vec![b"public".to_vec(), b"ups".to_vec()]),
             grants: vec![
@@ -342,6 +347,25 @@ mod tests {
         ] {
             let access = Access { relays, ..Access::default() };
             assert_eq!(access.is_relay(&notification, &source("192.0.2.1")), expected, "{access:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_lets_nobody_in() {
+        let from = source("192.0.2.1");
+        let nobody = Access { allow: Some(Vec::new()), ..Access::default() };
+        assert!(!nobody.knows(from.address()));
+        assert_eq!(nobody.admit(&v2c("public"), &from), Err(Denied::Source));
+        let nobody = Access { communities: Some(Vec::new()), ..Access::default() };
+        assert_eq!(nobody.admit(&v2c("public"), &from), Err(Denied::Community));
+        let nobody = Access { versions: Some(Vec::new()), ..Access::default() };
+        assert_eq!(nobody.admit(&v2c("public"), &from), Err(Denied::Version(Version::V2c)));
+        for grant in [
+            Grant { from: Some(Vec::new()), ..Grant::default() },
+            Grant { communities: Some(Vec::new()), ..Grant::default() },
+        ] {
+            let nobody = Access { grants: vec![grant], ..Access::default() };
+            assert_eq!(nobody.admit(&v2c("public"), &from), Err(Denied::Grant));
         }
     }
 

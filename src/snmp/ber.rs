@@ -46,8 +46,14 @@ pub mod tag {
     pub const END_OF_MIB_VIEW: u8 = 0x82;
     /// Response-PDU.
     pub const RESPONSE: u8 = 0xa2;
-    /// GetRequest-PDU
+    /// GetRequest-PDU.
     pub const GET: u8 = 0xa0;
+    /// GetNextRequest-PDU.
+    pub const GET_NEXT: u8 = 0xa1;
+    /// SetRequest-PDU.
+    pub const SET: u8 = 0xa3;
+    /// GetBulkRequest-PDU.
+    pub const GET_BULK: u8 = 0xa5;
     /// Trap-PDU of v1.
     pub const TRAP_V1: u8 = 0xa4;
     /// InformRequest-PDU.
@@ -156,10 +162,14 @@ pub fn unsigned(content: &[u8]) -> Option<u64> {
 /// Appends an element.
 pub fn push_tlv(out: &mut Vec<u8>, tag: u8, content: &[u8]) {
     out.push(tag);
+    let length = content.len().to_be_bytes();
     match content.len() {
-        len @ 0..=0x7f => out.push(len as u8),
-        len @ 0x80..=0xff => out.extend([0x81, len as u8]),
-        len => out.extend([0x82, (len >> 8) as u8, len as u8]),
+        short @ 0..=0x7f => out.push(short as u8),
+        _ => {
+            let octets = &length[length.iter().take_while(|octet| **octet == 0).count()..];
+            out.push(0x80 | octets.len() as u8);
+            out.extend_from_slice(octets);
+        }
     }
     out.extend_from_slice(content);
 }
@@ -199,6 +209,22 @@ mod tests {
         assert!(tlv(&[4, 0x88, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_err(), "huge");
         assert!(tlv(&[4, 2, 1]).is_err(), "cut off");
         assert!(tlv(&[0x1f, 0xff]).is_err(), "endless tag");
+    }
+
+    #[test]
+    fn elements_of_every_length_round_trip() {
+        let content: Vec<u8> = (0..70_000u32).map(|n| n as u8).collect();
+        let around = [0, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000, 70_000];
+        let lengths = (0..70_000).step_by(997).chain(around);
+        for length in lengths {
+            let mut out = Vec::new();
+            push_tlv(&mut out, tag::OCTET_STRING, &content[..length]);
+            assert_eq!(
+                tlv(&out).unwrap(),
+                (&[][..], Tlv { tag: 4, content: &content[..length] }),
+                "{length}"
+            );
+        }
     }
 
     proptest! {

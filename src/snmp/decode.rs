@@ -1,13 +1,16 @@
 //! Packets to [`Notification`]s.
 //!
 //! Devices are sloppy, and a trap that is thrown away for a stray octet is an outage that nobody hears of. So
-//! only what cannot be understood at all is refused; a varbind that does not fit its type is kept as
-//! [`Value::Odd`], and one whose frame is broken ends the list but not the notification.
+//! only what cannot be understood at all is refused. A value that does not fit its type is kept as [`Value::Odd`], a varbind whose
+//! name is no OID keeps its place under the name 0.0, and one whose frame is broken ends the list but not the notification. A
+//! message that ends before its length says, and one without snmpTrapOID.0, are taken for what is there.
 
 use std::net::Ipv4Addr;
 
 use crate::message::{Notification, NotificationKind, Oid, Security, SecurityLevel, Value, Varbind, Version};
-use crate::snmp::ber::{self, Tlv, tag};
+use crate::oid::ZERO_DOT_ZERO;
+use crate::snmp::ber::{self, Tlv, push_integer, push_tlv, tag};
+use crate::snmp::response;
 use crate::snmp::usm::UsmError;
 use crate::snmp::well_known as oids;
 
@@ -19,10 +22,11 @@ pub const MAX_VARBINDS: usize = 512;
 pub struct Decoded<'a> {
     /// The notification.
     pub notification: Notification<'a>,
-    /// How many varbinds were odd: content that does not fit the type, or a broken frame.
+    /// How many things were odd: varbinds whose name or content does not fit, whose frame is broken, or that are more than
+    /// [`MAX_VARBINDS`]; a message that is cut off; an enterprise or a snmpTrapOID.0 that is missing or none.
     pub odd: usize,
-    /// The message without what trails it, and the place of the PDU's identifier octet in it.
-    frame: (&'a [u8], usize),
+    /// The content of the PDU.
+    pdu: &'a [u8],
 }
 
 /// Why a packet is no notification.
@@ -31,8 +35,8 @@ pub enum DecodeError {
     /// The packet does not start with a SEQUENCE.
     #[error("not an SNMP message: it does not start with a SEQUENCE")]
     NotSnmp,
-    /// A length points past the end of the packet.
-    #[error("cut off: the message says that it is longer than the packet")]
+    /// The length of the message cannot be read.
+    #[error("cut off: the packet ends within the length of the message, or the length is indefinite")]
     Truncated,
     /// Version or community cannot be read.
     #[error("broken header: no version and community where they belong")]
@@ -52,14 +56,11 @@ pub enum DecodeError {
     /// The fields of the PDU cannot be read.
     #[error("broken PDU: its fields are not those of a notification")]
     Pdu,
-    /// A v2c notification without snmpTrapOID.0.
-    #[error("a v2c notification without snmpTrapOID.0")]
-    NoTrapOid,
 }
 
 impl DecodeError {
     /// All reasons, in the order of [`DecodeError::index`].
-    pub const REASONS: [&'static str; 18] = [
+    pub const REASONS: [&'static str; 16] = [
         "not_snmp",
         "truncated",
         "header",
@@ -67,10 +68,8 @@ impl DecodeError {
         "v3",
         "not_notification",
         "pdu",
-        "no_trap_oid",
         "v3_envelope",
         "v3_model",
-        "v3_discovery",
         "v3_user",
         "v3_level",
         "v3_digest",
@@ -90,7 +89,6 @@ impl DecodeError {
             Self::V3 => 4,
             Self::NotNotification(_) => 5,
             Self::Pdu => 6,
-            Self::NoTrapOid => 7,
             Self::Usm(error) => Self::REASONS.iter().position(|r| *r == error.reason()).unwrap_or(4),
         }
     }
@@ -105,8 +103,9 @@ pub fn decode(packet: &[u8]) -> Result<Decoded<'_>, DecodeError> {
     if packet.first() != Some(&tag::SEQUENCE) {
         return Err(DecodeError::NotSnmp);
     }
-    let (trailing, message) = ber::expect(tag::SEQUENCE)(packet).map_err(|_| DecodeError::Truncated)?;
-    let (rest, version) = ber::integer(message).map_err(|_| DecodeError::Header)?;
+    let (_, message) = ber::last_tlv(packet).map_err(|_| DecodeError::Truncated)?;
+    let cut_off = usize::from(ber::tlv(packet).is_err());
+    let (rest, version) = ber::integer(message.content).map_err(|_| DecodeError::Header)?;
     let version = match version {
         0 => Version::V1,
         1 => Version::V2c,
@@ -114,28 +113,63 @@ pub fn decode(packet: &[u8]) -> Result<Decoded<'_>, DecodeError> {
         other => return Err(DecodeError::Version(other)),
     };
     let (rest, community) = ber::expect(tag::OCTET_STRING)(rest).map_err(|_| DecodeError::Header)?;
-    let frame = &packet[..packet.len() - trailing.len()];
-    let pdu_at = frame.len() - rest.len();
     let (_, pdu) = ber::last_tlv(rest).map_err(|_| DecodeError::Pdu)?;
-    let (notification, odd) = match pdu.tag {
-        tag::TRAP_V1 => trap_v1(version, community, pdu.content).ok_or(DecodeError::Pdu)?,
-        tag::TRAP_V2 => trap_v2(version, NotificationKind::Trap, community, pdu.content)?,
-        tag::INFORM => trap_v2(version, NotificationKind::Inform, community, pdu.content)?,
-        other => return Err(DecodeError::NotNotification(other)),
-    };
-    Ok(Decoded { notification, odd, frame: (frame, pdu_at) })
+    let (notification, odd) = notification(version, community, pdu)?;
+    Ok(Decoded { notification, odd: odd + cut_off, pdu: pdu.content })
 }
 
 impl Decoded<'_> {
-    /// The answer to an inform: the same message as a Response-PDU (RFC 3416, section 4.2.7).
-    pub fn answer(&self) -> Vec<u8> {
-        let (frame, pdu_at) = self.frame;
-        let mut answer = frame.to_vec();
-        if let Some(octet) = answer.get_mut(pdu_at) {
-            *octet = tag::RESPONSE;
-        }
-        answer
+    /// The answer to an inform of v1 or v2c, of at most `most` octets: its community, and a Response-PDU with its request-id and
+    /// varbinds, or tooBig where they do not fit (RFC 3416, section 4.2.7). None if not even that fits.
+    pub fn answer(&self, most: usize) -> Option<Vec<u8>> {
+        let Notification { version, community, .. } = &self.notification;
+        response::to_inform(self.pdu, most, |pdu| {
+            let mut content = Vec::with_capacity(pdu.len() + community.len() + 16);
+            push_integer(&mut content, tag::INTEGER, i128::from(*version != Version::V1));
+            push_tlv(&mut content, tag::OCTET_STRING, community);
+            push_tlv(&mut content, tag::RESPONSE, pdu);
+            let mut message = Vec::with_capacity(content.len() + 6);
+            push_tlv(&mut message, tag::SEQUENCE, &content);
+            Some(message)
+        })
     }
+}
+
+/// The notification of a PDU, and how many things in it were odd. Any version may carry a PDU of any other.
+fn notification<'a>(
+    version: Version,
+    community: &'a [u8],
+    pdu: Tlv<'a>,
+) -> Result<(Notification<'a>, usize), DecodeError> {
+    let read = match pdu.tag {
+        tag::TRAP_V1 => trap_v1(version, community, pdu.content),
+        tag::TRAP_V2 => trap_v2(version, NotificationKind::Trap, community, pdu.content),
+        tag::INFORM => trap_v2(version, NotificationKind::Inform, community, pdu.content),
+        other => return Err(DecodeError::NotNotification(other)),
+    };
+    read.ok_or(DecodeError::Pdu)
+}
+
+/// A packet that people may be shown: the community of v1 and v2c is written over with `*`. Where it cannot be found,
+/// all that may be one is.
+pub fn without_community(packet: &[u8]) -> Vec<u8> {
+    let mut shown = packet.to_vec();
+    let from_end = |rest: &[u8]| packet.len() - rest.len();
+    let Some((rest, version)) = ber::last_tlv(packet).ok().and_then(|(_, m)| ber::integer(m.content).ok())
+    else {
+        // Not even a version: what follows the first octets of a SEQUENCE may be a community.
+        if packet.first() == Some(&tag::SEQUENCE) {
+            shown.iter_mut().skip(2).for_each(|octet| *octet = b'*');
+        }
+        return shown;
+    };
+    let secret = match ber::last_tlv(rest) {
+        _ if version == 3 => return shown,
+        Ok((behind, community)) => from_end(behind) - community.content.len()..from_end(behind),
+        Err(_) => from_end(rest)..packet.len(),
+    };
+    shown[secret].fill(b'*');
+    shown
 }
 
 /// Decodes the scoped PDU of a v3 message (RFC 3412, section 6) of this user, which came at this level.
@@ -154,20 +188,15 @@ pub fn decode_scoped<'a>(
         Some((engine, context, ber::last_tlv(rest).ok()?.1))
     };
     let (engine, context, pdu) = parts().ok_or(DecodeError::Pdu)?;
-    let kind = match pdu.tag {
-        tag::TRAP_V2 => NotificationKind::Trap,
-        tag::INFORM => NotificationKind::Inform,
-        other => return Err(DecodeError::NotNotification(other)),
-    };
-    let (mut notification, odd) = trap_v2(Version::V3, kind, &[], pdu.content)?;
+    let (mut notification, odd) = notification(Version::V3, &[], pdu)?;
     notification.security = Some(Security { user, level, context, engine, relay: false, of_engine: false });
-    Ok(Decoded { notification, odd, frame: (&[], 0) })
+    Ok(Decoded { notification, odd, pdu: pdu.content })
 }
 
 /// Trap-PDU (RFC 1157, section 4.1.6), its trap OID by RFC 3584, section 3.1.
 fn trap_v1<'a>(version: Version, community: &'a [u8], pdu: &'a [u8]) -> Option<(Notification<'a>, usize)> {
     let (rest, enterprise) = ber::expect(tag::OBJECT_ID)(pdu).ok()?;
-    let enterprise = Oid::from_ber(enterprise)?;
+    let (enterprise, not_an_oid) = oid_or_zero(enterprise);
     let (rest, agent) = ber::tlv(rest).ok()?;
     let (rest, generic) = ber::integer(rest).ok()?;
     let (rest, specific) = ber::integer(rest).ok()?;
@@ -195,7 +224,12 @@ fn trap_v1<'a>(version: Version, community: &'a [u8], pdu: &'a [u8]) -> Option<(
         varbinds,
     };
     honour_proxy(&mut notification);
-    Some((notification, odd))
+    Some((notification, odd + not_an_oid))
+}
+
+/// An OID, or 0.0 where the octets are none; and how many are not.
+fn oid_or_zero(octets: &[u8]) -> (Oid<'_>, usize) {
+    Oid::from_ber(octets).map_or((ZERO_DOT_ZERO, 1), |oid| (oid, 0))
 }
 
 /// SNMPv2-Trap-PDU and InformRequest-PDU (RFC 3416, section 3).
@@ -204,23 +238,23 @@ fn trap_v2<'a>(
     kind: NotificationKind,
     community: &'a [u8],
     pdu: &'a [u8],
-) -> Result<(Notification<'a>, usize), DecodeError> {
-    let header = |rest| {
-        let (rest, request_id) = ber::integer(rest).ok()?;
-        let (rest, _error_status) = ber::integer(rest).ok()?;
-        let (rest, _error_index) = ber::integer(rest).ok()?;
-        Some((rest, request_id as i32))
-    };
-    let (rest, request_id) = header(pdu).ok_or(DecodeError::Pdu)?;
-    let (mut varbinds, odd) = varbinds(rest);
+) -> Option<(Notification<'a>, usize)> {
+    let (rest, request_id) = ber::integer(pdu).ok()?;
+    let (rest, _error_status) = ber::integer(rest).ok()?;
+    let (rest, _error_index) = ber::integer(rest).ok()?;
+    let (mut varbinds, mut odd) = varbinds(rest);
     // They come first, in this order, but not from every device.
     let uptime = match take(&mut varbinds, &oids::SYS_UP_TIME) {
         Some(Value::TimeTicks(ticks)) => Some(ticks),
         Some(other) => other.as_integer().map(|v| v as u32),
         None => None,
     };
-    let Some(Value::ObjectId(oid)) = take(&mut varbinds, &oids::SNMP_TRAP_OID) else {
-        return Err(DecodeError::NoTrapOid);
+    let oid = match take(&mut varbinds, &oids::SNMP_TRAP_OID) {
+        Some(Value::ObjectId(oid)) => oid,
+        _ => {
+            odd += 1;
+            ZERO_DOT_ZERO
+        }
     };
     let mut notification = Notification {
         version,
@@ -228,7 +262,7 @@ fn trap_v2<'a>(
         community,
         proxied_community: None,
         security: None,
-        request_id,
+        request_id: request_id as i32,
         oid,
         enterprise: None,
         agent: None,
@@ -238,7 +272,7 @@ fn trap_v2<'a>(
         varbinds,
     };
     honour_proxy(&mut notification);
-    Ok((notification, odd))
+    Some((notification, odd))
 }
 
 fn take<'a>(varbinds: &mut Vec<Varbind<'a>>, oid: &Oid<'_>) -> Option<Value<'a>> {
@@ -282,26 +316,32 @@ fn varbinds(input: &[u8]) -> (Vec<Varbind<'_>>, usize) {
             break;
         };
         rest = after;
-        let parsed = self::varbind(varbind.content);
-        odd += usize::from(parsed.as_ref().is_none_or(|v| matches!(v.value, Value::Odd { .. })));
+        // What is left out is counted all the same.
         if varbinds.len() >= MAX_VARBINDS {
             odd += 1;
-            break;
+            continue;
         }
-        varbinds.extend(parsed);
+        let (varbind, is_odd) = self::varbind(varbind.content);
+        odd += usize::from(is_odd);
+        varbinds.push(varbind);
     }
     (varbinds, odd)
 }
 
-fn varbind(content: &[u8]) -> Option<Varbind<'_>> {
+/// A varbind, and whether it is odd. Rules count varbinds, so that each keeps its place whatever is in it.
+fn varbind(content: &[u8]) -> (Varbind<'_>, bool) {
     // Whatever its identifier octet says, what comes first is the name.
-    let (rest, name) = ber::tlv(content).ok()?;
-    let oid = Oid::from_ber(name.content)?;
+    let Ok((rest, name)) = ber::tlv(content) else {
+        let value = Value::Odd { tag: tag::SEQUENCE, bytes: content };
+        return (Varbind { oid: ZERO_DOT_ZERO, value }, true);
+    };
+    let (oid, not_an_oid) = oid_or_zero(name.content);
     let value = match ber::tlv(rest) {
         Ok((_, found)) => value(found).unwrap_or(Value::Odd { tag: found.tag, bytes: found.content }),
         Err(_) => Value::Odd { tag: rest.first().copied().unwrap_or(tag::NULL), bytes: rest },
     };
-    Some(Varbind { oid, value })
+    let odd = not_an_oid > 0 || matches!(value, Value::Odd { .. });
+    (Varbind { oid, value }, odd)
 }
 
 /// The value of an element, where its content fits its type.

@@ -85,7 +85,7 @@ fn the_answer_to_an_inform() {
     let sent = Notification { kind: NotificationKind::Inform, ..link_down() };
     let mut packet = encode(&sent);
     packet.extend(b"trailing");
-    let answer = decode(&packet).unwrap().answer();
+    let answer = decode(&packet).unwrap().answer(65_507).unwrap();
     let (_, message) = SnmpMessage::from_ber(&answer).unwrap();
     let SnmpPdu::Generic(pdu) = message.pdu else { panic!("{:?}", message.pdu) };
     assert_eq!(pdu.pdu_type, snmp_parser::PduType::Response);
@@ -110,7 +110,7 @@ fn sloppy_values() {
         (&[0x02, 5, 0, 0xff, 0xff, 0xff, 0xff], Value::Integer(-1)),
         (&[0x43, 6, 0, 0, 0, 0, 0, 9], Value::TimeTicks(9)),
         (&[0x46, 8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], Value::Counter64(u64::MAX)),
-        (&[0x06, 0], Value::ObjectId(Oid::from_canonical(&[]))),
+        (&[0x06, 0], Value::ObjectId(ZERO_DOT_ZERO)),
         (&[0x40, 3, 1, 2, 3], Value::Odd { tag: 0x40, bytes: &[1, 2, 3] }),
         (&[0x4a, 1, 1], Value::Odd { tag: 0x4a, bytes: &[1] }),
         (&[0x44, 7, 0x9f, 0x78, 4, 0x42, 0xf6, 0, 0], Value::Float(123.0)),
@@ -131,13 +131,78 @@ fn refusals_have_reasons() {
     let good = encode(&link_down());
     assert_eq!(decode(b"").unwrap_err(), DecodeError::NotSnmp);
     assert_eq!(decode(b"GET / HTTP/1.1").unwrap_err(), DecodeError::NotSnmp);
-    assert_eq!(decode(&good[..good.len() - 1]).unwrap_err(), DecodeError::Truncated);
+    assert_eq!(decode(&good[..1]).unwrap_err(), DecodeError::Truncated);
+    assert_eq!(decode(&[0x30, 0x80, 2, 1, 1]).unwrap_err(), DecodeError::Truncated);
     assert_eq!(decode(&[0x30, 3, 2, 1, 9]).unwrap_err(), DecodeError::Version(9));
     assert_eq!(decode(&[0x30, 3, 2, 1, 1]).unwrap_err(), DecodeError::Header);
     let mut get = good.clone();
     let at = get.iter().position(|b| *b == tag::TRAP_V2).unwrap();
     get[at] = 0xa0;
     assert_eq!(decode(&get).unwrap_err(), DecodeError::NotNotification(0xa0));
+}
+
+#[test]
+fn what_is_cut_off_is_taken_for_what_is_there() {
+    let good = encode(&link_down());
+    let cut = decode(&good[..good.len() - 1]).unwrap();
+    assert_eq!(cut.odd, 2, "the message and its last varbind");
+    assert_eq!(cut.notification.varbinds, link_down().varbinds[..1]);
+    let mut no_oid = link_down();
+    no_oid.kind = NotificationKind::Inform;
+    let packet = encode(&no_oid);
+    let at = packet.windows(10).position(|w| w == oids::SNMP_TRAP_OID.as_bytes()).unwrap();
+    let mut packet = packet.clone();
+    packet[at + 9] = 9;
+    let decoded = decode(&packet).unwrap();
+    assert_eq!((decoded.notification.oid.to_string().as_str(), decoded.odd), ("0.0", 1));
+    assert!(decoded.answer(1000).is_some());
+}
+
+#[test]
+fn varbinds_keep_their_places() {
+    let mut sent = link_down();
+    let many = |count| vec![sent.varbinds[0].clone(); count];
+    let packet = encode(&Notification { varbinds: many(700), ..link_down() });
+    let decoded = decode(&packet).unwrap();
+    // sysUpTime.0 and snmpTrapOID.0 are two of them.
+    assert_eq!(
+        (decoded.notification.varbinds.len(), decoded.odd),
+        (MAX_VARBINDS - 2, 700 - (MAX_VARBINDS - 2))
+    );
+    // Arcs beyond 2^32-1, too many arcs, an arc that is cut off.
+    for bad in [&[0x2b, 0x9f, 0xff, 0xff, 0xff, 0x7f][..], &[0x2b; 130], &[0x2b, 0x86]] {
+        sent.varbinds = link_down().varbinds;
+        sent.varbinds.insert(0, Varbind { oid: Oid::from_canonical(bad), value: Value::Integer(1) });
+        let packet = encode(&sent);
+        let decoded = decode(&packet).unwrap();
+        assert_eq!(decoded.odd, 1);
+        assert_eq!(
+            decoded.notification.varbinds[0],
+            Varbind { oid: ZERO_DOT_ZERO, value: Value::Integer(1) }
+        );
+        assert_eq!(decoded.notification.varbinds[1..], link_down().varbinds);
+    }
+}
+
+#[test]
+fn what_people_are_shown_has_no_community() {
+    let packet = encode(&Notification { community: b"COMMsecret1", ..link_down() });
+    let has = |packet: &[u8], word: &[u8]| packet.windows(word.len()).any(|w| w == word);
+    for end in 0..packet.len() {
+        let shown = without_community(&packet[..end]);
+        assert_eq!(shown.len(), end);
+        for length in 3..11 {
+            assert!(!has(&shown, &b"COMMsecret1"[..length]), "{end}: {shown:?}");
+        }
+    }
+    let shown = without_community(&packet);
+    assert_eq!(
+        decode(&shown).unwrap().notification,
+        Notification { community: b"***********", ..link_down() }
+    );
+    assert_eq!(without_community(b"GET / HTTP/1.1"), b"GET / HTTP/1.1");
+    let v3 = &[0x30, 5, 2, 1, 3, 0x30, 0];
+    assert_eq!(without_community(v3), v3);
 }
 
 /// The fields of a value as snmp-parser sees it, in our words; none where the two read it differently on purpose.
@@ -178,8 +243,8 @@ fn agrees_with_snmp_parser(packet: &[u8]) {
     let theirs: Vec<_> = list
         .iter()
         .map(|v| (Oid::from_ber(v.oid.as_bytes()), oracle(&v.val)))
-        // An OID that is cut off or has an arc beyond 2^32-1 names nothing; we drop its varbind, they keep it.
-        .filter(|(oid, _)| oid.is_some())
+        // An OID that is cut off or has an arc beyond 2^32-1 names nothing.
+        .map(|(oid, value)| (oid.or(Some(ZERO_DOT_ZERO)), value))
         .filter(|(oid, _)| {
             message.version == 0 || (*oid != Some(oids::SYS_UP_TIME) && *oid != Some(oids::SNMP_TRAP_OID))
         })

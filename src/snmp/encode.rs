@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
+use crate::oid::ZERO_DOT_ZERO;
 use crate::snmp::ber::{push_integer, push_tlv, tag};
 use crate::snmp::well_known as oids;
 
@@ -21,16 +22,19 @@ pub fn encode(notification: &Notification<'_>) -> Vec<u8> {
     packet
 }
 
-/// generic-trap, enterprise and specific-trap of a trap OID (RFC 3584, section 3.2).
-pub fn as_v1(oid: &Oid<'_>) -> (i32, Oid<'static>, i32) {
-    let arcs: Vec<u32> = oid.arcs().collect();
-    let Some((&last, head)) = arcs.split_last() else { return (6, oid.clone().into_owned(), 0) };
-    if oid.starts_with(&oids::SNMP_TRAPS) && (1..=6).contains(&last) {
-        return (last as i32 - 1, oids::SNMP_TRAPS, 0);
+/// generic-trap, enterprise and specific-trap of a trap OID (RFC 3584, section 3.2). None if its last arc is beyond 2^31-1, which
+/// v1 cannot say.
+pub fn as_v1(oid: &Oid<'_>) -> Option<(i32, Oid<'static>, i32)> {
+    let below: Option<Vec<u32>> = oid.suffix(&oids::SNMP_TRAPS).map(|below| below.take(2).collect());
+    if let Some(&[generic @ 1..=6]) = below.as_deref() {
+        return Some((generic as i32 - 1, oids::SNMP_TRAPS, 0));
     }
+    let arcs: Vec<u32> = oid.arcs().collect();
+    let (&last, head) = arcs.split_last()?;
     let head = if head.last() == Some(&0) { &head[..head.len() - 1] } else { head };
-    let enterprise = Oid::from_arcs(head).unwrap_or_else(|| oid.clone().into_owned());
-    (6, enterprise, last as i32)
+    // An enterprise of one arc cannot be written.
+    let enterprise = Oid::from_arcs(head).unwrap_or(ZERO_DOT_ZERO);
+    Some((6, enterprise, i32::try_from(last).ok()?))
 }
 
 /// The PDU of a notification: its identifier octet and its content.
@@ -114,4 +118,31 @@ fn push_opaque(out: &mut Vec<u8>, kind: u8, number: &[u8]) {
     let mut content = vec![0x9f, kind, number.len() as u8];
     content.extend_from_slice(number);
     push_tlv(out, tag::OPAQUE, &content);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trap_oids_as_v1() {
+        for (oid, expected) in [
+            ("1.3.6.1.6.3.1.1.5.1", Some((0, "1.3.6.1.6.3.1.1.5", 0))),
+            ("1.3.6.1.6.3.1.1.5.6", Some((5, "1.3.6.1.6.3.1.1.5", 0))),
+            ("1.3.6.1.6.3.1.1.5.7", Some((6, "1.3.6.1.6.3.1.1.5", 7))),
+            ("1.3.6.1.6.3.1.1.5.99.3", Some((6, "1.3.6.1.6.3.1.1.5.99", 3))),
+            ("1.3.6.1.6.3.1.1.5.3.0.1", Some((6, "1.3.6.1.6.3.1.1.5.3", 1))),
+            ("1.3.6.1.4.1.9.0.5", Some((6, "1.3.6.1.4.1.9", 5))),
+            ("1.3.6.1.4.1.9.5", Some((6, "1.3.6.1.4.1.9", 5))),
+            ("1.3.6.1.4.1.9.2147483647", Some((6, "1.3.6.1.4.1.9", i32::MAX))),
+            ("1.3.6.1.4.1.9.2147483648", None),
+            ("1.3.6.1.4.1.9.4294967295", None),
+        ] {
+            let v1 = as_v1(&oid.parse().unwrap());
+            let v1 = v1.map(|(generic, enterprise, specific)| (generic, enterprise.to_string(), specific));
+            let expected =
+                expected.map(|(generic, enterprise, specific)| (generic, enterprise.to_owned(), specific));
+            assert_eq!(v1, expected, "{oid}");
+        }
+    }
 }

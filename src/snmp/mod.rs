@@ -10,8 +10,10 @@ pub mod ber;
 pub mod decode;
 pub mod encode;
 pub mod framing;
+mod response;
 pub mod usm;
 pub mod well_known;
 
 pub use decode::{DecodeError, Decoded, decode, decode_scoped};
+pub use response::Response;
 pub use usm::Usm;

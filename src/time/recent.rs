@@ -73,6 +73,11 @@ impl Recent {
         new
     }
 
+    /// All that is kept.
+    pub fn keys(&self) -> impl Iterator<Item = u64> {
+        self.before.iter().chain(&self.current).copied()
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.current.clear();

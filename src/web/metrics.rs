@@ -121,10 +121,6 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     }
     let reasons = || intake["malformed"].as_object().into_iter().flatten();
     let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let malformed: u64 = reasons().map(|(_, count)| number(count)).sum();
-    let others = malformed + number(&intake["discoveries"]) + number(&intake["wrong_source"]);
-    let decoded = number(&intake["snmp_received"]).saturating_sub(others);
-    out.counter("decoded", "SNMP packets that were understood", decoded)?;
     out.counters(
         "malformed",
         "SNMP packets that were not accepted, by reason",

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use trapline::message::{NotificationKind, Version};
-use trapline::snmp::usm::originate::{Originator, Peer, Reply};
+use trapline::snmp::usm::originate::{Asked, Originator, Peer, Reply};
 use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
@@ -116,16 +116,19 @@ impl Informer {
         while let Ok((length, _)) = self.socket.recv_from(&mut answer) {
             let answer = &answer[..length];
             match (&self.from, &self.peer) {
-                (Some(from), Some(peer)) => match from.reply(peer, answer) {
-                    Reply::Acknowledged(id) if id == i64::from(number) => return true,
-                    // It was started anew.
-                    Reply::Engine => {
-                        self.peer = from.peer(answer, now());
-                        return false;
+                (Some(from), Some(peer)) => {
+                    let asked = Asked { message_id: number, request_id: number };
+                    match from.reply(peer, asked, answer, now()) {
+                        Reply::Acknowledged => return true,
+                        // It was started anew.
+                        Reply::Engine(told) => {
+                            self.peer = Some(told);
+                            return false;
+                        }
+                        _ => {}
                     }
-                    _ => {}
-                },
-                _ if answer == snmp::decode(&packet).unwrap().answer() => return true,
+                }
+                _ if Some(answer) == snmp::decode(&packet).unwrap().answer(65_507).as_deref() => return true,
                 _ => {}
             }
         }

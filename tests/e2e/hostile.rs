@@ -62,7 +62,7 @@ pub fn discover(from: &Originator, socket: &UdpSocket, to: SocketAddr) -> Option
         socket.send_to(&from.discovery(1)?, to).ok()?;
         let mut answer = [0; 1500];
         let (length, _) = socket.recv_from(&mut answer).ok()?;
-        from.peer(&answer[..length], now())
+        from.peer(1, &answer[..length], now())
     });
     socket.set_read_timeout(patience).ok()?;
     peer

@@ -54,13 +54,13 @@ fn an_inform_that_comes_again_is_answered_again_and_processed_once() {
         ask(&inform("public", 7));
     }
     ask(&inform("public", 8));
-    // Another socket is another sender.
+    // A port is no identity: the sender may take another for each try, and whoever replays takes any.
     let other = client(to);
     other.send_to(&inform("public", 7), to).unwrap();
     other.recv_from(&mut [0; 1500]).unwrap();
-    wait_until("three are delivered", || daemon.outcomes("out.jsonl").len() >= 3);
+    wait_until("two are delivered", || daemon.outcomes("out.jsonl").len() >= 2);
     let intake = daemon.status()["intake"].clone();
-    assert_eq!((&intake["outcomes"], &intake["informs_repeated"]), (&3.into(), &4.into()));
+    assert_eq!((&intake["outcomes"], &intake["informs_repeated"]), (&2.into(), &5.into()));
     assert_eq!(intake["informs_answered"], 7);
 }
 

@@ -76,14 +76,15 @@ fn bad_packets_are_counted_by_reason_and_said_once() {
     for _ in 0..50 {
         socket.send(b"\x1b[2Jnot snmp\n2026 forged log line").unwrap();
         socket.send(&[0x30, 0x82, 0xff, 0xff, 2, 1, 1]).unwrap();
+        socket.send(&[0x30, 0x80, 2, 1, 1, 0, 0]).unwrap();
         socket.send(&[0x30, 3, 2, 1, 7]).unwrap();
     }
     snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
     daemon.wait_count("unmatched", 1);
     let malformed = &daemon.status()["intake"]["malformed"];
     assert_eq!(
-        (&malformed["not_snmp"], &malformed["truncated"], &malformed["version"]),
-        (&50.into(), &50.into(), &50.into())
+        [&malformed["not_snmp"], &malformed["header"], &malformed["truncated"], &malformed["version"]],
+        [50; 4]
     );
     let log = daemon.log();
     assert_eq!(log.matches("malformed SNMP packet").count(), 1, "{log}");
@@ -91,8 +92,52 @@ fn bad_packets_are_counted_by_reason_and_said_once() {
         log.contains("it begins 1B:5B:32:4A") && !log.contains("\x1b[2J") && !log.contains("\n2026 forged"),
         "{log}"
     );
-    let kept = daemon.unmatched_messages();
-    assert_eq!((kept.len(), &kept[0]["oid"]), (1, &"1.3.6.1.4.1.99999.0.1".into()));
+    let groups = daemon.unmatched(&[]);
+    let group = |what: &str| {
+        let all = groups["groups"].as_array().unwrap();
+        all.iter().find(|group| group["what"].as_str().unwrap().contains(what)).unwrap().clone()
+    };
+    assert_eq!(group("99999.0.1")["count"], 1);
+    let not_snmp = group("not_snmp");
+    assert_eq!(not_snmp["count"], 50);
+    let kept = daemon.unmatched(&["show", &not_snmp["group"].to_string()]);
+    assert_eq!(
+        kept["messages"][0]["octets_hex"],
+        "1b5b324a6e6f7420736e6d700a3230323620666f72676564206c6f67206c696e65"
+    );
+}
+
+#[test]
+fn no_community_is_logged_or_kept() {
+    let mut daemon = Daemon::prepare(FILE_SINK);
+    let path = daemon.path("trapline.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("[snmp]", "[snmp]\ncommunities = [\"COMMsecret1\"]")).unwrap();
+    daemon.restart();
+    let target = daemon.snmp_target();
+    snmptrap(&["-v2c", "-c", "COMMsecret1", &target, "", "1.3.6.1.4.1.99999.0.1"]);
+    snmptrap(&["-v2c", "-c", "COMMsecret2", &target, "", "1.3.6.1.4.1.99999.0.1"]);
+    // A GET, and one that is cut off in its community.
+    let get = b"\x30\x1d\x02\x01\x01\x04\x0bCOMMsecret3\xa0\x0b\x02\x01\x07\x02\x01\x00\x02\x01\x00\x30\x00";
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(("127.0.0.1", daemon.snmp)).unwrap();
+    socket.send(get).unwrap();
+    socket.send(&get[..16]).unwrap();
+    daemon.wait_count("unmatched", 1);
+    wait_until("the rest is counted", || {
+        let intake = daemon.status()["intake"].clone();
+        let malformed = &intake["malformed"];
+        intake["wrong_community"] == 1 && malformed["not_notification"] == 1 && malformed["header"] == 1
+    });
+    // A stop writes it.
+    daemon.stop();
+    let inbox = std::fs::read_to_string(daemon.path("var/inbox.jsonl")).unwrap();
+    assert_eq!(inbox.lines().count(), 3, "{inbox}");
+    let hex = |text: &str| text.bytes().map(|octet| format!("{octet:02x}")).collect::<String>();
+    for kept in [&inbox, &daemon.log()] {
+        let bare = kept.to_lowercase().replace(':', "");
+        assert!(!bare.contains("commsecret") && !bare.contains(&hex("COMMsec")), "{kept}");
+    }
 }
 
 #[test]

@@ -6,12 +6,12 @@ use anyhow::{Context as _, bail};
 
 use crate::commands::send::args::InformArgs;
 use crate::commands::send::notification::{notification, random};
-use crate::commands::send::security::now;
+use crate::commands::send::security::Seconds;
 use crate::commands::send::wire::{Wire, report};
 use crate::message::{Notification, NotificationKind, Version};
 use crate::mib::load as mib;
-use crate::snmp::usm::originate::{Originator, Peer, Refusal, Reply};
-use crate::snmp::{self, encode};
+use crate::snmp::usm::originate::{Asked, Originator, Peer, Refusal, Reply};
+use crate::snmp::{Response, encode};
 use crate::terminal::{eprintln, println};
 
 /// How often the far end may tell its time anew for one inform.
@@ -21,10 +21,11 @@ pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
     let mib = mib::load(&args.notification.mibs).mib;
     let originator = args.notification.security.originator()?;
     let version = if originator.is_some() { Version::V3 } else { Version::V2c };
-    let mut inform = notification(&args.notification, version, NotificationKind::Inform, &mib)?;
     let wire = Wire::open(&args.notification.to)?;
+    let mut inform = notification(&args.notification, version, NotificationKind::Inform, &mib, &wire)?;
     let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout: no number of seconds")?;
-    let mut line = Line { wire, timeout, tries: args.retries.saturating_add(1) };
+    let clock = Seconds::default();
+    let mut line = Line { wire, timeout, tries: args.retries.saturating_add(1), clock };
     let mut session = match originator {
         Some(originator) => match line.discover(&originator)? {
             Some(peer) => Some((originator, peer)),
@@ -43,19 +44,21 @@ pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
             std::thread::sleep(due.saturating_sub(start.elapsed()));
         }
         let answered = match &mut session {
-            Some((originator, peer)) => match line.inform_v3(originator, peer, &inform)? {
-                Ok(answered) => answered,
-                Err(refusal) => {
-                    eprintln!("trapline: {} refuses the inform: {refusal}", args.notification.to);
-                    return Ok(false);
-                }
-            },
+            Some((originator, peer)) => line.inform_v3(originator, peer, &inform)?,
             None => line.inform(&inform)?,
         };
-        if !answered {
-            let version = if session.is_some() { "user" } else { "community" };
-            no_answer(args, &format!("may this {version} send there, and does its journal take outcomes?"));
-            return Ok(false);
+        match answered {
+            Some(Ok(())) => {}
+            Some(Err(refusal)) => {
+                eprintln!("trapline: {} refuses the inform: {refusal}", args.notification.to);
+                return Ok(false);
+            }
+            None => {
+                let version = if session.is_some() { "user" } else { "community" };
+                let question = format!("may this {version} send there, and does its journal take outcomes?");
+                no_answer(args, &question);
+                return Ok(false);
+            }
         }
     }
     println!("{} acknowledged", args.load.count);
@@ -77,20 +80,28 @@ struct Line {
     wire: Wire,
     timeout: Duration,
     tries: u32,
+    clock: Seconds,
 }
 
+/// What the answer to an inform says; none if none came.
+type Answered = Option<Result<(), Refusal>>;
+
 impl Line {
-    /// Sends what `packet` makes until `read` has what it waits for.
+    /// Sends what `packet` makes, each time with another number, until `read` has what it waits for.
     fn ask<T>(
         &mut self,
-        mut packet: impl FnMut() -> anyhow::Result<Vec<u8>>,
-        mut read: impl FnMut(&[u8]) -> Option<T>,
+        mut packet: impl FnMut(i32) -> anyhow::Result<Vec<u8>>,
+        mut read: impl FnMut(&[u8], &[i32]) -> Option<T>,
     ) -> anyhow::Result<Option<T>> {
+        // An answer to an earlier try is one, too.
+        let mut asked = Vec::new();
         for _ in 0..self.tries {
-            self.wire.send(&packet()?)?;
+            let number = random()?;
+            asked.push(number);
+            self.wire.send(&packet(number)?)?;
             let until = Instant::now() + self.timeout;
             while let Some(answer) = self.wire.receive(until)? {
-                if let Some(found) = read(&answer) {
+                if let Some(found) = read(&answer, &asked) {
                     return Ok(Some(found));
                 }
             }
@@ -98,49 +109,57 @@ impl Line {
         Ok(None)
     }
 
-    /// Whether a v2c inform was answered: by the same message as a Response-PDU.
-    fn inform(&mut self, inform: &Notification<'_>) -> anyhow::Result<bool> {
+    /// Sends a v2c inform. Its answer is any Response with its request-id.
+    fn inform(&mut self, inform: &Notification<'_>) -> anyhow::Result<Answered> {
         let packet = encode::encode(inform);
-        let expected = snmp::decode(&packet).map(|d| d.answer()).unwrap_or_default();
-        let answered =
-            self.ask(|| Ok(packet.clone()), |answer| (answer == expected.as_slice()).then_some(()))?;
-        Ok(answered.is_some())
-    }
-
-    fn discover(&mut self, originator: &Originator) -> anyhow::Result<Option<Peer>> {
         self.ask(
-            || originator.discovery(random()?).context("no question can be made"),
-            |answer| originator.peer(answer, now()),
+            |_| Ok(packet.clone()),
+            |answer, _| {
+                let response = Response::of_v2c(answer)?;
+                let taken = response.error().map_or(Ok(()), |error| Err(Refusal::Status(error)));
+                (response.request_id == i64::from(inform.request_id)).then_some(taken)
+            },
         )
     }
 
-    /// Whether a v3 inform was answered, or why it is not taken.
+    fn discover(&mut self, originator: &Originator) -> anyhow::Result<Option<Peer>> {
+        let clock = self.clock;
+        self.ask(
+            |number| originator.discovery(number).context("no question can be made"),
+            |answer, asked| asked.iter().find_map(|number| originator.peer(*number, answer, clock.now())),
+        )
+    }
+
+    /// Sends a v3 inform.
     fn inform_v3(
         &mut self,
         originator: &Originator,
         peer: &mut Peer,
         inform: &Notification<'_>,
-    ) -> anyhow::Result<Result<bool, Refusal>> {
-        let mut corrections = 0;
+    ) -> anyhow::Result<Answered> {
+        let (clock, mut corrections) = (self.clock, 0);
         loop {
             let reply = self.ask(
-                || {
-                    let packet = originator.inform(peer, inform, random()?, now());
+                |message_id| {
+                    let packet = originator.inform(peer, inform, message_id, clock.now());
                     packet.context("the inform cannot be encrypted")
                 },
-                |answer| match originator.reply(peer, answer) {
-                    Reply::Acknowledged(id) if id == i64::from(inform.request_id) => Some(Ok(None)),
-                    Reply::Engine => originator.peer(answer, now()).map(|told| Ok(Some(told))),
-                    Reply::Refused(refusal) => Some(Err(refusal)),
-                    Reply::Acknowledged(_) | Reply::Other => None,
+                |answer, asked| {
+                    asked.iter().find_map(|&message_id| {
+                        let asked = Asked { message_id, request_id: inform.request_id };
+                        match originator.reply(peer, asked, answer, clock.now()) {
+                            Reply::Other => None,
+                            reply => Some(reply),
+                        }
+                    })
                 },
             )?;
             match reply {
-                None => return Ok(Ok(false)),
-                Some(Err(refusal)) => return Ok(Err(refusal)),
-                Some(Ok(None)) => return Ok(Ok(true)),
+                None | Some(Reply::Other) => return Ok(None),
+                Some(Reply::Acknowledged) => return Ok(Some(Ok(()))),
+                Some(Reply::Refused(refusal)) => return Ok(Some(Err(refusal))),
                 // It has started anew, or our clocks have parted.
-                Some(Ok(Some(told))) => *peer = told,
+                Some(Reply::Engine(told)) => *peer = told,
             }
             corrections += 1;
             if corrections > CORRECTIONS {

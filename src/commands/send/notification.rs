@@ -3,11 +3,13 @@
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::commands::send::args::NotificationArgs;
-use crate::message::{Notification, NotificationKind, Varbind, Version};
+use crate::commands::send::wire::Wire;
+use crate::message::{Notification, NotificationKind, Value, Varbind, Version};
 use crate::mib::Mib;
 use crate::oid::Oid;
 use crate::rules::testing::{from_text, resolve};
 use crate::snmp::encode::as_v1;
+use crate::time::clock::{Clock as _, SystemClock};
 
 /// A random request id.
 pub(crate) fn random() -> anyhow::Result<i32> {
@@ -19,6 +21,7 @@ pub(crate) fn notification<'a>(
     version: Version,
     kind: NotificationKind,
     mib: &Mib,
+    wire: &Wire,
 ) -> anyhow::Result<Notification<'a>> {
     let candidates = mib.ambiguous(&args.trap, |_| true);
     if !candidates.is_empty() {
@@ -27,10 +30,9 @@ pub(crate) fn notification<'a>(
     let oid = mib.resolve(&args.trap).ok_or_else(|| {
         anyhow!("no MIB knows the trap '{}'; give its OID, or the folder of its MIB with --mibs", args.trap)
     })?;
-    let varbinds =
+    let varbinds: Vec<Varbind<'_>> =
         args.varbinds.iter().map(|text| varbind(text, &oid, mib)).collect::<anyhow::Result<_>>()?;
-    let (generic, enterprise, specific) = as_v1(&oid);
-    Ok(Notification {
+    let mut notification = Notification {
         version,
         kind,
         community: args.community.as_bytes(),
@@ -38,13 +40,36 @@ pub(crate) fn notification<'a>(
         security: None,
         request_id: random()?,
         oid,
-        enterprise: Some(enterprise),
+        enterprise: None,
         agent: args.agent,
-        generic: Some(generic),
-        specific: Some(specific),
-        uptime: Some(0),
+        generic: None,
+        specific: None,
+        // As long as the machine runs; it begins anew after 497 days (RFC 3418).
+        uptime: Some((SystemClock.now().mono.nanos() / 10_000_000) as u32),
         varbinds,
-    })
+    };
+    if version == Version::V1 {
+        as_of_v1(&mut notification, wire)?;
+    }
+    Ok(notification)
+}
+
+/// What only v1 has, and what it has not.
+fn as_of_v1(notification: &mut Notification<'_>, wire: &Wire) -> anyhow::Result<()> {
+    if let Some(counter) = notification.varbinds.iter().find(|v| matches!(v.value, Value::Counter64(_))) {
+        bail!("SNMPv1 has no Counter64 (RFC 3584, section 3.2): {}; send it with --version 2c", counter.oid);
+    }
+    let (generic, enterprise, specific) = as_v1(&notification.oid).with_context(|| {
+        format!(
+            "SNMPv1 has no specific trap beyond 2147483647: {}; send it with --version 2c",
+            notification.oid
+        )
+    })?;
+    notification.enterprise = Some(enterprise);
+    notification.generic = Some(generic);
+    notification.specific = Some(specific);
+    notification.agent = notification.agent.or_else(|| wire.local());
+    Ok(())
 }
 
 fn varbind<'a>(text: &'a str, trap: &Oid<'static>, mib: &Mib) -> anyhow::Result<Varbind<'a>> {

@@ -36,13 +36,14 @@ fn trap(args: &TrapArgs) -> anyhow::Result<()> {
         (Some(VersionArg::V1), false) => Version::V1,
         (None | Some(VersionArg::V2c), false) => Version::V2c,
     };
-    let mut trap = notification(&args.notification, version, NotificationKind::Trap, &mib)?;
     let mut wire = Wire::open(&args.notification.to)?;
+    let mut trap = notification(&args.notification, version, NotificationKind::Trap, &mib, &wire)?;
+    let clock = security::Seconds::default();
     let took = match originator {
         Some(originator) => wire.load(args.load, || {
             // Each another message: two that are the same to the octet are a replay.
             trap.request_id = trap.request_id.wrapping_add(1) & i32::MAX;
-            let packet = originator.trap(&trap, trap.request_id, security::now());
+            let packet = originator.trap(&trap, trap.request_id, clock.now());
             packet.map(Cow::Owned).context("the trap cannot be encrypted")
         })?,
         None => {

@@ -1,6 +1,7 @@
 //! Who sends over SNMPv3.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -31,7 +32,7 @@ pub(crate) struct SecurityArgs {
     /// A file with the password in its first line
     #[arg(long, value_name = "FILE", requires = "auth", conflicts_with = "auth_password")]
     auth_password_file: Option<PathBuf>,
-    /// DES, AES-128, AES-192, AES-256, AES-192-C or AES-256-C (C: Cisco's key extension)
+    /// DES, 3DES, AES-128, AES-192, AES-256, AES-192-C or AES-256-C (C: Cisco's key extension)
     #[arg(long = "priv", value_name = "PROTOCOL", requires = "auth")]
     privacy: Option<String>,
     /// Seen by all on this machine; better in `TRAPLINE_PRIV_PASSWORD` or a file
@@ -48,9 +49,24 @@ pub(crate) struct SecurityArgs {
     engine_id: Option<String>,
 }
 
-/// The time in seconds since 1970.
-pub(crate) fn now() -> u64 {
-    u64::try_from(crate::time::clock::now() / 1_000_000).unwrap_or(0)
+/// The time in seconds since 1970 as it was at the start, going on without the steps of the wall clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seconds {
+    started: u64,
+    since: Instant,
+}
+
+impl Default for Seconds {
+    fn default() -> Self {
+        let started = u64::try_from(crate::time::clock::now() / 1_000_000).unwrap_or(0);
+        Seconds { started, since: Instant::now() }
+    }
+}
+
+impl Seconds {
+    pub(crate) fn now(&self) -> u64 {
+        self.started + self.since.elapsed().as_secs()
+    }
 }
 
 impl SecurityArgs {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -85,6 +85,18 @@ impl Wire {
             Wire::Tcp(stream, _) => stream.peer_addr(),
         };
         peer.map_or_else(|_| "?".to_owned(), |a| a.to_string())
+    }
+
+    /// Its own IPv4 address.
+    pub(crate) fn local(&self) -> Option<Ipv4Addr> {
+        let local = match self {
+            Wire::Udp(socket) => socket.local_addr(),
+            Wire::Tcp(stream, _) => stream.local_addr(),
+        };
+        match local.ok()?.ip().to_canonical() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
     }
 
     /// Sends one message; what is lost on the way of a datagram is not noticed.

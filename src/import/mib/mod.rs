@@ -1,10 +1,10 @@
 //! Makes rules from the notifications of MIB modules: proposals that an operator can keep, with a comment above each
 //! rule that gives the reason for every choice.
 //!
-//! A module is read as a whole. [`names`] splits the names of its notifications into words, finds the words that say
+//! A module is read as a whole. `names` splits the names of its notifications into words, finds the words that say
 //! what state a notification reports, and groups the notifications that report trouble and recovery of one thing.
-//! A group shares a service, whose [`identity`] comes from what all its notifications carry. [`state`] and [`output`]
-//! complete the [`propose::Proposal`], and [`write`](mod@write) makes TOML of it, with a test.
+//! A group shares a service, whose `identity` comes from what all its notifications carry. `state` and `output`
+//! complete the [`propose::Proposal`], and `write` makes TOML of it, with a test.
 
 mod comments;
 mod example;

@@ -2,11 +2,13 @@
 //! PDU.
 
 use async_snmp::v3::auth::verify_message;
-use async_snmp::v3::{DesSaltState, LocalizedKey, PersistedDesSaltState, PrivProtocol, SaltCounter};
+use async_snmp::v3::{LocalizedKey, PrivProtocol};
 
 use crate::snmp::ber::{self, push_integer, push_tlv, tag};
-use crate::snmp::usm::engine::Keys;
+use crate::snmp::usm::engine::{Keys, MAX_COUNT};
 use crate::snmp::usm::error::UsmError;
+use crate::snmp::usm::salts::Salts;
+use crate::snmp::usm::scoped::ScopedPdu;
 
 /// The bit of msgFlags (RFC 3412, section 6.4) of an authenticated message.
 pub(crate) const AUTH: u8 = 1;
@@ -19,17 +21,33 @@ pub(crate) const REPORTABLE: u8 = 4;
 const USM: i64 = 3;
 
 /// The largest message that this engine takes, as it tells others (msgMaxSize).
-const MAX_SIZE: i128 = 65_507;
+pub(crate) const MAX_SIZE: u32 = 65_507;
+/// The largest message that every engine takes: the least msgMaxSize (RFC 3412, section 6.3).
+const LEAST_MAX_SIZE: i64 = 484;
+/// The longest msgUserName, in octets (RFC 3414, section 2.4).
+const MAX_NAME: usize = 32;
+
+/// msgGlobalData.
+struct Header {
+    message_id: i64,
+    max_size: i64,
+    flags: u8,
+    model: i64,
+}
 
 /// The parts of a message that its security speaks of.
 pub(crate) struct Envelope<'p> {
+    /// The message without what trails it.
+    pub(crate) message: &'p [u8],
     pub(crate) message_id: i64,
+    /// The longest message that the sender takes.
+    pub(crate) max_size: usize,
     pub(crate) flags: u8,
     pub(crate) engine: &'p [u8],
     pub(crate) boots: u32,
     pub(crate) time: u32,
-    pub(crate) user: &'p str,
-    /// Place and length of the digest in the packet.
+    pub(crate) user: &'p [u8],
+    /// Place and length of the digest in the message.
     pub(crate) digest: (usize, usize),
     pub(crate) salt: &'p [u8],
     /// msgData, with its identifier octet.
@@ -39,17 +57,24 @@ pub(crate) struct Envelope<'p> {
 impl<'p> Envelope<'p> {
     /// Reads the envelope and leaves the scoped PDU as it is.
     pub(crate) fn read(packet: &'p [u8]) -> Result<Self, UsmError> {
-        let (header, security, data) = Self::parts(packet).ok_or(UsmError::Envelope)?;
-        let (message_id, flags, model) = Self::header(header).ok_or(UsmError::Envelope)?;
-        if model != USM {
-            return Err(u32::try_from(model).map_or(UsmError::Envelope, UsmError::Model));
+        let (trailing, _) = ber::expect(tag::SEQUENCE)(packet).map_err(|_| UsmError::Envelope)?;
+        let message = &packet[..packet.len() - trailing.len()];
+        let (header, security, data) = Self::parts(message).ok_or(UsmError::Envelope)?;
+        let header = Self::header(header).ok_or(UsmError::Envelope)?;
+        if header.model != USM {
+            return Err(u32::try_from(header.model).map_or(UsmError::Envelope, UsmError::Model));
         }
-        Self::security(packet, security, data, (message_id, flags)).ok_or(UsmError::Envelope)
+        // There is no such level (RFC 3412, section 7.2, step 5), and what is not encrypted is a SEQUENCE (section 6).
+        let level = header.flags & (AUTH | PRIV);
+        if level == PRIV || (level & PRIV == 0 && data.tag != tag::SEQUENCE) {
+            return Err(UsmError::Envelope);
+        }
+        Self::security(message, security, data, &header).ok_or(UsmError::Envelope)
     }
 
     /// The content of the header and of the security parameters, and msgData.
-    fn parts(packet: &[u8]) -> Option<(&[u8], &[u8], ber::Tlv<'_>)> {
-        let (_, content) = ber::expect(tag::SEQUENCE)(packet).ok()?;
+    fn parts(message: &[u8]) -> Option<(&[u8], &[u8], ber::Tlv<'_>)> {
+        let (_, content) = ber::expect(tag::SEQUENCE)(message).ok()?;
         let (rest, version) = ber::integer(content).ok()?;
         let (rest, header) = ber::expect(tag::SEQUENCE)(rest).ok()?;
         let (rest, security) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
@@ -57,22 +82,16 @@ impl<'p> Envelope<'p> {
         (version == 3).then_some((header, security, data))
     }
 
-    /// msgID, msgFlags and msgSecurityModel.
-    fn header(header: &[u8]) -> Option<(i64, u8, i64)> {
+    fn header(header: &[u8]) -> Option<Header> {
         let (rest, message_id) = ber::integer(header).ok()?;
-        let (rest, _max_size) = ber::integer(rest).ok()?;
+        let (rest, max_size) = ber::integer(rest).ok()?;
         let (rest, flags) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
         let (_, model) = ber::integer(rest).ok()?;
         let &[flags] = flags else { return None };
-        Some((message_id, flags, model))
+        Some(Header { message_id, max_size, flags, model })
     }
 
-    fn security(
-        packet: &'p [u8],
-        security: &'p [u8],
-        data: ber::Tlv<'p>,
-        (message_id, flags): (i64, u8),
-    ) -> Option<Self> {
+    fn security(message: &'p [u8], security: &'p [u8], data: ber::Tlv<'p>, header: &Header) -> Option<Self> {
         let (_, rest) = ber::expect(tag::SEQUENCE)(security).ok()?;
         let (rest, engine) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
         let (rest, boots) = ber::integer(rest).ok()?;
@@ -80,15 +99,18 @@ impl<'p> Envelope<'p> {
         let (rest, user) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
         let (rest, digest) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
         let (_, salt) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
-        // The digest is a slice of the packet, so its place is known.
-        let offset = (digest.as_ptr() as usize).checked_sub(packet.as_ptr() as usize)?;
+        let count = |number| u32::try_from(number).ok().filter(|count| *count <= MAX_COUNT);
+        // The digest is a slice of the message, so its place is known.
+        let offset = (digest.as_ptr() as usize).checked_sub(message.as_ptr() as usize)?;
         Some(Envelope {
-            message_id,
-            flags,
+            message,
+            message_id: header.message_id,
+            max_size: usize::try_from(header.max_size.max(LEAST_MAX_SIZE)).ok()?,
+            flags: header.flags,
             engine,
-            boots: u32::try_from(boots).ok()?,
-            time: u32::try_from(time).ok()?,
-            user: std::str::from_utf8(user).ok()?,
+            boots: count(boots)?,
+            time: count(time)?,
+            user: Some(user).filter(|name| name.len() <= MAX_NAME)?,
             digest: (offset, digest.len()),
             salt,
             data,
@@ -96,72 +118,51 @@ impl<'p> Envelope<'p> {
     }
 
     /// The digest, as it was sent.
-    pub(crate) fn digest_of<'b>(&self, packet: &'b [u8]) -> &'b [u8] {
-        packet.get(self.digest.0..self.digest.0 + self.digest.1).unwrap_or_default()
+    pub(crate) fn digest(&self) -> &'p [u8] {
+        self.message.get(self.digest.0..self.digest.0 + self.digest.1).unwrap_or_default()
     }
 
     /// Whether the digest is that of the message with zeros in its place (RFC 3414, section 6.3.2); compared in
     /// constant time. A digest of another length than the protocol's is none: a shorter one were easier to guess
     /// (RFC 3414, RFC 7860).
-    pub(crate) fn proven(&self, key: &LocalizedKey, packet: &[u8]) -> bool {
+    pub(crate) fn proven(&self, key: &LocalizedKey) -> bool {
         let (offset, length) = self.digest;
-        length == key.mac_len() && verify_message(key, packet, offset, length).unwrap_or(false)
+        length == key.mac_len() && verify_message(key, self.message, offset, length).unwrap_or(false)
     }
 
-    /// The scoped PDU, where it is not encrypted: the engine and the name of its context.
-    pub(crate) fn context(&self) -> Option<(&'p [u8], &'p [u8])> {
-        if self.flags & PRIV != 0 || self.data.tag != tag::SEQUENCE {
-            return None;
-        }
-        context_of(self.data.content)
+    /// The level of security: [`AUTH`] and [`PRIV`].
+    pub(crate) fn level(&self) -> u8 {
+        self.flags & (AUTH | PRIV)
+    }
+
+    /// The scoped PDU, where it is not encrypted and can be read.
+    pub(crate) fn plain(&self) -> Option<ScopedPdu<'p>> {
+        (self.flags & PRIV == 0).then(|| ScopedPdu::read(self.data.content)).flatten()
+    }
+
+    /// The name of the user, for people.
+    pub(crate) fn shown_user(&self) -> String {
+        shown(self.user)
     }
 }
 
-/// The engine and the name of the context of a scoped PDU (RFC 3412, section 6.8).
-pub(crate) fn context_of(scoped: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (rest, engine) = ber::expect(tag::OCTET_STRING)(scoped).ok()?;
-    let (_, name) = ber::expect(tag::OCTET_STRING)(rest).ok()?;
-    Some((engine, name))
-}
-
-/// A scoped PDU in a context (RFC 3412, section 6).
-pub(crate) fn scoped_pdu((engine, context): (&[u8], &[u8]), pdu_tag: u8, pdu: &[u8]) -> Vec<u8> {
-    let mut content = Vec::with_capacity(pdu.len() + 64);
-    push_tlv(&mut content, tag::OCTET_STRING, engine);
-    push_tlv(&mut content, tag::OCTET_STRING, context);
-    push_tlv(&mut content, pdu_tag, pdu);
-    let mut scoped = Vec::with_capacity(content.len() + 4);
-    push_tlv(&mut scoped, tag::SEQUENCE, &content);
-    scoped
-}
-
-/// What makes every encrypted message another: counters that never repeat within a boot.
-pub(crate) struct Salts {
-    aes: SaltCounter,
-    des: DesSaltState,
-}
-
-impl Salts {
-    /// `boots` is the engine's own: whoever keeps the engine keeps them, so there is nothing to write here.
-    pub(crate) fn new(boots: u32) -> Result<Self, String> {
-        let kept = |_: &PersistedDesSaltState| Ok::<(), std::io::Error>(());
-        let des = match PersistedDesSaltState::new(boots.saturating_sub(1)) {
-            Ok(before) if boots > 1 => DesSaltState::restart(before, kept),
-            _ => DesSaltState::install(kept),
-        };
-        let aes = SaltCounter::new().map_err(|e| e.to_string())?;
-        Ok(Salts { aes, des: des.map_err(|e| e.to_string())? })
+/// A user name for people: what is not ASCII is escaped.
+fn shown(name: &[u8]) -> String {
+    match std::str::from_utf8(name) {
+        Ok(name) => name.escape_default().to_string(),
+        Err(_) => name.escape_ascii().to_string(),
     }
 }
 
 /// What goes around a scoped PDU.
 pub(crate) struct Sealing<'a> {
     pub(crate) message_id: i64,
+    pub(crate) max_size: u32,
     pub(crate) flags: u8,
     pub(crate) engine: &'a [u8],
     pub(crate) boots: u32,
     pub(crate) time: u32,
-    pub(crate) user: &'a str,
+    pub(crate) user: &'a [u8],
     /// The keys for the engine, where the flags ask for any.
     pub(crate) keys: Option<&'a Keys>,
 }
@@ -199,14 +200,14 @@ impl Sealing<'_> {
         push_tlv(&mut security, tag::OCTET_STRING, self.engine);
         push_integer(&mut security, tag::INTEGER, self.boots.into());
         push_integer(&mut security, tag::INTEGER, self.time.into());
-        push_tlv(&mut security, tag::OCTET_STRING, self.user.as_bytes());
+        push_tlv(&mut security, tag::OCTET_STRING, self.user);
         push_tlv(&mut security, tag::OCTET_STRING, digest);
         push_tlv(&mut security, tag::OCTET_STRING, salt);
         let mut sequence = Vec::with_capacity(security.len() + 4);
         push_tlv(&mut sequence, tag::SEQUENCE, &security);
         let mut header = Vec::with_capacity(24);
         push_integer(&mut header, tag::INTEGER, self.message_id.into());
-        push_integer(&mut header, tag::INTEGER, MAX_SIZE);
+        push_integer(&mut header, tag::INTEGER, self.max_size.into());
         push_tlv(&mut header, tag::OCTET_STRING, &[self.flags]);
         push_integer(&mut header, tag::INTEGER, 3);
         let mut content = Vec::with_capacity(data.len() + 160);
@@ -226,6 +227,7 @@ mod tests {
     use snmp_parser::{SecurityParameters, parse_snmp_v3};
 
     use super::*;
+    use crate::snmp::usm::scoped::scoped_pdu;
 
     /// The fields of an envelope, as snmp-parser reads them; none where it refuses the message or sees another model.
     fn oracle(packet: &[u8]) -> Option<String> {
@@ -248,7 +250,7 @@ mod tests {
     fn ours(packet: &[u8]) -> Option<String> {
         let envelope = Envelope::read(packet).ok()?;
         let Envelope { message_id, flags, engine, boots, time, user, salt, .. } = &envelope;
-        let digest = envelope.digest_of(packet);
+        let (digest, user) = (envelope.digest(), std::str::from_utf8(user).ok()?);
         Some(format!("{message_id} {flags} {engine:?} {boots} {time} {user} {digest:?} {salt:?}"))
     }
 
@@ -261,11 +263,12 @@ mod tests {
                 let pdu = [2, 1, 5, 2, 1, 0, 2, 1, 0, 0x30, 0];
                 let sealing = Sealing {
                     message_id: message_id.into(),
+                    max_size: MAX_SIZE,
                     flags: if reportable { REPORTABLE } else { 0 },
                     engine: &engine,
                     boots,
                     time,
-                    user: &user,
+                    user: user.as_bytes(),
                     keys: None,
                 };
                 let scoped = scoped_pdu((&engine, b"context"), tag::TRAP_V2, &pdu);

@@ -7,6 +7,8 @@ pub struct Refused {
     pub why: UsmError,
     /// The packet to answer with.
     pub report: Option<Vec<u8>>,
+    /// Whether the sender has proven who it is.
+    pub proven: bool,
 }
 
 /// Why a v3 message is not taken.
@@ -18,9 +20,12 @@ pub enum UsmError {
     /// Not the User-based Security Model.
     #[error("security model {0} is not known; let the device use USM")]
     Model(u32),
-    /// A sender that asks who this engine is.
+    /// An inform or a request to another engine, or to none: its sender asks who this engine is.
     #[error("a sender asks for the engine id")]
     Discovery,
+    /// A PDU that is neither trap nor inform.
+    #[error("an SNMPv3 PDU of type 0x{0:02x}, which is neither trap nor inform")]
+    Unhandled(u8),
     /// A user that is not configured.
     #[error("unknown SNMPv3 user '{0}'; add it to [[snmp.users]]")]
     User(String),
@@ -76,6 +81,7 @@ impl UsmError {
             UsmError::Envelope => "v3_envelope",
             UsmError::Model(_) => "v3_model",
             UsmError::Discovery => "v3_discovery",
+            UsmError::Unhandled(_) => "not_notification",
             UsmError::User(_) | UsmError::Bound { .. } => "v3_user",
             UsmError::Level { .. } => "v3_level",
             UsmError::Digest(_) => "v3_digest",
@@ -83,19 +89,6 @@ impl UsmError {
             UsmError::Replay(_) => "v3_replay",
             UsmError::Decryption(_) => "v3_decryption",
             UsmError::Engines(_) => "v3_engines",
-        }
-    }
-
-    /// The last arc of the counter in usmStats that a Report of it carries (RFC 3414, section 5).
-    pub(crate) fn stat(&self) -> Option<u32> {
-        match self {
-            UsmError::Level { .. } => Some(1),
-            UsmError::Time(_) => Some(2),
-            UsmError::User(_) | UsmError::Bound { .. } => Some(3),
-            UsmError::Discovery => Some(4),
-            UsmError::Digest(_) => Some(5),
-            UsmError::Decryption(_) => Some(6),
-            UsmError::Envelope | UsmError::Model(_) | UsmError::Replay(_) | UsmError::Engines(_) => None,
         }
     }
 }

@@ -4,14 +4,20 @@
 //! Of traps the sender is the authoritative engine: its keys are localised when it is first seen, and kept once a
 //! message of it was proven. Of informs this daemon is: senders learn its engine id, boots and time by Reports.
 //!
-//! `user` has the users and their keys, `engine` who is authoritative, `envelope` reads and writes the frame of a message,
-//! [`open`] decides who gets in, `senders` is what it remembers of them, and [`originate`] is the side that sends.
+//! `user` has the users and their keys, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
+//! decides who gets in, `report` what the others are told, `memory`, `senders` and `keys` hold what is remembered, and
+//! [`originate`] is the side that sends.
 
 mod engine;
 mod envelope;
 mod error;
+mod keys;
+mod memory;
 pub mod open;
 pub mod originate;
+mod report;
+mod salts;
+mod scoped;
 mod senders;
 mod user;
 pub mod users;
@@ -19,9 +25,14 @@ pub mod users;
 pub use async_snmp::v3::{AuthProtocol, PrivProtocol};
 pub use engine::Engine;
 pub use error::{Refused, UsmError};
+pub use memory::Memory;
 pub use open::{Opened, Usm};
 pub use senders::Senders;
 pub use user::User;
 
+#[cfg(test)]
+pub(crate) mod crafted;
+#[cfg(test)]
+mod matrix_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,8 @@
 //! Who gets in: v3 messages checked and taken apart, refusals reported, informs answered.
+//!
+//! The engine id of a message says who is authoritative for its time and keys: this daemon for messages to its own id, which are
+//! informs and requests; the sender for all others, which are traps. The PDU says whether the sender waits for an answer; the
+//! reportable flag only where the PDU cannot be read (RFC 3412, section 6.4).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,24 +12,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_snmp::v3::LocalizedKey;
 use data_encoding::HEXLOWER;
 
-use crate::message::{Notification, Oid, SecurityLevel};
-use crate::snmp::ber::{self, push_integer, push_tlv, tag};
-use crate::snmp::usm::engine::{Engine, Keys, WINDOW};
-use crate::snmp::usm::envelope::{AUTH, Envelope, PRIV, REPORTABLE, Salts, Sealing, context_of, scoped_pdu};
+use crate::message::{Notification, SecurityLevel};
+use crate::snmp::ber::{self, tag};
+use crate::snmp::response;
+use crate::snmp::usm::engine::{Keys, MAX_COUNT, WINDOW};
+use crate::snmp::usm::envelope::{AUTH, Envelope, MAX_SIZE, PRIV, Sealing};
 use crate::snmp::usm::error::{Refused, UsmError};
-use crate::snmp::usm::senders::{KeyCache, Late, Senders};
+use crate::snmp::usm::keys::KeyCache;
+use crate::snmp::usm::memory::Memory;
+use crate::snmp::usm::report::{Counter, may_answer, scoped_report};
+use crate::snmp::usm::scoped::{Class, ScopedPdu, scoped_pdu};
+use crate::snmp::usm::senders::Late;
 use crate::snmp::usm::user::User;
 
 /// All users, and what is known of the engines that send.
 pub struct Usm {
     users: Vec<User>,
-    by_name: HashMap<String, Vec<usize>>,
-    engine: Engine,
+    by_name: HashMap<Box<[u8]>, Vec<usize>>,
     /// By user, for messages of which this engine is the authority.
     own_keys: Vec<Option<Arc<Keys>>>,
-    salts: Salts,
     cache: Mutex<KeyCache>,
-    senders: Arc<Mutex<Senders>>,
+    memory: Arc<Memory>,
 }
 
 impl std::fmt::Debug for Usm {
@@ -39,30 +46,34 @@ impl std::fmt::Debug for Usm {
 pub struct Opened<'p> {
     /// The content of the scoped PDU.
     pub scoped: Cow<'p, [u8]>,
+    /// Whether this daemon is the authoritative engine. All informs that are opened are such.
+    pub own: bool,
     /// The place of its user among the users.
     user: usize,
     message_id: i64,
-    flags: u8,
-    /// Whether the sender waits for an answer, so that this daemon is the authoritative engine.
-    pub confirmed: bool,
+    /// The longest message that the sender takes.
+    max_size: usize,
+    /// [`AUTH`] and [`PRIV`].
+    level: u8,
 }
 
-/// A refusal, and the user that had proven itself before.
-struct Denied {
+/// A refusal, the user that had proven itself before, and the scoped PDU where it was read.
+struct Denied<'d> {
     why: UsmError,
     proven: Option<usize>,
+    scoped: Option<Cow<'d, [u8]>>,
 }
 
-impl From<UsmError> for Denied {
+impl From<UsmError> for Denied<'_> {
     fn from(why: UsmError) -> Self {
-        Denied { why, proven: None }
+        Denied { why, proven: None, scoped: None }
     }
 }
 
 impl Opened<'_> {
     /// How it was secured.
     pub fn level(&self) -> SecurityLevel {
-        level(self.flags)
+        level(self.level)
     }
 }
 
@@ -75,23 +86,16 @@ fn level(flags: u8) -> SecurityLevel {
 }
 
 impl Usm {
-    /// The model for these users. `engine` is this daemon as an authoritative engine; `senders` is what is known from
-    /// before.
-    ///
-    /// # Errors
-    ///
-    /// If no random numbers are to be had.
-    pub fn new(users: Vec<User>, engine: Engine, senders: Arc<Mutex<Senders>>) -> Result<Self, String> {
-        let own_keys = users
-            .iter()
-            .map(|user| Some(Arc::new((user.auth_key(&engine.id)?, user.priv_key(&engine.id)))))
-            .collect();
-        let salts = Salts::new(engine.boots)?;
-        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+    /// The model for these users.
+    pub fn new(users: Vec<User>, memory: Arc<Memory>) -> Self {
+        let id = &memory.engine().id;
+        let own_keys =
+            users.iter().map(|user| Some(Arc::new((user.auth_key(id)?, user.priv_key(id))))).collect();
+        let mut by_name: HashMap<Box<[u8]>, Vec<usize>> = HashMap::new();
         for (at, user) in users.iter().enumerate() {
-            by_name.entry(user.name.clone()).or_default().push(at);
+            by_name.entry(user.name.as_bytes().into()).or_default().push(at);
         }
-        Ok(Usm { users, by_name, engine, own_keys, salts, cache: Mutex::default(), senders })
+        Usm { users, by_name, own_keys, cache: Mutex::default(), memory }
     }
 
     /// The name of the user that a message came from.
@@ -106,216 +110,270 @@ impl Usm {
         security.of_engine = user.relay || user.engine.as_deref().is_none_or(|id| id == security.engine);
     }
 
-    /// Checks a message and takes it apart. `now` is in seconds since 1970.
+    /// Checks a message and takes it apart. `now` is in seconds of a clock that never goes back, the one that
+    /// [`Engine::started`](crate::snmp::usm::Engine::started) was read from.
     ///
     /// # Errors
     ///
     /// [`Refused`] says why, and what the sender is told.
     pub fn open<'p>(&self, packet: &'p [u8], from: IpAddr, now: u64) -> Result<Opened<'p>, Refused> {
-        let envelope = Envelope::read(packet).map_err(|why| Refused { why, report: None })?;
-        self.check(packet, &envelope, from, now).map_err(|Denied { why, proven }| {
-            let reportable = envelope.flags & REPORTABLE != 0;
-            let report = reportable.then(|| self.report(&envelope, &why, proven, now)).flatten();
-            Refused { why, report }
-        })
+        let envelope = Envelope::read(packet).map_err(|why| Refused { why, report: None, proven: false })?;
+        let own = envelope.engine == self.memory.engine().id;
+        let opened =
+            if own { self.open_own(&envelope, now) } else { self.open_senders(&envelope, from, now) };
+        match opened {
+            Ok((user, scoped)) => Ok(Opened {
+                scoped,
+                own,
+                user,
+                message_id: envelope.message_id,
+                max_size: envelope.max_size,
+                level: envelope.level(),
+            }),
+            Err(denied) => Err(self.refuse(&envelope, own, denied, now)),
+        }
     }
 
-    fn check<'p>(
+    /// A message that names this engine (RFC 3414, section 3.2, with step 7a).
+    fn open_own<'p>(&self, envelope: &Envelope<'p>, now: u64) -> Result<(usize, Cow<'p, [u8]>), Denied<'p>> {
+        let candidates = self.candidates(envelope, true)?;
+        if envelope.level() == 0 {
+            let scoped = Cow::Borrowed(envelope.data.content);
+            handled(class_of(&scoped), &scoped, None)?;
+            return Ok((candidates[0], scoped));
+        }
+        let keys = |user: &usize| Some((*user, self.own_keys[*user].clone()?));
+        let proven = candidates.iter().filter_map(keys).find(|(_, keys)| envelope.proven(&keys.0));
+        let (user, keys) = proven.ok_or_else(|| UsmError::Digest(envelope.shown_user()))?;
+        let late = |why| Denied { why, proven: Some(user), scoped: None };
+        self.in_own_time(envelope, now).map_err(late)?;
+        let scoped = decrypted(envelope, &keys)?;
+        let class = class_of(&scoped);
+        handled(class, &scoped, Some(user))?;
+        // An inform that comes again is answered again. Nothing tells a copy of a trap but its digest.
+        if class == Class::Trap {
+            let first = self.memory.senders().first_time(envelope.digest(), now);
+            first.map_err(|late| too_late(envelope, late, &scoped))?;
+        }
+        Ok((user, scoped))
+    }
+
+    /// A message that names another engine, or none (RFC 3414, section 3.2, with step 7b).
+    fn open_senders<'p>(
         &self,
-        packet: &'p [u8],
         envelope: &Envelope<'p>,
         from: IpAddr,
         now: u64,
-    ) -> Result<Opened<'p>, Denied> {
-        let confirmed = envelope.flags & REPORTABLE != 0;
-        if confirmed && envelope.engine != self.engine.id {
-            return Err(UsmError::Discovery.into());
+    ) -> Result<(usize, Cow<'p, [u8]>), Denied<'p>> {
+        // What can be read is decided before any key is made.
+        let plain = envelope.plain();
+        if envelope.level() & PRIV == 0 || envelope.engine.is_empty() {
+            senders_class(plain.map_or(Class::Unknown, |scoped| scoped.class()), plain.as_ref(), envelope)?;
         }
-        let shown = || envelope.user.escape_default().to_string();
-        let candidates = self.candidates(envelope, confirmed)?;
-        let mut scoped = Cow::Borrowed(envelope.data.content);
-        let user = if envelope.flags & AUTH == 0 {
-            candidates[0]
-        } else {
-            let (user, keys) = self.prove(packet, envelope, &candidates, (confirmed, from, now))?;
-            if confirmed {
-                let late = |why| Denied { why, proven: Some(user) };
-                self.in_own_time(envelope, now).map_err(late)?;
-            } else {
-                let clock = (envelope.engine, envelope.boots, envelope.time);
-                let admitted = self.senders().admit(clock, envelope.digest_of(packet), now);
-                admitted.map_err(|late| match late {
-                    Late::Outside => UsmError::Time(shown()),
-                    Late::Again => UsmError::Replay(shown()),
-                })?;
-            }
-            if let Some(key) = &keys.1 {
-                let plain = key.decrypt(envelope.data.content, envelope.boots, envelope.time, envelope.salt);
-                // DES pads: what is behind the scoped PDU's own end does not count.
-                let mut plain = Vec::from(plain.map_err(|_| UsmError::Decryption(shown()))?);
-                let (padding, inner) =
-                    ber::expect(tag::SEQUENCE)(&plain).map_err(|_| UsmError::Decryption(shown()))?;
-                let (end, length) = (plain.len() - padding.len(), inner.len());
-                plain.truncate(end);
-                plain.drain(..end - length);
-                scoped = Cow::Owned(plain);
-            }
-            user
-        };
-        Ok(Opened { scoped, user, message_id: envelope.message_id, flags: envelope.flags, confirmed })
+        let user = self.candidates(envelope, false)?[0];
+        if envelope.level() == 0 {
+            return Ok((user, Cow::Borrowed(envelope.data.content)));
+        }
+        let keys = self.prove(envelope, user, from, now)?;
+        let scoped = decrypted(envelope, &keys)?;
+        let class = class_of(&scoped);
+        senders_class(class, ScopedPdu::read(&scoped).as_ref(), envelope).map_err(|why| Denied {
+            why,
+            proven: None,
+            scoped: Some(scoped.clone()),
+        })?;
+        // What is not taken must not become the engine's clock, nor a repetition of it a replay.
+        if class == Class::Unknown {
+            return Ok((user, scoped));
+        }
+        let clock = (envelope.engine, envelope.boots, envelope.time);
+        let admitted = self.memory.senders().admit(clock, envelope.digest(), now);
+        admitted.map_err(|late| too_late(envelope, late, &scoped))?;
+        Ok((user, scoped))
     }
 
-    /// The users of that name and level that may send from that engine, the most particular first; at least one.
-    fn candidates(&self, envelope: &Envelope<'_>, confirmed: bool) -> Result<Cow<'_, [usize]>, UsmError> {
-        let shown = || envelope.user.escape_default().to_string();
-        let named = self.by_name.get(envelope.user).ok_or_else(|| UsmError::User(shown()))?;
-        let bound = |at: &usize| self.users[*at].engine.as_deref().map(|id| id == envelope.engine);
-        let fits = |at: &usize| self.users[*at].flags() == envelope.flags & (AUTH | PRIV);
-        // Who sends an inform says its own engine only where it is encrypted, so that a digest has to tell.
-        let may = |at: &usize| confirmed || bound(at) != Some(false);
-        if named.len() == 1 && may(&named[0]) && fits(&named[0]) {
-            return Ok(Cow::Borrowed(named));
+    /// The users that a message may come from, at least one: of its name, its level, and for its engine.
+    ///
+    /// A name and an engine that sends have one user: the one that is bound to the engine, else the one that is bound to none.
+    /// A message to this engine may be of any of the name, as it does not tell where it comes from.
+    fn candidates(&self, envelope: &Envelope<'_>, own: bool) -> Result<Cow<'_, [usize]>, UsmError> {
+        let named = self.by_name.get(envelope.user).ok_or_else(|| UsmError::User(envelope.shown_user()))?;
+        let bound_to = |at: &usize| self.users[*at].engine.as_deref();
+        let fits = |at: &usize| self.users[*at].flags() == envelope.level();
+        let bound = named.iter().find(|at| bound_to(at) == Some(envelope.engine));
+        let of_engine: Cow<'_, [usize]> =
+            match bound.or_else(|| named.iter().find(|at| bound_to(at).is_none())) {
+                Some(user) if !own || bound.is_some() => Cow::Borrowed(std::slice::from_ref(user)),
+                None if !own => {
+                    let (user, engine) = (envelope.shown_user(), HEXLOWER.encode(envelope.engine));
+                    return Err(UsmError::Bound { user, engine });
+                }
+                _ => Cow::Borrowed(named),
+            };
+        if of_engine.iter().all(fits) {
+            return Ok(of_engine);
         }
-        let mut all: Vec<usize> = named.iter().copied().filter(may).collect();
-        if all.is_empty() {
-            return Err(UsmError::Bound { user: shown(), engine: HEXLOWER.encode(envelope.engine) });
-        }
-        all.sort_by_key(|at| match bound(at) {
-            Some(true) => 0,
-            None => 1,
-            Some(false) => 2,
-        });
-        let first = all[0];
-        all.retain(fits);
-        if all.is_empty() {
+        let first = of_engine[0];
+        let fitting: Vec<usize> = of_engine.iter().copied().filter(fits).collect();
+        if fitting.is_empty() {
             let (came, needed) = (level(envelope.flags).as_str(), level(self.users[first].flags()).as_str());
-            return Err(UsmError::Level { user: shown(), came, needed });
+            return Err(UsmError::Level { user: envelope.shown_user(), came, needed });
         }
-        Ok(Cow::Owned(all))
+        Ok(Cow::Owned(fitting))
     }
 
-    /// The user whose key the digest was made with, and its keys.
+    /// The keys of a user for the engine of a message that they prove.
     fn prove(
         &self,
-        packet: &[u8],
         envelope: &Envelope<'_>,
-        candidates: &[usize],
-        (own, from, now): (bool, IpAddr, u64),
-    ) -> Result<(usize, Arc<Keys>), UsmError> {
-        for &user in candidates {
-            if own {
-                if let Some(keys) = self.own_keys[user].as_ref().filter(|k| envelope.proven(&k.0, packet)) {
-                    return Ok((user, keys.clone()));
-                }
-                continue;
-            }
-            let known = self.cache().get(user, envelope.engine);
-            if let Some(keys) = known {
-                if envelope.proven(&keys.0, packet) {
-                    return Ok((user, keys));
-                }
-                continue;
-            }
-            self.cache().may_make(from, now)?;
-            let fresh: Option<LocalizedKey> = self.users[user].auth_key(envelope.engine);
-            if let Some(auth) = fresh.filter(|auth| envelope.proven(auth, packet)) {
-                let keys = Arc::new((auth, self.users[user].priv_key(envelope.engine)));
-                self.cache().keep(user, envelope.engine, keys.clone());
-                return Ok((user, keys));
-            }
+        user: usize,
+        from: IpAddr,
+        now: u64,
+    ) -> Result<Arc<Keys>, UsmError> {
+        let wrong = || UsmError::Digest(envelope.shown_user());
+        let known = self.cache().get(user, envelope.engine);
+        if let Some(keys) = known {
+            return Some(keys).filter(|keys| envelope.proven(&keys.0)).ok_or_else(wrong);
         }
-        Err(UsmError::Digest(envelope.user.escape_default().to_string()))
+        if !self.memory.senders().knows(envelope.engine) {
+            self.cache().may_make(from, now)?;
+        }
+        let fresh: Option<LocalizedKey> = self.users[user].auth_key(envelope.engine);
+        let auth = fresh.filter(|auth| envelope.proven(auth)).ok_or_else(wrong)?;
+        let keys = Arc::new((auth, self.users[user].priv_key(envelope.engine)));
+        self.cache().keep(user, envelope.engine, keys.clone());
+        Ok(keys)
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, KeyCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn senders(&self) -> std::sync::MutexGuard<'_, Senders> {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// RFC 3414, section 3.2, step 7a.
     fn in_own_time(&self, envelope: &Envelope<'_>, now: u64) -> Result<(), UsmError> {
-        let off = envelope.time.abs_diff(self.engine.time(now));
-        let worn_out = envelope.boots == u32::MAX >> 1;
-        if envelope.boots == self.engine.boots && !worn_out && u64::from(off) <= WINDOW {
+        let engine = self.memory.engine();
+        let off = envelope.time.abs_diff(engine.time(now));
+        let worn_out = envelope.boots == MAX_COUNT;
+        if envelope.boots == engine.boots && !worn_out && u64::from(off) <= WINDOW {
             Ok(())
         } else {
-            Err(UsmError::Time(envelope.user.escape_default().to_string()))
+            Err(UsmError::Time(envelope.shown_user()))
         }
     }
 
-    /// The Report for a message that was refused (RFC 3414, section 3.2). Of an outdated time it is proven, so that
-    /// the sender may trust the time that it tells.
-    fn report(
-        &self,
-        envelope: &Envelope<'_>,
-        why: &UsmError,
-        proven: Option<usize>,
-        now: u64,
-    ) -> Option<Vec<u8>> {
-        let stat = why.stat()?;
-        let count = self.senders().count(stat);
-        let oid = Oid::from_arcs(&[1, 3, 6, 1, 6, 3, 15, 1, 1, stat, 0])?;
-        let mut varbind = Vec::new();
-        push_tlv(&mut varbind, tag::OBJECT_ID, oid.as_bytes());
-        push_integer(&mut varbind, tag::COUNTER32, count.into());
-        let mut varbinds = Vec::new();
-        push_tlv(&mut varbinds, tag::SEQUENCE, &varbind);
-        let mut pdu = Vec::new();
-        for _ in 0..3 {
-            push_integer(&mut pdu, tag::INTEGER, 0);
-        }
-        push_tlv(&mut pdu, tag::SEQUENCE, &varbinds);
-        // The context of the message where it can be read, which keeps the Report of a discovery short (RFC 3412,
-        // section 7.1, step 3).
-        let scoped = scoped_pdu(envelope.context().unwrap_or((&self.engine.id, &[])), tag::REPORT, &pdu);
-        let flags = if proven.is_some() { AUTH } else { 0 };
-        self.seal(&scoped, proven, envelope.message_id, flags, envelope.user, now)
+    /// Counts a refusal, and makes the Report of it where one is due.
+    fn refuse(&self, envelope: &Envelope<'_>, own: bool, denied: Denied<'_>, now: u64) -> Refused {
+        let Denied { why, proven, scoped } = denied;
+        let known = scoped.as_deref().and_then(ScopedPdu::read).or_else(|| envelope.plain());
+        let may_answer = may_answer(envelope, known.as_ref());
+        // Who waits for an answer of another engine is told who this one is, whatever else is wrong (step 3).
+        let counter = if own || !may_answer { Counter::of(&why) } else { Some(Counter::UnknownEngineIds) };
+        let count = counter.map(|counter| (counter, self.memory.counts.add(counter)));
+        let report = count.filter(|_| may_answer).and_then(|(counter, count)| {
+            // What was understood is answered at its own level. Of an outdated time the Report is proven but not encrypted, so
+            // that the sender may trust the time that it tells. All others are plain (RFC 3414, section 3.2).
+            let flags = match (proven, counter) {
+                (None, _) => 0,
+                (_, Counter::UnknownPduHandlers) => envelope.level(),
+                _ => AUTH,
+            };
+            let scoped = scoped_report(known.as_ref(), &self.memory.engine().id, counter, count);
+            self.seal(&scoped, proven, (envelope.message_id, flags, envelope.user), now)
+        });
+        Refused { why, report, proven: proven.is_some() }
     }
 
-    /// The answer to an inform: its scoped PDU as a Response-PDU, with the security that it came with.
-    pub fn answer(&self, opened: &Opened<'_>, now: u64) -> Option<Vec<u8>> {
-        // The context is the sender's, whoever is authoritative (RFC 3412, section 7.1).
-        let context = context_of(&opened.scoped)?;
-        let (rest, _) = ber::tlv(&opened.scoped).ok()?;
-        let (rest, _) = ber::tlv(rest).ok()?;
-        let (_, pdu) = ber::expect(tag::INFORM)(rest).ok()?;
-        let scoped = scoped_pdu(context, tag::RESPONSE, pdu);
-        let user = &self.users[opened.user].name;
-        self.seal(&scoped, Some(opened.user), opened.message_id, opened.flags & (AUTH | PRIV), user, now)
+    /// The answer to an inform: a Response-PDU with the security that the inform came with, of at most `most` octets. None if
+    /// none fits that and what the sender takes.
+    pub fn answer(&self, opened: &Opened<'_>, most: usize, now: u64) -> Option<Vec<u8>> {
+        let scoped = ScopedPdu::read(&opened.scoped)?;
+        let user = self.users[opened.user].name.as_bytes();
+        response::to_inform(scoped.pdu.content, most.min(opened.max_size), |pdu| {
+            // The context is the sender's, whoever is authoritative (RFC 3412, section 7.1).
+            let scoped = scoped_pdu(scoped.context, tag::RESPONSE, pdu);
+            self.seal(&scoped, Some(opened.user), (opened.message_id, opened.level, user), now)
+        })
     }
 
     fn seal(
         &self,
         scoped: &[u8],
         user: Option<usize>,
-        message_id: i64,
-        flags: u8,
-        name: &str,
+        (message_id, flags, name): (i64, u8, &[u8]),
         now: u64,
     ) -> Option<Vec<u8>> {
-        let keys = user.and_then(|u| self.own_keys[u].clone());
+        let engine = self.memory.engine();
+        let keys = user.and_then(|user| self.own_keys[user].clone());
         let sealing = Sealing {
             message_id,
+            max_size: MAX_SIZE,
             flags,
-            engine: &self.engine.id,
-            boots: self.engine.boots,
-            time: self.engine.time(now),
+            engine: &engine.id,
+            boots: engine.boots,
+            time: engine.time(now),
             user: name,
             keys: keys.as_deref(),
         };
-        sealing.seal(scoped, &self.salts)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn senders_for_test(&self) -> Arc<Mutex<Senders>> {
-        self.senders.clone()
+        sealing.seal(scoped, &self.memory.salts)
     }
 
     #[cfg(test)]
     pub(crate) fn remembered(&self) -> (usize, usize) {
-        (self.cache().len(), self.senders().len())
+        (self.cache().len(), self.memory.senders().len())
     }
+}
+
+fn class_of(scoped: &[u8]) -> Class {
+    ScopedPdu::read(scoped).map_or(Class::Unknown, |scoped| scoped.class())
+}
+
+/// Of what is sent to this engine, only notifications are handled. What cannot be read is for the decoder to say.
+fn handled<'p>(class: Class, scoped: &Cow<'p, [u8]>, proven: Option<usize>) -> Result<(), Denied<'p>> {
+    let pdu_tag = ScopedPdu::read(scoped).map_or(0, |scoped| scoped.pdu.tag);
+    match class {
+        Class::Trap | Class::Unknown => Ok(()),
+        Class::Confirmed if pdu_tag == tag::INFORM => Ok(()),
+        Class::Confirmed | Class::Reply => {
+            Err(Denied { why: UsmError::Unhandled(pdu_tag), proven, scoped: Some(scoped.clone()) })
+        }
+    }
+}
+
+/// Of what is sent by another engine, only traps are taken.
+fn senders_class(
+    class: Class,
+    scoped: Option<&ScopedPdu<'_>>,
+    envelope: &Envelope<'_>,
+) -> Result<(), UsmError> {
+    match class {
+        Class::Trap => Ok(()),
+        Class::Reply => Err(UsmError::Unhandled(scoped.map_or(0, |scoped| scoped.pdu.tag))),
+        Class::Unknown if !may_answer(envelope, scoped) => Ok(()),
+        Class::Confirmed | Class::Unknown => Err(UsmError::Discovery),
+    }
+}
+
+/// The content of the scoped PDU of a proven message, decrypted where it is encrypted.
+fn decrypted<'p>(envelope: &Envelope<'p>, keys: &Keys) -> Result<Cow<'p, [u8]>, UsmError> {
+    if envelope.level() & PRIV == 0 {
+        return Ok(Cow::Borrowed(envelope.data.content));
+    }
+    let wrong = || UsmError::Decryption(envelope.shown_user());
+    let key = keys.1.as_ref().filter(|_| envelope.data.tag == tag::OCTET_STRING).ok_or_else(wrong)?;
+    let plain = key.decrypt(envelope.data.content, envelope.boots, envelope.time, envelope.salt);
+    let mut plain = Vec::from(plain.map_err(|_| wrong())?);
+    // DES pads: what is behind the scoped PDU's own end does not count.
+    let (padding, inner) = ber::expect(tag::SEQUENCE)(&plain).map_err(|_| wrong())?;
+    let (end, length) = (plain.len() - padding.len(), inner.len());
+    plain.truncate(end);
+    plain.drain(..end - length);
+    Ok(Cow::Owned(plain))
+}
+
+fn too_late<'p>(envelope: &Envelope<'_>, late: Late, scoped: &Cow<'p, [u8]>) -> Denied<'p> {
+    let why = match late {
+        Late::Outside => UsmError::Time(envelope.shown_user()),
+        Late::Again => UsmError::Replay(envelope.shown_user()),
+    };
+    Denied { why, proven: None, scoped: Some(scoped.clone()) }
 }

@@ -3,8 +3,12 @@
 use crate::message::{Notification, Oid};
 use crate::snmp::ber::{self, tag};
 use crate::snmp::encode;
-use crate::snmp::usm::engine::{Engine, Keys};
-use crate::snmp::usm::envelope::{AUTH, Envelope, PRIV, REPORTABLE, Salts, Sealing, scoped_pdu};
+use crate::snmp::response::Response;
+use crate::snmp::usm::engine::{Engine, Keys, WINDOW};
+use crate::snmp::usm::envelope::{AUTH, Envelope, MAX_SIZE, PRIV, REPORTABLE, Sealing};
+use crate::snmp::usm::report::Counter;
+use crate::snmp::usm::salts::Salts;
+use crate::snmp::usm::scoped::{ScopedPdu, scoped_pdu};
 use crate::snmp::usm::user::User;
 
 /// A user that sends.
@@ -16,30 +20,40 @@ pub struct Originator {
     salts: Salts,
 }
 
-/// The engine that informs go to, as a Report told of it.
+/// The engine that informs go to, as far as it told of itself.
+#[derive(Debug, Clone)]
 pub struct Peer {
     id: Vec<u8>,
     boots: u32,
     time: u32,
-    /// When it said so, in seconds since 1970.
+    /// When it said so, in seconds.
     heard: u64,
     keys: Option<Keys>,
 }
 
+/// A message that waits for an answer, by the numbers that the answer repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// msgID
+    pub message_id: i32,
+    /// request-id of the PDU
+    pub request_id: i32,
+}
+
 /// What came back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Reply {
-    /// The inform with this request-id was answered.
-    Acknowledged(i64),
-    /// The engine told its id, boots and time; ask it for them with [`Originator::peer`].
-    Engine,
+    /// The inform was taken.
+    Acknowledged,
+    /// The engine is another one than it was taken for, or its time is another.
+    Engine(Peer),
     /// It does not take the message.
     Refused(Refusal),
-    /// Something else.
+    /// Something else: an answer to another message, or one that is not proven.
     Other,
 }
 
-/// Why the far end does not take a message, by the counter of its Report (RFC 3414, section 5).
+/// Why the far end does not take a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// usmStatsUnsupportedSecLevels
@@ -54,7 +68,13 @@ pub enum Refusal {
     /// usmStatsDecryptionErrors
     #[error("it cannot decrypt the message; compare the priv protocol and password with its configuration")]
     Decryption,
-    /// Any other.
+    /// snmpUnknownPDUHandlers
+    #[error("it takes no informs")]
+    NoHandler,
+    /// An error-status of a Response (RFC 3416, section 3).
+    #[error("it answered with the error {0}")]
+    Status(&'static str),
+    /// Any other Report.
     #[error("it answered with a Report of an unknown kind")]
     Other,
 }
@@ -70,19 +90,21 @@ impl Originator {
     ///
     /// If no random numbers are to be had.
     pub fn new(user: User, engine: Engine, context: &[u8]) -> Result<Self, String> {
-        let salts = Salts::new(engine.boots)?;
+        // Its boots are not counted, so that they cannot keep salts of two processes apart.
+        let salts = Salts::random()?;
         Ok(Originator { keys: keys(&user, &engine.id), user, engine, context: context.to_owned(), salts })
     }
 
-    /// A trap; none if it cannot be encrypted. `now` is in seconds since 1970.
+    /// A trap; none if it cannot be encrypted. `now` is in seconds of the clock that the engine's start was read from.
     pub fn trap(&self, trap: &Notification<'_>, message_id: i32, now: u64) -> Option<Vec<u8>> {
         let sealing = Sealing {
             message_id: message_id.into(),
+            max_size: MAX_SIZE,
             flags: self.user.flags(),
             engine: &self.engine.id,
             boots: self.engine.boots,
             time: self.engine.time(now),
-            user: &self.user.name,
+            user: self.user.name.as_bytes(),
             keys: self.keys.as_ref(),
         };
         sealing.seal(&self.scoped(trap), &self.salts)
@@ -92,11 +114,12 @@ impl Originator {
     pub fn discovery(&self, message_id: i32) -> Option<Vec<u8>> {
         let sealing = Sealing {
             message_id: message_id.into(),
+            max_size: MAX_SIZE,
             flags: REPORTABLE,
             engine: &[],
             boots: 0,
             time: 0,
-            user: "",
+            user: b"",
             keys: None,
         };
         // A GetRequest-PDU without varbinds.
@@ -104,15 +127,23 @@ impl Originator {
         sealing.seal(&scoped_pdu((&[], &[]), tag::GET, &pdu), &self.salts)
     }
 
-    /// What a Report tells of the engine that it comes from. `now` is in seconds since 1970.
-    pub fn peer(&self, report: &[u8], now: u64) -> Option<Peer> {
+    /// The engine that a Report to a discovery tells of; none if the packet is no Report to the discovery with this msgID. `now` is
+    /// in seconds.
+    pub fn peer(&self, discovery: i32, report: &[u8], now: u64) -> Option<Peer> {
         let envelope = Envelope::read(report).ok()?;
+        let is_report = envelope.plain().is_some_and(|scoped| scoped.pdu.tag == tag::REPORT);
+        (is_report && envelope.message_id == i64::from(discovery))
+            .then(|| self.told(&envelope, now))
+            .flatten()
+    }
+
+    fn told(&self, envelope: &Envelope<'_>, now: u64) -> Option<Peer> {
         let id = envelope.engine.to_vec();
         let keys = keys(&self.user, &id);
         (!id.is_empty()).then_some(Peer { id, boots: envelope.boots, time: envelope.time, heard: now, keys })
     }
 
-    /// An inform; none if it cannot be encrypted. `now` is in seconds since 1970.
+    /// An inform; none if it cannot be encrypted. `now` is in seconds.
     pub fn inform(
         &self,
         peer: &Peer,
@@ -120,52 +151,61 @@ impl Originator {
         message_id: i32,
         now: u64,
     ) -> Option<Vec<u8>> {
-        let passed = u32::try_from(now.saturating_sub(peer.heard)).unwrap_or(0);
         let sealing = Sealing {
             message_id: message_id.into(),
+            max_size: MAX_SIZE,
             flags: self.user.flags() | REPORTABLE,
             engine: &peer.id,
             boots: peer.boots,
-            time: peer.time.saturating_add(passed),
-            user: &self.user.name,
+            time: peer.time_at(now),
+            user: self.user.name.as_bytes(),
             keys: peer.keys.as_ref(),
         };
         sealing.seal(&self.scoped(inform), &self.salts)
     }
 
-    /// What a packet says that came back from this peer. An answer counts only where it is proven as the user's is.
-    pub fn reply(&self, peer: &Peer, packet: &[u8]) -> Reply {
-        self.read_reply(peer, packet).unwrap_or(Reply::Other)
+    /// What a packet says that came back from this peer. It counts only where it repeats the numbers of the question; a Response and
+    /// another time only where they are proven as the user's messages are.
+    pub fn reply(&self, peer: &Peer, asked: Asked, packet: &[u8], now: u64) -> Reply {
+        self.read_reply(peer, asked, packet, now).unwrap_or(Reply::Other)
     }
 
-    fn read_reply(&self, peer: &Peer, packet: &[u8]) -> Option<Reply> {
+    fn read_reply(&self, peer: &Peer, asked: Asked, packet: &[u8], now: u64) -> Option<Reply> {
         let envelope = Envelope::read(packet).ok()?;
-        let mut content = envelope.data.content.to_vec();
-        if let (true, Some(keys)) = (envelope.flags & AUTH != 0, &peer.keys) {
-            if !envelope.proven(&keys.0, packet) {
-                return None;
-            }
-            if let (true, Some(key)) = (envelope.flags & PRIV != 0, &keys.1) {
-                let plain =
-                    key.decrypt(envelope.data.content, envelope.boots, envelope.time, envelope.salt).ok()?;
-                content = ber::expect(tag::SEQUENCE)(&plain).ok()?.1.to_vec();
-            }
+        if envelope.message_id != i64::from(asked.message_id) {
+            return None;
         }
-        let (rest, _engine) = ber::tlv(&content).ok()?;
-        let (rest, _context) = ber::tlv(rest).ok()?;
-        let (_, pdu) = ber::tlv(rest).ok()?;
-        let (rest, request_id) = ber::integer(pdu.content).ok()?;
-        match pdu.tag {
-            tag::RESPONSE if envelope.flags & (AUTH | PRIV) == self.user.flags() => {
-                Some(Reply::Acknowledged(request_id))
+        let proves = self.user.flags() & AUTH;
+        if envelope.flags & AUTH != 0 && !peer.keys.as_ref().is_some_and(|keys| envelope.proven(&keys.0)) {
+            return None;
+        }
+        let plain = match peer.keys.as_ref().and_then(|keys| keys.1.as_ref()) {
+            Some(key) if envelope.flags & PRIV != 0 => {
+                let (boots, time) = (envelope.boots, envelope.time);
+                let plain = key.decrypt(envelope.data.content, boots, time, envelope.salt).ok()?;
+                ber::expect(tag::SEQUENCE)(&plain).ok()?.1.to_vec()
             }
-            tag::REPORT => Some(match reported(rest)? {
-                2 | 4 => Reply::Engine,
-                1 => Reply::Refused(Refusal::Level),
-                3 => Reply::Refused(Refusal::User),
-                5 => Reply::Refused(Refusal::Digest),
-                6 => Reply::Refused(Refusal::Decryption),
-                _ => Reply::Refused(Refusal::Other),
+            _ => envelope.data.content.to_vec(),
+        };
+        let pdu = ScopedPdu::read(&plain)?.pdu;
+        match pdu.tag {
+            tag::RESPONSE if envelope.level() == self.user.flags() && peer.in_time(&envelope, now) => {
+                let response = Response::read(pdu.content)?;
+                let answers = response.request_id == i64::from(asked.request_id);
+                let refused = |status| Reply::Refused(Refusal::Status(status));
+                answers.then(|| response.error().map_or(Reply::Acknowledged, refused))
+            }
+            tag::REPORT => Some(match reported(pdu.content)? {
+                Some(Counter::NotInTimeWindows) if envelope.flags & AUTH != proves => return None,
+                Some(Counter::NotInTimeWindows | Counter::UnknownEngineIds) => {
+                    Reply::Engine(self.told(&envelope, now)?)
+                }
+                Some(Counter::UnsupportedSecLevels) => Reply::Refused(Refusal::Level),
+                Some(Counter::UnknownUserNames) => Reply::Refused(Refusal::User),
+                Some(Counter::WrongDigests) => Reply::Refused(Refusal::Digest),
+                Some(Counter::DecryptionErrors) => Reply::Refused(Refusal::Decryption),
+                Some(Counter::UnknownPduHandlers) => Reply::Refused(Refusal::NoHandler),
+                None => Reply::Refused(Refusal::Other),
             }),
             _ => None,
         }
@@ -177,16 +217,29 @@ impl Originator {
     }
 }
 
-/// The counter of usmStats that a Report names, by its last arc; the rest of a PDU behind its request-id.
-fn reported(rest: &[u8]) -> Option<u32> {
+impl Peer {
+    /// Its time, as far as it is known.
+    fn time_at(&self, now: u64) -> u32 {
+        self.time.saturating_add(u32::try_from(now.saturating_sub(self.heard)).unwrap_or(0))
+    }
+
+    /// Whether a message of this engine is in time (RFC 3414, section 3.2, step 7b). Without authentication there is no time.
+    fn in_time(&self, envelope: &Envelope<'_>, now: u64) -> bool {
+        let late = u64::from(envelope.time) + WINDOW < u64::from(self.time_at(now));
+        envelope.engine == self.id
+            && (envelope.level() == 0
+                || envelope.boots > self.boots
+                || (envelope.boots == self.boots && !late))
+    }
+}
+
+/// The counter that the PDU of a Report carries; none for one that is not known.
+fn reported(pdu: &[u8]) -> Option<Option<Counter>> {
+    let (rest, _request_id) = ber::integer(pdu).ok()?;
     let (rest, _status) = ber::integer(rest).ok()?;
     let (rest, _index) = ber::integer(rest).ok()?;
     let (_, list) = ber::expect(tag::SEQUENCE)(rest).ok()?;
     let (_, varbind) = ber::expect(tag::SEQUENCE)(list).ok()?;
     let (_, oid) = ber::expect(tag::OBJECT_ID)(varbind).ok()?;
-    let arcs: Vec<u32> = Oid::from_ber(oid)?.arcs().collect();
-    match arcs.as_slice() {
-        [1, 3, 6, 1, 6, 3, 15, 1, 1, stat, 0] => Some(*stat),
-        _ => Some(0),
-    }
+    Some(Counter::of_oid(&Oid::from_ber(oid)?))
 }

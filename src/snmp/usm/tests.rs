@@ -3,11 +3,11 @@ use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 
-use super::envelope::{AUTH, Envelope, Salts, Sealing, scoped_pdu};
-use super::originate::{Originator, Refusal, Reply};
+use super::crafted::Crafted;
+use super::envelope::{AUTH, Envelope};
+use super::originate::{Asked, Originator, Peer, Refusal, Reply};
 use super::*;
 use crate::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
-use crate::snmp::ber::tag;
 use crate::snmp::decode_scoped;
 
 const NOW: u64 = 1_795_176_000;
@@ -20,9 +20,10 @@ const ALL_AUTH: [AuthProtocol; 6] = [
     AuthProtocol::Sha384,
     AuthProtocol::Sha512,
 ];
-const ALL_PRIV: [Option<PrivProtocol>; 7] = [
+const ALL_PRIV: [Option<PrivProtocol>; 8] = [
     None,
     Some(PrivProtocol::Des),
+    Some(PrivProtocol::Des3),
     Some(PrivProtocol::Aes128),
     Some(PrivProtocol::Aes192Blumenthal),
     Some(PrivProtocol::Aes256Blumenthal),
@@ -42,7 +43,11 @@ fn engine(number: u8, boots: u32) -> Engine {
 
 /// The model of a daemon with these users, as the engine of number 2.
 fn receiver(users: &[User], boots: u32) -> Usm {
-    Usm::new(users.to_vec(), engine(2, boots), Arc::default()).unwrap()
+    Usm::new(users.to_vec(), memory(boots))
+}
+
+fn memory(boots: u32) -> Arc<Memory> {
+    Arc::new(Memory::new(engine(2, boots), Senders::default()).unwrap())
 }
 
 /// The user as a sender, as an engine of this number.
@@ -73,6 +78,19 @@ fn trap(sender: &Originator, now: u64) -> Vec<u8> {
     sender.trap(&notification(NotificationKind::Trap), 5, now).unwrap()
 }
 
+/// The longest answer.
+const MOST: usize = 65_507;
+
+/// What the receiver tells of itself.
+fn discover(sender: &Originator, receiver: &Usm, now: u64) -> Peer {
+    let report = receiver.open(&sender.discovery(6).unwrap(), HERE, now).unwrap_err().report.unwrap();
+    sender.peer(6, &report, now).unwrap()
+}
+
+fn asked(message_id: i32) -> Asked {
+    Asked { message_id, request_id: 77 }
+}
+
 fn why(result: Result<Opened<'_>, Refused>) -> UsmError {
     result.unwrap_err().why
 }
@@ -91,7 +109,7 @@ fn every_pair_of_protocols() {
             assert_eq!((security.user, security.context), ("ops", &b"context"[..]));
             assert_eq!(security.level.as_str(), if privacy.is_some() { "authPriv" } else { "authNoPriv" });
             assert_eq!(decoded.notification.varbinds.len(), 1);
-            assert!(!opened.confirmed);
+            assert!(!opened.own);
         }
     }
 }
@@ -106,23 +124,28 @@ fn an_inform_finds_out_who_we_are_and_is_answered() {
     let report = refused.report.unwrap();
     let told = Envelope::read(&report).unwrap();
     assert_eq!((told.engine, told.boots, told.message_id), (&engine(2, 9).id[..], 9, 6));
-    let peer = sender.peer(&report, NOW).unwrap();
-    assert_eq!(sender.reply(&peer, &report), Reply::Engine);
+    assert!(sender.peer(5, &report, NOW).is_none(), "of another question");
+    let peer = sender.peer(6, &report, NOW).unwrap();
     // Now as the receiver's engine wants it.
     let inform = notification(NotificationKind::Inform);
     let packet = sender.inform(&peer, &inform, 7, NOW).unwrap();
     let opened = receiver.open(&packet, HERE, NOW).unwrap();
-    assert!(opened.confirmed);
-    let answer = receiver.answer(&opened, NOW).unwrap();
-    assert_eq!(sender.reply(&peer, &answer), Reply::Acknowledged(77));
+    assert!(opened.own);
+    let answer = receiver.answer(&opened, MOST, NOW).unwrap();
+    assert!(matches!(sender.reply(&peer, asked(7), &answer, NOW), Reply::Acknowledged));
     assert!(answer.len() <= packet.len(), "no more out than in");
+    // An answer counts once it has the numbers of the question, and is in time.
+    let other = Asked { request_id: 78, ..asked(7) };
+    for (asked, now) in [(asked(8), NOW), (other, NOW), (asked(7), NOW + 500)] {
+        assert!(matches!(sender.reply(&peer, asked, &answer, now), Reply::Other));
+    }
     // Too late, it is told our time, provably.
     let late = receiver.open(&packet, HERE, NOW + 200).unwrap_err();
     assert_eq!(late.why, UsmError::Time("ops".into()));
     let report = late.report.unwrap();
     assert_eq!(Envelope::read(&report).unwrap().flags, AUTH);
-    assert_eq!(sender.reply(&peer, &report), Reply::Engine);
-    let peer = sender.peer(&report, NOW + 200).unwrap();
+    let reply = sender.reply(&peer, asked(7), &report, NOW + 200);
+    let Reply::Engine(peer) = reply else { panic!("{reply:?}") };
     let packet = sender.inform(&peer, &inform, 8, NOW + 230).unwrap();
     assert!(receiver.open(&packet, HERE, NOW + 230).is_ok());
 }
@@ -133,27 +156,30 @@ fn a_sender_hears_what_is_wrong() {
     let receiver = receiver(std::slice::from_ref(&right), 9);
     let wrong = |user: User| {
         let sender = sender(&user, 1, 3);
-        let report = receiver.open(&sender.discovery(6).unwrap(), HERE, NOW).unwrap_err().report.unwrap();
-        let peer = sender.peer(&report, NOW).unwrap();
+        let peer = discover(&sender, &receiver, NOW);
         let packet = sender.inform(&peer, &notification(NotificationKind::Inform), 7, NOW).unwrap();
         let report = receiver.open(&packet, HERE, NOW).unwrap_err().report.unwrap();
         assert!(report.len() <= packet.len());
-        sender.reply(&peer, &report)
+        match sender.reply(&peer, asked(7), &report, NOW) {
+            Reply::Refused(refusal) => refusal,
+            other => panic!("{other:?}"),
+        }
     };
     let auth = (AuthProtocol::Sha256, &b"auth-password"[..]);
     let aes = PrivProtocol::Aes128;
     let password = User::new("ops", (AuthProtocol::Sha256, b"another-one"), Some((aes, b"priv-password")));
-    assert_eq!(wrong(password.unwrap()), Reply::Refused(Refusal::Digest));
-    assert_eq!(wrong(User::new("nobody", auth, None).unwrap()), Reply::Refused(Refusal::User));
-    assert_eq!(wrong(User::new("ops", auth, None).unwrap()), Reply::Refused(Refusal::Level));
+    assert_eq!(wrong(password.unwrap()), Refusal::Digest);
+    assert_eq!(wrong(User::new("nobody", auth, None).unwrap()), Refusal::User);
+    assert_eq!(wrong(User::new("ops", auth, None).unwrap()), Refusal::Level);
     let private = User::new("ops", auth, Some((aes, b"another-one"))).unwrap();
-    assert_eq!(wrong(private), Reply::Refused(Refusal::Decryption));
+    assert_eq!(wrong(private), Refusal::Decryption);
 }
 
 #[test]
 fn old_messages_and_copies_are_refused() {
     let user = user(AuthProtocol::Sha1, None);
-    let receiver = receiver(std::slice::from_ref(&user), 1);
+    let memory = memory(1);
+    let receiver = Usm::new(vec![user.clone()], memory.clone());
     let (old, new) = (sender(&user, 1, 3), sender(&user, 1, 4));
     let (first, late, second) = (trap(&old, NOW), trap(&old, NOW - 1), trap(&new, NOW));
     assert!(receiver.open(&first, HERE, NOW).is_ok());
@@ -164,7 +190,7 @@ fn old_messages_and_copies_are_refused() {
     assert!(receiver.open(&second, HERE, NOW).is_ok(), "a later boot");
     assert_eq!(why(receiver.open(&older, HERE, NOW)), UsmError::Time("ops".into()));
     // A reload opens no window.
-    let again = Usm::new(vec![user], engine(2, 1), receiver.senders_for_test()).unwrap();
+    let again = Usm::new(vec![user], memory);
     assert_eq!(why(again.open(&second, HERE, NOW)), UsmError::Replay("ops".into()));
     assert_eq!(why(again.open(&older, HERE, NOW)), UsmError::Time("ops".into()));
 }
@@ -196,19 +222,15 @@ fn strangers_leave_nothing_behind_and_cost_little() {
 fn the_level_must_be_the_users() {
     let private = user(AuthProtocol::Sha256, Some(PrivProtocol::Aes128));
     let receiver = receiver(std::slice::from_ref(&private), 1);
-    let scoped = scoped_pdu((b"engine", b""), tag::TRAP_V2, &[2, 1, 1]);
-    let keys = (private.auth_key(b"engine").unwrap(), private.priv_key(b"engine"));
-    let sealed = |user, flags| {
-        let sealing =
-            Sealing { message_id: 1, flags, engine: b"engine", boots: 1, time: 1, user, keys: Some(&keys) };
-        sealing.seal(&scoped, &Salts::new(1).unwrap()).unwrap()
-    };
     for (flags, came) in [(0, "noAuthNoPriv"), (AUTH, "authNoPriv")] {
-        let error = why(receiver.open(&sealed("ops", flags), HERE, NOW));
+        let packet = Crafted { flags, ..Crafted::default() }.of(&private);
+        let error = why(receiver.open(&packet, HERE, NOW));
         assert_eq!(error, UsmError::Level { user: "ops".into(), came, needed: "authPriv" });
     }
-    let other = sealed("o\x1bps", AUTH);
-    assert_eq!(why(receiver.open(&other, HERE, NOW)), UsmError::User("o\\u{1b}ps".into()));
+    for (name, shown) in [(&b"o\x1bps"[..], "o\\u{1b}ps"), (b"\xfc\xe4", "\\xfc\\xe4"), (b"", "")] {
+        let packet = Crafted { name: Some(name), ..Crafted::default() }.of(&private);
+        assert_eq!(why(receiver.open(&packet, HERE, NOW)), UsmError::User(shown.into()));
+    }
 }
 
 #[test]
@@ -227,17 +249,24 @@ fn one_name_with_other_secrets_for_other_engines() {
     assert_eq!(taken(&users, &first, 13), Err(elsewhere));
     let users = [any.clone(), bound(&first, 11)];
     assert_eq!(taken(&users, &any, 13), Ok(()));
-    assert_eq!(taken(&users, &first, 11), Ok(()), "the particular one first");
+    assert_eq!(taken(&users, &first, 11), Ok(()));
+    assert_eq!(taken(&users, &any, 11), Err(UsmError::Digest("ops".into())), "the bound one only");
+    let open = [User::open("ops"), bound(&first, 11)];
+    let sender_of = |number| sender(&User::open("ops"), number, 1);
+    let level = UsmError::Level { user: "ops".into(), came: "noAuthNoPriv", needed: "authNoPriv" };
+    let came = |number| {
+        receiver(&open, 1).open(&trap(&sender_of(number), NOW), HERE, NOW).map(drop).map_err(|r| r.why)
+    };
+    assert_eq!((came(11), came(12)), (Err(level), Ok(())));
     // An inform does not say whose it is: the digest does.
     let receiver = receiver(&[bound(&first, 11), bound(&second, 12)], 1);
     for user in [&first, &second] {
         let sender = sender(user, 11, 1);
-        let report = receiver.open(&sender.discovery(6).unwrap(), HERE, NOW).unwrap_err().report.unwrap();
-        let peer = sender.peer(&report, NOW).unwrap();
+        let peer = discover(&sender, &receiver, NOW);
         let packet = sender.inform(&peer, &notification(NotificationKind::Inform), 7, NOW).unwrap();
         let opened = receiver.open(&packet, HERE, NOW).unwrap();
-        let answer = receiver.answer(&opened, NOW).unwrap();
-        assert_eq!(sender.reply(&peer, &answer), Reply::Acknowledged(77));
+        let answer = receiver.answer(&opened, MOST, NOW).unwrap();
+        assert!(matches!(sender.reply(&peer, asked(7), &answer, NOW), Reply::Acknowledged));
     }
 }
 

@@ -20,16 +20,26 @@ const AUTH: [(&str, AuthProtocol); 6] = [
     ("SHA-512", AuthProtocol::Sha512),
 ];
 /// `-C`: with Cisco's key extension (Reeder's), else with Blumenthal's.
-const PRIV: [(&str, PrivProtocol); 6] = [
+const PRIV: [(&str, PrivProtocol); 7] = [
     ("DES", PrivProtocol::Des),
+    ("3DES", PrivProtocol::Des3),
     ("AES-128", PrivProtocol::Aes128),
     ("AES-192", PrivProtocol::Aes192Blumenthal),
     ("AES-256", PrivProtocol::Aes256Blumenthal),
     ("AES-192-C", PrivProtocol::Aes192Reeder),
     ("AES-256-C", PrivProtocol::Aes256Reeder),
 ];
+/// What net-snmp, Telegraf and devices call some of them, without hyphens.
+const ALIASES: [(&str, &str); 6] = [
+    ("SHA", "SHA1"),
+    ("AES", "AES128"),
+    ("3DESEDE", "3DES"),
+    ("DES3", "3DES"),
+    ("TDES", "3DES"),
+    ("TRIPLEDES", "3DES"),
+];
 
-/// The protocol for authentication of this name, in any case.
+/// The protocol for authentication of this name, in any case and with or without hyphens; or by another name of it.
 ///
 /// # Errors
 ///
@@ -38,7 +48,7 @@ pub fn auth_protocol(name: &str) -> Result<AuthProtocol, String> {
     among(name, &AUTH)
 }
 
-/// The protocol for privacy of this name, in any case.
+/// The protocol for privacy of this name, in any case and with or without hyphens; or by another name of it.
 ///
 /// # Errors
 ///
@@ -48,13 +58,18 @@ pub fn priv_protocol(name: &str) -> Result<PrivProtocol, String> {
 }
 
 fn among<P: Copy>(name: &str, known: &[(&'static str, P)]) -> Result<P, String> {
-    let wanted = name.to_uppercase();
+    let bare = |name: &str| name.to_uppercase().replace(['-', '_', ' '], "");
+    let given = bare(name);
+    let wanted = ALIASES.iter().find(|(alias, _)| *alias == given).map_or(given.as_str(), |(_, name)| name);
     let names = || known.iter().map(|(name, _)| *name);
-    known.iter().find(|(name, _)| *name == wanted).map(|(_, protocol)| *protocol).ok_or_else(|| {
+    known.iter().find(|(name, _)| bare(name) == wanted).map(|(_, protocol)| *protocol).ok_or_else(|| {
         did_you_mean(name, names())
             .unwrap_or_else(|| format!("one of {}", names().collect::<Vec<_>>().join(", ")))
     })
 }
+
+/// How long a user name may be, in octets (RFC 3414, section 2.4). An empty one is that of a discovery.
+const NAME: std::ops::RangeInclusive<usize> = 1..=32;
 
 /// What keys are made of; wiped from memory when it goes.
 enum Secret {
@@ -101,19 +116,27 @@ pub(crate) fn read(
     if name.is_none() {
         found.push(section.error("a user without a name", "add name = \"...\""));
     }
+    if let Some(name) = name.as_ref().filter(|name| !NAME.contains(&name.len())) {
+        let message = format!("a user name has 1 to 32 octets, not {}", name.len());
+        let hint = Some("write the name that the device sends".to_owned());
+        found.push(section.source().error(&name.span, message, hint));
+    }
     let engine = section.string("engine", found);
-    let engine_id = engine.as_ref().and_then(|text| octets(&section, text, 5..=32, "engine", found));
+    let engine_id = engine.as_ref().and_then(|text| octets(&section, text, 1..=32, "engine", found));
     let auth = protocol(&section, "auth", &AUTH, found);
     let privacy = protocol(&section, "priv", &PRIV, found);
     let auth_secret = secret(&section, &AUTH_KEYS, resolve, found);
     let priv_secret = secret(&section, &PRIV_KEYS, resolve, found);
-    for (weak, key) in
-        [(auth == Some(AuthProtocol::Md5), "auth"), (privacy == Some(PrivProtocol::Des), "priv")]
-    {
+    let weak_privacy = matches!(privacy, Some(PrivProtocol::Des | PrivProtocol::Des3));
+    for (weak, key) in [(auth == Some(AuthProtocol::Md5), "auth"), (weak_privacy, "priv")] {
         if weak {
             let hint = "use SHA-256 and AES-128 if the device can";
             found.push(warning(&section, key, "this protocol no longer keeps anybody out", hint));
         }
+    }
+    if section.get("auth").is_none() && name.is_some() {
+        let message = "a user without 'auth' proves nothing: anybody can send under this name";
+        found.push(warning(&section, "name", message, "add auth and auth_password if the device can"));
     }
     for (keys, given) in [(&AUTH_KEYS, auth_secret.is_some()), (&PRIV_KEYS, priv_secret.is_some())] {
         pairs(&section, keys, given, found);
