@@ -1,7 +1,6 @@
 //! `trapline rule`: the rules in force, and the shipped packs.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -15,7 +14,7 @@ use crate::rules::matching::Matcher;
 use crate::rules::shipped::{self, Packs};
 use crate::rules::{Rule, RuleSet, files};
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
-use crate::terminal::eprintln;
+use crate::terminal::{eprintln, print};
 
 /// Arguments of `trapline rule`.
 #[derive(Debug, Args)]
@@ -71,7 +70,7 @@ struct CopyArgs {
 /// If a file cannot be written.
 pub fn run(args: &RuleArgs) -> anyhow::Result<bool> {
     match &args.what {
-        What::List(args) => list(args),
+        What::List(args) => Ok(list(args)),
         What::Show(args) => {
             let Ok((config, _)) = setup::config(args.config.config.as_deref()).map_err(|f| setup::print(&f))
             else {
@@ -82,21 +81,16 @@ pub fn run(args: &RuleArgs) -> anyhow::Result<bool> {
             let files = files::rule_files(&config.rule_paths, &Packs::All, &mut found);
             setup::print(&found);
             let Some(text) = texts(&files, &args.names) else { return Ok(false) };
-            write(&text)?;
+            print!("{text}");
             Ok(true)
         }
         What::Copy(args) => copy(args),
     }
 }
 
-fn write(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).context("cannot write to standard output")
-}
-
-fn list(args: &ListArgs) -> anyhow::Result<bool> {
-    let Some(setup) = setup::ready(args.config.config.as_deref()) else { return Ok(false) };
-    let Some(rules) = &setup.compiled.rules else { return Ok(false) };
+fn list(args: &ListArgs) -> bool {
+    let Some(setup) = setup::ready(args.config.config.as_deref()) else { return false };
+    let Some(rules) = &setup.compiled.rules else { return false };
     let mut text = String::new();
     let mut file = "";
     let mut count = 0;
@@ -118,11 +112,11 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
         }
         let _ = writeln!(text, "  {:<44} {what}", rule.id);
     }
-    write(&text)?;
+    print!("{text}");
     if count == 0 {
         eprintln!("trapline: no rule in force contains this text; `trapline rule list` shows all");
     }
-    Ok(count > 0)
+    count > 0
 }
 
 fn has(part: &str, texts: &[&str]) -> bool {
@@ -154,7 +148,7 @@ fn copy(args: &CopyArgs) -> anyhow::Result<bool> {
     let files = shipped::files(&Packs::All);
     let Some(text) = texts(&files, &args.names) else { return Ok(false) };
     let Some(to) = &args.to else {
-        write(&text)?;
+        print!("{text}");
         return Ok(true);
     };
     let path = if to.is_dir() { to.join(format!("{}.toml", args.names[0])) } else { to.clone() };

@@ -54,6 +54,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["mib", "tree"],
         vec!["mib", "rules", "IF-MIB"],
         vec!["import", "snmptt", snmptt.to_str().unwrap()],
+        vec!["rule", "list"],
+        vec!["unmatched"],
         vec!["dead", "list"],
         vec!["sinks", "list"],
         vec!["sinks", "list", "--json"],
