@@ -122,7 +122,6 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     })
 }
 
-/// `[rules]`
 /// What `[rules]` says.
 struct RuleSettings {
     paths: Vec<PathBuf>,
