@@ -24,13 +24,15 @@ fn an_empty_file_is_the_defaults_without_sinks() {
 #[test]
 fn packs_are_all_some_or_none() {
     use crate::rules::shipped::Packs;
-    let packs = |value: &str| load(&format!("[rules]\npacks = {value}\n")).map(|config| config.rule_packs);
+    let packs = |value: &str| {
+        load(&format!("[snmp]\nrelays = []\n[rules]\npacks = {value}\n")).map(|config| config.rule_packs)
+    };
     assert_eq!(packs("'all'"), Ok(Packs::All));
     assert_eq!(packs("[]"), Ok(Packs::Only(Vec::new())));
     assert_eq!(packs("['ups']"), Ok(Packs::Only(vec!["ups".to_owned()])));
     assert_eq!(
         packs("['ups', 'apd']"),
-        Err("trapline.toml:2:17: error: unknown pack 'apd'; did you mean 'apc'?\n".to_owned())
+        Err("trapline.toml:4:17: error: unknown pack 'apd'; did you mean 'apc'?\n".to_owned())
     );
     assert!(packs("'some'").unwrap_err().contains("invalid packs; write packs = \"all\", or a list"));
     assert!(packs("3").is_err());
