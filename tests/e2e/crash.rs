@@ -35,11 +35,15 @@ fn delivered(daemon: &Daemon) -> (HashSet<u64>, usize) {
 }
 
 fn flood(daemon: &Daemon, count: u64) -> crate::support::Program {
+    flood_at(daemon, count, 50_000)
+}
+
+fn flood_at(daemon: &Daemon, count: u64, per_second: u32) -> crate::support::Program {
     let to = format!("127.0.0.1:{}", daemon.snmp);
-    let count = count.to_string();
+    let (count, rate) = (count.to_string(), per_second.to_string());
     crate::support::Program::start(
         trapline()
-            .args(["send", "trap", "--to", &to, "--count", &count, "--rate", "50000", "IF-MIB::linkDown"])
+            .args(["send", "trap", "--to", &to, "--count", &count, "--rate", &rate, "IF-MIB::linkDown"])
             .args(["ifIndex.3=3", "ifAdminStatus.3=up", "ifOperStatus.3=down", "ifDescr.3=Gi0/3"])
             .stdout(Stdio::null())
             .stderr(Stdio::null()),
@@ -251,7 +255,8 @@ fn every_inform_that_was_acknowledged_survives_200_kills() {
 #[test]
 fn stopping_drains_and_starting_goes_on() {
     let mut daemon = Daemon::start(FILE_SINK);
-    let mut sender = flood(&daemon, 20_000);
+    // What a loaded machine keeps up with: a receive buffer may hold less than all of them.
+    let mut sender = flood_at(&daemon, 20_000, 10_000);
     assert!(sender.0.wait().unwrap().success());
     // Some still wait in the socket.
     daemon.stop();
