@@ -45,7 +45,7 @@ fn send_lines(daemon: &Daemon, count: usize) {
 fn free_descriptor(daemon: &Daemon) -> usize {
     let open = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
     let open: HashSet<String> = open.map(|fd| fd.unwrap().file_name().into_string().unwrap()).collect();
-    (0..).find(|number: &usize| !open.contains(&number.to_string())).unwrap()
+    (0..=open.len()).find(|number| !open.contains(&number.to_string())).unwrap()
 }
 
 fn set_limit(daemon: &Daemon, limit: usize) {
