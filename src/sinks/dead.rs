@@ -250,8 +250,7 @@ impl DeadLetters {
                 // All lines, also those that are no letters.
                 let Lines(lines) = Lines::read(&folder, &theirs)?;
                 let mut log = self.open(&folder, suffix)?;
-                log.append(lines.iter().map(Vec::as_slice))?;
-                log.sync()?;
+                log.append_synced(lines.iter().map(Vec::as_slice))?;
                 folder.remove(&theirs)?;
             } else {
                 folder.rename(&theirs, &ours)?;
@@ -298,8 +297,7 @@ impl DeadLetters {
         if lines.unreadable() > 0 {
             // They are for people.
             let mut log = self.open(&folder, "jsonl")?;
-            log.append(lines.0.iter().filter(|line| letter(line).is_none()).map(Vec::as_slice))?;
-            log.sync()?;
+            log.append_synced(lines.0.iter().filter(|line| letter(line).is_none()).map(Vec::as_slice))?;
         }
         match folder.remove(&name) {
             // All of them were dropped meanwhile.
@@ -320,8 +318,7 @@ fn existing(journal: &Path) -> io::Result<Option<Folder>> {
 
 fn append(log: &mut AppendLog, letters: &[Letter]) -> io::Result<()> {
     let lines: Vec<String> = letters.iter().map(|letter| letter.0.to_string()).collect();
-    log.append(lines.iter().map(String::as_bytes))?;
-    log.sync()
+    log.append_synced(lines.iter().map(String::as_bytes)).map(drop)
 }
 
 /// The lines of a file of letters, whatever they are.

@@ -117,8 +117,8 @@ impl FileLane {
         match &mut self.target {
             Some((Target::Log(log), _)) => {
                 let starts = std::iter::once(0).chain(self.ends.iter().copied());
-                log.append(starts.zip(&self.ends).map(|(start, end)| &self.lines[start..end - 1]))?;
-                log.sync()
+                let lines = starts.zip(&self.ends).map(|(start, end)| &self.lines[start..end - 1]);
+                log.append_synced(lines).map(drop)
             }
             Some((Target::Stream(file), _)) => file.write_all(&self.lines),
             None => Ok(()),
@@ -160,7 +160,7 @@ fn open(path: &Path) -> io::Result<Target> {
     }
     let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidInput)?;
     let folder = Folder::shared(path.parent().unwrap_or(path))?;
-    let (log, recovered) = AppendLog::open(&folder, name, JSON_LINES, u64::MAX)?;
+    let (log, recovered) = AppendLog::open_shared(&folder, name, JSON_LINES)?;
     if recovered.torn > 0 {
         let bytes = recovered.torn;
         tracing::warn!(
