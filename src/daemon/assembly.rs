@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -341,10 +342,10 @@ impl Assembly {
         listeners.into_iter().for_each(Running::join);
     }
 
-    /// Ends the sinks: what they are sending is awaited for 5 s. Blocks.
-    pub fn stop_sinks(&self) {
+    /// Ends the sinks: what they are sending is awaited for so long. Blocks.
+    pub fn stop_sinks(&self, in_flight: Duration) {
         let sinks = std::mem::take(&mut self.parts().sinks);
-        self.runtimes.control.block_on(sinks.stop());
+        self.runtimes.control.block_on(sinks.stop(in_flight));
     }
 }
 
