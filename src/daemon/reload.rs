@@ -1,5 +1,6 @@
 //! Reloads: by SIGHUP, and by the control socket, which gets the result.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::assembly::{Assembly, Changes};
 use super::control::{Order, Request, refusal};
@@ -17,7 +18,8 @@ use crate::config::loaded;
 use crate::settings::diagnostic::Diagnostics;
 use crate::status::Unconfigured;
 
-/// Carries out what it is asked to, one after the other, until told to stop. Runs on a thread of its own, as a reload can
+/// Carries out what it is asked to, one after the other, until told to stop; those who ask for a reload at the same time get
+/// one. Runs on a thread of its own, as a reload can
 /// take long.
 pub struct Reloader {
     /// The configuration file; none for the built-in configuration.
@@ -34,6 +36,7 @@ impl Reloader {
     /// Runs until told to stop; `runtime` wakes it up.
     pub fn run(&mut self, runtime: &Handle, stop: &Stop) {
         let mut stop = stop.clone();
+        let mut later = VecDeque::new();
         loop {
             let (hangups, orders) = (&mut self.hangups, &mut self.orders);
             let order = runtime.block_on(async {
@@ -45,7 +48,10 @@ impl Reloader {
             });
             match order {
                 None => return,
-                Some(None) => drop(self.reload()),
+                Some(None) => self.reload_for(None, &mut later),
+                Some(Some(Order { request: Request::Reload, answer })) => {
+                    self.reload_for(Some(answer), &mut later);
+                }
                 Some(Some(Order { request, answer })) => {
                     let result = match request {
                         Request::Reload => self.reload(),
@@ -60,6 +66,23 @@ impl Reloader {
                     let _ = answer.send(result);
                 }
             }
+        }
+    }
+
+    /// One reload for all that have asked for one by now: what they want was written before it begins. Other orders are
+    /// put into `later`.
+    fn reload_for(&mut self, first: Option<oneshot::Sender<Value>>, later: &mut VecDeque<Order>) {
+        let mut asked: Vec<oneshot::Sender<Value>> = first.into_iter().collect();
+        while self.hangups.try_recv().is_ok() {}
+        while let Ok(order) = self.orders.try_recv() {
+            match order.request {
+                Request::Reload => asked.push(order.answer),
+                _ => later.push_back(order),
+            }
+        }
+        let result = self.reload();
+        for answer in asked {
+            let _ = answer.send(result.clone());
         }
     }
 
