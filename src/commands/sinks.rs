@@ -10,7 +10,6 @@ use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
 use crate::config::{Config, loaded};
 use crate::daemon::control::Request;
-use crate::daemon::plan::owner;
 use crate::journal::inspect::{Known, Stopped};
 use crate::sinks::dead::DeadLetters;
 use crate::terminal::println;
@@ -117,18 +116,16 @@ fn stopped_sinks(config: &Config) -> anyhow::Result<Value> {
         Some(journal) => journal.cursors().with_context(|| cannot_read(directory))?,
         None => Vec::new(),
     };
-    let of = |name: &str| cursors.iter().filter(|cursor| owner(&cursor.name) == name).collect::<Vec<_>>();
     let mut sinks = Vec::new();
     for section in &config.sinks {
         let name = &section.settings.name;
-        let cursors = of(name);
-        if cursors.is_empty() {
+        sinks.push(match cursors.iter().find(|cursor| cursor.name == *name) {
+            Some(cursor) => entry(cursor, true),
             // It was never started, so nothing waits for it.
-            sinks.push(json!({ "name": name, "configured": true, "behind": 0 }));
-        }
-        sinks.extend(cursors.iter().map(|cursor| entry(cursor, true)));
+            None => json!({ "name": name, "configured": true, "behind": 0 }),
+        });
     }
-    let configured = |cursor: &Known| config.sinks.iter().any(|s| s.settings.name == owner(&cursor.name));
+    let configured = |cursor: &Known| config.sinks.iter().any(|s| s.settings.name == cursor.name);
     sinks.extend(cursors.iter().filter(|cursor| !configured(cursor)).map(|cursor| entry(cursor, false)));
     Ok(sinks.into())
 }
@@ -176,17 +173,8 @@ fn forget_stopped(config: &Config, sink: &str) -> anyhow::Result<Value> {
     let unknown = || anyhow!("there is no sink '{sink}'; see `trapline sinks list`");
     let journal = Stopped::open(directory)?.ok_or_else(unknown)?;
     let cursors = journal.cursors().with_context(|| cannot_read(directory))?;
-    let cursors: Vec<&Known> =
-        cursors.iter().filter(|cursor| cursor.name == sink || owner(&cursor.name) == sink).collect();
-    if cursors.is_empty() {
-        return Err(unknown());
-    }
-    let mut outcomes = 0;
-    for cursor in cursors {
-        journal
-            .forget(&cursor.name)
-            .with_context(|| format!("cannot remove the cursor of '{}'", cursor.name))?;
-        outcomes += cursor.behind.unwrap_or(0);
-    }
+    let cursor = cursors.into_iter().find(|cursor| cursor.name == sink).ok_or_else(unknown)?;
+    journal.forget(sink).with_context(|| format!("cannot remove the cursor of '{sink}'"))?;
+    let outcomes = cursor.behind.unwrap_or(0);
     Ok(json!({ "ok": true, "sink": sink, "outcomes": outcomes }))
 }

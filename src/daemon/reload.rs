@@ -39,14 +39,17 @@ impl Reloader {
         let mut later = VecDeque::new();
         loop {
             let (hangups, orders) = (&mut self.hangups, &mut self.orders);
-            let order = runtime.block_on(async {
-                tokio::select! {
-                    Some(()) = hangups.recv() => Some(None),
-                    Some(order) = orders.recv() => Some(Some(order)),
-                    () = told(&mut stop) => None,
-                }
-            });
-            match order {
+            let asked = match later.pop_front() {
+                Some(order) => Some(Some(order)),
+                None => runtime.block_on(async {
+                    tokio::select! {
+                        Some(()) = hangups.recv() => Some(None),
+                        Some(order) = orders.recv() => Some(Some(order)),
+                        () = told(&mut stop) => None,
+                    }
+                }),
+            };
+            match asked {
                 None => return,
                 Some(None) => self.reload_for(None, &mut later),
                 Some(Some(Order { request: Request::Reload, answer })) => {
@@ -54,13 +57,8 @@ impl Reloader {
                 }
                 Some(Some(Order { request, answer })) => {
                     let result = match request {
-                        Request::Reload => self.reload(),
                         Request::Forget { sink } => self.forget(&sink),
-                        Request::Status
-                        | Request::Sinks
-                        | Request::Letters { .. }
-                        | Request::Unmatched
-                        | Request::ForgetUnmatched { .. } => refusal("not an order".to_owned()),
+                        _ => refusal("not an order".to_owned()),
                     };
                     // A client that has gone does not want to know.
                     let _ = answer.send(result);
@@ -129,27 +127,19 @@ impl Reloader {
         refusal(text)
     }
 
-    /// Forgets the cursors of a sink that is not configured.
+    /// Forgets the cursor of a sink that is not configured.
     fn forget(&self, sink: &str) -> Value {
         let status = &self.assembly.status;
         let sinks = status.sinks();
-        if sinks.iter().any(|running| super::plan::owner(&running.name) == sink) {
+        if sinks.iter().any(|running| running.name == sink) {
             return refusal(format!("sink '{sink}' is configured; remove its [[sinks]] and reload first"));
         }
-        let cursors: Vec<Unconfigured> = status
-            .unconfigured()
-            .into_iter()
-            .filter(|cursor| cursor.name == sink || super::plan::owner(&cursor.name) == sink)
-            .collect();
-        if cursors.is_empty() {
+        let cursor = status.unconfigured().into_iter().find(|cursor| cursor.name == sink);
+        let Some(Unconfigured { behind: outcomes, .. }) = cursor else {
             return refusal(format!("there is no sink '{sink}'; see `trapline sinks list`"));
-        }
-        let mut outcomes = 0;
-        for cursor in &cursors {
-            if let Err(error) = status.shared.journal.forget(&cursor.name) {
-                return refusal(format!("cannot remove the cursor of '{}': {error}", cursor.name));
-            }
-            outcomes += cursor.behind;
+        };
+        if let Err(error) = status.shared.journal.forget(sink) {
+            return refusal(format!("cannot remove the cursor of '{sink}': {error}"));
         }
         tracing::info!(sink, outcomes, "forgotten: the journal keeps nothing for this sink any more");
         json!({ "ok": true, "sink": sink, "outcomes": outcomes })
