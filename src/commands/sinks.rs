@@ -1,6 +1,6 @@
 //! `trapline sinks`: sinks and their cursors, also those that are no longer configured.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -77,15 +77,16 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
         println!("{}", json!({ "sinks": sinks }));
         return Ok(true);
     }
-    println!("{:<24}{:>12}{:>12}{:>14}", "sink", "configured", "behind", "dead letters");
+    println!("{:<24}{:>12}{:>12}{:>14}{:>12}", "sink", "configured", "behind", "dead letters", "retrying");
     for sink in &sinks {
         let text = |value: &Value| value.as_u64().map_or_else(|| "?".to_owned(), |n| n.to_string());
         println!(
-            "{:<24}{:>12}{:>12}{:>14}",
+            "{:<24}{:>12}{:>12}{:>14}{:>12}",
             sink["name"].as_str().unwrap_or_default(),
             if sink["configured"] == true { "yes" } else { "no" },
             text(&sink["behind"]),
             text(&sink["dead_letters"]),
+            text(&sink["retrying"]),
         );
     }
     for sink in sinks.iter().filter(|sink| sink["configured"] != true) {
@@ -96,9 +97,10 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
 
 fn with_dead_letters(directory: &Path, mut sink: Value) -> anyhow::Result<Value> {
     let name = sink["name"].as_str().unwrap_or_default().to_owned();
-    let letters = DeadLetters::new(directory, &name).list();
-    let letters = letters.with_context(|| format!("cannot read the dead letters of '{name}'"))?;
-    sink["dead_letters"] = letters.len().into();
+    let letters = DeadLetters::new(directory, &name);
+    let context = || format!("cannot read the dead letters of '{name}'");
+    sink["dead_letters"] = letters.list().with_context(context)?.len().into();
+    sink["retrying"] = letters.retrying().with_context(context)?.len().into();
     Ok(sink)
 }
 
@@ -158,8 +160,7 @@ fn forget(args: &ForgetArgs) -> anyhow::Result<bool> {
     }
     let outcomes = answer["outcomes"].as_u64().unwrap_or(0);
     println!("forgot '{}': {outcomes} outcomes that it had not taken", args.sink);
-    let letters: PathBuf = directory.join("dead").join(format!("{}.jsonl", args.sink));
-    if letters.exists() {
+    if DeadLetters::sinks(&directory).is_ok_and(|sinks| sinks.contains(&args.sink)) {
         println!("its dead letters are still there; `trapline dead drop {}` drops them", args.sink);
     }
     Ok(true)

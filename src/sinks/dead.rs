@@ -77,7 +77,7 @@ impl DeadLetters {
         DeadLetters { journal: journal.to_owned(), sink: sink.to_owned() }
     }
 
-    /// The sinks of a journal that have letters.
+    /// The sinks of a journal that have letters, also such that are to be sent again; sorted.
     ///
     /// # Errors
     ///
@@ -85,10 +85,11 @@ impl DeadLetters {
     pub fn sinks(journal: &Path) -> io::Result<Vec<String>> {
         let Some(folder) = existing(journal)? else { return Ok(Vec::new()) };
         let names = folder.list()?;
-        let mut sinks: Vec<String> =
-            names.iter().filter_map(|name| name.strip_suffix(".jsonl")).map(str::to_owned).collect();
-        sinks.sort();
-        Ok(sinks)
+        let letters = |name: &String| {
+            let (sink, suffix) = name.split_once('.')?;
+            matches!(suffix, "jsonl" | "retry" | "retrying").then(|| sink.to_owned())
+        };
+        Ok(names.iter().filter_map(letters).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn name(&self, suffix: &str) -> String {
@@ -421,6 +422,7 @@ mod tests {
         assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga"]);
         assert_eq!(dead.take(true, |letter| letter.id().ends_with("-7")).unwrap(), 2);
         assert_eq!((dead.list().unwrap().len(), dead.has_retries()), (1, true));
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga"]);
         assert_eq!(dead.retrying().unwrap().len(), 2);
         assert_eq!(dead.retries().unwrap().len(), 2);
         assert_eq!(dead.retrying().unwrap().len(), 2);
@@ -436,6 +438,10 @@ mod tests {
         let dead = renamed;
         assert_eq!(dead.take(false, |_| true).unwrap(), 2);
         assert!(dead.list().unwrap().is_empty() && !dead.has_retries());
+        assert!(DeadLetters::sinks(dir.path()).unwrap().is_empty());
+        dead.add(&letters[..1]).unwrap();
+        dead.take(true, |_| true).unwrap();
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga-2"], "all of them are to be sent again");
     }
 
     fn letter_of(sequence: u64) -> Letter {
