@@ -15,6 +15,7 @@ use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::settings::max_message;
 use crate::rules::shipped::{self, Packs};
 use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
+use crate::settings::input;
 use crate::settings::section::{self, Section};
 use crate::snmp::access::without_relays;
 use crate::web;
@@ -61,9 +62,8 @@ pub fn journal_directory(path: Option<&Path>) -> Result<PathBuf, Diagnostics> {
 }
 
 fn text(path: &Path, found: &mut Diagnostics) -> Option<Zeroizing<String>> {
-    match std::fs::read_to_string(path) {
-        // Passwords may stand in it.
-        Ok(text) => Some(Zeroizing::new(text)),
+    match input::text(path, input::TEXT) {
+        Ok(text) => Some(text),
         Err(error) => {
             let name = path.display().to_string();
             found.file_error(

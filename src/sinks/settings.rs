@@ -12,6 +12,7 @@ use toml::de::DeValue;
 use zeroize::Zeroizing;
 
 use crate::settings::diagnostic::{Diagnostic, Diagnostics};
+use crate::settings::input;
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
 use crate::settings::values;
@@ -146,8 +147,8 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
 
     /// Records what is in a file that the sink uses, so that a reload sees when it changes.
     pub(crate) fn reads(&self, path: &Path) {
-        if let Ok(content) = std::fs::read(path) {
-            self.section.reads(&Zeroizing::new(content));
+        if let Ok(content) = input::bytes(path, input::TEXT) {
+            self.section.reads(&content);
         }
     }
 
