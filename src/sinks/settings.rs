@@ -284,7 +284,7 @@ impl SinkConfig {
         });
         let give_up = options.duration("give_up", LEAST_GIVE_UP..=MOST_GIVE_UP).unwrap_or(GIVE_UP);
         let name = match name {
-            Some(name) if valid_name(&name) => Some(name.value),
+            Some(name) if is_name(&name) => Some(name.value),
             Some(name) => {
                 let hint = Some("use letters, digits, '-' and '_', at most 64");
                 options.report_at(&name.span, "a sink's name is also the name of its cursor file", hint);
@@ -297,7 +297,8 @@ impl SinkConfig {
     }
 }
 
-fn valid_name(name: &str) -> bool {
+/// Whether a sink can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
