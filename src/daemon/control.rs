@@ -32,7 +32,7 @@ const LOOK_UP: Duration = Duration::from_secs(3);
 /// The longest request, in bytes.
 const MOST: u64 = 4096;
 /// How many clients are served at once, without those whose orders are being carried out.
-const CLIENTS: usize = 256;
+const CLIENTS: usize = 64;
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
