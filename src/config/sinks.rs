@@ -54,7 +54,7 @@ pub(super) fn read(
         } else if all.iter().any(|sink| sink.settings.name == was.value) {
             format!("'was' names the sink '{}', which is configured as well", was.value)
         } else if renamed[..at].iter().any(|(other, _)| other.value == was.value) {
-            format!("two sinks were '{}'", was.value)
+            format!("'{}' is the former name of two sinks", was.value)
         } else {
             continue;
         };

@@ -228,7 +228,7 @@ fn a_sink_is_told_from_the_one_before_by_what_it_says() {
         assert_eq!(found, format!("trapline.toml:8:7: error: {message}\n"));
     }
     let twice = text.replacen("type", "was = \"c\"\ntype", 1);
-    assert!(load(&twice).unwrap_err().starts_with("trapline.toml:9:7: error: two sinks were 'c'"));
+    assert!(load(&twice).unwrap_err().starts_with("trapline.toml:9:7: error: 'c' is the former name of two sinks"));
 }
 
 #[test]

@@ -23,4 +23,4 @@ pub use append_log::AppendLog;
 pub use folder::Folder;
 
 #[cfg(test)]
-mod only_here_tests;
+pub(crate) mod only_here_tests;

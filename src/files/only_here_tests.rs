@@ -28,7 +28,8 @@ const ELSEWHERE: [(&str, &str); 7] = [
     ("sinks/nagios/spool.rs", "the directory of check results is Nagios's"),
 ];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// The source files below a folder.
+pub(crate) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -72,12 +72,12 @@ pub fn text(path: &Path, most: u64) -> io::Result<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::path::PathBuf;
 
     use nix::sys::stat::Mode;
     use nix::unistd::mkfifo;
 
     use super::*;
+    use crate::files::only_here_tests::sources;
 
     #[test]
     fn files_and_pipes_are_read_to_their_end() {
@@ -112,17 +112,6 @@ mod tests {
         assert_eq!(kind(&dir.path().join("none"), 10), ErrorKind::NotFound);
         std::fs::write(&file, b"ok \xff").unwrap();
         assert_eq!(text(&file, 10).unwrap_err().to_string(), "it is not UTF-8 at byte 3");
-    }
-
-    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                sources(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
     }
 
     #[test]

@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn letters_are_kept_retried_and_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let dead = DeadLetters::new(dir.path(), "icinga");
+        let dead = DeadLetters::new(dir.path(), "first");
         let check = Outcome::CheckResult(CheckResult {
             common: common("a\n\"b\""),
             host: "h".into(),
@@ -411,37 +411,37 @@ mod tests {
         });
         let records = [check, event].map(|outcome| Record { epoch: 0xabc, sequence: 7, outcome });
         let letters: Vec<Letter> =
-            records.iter().map(|r| Letter::new(r, "icinga", "no such host", 1)).collect();
+            records.iter().map(|r| Letter::new(r, "first", "no such host", 1)).collect();
         dead.add(&letters).unwrap();
-        dead.add(&[Letter::new(&Record { sequence: 8, ..records[0].clone() }, "icinga", "x", 1)]).unwrap();
+        dead.add(&[Letter::new(&Record { sequence: 8, ..records[0].clone() }, "first", "x", 1)]).unwrap();
         let listed = dead.list().unwrap();
         assert_eq!(listed.len(), 3);
         for (letter, record) in listed.iter().zip(&records) {
             assert_eq!(letter.record().as_ref(), Some(record), "as it went in");
         }
-        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga"]);
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["first"]);
         assert_eq!(dead.take(true, |letter| letter.id().ends_with("-7")).unwrap(), 2);
         assert_eq!((dead.list().unwrap().len(), dead.has_retries()), (1, true));
-        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga"]);
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["first"]);
         assert_eq!(dead.retrying().unwrap().len(), 2);
         assert_eq!(dead.retries().unwrap().len(), 2);
         assert_eq!(dead.retrying().unwrap().len(), 2);
         assert_eq!(dead.retries().unwrap().len(), 2, "until they were retried");
         dead.retried(&dead.retries().unwrap().iter().map(|letter| letter.id().to_owned()).collect()).unwrap();
         assert!(!dead.has_retries());
-        let renamed = DeadLetters::new(dir.path(), "icinga-2");
+        let renamed = DeadLetters::new(dir.path(), "second");
         renamed.add(&letters[..1]).unwrap();
-        renamed.adopt("icinga").unwrap();
-        renamed.adopt("icinga").unwrap();
+        renamed.adopt("first").unwrap();
+        renamed.adopt("first").unwrap();
         assert_eq!((renamed.list().unwrap().len(), dead.list().unwrap().len()), (2, 0));
-        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga-2"]);
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["second"]);
         let dead = renamed;
         assert_eq!(dead.take(false, |_| true).unwrap(), 2);
         assert!(dead.list().unwrap().is_empty() && !dead.has_retries());
         assert!(DeadLetters::sinks(dir.path()).unwrap().is_empty());
         dead.add(&letters[..1]).unwrap();
         dead.take(true, |_| true).unwrap();
-        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga-2"], "all of them are to be sent again");
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["second"], "all of them are to be sent again");
     }
 
     fn letter_of(sequence: u64) -> Letter {
