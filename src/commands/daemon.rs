@@ -50,7 +50,7 @@ pub fn try_ask(
 pub fn ask(directory: &Path, request: &Request, patience: Option<Duration>) -> anyhow::Result<Value> {
     let answer = try_ask(directory, request, patience)?.ok_or_else(|| {
         anyhow!(
-            "no daemon answers on {}; start it with `trapline run`, or name its configuration with --config",
+            "no daemon answers on {}; start it with `trapline run`, or name its configuration with --config. If you have changed [journal] directory, restart it",
             control::socket(directory).display()
         )
     })?;

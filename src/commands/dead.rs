@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
-use crate::config::loaded as setup;
+use crate::config::{Config, loaded};
 use crate::daemon::control::Request;
 use crate::sinks::dead::{DeadLetters, Letter};
 use crate::terminal::{eprintln, println};
@@ -61,18 +61,18 @@ pub fn run(args: &DeadArgs) -> anyhow::Result<bool> {
     }
 }
 
-fn directory(config: &ConfigArg) -> anyhow::Result<std::path::PathBuf> {
-    match setup::config(config.config.as_deref()) {
-        Ok((config, _)) => Ok(config.journal.directory),
+fn config(config: &ConfigArg) -> anyhow::Result<Config> {
+    match loaded::config(config.config.as_deref()) {
+        Ok((config, _)) => Ok(config),
         Err(found) => {
-            setup::print(&found);
-            bail!("the configuration is wrong; `trapline check` says the same")
+            loaded::print(&found);
+            bail!("the configuration is wrong; `trapline check` reports the same")
         }
     }
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<bool> {
-    let directory = directory(&args.config)?;
+    let directory = config(&args.config)?.journal.directory;
     let context = || format!("cannot read the dead letters in {}", directory.display());
     let sinks = match &args.sink {
         Some(sink) => vec![sink.clone()],
@@ -122,17 +122,28 @@ fn line(sink: &str, letter: &Letter) -> String {
 }
 
 fn take(args: &ChosenArgs, retry: bool) -> anyhow::Result<bool> {
-    let directory = directory(&args.config)?;
+    let config = config(&args.config)?;
+    let (sink, directory) = (&args.sink, &config.journal.directory);
+    let context = || format!("cannot change the dead letters in {}", directory.display());
+    let configured = config.sinks.iter().any(|section| section.settings.name == *sink);
+    if !configured && !DeadLetters::sinks(directory).with_context(context)?.contains(sink) {
+        bail!("there is no sink '{sink}', nor dead letters of one; see `trapline sinks list`");
+    }
+    if retry && !configured {
+        bail!(
+            "sink '{sink}' is not configured, so nothing can be sent; add it, or add was = \"{sink}\" to the sink that replaces it"
+        );
+    }
     let chosen = |letter: &Letter| args.ids.is_empty() || args.ids.iter().any(|id| id == letter.id());
-    let count = DeadLetters::new(&directory, &args.sink)
-        .take(retry, chosen)
-        .with_context(|| format!("cannot change the dead letters in {}", directory.display()))?;
-    let done = if retry { "go to the daemon again" } else { "dropped" };
-    println!("{count} {done}");
+    let count = DeadLetters::new(directory, sink).take(retry, chosen).with_context(context)?;
+    println!("{count} {}", if retry { "will be sent again" } else { "dropped" });
     if count > 0 {
         // A daemon that does not run looks when it starts.
-        let request = Request::Letters { sink: args.sink.clone() };
-        daemon::try_ask(&directory, &request, Some(PATIENCE))?;
+        let request = Request::Letters { sink: sink.clone() };
+        let answer = daemon::try_ask(directory, &request, Some(PATIENCE))?;
+        if let Some(error) = answer.as_ref().and_then(|answer| answer["error"].as_str()).filter(|_| retry) {
+            eprintln!("trapline: the running daemon: {error}; run `trapline reload`");
+        }
     }
     Ok(count > 0)
 }

@@ -20,6 +20,7 @@ use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
+use crate::settings::input;
 use crate::settings::values::unhex;
 use crate::sinks::settings::SinkConfig;
 use crate::snmp::Decoded;
@@ -82,7 +83,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         return explainer.unmatched(&unmatched::group(&setup.config.journal.directory, id)?);
     }
     let Some(path) = &args.input.pcap else { return Ok(false) };
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read the capture {}", path.display()))?;
+    let bytes = input::bytes(path, input::DATA)
+        .with_context(|| format!("cannot read the capture {}", path.display()))?;
     let packets = pcap::packets(&bytes).with_context(|| format!("{}", path.display()))?;
     let mut all = true;
     let mut seen = 0;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::commands::args::ConfigArg;
@@ -14,6 +14,7 @@ use crate::import::snmptt::submit::Wrapper;
 use crate::import::snmptt::{self, Ini, Names, Options, ini};
 use crate::outcome::result::State;
 use crate::settings::diagnostic::Diagnostics;
+use crate::settings::input;
 use crate::terminal::{eprintln, print};
 
 /// The most that a file may have, in bytes.
@@ -164,11 +165,8 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
 
 /// A file's text; snmptt's are of no encoding that is said, so what is not UTF-8 is Latin-1.
 fn read(path: &Path) -> anyhow::Result<String> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    if size > MAX_FILE {
-        bail!("{} has {size} bytes; no snmptt.conf has more than {MAX_FILE}", path.display());
-    }
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes =
+        input::bytes(path, MAX_FILE).with_context(|| format!("cannot read {}", path.display()))?.to_vec();
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|error| error.into_bytes().iter().map(|byte| char::from(*byte)).collect()))
 }

@@ -1,6 +1,6 @@
 //! `trapline sinks`: sinks and their cursors, also those that are no longer configured.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -10,7 +10,6 @@ use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
 use crate::config::{Config, loaded};
 use crate::daemon::control::Request;
-use crate::daemon::plan::owner;
 use crate::journal::inspect::{Known, Stopped};
 use crate::sinks::dead::DeadLetters;
 use crate::terminal::println;
@@ -78,15 +77,16 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
         println!("{}", json!({ "sinks": sinks }));
         return Ok(true);
     }
-    println!("{:<24}{:>12}{:>12}{:>14}", "sink", "configured", "behind", "dead letters");
+    println!("{:<24}{:>12}{:>12}{:>14}{:>12}", "sink", "configured", "behind", "dead letters", "retrying");
     for sink in &sinks {
         let text = |value: &Value| value.as_u64().map_or_else(|| "?".to_owned(), |n| n.to_string());
         println!(
-            "{:<24}{:>12}{:>12}{:>14}",
+            "{:<24}{:>12}{:>12}{:>14}{:>12}",
             sink["name"].as_str().unwrap_or_default(),
             if sink["configured"] == true { "yes" } else { "no" },
             text(&sink["behind"]),
             text(&sink["dead_letters"]),
+            text(&sink["retrying"]),
         );
     }
     for sink in sinks.iter().filter(|sink| sink["configured"] != true) {
@@ -97,9 +97,10 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
 
 fn with_dead_letters(directory: &Path, mut sink: Value) -> anyhow::Result<Value> {
     let name = sink["name"].as_str().unwrap_or_default().to_owned();
-    let letters = DeadLetters::new(directory, &name).list();
-    let letters = letters.with_context(|| format!("cannot read the dead letters of '{name}'"))?;
-    sink["dead_letters"] = letters.len().into();
+    let letters = DeadLetters::new(directory, &name);
+    let context = || format!("cannot read the dead letters of '{name}'");
+    sink["dead_letters"] = letters.list().with_context(context)?.len().into();
+    sink["retrying"] = letters.retrying().with_context(context)?.len().into();
     Ok(sink)
 }
 
@@ -117,18 +118,16 @@ fn stopped_sinks(config: &Config) -> anyhow::Result<Value> {
         Some(journal) => journal.cursors().with_context(|| cannot_read(directory))?,
         None => Vec::new(),
     };
-    let of = |name: &str| cursors.iter().filter(|cursor| owner(&cursor.name) == name).collect::<Vec<_>>();
     let mut sinks = Vec::new();
     for section in &config.sinks {
         let name = &section.settings.name;
-        let cursors = of(name);
-        if cursors.is_empty() {
+        sinks.push(match cursors.iter().find(|cursor| cursor.name == *name) {
+            Some(cursor) => entry(cursor, true),
             // It was never started, so nothing waits for it.
-            sinks.push(json!({ "name": name, "configured": true, "behind": 0 }));
-        }
-        sinks.extend(cursors.iter().map(|cursor| entry(cursor, true)));
+            None => json!({ "name": name, "configured": true, "behind": 0 }),
+        });
     }
-    let configured = |cursor: &Known| config.sinks.iter().any(|s| s.settings.name == owner(&cursor.name));
+    let configured = |cursor: &Known| config.sinks.iter().any(|s| s.settings.name == cursor.name);
     sinks.extend(cursors.iter().filter(|cursor| !configured(cursor)).map(|cursor| entry(cursor, false)));
     Ok(sinks.into())
 }
@@ -161,8 +160,7 @@ fn forget(args: &ForgetArgs) -> anyhow::Result<bool> {
     }
     let outcomes = answer["outcomes"].as_u64().unwrap_or(0);
     println!("forgot '{}': {outcomes} outcomes that it had not taken", args.sink);
-    let letters: PathBuf = directory.join("dead").join(format!("{}.jsonl", args.sink));
-    if letters.exists() {
+    if DeadLetters::sinks(&directory).is_ok_and(|sinks| sinks.contains(&args.sink)) {
         println!("its dead letters are still there; `trapline dead drop {}` drops them", args.sink);
     }
     Ok(true)
@@ -176,17 +174,8 @@ fn forget_stopped(config: &Config, sink: &str) -> anyhow::Result<Value> {
     let unknown = || anyhow!("there is no sink '{sink}'; see `trapline sinks list`");
     let journal = Stopped::open(directory)?.ok_or_else(unknown)?;
     let cursors = journal.cursors().with_context(|| cannot_read(directory))?;
-    let cursors: Vec<&Known> =
-        cursors.iter().filter(|cursor| cursor.name == sink || owner(&cursor.name) == sink).collect();
-    if cursors.is_empty() {
-        return Err(unknown());
-    }
-    let mut outcomes = 0;
-    for cursor in cursors {
-        journal
-            .forget(&cursor.name)
-            .with_context(|| format!("cannot remove the cursor of '{}'", cursor.name))?;
-        outcomes += cursor.behind.unwrap_or(0);
-    }
+    let cursor = cursors.into_iter().find(|cursor| cursor.name == sink).ok_or_else(unknown)?;
+    journal.forget(sink).with_context(|| format!("cannot remove the cursor of '{sink}'"))?;
+    let outcomes = cursor.behind.unwrap_or(0);
     Ok(json!({ "ok": true, "sink": sink, "outcomes": outcomes }))
 }

@@ -9,7 +9,7 @@ use crate::journal;
 use crate::lookup::hosts::Hosts;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::shipped::Packs;
-use crate::settings::diagnostic::Place;
+use crate::settings::diagnostic::{Diagnostic, Place};
 use crate::sinks::file::JsonLines;
 use crate::sinks::settings::SinkConfig;
 use crate::web;
@@ -31,6 +31,8 @@ pub struct Config {
     pub rule_packs: Packs,
     /// `[rules] max_message`
     pub max_message: usize,
+    /// Which of these paths do not lead anywhere, with what to report.
+    pub missing: Vec<(PathBuf, Diagnostic)>,
     /// `[hosts]`
     pub hosts: Hosts,
     /// `[journal]`
@@ -57,6 +59,7 @@ impl Default for Config {
             rule_paths: Vec::new(),
             rule_packs: Packs::All,
             max_message: MAX_MESSAGE,
+            missing: Vec::new(),
             hosts: Hosts::default(),
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,

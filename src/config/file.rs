@@ -6,15 +6,17 @@ use zeroize::Zeroizing;
 
 use super::config::Config;
 use super::log::{self, LogFormat};
-use super::sinks;
+use super::{ports, sinks};
 use crate::intake;
+use crate::intake::listener::Listener;
 use crate::journal;
 use crate::lookup;
 use crate::mib::load::modules::system_mibs;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::settings::max_message;
 use crate::rules::shipped::{self, Packs};
-use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
+use crate::settings::input;
 use crate::settings::section::{self, Section};
 use crate::snmp::access::without_relays;
 use crate::web;
@@ -61,9 +63,8 @@ pub fn journal_directory(path: Option<&Path>) -> Result<PathBuf, Diagnostics> {
 }
 
 fn text(path: &Path, found: &mut Diagnostics) -> Option<Zeroizing<String>> {
-    match std::fs::read_to_string(path) {
-        // Passwords may stand in it.
-        Ok(text) => Some(Zeroizing::new(text)),
+    match input::text(path, input::TEXT) {
+        Ok(text) => Some(text),
         Err(error) => {
             let name = path.display().to_string();
             found.file_error(
@@ -86,8 +87,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         found.push(without_relays(source, &(0..0)));
     }
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, found));
-    let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, found));
-    let rules = root.section("rules", found).map(|s| rules(s, &resolve, found));
+    let mut missing = Vec::new();
+    let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, &mut missing, found));
+    let rules = root.section("rules", found).map(|s| rules(s, &resolve, &mut missing, found));
     let rules =
         rules.unwrap_or(RuleSettings { paths: Vec::new(), packs: Packs::All, max_message: MAX_MESSAGE });
     let hosts = root.section("hosts", found).map(|s| lookup::read::hosts(s, &resolve, found));
@@ -104,14 +106,18 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let sinks = sinks::read(source, &root, &resolve, found);
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
     root.finish(found);
+    let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());
+    let listeners: Vec<&Listener> = snmp.listen.iter().chain(&syslog.listen).collect();
+    ports::check(&listeners, http.as_ref(), found);
     Some(Config {
         file: Some(path.to_owned()),
-        snmp: snmp.unwrap_or_default(),
-        syslog: syslog.unwrap_or_default(),
+        snmp,
+        syslog,
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
         rule_paths: rules.paths,
         rule_packs: rules.packs,
         max_message: rules.max_message,
+        missing,
         hosts: hosts.unwrap_or_default(),
         journal,
         journal_place,
@@ -132,6 +138,7 @@ struct RuleSettings {
 fn rules(
     section: Section<'_, '_>,
     resolve: &dyn Fn(&str) -> PathBuf,
+    missing: &mut Vec<(PathBuf, Diagnostic)>,
     found: &mut Diagnostics,
 ) -> RuleSettings {
     let packs = match section.get("packs").map(|value| value.get_ref().as_str()) {
@@ -154,18 +161,40 @@ fn rules(
             Packs::Only(names.into_iter().map(|name| name.value).collect())
         }
     };
-    let paths = section.strings("paths", found).unwrap_or_default();
+    let paths = resolved(&section, resolve, missing, found).unwrap_or_default();
     let max_message = max_message(&section, found);
     section.finish(found);
-    RuleSettings { paths: paths.iter().map(|path| resolve(path)).collect(), packs, max_message }
+    RuleSettings { paths, packs, max_message }
 }
 
 fn paths(
     section: Section<'_, '_>,
     resolve: &dyn Fn(&str) -> PathBuf,
+    missing: &mut Vec<(PathBuf, Diagnostic)>,
     found: &mut Diagnostics,
 ) -> Option<Vec<PathBuf>> {
-    let paths = section.strings("paths", found);
+    let paths = resolved(&section, resolve, missing, found);
     section.finish(found);
-    paths.map(|all| all.iter().map(|p| resolve(p)).collect())
+    paths
+}
+
+/// The entries of `paths`; those that lead nowhere go to `missing` as well.
+fn resolved(
+    section: &Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    missing: &mut Vec<(PathBuf, Diagnostic)>,
+    found: &mut Diagnostics,
+) -> Option<Vec<PathBuf>> {
+    let entries = section.strings("paths", found)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = resolve(&entry);
+        if let Err(error) = std::fs::metadata(&path) {
+            let message = format!("cannot read {}: {error}", path.display());
+            let hint = Some("correct the path, or create the file or folder".to_owned());
+            missing.push((path.clone(), section.source().error(&entry.span, message, hint)));
+        }
+        paths.push(path);
+    }
+    Some(paths)
 }

@@ -89,8 +89,11 @@ pub fn mibs(config: &Config, more: &[PathBuf]) -> (Held, Vec<PathBuf>) {
 
 /// Loads all that a configuration names; of the MIBs what is held stays where nothing has changed.
 pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup {
-    let files = files::rule_files(&config.rule_paths, &config.rule_packs, &mut found);
-    let (mut mibs, _) = mib::cache::load(&config.mib_paths, Some(&mib_index(&config)), held, &say);
+    config.missing.iter().for_each(|(_, diagnostic)| found.push(diagnostic.clone()));
+    let is_there = |path: &&PathBuf| !config.missing.iter().any(|(missing, _)| missing == *path);
+    let there = |paths: &[PathBuf]| paths.iter().filter(is_there).cloned().collect::<Vec<_>>();
+    let files = files::rule_files(&there(&config.rule_paths), &config.rule_packs, &mut found);
+    let (mut mibs, _) = mib::cache::load(&there(&config.mib_paths), Some(&mib_index(&config)), held, &say);
     // Rules need names and types only.
     if let Some(mib) = Arc::get_mut(&mut mibs.mib) {
         mib.forget_texts();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::settings::diagnostic::{Diagnostics, Place, SourceText};
 use crate::settings::section::{Digest, Located, Section};
 use crate::sinks::registry::{self, KINDS};
-use crate::sinks::settings::SinkConfig;
+use crate::sinks::settings::{SinkConfig, is_name};
 
 /// One `[[sinks]]`.
 #[derive(Debug, Clone)]
@@ -47,12 +47,14 @@ pub(super) fn read(
         }
     }
     for (at, (was, name)) in renamed.iter().enumerate() {
-        let message = if was.value == *name {
+        let message = if !is_name(was) {
+            format!("'{}' cannot be the name of a sink", was.value.escape_debug())
+        } else if was.value == *name {
             format!("'was' names the sink itself, '{name}'")
         } else if all.iter().any(|sink| sink.settings.name == was.value) {
             format!("'was' names the sink '{}', which is configured as well", was.value)
         } else if renamed[..at].iter().any(|(other, _)| other.value == was.value) {
-            format!("two sinks were '{}'", was.value)
+            format!("'{}' is the former name of two sinks", was.value)
         } else {
             continue;
         };

@@ -1,5 +1,6 @@
 use super::*;
 use crate::intake::listener::{Limits, Protocol, Transport, defaults};
+use crate::settings::diagnostic::Diagnostics;
 
 fn load(text: &str) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
@@ -229,7 +230,7 @@ fn a_sink_is_told_from_the_one_before_by_what_it_says() {
         assert_eq!(found, format!("trapline.toml:8:7: error: {message}\n"));
     }
     let twice = text.replacen("type", "was = \"c\"\ntype", 1);
-    assert!(load(&twice).unwrap_err().starts_with("trapline.toml:9:7: error: two sinks were 'c'"));
+    assert!(load(&twice).unwrap_err().starts_with("trapline.toml:9:7: error: 'c' is the former name of two sinks"));
 }
 
 #[test]
@@ -293,4 +294,71 @@ prefer = { "203.0.113.0/24" = "sendr", "office" = "sender", "192.0.2.1" = 4 }
     )
     .unwrap_err();
     insta::assert_snapshot!(found);
+}
+
+#[test]
+fn no_two_listeners_want_one_port() {
+    let load = |snmp: &str, syslog: &str, http: &str| {
+        load(&format!("[snmp]\nlisten = {snmp}\n[syslog]\nlisten = {syslog}\n[http]\nlisten = {http}\n"))
+    };
+    let fine = [
+        (
+            r#"["0.0.0.0:1162", "[::]:1162", "tcp://0.0.0.0:1162"]"#,
+            r#"["udp://127.0.0.1:1514"]"#,
+            "'[::1]:1514'",
+        ),
+        (r#"["127.0.0.1:0"]"#, r#"["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]"#, "'127.0.0.1:0'"),
+        (r#"["tcp://[::]:1162", "tcp://0.0.0.0:1162"]"#, r#"["udp://127.0.0.1:1162"]"#, "'127.0.0.1:8162'"),
+    ];
+    for (snmp, syslog, http) in fine {
+        load(snmp, syslog, http).unwrap();
+    }
+    let wrong = [
+        (
+            r#"["127.0.0.1:1514"]"#,
+            r#"["udp://0.0.0.0:1514"]"#,
+            "'127.0.0.1:8162'",
+            "4:11: error: SNMP 127.0.0.1:1514/udp and syslog 0.0.0.0:1514/udp",
+        ),
+        (
+            r#"["127.0.0.1:1162"]"#,
+            r#"["tcp://[::]:8162"]"#,
+            "'127.0.0.1:8162'",
+            "6:10: error: syslog [::]:8162/tcp and HTTP 127.0.0.1:8162/tcp",
+        ),
+        (
+            r#"["127.0.0.1:1162", "0.0.0.0:1162"]"#,
+            r#"["tcp://127.0.0.1:1514"]"#,
+            "'127.0.0.1:8162'",
+            "2:29: error: SNMP 127.0.0.1:1162/udp and SNMP 0.0.0.0:1162/udp",
+        ),
+    ];
+    for (snmp, syslog, http, said) in wrong {
+        let found = load(snmp, syslog, http).unwrap_err();
+        let hint = "cannot have the same port at once; give one of them another port, or remove it";
+        assert_eq!(found, format!("trapline.toml:{said} {hint}\n"));
+    }
+}
+
+#[test]
+fn a_former_name_is_one_that_a_sink_can_have() {
+    for was in ["", "a/b", "..", "a~b", "a\u{1b}b", &"x".repeat(65)] {
+        let quoted = format!("{was:?}").replace("\\u{1b}", "\\u001b");
+        let found = load(&format!("[[sinks]]\ntype = \"file\"\npath = \"x\"\nwas = {quoted}\n")).unwrap_err();
+        let expected =
+            format!("trapline.toml:4:7: error: '{}' cannot be the name of a sink", was.escape_debug());
+        assert!(found.starts_with(&expected), "{found}");
+    }
+}
+
+#[test]
+fn paths_that_lead_nowhere_are_reported_at_their_place() {
+    let text = "[rules]\npaths = [\"none.toml\"]\n[mibs]\npaths = [\"nowhere\"]\n";
+    let config = load(text).unwrap();
+    let setup = loaded::with_config(config, Diagnostics::default(), &crate::mib::load::Held::default());
+    let found = setup.found.to_text();
+    let places: Vec<&str> =
+        found.lines().filter_map(|line| line.split(": error: cannot read ").next()).collect();
+    assert!(places.len() == 2 && places[0].ends_with(":2:10") && places[1].ends_with(":4:10"), "{found}");
+    assert!(setup.compiled.rules.is_none());
 }

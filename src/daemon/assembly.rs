@@ -3,10 +3,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::listeners::{self, BoundListeners, Host, ListenerPlan, Running};
+use super::listeners::{self, BoundListeners, Host, ListenerPlan, Running, still_has_the_port};
 use super::log::{self, Log};
 use super::sinks::{self, SinkPlan, Sinks};
 use super::supervise::{Crew, Member, OnEnd};
@@ -16,7 +17,7 @@ use crate::config::log::LogFormat;
 use crate::inbound::descriptors::{self, Needs};
 use crate::intake::Active;
 use crate::intake::bind::remedy;
-use crate::intake::listener::Listener;
+use crate::intake::listener::{Listener, Transport};
 use crate::journal;
 use crate::mib::load::Held;
 use crate::settings::diagnostic::{Diagnostics, Place};
@@ -111,8 +112,8 @@ impl Sockets {
     /// What cannot be bound.
     pub fn bind(config: &Config) -> Result<Self, Diagnostics> {
         let mut found = Diagnostics::default();
-        let listeners = listeners::plan(&[], &wanted(config), &mut found);
-        let http = plan_http(None, config, &mut found);
+        let listeners = listeners::plan(&[], &wanted(config), None, &mut found);
+        let http = plan_http(None, &[], config, &mut found);
         if found.has_errors() {
             Err(found)
         } else {
@@ -226,9 +227,9 @@ impl Assembly {
         let log = log.map(|writer| (config.log, writer));
         let active = setup.into_active(&self.security);
         let journal = self.status.shared.journal.clone();
-        let listeners = listeners::plan(&running, &wanted(&config), &mut found);
+        let listeners = listeners::plan(&running, &wanted(&config), http, &mut found);
         let listeners = listeners.ready(&self.host(), &mut found);
-        let http = plan_http(http, &config, &mut found);
+        let http = plan_http(http, &running, &config, &mut found);
         let sinks = sinks::plan(&sinks, &config.sinks, &self.crew, &journal, &mut found);
         match active.filter(|_| !found.has_errors()) {
             Some(active) => {
@@ -341,10 +342,10 @@ impl Assembly {
         listeners.into_iter().for_each(Running::join);
     }
 
-    /// Ends the sinks: what they are sending is awaited for 5 s. Blocks.
-    pub fn stop_sinks(&self) {
+    /// Ends the sinks: what they are sending is awaited for so long. Blocks.
+    pub fn stop_sinks(&self, in_flight: Duration) {
         let sinks = std::mem::take(&mut self.parts().sinks);
-        self.runtimes.control.block_on(sinks.stop());
+        self.runtimes.control.block_on(sinks.stop(in_flight));
     }
 }
 
@@ -381,7 +382,12 @@ fn journal_stays(running: &journal::Settings, config: &Config, found: &mut Diagn
     }
 }
 
-fn plan_http(running: Option<SocketAddr>, config: &Config, found: &mut Diagnostics) -> HttpPlan {
+fn plan_http(
+    running: Option<SocketAddr>,
+    listeners: &[Listener],
+    config: &Config,
+    found: &mut Diagnostics,
+) -> HttpPlan {
     let Some(wanted) = &config.http else {
         return if running.is_none() { HttpPlan::Keep } else { HttpPlan::Replace(None) };
     };
@@ -396,8 +402,17 @@ fn plan_http(running: Option<SocketAddr>, config: &Config, found: &mut Diagnosti
         Ok(listener) => return HttpPlan::Replace(Some((wanted.listen, listener))),
         Err(error) if wanted.optional => tracing::info!("no metrics on {}: {error}", wanted.listen),
         Err(error) => {
-            let message = format!("cannot listen on {}/tcp: {error}", wanted.listen);
-            error_at(wanted.place.as_ref(), message, &remedy(&error, "[http]"), found);
+            let transport = Transport::Tcp(wanted.listen);
+            let in_use = error.kind() == std::io::ErrorKind::AddrInUse;
+            let own =
+                Some(transport).filter(|_| in_use).and_then(|at| listeners::holder(at, listeners, running));
+            match (&wanted.place, own) {
+                (Some(place), Some(own)) => found.push(still_has_the_port(place, &transport, &own)),
+                (place, _) => {
+                    let message = format!("cannot listen on {transport}: {error}");
+                    error_at(place.as_ref(), message, &remedy(&error, "[http]"), found);
+                }
+            }
         }
     }
     HttpPlan::Replace(None)

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::supervise::{Stop, told};
 use crate::inbound::accept::{Acceptor, Next};
@@ -31,8 +31,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const LOOK_UP: Duration = Duration::from_secs(3);
 /// The longest request, in bytes.
 const MOST: u64 = 4096;
-/// How many clients are served at once.
-const CLIENTS: usize = 32;
+/// How many clients are served at once, without those whose orders are being carried out.
+const CLIENTS: usize = 64;
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,10 +181,7 @@ pub async fn serve(
             match places.clone().try_acquire_owned() {
                 Ok(place) => {
                     let (status, orders) = (status.clone(), orders.clone());
-                    tokio::spawn(async move {
-                        answer(stream, &status, &orders).await;
-                        drop(place);
-                    });
+                    tokio::spawn(async move { answer(stream, &status, &orders, place).await });
                 }
                 Err(_) => acceptor.refused(None, &format!("{CLIENTS} are open")),
             }
@@ -194,7 +191,12 @@ pub async fn serve(
     }
 }
 
-async fn answer(mut stream: UnixStream, status: &Arc<Status>, orders: &mpsc::Sender<Order>) {
+async fn answer(
+    mut stream: UnixStream,
+    status: &Arc<Status>,
+    orders: &mpsc::Sender<Order>,
+    place: OwnedSemaphorePermit,
+) {
     let (reader, mut writer) = stream.split();
     let mut line = Vec::new();
     let mut reader = tokio::io::BufReader::new(reader).take(MOST);
@@ -212,7 +214,11 @@ async fn answer(mut stream: UnixStream, status: &Arc<Status>, orders: &mpsc::Sen
         Ok(Request::ForgetUnmatched { groups }) => {
             json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
         }
-        Ok(request) => order(request, orders).await,
+        Ok(request) => {
+            // A reload can take long. Those who wait for it keep nobody from asking for the status.
+            drop(place);
+            order(request, orders).await
+        }
         Err(error) => refusal(format!("unknown request: {error}; use the same release as the daemon")),
     };
     let text = format!("{answer}\n");
@@ -242,8 +248,12 @@ fn look_at_letters(status: &Status, name: &str) -> Value {
 
 async fn order(request: Request, orders: &mpsc::Sender<Order>) -> Value {
     let (answer, answered) = oneshot::channel();
-    if orders.send(Order { request, answer }).await.is_err() {
-        return refusal("the daemon stops".to_owned());
+    match orders.try_send(Order { request, answer }) {
+        Ok(()) => {}
+        Err(mpsc::error::TrySendError::Closed(_)) => return refusal("the daemon stops".to_owned()),
+        Err(mpsc::error::TrySendError::Full(_)) => {
+            return refusal("too many reloads wait to be carried out; try again later".to_owned());
+        }
     }
     answered.await.unwrap_or_else(|_| refusal("the daemon has stopped, or failed; see its log".to_owned()))
 }
@@ -279,6 +289,9 @@ pub fn ask(socket: &Path, request: &Request, patience: Option<Duration>) -> anyh
     let _ = stream.write_all(format!("{text}\n").as_bytes());
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).with_context(context)?;
+    if answer.is_empty() {
+        bail!("the daemon closed {} without an answer: it has stopped; see its log", socket.display());
+    }
     serde_json::from_str(&answer).map(Some).with_context(context)
 }
 

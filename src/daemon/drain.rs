@@ -8,9 +8,15 @@ use super::senders::StoredSenders;
 use super::supervise::Member;
 use super::systemd;
 use crate::status::Status;
+use crate::time::clock::Mono;
 
-/// How long sinks may take to deliver what is in the journal. What they do not take is kept.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How long sinks may go on, from the first to the last. What they do not deliver is kept. Service managers kill what does not
+/// stop: Docker after 10 s.
+const SINKS: Duration = Duration::from_secs(6);
+/// How long of that they may begin to send what is in the journal.
+const DRAIN: Duration = Duration::from_secs(4);
+/// For how long nothing may be delivered until no more is waited for: the server is away, or a sink is blocked.
+const STALLED: Duration = Duration::from_secs(1);
 /// How often it is checked.
 const CHECK: Duration = Duration::from_millis(10);
 /// How long each thread that writes to the state directory may take to end.
@@ -25,8 +31,9 @@ pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket:
     assembly.stop_listening();
     status.shared.commit.finish(status.clock.now());
     senders.finish(SYNC);
+    let began = status.clock.now().mono;
     assembly.runtimes().control.block_on(drain(status));
-    assembly.stop_sinks();
+    assembly.stop_sinks(SINKS.saturating_sub(status.clock.now().mono.since(began)));
     sync.join(SYNC);
     status.shared.inbox.save();
     let journal = &status.shared.journal;
@@ -37,20 +44,58 @@ pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket:
     socket.remove();
 }
 
-/// Waits until the sinks have delivered everything, but no longer than 5 s.
+/// Waits until the sinks have delivered everything, but no longer than [`DRAIN`], and not where nothing is delivered.
 pub async fn drain(status: &Status) {
-    let behind = || {
+    let behind = || -> Vec<u64> {
         let (journal, sinks) = (&status.shared.journal, status.sinks());
-        sinks.iter().map(|sink| journal.behind(&sink.cursor)).max().unwrap_or(0)
+        sinks.iter().map(|sink| journal.behind(&sink.cursor)).collect()
     };
     let until = status.clock.now().mono + DRAIN;
-    while behind() > 0 && status.clock.now().mono < until {
+    let mut stall = Stall { behind: behind(), since: status.clock.now().mono };
+    while stall.behind.iter().any(|behind| *behind > 0) {
+        let now = status.clock.now().mono;
+        if now >= until || stall.lasts(behind(), now) {
+            break;
+        }
         tokio::time::sleep(CHECK).await;
     }
-    if behind() > 0 {
+    let behind = behind().into_iter().max().unwrap_or(0);
+    if behind > 0 {
         tracing::info!(
-            outcomes = behind(),
+            outcomes = behind,
             "not all sinks have taken everything; the journal keeps it for the next start"
         );
+    }
+}
+
+/// Finds out whether anything is still delivered.
+struct Stall {
+    /// How far each sink was behind when one of them moved last.
+    behind: Vec<u64>,
+    since: Mono,
+}
+
+impl Stall {
+    /// Whether no sink has delivered anything for [`STALLED`], given how far each is behind now.
+    fn lasts(&mut self, behind: Vec<u64>, now: Mono) -> bool {
+        if behind != self.behind {
+            (self.behind, self.since) = (behind, now);
+        }
+        now.since(self.since) >= STALLED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_waits_only_while_something_is_delivered() {
+        let at = |ms: u64| Mono::default() + Duration::from_millis(ms);
+        let mut stall = Stall { behind: vec![5, 9], since: at(0) };
+        assert!(!stall.lasts(vec![5, 9], at(999)));
+        assert!(!stall.lasts(vec![5, 8], at(1000)), "one of them has moved");
+        assert!(!stall.lasts(vec![5, 8], at(1999)));
+        assert!(stall.lasts(vec![5, 8], at(2000)));
     }
 }

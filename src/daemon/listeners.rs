@@ -11,9 +11,9 @@ use super::plan::{self, Steps};
 use super::supervise::{Crew, Member, OnEnd};
 use crate::intake::Shared;
 use crate::intake::bind::{self, BindError, Bound};
-use crate::intake::listener::{Key, Listener, Transport};
+use crate::intake::listener::{Key, Listener, Transport, overlap};
 use crate::intake::serve::{Serving, Worker, serve};
-use crate::settings::diagnostic::Diagnostics;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// How long the thread of a listener may take to end. It reads its socket empty in at most 1 s.
 const END: Duration = Duration::from_secs(5);
@@ -229,47 +229,97 @@ pub struct Done {
     pub removed: Vec<String>,
 }
 
-/// Binds what is wanted and does not run. What cannot be bound is reported with its place in the configuration.
-pub fn plan(running: &[Listener], wanted: &[Listener], found: &mut Diagnostics) -> BoundListeners {
+/// Binds what is wanted and does not run. What cannot be bound is reported with its place in the configuration. `http` is where
+/// this daemon's own web server listens.
+pub fn plan(
+    running: &[Listener],
+    wanted: &[Listener],
+    http: Option<SocketAddr>,
+    found: &mut Diagnostics,
+) -> BoundListeners {
     let keys = |listeners: &[Listener]| listeners.iter().map(Listener::key).collect::<Vec<Key>>();
     let Steps { kept, added, removed } = plan::steps(&keys(running), &keys(wanted));
     let removed: Vec<Key> = removed.into_iter().map(|at| running[at].key()).collect();
     let mut bound = Vec::new();
     for listener in added.into_iter().map(|at| &wanted[at]) {
-        match bind::bind(listener) {
+        match bind::bind(listener, listener.is_v6_only(wanted)) {
             Ok(one) => bound.push(one),
             Err(error) if listener.optional => {
                 tracing::info!("not listening on {}: {}", error.transport, error.error);
             }
-            Err(error) => report(listener, &error, &removed, found),
+            Err(error) => report(listener, &error, running, http, found),
         }
     }
     let changed = kept.into_iter().filter(|(from, to)| running[*from].limits != wanted[*to].limits);
     BoundListeners { bound, changed: changed.map(|(_, to)| wanted[to].clone()).collect(), removed }
 }
 
-fn report(listener: &Listener, error: &BindError, removed: &[Key], found: &mut Diagnostics) {
-    let own = removed.iter().find(|key| {
-        error.error.kind() == io::ErrorKind::AddrInUse && overlap(key.transport, listener.transport)
-    });
+fn report(
+    listener: &Listener,
+    error: &BindError,
+    running: &[Listener],
+    http: Option<SocketAddr>,
+    found: &mut Diagnostics,
+) {
+    let own = Some(&error.error)
+        .filter(|error| error.kind() == io::ErrorKind::AddrInUse)
+        .and_then(|_| holder(error.transport, running, http));
     match (&listener.place, own) {
-        (Some(place), Some(own)) => found.push(place.error(
-            format!(
-                "cannot listen on {}: this daemon's own listener {own} still has the port",
-                error.transport
-            ),
-            "remove that one in one reload and add this one in the next, or restart",
-        )),
+        (Some(place), Some(own)) => found.push(still_has_the_port(place, &error.transport, &own)),
         (Some(_), None) => error.diagnostic().into_iter().for_each(|diagnostic| found.push(diagnostic)),
         (None, _) => found.file_error("trapline", error.to_string(), ""),
     }
 }
 
-/// Whether two transports cannot be bound at once.
-fn overlap(one: Transport, other: Transport) -> bool {
-    let (a, b): (SocketAddr, SocketAddr) = (one.address(), other.address());
-    one.is_datagram() == other.is_datagram()
-        && a.port() == b.port()
-        && a.is_ipv4() == b.is_ipv4()
-        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+/// Which of this daemon's own listeners, or its web server, has the port of a transport.
+pub fn holder(transport: Transport, running: &[Listener], http: Option<SocketAddr>) -> Option<String> {
+    let streams = !transport.is_datagram();
+    let at = transport.address();
+    let same = |other: &&Listener| {
+        let theirs = &other.transport;
+        theirs.is_datagram() == transport.is_datagram() && overlap(at, theirs.address(), streams)
+    };
+    let listener = running.iter().find(same).map(|other| other.key().to_string());
+    let http = http.filter(|http| streams && overlap(at, *http, true));
+    listener.or_else(|| http.map(|http| format!("HTTP {http}/tcp")))
+}
+
+/// A transport cannot be bound, as the daemon's own listener `holder` has the port until the reload has succeeded.
+pub fn still_has_the_port(place: &Place, transport: &Transport, holder: &str) -> Diagnostic {
+    place.error(
+        format!("cannot listen on {transport}: this daemon's own listener {holder} still has the port"),
+        "remove that one in one reload and add this one in the next, or restart",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::listener::{Limits, Protocol};
+
+    #[test]
+    fn the_daemon_knows_its_own_ports() {
+        let running = [("udp://0.0.0.0:162", Protocol::Snmp), ("tcp://[::]:514", Protocol::Syslog)];
+        let running = running.map(|(text, protocol)| Listener {
+            protocol,
+            transport: Transport::parse(protocol, text).unwrap(),
+            limits: Limits::default(),
+            optional: false,
+            place: None,
+        });
+        let http = Some("127.0.0.1:8162".parse().unwrap());
+        for (wanted, held) in [
+            ("udp://127.0.0.1:162", Some("SNMP 0.0.0.0:162/udp")),
+            ("udp://[::]:162", None),
+            ("tcp://127.0.0.1:162", None),
+            ("tcp://127.0.0.1:514", Some("syslog [::]:514/tcp")),
+            ("udp://127.0.0.1:514", None),
+            ("tcp://0.0.0.0:8162", Some("HTTP 127.0.0.1:8162/tcp")),
+            ("udp://0.0.0.0:8162", None),
+            ("tcp://127.0.0.2:8162", None),
+        ] {
+            let transport = Transport::parse(Protocol::Syslog, wanted).unwrap();
+            assert_eq!(holder(transport, &running, http).as_deref(), held, "{wanted}");
+        }
+    }
 }

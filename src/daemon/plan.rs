@@ -51,7 +51,7 @@ pub struct SinkSteps {
 /// `was` counts once: only as long as the sink has no cursor of its own.
 pub fn sinks(running: &[RunningSink<'_>], cursors: &[String], wanted: &[WantedSink<'_>]) -> SinkSteps {
     let runs = |name: &str| running.iter().find(|sink| sink.name == name);
-    let has_cursor = |name: &str| cursors.iter().any(|cursor| owner(cursor) == name);
+    let has_cursor = |name: &str| cursors.iter().any(|cursor| cursor == name);
     let step = |sink: &WantedSink<'_>| {
         if let Some(before) = runs(sink.name) {
             return if before.digest == sink.digest { SinkStep::Keep } else { SinkStep::Change };
@@ -69,11 +69,6 @@ pub fn sinks(running: &[RunningSink<'_>], cursors: &[String], wanted: &[WantedSi
     };
     let removed = running.iter().filter(|sink| !goes_on(sink.name)).map(|sink| sink.name.to_owned());
     SinkSteps { removed: removed.collect(), steps }
-}
-
-/// The sink that a cursor belongs to: a sink with several servers has a cursor `SINK~SERVER` for each.
-pub fn owner(cursor: &str) -> &str {
-    cursor.split_once('~').map_or(cursor, |(sink, _)| sink)
 }
 
 /// What becomes of things that are told apart by a key: listeners, for one.
@@ -134,7 +129,7 @@ mod tests {
         let renamed = [wanted("new", Some("old"), 1)];
         let rename = sinks(&[running("old", 1)], &cursors(&["old"]), &renamed);
         assert_eq!((rename.steps, rename.removed), (vec![SinkStep::Rename("old".into())], vec![]));
-        let take_over = sinks(&[], &cursors(&["old~eu", "old~us"]), &renamed);
+        let take_over = sinks(&[], &cursors(&["old"]), &renamed);
         assert_eq!(take_over.steps, [SinkStep::TakeOver("old".into())]);
         // The sink has a cursor of its own: what is left under the former name is another's.
         for before in [vec![], vec![running("old", 1)]] {

@@ -1,5 +1,6 @@
 //! Reloads: by SIGHUP, and by the control socket, which gets the result.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::assembly::{Assembly, Changes};
 use super::control::{Order, Request, refusal};
@@ -17,7 +18,8 @@ use crate::config::loaded;
 use crate::settings::diagnostic::Diagnostics;
 use crate::status::Unconfigured;
 
-/// Carries out what it is asked to, one after the other, until told to stop. Runs on a thread of its own, as a reload can
+/// Carries out what it is asked to, one after the other, until told to stop; those who ask for a reload at the same time get
+/// one. Runs on a thread of its own, as a reload can
 /// take long.
 pub struct Reloader {
     /// The configuration file; none for the built-in configuration.
@@ -34,32 +36,51 @@ impl Reloader {
     /// Runs until told to stop; `runtime` wakes it up.
     pub fn run(&mut self, runtime: &Handle, stop: &Stop) {
         let mut stop = stop.clone();
+        let mut later = VecDeque::new();
         loop {
             let (hangups, orders) = (&mut self.hangups, &mut self.orders);
-            let order = runtime.block_on(async {
-                tokio::select! {
-                    Some(()) = hangups.recv() => Some(None),
-                    Some(order) = orders.recv() => Some(Some(order)),
-                    () = told(&mut stop) => None,
-                }
-            });
-            match order {
+            let asked = match later.pop_front() {
+                Some(order) => Some(Some(order)),
+                None => runtime.block_on(async {
+                    tokio::select! {
+                        Some(()) = hangups.recv() => Some(None),
+                        Some(order) = orders.recv() => Some(Some(order)),
+                        () = told(&mut stop) => None,
+                    }
+                }),
+            };
+            match asked {
                 None => return,
-                Some(None) => drop(self.reload()),
+                Some(None) => self.reload_for(None, &mut later),
+                Some(Some(Order { request: Request::Reload, answer })) => {
+                    self.reload_for(Some(answer), &mut later);
+                }
                 Some(Some(Order { request, answer })) => {
                     let result = match request {
-                        Request::Reload => self.reload(),
                         Request::Forget { sink } => self.forget(&sink),
-                        Request::Status
-                        | Request::Sinks
-                        | Request::Letters { .. }
-                        | Request::Unmatched
-                        | Request::ForgetUnmatched { .. } => refusal("not an order".to_owned()),
+                        _ => refusal("not an order".to_owned()),
                     };
                     // A client that has gone does not want to know.
                     let _ = answer.send(result);
                 }
             }
+        }
+    }
+
+    /// One reload for all that have asked for one by now: what they want was written before it begins. Other orders are
+    /// put into `later`.
+    fn reload_for(&mut self, first: Option<oneshot::Sender<Value>>, later: &mut VecDeque<Order>) {
+        let mut asked: Vec<oneshot::Sender<Value>> = first.into_iter().collect();
+        while self.hangups.try_recv().is_ok() {}
+        while let Ok(order) = self.orders.try_recv() {
+            match order.request {
+                Request::Reload => asked.push(order.answer),
+                _ => later.push_back(order),
+            }
+        }
+        let result = self.reload();
+        for answer in asked {
+            let _ = answer.send(result.clone());
         }
     }
 
@@ -106,27 +127,19 @@ impl Reloader {
         refusal(text)
     }
 
-    /// Forgets the cursors of a sink that is not configured.
+    /// Forgets the cursor of a sink that is not configured.
     fn forget(&self, sink: &str) -> Value {
         let status = &self.assembly.status;
         let sinks = status.sinks();
-        if sinks.iter().any(|running| super::plan::owner(&running.name) == sink) {
+        if sinks.iter().any(|running| running.name == sink) {
             return refusal(format!("sink '{sink}' is configured; remove its [[sinks]] and reload first"));
         }
-        let cursors: Vec<Unconfigured> = status
-            .unconfigured()
-            .into_iter()
-            .filter(|cursor| cursor.name == sink || super::plan::owner(&cursor.name) == sink)
-            .collect();
-        if cursors.is_empty() {
+        let cursor = status.unconfigured().into_iter().find(|cursor| cursor.name == sink);
+        let Some(Unconfigured { behind: outcomes, .. }) = cursor else {
             return refusal(format!("there is no sink '{sink}'; see `trapline sinks list`"));
-        }
-        let mut outcomes = 0;
-        for cursor in &cursors {
-            if let Err(error) = status.shared.journal.forget(&cursor.name) {
-                return refusal(format!("cannot remove the cursor of '{}': {error}", cursor.name));
-            }
-            outcomes += cursor.behind;
+        };
+        if let Err(error) = status.shared.journal.forget(sink) {
+            return refusal(format!("cannot remove the cursor of '{sink}': {error}"));
         }
         tracing::info!(sink, outcomes, "forgotten: the journal keeps nothing for this sink any more");
         json!({ "ok": true, "sink": sink, "outcomes": outcomes })

@@ -28,8 +28,8 @@ use crate::terminal::eprintln;
 use crate::time::clock::{Clock, SystemClock};
 use crate::world::World;
 
-/// How many requests by the control socket wait at once.
-const ORDERS: usize = 16;
+/// How many requests by the control socket wait at once to be carried out.
+const ORDERS: usize = 64;
 /// How long tasks and reloads may take to end with the daemon.
 const LAST: Duration = Duration::from_secs(1);
 

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::plan::{self, RunningSink, SinkStep, WantedSink};
 use super::slots::{Begins, IN_FLIGHT, Slot};
 use super::supervise::Crew;
@@ -15,8 +17,30 @@ use crate::sinks::Running;
 use crate::sinks::dead::DeadLetters;
 use crate::sinks::settings::SinkConfig;
 
-/// How long a sink may take beyond [`IN_FLIGHT`] to end its sending.
+/// How long a sink may take beyond the time for what it is sending to end.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// Until when sinks that were told to end, or to change, may take: all of them together.
+#[derive(Clone, Copy)]
+struct Deadline(Instant);
+
+impl Deadline {
+    /// From now on: `in_flight` for what is being sent.
+    fn new(in_flight: Duration) -> Self {
+        Deadline(Instant::now() + in_flight + GRACE)
+    }
+
+    fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits for a sink that was told to end.
+    async fn end(self, name: &str, slot: &Slot) {
+        if !slot.join(self.left()).await {
+            tracing::warn!(sink = name, "the sink is blocked in what it was sending and has not ended");
+        }
+    }
+}
 
 /// The sinks that run, in the order of the configuration.
 #[derive(Debug, Default)]
@@ -92,19 +116,27 @@ impl Sinks {
         self.0.iter().filter_map(|sink| sink.slot.running()).collect()
     }
 
-    /// Tells all to end what they are sending and waits for them. Those that do not end in time are named.
-    pub async fn stop(self) {
-        self.0.iter().for_each(|sink| sink.slot.stop());
+    /// Tells all to end what they are sending within `in_flight`, and waits for them. Those that are blocked are named.
+    pub async fn stop(self, in_flight: Duration) {
+        let deadline = Deadline::new(in_flight);
+        self.0.iter().for_each(|sink| sink.slot.stop_within(in_flight));
         for sink in &self.0 {
-            end(&sink.name, &sink.slot).await;
+            deadline.end(&sink.name, &sink.slot).await;
         }
     }
 
-    /// Carries out a plan that was made of these sinks.
+    /// Carries out a plan that was made of these sinks. Waits for what they are sending, 5.5 s at most, however many are
+    /// blocked.
     pub async fn carry_out(&mut self, plan: SinkPlan, journal: &Arc<Journal>) -> Done {
         let SinkPlan { sinks, removed, mut made } = plan;
         made.names.clear();
         let mut before = std::mem::take(&mut self.0);
+        let deadline = Deadline::new(IN_FLIGHT);
+        let ends = |name: &String| {
+            removed.contains(name)
+                || sinks.iter().any(|sink| matches!(&sink.step, SinkStep::Rename(from) if from == name))
+        };
+        before.iter().filter(|sink| ends(&sink.name)).for_each(|sink| sink.slot.stop());
         let mut done = Done { removed, ..Done::default() };
         let mut begins: Vec<(String, Begins)> = Vec::new();
         let mut take = |name: &str| {
@@ -112,9 +144,6 @@ impl Sinks {
             Some(before.remove(at))
         };
         let ended: Vec<Sink> = done.removed.iter().filter_map(|name| take(name)).collect();
-        for sink in &ended {
-            sink.slot.stop();
-        }
         for Planned { step, config, digest, new } in sinks {
             let name = config.name.clone();
             match (step, new) {
@@ -134,7 +163,7 @@ impl Sinks {
                 }
                 (SinkStep::Rename(from) | SinkStep::TakeOver(from), Some((slot, running))) => {
                     if let Some(sink) = take(&from) {
-                        end(&from, &sink.slot).await;
+                        deadline.end(&from, &sink.slot).await;
                     }
                     rename(journal, &from, &name);
                     slot.deliver(config, running);
@@ -146,10 +175,10 @@ impl Sinks {
             }
         }
         for sink in &ended {
-            end(&sink.name, &sink.slot).await;
+            deadline.end(&sink.name, &sink.slot).await;
         }
         for (name, begins) in begins {
-            if !begins.wait(IN_FLIGHT + GRACE).await {
+            if !begins.wait(deadline.left()).await {
                 tracing::warn!(
                     sink = name,
                     "the sink is blocked in what it was sending; its new settings follow as soon as it is not"
@@ -157,12 +186,6 @@ impl Sinks {
             }
         }
         done
-    }
-}
-
-async fn end(name: &str, slot: &Slot) {
-    if !slot.join(IN_FLIGHT + GRACE).await {
-        tracing::warn!(sink = name, "the sink is blocked in what it was sending and has not ended");
     }
 }
 
@@ -236,13 +259,122 @@ fn start(
     journal: &Arc<Journal>,
     made: &mut Made,
 ) -> io::Result<(Slot, Running)> {
-    let known = journal.cursor(from);
-    if known.is_none() {
-        made.names.push(from.to_owned());
-    }
-    let running = match known {
+    let running = match journal.cursor(from) {
         Some(cursor) => Running::new(name, cursor),
-        None => Running::open(name, journal)?,
+        None => {
+            made.names.push(name.to_owned());
+            Running::open(name, journal)?
+        }
     };
     Ok((Slot::start(name, crew, journal)?, running))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use super::*;
+    use crate::journal::{Batch, Options, WhenFull};
+    use crate::outcome::record::Record;
+    use crate::outcome::result::{CheckResult, Common, Outcome, State};
+    use crate::sinks::sink::{Fate, Item, Lane, Limits, Seat, Sending, Sink as Configured};
+    use crate::status::Health;
+    use crate::world::World;
+
+    type Freed = Arc<Mutex<mpsc::Receiver<()>>>;
+
+    /// A sink whose thread is blocked as soon as it sends, as by a disk that does not answer.
+    #[derive(Debug)]
+    struct Blocked {
+        sends: mpsc::Sender<()>,
+        freed: Freed,
+    }
+
+    impl Configured for Blocked {
+        fn limits(&self) -> Limits {
+            Limits::default()
+        }
+
+        fn preview(&self, _record: &Record<'_>) -> Option<String> {
+            None
+        }
+
+        fn lane(&self, _seat: &Seat) -> Box<dyn Lane> {
+            Box::new(BlockedLane { sends: self.sends.clone(), freed: self.freed.clone() })
+        }
+    }
+
+    struct BlockedLane {
+        sends: mpsc::Sender<()>,
+        freed: Freed,
+    }
+
+    impl Lane for BlockedLane {
+        fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+            let _ = self.sends.send(());
+            // Ends when the test does.
+            let _ = self.freed.lock().map(|freed| freed.recv());
+            Box::pin(std::future::ready(Ok(vec![Fate::Taken; items.len()])))
+        }
+    }
+
+    /// The time of the runtime stands still but for what is waited for.
+    #[tokio::test(start_paused = true)]
+    async fn sinks_that_are_blocked_are_waited_for_together() {
+        const SINKS: usize = 8;
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            Options { directory: dir.path().to_owned(), max_size: 1 << 24, when_full: WhenFull::DropOldest };
+        let journal = Journal::open(options, 7).unwrap().0;
+        let crew = Crew::new(Arc::new(Health::default()), World::default());
+        let (sends, sent) = mpsc::channel();
+        let (free, freed) = mpsc::channel();
+        let freed: Freed = Arc::new(Mutex::new(freed));
+        let section = |number: usize, name: &str, was: Option<&str>, digest: u8| SinkSection {
+            settings: SinkConfig::new(
+                format!("{name}{number}"),
+                Blocked { sends: sends.clone(), freed: freed.clone() },
+            ),
+            was: was.map(|was| format!("{was}{number}")),
+            digest: [digest; 32],
+            place: None,
+        };
+        let mut sinks = Sinks::default();
+        let mut found = Diagnostics::default();
+        let first: Vec<_> = (0..SINKS).map(|number| section(number, "a", None, 1)).collect();
+        let planned = plan(&sinks.view(), &first, &crew, &journal, &mut found);
+        sinks.carry_out(planned, &journal).await;
+        let mut batch = Batch::default();
+        batch.push(&Outcome::CheckResult(CheckResult {
+            common: Common {
+                time: 1,
+                rule: "r".into(),
+                state: State::Ok,
+                output: "o".into(),
+                long_output: "".into(),
+                source: "s".into(),
+            },
+            host: "h".into(),
+            service: None,
+            perfdata: "".into(),
+        }));
+        journal.append(&batch).unwrap();
+        (0..SINKS).for_each(|_| sent.recv().unwrap());
+        // A third is changed, a third renamed, a third removed.
+        let (changed, renamed) = (0..SINKS / 3, SINKS / 3..2 * SINKS / 3);
+        let second: Vec<_> = changed
+            .map(|number| section(number, "a", None, 2))
+            .chain(renamed.map(|number| section(number, "b", Some("a"), 1)))
+            .collect();
+        let planned = plan(&sinks.view(), &second, &crew, &journal, &mut found);
+        assert!(!found.has_errors(), "{}", found.to_text());
+        let began = Instant::now();
+        let done = sinks.carry_out(planned, &journal).await;
+        assert_eq!((done.changed.len(), done.renamed.len(), done.removed.len()), (2, 3, 3));
+        assert!(began.elapsed() <= IN_FLIGHT + 2 * GRACE, "{:?}", began.elapsed());
+        let began = Instant::now();
+        sinks.stop(Duration::from_secs(2)).await;
+        assert!(began.elapsed() <= Duration::from_secs(2) + 2 * GRACE, "{:?}", began.elapsed());
+        drop(free);
+    }
 }

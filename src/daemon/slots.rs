@@ -12,7 +12,7 @@ use crate::sinks::settings::SinkConfig;
 use crate::sinks::{self, Running};
 use crate::world::World;
 
-/// How long a sink may take to end what it is sending.
+/// How long a sink that changes or is removed may take to end what it is sending.
 pub const IN_FLIGHT: Duration = Duration::from_secs(5);
 
 /// A sink and its settings.
@@ -29,6 +29,8 @@ struct Task {
 pub struct Slot {
     member: Member,
     task: watch::Sender<Option<Arc<Task>>>,
+    /// How long it may take to end what it is sending.
+    in_flight: watch::Sender<Duration>,
 }
 
 /// Disconnected once delivery with new settings begins.
@@ -51,11 +53,12 @@ impl Slot {
     /// If the system has no thread left.
     pub fn start(name: &str, crew: &Crew, journal: &Arc<Journal>) -> io::Result<Self> {
         let (task, tasks) = watch::channel(None);
+        let (in_flight, patience) = watch::channel(IN_FLIGHT);
         let (journal, world) = (journal.clone(), crew.world());
         let member = crew.thread_of_tasks(&format!("sink {name}"), OnEnd::Restart, move |stop| {
-            work(tasks.clone(), stop, journal.clone(), world.clone())
+            work(tasks.clone(), stop, patience.clone(), journal.clone(), world.clone())
         })?;
-        Ok(Slot { member, task })
+        Ok(Slot { member, task, in_flight })
     }
 
     /// Has the sink deliver with these settings. What it is sending with other settings is ended first.
@@ -76,7 +79,13 @@ impl Slot {
         self.member.stop();
     }
 
-    /// The same, and waits until it has ended, but no longer than `most`. Returns whether it has.
+    /// The same, but what it is sending may take so long.
+    pub fn stop_within(&self, in_flight: Duration) {
+        self.in_flight.send_replace(in_flight);
+        self.stop();
+    }
+
+    /// The same as [`Slot::stop`], and waits until it has ended, but no longer than `most`. Returns whether it has.
     pub async fn join(&self, most: Duration) -> bool {
         self.member.joined(most).await
     }
@@ -86,6 +95,7 @@ impl Slot {
 async fn work(
     mut tasks: watch::Receiver<Option<Arc<Task>>>,
     mut stop: Stop,
+    patience: watch::Receiver<Duration>,
     journal: Arc<Journal>,
     world: World,
 ) {
@@ -110,11 +120,12 @@ async fn work(
             () = told(&mut stop) => false,
         };
         end.send_replace(true);
-        if tokio::time::timeout(IN_FLIGHT, &mut delivery).await.is_err() {
+        let patience = *patience.borrow();
+        if tokio::time::timeout(patience, &mut delivery).await.is_err() {
             tracing::warn!(
                 sink = task.running.name,
-                "the server has not answered for {} s; what was sent to it is sent again",
-                IN_FLIGHT.as_secs()
+                "the server has not answered for {:.1} s; what was sent to it is sent again",
+                patience.as_secs_f64()
             );
         }
         if !changed {

@@ -17,14 +17,25 @@
 //!
 //! Plain text, one entry per line. The last line is torn if it has no newline and is not a whole entry. In a file that may only
 //! grow (`chattr +a`), it gets a newline instead of being cut off.
+//!
+//! # Shared files
+//!
+//! Several logs may append to one shared file, in one process or in several. What one log is writing looks torn to another,
+//! which would cut it off. So a log holds a lock on a shared file from looking at its end to having synced what it appended.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::disk::{DiskFile, Opening};
 use super::entries::{Entries, Form, last_line};
 use super::folder::Folder;
 use super::frame::{self, HEADER, Header, Salt};
+
+/// How long a log waits for another one to append to a shared file, which takes milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How often it looks.
+const LOCK_LOOK: Duration = Duration::from_millis(1);
 
 /// What was found and done when a log was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +52,8 @@ pub struct AppendLog {
     folder: Folder,
     name: String,
     form: Form,
+    /// Whether other logs may append to the file.
+    shared: bool,
     /// The most bytes that it may have.
     most: u64,
     file: Arc<dyn DiskFile>,
@@ -67,11 +80,32 @@ impl AppendLog {
     ///
     /// If it cannot be used; [`ErrorKind::InvalidData`] if frames are asked for and it has none.
     pub fn open(folder: &Folder, name: &str, form: Form, most: u64) -> io::Result<(Self, Recovered)> {
+        Self::open_as(folder, name, form, most, false)
+    }
+
+    /// Opens a file of any size that other logs append to as well, if they open it with this too; use
+    /// [`AppendLog::append_synced`] for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`AppendLog::open`]; [`ErrorKind::TimedOut`] if another program holds a lock on the file for 5 s.
+    pub fn open_shared(folder: &Folder, name: &str, form: Form) -> io::Result<(Self, Recovered)> {
+        Self::open_as(folder, name, form, u64::MAX, true)
+    }
+
+    fn open_as(
+        folder: &Folder,
+        name: &str,
+        form: Form,
+        most: u64,
+        shared: bool,
+    ) -> io::Result<(Self, Recovered)> {
         let file = folder.open_file(name, Opening::Append)?;
         let mut log = AppendLog {
             folder: folder.clone(),
             name: name.to_owned(),
             form,
+            shared,
             most,
             file,
             salt: [0; 8],
@@ -83,8 +117,29 @@ impl AppendLog {
             fresh: true,
             checked: None,
         };
+        let _lock = log.lock()?;
         let recovered = log.recover()?;
         Ok((log, recovered))
+    }
+
+    /// Has a shared file for this log alone.
+    fn lock(&self) -> io::Result<Option<Locked>> {
+        if !self.shared {
+            return Ok(None);
+        }
+        let until = Instant::now() + LOCK_WAIT;
+        while !self.file.try_lock()? {
+            if Instant::now() >= until {
+                let text = format!(
+                    "another program has locked {} for {} s",
+                    self.folder.path().join(&self.name).display(),
+                    LOCK_WAIT.as_secs()
+                );
+                return Err(io::Error::new(ErrorKind::TimedOut, text));
+            }
+            std::thread::sleep(LOCK_LOOK);
+        }
+        Ok(Some(Locked(self.file.clone())))
     }
 
     /// The entries of a file, without changing it.
@@ -200,6 +255,18 @@ impl AppendLog {
         Ok(count)
     }
 
+    /// Appends entries and makes them durable. Returns how many fit.
+    ///
+    /// # Errors
+    ///
+    /// As [`AppendLog::append`] and [`AppendLog::sync`]. Then none of them is in the file.
+    pub fn append_synced<'e>(&mut self, entries: impl IntoIterator<Item = &'e [u8]>) -> io::Result<usize> {
+        let _lock = self.lock()?;
+        let count = self.append(entries)?;
+        self.sync()?;
+        Ok(count)
+    }
+
     /// [`AppendLog::follow`] at most once a second. `now` is in microseconds.
     ///
     /// # Errors
@@ -246,6 +313,7 @@ impl AppendLog {
     fn reopen(&mut self) -> io::Result<()> {
         self.file = self.folder.open_file(&self.name, Opening::Append)?;
         self.fresh = true;
+        let _lock = self.lock()?;
         self.recover().map(drop)
     }
 
@@ -266,6 +334,8 @@ impl AppendLog {
         }
         if self.spoiled {
             match self.form {
+                // Others may have appended behind it.
+                _ if self.shared => self.foreign = true,
                 Form::Frames { .. } => self.cut(self.length)?,
                 // What cannot be cut off is a line of its own.
                 Form::Lines { .. } => self.foreign |= !self.cut_if_allowed(self.length)?,
@@ -353,6 +423,15 @@ impl AppendLog {
         let first = if matches!(self.form, Form::Frames { .. }) { HEADER as u64 } else { 0 };
         let from = from.max(first).min(self.length);
         Entries::new(self.file.clone(), self.form, self.salt, from, self.length)
+    }
+}
+
+/// A locked file; dropping it unlocks it.
+struct Locked(Arc<dyn DiskFile>);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.0.unlock();
     }
 }
 

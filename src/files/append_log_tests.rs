@@ -357,3 +357,34 @@ fn half_a_line_that_cannot_be_cut_off_is_a_line_of_its_own() {
     let half = text[before.len()..text.len() - after.len()].trim_end();
     assert!("(half)".starts_with(half), "{text}");
 }
+
+#[test]
+fn several_logs_that_append_to_one_file_lose_and_spoil_nothing() {
+    const LOGS: usize = 4;
+    const BATCHES: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let append = |number: usize| {
+        let folder = Folder::shared(dir.path()).unwrap();
+        for batch in 0..BATCHES {
+            // Opened anew for each batch, as after a reload: a log that looks at the end of the file cuts off no other's line.
+            let (mut log, recovered) = AppendLog::open_shared(&folder, "log", LINES).unwrap();
+            assert_eq!(recovered, Recovered::default());
+            let of = |n| entry((number * BATCHES + batch) * 100 + n, 1000);
+            let (first, second): (Vec<_>, Vec<_>) = ((0..50).map(of).collect(), (50..100).map(of).collect());
+            for entries in [first, second] {
+                assert_eq!(log.append_synced(as_slices(&entries)).unwrap(), entries.len());
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..LOGS).map(|number| scope.spawn(move || append(number))).collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+    let folder = Folder::shared(dir.path()).unwrap();
+    let lines = all(AppendLog::entries_of(&folder, "log", LINES).unwrap());
+    let whole: BTreeSet<_> = (0..LOGS * BATCHES * 100).map(|n| entry(n, 1000)).collect();
+    assert_eq!(lines.len(), whole.len());
+    assert_eq!(lines.into_iter().collect::<BTreeSet<_>>(), whole);
+}

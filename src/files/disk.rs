@@ -86,6 +86,15 @@ pub(crate) trait DiskFile: Debug + Send + Sync {
     fn sync(&self) -> io::Result<()>;
     /// Which file it is.
     fn identity(&self) -> io::Result<Identity>;
+
+    /// Locks it for this handle alone, among those that ask for the lock; false if another handle has the lock. A file
+    /// system without locks says true.
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Gives the lock up.
+    fn unlock(&self) {}
 }
 
 /// The whole content of a file.

@@ -1,5 +1,5 @@
 //! Every file of the state directory: private files that no link redirects, atomic replacement, append-only files that a
-//! crash cannot spoil, locks between processes.
+//! crash cannot spoil, locks between processes, lines into pipes.
 //!
 //! A [`Folder`] is an open directory; all names are relative to it. An [`AppendLog`] is a file that entries are appended
 //! to. The journal has files of its own form, on the same `disk`, which tests replace by one that fails as disks fail:
@@ -16,10 +16,11 @@ mod holder;
 pub mod lock;
 #[cfg(any(test, feature = "simulation"))]
 pub mod mount;
+pub mod pipe;
 pub(crate) mod system;
 
 pub use append_log::AppendLog;
 pub use folder::Folder;
 
 #[cfg(test)]
-mod only_here_tests;
+pub(crate) mod only_here_tests;

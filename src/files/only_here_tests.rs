@@ -18,16 +18,18 @@ const WRITES: [&str; 11] = [
 ];
 
 /// Files of others, and sockets.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("commands/import.rs", "the rules go to a file that the user names"),
     ("commands/rule.rs", "copies of rules go to a file that the user names"),
     ("daemon/control.rs", "a socket"),
-    ("sinks/file.rs", "pipes and terminals that the user names"),
+    ("settings/input.rs", "files that users name, to read them only"),
+    ("sinks/file/stream.rs", "pipes and terminals that the user names"),
     ("sinks/nagios/pipe.rs", "the command pipe is Nagios's"),
     ("sinks/nagios/spool.rs", "the directory of check results is Nagios's"),
 ];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// The source files below a folder.
+pub(crate) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -366,6 +366,23 @@ impl DiskFile for File {
     fn identity(&self) -> io::Result<Identity> {
         Ok(identity(&self.metadata()?))
     }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match File::try_lock(self) {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => match error.raw_os_error().map(Errno::from_raw) {
+                // As some network file systems say.
+                Some(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(true),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn unlock(&self) {
+        // Fails where there was no lock.
+        let _ = File::unlock(self);
+    }
 }
 
 fn identity(meta: &Metadata) -> Identity {

@@ -11,6 +11,9 @@ use super::listener::{Listener, Protocol, Transport};
 use crate::settings::diagnostic::{Diagnostic, Place, Severity};
 use crate::sys;
 
+/// How many streams may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
 /// A listener with its sockets, which the kernel fills already.
 #[derive(Debug)]
 pub struct Bound {
@@ -127,34 +130,15 @@ pub fn remedy(error: &io::Error, section: &str) -> String {
     }
 }
 
-/// Binds all listeners. An optional one that cannot be bound is logged and left out.
-///
-/// # Errors
-///
-/// Everything that cannot be bound. Then no socket stays open.
-pub fn bind_all<'l>(listeners: impl IntoIterator<Item = &'l Listener>) -> Result<Vec<Bound>, Vec<BindError>> {
-    let (mut bound, mut errors) = (Vec::new(), Vec::new());
-    for listener in listeners {
-        match bind(listener) {
-            Ok(one) => bound.push(one),
-            Err(error) if listener.optional => {
-                tracing::info!("not listening on {}: {}", error.transport, error.error);
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() { Ok(bound) } else { Err(errors) }
-}
-
-/// Binds a listener.
+/// Binds a listener; one on `[::]` for IPv6 alone if `v6_only` is true, which see [`Listener::is_v6_only`].
 ///
 /// # Errors
 ///
 /// [`BindError`], with the place in the configuration and a remedy.
-pub fn bind(listener: &Listener) -> Result<Bound, BindError> {
+pub fn bind(listener: &Listener, v6_only: bool) -> Result<Bound, BindError> {
     let sockets = match listener.transport {
         Transport::Udp(address) => datagrams(listener, address),
-        Transport::Tcp(address) => streams(address),
+        Transport::Tcp(address) => streams(address, v6_only),
     };
     let bound = sockets.map(|(sockets, address)| Bound { listener: listener.clone(), sockets, address });
     bound.map_err(|error| BindError {
@@ -204,8 +188,16 @@ fn socket(listener: &Listener, address: SocketAddr, shared: bool) -> io::Result<
     Ok(bound)
 }
 
-fn streams(address: SocketAddr) -> io::Result<WithAddress> {
-    let listener = TcpListener::bind(address)?;
+fn streams(address: SocketAddr, v6_only: bool) -> io::Result<WithAddress> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(v6_only)?;
+    }
+    // A port that connections of a process before have not left yet.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from(socket);
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     Ok((Sockets::Streams(listener), address))

@@ -175,6 +175,28 @@ impl Listener {
     pub fn key(&self) -> Key {
         Key { protocol: self.protocol, transport: self.transport }
     }
+
+    /// Whether it is bound for IPv6 alone, given all listeners. Streams on `[::]` are for IPv4 too, as the system has it,
+    /// unless another listener takes IPv4 streams on that port.
+    pub fn is_v6_only(&self, all: &[Listener]) -> bool {
+        let port = self.transport.address().port();
+        let takes_v4 = |other: &Listener| {
+            let address = other.transport.address();
+            !other.transport.is_datagram() && address.is_ipv4() && address.port() == port
+        };
+        self.transport.is_datagram() || all.iter().any(takes_v4)
+    }
+}
+
+/// Whether two sockets of one kind, datagrams or streams, cannot have these addresses at once. `both` says whether `[::]`
+/// is for IPv4 too.
+pub fn overlap(one: SocketAddr, other: SocketAddr, both: bool) -> bool {
+    let covers = |wide: SocketAddr, narrow: SocketAddr| {
+        let family = wide.is_ipv4() == narrow.is_ipv4() || (both && wide.is_ipv6());
+        wide.ip() == narrow.ip() || (wide.ip().is_unspecified() && family)
+    };
+    // The kernel chooses another port each time where the port is 0.
+    one.port() != 0 && one.port() == other.port() && (covers(one, other) || covers(other, one))
 }
 
 /// The listeners of a section without `listen`: every address, on a port that needs no privilege.
@@ -207,6 +229,29 @@ mod tests {
         let refused = Transport::parse(Protocol::Syslog, "tls://0.0.0.0:6514").unwrap_err();
         assert!(refused.contains("'tls://' is not supported for syslog"), "{refused}");
         assert!(Transport::parse(Protocol::Snmp, "localhost:162").unwrap_err().contains("0.0.0.0:1162"));
+    }
+
+    #[test]
+    fn addresses_overlap_as_the_system_binds_them() {
+        let all = ["0.0.0.0:162", "127.0.0.1:162", "127.0.0.2:162", "[::]:162", "[::1]:162"];
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let overlaps = |both| {
+            let pairs = all.iter().enumerate().flat_map(|(n, a)| all[n..].iter().map(move |b| (a, b)));
+            let pairs = pairs.filter(|(a, b)| a != b && overlap(at(a), at(b), both));
+            pairs.map(|(a, b)| format!("{a} {b}").replace(":162", "")).collect::<Vec<_>>()
+        };
+        let apart = ["0.0.0.0 127.0.0.1", "0.0.0.0 127.0.0.2", "[::] [::1]"];
+        assert_eq!(overlaps(false), apart);
+        let v4_as_well = ["0.0.0.0 [::]", "127.0.0.1 [::]", "127.0.0.2 [::]"];
+        let mut together = [&apart[..], &v4_as_well].concat();
+        together.sort_unstable();
+        let mut found = overlaps(true);
+        found.sort_unstable();
+        assert_eq!(found, together);
+        assert!(overlap(at("[::1]:162"), at("[::1]:162"), false));
+        assert!(
+            !overlap(at("[::1]:162"), at("[::1]:163"), true) && !overlap(at("[::1]:0"), at("[::1]:0"), true)
+        );
     }
 
     #[test]

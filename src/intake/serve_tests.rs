@@ -84,7 +84,7 @@ impl Bench {
     fn serve(&self, protocol: Protocol, transport: &str, limits: Limits) -> Started {
         let transport = Transport::parse(protocol, transport).unwrap();
         let listener = Listener { protocol, transport, limits, optional: false, place: None };
-        start(bind(&listener).unwrap(), &self.shared, &self.runtime)
+        start(bind(&listener, true).unwrap(), &self.shared, &self.runtime)
     }
 
     fn refuse(&self, refuse: bool) {
@@ -182,7 +182,7 @@ fn a_listener_stops_before_there_are_rules() {
             optional: false,
             place: None,
         };
-        start(bind(&listener).unwrap(), &shared, &bench.runtime)
+        start(bind(&listener, true).unwrap(), &shared, &bench.runtime)
     };
     join(begin("udp://127.0.0.1:0"));
     join(begin("tcp://127.0.0.1:0"));
@@ -199,7 +199,7 @@ fn datagrams_that_wait_in_the_socket_are_taken_when_it_stops() {
         optional: false,
         place: None,
     };
-    let bound = bind(&listener).unwrap();
+    let bound = bind(&listener, true).unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for n in 0..1000 {
         client.send_to(format!("<13>t: {n}").as_bytes(), bound.address()).unwrap();
@@ -241,7 +241,7 @@ fn every_source_has_one_receiver_and_keeps_its_order() {
         let limits = Limits { receivers: 4, ..Limits::default() };
         let listener =
             Listener { protocol: Protocol::Syslog, transport, limits, optional: false, place: None };
-        let bound = bind(&listener).unwrap();
+        let bound = bind(&listener, true).unwrap();
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.address().port()));
         // Each source sends from many ports, as a host does whose processes log.
         let send = |first: u32| {
@@ -291,7 +291,7 @@ fn each_source_reaches_the_same_socket_from_any_port() {
             optional: false,
             place: None,
         };
-        let bound = bind(&listener).unwrap();
+        let bound = bind(&listener, true).unwrap();
         let Sockets::Datagrams(sockets) = &bound.sockets else { panic!("datagrams") };
         for socket in sockets {
             socket.socket.set_nonblocking(true).unwrap();
@@ -324,8 +324,8 @@ fn receivers_do_not_share_a_port_that_is_in_use() {
         optional: false,
         place: None,
     };
-    let first = bind(&listener("127.0.0.1:0".parse().unwrap())).unwrap();
-    let error = bind(&listener(first.address())).unwrap_err();
+    let first = bind(&listener("127.0.0.1:0".parse().unwrap()), true).unwrap();
+    let error = bind(&listener(first.address()), true).unwrap_err();
     assert_eq!(error.error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().contains("ss -lnp"), "{error}");
 }
@@ -519,4 +519,27 @@ fn messages_of_a_stream_share_wake_ups() {
         count += read.unwrap();
     }
     assert!(times.len() < 20, "{} batches of 100 messages", times.len());
+}
+
+#[test]
+fn streams_of_both_families_share_a_port() {
+    let listener = |address: SocketAddr| Listener {
+        protocol: Protocol::Syslog,
+        transport: Transport::Tcp(address),
+        limits: Limits::default(),
+        optional: false,
+        place: None,
+    };
+    let v4 = bind(&listener((Ipv4Addr::UNSPECIFIED, 0).into()), false).unwrap();
+    let v6 = listener((std::net::Ipv6Addr::UNSPECIFIED, v4.address().port()).into());
+    assert!(bind(&v6, false).is_err(), "it is for IPv4 too");
+    assert!(
+        v6.is_v6_only(&[v6.clone(), listener(v4.address())]) && !v6.is_v6_only(std::slice::from_ref(&v6))
+    );
+    let v6 = bind(&v6, true).unwrap();
+    let both: SocketAddr = (std::net::Ipv6Addr::UNSPECIFIED, 0).into();
+    let both = bind(&listener(both), false).unwrap();
+    TcpStream::connect((Ipv4Addr::LOCALHOST, both.address().port())).unwrap();
+    TcpStream::connect((Ipv4Addr::LOCALHOST, v6.address().port())).unwrap();
+    TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, v6.address().port())).unwrap();
 }

@@ -231,7 +231,7 @@ pub(crate) fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>
     Ok(names)
 }
 
-/// A sink's name; behind `~`, which of its servers.
+/// Whether it is a sink's name, and no file that a write left.
 fn valid(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~'))
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }

@@ -16,7 +16,8 @@
 //! other one is synced**, so a torn write costs at most what was written since the last sync.
 //!
 //! Up to 0.1 the file had 48 bytes: two slots of `generation 8, cursor 8, crc32c of both 4, 0 4`. Such a file is read,
-//! and written in the new form.
+//! and written in the new form. An earlier release that finds the new form starts with the oldest record in the journal and
+//! writes the old form over the first slot; then that counts.
 
 use std::io;
 use std::ops::Range;
@@ -269,10 +270,16 @@ fn newest(bytes: &[u8]) -> Option<Slot> {
     };
     let newest = [0, 1].into_iter().filter_map(slot).max_by_key(|slot| slot.generation);
     // The first new slot to be written is the second one, so the old form is whole until that is durable.
-    newest.or_else(|| {
-        let (generation, cursor) = bytes.chunks(OLD_SLOT).take(2).filter_map(decode_old).max()?;
-        Some(Slot { generation, place: 0, progress: Progress::before(cursor) })
-    })
+    let old = if bytes.starts_with(MAGIC) {
+        None
+    } else {
+        bytes.chunks(OLD_SLOT).take(2).filter_map(decode_old).max()
+    };
+    let Some((generation, cursor)) = old else { return newest };
+    // Unless that new slot was made of the old form, an earlier release has written the file since, over the first slot.
+    newest
+        .filter(|slot| slot.generation == generation + 1)
+        .or_else(|| Some(Slot { generation, place: 0, progress: Progress::before(cursor) }))
 }
 
 /// The progress in a file that is not used; none if it is damaged.
@@ -420,6 +427,24 @@ mod tests {
         file.write(&progress(10, &[(2, 2)])).unwrap();
         let (_, bounded, found) = open(&disk, 16, 20);
         assert_eq!((bounded, found), (Progress::before(16), Found::Progress { lost: 4 }));
+    }
+
+    #[test]
+    fn what_an_earlier_release_wrote_in_between_counts() {
+        for (first, second) in [(40, 80), (80, 40), (7, 7)] {
+            let disk = Faulty::new(1);
+            let (mut file, ..) = open(&disk, 1, 50);
+            for _ in 0..5 {
+                file.sync(&progress(50, &[(2, 2)])).unwrap();
+            }
+            // It takes the cursor for damaged and counts generations from 1.
+            let old = [old_slot(2, second), old_slot(1, first)].concat();
+            disk.open(Path::new(PATH), false).unwrap().write(&old, 0).unwrap();
+            let (mut file, found, how) = open(&disk, 1, 100);
+            assert_eq!((found, how), (Progress::before(second), Found::Progress { lost: 0 }));
+            file.write(&Progress::before(90)).unwrap();
+            assert_eq!(open(&disk, 1, 100).1, Progress::before(90));
+        }
     }
 
     /// What was synced last survives any power cut, and what was written last any end of the process.

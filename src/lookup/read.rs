@@ -9,6 +9,7 @@ use super::hosts::{Hosts, Prefer};
 use super::names::{HostWord, Spelling, clean};
 use super::networks::ByNetwork;
 use crate::settings::diagnostic::{Diagnostics, SourceText};
+use crate::settings::input;
 use crate::settings::section::Section;
 use crate::settings::values::{in_a_line, network, word};
 
@@ -170,7 +171,8 @@ pub fn read_nagios_objects(path: &Path, hosts: &mut Hosts, found: &mut Diagnosti
 }
 
 fn read(path: &Path, what: &str, found: &mut Diagnostics) -> Option<String> {
-    std::fs::read_to_string(path)
+    input::text(path, input::DATA)
+        .map(|mut text| std::mem::take(&mut *text))
         .map_err(|error| {
             let name = path.display().to_string();
             found.file_error(

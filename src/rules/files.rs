@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::rules::compile::RuleFile;
 use crate::rules::shipped::{self, Packs};
 use crate::settings::diagnostic::Diagnostics;
+use crate::settings::input;
 
 /// The rule files at some paths, in the order of their file names, and behind them the shipped packs. A folder stands for
 /// the `*.toml` files in it, without subfolders.
@@ -23,8 +24,8 @@ pub fn rule_files(paths: &[PathBuf], packs: &Packs, found: &mut Diagnostics) -> 
     }
     let read = |(_, path): (_, PathBuf)| {
         let name = path.display().to_string();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Some(RuleFile { name: name.into(), text: text.into() }),
+        match input::text(&path, input::TEXT) {
+            Ok(text) => Some(RuleFile { name: name.into(), text: text.as_str().into() }),
             Err(error) => {
                 found.file_error(
                     &name,

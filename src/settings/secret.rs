@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::settings::input;
 use crate::settings::section::Section;
 
 /// The keys by which one secret may be given.
@@ -52,7 +53,7 @@ impl Keys {
         }
         let name = section.string(self.file, found)?;
         let path = resolve(&name);
-        match std::fs::read_to_string(&path).map(Zeroizing::new) {
+        match input::text(&path, input::TEXT) {
             Ok(text) => {
                 section.reads(text.as_bytes());
                 if std::fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0) {

@@ -8,11 +8,13 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
+
+use crate::settings::input;
 
 /// Whom to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,19 +27,38 @@ pub enum Trust {
     Pinned([u8; 32]),
 }
 
+/// Why there is no TLS.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// The file of certificate authorities is wrong.
+    #[error("{0}")]
+    Authorities(String),
+    /// The file of this program's own certificate is wrong.
+    #[error("{0}")]
+    Certificate(String),
+    /// The file of its key is wrong.
+    #[error("{0}")]
+    Key(String),
+    /// The system, or the library, does not allow it.
+    #[error("{0}")]
+    System(String),
+}
+
 /// Makes the configuration of a client. `identity` is certificate and key, in PEM.
 ///
 /// # Errors
 ///
 /// What is wrong with a file.
-pub fn client(trust: &Trust, identity: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, String> {
+pub fn client(trust: &Trust, identity: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| TlsError::System(error.to_string()))?;
     let builder = match trust {
-        Trust::System => builder.with_root_certificates(system()?),
-        Trust::Authorities(path) => builder.with_root_certificates(authorities(path)?),
+        Trust::System => builder.with_root_certificates(system().map_err(TlsError::System)?),
+        Trust::Authorities(path) => {
+            builder.with_root_certificates(authorities(path).map_err(TlsError::Authorities)?)
+        }
         Trust::Pinned(digest) => {
             let pinned = Pinned { digest: *digest, algorithms: algorithms(&provider) };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
@@ -46,21 +67,31 @@ pub fn client(trust: &Trust, identity: Option<(&Path, &Path)>) -> Result<Arc<Cli
     let config = match identity {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
-            let chain = certificates(certificate)?;
-            let key = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| format!("cannot read the key in {}: {error}", key.display()))?;
+            let chain = certificates(certificate).map_err(TlsError::Certificate)?;
+            let key = private_key(key).map_err(TlsError::Key)?;
             builder.with_client_auth_cert(chain, key).map_err(|error| {
-                format!("certificate {} and its key do not fit: {error}", certificate.display())
+                TlsError::Certificate(format!(
+                    "certificate {} and its key do not fit: {error}",
+                    certificate.display()
+                ))
             })?
         }
     };
     Ok(Arc::new(config))
 }
 
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let pem = input::bytes(path, input::TEXT)
+        .map_err(|error| format!("cannot read the key in {}: {error}", path.display()))?;
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|error| format!("{} has no private key in PEM: {error}", path.display()))
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let wrong = |error| format!("cannot read certificates in {}: {error}", path.display());
-    let all: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(wrong)?.collect::<Result<_, _>>().map_err(wrong)?;
+    let pem = input::bytes(path, input::TEXT)
+        .map_err(|error| format!("cannot read certificates in {}: {error}", path.display()))?;
+    let all = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let all = all.map_err(|error| format!("{} has a broken certificate in PEM: {error}", path.display()))?;
     if all.is_empty() { Err(format!("{} has no certificate in PEM", path.display())) } else { Ok(all) }
 }
 

@@ -77,7 +77,7 @@ impl DeadLetters {
         DeadLetters { journal: journal.to_owned(), sink: sink.to_owned() }
     }
 
-    /// The sinks of a journal that have letters.
+    /// The sinks of a journal that have letters, also such that are to be sent again; sorted.
     ///
     /// # Errors
     ///
@@ -85,10 +85,11 @@ impl DeadLetters {
     pub fn sinks(journal: &Path) -> io::Result<Vec<String>> {
         let Some(folder) = existing(journal)? else { return Ok(Vec::new()) };
         let names = folder.list()?;
-        let mut sinks: Vec<String> =
-            names.iter().filter_map(|name| name.strip_suffix(".jsonl")).map(str::to_owned).collect();
-        sinks.sort();
-        Ok(sinks)
+        let letters = |name: &String| {
+            let (sink, suffix) = name.split_once('.')?;
+            matches!(suffix, "jsonl" | "retry" | "retrying").then(|| sink.to_owned())
+        };
+        Ok(names.iter().filter_map(letters).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn name(&self, suffix: &str) -> String {
@@ -250,8 +251,7 @@ impl DeadLetters {
                 // All lines, also those that are no letters.
                 let Lines(lines) = Lines::read(&folder, &theirs)?;
                 let mut log = self.open(&folder, suffix)?;
-                log.append(lines.iter().map(Vec::as_slice))?;
-                log.sync()?;
+                log.append_synced(lines.iter().map(Vec::as_slice))?;
                 folder.remove(&theirs)?;
             } else {
                 folder.rename(&theirs, &ours)?;
@@ -298,8 +298,7 @@ impl DeadLetters {
         if lines.unreadable() > 0 {
             // They are for people.
             let mut log = self.open(&folder, "jsonl")?;
-            log.append(lines.0.iter().filter(|line| letter(line).is_none()).map(Vec::as_slice))?;
-            log.sync()?;
+            log.append_synced(lines.0.iter().filter(|line| letter(line).is_none()).map(Vec::as_slice))?;
         }
         match folder.remove(&name) {
             // All of them were dropped meanwhile.
@@ -320,8 +319,7 @@ fn existing(journal: &Path) -> io::Result<Option<Folder>> {
 
 fn append(log: &mut AppendLog, letters: &[Letter]) -> io::Result<()> {
     let lines: Vec<String> = letters.iter().map(|letter| letter.0.to_string()).collect();
-    log.append(lines.iter().map(String::as_bytes))?;
-    log.sync()
+    log.append_synced(lines.iter().map(String::as_bytes)).map(drop)
 }
 
 /// The lines of a file of letters, whatever they are.
@@ -398,7 +396,7 @@ mod tests {
     #[test]
     fn letters_are_kept_retried_and_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let dead = DeadLetters::new(dir.path(), "icinga");
+        let dead = DeadLetters::new(dir.path(), "first");
         let check = Outcome::CheckResult(CheckResult {
             common: common("a\n\"b\""),
             host: "h".into(),
@@ -413,32 +411,37 @@ mod tests {
         });
         let records = [check, event].map(|outcome| Record { epoch: 0xabc, sequence: 7, outcome });
         let letters: Vec<Letter> =
-            records.iter().map(|r| Letter::new(r, "icinga", "no such host", 1)).collect();
+            records.iter().map(|r| Letter::new(r, "first", "no such host", 1)).collect();
         dead.add(&letters).unwrap();
-        dead.add(&[Letter::new(&Record { sequence: 8, ..records[0].clone() }, "icinga", "x", 1)]).unwrap();
+        dead.add(&[Letter::new(&Record { sequence: 8, ..records[0].clone() }, "first", "x", 1)]).unwrap();
         let listed = dead.list().unwrap();
         assert_eq!(listed.len(), 3);
         for (letter, record) in listed.iter().zip(&records) {
             assert_eq!(letter.record().as_ref(), Some(record), "as it went in");
         }
-        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga"]);
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["first"]);
         assert_eq!(dead.take(true, |letter| letter.id().ends_with("-7")).unwrap(), 2);
         assert_eq!((dead.list().unwrap().len(), dead.has_retries()), (1, true));
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["first"]);
         assert_eq!(dead.retrying().unwrap().len(), 2);
         assert_eq!(dead.retries().unwrap().len(), 2);
         assert_eq!(dead.retrying().unwrap().len(), 2);
         assert_eq!(dead.retries().unwrap().len(), 2, "until they were retried");
         dead.retried(&dead.retries().unwrap().iter().map(|letter| letter.id().to_owned()).collect()).unwrap();
         assert!(!dead.has_retries());
-        let renamed = DeadLetters::new(dir.path(), "icinga-2");
+        let renamed = DeadLetters::new(dir.path(), "second");
         renamed.add(&letters[..1]).unwrap();
-        renamed.adopt("icinga").unwrap();
-        renamed.adopt("icinga").unwrap();
+        renamed.adopt("first").unwrap();
+        renamed.adopt("first").unwrap();
         assert_eq!((renamed.list().unwrap().len(), dead.list().unwrap().len()), (2, 0));
-        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["icinga-2"]);
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["second"]);
         let dead = renamed;
         assert_eq!(dead.take(false, |_| true).unwrap(), 2);
         assert!(dead.list().unwrap().is_empty() && !dead.has_retries());
+        assert!(DeadLetters::sinks(dir.path()).unwrap().is_empty());
+        dead.add(&letters[..1]).unwrap();
+        dead.take(true, |_| true).unwrap();
+        assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["second"], "all of them are to be sent again");
     }
 
     fn letter_of(sequence: u64) -> Letter {

@@ -386,7 +386,7 @@ impl<'s> Delivery<'s> {
             self.disk_paused = Some(now.mono + DISK_PAUSE);
             return;
         }
-        self.report.dead(&self.dead);
+        self.report.dead(&self.dead, now.mono);
         for dead in self.dead.drain(..) {
             self.machine.letter_written(&dead);
         }

@@ -13,6 +13,8 @@ use crate::time::clock::Mono;
 
 /// How often it is logged that the server puts outcomes off.
 const EVERY: Duration = Duration::from_mins(1);
+/// How often new dead letters are logged.
+const EVERY_DEAD: Duration = Duration::from_secs(10);
 /// How many different troubles are logged until the sink delivers again.
 const MOST: usize = 16;
 
@@ -25,13 +27,21 @@ pub(super) struct Report {
     logged: BTreeSet<String>,
     /// When it was logged last that the server puts outcomes off, while it does.
     put_off: Option<Mono>,
+    /// When dead letters were logged last, and how many there were since.
+    dead: (Option<Mono>, usize),
     /// What the disk said last, while it fails.
     disk: Option<String>,
 }
 
 impl Report {
     pub(super) fn new(running: &Running) -> Self {
-        Report { running: running.clone(), logged: BTreeSet::new(), put_off: None, disk: None }
+        Report {
+            running: running.clone(),
+            logged: BTreeSet::new(),
+            put_off: None,
+            dead: (None, 0),
+            disk: None,
+        }
     }
 
     /// The server may have put outcomes off.
@@ -92,17 +102,21 @@ impl Report {
         }
     }
 
-    /// Dead letters were written.
-    pub(super) fn dead(&self, dead: &[DeadItem]) {
+    /// Dead letters were written. The first ones are logged at once, then how many came in each 10 s.
+    pub(super) fn dead(&mut self, dead: &[DeadItem], now: Mono) {
         self.running.stats.dead.fetch_add(dead.len() as u64, Ordering::Relaxed);
-        if let Some(last) = dead.last() {
+        let (logged, count) = &mut self.dead;
+        *count += dead.len();
+        let due = logged.is_none_or(|at| now.since(at) >= EVERY_DEAD);
+        if let Some(last) = dead.last().filter(|_| due) {
             let name = &self.running.name;
             tracing::warn!(
                 sink = name,
-                outcomes = dead.len(),
-                "the server will never take this: {}; see `trapline dead list {name}`",
+                outcomes = *count,
+                "the server will never accept this: {}; see `trapline dead list {name}`",
                 last.reason
             );
+            self.dead = (Some(now), 0);
         }
     }
 

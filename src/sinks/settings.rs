@@ -12,6 +12,7 @@ use toml::de::DeValue;
 use zeroize::Zeroizing;
 
 use crate::settings::diagnostic::{Diagnostic, Diagnostics};
+use crate::settings::input;
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
 use crate::settings::values;
@@ -146,8 +147,8 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
 
     /// Records what is in a file that the sink uses, so that a reload sees when it changes.
     pub(crate) fn reads(&self, path: &Path) {
-        if let Ok(content) = std::fs::read(path) {
-            self.section.reads(&Zeroizing::new(content));
+        if let Ok(content) = input::bytes(path, input::TEXT) {
+            self.section.reads(&content);
         }
     }
 
@@ -283,7 +284,7 @@ impl SinkConfig {
         });
         let give_up = options.duration("give_up", LEAST_GIVE_UP..=MOST_GIVE_UP).unwrap_or(GIVE_UP);
         let name = match name {
-            Some(name) if valid_name(&name) => Some(name.value),
+            Some(name) if is_name(&name) => Some(name.value),
             Some(name) => {
                 let hint = Some("use letters, digits, '-' and '_', at most 64");
                 options.report_at(&name.span, "a sink's name is also the name of its cursor file", hint);
@@ -296,7 +297,8 @@ impl SinkConfig {
     }
 }
 
-fn valid_name(name: &str) -> bool {
+/// Whether a sink can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }

@@ -186,7 +186,7 @@ fn results_reach_icinga_and_unknown_objects_the_dead_letters() {
     let listed = dead("list");
     assert!(listed.contains("router1 / Interface Gi9/9") && listed.contains("No objects found"), "{listed}");
     // Sent again it dies again; dropped it is gone.
-    assert_eq!(dead("retry"), "1 go to the daemon again\n");
+    assert_eq!(dead("retry"), "1 will be sent again\n");
     wait_until("it died again", || daemon.status()["sinks"][0]["dead"] == 2);
     assert_eq!(dead("list").lines().count(), 2);
     assert_eq!(dead("drop"), "1 dropped\n");

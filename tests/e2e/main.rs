@@ -28,6 +28,7 @@ mod mibs;
 mod nagios;
 mod net_snmp;
 mod nsca;
+mod orders;
 mod pages;
 mod pipes;
 mod rabbitmq;

@@ -15,6 +15,7 @@ use crate::mib::load::Held;
 use crate::mib::load::cache::{self, How};
 use crate::mib::{Kind, Mib, Object};
 use crate::settings::diagnostic::did_you_mean;
+use crate::settings::input;
 use crate::terminal::{eprintln, print, println};
 
 /// Arguments of `trapline mib`.
@@ -223,8 +224,9 @@ fn comments(paths: &[PathBuf], modules: &[&str]) -> Comments {
         })
     };
     for path in cache::module_files(paths).unwrap_or_default() {
-        let text =
-            std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let text = input::bytes(&path, input::DATA)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default();
         if text.contains("--#") && defines(&text) {
             all.read(&text);
         }

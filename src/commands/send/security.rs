@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use zeroize::Zeroizing;
 
+use crate::settings::input;
 use crate::settings::values::unhex;
 use crate::snmp::usm::originate::Originator;
 use crate::snmp::usm::users::{auth_protocol, priv_protocol};
@@ -110,7 +111,7 @@ fn secret(given: Option<&String>, file: Option<&PathBuf>, what: &str) -> anyhow:
         return Ok(Zeroizing::new(password.clone()));
     }
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map(Zeroizing::new);
+        let text = input::text(path, input::TEXT);
         let text = text.with_context(|| format!("cannot read the password in {}", path.display()))?;
         return Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()));
     }

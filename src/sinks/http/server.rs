@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::http::client::header;
 use crate::settings::secret::PASSWORD;
-use crate::settings::tls::{self, Trust};
+use crate::settings::tls::{self, TlsError, Trust};
 use crate::settings::url::Target;
 use crate::settings::values::unhex;
 use crate::sinks::settings::{Key, Options};
@@ -176,8 +176,14 @@ fn client(options: &mut Options<'_, '_, '_>, target: Option<&Target>) -> Option<
     authorities.iter().map(|path| &path.value).chain(identity).for_each(|path| options.reads(path));
     let identity =
         paths.as_ref().map(|(certificate, key)| (certificate.value.as_path(), key.value.as_path()));
-    let config = tls::client(&trust, identity).map_err(|error| {
-        options.report(error, "give files in PEM: ca_file, cert_file, key_file");
+    let config = tls::client(&trust, identity);
+    let config = config.map_err(|error| match (&error, authorities, paths) {
+        (TlsError::Authorities(_), Some(file), _)
+        | (TlsError::Certificate(_), _, Some((file, _)))
+        | (TlsError::Key(_), _, Some((_, file))) => {
+            options.report_at(&file.span, error, Some("name a file in PEM that the daemon's user can read"));
+        }
+        _ => options.report(error.to_string(), ""),
     });
     Some(Some((config.ok()?, name.ok()?)))
 }

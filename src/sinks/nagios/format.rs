@@ -5,8 +5,8 @@ use std::io::Write;
 use crate::outcome::result::CheckResult;
 use crate::sinks::plugin_output::{TooLong, push_host, push_number, push_output, push_service};
 
-/// The longest command in bytes: what a pipe takes in one piece (PIPE_BUF of Linux).
-pub const MAX_COMMAND: usize = 4096;
+/// The longest command in bytes: what a pipe takes in one piece.
+pub const MAX_COMMAND: usize = crate::files::pipe::PIECE;
 /// The longest name of a host or service in bytes.
 const MAX_NAME: usize = 256;
 /// The longest output in the check result directory in bytes.

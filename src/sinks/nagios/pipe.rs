@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::format::{MAX_COMMAND, push_command};
+use super::format::push_command;
+use crate::files::pipe::piece;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
@@ -221,7 +222,7 @@ impl Open {
     async fn write(&mut self, mut commands: &[u8], clock: &dyn Clock) -> Result<(), Stop> {
         let mut wait = Wait::new(clock);
         while !commands.is_empty() {
-            match (&self.pipe).write(whole_commands(commands)) {
+            match (&self.pipe).write(piece(commands)) {
                 Ok(count) => {
                     commands = &commands[count..];
                     self.written += count as u64;
@@ -312,13 +313,6 @@ impl<'c> Wait<'c> {
     }
 }
 
-/// The longest start of some commands that ends one and that a pipe takes in one piece.
-fn whole_commands(commands: &[u8]) -> &[u8] {
-    let most = &commands[..commands.len().min(MAX_COMMAND)];
-    let end = most.iter().rposition(|b| *b == b'\n').map_or(most.len(), |at| at + 1);
-    &most[..end]
-}
-
 /// Whether somebody has the other end open: poll(2) shows an error on a pipe without reader.
 fn has_reader(pipe: &File) -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -404,8 +398,8 @@ mod tests {
     fn only_whole_commands_in_one_piece() {
         let line = [&[b'x'; 1499][..], b"\n"].concat();
         let three = line.repeat(3);
-        assert_eq!(whole_commands(&three).len(), 3000);
-        assert_eq!(whole_commands(&line), line);
+        assert_eq!(piece(&three).len(), 3000);
+        assert_eq!(piece(&line), line);
     }
 
     #[test]

@@ -1,20 +1,17 @@
-//! The file sink: one JSON object a line.
+//! Settings of the file sink, and its lane.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-
+use super::stream::{Lines, Stream};
 use crate::files::entries::JSON_LINES;
 use crate::files::{AppendLog, Folder};
 use crate::outcome::json;
 use crate::outcome::record::Record;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
-use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
 use crate::time::clock::{Clock, Mono};
 
 /// `type = "file"`
@@ -58,7 +55,7 @@ impl Sink for JsonLines {
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
         let (path, clock) = (self.path.clone(), seat.clock.clone());
-        Box::new(FileLane { path, clock, target: None, lines: Vec::new(), ends: Vec::new() })
+        Box::new(FileLane { path, clock, target: None, lines: Lines::default() })
     }
 }
 
@@ -70,59 +67,66 @@ struct FileLane {
     /// What the path leads to, and when that was looked at.
     target: Option<(Target, Mono)>,
     /// Lines to be written, kept for its memory.
-    lines: Vec<u8>,
-    /// Where each of them ends, behind its newline.
-    ends: Vec<usize>,
+    lines: Lines,
 }
 
 #[derive(Debug)]
 enum Target {
     Log(AppendLog),
-    /// A pipe or a terminal, as `/dev/stdout` can be. What is written to it is taken.
-    Stream(File),
+    Stream(Stream),
 }
 
 impl Lane for FileLane {
     fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
-        Box::pin(std::future::ready(self.deliver(items)))
+        Box::pin(self.deliver(items))
     }
 }
 
 impl FileLane {
-    fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
-        self.lines.clear();
-        self.ends.clear();
-        let fates = items.iter().map(|item| self.push(item)).collect();
-        match self.write() {
-            Ok(()) => Ok(fates),
+    async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        match self.write(items).await {
+            Ok(fates) => Ok(fates),
             Err(error) => {
-                self.target = None;
+                // A pipe that nobody reads now keeps the line that it has a part of.
+                if error.kind() != io::ErrorKind::TimedOut {
+                    self.target = None;
+                }
                 let what = format!("cannot write {}: {error}", self.path.display());
                 Err(Trouble::Away(what.into(), "make the file writable, or name another in path"))
             }
         }
     }
 
-    /// Appends the line of an item, and says what becomes of it once the line is written.
-    fn push(&mut self, item: &Item) -> Fate {
-        let Some(record) = item.record() else { return Fate::Dead("the outcome is damaged".into()) };
-        json::push(&mut self.lines, &record);
-        self.lines.push(b'\n');
-        self.ends.push(self.lines.len());
-        Fate::Taken
+    async fn write(&mut self, items: &[Item]) -> io::Result<Vec<Fate>> {
+        self.find_target()?;
+        self.lines.clear();
+        let cut = match &self.target {
+            Some((Target::Stream(stream), _)) => stream.cut(),
+            _ => None,
+        };
+        let mut fates: Vec<Fate> = items.iter().map(|item| self.push(item, cut)).collect();
+        match &mut self.target {
+            Some((Target::Log(log), _)) => drop(log.append_synced(self.lines.each())?),
+            Some((Target::Stream(stream), _)) => {
+                let whole = stream.write(&self.lines, &*self.clock).await?;
+                fates.truncate(whole);
+            }
+            None => {}
+        }
+        Ok(fates)
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        self.find_target()?;
-        match &mut self.target {
-            Some((Target::Log(log), _)) => {
-                let starts = std::iter::once(0).chain(self.ends.iter().copied());
-                log.append(starts.zip(&self.ends).map(|(start, end)| &self.lines[start..end - 1]))?;
-                log.sync()
-            }
-            Some((Target::Stream(file), _)) => file.write_all(&self.lines),
-            None => Ok(()),
+    /// Appends the line of an item, and says what becomes of it once the line is written. Of the item `cut` a part was
+    /// written before, and the rest is written without this.
+    fn push(&mut self, item: &Item, cut: Option<Id>) -> Fate {
+        let Lines { bytes, ends } = &mut self.lines;
+        let record = item.record();
+        if let Some(record) = record.as_ref().filter(|_| cut != Some(item.id)) {
+            json::push(bytes, record);
+            bytes.push(b'\n');
         }
+        ends.push((bytes.len(), item.id));
+        if record.is_some() { Fate::Taken } else { Fate::Dead("the outcome is damaged".into()) }
     }
 
     /// Opens the file, or another one if the path does not lead to the open one any more.
@@ -139,7 +143,7 @@ impl FileLane {
                         log.follow()?;
                         true
                     }
-                    Target::Stream(file) => is_same(file, &self.path)?,
+                    Target::Stream(stream) => stream.is_at(&self.path)?,
                 }
             }
         };
@@ -153,14 +157,11 @@ impl FileLane {
 
 fn open(path: &Path) -> io::Result<Target> {
     if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        // A FIFO that nobody reads is an error, which opening would wait for otherwise.
-        let file = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-        fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
-        return Ok(Target::Stream(file));
+        return Stream::open(path).map(Target::Stream);
     }
     let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidInput)?;
     let folder = Folder::shared(path.parent().unwrap_or(path))?;
-    let (log, recovered) = AppendLog::open(&folder, name, JSON_LINES, u64::MAX)?;
+    let (log, recovered) = AppendLog::open_shared(&folder, name, JSON_LINES)?;
     if recovered.torn > 0 {
         let bytes = recovered.torn;
         tracing::warn!(
@@ -172,15 +173,12 @@ fn open(path: &Path) -> io::Result<Target> {
     Ok(Target::Log(log))
 }
 
-/// Whether a path leads to an open file.
-fn is_same(file: &File, path: &Path) -> io::Result<bool> {
-    let ours = file.metadata()?;
-    let same = |there: std::fs::Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
-    Ok(std::fs::metadata(path).is_ok_and(same))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -189,19 +187,17 @@ mod tests {
 
     fn lane(path: &Path) -> (FileLane, Arc<TestClock>) {
         let (seat, clock) = seat();
-        let lane = FileLane {
-            path: path.into(),
-            clock: seat.clock,
-            target: None,
-            lines: Vec::new(),
-            ends: Vec::new(),
-        };
-        (lane, clock)
+        (FileLane { path: path.into(), clock: seat.clock, target: None, lines: Lines::default() }, clock)
     }
 
     fn deliver(lane: &mut FileLane, number: u64) {
         let output = format!("line\n{number}");
-        assert_eq!(lane.deliver(&[item(number, "h", None, &output)]), Ok(vec![Fate::Taken]));
+        assert_eq!(send(lane, &[item(number, "h", None, &output)]), Ok(vec![Fate::Taken]));
+    }
+
+    fn send(lane: &mut FileLane, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(lane.deliver(items))
     }
 
     fn ids(path: &Path) -> Vec<String> {
@@ -271,11 +267,11 @@ mod tests {
         assert_eq!(ids(&dir.path().join("real")), [id(1), id(2)]);
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let (mut piped, _) = lane(&fifo);
-        assert!(matches!(piped.deliver(&[item(1, "h", None, "o")]), Err(Trouble::Away(..))));
-        let mut reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).unwrap();
+        assert!(matches!(send(&mut piped, &[item(1, "h", None, "o")]), Err(Trouble::Away(..))));
+        let mut reader = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).unwrap();
         deliver(&mut piped, 1);
         let mut line = [0; 4096];
-        let count = io::Read::read(&mut reader, &mut line).unwrap();
+        let count = reader.read(&mut line).unwrap();
         assert_eq!(line[..count].iter().filter(|byte| **byte == b'\n').count(), 1);
     }
 

@@ -1,0 +1,136 @@
+//! Reading files that users name. Whatever a name leads to, reading it ends: a pipe or a terminal that gives nothing is an
+//! error after a while, and so is a file that is larger than such a file can be.
+
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use zeroize::Zeroizing;
+
+/// The largest text that people write: configuration, rules, tables of hosts, certificates.
+pub const TEXT: u64 = 64 << 20;
+/// The largest file that a program writes: the object cache of a monitoring core, a MIB module.
+pub const DATA: u64 = 1 << 30;
+
+/// How long a pipe may give nothing, in milliseconds.
+const PATIENCE: u16 = 5000;
+
+/// The content of a file of at most `most` bytes.
+///
+/// # Errors
+///
+/// If it cannot be read, is larger, or is a pipe that gives nothing for 5 s.
+pub fn bytes(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Without O_NONBLOCK, opening a FIFO waits for somebody who writes into it.
+    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let meta = file.metadata()?;
+    // The size of a directory says nothing: reading it says what it is.
+    let length = if meta.is_file() { meta.len() } else { 0 };
+    let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {most} bytes"));
+    if length > most {
+        return Err(too_large());
+    }
+    // Passwords may be in it: memory that is left behind where a vector grows is not wiped.
+    let mut content = Zeroizing::new(Vec::with_capacity(length as usize + 1));
+    let mut chunk = Zeroizing::new([0; 8192]);
+    loop {
+        match file.read(&mut *chunk) {
+            Ok(0) => return Ok(content),
+            Ok(count) => content.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut waiting = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+                if poll(&mut waiting, PollTimeout::from(PATIENCE))? == 0 {
+                    return Err(io::Error::new(ErrorKind::TimedOut, "it is a pipe that gives nothing"));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if content.len() as u64 > most {
+            return Err(too_large());
+        }
+    }
+}
+
+/// The same for a file of text.
+///
+/// # Errors
+///
+/// As [`bytes`]; [`ErrorKind::InvalidData`] if it is not UTF-8.
+pub fn text(path: &Path, most: u64) -> io::Result<Zeroizing<String>> {
+    let mut bytes = bytes(path, most)?;
+    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        drop(Zeroizing::new(error.into_bytes()));
+        io::Error::new(ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+    use crate::files::only_here_tests::sources;
+
+    #[test]
+    fn files_and_pipes_are_read_to_their_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, fifo) = (dir.path().join("file"), dir.path().join("fifo"));
+        let long = "ä".repeat(100_000);
+        std::fs::write(&file, &long).unwrap();
+        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        assert_eq!(*text(&file, 200_000).unwrap(), long);
+        assert_eq!(*text(&fifo, 10).unwrap(), "", "nobody writes");
+        // As `<(command)` of a shell: the writer is there before the reader, and slow.
+        let mut writer = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| text(&fifo, 200_000).unwrap().len());
+            for part in long.as_bytes().chunks(30_000) {
+                writer.write_all(part).unwrap();
+            }
+            drop(writer);
+            assert_eq!(reader.join().unwrap(), long.len());
+        });
+    }
+
+    #[test]
+    fn what_has_no_end_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "12345").unwrap();
+        let kind = |path: &Path, most| bytes(path, most).map(drop).unwrap_err().kind();
+        assert_eq!(kind(&file, 4), ErrorKind::FileTooLarge);
+        assert_eq!(kind(Path::new("/dev/zero"), 100_000), ErrorKind::FileTooLarge);
+        assert_eq!(kind(dir.path(), 10), ErrorKind::IsADirectory);
+        assert_eq!(kind(&dir.path().join("none"), 10), ErrorKind::NotFound);
+        std::fs::write(&file, b"ok \xff").unwrap();
+        assert_eq!(text(&file, 10).unwrap_err().to_string(), "it is not UTF-8 at byte 3");
+    }
+
+    #[test]
+    fn files_that_users_name_are_read_here() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut paths = Vec::new();
+        sources(&root, &mut paths);
+        let mut readers: Vec<String> = paths
+            .into_iter()
+            .filter(|path| {
+                let text = std::fs::read_to_string(path).unwrap();
+                let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                ["fs::read(", "fs::read_to_string(", " File::open("].iter().any(|read| program.contains(read))
+            })
+            .map(|path| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned())
+            .filter(|name| !name.ends_with("tests.rs"))
+            .collect();
+        readers.sort();
+        // Those of /proc, and MIB modules: a process of its own reads them, which the daemon does not wait for.
+        assert_eq!(readers, ["commands/mib/run.rs", "files/holder.rs", "mib/load/cache.rs"]);
+    }
+}
