@@ -304,6 +304,29 @@ async fn one_that_is_put_off_holds_up_its_own_service_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_that_are_never_answered_hold_up_nothing_that_comes_later() {
+    for lanes in [1, 2] {
+        let mut rig = Rig::new(limits(lanes, 1));
+        rig.answers(|outputs| {
+            let unanswered = Err(Trouble::Unanswered("it closed the connection".into(), "see its log"));
+            let bad = matches!(outputs[0].as_str(), "1" | "2");
+            (Duration::from_millis(1), if bad { unanswered } else { Ok(vec![Fate::Taken]) })
+        });
+        rig.append([0, 1]);
+        rig.start();
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            rig.append([7, 8]);
+            let start = rig.clock.now().mono;
+            rig.until("what comes later", |rig| rig.behind() == 2).await;
+            // The longest pause of a sink for each of them, and how often it is looked.
+            assert!(rig.clock.now().mono.since(start) < Duration::from_secs(75), "{lanes} lanes");
+        }
+        rig.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn lines_are_gathered_for_a_short_time() {
     let mut rig = Rig::new(Limits { linger: Duration::from_millis(20), ..limits(1, 1000) });
     let requests = Arc::new(AtomicU64::new(0));

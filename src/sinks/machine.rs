@@ -278,6 +278,8 @@ impl Machine {
         let idle = self.lanes.iter().any(|lane| matches!(lane, Lane::Idle));
         let sendable = idle && self.queue.oldest_ready().is_some();
         let send = self.paused.max(self.held).filter(|_| sendable);
+        // While everything that was read waits, more is read when the pause is over.
+        let send = send.or(self.paused.filter(|_| idle && self.fits(0)));
         let tick = self.queue.next_tick().map(|tick| tick.max(self.paused.unwrap_or(tick)));
         send.into_iter().chain(tick).min()
     }
@@ -445,8 +447,12 @@ impl Machine {
                 return;
             }
             ([place], Some(_)) => {
-                self.wait(*place, now);
+                self.pause(Duration::ZERO, now);
+                // The others go first when the pause is over: it may be this one alone that is never answered.
+                let least = self.paused.map_or(now, |until| until + FIRST_PAUSE);
+                self.wait(*place, now, least);
                 self.queue.again(*place);
+                return;
             }
             (_, Some(_)) => {
                 self.halve(places);
@@ -473,18 +479,18 @@ impl Machine {
             self.queue.reject(place, reason);
             return false;
         }
-        self.wait(place, now);
+        self.wait(place, now, now);
         self.queue.again(place);
         true
     }
 
-    /// The key of an item waits; once a request, however many items it has there.
-    fn wait(&mut self, place: Place, now: Mono) {
+    /// The key of an item waits, until `least` at least; once a request, however many items it has there.
+    fn wait(&mut self, place: Place, now: Mono, least: Mono) {
         let key = self.queue.key_of(place);
         if !key.again {
             key.tries = key.tries.saturating_add(1);
             let pause = backoff::pause(FIRST_PAUSE, LONGEST_WAIT, key.tries, self.random.next());
-            self.queue.wait(place, now + pause);
+            self.queue.wait(place, (now + pause).max(least));
         }
     }
 
