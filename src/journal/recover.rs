@@ -58,9 +58,10 @@ pub(crate) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered
         }
         if length < bytes.len() && recovered.segments.is_empty() {
             file.set_length(length as u64)?;
-            file.sync()?;
             recovered.report.torn_bytes += (bytes.len() - length) as u64;
         }
+        // A process that was killed may not have synced it, and from now on only new segments are synced.
+        file.sync()?;
         let Header { first, epoch } = header;
         recovered.segments.push(Meta { first, end, length: length as u64, epoch });
         limit = first;

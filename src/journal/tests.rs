@@ -7,6 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::files::faulty::Faulty;
 use crate::journal::segment::{self, Header, segment_path};
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 use crate::outcome::{Record, codec};
@@ -362,4 +363,30 @@ fn a_segment_that_somebody_has_removed_is_passed_over_and_counted() {
     let mut reader = journal.reader_for(&cursor);
     assert_eq!(read_all(&mut reader).len() as u64, 20 - gone);
     assert_eq!((journal.damaged(), cursor.expired()), (1, gone));
+}
+
+#[test]
+fn what_a_killed_process_had_not_synced_is_safe_once_the_journal_is_open_again() {
+    for seed in 1..50 {
+        let disk = Faulty::new(seed);
+        let options = || Options {
+            directory: "/journal".into(),
+            max_size: MIN_SIZE,
+            when_full: WhenFull::DropOldest,
+        };
+        // Several segments, none of them synced by whoever wrote it.
+        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options(), 1).unwrap();
+        for number in 0..40 {
+            journal.append(&batch(&[format!("{number} {}", "x".repeat(8000))])).unwrap();
+        }
+        let killed = disk.crash();
+        drop(journal);
+        let (journal, recovery) = Journal::open_on(Arc::new(killed.clone()), options(), 2).unwrap();
+        assert_eq!(recovery.records, 40);
+        let dark = killed.crash();
+        drop(journal);
+        dark.cut_power();
+        let (_, recovery) = Journal::open_on(Arc::new(dark), options(), 3).unwrap();
+        assert_eq!(recovery.records, 40, "seed {seed}");
+    }
 }
