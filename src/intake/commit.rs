@@ -1,8 +1,8 @@
 //! The only way from a batch of outcomes into the journal.
 //!
 //! A batch that the journal refuses waits here, up to [`MAX_WAITING`] bytes of all listeners together, and is tried again
-//! before the next one. An inform is known here by its key from the commit of its outcomes on: one that comes again is
-//! answered again and not processed twice.
+//! before the next one. An inform is known here by its key from its first copy on, whichever listener took it: one that comes again
+//! is answered again once its outcomes are safe, and not processed twice.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -87,7 +87,7 @@ pub enum Refused {
 pub enum Known {
     /// It is new.
     No,
-    /// Its outcomes wait for the journal: it must not be processed again, nor answered yet.
+    /// Its outcomes are not in the journal yet: it must not be processed again, nor answered yet.
     Waits,
     /// Its outcomes are as safe as the sync policy asks for: it may be answered.
     Safe,
@@ -101,7 +101,7 @@ pub struct Commit {
     stats: Arc<Stats>,
     limiter: Arc<Limiter>,
     hasher: RandomState,
-    informs: Mutex<Recent>,
+    informs: Mutex<Informs>,
     waiting: Mutex<Waiting>,
     /// Whether the journal has refused a batch and has not been seen to take one since.
     refusing: AtomicBool,
@@ -113,8 +113,14 @@ pub struct Commit {
 struct Waiting {
     batches: VecDeque<Made>,
     bytes: usize,
-    /// The informs of all batches.
-    informs: HashSet<u64>,
+}
+
+#[derive(Debug)]
+struct Informs {
+    /// Those that may be answered.
+    safe: Recent,
+    /// Those whose outcomes are on their way into the journal.
+    claimed: HashSet<u64>,
 }
 
 impl Commit {
@@ -126,7 +132,10 @@ impl Commit {
             stats,
             limiter,
             hasher: RandomState::new(),
-            informs: Mutex::new(Recent::new(KNOWN_FOR, MAX_INFORMS)),
+            informs: Mutex::new(Informs {
+                safe: Recent::new(KNOWN_FOR, MAX_INFORMS),
+                claimed: HashSet::new(),
+            }),
             waiting: Mutex::default(),
             refusing: AtomicBool::new(false),
             tried: AtomicU64::new(0),
@@ -138,12 +147,19 @@ impl Commit {
         self.hasher.hash_one(inform)
     }
 
-    /// What is known of an inform.
-    pub fn known(&self, key: u64, now: Mono) -> Known {
-        if self.refusing() && self.waiting().informs.contains(&key) {
-            return Known::Waits;
+    /// What is known of an inform. One that is new is the caller's to process, and then to commit or to
+    /// [`release`](Commit::release).
+    pub fn claim(&self, key: u64, now: Mono) -> Known {
+        let mut informs = self.informs();
+        if informs.safe.contains(key, now.seconds()) {
+            return Known::Safe;
         }
-        if self.informs().contains(key, now.seconds()) { Known::Safe } else { Known::No }
+        if informs.claimed.insert(key) { Known::No } else { Known::Waits }
+    }
+
+    /// Forgets an inform that was claimed and cannot be committed: it is new when it comes again.
+    pub fn release(&self, key: u64) {
+        self.informs().claimed.remove(&key);
     }
 
     /// Commits a batch, after all that waits. `made` is empty afterwards, unless it [`Stays`](Refused::Stays) and is
@@ -187,13 +203,19 @@ impl Commit {
     pub fn finish(&self, now: Now) {
         let _ = self.write_waiting(now);
         let mut waiting = self.waiting();
-        let lost: usize = waiting.batches.iter().map(|made| made.batch.len()).sum();
-        *waiting = Waiting::default();
-        self.lost(lost);
+        let given_up = std::mem::take(&mut *waiting);
+        drop(waiting);
+        for mut made in given_up.batches {
+            self.give_up(&mut made);
+        }
     }
 
-    /// Counts outcomes that could not be written and of which nothing waits any more.
-    pub fn lost(&self, outcomes: usize) {
+    /// Gives up a batch that could not be written: its outcomes are lost, logged and counted, its informs are new when they come
+    /// again.
+    pub fn give_up(&self, made: &mut Made) {
+        let outcomes = made.batch.len();
+        self.release_all(made);
+        made.clear();
         if outcomes > 0 {
             self.stats.outcomes_lost.add(outcomes as u64);
             tracing::error!(outcomes, "outcomes could not be written to the journal and are lost");
@@ -238,10 +260,12 @@ impl Commit {
             SyncPolicy::Batch => self.sync(now, first),
             SyncPolicy::Interval | SyncPolicy::Never => Committed::Written,
         };
-        if self.may_answer(committed) {
-            let mut informs = self.informs();
-            for key in &made.informs {
-                informs.insert(*key, now.mono.seconds());
+        let safe = self.may_answer(committed);
+        let mut informs = self.informs();
+        for key in &made.informs {
+            informs.claimed.remove(key);
+            if safe {
+                informs.safe.insert(*key, now.mono.seconds());
             }
         }
         Ok(committed)
@@ -272,11 +296,8 @@ impl Commit {
                 waiting.bytes -= before - left;
                 return Err(error);
             }
-            if let Some(made) = waiting.batches.pop_front() {
+            if waiting.batches.pop_front().is_some() {
                 waiting.bytes -= before;
-                for key in &made.informs {
-                    waiting.informs.remove(key);
-                }
             }
         }
         self.refusing.store(false, Ordering::Release);
@@ -291,9 +312,9 @@ impl Commit {
         self.refusing.store(true, Ordering::Release);
         if kept {
             waiting.bytes += made.batch.bytes();
-            waiting.informs.extend(&made.informs);
             waiting.batches.push_back(std::mem::take(made));
         } else {
+            self.release_all(made);
             made.clear();
             self.stats.outcomes_lost.add(outcomes as u64);
         }
@@ -312,7 +333,16 @@ impl Commit {
         }
     }
 
-    fn informs(&self) -> MutexGuard<'_, Recent> {
+    fn release_all(&self, made: &Made) {
+        if !made.informs.is_empty() {
+            let mut informs = self.informs();
+            for key in &made.informs {
+                informs.claimed.remove(key);
+            }
+        }
+    }
+
+    fn informs(&self) -> MutexGuard<'_, Informs> {
         self.informs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -35,6 +35,7 @@ impl Bench {
         let mut made = Made::default();
         assert!(made.batch.push(&outcome(output)));
         if let Some(key) = inform {
+            self.commit.claim(key, self.now.mono);
             made.add_inform(key);
         }
         let committed = self.commit.batch(self.now, &mut made, refused);
@@ -48,7 +49,11 @@ impl Bench {
     }
 
     fn known(&self, key: u64) -> Known {
-        self.commit.known(key, self.now.mono)
+        let known = self.commit.claim(key, self.now.mono);
+        if known == Known::No {
+            self.commit.release(key);
+        }
+        known
     }
 
     /// The first letters of what is in the journal and was not read yet.
@@ -142,7 +147,7 @@ fn what_a_stream_brought_stays_with_it() {
     let mut bench = Bench::new(SyncPolicy::Batch);
     bench.refuses(true);
     let (committed, mut made) = bench.batch("a", Some(1), Refused::Stays);
-    assert_eq!((committed, made.batch.len(), bench.known(1)), (Committed::Kept, 1, Known::No));
+    assert_eq!((committed, made.batch.len(), bench.known(1)), (Committed::Kept, 1, Known::Waits));
     assert!(bench.commit.refusing() && made.has_inform(1));
     bench.refuses(false);
     assert_eq!(bench.commit.batch(bench.now, &mut made, Refused::Stays), Committed::Synced);
@@ -191,6 +196,23 @@ fn an_inform_that_waits_is_neither_processed_again_nor_answered() {
 }
 
 #[test]
+fn one_listener_processes_an_inform_and_the_others_wait() {
+    let bench = Bench::new(SyncPolicy::Batch);
+    let now = bench.now.mono;
+    assert_eq!(bench.commit.claim(1, now), Known::No);
+    assert_eq!((bench.commit.claim(1, now), bench.commit.claim(2, now)), (Known::Waits, Known::No));
+    bench.commit.release(2);
+    assert_eq!(bench.known(2), Known::No);
+    assert_eq!((bench.queue("a", Some(1)), bench.known(1)), (Committed::Synced, Known::Safe));
+    // A stream that ends while the journal refuses takes its informs with it.
+    bench.refuses(true);
+    let (_, mut made) = bench.batch("b", Some(3), Refused::Stays);
+    assert_eq!(bench.known(3), Known::Waits);
+    bench.commit.give_up(&mut made);
+    assert_eq!((bench.known(3), bench.stats.outcomes_lost.get()), (Known::No, 1));
+}
+
+#[test]
 fn an_inform_that_no_rule_takes_needs_no_journal() {
     let bench = Bench::new(SyncPolicy::Batch);
     bench.refuses(true);
@@ -208,5 +230,6 @@ fn what_is_refused_to_the_end_is_counted_as_lost() {
     bench.queue("a", Some(1));
     bench.queue("b", None);
     bench.commit.finish(bench.now);
+    assert_eq!(bench.known(1), Known::No);
     assert_eq!((bench.stats.outcomes.get(), bench.stats.outcomes_lost.get()), (0, 2));
 }

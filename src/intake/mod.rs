@@ -27,3 +27,6 @@ pub mod streams;
 pub mod waiting;
 
 pub use shared::{Active, Shared};
+
+#[cfg(test)]
+mod conformance_tests;

@@ -251,7 +251,7 @@ impl Pipeline {
             self.counts.informs_repeated += 1;
             return self.pending.extend(answer);
         }
-        match self.shared.commit.known(key, now.mono) {
+        match self.shared.commit.claim(key, now.mono) {
             Known::Safe => {
                 self.counts.informs_repeated += 1;
                 self.ready.extend(answer);
@@ -265,7 +265,10 @@ impl Pipeline {
                 self.pending.extend(answer);
             }
             // An outcome of it is lost.
-            Known::No => self.shared.stats.informs_unanswered.add(1),
+            Known::No => {
+                self.shared.commit.release(key);
+                self.shared.stats.informs_unanswered.add(1);
+            }
         }
         self.commit_if_full(now);
     }
@@ -506,6 +509,6 @@ pub fn admit_waiting(shared: &Arc<Shared>) {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        self.shared.commit.lost(self.made.batch.len());
+        self.shared.commit.give_up(&mut self.made);
     }
 }
