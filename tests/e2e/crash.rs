@@ -62,11 +62,13 @@ fn every_journaled_outcome_survives_kill_9() {
         sender.kill();
         daemon.restart();
     }
-    let mut sender = flood(&daemon, 100_000);
+    let mut sender = flood_at(&daemon, 20_000, 5_000);
     assert!(sender.0.wait().unwrap().success());
     wait_until("all is delivered", || {
         let status = daemon.status();
-        status["sinks"][0]["behind"] == 0 && status["intake"]["snmp_received"].as_u64() >= Some(50_000)
+        let intake = |name: &str| status["intake"][name].as_u64().unwrap();
+        // A slow machine may leave some in the kernel's buffer until it is full; those are counted.
+        status["sinks"][0]["behind"] == 0 && intake("snmp_received") + intake("kernel_drops") == 20_000
     });
     let next = daemon.status()["journal"]["next"].as_u64().unwrap();
     let (sequences, lines) = delivered(&daemon);
