@@ -299,7 +299,7 @@ prefer = { "203.0.113.0/24" = "sendr", "office" = "sender", "192.0.2.1" = 4 }
 #[test]
 fn no_two_listeners_want_one_port() {
     let load = |snmp: &str, syslog: &str, http: &str| {
-        load(&format!("[snmp]\nlisten = {snmp}\n[syslog]\nlisten = {syslog}\n[http]\nlisten = {http}\n"))
+        load(&format!("[snmp]\nlisten = {snmp}\nrelays = []\n[syslog]\nlisten = {syslog}\n[http]\nlisten = {http}\n"))
     };
     let fine = [
         (
@@ -318,13 +318,13 @@ fn no_two_listeners_want_one_port() {
             r#"["127.0.0.1:1514"]"#,
             r#"["udp://0.0.0.0:1514"]"#,
             "'127.0.0.1:8162'",
-            "4:11: error: SNMP 127.0.0.1:1514/udp and syslog 0.0.0.0:1514/udp",
+            "5:11: error: SNMP 127.0.0.1:1514/udp and syslog 0.0.0.0:1514/udp",
         ),
         (
             r#"["127.0.0.1:1162"]"#,
             r#"["tcp://[::]:8162"]"#,
             "'127.0.0.1:8162'",
-            "6:10: error: syslog [::]:8162/tcp and HTTP 127.0.0.1:8162/tcp",
+            "7:10: error: syslog [::]:8162/tcp and HTTP 127.0.0.1:8162/tcp",
         ),
         (
             r#"["127.0.0.1:1162", "0.0.0.0:1162"]"#,
@@ -344,7 +344,7 @@ fn no_two_listeners_want_one_port() {
 fn a_former_name_is_one_that_a_sink_can_have() {
     for was in ["", "a/b", "..", "a~b", "a\u{1b}b", &"x".repeat(65)] {
         let quoted = format!("{was:?}").replace("\\u{1b}", "\\u001b");
-        let found = load(&format!("[[sinks]]\ntype = \"file\"\npath = \"x\"\nwas = {quoted}\n")).unwrap_err();
+        let found = load(&format!("[[sinks]]\ntype = \"file\"\npath = \"x\"\nwas = {quoted}\n[snmp]\nrelays = []\n")).unwrap_err();
         let expected =
             format!("trapline.toml:4:7: error: '{}' cannot be the name of a sink", was.escape_debug());
         assert!(found.starts_with(&expected), "{found}");
