@@ -230,7 +230,11 @@ fn a_sink_is_told_from_the_one_before_by_what_it_says() {
         assert_eq!(found, format!("trapline.toml:8:7: error: {message}\n"));
     }
     let twice = text.replacen("type", "was = \"c\"\ntype", 1);
-    assert!(load(&twice).unwrap_err().starts_with("trapline.toml:9:7: error: 'c' is the former name of two sinks"));
+    assert!(
+        load(&twice)
+            .unwrap_err()
+            .starts_with("trapline.toml:9:7: error: 'c' is the former name of two sinks")
+    );
 }
 
 #[test]
@@ -299,7 +303,9 @@ prefer = { "203.0.113.0/24" = "sendr", "office" = "sender", "192.0.2.1" = 4 }
 #[test]
 fn no_two_listeners_want_one_port() {
     let load = |snmp: &str, syslog: &str, http: &str| {
-        load(&format!("[snmp]\nlisten = {snmp}\nrelays = []\n[syslog]\nlisten = {syslog}\n[http]\nlisten = {http}\n"))
+        load(&format!(
+            "[snmp]\nlisten = {snmp}\nrelays = []\n[syslog]\nlisten = {syslog}\n[http]\nlisten = {http}\n"
+        ))
     };
     let fine = [
         (
@@ -344,7 +350,9 @@ fn no_two_listeners_want_one_port() {
 fn a_former_name_is_one_that_a_sink_can_have() {
     for was in ["", "a/b", "..", "a~b", "a\u{1b}b", &"x".repeat(65)] {
         let quoted = format!("{was:?}").replace("\\u{1b}", "\\u001b");
-        let found = load(&format!("[[sinks]]\ntype = \"file\"\npath = \"x\"\nwas = {quoted}\n[snmp]\nrelays = []\n")).unwrap_err();
+        let found =
+            load(&format!("[[sinks]]\ntype = \"file\"\npath = \"x\"\nwas = {quoted}\n[snmp]\nrelays = []\n"))
+                .unwrap_err();
         let expected =
             format!("trapline.toml:4:7: error: '{}' cannot be the name of a sink", was.escape_debug());
         assert!(found.starts_with(&expected), "{found}");

@@ -369,11 +369,8 @@ fn a_segment_that_somebody_has_removed_is_passed_over_and_counted() {
 fn what_a_killed_process_had_not_synced_is_safe_once_the_journal_is_open_again() {
     for seed in 1..50 {
         let disk = Faulty::new(seed);
-        let options = || Options {
-            directory: "/journal".into(),
-            max_size: MIN_SIZE,
-            when_full: WhenFull::DropOldest,
-        };
+        let options =
+            || Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::DropOldest };
         // Several segments, none of them synced by whoever wrote it.
         let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options(), 1).unwrap();
         for number in 0..40 {
