@@ -373,6 +373,8 @@ fn what_a_killed_process_had_not_synced_is_safe_once_the_journal_is_open_again()
             || Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::DropOldest };
         // Several segments, none of them synced by whoever wrote it.
         let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options(), 1).unwrap();
+        // Without a sink nothing is kept.
+        journal.register("sink").unwrap();
         for number in 0..40 {
             journal.append(&batch(&[format!("{number} {}", "x".repeat(8000))])).unwrap();
         }

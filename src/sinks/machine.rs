@@ -448,10 +448,12 @@ impl Machine {
             }
             ([place], Some(_)) => {
                 self.pause(Duration::ZERO, now);
-                // The others go first when the pause is over: it may be this one alone that is never answered.
+                // The others go first when the pause is over: it may be this one that is never answered.
                 let least = self.paused.map_or(now, |until| until + FIRST_PAUSE);
                 self.wait(*place, now, least);
                 self.queue.again(*place);
+                // So do the others that may be such: together they would keep the lanes busy for ever.
+                self.queue.defer_unanswered(least);
                 return;
             }
             (_, Some(_)) => {

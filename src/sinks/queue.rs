@@ -261,6 +261,16 @@ impl Queue {
         self.waiting.insert((until, key));
     }
 
+    /// Keys whose oldest item was sent last without an answer, and that have nothing under way, wait until `least` at least.
+    pub(super) fn defer_unanswered(&mut self, least: Mono) {
+        let early = |key: &Key| key.sending == 0 && key.until.is_none_or(|until| until < least);
+        let unanswered = |key: &Key| self.items.get(key.first).is_some_and(|open| open.unanswered.is_some());
+        let keys = self.keys.iter().map(|(_, key)| key).filter(|key| early(key) && unanswered(key));
+        for first in keys.map(|key| key.first).collect::<Vec<Place>>() {
+            self.wait(first, least);
+        }
+    }
+
     /// Frees the keys that have waited long enough.
     pub(super) fn tick(&mut self, now: Mono) {
         while let Some(&(until, key)) = self.waiting.first()
