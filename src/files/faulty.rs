@@ -123,6 +123,13 @@ impl Faulty {
         locked(&self.state).names.keys().cloned().collect()
     }
 
+    /// How many bytes a file has.
+    pub fn length(&self, path: &Path) -> Option<u64> {
+        let state = locked(&self.state);
+        let content = state.names.get(path)?;
+        Some(locked(content).bytes.len() as u64)
+    }
+
     /// The content of a file.
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let state = locked(&self.state);
@@ -133,6 +140,14 @@ impl Faulty {
     /// Somebody removes a file.
     pub fn lose(&self, path: &Path) {
         locked(&self.state).names.remove(path);
+    }
+
+    /// Somebody renames a file.
+    pub fn shift(&self, from: &Path, to: &Path) {
+        let mut state = locked(&self.state);
+        if let Some(content) = state.names.remove(from) {
+            state.names.insert(to.to_owned(), content);
+        }
     }
 
     /// The process dies where it is: what it tries from now on fails and changes nothing, and its locks are free. Returns
@@ -337,7 +352,7 @@ impl DiskFile for Open {
         let more = (at + count as u64).saturating_sub(length) as usize;
         let room = self.disk.room(more);
         if room < more {
-            (fails, count) = (true, count - (more - room));
+            (fails, count) = (true, count.saturating_sub(more - room));
         }
         let (at, mut content) = (at as usize, locked(&self.content));
         if content.bytes.len() < at + count {

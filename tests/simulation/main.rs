@@ -1,1 +1,113 @@
-//! The daemon in a simulated world.
+//! The daemon in a simulated world: one thread, virtual time, and one seed from which everything follows.
+//!
+//! Each seed lives through minutes: messages come over UDP and TCP while servers misbehave, the process is killed, the power
+//! is cut, the disk fails, clocks are set, configurations are reloaded. Then everything is well again, and what was promised
+//! must be kept (`ledger.rs`).
+//!
+//! ```text
+//! cargo test --test simulation                                          the seeds of every run
+//! SEEDS=10000 cargo test --test simulation                              more of them
+//! FIRST=4711 SEEDS=1 cargo test --test simulation -- --nocapture        one of them, with its history
+//! ```
+//!
+//! `KEEP_GOING=1` goes on after a seed that fails; `LOG=1` prints what the daemon logs. docs/simulation.md says more.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::await_holding_refcell_ref
+)]
+
+mod broker;
+mod clock;
+mod config;
+mod executor;
+mod history;
+mod ledger;
+mod life;
+mod network;
+mod node;
+mod others;
+mod outcome;
+mod place;
+mod random;
+mod senders;
+mod server;
+mod sinks;
+mod world;
+
+use std::rc::Rc;
+
+use history::History;
+use life::Life;
+use world::{WORLD, World};
+
+/// How many seeds every run has: about 20 s in a debug build.
+const SEEDS: u64 = 40;
+
+/// Lives one seed.
+fn live(seed: u64) -> History {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let pipes = Rc::new(tempfile::tempdir().unwrap());
+    runtime.block_on(async {
+        let world = World::new(seed);
+        let (life, looking) = (Life::new(world.clone(), pipes), world.clone());
+        world.executor.run(life.live(), move || looking.look()).await;
+        world.executor.kill(WORLD);
+        world.node.borrow_mut().take();
+        world.history.clone()
+    })
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+fn fail(seed: u64, history: &History) -> ! {
+    println!("{}", history.lines().join("\n"));
+    let again = format!("FIRST={seed} SEEDS=1 cargo test --test simulation -- --nocapture");
+    panic!("seed {seed}:\n  {}\nagain with: {again}", history.findings().join("\n  "));
+}
+
+#[test]
+fn what_is_promised_is_kept() {
+    let first = number("FIRST").unwrap_or(1);
+    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let all = std::env::var_os("KEEP_GOING").is_some();
+    if std::env::var_os("LOG").is_some() {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false).init();
+    }
+    let mut failed = 0;
+    for seed in first..first + seeds {
+        let history = live(seed);
+        if history.findings().is_empty() {
+            if seeds == 1 {
+                println!("{}", history.lines().join("\n"));
+            }
+            continue;
+        }
+        if !all {
+            fail(seed, &history);
+        }
+        failed += 1;
+        println!("seed {seed}:\n  {}", history.findings().join("\n  "));
+    }
+    assert_eq!(failed, 0, "seeds failed");
+}
+
+#[test]
+fn a_seed_repeats_itself() {
+    for seed in 1..5 {
+        let (once, again) = (live(seed), live(seed));
+        if once.digest() != again.digest() {
+            let (once, again) = (once.lines(), again.lines());
+            let at = once.iter().zip(&again).position(|(a, b)| a != b).unwrap_or(0);
+            panic!("seed {seed}, line {at}:\n  {}\n  {}", once[at], again[at]);
+        }
+    }
+}

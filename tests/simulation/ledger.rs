@@ -1,0 +1,299 @@
+//! What was promised and what was kept: every message, every outcome that the journal took, every sink with what it must
+//! deliver.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use trapline::sinks::sink::Order;
+
+use crate::history::History;
+use crate::outcome::{Makes, Message, Outcome};
+use crate::place::{Nature, Place};
+
+/// An outcome in the journal.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Which start of the daemon wrote it.
+    pub epoch: u64,
+    /// Its number.
+    pub sequence: u64,
+    /// What it is.
+    pub outcome: Outcome,
+    /// When it was written.
+    pub at: Duration,
+    /// Whether a power cut has taken it, which was allowed.
+    pub lost: bool,
+}
+
+/// A sink over all its names and settings.
+#[derive(Debug)]
+pub struct Lineage {
+    /// Its name at the moment.
+    pub name: RefCell<String>,
+    /// Where it delivers to.
+    pub place: Rc<RefCell<Place>>,
+    /// From which entry on it must deliver; none until its cursor is there.
+    pub from: Cell<Option<usize>>,
+    /// Whether somebody has given up what it had not delivered.
+    pub forgotten: Cell<bool>,
+    /// How many outcomes were counted as expired, by all runs before the present one.
+    pub expired: Cell<u64>,
+    /// Only outcomes of these states.
+    pub only: Option<u64>,
+}
+
+impl Lineage {
+    /// Whether it delivers an outcome.
+    pub fn wants(&self, outcome: Outcome, message: &Message) -> bool {
+        let kind = self.place.borrow().kind;
+        (outcome.part == 'a' || kind.takes_events()) && self.only.is_none_or(|state| message.state != state)
+    }
+}
+
+/// The ledger. Clones are the same one.
+#[derive(Clone)]
+pub struct Ledger(Rc<Inner>);
+
+struct Inner {
+    history: History,
+    messages: RefCell<BTreeMap<u64, Message>>,
+    entries: RefCell<Vec<Entry>>,
+    /// The entries by epoch and number.
+    index: RefCell<BTreeMap<(u64, u64), usize>>,
+    /// How often each message is in the journal.
+    journaled: RefCell<BTreeMap<u64, u32>>,
+    answered: RefCell<BTreeSet<u64>>,
+    lineages: RefCell<Vec<Rc<Lineage>>>,
+}
+
+impl Ledger {
+    /// An empty one.
+    pub fn new(history: History) -> Self {
+        Ledger(Rc::new(Inner {
+            history,
+            messages: RefCell::default(),
+            entries: RefCell::default(),
+            index: RefCell::default(),
+            journaled: RefCell::default(),
+            answered: RefCell::default(),
+            lineages: RefCell::default(),
+        }))
+    }
+
+    /// A new message.
+    pub fn message(&self, host: u64, service: u64, state: u64, makes: Makes) -> Message {
+        let mut messages = self.0.messages.borrow_mut();
+        let uid = messages.len() as u64 + 1;
+        let message = Message { uid, host, service, state, makes };
+        messages.insert(uid, message.clone());
+        message
+    }
+
+    /// How many messages there are.
+    pub fn messages(&self) -> usize {
+        self.0.messages.borrow().len()
+    }
+
+    /// The journal has an outcome. Says whether it is a new one.
+    pub fn journaled(&self, epoch: u64, sequence: u64, outcome: Outcome) -> bool {
+        if self.0.index.borrow().contains_key(&(epoch, sequence)) {
+            return false;
+        }
+        let at = self.0.history.now();
+        let mut entries = self.0.entries.borrow_mut();
+        self.0.index.borrow_mut().insert((epoch, sequence), entries.len());
+        entries.push(Entry { epoch, sequence, outcome, at, lost: false });
+        if outcome.part == 'a' {
+            *self.0.journaled.borrow_mut().entry(outcome.uid).or_default() += 1;
+        }
+        true
+    }
+
+    /// How many outcomes were journaled.
+    pub fn entries(&self) -> usize {
+        self.0.entries.borrow().len()
+    }
+
+    /// How often a message is in the journal.
+    pub fn times(&self, uid: u64) -> u32 {
+        self.0.journaled.borrow().get(&uid).copied().unwrap_or(0)
+    }
+
+    /// The daemon has answered an inform.
+    pub fn answered(&self, uid: u64) {
+        if self.times(uid) == 0 {
+            self.0.history.found(&format!("inform uid{uid} was answered and is not in the journal"));
+        }
+        self.0.answered.borrow_mut().insert(uid);
+    }
+
+    /// A sink is configured for the first time.
+    pub fn add(&self, lineage: Rc<Lineage>) {
+        self.0.lineages.borrow_mut().push(lineage);
+    }
+
+    /// All sinks that there ever were.
+    pub fn lineages(&self) -> Vec<Rc<Lineage>> {
+        self.0.lineages.borrow().clone()
+    }
+
+    /// After a power cut the journal has only these records. `letters` gives the dead letters of a sink; `promised` says which
+    /// of the others must be there.
+    pub fn cut(
+        &self,
+        there: &BTreeSet<(u64, u64)>,
+        letters: impl Fn(&Lineage) -> BTreeMap<Outcome, String>,
+        promised: impl Fn(&Entry, bool) -> bool,
+    ) {
+        let mut owed = BTreeSet::new();
+        for lineage in self.lineages() {
+            let letters = letters(&lineage);
+            let entries = self.0.entries.borrow();
+            owed.extend(
+                self.owed(&lineage).into_iter().filter(|at| !letters.contains_key(&entries[*at].outcome)),
+            );
+        }
+        let mut entries = self.0.entries.borrow_mut();
+        for at in owed {
+            let entry = &mut entries[at];
+            if entry.lost || there.contains(&(entry.epoch, entry.sequence)) {
+                continue;
+            }
+            let answered = self.0.answered.borrow().contains(&entry.outcome.uid);
+            let Entry { outcome, sequence, .. } = *entry;
+            if promised(entry, answered) {
+                let answered = if answered { ", whose inform was answered," } else { "" };
+                self.0.history.found(&format!(
+                    "{outcome}{answered} was promised and is gone after the power cut, number {sequence}"
+                ));
+            } else {
+                self.0.history.say(&format!("{outcome} is lost with the power"));
+            }
+            entry.lost = true;
+        }
+    }
+
+    /// Which entries a sink has still to deliver: neither taken nor lost. Dead ones are among them.
+    pub fn owed(&self, lineage: &Lineage) -> Vec<usize> {
+        let Some(from) = lineage.from.get().filter(|_| !lineage.forgotten.get()) else { return Vec::new() };
+        let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
+        let place = lineage.place.borrow();
+        let owed = entries.iter().enumerate().skip(from).filter(|(_, entry)| {
+            !entry.lost
+                && !place.times.contains_key(&entry.outcome)
+                && messages
+                    .get(&entry.outcome.uid)
+                    .is_some_and(|message| lineage.wants(entry.outcome, message))
+        });
+        owed.map(|(at, _)| at).collect()
+    }
+
+    /// What a sink owes from before some time, dead ones left out.
+    pub fn late(&self, lineage: &Lineage, before: Duration) -> Vec<Outcome> {
+        let owed = self.owed(lineage);
+        let entries = self.0.entries.borrow();
+        let place = lineage.place.borrow();
+        let late = owed.into_iter().map(|at| &entries[at]).filter(|entry| entry.at < before);
+        late.map(|entry| entry.outcome).filter(|outcome| place.nature(*outcome) == Nature::Good).collect()
+    }
+
+    /// Settles the account of a sink at the end. `letters` are its dead letters with their reasons.
+    pub fn settle(&self, lineage: &Lineage, letters: &BTreeMap<Outcome, String>, give_up: bool) {
+        let name = lineage.name.borrow();
+        let found = |what: String| self.0.history.found(&format!("sink {name}: {what}"));
+        let mut missing = Vec::new();
+        {
+            let entries = self.0.entries.borrow();
+            for at in self.owed(lineage) {
+                let outcome = entries[at].outcome;
+                match letters.get(&outcome) {
+                    Some(reason) => {
+                        let nature = lineage.place.borrow().nature(outcome);
+                        let gone = reason.starts_with("not taken for");
+                        let right = match nature {
+                            Nature::Rejected => gone || true_reason(reason, outcome),
+                            Nature::Never | Nature::Silences | Nature::Later(_) | Nature::Good => {
+                                gone && give_up
+                            }
+                        };
+                        if !right {
+                            found(format!(
+                                "{outcome} is a dead letter with a wrong reason: {reason} ({nature:?})"
+                            ));
+                        }
+                    }
+                    None => missing.push(outcome),
+                }
+            }
+        }
+        let expired = lineage.expired.get();
+        if missing.len() as u64 > expired {
+            let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            found(format!("{} outcomes are gone, {expired} are counted: {}", missing.len(), names.join(" ")));
+        }
+        self.duplicates(lineage, &found);
+        self.order(lineage, &found);
+    }
+
+    fn duplicates(&self, lineage: &Lineage, found: &dyn Fn(String)) {
+        let place = lineage.place.borrow();
+        for (outcome, times) in &place.times {
+            let journaled = self.times(outcome.uid);
+            let allowed = journaled.max(1) + place.excuses.get(outcome).copied().unwrap_or(0);
+            if journaled == 0 {
+                found(format!("{outcome} was delivered and never journaled"));
+            }
+            if *times > allowed {
+                found(format!("{outcome} was delivered {times} times, {allowed} are allowed"));
+            }
+        }
+    }
+
+    /// Whether the last state of each host and service is the last one that was journaled, and older ones came before newer
+    /// ones.
+    fn order(&self, lineage: &Lineage, found: &dyn Fn(String)) {
+        let place = lineage.place.borrow();
+        if place.order == Order::Free {
+            return;
+        }
+        let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
+        let position: BTreeMap<Outcome, usize> =
+            entries.iter().enumerate().map(|(at, entry)| (entry.outcome, at)).collect();
+        let key = |outcome: &Outcome| {
+            let message = &messages[&outcome.uid];
+            (message.host, message.service, outcome.part)
+        };
+        let mut last: BTreeMap<(u64, u64, char), Outcome> = BTreeMap::new();
+        let mut newest: BTreeMap<(u64, u64, char), usize> = BTreeMap::new();
+        let mut seen: BTreeSet<Outcome> = BTreeSet::new();
+        // One that is in the journal twice has two places there.
+        let doubled: BTreeSet<_> =
+            entries.iter().filter(|e| self.times(e.outcome.uid) > 1).map(|e| key(&e.outcome)).collect();
+        for (_, outcome) in &place.taken {
+            let Some(at) = position.get(outcome).filter(|_| !doubled.contains(&key(outcome))) else {
+                continue;
+            };
+            if seen.insert(*outcome)
+                && let Some(before) = newest.get(&key(outcome)).filter(|before| at < *before)
+            {
+                found(format!("{outcome} came after {}, which is newer", entries[*before].outcome));
+            }
+            newest.entry(key(outcome)).and_modify(|newest| *newest = (*newest).max(*at)).or_insert(*at);
+            last.insert(key(outcome), *outcome);
+        }
+        for (key, outcome) in last {
+            let newest = &entries[newest[&key]].outcome;
+            if *newest != outcome {
+                found(format!("the last state of {key:?} is {outcome}, not {newest}"));
+            }
+        }
+    }
+}
+
+/// Whether a reason is what the place has said of an outcome. Icinga's and Alignak's servers name the outcome, and so do the
+/// others where they name only one.
+fn true_reason(reason: &str, outcome: Outcome) -> bool {
+    reason.contains(&outcome.to_string()) || reason.contains("failed_events") || reason.contains("422")
+}

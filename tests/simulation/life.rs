@@ -1,0 +1,483 @@
+//! The life of one seed: a storm, in which everything goes wrong that can, then calm, in which everything must come right.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use trapline::files::faulty::Faults;
+use trapline::files::mount;
+use trapline::journal::{SyncPolicy, WhenFull};
+use trapline::sinks::dead::{DeadLetters, Letter};
+
+use crate::config::SinkText;
+use crate::executor::Group;
+use crate::ledger::Lineage;
+use crate::network::Line;
+use crate::node::{JournalText, MOUNT, Node, STATE};
+use crate::outcome::{Outcome, named_in};
+use crate::place::Kind;
+use crate::senders;
+use crate::server::Mood;
+use crate::world::{WORLD, World};
+
+/// Within what time everything is delivered after the last fault.
+const DRAINED: Duration = Duration::from_mins(45);
+
+/// What may go wrong in a seed.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    crashes: bool,
+    power: bool,
+    disk: bool,
+    full: bool,
+    vanish: bool,
+    clock: bool,
+    reloads: bool,
+    stops: bool,
+    pub servers: bool,
+}
+
+/// One life.
+pub struct Life {
+    pub world: World,
+    pub weather: Weather,
+    journal: JournalText,
+    pub sinks: Vec<SinkText>,
+    /// Sinks that are not configured at the moment.
+    pub removed: Vec<SinkText>,
+    rules: u64,
+    runs: u64,
+    pub names: u64,
+    /// A directory for pipes.
+    pub pipes: Rc<tempfile::TempDir>,
+}
+
+impl Life {
+    pub fn new(world: World, pipes: Rc<tempfile::TempDir>) -> Self {
+        let random = &world.random;
+        let mut weather = Weather {
+            crashes: random.once_in(2),
+            power: random.once_in(3),
+            disk: random.once_in(3),
+            full: random.once_in(6),
+            vanish: random.once_in(8),
+            clock: random.once_in(3),
+            reloads: random.once_in(2),
+            stops: random.once_in(2),
+            servers: random.once_in(4) || random.once_in(2),
+        };
+        if random.once_in(10) {
+            weather =
+                Weather { crashes: true, power: true, disk: true, reloads: true, stops: true, ..weather };
+        }
+        let journal = JournalText {
+            max_size: 1 << 20,
+            when_full: if random.once_in(2) { WhenFull::Refuse } else { WhenFull::DropOldest },
+            sync: *random.pick(&[
+                SyncPolicy::Batch,
+                SyncPolicy::Batch,
+                SyncPolicy::Interval,
+                SyncPolicy::Never,
+            ]),
+        };
+        world.history.say(&format!("seed {}: {weather:?} {journal:?} padding {}", world.seed, world.padding));
+        Life {
+            world,
+            weather,
+            journal,
+            sinks: Vec::new(),
+            removed: Vec::new(),
+            rules: 1,
+            runs: 10,
+            names: 0,
+            pipes,
+        }
+    }
+
+    /// Lives it.
+    pub async fn live(mut self) {
+        let world = self.world.clone();
+        for _ in 0..world.random.range(1, 3) {
+            self.add_sink();
+        }
+        self.start().await;
+        for number in 0..world.random.range(1, 2) {
+            world.executor.spawn(WORLD, senders::datagrams(world.clone(), 10 + number as u8));
+        }
+        world.executor.spawn(WORLD, senders::informs(world.clone(), 20));
+        world.executor.spawn(WORLD, senders::lines(world.clone()));
+        if world.random.once_in(3) {
+            world.executor.spawn(WORLD, senders::streams(world.clone()));
+        }
+        for _ in 0..world.random.range(3, 8) {
+            world.pause(12_000).await;
+            self.happen().await;
+        }
+        self.calm().await;
+        self.drain().await;
+        self.end().await;
+        self.settle();
+    }
+
+    // What happens.
+
+    async fn happen(&mut self) {
+        let weather = self.weather;
+        let random = self.world.random.clone();
+        for _ in 0..20 {
+            match random.below(10) {
+                0 if weather.crashes => return self.crash(false).await,
+                1 if weather.power => return self.crash(true).await,
+                2 if weather.stops => return self.stop_and_start().await,
+                3 if weather.disk => return self.disk_fails(),
+                4 if weather.disk => return self.disk_recovers(),
+                5 if weather.clock => return self.step_clock(),
+                6 | 7 if weather.reloads => return self.reload().await,
+                8 if weather.vanish => return self.vanish(),
+                9 if weather.full => return self.full_disk(),
+                _ => {}
+            }
+        }
+    }
+
+    /// The process is killed, or the power is cut.
+    async fn crash(&mut self, power: bool) {
+        let world = self.world.clone();
+        self.kill(power);
+        let before = world.history.now();
+        world.pause(3000).await;
+        self.start().await;
+        if !power {
+            return;
+        }
+        let Some(there) = world.node().map(|node| node.records()) else { return };
+        let (policy, fails) = (self.journal.sync, world.disk_fails.get());
+        world.ledger.cut(
+            &there,
+            |lineage| self.letters(lineage),
+            |entry, answered| {
+                let failed = fails.is_some_and(|since| since <= entry.at + Duration::from_secs(3));
+                let synced = policy != SyncPolicy::Never && entry.at + Duration::from_secs(3) < before;
+                (answered && policy == SyncPolicy::Batch) || (synced && !failed)
+            },
+        );
+    }
+
+    /// Ends the process where it is.
+    fn kill(&mut self, power: bool) {
+        let world = &self.world;
+        let Some(node) = world.node.borrow_mut().take() else { return };
+        world.history.say(if power { "the power is cut" } else { "the daemon is killed" });
+        node.catch_up();
+        node.account();
+        let disk = node.disk.crash();
+        if power {
+            disk.cut_power();
+        }
+        *world.disk.borrow_mut() = disk;
+        world.executor.kill(node.group);
+        for host in ["daemon-syslog", "daemon-snmp"] {
+            world.network.close(host);
+        }
+        // What a sink has delivered and not written down comes again.
+        let window = Duration::from_millis(if power { 1200 } else { 30 });
+        let now = world.history.now();
+        let since = world.disk_fails.get().map_or(now, |fails| fails.min(now)).saturating_sub(window);
+        for lineage in world.ledger.lineages() {
+            lineage.place.borrow_mut().excuse_since(since);
+            self.excuse_pipe(&lineage);
+        }
+        world.look();
+    }
+
+    /// What is in a pipe is still read, and sent again.
+    fn excuse_pipe(&self, lineage: &Lineage) {
+        if lineage.place.borrow().kind == Kind::Pipe {
+            for outcome in self.world.ledger.late(lineage, Duration::MAX) {
+                lineage.place.borrow_mut().excuse(outcome);
+            }
+        }
+    }
+
+    /// Starts the daemon, as often as it takes.
+    async fn start(&mut self) {
+        let world = self.world.clone();
+        loop {
+            self.runs += 1;
+            let (group, disk) = (Group(self.runs), world.disk.borrow().clone());
+            let started =
+                Node::start(&world, group, disk.clone(), self.journal, &self.sinks, self.rules).await;
+            match started {
+                Ok(node) => {
+                    world.history.say("the daemon runs");
+                    *world.node.borrow_mut() = Some(node);
+                    return;
+                }
+                Err(error) => {
+                    world.history.say(&format!("the daemon does not start: {error}"));
+                    *world.disk.borrow_mut() = disk.crash();
+                    world.executor.kill(group);
+                    sleep(Duration::from_secs(2)).await;
+                    if world.disk_fails.get().is_some() && world.random.once_in(3) {
+                        self.disk_recovers();
+                    }
+                }
+            }
+        }
+    }
+
+    /// A stop in order; sometimes killed in the middle of it.
+    async fn stop_and_start(&mut self) {
+        let world = self.world.clone();
+        let Some(node) = world.node() else { return };
+        world.history.say("the daemon is told to stop");
+        let (told, run) = (world.history.now(), node.group);
+        let refused = node.shared.refusing();
+        let (done, ended) = oneshot::channel();
+        let ending = node.clone();
+        world.executor.spawn(node.group, async move {
+            ending.end().await;
+            let _ = done.send(());
+        });
+        let patience = if world.random.once_in(4) { world.random.below(6000) } else { 60_000 };
+        match timeout(Duration::from_millis(patience), ended).await {
+            Ok(Ok(())) => {
+                self.ended(&node);
+                let fails = world.disk_fails.get().is_some();
+                if !fails && !refused && !node.shared.refusing() {
+                    self.check_streams(run, told);
+                }
+            }
+            _ => {
+                if patience == 60_000 {
+                    world.history.found("the daemon does not end within a minute");
+                }
+                drop(node);
+                self.kill(false);
+            }
+        }
+        world.pause(3000).await;
+        self.start().await;
+    }
+
+    /// The daemon has ended in order.
+    fn ended(&self, node: &Rc<Node>) {
+        let world = &self.world;
+        world.history.say("the daemon has ended");
+        world.look();
+        node.account();
+        world.node.borrow_mut().take();
+        let disk = node.disk.crash();
+        *world.disk.borrow_mut() = disk;
+        world.executor.kill(node.group);
+        for host in ["daemon-syslog", "daemon-snmp"] {
+            world.network.close(host);
+        }
+        let fails = world.disk_fails.get();
+        for lineage in world.ledger.lineages() {
+            self.excuse_pipe(&lineage);
+            if let Some(since) = fails {
+                lineage.place.borrow_mut().excuse_since(since.saturating_sub(Duration::from_millis(30)));
+            }
+        }
+    }
+
+    /// Whether the lines are there that streams had written before the daemon ended.
+    fn check_streams(&self, run: Group, told: Duration) {
+        let world = &self.world;
+        for (of, since, uid) in &*world.written.borrow() {
+            if *of == run && *since + Duration::from_millis(50) < told && world.ledger.times(*uid) == 0 {
+                world.history.found(&format!("uid{uid} was written to a stream and is lost with the stop"));
+            }
+        }
+    }
+
+    fn disk_fails(&self) {
+        let random = &self.world.random;
+        let rate = |random: &crate::random::Random| if random.once_in(2) { random.range(2, 20) } else { 0 };
+        let faults =
+            Faults { write: rate(random), sync: rate(random), read: rate(random), names: rate(random) };
+        self.world.history.say(&format!("the disk fails: {faults:?}"));
+        self.world.disk.borrow().set_faults(faults);
+        self.note_disk();
+    }
+
+    fn note_disk(&self) {
+        if self.world.disk_fails.get().is_none() {
+            self.world.disk_fails.set(Some(self.world.history.now()));
+        }
+    }
+
+    fn full_disk(&self) {
+        let disk = self.world.disk.borrow();
+        let room = disk.used() + self.world.random.below(3000);
+        self.world.history.say("the disk is full soon");
+        disk.set_room(room);
+        self.note_disk();
+    }
+
+    fn disk_recovers(&self) {
+        self.world.history.say("the disk is well");
+        let disk = self.world.disk.borrow();
+        disk.set_faults(Faults::default());
+        disk.set_room(u64::MAX);
+    }
+
+    fn step_clock(&self) {
+        let seconds = *self.world.random.pick(&[-3600, -150, -1, 1, 150, 3600]);
+        self.world.history.say(&format!("the clock is set by {seconds} s"));
+        self.world.clock.step(seconds * 1_000_000);
+    }
+
+    /// Somebody removes a segment, or moves the files of sinks away.
+    fn vanish(&self) {
+        let world = &self.world;
+        if world.random.once_in(2) {
+            for file in &mut *world.files.borrow_mut() {
+                world.history.say(&format!("{} is moved away", file.paths.last().unwrap().display()));
+                file.rotate(&world.disk.borrow());
+            }
+            return;
+        }
+        let disk = world.disk.borrow();
+        let segments: Vec<PathBuf> =
+            disk.names().into_iter().filter(|path| path.extension().is_some_and(|e| e == "seg")).collect();
+        if segments.len() > 1 {
+            let gone = &segments[world.random.below(segments.len() as u64 - 1) as usize];
+            world.history.say(&format!("{} vanishes", gone.display()));
+            disk.lose(gone);
+        }
+    }
+
+    async fn reload(&mut self) {
+        match self.world.random.below(6) {
+            0 => self.add_sink(),
+            1 => self.change_sink(),
+            2 => self.remove_sink(),
+            3 => self.rename_sink(),
+            4 => self.bring_back(),
+            _ => self.rules += 1,
+        }
+        self.apply(true).await;
+    }
+
+    /// Has the running daemon reload.
+    async fn apply(&mut self, hurried: bool) {
+        let world = self.world.clone();
+        let Some(node) = world.node() else { return };
+        let (done, ended) = oneshot::channel();
+        let (sinks, rules, running) = (self.sinks.clone(), self.rules, node.clone());
+        world.executor.spawn(node.group, async move {
+            let _ = done.send(running.reload(&sinks, rules).await);
+        });
+        let crashes = hurried && self.weather.crashes && world.random.once_in(5);
+        let patience = if crashes { world.random.below(50) } else { 120_000 };
+        match timeout(Duration::from_millis(patience), ended).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => world.history.say(&format!("not reloaded: {error}")),
+            _ if crashes => {
+                drop(node);
+                self.crash(false).await;
+            }
+            _ => world.history.found("a reload takes more than two minutes"),
+        }
+        for lineage in world.ledger.lineages() {
+            self.excuse_pipe(&lineage);
+        }
+    }
+
+    // The end.
+
+    /// Nothing goes wrong any more.
+    async fn calm(&mut self) {
+        let world = self.world.clone();
+        world.storm.set(false);
+        world.history.say("calm");
+        self.disk_recovers();
+        for (place, mood) in &*world.places.borrow() {
+            *mood.borrow_mut() = Mood::default();
+            world.network.set_line(&place.borrow().host, Line::Up);
+        }
+        while !self.removed.is_empty() {
+            self.bring_back();
+        }
+        self.apply(false).await;
+        world.pause(5000).await;
+        world.sending.set(false);
+        // The last ones notice.
+        sleep(Duration::from_secs(15)).await;
+        let good_from = world.ledger.messages() as u64 + 1;
+        world.places.borrow().iter().for_each(|(place, _)| place.borrow_mut().good_from = good_from);
+    }
+
+    async fn drain(&mut self) {
+        let world = &self.world;
+        let (start, mut seconds) = (world.history.now(), 0);
+        loop {
+            let Some(node) = world.node() else { return };
+            let behind = node.behind();
+            if behind.is_empty() && !node.shared.refusing() {
+                break;
+            }
+            if world.history.now().checked_sub(start).unwrap() > DRAINED {
+                world
+                    .history
+                    .found(&format!("not delivered {DRAINED:?} after the last fault: {}", behind.join(", ")));
+                break;
+            }
+            drop(node);
+            // A server that answers nothing else may be away: an outcome that it does not answer is given up only while it
+            // answers others.
+            if seconds % 20 == 10 {
+                senders::one(world, 99);
+            }
+            seconds += 1;
+            sleep(Duration::from_secs(1)).await;
+        }
+        world.history.say(&format!(
+            "everything is delivered after {:?}",
+            world.history.now().checked_sub(start).unwrap()
+        ));
+    }
+
+    async fn end(&mut self) {
+        let world = self.world.clone();
+        let Some(node) = world.node() else { return };
+        let (done, ended) = oneshot::channel();
+        let ending = node.clone();
+        world.executor.spawn(node.group, async move {
+            ending.end().await;
+            let _ = done.send(());
+        });
+        if timeout(Duration::from_mins(1), ended).await.is_err() {
+            world.history.found("the daemon does not end");
+        }
+        self.ended(&node);
+    }
+
+    /// The dead letters of a sink, with their reasons.
+    fn letters(&self, lineage: &Lineage) -> BTreeMap<Outcome, String> {
+        let disk = self.world.disk.borrow();
+        let faults = disk.faults();
+        disk.set_faults(Faults::default());
+        let letters = DeadLetters::new(Path::new(STATE), &lineage.name.borrow()).list().unwrap_or_default();
+        disk.set_faults(faults);
+        let letter = |letter: &Letter| {
+            let text = letter.as_json()["outcome"]["output"].as_str()?;
+            Some((*named_in(text.as_bytes()).first()?, letter.reason().to_owned()))
+        };
+        letters.iter().filter_map(letter).collect()
+    }
+
+    fn settle(&self) {
+        let world = &self.world;
+        mount::mount(Path::new(MOUNT), world.disk.borrow().clone());
+        for lineage in world.ledger.lineages() {
+            let give_up = lineage.place.borrow().badness() > 0;
+            world.ledger.settle(&lineage, &self.letters(&lineage), give_up);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! One run of the daemon: the real journal, pipeline, rules, sinks, reload and end, as tasks of a group that can be killed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use trapline::daemon::sinks::{self, Sinks};
+use trapline::daemon::supervise::{Crew, Member, OnEnd};
+use trapline::daemon::{drain, sync};
+use trapline::files::faulty::{Faults, Faulty};
+use trapline::files::mount;
+use trapline::intake::Shared;
+use trapline::intake::listener::Protocol;
+use trapline::intake::pipeline::{self, Pipeline};
+use trapline::intake::streams;
+use trapline::journal::{Journal, Options, Reader, SyncPolicy, WhenFull};
+use trapline::settings::diagnostic::Diagnostics;
+use trapline::status::{Health, Status};
+use trapline::sys::Arrival;
+
+use crate::broker;
+use crate::config::{self, SinkText};
+use crate::executor::Group;
+use crate::outcome::named_in;
+use crate::world::World;
+
+/// Where the daemon's files are.
+pub const STATE: &str = "/simulated/var";
+/// Where the files of file sinks are.
+pub const MOUNT: &str = "/simulated";
+
+/// A datagram in the socket of the daemon.
+#[derive(Debug)]
+pub struct Datagram {
+    pub protocol: Protocol,
+    pub octets: Vec<u8>,
+    pub peer: SocketAddr,
+    /// How many outcomes the rules make of it.
+    pub makes: u64,
+}
+
+/// How the journal is configured.
+#[derive(Debug, Clone, Copy)]
+pub struct JournalText {
+    pub max_size: u64,
+    pub when_full: WhenFull,
+    pub sync: SyncPolicy,
+}
+
+/// A run of the daemon.
+pub struct Node {
+    world: World,
+    /// Its tasks.
+    pub group: Group,
+    pub disk: Faulty,
+    pub journal: Arc<Journal>,
+    pub shared: Arc<Shared>,
+    pub status: Arc<Status>,
+    crew: Crew,
+    sinks: Rc<tokio::sync::Mutex<Sinks>>,
+    sync: Member,
+    witness: RefCell<Reader>,
+    seen: Cell<u64>,
+    /// Datagrams that wait, as in the buffer of a socket.
+    socket: RefCell<Vec<Datagram>>,
+    arrived: Notify,
+    stop: watch::Sender<bool>,
+    /// How many tasks of listeners run.
+    listening: Cell<u64>,
+    stopped: Notify,
+    /// How many outcomes the rules should have made of what was received.
+    pub made: Cell<u64>,
+    pub received: Cell<u64>,
+}
+
+impl Node {
+    /// Opens the journal and starts everything, as `daemon::run` does.
+    pub async fn start(
+        world: &World,
+        group: Group,
+        disk: Faulty,
+        settings: JournalText,
+        sinks: &[SinkText],
+        rules: u64,
+    ) -> Result<Rc<Self>, String> {
+        mount::mount(Path::new(MOUNT), disk.clone());
+        let options =
+            Options { directory: STATE.into(), max_size: settings.max_size, when_full: settings.when_full };
+        let (journal, recovery) =
+            Journal::open(options, world.random.next()).map_err(|error| error.to_string())?;
+        world.history.say(&format!(
+            "the journal has {} records, {} torn bytes",
+            recovery.records, recovery.torn_bytes
+        ));
+        let names = journal.cursor_names().map_err(|error| error.to_string())?;
+        for name in names {
+            journal.register(&name).map_err(|error| error.to_string())?;
+        }
+        let outside = world.outside.clone();
+        let clock = outside.clock.clone();
+        let health = Arc::new(Health::default());
+        let crew = Crew::of_tasks(health.clone(), outside, world.executor.spawner(group));
+        let shared = Arc::new(Shared::new(journal.clone(), settings.sync, clock.clone()));
+        let status = Arc::new(Status::new(shared.clone(), health, clock));
+        let (for_sync, policy) = (shared.clone(), settings.sync);
+        let sync = crew
+            .thread_of_tasks("the journal's sync", OnEnd::Restart, move |stop| {
+                sync::run(for_sync.clone(), policy, stop)
+            })
+            .map_err(|error| error.to_string())?;
+        let oldest = journal.oldest();
+        let node = Rc::new(Node {
+            world: world.clone(),
+            group,
+            disk,
+            witness: RefCell::new(journal.reader(oldest)),
+            seen: Cell::new(0),
+            journal,
+            shared,
+            status,
+            crew,
+            sinks: Rc::default(),
+            sync,
+            socket: RefCell::default(),
+            arrived: Notify::new(),
+            stop: watch::channel(false).0,
+            listening: Cell::new(0),
+            stopped: Notify::new(),
+            made: Cell::new(0),
+            received: Cell::new(0),
+        });
+        node.catch_up();
+        node.reload(sinks, rules).await?;
+        pipeline::admit_waiting(&node.shared);
+        node.listen();
+        Ok(node)
+    }
+
+    /// What is in the journal from its oldest record on.
+    pub fn records(&self) -> BTreeSet<(u64, u64)> {
+        let mut there = BTreeSet::new();
+        self.without_faults(|| {
+            let mut reader = self.journal.reader(self.journal.oldest());
+            while reader.read(1000, |record| there.insert((record.epoch, record.sequence))).unwrap_or(0) > 0 {
+            }
+        });
+        there
+    }
+
+    fn without_faults(&self, read: impl FnOnce()) {
+        let faults = self.disk.faults();
+        self.disk.set_faults(Faults::default());
+        read();
+        self.disk.set_faults(faults);
+    }
+
+    /// Writes down what has come into the journal.
+    pub fn catch_up(&self) {
+        let next = self.journal.next();
+        if next == self.seen.get() {
+            return;
+        }
+        self.without_faults(|| {
+            let mut new = Vec::new();
+            let mut reader = self.witness.borrow_mut();
+            let take = |record: trapline::outcome::Record<'_>| {
+                let named = named_in(record.outcome.common().output.as_bytes());
+                new.extend(named.first().map(|outcome| (record.epoch, record.sequence, *outcome)));
+                true
+            };
+            let _ = reader.read(usize::MAX, take);
+            self.seen.set(next);
+            for (epoch, sequence, outcome) in new {
+                if self.world.ledger.journaled(epoch, sequence, outcome) {
+                    self.world.history.say(&format!("journaled {sequence} {outcome}"));
+                }
+            }
+        });
+    }
+
+    fn begin_task(self: &Rc<Self>) -> Ends {
+        self.listening.set(self.listening.get() + 1);
+        Ends(self.clone())
+    }
+
+    fn listen(self: &Rc<Self>) {
+        let (node, ends) = (self.clone(), self.begin_task());
+        self.world.executor.spawn(self.group, async move {
+            node.datagrams().await;
+            drop(ends);
+        });
+        for (host, protocol) in [("daemon-syslog", Protocol::Syslog), ("daemon-snmp", Protocol::Snmp)] {
+            let mut accepted = self.world.network.listen(host);
+            let (node, ends) = (self.clone(), self.begin_task());
+            self.world.executor.spawn(self.group, async move {
+                let mut stop = node.stop.subscribe();
+                let mut port = 40_000;
+                loop {
+                    let stream = tokio::select! {
+                        biased;
+                        _ = stop.wait_for(|stop| *stop) => break,
+                        stream = accepted.recv() => stream,
+                    };
+                    let Some(stream) = stream else { break };
+                    port += 1;
+                    let peer = SocketAddr::from(([192, 0, 2, 9], port));
+                    let (shared, told, ends) =
+                        (node.shared.clone(), node.stop.subscribe(), node.begin_task());
+                    node.world.executor.spawn(node.group, async move {
+                        streams::take(protocol, stream, peer, shared, told).await;
+                        drop(ends);
+                    });
+                }
+                drop((accepted, ends));
+            });
+        }
+    }
+
+    /// A datagram arrives at the socket; false if there is none.
+    pub fn receive(&self, datagram: Datagram) -> bool {
+        if *self.stop.borrow() {
+            return false;
+        }
+        self.socket.borrow_mut().push(datagram);
+        self.arrived.notify_one();
+        true
+    }
+
+    /// What `intake::datagrams` does, without threads and sockets.
+    async fn datagrams(self: &Rc<Self>) {
+        let mut pipeline = Pipeline::new(self.shared.clone());
+        let mut stop = self.stop.subscribe();
+        loop {
+            let batch = std::mem::take(&mut *self.socket.borrow_mut());
+            if batch.is_empty() {
+                if *stop.borrow() {
+                    return;
+                }
+                let retry = async {
+                    if self.shared.refusing() {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    } else {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop) => {}
+                    () = self.arrived.notified() => {}
+                    () = retry => self.shared.commit.retry(self.shared.now()),
+                }
+                continue;
+            }
+            pipeline.refresh();
+            let now = self.shared.now();
+            for datagram in batch {
+                let arrival = Arrival { peer: datagram.peer, local: None };
+                pipeline.message(datagram.protocol, &datagram.octets, arrival, now);
+                self.received.set(self.received.get() + 1);
+                self.made.set(self.made.get() + datagram.makes);
+            }
+            let answers: Vec<_> = pipeline.commit(now).collect();
+            self.catch_up();
+            for answer in answers {
+                self.world.answer(answer.to.peer, answer.octets);
+            }
+        }
+    }
+
+    /// Reloads: what `daemon::assembly` does to rules and sinks.
+    pub async fn reload(&self, sinks: &[SinkText], rules: u64) -> Result<(), String> {
+        let mut running = self.sinks.lock().await;
+        let sections = broker::with_brokers(config::sections(sinks), sinks, &self.world);
+        let mut found = Diagnostics::default();
+        let at = self.world.ledger.entries();
+        let plan = sinks::plan(&running.view(), &sections, &self.crew, &self.journal, &mut found);
+        if found.has_errors() {
+            return Err(found.to_text());
+        }
+        self.shared.replace(config::active(rules));
+        let done = running.carry_out(plan, &self.journal).await;
+        self.status.set_sinks(running.running());
+        for sink in sinks {
+            if sink.lineage.from.get().is_none() {
+                sink.lineage.from.set(Some(at));
+            }
+        }
+        self.world.history.say(&format!("in force: {done:?}"));
+        Ok(())
+    }
+
+    /// Ends in order, as `daemon::drain` does.
+    pub async fn end(&self) {
+        self.shared.stop();
+        self.stop.send_replace(true);
+        while self.listening.get() > 0 {
+            self.stopped.notified().await;
+        }
+        self.shared.commit.finish(self.shared.now());
+        drain::drain(&self.status).await;
+        let sinks = std::mem::take(&mut *self.sinks.lock().await);
+        self.catch_up();
+        self.count();
+        sinks.stop(Duration::from_secs(6)).await;
+        self.sync.joined(Duration::from_secs(5)).await;
+        self.journal.clean();
+        if let Err(error) = self.journal.sync(u64::MAX) {
+            self.world.history.say(&format!("the journal is not synced: {error}"));
+        }
+        self.catch_up();
+    }
+
+    /// Whether everything was delivered, and what was not.
+    pub fn behind(&self) -> Vec<String> {
+        let sinks = self.status.sinks();
+        let behind = sinks.iter().filter(|sink| self.journal.behind(&sink.cursor) > 0);
+        behind
+            .map(|sink| {
+                let error = sink.stats.error.lock().unwrap().clone();
+                format!("{} {} ({error:?})", sink.name, self.journal.behind(&sink.cursor))
+            })
+            .collect()
+    }
+
+    /// Adds what this run has counted as expired to the sinks; called when it ends.
+    pub fn account(&self) {
+        let cursors: BTreeMap<_, _> = self.journal.cursors().into_iter().collect();
+        for lineage in self.world.ledger.lineages() {
+            if let Some(cursor) = cursors.get(&*lineage.name.borrow()) {
+                lineage.expired.set(lineage.expired.get() + cursor.expired());
+            }
+        }
+    }
+
+    /// Checks that the counters add up. Everything that was received has been committed.
+    fn count(&self) {
+        let stats = &self.shared.stats;
+        let received = stats.snmp_received.get() + stats.syslog_received.get();
+        let malformed: u64 = stats.malformed.iter().map(trapline::intake::stats::Counter::get).sum();
+        let refused = stats.wrong_community.get()
+            + stats.wrong_source.get()
+            + stats.version_off.get()
+            + stats.no_access.get();
+        let processed = stats.matched.get() + stats.dropped.get() + stats.unmatched.get();
+        let sum = processed + refused + malformed + stats.informs_repeated.get();
+        if received != sum {
+            self.world.history.found(&format!("received {received}, but what became of it adds up to {sum}"));
+        }
+        for sink in self.status.sinks().iter() {
+            let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            self.world.history.say(&format!(
+                "sink {}: delivered {} skipped {} dead {} expired {} behind {}",
+                sink.name,
+                get(&sink.stats.delivered),
+                get(&sink.stats.skipped),
+                get(&sink.stats.dead),
+                sink.cursor.expired(),
+                self.journal.behind(&sink.cursor),
+            ));
+        }
+    }
+}
+
+/// Counts a task of a listener until it has ended.
+struct Ends(Rc<Node>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.listening.set(self.0.listening.get() - 1);
+        self.0.stopped.notify_one();
+    }
+}

@@ -1,0 +1,199 @@
+//! Devices and hosts that send: traps and lines over UDP, informs until they are answered, lines over TCP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use trapline::intake::listener::Protocol;
+use trapline::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
+use trapline::snmp;
+use trapline::snmp::encode::encode;
+
+use crate::config::TRAPS;
+use crate::executor::Group;
+use crate::node::Datagram;
+use crate::outcome::{Makes, Message};
+use crate::world::World;
+
+/// The most octets of an answer.
+const MOST_ANSWER: usize = 65_507;
+const HOSTS: u64 = 4;
+const SERVICES: u64 = 3;
+
+fn draw(world: &World) -> Message {
+    let random = &world.random;
+    let makes = match random.below(20) {
+        0 => Makes::Dropped,
+        1 => Makes::Unmatched,
+        2..=6 => Makes::Both,
+        _ => Makes::Check,
+    };
+    world.ledger.message(random.below(HOSTS), random.below(SERVICES), random.below(4), makes)
+}
+
+fn padding(world: &World) -> String {
+    if world.padding == 0 { String::new() } else { "x".repeat(world.random.below(world.padding) as usize) }
+}
+
+fn line(message: &Message, padding: &str) -> String {
+    let Message { uid, host, service, state, makes } = message;
+    format!(
+        "<13>1 2026-11-20T12:00:00Z h{host} sim - - - {} h{host} s{service} {state} {uid} {padding}",
+        makes.word()
+    )
+}
+
+fn notification(message: &Message, kind: NotificationKind, padding: &str) -> Vec<u8> {
+    let Message { uid, host, service, state, makes } = message;
+    let (host, service, uid) = (format!("h{host}"), format!("s{service}"), uid.to_string());
+    let values = [
+        Value::OctetString(host.as_bytes()),
+        Value::OctetString(service.as_bytes()),
+        Value::Integer(*state as i32),
+        Value::OctetString(makes.word().as_bytes()),
+        Value::OctetString(uid.as_bytes()),
+        Value::OctetString(padding.as_bytes()),
+    ];
+    let oid = |last: u32| Oid::from_arcs(&[&TRAPS[..], &[last]].concat()).unwrap();
+    let varbinds = values.into_iter().enumerate();
+    let varbinds = varbinds.map(|(at, value)| Varbind { oid: oid(100 + at as u32), value }).collect();
+    encode(&Notification {
+        version: Version::V2c,
+        kind,
+        community: b"public",
+        proxied_community: None,
+        security: None,
+        request_id: message.uid as i32,
+        oid: oid(1),
+        enterprise: None,
+        agent: None,
+        generic: None,
+        specific: None,
+        uptime: Some(1),
+        varbinds,
+    })
+}
+
+fn send(world: &World, protocol: Protocol, octets: Vec<u8>, peer: SocketAddr, makes: u64) {
+    if let Some(node) = world.node() {
+        node.receive(Datagram { protocol, octets, peer, makes });
+    }
+}
+
+/// Sends one line over UDP.
+pub fn one(world: &World, number: u8) {
+    let state = world.history.now().as_secs() / 20 % 4;
+    let message = world.ledger.message(HOSTS, state, state, Makes::Both);
+    let peer = SocketAddr::from(([192, 0, 2, number], 5000));
+    send(world, Protocol::Syslog, line(&message, "").into_bytes(), peer, 2);
+}
+
+/// Sends traps and lines over UDP.
+pub async fn datagrams(world: World, number: u8) {
+    let peer = SocketAddr::from(([192, 0, 2, number], 5000));
+    while world.sending.get() {
+        world.pause(2500).await;
+        let burst = if world.random.once_in(6) { world.random.range(2, 12) } else { 1 };
+        for _ in 0..burst {
+            let message = draw(&world);
+            let (text, makes) = (padding(&world), message.makes.count());
+            if world.random.once_in(2) {
+                send(&world, Protocol::Syslog, line(&message, &text).into_bytes(), peer, makes);
+            } else {
+                let packet = notification(&message, NotificationKind::Trap, &text);
+                send(&world, Protocol::Snmp, packet, peer, makes);
+            }
+        }
+    }
+}
+
+/// Sends informs, each until it is answered or the sender has no patience any more.
+pub async fn informs(world: World, number: u8) {
+    let peer = SocketAddr::from(([192, 0, 2, number], 6000));
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    world.devices.borrow_mut().insert(peer, answers);
+    while world.sending.get() {
+        world.pause(3000).await;
+        let message = draw(&world);
+        let packet = notification(&message, NotificationKind::Inform, &padding(&world));
+        let expected = snmp::decode(&packet).unwrap().answer(MOST_ANSWER).unwrap();
+        for _ in 0..6 {
+            send(&world, Protocol::Snmp, packet.clone(), peer, message.makes.count());
+            let answer = async {
+                while let Some(answer) = answered.recv().await {
+                    if answer == expected {
+                        return;
+                    }
+                }
+            };
+            if timeout(Duration::from_millis(world.random.range(500, 2000)), answer).await.is_ok() {
+                if message.makes.count() > 0 {
+                    world.ledger.answered(message.uid);
+                }
+                break;
+            }
+        }
+    }
+}
+
+/// Sends lines over TCP, on one connection after the other.
+pub async fn lines(world: World) {
+    while world.sending.get() {
+        world.pause(2000).await;
+        let Ok(mut stream) = world.network.open("daemon-syslog").await else { continue };
+        let (since, run) = (world.history.now(), world.node().map_or(Group(0), |node| node.group));
+        for _ in 0..world.random.range(1, 30) {
+            let mut text = String::new();
+            let mut uids = Vec::new();
+            for _ in 0..world.random.range(1, 4) {
+                let message = draw(&world);
+                let one = line(&message, &padding(&world));
+                text += &if world.random.once_in(2) {
+                    format!("{} {one}", one.len())
+                } else {
+                    format!("{one}\n")
+                };
+                uids.extend((message.makes.count() > 0).then_some(message.uid));
+            }
+            if stream.write_all(text.as_bytes()).await.is_err() {
+                break;
+            }
+            let mut written = world.written.borrow_mut();
+            written.extend(uids.into_iter().map(|uid| (run, since, uid)));
+            drop(written);
+            // Syslog has no answers: a read ends when the daemon closes.
+            let pause = Duration::from_millis(world.random.below(1500));
+            if timeout(pause, stream.read(&mut [0])).await.is_ok() || !world.sending.get() {
+                break;
+            }
+        }
+    }
+}
+
+/// Sends informs over TCP.
+pub async fn streams(world: World) {
+    while world.sending.get() {
+        world.pause(4000).await;
+        let Ok(mut stream) = world.network.open("daemon-snmp").await else { continue };
+        for _ in 0..world.random.range(1, 10) {
+            let message = draw(&world);
+            let packet = notification(&message, NotificationKind::Inform, &padding(&world));
+            let expected = snmp::decode(&packet).unwrap().answer(MOST_ANSWER).unwrap();
+            if stream.write_all(&packet).await.is_err() {
+                break;
+            }
+            let mut answer = vec![0; expected.len()];
+            match timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await {
+                Ok(Ok(_)) if answer == expected => {
+                    if message.makes.count() > 0 {
+                        world.ledger.answered(message.uid);
+                    }
+                }
+                _ => break,
+            }
+            sleep(Duration::from_millis(world.random.below(1500))).await;
+        }
+    }
+}
