@@ -45,6 +45,7 @@
 pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod fast_map;
 pub mod files;
 pub mod http;
 pub mod import;

@@ -99,7 +99,12 @@ impl<'a> Oid<'a> {
 
     /// Whether `prefix` is this OID or an ancestor of it.
     pub fn starts_with(&self, prefix: &Oid<'_>) -> bool {
-        self.0.starts_with(&prefix.0)
+        // Columns of one table differ in their last octet, which is compared first.
+        let (octets, prefix) = (self.as_bytes(), prefix.as_bytes());
+        match prefix.split_last() {
+            Some((last, _)) => octets.get(prefix.len() - 1) == Some(last) && octets.starts_with(prefix),
+            None => true,
+        }
     }
 
     /// The arcs after `prefix`, where this OID is below it.

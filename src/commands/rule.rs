@@ -250,7 +250,7 @@ mod tests {
     fn a_copied_rule_takes_the_place_of_the_shipped_one() {
         use crate::rules::compile::compile;
         let mut files = shipped::files(&Packs::All);
-        let mib = std::sync::Arc::new(crate::mib::load::load(&[]).mib);
+        let mib = crate::mib::load::shipped_once();
         let count = compile(&files, mib.clone()).rules.unwrap().rules().len();
         let text = texts(&files, &["ups-on-battery".to_owned()]).unwrap();
         files.insert(0, RuleFile { name: "mine.toml".into(), text: text.into() });

@@ -1,9 +1,9 @@
 //! From a message to outcomes in the journal. Each socket and each stream has a pipeline of its own.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::fast_map::FastMap;
 use crate::inbox::Key;
 use crate::intake::commit::{Committed, Known, Made, Refused};
 use crate::intake::describe;
@@ -49,7 +49,7 @@ pub struct Pipeline {
     refused: Refused,
     /// Whether such a batch is still here.
     holds: bool,
-    senders: HashMap<IpAddr, Box<str>>,
+    senders: FastMap<IpAddr, Box<str>>,
     /// Answers to informs whose outcomes are not committed yet.
     pending: Vec<Answer>,
     /// Answers that may be sent.
@@ -115,7 +115,7 @@ impl Pipeline {
             made: Made::default(),
             refused,
             holds: false,
-            senders: HashMap::new(),
+            senders: FastMap::default(),
             pending: Vec::new(),
             ready: Vec::new(),
             reports: 0,

@@ -19,29 +19,30 @@ pub const ITEM: u64 = 64;
 /// The units of an instruction of the template engine.
 pub const INSTRUCTION: u64 = 32;
 
-#[derive(Debug, Clone, Copy)]
+/// Counters of a thread. Each is a cell of its own, so that a scope touches only what it changes.
 struct Meter {
     /// Scopes of messages that are open.
-    messages: u32,
+    messages: Cell<u32>,
     /// Scopes of fields that are open.
-    fields: u32,
+    fields: Cell<u32>,
     /// What is left of the message.
-    message: u64,
+    message: Cell<u64>,
     /// What is left of the field.
-    field: u64,
+    field: Cell<u64>,
     /// Whether the field is over budget.
-    over: bool,
+    over: Cell<bool>,
 }
 
 thread_local! {
-    static METER: Cell<Meter> =
-        const { Cell::new(Meter { messages: 0, fields: 0, message: MESSAGE, field: FIELD, over: false }) };
-}
-
-fn change(by: impl FnOnce(&mut Meter)) {
-    let mut meter = METER.get();
-    by(&mut meter);
-    METER.set(meter);
+    static METER: Meter = const {
+        Meter {
+            messages: Cell::new(0),
+            fields: Cell::new(0),
+            message: Cell::new(MESSAGE),
+            field: Cell::new(FIELD),
+            over: Cell::new(false),
+        }
+    };
 }
 
 /// The budget of a message, until it is dropped.
@@ -52,11 +53,11 @@ pub struct Message(PhantomData<*const ()>);
 impl Message {
     /// Begins the budget of a message. Within another one, it is a part of that.
     pub fn begin() -> Self {
-        change(|meter| {
-            if meter.messages == 0 {
-                meter.message = MESSAGE;
+        METER.with(|meter| {
+            if meter.messages.get() == 0 {
+                meter.message.set(MESSAGE);
             }
-            meter.messages += 1;
+            meter.messages.update(|open| open + 1);
         });
         Message(PhantomData)
     }
@@ -64,38 +65,56 @@ impl Message {
 
 impl Drop for Message {
     fn drop(&mut self) {
-        change(|meter| meter.messages -= 1);
+        METER.with(|meter| meter.messages.update(|open| open - 1));
     }
 }
 
 /// Evaluates one field, condition or pattern of a message. True if it went over its budget or over that of the message.
 pub fn field<T>(evaluate: impl FnOnce() -> T) -> (T, bool) {
-    let message = Message::begin();
-    change(|meter| {
-        if meter.fields == 0 {
-            (meter.field, meter.over) = (meter.message.min(FIELD), meter.message == 0);
+    METER.with(|meter| {
+        if meter.fields.get() == 0 {
+            if meter.messages.get() == 0 {
+                // Outside a message it has the budget of one.
+                meter.message.set(MESSAGE);
+            }
+            let left = meter.message.get();
+            meter.field.set(left.min(FIELD));
+            meter.over.set(left == 0);
         }
-        meter.fields += 1;
+        meter.fields.update(|open| open + 1);
     });
+    // A panic that is survived leaves no scope open.
+    let scope = Scope;
     let value = evaluate();
-    change(|meter| meter.fields -= 1);
-    drop(message);
-    (value, METER.get().over)
+    drop(scope);
+    (value, METER.with(|meter| meter.over.get()))
+}
+
+/// The scope of a field that is open.
+struct Scope;
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        METER.with(|meter| meter.fields.update(|open| open - 1));
+    }
 }
 
 /// Spends units. False if the field is over budget with them, or was before. Outside a field nothing is counted.
 pub fn spend(units: u64) -> bool {
-    let mut meter = METER.get();
-    if meter.fields == 0 {
-        return true;
-    }
-    // What is over budget is not done, so it does not count for the message.
-    let spent = units.min(meter.field);
-    meter.over |= units > spent;
-    meter.field -= spent;
-    meter.message = meter.message.saturating_sub(spent);
-    METER.set(meter);
-    !meter.over
+    METER.with(|meter| {
+        if meter.fields.get() == 0 {
+            return true;
+        }
+        // What is over budget is not done, so it does not count for the message.
+        let left = meter.field.get();
+        let spent = units.min(left);
+        if units > spent {
+            meter.over.set(true);
+        }
+        meter.field.set(left - spent);
+        meter.message.update(|left| left.saturating_sub(spent));
+        !meter.over.get()
+    })
 }
 
 /// Says that the field is over budget.
@@ -105,8 +124,7 @@ pub fn exceed() {
 
 /// The units that are left to the field; outside a field as many as there can be.
 pub fn left() -> u64 {
-    let meter = METER.get();
-    if meter.fields == 0 { u64::MAX } else { meter.field }
+    METER.with(|meter| if meter.fields.get() == 0 { u64::MAX } else { meter.field.get() })
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! The hosts that the monitoring core knows.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::names::Spelling;
 use super::networks::ByNetwork;
+use crate::fast_map::FastMap;
 use crate::settings::values::unhex;
 
 /// The known hosts, and how the others are named.
 #[derive(Debug, Default, Clone)]
 pub struct Hosts {
-    by_address: HashMap<IpAddr, Box<str>>,
-    by_name: HashMap<Box<str>, Box<str>>,
-    by_engine: HashMap<Box<[u8]>, Box<str>>,
+    by_address: FastMap<IpAddr, Box<str>>,
+    by_name: FastMap<Box<str>, Box<str>>,
+    by_engine: FastMap<Box<[u8]>, Box<str>>,
     /// How names that are not known are spelled.
     pub spelling: Spelling,
     /// What names the host first, by the network of the sender.

@@ -23,7 +23,9 @@ pub enum HostWord<'w> {
 pub fn clean(word: &str) -> Option<HostWord<'_>> {
     let word = word.trim();
     let word = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
-    let address = |word: &str| word.parse::<IpAddr>().ok();
+    // Most names are seen to be none without trying.
+    let may_be = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) || word.contains(':');
+    let address = |word: &str| if may_be(word) { word.parse::<IpAddr>().ok() } else { None };
     // An IPv6 address may end with colons itself.
     let found = address(word).or_else(|| address(word.strip_suffix(':')?));
     if let Some(address) = found {
@@ -84,6 +86,9 @@ impl Spelling {
 
     /// A name after all replacements; none if they change nothing, or if what comes out cannot name a host.
     pub fn rewritten(&self, name: &str) -> Option<String> {
+        if self.rewrite.is_empty() {
+            return None;
+        }
         let mut text = Cow::Borrowed(name);
         for (pattern, to) in &self.rewrite {
             if let Cow::Owned(new) = pattern.replace(&text, to.as_str()) {

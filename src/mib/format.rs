@@ -101,10 +101,15 @@ fn octet_text<'v>(octets: &'v [u8], syntax: Option<&'v Syntax>) -> Cow<'v, str> 
     // Agents write C strings: one closing NUL belongs to none.
     let text = octets.strip_suffix(&[0]).unwrap_or(octets);
     match std::str::from_utf8(text) {
-        Ok(text) if text.chars().all(is_written) => Cow::Borrowed(text),
+        Ok(text) if is_printable(text.as_bytes()) || text.chars().all(is_written) => Cow::Borrowed(text),
         Err(_) if is_latin_1(text) => text.iter().map(|octet| char::from(*octet)).collect::<String>().into(),
         _ => hex(octets).into(),
     }
+}
+
+/// Whether there is printable ASCII alone; without a way out in the middle, so that many octets are compared at once.
+fn is_printable(octets: &[u8]) -> bool {
+    octets.iter().fold(true, |all, octet| all & (b' '..=b'~').contains(octet))
 }
 
 fn is_written(c: char) -> bool {

@@ -317,9 +317,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn shipped() -> &'static Mib {
-        static MIB: std::sync::OnceLock<Mib> = std::sync::OnceLock::new();
-        MIB.get_or_init(|| crate::mib::load::load(&[]).mib)
+    fn shipped() -> std::sync::Arc<Mib> {
+        crate::mib::load::shipped_once()
     }
 
     proptest! {

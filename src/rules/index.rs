@@ -1,7 +1,6 @@
 //! The index from a message to the few rules that can match it. Its cost hardly depends on the number of rules.
 
-use std::collections::HashMap;
-
+use crate::fast_map::FastMap;
 use crate::message::SyslogLine;
 use crate::oid::Oid;
 use crate::rules::matching::{Glob, Matcher};
@@ -10,8 +9,8 @@ use crate::rules::patterns::Patterns;
 /// The index of a rule set. Rules are numbers: their positions in the set.
 #[derive(Debug, Default)]
 pub struct Index {
-    exact: HashMap<Box<[u8]>, Vec<u32>>,
-    subtree: HashMap<Box<[u8]>, Vec<u32>>,
+    exact: FastMap<Box<[u8]>, Vec<u32>>,
+    subtree: FastMap<Box<[u8]>, Vec<u32>>,
     /// Rules for every trap.
     all_traps: Vec<u32>,
     /// The lengths of the OIDs in `subtree`, one bit each; bit 63 stands for 63 octets and more.
@@ -19,7 +18,7 @@ pub struct Index {
     /// Rules with a message pattern.
     patterns: Patterns,
     /// Rules without a message pattern whose program names have no wildcards.
-    programs: HashMap<Box<str>, Vec<u32>>,
+    programs: FastMap<Box<str>, Vec<u32>>,
     /// Rules without a message pattern for lines of TCP Wrappers.
     wrappers: Vec<u32>,
     /// All other rules for lines.
@@ -34,12 +33,12 @@ impl Index {
     /// If all message patterns together exceed the size limit.
     pub fn new<'r>(matchers: impl Iterator<Item = &'r Matcher>) -> Result<Self, regex::Error> {
         let mut index = Index {
-            exact: HashMap::new(),
-            subtree: HashMap::new(),
+            exact: FastMap::default(),
+            subtree: FastMap::default(),
             all_traps: Vec::new(),
             subtree_lengths: 0,
             patterns: Patterns::new(std::iter::empty())?,
-            programs: HashMap::new(),
+            programs: FastMap::default(),
             wrappers: Vec::new(),
             all_lines: Vec::new(),
         };

@@ -4,7 +4,7 @@
 //! one pass, and only patterns whose literal it finds are tried. The cost of the search does not depend on the number
 //! of patterns. Patterns without a literal are searched for together.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_syntax::hir::{Hir, HirKind};
 
 use crate::language::{budget, pattern};
@@ -13,6 +13,9 @@ use crate::language::{budget, pattern};
 const SHORTEST: usize = 3;
 /// The maximum number of alternative literals of a pattern.
 const MOST: usize = 32;
+
+/// The most bytes of all literals for which the fastest automaton is built. It has a state for each of them.
+const MOST_FAST: usize = 16_384;
 
 /// The index of patterns. They are known by the numbers that they were added with.
 #[derive(Debug, Default)]
@@ -49,7 +52,11 @@ impl Patterns {
         let literals = if literals.is_empty() {
             None
         } else {
-            AhoCorasick::new(&literals).map(Some).map_err(|e| regex::Error::Syntax(e.to_string()))?
+            // A state of the fastest automaton has up to 1 KiB.
+            let small = literals.iter().map(Vec::len).sum::<usize>() <= MOST_FAST;
+            let kind = small.then_some(AhoCorasickKind::DFA);
+            let automaton = AhoCorasick::builder().kind(kind).build(&literals);
+            automaton.map(Some).map_err(|e| regex::Error::Syntax(e.to_string()))?
         };
         Ok(Patterns { literals, owners, set, set_owners })
     }

@@ -9,8 +9,7 @@ use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value
 use crate::mib::Mib;
 
 pub(super) fn mib() -> Arc<Mib> {
-    static MIB: std::sync::OnceLock<Arc<Mib>> = std::sync::OnceLock::new();
-    MIB.get_or_init(|| Arc::new(crate::mib::load::load(&[]).mib)).clone()
+    crate::mib::load::shipped_once()
 }
 
 fn file(text: &str) -> RuleFile {

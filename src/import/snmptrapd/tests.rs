@@ -101,6 +101,9 @@ fn without_communities_only_v3_is_accepted() {
 }
 
 proptest::proptest! {
+    // Each user costs keys, which are slow to make on purpose.
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+
     #[test]
     fn whatever_is_made_can_be_loaded(
         user in "[a-z'\"\\\\ ]{1,8}", secret in "[a-z0-9'\"\\\\# ]{8,12}", community in "[a-z0-9'\"\\\\{}]{1,8}",

@@ -9,13 +9,13 @@ use crate::rules::testing;
 fn imported(text: &str, options: &Options) -> Imported {
     let files = [("snmptt.conf".to_owned(), text.to_owned())];
     let read = |_: &str| Ok("10.9.0.0/16 barney\n".to_owned());
-    import(&files, &read, &crate::mib::load::load(&[]).mib, options)
+    import(&files, &read, &crate::mib::load::shipped_once(), options)
 }
 
 /// Whatever is made passes the check and its tests.
 fn sound(imported: &Imported) {
     let file = RuleFile { name: "x.toml".into(), text: imported.text.as_str().into() };
-    let compiled = compile(&[file], Arc::new(crate::mib::load::load(&[]).mib));
+    let compiled = compile(&[file], crate::mib::load::shipped_once());
     assert_eq!(compiled.found.to_text(), "", "{}", imported.text);
     let rules = compiled.rules.unwrap();
     assert_eq!(rules.rules().len(), imported.rules);
@@ -95,7 +95,7 @@ fn oids_that_are_none() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(16))]
 
     /// Whatever a snmptt.conf says, what is made of it can be loaded.
     #[test]

@@ -7,3 +7,10 @@ pub mod shipped;
 
 pub use cache::Held;
 pub use modules::{Loaded, load};
+
+/// The shipped modules, read once for all tests.
+#[cfg(test)]
+pub(crate) fn shipped_once() -> std::sync::Arc<super::index::Mib> {
+    static MIB: std::sync::OnceLock<std::sync::Arc<super::index::Mib>> = std::sync::OnceLock::new();
+    MIB.get_or_init(|| std::sync::Arc::new(load(&[]).mib)).clone()
+}

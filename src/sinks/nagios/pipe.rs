@@ -90,13 +90,16 @@ impl PipeLane {
             stopped = open.drain(end, &*self.clock).await;
         }
         self.commands = commands;
+        if matches!(stopped, Err(Stop::Stuck)) {
+            open.remember(items, &steps);
+        }
         let left = open.left;
         let known = steps.into_iter().take_while(|step| step.end() <= left);
         let fates: Vec<Fate> = known.map(Step::fate).collect();
         match stopped {
             Ok(()) => {
-                for item in items {
-                    open.ends.remove(&item.id);
+                if !open.ends.is_empty() {
+                    open.ends.retain(|id, _| !items.iter().any(|item| item.id == *id));
                 }
                 self.open = Some(open);
                 Ok(fates)
@@ -165,7 +168,7 @@ struct Open {
     written: u64,
     /// Of these, how many have left the pipe, at least.
     left: u64,
-    /// Where the commands end that were written and not reported yet, and whether they were cut.
+    /// Where the commands end that are in the pipe since a reader was stuck, and whether they were cut.
     ends: HashMap<Id, (u64, bool)>,
 }
 
@@ -208,12 +211,20 @@ impl Open {
             return Step::Dead("the outcome is no check result".into());
         };
         match push_command(commands, check) {
-            Ok(cut) => {
-                let end = self.written + commands.len() as u64;
-                self.ends.insert(item.id, (end, cut));
-                Step::Written(end, cut)
-            }
+            Ok(cut) => Step::Written(self.written + commands.len() as u64, cut),
             Err(error) => Step::Dead(error.into()),
+        }
+    }
+
+    /// Remembers which commands are in the pipe: they must not be written again.
+    fn remember(&mut self, items: &[Item], steps: &[Step]) {
+        self.ends.retain(|_, (end, _)| *end <= self.written);
+        for (item, step) in items.iter().zip(steps) {
+            if let Step::Written(end, cut) = step
+                && *end <= self.written
+            {
+                self.ends.insert(item.id, (*end, *cut));
+            }
         }
     }
 
@@ -235,9 +246,7 @@ impl Open {
                         _ => Some(Stop::Gone(error)),
                     };
                     if let Some(stop) = stop {
-                        let written = self.written;
-                        self.ends.retain(|_, (end, _)| *end <= written);
-                        self.left = self.left.max(written.saturating_sub(self.unread()?));
+                        self.left = self.left.max(self.written.saturating_sub(self.unread()?));
                         return Err(stop);
                     }
                 }
