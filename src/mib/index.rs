@@ -317,7 +317,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn shipped() -> std::sync::Arc<Mib> {
+    fn shipped() -> Arc<Mib> {
         crate::mib::load::shipped_once()
     }
 

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::lookup::hosts::Hosts;
 use crate::outcome::result::State;
