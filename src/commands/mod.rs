@@ -11,6 +11,7 @@ pub mod import;
 pub mod mib;
 pub mod reload;
 pub mod rule;
+mod rule_new;
 pub mod run;
 pub mod send;
 pub mod sinks;

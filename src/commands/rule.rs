@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::commands::args::ConfigArg;
+use crate::commands::rule_new;
 use crate::config::loaded as setup;
 use crate::rules::compile::{RuleFile, is_shipped};
 use crate::rules::matching::Matcher;
@@ -29,6 +30,8 @@ enum What {
     List(ListArgs),
     /// Print rules or packs, as they are written
     Show(ShowArgs),
+    /// Make a rule, with its test, from a message that no rule takes, or from a notification of a MIB module
+    New(rule_new::NewArgs),
     /// Copy shipped packs or rules to a file of yours; a copied rule takes the place of the shipped one
     Copy(CopyArgs),
 }
@@ -84,6 +87,7 @@ pub fn run(args: &RuleArgs) -> anyhow::Result<bool> {
             print!("{text}");
             Ok(true)
         }
+        What::New(args) => rule_new::run(args),
         What::Copy(args) => copy(args),
     }
 }

@@ -1,6 +1,7 @@
-//! Makes rules from snmptt's configuration ([`snmptt`]) and from the notifications of MIB modules ([`mib`]), and a
-//! configuration from that of snmptrapd ([`snmptrapd`]).
+//! Makes rules from snmptt's configuration ([`snmptt`]), from the notifications of MIB modules ([`mib`]) and from messages
+//! that were received ([`observed`]), and a configuration from that of snmptrapd ([`snmptrapd`]).
 
 pub mod mib;
+pub mod observed;
 pub mod snmptrapd;
 pub mod snmptt;

@@ -110,6 +110,8 @@ pub enum TestInput {
     },
     /// A line of syslog.
     Line(Located<String>),
+    /// A packet of SNMP v1 or v2c in hex, as `trapline unmatched` shows it.
+    Packet(Located<String>),
 }
 
 /// A value in a test.
@@ -268,6 +270,7 @@ fn test(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestText> {
     let version = section.string("version", found);
     let agent = section.string("agent", found);
     let line = section.string("line", found);
+    let packet = section.string("packet", found);
     let from = section.string("from", found);
     let varbinds = section.section("varbinds", found).map(|s| scalars(&s, found)).unwrap_or_default();
     let expect = match section.section("expect", found) {
@@ -280,12 +283,13 @@ fn test(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestText> {
             Vec::new()
         }
     };
-    let input = match (trap, line) {
-        (Some(trap), None) => Some(TestInput::Trap { trap, version, agent, varbinds }),
-        (None, Some(line)) => Some(TestInput::Line(line)),
+    let input = match (trap, line, packet) {
+        (Some(trap), None, None) => Some(TestInput::Trap { trap, version, agent, varbinds }),
+        (None, Some(line), None) => Some(TestInput::Line(line)),
+        (None, None, Some(packet)) => Some(TestInput::Packet(packet)),
         _ => {
             found.push(section.error(
-                "the test must have either 'trap' or 'line'",
+                "the test must have one of 'trap', 'line' and 'packet'",
                 "add the message, such as line = \"<36>Nov 20 12:00:01 db1 sshd[411]: ...\"",
             ));
             None

@@ -14,6 +14,7 @@ use crate::rules::rule::RuleSet;
 use crate::rules::schema::{Scalar, TestInput, TestText};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
+use crate::settings::values::unhex;
 use crate::snmp::encode::{as_v1, encode};
 use crate::snmp::{decode, well_known};
 use crate::syslog::parse_line;
@@ -64,6 +65,13 @@ fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
     // A notification goes through the encoder and the decoder, so that rules see what a real one gives them.
     let packet = match &test.text.input {
         TestInput::Line(_) => Vec::new(),
+        TestInput::Packet(hex) => match unhex(&hex.value) {
+            Some(packet) => packet,
+            None => {
+                let hint = "write the octets of the packet in hex, as `trapline unmatched show` prints them";
+                return failed((&hex.span, "the packet is not in hex".to_owned(), Some(hint.to_owned())));
+            }
+        },
         TestInput::Trap { .. } => match notification(&test.text, rules.mib()) {
             Ok(notification) => encode(&notification),
             Err(error) => return failed(error),
@@ -74,6 +82,10 @@ fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
         TestInput::Trap { .. } => match decode(&packet) {
             Ok(decoded) => Message::Notification(decoded.notification),
             Err(error) => return failed((&test.text.span, format!("invalid trap: {error}"), None)),
+        },
+        TestInput::Packet(hex) => match decode(&packet) {
+            Ok(decoded) => Message::Notification(decoded.notification),
+            Err(error) => return failed((&hex.span, format!("the packet cannot be decoded: {error}"), None)),
         },
     };
     outcome_of(rules, test, &message, sender, hosts, &source)

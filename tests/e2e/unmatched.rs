@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, output};
-use crate::support::snmptrap;
+use crate::support::{snmptrap, wait_until};
 
 const USERS: &str = "[[snmp.users]]\nname = \"ops\"\nauth = \"SHA-256\"\nauth_password = \"authpass1\"\npriv = \"AES-128\"\n\
     priv_password = \"privpass1\"\n";
@@ -104,4 +104,57 @@ fn messages_that_no_rule_takes_are_kept_by_kind() {
     assert_eq!(daemon.unmatched(&[])["groups"].as_array().unwrap().len(), 2);
     assert!(output(&["unmatched", "forget", "--all", "--config", config]).status.success());
     assert_eq!(daemon.unmatched(&[])["groups"], serde_json::json!([]));
+}
+
+#[test]
+fn from_an_unmatched_message_to_a_rule_in_force() {
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npaths = [\"DIR/rules\"]\n"));
+    std::fs::create_dir(daemon.path("rules")).unwrap();
+    daemon.restart();
+    let config = daemon.path("trapline.toml");
+    let config = config.to_str().unwrap();
+    let file = daemon.path("rules/own.toml");
+    let line = "<35>Nov 20 12:00:01 h1 pump[7]: pressure 9 bar at valve-3";
+    let send = |daemon: &Daemon| {
+        let target = daemon.snmp_target();
+        snmptrap(&[
+            "-v2c",
+            "-c",
+            "public",
+            &target,
+            "",
+            "1.3.6.1.4.1.99999.0.1",
+            "1.3.6.1.4.1.99999.1.1",
+            "s",
+            "fan 2",
+        ]);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
+    };
+    send(&daemon);
+    daemon.wait_count("unmatched", 2);
+    let groups = daemon.unmatched(&[]);
+    for what in ["99999.0.1", "pump"] {
+        let id = group(&groups, what)["group"].to_string();
+        let made = output(&["rule", "new", &id, "--write", file.to_str().unwrap(), "--config", config]);
+        assert!(made.status.success(), "{made:?}");
+    }
+    send(&daemon);
+    wait_until("both are outcomes", || daemon.outcomes("out.jsonl").len() == 2);
+    let outcomes = daemon.outcomes("out.jsonl");
+    let of = |service: &str| {
+        outcomes.iter().find(|o| o["service"] == service).unwrap_or_else(|| panic!("{outcomes:#?}"))
+    };
+    assert_eq!(of("Trap 99999.0.1")["output"], "Trap 1.3.6.1.4.1.99999.0.1: value 1 fan 2");
+    assert_eq!(of("pump: pressure")["state"], "critical");
+    // What is wrong changes nothing: its id is taken, and it lies where no rules are read.
+    let before = std::fs::read_to_string(&file).unwrap();
+    let id = group(&groups, "pump")["group"].to_string();
+    for path in [&file, &daemon.path("elsewhere.toml")] {
+        let refused = output(&["rule", "new", &id, "--write", path.to_str().unwrap(), "--config", config]);
+        assert!(!refused.status.success(), "{refused:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    assert!(!daemon.path("elsewhere.toml").exists());
+    assert!(output(&["check", "--config", config]).status.success());
 }

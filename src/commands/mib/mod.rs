@@ -3,4 +3,4 @@
 mod run;
 mod show;
 
-pub use run::{MibArgs, run};
+pub use run::{MibArgs, comments, run};

@@ -215,7 +215,7 @@ fn rules(args: &RulesArgs) -> bool {
 }
 
 /// The comments in the texts of these modules.
-fn comments(paths: &[PathBuf], modules: &[&str]) -> Comments {
+pub fn comments(paths: &[PathBuf], modules: &[&str]) -> Comments {
     let mut all = Comments::default();
     let defines = |text: &str| {
         modules.iter().any(|module| {

@@ -20,7 +20,7 @@ mod write;
 pub use comments::{Comment, Comments};
 pub use identity::Identity;
 pub use propose::{Proposal, propose};
-pub use write::rules;
+pub use write::{rules, with_example, without_test};
 
 #[cfg(test)]
 mod corpus_tests;

@@ -23,7 +23,8 @@ pub fn rules(mib: &Mib, modules: &[&str], comments: &Comments) -> String {
     all.sort_by(|a, b| a.notification.oid.cmp(&b.notification.oid));
     for proposal in &all {
         if seen.insert(proposal.notification.oid.clone()) {
-            rule(&mut text, proposal);
+            text.push('\n');
+            text.push_str(&with_example(proposal));
         } else {
             let name = proposal.notification.qualified();
             let _ = writeln!(text, "\n# {name} has the same OID as a notification above.");
@@ -32,28 +33,36 @@ pub fn rules(mib: &Mib, modules: &[&str], comments: &Comments) -> String {
     text
 }
 
-fn rule(text: &mut String, proposal: &Proposal<'_>) {
+/// A proposal as a rule without a test, with the reasons as comments above it.
+pub fn without_test(proposal: &Proposal<'_>) -> String {
     let qualified = proposal.notification.qualified();
     let id = format!("{}-{}", proposal.notification.module, proposal.notification.name).to_lowercase();
-    text.push('\n');
+    let mut text = String::new();
     for line in reasons(proposal) {
         let _ = writeln!(text, "# {line}");
     }
     let _ = write!(
         text,
-        "[[rule]]\nid = {}\ntrap = {}\n[rule.check]\nservice = {}\nstate = {}\noutput = {}\n[[rule.test]]\ntrap = {}\n",
+        "[[rule]]\nid = {}\ntrap = {}\n[rule.check]\nservice = {}\nstate = {}\noutput = {}\n",
         quoted(&id),
         quoted(&qualified),
         quoted(&proposal.service),
         quoted(&proposal.state.expression),
         quoted(&proposal.output),
-        quoted(&qualified),
     );
+    text
+}
+
+/// A proposal as a rule, with an example as its test.
+pub fn with_example(proposal: &Proposal<'_>) -> String {
+    let mut text = without_test(proposal);
+    let _ = writeln!(text, "[[rule.test]]\ntrap = {}", quoted(&proposal.notification.qualified()));
     let varbinds = varbinds(proposal, 0);
     if !varbinds.is_empty() {
         let _ = writeln!(text, "varbinds = {{ {varbinds} }}");
     }
     let _ = writeln!(text, "expect = {{ state = \"{}\" }}", proposal.state.expected.as_str());
+    text
 }
 
 /// Example varbinds, as a test has them.

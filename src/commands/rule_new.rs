@@ -1,0 +1,343 @@
+//! `trapline rule new`: a rule, with its test, from a message that no rule takes.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::commands::args::ConfigArg;
+use crate::commands::daemon;
+use crate::commands::mib::comments;
+use crate::commands::unmatched;
+use crate::config::Config;
+use crate::config::loaded as setup;
+use crate::daemon::control::Request;
+use crate::import::observed::{self, Draft, Expected};
+use crate::inbox::{Group, Key, Raw, Sample};
+use crate::lookup::choice::Received;
+use crate::lookup::hosts::Hosts;
+use crate::message::Message;
+use crate::mib::load::Held;
+use crate::mib::{Kind, Mib};
+use crate::outcome::result::Outcome;
+use crate::rules::compile::{Compiled, RuleFile, compile};
+use crate::rules::{MessageContext, RuleSet, Scratch, files, testing};
+use crate::settings::diagnostic::Diagnostics;
+use crate::settings::values::unhex;
+use crate::terminal::{eprint, eprintln, print};
+use crate::time::clock::rfc3339;
+use crate::{snmp, syslog};
+
+/// Arguments of `trapline rule new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// A group of `trapline unmatched`, or a notification by name or OID. Default: the group whose last message is the newest
+    what: Option<String>,
+    /// Also the rules for the notifications that end its trouble, or begin it
+    #[arg(long)]
+    with_pair: bool,
+    /// Append to this rule file, check, test and reload; if anything is wrong, nothing is changed
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+/// Proposes a rule; false if it does not pass the check and its test, or cannot be made.
+///
+/// # Errors
+///
+/// If the inbox or the rules cannot be read, or the file cannot be written.
+pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
+    let Ok((config, _)) = setup::config(args.config.config.as_deref()).map_err(|found| setup::print(&found))
+    else {
+        return Ok(false);
+    };
+    let (Held { mib, .. }, mib_paths) = setup::mibs(&config, &[]);
+    let modules: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
+    let comments = comments(&mib_paths, &modules);
+    let maker = Maker { mib: &mib, comments: &comments, hosts: &config.hosts, with_pair: args.with_pair };
+    let (text, group) = match wanted(&config, &mib, args.what.as_deref())? {
+        Wanted::Group(group) => (maker.of_group(&group)?, Some(group)),
+        Wanted::Defined(place) => (maker.of_definition(place), None),
+    };
+    let path = args.write.clone().unwrap_or_else(|| PathBuf::from("new rule"));
+    let before = match &args.write {
+        Some(path) => {
+            belongs_to(&config, path)?;
+            match std::fs::read_to_string(path) {
+                Ok(text) => Some(text),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            }
+        }
+        None => None,
+    };
+    let whole = match before.as_deref().map(str::trim_end) {
+        None | Some("") => text.clone(),
+        Some(before) => format!("{before}\n\n{text}"),
+    };
+    print!("{text}");
+    let Some(rules) = checked(&config, &mib, &path, &whole) else {
+        eprintln!("trapline: the rule is not in force; change it, or give it another id");
+        return Ok(false);
+    };
+    if let Some(group) = &group {
+        show(&rules, &config.hosts, group);
+    }
+    match &args.write {
+        Some(path) => write(args, path, before.as_deref(), &whole),
+        None => Ok(true),
+    }
+}
+
+/// What a rule is made for.
+enum Wanted {
+    /// Messages that no rule takes.
+    Group(Box<Group>),
+    /// A notification, by its place in [`Mib::objects`], of which no message is kept.
+    Defined(usize),
+}
+
+fn wanted(config: &Config, mib: &Mib, what: Option<&str>) -> anyhow::Result<Wanted> {
+    let directory = &config.journal.directory;
+    let Some(what) = what else {
+        let groups = unmatched::groups(directory)?;
+        let newest = groups.into_iter().find(|group| matches!(group.key, Key::Trap(_) | Key::Line { .. }));
+        return match newest {
+            Some(group) => Ok(Wanted::Group(Box::new(group))),
+            None => bail!("no unmatched message is kept; name a notification, such as IF-MIB::linkDown"),
+        };
+    };
+    if let Ok(id) = what.parse() {
+        return Ok(Wanted::Group(Box::new(unmatched::group(directory, id)?)));
+    }
+    let Some(oid) = mib.resolve(what).or_else(|| what.parse().ok()) else {
+        bail!(
+            "no loaded MIB knows '{}'; `trapline mib find` searches, `trapline unmatched` lists the groups",
+            what.escape_debug()
+        );
+    };
+    let key = Key::Trap(oid.to_string());
+    if let Some(group) = unmatched::groups(directory).unwrap_or_default().into_iter().find(|g| g.key == key) {
+        return Ok(Wanted::Group(Box::new(group)));
+    }
+    let defined = mib.lookup(&oid).filter(|o| o.kind == Kind::Notification && o.oid == oid);
+    match defined.and_then(|object| mib.place(object)) {
+        Some(place) => Ok(Wanted::Defined(place)),
+        None => bail!(
+            "'{}' is no notification of a loaded module, and no message of it is kept; `trapline mib find` searches",
+            what.escape_debug()
+        ),
+    }
+}
+
+/// Makes the text of rules.
+struct Maker<'r> {
+    mib: &'r Arc<Mib>,
+    comments: &'r crate::import::mib::Comments,
+    hosts: &'r Hosts,
+    with_pair: bool,
+}
+
+impl Maker<'_> {
+    fn of_definition(&self, place: usize) -> String {
+        let object = &self.mib.objects()[place];
+        let all = crate::import::mib::propose(self.mib, &object.module, self.comments);
+        let own = all.iter().find(|proposal| proposal.notification.oid == object.oid);
+        let Some(own) = own else { return String::new() };
+        let mut rules = vec![crate::import::mib::with_example(own)];
+        if self.with_pair {
+            let counterparts = own.counterparts.iter();
+            let found = counterparts.filter_map(|c| all.iter().find(|p| p.notification.oid == c.oid));
+            rules.extend(found.map(crate::import::mib::with_example));
+        }
+        rules.join("\n")
+    }
+
+    fn of_group(&self, group: &Group) -> anyhow::Result<String> {
+        let Some(sample) = group.samples.back() else {
+            bail!("group {} has no message; it was only counted", group.id);
+        };
+        match &sample.raw {
+            Raw::Line(line) => {
+                let message = syslog::parse_line(line, sample.received);
+                let draft = observed::line(&message, line);
+                self.complete(&draft, &Message::Syslog(message), sample)
+            }
+            Raw::Packet(hex) => {
+                let packet = unhex(hex).unwrap_or_default();
+                let decoded = snmp::decode(&packet).context("the message that is kept cannot be decoded")?;
+                let notification = decoded.notification;
+                let draft = observed::notification(self.mib, self.comments, &notification, hex);
+                let pairs = if self.with_pair {
+                    observed::pairs(self.mib, self.comments, &notification)
+                } else {
+                    Vec::new()
+                };
+                let mut text = self.complete(&draft, &Message::Notification(notification), sample)?;
+                for pair in pairs {
+                    let _ = write!(text, "\n{pair}");
+                }
+                Ok(text)
+            }
+            Raw::Octets(_) => bail!(
+                "the messages of group {} cannot be decoded, so no rule can take them; `trapline unmatched show {}` shows them",
+                group.id,
+                group.id
+            ),
+        }
+    }
+
+    /// The rule with a test that expects what it makes of the message.
+    fn complete(&self, draft: &Draft, message: &Message<'_>, sample: &Sample) -> anyhow::Result<String> {
+        let file = RuleFile { name: "new rule".into(), text: draft.rule.as_str().into() };
+        let Compiled { rules, found, .. } = compile(&[file], self.mib.clone());
+        let Some(rules) = rules else { bail!("{}", found.to_text()) };
+        let made = apply(&rules, self.hosts, message, sample);
+        let expected = made.first().map(|(_, expected, _)| expected.clone()).unwrap_or_default();
+        Ok(draft.with_test(&expected))
+    }
+}
+
+/// What rules make of a message: the host, what a test expects, and the output.
+fn apply(
+    rules: &RuleSet,
+    hosts: &Hosts,
+    message: &Message<'_>,
+    sample: &Sample,
+) -> Vec<(String, Expected, String)> {
+    let source = unmatched::source(sample);
+    let address = sample.from.to_string();
+    let received = Received { message, source: &source, address: &address, relay: true, reverse: &|_| None };
+    let choice = hosts.choose(&received, None);
+    let context = MessageContext::new(&received, &choice, hosts, None);
+    let mut made = Vec::new();
+    rules.apply(&context, &mut Scratch::default(), |_, outcome| {
+        let state = outcome.common().state.as_str().to_owned();
+        let (host, service) = match outcome {
+            Outcome::CheckResult(check) => (check.host.to_string(), check.service.as_deref()),
+            Outcome::Event(event) => (event.component.to_string(), event.resource.as_deref()),
+        };
+        let expected = Expected { service: service.map(str::to_owned), state };
+        made.push((host, expected, outcome.common().output.to_string()));
+    });
+    made
+}
+
+/// All rules with the new ones, if they pass the check and the tests of their file.
+fn checked(config: &Config, mib: &Arc<Mib>, path: &Path, whole: &str) -> Option<RuleSet> {
+    let mut found = Diagnostics::default();
+    let mut all = files::rule_files(&config.rule_paths, &config.rule_packs, &mut found);
+    let name: Arc<str> = path.display().to_string().into();
+    let new = RuleFile { name: name.clone(), text: whole.into() };
+    match all.iter_mut().find(|file| is_same(Path::new(&*file.name), path)) {
+        Some(file) => *file = new,
+        // Before the shipped ones, as rules of the user's are.
+        None => all.insert(0, new),
+    }
+    let name = all.iter().find(|file| is_same(Path::new(&*file.name), path)).map(|file| file.name.clone())?;
+    let compiled = compile(&all, mib.clone());
+    setup::print(&compiled.found);
+    let rules = compiled.rules?;
+    let own: Vec<_> = compiled.tests.into_iter().filter(|test| test.file.name == name).collect();
+    let report = testing::run(&rules, &own, &config.hosts);
+    setup::print(&report.found);
+    eprintln!("{} tests passed, {} failed", report.passed, report.failed);
+    (report.failed == 0).then_some(rules)
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
+
+/// What the rules make of the messages of a group.
+fn show(rules: &RuleSet, hosts: &Hosts, group: &Group) {
+    let mut text = format!("of the last {} messages it makes:\n", group.samples.len());
+    for sample in &group.samples {
+        let packet;
+        let message = match &sample.raw {
+            Raw::Line(line) => Message::Syslog(syslog::parse_line(line, sample.received)),
+            Raw::Packet(hex) => {
+                packet = unhex(hex).unwrap_or_default();
+                match snmp::decode(&packet) {
+                    Ok(decoded) => Message::Notification(decoded.notification),
+                    Err(_) => continue,
+                }
+            }
+            Raw::Octets(_) => continue,
+        };
+        let made = apply(rules, hosts, &message, sample);
+        let time = rfc3339(sample.received);
+        if made.is_empty() {
+            let _ = writeln!(text, "  {time} nothing");
+        }
+        for (host, Expected { service, state }, output) in made {
+            let service = service.unwrap_or_else(|| "(the host)".to_owned());
+            let line = format!("{host} / {service}: {state}: {output}");
+            let _ = writeln!(text, "  {time} {}", line.escape_debug());
+        }
+    }
+    eprint!("{text}");
+}
+
+/// A file that the configuration reads as rules, now or once it is there.
+fn belongs_to(config: &Config, path: &Path) -> anyhow::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+    let reads =
+        config.rule_paths.iter().any(|known| is_same(known, path) || (is_toml && is_same(known, &folder)));
+    if !reads {
+        bail!(
+            "{} is no rule file of the configuration; name a .toml file in one of its folders, [rules] paths",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// Writes the file, and has the daemon reload. If it refuses, the file is as it was before.
+fn write(args: &NewArgs, path: &Path, before: Option<&str>, whole: &str) -> anyhow::Result<bool> {
+    replace(path, whole)?;
+    let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
+    let answer = match daemon::try_ask(&directory, &Request::Reload, None) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => {
+            eprintln!("trapline: wrote {}; no daemon runs, its next start reads it", path.display());
+            return Ok(true);
+        }
+        Err(error) => {
+            eprintln!("trapline: wrote {}; the daemon was not asked to reload: {error:#}", path.display());
+            return Ok(false);
+        }
+    };
+    if answer["ok"] == true {
+        eprintln!("trapline: wrote {}; the daemon has reloaded", path.display());
+        return Ok(true);
+    }
+    match before {
+        Some(before) => replace(path, before)?,
+        None => std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?,
+    }
+    eprint!("{}", answer["error"].as_str().unwrap_or_default());
+    eprintln!("trapline: not reloaded: {} is as it was before", path.display());
+    Ok(false)
+}
+
+/// Replaces the file as a whole; one that exists keeps its permissions.
+fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // No rule file has this ending, so that a reload in this moment does not read it.
+    let new = path.with_file_name(format!(".{name}.new"));
+    std::fs::write(&new, text).with_context(failed)?;
+    if let Ok(metadata) = std::fs::metadata(path) {
+        std::fs::set_permissions(&new, metadata.permissions()).with_context(failed)?;
+    }
+    std::fs::rename(&new, path).with_context(failed)
+}

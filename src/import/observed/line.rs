@@ -1,0 +1,160 @@
+//! A rule for a line of syslog that was received.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use super::draft::{Draft, slug};
+use crate::message::SyslogLine;
+use crate::settings::section::quoted;
+
+/// How many bytes of a message the pattern covers.
+const MOST: usize = 400;
+/// How many words the name of a service has.
+const WORDS: usize = 4;
+
+/// A rule for a line: its numbers, addresses and quoted texts become named groups of the pattern, the rest of the message is
+/// literal.
+pub fn line(line: &SyslogLine<'_>, raw: &str) -> Draft {
+    let pattern = pattern(line.message);
+    let program = line.program.filter(|program| !program.is_empty());
+    let words = literal_words(line.message);
+    let subject = match (program, words.as_str()) {
+        (Some(program), "") => program.to_owned(),
+        (Some(program), words) => format!("{program}: {words}"),
+        (None, "") => "Syslog".to_owned(),
+        (None, words) => words.to_owned(),
+    };
+    let (state, because) = state(line.severity);
+    let mut text = String::new();
+    let _ = writeln!(text, "# State: {because}.");
+    if pattern.groups.is_empty() {
+        let _ = writeln!(text, "# Service: one for the host.");
+    } else {
+        let groups: Vec<String> = pattern.groups.iter().map(|name| format!("{{{{ {name} }}}}")).collect();
+        let _ = writeln!(
+            text,
+            "# Service: one for the host. To tell instances apart, add what differs between them: {}.",
+            groups.join(", ")
+        );
+    }
+    let of_program = program.map(|program| format!("program = {}, ", quoted(&literal_glob(program))));
+    let _ = write!(
+        text,
+        "[[rule]]\nid = {}\nsyslog = {{ {}message = {} }}\n[rule.check]\nservice = {}\nstate = \"{state}\"\noutput = \"{{{{ message }}}}\"\n",
+        quoted(&id(program, &words)),
+        of_program.unwrap_or_default(),
+        quoted(&pattern.text),
+        quoted(&escaped(&subject)),
+    );
+    Draft { rule: text, message: format!("line = {}", quoted(raw)) }
+}
+
+fn id(program: Option<&str>, words: &str) -> String {
+    let id = slug(&format!("{} {words}", program.unwrap_or("syslog")), 60);
+    if id.is_empty() { "syslog-line".to_owned() } else { id }
+}
+
+/// What a state is taken from.
+fn state(severity: Option<u8>) -> (&'static str, String) {
+    match severity {
+        Some(severity @ 0..=3) => ("critical", format!("the severity of the line, {severity}")),
+        Some(4) => ("warning", "the severity of the line, 4 (warning)".to_owned()),
+        Some(severity) => (
+            "warning",
+            format!("the severity of the line, {severity}, is no trouble; change it to what the line means"),
+        ),
+        None => ("warning", "the line has no severity; change it to what the line means".to_owned()),
+    }
+}
+
+/// The first words without digits.
+fn literal_words(message: &str) -> String {
+    let head = &message[..message.floor_char_boundary(MOST)];
+    let is_word = |word: &&str| {
+        let letters = word.trim_matches(|c: char| !c.is_alphabetic());
+        !letters.is_empty() && word.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | ':' | ',' | '.'))
+    };
+    let words: Vec<&str> = head
+        .split_whitespace()
+        .take_while(is_word)
+        .map(|word| word.trim_matches(|c: char| !c.is_alphabetic()))
+        .take(WORDS)
+        .collect();
+    words.join(" ")
+}
+
+/// A pattern, and the names of its groups.
+struct Pattern {
+    text: String,
+    groups: Vec<String>,
+}
+
+fn pattern(message: &str) -> Pattern {
+    let head = &message[..message.floor_char_boundary(MOST)];
+    let mut made = Pattern { text: "^".to_owned(), groups: Vec::new() };
+    let mut counts = BTreeMap::new();
+    let mut rest = head;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => rest[1..].find('"').map_or(1, |end| end + 2),
+            c if is_part_of_word(c) => rest.find(|c| !is_part_of_word(c)).unwrap_or(rest.len()),
+            c => c.len_utf8(),
+        };
+        let (part, after) = rest.split_at(length);
+        if first == '"' && length > 1 {
+            made.text.push('"');
+            made.group("text", "[^\"]*", &mut counts);
+            made.text.push('"');
+        } else if is_part_of_word(first) && part.bytes().any(|b| b.is_ascii_digit()) {
+            // A sentence may end behind a word.
+            let word = part.trim_end_matches(['.', ':', '-']);
+            let (name, group) = kind(word);
+            made.group(name, group, &mut counts);
+            made.text.push_str(&regex::escape(&part[word.len()..]));
+        } else {
+            made.text.push_str(&regex::escape(part));
+        }
+        rest = after;
+    }
+    if head.len() == message.len() {
+        made.text.push('$');
+    }
+    made
+}
+
+impl Pattern {
+    fn group(&mut self, name: &str, group: &str, counts: &mut BTreeMap<String, usize>) {
+        let count = counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        let name = if *count == 1 { name.to_owned() } else { format!("{name}{count}") };
+        let _ = write!(self.text, "(?<{name}>{group})");
+        self.groups.push(name);
+    }
+}
+
+/// What a word with a digit is, and the pattern of such words.
+fn kind(word: &str) -> (&'static str, &'static str) {
+    if word.parse::<IpAddr>().is_ok() {
+        ("address", "[0-9A-Fa-f:.]+")
+    } else if word.bytes().all(|b| b.is_ascii_digit()) {
+        ("number", "[0-9]+")
+    } else {
+        ("word", r"[\w.:\-/@%+]+?")
+    }
+}
+
+/// As the inbox takes words together: addresses, paths, names with a domain and numbers with a unit are one word each.
+fn is_part_of_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '/' | '@' | '%' | '+')
+}
+
+/// A program's name may have what stands for others in a glob; `?` takes each of them.
+fn literal_glob(program: &str) -> String {
+    program.replace(['*', '?'], "?")
+}
+
+/// A text as a template that prints it.
+fn escaped(text: &str) -> String {
+    text.replace(['{', '}'], "")
+}

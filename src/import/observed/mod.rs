@@ -1,0 +1,16 @@
+//! Makes a rule from a message that was received: what the message says decides the names, and with MIBs the definition of
+//! its notification does ([`mib`](super::mib)).
+//!
+//! A [`Draft`] is a rule without its expectations: whoever has the rules compiles it, applies it to the message, and writes
+//! with [`Draft::with_test`] what came out.
+
+mod draft;
+mod line;
+mod notification;
+
+#[cfg(test)]
+mod tests;
+
+pub use draft::{Draft, Expected};
+pub use line::line;
+pub use notification::{notification, pairs};
