@@ -268,13 +268,15 @@ fn a_refused_reload_says_all_that_is_wrong_and_changes_nothing() {
     daemon.restart();
     let good = config(&daemon);
     let before = cursors(&daemon);
-    let taken = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
-    let ports = (taken.0.local_addr().unwrap().port(), taken.1.local_addr().unwrap().port());
+    let tcp = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = (UdpSocket::bind("127.0.0.1:0").unwrap(), tcp(), tcp());
+    let of = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let ports = (taken.0.local_addr().unwrap().port(), of(&taken.1), of(&taken.2));
     // A rule, three ports, and sinks that would be new or changed.
     std::fs::write(daemon.path("rules.toml"), RULES.replacen("v[1]", "nonsens", 1)).unwrap();
     let listen = format!("\"tcp://127.0.0.1:{}\"", daemon.syslog_tcp);
     edit(&daemon, &listen, &format!("\"udp://127.0.0.1:{}\",\n  \"tcp://127.0.0.1:{}\"", ports.0, ports.1));
-    edit(&daemon, &format!("127.0.0.1:{http}"), &format!("127.0.0.1:{}", ports.1));
+    edit(&daemon, &format!("127.0.0.1:{http}"), &format!("127.0.0.1:{}", ports.2));
     edit(&daemon, "out.jsonl", "other.jsonl");
     edit(&daemon, FILE_SINK.lines().next().unwrap(), &format!("{}[[sinks]]", file_sink("new")));
     let said = refused(&daemon);
@@ -286,7 +288,7 @@ fn a_refused_reload_says_all_that_is_wrong_and_changes_nothing() {
     for expected in [
         format!("{}127.0.0.1:{}/udp: ", place(&format!("\"udp://127.0.0.1:{}\"", ports.0)), ports.0),
         format!("{}127.0.0.1:{}/tcp: ", place(&format!("\"tcp://127.0.0.1:{}\"", ports.1)), ports.1),
-        format!("{}127.0.0.1:{}/tcp: ", place(&format!("\"127.0.0.1:{}\"", ports.1)), ports.1),
+        format!("{}127.0.0.1:{}/tcp: ", place(&format!("\"127.0.0.1:{}\"", ports.2)), ports.2),
         "rules.toml:6:14: error: unknown variable 'nonsens'".to_owned(),
         "not reloaded: the configuration and the rules from before stay in force".to_owned(),
     ] {
