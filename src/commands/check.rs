@@ -15,7 +15,7 @@ use crate::terminal::println;
 ///
 /// None; what is wrong is printed.
 pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
-    let Some(setup) = setup::ready(args.config.as_deref()) else { return Ok(false) };
+    let Some(setup) = setup::ready(args.path().as_deref()) else { return Ok(false) };
     if let Some(rules) = &setup.compiled.rules {
         setup::print(&hostile::check(rules, &setup.compiled.places));
     }

@@ -1,9 +1,12 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
-use super::{check, dead, explain, import, mib, reload, rule, run, send, sinks, status, test, unmatched};
+use super::{
+    check, completions, dead, explain, import, man, mib, reload, rule, run, send, sinks, status, test,
+    unmatched,
+};
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
 #[derive(Debug, Parser)]
@@ -41,6 +44,10 @@ enum Command {
     Reload(reload::ReloadArgs),
     /// Show the running daemon: rates, drops, sinks and how far behind each is
     Status(status::StatusArgs),
+    /// Print the script with which a shell completes the command line
+    Completions(completions::CompletionsArgs),
+    /// Print or write manual pages
+    Man(man::ManArgs),
 }
 
 impl Cli {
@@ -64,6 +71,8 @@ impl Cli {
             Command::Sinks(args) => sinks::run(&args),
             Command::Reload(args) => reload::run(&args),
             Command::Status(args) => status::run(&args),
+            Command::Completions(args) => completions::run(&args, Cli::command()),
+            Command::Man(args) => man::run(&args, Cli::command()),
         }
     }
 }

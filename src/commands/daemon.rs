@@ -20,7 +20,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The journal directory of a configuration, even if that is wrong elsewhere: then it is the daemon that reports it. None
 /// if the file cannot be read, which was printed.
 pub fn journal_directory(config: &ConfigArg) -> Option<PathBuf> {
-    file::journal_directory(config.config.as_deref()).map_err(|found| loaded::print(&found)).ok()
+    file::journal_directory(config.path().as_deref()).map_err(|found| loaded::print(&found)).ok()
 }
 
 /// Asks the daemon that uses a journal directory; none if there is none.

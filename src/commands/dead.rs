@@ -62,7 +62,7 @@ pub fn run(args: &DeadArgs) -> anyhow::Result<bool> {
 }
 
 fn config(config: &ConfigArg) -> anyhow::Result<Config> {
-    match loaded::config(config.config.as_deref()) {
+    match loaded::config(config.path().as_deref()) {
         Ok((config, _)) => Ok(config),
         Err(found) => {
             loaded::print(&found);

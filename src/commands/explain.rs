@@ -68,7 +68,7 @@ struct Input {
 ///
 /// If the input cannot be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
-    let Some(setup) = setup::ready(args.config.config.as_deref()) else { return Ok(false) };
+    let Some(setup) = setup::ready(args.config.path().as_deref()) else { return Ok(false) };
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
     let explainer =
         Explainer { rules, setup: &setup, as_json: args.json, let_in: args.input.unmatched.is_some() };

@@ -121,7 +121,7 @@ fn texts(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
-    let Ok((config, _)) = setup::config(args.config.config.as_deref()).map_err(|found| setup::print(&found))
+    let Ok((config, _)) = setup::config(args.config.path().as_deref()).map_err(|found| setup::print(&found))
     else {
         return Ok(false);
     };

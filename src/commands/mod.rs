@@ -3,11 +3,13 @@
 pub mod args;
 pub mod check;
 pub mod cli;
+pub mod completions;
 mod daemon;
 pub mod dead;
 mod decoded;
 pub mod explain;
 pub mod import;
+pub mod man;
 pub mod mib;
 pub mod reload;
 pub mod rule;

@@ -75,7 +75,7 @@ pub fn run(args: &RuleArgs) -> anyhow::Result<bool> {
     match &args.what {
         What::List(args) => Ok(list(args)),
         What::Show(args) => {
-            let Ok((config, _)) = setup::config(args.config.config.as_deref()).map_err(|f| setup::print(&f))
+            let Ok((config, _)) = setup::config(args.config.path().as_deref()).map_err(|f| setup::print(&f))
             else {
                 return Ok(false);
             };
@@ -93,7 +93,7 @@ pub fn run(args: &RuleArgs) -> anyhow::Result<bool> {
 }
 
 fn list(args: &ListArgs) -> bool {
-    let Some(setup) = setup::ready(args.config.config.as_deref()) else { return false };
+    let Some(setup) = setup::ready(args.config.path().as_deref()) else { return false };
     let Some(rules) = &setup.compiled.rules else { return false };
     let mut text = String::new();
     let mut file = "";

@@ -51,7 +51,7 @@ pub struct NewArgs {
 ///
 /// If the inbox or the rules cannot be read, or the file cannot be written.
 pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
-    let Ok((config, _)) = setup::config(args.config.config.as_deref()).map_err(|found| setup::print(&found))
+    let Ok((config, _)) = setup::config(args.config.path().as_deref()).map_err(|found| setup::print(&found))
     else {
         return Ok(false);
     };

@@ -9,5 +9,5 @@ use crate::daemon;
 ///
 /// If a port cannot be bound or the journal cannot be used.
 pub fn run(args: &ConfigArg) -> anyhow::Result<bool> {
-    daemon::run::run(args.config.as_deref())
+    daemon::run::run(args.path().as_deref())
 }

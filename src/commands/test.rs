@@ -26,7 +26,7 @@ pub struct TestArgs {
 ///
 /// None; what is wrong is printed.
 pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
-    let (mut config, found) = match setup::config(args.config.config.as_deref()) {
+    let (mut config, found) = match setup::config(args.config.path().as_deref()) {
         Ok(loaded) => loaded,
         Err(found) => {
             setup::print(&found);

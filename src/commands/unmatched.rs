@@ -147,7 +147,7 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
 
 /// The names; the shipped ones if the configuration is wrong, as the list is useful then too.
 fn mib(args: &ListArgs) -> std::sync::Arc<Mib> {
-    let config = loaded::config(args.config.config.as_deref()).map(|(config, _)| config).unwrap_or_default();
+    let config = loaded::config(args.config.path().as_deref()).map(|(config, _)| config).unwrap_or_default();
     loaded::mibs(&config, &[]).0.mib
 }
 

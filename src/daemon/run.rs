@@ -105,6 +105,9 @@ fn live(
     let mut fatal = assembly.crew.fatal();
     let config = &to_load.config;
     let built_in = config.file.is_none();
+    let file = config.file.as_ref().map_or("built-in defaults".to_owned(), |file| file.display().to_string());
+    let sinks: Vec<&str> = config.sinks.iter().map(|sink| sink.settings.name.as_str()).collect();
+    let sinks = sinks.join(", ");
     if let Err(found) = assembly.listen(sockets) {
         loaded::print(&found);
         return Ok(false);
@@ -133,7 +136,10 @@ fn live(
     let status = assembly.status.clone();
     status.set_ready();
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = file,
         rules = status.shared.active().rules.rules().len(),
+        sinks,
         "listening: {}",
         assembly.addresses().join(", ")
     );

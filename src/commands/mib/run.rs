@@ -146,7 +146,7 @@ fn peak() -> Option<u64> {
 
 /// The configuration; none if it is wrong, which is said.
 fn read(config: &ConfigArg) -> Option<Config> {
-    setup::config(config.config.as_deref())
+    setup::config(config.path().as_deref())
         .map_err(|found| setup::print(&found))
         .ok()
         .map(|(config, _)| config)
