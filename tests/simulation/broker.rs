@@ -116,7 +116,7 @@ async fn confirm(server: &Server, publish: Publish) {
                 break;
             }
             Nature::Good => {
-                place.borrow_mut().take(server.history.now(), *outcome);
+                place.borrow_mut().take_silently(server.history.now(), *outcome);
                 taken.push(*outcome);
                 fates.push(Fate::Taken);
             }
@@ -131,11 +131,7 @@ async fn confirm(server: &Server, publish: Publish) {
         Ok(fates)
     };
     let heard = answer.is_ok();
-    if reply.send(answer).is_err() || !heard {
-        for outcome in taken {
-            place.borrow_mut().excuse(outcome);
-        }
-    } else {
-        place.borrow_mut().told(server.history.now(), &taken);
+    if reply.send(answer).is_ok() && heard {
+        place.borrow_mut().told_at_last(server.history.now(), &taken);
     }
 }

@@ -156,6 +156,9 @@ impl Ledger {
             );
         }
         let mut entries = self.0.entries.borrow_mut();
+        // A message that came again is in the journal again, and is promised once.
+        let kept = |entry: &&Entry| !entry.lost && there.contains(&(entry.epoch, entry.sequence));
+        let kept: BTreeSet<Outcome> = entries.iter().filter(kept).map(|entry| entry.outcome).collect();
         for at in owed {
             let entry = &mut entries[at];
             if entry.lost || there.contains(&(entry.epoch, entry.sequence)) {
@@ -163,7 +166,7 @@ impl Ledger {
             }
             let answered = self.0.answered.borrow().contains(&entry.outcome.uid);
             let Entry { outcome, sequence, .. } = *entry;
-            if promised(entry, answered) {
+            if !kept.contains(&outcome) && promised(entry, answered) {
                 let answered = if answered { ", whose inform was answered," } else { "" };
                 self.0.history.found(&format!(
                     "{outcome}{answered} was promised and is gone after the power cut, number {sequence}"
@@ -190,13 +193,14 @@ impl Ledger {
         owed.map(|(at, _)| at).collect()
     }
 
-    /// What a sink owes from before some time, dead ones left out.
-    pub fn late(&self, lineage: &Lineage, before: Duration) -> Vec<Outcome> {
-        let owed = self.owed(lineage);
-        let entries = self.0.entries.borrow();
-        let place = lineage.place.borrow();
-        let late = owed.into_iter().map(|at| &entries[at]).filter(|entry| entry.at < before);
-        late.map(|entry| entry.outcome).filter(|outcome| place.nature(*outcome) == Nature::Good).collect()
+    /// What a sink delivers, from some number of the journal on.
+    pub fn wanted(&self, lineage: &Lineage, from: u64) -> Vec<Outcome> {
+        let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
+        let wants = |outcome: &Outcome| {
+            messages.get(&outcome.uid).is_some_and(|message| lineage.wants(*outcome, message))
+        };
+        let later = entries.iter().filter(|entry| entry.sequence >= from);
+        later.map(|entry| entry.outcome).filter(wants).collect()
     }
 
     /// Settles the account of a sink at the end. `letters` are its dead letters with their reasons.

@@ -173,6 +173,7 @@ impl Life {
         world.history.say(if power { "the power is cut" } else { "the daemon is killed" });
         node.catch_up();
         node.account();
+        self.excuse_pipes(&node);
         let disk = node.disk.crash();
         if power {
             disk.cut_power();
@@ -188,16 +189,20 @@ impl Life {
         let since = world.disk_fails.get().map_or(now, |fails| fails.min(now)).saturating_sub(window);
         for lineage in world.ledger.lineages() {
             lineage.place.borrow_mut().excuse_since(since);
-            self.excuse_pipe(&lineage);
         }
         world.look();
     }
 
-    /// What is in a pipe is still read, and sent again.
-    fn excuse_pipe(&self, lineage: &Lineage) {
-        if lineage.place.borrow().kind == Kind::Pipe {
-            for outcome in self.world.ledger.late(lineage, Duration::MAX) {
-                lineage.place.borrow_mut().excuse(outcome);
+    /// What a sink is not done with when it ends may be in its pipe: it is still read, and sent again. That can be so with
+    /// each run, also for what a Nagios has read from an earlier one meanwhile.
+    fn excuse_pipes(&self, node: &Node) {
+        for lineage in self.world.ledger.lineages() {
+            if lineage.place.borrow().kind == Kind::Pipe {
+                let cursor = node.journal.cursor(&lineage.name.borrow());
+                let open = cursor.map_or(0, |cursor| cursor.position());
+                for outcome in self.world.ledger.wanted(&lineage, open) {
+                    lineage.place.borrow_mut().excuse(outcome);
+                }
             }
         }
     }
@@ -269,6 +274,7 @@ impl Life {
         world.history.say("the daemon has ended");
         world.look();
         node.account();
+        self.excuse_pipes(node);
         world.node.borrow_mut().take();
         let disk = node.disk.crash();
         *world.disk.borrow_mut() = disk;
@@ -278,7 +284,6 @@ impl Life {
         }
         let fails = world.disk_fails.get();
         for lineage in world.ledger.lineages() {
-            self.excuse_pipe(&lineage);
             if let Some(since) = fails {
                 lineage.place.borrow_mut().excuse_since(since.saturating_sub(Duration::from_millis(30)));
             }
@@ -370,6 +375,7 @@ impl Life {
         let Some(node) = world.node() else { return };
         let (done, ended) = oneshot::channel();
         let (sinks, rules, running) = (self.sinks.clone(), self.rules, node.clone());
+        self.excuse_pipes(&node);
         world.executor.spawn(node.group, async move {
             let _ = done.send(running.reload(&sinks, rules).await);
         });
@@ -383,9 +389,6 @@ impl Life {
                 self.crash(false).await;
             }
             _ => world.history.found("a reload takes more than two minutes"),
-        }
-        for lineage in world.ledger.lineages() {
-            self.excuse_pipe(&lineage);
         }
     }
 

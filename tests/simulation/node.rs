@@ -65,6 +65,8 @@ pub struct Node {
     crew: Crew,
     sinks: Rc<tokio::sync::Mutex<Sinks>>,
     sync: Member,
+    /// How many bytes the journal may have.
+    max_size: u64,
     witness: RefCell<Reader>,
     seen: Cell<u64>,
     /// Datagrams that wait, as in the buffer of a socket.
@@ -119,6 +121,7 @@ impl Node {
             world: world.clone(),
             group,
             disk,
+            max_size: settings.max_size,
             witness: RefCell::new(journal.reader(oldest)),
             seen: Cell::new(0),
             journal,
@@ -166,6 +169,7 @@ impl Node {
         if next == self.seen.get() {
             return;
         }
+        self.measure();
         self.without_faults(|| {
             let mut new = Vec::new();
             let mut reader = self.witness.borrow_mut();
@@ -182,6 +186,19 @@ impl Node {
                 }
             }
         });
+    }
+
+    /// Checks that the journal is no larger than it may be. A disk that fails may keep files that were removed.
+    fn measure(&self) {
+        if self.world.disk_fails.get().is_some() {
+            return;
+        }
+        let segments =
+            self.disk.names().into_iter().filter(|path| path.extension().is_some_and(|e| e == "seg"));
+        let size: u64 = segments.filter_map(|path| self.disk.length(&path)).sum();
+        if size > self.max_size {
+            self.world.history.found(&format!("the journal has {size} bytes, more than {}", self.max_size));
+        }
     }
 
     fn begin_task(self: &Rc<Self>) -> Ends {

@@ -181,6 +181,21 @@ impl Place {
         *self.excuses.entry(outcome).or_default() += 1;
     }
 
+    /// It takes an outcome, and whoever sent it does not know that before [`Place::told`]: it may come again meanwhile.
+    pub fn take_silently(&mut self, at: Duration, outcome: Outcome) {
+        self.take(at, outcome);
+        self.excuse(outcome);
+    }
+
+    /// It has said that it has some outcomes, which it took silently.
+    pub fn told_at_last(&mut self, at: Duration, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            let excuses = self.excuses.entry(*outcome).or_default();
+            *excuses = excuses.saturating_sub(1);
+        }
+        self.told(at, outcomes);
+    }
+
     /// It has said that it has some outcomes.
     pub fn told(&mut self, at: Duration, outcomes: &[Outcome]) {
         self.told.extend(outcomes.iter().map(|outcome| (at, *outcome)));

@@ -99,15 +99,10 @@ impl Server {
                 }
                 _ => stream.write_all(&answer.bytes()).await.is_ok(),
             };
-            let mut place = self.place.borrow_mut();
-            if sent {
-                place.told(self.history.now(), &answer.taken);
-            } else {
-                for outcome in &answer.taken {
-                    place.excuse(*outcome);
-                }
+            if !sent {
                 return;
             }
+            self.place.borrow_mut().told_at_last(self.history.now(), &answer.taken);
         }
     }
 
@@ -243,7 +238,7 @@ impl Server {
     fn take(&self, outcomes: &[Outcome]) {
         let mut place = self.place.borrow_mut();
         for outcome in outcomes {
-            place.take(self.history.now(), *outcome);
+            place.take_silently(self.history.now(), *outcome);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use trapline::files::faulty::Faulty;
+use trapline::files::faulty::{Faults, Faulty};
 
 use crate::broker::Publish;
 use crate::clock::SimClock;
@@ -161,6 +161,7 @@ impl File {
         self.length = length;
         let mut place = self.place.borrow_mut();
         let known = std::mem::take(&mut place.taken);
+        let fails = disk.faults() != Faults::default();
         let mut changed = false;
         for content in self.paths.iter().filter_map(|path| disk.content(path)) {
             let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -168,6 +169,10 @@ impl File {
                 let Some(outcome) = named_in(line).first().copied() else { continue };
                 let before = known.get(place.taken.len());
                 changed |= before.is_none_or(|(_, before)| *before != outcome);
+                if changed && fails {
+                    // What was not written whole, or not synced, may not be cut off either.
+                    place.excuse(outcome);
+                }
                 let since = before.filter(|_| !changed).map_or(now, |(since, _)| *since);
                 place.taken.push((since, outcome));
             }
