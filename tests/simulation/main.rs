@@ -84,6 +84,9 @@ fn what_is_promised_is_kept() {
     }
     let mut failed = 0;
     for seed in first..first + seeds {
+        if (seed - first) % 1000 == 999 {
+            println!("{} seeds, {failed} with findings", seed - first + 1);
+        }
         let history = live(seed);
         if history.findings().is_empty() {
             if seeds == 1 {

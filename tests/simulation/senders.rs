@@ -1,9 +1,10 @@
 //! Devices and hosts that send: traps and lines over UDP, informs until they are answered, lines over TCP.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use trapline::intake::listener::Protocol;
@@ -13,12 +14,15 @@ use trapline::snmp::encode::encode;
 
 use crate::config::TRAPS;
 use crate::executor::Group;
+use crate::network::SimStream;
 use crate::node::Datagram;
 use crate::outcome::{Makes, Message};
-use crate::world::World;
+use crate::world::{WORLD, World};
 
 /// The most octets of an answer.
 const MOST_ANSWER: usize = 65_507;
+/// How long octets are under way at most, in milliseconds.
+const MOST_DELAY: u64 = 60;
 const HOSTS: u64 = 4;
 const SERVICES: u64 = 3;
 
@@ -138,11 +142,41 @@ pub async fn informs(world: World, number: u8) {
     }
 }
 
+/// Opens a connection on which everything takes a while to arrive, so that a stop finds octets under way.
+async fn open_from_afar(world: &World, host: &str) -> io::Result<SimStream> {
+    let near = world.network.open(host).await?;
+    let (ours, far) = SimStream::pair();
+    let ((near_read, near_write), (far_read, far_write)) = (split(near), split(far));
+    world.executor.spawn(WORLD, carry(world.clone(), far_read, near_write));
+    world.executor.spawn(WORLD, carry(world.clone(), near_read, far_write));
+    Ok(ours)
+}
+
+/// Carries octets one way, to the end.
+async fn carry(world: World, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let mut octets = vec![0; 1 << 14];
+    loop {
+        let read = from.read(&mut octets).await;
+        world.pause(MOST_DELAY).await;
+        match read {
+            Ok(count) if count > 0 => {
+                if to.write_all(&octets[..count]).await.is_err() {
+                    return;
+                }
+            }
+            _ => {
+                let _ = to.shutdown().await;
+                return;
+            }
+        }
+    }
+}
+
 /// Sends lines over TCP, on one connection after the other.
 pub async fn lines(world: World) {
     while world.sending.get() {
         world.pause(2000).await;
-        let Ok(mut stream) = world.network.open("daemon-syslog").await else { continue };
+        let Ok(mut stream) = open_from_afar(&world, "daemon-syslog").await else { continue };
         let (since, run) = (world.history.now(), world.node().map_or(Group(0), |node| node.group));
         for _ in 0..world.random.range(1, 30) {
             let mut text = String::new();
