@@ -21,7 +21,7 @@
 //! - [`oid`]: object identifiers. [`shares`]: something for each address in bounded memory. [`time`]: clocks, backoff, rates, log limits. [`sys`]: the few unsafe system calls.
 //!   [`settings`]: TOML sections with positions, diagnostics with hints, secrets, TLS and URL settings. [`files`]: files of
 //!   the state directory. [`net`]: connections to servers. [`pcap`]: packets out of captures. [`terminal`]: what commands
-//!   write.
+//!   write. [`text`]: text out of octets of unknown encoding.
 //! - [`world`]: clock, network and random numbers, as loops get them. [`inbound`]: connections that come in: one loop that
 //!   accepts them, fair shares by address, a budget of descriptors.
 //!
@@ -70,6 +70,7 @@ pub mod status;
 pub mod sys;
 pub mod syslog;
 pub mod terminal;
+pub mod text;
 pub mod time;
 pub mod web;
 pub mod world;

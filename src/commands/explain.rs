@@ -28,7 +28,7 @@ use crate::snmp::decode::MAX_VARBINDS;
 use crate::snmp::usm::Memory;
 use crate::terminal::{eprintln, println};
 use crate::time::clock::now;
-use crate::{pcap, snmp, syslog};
+use crate::{pcap, snmp, syslog, text};
 
 /// Arguments of `trapline explain`.
 #[derive(Debug, Args)]
@@ -201,7 +201,7 @@ impl Explainer<'_> {
     }
 
     fn line(&self, line: &[u8], source: &Source) -> anyhow::Result<bool> {
-        let line = String::from_utf8_lossy(line);
+        let line = text::line(line, self.setup.config.hosts.charset_of(source));
         let message = Message::Syslog(syslog::parse_line(&line, source.received));
         self.message(&message, source)?;
         Ok(self.verdict(&message, source))
@@ -250,7 +250,7 @@ impl Explainer<'_> {
                 deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(&sink.settings, outcome)));
             });
             let rule = |failure: &RenderFailure| &self.rules.rules()[failure.rule].id;
-            let described = describe::message(message, source, self.rules.mib());
+            let described = describe::message(message, source, subject.charset, self.rules.mib());
             if self.as_json {
                 let ids: Vec<&str> = explanation.matched.iter().map(|r| r.id.as_str()).collect();
                 let rejected: Vec<Value> = explanation

@@ -1,6 +1,7 @@
 //! `trapline unmatched`: the messages that no rule takes, by kind.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
@@ -13,6 +14,7 @@ use crate::config::loaded;
 use crate::daemon::control::Request;
 use crate::inbox::{Group, Key, Raw, Sample, store};
 use crate::intake::describe;
+use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Source};
 use crate::mib::Mib;
 use crate::settings::values::unhex;
@@ -146,9 +148,14 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
 }
 
 /// The names; the shipped ones if the configuration is wrong, as the list is useful then too.
-fn mib(args: &ListArgs) -> std::sync::Arc<Mib> {
+fn mib(args: &ListArgs) -> Arc<Mib> {
+    names(args).0
+}
+
+/// The names of OIDs, and what is known of senders.
+fn names(args: &ListArgs) -> (Arc<Mib>, Hosts) {
     let config = loaded::config(args.config.path().as_deref()).map(|(config, _)| config).unwrap_or_default();
-    loaded::mibs(&config, &[]).0.mib
+    (loaded::mibs(&config, &[]).0.mib, config.hosts)
 }
 
 fn seconds(micros: i64) -> String {
@@ -212,10 +219,10 @@ fn summary(group: &Group, mib: &Mib) -> Value {
 fn show(args: &ShowArgs) -> anyhow::Result<bool> {
     let Some(directory) = daemon::journal_directory(&args.list.config) else { return Ok(false) };
     let group = group(&directory, args.group)?;
-    let mib = mib(&args.list);
+    let (mib, hosts) = names(&args.list);
     if args.list.json {
         let mut all = summary(&group, &mib);
-        all["messages"] = group.samples.iter().map(|sample| decoded(sample, &mib)).collect();
+        all["messages"] = group.samples.iter().map(|sample| decoded(sample, &hosts, &mib)).collect();
         println!("{all:#}");
         return Ok(true);
     }
@@ -229,25 +236,28 @@ fn show(args: &ShowArgs) -> anyhow::Result<bool> {
     }
     for sample in &group.samples {
         println!("\n{}", "-".repeat(40));
-        print_message(&decoded(sample, &mib));
+        print_message(&decoded(sample, &hosts, &mib));
     }
     Ok(true)
 }
 
 /// A message as JSON, with the message as it came as `packet_hex` or `line`.
-fn decoded(sample: &Sample, mib: &Mib) -> Value {
+fn decoded(sample: &Sample, hosts: &Hosts, mib: &Mib) -> Value {
     let source = source(sample);
+    let charset = hosts.charset_of(&source);
     let mut all = match &sample.raw {
         Raw::Line(line) => {
             let message = Message::Syslog(crate::syslog::parse_line(line, sample.received));
-            let mut all = describe::message(&message, &source, mib);
+            let mut all = describe::message(&message, &source, charset, mib);
             all["line"] = line.as_str().into();
             all
         }
         Raw::Packet(hex) => {
             let octets = unhex(hex).unwrap_or_default();
             let mut all = match snmp::decode(&octets) {
-                Ok(decoded) => describe::message(&Message::Notification(decoded.notification), &source, mib),
+                Ok(decoded) => {
+                    describe::message(&Message::Notification(decoded.notification), &source, charset, mib)
+                }
                 Err(error) => json!({ "error": error.to_string() }),
             };
             // It is left out where messages are kept.

@@ -4,12 +4,14 @@ use serde_json::{Map, Value, json};
 
 use crate::message::{Message, Notification, NotificationKind, Source, SyslogLine};
 use crate::mib::{Mib, format};
+use crate::text::Charset;
 use crate::time::clock::rfc3339;
 
 /// A message as JSON, as `trapline explain --json` gives it.
-pub fn message(message: &Message<'_>, source: &Source, mib: &Mib) -> Value {
+/// `charset` is that of the sender.
+pub fn message(message: &Message<'_>, source: &Source, charset: Charset, mib: &Mib) -> Value {
     let mut all = match message {
-        Message::Notification(n) => notification(n, mib),
+        Message::Notification(n) => notification(n, charset, mib),
         Message::Syslog(l) => line(l),
     };
     all.insert("source".into(), source.address().to_string().into());
@@ -17,7 +19,7 @@ pub fn message(message: &Message<'_>, source: &Source, mib: &Mib) -> Value {
     Value::Object(all)
 }
 
-fn notification(n: &Notification<'_>, mib: &Mib) -> Map<String, Value> {
+fn notification(n: &Notification<'_>, charset: Charset, mib: &Mib) -> Map<String, Value> {
     let varbinds: Vec<Value> = n
         .varbinds
         .iter()
@@ -29,9 +31,9 @@ fn notification(n: &Notification<'_>, mib: &Mib) -> Map<String, Value> {
                 "type": varbind.value.type_name(),
                 "value": match varbind.value.as_integer().map(i64::try_from) {
                     Some(Ok(number)) => number.into(),
-                    _ => Value::from(format::plain(&varbind.value)),
+                    _ => Value::from(format::plain(&varbind.value, charset)),
                 },
-                "text": format::of_varbind(varbind, syntax, &n.varbinds, mib),
+                "text": format::of_varbind(varbind, syntax, (charset, &n.varbinds), mib),
             })
         })
         .collect();

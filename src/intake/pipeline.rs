@@ -22,6 +22,7 @@ use crate::snmp::usm::{self, UsmError};
 use crate::snmp::{self, DecodeError};
 use crate::sys::Arrival;
 use crate::syslog::{self, wrappers::is_unknown_refusal};
+use crate::text;
 use crate::time::clock::{Now, Wall};
 use crate::time::log_limit::Kind;
 
@@ -280,7 +281,7 @@ impl Pipeline {
         if !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
             return self.not_allowed(&source, now);
         }
-        let text = String::from_utf8_lossy(line);
+        let text = text::line(line, self.active.hosts.charset_of(&source));
         let line = syslog::parse_line(&text, source.received);
         if line.tcp_wrappers.is_none() && is_unknown_refusal(line.message) {
             self.unknown_refusal(&line, &source, now);

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use super::names::Spelling;
 use super::networks::ByNetwork;
 use crate::fast_map::FastMap;
+use crate::message::Source;
 use crate::settings::values::unhex;
+use crate::text::Charset;
 
 /// The known hosts, and how the others are named.
 #[derive(Debug, Default, Clone)]
@@ -17,6 +19,8 @@ pub struct Hosts {
     pub spelling: Spelling,
     /// What names the host first, by the network of the sender.
     pub prefer: ByNetwork<Prefer>,
+    /// The character sets of senders that do not write UTF-8, by their network.
+    pub charset: ByNetwork<Charset>,
 }
 
 /// What names the host first.
@@ -50,6 +54,14 @@ impl Hosts {
     /// Whether none is known.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The character set of a sender that does not write UTF-8.
+    pub fn charset_of(&self, source: &Source) -> Charset {
+        if self.charset.is_empty() {
+            return Charset::default();
+        }
+        self.charset.of(source.address()).unwrap_or_default()
     }
 
     /// The name of the host with this address.

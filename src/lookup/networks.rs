@@ -21,6 +21,11 @@ impl<T: Copy> ByNetwork<T> {
         ByNetwork(all)
     }
 
+    /// Whether there is no network.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value for an address.
     pub fn of(&self, address: IpAddr) -> Option<T> {
         self.0.iter().find(|(network, _)| network.contains(&address)).map(|(_, value)| *value)

@@ -12,6 +12,7 @@ use crate::settings::diagnostic::{Diagnostics, SourceText};
 use crate::settings::input;
 use crate::settings::section::Section;
 use crate::settings::values::{in_a_line, network, word};
+use crate::text::Charset;
 
 /// Reads `[hosts]`; relative paths are given to `resolve`.
 pub fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found: &mut Diagnostics) -> Hosts {
@@ -23,6 +24,15 @@ pub fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found:
         word.map(|(_, prefer)| *prefer).ok_or_else(|| format!("'{text}' is neither \"claim\" nor \"sender\""))
     };
     hosts.prefer = by_network(&section, "prefer", &prefer, found);
+    let charset = |label: &str| {
+        Charset::of_label(label).ok_or_else(|| {
+            let label = label.escape_debug();
+            format!(
+                "'{label}' is no character set; name one as browsers do, such as \"windows-1252\" or \"gbk\""
+            )
+        })
+    };
+    hosts.charset = by_network(&section, "charset", &charset, found);
     if let Some(map) = section.section("map", found) {
         for (key, span, name) in map.entries() {
             match name.get_ref().as_str() {

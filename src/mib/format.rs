@@ -8,10 +8,19 @@ use mib_rs::mib::display_hint::{self, HexCase};
 
 use crate::message::{Value, Varbind};
 use crate::mib::index::{Mib, Syntax};
+use crate::text::{self, Charset, Likely};
 
-/// A value as text: enumerations and BITS by name, octets by DISPLAY-HINT, else as text where they are
-/// printable UTF-8 and in hex where not, OIDs by name, times as times.
-pub fn text<'v>(value: &'v Value<'_>, syntax: Option<&'v Syntax>, mib: &Mib) -> Cow<'v, str> {
+/// How many characters a floating point number has at most without an exponent.
+const MAX_DECIMALS: usize = 24;
+
+/// A value as text: enumerations and BITS by name, octets by DISPLAY-HINT, else as text where they are text and in hex
+/// where not, OIDs by name, times as times. `charset` is that of the sender.
+pub fn text<'v>(
+    value: &'v Value<'_>,
+    syntax: Option<&'v Syntax>,
+    charset: Charset,
+    mib: &Mib,
+) -> Cow<'v, str> {
     match value {
         Value::Integer(number) => {
             let number = i64::from(*number);
@@ -24,21 +33,22 @@ pub fn text<'v>(value: &'v Value<'_>, syntax: Option<&'v Syntax>, mib: &Mib) -> 
             let number = i64::from(*number);
             hinted_integer(number, syntax).unwrap_or_else(|| number.to_string()).into()
         }
-        Value::OctetString(octets) => octet_text(octets, syntax),
+        Value::OctetString(octets) => octet_text(octets, syntax, charset),
         Value::ObjectId(oid) => mib.name_of(oid).into(),
         Value::TimeTicks(ticks) => time_ticks(*ticks).into(),
-        other => plain(other),
+        other => plain(other, charset),
     }
 }
 
-/// A value without what a MIB knows of it: numbers as numbers, OIDs in numbers, octets as text or hex.
-pub fn plain<'v>(value: &'v Value<'_>) -> Cow<'v, str> {
+/// A value without what a MIB knows of it: numbers as numbers, OIDs in numbers, octets as text or hex. `charset` is that of
+/// the sender.
+pub fn plain<'v>(value: &'v Value<'_>, charset: Charset) -> Cow<'v, str> {
     match value {
-        Value::OctetString(octets) => octet_text(octets, None),
+        Value::OctetString(octets) => octet_text(octets, None, charset),
         Value::ObjectId(oid) => oid.to_string().into(),
         Value::IpAddress(address) => address.to_string().into(),
-        Value::Float(number) => number.to_string().into(),
-        Value::Double(number) => number.to_string().into(),
+        Value::Float(number) => float(number.to_string(), format_args!("{number:e}")).into(),
+        Value::Double(number) => float(number.to_string(), format_args!("{number:e}")).into(),
         Value::Opaque(octets)
         | Value::Nsap(octets)
         | Value::BitString(octets)
@@ -62,7 +72,7 @@ pub fn as_net_snmp<'v>(value: &'v Value<'_>) -> Cow<'v, str> {
         Value::Float(number) => format!("{number:.6}").into(),
         Value::Double(number) => format!("{number:.6}").into(),
         Value::Null => Cow::Borrowed("NULL"),
-        other => plain(other),
+        other => plain(other, Charset::default()),
     }
 }
 
@@ -81,7 +91,8 @@ fn hinted_integer(number: i64, syntax: Option<&Syntax>) -> Option<String> {
     display_hint::format_integer(hint, number, HexCase::Upper)
 }
 
-fn octet_text<'v>(octets: &'v [u8], syntax: Option<&'v Syntax>) -> Cow<'v, str> {
+fn octet_text<'v>(octets: &'v [u8], syntax: Option<&'v Syntax>, charset: Charset) -> Cow<'v, str> {
+    let mut likely = Likely::Unknown;
     if let Some(syntax) = syntax {
         if !syntax.bits.is_empty() {
             return bits(octets, &syntax.bits).into();
@@ -94,35 +105,19 @@ fn octet_text<'v>(octets: &'v [u8], syntax: Option<&'v Syntax>) -> Cow<'v, str> 
         {
             return text.into();
         }
+        if is_text {
+            likely = Likely::Text;
+        }
     }
     if let Some(address) = syntax.filter(|s| &*s.convention == "InetAddress").and_then(|_| inet(octets)) {
         return address.into();
     }
-    // Agents write C strings: one closing NUL belongs to none.
-    let text = octets.strip_suffix(&[0]).unwrap_or(octets);
-    match std::str::from_utf8(text) {
-        Ok(text) if is_printable(text.as_bytes()) || text.chars().all(is_written) => Cow::Borrowed(text),
-        Err(_) if is_latin_1(text) => text.iter().map(|octet| char::from(*octet)).collect::<String>().into(),
-        _ => hex(octets).into(),
-    }
+    text::value(octets, charset, likely).unwrap_or_else(|| hex(octets).into())
 }
 
-/// Whether there is printable ASCII alone; without a way out in the middle, so that many octets are compared at once.
-fn is_printable(octets: &[u8]) -> bool {
-    octets.iter().fold(true, |all, octet| all & (b' '..=b'~').contains(octet))
-}
-
-fn is_written(c: char) -> bool {
-    !c.is_control() || matches!(c, '\t' | '\n' | '\r')
-}
-
-/// Whether octets that are not UTF-8 are text in Latin-1 (ISO 8859-1) rather than numbers: no control characters, and
-/// for each letter beyond ASCII three of ASCII at least.
-fn is_latin_1(octets: &[u8]) -> bool {
-    let beyond = octets.iter().filter(|octet| !octet.is_ascii()).count();
-    octets.len() >= 4
-        && octets.iter().all(|octet| is_written(char::from(*octet)))
-        && beyond * 4 <= octets.len()
+/// A number in decimals, or with an exponent where these would be many.
+fn float(decimals: String, exponent: std::fmt::Arguments<'_>) -> String {
+    if decimals.len() > MAX_DECIMALS { exponent.to_string() } else { decimals }
 }
 
 /// An InetAddress (RFC 4001) by its length: an address, where it has one's; a zone behind `%`.
@@ -142,19 +137,21 @@ fn inet(octets: &[u8]) -> Option<String> {
 }
 
 /// A varbind's value as [`text`] writes it; an InetAddress by the InetAddressType before it, which says whether what
-/// has the length of an address is a name.
+/// has the length of an address is a name. `charset` is that of the sender.
 pub fn of_varbind<'v>(
     varbind: &'v Varbind<'_>,
     syntax: Option<&'v Syntax>,
-    all: &[Varbind<'_>],
+    (charset, all): (Charset, &[Varbind<'_>]),
     mib: &Mib,
 ) -> Cow<'v, str> {
     /// InetAddressType dns.
     const DNS: i32 = 16;
     let address = syntax.is_some_and(|s| &*s.convention == "InetAddress");
-    let Value::OctetString(octets) = &varbind.value else { return text(&varbind.value, syntax, mib) };
+    let Value::OctetString(octets) = &varbind.value else {
+        return text(&varbind.value, syntax, charset, mib);
+    };
     if !address {
-        return text(&varbind.value, syntax, mib);
+        return text(&varbind.value, syntax, charset, mib);
     }
     let before = all.iter().take_while(|other| !std::ptr::eq(*other, varbind));
     let kind = before
@@ -162,9 +159,9 @@ pub fn of_varbind<'v>(
         .last()
         .map(|other| &other.value);
     if kind == Some(&Value::Integer(DNS)) {
-        octet_text(octets, None)
+        octet_text(octets, None, charset)
     } else {
-        text(&varbind.value, syntax, mib)
+        text(&varbind.value, syntax, charset, mib)
     }
 }
 
@@ -234,12 +231,13 @@ mod tests {
     fn octets() {
         let mib = Mib::default();
         let show = |octets: &'static [u8], hint| {
-            text(&Value::OctetString(octets), Some(&syntax(hint)), &mib).into_owned()
+            text(&Value::OctetString(octets), Some(&syntax(hint)), Charset::default(), &mib).into_owned()
         };
         assert_eq!(show(b"Gi0/3", "255a"), "Gi0/3");
         assert_eq!(show(b"Gi0/3\0", ""), "Gi0/3");
         assert_eq!(show(&[0, 0x1a, 0x2b, 0x3c, 0x4d, 0x5e], "1x:"), "00:1A:2B:3C:4D:5E");
-        assert_eq!(show(&[0xff, 0], "255a"), "FF:00");
+        assert_eq!(show(&[0xff, 0x07], "255a"), "FF:07");
+        assert_eq!(show(b"\xd6l", "255a"), "Öl", "the MIB says that it is text");
         assert_eq!(show("café".as_bytes(), ""), "café");
         assert_eq!(show(b"T\xfcr offen", "255a"), "Tür offen", "Latin-1");
         assert_eq!(show(b"caf\xe9", ""), "café");
@@ -255,8 +253,9 @@ mod tests {
     fn internet_addresses() {
         let mib = Mib::default();
         let syntax = Syntax { convention: "InetAddress".into(), ..Syntax::default() };
-        let show =
-            |octets: &'static [u8]| text(&Value::OctetString(octets), Some(&syntax), &mib).into_owned();
+        let show = |octets: &'static [u8]| {
+            text(&Value::OctetString(octets), Some(&syntax), Charset::default(), &mib).into_owned()
+        };
         assert_eq!(show(&[192, 0, 2, 1]), "192.0.2.1");
         assert_eq!(show(&[169, 254, 0, 1, 0, 0, 0, 7]), "169.254.0.1%7");
         assert_eq!(show(&[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), "2001:db8::1");
@@ -268,12 +267,15 @@ mod tests {
     fn numbers_and_times() {
         let mib = Mib::default();
         let status = Syntax { enums: vec![(1, "up".into()), (2, "down".into())], ..Syntax::default() };
-        assert_eq!(text(&Value::Integer(2), Some(&status), &mib), "down");
-        assert_eq!(text(&Value::Integer(9), Some(&status), &mib), "9");
-        assert_eq!(text(&Value::Integer(2345), Some(&syntax("d-2")), &mib), "23.45");
-        assert_eq!(text(&Value::TimeTicks(4711), None, &mib), "0:00:47.11");
-        assert_eq!(text(&Value::TimeTicks(u32::MAX), None, &mib), "497 days, 2:27:52.95");
+        assert_eq!(text(&Value::Integer(2), Some(&status), Charset::default(), &mib), "down");
+        assert_eq!(text(&Value::Integer(9), Some(&status), Charset::default(), &mib), "9");
+        assert_eq!(text(&Value::Integer(2345), Some(&syntax("d-2")), Charset::default(), &mib), "23.45");
+        assert_eq!(plain(&Value::Double(1e100), Charset::default()), "1e100");
+        assert_eq!(plain(&Value::Double(-2.5e-30), Charset::default()), "-2.5e-30");
+        assert_eq!(plain(&Value::Float(23.3), Charset::default()), "23.3");
+        assert_eq!(text(&Value::TimeTicks(4711), None, Charset::default(), &mib), "0:00:47.11");
+        assert_eq!(text(&Value::TimeTicks(u32::MAX), None, Charset::default(), &mib), "497 days, 2:27:52.95");
         let bits = Syntax { bits: vec![(0, "a".into()), (9, "j".into())], ..Syntax::default() };
-        assert_eq!(text(&Value::OctetString(&[0x80, 0x60]), Some(&bits), &mib), "a,j,10");
+        assert_eq!(text(&Value::OctetString(&[0x80, 0x60]), Some(&bits), Charset::default(), &mib), "a,j,10");
     }
 }

@@ -7,6 +7,7 @@ use crate::mib::format;
 use crate::mib::index::{Base, Coding, Mib};
 use crate::mib::instance::{IndexValue, dotted, indexes};
 use crate::oid::Oid;
+use crate::text::Charset;
 
 impl IndexValue<'_> {
     /// The value as text, as one of its object would be written in a varbind.
@@ -20,7 +21,7 @@ impl IndexValue<'_> {
                     Some(Base::Gauge32) => Value::Gauge32(number),
                     _ => i32::try_from(number).map_or(Value::Gauge32(number), Value::Integer),
                 };
-                format::text(&value, syntax, mib).into_owned()
+                format::text(&value, syntax, Charset::default(), mib).into_owned()
             }
             Coding::Address => dotted(&self.arcs),
             Coding::CountedOid | Coding::RestOid => {
@@ -28,7 +29,7 @@ impl IndexValue<'_> {
             }
             Coding::Fixed(_) | Coding::Counted | Coding::Rest => {
                 let octets = self.octets();
-                format::text(&Value::OctetString(&octets), syntax, mib).into_owned()
+                format::text(&Value::OctetString(&octets), syntax, Charset::default(), mib).into_owned()
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::language::value::Val;
 use crate::lookup::choice::{Agent, Choice, Received};
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, Source, SyslogLine};
+use crate::text::Charset;
 
 /// A message and its origin.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct MessageContext<'m> {
     pub agent_believed: bool,
     /// The host names that the monitoring core uses.
     pub hosts: &'m Hosts,
+    /// The character set of a sender that does not write UTF-8.
+    pub charset: Charset,
     /// The tags of the rules that the message may reach; none if it may reach all rules.
     pub tags: Option<&'m [String]>,
 }
@@ -45,6 +48,7 @@ impl<'m> MessageContext<'m> {
             source_name: choice.source_name.as_deref(),
             agent_believed: choice.agent == Agent::Believed,
             hosts,
+            charset: hosts.charset_of(received.source),
             tags,
         }
     }

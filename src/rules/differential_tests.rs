@@ -100,6 +100,7 @@ impl Fixture {
             host: "router1",
             source_name: None,
             agent_believed: true,
+            charset: crate::text::Charset::default(),
             hosts: &self.hosts,
             tags: None,
         }

@@ -441,6 +441,7 @@ fn subject<'m>(message: &'m Message<'m>, source: &'m Source, hosts: &'m Hosts) -
         host: "router1",
         source_name,
         agent_believed: true,
+        charset: crate::text::Charset::default(),
         hosts,
         tags: None,
     }

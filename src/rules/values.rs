@@ -46,7 +46,12 @@ impl MessageValues<'_, '_> {
     fn varbinds(&self, name: &'static str, raw: bool) -> Value {
         let all = self.context.notification().map_or(&[][..], |n| &n.varbinds);
         let entries = all.iter().map(|varbind| {
-            let value = varbind_value(varbind, syntax_of(varbind, self.mib), (raw, all), self.mib);
+            let value = varbind_value(
+                varbind,
+                syntax_of(varbind, self.mib),
+                (raw, self.context.charset, all),
+                self.mib,
+            );
             (varbind.oid.clone().into_owned(), to_value(value))
         });
         Value::from_object(Varbinds {

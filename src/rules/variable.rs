@@ -9,6 +9,7 @@ use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
 use crate::rules::context::MessageContext;
 use crate::syslog::{FACILITIES, SEVERITIES};
+use crate::text::Charset;
 
 /// A variable, resolved when its rule is compiled.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,14 +183,14 @@ impl Variable {
                         Some(at) => Some(&*mib.objects()[at].syntax),
                         None => syntax_of(varbind, mib),
                     };
-                    Some(varbind_value(varbind, syntax, (*raw, all), mib))
+                    Some(varbind_value(varbind, syntax, (*raw, context.charset, all), mib))
                 });
                 found.unwrap_or(Val::Undefined)
             }
             Variable::Position { at, raw } => {
                 let all = varbinds();
                 at.checked_sub(1).and_then(|at| all.get(at)).map_or(Val::Undefined, |varbind| {
-                    varbind_value(varbind, syntax_of(varbind, mib), (*raw, all), mib)
+                    varbind_value(varbind, syntax_of(varbind, mib), (*raw, context.charset, all), mib)
                 })
             }
             Variable::OfVarbind { at, what } => at
@@ -230,11 +231,11 @@ pub fn index_value<'m>(
 }
 
 /// The value of a varbind among all varbinds of its notification: numbers as numbers, enumerations as named numbers,
-/// everything else as text. With `raw`, without what the MIB knows.
+/// everything else as text in the sender's character set. With `raw`, without what the MIB knows.
 pub fn varbind_value<'m>(
     varbind: &'m Varbind<'m>,
     syntax: Option<&'m Syntax>,
-    (raw, all): (bool, &'m [Varbind<'m>]),
+    (raw, charset, all): (bool, Charset, &'m [Varbind<'m>]),
     mib: &'m Mib,
 ) -> Val<'m> {
     match &varbind.value {
@@ -244,30 +245,33 @@ pub fn varbind_value<'m>(
         Value::Double(number) => Val::Float(*number),
         value if raw => match value.as_integer() {
             Some(number) => Val::Int(number),
-            None => Val::Str(format::plain(value)),
+            None => Val::Str(format::plain(value, charset)),
         },
-        Value::TimeTicks(_) => Val::Str(format::text(&varbind.value, syntax, mib)),
+        Value::TimeTicks(_) => Val::Str(format::text(&varbind.value, syntax, charset, mib)),
         value => match (value.as_integer(), syntax) {
             (Some(number), Some(syntax)) => {
                 let small = i64::try_from(number).unwrap_or(i64::MAX);
                 match syntax.name_of(small) {
                     Some(name) => Val::Named { number: small, name },
                     None if syntax.hint.is_empty() || &*syntax.hint == "d" => Val::Int(number),
-                    None => Val::Str(format::text(value, Some(syntax), mib)),
+                    None => Val::Str(format::text(value, Some(syntax), charset, mib)),
                 }
             }
             (Some(number), None) => Val::Int(number),
-            (None, syntax) => Val::Str(format::of_varbind(varbind, syntax, all, mib)),
+            (None, syntax) => Val::Str(format::of_varbind(varbind, syntax, (charset, all), mib)),
         },
     }
 }
 
 /// The texts of all varbinds, joined by spaces.
-fn all_text(notification: &Notification<'_>, mib: &Mib) -> String {
+fn all_text(notification: &Notification<'_>, charset: Charset, mib: &Mib) -> String {
     let texts: Vec<_> = notification
         .varbinds
         .iter()
-        .map(|v| format::of_varbind(v, mib.lookup(&v.oid).map(|o| &*o.syntax), &notification.varbinds, mib))
+        .map(|v| {
+            let syntax = mib.lookup(&v.oid).map(|o| &*o.syntax);
+            format::of_varbind(v, syntax, (charset, &notification.varbinds), mib)
+        })
         .collect();
     texts.join(" ")
 }
@@ -297,7 +301,7 @@ impl Fixed {
             Fixed::Host => Val::Str(Cow::Borrowed(context.host)),
             Fixed::Source => Val::Str(Cow::Borrowed(context.address)),
             Fixed::SourceHost => context.source_host(),
-            Fixed::Text => Val::Str(all_text(n, mib).into()),
+            Fixed::Text => Val::Str(all_text(n, context.charset, mib).into()),
             Fixed::Received => context.received(),
             Fixed::Agent => match n.agent {
                 Some(agent) => Val::Str(agent.to_string().into()),

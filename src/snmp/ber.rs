@@ -20,6 +20,16 @@ pub mod tag {
     pub const NULL: u8 = 0x05;
     /// OBJECT IDENTIFIER.
     pub const OBJECT_ID: u8 = 0x06;
+    /// UTF8String.
+    pub const UTF8_STRING: u8 = 0x0c;
+    /// NumericString; PrintableString, T61String and VideotexString follow.
+    pub const NUMERIC_STRING: u8 = 0x12;
+    /// IA5String.
+    pub const IA5_STRING: u8 = 0x16;
+    /// GraphicString; VisibleString, GeneralString, UniversalString and CHARACTER STRING follow.
+    pub const GRAPHIC_STRING: u8 = 0x19;
+    /// BMPString.
+    pub const BMP_STRING: u8 = 0x1e;
     /// SEQUENCE.
     pub const SEQUENCE: u8 = 0x30;
     /// IpAddress.

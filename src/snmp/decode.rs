@@ -352,6 +352,10 @@ fn value(Tlv { tag, content }: Tlv<'_>) -> Option<Value<'_>> {
     Some(match tag {
         tag::INTEGER => Value::Integer(low32(content)? as i32),
         tag::OCTET_STRING => Value::OctetString(content),
+        // Strings of ASN.1 that the SMI does not have, as some devices send them.
+        tag::UTF8_STRING | tag::NUMERIC_STRING..=tag::IA5_STRING | tag::GRAPHIC_STRING..=tag::BMP_STRING => {
+            Value::OctetString(content)
+        }
         tag::NULL => Value::Null,
         tag::OBJECT_ID => Value::ObjectId(Oid::from_ber(content)?),
         tag::IP_ADDRESS => Value::IpAddress(<[u8; 4]>::try_from(content).ok()?.into()),

@@ -17,6 +17,7 @@ mod chaos;
 mod cli;
 mod crash;
 mod daemon;
+mod devices;
 mod hangups;
 mod hostile;
 mod hosts;

@@ -1,0 +1,286 @@
+//! Text out of octets of unknown encoding. Values of varbinds and lines of syslog are decoded here and nowhere else.
+//!
+//! Senders write UTF-8, UTF-16 or a character set of their country, with or without a byte order mark, and pad with NULs.
+//! In this order octets are read as: UTF-16 (by its byte order mark, or by NULs in every other octet), UTF-8, the character
+//! set that is configured for the sender, Windows-1252. Labels and tables are those of the Encoding Standard of WHATWG.
+
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+const BOM_UTF_8: &[u8] = &[0xef, 0xbb, 0xbf];
+
+/// The character set of a sender that does not write UTF-8. The default is that none is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Charset(Option<&'static Encoding>);
+
+impl Charset {
+    /// The character set of a label such as `windows-1252`, `gbk` or `latin1`, in any case.
+    pub fn of_label(label: &str) -> Option<Charset> {
+        let encoding = Encoding::for_label_no_replacement(label.as_bytes())?;
+        Some(Charset(Some(encoding)))
+    }
+}
+
+/// What is known of octets that may be text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likely {
+    /// They are text.
+    Text,
+    /// Nothing is known: they may be a number or an address.
+    Unknown,
+}
+
+/// A line as text, whatever its octets are. NULs at the end and a byte order mark at the start are left out.
+pub fn line(octets: &[u8], charset: Charset) -> Cow<'_, str> {
+    match whole(octets) {
+        Whole::Text(text) => text,
+        Whole::Cut(octets) => String::from_utf8_lossy(octets),
+        Whole::Other(octets) => {
+            let encoding = charset.0.unwrap_or(WINDOWS_1252);
+            encoding.decode_without_bom_handling(octets).0
+        }
+    }
+}
+
+/// A value as text; none if it is no text: if it has control characters, or cannot be told from a number or an address.
+/// NULs at the end and a byte order mark at the start are left out.
+pub fn value(octets: &[u8], charset: Charset, likely: Likely) -> Option<Cow<'_, str>> {
+    let text = match whole(octets) {
+        Whole::Text(text) => text,
+        Whole::Cut(octets) => String::from_utf8_lossy(octets),
+        Whole::Other(octets) => {
+            let configured = charset
+                .0
+                .and_then(|encoding| encoding.decode_without_bom_handling_and_without_replacement(octets))
+                .filter(|text| is_written(text));
+            match configured {
+                Some(text) => text,
+                None if likely == Likely::Text || has_mostly_ascii(octets) => {
+                    WINDOWS_1252.decode_without_bom_handling(octets).0
+                }
+                None => return None,
+            }
+        }
+    };
+    is_written(&text).then_some(text)
+}
+
+/// What octets are without a configured character set.
+enum Whole<'o> {
+    /// UTF-8 or UTF-16.
+    Text(Cow<'o, str>),
+    /// UTF-8 beyond ASCII whose last character is not complete.
+    Cut(&'o [u8]),
+    /// Neither, without NULs at the end.
+    Other(&'o [u8]),
+}
+
+#[inline]
+fn whole(octets: &[u8]) -> Whole<'_> {
+    // Nearly all octets are ASCII or UTF-8 without NULs and byte order marks.
+    if !is_special(octets)
+        && let Ok(text) = std::str::from_utf8(octets)
+    {
+        return Whole::Text(Cow::Borrowed(text));
+    }
+    special(octets)
+}
+
+/// Whether octets can be anything but UTF-8 as it stands.
+#[inline]
+fn is_special(octets: &[u8]) -> bool {
+    match octets {
+        [0, ..] | [_, 0, ..] | [.., 0] => true,
+        [first, ..] => matches!(first, 0xef | 0xfe | 0xff),
+        [] => false,
+    }
+}
+
+#[cold]
+fn special(octets: &[u8]) -> Whole<'_> {
+    if let Some(text) = utf_16(octets) {
+        return Whole::Text(text);
+    }
+    let end = octets.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
+    let octets = octets[..end].strip_prefix(BOM_UTF_8).unwrap_or(&octets[..end]);
+    match std::str::from_utf8(octets) {
+        Ok(text) => Whole::Text(Cow::Borrowed(text)),
+        // What ends within a character has been UTF-8 only if it has another character beyond ASCII.
+        Err(error) if error.error_len().is_none() && !octets[..error.valid_up_to()].is_ascii() => {
+            Whole::Cut(octets)
+        }
+        Err(_) => Whole::Other(octets),
+    }
+}
+
+/// UTF-16 with a byte order mark, or with NULs in every other octet of most characters.
+fn utf_16(octets: &[u8]) -> Option<Cow<'_, str>> {
+    let marked = Encoding::for_bom(octets).filter(|(encoding, _)| *encoding != UTF_8);
+    let (encoding, text) = match marked {
+        Some((encoding, mark)) => (encoding, &octets[mark..]),
+        None => (unmarked(octets)?, octets),
+    };
+    // NULs at the end are whole characters.
+    let (pairs, rest) = text.as_chunks::<2>();
+    let end = pairs.iter().rposition(|pair| *pair != [0, 0]).map_or(0, |last| last + 1);
+    if !matches!(rest, [] | [0]) || pairs[..end].contains(&[0, 0]) {
+        return None;
+    }
+    let text = encoding.decode_without_bom_handling_and_without_replacement(&text[..end * 2])?;
+    (marked.is_some() || is_written(&text)).then_some(text)
+}
+
+/// The order of the octets of UTF-16 without a byte order mark: three characters at least, the first one and most others of
+/// Latin-1.
+fn unmarked(octets: &[u8]) -> Option<&'static Encoding> {
+    let (pairs, _) = octets.as_chunks::<2>();
+    let end = pairs.iter().rposition(|pair| *pair != [0, 0]).map_or(0, |last| last + 1);
+    let pairs = &pairs[..end];
+    let is_most = |at: usize| {
+        let high = pairs.iter().filter(|pair| pair[at] == 0).count();
+        pairs.len() >= 3 && pairs[0][at] == 0 && high * 4 >= pairs.len() * 3
+    };
+    if is_most(1) {
+        Some(UTF_16LE)
+    } else if is_most(0) {
+        Some(UTF_16BE)
+    } else {
+        None
+    }
+}
+
+fn is_written(text: &str) -> bool {
+    is_printable(text.as_bytes())
+        || text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
+}
+
+/// Whether there is printable ASCII alone; without a way out in the middle, so that many octets are compared at once.
+fn is_printable(octets: &[u8]) -> bool {
+    octets.iter().fold(true, |all, octet| all & (b' '..=b'~').contains(octet))
+}
+
+/// Whether octets are text in a character set of one octet a character rather than numbers: three at least, and for each
+/// one beyond ASCII two of ASCII.
+fn has_mostly_ascii(octets: &[u8]) -> bool {
+    let beyond = octets.iter().filter(|octet| !octet.is_ascii()).count();
+    octets.len() >= 3 && beyond * 3 <= octets.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn charset(label: &str) -> Charset {
+        Charset::of_label(label).unwrap()
+    }
+
+    fn utf_16(text: &str, big: bool) -> Vec<u8> {
+        let order = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
+        text.encode_utf16().flat_map(order).collect()
+    }
+
+    /// Octets, their character set, and the text of a line. Values are the same text, or in hex where they are marked so.
+    #[test]
+    fn lines_and_values() {
+        let none = Charset::default();
+        let mark = |mark: &[u8], text: Vec<u8>| [mark.to_vec(), text].concat();
+        let (le, be) = (utf_16("Tür offen", false), utf_16("Tür offen", true));
+        let cases: Vec<(Vec<u8>, Charset, &str, bool)> = vec![
+            (b"plain".into(), none, "plain", true),
+            (b"".into(), none, "", true),
+            ("Tür, 告警".into(), none, "Tür, 告警", true),
+            ("Tür".into(), charset("gbk"), "Tür", true),
+            (b"Door open\0".into(), none, "Door open", true),
+            (b"Door open\0\0\0\0\0\0\0".into(), none, "Door open", true),
+            (b"\0".into(), none, "", true),
+            (b"\0\0\0\0\0\0".into(), none, "", true),
+            (b"in\0side".into(), none, "in\0side", false),
+            (mark(BOM_UTF_8, b"marked\0".into()), none, "marked", true),
+            (le.clone(), none, "Tür offen", true),
+            (be.clone(), none, "Tür offen", true),
+            (mark(&le, vec![0, 0]), none, "Tür offen", true),
+            (mark(&le, vec![0]), none, "Tür offen", true),
+            (mark(&[0xff, 0xfe], le), none, "Tür offen", true),
+            (mark(&[0xfe, 0xff], be), none, "Tür offen", true),
+            (mark(&[0xff, 0xfe], utf_16("告警", false)), none, "告警", true),
+            (utf_16("Server 告警", false), none, "Server 告警", true),
+            (vec![0x54, 0xfc, 0x72], none, "Tür", true),
+            (b"T\xfcr offen".into(), none, "Tür offen", true),
+            (b"caf\xe9".into(), none, "café", true),
+            (b"caf\xe9\0\0".into(), none, "café", true),
+            (b"price 10 \x80 \x96 \x84a\x93".into(), none, "price 10 € – „a“", true),
+            ("Tür auf: Grü".as_bytes()[..13].into(), none, "Tür auf: Gr\u{fffd}", true),
+            (vec![0xb8, 0xe6, 0xbe, 0xaf], charset("GBK"), "告警", true),
+            (vec![0xc4, 0xe5, 0xe9], charset("windows-1251"), "Дей", true),
+            (vec![0xcc, 0xe1], charset("iso-8859-7"), "Μα", true),
+            (vec![0x82, 0xa0, 0x41], charset("shift_jis"), "あA", true),
+            // What is not in the character set of the sender.
+            (b"disk C: \x81 is full".into(), none, "disk C: \u{81} is full", false),
+            (vec![0xff, 0xc0, 0xc3, 0xa9], none, "ÿÀÃ©", false),
+            (vec![0xff, 0xc0, 0xc3, 0xff], charset("gbk"), "\u{fffd}烂\u{fffd}", false),
+            (vec![0, 0x1a, 0x2b, 0x3c, 0x4d, 0x5e], none, "\0\u{1a}+<M^", false),
+            (vec![0, 1, 0, 2, 0, 3], none, "\0\u{1}\0\u{2}\0\u{3}", false),
+            (vec![b'U', 0, b'p', 0], none, "U\0p", false),
+        ];
+        for (octets, charset, text, is_text) in cases {
+            assert_eq!(line(&octets, charset), text, "{octets:02x?}");
+            let read = value(&octets, charset, Likely::Unknown);
+            assert_eq!(read.as_deref(), is_text.then_some(text), "{octets:02x?}");
+        }
+        assert_eq!(value(&[0xd6, 0x6c], none, Likely::Text).as_deref(), Some("Öl"));
+        assert_eq!(value(&[0xd6, 0x6c], none, Likely::Unknown), None);
+        assert_eq!(value(&[0xd6, 0x07], none, Likely::Text), None);
+    }
+
+    #[test]
+    fn labels_of_the_encoding_standard() {
+        for label in ["windows-1252", "Latin1", "iso-8859-15", "GBK", "gb18030", "Big5", "euc-kr", "utf-16le"]
+        {
+            assert!(Charset::of_label(label).is_some(), "{label}");
+        }
+        for label in ["", "cp-1252", "replacement", "utf-7"] {
+            assert!(Charset::of_label(label).is_none(), "{label}");
+        }
+    }
+
+    #[test]
+    fn what_is_utf_8_without_marks_is_not_copied() {
+        for octets in ["<36>plain".as_bytes(), "Tür".as_bytes(), b""] {
+            assert!(matches!(line(octets, Charset::default()), Cow::Borrowed(_)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_in_any_encoding_comes_back(text in "[A-Za-zäöüß€ ]{3,40}[a-z]{3,30}", nuls in 0_usize..9) {
+            let none = Charset::default();
+            let padded = |octets: Vec<u8>| [octets, vec![0; nuls]].concat();
+            let encodings = [
+                text.clone().into_bytes(),
+                [BOM_UTF_8, text.as_bytes()].concat(),
+                [&[0xff, 0xfe][..], &utf_16(&text, false)].concat(),
+                [&[0xfe, 0xff][..], &utf_16(&text, true)].concat(),
+            ];
+            for octets in encodings {
+                let octets = padded(octets);
+                prop_assert_eq!(line(&octets, none), text.as_str());
+            }
+            let single = WINDOWS_1252.encode(&text).0.into_owned();
+            let padded = padded(single.clone());
+            prop_assert_eq!(line(&padded, none), text.as_str());
+            let read = value(&single, none, Likely::Text);
+            prop_assert_eq!(read.as_deref(), Some(text.as_str()));
+        }
+
+        #[test]
+        fn any_octets_are_some_line(octets: Vec<u8>, label in "windows-1252|gbk|shift_jis|utf-16be") {
+            let _ = line(&octets, charset(&label));
+            if let Some(text) = value(&octets, charset(&label), Likely::Unknown) {
+                prop_assert!(is_written(&text));
+            }
+        }
+    }
+}
