@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -24,6 +24,34 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>
 pub trait Network: Debug + Send + Sync {
     /// Connects to a port of a host, which is a name or an address.
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a>;
+}
+
+/// Why an address has no name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoName {
+    /// It has none.
+    None,
+    /// It has this one, which is the name of other addresses only.
+    Unconfirmed(String),
+    /// The resolver could not tell, for this reason.
+    Failed(String),
+}
+
+/// Finds names of addresses, and addresses of names.
+pub trait Resolver: Debug + Send + Sync {
+    /// The name of an address. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    fn name_of(&self, address: IpAddr) -> Result<String, NoName>;
+
+    /// The addresses of a name; empty if there are none. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If the resolver cannot tell.
+    fn addresses_of(&self, name: &str) -> Result<Vec<IpAddr>, NoName>;
 }
 
 /// TCP, and the system's resolver.

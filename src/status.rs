@@ -168,6 +168,7 @@ impl Status {
             "intake": self.shared.stats.to_json(),
             "refused": self.shared.refusals.to_json(),
             "connections": connections,
+            "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
             "sinks": sinks,
             "unconfigured_sinks": unconfigured,

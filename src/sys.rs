@@ -1,14 +1,17 @@
 //! The system calls that no safe library offers in the form needed here: batches of datagrams in buffers that are used
-//! again, what the kernel dropped at a socket, which socket of an address gets a datagram, and how much of a pipe is
-//! unread. The only module with unsafe code.
+//! again, what the kernel dropped at a socket, which socket of an address gets a datagram, how much of a pipe is
+//! unread, and the name of an address. The only module with unsafe code.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, SockaddrLike as _, SockaddrStorage, sendmsg, setsockopt, sockopt,
+};
 
 /// The largest datagram that UDP can carry.
 pub const MAX_DATAGRAM: usize = 65_535;
@@ -387,6 +390,43 @@ pub fn unread(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(unsafe { count.assume_init() }).unwrap_or(0))
 }
 
+/// The name of an address by the system's resolver (getnameinfo, POSIX.1-2017); none if the address has none. Blocks until
+/// the resolver has answered or has given up.
+///
+/// # Errors
+///
+/// Why the resolver cannot tell.
+pub fn name_of(address: IpAddr) -> io::Result<Option<String>> {
+    let address = SockaddrStorage::from(SocketAddr::new(address, 0));
+    let mut name = [0_u8; libc::NI_MAXHOST as usize];
+    // SAFETY: the address and its length are those of a `SockaddrStorage`, and the buffer for the name has the length that is
+    // given. There is no buffer for the service.
+    let result = unsafe {
+        libc::getnameinfo(
+            address.as_ptr(),
+            address.len(),
+            name.as_mut_ptr().cast(),
+            libc::NI_MAXHOST,
+            std::ptr::null_mut(),
+            0,
+            libc::NI_NAMEREQD,
+        )
+    };
+    match result {
+        0 => {
+            let name = CStr::from_bytes_until_nul(&name).map_err(io::Error::other)?;
+            Ok(name.to_str().ok().map(str::to_owned))
+        }
+        libc::EAI_NONAME => Ok(None),
+        libc::EAI_SYSTEM => Err(io::Error::last_os_error()),
+        code => {
+            // SAFETY: it returns a pointer to a string that lives for ever, for any code.
+            let text = unsafe { CStr::from_ptr(libc::gai_strerror(code)) };
+            Err(io::Error::other(text.to_string_lossy()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -475,5 +515,11 @@ mod tests {
         assert_eq!(unread(writer.as_fd()).unwrap(), 5);
         reader.read_exact(&mut [0; 2]).unwrap();
         assert_eq!(unread(writer.as_fd()).unwrap(), 3);
+    }
+
+    #[test]
+    fn this_machine_has_a_name() {
+        // RFC 6761, section 6.3: localhost is this machine.
+        assert_eq!(name_of(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap().as_deref(), Some("localhost"));
     }
 }

@@ -151,8 +151,7 @@ fn unmarked(octets: &[u8]) -> Option<&'static Encoding> {
 }
 
 fn is_written(text: &str) -> bool {
-    is_printable(text.as_bytes())
-        || text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
+    is_printable(text.as_bytes()) || text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
 }
 
 /// Whether there is printable ASCII alone; without a way out in the middle, so that many octets are compared at once.

@@ -1,5 +1,7 @@
 //! `trapline explain`
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -14,7 +16,9 @@ use crate::config::loaded as setup;
 use crate::inbox::{Group, Raw};
 use crate::intake::{describe, engine_id};
 use crate::lookup::choice::{Candidate, Received};
+use crate::lookup::reverse::confirmed;
 use crate::message::{Message, Notification, Source};
+use crate::net::NoName;
 use crate::outcome::json::Unsaved;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
@@ -28,6 +32,7 @@ use crate::snmp::decode::MAX_VARBINDS;
 use crate::snmp::usm::Memory;
 use crate::terminal::{eprintln, println};
 use crate::time::clock::now;
+use crate::world::SystemResolver;
 use crate::{pcap, snmp, syslog, text};
 
 /// Arguments of `trapline explain`.
@@ -70,8 +75,13 @@ struct Input {
 pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     let Some(setup) = setup::ready(args.config.path().as_deref()) else { return Ok(false) };
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
-    let explainer =
-        Explainer { rules, setup: &setup, as_json: args.json, let_in: args.input.unmatched.is_some() };
+    let explainer = Explainer {
+        rules,
+        setup: &setup,
+        as_json: args.json,
+        let_in: args.input.unmatched.is_some(),
+        reverse: RefCell::default(),
+    };
     let source = |address: IpAddr, received| Source { peer: SocketAddr::new(address, 0), received };
     if let Some(hex) = &args.input.packet_hex {
         return explainer.packet(&packet(hex)?, &source(args.from, now()));
@@ -113,6 +123,8 @@ struct Explainer<'s> {
     as_json: bool,
     /// Whether the messages have passed access control before: what is kept of them has no community.
     let_in: bool,
+    /// Names by reverse DNS that were asked for.
+    reverse: RefCell<HashMap<IpAddr, Option<String>>>,
 }
 
 impl Explainer<'_> {
@@ -227,10 +239,20 @@ impl Explainer<'_> {
             }
             Message::Syslog(_) => (None, true),
         };
-        let received = Received { message, source, address: &address, relay, reverse: &|_| None };
+        let reverse = |address| self.reverse(address);
+        let received = Received { message, source, address: &address, relay, reverse: &reverse };
         let mut candidates = Vec::new();
         let choice = hosts.choose(&received, Some(&mut candidates));
         then(&MessageContext::new(&received, &choice, hosts, tags), &candidates)
+    }
+
+    /// The name of an address by reverse DNS. The daemon has it as soon as the resolver has answered it.
+    fn reverse(&self, address: IpAddr) -> Option<String> {
+        if !self.setup.config.hosts.reverse_dns {
+            return None;
+        }
+        let mut asked = self.reverse.borrow_mut();
+        asked.entry(address).or_insert_with(|| reverse_of(address)).clone()
     }
 
     fn verdict(&self, message: &Message<'_>, source: &Source) -> bool {
@@ -282,6 +304,20 @@ impl Explainer<'_> {
             Ok(())
         })
     }
+}
+
+/// The name of an address by reverse DNS; what is wrong with it is said on standard error.
+fn reverse_of(address: IpAddr) -> Option<String> {
+    let why = match confirmed(&SystemResolver, address) {
+        Ok(name) => return Some(name),
+        Err(NoName::None) => return None,
+        Err(NoName::Unconfirmed(name)) => {
+            format!("its name {} does not have this address, so that it does not count", visible(&name))
+        }
+        Err(NoName::Failed(why)) => why,
+    };
+    eprintln!("trapline: reverse DNS of {address}: {why}");
+    None
 }
 
 /// The most rules that are printed with the reason why they do not match.

@@ -113,6 +113,11 @@ fn print(before: &Value, now: &Value) {
         let (errors, refused) = (number(&counts["errors"]), number(&counts["refused"]));
         println!("{name}: {refused} connections refused, {errors} not accepted");
     }
+    if let Some(reverse) = now["reverse_dns"].as_object() {
+        let counts: Vec<String> =
+            reverse.iter().map(|(what, count)| format!("{count} {}", what.replace('_', " "))).collect();
+        println!("reverse DNS: {}", counts.join(", "));
+    }
     let refused = &now["refused"];
     let shown = refused["sources"].as_array().map_or(0, Vec::len) as u64;
     let (known, others) = (number(&refused["known_sources"]), number(&refused["others"]));

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::listeners::{self, BoundListeners, Host, ListenerPlan, Running, still_has_the_port};
 use super::log::{self, Log};
+use super::reverse::Workers;
 use super::sinks::{self, SinkPlan, Sinks};
 use super::supervise::{Crew, Member, OnEnd};
 use crate::config::Config;
@@ -63,6 +64,8 @@ struct Parts {
     less_streams: Vec<String>,
     sinks: Sinks,
     mibs: Held,
+    /// Those that ask for names by reverse DNS, if that is configured.
+    reverse: Option<Workers>,
     log: LogFormat,
     journal: journal::Settings,
     /// The daemon stops: nothing is changed any more.
@@ -87,6 +90,8 @@ pub struct Plan {
     hosts: Vec<String>,
     sinks: SinkPlan,
     sinks_need: Needs,
+    /// New ones; none to keep those that run.
+    reverse: Option<Workers>,
     found: Diagnostics,
 }
 
@@ -160,6 +165,7 @@ impl Assembly {
             less_streams: Vec::new(),
             sinks: Sinks::default(),
             mibs: Held::default(),
+            reverse: None,
             log: config.log,
             journal: config.journal.clone(),
             stopped: false,
@@ -217,6 +223,7 @@ impl Assembly {
         let running: Vec<Listener> = parts.listeners.iter().map(|one| one.listener().clone()).collect();
         let http = parts.http.as_ref().map(|http| http.listen);
         let (sinks, log) = (parts.sinks.view(), parts.log);
+        let asks = parts.reverse.is_some();
         journal_stays(&parts.journal, &config, &mut found);
         drop(parts);
         let log = if log == config.log { Ok(None) } else { log::writer(config.log).map(Some) };
@@ -226,6 +233,20 @@ impl Assembly {
         });
         let log = log.map(|writer| (config.log, writer));
         let active = setup.into_active(&self.security);
+        let reverse = if config.hosts.reverse_dns && !asks {
+            let started = Workers::start(&self.crew, &self.status.shared.reverse);
+            let started = started.map_err(|error| {
+                let what = format!("cannot start the threads that ask for reverse DNS: {error}");
+                found.file_error(
+                    "trapline",
+                    what,
+                    "raise the limit of threads, or set reverse_dns = false in [hosts]",
+                );
+            });
+            started.ok()
+        } else {
+            None
+        };
         let journal = self.status.shared.journal.clone();
         let listeners = listeners::plan(&running, &wanted(&config), http, &mut found);
         let listeners = listeners.ready(&self.host(), &mut found);
@@ -234,7 +255,7 @@ impl Assembly {
         match active.filter(|_| !found.has_errors()) {
             Some(active) => {
                 let (hosts, sinks_need) = (http_hosts(&config), sinks_need(&config));
-                Ok(Plan { active, mibs, log, listeners, http, hosts, sinks, sinks_need, found })
+                Ok(Plan { active, mibs, log, listeners, http, hosts, sinks, sinks_need, reverse, found })
             }
             None => Err(found),
         }
@@ -246,11 +267,16 @@ impl Assembly {
         if parts.stopped {
             return None;
         }
-        let Plan { active, mibs, log, listeners, http, hosts, sinks, sinks_need, found } = plan;
+        let Plan { active, mibs, log, listeners, http, hosts, sinks, sinks_need, reverse, found } = plan;
         let rules = active.rules.rules().len();
         if let Some((format, writer)) = log {
             self.log.set(writer);
             parts.log = format;
+        }
+        if !active.hosts.reverse_dns {
+            parts.reverse = None;
+        } else if reverse.is_some() {
+            parts.reverse = reverse;
         }
         let shared = &self.status.shared;
         shared.replace(active);

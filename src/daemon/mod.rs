@@ -14,6 +14,7 @@ pub mod log;
 pub mod mib_subprocess;
 pub mod plan;
 pub mod reload;
+pub mod reverse;
 pub mod run;
 pub mod senders;
 pub mod signals;

@@ -311,7 +311,9 @@ impl Pipeline {
             Message::Notification(notification) => access.is_relay(notification, source),
             Message::Syslog(_) => true,
         };
-        let received = Received { message, source, address: text, relay, reverse: &|_| None };
+        let names = &self.shared.reverse;
+        let reverse = |address| if hosts.reverse_dns { names.name(address, now.mono) } else { None };
+        let received = Received { message, source, address: text, relay, reverse: &reverse };
         let choice = hosts.choose(&received, None);
         if let Agent::Refused(agent) = choice.agent {
             self.counts.claim_refused += 1;

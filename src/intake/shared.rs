@@ -16,6 +16,7 @@ use crate::intake::stats::Stats;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
 use crate::lookup::hosts::Hosts;
+use crate::lookup::reverse::ReverseNames;
 use crate::rules::RuleSet;
 use crate::snmp::Usm;
 use crate::snmp::access::Access;
@@ -52,6 +53,8 @@ pub struct Shared {
     pub inbox: Inbox,
     /// Whose messages were refused.
     pub refusals: Refusals,
+    /// Names of senders by reverse DNS.
+    pub reverse: Arc<ReverseNames>,
     /// Limits log lines about bad input.
     pub limiter: Arc<Limiter>,
     /// What listeners for connections count, by their names.
@@ -77,6 +80,7 @@ impl Shared {
             journal,
             stats,
             refusals: Refusals::default(),
+            reverse: Arc::default(),
             limiter,
             accepted: Arc::default(),
             clock,

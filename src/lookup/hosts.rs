@@ -19,6 +19,8 @@ pub struct Hosts {
     pub spelling: Spelling,
     /// What names the host first, by the network of the sender.
     pub prefer: ByNetwork<Prefer>,
+    /// Whether senders that are not known are named by reverse DNS.
+    pub reverse_dns: bool,
     /// The character sets of senders that do not write UTF-8, by their network.
     pub charset: ByNetwork<Charset>,
 }

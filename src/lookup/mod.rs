@@ -5,3 +5,4 @@ pub mod hosts;
 pub mod names;
 pub mod networks;
 pub mod read;
+pub mod reverse;

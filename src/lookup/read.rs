@@ -47,14 +47,7 @@ pub fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found:
     if let Some(path) = section.string("nagios_objects", found) {
         read_nagios_objects(&resolve(&path), &mut hosts, found);
     }
-    if let Some(reverse) = section.boolean("reverse_dns", found).filter(|r| r.value) {
-        let hint = Some("use map, files or nagios_objects".to_owned());
-        found.push(section.source().error(
-            &reverse.span,
-            "reverse_dns is not supported by this release",
-            hint,
-        ));
-    }
+    hosts.reverse_dns = section.boolean("reverse_dns", found).is_some_and(|reverse| reverse.value);
     section.finish(found);
     hosts
 }

@@ -127,6 +127,13 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
         reasons().map(|(reason, count)| (("reason", reason.as_str()), number(count))),
     )?;
     let active = status.shared.active();
+    let reverse = if active.hosts.reverse_dns { status.shared.reverse.to_json() } else { Value::Null };
+    out.counters(
+        "reverse_dns",
+        "addresses whose name was asked for, by what came of it",
+        (reverse.as_object().into_iter().flatten())
+            .map(|(result, count)| (("result", result.as_str()), number(count))),
+    )?;
     out.counters(
         "rule_matched",
         "messages that a rule matched, since it was loaded",

@@ -1,8 +1,10 @@
 //! Which host a message is about, and who may say so.
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use crate::daemon::{Daemon, FILE_SINK, RELAYS, output};
+use crate::daemon::{Daemon, FILE_SINK, RELAYS, output, trapline};
 use crate::support::{snmptrap, wait_until};
 
 /// Changes the configuration of a daemon that does not run.
@@ -140,4 +142,42 @@ fn users_of_v3_may_be_relays_and_engines_are_hosts() {
         ]
     );
     daemon.wait_count("claim_refused", 1);
+}
+
+#[test]
+fn senders_get_their_names_from_the_dns_and_no_message_waits_for_it() {
+    let mut daemon = Daemon::prepare(&format!(
+        "{FILE_SINK}[hosts]\nreverse_dns = true\ndomains = [\"example.org\"]\nmap = {{ \"sw9\" = \"switch-9\" }}\n"
+    ));
+    // The file of hosts of the machine is left alone: it is replaced in a mount namespace.
+    std::fs::write(daemon.path("hosts"), "127.0.0.1 sw9.example.org\n").unwrap();
+    let within = |program: &[&str]| {
+        let script = format!("mount --bind {} /etc/hosts && exec \"$@\"", daemon.path("hosts").display());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "bash", "-c", &script, "bash"]);
+        command.arg(trapline().get_program()).args(program);
+        command
+    };
+    let config = daemon.path("trapline.toml").display().to_string();
+    let line = ["explain", "--config", &config, "--from", "127.0.0.1", "--line", "<30>app: text"];
+    let explained = String::from_utf8(within(&line).output().unwrap().stdout).unwrap();
+    assert!(explained.contains("host of outcome switch-9\n"), "{explained}");
+    assert!(explained.contains("sender 127.0.0.1 (sw9.example.org): known as switch-9\n"), "{explained}");
+    let run = within(&["run", "--config", &config]);
+    daemon.start_as(run);
+    let send = || snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    send();
+    wait_until("the first outcome", || daemon.outcomes("out.jsonl").len() == 1);
+    wait_until("the answer of the resolver", || daemon.status()["reverse_dns"]["named"] == 1);
+    send();
+    wait_until("the second outcome", || daemon.outcomes("out.jsonl").len() == 2);
+    assert_eq!(hosts_of(&daemon, "out.jsonl"), ["127.0.0.1", "switch-9"]);
+    // A reload keeps what is known, and one without reverse_dns asks no more.
+    edit(&daemon, "reverse_dns = true", "reverse_dns = false");
+    daemon.reload();
+    wait_until("the reload", || daemon.status()["reverse_dns"].is_null());
+    send();
+    wait_until("the third outcome", || daemon.outcomes("out.jsonl").len() == 3);
+    assert_eq!(hosts_of(&daemon, "out.jsonl")[2], "127.0.0.1");
+    daemon.stop();
 }

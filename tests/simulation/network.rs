@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc;
-use trapline::net::{Connecting, Network, Stream};
+use trapline::net::{Connecting, Network, NoName, Resolver, Stream};
 
 use crate::random::Random;
 
@@ -163,5 +164,19 @@ impl SimNetwork {
 impl Network for SimNetwork {
     fn connect<'a>(&'a self, host: &'a str, _port: u16) -> Connecting<'a> {
         Box::pin(async move { Ok(Box::new(self.open(host).await?) as Box<dyn Stream>) })
+    }
+}
+
+/// A DNS without names: simulations name no host by it.
+#[derive(Debug)]
+pub struct NoNames;
+
+impl Resolver for NoNames {
+    fn name_of(&self, _: IpAddr) -> Result<String, NoName> {
+        Err(NoName::None)
+    }
+
+    fn addresses_of(&self, _: &str) -> Result<Vec<IpAddr>, NoName> {
+        Ok(Vec::new())
     }
 }

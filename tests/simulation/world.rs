@@ -16,7 +16,7 @@ use crate::clock::SimClock;
 use crate::executor::{Executor, Group};
 use crate::history::History;
 use crate::ledger::Ledger;
-use crate::network::SimNetwork;
+use crate::network::{NoNames, SimNetwork};
 use crate::node::Node;
 use crate::outcome::named_in;
 use crate::place::Place;
@@ -90,6 +90,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             network: Arc::new(network.clone()),
             random: Arc::new(Random::new(seed, 3)),
+            resolver: Arc::new(NoNames),
         };
         let padding = if random.once_in(4) { random.range(1000, 8000) } else { 0 };
         World(Rc::new(Inner {

@@ -58,7 +58,11 @@ impl Default for Ini {
 /// Settings that change what becomes of a trap and that rules do not have: the key, the values that change nothing, and
 /// what the others mean.
 const NOT_CARRIED: [(&str, &[&str], &str); 20] = [
-    ("dns_enable", &["", "0"], "Trapline asks no DNS; $r, $R and NODES are names of [hosts], else addresses"),
+    (
+        "dns_enable",
+        &["", "0"],
+        "Trapline asks the DNS if [hosts] has reverse_dns = true; otherwise $r, $R and NODES are names of [hosts], or addresses",
+    ),
     ("strip_domain", &["", "0"], "names stay as [hosts] gives them"),
     ("resolve_value_ip_addresses", &["", "0"], "addresses in values stay addresses"),
     ("duplicate_trap_window", &["", "0"], "each trap makes an outcome; duplicates are not dropped"),
@@ -154,7 +158,7 @@ mod tests {
         let said: Vec<String> =
             not_carried(text).into_iter().map(|(line, what)| format!("{line} {what}")).collect();
         assert_eq!(said.len(), 3, "{said:?}");
-        assert!(said[0].starts_with("2 dns_enable = 1: Trapline asks no DNS"), "{said:?}");
+        assert!(said[0].starts_with("2 dns_enable = 1: Trapline asks the DNS if"), "{said:?}");
         assert!(said[1].starts_with("5 duplicate_trap_window = 60:"), "{said:?}");
         assert!(
             NOT_CARRIED.iter().all(|(_, values, _)| values.contains(&"")),

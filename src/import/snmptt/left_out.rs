@@ -75,8 +75,8 @@ pub enum LeftOut {
     HostAsService(String),
     /// `$r` and `$R`, which snmptrapd fills from the DNS.
     #[error(
-        "{0} EXEC lines name the host by $r or $R, which snmptrapd takes from the DNS. Trapline asks no DNS: the rules name \
-         the host as [hosts] does, else by its address. Give the names in [hosts], or check that the core knows the addresses"
+        "{0} EXEC lines name the host by $r or $R, which snmptrapd takes from the DNS. The rules name \
+         the host as [hosts] does, else by its address. Give the names in [hosts], set reverse_dns = true there, or check that the core knows the addresses"
     )]
     Dns(usize),
     /// A setting of snmptt.ini that rules do not have.
