@@ -11,6 +11,7 @@ use trapline::journal::{Batch, Journal, Options, WhenFull};
 use trapline::message::{NotificationKind, Oid};
 use trapline::mib::load as mib;
 use trapline::sinks::nagios::format;
+use trapline::sinks::plugin_output::Newlines;
 use trapline::{snmp, syslog};
 
 fn main() {
@@ -70,6 +71,6 @@ fn nagios_command(bencher: Bencher<'_, '_>) {
     let mut out = Vec::new();
     bencher.bench_local(|| {
         out.clear();
-        format::push_command(&mut out, black_box(&check))
+        format::push_command(&mut out, black_box(&check), Newlines::Escaped)
     });
 }

@@ -63,16 +63,43 @@ fn push_name(out: &mut Vec<u8>, what: &'static str, name: &str, most: usize) -> 
     Ok(())
 }
 
-/// Appends text, performance data and further lines as one line of at most `most` bytes. Returns whether it had to be cut.
-pub fn push_output(out: &mut Vec<u8>, check: &CheckResult<'_>, most: usize) -> bool {
-    let mut writer = Writer { out, left: most, cut: false };
+/// How further lines of an output are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newlines {
+    /// As `\n`, and `\` as `\\`, for a core that undoes it.
+    Escaped,
+    /// The lines are joined by ` / `, and `\` stays: for a core that shows what it gets.
+    Joined,
+    /// As they are, and `\` too: for a daemon that escapes them itself.
+    Raw,
+}
+
+impl Newlines {
+    /// What stands for the end of a line.
+    fn newline(self) -> &'static str {
+        match self {
+            Newlines::Escaped => "\\n",
+            Newlines::Joined => " / ",
+            Newlines::Raw => "\n",
+        }
+    }
+
+    fn backslash(self) -> &'static str {
+        if self == Newlines::Escaped { "\\\\" } else { "\\" }
+    }
+}
+
+/// Appends text, performance data and further lines, of at most `most` bytes together: in one line, unless `newlines` are
+/// [`Newlines::Raw`]. Returns whether it had to be cut.
+pub fn push_output(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines, most: usize) -> bool {
+    let mut writer = Writer { out, newlines, left: most, cut: false };
     writer.text(&check.common.output, true);
     if !check.perfdata.is_empty() {
         writer.raw("|");
         writer.text(&check.perfdata, false);
     }
     if !check.common.long_output.is_empty() {
-        writer.raw("\\n");
+        writer.raw(newlines.newline());
         writer.text(&check.common.long_output, true);
     }
     writer.cut
@@ -103,7 +130,7 @@ pub fn service(service: &str, most: usize) -> Result<String, TooLong> {
 /// Output as text, as [`push_output`] writes it, and whether it had to be cut.
 pub fn output(check: &CheckResult<'_>, most: usize) -> (String, bool) {
     let mut out = Vec::new();
-    let cut = push_output(&mut out, check, most);
+    let cut = push_output(&mut out, check, Newlines::Escaped, most);
     (text(&out), cut)
 }
 
@@ -132,6 +159,7 @@ pub fn push_number(out: &mut Vec<u8>, number: i64) {
 
 struct Writer<'o> {
     out: &'o mut Vec<u8>,
+    newlines: Newlines,
     left: usize,
     cut: bool,
 }
@@ -159,8 +187,8 @@ impl Writer<'_> {
             self.plain(&rest[..at]);
             let c = rest[at..].chars().next().unwrap_or(' ');
             match c {
-                '\\' => self.raw("\\\\"),
-                '\n' => self.raw("\\n"),
+                '\\' => self.raw(self.newlines.backslash()),
+                '\n' => self.raw(self.newlines.newline()),
                 '\r' => {}
                 '|' if bars_are_text => self.raw("\u{a6}"),
                 '|' => self.raw("|"),
@@ -214,6 +242,22 @@ mod tests {
         assert_eq!(out, b"xsw1");
     }
 
+    #[test]
+    fn further_lines_by_who_escapes_them() {
+        let mut result = check("h", None, "one\ntwo C:\\temp|x");
+        result.perfdata = "a=1".into();
+        result.common.long_output = "three\r\nfour\u{2028}five".into();
+        for (newlines, expected) in [
+            (Newlines::Escaped, "one\\ntwo C:\\\\temp\u{a6}x|a=1\\nthree\\nfour five"),
+            (Newlines::Joined, "one / two C:\\temp\u{a6}x|a=1 / three / four five"),
+            (Newlines::Raw, "one\ntwo C:\\temp\u{a6}x|a=1\nthree\nfour five"),
+        ] {
+            let mut out = Vec::new();
+            assert!(!push_output(&mut out, &result, newlines, 4000));
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{newlines:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn numbers_as_the_library_writes_them(number in any::<i64>()) {
@@ -242,7 +286,7 @@ mod tests {
         fn any_output_is_one_line_that_reads_back(output in "(\\PC|\n|\\\\|;|\\||\u{7f}|a){0,60}", most in 0..300_usize) {
             let result = check("h", None, &output);
             let mut out = Vec::new();
-            let cut = push_output(&mut out, &result, most);
+            let cut = push_output(&mut out, &result, Newlines::Escaped, most);
             prop_assert!(out.len() <= most);
             let line = String::from_utf8(out).unwrap();
             prop_assert!(!line.contains(|c: char| c.is_control() || c == '|'));

@@ -107,3 +107,25 @@ fn a_daemon_that_is_away_and_one_with_another_password() {
     assert_eq!(wrong.status()["sinks"][0]["delivered"], 0);
     assert!(!server.commands().contains("Gi9/9"));
 }
+
+/// A command as Nagios reads it, with everything escaped once, whoever did it.
+#[test]
+fn further_lines_and_backslashes_are_escaped_once() {
+    let mut server = Server::prepare(1);
+    server.start();
+    let rules = "[rules]\npaths = [\"rules.toml\"]\n";
+    let join = format!("{}newlines = \"join\"\n", server.sink("join", "1"));
+    let mut daemon = Daemon::prepare(&format!("{}{join}{rules}", server.sink("daemon", "1")));
+    let rule = "[[rule]]\nid = \"lines\"\nsyslog = { program = \"app\" }\n[rule.check]\nhost = \"h\"\nservice = \"s\"\nstate = \"critical\"\n\
+                output = \"one\"\nlong_output = \"two\\nC:\\\\temp\"\n";
+    std::fs::write(daemon.path("rules.toml"), rule).unwrap();
+    daemon.restart();
+    let target = ("127.0.0.1", daemon.syslog_udp);
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"<36>app: x", target).unwrap();
+    wait_until("both commands", || server.commands().lines().count() >= 2);
+    let commands = server.commands();
+    let outputs: Vec<&str> = commands.lines().map(|line| line.splitn(5, ';').nth(4).unwrap()).collect();
+    assert_eq!(outputs.len(), 2, "{commands}");
+    assert!(outputs.contains(&"one\\ntwo\\nC:\\\\temp"), "the daemon escapes: {commands}");
+    assert!(outputs.contains(&"one / two / C:\\\\temp"), "{commands}");
+}

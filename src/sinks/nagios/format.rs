@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::outcome::result::CheckResult;
-use crate::sinks::plugin_output::{TooLong, push_host, push_number, push_output, push_service};
+use crate::sinks::plugin_output::{Newlines, TooLong, push_host, push_number, push_output, push_service};
 
 /// The longest command in bytes: what a pipe takes in one piece.
 pub const MAX_COMMAND: usize = crate::files::pipe::PIECE;
@@ -17,12 +17,12 @@ const MAX_SPOOLED: usize = 32 * 1024;
 /// # Errors
 ///
 /// If a name is too long. Then nothing was appended.
-pub fn push_command(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> {
+pub fn push_command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, TooLong> {
     let start = out.len();
-    command(out, check).inspect_err(|_| out.truncate(start))
+    command(out, check, newlines).inspect_err(|_| out.truncate(start))
 }
 
-fn command(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> {
+fn command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, TooLong> {
     let start = out.len();
     out.push(b'[');
     push_number(out, check.common.time.div_euclid(1_000_000));
@@ -40,7 +40,7 @@ fn command(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> 
     }
     out.extend_from_slice(&[b';', b'0' + check.common.state.code(), b';']);
     let left = (start + MAX_COMMAND).saturating_sub(out.len() + 1);
-    let cut = push_output(out, check, left);
+    let cut = push_output(out, check, newlines, left);
     out.push(b'\n');
     Ok(cut)
 }
@@ -50,12 +50,12 @@ fn command(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> 
 /// # Errors
 ///
 /// If a name is too long. Then nothing was appended.
-pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> {
+pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, TooLong> {
     let start = out.len();
-    spooled(out, check).inspect_err(|_| out.truncate(start))
+    spooled(out, check, newlines).inspect_err(|_| out.truncate(start))
 }
 
-fn spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> {
+fn spooled(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, TooLong> {
     out.extend_from_slice(b"host_name=");
     push_host(out, check, MAX_NAME)?;
     if let Some(service) = &check.service {
@@ -72,7 +72,7 @@ fn spooled(out: &mut Vec<u8>, check: &CheckResult<'_>) -> Result<bool, TooLong> 
          return_code={}\noutput=",
         check.common.state.code()
     );
-    let cut = push_output(out, check, MAX_SPOOLED);
+    let cut = push_output(out, check, newlines, MAX_SPOOLED);
     out.extend_from_slice(b"\n\n");
     Ok(cut)
 }
@@ -87,7 +87,7 @@ mod tests {
 
     fn command(check: &CheckResult<'_>) -> String {
         let mut out = Vec::new();
-        push_command(&mut out, check).unwrap();
+        push_command(&mut out, check, Newlines::Escaped).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -124,7 +124,7 @@ mod tests {
         );
         result.common.time = 1_700_000_000_000_042;
         let mut out = Vec::new();
-        assert_eq!(push_spooled(&mut out, &result), Ok(false));
+        assert_eq!(push_spooled(&mut out, &result, Newlines::Escaped), Ok(false));
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("\nfinish_time=1700000000.000042\n"), "{text}");
         assert!(text.ends_with("return_code=2\noutput=hot|t=71;60;70\\none\\ntwo\n\n"), "{text}");
@@ -134,8 +134,8 @@ mod tests {
     fn a_name_that_does_not_fit_makes_nothing() {
         let long = "x".repeat(257);
         let mut out = b"before".to_vec();
-        assert!(push_command(&mut out, &check("h", Some(&long), "o")).is_err());
-        assert!(push_spooled(&mut out, &check(&long, None, "o")).is_err());
+        assert!(push_command(&mut out, &check("h", Some(&long), "o"), Newlines::Escaped).is_err());
+        assert!(push_spooled(&mut out, &check(&long, None, "o"), Newlines::Escaped).is_err());
         assert_eq!(out, b"before");
     }
 
@@ -147,7 +147,7 @@ mod tests {
             result.perfdata = output.clone().into();
             result.common.long_output = service.clone().into();
             let mut out = Vec::new();
-            if push_command(&mut out, &result).is_err() {
+            if push_command(&mut out, &result, Newlines::Escaped).is_err() {
                 prop_assert!(service.len() > MAX_NAME / 2);
                 return Ok(());
             }
@@ -159,7 +159,7 @@ mod tests {
             let fields: Vec<_> = text.splitn(5, ';').collect();
             prop_assert_eq!(fields[3], "2");
             let mut out = Vec::new();
-            push_spooled(&mut out, &result).unwrap();
+            push_spooled(&mut out, &result, Newlines::Escaped).unwrap();
             prop_assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 14);
         }
     }

@@ -17,6 +17,7 @@ use super::format::push_command;
 use crate::files::pipe::piece;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::plugin_output::Newlines;
 use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
 use crate::sys;
 use crate::time::clock::{Clock, Mono};
@@ -33,6 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 pub struct Pipe {
     /// The named pipe.
     pub path: PathBuf,
+    /// How further lines are written.
+    pub newlines: Newlines,
 }
 
 impl Sink for Pipe {
@@ -47,15 +50,15 @@ impl Sink for Pipe {
     fn preview(&self, record: &Record<'_>) -> Option<String> {
         let Outcome::CheckResult(check) = &record.outcome else { return None };
         let mut text = Vec::new();
-        Some(match push_command(&mut text, check) {
+        Some(match push_command(&mut text, check, self.newlines) {
             Ok(_) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) => format!("nothing: {error}"),
         })
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
-        let (path, clock) = (self.path.clone(), seat.clock.clone());
-        Box::new(PipeLane { path, clock, open: None, commands: Vec::new() })
+        let (path, clock, newlines) = (self.path.clone(), seat.clock.clone(), self.newlines);
+        Box::new(PipeLane { path, newlines, clock, open: None, commands: Vec::new() })
     }
 }
 
@@ -63,6 +66,7 @@ impl Sink for Pipe {
 #[derive(Debug)]
 struct PipeLane {
     path: PathBuf,
+    newlines: Newlines,
     clock: Arc<dyn Clock>,
     open: Option<Open>,
     /// Commands to be written, kept for its memory.
@@ -83,7 +87,8 @@ impl PipeLane {
         };
         let mut commands = std::mem::take(&mut self.commands);
         commands.clear();
-        let steps: Vec<Step> = items.iter().map(|item| open.step(item, &mut commands)).collect();
+        let newlines = self.newlines;
+        let steps: Vec<Step> = items.iter().map(|item| open.step(item, newlines, &mut commands)).collect();
         let end = steps.iter().map(Step::end).max().unwrap_or(0);
         let mut stopped = open.write(&commands, &*self.clock).await;
         if stopped.is_ok() {
@@ -202,7 +207,7 @@ impl Open {
     }
 
     /// Appends the command of an item, unless it was written before.
-    fn step(&mut self, item: &Item, commands: &mut Vec<u8>) -> Step {
+    fn step(&mut self, item: &Item, newlines: Newlines, commands: &mut Vec<u8>) -> Step {
         if let Some((end, cut)) = self.ends.get(&item.id) {
             return Step::Written(*end, *cut);
         }
@@ -210,7 +215,7 @@ impl Open {
         let Some(Outcome::CheckResult(check)) = record.as_ref().map(|record| &record.outcome) else {
             return Step::Dead("the outcome is no check result".into());
         };
-        match push_command(commands, check) {
+        match push_command(commands, check, newlines) {
             Ok(cut) => Step::Written(self.written + commands.len() as u64, cut),
             Err(error) => Step::Dead(error.into()),
         }
@@ -365,6 +370,7 @@ mod tests {
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let lane = PipeLane {
             path: path.clone(),
+            newlines: Newlines::Escaped,
             clock: Arc::new(Hasty::default()),
             open: None,
             commands: Vec::new(),

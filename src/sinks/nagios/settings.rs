@@ -4,13 +4,14 @@ use super::pipe::Pipe;
 use super::spool::Spool;
 use std::sync::Arc;
 
+use crate::sinks::plugin_output::Newlines;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 
 /// `type = "nagios"`
 pub const KIND: Kind = Kind {
     name: "nagios",
     says: "the command file or check result directory of Nagios, Naemon, Icinga 1, Shinken, Centreon Engine, Alignak",
-    keys: &[METHOD, PIPE, SPOOL],
+    keys: &[METHOD, PIPE, SPOOL, NEWLINES],
     answers: &[],
     read,
 };
@@ -33,6 +34,12 @@ const SPOOL: &[Key] = &[Key {
     says: "With `method = \"spool\"`: `check_result_path` of nagios.cfg.",
 }];
 
+const NEWLINES: &[Key] = &[Key {
+    name: "newlines",
+    default: "\"escaped\"",
+    says: "How further lines are written: `\"escaped\"`: as `\\n`, which Nagios turns into lines. `\"join\"`: joined by ` / `, for Naemon, which does not.",
+}];
+
 #[derive(Clone, Copy)]
 enum Method {
     Pipe,
@@ -41,16 +48,19 @@ enum Method {
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     let methods = [("pipe", Method::Pipe), ("spool", Method::Spool)];
+    let known = [("escaped", Newlines::Escaped), ("join", Newlines::Joined)];
+    let newlines = options.word("newlines", &known, "way to write further lines");
+    let newlines = newlines.unwrap_or(Newlines::Escaped);
     match options.word("method", &methods, "method of the nagios sink").unwrap_or(Method::Pipe) {
         Method::Pipe => {
             options.unused(SPOOL, "it is for method = \"spool\"");
             let path = options.path("command_file", "/var/lib/nagios4/rw/nagios.cmd")?;
-            Some(Arc::new(Pipe { path }))
+            Some(Arc::new(Pipe { path, newlines }))
         }
         Method::Spool => {
             options.unused(PIPE, "it is for method = \"pipe\"");
             let directory = options.path("check_result_path", "/var/lib/nagios4/spool/checkresults")?;
-            Some(Arc::new(Spool { directory }))
+            Some(Arc::new(Spool { directory, newlines }))
         }
     }
 }

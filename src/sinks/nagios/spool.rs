@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::format::push_spooled;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::plugin_output::Newlines;
 use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
@@ -21,6 +22,8 @@ const MOST_FILES: usize = 1000;
 pub struct Spool {
     /// The directory.
     pub directory: PathBuf,
+    /// How further lines are written.
+    pub newlines: Newlines,
 }
 
 impl Sink for Spool {
@@ -35,21 +38,21 @@ impl Sink for Spool {
     fn preview(&self, record: &Record<'_>) -> Option<String> {
         let Outcome::CheckResult(check) = &record.outcome else { return None };
         let mut text = Vec::new();
-        Some(match push_spooled(&mut text, check) {
+        Some(match push_spooled(&mut text, check, self.newlines) {
             Ok(_) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) => format!("nothing: {error}"),
         })
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
-        Box::new(SpoolLane { directory: self.directory.clone(), clock: seat.clock.clone(), named: 0 })
+        Box::new(SpoolLane { spool: self.clone(), clock: seat.clock.clone(), named: 0 })
     }
 }
 
 /// Writes files of check results.
 #[derive(Debug)]
 struct SpoolLane {
-    directory: PathBuf,
+    spool: Spool,
     clock: Arc<dyn Clock>,
     /// How many names were tried.
     named: u64,
@@ -64,13 +67,14 @@ impl Lane for SpoolLane {
 impl SpoolLane {
     fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
         let mut results = Vec::new();
-        let fates = items.iter().map(|item| push(&mut results, item)).collect();
+        let newlines = self.spool.newlines;
+        let fates = items.iter().map(|item| push(&mut results, item, newlines)).collect();
         if results.is_empty() {
             return Ok(fates);
         }
         let waiting = self.waiting().map_err(|error| self.away(&error))?;
         if waiting >= MOST_FILES {
-            let what = format!("{waiting} files of check results wait in {}", self.directory.display());
+            let what = format!("{waiting} files of check results wait in {}", self.spool.directory.display());
             return Err(Trouble::Away(what.into(), "see whether Nagios runs"));
         }
         self.write(&results).map_err(|error| self.away(&error))?;
@@ -78,7 +82,7 @@ impl SpoolLane {
     }
 
     fn away(&self, error: &io::Error) -> Trouble {
-        let what = format!("cannot write check results to {}: {error}", self.directory.display());
+        let what = format!("cannot write check results to {}: {error}", self.spool.directory.display());
         let hint = "give check_result_path as in the configuration of Nagios, and make it writable";
         Trouble::Away(what.into(), hint)
     }
@@ -86,7 +90,7 @@ impl SpoolLane {
     /// How many files of results wait to be read.
     fn waiting(&self) -> io::Result<usize> {
         let mut files = 0;
-        for entry in std::fs::read_dir(&self.directory)? {
+        for entry in std::fs::read_dir(&self.spool.directory)? {
             files += usize::from(Path::new(&entry?.file_name()).extension().is_none());
         }
         Ok(files)
@@ -95,7 +99,7 @@ impl SpoolLane {
     fn write(&mut self, results: &[u8]) -> io::Result<()> {
         let (path, mut file) = loop {
             let name = self.next_name();
-            let path = self.directory.join(name);
+            let path = self.spool.directory.join(name);
             match OpenOptions::new().write(true).create_new(true).mode(0o660).open(&path) {
                 Ok(file) => break (path, file),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -127,12 +131,12 @@ impl SpoolLane {
 }
 
 /// Appends the result of an item, and says what becomes of it once the file is written.
-fn push(results: &mut Vec<u8>, item: &Item) -> Fate {
+fn push(results: &mut Vec<u8>, item: &Item, newlines: Newlines) -> Fate {
     let record = item.record();
     let Some(Outcome::CheckResult(check)) = record.as_ref().map(|record| &record.outcome) else {
         return Fate::Dead("the outcome is no check result".into());
     };
-    match push_spooled(results, check) {
+    match push_spooled(results, check, newlines) {
         Ok(false) => Fate::Taken,
         Ok(true) => Fate::Cut,
         Err(error) => Fate::Dead(error.into()),
@@ -154,7 +158,11 @@ mod tests {
     fn files_until_nobody_reads_them() {
         let dir = tempfile::tempdir().unwrap();
         let (seat, _) = seat();
-        let mut lane = SpoolLane { directory: dir.path().to_owned(), clock: seat.clock, named: 0 };
+        let mut lane = SpoolLane {
+            spool: Spool { directory: dir.path().to_owned(), newlines: Newlines::Escaped },
+            clock: seat.clock,
+            named: 0,
+        };
         let all = [item(0, "h", Some("S"), "m0"), item(1, &"h".repeat(300), None, "m1")];
         let fates = lane.deliver(&all).unwrap();
         assert!(matches!(&fates[..], [Fate::Taken, Fate::Dead(_)]), "{fates:?}");

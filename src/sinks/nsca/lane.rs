@@ -14,6 +14,7 @@ use super::packet::{IV, Packet, Size};
 use crate::net::Network;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::plugin_output::Newlines;
 use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
@@ -75,6 +76,8 @@ pub struct Nsca {
     pub method: Method,
     /// How much output fits into a packet.
     pub size: Size,
+    /// How further lines are written.
+    pub newlines: Newlines,
 }
 
 impl Debug for Nsca {
@@ -94,7 +97,7 @@ impl Sink for Nsca {
 
     fn preview(&self, record: &Record<'_>) -> Option<String> {
         let Outcome::CheckResult(check) = &record.outcome else { return None };
-        Some(match Packet::new(check, self.size) {
+        Some(match Packet::new(check, self.size, self.newlines) {
             Ok((packet, _)) => format!("to {}: {packet}", self.address),
             Err(error) => format!("nothing: {error}"),
         })
@@ -128,7 +131,7 @@ impl NscaLane {
                 fates.push(Fate::Dead("the outcome is no check result".into()));
                 continue;
             };
-            fates.push(match Packet::new(check, self.daemon.size) {
+            fates.push(match Packet::new(check, self.daemon.size, self.daemon.newlines) {
                 Ok((packet, cut)) => {
                     packets.push(packet);
                     if cut { Fate::Cut } else { Fate::Taken }
@@ -149,7 +152,7 @@ impl NscaLane {
     }
 
     async fn exchange(&self, packets: &[Packet]) -> Result<(), Trouble> {
-        let Nsca { address, password, method, size } = &self.daemon;
+        let Nsca { address, password, method, size, .. } = &self.daemon;
         let start = self.clock.now().mono;
         let away = |what: &str, error: io::Error| {
             Trouble::Away(format!("{what} the NSCA daemon {address}: {error}").into(), RUNNING)

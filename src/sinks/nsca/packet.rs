@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use crate::outcome::result::CheckResult;
-use crate::sinks::plugin_output::{TooLong, push_host, push_output, push_service};
+use crate::sinks::plugin_output::{Newlines, TooLong, push_host, push_output, push_service};
 
 /// Octets of the initialisation vector.
 pub(crate) const IV: usize = 128;
@@ -49,14 +49,18 @@ impl Packet {
     /// # Errors
     ///
     /// If a name does not fit.
-    pub(crate) fn new(check: &CheckResult<'_>, size: Size) -> Result<(Self, bool), TooLong> {
+    pub(crate) fn new(
+        check: &CheckResult<'_>,
+        size: Size,
+        newlines: Newlines,
+    ) -> Result<(Self, bool), TooLong> {
         let (mut host, mut service, mut output) = (Vec::new(), Vec::new(), Vec::new());
         // Each ends in a zero.
         push_host(&mut host, check, HOST - 1)?;
         if let Some(name) = &check.service {
             push_service(&mut service, name, SERVICE - 1)?;
         }
-        let cut = push_output(&mut output, check, size.output() - 1);
+        let cut = push_output(&mut output, check, newlines, size.output() - 1);
         Ok((Packet { code: check.common.state.code().into(), host, service, output }, cut))
     }
 
@@ -105,7 +109,7 @@ mod tests {
         assert_eq!((Size::Short.octets(), Size::Long.octets()), (720, 4304));
         let host = "h".repeat(63);
         let check = check(&host, Some("TCP Wrappers"), "Denied; evil\nsecond");
-        let (packet, cut) = Packet::new(&check, Size::Long).unwrap();
+        let (packet, cut) = Packet::new(&check, Size::Long, Newlines::Escaped).unwrap();
         assert!(!cut);
         let mut out = Vec::new();
         packet.push(&mut out, 0x0102_0304, Size::Long);
@@ -123,24 +127,26 @@ mod tests {
     #[test]
     fn a_name_that_does_not_fit_is_refused() {
         let long = "core-switch-01.building-c.campus-north.region-emea.corp.example.com";
-        let error = Packet::new(&check(long, None, ""), Size::Long).unwrap_err();
+        let error = Packet::new(&check(long, None, ""), Size::Long, Newlines::Raw).unwrap_err();
         assert_eq!(error.to_string(), "the host name has 67 bytes, and 63 fit");
-        assert!(Packet::new(&check("h", Some(&"s".repeat(128)), ""), Size::Short).is_err());
+        assert!(Packet::new(&check("h", Some(&"s".repeat(128)), ""), Size::Short, Newlines::Raw).is_err());
     }
 
     proptest! {
         #[test]
-        fn no_value_leaves_its_field(host in "\\PC{0,20}|[\\x00-\\x1f;|]{0,63}", service in ".{0,30}", output in any::<String>()) {
-            let Ok((packet, _)) = Packet::new(&check(&host, Some(&service), &output), Size::Short) else {
+        fn no_value_leaves_its_field(host in "\\PC{0,20}|[\\x00-\\x1f;|]{0,63}", service in ".{0,30}", output in any::<String>(), raw: bool) {
+            let newlines = if raw { Newlines::Raw } else { Newlines::Joined };
+            let Ok((packet, _)) = Packet::new(&check(&host, Some(&service), &output), Size::Short, newlines) else {
                 return Ok(());
             };
             let mut out = Vec::new();
             packet.push(&mut out, 7, Size::Short);
             prop_assert_eq!(out.len(), Size::Short.octets());
-            for field in [&out[14..78], &out[78..206], &out[206..718]] {
+            for (at, field) in [&out[14..78], &out[78..206], &out[206..718]].into_iter().enumerate() {
                 let end = field.iter().position(|b| *b == 0).unwrap();
                 prop_assert!(field[end..].iter().all(|b| *b == 0));
-                prop_assert!(!field[..end].iter().any(|b| *b < b' ' || *b == 0x7f));
+                let kept = |b: u8| at == 2 && raw && b == b'\n';
+                prop_assert!(!field[..end].iter().any(|b| (*b < b' ' && !kept(*b)) || *b == 0x7f));
             }
         }
     }

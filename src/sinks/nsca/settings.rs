@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::settings::secret::PASSWORD;
 use crate::settings::section::as_integer;
+use crate::sinks::plugin_output::Newlines;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 
 /// `type = "nsca"`
@@ -27,6 +28,11 @@ pub const KIND: Kind = Kind {
             name: "output_size",
             default: "4096",
             says: "How much output a packet holds, in bytes: 512 for daemons up to 2.7, 4096 since 2.9. Longer output is cut and counted (`cut`).",
+        },
+        Key {
+            name: "newlines",
+            default: "`\"daemon\"` with an `output_size` of 4096, `\"escaped\"` with 512",
+            says: "Who escapes further lines and `\\`: `\"daemon\"` of nsca 2.10.1 and later does; `\"escaped\"` is for older ones, where the sender does; `\"join\"` joins lines by ` / ` and escapes nothing.",
         },
     ]],
     answers: &[],
@@ -63,5 +69,10 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
             None
         }
     });
-    Some(Arc::new(Nsca { address: address?, password, method: method?, size: size? }))
+    let known = [("daemon", Newlines::Raw), ("escaped", Newlines::Escaped), ("join", Newlines::Joined)];
+    let newlines = options.word("newlines", &known, "way to write further lines");
+    // A daemon that does not escape a newline passes a second command on to Nagios.
+    let default = if size == Some(Size::Short) { Newlines::Escaped } else { Newlines::Raw };
+    let newlines = newlines.unwrap_or(default);
+    Some(Arc::new(Nsca { address: address?, password, method: method?, size: size?, newlines }))
 }
