@@ -39,7 +39,7 @@
 //!   per sink, the registry, and delivery.
 //!
 //! The program:
-//! - [`status`]: what is counted. [`web`]: metrics over HTTP. [`config`]: the configuration file, combined from the
+//! - [`vitals`]: whether the daemon is well. [`status`]: what is counted. [`web`]: metrics over HTTP. [`config`]: the configuration file, combined from the
 //!   sections of the modules. [`daemon`]: assembly, reload, drain, supervision. [`commands`]: one file per subcommand.
 
 pub mod commands;
@@ -72,5 +72,6 @@ pub mod syslog;
 pub mod terminal;
 pub mod text;
 pub mod time;
+pub mod vitals;
 pub mod web;
 pub mod world;

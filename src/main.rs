@@ -8,8 +8,7 @@ use trapline::terminal;
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             terminal::err(format_args!("trapline: {error:#}\n"));
             ExitCode::FAILURE

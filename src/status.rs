@@ -11,6 +11,7 @@ use crate::inbox::Inbox;
 use crate::intake::Shared;
 use crate::sinks::Running;
 use crate::time::clock::{Clock, Mono};
+use crate::vitals::{Recent, SinkSigns, Totals, Vitals};
 
 /// How long a part of the daemon must run after a restart until it counts as well.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -31,6 +32,7 @@ pub struct Status {
     /// Whether it has started.
     ready: AtomicBool,
     sinks: Mutex<Arc<[Running]>>,
+    recent: Mutex<Recent>,
 }
 
 /// How reloads went.
@@ -58,7 +60,16 @@ impl Status {
     pub fn new(shared: Arc<Shared>, health: Arc<Health>, clock: Arc<dyn Clock>) -> Self {
         let started = clock.now().mono;
         let ready = AtomicBool::new(false);
-        Status { shared, health, clock, started, reloads: Mutex::default(), ready, sinks: Mutex::default() }
+        Status {
+            shared,
+            health,
+            clock,
+            started,
+            reloads: Mutex::default(),
+            ready,
+            sinks: Mutex::default(),
+            recent: Mutex::default(),
+        }
     }
 
     /// The daemon has started: there are rules and sinks.
@@ -165,6 +176,7 @@ impl Status {
             "rule_errors": rule_errors,
             "reloads": { "done": reloads.done, "refused": reloads.refused, "error": reloads.error },
             "problems": self.problems(),
+            "vitals": self.vitals(),
             "intake": self.shared.stats.to_json(),
             "refused": self.shared.refusals.to_json(),
             "connections": connections,
@@ -177,12 +189,60 @@ impl Status {
 
     /// Why the daemon is not ready; empty if it is. Looks at the journal directory, so it may block.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if self.shared.stopping() {
-            problems.push("stopping".to_owned());
-        } else if !self.ready.load(Ordering::Relaxed) {
-            problems.push("starting".to_owned());
+        let mut problems = self.passing();
+        problems.append(&mut self.broken());
+        problems
+    }
+
+    /// What the daemon is judged by. Looks at the journal directory, so it may block.
+    pub fn vitals(&self) -> Vitals {
+        let (sinks, journal, stats) = (self.sinks(), &self.shared.journal, &self.shared.stats);
+        let (now, active) = (self.clock.now(), self.shared.active());
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let rules = active.rules.rules();
+        let total = Totals {
+            received: stats.snmp_received.get() + stats.syslog_received.get(),
+            outcomes: stats.outcomes.get(),
+            lost: stats.outcomes_lost.get(),
+            expired: sinks.iter().map(|sink| sink.cursor.expired()).sum(),
+            dropped: stats.kernel_drops.get() + stats.waiting_lost.get(),
+            dead: sinks.iter().map(|sink| get(&sink.stats.dead)).sum(),
+            rule_errors: rules.iter().map(|rule| get(&rule.render_failures) + get(&rule.over_budget)).sum(),
+        };
+        let (recent, since) = lock(&self.recent).look(now.mono, self.started, total);
+        let signs = |sink: &Running| SinkSigns {
+            name: sink.name.clone(),
+            behind: journal.behind(&sink.cursor),
+            age_seconds: sink.stats.lag(now.wall.micros()),
+            error: lock(&sink.stats.error).clone(),
+        };
+        Vitals {
+            broken: self.broken(),
+            passing: self.passing(),
+            reload_refused: lock(&self.reloads).error.is_some(),
+            rules: rules.len(),
+            journal_bytes: journal.size(),
+            sinks: sinks.iter().map(signs).collect(),
+            total,
+            recent,
+            recent_seconds: since.as_secs(),
         }
+    }
+
+    /// Why the daemon is not ready though nothing is wrong.
+    fn passing(&self) -> Vec<String> {
+        if self.shared.stopping() {
+            vec!["stopping".to_owned()]
+        } else if self.ready.load(Ordering::Relaxed) {
+            Vec::new()
+        } else {
+            vec!["starting".to_owned()]
+        }
+    }
+
+    /// What keeps the daemon from its work.
+    fn broken(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if self.shared.refusing() {
             problems.push("the journal takes no outcomes".to_owned());
         }

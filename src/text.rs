@@ -254,7 +254,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_in_any_encoding_comes_back(text in "[A-Za-zäöüß€ ]{3,40}[a-z]{3,30}", nuls in 0_usize..9) {
+        fn text_in_any_encoding_comes_back(text in "[A-Za-zäöüß ]{3,40}[a-z]{3,30}", nuls in 0_usize..9) {
             let none = Charset::default();
             let padded = |octets: Vec<u8>| [octets, vec![0; nuls]].concat();
             let encodings = [

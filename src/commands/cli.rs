@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::process::ExitCode;
+
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
@@ -56,8 +58,8 @@ impl Cli {
     /// # Errors
     ///
     /// What stood in its way, in words for the user.
-    pub fn run(self) -> anyhow::Result<bool> {
-        match self.command {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let done = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Test(args) => test::run(&args),
@@ -70,9 +72,11 @@ impl Cli {
             Command::Dead(args) => dead::run(&args),
             Command::Sinks(args) => sinks::run(&args),
             Command::Reload(args) => reload::run(&args),
+            Command::Status(args) if args.checks() => return Ok(status::check(&args).into()),
             Command::Status(args) => status::run(&args),
             Command::Completions(args) => completions::run(&args, Cli::command()),
             Command::Man(args) => man::run(&args, Cli::command()),
-        }
+        };
+        done.map(|done| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

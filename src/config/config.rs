@@ -12,6 +12,7 @@ use crate::rules::shipped::Packs;
 use crate::settings::diagnostic::{Diagnostic, Place};
 use crate::sinks::file::JsonLines;
 use crate::sinks::settings::SinkConfig;
+use crate::vitals;
 use crate::web;
 
 /// The whole configuration.
@@ -39,6 +40,8 @@ pub struct Config {
     pub journal: journal::Settings,
     /// Where `[journal]` is; none if there is no such section.
     pub journal_place: Option<Place>,
+    /// `[self]`
+    pub own_service: Option<vitals::settings::Settings>,
     /// `[http]`
     pub http: Option<web::settings::Settings>,
     /// `[[sinks]]`
@@ -63,6 +66,7 @@ impl Default for Config {
             hosts: Hosts::default(),
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,
+            own_service: None,
             http: Some(web::settings::Settings::default()),
             sinks: vec![SinkSection {
                 settings: SinkConfig::new("outcomes", JsonLines { path: "var/outcomes.jsonl".into() }),

@@ -19,6 +19,7 @@ use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_m
 use crate::settings::input;
 use crate::settings::section::{self, Section};
 use crate::snmp::access::without_relays;
+use crate::vitals;
 use crate::web;
 
 impl Config {
@@ -77,6 +78,12 @@ fn text(path: &Path, found: &mut Diagnostics) -> Option<Zeroizing<String>> {
     }
 }
 
+/// The name of this machine.
+fn node() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
+
 pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics) -> Option<Config> {
     let root = section::read(source, found)?;
     let root = Section::new(source, root.get_ref(), root.span(), "the configuration");
@@ -104,6 +111,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let log_place = log.as_ref().map(|section| source.place_of(&section.span()));
     let log = log.map_or(LogFormat::Human, |s| log::read(s, found));
     let sinks = sinks::read(source, &root, &resolve, found);
+    let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
     root.finish(found);
     let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());
@@ -121,6 +129,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         hosts: hosts.unwrap_or_default(),
         journal,
         journal_place,
+        own_service,
         http,
         sinks,
         log,

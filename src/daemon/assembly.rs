@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::listeners::{self, BoundListeners, Host, ListenerPlan, Running, still_has_the_port};
 use super::log::{self, Log};
+use super::own_service;
 use super::reverse::Workers;
 use super::sinks::{self, SinkPlan, Sinks};
 use super::supervise::{Crew, Member, OnEnd};
@@ -24,6 +26,7 @@ use crate::mib::load::Held;
 use crate::settings::diagnostic::{Diagnostics, Place};
 use crate::snmp::usm::Memory;
 use crate::status::{Status, Unconfigured};
+use crate::vitals;
 use crate::web;
 use crate::web::server::Site;
 
@@ -41,6 +44,8 @@ pub struct Assembly {
     site: Arc<Site>,
     /// How many descriptors this process may have.
     descriptors: usize,
+    /// How it reports itself.
+    own_service: watch::Sender<Option<vitals::settings::Settings>>,
     parts: Mutex<Parts>,
 }
 
@@ -90,6 +95,7 @@ pub struct Plan {
     hosts: Vec<String>,
     sinks: SinkPlan,
     sinks_need: Needs,
+    own_service: Option<vitals::settings::Settings>,
     /// New ones; none to keep those that run.
     reverse: Option<Workers>,
     found: Diagnostics,
@@ -171,12 +177,28 @@ impl Assembly {
             stopped: false,
         };
         let site = Arc::new(Site::new(status.clone()));
-        Assembly { crew, status, security, log, runtimes, site, descriptors, parts: Mutex::new(parts) }
+        let own_service = watch::channel(None).0;
+        Assembly {
+            crew,
+            status,
+            security,
+            log,
+            runtimes,
+            site,
+            descriptors,
+            own_service,
+            parts: Mutex::new(parts),
+        }
     }
 
     /// What SNMPv3 keeps over reloads.
     pub fn security(&self) -> &Arc<Memory> {
         &self.security
+    }
+
+    /// How it is to report itself.
+    pub fn own_service(&self) -> own_service::Wanted {
+        self.own_service.subscribe()
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -255,7 +277,20 @@ impl Assembly {
         match active.filter(|_| !found.has_errors()) {
             Some(active) => {
                 let (hosts, sinks_need) = (http_hosts(&config), sinks_need(&config));
-                Ok(Plan { active, mibs, log, listeners, http, hosts, sinks, sinks_need, reverse, found })
+                let own_service = config.own_service;
+                Ok(Plan {
+                    active,
+                    mibs,
+                    log,
+                    listeners,
+                    http,
+                    hosts,
+                    sinks,
+                    sinks_need,
+                    own_service,
+                    reverse,
+                    found,
+                })
             }
             None => Err(found),
         }
@@ -267,7 +302,19 @@ impl Assembly {
         if parts.stopped {
             return None;
         }
-        let Plan { active, mibs, log, listeners, http, hosts, sinks, sinks_need, reverse, found } = plan;
+        let Plan {
+            active,
+            mibs,
+            log,
+            listeners,
+            http,
+            hosts,
+            sinks,
+            sinks_need,
+            own_service,
+            reverse,
+            found,
+        } = plan;
         let rules = active.rules.rules().len();
         if let Some((format, writer)) = log {
             self.log.set(writer);
@@ -286,6 +333,11 @@ impl Assembly {
         self.status.set_sinks(parts.sinks.running());
         parts.sinks_need = sinks_need;
         self.site.set_hosts(&hosts);
+        self.own_service.send_if_modified(|running| {
+            let changed = *running != own_service;
+            *running = own_service;
+            changed
+        });
         let listeners = self.change_listeners(&mut parts, listeners, http);
         Some(Changes { rules, sinks, listeners, warnings: found, unconfigured: self.status.unconfigured() })
     }

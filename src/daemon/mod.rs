@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod listeners;
 pub mod log;
 pub mod mib_subprocess;
+pub mod own_service;
 pub mod plan;
 pub mod reload;
 pub mod reverse;

@@ -14,7 +14,7 @@ use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
-use super::{control, drain, inbox, mib_subprocess, sync, systemd};
+use super::{control, drain, inbox, mib_subprocess, own_service, sync, systemd};
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::inbound::descriptors;
@@ -148,6 +148,7 @@ fn live(
     let _systemd = assembly.crew.task(&control, "the systemd reporter", OnEnd::Restart, move |stop| {
         systemd::tell(status.clone(), stop)
     });
+    let _own_service = report_itself(assembly)?;
     if built_in {
         welcome();
     }
@@ -237,6 +238,15 @@ fn sync_journal(assembly: &Assembly, config: &Config, looked: watch::Sender<()>)
 fn write_inbox(assembly: &Assembly) -> anyhow::Result<Member> {
     let shared = assembly.status.shared.clone();
     let member = assembly.crew.thread("the inbox", OnEnd::Restart, move |stop| inbox::run(&shared, stop));
+    member.context("cannot start threads")
+}
+
+fn report_itself(assembly: &Assembly) -> anyhow::Result<Member> {
+    let (status, wanted) = (assembly.status.clone(), assembly.own_service());
+    let name = "the report on Trapline itself";
+    let member = assembly.crew.thread_of_tasks(name, OnEnd::Restart, move |stop| {
+        own_service::report(status.clone(), wanted.clone(), stop)
+    });
     member.context("cannot start threads")
 }
 

@@ -109,16 +109,18 @@ pub fn duration(
 }
 
 /// Units of durations, the longest first, in microseconds.
-const UNITS: [(&str, u64); 6] = [
+const UNITS: [(&str, u64); 7] = [
     ("d", 86_400_000_000),
     ("h", 3_600_000_000),
     ("min", 60_000_000),
+    ("m", 60_000_000),
     ("s", 1_000_000),
     ("ms", 1000),
     ("us", 1),
 ];
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A duration of a whole number and a unit, or 0.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;

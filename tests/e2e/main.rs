@@ -30,6 +30,7 @@ mod nagios;
 mod net_snmp;
 mod nsca;
 mod orders;
+mod own_service;
 mod pages;
 mod pipes;
 mod rabbitmq;
