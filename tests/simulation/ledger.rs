@@ -25,6 +25,8 @@ pub struct Entry {
     pub at: Duration,
     /// Whether a power cut has taken it, which was allowed.
     pub lost: bool,
+    /// Whether a power cut has taken it from the journal, delivered or not. Places that had it get what is older again.
+    pub torn: bool,
 }
 
 /// A sink over all its names and settings.
@@ -104,7 +106,7 @@ impl Ledger {
         let at = self.0.history.now();
         let mut entries = self.0.entries.borrow_mut();
         self.0.index.borrow_mut().insert((epoch, sequence), entries.len());
-        entries.push(Entry { epoch, sequence, outcome, at, lost: false });
+        entries.push(Entry { epoch, sequence, outcome, at, lost: false, torn: false });
         if outcome.part == 'a' {
             *self.0.journaled.borrow_mut().entry(outcome.uid).or_default() += 1;
         }
@@ -139,10 +141,11 @@ impl Ledger {
         self.0.lineages.borrow().clone()
     }
 
-    /// After a power cut the journal has only these records. `letters` gives the dead letters of a sink; `promised` says which
+    /// After a power cut at `when` the journal has only these records. `letters` gives the dead letters of a sink; `promised` says which
     /// of the others must be there.
     pub fn cut(
         &self,
+        when: Duration,
         there: &BTreeSet<(u64, u64)>,
         letters: impl Fn(&Lineage) -> BTreeMap<Outcome, String>,
         promised: impl Fn(&Entry, bool) -> bool,
@@ -156,6 +159,18 @@ impl Ledger {
             );
         }
         let mut entries = self.0.entries.borrow_mut();
+        // What is lost was written last.
+        let is_there = |entry: &&Entry| there.contains(&(entry.epoch, entry.sequence));
+        let last = entries
+            .iter()
+            .filter(|entry| entry.at <= when && is_there(entry))
+            .map(|entry| entry.sequence)
+            .max()
+            .unwrap_or(0);
+        for entry in entries.iter_mut().filter(|entry| !is_there(&&**entry)) {
+            entry.torn |= entry.sequence > last;
+        }
+        let oldest = there.iter().map(|(_, sequence)| *sequence).min().unwrap_or(0);
         // A message that came again is in the journal again, and is promised once.
         let kept = |entry: &&Entry| !entry.lost && there.contains(&(entry.epoch, entry.sequence));
         let kept: BTreeSet<Outcome> = entries.iter().filter(kept).map(|entry| entry.outcome).collect();
@@ -167,6 +182,10 @@ impl Ledger {
             let answered = self.0.answered.borrow().contains(&entry.outcome.uid);
             let Entry { outcome, sequence, .. } = *entry;
             if !kept.contains(&outcome) && promised(entry, answered) {
+                if sequence < oldest {
+                    // A full journal may have given it up: that is settled at the end, by its count.
+                    continue;
+                }
                 let answered = if answered { ", whose inform was answered," } else { "" };
                 self.0.history.found(&format!(
                     "{outcome}{answered} was promised and is gone after the power cut, number {sequence}"
@@ -263,8 +282,8 @@ impl Ledger {
             return;
         }
         let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
-        let position: BTreeMap<Outcome, usize> =
-            entries.iter().enumerate().map(|(at, entry)| (entry.outcome, at)).collect();
+        let kept = entries.iter().enumerate().filter(|(_, entry)| !entry.torn);
+        let position: BTreeMap<Outcome, usize> = kept.map(|(at, entry)| (entry.outcome, at)).collect();
         let key = |outcome: &Outcome| {
             let message = &messages[&outcome.uid];
             (message.host, message.service, outcome.part)

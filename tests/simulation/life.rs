@@ -156,6 +156,7 @@ impl Life {
         let Some(there) = world.node().map(|node| node.records()) else { return };
         let (policy, fails) = (self.journal.sync, world.disk_fails.get());
         world.ledger.cut(
+            before,
             &there,
             |lineage| self.letters(lineage),
             |entry, answered| {

@@ -109,6 +109,8 @@ pub struct Place {
     badness: u64,
     /// From which message on all are good.
     pub good_from: u64,
+    /// Whether there are outcomes that it never answers.
+    pub silent: bool,
     salt: u64,
 }
 
@@ -128,6 +130,7 @@ impl Place {
             asked: BTreeMap::new(),
             badness,
             good_from: u64::MAX,
+            silent: true,
             salt: random.next(),
         }
     }
@@ -150,7 +153,7 @@ impl Place {
             0..=3 => Nature::Rejected,
             4..=6 => Nature::Later(drawn.range(1, 4) as u32),
             7 => Nature::Never,
-            8 => Nature::Silences,
+            8 if self.silent => Nature::Silences,
             _ => Nature::Rejected,
         }
     }

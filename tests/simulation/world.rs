@@ -92,7 +92,7 @@ impl World {
             random: Arc::new(Random::new(seed, 3)),
             resolver: Arc::new(NoNames),
         };
-        let padding = if random.once_in(4) { random.range(1000, 8000) } else { 0 };
+        let padding = if random.once_in(4) { random.range(1000, 16_000) } else { 0 };
         World(Rc::new(Inner {
             seed,
             clock,
