@@ -9,6 +9,7 @@ pub mod format;
 pub mod index;
 pub mod instance;
 pub mod load;
+pub mod parse;
 pub mod rows;
 pub mod table;
 

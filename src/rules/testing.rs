@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
-use crate::mib::{Base, Kind, Mib, Object};
+use crate::mib::parse::{Typed, from_number, from_text};
+use crate::mib::{Kind, Mib};
 use crate::outcome::result::Outcome;
 use crate::rules::apply::{MatchResult, Scratch};
 use crate::rules::compile::RuleTest;
@@ -72,8 +73,8 @@ fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
                 return failed((&hex.span, "the packet is not in hex".to_owned(), Some(hint.to_owned())));
             }
         },
-        TestInput::Trap { .. } => match notification(&test.text, rules.mib()) {
-            Ok(notification) => encode(&notification),
+        TestInput::Trap { .. } => match packet(&test.text, rules.mib()) {
+            Ok(packet) => packet,
             Err(error) => return failed(error),
         },
     };
@@ -205,8 +206,8 @@ fn fields(outcome: &Outcome<'_>) -> Vec<(String, String)> {
 /// An error at a position of the file, with a hint.
 type Misplaced<'t> = (&'t std::ops::Range<usize>, String, Option<String>);
 
-/// The notification of a test, as its sender has it.
-fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, Misplaced<'t>> {
+/// The packet of a test, as its sender sends it.
+fn packet<'t>(test: &'t TestText, mib: &Mib) -> Result<Vec<u8>, Misplaced<'t>> {
     let TestInput::Trap { trap, version, agent, varbinds } = &test.input else {
         return Err((&test.span, "the test has no trap".to_owned(), None));
     };
@@ -230,8 +231,10 @@ fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, M
             (&text.span, format!("invalid IPv4 address '{}'", text.value), hint)
         })?),
     };
-    let mut varbinds: Vec<Varbind<'t>> =
+    let values: Vec<(Oid<'static>, Typed)> =
         varbinds.iter().map(|(name, value)| varbind(name, value, &oid, mib)).collect::<Result<_, _>>()?;
+    let mut varbinds: Vec<Varbind<'_>> =
+        values.iter().map(|(oid, value)| Varbind { oid: oid.borrowed(), value: value.value() }).collect();
     // A v2c notification names its agent in a varbind (RFC 3584, section 3.1).
     if let (Version::V2c, Some(agent)) = (version, agent) {
         let oid = well_known::SNMP_TRAP_ADDRESS;
@@ -247,7 +250,7 @@ fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, M
     let (generic, enterprise, specific) = v1.map_or((None, None, None), |(generic, enterprise, specific)| {
         (Some(generic), Some(enterprise), Some(specific))
     });
-    Ok(Notification {
+    Ok(encode(&Notification {
         version,
         kind: NotificationKind::Trap,
         community: b"public",
@@ -261,7 +264,7 @@ fn notification<'t>(test: &'t TestText, mib: &Mib) -> Result<Notification<'t>, M
         specific,
         uptime: Some(0),
         varbinds,
-    })
+    }))
 }
 
 fn varbind<'t>(
@@ -269,20 +272,21 @@ fn varbind<'t>(
     value: &'t Scalar,
     trap: &Oid<'static>,
     mib: &Mib,
-) -> Result<Varbind<'t>, Misplaced<'t>> {
+) -> Result<(Oid<'static>, Typed), Misplaced<'t>> {
     let oid = resolve(name, trap, mib).map_err(|(message, hint)| (&name.span, message, Some(hint)))?;
+    let syntax = mib.lookup(&oid).map(|object| &*object.syntax);
     let value = match value {
-        Scalar::Text(text) => from_text(text, mib.lookup(&oid), mib),
-        Scalar::Integer(number) => from_number(*number, mib.lookup(&oid)),
-        Scalar::Float(number) => Some(Value::Double(*number)),
+        Scalar::Text(text) => from_text(text, syntax, mib),
+        Scalar::Integer(number) => from_number((*number).into(), syntax).map(Typed::Other),
+        Scalar::Float(number) => Some(Typed::Other(Value::Double(*number))),
         Scalar::Boolean(_) => None,
     };
     let value = value.ok_or_else(|| {
-        let hint =
-            "write a value of the object's type: a number, a name of its enumeration, or text".to_owned();
+        let hint = "write a value as `trapline explain` shows it: a number, a name, an address, a date; octets in hex behind 0x"
+            .to_owned();
         (&name.span, format!("the value does not fit the type of {}", name.value), Some(hint))
     })?;
-    Ok(Varbind { oid, value })
+    Ok((oid, value))
 }
 
 /// The OID of `NAME.INSTANCE` or of numbers in a notification; else what is wrong, and a hint.
@@ -310,27 +314,4 @@ pub fn resolve(name: &str, trap: &Oid<'static>, mib: &Mib) -> Result<Oid<'static
         });
         (format!("unknown object '{name}': no loaded MIB defines it"), hint)
     })
-}
-
-/// A value given as text, in the type of its object; none if it does not fit. Without an object, octets.
-pub fn from_text<'t>(text: &'t str, object: Option<&Object>, mib: &Mib) -> Option<Value<'t>> {
-    let Some(syntax) = object.map(|o| &*o.syntax) else { return Some(Value::OctetString(text.as_bytes())) };
-    match syntax.base {
-        Base::Octets => Some(Value::OctetString(text.as_bytes())),
-        Base::ObjectId => mib.resolve(text).map(|oid: Oid<'static>| Value::ObjectId(oid)),
-        Base::IpAddress => text.parse().ok().map(Value::IpAddress),
-        _ => from_number(syntax.number_of(text).or_else(|| text.parse().ok())?, object),
-    }
-}
-
-/// A value given as a number, in the type of its object; none if it does not fit. Without an object, INTEGER.
-pub fn from_number(number: i64, object: Option<&Object>) -> Option<Value<'static>> {
-    let unsigned = u32::try_from(number).ok();
-    match object.map_or(Base::Integer, |o| o.syntax.base) {
-        Base::Counter32 => unsigned.map(Value::Counter32),
-        Base::Gauge32 => unsigned.map(Value::Gauge32),
-        Base::TimeTicks => unsigned.map(Value::TimeTicks),
-        Base::Counter64 => u64::try_from(number).ok().map(Value::Counter64),
-        _ => i32::try_from(number).ok().map(Value::Integer),
-    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::commands::send::args::InformArgs;
-use crate::commands::send::notification::{notification, random};
+use crate::commands::send::notification::{describe, notification, random};
 use crate::commands::send::security::Seconds;
 use crate::commands::send::wire::{Wire, report};
 use crate::message::{Notification, NotificationKind, Version};
@@ -22,7 +22,8 @@ pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
     let originator = args.notification.security.originator()?;
     let version = if originator.is_some() { Version::V3 } else { Version::V2c };
     let wire = Wire::open(&args.notification.to)?;
-    let mut inform = notification(&args.notification, version, NotificationKind::Inform, &mib, &wire)?;
+    let described = describe(&args.notification, &mib)?;
+    let mut inform = notification(&args.notification, &described, version, NotificationKind::Inform, &wire)?;
     let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout: no number of seconds")?;
     let clock = Seconds::default();
     let mut line = Line { wire, timeout, tries: args.retries.saturating_add(1), clock };

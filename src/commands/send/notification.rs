@@ -6,8 +6,9 @@ use crate::commands::send::args::NotificationArgs;
 use crate::commands::send::wire::Wire;
 use crate::message::{Notification, NotificationKind, Value, Varbind, Version};
 use crate::mib::Mib;
+use crate::mib::parse::{Typed, from_text};
 use crate::oid::Oid;
-use crate::rules::testing::{from_text, resolve};
+use crate::rules::testing::resolve;
 use crate::snmp::encode::as_v1;
 use crate::time::clock::{Clock as _, SystemClock};
 
@@ -16,13 +17,13 @@ pub(crate) fn random() -> anyhow::Result<i32> {
     Ok(getrandom::u32()? as i32 & i32::MAX)
 }
 
-pub(crate) fn notification<'a>(
-    args: &'a NotificationArgs,
-    version: Version,
-    kind: NotificationKind,
-    mib: &Mib,
-    wire: &Wire,
-) -> anyhow::Result<Notification<'a>> {
+/// The trap that the arguments name, and its varbinds.
+pub(crate) struct Described {
+    oid: Oid<'static>,
+    varbinds: Vec<(Oid<'static>, Typed)>,
+}
+
+pub(crate) fn describe(args: &NotificationArgs, mib: &Mib) -> anyhow::Result<Described> {
     let candidates = mib.ambiguous(&args.trap, |_| true);
     if !candidates.is_empty() {
         bail!("'{}' is ambiguous: {}; write the one that is meant", args.trap, candidates.join(", "));
@@ -30,8 +31,20 @@ pub(crate) fn notification<'a>(
     let oid = mib.resolve(&args.trap).ok_or_else(|| {
         anyhow!("no MIB knows the trap '{}'; give its OID, or the folder of its MIB with --mibs", args.trap)
     })?;
-    let varbinds: Vec<Varbind<'_>> =
+    let varbinds =
         args.varbinds.iter().map(|text| varbind(text, &oid, mib)).collect::<anyhow::Result<_>>()?;
+    Ok(Described { oid, varbinds })
+}
+
+pub(crate) fn notification<'a>(
+    args: &'a NotificationArgs,
+    described: &'a Described,
+    version: Version,
+    kind: NotificationKind,
+    wire: &Wire,
+) -> anyhow::Result<Notification<'a>> {
+    let varbinds = described.varbinds.iter();
+    let varbinds = varbinds.map(|(oid, value)| Varbind { oid: oid.borrowed(), value: value.value() });
     let mut notification = Notification {
         version,
         kind,
@@ -39,14 +52,14 @@ pub(crate) fn notification<'a>(
         proxied_community: None,
         security: None,
         request_id: random()?,
-        oid,
+        oid: described.oid.borrowed(),
         enterprise: None,
         agent: args.agent,
         generic: None,
         specific: None,
         // As long as the machine runs; it begins anew after 497 days (RFC 3418).
         uptime: Some((SystemClock.now().mono.nanos() / 10_000_000) as u32),
-        varbinds,
+        varbinds: varbinds.collect(),
     };
     if version == Version::V1 {
         as_of_v1(&mut notification, wire)?;
@@ -72,10 +85,19 @@ fn as_of_v1(notification: &mut Notification<'_>, wire: &Wire) -> anyhow::Result<
     Ok(())
 }
 
-fn varbind<'a>(text: &'a str, trap: &Oid<'static>, mib: &Mib) -> anyhow::Result<Varbind<'a>> {
+fn varbind(text: &str, trap: &Oid<'static>, mib: &Mib) -> anyhow::Result<(Oid<'static>, Typed)> {
     let (name, value) = text.split_once('=').with_context(|| format!("'{text}' is no VARBIND=VALUE"))?;
     let oid = resolve(name, trap, mib).map_err(|(message, hint)| anyhow!("{message}; {hint}"))?;
-    let value =
-        from_text(value, mib.lookup(&oid), mib).with_context(|| format!("'{value}' does not fit {name}"))?;
-    Ok(Varbind { oid, value })
+    let syntax = mib.lookup(&oid).map(|object| &*object.syntax);
+    let value = from_text(value, syntax, mib).with_context(|| {
+        let known = syntax.map(|syntax| [&syntax.enums[..], &syntax.bits[..]].concat()).unwrap_or_default();
+        let names: Vec<&str> = known.iter().map(|(_, name)| &**name).collect();
+        let hint = if names.is_empty() {
+            "write it as `trapline explain` shows it, octets in hex behind 0x".to_owned()
+        } else {
+            format!("one of {}", names.join(", "))
+        };
+        format!("'{value}' does not fit {name}; {hint}")
+    })?;
+    Ok((oid, value))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::commands::send::args::{SendArgs, SyslogArgs, TrapArgs, VersionArg, What};
-use crate::commands::send::notification::notification;
+use crate::commands::send::notification::{describe, notification};
 use crate::commands::send::wire::{Wire, report};
 use crate::commands::send::{inform, security};
 use crate::intake::listener::{Protocol, Transport};
@@ -37,7 +37,8 @@ fn trap(args: &TrapArgs) -> anyhow::Result<()> {
         (None | Some(VersionArg::V2c), false) => Version::V2c,
     };
     let mut wire = Wire::open(&args.notification.to)?;
-    let mut trap = notification(&args.notification, version, NotificationKind::Trap, &mib, &wire)?;
+    let described = describe(&args.notification, &mib)?;
+    let mut trap = notification(&args.notification, &described, version, NotificationKind::Trap, &wire)?;
     let clock = security::Seconds::default();
     let took = match originator {
         Some(originator) => wire.load(args.load, || {

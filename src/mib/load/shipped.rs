@@ -9,6 +9,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("ENTITY-MIB", include_str!("../../../mibs/ENTITY-MIB.txt")),
     ("ENTITY-STATE-MIB", include_str!("../../../mibs/ENTITY-STATE-MIB.txt")),
     ("IF-MIB", include_str!("../../../mibs/IF-MIB.txt")),
+    ("INET-ADDRESS-MIB", include_str!("../../../mibs/INET-ADDRESS-MIB.txt")),
     ("NET-SNMP-AGENT-MIB", include_str!("../../../mibs/NET-SNMP-AGENT-MIB.txt")),
     ("NET-SNMP-MIB", include_str!("../../../mibs/NET-SNMP-MIB.txt")),
     ("OSPF-MIB", include_str!("../../../mibs/OSPF-MIB.txt")),
