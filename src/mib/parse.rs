@@ -281,7 +281,7 @@ mod tests {
     fn octets_of(text: &str, syntax: &Syntax) -> Option<Vec<u8>> {
         match read(text, syntax)? {
             Typed::Octets(octets) => Some(octets),
-            other => panic!("{other:?}"),
+            other @ Typed::Other(_) => panic!("{other:?}"),
         }
     }
 

@@ -17,3 +17,6 @@ pub mod well_known;
 pub use decode::{DecodeError, Decoded, decode, decode_scoped};
 pub use response::Response;
 pub use usm::Usm;
+
+#[cfg(test)]
+mod conformance_page_tests;
