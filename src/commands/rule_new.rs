@@ -148,11 +148,11 @@ impl Maker<'_> {
         let all = crate::import::mib::propose(self.mib, &object.module, self.comments);
         let own = all.iter().find(|proposal| proposal.notification.oid == object.oid);
         let Some(own) = own else { return String::new() };
-        let mut rules = vec![crate::import::mib::with_example(own)];
+        let mut rules = vec![crate::import::mib::with_example(own, self.mib)];
         if self.with_pair {
             let counterparts = own.counterparts.iter();
             let found = counterparts.filter_map(|c| all.iter().find(|p| p.notification.oid == c.oid));
-            rules.extend(found.map(crate::import::mib::with_example));
+            rules.extend(found.map(|pair| crate::import::mib::with_example(pair, self.mib)));
         }
         rules.join("\n")
     }

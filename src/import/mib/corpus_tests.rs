@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::{Comments, Identity, Proposal, propose, rules, write};
+use super::{Comments, Identity, Proposal, example, propose, rules, write};
 use crate::lookup::hosts::Hosts;
-use crate::mib::Mib;
 use crate::mib::load::cache::module_files;
 use crate::mib::load::load;
+use crate::mib::{Mib, Syntax, format, parse};
 use crate::rules::compile::{Compiled, RuleFile, compile};
 use crate::rules::testing;
 
@@ -74,7 +74,7 @@ fn with_service(proposal: &Proposal<'_>, which: u8, service: &str) -> String {
     format!(
         "[[rule.test]]\ntrap = \"{}\"\nvarbinds = {{ {} }}\nexpect = {{ service = \"{service}\" }}\n",
         proposal.notification.qualified(),
-        write::varbinds(proposal, which)
+        write::varbinds(proposal, which, &collection().0)
     )
 }
 
@@ -156,4 +156,19 @@ fn a_severity_in_a_notification_is_read() {
         );
     }
     println!("{count} notifications with a severity");
+}
+
+#[test]
+fn an_example_of_every_syntax_is_shown_as_it_is_written() {
+    let (mib, _) = collection();
+    let mut seen: HashSet<*const Syntax> = HashSet::new();
+    for object in mib.objects().iter().filter(|object| seen.insert(Arc::as_ptr(&object.syntax))) {
+        for which in [0, 1, 9] {
+            let text = example::shown(&object.syntax, which, mib);
+            let read = parse::from_text(&text, Some(&object.syntax), mib);
+            let read = read.unwrap_or_else(|| panic!("{}: '{text}' does not fit", object.qualified()));
+            let shown = format::text(&read.value(), Some(&object.syntax), mib).into_owned();
+            assert_eq!(shown, text, "{}", object.qualified());
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub fn rules(mib: &Mib, modules: &[&str], comments: &Comments) -> String {
     for proposal in &all {
         if seen.insert(proposal.notification.oid.clone()) {
             text.push('\n');
-            text.push_str(&with_example(proposal));
+            text.push_str(&with_example(proposal, mib));
         } else {
             let name = proposal.notification.qualified();
             let _ = writeln!(text, "\n# {name} has the same OID as a notification above.");
@@ -54,10 +54,10 @@ pub fn without_test(proposal: &Proposal<'_>) -> String {
 }
 
 /// A proposal as a rule, with an example as its test.
-pub fn with_example(proposal: &Proposal<'_>) -> String {
+pub fn with_example(proposal: &Proposal<'_>, mib: &Mib) -> String {
     let mut text = without_test(proposal);
     let _ = writeln!(text, "[[rule.test]]\ntrap = {}", quoted(&proposal.notification.qualified()));
-    let varbinds = varbinds(proposal, 0);
+    let varbinds = varbinds(proposal, 0, mib);
     if !varbinds.is_empty() {
         let _ = writeln!(text, "varbinds = {{ {varbinds} }}");
     }
@@ -66,10 +66,10 @@ pub fn with_example(proposal: &Proposal<'_>) -> String {
 }
 
 /// Example varbinds, as a test has them.
-pub(super) fn varbinds(proposal: &Proposal<'_>, which: u8) -> String {
+pub(super) fn varbinds(proposal: &Proposal<'_>, which: u8, mib: &Mib) -> String {
     let value = |object: &Object| match &proposal.state.read {
         Some((name, value)) if *name == object.qualified() => quoted(value),
-        _ => example::value(object, which),
+        _ => example::value(object, which, mib),
     };
     let one = |object: &&Object| {
         let name = format!("{}.{}", object.qualified(), example::instance(object, which));

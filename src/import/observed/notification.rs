@@ -39,7 +39,7 @@ pub fn pairs(mib: &Mib, comments: &Comments, notification: &Notification<'_>) ->
     let is_pair = |proposal: &&Proposal<'_>| {
         own.counterparts.iter().any(|counterpart| counterpart.oid == proposal.notification.oid)
     };
-    all.iter().filter(is_pair).map(mib::with_example).collect()
+    all.iter().filter(is_pair).map(|pair| mib::with_example(pair, mib)).collect()
 }
 
 /// A rule for a notification that no module defines.
