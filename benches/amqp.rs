@@ -126,7 +126,7 @@ async fn bare_loop(url: &str, kind: &str) -> f64 {
             .with_timestamp(1_795_000_000)
             .with_message_id("0000000000000001-1".into());
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let key = message.routing_key.clone().into();
+        let key = message.routing_key.as_str().into();
         let confirm = channel.basic_publish(EXCHANGE.into(), key, options, &message.body, properties).await;
         unconfirmed.push_back(confirm.unwrap());
         if unconfirmed.len() > 2048 {

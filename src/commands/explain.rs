@@ -20,12 +20,14 @@ use crate::lookup::reverse::confirmed;
 use crate::message::{Message, Notification, Source};
 use crate::net::NoName;
 use crate::outcome::json::Unsaved;
+use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::input;
 use crate::settings::values::unhex;
+use crate::sinks::piece::shown;
 use crate::sinks::settings::SinkConfig;
 use crate::snmp::Decoded;
 use crate::snmp::decode::MAX_VARBINDS;
@@ -372,9 +374,10 @@ fn print_deliveries(outcomes: &[Value], deliveries: &[(String, String)]) {
     }
 }
 
-/// Control characters escaped: JSON leaves those beyond ASCII as they are.
+/// Characters escaped that end lines, control terminals or turn others: JSON leaves those beyond ASCII as they are.
 fn visible(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    let hides = |c| breaks_line(c) || turns(c);
+    text.chars().flat_map(|c| if hides(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// What a sink would send for an outcome; none if it would not send it.
@@ -383,7 +386,11 @@ fn would_send(sink: &SinkConfig, outcome: &Outcome<'_>) -> Option<(String, Strin
     if sink.only.as_ref().is_some_and(|only| !only.takes(&record)) {
         return None;
     }
-    sink.sink.preview(&record).map(|what| (sink.name.clone(), what))
+    let what = match sink.sink.pieces(&record)? {
+        Ok(pieces) => shown(&pieces),
+        Err(reason) => format!("nothing: {reason}"),
+    };
+    Some((sink.name.clone(), what))
 }
 
 fn packet(hex: &str) -> anyhow::Result<Vec<u8>> {

@@ -277,6 +277,7 @@ mod tests {
     use crate::journal::{Batch, Options, WhenFull};
     use crate::outcome::record::Record;
     use crate::outcome::result::{CheckResult, Common, Outcome, State};
+    use crate::sinks::piece::Pieces;
     use crate::sinks::sink::{Fate, Item, Lane, Limits, Seat, Sending, Sink as Configured};
     use crate::status::Health;
     use crate::world::World;
@@ -295,7 +296,7 @@ mod tests {
             Limits::default()
         }
 
-        fn preview(&self, _record: &Record<'_>) -> Option<String> {
+        fn pieces(&self, _record: &Record<'_>) -> Option<Pieces> {
             None
         }
 

@@ -65,8 +65,8 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
         long_output: texts.next()?,
         source: texts.next()?,
     };
-    let first = texts.next()?;
-    let second = Some(texts.next()?).filter(|_| flags & HAS_SECOND != 0);
+    let first = texts.next()?.into();
+    let second = Some(texts.next()?.into()).filter(|_| flags & HAS_SECOND != 0);
     match kind {
         CHECK_RESULT => {
             let perfdata = texts.next()?;

@@ -2,8 +2,10 @@
 
 pub mod codec;
 pub mod json;
+pub mod name;
 pub mod record;
 pub mod result;
 
+pub use name::Name;
 pub use record::Record;
 pub use result::{CheckResult, Common, Event, Outcome, State};

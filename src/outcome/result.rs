@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::outcome::name::Name;
+
 /// One outcome. Borrows from the message or the rule while it is made, from the journal while it is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<'a> {
@@ -54,9 +56,9 @@ pub struct CheckResult<'a> {
     /// What every outcome carries.
     pub common: Common<'a>,
     /// The host's name in the core.
-    pub host: Cow<'a, str>,
+    pub host: Name<'a>,
     /// The service's description; none for a result of the host itself.
-    pub service: Option<Cow<'a, str>>,
+    pub service: Option<Name<'a>>,
     /// Performance data in the plugin format, or empty.
     pub perfdata: Cow<'a, str>,
 }
@@ -67,9 +69,9 @@ pub struct Event<'a> {
     /// What every outcome carries.
     pub common: Common<'a>,
     /// What the event is about.
-    pub component: Cow<'a, str>,
+    pub component: Name<'a>,
     /// The part of the component, where there is one.
-    pub resource: Option<Cow<'a, str>>,
+    pub resource: Option<Name<'a>>,
     /// Further fields of the rule, in its order.
     pub fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }

@@ -7,6 +7,7 @@ use crate::language::budget;
 use crate::language::jinja::RenderError;
 use crate::language::template::Template;
 use crate::message::Message;
+use crate::outcome::name::Name;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 use crate::rules::context::{Captures, MessageContext};
 use crate::rules::cut::cut;
@@ -60,7 +61,7 @@ impl Scratch {
 impl RuleSet {
     /// Applies the rules to a message. `emit` gets the outcomes, in the order of the rules.
     ///
-    /// A field that cannot be rendered gets a safe value instead, and is listed in [`Scratch::failures`]: `host` and
+    /// A field that cannot be rendered, or a name that is empty, gets a safe value instead, and is listed in [`Scratch::failures`]: `host` and
     /// `component` the message's host, `service` and `resource` the id of the rule, `output` and `long_output` the
     /// error in parentheses, `state` unknown (of a host unreachable), `perfdata` nothing; other fields are left out.
     ///
@@ -229,8 +230,14 @@ impl<'m> Making<'m, '_> {
         self.failures.push(failure);
     }
 
-    fn name(&mut self, field: &str, template: &'m Template<Variable>, default: &'m str) -> Cow<'m, str> {
-        self.render(field, template).unwrap_or(Cow::Borrowed(default))
+    /// A name that a message leaves empty is no name.
+    fn name(&mut self, field: &str, template: &'m Template<Variable>, default: &'m str) -> Name<'m> {
+        let name = self.render(field, template).map_or_else(|_| Name::new(default), Name::new);
+        if name.is_empty() && !default.is_empty() {
+            self.fail(field, &RenderError::Failed("the name is empty".to_owned()));
+            return Name::new(default);
+        }
+        name
     }
 
     fn text(&mut self, field: &str, template: &'m Template<Variable>) -> Cow<'m, str> {

@@ -12,7 +12,8 @@ use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Call, Part, basic};
 use crate::sinks::http::lane::Web;
 use crate::sinks::http::server::Server;
-use crate::sinks::plugin_output::{self, TooLong};
+use crate::sinks::piece::Format;
+use crate::sinks::plugin_output::{self, Unfit};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::sink::Said;
 
@@ -121,6 +122,13 @@ impl Api for Alignak {
         }
     }
 
+    fn format(&self) -> Format {
+        match self.mode {
+            Mode::Command => Format::JsonForNagios,
+            Mode::Host => Format::Json,
+        }
+    }
+
     fn answers(&self) -> &'static [Row] {
         ANSWERS
     }
@@ -158,7 +166,7 @@ impl Api for Alignak {
 
 /// An external command. The module joins its parts with `;` and does not look at them, so they are escaped as in the
 /// command file of Nagios.
-fn command(check: &CheckResult<'_>) -> Result<(Value, bool), TooLong> {
+fn command(check: &CheckResult<'_>) -> Result<(Value, bool), Unfit> {
     let (output, cut) = plugin_output::output(check, MAX_OUTPUT);
     let mut body = json!({
         "command": "PROCESS_HOST_CHECK_RESULT",
@@ -182,7 +190,7 @@ fn livestate(check: &CheckResult<'_>) -> Value {
     match &check.service {
         Some(service) => json!({
             "name": check.host,
-            "services": { service.as_ref(): { "name": service, "livestate": state } },
+            "services": { service.as_str(): { "name": service, "livestate": state } },
         }),
         None => json!({ "name": check.host, "livestate": state }),
     }
@@ -193,6 +201,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outcome::name::Name;
     use crate::sinks::http::tests::every_row;
     use crate::sinks::testing::check;
 
@@ -242,7 +251,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_value_makes_another_argument(host in ".{0,40}", service in "(\\PC|[;|\n]){0,40}", output in "(\\PC|[;|\n\\\\]){0,80}") {
-            let (body, _) = command(&check(&host, Some(&service), &output)).unwrap();
+            let Ok((body, _)) = command(&check(&host, Some(&service), &output)) else {
+                let fits = |name: &str| !Name::from(name).is_empty() && !name.contains([';', '|']);
+                prop_assert!(!fits(&host) || !fits(&service));
+                return Ok(());
+            };
             // As the module puts the command together.
             let text = |key: &str| body[key].as_str().unwrap().to_owned();
             let line = format!("{};{};{};{}", text("command"), text("host"), text("service"), text("parameters"));

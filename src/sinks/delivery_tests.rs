@@ -13,6 +13,7 @@ use crate::journal::{Batch as Outcomes, Options as JournalOptions, WhenFull};
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, State};
 use crate::sinks::machine::GIVE_UP;
+use crate::sinks::piece::Pieces;
 use crate::sinks::sink::{Limits, Order, Sending};
 use crate::time::clock::Wall;
 
@@ -60,7 +61,7 @@ impl Sink for Toy {
         matches!(record.outcome, Outcome::CheckResult(_))
     }
 
-    fn preview(&self, _record: &Record<'_>) -> Option<String> {
+    fn pieces(&self, _record: &Record<'_>) -> Option<Pieces> {
         None
     }
 

@@ -114,6 +114,12 @@ impl Api for Icinga2 {
         let Outcome::CheckResult(check) = &record.outcome else {
             return Err("the outcome is no check result".into());
         };
+        // It separates host and service: the name would be that of another host's service.
+        if check.host.contains('!') {
+            return Err(
+                "the host name has '!', which no name of an Icinga 2 host has; replace it in the rule".into(),
+            );
+        }
         let common = &check.common;
         let mut output = common.output.to_string();
         if !common.long_output.is_empty() {
@@ -196,6 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outcome::name::Name;
     use crate::sinks::http::tests::every_row;
     use crate::sinks::testing::record;
 
@@ -256,12 +263,17 @@ mod tests {
         #[test]
         fn no_value_makes_another_parameter(host in any::<String>(), service in prop::option::of(any::<String>()), output in any::<String>()) {
             let icinga = Icinga2 { check_source: "t".into(), ttl: Some(60) };
-            let part = icinga.part(&record(&host, service.as_deref(), &output)).unwrap();
+            let record = record(&host, service.as_deref(), &output);
+            let Ok(part) = icinga.part(&record) else {
+                prop_assert!(host.contains('!'));
+                return Ok(());
+            };
+            let (host, service) = (Name::from(host.as_str()), service.as_deref().map(Name::from));
             let body: Value = serde_json::from_slice(&part.body).unwrap();
             prop_assert_eq!(body.as_object().unwrap().len(), 9, "{}", body);
             prop_assert_eq!(body["plugin_output"].as_str(), Some(output.as_str()));
             let object = service.as_ref().map(|service| format!("{host}!{service}"));
-            let (key, name) = if service.is_some() { ("service", object.unwrap()) } else { ("host", host) };
+            let (key, name) = if service.is_some() { ("service", object.unwrap()) } else { ("host", host.to_string()) };
             prop_assert_eq!(body[key].as_str(), Some(name.as_str()));
         }
     }

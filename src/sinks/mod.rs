@@ -1,7 +1,7 @@
 //! Sinks: each delivers the outcomes of the journal to one place, at its own pace, with its own cursor.
 //!
 //! - [`sink`] has the traits, [`registry`] the types, [`settings`] what their keys share. Each type has a file or folder with
-//!   its keys, its encoding, its response table and its preview; [`http`], [`amqp`], [`fields`] and [`plugin_output`] are what
+//!   its keys, its encoding and its response table; [`piece`] is what it sends, [`http`], [`amqp`], [`fields`] and [`plugin_output`] are what
 //!   several of them use.
 //! - [`machine`] decides which outcome is sent when, and what its answer means for it. Pure.
 //! - [`delivery`] reads the journal and runs the machine. [`dead`] keeps what servers will never take.
@@ -13,6 +13,8 @@ pub mod dead;
 pub mod delivery;
 pub mod fields;
 pub mod file;
+#[cfg(test)]
+mod hostile_tests;
 pub mod http;
 pub mod icinga2;
 mod keeper;
@@ -20,6 +22,7 @@ pub mod machine;
 pub mod nagios;
 pub mod nrdp;
 pub mod nsca;
+pub mod piece;
 pub mod plugin_output;
 mod queue;
 pub mod registry;

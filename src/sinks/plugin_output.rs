@@ -1,65 +1,81 @@
 //! Names and plugin output in the format of Nagios, for all sinks that speak to Nagios and its kin.
 //!
-//! A real newline ends a command, `;` separates its arguments, `|` begins performance data, `\` begins an escape. So
-//! control characters become spaces, a newline in the output `\n`, `\` itself `\\`, and in names `;` becomes `:` and `|` a
-//! broken bar.
+//! A real newline ends a command, `;` separates its arguments, `|` begins performance data, `\` begins an escape. So in
+//! texts a newline becomes `\n`, `\` itself `\\`, `|` a broken bar, and other control characters become spaces. A name is
+//! never changed: with another character it would be another host's or service's name. A [`Name`] has no control
+//! characters; one with `;` or `|` is refused, and no object of Nagios has these in its name.
 
+use crate::outcome::name::{Name, breaks_line, turns};
 use crate::outcome::result::CheckResult;
 use crate::sinks::sink::Said;
 
-/// A name that is longer than its place. It is never cut: the rest may be another host's name.
+/// Why a server of Nagios' kin cannot hold a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the {what} has {length} bytes, and {most} fit")]
-pub struct TooLong {
-    what: &'static str,
-    length: usize,
-    most: usize,
+pub enum Unfit {
+    /// It is longer than its place.
+    #[error("the {what} has {length} bytes, and {most} fit")]
+    Long {
+        /// What is named.
+        what: &'static str,
+        /// Its length in bytes.
+        length: usize,
+        /// The most bytes.
+        most: usize,
+    },
+    /// It has a character with another meaning there.
+    #[error("the {what} has '{character}', which no name of a Nagios object has; replace it in the rule")]
+    Character {
+        /// What is named.
+        what: &'static str,
+        /// The character.
+        character: char,
+    },
+    /// There is nothing left of it.
+    #[error("the {what} is empty")]
+    Empty {
+        /// What is named.
+        what: &'static str,
+    },
 }
 
-impl From<TooLong> for Said {
-    fn from(error: TooLong) -> Self {
+impl From<Unfit> for Said {
+    fn from(error: Unfit) -> Self {
         Said::from(error.to_string())
     }
 }
 
-/// Appends the name of a host: one argument without control characters.
+/// Appends the name of a host: one argument.
 ///
 /// # Errors
 ///
-/// If it is longer than `most` bytes. Then nothing was appended.
-pub fn push_host(out: &mut Vec<u8>, check: &CheckResult<'_>, most: usize) -> Result<(), TooLong> {
+/// If it does not fit, or is longer than `most` bytes. Then nothing was appended.
+pub fn push_host(out: &mut Vec<u8>, check: &CheckResult<'_>, most: usize) -> Result<(), Unfit> {
     push_name(out, "host name", &check.host, most)
 }
 
-/// Appends the description of a service: one argument without control characters.
+/// Appends the description of a service: one argument.
 ///
 /// # Errors
 ///
-/// If it is longer than `most` bytes. Then nothing was appended.
-pub fn push_service(out: &mut Vec<u8>, service: &str, most: usize) -> Result<(), TooLong> {
+/// If it does not fit, or is longer than `most` bytes. Then nothing was appended.
+pub fn push_service(out: &mut Vec<u8>, service: &Name<'_>, most: usize) -> Result<(), Unfit> {
     push_name(out, "service description", service, most)
 }
 
-fn push_name(out: &mut Vec<u8>, what: &'static str, name: &str, most: usize) -> Result<(), TooLong> {
-    let start = out.len();
-    if is_plain(name.as_bytes(), b';', b'|') {
-        out.extend_from_slice(name.as_bytes());
-    } else {
-        for c in name.chars() {
-            let piece = match c {
-                ';' => ':',
-                '|' => '\u{a6}',
-                c if c.is_control() || is_line_break(c) => ' ',
-                c => c,
-            };
-            out.extend_from_slice(piece.encode_utf8(&mut [0; 4]).as_bytes());
-        }
+fn push_name(out: &mut Vec<u8>, what: &'static str, name: &Name<'_>, most: usize) -> Result<(), Unfit> {
+    let length = name.len();
+    if length == 0 {
+        return Err(Unfit::Empty { what });
     }
-    let length = out.len() - start;
     if length > most {
-        out.truncate(start);
-        return Err(TooLong { what, length, most });
+        return Err(Unfit::Long { what, length, most });
     }
+    if !is_plain(name.as_bytes(), b';', b'|')
+        && let Some(character) = name.chars().find(|c| matches!(c, ';' | '|'))
+    {
+        return Err(Unfit::Character { what, character });
+    }
+    out.extend_from_slice(name.as_bytes());
     Ok(())
 }
 
@@ -109,8 +125,8 @@ pub fn push_output(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newline
 ///
 /// # Errors
 ///
-/// If it is longer than `most` bytes.
-pub fn host(check: &CheckResult<'_>, most: usize) -> Result<String, TooLong> {
+/// If it does not fit, or is longer than `most` bytes.
+pub fn host(check: &CheckResult<'_>, most: usize) -> Result<String, Unfit> {
     let mut out = Vec::new();
     push_host(&mut out, check, most)?;
     Ok(text(&out))
@@ -120,8 +136,8 @@ pub fn host(check: &CheckResult<'_>, most: usize) -> Result<String, TooLong> {
 ///
 /// # Errors
 ///
-/// If it is longer than `most` bytes.
-pub fn service(service: &str, most: usize) -> Result<String, TooLong> {
+/// If it does not fit, or is longer than `most` bytes.
+pub fn service(service: &Name<'_>, most: usize) -> Result<String, Unfit> {
     let mut out = Vec::new();
     push_service(&mut out, service, most)?;
     Ok(text(&out))
@@ -181,15 +197,14 @@ impl Writer<'_> {
         }
         let mut rest = text;
         // Runs of plain characters go over in one piece.
-        while let Some(at) =
-            rest.find(|c: char| matches!(c, '\\' | '|') || c.is_control() || is_line_break(c))
-        {
+        while let Some(at) = rest.find(|c: char| matches!(c, '\\' | '|') || breaks_line(c) || turns(c)) {
             self.plain(&rest[..at]);
             let c = rest[at..].chars().next().unwrap_or(' ');
             match c {
                 '\\' => self.raw(self.newlines.backslash()),
                 '\n' => self.raw(self.newlines.newline()),
                 '\r' => {}
+                c if turns(c) => {}
                 '|' if bars_are_text => self.raw("\u{a6}"),
                 '|' => self.raw("|"),
                 _ => self.raw(" "),
@@ -220,10 +235,6 @@ fn is_plain(bytes: &[u8], one: u8, other: u8) -> bool {
     bytes.iter().fold(true, |plain, b| plain & (b.wrapping_sub(b' ') < 0x5f) & (*b != one) & (*b != other))
 }
 
-fn is_line_break(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}')
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -235,10 +246,11 @@ mod tests {
     fn a_name_is_whole_or_refused() {
         let mut out = b"x".to_vec();
         assert_eq!(push_host(&mut out, &check("sw1", None, ""), 3), Ok(()));
-        let error = push_service(&mut out, "Interface Gi0/3", 14).unwrap_err();
+        let error = push_service(&mut out, &"Interface Gi0/3".into(), 14).unwrap_err();
         assert_eq!(error.to_string(), "the service description has 15 bytes, and 14 fit");
-        // What it is written as counts: a broken bar has two bytes.
-        assert!(push_service(&mut out, "a|", 2).is_err());
+        for name in ["a|", "a;0;b", "\u{1b}", "ü;"] {
+            assert!(push_service(&mut out, &name.into(), 99).is_err(), "{name}");
+        }
         assert_eq!(out, b"xsw1");
     }
 
@@ -277,9 +289,13 @@ mod tests {
         #[test]
         fn any_name_is_one_argument(name in any::<String>()) {
             let mut out = Vec::new();
-            push_service(&mut out, &name, usize::MAX).unwrap();
-            let name = String::from_utf8(out).unwrap();
-            prop_assert!(!name.contains(|c: char| matches!(c, ';' | '|') || c.is_control() || is_line_break(c)));
+            let name = Name::from(name);
+            if push_service(&mut out, &name, usize::MAX).is_ok() {
+                prop_assert_eq!(out, name.as_bytes());
+                prop_assert!(!name.contains(|c: char| matches!(c, ';' | '|') || breaks_line(c)));
+            } else {
+                prop_assert!(name.is_empty() || name.contains([';', '|']));
+            }
         }
 
         #[test]
@@ -305,10 +321,11 @@ mod tests {
             }
             let expected: String = output
                 .chars()
+                .filter(|c| !turns(*c))
                 .map(|c| match c {
                     '|' => '\u{a6}',
                     '\n' | '\\' => c,
-                    c if c.is_control() || is_line_break(c) => ' ',
+                    c if breaks_line(c) => ' ',
                     c => c,
                 })
                 .collect();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::net::Network;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
+use crate::sinks::piece::Pieces;
 use crate::time::clock::{Clock, Mono, Now};
 
 /// A sink as it is configured. Pure, but for what its lanes do.
@@ -25,8 +26,8 @@ pub trait Sink: Debug + Send + Sync {
         true
     }
 
-    /// What would be sent for a record, as text for people; none if the sink does not take it.
-    fn preview(&self, record: &Record<'_>) -> Option<String>;
+    /// What is sent for a record, from the encoder that its lanes use; none if the sink does not take it.
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces>;
 
     /// A lane. Called [`Limits::lanes`] times when delivery starts.
     fn lane(&self, seat: &Seat) -> Box<dyn Lane>;

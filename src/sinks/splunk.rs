@@ -19,6 +19,7 @@ use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Batch, Call, Part};
 use crate::sinks::http::lane::Web;
 use crate::sinks::http::server::Server;
+use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::sink::{Order, Said};
 
@@ -170,8 +171,8 @@ impl Api for Splunk {
     }
 
     /// Not compressed.
-    fn shown(&self, part: &Part) -> String {
-        String::from_utf8_lossy(&part.body).into_owned()
+    fn pieces(&self, part: &Part) -> Vec<Piece> {
+        vec![Piece::new(Format::Json, part.body.as_slice())]
     }
 
     fn answers(&self) -> &'static [Row] {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use trapline::config::sinks::SinkSection;
 use trapline::outcome::Record;
+use trapline::sinks::piece::Pieces;
 use trapline::sinks::settings::Configured;
 use trapline::sinks::sink::{Fate, Item, Lane, Limits, Seat, Sending, Sink, Trouble};
 
@@ -42,8 +43,8 @@ impl Sink for Replaced {
         self.real.takes(record)
     }
 
-    fn preview(&self, record: &Record<'_>) -> Option<String> {
-        self.real.preview(record)
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
+        self.real.pieces(record)
     }
 
     fn lane(&self, _: &Seat) -> Box<dyn Lane> {

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use trapline::outcome::{Outcome, Record};
+use trapline::sinks::piece::{Format, Piece, Pieces};
 use trapline::sinks::settings::{Configured, Key, Kind, Options};
 use trapline::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
 
@@ -43,8 +44,8 @@ impl Sink for Toy {
         matches!(record.outcome, Outcome::CheckResult(_))
     }
 
-    fn preview(&self, record: &Record<'_>) -> Option<String> {
-        line(record)
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
+        line(record).map(|line| Ok(vec![Piece::new(Format::Text, line)]))
     }
 
     fn lane(&self, _seat: &Seat) -> Box<dyn Lane> {

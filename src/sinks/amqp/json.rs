@@ -1,9 +1,10 @@
 //! The amqp sink: outcomes as JSON, with a routing key by template.
 
-use super::lane::{Broker, Bus, Encoder, Message};
+use super::lane::{Broker, Bus, Encoder, Message, RoutingKey};
 use std::sync::Arc;
 
 use crate::outcome::json;
+use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::settings::section::Located;
 use crate::sinks::fields::Template;
@@ -56,15 +57,21 @@ impl Encoder for JsonEncoder {
             .map_err(|error| Said::from(format!("'routing_key' cannot be computed: {error}")))?;
         let mut body = Vec::new();
         json::push(&mut body, record);
-        Ok(Message { routing_key, body })
+        Ok(Message { routing_key: RoutingKey::new(&routing_key), body })
     }
 }
 
 /// A value as one word of a routing key: what separates words or stands for them is taken out.
-fn one_word(value: &str) -> String {
+pub(crate) fn one_word(value: &str) -> String {
     value
         .chars()
-        .map(|c| if c.is_control() || c.is_whitespace() || matches!(c, '.' | '*' | '#') { '_' } else { c })
+        .map(|c| {
+            if breaks_line(c) || turns(c) || c.is_whitespace() || matches!(c, '.' | '*' | '#') {
+                '_'
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
@@ -83,7 +90,7 @@ mod tests {
             let encoder = JsonEncoder { routing_key: Template::new(source, one_word).value.unwrap() };
             let outcome = Outcome::CheckResult(check(&host, None, &output));
             let message = encoder.message(&Record { epoch: 1, sequence: 2, outcome }).unwrap();
-            let key = message.routing_key;
+            let key = message.routing_key.as_str();
             prop_assert_eq!(key.split('.').count(), 3, "{}", key);
             prop_assert!(!key.contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, '*' | '#')));
             let body: serde_json::Value = serde_json::from_slice(&message.body).unwrap();

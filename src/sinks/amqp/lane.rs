@@ -15,7 +15,9 @@ use lapin::{
     PublisherConfirm,
 };
 
+use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
+use crate::sinks::piece::{Format, Piece, Pieces};
 use crate::sinks::settings::Options;
 use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
 
@@ -33,10 +35,36 @@ const HINT: Hint = "see whether the broker runs, and whether user, password and 
 /// What is published for an outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The routing key, of any length.
-    pub routing_key: String,
+    /// The routing key.
+    pub routing_key: RoutingKey,
     /// The body, JSON.
     pub body: Vec<u8>,
+}
+
+/// A routing key of at most [`MAX_ROUTING_KEY`] bytes without control characters, which become `_`. A longer one keeps its
+/// start and gets a checksum of the whole, so that the same long key is always the same short one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutingKey {
+    key: String,
+    cut: bool,
+}
+
+impl RoutingKey {
+    /// Cleans and shortens a key.
+    pub fn new(key: &str) -> Self {
+        let key: String = key.chars().map(|c| if breaks_line(c) || turns(c) { '_' } else { c }).collect();
+        if key.len() <= MAX_ROUTING_KEY {
+            return RoutingKey { key, cut: false };
+        }
+        let suffix = format!("~{:08x}", crc32c::crc32c(key.as_bytes()));
+        let end = key.floor_char_boundary(MAX_ROUTING_KEY - suffix.len());
+        RoutingKey { key: format!("{}{suffix}", &key[..end]), cut: true }
+    }
+
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
 }
 
 /// Makes messages of outcomes.
@@ -121,14 +149,11 @@ impl Sink for Bus {
         Limits { lanes: 2, items: WINDOW, order: Order::Kept, ..Limits::default() }
     }
 
-    fn preview(&self, record: &Record<'_>) -> Option<String> {
-        Some(match self.encoder.message(record) {
-            Ok(message) => {
-                let (key, _) = bounded_key(message.routing_key);
-                format!("{key} {}", String::from_utf8_lossy(&message.body))
-            }
-            Err(reason) => format!("nothing: {reason}"),
-        })
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
+        let message = self.encoder.message(record);
+        Some(message.map(|Message { routing_key, body }| {
+            vec![Piece::new(Format::RoutingKey, routing_key.key), Piece::new(Format::Json, body)]
+        }))
     }
 
     fn lane(&self, _seat: &Seat) -> Box<dyn Lane> {
@@ -228,8 +253,7 @@ impl BusLane {
             Some((_, Err(reason))) => return Ok(Step::Dead(reason)),
             None => return Ok(Step::Dead("the outcome is damaged".into())),
         };
-        let (id, Message { routing_key, body }) = message;
-        let (key, cut) = bounded_key(routing_key);
+        let (id, Message { routing_key: RoutingKey { key, cut }, body }) = message;
         let properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_content_type("application/json".into())
@@ -335,22 +359,6 @@ async fn connect(broker: &Broker) -> lapin::Result<Link> {
     Ok(Link { connection, channel })
 }
 
-/// A routing key of at most [`MAX_ROUTING_KEY`] bytes, and whether it had to be shortened. A longer one keeps its start and
-/// gets a checksum of the whole, so that the same long key is always the same short one. Control characters become `_`.
-fn bounded_key(key: String) -> (String, bool) {
-    let key = if key.chars().any(char::is_control) {
-        key.chars().map(|c| if c.is_control() { '_' } else { c }).collect()
-    } else {
-        key
-    };
-    if key.len() <= MAX_ROUTING_KEY {
-        return (key, false);
-    }
-    let suffix = format!("~{:08x}", crc32c::crc32c(key.as_bytes()));
-    let end = key.floor_char_boundary(MAX_ROUTING_KEY - suffix.len());
-    (format!("{}{suffix}", &key[..end]), true)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -359,12 +367,12 @@ mod tests {
 
     #[test]
     fn long_keys_stay_apart() {
-        let long = |end| format!("{}{end}", "k".repeat(300));
-        let (a, cut) = bounded_key(long("a"));
-        assert!(cut && a.len() == MAX_ROUTING_KEY);
-        assert_ne!(a, bounded_key(long("b")).0);
-        assert_eq!(a, bounded_key(long("a")).0);
-        assert_eq!(bounded_key("a.b".into()), ("a.b".into(), false));
+        let long = |end| RoutingKey::new(&format!("{}{end}", "k".repeat(300)));
+        let a = long("a");
+        assert!(a.cut && a.key.len() == MAX_ROUTING_KEY);
+        assert_ne!(a.key, long("b").key);
+        assert_eq!(a, long("a"));
+        assert_eq!(RoutingKey::new("a.b"), RoutingKey { key: "a.b".into(), cut: false });
     }
 
     #[test]
@@ -377,7 +385,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_key_fits(key in "\\PC{0,400}|[\u{0}-\u{1f}a.]{0,9}") {
-            let (key, _) = bounded_key(key);
+            let RoutingKey { key, .. } = RoutingKey::new(&key);
             prop_assert!(key.len() <= MAX_ROUTING_KEY && !key.chars().any(char::is_control));
         }
     }

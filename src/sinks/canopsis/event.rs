@@ -5,7 +5,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::outcome::json::own_fields;
 use crate::outcome::record::Record;
 use crate::outcome::result::{Outcome, State};
-use crate::sinks::amqp::lane::{Encoder, Message};
+use crate::sinks::amqp::json::one_word;
+use crate::sinks::amqp::lane::{Encoder, Message, RoutingKey};
 use crate::sinks::sink::Said;
 
 /// Makes outcomes into check events.
@@ -39,7 +40,7 @@ impl Encoder for EventEncoder {
     fn message(&self, record: &Record<'_>) -> Result<Message, Said> {
         let event = CheckEvent { encoder: self, record };
         let body = serde_json::to_vec(&event).map_err(|error| Said::from(error.to_string()))?;
-        Ok(Message { routing_key: event.routing_key(), body })
+        Ok(Message { routing_key: RoutingKey::new(&event.routing_key()), body })
     }
 }
 
@@ -83,7 +84,9 @@ impl CheckEvent<'_> {
 
     fn routing_key(&self) -> String {
         let EventEncoder { connector, connector_name } = self.encoder;
-        let (event_type, source_type, component) = (self.event_type(), self.source_type(), self.component());
+        // A component has the dots of its name, but only a rule says where the words before it end.
+        let (event_type, source_type) = (one_word(self.event_type()), self.source_type());
+        let component = self.component();
         let mut key = format!("{connector}.{connector_name}.{event_type}.{source_type}.{component}");
         if let Some(resource) = self.resource() {
             key.push('.');
@@ -139,6 +142,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::outcome::name::Name;
     use crate::outcome::result::{CheckResult, Common, Event};
 
     fn common(state: State) -> Common<'static> {
@@ -155,7 +159,7 @@ mod tests {
     fn message(outcome: Outcome<'static>) -> (String, Value) {
         let encoder = EventEncoder { connector: "trapline".into(), connector_name: "edge1".into() };
         let message = encoder.message(&Record { epoch: 1, sequence: 2, outcome }).unwrap();
-        (message.routing_key, serde_json::from_slice(&message.body).unwrap())
+        (message.routing_key.as_str().to_owned(), serde_json::from_slice(&message.body).unwrap())
     }
 
     #[test]
@@ -203,6 +207,7 @@ mod tests {
                 resource: None,
                 fields: vec![(name.clone().into(), value.into())],
             }));
+            let component = Name::from(component);
             prop_assert_eq!(body["component"].as_str(), Some(component.as_str()));
             prop_assert!(body.as_object().unwrap().len() <= 13, "{}", body);
             prop_assert_eq!(&body["connector"], "trapline");

@@ -10,6 +10,7 @@ use crate::files::entries::JSON_LINES;
 use crate::files::{AppendLog, Folder};
 use crate::outcome::json;
 use crate::outcome::record::Record;
+use crate::sinks::piece::{Format, Piece, Pieces};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
 use crate::time::clock::{Clock, Mono};
@@ -47,10 +48,10 @@ impl Sink for JsonLines {
         Limits { items: 2048, order: Order::Kept, linger: Duration::from_millis(20), ..Limits::default() }
     }
 
-    fn preview(&self, record: &Record<'_>) -> Option<String> {
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
         let mut line = Vec::new();
         json::push(&mut line, record);
-        Some(String::from_utf8_lossy(&line).into_owned())
+        Some(Ok(vec![Piece::new(Format::Json, line)]))
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
@@ -278,9 +279,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_value_makes_another_line_or_field(host in any::<String>(), output in any::<String>()) {
-            let line = JsonLines { path: "f".into() }.preview(&record(&host, None, &output)).unwrap();
-            prop_assert!(!line.contains('\n'));
-            let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let pieces = JsonLines { path: "f".into() }.pieces(&record(&host, None, &output)).unwrap().unwrap();
+            let line = &pieces[0].bytes;
+            prop_assert!(!line.contains(&b'\n'));
+            let read: serde_json::Value = serde_json::from_slice(line).unwrap();
             prop_assert_eq!((read["output"].as_str(), read.as_object().unwrap().len()), (Some(output.as_str()), 11));
         }
     }

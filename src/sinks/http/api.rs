@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use super::answers::{Means, Row, STATUS};
 use crate::http::client::Answer;
 use crate::outcome::record::Record;
+use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{Fate, Order, Said, Trouble};
 
 /// How long a sink waits where the server asks for a pause and does not say how long.
@@ -89,10 +90,19 @@ pub trait Api: Debug + Send + Sync + 'static {
     /// The request for some outcomes, at least one.
     fn call(&self, parts: &[Part]) -> Call;
 
-    /// What is sent for an outcome, for people and without secrets.
-    fn shown(&self, part: &Part) -> String {
+    /// The format of bodies.
+    fn format(&self) -> Format {
+        Format::Json
+    }
+
+    /// What is sent for an outcome, without headers and secrets.
+    fn pieces(&self, part: &Part) -> Vec<Piece> {
         let call = self.call(std::slice::from_ref(part));
-        format!("{} {} {}", call.method, call.path, String::from_utf8_lossy(&call.body))
+        vec![
+            Piece::new(Format::Words, call.method.as_str()),
+            Piece::new(Format::Path, call.path),
+            Piece::new(self.format(), call.body),
+        ]
     }
 
     /// What answers mean. What no row fits is looked up in [`STATUS`], and is [`Means::Later`] if it is not there either.

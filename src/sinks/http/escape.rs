@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::outcome::name::{breaks_line, turns};
+
 /// Percent-encoded (RFC 3986, section 2): all but unreserved characters.
 pub fn percent(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
@@ -20,11 +22,78 @@ pub fn in_json(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
+/// What stands between the quotes of a JSON string that Slack shows as mrkdwn: `&`, `<` and `>` as entities, so that a value
+/// makes no link and mentions nobody (Slack, Formatting message text, Escaping text).
+pub fn in_slack(text: &str) -> String {
+    in_json(&each(text, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        _ => None,
+    }))
+}
+
+/// What stands between the quotes of a JSON string that is shown as Markdown, as Teams, Discord and Mattermost do: a backslash
+/// before what begins a link, a mention in angle brackets, code or emphasis (CommonMark, section 2.4), and a zero-width space
+/// behind `@`, so that a value mentions nobody.
+pub fn in_markdown(text: &str) -> String {
+    in_json(&each(text, |c| match c {
+        '@' => Some("@\u{200b}"),
+        '\\' => Some("\\\\"),
+        '`' => Some("\\`"),
+        '*' => Some("\\*"),
+        '_' => Some("\\_"),
+        '~' => Some("\\~"),
+        '|' => Some("\\|"),
+        '#' => Some("\\#"),
+        '[' => Some("\\["),
+        ']' => Some("\\]"),
+        '<' => Some("\\<"),
+        '>' => Some("\\>"),
+        _ => None,
+    }))
+}
+
+/// Text for people: without characters that control a terminal or turn others. Line breaks stay.
+pub fn in_text(text: &str) -> String {
+    each(text, |c| match c {
+        '\n' | '\t' => None,
+        c if turns(c) => Some(""),
+        c if breaks_line(c) => Some(" "),
+        _ => None,
+    })
+}
+
+fn each(text: &str, escaped: impl Fn(char) -> Option<&'static str>) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match escaped(c) {
+            Some(escaped) => out.push_str(escaped),
+            None => out.push(c),
+        }
+        out
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn values_in_chats_mention_nobody() {
+        let hostile = "<!channel> <https://evil|intranet> @everyone [x](y) *b* `c` \"q\" a_b & 1 > 0";
+        assert_eq!(
+            in_slack(hostile),
+            "&lt;!channel&gt; &lt;https://evil|intranet&gt; @everyone [x](y) *b* `c` \\\"q\\\" a_b &amp; 1 &gt; 0"
+        );
+        let markdown: String = serde_json::from_str(&format!("\"{}\"", in_markdown(hostile))).unwrap();
+        assert_eq!(
+            markdown,
+            "\\<!channel\\> \\<https://evil\\|intranet\\> @\u{200b}everyone \\[x\\](y) \\*b\\* \\`c\\` \"q\" a\\_b & 1 \\> 0"
+        );
+        assert_eq!(in_text("a\u{1b}[2J\u{202e}\r\nb\u{2028}c"), "a [2J \nb c");
+    }
 
     proptest! {
         #[test]

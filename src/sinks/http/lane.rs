@@ -9,6 +9,7 @@ use super::api::{Api, Call, Part, basic, judge};
 use super::server::Server;
 use crate::http::client::{Answer, Client, HttpError};
 use crate::outcome::record::Record;
+use crate::sinks::piece::Pieces;
 use crate::sinks::settings::Configured;
 use crate::sinks::sink::{Fate, Item, Lane, Limits, Said, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
@@ -53,14 +54,8 @@ impl Sink for Web {
         self.api.takes(record)
     }
 
-    fn preview(&self, record: &Record<'_>) -> Option<String> {
-        if !self.api.takes(record) {
-            return None;
-        }
-        Some(match self.api.part(record) {
-            Ok(part) => self.api.shown(&part),
-            Err(reason) => format!("nothing: {reason}"),
-        })
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
+        self.api.takes(record).then(|| self.api.part(record).map(|part| self.api.pieces(&part)))
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::outcome::result::CheckResult;
-use crate::sinks::plugin_output::{Newlines, TooLong, push_host, push_number, push_output, push_service};
+use crate::sinks::plugin_output::{Newlines, Unfit, push_host, push_number, push_output, push_service};
 
 /// The longest command in bytes: what a pipe takes in one piece.
 pub const MAX_COMMAND: usize = crate::files::pipe::PIECE;
@@ -16,13 +16,13 @@ const MAX_SPOOLED: usize = 32 * 1024;
 ///
 /// # Errors
 ///
-/// If a name is too long. Then nothing was appended.
-pub fn push_command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, TooLong> {
+/// If Nagios cannot hold a name. Then nothing was appended.
+pub fn push_command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, Unfit> {
     let start = out.len();
     command(out, check, newlines).inspect_err(|_| out.truncate(start))
 }
 
-fn command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, TooLong> {
+fn command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, Unfit> {
     let start = out.len();
     out.push(b'[');
     push_number(out, check.common.time.div_euclid(1_000_000));
@@ -49,13 +49,13 @@ fn command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Re
 ///
 /// # Errors
 ///
-/// If a name is too long. Then nothing was appended.
-pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, TooLong> {
+/// If Nagios cannot hold a name. Then nothing was appended.
+pub fn push_spooled(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, Unfit> {
     let start = out.len();
     spooled(out, check, newlines).inspect_err(|_| out.truncate(start))
 }
 
-fn spooled(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, TooLong> {
+fn spooled(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, Unfit> {
     out.extend_from_slice(b"host_name=");
     push_host(out, check, MAX_NAME)?;
     if let Some(service) = &check.service {
@@ -82,6 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outcome::name::Name;
     use crate::outcome::result::State;
     use crate::sinks::testing::check;
 
@@ -105,11 +106,16 @@ mod tests {
     #[test]
     fn hostile_text_makes_one_command() {
         let hostile = "a\n[1] SHUTDOWN_PROGRAM\r;b|c\\nd\x1b[31m\0\u{2028}e";
-        let line = command(&check(hostile, Some(hostile), hostile));
+        for names in [check(hostile, Some("s"), ""), check("h", Some(hostile), "")] {
+            let error = push_command(&mut Vec::new(), &names, Newlines::Escaped).unwrap_err();
+            assert!(error.to_string().contains("has ';'"), "{error}");
+        }
+        let name = hostile.replace([';', '|'], ":");
+        let line = command(&check(&name, Some(&name), hostile));
         assert_eq!(
             line,
-            "[1700000000] PROCESS_SERVICE_CHECK_RESULT;a [1] SHUTDOWN_PROGRAM :b\u{a6}c\\nd [31m  e;\
-             a [1] SHUTDOWN_PROGRAM :b\u{a6}c\\nd [31m  e;2;a\\n[1] SHUTDOWN_PROGRAM;b\u{a6}c\\\\nd [31m  e\n"
+            "[1700000000] PROCESS_SERVICE_CHECK_RESULT;a [1] SHUTDOWN_PROGRAM :b:c\\nd [31m  e;\
+             a [1] SHUTDOWN_PROGRAM :b:c\\nd [31m  e;2;a\\n[1] SHUTDOWN_PROGRAM;b\u{a6}c\\\\nd [31m  e\n"
         );
     }
 
@@ -148,7 +154,8 @@ mod tests {
             result.common.long_output = service.clone().into();
             let mut out = Vec::new();
             if push_command(&mut out, &result, Newlines::Escaped).is_err() {
-                prop_assert!(service.len() > MAX_NAME / 2);
+                let fits = |name: &str| !name.contains([';', '|']) && (1..=MAX_NAME).contains(&Name::from(name).len());
+                prop_assert!(!fits(&host) || !fits(&service));
                 return Ok(());
             }
             prop_assert!(out.len() <= MAX_COMMAND);

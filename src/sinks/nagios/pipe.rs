@@ -17,6 +17,7 @@ use super::format::push_command;
 use crate::files::pipe::piece;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::piece::{Format, Piece, Pieces};
 use crate::sinks::plugin_output::Newlines;
 use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
 use crate::sys;
@@ -47,13 +48,11 @@ impl Sink for Pipe {
         matches!(record.outcome, Outcome::CheckResult(_))
     }
 
-    fn preview(&self, record: &Record<'_>) -> Option<String> {
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
         let Outcome::CheckResult(check) = &record.outcome else { return None };
         let mut text = Vec::new();
-        Some(match push_command(&mut text, check, self.newlines) {
-            Ok(_) => String::from_utf8_lossy(&text).into_owned(),
-            Err(error) => format!("nothing: {error}"),
-        })
+        let pushed = push_command(&mut text, check, self.newlines);
+        Some(pushed.map(|_| vec![Piece::new(Format::Command, text)]).map_err(Said::from))
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::format::push_spooled;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::piece::{Format, Piece, Pieces};
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
 /// With so many files of results waiting, Nagios is not reading: the directory is not filled any further.
@@ -35,13 +36,11 @@ impl Sink for Spool {
         matches!(record.outcome, Outcome::CheckResult(_))
     }
 
-    fn preview(&self, record: &Record<'_>) -> Option<String> {
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
         let Outcome::CheckResult(check) = &record.outcome else { return None };
         let mut text = Vec::new();
-        Some(match push_spooled(&mut text, check, self.newlines) {
-            Ok(_) => String::from_utf8_lossy(&text).into_owned(),
-            Err(error) => format!("nothing: {error}"),
-        })
+        let pushed = push_spooled(&mut text, check, self.newlines);
+        Some(pushed.map(|_| vec![Piece::new(Format::CheckResultFile, text)]).map_err(Said::from))
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

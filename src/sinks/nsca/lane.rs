@@ -14,8 +14,9 @@ use super::packet::{IV, Packet, Size};
 use crate::net::Network;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::sinks::piece::{Format, Piece, Pieces};
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
 /// How long the daemon may take for a batch.
@@ -95,12 +96,11 @@ impl Sink for Nsca {
         matches!(record.outcome, Outcome::CheckResult(_))
     }
 
-    fn preview(&self, record: &Record<'_>) -> Option<String> {
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
         let Outcome::CheckResult(check) = &record.outcome else { return None };
-        Some(match Packet::new(check, self.size, self.newlines) {
-            Ok((packet, _)) => format!("to {}: {packet}", self.address),
-            Err(error) => format!("nothing: {error}"),
-        })
+        let to = Piece::new(Format::Words, format!("to {}:", self.address));
+        let packet = Packet::new(check, self.size, self.newlines).map(|(packet, _)| packet.pieces(self.size));
+        Some(packet.map(|fields| [to].into_iter().chain(fields).collect()).map_err(Said::from))
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

@@ -1,9 +1,8 @@
 //! The packets of NSCA's protocol, version 3, as `common.h` of nsca 2.10 lays them out on a machine with padding.
 
-use std::fmt::{self, Display};
-
 use crate::outcome::result::CheckResult;
-use crate::sinks::plugin_output::{Newlines, TooLong, push_host, push_output, push_service};
+use crate::sinks::piece::{Format, Piece};
+use crate::sinks::plugin_output::{Newlines, Unfit, push_host, push_output, push_service};
 
 /// Octets of the initialisation vector.
 pub(crate) const IV: usize = 128;
@@ -53,7 +52,7 @@ impl Packet {
         check: &CheckResult<'_>,
         size: Size,
         newlines: Newlines,
-    ) -> Result<(Self, bool), TooLong> {
+    ) -> Result<(Self, bool), Unfit> {
         let (mut host, mut service, mut output) = (Vec::new(), Vec::new(), Vec::new());
         // Each ends in a zero.
         push_host(&mut host, check, HOST - 1)?;
@@ -62,6 +61,16 @@ impl Packet {
         }
         let cut = push_output(&mut output, check, newlines, size.output() - 1);
         Ok((Packet { code: check.common.state.code().into(), host, service, output }, cut))
+    }
+
+    /// The texts of its fields, with the state.
+    pub(crate) fn pieces(self, size: Size) -> [Piece; 4] {
+        [
+            Piece::new(Format::Field(HOST), self.host),
+            Piece::new(Format::Field(SERVICE), self.service),
+            Piece::new(Format::Field(2), self.code.to_string()),
+            Piece::new(Format::Field(size.output()), self.output),
+        ]
     }
 
     /// Appends it as it is before it is encrypted. `time` is the daemon's.
@@ -80,13 +89,6 @@ impl Packet {
         out.resize(start + size.octets(), 0);
         let crc = crc32(&out[start..]);
         out[start + 4..start + 8].copy_from_slice(&crc.to_be_bytes());
-    }
-}
-
-impl Display for Packet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
-        write!(f, "{}; {}; {}; {}", text(&self.host), text(&self.service), self.code, text(&self.output))
     }
 }
 

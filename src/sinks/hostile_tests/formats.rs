@@ -1,0 +1,182 @@
+//! What each format may never have, whatever a message says.
+
+use serde_json::Value;
+
+use super::values::{Hostile, MARKED};
+use crate::outcome::name::{Name, breaks_line, turns};
+use crate::sinks::amqp::lane::MAX_ROUTING_KEY;
+use crate::sinks::piece::{Format, Piece};
+
+const MARK: &str = "MARK";
+
+type Held = Result<(), String>;
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Held {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+/// Holds a piece against that with marks in the places of hostile texts.
+pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held {
+    ensure(marked.format == piece.format, || "another format".to_owned())?;
+    let text = |piece: &Piece| String::from_utf8(piece.bytes.clone()).map_err(|error| error.to_string());
+    let (marked, text) = (text(marked)?, text(piece)?);
+    let marked = marked.as_str();
+    match piece.format {
+        Format::Words => ensure(text == marked, || format!("expected {marked}")),
+        Format::Command => {
+            let line = text.strip_suffix('\n').ok_or("no newline at its end")?;
+            ensure(!line.contains(is_bad), || "a control character".to_owned())?;
+            parts(marked.trim_end(), line, ';', hostile)
+        }
+        Format::CheckResultFile => {
+            ensure(!text.replace('\n', "").contains(is_bad), || "a control character".to_owned())?;
+            let (marked, lines): (Vec<&str>, Vec<&str>) = (marked.lines().collect(), text.lines().collect());
+            ensure(marked.len() == lines.len(), || "another number of lines".to_owned())?;
+            marked.into_iter().zip(lines).try_for_each(|(marked, line)| parts(marked, line, '=', hostile))
+        }
+        Format::Json | Format::JsonForNagios | Format::Slack | Format::Markdown => {
+            let lines = |text: &str| text.matches('\n').count();
+            ensure(lines(marked) == lines(&text), || "another line".to_owned())?;
+            let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+            json(&read(marked)?, &read(&text)?, piece.format, hostile)
+        }
+        Format::Form => {
+            ensure(text.bytes().all(|b| b.is_ascii_graphic()), || "not percent-encoded".to_owned())?;
+            let (marked, fields): (Vec<&str>, Vec<&str>) =
+                (marked.split('&').collect(), text.split('&').collect());
+            ensure(marked.len() == fields.len(), || "another field".to_owned())?;
+            let pairs = marked.into_iter().zip(fields);
+            let same = |marked: &str, field: &str| marked.split('=').next() == field.split('=').next();
+            let mut other =
+                pairs.filter(|(marked, field)| !same(marked, field) || field.matches('=').count() != 1);
+            ensure(other.next().is_none(), || "another name".to_owned())
+        }
+        Format::Text => {
+            let bad = |c: char| !matches!(c, '\n' | '\t') && is_bad(c);
+            ensure(!text.contains(bad), || "a control character".to_owned())
+        }
+        Format::Path => path(marked, &text),
+        Format::RoutingKey => {
+            ensure(text.len() <= MAX_ROUTING_KEY && !text.contains(is_bad), || "no routing key".to_owned())?;
+            let fixed = marked.split('.').take_while(|word| !word.contains(MARK));
+            let mut words = fixed.zip(text.split('.'));
+            ensure(words.all(|(marked, word)| marked == word), || "another word".to_owned())
+        }
+        Format::Field(room) => {
+            // The daemon that reads it escapes the lines of an output.
+            let bad = |c: char| c != '\n' && is_bad(c);
+            ensure(text.len() < room && !text.contains(bad), || "it leaves its field".to_owned())?;
+            part(marked, &text, hostile)
+        }
+    }
+}
+
+/// What ends a line for some reader, controls a terminal or turns text.
+fn is_bad(c: char) -> bool {
+    breaks_line(c) || turns(c)
+}
+
+/// Parts of a line; the last one may have separators.
+fn parts(marked: &str, line: &str, separator: char, hostile: &Hostile) -> Held {
+    let count = marked.matches(separator).count() + 1;
+    let parts: Vec<&str> = line.splitn(count, separator).collect();
+    ensure(parts.len() == count, || "a part less".to_owned())?;
+    marked.split(separator).zip(parts).try_for_each(|(marked, text)| part(marked, text, hostile))
+}
+
+/// A part that has no mark is the same for all outcomes; a name is never another one.
+fn part(marked: &str, text: &str, hostile: &Hostile) -> Held {
+    let expected = match marked {
+        mark if mark == MARKED.host => Name::from(hostile.texts.host.as_str()),
+        mark if mark == MARKED.service => Name::from(hostile.texts.service.as_str()),
+        marked if marked.contains(MARK) => return Ok(()),
+        fixed => return ensure(fixed == text, || format!("'{text}' is not '{fixed}'")),
+    };
+    ensure(expected.as_str() == text, || format!("'{text}' is not the name '{expected}'"))
+}
+
+fn json(marked: &Value, value: &Value, format: Format, hostile: &Hostile) -> Held {
+    match (marked, value) {
+        (Value::Object(marked), Value::Object(object)) => {
+            ensure(marked.len() == object.len(), || format!("another key in {value}"))?;
+            // A name can be a key.
+            let other = object.iter().find(|(key, _)| !marked.contains_key(*key));
+            marked.iter().try_for_each(|(key, marked)| match object.get(key) {
+                Some(value) => json(marked, value, format, hostile),
+                None if key.contains(MARK) => json(marked, other.ok_or("a key less")?.1, format, hostile),
+                None => Err(format!("{value} has no '{key}'")),
+            })
+        }
+        (Value::Array(marked), Value::Array(values)) => {
+            if marked.iter().all(|value| value.as_str().is_some_and(|text| text.contains(MARK))) {
+                return ensure(values.iter().all(Value::is_string), || format!("no list of texts: {value}"));
+            }
+            ensure(marked.len() == values.len(), || "another entry".to_owned())?;
+            marked.iter().zip(values).try_for_each(|(marked, value)| json(marked, value, format, hostile))
+        }
+        (Value::String(marked), Value::String(text)) => string(marked, text, format, hostile),
+        (marked, value) => ensure(marked == value, || format!("{value} is not {marked}")),
+    }
+}
+
+fn string(marked: &str, text: &str, format: Format, hostile: &Hostile) -> Held {
+    match format {
+        Format::JsonForNagios => {
+            ensure(!text.contains(is_bad), || "a control character".to_owned())?;
+            parts(marked, text, ';', hostile)
+        }
+        Format::Slack => {
+            ensure(in_slack(marked) == in_slack(text), || format!("markup of Slack in '{text}'"))?;
+            part_of_chat(marked, text)
+        }
+        Format::Markdown => {
+            ensure(in_markdown(marked) == in_markdown(text), || format!("markup of Markdown in '{text}'"))?;
+            part_of_chat(marked, text)
+        }
+        _ => part(marked, text, hostile),
+    }
+}
+
+fn part_of_chat(marked: &str, text: &str) -> Held {
+    ensure(marked.contains(MARK) || marked == text, || format!("'{text}' is not '{marked}'"))
+}
+
+/// How many links, mentions and bare ampersands there are.
+fn in_slack(text: &str) -> usize {
+    let entity = |behind: &str| ["amp;", "lt;", "gt;"].iter().any(|entity| behind.starts_with(entity));
+    let bare = text.split('&').skip(1).filter(|behind| !entity(behind)).count();
+    bare + text.matches(['<', '>']).count()
+}
+
+/// How many characters there are that begin markup or a mention.
+fn in_markdown(text: &str) -> usize {
+    let mut count = 0;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            '@' if chars.peek() == Some(&'\u{200b}') => {}
+            '@' | '`' | '*' | '_' | '~' | '|' | '#' | '[' | ']' | '<' | '>' => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+fn path(marked: &str, path: &str) -> Held {
+    ensure(path.bytes().all(|b| b.is_ascii_graphic()), || "not percent-encoded".to_owned())?;
+    let split =
+        |path: &str| -> Vec<String> { path.split(['/', '?', '&', '=', '#']).map(str::to_owned).collect() };
+    let (expected, parts) = (split(marked), split(path));
+    ensure(expected.len() == parts.len(), || "another part of the path".to_owned())?;
+    let mut pairs = expected.iter().zip(&parts);
+    ensure(pairs.all(|(marked, part)| marked.contains(MARK) || marked == part), || {
+        "another path".to_owned()
+    })?;
+    // Some servers decode a path before they resolve its dots.
+    let decoded = path.split('?').next().unwrap_or_default().to_lowercase();
+    let decoded = [("%2e", "."), ("%2f", "/"), ("%5c", "/")]
+        .iter()
+        .fold(decoded, |path, (code, c)| path.replace(code, c));
+    ensure(!decoded.split('/').any(|part| matches!(part, "." | "..")), || "a part of dots".to_owned())
+}
