@@ -23,7 +23,7 @@ enum Command {
     /// Run the daemon in the foreground; SIGHUP reloads, SIGTERM drains and stops
     Run(ConfigArg),
     /// Report everything that is wrong in configuration, rules and MIBs
-    Check(ConfigArg),
+    Check(check::CheckArgs),
     /// Run the tests that rules carry
     Test(test::TestArgs),
     /// Show what a message becomes: decoded, which rule takes it and why not the others, what is sent where

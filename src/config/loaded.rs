@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::Config;
+use super::sinks::SinkSection;
 use crate::intake::Active;
 use crate::mib::load::modules::system_mibs;
 use crate::mib::load::{self as mib, Held};
+use crate::outcome::record::Record;
 use crate::rules::RuleSet;
 use crate::rules::compile::{Compiled, compile, is_shipped};
+use crate::rules::doubts;
 use crate::rules::files;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
+use crate::sinks::settings::SinkConfig;
 use crate::snmp::Usm;
 use crate::snmp::access::TagUse;
 use crate::snmp::usm::Memory;
@@ -108,6 +112,10 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
     if let Some(rules) = &mut compiled.rules {
         rules.max_message = config.max_message;
         unknown_tags(&config, rules, &mut found);
+        found.extend(networks(&config));
+        found.extend(doubts::unreachable(rules, &files));
+        found.extend(doubts::outside(rules, config.syslog.allow.as_deref(), &files));
+        found.extend(doubts::names(rules, &compiled.places, |record| refusal(&config.sinks, record)));
     }
     if found.has_errors() {
         compiled.rules = None;
@@ -150,6 +158,36 @@ fn unknown_tags(config: &Config, rules: &RuleSet, found: &mut Diagnostics) {
             found.push(Diagnostic { hint: Some(hint), ..warning.clone() });
         }
     }
+}
+
+/// Warns of networks in `[snmp]` from which `allow` lets nothing in.
+fn networks(config: &Config) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    let access = &config.snmp.access;
+    // An empty list has a warning of its own.
+    let Some(allow) = access.allow.as_ref().filter(|allow| !allow.is_empty()) else { return found };
+    let grants = access.grants.iter().flat_map(|grant| grant.from.iter().flatten());
+    let named = grants.map(|net| ("[[snmp.access]] from", net));
+    let relays = access.relays.iter().flatten().map(|net| ("[snmp] relays", net));
+    for (key, net) in named.chain(relays).filter(|(_, net)| !doubts::meets(allow, net)) {
+        found.push(Diagnostic {
+            severity: Severity::Warning,
+            file: config.file.as_ref().map_or_else(String::new, |file| file.display().to_string()),
+            place: None,
+            message: format!("{key}: nothing comes from {net}, which [snmp] 'allow' does not let in"),
+            hint: Some("correct the network, or add it to 'allow'".to_owned()),
+        });
+    }
+    found
+}
+
+/// The first sink that makes a dead letter of an outcome, and its reason.
+fn refusal(sinks: &[SinkSection], record: &Record<'_>) -> Option<(String, String)> {
+    sinks.iter().find_map(|sink| {
+        let SinkConfig { name, only, sink, .. } = &sink.settings;
+        only.as_ref().is_none_or(|only| only.takes(record)).then_some(())?;
+        Some((name.clone(), sink.pieces(record)?.err()?.to_string()))
+    })
 }
 
 /// Prints what was found to standard error.

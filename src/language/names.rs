@@ -69,6 +69,11 @@ pub trait Names {
         false
     }
 
+    /// The names of a variable's values, if it has no texts beside them; none if it may be any text.
+    fn enumeration(&self, _variable: &Self::Var) -> Option<Vec<String>> {
+        None
+    }
+
     /// Why a use of a variable is doubtful, although it works.
     fn doubt(&self, _variable: &Self::Var) -> Option<Doubt> {
         None

@@ -335,6 +335,16 @@ pub fn is_number(expr: &Expr<'_>) -> bool {
     }
 }
 
+/// The texts that an operand of a comparison is, or consists of.
+pub fn texts<'a>(expr: &'a Expr<'_>) -> Vec<&'a str> {
+    match expr {
+        Expr::Const(constant) => constant.value.as_str().into_iter().collect(),
+        Expr::List(list) => list.items.iter().flat_map(texts).collect(),
+        Expr::Tuple(tuple) => tuple.items.iter().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The constants that an expression can result in, for checks of what it may give. Conditions decide at run time,
 /// so all branches count.
 pub fn results<'a, 's>(expr: &'a Expr<'s>) -> Vec<(&'a Const, Range<usize>)> {

@@ -232,6 +232,40 @@ impl<'c, N: Names> Compiler<'c, N> {
         for (left, right, negated) in syntax::comparisons(exprs) {
             self.check_comparison(source, (left, right), negated, locals);
             self.check_comparison(source, (right, left), negated, locals);
+            self.check_enumeration(source, (left, right), locals);
+        }
+    }
+
+    /// Warns if an enumeration is compared with a text that is none of its names, which it never equals.
+    fn check_enumeration(
+        &mut self,
+        source: &str,
+        (value, other): (&ast::Expr<'_>, &ast::Expr<'_>),
+        locals: &[&str],
+    ) {
+        let Some(path) = syntax::path(value).filter(|path| !locals.contains(&path.base)) else { return };
+        let Resolved::Variable(variable) = self.names.resolve(&path) else { return };
+        let texts = syntax::texts(other);
+        let Some(known) = Some(texts.as_slice())
+            .filter(|texts| !texts.is_empty())
+            .and_then(|_| self.names.enumeration(&variable))
+        else {
+            return;
+        };
+        for text in texts.into_iter().filter(|text| !known.iter().any(|name| name == text)) {
+            let name = source.get(path.span.clone()).unwrap_or(path.base);
+            let hint = if text.parse::<i64>().is_ok() {
+                "numbers are written without quotes".to_owned()
+            } else {
+                let names = known.iter().map(String::as_str);
+                did_you_mean(text, names).unwrap_or_else(|| format!("its values: {}", known.join(", ")))
+            };
+            self.faults.push(Fault {
+                severity: Severity::Warning,
+                within: path.span.clone(),
+                message: format!("'{name}' never is '{}'", text.escape_debug()),
+                hint: Some(hint),
+            });
         }
     }
 

@@ -1,5 +1,7 @@
 //! `[hosts]` and the files that it names.
 
+use std::net::IpAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -8,7 +10,7 @@ use regex::{Regex, RegexBuilder};
 use super::hosts::{Hosts, Prefer};
 use super::names::{HostWord, Spelling, clean};
 use super::networks::ByNetwork;
-use crate::settings::diagnostic::{Diagnostics, SourceText};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
 use crate::settings::input;
 use crate::settings::section::Section;
 use crate::settings::values::{in_a_line, network, word};
@@ -36,7 +38,10 @@ pub fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found:
     if let Some(map) = section.section("map", found) {
         for (key, span, name) in map.entries() {
             match name.get_ref().as_str() {
-                Some(name) => hosts.insert(key, name),
+                Some(name) => {
+                    found.extend(never_matches(map.source(), &span, key));
+                    hosts.insert(key, name);
+                }
                 None => found.push(map.source().error(&span, "a host's name must be a string", None)),
             }
         }
@@ -131,7 +136,7 @@ pub fn read_hosts_csv(path: &Path, hosts: &mut Hosts, found: &mut Diagnostics) {
     let Some(text) = read(path, "hosts", found) else { return };
     let name = path.display().to_string();
     let source = SourceText { file: &name, text: &text };
-    let mut offset = 0;
+    let (mut offset, mut count) = (0, 0);
     for line in text.split_inclusive('\n') {
         let span = offset..offset + line.len();
         offset += line.len();
@@ -140,13 +145,47 @@ pub fn read_hosts_csv(path: &Path, hosts: &mut Hosts, found: &mut Diagnostics) {
             continue;
         }
         match content.split_once(',').map(|(a, n)| (a.trim(), n.trim())) {
-            Some((address, host)) if !address.is_empty() && !host.is_empty() => hosts.insert(address, host),
+            Some((address, host)) if !address.is_empty() && !host.is_empty() => {
+                found.extend(never_matches(&source, &span, address));
+                hosts.insert(address, host);
+                count += 1;
+            }
             _ => {
                 let hint = Some("write address,name on each line".to_owned());
                 found.push(source.error(&span, format!("'{}' is no host", content.escape_debug()), hint));
+                count += 1;
             }
         }
     }
+    if count == 0 {
+        found.extend(warning(
+            &source,
+            &(0..0),
+            "there are no hosts in it",
+            "write address,name on each line",
+        ));
+    }
+}
+
+/// Warns of an entry that no sender, name or engine id can be equal to.
+fn never_matches(source: &SourceText<'_>, span: &Range<usize>, key: &str) -> Diagnostics {
+    let digits = key.bytes().all(|b| b.is_ascii_digit() || b == b'.') && key.contains('.');
+    let what = match () {
+        () if key.parse::<IpAddr>().is_ok() => return Diagnostics::default(),
+        () if digits => "is no address",
+        () if key.contains('/') => "is no address; a network cannot have a name",
+        () if key.contains(char::is_whitespace) => "has white space, as no address or name has",
+        () => return Diagnostics::default(),
+    };
+    let message = format!("'{}' {what}: this entry never matches", key.escape_debug());
+    warning(source, span, &message, "write an address, a name, or an engine id")
+}
+
+fn warning(source: &SourceText<'_>, span: &Range<usize>, message: &str, hint: &str) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    let error = source.error(span, message, Some(hint.to_owned()));
+    found.push(Diagnostic { severity: Severity::Warning, ..error });
+    found
 }
 
 /// Adds the hosts of Nagios' object cache: each by its address and by its own name.

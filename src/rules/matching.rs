@@ -258,6 +258,15 @@ impl SenderPattern {
             }
         }
     }
+
+    /// Whether it surely matches whatever another one matches.
+    pub fn includes(&self, other: &SenderPattern) -> bool {
+        match (self, other) {
+            (SenderPattern::Net(net), SenderPattern::Net(other)) => net.contains(other),
+            (SenderPattern::Host(glob), SenderPattern::Host(other)) => glob.to_string() == other.to_string(),
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod compile;
 pub mod context;
 mod cut;
+pub mod doubts;
 pub mod explain;
 pub mod files;
 pub mod hostile;
@@ -30,6 +31,8 @@ pub use rule::{Rule, RuleSet};
 
 #[cfg(test)]
 mod differential_tests;
+#[cfg(test)]
+mod doubts_tests;
 #[cfg(test)]
 mod mistake_tests;
 #[cfg(test)]

@@ -69,6 +69,19 @@ impl Names for Scope<'_> {
         }
     }
 
+    fn enumeration(&self, variable: &Variable) -> Option<Vec<String>> {
+        let Variable::Varbind { targets, raw: false } = variable else { return None };
+        let mut names = Vec::new();
+        for target in targets {
+            let enums = &self.mib.objects().get(target.definition?)?.syntax.enums;
+            if enums.is_empty() {
+                return None;
+            }
+            names.extend(enums.iter().map(|(_, name)| name.to_string()));
+        }
+        Some(names)
+    }
+
     fn doubt(&self, variable: &Variable) -> Option<Doubt> {
         let Variable::Varbind { targets, .. } = variable else { return None };
         let first = targets.first()?;

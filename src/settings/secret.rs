@@ -2,7 +2,7 @@
 //! when they go.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -40,6 +40,14 @@ impl Keys {
         // All are asked for, so that each is a known key.
         let _ = self.given(section);
         if let Some(secret) = section.string(self.inline, found) {
+            if everybody_reads(Path::new(section.source().file)) {
+                // Once for a file is enough.
+                let message = "everybody can read this file, and the passwords in it";
+                if !found.clone().sorted().iter().any(|known| known.message == message) {
+                    let hint = format!("chmod o-r it, or use {}", self.file);
+                    found.push(warning(section, self.inline, message, &hint));
+                }
+            }
             return Some(Zeroizing::new(secret.value));
         }
         if let Some(name) = section.string(self.env, found) {
@@ -56,7 +64,7 @@ impl Keys {
         match input::text(&path, input::TEXT) {
             Ok(text) => {
                 section.reads(text.as_bytes());
-                if std::fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0) {
+                if everybody_reads(&path) {
                     found.push(warning(section, self.file, "everybody can read this file", "chmod o-r it"));
                 }
                 Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
@@ -69,6 +77,10 @@ impl Keys {
             }
         }
     }
+}
+
+fn everybody_reads(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o004 != 0)
 }
 
 /// A warning at a key.
