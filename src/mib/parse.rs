@@ -120,7 +120,8 @@ fn octets(text: &str, syntax: &Syntax) -> Option<Vec<u8>> {
     if is_text {
         return Some(text.into());
     }
-    if !syntax.hint.is_empty() {
+    // A hint that is none changes nothing when a value is shown.
+    if DisplayHint::parse(&syntax.hint).is_some_and(|hint| hint.as_octet_string().is_some()) {
         return hinted(text, &syntax.hint).or_else(|| hex(text));
     }
     let address = || (&*syntax.convention == "InetAddress").then(|| inet(text)).flatten();
@@ -432,6 +433,7 @@ mod tests {
         assert_eq!(octets_of("0x41", &text), Some(b"0x41".to_vec()), "text is text");
         assert_eq!(octets_of("12:30", &Syntax::default()), Some(b"12:30".to_vec()));
         assert_eq!(octets_of("0x00ff", &Syntax::default()), Some(vec![0, 0xff]));
+        assert_eq!(octets_of("12", &hint("1h:", Base::Octets)), Some(b"12".to_vec()), "no hint");
         let name = Syntax { convention: "InetAddress".into(), ..Syntax::default() };
         assert_eq!(octets_of("rtr1.lan", &name), Some(b"rtr1.lan".to_vec()));
     }
