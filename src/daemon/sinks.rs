@@ -277,8 +277,7 @@ mod tests {
     use crate::journal::{Batch, Options, WhenFull};
     use crate::outcome::record::Record;
     use crate::outcome::result::{CheckResult, Common, Outcome, State};
-    use crate::sinks::piece::Pieces;
-    use crate::sinks::sink::{Fate, Item, Lane, Limits, Seat, Sending, Sink as Configured};
+    use crate::sinks::sink::{Fate, Item, Lane, Limits, Pieces, Seat, Sending, Sink as Configured};
     use crate::status::Health;
     use crate::world::World;
 

@@ -13,8 +13,7 @@ use crate::journal::{Batch as Outcomes, Options as JournalOptions, WhenFull};
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, State};
 use crate::sinks::machine::GIVE_UP;
-use crate::sinks::piece::Pieces;
-use crate::sinks::sink::{Limits, Order, Sending};
+use crate::sinks::sink::{Limits, Order, Pieces, Sending};
 use crate::time::clock::Wall;
 
 /// When virtual time begins, in microseconds since 1970.

@@ -1,8 +1,6 @@
 //! What a sink sends for an outcome, in pieces, each with its format. `trapline explain` shows them, and a test over all
 //! types of sinks holds each format against hostile outcomes.
 
-use crate::sinks::sink::Said;
-
 /// A piece of what is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
@@ -40,9 +38,6 @@ pub enum Format {
     /// A text that ends in a zero, with room for so many octets.
     Field(usize),
 }
-
-/// What a sink sends for an outcome, or why it cannot: the outcome becomes a dead letter.
-pub type Pieces = Result<Vec<Piece>, Said>;
 
 impl Piece {
     /// A piece of these octets.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::net::Network;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
-use crate::sinks::piece::Pieces;
+use crate::sinks::piece::Piece;
 use crate::time::clock::{Clock, Mono, Now};
 
 /// A sink as it is configured. Pure, but for what its lanes do.
@@ -32,6 +32,9 @@ pub trait Sink: Debug + Send + Sync {
     /// A lane. Called [`Limits::lanes`] times when delivery starts.
     fn lane(&self, seat: &Seat) -> Box<dyn Lane>;
 }
+
+/// What a sink sends for an outcome, or why it cannot: the outcome becomes a dead letter.
+pub type Pieces = Result<Vec<Piece>, Said>;
 
 /// A connection to the server, or an open file. Runs on its sink's own thread, so it may block.
 pub trait Lane: Send {

@@ -9,9 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use trapline::config::sinks::SinkSection;
 use trapline::outcome::Record;
-use trapline::sinks::piece::Pieces;
 use trapline::sinks::settings::Configured;
-use trapline::sinks::sink::{Fate, Item, Lane, Limits, Seat, Sending, Sink, Trouble};
+use trapline::sinks::sink::{Fate, Item, Lane, Limits, Pieces, Seat, Sending, Sink, Trouble};
 
 use crate::config::SinkText;
 use crate::outcome::{Outcome, named_in};

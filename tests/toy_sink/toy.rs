@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use trapline::outcome::{Outcome, Record};
-use trapline::sinks::piece::{Format, Piece, Pieces};
+use trapline::sinks::piece::{Format, Piece};
 use trapline::sinks::settings::{Configured, Key, Kind, Options};
-use trapline::sinks::sink::{Fate, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
+use trapline::sinks::sink::{Fate, Item, Lane, Limits, Order, Pieces, Seat, Sending, Sink, Trouble};
 
 /// `type = "toy"`
 pub const KIND: Kind = Kind {

@@ -17,9 +17,9 @@ use lapin::{
 
 use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
-use crate::sinks::piece::{Format, Piece, Pieces};
+use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::Options;
-use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
 
 /// The longest routing key in bytes: a short string of AMQP 0-9-1.
 pub const MAX_ROUTING_KEY: usize = 255;

@@ -10,9 +10,9 @@ use crate::files::entries::JSON_LINES;
 use crate::files::{AppendLog, Folder};
 use crate::outcome::json;
 use crate::outcome::record::Record;
-use crate::sinks::piece::{Format, Piece, Pieces};
+use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
-use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Pieces, Seat, Sending, Sink, Trouble};
 use crate::time::clock::{Clock, Mono};
 
 /// `type = "file"`

@@ -9,9 +9,8 @@ use super::api::{Api, Call, Part, basic, judge};
 use super::server::Server;
 use crate::http::client::{Answer, Client, HttpError};
 use crate::outcome::record::Record;
-use crate::sinks::piece::Pieces;
 use crate::sinks::settings::Configured;
-use crate::sinks::sink::{Fate, Item, Lane, Limits, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Item, Lane, Limits, Pieces, Said, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
 /// How long a server may take to acknowledge what it has taken.

@@ -17,9 +17,9 @@ use super::format::push_command;
 use crate::files::pipe::piece;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
-use crate::sinks::piece::{Format, Piece, Pieces};
+use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
 use crate::sys;
 use crate::time::clock::{Clock, Mono};
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::format::push_spooled;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
-use crate::sinks::piece::{Format, Piece, Pieces};
+use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
 /// With so many files of results waiting, Nagios is not reading: the directory is not filled any further.

@@ -14,9 +14,9 @@ use super::packet::{IV, Packet, Size};
 use crate::net::Network;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
-use crate::sinks::piece::{Format, Piece, Pieces};
+use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
 /// How long the daemon may take for a batch.
