@@ -57,8 +57,8 @@ fn result<'s>(settings: &'s Settings, judgement: &'s Judgement, now: Wall) -> Ou
             long_output: Cow::Borrowed(""),
             source: Cow::Borrowed("127.0.0.1"),
         },
-        host: Cow::Borrowed(&settings.host),
-        service: Some(Cow::Borrowed(&settings.service)),
+        host: settings.host.as_str().into(),
+        service: Some(settings.service.as_str().into()),
         perfdata: Cow::Borrowed(&judgement.perfdata),
     })
 }

@@ -266,6 +266,7 @@ mod tests {
 
     use super::*;
     use crate::mib::format;
+    use crate::text::Charset;
 
     fn hint(hint: &str, base: Base) -> Syntax {
         Syntax { hint: hint.into(), base, ..Syntax::default() }
@@ -312,7 +313,7 @@ mod tests {
         ) {
             let syntax = self::hint(hint, Base::Octets);
             let value = Value::OctetString(&octets);
-            let shown = format::text(&value, Some(&syntax), &Mib::default());
+            let shown = format::text(&value, Some(&syntax), Charset::default(), &Mib::default());
             prop_assert_eq!(octets_of(&shown, &syntax), Some(octets.clone()), "{} {}", hint, shown);
         }
 
@@ -321,7 +322,7 @@ mod tests {
             let syntax = hint("2d-1d-1d,1d:1d:1d.1d,1a1d:1d", Base::Octets);
             let date = [&octets[..], &[if west { b'-' } else { b'+' }, zone.0, zone.1]].concat();
             let value = Value::OctetString(&date);
-            let shown = format::text(&value, Some(&syntax), &Mib::default());
+            let shown = format::text(&value, Some(&syntax), Charset::default(), &Mib::default());
             prop_assert_eq!(octets_of(&shown, &syntax), Some(date.clone()));
         }
 
@@ -333,14 +334,14 @@ mod tests {
             let syntax = hint("*1d./1x:", Base::Octets);
             let octets = [&[first.len() as u8][..], &first, &[rest.len() as u8], &rest].concat();
             let value = Value::OctetString(&octets);
-            let shown = format::text(&value, Some(&syntax), &Mib::default());
+            let shown = format::text(&value, Some(&syntax), Charset::default(), &Mib::default());
             prop_assert_eq!(octets_of(&shown, &syntax), Some(octets.clone()));
         }
 
         #[test]
         fn bits_round_trip(octets in prop::collection::vec(any::<u8>(), 2..4)) {
             let syntax = Syntax { bits: names(), ..Syntax::default() };
-            let shown = |octets: &[u8]| format::text(&Value::OctetString(octets), Some(&syntax), &Mib::default()).into_owned();
+            let shown = |octets: &[u8]| format::text(&Value::OctetString(octets), Some(&syntax), Charset::default(), &Mib::default()).into_owned();
             let read = octets_of(&shown(&octets), &syntax).unwrap();
             prop_assert_eq!(shown(&read), shown(&octets));
         }
@@ -356,7 +357,7 @@ mod tests {
                 syntax.enums = vec![(number.into(), "itsName".into()), (-7, "other".into())];
             }
             let value = Value::Integer(number);
-            let shown = format::text(&value, Some(&syntax), &Mib::default());
+            let shown = format::text(&value, Some(&syntax), Charset::default(), &Mib::default());
             prop_assert_eq!(read(&shown, &syntax), Some(Typed::Other(value.clone())), "{}", shown);
         }
 
@@ -371,7 +372,7 @@ mod tests {
                 (Base::IpAddress, Value::IpAddress(number.into())),
             ] {
                 let syntax = Syntax { base, ..Syntax::default() };
-                let shown = format::text(&value, Some(&syntax), &mib);
+                let shown = format::text(&value, Some(&syntax), Charset::default(), &mib);
                 prop_assert_eq!(read(&shown, &syntax), Some(Typed::Other(value.clone())), "{}", shown);
             }
         }
@@ -382,7 +383,7 @@ mod tests {
             let (v4, v6, zone) = (v4.to_be_bytes().to_vec(), v6.to_be_bytes().to_vec(), zone.to_be_bytes().to_vec());
             for octets in [v4.clone(), [v4, zone.clone()].concat(), v6.clone(), [v6, zone].concat()] {
                 let value = Value::OctetString(&octets);
-                let shown = format::text(&value, Some(&syntax), &Mib::default());
+                let shown = format::text(&value, Some(&syntax), Charset::default(), &Mib::default());
                 // Octets that are all printable are shown as the name that they may be.
                 let expected = if shown.as_bytes() == octets { shown.as_bytes() } else { &octets };
                 prop_assert_eq!(octets_of(&shown, &syntax), Some(expected.to_vec()), "{}", shown);

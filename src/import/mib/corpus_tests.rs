@@ -12,6 +12,7 @@ use crate::mib::load::load;
 use crate::mib::{Mib, Syntax, format, parse};
 use crate::rules::compile::{Compiled, RuleFile, compile};
 use crate::rules::testing;
+use crate::text::Charset;
 
 fn collection() -> &'static (Arc<Mib>, Comments) {
     static ALL: OnceLock<(Arc<Mib>, Comments)> = OnceLock::new();
@@ -167,7 +168,8 @@ fn an_example_of_every_syntax_is_shown_as_it_is_written() {
             let text = example::shown(&object.syntax, which, mib);
             let read = parse::from_text(&text, Some(&object.syntax), mib);
             let read = read.unwrap_or_else(|| panic!("{}: '{text}' does not fit", object.qualified()));
-            let shown = format::text(&read.value(), Some(&object.syntax), mib).into_owned();
+            let shown =
+                format::text(&read.value(), Some(&object.syntax), Charset::default(), mib).into_owned();
             assert_eq!(shown, text, "{}", object.qualified());
         }
     }

@@ -7,6 +7,7 @@ use crate::mib::parse::{Typed, from_number, from_text};
 use crate::mib::{Base, Mib, Object, Syntax};
 use crate::oid::Oid;
 use crate::settings::section::quoted;
+use crate::text::Charset;
 
 /// An instance of an object; another `which`, up to 9, has other values for all indexes.
 pub fn instance(object: &Object, which: u8) -> String {
@@ -41,7 +42,10 @@ pub fn shown(syntax: &Syntax, which: u8, mib: &Mib) -> String {
         (Base::IpAddress, _) => Some(Value::IpAddress([192, 0, 2, which + 1].into())),
         _ => from_number(number.into(), Some(syntax)),
     };
-    value.map_or_else(|| number.to_string(), |value| format::text(&value, Some(syntax), mib).into_owned())
+    value.map_or_else(
+        || number.to_string(),
+        |value| format::text(&value, Some(syntax), Charset::default(), mib).into_owned(),
+    )
 }
 
 /// Octets of as many as the DISPLAY-HINT wants: a MAC address and a date have other lengths than text.
@@ -51,7 +55,8 @@ fn octets(syntax: &Syntax, which: u8, mib: &Mib) -> String {
     }
     let letter = if which == 0 { b'x' } else { b'y' };
     let reads_back = |octets: &Vec<u8>| {
-        let shown = format::text(&Value::OctetString(octets), Some(syntax), mib).into_owned();
+        let shown =
+            format::text(&Value::OctetString(octets), Some(syntax), Charset::default(), mib).into_owned();
         let read = from_text(&shown, Some(syntax), mib);
         (read.as_ref() == Some(&Typed::Octets(octets.clone()))).then_some(shown)
     };
