@@ -263,7 +263,9 @@ impl Queue {
 
     /// Keys whose oldest item was sent last without an answer, and that have nothing under way, wait until `least` at least.
     pub(super) fn defer_unanswered(&mut self, least: Mono) {
-        let early = |key: &Key| key.sending == 0 && key.until.is_none_or(|until| until < least);
+        // One with a dead item waits for its letter, and may be gone with it.
+        let idle = |key: &Key| key.sending == 0 && key.dead == 0;
+        let early = |key: &Key| idle(key) && key.until.is_none_or(|until| until < least);
         let unanswered = |key: &Key| self.items.get(key.first).is_some_and(|open| open.unanswered.is_some());
         let keys = self.keys.iter().map(|(_, key)| key).filter(|key| early(key) && unanswered(key));
         for first in keys.map(|key| key.first).collect::<Vec<Place>>() {
@@ -326,6 +328,9 @@ impl Queue {
         if self.keys[key].first == NONE {
             if self.order != Order::Free {
                 self.by_hash.remove(&self.keys[key].hash);
+            }
+            if let Some(until) = self.keys[key].until {
+                self.waiting.remove(&(until, key));
             }
             self.keys.remove(key);
         }
