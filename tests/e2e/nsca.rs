@@ -115,7 +115,8 @@ fn further_lines_and_backslashes_are_escaped_once() {
     server.start();
     let rules = "[rules]\npaths = [\"rules.toml\"]\n";
     let join = format!("{}newlines = \"join\"\n", server.sink("join", "1"));
-    let mut daemon = Daemon::prepare(&format!("{}{join}{rules}", server.sink("daemon", "1")));
+    let mut daemon =
+        Daemon::prepare(&format!("{}newlines = \"daemon\"\n{join}{rules}", server.sink("daemon", "1")));
     let rule = "[[rule]]\nid = \"lines\"\nsyslog = { program = \"app\" }\n[rule.check]\nhost = \"h\"\nservice = \"s\"\nstate = \"critical\"\n\
                 output = \"one\"\nlong_output = \"two\\nC:\\\\temp\"\n";
     std::fs::write(daemon.path("rules.toml"), rule).unwrap();

@@ -31,7 +31,7 @@ pub const KIND: Kind = Kind {
         },
         Key {
             name: "newlines",
-            default: "`\"daemon\"` with an `output_size` of 4096, `\"escaped\"` with 512",
+            default: "`\"join\"` with an `output_size` of 4096, `\"escaped\"` with 512",
             says: "Who escapes further lines and `\\`: `\"daemon\"` of nsca 2.10.1 and later does; `\"escaped\"` is for older ones, where the sender does; `\"join\"` joins lines by ` / ` and escapes nothing.",
         },
     ]],
@@ -71,8 +71,8 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     });
     let known = [("daemon", Newlines::Raw), ("escaped", Newlines::Escaped), ("join", Newlines::Joined)];
     let newlines = options.word("newlines", &known, "way to write further lines");
-    // A daemon that does not escape a newline passes a second command on to Nagios.
-    let default = if size == Some(Size::Short) { Newlines::Escaped } else { Newlines::Raw };
+    // nsca 2.9 to 2.10.0 escapes nothing: a newline in a text would begin a second command.
+    let default = if size == Some(Size::Short) { Newlines::Escaped } else { Newlines::Joined };
     let newlines = newlines.unwrap_or(default);
     Some(Arc::new(Nsca { address: address?, password, method: method?, size: size?, newlines }))
 }
