@@ -1,5 +1,7 @@
 //! Connections to servers. `daemon` hands out the [`Internet`]; simulations have a network of their own.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::fmt::Debug;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

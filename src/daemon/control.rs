@@ -4,6 +4,8 @@
 //! A client sends one line, a JSON [`Request`], and gets one line, a JSON document. A client that sends nothing gets the
 //! status, as does one that closes its side at once.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as ClientStream;
@@ -131,6 +133,7 @@ impl Socket {
     }
 
     /// Removes its file, unless that is another one by now.
+    #[expect(clippy::disallowed_methods, reason = "a socket's name goes at once, and the daemon with it")]
     pub fn remove(&self) {
         if self.is_in_place() {
             let _ = std::fs::remove_file(&self.path);
@@ -138,6 +141,10 @@ impl Socket {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a socket's name goes at once, at the start or in a folder that is new"
+)]
 fn bind(path: &Path) -> io::Result<Bound> {
     // The lock on the journal says that no other daemon uses this directory.
     let _ = std::fs::remove_file(path);

@@ -44,7 +44,7 @@ pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket:
     socket.remove();
 }
 
-/// Waits until the sinks have delivered everything, but no longer than [`DRAIN`], and not where nothing is delivered.
+/// Waits until the sinks have delivered everything, but no longer than `DRAIN`, and not where nothing is delivered.
 pub async fn drain(status: &Status) {
     let behind = || -> Vec<u64> {
         let (journal, sinks) = (&status.shared.journal, status.sinks());

@@ -1,5 +1,7 @@
 //! `[self]`: the daemon reports itself as a passive service, by the same way as everything else.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

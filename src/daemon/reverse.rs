@@ -1,5 +1,7 @@
 //! Asks the resolver for the names of senders. The resolver blocks, so that each worker has a thread.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Stores what SNMPv3 knows of senders, each minute and at the end, so that a restart opens no window for replays.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! Signals: SIGHUP asks for a reload, SIGTERM and SIGINT for the end. From the first moment of the daemon to its last, none
 //! of them is lost and SIGHUP never ends the process.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::io;
 
 use tokio::runtime::Handle;

@@ -1,5 +1,7 @@
 //! Sinks while the configuration changes: which start, which go on, with which cursor.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! A slot: the thread of one sink. Its runtime is its own, so a sink that blocks stops nobody else.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

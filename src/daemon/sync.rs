@@ -1,6 +1,8 @@
 //! Syncs the journal once a second, if anything was appended, deletes what every sink has taken, tries again what the
 //! journal has refused, and looks whether its files are still there.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What systemd is told (sd_notify(3)): ready, stopping, the status, and that the daemon still works.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -6,6 +6,8 @@
 //! [`reports`] limits what senders of SNMPv3 are told before they have proven who they are, [`refused`] counts what was
 //! refused by source.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod bind;
 mod budget;
 pub mod commit;

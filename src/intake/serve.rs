@@ -173,6 +173,10 @@ impl Serving {
         self.stop.tell();
         if let Work::Streams { ended, .. } = self.work {
             // Nothing is ever sent: this returns when the last sender is dropped.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "it blocks a thread of a reload or a stop, as it says"
+            )]
             let _ = ended.recv();
         }
     }

@@ -1,6 +1,8 @@
 //! Whether the journal is still where it should be. Somebody may remove or replace its directory or its files while it is
 //! open; what is written then is written to files that nobody finds again.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::io::{self, ErrorKind};
 use std::sync::PoisonError;
 

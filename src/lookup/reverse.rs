@@ -3,6 +3,8 @@
 //! A message gets what the cache has. What is missing or too old is asked for by a few workers meanwhile, and later messages
 //! get the answer. Cache and queue are bounded, and each address is in the queue once.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -136,7 +136,7 @@ fn inet(octets: &[u8]) -> Option<String> {
     }
 }
 
-/// A varbind's value as [`text`] writes it; an InetAddress by the InetAddressType before it, which says whether what
+/// A varbind's value as [`text()`] writes it; an InetAddress by the InetAddressType before it, which says whether what
 /// has the length of an address is a name. `charset` is that of the sender.
 pub fn of_varbind<'v>(
     varbind: &'v Varbind<'_>,

@@ -149,7 +149,8 @@ impl Both {
                 Some((_, fields)) => fields.to_owned(),
                 None => line.to_owned(),
             };
-            results.extend(text.lines().map(command));
+            // Names of ours have no white space at their ends, and no object of Nagios has any.
+            results.extend(text.lines().map(|line| command(line).replace(" ;", ";")));
         }
         results.sort();
         // What it says of its own doings is no text of a trap.
@@ -185,7 +186,7 @@ impl Both {
                 if !field("perfdata").is_empty() {
                     let _ = write!(result, "|{}", field("perfdata"));
                 }
-                results.push(result);
+                results.push(result.replace(" ;", ";"));
             }
         }
         self.seen = all.len();

@@ -19,6 +19,7 @@
     clippy::expect_used
 )]
 
+mod blocking;
 mod check;
 mod checker_tests;
 mod exceptions;
