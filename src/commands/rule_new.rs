@@ -1,6 +1,7 @@
 //! `trapline rule new`: a rule, with its test, from a message that no rule takes.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::outcome::result::Outcome;
 use crate::rules::compile::{Compiled, RuleFile, compile};
 use crate::rules::{MessageContext, RuleSet, Scratch, files, testing};
 use crate::settings::diagnostic::Diagnostics;
+use crate::settings::input;
 use crate::settings::values::unhex;
 use crate::terminal::{eprint, eprintln, print};
 use crate::time::clock::rfc3339;
@@ -67,8 +69,8 @@ pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
     let before = match &args.write {
         Some(path) => {
             belongs_to(&config, path)?;
-            match std::fs::read_to_string(path) {
-                Ok(text) => Some(text),
+            match input::text(path, input::TEXT) {
+                Ok(text) => Some(text.as_str().to_owned()),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
                 Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
             }
@@ -335,7 +337,12 @@ fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // No rule file has this ending, so that a reload in this moment does not read it.
     let new = path.with_file_name(format!(".{name}.new"));
-    std::fs::write(&new, text).with_context(failed)?;
+    let _ = std::fs::remove_file(&new);
+    // A link in its place is not followed.
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).open(&new).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.sync_all().with_context(failed)?;
     if let Ok(metadata) = std::fs::metadata(path) {
         std::fs::set_permissions(&new, metadata.permissions()).with_context(failed)?;
     }

@@ -18,9 +18,10 @@ const WRITES: [&str; 11] = [
 ];
 
 /// Files of others, and sockets.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("commands/import.rs", "the rules go to a file that the user names"),
     ("commands/rule.rs", "copies of rules go to a file that the user names"),
+    ("commands/rule_new.rs", "rules go to a rule file that the user names"),
     ("daemon/control.rs", "a socket"),
     ("settings/input.rs", "files that users name, to read them only"),
     ("sinks/file/stream.rs", "pipes and terminals that the user names"),

@@ -117,7 +117,7 @@ fn hold(targets: &[Target], hostile: &Hostile) -> usize {
 #[test]
 fn no_value_leaves_its_place_in_any_sink() {
     let number = std::env::var("TRAPLINE_HOSTILE_OUTCOMES").ok().and_then(|text| text.parse().ok());
-    let number: u64 = number.unwrap_or(400);
+    let number: u64 = number.unwrap_or(300);
     let folder = tempfile::tempdir().unwrap();
     let targets = targets(folder.path());
     let mut sent = 0;

@@ -64,6 +64,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["status"],
         vec!["status", "--json"],
         vec!["status", "--watch"],
+        vec!["completions", "bash"],
+        vec!["man"],
         vec!["no-such-command"],
         vec!["--help"],
         vec!["--version"],
@@ -73,7 +75,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
     }
     for command in commands {
         let takes_config =
-            !matches!(command[0], "send" | "import" | "no-such-command") && !command[0].starts_with('-');
+            !matches!(command[0], "send" | "import" | "completions" | "man" | "no-such-command")
+                && !command[0].starts_with('-');
         let start = |out: Stdio, err: Stdio| {
             let mut program = trapline();
             program.args(&command).args(if takes_config { &config[..] } else { &[] });

@@ -140,7 +140,7 @@ fn kind(word: &str) -> (&'static str, &'static str) {
     } else if word.bytes().all(|b| b.is_ascii_digit()) {
         ("number", "[0-9]+")
     } else {
-        ("word", r"[\w.:\-/@%+]+?")
+        ("word", r"\S+?")
     }
 }
 
