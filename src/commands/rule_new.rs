@@ -91,7 +91,10 @@ pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
     }
     match &args.write {
         Some(path) => write(args, path, before.as_deref(), &whole),
-        None => Ok(true),
+        None => {
+            eprintln!("to put it in force, save it in a rule file, or add --write FILE");
+            Ok(true)
+        }
     }
 }
 
@@ -247,7 +250,7 @@ fn checked(config: &Config, mib: &Arc<Mib>, path: &Path, whole: &str) -> Option<
     let own: Vec<_> = compiled.tests.into_iter().filter(|test| test.file.name == name).collect();
     let report = testing::run(&rules, &own, &config.hosts);
     setup::print(&report.found);
-    eprintln!("{} tests passed, {} failed", report.passed, report.failed);
+    eprintln!("tests: {} passed, {} failed", report.passed, report.failed);
     (report.failed == 0).then_some(rules)
 }
 

@@ -1,9 +1,6 @@
 //! What lines of one kind have in common.
 
-use std::fmt::Write as _;
-
-/// How many bytes of a line are looked at.
-const MOST: usize = 400;
+use crate::syslog::pieces::{Piece, pieces};
 
 /// The line without what differs from message to message: every word with a digit becomes `#`, and so does what is in
 /// quotes. At most 400 bytes of the line are looked at.
@@ -11,40 +8,15 @@ const MOST: usize = 400;
 /// Lines with equal masks are of one kind: `link 3 of eth1 is down` and `link 4 of eth2 is down` both give
 /// `link # of # is down`.
 pub fn mask(line: &str) -> String {
-    let line = &line[..line.floor_char_boundary(MOST)];
-    let mut masked = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '"' => rest[1..].find('"').map_or(1, |end| end + 2),
-            c if is_part_of_word(c) => rest.find(|c| !is_part_of_word(c)).unwrap_or(rest.len()),
-            c => c.len_utf8(),
-        };
-        let (part, after) = rest.split_at(length);
-        match first {
-            '"' if length > 1 => masked.push_str("\"#\""),
-            c if is_part_of_word(c) => push_word(&mut masked, part),
-            _ => masked.push_str(part),
-        }
-        rest = after;
+    let mut masked = String::new();
+    for piece in pieces(line) {
+        masked.push_str(match piece {
+            Piece::Fixed(text) => text,
+            Piece::Word(_) => "#",
+            Piece::Quoted(_) => "\"#\"",
+        });
     }
     masked
-}
-
-/// Addresses, paths, names with a domain and numbers with a unit are one word each.
-fn is_part_of_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '/' | '@' | '%' | '+')
-}
-
-fn push_word(masked: &mut String, word: &str) {
-    if !word.bytes().any(|b| b.is_ascii_digit()) {
-        masked.push_str(word);
-        return;
-    }
-    // A sentence may end behind a number.
-    let end = word.trim_end_matches(['.', ':', '-']);
-    // Writing to a String cannot fail.
-    let _ = write!(masked, "#{}", &word[end.len()..]);
 }
 
 #[cfg(test)]

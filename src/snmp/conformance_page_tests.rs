@@ -1,17 +1,8 @@
 //! Whether the tests exist that docs/conformance.md names.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
+use crate::files::only_here_tests::sources;
 
 #[test]
 fn every_clause_of_the_page_has_its_test() {

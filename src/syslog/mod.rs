@@ -1,9 +1,10 @@
 //! The syslog protocol without I/O: lines (RFC 3164, RFC 5424), stream framing (RFC 6587) and what TCP Wrappers
-//! write.
+//! write; what differs between messages of one kind ([`mod@pieces`]).
 
 pub mod framing;
 pub mod names;
 pub mod parse;
+pub mod pieces;
 mod wrapper_forms;
 pub mod wrappers;
 

@@ -7,9 +7,8 @@ use std::net::IpAddr;
 use super::draft::{Draft, slug};
 use crate::message::SyslogLine;
 use crate::settings::section::quoted;
+use crate::syslog::pieces::{MOST, Piece, pieces};
 
-/// How many bytes of a message the pattern covers.
-const MOST: usize = 400;
 /// How many words the name of a service has.
 const WORDS: usize = 4;
 
@@ -91,33 +90,24 @@ struct Pattern {
 }
 
 fn pattern(message: &str) -> Pattern {
-    let head = &message[..message.floor_char_boundary(MOST)];
     let mut made = Pattern { text: "^".to_owned(), groups: Vec::new() };
     let mut counts = BTreeMap::new();
-    let mut rest = head;
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '"' => rest[1..].find('"').map_or(1, |end| end + 2),
-            c if is_part_of_word(c) => rest.find(|c| !is_part_of_word(c)).unwrap_or(rest.len()),
-            c => c.len_utf8(),
-        };
-        let (part, after) = rest.split_at(length);
-        if first == '"' && length > 1 {
-            made.text.push('"');
-            made.group("text", "[^\"]*", &mut counts);
-            made.text.push('"');
-        } else if is_part_of_word(first) && part.bytes().any(|b| b.is_ascii_digit()) {
-            // A sentence may end behind a word.
-            let word = part.trim_end_matches(['.', ':', '-']);
-            let (name, group) = kind(word);
-            made.group(name, group, &mut counts);
-            made.text.push_str(&regex::escape(&part[word.len()..]));
-        } else {
-            made.text.push_str(&regex::escape(part));
+    // The pieces by which the inbox takes lines together.
+    for piece in pieces(message) {
+        match piece {
+            Piece::Fixed(text) => made.text.push_str(&regex::escape(text)),
+            Piece::Word(word) => {
+                let (name, group) = kind(word);
+                made.group(name, group, &mut counts);
+            }
+            Piece::Quoted(_) => {
+                made.text.push('"');
+                made.group("text", "[^\"]*", &mut counts);
+                made.text.push('"');
+            }
         }
-        rest = after;
     }
-    if head.len() == message.len() {
+    if message.len() <= MOST {
         made.text.push('$');
     }
     made
@@ -142,11 +132,6 @@ fn kind(word: &str) -> (&'static str, &'static str) {
     } else {
         ("word", r"\S+?")
     }
-}
-
-/// As the inbox takes words together: addresses, paths, names with a domain and numbers with a unit are one word each.
-fn is_part_of_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '/' | '@' | '%' | '+')
 }
 
 /// A program's name may have what stands for others in a glob; `?` takes each of them.

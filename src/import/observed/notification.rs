@@ -46,10 +46,15 @@ pub fn pairs(mib: &Mib, comments: &Comments, notification: &Notification<'_>) ->
 fn undefined(mib: &Mib, notification: &Notification<'_>) -> String {
     let oid = notification.oid.to_string();
     let enterprise = enterprise(&oid);
+    let identity = if notification.varbinds.is_empty() {
+        "one for the host; the notification carries no value for more."
+    } else {
+        "WARNING: one for all instances. Add what tells them apart, such as {{ v[1] }}."
+    };
     let mut text = format!(
         "# No loaded MIB module defines {oid}: add the module of its vendor for names.\n\
          # State: not known from the packet; change it to what the notification means.\n\
-         # Service: WARNING: one for all instances. Add what tells them apart, such as {{{{ v[1] }}}}.\n"
+         # Service: {identity}\n"
     );
     let named: Vec<String> = notification
         .varbinds
