@@ -179,7 +179,7 @@ fn read_hinted(text: &str, hint: &str) -> Option<Vec<u8>> {
     let (mut rest, mut octets) = (text, Vec::new());
     let mut at = 0;
     while !rest.is_empty() {
-        let before = (rest.len(), octets.len());
+        let before = rest.len();
         // The last one repeats until the end.
         let segment = segments.get(at).or(segments.last())?;
         at += 1;
@@ -189,7 +189,8 @@ fn read_hinted(text: &str, hint: &str) -> Option<Vec<u8>> {
             let rest = element(rest, segment, &mut octets)?;
             after(rest, segment.separator)?
         };
-        if at > segments.len() && before == (rest.len(), octets.len()) {
+        // An element may have no text, as one of no octets. If the last one has none, it would repeat for ever.
+        if at >= segments.len() && before == rest.len() {
             return None;
         }
     }
