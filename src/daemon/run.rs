@@ -290,6 +290,12 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
             "the journal ended in the middle of a record, which was cut off: the daemon or the machine had stopped while writing"
         );
     }
+    if recovery.missing > 0 {
+        tracing::error!(
+            outcomes = recovery.missing,
+            "the journal has gaps between its records: outcomes are lost, and counted for each sink that lacks them; check the disk, and see who removes files there"
+        );
+    }
     for path in &recovery.unreadable {
         tracing::error!(
             "the journal segment {} cannot be read and was set aside as .unreadable",

@@ -1,7 +1,6 @@
 //! What is safe from a power cut.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use crate::files::disk::{DiskFile, Identity};
@@ -15,9 +14,8 @@ struct Work {
     closed: Vec<Unsynced>,
     /// The newest segment.
     file: Arc<dyn DiskFile>,
-    first: u64,
-    path: PathBuf,
-    identity: Identity,
+    /// All of them.
+    files: Vec<(u64, Identity)>,
     /// The number of the next record.
     next: u64,
     /// See [`Tail::names`].
@@ -35,7 +33,7 @@ impl Journal {
     /// # Errors
     ///
     /// If the system cannot promise it, or could not before for a part of it. That part may never be safe; it is still
-    /// delivered, unless the power is cut before. Also if the newest segment is not in its directory any more.
+    /// delivered, unless the power is cut before. Also if a segment that was to be synced is not in its directory any more.
     pub fn sync(&self, from: u64) -> io::Result<()> {
         if self.work(from)?.is_none() {
             return Ok(());
@@ -47,13 +45,16 @@ impl Journal {
         let mut rest = Rest::default();
         let result = self.tail.change(|tail| {
             let result = match synced {
-                Ok(in_place) => {
+                Ok(missing) => {
                     tail.synced = tail.synced.max(work.next);
                     tail.names_synced = tail.names_synced.max(work.names);
-                    let done = |closed: &Unsynced| work.closed.iter().any(|one| one.first == closed.first);
+                    // One that is missing is still open here and can be restored.
+                    let done = |closed: &Unsynced| {
+                        let synced = work.closed.iter().any(|one| one.first == closed.first);
+                        synced && !missing.contains(&closed.first)
+                    };
                     tail.unsynced.retain(|closed| !done(closed));
-                    // One that is no longer the newest may have been delivered and removed meanwhile.
-                    tail.gone |= !in_place && tail.open().0 == work.first;
+                    tail.gone |= missing.iter().any(|first| tail.has(*first));
                     if tail.gone { Err(removed()) } else { Ok(()) }
                 }
                 Err(error) => {
@@ -81,22 +82,19 @@ impl Journal {
         if tail.synced >= tail.next && tail.names_synced >= tail.names {
             return Ok(None);
         }
-        let (first, _) = tail.open();
-        let Tail { names, next, identity, .. } = *tail;
+        let Tail { names, next, .. } = *tail;
         Ok(Some(Work {
             closed: tail.unsynced.clone(),
             file: tail.file.clone(),
-            first,
-            path: segment_path(&self.shape.directory, first),
-            identity,
+            files: tail.unsafe_files(),
             next,
             names,
             names_are_new: tail.names_synced < names,
         }))
     }
 
-    /// Syncs; returns whether the newest segment is where it should be.
-    fn carry_out(&self, work: &Work) -> io::Result<bool> {
+    /// Syncs; returns the segments that are not where they should be.
+    fn carry_out(&self, work: &Work) -> io::Result<Vec<u64>> {
         for closed in &work.closed {
             closed.file.sync()?;
         }
@@ -104,11 +102,18 @@ impl Journal {
         let disk = &self.shape.disk;
         if work.names_are_new {
             match disk.sync_directory(&self.shape.directory) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(work.files.iter().map(|(first, _)| *first).collect());
+                }
                 other => other?,
             }
         }
-        Ok(disk.is_current()? && disk.identity(&work.path).is_ok_and(|found| found == work.identity))
+        let is_current = disk.is_current()?;
+        let missing = |(first, identity): &(u64, Identity)| {
+            let path = segment_path(&self.shape.directory, *first);
+            (!is_current || disk.identity(&path).ok() != Some(*identity)).then_some(*first)
+        };
+        Ok(work.files.iter().filter_map(missing).collect())
     }
 
     /// The turn to sync, or to put the journal in its place.

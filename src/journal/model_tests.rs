@@ -350,6 +350,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: std::env::var("TRAPLINE_CHAOS").ok().and_then(|n| n.parse().ok()).unwrap_or(1) * 400,
         max_shrink_iters: 2000,
+        max_shrink_time: 60_000,
         ..ProptestConfig::default()
     })]
 

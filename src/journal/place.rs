@@ -6,12 +6,12 @@
 use std::io::{self, ErrorKind};
 use std::sync::PoisonError;
 
-use crate::files::disk::DiskFile;
+use crate::files::disk::{DiskFile, Identity};
 use crate::journal::cursor::folder;
 use crate::journal::log::{Journal, lock};
 use crate::journal::segment::{HEADER, Header, Meta, segment_path};
 use crate::journal::spare::Spare;
-use crate::journal::tail::Rest;
+use crate::journal::tail::{Rest, Unsynced};
 
 /// How many bytes are copied at a time.
 const CHUNK: usize = 256 << 10;
@@ -29,7 +29,8 @@ pub enum Looked {
 }
 
 impl Journal {
-    /// Whether the directory and the newest segment are where they should be. If not, [`Journal::missed`] is told.
+    /// Whether the directory, the newest segment and closed ones that are not safe yet are where they should be. If not,
+    /// [`Journal::missed`] is told.
     pub fn is_in_place(&self) -> bool {
         let in_place = !self.tail.lock().gone && self.find().unwrap_or(true);
         if !in_place {
@@ -49,8 +50,9 @@ impl Journal {
         self.missed.notified().await;
     }
 
-    /// Looks whether directory, newest segment and cursors are where they should be, and restores them. The newest segment
-    /// is restored with all its records, as it is still open; of others only what readers have open is delivered.
+    /// Looks whether directory, newest segments and cursors are where they should be, and restores them. Segments that are
+    /// not safe yet are restored with all their records, as they are still open; of others only what readers have open is
+    /// delivered.
     ///
     /// # Errors
     ///
@@ -71,29 +73,64 @@ impl Journal {
         Ok(looked)
     }
 
-    /// Whether the directory and the newest segment are where they should be.
+    /// Whether the directory and the segments that are not safe are where they should be.
     fn find(&self) -> io::Result<bool> {
         if !self.shape.disk.is_current()? {
             return Ok(false);
         }
-        loop {
-            let (first, identity) = {
-                let tail = self.tail.lock();
-                (tail.open().0, tail.identity)
-            };
-            match self.shape.disk.identity(&segment_path(&self.shape.directory, first)) {
-                Ok(found) if found == identity => return Ok(true),
-                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                    return Err(error);
-                }
-                // Unless it has been delivered and removed meanwhile.
-                _ if self.tail.lock().open().0 == first => return Ok(false),
-                _ => {}
+        let files = self.tail.lock().unsafe_files();
+        for (first, identity) in files {
+            // One that is missing may have been delivered and removed meanwhile.
+            if !self.is_there(first, identity)? && self.tail.lock().has(first) {
+                return Ok(false);
             }
+        }
+        Ok(true)
+    }
+
+    /// Whether the file of a segment is this one.
+    fn is_there(&self, first: u64, identity: Identity) -> io::Result<bool> {
+        match self.shape.disk.identity(&segment_path(&self.shape.directory, first)) {
+            Ok(found) => Ok(found == identity),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
-    /// Makes the directory and the newest segment anew. Nothing is appended meanwhile. Returns how many segments are lost.
+    /// Copies the closed segments that are missing, needed and still open here. Returns the numbers of those that were missing.
+    fn restore_closed(&self) -> io::Result<Vec<u64>> {
+        let (closed, needed) = {
+            let tail = self.tail.lock();
+            let meta = |first: u64| tail.segments.iter().find(|segment| segment.first == first).cloned();
+            let closed: Vec<_> = tail
+                .unsynced
+                .iter()
+                .filter_map(|closed| Some((closed.clone(), meta(closed.first)?)))
+                .collect();
+            (closed, tail.needed())
+        };
+        let mut missing = Vec::new();
+        for (Unsynced { first, file, identity }, meta) in closed {
+            if self.is_there(first, identity)? {
+                continue;
+            }
+            if meta.end > needed {
+                self.copy(&*file, &meta)?;
+            }
+            missing.push(first);
+        }
+        Ok(missing)
+    }
+
+    /// Puts a copy of a segment in its place. It is safe once the directory is.
+    fn copy(&self, file: &dyn DiskFile, segment: &Meta) -> io::Result<()> {
+        let copy = Spare::make(&self.shape)?;
+        copy_records(file, &*copy.file, segment.length)?;
+        copy.become_segment(&self.shape, Header { epoch: segment.epoch, first: segment.first })?;
+        copy.file.sync()
+    }
+
+    /// Makes the directory and the segments anew that are still open here. Nothing is appended meanwhile. Returns how many segments are lost.
     fn restore(&self) -> io::Result<usize> {
         let (disk, directory) = (&self.shape.disk, &self.shape.directory);
         if disk.renew()? {
@@ -109,11 +146,9 @@ impl Journal {
         };
         // Readers go on with the file that they have open, so it becomes a closed segment.
         if open.end > open.first && open.end > needed {
-            let copy = Spare::make(&self.shape)?;
-            copy_records(&*file, &*copy.file, open.length)?;
-            copy.become_segment(&self.shape, Header { epoch: open.epoch, first: open.first })?;
-            copy.file.sync()?;
+            self.copy(&*file, &open)?;
         }
+        let missing = self.restore_closed()?;
         let newest = Spare::make(&self.shape)?;
         newest.become_segment(&self.shape, Header { epoch: self.shape.epoch, first: next })?;
         newest.file.sync()?;
@@ -133,7 +168,8 @@ impl Journal {
             }
             tail.segments.push(Meta { first: next, end: next, length: HEADER as u64, epoch: open.epoch });
             tail.unsynced.retain(|closed| {
-                closed.first != open.first && !lost.iter().any(|one| one.first == closed.first)
+                let is_lost = lost.iter().any(|one| one.first == closed.first);
+                !is_lost && !missing.contains(&closed.first)
             });
             (tail.file, tail.identity) = (newest.file.clone(), newest.identity);
             old_spare = tail.spare.take();
@@ -292,12 +328,58 @@ mod tests {
         for _ in 0..7 {
             journal.append(&batch(&large)).unwrap();
         }
+        // Those that are safe are not open any more.
+        journal.sync(0).unwrap();
         let newest = journal.newest();
         assert!(newest > 3);
         std::fs::remove_dir_all(&path).unwrap();
         let Looked::Restored { segments } = journal.look().unwrap() else { panic!("not noticed") };
         assert!(segments >= 2);
         assert_eq!((cursor.expired(), read(&journal).len() as u64), (newest - 1, 7 - (newest - 1)));
+    }
+
+    #[test]
+    fn closed_segments_that_are_not_safe_are_restored_and_nothing_is_promised_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = open(dir.path());
+        journal.register("sink").unwrap();
+        let large = "x".repeat(50_000);
+        for _ in 0..7 {
+            journal.append(&batch(&large)).unwrap();
+        }
+        assert!(journal.newest() > 3);
+        std::fs::remove_file(segment_path(dir.path(), 1)).unwrap();
+        assert!(journal.sync(0).is_err() && !journal.is_in_place());
+        assert_eq!(journal.look().unwrap(), Looked::Restored { segments: 0 });
+        journal.sync(0).unwrap();
+        drop(journal);
+        let journal = open(dir.path());
+        let cursor = journal.register("sink").unwrap();
+        assert_eq!((read(&journal).len(), cursor.expired()), (7, 0));
+    }
+
+    #[test]
+    fn gaps_between_segments_are_counted_also_where_the_segment_before_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = open(dir.path());
+        let cursor = journal.register("sink").unwrap();
+        let large = "x".repeat(50_000);
+        for _ in 0..7 {
+            journal.append(&batch(&large)).unwrap();
+        }
+        journal.sync(0).unwrap();
+        let gap = journal.segment_of(3).unwrap();
+        cursor.advance(gap.first).unwrap();
+        drop((journal, cursor));
+        std::fs::remove_file(segment_path(dir.path(), gap.first)).unwrap();
+        let options =
+            Options { directory: dir.path().to_owned(), max_size: 1 << 20, when_full: WhenFull::Refuse };
+        let (journal, recovery) = Journal::open(options, 7).unwrap();
+        let cursor = journal.register("sink").unwrap();
+        journal.clean();
+        let missing = gap.end - gap.first;
+        assert_eq!((recovery.missing, read(&journal).len() as u64), (missing, 7 - (gap.end - 1)));
+        assert_eq!(cursor.expired(), missing);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Recovery {
     pub records: u64,
     /// Bytes that were cut off the end of the newest segment.
     pub torn_bytes: u64,
+    /// Records between others that are in no segment.
+    pub missing: u64,
     /// Segments that could not be read and were set aside.
     pub unreadable: Vec<PathBuf>,
 }
@@ -67,6 +69,13 @@ pub(crate) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered
         limit = first;
     }
     recovered.segments.reverse();
+    let firsts: Vec<u64> = recovered.segments.iter().skip(1).map(|segment| segment.first).collect();
+    for (segment, next) in recovered.segments.iter_mut().zip(firsts) {
+        // Records that are in no segment are lost. Those that lack them count them when they come there, as they count
+        // those that are damaged: a segment is not delivered before.
+        recovered.report.missing += next - segment.end;
+        segment.end = next;
+    }
     Ok(recovered)
 }
 

@@ -27,6 +27,7 @@ pub(super) struct Rest {
 pub(super) struct Unsynced {
     pub(super) first: u64,
     pub(super) file: Arc<dyn DiskFile>,
+    pub(super) identity: Identity,
 }
 
 /// What the lock of the journal guards.
@@ -44,7 +45,8 @@ pub(crate) struct Tail {
     pub(super) unpromised: u64,
     /// Whether a sync failed, or what a failed write left in the newest segment: nothing more goes into it.
     pub(super) spoiled: bool,
-    /// Whether the directory or the newest segment was found to be gone: nothing is appended until it is back.
+    /// Whether the directory, the newest segment or a closed one that is not safe was found to be gone: nothing is appended
+    /// until it is back.
     pub(super) gone: bool,
     /// Whether outcomes were refused last because the journal has its full size.
     pub(super) full: bool,
@@ -67,7 +69,7 @@ pub(crate) struct Tail {
 
 /// Why nothing is appended or promised.
 pub(super) fn removed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "its directory or its newest segment was removed")
+    io::Error::new(io::ErrorKind::NotFound, "its directory or one of its newest segments was removed")
 }
 
 impl Tail {
@@ -124,6 +126,17 @@ impl Tail {
     /// The newest segment.
     pub(super) fn open(&self) -> (u64, u64) {
         self.segments.last().map_or((self.next, HEADER as u64), |open| (open.first, open.length))
+    }
+
+    /// The segments that are not safe from a power cut, and which files they are: only they can be restored.
+    pub(super) fn unsafe_files(&self) -> Vec<(u64, Identity)> {
+        let closed = self.unsynced.iter().map(|closed| (closed.first, closed.identity));
+        closed.chain([(self.open().0, self.identity)]).collect()
+    }
+
+    /// Whether a segment is part of the journal: it may have been delivered and removed.
+    pub(super) fn has(&self, first: u64) -> bool {
+        self.segments.iter().any(|segment| segment.first == first)
     }
 
     /// Appends outcomes in order. Each segment gets as many as fit into it. Returns how many were appended, and why it
@@ -212,7 +225,7 @@ impl Tail {
             // Without records it had the name of the new one, which has taken its place.
             self.segments.pop();
         } else if self.synced < self.next {
-            self.unsynced.push(Unsynced { first, file: self.file.clone() });
+            self.unsynced.push(Unsynced { first, file: self.file.clone(), identity: self.identity });
         }
         self.segments.push(Meta {
             first: self.next,
