@@ -67,7 +67,14 @@ impl Keys {
                 if everybody_reads(&path) {
                     found.push(warning(section, self.file, "everybody can read this file", "chmod o-r it"));
                 }
-                Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+                let secret = text.lines().next().unwrap_or_default();
+                if secret.is_empty() {
+                    let message = format!("the first line of {} is empty", path.display());
+                    let hint = Some(format!("write the {} there", self.inline));
+                    found.push(section.source().error(&name.span, message, hint));
+                    return None;
+                }
+                Some(Zeroizing::new(secret.to_owned()))
             }
             Err(error) => {
                 let message = format!("cannot read {}: {error}", path.display());

@@ -1,0 +1,106 @@
+//! A FIFO with nobody at its other end in the place of every file of the configuration: nothing waits for it.
+
+use std::process::Command;
+
+use trapline::sinks::registry::KINDS;
+
+use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::support::{Program, run, wait_until};
+
+/// Every key that names a file, with lines that make a configuration of it.
+const PLACES: [(&str, &str); 18] = [
+    (
+        "auth_password_file",
+        "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password_file = \"DIR/fifo\"\n",
+    ),
+    (
+        "priv_password_file",
+        "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password = \"a long enough one\"\npriv = \"AES-128\"\npriv_password_file = \"DIR/fifo\"\n",
+    ),
+    ("files", "[hosts]\nfiles = [\"DIR/fifo\"]\n"),
+    ("nagios_objects", "[hosts]\nnagios_objects = \"DIR/fifo\"\n"),
+    ("paths of mibs", "[mibs]\npaths = [\"DIR/fifo\"]\n"),
+    ("folder of mibs", "[mibs]\npaths = [\"DIR/folder\"]\n"),
+    ("paths of rules", "[rules]\npaths = [\"DIR/fifo\"]\n"),
+    ("folder of rules", "[rules]\npaths = [\"DIR/folder\"]\n"),
+    ("directory", "[journal]\ndirectory = \"DIR/fifo\"\n"),
+    ("command_file", "[[sinks]]\ntype = \"nagios\"\ncommand_file = \"DIR/fifo\"\n"),
+    (
+        "check_result_path",
+        "[[sinks]]\ntype = \"nagios\"\nmethod = \"spool\"\ncheck_result_path = \"DIR/fifo\"\n",
+    ),
+    ("path", "[[sinks]]\ntype = \"file\"\npath = \"DIR/fifo\"\n"),
+    ("password_file", "[[sinks]]\ntype = \"nsca\"\naddress = \"127.0.0.1\"\npassword_file = \"DIR/fifo\"\n"),
+    (
+        "token_file",
+        "[[sinks]]\ntype = \"splunk\"\nurl = \"https://127.0.0.1:1\"\ntoken_file = \"DIR/fifo\"\n",
+    ),
+    (
+        "secret_file",
+        "[[sinks]]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1\"\nsecret_file = \"DIR/fifo\"\n",
+    ),
+    ("ca_file", "[[sinks]]\ntype = \"webhook\"\nurl = \"https://127.0.0.1:1\"\nca_file = \"DIR/fifo\"\n"),
+    (
+        "cert_file",
+        "[[sinks]]\ntype = \"webhook\"\nurl = \"https://127.0.0.1:1\"\ncert_file = \"DIR/fifo\"\nkey_file = \"DIR/fifo\"\n",
+    ),
+    (
+        "key_file",
+        "[[sinks]]\ntype = \"webhook\"\nurl = \"https://127.0.0.1:1\"\ncert_file = \"DIR/pem\"\nkey_file = \"DIR/fifo\"\n",
+    ),
+];
+
+/// A daemon that is not started, with what the places need.
+fn prepared() -> Daemon {
+    let daemon = Daemon::prepare(FILE_SINK);
+    std::fs::create_dir(daemon.path("folder")).unwrap();
+    for fifo in ["fifo", "folder/SLOW-MIB.txt", "folder/slow.toml"] {
+        run(Command::new("mkfifo").arg(daemon.path(fifo)));
+    }
+    std::fs::write(daemon.path("pem"), include_str!("authority.pem")).unwrap();
+    daemon
+}
+
+#[test]
+fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
+    let keys = KINDS.iter().flat_map(|kind| kind.own_keys().map(|key| (kind.name, key.name)));
+    for (kind, key) in
+        keys.filter(|(kind, key)| key.ends_with("_file") || (key.contains("path") && *kind != "webhook"))
+    {
+        assert!(PLACES.iter().any(|(place, _)| *place == key), "{kind}: {key}");
+    }
+    let daemon = prepared();
+    let directory = daemon.path("").display().to_string();
+    let common = "[snmp]\nlisten = []\nrelays = []\n[syslog]\nlisten = []\n";
+    let mut programs: Vec<(String, Program)> = Vec::new();
+    for (at, (place, lines)) in PLACES.iter().enumerate() {
+        let path = daemon.path(&format!("{at}.toml"));
+        let journal = format!("[journal]\ndirectory = \"DIR/journal{at}\"\n");
+        let mibs = "[mibs]\npaths = []\n";
+        let rest = [("[journal]", journal.as_str()), ("[mibs]", mibs), ("[[sinks]]", FILE_SINK)];
+        let rest = rest.iter().filter(|(table, _)| !lines.contains(table)).map(|(_, text)| *text);
+        let text = [common, lines].into_iter().chain(rest).collect::<String>();
+        std::fs::write(&path, text.replace("DIR", directory.trim_end_matches('/'))).unwrap();
+        // Commands wait for modules that are being read; the daemon has a process of its own for them.
+        let check =
+            if *place == "folder of mibs" { "" } else { "\"$0\" check --config \"$1\" >\"$1.log\" 2>&1; " };
+        let run = "\"$0\" run --config \"$1\" >>\"$1.log\" 2>&1 & sleep 1; kill -HUP $! 2>/dev/null; kill -TERM $! 2>/dev/null; wait";
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{check}{run}"), env!("CARGO_BIN_EXE_trapline")]).arg(&path);
+        programs.push(((*place).to_owned(), Program::start(&mut command)));
+    }
+    let mut command = trapline();
+    command.args(["check", "--config"]).arg(daemon.path("fifo"));
+    programs.push(("the configuration".to_owned(), Program::start(&mut command)));
+    wait_until("all end", || {
+        let mut open = programs
+            .iter_mut()
+            .filter_map(|(place, program)| program.0.try_wait().unwrap().is_none().then_some(place.as_str()));
+        open.next().is_none()
+    });
+    for (at, (place, _)) in PLACES.iter().enumerate() {
+        let log = std::fs::read_to_string(daemon.path(&format!("{at}.toml.log"))).unwrap();
+        assert!(!log.contains("panicked") && !log.is_empty(), "{place}: {log}");
+        println!("{place}: {}", log.lines().next().unwrap_or_default());
+    }
+}
