@@ -161,6 +161,8 @@ pub struct ProgressFile {
     generation: u64,
     /// The slot that was synced last. It is not written.
     durable: u64,
+    /// Whether its name is safe from a power cut.
+    named: bool,
 }
 
 impl ProgressFile {
@@ -190,12 +192,13 @@ impl ProgressFile {
             None if bytes.is_empty() => (0, 0, Progress::before(next), Found::Nothing),
             None => (0, 0, Progress::before(oldest), Found::Damage),
         };
-        let mut this = ProgressFile { file, generation, durable: best };
+        let mut this = ProgressFile { file, generation, durable: best, named: false };
         // What counts may have been written by a process that was killed before it synced.
         this.file.sync()?;
-        this.sync(&progress)?;
-        this.sync(&progress)?;
+        this.save(&progress)?;
+        this.save(&progress)?;
         path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
+        this.named = true;
         Ok((this, progress, found))
     }
 
@@ -218,16 +221,18 @@ impl ProgressFile {
     /// If that cannot be found out, or it cannot be made.
     pub(super) fn follow(&mut self, disk: &dyn Disk, path: &Path, progress: &Progress) -> io::Result<bool> {
         match disk.identity(path) {
-            Ok(found) if found == self.file.identity()? => return Ok(false),
+            Ok(found) if self.named && found == self.file.identity()? => return Ok(false),
             Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Err(error);
             }
             _ => {}
         }
         self.file = disk.open(path, true)?;
-        self.sync(progress)?;
-        self.sync(progress)?;
+        self.named = false;
+        self.save(progress)?;
+        self.save(progress)?;
         path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
+        self.named = true;
         Ok(true)
     }
 
@@ -245,8 +250,14 @@ impl ProgressFile {
     ///
     /// # Errors
     ///
-    /// If it cannot be written or synced. What was synced last still counts.
+    /// If it cannot be written or synced, or its name is not safe. What was synced last still counts.
     pub fn sync(&mut self, progress: &Progress) -> io::Result<()> {
+        self.save(progress)?;
+        if self.named { Ok(()) } else { Err(io::Error::other("its name was removed and is not safe yet")) }
+    }
+
+    /// Writes the progress and syncs the file.
+    fn save(&mut self, progress: &Progress) -> io::Result<()> {
         self.write(progress)?;
         self.file.sync()?;
         self.durable = 1 - self.durable;
