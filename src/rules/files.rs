@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crate::rules::compile::RuleFile;
 use crate::rules::shipped::{self, Packs};
-use crate::settings::diagnostic::Diagnostics;
+use crate::settings::diagnostic::{Diagnostics, Severity};
+use crate::settings::folder::{self, Why};
 use crate::settings::input;
 
 /// The rule files at some paths, in the order of their file names, and behind them the shipped packs. A folder stands for
-/// the `*.toml` files in it, without subfolders.
+/// the `*.toml` files in it, without subfolders and without files whose names begin with a dot, as editors leave them there.
 pub fn rule_files(paths: &[PathBuf], packs: &Packs, found: &mut Diagnostics) -> Vec<RuleFile> {
     let mut files = BTreeSet::new();
     for path in paths {
-        match toml_files(path) {
+        match toml_files(path, found) {
             Ok(some) => files.extend(some.into_iter().map(|f| (f.file_name().map(ToOwned::to_owned), f))),
             Err(error) => found.file_error(
                 &path.display().to_string(),
@@ -41,10 +42,50 @@ pub fn rule_files(paths: &[PathBuf], packs: &Packs, found: &mut Diagnostics) -> 
     all
 }
 
-fn toml_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn toml_files(path: &Path, found: &mut Diagnostics) -> std::io::Result<Vec<PathBuf>> {
     if !std::fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
-    Ok(entries.into_iter().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect())
+    let contents = folder::contents(path)?;
+    for one in contents.left_out.iter().filter(|one| is_rule_file(&one.path)) {
+        // A link to /dev/null takes a file's place on purpose; one that leads nowhere loses rules.
+        let special = matches!(one.why, Why::Special(_));
+        found.push(one.diagnostic(if special { Severity::Warning } else { Severity::Error }));
+    }
+    Ok(contents.files.into_iter().filter(|path| is_rule_file(path)).collect())
+}
+
+fn is_rule_file(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|extension| extension == "toml")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    #[test]
+    fn rules_are_regular_files_that_are_not_hidden() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for file in ["b.toml", ".#c.toml", "notes.md"] {
+            std::fs::write(path(file), "").unwrap();
+        }
+        symlink("someone@host:17", path(".#b.toml")).unwrap();
+        symlink("b.toml", path("a.toml")).unwrap();
+        symlink("/dev/null", path("masked.toml")).unwrap();
+        symlink("gone", path("lost.toml")).unwrap();
+        mkfifo(&path("slow.toml"), Mode::S_IRWXU).unwrap();
+        let mut found = Diagnostics::default();
+        let files = rule_files(&[dir.path().to_owned()], &Packs::Only(Vec::new()), &mut found);
+        let names: Vec<String> =
+            files.iter().map(|file| file.name.rsplit('/').next().unwrap().to_owned()).collect();
+        assert_eq!(names, ["a.toml", "b.toml"]);
+        insta::assert_snapshot!(found.to_text().replace(&dir.path().display().to_string(), "DIR"));
+    }
 }

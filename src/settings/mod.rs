@@ -1,7 +1,8 @@
 //! Settings: TOML files read key by key with the position of every value, diagnostics with hints, and the kinds of values
-//! that several modules read: secrets, TLS, URLs, sizes, networks; the files that they name.
+//! that several modules read: secrets, TLS, URLs, sizes, networks; the files and folders that they name.
 
 pub mod diagnostic;
+pub mod folder;
 pub mod input;
 pub mod secret;
 pub mod section;

@@ -1,5 +1,7 @@
 //! The daemon, as users start it.
 
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -69,6 +71,28 @@ impl Daemon {
             assert!(self.program.as_mut().unwrap().0.try_wait().unwrap().is_none(), "{}", self.log());
             self.log().matches("listening: ").count() > before
         });
+    }
+
+    /// Gives it a module that cannot be read to the end until the result is dropped: it stands for thousands of modules.
+    pub fn slow_modules(&self) -> File {
+        let (mibs, state) = (self.path("mibs"), self.path("var"));
+        std::fs::create_dir_all(&mibs).unwrap();
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&state).unwrap();
+        let module = "SLOW-MIB DEFINITIONS ::= BEGIN\nIMPORTS enterprises FROM SNMPv2-SMI;\n\
+                      slow OBJECT IDENTIFIER ::= { enterprises 99999 }\nEND\n";
+        std::fs::write(mibs.join("SLOW-MIB.txt"), module).unwrap();
+        // Who reads modules waits for whoever reads them already.
+        let lock = state.join("mibs.lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(lock)
+            .unwrap();
+        lock.lock().unwrap();
+        lock
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

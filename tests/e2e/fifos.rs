@@ -1,5 +1,7 @@
 //! A FIFO with nobody at its other end in the place of every file of the configuration: nothing waits for it.
 
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use trapline::sinks::registry::KINDS;
@@ -81,9 +83,7 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
         let rest = rest.iter().filter(|(table, _)| !lines.contains(table)).map(|(_, text)| *text);
         let text = [common, lines].into_iter().chain(rest).collect::<String>();
         std::fs::write(&path, text.replace("DIR", directory.trim_end_matches('/'))).unwrap();
-        // Commands wait for modules that are being read; the daemon has a process of its own for them.
-        let check =
-            if *place == "folder of mibs" { "" } else { "\"$0\" check --config \"$1\" >\"$1.log\" 2>&1; " };
+        let check = "\"$0\" check --config \"$1\" >\"$1.log\" 2>&1; ";
         let run = "\"$0\" run --config \"$1\" >>\"$1.log\" 2>&1 & sleep 1; kill -HUP $! 2>/dev/null; kill -TERM $! 2>/dev/null; wait";
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{check}{run}"), env!("CARGO_BIN_EXE_trapline")]).arg(&path);
@@ -103,4 +103,55 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
         assert!(!log.contains("panicked") && !log.is_empty(), "{place}: {log}");
         println!("{place}: {}", log.lines().next().unwrap_or_default());
     }
+}
+
+/// What a folder of a configuration may have beside files: nothing waits for it, and `check` names it.
+#[test]
+fn folders_of_the_configuration_may_have_what_is_no_file() {
+    let daemon = Daemon::prepare(FILE_SINK);
+    let mut named = Vec::new();
+    for (folder, extension) in [("mibs", "txt"), ("rules", "toml")] {
+        std::fs::create_dir(daemon.path(folder)).unwrap();
+        let mut new = |name: &str| {
+            named.push(daemon.path(&format!("{folder}/{name}.{extension}")));
+            named.last().unwrap().clone()
+        };
+        run(Command::new("mkfifo").arg(new("fifo")));
+        drop(UnixListener::bind(new("socket")).unwrap());
+        symlink("/dev/zero", new("device")).unwrap();
+        if folder == "mibs" {
+            symlink("nowhere", new("dangling")).unwrap();
+        }
+    }
+    let config = daemon.path("folders.toml");
+    let text = "[snmp]\nlisten = []\nrelays = []\n[mibs]\npaths = [\"mibs\"]\n[rules]\npaths = [\"rules\"]\n\
+                [journal]\ndirectory = \"folders\"\n[[sinks]]\ntype = \"file\"\npath = \"out\"\n";
+    std::fs::write(&config, text).unwrap();
+    let commands: [&[&str]; 7] = [
+        &["check"],
+        &["test"],
+        &["explain", "<36>Nov 20 12:00:01 db1 app: text"],
+        &["mib", "find", "linkDown"],
+        &["mib", "load"],
+        &["mib", "rules", "IF-MIB"],
+        &["rule", "new", "IF-MIB::linkDown"],
+    ];
+    let start = |(at, words): (usize, &&[&str])| {
+        let log = std::fs::File::create(daemon.path(&format!("said.{at}"))).unwrap();
+        let mut command = trapline();
+        command.args(*words).arg("--config").arg(&config).stdout(log.try_clone().unwrap()).stderr(log);
+        (words.join(" "), Program::start(&mut command))
+    };
+    let mut programs: Vec<(String, Program)> = commands.iter().enumerate().map(start).collect();
+    wait_until("all end", || {
+        let mut open = programs
+            .iter_mut()
+            .filter_map(|(words, program)| program.0.try_wait().unwrap().is_none().then_some(words.as_str()));
+        open.next().is_none()
+    });
+    let said = std::fs::read_to_string(daemon.path("said.0")).unwrap();
+    for path in named {
+        assert!(said.contains(&path.display().to_string()), "{}: {said}", path.display());
+    }
+    assert!(said.contains("no errors"), "{said}");
 }

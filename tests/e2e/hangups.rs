@@ -2,12 +2,10 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::reload::{Ends, lines, prepare};
-use crate::support::{Program, read, run, wait_until};
+use crate::reload::{lines, prepare};
+use crate::support::{Program, read, wait_until};
 
 /// Whether a process has a handler for SIGHUP.
 fn hears_hangups(pid: u32) -> bool {
@@ -46,10 +44,7 @@ fn a_storm_of_hangups_from_start_to_stop_ends_nothing() {
 #[test]
 fn a_hangup_during_the_start_is_not_lost_and_a_stop_then_ends_it() {
     let daemon = Daemon::prepare(&format!("{FILE_SINK}[mibs]\npaths = [\"mibs\"]\n"));
-    std::fs::create_dir(daemon.path("mibs")).unwrap();
-    // A module that is being read as long as nobody writes it.
-    let slow = daemon.path("mibs/SLOW-MIB.txt");
-    run(Command::new("mkfifo").arg(&slow));
+    let slow = daemon.slow_modules();
     let start = || {
         let log = std::fs::File::options().create(true).append(true).open(daemon.path("log")).unwrap();
         let mut command = trapline();
@@ -69,21 +64,8 @@ fn a_hangup_during_the_start_is_not_lost_and_a_stop_then_ends_it() {
     assert!(first.0.wait().unwrap().success(), "{}", daemon.log());
     let mut second = start();
     second.signal("HUP");
-    let end = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let ends = Ends(&end);
-        scope.spawn(|| {
-            while !end.load(Ordering::Relaxed) {
-                drop(std::fs::File::options().write(true).open(&slow));
-                // Not at once again: the end is only seen while nobody has it open to write.
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        });
-        wait_until("it has started and reloaded", || daemon.status()["reloads"]["done"] == 1);
-        drop(ends);
-        // For the writer that waits for a reader.
-        drop(std::fs::File::options().read(true).write(true).open(&slow));
-    });
+    drop(slow);
+    wait_until("it has started and reloaded", || daemon.status()["reloads"]["done"] == 1);
     second.signal("TERM");
     assert!(second.0.wait().unwrap().success(), "{}", daemon.log());
 }

@@ -3,15 +3,12 @@
 use std::process::Command;
 
 use crate::daemon::{Daemon, FILE_SINK, output, trapline};
-use crate::support::{Program, corpus, link_trap, read, run, wait_until};
+use crate::support::{Program, corpus, link_trap, read, wait_until};
 
 #[test]
 fn what_comes_while_modules_are_read_waits_on_disk() {
     let daemon = Daemon::prepare(&format!("{FILE_SINK}[mibs]\npaths = [\"mibs\"]\n"));
-    std::fs::create_dir(daemon.path("mibs")).unwrap();
-    // A module that takes as long as the test wants: a pipe that nobody has written into yet.
-    let slow = daemon.path("mibs/SLOW-MIB.txt");
-    run(Command::new("mkfifo").arg(&slow));
+    let slow = daemon.slow_modules();
     let log = std::fs::File::create(daemon.path("log")).unwrap();
     let mut first = Program::start(
         trapline()
@@ -35,15 +32,8 @@ fn what_comes_while_modules_are_read_waits_on_disk() {
     let mut daemon = daemon;
     let mut command = trapline();
     command.args(["run", "--config"]).arg(daemon.path("trapline.toml"));
-    let writer = std::thread::spawn(move || {
-        // Whoever opens it reads nothing, at once.
-        while slow.exists() {
-            drop(std::fs::File::options().write(true).open(&slow));
-            // Not at once again: the end is only to be seen while nobody has it open to write.
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-    });
     down(20);
+    drop(slow);
     daemon.start_as(command);
     down(21);
     wait_until("all that waited, and what came after", || daemon.outcomes("out.jsonl").len() >= 21);
@@ -53,11 +43,6 @@ fn what_comes_while_modules_are_read_waits_on_disk() {
         assert!(services.contains(&format!("Interface Gi0/{n}")), "Gi0/{n}: {services:?}");
     }
     assert!(!waiting.exists());
-    // The writer waits for a reader: here is one, and then nothing to write into any more.
-    let slow = daemon.path("mibs/SLOW-MIB.txt");
-    let _reader = std::fs::File::options().read(true).write(true).open(&slow).unwrap();
-    std::fs::remove_file(slow).unwrap();
-    writer.join().unwrap();
 }
 
 #[test]
@@ -65,8 +50,7 @@ fn a_reload_that_reads_modules_keeps_nobody_waiting() {
     let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[mibs]\npaths = [\"mibs\"]\n"));
     std::fs::create_dir(daemon.path("mibs")).unwrap();
     daemon.restart();
-    // A module that nobody ever writes: the reload does not end.
-    run(Command::new("mkfifo").arg(daemon.path("mibs/SLOW-MIB.txt")));
+    let _slow = daemon.slow_modules();
     daemon.reload();
     wait_until("another process reads", || {
         let parent = daemon.pid().to_string();

@@ -11,8 +11,8 @@ use crate::commands::mib::show::{self, Palette};
 use crate::config::Config;
 use crate::config::loaded as setup;
 use crate::import::mib::{self as generate, Comments};
-use crate::mib::load::Held;
 use crate::mib::load::cache::{self, How};
+use crate::mib::load::{Held, ModuleFile, module_files};
 use crate::mib::{Kind, Mib, Object};
 use crate::settings::diagnostic::did_you_mean;
 use crate::settings::input;
@@ -223,7 +223,7 @@ pub fn comments(paths: &[PathBuf], modules: &[&str]) -> Comments {
                 .any(|(at, _)| text[at + module.len()..].trim_start().starts_with("DEFINITIONS"))
         })
     };
-    for path in cache::module_files(paths).unwrap_or_default() {
+    for ModuleFile { path, .. } in module_files(paths).files {
         let text = input::bytes(&path, input::DATA)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default();

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::{Comments, Identity, Proposal, example, propose, rules, write};
 use crate::lookup::hosts::Hosts;
-use crate::mib::load::cache::module_files;
 use crate::mib::load::load;
+use crate::mib::load::module_files;
 use crate::mib::{Mib, Syntax, format, parse};
 use crate::rules::compile::{Compiled, RuleFile, compile};
 use crate::rules::testing;
@@ -21,7 +21,7 @@ fn collection() -> &'static (Arc<Mib>, Comments) {
         let beside = std::env::var_os("TRAPLINE_MIBS").map_or(beside, Into::into);
         let paths: Vec<_> = Some(beside).filter(|path| path.is_dir()).into_iter().collect();
         let mut comments = Comments::default();
-        for file in module_files(&paths).unwrap() {
+        for file in module_files(&paths).files.into_iter().map(|file| file.path) {
             comments.read(&String::from_utf8_lossy(&std::fs::read(file).unwrap()));
         }
         (Arc::new(load(&paths).mib), comments)

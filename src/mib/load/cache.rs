@@ -15,12 +15,14 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::files::{ModuleFile, ModuleFiles, module_files};
 use super::modules::{self, Loaded};
 use super::{index_file, shipped};
 use crate::files::Folder;
 use crate::files::lock::{Lock, LockError};
 use crate::mib::Mib;
 use crate::settings::diagnostic::Diagnostics;
+use crate::settings::input;
 
 const MAGIC: &[u8; 8] = b"TRAPMIB5";
 /// Magic, key, fingerprint.
@@ -31,8 +33,6 @@ const SAY_EVERY: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// What takes less long is not spoken of.
 const WORTH_SAYING: Duration = Duration::from_secs(1);
-/// The most files that are looked at.
-const MAX_FILES: usize = 200_000;
 
 type Hash = [u8; 32];
 
@@ -72,17 +72,18 @@ pub fn load(
     held: &Held,
     say: &(dyn Fn(String) + Sync),
 ) -> (Held, How) {
-    // The shipped modules alone are read faster than asked after.
-    let Some(files) = module_files(paths).ok().filter(|files| !files.is_empty()) else {
-        return (Held::new(modules::load(paths), None), How::Built);
-    };
+    let files = module_files(paths);
+    if files.files.is_empty() {
+        // The shipped modules alone are read faster than asked after.
+        return (Held::new(modules::load_files(files, &Arc::default()), None), How::Built);
+    }
     let fingerprint = fingerprint(&files);
     if held.fingerprint == Some(fingerprint) {
         return (held.clone(), How::Held);
     }
     let opened = |loaded| (Held::new(loaded, Some(fingerprint)), How::Opened);
-    let built = || (Held::new(build(paths, files.len(), say), Some(fingerprint)), How::Built);
-    let Some(file) = file else { return built() };
+    let built = |files| (Held::new(build(files, say), Some(fingerprint)), How::Built);
+    let Some(file) = file else { return built(files) };
     let cannot_keep = |error: &io::Error| {
         // A directory that is not there is the daemon's to create.
         if error.kind() != ErrorKind::NotFound {
@@ -96,7 +97,7 @@ pub fn load(
         Ok(index) => index,
         Err(error) => {
             cannot_keep(&error);
-            return built();
+            return built(files);
         }
     };
     if let Some((kept, loaded)) = index.open()
@@ -108,11 +109,11 @@ pub fn load(
         Ok(lock) => lock,
         Err(error) => {
             cannot_keep(&error.into());
-            return built();
+            return built(files);
         }
     };
     // Another may have made it while this one waited; or only names and times have changed.
-    let Ok(key) = key(&files) else { return built() };
+    let key = key(&files);
     if let Some((kept, loaded)) = index.open()
         && (kept.fingerprint == fingerprint || kept.key == key)
     {
@@ -121,7 +122,7 @@ pub fn load(
         }
         return opened(loaded);
     }
-    let loaded = build(paths, files.len(), say);
+    let loaded = build(files, say);
     if !loaded.found.has_errors()
         && let Err(error) = index.write(&Kept { key, fingerprint }, &loaded)
     {
@@ -131,8 +132,9 @@ pub fn load(
 }
 
 /// Reads the modules, and says every other second how far it is.
-fn build(paths: &[PathBuf], files: usize, say: &(dyn Fn(String) + Sync)) -> Loaded {
+fn build(module_files: ModuleFiles, say: &(dyn Fn(String) + Sync)) -> Loaded {
     let start = Instant::now();
+    let files = module_files.files.len();
     let read = Arc::new(AtomicUsize::new(0));
     let (done, end) = mpsc::channel::<()>();
     let loaded = std::thread::scope(|scope| {
@@ -148,7 +150,7 @@ fn build(paths: &[PathBuf], files: usize, say: &(dyn Fn(String) + Sync)) -> Load
                 }
             }
         });
-        let loaded = modules::load_counting(paths, &read);
+        let loaded = modules::load_files(module_files, &read);
         drop(done);
         loaded
     });
@@ -165,9 +167,9 @@ fn build(paths: &[PathBuf], files: usize, say: &(dyn Fn(String) + Sync)) -> Load
 
 /// Whether [`load()`] takes no time to speak of: there is only an index to open, or nothing to read.
 pub fn is_ready(paths: &[PathBuf], file: &Path) -> bool {
-    let Ok(files) = module_files(paths) else { return true };
+    let files = module_files(paths);
     let kept = || Index::of(file).ok()?.header();
-    files.is_empty() || kept().is_some_and(|kept| kept.fingerprint == fingerprint(&files))
+    files.files.is_empty() || kept().is_some_and(|kept| kept.fingerprint == fingerprint(&files))
 }
 
 /// The header of a kept index.
@@ -244,30 +246,6 @@ impl<'p> Index<'p> {
     }
 }
 
-/// All files in these paths, folders with their sub-folders, sorted.
-///
-/// # Errors
-///
-/// If one cannot be looked at, or there are more than MIBs can be.
-pub fn module_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut open: Vec<PathBuf> = paths.to_vec();
-    while let Some(path) = open.pop() {
-        if std::fs::metadata(&path)?.is_dir() {
-            for entry in std::fs::read_dir(&path)? {
-                open.push(entry?.path());
-            }
-        } else {
-            files.push(path);
-        }
-        if files.len() + open.len() > MAX_FILES {
-            return Err(io::Error::other("more files than MIBs can be"));
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 /// What else decides on the index: this program's own modules, and its version.
 fn ours() -> Sha256 {
     let mut hash = Sha256::new();
@@ -280,12 +258,16 @@ fn ours() -> Sha256 {
     hash
 }
 
-fn fingerprint(files: &[PathBuf]) -> Hash {
+fn fingerprint(files: &ModuleFiles) -> Hash {
     let mut hash = ours();
-    for path in files {
+    // What is left out is said at every start, as it was when the index was made.
+    hash.update(files.found.to_text());
+    for ModuleFile { path, .. } in &files.files {
         hash.update(path.as_os_str().as_encoded_bytes());
         if let Ok(meta) = std::fs::metadata(path) {
-            for number in [meta.len(), meta.ino(), meta.mtime() as u64, meta.mtime_nsec() as u64] {
+            let times = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
+            let numbers = [meta.len(), meta.ino()].into_iter().chain(times.map(i64::cast_unsigned));
+            for number in numbers {
                 hash.update(number.to_le_bytes());
             }
         }
@@ -294,16 +276,21 @@ fn fingerprint(files: &[PathBuf]) -> Hash {
     hash.finalize().into()
 }
 
-fn key(files: &[PathBuf]) -> io::Result<Hash> {
+fn key(files: &ModuleFiles) -> Hash {
     let mut hash = ours();
-    for path in files {
-        let content = std::fs::read(path)?;
+    hash.update(files.found.to_text());
+    for ModuleFile { path, .. } in &files.files {
         // Diagnostics name the file.
         hash.update(path.as_os_str().as_encoded_bytes());
-        hash.update((content.len() as u64).to_le_bytes());
-        hash.update(&content);
+        match input::bytes(path, input::DATA) {
+            Ok(content) => {
+                hash.update((content.len() as u64).to_le_bytes());
+                hash.update(&*content);
+            }
+            Err(error) => hash.update(error.to_string()),
+        }
     }
-    Ok(hash.finalize().into())
+    hash.finalize().into()
 }
 
 /// The next section: its length, its checksum, its bytes. None has more than the file.
@@ -372,6 +359,34 @@ mod tests {
         }
         std::fs::write(&file, &bytes[..bytes.len() / 3]).unwrap();
         assert_eq!((how(), how()), (How::Built, How::Opened));
+    }
+
+    type Make = fn(&Path);
+
+    /// What cannot be read beside the modules neither switches the index off nor is forgotten with it.
+    #[test]
+    fn what_is_no_module_leaves_the_index_in_force() {
+        let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("A-MIB.txt"), MODULE).unwrap();
+        let (paths, file) = ([folder.path().to_owned()], kept.path().join("mibs.index"));
+        let strange: [(&str, Make); 4] = [
+            ("dangling", |path| std::os::unix::fs::symlink("gone", path).unwrap()),
+            ("circle", |path| std::os::unix::fs::symlink("circle", path).unwrap()),
+            ("fifo", |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()),
+            ("device", |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap()),
+        ];
+        for (name, make) in strange {
+            make(&path(name));
+            assert!(!is_ready(&paths, &file), "{name} is new");
+            let (built, how) = load(&paths, Some(&file), &Held::default(), &silent);
+            assert_eq!(how, How::Built, "{name}");
+            assert!(is_ready(&paths, &file), "{name}");
+            let (opened, how) = load(&paths, Some(&file), &Held::default(), &silent);
+            assert_eq!(how, How::Opened, "{name}");
+            assert_eq!(opened.found.to_text(), built.found.to_text());
+            assert!(opened.found.to_text().contains(name) && !opened.found.has_errors(), "{name}");
+        }
     }
 
     #[test]

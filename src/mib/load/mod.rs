@@ -1,11 +1,13 @@
 //! Reads MIB modules from files, and keeps the compiled index on disk.
 
 pub mod cache;
+pub mod files;
 pub mod index_file;
 pub mod modules;
 pub mod shipped;
 
 pub use cache::Held;
+pub use files::{ModuleFile, module_files};
 pub use modules::{Loaded, load};
 
 /// The shipped modules, read once for all tests.

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use mib_rs::mib::UnresolvedKind;
-use mib_rs::source::{Source, SourceCandidate};
+use mib_rs::source::Source;
 use mib_rs::types::IndexEncoding;
 use mib_rs::types::{DiagnosticConfig, ResolverStrictness, Severity as MibSeverity};
 use mib_rs::{BaseType, Loader, source};
 
 use crate::mib::index::{About, Base, Coding, Kind, Links, Mib, Object, Part, Syntax};
+use crate::mib::load::files::{ModuleFiles, Texts, module_files};
 use crate::mib::load::shipped;
 use crate::oid::Oid;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -30,55 +31,16 @@ pub struct Loaded {
 /// Loads the modules of these files and folders (with their sub-folders); the shipped modules stand behind them
 /// for what they lack.
 pub fn load(paths: &[PathBuf]) -> Loaded {
-    load_counting(paths, &Arc::default())
+    load_files(module_files(paths), &Arc::default())
 }
 
-/// A source that counts what is read of it.
-struct Counting {
-    of: Box<dyn Source>,
-    read: Arc<AtomicUsize>,
-}
-
-impl Source for Counting {
-    fn find(&self, name: &str) -> std::io::Result<Option<SourceCandidate>> {
-        self.read.fetch_add(1, Ordering::Relaxed);
-        self.of.find(name)
-    }
-
-    fn find_candidates<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> Box<dyn Iterator<Item = std::io::Result<SourceCandidate>> + 'a> {
-        self.read.fetch_add(1, Ordering::Relaxed);
-        self.of.find_candidates(name)
-    }
-
-    fn list_modules(&self) -> std::io::Result<Vec<String>> {
-        self.of.list_modules()
-    }
-}
-
-/// The same as [`load`]; `read` counts the modules that were read.
-pub(crate) fn load_counting(paths: &[PathBuf], read: &Arc<AtomicUsize>) -> Loaded {
-    let mut found = Diagnostics::default();
-    let mut sources = Vec::new();
-    let mut named = Vec::new();
-    for path in paths {
-        let opened = if path.is_file() {
-            named.push(path.display().to_string());
-            source::file(path)
-        } else {
-            source::dir(path)
-        };
-        match opened {
-            Ok(of) => sources.push(Box::new(Counting { of, read: read.clone() }) as Box<dyn Source>),
-            Err(error) => found.file_error(
-                &path.display().to_string(),
-                format!("cannot read these MIBs: {error}"),
-                "name a folder or a file that exists in mibs.paths",
-            ),
-        }
-    }
+/// The same for files that are known; `read` counts the modules that were read.
+pub(crate) fn load_files(mut files: ModuleFiles, read: &Arc<AtomicUsize>) -> Loaded {
+    let named = files.files.iter().filter(|file| file.named);
+    let named: Vec<String> = named.map(|file| file.path.display().to_string()).collect();
+    let texts = Texts::read(&mut files, read);
+    let mut found = files.found;
+    let mut sources: Vec<Box<dyn Source>> = vec![Box::new(texts)];
     sources.push(source::memory_modules(shipped::MODULES.iter().map(|(name, text)| (*name, *text))));
     // Permissive: vendors' modules lean on each other in ways that the SMI does not allow.
     let loader = Loader::new()
