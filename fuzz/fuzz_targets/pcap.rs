@@ -1,8 +1,13 @@
-//! Any file is safe to read as a capture.
+//! Any file is safe to read as a capture and as hex dumps.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {
-    let _ = trapline::pcap::packets(file);
+    if let Ok(capture) = trapline::pcap::Capture::open(file) {
+        capture.for_each(drop);
+    }
+    if let Ok(text) = str::from_utf8(file) {
+        trapline::pcap::Dumps::read(text).payloads().for_each(drop);
+    }
 });

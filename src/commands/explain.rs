@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
 use crate::commands::decoded::print_message;
+use crate::commands::messages::{self, Found};
 use crate::commands::unmatched;
 use crate::config::loaded as setup;
 use crate::inbox::{Group, Raw};
@@ -25,7 +27,6 @@ use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
-use crate::settings::input;
 use crate::settings::values::unhex;
 use crate::sinks::piece::shown;
 use crate::sinks::settings::SinkConfig;
@@ -58,15 +59,18 @@ struct Input {
     /// An SNMP packet in hex; spaces, colons and newlines do not matter
     #[arg(long, value_name = "HEX")]
     packet_hex: Option<String>,
-    /// A capture: its UDP packets to ports 162, 1162, 514 and 1514
+    /// A capture (pcap or pcapng): its UDP packets to the ports 162, 1162, 514 and 1514
     #[arg(long, value_name = "FILE")]
-    pcap: Option<std::path::PathBuf>,
+    pcap: Option<PathBuf>,
     /// A line of syslog
     #[arg(long, value_name = "LINE")]
     line: Option<String>,
     /// The last message of a group of `trapline unmatched`
     #[arg(long, value_name = "GROUP")]
     unmatched: Option<u64>,
+    /// A capture, a packet, hex dumps of packets (tcpdump -x, snmptrapd -d, xxd, Wireshark) or lines of syslog; - is standard
+    /// input, which is read to its end
+    file: Option<PathBuf>,
 }
 
 /// Explains; false if a message is malformed or no rule takes it.
@@ -94,28 +98,22 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     if let Some(id) = args.input.unmatched {
         return explainer.unmatched(&unmatched::group(&setup.config.journal.directory, id)?);
     }
-    let Some(path) = &args.input.pcap else { return Ok(false) };
-    let bytes = input::bytes(path, input::DATA)
-        .with_context(|| format!("cannot read the capture {}", path.display()))?;
-    let packets = pcap::packets(&bytes).with_context(|| format!("{}", path.display()))?;
+    let Some(path) = args.input.pcap.as_ref().or(args.input.file.as_ref()) else { return Ok(false) };
+    let content = messages::read(path)?;
+    let named =
+        || if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    if args.input.pcap.is_some() && !pcap::is_capture(&content) {
+        return Err(pcap::PcapError::Format).with_context(named);
+    }
     let mut all = true;
-    let mut seen = 0;
-    for packet in packets {
-        let source = source(packet.from, packet.time);
-        let port_of_syslog = matches!(packet.port, 514 | 1514);
-        if !port_of_syslog && !matches!(packet.port, 162 | 1162) {
-            continue;
-        }
-        seen += 1;
-        if port_of_syslog {
-            all &= explainer.line(packet.payload, &source)?;
-        } else {
-            all &= explainer.packet(packet.payload, &source)?;
-        }
-    }
-    if seen == 0 {
-        bail!("{} has no UDP packet to port 162, 1162, 514 or 1514", path.display());
-    }
+    let each = |found: Found<'_>, source: &Source| {
+        all &= match found {
+            Found::Packet(packet) => explainer.packet(packet, source)?,
+            Found::Line(line) => explainer.line(line, source)?,
+        };
+        Ok(())
+    };
+    messages::each(&content, args.from, each).with_context(named)?;
     Ok(all)
 }
 

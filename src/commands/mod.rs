@@ -10,6 +10,7 @@ mod decoded;
 pub mod explain;
 pub mod import;
 pub mod man;
+mod messages;
 pub mod mib;
 pub mod reload;
 pub mod rule;

@@ -29,9 +29,8 @@ pub fn bytes(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let meta = file.metadata()?;
     // The size of a directory says nothing: reading it says what it is.
     let length = if meta.is_file() { meta.len() } else { 0 };
-    let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {most} bytes"));
     if length > most {
-        return Err(too_large());
+        return Err(too_large(most));
     }
     // Passwords may be in it: memory that is left behind where a vector grows is not wiped.
     let mut content = Zeroizing::new(Vec::with_capacity(length as usize + 1));
@@ -50,12 +49,27 @@ pub fn bytes(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
             Err(error) => return Err(error),
         }
         if content.len() as u64 > most {
-            return Err(too_large());
+            return Err(too_large(most));
         }
     }
 }
 
-/// The same for a file of text.
+/// What standard input gives until its end, of at most `most` bytes.
+///
+/// # Errors
+///
+/// If it cannot be read or gives more.
+pub fn standard(most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    io::stdin().lock().take(most + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > most { Err(too_large(most)) } else { Ok(content) }
+}
+
+fn too_large(most: u64) -> io::Error {
+    io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {most} bytes"))
+}
+
+/// The same as [`bytes`] for a file of text.
 ///
 /// # Errors
 ///

@@ -18,6 +18,7 @@ mod cli;
 mod crash;
 mod daemon;
 mod devices;
+mod explain;
 mod fifos;
 mod hangups;
 mod hostile;

@@ -46,6 +46,7 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["check"],
         vec!["test"],
         vec!["explain", "--line", "<36>Nov 20 12:00:01 db1 in.telnetd[4]: refused connect from evil.example"],
+        vec!["explain", snmptt.to_str().unwrap()],
         [&["send", "trap"][..], &trap, &["--to", &target]].concat(),
         [&["send", "inform"][..], &trap, &["--to", &target]].concat(),
         vec!["send", "syslog", "<13>hello", "--to", &tcp],
