@@ -32,7 +32,7 @@
 //! - [`snmp`]: packets to notifications and back, SNMPv3, access control. [`syslog`]: lines, stream framing, TCP-wrapper
 //!   lines. [`mib`]: names for OIDs, and in `mib::load` reading and caching of modules. [`lookup`]: host names.
 //!   [`language`]: expressions and templates.
-//!   [`rules`]: rule files, compiled and applied. [`import`]: rules from snmptt.conf and from MIBs.
+//!   [`rules`]: rule files, compiled and applied. [`correlate`]: what rules keep over time. [`import`]: rules from snmptt.conf and from MIBs.
 //!
 //! I/O:
 //! - [`journal`]: the durable log. [`inbox`]: unmatched messages. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
@@ -44,6 +44,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod correlate;
 pub mod daemon;
 pub mod fast_map;
 pub mod files;

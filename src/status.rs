@@ -181,6 +181,7 @@ impl Status {
             "refused": self.shared.refusals.to_json(),
             "connections": connections,
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),
+            "state": self.shared.commit.correlation.to_json(),
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
             "sinks": sinks,
             "unconfigured_sinks": unconfigured,

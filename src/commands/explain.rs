@@ -15,6 +15,7 @@ use crate::commands::decoded::print_message;
 use crate::commands::messages::{self, Found};
 use crate::commands::unmatched;
 use crate::config::loaded as setup;
+use crate::correlate::preview;
 use crate::inbox::{Group, Raw};
 use crate::intake::{describe, engine_id};
 use crate::lookup::choice::{Candidate, Received};
@@ -267,7 +268,11 @@ impl Explainer<'_> {
             let mut outcomes: Vec<Value> = Vec::new();
             let mut deliveries: Vec<(String, String)> = Vec::new();
             let mut scratch = Scratch::default();
-            self.rules.apply(subject, &mut scratch, |_, outcome| {
+            let mut state: Vec<(String, String)> = Vec::new();
+            self.rules.apply_keyed(subject, &mut scratch, |emitted| {
+                let outcome = emitted.outcome;
+                let words = preview(self.rules.plan(), emitted, subject);
+                state.extend(words.map(|words| (emitted.rule.id.clone(), words)));
                 outcomes.extend(serde_json::to_value(Unsaved(outcome)).ok());
                 deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(&sink.settings, outcome)));
             });
@@ -288,6 +293,7 @@ impl Explainer<'_> {
                     .collect();
                 let all = json!({
                     "message": described, "host": host_to_json(subject, candidates), "matched": ids, "rejected": rejected, "outcomes": outcomes, "sends": sent,
+                    "state": state.iter().map(|(rule, does)| json!({ "rule": rule, "does": does })).collect::<Vec<_>>(),
                     "render_errors": failures,
                 });
                 println!("{}", serde_json::to_string_pretty(&all)?);
@@ -295,6 +301,9 @@ impl Explainer<'_> {
                 print_message(&described);
                 print_host(subject, candidates);
                 print_rules(&explanation.matched, &explanation.rejected);
+                for (rule, does) in &state {
+                    println!("state           {rule}: without an earlier message it is {does}");
+                }
                 print_deliveries(&outcomes, &deliveries);
                 for failure in scratch.failures() {
                     let error = visible(&failure.error.to_string());

@@ -141,7 +141,7 @@ fn print(before: &Value, now: &Value) {
     }
     println!("\n{:<22}{:>14}{:>12}", "", "total", "a second");
     for (name, value) in now["intake"].as_object().into_iter().flatten() {
-        if name != "malformed" {
+        if name != "malformed" && name != "swallowed" {
             row(name, number(value), number(&before["intake"][name]));
         }
     }
@@ -151,6 +151,15 @@ fn print(before: &Value, now: &Value) {
                 &format!("malformed {reason}"),
                 number(value),
                 number(&before["intake"]["malformed"][reason]),
+            );
+        }
+    }
+    for (reason, value) in now["intake"]["swallowed"].as_object().into_iter().flatten() {
+        if number(value) > 0 {
+            row(
+                &format!("swallowed {reason}"),
+                number(value),
+                number(&before["intake"]["swallowed"][reason]),
             );
         }
     }
@@ -189,6 +198,12 @@ fn print(before: &Value, now: &Value) {
             "refused {} more sources, and {others} messages of sources that are not told apart",
             known - shown
         );
+    }
+    let state = &now["state"];
+    let keys = ["open", "held", "flapping", "counts"];
+    if keys.iter().any(|key| number(&state[key]) > 0) {
+        let all = keys.map(|key| format!("{} {key}", number(&state[key])));
+        println!("\nstate of rules: {}", all.join(", "));
     }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(

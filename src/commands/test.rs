@@ -1,14 +1,17 @@
 //! `trapline test`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
+use crate::correlate::steps;
 use crate::mib::load::Held;
-use crate::rules::compile::is_shipped;
-use crate::rules::testing;
+use crate::rules::compile::{RuleFile, is_shipped};
+use crate::rules::files::rule_files;
+use crate::rules::{RuleSet, testing};
+use crate::settings::diagnostic::Diagnostics;
 use crate::terminal::{eprintln, println};
 
 /// Arguments of `trapline test`.
@@ -39,7 +42,12 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
     let setup = setup::with_config(config, found, &Held::default());
     setup::print(&setup.found);
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
-    let report = testing::run(rules, &setup.compiled.tests, &setup.config.hosts);
+    let (tests, hosts) = (&setup.compiled.tests, &setup.config.hosts);
+    let mut report = testing::run(rules, tests, hosts);
+    let timed = steps::run(rules, tests, hosts, &|file, name| reload(&setup, file, name));
+    report.passed += timed.passed;
+    report.failed += timed.failed;
+    report.found.extend(timed.found);
     setup::print(&report.found);
     let own: Vec<usize> =
         (0..rules.rules().len()).filter(|at| !is_shipped(&rules.rules()[*at].file)).collect();
@@ -49,4 +57,15 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
     }
     println!("{} passed, {} failed", report.passed, report.failed);
     Ok(report.failed == 0)
+}
+
+/// The rules after `file` was replaced by one that a test names, relative to `file`.
+fn reload(setup: &setup::Setup, file: &RuleFile, name: &str) -> Result<RuleSet, String> {
+    let folder = Path::new(&*file.name).parent().unwrap_or(Path::new(""));
+    let path = folder.join(name);
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let rules = setup.compiled.rules.as_ref().ok_or("the rules have mistakes")?;
+    let files = rule_files(&setup.config.rule_paths, &setup.config.rule_packs, &mut Diagnostics::default());
+    steps::replaced(&files, file, &text, rules.mib_handle())
 }

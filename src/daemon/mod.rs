@@ -24,3 +24,4 @@ pub mod slots;
 pub mod supervise;
 pub mod sync;
 pub mod systemd;
+mod timers;

@@ -14,7 +14,7 @@ use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
-use super::{control, drain, inbox, mib_subprocess, own_service, sync, systemd};
+use super::{control, drain, inbox, mib_subprocess, own_service, sync, systemd, timers};
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::inbound::descriptors;
@@ -77,6 +77,7 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let runtimes = Runtimes { streams: streams.handle().clone(), control: control.handle().clone() };
     let journal = open_journal(&config)?;
     let shared = Arc::new(Shared::new(journal, config.journal.sync, clock.clone()));
+    shared.commit.resume(clock.now());
     let status = Arc::new(Status::new(shared, health, clock.clone()));
     let security = Arc::new(security(&config, &*clock)?);
     let assembly = Assembly::new(crew, status, security, log, runtimes, descriptors, &config);
@@ -133,6 +134,7 @@ fn live(
             return Ok(true);
         }
     }
+    let timers = run_timers(assembly)?;
     let status = assembly.status.clone();
     status.set_ready();
     tracing::info!(
@@ -163,6 +165,7 @@ fn live(
             why = fatal.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
         }
     });
+    timers.join(LAST);
     drain::stop(assembly, &sync, &senders, &socket);
     match failed {
         Some(why) => Err(anyhow!("stopped: {why}; see the log")),
@@ -247,6 +250,14 @@ fn report_itself(assembly: &Assembly) -> anyhow::Result<Member> {
     let member = assembly.crew.thread_of_tasks(name, OnEnd::Restart, move |stop| {
         own_service::report(status.clone(), wanted.clone(), stop)
     });
+    member.context("cannot start threads")
+}
+
+fn run_timers(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly
+        .crew
+        .thread_of_tasks("the timers", OnEnd::Restart, move |stop| timers::run(shared.clone(), stop));
     member.context("cannot start threads")
 }
 

@@ -11,8 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::correlate::Secret;
+use crate::intake::correlation::{Correlation, Undecided};
+use crate::intake::saved;
 use crate::intake::stats::Stats;
 use crate::journal::{AppendError, Batch, Journal, SyncPolicy};
+use crate::rules::plan::Plan;
 use crate::time::clock::{Mono, Now};
 use crate::time::log_limit::{Kind, Limiter};
 use crate::time::recent::Recent;
@@ -32,6 +36,8 @@ const MAX_INFORMS: usize = 1 << 17;
 pub struct Made {
     /// The outcomes.
     pub batch: Batch,
+    /// Outcomes about which the state of rules decides first. What it lets pass comes behind those in `batch`.
+    pub undecided: Undecided,
     /// The informs among the messages, by their keys.
     informs: Vec<u64>,
     /// The number of the first of its outcomes, if some are in the journal already.
@@ -44,17 +50,28 @@ impl Made {
         self.informs.push(key);
     }
 
+    /// How many bytes of outcomes it has.
+    pub fn bytes(&self) -> usize {
+        self.batch.bytes() + self.undecided.bytes()
+    }
+
+    /// How many outcomes it has.
+    pub fn outcomes(&self) -> usize {
+        self.batch.len() + self.undecided.len()
+    }
+
     /// Whether this inform is among the messages.
     pub fn has_inform(&self, key: u64) -> bool {
         self.informs.contains(&key)
     }
 
     fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.informs.is_empty()
+        self.batch.is_empty() && self.undecided.is_empty() && self.informs.is_empty()
     }
 
     fn clear(&mut self) {
         self.batch.clear();
+        self.undecided.clear();
         self.informs.clear();
         self.first = None;
     }
@@ -97,6 +114,8 @@ pub enum Known {
 #[derive(Debug)]
 pub struct Commit {
     journal: Arc<Journal>,
+    /// What rules keep over time.
+    pub correlation: Correlation,
     policy: SyncPolicy,
     stats: Arc<Stats>,
     limiter: Arc<Limiter>,
@@ -125,9 +144,17 @@ struct Informs {
 
 impl Commit {
     /// The way into this journal.
-    pub fn new(journal: Arc<Journal>, policy: SyncPolicy, stats: Arc<Stats>, limiter: Arc<Limiter>) -> Self {
+    pub fn new(
+        journal: Arc<Journal>,
+        policy: SyncPolicy,
+        stats: Arc<Stats>,
+        limiter: Arc<Limiter>,
+        now: Now,
+    ) -> Self {
+        let secret = Secret([1, 2].map(|n| RandomState::new().hash_one(n)));
         Commit {
             journal,
+            correlation: Correlation::new(secret, stats.clone(), now),
             policy,
             stats,
             limiter,
@@ -163,16 +190,23 @@ impl Commit {
     }
 
     /// Commits a batch, after all that waits. `made` is empty afterwards, unless it [`Stays`](Refused::Stays) and is
-    /// [`Kept`](Committed::Kept).
+    /// [`Kept`](Committed::Kept): then everything in it is decided.
     pub fn batch(&self, now: Now, made: &mut Made, refused: Refused) -> Committed {
         if made.is_empty() {
             return Committed::Synced;
         }
-        // Without outcomes there is nothing that the journal could refuse.
-        let after_others = self.refusing() && !made.batch.is_empty();
-        let waiting = if after_others { self.write_waiting(now) } else { Ok(()) };
-        match (waiting.and_then(|()| self.write(now, made)), refused) {
-            (Ok(committed), _) => {
+        let appended = if made.undecided.is_empty() {
+            self.append_all(now, made)
+        } else {
+            // Nothing else is decided until the journal has answered, so that the state and the journal have one order.
+            let deciding = self.correlation.decide(now, &mut made.undecided, &mut made.batch);
+            let appended = self.append_all(now, made);
+            drop(deciding);
+            appended
+        };
+        match (appended, refused) {
+            (Ok(first), _) => {
+                let committed = self.settle(now, made, first);
                 made.clear();
                 committed
             }
@@ -183,6 +217,60 @@ impl Commit {
             }
             (Err(error), Refused::Queues) => self.queue(now, made, &error),
         }
+    }
+
+    /// Has everything happen that is due by now in the state of rules, and commits it.
+    pub fn advance(&self, now: Now) {
+        self.correlation.advance(now, |batch| self.by_itself(now, batch));
+    }
+
+    /// Puts other rules in force for the state of rules, and commits what that brings about.
+    pub fn replace(&self, plan: &Arc<Plan>, now: Now) {
+        // From here on what was saved is not true any more.
+        if self.correlation.has_saved()
+            && let Err(error) = saved::remove(self.journal.directory())
+        {
+            tracing::error!(%error, "cannot remove the saved state of rules; remove it before the next start");
+        }
+        self.correlation.replace(plan, now, |batch| self.by_itself(now, batch));
+    }
+
+    /// Goes on with the state of rules that was saved at the last stop, if there is any.
+    pub fn resume(&self, now: Now) {
+        let directory = self.journal.directory();
+        let resumed = saved::read(directory).and_then(|saved| match saved {
+            Some(saved) => self.correlation.resume(saved, now).map_err(io::Error::other),
+            None => Ok(()),
+        });
+        if let Err(error) = resumed {
+            tracing::error!(
+                %error,
+                "cannot read the saved state of rules in {}; rules begin without state",
+                directory.display()
+            );
+        }
+    }
+
+    /// Saves the state of rules for the next start. Nothing may be committed after it.
+    pub fn save(&self, now: Now) {
+        let directory = self.journal.directory();
+        let saved = match self.correlation.to_save(now) {
+            Some(bytes) => saved::write(directory, &bytes),
+            None => saved::remove(directory),
+        };
+        if let Err(error) = saved {
+            tracing::error!(
+                %error,
+                "cannot save the state of rules in {}; the next start begins without it",
+                directory.display()
+            );
+        }
+    }
+
+    /// Commits outcomes that no message has brought about.
+    fn by_itself(&self, now: Now, batch: &mut Batch) {
+        let mut made = Made { batch: std::mem::take(batch), ..Made::default() };
+        self.batch(now, &mut made, Refused::Queues);
     }
 
     /// Tries again to write what waits, unless that was tried less than [`RETRY`] ago. Everyone who finds the journal
@@ -213,7 +301,7 @@ impl Commit {
     /// Gives up a batch that could not be written: its outcomes are lost, logged and counted, its informs are new when they come
     /// again.
     pub fn give_up(&self, made: &mut Made) {
-        let outcomes = made.batch.len();
+        let outcomes = made.outcomes();
         self.release_all(made);
         made.clear();
         if outcomes > 0 {
@@ -236,10 +324,22 @@ impl Commit {
         }
     }
 
-    /// Writes one batch, and syncs it where an inform waits for that.
-    fn write(&self, now: Now, made: &mut Made) -> io::Result<Committed> {
-        let first = match self.journal.append(&made.batch) {
-            Ok(first) => made.first.unwrap_or(first),
+    /// Writes a batch, after all that waits. Gives the number of its first outcome.
+    fn append_all(&self, now: Now, made: &mut Made) -> io::Result<u64> {
+        // Without outcomes there is nothing that the journal could refuse.
+        if self.refusing() && !made.batch.is_empty() {
+            self.write_waiting(now)?;
+        }
+        self.append(made)
+    }
+
+    /// Writes one batch. Gives the number of its first outcome.
+    fn append(&self, made: &mut Made) -> io::Result<u64> {
+        match self.journal.append(&made.batch) {
+            Ok(first) => {
+                self.stats.outcomes.add(made.batch.len() as u64);
+                Ok(made.first.unwrap_or(first))
+            }
             Err(AppendError { first, taken, error }) => {
                 // The rest follows when there is space.
                 if taken > 0 {
@@ -247,12 +347,15 @@ impl Commit {
                     made.batch.drop_front(taken);
                     self.stats.outcomes.add(taken as u64);
                 }
-                return Err(error);
+                Err(error)
             }
-        };
-        self.stats.outcomes.add(made.batch.len() as u64);
+        }
+    }
+
+    /// Syncs a batch that was written, where an inform waits for that.
+    fn settle(&self, now: Now, made: &Made, first: u64) -> Committed {
         if made.informs.is_empty() {
-            return Ok(Committed::Written);
+            return Committed::Written;
         }
         let committed = match self.policy {
             // What has no outcomes is as safe as it can be.
@@ -268,7 +371,7 @@ impl Commit {
                 informs.safe.insert(*key, now.mono.seconds());
             }
         }
-        Ok(committed)
+        committed
     }
 
     fn sync(&self, now: Now, first: u64) -> Committed {
@@ -291,11 +394,14 @@ impl Commit {
         let mut waiting = self.waiting();
         while let Some(made) = waiting.batches.front_mut() {
             let before = made.batch.bytes();
-            if let Err(error) = self.write(now, made) {
-                let left = made.batch.bytes();
-                waiting.bytes -= before - left;
-                return Err(error);
-            }
+            match self.append(made) {
+                Ok(first) => self.settle(now, made, first),
+                Err(error) => {
+                    let left = made.batch.bytes();
+                    waiting.bytes -= before - left;
+                    return Err(error);
+                }
+            };
             if waiting.batches.pop_front().is_some() {
                 waiting.bytes -= before;
             }

@@ -21,8 +21,8 @@ impl Bench {
         let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
         let stats = Arc::<Stats>::default();
         let reader = journal.reader(journal.next());
-        let commit = Commit::new(journal, policy, stats.clone(), Arc::default());
         let now = Now { wall: Wall::from_micros(1), mono: Mono::from_nanos(1_000_000_000) };
+        let commit = Commit::new(journal, policy, stats.clone(), Arc::default(), now);
         Bench { commit, disk, reader, stats, now }
     }
 

@@ -325,14 +325,21 @@ impl Pipeline {
             }
         }
         let subject = MessageContext::new(&received, &choice, hosts, access.tags(reach));
-        let batch = &mut self.made.batch;
+        let made = &mut self.made;
         let stats = &self.shared.stats;
-        let verdict = self.active.rules.apply(&subject, &mut self.scratch, |rule, outcome| {
-            if !batch.push(outcome) {
+        let plan = self.active.rules.plan();
+        let correlation = &self.shared.commit.correlation;
+        let verdict = self.active.rules.apply_keyed(&subject, &mut self.scratch, |emitted| {
+            let follows = !made.undecided.is_empty();
+            let pushed = match correlation.facts(plan, follows, emitted, &subject) {
+                Some(facts) => made.undecided.push(plan, facts, emitted.outcome),
+                None => made.batch.push(emitted.outcome),
+            };
+            if !pushed {
                 whole = false;
                 stats.outcomes_lost.add(1);
                 tracing::error!(
-                    rule = rule.id,
+                    rule = emitted.rule.id,
                     "an outcome of more than 1 MiB is lost; shorten the rule's templates"
                 );
             }
@@ -353,7 +360,7 @@ impl Pipeline {
     }
 
     fn commit_if_full(&mut self, now: Now) {
-        if self.made.batch.bytes() > FULL && !self.holds {
+        if self.made.bytes() > FULL && !self.holds {
             self.commit_made(now);
         }
     }
@@ -492,7 +499,7 @@ pub fn admit_waiting(shared: &Arc<Shared>) {
     let mut since_commit = 0;
     let admitted = shared.waiting.close(|waiting| {
         let arrival = Arrival { peer: waiting.peer, local: None };
-        let now = Now { wall: Wall::from_micros(waiting.received), ..shared.now() };
+        let now = shared.now().earlier(Wall::from_micros(waiting.received));
         pipeline.message(waiting.protocol, &waiting.bytes, arrival, now);
         since_commit += 1;
         if since_commit == ADMITTED {

@@ -74,7 +74,7 @@ impl Shared {
     pub fn new(journal: Arc<Journal>, sync: SyncPolicy, clock: Arc<dyn Clock>) -> Self {
         let (stats, limiter) = (Arc::<Stats>::default(), Arc::<Limiter>::default());
         Shared {
-            commit: Commit::new(journal.clone(), sync, stats.clone(), limiter.clone()),
+            commit: Commit::new(journal.clone(), sync, stats.clone(), limiter.clone(), clock.now()),
             waiting: WaitingRoom::new(journal.directory().join("waiting")),
             inbox: Inbox::new(journal.directory()),
             journal,
@@ -110,6 +110,7 @@ impl Shared {
 
     /// Puts new rules in force; every listener uses them from its next batch on.
     pub fn replace(&self, active: Active) {
+        self.commit.replace(active.rules.plan(), self.now());
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
         self.generation.fetch_add(1, Ordering::Release);
     }

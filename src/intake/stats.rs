@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value, json};
 
+use crate::correlate::Reason;
 use crate::snmp::DecodeError;
 
 /// A counter that any thread may raise.
@@ -32,6 +33,8 @@ macro_rules! stats {
             $($(#[$doc])* pub $name: Counter,)+
             /// Packets that are no notification, by reason.
             pub malformed: [Counter; DecodeError::REASONS.len()],
+            /// Outcomes that rules swallowed because of what they keep, by reason.
+            pub swallowed: [Counter; Reason::ALL.len()],
         }
 
         impl Stats {
@@ -43,6 +46,11 @@ macro_rules! stats {
                 let malformed: Map<String, Value> =
                     malformed.map(|(reason, count)| ((*reason).to_owned(), count.get().into())).collect();
                 all.insert("malformed".to_owned(), json!(malformed));
+                let swallowed = Reason::ALL.iter().zip(&self.swallowed);
+                let swallowed: Map<String, Value> = swallowed
+                    .map(|(reason, count)| (reason.name().to_owned(), count.get().into()))
+                    .collect();
+                all.insert("swallowed".to_owned(), json!(swallowed));
                 Value::Object(all)
             }
         }
@@ -102,6 +110,8 @@ stats! {
     outcomes,
     /// Outcomes that the journal could not take.
     outcomes_lost,
+    /// Outcomes that passed because their rule keeps as many keys as it may.
+    state_overflowed,
     /// Informs that were answered.
     informs_answered,
     /// Informs that came again, and were answered again without being processed twice.

@@ -24,6 +24,16 @@ impl Batch {
         true
     }
 
+    /// Adds an outcome that is encoded already; false, if it is larger than a record can be.
+    pub fn push_encoded(&mut self, outcome: &[u8]) -> bool {
+        if outcome.len() > MAX_PAYLOAD {
+            return false;
+        }
+        self.payloads.extend_from_slice(outcome);
+        self.ends.push(self.payloads.len());
+        true
+    }
+
     /// How many outcomes it has.
     pub fn len(&self) -> usize {
         self.ends.len()

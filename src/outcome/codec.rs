@@ -47,6 +47,25 @@ pub fn encode(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// The state of an encoded outcome.
+pub fn state_of(bytes: &[u8]) -> Option<State> {
+    State::ALL.get(usize::from(*bytes.get(1)?)).copied()
+}
+
+/// Gives an encoded outcome another state.
+pub fn set_state(bytes: &mut [u8], state: State) {
+    if let Some(at) = bytes.get_mut(1) {
+        *at = State::ALL.iter().position(|s| *s == state).unwrap_or(0) as u8;
+    }
+}
+
+/// Gives an encoded outcome another time, in microseconds since 1970 UTC.
+pub fn set_time(bytes: &mut [u8], time: i64) {
+    if let Some(at) = bytes.get_mut(3..11) {
+        at.copy_from_slice(&time.to_le_bytes());
+    }
+}
+
 fn push_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(varint::encode::usize(text.len(), &mut varint::encode::usize_buffer()));
     out.extend_from_slice(text.as_bytes());

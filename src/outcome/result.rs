@@ -24,6 +24,30 @@ impl<'a> Outcome<'a> {
         }
     }
 
+    /// What both kinds carry.
+    pub fn common_mut(&mut self) -> &mut Common<'a> {
+        match self {
+            Outcome::CheckResult(check) => &mut check.common,
+            Outcome::Event(event) => &mut event.common,
+        }
+    }
+
+    /// The host, or the component.
+    pub fn host(&self) -> &str {
+        match self {
+            Outcome::CheckResult(check) => &check.host,
+            Outcome::Event(event) => &event.component,
+        }
+    }
+
+    /// The service, or the resource.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Outcome::CheckResult(check) => check.service.as_deref(),
+            Outcome::Event(event) => event.resource.as_deref(),
+        }
+    }
+
     /// "check_result" or "event".
     pub fn kind(&self) -> &'static str {
         match self {
@@ -128,6 +152,22 @@ impl State {
             State::Warning | State::Down => 1,
             State::Critical | State::Unreachable => 2,
             State::Unknown => 3,
+        }
+    }
+
+    /// Whether nothing is wrong: ok, up.
+    pub fn is_good(self) -> bool {
+        self.code() == 0
+    }
+
+    /// How bad it is, among the states of services or among those of hosts: ok, warning, unknown, critical; up,
+    /// unreachable, down.
+    pub fn severity(self) -> u8 {
+        match self {
+            State::Ok | State::Up => 0,
+            State::Warning | State::Unreachable => 1,
+            State::Unknown | State::Down => 2,
+            State::Critical => 3,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 use crate::rules::context::{Captures, MessageContext};
 use crate::rules::cut::cut;
 use crate::rules::matching::{Matcher, RejectReason};
+use crate::rules::plan::{KeyTemplates, Keys};
 use crate::rules::rule::{CheckTemplate, EventTemplate, Rule, RuleSet, StateTemplate};
 use crate::rules::values::MessageValues;
 use crate::rules::variable::Variable;
@@ -36,6 +37,36 @@ pub struct RenderFailure {
     pub field: String,
     /// Why.
     pub error: RenderError,
+}
+
+/// An outcome and the rule that made it.
+#[derive(Debug, Clone, Copy)]
+pub struct Emitted<'e, 'm> {
+    /// The rule.
+    pub rule: &'e Rule,
+    /// Its index in [`RuleSet::rules`].
+    pub at: usize,
+    /// The outcome.
+    pub outcome: &'e Outcome<'m>,
+    /// What its state is told apart by.
+    pub keys: Keys<'e>,
+}
+
+/// The keys of a rule for one message.
+struct RenderedKeys<'m> {
+    key: Option<Cow<'m, str>>,
+    threshold: Option<Cow<'m, str>>,
+    throttle: Option<Cow<'m, str>>,
+}
+
+impl RenderedKeys<'_> {
+    fn keys(&self) -> Keys<'_> {
+        Keys {
+            key: self.key.as_deref(),
+            threshold: self.threshold.as_deref(),
+            throttle: self.throttle.as_deref(),
+        }
+    }
 }
 
 /// Buffers that [`RuleSet::apply`] reuses from message to message.
@@ -72,6 +103,16 @@ impl RuleSet {
         scratch: &mut Scratch,
         mut emit: impl FnMut(&Rule, &Outcome<'_>),
     ) -> MatchResult {
+        self.apply_keyed(context, scratch, |made| emit(made.rule, made.outcome))
+    }
+
+    /// The same, with what the state of each rule is told apart by. A key that cannot be rendered is none.
+    pub fn apply_keyed(
+        &self,
+        context: &MessageContext<'_>,
+        scratch: &mut Scratch,
+        mut emit: impl FnMut(&Emitted<'_, '_>),
+    ) -> MatchResult {
         let _budget = budget::Message::begin();
         let cut = cut(context.message, self.max_message);
         let context = &cut.as_ref().map_or(*context, |message| MessageContext { message, ..*context });
@@ -99,11 +140,14 @@ impl RuleSet {
             let values = MessageValues { context, captures: &captures, mib: &self.mib };
             let mut making =
                 Making { rules: self, at: *at as usize, values, failures: &mut scratch.failures };
+            let rendered = rule.keys.as_deref().map(|keys| making.keys(keys));
+            let keys = rendered.as_ref().map_or_else(Keys::default, RenderedKeys::keys);
+            let at = *at as usize;
             if let Some(check) = &rule.check {
-                emit(rule, &making.check(rule, check));
+                emit(&Emitted { rule, at, outcome: &making.check(rule, check), keys });
             }
             if let Some(event) = &rule.event {
-                emit(rule, &making.event(rule, event));
+                emit(&Emitted { rule, at, outcome: &making.event(rule, event), keys });
             }
             if rule.check.is_some() || rule.event.is_some() {
                 result = MatchResult::Matched;
@@ -170,6 +214,16 @@ struct Making<'m, 'c> {
 }
 
 impl<'m> Making<'m, '_> {
+    fn keys(&mut self, keys: &'m KeyTemplates) -> RenderedKeys<'m> {
+        let mut render =
+            |template: Option<&'m Template<Variable>>| template.and_then(|t| self.render("key", t).ok());
+        RenderedKeys {
+            key: render(keys.key.as_ref()),
+            threshold: render(keys.threshold.as_ref()),
+            throttle: render(keys.throttle.as_ref()),
+        }
+    }
+
     fn check(&mut self, rule: &'m Rule, check: &'m CheckTemplate) -> Outcome<'m> {
         let of_host = check.service.is_none();
         let common = self.common(rule, (&check.state, of_host), &check.output, check.long_output.as_ref());

@@ -13,10 +13,13 @@ use crate::mib::{Kind, Mib, Object};
 use crate::oid::Oid;
 use crate::rules::index::Index;
 use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
+use crate::rules::plan::{Plan, RulePlan};
 use crate::rules::rule::{MAX_MESSAGE, Rule, RuleSet};
-use crate::rules::schema::{self, RuleText, SyslogText, TestText};
+use crate::rules::schema::{self, RuleText, SyslogText};
 use crate::rules::scope::Scope;
+use crate::rules::state;
 use crate::rules::templates::Templates;
+use crate::rules::test_schema::TestText;
 use crate::settings::diagnostic::{Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
 use crate::settings::values::{in_a_line, network};
@@ -105,6 +108,7 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
     let mut found = Diagnostics::default();
     let mut environment = Environment::default();
     let (mut rules, mut tests, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let mut plan = Plan::default();
     let mut ids: HashMap<String, Arc<str>> = HashMap::new();
     for file in files {
         let source = SourceText { file: &file.name, text: &file.text };
@@ -121,6 +125,7 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
                 found.push(source.error(&text.id.span, message, Some("use another id".into())));
             }
             let fields = fields(&text);
+            let kept = state::plan(&text, &source, &mut plan.environment, &mut found);
             let mut build =
                 Build { source: &source, mib: &mib, environment: &mut environment, found: &mut found };
             let (rule, carried) = build.rule(text, &file.name);
@@ -128,7 +133,10 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
             tests.extend(carried.into_iter().map(|text| RuleTest { rule: place, file: file.clone(), text }));
             let at = |(field, span)| FieldPlace { rule: place, field, file: file.clone(), span };
             places.extend(fields.into_iter().map(at));
+            let both: Option<(Rule, RulePlan)> = rule.zip(kept);
+            let (rule, kept) = both.unzip();
             rules.extend(rule);
+            plan.rules.extend(kept);
         }
     }
     let index = match Index::new(rules.iter().map(|r: &Rule| &r.matcher)) {
@@ -142,12 +150,15 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
             None
         }
     };
+    plan.stateful = plan.rules.iter().any(|rule| rule.tracked);
+    let plan = Arc::new(plan);
     let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet {
         rules,
         index,
         environment,
         mib,
         max_message: MAX_MESSAGE,
+        plan,
     });
     Compiled { rules, tests, places, found }
 }
@@ -221,6 +232,7 @@ impl Build<'_> {
         let where_ = text.where_.as_ref().map(|w| Some((w.value.clone(), templates.condition(w)?)));
         let check = text.check.as_ref().map(|check| templates.check(check));
         let event = text.event.as_ref().map(|event| templates.event(event));
+        let keys = state::key_templates(&text.state, &mut templates);
         let whole = || {
             Some(Rule {
                 id: text.id.value,
@@ -232,6 +244,7 @@ impl Build<'_> {
                 where_: all_right(where_)?,
                 check: all_right(check)?,
                 event: all_right(event)?,
+                keys: keys?,
                 continues: text.continues,
                 match_count: AtomicU64::new(0),
                 render_failures: AtomicU64::new(0),

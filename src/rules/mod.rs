@@ -8,6 +8,7 @@ pub mod apply;
 pub mod compile;
 pub mod context;
 mod cut;
+pub mod deferred;
 pub mod doubts;
 pub mod explain;
 pub mod files;
@@ -15,12 +16,16 @@ pub mod hostile;
 pub mod index;
 pub mod matching;
 pub mod patterns;
+pub mod plan;
 pub mod rule;
 pub mod schema;
 pub mod scope;
 pub mod settings;
 pub mod shipped;
+mod state;
+pub mod state_schema;
 mod templates;
+pub mod test_schema;
 pub mod testing;
 pub mod values;
 pub mod variable;
@@ -35,5 +40,7 @@ mod differential_tests;
 mod doubts_tests;
 #[cfg(test)]
 mod mistake_tests;
+#[cfg(test)]
+mod state_tests;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::mib::Mib;
 use crate::outcome::result::State;
 use crate::rules::index::Index;
 use crate::rules::matching::{Matcher, SenderPattern};
+use crate::rules::plan::{KeyTemplates, Plan};
 use crate::rules::variable::Variable;
 
 /// A compiled rule.
@@ -33,6 +34,8 @@ pub struct Rule {
     pub check: Option<CheckTemplate>,
     /// The event that it makes.
     pub event: Option<EventTemplate>,
+    /// What its state is told apart by, where it has templates for that.
+    pub keys: Option<Box<KeyTemplates>>,
     /// Whether later rules may match the same message.
     pub continues: bool,
     /// The number of messages that it has matched.
@@ -86,6 +89,7 @@ pub struct RuleSet {
     pub(super) mib: Arc<Mib>,
     /// The most bytes of a message that rules see. Longer messages are cut.
     pub max_message: usize,
+    pub(super) plan: Arc<Plan>,
 }
 
 impl Default for RuleSet {
@@ -96,6 +100,7 @@ impl Default for RuleSet {
             environment: Environment::default(),
             mib: Arc::default(),
             max_message: MAX_MESSAGE,
+            plan: Arc::default(),
         }
     }
 }
@@ -106,8 +111,18 @@ impl RuleSet {
         &self.rules
     }
 
+    /// What the rules keep over time.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
     /// The MIBs that the rules were compiled with.
     pub fn mib(&self) -> &Mib {
+        &self.mib
+    }
+
+    /// The same, to compile other rules with them.
+    pub fn mib_handle(&self) -> &Arc<Mib> {
         &self.mib
     }
 }

@@ -1,7 +1,7 @@
 //! Reads rule files: TOML to values with positions, before anything is compiled.
 
-use toml::de::DeValue;
-
+use crate::rules::state_schema::{self, StateText};
+use crate::rules::test_schema::{self, TestText};
 use crate::settings::diagnostic::{Diagnostics, SourceText};
 use crate::settings::section::{self, Located, Section};
 
@@ -28,6 +28,8 @@ pub struct RuleText {
     pub drop: bool,
     /// `continue = true`
     pub continues: bool,
+    /// What it keeps over time.
+    pub state: StateText,
     /// `[[rule.test]]`
     pub tests: Vec<TestText>,
 }
@@ -81,52 +83,6 @@ pub struct EventText {
     pub fields: Vec<(Located<String>, Located<String>)>,
 }
 
-/// `[[rule.test]]`
-#[derive(Debug)]
-pub struct TestText {
-    /// Its position in the file.
-    pub span: std::ops::Range<usize>,
-    /// The message.
-    pub input: TestInput,
-    /// The sender's address. Default: 192.0.2.1.
-    pub from: Option<Located<String>>,
-    /// The fields that the outcome of the rule must have.
-    pub expect: Vec<(Located<String>, Scalar)>,
-}
-
-/// The message of a test.
-#[derive(Debug)]
-pub enum TestInput {
-    /// A notification.
-    Trap {
-        /// Name or OID.
-        trap: Located<String>,
-        /// "1" or "2c".
-        version: Option<Located<String>>,
-        /// The address of the agent: agent-addr of v1, snmpTrapAddress of v2c.
-        agent: Option<Located<String>>,
-        /// Instances and values, in their order.
-        varbinds: Vec<(Located<String>, Scalar)>,
-    },
-    /// A line of syslog.
-    Line(Located<String>),
-    /// A packet of SNMP v1 or v2c in hex, as `trapline unmatched` shows it.
-    Packet(Located<String>),
-}
-
-/// A value in a test.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Scalar {
-    /// A string.
-    Text(String),
-    /// An integer.
-    Integer(i64),
-    /// A floating-point number.
-    Float(f64),
-    /// A boolean.
-    Boolean(bool),
-}
-
 /// Reads a rule file.
 pub fn read(source: &SourceText<'_>, found: &mut Diagnostics) -> Vec<RuleText> {
     let Some(root) = section::read(source, found) else { return Vec::new() };
@@ -151,7 +107,9 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     let event = section.section("event", found).and_then(|s| event(s, found));
     let flag = |key, found: &mut Diagnostics| section.boolean(key, found).is_some_and(|b| b.value);
     let (drop, continues) = (flag("drop", found), flag("continue", found));
-    let tests = section.sections("test", found).into_iter().filter_map(|s| test(s, found)).collect();
+    let state = state_schema::read(&section, found);
+    let tests =
+        section.sections("test", found).into_iter().filter_map(|s| test_schema::read(s, found)).collect();
     let named = id.as_ref().map_or_else(String::new, |id| format!(" '{}'", id.value));
     if trap.is_some() == syslog.is_some() {
         found.push(section.error(
@@ -168,8 +126,13 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
         };
         found.push(section.error(format!("rule{named} {what}"), hint));
     }
+    if let (true, Some((key, span))) = (drop, state.given.first()) {
+        let message = format!("rule{named} makes nothing that '{key}' could be about");
+        let hint = Some(format!("remove '{key}', or replace drop by [rule.check] or [rule.event]"));
+        found.push(section.source().error(span, message, hint));
+    }
     section.finish(found);
-    Some(RuleText { id: id?, trap, syslog, tags, from, where_, check, event, drop, continues, tests })
+    Some(RuleText { id: id?, trap, syslog, tags, from, where_, check, event, drop, continues, state, tests })
 }
 
 fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogText {
@@ -263,60 +226,4 @@ fn event(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<EventText>
         }
     }
     Some(text)
-}
-
-fn test(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestText> {
-    let trap = section.string("trap", found);
-    let version = section.string("version", found);
-    let agent = section.string("agent", found);
-    let line = section.string("line", found);
-    let packet = section.string("packet", found);
-    let from = section.string("from", found);
-    let varbinds = section.section("varbinds", found).map(|s| scalars(&s, found)).unwrap_or_default();
-    let expect = match section.section("expect", found) {
-        Some(expect) => scalars(&expect, found),
-        None => {
-            found.push(
-                section
-                    .error("the test has no 'expect'", "add one, such as expect = { state = \"critical\" }"),
-            );
-            Vec::new()
-        }
-    };
-    let input = match (trap, line, packet) {
-        (Some(trap), None, None) => Some(TestInput::Trap { trap, version, agent, varbinds }),
-        (None, Some(line), None) => Some(TestInput::Line(line)),
-        (None, None, Some(packet)) => Some(TestInput::Packet(packet)),
-        _ => {
-            found.push(section.error(
-                "the test must have one of 'trap', 'line' and 'packet'",
-                "add the message, such as line = \"<36>Nov 20 12:00:01 db1 sshd[411]: ...\"",
-            ));
-            None
-        }
-    };
-    let span = section.span();
-    section.finish(found);
-    Some(TestText { span, input: input?, from, expect })
-}
-
-fn scalars(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<(Located<String>, Scalar)> {
-    let mut scalars = Vec::new();
-    for (key, span, value) in section.entries() {
-        let scalar = match value.get_ref() {
-            DeValue::String(text) => Some(Scalar::Text(text.to_string())),
-            DeValue::Boolean(b) => Some(Scalar::Boolean(*b)),
-            DeValue::Float(number) => number.as_str().parse().ok().map(Scalar::Float),
-            integer => section::as_integer(integer).map(Scalar::Integer),
-        };
-        match scalar {
-            Some(scalar) => scalars.push((Located { value: key.to_owned(), span }, scalar)),
-            None => {
-                let message = format!("'{key}' must be a string, a number or a boolean");
-                let hint = Some("write the value in quotes".to_owned());
-                found.push(section.source().error(&value.span(), message, hint));
-            }
-        }
-    }
-    scalars
 }

@@ -105,7 +105,7 @@ impl<'c, 'f> Templates<'c, 'f> {
 
     /// An optional template of a name, which must not be empty.
     #[allow(clippy::option_option)]
-    fn name(
+    pub(super) fn name(
         &mut self,
         key: &str,
         text: Option<&Located<String>>,

@@ -12,7 +12,7 @@ use crate::rules::apply::{MatchResult, Scratch};
 use crate::rules::compile::RuleTest;
 use crate::rules::context::MessageContext;
 use crate::rules::rule::RuleSet;
-use crate::rules::schema::{Scalar, TestInput, TestText};
+use crate::rules::test_schema::{Expected, Scalar, TestInput, TestKind, TestMessage};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
 use crate::settings::section::Located;
 use crate::settings::values::unhex;
@@ -34,93 +34,126 @@ pub struct Report {
 /// The time at which tests receive their messages, in microseconds since 1970 UTC: 2026-11-20 12:00.
 pub const TEST_TIME: i64 = 1_795_176_000_000_000;
 
-/// Runs tests against all rules.
+/// Runs the tests of one message against all rules. Those with steps are run by
+/// [`correlate::steps`](crate::correlate::steps).
 pub fn run(rules: &RuleSet, tests: &[RuleTest], hosts: &Hosts) -> Report {
     let mut report = Report::default();
     for test in tests {
-        let failures = one(rules, test, hosts);
-        if failures.is_empty() {
-            report.passed += 1;
-        } else {
-            report.failed += 1;
-        }
-        for failure in failures {
-            report.found.push(failure);
-        }
+        let TestKind::Message { message, expect } = &test.text.kind else { continue };
+        report.add(one(rules, test, (message, expect), hosts));
     }
     report
 }
 
+impl Report {
+    /// Counts a test: it has passed if nothing is wrong.
+    pub fn add(&mut self, failures: Vec<Diagnostic>) {
+        if failures.is_empty() {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+        }
+        for failure in failures {
+            self.found.push(failure);
+        }
+    }
+}
+
+/// Fields that an outcome must have.
+type Fields = Vec<(Located<String>, Scalar)>;
+
 /// Runs a test; no diagnostics if it passes.
-fn one(rules: &RuleSet, test: &RuleTest, hosts: &Hosts) -> Vec<Diagnostic> {
+fn one(
+    rules: &RuleSet,
+    test: &RuleTest,
+    (message, expect): (&TestMessage, &Fields),
+    hosts: &Hosts,
+) -> Vec<Diagnostic> {
     let source = SourceText { file: &test.file.name, text: &test.file.text };
-    let failed = |(at, message, hint): Misplaced<'_>| vec![source.error(at, message, hint)];
-    let sender = match test.text.from.as_ref().map(|f| (f, f.parse::<IpAddr>())) {
+    let judge = |context: &MessageContext<'_>| outcome_of(rules, test, context, expect, &source);
+    match receive(message, rules.mib(), hosts, TEST_TIME, judge) {
+        Ok(failures) => failures,
+        Err((at, error, hint)) => vec![source.error(&at, error, hint)],
+    }
+}
+
+/// Gives `then` the message of a test as it is received at a time in microseconds since 1970 UTC.
+///
+/// # Errors
+///
+/// Where the message is wrong, what is wrong, and what to write.
+pub fn receive<T>(
+    message: &TestMessage,
+    mib: &Mib,
+    hosts: &Hosts,
+    received: i64,
+    then: impl FnOnce(&MessageContext<'_>) -> T,
+) -> Result<T, Misplaced> {
+    let sender = match message.from.as_ref().map(|f| (f, f.parse::<IpAddr>())) {
         None => IpAddr::from([192, 0, 2, 1]),
         Some((_, Ok(address))) => address,
         Some((text, Err(_))) => {
-            let message = format!("invalid address '{}'", text.value);
-            return failed((&text.span, message, Some("write an IPv4 or IPv6 address".to_owned())));
+            let error = format!("invalid address '{}'", text.value);
+            return Err((text.span.clone(), error, Some("write an IPv4 or IPv6 address".to_owned())));
         }
     };
     // A notification goes through the encoder and the decoder, so that rules see what a real one gives them.
-    let packet = match &test.text.input {
+    let packet = match &message.input {
         TestInput::Line(_) => Vec::new(),
         TestInput::Packet(hex) => match unhex(&hex.value) {
             Some(packet) => packet,
             None => {
                 let hint = "write the octets of the packet in hex, as `trapline unmatched show` prints them";
-                return failed((&hex.span, "the packet is not in hex".to_owned(), Some(hint.to_owned())));
+                return Err((hex.span.clone(), "the packet is not in hex".to_owned(), Some(hint.to_owned())));
             }
         },
-        TestInput::Trap { .. } => match packet(&test.text, rules.mib()) {
-            Ok(packet) => packet,
-            Err(error) => return failed(error),
-        },
+        TestInput::Trap { .. } => packet(message, mib)?,
     };
-    let message = match &test.text.input {
-        TestInput::Line(line) => Message::Syslog(parse_line(&line.value, TEST_TIME)),
+    let decoded = match &message.input {
+        TestInput::Line(line) => Message::Syslog(parse_line(&line.value, received)),
         TestInput::Trap { .. } => match decode(&packet) {
             Ok(decoded) => Message::Notification(decoded.notification),
-            Err(error) => return failed((&test.text.span, format!("invalid trap: {error}"), None)),
+            Err(error) => return Err((message.span.clone(), format!("invalid trap: {error}"), None)),
         },
         TestInput::Packet(hex) => match decode(&packet) {
             Ok(decoded) => Message::Notification(decoded.notification),
-            Err(error) => return failed((&hex.span, format!("the packet cannot be decoded: {error}"), None)),
+            Err(error) => {
+                return Err((hex.span.clone(), format!("the packet cannot be decoded: {error}"), None));
+            }
         },
     };
-    outcome_of(rules, test, &message, sender, hosts, &source)
+    let origin = Source { peer: SocketAddr::new(sender, 162), received };
+    let address = sender.to_string();
+    // A test says who the agent is, so that its sender is a relay.
+    let received =
+        Received { message: &decoded, source: &origin, address: &address, relay: true, reverse: &|_| None };
+    let choice = hosts.choose(&received, None);
+    let context = MessageContext::new(&received, &choice, hosts, None);
+    Ok(then(&context))
 }
 
 fn outcome_of(
     rules: &RuleSet,
     test: &RuleTest,
-    message: &Message<'_>,
-    sender: IpAddr,
-    hosts: &Hosts,
+    context: &MessageContext<'_>,
+    expect: &Fields,
     source: &SourceText<'_>,
 ) -> Vec<Diagnostic> {
     let rule = &rules.rules()[test.rule];
     let failed = |message: String| vec![source.error(&test.text.span, message, None)];
-    let origin = Source { peer: SocketAddr::new(sender, 162), received: TEST_TIME };
-    let address = sender.to_string();
-    // A test says who the agent is, so that its sender is a relay.
-    let received = Received { message, source: &origin, address: &address, relay: true, reverse: &|_| None };
-    let choice = hosts.choose(&received, None);
-    let context = MessageContext::new(&received, &choice, hosts, None);
     let mut made: Vec<(String, Vec<(String, String)>)> = Vec::new();
     let mut scratch = Scratch::default();
-    let result = rules.apply(&context, &mut scratch, |rule, outcome| {
+    let result = rules.apply(context, &mut scratch, |rule, outcome| {
         made.push((rule.id.clone(), fields(outcome)));
     });
     if let Some(failure) = scratch.failures().iter().find(|failure| failure.rule == test.rule) {
         return failed(format!("cannot render {} of rule '{}': {}", failure.field, rule.id, failure.error));
     }
-    let expects_drop = test.text.expect.iter().any(|(k, v)| k.value == "drop" && *v == Scalar::Boolean(true));
+    let expects_drop = expect.iter().any(|(k, v)| k.value == "drop" && *v == Scalar::Boolean(true));
     let is_drop = rule.check.is_none() && rule.event.is_none();
     if expects_drop || is_drop {
         let dropped =
-            result == MatchResult::Dropped && rules.explain(&context).matched.iter().any(|m| m.id == rule.id);
+            result == MatchResult::Dropped && rules.explain(context).matched.iter().any(|m| m.id == rule.id);
         if dropped == expects_drop {
             return Vec::new();
         }
@@ -134,7 +167,7 @@ fn outcome_of(
     }
     let of_rule: Vec<_> = made.iter().filter(|(id, _)| *id == rule.id).collect();
     if of_rule.is_empty() {
-        let explanation = rules.explain(&context);
+        let explanation = rules.explain(context);
         let why = match explanation.rejected.iter().find(|(r, _)| r.id == rule.id) {
             Some((_, reason)) => reason.clone(),
             None => match explanation.matched.first() {
@@ -144,29 +177,62 @@ fn outcome_of(
         };
         return failed(format!("rule '{}' does not match: {why}", rule.id));
     }
-    mismatches(&test.text, &of_rule, source)
+    mismatches(expect, &of_rule, source)
 }
 
 /// The differences between the expected fields and the most similar outcome of the rule.
 fn mismatches(
-    test: &TestText,
+    expect: &Fields,
     outcomes: &[&(String, Vec<(String, String)>)],
     source: &SourceText<'_>,
 ) -> Vec<Diagnostic> {
-    let differences = |fields: &[(String, String)]| -> Vec<Diagnostic> {
-        let mut found = Vec::new();
-        for (key, expected) in &test.expect {
-            let expected = text_of(expected);
-            let got = fields.iter().find(|(name, _)| *name == key.value).map(|(_, v)| v.as_str());
-            if got != Some(expected.as_str()) {
-                let got = got.map_or_else(|| "nothing".to_owned(), |g| format!("\"{}\"", g.escape_debug()));
-                let message = format!("{} is {got}, expected \"{}\"", key.value, expected.escape_debug());
-                found.push(source.error(&key.span, message, None));
-            }
+    let differences = outcomes.iter().map(|(_, fields)| differences(expect, fields, source));
+    differences.min_by_key(Vec::len).unwrap_or_default()
+}
+
+/// The differences between expected fields and those of an outcome.
+fn differences(expect: &Fields, fields: &[(String, String)], source: &SourceText<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (key, expected) in expect {
+        let expected = text_of(expected);
+        let got = fields.iter().find(|(name, _)| *name == key.value).map(|(_, v)| v.as_str());
+        if got != Some(expected.as_str()) {
+            let got = got.map_or_else(|| "nothing".to_owned(), |g| format!("\"{}\"", g.escape_debug()));
+            let message = format!("{} is {got}, expected \"{}\"", key.value, expected.escape_debug());
+            found.push(source.error(&key.span, message, None));
         }
-        found
-    };
-    outcomes.iter().map(|(_, fields)| differences(fields)).min_by_key(Vec::len).unwrap_or_default()
+    }
+    found
+}
+
+/// What is wrong with the outcomes of a step, in their order.
+pub fn compare(
+    step: &std::ops::Range<usize>,
+    expected: &[Expected],
+    outcomes: &[Outcome<'_>],
+    source: &SourceText<'_>,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (expected, outcome) in expected.iter().zip(outcomes) {
+        found.extend(differences(&expected.fields, &fields(outcome), source));
+    }
+    for missing in expected.iter().skip(outcomes.len()) {
+        found.push(source.error(&missing.span, "this outcome was not made until this step", None));
+    }
+    for more in outcomes.iter().skip(expected.len()) {
+        let common = more.common();
+        let (service, output) = (more.service().unwrap_or(more.host()), &common.output);
+        let message = format!(
+            "an outcome more than expected: rule '{}', {} of '{}': {}",
+            common.rule,
+            common.state.as_str(),
+            service.escape_debug(),
+            output.escape_debug()
+        );
+        let hint = "add it to 'expect', or correct the rule; 'expect' has all outcomes since the step before";
+        found.push(source.error(step, message, Some(hint.to_owned())));
+    }
+    found
 }
 
 fn text_of(scalar: &Scalar) -> String {
@@ -204,16 +270,16 @@ fn fields(outcome: &Outcome<'_>) -> Vec<(String, String)> {
 }
 
 /// An error at a position of the file, with a hint.
-type Misplaced<'t> = (&'t std::ops::Range<usize>, String, Option<String>);
+pub type Misplaced = (std::ops::Range<usize>, String, Option<String>);
 
 /// The packet of a test, as its sender sends it.
-fn packet<'t>(test: &'t TestText, mib: &Mib) -> Result<Vec<u8>, Misplaced<'t>> {
-    let TestInput::Trap { trap, version, agent, varbinds } = &test.input else {
-        return Err((&test.span, "the test has no trap".to_owned(), None));
+fn packet(test: &TestMessage, mib: &Mib) -> Result<Vec<u8>, Misplaced> {
+    let TestInput::Trap { trap, version, agent, uptime, varbinds } = &test.input else {
+        return Err((test.span.clone(), "the test has no trap".to_owned(), None));
     };
     let oid = mib.resolve(trap).ok_or_else(|| {
         let hint = "add the folder of its MIB to mibs.paths, or write the trap's OID".to_owned();
-        (&trap.span, format!("unknown trap '{}': no loaded MIB defines it", trap.value), Some(hint))
+        (trap.span.clone(), format!("unknown trap '{}': no loaded MIB defines it", trap.value), Some(hint))
     })?;
     let version = match version {
         None => Version::V2c,
@@ -221,14 +287,14 @@ fn packet<'t>(test: &'t TestText, mib: &Mib) -> Result<Vec<u8>, Misplaced<'t>> {
         Some(v) if v.value == "2c" => Version::V2c,
         Some(v) => {
             let hint = Some("write version = \"1\" or version = \"2c\"".to_owned());
-            return Err((&v.span, format!("unknown SNMP version '{}'", v.value), hint));
+            return Err((v.span.clone(), format!("unknown SNMP version '{}'", v.value), hint));
         }
     };
     let agent: Option<Ipv4Addr> = match agent {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| {
             let hint = Some("write an address such as 192.0.2.9".to_owned());
-            (&text.span, format!("invalid IPv4 address '{}'", text.value), hint)
+            (text.span.clone(), format!("invalid IPv4 address '{}'", text.value), hint)
         })?),
     };
     let values: Vec<(Oid<'static>, Typed)> =
@@ -243,7 +309,7 @@ fn packet<'t>(test: &'t TestText, mib: &Mib) -> Result<Vec<u8>, Misplaced<'t>> {
     let v1 = match version {
         Version::V1 => Some(as_v1(&oid).ok_or_else(|| {
             let hint = Some("its last number is beyond 2147483647; write version = \"2c\"".to_owned());
-            (&trap.span, format!("SNMPv1 cannot send the trap '{}'", trap.value), hint)
+            (trap.span.clone(), format!("SNMPv1 cannot send the trap '{}'", trap.value), hint)
         })?),
         _ => None,
     };
@@ -262,7 +328,7 @@ fn packet<'t>(test: &'t TestText, mib: &Mib) -> Result<Vec<u8>, Misplaced<'t>> {
         agent,
         generic,
         specific,
-        uptime: Some(0),
+        uptime: Some(*uptime),
         varbinds,
     }))
 }
@@ -272,8 +338,8 @@ fn varbind<'t>(
     value: &'t Scalar,
     trap: &Oid<'static>,
     mib: &Mib,
-) -> Result<(Oid<'static>, Typed), Misplaced<'t>> {
-    let oid = resolve(name, trap, mib).map_err(|(message, hint)| (&name.span, message, Some(hint)))?;
+) -> Result<(Oid<'static>, Typed), Misplaced> {
+    let oid = resolve(name, trap, mib).map_err(|(message, hint)| (name.span.clone(), message, Some(hint)))?;
     let syntax = mib.lookup(&oid).map(|object| &*object.syntax);
     let value = match value {
         Scalar::Text(text) => from_text(text, syntax, mib),
@@ -284,7 +350,7 @@ fn varbind<'t>(
     let value = value.ok_or_else(|| {
         let hint = "write a value as `trapline explain` shows it: a number, a name, an address, a date; octets in hex behind 0x"
             .to_owned();
-        (&name.span, format!("the value does not fit the type of {}", name.value), Some(hint))
+        (name.span.clone(), format!("the value does not fit the type of {}", name.value), Some(hint))
     })?;
     Ok((oid, value))
 }

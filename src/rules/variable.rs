@@ -129,6 +129,7 @@ fixed! {
     SourceHost "source_host" All,
     Text "text" All,
     Received "received" All,
+    Age "age" All,
     Agent "agent" Notifications,
     Trap "trap" Notifications,
     Oid "oid" Notifications,
@@ -282,6 +283,7 @@ impl Fixed {
         matches!(
             self,
             Fixed::Received
+                | Fixed::Age
                 | Fixed::Generic
                 | Fixed::Specific
                 | Fixed::Facility
@@ -357,6 +359,9 @@ impl Fixed {
             Fixed::SourceHost => context.source_host(),
             Fixed::Text | Fixed::Message => Val::Str(Cow::Borrowed(line.message)),
             Fixed::Received => context.received(),
+            Fixed::Age => line.time.map_or(Val::Undefined, |time| {
+                Val::Int(i128::from((context.source.received - time) / 1_000_000))
+            }),
             Fixed::Program => Val::optional(line.program),
             Fixed::Pid => Val::optional(line.pid.as_deref()),
             Fixed::MsgId => Val::optional(line.msgid),

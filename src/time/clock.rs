@@ -91,6 +91,15 @@ pub struct Now {
     pub mono: Mono,
 }
 
+impl Now {
+    /// The moment before this one at which the wall clock said something; this one if it says so later.
+    #[must_use]
+    pub fn earlier(self, wall: Wall) -> Now {
+        let before = u64::try_from(self.wall.0.saturating_sub(wall.0)).unwrap_or(0);
+        Now { wall, mono: Mono(self.mono.0.saturating_sub(before.saturating_mul(1000))) }
+    }
+}
+
 /// Tells the time. Every loop holds one.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time now.

@@ -126,6 +126,15 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
         "SNMP packets that were not accepted, by reason",
         reasons().map(|(reason, count)| (("reason", reason.as_str()), number(count))),
     )?;
+    out.counters(
+        "swallowed",
+        "outcomes that rules swallowed because of what they keep over time, by reason",
+        intake["swallowed"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(reason, count)| (("reason", reason.as_str()), number(count))),
+    )?;
     let active = status.shared.active();
     let reverse = if active.hosts.reverse_dns { status.shared.reverse.to_json() } else { Value::Null };
     out.counters(

@@ -15,6 +15,7 @@
 mod broker;
 mod chaos;
 mod cli;
+mod correlation;
 mod crash;
 mod daemon;
 mod devices;

@@ -1,0 +1,344 @@
+//! The tables of the state, its timers and its limits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::count::{Bucket, Count};
+use super::effects::{Effects, Kind, Now};
+use super::key::Key;
+use super::presence::Presence;
+use super::problem::{Phase, Problem};
+use super::services::{Rank, Services};
+use super::table::{Entry, Table};
+use super::wheel::{Timer, Wheel};
+use crate::rules::plan::Plan;
+
+/// How long a tick is, in microseconds.
+pub(super) const TICK: i64 = 100_000;
+/// How long after a restart timers that were due meanwhile fire, in microseconds: what clears their problems may be on its
+/// way.
+pub const QUIET: i64 = 5_000_000;
+/// How many bits of a timer's id say which table it is of.
+const KIND_SHIFT: u32 = 30;
+
+/// How much one rule may keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Keys: problems, and what thresholds and throttles count.
+    pub keys: usize,
+    /// Bytes of outcomes that are kept to be sent later.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { keys: 100_000, bytes: 64 << 20 }
+    }
+}
+
+/// What one rule keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Keys.
+    pub keys: usize,
+    /// Bytes of outcomes.
+    pub bytes: usize,
+    /// Whether it was said that there is no room.
+    said: bool,
+}
+
+/// All state. Its functions get the plan as an argument, as its entries only have indexes into it.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) problems: Table<Problem>,
+    pub(super) presence: Option<Arc<Presence>>,
+    pub(super) counts: Table<Count>,
+    pub(super) buckets: Table<Bucket>,
+    pub(super) services: Services,
+    pub(super) limits: Limits,
+    pub(super) usage: Vec<Usage>,
+    wheel: Wheel,
+    /// The engine time of tick 0.
+    base: i64,
+    /// Timers that are due, and are still to be looked at.
+    ripe: VecDeque<Timer>,
+    /// Until when problems are not looked at by themselves.
+    pub(super) quiet_until: i64,
+    /// The state of a random number generator for the choice of what is given up.
+    pub(super) dice: u64,
+}
+
+impl Core {
+    /// Nothing at all, from an engine time on.
+    pub(super) fn new(rules: usize, limits: Limits, now: i64) -> Self {
+        Core {
+            problems: Table::default(),
+            presence: None,
+            counts: Table::default(),
+            buckets: Table::default(),
+            services: Services::default(),
+            limits,
+            usage: vec![Usage::default(); rules],
+            wheel: Wheel::new(),
+            base: now - TICK,
+            ripe: VecDeque::new(),
+            quiet_until: i64::MIN,
+            dice: 0x9e37_79b9_7f4a_7c15,
+        }
+    }
+
+    /// When there may be something to do next, in engine time; nothing is due before.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        if !self.ripe.is_empty() {
+            return Some(self.quiet_until);
+        }
+        self.wheel.next().map(|tick| (self.base + i64::from(tick) * TICK).max(self.quiet_until))
+    }
+
+    /// Has everything happen that is due, but no more than `most` things. Whether that was all.
+    pub(super) fn advance(&mut self, plan: &Plan, now: Now, most: usize, out: &mut Effects) -> bool {
+        let mut done = 0;
+        if now.engine < self.quiet_until {
+            return true;
+        }
+        loop {
+            while let Some((tick, id)) = self.ripe.pop_front() {
+                if done == most {
+                    self.ripe.push_front((tick, id));
+                    return false;
+                }
+                done += usize::from(self.fire(plan, now, tick, id, out));
+            }
+            let to = u32::try_from((now.engine - self.base) / TICK).unwrap_or(if now.engine < self.base {
+                0
+            } else {
+                u32::MAX
+            });
+            let mut due = Vec::new();
+            self.wheel.advance(to, &mut due);
+            if due.is_empty() {
+                return true;
+            }
+            // In the order in which they are due, and then in any that does not depend on places.
+            due.sort_by_cached_key(|(_, id)| self.order(plan, *id));
+            self.ripe.extend(due);
+        }
+    }
+
+    /// Adds a problem whose key has none. Gives its place.
+    pub(super) fn add_problem(&mut self, problem: Problem) -> u32 {
+        if let Some(presence) = &self.presence {
+            presence.add(problem.service);
+        }
+        self.problems.insert(problem)
+    }
+
+    /// Takes a problem out.
+    pub(super) fn remove_problem(&mut self, at: u32) -> Option<Problem> {
+        let problem = self.problems.remove(at)?;
+        if let Some(presence) = &self.presence {
+            presence.remove(problem.service);
+        }
+        Some(problem)
+    }
+
+    fn order(&self, plan: &Plan, id: u32) -> (i64, Key) {
+        let (kind, at) = unpack(id);
+        let due = self.due_of(plan, kind, at).unwrap_or(i64::MAX);
+        let key = match kind {
+            Kind::Problem => self.problems.get(at).map(Entry::key),
+            Kind::Count => self.counts.get(at).map(Entry::key),
+            Kind::Bucket => self.buckets.get(at).map(Entry::key),
+        };
+        (due, key.unwrap_or(Key(0)))
+    }
+
+    fn due_of(&self, plan: &Plan, kind: Kind, at: u32) -> Option<i64> {
+        let rule = |rule: u32| plan.rules.get(rule as usize);
+        match kind {
+            Kind::Problem => {
+                let problem = self.problems.get(at)?;
+                problem.due(rule(problem.rule)?).map(|(due, _)| due)
+            }
+            Kind::Count => {
+                let count = self.counts.get(at)?;
+                Some(count.due(rule(count.rule)?.threshold.as_ref()))
+            }
+            Kind::Bucket => {
+                let bucket = self.buckets.get(at)?;
+                Some(bucket.since + rule(bucket.rule)?.throttle.as_ref().map_or(0, |throttle| throttle.per))
+            }
+        }
+    }
+
+    fn armed(&mut self, kind: Kind, at: u32) -> Option<&mut u32> {
+        match kind {
+            Kind::Problem => self.problems.get_mut(at).map(|problem| &mut problem.armed),
+            Kind::Count => self.counts.get_mut(at).map(|count| &mut count.armed),
+            Kind::Bucket => self.buckets.get_mut(at).map(|bucket| &mut bucket.armed),
+        }
+    }
+
+    /// Sets the timer of an entry, unless an earlier one is set, which sees to it.
+    pub(super) fn arm(&mut self, plan: &Plan, kind: Kind, at: u32) {
+        let Some(due) = self.due_of(plan, kind, at) else { return };
+        let ticks = (due.saturating_sub(self.base).saturating_add(TICK - 1) / TICK).max(1);
+        let tick = u32::try_from(ticks).unwrap_or(u32::MAX);
+        let Some(armed) = self.armed(kind, at) else { return };
+        if *armed == 0 || tick < *armed {
+            *armed = tick;
+            self.wheel.set(tick, pack(kind, at));
+        }
+    }
+
+    /// Looks at an entry whose timer has come; whether it was one.
+    fn fire(&mut self, plan: &Plan, now: Now, tick: u32, id: u32, out: &mut Effects) -> bool {
+        let (kind, at) = unpack(id);
+        // Another timer was set for the entry since, or another entry has its place.
+        let Some(armed) = self.armed(kind, at).filter(|armed| **armed == tick) else { return false };
+        *armed = 0;
+        match kind {
+            Kind::Problem => {
+                self.fire_problem(plan, now, at, out);
+                self.settle(plan, at, out);
+            }
+            Kind::Count => self.fire_count(plan, now, at, out),
+            Kind::Bucket => self.fire_bucket(plan, now, at, out),
+        }
+        true
+    }
+
+    /// Puts a problem away if it is over, else sees to its timer. Every change of a problem ends with this.
+    pub(super) fn settle(&mut self, plan: &Plan, at: u32, out: &mut Effects) {
+        let Some(problem) = self.problems.get_mut(at) else { return };
+        problem.tidy();
+        out.touched.push((Kind::Problem, problem.key));
+        if !problem.is_over() {
+            return self.arm(plan, Kind::Problem, at);
+        }
+        if let Some(problem) = self.remove_problem(at) {
+            self.account(problem.rule, -1, 0, problem.bytes());
+        }
+    }
+
+    /// Counts what a rule keeps.
+    pub(super) fn account(&mut self, rule: u32, keys: isize, more: usize, less: usize) {
+        let Some(usage) = self.usage.get_mut(rule as usize) else { return };
+        usage.keys = usage.keys.saturating_add_signed(keys);
+        usage.bytes = (usage.bytes + more).saturating_sub(less);
+        if usage.keys < self.limits.keys / 10 * 9 && usage.bytes < self.limits.bytes / 10 * 9 {
+            usage.said = false;
+        }
+    }
+
+    /// Whether a rule may keep one key more and so many bytes. If not, that is said once.
+    pub(super) fn has_room(&mut self, rule: u32, bytes: usize, out: &mut Effects) -> bool {
+        let Some(usage) = self.usage.get_mut(rule as usize) else { return false };
+        if usage.keys < self.limits.keys && usage.bytes + bytes <= self.limits.bytes {
+            return true;
+        }
+        if !usage.said {
+            usage.said = true;
+            out.full.push(rule);
+        }
+        false
+    }
+
+    /// Gives a problem the settings of another rule.
+    pub(super) fn adopt(&mut self, at: u32, rule: u32) {
+        let Some(problem) = self.problems.get_mut(at).filter(|problem| problem.rule != rule) else { return };
+        let (before, bytes) = (std::mem::replace(&mut problem.rule, rule), problem.bytes());
+        problem.window = super::problem::NEVER;
+        problem.steps = 0;
+        self.account(before, -1, 0, bytes);
+        self.account(rule, 1, bytes, 0);
+    }
+
+    /// Keeps an outcome of a problem, or none.
+    pub(super) fn keep(&mut self, at: u32, outcome: Option<&[u8]>) {
+        let Some(problem) = self.problems.get_mut(at) else { return };
+        let (rule, before) = (problem.rule, problem.bytes());
+        problem.outcome = outcome.map(Into::into);
+        let after = problem.bytes();
+        self.account(rule, 0, after, before);
+    }
+
+    /// Takes a problem out of the list of its service, before its state or its time change.
+    pub(super) fn unlist(&mut self, at: u32) {
+        if let Some(problem) = self.problems.get(at).filter(|p| p.is_open() && p.is_one_of_several()) {
+            self.services.remove(problem.service, problem.rank(), at);
+        }
+    }
+
+    /// Puts it back.
+    pub(super) fn list(&mut self, at: u32) {
+        if let Some(problem) = self.problems.get(at).filter(|p| p.is_open() && p.is_one_of_several()) {
+            self.services.add(problem.service, problem.rank(), at);
+        }
+    }
+
+    /// The worst open problem of the service of a problem, other than that one, which must not be listed.
+    pub(super) fn worst_other(&self, at: u32) -> Option<(Rank, u32)> {
+        self.worst_but(self.problems.get(at)?.service, Some(at))
+    }
+
+    /// The worst open problem of a service.
+    pub(super) fn worst_of(&self, service: u64) -> Option<(Rank, u32)> {
+        self.worst_but(service, None)
+    }
+
+    fn worst_but(&self, service: u64, except: Option<u32>) -> Option<(Rank, u32)> {
+        let listed = self.services.worst(service).filter(|(_, other)| Some(*other) != except);
+        let whole = self.problems.find_low(service).filter(|other| Some(*other) != except);
+        let whole =
+            whole.and_then(|other| Some((self.problems.get(other).filter(|p| p.is_open())?.rank(), other)));
+        listed.max(whole)
+    }
+
+    /// How many problems are in a phase.
+    pub(super) fn in_phase(&self, phase: Phase) -> usize {
+        self.problems.iter().filter(|(_, problem)| problem.phase == phase).count()
+    }
+
+    /// Sets all timers anew and counts anew, after entries have changed in another way than by messages and timers.
+    pub(super) fn rebuild(&mut self, plan: &Plan, now: i64) {
+        (self.wheel, self.ripe, self.base) = (Wheel::new(), VecDeque::new(), now - TICK);
+        self.services = Services::default();
+        self.usage = vec![Usage::default(); plan.rules.len()];
+        for at in self.problems.places() {
+            let Some(problem) = self.problems.get_mut(at) else { continue };
+            problem.armed = 0;
+            let (rule, bytes) = (problem.rule, problem.bytes());
+            self.account(rule, 1, bytes, 0);
+            self.list(at);
+            self.arm(plan, Kind::Problem, at);
+        }
+        for at in self.counts.places() {
+            let Some(count) = self.counts.get_mut(at) else { continue };
+            count.armed = 0;
+            let (rule, bytes) = (count.rule, count.bytes());
+            self.account(rule, 1, bytes, 0);
+            self.arm(plan, Kind::Count, at);
+        }
+        for at in self.buckets.places() {
+            let Some(bucket) = self.buckets.get_mut(at) else { continue };
+            bucket.armed = 0;
+            let rule = bucket.rule;
+            self.account(rule, 1, 0, 0);
+            self.arm(plan, Kind::Bucket, at);
+        }
+    }
+}
+
+fn pack(kind: Kind, at: u32) -> u32 {
+    ((kind as u32) << KIND_SHIFT) | at
+}
+
+fn unpack(id: u32) -> (Kind, u32) {
+    let kind = match id >> KIND_SHIFT {
+        1 => Kind::Problem,
+        2 => Kind::Count,
+        _ => Kind::Bucket,
+    };
+    (kind, id & ((1 << KIND_SHIFT) - 1))
+}

@@ -1,0 +1,303 @@
+//! The state as others see it: a plan, a secret and the tables.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::core::{Core, Limits, Usage};
+use super::count::{Bucket, Count};
+use super::effects::{Effects, Kind, Now, Verdict};
+use super::image::{Reader, Writer};
+use super::key::{Facts, Key, Secret};
+use super::presence::Presence;
+use super::problem::{Phase, Problem};
+use super::send::Payload;
+use crate::outcome::codec;
+use crate::outcome::result::State;
+use crate::rules::plan::Plan;
+
+/// What the bytes of [`Correlator::encode`] begin with.
+const FORMAT: u8 = 1;
+/// How many bytes come before the first image: format, secret and time.
+const HEAD: usize = 1 + 16 + 8;
+
+/// What rules keep over time, and what follows from it. It does no I/O and reads no clock; the same calls give the same
+/// effects.
+///
+/// Nothing that is due at a time may still have to happen when a message of that time is decided about: call
+/// [`Correlator::advance`] before.
+#[derive(Debug)]
+pub struct Correlator {
+    plan: Arc<Plan>,
+    secret: Secret,
+    core: Core,
+}
+
+/// How much state there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Problems that are open.
+    pub open: usize,
+    /// Problems that wait for the end of their hold.
+    pub held: usize,
+    /// Problems that come and go too often.
+    pub flapping: usize,
+    /// What thresholds and throttles count.
+    pub counts: usize,
+}
+
+impl Correlator {
+    /// Nothing yet. `secret` is random.
+    pub fn new(plan: Arc<Plan>, secret: Secret, limits: Limits, now: Now) -> Self {
+        let core = Core::new(plan.rules.len(), limits, now.engine);
+        Correlator { plan, secret, core }
+    }
+
+    /// What keys are made with.
+    pub fn secret(&self) -> Secret {
+        self.secret
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Decides about an outcome, encoded, that a rule of the plan has made.
+    pub fn decide(&mut self, now: Now, facts: &Facts, payload: &[u8], out: &mut Effects) -> Verdict {
+        self.core.decide(&self.plan, now, facts, payload, out)
+    }
+
+    /// Has happen what is due, but no more than `most` things. Whether that was all.
+    pub fn advance(&mut self, now: Now, most: usize, out: &mut Effects) -> bool {
+        self.core.advance(&self.plan, now, most, out)
+    }
+
+    /// When there may be something to do next, in engine time: nothing is due before.
+    pub fn next_due(&self) -> Option<i64> {
+        self.core.next_due()
+    }
+
+    /// After a restart: nothing fires by itself before this engine time; dedup windows end all the same.
+    pub fn stay_quiet_until(&mut self, engine: i64) {
+        self.core.quiet_until = engine;
+    }
+
+    /// Until when nothing fires by itself.
+    pub fn quiet_until(&self) -> i64 {
+        self.core.quiet_until
+    }
+
+    /// Has the services of all problems counted here from now on.
+    pub fn count_in(&mut self, presence: Arc<Presence>) {
+        for (_, problem) in self.core.problems.iter() {
+            presence.add(problem.service);
+        }
+        self.core.presence = Some(presence);
+    }
+
+    /// How much state there is.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            open: self.core.in_phase(Phase::Open),
+            held: self.core.in_phase(Phase::Held),
+            flapping: self.core.in_phase(Phase::Flapping),
+            counts: self.core.counts.len() + self.core.buckets.len(),
+        }
+    }
+
+    /// What each rule keeps, by its index.
+    pub fn usage(&self) -> &[Usage] {
+        &self.core.usage
+    }
+
+    /// Puts another plan in force. Changed durations hold from the beginning of what goes on: what they end is due at once.
+    /// The state of rules that are gone, or whose keys have changed, ends: what was held back is sent.
+    pub fn replace(&mut self, plan: Arc<Plan>, now: Now, out: &mut Effects) {
+        let before = std::mem::replace(&mut self.plan, plan);
+        let identities: Vec<u64> = before.rules.iter().map(|rule| rule.identity).collect();
+        self.remap(&identities, now, out);
+    }
+
+    /// Gives all entries, whose rules are places among some identities, the indexes of their rules in the plan.
+    fn remap(&mut self, identities: &[u64], now: Now, out: &mut Effects) {
+        let places: HashMap<u64, u32> =
+            self.plan.rules.iter().enumerate().map(|(at, rule)| (rule.identity, at as u32)).collect();
+        let new: Vec<Option<u32>> = identities.iter().map(|identity| places.get(identity).copied()).collect();
+        let new_of = |rule: u32| {
+            new.get(rule as usize).copied().flatten().filter(|at| self.plan.rules[*at as usize].tracked)
+        };
+        let core = &mut self.core;
+        let mut gone: Vec<Problem> = Vec::new();
+        for at in core.problems.places() {
+            let Some(problem) = core.problems.get_mut(at) else { continue };
+            match new_of(problem.rule) {
+                Some(rule) => problem.rule = rule,
+                None => gone.extend(core.remove_problem(at)),
+            }
+        }
+        for at in core.counts.places() {
+            let Some(count) = core.counts.get_mut(at) else { continue };
+            match new_of(count.rule).filter(|at| self.plan.rules[*at as usize].threshold.is_some()) {
+                Some(rule) => count.rule = rule,
+                None => drop(core.counts.remove(at)),
+            }
+        }
+        for at in core.buckets.places() {
+            let Some(bucket) = core.buckets.get_mut(at) else { continue };
+            match new_of(bucket.rule) {
+                Some(rule) => bucket.rule = rule,
+                None => drop(core.buckets.remove(at)),
+            }
+        }
+        core.rebuild(&self.plan, now.engine);
+        gone.sort_by_key(|problem| (problem.since, problem.key));
+        for mut problem in gone {
+            let held =
+                problem.outcome.take().filter(|_| matches!(problem.phase, Phase::Held | Phase::Flapping));
+            let throttled = problem.rare.take().and_then(|rare| rare.throttled);
+            if let Some(pending) = throttled.or(held) {
+                let state = codec::state_of(&pending).unwrap_or(State::Unknown);
+                let bytes = out.push(Payload::Later(&pending).bytes());
+                codec::set_state(bytes, state);
+                codec::set_time(bytes, now.wall);
+            }
+            out.touched.push((Kind::Problem, problem.key));
+        }
+    }
+
+    /// The bytes of one entry, or of its absence: what [`Correlator::decode`] takes behind its head, the last of an entry
+    /// counting.
+    pub fn image(&self, kind: Kind, key: Key, out: &mut Vec<u8>) {
+        let mut writer = Writer(std::mem::take(out));
+        let identity = |rule: u32| self.plan.rules.get(rule as usize).map_or(0, |rule| rule.identity);
+        let core = &self.core;
+        let entry = match kind {
+            Kind::Problem => core.problems.find(key).and_then(|at| core.problems.get(at)).map(|problem| {
+                writer.byte(kind as u8);
+                problem.write(identity(problem.rule), &mut writer);
+            }),
+            Kind::Count => core.counts.find(key).and_then(|at| core.counts.get(at)).map(|count| {
+                writer.byte(kind as u8);
+                count.write(identity(count.rule), &mut writer);
+            }),
+            Kind::Bucket => core.buckets.find(key).and_then(|at| core.buckets.get(at)).map(|bucket| {
+                writer.byte(kind as u8);
+                bucket.write(identity(bucket.rule), &mut writer);
+            }),
+        };
+        if entry.is_none() {
+            writer.byte(kind as u8 | GONE);
+            writer.key(key);
+        }
+        *out = writer.0;
+    }
+
+    /// All state as bytes.
+    pub fn encode(&self, now: Now) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.byte(FORMAT);
+        writer.fixed(self.secret.0[0]);
+        writer.fixed(self.secret.0[1]);
+        writer.time(now.engine);
+        let mut out = writer.0;
+        for (_, problem) in self.core.problems.iter() {
+            self.image(Kind::Problem, problem.key, &mut out);
+        }
+        for (_, count) in self.core.counts.iter() {
+            self.image(Kind::Count, count.key, &mut out);
+        }
+        for (_, bucket) in self.core.buckets.iter() {
+            self.image(Kind::Bucket, bucket.key, &mut out);
+        }
+        out
+    }
+
+    /// The secret and the engine time of state from its bytes; none if the bytes are not state.
+    pub fn head(bytes: &[u8]) -> Option<(Secret, i64)> {
+        let mut reader = Reader(bytes);
+        if reader.byte()? != FORMAT {
+            return None;
+        }
+        Some((Secret([reader.fixed()?, reader.fixed()?]), reader.time()?))
+    }
+
+    /// State from its bytes, for a plan that may be another one; none if the bytes are not state.
+    pub fn decode(
+        bytes: &[u8],
+        plan: Arc<Plan>,
+        limits: Limits,
+        now: Now,
+        out: &mut Effects,
+    ) -> Option<Self> {
+        let (secret, at) = Self::head(bytes)?;
+        let mut reader = Reader(bytes.get(HEAD..)?);
+        let mut correlator = Correlator::new(plan, secret, limits, Now { engine: at, wall: now.wall });
+        let mut known = Identities::default();
+        while !reader.0.is_empty() {
+            correlator.take_in(&mut reader, &mut known)?;
+        }
+        correlator.remap(&known.all, now, out);
+        Some(correlator)
+    }
+
+    /// Takes in one image.
+    fn take_in(&mut self, reader: &mut Reader<'_>, known: &mut Identities) -> Option<()> {
+        let core = &mut self.core;
+        match reader.byte()? {
+            1 => {
+                let (identity, mut problem) = Problem::read(reader)?;
+                problem.rule = known.place(identity);
+                if let Some(at) = core.problems.find(problem.key) {
+                    core.remove_problem(at);
+                }
+                core.add_problem(problem);
+            }
+            2 => {
+                let (identity, mut count) = Count::read(reader)?;
+                count.rule = known.place(identity);
+                if let Some(at) = core.counts.find(count.key) {
+                    core.counts.remove(at);
+                }
+                core.counts.insert(count);
+            }
+            3 => {
+                let (identity, mut bucket) = Bucket::read(reader)?;
+                bucket.rule = known.place(identity);
+                if let Some(at) = core.buckets.find(bucket.key) {
+                    core.buckets.remove(at);
+                }
+                core.buckets.insert(bucket);
+            }
+            gone if gone & GONE != 0 => {
+                let key = reader.key()?;
+                match gone & !GONE {
+                    1 => drop(core.problems.find(key).and_then(|at| core.remove_problem(at))),
+                    2 => drop(core.counts.find(key).and_then(|at| core.counts.remove(at))),
+                    3 => drop(core.buckets.find(key).and_then(|at| core.buckets.remove(at))),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Marks the image of an entry that is gone.
+const GONE: u8 = 0x80;
+
+/// The identities of rules that images name, in the order in which they were met.
+#[derive(Debug, Default)]
+struct Identities {
+    all: Vec<u64>,
+    places: HashMap<u64, u32>,
+}
+
+impl Identities {
+    fn place(&mut self, identity: u64) -> u32 {
+        *self.places.entry(identity).or_insert_with(|| {
+            self.all.push(identity);
+            self.all.len() as u32 - 1
+        })
+    }
+}

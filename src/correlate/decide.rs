@@ -1,0 +1,494 @@
+//! What becomes of a message.
+
+use super::core::Core;
+use super::count::{Bucket, Count};
+use super::effects::{Effects, Kind, Now, Reason, Verdict};
+use super::key::{Facts, Key};
+use super::problem::{NEVER, OVERTAKEN, Phase, Problem};
+use super::send::{Payload, fit, worse};
+use crate::outcome::codec;
+use crate::outcome::result::State;
+use crate::rules::plan::{Orphan, Plan, RulePlan, StepAt, Threshold};
+
+/// How much smaller the sysUpTime of a problem may be than that of the clear that overtook it, in hundredths of a second.
+/// A larger difference is a restart of the agent.
+const BEHIND: u32 = 500;
+/// How many problems may wait for the end of one throttle.
+const MAX_WAITING: usize = 256;
+/// Among how many entries the one is chosen that makes room for another.
+const CHOICE: u32 = 16;
+
+impl Core {
+    /// Decides about one outcome, and counts it.
+    pub(super) fn decide(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        facts: &Facts,
+        payload: &[u8],
+        out: &mut Effects,
+    ) -> Verdict {
+        let Some(rule) = plan.rules.get(facts.rule as usize) else {
+            out.push(payload);
+            return Verdict::Sent;
+        };
+        let clears = facts.state.is_good() && rule.clears;
+        if !rule.tracked {
+            return self.untracked(plan, now, facts, (payload, clears), out);
+        }
+        if let Some(threshold) = &rule.threshold
+            && !self.count(plan, now, facts, (threshold, payload), out)
+        {
+            return out.swallow(Reason::Threshold);
+        }
+        if clears {
+            return self.clear(plan, now, facts, payload, out);
+        }
+        let Some(at) = self.place(plan, now, facts, payload.len(), out) else {
+            // Without room for state, rules have none.
+            out.overflowed += 1;
+            out.push(payload);
+            return Verdict::Sent;
+        };
+        self.fire_problem(plan, now, at, out);
+        let verdict = if facts.state.is_good() {
+            self.send_good(plan, now, (at, facts), payload, out)
+        } else {
+            self.raise(plan, now, (at, facts), payload, out)
+        };
+        self.settle(plan, at, out);
+        verdict
+    }
+
+    /// A rule without state: its outcomes only close the problems of others.
+    fn untracked(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        facts: &Facts,
+        (payload, clears): (&[u8], bool),
+        out: &mut Effects,
+    ) -> Verdict {
+        if clears {
+            return self.clear(plan, now, facts, payload, out);
+        }
+        let Some(at) = self.problems.find(facts.key) else {
+            // From now on it is what receivers know of the service.
+            if let Some((_, worst)) = self.services.worst(facts.service.low())
+                && let Some(problem) = self.problems.get_mut(worst)
+            {
+                problem.sent = Some(facts.state);
+                out.touched.push((Kind::Problem, problem.key));
+            }
+            out.push(payload);
+            return Verdict::Sent;
+        };
+        self.fire_problem(plan, now, at, out);
+        self.send(now, at, (Payload::Now(payload), facts.state), out);
+        self.settle(plan, at, out);
+        Verdict::Sent
+    }
+
+    /// The place of the problem of an outcome, if there is room for it.
+    fn place(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        facts: &Facts,
+        bytes: usize,
+        out: &mut Effects,
+    ) -> Option<u32> {
+        let known = self.problems.find(facts.key);
+        let rule = &plan.rules[facts.rule as usize];
+        let bytes = if rule.hold.is_some() || stores(rule) { bytes } else { 0 };
+        if !self.has_room(facts.rule, bytes, out) {
+            // One that is there can go on, unless it would have to keep more.
+            return known.filter(|_| bytes == 0);
+        }
+        Some(known.unwrap_or_else(|| {
+            self.account(facts.rule, 1, 0, 0);
+            let problem = Problem::new(facts.key, facts.service.low(), facts.rule, facts.state, now.engine);
+            self.add_problem(problem)
+        }))
+    }
+
+    fn raise(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        (at, facts): (u32, &Facts),
+        payload: &[u8],
+        out: &mut Effects,
+    ) -> Verdict {
+        let Some(problem) = self.problems.get(at) else { return Verdict::Sent };
+        if overtaken(problem, now, facts) {
+            return out.swallow(Reason::Reordered);
+        }
+        self.adopt(at, facts.rule);
+        let rule = &plan.rules[facts.rule as usize];
+        let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
+        problem.raised = now.engine;
+        if rule.throttle.is_some() {
+            problem.rare().bucket = Some(facts.bucket);
+        }
+        match (problem.phase, rule.hold) {
+            (Phase::Flapping, _) => {
+                self.keep(at, Some(payload));
+                out.swallow(Reason::Flapping)
+            }
+            (Phase::Held, Some(_)) => {
+                problem.raises = problem.raises.saturating_add(1);
+                self.keep(at, Some(payload));
+                out.swallow(Reason::Held)
+            }
+            (Phase::Idle, Some(_)) => {
+                (problem.phase, problem.since, problem.raises) = (Phase::Held, now.engine, 1);
+                self.keep(at, Some(payload));
+                out.swallow(Reason::Held)
+            }
+            (phase, _) => {
+                let before = if phase == Phase::Idle { 0 } else { problem.raises };
+                problem.raises = before.saturating_add(1);
+                self.open(plan, now, at, (Payload::Now(payload), facts.state), out)
+            }
+        }
+    }
+
+    /// Opens a problem whose message is counted, or goes on with one that is open.
+    pub(super) fn open(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        at: u32,
+        (payload, state): (Payload<'_>, State),
+        out: &mut Effects,
+    ) -> Verdict {
+        self.unlist(at);
+        let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
+        let rule = &plan.rules[problem.rule as usize];
+        if problem.phase != Phase::Open {
+            (problem.phase, problem.since, problem.steps) = (Phase::Open, now.engine, 0);
+        }
+        for (bit, step) in rule.escalate.iter().enumerate() {
+            if matches!(step.at, StepAt::Count(count) if problem.raises >= count) {
+                problem.steps |= 1 << bit;
+            }
+        }
+        let state = escalated(problem, rule, state);
+        problem.state = state;
+        let repeated = in_window(problem, rule, now) && problem.sent == Some(state);
+        if repeated {
+            problem.repeats = problem.repeats.saturating_add(1);
+        }
+        let throttled =
+            rule.throttle.is_some().then(|| problem.rare.as_ref().and_then(|rare| rare.bucket)).flatten();
+        self.keep(at, Some(payload.bytes()).filter(|_| stores(rule)));
+        let worst = self.worst_other(at);
+        self.list(at);
+        if repeated {
+            return out.swallow(Reason::Duplicate);
+        }
+        if worst.is_some_and(|(worst, _)| worst.severity > state.severity()) {
+            return out.swallow(Reason::Worse);
+        }
+        if let Some(bucket) = throttled
+            && !self.passes(plan, now, (at, bucket), (payload, state), out)
+        {
+            return out.swallow(Reason::Throttled);
+        }
+        self.send(now, at, (payload, state), out);
+        self.begin_window(at, rule, now);
+        Verdict::Sent
+    }
+
+    fn clear(&mut self, plan: &Plan, now: Now, facts: &Facts, payload: &[u8], out: &mut Effects) -> Verdict {
+        let rule = &plan.rules[facts.rule as usize];
+        let remembers =
+            rule.tracked && (facts.sender.is_some() || rule.dedup.is_some() || rule.throttle.is_some());
+        let known = self.problems.find(facts.key);
+        let at = if remembers && known.is_none() { self.place(plan, now, facts, 0, out) } else { known };
+        let Some(at) = at else { return self.orphan(rule, facts, payload, out) };
+        self.fire_problem(plan, now, at, out);
+        let phase = self.problems.get(at).map_or(Phase::Idle, |problem| problem.phase);
+        let verdict = match phase {
+            Phase::Idle if is_dropped(rule, facts) => out.swallow(Reason::Orphan),
+            // Receivers would take it for the end of the others.
+            Phase::Idle if self.worst_other(at).is_some() => out.swallow(Reason::StillOpen),
+            Phase::Idle => self.send_good(plan, now, (at, facts), payload, out),
+            Phase::Held => self.cancel(plan, now, (at, facts), payload, out),
+            Phase::Flapping => {
+                self.keep(at, Some(payload));
+                if let Some(problem) = self.problems.get_mut(at) {
+                    problem.raised = now.engine;
+                }
+                out.swallow(Reason::Flapping)
+            }
+            Phase::Open => match self.close(now, at, payload, out) {
+                Some(verdict) => verdict,
+                None => self.send_good(plan, now, (at, facts), payload, out),
+            },
+        };
+        if let (Some(sender), Some(problem)) =
+            (facts.sender.filter(|_| rule.tracked), self.problems.get_mut(at))
+        {
+            problem.rare().cleared = Some((now.engine, sender));
+        }
+        self.settle(plan, at, out);
+        verdict
+    }
+
+    /// A clear without a problem.
+    fn orphan(&self, rule: &RulePlan, facts: &Facts, payload: &[u8], out: &mut Effects) -> Verdict {
+        if is_dropped(rule, facts) {
+            return out.swallow(Reason::Orphan);
+        }
+        if self.worst_of(facts.service.low()).is_some() {
+            return out.swallow(Reason::StillOpen);
+        }
+        out.push(payload);
+        Verdict::Sent
+    }
+
+    /// The problem was over before it was sent.
+    fn cancel(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        (at, facts): (u32, &Facts),
+        payload: &[u8],
+        out: &mut Effects,
+    ) -> Verdict {
+        let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
+        let hold = plan.rules[problem.rule as usize].hold;
+        problem.phase = Phase::Idle;
+        problem.raises = 0;
+        let Some((flaps, within)) = hold.and_then(|hold| hold.flaps) else {
+            self.keep(at, None);
+            return out.swallow(Reason::Cancelled);
+        };
+        let rare = problem.rare();
+        rare.flaps.retain(|flap| flap + within > now.engine);
+        rare.flaps.push(now.engine);
+        if rare.flaps.len() < flaps as usize {
+            self.keep(at, None);
+            return out.swallow(Reason::Cancelled);
+        }
+        self.flap(now, (at, facts), (payload, flaps, within), out)
+    }
+
+    /// What closes an open problem besides the outcome that does: none if that outcome is to be sent.
+    pub(super) fn close(&mut self, now: Now, at: u32, payload: &[u8], out: &mut Effects) -> Option<Verdict> {
+        self.unlist(at);
+        let problem = self.problems.get_mut(at)?;
+        let was = problem.state.severity();
+        let never_sent = problem.sent.is_none_or(State::is_good);
+        (problem.phase, problem.window, problem.repeats) = (Phase::Idle, NEVER, 0);
+        (problem.raises, problem.steps) = (0, 0);
+        let throttled = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
+        if let Some(bytes) = &throttled {
+            let rule = problem.rule;
+            self.account(rule, 0, 0, bytes.len());
+        }
+        self.keep(at, None);
+        if let Some((worst, other)) = self.worst_other(at) {
+            if worst.severity > was {
+                return Some(out.swallow(Reason::StillOpen));
+            }
+            let state = self.problems.get(other)?.state;
+            let kept = self.problems.get(other)?.outcome.clone();
+            let bytes = kept.as_deref().unwrap_or(payload);
+            self.send(now, other, (Payload::Later(bytes), state), out);
+            out.touched.push((Kind::Problem, self.problems.get(other)?.key));
+            return Some(Verdict::Sent);
+        }
+        // Nobody was told of it: nobody needs to be told that it is over.
+        (never_sent && throttled.is_some()).then(|| out.swallow(Reason::Throttled))
+    }
+
+    /// Sends an outcome that is ok, unless it is swallowed by the settings of its own rule.
+    fn send_good(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        (at, facts): (u32, &Facts),
+        payload: &[u8],
+        out: &mut Effects,
+    ) -> Verdict {
+        let rule = &plan.rules[facts.rule as usize];
+        let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
+        let repeated =
+            problem.rule == facts.rule && in_window(problem, rule, now) && problem.sent == Some(facts.state);
+        if repeated {
+            problem.repeats = problem.repeats.saturating_add(1);
+            problem.raised = now.engine;
+            return out.swallow(Reason::Duplicate);
+        }
+        if rule.tracked && problem.phase == Phase::Idle {
+            self.adopt(at, facts.rule);
+        }
+        if rule.throttle.is_some()
+            && !self.passes(plan, now, (at, facts.bucket), (Payload::Now(payload), facts.state), out)
+        {
+            return out.swallow(Reason::Throttled);
+        }
+        self.send(now, at, (Payload::Now(payload), facts.state), out);
+        if rule.tracked {
+            self.begin_window(at, rule, now);
+            let keeps = rule.dedup.as_ref().is_some_and(|dedup| dedup.summary.is_some());
+            self.keep(at, Some(payload).filter(|_| keeps));
+        }
+        Verdict::Sent
+    }
+
+    fn begin_window(&mut self, at: u32, rule: &RulePlan, now: Now) {
+        if let (Some(problem), Some(_)) = (self.problems.get_mut(at), &rule.dedup) {
+            (problem.window, problem.repeats) = (now.engine, 1);
+        }
+    }
+
+    /// Counts a message for a threshold; whether it takes the threshold.
+    fn count(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        facts: &Facts,
+        (threshold, payload): (&Threshold, &[u8]),
+        out: &mut Effects,
+    ) -> bool {
+        let known = self.counts.find(facts.count);
+        let at = known.unwrap_or_else(|| {
+            if !self.has_room(facts.rule, 0, out) {
+                self.give_up_a_count(facts.rule);
+                out.overflowed += 1;
+            }
+            self.account(facts.rule, 1, 0, 0);
+            self.counts.insert(Count::new(facts.count, facts.rule, now.engine))
+        });
+        let Some(count) = self.counts.get_mut(at) else { return true };
+        let (before, taken) = (count.bytes(), count.hit(threshold, now.engine));
+        if taken && threshold.recover.is_some() {
+            count.fired = Some(Box::new((facts.key, payload.into())));
+        }
+        let after = count.bytes();
+        self.account(facts.rule, 0, after, before);
+        out.touched.push((Kind::Count, facts.count));
+        self.arm(plan, Kind::Count, at);
+        taken
+    }
+
+    /// Makes room: of some counts of a rule the lowest goes, among equals the oldest.
+    fn give_up_a_count(&mut self, rule: u32) {
+        let places = self.counts.capacity();
+        let mut victim: Option<(u32, i64, u32)> = None;
+        let mut seen = 0;
+        for _ in 0..CHOICE * 16 {
+            if seen == CHOICE || places == 0 {
+                break;
+            }
+            self.dice ^= self.dice << 13;
+            self.dice ^= self.dice >> 7;
+            self.dice ^= self.dice << 17;
+            let at = (self.dice % u64::from(places)) as u32;
+            if let Some(count) = self.counts.get(at).filter(|count| count.rule == rule) {
+                seen += 1;
+                let worth = (count.total(), count.last, at);
+                victim = Some(victim.map_or(worth, |victim| victim.min(worth)));
+            }
+        }
+        if let Some(count) = victim.and_then(|(_, _, at)| self.counts.remove(at)) {
+            self.account(rule, -1, 0, count.bytes());
+        }
+    }
+
+    /// Whether a throttle lets an outcome pass. If not, it is kept to the end of the throttle's window.
+    fn passes(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        (at, bucket): (u32, Key),
+        (payload, state): (Payload<'_>, State),
+        out: &mut Effects,
+    ) -> bool {
+        let Some(problem) = self.problems.get(at) else { return true };
+        let (key, rule) = (problem.key, problem.rule);
+        let Some(throttle) = plan.rules.get(rule as usize).and_then(|rule| rule.throttle.as_ref()) else {
+            return true;
+        };
+        // Without room for its own bucket it shares one with all others that have none.
+        let shared = Key(u128::from(plan.rules[rule as usize].id.0));
+        let place = self.buckets.find(bucket).or_else(|| {
+            let bucket = if self.has_room(rule, 0, out) { bucket } else { shared };
+            self.buckets.find(bucket).or_else(|| {
+                self.account(rule, 1, 0, 0);
+                Some(self.buckets.insert(Bucket::new(bucket, rule, now.engine)))
+            })
+        });
+        let Some(place) = place else { return true };
+        if self.buckets.get(place).is_some_and(|bucket| bucket.since + throttle.per <= now.engine) {
+            self.fire_bucket(plan, now, place, out);
+            return self.passes(plan, now, (at, bucket), (payload, state), out);
+        }
+        let Some(entry) = self.buckets.get_mut(place) else { return true };
+        let full = entry.problems.len() >= MAX_WAITING && !entry.problems.contains(&key);
+        let passes = entry.passed < throttle.count || full;
+        if passes {
+            entry.passed = entry.passed.saturating_add(1);
+        } else {
+            entry.swallowed = entry.swallowed.saturating_add(1);
+            entry.problems.retain(|other| *other != key);
+            entry.problems.push(key);
+        }
+        out.touched.push((Kind::Bucket, entry.key));
+        self.arm(plan, Kind::Bucket, place);
+        if passes {
+            return true;
+        }
+        let mut bytes: Box<[u8]> = payload.bytes().into();
+        codec::set_state(&mut bytes, state);
+        let more = bytes.len();
+        if let Some(problem) = self.problems.get_mut(at) {
+            let less = problem.rare().throttled.replace(bytes).map_or(0, |before| before.len());
+            self.account(rule, 0, more, less);
+        }
+        false
+    }
+}
+
+/// Whether the outcomes of a rule's problems are kept while they are open, to be sent again.
+pub(super) fn stores(rule: &RulePlan) -> bool {
+    rule.explicit
+        || !rule.escalate.is_empty()
+        || rule.expire.is_some()
+        || rule.remind.is_some()
+        || rule.dedup.as_ref().is_some_and(|dedup| dedup.summary.is_some())
+}
+
+/// The state of a problem with the steps that it has taken.
+pub(super) fn escalated(problem: &Problem, rule: &RulePlan, state: State) -> State {
+    let taken = rule.escalate.iter().enumerate().filter(|(bit, _)| problem.steps & (1 << bit) != 0);
+    taken.fold(state, |state, (_, step)| worse(state, fit(step.state, state)))
+}
+
+/// Whether a problem is in a window of `dedup`.
+fn in_window(problem: &Problem, rule: &RulePlan, now: Now) -> bool {
+    let window = rule.dedup.as_ref().map_or(0, |dedup| dedup.window);
+    problem.window != NEVER && now.engine < problem.window + window
+}
+
+/// Whether a problem is older than the clear that came before it.
+fn overtaken(problem: &Problem, now: Now, facts: &Facts) -> bool {
+    let cleared = problem.rare.as_ref().and_then(|rare| rare.cleared);
+    let (Some((at, clear)), Some(own)) = (cleared, facts.sender) else { return false };
+    now.engine - at <= OVERTAKEN
+        && own.agent == clear.agent
+        && own.uptime < clear.uptime
+        && clear.uptime - own.uptime <= BEHIND
+}
+
+/// Whether an ok outcome that closes nothing is swallowed.
+fn is_dropped(rule: &RulePlan, facts: &Facts) -> bool {
+    match rule.orphan {
+        Some(orphan) => orphan == Orphan::Drop,
+        None => facts.event && rule.explicit,
+    }
+}

@@ -1,0 +1,257 @@
+//! What holds for all rules with state, in random histories: the last word passes, state that is written and read back is the
+//! same state, and limits hold.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+
+use super::case_tests::mib;
+use super::{Correlator, Effects, Facts, Limits, Now, Reason, Secret};
+use crate::lookup::choice::Received;
+use crate::lookup::hosts::Hosts;
+use crate::message::{Message, Source};
+use crate::outcome::codec;
+use crate::outcome::result::State;
+use crate::rules::compile::{RuleFile, compile};
+use crate::rules::{MessageContext, RuleSet, Scratch};
+use crate::syslog::parse_line;
+
+const SECOND: i64 = 1_000_000;
+
+/// Rules for lines "bad KEY SERVICE", "poor KEY SERVICE" and "good KEY SERVICE", with some keys each.
+fn rules(problem: &str, good: &str) -> RuleSet {
+    let rule = |id: &str, state: &str, keys: &str| {
+        format!(
+            "[[rule]]\nid = \"{id}\"\nsyslog = {{ message = '^{id} (?<key>\\w+) (?<service>\\w+)' }}\n{keys}\n\
+             [rule.check]\nservice = \"{{{{ service }}}}\"\nstate = \"{state}\"\n"
+        )
+    };
+    let text = format!(
+        "{}{}{}",
+        rule("bad", "critical", problem),
+        rule("poor", "warning", problem),
+        rule("good", "ok", good)
+    );
+    let compiled = compile(&[RuleFile { name: "x.toml".into(), text: text.as_str().into() }], mib());
+    assert_eq!(compiled.found.to_text(), "", "{text}");
+    compiled.rules.unwrap()
+}
+
+struct World<'r> {
+    rules: &'r RuleSet,
+    correlator: Correlator,
+    now: Now,
+    effects: Effects,
+    /// The states that were sent, by service.
+    sent: BTreeMap<String, State>,
+    /// All outcomes, encoded.
+    outcomes: Vec<Vec<u8>>,
+    /// How many were swallowed, by reason.
+    swallowed: Vec<u64>,
+    full: usize,
+}
+
+impl<'r> World<'r> {
+    fn new(rules: &'r RuleSet, limits: Limits) -> Self {
+        let now = Now { engine: 1000 * SECOND, wall: 1000 * SECOND };
+        World {
+            rules,
+            correlator: Correlator::new(rules.plan().clone(), Secret([3, 4]), limits, now),
+            now,
+            effects: Effects::default(),
+            sent: BTreeMap::new(),
+            outcomes: Vec::new(),
+            swallowed: vec![0; Reason::ALL.len()],
+            full: 0,
+        }
+    }
+
+    fn send(&mut self, message: &str) {
+        let line = format!("<35>Nov 20 12:00:00 h app: {message}");
+        let source = Source { peer: "192.0.2.1:514".parse().unwrap(), received: self.now.wall };
+        let message = Message::Syslog(parse_line(&line, self.now.wall));
+        let hosts = Hosts::default();
+        let received = Received {
+            message: &message,
+            source: &source,
+            address: "192.0.2.1",
+            relay: false,
+            reverse: &|_| None,
+        };
+        let choice = hosts.choose(&received, None);
+        let context = MessageContext::new(&received, &choice, &hosts, None);
+        let (secret, plan) = (self.correlator.secret(), self.rules.plan());
+        let mut made = Vec::new();
+        self.rules.apply_keyed(&context, &mut Scratch::default(), |emitted| {
+            let mut bytes = Vec::new();
+            codec::encode(emitted.outcome, &mut bytes);
+            made.push((Facts::new(secret, plan, emitted, &context), bytes));
+        });
+        for (facts, bytes) in made {
+            self.correlator.decide(self.now, &facts, &bytes, &mut self.effects);
+        }
+        self.collect();
+    }
+
+    fn pass(&mut self, time: i64) {
+        let until = self.now.engine + time;
+        while let Some(due) = self.correlator.next_due().filter(|due| *due <= until) {
+            let due = due.max(self.now.engine);
+            self.now = Now { engine: due, wall: due };
+            self.correlator.advance(self.now, 3, &mut self.effects);
+            self.collect();
+        }
+        self.now = Now { engine: until, wall: until };
+    }
+
+    fn collect(&mut self) {
+        for bytes in self.effects.outcomes() {
+            let outcome = codec::decode(bytes).unwrap();
+            self.sent.insert(outcome.service().unwrap().to_owned(), outcome.common().state);
+            self.outcomes.push(bytes.to_vec());
+        }
+        for (all, more) in self.swallowed.iter_mut().zip(self.effects.swallowed) {
+            *all += more;
+        }
+        self.full += self.effects.full.len();
+        self.effects.clear();
+    }
+
+    fn reencode(&mut self) {
+        let bytes = self.correlator.encode(self.now);
+        let plan = self.rules.plan().clone();
+        self.correlator =
+            Correlator::decode(&bytes, plan, Limits::default(), self.now, &mut self.effects).unwrap();
+        assert!(self.effects.is_empty());
+    }
+}
+
+/// Settings of the rules that raise and of the one that clears: none of them may hide how things stand in the end.
+const SETTINGS: &[(&str, &str)] = &[
+    ("dedup = { window = '60s' }", ""),
+    ("dedup = { window = '60s', summary = '{{ seen.count }}' }", "dedup = { window = '20s' }"),
+    ("hold = { for = '30s' }", ""),
+    ("hold = { for = '10s', flaps = 2, within = '60s' }", ""),
+    ("throttle = { count = 1, per = '60s', key = 'all' }", ""),
+    ("throttle = { count = 1, per = '60s' }", "throttle = { count = 1, per = '50s' }"),
+    ("throttle = { count = 2, per = '60s', key = 'all', summary = 'more' }\ndedup = { window = '30s' }", ""),
+    ("key = '{{ key }}'", "key = '{{ key }}'"),
+    ("key = '{{ key }}'\nhold = { for = '30s' }\ndedup = { window = '45s' }", "key = '{{ key }}'"),
+    ("key = '{{ key }}'\nhold = { for = '10s', flaps = 2, within = '60s' }", "key = '{{ key }}'"),
+    ("key = '{{ key }}'\nthrottle = { count = 1, per = '60s', key = 'all' }", "key = '{{ key }}'"),
+    (
+        "key = '{{ key }}'\nremind = '7m'\nhold = { for = '5s' }",
+        "key = '{{ key }}'\ndedup = { window = '1m' }",
+    ),
+    ("hold = { for = '20s' }\nthrottle = { count = 1, per = '60s' }\ndedup = { window = '90s' }", ""),
+];
+
+/// The rules of all settings, compiled once.
+fn all_rules() -> &'static [RuleSet] {
+    static RULES: OnceLock<Vec<RuleSet>> = OnceLock::new();
+    RULES.get_or_init(|| SETTINGS.iter().map(|(problem, good)| rules(problem, good)).collect())
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Message { state: usize, key: u8 },
+    Pass(i64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (0..3usize, 0..4u8).prop_map(|(state, key)| Step::Message { state, key }),
+        2 => prop_oneof![0..3i64, 0..40i64, 40..100i64].prop_map(|s| Step::Pass(s * SECOND)),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 500, ..ProptestConfig::default() })]
+    #[test]
+    fn the_last_word_passes_and_state_is_what_it_was_after_a_restart(
+        at in 0..SETTINGS.len(),
+        steps in steps(),
+    ) {
+        let (problem, good) = SETTINGS[at];
+        let rules = &all_rules()[at];
+        let explicit = problem.contains("key = '{{ key }}'");
+        let (mut plain, mut restarted) = (World::new(rules, Limits::default()), World::new(rules, Limits::default()));
+        // The state of each problem, as its last message has it: two keys share a service.
+        let mut truth: BTreeMap<String, State> = BTreeMap::new();
+        for step in &steps {
+            match step {
+                Step::Message { state, key } => {
+                    let (word, state) = [("bad", State::Critical), ("poor", State::Warning), ("good", State::Ok)][*state];
+                    // Without keys of its own the service is the problem.
+                    let service = if explicit { key / 2 } else { *key };
+                    truth.insert(format!("s{service} k{key}"), state);
+                    for world in [&mut plain, &mut restarted] {
+                        world.send(&format!("{word} k{key} s{service}"));
+                    }
+                }
+                Step::Pass(time) => {
+                    plain.pass(*time);
+                    restarted.pass(*time);
+                }
+            }
+            restarted.reencode();
+        }
+        for world in [&mut plain, &mut restarted] {
+            world.pass(3600 * SECOND);
+        }
+        prop_assert_eq!(&plain.outcomes, &restarted.outcomes);
+        let mut worst: BTreeMap<String, State> = BTreeMap::new();
+        for (name, state) in &truth {
+            let service = name.split(' ').next().unwrap().to_owned();
+            let known = worst.entry(service).or_insert(State::Ok);
+            if state.severity() > known.severity() {
+                *known = *state;
+            }
+        }
+        for (service, state) in worst {
+            // What was never sent is ok for all that anybody knows.
+            let sent = plain.sent.get(&service).copied().unwrap_or(State::Ok);
+            prop_assert_eq!(sent, state, "{} with {} / {}", service, problem, good);
+        }
+    }
+}
+
+#[test]
+fn without_room_nothing_is_lost_and_no_false_alarm_is_raised() {
+    let limits = Limits { keys: 100, ..Limits::default() };
+    let states = |settings: &str| {
+        let rules = rules(settings, "");
+        let mut world = World::new(&rules, limits);
+        for n in 0..1000 {
+            world.send(&format!("bad k s{n}"));
+        }
+        let usage: usize = world.correlator.usage().iter().map(|usage| usage.keys).sum();
+        assert!(usage <= 101, "{settings}: {usage}");
+        assert_eq!(world.full, 1, "{settings}: said once");
+        world.pass(3600 * SECOND);
+        world.outcomes.len()
+    };
+    // All are sent, at once or at the end of the hold.
+    assert_eq!(states("dedup = { window = '60s' }"), 1000);
+    assert_eq!(states("hold = { for = '60s' }"), 1000);
+    // A threshold that is not reached says nothing.
+    assert_eq!(states("threshold = { count = 2, within = '60s' }"), 0);
+}
+
+#[test]
+fn case_25_a_flood_of_new_keys_hides_no_key_that_comes_often() {
+    let rules = rules("threshold = { count = 50, within = '1h' }", "");
+    let mut world = World::new(&rules, Limits { keys: 100, ..Limits::default() });
+    for n in 0..5000 {
+        world.send(&format!("bad k s{n}"));
+        // A key among many others.
+        if n % 20 == 0 {
+            world.send("bad k often");
+        }
+    }
+    let services: Vec<&String> = world.sent.keys().collect();
+    assert_eq!(services, ["often"]);
+    assert_eq!(world.full, 1);
+}

@@ -1,0 +1,123 @@
+//! Sending the outcomes of problems.
+
+use super::core::Core;
+use super::effects::{Effects, Now, Reason, Verdict};
+use super::key::Facts;
+use super::problem::Phase;
+use crate::outcome::codec;
+use crate::outcome::result::State;
+
+/// An encoded outcome.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Payload<'p> {
+    /// That of the message that is decided about.
+    Now(&'p [u8]),
+    /// One that is sent later than its message: its time is that of the sending, as receivers pass over older results
+    /// than their last.
+    Later(&'p [u8]),
+}
+
+impl<'p> Payload<'p> {
+    pub(super) fn bytes(self) -> &'p [u8] {
+        match self {
+            Payload::Now(bytes) | Payload::Later(bytes) => bytes,
+        }
+    }
+}
+
+impl Core {
+    /// Sends an outcome of a problem in a state.
+    pub(super) fn send(
+        &mut self,
+        now: Now,
+        at: u32,
+        (payload, state): (Payload<'_>, State),
+        out: &mut Effects,
+    ) {
+        let bytes = out.push(payload.bytes());
+        codec::set_state(bytes, state);
+        if let Payload::Later(_) = payload {
+            codec::set_time(bytes, now.wall);
+        }
+        let Some(problem) = self.problems.get_mut(at) else { return };
+        (problem.sent, problem.sent_at) = (Some(state), now.engine);
+        // What was swallowed before is no news any more.
+        let stale = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
+        if let Some(stale) = stale {
+            let rule = problem.rule;
+            self.account(rule, 0, 0, stale.len());
+        }
+    }
+
+    /// Sends it, unless a worse problem of the service is open.
+    pub(super) fn send_if_worst(
+        &mut self,
+        now: Now,
+        at: u32,
+        (payload, state): (Payload<'_>, State),
+        out: &mut Effects,
+    ) -> Verdict {
+        self.unlist(at);
+        let worst = self.worst_other(at);
+        self.list(at);
+        if worst.is_some_and(|(worst, _)| worst.severity > state.severity()) {
+            return out.swallow(Reason::Worse);
+        }
+        self.send(now, at, (payload, state), out);
+        Verdict::Sent
+    }
+
+    /// Says that a problem comes and goes. `payload` is its last outcome.
+    pub(super) fn flap(
+        &mut self,
+        now: Now,
+        (at, facts): (u32, &Facts),
+        (payload, flaps, within): (&[u8], u32, i64),
+        out: &mut Effects,
+    ) -> Verdict {
+        let state = fit(State::Warning, facts.state);
+        let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
+        (problem.phase, problem.state) = (Phase::Flapping, state);
+        (problem.since, problem.raised) = (now.engine, now.engine);
+        let held = problem.outcome.take();
+        let (rule, before) = (problem.rule, held.as_ref().map_or(0, |held| held.len()));
+        self.account(rule, 0, 0, before);
+        self.keep(at, Some(payload));
+        self.list(at);
+        let seconds = within / 1_000_000;
+        let said = with_output(held.as_deref().unwrap_or(payload), |output| {
+            format!("Flapping: {flaps} short problems within {seconds} s; the last: {output}")
+        });
+        self.send_if_worst(now, at, (Payload::Now(&said), state), out)
+    }
+}
+
+/// An encoded outcome with another output.
+pub(super) fn with_output(payload: &[u8], output: impl FnOnce(&str) -> String) -> Vec<u8> {
+    let Some(mut outcome) = codec::decode(payload) else { return payload.to_vec() };
+    let text = output(&outcome.common().output);
+    outcome.common_mut().output = text.into();
+    let mut bytes = Vec::with_capacity(payload.len() + 64);
+    codec::encode(&outcome, &mut bytes);
+    bytes
+}
+
+/// A state as one of a host or of a service, as another state is.
+pub(super) fn fit(state: State, like: State) -> State {
+    if state.is_host() == like.is_host() {
+        return state;
+    }
+    match state {
+        State::Ok => State::Up,
+        State::Warning | State::Unknown => State::Unreachable,
+        State::Critical => State::Down,
+        State::Up => State::Ok,
+        State::Down => State::Critical,
+        State::Unreachable => State::Unknown,
+    }
+}
+
+/// The worse of two states.
+pub(super) fn worse(a: State, b: State) -> State {
+    if b.severity() > a.severity() { b } else { a }
+}

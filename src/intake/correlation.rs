@@ -1,0 +1,384 @@
+//! What rules keep over time, between the pipelines and the journal.
+//!
+//! One lock is held from the decision about a batch until the journal has taken or refused it, so that what is decided has
+//! the same order in the state and in the journal. Rule sets without state do not come here.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::correlate::{Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret};
+use crate::intake::stats::Stats;
+use crate::journal::Batch;
+use crate::journal::segment::MAX_PAYLOAD;
+use crate::outcome::codec;
+use crate::outcome::result::Outcome;
+use crate::rules::MessageContext;
+use crate::rules::apply::Emitted;
+use crate::rules::plan::{Plan, RuleId};
+use crate::time::clock::{self, Wall};
+
+/// How many timers fire under one lock.
+const AT_ONCE: usize = 1000;
+/// No time at which something is due.
+const NEVER: i64 = i64::MAX;
+
+/// Outcomes of rules that keep state, about which nothing is decided yet.
+#[derive(Debug, Default)]
+pub struct Undecided {
+    plan: Option<Arc<Plan>>,
+    outcomes: Vec<(Facts, usize)>,
+    payloads: Vec<u8>,
+}
+
+impl Undecided {
+    /// Adds an outcome; false, if it is larger than a record can be.
+    pub fn push(&mut self, plan: &Arc<Plan>, facts: Facts, outcome: &Outcome<'_>) -> bool {
+        let start = self.payloads.len();
+        codec::encode(outcome, &mut self.payloads);
+        if self.payloads.len() - start > MAX_PAYLOAD {
+            self.payloads.truncate(start);
+            return false;
+        }
+        if self.plan.is_none() {
+            self.plan = Some(plan.clone());
+        }
+        self.outcomes.push((facts, self.payloads.len()));
+        true
+    }
+
+    /// Whether all outcomes in it are of this plan.
+    pub fn is_of(&self, plan: &Arc<Plan>) -> bool {
+        self.plan.as_ref().is_none_or(|own| Arc::ptr_eq(own, plan))
+    }
+
+    /// How many outcomes it has.
+    pub fn len(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.outcomes.is_empty()
+    }
+
+    /// How many bytes they have.
+    pub fn bytes(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// Empties it and keeps its room.
+    pub fn clear(&mut self) {
+        self.plan = None;
+        self.outcomes.clear();
+        self.payloads.clear();
+    }
+}
+
+/// The state and its clock.
+#[derive(Debug)]
+pub struct Correlation {
+    state: Mutex<State>,
+    secret: [AtomicU64; 2],
+    stats: Arc<Stats>,
+    known: Arc<Presence>,
+    /// When something is due next, in engine time, as the timers know it.
+    due: AtomicI64,
+    earlier: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    correlator: Correlator,
+    effects: Effects,
+    /// Both clocks when the state began.
+    began: clock::Now,
+    /// The latest engine time.
+    engine: i64,
+    /// What was saved at the last stop, until there are rules.
+    saved: Option<Vec<u8>>,
+}
+
+/// The state while a batch is decided about and journaled.
+#[derive(Debug)]
+pub struct Deciding<'c> {
+    correlation: &'c Correlation,
+    state: MutexGuard<'c, State>,
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        self.correlation.set_due(&self.state);
+    }
+}
+
+/// Bytes that are no state that this release knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not the state of rules as this release writes it")]
+pub struct Unknown;
+
+impl State {
+    /// The engine time: that of the wall clock at the start, and since then what the monotonic clock has measured.
+    fn now(&mut self, now: clock::Now) -> Now {
+        let now = self.peek(now);
+        self.engine = now.engine;
+        now
+    }
+
+    /// The same, without this being the latest time from now on.
+    fn peek(&self, now: clock::Now) -> Now {
+        let since = i64::try_from(now.mono.since(self.began.mono).as_micros()).unwrap_or(i64::MAX);
+        let before = i64::try_from(self.began.mono.since(now.mono).as_micros()).unwrap_or(0);
+        let engine = self.began.wall.micros().saturating_add(since).saturating_sub(before);
+        Now { engine: self.engine.max(engine), wall: now.wall.micros() }
+    }
+
+    fn publish(&mut self, stats: &Stats, batch: &mut Batch) {
+        for payload in self.effects.outcomes() {
+            if !batch.push_encoded(payload) {
+                stats.outcomes_lost.add(1);
+                tracing::error!("an outcome of more than 1 MiB is lost; shorten the rule's templates");
+            }
+        }
+        for (reason, count) in Reason::ALL.iter().zip(self.effects.swallowed) {
+            stats.swallowed[*reason as usize].add(count);
+        }
+        stats.state_overflowed.add(self.effects.overflowed);
+        for rule in self.effects.full.drain(..) {
+            let name = self.correlator.plan().rules.get(rule as usize).map_or("", |rule| &rule.name);
+            tracing::warn!(
+                rule = name,
+                "the rule keeps as many keys as it may: what comes with new keys is sent as if it had no state; see whether its key has parts that never come again"
+            );
+        }
+        self.effects.clear();
+    }
+}
+
+impl Correlation {
+    /// No state, from now on.
+    pub fn new(secret: Secret, stats: Arc<Stats>, now: clock::Now) -> Self {
+        let engine = now.wall.micros();
+        let mut correlator =
+            Correlator::new(Arc::default(), secret, Limits::default(), Now { engine, wall: engine });
+        let known = Arc::<Presence>::default();
+        correlator.count_in(known.clone());
+        let state =
+            State { correlator, effects: Effects::default(), began: now, engine: i64::MIN, saved: None };
+        Correlation {
+            state: Mutex::new(state),
+            secret: secret.0.map(AtomicU64::new),
+            stats,
+            known,
+            due: AtomicI64::new(NEVER),
+            earlier: Notify::new(),
+        }
+    }
+
+    /// What keys are made with.
+    pub fn secret(&self) -> Secret {
+        Secret([0, 1].map(|at: usize| self.secret[at].load(Ordering::Relaxed)))
+    }
+
+    /// Goes on with what was saved, as soon as there are rules: none of it is lost if that never happens. Called before
+    /// anything is decided.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not state.
+    pub fn resume(&self, saved: Vec<u8>, now: clock::Now) -> Result<(), Unknown> {
+        let (secret, engine) = Correlator::head(&saved).ok_or(Unknown)?;
+        for (own, saved) in self.secret.iter().zip(secret.0) {
+            own.store(saved, Ordering::Relaxed);
+        }
+        let mut state = self.state();
+        // Time goes on, whatever the wall clock says now.
+        let wall = Wall::from_micros(now.wall.micros().max(engine));
+        (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
+        state.saved = Some(saved);
+        Ok(())
+    }
+
+    /// Whether it is still to go on with what was saved.
+    pub fn has_saved(&self) -> bool {
+        self.state().saved.is_some()
+    }
+
+    /// What is to be saved at a stop; none if there is nothing.
+    pub fn to_save(&self, now: clock::Now) -> Option<Vec<u8>> {
+        let mut state = self.state();
+        if let Some(saved) = &state.saved {
+            return Some(saved.clone());
+        }
+        let engine = state.now(now);
+        state.correlator.plan().is_stateful().then(|| state.correlator.encode(engine))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in a decision leaves at worst one problem half changed; without state nothing would be decided.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides about what a pipeline has made, and adds what is to be journaled to `batch`. Nothing else is decided while
+    /// what it gives is there.
+    pub fn decide(&self, now: clock::Now, undecided: &mut Undecided, batch: &mut Batch) -> Deciding<'_> {
+        let mut deciding = Deciding { correlation: self, state: self.state() };
+        let state = &mut *deciding.state;
+        let engine = state.now(now);
+        // What is due comes before the messages. What is left is seen to when its problem has a message.
+        state.correlator.advance(engine, AT_ONCE, &mut state.effects);
+        let same = undecided.is_of(state.correlator.plan());
+        let mut start = 0;
+        for (facts, end) in &undecided.outcomes {
+            let payload = &undecided.payloads[start..*end];
+            start = *end;
+            // Made with rules that were replaced since: by the settings of today's, which may be gone.
+            let facts = if same {
+                *facts
+            } else {
+                translated(*facts, undecided.plan.as_deref(), state.correlator.plan())
+            };
+            state.correlator.decide(engine, &facts, payload, &mut state.effects);
+        }
+        undecided.clear();
+        state.publish(&self.stats, batch);
+        deciding
+    }
+
+    /// Has everything happen that is due, and gives what is to be journaled to `then`, in one or more batches.
+    pub fn advance(&self, now: clock::Now, mut then: impl FnMut(&mut Batch)) {
+        loop {
+            let mut guard = self.state();
+            let state = &mut *guard;
+            let engine = state.now(now);
+            let all = state.correlator.advance(engine, AT_ONCE, &mut state.effects);
+            let mut batch = Batch::default();
+            state.publish(&self.stats, &mut batch);
+            if !batch.is_empty() {
+                then(&mut batch);
+            }
+            self.set_due(state);
+            if all {
+                return;
+            }
+        }
+    }
+
+    /// Puts other rules in force.
+    pub fn replace(&self, plan: &Arc<Plan>, now: clock::Now, then: impl FnOnce(&mut Batch)) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        // Messages that have waited for these rules came earlier.
+        let engine = state.peek(now);
+        match state.saved.take() {
+            None => state.correlator.replace(plan.clone(), engine, &mut state.effects),
+            Some(saved) => {
+                let limits = Limits::default();
+                match Correlator::decode(&saved, plan.clone(), limits, engine, &mut state.effects) {
+                    Some(mut correlator) => {
+                        correlator.count_in(self.known.clone());
+                        state.correlator = correlator;
+                        state.correlator.stay_quiet_until(engine.engine.saturating_add(QUIET));
+                    }
+                    None => {
+                        tracing::error!("{Unknown}: rules begin without state");
+                        state.correlator = Correlator::new(plan.clone(), self.secret(), limits, engine);
+                        state.correlator.count_in(self.known.clone());
+                    }
+                }
+            }
+        }
+        let mut batch = Batch::default();
+        state.publish(&self.stats, &mut batch);
+        if !batch.is_empty() {
+            then(&mut batch);
+        }
+        self.set_due(state);
+    }
+
+    /// What the state has to know of an outcome; none if it is nothing to the state: no rule keeps anything, or the rule
+    /// keeps nothing and no problem with its key is known. Takes no lock and allocates nothing.
+    /// `follows` says that outcomes before this one are still to be decided about.
+    pub fn facts(
+        &self,
+        plan: &Plan,
+        follows: bool,
+        emitted: &Emitted<'_, '_>,
+        context: &MessageContext<'_>,
+    ) -> Option<Facts> {
+        if !plan.is_stateful() {
+            return None;
+        }
+        let tracked = plan.rules.get(emitted.at).is_some_and(|rule| rule.tracked);
+        // A rule that keeps nothing has no key of its own.
+        if !tracked && !follows && !self.known.may_have(self.secret().service(emitted.outcome)) {
+            return None;
+        }
+        Some(Facts::new(self.secret(), plan, emitted, context))
+    }
+
+    fn set_due(&self, state: &State) {
+        let due = state.correlator.next_due().unwrap_or(NEVER);
+        if due < self.due.swap(due, Ordering::AcqRel) {
+            self.earlier.notify_one();
+        }
+    }
+
+    /// Returns when something may be due. `clock` tells the time.
+    pub async fn wait(&self, clock: impl Fn() -> clock::Now) {
+        loop {
+            let due = self.due.load(Ordering::Acquire);
+            let left = if due == NEVER {
+                None
+            } else {
+                let engine = self.state().peek(clock()).engine;
+                Some(std::time::Duration::from_micros(u64::try_from(due.saturating_sub(engine)).unwrap_or(0)))
+            };
+            match left {
+                Some(left) if left.is_zero() => return,
+                Some(left) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(left) => return,
+                        () = self.earlier.notified() => {}
+                    }
+                }
+                None => self.earlier.notified().await,
+            }
+        }
+    }
+
+    /// How much there is, as JSON.
+    pub fn to_json(&self) -> Value {
+        let state = self.state();
+        let summary = state.correlator.summary();
+        let keys: Vec<Value> = state
+            .correlator
+            .plan()
+            .rules
+            .iter()
+            .zip(state.correlator.usage())
+            .filter(|(_, usage)| usage.keys > 0)
+            .map(|(rule, usage)| json!({ "rule": &*rule.name, "keys": usage.keys, "bytes": usage.bytes }))
+            .collect();
+        json!({
+            "open": summary.open,
+            "held": summary.held,
+            "flapping": summary.flapping,
+            "counts": summary.counts,
+            "rules": keys,
+        })
+    }
+}
+
+/// Facts of an outcome with its rule as another plan has it; a rule that the other plan has not keeps nothing.
+fn translated(facts: Facts, from: Option<&Plan>, to: &Plan) -> Facts {
+    let id = from.and_then(|plan| plan.rules.get(facts.rule as usize)).map(|rule| rule.id);
+    let rule = id.and_then(|id: RuleId| to.find(id)).unwrap_or(u32::MAX);
+    Facts { rule, ..facts }
+}
+
+#[cfg(test)]
+#[path = "correlation_tests.rs"]
+mod tests;

@@ -1,0 +1,173 @@
+//! Compiles the keys of a rule that keep something over time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::language::jinja::Environment;
+use crate::language::template::{Compiler, Fault, Template};
+use crate::outcome::result::State;
+use crate::rules::deferred::{Deferred, DeferredScope};
+use crate::rules::plan::{
+    Dedup, Expire, KeyTemplates, Recovery, RuleId, RulePlan, Step, Threshold, Throttle, digest,
+};
+use crate::rules::schema::RuleText;
+use crate::rules::state_schema::StateText;
+use crate::rules::templates::Templates;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
+use crate::settings::section::Located;
+use crate::settings::values::shown;
+
+/// The templates of a rule's keys; none if one has an error, `Some(None)` if the rule has none.
+#[allow(clippy::option_option)]
+pub(super) fn key_templates(
+    text: &StateText,
+    templates: &mut Templates<'_, '_>,
+) -> Option<Option<Box<KeyTemplates>>> {
+    let key = templates.name("key", text.key.as_ref(), "leave it out for host and service");
+    let of = |key: Option<&Located<String>>, templates: &mut Templates<'_, '_>| {
+        templates.name("key", key, "leave it out for the rule's key")
+    };
+    let threshold = of(text.threshold.as_ref().and_then(|t| t.key.as_ref()), templates);
+    let throttle = of(text.throttle.as_ref().and_then(|t| t.key.as_ref()), templates);
+    let keys = KeyTemplates { key: key?, threshold: threshold?, throttle: throttle? };
+    let any = keys.key.is_some() || keys.threshold.is_some() || keys.throttle.is_some();
+    Some(any.then(|| Box::new(keys)))
+}
+
+/// What a rule keeps over time; none if it has an error.
+pub(super) fn plan(
+    text: &RuleText,
+    source: &SourceText<'_>,
+    environment: &mut Environment,
+    found: &mut Diagnostics,
+) -> Option<RulePlan> {
+    let of_host = text.check.as_ref().is_some_and(|check| check.service.is_none());
+    let mut build = Build { source, compiler: Compiler::new(&DeferredScope, environment), found, of_host };
+    let state = &text.state;
+    let dedup = state
+        .dedup
+        .as_ref()
+        .map(|dedup| Some(Dedup { window: dedup.window, summary: build.optional(dedup.summary.as_ref())? }));
+    let throttle = state.throttle.as_ref().map(|throttle| {
+        let summary = build.optional(throttle.summary.as_ref())?;
+        Some(Throttle { count: throttle.count, per: throttle.per, summary })
+    });
+    let threshold = build.threshold(state);
+    let expire = state.expire.as_ref().map(|expire| {
+        let output = build.output(expire.output.as_ref(), expire.after);
+        Some(Expire { after: expire.after, state: build.state(&expire.state)?, output: output? })
+    });
+    let escalate: Vec<_> = state
+        .escalate
+        .iter()
+        .map(|step| Some(Step { at: step.at, state: build.state(&step.state)? }))
+        .collect();
+    if let (Some(_), None) = (&state.recovery, &state.threshold) {
+        let span = state.recovery.as_ref().map_or(0..0, |recovery| recovery.span.clone());
+        build.found.push(build.source.error(
+            &span,
+            "[rule.recovery] is sent after 'threshold.recover', and the rule has no 'threshold'",
+            Some("add threshold = { count = 5, within = \"1m\", recover = \"10m\" }".to_owned()),
+        ));
+    }
+    let key_text = |key: Option<&Located<String>>| key.map_or(String::new(), |key| key.value.clone());
+    let identity = digest(&[
+        &text.id.value,
+        &key_text(state.key.as_ref()),
+        &key_text(state.threshold.as_ref().and_then(|t| t.key.as_ref())),
+        &key_text(state.throttle.as_ref().and_then(|t| t.key.as_ref())),
+    ]);
+    Some(RulePlan {
+        id: RuleId::of(&text.id.value),
+        name: Arc::from(text.id.value.as_str()),
+        tracked: !state.given.is_empty(),
+        explicit: state.key.is_some(),
+        identity,
+        clears: state.clears.unwrap_or(true),
+        orphan: state.orphan,
+        dedup: all_right(dedup)?,
+        threshold: all_right(threshold)?,
+        hold: state.hold,
+        throttle: all_right(throttle)?,
+        escalate: escalate.into_iter().collect::<Option<_>>()?,
+        expire: all_right(expire)?,
+        remind: state.remind,
+    })
+}
+
+#[allow(clippy::option_option)]
+fn all_right<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        Some(value) => value.map(Some),
+        None => Some(None),
+    }
+}
+
+struct Build<'c, 'f> {
+    source: &'c SourceText<'c>,
+    compiler: Compiler<'c, DeferredScope>,
+    found: &'f mut Diagnostics,
+    /// Whether the outcome is that of a host.
+    of_host: bool,
+}
+
+impl Build<'_, '_> {
+    fn threshold(&mut self, state: &StateText) -> Option<Option<Threshold>> {
+        let text = state.threshold.as_ref()?;
+        let given = state.recovery.as_ref();
+        let word = given.and_then(|recovery| recovery.state.as_ref());
+        let of_recovery = word.map(|word| self.state(word));
+        let output = given.and_then(|recovery| recovery.output.as_ref());
+        let output = self.output(output, text.recover.unwrap_or(0));
+        let whole = || {
+            Some(Threshold {
+                count: text.count,
+                within: text.within,
+                recover: text.recover,
+                recovery: Recovery { state: all_right(of_recovery)?, output: output? },
+            })
+        };
+        Some(whole())
+    }
+
+    fn template(&mut self, text: &Located<String>) -> Option<Template<Deferred>> {
+        let template = self.compiler.template(&text.value);
+        for Fault { severity, within, message, hint } in self.compiler.faults.drain(..) {
+            let span = text.span_of(self.source, within);
+            self.found.push(Diagnostic { severity, ..self.source.error(&span, message, hint) });
+        }
+        template
+    }
+
+    #[allow(clippy::option_option)]
+    fn optional(&mut self, text: Option<&Located<String>>) -> Option<Option<Template<Deferred>>> {
+        all_right(text.map(|text| self.template(text)))
+    }
+
+    /// The output of what is sent after some time without a message.
+    fn output(&mut self, text: Option<&Located<String>>, after: i64) -> Option<Template<Deferred>> {
+        match text {
+            Some(text) => self.template(text),
+            None => {
+                let time = shown(Duration::from_micros(u64::try_from(after).unwrap_or(0)));
+                let default = format!("No message for {time}; the last was: {{{{ output }}}}");
+                self.compiler.template(&default)
+            }
+        }
+    }
+
+    fn state(&mut self, text: &Located<String>) -> Option<State> {
+        let parse = if self.of_host { State::host } else { State::service };
+        if let Some(state) = parse(text) {
+            return Some(state);
+        }
+        let words: Vec<&str> =
+            State::ALL.into_iter().filter(|s| s.is_host() == self.of_host).map(State::as_str).collect();
+        let kind = if self.of_host { "a host (the check has no 'service')" } else { "a service" };
+        let hint = did_you_mean(text, words.iter().copied())
+            .unwrap_or_else(|| format!("states: {}", words.join(", ")));
+        let message = format!("'{}' is not a state of {kind}", text.value);
+        self.found.push(self.source.error(&text.span, message, Some(hint)));
+        None
+    }
+}

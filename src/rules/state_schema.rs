@@ -1,0 +1,265 @@
+//! Reads the keys of a rule that keep something over time.
+
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use crate::rules::plan::{Hold, MAX_STEPS, Orphan, StepAt};
+use crate::settings::diagnostic::Diagnostics;
+use crate::settings::section::{Located, Section};
+use crate::settings::values::{count, duration, word};
+
+/// The shortest and the longest duration.
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(366 * 24);
+/// The most messages that are counted.
+const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
+
+/// These keys of one rule. Durations are microseconds.
+#[derive(Debug, Default)]
+pub struct StateText {
+    /// The keys that are there, with their places.
+    pub given: Vec<(&'static str, Range<usize>)>,
+    /// `key`
+    pub key: Option<Located<String>>,
+    /// `dedup`
+    pub dedup: Option<DedupText>,
+    /// `threshold`
+    pub threshold: Option<ThresholdText>,
+    /// `[rule.recovery]`
+    pub recovery: Option<RecoveryText>,
+    /// `hold`
+    pub hold: Option<Hold>,
+    /// `throttle`
+    pub throttle: Option<ThrottleText>,
+    /// `escalate`
+    pub escalate: Vec<StepText>,
+    /// `expire`
+    pub expire: Option<ExpireText>,
+    /// `remind`
+    pub remind: Option<i64>,
+    /// `clears`
+    pub clears: Option<bool>,
+    /// `orphan`
+    pub orphan: Option<Orphan>,
+}
+
+/// `dedup`
+#[derive(Debug)]
+pub struct DedupText {
+    /// `window`
+    pub window: i64,
+    /// `summary`
+    pub summary: Option<Located<String>>,
+}
+
+/// `threshold`
+#[derive(Debug)]
+pub struct ThresholdText {
+    /// `count`
+    pub count: u32,
+    /// `within`
+    pub within: i64,
+    /// `key`
+    pub key: Option<Located<String>>,
+    /// `recover`
+    pub recover: Option<i64>,
+}
+
+/// `[rule.recovery]`
+#[derive(Debug)]
+pub struct RecoveryText {
+    /// Where it stands.
+    pub span: Range<usize>,
+    /// `state`
+    pub state: Option<Located<String>>,
+    /// `output`
+    pub output: Option<Located<String>>,
+}
+
+/// `throttle`
+#[derive(Debug)]
+pub struct ThrottleText {
+    /// `count`
+    pub count: u32,
+    /// `per`
+    pub per: i64,
+    /// `key`
+    pub key: Option<Located<String>>,
+    /// `summary`
+    pub summary: Option<Located<String>>,
+}
+
+/// A step of `escalate`.
+#[derive(Debug)]
+pub struct StepText {
+    /// `after` or `count`
+    pub at: StepAt,
+    /// `state`
+    pub state: Located<String>,
+}
+
+/// `expire`
+#[derive(Debug)]
+pub struct ExpireText {
+    /// `after`
+    pub after: i64,
+    /// `state`
+    pub state: Located<String>,
+    /// `output`
+    pub output: Option<Located<String>>,
+}
+
+/// Reads these keys of a rule.
+pub fn read(rule: &Section<'_, '_>, found: &mut Diagnostics) -> StateText {
+    let mut text = StateText {
+        key: rule.string("key", found),
+        dedup: rule.section("dedup", found).and_then(|s| dedup(s, found)),
+        threshold: rule.section("threshold", found).and_then(|s| threshold(s, found)),
+        recovery: rule.section("recovery", found).map(|s| recovery(s, found)),
+        hold: rule.section("hold", found).and_then(|s| hold(s, found)),
+        throttle: rule.section("throttle", found).and_then(|s| throttle(s, found)),
+        escalate: escalate(rule, found),
+        expire: rule.section("expire", found).and_then(|s| expire(s, found)),
+        remind: time(rule, "remind", found),
+        clears: rule.boolean("clears", found).map(|b| b.value),
+        orphan: word(rule, "orphan", &[("send", Orphan::Send), ("drop", Orphan::Drop)], "choice", found),
+        given: Vec::new(),
+    };
+    for key in [
+        "key",
+        "dedup",
+        "threshold",
+        "recovery",
+        "hold",
+        "throttle",
+        "escalate",
+        "expire",
+        "remind",
+        "clears",
+        "orphan",
+    ] {
+        if rule.get(key).is_some() {
+            text.given.push((key, rule.key_span(key)));
+        }
+    }
+    if rule.get("recovery").is_some() && text.threshold.as_ref().is_some_and(|t| t.recover.is_none()) {
+        found.push(rule.source().error(
+            &rule.key_span("recovery"),
+            "[rule.recovery] needs 'recover' in 'threshold'",
+            Some("add how long without a message it takes, such as recover = \"10m\"".to_owned()),
+        ));
+    }
+    text
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn time(section: &Section<'_, '_>, key: &'static str, found: &mut Diagnostics) -> Option<i64> {
+    duration(section, key, TIMES, found).map(micros)
+}
+
+/// A duration that must be there.
+fn needed_time(section: &Section<'_, '_>, key: &'static str, found: &mut Diagnostics) -> Option<i64> {
+    if section.get(key).is_none() {
+        found.push(section.error(format!("'{key}' is missing"), &format!("add it, such as {key} = \"5m\"")));
+    }
+    time(section, key, found)
+}
+
+/// A count that must be there.
+fn needed_count(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<u32> {
+    if section.get("count").is_none() {
+        found.push(section.error("'count' is missing", "add it, such as count = 5"));
+    }
+    count(section, "count", COUNTS, found).and_then(|n| u32::try_from(n).ok())
+}
+
+fn needed_state(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Located<String>> {
+    if section.get("state").is_none() {
+        found.push(
+            section
+                .error("'state' is missing", "add the state that is sent then, such as state = \"critical\""),
+        );
+    }
+    section.string("state", found)
+}
+
+fn dedup(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<DedupText> {
+    let window = needed_time(&section, "window", found);
+    let summary = section.string("summary", found);
+    section.finish(found);
+    Some(DedupText { window: window?, summary })
+}
+
+fn threshold(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<ThresholdText> {
+    let count = needed_count(&section, found);
+    let within = needed_time(&section, "within", found);
+    let key = section.string("key", found);
+    let recover = time(&section, "recover", found);
+    section.finish(found);
+    Some(ThresholdText { count: count?, within: within?, key, recover })
+}
+
+fn recovery(section: Section<'_, '_>, found: &mut Diagnostics) -> RecoveryText {
+    let text = RecoveryText {
+        span: section.span(),
+        state: section.string("state", found),
+        output: section.string("output", found),
+    };
+    section.finish(found);
+    text
+}
+
+fn hold(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Hold> {
+    let time_held = needed_time(&section, "for", found);
+    let flaps = count(&section, "flaps", 2..=64, found).and_then(|n| u32::try_from(n).ok());
+    let within = time(&section, "within", found);
+    if section.get("flaps").is_some() != section.get("within").is_some() {
+        found.push(section.error(
+            "'flaps' and 'within' belong together",
+            "write both, such as hold = { for = \"60s\", flaps = 3, within = \"10m\" }",
+        ));
+    }
+    section.finish(found);
+    Some(Hold { time: time_held?, flaps: flaps.zip(within) })
+}
+
+fn throttle(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<ThrottleText> {
+    let count = needed_count(&section, found);
+    let per = needed_time(&section, "per", found);
+    let (key, summary) = (section.string("key", found), section.string("summary", found));
+    section.finish(found);
+    Some(ThrottleText { count: count?, per: per?, key, summary })
+}
+
+fn escalate(rule: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<StepText> {
+    let sections = rule.sections("escalate", found);
+    if sections.len() > MAX_STEPS {
+        let message = format!("'escalate' has more than {MAX_STEPS} steps");
+        found.push(rule.source().error(&rule.key_span("escalate"), message, None));
+    }
+    let step = |section: Section<'_, '_>, found: &mut Diagnostics| {
+        let after = time(&section, "after", found);
+        let count = count(&section, "count", COUNTS, found).and_then(|n| u32::try_from(n).ok());
+        let state = needed_state(&section, found);
+        if section.get("after").is_some() == section.get("count").is_some() {
+            found.push(section.error(
+                "a step of 'escalate' needs either 'after' or 'count'",
+                "write { after = \"30m\", state = \"critical\" } or { count = 5, state = \"critical\" }",
+            ));
+        }
+        section.finish(found);
+        let at = after.map(StepAt::After).or(count.map(StepAt::Count))?;
+        Some(StepText { at, state: state? })
+    };
+    sections.into_iter().filter_map(|section| step(section, found)).collect()
+}
+
+fn expire(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<ExpireText> {
+    let after = needed_time(&section, "after", found);
+    let state = needed_state(&section, found);
+    let output = section.string("output", found);
+    section.finish(found);
+    Some(ExpireText { after: after?, state: state?, output })
+}

@@ -1,0 +1,113 @@
+//! What rules keep over time, in a running daemon.
+
+use std::net::UdpSocket;
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, FILE_SINK};
+use crate::support::wait_until;
+
+/// A problem of what stands behind "down", held for so long, cleared by "up"; "mark" is always sent.
+fn rules(hold: &str) -> String {
+    format!(
+        "[[rule]]\nid = \"down\"\nsyslog = {{ message = '^down (?<what>\\w+)' }}\n{hold}\ndedup = {{ window = \"1h\" }}\n\
+         [rule.check]\nservice = \"{{{{ what }}}}\"\nstate = \"critical\"\noutput = \"{{{{ message }}}}\"\n\
+         [[rule]]\nid = \"up\"\nsyslog = {{ message = '^up (?<what>\\w+)' }}\n\
+         [rule.check]\nservice = \"{{{{ what }}}}\"\nstate = \"ok\"\noutput = \"{{{{ message }}}}\"\n\
+         [[rule]]\nid = \"mark\"\nsyslog = {{ message = '^mark' }}\n[rule.event]\nstate = \"ok\"\n"
+    )
+}
+
+struct Bench {
+    daemon: Daemon,
+    socket: UdpSocket,
+}
+
+impl Bench {
+    fn start(hold: &str) -> Self {
+        let mut daemon = Daemon::prepare(&format!("{FILE_SINK}\n[rules]\npaths = [\"rules.toml\"]\n"));
+        std::fs::write(daemon.path("rules.toml"), rules(hold)).unwrap();
+        daemon.restart();
+        Bench { daemon, socket: UdpSocket::bind("127.0.0.1:0").unwrap() }
+    }
+
+    fn send(&self, message: &str) {
+        let line = format!("<35>Nov 20 12:00:00 h app: {message}");
+        self.socket.send_to(line.as_bytes(), ("127.0.0.1", self.daemon.syslog_udp)).unwrap();
+    }
+
+    /// The outputs of the outcomes so far.
+    fn outputs(&self) -> Vec<String> {
+        let text = |outcome: &Value| outcome["output"].as_str().unwrap().to_owned();
+        self.daemon.outcomes("out.jsonl").iter().map(text).collect()
+    }
+
+    fn wait_for(&self, outputs: &[&str]) {
+        wait_until(&format!("{outputs:?} are sent"), || self.outputs() == outputs);
+    }
+
+    fn wait_state(&self, name: &str, count: u64) {
+        wait_until(&format!("{name} is {count}"), || self.daemon.status()["state"][name] == count);
+    }
+}
+
+#[test]
+fn a_hold_ends_by_itself_and_a_clear_cancels_it() {
+    let bench = Bench::start("hold = { for = \"300ms\" }");
+    // Without any other message.
+    bench.send("down a");
+    bench.wait_for(&["down a"]);
+    bench.send("down a");
+    bench.send("up a");
+    bench.wait_for(&["down a", "up a"]);
+    let status = bench.daemon.status();
+    assert_eq!(status["intake"]["swallowed"]["duplicate"], 1, "{status}");
+    assert_eq!(status["intake"]["swallowed"]["held"], 1, "{status}");
+    assert_eq!(status["state"]["open"], 0, "{status}");
+}
+
+#[test]
+fn what_is_held_survives_a_reload_and_goes_out_when_its_rule_goes() {
+    let mut bench = Bench::start("hold = { for = \"1h\" }");
+    bench.send("down a");
+    bench.send("down b");
+    bench.wait_state("held", 2);
+    bench.send("up b");
+    bench.wait_state("held", 1);
+    // An edit elsewhere.
+    let edited = rules("hold = { for = \"1h\" }")
+        + "[[rule]]\nid = \"x\"\nsyslog = { program = \"x\" }\ndrop = true\n";
+    std::fs::write(bench.daemon.path("rules.toml"), edited).unwrap();
+    bench.daemon.reload();
+    wait_until("the rules are reloaded", || bench.daemon.status()["reloads"]["done"] == 1);
+    assert_eq!(bench.daemon.status()["state"]["held"], 1);
+    bench.send("mark");
+    bench.wait_for(&["mark"]);
+    // Another key.
+    std::fs::write(bench.daemon.path("rules.toml"), rules("key = \"{{ what }}\"\nhold = { for = \"1h\" }"))
+        .unwrap();
+    bench.daemon.reload();
+    bench.wait_for(&["mark", "down a"]);
+    bench.daemon.stop();
+}
+
+#[test]
+fn what_is_held_survives_a_stop_and_is_forgotten_by_a_crash() {
+    let mut bench = Bench::start("hold = { for = \"1h\" }");
+    bench.send("down a");
+    bench.wait_state("held", 1);
+    bench.daemon.stop();
+    bench.daemon.restart();
+    assert_eq!(bench.daemon.status()["state"]["held"], 1);
+    // The clear finds it: nothing is sent.
+    bench.send("up a");
+    bench.wait_state("held", 0);
+    assert_eq!(bench.daemon.status()["intake"]["swallowed"]["cancelled"], 1);
+    bench.send("down b");
+    bench.wait_state("held", 1);
+    bench.daemon.kill();
+    bench.daemon.restart();
+    assert_eq!(bench.daemon.status()["state"]["held"], 0);
+    bench.send("mark");
+    bench.wait_for(&["mark"]);
+}
