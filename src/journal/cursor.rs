@@ -66,18 +66,6 @@ impl Cursor {
         next: u64,
     ) -> io::Result<Self> {
         let (file, progress, found) = ProgressFile::open(disk, path, oldest, recovered, next)?;
-        match found {
-            Found::Progress { lost } if lost > 0 => tracing::error!(
-                cursor = %path.display(),
-                outcomes = lost,
-                "the journal no longer has outcomes that this sink has not taken: they are lost"
-            ),
-            Found::Damage => tracing::error!(
-                cursor = %path.display(),
-                "the cursor is damaged: its sink starts with the oldest outcome in the journal, so outcomes are delivered again"
-            ),
-            Found::Progress { .. } | Found::Nothing => {}
-        }
         let lost = if let Found::Progress { lost } = found { lost } else { 0 };
         let cursor = Cursor {
             position: AtomicU64::new(0),

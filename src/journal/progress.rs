@@ -154,6 +154,23 @@ pub enum Found {
     Damage,
 }
 
+impl Found {
+    fn say(&self, path: &Path) {
+        match self {
+            Found::Progress { lost: 0 } | Found::Nothing => {}
+            Found::Progress { lost } => tracing::error!(
+                cursor = %path.display(),
+                outcomes = lost,
+                "the journal no longer has outcomes that this sink has not taken: they are lost"
+            ),
+            Found::Damage => tracing::error!(
+                cursor = %path.display(),
+                "the cursor is damaged: its sink starts with the oldest outcome in the journal, so outcomes are delivered again"
+            ),
+        }
+    }
+}
+
 /// The file that keeps a sink's [`Progress`].
 #[derive(Debug)]
 pub struct ProgressFile {
@@ -192,6 +209,8 @@ impl ProgressFile {
             None if bytes.is_empty() => (0, 0, Progress::before(next), Found::Nothing),
             None => (0, 0, Progress::before(oldest), Found::Damage),
         };
+        // Said before it is written: from then on the file does not tell it any more.
+        found.say(path);
         let mut this = ProgressFile { file, generation, durable: best, named: false };
         // What counts may have been written by a process that was killed before it synced.
         this.file.sync()?;

@@ -80,7 +80,7 @@ fn what_is_promised_is_kept() {
     let seeds = number("SEEDS").unwrap_or(SEEDS);
     let all = std::env::var_os("KEEP_GOING").is_some();
     if std::env::var_os("LOG").is_some() {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false).init();
+        tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).init();
     }
     let mut failed = 0;
     for seed in first..first + seeds {

@@ -102,7 +102,11 @@ impl Node {
         ));
         let names = journal.cursor_names().map_err(|error| error.to_string())?;
         for name in names {
-            journal.register(&name).map_err(|error| error.to_string())?;
+            // What one of them has lost is counted and logged, and written, though the start fails with another.
+            if let Err(error) = journal.register(&name) {
+                account(world, &journal);
+                return Err(error.to_string());
+            }
         }
         let outside = world.outside.clone();
         let clock = outside.clock.clone();
@@ -347,12 +351,7 @@ impl Node {
 
     /// Adds what this run has counted as expired to the sinks; called when it ends.
     pub fn account(&self) {
-        let cursors: BTreeMap<_, _> = self.journal.cursors().into_iter().collect();
-        for lineage in self.world.ledger.lineages() {
-            if let Some(cursor) = cursors.get(&*lineage.name.borrow()) {
-                lineage.expired.set(lineage.expired.get() + cursor.expired());
-            }
-        }
+        account(&self.world, &self.journal);
     }
 
     /// Checks that the counters add up. Everything that was received has been committed.
@@ -380,6 +379,16 @@ impl Node {
                 sink.cursor.expired(),
                 self.journal.behind(&sink.cursor),
             ));
+        }
+    }
+}
+
+/// Adds what the sinks of a journal have counted as expired to their accounts.
+fn account(world: &World, journal: &Journal) {
+    let cursors: BTreeMap<_, _> = journal.cursors().into_iter().collect();
+    for lineage in world.ledger.lineages() {
+        if let Some(cursor) = cursors.get(&*lineage.name.borrow()) {
+            lineage.expired.set(lineage.expired.get() + cursor.expired());
         }
     }
 }
