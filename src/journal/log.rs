@@ -306,6 +306,16 @@ impl Journal {
         &self.shape.directory
     }
 
+    /// A sink ends to read a segment, before the record `next`, or has none open. If the journal has removed it, the rest of it
+    /// is lost, and counted, as it was not when the segment was removed.
+    pub(super) fn let_go(&self, cursor: &Cursor, open: Option<&Meta>, next: u64) {
+        let tail = self.tail.lock();
+        cursor.hold(0);
+        if let Some(open) = open.filter(|open| !tail.has(open.first)) {
+            cursor.add_expired(open.end().saturating_sub(next));
+        }
+    }
+
     /// The segment that has a record, or the next one after it.
     pub(crate) fn segment_of(&self, sequence: u64) -> Option<Meta> {
         self.tail.lock().segment_of(sequence)
@@ -320,11 +330,6 @@ impl Journal {
         }
         let file = (meta.first == tail.open().0).then(|| tail.file.clone());
         Some(Held { meta, file, oldest: tail.oldest() })
-    }
-
-    /// The length of the segment that starts with a sequence number, up to its last record.
-    pub(crate) fn length_of(&self, first: u64) -> Option<u64> {
-        self.tail.lock().segments.iter().find(|s| s.first == first).map(|s| s.length)
     }
 }
 

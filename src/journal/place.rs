@@ -114,7 +114,7 @@ impl Journal {
             if self.is_there(first, identity)? {
                 continue;
             }
-            if meta.end > needed {
+            if meta.end() > needed {
                 self.copy(&*file, &meta)?;
             }
             missing.push(first);
@@ -125,7 +125,7 @@ impl Journal {
     /// Puts a copy of a segment in its place. It is safe once the directory is.
     fn copy(&self, file: &dyn DiskFile, segment: &Meta) -> io::Result<()> {
         let copy = Spare::make(&self.shape)?;
-        copy_records(file, &*copy.file, segment.length)?;
+        copy_records(file, &*copy.file, segment.length())?;
         copy.become_segment(&self.shape, Header { epoch: segment.epoch, first: segment.first })?;
         copy.file.sync()
     }
@@ -141,11 +141,11 @@ impl Journal {
         let (open, next, file, needed) = {
             let tail = self.tail.lock();
             let (first, length) = tail.open();
-            let open = Meta { first, end: tail.next, length, epoch: self.shape.epoch };
+            let open = Meta::new(self.shape.epoch, first, tail.next, length);
             (open, tail.next, tail.file.clone(), tail.needed())
         };
         // Readers go on with the file that they have open, so it becomes a closed segment.
-        if open.end > open.first && open.end > needed {
+        if open.end() > open.first && open.end() > needed {
             self.copy(&*file, &open)?;
         }
         let missing = self.restore_closed()?;
@@ -166,7 +166,7 @@ impl Journal {
             for segment in &lost {
                 tail.expire(segment, &mut rest);
             }
-            tail.segments.push(Meta { first: next, end: next, length: HEADER as u64, epoch: open.epoch });
+            tail.segments.push(Meta::empty(open.epoch, next));
             tail.unsynced.retain(|closed| {
                 let is_lost = lost.iter().any(|one| one.first == closed.first);
                 !is_lost && !missing.contains(&closed.first)
@@ -179,7 +179,7 @@ impl Journal {
             if tail.unsynced.is_empty() {
                 tail.synced = tail.next;
             }
-            let lost = lost.iter().filter(|segment| segment.end > needed).count();
+            let lost = lost.iter().filter(|segment| segment.end() > needed).count();
             (lost, tail.next)
         });
         for (sink, outcomes) in rest.expired {
@@ -377,8 +377,8 @@ mod tests {
         let (journal, recovery) = Journal::open(options, 7).unwrap();
         let cursor = journal.register("sink").unwrap();
         journal.clean();
-        let missing = gap.end - gap.first;
-        assert_eq!((recovery.missing, read(&journal).len() as u64), (missing, 7 - (gap.end - 1)));
+        let missing = gap.end() - gap.first;
+        assert_eq!((recovery.missing, read(&journal).len() as u64), (missing, 7 - (gap.end() - 1)));
         assert_eq!(cursor.expired(), missing);
     }
 

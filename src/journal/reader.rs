@@ -105,16 +105,13 @@ impl Reader {
                 }
                 Found::Partial(needed) => {
                     // Never past what is visible: what a failed write left there may yet be overwritten.
-                    let end = match self.journal.length_of(open.meta.first) {
-                        Some(length) => length,
-                        None => open.file.length()?,
-                    };
+                    let end = open.meta.length();
                     if !open.fill(needed, end)? && !self.skip_damage(end)? {
                         self.leave_segment(end);
                     }
                 }
                 Found::Damaged(_) | Found::Nonsense => {
-                    let end = self.journal.length_of(open.meta.first).unwrap_or(u64::MAX);
+                    let end = open.meta.length();
                     if !self.skip_damage(end)? {
                         self.damaged(self.next);
                         self.skip_segment();
@@ -167,7 +164,7 @@ impl Reader {
                         path.display()
                     );
                 }
-                let end = known.map_or(meta.end, |known| known.end);
+                let end = known.map_or(meta.end(), |known| known.end());
                 self.lost(end - self.next);
                 self.next = end;
                 return Ok(false);
@@ -194,33 +191,32 @@ impl Reader {
     }
 
     /// The segment has no more records up to this length: on to the next one.
-    fn leave_segment(&mut self, end: u64) {
+    fn leave_segment(&mut self, length: u64) {
         let Some(open) = &self.open else { return };
-        match self.journal.segment_of(self.next) {
-            Some(meta) if meta.first == open.meta.first => {
-                // Unless more has come since, a record that should be there is not.
-                if meta.length == end {
-                    self.damaged(self.next);
-                    self.skip_segment();
-                }
-            }
-            _ => self.open = None,
+        if self.next >= open.meta.end() {
+            self.open = None;
+        } else if open.meta.length() == length {
+            // Nothing has come since: a record that should be there is not.
+            self.damaged(self.next);
+            self.skip_segment();
         }
     }
 
     fn skip_segment(&mut self) {
-        if let Some(meta) = self.journal.segment_of(self.next) {
-            self.lost(meta.end.saturating_sub(self.next));
-            self.next = meta.end;
+        if let Some(open) = self.open.take() {
+            let end = open.meta.end().max(self.next);
+            self.lost(end - self.next);
+            self.next = end;
         }
-        self.open = None;
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(cursor) = &self.cursor {
-            cursor.hold(0);
+            // Of a segment that is removed nobody else can read the rest.
+            let open = self.open.take().map(|open| open.meta);
+            self.journal.let_go(cursor, open.as_ref(), self.next);
         }
     }
 }

@@ -65,17 +65,18 @@ pub(crate) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered
         // A process that was killed may not have synced it, and from now on only new segments are synced.
         file.sync()?;
         let Header { first, epoch } = header;
-        recovered.segments.push(Meta { first, end, length: length as u64, epoch });
+        // Records that are in no segment are lost. Sinks that lack them count them when they come there, as they count those that
+        // are damaged: this segment is not delivered before.
+        let end = if limit == u64::MAX {
+            end
+        } else {
+            recovered.report.missing += limit - end;
+            limit
+        };
+        recovered.segments.push(Meta::new(epoch, first, end, length as u64));
         limit = first;
     }
     recovered.segments.reverse();
-    let firsts: Vec<u64> = recovered.segments.iter().skip(1).map(|segment| segment.first).collect();
-    for (segment, next) in recovered.segments.iter_mut().zip(firsts) {
-        // Records that are in no segment are lost. Those that lack them count them when they come there, as they count
-        // those that are damaged: a segment is not delivered before.
-        recovered.report.missing += next - segment.end;
-        segment.end = next;
-    }
     Ok(recovered)
 }
 

@@ -1,6 +1,8 @@
 //! One segment file: header and records (see the [module](super) for the format).
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Length of a segment's header in bytes.
 pub const HEADER: usize = 40;
@@ -45,16 +47,51 @@ impl Header {
 }
 
 /// What is known of a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Clones know the same: who reads a segment that the journal has removed meanwhile knows where its records end, and takes
+/// nothing that a failed write left behind them.
+#[derive(Debug, Clone)]
 pub struct Meta {
     /// The sequence number of its first record.
     pub first: u64,
-    /// The sequence number after its last record.
-    pub end: u64,
-    /// Its length in bytes, up to the end of its last record.
-    pub length: u64,
     /// Its epoch.
     pub epoch: u64,
+    extent: Arc<Extent>,
+}
+
+#[derive(Debug)]
+struct Extent {
+    end: AtomicU64,
+    length: AtomicU64,
+}
+
+impl Meta {
+    /// A segment with the records `first..end`, which end after `length` bytes.
+    pub fn new(epoch: u64, first: u64, end: u64, length: u64) -> Self {
+        let extent = Extent { end: AtomicU64::new(end), length: AtomicU64::new(length) };
+        Meta { first, epoch, extent: Arc::new(extent) }
+    }
+
+    /// A segment without records.
+    pub fn empty(epoch: u64, first: u64) -> Self {
+        Self::new(epoch, first, first, HEADER as u64)
+    }
+
+    /// The sequence number after its last record. Never more than [`Meta::length`], asked for after it, tells of.
+    pub fn end(&self) -> u64 {
+        self.extent.end.load(Ordering::Acquire)
+    }
+
+    /// Its length in bytes, up to the end of its last record.
+    pub fn length(&self) -> u64 {
+        self.extent.length.load(Ordering::Acquire)
+    }
+
+    /// Records of so many bytes were added, the last one before the number `end`.
+    pub fn grow(&self, bytes: u64, end: u64) {
+        self.extent.length.fetch_add(bytes, Ordering::AcqRel);
+        self.extent.end.store(end, Ordering::Release);
+    }
 }
 
 /// Where the segment that starts with a sequence number is.

@@ -75,8 +75,7 @@ pub(super) fn removed() -> io::Error {
 impl Tail {
     /// The end of a journal with older segments and a newest one without records.
     pub(super) fn new(mut segments: Vec<Meta>, first: u64, shape: &Shape, spare: Spare) -> Self {
-        let epoch = shape.epoch;
-        segments.push(Meta { first, end: first, length: HEADER as u64, epoch });
+        segments.push(Meta::empty(shape.epoch, first));
         Tail {
             segments,
             file: spare.file,
@@ -100,7 +99,7 @@ impl Tail {
 
     /// The segment that has a record, or the next one after it.
     pub(super) fn segment_of(&self, sequence: u64) -> Option<Meta> {
-        self.segments.iter().find(|s| s.end > sequence).cloned()
+        self.segments.iter().find(|s| s.end() > sequence).cloned()
     }
 
     /// The number of the oldest record, or of the next one if there is none.
@@ -110,7 +109,7 @@ impl Tail {
 
     /// The bytes that it has on disk.
     pub(super) fn size(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.length).sum()
+        self.segments.iter().map(|segment| segment.length()).sum()
     }
 
     /// The number that every cursor is past.
@@ -125,7 +124,7 @@ impl Tail {
 
     /// The newest segment.
     pub(super) fn open(&self) -> (u64, u64) {
-        self.segments.last().map_or((self.next, HEADER as u64), |open| (open.first, open.length))
+        self.segments.last().map_or((self.next, HEADER as u64), |open| (open.first, open.length()))
     }
 
     /// The segments that are not safe from a power cut, and which files they are: only they can be restored.
@@ -194,9 +193,8 @@ impl Tail {
             }
             return Err(error);
         }
-        if let Some(segment) = self.segments.last_mut() {
-            segment.length += records.len() as u64;
-            segment.end = next;
+        if let Some(segment) = self.segments.last() {
+            segment.grow(records.len() as u64, next);
         }
         self.next = next;
         Ok(())
@@ -227,12 +225,7 @@ impl Tail {
         } else if self.synced < self.next {
             self.unsynced.push(Unsynced { first, file: self.file.clone(), identity: self.identity });
         }
-        self.segments.push(Meta {
-            first: self.next,
-            end: self.next,
-            length: HEADER as u64,
-            epoch: shape.epoch,
-        });
+        self.segments.push(Meta::empty(shape.epoch, self.next));
         (self.file, self.identity, self.reserved) = (spare.file, spare.identity, wanted);
         self.names += 1;
         self.spoiled = false;
@@ -240,7 +233,7 @@ impl Tail {
         let mut size = self.size();
         while size + wanted > shape.max_size && self.segments.len() > 1 {
             let oldest = self.segments.remove(0);
-            size -= oldest.length;
+            size -= oldest.length();
             self.expire(&oldest, rest);
             rest.removed.push(oldest);
         }
@@ -252,7 +245,7 @@ impl Tail {
     pub(super) fn has_space(&self, shape: &Shape, wanted: u64) -> bool {
         let needed = self.needed();
         let kept: u64 =
-            self.segments.iter().filter(|s| s.end > needed && s.end > s.first).map(|s| s.length).sum();
+            self.segments.iter().filter(|s| s.end() > needed && s.end() > s.first).map(|s| s.length()).sum();
         // An empty journal takes any record.
         kept == 0 || kept + wanted <= shape.max_size
     }
@@ -261,7 +254,7 @@ impl Tail {
     pub(super) fn drop_delivered(&mut self, rest: &mut Rest) {
         let needed = self.needed();
         let closed = self.segments.len().saturating_sub(1);
-        let delivered = self.segments[..closed].iter().take_while(|segment| segment.end <= needed).count();
+        let delivered = self.segments[..closed].iter().take_while(|segment| segment.end() <= needed).count();
         if delivered > 0 {
             rest.removed.extend(self.segments.drain(..delivered));
             self.forget_removed();
@@ -271,7 +264,7 @@ impl Tail {
     /// Counts what cursors lose when a segment goes.
     pub(super) fn expire(&self, segment: &Meta, rest: &mut Rest) {
         for (name, cursor) in &self.cursors {
-            let lost = cursor.loses(segment.first, segment.end);
+            let lost = cursor.loses(segment.first, segment.end());
             if lost > 0 {
                 cursor.add_expired(lost);
                 match rest.expired.iter_mut().find(|(known, _)| known == name) {

@@ -389,3 +389,44 @@ fn what_a_killed_process_had_not_synced_is_safe_once_the_journal_is_open_again()
         assert_eq!(recovery.records, 40, "seed {seed}");
     }
 }
+
+/// A batch that fails leaves whole records behind that cannot be cut off, in a segment that a reader has open and the journal
+/// removes: their numbers go to others.
+#[test]
+fn what_a_failed_write_left_in_a_removed_segment_is_nothing() {
+    let disk = Faulty::new(1);
+    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
+    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
+    let cursor = journal.register("sink").unwrap();
+    let mut reader = journal.reader_for(&cursor);
+    journal.append(&batch(&["one".to_owned()])).unwrap();
+    assert_eq!(read_all(&mut reader), [(1, "one".to_owned())]);
+    cursor.advance(2).unwrap();
+    disk.set_append_only(true);
+    disk.set_room(disk.used() + 500);
+    let refused: Vec<String> = (0..5).map(|number| format!("refused {number} {}", "x".repeat(100))).collect();
+    assert_eq!(journal.append(&batch(&refused)).unwrap_err().taken, 0);
+    disk.set_room(u64::MAX);
+    let kept: Vec<String> = (2..6).map(|number| number.to_string()).collect();
+    journal.append(&batch(&kept)).unwrap();
+    assert_eq!(read_all(&mut reader), (2..6).zip(kept).collect::<Vec<_>>());
+    assert_eq!((cursor.expired(), journal.damaged()), (0, 0));
+}
+
+/// A sink that ends while it has a segment open that was given up does not get the rest of it, and that is counted.
+#[test]
+fn who_lets_go_of_a_segment_that_was_given_up_counts_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open_sized(dir.path(), MIN_SIZE);
+    let cursor = journal.register("sink").unwrap();
+    let mut reader = journal.reader_for(&cursor);
+    let large: Vec<String> = (0..60).map(|number| format!("{number} {}", "x".repeat(40_000))).collect();
+    journal.append(&batch(&large[..2])).unwrap();
+    assert_eq!(reader.read(1, |_| true).unwrap(), 1);
+    journal.append(&batch(&large[2..])).unwrap();
+    cursor.advance(2).unwrap();
+    drop(reader);
+    let mut reader = journal.reader_for(&cursor);
+    let got = read_all(&mut reader).len() as u64;
+    assert_eq!(got + cursor.expired(), 59, "all but the first are read or counted");
+}
