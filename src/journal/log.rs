@@ -94,6 +94,8 @@ pub(super) struct Held {
     pub(super) file: Option<Arc<dyn DiskFile>>,
     /// The number of the oldest record of the journal.
     pub(super) oldest: u64,
+    /// Whether it has no records yet. Then it is not held.
+    pub(super) empty: bool,
 }
 
 /// How many closed segments may wait for a sync. Each has a descriptor.
@@ -325,11 +327,12 @@ impl Journal {
     pub(super) fn hold_segment_of(&self, sequence: u64, cursor: Option<&Cursor>) -> Option<Held> {
         let tail = self.tail.lock();
         let meta = tail.segment_of(sequence)?;
-        if let Some(cursor) = cursor {
+        let empty = meta.end() == meta.first;
+        if let Some(cursor) = cursor.filter(|_| !empty) {
             cursor.hold(meta.first);
         }
         let file = (meta.first == tail.open().0).then(|| tail.file.clone());
-        Some(Held { meta, file, oldest: tail.oldest() })
+        Some(Held { meta, file, oldest: tail.oldest(), empty })
     }
 }
 

@@ -76,10 +76,11 @@ impl Reader {
         let visible = self.journal.next();
         let mut taken = 0;
         while taken < most && self.next < visible {
-            if self.open.is_none() && !self.open_segment()? {
+            let before = self.next;
+            if self.open.is_none() && !self.open_segment()? && self.next == before {
                 break;
             }
-            let Some(open) = &mut self.open else { break };
+            let Some(open) = &mut self.open else { continue };
             match record(&open.buffer[open.start..]) {
                 Found::Record { sequence, payload, length } => {
                     open.start += length;
@@ -134,10 +135,10 @@ impl Reader {
         tracing::error!(sequence, "a damaged record in the journal was skipped; check the disk");
     }
 
-    /// Opens the segment of the next record; there may be none.
+    /// Opens the segment of the next record. There may be none, or none with records yet: then another one may take its place.
     fn open_segment(&mut self) -> io::Result<bool> {
         let held = self.journal.hold_segment_of(self.next, self.cursor.as_deref());
-        let Some(Held { meta, file, oldest }) = held else { return Ok(false) };
+        let Some(Held { meta, file, oldest, empty }) = held else { return Ok(false) };
         if meta.first > self.next && self.next >= oldest {
             self.journal.damaged.fetch_add(1, Ordering::Relaxed);
             let missing = meta.first - self.next;
@@ -150,6 +151,9 @@ impl Reader {
             self.lost(missing);
         }
         self.next = self.next.max(meta.first);
+        if empty {
+            return Ok(false);
+        }
         let path = segment_path(self.journal.directory(), meta.first);
         let file = file.map_or_else(|| self.journal.shape.disk.open(&path, false), Ok);
         let file = match file {

@@ -109,7 +109,7 @@ impl Tail {
 
     /// The bytes that it has on disk.
     pub(super) fn size(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.length()).sum()
+        self.segments.iter().map(Meta::length).sum()
     }
 
     /// The number that every cursor is past.
@@ -245,7 +245,7 @@ impl Tail {
     pub(super) fn has_space(&self, shape: &Shape, wanted: u64) -> bool {
         let needed = self.needed();
         let kept: u64 =
-            self.segments.iter().filter(|s| s.end() > needed && s.end() > s.first).map(|s| s.length()).sum();
+            self.segments.iter().filter(|s| s.end() > needed && s.end() > s.first).map(Meta::length).sum();
         // An empty journal takes any record.
         kept == 0 || kept + wanted <= shape.max_size
     }
