@@ -1,6 +1,6 @@
 //! The system calls that no safe library offers in the form needed here: batches of datagrams in buffers that are used
 //! again, what the kernel dropped at a socket, which socket of an address gets a datagram, how much of a pipe is
-//! unread, and the name of an address. The only module with unsafe code.
+//! unread, whether the clock is in step, and the name of an address. The only module with unsafe code.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -388,6 +388,22 @@ pub fn unread(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     }
     // SAFETY: the call succeeded, so it has written the int.
     Ok(usize::try_from(unsafe { count.assume_init() }).unwrap_or(0))
+}
+
+/// Whether the clock of this machine is kept in step with others (adjtimex(2)). Changes nothing.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn clock_is_synchronised() -> io::Result<bool> {
+    // SAFETY: all-zero is a valid value of this plain C structure; without modes the call only reads.
+    let mut clock: libc::timex = unsafe { mem::zeroed() };
+    // SAFETY: the structure is valid for the call, which writes into it and keeps no reference.
+    let state = unsafe { libc::adjtimex(&raw mut clock) };
+    if state < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(state != libc::TIME_ERROR && clock.status & libc::STA_UNSYNC == 0)
 }
 
 /// The name of an address by the system's resolver (getnameinfo, POSIX.1-2017); none if the address has none. Blocks until

@@ -7,6 +7,7 @@ pub mod completions;
 mod daemon;
 pub mod dead;
 mod decoded;
+pub mod doctor;
 pub mod explain;
 pub mod import;
 pub mod man;

@@ -29,8 +29,28 @@ pub trait Sink: Debug + Send + Sync {
     /// What is sent for a record, from the encoder that its lanes use; none if the sink does not take it.
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces>;
 
+    /// Where it delivers to, as far as anybody can look at that without delivering.
+    fn destination(&self) -> Destination {
+        Destination::Unknown
+    }
+
     /// A lane. Called [`Limits::lanes`] times when delivery starts.
     fn lane(&self, seat: &Seat) -> Box<dyn Lane>;
+}
+
+/// Where a sink delivers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A port of a host, which is a name or an address.
+    Server(String, u16),
+    /// A named pipe that somebody reads.
+    Pipe(PathBuf),
+    /// A folder.
+    Folder(PathBuf),
+    /// A file.
+    File(PathBuf),
+    /// Nothing that can be looked at.
+    Unknown,
 }
 
 /// What a sink sends for an outcome, or why it cannot: the outcome becomes a dead letter.

@@ -19,6 +19,7 @@ mod correlation;
 mod crash;
 mod daemon;
 mod devices;
+mod doctor;
 mod explain;
 mod fifos;
 mod hangups;

@@ -65,6 +65,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["status"],
         vec!["status", "--json"],
         vec!["status", "--watch"],
+        vec!["doctor"],
+        vec!["doctor", "--json"],
         vec!["completions", "bash"],
         vec!["man"],
         vec!["no-such-command"],

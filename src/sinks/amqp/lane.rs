@@ -19,7 +19,9 @@ use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::Options;
-use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{
+    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+};
 
 /// The longest routing key in bytes: a short string of AMQP 0-9-1.
 pub const MAX_ROUTING_KEY: usize = 255;
@@ -154,6 +156,11 @@ impl Sink for Bus {
         Some(message.map(|Message { routing_key, body }| {
             vec![Piece::new(Format::RoutingKey, routing_key.key), Piece::new(Format::Json, body)]
         }))
+    }
+
+    fn destination(&self) -> Destination {
+        let url = self.broker.url.parse::<lapin::uri::AMQPUri>();
+        url.map_or(Destination::Unknown, |url| Destination::Server(url.authority.host, url.authority.port))
     }
 
     fn lane(&self, _seat: &Seat) -> Box<dyn Lane> {

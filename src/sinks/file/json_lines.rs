@@ -12,7 +12,9 @@ use crate::outcome::json;
 use crate::outcome::record::Record;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
-use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Pieces, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{
+    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Seat, Sending, Sink, Trouble,
+};
 use crate::time::clock::{Clock, Mono};
 
 /// `type = "file"`
@@ -52,6 +54,10 @@ impl Sink for JsonLines {
         let mut line = Vec::new();
         json::push(&mut line, record);
         Some(Ok(vec![Piece::new(Format::Json, line)]))
+    }
+
+    fn destination(&self) -> Destination {
+        Destination::File(self.path.clone())
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

@@ -10,7 +10,7 @@ use super::server::Server;
 use crate::http::client::{Answer, Client, HttpError};
 use crate::outcome::record::Record;
 use crate::sinks::settings::Configured;
-use crate::sinks::sink::{Fate, Item, Lane, Limits, Pieces, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{Destination, Fate, Item, Lane, Limits, Pieces, Said, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
 /// How long a server may take to acknowledge what it has taken.
@@ -55,6 +55,10 @@ impl Sink for Web {
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
         self.api.takes(record).then(|| self.api.part(record).map(|part| self.api.pieces(&part)))
+    }
+
+    fn destination(&self) -> Destination {
+        Destination::Server(self.server.target.host.clone(), self.server.target.port)
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

@@ -19,7 +19,9 @@ use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{
+    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+};
 use crate::sys;
 use crate::time::clock::{Clock, Mono};
 
@@ -53,6 +55,10 @@ impl Sink for Pipe {
         let mut text = Vec::new();
         let pushed = push_command(&mut text, check, self.newlines);
         Some(pushed.map(|_| vec![Piece::new(Format::Command, text)]).map_err(Said::from))
+    }
+
+    fn destination(&self) -> Destination {
+        Destination::Pipe(self.path.clone())
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

@@ -12,7 +12,9 @@ use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{Fate, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{
+    Destination, Fate, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+};
 use crate::time::clock::Clock;
 
 /// With so many files of results waiting, Nagios is not reading: the directory is not filled any further.
@@ -41,6 +43,10 @@ impl Sink for Spool {
         let mut text = Vec::new();
         let pushed = push_spooled(&mut text, check, self.newlines);
         Some(pushed.map(|_| vec![Piece::new(Format::CheckResultFile, text)]).map_err(Said::from))
+    }
+
+    fn destination(&self) -> Destination {
+        Destination::Folder(self.directory.clone())
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

@@ -16,7 +16,9 @@ use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{
+    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+};
 use crate::time::clock::Clock;
 
 /// How long the daemon may take for a batch.
@@ -101,6 +103,10 @@ impl Sink for Nsca {
         let to = Piece::new(Format::Words, format!("to {}:", self.address));
         let packet = Packet::new(check, self.size, self.newlines).map(|(packet, _)| packet.pieces(self.size));
         Some(packet.map(|fields| [to].into_iter().chain(fields).collect()).map_err(Said::from))
+    }
+
+    fn destination(&self) -> Destination {
+        Destination::Server(self.address.host.clone(), self.address.port)
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

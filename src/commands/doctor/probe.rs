@@ -1,0 +1,161 @@
+//! Looks whether sinks can be reached. Nothing is delivered.
+
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{AccessFlags, access};
+
+use super::finding::Finding;
+use crate::sinks::sink::Destination;
+
+const AREA: &str = "sinks";
+/// How long a server may take to accept a connection, an address.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The most addresses of a server that are tried.
+const ADDRESSES: usize = 4;
+
+/// Whether a sink's destination can be reached.
+pub fn sink(name: &str, destination: &Destination) -> Finding {
+    let (where_to, reached) = match destination {
+        Destination::Server(host, port) => (format!("{host} port {port}"), server(host, *port)),
+        Destination::Pipe(path) => (path.display().to_string(), pipe(path)),
+        Destination::Folder(path) => (path.display().to_string(), writable(path)),
+        Destination::File(path) => (path.display().to_string(), file(path)),
+        Destination::Unknown => return Finding::good(AREA, format!("sink '{name}' has nothing to look at")),
+    };
+    match reached {
+        Ok(how) => Finding::good(AREA, format!("sink '{name}': {where_to} {how}")),
+        Err(Wrong { what, remedy }) => {
+            Finding::error(AREA, format!("sink '{name}': {where_to}: {what}"), remedy)
+        }
+    }
+}
+
+struct Wrong {
+    what: String,
+    remedy: String,
+}
+
+fn wrong(what: impl ToString, remedy: &str) -> Wrong {
+    Wrong { what: what.to_string(), remedy: remedy.to_owned() }
+}
+
+fn server(host: &str, port: u16) -> Result<&'static str, Wrong> {
+    let name = "correct the name in the configuration, or the DNS of this machine";
+    let addresses = (host, port).to_socket_addrs().map_err(|error| wrong(error, name))?;
+    let mut last = wrong("the name has no address", name);
+    for address in addresses.take(ADDRESSES) {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(_) => return Ok("accepts connections"),
+            Err(error) => last = wrong(&error, unreached(&error)),
+        }
+    }
+    Err(last)
+}
+
+fn unreached(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "start the server, or correct the port in the configuration",
+        io::ErrorKind::TimedOut => "look at the firewalls on the way, and whether the address is right",
+        _ => "look at the network of this machine, and whether the address is right",
+    }
+}
+
+/// Opens the pipe without waiting and writes nothing: the reader does not notice.
+fn pipe(path: &Path) -> Result<&'static str, Wrong> {
+    let start = "start Nagios, with check_external_commands=1; or correct command_file";
+    let meta = path.metadata().map_err(|error| wrong(&error, start))?;
+    if !meta.file_type().is_fifo() {
+        return Err(wrong(
+            "this is no named pipe",
+            "correct command_file, or remove the file and restart Nagios",
+        ));
+    }
+    match open(path, OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()) {
+        Ok(_) => Ok("has a reader"),
+        Err(Errno::ENXIO) => Err(wrong("nobody reads this pipe", start)),
+        Err(Errno::EACCES | Errno::EPERM) => Err(not_writable("the pipe")),
+        Err(error) => Err(wrong(error, start)),
+    }
+}
+
+fn writable(folder: &Path) -> Result<&'static str, Wrong> {
+    let meta = folder.metadata().map_err(|error| wrong(error, "make the folder, or correct the path"))?;
+    if !meta.is_dir() {
+        return Err(wrong("this is no folder", "correct the path"));
+    }
+    match access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) => Ok("is writable"),
+        Err(_) => Err(not_writable("the folder")),
+    }
+}
+
+fn file(path: &Path) -> Result<&'static str, Wrong> {
+    if path.exists() {
+        return access(path, AccessFlags::W_OK).map(|()| "is writable").map_err(|_| not_writable("the file"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Missing folders are made with the file.
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    writable(there).map(|_| "can be made")
+}
+
+fn not_writable(what: &str) -> Wrong {
+    let remedy = format!(
+        "run this as the daemon's user; if that may not either, give it {what} by its group (`usermod -aG nagios trapline`, and restart)"
+    );
+    Wrong { what: "this user may not write there".to_owned(), remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::mkfifo;
+
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn each_kind_of_destination() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        mkfifo(&path("fifo"), Mode::S_IRWXU).unwrap();
+        mkfifo(&path("read"), Mode::S_IRWXU).unwrap();
+        std::fs::write(path("file"), "").unwrap();
+        let _reader = std::fs::File::options().read(true).write(true).open(path("read")).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let closed = {
+            let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            other.local_addr().unwrap().port()
+        };
+        let server = |port| Destination::Server("127.0.0.1".to_owned(), port);
+        for (destination, level, says) in [
+            (server(port), Level::Good, "accepts connections"),
+            (server(closed), Level::Error, "refused"),
+            (Destination::Pipe(path("read")), Level::Good, "has a reader"),
+            (Destination::Pipe(path("fifo")), Level::Error, "nobody reads"),
+            (Destination::Pipe(path("file")), Level::Error, "no named pipe"),
+            (Destination::Pipe(path("none")), Level::Error, "No such file"),
+            (Destination::Folder(path("")), Level::Good, "is writable"),
+            (Destination::Folder(path("file")), Level::Error, "no folder"),
+            (Destination::Folder(path("none")), Level::Error, "No such file"),
+            (Destination::File(path("file")), Level::Good, "is writable"),
+            (Destination::File(path("new/one")), Level::Good, "can be made"),
+            (Destination::File(path("file/one")), Level::Error, "no folder"),
+            (Destination::Unknown, Level::Good, "nothing"),
+        ] {
+            let found = sink("s", &destination);
+            assert_eq!(found.level, level, "{destination:?}: {found:?}");
+            assert!(
+                found.what.contains(says) && found.remedy.is_empty() == (level == Level::Good),
+                "{found:?}"
+            );
+        }
+    }
+}
