@@ -5,6 +5,7 @@
 //! be what is marked. The sinks are those of the examples in docs/sinks/, so that a new type takes part without a change here.
 
 mod formats;
+mod syslog;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,9 @@ use crate::sinks::registry::{KINDS, read};
 use crate::sinks::settings::Configured;
 
 /// What the examples leave out.
-const VARIANTS: [&str; 10] = [
+const VARIANTS: [&str; 12] = [
+    "type = \"syslog\"\nto = \"tcp://h\"\nformat = \"cef\"",
+    "type = \"syslog\"\nto = \"tcp://h\"\nformat = \"leef\"",
     "type = \"nagios\"\nmethod = \"spool\"\ncheck_result_path = \"d\"",
     "type = \"nsca\"\naddress = \"h\"\nencryption_method = 1\npassword = \"p\"\noutput_size = 512",
     "type = \"alignak\"\nmethod = \"host\"\nurl = \"http://h\"",

@@ -33,6 +33,7 @@ pub mod settings;
 pub mod sink;
 pub mod splunk;
 pub mod stats;
+pub mod syslog;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tracker;

@@ -35,6 +35,12 @@ pub enum Format {
     Path,
     /// A routing key of AMQP.
     RoutingKey,
+    /// A syslog message with structured data (RFC 5424).
+    StructuredData,
+    /// A syslog message in CEF.
+    Cef,
+    /// A syslog message in LEEF.
+    Leef,
     /// A text that ends in a zero, with room for so many octets.
     Field(usize),
 }

@@ -5,7 +5,7 @@
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
-use crate::sinks::{alignak, amqp, canopsis, file, icinga2, nagios, nrdp, nsca, splunk, webhook};
+use crate::sinks::{alignak, amqp, canopsis, file, icinga2, nagios, nrdp, nsca, splunk, syslog, webhook};
 
 /// The types, in the order of the documentation.
 pub const KINDS: &[Kind] = &[
@@ -18,6 +18,7 @@ pub const KINDS: &[Kind] = &[
     amqp::KIND,
     webhook::KIND,
     splunk::KIND,
+    syslog::KIND,
     file::KIND,
 ];
 

@@ -1,6 +1,6 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
-//! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`,
+//! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
 //! `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
@@ -41,6 +41,7 @@ mod rabbitmq;
 mod reload;
 mod snmptt;
 mod support;
+mod syslog_sink;
 mod tcp_wrappers;
 mod unmatched;
 mod v3;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::syslog;
 use super::values::{Hostile, MARKED};
 use crate::outcome::name::{Name, breaks_line, turns};
 use crate::sinks::amqp::lane::MAX_ROUTING_KEY;
@@ -61,6 +62,11 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             let fixed = marked.split('.').take_while(|word| !word.contains(MARK));
             let mut words = fixed.zip(text.split('.'));
             ensure(words.all(|(marked, word)| marked == word), || "another word".to_owned())
+        }
+        Format::StructuredData | Format::Cef | Format::Leef => {
+            let bad = |c: char| is_bad(c) && !(c == '\t' && piece.format == Format::Leef);
+            ensure(!text.contains(bad), || "a control character".to_owned())?;
+            syslog::differs(marked, &text, piece.format, |marked, text| part(marked, text, hostile))
         }
         Format::Field(room) => {
             // The daemon that reads it escapes the lines of an output.

@@ -1,0 +1,323 @@
+//! Sends messages. Over TCP there is no acknowledgement: a batch goes over a connection of its own and counts as taken when the
+//! server, which reads up to the end, closes its side in turn. Over RELP the server acknowledges each message.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::form::{Form, Message};
+use super::relp::{self, Answer, Found, Number};
+use crate::net::{Network, Stream};
+use crate::outcome::record::Record;
+use crate::sinks::piece::{Format, Piece};
+use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
+use crate::time::clock::Clock;
+
+/// How long the server may take for a batch.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a server over TCP is given at least to close at once, and at most.
+const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+
+const RUNNING: Hint = "see whether it runs and takes connections from this machine";
+const ITS_LOG: Hint = "see its log";
+
+/// A syslog server.
+#[derive(Debug, Clone)]
+pub struct SyslogSink {
+    /// Where it is.
+    pub target: Target,
+    /// What messages look like.
+    pub form: Form,
+    /// Their facility.
+    pub facility: u8,
+    /// Their longest size in bytes.
+    pub most: usize,
+}
+
+/// Where a server is, and what it speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// How messages are carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP with octet counting (RFC 6587, section 3.4.1).
+    Tcp,
+    /// RELP.
+    Relp,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Target { protocol, host, port } = self;
+        let scheme = match protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Relp => "relp",
+        };
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}")
+        }
+    }
+}
+
+impl SyslogSink {
+    fn message(&self, record: &Record<'_>) -> Message {
+        Message::new(record, self.form, self.facility, self.most)
+    }
+}
+
+impl Sink for SyslogSink {
+    fn limits(&self) -> Limits {
+        Limits { items: 512, bytes: 1 << 20, order: Order::Kept, ..Limits::default() }
+    }
+
+    fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
+        let to = Piece::new(Format::Words, format!("to {}:", self.target));
+        Some(Ok(vec![to, Piece::new(self.form.format(), self.message(record).bytes)]))
+    }
+
+    fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
+        let way = Way { server: self.clone(), clock: seat.clock.clone(), network: seat.network.clone() };
+        Box::new(SyslogLane { way, session: None })
+    }
+}
+
+struct SyslogLane {
+    way: Way,
+    /// That of RELP, between batches.
+    session: Option<Session>,
+}
+
+/// The way to a server.
+struct Way {
+    server: SyslogSink,
+    clock: Arc<dyn Clock>,
+    network: Arc<dyn Network>,
+}
+
+impl Lane for SyslogLane {
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+        Box::pin(self.deliver(items))
+    }
+}
+
+impl SyslogLane {
+    async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        let mut fates = Vec::with_capacity(items.len());
+        let mut messages = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(record) = item.record() else {
+                fates.push(Fate::Dead("the outcome is damaged".into()));
+                continue;
+            };
+            let Message { bytes, cut } = self.way.server.message(&record);
+            messages.push((fates.len(), bytes));
+            fates.push(if cut { Fate::Cut } else { Fate::Taken });
+        }
+        let sent = match self.way.server.target.protocol {
+            Protocol::Tcp => tokio::time::timeout(PATIENCE, self.way.over_tcp(&messages)).await,
+            Protocol::Relp => tokio::time::timeout(PATIENCE, self.over_relp(&messages, &mut fates)).await,
+        };
+        sent.unwrap_or_else(|_| Err(self.way.broken(&"no answer within 60 s"))).map(|()| fates)
+    }
+
+    async fn over_relp(&mut self, messages: &[(usize, Vec<u8>)], fates: &mut [Fate]) -> Result<(), Trouble> {
+        let mut kept = self.session.take();
+        loop {
+            let is_old = kept.is_some();
+            let mut session = match kept.take() {
+                Some(session) => session,
+                None => self.way.open().await?,
+            };
+            let mut exchange = Exchange::new(&mut session.number, messages);
+            let ended = session.exchange(&mut exchange).await;
+            // A server may have closed a session that was idle.
+            if is_old && ended.is_err() && exchange.answers == 0 {
+                continue;
+            }
+            if ended.is_ok() {
+                self.session = Some(session);
+            }
+            if exchange.answers == 0
+                && let Err(what) = ended
+            {
+                return Err(self.way.broken(&what));
+            }
+            for (place, answer) in exchange.places {
+                match answer {
+                    Some(Ok(())) => {}
+                    Some(Err(said)) => fates[place] = Fate::Later(said),
+                    None => fates[place] = Fate::Later("the session ended before it was acknowledged".into()),
+                }
+            }
+            return Ok(());
+        }
+    }
+}
+
+impl Way {
+    async fn connect(&self) -> Result<Box<dyn Stream>, Trouble> {
+        let Target { host, port, .. } = &self.server.target;
+        self.network.connect(host, *port).await.map_err(|error| {
+            Trouble::Away(format!("cannot connect to {}: {error}", self.server.target).into(), RUNNING)
+        })
+    }
+
+    fn broken(&self, what: &dyn fmt::Display) -> Trouble {
+        Trouble::Unanswered(format!("{} broke off: {what}", self.server.target).into(), ITS_LOG)
+    }
+
+    async fn over_tcp(&self, messages: &[(usize, Vec<u8>)]) -> Result<(), Trouble> {
+        let start = self.clock.now().mono;
+        let mut stream = self.connect().await?;
+        let round_trip = self.clock.now().mono.since(start);
+        let mut frames = Vec::new();
+        for (_, message) in messages {
+            frames.extend_from_slice(format!("{} ", message.len()).as_bytes());
+            frames.extend_from_slice(message);
+        }
+        stream.write_all(&frames).await.map_err(|error| self.broken(&error))?;
+        // Before our end is there, it has no reason to close: a server with too many connections closes at once.
+        let patience = (round_trip * 2).clamp(REFUSAL.0, REFUSAL.1);
+        let mut octet = [0];
+        if let Ok(ended) = tokio::time::timeout(patience, stream.read(&mut octet)).await {
+            let what =
+                ended.map_or_else(|error| error.to_string(), |_| "it closed or answered early".to_owned());
+            return Err(self.broken(&what));
+        }
+        stream.shutdown().await.map_err(|error| self.broken(&error))?;
+        match stream.read(&mut octet).await {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(self.broken(&"it says something, as no syslog server does")),
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    /// Begins a session.
+    async fn open(&self) -> Result<Session, Trouble> {
+        let stream = self.connect().await?;
+        let mut session = Session { stream, number: Number::FIRST, buffer: Vec::new() };
+        let mut frame = Vec::new();
+        relp::push_frame(&mut frame, session.number, "open", relp::OFFERS);
+        session.number = session.number.next();
+        session.stream.write_all(&frame).await.map_err(|error| self.broken(&error))?;
+        let (mut read, _) = tokio::io::split(&mut session.stream);
+        match next(&mut read, &mut session.buffer).await {
+            Ok(Answer::Taken(_)) => Ok(session),
+            Ok(Answer::Refused(_, said)) => {
+                let what = format!("{} refuses the session: {said}", self.server.target);
+                Err(Trouble::Refused(what.into(), ITS_LOG))
+            }
+            Ok(Answer::Closes) => Err(self.broken(&"it closes the session")),
+            Err(what) => Err(self.broken(&what)),
+        }
+    }
+}
+
+/// A session of RELP.
+struct Session {
+    stream: Box<dyn Stream>,
+    /// The number of the next frame.
+    number: Number,
+    buffer: Vec<u8>,
+}
+
+/// Messages under way, by the numbers of their frames.
+struct Exchange {
+    frames: Vec<u8>,
+    numbers: HashMap<Number, usize>,
+    /// The place of each message, and what was answered.
+    places: Vec<(usize, Option<Result<(), Said>>)>,
+    answers: usize,
+}
+
+impl Exchange {
+    fn new(number: &mut Number, messages: &[(usize, Vec<u8>)]) -> Self {
+        let (mut frames, mut numbers) = (Vec::new(), HashMap::with_capacity(messages.len()));
+        for (at, (_, message)) in messages.iter().enumerate() {
+            relp::push_frame(&mut frames, *number, "syslog", message);
+            numbers.insert(*number, at);
+            *number = number.next();
+        }
+        Exchange {
+            frames,
+            numbers,
+            places: messages.iter().map(|(place, _)| (*place, None)).collect(),
+            answers: 0,
+        }
+    }
+
+    /// Whether an answer is about one of the messages.
+    fn settle(&mut self, number: Number, answer: Result<(), Said>) -> bool {
+        let Some(at) = self.numbers.remove(&number) else { return false };
+        self.places[at].1 = Some(answer);
+        self.answers += 1;
+        true
+    }
+}
+
+impl Session {
+    /// Sends and reads at once: a server that has answered much may not read on before its answers are read.
+    async fn exchange(&mut self, exchange: &mut Exchange) -> Result<(), String> {
+        let frames = std::mem::take(&mut exchange.frames);
+        let (mut read, mut write) = tokio::io::split(&mut self.stream);
+        let sent = send(&mut write, &frames);
+        let answered = answers(&mut read, &mut self.buffer, exchange);
+        let (sent, answered) = tokio::join!(sent, answered);
+        sent.map_err(|error| error.to_string()).and(answered)
+    }
+}
+
+async fn send(write: &mut WriteHalf<&mut Box<dyn Stream>>, frames: &[u8]) -> io::Result<()> {
+    write.write_all(frames).await?;
+    write.flush().await
+}
+
+async fn answers(
+    read: &mut ReadHalf<&mut Box<dyn Stream>>,
+    buffer: &mut Vec<u8>,
+    exchange: &mut Exchange,
+) -> Result<(), String> {
+    while !exchange.numbers.is_empty() {
+        let (number, answer) = match next(read, buffer).await? {
+            Answer::Taken(number) => (number, Ok(())),
+            Answer::Refused(number, said) => (number, Err(Said::from(said))),
+            Answer::Closes => return Err("it closes the session".to_owned()),
+        };
+        if !exchange.settle(number, answer) {
+            return Err("it answers what was not sent".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The next answer.
+async fn next(read: &mut ReadHalf<&mut Box<dyn Stream>>, buffer: &mut Vec<u8>) -> Result<Answer, String> {
+    loop {
+        match relp::answer(buffer) {
+            Found::Answer(answer, length) => {
+                buffer.drain(..length);
+                return Ok(answer);
+            }
+            Found::Nonsense => return Err("it does not speak RELP".to_owned()),
+            Found::Partial => match read.read_buf(buffer).await {
+                Ok(0) => return Err("it closed the connection".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Err(error.to_string()),
+            },
+        }
+    }
+}

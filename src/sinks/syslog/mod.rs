@@ -1,0 +1,8 @@
+//! The syslog sink: outcomes as syslog messages for a SIEM or a log server, over TCP or RELP.
+
+mod form;
+mod lane;
+mod relp;
+mod settings;
+
+pub use settings::KIND;

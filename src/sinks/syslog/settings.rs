@@ -1,0 +1,118 @@
+//! The keys of the syslog sink.
+
+use std::sync::Arc;
+
+use super::form::Form;
+use super::lane::{Protocol, SyslogSink, Target};
+use crate::settings::section::as_integer;
+use crate::sinks::settings::{Configured, Key, Kind, Options};
+use crate::syslog::names::FACILITIES;
+
+/// `type = "syslog"`
+pub const KIND: Kind = Kind {
+    name: "syslog",
+    says: "a syslog server or SIEM, over TCP or RELP",
+    keys: &[&[
+        Key {
+            name: "to",
+            default: "required",
+            says: "`relp://HOST:PORT` or `tcp://HOST:PORT`. Default ports: 2514 and 514.",
+        },
+        Key {
+            name: "format",
+            default: "\"rfc5424\"",
+            says: "`\"rfc5424\"` with structured data, `\"cef\"` for ArcSight and most SIEMs, or `\"leef\"` for QRadar.",
+        },
+        Key { name: "facility", default: "\"local0\"", says: "The facility, by name or number (0 to 23)." },
+        Key {
+            name: "max_size",
+            default: "8192",
+            says: "The longest message in bytes, 480 to 65536. The end of a longer text is cut and counted (`cut`). Not more than the server takes: rsyslog's `maxMessageSize` is 8192 unless set.",
+        },
+    ]],
+    answers: &[],
+    read,
+};
+
+fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
+    let target = options.required("to", "relp://siem.example:2514").and_then(|text| {
+        let target = Target::parse(&text);
+        if target.is_none() {
+            let hint = Some("write relp://HOST:PORT or tcp://HOST:PORT, as in relp://siem.example:2514");
+            options.report_at(&text.span, format!("'{}' is no address of a syslog server", text.value), hint);
+        }
+        target
+    });
+    let forms = [("rfc5424", Form::Rfc5424), ("cef", Form::Cef), ("leef", Form::Leef)];
+    let form = options.word("format", &forms, "format");
+    let facility = options.get("facility").map_or(Some(16), |value| {
+        let number = as_integer(value.get_ref()).and_then(|number| u8::try_from(number).ok());
+        let named = || FACILITIES.iter().position(|name| Some(*name) == value.get_ref().as_str());
+        let facility = number.filter(|number| usize::from(*number) < FACILITIES.len());
+        let facility = facility.or_else(|| named().and_then(|at| u8::try_from(at).ok()));
+        if facility.is_none() {
+            let hint = format!("one of {}, or a number from 0 to 23", FACILITIES.join(", "));
+            options.report_at(&value.span(), "there is no such facility", Some(&hint));
+        }
+        facility
+    });
+    let most = options.number("max_size", 480..=65_536, "bytes").unwrap_or(8192);
+    let form = form.unwrap_or(Form::Rfc5424);
+    Some(Arc::new(SyslogSink { target: target?, form, facility: facility?, most: most as usize }))
+}
+
+impl Target {
+    /// Reads `tcp://HOST[:PORT]` or `relp://HOST[:PORT]`.
+    fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let (protocol, port) = match scheme {
+            "tcp" => (Protocol::Tcp, 514),
+            "relp" => (Protocol::Relp, 2514),
+            _ => return None,
+        };
+        let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, "")) => (host, port),
+            Some((host, port)) => (host, port.strip_prefix(':')?.parse().ok()?),
+            None => match rest.split_once(':') {
+                Some((host, port)) => (host, port.parse().ok()?),
+                None => (rest, port),
+            },
+        };
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '%');
+        let valid = port > 0 && !host.is_empty() && host.chars().all(plain);
+        valid.then(|| Target { protocol, host: host.to_owned(), port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_in_every_form() {
+        for (text, host, port) in [
+            ("tcp://siem.example", "siem.example", 514),
+            ("relp://siem.example", "siem.example", 2514),
+            ("relp://192.0.2.1:20514", "192.0.2.1", 20514),
+            ("tcp://[2001:db8::1]", "2001:db8::1", 514),
+            ("tcp://[fe80::1%eth0]:7", "fe80::1%eth0", 7),
+        ] {
+            let target = Target::parse(text).unwrap();
+            assert_eq!((target.host.as_str(), target.port), (host, port), "{text}");
+        }
+        let wrong = [
+            "",
+            "siem",
+            "udp://h",
+            "tcp://",
+            "tcp://h:0",
+            "tcp://h:x",
+            "tcp://h/x",
+            "tcp://u@h",
+            "tcp://[::1",
+        ];
+        for text in wrong {
+            assert_eq!(Target::parse(text), None, "{text}");
+        }
+    }
+}

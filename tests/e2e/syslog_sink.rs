@@ -1,0 +1,153 @@
+//! Outcomes as syslog messages to rsyslogd, over TCP and RELP.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+use crate::daemon::{Daemon, trapline};
+use crate::support::{Program, link_trap, port, read, wait_until};
+
+/// An rsyslogd that writes each message as it came before it acknowledges it.
+struct Server {
+    dir: tempfile::TempDir,
+    tcp: u16,
+    relp: u16,
+    program: Option<Program>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut server =
+            Server { dir: tempfile::tempdir().unwrap(), tcp: port(), relp: port(), program: None };
+        let (d, tcp, relp) = (server.dir.path().display(), server.tcp, server.relp);
+        let config = format!(
+            "global(workDirectory=\"{d}\")\nmodule(load=\"imtcp\")\nmodule(load=\"imrelp\")\n\
+             template(name=\"raw\" type=\"string\" string=\"%rawmsg%\\n\")\n\
+             template(name=\"fields\" type=\"string\" string=\"%hostname% %syslogfacility-text%.%syslogseverity-text% %structured-data% %msg%\\n\")\n\
+             ruleset(name=\"out\" queue.type=\"direct\") {{\n action(type=\"omfile\" file=\"{d}/raw\" template=\"raw\")\n \
+             action(type=\"omfile\" file=\"{d}/fields\" template=\"fields\")\n}}\n\
+             input(type=\"imtcp\" address=\"127.0.0.1\" port=\"{tcp}\" ruleset=\"out\")\n\
+             input(type=\"imrelp\" address=\"127.0.0.1\" port=\"{relp}\" ruleset=\"out\")\n"
+        );
+        std::fs::write(server.dir.path().join("rsyslog.conf"), config).unwrap();
+        server.run();
+        server
+    }
+
+    fn run(&mut self) {
+        let dir = self.dir.path();
+        let mut command = Command::new("rsyslogd");
+        command.args(["-n", "-f"]).arg(dir.join("rsyslog.conf")).arg("-i").arg(dir.join("pid"));
+        self.program = Some(Program::start(command.stdout(Stdio::null()).stderr(Stdio::null())));
+        for port in [self.tcp, self.relp] {
+            wait_until("rsyslogd listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        }
+    }
+
+    /// Kills it where it is.
+    fn kill(&mut self) {
+        self.program = None;
+        let _ = std::fs::remove_file(self.dir.path().join("pid"));
+    }
+
+    fn lines(&self, file: &str) -> Vec<String> {
+        read(&self.dir.path().join(file)).lines().map(str::to_owned).collect()
+    }
+}
+
+fn sink(name: &str, to: &str, more: &str) -> String {
+    format!("[[sinks]]\nname = \"{name}\"\ntype = \"syslog\"\nto = \"{to}\"\n{more}\n")
+}
+
+#[test]
+fn every_form_over_tcp_and_relp() {
+    let server = Server::start();
+    let (tcp, relp) =
+        (format!("tcp://127.0.0.1:{}", server.tcp), format!("relp://127.0.0.1:{}", server.relp));
+    let config = sink("structured", &relp, "")
+        + &sink("cef", &tcp, "format = \"cef\"\nfacility = \"authpriv\"")
+        + &sink("leef", &relp, "format = \"leef\"\nmax_size = 480");
+    let daemon = Daemon::start(&config);
+    let interface = "Gi0/3 \"a]b\\c\" |x=y| é";
+    let target = daemon.snmp_target();
+    link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], interface, "2");
+    wait_until("all have it", || server.lines("fields").len() == 3);
+    let (raw, fields) = (server.lines("raw"), server.lines("fields"));
+    let of = |lines: &[String], part: &str| {
+        lines.iter().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {lines:#?}")).clone()
+    };
+    let structured = of(&fields, "[trapline@32473 ");
+    assert!(structured.starts_with("127.0.0.1 local0.crit [trapline@32473 id=\""), "{structured}");
+    assert!(
+        structured.contains(r#"a\]b\\c\" |x=y| "#) && structured.contains("state=\"critical\""),
+        "{structured}"
+    );
+    let cef = of(&raw, "CEF:0|");
+    assert!(cef.starts_with("<82>1 ") && cef.contains(" - CEF:0|Trapline|trapline|"), "{cef}");
+    assert!(cef.contains(r"|x\=y| ") && cef.contains(" cs2Label=state cs2=critical "), "{cef}");
+    let leef = of(&raw, "LEEF:2.0|");
+    assert!(leef.starts_with("<130>1 ") && leef.contains("#011state=critical#011"), "{leef}");
+    for sink in daemon.status()["sinks"].as_array().unwrap() {
+        assert_eq!((sink["delivered"].as_u64(), sink["behind"].as_u64()), (Some(1), Some(0)), "{sink}");
+    }
+}
+
+#[test]
+fn what_is_not_acknowledged_is_sent_again() {
+    let mut server = Server::start();
+    let daemon = Daemon::start(&sink("siem", &format!("relp://127.0.0.1:{}", server.relp), ""));
+    let to = format!("127.0.0.1:{}", daemon.snmp);
+    let mut sender = Program::start(
+        trapline()
+            .args(["send", "trap", "--to", &to, "--count", "1500", "--rate", "500", "IF-MIB::linkDown"])
+            .args(["ifIndex.3=3", "ifAdminStatus.3=up", "ifOperStatus.3=down", "ifDescr.3=Gi0/3"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    );
+    for some in [200, 600] {
+        wait_until("some are there", || server.lines("raw").len() >= some);
+        server.kill();
+        server.run();
+    }
+    assert!(sender.0.wait().unwrap().success());
+    wait_until("all is delivered", || {
+        let status = daemon.status();
+        let (sink, intake) = (&status["sinks"][0], &status["intake"]);
+        let came = intake["snmp_received"].as_u64().unwrap() + intake["kernel_drops"].as_u64().unwrap();
+        came == 1500 && sink["behind"] == 0
+    });
+    let expected = daemon.status()["journal"]["next"].as_u64().unwrap() - 1;
+    let lines = server.lines("raw");
+    // A message that was being written when rsyslogd was killed has no end.
+    let id = |line: &String| {
+        line.split_once("] ")
+            .and_then(|(line, _)| Some(line.split(" id=\"").nth(1)?.split('"').next()?.to_owned()))
+    };
+    let ids: BTreeSet<String> = lines.iter().filter_map(id).collect();
+    println!("{expected} outcomes, {} lines", lines.len());
+    assert_eq!(ids.len() as u64, expected);
+}
+
+#[test]
+fn a_server_that_is_away_or_speaks_something_else() {
+    let closed = port();
+    let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = web.local_addr().unwrap().port();
+    let answers = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = web.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let config = sink("away", &format!("tcp://127.0.0.1:{closed}"), "")
+        + &sink("other", &format!("relp://127.0.0.1:{other}"), "");
+    let daemon = Daemon::start(&config);
+    let target = daemon.snmp_target();
+    link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    answers.join().unwrap();
+    wait_until("both are said", || {
+        let log = daemon.log();
+        log.contains(&format!("cannot connect to tcp://127.0.0.1:{closed}: "))
+            && log.contains("it does not speak RELP")
+    });
+    assert!(daemon.status()["sinks"].as_array().unwrap().iter().all(|sink| sink["behind"] == 1));
+}
