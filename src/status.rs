@@ -140,7 +140,7 @@ impl Status {
                     "dead": get(&sink.stats.dead),
                     "retried": get(&sink.stats.retried),
                     "failures": get(&sink.stats.failures),
-                    "lag_seconds": sink.stats.lag(now.wall.micros()),
+                    "lag_seconds": sink.stats.lag(now.mono),
                     "expired": sink.cursor.expired(),
                     "error": error,
                 })
@@ -214,7 +214,7 @@ impl Status {
         let signs = |sink: &Running| SinkSigns {
             name: sink.name.clone(),
             behind: journal.behind(&sink.cursor),
-            age_seconds: sink.stats.lag(now.wall.micros()),
+            age_seconds: sink.stats.lag(now.mono),
             error: lock(&sink.stats.error).clone(),
         };
         Vitals {

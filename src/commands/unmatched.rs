@@ -98,7 +98,7 @@ pub fn groups(directory: &Path) -> anyhow::Result<Vec<Group>> {
         None => {
             let file = || format!("cannot read {}", directory.join(store::FILE).display());
             let mut groups = store::read(directory).with_context(file)?;
-            groups.sort_by_key(|group| std::cmp::Reverse((group.last, group.id)));
+            groups.sort_by_key(|group| std::cmp::Reverse(group.age_rank()));
             Ok(groups)
         }
     }

@@ -88,6 +88,10 @@ pub struct Group {
     pub first: i64,
     /// When the last one was received.
     pub last: i64,
+    /// Rises with each message of all groups: the group whose number is highest had the newest one, whatever the wall clock
+    /// was set to meanwhile.
+    #[serde(default)]
+    order: u64,
     /// How many each sender has sent, of the first [`MAX_SENDERS`].
     pub senders: BTreeMap<IpAddr, u64>,
     /// How many all others have sent.
@@ -113,6 +117,7 @@ impl Group {
             count: 0,
             first: received,
             last: received,
+            order: 0,
             senders: BTreeMap::new(),
             other_senders: 0,
             samples: VecDeque::new(),
@@ -122,8 +127,9 @@ impl Group {
         }
     }
 
-    fn count(&mut self, from: IpAddr, now: Now) {
+    fn count(&mut self, from: IpAddr, now: Now, order: u64) {
         self.count += 1;
+        self.order = order;
         self.last = now.wall.micros();
         if let Some(count) = self.senders.get_mut(&from) {
             *count += 1;
@@ -132,6 +138,11 @@ impl Group {
         } else {
             self.other_senders += 1;
         }
+    }
+
+    /// Higher for a group with a newer message. Groups of earlier versions of the file are told by the wall clock.
+    pub fn age_rank(&self) -> impl Ord + use<> {
+        (self.order, self.last, self.id)
     }
 
     /// Whether another message is to be kept: always the first ones, then no more than the pause allows.
@@ -162,6 +173,8 @@ pub struct Groups {
     groups: HashMap<Key, Group>,
     begun: HashMap<IpAddr, usize>,
     next: u64,
+    /// How many messages there were.
+    order: u64,
     bytes: usize,
 }
 
@@ -172,6 +185,7 @@ impl Groups {
         for mut group in groups.into_iter().take(MAX_GROUPS) {
             group.bytes = group.samples.iter().map(|sample| sample.raw.bytes()).sum();
             all.next = all.next.max(group.id);
+            all.order = all.order.max(group.order);
             all.bytes += group.bytes;
             *all.begun.entry(group.begun_by).or_default() += 1;
             all.groups.insert(group.key.clone(), group);
@@ -186,7 +200,8 @@ impl Groups {
             self.begin(key.clone(), from, now);
         }
         let Some(group) = self.groups.get_mut(&key) else { return };
-        group.count(from, now);
+        self.order += 1;
+        group.count(from, now, self.order);
         if group.samples_now(now.mono) {
             let before = group.bytes;
             group.keep(sample(), now.mono);
@@ -203,7 +218,7 @@ impl Groups {
 
     fn begin(&mut self, key: Key, from: IpAddr, now: Now) {
         if self.groups.len() >= MAX_GROUPS {
-            let longest_silent = self.groups.values().min_by_key(|group| (group.last, group.id));
+            let longest_silent = self.groups.values().min_by_key(|group| group.age_rank());
             if let Some(id) = longest_silent.map(|group| group.id) {
                 self.forget(id);
             }
@@ -243,14 +258,14 @@ impl Groups {
     /// Forgets all groups. Their numbers are not given again.
     pub fn forget_all(&mut self) -> usize {
         let count = self.groups.len();
-        *self = Groups { next: self.next, ..Groups::default() };
+        *self = Groups { next: self.next, order: self.order, ..Groups::default() };
         count
     }
 
     /// All groups, the one with the newest message first.
     pub fn newest_first(&self) -> Vec<&Group> {
         let mut groups: Vec<&Group> = self.groups.values().collect();
-        groups.sort_by_key(|group| std::cmp::Reverse((group.last, group.id)));
+        groups.sort_by_key(|group| std::cmp::Reverse(group.age_rank()));
         groups
     }
 
@@ -342,6 +357,31 @@ mod tests {
         assert_eq!(groups.forget_all(), 1);
         groups.add(trap(3), address(1), at(3), || sample(address(1), at(3), String::new()));
         assert_eq!(groups.newest_first()[0].id, 3);
+    }
+
+    /// What is kept, the newest first, if the wall clock is set by some milliseconds before some of the messages.
+    fn kept(steps: &[(u64, i64)]) -> Vec<Key> {
+        let mut groups = Groups::default();
+        for n in 0..2 * MAX_GROUPS as u64 {
+            let stepped: i64 = steps.iter().filter(|(at, _)| *at <= n).map(|(_, millis)| millis * 1000).sum();
+            let even = at(n);
+            let now = Now { wall: Wall::from_micros(even.wall.micros() + stepped), ..even };
+            let from = address((n % 250) as u8);
+            groups.add(trap(n % (MAX_GROUPS as u64 + 500)), from, now, || sample(from, now, String::new()));
+        }
+        groups.newest_first().into_iter().map(|group| group.key.clone()).collect()
+    }
+
+    #[test]
+    fn the_group_that_was_silent_for_longest_goes_whatever_the_wall_clock_says() {
+        const HOUR: i64 = 3_600_000;
+        let even = kept(&[]);
+        assert_eq!(even.len(), MAX_GROUPS);
+        for steps in
+            [&[(300, HOUR)][..], &[(2100, -HOUR)], &[(100, 9 * HOUR), (1500, -20 * HOUR), (3000, 11 * HOUR)]]
+        {
+            assert!(kept(steps) == even, "{steps:?}");
+        }
     }
 
     proptest! {

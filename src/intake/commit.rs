@@ -195,6 +195,7 @@ impl Commit {
         if made.is_empty() {
             return Committed::Synced;
         }
+        made.batch.set_received(now);
         let appended = if made.undecided.is_empty() {
             self.append_all(now, made)
         } else {

@@ -504,7 +504,7 @@ pub fn admit_waiting(shared: &Arc<Shared>) {
         since_commit += 1;
         if since_commit == ADMITTED {
             // The sender of an inform that has waited so long has sent it again or does not wait any more.
-            drop(pipeline.commit(now));
+            drop(pipeline.commit(shared.now()));
             since_commit = 0;
         }
     });

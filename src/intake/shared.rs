@@ -73,6 +73,7 @@ impl Shared {
     /// rules and [`admit_waiting`](crate::intake::pipeline::admit_waiting) was called.
     pub fn new(journal: Arc<Journal>, sync: SyncPolicy, clock: Arc<dyn Clock>) -> Self {
         let (stats, limiter) = (Arc::<Stats>::default(), Arc::<Limiter>::default());
+        journal.start(clock.now());
         Shared {
             commit: Commit::new(journal.clone(), sync, stats.clone(), limiter.clone(), clock.now()),
             waiting: WaitingRoom::new(journal.directory().join("waiting")),

@@ -3,12 +3,14 @@
 use crate::journal::segment::MAX_PAYLOAD;
 use crate::outcome::codec;
 use crate::outcome::result::Outcome;
+use crate::time::clock::Now;
 
 /// Encoded outcomes that wait to be appended together.
 #[derive(Debug, Default)]
 pub struct Batch {
     payloads: Vec<u8>,
     ends: Vec<usize>,
+    received: Option<Now>,
 }
 
 impl Batch {
@@ -34,6 +36,16 @@ impl Batch {
         true
     }
 
+    /// Its messages were received at about this time, unless an earlier one is known.
+    pub fn set_received(&mut self, now: Now) {
+        self.received.get_or_insert(now);
+    }
+
+    /// When its messages were received, if that is known.
+    pub fn received(&self) -> Option<Now> {
+        self.received
+    }
+
     /// How many outcomes it has.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -53,6 +65,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.payloads.clear();
         self.ends.clear();
+        self.received = None;
     }
 
     /// Removes outcomes from its front.

@@ -4,7 +4,7 @@ use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -21,6 +21,8 @@ use crate::journal::shape::Shape;
 use crate::journal::spare::{self, Spare};
 use crate::journal::tail::{Rest, Tail};
 use crate::journal::visible::Visible;
+use crate::time::clock::Now;
+use crate::time::receipts::Receipts;
 
 /// How a journal is kept.
 #[derive(Debug, Clone)]
@@ -82,6 +84,9 @@ pub struct Journal {
     patience: AtomicU64,
     /// Whether outcomes were refused last, because the journal has its full size.
     is_full: AtomicBool,
+    /// When the messages of its records were received, and how often that has changed.
+    receipts: Mutex<Option<Receipts>>,
+    receipts_changed: AtomicU64,
     /// Told when somebody has found that the directory or a file is gone.
     pub(super) missed: Notify,
     pub(super) locked: Mutex<Box<dyn std::fmt::Debug + Send + Sync>>,
@@ -145,6 +150,8 @@ impl Journal {
             damaged: AtomicU64::new(0),
             patience: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
+            receipts: Mutex::new(None),
+            receipts_changed: AtomicU64::new(0),
             missed: Notify::new(),
             locked: Mutex::new(lock),
         };
@@ -165,6 +172,7 @@ impl Journal {
         let mut rest = Rest::default();
         let (first, taken, result, crowded) = self.tail.change(|tail| {
             let first = tail.next;
+            self.note_receipt(first, batch);
             let (taken, result) = tail.append(&self.shape, batch, &mut rest);
             self.is_full.store(tail.full, Ordering::Relaxed);
             let crowded = tail.unsynced.len() >= MOST_UNSYNCED;
@@ -176,6 +184,32 @@ impl Journal {
         }
         self.prepare();
         result.map(|()| first).map_err(|error| AppendError { first, taken, error })
+    }
+
+    /// Before readers see records of a batch.
+    fn note_receipt(&self, first: u64, batch: &Batch) {
+        let Some(now) = batch.received() else { return };
+        let mut receipts = self.receipts.lock().unwrap_or_else(PoisonError::into_inner);
+        if receipts.get_or_insert_with(|| Receipts::new(now)).note(first, now) {
+            self.receipts_changed.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The process starts now: by this the ages of records of before are estimated. Only the first call counts.
+    pub fn start(&self, now: Now) {
+        let mut receipts = self.receipts.lock().unwrap_or_else(PoisonError::into_inner);
+        receipts.get_or_insert_with(|| Receipts::new(now));
+    }
+
+    /// When the messages of its records were received.
+    pub fn receipts(&self, now: Now) -> Receipts {
+        let mut receipts = self.receipts.lock().unwrap_or_else(PoisonError::into_inner);
+        receipts.get_or_insert_with(|| Receipts::new(now)).clone()
+    }
+
+    /// How often [`Journal::receipts`] has changed.
+    pub fn receipts_changed(&self) -> u64 {
+        self.receipts_changed.load(Ordering::Acquire)
     }
 
     /// Makes the file of the next segment, if there is none.

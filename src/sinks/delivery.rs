@@ -26,6 +26,7 @@ use crate::sinks::running::Running;
 use crate::sinks::settings::SinkConfig;
 use crate::sinks::sink::{Fate, Id, Item, Lane, Seat, Sink, Trouble};
 use crate::time::clock::{Clock, Mono, Now};
+use crate::time::receipts::Receipts;
 use crate::world::World;
 
 /// How long a sink whose records follow closely sleeps at most before it looks for more, so that no append has to wake it.
@@ -80,6 +81,8 @@ pub(super) struct Delivery<'s> {
     keeper: Keeper,
     report: Report,
     keys: Keys,
+    /// When records were received, and how often that had changed when it was read.
+    receipts: (Receipts, u64),
     /// Nothing is read from or written to the journal's disk until then, as it has failed.
     disk_paused: Option<Mono>,
     /// Whether there is more to read at once.
@@ -125,6 +128,8 @@ impl<'s> Delivery<'s> {
             network: world.network.clone(),
         };
         let letters = DeadLetters::new(journal.directory(), &running.name);
+        let changed = journal.receipts_changed();
+        let receipts = (journal.receipts(world.clock.now()), changed);
         Delivery {
             lanes: (0..limits.lanes.max(1)).map(|_| Some(sink.lane(&seat))).collect(),
             flights: FuturesUnordered::new(),
@@ -142,6 +147,7 @@ impl<'s> Delivery<'s> {
             machine,
             reader,
             keys,
+            receipts,
             disk_paused: None,
             more: false,
             lingering: false,
@@ -154,6 +160,7 @@ impl<'s> Delivery<'s> {
         loop {
             let now = self.clock.now();
             self.machine.tick(now.mono);
+            self.machine.set_journal_full(self.journal.is_full());
             self.disk_paused = self.disk_paused.filter(|until| *until > now.mono);
             if self.disk_paused.is_none() {
                 self.write_letters(now);
@@ -264,6 +271,11 @@ impl<'s> Delivery<'s> {
         let (machine, sink, only) = (&mut self.machine, self.sink, &self.options.only);
         let mut skipped = 0;
         let keys = self.keys;
+        let changed = self.journal.receipts_changed();
+        if changed != self.receipts.1 {
+            self.receipts = (self.journal.receipts(now), changed);
+        }
+        let receipts = &self.receipts.0;
         let read = self.reader.read_encoded(most, |record, payload| {
             if !machine.is_new(record.sequence) {
                 return true;
@@ -282,6 +294,7 @@ impl<'s> Delivery<'s> {
                 sequence: record.sequence,
                 key: keys.of(&record.outcome),
                 time: record.outcome.common().time,
+                received: receipts.received(record.sequence, record.outcome.common().time, now.mono),
                 payload: payload.into(),
             };
             machine.read(item, now.mono);
@@ -364,8 +377,8 @@ impl<'s> Delivery<'s> {
         for (item, fate) in batch.items.iter().zip(fates) {
             let taken = matches!(fate, Fate::Taken | Fate::Cut | Fate::Stale(_));
             if taken && matches!(item.id, Id::Journal(_)) {
-                let since = now.wall.micros().saturating_sub(item.time);
-                self.running.stats.latency.observe(u64::try_from(since).unwrap_or(0));
+                let age = item.received.age(now.mono);
+                self.running.stats.latency.observe(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
             }
         }
     }
@@ -409,7 +422,7 @@ impl<'s> Delivery<'s> {
     }
 
     fn keep(&mut self, now: Now) {
-        self.running.stats.oldest.store(self.machine.oldest().unwrap_or(0), Ordering::Relaxed);
+        self.running.stats.set_oldest(self.machine.oldest());
         let hurry = self.journal.is_full();
         let (name, cursor) = (&self.running.name, &self.running.cursor);
         if self.keeper.keep(name, cursor, &self.machine, now.mono, hurry) && hurry {

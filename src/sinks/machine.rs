@@ -25,10 +25,12 @@
 //!
 //! A request that is never answered, while others are, is halved in the same way; a single such item waits as if the server
 //! had said [`Fate::Later`]. So an item that makes the server close the connection holds up nobody else. While a server
-//! answers nothing at all, no item is given up.
+//! answers nothing at all, no item is given up, with one exception: if the journal is full and refuses outcomes, nothing may be
+//! left that would show whether the server answers. Both would wait for ever, so what is not answered for `give_up` is given up.
 
 use std::time::Duration;
 
+use super::jitter::Random;
 use super::queue::{Place, Queue};
 use super::sink::{Fate, Id, Item, Limits, Said, Trouble};
 use crate::journal::progress::Progress;
@@ -36,6 +38,7 @@ use crate::settings::values;
 use crate::time::backoff;
 use crate::time::clock::Mono;
 use crate::time::rate::Rate;
+use crate::time::receipts::Moment;
 
 pub use super::queue::DeadItem;
 
@@ -109,6 +112,8 @@ pub struct Machine {
     failures: u32,
     /// How often it has.
     answers: u64,
+    /// Whether nothing more comes before something is taken.
+    journal_full: bool,
     stopping: bool,
     random: Random,
 }
@@ -136,8 +141,9 @@ impl Machine {
             held: None,
             failures: 0,
             answers: 0,
+            journal_full: false,
             stopping: false,
-            random: Random(seed),
+            random: Random::new(seed),
         }
     }
 
@@ -208,6 +214,11 @@ impl Machine {
         self.queue.tick(now);
         self.paused = self.paused.filter(|until| *until > now);
         self.held = self.held.filter(|until| *until > now);
+    }
+
+    /// Whether the journal refuses outcomes until sinks have taken some.
+    pub fn set_journal_full(&mut self, full: bool) {
+        self.journal_full = full;
     }
 
     /// Nothing more is to be sent. What is under way may still be answered.
@@ -352,8 +363,8 @@ impl Machine {
         self.queue.put_off()
     }
 
-    /// When the message of the oldest open item of the journal was received, in microseconds since 1970.
-    pub fn oldest(&self) -> Option<i64> {
+    /// When the message of the oldest open item of the journal was received.
+    pub fn oldest(&self) -> Option<Moment> {
         self.queue.tracker().oldest()
     }
 
@@ -383,7 +394,7 @@ impl Machine {
             self.queue.item(*place).unanswered = None;
             if !matches!(fate, Fate::Later(_)) {
                 let key = self.queue.key_of(*place);
-                (key.tries, key.failing) = (0, None);
+                (key.tries, key.failing, key.stuck) = (0, None, None);
             }
             match fate {
                 Fate::Dead(reason) => {
@@ -447,6 +458,13 @@ impl Machine {
                 return;
             }
             ([place], Some(_)) => {
+                if self.is_stuck_for_long(*place, now) {
+                    return self.reject_late(
+                        *place,
+                        " and never answered, while the journal is full",
+                        reason,
+                    );
+                }
                 self.pause(Duration::ZERO, now);
                 // The others go first when the pause is over: it may be this one that is never answered.
                 let least = self.paused.map_or(now, |until| until + FIRST_PAUSE);
@@ -465,6 +483,14 @@ impl Machine {
         self.pause(Duration::ZERO, now);
     }
 
+    /// Whether an item is not answered, and nothing else could be, for `give_up`.
+    fn is_stuck_for_long(&mut self, place: Place, now: Mono) -> bool {
+        let stuck = (self.journal_full && self.queue.all_unanswered()).then_some(now);
+        let key = self.queue.key_of(place);
+        key.stuck = stuck.map(|now| key.stuck.unwrap_or(now));
+        key.stuck.is_some_and(|since| now.since(since) >= self.give_up)
+    }
+
     /// An item is sent again after a pause of its key, or is given up. Says whether it is sent again.
     fn later(&mut self, place: Place, alone: bool, reason: &Said, now: Mono) -> bool {
         let open = self.queue.item(place);
@@ -476,14 +502,17 @@ impl Machine {
         let key = self.queue.key_of(place);
         let failing = since.max(*key.failing.get_or_insert(now));
         if now.since(failing) >= self.give_up {
-            let time = values::shown(self.give_up);
-            let reason = Said::from(format!("not taken for {time}; the last answer: {reason}"));
-            self.queue.reject(place, reason);
+            self.reject_late(place, "; the last answer", reason);
             return false;
         }
         self.wait(place, now, now);
         self.queue.again(place);
         true
+    }
+
+    fn reject_late(&mut self, place: Place, how: &str, last: &Said) {
+        let time = values::shown(self.give_up);
+        self.queue.reject(place, Said::from(format!("not taken for {time}{how}: {last}")));
     }
 
     /// The key of an item waits, until `least` at least; once a request, however many items it has there.
@@ -549,20 +578,6 @@ impl Lane {
             Lane::Sending(places) => Some(places),
             Lane::Idle | Lane::Working => None,
         }
-    }
-}
-
-/// Random numbers for jitter (splitmix64).
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed >> 32) as u32
     }
 }
 

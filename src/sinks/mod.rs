@@ -17,6 +17,7 @@ pub mod file;
 mod hostile_tests;
 pub mod http;
 pub mod icinga2;
+mod jitter;
 mod keeper;
 pub mod machine;
 pub mod nagios;

@@ -77,6 +77,8 @@ pub(super) struct Key {
     pub(super) tries: u32,
     /// Since when the server takes nothing of it.
     pub(super) failing: Option<Mono>,
+    /// Since when its oldest item is never answered, while nothing that could be sent tells whether the server answers.
+    pub(super) stuck: Option<Mono>,
     hash: u64,
     first: Place,
     last: Place,
@@ -122,7 +124,7 @@ impl Queue {
     /// Adds an item.
     pub(super) fn push(&mut self, item: Item, now: Mono) {
         match item.id {
-            Id::Journal(number) => self.tracker.opened(number, item.time),
+            Id::Journal(number) => self.tracker.opened(number, item.received),
             Id::Letter(_) => self.letters += 1,
         }
         self.ready += 1;
@@ -271,6 +273,12 @@ impl Queue {
         for first in keys.map(|key| key.first).collect::<Vec<Place>>() {
             self.wait(first, least);
         }
+    }
+
+    /// Whether the oldest item of each key was sent last without an answer: no other can be tried.
+    pub(super) fn all_unanswered(&self) -> bool {
+        let unanswered = |key: &Key| self.items.get(key.first).is_some_and(|open| open.unanswered.is_some());
+        self.keys.iter().all(|(_, key)| unanswered(key))
     }
 
     /// Frees the keys that have waited long enough.
@@ -466,6 +474,7 @@ impl Key {
         Key {
             tries: 0,
             failing: None,
+            stuck: None,
             hash,
             first: NONE,
             last: NONE,

@@ -10,6 +10,7 @@ use crate::sinks::dead::{DeadLetters, Letter};
 use crate::sinks::machine::Machine;
 use crate::sinks::sink::{Id, Item};
 use crate::time::clock::Mono;
+use crate::time::receipts::Moment;
 
 /// How often the file is looked at while the sink is busy, and written while letters are sent.
 const EVERY: Duration = Duration::from_secs(1);
@@ -153,6 +154,8 @@ pub(super) fn item(letter: &Letter, id: Id, key: impl Fn(&Outcome<'_>) -> u64) -
         sequence: record.sequence,
         key: key(&record.outcome),
         time: record.outcome.common().time,
+        // Ages are those of the journal's outcomes.
+        received: Moment::default(),
         payload: payload.into(),
     })
 }

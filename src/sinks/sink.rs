@@ -15,6 +15,7 @@ use crate::outcome::codec;
 use crate::outcome::record::Record;
 use crate::sinks::piece::Piece;
 use crate::time::clock::{Clock, Mono, Now};
+use crate::time::receipts::Moment;
 
 /// A sink as it is configured. Pure, but for what its lanes do.
 pub trait Sink: Debug + Send + Sync {
@@ -142,6 +143,8 @@ pub struct Item {
     pub key: u64,
     /// When its message was received, in microseconds since 1970 UTC.
     pub time: i64,
+    /// The same on the monotonic clock, for its age.
+    pub received: Moment,
     /// The outcome, encoded as in the journal.
     pub payload: Arc<[u8]>,
 }

@@ -3,12 +3,15 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use crate::time::clock::Mono;
+use crate::time::receipts::Moment;
+
 /// Upper bounds of the latency histogram, in seconds.
 pub const LATENCIES: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0, 60.0, 3600.0];
 
 /// What is counted of a sink.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SinkStats {
     /// Outcomes that the server has taken.
     pub delivered: AtomicU64,
@@ -26,20 +29,43 @@ pub struct SinkStats {
     pub failures: AtomicU64,
     /// Why delivery failed last, while it fails.
     pub error: Mutex<Option<String>>,
-    /// When the message of the oldest outcome was received that the server has not taken, in microseconds since 1970; 0 for
-    /// none.
-    pub oldest: AtomicI64,
+    /// When the message of the oldest outcome was received that the server has not taken, as [`Moment::micros`].
+    oldest: AtomicI64,
     /// From receipt to delivery.
     pub latency: Histogram,
 }
 
+/// The server has everything.
+const NONE: i64 = i64::MAX;
+
+impl Default for SinkStats {
+    fn default() -> Self {
+        SinkStats {
+            delivered: AtomicU64::default(),
+            skipped: AtomicU64::default(),
+            cut: AtomicU64::default(),
+            stale: AtomicU64::default(),
+            dead: AtomicU64::default(),
+            retried: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            error: Mutex::default(),
+            oldest: AtomicI64::new(NONE),
+            latency: Histogram::default(),
+        }
+    }
+}
+
 impl SinkStats {
-    /// How long ago the message of the oldest outcome was received that the server has not taken, in seconds. `now` is in
-    /// microseconds.
-    pub fn lag(&self, now: i64) -> f64 {
+    /// The message of the oldest outcome that the server has not taken was received then.
+    pub fn set_oldest(&self, oldest: Option<Moment>) {
+        self.oldest.store(oldest.map_or(NONE, Moment::micros), Ordering::Relaxed);
+    }
+
+    /// How long ago the message of the oldest outcome was received that the server has not taken, in seconds; 0 if it has all.
+    pub fn lag(&self, now: Mono) -> f64 {
         match self.oldest.load(Ordering::Relaxed) {
-            0 => 0.0,
-            oldest => now.saturating_sub(oldest).max(0) as f64 / 1e6,
+            NONE => 0.0,
+            oldest => Moment::from_micros(oldest).age(now).as_secs_f64(),
         }
     }
 }

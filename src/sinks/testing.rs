@@ -8,6 +8,7 @@ use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Outcome, State};
 use crate::sinks::sink::{Id, Item, Seat};
 use crate::time::clock::TestClock;
+use crate::time::receipts::Moment;
 
 /// A critical result.
 pub(crate) fn check<'a>(host: &'a str, service: Option<&'a str>, output: &'a str) -> CheckResult<'a> {
@@ -37,7 +38,15 @@ pub(crate) fn item(number: u64, host: &str, service: Option<&str>, output: &str)
     let mut payload = Vec::new();
     codec::encode(&outcome, &mut payload);
     let time = outcome.common().time;
-    Item { id: Id::Journal(number), epoch: 1, sequence: number, key: 0, time, payload: payload.into() }
+    Item {
+        id: Id::Journal(number),
+        epoch: 1,
+        sequence: number,
+        key: 0,
+        time,
+        received: Moment::default(),
+        payload: payload.into(),
+    }
 }
 
 /// A seat with a clock that stands still.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::journal::progress::Progress;
+use crate::time::receipts::Moment;
 
 /// The progress of a sink that is at work.
 #[derive(Debug)]
@@ -23,8 +24,7 @@ pub(super) struct Tracker {
 #[derive(Debug)]
 struct Open {
     number: u64,
-    /// When its message was received.
-    time: i64,
+    received: Moment,
     done: bool,
 }
 
@@ -44,9 +44,9 @@ impl Tracker {
     }
 
     /// Takes a new number for open. Numbers that were passed over do not exist any more.
-    pub(super) fn opened(&mut self, number: u64, time: i64) {
+    pub(super) fn opened(&mut self, number: u64, received: Moment) {
         debug_assert!(self.is_new(number), "{number} is known");
-        self.open.push_back(Open { number, time, done: false });
+        self.open.push_back(Open { number, received, done: false });
         self.pass(number + 1);
     }
 
@@ -102,8 +102,8 @@ impl Tracker {
     }
 
     /// When the message of the lowest open number was received.
-    pub(super) fn oldest(&self) -> Option<i64> {
-        self.open.front().map(|open| open.time)
+    pub(super) fn oldest(&self) -> Option<Moment> {
+        self.open.front().map(|open| open.received)
     }
 
     /// What is done, as it is kept in the file.
@@ -161,7 +161,7 @@ mod tests {
                     Step::Read(gap) => {
                         let number = (tracker.read() + gap..u64::MAX).find(|n| tracker.is_new(*n)).unwrap();
                         done.extend((tracker.read()..number).filter(|n| !open.contains(n)));
-                        tracker.opened(number, number as i64);
+                        tracker.opened(number, Moment::from_micros(number as i64));
                         open.insert(number);
                     }
                     Step::Skip(count) => {
@@ -185,7 +185,7 @@ mod tests {
                         let expected: Vec<u64> = open.iter().copied().filter(|n| done.last() > Some(n)).collect();
                         prop_assert_eq!(&again, &expected);
                         for number in &open {
-                            tracker.opened(*number, *number as i64);
+                            tracker.opened(*number, Moment::from_micros(*number as i64));
                         }
                     }
                 }
@@ -193,7 +193,7 @@ mod tests {
                 cursor = tracker.cursor();
                 prop_assert_eq!(Some(cursor), open.first().copied().or(Some(tracker.read())));
                 prop_assert_eq!(tracker.open(), open.len());
-                prop_assert_eq!(tracker.oldest(), open.first().map(|n| *n as i64));
+                prop_assert_eq!(tracker.oldest(), open.first().map(|n| Moment::from_micros(*n as i64)));
                 let progress = tracker.progress();
                 for number in 1..tracker.read() {
                     prop_assert_eq!(progress.contains(number), !open.contains(&number), "{}", number);
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn one_number_that_stays_open_does_not_let_the_others_pile_up() {
         let mut tracker = Tracker::new(Progress::before(1));
-        tracker.opened(1, 0);
+        tracker.opened(1, Moment::default());
         for number in 2..1_000_000 {
-            tracker.opened(number, 0);
+            tracker.opened(number, Moment::default());
             tracker.finish(number);
         }
         assert!(tracker.open.len() < 4096, "{}", tracker.open.len());

@@ -5,4 +5,5 @@ pub mod backoff;
 pub mod clock;
 pub mod log_limit;
 pub mod rate;
+pub mod receipts;
 pub mod recent;

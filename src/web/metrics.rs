@@ -177,7 +177,7 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
 
 fn journal(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     let journal = &status.shared.journal;
-    let now = status.clock.now().wall.micros();
+    let now = status.clock.now().mono;
     let age = status.sinks().iter().map(|sink| sink.stats.lag(now)).fold(0.0, f64::max);
     out.gauge("journal_bytes", "size of the journal on disk", journal.size() as f64)?;
     out.gauge("journal_age_seconds", "age of the oldest outcome that a sink has not delivered", age)?;
@@ -205,7 +205,7 @@ fn sinks(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
         "outcomes that were dropped because the journal was full",
         sinks.iter().map(|sink| (("sink", sink.name.as_str()), sink.cursor.expired())),
     )?;
-    let now = status.clock.now().wall.micros();
+    let now = status.clock.now().mono;
     let behind = |sink: &Running| journal.behind(&sink.cursor) as f64;
     out.gauges(
         "sink_lag_records",

@@ -109,8 +109,6 @@ pub struct Place {
     badness: u64,
     /// From which message on all are good.
     pub good_from: u64,
-    /// Whether there are outcomes that it never answers.
-    pub silent: bool,
     salt: u64,
 }
 
@@ -130,7 +128,6 @@ impl Place {
             asked: BTreeMap::new(),
             badness,
             good_from: u64::MAX,
-            silent: true,
             salt: random.next(),
         }
     }
@@ -153,7 +150,7 @@ impl Place {
             0..=3 => Nature::Rejected,
             4..=6 => Nature::Later(drawn.range(1, 4) as u32),
             7 => Nature::Never,
-            8 if self.silent => Nature::Silences,
+            8 => Nature::Silences,
             _ => Nature::Rejected,
         }
     }

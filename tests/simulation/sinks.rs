@@ -41,8 +41,6 @@ impl Life {
         };
         let order = trapline::sinks::sink::Order::Kept;
         let place = Rc::new(RefCell::new(Place::new(id, kind, order, host.clone(), &world.random)));
-        // While a journal that refuses is full, nothing else can be answered, and such an outcome is not given up.
-        place.borrow_mut().silent = world.padding == 0;
         let judges = place.borrow().badness() > 0;
         let lineage = Rc::new(Lineage {
             name: RefCell::new(name),

@@ -134,7 +134,15 @@ impl Model {
 
     fn item(id: Id, uid: Uid, key: u64, epoch: u64) -> Item {
         let payload: Vec<u8> = [&uid.to_le_bytes()[..], &[0; 12][..uid as usize % 12]].concat();
-        Item { id, epoch, sequence: uid, key, time: uid as i64, payload: payload.into() }
+        Item {
+            id,
+            epoch,
+            sequence: uid,
+            key,
+            time: 0,
+            received: Moment::from_micros(uid as i64),
+            payload: payload.into(),
+        }
     }
 
     fn read(&mut self, most: u64) {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::sinks::sink::Order;
+use crate::time::receipts::Moment;
 
 fn at(ms: u64) -> Mono {
     Mono::from_nanos(1_000_000_000_000 + ms * 1_000_000)
@@ -20,7 +21,7 @@ fn progress(cursor: u64, done: &[(u64, u64)]) -> Progress {
 
 fn item(id: Id, key: u64) -> Item {
     let (Id::Journal(sequence) | Id::Letter(sequence)) = id;
-    Item { id, epoch: 1, sequence, key, time: 0, payload: vec![0; 10].into() }
+    Item { id, epoch: 1, sequence, key, time: 0, received: Moment::default(), payload: vec![0; 10].into() }
 }
 
 fn read(machine: &mut Machine, keys: &[u64]) {
@@ -262,6 +263,108 @@ fn an_item_that_is_never_answered_is_found_and_given_up() {
         }
         let others_done = others_done.unwrap();
         assert!(others_done < Duration::from_mins(20), "{others_done:?} with {lanes} lanes, {items} items");
+    }
+}
+
+/// Answers good items, and never those of these numbers, until nothing is open or a time is over. Gives what became a dead
+/// letter, and when.
+fn without_answers(machine: &mut Machine, silent: &[u64], time: Duration) -> Vec<(u64, Duration, String)> {
+    let (mut now, mut died) = (at(0), Vec::new());
+    while machine.open() > 0 && now.since(at(0)) < time {
+        machine.tick(now);
+        while let Some(batch) = machine.next(0, now) {
+            if batch.items.iter().any(|item| silent.contains(&item.sequence)) {
+                now = now + Duration::from_secs(30);
+                machine.answered(0, Err(Trouble::Unanswered("closed".into(), "see its log")), now);
+            } else {
+                machine.answered(0, taken(batch.items.len()), now);
+            }
+        }
+        for dead in machine.take_dead() {
+            died.push((dead.item.sequence, now.since(at(0)), dead.reason.as_str().to_owned()));
+            machine.letter_written(&dead);
+        }
+        now = machine.wake().unwrap_or(now).max(now + Duration::from_millis(1));
+    }
+    died
+}
+
+/// The journal waits for an item to be done, and so does what would show that the server answers.
+#[test]
+fn the_last_item_is_given_up_if_nothing_else_can_come() {
+    for order in [Order::OneByOne, Order::Kept, Order::Free] {
+        for silent in [&[7][..], &[1, 40], &[38, 39, 40]] {
+            for (full, days) in [(true, 2), (false, 4)] {
+                let mut machine = machine(limits(order, 1, 10));
+                read(&mut machine, &(1..=40).collect::<Vec<_>>());
+                machine.set_journal_full(full);
+                let time = GIVE_UP * days;
+                let died = without_answers(&mut machine, silent, time);
+                let numbers: Vec<u64> = died.iter().map(|(number, ..)| *number).collect();
+                if !full {
+                    assert_eq!((numbers.len(), machine.open()), (0, silent.len()), "{order:?} {silent:?}");
+                    continue;
+                }
+                // The later ones may be given up before the first, and all within one more pause.
+                let all: std::collections::BTreeSet<u64> = numbers.into_iter().collect();
+                assert!(all.iter().eq(silent), "{order:?} {silent:?}: {died:?}");
+                for (_, when, reason) in &died {
+                    assert!(*when >= GIVE_UP && *when < GIVE_UP + Duration::from_hours(1), "{died:?}");
+                    assert_eq!(
+                        reason,
+                        "not taken for 1d and never answered, while the journal is full: closed"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Something that was not tried may be answered: then the server is no reason to give up what was.
+#[test]
+fn nothing_is_given_up_while_there_is_more_to_try() {
+    let mut machine = machine(limits(Order::OneByOne, 1, 1));
+    machine.set_journal_full(true);
+    read(&mut machine, &[1, 2]);
+    let mut now = at(0);
+    while now.since(at(0)) < 3 * GIVE_UP {
+        machine.tick(now);
+        if machine.next(0, now).is_some() {
+            machine.answered(0, Err(Trouble::Unanswered("closed".into(), "see its log")), now);
+        }
+        assert!(machine.take_dead().is_empty(), "after {:?}", now.since(at(0)));
+        // Each hour something new, which nobody has tried.
+        let key = machine.position() + 100;
+        read(&mut machine, &[key]);
+        now = now + Duration::from_hours(1);
+    }
+}
+
+/// One item may be given up while others without an answer wait: its key goes with it, and is not waited for.
+#[test]
+fn a_key_that_goes_with_its_dead_item_is_not_waited_for() {
+    for order in [Order::OneByOne, Order::Kept, Order::Free] {
+        let mut queue = Queue::new(order, Progress::before(1));
+        for number in 1..=2 {
+            queue.push(item(Id::Journal(number), number), at(0));
+        }
+        for place in queue.take(2, usize::MAX) {
+            queue.item(place).unanswered = Some(0);
+            let keys = queue.keys_of(&[place]);
+            match queue.item(place).item.sequence {
+                1 => queue.reject(place, "given up".into()),
+                _ => queue.again(place),
+            }
+            queue.settle(&keys);
+        }
+        queue.defer_unanswered(at(1000));
+        let dead = queue.take_dead();
+        queue.letter_written(&dead[0]);
+        queue.tick(at(999));
+        assert!(queue.oldest_ready().is_none(), "{order:?}: the other one waits");
+        queue.tick(at(1000));
+        assert_eq!(queue.oldest_ready().map(|open| open.item.sequence), Some(2), "{order:?}");
+        assert_eq!(queue.next_tick(), None);
     }
 }
 

@@ -1,0 +1,59 @@
+//! Which files use the wall clock, and for what. Ages and deadlines use the monotonic clock: a step of the wall clock must change
+//! none of them. So each use has a reason here that is neither.
+
+use std::path::Path;
+
+use crate::source::Sources;
+
+/// What reads or makes a time of the wall clock.
+const READS: [&str; 7] =
+    [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
+
+/// The files that do, and what for.
+const USES: [(&str, &str); 9] = [
+    (
+        "src/commands/send/security.rs",
+        "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",
+    ),
+    ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
+    (
+        "src/inbox/groups.rs",
+        "the times of the first and last message, for people; what goes first is decided by order",
+    ),
+    ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
+    ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
+    ("src/sinks/delivery.rs", "the time that dead letters carry"),
+    ("src/sinks/nagios/spool.rs", "file_time in check result files"),
+    ("src/time/clock.rs", "the clocks themselves"),
+    ("src/time/receipts.rs", "what the wall clock said at receipt becomes a moment of the monotonic clock"),
+];
+
+/// The lines of a file that are neither compiled for tests only nor comments.
+fn program(text: &str) -> impl Iterator<Item = &str> {
+    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+    text[..end].lines().map(|line| line.split("//").next().unwrap_or_default())
+}
+
+#[test]
+fn each_use_of_the_wall_clock_has_a_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = Sources::read(root, &["src"]).unwrap();
+    let reads = |text: &str| program(text).any(|line| READS.iter().any(|read| line.contains(read)));
+    let found: Vec<&str> = (sources.0.iter())
+        .filter(|(path, text)| !path.ends_with("tests.rs") && !path.contains("_tests/") && reads(text))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    let listed: Vec<&str> = USES.iter().map(|(path, _)| *path).collect();
+    for path in &found {
+        assert!(
+            listed.contains(path),
+            "{path} uses the wall clock; take the monotonic one (`Now::mono`), or list what it is for in tests/layers/clocks.rs"
+        );
+    }
+    for path in listed {
+        assert!(
+            found.contains(&path),
+            "{path} is listed in tests/layers/clocks.rs, and does not use the wall clock"
+        );
+    }
+}
