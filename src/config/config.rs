@@ -34,6 +34,8 @@ pub struct Config {
     pub max_message: usize,
     /// Which of these paths do not lead anywhere, with what to report.
     pub missing: Vec<(PathBuf, Diagnostic)>,
+    /// Files of hosts that do not exist, with what to report.
+    pub absent_hosts: Vec<(PathBuf, Diagnostic)>,
     /// `[hosts]`
     pub hosts: Hosts,
     /// `[journal]`
@@ -63,6 +65,7 @@ impl Default for Config {
             rule_packs: Packs::All,
             max_message: MAX_MESSAGE,
             missing: Vec::new(),
+            absent_hosts: Vec::new(),
             hosts: Hosts::default(),
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,

@@ -99,7 +99,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let rules = root.section("rules", found).map(|s| rules(s, &resolve, &mut missing, found));
     let rules =
         rules.unwrap_or(RuleSettings { paths: Vec::new(), packs: Packs::All, max_message: MAX_MESSAGE });
-    let hosts = root.section("hosts", found).map(|s| lookup::read::hosts(s, &resolve, found));
+    let mut absent_hosts = Vec::new();
+    let hosts = root.section("hosts", found);
+    let hosts = hosts.map(|s| lookup::read::hosts(s, &resolve, &mut absent_hosts, found));
     let (journal, journal_place) = match root.section("journal", found) {
         Some(section) => {
             let place = source.place_of(&section.span());
@@ -117,6 +119,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());
     let listeners: Vec<&Listener> = snmp.listen.iter().chain(&syslog.listen).collect();
     ports::check(&listeners, http.as_ref(), found);
+    if found.has_errors() {
+        absent_hosts.drain(..).for_each(|(_, diagnostic)| found.push(diagnostic));
+    }
     Some(Config {
         file: Some(path.to_owned()),
         snmp,
@@ -126,6 +131,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         rule_packs: rules.packs,
         max_message: rules.max_message,
         missing,
+        absent_hosts,
         hosts: hosts.unwrap_or_default(),
         journal,
         journal_place,

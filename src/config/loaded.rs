@@ -93,7 +93,8 @@ pub fn mibs(config: &Config, more: &[PathBuf]) -> (Held, Vec<PathBuf>) {
 
 /// Loads all that a configuration names; of the MIBs what is held stays where nothing has changed.
 pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup {
-    config.missing.iter().for_each(|(_, diagnostic)| found.push(diagnostic.clone()));
+    let nowhere = config.missing.iter().chain(&config.absent_hosts);
+    nowhere.for_each(|(_, diagnostic)| found.push(diagnostic.clone()));
     let is_there = |path: &&PathBuf| !config.missing.iter().any(|(missing, _)| missing == *path);
     let there = |paths: &[PathBuf]| paths.iter().filter(is_there).cloned().collect::<Vec<_>>();
     let files = files::rule_files(&there(&config.rule_paths), &config.rule_packs, &mut found);

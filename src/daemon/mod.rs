@@ -6,6 +6,7 @@
 //! the threads and tasks, [`slots`] those of the sinks.
 
 pub mod assembly;
+pub mod awaited;
 pub mod control;
 pub mod drain;
 pub mod inbox;

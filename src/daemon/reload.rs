@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::assembly::{Assembly, Changes};
+use super::awaited::Awaited;
 use super::control::{Order, Request, refusal};
 use super::mib_subprocess;
 use super::supervise::{Stop, told, words};
@@ -26,6 +27,8 @@ pub struct Reloader {
     pub path: Option<PathBuf>,
     /// What is reloaded.
     pub assembly: Arc<Assembly>,
+    /// Files of hosts that were not there at the start.
+    pub awaited: Awaited,
     /// Signals.
     pub hangups: mpsc::Receiver<()>,
     /// Requests by the control socket.
@@ -88,9 +91,10 @@ impl Reloader {
     fn reload(&self) -> Value {
         // To plan changes nothing that runs, so a panic there refuses the reload.
         let planned = catch_unwind(AssertUnwindSafe(|| {
-            let (config, found) = loaded::config(self.path.as_deref())?;
+            let (mut config, mut found) = loaded::config(self.path.as_deref())?;
+            let absent = self.awaited.excuse(&mut config, &mut found);
             mib_subprocess::index(&config);
-            self.assembly.plan(config, found)
+            Ok((self.assembly.plan(config, found)?, absent))
         }));
         let planned = planned.unwrap_or_else(|panic| {
             let mut found = Diagnostics::default();
@@ -99,7 +103,11 @@ impl Reloader {
             Err(found)
         });
         let changes = match planned {
-            Ok(plan) => self.assembly.carry_out(plan),
+            Ok((plan, absent)) => {
+                let changes = self.assembly.carry_out(plan);
+                self.awaited.now_only(absent);
+                changes
+            }
             Err(found) => return self.refused(&found),
         };
         let Some(changes) = changes else { return refusal("the daemon stops".to_owned()) };

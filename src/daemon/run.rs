@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
 use super::assembly::{Assembly, Runtimes, Sockets};
+use super::awaited::Awaited;
 use super::log::Log;
 use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
@@ -45,13 +46,14 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let control = runtime("control", 1)?;
     // First of all: from here on SIGHUP is heard and does not end the process.
     let signals = signals::install(control.handle(), &crew).context("cannot handle signals")?;
-    let (config, found) = match loaded::config(path) {
+    let (mut config, mut found) = match loaded::config(path) {
         Ok(read) => read,
         Err(found) => {
             loaded::print(&found);
             return Ok(false);
         }
     };
+    let awaited = Awaited::all(&mut config, &mut found);
     let log = Log::start(config.log);
     let descriptors = descriptors::raise().context("cannot ask for the limit of descriptors")?;
     // Mistakes are reported before anything listens; unless MIB modules must be read, which can take long: senders do not
@@ -82,7 +84,7 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let security = Arc::new(security(&config, &*clock)?);
     let assembly = Assembly::new(crew, status, security, log, runtimes, descriptors, &config);
     let assembly = Arc::new(assembly);
-    let to_load = ToLoad { config, found, setup };
+    let to_load = ToLoad { config, found, setup, awaited };
     let lived = live(path, to_load, sockets, &assembly, signals);
     streams.shutdown_timeout(LAST);
     control.shutdown_timeout(LAST);
@@ -102,7 +104,8 @@ fn live(
     assembly: &Arc<Assembly>,
     signals: Signals,
 ) -> anyhow::Result<bool> {
-    let Signals { hangups, mut terminate, member: _signals } = signals;
+    let Signals { hangups, hangup, mut terminate, member: _signals } = signals;
+    let awaited = to_load.awaited.clone();
     let mut fatal = assembly.crew.fatal();
     let config = &to_load.config;
     let built_in = config.file.is_none();
@@ -154,8 +157,14 @@ fn live(
     if built_in {
         welcome();
     }
-    let mut reloader =
-        Reloader { path: path.map(Path::to_owned), assembly: assembly.clone(), hangups, orders: ordered };
+    let _hosts = look_for_hosts(assembly, awaited.clone(), hangup)?;
+    let mut reloader = Reloader {
+        path: path.map(Path::to_owned),
+        assembly: assembly.clone(),
+        awaited,
+        hangups,
+        orders: ordered,
+    };
     let handle = control.clone();
     let _reload =
         assembly.crew.thread("the reload", OnEnd::Fatal, move |stop| reloader.run(&handle, stop))?;
@@ -178,6 +187,7 @@ struct ToLoad {
     config: Config,
     found: Diagnostics,
     setup: Option<Setup>,
+    awaited: Awaited,
 }
 
 enum Started {
@@ -198,7 +208,7 @@ fn start(
     let to_plan = assembly.clone();
     let plan = control.block_on(async {
         let plan = tokio::task::spawn_blocking(move || {
-            let ToLoad { config, found, setup } = to_load;
+            let ToLoad { config, found, setup, .. } = to_load;
             if let Some(setup) = setup {
                 return to_plan.plan_loaded(setup);
             }
@@ -258,6 +268,14 @@ fn run_timers(assembly: &Assembly) -> anyhow::Result<Member> {
     let member = assembly
         .crew
         .thread_of_tasks("the timers", OnEnd::Restart, move |stop| timers::run(shared.clone(), stop));
+    member.context("cannot start threads")
+}
+
+fn look_for_hosts(assembly: &Assembly, awaited: Awaited, reload: mpsc::Sender<()>) -> anyhow::Result<Member> {
+    let name = "the look for files of hosts";
+    let member = assembly
+        .crew
+        .thread_of_tasks(name, OnEnd::Restart, move |stop| awaited.clone().look(reload.clone(), stop));
     member.context("cannot start threads")
 }
 

@@ -16,6 +16,8 @@ use super::supervise::{Crew, Member, OnEnd, Stop, told};
 pub struct Signals {
     /// Holds an item if a reload was asked for that has not begun; any number of signals are one item.
     pub hangups: mpsc::Receiver<()>,
+    /// Asks for a reload as a signal does.
+    pub hangup: mpsc::Sender<()>,
     /// Turns true when the daemon is to end.
     pub terminate: watch::Receiver<bool>,
     /// What hears them.
@@ -41,6 +43,7 @@ pub fn install(runtime: &Handle, crew: &Crew) -> io::Result<Signals> {
         interrupt: signal(SignalKind::interrupt())?,
     });
     let (hangup, hangups) = mpsc::channel(1);
+    let asks = hangup.clone();
     let (end, terminate) = watch::channel(false);
     let member = crew.task(runtime, "signals", OnEnd::Fatal, move |stop| {
         let (streams, hangup, end) = (streams.take(), hangup.clone(), end.clone());
@@ -50,7 +53,7 @@ pub fn install(runtime: &Handle, crew: &Crew) -> io::Result<Signals> {
             }
         }
     });
-    Ok(Signals { hangups, terminate, member })
+    Ok(Signals { hangups, hangup: asks, terminate, member })
 }
 
 async fn hear(mut streams: Streams, hangup: &mpsc::Sender<()>, end: &watch::Sender<bool>, mut stop: Stop) {

@@ -1,5 +1,6 @@
 //! `[hosts]` and the files that it names.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,13 @@ use crate::settings::section::Section;
 use crate::settings::values::{in_a_line, network, word};
 use crate::text::Charset;
 
-/// Reads `[hosts]`; relative paths are given to `resolve`.
-pub fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found: &mut Diagnostics) -> Hosts {
+/// Reads `[hosts]`; relative paths are given to `resolve`. Files that do not exist go to `absent`, with what to report.
+pub fn hosts(
+    section: Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    absent: &mut Vec<(PathBuf, Diagnostic)>,
+    found: &mut Diagnostics,
+) -> Hosts {
     let mut hosts = Hosts::default();
     hosts.spelling = spelling(&section, found);
     let words = [("claim", Prefer::Claim), ("sender", Prefer::Sender)];
@@ -46,11 +52,26 @@ pub fn hosts(section: Section<'_, '_>, resolve: &dyn Fn(&str) -> PathBuf, found:
             }
         }
     }
-    for path in section.strings("files", found).unwrap_or_default() {
-        read_hosts_csv(&resolve(&path), &mut hosts, found);
+    let mut is_there = |path: &Path, span: &Range<usize>| match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let message = format!("cannot read {}: {error}", path.display());
+            let hint = Some("correct the path, or create the file".to_owned());
+            absent.push((path.to_owned(), section.source().error(span, message, hint)));
+            false
+        }
+        _ => true,
+    };
+    for entry in section.strings("files", found).unwrap_or_default() {
+        let path = resolve(&entry);
+        if is_there(&path, &entry.span) {
+            read_hosts_csv(&path, &mut hosts, found);
+        }
     }
-    if let Some(path) = section.string("nagios_objects", found) {
-        read_nagios_objects(&resolve(&path), &mut hosts, found);
+    if let Some(entry) = section.string("nagios_objects", found) {
+        let path = resolve(&entry);
+        if is_there(&path, &entry.span) {
+            read_nagios_objects(&path, &mut hosts, found);
+        }
     }
     hosts.reverse_dns = section.boolean("reverse_dns", found).is_some_and(|reverse| reverse.value);
     section.finish(found);

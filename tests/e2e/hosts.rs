@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, RELAYS, output, trapline};
-use crate::support::{snmptrap, wait_until};
+use crate::support::{link_trap, snmptrap, wait_until};
 
 /// Changes the configuration of a daemon that does not run.
 fn edit(daemon: &Daemon, from: &str, to: &str) {
@@ -180,4 +180,44 @@ fn senders_get_their_names_from_the_dns_and_no_message_waits_for_it() {
     wait_until("the third outcome", || daemon.outcomes("out.jsonl").len() == 3);
     assert_eq!(hosts_of(&daemon, "out.jsonl")[2], "127.0.0.1");
     daemon.stop();
+}
+
+/// Nagios, which writes its objects, may start after Trapline.
+#[test]
+fn files_of_hosts_may_come_after_the_start() {
+    let mut daemon = Daemon::prepare(&format!(
+        "{FILE_SINK}[hosts]\nfiles = [\"hosts.csv\"]\nnagios_objects = \"objects.cache\"\nmap = {{}}\n"
+    ));
+    let config = daemon.path("trapline.toml").display().to_string();
+    let check = || output(&["check", "--config", &config]);
+    assert!(!check().status.success(), "a typing mistake looks the same");
+    daemon.restart();
+    assert!(daemon.log().contains("it is read when it is there"), "{}", daemon.log());
+    let down = || {
+        let before = daemon.outcomes("out.jsonl").len();
+        let target = daemon.snmp_target();
+        link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+        wait_until("it is processed", || daemon.outcomes("out.jsonl").len() == before + 1);
+        hosts_of(&daemon, "out.jsonl").pop().unwrap()
+    };
+    assert_eq!(down(), "127.0.0.1");
+    let reloads = |kind: &str| daemon.status()["reloads"][kind].as_u64().unwrap();
+    // Any other reload does without it as well.
+    daemon.reload();
+    wait_until("it reloads", || reloads("done") == 1);
+    // As Nagios does: all at once.
+    let text = "define host {\n\thost_name\tcore-router\n\taddress\t127.0.0.1\n}\n";
+    std::fs::write(daemon.path("new"), text).unwrap();
+    std::fs::rename(daemon.path("new"), daemon.path("objects.cache")).unwrap();
+    wait_until("it is read", || reloads("done") == 2);
+    assert_eq!(down(), "core-router");
+    std::fs::write(daemon.path("hosts.csv"), "127.0.0.1,printer\n").unwrap();
+    wait_until("the other one is read", || reloads("done") == 3);
+    assert_eq!(down(), "printer");
+    assert!(check().status.success(), "{:?}", check());
+    // What was there and is not there any more is a mistake.
+    std::fs::remove_file(daemon.path("objects.cache")).unwrap();
+    daemon.reload();
+    wait_until("it is refused", || reloads("refused") == 1);
+    assert_eq!(down(), "printer");
 }
