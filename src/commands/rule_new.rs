@@ -18,7 +18,6 @@ use crate::daemon::control::Request;
 use crate::import::observed::{self, Draft, Expected};
 use crate::inbox::{Group, Key, Raw, Sample};
 use crate::lookup::choice::Received;
-use crate::lookup::hosts::Hosts;
 use crate::message::Message;
 use crate::mib::load::Held;
 use crate::mib::{Kind, Mib};
@@ -60,7 +59,7 @@ pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
     let (Held { mib, .. }, mib_paths) = setup::mibs(&config, &[]);
     let modules: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
     let comments = comments(&mib_paths, &modules);
-    let maker = Maker { mib: &mib, comments: &comments, hosts: &config.hosts, with_pair: args.with_pair };
+    let maker = Maker { mib: &mib, comments: &comments, config: &config, with_pair: args.with_pair };
     let (text, group) = match wanted(&config, &mib, args.what.as_deref())? {
         Wanted::Group(group) => (maker.of_group(&group)?, Some(group)),
         Wanted::Defined(place) => (maker.of_definition(place), None),
@@ -87,7 +86,7 @@ pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
         return Ok(false);
     };
     if let Some(group) = &group {
-        show(&rules, &config.hosts, group);
+        show(&rules, &config, group);
     }
     match &args.write {
         Some(path) => write(args, path, before.as_deref(), &whole),
@@ -143,7 +142,7 @@ fn wanted(config: &Config, mib: &Mib, what: Option<&str>) -> anyhow::Result<Want
 struct Maker<'r> {
     mib: &'r Arc<Mib>,
     comments: &'r crate::import::mib::Comments,
-    hosts: &'r Hosts,
+    config: &'r Config,
     with_pair: bool,
 }
 
@@ -201,7 +200,7 @@ impl Maker<'_> {
         let file = RuleFile { name: "new rule".into(), text: draft.rule.as_str().into() };
         let Compiled { rules, found, .. } = compile(&[file], self.mib.clone());
         let Some(rules) = rules else { bail!("{}", found.to_text()) };
-        let made = apply(&rules, self.hosts, message, sample);
+        let made = apply(&rules, self.config, message, sample);
         let expected = made.first().map(|(_, expected, _)| expected.clone()).unwrap_or_default();
         Ok(draft.with_test(&expected))
     }
@@ -210,13 +209,18 @@ impl Maker<'_> {
 /// What rules make of a message: the host, what a test expects, and the output.
 fn apply(
     rules: &RuleSet,
-    hosts: &Hosts,
+    config: &Config,
     message: &Message<'_>,
     sample: &Sample,
 ) -> Vec<(String, Expected, String)> {
     let source = unmatched::source(sample);
     let address = sample.from.to_string();
-    let received = Received { message, source: &source, address: &address, relay: true, reverse: &|_| None };
+    let (hosts, access) = (&config.hosts, &config.snmp.access);
+    let relay = match message {
+        Message::Notification(notification) => access.is_relay(notification, &source),
+        Message::Syslog(_) => true,
+    };
+    let received = Received { message, source: &source, address: &address, relay, reverse: &|_| None };
     let choice = hosts.choose(&received, None);
     let context = MessageContext::new(&received, &choice, hosts, None);
     let mut made = Vec::new();
@@ -259,7 +263,7 @@ fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 /// What the rules make of the messages of a group.
-fn show(rules: &RuleSet, hosts: &Hosts, group: &Group) {
+fn show(rules: &RuleSet, config: &Config, group: &Group) {
     let mut text = format!("of the last {} messages it makes:\n", group.samples.len());
     for sample in &group.samples {
         let packet;
@@ -274,7 +278,7 @@ fn show(rules: &RuleSet, hosts: &Hosts, group: &Group) {
             }
             Raw::Octets(_) => continue,
         };
-        let made = apply(rules, hosts, &message, sample);
+        let made = apply(rules, config, &message, sample);
         let time = rfc3339(sample.received);
         if made.is_empty() {
             let _ = writeln!(text, "  {time} nothing");
