@@ -217,3 +217,36 @@ fn streams_are_bounded_and_cut() {
     wait_until("the line after the long one", || daemon.outcomes("out.jsonl").len() == 1);
     daemon.wait_count("oversized", 1);
 }
+
+/// Every listener that there is, on all addresses of both families by two entries with one port.
+#[test]
+fn both_families_listen_on_one_port() {
+    let mut daemon = Daemon::prepare(FILE_SINK);
+    let (snmp, udp, tcp) = (daemon.snmp, daemon.syslog_udp, daemon.syslog_tcp);
+    let path = daemon.path("trapline.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let listen = |scheme: &str, port: u16| format!("\"{scheme}0.0.0.0:{port}\", \"{scheme}[::]:{port}\"");
+    let (of_snmp, of_syslog) = (
+        format!("listen = [{}, {}]", listen("", snmp), listen("tcp://", snmp)),
+        format!("listen = [{}, {}]", listen("udp://", udp), listen("tcp://", tcp)),
+    );
+    let mut lists = [of_snmp, of_syslog].into_iter();
+    let line = |line: &str| {
+        if line.starts_with("listen = ") { lists.next().unwrap() } else { line.to_owned() }
+    };
+    std::fs::write(&path, config.lines().map(line).collect::<Vec<_>>().join("\n")).unwrap();
+    daemon.restart();
+    let targets = ["127.0.0.1:", "udp6:[::1]:", "tcp:127.0.0.1:", "tcp6:[::1]:"];
+    for target in targets.map(|target| format!("{target}{snmp}")) {
+        snmptrap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.4"]);
+    }
+    for host in ["127.0.0.1", "::1"] {
+        let host: std::net::IpAddr = host.parse().unwrap();
+        let any = if host.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let line = b"<36>Nov 20 12:00:01 db1 app: text\n";
+        UdpSocket::bind(any).unwrap().send_to(line, (host, udp)).unwrap();
+        TcpStream::connect((host, tcp)).unwrap().write_all(line).unwrap();
+    }
+    daemon.wait_count("snmp_received", 4);
+    daemon.wait_count("syslog_received", 4);
+}

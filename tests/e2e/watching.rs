@@ -156,3 +156,32 @@ fn the_table_refreshes() {
     watch.wait().unwrap();
     assert_eq!(tables, 2);
 }
+
+/// How many bytes a process has read from files and sockets.
+fn bytes_read(pid: u32) -> u64 {
+    let counts = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+/// However much waits for a sink, telling how much reads nothing of the journal.
+#[test]
+fn what_is_asked_of_the_daemon_reads_nothing_of_the_journal() {
+    let (http, nobody) = (port(), port());
+    let mut daemon = crate::reload::prepare(&format!(
+        "[http]\nlisten = \"127.0.0.1:{http}\"\n\
+         [[sinks]]\nname = \"away\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{nobody}\"\n"
+    ));
+    daemon.restart();
+    crate::reload::lines(daemon.syslog_tcp, 0..5000);
+    let behind = || daemon.status()["sinks"][0]["behind"].as_u64().unwrap();
+    wait_until("they wait for the sink", || behind() == 5000);
+    let journal = daemon.status()["journal"]["bytes"].as_u64().unwrap();
+    let before = bytes_read(daemon.pid());
+    for _ in 0..20 {
+        assert_eq!(get(http, "/metrics").0, 200);
+        assert_eq!(get(http, "/ready").0, 200);
+        assert_eq!(behind(), 5000);
+    }
+    let read = bytes_read(daemon.pid()) - before;
+    assert!(read < journal, "{read} bytes read for 60 answers, with a journal of {journal} bytes");
+}

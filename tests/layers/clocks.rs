@@ -10,15 +10,23 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 9] = [
+const USES: [(&str, &str); 14] = [
     (
         "src/commands/send/security.rs",
         "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",
     ),
+    ("src/correlate/correlator.rs", "the time that outcomes of timers carry"),
+    ("src/correlate/effects.rs", "times of counts and problems, for people"),
+    ("src/correlate/send.rs", "the time that held outcomes carry"),
+    ("src/correlate/steps.rs", "the clocks of the model test"),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
     (
         "src/inbox/groups.rs",
         "the times of the first and last message, for people; what goes first is decided by order",
+    ),
+    (
+        "src/intake/correlation.rs",
+        "where the time of the state begins; from then on it goes on with the monotonic clock",
     ),
     ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),

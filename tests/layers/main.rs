@@ -22,8 +22,10 @@
 mod blocking;
 mod check;
 mod checker_tests;
+mod clocks;
 mod exceptions;
 mod graph;
+mod pages;
 mod paths;
 mod resolve;
 mod source;

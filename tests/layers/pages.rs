@@ -1,0 +1,86 @@
+//! What pages promise has tests: those that docs/architecture.md names for the laws, and those that the commands of README.md
+//! run.
+
+use std::fs;
+use std::path::Path;
+
+use crate::source::Sources;
+
+/// The tests of a folder, as paths: `e2e::crash::every_inform_that_was_acknowledged_survives_200_kills`.
+fn tests(folders: &[&str]) -> Vec<String> {
+    let sources = Sources::read(Path::new(env!("CARGO_MANIFEST_DIR")), folders).unwrap();
+    let mut tests = Vec::new();
+    for (path, text) in &sources.0 {
+        let module = path.trim_end_matches(".rs").split('/').skip(1).collect::<Vec<_>>().join("::");
+        let mut is_test = false;
+        for line in text.lines().map(str::trim) {
+            let name = line.trim_start_matches("async ").strip_prefix("fn ");
+            match name.and_then(|rest| rest.split('(').next()) {
+                Some(name) if is_test => tests.push(format!("{module}::{name}")),
+                None if line.starts_with("#[test]") || line.starts_with("#[tokio::test") => is_test = true,
+                // Other attributes, comments and arguments of the attribute stand between.
+                None if line.starts_with("#[") || line.starts_with("//") => {}
+                _ => is_test = false,
+            }
+        }
+    }
+    tests
+}
+
+/// The rows of the table below a heading of a page, without its head.
+fn rows<'p>(page: &'p str, heading: &str) -> Vec<&'p str> {
+    let (_, below) = page.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
+    let table = below.lines().skip_while(|line| !line.starts_with('|'));
+    table.take_while(|line| line.starts_with('|')).skip(2).collect()
+}
+
+fn page(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// What stands between back quotes in the last column.
+fn quoted(row: &str) -> Vec<&str> {
+    let (_, last) = row.trim_end_matches(['|', ' ']).rsplit_once("| ").unwrap();
+    last.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_tests_of_the_laws_exist() {
+    let (page, tests) = (page("docs/architecture.md"), tests(&["src", "tests"]));
+    let laws = rows(&page, "## Laws");
+    assert_eq!(laws.len(), 12);
+    for law in laws {
+        let named = quoted(law);
+        assert!(named.len() > 1, "{law}");
+        for name in named {
+            let exists = tests.iter().any(|test| test.rsplit("::").next() == Some(name));
+            assert!(exists, "there is no test {name}: {law}");
+        }
+    }
+}
+
+/// Each filter of a command must choose a test: `cargo test` is content with none.
+#[test]
+fn the_commands_of_the_promises_run_tests() {
+    let page = page("README.md");
+    let promises = rows(&page, "## What it promises");
+    assert!(promises.len() > 15, "{}", promises.len());
+    let mut commands = 0;
+    for promise in promises {
+        for command in quoted(promise).iter().filter(|command| command.starts_with("cargo test")) {
+            let words: Vec<&str> = command.split(' ').skip(2).collect();
+            let (tests, rest) = match words.as_slice() {
+                ["--lib", rest @ ..] => (tests(&["src"]), rest),
+                ["--test", target, rest @ ..] => (tests(&[&format!("tests/{target}")]), rest),
+                _ => panic!("neither --lib nor --test: {command}"),
+            };
+            let filters = rest.iter().filter(|word| !word.starts_with("--"));
+            for filter in filters {
+                assert!(tests.iter().any(|test| test.contains(filter)), "no test has {filter}: {command}");
+            }
+            assert!(!tests.is_empty(), "{command}");
+            commands += 1;
+        }
+    }
+    assert!(commands > 15, "{commands}");
+}
