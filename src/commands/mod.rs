@@ -10,6 +10,7 @@ mod decoded;
 pub mod doctor;
 pub mod explain;
 pub mod import;
+pub mod init;
 pub mod man;
 mod messages;
 pub mod mib;

@@ -18,8 +18,9 @@ const WRITES: [&str; 11] = [
 ];
 
 /// Files of others, and sockets.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 9] = [
     ("commands/import.rs", "the rules go to a file that the user names"),
+    ("commands/init/run.rs", "a first configuration goes to a new file that the user names"),
     ("commands/rule.rs", "copies of rules go to a file that the user names"),
     ("commands/rule_new.rs", "rules go to a rule file that the user names"),
     ("daemon/control.rs", "a socket"),

@@ -27,6 +27,7 @@ mod hostile;
 mod hosts;
 mod icinga2;
 mod informs;
+mod init;
 mod intake;
 mod limits;
 mod mibs;

@@ -65,6 +65,7 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["status"],
         vec!["status", "--json"],
         vec!["status", "--watch"],
+        vec!["init", "-"],
         vec!["doctor"],
         vec!["doctor", "--json"],
         vec!["completions", "bash"],
@@ -78,7 +79,7 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
     }
     for command in commands {
         let takes_config =
-            !matches!(command[0], "send" | "import" | "completions" | "man" | "no-such-command")
+            !matches!(command[0], "send" | "import" | "init" | "completions" | "man" | "no-such-command")
                 && !command[0].starts_with('-');
         let start = |out: Stdio, err: Stdio| {
             let mut program = trapline();

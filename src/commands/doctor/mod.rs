@@ -3,11 +3,11 @@
 //! Facts are gathered in [`run`]; what they mean is decided by pure functions, in the files beside it.
 
 mod finding;
-mod machine;
+pub mod machine;
 mod ports;
 mod probe;
 mod run;
 mod running;
-mod sockets;
+pub mod sockets;
 
 pub use run::{DoctorArgs, run};
