@@ -12,6 +12,7 @@ use crate::rules::compile::{RuleFile, is_shipped};
 use crate::rules::files::rule_files;
 use crate::rules::{RuleSet, testing};
 use crate::settings::diagnostic::Diagnostics;
+use crate::settings::input;
 use crate::terminal::{eprintln, println};
 
 /// Arguments of `trapline test`.
@@ -63,8 +64,8 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
 fn reload(setup: &setup::Setup, file: &RuleFile, name: &str) -> Result<RuleSet, String> {
     let folder = Path::new(&*file.name).parent().unwrap_or(Path::new(""));
     let path = folder.join(name);
-    let text =
-        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let text = input::text(&path, input::TEXT)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let rules = setup.compiled.rules.as_ref().ok_or("the rules have mistakes")?;
     let files = rule_files(&setup.config.rule_paths, &setup.config.rule_packs, &mut Diagnostics::default());
     steps::replaced(&files, file, &text, rules.mib_handle())

@@ -95,11 +95,10 @@ fn core(root: &Path) -> Option<Core> {
 /// A core by its main configuration: lines such as `command_file=/var/lib/nagios4/rw/nagios.cmd`, of which the last counts.
 fn of_config(root: &Path, name: &'static str, path: &Path, text: &str) -> Option<Core> {
     let value = |key: &str| {
-        let values = text.lines().filter_map(|line| {
+        text.lines().rev().find_map(|line| {
             let (name, value) = line.split_once('=')?;
             (name.trim() == key).then(|| value.trim()).filter(|value| !value.is_empty())
-        });
-        values.last()
+        })
     };
     // Absolute on the machine; without a root other than `/` the path stays as it is.
     let below = |path: &str| root.join(path.trim_start_matches('/'));

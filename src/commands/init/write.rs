@@ -181,9 +181,12 @@ mod tests {
                 snmptt: bit(4).then(|| "/etc/snmp/snmptt.conf".into()),
                 ipv6: bit(4),
             };
-            let port = |standard, other| match bit(3) {
-                true => Port { number: standard, why: String::new() },
-                false => Port { number: other, why: "somebody has\nthe port".to_owned() },
+            let port = |standard, other| {
+                if bit(3) {
+                    Port { number: standard, why: String::new() }
+                } else {
+                    Port { number: other, why: "somebody has\nthe port".to_owned() }
+                }
             };
             let choice = Choice {
                 found: &found,
