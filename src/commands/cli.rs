@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::args::ConfigArg;
 use super::{
     check, completions, dead, doctor, explain, import, init, man, mib, reload, rule, run, send, sinks,
-    status, test, unmatched,
+    status, tap, test, unmatched,
 };
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
@@ -46,6 +46,8 @@ enum Command {
     Reload(reload::ReloadArgs),
     /// Show the running daemon: rates, drops, sinks and how far behind each is
     Status(status::StatusArgs),
+    /// Show messages as they come, and what becomes of each
+    Tap(tap::TapArgs),
     /// Write a first configuration for this machine: it finds the monitoring core, its pipe, and who has which port
     Init(init::InitArgs),
     /// Report what is wrong with Trapline on this machine, and what to do: ports, permissions, buffers, disk, sinks, clock
@@ -78,6 +80,7 @@ impl Cli {
             Command::Reload(args) => reload::run(&args),
             Command::Status(args) if args.checks() => return Ok(status::check(&args).into()),
             Command::Status(args) => status::run(&args),
+            Command::Tap(args) => tap::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -21,6 +21,7 @@ pub mod run;
 pub mod send;
 pub mod sinks;
 pub mod status;
+pub mod tap;
 pub mod test;
 pub mod unmatched;
 

@@ -1,7 +1,7 @@
 //! The control socket `control.sock` in the journal directory, on which `trapline status`, `reload` and `sinks` speak to
 //! the running daemon.
 //!
-//! A client sends one line, a JSON [`Request`], and gets one line, a JSON document. A client that sends nothing gets the
+//! A client sends one line, a JSON [`Request`], and gets one line, a JSON document; for [`Request::Tap`] further ones follow. A client that sends nothing gets the
 //! status, as does one that closes its side at once.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::supervise::{Stop, told};
 use crate::inbound::accept::{Acceptor, Next};
+use crate::intake::tap::{Filter, View};
 use crate::status::Status;
 
 /// How long a client may take to send its request. One that sends nothing in this time gets the status. Long enough for a
@@ -31,6 +32,8 @@ const REQUEST: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long the journal may keep the status waiting; less than a client waits.
 const LOOK_UP: Duration = Duration::from_secs(3);
+/// How long it may take until a client that looks on is told how many messages it has missed.
+const MISSED: Duration = Duration::from_secs(1);
 /// The longest request, in bytes.
 const MOST: u64 = 4096;
 /// How many clients are served at once, without those whose orders are being carried out.
@@ -58,6 +61,11 @@ pub enum Request {
     },
     /// The messages that no rule takes, by kind.
     Unmatched,
+    /// Show messages as they come, until the client goes.
+    Tap {
+        /// Which ones.
+        filter: Filter,
+    },
     /// Forget unmatched messages.
     #[serde(rename = "forget_unmatched")]
     ForgetUnmatched {
@@ -214,6 +222,10 @@ async fn answer(
         _ => serde_json::from_slice(&line),
     };
     let answer = match request {
+        Ok(Request::Tap { filter }) => match status.shared.tap.view(&filter) {
+            Ok(view) => return show(stream, view).await,
+            Err(why) => refusal(why),
+        },
         Ok(Request::Status) => look_up(status, Status::to_json).await,
         Ok(Request::Sinks) => look_up(status, Status::sinks_to_json).await,
         Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
@@ -230,6 +242,34 @@ async fn answer(
     };
     let text = format!("{answer}\n");
     let _ = tokio::time::timeout(ANSWER, writer.write_all(text.as_bytes())).await;
+}
+
+/// Shows messages until the client goes. One that does not read keeps nobody waiting but itself.
+async fn show(mut stream: UnixStream, mut view: View) {
+    let (mut reader, mut writer) = stream.split();
+    let first = format!("{}\n", json!({ "ok": true, "tap": true }));
+    if writer.write_all(first.as_bytes()).await.is_err() {
+        return;
+    }
+    loop {
+        let mut more = [0; 64];
+        let line = tokio::select! {
+            line = view.next() => line,
+            // A client says nothing more; an end is that it has gone.
+            read = reader.read(&mut more) => match read {
+                Ok(1..) => continue,
+                _ => return,
+            },
+            () = tokio::time::sleep(MISSED) => None,
+        };
+        let missed = view.missed();
+        let missed = (missed > 0).then(|| format!("{}\n", json!({ "missed": missed })));
+        for text in [line.as_deref(), missed.as_deref()].into_iter().flatten() {
+            if writer.write_all(text.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 /// Asks the status, which waits for the journal: on another thread, as signals are heard on this one.
@@ -277,18 +317,7 @@ pub fn refusal(why: String) -> Value {
 ///
 /// If the daemon cannot be asked or does not answer.
 pub fn ask(socket: &Path, request: &Request, patience: Option<Duration>) -> anyhow::Result<Option<Value>> {
-    let stream = ClientStream::connect(socket);
-    let mut stream = match stream {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        Err(error) => {
-            return Err(error).with_context(|| {
-                format!("cannot connect to {}; run this as the daemon's user or root", socket.display())
-            });
-        }
-    };
+    let Some(mut stream) = connect(socket)? else { return Ok(None) };
     let context = || format!("no answer on {}; is the daemon stopping? See its log", socket.display());
     stream.set_read_timeout(patience)?;
     let text = serde_json::to_string(request)?;
@@ -300,6 +329,30 @@ pub fn ask(socket: &Path, request: &Request, patience: Option<Duration>) -> anyh
         bail!("the daemon closed {} without an answer: it has stopped; see its log", socket.display());
     }
     serde_json::from_str(&answer).map(Some).with_context(context)
+}
+
+/// The same for a request that is answered by lines without end: reads them as they come.
+///
+/// # Errors
+///
+/// If the daemon cannot be asked.
+pub fn follow(socket: &Path, request: &Request) -> anyhow::Result<Option<BufReader<ClientStream>>> {
+    let Some(mut stream) = connect(socket)? else { return Ok(None) };
+    let text = serde_json::to_string(request)?;
+    stream.write_all(format!("{text}\n").as_bytes())?;
+    Ok(Some(BufReader::new(stream)))
+}
+
+fn connect(socket: &Path) -> anyhow::Result<Option<ClientStream>> {
+    match ClientStream::connect(socket) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| {
+            format!("cannot connect to {}; run this as the daemon's user or root", socket.display())
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::message::{Message, Notification, NotificationKind, Source, SyslogLine};
 use crate::mib::{Mib, format};
+use crate::rules::MatchResult;
 use crate::text::Charset;
 use crate::time::clock::rfc3339;
 
@@ -17,6 +18,25 @@ pub fn message(message: &Message<'_>, source: &Source, charset: Charset, mib: &M
     all.insert("source".into(), source.address().to_string().into());
     all.insert("received".into(), rfc3339(source.received).into());
     Value::Object(all)
+}
+
+/// A message with what became of it, as `trapline tap --json` gives it. Without the community, which is a password.
+pub fn result(mut message: Value, result: MatchResult, outcomes: Vec<Value>) -> Value {
+    if let Some(fields) = message.as_object_mut() {
+        fields.shift_remove("community");
+    }
+    let result = match result {
+        MatchResult::Matched => "matched",
+        MatchResult::Dropped => "dropped",
+        MatchResult::Unmatched => "unmatched",
+    };
+    json!({ "message": message, "result": result, "outcomes": outcomes })
+}
+
+/// The same for a message that is refused or malformed.
+pub fn refused(reason: &str, source: &Source) -> Value {
+    let message = json!({ "source": source.address().to_string(), "received": rfc3339(source.received) });
+    json!({ "message": message, "result": "refused", "refused": reason, "outcomes": [] })
 }
 
 fn notification(n: &Notification<'_>, charset: Charset, mib: &Mib) -> Map<String, Value> {

@@ -4,7 +4,7 @@
 //! (`datagrams.rs`) are taken in batches by a thread per socket, streams (`streams.rs`) by one task each. Both run the
 //! [`pipeline`] on every message and commit each batch to the journal in one append; only then are informs answered.
 //! [`reports`] limits what senders of SNMPv3 are told before they have proven who they are, [`refused`] counts what was
-//! refused by source.
+//! refused by source, [`tap`] shows messages to people who look on.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
@@ -28,6 +28,7 @@ pub mod shared;
 pub mod stats;
 mod stop;
 pub mod streams;
+pub mod tap;
 pub mod waiting;
 
 pub use shared::{Active, Shared};

@@ -14,6 +14,7 @@ use crate::language::jinja::RenderError;
 use crate::lookup::choice::{Agent, Received};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine};
 use crate::mib::format::hex;
+use crate::outcome::json::Unsaved;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::snmp::access::{self, Denied, Reach};
@@ -325,11 +326,16 @@ impl Pipeline {
             }
         }
         let subject = MessageContext::new(&received, &choice, hosts, access.tags(reach));
+        let charset = subject.charset;
+        let mut shown = self.shared.tap.wants(address, now.mono).then(Vec::new);
         let made = &mut self.made;
         let stats = &self.shared.stats;
         let plan = self.active.rules.plan();
         let correlation = &self.shared.commit.correlation;
         let verdict = self.active.rules.apply_keyed(&subject, &mut self.scratch, |emitted| {
+            if let Some(shown) = &mut shown {
+                shown.extend(serde_json::to_value(Unsaved(emitted.outcome)).ok());
+            }
             let follows = !made.undecided.is_empty();
             let pushed = match correlation.facts(plan, follows, emitted, &subject) {
                 Some(facts) => made.undecided.push(plan, facts, emitted.outcome),
@@ -347,6 +353,14 @@ impl Pipeline {
         self.counts.messages_cut += u64::from(self.scratch.was_cut());
         if let Some(failure) = self.scratch.failures().first() {
             self.not_rendered(failure, source, now);
+        }
+        if let Some(outcomes) = shown {
+            let described = describe::message(message, source, charset, self.active.rules.mib());
+            self.shared.tap.show(
+                address,
+                verdict != MatchResult::Unmatched,
+                &describe::result(described, verdict, outcomes),
+            );
         }
         match verdict {
             MatchResult::Matched => self.counts.matched += 1,
@@ -409,6 +423,7 @@ impl Pipeline {
 
     fn malformed(&self, packet: &[u8], source: &Source, error: &DecodeError, now: Now) {
         self.shared.stats.malformed[error.index()].add(1);
+        self.show_refused(DecodeError::REASONS[error.index()], source, now);
         let reason = DecodeError::REASONS[error.index()].to_owned();
         let sample = || original::malformed(packet, source);
         self.shared.inbox.add(Key::Malformed(reason), source.address(), now, sample);
@@ -435,14 +450,23 @@ impl Pipeline {
         };
         counter.add(1);
         self.shared.refusals.count(source.address(), denied.reason());
+        self.show_refused(denied.reason(), source, now);
         if let Some(suppressed) = self.shared.limiter.allow(kind, now.mono) {
             tracing::warn!(from = %source.peer, suppressed, "{denied}");
+        }
+    }
+
+    /// Shows those who look on that a message does not come so far that rules see it.
+    fn show_refused(&self, reason: &str, source: &Source, now: Now) {
+        if self.shared.tap.wants(source.address(), now.mono) {
+            self.shared.tap.show(source.address(), false, &describe::refused(reason, source));
         }
     }
 
     fn not_allowed(&self, source: &Source, now: Now) {
         self.shared.stats.wrong_source.add(1);
         self.shared.refusals.count(source.address(), Denied::Source.reason());
+        self.show_refused(Denied::Source.reason(), source, now);
         if let Some(suppressed) = self.shared.limiter.allow(Kind::Source, now.mono) {
             tracing::warn!(
                 from = %source.peer, suppressed,

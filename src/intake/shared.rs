@@ -13,6 +13,7 @@ use crate::intake::commit::Commit;
 use crate::intake::refused::Refusals;
 use crate::intake::reports::Reports;
 use crate::intake::stats::Stats;
+use crate::intake::tap::Tap;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
 use crate::lookup::hosts::Hosts;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub waiting: WaitingRoom,
     /// Where unmatched messages are kept.
     pub inbox: Inbox,
+    /// Who looks on.
+    pub tap: Arc<Tap>,
     /// Whose messages were refused.
     pub refusals: Refusals,
     /// Names of senders by reverse DNS.
@@ -80,6 +83,7 @@ impl Shared {
             inbox: Inbox::new(journal.directory()),
             journal,
             stats,
+            tap: Arc::default(),
             refusals: Refusals::default(),
             reverse: Arc::default(),
             limiter,

@@ -43,6 +43,7 @@ mod reload;
 mod snmptt;
 mod support;
 mod syslog_sink;
+mod tap;
 mod tcp_wrappers;
 mod unmatched;
 mod v3;

@@ -66,6 +66,7 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["status", "--json"],
         vec!["status", "--watch"],
         vec!["init", "-"],
+        vec!["tap", "--count", "0"],
         vec!["doctor"],
         vec!["doctor", "--json"],
         vec!["completions", "bash"],
