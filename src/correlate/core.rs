@@ -80,7 +80,7 @@ impl Core {
             limits,
             usage: vec![Usage::default(); rules],
             wheel: Wheel::new(),
-            base: now - TICK,
+            base: now.saturating_sub(TICK),
             ripe: VecDeque::new(),
             quiet_until: i64::MIN,
             dice: 0x9e37_79b9_7f4a_7c15,
@@ -302,7 +302,7 @@ impl Core {
 
     /// Sets all timers anew and counts anew, after entries have changed in another way than by messages and timers.
     pub(super) fn rebuild(&mut self, plan: &Plan, now: i64) {
-        (self.wheel, self.ripe, self.base) = (Wheel::new(), VecDeque::new(), now - TICK);
+        (self.wheel, self.ripe, self.base) = (Wheel::new(), VecDeque::new(), now.saturating_sub(TICK));
         self.services = Services::default();
         self.usage = vec![Usage::default(); plan.rules.len()];
         for at in self.problems.places() {

@@ -128,6 +128,7 @@ impl Correlator {
         };
         let core = &mut self.core;
         let mut gone: Vec<Problem> = Vec::new();
+        let mut ended = Vec::new();
         for at in core.problems.places() {
             let Some(problem) = core.problems.get_mut(at) else { continue };
             match new_of(problem.rule) {
@@ -139,17 +140,18 @@ impl Correlator {
             let Some(count) = core.counts.get_mut(at) else { continue };
             match new_of(count.rule).filter(|at| self.plan.rules[*at as usize].threshold.is_some()) {
                 Some(rule) => count.rule = rule,
-                None => drop(core.counts.remove(at)),
+                None => ended.extend(core.counts.remove(at).map(|count| (Kind::Count, count.key))),
             }
         }
         for at in core.buckets.places() {
             let Some(bucket) = core.buckets.get_mut(at) else { continue };
             match new_of(bucket.rule) {
                 Some(rule) => bucket.rule = rule,
-                None => drop(core.buckets.remove(at)),
+                None => ended.extend(core.buckets.remove(at).map(|bucket| (Kind::Bucket, bucket.key))),
             }
         }
         core.rebuild(&self.plan, now.engine);
+        out.touched.append(&mut ended);
         gone.sort_by_key(|problem| (problem.since, problem.key));
         for mut problem in gone {
             let held =
@@ -192,24 +194,43 @@ impl Correlator {
         *out = writer.0;
     }
 
+    /// All entries.
+    pub fn entries(&self) -> impl Iterator<Item = (Kind, Key)> {
+        let problems = self.core.problems.iter().map(|(_, problem)| (Kind::Problem, problem.key));
+        let counts = self.core.counts.iter().map(|(_, count)| (Kind::Count, count.key));
+        let buckets = self.core.buckets.iter().map(|(_, bucket)| (Kind::Bucket, bucket.key));
+        problems.chain(counts).chain(buckets)
+    }
+
     /// All state as bytes.
     pub fn encode(&self, now: Now) -> Vec<u8> {
+        let mut images = Vec::new();
+        for (kind, key) in self.entries() {
+            self.image(kind, key, &mut images);
+        }
+        Self::with_images(self.secret, now.engine, &images)
+    }
+
+    /// State as bytes that [`Correlator::decode`] takes, of images.
+    pub fn with_images(secret: Secret, engine: i64, images: &[u8]) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.byte(FORMAT);
-        writer.fixed(self.secret.0[0]);
-        writer.fixed(self.secret.0[1]);
-        writer.time(now.engine);
-        let mut out = writer.0;
-        for (_, problem) in self.core.problems.iter() {
-            self.image(Kind::Problem, problem.key, &mut out);
+        writer.fixed(secret.0[0]);
+        writer.fixed(secret.0[1]);
+        writer.time(engine);
+        writer.0.extend_from_slice(images);
+        writer.0
+    }
+
+    /// The images of what was touched, each once.
+    pub fn images(&self, touched: &mut Vec<(Kind, Key)>) -> Vec<u8> {
+        touched.sort_unstable();
+        touched.dedup();
+        let mut images = Vec::new();
+        for (kind, key) in touched.drain(..) {
+            self.image(kind, key, &mut images);
         }
-        for (_, count) in self.core.counts.iter() {
-            self.image(Kind::Count, count.key, &mut out);
-        }
-        for (_, bucket) in self.core.buckets.iter() {
-            self.image(Kind::Bucket, bucket.key, &mut out);
-        }
-        out
+        images
     }
 
     /// The secret and the engine time of state from its bytes; none if the bytes are not state.

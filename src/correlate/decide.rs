@@ -358,7 +358,7 @@ impl Core {
         let known = self.counts.find(facts.count);
         let at = known.unwrap_or_else(|| {
             if !self.has_room(facts.rule, 0, out) {
-                self.give_up_a_count(facts.rule);
+                self.give_up_a_count(facts.rule, out);
                 out.overflowed += 1;
             }
             self.account(facts.rule, 1, 0, 0);
@@ -377,7 +377,7 @@ impl Core {
     }
 
     /// Makes room: of some counts of a rule the lowest goes, among equals the oldest.
-    fn give_up_a_count(&mut self, rule: u32) {
+    fn give_up_a_count(&mut self, rule: u32, out: &mut Effects) {
         let places = self.counts.capacity();
         let mut victim: Option<(u32, i64, u32)> = None;
         let mut seen = 0;
@@ -397,6 +397,7 @@ impl Core {
         }
         if let Some(count) = victim.and_then(|(_, _, at)| self.counts.remove(at)) {
             self.account(rule, -1, 0, count.bytes());
+            out.touched.push((Kind::Count, count.key));
         }
     }
 

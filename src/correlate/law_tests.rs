@@ -50,6 +50,8 @@ struct World<'r> {
     /// How many were swallowed, by reason.
     swallowed: Vec<u64>,
     full: usize,
+    /// The images of all changes.
+    log: Vec<u8>,
 }
 
 impl<'r> World<'r> {
@@ -64,6 +66,7 @@ impl<'r> World<'r> {
             outcomes: Vec::new(),
             swallowed: vec![0; Reason::ALL.len()],
             full: 0,
+            log: Vec::new(),
         }
     }
 
@@ -115,7 +118,27 @@ impl<'r> World<'r> {
             *all += more;
         }
         self.full += self.effects.full.len();
+        self.log.extend(self.correlator.images(&mut self.effects.touched));
         self.effects.clear();
+    }
+
+    /// All entries, and all that the log of changes says.
+    fn entries_and_replayed(&mut self) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let (secret, plan) = (self.correlator.secret(), self.rules.plan().clone());
+        let bytes = Correlator::with_images(secret, self.now.engine, &self.log);
+        let mut effects = Effects::default();
+        let replayed = Correlator::decode(&bytes, plan, Limits::default(), self.now, &mut effects).unwrap();
+        let images = |correlator: &Correlator| {
+            let mut images: Vec<Vec<u8>> = Vec::new();
+            for (kind, key) in correlator.entries() {
+                let mut image = Vec::new();
+                correlator.image(kind, key, &mut image);
+                images.push(image);
+            }
+            images.sort();
+            images
+        };
+        (images(&self.correlator), images(&replayed))
     }
 
     fn reencode(&mut self) {
@@ -197,6 +220,8 @@ proptest! {
                 }
             }
             restarted.reencode();
+            let (entries, replayed) = plain.entries_and_replayed();
+            prop_assert_eq!(entries, replayed, "{} / {}", problem, good);
         }
         for world in [&mut plain, &mut restarted] {
             world.pass(3600 * SECOND);

@@ -30,6 +30,7 @@ mod key;
 mod presence;
 mod preview;
 mod problem;
+pub mod record;
 mod send;
 mod services;
 pub mod steps;

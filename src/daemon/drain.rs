@@ -30,7 +30,7 @@ pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket:
     status.shared.stop();
     assembly.stop_listening();
     status.shared.commit.finish(status.clock.now());
-    status.shared.commit.save(status.clock.now());
+    status.shared.commit.sync_state(status.clock.now());
     senders.finish(SYNC);
     let began = status.clock.now().mono;
     assembly.runtimes().control.block_on(drain(status));

@@ -1,17 +1,35 @@
-//! Has everything happen that is due in the state of rules. Nothing wakes it up while nothing is.
+//! Has everything happen that is due in the state of rules, and syncs the state. Nothing wakes it up while nothing is due and
+//! nothing was written.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::supervise::{Stop, told};
 use crate::intake::Shared;
 
+/// How long after a change the state is synced, where nothing asks for it earlier.
+const DELAY: Duration = Duration::from_secs(1);
+
 /// Runs until told to stop, on a thread of its own, as a commit blocks.
 pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
+    let commit = &shared.commit;
+    let changed = || async {
+        commit.correlation.written().await;
+        tokio::time::sleep(DELAY).await;
+    };
+    let mut to_sync = pin!(changed());
     loop {
         tokio::select! {
-            () = shared.commit.correlation.wait(|| shared.now()) => {}
+            () = commit.correlation.wait(|| shared.now()) => commit.advance(shared.now()),
+            () = &mut to_sync => {
+                if !commit.keep_state(shared.now()) {
+                    // It is tried again.
+                    commit.correlation.tell_written();
+                }
+                to_sync.set(changed());
+            }
             () = told(&mut stop) => return,
         }
-        shared.commit.advance(shared.now());
     }
 }

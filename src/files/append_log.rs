@@ -413,6 +413,19 @@ impl AppendLog {
         synced
     }
 
+    /// What [`AppendLog::sync`] would sync, for who must not hold the log meanwhile. If it fails, the log is not to be used any
+    /// more: the system may have forgotten what it could not write.
+    pub fn to_sync(&self) -> ToSync {
+        let folder = self.fresh.then(|| self.folder.clone());
+        ToSync { file: self.file.clone(), folder, length: self.length }
+    }
+
+    /// Something was synced that [`AppendLog::to_sync`] gave.
+    pub fn was_synced(&mut self, done: &ToSync) {
+        self.synced = self.synced.max(done.length);
+        self.fresh &= done.folder.is_none();
+    }
+
     /// The length of the file in bytes.
     pub fn length(&self) -> u64 {
         self.length
@@ -423,6 +436,26 @@ impl AppendLog {
         let first = if matches!(self.form, Form::Frames { .. }) { HEADER as u64 } else { 0 };
         let from = from.max(first).min(self.length);
         Entries::new(self.file.clone(), self.form, self.salt, from, self.length)
+    }
+}
+
+/// What is to be made durable.
+#[derive(Debug)]
+pub struct ToSync {
+    file: Arc<dyn DiskFile>,
+    folder: Option<Folder>,
+    length: u64,
+}
+
+impl ToSync {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot promise it.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync()?;
+        self.folder.as_ref().map_or(Ok(()), Folder::sync)
     }
 }
 

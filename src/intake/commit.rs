@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::correlate::Secret;
 use crate::intake::correlation::{Correlation, Undecided};
-use crate::intake::saved;
+use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
 use crate::journal::{AppendError, Batch, Journal, SyncPolicy};
 use crate::rules::plan::Plan;
@@ -42,6 +42,8 @@ pub struct Made {
     informs: Vec<u64>,
     /// The number of the first of its outcomes, if some are in the journal already.
     first: Option<u64>,
+    /// Whether the state of rules has changed with it.
+    stateful: bool,
 }
 
 impl Made {
@@ -74,6 +76,7 @@ impl Made {
         self.undecided.clear();
         self.informs.clear();
         self.first = None;
+        self.stateful = false;
     }
 }
 
@@ -201,6 +204,7 @@ impl Commit {
         } else {
             // Nothing else is decided until the journal has answered, so that the state and the journal have one order.
             let deciding = self.correlation.decide(now, &mut made.undecided, &mut made.batch);
+            made.stateful = true;
             let appended = self.append_all(now, made);
             drop(deciding);
             appended
@@ -227,45 +231,48 @@ impl Commit {
 
     /// Puts other rules in force for the state of rules, and commits what that brings about.
     pub fn replace(&self, plan: &Arc<Plan>, now: Now) {
-        // From here on what was saved is not true any more.
-        if self.correlation.has_saved()
-            && let Err(error) = saved::remove(self.journal.directory())
-        {
-            tracing::error!(%error, "cannot remove the saved state of rules; remove it before the next start");
-        }
         self.correlation.replace(plan, now, |batch| self.by_itself(now, batch));
     }
 
-    /// Goes on with the state of rules that was saved at the last stop, if there is any.
+    /// Keeps the state of rules on disk from now on, and goes on with what an earlier process left there.
     pub fn resume(&self, now: Now) {
-        let directory = self.journal.directory();
-        let resumed = saved::read(directory).and_then(|saved| match saved {
-            Some(saved) => self.correlation.resume(saved, now).map_err(io::Error::other),
-            None => Ok(()),
-        });
-        if let Err(error) = resumed {
-            tracing::error!(
+        let log = StateLog::new(&self.journal, self.policy);
+        match log.and_then(|log| self.correlation.resume(log, now)) {
+            Ok(0) => {}
+            Ok(outcomes) => {
+                tracing::warn!(
+                    outcomes,
+                    "the last process ended before it could journal outcomes: they are journaled now"
+                );
+            }
+            Err(error) => tracing::error!(
                 %error,
-                "cannot read the saved state of rules in {}; rules begin without state",
-                directory.display()
-            );
+                "cannot use the state of rules in {}: rules begin without state, and its files are renamed",
+                self.journal.directory().display()
+            ),
         }
     }
 
-    /// Saves the state of rules for the next start. Nothing may be committed after it.
-    pub fn save(&self, now: Now) {
-        let directory = self.journal.directory();
-        let saved = match self.correlation.to_save(now) {
-            Some(bytes) => saved::write(directory, &bytes),
-            None => saved::remove(directory),
-        };
-        if let Err(error) = saved {
+    /// Makes the state of rules safe from a power cut; whether it is. Blocks.
+    pub fn sync_state(&self, now: Now) -> bool {
+        self.state_synced(now, self.correlation.sync(now, false))
+    }
+
+    /// Does once a second what the policy asks for, and writes state that could not be written before. Blocks.
+    pub fn keep_state(&self, now: Now) -> bool {
+        self.state_synced(now, self.correlation.sync(now, self.policy == SyncPolicy::Never))
+    }
+
+    fn state_synced(&self, now: Now, synced: io::Result<()>) -> bool {
+        if let Err(error) = &synced
+            && let Some(suppressed) = self.limiter.allow(Kind::Journal, now.mono)
+        {
             tracing::error!(
-                %error,
-                "cannot save the state of rules in {}; the next start begins without it",
-                directory.display()
+                suppressed, %error,
+                "the state of rules cannot be synced: it may not survive a crash; check the disk"
             );
         }
+        synced.is_ok()
     }
 
     /// Commits outcomes that no message has brought about.
@@ -358,9 +365,12 @@ impl Commit {
         if made.informs.is_empty() {
             return Committed::Written;
         }
+        let without = made.batch.is_empty() && made.first.is_none();
         let committed = match self.policy {
             // What has no outcomes is as safe as it can be.
-            _ if made.batch.is_empty() && made.first.is_none() => Committed::Synced,
+            _ if without && !made.stateful => Committed::Synced,
+            SyncPolicy::Batch if made.stateful && !self.sync_state(now) => Committed::Written,
+            SyncPolicy::Batch if without => Committed::Synced,
             SyncPolicy::Batch => self.sync(now, first),
             SyncPolicy::Interval | SyncPolicy::Never => Committed::Written,
         };

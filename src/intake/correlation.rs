@@ -3,6 +3,7 @@
 //! One lock is held from the decision about a batch until the journal has taken or refused it, so that what is decided has
 //! the same order in the state and in the journal. Rule sets without state do not come here.
 
+use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::correlate::{Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret};
+use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
 use crate::journal::Batch;
 use crate::journal::segment::MAX_PAYLOAD;
@@ -87,6 +89,8 @@ pub struct Correlation {
     /// When something is due next, in engine time, as the timers know it.
     due: AtomicI64,
     earlier: Notify,
+    /// Told when something was written that is not synced.
+    written: Notify,
 }
 
 #[derive(Debug)]
@@ -97,8 +101,10 @@ struct State {
     began: clock::Now,
     /// The latest engine time.
     engine: i64,
-    /// What was saved at the last stop, until there are rules.
+    /// What an earlier process left, until there are rules.
     saved: Option<Vec<u8>>,
+    /// Where it is kept on disk; none if it is not.
+    log: Option<StateLog>,
 }
 
 /// The state while a batch is decided about and journaled.
@@ -114,12 +120,20 @@ impl Drop for Deciding<'_> {
     }
 }
 
-/// Bytes that are no state that this release knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is not the state of rules as this release writes it")]
-pub struct Unknown;
-
 impl State {
+    /// Has the state on disk from now on, or nothing there if no rule keeps anything.
+    fn keep(&mut self, engine: i64) {
+        let Some(log) = &mut self.log else { return };
+        let done = match (self.correlator.plan().is_stateful(), log.is_open()) {
+            (false, _) => log.remove(),
+            (true, true) => Ok(()),
+            (true, false) => log.begin(&self.correlator, engine),
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "the state of rules cannot be written: a crash would lose it; it is tried again every second; check the disk");
+        }
+    }
+
     /// The engine time: that of the wall clock at the start, and since then what the monotonic clock has measured.
     fn now(&mut self, now: clock::Now) -> Now {
         let now = self.peek(now);
@@ -135,13 +149,33 @@ impl State {
         Now { engine: self.engine.max(engine), wall: now.wall.micros() }
     }
 
-    fn publish(&mut self, stats: &Stats, batch: &mut Batch) {
+    /// Gives what is to be journaled to `batch`, after it is in the log.
+    fn publish(&mut self, shared: &Correlation, now: Now, batch: &mut Batch) {
+        let stats = &shared.stats;
+        let mut touched = std::mem::take(&mut self.effects.touched);
+        let mut outcomes = Vec::new();
         for payload in self.effects.outcomes() {
-            if !batch.push_encoded(payload) {
+            if batch.push_encoded(payload) {
+                outcomes.push(payload);
+            } else {
                 stats.outcomes_lost.add(1);
                 tracing::error!("an outcome of more than 1 MiB is lost; shorten the rule's templates");
             }
         }
+        if let Some(log) = self.log.as_mut().filter(|log| log.is_open())
+            && !(outcomes.is_empty() && touched.is_empty())
+        {
+            let images = self.correlator.images(&mut touched);
+            if let Err(error) = log.add(now.engine, outcomes, &images, now.wall) {
+                tracing::error!(
+                    %error,
+                    "the state of rules cannot be written: a crash would lose it; it is tried again every second; check the disk"
+                );
+            }
+            shared.written.notify_one();
+        }
+        touched.clear();
+        self.effects.touched = touched;
         for (reason, count) in Reason::ALL.iter().zip(self.effects.swallowed) {
             stats.swallowed[*reason as usize].add(count);
         }
@@ -165,8 +199,14 @@ impl Correlation {
             Correlator::new(Arc::default(), secret, Limits::default(), Now { engine, wall: engine });
         let known = Arc::<Presence>::default();
         correlator.count_in(known.clone());
-        let state =
-            State { correlator, effects: Effects::default(), began: now, engine: i64::MIN, saved: None };
+        let state = State {
+            correlator,
+            effects: Effects::default(),
+            began: now,
+            engine: i64::MIN,
+            saved: None,
+            log: None,
+        };
         Correlation {
             state: Mutex::new(state),
             secret: secret.0.map(AtomicU64::new),
@@ -174,6 +214,7 @@ impl Correlation {
             known,
             due: AtomicI64::new(NEVER),
             earlier: Notify::new(),
+            written: Notify::new(),
         }
     }
 
@@ -182,38 +223,34 @@ impl Correlation {
         Secret([0, 1].map(|at: usize| self.secret[at].load(Ordering::Relaxed)))
     }
 
-    /// Goes on with what was saved, as soon as there are rules: none of it is lost if that never happens. Called before
-    /// anything is decided.
+    /// Keeps the state in this log from now on, and goes on with what it has, as soon as there are rules: none of it is lost if
+    /// that never happens. Called before anything is decided. Gives how many outcomes had not reached the journal.
     ///
     /// # Errors
     ///
-    /// If the bytes are not state.
-    pub fn resume(&self, saved: Vec<u8>, now: clock::Now) -> Result<(), Unknown> {
-        let (secret, engine) = Correlator::head(&saved).ok_or(Unknown)?;
-        for (own, saved) in self.secret.iter().zip(secret.0) {
-            own.store(saved, Ordering::Relaxed);
-        }
+    /// If the log cannot be read.
+    pub fn resume(&self, mut log: StateLog, now: clock::Now) -> io::Result<usize> {
+        let left = log.recover();
         let mut state = self.state();
-        // Time goes on, whatever the wall clock says now.
-        let wall = Wall::from_micros(now.wall.micros().max(engine));
-        (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
-        state.saved = Some(saved);
-        Ok(())
-    }
-
-    /// Whether it is still to go on with what was saved.
-    pub fn has_saved(&self) -> bool {
-        self.state().saved.is_some()
-    }
-
-    /// What is to be saved at a stop; none if there is nothing.
-    pub fn to_save(&self, now: clock::Now) -> Option<Vec<u8>> {
-        let mut state = self.state();
-        if let Some(saved) = &state.saved {
-            return Some(saved.clone());
+        state.log = Some(log);
+        let left = left?;
+        if left.damaged > 0 {
+            tracing::error!(
+                bytes = left.damaged,
+                "parts of the state of rules are damaged and were skipped; check the disk"
+            );
         }
-        let engine = state.now(now);
-        state.correlator.plan().is_stateful().then(|| state.correlator.encode(engine))
+        let head = left.state.as_deref().and_then(Correlator::head);
+        if let Some((secret, engine)) = head {
+            for (own, saved) in self.secret.iter().zip(secret.0) {
+                own.store(saved, Ordering::Relaxed);
+            }
+            // Time goes on, whatever the wall clock says now.
+            let wall = Wall::from_micros(now.wall.micros().max(engine));
+            (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
+            state.saved = left.state;
+        }
+        Ok(left.journaled)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -243,7 +280,7 @@ impl Correlation {
             state.correlator.decide(engine, &facts, payload, &mut state.effects);
         }
         undecided.clear();
-        state.publish(&self.stats, batch);
+        state.publish(self, engine, batch);
         deciding
     }
 
@@ -255,7 +292,7 @@ impl Correlation {
             let engine = state.now(now);
             let all = state.correlator.advance(engine, AT_ONCE, &mut state.effects);
             let mut batch = Batch::default();
-            state.publish(&self.stats, &mut batch);
+            state.publish(self, engine, &mut batch);
             if !batch.is_empty() {
                 then(&mut batch);
             }
@@ -283,7 +320,9 @@ impl Correlation {
                         state.correlator.stay_quiet_until(engine.engine.saturating_add(QUIET));
                     }
                     None => {
-                        tracing::error!("{Unknown}: rules begin without state");
+                        tracing::error!(
+                            "what was left is not the state of rules as this release writes it: rules begin without state"
+                        );
                         state.correlator = Correlator::new(plan.clone(), self.secret(), limits, engine);
                         state.correlator.count_in(self.known.clone());
                     }
@@ -291,11 +330,47 @@ impl Correlation {
             }
         }
         let mut batch = Batch::default();
-        state.publish(&self.stats, &mut batch);
+        state.publish(self, engine, &mut batch);
         if !batch.is_empty() {
             then(&mut batch);
         }
+        state.keep(engine.engine);
         self.set_due(state);
+        drop(guard);
+        self.written.notify_one();
+    }
+
+    /// Makes the state on disk safe from a power cut, and writes it anew where it could not be written or has grown long. With
+    /// `only_new` only what was written anew is made safe.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be, or cannot be written.
+    pub fn sync(&self, now: clock::Now, only_new: bool) -> io::Result<()> {
+        let to_sync = {
+            let mut guard = self.state();
+            let state = &mut *guard;
+            let engine = state.peek(now).engine;
+            let Some(log) = state.log.as_mut().filter(|_| state.saved.is_none()) else { return Ok(()) };
+            if state.correlator.plan().is_stateful() && (!log.is_open() || log.is_long()) {
+                log.begin(&state.correlator, engine)?;
+            }
+            log.to_sync().filter(|_| !only_new || log.has_older())
+        };
+        let Some(to_sync) = to_sync else { return Ok(()) };
+        // Without the lock: deciding goes on.
+        let result = to_sync.sync();
+        self.state().log.as_mut().map_or(Ok(()), |log| log.synced(&to_sync, result))
+    }
+
+    /// Something is still to be synced.
+    pub fn tell_written(&self) {
+        self.written.notify_one();
+    }
+
+    /// Returns when something was written that is not synced.
+    pub async fn written(&self) {
+        self.written.notified().await;
     }
 
     /// What the state has to know of an outcome; none if it is nothing to the state: no rule keeps anything, or the rule
@@ -381,4 +456,4 @@ fn translated(facts: Facts, from: Option<&Plan>, to: &Plan) -> Facts {
 
 #[cfg(test)]
 #[path = "correlation_tests.rs"]
-mod tests;
+pub(in crate::intake) mod tests;

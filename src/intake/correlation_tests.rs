@@ -15,7 +15,7 @@ use crate::syslog::parse_line;
 use crate::time::clock::Mono;
 
 /// "held SERVICE" is critical and held, "bad SERVICE" critical, "good SERVICE" ok; the last two have no state.
-fn rules(held: &str) -> RuleSet {
+pub(in crate::intake) fn rules(held: &str) -> RuleSet {
     let rule = |id: &str, state: &str, keys: &str| {
         format!(
             "[[rule]]\nid = \"{id}\"\nsyslog = {{ message = '^{id} (?<service>\\w+)' }}\n{keys}\n\
@@ -85,7 +85,7 @@ impl Bench {
     }
 }
 
-fn add(line: &str, commit: &Commit, rules: &RuleSet, made: &mut Made) {
+pub(in crate::intake) fn add(line: &str, commit: &Commit, rules: &RuleSet, made: &mut Made) {
     let source = Source { peer: "192.0.2.1:514".parse().unwrap(), received: 1 };
     let message = Message::Syslog(parse_line(line, 1));
     let received = Received {

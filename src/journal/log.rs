@@ -295,6 +295,11 @@ impl Journal {
         self.tail.next()
     }
 
+    /// What is before is safe from a power cut.
+    pub fn safe(&self) -> u64 {
+        self.tail.lock().synced
+    }
+
     /// How many bytes it has on disk.
     pub fn size(&self) -> u64 {
         self.tail.lock().size()

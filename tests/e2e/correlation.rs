@@ -92,7 +92,7 @@ fn what_is_held_survives_a_reload_and_goes_out_when_its_rule_goes() {
 }
 
 #[test]
-fn what_is_held_survives_a_stop_and_is_forgotten_by_a_crash() {
+fn what_is_held_survives_a_stop_and_a_crash() {
     let mut bench = Bench::start("hold = { for = \"1h\" }");
     bench.send("down a");
     bench.wait_state("held", 1);
@@ -107,7 +107,30 @@ fn what_is_held_survives_a_stop_and_is_forgotten_by_a_crash() {
     bench.wait_state("held", 1);
     bench.daemon.kill();
     bench.daemon.restart();
-    assert_eq!(bench.daemon.status()["state"]["held"], 0);
+    assert_eq!(bench.daemon.status()["state"]["held"], 1);
+    bench.send("up b");
+    bench.wait_state("held", 0);
     bench.send("mark");
     bench.wait_for(&["mark"]);
+}
+
+#[test]
+fn what_was_due_while_the_daemon_was_dead_is_sent_once() {
+    let mut bench = Bench::start("hold = { for = \"1s\" }");
+    bench.send("down a");
+    bench.wait_state("held", 1);
+    bench.daemon.kill();
+    bench.daemon.restart();
+    bench.wait_for(&["down a"]);
+    bench.daemon.kill();
+    bench.daemon.restart();
+    // It is known to be open: the clear is sent, and its repeat is not.
+    bench.send("down a");
+    bench.send("up a");
+    wait_until("the clear is sent", || bench.outputs().last().is_some_and(|output| output == "up a"));
+    // The sink may repeat what it had delivered when it was killed.
+    let mut outputs = bench.outputs();
+    outputs.dedup();
+    assert_eq!(outputs, ["down a", "up a"]);
+    assert_eq!(bench.daemon.status()["intake"]["swallowed"]["duplicate"], 1);
 }

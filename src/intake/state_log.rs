@@ -1,0 +1,335 @@
+//! The state of rules on disk.
+//!
+//! An [append log](AppendLog) in the journal directory has [entries](crate::correlate::record): each decision's outcomes and
+//! what it changed, written before the outcomes are journaled. So a crash at any moment leaves either nothing of a decision,
+//! or all of it: outcomes that are in the log and not in the journal are journaled at the next start.
+//!
+//! The log grows, so now and then another one begins, with all state, and takes its place: `correlation.1`,
+//! `correlation.2` and so on. While both are there the newer one counts where they differ.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use crate::correlate::Correlator;
+use crate::correlate::record::{Change, Entry};
+use crate::files::entries::Form;
+use crate::files::{AppendLog, Folder};
+use crate::journal::{Batch, Journal, SyncPolicy};
+
+/// What the names of its files start with.
+const PREFIX: &str = "correlation.";
+/// The longest entry in bytes; a longer length is damage.
+const LONGEST: u32 = 1 << 30;
+const FORM: Form = Form::Frames { longest: LONGEST };
+/// How many bytes of images an entry has where all state is written.
+const PART: usize = 1 << 20;
+/// How much a log grows before another one takes its place, in bytes; if it began with more, by as much as that.
+const GROWTH: u64 = 16 << 20;
+/// How many records are read from the journal at a time.
+const AT_ONCE: usize = 1000;
+
+/// The log that is written.
+#[derive(Debug)]
+pub struct StateLog {
+    journal: Arc<Journal>,
+    policy: SyncPolicy,
+    folder: Folder,
+    /// The number of the newest file; 0 if there is none.
+    number: u64,
+    /// None if nothing can be written, or nothing is to be.
+    open: Option<AppendLog>,
+    /// How long the file was when it had all state.
+    base: u64,
+    /// Whether there may be files before the newest.
+    has_older: bool,
+}
+
+/// What an earlier process left.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// The state, as [`Correlator::decode`] takes it; none if there is none.
+    pub state: Option<Vec<u8>>,
+    /// How many outcomes were not in the journal yet, and are now.
+    pub journaled: usize,
+    /// How many bytes of the files are no entries.
+    pub damaged: u64,
+}
+
+impl StateLog {
+    /// The log in the directory of a journal. Nothing is written before [`StateLog::begin`].
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be used.
+    pub fn new(journal: &Arc<Journal>, policy: SyncPolicy) -> io::Result<Self> {
+        Ok(Self::within(Folder::existing(journal.directory())?, journal, policy))
+    }
+
+    fn within(folder: Folder, journal: &Arc<Journal>, policy: SyncPolicy) -> Self {
+        StateLog {
+            journal: journal.clone(),
+            policy,
+            folder,
+            number: 0,
+            open: None,
+            base: 0,
+            has_older: false,
+        }
+    }
+
+    /// The numbers of the files, the oldest first.
+    fn numbers(&self) -> io::Result<Vec<u64>> {
+        let names = self.folder.list()?;
+        let mut numbers: Vec<u64> =
+            names.iter().filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Reads what an earlier process left, and journals what it could not journal any more.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read. Then its files are renamed, and are out of the way.
+    pub fn recover(&mut self) -> io::Result<Left> {
+        let read = self.read();
+        if read.is_err() {
+            for number in self.numbers()? {
+                self.folder.set_aside(&name(number))?;
+            }
+        }
+        read
+    }
+
+    fn read(&mut self) -> io::Result<Left> {
+        let mut left = Left::default();
+        let (mut secret, mut engine, mut safe) = (None, i64::MIN, 0);
+        // The images, and how many bytes of them are of older files.
+        let (mut images, mut first) = (Vec::new(), 0);
+        let mut pending: Vec<(u64, Vec<Box<[u8]>>)> = Vec::new();
+        for number in self.numbers()? {
+            self.number = number;
+            let mut entries = AppendLog::entries_of(&self.folder, &name(number), FORM)?;
+            while let Some(bytes) = entries.next()? {
+                match Entry::decode(bytes) {
+                    Some(Entry::Head(head)) => (secret, first) = (Some(head), images.len()),
+                    Some(Entry::All) => drop(images.drain(..first)),
+                    Some(Entry::Change(change)) => {
+                        engine = engine.max(change.engine);
+                        safe = safe.max(change.safe);
+                        images.extend_from_slice(change.images);
+                        if !change.outcomes.is_empty() {
+                            let outcomes = change.outcomes.iter().map(|outcome| (*outcome).into());
+                            pending.push((change.lower, outcomes.collect()));
+                        }
+                    }
+                    None => left.damaged += bytes.len() as u64,
+                }
+            }
+            left.damaged += entries.damaged();
+        }
+        pending.retain(|(lower, _)| *lower >= safe);
+        match self.journal_rest(safe, &pending) {
+            Ok(count) => left.journaled = count,
+            Err(error) => tracing::error!(
+                %error,
+                "the last process ended before it could journal outcomes, and they cannot be journaled now: they are lost"
+            ),
+        }
+        left.state = secret.map(|secret| Correlator::with_images(secret, engine, &images));
+        Ok(left)
+    }
+
+    /// Journals the outcomes that are not in the journal from a sequence number on. Gives how many.
+    fn journal_rest(&self, safe: u64, pending: &[(u64, Vec<Box<[u8]>>)]) -> io::Result<usize> {
+        // What sinks had taken may have been deleted already.
+        let oldest = self.journal.oldest();
+        let hasher = RandomState::new();
+        let mut known: HashMap<u64, usize> = HashMap::new();
+        if pending.iter().any(|(lower, _)| *lower >= oldest) {
+            let mut reader = self.journal.reader(safe.max(oldest));
+            let mut count = |bytes: &[u8]| *known.entry(hasher.hash_one(bytes)).or_default() += 1;
+            while reader.read_encoded(AT_ONCE, |_, bytes| {
+                count(bytes);
+                true
+            })? > 0
+            {}
+        }
+        let mut batch = Batch::default();
+        for outcome in pending.iter().filter(|(lower, _)| *lower >= oldest).flat_map(|(_, outcomes)| outcomes)
+        {
+            match known.get_mut(&hasher.hash_one(&**outcome)) {
+                Some(count) if *count > 0 => *count -= 1,
+                _ => drop(batch.push_encoded(outcome)),
+            }
+        }
+        self.journal.append(&batch)?;
+        Ok(batch.len())
+    }
+
+    /// Whether changes are written.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Begins another log with all state. Those before stay until it is [synced](StateLog::synced).
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. Then nothing is until the next call.
+    pub fn begin(&mut self, correlator: &Correlator, engine: i64) -> io::Result<()> {
+        self.open = None;
+        self.number = self.numbers()?.last().map_or(1, |last| last.saturating_add(1));
+        let (mut log, _) = AppendLog::open(&self.folder, &name(self.number), FORM, u64::MAX)?;
+        let (lower, safe) = self.marks();
+        log.append([&*Entry::Head(correlator.secret()).encode()])?;
+        let mut images = Vec::new();
+        let mut write = |images: &mut Vec<u8>| {
+            let change = Change { engine, lower, safe, outcomes: Vec::new(), images };
+            log.append([&*Entry::Change(change).encode()])?;
+            images.clear();
+            io::Result::Ok(())
+        };
+        for (kind, key) in correlator.entries() {
+            correlator.image(kind, key, &mut images);
+            if images.len() > PART {
+                write(&mut images)?;
+            }
+        }
+        // Without any entry it has the time.
+        write(&mut images)?;
+        log.append([&*Entry::All.encode()])?;
+        self.base = log.length();
+        self.has_older = true;
+        self.open = Some(log);
+        Ok(())
+    }
+
+    /// Removes the logs before one that is safe.
+    fn remove_older(&self, than: u64) -> io::Result<()> {
+        for number in self.numbers()?.into_iter().filter(|number| *number < than) {
+            self.folder.remove(&name(number))?;
+        }
+        Ok(())
+    }
+
+    /// Removes all logs: there is no state.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be removed.
+    pub fn remove(&mut self) -> io::Result<()> {
+        self.open = None;
+        for number in self.numbers()? {
+            match self.folder.remove(&name(number)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A number that what is journaled from now on is not below, and one below which everything is safe.
+    fn marks(&self) -> (u64, u64) {
+        let next = self.journal.next();
+        // Who does not ask for syncs counts what is written as safe.
+        let safe = if self.policy == SyncPolicy::Never { next } else { self.journal.safe().min(next) };
+        (next, safe)
+    }
+
+    /// Adds what a decision has brought about.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. Then nothing is until [`StateLog::begin`], as what is there would lack it.
+    pub fn add(&mut self, engine: i64, outcomes: Vec<&[u8]>, images: &[u8], now: i64) -> io::Result<()> {
+        let (lower, safe) = self.marks();
+        let Some(log) = &mut self.open else { return Ok(()) };
+        let entry = Entry::Change(Change { engine, lower, safe, outcomes, images }).encode();
+        let added = match log.check(now) {
+            Ok(false) => log.append([&*entry]).map(drop),
+            Ok(true) => Err(io::Error::new(ErrorKind::NotFound, "somebody has removed its file")),
+            Err(error) => Err(error),
+        };
+        if added.is_err() {
+            self.open = None;
+        }
+        added
+    }
+
+    /// Whether logs before the one that is written may be there.
+    pub fn has_older(&self) -> bool {
+        self.has_older
+    }
+
+    /// Whether it has grown so much that another one should take its place.
+    pub fn is_long(&self) -> bool {
+        self.open.as_ref().is_some_and(|log| log.length() - self.base > self.base.max(GROWTH))
+    }
+
+    /// What is to be synced; none if nothing can be. Nobody has to wait for it to add more.
+    pub fn to_sync(&self) -> Option<ToSync> {
+        let journal = self.has_older.then(|| self.journal.clone());
+        self.open.as_ref().map(|log| ToSync { number: self.number, work: log.to_sync(), journal })
+    }
+
+    /// What was synced, or could not be: then nothing is written until [`StateLog::begin`].
+    ///
+    /// # Errors
+    ///
+    /// If it could not be, or the logs before it cannot be removed.
+    pub fn synced(&mut self, done: &ToSync, result: io::Result<Synced>) -> io::Result<()> {
+        match (&result, &mut self.open) {
+            (Ok(_), Some(log)) if done.number == self.number => log.was_synced(&done.work),
+            (Err(_), _) => self.open = None,
+            _ => {}
+        }
+        if result? == Synced::WithJournal {
+            self.remove_older(done.number)?;
+            self.has_older &= done.number != self.number;
+        }
+        Ok(())
+    }
+}
+
+/// What is to be synced.
+#[derive(Debug)]
+pub struct ToSync {
+    number: u64,
+    work: crate::files::append_log::ToSync,
+    /// The journal, if there are older logs.
+    journal: Option<Arc<Journal>>,
+}
+
+/// What was synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synced {
+    /// The log.
+    Log,
+    /// The log, and before that all that older ones have for the journal: they are not needed any more.
+    WithJournal,
+}
+
+impl ToSync {
+    /// Makes it safe from a power cut.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot promise it.
+    pub fn sync(&self) -> io::Result<Synced> {
+        // What cannot be synced there stays in the older logs, and is synced later.
+        let journal = self.journal.as_ref().is_some_and(|journal| journal.sync(u64::MAX).is_ok());
+        self.work.sync()?;
+        Ok(if journal { Synced::WithJournal } else { Synced::Log })
+    }
+}
+
+fn name(number: u64) -> String {
+    format!("{PREFIX}{number}")
+}
+
+#[cfg(test)]
+#[path = "state_log_tests.rs"]
+mod tests;

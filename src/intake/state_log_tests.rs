@@ -1,0 +1,277 @@
+//! Processes that die, and power that is cut, at any moment: what becomes of the state, and what is journaled.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::files::disk::Disk as _;
+use crate::files::faulty::{Faults, Faulty};
+use crate::intake::commit::{Commit, Committed, Made, Refused};
+use crate::intake::correlation::tests::{add, rules};
+use crate::journal::{Options, WhenFull};
+use crate::outcome::result::State;
+use crate::rules::RuleSet;
+use crate::time::clock::{Mono, Now, Wall};
+
+const DIRECTORY: &str = "/journal";
+/// Longer than nothing fires by itself after a start.
+const QUIET: i64 = 6;
+
+/// A process, and the disk that outlives it.
+struct Process<'r> {
+    rules: &'r RuleSet,
+    disk: Faulty,
+    journal: Arc<Journal>,
+    commit: Commit,
+    /// Seconds.
+    now: i64,
+    informs: u64,
+}
+
+fn now(seconds: i64) -> Now {
+    let wall = Wall::from_micros((1000 + seconds) * 1_000_000);
+    Now { wall, mono: Mono::from_nanos((1000 + seconds) as u64 * 1_000_000_000) }
+}
+
+impl<'r> Process<'r> {
+    fn start(rules: &'r RuleSet, disk: Faulty, at: i64, policy: SyncPolicy) -> Self {
+        let directory = Path::new(DIRECTORY);
+        let options =
+            Options { directory: directory.to_owned(), max_size: 1 << 30, when_full: WhenFull::DropOldest };
+        let shared: Arc<dyn crate::files::disk::Disk> = Arc::new(disk.clone());
+        let (journal, _) = Journal::open_on(shared.clone(), options, 7).unwrap();
+        // A sink that takes nothing, so that nothing is deleted.
+        journal.register("none").unwrap();
+        let commit = Commit::new(journal.clone(), policy, Arc::default(), Arc::default(), now(at));
+        let log = StateLog::within(Folder::on(shared, directory), &journal, policy);
+        commit.correlation.resume(log, now(at)).unwrap();
+        commit.replace(rules.plan(), now(at));
+        Process { rules, disk, journal, commit, now: at, informs: 0 }
+    }
+
+    /// Takes a message of an inform, and answers it.
+    fn message(&mut self, message: &str) -> Committed {
+        let mut made = Made::default();
+        add(&format!("<35>Nov 20 12:00:00 h app: {message}"), &self.commit, self.rules, &mut made);
+        self.informs += 1;
+        self.commit.claim(self.informs, now(self.now).mono);
+        made.add_inform(self.informs);
+        self.commit.batch(now(self.now), &mut made, Refused::Queues)
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.now += 1;
+            self.commit.advance(now(self.now));
+        }
+    }
+
+    fn die(self, policy: SyncPolicy) -> Self {
+        let disk = self.disk.crash();
+        Self::start(self.rules, disk, self.now, policy)
+    }
+
+    /// The services and states of what is in the journal.
+    fn journaled(&self) -> Vec<(String, State)> {
+        let mut all = Vec::new();
+        let mut reader = self.journal.reader(1);
+        while reader
+            .read(100, |record| {
+                let outcome = &record.outcome;
+                all.push((outcome.service().unwrap_or_default().to_owned(), outcome.common().state));
+                true
+            })
+            .unwrap()
+            > 0
+        {}
+        all
+    }
+
+    /// The states of each service, none twice in a row.
+    fn turns(&self) -> Vec<(String, State)> {
+        let mut all = self.journaled();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.dedup();
+        all
+    }
+
+    fn length(&self, which: fn(&str) -> bool) -> (std::path::PathBuf, u64) {
+        let names = self.disk.names().into_iter();
+        let newest =
+            names.filter(|path| path.file_name().is_some_and(|name| which(&name.to_string_lossy()))).max();
+        let path = newest.unwrap();
+        let length = self.disk.length(&path).unwrap();
+        (path, length)
+    }
+}
+
+fn is_log(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+fn is_segment(name: &str) -> bool {
+    name.strip_suffix(".seg").is_some()
+}
+
+fn held() -> &'static RuleSet {
+    static RULES: OnceLock<RuleSet> = OnceLock::new();
+    RULES.get_or_init(|| rules("hold = { for = '60s' }"))
+}
+
+#[test]
+fn a_decision_is_whole_or_not_at_all_wherever_its_entry_is_cut() {
+    let critical = vec![("a".to_owned(), State::Critical)];
+    let run = || {
+        let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Interval);
+        process.message("held a");
+        process.pass(59);
+        let before = (process.length(is_log), process.length(is_segment));
+        process.pass(1);
+        assert_eq!(process.journaled(), critical);
+        (process, before)
+    };
+    let (process, ((_, start), _)) = run();
+    let (_, end) = process.length(is_log);
+    assert!(start < end);
+    for cut in start..=end {
+        let (process, ((log, _), (segment, journaled))) = run();
+        let disk = process.disk.crash();
+        // It died before it had written all of the entry, or all of the outcome.
+        disk.open(&log, true).unwrap().set_length(cut).unwrap();
+        disk.open(&segment, true).unwrap().set_length(journaled).unwrap();
+        let mut process = Process::start(held(), disk, 60, SyncPolicy::Interval);
+        let again: &[_] = if cut == end { &critical } else { &[] };
+        assert_eq!(process.journaled(), again, "cut at {cut} of {start} to {end}");
+        process.pass(QUIET);
+        assert_eq!(process.journaled(), critical, "cut at {cut} of {start} to {end}");
+        // What is journaled once stays so.
+        let mut process = process.die(SyncPolicy::Interval);
+        process.pass(QUIET);
+        assert_eq!(process.journaled(), critical, "cut at {cut} of {start} to {end}");
+    }
+}
+
+#[test]
+fn what_waits_for_the_journal_survives_the_process() {
+    let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Batch);
+    process.message("held a");
+    process.pass(59);
+    let (segment, _) = process.length(is_segment);
+    // The journal is gone, the log of the state is not.
+    process.disk.lose(&segment);
+    let _ = process.journal.look();
+    process.pass(1);
+    let mut process = process.die(SyncPolicy::Batch);
+    process.pass(QUIET);
+    assert_eq!(process.journaled(), [("a".to_owned(), State::Critical)]);
+}
+
+#[test]
+fn an_inform_is_not_answered_before_its_state_is_safe() {
+    let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Batch);
+    assert_eq!(process.message("held a"), Committed::Synced);
+    process.disk.set_faults(Faults { sync: 1, ..Faults::default() });
+    assert_eq!(process.message("held b"), Committed::Written);
+    process.disk.set_faults(Faults::default());
+    // The state is written anew.
+    assert!(process.commit.keep_state(now(process.now)));
+    assert_eq!(process.message("held c"), Committed::Synced);
+    process.disk.cut_power();
+    let mut process = process.die(SyncPolicy::Batch);
+    process.pass(60 + QUIET);
+    let services: Vec<String> = process.journaled().into_iter().map(|(service, _)| service).collect();
+    assert!(["a", "c"].iter().all(|service| services.iter().any(|other| other == service)), "{services:?}");
+}
+
+#[test]
+fn one_file_is_left_when_another_one_has_taken_its_place() {
+    let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Interval);
+    process.message("held a");
+    for _ in 0..3 {
+        process = process.die(SyncPolicy::Interval);
+        assert!(process.commit.keep_state(now(process.now)));
+        let logs = process
+            .disk
+            .names()
+            .iter()
+            .filter(|path| is_log(&path.file_name().unwrap().to_string_lossy()))
+            .count();
+        assert_eq!(logs, 1);
+    }
+    process.pass(60);
+    assert_eq!(process.journaled(), [("a".to_owned(), State::Critical)]);
+}
+
+const SETTINGS: &[&str] = &[
+    "dedup = { window = '60s' }",
+    "hold = { for = '30s' }",
+    "hold = { for = '30s' }\ndedup = { window = '90s' }",
+    "threshold = { count = 3, within = '100s' }",
+    "threshold = { count = 2, within = '50s', recover = '80s' }",
+    "throttle = { count = 1, per = '60s', key = 'all' }",
+    "expire = { after = '100s', state = 'unknown' }",
+];
+
+fn all_rules() -> &'static [RuleSet] {
+    static RULES: OnceLock<Vec<RuleSet>> = OnceLock::new();
+    RULES.get_or_init(|| SETTINGS.iter().map(|held| rules(held)).collect())
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Message(&'static str, u8),
+    Pass(i64),
+    Die,
+    CutPower,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (prop_oneof![3 => Just("held"), 1 => Just("good")], 0..3u8)
+            .prop_map(|(word, service)| Step::Message(word, service)),
+        2 => prop_oneof![Just(1i64), Just(10), Just(35)].prop_map(Step::Pass),
+        1 => Just(Step::Die),
+        1 => Just(Step::CutPower),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #[test]
+    fn with_deaths_and_power_cuts_the_same_is_journaled(
+        at in 0..SETTINGS.len(),
+        seed in any::<u64>(),
+        steps in steps(),
+    ) {
+        let rules = &all_rules()[at];
+        let mut plain = Process::start(rules, Faulty::new(1), 0, SyncPolicy::Batch);
+        let mut dies = Process::start(rules, Faulty::new(seed), 0, SyncPolicy::Batch);
+        for step in &steps {
+            match step {
+                Step::Message(word, service) => {
+                    for process in [&mut plain, &mut dies] {
+                        prop_assert_eq!(process.message(&format!("{word} s{service}")), Committed::Synced);
+                    }
+                }
+                Step::Pass(seconds) => {
+                    plain.pass(*seconds);
+                    dies.pass(*seconds);
+                }
+                Step::Die | Step::CutPower => {
+                    if matches!(step, Step::CutPower) {
+                        dies.disk.cut_power();
+                    }
+                    dies = dies.die(SyncPolicy::Batch);
+                    plain.pass(QUIET);
+                    dies.pass(QUIET);
+                }
+            }
+        }
+        plain.pass(200);
+        dies.pass(200);
+        prop_assert_eq!(dies.turns(), plain.turns(), "{}", SETTINGS[at]);
+    }
+}
