@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
 use crate::config::Config;
@@ -22,6 +23,9 @@ pub struct CheckArgs {
     config: ConfigArg,
     /// Configurations to check, and files or folders of rules, which are checked in the place of those of the configurations
     files: Vec<PathBuf>,
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 /// Reports everything that is wrong; false if anything is.
@@ -38,8 +42,61 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<bool> {
         all.push(args.config.path());
     }
     // All of them are checked, whatever is wrong in the first.
-    let valid: Vec<bool> = all.iter().map(|path| one(path.as_deref(), &rules)).collect();
-    Ok(!valid.contains(&false))
+    let checked: Vec<Checked> = all.iter().map(|path| one(path.as_deref(), &rules)).collect();
+    let valid = checked.iter().all(|one| one.summary.is_some());
+    if args.json {
+        let all: Vec<Value> = checked.iter().map(Checked::to_json).collect();
+        println!("{}", json!({ "ok": valid, "configurations": all }));
+    } else {
+        checked.iter().for_each(Checked::print);
+    }
+    Ok(valid)
+}
+
+/// A configuration that was checked.
+struct Checked {
+    /// None for the built-in one.
+    file: Option<PathBuf>,
+    /// What was found, in the order of the checks.
+    found: Vec<Diagnostics>,
+    /// What it has; none if it has errors.
+    summary: Option<Summary>,
+}
+
+struct Summary {
+    rules: usize,
+    tests: usize,
+    modules: usize,
+    hosts: usize,
+    sinks: usize,
+    engine: Option<(String, String)>,
+}
+
+impl Checked {
+    fn print(&self) {
+        self.found.iter().for_each(setup::print);
+        let Some(Summary { rules, tests, modules, hosts, sinks, engine }) = &self.summary else { return };
+        println!(
+            "{rules} rules with {tests} tests, {modules} MIB modules, {hosts} hosts, {sinks} sinks: no errors"
+        );
+        if let Some((id, form)) = engine {
+            println!("SNMPv3 engine id {id}: {form}");
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut found = Diagnostics::default();
+        self.found.iter().for_each(|one| found.extend(one.clone()));
+        let mut all = json!({ "file": self.file, "ok": self.summary.is_some(), "found": found.to_json() });
+        if let Some(summary) = &self.summary {
+            all["rules"] = summary.rules.into();
+            all["tests"] = summary.tests.into();
+            all["mib_modules"] = summary.modules.into();
+            all["hosts"] = summary.hosts.into();
+            all["sinks"] = summary.sinks.into();
+        }
+        all
+    }
 }
 
 /// Whether a path leads to rules: a folder, or a file with a `[[rule]]`. Any other is a configuration.
@@ -48,32 +105,32 @@ fn has_rules(path: &Path) -> bool {
     path.is_dir() || input::text(path, input::TEXT).is_ok_and(|text| is_rule(&text))
 }
 
-fn one(path: Option<&Path>, rules: &[PathBuf]) -> bool {
+fn one(path: Option<&Path>, rules: &[PathBuf]) -> Checked {
+    let mut checked = Checked { file: path.map(Path::to_owned), found: Vec::new(), summary: None };
     let (mut config, found) = match setup::config(path) {
         Ok(loaded) => loaded,
         Err(found) => {
-            setup::print(&found);
-            return false;
+            checked.found.push(found);
+            return checked;
         }
     };
     if !rules.is_empty() {
         config.rule_paths = rules.to_vec();
     }
     let setup = setup::with_config(config, found, &Held::default());
-    setup::print(&setup.found);
-    let Some(rules) = &setup.compiled.rules else { return false };
-    setup::print(&hostile::check(rules, &setup.compiled.places));
-    setup::print(&without_effect(&setup, rules.rules().len()));
-    println!(
-        "{} rules with {} tests, {} MIB modules, {} hosts, {} sinks: no errors",
-        rules.rules().len(),
-        setup.compiled.tests.len(),
-        setup.mibs.mib.modules().len(),
-        setup.config.hosts.len(),
-        setup.config.sinks.len(),
-    );
-    say_engine(&setup.config);
-    true
+    checked.found.push(setup.found.clone());
+    let Some(rules) = &setup.compiled.rules else { return checked };
+    checked.found.push(hostile::check(rules, &setup.compiled.places));
+    checked.found.push(without_effect(&setup, rules.rules().len()));
+    checked.summary = Some(Summary {
+        rules: rules.rules().len(),
+        tests: setup.compiled.tests.len(),
+        modules: setup.mibs.mib.modules().len(),
+        hosts: setup.config.hosts.len(),
+        sinks: setup.config.sinks.len(),
+        engine: engine(&setup.config),
+    });
+    checked
 }
 
 /// Warns of a configuration that is valid and does nothing.
@@ -96,15 +153,15 @@ fn without_effect(setup: &Setup, rules: usize) -> Diagnostics {
     found
 }
 
-/// Senders of SNMPv3 informs know the daemon by an id; its form tells whether it is one that everybody takes.
-fn say_engine(config: &Config) {
+/// The id by which senders of SNMPv3 informs know the daemon, and its form, which tells whether it is one that everybody
+/// takes.
+fn engine(config: &Config) -> Option<(String, String)> {
     if config.snmp.users.is_empty() {
-        return;
+        return None;
     }
     // A file that cannot be read is for the daemon to say, which refuses to start.
-    if let Ok(Some((id, _))) = engine_id::read(&config.journal.directory.join("engine")) {
-        println!("SNMPv3 engine id 0x{}: {}", HEXLOWER.encode(&id), engine_id::form(&id));
-    }
+    let (id, _) = engine_id::read(&config.journal.directory.join("engine")).ok().flatten()?;
+    Some((format!("0x{}", HEXLOWER.encode(&id)), engine_id::form(&id)))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod explain;
 pub mod import;
 pub mod init;
+mod junit;
 pub mod man;
 mod messages;
 pub mod mib;

@@ -1,10 +1,12 @@
 //! `trapline test`
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::commands::args::ConfigArg;
+use crate::commands::junit::{self, Case};
 use crate::config::loaded as setup;
 use crate::correlate::steps;
 use crate::mib::load::Held;
@@ -13,7 +15,7 @@ use crate::rules::files::rule_files;
 use crate::rules::{RuleSet, testing};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::input;
-use crate::terminal::{eprintln, println};
+use crate::terminal::{eprintln, print, println};
 
 /// Arguments of `trapline test`.
 #[derive(Debug, Args)]
@@ -22,6 +24,9 @@ pub struct TestArgs {
     config: ConfigArg,
     /// Rule files or folders, in the place of those of the configuration
     rules: Vec<PathBuf>,
+    /// The results as JUnit's XML, for CI systems
+    #[arg(long)]
+    junit: bool,
 }
 
 /// Runs the tests that rules carry; false if one fails or there is none.
@@ -49,6 +54,7 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
     report.passed += timed.passed;
     report.failed += timed.failed;
     report.found.extend(timed.found);
+    report.results.extend(timed.results);
     setup::print(&report.found);
     let own: Vec<usize> =
         (0..rules.rules().len()).filter(|at| !is_shipped(&rules.rules()[*at].file)).collect();
@@ -56,8 +62,31 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
     if untested > 0 {
         eprintln!("{untested} of {} rules have no test; add [[rule.test]] to them", own.len());
     }
-    println!("{} passed, {} failed", report.passed, report.failed);
+    if args.junit {
+        print!("{}", junit::document(&cases(rules, &report)));
+    } else {
+        println!("{} passed, {} failed", report.passed, report.failed);
+    }
     Ok(report.failed == 0)
+}
+
+/// The tests by file; each has the name of its rule and its number among the tests of that.
+fn cases(rules: &RuleSet, report: &testing::Report) -> Vec<Case> {
+    let mut seen: HashMap<usize, usize> = HashMap::new();
+    let mut results: Vec<&testing::TestResult> = report.results.iter().collect();
+    // Those with steps ran later. Sorting is stable, and rules of a file stand together.
+    results.sort_by_key(|result| result.rule);
+    let case = |result: &testing::TestResult| {
+        let number = seen.entry(result.rule).or_default();
+        *number += 1;
+        let rule = &rules.rules()[result.rule];
+        Case {
+            file: rule.file.to_string(),
+            name: format!("{}, test {number}", rule.id),
+            failures: result.failures.iter().map(ToString::to_string).collect(),
+        }
+    };
+    results.into_iter().map(case).collect()
 }
 
 /// The rules after `file` was replaced by one that a test names, relative to `file`.

@@ -44,7 +44,7 @@ pub fn run(rules: &RuleSet, tests: &[RuleTest], hosts: &Hosts, reload: &Reload<'
                 Some("this is a fault of the program; please report it with the rule".to_owned()),
             ));
         }
-        report.add(found);
+        report.add(test.rule, found);
     }
     report
 }

@@ -29,6 +29,17 @@ pub struct Report {
     pub failed: usize,
     /// Why they failed.
     pub found: Diagnostics,
+    /// Each of them, in the order in which they ran.
+    pub results: Vec<TestResult>,
+}
+
+/// What became of a test.
+#[derive(Debug)]
+pub struct TestResult {
+    /// The index of its rule in the rule set.
+    pub rule: usize,
+    /// Why it has failed; empty if it has passed.
+    pub failures: Vec<Diagnostic>,
 }
 
 /// The time at which tests receive their messages, in microseconds since 1970 UTC: 2026-11-20 12:00.
@@ -40,22 +51,23 @@ pub fn run(rules: &RuleSet, tests: &[RuleTest], hosts: &Hosts) -> Report {
     let mut report = Report::default();
     for test in tests {
         let TestKind::Message { message, expect } = &test.text.kind else { continue };
-        report.add(one(rules, test, (message, expect), hosts));
+        report.add(test.rule, one(rules, test, (message, expect), hosts));
     }
     report
 }
 
 impl Report {
-    /// Counts a test: it has passed if nothing is wrong.
-    pub fn add(&mut self, failures: Vec<Diagnostic>) {
+    /// Counts a test of a rule: it has passed if nothing is wrong.
+    pub fn add(&mut self, rule: usize, failures: Vec<Diagnostic>) {
         if failures.is_empty() {
             self.passed += 1;
         } else {
             self.failed += 1;
         }
-        for failure in failures {
-            self.found.push(failure);
+        for failure in &failures {
+            self.found.push(failure.clone());
         }
+        self.results.push(TestResult { rule, failures });
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -11,6 +13,15 @@ pub enum Severity {
     Warning,
     /// The file is refused.
     Error,
+}
+
+impl Severity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
 }
 
 /// One mistake, printed as `file:line:column: error: what; hint`.
@@ -34,11 +45,7 @@ impl fmt::Display for Diagnostic {
         if let Some((line, column)) = self.place {
             write!(f, ":{line}:{column}")?;
         }
-        let severity = match self.severity {
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
-        write!(f, ": {severity}: {}", self.message)?;
+        write!(f, ": {}: {}", self.severity.as_str(), self.message)?;
         if let Some(hint) = &self.hint {
             write!(f, "; {hint}")?;
         }
@@ -128,6 +135,17 @@ impl Diagnostics {
         self.0.sort_by_key(|d| (files.iter().position(|f| *f == d.file), d.place));
         self.0.dedup();
         self.0
+    }
+
+    /// As JSON, in the same order: severity, file, line, column, message and hint each.
+    pub fn to_json(&self) -> Value {
+        let one = |d: &Diagnostic| {
+            let (line, column) = d.place.unzip();
+            json!({
+                "severity": d.severity.as_str(), "file": d.file, "line": line, "column": column, "message": d.message, "hint": d.hint,
+            })
+        };
+        self.clone().sorted().iter().map(one).collect()
     }
 
     /// One a line.

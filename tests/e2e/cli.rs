@@ -140,6 +140,50 @@ fn a_failing_rule_test_exits_1() {
 }
 
 #[test]
+fn check_and_test_speak_to_programs() {
+    let daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
+    let config = daemon.path("trapline.toml");
+    let config = config.to_str().unwrap();
+    let rule = "[[rule]]\nid = \"a<b\"\ntrap = \"IF-MIB::linkDown\"\n[rule.check]\nservice = \"x\"\nstate = \"ok\"\n";
+    let test = |state: &str| {
+        format!("[[rule.test]]\ntrap = \"IF-MIB::linkDown\"\nexpect = {{ state = \"{state}\" }}\n")
+    };
+    let check = || -> (Value, Option<i32>) {
+        let checked = output(&["check", "--json", "--config", config]);
+        (
+            serde_json::from_slice(&checked.stdout).unwrap_or_else(|_| panic!("{checked:?}")),
+            checked.status.code(),
+        )
+    };
+    std::fs::write(daemon.path("rules.toml"), format!("{rule}{}{}", test("ok"), test("critical"))).unwrap();
+    let (all, code) = check();
+    assert_eq!(
+        (&all["ok"], &all["configurations"][0]["tests"], code),
+        (&true.into(), &2.into(), Some(0)),
+        "{all:#}"
+    );
+    let tested = output(&["test", "--junit", "--config", config]);
+    let xml = text(&tested.stdout);
+    assert_eq!(tested.status.code(), Some(1));
+    assert!(
+        xml.contains("<testsuites tests=\"2\" failures=\"1\">") && xml.contains("name=\"a&lt;b, test 1\"/>"),
+        "{xml}"
+    );
+    assert!(
+        xml.contains("rules.toml:12:12: error: state is &quot;ok&quot;, expected &quot;critical&quot;"),
+        "{xml}"
+    );
+    std::fs::write(daemon.path("rules.toml"), rule.replace("linkDown", "linkDwn")).unwrap();
+    let (all, code) = check();
+    let found = &all["configurations"][0]["found"][0];
+    assert_eq!(
+        (&all["ok"], &found["severity"], &found["line"], code),
+        (&false.into(), &"error".into(), &3.into(), Some(1))
+    );
+    assert!(found["hint"].as_str().unwrap().contains("did you mean"), "{all:#}");
+}
+
+#[test]
 fn explain_shows_decode_rule_and_what_is_sent() {
     let daemon = Daemon::prepare(
         "[[sinks]]\ntype = \"nagios\"\ncommand_file = \"/run/nagios.cmd\"\n\

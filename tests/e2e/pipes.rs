@@ -44,7 +44,9 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
     let trap = ["IF-MIB::linkDown", "ifIndex.3=3"];
     let commands: Vec<Vec<&str>> = vec![
         vec!["check"],
+        vec!["check", "--json"],
         vec!["test"],
+        vec!["test", "--junit"],
         vec!["explain", "--line", "<36>Nov 20 12:00:01 db1 in.telnetd[4]: refused connect from evil.example"],
         vec!["explain", snmptt.to_str().unwrap()],
         [&["send", "trap"][..], &trap, &["--to", &target]].concat(),
