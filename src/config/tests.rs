@@ -192,6 +192,27 @@ tags = ["network"]
 }
 
 #[test]
+fn communities_in_a_file_are_added_to_those_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("communities");
+    let text = |also: &str| format!("[snmp]\nrelays = []\ncommunities_file = \"{}\"\n{also}", path.display());
+    let communities = |also: &str| load(&text(also)).map(|config| config.snmp.access.communities.unwrap());
+    assert!(communities("").unwrap_err().contains("communities: No such file"));
+    for (content, expected) in [
+        ("one\n# none\n\n  two words \r\n#three\n", vec!["one", "two words"]),
+        // A file without an entry lets nobody in, as an empty list does.
+        ("# none\n", vec![]),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let read: Vec<Vec<u8>> = expected.iter().map(|community| community.as_bytes().to_vec()).collect();
+        assert_eq!(communities(""), Ok(read.clone()));
+        let both: Vec<Vec<u8>> = [b"public".to_vec()].into_iter().chain(read).collect();
+        assert_eq!(communities("communities = [\"public\"]\n"), Ok(both));
+    }
+    assert!(load("[snmp]\nrelays = []\n").unwrap().snmp.access.communities.is_none());
+}
+
+#[test]
 fn sinks_with_their_defaults() {
     let config = load(
         r#"

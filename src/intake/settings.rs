@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::listener::{self, Limits, Listener, Protocol, Transport};
 use crate::settings::diagnostic::Diagnostics;
+use crate::settings::secret;
 use crate::settings::section::{Located, Section};
 use crate::settings::values::{allowed, count, duration, network, networks, parse_all, size};
 use crate::snmp::access::{Access, TagUse, grant, version, without_relays};
@@ -61,8 +62,7 @@ pub fn snmp(
     found: &mut Diagnostics,
 ) -> SnmpSettings {
     let listen = listeners(&section, Protocol::Snmp, found);
-    let communities = allowed(&section, "communities", found)
-        .map(|all| all.into_iter().map(|c| c.value.into_bytes()).collect());
+    let communities = communities(&section, resolve, found);
     let versions = allowed(&section, "versions", found).map(|all| parse_all(&section, all, version, found));
     let allow = networks(&section, found);
     let relays = section.strings("relays", found).map(|all| parse_all(&section, all, network, found));
@@ -77,6 +77,21 @@ pub fn snmp(
     }
     section.finish(found);
     SnmpSettings { listen, access: Access { allow, versions, communities, grants, relays }, tags, users }
+}
+
+/// `communities` and those of `communities_file`; none if neither is given, which lets any in.
+fn communities(
+    section: &Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Option<Vec<Vec<u8>>> {
+    let here = allowed(section, "communities", found);
+    let there = secret::lines(section, "communities_file", resolve, found);
+    if here.is_none() && there.is_none() {
+        return None;
+    }
+    let here = here.into_iter().flatten().map(|community| community.value);
+    Some(here.chain(there.into_iter().flatten()).map(String::into_bytes).collect())
 }
 
 /// Reads `[syslog]`.

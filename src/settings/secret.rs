@@ -86,6 +86,38 @@ impl Keys {
     }
 }
 
+/// Secrets in a file, one a line, without white space around them. Empty lines and lines that begin with `#` are left out.
+/// None if the key is not given; a file that cannot be read is reported and has none.
+pub(crate) fn lines(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Option<Vec<String>> {
+    let name = section.string(key, found)?;
+    let path = resolve(&name);
+    let text = match input::text(&path, input::TEXT) {
+        Ok(text) => text,
+        Err(error) => {
+            let message = format!("cannot read {}: {error}", path.display());
+            let hint = Some("name a file with one entry a line".to_owned());
+            found.push(section.source().error(&name.span, message, hint));
+            return Some(Vec::new());
+        }
+    };
+    section.reads(text.as_bytes());
+    if everybody_reads(&path) {
+        found.push(warning(section, key, "everybody can read this file", "chmod o-r it"));
+    }
+    let entries = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let entries: Vec<String> = entries.map(str::to_owned).collect();
+    if entries.is_empty() {
+        let hint = "write one entry a line, or remove the key";
+        found.push(warning(section, key, "this file has no entry, so that nothing is let in by it", hint));
+    }
+    Some(entries)
+}
+
 fn everybody_reads(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o004 != 0)
 }
