@@ -1,6 +1,6 @@
 //! What is wrong in a file that a user wrote: where, what, and what to do about it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,16 +40,39 @@ pub struct Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
+    /// One line. Names of files and texts in them may be anybody's: what would end the line or change a terminal is escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        let mut out = OneLine(f);
+        out.write_str(&self.file)?;
         if let Some((line, column)) = self.place {
-            write!(f, ":{line}:{column}")?;
+            write!(out, ":{line}:{column}")?;
         }
-        write!(f, ": {}: {}", self.severity.as_str(), self.message)?;
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        write!(out, ": {severity}: {}", self.message)?;
         if let Some(hint) = &self.hint {
-            write!(f, "; {hint}")?;
+            write!(out, "; {hint}")?;
         }
         Ok(())
+    }
+}
+
+struct OneLine<'o, 'f>(&'o mut fmt::Formatter<'f>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Direction marks, line and paragraph separators are no control characters.
+        let turns =
+            |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
+        let mut rest = text;
+        while let Some((at, odd)) = rest.char_indices().find(|(_, c)| c.is_control() || turns(*c)) {
+            self.0.write_str(&rest[..at])?;
+            write!(self.0, "{}", odd.escape_default())?;
+            rest = &rest[at + odd.len_utf8()..];
+        }
+        self.0.write_str(rest)
     }
 }
 
@@ -220,6 +243,16 @@ mod tests {
         assert_eq!(source.place(0), (1, 1));
         assert_eq!(source.place(8), (2, 2));
         assert_eq!(source.place(999), (3, 1));
+    }
+
+    #[test]
+    fn whatever_names_and_texts_have_a_mistake_is_one_line() {
+        let hostile = "a\nb: error: forged\x1b[31m\r\u{202e}\u{2028}\u{9b}ü";
+        let mut found = Diagnostics::default();
+        found.file_error(hostile, hostile.to_owned(), hostile);
+        let text = found.to_text();
+        let clean = "a\\nb: error: forged\\u{1b}[31m\\r\\u{202e}\\u{2028}\\u{9b}ü";
+        assert_eq!(text, format!("{clean}: error: {clean}; {clean}\n"));
     }
 
     #[test]
