@@ -295,9 +295,10 @@ impl Journal {
         self.tail.next()
     }
 
-    /// What is before is safe from a power cut.
+    /// What is before is safe from a power cut, or not in the journal any more. What a failed sync was for is not, as long as it
+    /// is there.
     pub fn safe(&self) -> u64 {
-        self.tail.lock().synced
+        self.tail.lock().safe()
     }
 
     /// How many bytes it has on disk.

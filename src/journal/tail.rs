@@ -43,6 +43,8 @@ pub(crate) struct Tail {
     pub(super) synced: u64,
     /// What is before and was not safe when a sync failed is never promised.
     pub(super) unpromised: u64,
+    /// What is before that and from this number on was not safe then.
+    unpromised_from: u64,
     /// Whether a sync failed, or what a failed write left in the newest segment: nothing more goes into it.
     pub(super) spoiled: bool,
     /// Whether the directory, the newest segment or a closed one that is not safe was found to be gone: nothing is appended
@@ -83,6 +85,7 @@ impl Tail {
             next: first,
             synced: 0,
             unpromised: 0,
+            unpromised_from: 0,
             spoiled: false,
             gone: false,
             full: false,
@@ -125,6 +128,11 @@ impl Tail {
     /// The newest segment.
     pub(super) fn open(&self) -> (u64, u64) {
         self.segments.last().map_or((self.next, HEADER as u64), |open| (open.first, open.length()))
+    }
+
+    /// What is before is safe from a power cut, or not in the journal any more.
+    pub(super) fn safe(&self) -> u64 {
+        if self.unpromised > self.oldest() { self.unpromised_from } else { self.synced }
     }
 
     /// The segments that are not safe from a power cut, and which files they are: only they can be restored.
@@ -283,6 +291,9 @@ impl Tail {
 
     /// A sync has failed: what was not safe may be lost already, with the header of the segment if that was not.
     pub(super) fn give_up(&mut self) {
+        if self.unpromised <= self.oldest() {
+            self.unpromised_from = self.synced;
+        }
         self.unpromised = self.next;
         self.synced = self.next;
         self.spoiled = true;

@@ -53,7 +53,7 @@ fn before_the_daemon_runs() {
     assert_eq!(taken["level"], "error");
     std::fs::write(daemon.path("trapline.toml"), "[smnp]\n").unwrap();
     let (findings, well) = doctor(&daemon);
-    assert!(!well && find(&findings, "1 errors")["remedy"].as_str().unwrap().contains("trapline check"));
+    assert!(!well && find(&findings, "mistakes: 1")["remedy"].as_str().unwrap().contains("trapline check"));
 }
 
 #[test]

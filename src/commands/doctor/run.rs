@@ -74,17 +74,18 @@ fn configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Option<Con
     let setup = match loaded::load(path, &Held::default()) {
         Ok(setup) => setup,
         Err(found) => {
-            findings.push(Finding::error(AREA, format!("{named} has {} errors", wrong(&found).0), remedy));
+            let (errors, _) = wrong(&found);
+            findings.push(Finding::error(AREA, format!("{named} has mistakes: {errors}"), remedy));
             return None;
         }
     };
     findings.push(match wrong(&setup.found) {
         (0, 0) => Finding::good(AREA, named),
         (0, warnings) => {
-            Finding::note(AREA, format!("{named} has {warnings} warnings"), "run `trapline check`")
+            Finding::note(AREA, format!("{named} has warnings: {warnings}"), "run `trapline check`")
         }
         (errors, _) => {
-            Finding::error(AREA, format!("{named}, its rules or MIBs have {errors} errors"), remedy)
+            Finding::error(AREA, format!("{named}, its rules or MIBs have mistakes: {errors}"), remedy)
         }
     });
     Some(setup.config)
