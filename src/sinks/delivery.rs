@@ -254,7 +254,9 @@ impl<'s> Delivery<'s> {
         if reads && self.machine.is_hungry() {
             let read = self.read(now);
             self.start(now);
-            self.more = read > 0 && self.machine.is_hungry();
+            // What comes from now on is told.
+            let behind = self.reader.position() < self.journal.next();
+            self.more = read > 0 && behind && self.machine.is_hungry();
             if self.lingered && read == 0 {
                 self.lingering = false;
             }

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ struct Inner {
     /// How often each message is in the journal.
     journaled: RefCell<BTreeMap<u64, u32>>,
     answered: RefCell<BTreeSet<u64>>,
+    /// The records of segments that somebody has removed.
+    vanished: RefCell<Vec<Range<u64>>>,
     lineages: RefCell<Vec<Rc<Lineage>>>,
 }
 
@@ -80,6 +83,7 @@ impl Ledger {
             index: RefCell::default(),
             journaled: RefCell::default(),
             answered: RefCell::default(),
+            vanished: RefCell::default(),
             lineages: RefCell::default(),
         }))
     }
@@ -141,6 +145,11 @@ impl Ledger {
         self.0.lineages.borrow().clone()
     }
 
+    /// Somebody has removed the segment with these records.
+    pub fn vanished(&self, records: Range<u64>) {
+        self.0.vanished.borrow_mut().push(records);
+    }
+
     /// After a power cut at `when` the journal has only these records. `letters` gives the dead letters of a sink; `promised` says which
     /// of the others must be there.
     pub fn cut(
@@ -182,8 +191,9 @@ impl Ledger {
             let answered = self.0.answered.borrow().contains(&entry.outcome.uid);
             let Entry { outcome, sequence, .. } = *entry;
             if !kept.contains(&outcome) && promised(entry, answered) {
-                if sequence < oldest {
-                    // A full journal may have given it up: that is settled at the end, by its count.
+                let vanished = self.0.vanished.borrow().iter().any(|range| range.contains(&sequence));
+                if sequence < oldest || vanished {
+                    // A full journal may have given it up, or somebody has removed it: that is settled at the end, by its count.
                     continue;
                 }
                 let answered = if answered { ", whose inform was answered," } else { "" };

@@ -352,9 +352,15 @@ impl Life {
         let segments: Vec<PathBuf> =
             disk.names().into_iter().filter(|path| path.extension().is_some_and(|e| e == "seg")).collect();
         if segments.len() > 1 {
-            let gone = &segments[world.random.below(segments.len() as u64 - 1) as usize];
+            let at = world.random.below(segments.len() as u64 - 1) as usize;
+            let gone = &segments[at];
             world.history.say(&format!("{} vanishes", gone.display()));
             disk.lose(gone);
+            // The names are the numbers of their first records.
+            let first = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+            if let (Some(from), Some(to)) = (first(gone), first(&segments[at + 1])) {
+                world.ledger.vanished(from..to);
+            }
         }
     }
 
