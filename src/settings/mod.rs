@@ -1,6 +1,7 @@
 //! Settings: TOML files read key by key with the position of every value, diagnostics with hints, and the kinds of values
 //! that several modules read: secrets, TLS, URLs, sizes, networks; the files and folders that they name.
 
+pub mod address;
 pub mod diagnostic;
 pub mod folder;
 pub mod input;

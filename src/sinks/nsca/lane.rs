@@ -14,6 +14,7 @@ use super::packet::{IV, Packet, Size};
 use crate::net::Network;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::settings::address::Address;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::Newlines;
 use crate::sinks::sink::{
@@ -30,43 +31,6 @@ const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from
 
 const RUNNING: Hint = "see whether it runs, and whether allowed_hosts has this machine";
 const REFUSED: Hint = "compare password and encryption_method with its configuration";
-
-/// A host and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// A name or an address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl Address {
-    /// The port of NSCA daemons.
-    pub const PORT: u16 = 5667;
-
-    /// Reads `HOST`, `HOST:PORT`, `IPV6`, `[IPV6]` or `[IPV6]:PORT`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, "")) => (host, Self::PORT),
-            Some((host, port)) => (host, port.strip_prefix(':')?.parse().ok()?),
-            None if text.matches(':').count() > 1 => (text, Self::PORT),
-            None => match text.split_once(':') {
-                Some((host, port)) => (host, port.parse().ok()?),
-                None => (text, Self::PORT),
-            },
-        };
-        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '%');
-        let valid = port > 0 && !host.is_empty() && host.chars().all(plain);
-        valid.then(|| Address { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Address { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
 
 /// An NSCA daemon.
 #[derive(Clone)]
@@ -192,35 +156,6 @@ impl NscaLane {
             Ok(0) => Ok(()),
             Ok(_) => Err(broken(&"it says more than its greeting, as no NSCA daemon does", RUNNING)),
             Err(error) => Err(broken(&error, REFUSED)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_in_every_form() {
-        for (text, shown) in [
-            ("nagios.example", "nagios.example:5667"),
-            ("nagios.example:1", "nagios.example:1"),
-            ("192.0.2.1:65535", "192.0.2.1:65535"),
-            ("2001:db8::1", "[2001:db8::1]:5667"),
-            ("[2001:db8::1]", "[2001:db8::1]:5667"),
-            ("[fe80::1%eth0]:7", "[fe80::1%eth0]:7"),
-        ] {
-            let address = Address::parse(text).unwrap();
-            assert_eq!(
-                (address.to_string().as_str(), Address::parse(shown)),
-                (shown, Some(address)),
-                "{text}"
-            );
-        }
-        for text in
-            ["", ":5667", "h:", "h:x", "h:0", "h:65536", "[::1", "[::1]x", "[::1]:", "a b", "http://h"]
-        {
-            assert_eq!(Address::parse(text), None, "{text}");
         }
     }
 }

@@ -1,14 +1,18 @@
 //! The keys of the nsca sink.
 
 use super::cipher::Method;
-use super::lane::{Address, Nsca};
+use super::lane::Nsca;
 use super::packet::Size;
 use std::sync::Arc;
 
+use crate::settings::address::Address;
 use crate::settings::secret::PASSWORD;
 use crate::settings::section::as_integer;
 use crate::sinks::plugin_output::Newlines;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
+
+/// The port of NSCA daemons.
+const PORT: u16 = 5667;
 
 /// `type = "nsca"`
 pub const KIND: Kind = Kind {
@@ -41,7 +45,7 @@ pub const KIND: Kind = Kind {
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     let address = options.required("address", "nagios.example:5667").and_then(|text| {
-        let address = Address::parse(&text);
+        let address = Address::parse(&text, PORT);
         if address.is_none() {
             let hint = Some("write HOST, HOST:PORT or [IPV6]:PORT, as in nagios.example:5667");
             options.report_at(&text.span, format!("'{}' is no address of a daemon", text.value), hint);

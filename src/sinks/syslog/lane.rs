@@ -13,6 +13,7 @@ use super::form::{Form, Message};
 use super::relp::{self, Answer, Found, Number};
 use crate::net::{Network, Stream};
 use crate::outcome::record::Record;
+use crate::settings::address::Address;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
@@ -43,10 +44,8 @@ pub struct SyslogSink {
 pub struct Target {
     /// What it speaks.
     pub protocol: Protocol,
-    /// A name or an address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
+    /// Its host and port.
+    pub address: Address,
 }
 
 /// How messages are carried.
@@ -60,16 +59,11 @@ pub enum Protocol {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Target { protocol, host, port } = self;
-        let scheme = match protocol {
+        let scheme = match self.protocol {
             Protocol::Tcp => "tcp",
             Protocol::Relp => "relp",
         };
-        if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}")
-        } else {
-            write!(f, "{scheme}://{host}:{port}")
-        }
+        write!(f, "{scheme}://{}", self.address)
     }
 }
 
@@ -170,7 +164,7 @@ impl SyslogLane {
 
 impl Way {
     async fn connect(&self) -> Result<Box<dyn Stream>, Trouble> {
-        let Target { host, port, .. } = &self.server.target;
+        let Address { host, port } = &self.server.target.address;
         self.network.connect(host, *port).await.map_err(|error| {
             Trouble::Away(format!("cannot connect to {}: {error}", self.server.target).into(), RUNNING)
         })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::form::Form;
 use super::lane::{Protocol, SyslogSink, Target};
+use crate::settings::address::Address;
 use crate::settings::section::as_integer;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::syslog::names::FACILITIES;
@@ -70,17 +71,7 @@ impl Target {
             "relp" => (Protocol::Relp, 2514),
             _ => return None,
         };
-        let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, "")) => (host, port),
-            Some((host, port)) => (host, port.strip_prefix(':')?.parse().ok()?),
-            None => match rest.split_once(':') {
-                Some((host, port)) => (host, port.parse().ok()?),
-                None => (rest, port),
-            },
-        };
-        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '%');
-        let valid = port > 0 && !host.is_empty() && host.chars().all(plain);
-        valid.then(|| Target { protocol, host: host.to_owned(), port })
+        Some(Target { protocol, address: Address::parse(rest, port)? })
     }
 }
 
@@ -98,7 +89,7 @@ mod tests {
             ("tcp://[fe80::1%eth0]:7", "fe80::1%eth0", 7),
         ] {
             let target = Target::parse(text).unwrap();
-            assert_eq!((target.host.as_str(), target.port), (host, port), "{text}");
+            assert_eq!((target.address.host.as_str(), target.address.port), (host, port), "{text}");
         }
         let wrong = [
             "",
