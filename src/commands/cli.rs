@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
 use super::{
-    check, completions, dead, doctor, explain, import, init, man, mib, reload, rule, run, send, sinks,
+    check, completions, dead, doctor, explain, import, init, man, mib, reload, rule, run, send, sinks, state,
     status, tap, test, unmatched,
 };
 
@@ -30,6 +30,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Messages that no rule takes, by kind: list, show or forget them
     Unmatched(unmatched::UnmatchedArgs),
+    /// What rules keep over time: what is open, since when, and what comes next; clear it
+    State(state::StateArgs),
     /// Send test messages, one or a load of them
     Send(Box<send::SendArgs>),
     /// What the loaded MIBs know
@@ -71,6 +73,7 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Unmatched(args) => unmatched::run(&args),
+            Command::State(args) => state::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Mib(args) => mib::run(&args),
             Command::Rule(args) => rule::run(&args),

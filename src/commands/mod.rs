@@ -21,6 +21,7 @@ mod rule_new;
 pub mod run;
 pub mod send;
 pub mod sinks;
+pub mod state;
 pub mod status;
 pub mod tap;
 pub mod test;

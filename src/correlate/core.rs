@@ -10,6 +10,7 @@ use super::presence::Presence;
 use super::problem::{Phase, Problem};
 use super::services::{Rank, Services};
 use super::table::{Entry, Table};
+use super::texts::names_of;
 use super::wheel::{Timer, Wheel};
 use crate::rules::plan::Plan;
 
@@ -261,6 +262,17 @@ impl Core {
         problem.outcome = outcome.map(Into::into);
         let after = problem.bytes();
         self.account(rule, 0, after, before);
+    }
+
+    /// Keeps the outcome of an open problem if it may be sent again, else only whose problem it is.
+    pub(super) fn remember(&mut self, at: u32, whole: bool, payload: &[u8]) {
+        if whole {
+            return self.keep(at, Some(payload));
+        }
+        if self.problems.get(at).is_some_and(|problem| problem.outcome.is_none()) {
+            let names = names_of(payload);
+            self.keep(at, names.as_deref());
+        }
     }
 
     /// Takes a problem out of the list of its service, before its state or its time change.

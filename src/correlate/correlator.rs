@@ -27,9 +27,9 @@ const HEAD: usize = 1 + 16 + 8;
 /// [`Correlator::advance`] before.
 #[derive(Debug)]
 pub struct Correlator {
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     secret: Secret,
-    core: Core,
+    pub(super) core: Core,
 }
 
 /// How much state there is.

@@ -61,6 +61,11 @@ impl Count {
         before < threshold.count && self.total() >= threshold.count
     }
 
+    /// When the first message came that it counts.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.hits.front().map(|(at, _)| *at)
+    }
+
     /// How many messages it counts.
     pub(super) fn total(&self) -> u32 {
         self.hits.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))

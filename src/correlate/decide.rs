@@ -1,5 +1,7 @@
 //! What becomes of a message.
 
+use std::borrow::Cow;
+
 use super::core::Core;
 use super::count::{Bucket, Count};
 use super::effects::{Effects, Kind, Now, Reason, Verdict};
@@ -182,7 +184,7 @@ impl Core {
         }
         let throttled =
             rule.throttle.is_some().then(|| problem.rare.as_ref().and_then(|rare| rare.bucket)).flatten();
-        self.keep(at, Some(payload.bytes()).filter(|_| stores(rule)));
+        self.remember(at, stores(rule), payload.bytes());
         let worst = self.worst_other(at);
         self.list(at);
         if repeated {
@@ -282,8 +284,7 @@ impl Core {
         let problem = self.problems.get_mut(at)?;
         let was = problem.state.severity();
         let never_sent = problem.sent.is_none_or(State::is_good);
-        (problem.phase, problem.window, problem.repeats) = (Phase::Idle, NEVER, 0);
-        (problem.raises, problem.steps) = (0, 0);
+        problem.end();
         let throttled = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
         if let Some(bytes) = &throttled {
             let rule = problem.rule;
@@ -295,7 +296,7 @@ impl Core {
                 return Some(out.swallow(Reason::StillOpen));
             }
             let state = self.problems.get(other)?.state;
-            let kept = self.problems.get(other)?.outcome.clone();
+            let kept = self.problems.get(other)?.said().map(Cow::into_owned);
             let bytes = kept.as_deref().unwrap_or(payload);
             self.send(now, other, (Payload::Later(bytes), state), out);
             out.touched.push((Kind::Problem, self.problems.get(other)?.key));

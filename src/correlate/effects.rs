@@ -12,9 +12,14 @@ pub struct Now {
 }
 
 impl Now {
-    /// The wall-clock time of an earlier or later moment, in seconds.
+    /// The wall-clock time of an earlier or later moment.
+    pub(super) fn wall_at(self, engine: i64) -> i64 {
+        self.wall.saturating_sub(self.engine.saturating_sub(engine))
+    }
+
+    /// The same in seconds.
     pub(super) fn seconds_at(self, engine: i64) -> i64 {
-        (self.wall - (self.engine - engine)) / 1_000_000
+        self.wall_at(engine) / 1_000_000
     }
 }
 

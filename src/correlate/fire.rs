@@ -1,10 +1,13 @@
 //! What happens when time has passed.
 
+use std::borrow::Cow;
+
 use super::core::Core;
 use super::decide::escalated;
 use super::effects::{Effects, Kind, Now};
 use super::problem::{Due, NEVER, OVERTAKEN, Phase};
-use super::send::{Payload, fit, with_output, worse};
+use super::send::{Payload, fit, worse};
+use super::texts::with_output;
 use crate::language::template::Template;
 use crate::outcome::codec;
 use crate::outcome::result::State;
@@ -44,7 +47,8 @@ impl Core {
             Due::Remind => {
                 let Some(problem) = self.problems.get_mut(at) else { return };
                 problem.sent_at = now.engine;
-                let (kept, state) = (problem.outcome.clone(), problem.state);
+                let state = problem.state;
+                let kept = problem.said().map(Cow::into_owned);
                 if let Some(kept) = kept {
                     self.send_if_worst(now, at, (Payload::Later(&kept), state), out);
                 }
@@ -105,7 +109,8 @@ impl Core {
         problem.steps |= 1 << bit;
         let before = problem.state;
         problem.state = worse(before, escalated(problem, &plan.rules[problem.rule as usize], before));
-        let (kept, state) = (problem.outcome.clone(), problem.state);
+        let state = problem.state;
+        let kept = problem.said().map(Cow::into_owned);
         self.list(at);
         if let (Some(kept), true) = (kept, state != before) {
             self.send_if_worst(now, at, (Payload::Later(&kept), state), out);
@@ -134,8 +139,7 @@ impl Core {
             return;
         }
         if let Some(problem) = self.problems.get_mut(at) {
-            (problem.phase, problem.window, problem.repeats) = (Phase::Idle, NEVER, 0);
-            (problem.raises, problem.steps) = (0, 0);
+            problem.end();
         }
         self.send(now, at, (Payload::Later(&said), state), out);
     }
@@ -207,7 +211,20 @@ impl Core {
         if due > now.engine {
             return self.arm(plan, Kind::Bucket, at);
         }
+        self.end_bucket(plan, now, at, (due, false), out);
+    }
+
+    /// Ends the window of a throttle, which was due at a time. With `silent` what it swallowed is dropped.
+    pub(super) fn end_bucket(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        at: u32,
+        (due, silent): (i64, bool),
+        out: &mut Effects,
+    ) {
         let Some(bucket) = self.buckets.remove(at) else { return };
+        let throttle = plan.rules[bucket.rule as usize].throttle.as_ref();
         self.account(bucket.rule, -1, 0, 0);
         out.touched.push((Kind::Bucket, bucket.key));
         let summary = throttle.and_then(|throttle| throttle.summary.as_ref());
@@ -219,7 +236,9 @@ impl Core {
             self.account(rule, 0, 0, word.len());
             let state = codec::state_of(&word).unwrap_or(State::Unknown);
             let summary = summary.filter(|_| bucket.problems.last() == Some(key));
-            if let Some(summary) = summary {
+            if silent {
+                // Receivers keep what they know.
+            } else if let Some(summary) = summary {
                 let seen = Seen {
                     count: bucket.swallowed.into(),
                     first: now.seconds_at(bucket.since),

@@ -46,6 +46,11 @@ impl Secret {
         self.key(Of::Service, outcome.kind(), NO_RULE, &names)
     }
 
+    /// The key of a problem of a rule whose `key` is this text.
+    pub fn problem(self, kind: &str, text: &str) -> Key {
+        self.key(Of::Problem, kind, NO_RULE, &[Some(text)])
+    }
+
     fn key(self, of: Of, kind: &str, rule: RuleId, texts: &[Option<&str>]) -> Key {
         let mut hash = SipHasher13::new_with_keys(self.0[0], self.0[1]);
         hash.write_u8(of as u8);
@@ -105,7 +110,7 @@ impl Facts {
         let rule = plan.rules.get(made.at);
         let service = secret.service(outcome);
         let key = match keys.key {
-            Some(key) => secret.key(Of::Problem, kind, NO_RULE, &[Some(key)]),
+            Some(key) => secret.problem(kind, key),
             None => service,
         };
         let id = rule.map_or(NO_RULE, |rule| rule.id);

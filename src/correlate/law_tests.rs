@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 
 use super::case_tests::mib;
+use super::view::{Clear, Wanted, What};
 use super::{Correlator, Effects, Facts, Limits, Now, Reason, Secret};
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
@@ -239,6 +240,60 @@ proptest! {
             // What was never sent is ok for all that anybody knows.
             let sent = plain.sent.get(&service).copied().unwrap_or(State::Ok);
             prop_assert_eq!(sent, state, "{} with {} / {}", service, problem, good);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 500, ..ProptestConfig::default() })]
+    #[test]
+    fn what_is_cleared_by_hand_is_over_for_receivers_too(
+        at in 0..SETTINGS.len(),
+        steps in steps(),
+        silent in any::<bool>(),
+        parts in 1..9u32,
+    ) {
+        let mut world = World::new(&all_rules()[at], Limits::default());
+        for step in &steps {
+            match step {
+                Step::Message { state, key } => {
+                    let word = ["bad", "poor", "good"][*state];
+                    world.send(&format!("{word} k{key} s{}", key / 2));
+                }
+                Step::Pass(time) => world.pass(*time),
+            }
+        }
+        let wanted = Wanted { counts: true, ..Wanted::default() };
+        let (rows, rest) = world.correlator.view(world.now, &wanted, 0, u32::MAX);
+        prop_assert_eq!(rest, None);
+        for row in &rows {
+            // Everybody can see whose problem it is, whether its outcome is kept or not.
+            if !matches!(row.what, What::Threshold | What::Throttle) {
+                prop_assert_eq!(row.host.as_deref(), Some("h"), "{:?}", row);
+                prop_assert!(row.service.as_deref().is_some_and(|s| s == "s0" || s == "s1"), "{:?}", row);
+            }
+            let ids = vec![u64::from_str_radix(&row.id, 16).unwrap()];
+            let one = Wanted { ids, counts: true, ..Wanted::default() };
+            prop_assert_eq!(&world.correlator.view(world.now, &one, 0, u32::MAX).0, &vec![row.clone()]);
+        }
+        let before = world.outcomes.len();
+        let (mut from, mut cleared) = (Some(0), 0);
+        while let Some(place) = from {
+            let how = Clear { output: "over", silent };
+            let (now, effects) = (world.now, &mut world.effects);
+            let (rows, next) = world.correlator.clear(now, (&wanted, how), (place, parts), effects);
+            (from, cleared) = (next, cleared + rows.len());
+            world.collect();
+        }
+        prop_assert_eq!(cleared, rows.len());
+        prop_assert_eq!(world.correlator.view(world.now, &wanted, 0, u32::MAX).0, vec![]);
+        let (entries, replayed) = world.entries_and_replayed();
+        prop_assert_eq!(entries, replayed);
+        prop_assert!(!silent || world.outcomes.len() == before);
+        world.pass(3600 * SECOND);
+        prop_assert!(world.correlator.usage().iter().all(|usage| (usage.keys, usage.bytes) == (0, 0)));
+        if !silent {
+            prop_assert!(world.sent.values().all(|state| state.is_good()), "{:?}", world.sent);
         }
     }
 }

@@ -35,6 +35,8 @@ mod send;
 mod services;
 pub mod steps;
 mod table;
+mod texts;
+pub mod view;
 mod wheel;
 
 pub use core::{Limits, QUIET, Usage};

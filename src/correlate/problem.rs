@@ -1,9 +1,13 @@
 //! One problem: what is kept of it, and when something is due.
 
+use std::borrow::Cow;
+
 use super::image::{Reader, Writer};
 use super::key::{Key, Sender};
 use super::services::Rank;
 use super::table::Entry;
+use super::texts::with_output;
+use crate::outcome::codec;
 use crate::outcome::result::State;
 use crate::rules::plan::{RulePlan, StepAt};
 
@@ -147,10 +151,28 @@ impl Problem {
         self.rare.take_if(|rare| **rare == Rare::default());
     }
 
+    /// Ends it.
+    pub(super) fn end(&mut self) {
+        (self.phase, self.window, self.repeats) = (Phase::Idle, NEVER, 0);
+        (self.raises, self.steps) = (0, 0);
+    }
+
     /// How many bytes of outcomes it keeps.
     pub(super) fn bytes(&self) -> usize {
         let throttled = self.rare.as_ref().and_then(|rare| rare.throttled.as_ref());
         self.outcome.as_ref().map_or(0, |bytes| bytes.len()) + throttled.map_or(0, |bytes| bytes.len())
+    }
+
+    /// The outcome that is sent again. Where only names are kept, as after a reload that has its rule send again, the text is
+    /// that it is still there.
+    pub(super) fn said(&self) -> Option<Cow<'_, [u8]>> {
+        let kept = self.outcome.as_deref()?;
+        let has_text = codec::decode(kept).is_some_and(|outcome| !outcome.common().output.is_empty());
+        Some(if has_text {
+            kept.into()
+        } else {
+            with_output(kept, |_| format!("Still {}", self.state.as_str())).into()
+        })
     }
 
     /// Whether receivers know it, or would if no worse one were open.

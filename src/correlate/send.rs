@@ -4,6 +4,7 @@ use super::core::Core;
 use super::effects::{Effects, Now, Reason, Verdict};
 use super::key::Facts;
 use super::problem::Phase;
+use super::texts::with_output;
 use crate::outcome::codec;
 use crate::outcome::result::State;
 
@@ -90,16 +91,6 @@ impl Core {
         });
         self.send_if_worst(now, at, (Payload::Now(&said), state), out)
     }
-}
-
-/// An encoded outcome with another output.
-pub(super) fn with_output(payload: &[u8], output: impl FnOnce(&str) -> String) -> Vec<u8> {
-    let Some(mut outcome) = codec::decode(payload) else { return payload.to_vec() };
-    let text = output(&outcome.common().output);
-    outcome.common_mut().output = text.into();
-    let mut bytes = Vec::with_capacity(payload.len() + 64);
-    codec::encode(&outcome, &mut bytes);
-    bytes
 }
 
 /// A state as one of a host or of a service, as another state is.

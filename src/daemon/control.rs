@@ -1,4 +1,4 @@
-//! The control socket `control.sock` in the journal directory, on which `trapline status`, `reload` and `sinks` speak to
+//! The control socket `control.sock` in the journal directory, on which `trapline status`, `reload`, `state` and others speak to
 //! the running daemon.
 //!
 //! A client sends one line, a JSON [`Request`], and gets one line, a JSON document; for [`Request::Tap`] further ones follow. A client that sends nothing gets the
@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::supervise::{Stop, told};
 use crate::inbound::accept::{Acceptor, Next};
+use crate::intake::state_view::{self, StateFilter};
 use crate::intake::tap::{Filter, View};
 use crate::status::Status;
 
@@ -36,6 +37,8 @@ const LOOK_UP: Duration = Duration::from_secs(3);
 const MISSED: Duration = Duration::from_secs(1);
 /// The longest request, in bytes.
 const MOST: u64 = 4096;
+/// The most entries of the state of rules that one answer has.
+const MOST_ENTRIES: usize = 100_000;
 /// How many clients are served at once, without those whose orders are being carried out.
 const CLIENTS: usize = 64;
 
@@ -61,6 +64,23 @@ pub enum Request {
     },
     /// The messages that no rule takes, by kind.
     Unmatched,
+    /// What the state of rules holds.
+    State {
+        /// Which entries.
+        filter: StateFilter,
+        /// How many of them at most.
+        most: usize,
+    },
+    /// End entries of the state of rules.
+    #[serde(rename = "clear_state")]
+    ClearState {
+        /// Which ones.
+        filter: StateFilter,
+        /// The output of what is sent; none for the usual one.
+        output: Option<String>,
+        /// Send nothing.
+        silent: bool,
+    },
     /// Show messages as they come, until the client goes.
     Tap {
         /// Which ones.
@@ -229,6 +249,15 @@ async fn answer(
         Ok(Request::Status) => look_up(status, Status::to_json).await,
         Ok(Request::Sinks) => look_up(status, Status::sinks_to_json).await,
         Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
+        Ok(Request::State { filter, most }) => {
+            look_up(status, move |status| state_view::list(&status.shared, &filter, most.min(MOST_ENTRIES)))
+                .await
+        }
+        Ok(Request::ClearState { filter, output, silent }) => {
+            let clear =
+                move |status: &Status| state_view::clear(&status.shared, &filter, output.as_deref(), silent);
+            look_up(status, clear).await
+        }
         Ok(Request::Unmatched) => json!({ "ok": true, "groups": status.inbox().groups() }),
         Ok(Request::ForgetUnmatched { groups }) => {
             json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
@@ -273,7 +302,7 @@ async fn show(mut stream: UnixStream, mut view: View) {
 }
 
 /// Asks the status, which waits for the journal: on another thread, as signals are heard on this one.
-async fn look_up(status: &Arc<Status>, ask: fn(&Status) -> Value) -> Value {
+async fn look_up(status: &Arc<Status>, ask: impl FnOnce(&Status) -> Value + Send + 'static) -> Value {
     let status = status.clone();
     let asked = tokio::task::spawn_blocking(move || ask(&status));
     match tokio::time::timeout(LOOK_UP, asked).await {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::correlate::Secret;
+use crate::correlate::view::{Clear, Wanted};
 use crate::intake::correlation::{Correlation, Undecided};
 use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
@@ -227,6 +228,13 @@ impl Commit {
     /// Has everything happen that is due by now in the state of rules, and commits it.
     pub fn advance(&self, now: Now) {
         self.correlation.advance(now, |batch| self.by_itself(now, batch));
+    }
+
+    /// Ends entries of the state of rules by hand, and commits what that brings about. How many, and whether that is safe from
+    /// a power cut; none before there are rules. Blocks.
+    pub fn clear_state(&self, now: Now, wanted: &Wanted, how: Clear<'_>) -> Option<(usize, bool)> {
+        let cleared = self.correlation.clear(now, wanted, how, |batch| self.by_itself(now, batch))?;
+        Some((cleared, self.sync_state(now)))
     }
 
     /// Puts other rules in force for the state of rules, and commits what that brings about.

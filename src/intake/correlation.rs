@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::correlate::view::{Clear, Row, Wanted};
 use crate::correlate::{Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret};
 use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
@@ -301,6 +302,57 @@ impl Correlation {
                 return;
             }
         }
+    }
+
+    /// What is kept and wanted, at most `most` entries, and how many there are; none before there are rules. What is decided
+    /// meanwhile may be in it or not.
+    pub fn view(&self, now: clock::Now, wanted: &Wanted, most: usize) -> Option<(Vec<Row>, usize)> {
+        let (mut rows, mut total, mut from) = (Vec::new(), 0, Some(0));
+        while let Some(at) = from {
+            // The lock is free between the parts: deciding goes on.
+            let state = self.state();
+            if state.saved.is_some() {
+                return None;
+            }
+            let (mut part, next) = state.correlator.view(state.peek(now), wanted, at, AT_ONCE as u32);
+            drop(state);
+            total += part.len();
+            part.truncate(most - rows.len());
+            rows.append(&mut part);
+            from = next;
+        }
+        Some((rows, total))
+    }
+
+    /// Ends what is wanted by hand, and gives what is to be journaled to `then`, in one or more batches. How many entries
+    /// were ended; none before there are rules.
+    pub fn clear(
+        &self,
+        now: clock::Now,
+        wanted: &Wanted,
+        how: Clear<'_>,
+        mut then: impl FnMut(&mut Batch),
+    ) -> Option<usize> {
+        let (mut cleared, mut from) = (0, Some(0));
+        while let Some(at) = from {
+            let mut guard = self.state();
+            let state = &mut *guard;
+            if state.saved.is_some() {
+                return None;
+            }
+            let engine = state.now(now);
+            let places = (at, AT_ONCE as u32);
+            let (rows, next) = state.correlator.clear(engine, (wanted, how), places, &mut state.effects);
+            let mut batch = Batch::default();
+            state.publish(self, engine, &mut batch);
+            if !batch.is_empty() {
+                then(&mut batch);
+            }
+            self.set_due(state);
+            cleared += rows.len();
+            from = next;
+        }
+        Some(cleared)
     }
 
     /// Puts other rules in force.

@@ -25,6 +25,7 @@ pub mod serve;
 pub mod settings;
 pub mod shared;
 mod state_log;
+pub mod state_view;
 pub mod stats;
 mod stop;
 pub mod streams;

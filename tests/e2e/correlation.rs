@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, FILE_SINK};
+use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::wait_until;
 
 /// A problem of what stands behind "down", held for so long, cleared by "up"; "mark" is always sent.
@@ -133,4 +133,53 @@ fn what_was_due_while_the_daemon_was_dead_is_sent_once() {
     outputs.dedup();
     assert_eq!(outputs, ["down a", "up a"]);
     assert_eq!(bench.daemon.status()["intake"]["swallowed"]["duplicate"], 1);
+}
+
+/// What `trapline state` prints as JSON.
+fn state(bench: &Bench, args: &[&str]) -> Value {
+    let mut command = trapline();
+    command.arg("state").args(args).args(["--json", "--config"]).arg(bench.daemon.path("trapline.toml"));
+    let output = command.output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {output:?}"))
+}
+
+#[test]
+fn what_is_open_is_listed_and_what_is_cleared_stays_cleared() {
+    let mut bench = Bench::start("hold = { for = \"100ms\" }");
+    // One after the other, as problems that came in one batch have no order.
+    for all in [&["down a"][..], &["down a", "down b"], &["down a", "down b", "down c"]] {
+        bench.send(all[all.len() - 1]);
+        bench.wait_for(all);
+    }
+    let list = state(&bench, &["list"]);
+    assert_eq!(list["total"], 3, "{list}");
+    for (entry, service) in list["entries"].as_array().unwrap().iter().zip(["a", "b", "c"]) {
+        assert_eq!(
+            (&entry["rule"], &entry["what"], &entry["host"]),
+            (&"down".into(), &"open".into(), &"h".into())
+        );
+        assert_eq!((&entry["service"], &entry["next"]), (&service.into(), &"dedup".into()), "{entry}");
+    }
+    let only = state(&bench, &["list", "--host", "H*", "--service", "b", "--rule", "dow?"]);
+    assert_eq!((&only["total"], &only["entries"][0]), (&1.into(), &list["entries"][1]));
+    for none in [["--host", "other"], ["--rule", "up"], ["--key", "h"]] {
+        assert_eq!(state(&bench, &["list", none[0], none[1]])["total"], 0, "{none:?}");
+    }
+    let id = only["entries"][0]["id"].as_str().unwrap();
+    assert_eq!(state(&bench, &["show", id]), only["entries"][0]);
+    // One with a word to the receivers, one without.
+    let cleared = state(&bench, &["clear", id, "--output", "mended"]);
+    assert_eq!(cleared, serde_json::json!({ "cleared": 1, "safe": true }));
+    assert_eq!(state(&bench, &["clear", "--service", "c", "--silent"])["cleared"], 1);
+    bench.wait_for(&["down a", "down b", "down c", "mended"]);
+    assert_eq!(bench.daemon.outcomes("out.jsonl")[3]["state"], "ok");
+    bench.daemon.kill();
+    bench.daemon.restart();
+    let list = state(&bench, &["list"]);
+    assert_eq!((&list["total"], &list["entries"][0]["service"]), (&1.into(), &"a".into()), "{list}");
+    // They are new when they come again.
+    bench.send("down b");
+    wait_until("it is sent again", || {
+        bench.outputs().iter().filter(|output| *output == "down b").count() > 1
+    });
 }

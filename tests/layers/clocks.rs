@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 14] = [
+const USES: [(&str, &str); 15] = [
     (
         "src/commands/send/security.rs",
         "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",
@@ -19,6 +19,7 @@ const USES: [(&str, &str); 14] = [
     ("src/correlate/effects.rs", "times of counts and problems, for people"),
     ("src/correlate/send.rs", "the time that held outcomes carry"),
     ("src/correlate/steps.rs", "the clocks of the model test"),
+    ("src/correlate/view.rs", "times of what is kept, for people"),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
     (
         "src/inbox/groups.rs",

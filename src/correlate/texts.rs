@@ -1,0 +1,33 @@
+//! Changes of encoded outcomes.
+
+use std::borrow::Cow;
+
+use crate::outcome::codec;
+use crate::outcome::result::Outcome;
+
+/// An encoded outcome with another output.
+pub(super) fn with_output(payload: &[u8], output: impl FnOnce(&str) -> String) -> Vec<u8> {
+    let Some(mut outcome) = codec::decode(payload) else { return payload.to_vec() };
+    let text = output(&outcome.common().output);
+    outcome.common_mut().output = text.into();
+    let mut bytes = Vec::with_capacity(payload.len() + 64);
+    codec::encode(&outcome, &mut bytes);
+    bytes
+}
+
+/// The longest names that are kept of a problem whose outcome is not, in bytes.
+const MOST_NAMES: usize = 512;
+
+/// An encoded outcome without its texts: whose it is. None if the names are too long to be kept.
+pub(super) fn names_of(payload: &[u8]) -> Option<Vec<u8>> {
+    let mut outcome = codec::decode(payload)?;
+    let common = outcome.common_mut();
+    (common.output, common.long_output) = (Cow::Borrowed(""), Cow::Borrowed(""));
+    match &mut outcome {
+        Outcome::CheckResult(check) => check.perfdata = Cow::Borrowed(""),
+        Outcome::Event(event) => event.fields.clear(),
+    }
+    let mut bytes = Vec::new();
+    codec::encode(&outcome, &mut bytes);
+    (bytes.len() <= MOST_NAMES).then_some(bytes)
+}
