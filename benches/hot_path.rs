@@ -11,7 +11,6 @@
 
 mod common;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use common::{LINE, NOW, packet};
@@ -29,7 +28,7 @@ fn main() {
         return;
     };
     let rules = rules();
-    let source = Source { peer: SocketAddr::from(([192, 0, 2, 1], 162)), received: NOW };
+    let source = Source { peer: ([192, 0, 2, 1], 162).into(), received: NOW };
     let hosts = Hosts::default();
     let (mut scratch, mut batch) = (Scratch::default(), Batch::default());
     let packet = packet("GigabitEthernet0/3", NotificationKind::Trap, 1);

@@ -3,11 +3,12 @@
 //! Messages borrow from the received bytes, so that decoding one costs no copy of its strings.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use data_encoding::HEXLOWER;
 
 pub use crate::oid::Oid;
+use crate::peer::Peer;
 
 /// One decoded message.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,16 +22,16 @@ pub enum Message<'a> {
 /// Where and when a message was received, as the intake saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
-    /// The address that the message came from.
-    pub peer: SocketAddr,
+    /// Who sent it.
+    pub peer: Peer,
     /// When it was received, in microseconds since 1970 UTC.
     pub received: i64,
 }
 
 impl Source {
-    /// The sender's address, an IPv4 one that came in over an IPv6 socket as IPv4.
+    /// The sender's address, an IPv4 one that came in over an IPv6 socket as IPv4; 127.0.0.1 for a program of this machine.
     pub fn address(&self) -> IpAddr {
-        self.peer.ip().to_canonical()
+        self.peer.ip()
     }
 }
 

@@ -1,26 +1,29 @@
 //! The system calls that no safe library offers in the form needed here: batches of datagrams in buffers that are used
 //! again, what the kernel dropped at a socket, which socket of an address gets a datagram, how much of a pipe is
-//! unread, whether the clock is in step, and the name of an address. The only module with unsafe code.
+//! unread, whether the clock is in step, the name of an address, and the sockets that were there at the start. The only module with unsafe code.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use nix::sys::socket::{
     ControlMessage, MsgFlags, SockaddrLike as _, SockaddrStorage, sendmsg, setsockopt, sockopt,
 };
 
-/// The largest datagram that UDP can carry.
+use crate::peer::{Credentials, Peer};
+
+/// The largest datagram that UDP can carry. One over a socket of the file system may be longer; it is cut.
 pub const MAX_DATAGRAM: usize = 65_535;
 
 /// Octets of a datagram that its slot holds; what is longer overflows. Nearly all datagrams are shorter.
 const SLOT: usize = 2048;
 /// The distance of two slots: slots at a power of two would share the sets of the processor's caches.
 const STRIDE: usize = SLOT + 64;
-/// Space for the control messages of a datagram, in octets: where it was sent to.
+/// Space for the control messages of a datagram, in octets: where it was sent to, or which process sent it.
 const CONTROL: usize = 64;
 
 /// Space for control messages, aligned as control messages must be.
@@ -34,7 +37,7 @@ struct Control {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
     /// The sender.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The address of this machine that it was sent to, where the socket is bound to all of them and says so.
     pub local: Option<Local>,
 }
@@ -122,14 +125,14 @@ impl Receiver {
     /// # Errors
     ///
     /// What the system says, other than that no datagram waits.
-    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.prepare();
         // SAFETY: every header points to an address, two vectors and space for control messages of the lengths that it
         // says, and the vectors to a slot and an overflow of theirs, all owned by self and alive for the call; the count
         // is that of the headers.
         let result = unsafe {
             libc::recvmmsg(
-                socket.as_raw_fd(),
+                socket.as_fd().as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 self.headers.len() as libc::c_uint,
                 libc::MSG_DONTWAIT,
@@ -164,7 +167,7 @@ impl Receiver {
                     &self.overflows[at * MAX_DATAGRAM..][..length.min(MAX_DATAGRAM)]
                 };
                 let local = find_control(&header.msg_hdr, local);
-                (octets, Arrival { peer: socket_address(address), local })
+                (octets, Arrival { peer: peer(&header.msg_hdr, address), local })
             },
         )
     }
@@ -175,7 +178,7 @@ impl Receiver {
 /// # Errors
 ///
 /// What the system says; Linux knows this since 4.12.
-pub fn drops(socket: &UdpSocket) -> io::Result<u32> {
+pub fn drops(socket: &impl AsFd) -> io::Result<u32> {
     /// SK_MEMINFO_VARS and SK_MEMINFO_DROPS of linux/sock_diag.h.
     const VARS: usize = 9;
     const DROPS: usize = 8;
@@ -184,7 +187,7 @@ pub fn drops(socket: &UdpSocket) -> io::Result<u32> {
     // SAFETY: the kernel writes at most `length` octets to `info`, which has as many, and the length that it wrote.
     let result = unsafe {
         libc::getsockopt(
-            socket.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             libc::SOL_SOCKET,
             libc::SO_MEMINFO,
             info.as_mut_ptr().cast(),
@@ -200,7 +203,7 @@ pub fn drops(socket: &UdpSocket) -> io::Result<u32> {
 /// # Errors
 ///
 /// What the system says; Linux knows this since 4.5.
-pub fn steer_by_source(socket: &UdpSocket, v6: bool, count: u32) -> io::Result<()> {
+pub fn steer_by_source(socket: &impl AsFd, v6: bool, count: u32) -> io::Result<()> {
     let step = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     // Offsets from here on are counted from the beginning of the IP header.
     let header = libc::SKF_NET_OFF as u32;
@@ -230,7 +233,7 @@ pub fn steer_by_source(socket: &UdpSocket, v6: bool, count: u32) -> io::Result<(
     // them.
     let result = unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             libc::SOL_SOCKET,
             libc::SO_ATTACH_REUSEPORT_CBPF,
             (&raw const program).cast(),
@@ -300,8 +303,9 @@ pub fn tell_local(socket: &impl AsFd, v6: bool) -> io::Result<()> {
 /// # Errors
 ///
 /// What the system says.
-pub fn answer(socket: &UdpSocket, answer: &[u8], to: Arrival) -> io::Result<()> {
-    let peer = SockaddrStorage::from(to.peer);
+pub fn answer(socket: &impl AsFd, answer: &[u8], to: Arrival) -> io::Result<()> {
+    let address = to.peer.socket_address().ok_or(io::ErrorKind::Unsupported)?;
+    let (peer, socket) = (SockaddrStorage::from(address), socket.as_fd());
     let send = |control: &[ControlMessage<'_>]| {
         sendmsg(socket.as_raw_fd(), &[IoSlice::new(answer)], control, MsgFlags::MSG_DONTWAIT, Some(&peer))
     };
@@ -326,23 +330,60 @@ pub fn answer(socket: &UdpSocket, answer: &[u8], to: Arrival) -> io::Result<()> 
     Ok(())
 }
 
-fn socket_address(address: &libc::sockaddr_storage) -> SocketAddr {
+/// Who sent a datagram.
+fn peer(header: &libc::msghdr, address: &libc::sockaddr_storage) -> Peer {
     match i32::from(address.ss_family) {
         libc::AF_INET6 => {
             // SAFETY: the family says that the storage holds a sockaddr_in6, which is smaller and no stricter
             // in alignment.
             let v6 = unsafe { &*std::ptr::from_ref(address).cast::<libc::sockaddr_in6>() };
-            let ip = IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr));
-            SocketAddr::new(ip, u16::from_be(v6.sin6_port))
+            (Ipv6Addr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port)).into()
         }
         libc::AF_INET => {
             // SAFETY: as above, for sockaddr_in.
             let v4 = unsafe { &*std::ptr::from_ref(address).cast::<libc::sockaddr_in>() };
-            let ip = IpAddr::V4(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)));
-            SocketAddr::new(ip, u16::from_be(v4.sin_port))
+            (Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)), u16::from_be(v4.sin_port)).into()
         }
-        _ => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+        // Most senders over a socket of the file system have no name of their own, so that the kernel writes none.
+        _ => Peer::Local(find_control(header, credentials)),
     }
+}
+
+/// The process that SCM_CREDENTIALS (unix(7)) tells: its id, its user, its group.
+fn credentials((level, kind): (i32, i32), content: &[u8]) -> Option<Credentials> {
+    if (level, kind) != (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) {
+        return None;
+    }
+    let (pid, rest) = content.split_first_chunk()?;
+    let (pid, uid) = (u32::from_ne_bytes(*pid), u32::from_ne_bytes(*rest.first_chunk()?));
+    // What was sent before the socket asked for credentials has these: no process, and the user for those that are not known.
+    ((pid, uid) != (0, 65_534)).then_some(Credentials { pid, uid })
+}
+
+/// The sockets that the service manager gave this process at its start, with their names (sd_listen_fds_with_names(3)). It must
+/// be called before the process opens anything: descriptors that the environment names wrongly are not open then, and left out.
+pub fn inherited() -> &'static [(String, OwnedFd)] {
+    static SOCKETS: OnceLock<Vec<(String, OwnedFd)>> = OnceLock::new();
+    /// SD_LISTEN_FDS_START.
+    const FIRST: RawFd = 3;
+    SOCKETS.get_or_init(|| {
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        if variable("LISTEN_PID") != std::process::id().to_string() {
+            return Vec::new();
+        }
+        let names = variable("LISTEN_FDNAMES");
+        let names = names.split(':').map(str::to_owned).chain(std::iter::repeat("unknown".to_owned()));
+        let last = FIRST.saturating_add(variable("LISTEN_FDS").parse().unwrap_or(0));
+        let taken = (FIRST..last).zip(names).map_while(|(descriptor, name)| {
+            // SAFETY: fcntl of a number that is no open descriptor fails, and changes nothing else.
+            if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+                return None;
+            }
+            // SAFETY: it is open, was opened for this process by who started it, and is taken here once in its life.
+            Some((name, unsafe { OwnedFd::from_raw_fd(descriptor) }))
+        });
+        taken.collect()
+    })
 }
 
 /// Sends datagrams over a connected socket in as few calls as it takes. Returns how many were sent; fewer than
@@ -465,7 +506,7 @@ mod tests {
                 receiver.receive(&server).unwrap();
                 got.extend(receiver.datagrams().map(|(d, from)| (d.to_vec(), from.peer)));
             }
-            let from = client.local_addr().unwrap();
+            let from = Peer::from(client.local_addr().unwrap());
             assert_eq!(got, [(b"one".to_vec(), from), (b"two".to_vec(), from), (Vec::new(), from)]);
         }
     }

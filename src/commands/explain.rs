@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         let_in: args.input.unmatched.is_some(),
         reverse: RefCell::default(),
     };
-    let source = |address: IpAddr, received| Source { peer: SocketAddr::new(address, 0), received };
+    let source = |address: IpAddr, received| Source { peer: (address, 0).into(), received };
     if let Some(hex) = &args.input.packet_hex {
         return explainer.packet(&packet(hex)?, &source(args.from, now()));
     }

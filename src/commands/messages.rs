@@ -1,6 +1,6 @@
 //! Messages in what people capture and paste: captures, packets, hex dumps and lines of syslog.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -53,7 +53,7 @@ pub fn each(
     if is_capture(content) {
         return of_capture(content, take);
     }
-    let source = |from| Source { peer: SocketAddr::new(from, 0), received: now() };
+    let source = |from| Source { peer: (from, 0).into(), received: now() };
     let Ok(text) = str::from_utf8(content) else {
         return of_octets(content, |found| take(found, &source(from)));
     };
@@ -99,7 +99,7 @@ fn of_capture(
         };
         seen += 1;
         let received = packet.time.unwrap_or_else(now);
-        take(found, &Source { peer: SocketAddr::new(packet.from, 0), received })?;
+        take(found, &Source { peer: (packet.from, 0).into(), received })?;
     }
     say_skipped(&capture.skipped(), elsewhere);
     if seen == 0 {

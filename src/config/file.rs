@@ -79,7 +79,7 @@ fn text(path: &Path, found: &mut Diagnostics) -> Option<Zeroizing<String>> {
 }
 
 /// The name of this machine.
-fn node() -> String {
+pub(super) fn node() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }

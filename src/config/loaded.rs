@@ -204,11 +204,13 @@ impl Setup {
     }
 
     /// What the listeners need; none if something is wrong.
-    pub fn into_active(self, memory: &Arc<Memory>) -> Option<Active> {
+    pub fn into_active(mut self, memory: &Arc<Memory>) -> Option<Active> {
+        let mut hosts = std::mem::take(&mut self.config.hosts);
+        hosts.machine = super::file::node().into();
         Some(Active {
             usm: self.usm(memory),
             rules: self.compiled.rules?,
-            hosts: self.config.hosts,
+            hosts,
             access: self.config.snmp.access,
             syslog_allow: self.config.syslog.allow,
         })

@@ -1,6 +1,6 @@
 //! Listeners of different sections that want the same port.
 
-use crate::intake::listener::{Listener, overlap};
+use crate::intake::listener::{Listener, Transport};
 use crate::settings::diagnostic::{Diagnostics, Place};
 use crate::web;
 
@@ -13,22 +13,17 @@ pub(super) fn check(
     let mut report = |one: (String, Option<&Place>), other: (String, Option<&Place>)| {
         // A built-in listener has no place.
         let Some(place) = other.1.or(one.1) else { return };
-        let message = format!("{} and {} cannot have the same port at once", one.0, other.0);
-        found.push(place.error(message, "give one of them another port, or remove it"));
+        let message = format!("{} and {} cannot have the same port or path at once", one.0, other.0);
+        found.push(place.error(message, "give one of them another one, or remove it"));
     };
     for (at, one) in listeners.iter().enumerate() {
-        let (transport, address) = (one.transport, one.transport.address());
-        let clash = |other: &&&Listener| {
-            let same = one.key() == other.key();
-            let kind = other.transport.is_datagram() == transport.is_datagram();
-            !same && kind && overlap(address, other.transport.address(), false)
-        };
+        let clash =
+            |other: &&&Listener| one.key() != other.key() && one.transport.clashes(&other.transport, false);
         for other in listeners[at + 1..].iter().filter(clash) {
             report(named(one), named(other));
         }
-        if let Some(http) =
-            http.filter(|http| !transport.is_datagram() && overlap(address, http.listen, true))
-        {
+        let takes_port = |listen| one.transport.clashes(&Transport::Tcp(listen), true);
+        if let Some(http) = http.filter(|http| takes_port(http.listen)) {
             report(named(one), (format!("HTTP {}/tcp", http.listen), http.place.as_ref()));
         }
     }

@@ -362,7 +362,7 @@ fn no_two_listeners_want_one_port() {
     ];
     for (snmp, syslog, http, said) in wrong {
         let found = load(snmp, syslog, http).unwrap_err();
-        let hint = "cannot have the same port at once; give one of them another port, or remove it";
+        let hint = "cannot have the same port or path at once; give one of them another one, or remove it";
         assert_eq!(found, format!("trapline.toml:{said} {hint}\n"));
     }
 }

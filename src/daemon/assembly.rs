@@ -483,12 +483,12 @@ fn plan_http(
             let transport = Transport::Tcp(wanted.listen);
             let in_use = error.kind() == std::io::ErrorKind::AddrInUse;
             let own =
-                Some(transport).filter(|_| in_use).and_then(|at| listeners::holder(at, listeners, running));
+                Some(&transport).filter(|_| in_use).and_then(|at| listeners::holder(at, listeners, running));
             match (&wanted.place, own) {
                 (Some(place), Some(own)) => found.push(still_has_the_port(place, &transport, &own)),
                 (place, _) => {
                     let message = format!("cannot listen on {transport}: {error}");
-                    error_at(place.as_ref(), message, &remedy(&error, "[http]"), found);
+                    error_at(place.as_ref(), message, &remedy(&error, &transport, "[http]"), found);
                 }
             }
         }

@@ -212,13 +212,13 @@ pub async fn serve(
                 }
             }
         };
-        let start = |stream: UnixStream, _| {
+        let start = |stream: UnixStream, peer| {
             match places.clone().try_acquire_owned() {
                 Ok(place) => {
                     let (status, orders) = (status.clone(), orders.clone());
                     tokio::spawn(async move { answer(stream, &status, &orders, place).await });
                 }
-                Err(_) => acceptor.refused(None, &format!("{CLIENTS} are open")),
+                Err(_) => acceptor.refused(peer, &format!("{CLIENTS} are open")),
             }
             Next::Go
         };

@@ -11,7 +11,7 @@ use super::plan::{self, Steps};
 use super::supervise::{Crew, Member, OnEnd};
 use crate::intake::Shared;
 use crate::intake::bind::{self, BindError, Bound};
-use crate::intake::listener::{Key, Listener, Transport, overlap};
+use crate::intake::listener::{Key, Listener, Transport};
 use crate::intake::serve::{Serving, Worker, serve};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Place};
 
@@ -138,8 +138,7 @@ impl Running {
 impl fmt::Display for Running {
     /// As in `SNMP 127.0.0.1:1162/udp`, with the port that the kernel chose if the configuration has port 0.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.serving.key();
-        write!(f, "{} {}", key.protocol.as_str(), key.transport.at(self.serving.address()))
+        write!(f, "{} {}", self.listener().protocol.as_str(), self.serving.at())
     }
 }
 
@@ -263,7 +262,7 @@ fn report(
 ) {
     let own = Some(&error.error)
         .filter(|error| error.kind() == io::ErrorKind::AddrInUse)
-        .and_then(|_| holder(error.transport, running, http));
+        .and_then(|_| holder(&error.transport, running, http));
     match (&listener.place, own) {
         (Some(place), Some(own)) => found.push(still_has_the_port(place, &error.transport, &own)),
         (Some(_), None) => error.diagnostic().into_iter().for_each(|diagnostic| found.push(diagnostic)),
@@ -272,22 +271,17 @@ fn report(
 }
 
 /// Which of this daemon's own listeners, or its web server, has the port of a transport.
-pub fn holder(transport: Transport, running: &[Listener], http: Option<SocketAddr>) -> Option<String> {
-    let streams = !transport.is_datagram();
-    let at = transport.address();
-    let same = |other: &&Listener| {
-        let theirs = &other.transport;
-        theirs.is_datagram() == transport.is_datagram() && overlap(at, theirs.address(), streams)
-    };
-    let listener = running.iter().find(same).map(|other| other.key().to_string());
-    let http = http.filter(|http| streams && overlap(at, *http, true));
+pub fn holder(transport: &Transport, running: &[Listener], http: Option<SocketAddr>) -> Option<String> {
+    let listener = running.iter().find(|other| transport.clashes(&other.transport, true));
+    let listener = listener.map(|other| other.key().to_string());
+    let http = http.filter(|http| transport.clashes(&Transport::Tcp(*http), true));
     listener.or_else(|| http.map(|http| format!("HTTP {http}/tcp")))
 }
 
 /// A transport cannot be bound, as the daemon's own listener `holder` has the port until the reload has succeeded.
 pub fn still_has_the_port(place: &Place, transport: &Transport, holder: &str) -> Diagnostic {
     place.error(
-        format!("cannot listen on {transport}: this daemon's own listener {holder} still has the port"),
+        format!("cannot listen on {transport}: this daemon's own listener {holder} still has it"),
         "remove that one in one reload and add this one in the next, or restart",
     )
 }
@@ -319,7 +313,7 @@ mod tests {
             ("tcp://127.0.0.2:8162", None),
         ] {
             let transport = Transport::parse(Protocol::Syslog, wanted).unwrap();
-            assert_eq!(holder(transport, &running, http).as_deref(), held, "{wanted}");
+            assert_eq!(holder(&transport, &running, http).as_deref(), held, "{wanted}");
         }
     }
 }

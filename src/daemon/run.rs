@@ -25,6 +25,7 @@ use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;
 use crate::snmp::usm::Memory;
 use crate::status::{Health, Status};
+use crate::sys;
 use crate::terminal::eprintln;
 use crate::time::clock::{Clock, SystemClock};
 use crate::world::World;
@@ -40,6 +41,8 @@ const LAST: Duration = Duration::from_secs(1);
 ///
 /// If the journal cannot be used, or a part ends that the daemon cannot run without.
 pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
+    // Before anything is opened.
+    sys::inherited();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let health = Arc::new(Health::default());
     let crew = Crew::new(health.clone(), World::with_clock(clock.clone()));

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use crate::peer::{Credentials, Peer};
 use crate::time::clock::Clock;
 use crate::time::log_limit::Line;
 
@@ -25,23 +25,28 @@ pub trait Listen: Sync {
     /// A connection.
     type Stream: Send;
 
-    /// The next connection, and the address of the peer if it has one.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>> + Send;
+    /// The next connection, and who is at its other end.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
 }
 
 impl Listen for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
-        TcpListener::accept(self).await.map(|(stream, peer)| (stream, Some(peer)))
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        TcpListener::accept(self).await.map(|(stream, peer)| (stream, peer.into()))
     }
 }
 
 impl Listen for UnixListener {
     type Stream = UnixStream;
 
-    async fn accept(&self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
-        UnixListener::accept(self).await.map(|(stream, _)| (stream, None))
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = UnixListener::accept(self).await?;
+        let credentials = stream.peer_cred().ok().map(|of| Credentials {
+            pid: of.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+            uid: of.uid(),
+        });
+        Ok((stream, Peer::Local(credentials)))
     }
 }
 
@@ -103,7 +108,7 @@ impl Acceptor {
         &self,
         listener: &L,
         end: impl Future<Output = ()>,
-        mut take: impl FnMut(L::Stream, Option<SocketAddr>) -> Next,
+        mut take: impl FnMut(L::Stream, Peer) -> Next,
     ) {
         tokio::pin!(end);
         let mut broken = 0;
@@ -146,11 +151,10 @@ impl Acceptor {
 
     /// Counts a connection that is closed because there is no place for it, and says why, unless that was said a short time
     /// ago.
-    pub fn refused(&self, peer: Option<SocketAddr>, why: &dyn std::fmt::Display) {
+    pub fn refused(&self, peer: Peer, why: &dyn std::fmt::Display) {
         self.table.change(&self.name, |counts| counts.refused += 1);
         if let Some(suppressed) = self.refused.allow(self.clock.now().mono) {
-            let from = peer.map(tracing::field::display);
-            tracing::warn!(from, suppressed, "{} refuses a connection: {why}", self.name);
+            tracing::warn!(from = %peer, suppressed, "{} refuses a connection: {why}", self.name);
         }
     }
 }
@@ -190,12 +194,12 @@ mod tests {
     impl Listen for Fake {
         type Stream = ();
 
-        async fn accept(&self) -> io::Result<((), Option<SocketAddr>)> {
+        async fn accept(&self) -> io::Result<((), Peer)> {
             *self.tries.lock().unwrap() += 1;
             let error = self.errors.lock().unwrap().pop_front();
             match error {
                 Some(code) => Err(io::Error::from_raw_os_error(code)),
-                None => Ok(((), None)),
+                None => Ok(((), Peer::Local(None))),
             }
         }
     }

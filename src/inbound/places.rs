@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::peer::Peer;
 use crate::time::clock::Mono;
 
 /// How long a connection must be silent to be closed for another one of the same address.
@@ -42,6 +43,46 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// Who shares places with whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// An IPv4 address, or a /64 network of IPv6: a host can have any address of its own.
+    Address(IpAddr),
+    /// The programs of a user of this machine, over a socket in the file system. They may have all places, as on many machines one
+    /// user has nearly all programs, but are the first to make space if they have most.
+    User(u32),
+}
+
+impl From<IpAddr> for Group {
+    fn from(address: IpAddr) -> Self {
+        Group::Address(match address.to_canonical() {
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+impl From<Peer> for Group {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Network(address) => address.ip().into(),
+            Peer::Local(credentials) => Group::User(credentials.map_or(u32::MAX, |of| of.uid)),
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Group::Address(address) => address.fmt(f),
+            Group::User(user) => write!(f, "user {user}"),
+        }
+    }
+}
+
 /// Places for the connections of one listener.
 #[derive(Debug)]
 pub struct Places(Mutex<Table>);
@@ -50,7 +91,7 @@ pub struct Places(Mutex<Table>);
 struct Table {
     limits: Limits,
     total: usize,
-    groups: HashMap<IpAddr, Vec<Arc<Seat>>>,
+    groups: HashMap<Group, Vec<Arc<Seat>>>,
 }
 
 #[derive(Debug)]
@@ -70,7 +111,7 @@ impl Seat {
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
-    group: IpAddr,
+    group: Group,
     seat: Arc<Seat>,
 }
 
@@ -79,8 +120,8 @@ pub struct Place {
 pub struct Taken {
     /// The place.
     pub place: Place,
-    /// The address (or network) whose connection was closed for it, and how long that was silent.
-    pub displaced: Option<(IpAddr, Duration)>,
+    /// Whose connection was closed for it, and how long that was silent.
+    pub displaced: Option<(Group, Duration)>,
 }
 
 impl Places {
@@ -110,10 +151,11 @@ impl Places {
     /// # Errors
     ///
     /// [`Refusal`], if nobody else has to go.
-    pub fn take(self: &Arc<Self>, address: IpAddr, now: Mono) -> Result<Taken, Refusal> {
-        let group = group(address);
+    pub fn take(self: &Arc<Self>, whose: impl Into<Group>, now: Mono) -> Result<Taken, Refusal> {
+        let group = whose.into();
         let mut table = self.table();
         let Limits { total, per_address } = table.limits;
+        let per_address = if matches!(group, Group::User(_)) { total } else { per_address };
         let own = table.count(group);
         let displaced = if own >= per_address {
             let silent = table.longest_silent(group).filter(|seat| now.since(seat.heard()) >= SILENT);
@@ -139,21 +181,21 @@ impl Places {
 }
 
 impl Table {
-    fn count(&self, group: IpAddr) -> usize {
+    fn count(&self, group: Group) -> usize {
         self.groups.get(&group).map_or(0, Vec::len)
     }
 
     /// The address with the most connections.
-    fn largest(&self) -> Option<(IpAddr, usize)> {
+    fn largest(&self) -> Option<(Group, usize)> {
         self.groups.iter().map(|(group, seats)| (*group, seats.len())).max_by_key(|(_, count)| *count)
     }
 
-    fn longest_silent(&self, group: IpAddr) -> Option<Arc<Seat>> {
+    fn longest_silent(&self, group: Group) -> Option<Arc<Seat>> {
         self.groups.get(&group)?.iter().min_by_key(|seat| seat.heard()).cloned()
     }
 
     /// Takes away a place, unless that was done already.
-    fn leave(&mut self, group: IpAddr, seat: &Arc<Seat>) {
+    fn leave(&mut self, group: Group, seat: &Arc<Seat>) {
         let Some(seats) = self.groups.get_mut(&group) else { return };
         let before = seats.len();
         seats.retain(|other| !Arc::ptr_eq(other, seat));
@@ -179,17 +221,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.places.table().leave(self.group, &self.seat);
-    }
-}
-
-/// What addresses are counted together: one in IPv4, a /64 network in IPv6.
-fn group(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -235,7 +266,7 @@ mod tests {
         let _others: Vec<Place> = (2..7).map(|n| take(n, 11).unwrap().place).collect();
         assert!(places.are_taken());
         let taken = take(9, 12).unwrap();
-        assert_eq!(taken.displaced, Some((address(1), Duration::from_secs(5))));
+        assert_eq!(taken.displaced, Some((address(1).into(), Duration::from_secs(5))));
         assert!(ended(&greedy[3]) && !ended(&greedy[0]));
         let one_each: Vec<Place> = (10..12).map(|n| take(n, 12).unwrap().place).collect();
         assert_eq!(take(20, 13).unwrap_err(), Refusal::Total(9), "nobody has more than the newcomer would");
@@ -246,7 +277,7 @@ mod tests {
     #[test]
     fn a_network_of_v6_counts_as_one_address() {
         let places = Places::new(Limits { total: 9, per_address: 1 });
-        let take = |text: &str| places.take(text.parse().unwrap(), at(0));
+        let take = |text: &str| places.take(text.parse::<IpAddr>().unwrap(), at(0));
         let _one = take("2001:db8:0:1::1").unwrap();
         assert!(take("2001:db8:0:1:ffff::2").is_err());
         let _other = take("2001:db8:0:2::1").unwrap();

@@ -76,7 +76,7 @@ impl Bench {
     /// What becomes of a packet from this address: what it gives rise to, how it is answered, why it is refused.
     fn from(&mut self, peer: &str, packet: &[u8]) -> String {
         let before = self.malformed();
-        let arrival = Arrival { peer: peer.parse::<SocketAddr>().unwrap(), local: None };
+        let arrival = Arrival { peer: peer.parse().unwrap(), local: None };
         self.pipeline.packet(packet, arrival, self.now);
         let mut fate: Vec<String> = Vec::new();
         let answers: Vec<_> = self.pipeline.commit(self.now).collect();
@@ -496,7 +496,7 @@ fn first_traps_of_true_engines_get_through_a_flood_of_made_up_ones() {
         for n in 0..count {
             made_up[at..at + 4].copy_from_slice(&n.to_be_bytes());
             let peer = SocketAddr::new(IpAddr::from([203, 0, 113, (n % 3) as u8]), 4000);
-            bench.pipeline.packet(&made_up, Arrival { peer, local: None }, bench.now);
+            bench.pipeline.packet(&made_up, Arrival { peer: peer.into(), local: None }, bench.now);
         }
     };
     flood(&mut bench, 25_000);

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::message::{Message, Notification, NotificationKind, Source, SyslogLine};
 use crate::mib::{Mib, format};
+use crate::peer::Credentials;
 use crate::rules::MatchResult;
 use crate::text::Charset;
 use crate::time::clock::rfc3339;
@@ -16,6 +17,10 @@ pub fn message(message: &Message<'_>, source: &Source, charset: Charset, mib: &M
         Message::Syslog(l) => line(l),
     };
     all.insert("source".into(), source.address().to_string().into());
+    if let Some(Credentials { pid, uid }) = source.peer.credentials() {
+        all.insert("peer_pid".into(), pid.into());
+        all.insert("peer_uid".into(), uid.into());
+    }
     all.insert("received".into(), rfc3339(source.received).into());
     Value::Object(all)
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::inbound::places;
@@ -35,53 +37,101 @@ impl Protocol {
 }
 
 /// How messages get here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
     /// Datagrams: `ADDRESS:PORT` or `udp://ADDRESS:PORT`.
     Udp(SocketAddr),
     /// Streams: `tcp://ADDRESS:PORT`.
     Tcp(SocketAddr),
+    /// Datagrams of this machine: `unix:///PATH`.
+    Unix(Arc<Path>),
+    /// Streams of this machine: `unix-stream:///PATH`.
+    UnixStream(Arc<Path>),
+    /// A socket that the service manager has made, by its FileDescriptorName: `systemd:NAME`. Datagrams or streams, of the
+    /// network or of this machine.
+    Systemd(Arc<str>),
 }
 
+/// The longest path of a socket, in octets: sun_path of unix(7) has 108, and ends with NUL.
+const LONGEST_PATH: usize = 107;
+
 impl Transport {
-    /// Reads `ADDRESS:PORT`, `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`.
+    /// Reads an entry of `listen`.
     ///
     /// # Errors
     ///
     /// What is wrong and what to write.
     pub fn parse(protocol: Protocol, text: &str) -> Result<Self, String> {
+        let local = protocol == Protocol::Syslog;
+        if let Some(name) = text.strip_prefix("systemd:").filter(|_| local) {
+            return match name.trim_start_matches('/') {
+                "" => {
+                    Err("'systemd:' lacks the FileDescriptorName= of the socket unit; write systemd:syslog"
+                        .into())
+                }
+                name => Ok(Transport::Systemd(name.into())),
+            };
+        }
         match text.split_once("://") {
             None => address(text).map(Transport::Udp),
             Some(("udp", rest)) => address(rest).map(Transport::Udp),
             Some(("tcp", rest)) => address(rest).map(Transport::Tcp),
+            Some(("unix", rest)) if local => path(rest).map(Transport::Unix),
+            Some(("unix-stream", rest)) if local => path(rest).map(Transport::UnixStream),
             Some((other, _)) => {
+                let known = match protocol {
+                    Protocol::Snmp => "udp:// or tcp://",
+                    Protocol::Syslog => "udp://, tcp://, unix://, unix-stream:// or systemd:NAME",
+                };
                 let protocol = protocol.as_str();
-                Err(format!(
-                    "'{other}://' is not supported for {protocol} by this release; use udp:// or tcp://"
-                ))
+                Err(format!("'{other}://' is not supported for {protocol} by this release; use {known}"))
             }
         }
     }
 
-    /// Whether it carries datagrams, not streams.
-    pub fn is_datagram(&self) -> bool {
-        matches!(self, Transport::Udp(_))
-    }
-
-    /// The address to bind.
-    pub fn address(&self) -> SocketAddr {
-        match *self {
-            Transport::Udp(address) | Transport::Tcp(address) => address,
+    /// The address to bind, where it is on the network.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Transport::Udp(address) | Transport::Tcp(address) => Some(*address),
+            Transport::Unix(_) | Transport::UnixStream(_) | Transport::Systemd(_) => None,
         }
     }
 
-    /// The same transport at another address.
+    /// The UDP address to bind.
+    pub fn udp(&self) -> Option<SocketAddr> {
+        self.address().filter(|_| matches!(self, Transport::Udp(_)))
+    }
+
+    /// The TCP address to bind.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.address().filter(|_| !matches!(self, Transport::Udp(_)))
+    }
+
+    /// The path of the socket to make.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Transport::Unix(path) | Transport::UnixStream(path) => Some(path),
+            Transport::Udp(_) | Transport::Tcp(_) | Transport::Systemd(_) => None,
+        }
+    }
+
+    /// The same transport at another address; one without an address stays what it is.
     #[must_use]
     pub fn at(self, address: SocketAddr) -> Self {
         match self {
             Transport::Udp(_) => Transport::Udp(address),
             Transport::Tcp(_) => Transport::Tcp(address),
+            Transport::Unix(_) | Transport::UnixStream(_) | Transport::Systemd(_) => self,
         }
+    }
+
+    /// Whether both cannot be bound at once. `both` says whether streams on `[::]` are for IPv4 too.
+    pub fn clashes(&self, other: &Transport, both: bool) -> bool {
+        let overlaps = |one: Option<SocketAddr>, other: Option<SocketAddr>, both| {
+            one.zip(other).is_some_and(|(one, other)| overlap(one, other, both))
+        };
+        let (udp, tcp) = (overlaps(self.udp(), other.udp(), false), overlaps(self.tcp(), other.tcp(), both));
+        udp || tcp || self.path().is_some_and(|path| other.path() == Some(path))
     }
 }
 
@@ -90,6 +140,9 @@ impl fmt::Display for Transport {
         match self {
             Transport::Udp(address) => write!(f, "{address}/udp"),
             Transport::Tcp(address) => write!(f, "{address}/tcp"),
+            Transport::Unix(path) => write!(f, "unix://{}", path.display()),
+            Transport::UnixStream(path) => write!(f, "unix-stream://{}", path.display()),
+            Transport::Systemd(name) => write!(f, "systemd:{name}"),
         }
     }
 }
@@ -98,6 +151,19 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("'{text}' is no address with a port; write 0.0.0.0:1162, 192.0.2.1:162 or [::]:1162")
     })
+}
+
+fn path(text: &str) -> Result<Arc<Path>, String> {
+    if !text.starts_with('/') || text.ends_with('/') {
+        return Err(format!("'{text}' is no absolute path of a socket; write unix:///run/trapline/log"));
+    }
+    if text.len() > LONGEST_PATH {
+        return Err(format!(
+            "the path of a socket has {LONGEST_PATH} octets at most; '{text}' has {}",
+            text.len()
+        ));
+    }
+    Ok(Path::new(text).into())
 }
 
 /// How many streams one address may have at least, if nothing else is configured.
@@ -116,6 +182,26 @@ pub struct Limits {
     pub max_connections: usize,
     /// Streams: how many of them one address may have; none for a tenth, but at least 10.
     pub max_connections_per_address: Option<usize>,
+    /// Sockets in the file system: who may use them.
+    pub file: FileAccess,
+}
+
+/// Who may use a socket in the file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileAccess {
+    /// The permissions of its file. To send to it, a program needs the one to write.
+    pub mode: u32,
+    /// The user that it belongs to; none for that of the daemon.
+    pub owner: Option<u32>,
+    /// Its group; none for that of the daemon.
+    pub group: Option<u32>,
+}
+
+impl Default for FileAccess {
+    /// Every program of this machine may send, as with the socket of every syslog daemon.
+    fn default() -> Self {
+        FileAccess { mode: 0o666, owner: None, group: None }
+    }
 }
 
 impl Limits {
@@ -135,12 +221,13 @@ impl Default for Limits {
             receivers: 1,
             max_connections: 1000,
             max_connections_per_address: None,
+            file: FileAccess::default(),
         }
     }
 }
 
 /// What tells listeners apart: no two have the same protocol and transport. A reload compares listeners by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// What it receives.
     pub protocol: Protocol,
@@ -173,18 +260,17 @@ pub struct Listener {
 impl Listener {
     /// What tells it apart from the others.
     pub fn key(&self) -> Key {
-        Key { protocol: self.protocol, transport: self.transport }
+        Key { protocol: self.protocol, transport: self.transport.clone() }
     }
 
     /// Whether it is bound for IPv6 alone, given all listeners. Streams on `[::]` are for IPv4 too, as the system has it,
     /// unless another listener takes IPv4 streams on that port.
     pub fn is_v6_only(&self, all: &[Listener]) -> bool {
-        let port = self.transport.address().port();
+        let Some(own) = self.transport.tcp() else { return true };
         let takes_v4 = |other: &Listener| {
-            let address = other.transport.address();
-            !other.transport.is_datagram() && address.is_ipv4() && address.port() == port
+            other.transport.tcp().is_some_and(|other| other.is_ipv4() && other.port() == own.port())
         };
-        self.transport.is_datagram() || all.iter().any(takes_v4)
+        all.iter().any(takes_v4)
     }
 }
 
@@ -224,10 +310,27 @@ mod tests {
             ("tcp://[::]:1162", Transport::Tcp("[::]:1162".parse().unwrap()), "[::]:1162/tcp"),
         ] {
             let read = Transport::parse(Protocol::Snmp, text).unwrap();
-            assert_eq!((read, read.to_string().as_str()), (transport, shown));
+            assert_eq!((read.to_string().as_str(), read), (shown, transport));
         }
-        let refused = Transport::parse(Protocol::Syslog, "tls://0.0.0.0:6514").unwrap_err();
-        assert!(refused.contains("'tls://' is not supported for syslog"), "{refused}");
+        for (text, shown) in [
+            ("unix:///dev/log", "unix:///dev/log"),
+            ("unix-stream:///run/trapline/log", "unix-stream:///run/trapline/log"),
+            ("systemd:syslog", "systemd:syslog"),
+        ] {
+            assert_eq!(Transport::parse(Protocol::Syslog, text).unwrap().to_string(), shown);
+            assert!(Transport::parse(Protocol::Snmp, text).is_err(), "{text}");
+        }
+        let long = format!("unix:///{}", "x".repeat(LONGEST_PATH));
+        for (text, why) in [
+            ("http://0.0.0.0:6514", "'http://' is not supported for syslog"),
+            ("unix://run/log", "'run/log' is no absolute path"),
+            ("unix:///run/", "'/run/' is no absolute path"),
+            ("systemd:", "lacks the FileDescriptorName="),
+            (&long, "has 108"),
+        ] {
+            let refused = Transport::parse(Protocol::Syslog, text).unwrap_err();
+            assert!(refused.contains(why), "{refused}");
+        }
         assert!(Transport::parse(Protocol::Snmp, "localhost:162").unwrap_err().contains("0.0.0.0:1162"));
     }
 

@@ -16,6 +16,8 @@ pub mod correlation;
 mod datagrams;
 pub mod describe;
 pub mod engine_id;
+mod file_socket;
+mod incoming;
 pub mod listener;
 mod original;
 pub mod pipeline;

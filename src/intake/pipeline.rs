@@ -279,7 +279,8 @@ impl Pipeline {
     pub fn line(&mut self, line: &[u8], arrival: Arrival, now: Now) {
         self.counts.syslog_received += 1;
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
-        if !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
+        // Who may use a socket of this machine is up to the permissions of its file.
+        if !source.peer.is_local() && !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
             return self.not_allowed(&source, now);
         }
         let text = text::line(line, self.active.hosts.charset_of(&source));

@@ -1,13 +1,13 @@
 //! Running listeners: each can be changed and stopped on its own. Who calls this module makes the threads and tasks.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use super::bind::{Bound, DatagramSocket, Sockets};
 use super::datagrams::{Datagrams, Tuning};
-use super::listener::{Key, Listener};
+use super::file_socket::SocketFile;
+use super::listener::{Key, Listener, Transport};
 use super::shared::Shared;
 use super::stop::Stop;
 use super::streams::Streams;
@@ -17,7 +17,9 @@ use crate::inbound::places::Places;
 #[derive(Debug)]
 pub struct Serving {
     listener: Listener,
-    address: SocketAddr,
+    at: Transport,
+    /// The file of its socket, until it is told to stop.
+    file: Mutex<Option<SocketFile>>,
     stop: Arc<Stop>,
     work: Work,
 }
@@ -60,8 +62,8 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// If the system has no descriptor left.
 pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Worker>)> {
-    let (name, address, stop) = (bound.to_string(), bound.address(), Arc::new(Stop::new()?));
-    let Bound { listener, sockets, .. } = bound;
+    let (name, stop) = (bound.to_string(), Arc::new(Stop::new()?));
+    let Bound { listener, sockets, at, file } = bound;
     let protocol = listener.protocol;
     let (work, workers) = match sockets {
         Sockets::Datagrams(sockets) => {
@@ -77,15 +79,15 @@ pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Wor
             (Work::Datagrams(all), workers)
         }
         Sockets::Streams(socket) => {
-            let (running, ended) = mpsc::channel();
+            let (socket, (running, ended)) = (Arc::new(socket), mpsc::channel());
             let places = Places::new(listener.limits.places(usize::MAX));
             let (shared, stop, taken) = (shared.clone(), stop.clone(), places.clone());
             let task = move || -> Task {
-                let socket = socket.try_clone();
+                let socket = socket.clone();
                 let (shared, places) = (shared.clone(), taken.clone());
                 let streams = Streams::new(protocol, &name, shared, places, stop.clone(), running.clone());
                 Box::pin(async move {
-                    match socket.and_then(tokio::net::TcpListener::from_std) {
+                    match socket.on_runtime() {
                         Ok(socket) => streams.run(socket).await,
                         Err(error) => tracing::error!(%error, "cannot accept streams"),
                     }
@@ -95,7 +97,7 @@ pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Wor
             (work, vec![Worker::Task(Box::new(task))])
         }
     };
-    Ok((Serving { listener, address, stop, work }, workers))
+    Ok((Serving { listener, at, file: Mutex::new(file), stop, work }, workers))
 }
 
 impl Serving {
@@ -109,9 +111,9 @@ impl Serving {
         self.listener.key()
     }
 
-    /// The address that it is bound to.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// What it is bound to, with the port that the kernel chose if the configuration has port 0.
+    pub fn at(&self) -> &Transport {
+        &self.at
     }
 
     /// Gives it the limits of another configuration, without a pause. Returns the keys that take effect only when the
@@ -121,6 +123,11 @@ impl Serving {
     pub fn adjust(&mut self, other: &Listener) -> Vec<&'static str> {
         let (before, limits) = (self.listener.limits, other.limits);
         self.listener = other.clone();
+        if limits.file != before.file
+            && let Some(Err(error)) = self.file().as_ref().map(|file| file.set_access(&limits.file))
+        {
+            tracing::error!(%error, "cannot change the mode or the owner of {}", self.at);
+        }
         match &self.work {
             Work::Datagrams(sockets) => {
                 for Socket { socket, tuning } in sockets {
@@ -164,13 +171,19 @@ impl Serving {
     /// Tells it to stop, and returns at once. It takes the datagrams that wait in its sockets (for at most 1 s); its streams
     /// are closed for writing and read to their end (for at most 2 s).
     pub fn stop(&self) {
+        // Before the sockets are read empty: whoever comes now finds nobody, and can keep what it has.
+        drop(self.file().take());
         self.stop.tell();
+    }
+
+    fn file(&self) -> MutexGuard<'_, Option<SocketFile>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells it to stop and returns once its streams have ended: their messages are committed. Blocks. The workers end by
     /// themselves.
     pub fn join(self) {
-        self.stop.tell();
+        self.stop();
         if let Work::Streams { ended, .. } = self.work {
             // Nothing is ever sent: this returns when the last sender is dropped.
             #[expect(

@@ -1,5 +1,6 @@
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream, UdpSocket};
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -42,6 +43,12 @@ impl std::ops::Deref for Started {
 
     fn deref(&self) -> &Serving {
         &self.serving
+    }
+}
+
+impl Started {
+    fn address(&self) -> Option<SocketAddr> {
+        self.at().address()
     }
 }
 
@@ -156,7 +163,7 @@ fn a_listener_that_waits_is_stopped_at_once() {
     let bench = Bench::new();
     let datagrams = bench.serve(Protocol::Snmp, "127.0.0.1:0", Limits { receivers: 3, ..Limits::default() });
     let streams = bench.serve(Protocol::Syslog, "tcp://127.0.0.1:0", Limits::default());
-    let again = (datagrams.address(), streams.address());
+    let again = (datagrams.address().unwrap(), streams.address().unwrap());
     // Both wait for input by now, or are about to.
     std::thread::yield_now();
     for took in [join(datagrams), join(streams)] {
@@ -202,7 +209,7 @@ fn datagrams_that_wait_in_the_socket_are_taken_when_it_stops() {
     let bound = bind(&listener, true).unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for n in 0..1000 {
-        client.send_to(format!("<13>t: {n}").as_bytes(), bound.address()).unwrap();
+        client.send_to(format!("<13>t: {n}").as_bytes(), bound.address().unwrap()).unwrap();
     }
     join(start(bound, &bench.shared, &bench.runtime));
     let expected: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
@@ -220,7 +227,7 @@ fn large_datagrams_arrive_whole_and_informs_are_answered() {
         let text = vec![b'x'; size];
         let mut packet = notification(NotificationKind::Inform, request_id, &text);
         assert!(packet.len() > size && packet.len() <= 65_507);
-        client.send_to(&packet, serving.address()).unwrap();
+        client.send_to(&packet, serving.address().unwrap()).unwrap();
         let length = client.recv(&mut answer).unwrap();
         // The same message as a Response.
         let pdu = packet.iter().position(|octet| *octet == 0xa6).unwrap();
@@ -242,7 +249,7 @@ fn every_source_has_one_receiver_and_keeps_its_order() {
         let listener =
             Listener { protocol: Protocol::Syslog, transport, limits, optional: false, place: None };
         let bound = bind(&listener, true).unwrap();
-        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.address().port()));
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.address().unwrap().port()));
         // Each source sends from many ports, as a host does whose processes log.
         let send = |first: u32| {
             for n in first..first + 20 {
@@ -258,7 +265,7 @@ fn every_source_has_one_receiver_and_keeps_its_order() {
             .iter()
             .map(|socket| {
                 socket.socket.set_nonblocking(true).unwrap();
-                let found = socket.socket.peek(&mut [0; 100]).is_ok();
+                let found = socket.socket.peek(&mut [MaybeUninit::uninit(); 100]).is_ok();
                 socket.socket.set_nonblocking(false).unwrap();
                 found
             })
@@ -298,16 +305,18 @@ fn each_source_reaches_the_same_socket_from_any_port() {
         }
         for source in 1..=sources {
             for _ in 0..20 {
-                let from = if listener.transport.address().is_ipv6() {
+                let from = if listener.transport.address().unwrap().is_ipv6() {
                     "[::1]:0".parse().unwrap()
                 } else {
                     SocketAddr::from((Ipv4Addr::new(127, 0, 0, source), 0))
                 };
-                UdpSocket::bind(from).unwrap().send_to(b"x", bound.address()).unwrap();
+                UdpSocket::bind(from).unwrap().send_to(b"x", bound.address().unwrap()).unwrap();
             }
             let counts: Vec<usize> = sockets
                 .iter()
-                .map(|socket| std::iter::from_fn(|| socket.socket.recv(&mut [0; 10]).ok()).count())
+                .map(|socket| {
+                    std::iter::from_fn(|| socket.socket.recv(&mut [MaybeUninit::uninit(); 10]).ok()).count()
+                })
                 .collect();
             assert!(counts.contains(&20), "{counts:?}");
         }
@@ -325,7 +334,7 @@ fn receivers_do_not_share_a_port_that_is_in_use() {
         place: None,
     };
     let first = bind(&listener("127.0.0.1:0".parse().unwrap()), true).unwrap();
-    let error = bind(&listener(first.address()), true).unwrap_err();
+    let error = bind(&listener(first.address().unwrap()), true).unwrap_err();
     assert_eq!(error.error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().contains("ss -lnp"), "{error}");
 }
@@ -334,7 +343,7 @@ fn receivers_do_not_share_a_port_that_is_in_use() {
 fn a_stream_is_read_to_its_end_when_its_listener_stops() {
     let bench = Bench::new();
     let serving = bench.serve(Protocol::Syslog, "tcp://127.0.0.1:0", Limits::default());
-    let mut client = TcpStream::connect(serving.address()).unwrap();
+    let mut client = TcpStream::connect(serving.address().unwrap()).unwrap();
     client.write_all(b"<13>t: before\n").unwrap();
     wait_until("the first line is there", || bench.shared.stats.syslog_received.get() == 1);
     serving.stop();
@@ -351,7 +360,7 @@ fn a_stream_is_read_to_its_end_when_its_listener_stops() {
 fn half_a_line_of_a_stream_that_goes_on_is_no_message() {
     let bench = Bench::new();
     let serving = bench.serve(Protocol::Syslog, "tcp://127.0.0.1:0", Limits::default());
-    let mut client = TcpStream::connect(serving.address()).unwrap();
+    let mut client = TcpStream::connect(serving.address().unwrap()).unwrap();
     client.write_all(b"<13>t: whole\n<13>t: refused connect from evil.exam").unwrap();
     wait_until("the whole line is there", || bench.shared.stats.syslog_received.get() == 1);
     let took = join(serving);
@@ -365,7 +374,7 @@ fn half_a_line_of_a_stream_that_goes_on_is_no_message() {
 fn a_sender_is_held_back_while_the_journal_refuses_and_loses_nothing() {
     let bench = Bench::new();
     let serving = bench.serve(Protocol::Syslog, "tcp://127.0.0.1:0", Limits::default());
-    let address = serving.address();
+    let address = serving.address().unwrap();
     bench.refuse(true);
     let mut client = TcpStream::connect(address).unwrap();
     client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
@@ -406,16 +415,16 @@ fn streams_beyond_the_limit_are_refused_and_the_limit_can_be_raised() {
     let bench = Bench::new();
     let limits = Limits { max_connections: 1, ..Limits::default() };
     let mut serving = bench.serve(Protocol::Syslog, "tcp://127.0.0.1:0", limits);
-    let mut first = TcpStream::connect(serving.address()).unwrap();
+    let mut first = TcpStream::connect(serving.address().unwrap()).unwrap();
     first.write_all(b"<13>t: a\n").unwrap();
     wait_until("it is served", || bench.shared.stats.syslog_received.get() == 1);
-    let mut second = TcpStream::connect(serving.address()).unwrap();
+    let mut second = TcpStream::connect(serving.address().unwrap()).unwrap();
     second.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(second.read(&mut [0; 1]).unwrap_or(0), 0, "it is closed");
     assert_eq!(bench.shared.stats.streams_refused.get(), 1);
     let raised = Listener { limits: Limits { max_connections: 2, ..limits }, ..serving.listener().clone() };
     assert_eq!(serving.adjust(&raised), [""; 0]);
-    let mut third = TcpStream::connect(serving.address()).unwrap();
+    let mut third = TcpStream::connect(serving.address().unwrap()).unwrap();
     third.write_all(b"<13>t: b\n").unwrap();
     wait_until("the new limit holds", || bench.shared.stats.syslog_received.get() == 2);
     first.write_all(b"<13>t: c\n").unwrap();
@@ -438,7 +447,7 @@ fn limits_change_while_datagrams_are_received() {
     let Work::Datagrams(threads) = &serving.work else { panic!("datagrams") };
     assert!((1 << 20..4 << 20).contains(&threads[0].socket.buffer()));
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.send_to(b"<13>t: a", serving.address()).unwrap();
+    client.send_to(b"<13>t: a", serving.address().unwrap()).unwrap();
     wait_until("it goes on", || bench.shared.stats.outcomes.get() == 1);
 }
 
@@ -447,7 +456,7 @@ fn the_watchdog_sees_only_listeners_that_work() {
     let bench = Bench::new();
     let serving = bench.serve(Protocol::Syslog, "127.0.0.1:0", Limits::default());
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.send_to(b"<13>t: a", serving.address()).unwrap();
+    client.send_to(b"<13>t: a", serving.address().unwrap()).unwrap();
     wait_until("it is taken", || bench.shared.stats.outcomes.get() == 1);
     let later = || bench.shared.now().mono + Duration::from_hours(1);
     wait_until("it rests", || bench.shared.slowest(later()) == Duration::ZERO);
@@ -469,7 +478,7 @@ fn a_lone_message_and_informs_are_not_delayed() {
     let latency = Duration::from_millis(500);
     let serving = bench.serve(Protocol::Snmp, "127.0.0.1:0", Limits { latency, ..Limits::default() });
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect(serving.address()).unwrap();
+    client.connect(serving.address().unwrap()).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut request_id = 0;
     let mut ask = || {
@@ -503,7 +512,7 @@ fn messages_of_a_stream_share_wake_ups() {
     let serving = bench.serve(Protocol::Syslog, "127.0.0.1:0", Limits { latency, ..Limits::default() });
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for n in 0..100 {
-        client.send_to(format!("<13>t: {n}").as_bytes(), serving.address()).unwrap();
+        client.send_to(format!("<13>t: {n}").as_bytes(), serving.address().unwrap()).unwrap();
         std::thread::sleep(Duration::from_millis(5));
     }
     join(serving);
@@ -531,15 +540,16 @@ fn streams_of_both_families_share_a_port() {
         place: None,
     };
     let v4 = bind(&listener((Ipv4Addr::UNSPECIFIED, 0).into()), false).unwrap();
-    let v6 = listener((std::net::Ipv6Addr::UNSPECIFIED, v4.address().port()).into());
+    let v6 = listener((std::net::Ipv6Addr::UNSPECIFIED, v4.address().unwrap().port()).into());
     assert!(bind(&v6, false).is_err(), "it is for IPv4 too");
     assert!(
-        v6.is_v6_only(&[v6.clone(), listener(v4.address())]) && !v6.is_v6_only(std::slice::from_ref(&v6))
+        v6.is_v6_only(&[v6.clone(), listener(v4.address().unwrap())])
+            && !v6.is_v6_only(std::slice::from_ref(&v6))
     );
     let v6 = bind(&v6, true).unwrap();
     let both: SocketAddr = (std::net::Ipv6Addr::UNSPECIFIED, 0).into();
     let both = bind(&listener(both), false).unwrap();
-    TcpStream::connect((Ipv4Addr::LOCALHOST, both.address().port())).unwrap();
-    TcpStream::connect((Ipv4Addr::LOCALHOST, v6.address().port())).unwrap();
-    TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, v6.address().port())).unwrap();
+    TcpStream::connect((Ipv4Addr::LOCALHOST, both.address().unwrap().port())).unwrap();
+    TcpStream::connect((Ipv4Addr::LOCALHOST, v6.address().unwrap().port())).unwrap();
+    TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, v6.address().unwrap().port())).unwrap();
 }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use nix::unistd;
 
-use super::listener::{self, Limits, Listener, Protocol, Transport};
+use super::listener::{self, FileAccess, Limits, Listener, Protocol, Transport};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
@@ -114,6 +115,7 @@ fn listeners(section: &Section<'_, '_>, protocol: Protocol, found: &mut Diagnost
         max_connections: count(section, "max_connections", 1..=100_000, found)
             .unwrap_or(default.max_connections),
         max_connections_per_address: count(section, "max_connections_per_address", 1..=100_000, found),
+        file: if protocol == Protocol::Syslog { file_access(section, found) } else { default.file },
     };
     let Some(entries) = entries else { return listener::defaults(protocol, limits) };
     let mut listeners: Vec<Listener> = Vec::new();
@@ -135,11 +137,54 @@ fn listener(
 ) -> Result<Listener, (String, Option<String>)> {
     let transport = Transport::parse(protocol, &entry.value).map_err(|message| (message, None))?;
     let place = Some(section.source().place_of(&entry.span));
-    let listener = Listener { protocol, transport, limits, optional: false, place };
+    let listener = Listener { protocol, transport: transport.clone(), limits, optional: false, place };
     // The kernel chooses another port each time where the port is 0.
-    let twice = transport.address().port() != 0 && others.iter().any(|other| other.key() == listener.key());
+    let fixed = transport.address().is_none_or(|address| address.port() != 0);
+    let twice = fixed && others.iter().any(|other| other.key() == listener.key());
     if twice {
         return Err((format!("'{}' is listed twice", entry.value), Some("remove one of them".to_owned())));
     }
     Ok(listener)
+}
+
+/// Reads `unix_mode`, `unix_owner` and `unix_group`.
+fn file_access(section: &Section<'_, '_>, found: &mut Diagnostics) -> FileAccess {
+    let mut access = FileAccess::default();
+    if let Some(mode) = section.string("unix_mode", found) {
+        match u32::from_str_radix(&mode.value, 8).ok().filter(|mode| *mode <= 0o777) {
+            Some(read) => access.mode = read,
+            None => found.push(section.source().error(
+                &mode.span,
+                format!("'{}' is no mode of a file", mode.value),
+                Some("write octal digits as chmod takes them: \"0666\" for all, \"0660\" for owner and group".into()),
+            )),
+        }
+    }
+    let user = |name: &str| Ok(unistd::User::from_name(name)?.map(|user| user.uid.as_raw()));
+    let group = |name: &str| Ok(unistd::Group::from_name(name)?.map(|group| group.gid.as_raw()));
+    access.owner = account(section, "unix_owner", "user", user, found);
+    access.group = account(section, "unix_group", "group", group, found);
+    access
+}
+
+/// Reads the name or the number of a user or group.
+fn account(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    what: &str,
+    number: impl Fn(&str) -> nix::Result<Option<u32>>,
+    found: &mut Diagnostics,
+) -> Option<u32> {
+    let name = section.string(key, found)?;
+    if let Ok(number) = name.value.parse() {
+        return Some(number);
+    }
+    let error = match number(&name.value) {
+        Ok(Some(number)) => return Some(number),
+        Ok(None) => format!("there is no {what} '{}' on this machine", name.value),
+        Err(error) => format!("cannot look up the {what} '{}': {}", name.value, error.desc()),
+    };
+    let hint = format!("create it, or write the number of a {what}");
+    found.push(section.source().error(&name.span, error, Some(hint)));
+    None
 }

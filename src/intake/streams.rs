@@ -1,25 +1,24 @@
 //! Stream listeners: a task per stream, bounded in number, by address, and in what each may hold.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::inbound::accept::{Acceptor, Listen, Next};
-use crate::inbound::places::{Place, Places, Taken};
+use crate::inbound::places::{Group, Place, Places, Taken};
 use crate::intake::commit::RETRY;
 use crate::intake::conversation::{Conversation, Frame};
+use crate::intake::incoming::{Accepted, Incoming};
 use crate::intake::listener::Protocol;
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
 use crate::intake::stop::Stop;
+use crate::peer::Peer;
 use crate::snmp;
 use crate::sys::Arrival;
 use crate::syslog;
@@ -29,9 +28,6 @@ use crate::time::log_limit::Kind;
 const FIRST: Duration = Duration::from_secs(30);
 /// How long a stream may be silent after that.
 const IDLE: Duration = Duration::from_hours(24);
-/// After so many seconds of silence the kernel asks the peer whether it is still there, again after so many, and gives it up
-/// when it has not answered so often.
-const KEEPALIVE: (u32, u32, u32) = (300, 30, 4);
 /// How long a sender may take to read its answers.
 const WRITE: Duration = Duration::from_secs(10);
 /// How long a stream is read after its listener was told to stop.
@@ -65,44 +61,41 @@ impl Streams {
     }
 
     /// Accepts until told to stop, once there are rules.
-    pub(super) async fn run(self, listener: TcpListener) {
+    pub(super) async fn run(self, listener: Incoming) {
         let (mut stop, mut opened) = (self.stop.subscribe(), self.shared.opened());
         tokio::select! {
             _ = opened.wait_for(|open| *open) => {}
             () = told(&mut stop) => return,
         }
         let listener = HeldBack { listener, shared: self.shared.clone() };
-        let start = |stream, peer: Option<SocketAddr>| {
-            if let Some(peer) = peer {
-                self.start(stream, peer);
-            }
+        let start = |stream, peer| {
+            self.start(stream, peer);
             Next::Go
         };
         self.acceptor.run(&listener, told(&mut stop), start).await;
     }
 
-    fn start(&self, stream: TcpStream, peer: SocketAddr) {
-        let Taken { place, displaced } = match self.places.take(peer.ip(), self.shared.now().mono) {
+    fn start(&self, stream: Accepted, peer: Peer) {
+        let Taken { place, displaced } = match self.places.take(peer, self.shared.now().mono) {
             Ok(taken) => taken,
             Err(refusal) => {
                 self.shared.stats.streams_refused.add(1);
                 let section = self.protocol.section();
                 let keys = "max_connections or max_connections_per_address";
-                return self.acceptor.refused(Some(peer), &format!("{refusal}; raise {section} {keys}"));
+                return self.acceptor.refused(peer, &format!("{refusal}; raise {section} {keys}"));
             }
         };
-        if let Some((address, silent)) = displaced {
+        if let Some((group, silent)) = displaced {
             self.shared.stats.streams_displaced.add(1);
             if let Some(suppressed) = self.shared.limiter.allow(Kind::Stream, self.shared.now().mono) {
                 tracing::warn!(
-                    from = %address, suppressed,
+                    from = %group, suppressed,
                     "a stream that was silent for {} s was closed to make space for one of {}; raise {} max_connections",
-                    silent.as_secs(), peer.ip(), self.protocol.section()
+                    silent.as_secs(), Group::from(peer), self.protocol.section()
                 );
             }
         }
-        keep_alive(&stream);
-        let seat = Some(place);
+        let (seat, stream) = (Some(place), stream.into_stream());
         let stream = take_in(self.protocol, stream, peer, self.shared.clone(), self.stop.subscribe(), seat);
         let running = self.running.clone();
         tokio::spawn(async move {
@@ -114,30 +107,20 @@ impl Streams {
 
 /// A listener that accepts nothing while the journal refuses outcomes: streams wait in the backlog, with what they bring.
 struct HeldBack {
-    listener: TcpListener,
+    listener: Incoming,
     shared: Arc<Shared>,
 }
 
 impl Listen for HeldBack {
-    type Stream = TcpStream;
+    type Stream = Accepted;
 
-    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+    async fn accept(&self) -> io::Result<(Accepted, Peer)> {
         while self.shared.refusing() {
             sleep(RETRY).await;
             self.shared.commit.retry(self.shared.now());
         }
         Listen::accept(&self.listener).await
     }
-}
-
-/// Has the kernel find out when the peer is gone without a word. A stream for which it cannot is closed when it was silent
-/// for too long.
-fn keep_alive(stream: &TcpStream) {
-    let (idle, interval, count) = KEEPALIVE;
-    let _ = setsockopt(stream, sockopt::KeepAlive, &true)
-        .and_then(|()| setsockopt(stream, sockopt::TcpKeepIdle, &idle))
-        .and_then(|()| setsockopt(stream, sockopt::TcpKeepInterval, &interval))
-        .and_then(|()| setsockopt(stream, sockopt::TcpKeepCount, &count));
 }
 
 /// Returns once the listener is told to stop.
@@ -165,18 +148,18 @@ async fn ends(stop: &mut watch::Receiver<bool>, displaced: Option<&mut watch::Re
 pub async fn take(
     protocol: Protocol,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: SocketAddr,
+    peer: impl Into<Peer>,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) {
-    take_in(protocol, stream, peer, shared, stop, None).await;
+    take_in(protocol, stream, peer.into(), shared, stop, None).await;
 }
 
 /// The same for a stream with a place, which it has until its end.
 async fn take_in(
     protocol: Protocol,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: SocketAddr,
+    peer: Peer,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
     place: Option<Place>,
@@ -193,7 +176,7 @@ async fn take_in(
 /// One stream.
 struct Stream<S> {
     protocol: Protocol,
-    peer: SocketAddr,
+    peer: Peer,
     stream: S,
     pipeline: Pipeline,
     shared: Arc<Shared>,

@@ -1,9 +1,10 @@
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::Receiver;
 
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::inbound::places::Limits;
@@ -42,7 +43,7 @@ impl Bench {
         let (running, ended) = mpsc::channel();
         let places = Places::new(limits);
         let streams = Streams::new(Protocol::Syslog, "test", shared.clone(), places, stop.clone(), running);
-        tokio::spawn(streams.run(listener));
+        tokio::spawn(streams.run(Incoming::Network(listener)));
         Bench { shared, stop, address, ended, _dir: dir }
     }
 

@@ -4,23 +4,30 @@
 //! The file is an [append log](crate::files::append_log) of frames. A payload, all numbers little-endian:
 //!
 //! ```text
-//! protocol 1 (0 SNMP, 1 syslog)   received, microseconds since 1970 8   family 1 (4 or 6)   address 16   port 2   datagram
+//! protocol 1 (0 SNMP, 1 syslog)   received, microseconds since 1970 8   family 1   address 16   port 2   datagram
 //! ```
+//!
+//! The family is 4 or 6; for a process of this machine it is 2, with its id and its user in place of an address, or 1 if they are
+//! not known.
 
 use std::io::{self, BufReader, ErrorKind, Read};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
 use crate::intake::listener::Protocol;
+use crate::peer::{Credentials, Peer};
 use crate::sys::MAX_DATAGRAM;
 
 /// How many bytes may wait.
 const MOST: u64 = 256 << 20;
 /// What a datagram is stored with, in bytes.
 const HEAD: usize = 28;
+/// The families of processes of this machine.
+const NO_CREDENTIALS: u8 = 1;
+const CREDENTIALS: u8 = 2;
 /// How many datagrams of an earlier version are converted at a time.
 const CONVERTED: usize = 512;
 const FORM: Form = Form::Frames { longest: (HEAD + MAX_DATAGRAM) as u32 };
@@ -59,7 +66,7 @@ pub struct Waiting {
     /// What it is.
     pub protocol: Protocol,
     /// Who sent it.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// When it was received, in microseconds since 1970.
     pub received: i64,
     /// Its content.
@@ -82,7 +89,7 @@ impl WaitingRoom {
         &self,
         protocol: Protocol,
         received: i64,
-        datagrams: impl Iterator<Item = (&'d [u8], SocketAddr)>,
+        datagrams: impl Iterator<Item = (&'d [u8], Peer)>,
     ) -> Option<u64> {
         let mut state = self.lock();
         let second = received.div_euclid(1_000_000);
@@ -246,20 +253,25 @@ fn set_aside(folder: &Folder, name: &str, error: &io::Error) -> io::Result<()> {
     Ok(())
 }
 
-fn push(out: &mut Vec<u8>, protocol: Protocol, received: i64, peer: SocketAddr, bytes: &[u8]) {
+fn push(out: &mut Vec<u8>, protocol: Protocol, received: i64, peer: Peer, bytes: &[u8]) {
     out.push(u8::from(protocol == Protocol::Syslog));
     out.extend(received.to_le_bytes());
-    match peer.ip() {
-        IpAddr::V4(address) => {
-            out.push(4);
-            out.extend(address.to_ipv6_mapped().octets());
+    let (kind, address, port) = match peer {
+        Peer::Network(address) => match address.ip() {
+            IpAddr::V4(ip) => (4, ip.to_ipv6_mapped().octets(), address.port()),
+            IpAddr::V6(ip) => (6, ip.octets(), address.port()),
+        },
+        Peer::Local(None) => (NO_CREDENTIALS, [0; 16], 0),
+        Peer::Local(Some(Credentials { pid, uid })) => {
+            let mut octets = [0; 16];
+            octets[..4].copy_from_slice(&pid.to_le_bytes());
+            octets[4..8].copy_from_slice(&uid.to_le_bytes());
+            (CREDENTIALS, octets, 0)
         }
-        IpAddr::V6(address) => {
-            out.push(6);
-            out.extend(address.octets());
-        }
-    }
-    out.extend(peer.port().to_le_bytes());
+    };
+    out.push(kind);
+    out.extend(address);
+    out.extend(port.to_le_bytes());
     out.extend(bytes);
 }
 
@@ -272,14 +284,17 @@ fn decode(payload: &[u8]) -> Option<Waiting> {
         _ => return None,
     };
     let received = i64::from_le_bytes(head[1..].first_chunk().copied()?);
-    let address = Ipv6Addr::from(head[10..].first_chunk::<16>().copied()?);
-    let address = match head[9] {
-        4 => IpAddr::V4(address.to_ipv4_mapped()?),
-        6 => IpAddr::V6(address),
+    let octets = head[10..].first_chunk::<16>().copied()?;
+    let port = u16::from_le_bytes(head[26..].first_chunk().copied()?);
+    let number = |at: usize| octets[at..].first_chunk().copied().map(u32::from_le_bytes);
+    let peer = match head[9] {
+        4 => (Ipv6Addr::from(octets).to_ipv4_mapped()?, port).into(),
+        6 => (Ipv6Addr::from(octets), port).into(),
+        NO_CREDENTIALS => Peer::Local(None),
+        CREDENTIALS => Peer::Local(Some(Credentials { pid: number(0)?, uid: number(4)? })),
         _ => return None,
     };
-    let port = u16::from_le_bytes(head[26..].first_chunk().copied()?);
-    Some(Waiting { protocol, peer: SocketAddr::new(address, port), received, bytes: bytes.to_vec() })
+    Some(Waiting { protocol, peer, received, bytes: bytes.to_vec() })
 }
 
 /// Writes a file of an earlier version anew, in which a datagram has its length before it and no checksum; false if it is
@@ -348,7 +363,7 @@ mod tests {
 
     use super::*;
 
-    fn peer(text: &str) -> SocketAddr {
+    fn peer(text: &str) -> Peer {
         text.parse().unwrap()
     }
 
@@ -369,7 +384,8 @@ mod tests {
         let path = dir.path().join("waiting");
         let room = WaitingRoom::new(path.clone());
         let (v4, v6) = (peer("192.0.2.1:162"), peer("[2001:db8::1]:514"));
-        let batch = [(&b"one"[..], v4), (&b""[..], v6)];
+        let (daemon, unknown) = (Peer::Local(Some(Credentials { pid: 411, uid: 70_000 })), Peer::Local(None));
+        let batch = [(&b"one"[..], v4), (&b""[..], v6), (&b"local"[..], daemon), (&b"-"[..], unknown)];
         assert_eq!(room.keep(Protocol::Snmp, 7, batch.into_iter()), Some(0));
         // The next start goes on with what is there, half a datagram at its end or not.
         drop(room);
@@ -379,9 +395,14 @@ mod tests {
         let room = WaitingRoom::new(path.clone());
         assert_eq!(room.keep(Protocol::Syslog, -8, [(&b"two"[..], v6)].into_iter()), Some(0));
         let mut got = Vec::new();
-        assert_eq!(room.close(|waiting| got.push(waiting)).unwrap(), 3);
-        let expected =
-            [(Protocol::Snmp, v4, 7, "one"), (Protocol::Snmp, v6, 7, ""), (Protocol::Syslog, v6, -8, "two")];
+        assert_eq!(room.close(|waiting| got.push(waiting)).unwrap(), 5);
+        let expected = [
+            (Protocol::Snmp, v4, 7, "one"),
+            (Protocol::Snmp, v6, 7, ""),
+            (Protocol::Snmp, daemon, 7, "local"),
+            (Protocol::Snmp, unknown, 7, "-"),
+            (Protocol::Syslog, v6, -8, "two"),
+        ];
         let expected = expected.map(|(protocol, peer, received, text)| Waiting {
             protocol,
             peer,

@@ -185,7 +185,20 @@ impl Hosts {
 
     /// The sender. It names the host even by an address that no other may use, as there is nothing else.
     fn sender<'m>(&'m self, received: &Received<'_, 'm>) -> Candidate<'m> {
+        if received.source.peer.is_local() {
+            return self.this_machine(received.source.address());
+        }
         self.by_address(Origin::Sender, received.source.address(), received.address.into(), received)
+    }
+
+    /// A program of this machine, by the machine's name, or by the name of the address that is its own everywhere.
+    fn this_machine(&self, address: IpAddr) -> Candidate<'_> {
+        let name = if self.machine.is_empty() { "localhost" } else { &*self.machine };
+        let verdict = match (self.by_name(name.into()), self.of_address(address)) {
+            (Verdict::Unknown(_), Some(known)) => Verdict::Known(known.into()),
+            (verdict, _) => verdict,
+        };
+        Candidate::plain(Origin::Sender, name.into(), verdict)
     }
 
     fn engine<'m>(&'m self, received: &Received<'_, 'm>) -> Option<Candidate<'m>> {

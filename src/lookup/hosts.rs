@@ -23,6 +23,9 @@ pub struct Hosts {
     pub reverse_dns: bool,
     /// The character sets of senders that do not write UTF-8, by their network.
     pub charset: ByNetwork<Charset>,
+    /// The name of this machine, which is the host of what its own programs send over a socket in the file system. If it is
+    /// empty, `localhost` is.
+    pub machine: Box<str>,
 }
 
 /// What names the host first.

@@ -1,6 +1,6 @@
 //! Runs the tests in rule files. A test runs against all rules, so it fails if an earlier rule matches its message.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
@@ -134,7 +134,7 @@ pub fn receive<T>(
             }
         },
     };
-    let origin = Source { peer: SocketAddr::new(sender, 162), received };
+    let origin = Source { peer: (sender, 162).into(), received };
     let address = sender.to_string();
     // A test says who the agent is, so that its sender is a relay.
     let received =

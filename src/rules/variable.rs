@@ -7,6 +7,7 @@ use crate::message::{Notification, SyslogLine, Value, Varbind};
 use crate::mib::rows::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
+use crate::peer::Credentials;
 use crate::rules::context::MessageContext;
 use crate::syslog::{FACILITIES, SEVERITIES};
 use crate::text::Charset;
@@ -151,6 +152,8 @@ fixed! {
     Severity "severity" Lines,
     Message "message" Lines,
     SyslogHost "syslog_host" Lines,
+    PeerPid "peer_pid" Lines,
+    PeerUid "peer_uid" Lines,
     Action "action" Lines,
     ClientHost "client_host" Lines,
     ClientAddress "client_address" Lines,
@@ -353,6 +356,10 @@ impl Fixed {
             },
             None => Val::Undefined,
         };
+        let peer = |property: fn(Credentials) -> u32| {
+            let credentials = context.source.peer.credentials();
+            credentials.map_or(Val::Undefined, |peer| Val::Int(property(peer).into()))
+        };
         match self {
             Fixed::Host => Val::Str(Cow::Borrowed(context.host)),
             Fixed::Source => Val::Str(Cow::Borrowed(context.address)),
@@ -368,6 +375,8 @@ impl Fixed {
             Fixed::Facility => named(line.facility, &FACILITIES),
             Fixed::Severity => named(line.severity, &SEVERITIES),
             Fixed::SyslogHost => Val::optional(line.host),
+            Fixed::PeerPid => peer(|peer| peer.pid),
+            Fixed::PeerUid => peer(|peer| peer.uid),
             Fixed::Action => Val::optional(wrapper.map(|w| w.action.as_str())),
             Fixed::ClientHost => Val::optional(wrapper.and_then(|w| w.client_host.as_deref())),
             Fixed::ClientAddress => Val::optional(wrapper.and_then(|w| w.client_address.as_deref())),

@@ -1,7 +1,6 @@
 //! `[http] listen`: metrics, and whether the daemon is alive and ready.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use super::host;
 use super::metrics;
 use crate::inbound::accept::{Acceptor, Next};
 use crate::inbound::places::{Limits, Place, Places};
+use crate::peer::Peer;
 use crate::status::Status;
 
 /// How many connections are served at once.
@@ -69,9 +69,8 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
         // An error: nobody can tell it any more.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    let start = |stream: TcpStream, peer: Option<SocketAddr>| {
-        let address = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        match site.places.take(address, status.clock.now().mono) {
+    let start = |stream: TcpStream, peer: Peer| {
+        match site.places.take(peer, status.clock.now().mono) {
             Ok(taken) => drop(tokio::spawn(exchange(stream, taken.place, site.clone()))),
             Err(refusal) => acceptor.refused(peer, &refusal),
         }

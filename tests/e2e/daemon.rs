@@ -63,10 +63,15 @@ impl Daemon {
     }
 
     /// The same, by a command of the test's own.
-    pub fn start_as(&mut self, mut command: Command) {
+    pub fn start_as(&mut self, command: Command) {
+        self.start_with(command, Stdio::null());
+    }
+
+    /// The same, with this as its standard input.
+    pub fn start_with(&mut self, mut command: Command, input: Stdio) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let before = self.log().matches("listening: ").count();
-        self.program = Some(Program::start(command.stderr(log)));
+        self.program = Some(Program::start_with(command.stderr(log), input));
         wait_until("the daemon listens", || {
             assert!(self.program.as_mut().unwrap().0.try_wait().unwrap().is_none(), "{}", self.log());
             self.log().matches("listening: ").count() > before

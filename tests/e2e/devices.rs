@@ -1,6 +1,6 @@
 //! What devices send beside the standards: packets and lines, and what is read out of them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ fn shown(message: &Message<'_>, hosts: &Hosts) -> Value {
 }
 
 fn source() -> Source {
-    Source { peer: SocketAddr::new(SENDER.parse::<IpAddr>().unwrap(), 162), received: RECEIVED }
+    Source { peer: (SENDER.parse::<IpAddr>().unwrap(), 162).into(), received: RECEIVED }
 }
 
 fn packet(octets: &[u8], config: &Config) -> Result<Value, DecodeError> {

@@ -30,6 +30,7 @@ mod informs;
 mod init;
 mod intake;
 mod limits;
+mod local_syslog;
 mod mibs;
 mod nagios;
 mod net_snmp;

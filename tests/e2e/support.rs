@@ -47,8 +47,13 @@ pub struct Program(pub Child);
 
 impl Program {
     pub fn start(command: &mut Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same, with this as its standard input.
+    pub fn start_with(command: &mut Command, input: Stdio) -> Self {
         let name = format!("{command:?}");
-        Program(command.stdin(Stdio::null()).spawn().unwrap_or_else(|e| panic!("{name}: {e}; run tests/run")))
+        Program(command.stdin(input).spawn().unwrap_or_else(|e| panic!("{name}: {e}; run tests/run")))
     }
 
     pub fn signal(&self, name: &str) {

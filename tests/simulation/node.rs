@@ -281,7 +281,7 @@ impl Node {
             pipeline.refresh();
             let now = self.shared.now();
             for datagram in batch {
-                let arrival = Arrival { peer: datagram.peer, local: None };
+                let arrival = Arrival { peer: datagram.peer.into(), local: None };
                 pipeline.message(datagram.protocol, &datagram.octets, arrival, now);
                 self.received.set(self.received.get() + 1);
                 self.made.set(self.made.get() + datagram.makes);
@@ -289,7 +289,8 @@ impl Node {
             let answers: Vec<_> = pipeline.commit(now).collect();
             self.catch_up();
             for answer in answers {
-                self.world.answer(answer.to.peer, answer.octets);
+                let to = answer.to.peer.socket_address().expect("senders of informs have addresses");
+                self.world.answer(to, answer.octets);
             }
         }
     }

@@ -119,13 +119,15 @@ fn daemon(config: &Config, findings: &mut Vec<Finding>) -> Option<u32> {
 
 fn machine(config: &Config, daemon: Option<u32>, findings: &mut Vec<Finding>) {
     let listeners: Vec<&Listener> = config.snmp.listen.iter().chain(&config.syslog.listen).collect();
-    let of_listener = |listener: &&Listener| Wanted {
-        section: listener.protocol.section(),
-        datagram: listener.transport.is_datagram(),
-        address: listener.transport.address(),
-        optional: listener.optional,
+    let of_listener = |listener: &&Listener| {
+        Some(Wanted {
+            section: listener.protocol.section(),
+            datagram: listener.transport.udp().is_some(),
+            address: listener.transport.address()?,
+            optional: listener.optional,
+        })
     };
-    let mut wanted: Vec<Wanted> = listeners.iter().map(of_listener).collect();
+    let mut wanted: Vec<Wanted> = listeners.iter().filter_map(of_listener).collect();
     wanted.extend(config.http.as_ref().map(|http| Wanted {
         section: "[http]",
         datagram: false,
@@ -144,7 +146,7 @@ fn machine(config: &Config, daemon: Option<u32>, findings: &mut Vec<Finding>) {
     };
     findings.extend(ports::judge(&wanted, &sockets::on_ports(&numbers), who));
     let buffer =
-        listeners.iter().filter(|one| one.transport.is_datagram()).map(|one| one.limits.receive_buffer);
+        listeners.iter().filter(|one| one.transport.udp().is_some()).map(|one| one.limits.receive_buffer);
     if let Some(buffer) = buffer.max() {
         let status = daemon.map_or_else(|| capabilities("self"), |id| capabilities(&id.to_string()));
         let most = number("sys/net/core/rmem_max").ok_or_else(|| std::io::ErrorKind::NotFound.into());

@@ -61,6 +61,9 @@ fn syslog(args: &SyslogArgs) -> anyhow::Result<()> {
     let (mut wire, line) = match to {
         Transport::Udp(address) => (Wire::udp(&address.to_string())?, args.line.clone()),
         Transport::Tcp(address) => (Wire::tcp(&address.to_string())?, format!("{}\n", args.line)),
+        other => bail!(
+            "--to: cannot send to {other}; use udp:// or tcp://, or `logger -u PATH` for a socket of this machine"
+        ),
     };
     let took = wire.load(args.load, || Ok(Cow::Borrowed(line.as_bytes())))?;
     report("lines", args.load.count, took);
