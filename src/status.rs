@@ -1,14 +1,18 @@
 //! What the running daemon tells about itself: on the control socket, as metrics, to systemd.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::inbox::Inbox;
-use crate::intake::Shared;
+use crate::intake::letting_in::Advice;
+use crate::intake::senders::Sender;
+use crate::intake::{Active, Shared};
 use crate::sinks::Running;
 use crate::time::clock::{Clock, Mono};
 use crate::vitals::{Recent, SinkSigns, Totals, Vitals};
@@ -117,6 +121,48 @@ impl Status {
         let others =
             others.map(|sink| json!({ "name": sink.name, "configured": false, "behind": sink.behind }));
         json!({ "ok": true, "sinks": configured.chain(others).collect::<Vec<Value>>() })
+    }
+
+    /// Who sends, and who is refused, as JSON.
+    pub fn senders_to_json(&self) -> Value {
+        let (senders, active, now) = (&self.shared.senders, self.shared.active(), self.clock.now());
+        let all = senders.all();
+        let all: Vec<Value> =
+            all.iter().map(|(at, sender)| of_sender(*at, sender, &active, now.mono)).collect();
+        self.of_senders(json!({ "senders": all, "others": senders.others() }), now.mono)
+    }
+
+    /// The known hosts that no message was about for so long, or ever, as JSON.
+    pub fn silent_to_json(&self, least: Duration) -> Value {
+        let (active, now) = (self.shared.active(), self.clock.now());
+        let silent = self.shared.senders.silent(&active.hosts, least, now);
+        let mut addresses: HashMap<&str, Vec<IpAddr>> = HashMap::new();
+        for (address, name) in active.hosts.addresses() {
+            addresses.entry(name).or_default().push(address);
+        }
+        for all in addresses.values_mut() {
+            all.sort();
+        }
+        let silent: Vec<Value> = silent
+            .into_iter()
+            .map(|(host, last)| {
+                json!({
+                    "host": host,
+                    "addresses": addresses.get(&*host),
+                    "last": last.map(|last| last.wall.to_string()),
+                    "silent_seconds": last.map(|last| now.mono.since(last.mono).as_secs()),
+                })
+            })
+            .collect();
+        self.of_senders(json!({ "silent": silent, "known_hosts": active.hosts.names().count() }), now.mono)
+    }
+
+    fn of_senders(&self, mut answer: Value, now: Mono) -> Value {
+        let since = self.shared.senders.since();
+        answer["ok"] = true.into();
+        answer["since"] = since.wall.to_string().into();
+        answer["since_seconds"] = now.since(since.mono).as_secs().into();
+        answer
     }
 
     /// The state as JSON.
@@ -253,6 +299,31 @@ impl Status {
         problems.extend(self.health.problems(self.clock.now().mono));
         problems
     }
+}
+
+fn of_sender(address: IpAddr, sender: &Sender, active: &Active, now: Mono) -> Value {
+    let Sender { tally, spoken, host, user, engine, refusal, first, last, .. } = sender;
+    let refusal = refusal.as_ref().map(|why| {
+        let Advice { words, toml } = why.advice(address, &active.access, active.syslog_allow.as_deref());
+        let toml = toml.map(|toml| json!({ "table": toml.table, "lines": toml.lines }));
+        json!({ "reason": why.reason(), "advice": words, "toml": toml })
+    });
+    json!({
+        "address": address,
+        "known_as": active.hosts.of_address(address),
+        "host": host,
+        "speaks": spoken.names().collect::<Vec<_>>(),
+        "user": user,
+        "engine": engine.as_ref().map(|engine| format!("0x{}", HEXLOWER.encode(engine))),
+        "first": first.wall.to_string(),
+        "last": last.wall.to_string(),
+        "silent_seconds": now.since(last.mono).as_secs(),
+        "matched": tally.matched,
+        "dropped": tally.dropped,
+        "unmatched": tally.unmatched,
+        "refused": tally.refused,
+        "refusal": refusal,
+    })
 }
 
 /// Which parts of the daemon (threads and tasks) have failed.

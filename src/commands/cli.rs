@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
 use super::{
-    check, completions, dead, doctor, explain, import, init, man, mib, reload, rule, run, send, sinks, state,
-    status, tap, test, unmatched,
+    check, completions, dead, doctor, explain, import, init, man, mib, reload, rule, run, send, senders,
+    sinks, state, status, tap, test, unmatched,
 };
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
@@ -34,6 +34,8 @@ enum Command {
     State(state::StateArgs),
     /// Send test messages, one or a load of them
     Send(Box<send::SendArgs>),
+    /// Who sends, who is refused and what would let them in, and which known hosts are silent
+    Senders(senders::SendersArgs),
     /// What the loaded MIBs know
     Mib(mib::MibArgs),
     /// Rules in force and the shipped packs: list, show and copy them
@@ -75,6 +77,7 @@ impl Cli {
             Command::Unmatched(args) => unmatched::run(&args),
             Command::State(args) => state::run(&args),
             Command::Send(args) => send::run(&args),
+            Command::Senders(args) => senders::run(&args),
             Command::Mib(args) => mib::run(&args),
             Command::Rule(args) => rule::run(&args),
             Command::Import(args) => import::run(&args),

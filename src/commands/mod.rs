@@ -20,6 +20,7 @@ pub mod rule;
 mod rule_new;
 pub mod run;
 pub mod send;
+pub mod senders;
 pub mod sinks;
 pub mod state;
 pub mod status;

@@ -134,7 +134,7 @@ fn print(document: &Value) {
 }
 
 /// On one line, and without what moves a terminal's cursor.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let hides = |c: char| breaks_line(c) || turns(c);
     text.chars().flat_map(|c| if hides(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }

@@ -81,6 +81,11 @@ pub enum Request {
         /// Send nothing.
         silent: bool,
     },
+    /// Who sends, and who is refused; with an age the known hosts that no message was about for so long, or ever.
+    Senders {
+        /// That age in seconds; 0 for never.
+        silent: Option<u64>,
+    },
     /// Show messages as they come, until the client goes.
     Tap {
         /// Which ones.
@@ -248,6 +253,10 @@ async fn answer(
         },
         Ok(Request::Status) => look_up(status, Status::to_json).await,
         Ok(Request::Sinks) => look_up(status, Status::sinks_to_json).await,
+        Ok(Request::Senders { silent: None }) => look_up(status, Status::senders_to_json).await,
+        Ok(Request::Senders { silent: Some(seconds) }) => {
+            look_up(status, move |status| status.silent_to_json(Duration::from_secs(seconds))).await
+        }
         Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
         Ok(Request::State { filter, most }) => {
             look_up(status, move |status| state_view::list(&status.shared, &filter, most.min(MOST_ENTRIES)))

@@ -4,7 +4,7 @@
 //! (`datagrams.rs`) are taken in batches by a thread per socket, streams (`streams.rs`) by one task each. Both run the
 //! [`pipeline`] on every message and commit each batch to the journal in one append; only then are informs answered.
 //! [`reports`] limits what senders of SNMPv3 are told before they have proven who they are, [`refused`] counts what was
-//! refused by source, [`tap`] shows messages to people who look on.
+//! refused by source, [`senders`] who sends and what would let the others in ([`letting_in`]), [`tap`] shows messages to people who look on.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
@@ -18,11 +18,13 @@ pub mod describe;
 pub mod engine_id;
 mod file_socket;
 mod incoming;
+pub mod letting_in;
 pub mod listener;
 mod original;
 pub mod pipeline;
 pub mod refused;
 pub mod reports;
+pub mod senders;
 pub mod serve;
 pub mod settings;
 pub mod shared;

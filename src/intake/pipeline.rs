@@ -7,8 +7,10 @@ use crate::fast_map::FastMap;
 use crate::inbox::Key;
 use crate::intake::commit::{Committed, Known, Made, Refused};
 use crate::intake::describe;
+use crate::intake::letting_in::Refusal;
 use crate::intake::listener::Protocol;
 use crate::intake::original::{self, Original};
+use crate::intake::senders::Batch;
 use crate::intake::shared::{Active, Shared};
 use crate::language::jinja::RenderError;
 use crate::lookup::choice::{Agent, Received};
@@ -61,6 +63,8 @@ pub struct Pipeline {
     /// How long an answer may be, in octets.
     longest: usize,
     counts: Counts,
+    /// Who sent since the last commit.
+    heard: Batch,
 }
 
 /// A message for a sender.
@@ -123,6 +127,7 @@ impl Pipeline {
             reports: 0,
             longest,
             counts: Counts::default(),
+            heard: Batch::default(),
         }
     }
 
@@ -148,7 +153,7 @@ impl Pipeline {
         self.counts.snmp_received += 1;
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
         if !self.active.access.knows(source.address()) {
-            return self.denied(Denied::Source, &source, now);
+            return self.denied(Denied::Source, Refusal::Source(Protocol::Snmp), &source, now);
         }
         let decoded = match snmp::decode(packet) {
             Ok(decoded) => decoded,
@@ -239,7 +244,10 @@ impl Pipeline {
         self.counts.decoded += 1;
         let reach = match self.active.access.admit(&notification, source) {
             Ok(reach) => reach,
-            Err(denied) => return self.denied(denied, source, now),
+            Err(denied) => {
+                let why = Refusal::of_notification(denied, &notification);
+                return self.denied(denied, why, source, now);
+            }
         };
         let message = Message::Notification(notification);
         let Some(Inform { key, answer }) = inform else {
@@ -351,6 +359,7 @@ impl Pipeline {
                 );
             }
         });
+        self.heard.count(address, message, &choice.host, verdict);
         self.counts.messages_cut += u64::from(self.scratch.was_cut());
         if let Some(failure) = self.scratch.failures().first() {
             self.not_rendered(failure, source, now);
@@ -394,6 +403,9 @@ impl Pipeline {
         stats.matched.add(counts.matched);
         stats.dropped.add(counts.dropped);
         stats.unmatched.add(counts.unmatched);
+        if !self.heard.is_empty() {
+            self.shared.senders.add(&mut self.heard, &self.active.hosts, now);
+        }
         self.commit_made(now);
         self.reports = 0;
         self.ready.drain(..)
@@ -425,6 +437,7 @@ impl Pipeline {
     fn malformed(&self, packet: &[u8], source: &Source, error: &DecodeError, now: Now) {
         self.shared.stats.malformed[error.index()].add(1);
         self.show_refused(DecodeError::REASONS[error.index()], source, now);
+        self.keep_refused(Refusal::of_packet(error, packet), source, now);
         let reason = DecodeError::REASONS[error.index()].to_owned();
         let sample = || original::malformed(packet, source);
         self.shared.inbox.add(Key::Malformed(reason), source.address(), now, sample);
@@ -441,7 +454,7 @@ impl Pipeline {
         }
     }
 
-    fn denied(&self, denied: Denied, source: &Source, now: Now) {
+    fn denied(&self, denied: Denied, why: Refusal, source: &Source, now: Now) {
         let stats = &self.shared.stats;
         let (counter, kind) = match denied {
             Denied::Source => (&stats.wrong_source, Kind::Source),
@@ -451,10 +464,16 @@ impl Pipeline {
         };
         counter.add(1);
         self.shared.refusals.count(source.address(), denied.reason());
+        self.keep_refused(why, source, now);
         self.show_refused(denied.reason(), source, now);
         if let Some(suppressed) = self.shared.limiter.allow(kind, now.mono) {
             tracing::warn!(from = %source.peer, suppressed, "{denied}");
         }
+    }
+
+    fn keep_refused(&self, why: Refusal, source: &Source, now: Now) {
+        let known = self.active.hosts.of_address(source.address()).is_some();
+        self.shared.senders.refused(source.address(), why, known, now);
     }
 
     /// Shows those who look on that a message does not come so far that rules see it.
@@ -467,6 +486,7 @@ impl Pipeline {
     fn not_allowed(&self, source: &Source, now: Now) {
         self.shared.stats.wrong_source.add(1);
         self.shared.refusals.count(source.address(), Denied::Source.reason());
+        self.keep_refused(Refusal::Source(Protocol::Syslog), source, now);
         self.show_refused(Denied::Source.reason(), source, now);
         if let Some(suppressed) = self.shared.limiter.allow(Kind::Source, now.mono) {
             tracing::warn!(

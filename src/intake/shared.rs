@@ -12,6 +12,7 @@ use crate::inbox::Inbox;
 use crate::intake::commit::Commit;
 use crate::intake::refused::Refusals;
 use crate::intake::reports::Reports;
+use crate::intake::senders::Senders;
 use crate::intake::stats::Stats;
 use crate::intake::tap::Tap;
 use crate::intake::waiting::WaitingRoom;
@@ -56,6 +57,8 @@ pub struct Shared {
     pub tap: Arc<Tap>,
     /// Whose messages were refused.
     pub refusals: Refusals,
+    /// Who sends, and who tried to.
+    pub senders: Senders,
     /// Names of senders by reverse DNS.
     pub reverse: Arc<ReverseNames>,
     /// Limits log lines about bad input.
@@ -85,6 +88,7 @@ impl Shared {
             stats,
             tap: Arc::default(),
             refusals: Refusals::default(),
+            senders: Senders::new(clock.now()),
             reverse: Arc::default(),
             limiter,
             accepted: Arc::default(),

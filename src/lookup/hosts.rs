@@ -1,10 +1,12 @@
 //! The hosts that the monitoring core knows.
 
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use super::names::Spelling;
 use super::networks::ByNetwork;
-use crate::fast_map::FastMap;
+use crate::fast_map::{FastMap, FastSet};
 use crate::message::Source;
 use crate::settings::values::unhex;
 use crate::text::Charset;
@@ -15,6 +17,8 @@ pub struct Hosts {
     by_address: FastMap<IpAddr, Box<str>>,
     by_name: FastMap<Box<str>, Box<str>>,
     by_engine: FastMap<Box<[u8]>, Box<str>>,
+    /// The names that the others lead to.
+    names: FastSet<Box<str>>,
     /// How names that are not known are spelled.
     pub spelling: Spelling,
     /// What names the host first, by the network of the sender.
@@ -41,13 +45,15 @@ impl Hosts {
     /// Adds a host by an address, another name of it or the id of its SNMP engine (`0x80001f88...`). What was added first
     /// stays.
     pub fn insert(&mut self, key: &str, name: &str) {
-        if let Ok(address) = key.parse::<IpAddr>() {
-            self.by_address.entry(address.to_canonical()).or_insert_with(|| name.into());
+        let added = if let Ok(address) = key.parse::<IpAddr>() {
+            add(&mut self.by_address, address.to_canonical(), name)
         } else if let Some(engine) = engine_id(key) {
-            self.by_engine.entry(engine.into()).or_insert_with(|| name.into());
+            add(&mut self.by_engine, engine.into(), name)
         } else {
-            let key = key.trim_end_matches('.').to_lowercase().into();
-            self.by_name.entry(key).or_insert_with(|| name.into());
+            add(&mut self.by_name, key.trim_end_matches('.').to_lowercase().into(), name)
+        };
+        if added && !self.names.contains(name) {
+            self.names.insert(name.into());
         }
     }
 
@@ -67,6 +73,21 @@ impl Hosts {
             return Charset::default();
         }
         self.charset.of(source.address()).unwrap_or_default()
+    }
+
+    /// The names of all known hosts, each once.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
+    }
+
+    /// Whether a known host has this name.
+    pub fn names_a_host(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// All known addresses, with the names of their hosts.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, &str)> {
+        self.by_address.iter().map(|(address, name)| (*address, &**name))
     }
 
     /// The name of the host with this address.
@@ -93,6 +114,17 @@ impl Hosts {
             name
         };
         of(name).or_else(|| self.spelling.forms(name).find_map(|form| of(&form)))
+    }
+}
+
+/// Adds a name, unless there is one; whether it did.
+fn add<K: Eq + Hash>(map: &mut FastMap<K, Box<str>>, key: K, name: &str) -> bool {
+    match map.entry(key) {
+        Entry::Occupied(_) => false,
+        Entry::Vacant(vacant) => {
+            vacant.insert(name.into());
+            true
+        }
     }
 }
 

@@ -41,6 +41,7 @@ mod pages;
 mod pipes;
 mod rabbitmq;
 mod reload;
+mod senders;
 mod snmptt;
 mod support;
 mod syslog_sink;

@@ -62,6 +62,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["state", "list"],
         vec!["state", "list", "--json"],
         vec!["state", "clear", "--all"],
+        vec!["senders"],
+        vec!["senders", "--silent", "--json"],
         vec!["dead", "list"],
         vec!["sinks", "list"],
         vec!["sinks", "list", "--json"],

@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 15] = [
+const USES: [(&str, &str); 16] = [
     (
         "src/commands/send/security.rs",
         "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",
@@ -33,6 +33,7 @@ const USES: [(&str, &str); 15] = [
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
     ("src/sinks/delivery.rs", "the time that dead letters carry"),
     ("src/sinks/nagios/spool.rs", "file_time in check result files"),
+    ("src/status.rs", "the times of the first and last message of a sender, for people"),
     ("src/time/clock.rs", "the clocks themselves"),
     ("src/time/receipts.rs", "what the wall clock said at receipt becomes a moment of the monotonic clock"),
 ];

@@ -370,6 +370,11 @@ fn decrypted<'p>(envelope: &Envelope<'p>, keys: &Keys) -> Result<Cow<'p, [u8]>, 
     Ok(Cow::Owned(plain))
 }
 
+/// The user that a message names, escaped for people; nothing says that it is this one.
+pub fn claimed_user(packet: &[u8]) -> Option<String> {
+    Envelope::read(packet).ok().map(|envelope| envelope.shown_user()).filter(|user| !user.is_empty())
+}
+
 fn too_late<'p>(envelope: &Envelope<'_>, late: Late, scoped: &Cow<'p, [u8]>) -> Denied<'p> {
     let why = match late {
         Late::Outside => UsmError::Time(envelope.shown_user()),
