@@ -255,7 +255,7 @@ impl Commit {
             }
             Err(error) => tracing::error!(
                 %error,
-                "cannot use the state of rules in {}: rules begin without state, and its files are renamed",
+                "cannot read the state of rules in {}: rules begin without state",
                 self.journal.directory().display()
             ),
         }

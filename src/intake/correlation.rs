@@ -405,7 +405,9 @@ impl Correlation {
             let engine = state.peek(now).engine;
             let Some(log) = state.log.as_mut().filter(|_| state.saved.is_none()) else { return Ok(()) };
             if state.correlator.plan().is_stateful() && (!log.is_open() || log.is_long()) {
-                log.begin(&state.correlator, engine)?;
+                // What cannot be written anew goes on as it is, if it is there.
+                log.begin(&state.correlator, engine)
+                    .or_else(|error| if log.is_open() { Ok(()) } else { Err(error) })?;
             }
             log.to_sync().filter(|_| !only_new || log.has_older())
         };

@@ -12,8 +12,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use crate::correlate::Correlator;
 use crate::correlate::record::{Change, Entry};
+use crate::correlate::{Correlator, Secret};
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
 use crate::journal::{Batch, Journal, SyncPolicy};
@@ -40,10 +40,42 @@ pub struct StateLog {
     number: u64,
     /// None if nothing can be written, or nothing is to be.
     open: Option<AppendLog>,
-    /// How long the file was when it had all state.
-    base: u64,
+    /// The length of the file from which on another one should take its place.
+    long: u64,
     /// Whether there may be files before the newest.
     has_older: bool,
+}
+
+/// What the files have, one after the other.
+#[derive(Debug, Default)]
+struct Found {
+    secret: Option<Secret>,
+    engine: i64,
+    safe: u64,
+    images: Vec<u8>,
+    /// How many bytes of the images are of older files.
+    first: usize,
+    /// Outcomes that may not be in the journal, with a sequence number that they are not below.
+    pending: Vec<(u64, Vec<Box<[u8]>>)>,
+    damaged: u64,
+}
+
+impl Found {
+    fn add(&mut self, entry: Entry<'_>) {
+        match entry {
+            Entry::Head(secret) => (self.secret, self.first) = (Some(secret), self.images.len()),
+            Entry::All => drop(self.images.drain(..self.first)),
+            Entry::Change(change) => {
+                self.engine = self.engine.max(change.engine);
+                self.safe = self.safe.max(change.safe);
+                self.images.extend_from_slice(change.images);
+                if !change.outcomes.is_empty() {
+                    let outcomes = change.outcomes.iter().map(|outcome| (*outcome).into());
+                    self.pending.push((change.lower, outcomes.collect()));
+                }
+            }
+        }
+    }
 }
 
 /// What an earlier process left.
@@ -74,72 +106,78 @@ impl StateLog {
             folder,
             number: 0,
             open: None,
-            base: 0,
+            long: 0,
             has_older: false,
         }
     }
 
-    /// The numbers of the files, the oldest first.
+    /// The numbers of the files, the oldest first. Only names that [`name`] gives are those of the log: others, such as
+    /// `correlation.01`, are left alone.
     fn numbers(&self) -> io::Result<Vec<u64>> {
         let names = self.folder.list()?;
-        let mut numbers: Vec<u64> =
-            names.iter().filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok()).collect();
+        let number = |text: &String| {
+            let number = text.strip_prefix(PREFIX)?.parse().ok()?;
+            (number < u64::MAX && *text == name(number)).then_some(number)
+        };
+        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
 
-    /// Reads what an earlier process left, and journals what it could not journal any more.
+    /// Reads what an earlier process left, and journals what it could not journal any more. A file that cannot be read is
+    /// renamed, and the others count.
     ///
     /// # Errors
     ///
-    /// If it cannot be read. Then its files are renamed, and are out of the way.
+    /// If the directory cannot be read.
     pub fn recover(&mut self) -> io::Result<Left> {
-        let read = self.read();
-        if read.is_err() {
-            for number in self.numbers()? {
-                self.folder.set_aside(&name(number))?;
-            }
-        }
-        read
-    }
-
-    fn read(&mut self) -> io::Result<Left> {
-        let mut left = Left::default();
-        let (mut secret, mut engine, mut safe) = (None, i64::MIN, 0);
-        // The images, and how many bytes of them are of older files.
-        let (mut images, mut first) = (Vec::new(), 0);
-        let mut pending: Vec<(u64, Vec<Box<[u8]>>)> = Vec::new();
+        let mut found = Found { engine: i64::MIN, ..Found::default() };
         for number in self.numbers()? {
             self.number = number;
-            let mut entries = AppendLog::entries_of(&self.folder, &name(number), FORM)?;
-            while let Some(bytes) = entries.next()? {
-                match Entry::decode(bytes) {
-                    Some(Entry::Head(head)) => (secret, first) = (Some(head), images.len()),
-                    Some(Entry::All) => drop(images.drain(..first)),
-                    Some(Entry::Change(change)) => {
-                        engine = engine.max(change.engine);
-                        safe = safe.max(change.safe);
-                        images.extend_from_slice(change.images);
-                        if !change.outcomes.is_empty() {
-                            let outcomes = change.outcomes.iter().map(|outcome| (*outcome).into());
-                            pending.push((change.lower, outcomes.collect()));
-                        }
-                    }
-                    None => left.damaged += bytes.len() as u64,
-                }
+            if let Err(error) = self.read(number, &mut found) {
+                self.set_aside(number, &error);
             }
-            left.damaged += entries.damaged();
         }
+        let Found { secret, engine, safe, images, mut pending, damaged, .. } = found;
         pending.retain(|(lower, _)| *lower >= safe);
-        match self.journal_rest(safe, &pending) {
-            Ok(count) => left.journaled = count,
-            Err(error) => tracing::error!(
+        let journaled = self.journal_rest(safe, &pending).unwrap_or_else(|error| {
+            tracing::error!(
                 %error,
                 "the last process ended before it could journal outcomes, and they cannot be journaled now: they are lost"
+            );
+            0
+        });
+        let state = secret.map(|secret| Correlator::with_images(secret, engine, &images));
+        Ok(Left { state, journaled, damaged })
+    }
+
+    /// Adds what a file has.
+    fn read(&self, number: u64, found: &mut Found) -> io::Result<()> {
+        let mut entries = AppendLog::entries_of(&self.folder, &name(number), FORM)?;
+        while let Some(bytes) = entries.next()? {
+            match Entry::decode(bytes) {
+                Some(entry) => found.add(entry),
+                None => found.damaged += bytes.len() as u64,
+            }
+        }
+        found.damaged += entries.damaged();
+        Ok(())
+    }
+
+    /// Has a file out of the way that cannot be read.
+    fn set_aside(&self, number: u64, error: &io::Error) {
+        let file = self.folder.path().join(name(number));
+        let file = file.display();
+        match self.folder.set_aside(&name(number)) {
+            Ok(aside) => tracing::error!(
+                %error,
+                "cannot read the state of rules in {file}: it is renamed to {aside}, and the state goes on without what only it had"
+            ),
+            Err(why) => tracing::error!(
+                %error, %why,
+                "cannot read the state of rules in {file}, nor rename it: the state goes on without what only it had; remove it"
             ),
         }
-        left.state = secret.map(|secret| Correlator::with_images(secret, engine, &images));
-        Ok(left)
     }
 
     /// Journals the outcomes that are not in the journal from a sequence number on. Gives how many.
@@ -178,11 +216,31 @@ impl StateLog {
     ///
     /// # Errors
     ///
-    /// If it cannot be written. Then nothing is until the next call.
+    /// If it cannot be written. Nothing of it is left then, and changes are written where they were before.
     pub fn begin(&mut self, correlator: &Correlator, engine: i64) -> io::Result<()> {
-        self.open = None;
-        self.number = self.numbers()?.last().map_or(1, |last| last.saturating_add(1));
-        let (mut log, _) = AppendLog::open(&self.folder, &name(self.number), FORM, u64::MAX)?;
+        let number = self.numbers()?.last().map_or(1, |last| last.saturating_add(1));
+        match self.write_all(number, correlator, engine) {
+            Ok(log) => {
+                self.long = log.length() + log.length().max(GROWTH);
+                (self.number, self.open, self.has_older) = (number, Some(log), true);
+                Ok(())
+            }
+            Err(error) => {
+                // A part of it would take the room that the journal needs.
+                match self.folder.remove(&name(number)) {
+                    // It is not tried again with every change.
+                    Ok(()) => self.long = self.open.as_ref().map_or(0, |log| log.length() + GROWTH),
+                    Err(why) if why.kind() == ErrorKind::NotFound => {}
+                    // It would count more than what is added to an older one.
+                    Err(_) => self.open = None,
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn write_all(&self, number: u64, correlator: &Correlator, engine: i64) -> io::Result<AppendLog> {
+        let (mut log, _) = AppendLog::open(&self.folder, &name(number), FORM, u64::MAX)?;
         let (lower, safe) = self.marks();
         log.append([&*Entry::Head(correlator.secret()).encode()])?;
         let mut images = Vec::new();
@@ -201,18 +259,22 @@ impl StateLog {
         // Without any entry it has the time.
         write(&mut images)?;
         log.append([&*Entry::All.encode()])?;
-        self.base = log.length();
-        self.has_older = true;
-        self.open = Some(log);
-        Ok(())
+        Ok(log)
     }
 
     /// Removes the logs before one that is safe.
     fn remove_older(&self, than: u64) -> io::Result<()> {
-        for number in self.numbers()?.into_iter().filter(|number| *number < than) {
-            self.folder.remove(&name(number))?;
+        self.numbers()?
+            .into_iter()
+            .filter(|number| *number < than)
+            .try_for_each(|number| self.remove_one(number))
+    }
+
+    fn remove_one(&self, number: u64) -> io::Result<()> {
+        match self.folder.remove(&name(number)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Removes all logs: there is no state.
@@ -222,13 +284,7 @@ impl StateLog {
     /// If they cannot be removed.
     pub fn remove(&mut self) -> io::Result<()> {
         self.open = None;
-        for number in self.numbers()? {
-            match self.folder.remove(&name(number)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        self.numbers()?.into_iter().try_for_each(|number| self.remove_one(number))
     }
 
     /// A number that what is journaled from now on is not below, and one below which everything is safe.
@@ -266,7 +322,7 @@ impl StateLog {
 
     /// Whether it has grown so much that another one should take its place.
     pub fn is_long(&self) -> bool {
-        self.open.as_ref().is_some_and(|log| log.length() - self.base > self.base.max(GROWTH))
+        self.open.as_ref().is_some_and(|log| log.length() > self.long)
     }
 
     /// What is to be synced; none if nothing can be. Nobody has to wait for it to add more.

@@ -204,6 +204,71 @@ fn one_file_is_left_when_another_one_has_taken_its_place() {
     assert_eq!(process.journaled(), [("a".to_owned(), State::Critical)]);
 }
 
+fn logs(process: &Process<'_>) -> Vec<String> {
+    let names = process.disk.names();
+    let names = names.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    names.filter(|name| is_log(name)).collect()
+}
+
+fn put(disk: &Faulty, name: &str, content: &[u8]) {
+    disk.open(&Path::new(DIRECTORY).join(name), true).unwrap().write(content, 0).unwrap();
+}
+
+#[test]
+fn a_file_that_is_no_log_takes_nothing_from_the_others() {
+    // What a power cut can leave of a file made anew, what others put there, and names that are not those of the log.
+    let zeros = [0; 4096];
+    for (name, content) in [
+        ("correlation.2", &b""[..]),
+        ("correlation.2", &zeros),
+        ("correlation.2", &[0x5a; 4096]),
+        ("correlation.0", &zeros),
+        ("correlation.+2", &zeros),
+        ("correlation.02", b"TRAPLOG1"),
+        ("correlation.18446744073709551615", &zeros),
+        ("correlation.", &zeros),
+        ("correlation.2.old", &zeros),
+    ] {
+        let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Interval);
+        process.message("held a");
+        let disk = process.disk.crash();
+        put(&disk, name, content);
+        let mut process = Process::start(held(), disk, 1, SyncPolicy::Interval);
+        for _ in 0..2 {
+            assert!(process.commit.keep_state(now(process.now)), "{name}");
+            process = process.die(SyncPolicy::Interval);
+        }
+        process.pass(60 + QUIET);
+        assert_eq!(process.journaled(), [("a".to_owned(), State::Critical)], "{name} {content:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_anew_leaves_nothing_and_goes_on_when_there_is_room() {
+    let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Interval);
+    for service in 0..20 {
+        process.message(&format!("held s{service}"));
+    }
+    let before = logs(&process);
+    let used = process.disk.used();
+    for room in [0, 10, 30, 60, 100, 300, 500] {
+        process.disk.set_room(used + room);
+        // It takes no more: the state is to be written anew.
+        for service in 0..20 {
+            process.message(&format!("held t{service} with a text that is longer than the room"));
+        }
+        for _ in 0..3 {
+            process.commit.keep_state(now(process.now));
+            assert_eq!(logs(&process), before, "with {room} bytes");
+        }
+    }
+    process.disk.set_room(u64::MAX);
+    assert!(process.commit.keep_state(now(process.now)));
+    let mut process = process.die(SyncPolicy::Interval);
+    process.pass(60 + QUIET);
+    assert_eq!(process.turns().len(), 40);
+}
+
 const SETTINGS: &[&str] = &[
     "dedup = { window = '60s' }",
     "hold = { for = '30s' }",
