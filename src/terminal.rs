@@ -1,7 +1,7 @@
 //! What commands write for people. A reader that goes early (`trapline status | head`) ends the command without a word;
 //! standard error that cannot be written to is nobody's trouble.
 
-use std::fmt::Arguments;
+use std::fmt::{Arguments, Write as _};
 use std::io::{self, ErrorKind, Write};
 
 /// Writes to standard output; ends the process if nobody reads it, or if it cannot be written to.
@@ -10,9 +10,26 @@ pub fn out(text: Arguments<'_>) {
     written.unwrap_or_else(|error| end(&error));
 }
 
-/// Writes to standard error, if that can be written to.
+/// Writes to standard error, if that can be written to. Control characters and those that turn text are escaped: the names
+/// of files and what others have sent may have any.
 pub fn err(text: Arguments<'_>) {
-    let _ = io::stderr().lock().write_fmt(text);
+    let _ = io::stderr().lock().write_all(printable(&text.to_string()).as_bytes());
+}
+
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            c if c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}') =>
+            {
+                let _ = write!(out, "{}", c.escape_debug());
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 fn end(error: &io::Error) -> ! {
@@ -46,3 +63,15 @@ macro_rules! eprintln {
 }
 
 pub(crate) use {eprint, eprintln, print, println};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_rules_the_terminal() {
+        let hostile = "cannot read a\u{1b}[31m\r\u{7}\u{9b}5m\u{202e}\u{2028}\u{2066}ü: no\tsuch\n";
+        let clean = "cannot read a\\u{1b}[31m\\r\\u{7}\\u{9b}5m\\u{202e}\\u{2028}\\u{2066}ü: no\tsuch\n";
+        assert_eq!(printable(hostile), clean);
+    }
+}

@@ -17,6 +17,7 @@ mod messages;
 pub mod mib;
 pub mod reload;
 pub mod rule;
+mod rule_file;
 mod rule_new;
 pub mod run;
 pub mod send;

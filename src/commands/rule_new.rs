@@ -1,7 +1,6 @@
 //! `trapline rule new`: a rule, with its test, from a message that no rule takes.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use clap::Args;
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon;
 use crate::commands::mib::comments;
+use crate::commands::rule_file::ChangedFile;
 use crate::commands::unmatched;
 use crate::config::Config;
 use crate::config::loaded as setup;
@@ -25,7 +25,6 @@ use crate::outcome::result::Outcome;
 use crate::rules::compile::{Compiled, RuleFile, compile};
 use crate::rules::{MessageContext, RuleSet, Scratch, files, testing};
 use crate::settings::diagnostic::Diagnostics;
-use crate::settings::input;
 use crate::settings::values::unhex;
 use crate::terminal::{eprint, eprintln, print};
 use crate::time::clock::rfc3339;
@@ -65,18 +64,15 @@ pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
         Wanted::Defined(place) => (maker.of_definition(place), None),
     };
     let path = args.write.clone().unwrap_or_else(|| PathBuf::from("new rule"));
-    let before = match &args.write {
+    let file = match &args.write {
         Some(path) => {
             belongs_to(&config, path)?;
-            match input::text(path, input::TEXT) {
-                Ok(text) => Some(text.as_str().to_owned()),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-            }
+            Some(ChangedFile::open(path)?)
         }
         None => None,
     };
-    let whole = match before.as_deref().map(str::trim_end) {
+    let before = file.as_ref().and_then(ChangedFile::before);
+    let whole = match before.map(str::trim_end) {
         None | Some("") => text.clone(),
         Some(before) => format!("{before}\n\n{text}"),
     };
@@ -88,8 +84,8 @@ pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
     if let Some(group) = &group {
         show(&rules, &config, group);
     }
-    match &args.write {
-        Some(path) => write(args, path, before.as_deref(), &whole),
+    match &file {
+        Some(file) => write(args, file, &whole),
         None => {
             eprintln!("to put it in force, save it in a rule file, or add --write FILE");
             Ok(true)
@@ -311,8 +307,9 @@ fn belongs_to(config: &Config, path: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes the file, and has the daemon reload. If it refuses, the file is as it was before.
-fn write(args: &NewArgs, path: &Path, before: Option<&str>, whole: &str) -> anyhow::Result<bool> {
-    replace(path, whole)?;
+fn write(args: &NewArgs, file: &ChangedFile, whole: &str) -> anyhow::Result<bool> {
+    file.replace(whole)?;
+    let path = file.path();
     let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
     let answer = match daemon::try_ask(&directory, &Request::Reload, None) {
         Ok(Some(answer)) => answer,
@@ -329,29 +326,8 @@ fn write(args: &NewArgs, path: &Path, before: Option<&str>, whole: &str) -> anyh
         eprintln!("trapline: wrote {}; the daemon has reloaded", path.display());
         return Ok(true);
     }
-    match before {
-        Some(before) => replace(path, before)?,
-        None => std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?,
-    }
+    file.restore()?;
     eprint!("{}", answer["error"].as_str().unwrap_or_default());
     eprintln!("trapline: not reloaded: {} is as it was before", path.display());
     Ok(false)
-}
-
-/// Replaces the file as a whole; one that exists keeps its permissions.
-fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    let failed = || format!("cannot write {}", path.display());
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    // No rule file has this ending, so that a reload in this moment does not read it.
-    let new = path.with_file_name(format!(".{name}.new"));
-    let _ = std::fs::remove_file(&new);
-    // A link in its place is not followed.
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).open(&new).with_context(failed)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
-    file.sync_all().with_context(failed)?;
-    if let Ok(metadata) = std::fs::metadata(path) {
-        std::fs::set_permissions(&new, metadata.permissions()).with_context(failed)?;
-    }
-    std::fs::rename(&new, path).with_context(failed)
 }

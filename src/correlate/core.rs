@@ -12,6 +12,7 @@ use super::services::{Rank, Services};
 use super::table::{Entry, Table};
 use super::texts::names_of;
 use super::wheel::{Timer, Wheel};
+use crate::outcome::codec;
 use crate::rules::plan::Plan;
 
 /// How long a tick is, in microseconds.
@@ -234,8 +235,18 @@ impl Core {
 
     /// Whether a rule may keep one key more and so many bytes. If not, that is said once.
     pub(super) fn has_room(&mut self, rule: u32, bytes: usize, out: &mut Effects) -> bool {
+        self.has_room_for(rule, (1, bytes), out)
+    }
+
+    /// Whether a rule may keep so many keys and bytes more. If not, that is said once.
+    pub(super) fn has_room_for(
+        &mut self,
+        rule: u32,
+        (keys, bytes): (usize, usize),
+        out: &mut Effects,
+    ) -> bool {
         let Some(usage) = self.usage.get_mut(rule as usize) else { return false };
-        if usage.keys < self.limits.keys && usage.bytes + bytes <= self.limits.bytes {
+        if usage.keys + keys <= self.limits.keys && usage.bytes + bytes <= self.limits.bytes {
             return true;
         }
         if !usage.said {
@@ -255,10 +266,21 @@ impl Core {
         self.account(rule, 1, bytes, 0);
     }
 
-    /// Keeps an outcome of a problem, or none.
+    /// Keeps an outcome of a problem, or none. One that is longer than there is room for gives its state to the one before,
+    /// which stays.
     pub(super) fn keep(&mut self, at: u32, outcome: Option<&[u8]>) {
         let Some(problem) = self.problems.get_mut(at) else { return };
         let (rule, before) = (problem.rule, problem.bytes());
+        let used = self.usage.get(rule as usize).map_or(0, |usage| usage.bytes);
+        if let Some(outcome) = outcome {
+            let longer = outcome.len().saturating_sub(problem.outcome.as_ref().map_or(0, |kept| kept.len()));
+            if longer > 0 && used + longer > self.limits.bytes {
+                if let (Some(kept), Some(state)) = (&mut problem.outcome, codec::state_of(outcome)) {
+                    codec::set_state(kept, state);
+                }
+                return;
+            }
+        }
         problem.outcome = outcome.map(Into::into);
         let after = problem.bytes();
         self.account(rule, 0, after, before);

@@ -103,7 +103,14 @@ impl Core {
         let known = self.problems.find(facts.key);
         let rule = &plan.rules[facts.rule as usize];
         let bytes = if rule.hold.is_some() || stores(rule) { bytes } else { 0 };
-        if !self.has_room(facts.rule, bytes, out) {
+        let own = known.and_then(|at| self.problems.get(at)).filter(|problem| problem.rule == facts.rule);
+        let (goes_on, needed) = match own {
+            // Receivers would be told of it twice, and its clear would be taken for that of one that was not sent.
+            Some(problem) if problem.phase != Phase::Idle => (true, (0, 0)),
+            Some(_) => (false, (0, bytes)),
+            None => (false, (1, bytes)),
+        };
+        if !goes_on && !self.has_room_for(facts.rule, needed, out) {
             // One that is there can go on, unless it would have to keep more.
             return known.filter(|_| bytes == 0);
         }

@@ -335,3 +335,43 @@ fn case_25_a_flood_of_new_keys_hides_no_key_that_comes_often() {
     assert_eq!(services, ["often"]);
     assert_eq!(world.full, 1);
 }
+
+/// What is known goes on as ever, whatever else comes: only new keys are without state.
+#[test]
+fn without_room_what_is_known_goes_on() {
+    for (settings, first) in [
+        ("dedup = { window = '1h' }", 1),
+        ("key = '{{ service }}'\ndedup = { window = '1h' }", 1),
+        ("dedup = { window = '1h', summary = 'x' }", 1),
+        ("hold = { for = '1h' }", 0),
+        ("key = '{{ service }}'\nhold = { for = '1h' }", 0),
+        ("dedup = { window = '1h' }\nremind = '2h'", 1),
+        ("dedup = { window = '1h' }\nexpire = { after = '2h', state = 'unknown' }", 1),
+        ("dedup = { window = '1h' }\nescalate = [{ after = '2h', state = 'critical' }]", 1),
+    ] {
+        let key = if settings.starts_with("key") { "key = '{{ service }}'" } else { "" };
+        let rules = rules(settings, key);
+        // By their number, and by their bytes.
+        for limits in
+            [Limits { keys: 20, ..Limits::default() }, Limits { bytes: 20 * 60, ..Limits::default() }]
+        {
+            let mut world = World::new(&rules, limits);
+            world.send("bad k a");
+            for n in 0..100 {
+                world.send(&format!("bad k s{n}"));
+            }
+            let of = |world: &World<'_>| {
+                let is_a = |bytes: &&Vec<u8>| codec::decode(bytes).unwrap().service() == Some("a");
+                world.outcomes.iter().filter(is_a).count()
+            };
+            for key in ["k", "much_longer_than_what_was_kept_before"] {
+                world.send(&format!("bad {key} a"));
+                assert_eq!(of(&world), first, "{settings} {limits:?}");
+            }
+            world.send("good k a");
+            assert_eq!(of(&world), 2 * first, "{settings} {limits:?}: a problem that was sent is cleared");
+            let most = world.correlator.usage().iter().map(|usage| usage.bytes).max().unwrap();
+            assert!(most <= limits.bytes, "{settings}: {most}");
+        }
+    }
+}

@@ -22,7 +22,7 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("commands/import.rs", "the rules go to a file that the user names"),
     ("commands/init/run.rs", "a first configuration goes to a new file that the user names"),
     ("commands/rule.rs", "copies of rules go to a file that the user names"),
-    ("commands/rule_new.rs", "rules go to a rule file that the user names"),
+    ("commands/rule_file.rs", "rules go to a rule file that the user names"),
     ("daemon/control.rs", "a socket"),
     ("settings/input.rs", "files that users name, to read them only"),
     ("sinks/file/stream.rs", "pipes and terminals that the user names"),

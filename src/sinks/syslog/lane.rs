@@ -1,7 +1,7 @@
 //! Sends messages. Over TCP there is no acknowledgement: a batch goes over a connection of its own and counts as taken when the
 //! server, which reads up to the end, closes its side in turn. Over RELP the server acknowledges each message.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from
 
 const RUNNING: Hint = "see whether it runs and takes connections from this machine";
 const ITS_LOG: Hint = "see its log";
+const SILENT: &str = "no answer within 60 s";
 
 /// A syslog server.
 #[derive(Debug, Clone)]
@@ -121,11 +122,12 @@ impl SyslogLane {
             messages.push((fates.len(), bytes));
             fates.push(if cut { Fate::Cut } else { Fate::Taken });
         }
-        let sent = match self.way.server.target.protocol {
-            Protocol::Tcp => tokio::time::timeout(PATIENCE, self.way.over_tcp(&messages)).await,
-            Protocol::Relp => tokio::time::timeout(PATIENCE, self.over_relp(&messages, &mut fates)).await,
-        };
-        sent.unwrap_or_else(|_| Err(self.way.broken(&"no answer within 60 s"))).map(|()| fates)
+        match self.way.server.target.protocol {
+            Protocol::Tcp => self.way.in_time(self.way.over_tcp(&messages)).await?,
+            Protocol::Relp => self.over_relp(&messages, &mut fates).await?,
+        }
+        in_order(items, &mut fates);
+        Ok(fates)
     }
 
     async fn over_relp(&mut self, messages: &[(usize, Vec<u8>)], fates: &mut [Fate]) -> Result<(), Trouble> {
@@ -134,12 +136,15 @@ impl SyslogLane {
             let is_old = kept.is_some();
             let mut session = match kept.take() {
                 Some(session) => session,
-                None => self.way.open().await?,
+                None => self.way.in_time(self.way.open()).await?,
             };
             let mut exchange = Exchange::new(&mut session.number, messages);
-            let ended = session.exchange(&mut exchange).await;
+            // What was acknowledged until then stays so.
+            let in_time = tokio::time::timeout(PATIENCE, session.exchange(&mut exchange)).await;
+            let is_late = in_time.is_err();
+            let ended = in_time.unwrap_or_else(|_| Err(SILENT.to_owned()));
             // A server may have closed a session that was idle.
-            if is_old && ended.is_err() && exchange.answers == 0 {
+            if is_old && !is_late && ended.is_err() && exchange.answers == 0 {
                 continue;
             }
             if ended.is_ok() {
@@ -168,6 +173,10 @@ impl Way {
         self.network.connect(host, *port).await.map_err(|error| {
             Trouble::Away(format!("cannot connect to {}: {error}", self.server.target).into(), RUNNING)
         })
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(self.broken(&SILENT)))
     }
 
     fn broken(&self, what: &dyn fmt::Display) -> Trouble {
@@ -217,6 +226,21 @@ impl Way {
             }
             Ok(Answer::Closes) => Err(self.broken(&"it closes the session")),
             Err(what) => Err(self.broken(&what)),
+        }
+    }
+}
+
+/// Has what comes behind an outcome of the same host and service that is sent again be sent again, too: the server would
+/// have the older one last.
+fn in_order(items: &[Item], fates: &mut [Fate]) {
+    let mut waiting = HashSet::new();
+    for (item, fate) in items.iter().zip(fates) {
+        match fate {
+            Fate::Later(_) => drop(waiting.insert(item.key)),
+            Fate::Taken | Fate::Cut if waiting.contains(&item.key) => {
+                *fate = Fate::Later("an earlier outcome of its host and service is sent again".into());
+            }
+            _ => {}
         }
     }
 }
@@ -315,3 +339,7 @@ async fn next(read: &mut ReadHalf<&mut Box<dyn Stream>>, buffer: &mut Vec<u8>) -
         }
     }
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

@@ -85,7 +85,8 @@ fn frame(input: &[u8]) -> IResult<&[u8], Answer> {
     let (input, data) =
         cond(length > 0, preceded(tag(" "), take(length))).map(Option::unwrap_or_default).parse(input)?;
     let (input, _) = tag("\n").parse(input)?;
-    let answer = match (command, data.starts_with(b"200")) {
+    let code = data.split(|octet| !octet.is_ascii_digit()).next();
+    let answer = match (command, code == Some(b"200")) {
         (b"serverclose", _) => Answer::Closes,
         (b"rsp", true) => Answer::Taken(Number(number)),
         (b"rsp", false) => Answer::Refused(Number(number), String::from_utf8_lossy(data).into_owned()),
@@ -116,6 +117,8 @@ mod tests {
             ("1 rsp 6 200 OK\n", Found::Answer(Answer::Taken(Number(1)), 15)),
             ("12 rsp 3 200\n9", Found::Answer(Answer::Taken(Number(12)), 13)),
             ("7 rsp 9 500 no\nnl\n", Found::Answer(Answer::Refused(Number(7), "500 no\nnl".to_owned()), 18)),
+            ("7 rsp 7 2000 OK\n", Found::Answer(Answer::Refused(Number(7), "2000 OK".to_owned()), 16)),
+            ("7 rsp 0\n", Found::Answer(Answer::Refused(Number(7), String::new()), 8)),
             ("0 serverclose 0\n", Found::Answer(Answer::Closes, 16)),
             ("1 rsp 6 200 OK", Found::Partial),
             ("1 rsp 6", Found::Partial),
