@@ -1,8 +1,17 @@
-//! What commands write for people. A reader that goes early (`trapline status | head`) ends the command without a word;
-//! standard error that cannot be written to is nobody's trouble.
+//! What commands write for people. A reader that goes early (`trapline status | head`) ends the command without a word,
+//! unless its exit status is an answer, too. Standard error that cannot be written to is nobody's trouble.
 
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the command goes on when nobody reads it.
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+/// From now on the command goes on to its end when nobody reads what it prints: its exit status is an answer.
+pub fn answers_by_status() {
+    GOES_ON.store(true, Ordering::Relaxed);
+}
 
 /// Writes to standard output; ends the process if nobody reads it, or if it cannot be written to.
 pub fn out(text: Arguments<'_>) {
@@ -32,8 +41,11 @@ fn printable(text: &str) -> String {
     out
 }
 
-fn end(error: &io::Error) -> ! {
+fn end(error: &io::Error) {
     if error.kind() == ErrorKind::BrokenPipe {
+        if GOES_ON.load(Ordering::Relaxed) {
+            return;
+        }
         // Who has what he wants closes the pipe: that is no failure.
         std::process::exit(0);
     }

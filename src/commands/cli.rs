@@ -9,6 +9,7 @@ use super::{
     check, completions, dead, doctor, explain, import, init, man, mib, reload, rule, run, send, senders,
     sinks, state, status, tap, test, unmatched,
 };
+use crate::terminal;
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
 #[derive(Debug, Parser)]
@@ -69,6 +70,11 @@ impl Cli {
     ///
     /// What stood in its way, in words for the user.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        if matches!(&self.command, Command::Check(_) | Command::Test(_) | Command::Doctor(_))
+            || matches!(&self.command, Command::Status(args) if args.checks())
+        {
+            terminal::answers_by_status();
+        }
         let done = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),

@@ -111,6 +111,42 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
     }
 }
 
+/// What a command answers by its exit status does not depend on who reads what it prints.
+#[test]
+fn an_exit_status_that_is_an_answer_is_the_same_when_nobody_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let rule = "[[rule]]\nid = \"a\"\nsyslog = { program = \"x\" }\n[rule.check]\nservice = \"x\"\n";
+    let (good, bad, failing) = (path("good.toml"), path("bad.toml"), path("failing.toml"));
+    let test = |state: &str| {
+        format!("[[rule.test]]\nline = \"<38>Nov 20 12:00:00 db x: x\"\nexpect = {{ state = \"{state}\" }}\n")
+    };
+    std::fs::write(&good, format!("{rule}state = \"ok\"\n{}", test("ok"))).unwrap();
+    std::fs::write(&bad, format!("{rule}state = \"nope\"\n")).unwrap();
+    std::fs::write(&failing, format!("{rule}state = \"ok\"\n{}", test("critical"))).unwrap();
+    let nowhere = path("nowhere.toml");
+    for command in [
+        &["check", &good][..],
+        &["check", &bad],
+        &["check", "--json", &bad],
+        &["test", &good],
+        &["test", &failing],
+        &["test", "--junit", &failing],
+        &["doctor", "--config", &nowhere],
+        &["doctor", "--json", "--config", &nowhere],
+        &["status", "--check", "--config", &nowhere],
+    ] {
+        let status = |out: Stdio| {
+            let mut program = trapline();
+            program.args(command).current_dir(dir.path()).stdout(out).stderr(Stdio::null());
+            program.status().unwrap().code()
+        };
+        let read = status(Stdio::null());
+        assert_eq!(read == Some(0), command.contains(&good.as_str()), "{command:?}: {read:?}");
+        assert_eq!(status(closed()), read, "{command:?}");
+    }
+}
+
 /// A daemon whose log goes nowhere works, and says that it is well because it is.
 #[test]
 fn a_log_that_cannot_be_written_stops_nothing() {
