@@ -25,4 +25,4 @@ pub mod slots;
 pub mod supervise;
 pub mod sync;
 pub mod systemd;
-mod timers;
+pub mod timers;

@@ -15,6 +15,7 @@ use trapline::sinks::registry::{self, KINDS};
 
 use crate::ledger::Lineage;
 use crate::place::Kind;
+use crate::state;
 
 /// What may be changed of a sink by a reload.
 #[derive(Debug, Clone)]
@@ -141,11 +142,12 @@ syslog = { program = "sim", message = '^drop ' }
 drop = true
 "#;
 
-/// The rules and what goes with them, in a version of their own.
-pub fn active(version: u64) -> Active {
+/// The rules and what goes with them, in a version of their own; with `state` also those that keep some.
+pub fn active(version: u64, state: bool) -> Active {
     static MIBS: OnceLock<Held> = OnceLock::new();
     let mibs = MIBS.get_or_init(|| trapline::mib::load::cache::load(&[], None, &Held::default(), &|_| {}).0);
-    let text = RULES.replace("{EXTRA}", &format!(" version {version}"));
+    let text = if state { [RULES, state::RULES].concat() } else { RULES.to_owned() };
+    let text = text.replace("{EXTRA}", &format!(" version {version}"));
     let file = RuleFile { name: "rules.toml".into(), text: Arc::from(text) };
     let compiled = compile(&[file], mibs.mib.clone());
     let rules = compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()));

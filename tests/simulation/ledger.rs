@@ -127,6 +127,12 @@ impl Ledger {
         self.0.journaled.borrow().get(&uid).copied().unwrap_or(0)
     }
 
+    /// How often it is there, without what a power cut has taken.
+    pub fn kept(&self, uid: u64) -> usize {
+        let entries = self.0.entries.borrow();
+        entries.iter().filter(|entry| entry.outcome.uid == uid && !entry.torn && !entry.lost).count()
+    }
+
     /// The daemon has answered an inform.
     pub fn answered(&self, uid: u64) {
         if self.times(uid) == 0 {

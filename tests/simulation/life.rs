@@ -21,6 +21,7 @@ use crate::outcome::{Outcome, named_in};
 use crate::place::Kind;
 use crate::senders;
 use crate::server::Mood;
+use crate::state;
 use crate::world::{WORLD, World};
 
 /// Within what time everything is delivered after the last fault.
@@ -83,7 +84,13 @@ impl Life {
                 SyncPolicy::Never,
             ]),
         };
-        world.history.say(&format!("seed {}: {weather:?} {journal:?} padding {}", world.seed, world.padding));
+        world.keeps_state.set(random.once_in(2));
+        world.history.say(&format!(
+            "seed {}: {weather:?} {journal:?} padding {} state {}",
+            world.seed,
+            world.padding,
+            world.keeps_state.get()
+        ));
         Life {
             world,
             weather,
@@ -109,6 +116,10 @@ impl Life {
         }
         world.executor.spawn(WORLD, senders::informs(world.clone(), 20));
         world.executor.spawn(WORLD, senders::lines(world.clone()));
+        if world.keeps_state.get() {
+            world.executor.spawn(WORLD, state::once(world.clone(), 30));
+            world.executor.spawn(WORLD, state::held(world.clone(), 31));
+        }
         if world.random.once_in(3) {
             world.executor.spawn(WORLD, senders::streams(world.clone()));
         }
@@ -175,6 +186,7 @@ impl Life {
         node.catch_up();
         node.account();
         self.excuse_pipes(&node);
+        self.doubt(&node, power);
         let disk = node.disk.crash();
         if power {
             disk.cut_power();
@@ -192,6 +204,20 @@ impl Life {
             lineage.place.borrow_mut().excuse_since(since);
         }
         world.look();
+    }
+
+    /// The state of rules may be lost: with the power what was not synced, and what a failing disk has not written.
+    fn doubt(&self, node: &Node, power: bool) {
+        let (world, batch) = (&self.world, self.journal.sync == SyncPolicy::Batch);
+        world.cuts.set(world.cuts.get() + u64::from(power));
+        if world.disk_fails.get().is_some() || (power && !batch) {
+            // What waits for the journal is lost with the process; what is there is lost with the power.
+            if node.shared.refusing() {
+                world.expected.take();
+            }
+            state::settle(world);
+            world.doubts.set(world.doubts.get() + 1);
+        }
     }
 
     /// What a sink is not done with when it ends may be in its pipe: it is still read, and sent again. That can be so with
@@ -219,6 +245,7 @@ impl Life {
             match started {
                 Ok(node) => {
                     world.history.say("the daemon runs");
+                    self.doubt(&node, false);
                     *world.node.borrow_mut() = Some(node);
                     return;
                 }
@@ -273,6 +300,7 @@ impl Life {
     fn ended(&self, node: &Rc<Node>) {
         let world = &self.world;
         world.history.say("the daemon has ended");
+        self.doubt(node, false);
         world.look();
         node.account();
         self.excuse_pipes(node);
@@ -484,6 +512,7 @@ impl Life {
 
     fn settle(&self) {
         let world = &self.world;
+        state::settle(world);
         mount::mount(Path::new(MOUNT), world.disk.borrow().clone());
         for lineage in world.ledger.lineages() {
             let give_up = lineage.place.borrow().badness() > 0;

@@ -36,6 +36,7 @@ mod random;
 mod senders;
 mod server;
 mod sinks;
+mod state;
 mod world;
 
 use std::rc::Rc;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use trapline::daemon::sinks::{self, Sinks};
 use trapline::daemon::supervise::{Crew, Member, OnEnd};
-use trapline::daemon::{drain, sync};
+use trapline::daemon::{drain, sync, timers};
 use trapline::files::faulty::{Faults, Faulty};
 use trapline::files::mount;
 use trapline::intake::Shared;
@@ -65,6 +65,7 @@ pub struct Node {
     crew: Crew,
     sinks: Rc<tokio::sync::Mutex<Sinks>>,
     sync: Member,
+    timers: Member,
     /// How many bytes the journal may have.
     max_size: u64,
     witness: RefCell<Reader>,
@@ -113,12 +114,17 @@ impl Node {
         let health = Arc::new(Health::default());
         let crew = Crew::of_tasks(health.clone(), outside, world.executor.spawner(group));
         let shared = Arc::new(Shared::new(journal.clone(), settings.sync, clock.clone()));
+        shared.commit.resume(shared.now());
         let status = Arc::new(Status::new(shared.clone(), health, clock));
         let (for_sync, policy) = (shared.clone(), settings.sync);
         let sync = crew
             .thread_of_tasks("the journal's sync", OnEnd::Restart, move |stop| {
                 sync::run(for_sync.clone(), policy, stop)
             })
+            .map_err(|error| error.to_string())?;
+        let for_timers = shared.clone();
+        let timers = crew
+            .thread_of_tasks("the timers", OnEnd::Restart, move |stop| timers::run(for_timers.clone(), stop))
             .map_err(|error| error.to_string())?;
         let oldest = journal.oldest();
         let node = Rc::new(Node {
@@ -134,6 +140,7 @@ impl Node {
             crew,
             sinks: Rc::default(),
             sync,
+            timers,
             socket: RefCell::default(),
             arrived: Notify::new(),
             stop: watch::channel(false).0,
@@ -305,7 +312,7 @@ impl Node {
         if found.has_errors() {
             return Err(found.to_text());
         }
-        self.shared.replace(config::active(rules));
+        self.shared.replace(config::active(rules, self.world.keeps_state.get()));
         let done = running.carry_out(plan, &self.journal).await;
         self.status.set_sinks(running.running());
         for sink in sinks {
@@ -319,6 +326,7 @@ impl Node {
 
     /// Ends in order, as `daemon::drain` does.
     pub async fn end(&self) {
+        self.timers.joined(Duration::from_secs(5)).await;
         self.shared.stop();
         self.stop.send_replace(true);
         while self.listening.get() > 0 {

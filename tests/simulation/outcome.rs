@@ -63,6 +63,8 @@ pub enum Makes {
     Check,
     /// A check result and an event.
     Both,
+    /// A check result, or nothing: that depends on what was before it.
+    State,
     /// Nothing, on purpose.
     Dropped,
     /// Nothing, as no rule takes it.
@@ -73,7 +75,7 @@ impl Makes {
     /// How many outcomes.
     pub fn count(self) -> u64 {
         match self {
-            Makes::Check => 1,
+            Makes::Check | Makes::State => 1,
             Makes::Both => 2,
             Makes::Dropped | Makes::Unmatched => 0,
         }
@@ -82,7 +84,7 @@ impl Makes {
     /// The word by which the rules tell it.
     pub fn word(self) -> &'static str {
         match self {
-            Makes::Check => "check",
+            Makes::Check | Makes::State => "check",
             Makes::Both => "both",
             Makes::Dropped => "drop",
             Makes::Unmatched => "other",

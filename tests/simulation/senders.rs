@@ -20,7 +20,7 @@ use crate::outcome::{Makes, Message};
 use crate::world::{WORLD, World};
 
 /// The most octets of an answer.
-const MOST_ANSWER: usize = 65_507;
+pub const MOST_ANSWER: usize = 65_507;
 /// How long octets are under way at most, in milliseconds.
 const MOST_DELAY: u64 = 60;
 const HOSTS: u64 = 4;
@@ -37,7 +37,8 @@ fn draw(world: &World) -> Message {
     world.ledger.message(random.below(HOSTS), random.below(SERVICES), random.below(4), makes)
 }
 
-fn padding(world: &World) -> String {
+/// A text of any length, if messages have some.
+pub fn padding(world: &World) -> String {
     if world.padding == 0 { String::new() } else { "x".repeat(world.random.below(world.padding) as usize) }
 }
 
@@ -49,7 +50,14 @@ fn line(message: &Message, padding: &str) -> String {
     )
 }
 
-fn notification(message: &Message, kind: NotificationKind, padding: &str) -> Vec<u8> {
+/// A notification with a message in it, sent at `at`. `trap` is its last number.
+pub fn notification(
+    message: &Message,
+    kind: NotificationKind,
+    padding: &str,
+    trap: u32,
+    at: Duration,
+) -> Vec<u8> {
     let Message { uid, host, service, state, makes } = message;
     let (host, service, uid) = (format!("h{host}"), format!("s{service}"), uid.to_string());
     let values = [
@@ -70,17 +78,18 @@ fn notification(message: &Message, kind: NotificationKind, padding: &str) -> Vec
         proxied_community: None,
         security: None,
         request_id: message.uid as i32,
-        oid: oid(1),
+        oid: oid(trap),
         enterprise: None,
         agent: None,
         generic: None,
         specific: None,
-        uptime: Some(1),
+        uptime: Some(at.as_millis() as u32 / 10),
         varbinds,
     })
 }
 
-fn send(world: &World, protocol: Protocol, octets: Vec<u8>, peer: SocketAddr, makes: u64) {
+/// A datagram arrives at the daemon, if it runs.
+pub fn send(world: &World, protocol: Protocol, octets: Vec<u8>, peer: SocketAddr, makes: u64) {
     if let Some(node) = world.node() {
         node.receive(Datagram { protocol, octets, peer, makes });
     }
@@ -106,7 +115,7 @@ pub async fn datagrams(world: World, number: u8) {
             if world.random.once_in(2) {
                 send(&world, Protocol::Syslog, line(&message, &text).into_bytes(), peer, makes);
             } else {
-                let packet = notification(&message, NotificationKind::Trap, &text);
+                let packet = notification(&message, NotificationKind::Trap, &text, 1, world.history.now());
                 send(&world, Protocol::Snmp, packet, peer, makes);
             }
         }
@@ -121,7 +130,8 @@ pub async fn informs(world: World, number: u8) {
     while world.sending.get() {
         world.pause(3000).await;
         let message = draw(&world);
-        let packet = notification(&message, NotificationKind::Inform, &padding(&world));
+        let packet =
+            notification(&message, NotificationKind::Inform, &padding(&world), 1, world.history.now());
         let expected = snmp::decode(&packet).unwrap().answer(MOST_ANSWER).unwrap();
         for _ in 0..6 {
             send(&world, Protocol::Snmp, packet.clone(), peer, message.makes.count());
@@ -213,7 +223,8 @@ pub async fn streams(world: World) {
         let Ok(mut stream) = world.network.open("daemon-snmp").await else { continue };
         for _ in 0..world.random.range(1, 10) {
             let message = draw(&world);
-            let packet = notification(&message, NotificationKind::Inform, &padding(&world));
+            let packet =
+                notification(&message, NotificationKind::Inform, &padding(&world), 1, world.history.now());
             let expected = snmp::decode(&packet).unwrap().answer(MOST_ANSWER).unwrap();
             if stream.write_all(&packet).await.is_err() {
                 break;

@@ -22,6 +22,7 @@ use crate::outcome::named_in;
 use crate::place::Place;
 use crate::random::Random;
 use crate::server::Mood;
+use crate::state::Expected;
 
 /// The tasks of the world.
 pub const WORLD: Group = Group(1);
@@ -61,6 +62,14 @@ pub struct Inner {
     pub padding: u64,
     /// Since when the disk fails.
     pub disk_fails: Cell<Option<Duration>>,
+    /// Whether rules keep state.
+    pub keeps_state: Cell<bool>,
+    /// How often the state of rules may have been lost.
+    pub doubts: Cell<u64>,
+    /// How often the power was cut.
+    pub cuts: Cell<u64>,
+    /// What rules that keep state must have made.
+    pub expected: RefCell<Vec<Expected>>,
 }
 
 /// A file that a sink writes.
@@ -113,6 +122,10 @@ impl World {
             sending: Cell::new(true),
             padding,
             disk_fails: Cell::new(None),
+            keeps_state: Cell::new(false),
+            cuts: Cell::new(0),
+            doubts: Cell::new(0),
+            expected: RefCell::default(),
         }))
     }
 
