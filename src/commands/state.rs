@@ -43,7 +43,7 @@ struct FilterArgs {
     /// Only with this text of the rule's `key`
     #[arg(long, value_name = "TEXT")]
     key: Option<String>,
-    /// Also what thresholds and throttles count
+    /// Also what thresholds and throttles count, and which keys are expected
     #[arg(long)]
     counts: bool,
 }

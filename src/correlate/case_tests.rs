@@ -15,7 +15,7 @@ pub(super) fn mib() -> Arc<Mib> {
 }
 
 /// The failures of the step tests of a rule file; `others` are files that tests name for a reload.
-fn failures(text: &str, others: &[(&str, &str)]) -> String {
+pub(super) fn failures(text: &str, others: &[(&str, &str)]) -> String {
     let files = [RuleFile { name: "rules/x.toml".into(), text: text.into() }];
     let compiled = compile(&files, mib());
     assert_eq!(compiled.found.to_text(), "", "{text}");
@@ -28,7 +28,7 @@ fn failures(text: &str, others: &[(&str, &str)]) -> String {
     report.found.to_text()
 }
 
-fn passes(text: &str) {
+pub(super) fn passes(text: &str) {
     assert_eq!(failures(text, &[]), "", "{text}");
 }
 
@@ -45,7 +45,7 @@ fn pair(kind: &str, down: &str, up: &str) -> String {
 }
 
 /// A step at a time in seconds: a message, unless it is empty, and the states of all outcomes since the step before.
-fn step(at: &str, message: &str, states: &[&str]) -> String {
+pub(super) fn step(at: &str, message: &str, states: &[&str]) -> String {
     let mut text = format!("[[rule.test.step]]\nat = \"{at}\"\n");
     if !message.is_empty() {
         let _ = writeln!(text, "line = \"<35>Nov 20 12:00:00 h app: {message}\"");
@@ -55,7 +55,7 @@ fn step(at: &str, message: &str, states: &[&str]) -> String {
     text
 }
 
-fn steps(all: &[(&str, &str, &[&str])]) -> String {
+pub(super) fn steps(all: &[(&str, &str, &[&str])]) -> String {
     all.iter().map(|(at, message, states)| step(at, message, states)).collect()
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::count::{Bucket, Count};
 use super::effects::{Effects, Kind, Now};
-use super::key::Key;
+use super::expectation::Expectation;
+use super::key::{Key, Secret};
 use super::presence::Presence;
-use super::problem::{Phase, Problem};
+use super::problem::{NEVER, Phase, Problem};
 use super::services::{Rank, Services};
 use super::table::{Entry, Table};
 use super::texts::names_of;
@@ -20,6 +21,9 @@ pub(super) const TICK: i64 = 100_000;
 /// How long after a restart timers that were due meanwhile fire, in microseconds: what clears their problems may be on its
 /// way.
 pub const QUIET: i64 = 5_000_000;
+/// How often it is written down how late it is while messages are expected, in microseconds: the time from the last such note
+/// to a start counts as time in which nobody listened. The wall clock is compared as often.
+pub(super) const BEAT: i64 = 60_000_000;
 /// How many bits of a timer's id say which table it is of.
 const KIND_SHIFT: u32 = 30;
 
@@ -56,6 +60,13 @@ pub(super) struct Core {
     pub(super) presence: Option<Arc<Presence>>,
     pub(super) counts: Table<Count>,
     pub(super) buckets: Table<Bucket>,
+    pub(super) expectations: Table<Expectation>,
+    /// What keys are made with.
+    pub(super) secret: Secret,
+    /// How much the wall clock is ahead of the engine time, as far as timers know.
+    pub(super) ahead: i64,
+    /// When it is looked again whether it is.
+    pub(super) next_beat: i64,
     pub(super) services: Services,
     pub(super) limits: Limits,
     pub(super) usage: Vec<Usage>,
@@ -72,12 +83,16 @@ pub(super) struct Core {
 
 impl Core {
     /// Nothing at all, from an engine time on.
-    pub(super) fn new(rules: usize, limits: Limits, now: i64) -> Self {
+    pub(super) fn new(rules: usize, secret: Secret, limits: Limits, now: i64) -> Self {
         Core {
             problems: Table::default(),
             presence: None,
             counts: Table::default(),
             buckets: Table::default(),
+            expectations: Table::default(),
+            secret,
+            ahead: 0,
+            next_beat: i64::MAX,
             services: Services::default(),
             limits,
             usage: vec![Usage::default(); rules],
@@ -94,7 +109,10 @@ impl Core {
         if !self.ripe.is_empty() {
             return Some(self.quiet_until);
         }
-        self.wheel.next().map(|tick| (self.base + i64::from(tick) * TICK).max(self.quiet_until))
+        let timer = self.wheel.next().map(|tick| self.base + i64::from(tick) * TICK);
+        let beat = (self.expectations.len() > 0).then_some(self.next_beat);
+        let first = timer.into_iter().chain(beat).min();
+        first.map(|first| first.max(self.quiet_until))
     }
 
     /// Has everything happen that is due, but no more than `most` things. Whether that was all.
@@ -102,6 +120,9 @@ impl Core {
         let mut done = 0;
         if now.engine < self.quiet_until {
             return true;
+        }
+        if self.expectations.len() > 0 {
+            self.beat(plan, now, out);
         }
         loop {
             while let Some((tick, id)) = self.ripe.pop_front() {
@@ -151,6 +172,7 @@ impl Core {
             Kind::Problem => self.problems.get(at).map(Entry::key),
             Kind::Count => self.counts.get(at).map(Entry::key),
             Kind::Bucket => self.buckets.get(at).map(Entry::key),
+            Kind::Expectation => self.expectations.get(at).map(Entry::key),
         };
         (due, key.unwrap_or(Key(0)))
     }
@@ -170,6 +192,12 @@ impl Core {
                 let bucket = self.buckets.get(at)?;
                 Some(bucket.since + rule(bucket.rule)?.throttle.as_ref().map_or(0, |throttle| throttle.per))
             }
+            Kind::Expectation => {
+                let entry = self.expectations.get(at)?;
+                let expect = rule(entry.rule)?.expect.as_deref()?;
+                let due = entry.deadline(expect, self.ahead).min(entry.forgotten(expect));
+                Some(due).filter(|due| *due != NEVER)
+            }
         }
     }
 
@@ -178,6 +206,7 @@ impl Core {
             Kind::Problem => self.problems.get_mut(at).map(|problem| &mut problem.armed),
             Kind::Count => self.counts.get_mut(at).map(|count| &mut count.armed),
             Kind::Bucket => self.buckets.get_mut(at).map(|bucket| &mut bucket.armed),
+            Kind::Expectation => self.expectations.get_mut(at).map(|entry| &mut entry.armed),
         }
     }
 
@@ -206,6 +235,7 @@ impl Core {
             }
             Kind::Count => self.fire_count(plan, now, at, out),
             Kind::Bucket => self.fire_bucket(plan, now, at, out),
+            Kind::Expectation => self.fire_expectation(plan, now, at, out),
         }
         true
     }
@@ -260,7 +290,7 @@ impl Core {
     pub(super) fn adopt(&mut self, at: u32, rule: u32) {
         let Some(problem) = self.problems.get_mut(at).filter(|problem| problem.rule != rule) else { return };
         let (before, bytes) = (std::mem::replace(&mut problem.rule, rule), problem.bytes());
-        problem.window = super::problem::NEVER;
+        problem.window = NEVER;
         problem.steps = 0;
         self.account(before, -1, 0, bytes);
         self.account(rule, 1, bytes, 0);
@@ -294,6 +324,18 @@ impl Core {
         if self.problems.get(at).is_some_and(|problem| problem.outcome.is_none()) {
             let names = names_of(payload);
             self.keep(at, names.as_deref());
+        }
+    }
+
+    /// Ends a problem without a word: receivers keep what they know.
+    pub(super) fn drop_silently(&mut self, at: u32) {
+        self.unlist(at);
+        self.keep(at, None);
+        if let Some(problem) = self.problems.get_mut(at) {
+            let (rule, throttled) = (problem.rule, problem.bytes());
+            problem.end();
+            problem.rare = None;
+            self.account(rule, 0, 0, throttled);
         }
     }
 
@@ -337,6 +379,7 @@ impl Core {
     /// Sets all timers anew and counts anew, after entries have changed in another way than by messages and timers.
     pub(super) fn rebuild(&mut self, plan: &Plan, now: i64) {
         (self.wheel, self.ripe, self.base) = (Wheel::new(), VecDeque::new(), now.saturating_sub(TICK));
+        self.next_beat = (now / BEAT + 1) * BEAT;
         self.services = Services::default();
         self.usage = vec![Usage::default(); plan.rules.len()];
         for at in self.problems.places() {
@@ -361,18 +404,26 @@ impl Core {
             self.account(rule, 1, 0, 0);
             self.arm(plan, Kind::Bucket, at);
         }
+        for at in self.expectations.places() {
+            let Some(entry) = self.expectations.get_mut(at) else { continue };
+            entry.armed = 0;
+            let (rule, bytes) = (entry.rule, entry.bytes());
+            self.account(rule, 1, bytes, 0);
+            self.arm(plan, Kind::Expectation, at);
+        }
     }
 }
 
 fn pack(kind: Kind, at: u32) -> u32 {
-    ((kind as u32) << KIND_SHIFT) | at
+    ((kind as u32 & 3) << KIND_SHIFT) | at
 }
 
 fn unpack(id: u32) -> (Kind, u32) {
     let kind = match id >> KIND_SHIFT {
         1 => Kind::Problem,
         2 => Kind::Count,
-        _ => Kind::Bucket,
+        3 => Kind::Bucket,
+        _ => Kind::Expectation,
     };
     (kind, id & ((1 << KIND_SHIFT) - 1))
 }

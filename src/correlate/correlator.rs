@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::core::{Core, Limits, Usage};
 use super::count::{Bucket, Count};
 use super::effects::{Effects, Kind, Now, Verdict};
+use super::expectation::Expectation;
 use super::image::{Reader, Writer};
 use super::key::{Facts, Key, Secret};
 use super::presence::Presence;
@@ -43,12 +44,15 @@ pub struct Summary {
     pub flapping: usize,
     /// What thresholds and throttles count.
     pub counts: usize,
+    /// Keys whose messages are expected.
+    pub expected: usize,
 }
 
 impl Correlator {
     /// Nothing yet. `secret` is random.
     pub fn new(plan: Arc<Plan>, secret: Secret, limits: Limits, now: Now) -> Self {
-        let core = Core::new(plan.rules.len(), limits, now.engine);
+        let mut core = Core::new(plan.rules.len(), secret, limits, now.engine);
+        core.expect_known(&plan, now, &mut Vec::new());
         Correlator { plan, secret, core }
     }
 
@@ -102,6 +106,7 @@ impl Correlator {
             held: self.core.in_phase(Phase::Held),
             flapping: self.core.in_phase(Phase::Flapping),
             counts: self.core.counts.len() + self.core.buckets.len(),
+            expected: self.core.expectations.len(),
         }
     }
 
@@ -115,11 +120,12 @@ impl Correlator {
     pub fn replace(&mut self, plan: Arc<Plan>, now: Now, out: &mut Effects) {
         let before = std::mem::replace(&mut self.plan, plan);
         let identities: Vec<u64> = before.rules.iter().map(|rule| rule.identity).collect();
-        self.remap(&identities, now, out);
+        self.remap(&identities, now, 0, out);
     }
 
-    /// Gives all entries, whose rules are places among some identities, the indexes of their rules in the plan.
-    fn remap(&mut self, identities: &[u64], now: Now, out: &mut Effects) {
+    /// Gives all entries, whose rules are places among some identities, the indexes of their rules in the plan. `unheard` is for how
+    /// long nobody has listened before.
+    fn remap(&mut self, identities: &[u64], now: Now, unheard: i64, out: &mut Effects) {
         let places: HashMap<u64, u32> =
             self.plan.rules.iter().enumerate().map(|(at, rule)| (rule.identity, at as u32)).collect();
         let new: Vec<Option<u32>> = identities.iter().map(|identity| places.get(identity).copied()).collect();
@@ -150,7 +156,19 @@ impl Correlator {
                 None => ended.extend(core.buckets.remove(at).map(|bucket| (Kind::Bucket, bucket.key))),
             }
         }
+        for at in core.expectations.places() {
+            let Some(entry) = core.expectations.get_mut(at) else { continue };
+            match new_of(entry.rule).filter(|at| self.plan.rules[*at as usize].expect.is_some()) {
+                Some(rule) => entry.rule = rule,
+                None => ended.extend(core.expectations.remove(at).map(|gone| (Kind::Expectation, gone.key))),
+            }
+        }
+        if unheard > 0 {
+            core.nobody_listened(&self.plan, now, unheard);
+        }
+        core.ahead = now.wall - now.engine;
         core.rebuild(&self.plan, now.engine);
+        core.expect_known(&self.plan, now, &mut ended);
         out.touched.append(&mut ended);
         gone.sort_by_key(|problem| (problem.since, problem.key));
         for mut problem in gone {
@@ -186,6 +204,12 @@ impl Correlator {
                 writer.byte(kind as u8);
                 bucket.write(identity(bucket.rule), &mut writer);
             }),
+            Kind::Expectation => {
+                core.expectations.find(key).and_then(|at| core.expectations.get(at)).map(|entry| {
+                    writer.byte(kind as u8);
+                    entry.write(identity(entry.rule), &mut writer);
+                })
+            }
         };
         if entry.is_none() {
             writer.byte(kind as u8 | GONE);
@@ -199,7 +223,8 @@ impl Correlator {
         let problems = self.core.problems.iter().map(|(_, problem)| (Kind::Problem, problem.key));
         let counts = self.core.counts.iter().map(|(_, count)| (Kind::Count, count.key));
         let buckets = self.core.buckets.iter().map(|(_, bucket)| (Kind::Bucket, bucket.key));
-        problems.chain(counts).chain(buckets)
+        let expectations = self.core.expectations.iter().map(|(_, entry)| (Kind::Expectation, entry.key));
+        problems.chain(counts).chain(buckets).chain(expectations)
     }
 
     /// All state as bytes.
@@ -252,12 +277,14 @@ impl Correlator {
     ) -> Option<Self> {
         let (secret, at) = Self::head(bytes)?;
         let mut reader = Reader(bytes.get(HEAD..)?);
-        let mut correlator = Correlator::new(plan, secret, limits, Now { engine: at, wall: now.wall });
+        let mut correlator =
+            Correlator { core: Core::new(plan.rules.len(), secret, limits, at), plan, secret };
         let mut known = Identities::default();
         while !reader.0.is_empty() {
             correlator.take_in(&mut reader, &mut known)?;
         }
-        correlator.remap(&known.all, now, out);
+        let unheard = if at == i64::MIN { 0 } else { now.engine.saturating_sub(at).max(0) };
+        correlator.remap(&known.all, now, unheard, out);
         Some(correlator)
     }
 
@@ -289,12 +316,21 @@ impl Correlator {
                 }
                 core.buckets.insert(bucket);
             }
+            4 => {
+                let (identity, mut entry) = Expectation::read(reader)?;
+                entry.rule = known.place(identity);
+                if let Some(at) = core.expectations.find(entry.key) {
+                    core.expectations.remove(at);
+                }
+                core.expectations.insert(entry);
+            }
             gone if gone & GONE != 0 => {
                 let key = reader.key()?;
                 match gone & !GONE {
                     1 => drop(core.problems.find(key).and_then(|at| core.remove_problem(at))),
                     2 => drop(core.counts.find(key).and_then(|at| core.counts.remove(at))),
                     3 => drop(core.buckets.find(key).and_then(|at| core.buckets.remove(at))),
+                    4 => drop(core.expectations.find(key).and_then(|at| core.expectations.remove(at))),
                     _ => return None,
                 }
             }

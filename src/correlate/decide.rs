@@ -34,6 +34,7 @@ impl Core {
             out.push(payload);
             return Verdict::Sent;
         };
+        self.expected(plan, now, facts, out);
         let clears = facts.state.is_good() && rule.clears;
         if !rule.tracked {
             return self.untracked(plan, now, facts, (payload, clears), out);
@@ -92,7 +93,7 @@ impl Core {
     }
 
     /// The place of the problem of an outcome, if there is room for it.
-    fn place(
+    pub(super) fn place(
         &mut self,
         plan: &Plan,
         now: Now,
@@ -290,7 +291,7 @@ impl Core {
         self.unlist(at);
         let problem = self.problems.get_mut(at)?;
         let was = problem.state.severity();
-        let never_sent = problem.sent.is_none_or(State::is_good);
+        let known = problem.sent.filter(|sent| !sent.is_good());
         problem.end();
         let throttled = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
         if let Some(bytes) = &throttled {
@@ -300,6 +301,13 @@ impl Core {
         self.keep(at, None);
         if let Some((worst, other)) = self.worst_other(at) {
             if worst.severity > was {
+                // What receivers know of the service is now for that one to take back.
+                if let Some(other) = self.problems.get_mut(other).filter(|_| known.is_some())
+                    && other.sent.is_none_or(State::is_good)
+                {
+                    other.sent = known;
+                    out.touched.push((Kind::Problem, other.key));
+                }
                 return Some(out.swallow(Reason::StillOpen));
             }
             let state = self.problems.get(other)?.state;
@@ -310,7 +318,7 @@ impl Core {
             return Some(Verdict::Sent);
         }
         // Nobody was told of it: nobody needs to be told that it is over.
-        (never_sent && throttled.is_some()).then(|| out.swallow(Reason::Throttled))
+        (known.is_none() && throttled.is_some()).then(|| out.swallow(Reason::Throttled))
     }
 
     /// Sends an outcome that is ok, unless it is swallowed by the settings of its own rule.

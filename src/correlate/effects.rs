@@ -86,6 +86,8 @@ pub enum Kind {
     Count = 2,
     /// What throttles count.
     Bucket = 3,
+    /// Messages that must come.
+    Expectation = 4,
 }
 
 /// What is to be done: outcomes to be journaled, in order, and what was counted.

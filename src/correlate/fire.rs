@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::core::Core;
 use super::decide::escalated;
 use super::effects::{Effects, Kind, Now};
-use super::problem::{Due, NEVER, OVERTAKEN, Phase};
+use super::problem::{Due, NEVER, OVERTAKEN, Phase, flaps_kept};
 use super::send::{Payload, fit, worse};
 use super::texts::with_output;
 use crate::language::template::Template;
@@ -56,8 +56,7 @@ impl Core {
             Due::Window => self.end_window(plan, now, at, due, out),
             Due::Forget => {
                 let Some(problem) = self.problems.get_mut(at) else { return };
-                let within = plan.rules[problem.rule as usize].hold.and_then(|hold| hold.flaps);
-                let within = within.map_or(0, |(_, within)| within);
+                let within = flaps_kept(&plan.rules[problem.rule as usize]);
                 let rare = problem.rare();
                 rare.cleared.take_if(|(cleared, _)| *cleared + OVERTAKEN <= now.engine);
                 if rare.flaps.last().is_some_and(|last| last + within <= now.engine) {
@@ -258,6 +257,6 @@ impl Core {
 /// An outcome whose output is a template that is rendered now. If it cannot be, the error stands in its place.
 fn rendered(plan: &Plan, payload: &[u8], template: &Template<Deferred>, seen: Seen) -> Vec<u8> {
     let Some(outcome) = codec::decode(payload) else { return payload.to_vec() };
-    let text = plan.render(template, &outcome, seen).unwrap_or_else(|error| format!("({error})"));
+    let text = plan.render(template, &outcome, seen, None).unwrap_or_else(|error| format!("({error})"));
     with_output(payload, |_| text)
 }

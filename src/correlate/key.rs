@@ -2,6 +2,7 @@
 
 use std::hash::Hasher as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
@@ -37,6 +38,8 @@ enum Of {
     Count = 3,
     /// What a throttle counts.
     Bucket = 4,
+    /// What is expected.
+    Expectation = 5,
 }
 
 impl Secret {
@@ -44,6 +47,11 @@ impl Secret {
     pub fn service(self, outcome: &Outcome<'_>) -> Key {
         let names = [Some(outcome.host()), outcome.service()];
         self.key(Of::Service, outcome.kind(), NO_RULE, &names)
+    }
+
+    /// The key of what a rule expects.
+    pub(super) fn expectation(self, rule: RuleId, text: &str) -> Key {
+        self.key(Of::Expectation, "", rule, &[Some(text)])
     }
 
     /// The key of a problem of a rule whose `key` is this text.
@@ -70,7 +78,7 @@ impl Secret {
 }
 
 /// What state needs to know of an outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The index of its rule.
     pub rule: u32,
@@ -88,6 +96,8 @@ pub struct Facts {
     pub event: bool,
     /// Who sent it, with its sysUpTime in hundredths of a second.
     pub sender: Option<Sender>,
+    /// The key by which the rule expects further messages.
+    pub expect: Option<Arc<str>>,
 }
 
 /// The agent that sent a notification.
@@ -129,6 +139,9 @@ impl Facts {
             state: outcome.common().state,
             event: matches!(outcome, Outcome::Event(_)),
             sender: sender(context),
+            expect: rule
+                .filter(|rule| rule.expect.is_some())
+                .map(|_| keys.expect.or(keys.key).unwrap_or(outcome.host()).into()),
         }
     }
 }

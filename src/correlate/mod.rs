@@ -1,5 +1,5 @@
-//! What rules keep over time: duplicates, thresholds, holds, pairs of problems and clears, throttles, escalations, reminders
-//! and expiries.
+//! What rules keep over time: duplicates, thresholds, holds, pairs of problems and clears, throttles, escalations, reminders,
+//! expiries, and messages that must come.
 //!
 //! [`Correlator::decide`] takes what rules make of a message, [`Correlator::advance`] the passing of time. Both give
 //! [`Effects`]: outcomes to be journaled. Nothing here reads a clock, does I/O or takes a lock.
@@ -24,6 +24,8 @@ mod correlator;
 mod count;
 mod decide;
 mod effects;
+mod expect;
+mod expectation;
 mod fire;
 mod image;
 mod key;
@@ -48,5 +50,7 @@ pub use preview::preview;
 
 #[cfg(test)]
 mod case_tests;
+#[cfg(test)]
+mod expect_tests;
 #[cfg(test)]
 mod law_tests;

@@ -76,6 +76,12 @@ pub(super) struct Rare {
     pub(super) cleared: Option<(i64, Sender)>,
 }
 
+/// How long cancelled holds are remembered, in microseconds: the rule of the last message decides, and one without `flaps` may
+/// have cleared the problem of one with it.
+pub(super) fn flaps_kept(rule: &RulePlan) -> i64 {
+    rule.hold.and_then(|hold| hold.flaps).map_or(3_600_000_000, |(_, within)| within)
+}
+
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
@@ -217,11 +223,8 @@ impl Problem {
             if let Some((at, _)) = rare.cleared {
                 may(at + OVERTAKEN, Due::Forget);
             }
-            if let (Some(last), Some((_, within))) =
-                (rare.flaps.last(), rule.hold.and_then(|hold| hold.flaps))
-                && self.phase != Phase::Flapping
-            {
-                may(last + within, Due::Forget);
+            if let Some(last) = rare.flaps.last().filter(|_| self.phase != Phase::Flapping) {
+                may(last + flaps_kept(rule), Due::Forget);
             }
         }
         first

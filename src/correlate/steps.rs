@@ -141,6 +141,9 @@ impl<'r> Run<'r> {
         }
         self.go_to(at);
         self.now.wall += step.clock;
+        // Time goes on in small steps, so the jump is noticed at once.
+        self.correlator.advance(self.now, MOST, &mut self.effects);
+        self.collect();
         if let Some(other) = &step.reload {
             let rules = reload(file, &other.value).map_err(|error| {
                 let hint = "'reload' names a rule file, from the folder of this one on";

@@ -6,8 +6,9 @@ use super::core::Core;
 use super::correlator::Correlator;
 use super::count::{Bucket, Count};
 use super::effects::{Effects, Kind, Now};
+use super::expectation::Expectation;
 use super::key::{Key, Secret};
-use super::problem::{Due, Phase, Problem};
+use super::problem::{Due, NEVER, Phase, Problem};
 use super::send::{Payload, fit};
 use super::table::Entry as _;
 use super::texts::with_output;
@@ -30,7 +31,7 @@ pub struct Wanted {
     pub service: Option<Glob>,
     /// With one of these keys; any if there is none.
     pub keys: Vec<Key>,
-    /// Also what thresholds and throttles count.
+    /// Also what thresholds and throttles count, and what is expected.
     pub counts: bool,
 }
 
@@ -55,6 +56,8 @@ pub enum What {
     Threshold,
     /// What a throttle counts.
     Throttle,
+    /// Messages that must come.
+    Expected,
 }
 
 /// What happens next if no message comes.
@@ -79,6 +82,8 @@ pub enum Next {
     Forget,
     /// The window of `throttle` ends.
     Throttle,
+    /// The next message is late.
+    Late,
 }
 
 /// An entry as people see it. Times are RFC 3339.
@@ -92,7 +97,7 @@ pub struct Row {
     pub rule: String,
     /// "check_result" or "event"; none if that is not kept.
     pub kind: Option<&'static str>,
-    /// The host or component; none if it is not kept.
+    /// The host or component, or the key that is expected; none if it is not kept.
     pub host: Option<String>,
     /// The service or resource.
     pub service: Option<String>,
@@ -130,19 +135,24 @@ impl Correlator {
     /// them where the next ones begin, or none if there are no more.
     pub fn view(&self, now: Now, wanted: &Wanted, from: u32, most: u32) -> (Vec<Row>, Option<u32>) {
         let core = &self.core;
-        let (problems, counts, buckets) =
-            (core.problems.capacity(), core.counts.capacity(), core.buckets.capacity());
-        let end = if wanted.counts { problems + counts + buckets } else { problems };
+        let (problems, counts) =
+            (core.problems.capacity(), core.problems.capacity() + core.counts.capacity());
+        let buckets = counts + core.buckets.capacity();
+        let end = if wanted.counts { buckets + core.expectations.capacity() } else { problems };
         let to = from.saturating_add(most).min(end);
         let mut rows = Vec::new();
         for at in from..to {
             if at < problems {
                 rows.extend(core.problems.get(at).and_then(|p| problem(&self.plan, now, wanted, p)));
-            } else if at < problems + counts {
+            } else if at < counts {
                 rows.extend(core.counts.get(at - problems).and_then(|c| count(&self.plan, now, wanted, c)));
+            } else if at < buckets {
+                rows.extend(
+                    core.buckets.get(at - counts).and_then(|b| throttled(&self.plan, now, wanted, b)),
+                );
             } else {
-                let bucket = core.buckets.get(at - problems - counts);
-                rows.extend(bucket.and_then(|b| throttled(&self.plan, now, wanted, b)));
+                let entry = core.expectations.get(at - buckets);
+                rows.extend(entry.and_then(|entry| expected(&self.plan, now, wanted, entry)));
             }
         }
         (rows, Some(to).filter(|to| *to < end))
@@ -172,6 +182,11 @@ impl Correlator {
                         out.touched.push((Kind::Count, count.key));
                     }
                 }
+                What::Expected => {
+                    if let Some(at) = core.expectations.find_low(low) {
+                        core.forget_by_hand(&self.plan, now, at, out);
+                    }
+                }
                 What::Throttle => {
                     if let Some(at) = core.buckets.find_low(low) {
                         core.end_bucket(&self.plan, now, at, (now.engine, how.silent), out);
@@ -191,14 +206,7 @@ impl Core {
         let (phase, kept) = (problem.phase, problem.outcome.clone());
         let state = fit(State::Ok, problem.state);
         if how.silent || phase == Phase::Held {
-            self.unlist(at);
-            self.keep(at, None);
-            if let Some(problem) = self.problems.get_mut(at) {
-                let (rule, throttled) = (problem.rule, problem.bytes());
-                problem.end();
-                problem.rare = None;
-                self.account(rule, 0, 0, throttled);
-            }
+            self.drop_silently(at);
         } else if phase != Phase::Idle {
             let said = kept.map(|kept| with_output(&kept, |_| how.output.to_owned()));
             let closed = self.close(now, at, said.as_deref().unwrap_or_default(), out);
@@ -306,6 +314,29 @@ fn count(plan: &Plan, now: Now, wanted: &Wanted, count: &Count) -> Option<Row> {
         next: Some(if recovers { Next::Recover } else { Next::Forget }),
         due: Some(time(now, due)),
         ..row(now, count.key, rule, outcome.as_ref(), What::Threshold, count.first().unwrap_or(count.last))
+    })
+}
+
+fn expected(plan: &Plan, now: Now, wanted: &Wanted, entry: &Expectation) -> Option<Row> {
+    let rule = plan.rules.get(entry.rule as usize)?;
+    let expect = rule.expect.as_deref()?;
+    let fits_host = wanted.host.as_ref().is_none_or(|host| host.matches(&entry.text));
+    if !wanted.fits(entry.key, rule) || !fits_host || wanted.service.is_some() {
+        return None;
+    }
+    let deadline = entry.deadline(expect, now.wall.saturating_sub(now.engine));
+    let (at, next) = [(deadline, Next::Late), (entry.forgotten(expect), Next::Forget)]
+        .into_iter()
+        .min_by_key(|(at, _)| *at)
+        .filter(|(at, _)| *at != NEVER)
+        .unzip();
+    Some(Row {
+        host: Some(entry.text.to_string()),
+        last: time(now, entry.last),
+        count: entry.count,
+        next,
+        due: at.map(|at| time(now, at)),
+        ..row(now, entry.key, rule, None, What::Expected, entry.first)
     })
 }
 

@@ -274,9 +274,9 @@ impl Correlation {
             start = *end;
             // Made with rules that were replaced since: by the settings of today's, which may be gone.
             let facts = if same {
-                *facts
+                facts.clone()
             } else {
-                translated(*facts, undecided.plan.as_deref(), state.correlator.plan())
+                translated(facts.clone(), undecided.plan.as_deref(), state.correlator.plan())
             };
             state.correlator.decide(engine, &facts, payload, &mut state.effects);
         }
@@ -496,6 +496,7 @@ impl Correlation {
             "held": summary.held,
             "flapping": summary.flapping,
             "counts": summary.counts,
+            "expected": summary.expected,
             "rules": keys,
         })
     }

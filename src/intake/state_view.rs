@@ -25,7 +25,7 @@ pub struct StateFilter {
     pub service: Option<String>,
     /// The text of the rule's `key`.
     pub key: Option<String>,
-    /// Also what thresholds and throttles count.
+    /// Also what thresholds and throttles count, and what is expected.
     pub counts: bool,
 }
 

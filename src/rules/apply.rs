@@ -57,6 +57,7 @@ struct RenderedKeys<'m> {
     key: Option<Cow<'m, str>>,
     threshold: Option<Cow<'m, str>>,
     throttle: Option<Cow<'m, str>>,
+    expect: Option<Cow<'m, str>>,
 }
 
 impl RenderedKeys<'_> {
@@ -65,6 +66,7 @@ impl RenderedKeys<'_> {
             key: self.key.as_deref(),
             threshold: self.threshold.as_deref(),
             throttle: self.throttle.as_deref(),
+            expect: self.expect.as_deref(),
         }
     }
 }
@@ -221,6 +223,7 @@ impl<'m> Making<'m, '_> {
             key: render(keys.key.as_ref()),
             threshold: render(keys.threshold.as_ref()),
             throttle: render(keys.throttle.as_ref()),
+            expect: render(keys.expect.as_ref()),
         }
     }
 

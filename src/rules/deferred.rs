@@ -34,6 +34,7 @@ deferred! {
     Output "output",
     Rule "rule",
     Source "source",
+    Key "key",
     ;
     Count "count",
     First "first",
@@ -56,7 +57,10 @@ pub struct Seen {
 
 /// The names themselves.
 #[derive(Debug, Clone, Copy)]
-pub struct DeferredScope;
+pub struct DeferredScope {
+    /// Whether there is `key`: that of an expectation.
+    pub expected: bool,
+}
 
 impl Names for DeferredScope {
     type Var = Deferred;
@@ -73,12 +77,12 @@ impl Names for DeferredScope {
                 None => Resolved::Unknown(suggest(name, SEEN.iter().map(|(n, _)| *n), "seen has")),
             },
             ("seen", _) => Resolved::Unknown("write seen.count".to_owned()),
-            (name, keys) => match found(PLAIN, name) {
+            (name, keys) => match found(PLAIN, name).filter(|v| self.expected || *v != Deferred::Key) {
                 Some(variable) if keys.is_empty() => Resolved::Variable(variable),
                 Some(_) => Resolved::Part,
                 None => {
-                    let names =
-                        PLAIN.iter().map(|(n, _)| *n).chain(["seen.count", "seen.first", "seen.last"]);
+                    let names = PLAIN.iter().filter(|(_, v)| self.expected || *v != Deferred::Key);
+                    let names = names.map(|(n, _)| *n).chain(["seen.count", "seen.first", "seen.last"]);
                     Resolved::Unknown(suggest(name, names, "it is rendered when a window ends, and knows"))
                 }
             },
@@ -102,6 +106,8 @@ pub struct DeferredValues<'o, 'm> {
     pub outcome: &'o Outcome<'m>,
     /// What was counted.
     pub seen: Seen,
+    /// The key of an expectation.
+    pub key: Option<&'o str>,
 }
 
 impl<'o> Values<'o, Deferred> for DeferredValues<'o, '_> {
@@ -116,6 +122,7 @@ impl<'o> Values<'o, Deferred> for DeferredValues<'o, '_> {
             Deferred::Output => text(&common.output),
             Deferred::Rule => text(&common.rule),
             Deferred::Source => text(&common.source),
+            Deferred::Key => Val::optional(self.key),
             Deferred::Count => Val::Int(self.seen.count.into()),
             Deferred::First => number(self.seen.first),
             Deferred::Last => number(self.seen.last),

@@ -10,6 +10,7 @@ pub mod context;
 mod cut;
 pub mod deferred;
 pub mod doubts;
+mod expect_schema;
 pub mod explain;
 pub mod files;
 pub mod hostile;

@@ -12,6 +12,7 @@ use crate::language::template::Template;
 use crate::outcome::result::{Outcome, State};
 use crate::rules::deferred::{Deferred, DeferredValues, Seen};
 use crate::rules::variable::Variable;
+use crate::time::calendar::Daily;
 
 /// What a rule is known by in state that outlives it: the start of the SHA-256 of its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +75,8 @@ pub struct RulePlan {
     pub escalate: Vec<Step>,
     /// `expire`
     pub expire: Option<Expire>,
+    /// `expect`
+    pub expect: Option<Box<Expect>>,
     /// `remind`: how long after the last time that a problem was sent it is sent again.
     pub remind: Option<i64>,
 }
@@ -170,12 +173,47 @@ pub struct Expire {
     pub output: Template<Deferred>,
 }
 
+/// `expect`: messages that must come.
+#[derive(Debug)]
+pub struct Expect {
+    /// When.
+    pub when: When,
+    /// How much later is still in time.
+    pub grace: i64,
+    /// Keys that are known before any message.
+    pub keys: Vec<Arc<str>>,
+    /// Whether other keys become known by their first message.
+    pub learn: bool,
+    /// How long after the last message a learned key is forgotten.
+    pub forget: Option<i64>,
+    /// Whether what is sent is an event; otherwise it is a check result.
+    pub event: bool,
+    /// The host or component.
+    pub host: Template<Deferred>,
+    /// The service or resource; none for the host itself.
+    pub service: Option<Template<Deferred>>,
+    /// The state.
+    pub state: State,
+    /// The output.
+    pub output: Template<Deferred>,
+}
+
+/// When messages must come.
+#[derive(Debug, Clone)]
+pub enum When {
+    /// So long after the one before.
+    Every(i64),
+    /// Since the last such time of day.
+    By(Daily),
+}
+
 /// The templates of a rule that tell its state apart, rendered for each message.
 #[derive(Debug)]
 pub struct KeyTemplates {
     pub(super) key: Option<Template<Variable>>,
     pub(super) threshold: Option<Template<Variable>>,
     pub(super) throttle: Option<Template<Variable>>,
+    pub(super) expect: Option<Template<Variable>>,
 }
 
 /// What a rule's state is told apart by for one message; none where the rule has no template for it.
@@ -187,6 +225,8 @@ pub struct Keys<'k> {
     pub threshold: Option<&'k str>,
     /// `throttle.key`
     pub throttle: Option<&'k str>,
+    /// `expect.key`
+    pub expect: Option<&'k str>,
 }
 
 impl Plan {
@@ -210,8 +250,9 @@ impl Plan {
         template: &Template<Deferred>,
         outcome: &Outcome<'_>,
         seen: Seen,
+        key: Option<&str>,
     ) -> Result<String, RenderError> {
-        let values = DeferredValues { outcome, seen };
+        let values = DeferredValues { outcome, seen, key };
         template.render(&self.environment, &values).map(std::borrow::Cow::into_owned)
     }
 }

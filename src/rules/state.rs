@@ -7,8 +7,9 @@ use crate::language::jinja::Environment;
 use crate::language::template::{Compiler, Fault, Template};
 use crate::outcome::result::State;
 use crate::rules::deferred::{Deferred, DeferredScope};
+use crate::rules::expect_schema::ExpectText;
 use crate::rules::plan::{
-    Dedup, Expire, KeyTemplates, Recovery, RuleId, RulePlan, Step, Threshold, Throttle, digest,
+    Dedup, Expect, Expire, KeyTemplates, Recovery, RuleId, RulePlan, Step, Threshold, Throttle, When, digest,
 };
 use crate::rules::schema::RuleText;
 use crate::rules::state_schema::StateText;
@@ -29,8 +30,10 @@ pub(super) fn key_templates(
     };
     let threshold = of(text.threshold.as_ref().and_then(|t| t.key.as_ref()), templates);
     let throttle = of(text.throttle.as_ref().and_then(|t| t.key.as_ref()), templates);
-    let keys = KeyTemplates { key: key?, threshold: threshold?, throttle: throttle? };
-    let any = keys.key.is_some() || keys.threshold.is_some() || keys.throttle.is_some();
+    let expect = of(text.expect.as_ref().and_then(|e| e.key.as_ref()), templates);
+    let keys = KeyTemplates { key: key?, threshold: threshold?, throttle: throttle?, expect: expect? };
+    let any =
+        keys.key.is_some() || keys.threshold.is_some() || keys.throttle.is_some() || keys.expect.is_some();
     Some(any.then(|| Box::new(keys)))
 }
 
@@ -42,8 +45,10 @@ pub(super) fn plan(
     found: &mut Diagnostics,
 ) -> Option<RulePlan> {
     let of_host = text.check.as_ref().is_some_and(|check| check.service.is_none());
-    let mut build = Build { source, compiler: Compiler::new(&DeferredScope, environment), found, of_host };
     let state = &text.state;
+    let expect = state.expect.as_ref().map(|of| expect(text, of, source, environment, found));
+    let compiler = Compiler::new(&DeferredScope { expected: false }, environment);
+    let mut build = Build { source, compiler, found, of_host };
     let dedup = state
         .dedup
         .as_ref()
@@ -71,12 +76,15 @@ pub(super) fn plan(
         ));
     }
     let key_text = |key: Option<&Located<String>>| key.map_or(String::new(), |key| key.value.clone());
-    let identity = digest(&[
-        &text.id.value,
+    let identity = [
+        text.id.value.as_str(),
         &key_text(state.key.as_ref()),
         &key_text(state.threshold.as_ref().and_then(|t| t.key.as_ref())),
         &key_text(state.throttle.as_ref().and_then(|t| t.key.as_ref())),
-    ]);
+    ];
+    // Rules without it are known by the others alone, as state of an earlier release knows them.
+    let expected = state.expect.as_ref().map(|expect| key_text(expect.key.as_ref()));
+    let identity = digest(&identity.into_iter().chain(expected.as_deref()).collect::<Vec<_>>());
     Some(RulePlan {
         id: RuleId::of(&text.id.value),
         name: Arc::from(text.id.value.as_str()),
@@ -91,7 +99,66 @@ pub(super) fn plan(
         throttle: all_right(throttle)?,
         escalate: escalate.into_iter().collect::<Option<_>>()?,
         expire: all_right(expire)?,
+        expect: all_right(expect)?.map(Box::new),
         remind: state.remind,
+    })
+}
+
+/// What a rule expects; none if it has an error.
+fn expect(
+    rule: &RuleText,
+    text: &ExpectText,
+    source: &SourceText<'_>,
+    environment: &mut Environment,
+    found: &mut Diagnostics,
+) -> Option<Expect> {
+    let own = rule.check.as_ref().map(|check| check.service.as_ref());
+    let own = own.or_else(|| rule.event.as_ref().map(|event| event.resource.as_ref())).flatten();
+    // What is made of a message cannot be known without one.
+    let constant = own.filter(|own| !own.value.contains("{{") && !own.value.contains("{%"));
+    let service = text.service.as_ref().or(constant);
+    let event = rule.check.is_none();
+    if let (None, Some(own)) = (service, own) {
+        found.push(source.error(
+            &own.span,
+            "without a message nobody knows the service that [rule.expect] is about",
+            Some("add 'service' to [rule.expect], such as service = \"Backup\"".to_owned()),
+        ));
+        return None;
+    }
+    let compiler = Compiler::new(&DeferredScope { expected: true }, environment);
+    let mut build = Build { source, compiler, found, of_host: service.is_none() && !event };
+    let host = match &text.host {
+        Some(host) => build.template(host),
+        None => build.compiler.template("{{ key }}"),
+    };
+    let service = build.optional(service);
+    let state = match &text.state {
+        Some(state) => build.state(state),
+        None => Some(if build.of_host { State::Down } else { State::Critical }),
+    };
+    let output = match (&text.output, &text.when) {
+        (Some(output), _) => build.template(output),
+        (None, When::Every(every)) => {
+            let time = shown(Duration::from_micros(u64::try_from(*every + text.grace).unwrap_or(0)));
+            build.compiler.template(&format!("No message of {{{{ key }}}} for {time}"))
+        }
+        (None, When::By(daily)) => {
+            let time = daily.time.strftime("%H:%M").to_string();
+            build.compiler.template(&format!("No message of {{{{ key }}}} by {time}"))
+        }
+    };
+    Some(Expect {
+        when: text.when.clone(),
+        grace: text.grace,
+        keys: text.keys.iter().map(|key| Arc::from(key.as_str())).collect(),
+        learn: text.learn,
+        forget: text.forget,
+        event,
+        host: host?,
+        service: service?,
+        state: state?,
+        output: output?,
     })
 }
 

@@ -1,15 +1,13 @@
 //! Reads the keys of a rule that keep something over time.
 
 use std::ops::{Range, RangeInclusive};
-use std::time::Duration;
 
+use crate::rules::expect_schema::{ExpectText, expect, time};
 use crate::rules::plan::{Hold, MAX_STEPS, Orphan, StepAt};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::{Located, Section};
-use crate::settings::values::{count, duration, word};
+use crate::settings::values::{count, word};
 
-/// The shortest and the longest duration.
-const TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(366 * 24);
 /// The most messages that are counted.
 const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
 
@@ -34,6 +32,8 @@ pub struct StateText {
     pub escalate: Vec<StepText>,
     /// `expire`
     pub expire: Option<ExpireText>,
+    /// `expect`
+    pub expect: Option<ExpectText>,
     /// `remind`
     pub remind: Option<i64>,
     /// `clears`
@@ -119,6 +119,7 @@ pub fn read(rule: &Section<'_, '_>, found: &mut Diagnostics) -> StateText {
         throttle: rule.section("throttle", found).and_then(|s| throttle(s, found)),
         escalate: escalate(rule, found),
         expire: rule.section("expire", found).and_then(|s| expire(s, found)),
+        expect: rule.section("expect", found).and_then(|s| expect(s, found)),
         remind: time(rule, "remind", found),
         clears: rule.boolean("clears", found).map(|b| b.value),
         orphan: word(rule, "orphan", &[("send", Orphan::Send), ("drop", Orphan::Drop)], "choice", found),
@@ -133,6 +134,7 @@ pub fn read(rule: &Section<'_, '_>, found: &mut Diagnostics) -> StateText {
         "throttle",
         "escalate",
         "expire",
+        "expect",
         "remind",
         "clears",
         "orphan",
@@ -149,14 +151,6 @@ pub fn read(rule: &Section<'_, '_>, found: &mut Diagnostics) -> StateText {
         ));
     }
     text
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn time(section: &Section<'_, '_>, key: &'static str, found: &mut Diagnostics) -> Option<i64> {
-    duration(section, key, TIMES, found).map(micros)
 }
 
 /// A duration that must be there.

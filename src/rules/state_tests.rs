@@ -57,6 +57,21 @@ fn every_mistake_says_what_to_write() {
             "needs 'recover' in 'threshold'",
             "recover = \"10m\"",
         ),
+        ("expect = {}", "needs either 'every' or 'by'", "by = \"06:00\""),
+        ("expect = { every = '5m', by = '06:00' }", "needs either 'every' or 'by'", "every = \"5m\""),
+        ("expect = { every = '5m', days = 'mon' }", "'days' belongs to 'by'", "time of day"),
+        ("expect = { by = '25:00' }", "'25:00' is no time of day", "hours and minutes"),
+        ("expect = { by = '06:00', days = 'mon-fry' }", "'mon-fry' is no list of days", "mon-fri"),
+        ("expect = { by = '06:00', except = ['24.12.'] }", "'24.12.' is no date", "2026-12-25"),
+        (
+            "expect = { by = '06:00', zone = 'Europe/Wien' }",
+            "is no time zone that this machine knows",
+            "Europe/Vienna",
+        ),
+        ("expect = { every = '5m', state = 'down' }", "'down' is not a state of a service", "states: ok"),
+        ("expect = { every = '5m', host = '{{ kye }}' }", "unknown variable 'kye'", "did you mean 'key'?"),
+        ("expect = { every = '5m', evry = '5m' }", "unknown key 'evry'", "did you mean 'every'?"),
+        ("dedup = { window = '5m', summary = '{{ key }}' }", "unknown variable 'key'", ""),
         ("recovery = { state = 'ok' }", "the rule has no 'threshold'", "recover = \"10m\""),
     ] {
         let text = with(keys);

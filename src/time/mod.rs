@@ -2,6 +2,7 @@
 //! argument.
 
 pub mod backoff;
+pub mod calendar;
 pub mod clock;
 pub mod log_limit;
 pub mod rate;

@@ -183,3 +183,25 @@ fn what_is_open_is_listed_and_what_is_cleared_stays_cleared() {
         bench.outputs().iter().filter(|output| *output == "down b").count() > 1
     });
 }
+
+#[test]
+fn silence_is_said_once_even_if_the_daemon_is_killed_meanwhile() {
+    let mut bench = Bench::start(
+        "expect = { every = \"1s\", keys = [\"k\"], key = \"{{ what }}\", service = \"Silence\", output = \"silent {{ key }}\" }",
+    );
+    bench.wait_for(&["silent k"]);
+    bench.daemon.kill();
+    bench.daemon.restart();
+    // It is known to be late, and not said again. What comes ends it.
+    bench.send("mark");
+    bench.send("down k");
+    let all = ["silent k", "mark", "The messages come again", "down k"];
+    wait_until("the messages come again", || bench.outputs().iter().any(|output| output == all[3]));
+    let mut outputs = bench.outputs();
+    // The sink may repeat what it had delivered when it was killed.
+    outputs.dedup();
+    // A second later it is silent again.
+    outputs.truncate(all.len());
+    assert_eq!(outputs, all);
+    assert_eq!(bench.daemon.status()["state"]["expected"], 1);
+}

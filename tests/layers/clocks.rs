@@ -10,13 +10,14 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 16] = [
+const USES: [(&str, &str); 17] = [
     (
         "src/commands/send/security.rs",
         "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",
     ),
     ("src/correlate/correlator.rs", "the time that outcomes of timers carry"),
     ("src/correlate/effects.rs", "times of counts and problems, for people"),
+    ("src/correlate/expect.rs", "the times of day by which messages must come"),
     ("src/correlate/send.rs", "the time that held outcomes carry"),
     ("src/correlate/steps.rs", "the clocks of the model test"),
     ("src/correlate/view.rs", "times of what is kept, for people"),
