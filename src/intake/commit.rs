@@ -41,6 +41,8 @@ pub struct Made {
     pub undecided: Undecided,
     /// The informs among the messages, by their keys.
     informs: Vec<u64>,
+    /// Whether the sender of a message is told that it is safe, without being an inform.
+    acknowledged: bool,
     /// The number of the first of its outcomes, if some are in the journal already.
     first: Option<u64>,
     /// Whether the state of rules has changed with it.
@@ -51,6 +53,11 @@ impl Made {
     /// Adds an inform whose outcomes are in the batch.
     pub fn add_inform(&mut self, key: u64) {
         self.informs.push(key);
+    }
+
+    /// A sender is told of a message that it is safe.
+    pub fn acknowledge(&mut self) {
+        self.acknowledged = true;
     }
 
     /// How many bytes of outcomes it has.
@@ -76,6 +83,7 @@ impl Made {
         self.batch.clear();
         self.undecided.clear();
         self.informs.clear();
+        self.acknowledged = false;
         self.first = None;
         self.stateful = false;
     }
@@ -197,6 +205,7 @@ impl Commit {
     /// [`Kept`](Committed::Kept): then everything in it is decided.
     pub fn batch(&self, now: Now, made: &mut Made, refused: Refused) -> Committed {
         if made.is_empty() {
+            made.clear();
             return Committed::Synced;
         }
         made.batch.set_received(now);
@@ -368,9 +377,9 @@ impl Commit {
         }
     }
 
-    /// Syncs a batch that was written, where an inform waits for that.
+    /// Syncs a batch that was written, where an inform or another acknowledgement waits for that.
     fn settle(&self, now: Now, made: &Made, first: u64) -> Committed {
-        if made.informs.is_empty() {
+        if made.informs.is_empty() && !made.acknowledged {
             return Committed::Written;
         }
         let without = made.batch.is_empty() && made.first.is_none();

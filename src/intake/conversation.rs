@@ -1,6 +1,46 @@
 //! How each protocol speaks on a stream: how its messages are told apart, and what the sender is told of them.
 
+use crate::intake::listener::{Protocol, Transport};
+use crate::syslog::relp_server::{self, Event, GOODBYE};
 use crate::{snmp, syslog};
+
+/// What is spoken on the streams of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// SNMP over TCP.
+    Snmp,
+    /// Lines and counted messages of syslog.
+    Syslog,
+    /// RELP.
+    Relp,
+}
+
+impl Speech {
+    /// That of a listener.
+    pub fn of(protocol: Protocol, transport: &Transport) -> Self {
+        match (protocol, transport) {
+            (Protocol::Snmp, _) => Speech::Snmp,
+            (Protocol::Syslog, Transport::Relp(_)) => Speech::Relp,
+            (Protocol::Syslog, _) => Speech::Syslog,
+        }
+    }
+
+    /// What its messages are.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Speech::Snmp => Protocol::Snmp,
+            Speech::Syslog | Speech::Relp => Protocol::Syslog,
+        }
+    }
+
+    /// The name that people use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Speech::Snmp | Speech::Syslog => self.protocol().as_str(),
+            Speech::Relp => "RELP",
+        }
+    }
+}
 
 /// What a stream gives.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +53,8 @@ pub enum Frame<'f> {
     Unfinished,
     /// Where the next message begins is not known: the stream is of no more use.
     Broken(String),
+    /// The sender has said that nothing follows.
+    Closed,
 }
 
 /// One protocol on one stream, without I/O.
@@ -20,12 +62,26 @@ pub trait Conversation: Default + Send {
     /// Adds received octets.
     fn push(&mut self, octets: &[u8]);
 
-    /// The next frame; none if more octets are needed. After [`Frame::Broken`] there is no further one.
+    /// The next frame; none if more octets are needed. After [`Frame::Broken`] and [`Frame::Closed`] there is no further one.
     fn next(&mut self) -> Option<Frame<'_>>;
 
-    /// Writes what the sender is told once the messages given since the last call are committed. `answers` are the
-    /// messages that answer them.
-    fn answer(&mut self, answers: &mut dyn Iterator<Item = Vec<u8>>, out: &mut Vec<u8>);
+    /// Whether the sender is told of every message that it was taken, so that all must be safe.
+    const ACKNOWLEDGES: bool = false;
+
+    /// Writes what the sender is told after a commit. `answers` are the messages that answer what was committed; `safe` says whether
+    /// all messages that were given so far are as safe as the journal's settings ask for.
+    fn answer(&mut self, answers: &mut dyn Iterator<Item = Vec<u8>>, safe: bool, out: &mut Vec<u8>);
+
+    /// Whether messages that were given have no answer yet and need one.
+    fn owes(&self) -> bool {
+        false
+    }
+
+    /// What the sender is told when the daemon ends the stream. `None` if what it has sent meanwhile is still taken; otherwise the
+    /// sender knows that it must send it again.
+    fn goodbye(&self) -> Option<&'static [u8]> {
+        None
+    }
 
     /// What is left when the stream ends.
     fn end(&mut self) -> Option<Frame<'_>>;
@@ -44,7 +100,7 @@ impl Conversation for snmp::framing::Framer {
         }
     }
 
-    fn answer(&mut self, answers: &mut dyn Iterator<Item = Vec<u8>>, out: &mut Vec<u8>) {
+    fn answer(&mut self, answers: &mut dyn Iterator<Item = Vec<u8>>, _: bool, out: &mut Vec<u8>) {
         answers.for_each(|answer| out.extend(answer));
     }
 
@@ -64,10 +120,46 @@ impl Conversation for syslog::Framer {
         Some(if framed.cut { Frame::Cut(framed.message) } else { Frame::Message(framed.message) })
     }
 
-    fn answer(&mut self, _: &mut dyn Iterator<Item = Vec<u8>>, _: &mut Vec<u8>) {}
+    fn answer(&mut self, _: &mut dyn Iterator<Item = Vec<u8>>, _: bool, _: &mut Vec<u8>) {}
 
     fn end(&mut self) -> Option<Frame<'_>> {
         self.finish().map(Frame::Message)
+    }
+}
+
+/// RELP: every message is answered once it is safe. What has no answer the sender sends again in its next session.
+impl Conversation for relp_server::Session {
+    const ACKNOWLEDGES: bool = true;
+
+    fn push(&mut self, octets: &[u8]) {
+        self.push(octets);
+    }
+
+    fn next(&mut self) -> Option<Frame<'_>> {
+        Some(match self.next_event()? {
+            Event::Message { octets, cut: false } => Frame::Message(octets),
+            Event::Message { octets, cut: true } => Frame::Cut(octets),
+            Event::Closed => Frame::Closed,
+            Event::Broken(broken) => Frame::Broken(broken.to_string()),
+        })
+    }
+
+    fn answer(&mut self, _: &mut dyn Iterator<Item = Vec<u8>>, safe: bool, out: &mut Vec<u8>) {
+        if safe {
+            self.answer(out);
+        }
+    }
+
+    fn owes(&self) -> bool {
+        self.owes()
+    }
+
+    fn goodbye(&self) -> Option<&'static [u8]> {
+        Some(GOODBYE)
+    }
+
+    fn end(&mut self) -> Option<Frame<'_>> {
+        self.is_within().then_some(Frame::Unfinished)
     }
 }
 
@@ -162,9 +254,9 @@ mod tests {
     fn snmp_answers_on_the_stream_and_syslog_does_not() {
         let mut out = Vec::new();
         let answers = || vec![vec![0x30, 0], vec![0x30, 1, 5]].into_iter();
-        syslog::Framer::default().answer(&mut answers(), &mut out);
+        syslog::Framer::default().answer(&mut answers(), true, &mut out);
         assert!(out.is_empty());
-        Conversation::answer(&mut snmp::framing::Framer::default(), &mut answers(), &mut out);
+        Conversation::answer(&mut snmp::framing::Framer::default(), &mut answers(), false, &mut out);
         assert_eq!(out, [0x30, 0, 0x30, 1, 5]);
     }
 }

@@ -43,6 +43,8 @@ pub enum Transport {
     Udp(SocketAddr),
     /// Streams: `tcp://ADDRESS:PORT`.
     Tcp(SocketAddr),
+    /// Streams on which each message is acknowledged: `relp://ADDRESS:PORT`.
+    Relp(SocketAddr),
     /// Datagrams of this machine: `unix:///PATH`.
     Unix(Arc<Path>),
     /// Streams of this machine: `unix-stream:///PATH`.
@@ -76,12 +78,13 @@ impl Transport {
             None => address(text).map(Transport::Udp),
             Some(("udp", rest)) => address(rest).map(Transport::Udp),
             Some(("tcp", rest)) => address(rest).map(Transport::Tcp),
+            Some(("relp", rest)) if local => address(rest).map(Transport::Relp),
             Some(("unix", rest)) if local => path(rest).map(Transport::Unix),
             Some(("unix-stream", rest)) if local => path(rest).map(Transport::UnixStream),
             Some((other, _)) => {
                 let known = match protocol {
                     Protocol::Snmp => "udp:// or tcp://",
-                    Protocol::Syslog => "udp://, tcp://, unix://, unix-stream:// or systemd:NAME",
+                    Protocol::Syslog => "udp://, tcp://, relp://, unix://, unix-stream:// or systemd:NAME",
                 };
                 let protocol = protocol.as_str();
                 Err(format!("'{other}://' is not supported for {protocol} by this release; use {known}"))
@@ -92,7 +95,7 @@ impl Transport {
     /// The address to bind, where it is on the network.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Transport::Udp(address) | Transport::Tcp(address) => Some(*address),
+            Transport::Udp(address) | Transport::Tcp(address) | Transport::Relp(address) => Some(*address),
             Transport::Unix(_) | Transport::UnixStream(_) | Transport::Systemd(_) => None,
         }
     }
@@ -111,7 +114,7 @@ impl Transport {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Transport::Unix(path) | Transport::UnixStream(path) => Some(path),
-            Transport::Udp(_) | Transport::Tcp(_) | Transport::Systemd(_) => None,
+            Transport::Udp(_) | Transport::Tcp(_) | Transport::Relp(_) | Transport::Systemd(_) => None,
         }
     }
 
@@ -121,6 +124,7 @@ impl Transport {
         match self {
             Transport::Udp(_) => Transport::Udp(address),
             Transport::Tcp(_) => Transport::Tcp(address),
+            Transport::Relp(_) => Transport::Relp(address),
             Transport::Unix(_) | Transport::UnixStream(_) | Transport::Systemd(_) => self,
         }
     }
@@ -140,6 +144,7 @@ impl fmt::Display for Transport {
         match self {
             Transport::Udp(address) => write!(f, "{address}/udp"),
             Transport::Tcp(address) => write!(f, "{address}/tcp"),
+            Transport::Relp(address) => write!(f, "{address}/relp"),
             Transport::Unix(path) => write!(f, "unix://{}", path.display()),
             Transport::UnixStream(path) => write!(f, "unix-stream://{}", path.display()),
             Transport::Systemd(name) => write!(f, "systemd:{name}"),
@@ -313,6 +318,7 @@ mod tests {
             assert_eq!((read.to_string().as_str(), read), (shown, transport));
         }
         for (text, shown) in [
+            ("relp://[::1]:2514", "[::1]:2514/relp"),
             ("unix:///dev/log", "unix:///dev/log"),
             ("unix-stream:///run/trapline/log", "unix-stream:///run/trapline/log"),
             ("systemd:syslog", "systemd:syslog"),

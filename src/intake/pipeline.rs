@@ -53,6 +53,8 @@ pub struct Pipeline {
     refused: Refused,
     /// Whether such a batch is still here.
     holds: bool,
+    /// Whether something of what was given is not as safe as the sync policy asks for.
+    unsafe_yet: bool,
     senders: FastMap<IpAddr, Box<str>>,
     /// Answers to informs whose outcomes are not committed yet.
     pending: Vec<Answer>,
@@ -121,6 +123,7 @@ impl Pipeline {
             made: Made::default(),
             refused,
             holds: false,
+            unsafe_yet: false,
             senders: FastMap::default(),
             pending: Vec::new(),
             ready: Vec::new(),
@@ -414,13 +417,26 @@ impl Pipeline {
     fn commit_made(&mut self, now: Now) {
         let committed = self.shared.commit.batch(now, &mut self.made, self.refused);
         self.holds = committed == Committed::Kept && self.refused == Refused::Stays;
-        if self.shared.commit.may_answer(committed) {
+        let safe = self.shared.commit.may_answer(committed);
+        self.unsafe_yet |= !safe && !self.holds;
+        if safe {
             self.ready.append(&mut self.pending);
         } else if !self.holds {
             // The informs come again.
             self.shared.stats.informs_unanswered.add(self.pending.len() as u64);
             self.pending.clear();
         }
+    }
+
+    /// The sender of the next message is told when it is safe.
+    pub fn acknowledge(&mut self) {
+        self.made.acknowledge();
+    }
+
+    /// Whether all messages for which [`Pipeline::acknowledge`] was called are as safe as the journal's settings ask for. False
+    /// is for good for those that were given before the call, unless the pipeline [`holds`](Pipeline::holds) them.
+    pub fn all_safe(&mut self) -> bool {
+        !self.holds && !std::mem::take(&mut self.unsafe_yet)
     }
 
     /// Whether informs wait for the commit.

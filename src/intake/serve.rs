@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use super::bind::{Bound, DatagramSocket, Sockets};
+use super::conversation::Speech;
 use super::datagrams::{Datagrams, Tuning};
 use super::file_socket::SocketFile;
 use super::listener::{Key, Listener, Transport};
@@ -64,7 +65,7 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Worker>)> {
     let (name, stop) = (bound.to_string(), Arc::new(Stop::new()?));
     let Bound { listener, sockets, at, file } = bound;
-    let protocol = listener.protocol;
+    let (protocol, speech) = (listener.protocol, Speech::of(listener.protocol, &listener.transport));
     let (work, workers) = match sockets {
         Sockets::Datagrams(sockets) => {
             let (mut all, mut workers) = (Vec::new(), Vec::new());
@@ -85,7 +86,7 @@ pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Wor
             let task = move || -> Task {
                 let socket = socket.clone();
                 let (shared, places) = (shared.clone(), taken.clone());
-                let streams = Streams::new(protocol, &name, shared, places, stop.clone(), running.clone());
+                let streams = Streams::new(speech, &name, shared, places, stop.clone(), running.clone());
                 Box::pin(async move {
                     match socket.on_runtime() {
                         Ok(socket) => streams.run(socket).await,

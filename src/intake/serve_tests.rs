@@ -18,6 +18,9 @@ use crate::rules::compile::{RuleFile, compile};
 use crate::snmp::encode;
 use crate::time::clock::SystemClock;
 
+#[path = "relp_tests.rs"]
+mod relp_tests;
+
 /// How long a condition may take to come true, on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::inbound::accept::{Acceptor, Listen, Next};
 use crate::inbound::places::{Group, Place, Places, Taken};
 use crate::intake::commit::RETRY;
-use crate::intake::conversation::{Conversation, Frame};
+use crate::intake::conversation::{Conversation, Frame, Speech};
 use crate::intake::incoming::{Accepted, Incoming};
 use crate::intake::listener::Protocol;
 use crate::intake::pipeline::Pipeline;
@@ -37,7 +37,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// A listener for streams.
 pub(super) struct Streams {
-    protocol: Protocol,
+    speech: Speech,
     shared: Arc<Shared>,
     places: Arc<Places>,
     acceptor: Acceptor,
@@ -47,9 +47,9 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Accepts streams of a protocol; `name` is that of the listener.
+    /// Accepts streams on which this is spoken; `name` is that of the listener.
     pub(super) fn new(
-        protocol: Protocol,
+        speech: Speech,
         name: &str,
         shared: Arc<Shared>,
         places: Arc<Places>,
@@ -57,7 +57,7 @@ impl Streams {
         running: mpsc::Sender<()>,
     ) -> Self {
         let acceptor = Acceptor::new(name, shared.accepted.clone(), shared.clock());
-        Streams { protocol, shared, places, acceptor, stop, running }
+        Streams { speech, shared, places, acceptor, stop, running }
     }
 
     /// Accepts until told to stop, once there are rules.
@@ -80,7 +80,7 @@ impl Streams {
             Ok(taken) => taken,
             Err(refusal) => {
                 self.shared.stats.streams_refused.add(1);
-                let section = self.protocol.section();
+                let section = self.speech.protocol().section();
                 let keys = "max_connections or max_connections_per_address";
                 return self.acceptor.refused(peer, &format!("{refusal}; raise {section} {keys}"));
             }
@@ -91,12 +91,12 @@ impl Streams {
                 tracing::warn!(
                     from = %group, suppressed,
                     "a stream that was silent for {} s was closed to make space for one of {}; raise {} max_connections",
-                    silent.as_secs(), Group::from(peer), self.protocol.section()
+                    silent.as_secs(), Group::from(peer), self.speech.protocol().section()
                 );
             }
         }
         let (seat, stream) = (Some(place), stream.into_stream());
-        let stream = take_in(self.protocol, stream, peer, self.shared.clone(), self.stop.subscribe(), seat);
+        let stream = take_in(self.speech, stream, peer, self.shared.clone(), self.stop.subscribe(), seat);
         let running = self.running.clone();
         tokio::spawn(async move {
             stream.await;
@@ -152,12 +152,16 @@ pub async fn take(
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) {
-    take_in(protocol, stream, peer.into(), shared, stop, None).await;
+    let speech = match protocol {
+        Protocol::Snmp => Speech::Snmp,
+        Protocol::Syslog => Speech::Syslog,
+    };
+    take_in(speech, stream, peer.into(), shared, stop, None).await;
 }
 
 /// The same for a stream with a place, which it has until its end.
 async fn take_in(
-    protocol: Protocol,
+    speech: Speech,
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     shared: Arc<Shared>,
@@ -166,16 +170,17 @@ async fn take_in(
 ) {
     let pipeline = Pipeline::of_stream(shared.clone());
     let displaced = place.as_ref().map(Place::displaced);
-    let stream = Stream { protocol, peer, stream, pipeline, shared, stop, displaced, place, heard: false };
-    match protocol {
-        Protocol::Snmp => stream.run(snmp::framing::Framer::default()).await,
-        Protocol::Syslog => stream.run(syslog::Framer::default()).await,
+    let stream = Stream { speech, peer, stream, pipeline, shared, stop, displaced, place, heard: false };
+    match speech {
+        Speech::Snmp => stream.run(snmp::framing::Framer::default()).await,
+        Speech::Syslog => stream.run(syslog::Framer::default()).await,
+        Speech::Relp => stream.run(syslog::relp_server::Session::default()).await,
     }
 }
 
 /// One stream.
 struct Stream<S> {
-    protocol: Protocol,
+    speech: Speech,
     peer: Peer,
     stream: S,
     pipeline: Pipeline,
@@ -202,6 +207,19 @@ enum End {
     Stopped,
 }
 
+/// What was given of what has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// All whole messages.
+    All,
+    /// What the journal has taken; there may be more.
+    Some,
+    /// All, and nothing follows.
+    Closed,
+    /// All that can be told apart.
+    Broken,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// Reads the stream to its end.
     async fn run(mut self, mut conversation: impl Conversation) {
@@ -218,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         match conversation.end() {
             Some(Frame::Message(octets)) if end == End::Closed => {
                 let now = self.shared.now();
-                self.pipeline.message(self.protocol, octets, self.arrival(), now);
+                self.pipeline.message(self.speech.protocol(), octets, self.arrival(), now);
             }
             // Half a message is none.
             Some(_) => self.shared.stats.unfinished.add(1),
@@ -269,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// had sent until it knew, for so long at most.
     async fn drain(&mut self, conversation: &mut impl Conversation, chunk: &mut [u8], most: Duration) -> End {
         let until = Instant::now() + most;
-        let mut answers = true;
+        let (mut answers, mut takes) = (true, true);
         loop {
             let read = if answers {
                 // As much as is there, whatever the task has done before its turn ends.
@@ -277,9 +295,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 match ready {
                     None => {
                         answers = false;
-                        if self.stream.shutdown().await.is_err() {
+                        let goodbye = conversation.goodbye();
+                        let told = async {
+                            self.stream.write_all(goodbye.unwrap_or_default()).await?;
+                            self.stream.shutdown().await
+                        };
+                        if !matches!(timeout(WRITE, told).await, Ok(Ok(()))) {
                             return End::Lost;
                         }
+                        takes = goodbye.is_none();
                         continue;
                     }
                     Some(read) => read,
@@ -296,6 +320,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 Ok(_) => return End::Stopped,
                 Err(_) => return End::Lost,
             };
+            // What comes after the farewell is read only so that the sender gets to see it.
+            if !takes {
+                continue;
+            }
             conversation.push(&chunk[..count]);
             if let Err(end) = self.take(conversation, answers).await {
                 return end;
@@ -307,25 +335,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// it waits, and with it the stream.
     async fn take(&mut self, conversation: &mut impl Conversation, answers: bool) -> Result<(), End> {
         loop {
-            let broken = self.give(conversation);
+            let given = self.give(conversation);
             let now = self.shared.now();
             let (mut out, mut informs) = (Vec::new(), 0);
-            let mut committed = self.pipeline.commit(now).map(|answer| {
-                informs += u64::from(answer.inform);
-                answer.octets
-            });
-            conversation.answer(&mut committed, &mut out);
-            drop(committed);
+            let committed: Vec<Vec<u8>> = self
+                .pipeline
+                .commit(now)
+                .map(|answer| {
+                    informs += u64::from(answer.inform);
+                    answer.octets
+                })
+                .collect();
+            let safe = self.pipeline.all_safe();
+            conversation.answer(&mut committed.into_iter(), safe, &mut out);
             let sent = answers
                 && (out.is_empty()
                     || matches!(timeout(WRITE, self.stream.write_all(&out)).await, Ok(Ok(()))));
             let stats = &self.shared.stats;
             if sent { &stats.informs_answered } else { &stats.informs_unanswered }.add(informs);
-            if broken || (answers && !sent) {
+            if answers && !sent {
                 return Err(End::Lost);
             }
             if !self.pipeline.holds() {
-                return Ok(());
+                match given {
+                    // They are not safe and never will be here: the sender sends them again.
+                    _ if conversation.owes() => return Err(End::Lost),
+                    Given::All => return Ok(()),
+                    Given::Some => continue,
+                    Given::Closed => return Err(End::Closed),
+                    Given::Broken => return Err(End::Lost),
+                }
             }
             if *self.stop.borrow() {
                 return Err(End::Stopped);
@@ -338,24 +377,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
     }
 
-    /// Gives whole messages to the pipeline for as long as it takes them. True if the stream is broken.
-    fn give(&mut self, conversation: &mut impl Conversation) -> bool {
-        let (now, arrival) = (self.shared.now(), self.arrival());
+    /// Gives whole messages to the pipeline for as long as it takes them.
+    fn give<C: Conversation>(&mut self, conversation: &mut C) -> Given {
+        let (now, arrival, protocol) = (self.shared.now(), self.arrival(), self.speech.protocol());
         self.pipeline.refresh();
         while !self.pipeline.holds() {
-            let Some(frame) = conversation.next() else { break };
+            let Some(frame) = conversation.next() else { return Given::All };
+            if C::ACKNOWLEDGES {
+                self.pipeline.acknowledge();
+            }
             match frame {
-                Frame::Message(octets) => self.pipeline.message(self.protocol, octets, arrival, now),
+                Frame::Message(octets) => self.pipeline.message(protocol, octets, arrival, now),
                 Frame::Cut(octets) => {
                     self.shared.stats.oversized.add(1);
                     if let Some(suppressed) = self.shared.limiter.allow(Kind::Oversized, now.mono) {
                         tracing::warn!(from = %self.peer, suppressed, "a message of more than 64 KiB was cut");
                     }
-                    self.pipeline.message(self.protocol, octets, arrival, now);
+                    self.pipeline.message(protocol, octets, arrival, now);
                 }
                 Frame::Unfinished => {}
+                Frame::Closed => return Given::Closed,
                 Frame::Broken(error) => {
-                    let protocol = self.protocol.as_str();
+                    let protocol = self.speech.as_str();
                     self.shared.stats.streams_broken.add(1);
                     if let Some(suppressed) = self.shared.limiter.allow(Kind::Framing, now.mono) {
                         tracing::warn!(
@@ -363,11 +406,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                             "a stream was closed because its messages cannot be told apart: {error}; check that its sender speaks {protocol}"
                         );
                     }
-                    return true;
+                    return Given::Broken;
                 }
             }
         }
-        false
+        Given::Some
     }
 
     /// Commits what is left, without answers, trying again until it is in the journal or the listener is told to stop.

@@ -1,10 +1,12 @@
-//! The syslog protocol without I/O: lines (RFC 3164, RFC 5424), stream framing (RFC 6587) and what TCP Wrappers
+//! The syslog protocol without I/O: lines (RFC 3164, RFC 5424), stream framing (RFC 6587), RELP and what TCP Wrappers
 //! write; what differs between messages of one kind ([`mod@pieces`]).
 
 pub mod framing;
 pub mod names;
 pub mod parse;
 pub mod pieces;
+pub mod relp;
+pub mod relp_server;
 mod wrapper_forms;
 pub mod wrappers;
 

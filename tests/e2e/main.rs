@@ -41,6 +41,7 @@ mod pages;
 mod pipes;
 mod rabbitmq;
 mod reload;
+mod relp_intake;
 mod senders;
 mod snmptt;
 mod support;

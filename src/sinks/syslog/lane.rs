@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::form::{Form, Message};
-use super::relp::{self, Answer, Found, Number};
 use crate::net::{Network, Stream};
 use crate::outcome::record::Record;
 use crate::settings::address::Address;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
+use crate::syslog::relp::{self, Answer, Found, Number};
 use crate::time::clock::Clock;
 
 /// How long the server may take for a batch.

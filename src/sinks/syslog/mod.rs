@@ -2,7 +2,6 @@
 
 mod form;
 mod lane;
-mod relp;
 mod settings;
 
 pub use settings::KIND;

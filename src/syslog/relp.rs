@@ -1,4 +1,5 @@
-//! RELP, the Reliable Event Logging Protocol, from the side of who sends: frames, and what answers mean. Pure.
+//! RELP, the Reliable Event Logging Protocol: frames, and what answers mean to who sends. Pure. The side of who receives is
+//! [`relp_server`](super::relp_server).
 //!
 //! A frame is `TXNR SP COMMAND SP DATALEN [SP DATA] LF`. The receiver answers each with `TXNR rsp DATALEN CODE [TEXT]`, once it
 //! has taken what was sent; 200 is the only code for that. Source: the RELP specification of librelp.
@@ -6,7 +7,6 @@
 use nom::bytes::streaming::{tag, take, take_while_m_n};
 use nom::combinator::{cond, map_opt, verify};
 use nom::error::{Error, ErrorKind};
-use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
 /// What a session begins with.
@@ -77,14 +77,23 @@ fn number(input: &[u8]) -> IResult<&[u8], u32> {
     map_opt(digits, |digits| std::str::from_utf8(digits).ok()?.parse().ok()).parse(input)
 }
 
-fn frame(input: &[u8]) -> IResult<&[u8], Answer> {
+/// The longest head in octets: two numbers, a command and three spaces.
+pub const MAX_HEAD: usize = 9 + 1 + 32 + 1 + 9 + 1;
+
+/// The head of a frame: its number, its command, and how many octets of data follow behind a space. Without data, the line feed
+/// that ends the frame follows at once.
+pub fn head(input: &[u8]) -> IResult<&[u8], (Number, &[u8], u32)> {
     let command = take_while_m_n(1, 32, |octet: u8| octet.is_ascii_alphabetic());
-    let length = verify(number, |length| *length <= MAX_ANSWER);
-    let (input, (number, _, command, _, length)) =
-        (number, tag(" "), command, tag(" "), length).parse(input)?;
-    let (input, data) =
-        cond(length > 0, preceded(tag(" "), take(length))).map(Option::unwrap_or_default).parse(input)?;
-    let (input, _) = tag("\n").parse(input)?;
+    let (input, (txnr, _, command, _, length)) =
+        (number, tag(" "), command, tag(" "), number).parse(input)?;
+    let (input, _) = cond(length > 0, tag(" ")).parse(input)?;
+    Ok((input, (Number(txnr), command, length)))
+}
+
+fn frame(input: &[u8]) -> IResult<&[u8], Answer> {
+    let (input, (Number(number), command, length)) =
+        verify(head, |head| head.2 <= MAX_ANSWER).parse(input)?;
+    let (input, (data, _)) = (take(length), tag("\n")).parse(input)?;
     let code = data.split(|octet| !octet.is_ascii_digit()).next();
     let answer = match (command, code == Some(b"200")) {
         (b"serverclose", _) => Answer::Closes,
