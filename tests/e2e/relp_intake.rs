@@ -81,7 +81,7 @@ fn kills_lose_no_line_of_rsyslog() {
     daemon.restart();
     let sender = Sender::start(relp);
     let kills = times(3) as usize;
-    let each = 400;
+    let each = 200;
     let mut sent = Vec::new();
     for kill in 0..=kills {
         let lines: Vec<String> = (0..each).map(|n| line(kill * each + n)).collect();
