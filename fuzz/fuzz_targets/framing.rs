@@ -13,7 +13,10 @@ fuzz_target!(|stream: &[u8]| {
             assert!(!framed.message.is_empty() && framed.message.len() <= MAX_MESSAGE);
         }
     }
-    let _ = framer.finish();
+    framer.quiet();
+    while let Some(framed) = framer.finish() {
+        assert!(!framed.message.is_empty() && framed.message.len() <= MAX_MESSAGE);
+    }
     let mut framer = snmp::framing::Framer::default();
     for chunk in stream.chunks(usize::from(stream.last().copied().unwrap_or(1)).max(1)) {
         framer.push(chunk);

@@ -77,13 +77,26 @@ pub trait Conversation: Default + Send {
         false
     }
 
+    /// Whether a message waits for what follows it. If nothing does for a while, [`Conversation::quiet`] gives it.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Nothing has come for a while.
+    fn quiet(&mut self) {}
+
+    /// How often the framing was lost and found again, since the last call.
+    fn lost(&mut self) -> u64 {
+        0
+    }
+
     /// What the sender is told when the daemon ends the stream. `None` if what it has sent meanwhile is still taken; otherwise the
     /// sender knows that it must send it again.
     fn goodbye(&self) -> Option<&'static [u8]> {
         None
     }
 
-    /// What is left when the stream ends.
+    /// What is left when the stream ends. Each call gives a frame; [`Frame::Unfinished`] is the last.
     fn end(&mut self) -> Option<Frame<'_>>;
 }
 
@@ -122,8 +135,21 @@ impl Conversation for syslog::Framer {
 
     fn answer(&mut self, _: &mut dyn Iterator<Item = Vec<u8>>, _: bool, _: &mut Vec<u8>) {}
 
+    fn waits(&self) -> bool {
+        self.waits()
+    }
+
+    fn quiet(&mut self) {
+        self.quiet();
+    }
+
+    fn lost(&mut self) -> u64 {
+        self.take_lost()
+    }
+
     fn end(&mut self) -> Option<Frame<'_>> {
-        self.finish().map(Frame::Message)
+        let framed = self.finish()?;
+        Some(if framed.cut { Frame::Cut(framed.message) } else { Frame::Message(framed.message) })
     }
 }
 
@@ -183,7 +209,13 @@ mod tests {
                 }
             }
         }
-        all.extend(conversation.end().map(|frame| format!("end {frame:?}")));
+        while let Some(frame) = conversation.end() {
+            let last = frame == Frame::Unfinished;
+            all.push(format!("end {frame:?}"));
+            if last {
+                break;
+            }
+        }
         all
     }
 

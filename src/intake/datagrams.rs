@@ -17,6 +17,7 @@ use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::{Beat, Shared};
 use crate::intake::stop::Stop;
 use crate::sys::{self, Receiver};
+use crate::syslog::framing::of_datagram;
 use crate::time::clock::{Mono, Now};
 use crate::time::log_limit::Kind;
 
@@ -129,7 +130,11 @@ impl Datagrams {
             let mut octets = 0;
             for (datagram, arrival) in receiver.datagrams() {
                 octets += datagram.len();
-                pipeline.message(self.protocol, datagram, arrival, now);
+                let message = match self.protocol {
+                    Protocol::Snmp => datagram,
+                    Protocol::Syslog => of_datagram(datagram),
+                };
+                pipeline.message(self.protocol, message, arrival, now);
             }
             if self.answer(&mut pipeline, now) {
                 last_inform = Some(now.mono);

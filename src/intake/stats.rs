@@ -90,6 +90,8 @@ stats! {
     oversized,
     /// Messages of streams that ended in the middle of them.
     unfinished,
+    /// How often a stream of syslog with octet counting went on with what is no count.
+    framing_lost,
     /// Streams that were closed because their messages could not be told apart.
     streams_broken,
     /// Streams that were refused because too many were open.

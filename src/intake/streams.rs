@@ -28,6 +28,8 @@ use crate::time::log_limit::Kind;
 const FIRST: Duration = Duration::from_secs(30);
 /// How long a stream may be silent after that.
 const IDLE: Duration = Duration::from_hours(24);
+/// How long a message waits for what follows it, where only that says how long it is.
+const QUIET: Duration = Duration::from_secs(2);
 /// How long a sender may take to read its answers.
 const WRITE: Duration = Duration::from_secs(10);
 /// How long a stream is read after its listener was told to stop.
@@ -233,15 +235,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             }
             End::Closed | End::Lost => {}
         }
-        match conversation.end() {
-            Some(Frame::Message(octets)) if end == End::Closed => {
-                let now = self.shared.now();
-                self.pipeline.message(self.speech.protocol(), octets, self.arrival(), now);
+        if end == End::Closed {
+            while let Some(frame) = conversation.end() {
+                let (now, protocol) = (self.shared.now(), self.speech.protocol());
+                match frame {
+                    Frame::Message(octets) => self.pipeline.message(protocol, octets, self.arrival(), now),
+                    Frame::Cut(octets) => {
+                        self.shared.stats.unfinished.add(1);
+                        self.pipeline.message(protocol, octets, self.arrival(), now);
+                    }
+                    Frame::Unfinished | Frame::Broken(_) | Frame::Closed => {
+                        self.shared.stats.unfinished.add(1);
+                        break;
+                    }
+                }
+                if self.pipeline.holds() {
+                    self.commit().await;
+                }
+            }
+        } else {
+            if conversation.waits() {
+                // Nothing follows any more that could tell what it is.
+                conversation.quiet();
+                let _ = self.take(&mut conversation, false).await;
             }
             // Half a message is none.
-            Some(_) => self.shared.stats.unfinished.add(1),
-            None => {}
+            self.shared.stats.unfinished.add(u64::from(conversation.end().is_some()));
         }
+        self.shared.stats.framing_lost.add(conversation.lost());
         self.commit().await;
     }
 
@@ -257,7 +278,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 }
                 self.shared.commit.retry(self.shared.now());
             }
-            let patience = if self.heard { IDLE } else { FIRST };
+            let waits = conversation.waits();
+            let patience = match (waits, self.heard) {
+                (true, _) => QUIET,
+                (false, true) => IDLE,
+                (false, false) => FIRST,
+            };
             let read = tokio::select! {
                 biased;
                 end = ends(&mut self.stop, self.displaced.as_mut()) => return end,
@@ -267,6 +293,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 Ok(Ok(0)) => return End::Closed,
                 Ok(Ok(count)) => count,
                 Ok(Err(_)) => return End::Lost,
+                Err(_) if waits => {
+                    conversation.quiet();
+                    if let Err(end) = self.take(conversation, true).await {
+                        return end;
+                    }
+                    continue;
+                }
                 Err(_) => {
                     self.shared.stats.streams_silent.add(1);
                     return End::Silent;
@@ -379,6 +412,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     /// Gives whole messages to the pipeline for as long as it takes them.
     fn give<C: Conversation>(&mut self, conversation: &mut C) -> Given {
+        self.shared.stats.framing_lost.add(conversation.lost());
         let (now, arrival, protocol) = (self.shared.now(), self.arrival(), self.speech.protocol());
         self.pipeline.refresh();
         while !self.pipeline.holds() {

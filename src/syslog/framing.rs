@@ -1,27 +1,46 @@
-//! Messages out of a stream (RFC 6587): octet counting (`LEN SP MSG`) and lines, told apart message by message.
+//! Messages out of a stream (RFC 6587): octet counting (`LEN SP MSG`, section 3.4.1) and lines (section 3.4.2), told apart by what the
+//! stream has been so far.
+//!
+//! A line may begin like a count, so a count counts for certain only in a stream that is counted already. Elsewhere a message must
+//! end where it says: what follows it begins a message, ends a line, or is the end. Until that has come the message waits, at most
+//! until the stream is [quiet](Framer::quiet).
 
 /// The longest message that is taken whole, in octets; a longer one is cut and its rest skipped.
 pub const MAX_MESSAGE: usize = 64 * 1024;
+/// The most digits of a count.
+const MAX_DIGITS: usize = 9;
 
 /// A message of a stream, without its framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Framed<'f> {
     /// Its octets; at least one.
     pub message: &'f [u8],
-    /// Whether it was longer than [`MAX_MESSAGE`] and was cut.
+    /// Whether its end is missing: it was longer than [`MAX_MESSAGE`], or the stream ended within its count.
     pub cut: bool,
 }
 
-/// Cuts a stream into messages. Holds at most one unfinished message and what was pushed last.
-#[derive(Debug, Default)]
-pub struct Framer {
-    buffer: Vec<u8>,
-    /// Where the next message begins.
-    start: usize,
-    /// How many octets from there on are known to have no newline.
-    searched: usize,
-    /// Octets of an oversized message that are still to be skipped: a count, or up to the next newline.
-    skip: Option<Skip>,
+/// What a stream has been so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing was taken yet.
+    #[default]
+    Unknown,
+    /// The last message was a line.
+    Lines,
+    /// The last message was counted.
+    Counted,
+}
+
+/// How much of a stream there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Extent {
+    /// More may come.
+    #[default]
+    Open,
+    /// Nothing came for a while: what is there is not waited with any longer.
+    Quiet,
+    /// Nothing follows.
+    Ended,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,54 +49,111 @@ enum Skip {
     Line,
 }
 
+/// Cuts a stream into messages. Holds at most one unfinished message and what was pushed last.
+#[derive(Debug, Default)]
+pub struct Framer {
+    buffer: Vec<u8>,
+    /// Where the next message begins.
+    start: usize,
+    /// How many octets from there on are known to end no line.
+    searched: usize,
+    /// Octets of an oversized message that are still to be skipped.
+    skip: Option<Skip>,
+    state: State,
+    extent: Extent,
+    /// Whether the message that begins now is known to be a line, though it begins like a count.
+    is_line: bool,
+    /// How often a counted stream went on with what is no count.
+    lost: u64,
+}
+
+/// The first message of some octets: the place of its text, where the next one begins, and what is left of one that was cut.
+struct Taken {
+    text: (usize, usize),
+    next: usize,
+    rest: Option<Skip>,
+    cut: bool,
+    state: State,
+}
+
+/// What octets are, of which more may come.
+enum Seen<T> {
+    Yes(T),
+    No,
+    /// That depends on what follows.
+    Wait,
+}
+
 impl Framer {
     /// Adds received octets.
     pub fn push(&mut self, octets: &[u8]) {
         self.buffer.drain(..self.start);
         self.start = 0;
+        self.extent = Extent::Open;
         self.buffer.extend_from_slice(octets);
     }
 
     /// The next whole message. Empty ones are skipped.
     pub fn next_message(&mut self) -> Option<Framed<'_>> {
-        loop {
-            self.skip_rest();
-            let pending = &self.buffer[self.start..];
-            let Some(Frame { body, next, rest }) = frame(pending, self.searched) else {
-                self.searched = pending.len();
-                return None;
-            };
-            let at = self.start;
-            self.start += next;
-            self.searched = 0;
-            self.skip = rest;
-            if !body.is_empty() {
-                let message = &self.buffer[at + body.start..at + body.end];
-                return Some(Framed { message, cut: rest.is_some() });
-            }
+        self.skip_rest();
+        if self.skip.is_some() {
+            return None;
+        }
+        self.skip_between();
+        let taken = self.take()?;
+        let at = self.start;
+        self.start += taken.next;
+        self.searched = 0;
+        self.is_line = false;
+        self.skip = taken.rest;
+        if self.state == State::Counted && taken.state == State::Lines {
+            self.lost += 1;
+        }
+        self.state = taken.state;
+        let message = &self.buffer[at + taken.text.0..at + taken.text.1];
+        Some(Framed { message, cut: taken.cut })
+    }
+
+    /// Nothing has come for a while: a message that waits for what follows it waits no longer.
+    pub fn quiet(&mut self) {
+        if self.extent == Extent::Open {
+            self.extent = Extent::Quiet;
         }
     }
 
-    /// What is left when the stream ends: an unfinished last message. Call it after [`Framer::next_message`] gave none.
-    pub fn finish(&mut self) -> Option<&[u8]> {
-        let rest = &self.buffer[self.start..];
-        self.start = self.buffer.len();
-        let rest = match counted(rest) {
-            Some((_, digits)) => &rest[digits + 1..],
-            None => rest,
-        };
-        (!rest.is_empty() && self.skip.is_none()).then_some(rest)
+    /// Whether something waits that [`Framer::quiet`] would give.
+    pub fn waits(&self) -> bool {
+        let begins = self.buffer.get(self.start).is_some_and(u8::is_ascii_digit);
+        self.extent == Extent::Open
+            && self.state != State::Counted
+            && self.skip.is_none()
+            && !self.is_line
+            && begins
+    }
+
+    /// The stream ends: each call gives a message of what is left.
+    pub fn finish(&mut self) -> Option<Framed<'_>> {
+        self.extent = Extent::Ended;
+        self.next_message()
+    }
+
+    /// How often a counted stream went on with what is no count, since the last call.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn pending(&self) -> &[u8] {
+        &self.buffer[self.start..]
     }
 
     fn skip_rest(&mut self) {
-        let pending = &self.buffer[self.start..];
         match self.skip {
             Some(Skip::Octets(left)) => {
-                let now = left.min(pending.len());
+                let now = left.min(self.pending().len());
                 self.start += now;
                 self.skip = (left > now).then_some(Skip::Octets(left - now));
             }
-            Some(Skip::Line) => match pending.iter().position(|b| *b == b'\n') {
+            Some(Skip::Line) => match self.pending().iter().position(|octet| ends_line(*octet)) {
                 Some(at) => {
                     self.start += at + 1;
                     self.skip = None;
@@ -87,132 +163,200 @@ impl Framer {
             None => {}
         }
     }
+
+    /// Some senders write spaces or NUL behind a line feed, others a line feed behind a count.
+    fn skip_between(&mut self) {
+        if self.searched > 0 || self.is_line {
+            // A message has begun.
+            return;
+        }
+        let between =
+            self.pending().iter().take_while(|octet| matches!(octet, b'\r' | b'\n' | 0 | b' ')).count();
+        self.start += between;
+    }
+
+    fn take(&mut self) -> Option<Taken> {
+        if self.pending().is_empty() {
+            return None;
+        }
+        if !self.is_line {
+            match self.counted() {
+                Seen::Yes(taken) => return Some(taken),
+                Seen::Wait => return None,
+                Seen::No => self.is_line = true,
+            }
+        }
+        self.line()
+    }
+
+    /// A counted message, where one begins.
+    fn counted(&self) -> Seen<Taken> {
+        let pending = self.pending();
+        let (length, start) = match count(pending) {
+            Seen::Yes(count) => count,
+            Seen::Wait if self.extent == Extent::Open => return Seen::Wait,
+            Seen::Wait | Seen::No => return Seen::No,
+        };
+        let (sure, body) = (self.state == State::Counted, &pending[start..]);
+        // In a stream of lines a count stands before a priority.
+        let has_priority = match priority(body) {
+            Seen::Yes(()) => true,
+            Seen::Wait if !sure && self.extent == Extent::Open => return Seen::Wait,
+            Seen::Wait | Seen::No => false,
+        };
+        if !sure && !has_priority && self.state == State::Lines {
+            return Seen::No;
+        }
+        let kept = length.min(MAX_MESSAGE);
+        let text = |to: usize| (start, start + to);
+        if body.len() < kept {
+            return match self.extent {
+                Extent::Open => Seen::Wait,
+                Extent::Quiet if sure => Seen::Wait,
+                Extent::Ended
+                    if sure || (has_priority && self.state == State::Unknown && !body.contains(&b'\n')) =>
+                {
+                    let (text, next) = (text(body.len()), pending.len());
+                    if body.is_empty() {
+                        // A count alone is no message.
+                        return Seen::Wait;
+                    }
+                    Seen::Yes(Taken { text, next, rest: None, cut: true, state: State::Counted })
+                }
+                Extent::Quiet | Extent::Ended => Seen::No,
+            };
+        }
+        if length > MAX_MESSAGE {
+            // As a line it would have ended by now, or would be cut at the same place.
+            if !sure && body[..kept].contains(&b'\n') {
+                return Seen::No;
+            }
+            let to = cut(&body[..kept]);
+            let rest = Some(Skip::Octets(length - to));
+            return Seen::Yes(Taken {
+                text: text(to),
+                next: start + to,
+                rest,
+                cut: true,
+                state: State::Counted,
+            });
+        }
+        let taken =
+            Taken { text: text(length), next: start + length, rest: None, cut: false, state: State::Counted };
+        if sure {
+            return Seen::Yes(taken);
+        }
+        match boundary(&body[length..]) {
+            Seen::Yes(()) => Seen::Yes(taken),
+            Seen::No => Seen::No,
+            Seen::Wait if self.extent == Extent::Open => Seen::Wait,
+            Seen::Wait if body.len() == length => Seen::Yes(taken),
+            Seen::Wait => Seen::No,
+        }
+    }
+
+    /// A line.
+    fn line(&mut self) -> Option<Taken> {
+        let pending = &self.buffer[self.start..];
+        let end =
+            pending.iter().take(MAX_MESSAGE + 1).skip(self.searched).position(|octet| ends_line(*octet));
+        let taken = |to, next, rest: Option<Skip>| Taken {
+            text: (0, to),
+            next,
+            cut: rest.is_some(),
+            rest,
+            state: State::Lines,
+        };
+        match end.map(|after| self.searched + after) {
+            Some(at) => {
+                let to = at - usize::from(at > 1 && pending[at - 1] == b'\r');
+                Some(taken(to, at + 1, None))
+            }
+            None if pending.len() > MAX_MESSAGE => {
+                let to = cut(&pending[..MAX_MESSAGE]);
+                Some(taken(to, to, Some(Skip::Line)))
+            }
+            None if self.extent == Extent::Ended => Some(taken(pending.len(), pending.len(), None)),
+            None => {
+                self.searched = pending.len();
+                None
+            }
+        }
+    }
 }
 
-/// The first message of some bytes.
-struct Frame {
-    /// The place of its body.
-    body: std::ops::Range<usize>,
-    /// Where the next message begins, or where the rest of this one does.
-    next: usize,
-    /// What is left of a message that was cut.
-    rest: Option<Skip>,
-}
-
-/// The first message, if it is complete or already too long. The first `searched` octets have no newline.
-fn frame(pending: &[u8], searched: usize) -> Option<Frame> {
-    if let Some((length, digits)) = counted(pending) {
-        let start = digits + 1;
-        let end = start + length.min(MAX_MESSAGE);
-        let rest = (length > MAX_MESSAGE).then(|| Skip::Octets(length - MAX_MESSAGE));
-        return (pending.len() >= end).then_some(Frame { body: start..end, next: end, rest });
-    }
-    let newline = pending.iter().take(MAX_MESSAGE + 1).skip(searched).position(|b| *b == b'\n');
-    match newline.map(|after| searched + after) {
-        Some(at) => Some(Frame { body: 0..at, next: at + 1, rest: None }),
-        None => (pending.len() > MAX_MESSAGE).then_some(Frame {
-            body: 0..MAX_MESSAGE,
-            next: MAX_MESSAGE,
-            rest: Some(Skip::Line),
-        }),
+/// The message of a datagram. Some senders write a count before it, as in a stream; it goes if it counts the rest exactly.
+pub fn of_datagram(datagram: &[u8]) -> &[u8] {
+    match count(datagram) {
+        Seen::Yes((length, start)) if datagram.len() - start == length => &datagram[start..],
+        _ => datagram,
     }
 }
 
-/// MSG-LEN of octet counting and how many digits it has, where the message begins with one.
-fn counted(pending: &[u8]) -> Option<(usize, usize)> {
-    let digits = pending.iter().take(8).position(|b| !b.is_ascii_digit())?;
-    if digits == 0 || pending[digits] != b' ' || pending[0] == b'0' {
-        return None;
+/// Some devices end lines with NUL (RFC 6587, section 3.4.2).
+fn ends_line(octet: u8) -> bool {
+    matches!(octet, b'\n' | 0)
+}
+
+/// MSG-LEN of octet counting and where the message behind it begins.
+fn count(pending: &[u8]) -> Seen<(usize, usize)> {
+    if !matches!(pending.first(), Some(b'1'..=b'9')) {
+        return Seen::No;
     }
-    // A syslog message begins with its priority; a line that merely starts with a number does not.
-    if pending.get(digits + 1).is_some_and(|b| *b != b'<') {
-        return None;
+    let digits = pending.iter().take(MAX_DIGITS + 1).take_while(|octet| octet.is_ascii_digit()).count();
+    let length = pending[..digits].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
+    match pending.get(digits) {
+        _ if digits > MAX_DIGITS => Seen::No,
+        Some(b' ') => Seen::Yes((length, digits + 1)),
+        Some(_) => Seen::No,
+        None => Seen::Wait,
     }
-    let length = std::str::from_utf8(&pending[..digits]).ok()?.parse().ok()?;
-    Some((length, digits))
+}
+
+/// Whether a priority begins: `<`, one to three digits, `>`.
+fn priority(octets: &[u8]) -> Seen<()> {
+    match octets.first() {
+        Some(b'<') => {}
+        Some(_) => return Seen::No,
+        None => return Seen::Wait,
+    }
+    let digits = octets[1..].iter().take(4).take_while(|octet| octet.is_ascii_digit()).count();
+    match octets.get(1 + digits) {
+        _ if digits > 3 => Seen::No,
+        Some(b'>') if digits > 0 => Seen::Yes(()),
+        Some(_) => Seen::No,
+        None => Seen::Wait,
+    }
+}
+
+/// Whether another message can begin here.
+fn boundary(octets: &[u8]) -> Seen<()> {
+    match octets.first() {
+        None => Seen::Wait,
+        Some(b'\n' | b'\r' | 0) => Seen::Yes(()),
+        Some(b'<') => priority(octets),
+        Some(_) => match count(octets) {
+            Seen::Yes((_, start)) => priority(&octets[start..]),
+            Seen::No => Seen::No,
+            Seen::Wait => Seen::Wait,
+        },
+    }
+}
+
+/// Where to cut, so that no character of UTF-8 is cut in two. At least one octet stays.
+fn cut(octets: &[u8]) -> usize {
+    let tail = octets.iter().rev().take(3).take_while(|octet| (0x80..0xC0).contains(*octet)).count();
+    let lead = octets.len() - tail;
+    let needs = match lead.checked_sub(1).map(|at| octets[at]) {
+        Some(0xC2..=0xDF) => 2,
+        Some(0xE0..=0xEF) => 3,
+        Some(0xF0..=0xF4) => 4,
+        // No character begins there: then it is no UTF-8.
+        _ => return octets.len(),
+    };
+    if tail + 1 < needs && lead > 1 { lead - 1 } else { octets.len() }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The messages of a stream that comes in these pieces, and how many were cut.
-    fn all(chunks: &[&[u8]]) -> (Vec<String>, u64) {
-        let mut framer = Framer::default();
-        let (mut got, mut cut) = (Vec::new(), 0);
-        for chunk in chunks {
-            framer.push(chunk);
-            while let Some(framed) = framer.next_message() {
-                got.push(String::from_utf8_lossy(framed.message).into_owned());
-                cut += u64::from(framed.cut);
-            }
-        }
-        got.extend(framer.finish().map(|m| String::from_utf8_lossy(m).into_owned()));
-        (got, cut)
-    }
-
-    #[test]
-    fn both_framings_in_one_stream() {
-        let stream = b"<1>one\n5 <2>ab<3>three\n\n12 <4>with\nline<5>last";
-        assert_eq!(all(&[stream]).0, ["<1>one", "<2>ab", "<3>three", "<4>with\nline", "<5>last"]);
-    }
-
-    #[test]
-    fn the_end_of_the_stream_gives_what_is_there() {
-        assert_eq!(all(&[b"<1>one\n<2>tw"]).0, ["<1>one", "<2>tw"]);
-        assert_eq!(all(&[b"40 <2>tw"]).0, ["<2>tw"], "a count is no part of the message");
-        assert_eq!(all(&[b"40 "]).0, [""; 0]);
-    }
-
-    #[test]
-    fn a_line_may_start_with_a_number() {
-        assert_eq!(all(&[b"42 is the answer\n"]).0, ["42 is the answer"]);
-    }
-
-    #[test]
-    fn oversized_messages_are_cut_and_counted() {
-        let long = vec![b'x'; MAX_MESSAGE + 10];
-        let (got, oversized) = all(&[&long, b"rest\n<1>next\n"]);
-        assert_eq!((got.len(), got[0].len(), oversized), (2, MAX_MESSAGE, 1));
-        assert_eq!(got[1], "<1>next");
-        let mut counted = format!("{} <", MAX_MESSAGE + 5).into_bytes();
-        counted.extend(vec![b'y'; MAX_MESSAGE + 4]);
-        counted.extend(b"<1>next\n");
-        let (got, oversized) = all(&[&counted]);
-        assert_eq!((got.len(), got[0].len(), got[1].as_str(), oversized), (2, MAX_MESSAGE, "<1>next", 1));
-    }
-
-    proptest! {
-        #[test]
-        fn the_cuts_of_the_stream_do_not_matter(
-            messages in prop::collection::vec(("[a-z ]{0,20}", any::<bool>()), 1..12),
-            cuts in prop::collection::vec(1usize..9, 1..40),
-        ) {
-            let mut stream = Vec::new();
-            for (text, counted) in &messages {
-                let body = format!("<5>{text}");
-                if *counted {
-                    stream.extend(format!("{} {body}", body.len()).bytes());
-                } else {
-                    stream.extend(format!("{body}\n").bytes());
-                }
-            }
-            let mut chunks = Vec::new();
-            let (mut rest, mut cuts) = (&stream[..], cuts.iter().cycle());
-            while !rest.is_empty() {
-                let (chunk, after) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
-                chunks.push(chunk);
-                rest = after;
-            }
-            let expected: Vec<_> = messages.iter().map(|(text, _)| format!("<5>{text}")).collect();
-            prop_assert_eq!(all(&chunks).0, expected);
-        }
-
-        #[test]
-        fn any_bytes_are_safe(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..8)) {
-            all(&chunks.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        }
-    }
-}
+#[path = "framing_tests.rs"]
+mod tests;

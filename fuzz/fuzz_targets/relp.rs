@@ -1,0 +1,35 @@
+//! However a RELP session is cut into reads, no message is longer than allowed, and answers are whole frames for what came.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use trapline::syslog::framing::MAX_MESSAGE;
+use trapline::syslog::relp_server::{Event, Session};
+
+fn run(stream: &[u8], size: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let (mut session, mut messages, mut out) = (Session::default(), Vec::new(), Vec::new());
+    for chunk in stream.chunks(size) {
+        session.push(chunk);
+        let mut ended = false;
+        while let Some(event) = session.next_event() {
+            match event {
+                Event::Message { octets, .. } => {
+                    assert!(!octets.is_empty() && octets.len() <= MAX_MESSAGE);
+                    messages.push(octets.to_vec());
+                }
+                Event::Closed | Event::Broken(_) => ended = true,
+            }
+        }
+        session.answer(&mut out);
+        assert!(!session.owes());
+        if ended {
+            break;
+        }
+    }
+    (messages, out)
+}
+
+fuzz_target!(|stream: &[u8]| {
+    let session = [b"1 open 15 commands=syslog\n", stream].concat();
+    let size = usize::from(stream.first().copied().unwrap_or(1)).max(1);
+    assert_eq!(run(&session, size), run(&session, session.len()));
+});
