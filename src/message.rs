@@ -264,20 +264,43 @@ pub struct SyslogLine<'a> {
     pub severity: Option<u8>,
     /// The time that the line carries, in microseconds since 1970 UTC.
     pub time: Option<i64>,
+    /// What is known of the clock that this time is from.
+    pub clock: Option<SyslogClock>,
     /// The host that the line names.
     pub host: Option<&'a str>,
     /// APP-NAME of RFC 5424, the tag of RFC 3164 without its pid.
     pub program: Option<&'a str>,
-    /// PROCID.
+    /// PROCID, the process id of the tag.
     pub pid: Option<Cow<'a, str>>,
-    /// MSGID.
+    /// MSGID of RFC 5424, or the type of the message, as written: `%LINK-3-UPDOWN`.
     pub msgid: Option<&'a str>,
     /// STRUCTURED-DATA: elements with their parameters.
     pub structured_data: Vec<StructuredElement<'a>>,
     /// The message itself.
     pub message: &'a str,
+    /// How often the message came, where the line says that equal ones were folded into it.
+    pub repeated: Option<u32>,
+    /// Whether the line is cut: it was longer than `max_message`, or its stream ended within it.
+    pub truncated: bool,
     /// What the line says when TCP Wrappers (libwrap) wrote it.
     pub tcp_wrappers: Option<WrapperLine<'a>>,
+}
+
+/// What is known of a sender's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyslogClock {
+    /// It may be wrong: the sender says that it is not set or not synchronized, or the time is more than a day away from the
+    /// reception.
+    Unsure,
+}
+
+impl SyslogClock {
+    /// The word that rules use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsure => "unsure",
+        }
+    }
 }
 
 /// One element of structured data (RFC 5424, section 6.3).

@@ -115,6 +115,7 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
         unknown_tags(&config, rules, &mut found);
         found.extend(networks(&config));
         found.extend(doubts::unreachable(rules, &files));
+        found.extend(doubts::types_as_programs(rules, &files));
         found.extend(doubts::outside(rules, config.syslog.allow.as_deref(), &files));
         found.extend(doubts::names(rules, &compiled.places, |record| refusal(&config.sinks, record)));
     }

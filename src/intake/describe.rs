@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::message::{Message, Notification, NotificationKind, Source, SyslogLine};
+use crate::message::{Message, Notification, NotificationKind, Source, SyslogClock, SyslogLine};
 use crate::mib::{Mib, format};
 use crate::peer::Credentials;
 use crate::rules::MatchResult;
@@ -83,28 +83,29 @@ fn notification(n: &Notification<'_>, charset: Charset, mib: &Mib) -> Map<String
 }
 
 fn line(l: &SyslogLine<'_>) -> Map<String, Value> {
-    let structured: Map<String, Value> = l
-        .structured_data
-        .iter()
-        .map(|element| {
-            let params: Map<String, Value> = element
-                .params
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.as_ref().into()))
-                .collect();
-            (element.id.to_owned(), params.into())
-        })
-        .collect();
+    let mut structured: Map<String, Value> = Map::new();
+    for element in &l.structured_data {
+        // Some senders write an element in several pairs of brackets.
+        let params = structured.entry(element.id).or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(params) = params {
+            for (name, value) in &element.params {
+                params.entry(*name).or_insert_with(|| value.as_ref().into());
+            }
+        }
+    }
     let object = json!({
         "kind": "syslog",
         "facility": l.facility,
         "severity": l.severity,
         "time": l.time.map(rfc3339),
+        "clock": l.clock.map(SyslogClock::as_str),
         "host": l.host,
         "program": l.program,
         "pid": l.pid,
         "msgid": l.msgid,
         "message": l.message,
+        "repeated": l.repeated,
+        "truncated": l.truncated,
         "structured_data": structured,
         "tcp_wrappers": l.tcp_wrappers.as_ref().map(|w| json!({
             "action": w.action.as_str(),

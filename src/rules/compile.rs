@@ -320,7 +320,8 @@ impl Build<'_> {
             .map(|words| words.iter().filter_map(|word| self.wrapper_action(word)).collect());
         LinePattern {
             tcp_wrappers,
-            program: text.program.as_ref().map(|p| p.iter().map(|p| Glob::new(&p.value, false)).collect()),
+            program: text.program.as_deref().map(globs),
+            msgid: text.msgid.as_deref().map(globs),
             message,
             facilities: text.facility.as_ref().map(|words| self.bits(words, &FACILITIES, "facility")),
             severities: text.severity.as_ref().map(|words| self.bits(words, &SEVERITIES, "severity")),
@@ -382,6 +383,10 @@ fn forms(object: &Object, subtree: bool) -> Vec<TrapPattern> {
         forms.extend(Oid::from_arcs(&with_zero).map(|oid| TrapPattern { oid, subtree }));
     }
     forms
+}
+
+fn globs(texts: &[Located<String>]) -> Vec<Glob> {
+    texts.iter().map(|text| Glob::new(&text.value, false)).collect()
 }
 
 fn from(text: &Located<String>) -> SenderPattern {

@@ -10,7 +10,7 @@ use crate::outcome::name::Name;
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 use crate::rules::compile::{FieldPlace, RuleField, RuleFile, is_shipped};
-use crate::rules::matching::{LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
+use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
 use crate::rules::rule::{Rule, RuleSet};
 use crate::rules::variable::Variable;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
@@ -53,6 +53,22 @@ pub fn outside(rules: &RuleSet, allowed: Option<&[IpNet]>, files: &[RuleFile]) -
                 found.extend(warning(rule, files, message, "correct 'from', or add the network to 'allow'"));
             }
         }
+    }
+    found
+}
+
+/// Warns of the user's rules that look for the type of a message among the programs, where it never is.
+pub fn types_as_programs(rules: &RuleSet, files: &[RuleFile]) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for rule in rules.rules().iter().filter(|rule| !is_shipped(&rule.file)) {
+        let Matcher::Syslog(LinePattern { program: Some(programs), .. }) = &rule.matcher else { continue };
+        let Some(glob) = programs.iter().map(ToString::to_string).find(|glob| glob.starts_with(['%', '#']))
+        else {
+            continue;
+        };
+        let message = format!("rule '{}': no program is '{glob}', which is the type of a message", rule.id);
+        let hint = format!("write syslog = {{ msgid = \"{glob}\" }}");
+        found.extend(warning(rule, files, message, &hint));
     }
     found
 }
@@ -211,7 +227,7 @@ fn takes_line(before: &Rule, line: &LinePattern) -> bool {
         (Some(wide), Some(narrow)) => narrow.iter().all(|action| wide.contains(action)),
         (Some(_), None) => false,
     };
-    let programs = match (&wide.program, &line.program) {
+    let globs = |wide: &Option<Vec<Glob>>, narrow: &Option<Vec<Glob>>| match (wide, narrow) {
         (None, _) => true,
         (Some(wide), Some(narrow)) => {
             let wide: BTreeSet<String> = wide.iter().map(ToString::to_string).collect();
@@ -219,5 +235,6 @@ fn takes_line(before: &Rule, line: &LinePattern) -> bool {
         }
         (Some(_), None) => false,
     };
+    let programs = globs(&wide.program, &line.program) && globs(&wide.msgid, &line.msgid);
     actions && programs && among(wide.facilities, line.facilities) && among(wide.severities, line.severities)
 }

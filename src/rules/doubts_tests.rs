@@ -1,7 +1,7 @@
 //! Rules that are valid and doubtful.
 
 use super::compile::{RuleFile, compile};
-use super::doubts::{names, outside, unreachable};
+use super::doubts::{names, outside, types_as_programs, unreachable};
 use super::tests::mib;
 use crate::outcome::name::Name;
 use crate::outcome::result::Outcome;
@@ -135,4 +135,15 @@ fn doubts_have_their_place_and_a_hint() {
     }));
     insta::assert_snapshot!(found.to_text());
     assert!(outside(&rules, None, &files).is_empty() && outside(&rules, Some(&[]), &files).is_empty());
+}
+
+#[test]
+fn types_of_messages_are_no_programs() {
+    for (program, is_type) in [("%LINK-3-*", true), ("#DOT1X-4-*", true), ("LINK", false), ("*", false)] {
+        let files = file(&rule("x", &format!("syslog = {{ program = \"{program}\" }}")));
+        let rules = compile(&files, mib()).rules.unwrap();
+        let said = types_as_programs(&rules, &files).to_text();
+        assert_eq!(said.contains(&format!("msgid = \"{program}\"")), is_type, "{program}: {said}");
+        assert_eq!(said.is_empty(), !is_type);
+    }
 }

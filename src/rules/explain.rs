@@ -6,7 +6,7 @@ use crate::language::value::Val;
 use crate::message::SyslogLine;
 use crate::rules::context::MessageContext;
 use crate::rules::cut::cut;
-use crate::rules::matching::{LinePattern, Matcher, RejectReason};
+use crate::rules::matching::{Glob, LinePattern, Matcher, RejectReason};
 use crate::rules::rule::{Rule, RuleSet};
 use crate::rules::scope::Scope;
 use crate::syslog::{FACILITIES, SEVERITIES};
@@ -121,10 +121,10 @@ impl RuleSet {
 
 /// Whether at least one condition of a rule holds for a line.
 fn nearly(pattern: &LinePattern, line: &SyslogLine<'_>) -> bool {
-    let program = pattern
-        .program
-        .as_ref()
-        .is_some_and(|globs| line.program.is_some_and(|p| globs.iter().any(|g| g.matches(p))));
+    let any = |globs: &Option<Vec<Glob>>, text: Option<&str>| {
+        globs.as_ref().zip(text).is_some_and(|(globs, text)| globs.iter().any(|glob| glob.matches(text)))
+    };
+    let program = any(&pattern.program, line.program) || any(&pattern.msgid, line.msgid);
     let message = pattern.message_matches(line);
     let wrapper = pattern.tcp_wrappers.is_some() && line.tcp_wrappers.is_some();
     program || message || wrapper
@@ -152,6 +152,11 @@ fn reason_on_line(reason: RejectReason, pattern: &LinePattern, line: &SyslogLine
             let globs = pattern.program.iter().flatten().map(ToString::to_string);
             let has = line.program.map_or("none".to_owned(), |program| program.escape_debug().to_string());
             ("program", globs.collect::<Vec<_>>().join(" or "), has)
+        }
+        RejectReason::MsgId => {
+            let globs = pattern.msgid.iter().flatten().map(ToString::to_string);
+            let has = line.msgid.map_or("none".to_owned(), |msgid| msgid.escape_debug().to_string());
+            ("msgid", globs.collect::<Vec<_>>().join(" or "), has)
         }
         RejectReason::Facility => {
             ("facility", listed(pattern.facilities, &FACILITIES), name(line.facility, &FACILITIES))

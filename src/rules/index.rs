@@ -19,6 +19,8 @@ pub struct Index {
     patterns: Patterns,
     /// Rules without a message pattern whose program names have no wildcards.
     programs: FastMap<Box<str>, Vec<u32>>,
+    /// Rules without these whose types of messages have no wildcards.
+    msgids: FastMap<Box<str>, Vec<u32>>,
     /// Rules without a message pattern for lines of TCP Wrappers.
     wrappers: Vec<u32>,
     /// All other rules for lines.
@@ -39,6 +41,7 @@ impl Index {
             subtree_lengths: 0,
             patterns: Patterns::new(std::iter::empty())?,
             programs: FastMap::default(),
+            msgids: FastMap::default(),
             wrappers: Vec::new(),
             all_lines: Vec::new(),
         };
@@ -63,19 +66,24 @@ impl Index {
                     }
                 }
                 Matcher::Syslog(line) => {
-                    let exact: Option<Vec<&str>> = line.program.as_ref().and_then(|globs| {
-                        globs
-                            .iter()
-                            .map(|g| if let Glob::Exact(name) = g { Some(name.as_str()) } else { None })
-                            .collect()
-                    });
+                    let exact = |globs: Option<&'r Vec<Glob>>| -> Option<Vec<&'r str>> {
+                        let name = |glob: &'r Glob| match glob {
+                            Glob::Exact(name) => Some(name.as_str()),
+                            _ => None,
+                        };
+                        globs?.iter().map(name).collect()
+                    };
                     if let Some(pattern) = &line.message {
                         patterns.push((at, pattern.as_str()));
                     } else if line.tcp_wrappers.is_some() {
                         index.wrappers.push(at);
-                    } else if let Some(names) = exact {
+                    } else if let Some(names) = exact(line.program.as_ref()) {
                         for name in names {
                             index.programs.entry(name.into()).or_default().push(at);
+                        }
+                    } else if let Some(types) = exact(line.msgid.as_ref()) {
+                        for msgid in types {
+                            index.msgids.entry(msgid.into()).or_default().push(at);
                         }
                     } else {
                         index.all_lines.push(at);
@@ -111,6 +119,9 @@ impl Index {
             candidates.extend(&self.wrappers);
         }
         if let Some(rules) = line.program.and_then(|p| self.programs.get(p)) {
+            candidates.extend(rules);
+        }
+        if let Some(rules) = line.msgid.and_then(|msgid| self.msgids.get(msgid)) {
             candidates.extend(rules);
         }
         candidates.extend(&self.all_lines);

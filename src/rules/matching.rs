@@ -57,6 +57,8 @@ pub struct LinePattern {
     pub tcp_wrappers: Option<Vec<WrapperAction>>,
     /// The program names.
     pub program: Option<Vec<Glob>>,
+    /// The types of messages.
+    pub msgid: Option<Vec<Glob>>,
     /// The pattern of the message.
     pub message: Option<Pattern>,
     /// The facilities, one bit each.
@@ -76,6 +78,8 @@ pub enum RejectReason {
     TcpWrappers,
     /// Another program, or no syslog line.
     Program,
+    /// Another type of message.
+    MsgId,
     /// The message does not match the pattern.
     Message,
     /// Another facility.
@@ -109,6 +113,11 @@ impl LinePattern {
             && !line.program.is_some_and(|p| programs.iter().any(|glob| glob.matches(p)))
         {
             return Err(RejectReason::Program);
+        }
+        if let Some(types) = &self.msgid
+            && !line.msgid.is_some_and(|msgid| types.iter().any(|glob| glob.matches(msgid)))
+        {
+            return Err(RejectReason::MsgId);
         }
         if !among(self.facilities, line.facility) {
             return Err(RejectReason::Facility);

@@ -41,6 +41,8 @@ pub struct SyslogText {
     pub tcp_wrappers: Option<Vec<Located<String>>>,
     /// Program names with wildcards.
     pub program: Option<Vec<Located<String>>>,
+    /// Types of messages with wildcards.
+    pub msgid: Option<Vec<Located<String>>>,
     /// A regular expression over the message.
     pub message: Option<Located<String>>,
     /// Facilities by name or number.
@@ -139,6 +141,7 @@ fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogText {
     let text = SyslogText {
         tcp_wrappers: section.strings("tcp_wrappers", found),
         program: section.strings("program", found),
+        msgid: section.strings("msgid", found),
         message: section.string("message", found),
         facility: words(&section, "facility", found),
         severity: words(&section, "severity", found),

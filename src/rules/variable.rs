@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::language::value::Val;
-use crate::message::{Notification, SyslogLine, Value, Varbind};
+use crate::message::{Notification, SyslogClock, SyslogLine, Value, Varbind};
 use crate::mib::rows::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
@@ -161,6 +161,9 @@ fixed! {
     Daemon "daemon" Lines,
     Detail "detail" Lines,
     Repeated "repeated" Lines,
+    Time "time" Lines,
+    Clock "clock" Lines,
+    Truncated "truncated" Lines,
 }
 
 impl Variable {
@@ -207,8 +210,10 @@ impl Variable {
                 .find_map(|v| index_of(&v.oid, oid, mib))
                 .map_or(Val::Undefined, |(text, number)| index_value(text, number, *definition, mib)),
             Variable::StructuredData { id, name } => {
-                let element = context.syslog().and_then(|l| l.structured_data.iter().find(|e| e.id == id));
-                let value = element.and_then(|e| e.params.iter().find(|(n, _)| n == name));
+                // Some senders write an element in several pairs of brackets.
+                let elements = context.syslog().map_or(&[][..], |line| &line.structured_data);
+                let mut params = elements.iter().filter(|e| e.id == id).flat_map(|e| &e.params);
+                let value = params.find(|(n, _)| n == name);
                 value.map_or(Val::Undefined, |(_, v)| Val::Str(Cow::Borrowed(v)))
             }
         }
@@ -292,6 +297,7 @@ impl Fixed {
                 | Fixed::Facility
                 | Fixed::Severity
                 | Fixed::Repeated
+                | Fixed::Time
         )
     }
 
@@ -383,10 +389,15 @@ impl Fixed {
             Fixed::ClientUser => Val::optional(wrapper.and_then(|w| w.client_user)),
             Fixed::Daemon => Val::optional(wrapper.and_then(|w| w.daemon)),
             Fixed::Detail => Val::optional(wrapper.and_then(|w| w.detail)),
-            Fixed::Repeated => match wrapper.and_then(|w| w.repeated) {
+            Fixed::Repeated => match line.repeated {
                 Some(times) => Val::Int(times.into()),
                 None => Val::Undefined,
             },
+            Fixed::Time => {
+                line.time.map_or(Val::Undefined, |time| Val::Int(time.div_euclid(1_000_000).into()))
+            }
+            Fixed::Clock => Val::optional(line.clock.map(SyslogClock::as_str)),
+            Fixed::Truncated => Val::Bool(line.truncated),
             _ => Val::Undefined,
         }
     }

@@ -2,14 +2,20 @@
 //! write; what differs between messages of one kind ([`mod@pieces`]).
 
 pub mod framing;
+mod header;
+mod keyed;
+mod moment;
 pub mod names;
 pub mod parse;
 pub mod pieces;
 pub mod relp;
 pub mod relp_server;
+mod rfc5424;
+mod stamp;
+mod tag;
 mod wrapper_forms;
 pub mod wrappers;
 
 pub use framing::Framer;
 pub use names::{FACILITIES, SEVERITIES, number_of};
-pub use parse::parse_line;
+pub use parse::{parse_line, parse_line_in};

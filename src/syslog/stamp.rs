@@ -1,0 +1,263 @@
+//! Times as senders write them, before anything is known of their year or zone.
+
+use nom::branch::alt;
+use nom::bytes::complete::{take, take_while_m_n, take_while1};
+use nom::character::complete::{char, one_of, space1};
+use nom::combinator::{map, map_opt, opt, peek, rest, verify};
+use nom::sequence::{preceded, terminated};
+use nom::{IResult, Parser};
+
+/// What reads a part of a line.
+pub(super) type Read<'l, T> = IResult<&'l str, T, ()>;
+
+/// A time of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stamp {
+    /// A date and a time of day.
+    Civil(Civil),
+    /// Microseconds since 1970 UTC.
+    Epoch(i64),
+    /// The time since the sender started, which is no date.
+    Uptime,
+}
+
+/// A date and a time of day. Its numbers have the right number of digits, but may be of no day that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Civil {
+    pub(super) year: Option<i16>,
+    pub(super) month: u8,
+    pub(super) day: u8,
+    pub(super) hour: u8,
+    pub(super) minute: u8,
+    pub(super) second: u8,
+    pub(super) micros: u32,
+    /// Seconds east of UTC.
+    pub(super) offset: Option<i32>,
+}
+
+/// A time of day, and microseconds.
+type Clock = (u8, u8, u8, u32);
+
+/// A time with its year and zone, and nothing but a space or a colon behind it.
+pub(super) fn stamp(input: &str) -> Read<'_, Stamp> {
+    match input.as_bytes() {
+        [b'A'..=b'Z', ..] => map(by_month, Stamp::Civil).parse(input),
+        [b'0'..=b'9', ..] => alt((map(by_number, Stamp::Civil), epoch)).parse(input),
+        _ => Err(nom::Err::Error(())),
+    }
+}
+
+/// The time since a device started, as Cisco writes it in the place of a time: `00:01:01`, `13w1d`, `2y10w`.
+pub(super) fn uptime(input: &str) -> Read<'_, Stamp> {
+    let unit = |c: char| c.is_ascii_digit() || matches!(c, 'y' | 'w' | 'd' | 'h' | 'm' | 's');
+    let units = verify(take_while1(unit), |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(|c: char| c.is_ascii_alphabetic())
+    });
+    let (rest, _) = terminated(alt((map(clock, |_| ()), map(units, |_| ()))), end).parse(input)?;
+    Ok((rest, Stamp::Uptime))
+}
+
+/// `Nov 20 12:00:01` with a year before the time of day or behind it, a day of the week first.
+fn by_month(input: &str) -> Read<'_, Civil> {
+    let (input, _) = opt(weekday).parse(input)?;
+    let (input, (month, _, day, _)) = (month, space1, day, space1).parse(input)?;
+    let (input, between) = opt(terminated(year, char(' '))).parse(input)?;
+    let (input, clock) = clock(input)?;
+    let (input, (behind, offset)) = year_and_zone(between.is_none(), input)?;
+    Ok((input, civil(between.or(behind), month, day, clock, offset)))
+}
+
+/// `2026-11-20T12:00:01` and its kin, `2026 Nov 20 12:00:01`, `2026:11:20-12:00:01`, `11/20/2026:12:00:01`.
+fn by_number(input: &str) -> Read<'_, Civil> {
+    let month_first = |input| {
+        let (input, (first, _, second, _, year, _)) =
+            (digits(2), char('/'), digits(2), char('/'), year, char(':')).parse(input)?;
+        // No month is above 12.
+        let (month, day) = if first > 12 { (second, first) } else { (first, second) };
+        Ok((input, (year, month as u8, day as u8)))
+    };
+    let numbers = |input| {
+        let (input, (year, separator)) = (year, one_of("-/:")).parse(input)?;
+        let between = if separator == ':' { "-" } else { "T ,t" };
+        let (input, (month, _, day, _)) =
+            (digits(2), char(separator), digits(2), one_of(between)).parse(input)?;
+        Ok((input, (year, month as u8, day as u8)))
+    };
+    let year_first =
+        map((year, space1, month, space1, day, space1), |(year, _, month, _, day, _)| (year, month, day));
+    let (input, (year, month, day)) = alt((numbers, year_first, month_first)).parse(input)?;
+    let (input, clock) = clock(input)?;
+    let (input, (_, offset)) = year_and_zone(false, input)?;
+    Ok((input, civil(Some(year), month, day, clock, offset)))
+}
+
+fn civil(year: Option<i16>, month: u8, day: u8, clock: Clock, offset: Option<i32>) -> Civil {
+    let (hour, minute, second, micros) = clock;
+    Civil { year, month, day, hour, minute, second, micros, offset }
+}
+
+/// What may stand behind the time of day: a zone at once or behind a space, a year before or behind it.
+fn year_and_zone(may_have_year: bool, input: &str) -> Read<'_, (Option<i16>, Option<i32>)> {
+    // Nearly all times end here.
+    let mut bytes = input.bytes();
+    let is_done = match (bytes.next(), bytes.next()) {
+        (Some(b' '), Some(next)) => !matches!(next, b'0'..=b'9' | b'A'..=b'Z' | b'+' | b'-'),
+        _ => false,
+    };
+    if is_done {
+        return Ok((input, (None, None)));
+    }
+    let (input, glued) = opt(alt((offset, map(one_of("Zz"), |_| 0)))).parse(input)?;
+    // `2001:db8::1` is no year with a colon behind it.
+    let year_ends = verify(rest, |rest: &str| {
+        !rest.starts_with(':') || matches!(rest.as_bytes(), [b':'] | [b':', b' ', ..])
+    });
+    let mut spaced_year = terminated(preceded(char(' '), year), peek((end, year_ends)));
+    let spaced_zone =
+        |input| terminated(preceded(char(' '), alt((offset, zone_name))), peek(end)).parse(input);
+    let mut at = input;
+    let (mut year, mut zone) = (None, glued);
+    for _ in 0..2 {
+        if may_have_year
+            && year.is_none()
+            && let Ok((rest, found)) = spaced_year.parse(at)
+        {
+            (at, year) = (rest, Some(found));
+        }
+        if zone.is_none()
+            && let Ok((rest, found)) = spaced_zone(at)
+        {
+            (at, zone) = (rest, Some(found));
+        }
+    }
+    let (at, _) = peek(end).parse(at)?;
+    Ok((at, (year, zone)))
+}
+
+/// The end of a time: a space, a colon or nothing at all.
+fn end(input: &str) -> Read<'_, ()> {
+    match input.as_bytes() {
+        [] | [b' ' | b':' | b'\t', ..] => Ok((input, ())),
+        _ => Err(nom::Err::Error(())),
+    }
+}
+
+/// Seconds since 1970 with a fraction, which tells them from a count.
+fn epoch(input: &str) -> Read<'_, Stamp> {
+    let seconds = verify(digits(10), |seconds| *seconds >= 1_000_000_000);
+    let (rest, (seconds, _, micros, ())) = (seconds, peek(char('.')), fraction, end).parse(input)?;
+    Ok((rest, Stamp::Epoch(i64::from(seconds) * 1_000_000 + i64::from(micros))))
+}
+
+fn weekday(input: &str) -> Read<'_, ()> {
+    let name = verify(take(3_usize), |name: &str| {
+        matches!(name, "Mon" | "Tue" | "Wed" | "Thu" | "Fri" | "Sat" | "Sun")
+    });
+    map((name, opt(char(',')), space1), |_| ()).parse(input)
+}
+
+fn month(input: &str) -> Read<'_, u8> {
+    map_opt(take(3_usize), |name: &str| {
+        Some(match name {
+            "Jan" => 1,
+            "Feb" => 2,
+            "Mar" => 3,
+            "Apr" => 4,
+            "May" => 5,
+            "Jun" => 6,
+            "Jul" => 7,
+            "Aug" => 8,
+            "Sep" => 9,
+            "Oct" => 10,
+            "Nov" => 11,
+            "Dec" => 12,
+            _ => return None,
+        })
+    })
+    .parse(input)
+}
+
+/// A day of one or two digits.
+fn day(input: &str) -> Read<'_, u8> {
+    map(take_while_m_n(1, 2, |c: char| c.is_ascii_digit()), |text| number(text) as u8).parse(input)
+}
+
+/// A year that a device may write.
+fn year(input: &str) -> Read<'_, i16> {
+    map(verify(digits(4), |year| (1970..2200).contains(year)), |year| year as i16).parse(input)
+}
+
+fn clock(input: &str) -> Read<'_, Clock> {
+    let (input, (hour, _, minute, _, second)) =
+        (digits(2), char(':'), digits(2), char(':'), digits(2)).parse(input)?;
+    let (input, micros) = opt(fraction).parse(input)?;
+    Ok((input, (hour as u8, minute as u8, second as u8, micros.unwrap_or(0))))
+}
+
+/// `.123` or `,123`, in microseconds; what is finer is cut.
+fn fraction(input: &str) -> Read<'_, u32> {
+    let (input, digits) =
+        preceded(one_of(".,"), take_while_m_n(1, 9, |c: char| c.is_ascii_digit())).parse(input)?;
+    let first = &digits[..digits.len().min(6)];
+    Ok((input, number(first) * 10_u32.pow(6 - first.len() as u32)))
+}
+
+/// `+01:00` or `+0100`, in seconds; up to 14 hours (the largest one in use).
+fn offset(input: &str) -> Read<'_, i32> {
+    let (input, (sign, hours, _, minutes)) =
+        (one_of("+-"), digits(2), opt(char(':')), digits(2)).parse(input)?;
+    let seconds = (hours * 3600 + minutes * 60) as i32;
+    if minutes > 59 || seconds > 14 * 3600 {
+        return Err(nom::Err::Error(()));
+    }
+    Ok((input, if sign == '-' { -seconds } else { seconds }))
+}
+
+/// A name that means one offset. There are more names, but they mean several.
+pub(super) fn zone_name(input: &str) -> Read<'_, i32> {
+    map_opt(take_while1(|c: char| c.is_ascii_uppercase()), zone_of_name).parse(input)
+}
+
+/// The offset of a zone's name in seconds.
+pub(super) fn zone_of_name(name: &str) -> Option<i32> {
+    let hours = match name {
+        "Z" | "UTC" | "GMT" | "WET" => 0,
+        "WEST" | "CET" => 1,
+        "CEST" | "EET" => 2,
+        "EEST" => 3,
+        "EDT" => -4,
+        "EST" | "CDT" => -5,
+        "CST" | "MDT" => -6,
+        "MST" | "PDT" => -7,
+        "PST" => -8,
+        "JST" => 9,
+        _ => return None,
+    };
+    Some(hours * 3600)
+}
+
+/// The offset of `+01:00`, `+0100` or a name.
+pub(super) fn zone(text: &str) -> Option<i32> {
+    match alt((offset, zone_name)).parse(text) {
+        Ok(("", offset)) => Some(offset),
+        _ => None,
+    }
+}
+
+/// The whole of a text as a time.
+pub(super) fn whole(text: &str) -> Option<Stamp> {
+    let (left, stamp) = stamp(text).ok()?;
+    let (_, left) = rest::<_, ()>(left).ok()?;
+    left.is_empty().then_some(stamp)
+}
+
+/// A number of so many digits.
+fn digits<'l>(count: usize) -> impl Parser<&'l str, Output = u32, Error = ()> {
+    map(take_while_m_n(count, count, |c: char| c.is_ascii_digit()), number)
+}
+
+/// The number of at most ten digits; what is beyond a `u32` is the largest.
+fn number(digits: &str) -> u32 {
+    let number = digits.bytes().fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
