@@ -202,9 +202,16 @@ fn collected_packets() {
 }
 
 /// What is asked for in collected lines, and what docs/syslog.md says instead: the type of a message is no part of its text,
-/// a word with a colon is a tag, of two times that of the relay holds, and 1793000000 is 07:33:20 UTC.
-const OTHERWISE: [(&str, &str); 4] =
-    [("iosxr", "message"), ("host-colon", "host"), ("host-colon", "program"), ("meraki", "time")];
+/// a word with a colon is a tag, CET is an hour ahead of UTC, and 1793000000 is 07:33:20 UTC.
+const OTHERWISE: [(&str, &str); 7] = [
+    ("iosxr", "message"),
+    ("host-colon", "host"),
+    ("host-colon", "program"),
+    ("host-colon", "pid"),
+    ("host-colon", "message"),
+    ("nxos", "time"),
+    ("meraki", "time"),
+];
 
 #[test]
 fn collected_lines() {
