@@ -53,7 +53,7 @@ pub(super) fn uptime(input: &str) -> Read<'_, Stamp> {
     let units = verify(take_while1(unit), |text: &str| {
         text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(|c: char| c.is_ascii_alphabetic())
     });
-    let (rest, _) = terminated(alt((map(clock, |_| ()), map(units, |_| ()))), end).parse(input)?;
+    let (rest, ()) = terminated(alt((map(clock, |_| ()), map(units, |_| ()))), end).parse(input)?;
     Ok((rest, Stamp::Uptime))
 }
 
@@ -130,7 +130,7 @@ fn year_and_zone(may_have_year: bool, input: &str) -> Read<'_, (Option<i16>, Opt
             (at, zone) = (rest, Some(found));
         }
     }
-    let (at, _) = peek(end).parse(at)?;
+    let (at, ()) = peek(end).parse(at)?;
     Ok((at, (year, zone)))
 }
 
