@@ -69,7 +69,7 @@ impl Index {
                     let exact = |globs: Option<&'r Vec<Glob>>| -> Option<Vec<&'r str>> {
                         let name = |glob: &'r Glob| match glob {
                             Glob::Exact(name) => Some(name.as_str()),
-                            Glob::Pattern { .. } => None,
+                            Glob::Pattern(..) => None,
                         };
                         globs?.iter().map(name).collect()
                     };
