@@ -12,6 +12,7 @@ use crate::config::{Config, loaded};
 use crate::daemon::control::Request;
 use crate::journal::inspect::{Known, Stopped};
 use crate::sinks::dead::DeadLetters;
+use crate::sinks::memory;
 use crate::terminal::println;
 
 /// Arguments of `trapline sinks`.
@@ -176,6 +177,7 @@ fn forget_stopped(config: &Config, sink: &str) -> anyhow::Result<Value> {
     let cursors = journal.cursors().with_context(|| cannot_read(directory))?;
     let cursor = cursors.into_iter().find(|cursor| cursor.name == sink).ok_or_else(unknown)?;
     journal.forget(sink).with_context(|| format!("cannot remove the cursor of '{sink}'"))?;
+    memory::forget(directory, sink).with_context(|| format!("cannot remove what '{sink}' remembers"))?;
     let outcomes = cursor.behind.unwrap_or(0);
     Ok(json!({ "ok": true, "sink": sink, "outcomes": outcomes }))
 }

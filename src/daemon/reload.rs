@@ -17,6 +17,7 @@ use super::mib_subprocess;
 use super::supervise::{Stop, told, words};
 use crate::config::loaded;
 use crate::settings::diagnostic::Diagnostics;
+use crate::sinks::memory;
 use crate::status::Unconfigured;
 
 /// Carries out what it is asked to, one after the other, until told to stop; those who ask for a reload at the same time get
@@ -148,6 +149,9 @@ impl Reloader {
         };
         if let Err(error) = status.shared.journal.forget(sink) {
             return refusal(format!("cannot remove the cursor of '{sink}': {error}"));
+        }
+        if let Err(error) = memory::forget(status.shared.journal.directory(), sink) {
+            tracing::warn!(sink, %error, "what this sink remembers of its server cannot be removed");
         }
         tracing::info!(sink, outcomes, "forgotten: the journal keeps nothing for this sink any more");
         json!({ "ok": true, "sink": sink, "outcomes": outcomes })

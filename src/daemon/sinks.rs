@@ -17,6 +17,7 @@ use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::Digest;
 use crate::sinks::Running;
 use crate::sinks::dead::DeadLetters;
+use crate::sinks::memory;
 use crate::sinks::settings::SinkConfig;
 
 /// How long a sink may take beyond the time for what it is sending to end.
@@ -197,6 +198,9 @@ impl Sinks {
 fn rename(journal: &Journal, from: &str, to: &str) {
     if let Err(error) = DeadLetters::new(journal.directory(), to).adopt(from) {
         tracing::error!(sink = to, %error, "the dead letters of '{from}' cannot be renamed; see `trapline dead list {from}`");
+    }
+    if let Err(error) = memory::adopt(journal.directory(), from, to) {
+        tracing::error!(sink = to, %error, "what '{from}' remembers of its server cannot be renamed: the sink begins anew with it");
     }
     if let Err(error) = journal.rename(from, to) {
         tracing::error!(

@@ -21,7 +21,8 @@ use crate::sinks::registry::{KINDS, read};
 use crate::sinks::settings::Configured;
 
 /// What the examples leave out.
-const VARIANTS: [&str; 12] = [
+const VARIANTS: [&str; 13] = [
+    "type = \"zabbix\"\naddresses = [\"h\"]\nhost = \"net-{{ outcome.host }}\"\ndiscovery = false",
     "type = \"syslog\"\nto = \"tcp://h\"\nformat = \"cef\"",
     "type = \"syslog\"\nto = \"tcp://h\"\nformat = \"leef\"",
     "type = \"nagios\"\nmethod = \"spool\"\ncheck_result_path = \"d\"",

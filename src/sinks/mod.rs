@@ -20,6 +20,7 @@ pub mod icinga2;
 mod jitter;
 mod keeper;
 pub mod machine;
+pub mod memory;
 pub mod nagios;
 pub mod nrdp;
 pub mod nsca;
@@ -37,8 +38,10 @@ pub mod stats;
 pub mod syslog;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tls;
 mod tracker;
 pub mod webhook;
+pub mod zabbix;
 
 pub use delivery::deliver;
 pub use running::Running;

@@ -41,6 +41,8 @@ pub enum Format {
     Cef,
     /// A syslog message in LEEF.
     Leef,
+    /// The key of an item of Zabbix, with the service as its parameter.
+    ItemKey,
     /// A text that ends in a zero, with room for so many octets.
     Field(usize),
 }

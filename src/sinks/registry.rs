@@ -5,7 +5,9 @@
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
-use crate::sinks::{alignak, amqp, canopsis, file, icinga2, nagios, nrdp, nsca, splunk, syslog, webhook};
+use crate::sinks::{
+    alignak, amqp, canopsis, file, icinga2, nagios, nrdp, nsca, splunk, syslog, webhook, zabbix,
+};
 
 /// The types, in the order of the documentation.
 pub const KINDS: &[Kind] = &[
@@ -14,6 +16,7 @@ pub const KINDS: &[Kind] = &[
     alignak::KIND,
     nsca::KIND,
     nrdp::KIND,
+    zabbix::KIND,
     canopsis::KIND,
     amqp::KIND,
     webhook::KIND,

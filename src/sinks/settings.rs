@@ -115,6 +115,11 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         self.section.string(key, self.found)
     }
 
+    /// A list of strings.
+    pub fn strings(&mut self, key: &'static str) -> Option<Vec<Located<String>>> {
+        self.section.strings(key, self.found)
+    }
+
     /// A string with a default.
     pub fn text(&mut self, key: &'static str, default: &str) -> String {
         self.string(key).map_or_else(|| default.to_owned(), |text| text.value)

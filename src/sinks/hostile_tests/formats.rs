@@ -68,6 +68,18 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             ensure(!text.contains(bad), || "a control character".to_owned())?;
             syslog::differs(marked, &text, piece.format, |marked, text| part(marked, text, hostile))
         }
+        Format::ItemKey => {
+            ensure(!text.contains(is_bad), || "a control character".to_owned())?;
+            let service = |key: &str| {
+                let parameter = key.split_once("[\"").and_then(|(_, rest)| rest.strip_suffix("\"]"));
+                parameter.map(|text| text.replace("\\\"", "\"").trim_end().to_owned())
+            };
+            match (service(marked), service(&text)) {
+                (Some(marked), Some(service)) => part(&marked, &service, hostile),
+                (None, None) => part(marked, &text, hostile),
+                _ => Err("a parameter more or less".to_owned()),
+            }
+        }
         Format::Field(room) => {
             // The daemon that reads it escapes the lines of an output.
             let bad = |c: char| c != '\n' && is_bad(c);

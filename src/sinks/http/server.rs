@@ -1,18 +1,13 @@
 //! The keys of all sinks that speak HTTP: where the server is, whom to trust, who we are.
 
-use std::sync::Arc;
-
 use hyper::header::HeaderMap;
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use crate::http::client::header;
 use crate::settings::secret::PASSWORD;
-use crate::settings::tls::{self, TlsError, Trust};
 use crate::settings::url::Target;
-use crate::settings::values::unhex;
 use crate::sinks::settings::{Key, Options};
+use crate::sinks::tls::{self, Tls};
 
 /// A web server.
 #[derive(Clone)]
@@ -28,9 +23,6 @@ pub struct Server {
     /// How many connections outcomes go over.
     pub connections: usize,
 }
-
-/// The TLS client and the name that the server's certificate must have; none without TLS.
-type Tls = Option<(Arc<ClientConfig>, ServerName<'static>)>;
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,7 +72,8 @@ impl Server {
             Target::parse(&url).map_err(|error| options.report_at(&url.span, error, None)).ok()
         });
         let login = login(options);
-        let tls = client(options, target.as_ref());
+        let tls = target.as_ref().map(|target| (target.host.as_str(), target.secure));
+        let tls = tls::read(options, tls, ("there is no TLS with an http:// url", "write https:// in url"));
         let connections = options.number("connections", 1..=64, "").unwrap_or(4);
         let headers = headers(options);
         Some(Server { target: target?, tls: tls?, login, headers, connections: connections as usize })
@@ -88,7 +81,7 @@ impl Server {
 }
 
 /// `user` and `password`.
-fn login(options: &mut Options<'_, '_, '_>) -> Option<(String, Zeroizing<String>)> {
+pub(in crate::sinks) fn login(options: &mut Options<'_, '_, '_>) -> Option<(String, Zeroizing<String>)> {
     let user = options.string("user");
     let password = options.secret(&PASSWORD);
     match (user, password) {
@@ -121,69 +114,4 @@ fn headers(options: &mut Options<'_, '_, '_>) -> HeaderMap {
         }
     }
     headers
-}
-
-/// How TLS is spoken; none where something is wrong.
-fn client(options: &mut Options<'_, '_, '_>, target: Option<&Target>) -> Option<Tls> {
-    let authorities = options.optional_path("ca_file");
-    let fingerprint = options.string("fingerprint");
-    let server_name = options.string("server_name");
-    let certificate = options.optional_path("cert_file");
-    let key = options.optional_path("key_file");
-    let trust = match (&authorities, &fingerprint) {
-        (Some(_), Some(fingerprint)) => {
-            let message = "'ca_file' and 'fingerprint' are two ways to trust";
-            options.report_at(&fingerprint.span, message, Some("give one of them"));
-            return None;
-        }
-        (Some(path), None) => Trust::Authorities(path.value.clone()),
-        (None, Some(fingerprint)) => {
-            let Some(digest) = unhex(fingerprint).and_then(|octets| <[u8; 32]>::try_from(octets).ok()) else {
-                let hint = "see `openssl x509 -noout -fingerprint -sha256 -in CERT`";
-                let message = "'fingerprint' must be the SHA-256 of a certificate, 32 octets in hex";
-                options.report_at(&fingerprint.span, message, Some(hint));
-                return None;
-            };
-            Trust::Pinned(digest)
-        }
-        (None, None) => Trust::System,
-    };
-    if certificate.is_some() != key.is_some() {
-        options.report("'cert_file' and 'key_file' belong together", "give both, or neither");
-        return None;
-    }
-    let target = target?;
-    if !target.secure {
-        let given = [
-            authorities.map(|key| key.span),
-            fingerprint.map(|key| key.span),
-            server_name.map(|key| key.span),
-            certificate.map(|key| key.span),
-        ];
-        if let Some(span) = given.into_iter().flatten().next() {
-            options.report_at(&span, "there is no TLS with an http:// url", Some("write https:// in url"));
-            return None;
-        }
-        return Some(None);
-    }
-    let name = server_name.as_ref().map_or(target.host.as_str(), |name| name.value.as_str());
-    let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-        options.report(format!("'{name}' is no name that a certificate can have"), "set server_name");
-    });
-    let paths = certificate.zip(key);
-    // What cannot be read is reported below.
-    let identity = paths.iter().flat_map(|(certificate, key)| [&certificate.value, &key.value]);
-    authorities.iter().map(|path| &path.value).chain(identity).for_each(|path| options.reads(path));
-    let identity =
-        paths.as_ref().map(|(certificate, key)| (certificate.value.as_path(), key.value.as_path()));
-    let config = tls::client(&trust, identity);
-    let config = config.map_err(|error| match (&error, authorities, paths) {
-        (TlsError::Authorities(_), Some(file), _)
-        | (TlsError::Certificate(_), _, Some((file, _)))
-        | (TlsError::Key(_), _, Some((_, file))) => {
-            options.report_at(&file.span, error, Some("name a file in PEM that the daemon's user can read"));
-        }
-        _ => options.report(error.to_string(), ""),
-    });
-    Some(Some((config.ok()?, name.ok()?)))
 }

@@ -1,0 +1,93 @@
+//! The keys of the zabbix sink.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lane::Zabbix;
+use crate::settings::address::Address;
+use crate::settings::section::Located;
+use crate::sinks::fields::Template;
+use crate::sinks::settings::{Configured, Key, Kind, Options};
+use crate::sinks::tls;
+
+/// The port of Zabbix servers and proxies.
+const PORT: u16 = 10_051;
+const GRACE: Duration = Duration::from_mins(2);
+const MOST_GRACE: Duration = Duration::from_hours(1);
+
+/// `type = "zabbix"`
+pub const KIND: Kind = Kind {
+    name: "zabbix",
+    says: "trapper items of a Zabbix server or proxy",
+    keys: &[
+        &[
+            Key {
+                name: "addresses",
+                default: "required",
+                says: "A list of `HOST` or `HOST:PORT`. Default port: 10051. The first that can be reached is used: the nodes of a server, or proxies of one group.",
+            },
+            Key {
+                name: "host",
+                default: "\"{{ outcome.host }}\"",
+                says: "A template for the technical name of the host in Zabbix, where case matters.",
+            },
+            Key {
+                name: "discovery",
+                default: "true",
+                says: "Whether services are made known to the discovery rule `trapline.discovery` of their host, which makes their items. False if you make the items.",
+            },
+            Key {
+                name: "grace",
+                default: "\"2min\"",
+                says: "How long an outcome is tried again whose host or item Zabbix does not know. Zabbix reads its configuration each minute unless CacheUpdateFrequency says otherwise. Range: `0` to `1h`.",
+            },
+            Key {
+                name: "tls",
+                default: "false",
+                says: "Whether TLS with certificates is spoken. Pre-shared keys are not supported.",
+            },
+        ],
+        tls::KEYS,
+    ],
+    answers: &[],
+    read,
+};
+
+fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
+    let addresses = addresses(options);
+    let host = match options.get("host") {
+        Some(_) => options.template("host", str::to_owned),
+        None => Template::new("{{ outcome.host }}", str::to_owned).value,
+    };
+    let discovery = options.boolean("discovery", true);
+    let grace = options.duration("grace", Duration::ZERO..=MOST_GRACE).unwrap_or(GRACE);
+    let secure = options.boolean("tls", false);
+    let first = addresses.as_ref().and_then(|all| all.first()).map(|address| (address.host.as_str(), secure));
+    let tls = tls::read(options, first, ("there is no TLS without tls = true", "add tls = true"));
+    Some(Arc::new(Zabbix { addresses: addresses?, host: host?, discovery, grace, tls: tls? }))
+}
+
+/// `addresses`; none where something is wrong.
+fn addresses(options: &mut Options<'_, '_, '_>) -> Option<Vec<Address>> {
+    if options.get("addresses").is_none() {
+        options.report("this sink needs 'addresses'", "add addresses = [\"zabbix.example:10051\"]");
+        return None;
+    }
+    let all = options.strings("addresses")?;
+    if all.is_empty() {
+        options.report("'addresses' is empty", "add the address of a server or proxy");
+        return None;
+    }
+    let mut addresses = Vec::with_capacity(all.len());
+    for Located { value, span } in all {
+        match Address::parse(&value, PORT) {
+            Some(address) => addresses.push(address),
+            None => {
+                let hint = Some("write HOST, HOST:PORT or [IPV6]:PORT, as in zabbix.example:10051");
+                options.report_at(&span, format!("'{value}' is no address of a Zabbix server"), hint);
+                return None;
+            }
+        }
+    }
+    Some(addresses)
+}
