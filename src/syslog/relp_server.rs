@@ -323,7 +323,7 @@ mod tests {
         }
         // A length that never comes keeps no more than a message.
         let claims = format!("{OPEN}2 syslog 999999999 ");
-        let endless = [b'x'; 65_536];
+        let endless = vec![b'x'; 65_536];
         let (events, out) = all(std::iter::once(claims.as_bytes()).chain((0..40).map(|_| &endless[..])));
         assert_eq!((events.len(), out.matches("200 OK").count()), (1, 1));
     }

@@ -99,7 +99,7 @@ fn kills_lose_no_line_of_rsyslog() {
     let got = wait_for("all are there", || {
         let all = texts(&daemon);
         let got: BTreeSet<String> = all.iter().cloned().collect();
-        (got.len() >= expected.len()).then(|| (all.len(), got))
+        (got.len() >= expected.len()).then_some((all.len(), got))
     });
     println!("{} lines, {} outcomes, {kills} kills", expected.len(), got.0);
     assert!(got.1 == expected, "{:?}", got.1.symmetric_difference(&expected).take(5).collect::<Vec<_>>());
