@@ -161,12 +161,19 @@ fn what_is_open_is_listed_and_what_is_cleared_stays_cleared() {
         assert_eq!((&entry["service"], &entry["next"]), (&service.into(), &"dedup".into()), "{entry}");
     }
     let only = state(&bench, &["list", "--host", "H*", "--service", "b", "--rule", "dow?"]);
-    assert_eq!((&only["total"], &only["entries"][0]), (&1.into(), &list["entries"][1]));
+    // Each answer reads both clocks anew, so that its dates differ by microseconds.
+    let undated = |entry: &serde_json::Value| {
+        let mut entry = entry.clone();
+        entry.as_object_mut().unwrap().retain(|key, _| !["since", "last", "due"].contains(&key.as_str()));
+        entry
+    };
+    assert_eq!(only["total"], 1);
+    assert_eq!(undated(&only["entries"][0]), undated(&list["entries"][1]));
     for none in [["--host", "other"], ["--rule", "up"], ["--key", "h"]] {
         assert_eq!(state(&bench, &["list", none[0], none[1]])["total"], 0, "{none:?}");
     }
     let id = only["entries"][0]["id"].as_str().unwrap();
-    assert_eq!(state(&bench, &["show", id]), only["entries"][0]);
+    assert_eq!(undated(&state(&bench, &["show", id])), undated(&only["entries"][0]));
     // One with a word to the receivers, one without.
     let cleared = state(&bench, &["clear", id, "--output", "mended"]);
     assert_eq!(cleared, serde_json::json!({ "cleared": 1, "safe": true }));
