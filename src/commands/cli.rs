@@ -13,7 +13,7 @@ use crate::terminal;
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
 #[derive(Debug, Parser)]
-#[command(name = "trapline", version, about, max_term_width = 100)]
+#[command(name = "trapline", version = env!("TRAPLINE_VERSION"), about, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -97,8 +97,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let mut missing = Vec::new();
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, &mut missing, found));
     let rules = root.section("rules", found).map(|s| rules(s, &resolve, &mut missing, found));
-    let rules =
-        rules.unwrap_or(RuleSettings { paths: Vec::new(), packs: Packs::All, max_message: MAX_MESSAGE });
+    let rules = rules.unwrap_or(RuleSettings { paths: None, packs: Packs::All, max_message: MAX_MESSAGE });
     let mut absent_hosts = Vec::new();
     let hosts = root.section("hosts", found);
     let hosts = hosts.map(|s| lookup::read::hosts(s, &resolve, &mut absent_hosts, found));
@@ -127,7 +126,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         snmp,
         syslog,
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
-        rule_paths: rules.paths,
+        rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),
         rule_packs: rules.packs,
         max_message: rules.max_message,
         missing,
@@ -145,7 +144,8 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
 
 /// What `[rules]` says.
 struct RuleSettings {
-    paths: Vec<PathBuf>,
+    /// None if it does not say.
+    paths: Option<Vec<PathBuf>>,
     packs: Packs,
     max_message: usize,
 }
@@ -176,10 +176,16 @@ fn rules(
             Packs::Only(names.into_iter().map(|name| name.value).collect())
         }
     };
-    let paths = resolved(&section, resolve, missing, found).unwrap_or_default();
+    let paths = resolved(&section, resolve, missing, found);
     let max_message = max_message(&section, found);
     section.finish(found);
     RuleSettings { paths, packs, max_message }
+}
+
+/// Where rules are if the configuration does not say: the folder `rules` beside it, if there is one.
+pub(super) fn default_rules(folder: &Path) -> Vec<PathBuf> {
+    let rules = folder.join("rules");
+    if rules.is_dir() { vec![rules] } else { Vec::new() }
 }
 
 fn paths(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::Config;
+use super::file;
 use super::sinks::SinkSection;
 use crate::intake::Active;
 use crate::mib::load::modules::system_mibs;
@@ -46,7 +47,8 @@ pub fn config(path: Option<&Path>) -> Result<(Config, Diagnostics), Diagnostics>
     match path {
         Some(path) => Config::load(path),
         None => {
-            let config = Config { mib_paths: system_mibs(), ..Config::default() };
+            let (mib_paths, rule_paths) = (system_mibs(), file::default_rules(Path::new("")));
+            let config = Config { mib_paths, rule_paths, ..Config::default() };
             Ok((config, Diagnostics::default()))
         }
     }
@@ -207,7 +209,7 @@ impl Setup {
     /// What the listeners need; none if something is wrong.
     pub fn into_active(mut self, memory: &Arc<Memory>) -> Option<Active> {
         let mut hosts = std::mem::take(&mut self.config.hosts);
-        hosts.machine = super::file::node().into();
+        hosts.machine = file::node().into();
         Some(Active {
             usm: self.usm(memory),
             rules: self.compiled.rules?,

@@ -40,6 +40,23 @@ fn packs_are_all_some_or_none() {
 }
 
 #[test]
+fn rules_are_beside_the_configuration_unless_it_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("trapline.toml");
+    let paths = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file).unwrap().0.rule_paths
+    };
+    assert!(paths("").is_empty(), "there is no such folder");
+    let rules = dir.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    let none: [std::path::PathBuf; 0] = [];
+    assert_eq!(paths(""), [rules.clone()]);
+    assert_eq!(paths("[rules]\npacks = []\n"), [rules]);
+    assert_eq!(paths("[rules]\npaths = []\n"), none);
+}
+
+#[test]
 fn the_file_that_is_shipped_is_right() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/trapline.toml");
     let (config, found) = Config::load(path.as_ref()).unwrap_or_else(|found| panic!("{}", found.to_text()));

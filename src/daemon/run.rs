@@ -144,7 +144,7 @@ fn live(
     let status = assembly.status.clone();
     status.set_ready();
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = env!("TRAPLINE_VERSION"),
         config = file,
         rules = status.shared.active().rules.rules().len(),
         sinks,

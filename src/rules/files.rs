@@ -10,7 +10,8 @@ use crate::settings::folder::{self, Why};
 use crate::settings::input;
 
 /// The rule files at some paths, in the order of their file names, and behind them the shipped packs. A folder stands for
-/// the `*.toml` files in it, without subfolders and without files whose names begin with a dot, as editors leave them there.
+/// the `*.toml` files in it, without subfolders and without files whose names begin with a dot, as editors leave them there. A file
+/// of a folder that is a copy of a pack in force stays with the packs, so that the rules beside it come first: so it is in a clone of Trapline.
 pub fn rule_files(paths: &[PathBuf], packs: &Packs, found: &mut Diagnostics) -> Vec<RuleFile> {
     let mut files = BTreeSet::new();
     for path in paths {
@@ -23,9 +24,15 @@ pub fn rule_files(paths: &[PathBuf], packs: &Packs, found: &mut Diagnostics) -> 
             ),
         }
     }
+    let is_copy = |path: &Path, text: &str| {
+        let of_folder = !paths.iter().any(|named| named == path);
+        let file = path.file_name().and_then(|name| name.to_str()).filter(|_| of_folder);
+        file.is_some_and(|file| shipped::is_copy(packs, file, text))
+    };
     let read = |(_, path): (_, PathBuf)| {
         let name = path.display().to_string();
         match input::text(&path, input::TEXT) {
+            Ok(text) if is_copy(&path, &text) => None,
             Ok(text) => Some(RuleFile { name: name.into(), text: text.as_str().into() }),
             Err(error) => {
                 found.file_error(
@@ -68,6 +75,32 @@ mod tests {
     use nix::unistd::mkfifo;
 
     use super::*;
+
+    #[test]
+    fn a_copy_of_a_pack_in_force_comes_behind_the_rules_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (name, text) = shipped::PACKS[0];
+        std::fs::write(dir.path().join("zz.toml"), "").unwrap();
+        let names = |packs: &Packs| -> Vec<String> {
+            let files = rule_files(&[dir.path().to_owned()], packs, &mut Diagnostics::default());
+            files.iter().map(|file| file.name.replace(&dir.path().display().to_string(), "DIR")).collect()
+        };
+        let in_force = Packs::Only(vec![name.trim_end_matches(".toml").to_owned()]);
+        let shipped = shipped::files(&in_force)[0].name.to_string();
+        let own = format!("DIR/{name}");
+        for (content, packs, expected) in [
+            (text.to_owned(), &in_force, ["DIR/zz.toml", &shipped].map(str::to_owned).to_vec()),
+            (text.to_owned(), &Packs::Only(Vec::new()), vec![own.clone(), "DIR/zz.toml".to_owned()]),
+            (format!("{text}\n"), &in_force, vec![own.clone(), "DIR/zz.toml".to_owned(), shipped.clone()]),
+        ] {
+            std::fs::write(dir.path().join(name), content).unwrap();
+            assert_eq!(names(packs), expected);
+        }
+        // One that is named is meant.
+        std::fs::write(dir.path().join(name), text).unwrap();
+        let named = rule_files(&[dir.path().join(name)], &in_force, &mut Diagnostics::default());
+        assert_eq!(named.len(), 2);
+    }
 
     #[test]
     fn rules_are_regular_files_that_are_not_hidden() {

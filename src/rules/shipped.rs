@@ -30,6 +30,11 @@ fn pack_name(file: &str) -> &str {
     file.strip_suffix(".toml").unwrap_or(file)
 }
 
+/// Whether a file is one of these packs as it is shipped, under its name.
+pub fn is_copy(packs: &Packs, file: &str, text: &str) -> bool {
+    PACKS.iter().any(|(name, shipped)| *name == file && packs.has(pack_name(name)) && *shipped == text)
+}
+
 /// The files of some packs.
 pub fn files(packs: &Packs) -> Vec<RuleFile> {
     let wanted = PACKS.iter().filter(|(file, _)| packs.has(pack_name(file)));
