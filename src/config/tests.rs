@@ -51,7 +51,7 @@ fn rules_are_beside_the_configuration_unless_it_says_otherwise() {
     let rules = dir.path().join("rules");
     std::fs::create_dir(&rules).unwrap();
     let none: [std::path::PathBuf; 0] = [];
-    assert_eq!(paths(""), [rules.clone()]);
+    assert_eq!(paths(""), std::slice::from_ref(&rules));
     assert_eq!(paths("[rules]\npacks = []\n"), [rules]);
     assert_eq!(paths("[rules]\npaths = []\n"), none);
 }

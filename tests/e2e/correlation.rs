@@ -162,7 +162,7 @@ fn what_is_open_is_listed_and_what_is_cleared_stays_cleared() {
     }
     let only = state(&bench, &["list", "--host", "H*", "--service", "b", "--rule", "dow?"]);
     // Each answer reads both clocks anew, so that its dates differ by microseconds.
-    let undated = |entry: &serde_json::Value| {
+    let undated = |entry: &Value| {
         let mut entry = entry.clone();
         entry.as_object_mut().unwrap().retain(|key, _| !["since", "last", "due"].contains(&key.as_str()));
         entry
