@@ -14,8 +14,8 @@ use crate::time::calendar::{Daily, Days};
 
 /// The shortest and the longest duration.
 const TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(366 * 24);
-/// The most keys that are known before any message.
-const MOST_KEYS: usize = 100_000;
+/// The most keys that are known before any message: half of what a rule may keep, so that there is room for each to be late.
+const MOST_KEYS: usize = 50_000;
 
 /// `[rule.expect]`. Durations are microseconds.
 #[derive(Debug)]
