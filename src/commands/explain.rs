@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
@@ -49,6 +50,10 @@ pub struct ExplainArgs {
     /// The sender's address
     #[arg(long, value_name = "ADDR", default_value = "192.0.2.1")]
     from: IpAddr,
+    /// When the message was received, such as 2026-11-20T12:00:00Z (default: now). It gives the year that a time in a line may
+    /// lack
+    #[arg(long, value_name = "TIME")]
+    received: Option<Timestamp>,
     /// One JSON document a message
     #[arg(long)]
     json: bool,
@@ -89,12 +94,13 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         let_in: args.input.unmatched.is_some(),
         reverse: RefCell::default(),
     };
+    let received = || args.received.map_or_else(now, |time| time.as_microsecond());
     let source = |address: IpAddr, received| Source { peer: (address, 0).into(), received };
     if let Some(hex) = &args.input.packet_hex {
-        return explainer.packet(&packet(hex)?, &source(args.from, now()));
+        return explainer.packet(&packet(hex)?, &source(args.from, received()));
     }
     if let Some(line) = &args.input.line {
-        return explainer.line(line.as_bytes(), &source(args.from, now()));
+        return explainer.line(line.as_bytes(), &source(args.from, received()));
     }
     if let Some(id) = args.input.unmatched {
         return explainer.unmatched(&unmatched::group(&setup.config.journal.directory, id)?);
@@ -108,6 +114,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     }
     let mut all = true;
     let each = |found: Found<'_>, source: &Source| {
+        let source =
+            &Source { received: args.received.map_or(source.received, |t| t.as_microsecond()), ..*source };
         all &= match found {
             Found::Packet(packet) => explainer.packet(packet, source)?,
             Found::Line(line) => explainer.line(line, source)?,
@@ -215,7 +223,8 @@ impl Explainer<'_> {
 
     fn line(&self, line: &[u8], source: &Source) -> anyhow::Result<bool> {
         let line = text::line(line, self.setup.config.hosts.charset_of(source));
-        let message = Message::Syslog(syslog::parse_line(&line, source.received));
+        let zone = self.setup.config.syslog.zones.of(source);
+        let message = Message::Syslog(syslog::parse_line_in(&line, source.received, zone));
         self.message(&message, source)?;
         Ok(self.verdict(&message, source))
     }

@@ -216,6 +216,7 @@ impl Setup {
             hosts,
             access: self.config.snmp.access,
             syslog_allow: self.config.syslog.allow,
+            zones: self.config.syslog.zones,
         })
     }
 }

@@ -295,7 +295,7 @@ impl Pipeline {
             return self.not_allowed(&source, now);
         }
         let text = text::line(line, self.active.hosts.charset_of(&source));
-        let line = syslog::parse_line(&text, source.received);
+        let line = syslog::parse_line_in(&text, source.received, self.active.zones.of(&source));
         if line.tcp_wrappers.is_none() && is_unknown_refusal(line.message) {
             self.unknown_refusal(&line, &source, now);
         }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use nix::unistd;
 
 use super::listener::{self, FileAccess, Limits, Listener, Protocol, Transport};
+use crate::lookup::zones::{Zones, zones};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
@@ -37,6 +38,8 @@ pub struct SyslogSettings {
     pub listen: Vec<Listener>,
     /// Networks whose messages are accepted; none for all.
     pub allow: Option<Vec<IpNet>>,
+    /// The time zones of times that name none.
+    pub zones: Zones,
 }
 
 impl Default for SnmpSettings {
@@ -52,7 +55,11 @@ impl Default for SnmpSettings {
 
 impl Default for SyslogSettings {
     fn default() -> Self {
-        SyslogSettings { listen: listener::defaults(Protocol::Syslog, Limits::default()), allow: None }
+        SyslogSettings {
+            listen: listener::defaults(Protocol::Syslog, Limits::default()),
+            allow: None,
+            zones: Zones::default(),
+        }
     }
 }
 
@@ -99,8 +106,9 @@ fn communities(
 pub fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogSettings {
     let listen = listeners(&section, Protocol::Syslog, found);
     let allow = networks(&section, found);
+    let zones = zones(&section, found);
     section.finish(found);
-    SyslogSettings { listen, allow }
+    SyslogSettings { listen, allow, zones }
 }
 
 /// Reads `listen` and the limits of all its entries.

@@ -19,6 +19,7 @@ use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
 use crate::lookup::hosts::Hosts;
 use crate::lookup::reverse::ReverseNames;
+use crate::lookup::zones::Zones;
 use crate::rules::RuleSet;
 use crate::snmp::Usm;
 use crate::snmp::access::Access;
@@ -38,6 +39,8 @@ pub struct Active {
     pub usm: Option<Usm>,
     /// Networks whose syslog is accepted; none for all.
     pub syslog_allow: Option<Vec<IpNet>>,
+    /// The time zones of times in lines that name none.
+    pub zones: Zones,
 }
 
 /// What all listeners share.

@@ -6,3 +6,4 @@ pub mod names;
 pub mod networks;
 pub mod read;
 pub mod reverse;
+pub mod zones;

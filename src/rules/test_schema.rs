@@ -41,6 +41,8 @@ pub struct TestMessage {
     pub input: TestInput,
     /// The sender's address. Default: 192.0.2.1.
     pub from: Option<Located<String>>,
+    /// When it is received, in microseconds since 1970 UTC. In steps `at` says it.
+    pub received: Option<i64>,
 }
 
 /// What is received in a test.
@@ -127,7 +129,8 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestTex
         section.finish(found);
         return Some(TestText { span, kind: TestKind::Steps(steps) });
     }
-    let message = message(&section, found);
+    let received = received(&section, found);
+    let message = message(&section, found).map(|message| TestMessage { received, ..message });
     if message.is_none() {
         found.push(section.error(
             "the test must have one of 'trap', 'line' and 'packet'",
@@ -146,6 +149,21 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestTex
     };
     section.finish(found);
     Some(TestText { span, kind: TestKind::Message { message: Box::new(message?), expect } })
+}
+
+/// When the message of a test is received.
+fn received(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<i64> {
+    let value = section.get("received")?;
+    let time = match value.get_ref() {
+        DeValue::String(text) => text.parse::<Timestamp>().ok(),
+        DeValue::Datetime(time) => time.to_string().parse().ok(),
+        _ => None,
+    };
+    if time.is_none() {
+        let hint = Some("write a time with its offset, such as received = 2026-11-20T12:00:00Z".to_owned());
+        found.push(section.source().error(&value.span(), "'received' is no time", hint));
+    }
+    time.map(Timestamp::as_microsecond)
 }
 
 /// The message of a test or a step; none if there is none, or two.
@@ -173,7 +191,7 @@ fn message(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<TestMes
         (None, None, Some(packet)) => TestInput::Packet(packet),
         _ => return None,
     };
-    Some(TestMessage { span: section.span(), input, from })
+    Some(TestMessage { span: section.span(), input, from, received: None })
 }
 
 fn read_step(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<StepText> {

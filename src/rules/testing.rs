@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use jiff::tz::TimeZone;
+
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
@@ -18,7 +20,7 @@ use crate::settings::section::Located;
 use crate::settings::values::unhex;
 use crate::snmp::encode::{as_v1, encode};
 use crate::snmp::{decode, well_known};
-use crate::syslog::parse_line;
+use crate::syslog::parse_line_in;
 
 /// The result of running tests.
 #[derive(Debug, Default)]
@@ -83,7 +85,7 @@ fn one(
 ) -> Vec<Diagnostic> {
     let source = SourceText { file: &test.file.name, text: &test.file.text };
     let judge = |context: &MessageContext<'_>| outcome_of(rules, test, context, expect, &source);
-    match receive(message, rules.mib(), hosts, TEST_TIME, judge) {
+    match receive(message, rules.mib(), hosts, message.received.unwrap_or(TEST_TIME), judge) {
         Ok(failures) => failures,
         Err((at, error, hint)) => vec![source.error(&at, error, hint)],
     }
@@ -122,7 +124,8 @@ pub fn receive<T>(
         TestInput::Trap { .. } => packet(message, mib)?,
     };
     let decoded = match &message.input {
-        TestInput::Line(line) => Message::Syslog(parse_line(&line.value, received)),
+        // The result of a test must not depend on the time zone of the machine that runs it.
+        TestInput::Line(line) => Message::Syslog(parse_line_in(&line.value, received, &TimeZone::UTC)),
         TestInput::Trap { .. } => match decode(&packet) {
             Ok(decoded) => Message::Notification(decoded.notification),
             Err(error) => return Err((message.span.clone(), format!("invalid trap: {error}"), None)),
