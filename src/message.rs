@@ -284,6 +284,8 @@ pub struct SyslogLine<'a> {
     pub truncated: bool,
     /// What the line says when TCP Wrappers (libwrap) wrote it.
     pub tcp_wrappers: Option<WrapperLine<'a>>,
+    /// What the line says about logins, rights and blocked traffic.
+    pub security: Option<SecurityLine<'a>>,
 }
 
 /// What is known of a sender's clock.
@@ -367,4 +369,114 @@ pub struct WrapperLine<'a> {
     pub detail: Option<&'a str>,
     /// How often the line came, where a syslog daemon has folded equal lines into one.
     pub repeated: Option<u32>,
+}
+
+macro_rules! security_actions {
+    ($($(#[$doc:meta])* $variant:ident $word:literal,)+) => {
+        /// What a line about security says.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum SecurityAction {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl SecurityAction {
+            /// All of them, for messages about a wrong one.
+            pub const ALL: &'static [SecurityAction] = &[$(Self::$variant,)+];
+
+            /// The word that rules use.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+security_actions! {
+    /// Somebody has logged in.
+    Accepted "accepted",
+    /// Somebody has tried to log in or to become somebody.
+    Failed "failed",
+    /// A client or user was stopped after too many tries.
+    Limited "limited",
+    /// Somebody may not do what he tried.
+    Denied "denied",
+    /// A connection has ended.
+    Disconnected "disconnected",
+    /// TCP Wrappers have turned a client away.
+    Refused "refused",
+    /// A session was opened.
+    Opened "opened",
+    /// A session was closed.
+    Closed "closed",
+    /// Somebody acts as another user.
+    Elevated "elevated",
+    /// An account was created.
+    Created "created",
+    /// An account or its password was changed.
+    Changed "changed",
+    /// An account was deleted.
+    Deleted "deleted",
+    /// A client was banned.
+    Banned "banned",
+    /// The ban of a client has ended.
+    Unbanned "unbanned",
+    /// A firewall has blocked traffic.
+    Blocked "blocked",
+}
+
+/// A line about logins, rights and blocked traffic, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecurityLine<'a> {
+    /// What wrote it: `sshd`, `pam`, `sudo`, `firewall` ...
+    pub source: &'a str,
+    /// What happened.
+    pub action: SecurityAction,
+    /// The user that is spoken of. Whoever wants in chooses it.
+    pub user: Option<&'a str>,
+    /// The user that this user wanted to become.
+    pub target_user: Option<&'a str>,
+    /// The client's name.
+    pub client_host: Option<Cow<'a, str>>,
+    /// The client's address in its canonical form.
+    pub client_address: Option<Cow<'a, str>>,
+    /// The client's port.
+    pub client_port: Option<u16>,
+    /// How somebody wanted to log in: `password`, `publickey`.
+    pub method: Option<&'a str>,
+    /// The service of PAM, the jail of fail2ban, the group of an account.
+    pub service: Option<&'a str>,
+    /// How often it happened.
+    pub count: Option<u32>,
+    /// What else the line says.
+    pub detail: Option<&'a str>,
+    /// The address that traffic was for.
+    pub target_address: Option<Cow<'a, str>>,
+    /// The port that traffic was for.
+    pub target_port: Option<u16>,
+    /// The protocol of the traffic.
+    pub protocol: Option<&'a str>,
+}
+
+impl<'a> SecurityLine<'a> {
+    /// A line of a source that says that something happened, without anything else.
+    pub fn new(source: &'a str, action: SecurityAction) -> Self {
+        SecurityLine {
+            source,
+            action,
+            user: None,
+            target_user: None,
+            client_host: None,
+            client_address: None,
+            client_port: None,
+            method: None,
+            service: None,
+            count: None,
+            detail: None,
+            target_address: None,
+            target_port: None,
+            protocol: None,
+        }
+    }
 }

@@ -116,6 +116,22 @@ fn line(l: &SyslogLine<'_>) -> Map<String, Value> {
             "detail": w.detail,
             "repeated": w.repeated,
         })),
+        "security": l.security.as_ref().map(|s| json!({
+            "source": s.source,
+            "action": s.action.as_str(),
+            "user": s.user,
+            "target_user": s.target_user,
+            "client_host": s.client_host,
+            "client_address": s.client_address,
+            "client_port": s.client_port,
+            "method": s.method,
+            "service": s.service,
+            "count": s.count,
+            "detail": s.detail,
+            "target_address": s.target_address,
+            "target_port": s.target_port,
+            "protocol": s.protocol,
+        })),
     });
     into_map(object)
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::language::functions::REGEX_SYNTAX;
 use crate::language::jinja::Environment;
-use crate::message::WrapperAction;
+use crate::message::{SecurityAction, WrapperAction};
 use crate::mib::{Kind, Mib, Object};
 use crate::oid::Oid;
 use crate::rules::index::Index;
@@ -318,8 +318,14 @@ impl Build<'_> {
             .tcp_wrappers
             .as_ref()
             .map(|words| words.iter().filter_map(|word| self.wrapper_action(word)).collect());
+        let security = text
+            .security
+            .as_ref()
+            .map(|words| words.iter().filter_map(|word| self.security_action(word)).collect());
         LinePattern {
             tcp_wrappers,
+            security,
+            source: text.source.as_deref().map(globs),
             program: text.program.as_deref().map(globs),
             msgid: text.msgid.as_deref().map(globs),
             message,
@@ -336,6 +342,17 @@ impl Build<'_> {
             self.error(word, format!("unknown action of TCP Wrappers '{}'", word.value), Some(hint));
         }
         action
+    }
+
+    fn security_action(&mut self, word: &Located<String>) -> Option<SecurityAction> {
+        let action = SecurityAction::ALL.iter().find(|action| action.as_str() == word.value);
+        if action.is_none() {
+            let words = || SecurityAction::ALL.iter().map(|action| action.as_str());
+            let hint = did_you_mean(word, words())
+                .unwrap_or_else(|| format!("actions: {}", words().collect::<Vec<_>>().join(", ")));
+            self.error(word, format!("unknown action of security '{}'", word.value), Some(hint));
+        }
+        action.copied()
     }
 
     fn bits(&mut self, words: &[Located<String>], names: &[&str], what: &str) -> u32 {

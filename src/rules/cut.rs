@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::message::{Message, Notification, StructuredElement, SyslogLine, Value, Varbind, WrapperLine};
+use crate::message::{
+    Message, Notification, SecurityLine, StructuredElement, SyslogLine, Value, Varbind, WrapperLine,
+};
 
 /// What a varbind counts beside its OID and its octets.
 const VARBIND: usize = 8;
@@ -109,6 +111,19 @@ fn cut_line<'m>(line: &'m SyslogLine<'_>, most: usize) -> Option<SyslogLine<'m>>
         detail: wrapper.detail.map(text),
         ..wrapper.clone()
     });
+    let security = line.security.as_ref().map(|security| SecurityLine {
+        source: text(security.source),
+        user: security.user.map(text),
+        target_user: security.target_user.map(text),
+        client_host: security.client_host.as_ref().map(cow),
+        client_address: security.client_address.as_ref().map(cow),
+        method: security.method.map(text),
+        service: security.service.map(text),
+        detail: security.detail.map(text),
+        target_address: security.target_address.as_ref().map(cow),
+        protocol: security.protocol.map(text),
+        ..security.clone()
+    });
     Some(SyslogLine {
         host: line.host.map(text),
         program: line.program.map(text),
@@ -117,6 +132,7 @@ fn cut_line<'m>(line: &'m SyslogLine<'_>, most: usize) -> Option<SyslogLine<'m>>
         structured_data: structured_data.collect(),
         message: text(line.message),
         tcp_wrappers,
+        security,
         ..line.clone()
     })
 }

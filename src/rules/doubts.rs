@@ -227,6 +227,11 @@ fn takes_line(before: &Rule, line: &LinePattern) -> bool {
         (Some(wide), Some(narrow)) => narrow.iter().all(|action| wide.contains(action)),
         (Some(_), None) => false,
     };
+    let security = match (&wide.security, &line.security) {
+        (None, _) => true,
+        (Some(wide), Some(narrow)) => narrow.iter().all(|action| wide.contains(action)),
+        (Some(_), None) => false,
+    };
     let globs = |wide: &Option<Vec<Glob>>, narrow: &Option<Vec<Glob>>| match (wide, narrow) {
         (None, _) => true,
         (Some(wide), Some(narrow)) => {
@@ -235,6 +240,12 @@ fn takes_line(before: &Rule, line: &LinePattern) -> bool {
         }
         (Some(_), None) => false,
     };
-    let programs = globs(&wide.program, &line.program) && globs(&wide.msgid, &line.msgid);
-    actions && programs && among(wide.facilities, line.facilities) && among(wide.severities, line.severities)
+    let programs = globs(&wide.program, &line.program)
+        && globs(&wide.msgid, &line.msgid)
+        && globs(&wide.source, &line.source);
+    actions
+        && security
+        && programs
+        && among(wide.facilities, line.facilities)
+        && among(wide.severities, line.severities)
 }

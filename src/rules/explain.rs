@@ -127,7 +127,8 @@ fn nearly(pattern: &LinePattern, line: &SyslogLine<'_>) -> bool {
     let program = any(&pattern.program, line.program) || any(&pattern.msgid, line.msgid);
     let message = pattern.message_matches(line);
     let wrapper = pattern.tcp_wrappers.is_some() && line.tcp_wrappers.is_some();
-    program || message || wrapper
+    let security = (pattern.security.is_some() || pattern.source.is_some()) && line.security.is_some();
+    program || message || wrapper || security
 }
 
 /// What the rule wants and what the line has.
@@ -152,6 +153,19 @@ fn reason_on_line(reason: RejectReason, pattern: &LinePattern, line: &SyslogLine
             let globs = pattern.program.iter().flatten().map(ToString::to_string);
             let has = line.program.map_or("none".to_owned(), |program| program.escape_debug().to_string());
             ("program", globs.collect::<Vec<_>>().join(" or "), has)
+        }
+        RejectReason::Security | RejectReason::SecuritySource => {
+            let none = || "none: it is no line about security that is known".to_owned();
+            let security = line.security.as_ref();
+            if reason == RejectReason::Security {
+                let actions = pattern.security.iter().flatten().map(|action| action.as_str());
+                let has = security.map_or_else(none, |security| security.action.as_str().to_owned());
+                ("security", actions.collect::<Vec<_>>().join(" or "), has)
+            } else {
+                let globs = pattern.source.iter().flatten().map(ToString::to_string);
+                let has = security.map_or_else(none, |security| security.source.escape_debug().to_string());
+                ("source", globs.collect::<Vec<_>>().join(" or "), has)
+            }
         }
         RejectReason::MsgId => {
             let globs = pattern.msgid.iter().flatten().map(ToString::to_string);

@@ -23,6 +23,8 @@ pub struct Index {
     msgids: FastMap<Box<str>, Vec<u32>>,
     /// Rules without a message pattern for lines of TCP Wrappers.
     wrappers: Vec<u32>,
+    /// Rules without a message pattern for lines about security.
+    security: Vec<u32>,
     /// All other rules for lines.
     all_lines: Vec<u32>,
 }
@@ -43,6 +45,7 @@ impl Index {
             programs: FastMap::default(),
             msgids: FastMap::default(),
             wrappers: Vec::new(),
+            security: Vec::new(),
             all_lines: Vec::new(),
         };
         let mut patterns = Vec::new();
@@ -77,6 +80,8 @@ impl Index {
                         patterns.push((at, pattern.as_str()));
                     } else if line.tcp_wrappers.is_some() {
                         index.wrappers.push(at);
+                    } else if line.security.is_some() || line.source.is_some() {
+                        index.security.push(at);
                     } else if let Some(names) = exact(line.program.as_ref()) {
                         for name in names {
                             index.programs.entry(name.into()).or_default().push(at);
@@ -117,6 +122,9 @@ impl Index {
         self.patterns.candidates(line.message, candidates);
         if line.tcp_wrappers.is_some() {
             candidates.extend(&self.wrappers);
+        }
+        if line.security.is_some() {
+            candidates.extend(&self.security);
         }
         if let Some(rules) = line.program.and_then(|p| self.programs.get(p)) {
             candidates.extend(rules);

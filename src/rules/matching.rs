@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use crate::language::{budget, pattern};
-use crate::message::{SyslogLine, WrapperAction};
+use crate::message::{SecurityAction, SyslogLine, WrapperAction};
 use crate::oid::Oid;
 use crate::rules::context::{Captures, MessageContext};
 
@@ -55,6 +55,10 @@ impl Matcher {
 pub struct LinePattern {
     /// The actions of TCP Wrappers.
     pub tcp_wrappers: Option<Vec<WrapperAction>>,
+    /// The actions of lines about security.
+    pub security: Option<Vec<SecurityAction>>,
+    /// What writes such lines.
+    pub source: Option<Vec<Glob>>,
     /// The program names.
     pub program: Option<Vec<Glob>>,
     /// The types of messages.
@@ -76,6 +80,10 @@ pub enum RejectReason {
     Trap,
     /// Not a line of TCP Wrappers, or another action.
     TcpWrappers,
+    /// Not a line about security, or another action.
+    Security,
+    /// Not a line about security, or of another source.
+    SecuritySource,
     /// Another program, or no syslog line.
     Program,
     /// Another type of message.
@@ -108,6 +116,17 @@ impl LinePattern {
             && !line.tcp_wrappers.as_ref().is_some_and(|w| actions.contains(&w.action))
         {
             return Err(RejectReason::TcpWrappers);
+        }
+        let security = line.security.as_ref();
+        if let Some(actions) = &self.security
+            && !security.is_some_and(|security| actions.contains(&security.action))
+        {
+            return Err(RejectReason::Security);
+        }
+        if let Some(sources) = &self.source
+            && !security.is_some_and(|security| sources.iter().any(|glob| glob.matches(security.source)))
+        {
+            return Err(RejectReason::SecuritySource);
         }
         if let Some(programs) = &self.program
             && !line.program.is_some_and(|p| programs.iter().any(|glob| glob.matches(p)))

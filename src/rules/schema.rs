@@ -39,6 +39,10 @@ pub struct RuleText {
 pub struct SyslogText {
     /// Actions of TCP Wrappers.
     pub tcp_wrappers: Option<Vec<Located<String>>>,
+    /// Actions of lines about security.
+    pub security: Option<Vec<Located<String>>>,
+    /// What writes such lines.
+    pub source: Option<Vec<Located<String>>>,
     /// Program names with wildcards.
     pub program: Option<Vec<Located<String>>>,
     /// Types of messages with wildcards.
@@ -140,6 +144,8 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
 fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogText {
     let text = SyslogText {
         tcp_wrappers: section.strings("tcp_wrappers", found),
+        security: section.strings("security", found),
+        source: section.strings("source", found),
         program: section.strings("program", found),
         msgid: section.strings("msgid", found),
         message: section.string("message", found),

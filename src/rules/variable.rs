@@ -160,6 +160,15 @@ fixed! {
     ClientUser "client_user" Lines,
     Daemon "daemon" Lines,
     Detail "detail" Lines,
+    LineUser "user" Lines,
+    TargetUser "target_user" Lines,
+    ClientPort "client_port" Lines,
+    Method "method" Lines,
+    Service "service" Lines,
+    SecurityCount "count" Lines,
+    TargetAddress "target_address" Lines,
+    TargetPort "target_port" Lines,
+    Protocol "protocol" Lines,
     Repeated "repeated" Lines,
     Time "time" Lines,
     Clock "clock" Lines,
@@ -298,6 +307,9 @@ impl Fixed {
                 | Fixed::Severity
                 | Fixed::Repeated
                 | Fixed::Time
+                | Fixed::ClientPort
+                | Fixed::SecurityCount
+                | Fixed::TargetPort
         )
     }
 
@@ -354,7 +366,8 @@ impl Fixed {
     }
 
     fn of_line<'m>(self, line: &'m SyslogLine<'m>, context: &MessageContext<'m>) -> Val<'m> {
-        let wrapper = line.tcp_wrappers.as_ref();
+        let (wrapper, security) = (line.tcp_wrappers.as_ref(), line.security.as_ref());
+        let count = |number: Option<u32>| number.map_or(Val::Undefined, |number| Val::Int(number.into()));
         let named = |number: Option<u8>, names: &'static [&'static str]| match number {
             Some(number) => Val::Named {
                 number: number.into(),
@@ -383,16 +396,36 @@ impl Fixed {
             Fixed::SyslogHost => Val::optional(line.host),
             Fixed::PeerPid => peer(|peer| peer.pid),
             Fixed::PeerUid => peer(|peer| peer.uid),
-            Fixed::Action => Val::optional(wrapper.map(|w| w.action.as_str())),
-            Fixed::ClientHost => Val::optional(wrapper.and_then(|w| w.client_host.as_deref())),
-            Fixed::ClientAddress => Val::optional(wrapper.and_then(|w| w.client_address.as_deref())),
+            // What TCP Wrappers say is more exact.
+            Fixed::Action => Val::optional(
+                wrapper.map(|w| w.action.as_str()).or(security.map(|security| security.action.as_str())),
+            ),
+            Fixed::ClientHost => Val::optional(match wrapper {
+                Some(wrapper) => wrapper.client_host.as_deref(),
+                None => security.and_then(|security| security.client_host.as_deref()),
+            }),
+            Fixed::ClientAddress => Val::optional(match wrapper {
+                Some(wrapper) => wrapper.client_address.as_deref(),
+                None => security.and_then(|security| security.client_address.as_deref()),
+            }),
+            Fixed::LineUser => Val::optional(security.and_then(|security| security.user)),
+            Fixed::TargetUser => Val::optional(security.and_then(|security| security.target_user)),
+            Fixed::ClientPort => count(security.and_then(|security| security.client_port).map(u32::from)),
+            Fixed::Method => Val::optional(security.and_then(|security| security.method)),
+            Fixed::Service => Val::optional(security.and_then(|security| security.service)),
+            Fixed::SecurityCount => count(security.and_then(|security| security.count)),
+            Fixed::TargetAddress => {
+                Val::optional(security.and_then(|security| security.target_address.as_deref()))
+            }
+            Fixed::TargetPort => count(security.and_then(|security| security.target_port).map(u32::from)),
+            Fixed::Protocol => Val::optional(security.and_then(|security| security.protocol)),
             Fixed::ClientUser => Val::optional(wrapper.and_then(|w| w.client_user)),
             Fixed::Daemon => Val::optional(wrapper.and_then(|w| w.daemon)),
-            Fixed::Detail => Val::optional(wrapper.and_then(|w| w.detail)),
-            Fixed::Repeated => match line.repeated {
-                Some(times) => Val::Int(times.into()),
-                None => Val::Undefined,
-            },
+            Fixed::Detail => Val::optional(match wrapper {
+                Some(wrapper) => wrapper.detail,
+                None => security.and_then(|security| security.detail),
+            }),
+            Fixed::Repeated => count(line.repeated),
             Fixed::Time => {
                 line.time.map_or(Val::Undefined, |time| Val::Int(time.div_euclid(1_000_000).into()))
             }

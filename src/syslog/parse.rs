@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::message::{SyslogClock, SyslogLine};
 use crate::syslog::header::{self, Header};
 use crate::syslog::tag::repeated;
-use crate::syslog::{keyed, moment, rfc5424, wrappers};
+use crate::syslog::{keyed, moment, rfc5424, security, wrappers};
 
 /// Reads a line that was received at a time in microseconds since 1970 UTC, with times without a zone in the time zone of
 /// this machine. See [`parse_line_in`].
@@ -39,6 +39,7 @@ pub fn parse_line_in<'l>(line: &'l str, received: i64, zone: &TimeZone) -> Syslo
     // RFC 5424, section 6.4: it marks the encoding and is no part of the text.
     let message = message.trim_start_matches(BOM);
     let is_unsure = unsure || !is_synchronized(&fields) || time.is_some_and(|time| is_far(time, received));
+    let tcp_wrappers = wrappers::parse(tag.program, message);
     SyslogLine {
         facility,
         severity,
@@ -52,7 +53,8 @@ pub fn parse_line_in<'l>(line: &'l str, received: i64, zone: &TimeZone) -> Syslo
         message,
         repeated: repeated(message),
         truncated: false,
-        tcp_wrappers: wrappers::parse(tag.program, message),
+        security: security::parse(tag.program, message, tcp_wrappers.as_ref()),
+        tcp_wrappers,
     }
 }
 

@@ -56,7 +56,7 @@ fn solaris_id(message: &str) -> &str {
 
 /// The message that rsyslog has folded, and how often it came: `message repeated 3 times: [ text]`
 /// (`$RepeatedMsgReduction`, runtime/ratelimit.c).
-fn folded(message: &str) -> (&str, Option<u32>) {
+pub(super) fn folded(message: &str) -> (&str, Option<u32>) {
     let read = || {
         let (times, rest) = message.strip_prefix("message repeated ")?.split_once(" times: [")?;
         Some((rest.strip_suffix(']')?.trim_start(), Some(times.parse().ok()?)))
@@ -65,7 +65,7 @@ fn folded(message: &str) -> (&str, Option<u32>) {
 }
 
 /// An address in its canonical form, an IPv4 one that came as `::ffff:a.b.c.d` as IPv4; names as they are.
-fn canonical(text: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn canonical(text: Cow<'_, str>) -> Cow<'_, str> {
     // Only IPv6 has several forms.
     if !text.contains(':') {
         return text;

@@ -1,0 +1,134 @@
+//! Lines about logins, rights and blocked traffic, with typed fields.
+//!
+//! A form belongs to the programs that write it: the same text of another program is none. User names are chosen by whoever
+//! wants in, so what stands behind a name is looked for from the right.
+
+use std::borrow::Cow;
+
+use crate::message::{SecurityAction, SecurityLine, WrapperAction, WrapperLine};
+use crate::syslog::security_accounts as accounts;
+use crate::syslog::security_net as net;
+use crate::syslog::security_sshd as sshd;
+use crate::syslog::wrappers;
+
+/// What reads the messages of some programs.
+type Form = for<'a> fn(&'a str) -> Option<SecurityLine<'a>>;
+
+/// Programs, and what reads their messages. The first that reads a message counts.
+const FORMS: &[(&[&str], Form)] = &[
+    (&["sshd", "sshd-session", "sshd-auth"], sshd::sshd),
+    (&["sudo"], accounts::sudo),
+    (&["su"], accounts::su),
+    (&["login"], accounts::login),
+    (&["systemd-logind"], accounts::logind),
+    (&["useradd", "usermod", "userdel", "passwd", "chpasswd"], accounts::accounts),
+    (&["cron", "CRON", "crond", "crontab"], accounts::cron),
+    (&["vsftpd"], net::vsftpd),
+    (&["proftpd"], net::proftpd),
+    (&["pure-ftpd"], net::pure_ftpd),
+    (&["dovecot"], net::dovecot),
+    (&["exim", "exim4"], net::exim),
+    (&["dropbear"], net::dropbear),
+    (&["fail2ban", "fail2ban.actions", "fail2ban-server"], net::fail2ban),
+    (&["kernel"], net::kernel),
+    (&["auditd", "audit", "audisp-syslog", "audispd"], net::audit),
+];
+
+/// What a message says about security, if its program writes such lines.
+pub(super) fn parse<'a>(
+    program: Option<&'a str>,
+    message: &'a str,
+    wrapper: Option<&WrapperLine<'a>>,
+) -> Option<SecurityLine<'a>> {
+    let program = program?;
+    if let Some(wrapper) = wrapper {
+        return refused(program, wrapper);
+    }
+    let (text, count) = wrappers::folded(message);
+    let forms = FORMS.iter().filter(|(programs, _)| programs.contains(&program));
+    let mut read = forms.filter_map(|(_, read)| read(text)).next();
+    if read.is_none() && program.starts_with("postfix/") {
+        read = net::postfix(text);
+    }
+    // Modules of PAM write in the name of the program that asks them.
+    if read.is_none() && (text.starts_with("pam_") || text.starts_with("PAM ")) {
+        read = accounts::pam(text);
+    }
+    let line = read?;
+    let canonical = |text: Option<Cow<'a, str>>| text.map(wrappers::canonical);
+    Some(SecurityLine {
+        client_address: canonical(line.client_address),
+        target_address: canonical(line.target_address),
+        count: line.count.or(count),
+        ..line
+    })
+}
+
+/// A client that TCP Wrappers turned away.
+fn refused<'a>(program: &'a str, wrapper: &WrapperLine<'a>) -> Option<SecurityLine<'a>> {
+    if wrapper.action != WrapperAction::Refused {
+        return None;
+    }
+    Some(SecurityLine {
+        client_host: wrapper.client_host.clone(),
+        client_address: wrapper.client_address.clone(),
+        user: wrapper.client_user,
+        service: wrapper.daemon,
+        detail: wrapper.detail,
+        ..SecurityLine::new(program, SecurityAction::Refused)
+    })
+}
+
+/// `ADDRESS port N` at the start of a text, and what is behind it.
+pub(super) fn client(text: &str) -> Option<(&str, u16, &str)> {
+    let (address, rest) = text.split_once(" port ")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let port = rest[..end].parse().ok()?;
+    (!address.is_empty() && !address.contains(' ')).then_some((address, port, &rest[end..]))
+}
+
+/// What stands before the last ` from ADDRESS port N`, with the address, the port and what is behind.
+pub(super) fn from_the_right<'a>(text: &'a str, before: &str) -> Option<(&'a str, &'a str, u16, &'a str)> {
+    text.rmatch_indices(before).find_map(|(at, _)| {
+        let (address, port, rest) = client(&text[at + before.len()..])?;
+        Some((&text[..at], address, port, rest))
+    })
+}
+
+/// A line about a client at an address or, where it is none, of a name.
+pub(super) fn with_client<'a>(line: SecurityLine<'a>, client: &'a str) -> SecurityLine<'a> {
+    let client = client.strip_prefix('[').and_then(|client| client.strip_suffix(']')).unwrap_or(client);
+    if client.parse::<std::net::IpAddr>().is_ok() {
+        SecurityLine { client_address: Some(client.into()), ..line }
+    } else {
+        SecurityLine { client_host: some(client).map(Cow::Borrowed), ..line }
+    }
+}
+
+/// A text that is not empty.
+pub(super) fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The value of ` key=value` in a text of pairs; without quotes around it.
+pub(super) fn pair<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let mut rest = text;
+    loop {
+        let at = rest.find(key)?;
+        let starts = at == 0 || matches!(rest.as_bytes()[at - 1], b' ' | b'\'' | b'(' | b',');
+        let behind = &rest[at + key.len()..];
+        match behind.strip_prefix('=') {
+            Some(value) if starts => {
+                return match value.strip_prefix('"') {
+                    Some(quoted) => quoted.split('"').next(),
+                    None => value.split([' ', ',', '\'']).next(),
+                };
+            }
+            _ => rest = behind,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "security_tests.rs"]
+mod tests;
