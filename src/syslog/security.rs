@@ -81,16 +81,18 @@ fn refused<'a>(program: &'a str, wrapper: &WrapperLine<'a>) -> Option<SecurityLi
 
 /// `ADDRESS port N` at the start of a text, and what is behind it.
 pub(super) fn client(text: &str) -> Option<(&str, u16, &str)> {
-    let (address, rest) = text.split_once(" port ")?;
+    // A search for one character costs a fraction of one for a text.
+    let (address, rest) = text.split_once(' ')?;
+    let rest = rest.strip_prefix("port ")?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     let port = rest[..end].parse().ok()?;
-    (!address.is_empty() && !address.contains(' ')).then_some((address, port, &rest[end..]))
+    (!address.is_empty()).then_some((address, port, &rest[end..]))
 }
 
 /// What stands before the last ` from ADDRESS port N`, with the address, the port and what is behind.
 pub(super) fn from_the_right<'a>(text: &'a str, before: &str) -> Option<(&'a str, &'a str, u16, &'a str)> {
-    text.rmatch_indices(before).find_map(|(at, _)| {
-        let (address, port, rest) = client(&text[at + before.len()..])?;
+    text.rmatch_indices(' ').find_map(|(at, _)| {
+        let (address, port, rest) = client(text[at..].strip_prefix(before)?)?;
         Some((&text[..at], address, port, rest))
     })
 }
