@@ -14,6 +14,7 @@ mod rfc5424;
 mod security;
 mod security_accounts;
 mod security_net;
+mod security_parts;
 mod security_sshd;
 mod stamp;
 mod tag;

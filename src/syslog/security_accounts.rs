@@ -1,7 +1,7 @@
 //! Rights and accounts: PAM, sudo, su, login, logind, shadow's tools and cron.
 
 use crate::message::{SecurityAction, SecurityLine};
-use crate::syslog::security::{pair, some, with_client};
+use crate::syslog::security_parts::{pair, some, with_client};
 
 /// Linux-PAM's pam_unix and pam_faillock, and libpam's own count (pam_unix_auth.c, support.c, pam_faillock.c).
 pub(super) fn pam(text: &str) -> Option<SecurityLine<'_>> {

@@ -1,7 +1,7 @@
 //! Services that clients log in to, firewalls and the audit of the kernel.
 
 use crate::message::{SecurityAction, SecurityLine};
-use crate::syslog::security::{pair, some, with_client};
+use crate::syslog::security_parts::{pair, some, with_client};
 
 fn failed(source: &'static str) -> SecurityLine<'static> {
     SecurityLine::new(source, SecurityAction::Failed)

@@ -1,7 +1,7 @@
 //! What OpenSSH's sshd writes (auth.c, sshd.c, packet.c, monitor.c; 5.x to 10).
 
 use crate::message::{SecurityAction, SecurityLine};
-use crate::syslog::security::{client, from_the_right, some, with_client};
+use crate::syslog::security_parts::{client, from_the_right, some, with_client};
 
 fn line(action: SecurityAction) -> SecurityLine<'static> {
     SecurityLine::new("sshd", action)
