@@ -137,7 +137,7 @@ mod tests {
         for (text, message, hint) in [
             (
                 "zone = \"Europe/Viena\"",
-                "x.toml:1:8: unknown time zone 'Europe/Viena'",
+                "x.toml:1:8: error: unknown time zone 'Europe/Viena'",
                 "did you mean 'Europe/Vienna'",
             ),
             ("zones = { \"192.0.2.0/24\" = 1 }", "a time zone must be a string", "Europe/Vienna"),

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::compile::{Compiled, RuleFile, compile};
+use super::compile::{Compiled, RuleFile, RuleTest, compile};
+use super::test_schema::TestKind;
 use super::{MatchResult, MessageContext, RuleSet, Scratch, shipped, testing};
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
@@ -40,7 +41,9 @@ fn the_shipped_packs_are_right_and_every_rule_has_a_test() {
     }
     let report = testing::run(&rules, &compiled.tests, &Hosts::default());
     assert_eq!(report.found.to_text(), "");
-    assert_eq!((report.passed, report.failed), (compiled.tests.len(), 0));
+    // Those with steps are run by `correlate::steps`; `trapline test` runs both.
+    let of_one_message = |test: &&RuleTest| matches!(test.text.kind, TestKind::Message { .. });
+    assert_eq!((report.passed, report.failed), (compiled.tests.iter().filter(of_one_message).count(), 0));
     let on_disk = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/rules")).unwrap().count();
     assert_eq!(on_disk, shipped::PACKS.len(), "src/rules/shipped.rs lists all packs");
 }
