@@ -94,7 +94,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         let_in: args.input.unmatched.is_some(),
         reverse: RefCell::default(),
     };
-    let received = || args.received.map_or_else(now, |time| time.as_microsecond());
+    let received = || args.received.map_or_else(now, Timestamp::as_microsecond);
     let source = |address: IpAddr, received| Source { peer: (address, 0).into(), received };
     if let Some(hex) = &args.input.packet_hex {
         return explainer.packet(&packet(hex)?, &source(args.from, received()));
@@ -115,7 +115,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     let mut all = true;
     let each = |found: Found<'_>, source: &Source| {
         let source =
-            &Source { received: args.received.map_or(source.received, |t| t.as_microsecond()), ..*source };
+            &Source { received: args.received.map_or(source.received, Timestamp::as_microsecond), ..*source };
         all &= match found {
             Found::Packet(packet) => explainer.packet(packet, source)?,
             Found::Line(line) => explainer.line(line, source)?,

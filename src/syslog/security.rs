@@ -45,8 +45,8 @@ pub(super) fn parse<'a>(
         return refused(program, wrapper);
     }
     let (text, count) = wrappers::folded(message);
-    let forms = FORMS.iter().filter(|(programs, _)| programs.contains(&program));
-    let mut read = forms.filter_map(|(_, read)| read(text)).next();
+    let mut forms = FORMS.iter().filter(|(programs, _)| programs.contains(&program));
+    let mut read = forms.find_map(|(_, read)| read(text));
     if read.is_none() && program.starts_with("postfix/") {
         read = net::postfix(text);
     }

@@ -15,11 +15,9 @@ pub(super) fn pam(text: &str) -> Option<SecurityLine<'_>> {
     let (module, rest) = text.split_once('(')?;
     let (service, rest) = rest.split_once("): ")?;
     let (service, stage) = service.split_once(':')?;
-    let with = |found: SecurityLine<'static>| found;
     let service = some(service);
     if let Some(pairs) = rest.strip_prefix("authentication failure; ").filter(|_| stage == "auth") {
-        let found = with(line(SecurityAction::Failed));
-        return Some(of_failure(SecurityLine { service, ..found }, pairs));
+        return Some(of_failure(SecurityLine { service, ..line(SecurityAction::Failed) }, pairs));
     }
     if module == "pam_faillock" {
         let rest = rest.strip_prefix("Consecutive login failures for user ")?;

@@ -74,9 +74,8 @@ pub(super) fn dropbear(text: &str) -> Option<SecurityLine<'_>> {
     let (text, peer) = text.rsplit_once(" from ")?;
     let (address, port) = peer.rsplit_once(':')?;
     let client_port = Some(port.parse().ok()?);
-    let user = |text: &'_ str| text.split_once(" for '").is_some();
     let name = text.split_once(" for '").and_then(|(_, name)| name.strip_suffix('\'')).and_then(some);
-    let (action, method) = if text.starts_with("Bad ") && user(text) {
+    let (action, method) = if text.starts_with("Bad ") && name.is_some() {
         (SecurityAction::Failed, text.strip_prefix("Bad ")?.split(' ').next())
     } else if text.starts_with("Login attempt for nonexistent user") {
         (SecurityAction::Failed, None)
