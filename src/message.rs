@@ -12,6 +12,10 @@ use crate::peer::Peer;
 
 /// One decoded message.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be allocated for each line, and few messages are there at a time"
+)]
 pub enum Message<'a> {
     /// An SNMP trap or inform.
     Notification(Notification<'a>),

@@ -13,6 +13,10 @@ use crate::rules::context::{Captures, MessageContext};
 
 /// The messages that a rule is for, before `from` and `where`.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are thousands at most, and each line follows what it has"
+)]
 pub enum Matcher {
     /// Notifications whose trap OID is one of these.
     Trap(Vec<TrapPattern>),

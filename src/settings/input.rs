@@ -144,7 +144,7 @@ mod tests {
             .filter(|name| !name.ends_with("tests.rs"))
             .collect();
         readers.sort();
-        // Those of /proc.
-        assert_eq!(readers, ["commands/mib/run.rs", "files/holder.rs"]);
+        // Those of /proc, and a folder that is locked.
+        assert_eq!(readers, ["commands/mib/run.rs", "commands/rule_file.rs", "files/holder.rs"]);
     }
 }

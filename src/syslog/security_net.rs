@@ -65,7 +65,7 @@ pub(super) fn exim(text: &str) -> Option<SecurityLine<'_>> {
     let (_, address) = who.rsplit_once('[')?;
     let user = rest.rsplit_once("(set_id=").and_then(|(_, user)| user.strip_suffix(')')).and_then(some);
     let method = method.rsplit(' ').next().and_then(some);
-    Some(with_client(SecurityLine { method, user, ..failed("mail") }, address))
+    Some(with_client(SecurityLine { user, method, ..failed("mail") }, address))
 }
 
 /// `Bad password attempt for 'root' from 203.0.113.9:40122`, `Login attempt for nonexistent user from 203.0.113.9:40122`,
