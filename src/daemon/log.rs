@@ -28,7 +28,7 @@ impl std::fmt::Debug for Log {
 impl Log {
     /// Starts the log. Where there is no journald, lines go to standard error.
     ///
-    /// The environment variable `TRAPLINE_LOG` sets the level, as [`filter`] reads it. A second start in one process, as tests do it, keeps the
+    /// The environment variable `TRAPLINE_LOG` sets the level, `info` where it names none. A second start in one process, as tests do it, keeps the
     /// first log.
     pub fn start(format: LogFormat) -> Self {
         let writer = writer(format).unwrap_or_else(|error| {
