@@ -162,6 +162,7 @@ impl Ledger {
         &self,
         when: Duration,
         there: &BTreeSet<(u64, u64)>,
+        next: u64,
         letters: impl Fn(&Lineage) -> BTreeMap<Outcome, String>,
         promised: impl Fn(&Entry, bool) -> bool,
     ) {
@@ -180,8 +181,10 @@ impl Ledger {
             .iter()
             .filter(|entry| entry.at <= when && is_there(entry))
             .map(|entry| entry.sequence)
-            .max()
-            .unwrap_or(0);
+            .max();
+        // If nothing of before is there, as all of it was delivered, the numbers go on after the last that was safe.
+        let newer = entries.iter().filter(|entry| entry.at > when).map(|entry| entry.sequence).min();
+        let last = last.unwrap_or(newer.unwrap_or(next).saturating_sub(1));
         for entry in entries.iter_mut().filter(|entry| !is_there(&&**entry)) {
             entry.torn |= entry.sequence > last;
         }

@@ -164,11 +164,14 @@ impl Life {
         if !power {
             return;
         }
-        let Some(there) = world.node().map(|node| node.records()) else { return };
+        let Some((there, next)) = world.node().map(|node| (node.records(), node.journal.next())) else {
+            return;
+        };
         let (policy, fails) = (self.journal.sync, world.disk_fails.get());
         world.ledger.cut(
             before,
             &there,
+            next,
             |lineage| self.letters(lineage),
             |entry, answered| {
                 let failed = fails.is_some_and(|since| since <= entry.at + Duration::from_secs(3));

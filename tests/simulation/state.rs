@@ -184,6 +184,8 @@ pub async fn held(world: World, number: u8) {
             || before != doubts
             || doubts != world.doubts.get()
             || cuts != world.cuts.get()
+            // One that is sent again after the hold has ended is a repeat.
+            || problem.answered >= problem.first + HOLD
         {
             continue;
         }
