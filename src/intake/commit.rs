@@ -254,30 +254,36 @@ impl Commit {
     /// Keeps the state of rules on disk from now on, and goes on with what an earlier process left there.
     pub fn resume(&self, now: Now) {
         let log = StateLog::new(&self.journal, self.policy);
-        match log.and_then(|log| self.correlation.resume(log, now)) {
-            Ok(0) => {}
-            Ok(outcomes) => {
-                tracing::warn!(
-                    outcomes,
-                    "the last process ended before it could journal outcomes: they are journaled now"
-                );
-            }
-            Err(error) => tracing::error!(
+        if let Err(error) = log.and_then(|log| self.resume_with(log, now)) {
+            tracing::error!(
                 %error,
                 "cannot read the state of rules in {}: rules begin without state",
                 self.journal.directory().display()
-            ),
+            );
         }
+    }
+
+    /// The same, with a log. Outcomes that the journal does not take now wait in memory, as those of messages do.
+    pub fn resume_with(&self, log: StateLog, now: Now) -> io::Result<()> {
+        let mut outcomes = self.correlation.resume(log, now)?;
+        if !outcomes.is_empty() {
+            tracing::warn!(
+                outcomes = outcomes.len(),
+                "the last process ended before it could journal outcomes: they are journaled now"
+            );
+            self.by_itself(now, &mut outcomes);
+        }
+        Ok(())
     }
 
     /// Makes the state of rules safe from a power cut; whether it is. Blocks.
     pub fn sync_state(&self, now: Now) -> bool {
-        self.state_synced(now, self.correlation.sync(now, false))
+        self.state_synced(now, self.correlation.sync(now, false, || self.refusing()))
     }
 
     /// Does once a second what the policy asks for, and writes state that could not be written before. Blocks.
     pub fn keep_state(&self, now: Now) -> bool {
-        self.state_synced(now, self.correlation.sync(now, self.policy == SyncPolicy::Never))
+        self.state_synced(now, self.correlation.sync(now, self.policy == SyncPolicy::Never, || self.refusing()))
     }
 
     fn state_synced(&self, now: Now, synced: io::Result<()>) -> bool {
@@ -442,7 +448,8 @@ impl Commit {
     fn queue(&self, now: Now, made: &mut Made, error: &io::Error) -> Committed {
         let outcomes = made.batch.len();
         let mut waiting = self.waiting();
-        let kept = waiting.bytes + made.batch.bytes() <= MAX_WAITING;
+        // Whatever its size, one batch is not more than it was before.
+        let kept = waiting.batches.is_empty() || waiting.bytes + made.batch.bytes() <= MAX_WAITING;
         self.refusing.store(true, Ordering::Release);
         if kept {
             waiting.bytes += made.batch.bytes();

@@ -225,12 +225,12 @@ impl Correlation {
     }
 
     /// Keeps the state in this log from now on, and goes on with what it has, as soon as there are rules: none of it is lost if
-    /// that never happens. Called before anything is decided. Gives how many outcomes had not reached the journal.
+    /// that never happens. Called before anything is decided. Gives the outcomes that had not reached the journal.
     ///
     /// # Errors
     ///
     /// If the log cannot be read.
-    pub fn resume(&self, mut log: StateLog, now: clock::Now) -> io::Result<usize> {
+    pub fn resume(&self, mut log: StateLog, now: clock::Now) -> io::Result<Batch> {
         let left = log.recover();
         let mut state = self.state();
         state.log = Some(log);
@@ -251,7 +251,7 @@ impl Correlation {
             (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
             state.saved = left.state;
         }
-        Ok(left.journaled)
+        Ok(left.outcomes)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -398,7 +398,7 @@ impl Correlation {
     /// # Errors
     ///
     /// If it cannot be, or cannot be written.
-    pub fn sync(&self, now: clock::Now, only_new: bool) -> io::Result<()> {
+    pub fn sync(&self, now: clock::Now, only_new: bool, waits: impl Fn() -> bool) -> io::Result<()> {
         let to_sync = {
             let mut guard = self.state();
             let state = &mut *guard;
@@ -409,7 +409,7 @@ impl Correlation {
                 log.begin(&state.correlator, engine)
                     .or_else(|error| if log.is_open() { Ok(()) } else { Err(error) })?;
             }
-            log.to_sync().filter(|_| !only_new || log.has_older())
+            log.to_sync(waits()).filter(|_| !only_new || log.has_older())
         };
         let Some(to_sync) = to_sync else { return Ok(()) };
         // Without the lock: deciding goes on.

@@ -83,8 +83,8 @@ impl Found {
 pub struct Left {
     /// The state, as [`Correlator::decode`] takes it; none if there is none.
     pub state: Option<Vec<u8>>,
-    /// How many outcomes were not in the journal yet, and are now.
-    pub journaled: usize,
+    /// Outcomes that are not in the journal. They stay in the files until a [sync](StateLog::to_sync) when none waits.
+    pub outcomes: Batch,
     /// How many bytes of the files are no entries.
     pub damaged: u64,
 }
@@ -124,8 +124,7 @@ impl StateLog {
         Ok(numbers)
     }
 
-    /// Reads what an earlier process left, and journals what it could not journal any more. A file that cannot be read is
-    /// renamed, and the others count.
+    /// Reads what an earlier process left. A file that cannot be read is renamed, and the others count.
     ///
     /// # Errors
     ///
@@ -140,15 +139,15 @@ impl StateLog {
         }
         let Found { secret, engine, safe, images, mut pending, damaged, .. } = found;
         pending.retain(|(lower, _)| *lower >= safe);
-        let journaled = self.journal_rest(safe, &pending).unwrap_or_else(|error| {
-            tracing::error!(
-                %error,
-                "the last process ended before it could journal outcomes, and they cannot be journaled now: they are lost"
-            );
-            0
-        });
         let state = secret.map(|secret| Correlator::with_images(secret, engine, &images));
-        Ok(Left { state, journaled, damaged })
+        let outcomes = self.rest(safe, &pending).unwrap_or_else(|error| {
+            tracing::error!(
+                %error, outcomes = pending.iter().map(|(_, outcomes)| outcomes.len()).sum::<usize>(),
+                "the last process ended before it could journal outcomes, and the journal cannot be read: they are lost; check the disk"
+            );
+            Batch::default()
+        });
+        Ok(Left { state, outcomes, damaged })
     }
 
     /// Adds what a file has.
@@ -180,8 +179,8 @@ impl StateLog {
         }
     }
 
-    /// Journals the outcomes that are not in the journal from a sequence number on. Gives how many.
-    fn journal_rest(&self, safe: u64, pending: &[(u64, Vec<Box<[u8]>>)]) -> io::Result<usize> {
+    /// The outcomes that are not in the journal from a sequence number on.
+    fn rest(&self, safe: u64, pending: &[(u64, Vec<Box<[u8]>>)]) -> io::Result<Batch> {
         // What sinks had taken may have been deleted already.
         let oldest = self.journal.oldest();
         let hasher = RandomState::new();
@@ -203,8 +202,7 @@ impl StateLog {
                 _ => drop(batch.push_encoded(outcome)),
             }
         }
-        self.journal.append(&batch)?;
-        Ok(batch.len())
+        Ok(batch)
     }
 
     /// Whether changes are written.
@@ -325,9 +323,10 @@ impl StateLog {
         self.open.as_ref().is_some_and(|log| log.length() > self.long)
     }
 
-    /// What is to be synced; none if nothing can be. Nobody has to wait for it to add more.
-    pub fn to_sync(&self) -> Option<ToSync> {
-        let journal = self.has_older.then(|| self.journal.clone());
+    /// What is to be synced; none if nothing can be. Nobody has to wait for it to add more. `waits`: whether outcomes wait for
+    /// room in the journal, so that older logs are still needed.
+    pub fn to_sync(&self, waits: bool) -> Option<ToSync> {
+        let journal = (self.has_older && !waits).then(|| self.journal.clone());
         self.open.as_ref().map(|log| ToSync { number: self.number, work: log.to_sync(), journal })
     }
 

@@ -37,16 +37,25 @@ fn now(seconds: i64) -> Now {
 
 impl<'r> Process<'r> {
     fn start(rules: &'r RuleSet, disk: Faulty, at: i64, policy: SyncPolicy) -> Self {
+        Self::start_with_room(rules, disk, at, policy, 1 << 30)
+    }
+
+    fn start_with_room(
+        rules: &'r RuleSet,
+        disk: Faulty,
+        at: i64,
+        policy: SyncPolicy,
+        max_size: u64,
+    ) -> Self {
         let directory = Path::new(DIRECTORY);
-        let options =
-            Options { directory: directory.to_owned(), max_size: 1 << 30, when_full: WhenFull::DropOldest };
+        let options = Options { directory: directory.to_owned(), max_size, when_full: WhenFull::Refuse };
         let shared: Arc<dyn crate::files::disk::Disk> = Arc::new(disk.clone());
         let (journal, _) = Journal::open_on(shared.clone(), options, 7).unwrap();
         // A sink that takes nothing, so that nothing is deleted.
         journal.register("none").unwrap();
         let commit = Commit::new(journal.clone(), policy, Arc::default(), Arc::default(), now(at));
         let log = StateLog::within(Folder::on(shared, directory), &journal, policy);
-        commit.correlation.resume(log, now(at)).unwrap();
+        commit.resume_with(log, now(at)).unwrap();
         commit.replace(rules.plan(), now(at));
         Process { rules, disk, journal, commit, now: at, informs: 0 }
     }
@@ -166,6 +175,30 @@ fn what_waits_for_the_journal_survives_the_process() {
     let mut process = process.die(SyncPolicy::Batch);
     process.pass(QUIET);
     assert_eq!(process.journaled(), [("a".to_owned(), State::Critical)]);
+}
+
+#[test]
+fn what_a_full_journal_refuses_survives_processes_until_there_is_room() {
+    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let mut process = Process::start_with_room(held(), Faulty::new(1), 0, policy, room);
+    process.message("held a");
+    let filling = "x".repeat(1000);
+    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    process.pass(60);
+    for _ in 0..2 {
+        // Logs that are not needed any more would be removed.
+        assert!(process.commit.keep_state(now(process.now)));
+        let disk = process.disk.crash();
+        process = Process::start_with_room(held(), disk, process.now, policy, room);
+        process.pass(QUIET);
+        assert!(process.commit.refusing());
+        assert!(!process.journaled().contains(&("a".to_owned(), State::Critical)));
+    }
+    let disk = process.disk.crash();
+    let mut process = Process::start(held(), disk, process.now, policy);
+    process.pass(QUIET);
+    let times = process.journaled().iter().filter(|(service, _)| service == "a").count();
+    assert_eq!(times, 1);
 }
 
 #[test]
