@@ -357,8 +357,9 @@ impl Commit {
 
     /// Writes a batch, after all that waits. Gives the number of its first outcome.
     fn append_all(&self, now: Now, made: &mut Made) -> io::Result<u64> {
-        // Without outcomes there is nothing that the journal could refuse.
-        if self.refusing() && !made.batch.is_empty() {
+        // Without outcomes there is nothing that the journal could refuse. But a message that changes nothing in the state of
+        // rules may repeat one whose outcome waits, and is no safer than that.
+        if self.refusing() && (!made.batch.is_empty() || made.stateful) {
             self.write_waiting(now)?;
         }
         self.append(made)
@@ -449,6 +450,18 @@ impl Commit {
         let outcomes = made.batch.len();
         let mut waiting = self.waiting();
         // Whatever its size, one batch is not more than it was before.
+        if made.batch.is_empty()
+            && let Some(last) = waiting.batches.back_mut()
+        {
+            // Its informs are as safe as what waits.
+            if last.informs.len() + made.informs.len() <= MAX_INFORMS {
+                last.informs.append(&mut made.informs);
+                last.stateful |= made.stateful;
+            }
+            self.release_all(made);
+            made.clear();
+            return Committed::Kept;
+        }
         let kept = waiting.batches.is_empty() || waiting.bytes + made.batch.bytes() <= MAX_WAITING;
         self.refusing.store(true, Ordering::Release);
         if kept {

@@ -202,6 +202,24 @@ fn what_a_full_journal_refuses_survives_processes_until_there_is_room() {
 }
 
 #[test]
+fn an_inform_that_repeats_what_waits_is_not_answered_before_it() {
+    let (room, policy) = (1 << 20, SyncPolicy::Interval);
+    let rules = rules("dedup = { window = '366d' }");
+    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
+    let filling = "x".repeat(1000);
+    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    assert_eq!(process.message("held a"), Committed::Kept);
+    assert_eq!(process.message("held a"), Committed::Kept);
+    let disk = process.disk.crash();
+    let mut process = Process::start_with_room(&rules, disk, process.now, policy, room);
+    assert_eq!(process.message("held a"), Committed::Kept);
+    let disk = process.disk.crash();
+    let mut process = Process::start(&rules, disk, process.now, policy);
+    assert_eq!(process.message("held a"), Committed::Written);
+    assert_eq!(process.journaled().iter().filter(|(service, _)| service == "a").count(), 1);
+}
+
+#[test]
 fn an_inform_is_not_answered_before_its_state_is_safe() {
     let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Batch);
     assert_eq!(process.message("held a"), Committed::Synced);
