@@ -70,6 +70,8 @@ pub(super) struct Core {
     pub(super) services: Services,
     pub(super) limits: Limits,
     pub(super) usage: Vec<Usage>,
+    /// Whether an outcome was ever sent without state for want of room.
+    pub(super) lacked_room: bool,
     wheel: Wheel,
     /// The engine time of tick 0.
     base: i64,
@@ -96,6 +98,7 @@ impl Core {
             services: Services::default(),
             limits,
             usage: vec![Usage::default(); rules],
+            lacked_room: false,
             wheel: Wheel::new(),
             base: now.saturating_sub(TICK),
             ripe: VecDeque::new(),

@@ -50,8 +50,8 @@ impl Core {
         let Some(at) = self.place(plan, now, facts, payload.len(), out) else {
             // Without room for state, rules have none.
             out.overflowed += 1;
-            out.push(payload);
-            return Verdict::Sent;
+            self.lacked_room = true;
+            return self.untracked(plan, now, facts, (payload, false), out);
         };
         self.fire_problem(plan, now, at, out);
         let verdict = if facts.state.is_good() {
@@ -219,13 +219,14 @@ impl Core {
         let at = if remembers && known.is_none() { self.place(plan, now, facts, 0, out) } else { known };
         let Some(at) = at else { return self.orphan(rule, facts, payload, out) };
         self.fire_problem(plan, now, at, out);
-        let phase = self.problems.get(at).map_or(Phase::Idle, |problem| problem.phase);
+        let (phase, told) =
+            self.problems.get(at).map_or((Phase::Idle, false), |problem| (problem.phase, problem.is_told()));
         let verdict = match phase {
-            Phase::Idle if is_dropped(rule, facts) => out.swallow(Reason::Orphan),
+            Phase::Idle if !told && self.is_dropped(rule, facts) => out.swallow(Reason::Orphan),
             // Receivers would take it for the end of the others.
             Phase::Idle if self.worst_other(at).is_some() => out.swallow(Reason::StillOpen),
             Phase::Idle => self.send_good(plan, now, (at, facts), payload, out),
-            Phase::Held => self.cancel(plan, now, (at, facts), payload, out),
+            Phase::Held if !told => self.cancel(plan, now, (at, facts), payload, out),
             Phase::Flapping => {
                 self.keep(at, Some(payload));
                 if let Some(problem) = self.problems.get_mut(at) {
@@ -233,7 +234,8 @@ impl Core {
                 }
                 out.swallow(Reason::Flapping)
             }
-            Phase::Open => match self.close(now, at, payload, out) {
+            // A rule without state, or without room for it, may have said what another one holds.
+            Phase::Open | Phase::Held => match self.close(now, at, payload, out) {
                 Some(verdict) => verdict,
                 None => self.send_good(plan, now, (at, facts), payload, out),
             },
@@ -247,9 +249,19 @@ impl Core {
         verdict
     }
 
+    /// Whether an ok outcome that closes nothing is swallowed. Where there was no room for state, it may close what was sent
+    /// without any.
+    fn is_dropped(&self, rule: &RulePlan, facts: &Facts) -> bool {
+        let drops = match rule.orphan {
+            Some(orphan) => orphan == Orphan::Drop,
+            None => facts.event && rule.explicit,
+        };
+        drops && !self.lacked_room
+    }
+
     /// A clear without a problem.
     fn orphan(&self, rule: &RulePlan, facts: &Facts, payload: &[u8], out: &mut Effects) -> Verdict {
-        if is_dropped(rule, facts) {
+        if self.is_dropped(rule, facts) {
             return out.swallow(Reason::Orphan);
         }
         if self.worst_of(facts.service.low()).is_some() {
@@ -290,8 +302,9 @@ impl Core {
     pub(super) fn close(&mut self, now: Now, at: u32, payload: &[u8], out: &mut Effects) -> Option<Verdict> {
         self.unlist(at);
         let problem = self.problems.get_mut(at)?;
-        let was = problem.state.severity();
-        let known = problem.sent.filter(|sent| !sent.is_good());
+        // Told once, whoever has to take it back from now on.
+        let known = problem.sent.take_if(|sent| !sent.is_good());
+        let was = known.filter(|_| !problem.is_open()).unwrap_or(problem.state).severity();
         problem.end();
         let throttled = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
         if let Some(bytes) = &throttled {
@@ -500,12 +513,4 @@ fn overtaken(problem: &Problem, now: Now, facts: &Facts) -> bool {
         && own.agent == clear.agent
         && own.uptime < clear.uptime
         && clear.uptime - own.uptime <= BEHIND
-}
-
-/// Whether an ok outcome that closes nothing is swallowed.
-fn is_dropped(rule: &RulePlan, facts: &Facts) -> bool {
-    match rule.orphan {
-        Some(orphan) => orphan == Orphan::Drop,
-        None => facts.event && rule.explicit,
-    }
 }

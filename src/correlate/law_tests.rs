@@ -22,6 +22,13 @@ const SECOND: i64 = 1_000_000;
 
 /// Rules for lines "bad KEY SERVICE", "poor KEY SERVICE" and "good KEY SERVICE", with some keys each.
 fn rules(problem: &str, good: &str) -> RuleSet {
+    let (rules, found) = three_rules([problem, problem, good]);
+    assert_eq!(found, "", "{problem} / {good}");
+    rules
+}
+
+/// The same with settings of their own for each, and what is said about them.
+fn three_rules([bad, poor, good]: [&str; 3]) -> (RuleSet, String) {
     let rule = |id: &str, state: &str, keys: &str| {
         format!(
             "[[rule]]\nid = \"{id}\"\nsyslog = {{ message = '^{id} (?<key>\\w+) (?<service>\\w+)' }}\n{keys}\n\
@@ -30,13 +37,13 @@ fn rules(problem: &str, good: &str) -> RuleSet {
     };
     let text = format!(
         "{}{}{}",
-        rule("bad", "critical", problem),
-        rule("poor", "warning", problem),
+        rule("bad", "critical", bad),
+        rule("poor", "warning", poor),
         rule("good", "ok", good)
     );
     let compiled = compile(&[RuleFile { name: "x.toml".into(), text: text.as_str().into() }], mib());
-    assert_eq!(compiled.found.to_text(), "", "{text}");
-    compiled.rules.unwrap()
+    let found = compiled.found.to_text();
+    (compiled.rules.unwrap_or_else(|| panic!("{found}{text}")), found)
 }
 
 struct World<'r> {
@@ -295,6 +302,63 @@ proptest! {
         if !silent {
             prop_assert!(world.sent.values().all(|state| state.is_good()), "{:?}", world.sent);
         }
+    }
+}
+
+/// Rules that raise the same problems with other settings, or without state, and the one that clears them.
+const MIXED: [[&str; 3]; 8] = [
+    ["hold = { for = '30s' }", "", ""],
+    ["", "hold = { for = '10s', flaps = 2, within = '60s' }", ""],
+    ["dedup = { window = '60s' }", "hold = { for = '30s' }", "orphan = 'drop'"],
+    [
+        "key = '{{ key }}'\nhold = { for = '30s' }\ndedup = { window = '45s' }",
+        "key = '{{ key }}'\nhold = { for = '10s', flaps = 2, within = '60s' }",
+        "key = '{{ key }}'\norphan = 'drop'",
+    ],
+    [
+        "throttle = { count = 2, per = '60s', key = 'all', summary = 'more' }\ndedup = { window = '30s' }",
+        "dedup = { window = '20s' }",
+        "orphan = 'drop'",
+    ],
+    ["key = '{{ key }}'\nremind = '7m'\nhold = { for = '5s' }", "", "key = '{{ key }}'"],
+    ["hold = { for = '10s', flaps = 2, within = '60s' }", "throttle = { count = 1, per = '60s' }", ""],
+    [
+        "key = '{{ key }}'",
+        "key = '{{ key }}'\nthrottle = { count = 1, per = '60s', key = 'all' }",
+        "key = '{{ key }}'\norphan = 'drop'",
+    ],
+];
+
+/// The rules of all mixtures, compiled once.
+fn mixed_rules() -> &'static [RuleSet] {
+    static RULES: OnceLock<Vec<RuleSet>> = OnceLock::new();
+    RULES.get_or_init(|| MIXED.iter().map(|settings| three_rules(*settings).0).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 500, ..ProptestConfig::default() })]
+    /// Whichever rules raise a problem, with state, without, or without room for it: what was told is taken back.
+    #[test]
+    fn what_was_told_is_taken_back_whichever_rule_lacks_room(
+        at in 0..MIXED.len(),
+        steps in steps(),
+        keys in 1..4usize,
+    ) {
+        let mut world = World::new(&mixed_rules()[at], Limits { keys, ..Limits::default() });
+        for step in &steps {
+            match step {
+                Step::Message { state, key } => {
+                    let word = ["bad", "poor", "good"][*state];
+                    world.send(&format!("{word} k{key} s{}", key / 2));
+                }
+                Step::Pass(time) => world.pass(*time),
+            }
+        }
+        for key in 0..4 {
+            world.send(&format!("good k{key} s{}", key / 2));
+        }
+        world.pass(3600 * SECOND);
+        prop_assert!(world.sent.values().all(|state| state.is_good()), "{:?} of {:?}", world.sent, MIXED[at]);
     }
 }
 

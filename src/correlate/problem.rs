@@ -186,6 +186,11 @@ impl Problem {
         matches!(self.phase, Phase::Open | Phase::Flapping)
     }
 
+    /// Whether what receivers were told last is a problem.
+    pub(super) fn is_told(&self) -> bool {
+        self.sent.is_some_and(|sent| !sent.is_good())
+    }
+
     /// What is due next, and when.
     pub(super) fn due(&self, rule: &RulePlan) -> Option<(i64, Due)> {
         let mut first: Option<(i64, Due)> = None;

@@ -199,13 +199,13 @@ impl Correlator {
 }
 
 impl Core {
-    /// Ends a problem as its clear would. A held one ends without a word, as nobody was told of it.
+    /// Ends a problem as its clear would. A held one of which nobody was told ends without a word.
     fn clear_by_hand(&mut self, plan: &Plan, now: Now, at: u32, how: Clear<'_>, out: &mut Effects) {
         self.fire_problem(plan, now, at, out);
         let Some(problem) = self.problems.get(at) else { return };
-        let (phase, kept) = (problem.phase, problem.outcome.clone());
+        let (phase, kept, told) = (problem.phase, problem.outcome.clone(), problem.is_told());
         let state = fit(State::Ok, problem.state);
-        if how.silent || phase == Phase::Held {
+        if how.silent || (phase == Phase::Held && !told) {
             self.drop_silently(at);
         } else if phase != Phase::Idle {
             let said = kept.map(|kept| with_output(&kept, |_| how.output.to_owned()));
