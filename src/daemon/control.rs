@@ -7,7 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as ClientStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::supervise::{Stop, told};
+use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
 use crate::intake::state_view::{self, StateFilter};
 use crate::intake::tap::{Filter, View};
@@ -123,8 +124,7 @@ pub struct Socket {
 #[derive(Debug)]
 struct Bound {
     listener: std::os::unix::net::UnixListener,
-    /// The device and the number of its file.
-    file: (u64, u64),
+    file: PinnedFile,
 }
 
 impl Socket {
@@ -142,7 +142,7 @@ impl Socket {
     }
 
     fn is_in_place(&self) -> bool {
-        file(&self.path).is_ok_and(|found| found == self.bound().file)
+        self.bound().file.is_at(&self.path)
     }
 
     /// Binds it again if somebody has removed or replaced its file; whether that was so.
@@ -184,11 +184,7 @@ fn bind(path: &Path) -> io::Result<Bound> {
     let listener = std::os::unix::net::UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
-    Ok(Bound { listener, file: file(path)? })
-}
-
-fn file(path: &Path) -> io::Result<(u64, u64)> {
-    std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
+    Ok(Bound { listener, file: PinnedFile::at(path)? })
 }
 
 /// Answers until told to stop. `looked` changes when the files of the journal directory were looked at: then the socket is

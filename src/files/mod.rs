@@ -16,11 +16,13 @@ mod holder;
 pub mod lock;
 #[cfg(any(test, feature = "simulation"))]
 pub mod mount;
+mod pinned;
 pub mod pipe;
 pub(crate) mod system;
 
 pub use append_log::AppendLog;
 pub use folder::Folder;
+pub use pinned::PinnedFile;
 
 #[cfg(test)]
 pub(crate) mod only_here_tests;

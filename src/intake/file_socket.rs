@@ -2,7 +2,7 @@
 
 use std::fs::{remove_file, symlink_metadata};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -11,12 +11,13 @@ use nix::unistd::{Gid, Uid, fchownat};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::listener::FileAccess;
+use crate::files::PinnedFile;
 
 /// The file of a bound socket. It is removed when this is dropped, unless it is another one by then.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    file: Identity,
+    file: PinnedFile,
 }
 
 impl SocketFile {
@@ -35,19 +36,10 @@ impl SocketFile {
 impl Drop for SocketFile {
     #[expect(clippy::disallowed_methods, reason = "the name of a socket goes at once")]
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.file) {
+        if self.file.is_at(&self.path) {
             let _ = remove_file(&self.path);
         }
     }
-}
-
-/// What tells a file apart from another one at its path: device, number, and when it was made, as numbers are used again. Neither
-/// another mode nor another owner changes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity(u64, u64, (i64, i64));
-
-fn identity(path: &Path) -> io::Result<Identity> {
-    symlink_metadata(path).map(|meta| Identity(meta.dev(), meta.ino(), (meta.mtime(), meta.mtime_nsec())))
 }
 
 /// Binds a socket of this type to a path.
@@ -60,7 +52,7 @@ pub(super) fn bind(socket: &Socket, path: &Path, kind: Type, access: &FileAccess
     // The file gets no more permissions than its socket has, so that nobody uses it before its owner and mode are set.
     fchmod(socket, Mode::from_bits_truncate(access.mode & 0o700))?;
     socket.bind(&SockAddr::unix(path)?)?;
-    let file = SocketFile { path: path.to_owned(), file: identity(path)? };
+    let file = SocketFile { path: path.to_owned(), file: PinnedFile::at(path)? };
     file.set_access(access)?;
     Ok(file)
 }
