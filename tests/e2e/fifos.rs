@@ -1,7 +1,9 @@
 //! A FIFO with nobody at its other end in the place of every file of the configuration: nothing waits for it.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 
 use trapline::sinks::registry::KINDS;
@@ -10,7 +12,7 @@ use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{Program, run, wait_until};
 
 /// Every key that names a file, with lines that make a configuration of it.
-const PLACES: [(&str, &str); 18] = [
+const PLACES: [(&str, &str); 19] = [
     (
         "auth_password_file",
         "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password_file = \"DIR/fifo\"\n",
@@ -19,6 +21,7 @@ const PLACES: [(&str, &str); 18] = [
         "priv_password_file",
         "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password = \"a long enough one\"\npriv = \"AES-128\"\npriv_password_file = \"DIR/fifo\"\n",
     ),
+    ("communities_file", "[snmp]\nlisten = []\nrelays = []\ncommunities_file = \"DIR/fifo\"\n"),
     ("files", "[hosts]\nfiles = [\"DIR/fifo\"]\n"),
     ("nagios_objects", "[hosts]\nnagios_objects = \"DIR/fifo\"\n"),
     ("paths of mibs", "[mibs]\npaths = [\"DIR/fifo\"]\n"),
@@ -65,6 +68,9 @@ fn prepared() -> Daemon {
 
 #[test]
 fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
+    for key in file_keys() {
+        assert!(PLACES.iter().any(|(place, _)| *place == key), "{key}");
+    }
     let keys = KINDS.iter().flat_map(|kind| kind.own_keys().map(|key| (kind.name, key.name)));
     for (kind, key) in
         keys.filter(|(kind, key)| key.ends_with("_file") || (key.contains("path") && *kind != "webhook"))
@@ -73,24 +79,29 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
     }
     let daemon = prepared();
     let directory = daemon.path("").display().to_string();
-    let common = "[snmp]\nlisten = []\nrelays = []\n[syslog]\nlisten = []\n";
+    let common = "[syslog]\nlisten = []\n";
+    let snmp = "[snmp]\nlisten = []\nrelays = []\n";
     let mut programs: Vec<(String, Program)> = Vec::new();
     for (at, (place, lines)) in PLACES.iter().enumerate() {
         let path = daemon.path(&format!("{at}.toml"));
         let journal = format!("[journal]\ndirectory = \"DIR/journal{at}\"\n");
         let mibs = "[mibs]\npaths = []\n";
-        let rest = [("[journal]", journal.as_str()), ("[mibs]", mibs), ("[[sinks]]", FILE_SINK)];
+        let rest =
+            [("[snmp]", snmp), ("[journal]", journal.as_str()), ("[mibs]", mibs), ("[[sinks]]", FILE_SINK)];
         let rest = rest.iter().filter(|(table, _)| !lines.contains(table)).map(|(_, text)| *text);
-        let text = [common, lines].into_iter().chain(rest).collect::<String>();
+        let text = std::iter::once(common).chain(rest).chain([*lines]).collect::<String>();
         std::fs::write(&path, text.replace("DIR", directory.trim_end_matches('/'))).unwrap();
-        let check = "\"$0\" check --config \"$1\" >\"$1.log\" 2>&1; ";
-        let run = "\"$0\" run --config \"$1\" >>\"$1.log\" 2>&1 & sleep 1; kill -HUP $! 2>/dev/null; kill -TERM $! 2>/dev/null; wait";
+        let check = "\"$0\" check --config \"$1\" >\"$1.log\" 2>&1 & ";
+        let run = "\"$0\" run --config \"$1\" >\"$1.run\" 2>&1 & sleep 1; kill -HUP $! 2>/dev/null; kill -TERM $! 2>/dev/null; wait";
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{check}{run}"), env!("CARGO_BIN_EXE_trapline")]).arg(&path);
         programs.push(((*place).to_owned(), Program::start(&mut command)));
     }
-    let mut command = trapline();
-    command.args(["check", "--config"]).arg(daemon.path("fifo"));
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "\"$0\" check --config \"$1\" >\"$1.said\" 2>&1"])
+        .arg(env!("CARGO_BIN_EXE_trapline"));
+    command.arg(daemon.path("fifo"));
     programs.push(("the configuration".to_owned(), Program::start(&mut command)));
     wait_until("all end", || {
         let mut open = programs
@@ -98,11 +109,46 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
             .filter_map(|(place, program)| program.0.try_wait().unwrap().is_none().then_some(place.as_str()));
         open.next().is_none()
     });
+    let said = |name: &str| std::fs::read_to_string(daemon.path(name)).unwrap();
     for (at, (place, _)) in PLACES.iter().enumerate() {
-        let log = std::fs::read_to_string(daemon.path(&format!("{at}.toml.log"))).unwrap();
-        assert!(!log.contains("panicked") && !log.is_empty(), "{place}: {log}");
-        println!("{place}: {}", log.lines().next().unwrap_or_default());
+        let (check, run) = (said(&format!("{at}.toml.log")), said(&format!("{at}.toml.run")));
+        assert!(!check.contains("panicked") && !check.is_empty(), "{place}: {check}");
+        assert!(!run.contains("panicked") && !run.is_empty(), "{place}: {run}");
+        // What is read is not taken for empty; the command pipe of Nagios is written.
+        if (place.ends_with("_file") && *place != "command_file")
+            || ["files", "nagios_objects"].contains(place)
+        {
+            assert!(check.contains("a pipe that gives nothing"), "{place}: {check}");
+        }
     }
+    let configuration = said("fifo.said");
+    assert!(configuration.contains("a pipe that gives nothing"), "{configuration}");
+}
+
+/// The keys of the configuration that end in `_file`, as the sources read them.
+fn file_keys() -> Vec<String> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut keys = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        // Those of other programs' files.
+        if folder.ends_with("import") || folder.ends_with("init") {
+            continue;
+        }
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let is_key = |word: &&str| {
+                    word.ends_with("_file") && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+                };
+                keys.extend(text.split('"').filter(is_key).map(str::to_owned));
+            }
+        }
+    }
+    assert!(keys.contains("password_file"), "{keys:?}");
+    keys.into_iter().collect()
 }
 
 /// What a folder of a configuration may have beside files: nothing waits for it, and `check` names it.
