@@ -1,7 +1,7 @@
 //! `[hosts]` and the files that it names.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::networks::ByNetwork;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
 use crate::settings::input;
 use crate::settings::section::Section;
-use crate::settings::values::{in_a_line, network, word};
+use crate::settings::values::{in_a_line, names_no_host, network, word};
 use crate::text::Charset;
 
 /// Reads `[hosts]`; relative paths are given to `resolve`. Files that do not exist go to `absent`, with what to report.
@@ -158,7 +158,8 @@ pub fn read_hosts_csv(path: &Path, hosts: &mut Hosts, found: &mut Diagnostics) {
     let name = path.display().to_string();
     let source = SourceText { file: &name, text: &text };
     let (mut offset, mut count) = (0, 0);
-    for line in text.split_inclusive('\n') {
+    let mut named: HashMap<String, (String, usize)> = HashMap::new();
+    for (number, line) in text.split_inclusive('\n').enumerate() {
         let span = offset..offset + line.len();
         offset += line.len();
         let content = line.split('#').next().unwrap_or_default().trim();
@@ -166,8 +167,23 @@ pub fn read_hosts_csv(path: &Path, hosts: &mut Hosts, found: &mut Diagnostics) {
             continue;
         }
         match content.split_once(',').map(|(a, n)| (a.trim(), n.trim())) {
+            Some((address, host)) if count == 0 && is_heading(address, host) => {
+                let message =
+                    format!("'{}' is taken for a heading and names no host", content.escape_debug());
+                found.extend(warning(&source, &span, &message, "begin it with #, or remove it"));
+            }
             Some((address, host)) if !address.is_empty() && !host.is_empty() => {
                 found.extend(never_matches(&source, &span, address));
+                let key = address.to_lowercase();
+                match named.get(&key) {
+                    Some((before, line)) if before != host => {
+                        let (key, before) = (address.escape_debug(), before.escape_debug());
+                        let message = format!("'{key}' is '{before}' by line {line}, which counts");
+                        found.extend(warning(&source, &span, &message, "remove one of the two lines"));
+                    }
+                    Some(_) => {}
+                    None => drop(named.insert(key, (host.to_owned(), number + 1))),
+                }
                 hosts.insert(address, host);
                 count += 1;
             }
@@ -188,16 +204,17 @@ pub fn read_hosts_csv(path: &Path, hosts: &mut Hosts, found: &mut Diagnostics) {
     }
 }
 
+/// Whether the first line of a table says what its columns are.
+fn is_heading(address: &str, name: &str) -> bool {
+    let among = |word: &str, all: &[&str]| all.iter().any(|one| word.eq_ignore_ascii_case(one));
+    among(address, &["address", "ip", "ip_address", "ipaddress", "ip address"])
+        && among(name, &["name", "host", "host_name", "hostname", "host name"])
+}
+
 /// Warns of an entry that no sender, name or engine id can be equal to.
 fn never_matches(source: &SourceText<'_>, span: &Range<usize>, key: &str) -> Diagnostics {
-    let digits = key.bytes().all(|b| b.is_ascii_digit() || b == b'.') && key.contains('.');
-    let what = match () {
-        () if key.parse::<IpAddr>().is_ok() => return Diagnostics::default(),
-        () if digits => "is no address",
-        () if key.contains('/') => "is no address; a network cannot have a name",
-        () if key.contains(char::is_whitespace) => "has white space, as no address or name has",
-        () => return Diagnostics::default(),
-    };
+    let Some(what) = names_no_host(key) else { return Diagnostics::default() };
+    let what = if network(key).is_ok() { "is a network, which cannot have a name" } else { what };
     let message = format!("'{}' {what}: this entry never matches", key.escape_debug());
     warning(source, span, &message, "write an address, a name, or an engine id")
 }
@@ -245,4 +262,43 @@ fn read(path: &Path, what: &str, found: &mut Diagnostics) -> Option<String> {
             );
         })
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_table_says_that_names_no_host_is_said() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        let said = |text: &str| {
+            std::fs::write(path, text).unwrap();
+            let (mut hosts, mut found) = (Hosts::default(), Diagnostics::default());
+            read_hosts_csv(path, &mut hosts, &mut found);
+            (hosts.len(), found.to_text().replace(&path.display().to_string(), "t"))
+        };
+        for (text, hosts, words) in [
+            ("192.0.2.1,a\n192.0.2.2,a\n", 2, ""),
+            ("address,name\n192.0.2.1,a\n", 1, "t:1:1: warning: 'address,name' is taken for a heading"),
+            ("# all\nIP Address, Hostname\n192.0.2.1,a\n", 1, "t:2:1: warning: 'IP Address, Hostname'"),
+            ("address,name\n", 0, "there are no hosts in it"),
+            ("192.0.2.1,a\naddress,name\n", 2, ""),
+            ("192.0.2.1,a\n192.0.2.1,a\n", 1, ""),
+            (
+                "192.0.2.1,a\nSW1,b\n192.0.2.1,c\n",
+                2,
+                "t:3:1: warning: '192.0.2.1' is 'a' by line 1, which counts",
+            ),
+            ("SW1,a\nsw1,b\n", 1, "t:2:1: warning: 'sw1' is 'a' by line 1"),
+            ("192.0.2.0/24,a\n", 1, "t:1:1: warning: '192.0.2.0/24' is a network, which cannot have a name"),
+            ("192.0.2.0/33,a\n", 1, "'192.0.2.0/33' is no network: this entry never matches"),
+            ("192.0.2.256,a\n", 1, "'192.0.2.256' is no address: this entry never matches"),
+            ("nothing\n", 0, "t:1:1: error: 'nothing' is no host"),
+        ] {
+            let (known, found) = said(text);
+            assert_eq!(known, hosts, "{text}");
+            assert!(found.contains(words) && found.is_empty() == words.is_empty(), "{text}: {found}");
+        }
+    }
 }

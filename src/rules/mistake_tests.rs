@@ -1,6 +1,6 @@
 //! Rule files with mistakes.
 
-use super::tests::wrong;
+use super::tests::{compiled, wrong};
 
 #[test]
 fn every_mistake_has_its_place_and_a_hint() {
@@ -127,4 +127,26 @@ service = "{{ v[1] }} {{ sd['x'][1] }} {{ pid.x }}"
 state = "ok"
 "#
     ));
+}
+
+/// Networks, addresses and names that no sender can be.
+#[test]
+fn senders_that_nobody_can_be_are_mistakes() {
+    let rule = |from: &str| format!("[[rule]]\nid = 'a'\ntrap = '*'\nfrom = ['h1', '{from}']\ndrop = true\n");
+    for (from, what) in [
+        ("192.0.2.0/33", "is no network"),
+        ("192.0.2/24", "is no network"),
+        ("2001:db8::/129", "is no network"),
+        ("10.0.0.256", "is no address"),
+        ("10.0.0", "is no address"),
+        ("core 1", "has white space"),
+    ] {
+        let found = wrong(&rule(from));
+        assert!(found.contains(&format!("rules/x.toml:4:15: error: '{from}' {what}")), "{found}");
+    }
+    for from in
+        ["192.0.2.0/24", "192.0.2.1", "192.0.2.*", "2001:db8::/32", "::1", "::ffff:192.0.2.0/120", "core-?"]
+    {
+        assert_eq!(compiled(&rule(from)).found.to_text(), "", "{from}");
+    }
 }

@@ -4,6 +4,7 @@ use crate::rules::state_schema::{self, StateText};
 use crate::rules::test_schema::{self, TestText};
 use crate::settings::diagnostic::{Diagnostics, SourceText};
 use crate::settings::section::{self, Located, Section};
+use crate::settings::values::{names_no_host, network};
 
 /// One `[[rule]]`.
 #[derive(Debug)]
@@ -99,6 +100,19 @@ pub fn read(source: &SourceText<'_>, found: &mut Diagnostics) -> Vec<RuleText> {
     rules
 }
 
+/// Reads `from`. What looks like an address or a network and is none would never match, without a word.
+fn senders(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<Located<String>> {
+    let from = section.strings("from", found).unwrap_or_default();
+    for sender in from.iter().filter(|sender| network(sender).is_err()) {
+        if let Some(what) = names_no_host(sender) {
+            let message = format!("'{}' {what}", sender.escape_debug());
+            let hint = "write 192.0.2.1, 192.0.2.0/24, or the name of a host with * and ?".to_owned();
+            found.push(section.source().error(&sender.span, message, Some(hint)));
+        }
+    }
+    from
+}
+
 fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     let id = section.string("id", found);
     if id.is_none() {
@@ -107,7 +121,7 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     let trap = section.strings("trap", found);
     let syslog = section.section("syslog", found).map(|s| syslog(s, found));
     let tags = section.strings("tags", found).unwrap_or_default();
-    let from = section.strings("from", found).unwrap_or_default();
+    let from = senders(&section, found);
     let where_ = section.string("where", found);
     let check = section.section("check", found).map(|s| check(s, found));
     let event = section.section("event", found).and_then(|s| event(s, found));

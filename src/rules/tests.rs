@@ -17,7 +17,7 @@ fn file(text: &str) -> RuleFile {
     RuleFile { name: "rules/x.toml".into(), text: text.into() }
 }
 
-fn compiled(text: &str) -> Compiled {
+pub(super) fn compiled(text: &str) -> Compiled {
     compile(&[file(text)], mib())
 }
 

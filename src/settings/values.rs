@@ -46,6 +46,20 @@ pub fn network(text: &str) -> Result<IpNet, String> {
     net.ok_or_else(|| format!("'{text}' is no network; write 192.0.2.0/24, 2001:db8::/32 or one address"))
 }
 
+/// Why no address or name of a host can be equal to a text: it looks like an address or a network that is none, or has white
+/// space. None if one can be.
+pub fn names_no_host(text: &str) -> Option<&'static str> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && text.contains('.');
+    match () {
+        () if text.parse::<std::net::IpAddr>().is_ok() => None,
+        () if digits => Some("is no address"),
+        () if network(text).is_ok() => Some("is a network"),
+        () if text.contains('/') => Some("is no network"),
+        () if text.contains(char::is_whitespace) => Some("has white space, as no address or name has"),
+        () => None,
+    }
+}
+
 /// The networks of the key `allow`; none where it is absent.
 pub fn networks(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Vec<IpNet>> {
     allowed(section, "allow", found).map(|all| parse_all(section, all, network, found))
