@@ -6,7 +6,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{CONNECTION, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,6 +15,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::net::Network;
+use crate::settings::tls_errors;
 use crate::settings::url::Target;
 
 /// How long the far end may take for one request, connecting included.
@@ -37,7 +38,7 @@ pub struct Client {
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
-    /// What Retry-After asks for (RFC 9110, section 10.2.3), where it is in seconds.
+    /// What Retry-After asks for (RFC 9110, section 10.2.3), in seconds or as a date by the server's own clock.
     pub retry_after: Option<Duration>,
     /// The body.
     pub body: Bytes,
@@ -59,14 +60,14 @@ pub enum HttpError {
     #[error("cannot connect to {0}: {1}")]
     Connect(String, std::io::Error),
     /// It is not who it should be, or does not want us.
-    #[error("no TLS with {0}: {1}")]
+    #[error("no TLS with {0}: {said}", said = tls_errors::said(.1))]
     Tls(String, std::io::Error),
     /// The connection broke.
     #[error("the connection to {0} broke: {1}")]
     Broken(String, hyper::Error),
-    /// The answer is not one, or too long.
-    #[error("{0} sent an answer that cannot be read: {1}")]
-    Answer(String, Box<dyn std::error::Error + Send + Sync>),
+    /// The answer has this status, and its body is not whole, or too long.
+    #[error("{0} sent an answer that cannot be read: {2}")]
+    Answer(String, StatusCode, Box<dyn std::error::Error + Send + Sync>),
     /// It takes too long.
     #[error("no answer from {0} within 30 s")]
     Timeout(String),
@@ -142,13 +143,12 @@ impl Client {
         let body = Limited::new(body, MAX_ANSWER)
             .collect()
             .await
-            .map_err(|error| HttpError::Answer(server(), error))?
+            .map_err(|error| HttpError::Answer(server(), head.status, error))?
             .to_bytes();
         if head.headers.get(CONNECTION).is_none_or(|value| value != "close") {
             self.connection = Some(connection);
         }
-        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Ok(Answer { status: head.status, retry_after: retry_after.map(Duration::from_secs), body })
+        Ok(Answer { status: head.status, retry_after: retry_after(&head.headers), body })
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, HttpError> {
@@ -179,6 +179,18 @@ impl Client {
     }
 }
 
+/// How long a server asks to wait. A date is compared with the server's `Date`, as its clock may be another one than ours.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
+    let asked = text(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let seconds = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second());
+    let wait = seconds(asked)?.checked_sub(seconds(text(DATE)?)?)?;
+    Some(Duration::from_secs(u64::try_from(wait).unwrap_or(0)))
+}
+
 /// A header from configuration.
 ///
 /// # Errors
@@ -189,4 +201,35 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Stri
     let value =
         HeaderValue::from_str(value).map_err(|_| format!("the value of '{name}' has control characters"))?;
     Ok((parsed, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_in_seconds_and_as_dates() {
+        let asked = |after: &'static str, date: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(after));
+            headers.extend(date.map(|date| (DATE, HeaderValue::from_static(date))));
+            retry_after(&headers).map(|wait| wait.as_secs())
+        };
+        let now = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+        for (after, date, seconds) in [
+            ("7", None, Some(7)),
+            (" 7 ", now, Some(7)),
+            ("18446744073709551615", None, Some(u64::MAX)),
+            ("Sun, 06 Nov 1994 08:51:07 GMT", now, Some(90)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", now, Some(0)),
+            ("Sun, 06 Nov 1994 08:51:07 GMT", None, None),
+            ("Sun, 06 Nov 1994 08:51:07 GMT", Some("now"), None),
+            ("soon", now, None),
+            ("-1", now, None),
+            ("", now, None),
+        ] {
+            assert_eq!(asked(after, date), seconds, "{after} {date:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
 }

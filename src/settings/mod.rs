@@ -8,5 +8,6 @@ pub mod input;
 pub mod secret;
 pub mod section;
 pub mod tls;
+pub mod tls_errors;
 pub mod url;
 pub mod values;

@@ -9,6 +9,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::net::Stream;
 use crate::settings::tls::{self, TlsError, Trust};
+use crate::settings::tls_errors;
 use crate::settings::values::unhex;
 use crate::sinks::settings::{Key, Options};
 
@@ -48,7 +49,9 @@ pub(super) fn read(
         }
         (Some(path), None) => Trust::Authorities(path.value.clone()),
         (None, Some(fingerprint)) => {
-            let Some(digest) = unhex(fingerprint).and_then(|octets| <[u8; 32]>::try_from(octets).ok()) else {
+            // As openssl prints it: `sha256 Fingerprint=FA:...`.
+            let hex = fingerprint.rsplit('=').next().unwrap_or_default();
+            let Some(digest) = unhex(hex).and_then(|octets| <[u8; 32]>::try_from(octets).ok()) else {
                 let hint = "see `openssl x509 -noout -fingerprint -sha256 -in CERT`";
                 let message = "'fingerprint' must be the SHA-256 of a certificate, 32 octets in hex";
                 options.report_at(&fingerprint.span, message, Some(hint));
@@ -106,6 +109,7 @@ pub(super) fn read(
 /// If the server is not who it should be, or does not want us.
 pub(super) async fn begin(tls: &Tls, stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
     let Some((config, name)) = tls else { return Ok(stream) };
-    let stream = TlsConnector::from(config.clone()).connect(name.clone(), stream).await?;
+    let connected = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
+    let stream = connected.map_err(|error| io::Error::new(error.kind(), tls_errors::said(&error)))?;
     Ok(Box::new(stream))
 }

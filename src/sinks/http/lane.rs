@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::api::{Api, Call, Part, basic, judge};
@@ -124,7 +125,10 @@ impl WebLane {
             if !old {
                 self.session = Some(self.login().await?);
             }
-            let answer = self.call(&call).await?;
+            let answer = match self.request(&call).await {
+                Ok(answer) => answer,
+                Err(error) => return self.by_status_alone(&error, parts).ok_or_else(|| trouble(&error)),
+            };
             match judge(&*self.api, self.client.server(), &answer, parts) {
                 Ok(fates) => {
                     if let Some(ticket) = self.api.ticket(&answer) {
@@ -180,26 +184,38 @@ impl WebLane {
         Ok(())
     }
 
+    /// What became of outcomes whose answer has a body that cannot be read, such as one that a server ends without the end of
+    /// TLS: taken, where the API asks for no body. None where it does.
+    fn by_status_alone(&self, error: &HttpError, parts: &[Part]) -> Option<Vec<Fate>> {
+        let HttpError::Answer(_, status, _) = error else { return None };
+        let answer = Answer { status: *status, retry_after: None, body: Bytes::new() };
+        let fates = judge(&*self.api, self.client.server(), &answer, parts).ok()?;
+        fates.iter().all(|fate| matches!(fate, Fate::Taken | Fate::Cut)).then_some(fates)
+    }
+
     async fn call(&mut self, call: &Call) -> Result<Answer, Trouble> {
+        self.request(call).await.map_err(|error| trouble(&error))
+    }
+
+    async fn request(&mut self, call: &Call) -> Result<Answer, HttpError> {
         let mut headers = call.headers.clone();
         if let Some(session) = &self.session {
             headers.extend(session.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
-        let sent = self.client.send(&call.method, &call.path, &headers, call.body.clone()).await;
-        sent.map_err(|error| {
-            let said = Said::from(error.to_string());
-            match error {
-                HttpError::Connect(..) => {
-                    Trouble::Away(said, "see whether it runs, and whether the url of this sink is right")
-                }
-                HttpError::Tls(..) => {
-                    Trouble::Away(said, "check ca_file, fingerprint and server_name of this sink")
-                }
-                HttpError::Broken(..) | HttpError::Answer(..) | HttpError::Timeout(..) => {
-                    Trouble::Unanswered(said, "see its log")
-                }
-            }
-        })
+        self.client.send(&call.method, &call.path, &headers, call.body.clone()).await
+    }
+}
+
+fn trouble(error: &HttpError) -> Trouble {
+    let said = Said::from(error.to_string());
+    match error {
+        HttpError::Connect(..) => {
+            Trouble::Away(said, "see whether it runs, and whether the url of this sink is right")
+        }
+        HttpError::Tls(..) => Trouble::Away(said, "check ca_file, fingerprint and server_name of this sink"),
+        HttpError::Broken(..) | HttpError::Answer(..) | HttpError::Timeout(..) => {
+            Trouble::Unanswered(said, "see its log")
+        }
     }
 }
 
@@ -370,5 +386,57 @@ mod tests {
         assert!(matches!(send(&mut lane(target), &["one"]), Err(Trouble::Away(..))));
         let (target, _hears) = server(&[(200, "t1"), (0, "")]);
         assert!(matches!(send(&mut lane(target), &["one"]), Err(Trouble::Unanswered(..))));
+    }
+
+    /// The same without login, for which a status is enough.
+    #[derive(Debug)]
+    struct Statuses;
+
+    impl Api for Statuses {
+        fn part(&self, record: &Record<'_>) -> Result<Part, Said> {
+            Lines.part(record)
+        }
+
+        fn call(&self, parts: &[Part]) -> Call {
+            Lines.call(parts)
+        }
+
+        fn answers(&self) -> &'static [Row] {
+            const { &[Row { status: 200..=299, body: "*", means: Means::Taken, source: "here" }] }
+        }
+
+        fn says(&self, _answer: &Answer) -> String {
+            String::new()
+        }
+    }
+
+    /// An answer whose end never comes is one, where its status says all. Where the body has to say it, it is none.
+    #[test]
+    fn an_answer_that_is_cut_off_counts_where_its_status_is_enough() {
+        let answered = |api: Arc<dyn Api>, status: u16, body: &'static str| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let target = Target::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+            std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut asked = Vec::new();
+                let mut chunk = [0; 2048];
+                while !asked.ends_with(b"one\n") {
+                    let read = stream.read(&mut chunk).unwrap();
+                    asked.extend_from_slice(&chunk[..read]);
+                }
+                write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\n{body}").unwrap();
+            });
+            let mut lane = WebLane { api, session: Some(HeaderMap::new()), ..lane(target) };
+            send(&mut lane, &["one"])
+        };
+        for body in ["", "ok, and so"] {
+            assert_eq!(answered(Arc::new(Statuses), 201, body).unwrap(), [Fate::Taken]);
+            for status in [400, 500] {
+                let unknown = answered(Arc::new(Statuses), status, body);
+                assert!(matches!(unknown, Err(Trouble::Unanswered(..))), "{status}: {unknown:?}");
+            }
+            let unknown = answered(Arc::new(Lines), 200, body);
+            assert!(matches!(unknown, Err(Trouble::Unanswered(..))), "{unknown:?}");
+        }
     }
 }
