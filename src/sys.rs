@@ -316,10 +316,11 @@ pub fn answer(socket: &impl AsFd, answer: &[u8], to: Arrival) -> io::Result<()> 
             let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: address };
             send(&[ControlMessage::Ipv4PacketInfo(&info)])?;
         }
-        Some(Local { address: IpAddr::V6(address), interface }) => {
-            // A link-local address means nothing without its interface.
-            let interface = if address.is_unicast_link_local() { interface } else { 0 };
-            let address = libc::in6_addr { s6_addr: address.octets() };
+        Some(Local { address: IpAddr::V6(local), interface }) => {
+            // A link-local address, of either side, means nothing without its interface.
+            let of_peer = matches!(address.ip(), IpAddr::V6(peer) if peer.is_unicast_link_local());
+            let interface = if of_peer || local.is_unicast_link_local() { interface } else { 0 };
+            let address = libc::in6_addr { s6_addr: local.octets() };
             let info = libc::in6_pktinfo { ipi6_addr: address, ipi6_ifindex: interface };
             send(&[ControlMessage::Ipv6PacketInfo(&info)])?;
         }

@@ -1,7 +1,7 @@
 //! The check result directory: Nagios reads and deletes a file there once an empty one with `.ok` behind its name stands
 //! beside it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -112,13 +112,20 @@ impl SpoolLane {
             }
         };
         let seconds = self.clock.now().wall.seconds();
+        // The journal lets go of what is in the file: it must outlive a power cut.
         let written = write!(file, "### trapline\nfile_time={seconds}\n\n")
             .and_then(|()| file.write_all(results))
+            .and_then(|()| file.sync_data())
             .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o660).open(ok_of(&path)));
         if written.is_err() {
             let _ = std::fs::remove_file(&path);
         }
-        written.map(drop)
+        written.map(drop)?;
+        // Nagios may have read and removed both by now. Where the names cannot be synced, the results are there all the same.
+        if let Err(error) = File::open(&self.spool.directory).and_then(|directory| directory.sync_all()) {
+            tracing::debug!(%error, "cannot sync {}", self.spool.directory.display());
+        }
+        Ok(())
     }
 
     /// `c` and six letters or digits, as Nagios itself names them.
