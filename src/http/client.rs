@@ -62,6 +62,9 @@ pub enum HttpError {
     /// It is not who it should be, or does not want us.
     #[error("no TLS with {0}: {said}", said = tls_errors::said(.1))]
     Tls(String, std::io::Error),
+    /// No URL can have this path, of so many bytes.
+    #[error("a path of {0} bytes is too long or has characters that no URL can have")]
+    Path(usize),
     /// The connection broke.
     #[error("the connection to {0} broke: {1}")]
     Broken(String, hyper::Error),
@@ -135,7 +138,7 @@ impl Client {
         };
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method.clone();
-        *request.uri_mut() = self.target.uri(path);
+        *request.uri_mut() = self.target.uri(path).ok_or_else(|| HttpError::Path(path.len()))?;
         let headers = request.headers_mut();
         headers.extend(self.headers.iter().chain(more).map(|(name, value)| (name.clone(), value.clone())));
         let answer = connection.send_request(request).await.map_err(|e| HttpError::Broken(server(), e))?;

@@ -2,6 +2,10 @@
 
 use hyper::Uri;
 
+/// The longest path of a URL, and of a request below it, in bytes. Both together, with their queries, are shorter than the longest
+/// path that a request can have, which is 65,534 bytes.
+pub const LONGEST_PATH: usize = 32_000;
+
 /// A server and the start of its paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -40,17 +44,30 @@ impl Target {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        if path.len() > LONGEST_PATH {
+            return Err(format!("its path has more than {LONGEST_PATH} bytes"));
+        }
         Ok(Target { secure, host, port, authority: authority.to_string(), path })
     }
 
-    /// The path of a request: absolute, or below the URL's own.
-    pub(crate) fn uri(&self, path: &str) -> Uri {
-        let whole = if path.is_empty() {
-            self.path.clone()
-        } else {
-            format!("{}{path}", self.path.trim_end_matches('/'))
+    /// The path and query of a request: those of the URL, with this path below it, and this query behind its own. None for
+    /// what no URL can have, or is longer than [`LONGEST_PATH`].
+    pub(crate) fn uri(&self, path: &str) -> Option<Uri> {
+        if path.len() > LONGEST_PATH {
+            return None;
+        }
+        let parts = |whole: &'_ str| match whole.split_once('?') {
+            Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+            None => (whole.to_owned(), None),
         };
-        whole.parse().unwrap_or_default()
+        let ((base, own), (below, more)) = (parts(&self.path), parts(path));
+        let mut whole =
+            if below.is_empty() { base } else { format!("{}{below}", base.trim_end_matches('/')) };
+        for (query, mark) in own.into_iter().chain(more).filter(|query| !query.is_empty()).zip(['?', '&']) {
+            whole.push(mark);
+            whole.push_str(&query);
+        }
+        whole.parse().ok()
     }
 }
 
@@ -62,10 +79,27 @@ mod tests {
     fn urls() {
         let target = Target::parse("https://icinga.example:5665/").unwrap();
         assert_eq!((target.secure, target.host.as_str(), target.port), (true, "icinga.example", 5665));
-        assert_eq!(target.uri("/v1/actions").to_string(), "/v1/actions");
+        assert_eq!(target.uri("/v1/actions").unwrap().to_string(), "/v1/actions");
         let target = Target::parse("http://[::1]/nrdp/?x=1").unwrap();
         assert_eq!((target.host.as_str(), target.port), ("::1", 80));
-        assert_eq!(target.uri("").to_string(), "/nrdp/?x=1");
+        for (url, path, whole) in [
+            ("/nrdp/?x=1", "", "/nrdp/?x=1"),
+            ("/a", "", "/a"),
+            ("/a/", "/b", "/a/b"),
+            ("/a?x=1", "/b", "/a/b?x=1"),
+            ("/a?x=1", "/b?y=2", "/a/b?x=1&y=2"),
+            ("/a?x=1", "?y=2", "/a?x=1&y=2"),
+            ("/a?", "/b?y=2", "/a/b?y=2"),
+            ("", "/b?y=?", "/b?y=?"),
+        ] {
+            let target = Target::parse(&format!("http://h{url}")).unwrap();
+            assert_eq!(target.uri(path).unwrap().to_string(), whole, "{url} and {path}");
+        }
+        let long = "/".to_owned() + &"a".repeat(LONGEST_PATH - 1);
+        let target = Target::parse(&format!("http://h{long}")).unwrap();
+        assert_eq!(target.uri(&long).unwrap().path().len(), 2 * LONGEST_PATH);
+        assert_eq!((target.uri(&format!("{long}a")), target.uri("/a b")), (None, None));
+        assert!(Target::parse(&format!("http://h{long}a")).unwrap_err().contains("32000"));
         assert!(Target::parse("icinga.example").is_err());
         assert!(Target::parse("ftp://x/").is_err());
         assert!(Target::parse("https://user:secret@x/").unwrap_err().contains("password"));

@@ -12,6 +12,7 @@ use crate::http::client::{Answer, header};
 use crate::outcome::json;
 use crate::outcome::record::Record;
 use crate::settings::secret::SECRET;
+use crate::settings::url::LONGEST_PATH;
 use crate::sinks::fields::{Escape, Template};
 use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Call, Part};
@@ -36,7 +37,7 @@ const KEYS: &[Key] = &[
     Key {
         name: "path",
         default: "",
-        says: "A template, appended to the URL. Values are percent-encoded. A path with a part `.` or `..` makes a dead letter.",
+        says: "A template, appended to the path of the URL; a query of it follows that of the URL. Values are percent-encoded. A path with a part `.` or `..` makes a dead letter.",
     },
     Key { name: "body", default: "the outcome as JSON", says: "A template." },
     Key {
@@ -224,7 +225,7 @@ fn valid_path(path: &str) -> Result<(), Said> {
         return Err(format!("the path has the part '{part}'").into());
     }
     // What stands before it belongs to the URL of the sink.
-    if PathAndQuery::try_from(format!("/{path}")).is_err() {
+    if path.len() > LONGEST_PATH || PathAndQuery::try_from(format!("/{path}")).is_err() {
         return Err(format!(
             "the path of {} bytes is too long or has characters that no URL can have",
             path.len()

@@ -212,6 +212,8 @@ fn trouble(error: &HttpError) -> Trouble {
         HttpError::Connect(..) => {
             Trouble::Away(said, "see whether it runs, and whether the url of this sink is right")
         }
+        // The sinks look at paths before they send.
+        HttpError::Path(_) => Trouble::Refused(said, "check the url of this sink"),
         HttpError::Tls(..) => Trouble::Away(said, "check ca_file, fingerprint and server_name of this sink"),
         HttpError::Broken(..) | HttpError::Answer(..) | HttpError::Timeout(..) => {
             Trouble::Unanswered(said, "see its log")
