@@ -66,27 +66,70 @@ impl Network for Internet {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a> {
         Box::pin(async move {
             let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-            let mut last = io::Error::from(io::ErrorKind::NotFound);
-            for (at, address) in addresses.iter().enumerate() {
-                let connect = TcpStream::connect(address);
-                let connected = if at + 1 < addresses.len() {
-                    tokio::time::timeout(PATIENCE, connect).await.unwrap_or_else(|_| Err(timed_out()))
-                } else {
-                    connect.await
-                };
-                match connected {
-                    Ok(stream) => {
-                        let _ = stream.set_nodelay(true);
-                        return Ok(Box::new(stream) as Box<dyn Stream>);
-                    }
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
+            let stream = first_that_answers(&addresses, PATIENCE, TcpStream::connect).await?;
+            let _ = stream.set_nodelay(true);
+            Ok(Box::new(stream) as Box<dyn Stream>)
         })
     }
 }
 
+/// Connects to the first address that answers. The last one may take longer than `patience`.
+async fn first_that_answers<T, C>(
+    addresses: &[SocketAddr],
+    patience: Duration,
+    connect: impl Fn(SocketAddr) -> C,
+) -> io::Result<T>
+where
+    C: Future<Output = io::Result<T>>,
+{
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for (at, address) in addresses.iter().enumerate() {
+        let connecting = connect(*address);
+        let connected = if at + 1 < addresses.len() {
+            tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| Err(timed_out()))
+        } else {
+            connecting.await
+        };
+        match connected {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 fn timed_out() -> io::Error {
     io::Error::from(io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address answers, refuses, or is a black hole.
+    #[test]
+    fn the_first_address_that_answers_is_used() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let tried = |what: &'static [Option<bool>]| {
+            let addresses: Vec<SocketAddr> =
+                (1..).take(what.len()).map(|port| ([192, 0, 2, 1], port).into()).collect();
+            let connect = |address: SocketAddr| async move {
+                match what[usize::from(address.port()) - 1] {
+                    Some(true) => Ok(address.port()),
+                    Some(false) => Err(io::ErrorKind::ConnectionRefused.into()),
+                    None => std::future::pending().await,
+                }
+            };
+            let first = first_that_answers(&addresses, PATIENCE, connect);
+            let first = runtime.block_on(async { tokio::time::timeout(PATIENCE * 9, first).await });
+            first.map(|first| first.map_err(|error| error.kind()))
+        };
+        assert_eq!(tried(&[Some(true), None]).unwrap(), Ok(1));
+        assert_eq!(tried(&[None, Some(false), None, Some(true)]).unwrap(), Ok(4));
+        assert_eq!(tried(&[None, Some(false)]).unwrap(), Err(io::ErrorKind::ConnectionRefused));
+        assert_eq!(tried(&[]).unwrap(), Err(io::ErrorKind::NotFound));
+        // How long the last one may take is for who connects.
+        assert!(tried(&[Some(false), None]).is_err());
+    }
 }

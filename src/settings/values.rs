@@ -182,8 +182,12 @@ pub fn size(section: &Section<'_, '_>, key: &'static str, found: &mut Diagnostic
     match bytes {
         Some(bytes) => Some(Located { value: bytes, span: value.span() }),
         None => {
-            let hint = Some("write a number of bytes, or \"64MiB\", \"1GiB\"".to_owned());
-            found.push(section.source().error(&value.span(), format!("'{key}' is no size"), hint));
+            let hint = Some("write a number of bytes, or use KiB, MiB or GiB: \"64MiB\"".to_owned());
+            let message = match value.get_ref().as_str() {
+                Some(text) => format!("invalid size '{}'", text.escape_debug()),
+                None => format!("invalid size in '{key}'"),
+            };
+            found.push(section.source().error(&value.span(), message, hint));
             None
         }
     }

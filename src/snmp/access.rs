@@ -25,7 +25,7 @@ pub struct Access {
     pub relays: Option<Vec<IpNet>>,
 }
 
-/// `[[snmp.access]]`: some senders, and the rules that they may reach. What is left out holds always.
+/// `[[snmp.access]]`: some senders, and the rules that they may reach. A condition that is left out always matches.
 #[derive(Debug, Clone, Default)]
 pub struct Grant {
     /// Users of v3.

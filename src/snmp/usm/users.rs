@@ -131,7 +131,8 @@ pub(crate) fn read(
     for (weak, key) in [(auth == Some(AuthProtocol::Md5), "auth"), (weak_privacy, "priv")] {
         if weak {
             let hint = "use SHA-256 and AES-128 if the device can";
-            found.push(warning(&section, key, "this protocol no longer keeps anybody out", hint));
+            let message = "MD5, DES and 3DES are insecure";
+            found.push(warning(&section, key, message, hint));
         }
     }
     if section.get("auth").is_none() && name.is_some() {
