@@ -338,6 +338,36 @@ prefer = { "203.0.113.0/24" = "sendr", "office" = "sender", "192.0.2.1" = 4 }
     insta::assert_snapshot!(found);
 }
 
+/// Passwords and tokens that go over a network without TLS, for every sink that speaks HTTP and has some.
+#[test]
+fn secrets_over_http_are_warned_of() {
+    let password = "user = \"u\"\npassword = \"p\"";
+    let kinds = [
+        ("icinga2", password, "password"),
+        ("alignak", password, "password"),
+        ("webhook", password, "password"),
+        ("nrdp", "token = \"t\"", "token"),
+        ("splunk", "token = \"t\"", "token"),
+        ("canopsis", "token = \"t\"", "token"),
+        ("canopsis", password, "password"),
+    ];
+    for (kind, secret, key) in kinds {
+        for (url, warned) in [
+            ("http://h/", true),
+            ("http://192.0.2.1/", true),
+            ("https://h/", false),
+            ("http://127.0.0.1:1/", false),
+            ("http://[::1]:1/", false),
+            ("http://localhost/", false),
+        ] {
+            let sink = format!("[[sinks]]\ntype = \"{kind}\"\nurl = \"{url}\"\n{secret}\n");
+            let found = load(&format!("[snmp]\nrelays = []\n{sink}")).unwrap().1;
+            let words = format!("'{key}' is sent over http://");
+            assert_eq!(found.to_text().contains(&words), warned, "{kind} {url}: {}", found.to_text());
+        }
+    }
+}
+
 #[test]
 fn no_two_listeners_want_one_port() {
     let load = |snmp: &str, syslog: &str, http: &str| {

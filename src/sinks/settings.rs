@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 use zeroize::Zeroizing;
 
-use crate::settings::diagnostic::{Diagnostic, Diagnostics};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::input;
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
@@ -241,6 +241,12 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
     /// Reports a mistake of the entry as a whole.
     pub fn report(&mut self, message: impl Into<String>, hint: &str) {
         self.found.push(self.section.error(message, hint));
+    }
+
+    /// Warns of the entry as a whole.
+    pub fn warn(&mut self, message: &str, hint: &str) {
+        let error = self.section.error(message, hint);
+        self.found.push(Diagnostic { severity: Severity::Warning, ..error });
     }
 
     /// Reports a mistake at a place of the file.

@@ -18,7 +18,7 @@ use crate::settings::secret::TOKEN;
 use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Batch, Call, Part};
 use crate::sinks::http::lane::Web;
-use crate::sinks::http::server::Server;
+use crate::sinks::http::server::{Server, in_the_clear};
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::sink::{Order, Said};
@@ -100,6 +100,9 @@ impl std::fmt::Debug for Splunk {
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     let server = Server::read(options, "https://splunk.example:8088");
     let token = options.required_secret(&TOKEN);
+    if let Some(server) = &server {
+        in_the_clear(options, &server.target, &TOKEN);
+    }
     let index = options.string("index").map(|text| text.value);
     let sourcetype = options.text("sourcetype", "trapline");
     let gzip = options.boolean("gzip", true);

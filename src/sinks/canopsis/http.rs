@@ -11,7 +11,7 @@ use crate::sinks::amqp::lane::Encoder;
 use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Batch, Call, Part, taken};
 use crate::sinks::http::lane::Web;
-use crate::sinks::http::server::Server;
+use crate::sinks::http::server::{Server, in_the_clear};
 use crate::sinks::settings::{Configured, Options};
 use crate::sinks::sink::{Fate, Order, Said, Trouble};
 
@@ -46,6 +46,9 @@ pub struct HttpApi {
 pub(super) fn read(options: &mut Options<'_, '_, '_>, encoder: EventEncoder) -> Option<Configured> {
     let server = Server::read(options, "https://canopsis.example/api/v4/event");
     let key = options.secret(&TOKEN);
+    if let Some(server) = &server {
+        in_the_clear(options, &server.target, &TOKEN);
+    }
     let mut server = server?;
     if let Some(Ok((name, mut value))) = key.map(|key| header("x-canopsis-authkey", &key)) {
         value.set_sensitive(true);

@@ -1,10 +1,12 @@
 //! The keys of all sinks that speak HTTP: where the server is, whom to trust, who we are.
 
+use std::net::IpAddr;
+
 use hyper::header::HeaderMap;
 use zeroize::Zeroizing;
 
 use crate::http::client::header;
-use crate::settings::secret::PASSWORD;
+use crate::settings::secret::{Keys, PASSWORD};
 use crate::settings::url::Target;
 use crate::sinks::settings::{Key, Options};
 use crate::sinks::tls::{self, Tls};
@@ -72,11 +74,24 @@ impl Server {
             Target::parse(&url).map_err(|error| options.report_at(&url.span, error, None)).ok()
         });
         let login = login(options);
+        if let Some(target) = &target {
+            in_the_clear(options, target, &PASSWORD);
+        }
         let tls = target.as_ref().map(|target| (target.host.as_str(), target.secure));
         let tls = tls::read(options, tls, ("there is no TLS with an http:// url", "write https:// in url"));
         let connections = options.number("connections", 1..=64, "").unwrap_or(4);
         let headers = headers(options);
         Some(Server { target: target?, tls: tls?, login, headers, connections: connections as usize })
+    }
+}
+
+/// Warns of a secret that is sent over a network without TLS.
+pub(in crate::sinks) fn in_the_clear(options: &mut Options<'_, '_, '_>, target: &Target, keys: &Keys) {
+    let host = target.host.as_str();
+    let stays_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+    if !target.secure && !stays_here && options.has_secret(keys) {
+        let message = format!("'{}' is sent over http://, where others can read it", keys.inline);
+        options.warn(&message, "write https:// in url");
     }
 }
 
