@@ -119,6 +119,11 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
         found.extend(doubts::unreachable(rules, &files));
         found.extend(doubts::types_as_programs(rules, &files));
         found.extend(doubts::outside(rules, config.syslog.allow.as_deref(), &files));
+        let sets = |name: &str| {
+            let sets = |sink: &&SinkSection| sink.settings.sink.sets().contains(&name);
+            config.sinks.iter().find(sets).map(|sink| sink.settings.name.clone())
+        };
+        found.extend(doubts::own_fields(rules, &compiled.places, sets));
         found.extend(doubts::names(rules, &compiled.places, |record| refusal(&config.sinks, record)));
     }
     if found.has_errors() {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::intake::listener::{Limits, Protocol, Transport, defaults};
+use crate::mib::load::Held;
 use crate::settings::diagnostic::Diagnostics;
 
 fn load(text: &str) -> Result<Config, String> {
@@ -366,6 +367,31 @@ fn secrets_over_http_are_warned_of() {
             let found = Config::load(file.path()).unwrap().1.to_text();
             let words = format!("'{key}' is sent over http://");
             assert_eq!(found.contains(&words), warned, "{kind} {url}: {found}");
+        }
+    }
+}
+
+/// Fields of events that a sink sets itself, over each of its transports.
+#[test]
+fn own_fields_that_a_sink_does_not_send_are_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, rules) = (dir.path().join("t.toml"), dir.path().join("r.toml"));
+    let fields =
+        ["timestamp", "perf_data", "connector", "trapline_id", "event_type", "colour", "output", "resource"];
+    let canopsis = &fields[..4];
+    for (sink, unsent) in [
+        ("type = \"canopsis\"\nurl = \"amqp://127.0.0.1:1/c\"", canopsis),
+        ("type = \"canopsis\"\nurl = \"http://127.0.0.1:1/\"\ntoken = \"t\"", canopsis),
+        ("type = \"file\"\npath = \"out\"", &fields[..0]),
+    ] {
+        let base = "[snmp]\nrelays = []\n[mibs]\npaths = []\n[rules]\npacks = []\npaths = [\"r.toml\"]\n";
+        std::fs::write(&config, format!("{base}[journal]\ndirectory = \"j\"\n[[sinks]]\n{sink}\n")).unwrap();
+        for field in fields {
+            let rule = format!("[[rule]]\nid = 'a'\ntrap = '*'\n[rule.event]\nstate = 'ok'\n{field} = '1'\n");
+            std::fs::write(&rules, rule).unwrap();
+            let found = super::loaded::load(Some(&config), &Held::default()).unwrap().found.to_text();
+            let warned = found.contains(&format!("sets '{field}' itself"));
+            assert_eq!(warned, unsent.contains(&field), "{sink} {field}: {found}");
         }
     }
 }

@@ -102,6 +102,28 @@ pub fn names(
     found
 }
 
+/// Warns of own fields of events that a sink does not send, as it sets fields of these names itself. `sink` gives its name.
+pub fn own_fields(
+    rules: &RuleSet,
+    places: &[FieldPlace],
+    sink: impl Fn(&str) -> Option<String>,
+) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for place in places {
+        let RuleField::Event(name) = &place.field else { continue };
+        let Some(rule) = rules.rules().get(place.rule) else { continue };
+        let is_own = rule.event.as_ref().is_some_and(|event| event.fields.iter().any(|(own, _)| own == name));
+        if let Some(sink) = is_own.then(|| sink(name)).flatten() {
+            let source = SourceText { file: &place.file.name, text: &place.file.text };
+            let message =
+                format!("sink '{sink}' sets '{name}' itself: that of rule '{}' is not sent", rule.id);
+            let error = source.error(&place.span, message, Some("use another name".to_owned()));
+            found.push(Diagnostic { severity: Severity::Warning, ..error });
+        }
+    }
+    found
+}
+
 /// The name of a field that has no variable.
 fn constant<'r>(rule: &'r Rule, field: &RuleField) -> Option<&'r str> {
     let template: &Template<Variable> = match field {

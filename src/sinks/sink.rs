@@ -30,6 +30,11 @@ pub trait Sink: Debug + Send + Sync {
     /// What is sent for a record, from the encoder that its lanes use; none if the sink does not take it.
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces>;
 
+    /// The fields of events that it sets itself: a rule's own fields of these names are not sent.
+    fn sets(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Where it delivers to, as far as anybody can look at that without delivering.
     fn destination(&self) -> Destination {
         Destination::Unknown

@@ -77,6 +77,11 @@ pub trait Encoder: Debug + Send + Sync + 'static {
     ///
     /// Why there is none: the outcome becomes a dead letter.
     fn message(&self, record: &Record<'_>) -> Result<Message, Said>;
+
+    /// As [`Sink::sets`].
+    fn sets(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// An exchange of a broker.
@@ -156,6 +161,10 @@ impl Sink for Bus {
         Some(message.map(|Message { routing_key, body }| {
             vec![Piece::new(Format::RoutingKey, routing_key.key), Piece::new(Format::Json, body)]
         }))
+    }
+
+    fn sets(&self) -> &'static [&'static str] {
+        self.encoder.sets()
     }
 
     fn destination(&self) -> Destination {

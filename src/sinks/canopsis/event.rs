@@ -36,7 +36,19 @@ const IDENTITY: [&str; 14] = [
     "trapline_rule",
 ];
 
+impl EventEncoder {
+    /// The fields that it sets, whatever a rule says. `event_type` is a rule's to choose.
+    pub const SETS: &'static [&'static str] = {
+        let [_, rest @ ..] = &IDENTITY;
+        rest
+    };
+}
+
 impl Encoder for EventEncoder {
+    fn sets(&self) -> &'static [&'static str] {
+        Self::SETS
+    }
+
     fn message(&self, record: &Record<'_>) -> Result<Message, Said> {
         let event = CheckEvent { encoder: self, record };
         let body = serde_json::to_vec(&event).map_err(|error| Said::from(error.to_string()))?;

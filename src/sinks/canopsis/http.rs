@@ -67,6 +67,10 @@ impl Api for HttpApi {
         Ok(Part { id: record.id(), body: message.body, ..Part::default() })
     }
 
+    fn sets(&self) -> &'static [&'static str] {
+        EventEncoder::SETS
+    }
+
     fn call(&self, parts: &[Part]) -> Call {
         let events: Vec<&[u8]> = parts.iter().map(|part| part.body.as_slice()).collect();
         let body = [b"[", events.join(&b","[..]).as_slice(), b"]"].concat();

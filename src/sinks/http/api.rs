@@ -87,6 +87,11 @@ pub trait Api: Debug + Send + Sync + 'static {
     /// Why it can never be sent: it becomes a dead letter.
     fn part(&self, record: &Record<'_>) -> Result<Part, Said>;
 
+    /// As [`Sink::sets`](crate::sinks::sink::Sink::sets).
+    fn sets(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The request for some outcomes, at least one.
     fn call(&self, parts: &[Part]) -> Call;
 

@@ -58,6 +58,10 @@ impl Sink for Web {
         self.api.takes(record).then(|| self.api.part(record).map(|part| self.api.pieces(&part)))
     }
 
+    fn sets(&self) -> &'static [&'static str] {
+        self.api.sets()
+    }
+
     fn destination(&self) -> Destination {
         Destination::Server(self.server.target.host.clone(), self.server.target.port)
     }
