@@ -286,10 +286,21 @@ pub struct SyslogLine<'a> {
     pub repeated: Option<u32>,
     /// Whether the line is cut: it was longer than `max_message`, or its stream ended within it.
     pub truncated: bool,
+    /// Who has sent it over TLS. This and `truncated` are known from the stream, not from the text.
+    pub tls: Option<TlsSender<'a>>,
     /// What the line says when TCP Wrappers (libwrap) wrote it.
     pub tcp_wrappers: Option<WrapperLine<'a>>,
     /// What the line says about logins, rights and blocked traffic.
     pub security: Option<SecurityLine<'a>>,
+}
+
+/// Who has sent a line over TLS, as a certificate says that was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsSender<'a> {
+    /// The name in it; none if it has none.
+    pub name: Option<&'a str>,
+    /// Its fingerprint, as in `sha-256:4F:0A:...`.
+    pub fingerprint: &'a str,
 }
 
 /// What is known of a sender's clock.

@@ -16,8 +16,9 @@ use nix::sys::socket::{
 
 use crate::peer::{Credentials, Peer};
 
-/// The largest datagram that UDP can carry. One over a socket of the file system may be longer; it is cut.
-pub const MAX_DATAGRAM: usize = 65_535;
+/// The most octets that are taken of a datagram. UDP carries fewer; over a socket of the file system there may be more. It is more
+/// than the longest message, so that one that is too long is known to be.
+pub const MAX_DATAGRAM: usize = 64 * 1024 + 1;
 
 /// Octets of a datagram that its slot holds; what is longer overflows. Nearly all datagrams are shorter.
 const SLOT: usize = 2048;

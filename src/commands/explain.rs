@@ -247,7 +247,9 @@ impl Explainer<'_> {
                 };
                 (tags, access.is_relay(notification, source))
             }
-            Message::Syslog(_) => (None, true),
+            Message::Syslog(line) => {
+                (None, self.setup.config.syslog.relays.believes(line.host, source, None))
+            }
         };
         let reverse = |address| self.reverse(address);
         let received = Received { message, source, address: &address, relay, reverse: &reverse };

@@ -214,7 +214,7 @@ fn apply(
     let (hosts, access) = (&config.hosts, &config.snmp.access);
     let relay = match message {
         Message::Notification(notification) => access.is_relay(notification, &source),
-        Message::Syslog(_) => true,
+        Message::Syslog(line) => config.syslog.relays.believes(line.host, &source, None),
     };
     let received = Received { message, source: &source, address: &address, relay, reverse: &|_| None };
     let choice = hosts.choose(&received, None);

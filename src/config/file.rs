@@ -93,7 +93,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     if snmp.is_none() {
         found.push(without_relays(source, &(0..0)));
     }
-    let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, found));
+    let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
     let mut missing = Vec::new();
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, &mut missing, found));
     let rules = root.section("rules", found).map(|s| rules(s, &resolve, &mut missing, found));

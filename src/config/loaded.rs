@@ -222,6 +222,9 @@ impl Setup {
             access: self.config.snmp.access,
             syslog_allow: self.config.syslog.allow,
             zones: self.config.syslog.zones,
+            syslog_relays: self.config.syslog.relays,
+            lines: self.config.syslog.lines,
+            tls: self.config.syslog.tls,
         })
     }
 }

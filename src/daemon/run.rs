@@ -19,7 +19,7 @@ use super::{control, drain, inbox, mib_subprocess, own_service, sync, systemd, t
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::inbound::descriptors;
-use crate::intake::{Shared, engine_id, pipeline};
+use crate::intake::{Shared, admission, engine_id};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;
@@ -239,7 +239,7 @@ fn start(
     let Some(changes) = assembly.carry_out(plan) else { return Ok(Started::Stopped) };
     log_unconfigured(&changes.unconfigured);
     // The sinks are there: what has waited goes first.
-    pipeline::admit_waiting(&assembly.status.shared);
+    admission::admit_waiting(&assembly.status.shared);
     Ok(Started::Yes)
 }
 

@@ -165,7 +165,10 @@ pub fn bind(listener: &Listener, v6_only: bool) -> Result<Bound, BindError> {
     let transport = &listener.transport;
     let sockets = match transport {
         Transport::Udp(address) => datagrams(listener, *address),
-        Transport::Tcp(address) | Transport::Relp(address) => streams(*address, v6_only),
+        Transport::Tcp(address)
+        | Transport::Tls(address)
+        | Transport::Relp(address)
+        | Transport::RelpTls(address) => streams(*address, v6_only),
         Transport::Unix(path) => local_datagrams(listener, path),
         Transport::UnixStream(path) => local_streams(listener, path),
         Transport::Systemd(name) => inherited(listener, name),

@@ -287,7 +287,7 @@ fn a_repeated_inform_is_known_by_all_listeners() {
     );
     let v2c = v2c.unwrap();
     assert!(first.of(&v2c).starts_with("taken"));
-    first.pipeline = Pipeline::of_stream(first.shared.clone());
+    first.pipeline = Pipeline::of_stream(first.shared.clone(), None);
     assert!(first.of(&packet).starts_with("Response"), "over TCP");
     assert!(first.from("192.0.2.1:5000", &v2c).starts_with("Response"), "from another port");
     assert!(first.from("192.0.2.9:5000", &v2c).starts_with("taken"), "from another address");

@@ -20,7 +20,7 @@ impl Speech {
     pub fn of(protocol: Protocol, transport: &Transport) -> Self {
         match (protocol, transport) {
             (Protocol::Snmp, _) => Speech::Snmp,
-            (Protocol::Syslog, Transport::Relp(_)) => Speech::Relp,
+            (Protocol::Syslog, Transport::Relp(_) | Transport::RelpTls(_)) => Speech::Relp,
             (Protocol::Syslog, _) => Speech::Syslog,
         }
     }

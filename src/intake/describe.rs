@@ -106,6 +106,8 @@ fn line(l: &SyslogLine<'_>) -> Map<String, Value> {
         "message": l.message,
         "repeated": l.repeated,
         "truncated": l.truncated,
+        "tls_peer": l.tls.and_then(|tls| tls.name),
+        "tls_fingerprint": l.tls.map(|tls| tls.fingerprint),
         "structured_data": structured,
         "tcp_wrappers": l.tcp_wrappers.as_ref().map(|w| json!({
             "action": w.action.as_str(),

@@ -14,7 +14,7 @@ use crate::peer::Peer;
 
 /// After so many seconds of silence the kernel asks the peer whether it is still there, again after so many, and gives it up
 /// when it has not answered so often.
-const KEEPALIVE: (u32, u32, u32) = (300, 30, 4);
+const KEEPALIVE: (u32, u32, u32) = (60, 30, 4);
 
 /// A socket that accepts streams.
 #[derive(Debug)]

@@ -43,8 +43,12 @@ pub enum Transport {
     Udp(SocketAddr),
     /// Streams: `tcp://ADDRESS:PORT`.
     Tcp(SocketAddr),
+    /// Streams over TLS: `tls://ADDRESS:PORT`.
+    Tls(SocketAddr),
     /// Streams on which each message is acknowledged: `relp://ADDRESS:PORT`.
     Relp(SocketAddr),
+    /// The same over TLS: `relp+tls://ADDRESS:PORT`.
+    RelpTls(SocketAddr),
     /// Datagrams of this machine: `unix:///PATH`.
     Unix(Arc<Path>),
     /// Streams of this machine: `unix-stream:///PATH`.
@@ -78,13 +82,17 @@ impl Transport {
             None => address(text).map(Transport::Udp),
             Some(("udp", rest)) => address(rest).map(Transport::Udp),
             Some(("tcp", rest)) => address(rest).map(Transport::Tcp),
+            Some(("tls", rest)) if local => address(rest).map(Transport::Tls),
             Some(("relp", rest)) if local => address(rest).map(Transport::Relp),
+            Some(("relp+tls", rest)) if local => address(rest).map(Transport::RelpTls),
             Some(("unix", rest)) if local => path(rest).map(Transport::Unix),
             Some(("unix-stream", rest)) if local => path(rest).map(Transport::UnixStream),
             Some((other, _)) => {
                 let known = match protocol {
                     Protocol::Snmp => "udp:// or tcp://",
-                    Protocol::Syslog => "udp://, tcp://, relp://, unix://, unix-stream:// or systemd:NAME",
+                    Protocol::Syslog => {
+                        "udp://, tcp://, tls://, relp://, relp+tls://, unix://, unix-stream:// or systemd:NAME"
+                    }
                 };
                 let protocol = protocol.as_str();
                 Err(format!("'{other}://' is not supported for {protocol} by this release; use {known}"))
@@ -95,7 +103,11 @@ impl Transport {
     /// The address to bind, where it is on the network.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Transport::Udp(address) | Transport::Tcp(address) | Transport::Relp(address) => Some(*address),
+            Transport::Udp(address)
+            | Transport::Tcp(address)
+            | Transport::Tls(address)
+            | Transport::Relp(address)
+            | Transport::RelpTls(address) => Some(*address),
             Transport::Unix(_) | Transport::UnixStream(_) | Transport::Systemd(_) => None,
         }
     }
@@ -110,11 +122,16 @@ impl Transport {
         self.address().filter(|_| !matches!(self, Transport::Udp(_)))
     }
 
+    /// Whether TLS is spoken on its streams.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Transport::Tls(_) | Transport::RelpTls(_))
+    }
+
     /// The path of the socket to make.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Transport::Unix(path) | Transport::UnixStream(path) => Some(path),
-            Transport::Udp(_) | Transport::Tcp(_) | Transport::Relp(_) | Transport::Systemd(_) => None,
+            _ => None,
         }
     }
 
@@ -124,7 +141,9 @@ impl Transport {
         match self {
             Transport::Udp(_) => Transport::Udp(address),
             Transport::Tcp(_) => Transport::Tcp(address),
+            Transport::Tls(_) => Transport::Tls(address),
             Transport::Relp(_) => Transport::Relp(address),
+            Transport::RelpTls(_) => Transport::RelpTls(address),
             Transport::Unix(_) | Transport::UnixStream(_) | Transport::Systemd(_) => self,
         }
     }
@@ -144,7 +163,9 @@ impl fmt::Display for Transport {
         match self {
             Transport::Udp(address) => write!(f, "{address}/udp"),
             Transport::Tcp(address) => write!(f, "{address}/tcp"),
+            Transport::Tls(address) => write!(f, "{address}/tls"),
             Transport::Relp(address) => write!(f, "{address}/relp"),
+            Transport::RelpTls(address) => write!(f, "{address}/relp+tls"),
             Transport::Unix(path) => write!(f, "unix://{}", path.display()),
             Transport::UnixStream(path) => write!(f, "unix-stream://{}", path.display()),
             Transport::Systemd(name) => write!(f, "systemd:{name}"),
@@ -319,6 +340,8 @@ mod tests {
         }
         for (text, shown) in [
             ("relp://[::1]:2514", "[::1]:2514/relp"),
+            ("tls://0.0.0.0:6514", "0.0.0.0:6514/tls"),
+            ("relp+tls://0.0.0.0:2515", "0.0.0.0:2515/relp+tls"),
             ("unix:///dev/log", "unix:///dev/log"),
             ("unix-stream:///run/trapline/log", "unix-stream:///run/trapline/log"),
             ("systemd:syslog", "systemd:syslog"),

@@ -8,6 +8,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+pub mod admission;
 pub mod bind;
 mod budget;
 pub mod commit;
@@ -23,6 +24,7 @@ pub mod listener;
 mod original;
 pub mod pipeline;
 pub mod refused;
+pub mod relays;
 pub mod reports;
 pub mod senders;
 pub mod serve;
@@ -34,6 +36,7 @@ pub mod stats;
 mod stop;
 pub mod streams;
 pub mod tap;
+pub mod tls;
 pub mod waiting;
 
 pub use shared::{Active, Shared};

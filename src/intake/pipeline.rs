@@ -14,19 +14,21 @@ use crate::intake::senders::Batch;
 use crate::intake::shared::{Active, Shared};
 use crate::language::jinja::RenderError;
 use crate::lookup::choice::{Agent, Received};
-use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine};
+use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine, TlsSender};
 use crate::mib::format::hex;
 use crate::outcome::json::Unsaved;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Scratch};
+use crate::settings::tls_server::Identity;
 use crate::snmp::access::{self, Denied, Reach};
 use crate::snmp::framing::MAX_MESSAGE;
 use crate::snmp::usm::{self, UsmError};
 use crate::snmp::{self, DecodeError};
 use crate::sys::Arrival;
+use crate::syslog::framing::within;
 use crate::syslog::{self, wrappers::is_unknown_refusal};
 use crate::text;
-use crate::time::clock::{Now, Wall};
+use crate::time::clock::Now;
 use crate::time::log_limit::Kind;
 
 /// How many senders' addresses are kept as text.
@@ -39,8 +41,6 @@ const SHOWN: usize = 32;
 const LONGEST_DATAGRAM: usize = 65_507;
 /// How many bytes of outcomes are gathered before they are committed, even within a batch.
 const FULL: usize = 1 << 20;
-/// How many messages that waited for the first rules are committed together.
-const ADMITTED: u64 = 512;
 
 /// The way from a message to the journal.
 pub struct Pipeline {
@@ -56,6 +56,8 @@ pub struct Pipeline {
     /// Whether something of what was given is not as safe as the sync policy asks for.
     unsafe_yet: bool,
     senders: FastMap<IpAddr, Box<str>>,
+    /// Who sends all of the messages, where a certificate says so.
+    identity: Option<Arc<Identity>>,
     /// Answers to informs whose outcomes are not committed yet.
     pending: Vec<Answer>,
     /// Answers that may be sent.
@@ -106,15 +108,16 @@ struct Counts {
 impl Pipeline {
     /// A pipeline for datagrams. What the journal refuses waits with the commit.
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self::with(shared, Refused::Queues, LONGEST_DATAGRAM)
+        Self::with(shared, Refused::Queues, LONGEST_DATAGRAM, None)
     }
 
-    /// A pipeline for a stream. What the journal refuses stays here, and the stream is not read until it is written.
-    pub fn of_stream(shared: Arc<Shared>) -> Self {
-        Self::with(shared, Refused::Stays, MAX_MESSAGE)
+    /// A pipeline for a stream, with who is at its other end. What the journal refuses stays here, and the stream is not read until
+    /// it is written.
+    pub fn of_stream(shared: Arc<Shared>, identity: Option<Arc<Identity>>) -> Self {
+        Self::with(shared, Refused::Stays, MAX_MESSAGE, identity)
     }
 
-    fn with(shared: Arc<Shared>, refused: Refused, longest: usize) -> Self {
+    fn with(shared: Arc<Shared>, refused: Refused, longest: usize, identity: Option<Arc<Identity>>) -> Self {
         Pipeline {
             generation: shared.generation(),
             active: shared.active(),
@@ -125,6 +128,7 @@ impl Pipeline {
             holds: false,
             unsafe_yet: false,
             senders: FastMap::default(),
+            identity,
             pending: Vec::new(),
             ready: Vec::new(),
             reports: 0,
@@ -143,11 +147,24 @@ impl Pipeline {
         }
     }
 
+    /// What is in force.
+    pub fn active(&self) -> &Active {
+        &self.active
+    }
+
     /// Takes a message of a protocol. `now` is when it was received.
     pub fn message(&mut self, protocol: Protocol, octets: &[u8], arrival: Arrival, now: Now) {
         match protocol {
             Protocol::Snmp => self.packet(octets, arrival, now),
-            Protocol::Syslog => self.line(octets, arrival, now),
+            Protocol::Syslog => self.line(octets, false, arrival, now),
+        }
+    }
+
+    /// Takes the beginning of a message whose end is missing.
+    pub fn beginning(&mut self, protocol: Protocol, octets: &[u8], arrival: Arrival, now: Now) {
+        match protocol {
+            Protocol::Snmp => self.packet(octets, arrival, now),
+            Protocol::Syslog => self.line(octets, true, arrival, now),
         }
     }
 
@@ -286,16 +303,25 @@ impl Pipeline {
         self.commit_if_full(now);
     }
 
-    /// Takes a line of syslog. `now` is when it was received.
-    pub fn line(&mut self, line: &[u8], arrival: Arrival, now: Now) {
+    /// Takes a line of syslog, or its beginning. `now` is when it was received.
+    fn line(&mut self, line: &[u8], cut: bool, arrival: Arrival, now: Now) {
         self.counts.syslog_received += 1;
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
         // Who may use a socket of this machine is up to the permissions of its file.
         if !source.peer.is_local() && !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
             return self.not_allowed(&source, now);
         }
-        let text = text::line(line, self.active.hosts.charset_of(&source));
-        let line = syslog::parse_line_in(&text, source.received, self.active.zones.of(&source));
+        let (line, too_long) = within(line, self.active.lines.max_message);
+        if too_long {
+            self.shared.oversized(source.peer, now.mono);
+        }
+        let (text, identity) =
+            (text::line(line, self.active.hosts.charset_of(&source)), self.identity.clone());
+        let mut line = syslog::parse_line_in(&text, source.received, self.active.zones.of(&source));
+        line.truncated = cut || too_long;
+        line.tls = identity
+            .as_deref()
+            .map(|one| TlsSender { name: one.name.as_deref(), fingerprint: &one.fingerprint });
         if line.tcp_wrappers.is_none() && is_unknown_refusal(line.message) {
             self.unknown_refusal(&line, &source, now);
         }
@@ -322,7 +348,9 @@ impl Pipeline {
         let (hosts, access) = (&self.active.hosts, &self.active.access);
         let relay = match message {
             Message::Notification(notification) => access.is_relay(notification, source),
-            Message::Syslog(_) => true,
+            Message::Syslog(line) => {
+                self.active.syslog_relays.believes(line.host, source, self.identity.as_deref())
+            }
         };
         let names = &self.shared.reverse;
         let reverse = |address| if hosts.reverse_dns { names.name(address, now.mono) } else { None };
@@ -334,6 +362,16 @@ impl Pipeline {
                 tracing::warn!(
                     from = %source.peer, suppressed,
                     "{text} claims to be {agent}: not a relay, so that its own host is used; if it forwards for others, add it to [snmp] relays"
+                );
+            }
+        }
+        if let (Agent::RefusedName, Message::Syslog(line)) = (choice.agent, message) {
+            self.counts.claim_refused += 1;
+            if let Some(suppressed) = self.shared.limiter.allow(Kind::Claim, now.mono) {
+                tracing::warn!(
+                    from = %source.peer, suppressed,
+                    "{text} names the host '{}': not a relay, so that its own host is used; if it forwards for others, add it to [syslog] relays",
+                    line.host.unwrap_or_default().escape_debug()
                 );
             }
         }
@@ -551,31 +589,6 @@ impl Pipeline {
             tracing::info!(from = %source.peer, suppressed, "no rule takes {what}; see `trapline unmatched`");
         }
     }
-}
-
-/// Processes the datagrams that waited for the first rules. From now on datagrams are processed as they arrive, and
-/// streams are accepted.
-pub fn admit_waiting(shared: &Arc<Shared>) {
-    let mut pipeline = Pipeline::new(shared.clone());
-    let mut since_commit = 0;
-    let admitted = shared.waiting.close(|waiting| {
-        let arrival = Arrival { peer: waiting.peer, local: None };
-        let now = shared.now().earlier(Wall::from_micros(waiting.received));
-        pipeline.message(waiting.protocol, &waiting.bytes, arrival, now);
-        since_commit += 1;
-        if since_commit == ADMITTED {
-            // The sender of an inform that has waited so long has sent it again or does not wait any more.
-            drop(pipeline.commit(shared.now()));
-            since_commit = 0;
-        }
-    });
-    drop(pipeline.commit(shared.now()));
-    match admitted {
-        Ok(0) => {}
-        Ok(messages) => tracing::info!(messages, "messages that waited for the rules are processed"),
-        Err(error) => tracing::error!(%error, "cannot read the messages that waited for the rules"),
-    }
-    shared.open();
 }
 
 impl Drop for Pipeline {

@@ -65,7 +65,8 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Worker>)> {
     let (name, stop) = (bound.to_string(), Arc::new(Stop::new()?));
     let Bound { listener, sockets, at, file } = bound;
-    let (protocol, speech) = (listener.protocol, Speech::of(listener.protocol, &listener.transport));
+    let (protocol, transport) = (listener.protocol, &listener.transport);
+    let speech = (Speech::of(protocol, transport), transport.is_tls());
     let (work, workers) = match sockets {
         Sockets::Datagrams(sockets) => {
             let (mut all, mut workers) = (Vec::new(), Vec::new());

@@ -8,9 +8,9 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::files::faulty::{Faults, Faulty};
+use crate::intake::admission::admit_waiting;
 use crate::intake::bind::bind;
 use crate::intake::listener::{Limits, Protocol, Transport};
-use crate::intake::pipeline::admit_waiting;
 use crate::intake::shared::Active;
 use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
 use crate::message::{Notification, NotificationKind, Value, Varbind, Version};

@@ -1,22 +1,34 @@
 //! `[snmp]` and `[syslog]`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use nix::unistd;
 
 use super::listener::{self, FileAccess, Limits, Listener, Protocol, Transport};
+use super::relays::Relays;
+use super::shared::Lines;
+use super::tls;
 use crate::lookup::zones::{Zones, zones};
-use crate::settings::diagnostic::Diagnostics;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
+use crate::settings::tls_server::Server;
 use crate::settings::values::{allowed, count, duration, network, networks, parse_all, size};
 use crate::snmp::access::{Access, TagUse, grant, version, without_relays};
 use crate::snmp::usm::{User, users};
+use crate::syslog::framing::MAX_MESSAGE;
 
 /// The longest `latency`.
 const MAX_LATENCY: Duration = Duration::from_secs(1);
+
+/// The range of `idle`.
+const LEAST_IDLE: Duration = Duration::from_secs(1);
+const MAX_IDLE: Duration = Duration::from_hours(24 * 30);
+/// The least `max_message`, in octets. Receivers must take 480 (RFC 5424, section 6.1), those with TLS 2048.
+const LEAST_MESSAGE: usize = 1024;
 
 /// `[snmp]`
 #[derive(Debug, Clone)]
@@ -40,6 +52,12 @@ pub struct SyslogSettings {
     pub allow: Option<Vec<IpNet>>,
     /// The time zones of times that name none.
     pub zones: Zones,
+    /// Whose lines may name other hosts.
+    pub relays: Relays,
+    /// What streams and lines may use.
+    pub lines: Lines,
+    /// `[syslog.tls]`
+    pub tls: Option<Arc<Server>>,
 }
 
 impl Default for SnmpSettings {
@@ -59,6 +77,9 @@ impl Default for SyslogSettings {
             listen: listener::defaults(Protocol::Syslog, Limits::default()),
             allow: None,
             zones: Zones::default(),
+            relays: Relays::default(),
+            lines: Lines::default(),
+            tls: None,
         }
     }
 }
@@ -102,13 +123,54 @@ fn communities(
     Some(here.chain(there.into_iter().flatten()).map(String::into_bytes).collect())
 }
 
-/// Reads `[syslog]`.
-pub fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogSettings {
+/// Reads `[syslog]`; relative paths are given to `resolve`.
+pub fn syslog(
+    section: Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> SyslogSettings {
     let listen = listeners(&section, Protocol::Syslog, found);
     let allow = networks(&section, found);
     let zones = zones(&section, found);
+    let relays = Relays::read(&section, found);
+    let default = Lines::default();
+    let lines = Lines {
+        max_message: max_message(&section, found).unwrap_or(default.max_message),
+        idle: duration(&section, "idle", LEAST_IDLE..=MAX_IDLE, found).unwrap_or(default.idle),
+    };
+    let secured = listen.iter().find(|one| one.transport.is_tls());
+    let tls = match (section.section("tls", found), secured) {
+        (None, None) => None,
+        (None, Some(listener)) => {
+            // A listener that the configuration does not name is without TLS.
+            if let Some(place) = &listener.place {
+                let what = format!("{} needs a certificate", listener.transport);
+                let hint = "add [syslog.tls] with cert_file = \"server.pem\" and key_file = \"server.key\"";
+                found.push(place.error(what, hint));
+            }
+            None
+        }
+        (Some(tls), secured) => {
+            if secured.is_none() {
+                let hint = "add \"tls://0.0.0.0:6514\" to [syslog] listen, or remove the section";
+                let unused = tls.error("[syslog.tls] is not used: no listener speaks TLS", hint);
+                found.push(Diagnostic { severity: Severity::Warning, ..unused });
+            }
+            tls::read(tls, resolve, found)
+        }
+    };
     section.finish(found);
-    SyslogSettings { listen, allow, zones }
+    SyslogSettings { listen, allow, zones, relays, lines, tls }
+}
+
+/// Reads `max_message`.
+fn max_message(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<usize> {
+    let size = size(section, "max_message", found)?;
+    if !(LEAST_MESSAGE..=MAX_MESSAGE).contains(&(size.value as usize)) {
+        let hint = Some("rules see no more of a message".to_owned());
+        found.push(section.source().error(&size.span, "max_message must be 1KiB to 64KiB", hint));
+    }
+    Some(size.value as usize)
 }
 
 /// Reads `listen` and the limits of all its entries.

@@ -11,6 +11,7 @@ use crate::inbound::accept;
 use crate::inbox::Inbox;
 use crate::intake::commit::Commit;
 use crate::intake::refused::Refusals;
+use crate::intake::relays::Relays;
 use crate::intake::reports::Reports;
 use crate::intake::senders::Senders;
 use crate::intake::stats::Stats;
@@ -20,11 +21,14 @@ use crate::journal::{Journal, SyncPolicy};
 use crate::lookup::hosts::Hosts;
 use crate::lookup::reverse::ReverseNames;
 use crate::lookup::zones::Zones;
+use crate::peer::Peer;
 use crate::rules::RuleSet;
+use crate::settings::tls_server::Server;
 use crate::snmp::Usm;
 use crate::snmp::access::Access;
+use crate::syslog::framing::MAX_MESSAGE;
 use crate::time::clock::{Clock, Mono, Now};
-use crate::time::log_limit::Limiter;
+use crate::time::log_limit::{Kind, Limiter};
 
 /// What a reload replaces, all of it or nothing.
 #[derive(Debug, Default)]
@@ -41,6 +45,27 @@ pub struct Active {
     pub syslog_allow: Option<Vec<IpNet>>,
     /// The time zones of times in lines that name none.
     pub zones: Zones,
+    /// Whose lines may name other hosts.
+    pub syslog_relays: Relays,
+    /// What streams and lines of syslog may use.
+    pub lines: Lines,
+    /// For listeners with TLS.
+    pub tls: Option<Arc<Server>>,
+}
+
+/// What streams and lines of syslog may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lines {
+    /// The longest message that is taken whole, in octets; a longer one is cut.
+    pub max_message: usize,
+    /// How long a stream may be silent.
+    pub idle: Duration,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Lines { max_message: MAX_MESSAGE, idle: Duration::from_hours(1) }
+    }
 }
 
 /// What all listeners share.
@@ -79,7 +104,7 @@ pub struct Shared {
 
 impl Shared {
     /// What all listeners share. Datagrams wait on disk and streams are not accepted until [`Shared::replace`] has given
-    /// rules and [`admit_waiting`](crate::intake::pipeline::admit_waiting) was called.
+    /// rules and [`admit_waiting`](crate::intake::admission::admit_waiting) was called.
     pub fn new(journal: Arc<Journal>, sync: SyncPolicy, clock: Arc<dyn Clock>) -> Self {
         let (stats, limiter) = (Arc::<Stats>::default(), Arc::<Limiter>::default());
         journal.start(clock.now());
@@ -140,6 +165,14 @@ impl Shared {
     /// Whether the journal refuses outcomes at the moment.
     pub fn refusing(&self) -> bool {
         self.commit.refusing()
+    }
+
+    /// Counts a message that was cut, and says so, unless that was said a short time ago.
+    pub(super) fn oversized(&self, from: Peer, now: Mono) {
+        self.stats.oversized.add(1);
+        if let Some(suppressed) = self.limiter.allow(Kind::Oversized, now) {
+            tracing::warn!(%from, suppressed, "a message was cut: it is longer than [syslog] max_message");
+        }
     }
 
     /// Lets streams be accepted, now that there are rules.

@@ -86,7 +86,7 @@ stats! {
     discoveries,
     /// Reports that were not sent, because their receiver would have got more than came from it.
     reports_held_back,
-    /// Messages of streams that were longer than allowed and were cut.
+    /// Messages of syslog that were longer than allowed and were cut.
     oversized,
     /// Messages of streams that ended in the middle of them.
     unfinished,
@@ -94,6 +94,8 @@ stats! {
     framing_lost,
     /// Streams that were closed because their messages could not be told apart.
     streams_broken,
+    /// Streams on which TLS did not begin: no handshake in time, nothing in common, or a certificate that is not let in.
+    tls_failed,
     /// Streams that were refused because too many were open.
     streams_refused,
     /// Messages of which rules saw a part, because they were longer than `max_message` of `[rules]`.

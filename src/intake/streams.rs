@@ -18,7 +18,10 @@ use crate::intake::listener::Protocol;
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
 use crate::intake::stop::Stop;
+use crate::intake::tls;
+use crate::net;
 use crate::peer::Peer;
+use crate::settings::tls_server::Identity;
 use crate::snmp;
 use crate::sys::Arrival;
 use crate::syslog;
@@ -26,7 +29,7 @@ use crate::time::log_limit::Kind;
 
 /// How long a stream may take to bring its first octet.
 const FIRST: Duration = Duration::from_secs(30);
-/// How long a stream may be silent after that.
+/// How long a stream of SNMP may be silent after that; of syslog the configuration says it.
 const IDLE: Duration = Duration::from_hours(24);
 /// How long a message waits for what follows it, where only that says how long it is.
 const QUIET: Duration = Duration::from_secs(2);
@@ -40,6 +43,8 @@ const CHUNK: usize = 64 * 1024;
 /// A listener for streams.
 pub(super) struct Streams {
     speech: Speech,
+    /// Whether TLS is spoken.
+    secure: bool,
     shared: Arc<Shared>,
     places: Arc<Places>,
     acceptor: Acceptor,
@@ -49,9 +54,9 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Accepts streams on which this is spoken; `name` is that of the listener.
+    /// Accepts streams on which this is spoken, over TLS or not; `name` is that of the listener.
     pub(super) fn new(
-        speech: Speech,
+        (speech, secure): (Speech, bool),
         name: &str,
         shared: Arc<Shared>,
         places: Arc<Places>,
@@ -59,7 +64,7 @@ impl Streams {
         running: mpsc::Sender<()>,
     ) -> Self {
         let acceptor = Acceptor::new(name, shared.accepted.clone(), shared.clock());
-        Streams { speech, shared, places, acceptor, stop, running }
+        Streams { speech, secure, shared, places, acceptor, stop, running }
     }
 
     /// Accepts until told to stop, once there are rules.
@@ -97,11 +102,22 @@ impl Streams {
                 );
             }
         }
-        let (seat, stream) = (Some(place), stream.into_stream());
-        let stream = take_in(self.speech, stream, peer, self.shared.clone(), self.stop.subscribe(), seat);
-        let running = self.running.clone();
+        let arrived = Arrived {
+            speech: self.speech,
+            peer,
+            identity: None,
+            heard: false,
+            shared: self.shared.clone(),
+            stop: self.stop.subscribe(),
+            place: Some(place),
+        };
+        let (stream, secure, running) = (stream.into_stream(), self.secure, self.running.clone());
         tokio::spawn(async move {
-            stream.await;
+            if secure {
+                arrived.secure(stream).await;
+            } else {
+                arrived.take(stream).await;
+            }
             drop(running);
         });
     }
@@ -158,25 +174,61 @@ pub async fn take(
         Protocol::Snmp => Speech::Snmp,
         Protocol::Syslog => Speech::Syslog,
     };
-    take_in(speech, stream, peer.into(), shared, stop, None).await;
+    let peer = peer.into();
+    Arrived { speech, peer, identity: None, heard: false, shared, stop, place: None }.take(stream).await;
 }
 
-/// The same for a stream with a place, which it has until its end.
-async fn take_in(
+/// A stream that has come in.
+struct Arrived {
     speech: Speech,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
+    /// Who is at its other end, where a certificate says so.
+    identity: Option<Arc<Identity>>,
+    /// Whether it has brought anything.
+    heard: bool,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
+    /// It has this until its end.
     place: Option<Place>,
-) {
-    let pipeline = Pipeline::of_stream(shared.clone());
-    let displaced = place.as_ref().map(Place::displaced);
-    let stream = Stream { speech, peer, stream, pipeline, shared, stop, displaced, place, heard: false };
-    match speech {
-        Speech::Snmp => stream.run(snmp::framing::Framer::default()).await,
-        Speech::Syslog => stream.run(syslog::Framer::default()).await,
-        Speech::Relp => stream.run(syslog::relp_server::Session::default()).await,
+}
+
+impl Arrived {
+    /// Begins TLS and takes all messages, with the certificates that are in force now.
+    async fn secure(mut self, stream: Box<dyn net::Stream>) {
+        // The configuration has no listener for TLS without it; one that has ended may outlive it.
+        let Some(server) = self.shared.active().tls.clone() else { return };
+        let mut displaced = self.place.as_ref().map(Place::displaced);
+        let begun = tokio::select! {
+            biased;
+            _ = ends(&mut self.stop, displaced.as_mut()) => return,
+            begun = tls::begin(&server, stream) => begun,
+        };
+        match begun {
+            Ok((stream, identity)) => {
+                (self.identity, self.heard) = (identity, true);
+                self.take(stream).await;
+            }
+            Err(failure) => {
+                self.shared.stats.tls_failed.add(1);
+                if let Some(suppressed) = self.shared.limiter.allow(Kind::Tls, self.shared.now().mono) {
+                    tracing::warn!(from = %self.peer, suppressed, "a stream was closed, as TLS did not begin: {failure}");
+                }
+            }
+        }
+    }
+
+    /// Takes all its messages.
+    async fn take(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Arrived { speech, peer, identity, heard, shared, stop, place } = self;
+        let pipeline = Pipeline::of_stream(shared.clone(), identity);
+        let displaced = place.as_ref().map(Place::displaced);
+        let most = pipeline.active().lines.max_message;
+        let stream = Stream { speech, peer, stream, pipeline, shared, stop, displaced, place, heard };
+        match speech {
+            Speech::Snmp => stream.run(snmp::framing::Framer::default()).await,
+            Speech::Syslog => stream.run(syslog::Framer::new(most)).await,
+            Speech::Relp => stream.run(syslog::relp_server::Session::new(most)).await,
+        }
     }
 }
 
@@ -227,6 +279,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     async fn run(mut self, mut conversation: impl Conversation) {
         let mut chunk = vec![0; CHUNK];
         let mut end = self.read(&mut conversation, &mut chunk).await;
+        // What a sender has begun long ago it does not send again.
+        let silent = matches!(end, End::Displaced | End::Silent);
         match end {
             End::Stopped => end = self.drain(&mut conversation, &mut chunk, DRAIN).await,
             // What has arrived is taken; nothing is awaited, as the place is needed.
@@ -235,14 +289,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             }
             End::Closed | End::Lost => {}
         }
-        if end == End::Closed {
+        if end != End::Closed && conversation.waits() {
+            // Nothing follows any more that could tell what it is.
+            conversation.quiet();
+            let _ = self.take(&mut conversation, false).await;
+        }
+        if end == End::Closed || (silent && end == End::Stopped) {
             while let Some(frame) = conversation.end() {
                 let (now, protocol) = (self.shared.now(), self.speech.protocol());
                 match frame {
-                    Frame::Message(octets) => self.pipeline.message(protocol, octets, self.arrival(), now),
-                    Frame::Cut(octets) => {
-                        self.shared.stats.unfinished.add(1);
+                    Frame::Message(octets) if end == End::Closed => {
                         self.pipeline.message(protocol, octets, self.arrival(), now);
+                    }
+                    Frame::Message(octets) | Frame::Cut(octets) => {
+                        self.shared.stats.unfinished.add(1);
+                        self.pipeline.beginning(protocol, octets, self.arrival(), now);
                     }
                     Frame::Unfinished | Frame::Broken(_) | Frame::Closed => {
                         self.shared.stats.unfinished.add(1);
@@ -254,11 +315,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 }
             }
         } else {
-            if conversation.waits() {
-                // Nothing follows any more that could tell what it is.
-                conversation.quiet();
-                let _ = self.take(&mut conversation, false).await;
-            }
             // Half a message is none.
             self.shared.stats.unfinished.add(u64::from(conversation.end().is_some()));
         }
@@ -281,7 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             let waits = conversation.waits();
             let patience = match (waits, self.heard) {
                 (true, _) => QUIET,
-                (false, true) => IDLE,
+                (false, true) => self.idle(),
                 (false, false) => FIRST,
             };
             let read = tokio::select! {
@@ -292,6 +348,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             let count = match read {
                 Ok(Ok(0)) => return End::Closed,
                 Ok(Ok(count)) => count,
+                // TLS that ends without a word (RFC 8446, section 6.1): many senders just close.
+                Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return End::Closed,
                 Ok(Err(_)) => return End::Lost,
                 Err(_) if waits => {
                     conversation.quiet();
@@ -331,6 +389,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                         let goodbye = conversation.goodbye();
                         let told = async {
                             self.stream.write_all(goodbye.unwrap_or_default()).await?;
+                            self.stream.flush().await?;
                             self.stream.shutdown().await
                         };
                         if !matches!(timeout(WRITE, told).await, Ok(Ok(()))) {
@@ -349,6 +408,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             };
             let count = match read {
                 Ok(0) => return End::Closed,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return End::Closed,
                 Ok(count) if answers || Instant::now() < until => count,
                 Ok(_) => return End::Stopped,
                 Err(_) => return End::Lost,
@@ -381,9 +441,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 .collect();
             let safe = self.pipeline.all_safe();
             conversation.answer(&mut committed.into_iter(), safe, &mut out);
-            let sent = answers
-                && (out.is_empty()
-                    || matches!(timeout(WRITE, self.stream.write_all(&out)).await, Ok(Ok(()))));
+            let sent = answers && (out.is_empty() || self.answer(&out).await);
             let stats = &self.shared.stats;
             if sent { &stats.informs_answered } else { &stats.informs_unanswered }.add(informs);
             if answers && !sent {
@@ -410,6 +468,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
     }
 
+    /// Sends answers; false if the sender does not take them.
+    async fn answer(&mut self, answers: &[u8]) -> bool {
+        let sent = async {
+            self.stream.write_all(answers).await?;
+            // TLS holds back what it could not write at once.
+            self.stream.flush().await
+        };
+        matches!(timeout(WRITE, sent).await, Ok(Ok(())))
+    }
+
+    /// How long it may be silent.
+    fn idle(&self) -> Duration {
+        match self.speech.protocol() {
+            Protocol::Snmp => IDLE,
+            Protocol::Syslog => self.pipeline.active().lines.idle,
+        }
+    }
+
     /// Gives whole messages to the pipeline for as long as it takes them.
     fn give<C: Conversation>(&mut self, conversation: &mut C) -> Given {
         self.shared.stats.framing_lost.add(conversation.lost());
@@ -423,11 +499,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             match frame {
                 Frame::Message(octets) => self.pipeline.message(protocol, octets, arrival, now),
                 Frame::Cut(octets) => {
-                    self.shared.stats.oversized.add(1);
-                    if let Some(suppressed) = self.shared.limiter.allow(Kind::Oversized, now.mono) {
-                        tracing::warn!(from = %self.peer, suppressed, "a message of more than 64 KiB was cut");
-                    }
-                    self.pipeline.message(protocol, octets, arrival, now);
+                    self.shared.oversized(self.peer, now.mono);
+                    self.pipeline.beginning(protocol, octets, arrival, now);
                 }
                 Frame::Unfinished => {}
                 Frame::Closed => return Given::Closed,

@@ -37,7 +37,7 @@ pub struct Choice<'m> {
     pub agent: Agent,
 }
 
-/// The agent that a notification names.
+/// The agent that a notification names, or the host that a line names where that is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agent {
     /// None that is another host than the sender.
@@ -46,6 +46,8 @@ pub enum Agent {
     Believed,
     /// One that the sender may not speak for.
     Refused(Ipv4Addr),
+    /// A line names another host, which its sender may not.
+    RefusedName,
 }
 
 /// What a candidate is.
@@ -115,6 +117,7 @@ impl Hosts {
         let source = received.source.address();
         let claim = self.claim(received);
         let agent = match (&claim, received.message) {
+            (Some(Candidate { verdict: Verdict::NotARelay, .. }), Message::Syslog(_)) => Agent::RefusedName,
             (Some(claim), Message::Notification(n)) => match (&claim.verdict, n.agent) {
                 (Verdict::NotARelay, Some(agent)) => Agent::Refused(agent),
                 (Verdict::NoHost, _) => Agent::None,
@@ -170,8 +173,11 @@ impl Hosts {
             Message::Syslog(line) => {
                 let word = line.host?;
                 match clean(word) {
-                    None => Some(Candidate::plain(Origin::Line, word.into(), Verdict::NoHost)),
                     Some(HostWord::Address(address)) if address == source => None,
+                    Some(named) if !received.relay && !self.is_of(&named, source) => {
+                        Some(Candidate::plain(Origin::Line, word.into(), Verdict::NotARelay))
+                    }
+                    None => Some(Candidate::plain(Origin::Line, word.into(), Verdict::NoHost)),
                     Some(HostWord::Address(address)) => {
                         Some(self.by_address(Origin::Line, address, address.to_string().into(), received))
                     }
@@ -181,6 +187,15 @@ impl Hosts {
                 }
             }
         }
+    }
+
+    /// Whether the table knows a host by this name or address, and by the sender's address.
+    fn is_of(&self, named: &HostWord<'_>, source: IpAddr) -> bool {
+        let known = match named {
+            HostWord::Address(address) => self.of_address(*address),
+            HostWord::Name(name) => self.of_name(name),
+        };
+        known.is_some_and(|name| self.of_address(source) == Some(name))
     }
 
     /// The sender. It names the host even by an address that no other may use, as there is nothing else.

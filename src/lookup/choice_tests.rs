@@ -214,3 +214,26 @@ fn names_in_the_dns_are_names() {
         assert_eq!((&*choice.host, choice.source_name.as_deref()), (expected, source_name), "{sender}");
     }
 }
+
+/// A line's host counts only of a relay, or if the table knows it as its sender.
+#[test]
+fn a_line_names_another_host_only_if_its_sender_may() {
+    let line = |host: &str| format!("<30>Nov 24 07:13:39 {host} systemd: x");
+    let known: &[(&str, &str)] =
+        &[(SENDER, "edge1"), ("edge1.example.org", "edge1"), ("core.example.org", "core")];
+    for (map, named, relay, expected, agent) in [
+        (known, "core.example.org", true, "core", Agent::None),
+        (known, "core.example.org", false, "edge1", Agent::RefusedName),
+        (known, "edge1.example.org", false, "edge1", Agent::None),
+        (known, SENDER, false, "edge1", Agent::None),
+        (known, "192.0.2.200", false, "edge1", Agent::RefusedName),
+        (&[], "core", true, "core", Agent::None),
+        (&[], "core", false, SENDER, Agent::RefusedName),
+        (&[], "localhost", false, SENDER, Agent::None),
+    ] {
+        let line = Line(Box::leak(line(named).into_boxed_str()));
+        let (host, found, said) = host(&hosts(map), &line, (SENDER, relay));
+        assert_eq!((host.as_str(), found), (expected, agent), "{named} {relay}: {said:?}");
+        assert_eq!(said.iter().any(|text| text.contains("not a relay")), agent == Agent::RefusedName);
+    }
+}

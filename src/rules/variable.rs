@@ -173,6 +173,8 @@ fixed! {
     Time "time" Lines,
     Clock "clock" Lines,
     Truncated "truncated" Lines,
+    TlsPeer "tls_peer" Lines,
+    TlsFingerprint "tls_fingerprint" Lines,
 }
 
 impl Variable {
@@ -394,6 +396,8 @@ impl Fixed {
             Fixed::Facility => named(line.facility, &FACILITIES),
             Fixed::Severity => named(line.severity, &SEVERITIES),
             Fixed::SyslogHost => Val::optional(line.host),
+            Fixed::TlsPeer => Val::optional(line.tls.and_then(|tls| tls.name)),
+            Fixed::TlsFingerprint => Val::optional(line.tls.map(|tls| tls.fingerprint)),
             Fixed::PeerPid => peer(|peer| peer.pid),
             Fixed::PeerUid => peer(|peer| peer.uid),
             // What TCP Wrappers say is more exact.

@@ -2,6 +2,7 @@
 //! that several modules read: secrets, TLS, URLs, sizes, networks; the files and folders that they name.
 
 pub mod address;
+pub mod certificate;
 pub mod diagnostic;
 pub mod folder;
 pub mod input;
@@ -9,5 +10,6 @@ pub mod secret;
 pub mod section;
 pub mod tls;
 pub mod tls_errors;
+pub mod tls_server;
 pub mod url;
 pub mod values;

@@ -80,14 +80,24 @@ pub fn client(trust: &Trust, identity: Option<(&Path, &Path)>) -> Result<Arc<Cli
     Ok(Arc::new(config))
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let pem = input::bytes(path, input::TEXT)
         .map_err(|error| format!("cannot read the key in {}: {error}", path.display()))?;
-    PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|error| format!("{} has no private key in PEM: {error}", path.display()))
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        // Of PKCS #8 and of OpenSSL's older form.
+        let sealed = [b"ENCRYPTED PRIVATE KEY".as_slice(), b"Proc-Type: 4,ENCRYPTED"];
+        if sealed.iter().any(|mark| pem.windows(mark.len()).any(|at| at == *mark)) {
+            format!(
+                "the key in {} is encrypted; take its passphrase away with `openssl pkey`",
+                path.display()
+            )
+        } else {
+            format!("{} has no private key in PEM: {error}", path.display())
+        }
+    })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let pem = input::bytes(path, input::TEXT)
         .map_err(|error| format!("cannot read certificates in {}: {error}", path.display()))?;
     let all = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
@@ -95,7 +105,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     if all.is_empty() { Err(format!("{} has no certificate in PEM", path.display())) } else { Ok(all) }
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, String> {
+pub(super) fn authorities(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;

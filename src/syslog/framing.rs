@@ -5,7 +5,7 @@
 //! end where it says: what follows it begins a message, ends a line, or is the end. Until that has come the message waits, at most
 //! until the stream is [quiet](Framer::quiet).
 
-/// The longest message that is taken whole, in octets; a longer one is cut and its rest skipped.
+/// The longest message that can be taken whole, in octets.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// The most digits of a count.
 const MAX_DIGITS: usize = 9;
@@ -15,7 +15,7 @@ const MAX_DIGITS: usize = 9;
 pub struct Framed<'f> {
     /// Its octets; at least one.
     pub message: &'f [u8],
-    /// Whether its end is missing: it was longer than [`MAX_MESSAGE`], or the stream ended within its count.
+    /// Whether its end is missing: it was longer than the framer takes, or the stream ended within its count.
     pub cut: bool,
 }
 
@@ -50,8 +50,10 @@ enum Skip {
 }
 
 /// Cuts a stream into messages. Holds at most one unfinished message and what was pushed last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Framer {
+    /// The longest message that is taken whole, in octets; a longer one is cut and its rest skipped.
+    most: usize,
     buffer: Vec<u8>,
     /// Where the next message begins.
     start: usize,
@@ -84,7 +86,28 @@ enum Seen<T> {
     Wait,
 }
 
+impl Default for Framer {
+    fn default() -> Self {
+        Framer::new(MAX_MESSAGE)
+    }
+}
+
 impl Framer {
+    /// One that takes messages of at most `most` octets whole.
+    pub fn new(most: usize) -> Self {
+        Framer {
+            most,
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            skip: None,
+            state: State::default(),
+            extent: Extent::default(),
+            is_line: false,
+            lost: 0,
+        }
+    }
+
     /// Adds received octets.
     pub fn push(&mut self, octets: &[u8]) {
         self.buffer.drain(..self.start);
@@ -207,7 +230,7 @@ impl Framer {
         if !sure && !has_priority && self.state == State::Lines {
             return Seen::No;
         }
-        let kept = length.min(MAX_MESSAGE);
+        let kept = length.min(self.most);
         let text = |to: usize| (start, start + to);
         if body.len() < kept {
             return match self.extent {
@@ -226,7 +249,7 @@ impl Framer {
                 Extent::Quiet | Extent::Ended => Seen::No,
             };
         }
-        if length > MAX_MESSAGE {
+        if length > self.most {
             // As a line it would have ended by now, or would be cut at the same place.
             if !sure && body[..kept].contains(&b'\n') {
                 return Seen::No;
@@ -258,8 +281,7 @@ impl Framer {
     /// A line.
     fn line(&mut self) -> Option<Taken> {
         let pending = &self.buffer[self.start..];
-        let end =
-            pending.iter().take(MAX_MESSAGE + 1).skip(self.searched).position(|octet| ends_line(*octet));
+        let end = pending.iter().take(self.most + 1).skip(self.searched).position(|octet| ends_line(*octet));
         let taken = |to, next, rest: Option<Skip>| Taken {
             text: (0, to),
             next,
@@ -272,8 +294,8 @@ impl Framer {
                 let to = at - usize::from(at > 1 && pending[at - 1] == b'\r');
                 Some(taken(to, at + 1, None))
             }
-            None if pending.len() > MAX_MESSAGE => {
-                let to = cut(&pending[..MAX_MESSAGE]);
+            None if pending.len() > self.most => {
+                let to = cut(&pending[..self.most]);
                 Some(taken(to, to, Some(Skip::Line)))
             }
             None if self.extent == Extent::Ended => Some(taken(pending.len(), pending.len(), None)),
@@ -341,6 +363,11 @@ fn boundary(octets: &[u8]) -> Seen<()> {
             Seen::Wait => Seen::Wait,
         },
     }
+}
+
+/// The beginning of a message that has at most `most` octets, which are not 0, and whether that is not all of it.
+pub fn within(message: &[u8], most: usize) -> (&[u8], bool) {
+    if message.len() <= most { (message, false) } else { (&message[..cut(&message[..most])], true) }
 }
 
 /// Where to cut, so that no character of UTF-8 is cut in two. At least one octet stays.

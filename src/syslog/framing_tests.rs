@@ -201,3 +201,19 @@ proptest! {
         prop_assert_eq!(all(stream.as_bytes()), messages);
     }
 }
+
+#[test]
+fn what_is_taken_whole_can_be_shorter() {
+    for most in [1, 4, 1000] {
+        let mut framer = Framer::new(most);
+        let long = "x".repeat(most + 1);
+        framer.push(format!("{long}\n{}\n", "y".repeat(most)).as_bytes());
+        let mut got = Vec::new();
+        while let Some(Framed { message, cut }) = framer.next_message() {
+            got.push((message.len(), cut));
+        }
+        assert_eq!(got, [(most, true), (most, false)]);
+        assert_eq!(within(long.as_bytes(), most), (&long.as_bytes()[..most], true));
+    }
+    assert_eq!(within("aü".as_bytes(), 2), (&b"a"[..], true), "no character is cut in two");
+}

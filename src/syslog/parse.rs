@@ -53,6 +53,7 @@ pub fn parse_line_in<'l>(line: &'l str, received: i64, zone: &TimeZone) -> Syslo
         message,
         repeated: repeated(message),
         truncated: false,
+        tls: None,
         security: security::parse(tag.program, message, tcp_wrappers.as_ref()),
         tcp_wrappers,
     }

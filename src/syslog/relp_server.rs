@@ -17,7 +17,7 @@ const MAX_OFFERS: usize = 32 * 1024;
 /// What a session gives.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'s> {
-    /// A message; cut, if it was longer than [`MAX_MESSAGE`].
+    /// A message; cut, if it was longer than the session takes.
     Message {
         /// Its octets; at least one.
         octets: &'s [u8],
@@ -72,8 +72,10 @@ struct Frame {
 }
 
 /// One session. It holds one message and what was pushed last at most.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Session {
+    /// The longest message that is taken whole, in octets.
+    most: usize,
     buffer: Vec<u8>,
     /// Where what is not read yet begins.
     start: usize,
@@ -86,7 +88,27 @@ pub struct Session {
     taken: Vec<(Number, Kind)>,
 }
 
+impl Default for Session {
+    fn default() -> Self {
+        Session::new(MAX_MESSAGE)
+    }
+}
+
 impl Session {
+    /// One that takes messages of at most `most` octets whole.
+    pub fn new(most: usize) -> Self {
+        Session {
+            most,
+            buffer: Vec::new(),
+            start: 0,
+            frame: None,
+            open: false,
+            ended: false,
+            farewell: false,
+            taken: Vec::new(),
+        }
+    }
+
     /// Adds received octets.
     pub fn push(&mut self, octets: &[u8]) {
         self.buffer.drain(..self.start);
@@ -185,7 +207,7 @@ impl Session {
             b"close" => Kind::Close,
             _ => return Err(Broken::Command(name())),
         };
-        let keep = if kind == Kind::Syslog { length.min(MAX_MESSAGE) } else { 0 };
+        let keep = if kind == Kind::Syslog { length.min(self.most) } else { 0 };
         self.start += pending.len().min(MAX_HEAD + 1) - rest.len();
         self.frame = Some(Frame { number, kind, left: length - keep, keep, given: false });
         Ok(Step::Go)

@@ -36,13 +36,15 @@ pub enum Kind {
     Socket,
     /// Streams that are not accepted.
     Stream,
-    /// Messages of streams that are cut.
+    /// Messages that are cut.
     Oversized,
     /// Streams whose messages cannot be told apart.
     Framing,
+    /// Streams on which TLS does not begin.
+    Tls,
 }
 
-const KINDS: usize = Kind::Framing as usize + 1;
+const KINDS: usize = Kind::Tls as usize + 1;
 
 /// Decides which lines of one kind are written.
 #[derive(Debug, Default)]

@@ -136,6 +136,13 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
             .map(|(reason, count)| (("reason", reason.as_str()), number(count))),
     )?;
     let active = status.shared.active();
+    if let Some(certificate) = active.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+        out.gauge(
+            "tls_certificate_ends_seconds",
+            "when the certificate of [syslog.tls] ends, in seconds since 1970 UTC",
+            certificate.not_after as f64,
+        )?;
+    }
     let reverse = if active.hosts.reverse_dns { status.shared.reverse.to_json() } else { Value::Null };
     out.counters(
         "reverse_dns",

@@ -12,7 +12,7 @@ use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{Program, run, wait_until};
 
 /// Every key that names a file, with lines that make a configuration of it.
-const PLACES: [(&str, &str); 19] = [
+const PLACES: [(&str, &str); 22] = [
     (
         "auth_password_file",
         "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password_file = \"DIR/fifo\"\n",
@@ -23,6 +23,12 @@ const PLACES: [(&str, &str); 19] = [
     ),
     ("communities_file", "[snmp]\nlisten = []\nrelays = []\ncommunities_file = \"DIR/fifo\"\n"),
     ("files", "[hosts]\nfiles = [\"DIR/fifo\"]\n"),
+    ("cert_file of syslog", "[syslog.tls]\ncert_file = \"DIR/fifo\"\nkey_file = \"DIR/fifo\"\n"),
+    ("key_file of syslog", "[syslog.tls]\ncert_file = \"DIR/pem\"\nkey_file = \"DIR/fifo\"\n"),
+    (
+        "client_ca_file",
+        "[syslog.tls]\ncert_file = \"DIR/pem\"\nkey_file = \"DIR/pem\"\nclient_ca_file = \"DIR/fifo\"\n",
+    ),
     ("nagios_objects", "[hosts]\nnagios_objects = \"DIR/fifo\"\n"),
     ("paths of mibs", "[mibs]\npaths = [\"DIR/fifo\"]\n"),
     ("folder of mibs", "[mibs]\npaths = [\"DIR/folder\"]\n"),

@@ -13,6 +13,7 @@
 )]
 
 mod broker;
+mod certificates;
 mod chaos;
 mod cli;
 mod correlation;
@@ -45,7 +46,10 @@ mod relp_intake;
 mod senders;
 mod snmptt;
 mod support;
+mod syslog_load;
+mod syslog_peers;
 mod syslog_sink;
+mod syslog_tls;
 mod tap;
 mod tcp_wrappers;
 mod unmatched;

@@ -10,7 +10,8 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 17] = [
+const USES: [(&str, &str); 19] = [
+    ("src/commands/doctor/run.rs", "whether certificates are valid"),
     (
         "src/commands/send/security.rs",
         "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",
@@ -32,6 +33,7 @@ const USES: [(&str, &str); 17] = [
     ),
     ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
+    ("src/intake/tls.rs", "whether certificates are valid"),
     ("src/sinks/delivery.rs", "the time that dead letters carry"),
     ("src/sinks/nagios/spool.rs", "file_time in check result files"),
     ("src/status.rs", "the times of the first and last message of a sender, for people"),

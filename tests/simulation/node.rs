@@ -15,10 +15,10 @@ use trapline::daemon::supervise::{Crew, Member, OnEnd};
 use trapline::daemon::{drain, sync, timers};
 use trapline::files::faulty::{Faults, Faulty};
 use trapline::files::mount;
-use trapline::intake::Shared;
 use trapline::intake::listener::Protocol;
-use trapline::intake::pipeline::{self, Pipeline};
+use trapline::intake::pipeline::Pipeline;
 use trapline::intake::streams;
+use trapline::intake::{Shared, admission};
 use trapline::journal::{Journal, Options, Reader, SyncPolicy, WhenFull};
 use trapline::settings::diagnostic::Diagnostics;
 use trapline::status::{Health, Status};
@@ -151,7 +151,7 @@ impl Node {
         });
         node.catch_up();
         node.reload(sinks, rules).await?;
-        pipeline::admit_waiting(&node.shared);
+        admission::admit_waiting(&node.shared);
         node.listen();
         Ok(node)
     }

@@ -2,6 +2,7 @@
 //!
 //! Facts are gathered in [`run`]; what they mean is decided by pure functions, in the files beside it.
 
+mod certificates;
 mod finding;
 pub mod machine;
 mod ports;

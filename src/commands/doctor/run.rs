@@ -7,6 +7,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use serde_json::Value;
 
+use super::certificates::{self, Account};
 use super::finding::{self, Finding};
 use super::machine::{self, Directory};
 use super::ports::{self, Daemon, Wanted};
@@ -22,6 +23,7 @@ use crate::settings::diagnostic::{Diagnostics, Severity};
 use crate::settings::input;
 use crate::sys;
 use crate::terminal::println;
+use crate::time::clock;
 
 /// CAP_NET_BIND_SERVICE and CAP_NET_ADMIN: capabilities(7).
 const BIND: u32 = 10;
@@ -153,6 +155,15 @@ fn machine(config: &Config, daemon: Option<u32>, findings: &mut Vec<Finding>) {
         findings.push(machine::buffers(buffer, most, machine::has_capability(&status, NET_ADMIN)));
     }
     findings.extend(machine::journal(&directory(config)));
+    if let Some(tls) = &config.syslog.tls {
+        let account = match daemon {
+            Some(id) => Account::of_process(&proc(&format!("{id}/status"))),
+            // The directory is made by the daemon's user.
+            None => Account::of_owner(&config.journal.directory).ok(),
+        };
+        let now = clock::now() / 1_000_000;
+        findings.extend(certificates::judge(tls, account.as_ref(), now));
+    }
 }
 
 fn directory(config: &Config) -> Directory<'_> {
