@@ -122,6 +122,7 @@ fn one(path: Option<&Path>, rules: &[PathBuf]) -> Checked {
     let Some(rules) = &setup.compiled.rules else { return checked };
     checked.found.push(hostile::check(rules, &setup.compiled.places));
     checked.found.push(without_effect(&setup, rules.rules().len()));
+    checked.found.push(believes_all(&setup.config));
     checked.summary = Some(Summary {
         rules: rules.rules().len(),
         tests: setup.compiled.tests.len(),
@@ -149,6 +150,26 @@ fn without_effect(setup: &Setup, rules: usize) -> Diagnostics {
     }
     if setup.config.sinks.is_empty() {
         warn("there are no sinks: outcomes go nowhere", "add [[sinks]]");
+    }
+    found
+}
+
+/// Warns if every sender of syslog may name any host.
+fn believes_all(config: &Config) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    let open = config.syslog.listen.iter().any(|one| one.transport.address().is_some());
+    if let (true, true, Some(file)) = (config.syslog.relays.are_all(), open, &config.file) {
+        found.push(Diagnostic {
+            severity: Severity::Warning,
+            file: file.display().to_string(),
+            place: None,
+            message: "without 'relays' in [syslog], every sender may name another host in its lines"
+                .to_owned(),
+            hint: Some(
+                "list the relays, relays = [\"192.0.2.10\"], or write relays = [] if there are none"
+                    .to_owned(),
+            ),
+        });
     }
     found
 }
@@ -185,6 +206,24 @@ mod tests {
         let both =
             neither.replace("packs = []", "packs = [\"ups\"]\n[[sinks]]\ntype = \"file\"\npath = \"o\"");
         assert_eq!(said(&both), "");
+    }
+
+    #[test]
+    fn senders_that_may_name_any_host_are_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        for (text, warns) in [
+            ("", true),
+            ("[syslog]\nrelays = []", false),
+            ("[syslog]\nrelays = [\"192.0.2.10\"]", false),
+            ("[syslog]\nlisten = [\"unix:///run/log\"]", false),
+            ("[syslog]\nlisten = []", false),
+        ] {
+            std::fs::write(&path, format!("{text}\n[snmp]\nrelays = []\n[journal]\ndirectory = \"j\"\n"))
+                .unwrap();
+            let (config, _) = setup::config(Some(&path)).unwrap();
+            assert_eq!(believes_all(&config).to_text().contains("relays = []"), warns, "{text}");
+        }
     }
 
     #[test]

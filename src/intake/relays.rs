@@ -28,6 +28,11 @@ impl Relays {
         Relays(entries.map(|all| parse_all(section, all, relay, found)))
     }
 
+    /// Whether every sender may name any host.
+    pub fn are_all(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether a line may name this host. A program of this machine may, and a client whose certificate has that name.
     pub fn believes(&self, host: Option<&str>, source: &Source, identity: Option<&Identity>) -> bool {
         let Some(relays) = &self.0 else { return true };

@@ -49,7 +49,7 @@ impl Daemon {
         let mibs = if rest.contains("[mibs]") { "" } else { "[mibs]\npaths = []\n" };
         let text = format!(
             "[snmp]\nlisten = [\"127.0.0.1:{snmp}\", \"[::1]:{snmp}\"]\n{RELAYS}\n\
-             [syslog]\nlisten = [\"udp://127.0.0.1:{syslog_udp}\", \"tcp://127.0.0.1:{syslog_tcp}\"]\n{mibs}{rest}\n"
+             [syslog]\nlisten = [\"udp://127.0.0.1:{syslog_udp}\", \"tcp://127.0.0.1:{syslog_tcp}\"]\n{LINE_RELAYS}\n{mibs}{rest}\n"
         );
         std::fs::write(dir.path().join("trapline.toml"), text).unwrap();
         Daemon { dir, snmp, syslog_udp, syslog_tcp, program: None }
@@ -178,6 +178,9 @@ impl Daemon {
 
 /// In the configuration of every daemon: tests speak for other hosts.
 pub const RELAYS: &str = "relays = [\"127.0.0.1\", \"::1\"]";
+
+/// The same for lines of syslog, which may come from any address.
+pub const LINE_RELAYS: &str = "relays = [\"0.0.0.0/0\", \"::/0\"]";
 
 /// The whole lines of a file, as JSON.
 pub fn json_lines(path: &Path) -> Vec<Value> {

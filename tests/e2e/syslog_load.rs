@@ -25,12 +25,10 @@ fn start(tls: u16, syslog: &str) -> (Daemon, Arc<ClientConfig>) {
     Authority::new(&authority).issue(daemon.dir.path(), "server", &["localhost"]);
     let path = daemon.path("trapline.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let tcp = format!("\"tcp://127.0.0.1:{}\"]", daemon.syslog_tcp);
-    let section = format!(
-        "{tcp_open}, \"tls://127.0.0.1:{tls}\"]\n{syslog}\n[syslog.tls]\ncert_file = \"server.pem\"\nkey_file = \"server.key\"",
-        tcp_open = tcp.trim_end_matches(']')
-    );
-    std::fs::write(&path, text.replace(&tcp, &section)).unwrap();
+    let tcp = format!("\"tcp://127.0.0.1:{}\"", daemon.syslog_tcp);
+    let text = text.replace(&format!("{tcp}]"), &format!("{tcp}, \"tls://127.0.0.1:{tls}\"]\n{syslog}"));
+    let pair = "[syslog.tls]\ncert_file = \"server.pem\"\nkey_file = \"server.key\"\n";
+    std::fs::write(&path, text.replacen("[mibs]", &format!("{pair}[mibs]"), 1)).unwrap();
     daemon.restart();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
