@@ -3,19 +3,21 @@
 
 use libfuzzer_sys::fuzz_target;
 use trapline::snmp;
-use trapline::syslog::framing::{Framer, MAX_MESSAGE};
+use trapline::syslog::framing::Framer;
 
 fuzz_target!(|stream: &[u8]| {
-    let mut framer = Framer::default();
+    // So short that messages are cut.
+    let most = 1 + usize::from(stream.get(1).copied().unwrap_or(255));
+    let mut framer = Framer::new(most);
     for chunk in stream.chunks(usize::from(stream.first().copied().unwrap_or(1)).max(1)) {
         framer.push(chunk);
         while let Some(framed) = framer.next_message() {
-            assert!(!framed.message.is_empty() && framed.message.len() <= MAX_MESSAGE);
+            assert!(!framed.message.is_empty() && framed.message.len() <= most);
         }
     }
     framer.quiet();
     while let Some(framed) = framer.finish() {
-        assert!(!framed.message.is_empty() && framed.message.len() <= MAX_MESSAGE);
+        assert!(!framed.message.is_empty() && framed.message.len() <= most);
     }
     let mut framer = snmp::framing::Framer::default();
     for chunk in stream.chunks(usize::from(stream.last().copied().unwrap_or(1)).max(1)) {

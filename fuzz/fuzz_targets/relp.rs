@@ -2,18 +2,19 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trapline::syslog::framing::MAX_MESSAGE;
 use trapline::syslog::relp_server::{Event, Session};
 
 fn run(stream: &[u8], size: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
-    let (mut session, mut messages, mut out) = (Session::default(), Vec::new(), Vec::new());
+    // So short that messages are cut.
+    let most = 1 + usize::from(stream.get(1).copied().unwrap_or(255));
+    let (mut session, mut messages, mut out) = (Session::new(most), Vec::new(), Vec::new());
     for chunk in stream.chunks(size) {
         session.push(chunk);
         let mut ended = false;
         while let Some(event) = session.next_event() {
             match event {
                 Event::Message { octets, .. } => {
-                    assert!(!octets.is_empty() && octets.len() <= MAX_MESSAGE);
+                    assert!(!octets.is_empty() && octets.len() <= most);
                     messages.push(octets.to_vec());
                 }
                 Event::Closed | Event::Broken(_) => ended = true,

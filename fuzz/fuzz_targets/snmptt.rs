@@ -4,9 +4,9 @@
 use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
+use trapline::import::snmptt::{Ini, Options, import};
 use trapline::mib::{Mib, load as mib};
 use trapline::rules::compile::{RuleFile, compile};
-use trapline::import::snmptt::{Ini, Options, import};
 
 fuzz_target!(|input: (bool, &str)| {
     static MIB: OnceLock<Arc<Mib>> = OnceLock::new();
@@ -15,6 +15,7 @@ fuzz_target!(|input: (bool, &str)| {
     let options = Options { ini: Ini { unsafe_regex, ..Ini::default() }, ..Options::default() };
     let nodes = |_: &str| Ok("192.0.2.0/24 fred\n".to_owned());
     let imported = import(&[("fuzz.conf".to_owned(), text.to_owned())], &nodes, &mib, &options);
-    let compiled = compile(&[RuleFile { name: "fuzz.toml".into(), text: imported.text.as_str().into() }], mib);
+    let compiled =
+        compile(&[RuleFile { name: "fuzz.toml".into(), text: imported.text.as_str().into() }], mib);
     assert!(compiled.rules.is_some(), "{}\n{}", imported.text, compiled.found.to_text());
 });

@@ -8,7 +8,13 @@ use trapline::text::{Charset, line};
 fuzz_target!(|octets: &[u8]| {
     let line = line(octets, Charset::default());
     // Without a header, and behind headers of several kinds.
-    for head in ["", "<13>Nov 20 12:00:01 h ", "<13>1 2026-11-20T12:00:01Z h a 1 ", "<13>9: Nov 20 12:00:01: ", "<13>1 "] {
+    for head in [
+        "",
+        "<13>Nov 20 12:00:01 h ",
+        "<13>1 2026-11-20T12:00:01Z h a 1 ",
+        "<13>9: Nov 20 12:00:01: ",
+        "<13>1 ",
+    ] {
         let line = format!("{head}{line}");
         let read = parse_line(&line, 1_795_176_000_000_000);
         assert!(line.trim_end_matches(['\0', '\r', '\n']).ends_with(read.message));

@@ -371,7 +371,7 @@ pub fn within(message: &[u8], most: usize) -> (&[u8], bool) {
 }
 
 /// Where to cut, so that no character of UTF-8 is cut in two. At least one octet stays.
-fn cut(octets: &[u8]) -> usize {
+pub(super) fn cut(octets: &[u8]) -> usize {
     let tail = octets.iter().rev().take(3).take_while(|octet| (0x80..0xC0).contains(*octet)).count();
     let lead = octets.len() - tail;
     let needs = match lead.checked_sub(1).map(|at| octets[at]) {

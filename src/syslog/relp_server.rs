@@ -4,7 +4,7 @@
 //! the caller says that the messages up to it are safe. What a sender has no answer for it sends again in its next session, so
 //! nothing is lost where a session breaks. Source: the RELP specification of librelp, and librelp 1.11.
 
-use super::framing::MAX_MESSAGE;
+use super::framing::{MAX_MESSAGE, cut};
 use super::relp::{MAX_HEAD, Number, head, push_frame};
 
 /// What `open` is answered with. Only syslog is offered, whatever the sender can do besides.
@@ -159,7 +159,8 @@ impl Session {
             let from = self.start;
             self.start += frame.keep;
             if frame.kind == Kind::Syslog && frame.keep > 0 {
-                return Ok(Step::Message(from, self.start, frame.left > 0));
+                let kept = if whole { frame.keep } else { cut(&self.buffer[from..self.start]) };
+                return Ok(Step::Message(from, from + kept, !whole));
             }
             return Ok(Step::Go);
         }
@@ -348,6 +349,14 @@ mod tests {
         let endless = vec![b'x'; 65_536];
         let (events, out) = all(std::iter::once(claims.as_bytes()).chain((0..40).map(|_| &endless[..])));
         assert_eq!((events.len(), out.matches("200 OK").count()), (1, 1));
+    }
+
+    #[test]
+    fn a_cut_leaves_no_half_character() {
+        let mut session = Session::new(8);
+        session.push(format!("{OPEN}2 syslog 10 <1>abcdü!\n").as_bytes());
+        let Some(Event::Message { octets, cut: true }) = session.next_event() else { panic!() };
+        assert_eq!(octets, b"<1>abcd");
     }
 
     /// Streams near what librelp speaks.

@@ -136,13 +136,15 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
             .map(|(reason, count)| (("reason", reason.as_str()), number(count))),
     )?;
     let active = status.shared.active();
-    if let Some(certificate) = active.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
-        out.gauge(
-            "tls_certificate_ends_seconds",
-            "when the certificate of [syslog.tls] ends, in seconds since 1970 UTC",
-            certificate.not_after as f64,
-        )?;
-    }
+    let certificates = active.tls.iter().filter_map(|tls| {
+        let file = tls.parts.certificate.to_str()?;
+        Some((("file", file), tls.certificate.as_ref()?.not_after as f64))
+    });
+    out.gauges(
+        "tls_certificate_ends_seconds",
+        "when the certificate of listeners with TLS ends, in seconds since 1970 UTC",
+        certificates,
+    )?;
     let reverse = if active.hosts.reverse_dns { status.shared.reverse.to_json() } else { Value::Null };
     out.counters(
         "reverse_dns",
