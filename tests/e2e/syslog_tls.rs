@@ -10,7 +10,7 @@ use crate::daemon::{Daemon, FILE_SINK, output};
 use crate::support::{port, run, wait_until};
 
 const RULES: &str = "[[rule]]\nid = \"all\"\nsyslog = {}\n[rule.event]\nstate = \"ok\"\n\
-    output = \"{{ message }}|{{ tls_peer }}|{{ tls_fingerprint }}|{{ truncated }}|{{ host }}\"\n";
+    output = \"{{ host }}|{{ tls_peer }}|{{ tls_fingerprint }}|{{ truncated }}|{{ message }}\"\n";
 
 /// A daemon, not started, that listens at a port with TLS. `tls` is the rest of its `[syslog.tls]`.
 fn prepare(port: u16, syslog: &str, tls: &str) -> (Daemon, Authority) {
@@ -99,11 +99,11 @@ fn clients_are_let_in_by_their_certificates() {
     for name in ["web1", "db1", "pinned"] {
         let mut client = Client::start(&folder, tls, Some(name));
         client.send(&format!("<13>Nov 20 12:00:00 claimed.example.org app[1]: of {name}\n"));
-        wait_until(name, || texts(&daemon).iter().any(|text| text.starts_with(&format!("of {name}|"))));
+        wait_until(name, || texts(&daemon).iter().any(|text| text.ends_with(&format!("|of {name}"))));
         clients.push(client);
     }
     let line =
-        |name: &str, peer: &str, host: &str| format!("of {name}|{peer}|{}|false|{host}", fingerprint(name));
+        |name: &str, peer: &str, host: &str| format!("{host}|{peer}|{}|false|of {name}", fingerprint(name));
     assert_eq!(
         texts(&daemon),
         [
@@ -114,8 +114,8 @@ fn clients_are_let_in_by_their_certificates() {
     );
     // A host may name itself as its certificate does.
     clients[0].send("<13>Nov 20 12:00:00 web1.example.org app[1]: myself\n");
-    wait_until("it arrives", || texts(&daemon).last().unwrap().starts_with("myself|"));
-    assert!(texts(&daemon).last().unwrap().ends_with("|web1.example.org"), "{:?}", texts(&daemon));
+    wait_until("it arrives", || texts(&daemon).last().unwrap().ends_with("|myself"));
+    assert!(texts(&daemon).last().unwrap().starts_with("web1.example.org|"), "{:?}", texts(&daemon));
     for name in [Some("wrong"), Some("foreign"), None] {
         let failed = daemon.status()["intake"]["tls_failed"].as_u64().unwrap();
         let mut client = Client::start(&folder, tls, name);
