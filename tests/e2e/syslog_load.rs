@@ -31,8 +31,9 @@ fn start(tls: u16, syslog: &str) -> (Daemon, Arc<ClientConfig>) {
     std::fs::write(&path, text.replacen("[mibs]", &format!("{pair}[mibs]"), 1)).unwrap();
     // For the daemon as well.
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    if soft < hard {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    let enough = hard.min(20_000);
+    if soft < enough {
+        setrlimit(Resource::RLIMIT_NOFILE, enough, hard).unwrap();
     }
     daemon.restart();
     let mut roots = RootCertStore::empty();
@@ -52,8 +53,8 @@ fn connect(own: [u8; 4], port: u16) -> TcpStream {
 
 /// As many connections as asked for, or as this process may have.
 fn many(wanted: usize, port: u16) -> Vec<TcpStream> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    let count = wanted.min(usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(300));
+    let (most, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let count = wanted.min(usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(300));
     (0..count).map(|_| connect([127, 0, 0, 1], port)).collect()
 }
 
