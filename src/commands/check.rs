@@ -186,6 +186,10 @@ fn engine(config: &Config) -> Option<(String, String)> {
 }
 
 #[cfg(test)]
+#[path = "check_tests.rs"]
+mod mistakes;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

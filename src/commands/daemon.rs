@@ -1,7 +1,8 @@
 //! What commands share that speak to the running daemon.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use serde_json::Value;
@@ -16,6 +17,10 @@ use crate::terminal::eprintln;
 const TRIES: usize = 3;
 /// How long the daemon may take to answer what it need not work for.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is said that it still works.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// How long it may work. Reading thousands of MIB modules takes half a minute.
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// The journal directory of a configuration, even if that is wrong elsewhere: then it is the daemon that reports it. None
 /// if the file cannot be read, which was printed.
@@ -58,6 +63,28 @@ pub fn ask(directory: &Path, request: &Request, patience: Option<Duration>) -> a
         Some(error) if *request == Request::Status && answer["ok"] == false => bail!("{error}"),
         _ => Ok(answer),
     }
+}
+
+/// Asks for something that may take long. First it is asked for its status, so that a daemon that hangs is an error within
+/// seconds; then what goes on is said on standard error every ten seconds.
+///
+/// # Errors
+///
+/// As [`ask`].
+pub fn ask_for_work(directory: &Path, request: &Request, what: &str) -> anyhow::Result<Value> {
+    ask(directory, &Request::Status, Some(PATIENCE))?;
+    std::thread::scope(|scope| {
+        let (done, end) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let start = Instant::now();
+            while end.recv_timeout(SAY_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("trapline: the daemon has been {what} for {} s", start.elapsed().as_secs());
+            }
+        });
+        let answer = ask(directory, request, Some(LONGEST));
+        drop(done);
+        answer
+    })
 }
 
 /// Says what to do about a sink that is not configured.

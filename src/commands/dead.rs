@@ -72,10 +72,14 @@ fn config(config: &ConfigArg) -> anyhow::Result<Config> {
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<bool> {
-    let directory = config(&args.config)?.journal.directory;
+    let config = config(&args.config)?;
+    let directory = config.journal.directory.clone();
     let context = || format!("cannot read the dead letters in {}", directory.display());
     let sinks = match &args.sink {
-        Some(sink) => vec![sink.clone()],
+        Some(sink) => {
+            must_be_known(sink, &config)?;
+            vec![sink.clone()]
+        }
         None => DeadLetters::sinks(&directory).with_context(context)?,
     };
     for sink in sinks {
@@ -105,6 +109,20 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// Whether a sink is configured; one that neither is nor has dead letters is an error.
+fn must_be_known(sink: &String, config: &Config) -> anyhow::Result<bool> {
+    let configured = config.sinks.iter().any(|section| section.settings.name == *sink);
+    let directory = &config.journal.directory;
+    let with_letters = || {
+        DeadLetters::sinks(directory)
+            .with_context(|| format!("cannot read the dead letters in {}", directory.display()))
+    };
+    if !configured && !with_letters()?.contains(sink) {
+        bail!("there is no sink '{sink}', nor dead letters of one; see `trapline sinks list`");
+    }
+    Ok(configured)
+}
+
 /// One line for people; what came from the network moves no cursor.
 fn line(sink: &str, letter: &Letter) -> String {
     let outcome = &letter.as_json()["outcome"];
@@ -125,10 +143,7 @@ fn take(args: &ChosenArgs, retry: bool) -> anyhow::Result<bool> {
     let config = config(&args.config)?;
     let (sink, directory) = (&args.sink, &config.journal.directory);
     let context = || format!("cannot change the dead letters in {}", directory.display());
-    let configured = config.sinks.iter().any(|section| section.settings.name == *sink);
-    if !configured && !DeadLetters::sinks(directory).with_context(context)?.contains(sink) {
-        bail!("there is no sink '{sink}', nor dead letters of one; see `trapline sinks list`");
-    }
+    let configured = must_be_known(sink, &config)?;
     if retry && !configured {
         bail!(
             "sink '{sink}' is not configured, so nothing can be sent; add it, or add was = \"{sink}\" to the sink that replaces it"

@@ -24,8 +24,7 @@ pub struct ReloadArgs {
 /// If no daemon answers.
 pub fn run(args: &ReloadArgs) -> anyhow::Result<bool> {
     let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
-    // Reading MIB modules takes as long as it takes.
-    let answer = daemon::ask(&directory, &Request::Reload, None)?;
+    let answer = daemon::ask_for_work(&directory, &Request::Reload, "reloading")?;
     let done = answer["ok"] == true;
     if args.json {
         println!("{answer}");

@@ -119,6 +119,10 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
     }
 }
 
+/// Counters that are shown also while they are 0; all others have something to say only above it.
+const ALWAYS: [&str; 6] =
+    ["snmp_received", "syslog_received", "kernel_drops", "matched", "unmatched", "outcomes"];
+
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or(0)
 }
@@ -141,7 +145,8 @@ fn print(before: &Value, now: &Value) {
     }
     println!("\n{:<22}{:>14}{:>12}", "", "total", "a second");
     for (name, value) in now["intake"].as_object().into_iter().flatten() {
-        if name != "malformed" && name != "swallowed" {
+        let is_counter = value.is_u64() && (ALWAYS.contains(&name.as_str()) || number(value) > 0);
+        if is_counter {
             row(name, number(value), number(&before["intake"][name]));
         }
     }
@@ -204,6 +209,11 @@ fn print(before: &Value, now: &Value) {
     if keys.iter().any(|key| number(&state[key]) > 0) {
         let all = keys.map(|key| format!("{} {key}", number(&state[key])));
         println!("\nstate of rules: {}", all.join(", "));
+    }
+    if let Some(capture) = now["capture"].as_object() {
+        let get = |key: &str| capture.get(key).map_or(0, number);
+        let (messages, lost, bytes) = (get("messages"), get("lost"), get("bytes"));
+        println!("\ncaptured: {messages} messages, {lost} lost; {bytes} bytes on disk");
     }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(

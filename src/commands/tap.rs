@@ -47,15 +47,12 @@ pub fn run(args: &TapArgs) -> anyhow::Result<bool> {
     let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
     let filter = Filter { from: args.from.clone(), unmatched: args.unmatched, text: args.text.clone() };
     let socket = control::socket(&directory);
-    let Some(lines) = control::follow(&socket, &Request::Tap { filter })? else {
+    let Some((first, lines)) = control::follow(&socket, &Request::Tap { filter }, daemon::PATIENCE)? else {
         bail!(
             "no daemon answers on {}; start it with `trapline run`, or name its configuration with --config",
             socket.display()
         );
     };
-    let mut lines = lines.lines();
-    let first: Value =
-        lines.next().transpose()?.map_or(Ok(Value::Null), |line| serde_json::from_str(&line))?;
     if first["ok"] != true || first["tap"] != true {
         bail!(
             "{}",
@@ -71,7 +68,7 @@ pub fn run(args: &TapArgs) -> anyhow::Result<bool> {
     if args.count.is_none() && !args.json {
         eprintln!("trapline: messages appear here as they come; Ctrl-C ends it");
     }
-    for line in lines {
+    for line in lines.lines() {
         let line = line?;
         let Ok(document) = serde_json::from_str::<Value>(&line) else { continue };
         let missed = document["missed"].as_u64();

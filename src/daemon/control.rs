@@ -6,7 +6,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as ClientStream;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
 use crate::intake::state_view::{self, StateFilter};
 use crate::intake::tap::{Filter, View};
+use crate::settings::values::shown;
 use crate::status::Status;
 
 /// How long a client may take to send its request. One that sends nothing in this time gets the status. Long enough for a
@@ -352,37 +353,63 @@ pub fn refusal(why: String) -> Value {
 /// If the daemon cannot be asked or does not answer.
 pub fn ask(socket: &Path, request: &Request, patience: Option<Duration>) -> anyhow::Result<Option<Value>> {
     let Some(mut stream) = connect(socket)? else { return Ok(None) };
-    let context = || format!("no answer on {}; is the daemon stopping? See its log", socket.display());
     stream.set_read_timeout(patience)?;
     let text = serde_json::to_string(request)?;
     // A daemon that did not wait for the request has answered already.
     let _ = stream.write_all(format!("{text}\n").as_bytes());
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).with_context(context)?;
-    if answer.is_empty() {
-        bail!("the daemon closed {} without an answer: it has stopped; see its log", socket.display());
-    }
-    serde_json::from_str(&answer).map(Some).with_context(context)
+    first_line(&mut BufReader::new(stream), socket, patience).map(Some)
 }
 
-/// The same for a request that is answered by lines without end: reads them as they come.
+/// The same for a request that is answered by lines without end: gives the first one, which must come within `patience`, and
+/// what follows as it comes.
 ///
 /// # Errors
 ///
-/// If the daemon cannot be asked.
-pub fn follow(socket: &Path, request: &Request) -> anyhow::Result<Option<BufReader<ClientStream>>> {
+/// If the daemon cannot be asked or does not answer.
+pub fn follow(
+    socket: &Path,
+    request: &Request,
+    patience: Duration,
+) -> anyhow::Result<Option<(Value, BufReader<ClientStream>)>> {
     let Some(mut stream) = connect(socket)? else { return Ok(None) };
     let text = serde_json::to_string(request)?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(format!("{text}\n").as_bytes())?;
-    Ok(Some(BufReader::new(stream)))
+    let mut lines = BufReader::new(stream);
+    let first = first_line(&mut lines, socket, Some(patience))?;
+    lines.get_ref().set_read_timeout(None)?;
+    Ok(Some((first, lines)))
+}
+
+/// The answer that comes first.
+fn first_line(
+    lines: &mut BufReader<ClientStream>,
+    socket: &Path,
+    patience: Option<Duration>,
+) -> anyhow::Result<Value> {
+    let mut answer = String::new();
+    if let Err(error) = lines.read_line(&mut answer) {
+        // A read timeout of a socket is one or the other, by system.
+        if let (ErrorKind::WouldBlock | ErrorKind::TimedOut, Some(patience)) = (error.kind(), patience) {
+            bail!(
+                "the daemon has not answered on {} for {}; it hangs, is suspended or waits for a disk: look at its process and its log, and restart it",
+                socket.display(),
+                shown(patience)
+            );
+        }
+        return Err(error).with_context(|| format!("no answer on {}", socket.display()));
+    }
+    if answer.is_empty() {
+        bail!("the daemon closed {} without an answer: it has stopped; see its log", socket.display());
+    }
+    serde_json::from_str(&answer)
+        .with_context(|| format!("the answer on {} cannot be read", socket.display()))
 }
 
 fn connect(socket: &Path) -> anyhow::Result<Option<ClientStream>> {
     match ClientStream::connect(socket) {
         Ok(stream) => Ok(Some(stream)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            Ok(None)
-        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
         Err(error) => Err(error).with_context(|| {
             format!("cannot connect to {}; run this as the daemon's user or root", socket.display())
         }),

@@ -154,7 +154,8 @@ impl<'c, N: Names> Compiler<'c, N> {
 
     /// Compiles an expression; none if it has errors.
     pub fn expression(&mut self, source: &str) -> Option<Expression<N::Var>> {
-        let parsed = syntax::expression(source).map_err(|error| self.syntax_error(&error)).ok()?;
+        let parsed =
+            syntax::expression(source).map_err(|error| self.expression_error(source, &error)).ok()?;
         let before = self.faults.len();
         self.check(source, &[&parsed], &[]);
         if self.has_errors(before) {
@@ -372,6 +373,27 @@ impl<'c, N: Names> Compiler<'c, N> {
         let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
         let within = error.range().unwrap_or(0..0);
         self.faults.push(Fault { severity: Severity::Error, within, message, hint: None });
+    }
+
+    /// An error in an expression. What most people mean who write one equals sign, or a word of another language, is said.
+    fn expression_error(&mut self, source: &str, error: &minijinja::Error) {
+        let before = self.faults.len();
+        self.syntax_error(error);
+        let rest = source.get(error.range().unwrap_or(0..0).start..).unwrap_or(source).trim_start();
+        let hint = [
+            ("==", ""),
+            ("=~", "write: x is matching('...')"),
+            ("=", "write == to compare"),
+            ("&&", "write: and"),
+            ("||", "write: or"),
+            ("!", "write: not x"),
+        ]
+        .into_iter()
+        .find(|(begins, _)| rest.starts_with(begins))
+        .map_or("", |(_, hint)| hint);
+        if let Some(fault) = self.faults.get_mut(before).filter(|_| !hint.is_empty()) {
+            fault.hint = Some(hint.to_owned());
+        }
     }
 
     /// An error of the engine for a template that parses, such as one that is nested too deeply.

@@ -9,8 +9,14 @@ use crate::rules::rule::{CheckTemplate, EventTemplate, StateTemplate};
 use crate::rules::schema::{CheckText, EventText};
 use crate::rules::scope::Scope;
 use crate::rules::variable::Variable;
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, nearest};
 use crate::settings::section::Located;
+
+/// The state that a word is near to, or the beginning of.
+fn near_state<'s>(word: &str, states: &[&'s str]) -> Option<&'s str> {
+    let begins = |state: &&&str| word.len() > 1 && state.starts_with(&word.to_lowercase());
+    nearest(word, states.iter().copied()).or_else(|| states.iter().find(begins).copied())
+}
 
 /// The templates of one rule.
 pub(super) struct Templates<'c, 'f> {
@@ -149,7 +155,7 @@ impl<'c, 'f> Templates<'c, 'f> {
         let (expected, other) = if of_host { (&words[4..], &words[..4]) } else { (&words[..4], &words[4..]) };
         let wrong = |word: &str| {
             let kind = if of_host { "a host (the check has no 'service')" } else { "a service" };
-            let near = did_you_mean(word, expected.iter().copied());
+            let near = near_state(word, expected).map(|best| format!("did you mean '{best}'?"));
             let hint = near.unwrap_or_else(|| format!("states: {}", expected.join(", ")));
             (format!("'{word}' is not a state of {kind}"), hint)
         };
@@ -168,6 +174,14 @@ impl<'c, 'f> Templates<'c, 'f> {
             // No value is documented to give unknown.
             if *value == Val::Undefined || parse(&word).is_some() { Ok(()) } else { Err(wrong(&word)) }
         });
+        // A state is a text: without quotes it is taken for a variable.
+        for fault in &mut self.compiler.faults {
+            let name =
+                fault.message.strip_prefix("unknown variable '").and_then(|rest| rest.strip_suffix('\''));
+            if let Some(best) = name.and_then(|name| near_state(name, expected)) {
+                fault.hint = Some(format!("write a state in quotes: '{best}'"));
+            }
+        }
         self.report(text);
         expression.map(StateTemplate::Expression)
     }

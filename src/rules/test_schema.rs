@@ -5,7 +5,8 @@ use std::ops::Range;
 use jiff::Timestamp;
 use toml::de::DeValue;
 
-use crate::settings::diagnostic::Diagnostics;
+use crate::outcome::result::State;
+use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::{self, Located, Section};
 use crate::settings::values::parse_duration;
 
@@ -138,7 +139,7 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestTex
         ));
     }
     let expect = match section.section("expect", found) {
-        Some(expect) => scalars(&expect, found),
+        Some(expect) => expected(&expect, found),
         None => {
             found.push(
                 section
@@ -231,7 +232,7 @@ fn read_step(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<StepTe
         let sections = section.sections("expect", found);
         let read = |s: Section<'_, '_>, found: &mut Diagnostics| Expected {
             span: s.span(),
-            fields: scalars(&s, found),
+            fields: expected(&s, found),
         };
         sections.into_iter().map(|s| read(s, found)).collect()
     });
@@ -266,6 +267,24 @@ fn step_time(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<StepT
         );
     }
     at
+}
+
+/// The fields that an outcome must have. A state is one that outcomes have.
+fn expected(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<(Located<String>, Scalar)> {
+    let fields = scalars(section, found);
+    let words = State::ALL.map(State::as_str);
+    for (key, value) in fields.iter().filter(|(key, _)| key.value == "state") {
+        let wrong = match value {
+            Scalar::Text(text) => Some(text).filter(|text| !words.contains(&text.as_str())).cloned(),
+            other => Some(format!("{other:?}")),
+        };
+        if let Some(text) = wrong {
+            let hint = did_you_mean(&text, words).unwrap_or_else(|| format!("states: {}", words.join(", ")));
+            let message = format!("no outcome has the state '{text}'");
+            found.push(section.source().error(&key.span, message, Some(hint)));
+        }
+    }
+    fields
 }
 
 fn scalars(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<(Located<String>, Scalar)> {

@@ -45,7 +45,12 @@ pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Span
     let broken = !errors.is_empty();
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        found.push(source.error(&span, error.message().replace('\n', ", "), None));
+        let message = error.message().replace('\n', ", ");
+        // A backslash of a regular expression, in a string in which it begins an escape.
+        let hint = message
+            .starts_with("missing escaped value")
+            .then(|| "write text with backslashes in single quotes: '\\S+'".to_owned());
+        found.push(source.error(&span, message, hint));
     }
     (!broken).then_some(root)
 }

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{link_trap, snmptrap, wait_for};
+use crate::support::{link_trap, run, snmptrap, wait_for};
 
 struct Tap {
     child: Child,
@@ -125,4 +125,31 @@ fn filters_and_words() {
     );
     elsewhere.child.kill().unwrap();
     assert_eq!(elsewhere.line(), "");
+}
+
+/// Commands that talk to a daemon that does not answer end within seconds, and say what is wrong.
+#[test]
+fn a_daemon_that_hangs_is_an_error_soon() {
+    let daemon = Daemon::start(FILE_SINK);
+    let signal = |name: &str| {
+        let id = daemon.pid().to_string();
+        run(std::process::Command::new("kill").args([name, &id]));
+    };
+    signal("-STOP");
+    let commands = [&["tap"][..], &["tap", "--json"], &["reload"], &["status"], &["unmatched"], &["senders"]];
+    let started: Vec<Child> = commands
+        .iter()
+        .map(|args| {
+            let mut command = trapline();
+            command.args(*args).arg("--config").arg(daemon.path("trapline.toml"));
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for (child, args) in started.into_iter().zip(commands) {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("has not answered on") && said.contains("for 5s"), "{args:?}: {said}");
+    }
+    signal("-CONT");
 }

@@ -77,6 +77,9 @@ pub(crate) struct NotificationArgs {
     /// A folder or file of MIBs beside the shipped ones
     #[arg(long, value_name = "PATH")]
     pub(crate) mibs: Vec<PathBuf>,
+    /// A configuration: the MIBs that it names are known, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// The trap by name or OID
     pub(crate) trap: String,
     /// Varbinds as NAME.INSTANCE=VALUE or OID=VALUE, typed by the MIB

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::commands::send::args::InformArgs;
-use crate::commands::send::notification::{describe, notification, random};
+use crate::commands::send::notification::{describe, names, notification, random};
 use crate::commands::send::security::Seconds;
 use crate::commands::send::wire::{Wire, report};
 use crate::message::{Notification, NotificationKind, Version};
-use crate::mib::load as mib;
 use crate::snmp::usm::originate::{Asked, Originator, Peer, Refusal, Reply};
 use crate::snmp::{Response, encode};
 use crate::terminal::{eprintln, println};
@@ -18,7 +17,7 @@ use crate::terminal::{eprintln, println};
 const CORRECTIONS: u32 = 3;
 
 pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
-    let mib = mib::load(&args.notification.mibs).mib;
+    let mib = names(&args.notification)?;
     let originator = args.notification.security.originator()?;
     let version = if originator.is_some() { Version::V3 } else { Version::V2c };
     let wire = Wire::open(&args.notification.to)?;
@@ -63,7 +62,7 @@ pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
         }
     }
     println!("{} acknowledged", args.load.count);
-    report("informs", args.load.count, start.elapsed());
+    report("inform", &line.wire, args.load.count, start.elapsed());
     Ok(true)
 }
 

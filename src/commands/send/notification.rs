@@ -1,16 +1,33 @@
 //! The notification that the arguments describe.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::commands::send::args::NotificationArgs;
 use crate::commands::send::wire::Wire;
+use crate::config::loaded as setup;
 use crate::message::{Notification, NotificationKind, Value, Varbind, Version};
 use crate::mib::Mib;
+use crate::mib::load as mib;
 use crate::mib::parse::{Typed, from_text};
 use crate::oid::Oid;
 use crate::rules::testing::resolve;
 use crate::snmp::encode::as_v1;
 use crate::time::clock::{Clock as _, SystemClock};
+
+/// The names that the arguments may use.
+///
+/// # Errors
+///
+/// If the configuration is wrong.
+pub(crate) fn names(args: &NotificationArgs) -> anyhow::Result<Arc<Mib>> {
+    let Some(path) = &args.config else { return Ok(Arc::new(mib::load(&args.mibs).mib)) };
+    match setup::config(Some(path)) {
+        Ok((config, _)) => Ok(setup::mibs(&config, &args.mibs).0.mib),
+        Err(found) => bail!("{}", found.to_text().trim_end()),
+    }
+}
 
 /// A random request id.
 pub(crate) fn random() -> anyhow::Result<i32> {

@@ -5,12 +5,11 @@ use std::borrow::Cow;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::commands::send::args::{SendArgs, SyslogArgs, TrapArgs, VersionArg, What};
-use crate::commands::send::notification::{describe, notification};
+use crate::commands::send::notification::{describe, names, notification};
 use crate::commands::send::wire::{Wire, report};
 use crate::commands::send::{inform, security};
 use crate::intake::listener::{Protocol, Transport};
 use crate::message::{NotificationKind, Version};
-use crate::mib::load as mib;
 use crate::snmp::encode;
 
 /// Sends; false if an inform was not answered.
@@ -27,7 +26,7 @@ pub fn run(args: &SendArgs) -> anyhow::Result<bool> {
 }
 
 fn trap(args: &TrapArgs) -> anyhow::Result<()> {
-    let mib = mib::load(&args.notification.mibs).mib;
+    let mib = names(&args.notification)?;
     let originator = args.notification.security.originator()?;
     let version = match (args.version, originator.is_some()) {
         (None | Some(VersionArg::V3), true) => Version::V3,
@@ -52,7 +51,7 @@ fn trap(args: &TrapArgs) -> anyhow::Result<()> {
             wire.load(args.load, || Ok(Cow::Borrowed(packet.as_slice())))?
         }
     };
-    report("traps", args.load.count, took);
+    report("trap", &wire, args.load.count, took);
     Ok(())
 }
 
@@ -66,6 +65,6 @@ fn syslog(args: &SyslogArgs) -> anyhow::Result<()> {
         ),
     };
     let took = wire.load(args.load, || Ok(Cow::Borrowed(line.as_bytes())))?;
-    report("lines", args.load.count, took);
+    report("line", &wire, args.load.count, took);
     Ok(())
 }

@@ -87,6 +87,29 @@ impl Wire {
         peer.map_or_else(|_| "?".to_owned(), |a| a.to_string())
     }
 
+    /// Where it leads, such as `192.0.2.1:162/udp`.
+    fn name(&self) -> String {
+        let transport = match self {
+            Wire::Udp(_) => "udp",
+            Wire::Tcp(..) => "tcp",
+        };
+        format!("{}/{transport}", self.peer())
+    }
+
+    /// Whether anybody has answered meanwhile that nothing listens there, as a machine without a firewall does; of this machine
+    /// it is known at once.
+    fn refused(&self) -> anyhow::Result<()> {
+        match self {
+            Wire::Udp(socket) => match socket.take_error()? {
+                Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    bail!("nobody listens at {}; is `trapline run` running?", self.peer())
+                }
+                _ => Ok(()),
+            },
+            Wire::Tcp(..) => Ok(()),
+        }
+    }
+
     /// Its own IPv4 address.
     pub(crate) fn local(&self) -> Option<Ipv4Addr> {
         let local = match self {
@@ -166,7 +189,9 @@ impl Wire {
             waiting.drain(..gone);
             sent += gone as u64;
         }
-        Ok(start.elapsed())
+        let took = start.elapsed();
+        self.refused()?;
+        Ok(took)
     }
 
     /// Sends as many as go at once, at least one unless the system has no room.
@@ -208,10 +233,13 @@ fn address(to: &str) -> anyhow::Result<SocketAddr> {
         .with_context(|| format!("--to: '{to}' is no HOST:PORT"))
 }
 
-/// Says how long a load of messages took.
-pub(crate) fn report(what: &str, count: u64, took: Duration) {
-    if count > 1 {
-        let rate = count as f64 / took.as_secs_f64().max(1e-9);
-        println!("sent {count} {what} in {:.3} s, {rate:.0} a second", took.as_secs_f64());
+/// Says what was sent where, and how long a load of messages took. `one` is what one of them is.
+pub(crate) fn report(one: &str, to: &Wire, count: u64, took: Duration) {
+    let to = to.name();
+    if count == 1 {
+        println!("sent 1 {one} to {to}");
+    } else {
+        let (seconds, rate) = (took.as_secs_f64(), count as f64 / took.as_secs_f64().max(1e-9));
+        println!("sent {count} {one}s to {to} in {seconds:.3} s, {rate:.0} a second");
     }
 }
