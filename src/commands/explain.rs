@@ -17,6 +17,7 @@ use crate::commands::messages::{self, Found};
 use crate::commands::unmatched;
 use crate::config::loaded as setup;
 use crate::correlate::preview;
+use crate::import::printed;
 use crate::inbox::{Group, Raw};
 use crate::intake::{describe, engine_id};
 use crate::lookup::choice::{Candidate, Received};
@@ -87,7 +88,7 @@ struct Input {
 pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     let Some(setup) = setup::ready(args.config.path().as_deref()) else { return Ok(false) };
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
-    let explainer = Explainer {
+    let mut explainer = Explainer {
         rules,
         setup: &setup,
         as_json: args.json,
@@ -112,6 +113,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     if args.input.pcap.is_some() && !pcap::is_capture(&content) {
         return Err(pcap::PcapError::Format).with_context(named);
     }
+    // What snmptrapd has printed has no community, and was let in there.
+    explainer.let_in |= str::from_utf8(&content).is_ok_and(printed::is_printed);
     let mut all = true;
     let each = |found: Found<'_>, source: &Source| {
         let source =
@@ -122,7 +125,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         };
         Ok(())
     };
-    messages::each(&content, args.from, each).with_context(named)?;
+    messages::each(&content, args.from, rules.mib(), each).with_context(named)?;
     Ok(all)
 }
 

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
+use crate::import::printed;
 use crate::message::Source;
+use crate::mib::Mib;
 use crate::pcap::{Capture, Dumps, Skipped, is_capture};
 use crate::settings::input;
 use crate::terminal::eprintln;
@@ -40,7 +42,8 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Hands over the messages in a file, and says on standard error what was left out. The file is a capture, a packet, or a
-/// text: of hex dumps if it has any, otherwise of lines of syslog. `from` is the sender where the file does not say.
+/// text: of hex dumps if it has any, of traps as snmptrapd prints them, otherwise of lines of syslog. `from` is the sender where
+/// the file does not say; `mib` knows the names in printed traps.
 ///
 /// # Errors
 ///
@@ -48,6 +51,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 pub fn each(
     content: &[u8],
     from: IpAddr,
+    mib: &Mib,
     mut take: impl FnMut(Found<'_>, &Source) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     if is_capture(content) {
@@ -58,6 +62,9 @@ pub fn each(
         return of_octets(content, |found| take(found, &source(from)));
     };
     let dumps = Dumps::read(text);
+    if dumps.is_empty() && printed::is_printed(text) {
+        return of_printed(text, from, mib, take);
+    }
     if dumps.is_empty() {
         return of_octets(content, |found| take(found, &source(from)));
     }
@@ -78,6 +85,37 @@ pub fn each(
     say_skipped(&payloads.skipped(), 0);
     if seen == 0 {
         bail!("no packet in the text is whole; paste all rows, from the offset 0 on");
+    }
+    Ok(())
+}
+
+fn of_printed(
+    text: &str,
+    from: IpAddr,
+    mib: &Mib,
+    mut take: impl FnMut(Found<'_>, &Source) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (mut seen, mut mistakes) = (0, 0);
+    for trap in printed::traps(text, mib) {
+        match &trap.packet {
+            Ok(packet) => {
+                seen += 1;
+                let peer = (trap.from.unwrap_or(from), 0).into();
+                take(Found::Packet(packet), &Source { peer, received: now() })?;
+            }
+            Err(error) => {
+                mistakes += 1;
+                if mistakes <= MOST_MISTAKES {
+                    eprintln!("trapline: line {}: a trap is left out: {error}", trap.line);
+                }
+            }
+        }
+    }
+    if mistakes > MOST_MISTAKES {
+        eprintln!("trapline: {} more traps are left out", mistakes - MOST_MISTAKES);
+    }
+    if seen == 0 {
+        bail!("no trap in the text can be read");
     }
     Ok(())
 }
