@@ -18,9 +18,10 @@ const WRITES: [&str; 11] = [
 ];
 
 /// Files of others, and sockets.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("commands/import.rs", "the rules go to a file that the user names"),
     ("commands/init/run.rs", "a first configuration goes to a new file that the user names"),
+    ("commands/mib/add.rs", "the mode of modules, which everybody may read"),
     ("commands/rule.rs", "copies of rules go to a file that the user names"),
     ("commands/rule_file.rs", "rules go to a rule file that the user names"),
     ("daemon/control.rs", "a socket"),

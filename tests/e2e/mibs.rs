@@ -114,3 +114,46 @@ fn rules_of_every_notification_there_is_pass_check_and_test() {
         "{tested:?}"
     );
 }
+
+const VENDOR: &str = "VENDOR-MIB DEFINITIONS ::= BEGIN\nIMPORTS NOTIFICATION-TYPE FROM SNMPv2-SMI\n vendorRoot FROM ROOT-MIB;\n\
+    vendorOverheated NOTIFICATION-TYPE STATUS current DESCRIPTION \"It is too hot.\" ::= { vendorRoot 4 }\nEND\n";
+const ROOT: &str = "ROOT-MIB DEFINITIONS ::= BEGIN\nIMPORTS enterprises FROM SNMPv2-SMI;\nvendorRoot OBJECT IDENTIFIER ::= { enterprises 99991 }\nEND\n";
+
+#[test]
+fn modules_of_a_vendor_are_added_and_compiled() {
+    let daemon = Daemon::prepare(&format!("[mibs]\npaths = [\"DIR/mibs\"]\n{FILE_SINK}"));
+    for folder in ["mibs", "in"] {
+        std::fs::create_dir(daemon.path(folder)).unwrap();
+    }
+    std::fs::write(daemon.path("in/a vendor.dat"), VENDOR).unwrap();
+    std::fs::write(daemon.path("in/readme"), "no module").unwrap();
+    std::fs::write(daemon.path("root"), ROOT).unwrap();
+    let mib = |args: &[&str], config: &str| {
+        let mut command = trapline();
+        let output = command.arg("mib").args(args).arg("--config").arg(daemon.path(config)).output().unwrap();
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    let path = |name: &str| daemon.path(name).display().to_string();
+    let (code, said) = mib(&["add", &path("in")], "trapline.toml");
+    assert_eq!(code, Some(1), "{said}");
+    for part in ["VENDOR-MIB: added as VENDOR-MIB.txt", "imports ROOT-MIB", "readme: left out"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let (code, said) = mib(&["add", &path("root")], "trapline.toml");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 notifications more"), "{said}");
+    assert_eq!(mib(&["find", "vendorOverheated"], "trapline.toml").0, Some(0));
+    let (_, said) = mib(&["add", &path("root"), "--json"], "trapline.toml");
+    assert!(said.contains("is the same"), "{said}");
+
+    let (code, said) = mib(&["compile", "-o", &path("names.tlp")], "trapline.toml");
+    assert_eq!(code, Some(0), "{said}");
+    let config = std::fs::read_to_string(daemon.path("trapline.toml")).unwrap();
+    let edge = config.replace(&path("mibs"), &path("names.tlp"));
+    std::fs::write(daemon.path("edge.toml"), edge).unwrap();
+    let (code, said) = mib(&["find", "VENDOR-MIB::vendorOverheated"], "edge.toml");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1.3.6.1.4.1.99991.4") && said.contains("It is too hot."), "{said}");
+}

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
 use crate::commands::mib::show::{self, Palette};
+use crate::commands::mib::{add, compile};
 use crate::config::Config;
 use crate::config::loaded as setup;
 use crate::import::mib::{self as generate, Comments};
@@ -35,6 +36,10 @@ enum What {
     Tree(FindArgs),
     /// Make rules, with tests, for the notifications of modules
     Rules(RulesArgs),
+    /// Put modules, as vendors ship them, into a folder, and say what they lack and what is gained
+    Add(add::AddArgs),
+    /// Write the names of modules into one file, for machines without their texts
+    Compile(compile::CompileArgs),
 }
 
 #[derive(Debug, Args)]
@@ -84,13 +89,15 @@ struct FindArgs {
 ///
 /// # Errors
 ///
-/// None; what is wrong is printed.
+/// If modules cannot be added or written.
 pub fn run(args: &MibArgs) -> anyhow::Result<bool> {
     Ok(match &args.what {
         What::Load(args) => load_modules(args),
         What::Find(args) => with_mib(args, |mib| found(mib, &args.name)),
         What::Tree(args) => with_mib(args, |mib| below(mib, &args.name)),
         What::Rules(args) => rules(args),
+        What::Add(args) => return add::run(args),
+        What::Compile(args) => return compile::run(args),
     })
 }
 

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::files::{ModuleFile, ModuleFiles, module_files};
-use super::modules::{self, Loaded};
-use super::{index_file, shipped};
+use super::loaded::Loaded;
+use super::{index_file, modules, shipped};
 use crate::files::Folder;
 use crate::files::lock::{Lock, LockError};
 use crate::mib::Mib;

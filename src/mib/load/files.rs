@@ -105,10 +105,18 @@ impl ModuleFiles {
     }
 }
 
+/// The end of the names of files with compiled names.
+pub const COMPILED: &str = "tlp";
+
+/// Whether a file of this name has compiled names.
+pub fn is_compiled(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == COMPILED)
+}
+
 fn has_extension(path: &Path) -> bool {
     let extension =
         path.extension().map(|extension| format!(".{}", extension.to_string_lossy().to_lowercase()));
-    DEFAULT_EXTENSIONS.contains(&extension.unwrap_or_default().as_str())
+    is_compiled(path) || DEFAULT_EXTENSIONS.contains(&extension.unwrap_or_default().as_str())
 }
 
 /// The texts of the modules in some files.

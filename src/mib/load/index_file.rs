@@ -6,7 +6,7 @@ use std::sync::Arc;
 use unsigned_varint as varint;
 
 use crate::mib::index::{About, Base, Coding, Kind, Mib, Object, Part, Syntax};
-use crate::mib::load::modules::Loaded;
+use crate::mib::load::loaded::Loaded;
 use crate::mib::table::Table;
 use crate::oid::Oid;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -1,14 +1,17 @@
 //! Reads MIB modules from files, and keeps the compiled index on disk.
 
 pub mod cache;
+pub mod compiled;
 pub mod files;
 pub mod index_file;
+pub mod loaded;
 pub mod modules;
 pub mod shipped;
 
 pub use cache::Held;
 pub use files::{ModuleFile, module_files};
-pub use modules::{Loaded, load};
+pub use loaded::Loaded;
+pub use modules::load;
 
 /// The shipped modules, read once for all tests.
 #[cfg(test)]

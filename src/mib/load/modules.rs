@@ -13,20 +13,12 @@ use mib_rs::types::{DiagnosticConfig, ResolverStrictness, Severity as MibSeverit
 use mib_rs::{BaseType, Loader, source};
 
 use crate::mib::index::{About, Base, Coding, Kind, Links, Mib, Object, Part, Syntax};
+use crate::mib::load::compiled;
 use crate::mib::load::files::{ModuleFiles, Texts, module_files};
+use crate::mib::load::loaded::Loaded;
 use crate::mib::load::shipped;
 use crate::oid::Oid;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
-
-/// What loading gave.
-#[derive(Debug, Default)]
-pub struct Loaded {
-    /// The index.
-    pub mib: Mib,
-    /// What was found wrong. A broken module in a folder is a warning, as it stops no other; one that was named
-    /// as a file is an error.
-    pub found: Diagnostics,
-}
 
 /// Loads the modules of these files and folders (with their sub-folders); the shipped modules stand behind them
 /// for what they lack.
@@ -38,6 +30,7 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
 pub(crate) fn load_files(mut files: ModuleFiles, read: &Arc<AtomicUsize>) -> Loaded {
     let named = files.files.iter().filter(|file| file.named);
     let named: Vec<String> = named.map(|file| file.path.display().to_string()).collect();
+    let names = compiled::take(&mut files);
     let texts = Texts::read(&mut files, read);
     let mut found = files.found;
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(texts)];
@@ -51,7 +44,7 @@ pub(crate) fn load_files(mut files: ModuleFiles, read: &Arc<AtomicUsize>) -> Loa
         Ok(library) => {
             report(&library.diagnostic_report(), &named, &mut found);
             missing_imports(&library, &mut found);
-            Loaded { mib: boil_down(&library), found }
+            Loaded { mib: boil_down(&library, &names), found }
         }
         Err(error) => {
             if let mib_rs::LoadError::DiagnosticThreshold { report: all } = &error {
@@ -212,11 +205,20 @@ impl<'l> Building<'l> {
     }
 }
 
-fn boil_down(library: &mib_rs::Mib) -> Mib {
+fn boil_down(library: &mib_rs::Mib, names: &[Mib]) -> Mib {
     let modules = library.modules().map(|module| (module.name(), Arc::from(module.name()))).collect();
     let mut building = Building { modules, ..Building::default() };
-    // Behind the further names of an OID comes the one that it is known by.
-    let mut objects = building.further_names(library);
+    // Behind the further names of an OID comes the one that it is known by. Texts are newer than what was compiled of them.
+    let mut objects = Vec::new();
+    let texts: BTreeSet<&str> = library.modules().map(mib_rs::Module::name).collect();
+    let mut more: BTreeSet<Arc<str>> = BTreeSet::new();
+    for mib in names {
+        let is_wanted = |module: &str| !texts.contains(module) && !more.contains(module);
+        objects.extend(compiled::parts(mib, is_wanted, &mut building.links));
+        let of_mib = mib.modules().iter().filter(|module| !texts.contains(&***module)).cloned();
+        more.extend(of_mib);
+    }
+    objects.extend(building.further_names(library));
     for node in library.nodes() {
         let (Some(oid), Some(module)) = (Oid::from_arcs(node.oid()), node.module()) else { continue };
         if node.name().is_empty() {
@@ -230,7 +232,7 @@ fn boil_down(library: &mib_rs::Mib) -> Mib {
         }
         objects.push(object);
     }
-    Mib::new(objects, &building.links, building.modules.into_values().collect())
+    Mib::new(objects, &building.links, building.modules.into_values().chain(more).collect())
 }
 
 fn qualified(object: mib_rs::Object<'_>) -> Option<String> {
@@ -271,9 +273,15 @@ fn coding(index: mib_rs::mib::Index<'_>) -> Coding {
     }
 }
 
-/// The folders of MIB modules that this system has, where net-snmp and its like put them.
+/// The folders of MIB modules that this system has: where `trapline mib add` puts them, and net-snmp and its like do.
 pub fn system_mibs() -> Vec<PathBuf> {
-    let folders = ["/usr/share/snmp/mibs", "/usr/share/mibs", "/usr/local/share/snmp/mibs", "/var/lib/mibs"];
+    let folders = [
+        "/etc/trapline/mibs",
+        "/usr/share/snmp/mibs",
+        "/usr/share/mibs",
+        "/usr/local/share/snmp/mibs",
+        "/var/lib/mibs",
+    ];
     // One may be a link to another.
     let there: BTreeSet<PathBuf> =
         folders.iter().filter_map(|folder| std::fs::canonicalize(folder).ok()).collect();

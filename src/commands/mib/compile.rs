@@ -1,0 +1,60 @@
+//! `trapline mib compile`: the names of modules in one file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::commands::args::ConfigArg;
+use crate::config::loaded as setup;
+use crate::files::Folder;
+use crate::mib::load::files::{COMPILED, is_compiled};
+use crate::mib::load::{self, compiled};
+use crate::terminal::println;
+
+/// Arguments of `trapline mib compile`.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Folders and files, in the place of those of the configuration
+    paths: Vec<PathBuf>,
+    /// The file to write; its name ends with .tlp
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Compiles; false if a file that was named has no module.
+///
+/// # Errors
+///
+/// If the file cannot be written.
+pub fn run(args: &CompileArgs) -> anyhow::Result<bool> {
+    if !is_compiled(&args.output) {
+        bail!("{}: the name must end with .{}, by which it is known", args.output.display(), COMPILED);
+    }
+    let paths = if args.paths.is_empty() {
+        let Ok((config, _)) =
+            setup::config(args.config.path().as_deref()).map_err(|found| setup::print(&found))
+        else {
+            return Ok(false);
+        };
+        config.mib_paths
+    } else {
+        args.paths.clone()
+    };
+    let loaded = load::load(&paths);
+    setup::print(&loaded.found);
+    if loaded.found.has_errors() {
+        return Ok(false);
+    }
+    let (modules, definitions) = (loaded.mib.modules().len(), loaded.mib.objects().len());
+    let name = args.output.file_name().and_then(|name| name.to_str()).context("the output names no file")?;
+    let parent =
+        args.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let context = || format!("cannot write {}", args.output.display());
+    let folder = Folder::shared(parent).with_context(context)?;
+    folder.replace(name, |out| compiled::write(loaded.mib, out)).with_context(context)?;
+    println!("{modules} modules with {definitions} definitions in {}", args.output.display());
+    Ok(true)
+}
