@@ -35,13 +35,14 @@
 //!   [`rules`]: rule files, compiled and applied. [`correlate`]: what rules keep over time. [`import`]: rules from snmptt.conf and from MIBs.
 //!
 //! I/O:
-//! - [`journal`]: the durable log. [`inbox`]: unmatched messages. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
+//! - [`journal`]: the durable log. [`inbox`]: unmatched messages. [`capture`]: a ring of all messages. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
 //!   per sink, the registry, and delivery.
 //!
 //! The program:
 //! - [`vitals`]: whether the daemon is well. [`status`]: what is counted. [`web`]: metrics over HTTP. [`config`]: the configuration file, combined from the
 //!   sections of the modules. [`daemon`]: assembly, reload, drain, supervision. [`commands`]: one file per subcommand.
 
+pub mod capture;
 pub mod commands;
 pub mod config;
 pub mod correlate;

@@ -228,10 +228,19 @@ impl Status {
             "connections": connections,
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),
             "state": self.shared.commit.correlation.to_json(),
+            "capture": self.capture_to_json(),
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
             "sinks": sinks,
             "unconfigured_sinks": unconfigured,
         })
+    }
+
+    /// What is captured; null if nothing is.
+    fn capture_to_json(&self) -> Value {
+        let capture = &self.shared.capture;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = || json!({ "messages": get(&capture.kept), "lost": get(&capture.lost), "bytes": get(&capture.bytes) });
+        if capture.is_on() { counts() } else { Value::Null }
     }
 
     /// Why the daemon is not ready; empty if it is. Looks at the journal directory, so it may block.

@@ -1,5 +1,6 @@
 //! The subcommands, one file each. A command returns whether what was asked held.
 
+mod against;
 pub mod args;
 pub mod check;
 pub mod cli;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::commands::against::{self, Against};
 use crate::commands::args::ConfigArg;
 use crate::commands::junit::{self, Case};
 use crate::config::loaded as setup;
@@ -27,13 +28,20 @@ pub struct TestArgs {
     /// The results as JUnit's XML, for CI systems
     #[arg(long)]
     junit: bool,
+    /// Run no tests, and show which outcomes RULES, or the edited rules of the configuration, would change: of the messages that
+    /// the daemon has captured in so long, such as 24h, or of those of a file. The exit status is 1 if any would differ
+    #[arg(long, value_name = "TIME|FILE", conflicts_with = "junit")]
+    against: Option<Against>,
+    /// With --against: one JSON document
+    #[arg(long, requires = "against")]
+    json: bool,
 }
 
 /// Runs the tests that rules carry; false if one fails or there is none.
 ///
 /// # Errors
 ///
-/// None; what is wrong is printed.
+/// With `--against`: if messages or rules cannot be read. Otherwise what is wrong is printed.
 pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
     let (mut config, found) = match setup::config(args.config.path().as_deref()) {
         Ok(loaded) => loaded,
@@ -42,6 +50,9 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
             return Ok(false);
         }
     };
+    if let Some(against) = &args.against {
+        return against::run(against, config, &args.rules, args.json);
+    }
     if !args.rules.is_empty() {
         config.rule_paths.clone_from(&args.rules);
     }

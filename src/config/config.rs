@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::log::LogFormat;
 use super::sinks::SinkSection;
+use crate::capture;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
@@ -42,6 +43,8 @@ pub struct Config {
     pub journal: journal::Settings,
     /// Where `[journal]` is; none if there is no such section.
     pub journal_place: Option<Place>,
+    /// `[capture]`; none if nothing is captured.
+    pub capture: Option<capture::Settings>,
     /// `[self]`
     pub own_service: Option<vitals::settings::Settings>,
     /// `[http]`
@@ -69,6 +72,7 @@ impl Default for Config {
             hosts: Hosts::default(),
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,
+            capture: None,
             own_service: None,
             http: Some(web::settings::Settings::default()),
             sinks: vec![SinkSection {

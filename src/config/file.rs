@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::config::Config;
 use super::log::{self, LogFormat};
 use super::{ports, sinks};
+use crate::capture;
 use crate::intake;
 use crate::intake::listener::Listener;
 use crate::journal;
@@ -112,6 +113,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let log_place = log.as_ref().map(|section| source.place_of(&section.span()));
     let log = log.map_or(LogFormat::Human, |s| log::read(s, found));
     let sinks = sinks::read(source, &root, &resolve, found);
+    let capture = root.section("capture", found).map(|s| capture::Settings::read(s, found));
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
     root.finish(found);
@@ -134,6 +136,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         hosts: hosts.unwrap_or_default(),
         journal,
         journal_place,
+        capture,
         own_service,
         http,
         sinks,

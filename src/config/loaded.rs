@@ -12,7 +12,7 @@ use crate::mib::load::modules::system_mibs;
 use crate::mib::load::{self as mib, Held};
 use crate::outcome::record::Record;
 use crate::rules::RuleSet;
-use crate::rules::compile::{Compiled, compile, is_shipped};
+use crate::rules::compile::{Compiled, RuleFile, compile, is_shipped};
 use crate::rules::doubts;
 use crate::rules::files;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
@@ -30,6 +30,8 @@ const MOST_OF_MODULES: usize = 5;
 pub struct Setup {
     /// The configuration.
     pub config: Config,
+    /// The rule files, as they were read.
+    pub files: Arc<[RuleFile]>,
     /// The names.
     pub mibs: Held,
     /// The rules and their tests.
@@ -129,7 +131,7 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
     if found.has_errors() {
         compiled.rules = None;
     }
-    Setup { config, mibs, compiled, found }
+    Setup { config, files: files.into(), mibs, compiled, found }
 }
 
 /// What was found in MIB modules, with warnings of modules in folders as one: vendors' modules have thousands, in which

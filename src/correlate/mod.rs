@@ -33,6 +33,7 @@ mod presence;
 mod preview;
 mod problem;
 pub mod record;
+mod replay;
 mod send;
 mod services;
 pub mod steps;
@@ -47,6 +48,7 @@ pub use effects::{Effects, Kind, Now, Reason, Verdict};
 pub use key::{Facts, Key, Secret, Sender};
 pub use presence::Presence;
 pub use preview::preview;
+pub use replay::Replay;
 
 #[cfg(test)]
 mod case_tests;

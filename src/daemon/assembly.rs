@@ -14,6 +14,7 @@ use super::own_service;
 use super::reverse::Workers;
 use super::sinks::{self, SinkPlan, Sinks};
 use super::supervise::{Crew, Member, OnEnd};
+use crate::capture::buffer::Wanted;
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::config::log::LogFormat;
@@ -96,6 +97,8 @@ pub struct Plan {
     sinks: SinkPlan,
     sinks_need: Needs,
     own_service: Option<vitals::settings::Settings>,
+    /// What is captured.
+    capture: Option<Wanted>,
     /// New ones; none to keep those that run.
     reverse: Option<Workers>,
     found: Diagnostics,
@@ -254,6 +257,7 @@ impl Assembly {
             None
         });
         let log = log.map(|writer| (config.log, writer));
+        let capture = config.capture.map(|settings| Wanted { settings, rules: setup.files.clone() });
         let active = setup.into_active(&self.security);
         let reverse = if config.hosts.reverse_dns && !asks {
             let started = Workers::start(&self.crew, &self.status.shared.reverse);
@@ -288,6 +292,7 @@ impl Assembly {
                     sinks,
                     sinks_need,
                     own_service,
+                    capture,
                     reverse,
                     found,
                 })
@@ -312,6 +317,7 @@ impl Assembly {
             sinks,
             sinks_need,
             own_service,
+            capture,
             reverse,
             found,
         } = plan;
@@ -326,6 +332,7 @@ impl Assembly {
             parts.reverse = reverse;
         }
         let shared = &self.status.shared;
+        shared.capture.set(capture);
         shared.replace(active);
         parts.mibs = mibs;
         let control = &self.runtimes.control;

@@ -7,6 +7,7 @@
 
 pub mod assembly;
 pub mod awaited;
+mod capture;
 pub mod control;
 pub mod drain;
 pub mod inbox;

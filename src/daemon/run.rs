@@ -15,7 +15,7 @@ use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
-use super::{control, drain, inbox, mib_subprocess, own_service, sync, systemd, timers};
+use super::{capture, control, drain, inbox, mib_subprocess, own_service, sync, systemd, timers};
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::inbound::descriptors;
@@ -122,6 +122,7 @@ fn live(
     let (look, looked) = watch::channel(());
     let sync = sync_journal(assembly, config, look)?;
     let _inbox = write_inbox(assembly)?;
+    let _capture = write_captured(assembly)?;
     let senders = store_senders(assembly, config)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
     let path_of_socket = control::socket(&config.journal.directory);
@@ -254,6 +255,14 @@ fn sync_journal(assembly: &Assembly, config: &Config, looked: watch::Sender<()>)
 fn write_inbox(assembly: &Assembly) -> anyhow::Result<Member> {
     let shared = assembly.status.shared.clone();
     let member = assembly.crew.thread("the inbox", OnEnd::Restart, move |stop| inbox::run(&shared, stop));
+    member.context("cannot start threads")
+}
+
+fn write_captured(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let name = "the writing of captured messages";
+    let member =
+        assembly.crew.thread_of_tasks(name, OnEnd::Restart, move |stop| capture::run(shared.clone(), stop));
     member.context("cannot start threads")
 }
 

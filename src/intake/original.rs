@@ -2,6 +2,7 @@
 
 use data_encoding::HEXLOWER;
 
+use crate::capture::{Batch, Body, Entry};
 use crate::inbox::mask::mask;
 use crate::inbox::{Key, Raw, Sample};
 use crate::message::{Message, Source};
@@ -34,6 +35,33 @@ impl Original<'_> {
             Original::Line(line) => (Raw::Line((*line).to_owned()), None),
         };
         Sample { received: source.received, from: source.address(), user, raw }
+    }
+
+    /// Adds the message to those that are captured. `tags`: of the rules that it may reach.
+    pub(super) fn capture(
+        &self,
+        message: &Message<'_>,
+        source: &Source,
+        tags: Option<&[String]>,
+        captured: &mut Batch,
+    ) {
+        let (received, from) = (source.received, source.address());
+        let tags = tags.map(|tags| tags.iter().map(String::as_str).collect());
+        let push = |body| captured.push(&Entry { received, from, tags, body });
+        match (self, message) {
+            (Original::Line(line), _) => push(Body::Line(line)),
+            (Original::Packet(packet), _) => {
+                push(Body::Packet(&anonymous::without_community(packet).unwrap_or_default()));
+            }
+            (Original::Scoped(content, user), Message::Notification(notification)) => {
+                let Some(security) = &notification.security else { return };
+                let (level, relay, of_engine) = (security.level, security.relay, security.of_engine);
+                let mut content = content.to_vec();
+                anonymous::mask_proxied(&mut content);
+                push(Body::Scoped { content: &content, user, level, relay, of_engine });
+            }
+            (Original::Scoped(..), Message::Syslog(_)) => {}
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::capture::Batch as Captured;
 use crate::fast_map::FastMap;
 use crate::inbox::Key;
 use crate::intake::commit::{Committed, Known, Made, Refused};
@@ -69,6 +70,9 @@ pub struct Pipeline {
     counts: Counts,
     /// Who sent since the last commit.
     heard: Batch,
+    /// Whether messages are captured, and those since the last commit.
+    captures: bool,
+    captured: Captured,
 }
 
 /// A message for a sender.
@@ -121,6 +125,8 @@ impl Pipeline {
         Pipeline {
             generation: shared.generation(),
             active: shared.active(),
+            captures: shared.capture.is_on(),
+            captured: Captured::default(),
             shared,
             scratch: Scratch::default(),
             made: Made::default(),
@@ -144,6 +150,7 @@ impl Pipeline {
         if generation != self.generation {
             self.generation = generation;
             self.active = self.shared.active();
+            self.captures = self.shared.capture.is_on();
         }
     }
 
@@ -376,6 +383,9 @@ impl Pipeline {
             }
         }
         let subject = MessageContext::new(&received, &choice, hosts, access.tags(reach));
+        if self.captures {
+            original.capture(message, source, access.tags(reach), &mut self.captured);
+        }
         let charset = subject.charset;
         let mut shown = self.shared.tap.wants(address, now.mono).then(Vec::new);
         let made = &mut self.made;
@@ -428,6 +438,9 @@ impl Pipeline {
         if self.made.bytes() > FULL && !self.holds {
             self.commit_made(now);
         }
+        if self.captured.is_full() {
+            self.shared.capture.add(&mut self.captured);
+        }
     }
 
     /// Commits what was gathered, and gives the answers that may be sent now.
@@ -447,6 +460,7 @@ impl Pipeline {
         if !self.heard.is_empty() {
             self.shared.senders.add(&mut self.heard, &self.active.hosts, now);
         }
+        self.shared.capture.add(&mut self.captured);
         self.commit_made(now);
         self.reports = 0;
         self.ready.drain(..)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
+use crate::capture::Capture;
 use crate::inbound::accept;
 use crate::inbox::Inbox;
 use crate::intake::commit::Commit;
@@ -81,6 +82,8 @@ pub struct Shared {
     pub waiting: WaitingRoom,
     /// Where unmatched messages are kept.
     pub inbox: Inbox,
+    /// Where messages are kept for trying out changed rules.
+    pub capture: Capture,
     /// Who looks on.
     pub tap: Arc<Tap>,
     /// Whose messages were refused.
@@ -114,6 +117,7 @@ impl Shared {
             inbox: Inbox::new(journal.directory()),
             journal,
             stats,
+            capture: Capture::default(),
             tap: Arc::default(),
             refusals: Refusals::default(),
             senders: Senders::new(clock.now()),

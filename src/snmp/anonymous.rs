@@ -2,6 +2,26 @@
 
 use crate::snmp::ber::{expect, integer, push_integer, push_tlv, tag, tlv};
 
+/// snmpTrapCommunity.0 (RFC 3584, section 3.1) and the tag of its value: in the varbinds of a proxied trap it has the community
+/// that the agent used.
+const PROXIED: &[u8] = b"\x06\x09\x2b\x06\x01\x06\x03\x12\x01\x04\x00\x04";
+
+/// Writes over the communities of agents that a proxy has put into the varbinds of a message.
+pub fn mask_proxied(message: &mut [u8]) {
+    let mut from = 0;
+    while let Some(at) = message[from..].windows(PROXIED.len()).position(|octets| octets == PROXIED) {
+        from += at + PROXIED.len();
+        let (start, length) = match message[from..] {
+            [length, ..] if length < 0x80 => (1, usize::from(length)),
+            [0x81, length, ..] => (2, usize::from(length)),
+            [0x82, high, low, ..] => (3, usize::from(high) << 8 | usize::from(low)),
+            _ => continue,
+        };
+        let end = (from + start + length).min(message.len());
+        message[from + start..end].fill(b'*');
+    }
+}
+
 /// A v1 or v2c message with an empty community. None if version, community and PDU cannot be told apart.
 pub fn without_community(packet: &[u8]) -> Option<Vec<u8>> {
     let (_, message) = expect(tag::SEQUENCE)(packet).ok().or_else(|| {
@@ -27,6 +47,7 @@ fn message_of(version: i64, pdu: &[u8]) -> Vec<u8> {
     push_integer(&mut content, tag::INTEGER, version.into());
     push_tlv(&mut content, tag::OCTET_STRING, b"");
     content.extend_from_slice(pdu);
+    mask_proxied(&mut content);
     let mut message = Vec::with_capacity(content.len() + 4);
     push_tlv(&mut message, tag::SEQUENCE, &content);
     message

@@ -102,6 +102,21 @@ impl Collector for Metrics {
             "connections that were closed because there was no place for them",
             listeners(|counts| counts.refused),
         )?;
+        let capture = &status.shared.capture;
+        if capture.is_on() {
+            let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            out.counter(
+                "captured",
+                "messages that were kept for trying out changed rules",
+                get(&capture.kept),
+            )?;
+            out.counter(
+                "capture_lost",
+                "messages that could not be kept because too many came at once, or the disk took none",
+                get(&capture.lost),
+            )?;
+            out.gauge("capture_bytes", "size of the files of captured messages", get(&capture.bytes) as f64)?;
+        }
         let restarts = status.health.restarts();
         out.counters(
             "restarts",

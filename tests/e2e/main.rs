@@ -14,6 +14,7 @@
 
 mod broker;
 mod certificates;
+mod capture;
 mod chaos;
 mod cli;
 mod correlation;
@@ -23,6 +24,7 @@ mod devices;
 mod doctor;
 mod explain;
 mod fifos;
+mod first_hour;
 mod hangups;
 mod hostile;
 mod hosts;

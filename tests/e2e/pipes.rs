@@ -47,6 +47,7 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["check", "--json"],
         vec!["test"],
         vec!["test", "--junit"],
+        vec!["test", "--against", snmptt.to_str().unwrap(), snmptt.to_str().unwrap()],
         vec!["explain", "--line", "<36>Nov 20 12:00:01 db1 in.telnetd[4]: refused connect from evil.example"],
         vec!["explain", snmptt.to_str().unwrap()],
         [&["send", "trap"][..], &trap, &["--to", &target]].concat(),

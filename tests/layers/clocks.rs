@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 19] = [
+const USES: [(&str, &str); 20] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     (
         "src/commands/send/security.rs",
@@ -22,6 +22,10 @@ const USES: [(&str, &str); 19] = [
     ("src/correlate/send.rs", "the time that held outcomes carry"),
     ("src/correlate/steps.rs", "the clocks of the model test"),
     ("src/correlate/view.rs", "times of what is kept, for people"),
+    (
+        "src/daemon/capture.rs",
+        "the age of captured messages, which carry the wall clock's time over restarts",
+    ),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
     (
         "src/inbox/groups.rs",
