@@ -225,6 +225,7 @@ impl Status {
             "vitals": self.vitals(),
             "intake": self.shared.stats.to_json(),
             "refused": self.shared.refusals.to_json(),
+            "storms": self.shared.storms.to_json(),
             "connections": connections,
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),
             "state": self.shared.commit.correlation.to_json(),

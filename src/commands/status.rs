@@ -186,6 +186,15 @@ fn print(before: &Value, now: &Value) {
             number(&rule["over_budget"]),
         );
     }
+    for storm in now["storms"].as_array().into_iter().flatten() {
+        println!(
+            "storm of {} since {}: {} messages, {} of them not processed",
+            storm["address"].as_str().unwrap_or("several senders"),
+            storm["since"].as_str().unwrap_or("?"),
+            number(&storm["total"]),
+            number(&storm["not_processed"]),
+        );
+    }
     for (name, counts) in now["connections"].as_object().into_iter().flatten() {
         let (errors, refused) = (number(&counts["errors"]), number(&counts["refused"]));
         println!("{name}: {refused} connections refused, {errors} not accepted");

@@ -6,6 +6,7 @@ use super::log::LogFormat;
 use super::sinks::SinkSection;
 use crate::capture;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
+use crate::intake::storm;
 use crate::journal;
 use crate::lookup::hosts::Hosts;
 use crate::rules::rule::MAX_MESSAGE;
@@ -25,6 +26,8 @@ pub struct Config {
     pub snmp: SnmpSettings,
     /// `[syslog]`
     pub syslog: SyslogSettings,
+    /// `[storm]`
+    pub storm: Option<storm::Settings>,
     /// `[mibs] paths`
     pub mib_paths: Vec<PathBuf>,
     /// `[rules] paths`
@@ -63,6 +66,7 @@ impl Default for Config {
             file: None,
             snmp: SnmpSettings::default(),
             syslog: SyslogSettings::default(),
+            storm: None,
             mib_paths: Vec::new(),
             rule_paths: Vec::new(),
             rule_packs: Packs::All,

@@ -95,6 +95,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         found.push(without_relays(source, &(0..0)));
     }
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
+    let storm = root.section("storm", found).map(|s| intake::storm::read(s, found));
     let mut missing = Vec::new();
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, &mut missing, found));
     let rules = root.section("rules", found).map(|s| rules(s, &resolve, &mut missing, found));
@@ -127,6 +128,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         file: Some(path.to_owned()),
         snmp,
         syslog,
+        storm,
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
         rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),
         rule_packs: rules.packs,

@@ -227,6 +227,7 @@ impl Setup {
             syslog_relays: self.config.syslog.relays,
             lines: self.config.syslog.lines,
             tls: self.config.syslog.tls,
+            storm: self.config.storm,
         })
     }
 }

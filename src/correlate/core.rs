@@ -1,6 +1,6 @@
 //! The tables of the state, its timers and its limits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::count::{Bucket, Count};
@@ -10,7 +10,7 @@ use super::key::{Key, Secret};
 use super::presence::Presence;
 use super::problem::{NEVER, Phase, Problem};
 use super::services::{Rank, Services};
-use super::table::{Entry, Table};
+use super::table::Table;
 use super::texts::names_of;
 use super::wheel::{Timer, Wheel};
 use crate::outcome::codec;
@@ -68,6 +68,8 @@ pub(super) struct Core {
     /// When it is looked again whether it is.
     pub(super) next_beat: i64,
     pub(super) services: Services,
+    /// The places of problems by their hosts, where a rule needs that.
+    pub(super) of_hosts: BTreeSet<(u32, u32)>,
     pub(super) limits: Limits,
     pub(super) usage: Vec<Usage>,
     /// Whether an outcome was ever sent without state for want of room.
@@ -96,6 +98,7 @@ impl Core {
             ahead: 0,
             next_beat: i64::MAX,
             services: Services::default(),
+            of_hosts: BTreeSet::new(),
             limits,
             usage: vec![Usage::default(); rules],
             lacked_room: false,
@@ -145,7 +148,6 @@ impl Core {
             if due.is_empty() {
                 return true;
             }
-            // In the order in which they are due, and then in any that does not depend on places.
             due.sort_by_cached_key(|(_, id)| self.order(plan, *id));
             self.ripe.extend(due);
         }
@@ -156,7 +158,12 @@ impl Core {
         if let Some(presence) = &self.presence {
             presence.add(problem.service);
         }
-        self.problems.insert(problem)
+        let host = problem.host;
+        let at = self.problems.insert(problem);
+        if host != 0 {
+            self.of_hosts.insert((host, at));
+        }
+        at
     }
 
     /// Takes a problem out.
@@ -165,19 +172,24 @@ impl Core {
         if let Some(presence) = &self.presence {
             presence.remove(problem.service);
         }
+        if problem.host != 0 {
+            self.of_hosts.remove(&(problem.host, at));
+        }
         Some(problem)
     }
 
-    fn order(&self, plan: &Plan, id: u32) -> (i64, Key) {
+    /// What happens first: what is due first, then what came first, then any order that does not depend on places.
+    fn order(&self, plan: &Plan, id: u32) -> (i64, i64, Key) {
         let (kind, at) = unpack(id);
         let due = self.due_of(plan, kind, at).unwrap_or(i64::MAX);
-        let key = match kind {
-            Kind::Problem => self.problems.get(at).map(Entry::key),
-            Kind::Count => self.counts.get(at).map(Entry::key),
-            Kind::Bucket => self.buckets.get(at).map(Entry::key),
-            Kind::Expectation => self.expectations.get(at).map(Entry::key),
+        let came = match kind {
+            Kind::Problem => self.problems.get(at).map(|problem| (problem.since, problem.key)),
+            Kind::Count => self.counts.get(at).map(|count| (count.last, count.key)),
+            Kind::Bucket => self.buckets.get(at).map(|bucket| (bucket.since, bucket.key)),
+            Kind::Expectation => self.expectations.get(at).map(|entry| (entry.last, entry.key)),
         };
-        (due, key.unwrap_or(Key(0)))
+        let (since, key) = came.unwrap_or((i64::MAX, Key(0)));
+        (due, since, key)
     }
 
     fn due_of(&self, plan: &Plan, kind: Kind, at: u32) -> Option<i64> {

@@ -14,6 +14,7 @@ use super::problem::{Phase, Problem};
 use super::send::Payload;
 use crate::outcome::codec;
 use crate::outcome::result::State;
+use crate::rules::asks::{Question, Texts};
 use crate::rules::plan::Plan;
 
 /// What the bytes of [`Correlator::encode`] begin with.
@@ -69,6 +70,21 @@ impl Correlator {
     /// Decides about an outcome, encoded, that a rule of the plan has made.
     pub fn decide(&mut self, now: Now, facts: &Facts, payload: &[u8], out: &mut Effects) -> Verdict {
         self.core.decide(&self.plan, now, facts, payload, out)
+    }
+
+    /// How many messages an open problem has, or a threshold, that a question is about; 0 for none.
+    pub fn answer(&self, now: Now, question: &Question, texts: &[&str]) -> u64 {
+        let Some(key) = self.secret.asked(question, texts) else { return 0 };
+        if question.texts == Texts::Threshold {
+            let count = self.core.counts.find(key).and_then(|at| self.core.counts.get(at));
+            return count.map_or(0, |count| {
+                let threshold =
+                    self.plan.rules.get(count.rule as usize).and_then(|rule| rule.threshold.as_ref());
+                threshold.map_or(0, |threshold| count.within(threshold, now.engine).into())
+            });
+        }
+        let problem = self.core.problems.find(key).and_then(|at| self.core.problems.get(at));
+        problem.filter(|problem| problem.is_open()).map_or(0, |problem| problem.raises.max(1).into())
     }
 
     /// Has happen what is due, but no more than `most` things. Whether that was all.
@@ -133,6 +149,7 @@ impl Correlator {
             new.get(rule as usize).copied().flatten().filter(|at| self.plan.rules[*at as usize].tracked)
         };
         let core = &mut self.core;
+        core.find_by_hosts(&self.plan);
         let mut gone: Vec<Problem> = Vec::new();
         let mut ended = Vec::new();
         for at in core.problems.places() {

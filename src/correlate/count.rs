@@ -71,6 +71,12 @@ impl Count {
         self.hits.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
+    /// How many messages it counts at a time.
+    pub(super) fn within(&self, threshold: &Threshold, now: i64) -> u32 {
+        let inside = self.hits.iter().filter(|(at, _)| at + threshold.within > now);
+        inside.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
     /// When it ends: with the recovery, or when all its messages are old.
     pub(super) fn due(&self, threshold: Option<&Threshold>) -> i64 {
         let Some(threshold) = threshold else { return self.last };

@@ -30,6 +30,22 @@ impl Core {
         payload: &[u8],
         out: &mut Effects,
     ) -> Verdict {
+        let verdict = self.decide_alone(plan, now, facts, payload, out);
+        let wide = plan.rules.get(facts.rule as usize).and_then(|rule| rule.wide.as_deref());
+        if let Some(wide) = wide.filter(|_| verdict != Verdict::Swallowed(Reason::Threshold)) {
+            self.clear_host(plan, now, (facts, wide), payload, out);
+        }
+        verdict
+    }
+
+    fn decide_alone(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        facts: &Facts,
+        payload: &[u8],
+        out: &mut Effects,
+    ) -> Verdict {
         let Some(rule) = plan.rules.get(facts.rule as usize) else {
             out.push(payload);
             return Verdict::Sent;
@@ -115,11 +131,13 @@ impl Core {
             // One that is there can go on, unless it would have to keep more.
             return known.filter(|_| bytes == 0);
         }
-        Some(known.unwrap_or_else(|| {
-            self.account(facts.rule, 1, 0, 0);
-            let problem = Problem::new(facts.key, facts.service.low(), facts.rule, facts.state, now.engine);
-            self.add_problem(problem)
-        }))
+        if let Some(known) = known {
+            self.set_host(known, facts.host);
+            return Some(known);
+        }
+        self.account(facts.rule, 1, 0, 0);
+        let problem = Problem::new(facts.key, facts.service.low(), facts.rule, facts.state, now.engine);
+        Some(self.add_problem(Problem { host: facts.host, ..problem }))
     }
 
     fn raise(

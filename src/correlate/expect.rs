@@ -213,6 +213,7 @@ impl Core {
             rule,
             key: service,
             service,
+            host: if plan.has_wide_clears() { self.secret.host(outcome.host()) } else { 0 },
             count: service,
             bucket: service,
             state,

@@ -68,7 +68,7 @@ impl Core {
     }
 
     /// Takes the outcome that a problem keeps.
-    fn take(&mut self, at: u32) -> Option<Box<[u8]>> {
+    pub(super) fn take(&mut self, at: u32) -> Option<Box<[u8]>> {
         let kept = self.problems.get(at)?.outcome.clone();
         self.keep(at, None);
         kept
@@ -128,19 +128,24 @@ impl Core {
         let state = fit(expire.state, problem.state);
         let kept = self.take(at).unwrap_or_default();
         let said = rendered(plan, &kept, &expire.output, seen);
-        // Worse ones stay what is known; of better ones the expired one is the news.
+        self.end_as(now, at, (&said, state), out);
+    }
+
+    /// Ends an open problem with an outcome in a state, which need not be ok.
+    pub(super) fn end_as(&mut self, now: Now, at: u32, (said, state): (&[u8], State), out: &mut Effects) {
+        // Worse ones stay what is known; of better ones the one that ends is the news.
         self.unlist(at);
         let other = self.worst_other(at).map(|(worst, _)| worst.severity);
         if state.is_good() || other.is_some_and(|other| other >= state.severity()) {
-            if self.close(now, at, &said, out).is_none() {
-                self.send(now, at, (Payload::Later(&said), state), out);
+            if self.close(now, at, said, out).is_none() {
+                self.send(now, at, (Payload::Later(said), state), out);
             }
             return;
         }
         if let Some(problem) = self.problems.get_mut(at) {
             problem.end();
         }
-        self.send(now, at, (Payload::Later(&said), state), out);
+        self.send(now, at, (Payload::Later(said), state), out);
     }
 
     fn end_window(&mut self, plan: &Plan, now: Now, at: u32, due: i64, out: &mut Effects) {
@@ -255,7 +260,7 @@ impl Core {
 }
 
 /// An outcome whose output is a template that is rendered now. If it cannot be, the error stands in its place.
-fn rendered(plan: &Plan, payload: &[u8], template: &Template<Deferred>, seen: Seen) -> Vec<u8> {
+pub(super) fn rendered(plan: &Plan, payload: &[u8], template: &Template<Deferred>, seen: Seen) -> Vec<u8> {
     let Some(outcome) = codec::decode(payload) else { return payload.to_vec() };
     let text = plan.render(template, &outcome, seen, None).unwrap_or_else(|error| format!("({error})"));
     with_output(payload, |_| text)

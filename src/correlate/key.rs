@@ -10,6 +10,7 @@ use crate::message::Message;
 use crate::outcome::result::{Outcome, State};
 use crate::rules::MessageContext;
 use crate::rules::apply::Emitted;
+use crate::rules::asks::{Question, Texts};
 use crate::rules::plan::{Plan, RuleId};
 
 /// What one entry of the state is found by.
@@ -40,6 +41,8 @@ enum Of {
     Bucket = 4,
     /// What is expected.
     Expectation = 5,
+    /// A host or component, of any kind of outcome.
+    Host = 6,
 }
 
 impl Secret {
@@ -47,6 +50,24 @@ impl Secret {
     pub fn service(self, outcome: &Outcome<'_>) -> Key {
         let names = [Some(outcome.host()), outcome.service()];
         self.key(Of::Service, outcome.kind(), NO_RULE, &names)
+    }
+
+    /// What a host or component is found by; never 0. Several may meet.
+    pub(super) fn host(self, name: &str) -> u32 {
+        (self.key(Of::Host, "", NO_RULE, &[Some(name)]).low() as u32).max(1)
+    }
+
+    /// The key of what a question is about; none if it has not as many texts as it needs.
+    pub(super) fn asked(self, question: &Question, texts: &[&str]) -> Option<Key> {
+        let kind = question.kind;
+        let names = |host, service| self.key(Of::Service, kind, NO_RULE, &[Some(host), service]);
+        Some(match (&question.texts, texts) {
+            (Texts::Key, [key]) => self.problem(kind, key),
+            (Texts::Threshold, [key]) => self.key(Of::Count, kind, RuleId(question.rule), &[Some(key)]),
+            (Texts::Host(service), [host]) => names(host, service.as_deref()),
+            (Texts::Names, [host, service]) => names(host, Some(service)),
+            _ => return None,
+        })
     }
 
     /// The key of what a rule expects.
@@ -86,6 +107,8 @@ pub struct Facts {
     pub key: Key,
     /// What receivers know the problem by.
     pub service: Key,
+    /// What its host is found by; 0 if no rule needs that.
+    pub host: u32,
     /// What the rule's threshold counts it by.
     pub count: Key,
     /// What the rule's throttle counts it by.
@@ -134,6 +157,7 @@ impl Facts {
             rule: made.at as u32,
             key,
             service,
+            host: if plan.has_wide_clears() { secret.host(outcome.host()) } else { 0 },
             count: if counts { counted(Of::Count, keys.threshold) } else { key },
             bucket: if throttles { counted(Of::Bucket, keys.throttle) } else { key },
             state: outcome.common().state,

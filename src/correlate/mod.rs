@@ -41,6 +41,7 @@ mod table;
 mod texts;
 pub mod view;
 mod wheel;
+mod wide;
 
 pub use core::{Limits, QUIET, Usage};
 pub use correlator::{Correlator, Summary};
@@ -56,3 +57,5 @@ mod case_tests;
 mod expect_tests;
 #[cfg(test)]
 mod law_tests;
+#[cfg(test)]
+mod wide_tests;

@@ -55,6 +55,8 @@ pub(super) struct Problem {
     pub(super) repeats: u32,
     /// The tick of its timer; 0 if none is set.
     pub(super) armed: u32,
+    /// What its host is found by; 0 if that is not known or not needed. It is made anew from the outcome that is kept.
+    pub(super) host: u32,
     pub(super) phase: Phase,
     pub(super) state: State,
     /// The state that was sent last.
@@ -122,6 +124,7 @@ impl Problem {
             raises: 0,
             repeats: 0,
             armed: 0,
+            host: 0,
             phase: Phase::Idle,
             state,
             sent: None,

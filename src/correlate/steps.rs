@@ -12,10 +12,11 @@ use crate::lookup::hosts::Hosts;
 use crate::outcome::codec;
 use crate::outcome::result::Outcome;
 use crate::rules::apply::RenderFailure;
+use crate::rules::asks::{Question, State};
 use crate::rules::compile::{RuleFile, RuleTest};
 use crate::rules::test_schema::{StepText, StepTime, TestKind, TestMessage};
 use crate::rules::testing::{Misplaced, Report, TEST_TIME, compare, receive};
-use crate::rules::{RuleSet, Scratch};
+use crate::rules::{MessageContext, RuleSet, Scratch};
 use crate::settings::diagnostic::{Diagnostic, SourceText};
 
 /// Gives the rules that are in force after the file of a test is replaced by another one, which the test names.
@@ -47,6 +48,19 @@ pub fn run(rules: &RuleSet, tests: &[RuleTest], hosts: &Hosts, reload: &Reload<'
         report.add(test.rule, found);
     }
     report
+}
+
+/// What rules are told about the state.
+#[derive(Debug)]
+struct Answers<'c> {
+    correlator: &'c Correlator,
+    now: Now,
+}
+
+impl State for Answers<'_> {
+    fn answer(&self, question: &Question, texts: &[&str]) -> u64 {
+        self.correlator.answer(self.now, question, texts)
+    }
 }
 
 struct Run<'r> {
@@ -200,7 +214,9 @@ impl<'r> Run<'r> {
         let rules = self.reloaded.as_ref().unwrap_or(self.rules);
         let mut made: Vec<(Facts, Vec<u8>)> = Vec::new();
         let (scratch, secret) = (&mut self.scratch, self.correlator.secret());
+        let answers = Answers { correlator: &self.correlator, now: self.now };
         receive(message, rules.mib(), self.hosts, self.now.wall, |context| {
+            let context = &MessageContext { state: Some(&answers), ..*context };
             rules.apply_keyed(context, scratch, |emitted| {
                 let mut bytes = Vec::new();
                 codec::encode(emitted.outcome, &mut bytes);

@@ -23,6 +23,7 @@ pub mod senders;
 pub mod signals;
 pub mod sinks;
 pub mod slots;
+pub mod storms;
 pub mod supervise;
 pub mod sync;
 pub mod systemd;

@@ -15,7 +15,7 @@ use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
-use super::{capture, control, drain, inbox, mib_subprocess, own_service, sync, systemd, timers};
+use super::{capture, control, drain, inbox, mib_subprocess, own_service, storms, sync, systemd, timers};
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::inbound::descriptors;
@@ -158,6 +158,7 @@ fn live(
         systemd::tell(status.clone(), stop)
     });
     let _own_service = report_itself(assembly)?;
+    let _storms = report_storms(assembly)?;
     if built_in {
         welcome();
     }
@@ -271,6 +272,14 @@ fn report_itself(assembly: &Assembly) -> anyhow::Result<Member> {
     let name = "the report on Trapline itself";
     let member = assembly.crew.thread_of_tasks(name, OnEnd::Restart, move |stop| {
         own_service::report(status.clone(), wanted.clone(), stop)
+    });
+    member.context("cannot start threads")
+}
+
+fn report_storms(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly.crew.thread_of_tasks("the report on storms", OnEnd::Restart, move |stop| {
+        storms::report(shared.clone(), stop)
     });
     member.context("cannot start threads")
 }

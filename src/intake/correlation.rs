@@ -20,6 +20,7 @@ use crate::outcome::codec;
 use crate::outcome::result::Outcome;
 use crate::rules::MessageContext;
 use crate::rules::apply::Emitted;
+use crate::rules::asks::{self, Question};
 use crate::rules::plan::{Plan, RuleId};
 use crate::time::clock::{self, Wall};
 
@@ -192,6 +193,20 @@ impl State {
     }
 }
 
+/// What rules are told about the state.
+#[derive(Debug)]
+pub struct Answers<'c> {
+    correlation: &'c Correlation,
+    now: clock::Now,
+}
+
+impl asks::State for Answers<'_> {
+    fn answer(&self, question: &Question, texts: &[&str]) -> u64 {
+        let state = self.correlation.state();
+        state.correlator.answer(state.peek(self.now), question, texts)
+    }
+}
+
 impl Correlation {
     /// No state, from now on.
     pub fn new(secret: Secret, stats: Arc<Stats>, now: clock::Now) -> Self {
@@ -264,7 +279,7 @@ impl Correlation {
     pub fn decide(&self, now: clock::Now, undecided: &mut Undecided, batch: &mut Batch) -> Deciding<'_> {
         let mut deciding = Deciding { correlation: self, state: self.state() };
         let state = &mut *deciding.state;
-        let engine = state.now(now);
+        let mut engine = state.now(now);
         // What is due comes before the messages. What is left is seen to when its problem has a message.
         state.correlator.advance(engine, AT_ONCE, &mut state.effects);
         let same = undecided.is_of(state.correlator.plan());
@@ -279,7 +294,10 @@ impl Correlation {
                 translated(facts.clone(), undecided.plan.as_deref(), state.correlator.plan())
             };
             state.correlator.decide(engine, &facts, payload, &mut state.effects);
+            // Each has a time of its own, so that what came first is first again when it is due, even after a restart.
+            engine.engine += 1;
         }
+        state.engine = engine.engine;
         undecided.clear();
         state.publish(self, engine, batch);
         deciding
@@ -425,6 +443,17 @@ impl Correlation {
     /// Returns when something was written that is not synced.
     pub async fn written(&self) {
         self.written.notified().await;
+    }
+
+    /// What is known of the state at a time. What messages before this one have made is to be decided about before.
+    pub fn at(&self, now: clock::Now) -> Answers<'_> {
+        Answers { correlation: self, now }
+    }
+
+    /// Whether something is due by now.
+    pub fn is_due(&self, now: clock::Now) -> bool {
+        let due = self.due.load(Ordering::Acquire);
+        due != NEVER && due <= self.state().peek(now).engine
     }
 
     /// What the state has to know of an outcome; none if it is nothing to the state: no rule keeps anything, or the rule

@@ -169,3 +169,18 @@ fn what_is_due_is_journaled_by_itself() {
     bench.message("bad c");
     assert_eq!(bench.commit(), ["held a", "bad c"]);
 }
+
+#[test]
+fn what_is_due_at_the_same_moment_comes_in_the_order_of_its_arrival() {
+    let mut bench = Bench::new("hold = { for = '1m' }");
+    let all: Vec<String> = (0..40).map(|n| format!("held s{n}")).collect();
+    for message in &all {
+        bench.message(message);
+    }
+    assert_eq!(bench.commit(), [""; 0]);
+    bench.pass(61);
+    bench.message("bad b");
+    let mut sent = bench.commit();
+    assert_eq!(sent.pop().as_deref(), Some("bad b"));
+    assert_eq!(sent, all, "one batch, one time of reception");
+}

@@ -134,7 +134,7 @@ impl Datagrams {
                     Protocol::Snmp => datagram,
                     Protocol::Syslog => of_datagram(datagram),
                 };
-                pipeline.message(self.protocol, message, arrival, now);
+                pipeline.datagram(self.protocol, message, arrival, now);
             }
             if self.answer(&mut pipeline, now) {
                 last_inform = Some(now.mono);

@@ -7,12 +7,14 @@ use crate::capture::Batch as Captured;
 use crate::fast_map::FastMap;
 use crate::inbox::Key;
 use crate::intake::commit::{Committed, Known, Made, Refused};
+use crate::intake::counts::Counts;
 use crate::intake::describe;
 use crate::intake::letting_in::Refusal;
 use crate::intake::listener::Protocol;
 use crate::intake::original::{self, Original};
 use crate::intake::senders::Batch;
 use crate::intake::shared::{Active, Shared};
+use crate::intake::storm_gate::Gate;
 use crate::language::jinja::RenderError;
 use crate::lookup::choice::{Agent, Received};
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine, TlsSender};
@@ -73,6 +75,10 @@ pub struct Pipeline {
     /// Whether messages are captured, and those since the last commit.
     captures: bool,
     captured: Captured,
+    /// What of storms is processed.
+    gate: Gate,
+    /// Room for the rules that may ask for the state.
+    asking: Vec<u32>,
 }
 
 /// A message for a sender.
@@ -92,21 +98,6 @@ struct Inform {
     key: u64,
     /// None if the sender, or the way to it, takes none that is so long.
     answer: Option<Answer>,
-}
-
-/// What happened since the last commit.
-#[derive(Debug, Default)]
-struct Counts {
-    snmp_received: u64,
-    decoded: u64,
-    syslog_received: u64,
-    claim_refused: u64,
-    odd_varbinds: u64,
-    informs_repeated: u64,
-    messages_cut: u64,
-    matched: u64,
-    dropped: u64,
-    unmatched: u64,
 }
 
 impl Pipeline {
@@ -141,6 +132,8 @@ impl Pipeline {
             longest,
             counts: Counts::default(),
             heard: Batch::default(),
+            gate: Gate::default(),
+            asking: Vec::new(),
         }
     }
 
@@ -151,6 +144,19 @@ impl Pipeline {
             self.generation = generation;
             self.active = self.shared.active();
             self.captures = self.shared.capture.is_on();
+        }
+    }
+
+    /// Takes a datagram, unless it is of a storm of its sender. `now` is when it was received.
+    pub fn datagram(&mut self, protocol: Protocol, octets: &[u8], arrival: Arrival, now: Now) {
+        if self.gate.lets_in(&self.active, &self.shared, (protocol, octets), arrival.peer, now) {
+            self.message(protocol, octets, arrival, now);
+        } else {
+            self.counts.storm_left_out += 1;
+            match protocol {
+                Protocol::Snmp => self.counts.snmp_received += 1,
+                Protocol::Syslog => self.counts.syslog_received += 1,
+            }
         }
     }
 
@@ -278,7 +284,9 @@ impl Pipeline {
         };
         let message = Message::Notification(notification);
         let Some(Inform { key, answer }) = inform else {
-            self.apply(&message, original, source, reach, now);
+            if self.passes(&message, now) {
+                self.apply(&message, original, source, reach, now);
+            }
             return self.commit_if_full(now);
         };
         if answer.is_none() {
@@ -297,6 +305,8 @@ impl Pipeline {
                 self.counts.informs_repeated += 1;
                 self.shared.stats.informs_unanswered.add(1);
             }
+            // Its sender sends it again, maybe when the storm is over.
+            Known::No if !self.passes(&message, now) => self.shared.commit.release(key),
             Known::No if self.apply(&message, original, source, reach, now) => {
                 self.made.add_inform(key);
                 self.pending.extend(answer);
@@ -333,8 +343,17 @@ impl Pipeline {
             self.unknown_refusal(&line, &source, now);
         }
         let message = Message::Syslog(line);
-        self.apply(&message, Original::Line(&text), &source, Reach::default(), now);
+        if self.passes(&message, now) {
+            self.apply(&message, Original::Line(&text), &source, Reach::default(), now);
+        }
         self.commit_if_full(now);
+    }
+
+    /// Whether a message is processed that has been let in; of a storm only some are.
+    fn passes(&mut self, message: &Message<'_>, now: Now) -> bool {
+        let passes = self.gate.passes(message, self.active.rules.mib(), now);
+        self.counts.storm_left_out += u64::from(!passes);
+        passes
     }
 
     /// Whether all outcomes of the message are in the batch.
@@ -346,6 +365,9 @@ impl Pipeline {
         reach: Reach,
         now: Now,
     ) -> bool {
+        if self.active.rules.asks(message, &mut self.asking) {
+            self.settle_state(now);
+        }
         let mut whole = true;
         let address = source.address();
         if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&address) {
@@ -382,7 +404,9 @@ impl Pipeline {
                 );
             }
         }
-        let subject = MessageContext::new(&received, &choice, hosts, access.tags(reach));
+        let answers = self.shared.commit.correlation.at(now);
+        let context = MessageContext::new(&received, &choice, hosts, access.tags(reach));
+        let subject = MessageContext { state: Some(&answers), ..context };
         if self.captures {
             original.capture(message, source, access.tags(reach), &mut self.captured);
         }
@@ -434,6 +458,16 @@ impl Pipeline {
         whole
     }
 
+    /// Has the state as the messages before this one have left it.
+    fn settle_state(&mut self, now: Now) {
+        if !self.made.undecided.is_empty() && !self.holds {
+            self.commit_made(now);
+        }
+        if self.shared.commit.correlation.is_due(now) {
+            self.shared.commit.advance(now);
+        }
+    }
+
     fn commit_if_full(&mut self, now: Now) {
         if self.made.bytes() > FULL && !self.holds {
             self.commit_made(now);
@@ -445,18 +479,7 @@ impl Pipeline {
 
     /// Commits what was gathered, and gives the answers that may be sent now.
     pub fn commit(&mut self, now: Now) -> std::vec::Drain<'_, Answer> {
-        let counts = std::mem::take(&mut self.counts);
-        let stats = &self.shared.stats;
-        stats.snmp_received.add(counts.snmp_received);
-        stats.decoded.add(counts.decoded);
-        stats.syslog_received.add(counts.syslog_received);
-        stats.claim_refused.add(counts.claim_refused);
-        stats.odd_varbinds.add(counts.odd_varbinds);
-        stats.informs_repeated.add(counts.informs_repeated);
-        stats.messages_cut.add(counts.messages_cut);
-        stats.matched.add(counts.matched);
-        stats.dropped.add(counts.dropped);
-        stats.unmatched.add(counts.unmatched);
+        std::mem::take(&mut self.counts).add_to(&self.shared.stats);
         if !self.heard.is_empty() {
             self.shared.senders.add(&mut self.heard, &self.active.hosts, now);
         }

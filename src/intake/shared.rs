@@ -16,6 +16,8 @@ use crate::intake::relays::Relays;
 use crate::intake::reports::Reports;
 use crate::intake::senders::Senders;
 use crate::intake::stats::Stats;
+use crate::intake::storm;
+use crate::intake::storms::Storms;
 use crate::intake::tap::Tap;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
@@ -52,6 +54,8 @@ pub struct Active {
     pub lines: Lines,
     /// For listeners with TLS.
     pub tls: Option<Arc<Server>>,
+    /// How much a sender may send; none for as much as it wants.
+    pub storm: Option<storm::Settings>,
 }
 
 /// What streams and lines of syslog may use.
@@ -92,6 +96,8 @@ pub struct Shared {
     pub senders: Senders,
     /// Names of senders by reverse DNS.
     pub reverse: Arc<ReverseNames>,
+    /// Who sends more than it may.
+    pub storms: Storms,
     /// Limits log lines about bad input.
     pub limiter: Arc<Limiter>,
     /// What listeners for connections count, by their names.
@@ -122,6 +128,7 @@ impl Shared {
             refusals: Refusals::default(),
             senders: Senders::new(clock.now()),
             reverse: Arc::default(),
+            storms: Storms::default(),
             limiter,
             accepted: Arc::default(),
             clock,

@@ -104,6 +104,12 @@ stats! {
     streams_silent,
     /// Silent streams that were closed to make space for others.
     streams_displaced,
+    /// Storms that have begun.
+    storms,
+    /// Datagrams of storms that were counted and not processed.
+    storm_left_out,
+    /// How often a stream was not read for a while, because its sender sends more than it may.
+    streams_held_back,
     /// Messages that a rule took.
     matched,
     /// Messages that a rule dropped on purpose.

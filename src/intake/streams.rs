@@ -18,6 +18,7 @@ use crate::intake::listener::Protocol;
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
 use crate::intake::stop::Stop;
+use crate::intake::storm_buckets::Tap;
 use crate::intake::tls;
 use crate::net;
 use crate::peer::Peer;
@@ -223,7 +224,19 @@ impl Arrived {
         let pipeline = Pipeline::of_stream(shared.clone(), identity);
         let displaced = place.as_ref().map(Place::displaced);
         let most = pipeline.active().lines.max_message;
-        let stream = Stream { speech, peer, stream, pipeline, shared, stop, displaced, place, heard };
+        let stream = Stream {
+            speech,
+            peer,
+            stream,
+            pipeline,
+            shared,
+            stop,
+            displaced,
+            place,
+            heard,
+            given: 0,
+            sent: Tap::default(),
+        };
         match speech {
             Speech::Snmp => stream.run(snmp::framing::Framer::default()).await,
             Speech::Syslog => stream.run(syslog::Framer::new(most)).await,
@@ -244,6 +257,10 @@ struct Stream<S> {
     place: Option<Place>,
     /// Whether it has brought anything.
     heard: bool,
+    /// How many messages were given to the pipeline since that was looked at last.
+    given: u64,
+    /// How much it may send.
+    sent: Tap,
 }
 
 /// How a stream ended.
@@ -371,7 +388,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             if let Err(end) = self.take(conversation, true).await {
                 return end;
             }
+            let pause = self.over_the_limit();
+            if !pause.is_zero() {
+                self.shared.stats.streams_held_back.add(1);
+                tokio::select! {
+                    biased;
+                    end = ends(&mut self.stop, self.displaced.as_mut()) => return end,
+                    () = sleep(pause) => {}
+                }
+            }
         }
+    }
+
+    /// How long its sender has to wait, as it has sent more than `[storm]` lets it.
+    fn over_the_limit(&mut self) -> Duration {
+        let given = std::mem::take(&mut self.given);
+        let storm = self.pipeline.active().storm.as_ref().filter(|_| !self.peer.is_local());
+        self.sent.pause(storm, given, self.peer.ip(), self.shared.now().mono)
     }
 
     /// Takes what has arrived already and answers it; then tells the sender that nothing more is read, and takes what it
@@ -496,6 +529,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             if C::ACKNOWLEDGES {
                 self.pipeline.acknowledge();
             }
+            self.given += 1;
             match frame {
                 Frame::Message(octets) => self.pipeline.message(protocol, octets, arrival, now),
                 Frame::Cut(octets) => {

@@ -15,6 +15,9 @@ use crate::language::names::{Names, Resolved, Values};
 use crate::language::syntax;
 use crate::language::value::{Comparison, Val};
 
+/// The units that a function takes.
+const FUNCTION: u64 = 500;
+
 /// A compiled expression over variables of the type `V`.
 #[derive(Debug, Clone)]
 pub enum Node<V> {
@@ -48,6 +51,8 @@ pub enum Node<V> {
     Trim(Box<Node<V>>),
     /// `x|default(y)`
     Default(Box<[Node<V>; 2]>),
+    /// A function of [`Names::function`] with its arguments behind the first.
+    Function(V, Vec<Node<V>>),
     /// A filter or test of [`functions`](crate::language::functions).
     Call(Box<Node<V>>, Call),
 }
@@ -70,6 +75,7 @@ impl<V> Node<V> {
             | Node::Default(both) => both.iter().all(Node::is_linear),
             Node::If(parts) => parts.iter().all(Node::is_linear),
             Node::InList(needle, items) => needle.is_linear() && items.iter().all(Node::is_linear),
+            Node::Function(_, args) => args.iter().all(Node::is_linear),
             Node::Call(node, call) => call.is_linear() && node.is_linear(),
         }
     }
@@ -114,6 +120,11 @@ impl<V> Node<V> {
                 Val::Undefined => both[1].eval(values),
                 value => value,
             },
+            Node::Function(function, args) => {
+                let args: Vec<Val<'m>> = args.iter().map(|arg| arg.eval(values)).collect();
+                budget::spend(FUNCTION);
+                values.call(function, &args)
+            }
             Node::Call(node, call) => call.apply(node.eval(values)),
         }
     }
@@ -167,6 +178,16 @@ impl<V: Clone> Node<V> {
                     left = &op.expr;
                 }
                 nodes.into_iter().reduce(|a, b| Node::And(Box::new([a, b])))
+            }
+            ast::Expr::Call(call) => {
+                let ast::Expr::Var(name) = &call.expr else { return None };
+                let first = syntax::first_text(&call.args);
+                let function = names.function(name.id, first, call.args.len())?.ok()?;
+                let args = call.args.iter().skip(1).map(|arg| match arg {
+                    CallArg::Pos(arg) => lower(arg),
+                    _ => None,
+                });
+                Some(Node::Function(function, args.collect::<Option<_>>()?))
             }
             ast::Expr::Test(test) if test.args.is_empty() => match test.name {
                 "defined" => boxed(&test.expr).map(Node::Defined),

@@ -74,6 +74,17 @@ pub trait Names {
         None
     }
 
+    /// What a call of a function stands for, which has the arguments as texts: none if there is no such function. `first` is the
+    /// first argument if that is a text.
+    fn function(&self, _name: &str, _first: Option<&str>, _args: usize) -> Option<Result<Self::Var, Doubt>> {
+        None
+    }
+
+    /// The functions that there are.
+    fn functions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Why a use of a variable is doubtful, although it works.
     fn doubt(&self, _variable: &Self::Var) -> Option<Doubt> {
         None
@@ -84,6 +95,11 @@ pub trait Names {
 pub trait Values<'m, V> {
     /// The value of a variable.
     fn get(&self, variable: &'m V) -> Val<'m>;
+
+    /// The value of a function of [`Names::function`] for its arguments behind the first.
+    fn call(&self, _function: &'m V, _args: &[Val<'m>]) -> Val<'m> {
+        Val::Undefined
+    }
 
     /// A table by its name, for templates that compute its keys or iterate over it.
     fn table(&self, name: &str) -> Value;

@@ -225,6 +225,14 @@ fn called_by<'a, 's>(expr: &'a Expr<'s>) -> Option<Vec<&'a Expr<'s>>> {
     }
 }
 
+/// The first argument of a call, if it is a text.
+pub fn first_text<'a>(args: &'a [CallArg<'_>]) -> Option<&'a str> {
+    match args.first()? {
+        CallArg::Pos(Expr::Const(constant)) => constant.value.as_str(),
+        _ => None,
+    }
+}
+
 /// A call.
 pub struct Called<'a, 's> {
     /// What is called.

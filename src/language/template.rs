@@ -9,7 +9,7 @@ use crate::language::budget;
 use crate::language::expr::Node;
 use crate::language::functions::{self, As, Call};
 use crate::language::jinja::{Environment, Escape, Program, RenderError};
-use crate::language::names::{Names, Path, Resolved, Values};
+use crate::language::names::{Doubt, Names, Path, Resolved, Values};
 use crate::language::rewrite::RESERVED;
 use crate::language::syntax::{self, Called, Callee, FUNCTIONS};
 use crate::language::value::Val;
@@ -137,7 +137,8 @@ impl<'c, N: Names> Compiler<'c, N> {
             let hint = "write {{ ... }} to print a value, {% set x = ... %} to keep it";
             self.error(within, "the statement 'do' has no effect".into(), hint.into());
         }
-        self.check(source, &syntax::expressions(&parsed), &locals);
+        let expressions = syntax::expressions(&parsed);
+        self.check(source, &expressions, &locals);
         if self.has_errors(before) {
             return None;
         }
@@ -147,6 +148,9 @@ impl<'c, N: Names> Compiler<'c, N> {
                 [Part::Text(text)] => Template::Text(text.clone()),
                 _ => Template::Parts(parts),
             });
+        }
+        if self.has_functions(&expressions) {
+            return None;
         }
         let added = self.environment.template(&parsed, self.names);
         added.map(Template::Program).map_err(|error| self.engine_error(&error)).ok()
@@ -164,8 +168,26 @@ impl<'c, N: Names> Compiler<'c, N> {
         if let Some(node) = Node::lower(&parsed, self.names) {
             return Some(Expression::Native(node));
         }
+        if self.has_functions(&[&parsed]) {
+            return None;
+        }
         let added = self.environment.expression(&parsed, self.names);
         added.map(Expression::Program).map_err(|error| self.engine_error(&error)).ok()
+    }
+
+    /// Whether expressions for the template engine call functions that it does not know, which is reported.
+    fn has_functions(&mut self, exprs: &[&ast::Expr<'_>]) -> bool {
+        let known = self.names.functions();
+        let ours =
+            |call: &Called<'_, '_>| matches!(call.what, Callee::Function(name) if known.contains(&name));
+        let Some(call) = syntax::calls(exprs).into_iter().find(ours) else { return false };
+        let hint = "leave the arguments and the rest to variables, texts, comparisons, ~, and, or, not, if, lower, upper, trim, default";
+        self.error(
+            call.within,
+            format!("{} cannot stand beside other filters, functions and statements", known.join(" and ")),
+            hint.to_owned(),
+        );
+        true
     }
 
     /// Compiles an expression that must give one of a set of values. `valid` checks each constant that the expression can
@@ -326,7 +348,15 @@ impl<'c, N: Names> Compiler<'c, N> {
             Callee::Function(name)
                 if FUNCTIONS.contains(&name) || (name == "loop" && locals.contains(&name)) => {}
             Callee::Function(name) => {
-                let hint = did_you_mean(name, FUNCTIONS).unwrap_or_else(|| {
+                let named = self.names.function(name, syntax::first_text(call.args), call.args.len());
+                if let Some(known) = named {
+                    if let Err(Doubt { message, hint }) = known {
+                        self.error(within, message, hint);
+                    }
+                    return;
+                }
+                let functions = FUNCTIONS.iter().chain(self.names.functions()).copied();
+                let hint = did_you_mean(name, functions).unwrap_or_else(|| {
                     format!("functions: {}; filters are written x|filter", FUNCTIONS.join(", "))
                 });
                 self.error(within, format!("unknown function '{name}'"), hint);

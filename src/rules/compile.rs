@@ -11,9 +11,10 @@ use crate::language::jinja::Environment;
 use crate::message::{SecurityAction, WrapperAction};
 use crate::mib::{Kind, Mib, Object};
 use crate::oid::Oid;
+use crate::rules::asks::{Asked, Declared, Service};
 use crate::rules::index::Index;
 use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
-use crate::rules::plan::{Plan, RulePlan};
+use crate::rules::plan::{Plan, RuleId, RulePlan};
 use crate::rules::rule::{MAX_MESSAGE, Rule, RuleSet};
 use crate::rules::schema::{self, RuleText, SyslogText};
 use crate::rules::scope::Scope;
@@ -110,34 +111,45 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
     let (mut rules, mut tests, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let mut plan = Plan::default();
     let mut ids: HashMap<String, Arc<str>> = HashMap::new();
+    let mut read = Vec::new();
     for file in files {
         let source = SourceText { file: &file.name, text: &file.text };
-        for text in schema::read(&source, &mut found) {
-            let other = ids.get(&text.id.value).cloned();
-            // A user's copy of a shipped rule stands in its place.
-            if other.as_ref().is_some_and(|other| is_shipped(&file.name) && !is_shipped(other)) {
-                continue;
-            }
-            ids.insert(text.id.value.clone(), file.name.clone());
-            if let Some(other) = other {
-                let message =
-                    format!("duplicate rule id '{}': {other} has a rule with this id", text.id.value);
-                found.push(source.error(&text.id.span, message, Some("use another id".into())));
-            }
-            let fields = fields(&text);
-            let kept = state::plan(&text, &source, &mut plan.environment, &mut found);
-            let mut build =
-                Build { source: &source, mib: &mib, environment: &mut environment, found: &mut found };
-            let (rule, carried) = build.rule(text, &file.name);
-            let place = rules.len();
-            tests.extend(carried.into_iter().map(|text| RuleTest { rule: place, file: file.clone(), text }));
-            let at = |(field, span)| FieldPlace { rule: place, field, file: file.clone(), span };
-            places.extend(fields.into_iter().map(at));
-            let both: Option<(Rule, RulePlan)> = rule.zip(kept);
-            let (rule, kept) = both.unzip();
-            rules.extend(rule);
-            plan.rules.extend(kept);
+        read.extend(schema::read(&source, &mut found).into_iter().map(|text| (file, text)));
+    }
+    let asked = declared(&read);
+    let mut globs = Vec::new();
+    for (file, text) in read {
+        let source = SourceText { file: &file.name, text: &file.text };
+        let other = ids.get(&text.id.value).cloned();
+        // A user's copy of a shipped rule stands in its place.
+        if other.as_ref().is_some_and(|other| is_shipped(&file.name) && !is_shipped(other)) {
+            continue;
         }
+        ids.insert(text.id.value.clone(), file.name.clone());
+        if let Some(other) = other {
+            let message = format!("duplicate rule id '{}': {other} has a rule with this id", text.id.value);
+            found.push(source.error(&text.id.span, message, Some("use another id".into())));
+        }
+        let fields = fields(&text);
+        globs.extend(text.state.wide.iter().flat_map(|wide| &wide.rules).map(|glob| (file, glob.clone())));
+        let kept = state::plan(&text, &source, &mut plan.environment, &mut found);
+        let mut build = Build {
+            source: &source,
+            mib: &mib,
+            environment: &mut environment,
+            found: &mut found,
+            asked: &asked,
+        };
+        asked.used.set(false);
+        let (rule, carried) = build.rule(text, &file.name);
+        let place = rules.len();
+        tests.extend(carried.into_iter().map(|text| RuleTest { rule: place, file: file.clone(), text }));
+        let at = |(field, span)| FieldPlace { rule: place, field, file: file.clone(), span };
+        places.extend(fields.into_iter().map(at));
+        let both: Option<(Rule, RulePlan)> = rule.zip(kept);
+        let (rule, kept) = both.unzip();
+        rules.extend(rule);
+        plan.rules.extend(kept);
     }
     let index = match Index::new(rules.iter().map(|r: &Rule| &r.matcher)) {
         Ok(index) => Some(index),
@@ -150,9 +162,12 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
             None
         }
     };
+    without_rules(&globs, &asked, &mut found);
+    plan.wide = plan.rules.iter().any(|rule| rule.wide.is_some());
     plan.stateful = plan.rules.iter().any(|rule| rule.tracked);
     let plan = Arc::new(plan);
     let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet {
+        asks: rules.iter().any(|rule| rule.asks),
         rules,
         index,
         environment,
@@ -161,6 +176,44 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
         plan,
     });
     Compiled { rules, tests, places, found }
+}
+
+/// What can be asked about the rules. Of several with one id the first counts.
+fn declared(read: &[(&RuleFile, RuleText)]) -> Asked {
+    let mut asked = Asked::default();
+    for (_, text) in read {
+        let (service, kind) = match (&text.check, &text.event) {
+            (Some(check), _) => (check.service.as_ref(), Some("check_result")),
+            (None, Some(event)) => (event.resource.as_ref(), Some("event")),
+            (None, None) => (None, None),
+        };
+        let service = service.map_or(Service::None, |service| {
+            let template = service.value.contains("{{") || service.value.contains("{%");
+            if template { Service::Template } else { Service::Fixed(service.value.clone()) }
+        });
+        asked.rules.entry(text.id.value.clone()).or_insert_with(|| Declared {
+            rule: RuleId::of(&text.id.value).0,
+            tracked: !text.state.given.is_empty(),
+            key: text.state.key.is_some(),
+            threshold: text.state.threshold.as_ref().map(|threshold| threshold.key.is_some()),
+            kind,
+            service,
+        });
+    }
+    asked
+}
+
+/// Names of rules that no rule has.
+fn without_rules(globs: &[(&RuleFile, Located<String>)], asked: &Asked, found: &mut Diagnostics) {
+    for (file, text) in globs {
+        let glob = Glob::new(&text.value, false);
+        if !asked.rules.keys().any(|id| glob.matches(id)) {
+            let source = SourceText { file: &file.name, text: &file.text };
+            let hint = did_you_mean(&text.value, asked.rules.keys().map(String::as_str));
+            let hint = hint.unwrap_or_else(|| "`trapline rule list` shows the rules".to_owned());
+            found.push(source.error(&text.span, format!("no rule is like '{}'", text.value), Some(hint)));
+        }
+    }
 }
 
 /// The patterns, conditions and templates of a rule, with their places.
@@ -205,6 +258,7 @@ struct Build<'c> {
     mib: &'c Mib,
     environment: &'c mut Environment,
     found: &'c mut Diagnostics,
+    asked: &'c Asked,
 }
 
 impl Build<'_> {
@@ -242,7 +296,13 @@ impl Build<'_> {
         let from = text.from.iter().map(|text| self.sender(text)).collect();
         let notifications = matches!(matcher, Some(Matcher::Trap(_)));
         let traps = matcher.as_ref().map(Matcher::trap_oids).unwrap_or_default();
-        let scope = Scope { mib: self.mib, notifications, captures: &captures, traps: &traps };
+        let scope = Scope {
+            mib: self.mib,
+            notifications,
+            captures: &captures,
+            traps: &traps,
+            asked: Some(self.asked),
+        };
         let mut templates = Templates::new(self.source, &scope, self.environment, self.found);
         let where_ = text.where_.as_ref().map(|w| Some((w.value.clone(), templates.condition(w)?)));
         let check = text.check.as_ref().map(|check| templates.check(check));
@@ -260,6 +320,7 @@ impl Build<'_> {
                 check: all_right(check)?,
                 event: all_right(event)?,
                 keys: keys?,
+                asks: self.asked.used.get(),
                 continues: text.continues,
                 match_count: AtomicU64::new(0),
                 render_failures: AtomicU64::new(0),

@@ -7,6 +7,7 @@ use crate::language::value::Val;
 use crate::lookup::choice::{Agent, Choice, Received};
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Notification, Source, SyslogLine};
+use crate::rules::asks::State;
 use crate::text::Charset;
 
 /// A message and its origin.
@@ -30,6 +31,8 @@ pub struct MessageContext<'m> {
     pub charset: Charset,
     /// The tags of the rules that the message may reach; none if it may reach all rules.
     pub tags: Option<&'m [String]>,
+    /// The state of rules; without it no problem is open.
+    pub state: Option<&'m dyn State>,
 }
 
 impl<'m> MessageContext<'m> {
@@ -50,6 +53,7 @@ impl<'m> MessageContext<'m> {
             hosts,
             charset: hosts.charset_of(received.source),
             tags,
+            state: None,
         }
     }
 

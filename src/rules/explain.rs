@@ -96,7 +96,7 @@ impl RuleSet {
         };
         let notifications = matches!(rule.matcher, Matcher::Trap(_));
         let traps = rule.matcher.trap_oids();
-        let scope = Scope { mib: &self.mib, notifications, captures: names, traps: &traps };
+        let scope = Scope { mib: &self.mib, notifications, captures: names, traps: &traps, asked: None };
         let Ok(parsed) = syntax::expression(source) else { return String::new() };
         let captures = match (&rule.matcher, context.syslog()) {
             (Matcher::Syslog(pattern), Some(line)) => pattern.matches(line).unwrap_or_default(),

@@ -11,6 +11,7 @@ use crate::language::jinja::{Environment, RenderError};
 use crate::language::template::Template;
 use crate::outcome::result::{Outcome, State};
 use crate::rules::deferred::{Deferred, DeferredValues, Seen};
+use crate::rules::matching::Glob;
 use crate::rules::variable::Variable;
 use crate::time::calendar::Daily;
 
@@ -43,6 +44,8 @@ pub struct Plan {
     pub rules: Vec<RulePlan>,
     /// Whether any rule keeps something.
     pub(super) stateful: bool,
+    /// Whether any rule closes problems of its host beside its own.
+    pub(super) wide: bool,
     pub(super) environment: Environment,
 }
 
@@ -61,6 +64,8 @@ pub struct RulePlan {
     pub identity: u64,
     /// Whether its ok and up outcomes close problems.
     pub clears: bool,
+    /// Which problems of its host it closes beside its own.
+    pub wide: Option<Box<Wide>>,
     /// What becomes of an ok outcome that closes nothing; none for the default of its kind.
     pub orphan: Option<Orphan>,
     /// `dedup`
@@ -79,6 +84,19 @@ pub struct RulePlan {
     pub expect: Option<Box<Expect>>,
     /// `remind`: how long after the last time that a problem was sent it is sent again.
     pub remind: Option<i64>,
+}
+
+/// `clears = { host = true, ... }`: which problems of its host a rule closes beside its own.
+#[derive(Debug)]
+pub struct Wide {
+    /// Of rules with such ids; empty for all rules but those that expect messages.
+    pub rules: Vec<Glob>,
+    /// Of services or resources like this.
+    pub service: Option<Glob>,
+    /// The state that is sent; none for ok or up.
+    pub state: Option<State>,
+    /// The output.
+    pub output: Template<Deferred>,
 }
 
 /// How many steps `escalate` may have.
@@ -233,6 +251,11 @@ impl Plan {
     /// Whether any rule keeps something.
     pub fn is_stateful(&self) -> bool {
         self.stateful
+    }
+
+    /// Whether any rule closes problems of its host beside its own.
+    pub fn has_wide_clears(&self) -> bool {
+        self.wide
     }
 
     /// The index of the rule with this id.

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::language::jinja::Environment;
 use crate::language::template::{Expression, Template};
+use crate::message::Message;
 use crate::mib::Mib;
 use crate::outcome::result::State;
 use crate::rules::index::Index;
@@ -36,6 +37,8 @@ pub struct Rule {
     pub event: Option<EventTemplate>,
     /// What its state is told apart by, where it has templates for that.
     pub keys: Option<Box<KeyTemplates>>,
+    /// Whether it asks for the state of rules.
+    pub asks: bool,
     /// Whether later rules may match the same message.
     pub continues: bool,
     /// The number of messages that it has matched.
@@ -90,6 +93,8 @@ pub struct RuleSet {
     /// The most bytes of a message that rules see. Longer messages are cut.
     pub max_message: usize,
     pub(super) plan: Arc<Plan>,
+    /// Whether any rule asks for the state of rules.
+    pub(super) asks: bool,
 }
 
 impl Default for RuleSet {
@@ -101,6 +106,7 @@ impl Default for RuleSet {
             mib: Arc::default(),
             max_message: MAX_MESSAGE,
             plan: Arc::default(),
+            asks: false,
         }
     }
 }
@@ -114,6 +120,18 @@ impl RuleSet {
     /// What the rules keep over time.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// Whether a rule that may match a message asks for the state of rules, which is then to be as messages before it have left it.
+    pub fn asks(&self, message: &Message<'_>, scratch: &mut Vec<u32>) -> bool {
+        if !self.asks {
+            return false;
+        }
+        match message {
+            Message::Notification(notification) => self.index.for_trap(&notification.oid, scratch),
+            Message::Syslog(line) => self.index.for_line(line, scratch),
+        }
+        scratch.iter().any(|at| self.rules[*at as usize].asks)
     }
 
     /// The MIBs that the rules were compiled with.

@@ -3,6 +3,7 @@
 use crate::language::names::{Doubt, Key, Names, Path, Resolved};
 use crate::mib::{Kind, Mib};
 use crate::oid::Oid;
+use crate::rules::asks::{self, Asked};
 use crate::rules::variable::{FIXED, For, OF_VARBINDS, Target, Variable};
 use crate::settings::diagnostic::did_you_mean;
 
@@ -17,6 +18,8 @@ pub struct Scope<'c> {
     pub captures: &'c [String],
     /// The OIDs of the notifications that the rule is for: a name that several modules define means their object.
     pub traps: &'c [Oid<'static>],
+    /// What can be asked about the state of rules.
+    pub asked: Option<&'c Asked>,
 }
 
 impl Names for Scope<'_> {
@@ -58,6 +61,14 @@ impl Names for Scope<'_> {
         (self.notifications && table == "v").then_some(Variable::Count)
     }
 
+    fn function(&self, name: &str, first: Option<&str>, args: usize) -> Option<Result<Variable, Doubt>> {
+        Some(self.asked?.question(name, first, args)?.map(Variable::State))
+    }
+
+    fn functions(&self) -> &'static [&'static str] {
+        if self.asked.is_some() { &asks::FUNCTIONS } else { &[] }
+    }
+
     fn is_text(&self, variable: &Variable) -> bool {
         match variable {
             Variable::Fixed(fixed) => !fixed.can_be_number(),
@@ -65,6 +76,7 @@ impl Names for Scope<'_> {
             Variable::Varbind { .. }
             | Variable::Position { .. }
             | Variable::Count
+            | Variable::State(_)
             | Variable::Index { .. } => false,
         }
     }

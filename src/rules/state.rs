@@ -8,8 +8,10 @@ use crate::language::template::{Compiler, Fault, Template};
 use crate::outcome::result::State;
 use crate::rules::deferred::{Deferred, DeferredScope};
 use crate::rules::expect_schema::ExpectText;
+use crate::rules::matching::Glob;
 use crate::rules::plan::{
-    Dedup, Expect, Expire, KeyTemplates, Recovery, RuleId, RulePlan, Step, Threshold, Throttle, When, digest,
+    Dedup, Expect, Expire, KeyTemplates, Recovery, RuleId, RulePlan, Step, Threshold, Throttle, When, Wide,
+    digest,
 };
 use crate::rules::schema::RuleText;
 use crate::rules::state_schema::StateText;
@@ -67,6 +69,21 @@ pub(super) fn plan(
         .iter()
         .map(|step| Some(Step { at: step.at, state: build.state(&step.state)? }))
         .collect();
+    let wide = state.wide.as_ref().map(|wide| {
+        let output = match &wide.output {
+            Some(output) => build.template(output),
+            None => build.compiler.template(&format!("Cleared by {}", text.id.value.replace('{', ""))),
+        };
+        let state = all_right(wide.state.as_ref().map(|state| build.any_state(state)));
+        let glob = |text: &Located<String>| Glob::new(&text.value, false);
+        let rules = wide.rules.iter().map(glob).collect();
+        Some(Box::new(Wide {
+            rules,
+            service: wide.service.as_ref().map(glob),
+            state: state?,
+            output: output?,
+        }))
+    });
     if let (Some(_), None) = (&state.recovery, &state.threshold) {
         let span = state.recovery.as_ref().map_or(0..0, |recovery| recovery.span.clone());
         build.found.push(build.source.error(
@@ -92,6 +109,7 @@ pub(super) fn plan(
         explicit: state.key.is_some(),
         identity,
         clears: state.clears.unwrap_or(true),
+        wide: all_right(wide)?,
         orphan: state.orphan,
         dedup: all_right(dedup)?,
         threshold: all_right(threshold)?,
@@ -221,6 +239,17 @@ impl Build<'_, '_> {
                 self.compiler.template(&default)
             }
         }
+    }
+
+    /// A state of a host or a service.
+    fn any_state(&mut self, text: &Located<String>) -> Option<State> {
+        if let Some(state) = State::host(text) {
+            return Some(state);
+        }
+        let before = std::mem::replace(&mut self.of_host, false);
+        let state = self.state(text);
+        self.of_host = before;
+        state
     }
 
     fn state(&mut self, text: &Located<String>) -> Option<State> {

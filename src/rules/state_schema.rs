@@ -36,8 +36,10 @@ pub struct StateText {
     pub expect: Option<ExpectText>,
     /// `remind`
     pub remind: Option<i64>,
-    /// `clears`
+    /// `clears = false`
     pub clears: Option<bool>,
+    /// `clears = { ... }`
+    pub wide: Option<WideText>,
     /// `orphan`
     pub orphan: Option<Orphan>,
 }
@@ -108,6 +110,19 @@ pub struct ExpireText {
     pub output: Option<Located<String>>,
 }
 
+/// `clears` as a table
+#[derive(Debug)]
+pub struct WideText {
+    /// `rule`
+    pub rules: Vec<Located<String>>,
+    /// `service`
+    pub service: Option<Located<String>>,
+    /// `state`
+    pub state: Option<Located<String>>,
+    /// `output`
+    pub output: Option<Located<String>>,
+}
+
 /// Reads these keys of a rule.
 pub fn read(rule: &Section<'_, '_>, found: &mut Diagnostics) -> StateText {
     let mut text = StateText {
@@ -121,10 +136,16 @@ pub fn read(rule: &Section<'_, '_>, found: &mut Diagnostics) -> StateText {
         expire: rule.section("expire", found).and_then(|s| expire(s, found)),
         expect: rule.section("expect", found).and_then(|s| expect(s, found)),
         remind: time(rule, "remind", found),
-        clears: rule.boolean("clears", found).map(|b| b.value),
+        clears: None,
+        wide: None,
         orphan: word(rule, "orphan", &[("send", Orphan::Send), ("drop", Orphan::Drop)], "choice", found),
         given: Vec::new(),
     };
+    if rule.get("clears").is_some_and(|value| value.get_ref().as_table().is_some()) {
+        text.wide = rule.section("clears", found).map(|s| wide(s, found));
+    } else {
+        text.clears = rule.boolean("clears", found).map(|b| b.value);
+    }
     for key in [
         "key",
         "dedup",
@@ -193,6 +214,26 @@ fn threshold(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Thresh
     let recover = time(&section, "recover", found);
     section.finish(found);
     Some(ThresholdText { count: count?, within: within?, key, recover })
+}
+
+fn wide(section: Section<'_, '_>, found: &mut Diagnostics) -> WideText {
+    let host = section.boolean("host", found);
+    let text = WideText {
+        rules: section.strings("rule", found).unwrap_or_default(),
+        service: section.string("service", found),
+        state: section.string("state", found),
+        output: section.string("output", found),
+    };
+    let only_host = host.as_ref().is_none_or(|host| host.value);
+    let any = host.is_some() || section.get("rule").is_some() || section.get("service").is_some();
+    if !only_host || !any {
+        found.push(section.error(
+            "'clears' does not say what of the host is cleared",
+            "write clears = { host = true } for all its problems, or clears = { rule = [\"link-*\"] }",
+        ));
+    }
+    section.finish(found);
+    text
 }
 
 fn recovery(section: Section<'_, '_>, found: &mut Diagnostics) -> RecoveryText {

@@ -447,6 +447,7 @@ fn subject<'m>(message: &'m Message<'m>, source: &'m Source, hosts: &'m Hosts) -
         charset: crate::text::Charset::default(),
         hosts,
         tags: None,
+        state: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The values of a message for its rule's templates.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::language::value::Val;
 use crate::mib::Mib;
 use crate::mib::instance::indexes;
 use crate::oid::Oid;
+use crate::rules::asks::What;
 use crate::rules::context::MessageContext;
 use crate::rules::scope::Scope;
 use crate::rules::variable::{OF_VARBINDS, Variable, index_value, syntax_of, varbind_value};
@@ -29,6 +31,20 @@ pub struct MessageValues<'m, 'c> {
 impl<'m> Values<'m, Variable> for MessageValues<'m, '_> {
     fn get(&self, variable: &'m Variable) -> Val<'m> {
         variable.get(self.context, self.captures, self.mib)
+    }
+
+    fn call(&self, function: &'m Variable, args: &[Val<'m>]) -> Val<'m> {
+        let Variable::State(question) = function else { return Val::Undefined };
+        // What is undefined names nothing.
+        let known = args.iter().all(|arg| *arg != Val::Undefined);
+        let texts: Vec<Cow<'m, str>> = args.iter().map(|arg| arg.clone().into_text()).collect();
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let state = self.context.state.filter(|_| known);
+        let answer = state.map_or(0, |state| state.answer(question, &texts));
+        match question.what {
+            What::Open => Val::Bool(answer > 0),
+            What::Count => Val::Int(answer.into()),
+        }
     }
 
     fn table(&self, name: &str) -> Value {
@@ -130,7 +146,8 @@ impl Object for Varbinds {
             ValueKind::Number => Key::Index(i128::try_from(key.clone()).ok()?),
             _ => Key::Name(key.as_str()?.into()),
         };
-        let scope = Scope { mib: &self.mib, notifications: true, captures: &[], traps: &self.traps };
+        let scope =
+            Scope { mib: &self.mib, notifications: true, captures: &[], traps: &self.traps, asked: None };
         let entry = match scope.entry(self.name, &key)? {
             Variable::Position { at, .. } => self.entries.get(at - 1),
             Variable::Varbind { targets, .. } => targets

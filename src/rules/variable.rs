@@ -8,6 +8,7 @@ use crate::mib::rows::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
 use crate::peer::Credentials;
+use crate::rules::asks::Question;
 use crate::rules::context::MessageContext;
 use crate::syslog::{FACILITIES, SEVERITIES};
 use crate::text::Charset;
@@ -49,6 +50,8 @@ pub enum Variable {
         /// The place of its definition in [`Mib::objects`].
         definition: Option<usize>,
     },
+    /// A question about the state of rules.
+    State(Question),
     /// A parameter of structured data.
     StructuredData {
         /// SD-ID.
@@ -220,6 +223,8 @@ impl Variable {
                 .iter()
                 .find_map(|v| index_of(&v.oid, oid, mib))
                 .map_or(Val::Undefined, |(text, number)| index_value(text, number, *definition, mib)),
+            // It is a function.
+            Variable::State(_) => Val::Undefined,
             Variable::StructuredData { id, name } => {
                 // Some senders write an element in several pairs of brackets.
                 let elements = context.syslog().map_or(&[][..], |line| &line.structured_data);

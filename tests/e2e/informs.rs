@@ -15,7 +15,7 @@ fn with_snmp(daemon: &Daemon, lines: &str) {
     std::fs::write(&path, config.replacen("[syslog]", &format!("{lines}\n[syslog]"), 1)).unwrap();
 }
 
-fn inform(community: &str, request_id: i32) -> Vec<u8> {
+pub fn inform(community: &str, request_id: i32) -> Vec<u8> {
     use trapline::message::{Notification, NotificationKind, Version};
     trapline::snmp::encode::encode(&Notification {
         version: Version::V2c,

@@ -47,6 +47,7 @@ mod reload;
 mod relp_intake;
 mod senders;
 mod snmptt;
+mod storm;
 mod support;
 mod syslog_load;
 mod syslog_peers;

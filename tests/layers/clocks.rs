@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 20] = [
+const USES: [(&str, &str); 22] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     (
         "src/commands/send/security.rs",
@@ -27,10 +27,12 @@ const USES: [(&str, &str); 20] = [
         "the age of captured messages, which carry the wall clock's time over restarts",
     ),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
+    ("src/daemon/storms.rs", "the time that the results about storms carry"),
     (
         "src/inbox/groups.rs",
         "the times of the first and last message, for people; what goes first is decided by order",
     ),
+    ("src/intake/admit.rs", "the time of receipt that messages of the waiting room carry"),
     (
         "src/intake/correlation.rs",
         "where the time of the state begins; from then on it goes on with the monotonic clock",
@@ -38,6 +40,7 @@ const USES: [(&str, &str); 20] = [
     ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
     ("src/intake/tls.rs", "whether certificates are valid"),
+    ("src/intake/storms.rs", "since when a storm lasts, for people"),
     ("src/sinks/delivery.rs", "the time that dead letters carry"),
     ("src/sinks/nagios/spool.rs", "file_time in check result files"),
     ("src/status.rs", "the times of the first and last message of a sender, for people"),

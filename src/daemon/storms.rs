@@ -1,0 +1,147 @@
+//! Reports storms: as passive results of the hosts that send them, and in the log. What is under way is kept in a file.
+
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
+use std::borrow::Cow;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::supervise::{Stop, told};
+use crate::files::Folder;
+use crate::intake::commit::{Made, Refused};
+use crate::intake::storms::{Kept, LOOK, Report, Stage};
+use crate::intake::{Active, Shared};
+use crate::outcome::result::{CheckResult, Common, Outcome, State};
+use crate::time::clock::Now;
+
+/// The rule that its results name.
+pub const RULE: &str = "storm";
+/// The service, where there are no settings any more.
+const SERVICE: &str = "Message storm";
+/// The file of the state directory.
+const FILE: &str = "storms.json";
+/// The largest file that is read, in octets.
+const LARGEST: u64 = 1 << 20;
+
+/// Reports until told to stop. Sleeps while there is no storm. Blocks.
+pub async fn report(shared: Arc<Shared>, mut stop: Stop) {
+    let directory = shared.journal.directory().to_owned();
+    if !shared.storms.any() {
+        match read(&directory) {
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => shared.storms.resume(left, shared.now()),
+            Err(error) => tracing::warn!(
+                %error,
+                "cannot read {FILE}: storms that were under way get no end; the first result of the service corrects it"
+            ),
+        }
+    }
+    let mut unsaid = true;
+    loop {
+        if shared.storms.any() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = told(&mut stop) => break,
+            }
+        } else {
+            tokio::select! {
+                () = shared.storms.begun() => {}
+                () = told(&mut stop) => break,
+            }
+        }
+        look(&shared, &directory, &mut unsaid);
+    }
+    if shared.storms.any() {
+        keep(&shared, &directory, &mut unsaid);
+    }
+}
+
+/// Looks once at all storms, and reports what there is to report.
+fn look(shared: &Shared, directory: &Path, unsaid: &mut bool) {
+    let (now, active) = (shared.now(), shared.active());
+    let reports =
+        shared.storms.look(now, active.storm.as_ref(), |address| host_of(shared, &active, address, now));
+    if reports.is_empty() {
+        return;
+    }
+    // Before the results: an end without a begin does no harm, a begin without an end does.
+    keep(shared, directory, unsaid);
+    let service = active.storm.as_ref().map_or(SERVICE, |storm| &storm.service);
+    let mut made = Made::default();
+    for report in &reports {
+        match report.stage {
+            Stage::Begins => {
+                shared.stats.storms.add(1);
+                tracing::warn!(host = report.host, "{}", report.text);
+            }
+            Stage::Lasts | Stage::Over => tracing::info!(host = report.host, "{}", report.text),
+        }
+        if report.address.is_some() {
+            made.batch.push(&result(report, service, now));
+        }
+    }
+    // What is refused waits with what else is refused.
+    let _ = shared.commit.batch(now, &mut made, Refused::Queues);
+}
+
+/// The host of an address, as messages from there get it that name no other.
+fn host_of(shared: &Shared, active: &Active, address: IpAddr, now: Now) -> String {
+    let hosts = &active.hosts;
+    if let Some(name) = hosts.of_address(address) {
+        return name.to_owned();
+    }
+    let name = if hosts.reverse_dns { shared.reverse.name(address, now.mono) } else { None };
+    name.unwrap_or_else(|| address.to_string())
+}
+
+/// The result that says it.
+fn result<'r>(report: &'r Report, service: &'r str, now: Now) -> Outcome<'r> {
+    let state = if report.stage == Stage::Over && !report.others { State::Ok } else { State::Warning };
+    Outcome::CheckResult(CheckResult {
+        common: Common {
+            time: now.wall.micros(),
+            rule: Cow::Borrowed(RULE),
+            state,
+            output: Cow::Borrowed(&report.text),
+            long_output: Cow::Borrowed(""),
+            source: report
+                .address
+                .map_or_else(|| Cow::Borrowed(""), |address| Cow::Owned(address.to_string())),
+        },
+        host: report.host.as_str().into(),
+        service: Some(service.into()),
+        perfdata: Cow::Borrowed(""),
+    })
+}
+
+fn keep(shared: &Shared, directory: &Path, unsaid: &mut bool) {
+    let result = write(directory, &shared.storms.kept());
+    match result {
+        Ok(()) => *unsaid = true,
+        Err(error) if std::mem::take(unsaid) => {
+            tracing::warn!(%error, "cannot write {FILE}: a crash leaves storms without an end; check the disk");
+        }
+        Err(_) => {}
+    }
+}
+
+fn read(directory: &Path) -> io::Result<Vec<Kept>> {
+    match Folder::existing(directory).and_then(|folder| folder.read(FILE, LARGEST)) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(directory: &Path, storms: &[Kept]) -> io::Result<()> {
+    let folder = Folder::existing(directory)?;
+    if storms.is_empty() {
+        return match folder.remove(FILE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
+    folder.replace(FILE, |file| serde_json::to_writer(file, storms).map_err(io::Error::from))
+}

@@ -1,0 +1,102 @@
+//! How much each sender may send: `[storm]`.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::intake::listener::Protocol;
+use crate::settings::diagnostic::Diagnostics;
+use crate::settings::section::Section;
+use crate::settings::values::{count, network, parse_all};
+
+/// `[storm]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How many messages a second a sender may send.
+    pub rate: u64,
+    /// From how many a second on only a sample is decoded.
+    pub hard: u64,
+    /// Senders without a limit.
+    pub except: Vec<IpNet>,
+    /// The service of the results about storms.
+    pub service: String,
+}
+
+/// Reads `[storm]`.
+pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Settings {
+    let rate = count(&section, "rate", 1..=1_000_000, found).unwrap_or(1000) as u64;
+    let hard =
+        count(&section, "hard", 1..=10_000_000, found).map_or(rate.saturating_mul(10), |hard| hard as u64);
+    if hard < rate {
+        found.push(
+            section.error("'hard' is below 'rate'", "set hard to a rate above it, such as ten times as much"),
+        );
+    }
+    let except = section.strings("except", found).map(|all| parse_all(&section, all, network, found));
+    let service = section.string("service", found);
+    if let Some(empty) = service.as_ref().filter(|service| service.value.trim().is_empty()) {
+        let hint = Some("name it as the monitoring core does".to_owned());
+        found.push(section.source().error(&empty.span, "'service' is empty", hint));
+    }
+    let service = service.map_or_else(|| "Message storm".to_owned(), |service| service.value);
+    section.finish(found);
+    Settings { rate, hard: hard.max(rate), except: except.unwrap_or_default(), service }
+}
+
+impl Settings {
+    /// Whether a sender has no limit.
+    pub fn excepts(&self, address: IpAddr) -> bool {
+        self.except.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// What messages are limited by themselves. SNMPv3 cannot be forged: what is forged in the name of a sender must not take its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum What {
+    /// SNMPv1.
+    V1,
+    /// SNMPv2c.
+    V2c,
+    /// SNMPv3.
+    V3,
+    /// What is no message of SNMP.
+    Malformed,
+    /// Syslog.
+    Syslog,
+}
+
+impl What {
+    /// All of them.
+    pub const ALL: [What; 5] = [What::V1, What::V2c, What::V3, What::Malformed, What::Syslog];
+
+    /// Of a datagram, by its first octets.
+    pub fn of(protocol: Protocol, octets: &[u8]) -> What {
+        match protocol {
+            Protocol::Syslog => What::Syslog,
+            Protocol::Snmp => version(octets).unwrap_or(What::Malformed),
+        }
+    }
+
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            What::V1 => "SNMPv1",
+            What::V2c => "SNMPv2c",
+            What::V3 => "SNMPv3",
+            What::Malformed => "malformed SNMP",
+            What::Syslog => "syslog",
+        }
+    }
+}
+
+/// The version of an SNMP message: SEQUENCE, its length, INTEGER (RFC 3416, RFC 3412).
+fn version(octets: &[u8]) -> Option<What> {
+    let (0x30, length) = (*octets.first()?, *octets.get(1)?) else { return None };
+    let at = if length < 0x80 { 2 } else { 2 + usize::from(length & 0x7f) };
+    match octets.get(at..at + 3)? {
+        [2, 1, 0] => Some(What::V1),
+        [2, 1, 1] => Some(What::V2c),
+        [2, 1, 3] => Some(What::V3),
+        _ => None,
+    }
+}

@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::intake::listener::Protocol;
+use crate::intake::storm::read;
+use crate::settings::diagnostic::{Diagnostics, SourceText};
+use crate::settings::section::{self, Section};
+
+fn settings(rate: u64, hard: u64) -> Settings {
+    Settings { rate, hard, except: vec!["192.0.2.128/25".parse().unwrap()], service: "Message storm".into() }
+}
+
+fn at(millis: u64) -> Now {
+    Now { mono: Mono::default() + Duration::from_millis(1_000_000 + millis), ..Now::default() }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// How many of `count` messages, evenly in a time, pass, are limited, and are counted only.
+fn send(
+    buckets: &mut Buckets,
+    (settings, storms): (&Settings, &Storms),
+    from: (IpAddr, What),
+    (from_ms, to_ms, count): (u64, u64, u64),
+) -> [u64; 3] {
+    let mut fates = [0; 3];
+    for n in 0..count {
+        match buckets.take(settings, storms, from, at(from_ms + (to_ms - from_ms) * n / count)) {
+            Fate::Passes => fates[0] += 1,
+            Fate::Limited(_) => fates[1] += 1,
+            Fate::Counted => fates[2] += 1,
+        }
+    }
+    fates
+}
+
+#[test]
+fn who_stays_below_the_rate_passes_beside_a_storm() {
+    let (settings, storms, mut buckets) = (settings(100, 1000), Storms::default(), Buckets::with_sets(64));
+    let (loud, calm) = ((ip("192.0.2.1"), What::V2c), (ip("192.0.2.2"), What::V2c));
+    for second in 0..20 {
+        let [passed, _, counted] =
+            send(&mut buckets, (&settings, &storms), loud, (second * 1000, second * 1000 + 1000, 10_000));
+        assert!(passed <= 300 && counted > 0, "second {second}: {passed} passed, {counted} counted");
+        let fates = send(&mut buckets, (&settings, &storms), calm, (second * 1000, second * 1000 + 1000, 90));
+        assert_eq!(fates, [90, 0, 0], "second {second}");
+    }
+    assert_eq!(storms.kept().len(), 1, "one storm");
+}
+
+#[test]
+fn the_total_is_exact_from_the_first_message_above_the_rate_on() {
+    let (settings, storms, mut buckets) = (settings(100, 1000), Storms::default(), Buckets::with_sets(64));
+    let mut sent = 0;
+    let mut fates = [0; 3];
+    for (from, to, count) in [(0, 10, 500), (10, 2000, 40_000), (2000, 2001, 3)] {
+        let some = send(&mut buckets, (&settings, &storms), (ip("2001:db8::1"), What::V1), (from, to, count));
+        sent += count;
+        (0..3).for_each(|n| fates[n] += some[n]);
+    }
+    let kept = &storms.kept()[0];
+    assert_eq!(fates.iter().sum::<u64>(), sent);
+    // A burst of two seconds passes before it is a storm, and its first message is one of those above.
+    assert_eq!(kept.total, sent - 201, "{kept:?}");
+    assert_eq!(kept.left_out, fates[2], "nothing was decoded here");
+}
+
+#[test]
+fn a_message_above_the_hard_limit_is_sampled() {
+    let (settings, storms, mut buckets) = (settings(1, 1), Storms::default(), Buckets::with_sets(64));
+    let from = (ip("192.0.2.1"), What::Syslog);
+    let [passed, limited, counted] = send(&mut buckets, (&settings, &storms), from, (0, 100, 64_010));
+    assert_eq!(passed, 3);
+    assert!((1000..=1003).contains(&limited), "{limited}");
+    assert_eq!(passed + limited + counted, 64_010);
+}
+
+#[test]
+fn versions_of_snmp_are_limited_by_themselves_and_a_network_of_ipv6_together() {
+    let (settings, storms, mut buckets) = (settings(10, 100), Storms::default(), Buckets::with_sets(64));
+    let flood = (0, 10, 1000);
+    send(&mut buckets, (&settings, &storms), (ip("192.0.2.1"), What::V2c), flood);
+    let v3 = send(&mut buckets, (&settings, &storms), (ip("192.0.2.1"), What::V3), (10, 20, 10));
+    assert_eq!(v3, [10, 0, 0], "what is forged as v2c takes nothing from v3");
+    send(&mut buckets, (&settings, &storms), (ip("2001:db8::1"), What::V2c), flood);
+    let [passed, ..] = send(&mut buckets, (&settings, &storms), (ip("2001:db8::9"), What::V2c), (10, 20, 10));
+    assert!(passed <= 1, "its holder has all addresses of the network");
+    let all = send(&mut buckets, (&settings, &storms), (ip("192.0.2.200"), What::V2c), flood);
+    assert_eq!(all, [1000, 0, 0], "except");
+}
+
+#[test]
+fn who_finds_no_place_shares_one_and_takes_none_from_others() {
+    let (settings, storms, mut buckets) = (settings(10, 100), Storms::default(), Buckets::with_sets(1));
+    let of = |n: u32| (IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n)), What::V2c);
+    // All places are taken by senders that send at this moment.
+    for n in 0..8 {
+        send(&mut buckets, (&settings, &storms), of(n), (0, 1, 25));
+    }
+    let strangers: u64 =
+        (8..100).map(|n| send(&mut buckets, (&settings, &storms), of(n), (1, 2, 25))[0]).sum();
+    assert!(strangers <= 22, "{strangers}");
+    assert!(storms.to_json().to_string().contains("\"address\":null"), "{}", storms.to_json());
+    // Once their storms are over, their places are free.
+    storms.look(at(2), None, |address| address.to_string());
+    let later = send(&mut buckets, (&settings, &storms), of(200), (60_000, 60_001, 5));
+    assert_eq!(later, [5, 0, 0]);
+}
+
+#[test]
+fn the_version_is_read_without_decoding() {
+    for (octets, what) in [
+        (&[0x30, 0x26, 2, 1, 0][..], What::V1),
+        (&[0x30, 0x26, 2, 1, 1], What::V2c),
+        (&[0x30, 0x81, 0x80, 2, 1, 3], What::V3),
+        (&[0x30, 0x82, 1, 0, 2, 1, 1], What::V2c),
+        (&[0x30, 0x26, 2, 1, 2], What::Malformed),
+        (&[0x30, 0xff], What::Malformed),
+        (&[], What::Malformed),
+    ] {
+        assert_eq!(What::of(Protocol::Snmp, octets), what, "{octets:?}");
+    }
+    assert_eq!(What::of(Protocol::Syslog, b"0"), What::Syslog);
+}
+
+#[test]
+fn a_stream_waits_until_it_is_at_the_rate_again() {
+    let settings = settings(100, 1000);
+    let (mut tap, from) = (Tap::default(), ip("192.0.2.1"));
+    assert_eq!(tap.pause(Some(&settings), 200, from, at(0).mono), Duration::ZERO, "a burst of two seconds");
+    assert_eq!(tap.pause(Some(&settings), 100, from, at(0).mono), Duration::from_secs(1));
+    assert_eq!(tap.pause(Some(&settings), 0, from, at(1000).mono), Duration::ZERO);
+    assert_eq!(tap.pause(None, 1_000_000, from, at(1000).mono), Duration::ZERO);
+    assert_eq!(tap.pause(Some(&settings), 1_000_000, ip("192.0.2.129"), at(1000).mono), Duration::ZERO);
+}
+
+#[test]
+fn settings_have_defaults_and_mistakes_are_found_at_once() {
+    let read_text = |text: &str| {
+        let source = SourceText { file: "t.toml", text };
+        let mut found = Diagnostics::default();
+        let root = section::read(&source, &mut found).unwrap();
+        let settings = read(Section::new(&source, root.get_ref(), root.span(), "[storm]"), &mut found);
+        (settings, found.to_text())
+    };
+    let (defaults, found) = read_text("");
+    assert_eq!(found, "");
+    assert_eq!((defaults.rate, defaults.hard, defaults.service.as_str()), (1000, 10_000, "Message storm"));
+    let (_, found) = read_text("rate = 10\nhard = 5\nservice = \" \"\nexcept = [\"x\"]\nrates = 1\n");
+    for part in ["'hard' is below 'rate'", "'service' is empty", "'x' is no network", "rates"] {
+        assert!(found.contains(part), "{part} in {found}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(64) })]
+    #[test]
+    fn what_passes_is_bounded_by_rate_and_burst(
+        gaps in prop::collection::vec(0u64..50, 1..600),
+        rate in 1u64..200,
+    ) {
+        let (settings, storms, mut buckets) = (settings(rate, rate * 4), Storms::default(), Buckets::with_sets(4));
+        let (mut millis, mut passed) = (0, 0);
+        for gap in gaps {
+            millis += gap;
+            let fate = buckets.take(&settings, &storms, (ip("192.0.2.1"), What::V1), at(millis));
+            passed += u64::from(matches!(fate, Fate::Passes));
+            prop_assert!(passed <= rate * BURST + rate * millis / 1000 + 2);
+        }
+    }
+}
