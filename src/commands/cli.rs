@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
 use super::{
-    check, completions, dead, doctor, explain, import, init, man, mib, reload, rule, run, send, senders,
-    sinks, state, status, tap, test, unmatched,
+    check, completions, dead, doctor, explain, import, init, man, mib, mute, reload, rule, run, send,
+    senders, sinks, state, state_query, status, tap, test, unmatched,
 };
 use crate::terminal;
 
@@ -33,6 +33,8 @@ enum Command {
     Unmatched(unmatched::UnmatchedArgs),
     /// What rules keep over time: what is open, since when, and what comes next; clear it
     State(state::StateArgs),
+    /// Mute what is known: planned work, a repair under way; list the mutes, end them
+    Mute(mute::MuteArgs),
     /// Send test messages, one or a load of them
     Send(Box<send::SendArgs>),
     /// Who sends, who is refused and what would let them in, and which known hosts are silent
@@ -72,6 +74,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         if matches!(&self.command, Command::Check(_) | Command::Test(_) | Command::Doctor(_))
             || matches!(&self.command, Command::Status(args) if args.checks())
+            || matches!(&self.command, Command::State(args) if args.query().is_some())
         {
             terminal::answers_by_status();
         }
@@ -81,7 +84,11 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Unmatched(args) => unmatched::run(&args),
-            Command::State(args) => state::run(&args),
+            Command::State(args) => match args.query() {
+                Some(query) => return Ok(state_query::run(query).into()),
+                None => state::run(&args),
+            },
+            Command::Mute(args) => mute::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Senders(args) => senders::run(&args),
             Command::Mib(args) => mib::run(&args),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
+use crate::commands::state_query::{self, QueryArgs};
 use crate::daemon::control::Request;
 use crate::intake::state_view::StateFilter;
 use crate::terminal::{eprintln, println};
@@ -19,12 +20,25 @@ pub struct StateArgs {
     what: What,
 }
 
+impl StateArgs {
+    /// The arguments of the plugin, if it is to work as one.
+    pub fn query(&self) -> Option<&QueryArgs> {
+        match &self.what {
+            What::Query(args) => Some(args),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// Show what is open, held or flapping, the oldest first
     List(ListArgs),
     /// Show all that is known of one entry
     Show(ShowArgs),
+    /// What is open of a host, in one line, as a plugin for active checks; the exit status is 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3
+    /// (UNKNOWN)
+    Query(QueryArgs),
     /// End entries: what is open is sent as ok, as if its clear had come. It stays cleared after a restart
     Clear(ClearArgs),
 }
@@ -118,6 +132,7 @@ pub fn run(args: &StateArgs) -> anyhow::Result<bool> {
         What::List(args) => list(args),
         What::Show(args) => show(args),
         What::Clear(args) => clear(args),
+        What::Query(args) => Ok(state_query::run(args) == 0),
     }
 }
 

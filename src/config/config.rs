@@ -6,7 +6,7 @@ use super::log::LogFormat;
 use super::sinks::SinkSection;
 use crate::capture;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
-use crate::intake::storm;
+use crate::intake::{mutes, storm};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
 use crate::rules::rule::MAX_MESSAGE;
@@ -54,6 +54,8 @@ pub struct Config {
     pub http: Option<web::settings::Settings>,
     /// `[[sinks]]`
     pub sinks: Vec<SinkSection>,
+    /// `[[mute]]`
+    pub mutes: Vec<mutes::Configured>,
     /// `[log]`
     pub log: LogFormat,
     /// Where `[log]` is; none if there is no such section.
@@ -85,6 +87,7 @@ impl Default for Config {
                 digest: [0; 32],
                 place: None,
             }],
+            mutes: Vec::new(),
             log: LogFormat::Human,
             log_place: None,
         }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::config::Config;
 use super::log::{self, LogFormat};
-use super::{ports, sinks};
+use super::{mutes, ports, sinks};
 use crate::capture;
 use crate::intake;
 use crate::intake::listener::Listener;
@@ -115,6 +115,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let log = log.map_or(LogFormat::Human, |s| log::read(s, found));
     let sinks = sinks::read(source, &root, &resolve, found);
     let capture = root.section("capture", found).map(|s| capture::Settings::read(s, found));
+    let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
     root.finish(found);
@@ -142,6 +143,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         own_service,
         http,
         sinks,
+        mutes,
         log,
         log_place,
     })

@@ -228,6 +228,7 @@ impl Setup {
             lines: self.config.syslog.lines,
             tls: self.config.syslog.tls,
             storm: self.config.storm,
+            mutes: self.config.mutes,
         })
     }
 }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod file;
 pub mod loaded;
 pub mod log;
+mod mutes;
 mod ports;
 pub mod sinks;
 

@@ -10,6 +10,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as ClientStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,13 +21,16 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use super::mutes;
 use super::supervise::{Stop, told};
 use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
+use crate::intake::mutes::{Covers, MOST_MUTES};
 use crate::intake::state_view::{self, StateFilter};
 use crate::intake::tap::{Filter, View};
 use crate::settings::values::shown;
 use crate::status::Status;
+use crate::time::clock::{Wall, rfc3339};
 
 /// How long a client may take to send its request. One that sends nothing in this time gets the status. Long enough for a
 /// client on a loaded machine.
@@ -87,6 +91,21 @@ pub enum Request {
     Senders {
         /// That age in seconds; 0 for never.
         silent: Option<u64>,
+    },
+    /// Mute outcomes.
+    Mute {
+        /// Which ones.
+        covers: Covers,
+        /// For how long.
+        seconds: u64,
+    },
+    /// The mutes.
+    Mutes,
+    /// End mutes.
+    #[serde(rename = "end_mutes")]
+    EndMutes {
+        /// Which ones; all if none is named.
+        ids: Vec<u64>,
     },
     /// Show messages as they come, until the client goes.
     Tap {
@@ -264,6 +283,11 @@ async fn answer(
                 move |status: &Status| state_view::clear(&status.shared, &filter, output.as_deref(), silent);
             look_up(status, clear).await
         }
+        Ok(Request::Mute { covers, seconds }) => {
+            look_up(status, move |status| mute(status, covers, seconds)).await
+        }
+        Ok(Request::Mutes) => status.shared.commit.mutes.to_json(status.clock.now().wall),
+        Ok(Request::EndMutes { ids }) => look_up(status, move |status| end_mutes(status, &ids)).await,
         Ok(Request::Unmatched) => json!({ "ok": true, "groups": status.inbox().groups() }),
         Ok(Request::ForgetUnmatched { groups }) => {
             json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
@@ -315,6 +339,40 @@ async fn look_up(status: &Arc<Status>, ask: impl FnOnce(&Status) -> Value + Send
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => refusal("the daemon has failed to tell its status; see its log".to_owned()),
         Err(_) => refusal("the daemon waits for the disk of the journal; is the disk stuck?".to_owned()),
+    }
+}
+
+/// Mutes, and answers once that is on disk.
+fn mute(status: &Status, covers: Covers, seconds: u64) -> Value {
+    let (mutes, now) = (&status.shared.commit.mutes, status.clock.now().wall);
+    let sinks = status.sinks();
+    if let Some(unknown) = covers.sinks.iter().find(|name| !sinks.iter().any(|sink| sink.name == **name)) {
+        return refusal(format!("sink '{}' is not configured", unknown.escape_debug()));
+    }
+    let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    let until = Wall::from_micros(now.micros().saturating_add(micros));
+    let Some(id) = mutes.add(covers, now, until) else {
+        return refusal(format!("there are {MOST_MUTES} mutes; end some: `trapline mute list`"));
+    };
+    match mutes::save(mutes, status.shared.journal.directory()) {
+        Ok(()) => {
+            let honoured =
+                sinks.iter().filter(|sink| sink.stats.honours_mutes.load(Ordering::Relaxed)).count();
+            json!({ "ok": true, "id": id, "until": rfc3339(until.micros()), "honoured": honoured })
+        }
+        Err(error) => {
+            mutes.end(&[id]);
+            refusal(format!("the mute cannot be written to disk: {error}; check the disk"))
+        }
+    }
+}
+
+fn end_mutes(status: &Status, ids: &[u64]) -> Value {
+    let mutes = &status.shared.commit.mutes;
+    let ended = mutes.end(ids);
+    match mutes::save(mutes, status.shared.journal.directory()) {
+        Ok(()) => json!({ "ok": true, "ended": ended }),
+        Err(error) => refusal(format!("ended, but a crash brings it back, as the disk refuses: {error}")),
     }
 }
 

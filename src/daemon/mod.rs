@@ -14,6 +14,7 @@ pub mod inbox;
 pub mod listeners;
 pub mod log;
 pub mod mib_subprocess;
+pub mod mutes;
 pub mod own_service;
 pub mod plan;
 pub mod reload;

@@ -15,7 +15,9 @@ use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
-use super::{capture, control, drain, inbox, mib_subprocess, own_service, storms, sync, systemd, timers};
+use super::{
+    capture, control, drain, inbox, mib_subprocess, mutes, own_service, storms, sync, systemd, timers,
+};
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::inbound::descriptors;
@@ -83,6 +85,7 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let journal = open_journal(&config)?;
     let shared = Arc::new(Shared::new(journal, config.journal.sync, clock.clone()));
     shared.commit.resume(clock.now());
+    mutes::resume(&shared);
     let status = Arc::new(Status::new(shared, health, clock.clone()));
     let security = Arc::new(security(&config, &*clock)?);
     let assembly = Assembly::new(crew, status, security, log, runtimes, descriptors, &config);
@@ -159,6 +162,7 @@ fn live(
     });
     let _own_service = report_itself(assembly)?;
     let _storms = report_storms(assembly)?;
+    let _mutes = end_mutes(assembly)?;
     if built_in {
         welcome();
     }
@@ -281,6 +285,14 @@ fn report_storms(assembly: &Assembly) -> anyhow::Result<Member> {
     let member = assembly.crew.thread_of_tasks("the report on storms", OnEnd::Restart, move |stop| {
         storms::report(shared.clone(), stop)
     });
+    member.context("cannot start threads")
+}
+
+fn end_mutes(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly
+        .crew
+        .thread_of_tasks("the mutes", OnEnd::Restart, move |stop| mutes::run(shared.clone(), stop));
     member.context("cannot start threads")
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::correlate::Secret;
 use crate::correlate::view::{Clear, Wanted};
 use crate::intake::correlation::{Correlation, Undecided};
+use crate::intake::mutes::Mutes;
 use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
 use crate::journal::{AppendError, Batch, Journal, SyncPolicy};
@@ -128,6 +129,8 @@ pub struct Commit {
     journal: Arc<Journal>,
     /// What rules keep over time.
     pub correlation: Correlation,
+    /// What need not reach anybody for a while.
+    pub mutes: Mutes,
     policy: SyncPolicy,
     stats: Arc<Stats>,
     limiter: Arc<Limiter>,
@@ -167,6 +170,7 @@ impl Commit {
         Commit {
             journal,
             correlation: Correlation::new(secret, stats.clone(), now),
+            mutes: Mutes::default(),
             policy,
             stats,
             limiter,
@@ -357,6 +361,7 @@ impl Commit {
 
     /// Writes a batch, after all that waits. Gives the number of its first outcome.
     fn append_all(&self, now: Now, made: &mut Made) -> io::Result<u64> {
+        self.mutes.mark(&mut made.batch, now.wall);
         // Without outcomes there is nothing that the journal could refuse. But a message that changes nothing in the state of
         // rules may repeat one whose outcome waits, and is no safer than that.
         if self.refusing() && (!made.batch.is_empty() || made.stateful) {

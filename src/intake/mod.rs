@@ -22,6 +22,7 @@ mod file_socket;
 mod incoming;
 pub mod letting_in;
 pub mod listener;
+pub mod mutes;
 mod original;
 pub mod pipeline;
 pub mod refused;

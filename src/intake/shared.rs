@@ -11,6 +11,7 @@ use crate::capture::Capture;
 use crate::inbound::accept;
 use crate::inbox::Inbox;
 use crate::intake::commit::Commit;
+use crate::intake::mutes;
 use crate::intake::refused::Refusals;
 use crate::intake::relays::Relays;
 use crate::intake::reports::Reports;
@@ -56,6 +57,8 @@ pub struct Active {
     pub tls: Option<Arc<Server>>,
     /// How much a sender may send; none for as much as it wants.
     pub storm: Option<storm::Settings>,
+    /// What need not reach anybody at certain times.
+    pub mutes: Vec<mutes::Configured>,
 }
 
 /// What streams and lines of syslog may use.
@@ -158,6 +161,7 @@ impl Shared {
 
     /// Puts new rules in force; every listener uses them from its next batch on.
     pub fn replace(&self, active: Active) {
+        self.commit.mutes.configure(&active.mutes);
         self.commit.replace(active.rules.plan(), self.now());
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
         self.generation.fetch_add(1, Ordering::Release);

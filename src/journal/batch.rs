@@ -36,6 +36,21 @@ impl Batch {
         true
     }
 
+    /// Puts other outcomes in the place of those for which `change` gives one. One that is larger than a record can be stays.
+    pub fn rewrite(&mut self, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) {
+        let changed: Vec<Option<Vec<u8>>> =
+            self.payloads().map(|payload| change(payload).filter(|new| new.len() <= MAX_PAYLOAD)).collect();
+        if changed.iter().all(Option::is_none) {
+            return;
+        }
+        let mut next = Batch { received: self.received, ..Batch::default() };
+        for (payload, changed) in self.payloads().zip(&changed) {
+            next.payloads.extend_from_slice(changed.as_deref().unwrap_or(payload));
+            next.ends.push(next.payloads.len());
+        }
+        *self = next;
+    }
+
     /// Its messages were received at about this time, unless an earlier one is known.
     pub fn set_received(&mut self, now: Now) {
         self.received.get_or_insert(now);

@@ -1,7 +1,8 @@
 //! Outcomes as bytes.
 //!
 //! ```text
-//! kind 1 (1 check result, 2 event)   state 1   flags 1 (1: has a service or resource)   time 8 (microseconds)
+//! kind 1 (1 check result, 2 event)   state 1   flags 1 (1: has a service or resource, 2: is muted, 4: is the last word of a mute)
+//! time 8 (microseconds)   if it is muted or a last word: the names of sinks that this is for, a text
 //! texts, each: length as LEB128, UTF-8
 //!   check result: rule, output, long output, source, host, service, perfdata
 //!   event:        rule, output, long output, source, component, resource, then names and values by turns
@@ -16,6 +17,12 @@ use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 const CHECK_RESULT: u8 = 1;
 const EVENT: u8 = 2;
 const HAS_SECOND: u8 = 1;
+const MUTED: u8 = 2;
+const LAST: u8 = 4;
+/// Where the flags are.
+const FLAGS: usize = 2;
+/// How many bytes are before the texts.
+const HEAD: usize = 11;
 
 /// Appends an outcome.
 pub fn encode(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
@@ -66,6 +73,46 @@ pub fn set_time(bytes: &mut [u8], time: i64) {
     }
 }
 
+/// What mutes say of an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mute<'b> {
+    /// Whether it is the last word, sent again for those that had missed it; otherwise it is muted.
+    pub last: bool,
+    /// The names of the sinks that it is muted for, or sent to, with commas between; `*` for all.
+    sinks: &'b str,
+}
+
+impl Mute<'_> {
+    /// Whether this is for the sink of a name.
+    pub fn is_for(&self, name: &str) -> bool {
+        self.sinks == "*" || self.sinks.split(',').any(|sink| sink == name)
+    }
+}
+
+/// What mutes say of an encoded outcome; none if it is not muted.
+pub fn mute_of(bytes: &[u8]) -> Option<Mute<'_>> {
+    let flags = bytes.get(FLAGS)?;
+    if flags & (MUTED | LAST) == 0 {
+        return None;
+    }
+    let (length, rest) = varint::decode::usize(bytes.get(HEAD..)?).ok()?;
+    let sinks = std::str::from_utf8(rest.get(..length)?).ok()?;
+    Some(Mute { last: flags & LAST != 0, sinks })
+}
+
+/// An encoded outcome, which mutes say nothing of yet, with what they say.
+pub fn muted(bytes: &[u8], sinks: &str, last: bool) -> Vec<u8> {
+    let (head, texts) = bytes.split_at(HEAD.min(bytes.len()));
+    let mut marked = Vec::with_capacity(bytes.len() + sinks.len() + 2);
+    marked.extend_from_slice(head);
+    if let Some(flags) = marked.get_mut(FLAGS) {
+        *flags |= if last { LAST } else { MUTED };
+    }
+    push_text(&mut marked, sinks);
+    marked.extend_from_slice(texts);
+    marked
+}
+
 fn push_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(varint::encode::usize(text.len(), &mut varint::encode::usize_buffer()));
     out.extend_from_slice(text.as_bytes());
@@ -76,6 +123,9 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
     let (&[kind, state, flags], rest) = bytes.split_first_chunk::<3>()?;
     let (time, rest) = rest.split_first_chunk::<8>()?;
     let mut texts = Texts { rest };
+    if flags & (MUTED | LAST) != 0 {
+        texts.next()?;
+    }
     let common = Common {
         time: i64::from_le_bytes(*time),
         state: *State::ALL.get(usize::from(state))?,

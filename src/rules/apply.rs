@@ -193,6 +193,9 @@ impl RuleSet {
         if !rule.from.is_empty() && !rule.from.iter().any(|from| from.matches(context)) {
             return Err(RejectReason::From);
         }
+        if rule.when.as_ref().is_some_and(|when| !when.covers(context.source.received)) {
+            return Err(RejectReason::When);
+        }
         if let Some((_, condition)) = &rule.where_ {
             let values = MessageValues { context, captures: &captures, mib: &self.mib };
             match condition.eval(&self.environment, &values) {

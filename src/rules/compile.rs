@@ -316,6 +316,7 @@ impl Build<'_> {
                 matcher: matcher?,
                 tags: text.tags.into_iter().map(|tag| tag.value).collect(),
                 from,
+                when: text.when,
                 where_: all_right(where_)?,
                 check: all_right(check)?,
                 event: all_right(event)?,

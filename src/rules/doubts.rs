@@ -235,6 +235,7 @@ fn takes(before: &Rule, rule: &Rule) -> bool {
     let from = |sender: &SenderPattern| before.from.iter().any(|other| other.includes(sender));
     (before.from.is_empty() || (!rule.from.is_empty() && rule.from.iter().all(from)))
         && rule.tags.iter().all(|tag| before.tags.contains(tag))
+        && (before.when.is_none() || before.when == rule.when)
         && (before.where_.is_none() || condition(before) == condition(rule))
 }
 

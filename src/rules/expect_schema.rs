@@ -3,14 +3,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
-
+use crate::rules::hours;
 use crate::rules::plan::When;
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::{Located, Section};
 use crate::settings::values::duration;
-use crate::time::calendar::{Daily, Days};
+use crate::time::calendar::Daily;
 
 /// The shortest and the longest duration.
 const TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(366 * 24);
@@ -52,9 +50,6 @@ pub fn time(section: &Section<'_, '_>, key: &'static str, found: &mut Diagnostic
 pub fn expect(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<ExpectText> {
     let every = time(&section, "every", found);
     let by = section.string("by", found);
-    let days = section.string("days", found);
-    let zone = section.string("zone", found);
-    let except = section.strings("except", found).unwrap_or_default();
     let grace = time(&section, "grace", found).unwrap_or(0);
     let keys = section.strings("keys", found).unwrap_or_default();
     let learn = section.boolean("learn", found).map(|learn| learn.value);
@@ -79,7 +74,7 @@ pub fn expect(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Expec
         found.push(section.source().error(&section.key_span(key), message, hint));
     }
     let when = match by {
-        Some(by) => daily(&section, &by, (days.as_ref(), zone.as_ref(), &except), found).map(When::By),
+        Some(by) => daily(&section, &by, found).map(When::By),
         None => every.map(When::Every),
     };
     let learn = learn.unwrap_or(keys.is_empty());
@@ -88,50 +83,8 @@ pub fn expect(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Expec
     Some(ExpectText { when: when?, grace, key, keys, learn, forget, host, service, state, output })
 }
 
-type Calendar<'c> = (Option<&'c Located<String>>, Option<&'c Located<String>>, &'c [Located<String>]);
-
-fn daily(
-    section: &Section<'_, '_>,
-    by: &Located<String>,
-    (days, zone, except): Calendar<'_>,
-    found: &mut Diagnostics,
-) -> Option<Daily> {
-    let mut wrong = |text: &Located<String>, what: &str, hint: &str| {
-        let message = format!("'{}' is no {what}", text.value);
-        found.push(section.source().error(&text.span, message, Some(hint.to_owned())));
-    };
-    let time = by.value.parse::<Time>();
-    if time.is_err() {
-        wrong(by, "time of day", "write hours and minutes, such as by = \"06:00\"");
-    }
-    let mut of_week = match days.map(|days| (days, Days::of_week(&days.value))) {
-        None => Some(Days::default()),
-        Some((_, Ok(days))) => Some(days),
-        Some((text, Err(_))) => {
-            wrong(text, "list of days", "write days = \"mon-fri\" or \"mon,wed,sat-sun\"");
-            None
-        }
-    };
-    for text in except {
-        match (text.value.parse::<Date>(), &mut of_week) {
-            (Ok(date), Some(days)) => days.exclude(date),
-            (Ok(_), None) => {}
-            (Err(_), _) => wrong(text, "date", "write year, month and day, such as \"2026-12-25\""),
-        }
-    }
-    let zone = match zone {
-        None => Some(TimeZone::system()),
-        Some(text) => {
-            let zone = TimeZone::get(&text.value).ok();
-            if zone.is_none() {
-                wrong(
-                    text,
-                    "time zone that this machine knows",
-                    "write a name such as \"Europe/Vienna\"; is the package tzdata installed?",
-                );
-            }
-            zone
-        }
-    };
-    Some(Daily { time: time.ok()?, days: of_week?, zone: zone? })
+fn daily(section: &Section<'_, '_>, by: &Located<String>, found: &mut Diagnostics) -> Option<Daily> {
+    let time = hours::time_of_day(section, "by", by, found);
+    let (days, zone) = (hours::days(section, found), hours::zone(section, found));
+    Some(Daily { time: time?, days: days?, zone: zone? })
 }

@@ -70,6 +70,7 @@ impl RuleSet {
             RejectReason::From => {
                 format!("neither sender {} nor host '{}' matches its from", context.address, context.host)
             }
+            RejectReason::When => "it came at another time than the rule's when".to_owned(),
             RejectReason::OverBudget => {
                 "its pattern or where is over budget: it takes too long for this message".to_owned()
             }

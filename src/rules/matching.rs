@@ -100,6 +100,8 @@ pub enum RejectReason {
     Severity,
     /// The sender is not listed in `from`.
     From,
+    /// The message came at another time than `when` says.
+    When,
     /// The condition `where` does not hold.
     Where,
     /// The pattern or the condition is over [budget] for the message.

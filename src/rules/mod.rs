@@ -15,6 +15,7 @@ mod expect_schema;
 pub mod explain;
 pub mod files;
 pub mod hostile;
+pub mod hours;
 pub mod index;
 pub mod matching;
 pub mod patterns;

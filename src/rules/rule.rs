@@ -13,6 +13,7 @@ use crate::rules::index::Index;
 use crate::rules::matching::{Matcher, SenderPattern};
 use crate::rules::plan::{KeyTemplates, Plan};
 use crate::rules::variable::Variable;
+use crate::time::calendar::Hours;
 
 /// A compiled rule.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Rule {
     pub tags: Vec<String>,
     /// The senders that it is for; empty for all senders.
     pub from: Vec<SenderPattern>,
+    /// When it is in force; none for always.
+    pub when: Option<Hours>,
     /// A further condition, with its source.
     pub where_: Option<(String, Expression<Variable>)>,
     /// The check result that it makes.

@@ -1,10 +1,12 @@
 //! Reads rule files: TOML to values with positions, before anything is compiled.
 
+use crate::rules::hours;
 use crate::rules::state_schema::{self, StateText};
 use crate::rules::test_schema::{self, TestText};
 use crate::settings::diagnostic::{Diagnostics, SourceText};
 use crate::settings::section::{self, Located, Section};
 use crate::settings::values::{names_no_host, network};
+use crate::time::calendar::Hours;
 
 /// One `[[rule]]`.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct RuleText {
     pub tags: Vec<Located<String>>,
     /// `from = [...]`
     pub from: Vec<Located<String>>,
+    /// `when = {...}`
+    pub when: Option<Hours>,
     /// `where = ...`
     pub where_: Option<Located<String>>,
     /// `[rule.check]`
@@ -123,6 +127,7 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     let tags = section.strings("tags", found).unwrap_or_default();
     let from = senders(&section, found);
     let where_ = section.string("where", found);
+    let when = hours::when(&section, found);
     let check = section.section("check", found).map(|s| check(s, found));
     let event = section.section("event", found).and_then(|s| event(s, found));
     let flag = |key, found: &mut Diagnostics| section.boolean(key, found).is_some_and(|b| b.value);
@@ -152,7 +157,21 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
         found.push(section.source().error(span, message, hint));
     }
     section.finish(found);
-    Some(RuleText { id: id?, trap, syslog, tags, from, where_, check, event, drop, continues, state, tests })
+    Some(RuleText {
+        id: id?,
+        trap,
+        syslog,
+        tags,
+        from,
+        when,
+        where_,
+        check,
+        event,
+        drop,
+        continues,
+        state,
+        tests,
+    })
 }
 
 fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogText {

@@ -18,6 +18,7 @@ use crate::journal::{Journal, Reader};
 use crate::outcome::result::Outcome;
 use crate::sinks::dead::{DeadLetters, Letter};
 use crate::sinks::fields::Filter;
+use crate::sinks::gate::Gate;
 use crate::sinks::keeper::Keeper;
 use crate::sinks::machine::{Batch, DeadItem, Machine, Settings};
 use crate::sinks::report::Report;
@@ -46,7 +47,13 @@ pub async fn deliver(
     stop: watch::Receiver<bool>,
 ) {
     let sink = &*config.sink;
-    let options = Options { only: config.only.clone(), rate: config.rate, give_up: config.give_up };
+    let options = Options {
+        only: config.only.clone(),
+        rate: config.rate,
+        give_up: config.give_up,
+        gate: config.gate.clone(),
+    };
+    running.stats.honours_mutes.store(config.gate.honours_mutes, Ordering::Relaxed);
     Delivery::new(sink, options, running, journal, &world).run(stop).await;
 }
 
@@ -59,6 +66,8 @@ pub(super) struct Options {
     pub(super) rate: Option<u32>,
     /// See [`Settings::give_up`].
     pub(super) give_up: Duration,
+    /// When it takes outcomes.
+    pub(super) gate: Gate,
 }
 
 /// The delivery of one sink.
@@ -271,6 +280,7 @@ impl<'s> Delivery<'s> {
         let most = limits.items.saturating_mul(limits.lanes).clamp(64, MOST_READ);
         let before = self.reader.position();
         let (machine, sink, only) = (&mut self.machine, self.sink, &self.options.only);
+        let (gate, name) = (&self.options.gate, &self.running.name);
         let mut skipped = 0;
         let keys = self.keys;
         let changed = self.journal.receipts_changed();
@@ -285,7 +295,10 @@ impl<'s> Delivery<'s> {
             if !machine.fits(payload.len()) {
                 return false;
             }
-            if !only.as_ref().is_none_or(|only| only.takes(&record)) || !sink.takes(&record) {
+            let time = record.outcome.common().time;
+            let taken =
+                gate.takes(name, time, payload) && only.as_ref().is_none_or(|only| only.takes(&record));
+            if !taken || !sink.takes(&record) {
                 machine.pass(record.sequence + 1);
                 skipped += 1;
                 return true;

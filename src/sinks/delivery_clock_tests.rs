@@ -6,7 +6,7 @@ use super::*;
 /// some of the marks.
 async fn some_minutes(steps: &[(usize, i64)]) -> Vec<String> {
     let mut rig = Rig::new(limits(1, 5));
-    rig.options = Options { only: None, rate: None, give_up: Duration::from_mins(2) };
+    rig.options = Options { only: None, rate: None, give_up: Duration::from_mins(2), gate: Gate::default() };
     rig.answers(|outputs| {
         let fate = |output: &String| if output == "7" { Fate::Later("not now".into()) } else { Fate::Taken };
         (Duration::from_secs(5), Ok(outputs.iter().map(fate).collect()))

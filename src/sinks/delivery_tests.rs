@@ -142,7 +142,7 @@ impl Rig {
         let directory = tempfile::tempdir().unwrap();
         let journal = open(directory.path());
         let running = Running::open("toy", &journal).unwrap();
-        let options = Options { only: None, rate: None, give_up: GIVE_UP };
+        let options = Options { only: None, rate: None, give_up: GIVE_UP, gate: Gate::default() };
         Rig {
             journal,
             running,

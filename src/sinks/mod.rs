@@ -13,6 +13,7 @@ pub mod dead;
 pub mod delivery;
 pub mod fields;
 pub mod file;
+pub mod gate;
 #[cfg(test)]
 mod hostile_tests;
 pub mod http;

@@ -11,15 +11,18 @@ use toml::Spanned;
 use toml::de::DeValue;
 use zeroize::Zeroizing;
 
+use crate::rules::hours;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::input;
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
 use crate::settings::values;
 use crate::sinks::fields::{Escape, Filter, Parsed, Template};
+use crate::sinks::gate::Gate;
 use crate::sinks::http::answers::Row;
 use crate::sinks::machine::GIVE_UP;
 use crate::sinks::sink::Sink;
+use crate::time::calendar::Hours;
 
 /// A type of sink. Each sink's file has one, and the registry lists it.
 pub struct Kind {
@@ -73,6 +76,16 @@ pub const COMMON: &[Key] = &[
         name: "only",
         default: "",
         says: "An expression. The sink skips outcomes for which it is false: `only = \"outcome.state != 'ok'\"`.",
+    },
+    Key {
+        name: "when",
+        default: "",
+        says: "Hours, as `when` of a rule: `when = { days = \"mon-fri\", from = \"07:00\", to = \"19:00\" }`. The sink skips outcomes of other times.",
+    },
+    Key {
+        name: "honour_mutes",
+        default: "false",
+        says: "Whether it skips what is muted, and gets the last state of each service when the mute ends. For sinks that reach people.",
     },
     Key {
         name: "rate",
@@ -178,6 +191,11 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         valid
     }
 
+    /// `when`
+    pub fn when(&mut self) -> Option<Hours> {
+        hours::when(self.section, self.found)
+    }
+
     /// A duration of a range.
     pub fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
         values::duration(self.section, key, range, self.found)
@@ -267,6 +285,8 @@ pub struct SinkConfig {
     pub rate: Option<u32>,
     /// `give_up`: how long the server may take nothing of a host and service before its oldest outcome is given up.
     pub give_up: Duration,
+    /// When it takes outcomes.
+    pub gate: Gate,
     /// Where they go.
     pub sink: Configured,
 }
@@ -274,7 +294,15 @@ pub struct SinkConfig {
 impl SinkConfig {
     /// A sink that takes everything.
     pub fn new(name: impl Into<String>, sink: impl Sink + 'static) -> Self {
-        SinkConfig { name: name.into(), only: None, rate: None, give_up: GIVE_UP, sink: Arc::new(sink) }
+        let sink = Arc::new(sink);
+        SinkConfig {
+            name: name.into(),
+            only: None,
+            rate: None,
+            give_up: GIVE_UP,
+            gate: Gate::default(),
+            sink,
+        }
     }
 
     /// Reads the keys of every sink, and then those of its type; `kind` is the default name.
@@ -285,6 +313,7 @@ impl SinkConfig {
     ) -> Option<Self> {
         let name = options.string("name");
         let only = options.string("only").and_then(|text| options.parsed(&text, Filter::new(&text.value)));
+        let gate = Gate { when: options.when(), honours_mutes: options.boolean("honour_mutes", false) };
         let rate = options.integer("rate").and_then(|rate| {
             let valid = u32::try_from(rate.value).ok().filter(|n| (1..=1_000_000).contains(n));
             if valid.is_none() {
@@ -304,7 +333,7 @@ impl SinkConfig {
             None => Some(kind.to_owned()),
         };
         let sink = own(options);
-        Some(SinkConfig { name: name?, only, rate, give_up, sink: sink? })
+        Some(SinkConfig { name: name?, only, rate, give_up, gate, sink: sink? })
     }
 }
 

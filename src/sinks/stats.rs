@@ -1,7 +1,7 @@
 //! What is counted of a sink.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use crate::time::clock::Mono;
 use crate::time::receipts::Moment;
@@ -31,6 +31,8 @@ pub struct SinkStats {
     pub error: Mutex<Option<String>>,
     /// When the message of the oldest outcome was received that the server has not taken, as [`Moment::micros`].
     oldest: AtomicI64,
+    /// Whether it honours mutes.
+    pub honours_mutes: AtomicBool,
     /// From receipt to delivery.
     pub latency: Histogram,
 }
@@ -50,6 +52,7 @@ impl Default for SinkStats {
             failures: AtomicU64::default(),
             error: Mutex::default(),
             oldest: AtomicI64::new(NONE),
+            honours_mutes: AtomicBool::default(),
             latency: Histogram::default(),
         }
     }

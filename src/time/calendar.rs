@@ -99,9 +99,82 @@ impl Daily {
     }
 }
 
+/// A part of the day on certain days in a time zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hours {
+    /// The days. A part that goes over midnight belongs to the day on which it begins.
+    pub days: Days,
+    /// The time of day at which it begins.
+    pub from: Time,
+    /// The time of day at which it ends, on the next day if that is not later; what is at this time is outside.
+    pub to: Time,
+    /// The time zone.
+    pub zone: TimeZone,
+}
+
+impl Hours {
+    /// Whether a time, in microseconds since 1970 UTC, is inside.
+    pub fn covers(&self, micros: i64) -> bool {
+        let Ok(at) = Timestamp::from_microsecond(micros) else { return false };
+        let at = at.to_zoned(self.zone.clone());
+        let (date, time) = (at.date(), at.time());
+        if self.from < self.to {
+            return self.days.has(date) && self.from <= time && time < self.to;
+        }
+        let of_before = || date.yesterday().is_ok_and(|before| self.days.has(before));
+        (time >= self.from && self.days.has(date)) || (time < self.to && of_before())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hours_go_over_midnight_and_follow_the_clocks_of_their_zone() {
+        let hours = |days: &str, from: &str, to: &str| Hours {
+            days: Days::of_week(days).unwrap(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            zone: TimeZone::get("Europe/Vienna").unwrap(),
+        };
+        let covers =
+            |hours: &Hours, at: &str| hours.covers(at.parse::<Timestamp>().unwrap().as_microsecond());
+        let work = hours("mon-fri", "07:00", "19:00");
+        // A Friday in November, CET, and one in July, CEST.
+        for (at, inside) in [
+            ("2026-11-27T05:59:59Z", false),
+            ("2026-11-27T06:00:00Z", true),
+            ("2026-11-27T17:59:59Z", true),
+            ("2026-11-27T18:00:00Z", false),
+            ("2026-11-28T12:00:00Z", false),
+            ("2026-07-03T05:00:00Z", true),
+            ("2026-07-03T17:00:00Z", false),
+        ] {
+            assert_eq!(covers(&work, at), inside, "{at}");
+        }
+        let mut night = hours("fri", "22:00", "06:00");
+        for (at, inside) in [
+            ("2026-11-27T04:00:00Z", false),
+            ("2026-11-27T21:00:00Z", true),
+            ("2026-11-28T04:59:59Z", true),
+            ("2026-11-28T05:00:00Z", false),
+            ("2026-11-28T21:30:00Z", false),
+        ] {
+            assert_eq!(covers(&night, at), inside, "{at}");
+        }
+        night.days.exclude("2026-11-27".parse().unwrap());
+        assert!(!covers(&night, "2026-11-28T03:00:00Z"), "the night of a holiday");
+        let whole = hours("sat", "00:00", "00:00");
+        for (at, inside) in [
+            ("2026-11-27T22:59:59Z", false),
+            ("2026-11-27T23:00:00Z", true),
+            ("2026-11-28T22:59:59Z", true),
+            ("2026-11-28T23:00:00Z", false),
+        ] {
+            assert_eq!(covers(&whole, at), inside, "{at}");
+        }
+    }
 
     fn daily(time: &str, days: &str, zone: &str) -> Daily {
         Daily {

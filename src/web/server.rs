@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::host;
-use super::metrics;
+use super::{metrics, states};
 use crate::inbound::accept::{Acceptor, Next};
 use crate::inbound::places::{Limits, Place, Places};
 use crate::peer::Peer;
@@ -82,9 +82,10 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
 /// One request and its answer. Who does not read it in time loses the connection, as others wait for the place.
 async fn exchange(stream: TcpStream, place: Place, site: Arc<Site>) {
     let mut displaced = place.displaced();
+    let local = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
     let service = service_fn(|request| {
         let site = site.clone();
-        async move { Ok::<_, Infallible>(answer(&request, site).await) }
+        async move { Ok::<_, Infallible>(answer(&request, site, local).await) }
     });
     let mut server = http1::Builder::new();
     server.keep_alive(false);
@@ -98,7 +99,7 @@ async fn exchange(stream: TcpStream, place: Place, site: Arc<Site>) {
     }
 }
 
-async fn answer(request: &Request<Incoming>, site: Arc<Site>) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, site: Arc<Site>, local: bool) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
     }
@@ -121,9 +122,23 @@ async fn answer(request: &Request<Incoming>, site: Arc<Site>) -> Response<Full<B
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
             response
         }
+        "/api/v1/states" if local => {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let answer = tokio::task::spawn_blocking(move || states::answer(&status, &query)).await;
+            let Ok((code, body)) = answer else {
+                return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be told\n".to_owned());
+            };
+            let mut response = text(code, body);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        "/api/v1/states" => text(
+            StatusCode::FORBIDDEN,
+            "only for this machine; ask from there, or by an agent on it\n".to_owned(),
+        ),
         "/alive" => text(StatusCode::OK, "alive\n".to_owned()),
         "/ready" => ready(status).await,
-        "/" => text(StatusCode::OK, "Trapline: /metrics, /alive, /ready\n".to_owned()),
+        "/" => text(StatusCode::OK, "Trapline: /metrics, /alive, /ready, /api/v1/states\n".to_owned()),
         _ => text(StatusCode::NOT_FOUND, "not here; there are /metrics, /alive and /ready\n".to_owned()),
     }
 }

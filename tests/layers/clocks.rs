@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 22] = [
+const USES: [(&str, &str); 26] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     (
         "src/commands/send/security.rs",
@@ -26,6 +26,8 @@ const USES: [(&str, &str); 22] = [
         "src/daemon/capture.rs",
         "the age of captured messages, which carry the wall clock's time over restarts",
     ),
+    ("src/daemon/control.rs", "until when a mute lasts, as people say it"),
+    ("src/daemon/mutes.rs", "mutes end at a time of the wall clock, and outlive restarts"),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
     ("src/daemon/storms.rs", "the time that the results about storms carry"),
     (
@@ -33,6 +35,7 @@ const USES: [(&str, &str); 22] = [
         "the times of the first and last message, for people; what goes first is decided by order",
     ),
     ("src/intake/admit.rs", "the time of receipt that messages of the waiting room carry"),
+    ("src/intake/commit.rs", "whether a mute is in force, which is a matter of the wall clock"),
     (
         "src/intake/correlation.rs",
         "where the time of the state begins; from then on it goes on with the monotonic clock",

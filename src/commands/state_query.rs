@@ -1,0 +1,228 @@
+//! `trapline state query`: what is open, as a plugin for active checks.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::commands::args::ConfigArg;
+use crate::commands::daemon::{self, PATIENCE};
+use crate::config::file;
+use crate::daemon::control::Request;
+use crate::intake::state_view::StateFilter;
+use crate::terminal::println;
+use crate::vitals::{Judgement, Level};
+
+/// How long the daemon may take to answer over HTTP.
+const ANSWER: Duration = Duration::from_secs(10);
+/// The longest answer, in octets.
+const LONGEST: u64 = 64 << 20;
+/// The most entries.
+const MOST: usize = 10_000;
+/// How long the output of the worst problem may be, in characters.
+const OUTPUT: usize = 200;
+
+/// Arguments of `trapline state query`.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Ask a daemon by HTTP, at the address of its `[http]`, such as http://127.0.0.1:8162; default: by its control socket
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Problems of this host or component, in any case; * and ? are wildcards
+    #[arg(long, value_name = "GLOB")]
+    host: String,
+    /// Only of this service or resource, in any case
+    #[arg(long, value_name = "GLOB")]
+    service: Option<String>,
+    /// Only of this rule
+    #[arg(long, value_name = "GLOB")]
+    rule: Option<String>,
+}
+
+/// Prints the line of a plugin and gives its exit status.
+pub fn run(args: &QueryArgs) -> u8 {
+    let judgement = match entries(args) {
+        Ok(answer) => judged(args, &answer),
+        // Nobody knows what is open.
+        Err(error) => Judgement::without_numbers(Level::Unknown, &format!("{error:#}")),
+    };
+    println!("{}", judgement.line());
+    judgement.level.exit_status()
+}
+
+fn entries(args: &QueryArgs) -> anyhow::Result<Value> {
+    let answer = match &args.url {
+        Some(url) => fetch(url, args)?,
+        None => {
+            let directory = file::journal_directory(args.config.path().as_deref())
+                .map_err(|_| anyhow!("the configuration cannot be read; run `trapline check`"))?;
+            let filter = StateFilter {
+                host: Some(args.host.clone()),
+                service: args.service.clone(),
+                rule: args.rule.clone(),
+                ..StateFilter::default()
+            };
+            daemon::ask(&directory, &Request::State { filter, most: MOST }, Some(PATIENCE))?
+        }
+    };
+    match answer["error"].as_str() {
+        Some(error) => Err(anyhow!("{error}")),
+        None => Ok(answer),
+    }
+}
+
+fn level(state: &str) -> Level {
+    match state {
+        "ok" | "up" => Level::Ok,
+        "warning" => Level::Warning,
+        "critical" | "down" => Level::Critical,
+        _ => Level::Unknown,
+    }
+}
+
+/// How bad a level is: as with a core, critical is worse than unknown.
+fn rank(level: Level) -> u8 {
+    match level {
+        Level::Ok => 0,
+        Level::Warning => 1,
+        Level::Unknown => 2,
+        Level::Critical => 3,
+    }
+}
+
+fn judged(args: &QueryArgs, answer: &Value) -> Judgement {
+    let Some(entries) = answer["entries"].as_array() else {
+        return Judgement::without_numbers(
+            Level::Unknown,
+            "the answer has no list; use the release of the daemon",
+        );
+    };
+    // The oldest comes first. What is held is not sent yet.
+    let open: Vec<&Value> = entries.iter().filter(|entry| entry["what"] != "held").collect();
+    let of = |entry: &Value| level(entry["state"].as_str().unwrap_or(""));
+    let worst = open.iter().map(|entry| of(entry)).max_by_key(|level| rank(*level)).unwrap_or(Level::Ok);
+    // Of those that are as bad the oldest.
+    let text = match open.iter().find(|entry| of(entry) == worst) {
+        None => format!("nothing is open of {}", args.host),
+        Some(entry) => {
+            let text = |name: &str| entry[name].as_str().unwrap_or("-");
+            let output: String = text("output").chars().take(OUTPUT).collect();
+            let problems = if open.len() == 1 {
+                "1 open problem".to_owned()
+            } else {
+                format!("{} open problems", open.len())
+            };
+            format!("{problems}; {} since {}: {}: {output}", text("state"), text("since"), text("service"))
+        }
+    };
+    let count = open.len();
+    Judgement { perfdata: format!("problems={count};;;0"), ..Judgement::without_numbers(worst, &text) }
+}
+
+/// Asks a daemon by HTTP (RFC 9112; HTTP/1.0, as one answer is all).
+fn fetch(url: &str, args: &QueryArgs) -> anyhow::Result<Value> {
+    let Some(authority) = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) else {
+        bail!("--url {url}: write http://ADDRESS:PORT, as in [http] listen");
+    };
+    if authority.contains(['/', '@', '?', '#', ' ', '\r', '\n']) {
+        bail!("--url {url}: write http://ADDRESS:PORT without a path");
+    }
+    let mut query = format!("host={}", encoded(&args.host));
+    for (name, value) in [("service", &args.service), ("rule", &args.rule)] {
+        if let Some(value) = value {
+            query += &format!("&{name}={}", encoded(value));
+        }
+    }
+    let addresses = authority.to_socket_addrs().with_context(|| format!("--url {url}"))?;
+    let mut last = anyhow!("--url {url}: the name has no address");
+    for address in addresses {
+        let mut stream = match TcpStream::connect_timeout(&address, ANSWER) {
+            Ok(stream) => stream,
+            Err(error) => {
+                last = anyhow!("no daemon answers at {address}: {error}; is [http] listen set?");
+                continue;
+            }
+        };
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_write_timeout(Some(ANSWER))?;
+        write!(stream, "GET /api/v1/states?{query} HTTP/1.0\r\nHost: {authority}\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream
+            .take(LONGEST)
+            .read_to_end(&mut answer)
+            .with_context(|| format!("{address} does not answer"))?;
+        let answer = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+            bail!("{address} does not speak HTTP");
+        };
+        return serde_json::from_str(body).map_err(|_| {
+            let status = head.lines().next().unwrap_or_default();
+            anyhow!("{address} answers {status}: {}", body.lines().next().unwrap_or_default())
+        });
+    }
+    Err(last)
+}
+
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(entries: &Value) -> (u8, String) {
+        let args = QueryArgs {
+            config: ConfigArg { config: None },
+            url: None,
+            host: "core-1".into(),
+            service: None,
+            rule: None,
+        };
+        let judgement = judged(&args, &json!({ "entries": entries }));
+        (judgement.level.exit_status(), judgement.line())
+    }
+
+    #[test]
+    fn the_worst_open_problem_decides() {
+        let entry = |what: &str, state: &str, service: &str| json!({ "what": what, "state": state, "service": service, "since": "2026-11-26T12:00:00Z", "output": "x | y\nz" });
+        let (status, text) = line(&json!([]));
+        assert_eq!((status, text.as_str()), (0, "TRAPLINE OK - nothing is open of core-1 | problems=0;;;0"));
+        let (status, text) = line(&json!([entry("held", "critical", "a")]));
+        assert_eq!(status, 0, "{text}");
+        let all = json!([
+            entry("open", "warning", "a"),
+            entry("flapping", "unknown", "b"),
+            entry("open", "critical", "c"),
+            entry("open", "critical", "d")
+        ]);
+        let (status, text) = line(&all);
+        assert_eq!(status, 2, "{text}");
+        assert!(
+            text.starts_with(
+                "TRAPLINE CRITICAL - 4 open problems; critical since 2026-11-26T12:00:00Z: c: x"
+            ),
+            "{text}"
+        );
+        assert!(text.ends_with(" | problems=4;;;0") && text.matches('|').count() == 1, "{text}");
+        for (state, status) in [("down", 2), ("unreachable", 3), ("warning", 1)] {
+            assert_eq!(line(&json!([entry("open", state, "a")])).0, status);
+        }
+        assert_eq!(line(&Value::Null).0, 3);
+    }
+}

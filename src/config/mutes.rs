@@ -1,0 +1,42 @@
+//! `[[mute]]`: what need not reach anybody at certain times.
+
+use crate::intake::mutes::{Configured, Covers};
+use crate::rules::hours;
+use crate::settings::diagnostic::{Diagnostics, did_you_mean};
+use crate::settings::section::Section;
+
+use super::sinks::SinkSection;
+
+/// Reads all of them; `sinks` are those that there are.
+pub(super) fn read(
+    root: &Section<'_, '_>,
+    sinks: &[SinkSection],
+    found: &mut Diagnostics,
+) -> Vec<Configured> {
+    root.sections("mute", found).into_iter().filter_map(|section| mute(section, sinks, found)).collect()
+}
+
+fn mute(section: Section<'_, '_>, sinks: &[SinkSection], found: &mut Diagnostics) -> Option<Configured> {
+    let mut text = |key| section.string(key, found).map(|text| text.value);
+    let (host, service, rule, reason) = (text("host"), text("service"), text("rule"), text("reason"));
+    let named = section.strings("sinks", found).unwrap_or_default();
+    let hours = hours::hours(&section, found);
+    let known = || sinks.iter().map(|sink| sink.settings.name.as_str());
+    for name in named.iter().filter(|name| !known().any(|known| known == name.value)) {
+        let hint =
+            did_you_mean(name, known()).unwrap_or_else(|| "name sinks of this configuration".to_owned());
+        let message = format!("there is no sink '{}'", name.value.escape_debug());
+        found.push(section.source().error(&name.span, message, Some(hint)));
+    }
+    let sinks = named.into_iter().map(|name| name.value).collect();
+    let covers = Covers { host, service, rule, sinks, reason: reason.unwrap_or_default() };
+    let always = hours::KEYS[..3].iter().all(|key| section.get(key).is_none());
+    if covers.is_everything() && always {
+        found.push(section.error(
+            "[[mute]] mutes everything for ever",
+            "say what, such as host = \"core-*\", or when, such as days = \"sat-sun\"",
+        ));
+    }
+    section.finish(found);
+    Some(Configured { covers, hours: hours? })
+}

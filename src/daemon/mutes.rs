@@ -1,0 +1,105 @@
+//! Ends mutes in time, journals the last words of what was muted, and keeps the mutes on disk.
+
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::supervise::{Stop, told};
+use crate::files::Folder;
+use crate::intake::Shared;
+use crate::intake::commit::{Made, Refused};
+use crate::intake::mutes::{Kept, Mutes};
+
+/// The file of the state directory.
+const FILE: &str = "mutes.json";
+/// The largest file that is read, in octets.
+const LARGEST: u64 = 64 << 20;
+/// How often one looks while there are mutes.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Goes on with what an earlier process has left. Called before messages are processed.
+pub fn resume(shared: &Shared) {
+    match read(shared.journal.directory()) {
+        Ok(Some(kept)) => shared.commit.mutes.resume(kept),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(%error, "cannot read {FILE}: mutes by command are forgotten; mute again")
+        }
+    }
+}
+
+/// Looks until told to stop. Sleeps while there are no mutes. Blocks.
+pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
+    let mut unsaid = true;
+    loop {
+        if shared.commit.mutes.any() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = told(&mut stop) => break,
+            }
+        } else {
+            tokio::select! {
+                () = shared.commit.mutes.changed() => {}
+                () = told(&mut stop) => break,
+            }
+        }
+        look(&shared, &mut unsaid);
+    }
+    keep(&shared, &mut unsaid);
+}
+
+fn look(shared: &Shared, unsaid: &mut bool) {
+    let now = shared.now();
+    let words = shared.commit.mutes.look(now.wall);
+    if !words.is_empty() {
+        let mut made = Made::default();
+        for word in &words {
+            // As long as it was when it was journaled first, and a few octets.
+            if !made.batch.push_encoded(word) {
+                shared.stats.outcomes_lost.add(1);
+                tracing::error!("the last outcome of a mute is longer than 1 MiB and lost");
+            }
+        }
+        // What is refused waits with what else is refused.
+        let _ = shared.commit.batch(now, &mut made, Refused::Queues);
+    }
+    // Only then is it forgotten: a crash in between sends it twice.
+    keep(shared, unsaid);
+}
+
+fn keep(shared: &Shared, unsaid: &mut bool) {
+    match save(&shared.commit.mutes, shared.journal.directory()) {
+        Ok(()) => *unsaid = true,
+        Err(error) if std::mem::take(unsaid) => {
+            tracing::warn!(%error, "cannot write {FILE}: a crash forgets mutes; it is tried again; check the disk");
+        }
+        Err(_) => {}
+    }
+}
+
+/// Writes the mutes if they have changed.
+///
+/// # Errors
+///
+/// If they cannot be written.
+pub fn save(mutes: &Mutes, directory: &Path) -> io::Result<()> {
+    let Some(kept) = mutes.take_changes() else { return Ok(()) };
+    let written = Folder::existing(directory).and_then(|folder| {
+        folder.replace(FILE, |file| serde_json::to_writer(file, &kept).map_err(io::Error::from))
+    });
+    if written.is_err() {
+        mutes.not_written();
+    }
+    written
+}
+
+fn read(directory: &Path) -> io::Result<Option<Kept>> {
+    match Folder::existing(directory).and_then(|folder| folder.read(FILE, LARGEST)) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,126 @@
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::outcome::result::{CheckResult, Common, State as Of};
+use crate::time::calendar::Days;
+
+const HOUR: i64 = 3_600_000_000;
+
+fn at(hours: i64) -> Wall {
+    Wall::from_micros(1_700_000_000_000_000 + hours * HOUR)
+}
+
+fn covers(host: &str) -> Covers {
+    Covers { host: Some(host.into()), reason: "work".into(), ..Covers::default() }
+}
+
+fn result(host: &str, state: Of, output: &str) -> Vec<u8> {
+    let common = Common {
+        time: 5,
+        rule: "link-down".into(),
+        state,
+        output: output.into(),
+        long_output: "".into(),
+        source: "".into(),
+    };
+    let mut bytes = Vec::new();
+    let check = CheckResult { common, host: host.into(), service: Some("Link".into()), perfdata: "".into() };
+    codec::encode(&Outcome::CheckResult(check), &mut bytes);
+    bytes
+}
+
+/// Whether the outcome is muted.
+fn send(mutes: &Mutes, hours: i64, host: &str, state: Of, output: &str) -> bool {
+    let mut batch = Batch::default();
+    assert!(batch.push_encoded(&result(host, state, output)));
+    mutes.mark(&mut batch, at(hours));
+    let marked = batch.payloads().next().unwrap();
+    codec::mute_of(marked).is_some_and(|mute| !mute.last)
+}
+
+fn words(mutes: &Mutes, hours: i64) -> Vec<String> {
+    let said = mutes.look(at(hours));
+    assert!(said.iter().all(|bytes| codec::mute_of(bytes).is_some_and(|mute| mute.last)));
+    said.iter().map(|bytes| codec::decode(bytes).unwrap().common().output.to_string()).collect()
+}
+
+#[test]
+fn the_last_word_of_each_service_comes_when_the_mute_ends() {
+    let mutes = Mutes::default();
+    assert!(!send(&mutes, 0, "core-1", Of::Critical, "before"));
+    mutes.add(covers("CORE-*"), at(0), at(2)).unwrap();
+    assert!(send(&mutes, 0, "core-1", Of::Critical, "down"));
+    assert!(send(&mutes, 1, "core-1", Of::Ok, "up"));
+    assert!(send(&mutes, 1, "core-2", Of::Critical, "broken"));
+    assert!(!send(&mutes, 1, "edge", Of::Critical, "down"));
+    assert!(words(&mutes, 1).is_empty());
+    assert_eq!(mutes.to_json(at(1))["mutes"][0]["muted"], 3);
+    // From its end on nothing is muted, and news are the last word themselves.
+    assert!(!send(&mutes, 2, "core-2", Of::Ok, "mended"));
+    assert_eq!(words(&mutes, 2), ["up"]);
+    assert!(words(&mutes, 3).is_empty() && !mutes.any());
+}
+
+#[test]
+fn one_that_is_ended_early_and_one_that_another_one_covers() {
+    let mutes = Mutes::default();
+    let first = mutes.add(covers("core-*"), at(0), at(9)).unwrap();
+    mutes.add(covers("core-1"), at(0), at(3)).unwrap();
+    assert!(send(&mutes, 0, "core-1", Of::Critical, "one"));
+    assert!(send(&mutes, 0, "core-2", Of::Critical, "two"));
+    assert_eq!(mutes.end(&[first, 77]), 1);
+    assert_eq!(words(&mutes, 1), ["two"]);
+    assert_eq!(words(&mutes, 3), ["one"]);
+    mutes.add(covers("*"), at(3), at(9)).unwrap();
+    assert_eq!(mutes.end(&[]), 1, "all");
+}
+
+#[test]
+fn mutes_and_last_words_survive_a_restart() {
+    let mutes = Mutes::default();
+    let id = mutes.add(Covers { sinks: vec!["pager".into()], ..covers("core-*") }, at(0), at(2)).unwrap();
+    send(&mutes, 0, "core-1", Of::Critical, "down");
+    let text = serde_json::to_string(&mutes.take_changes().unwrap()).unwrap();
+    assert!(mutes.take_changes().is_none(), "nothing has changed since");
+    let next = Mutes::default();
+    next.resume(serde_json::from_str(&text).unwrap());
+    assert!(send(&next, 1, "core-2", Of::Warning, "hot"));
+    assert_eq!(next.to_json(at(1))["mutes"][0]["muted"], 2);
+    assert_ne!(next.add(covers("x"), at(0), at(1)), Some(id), "ids are not used again");
+    assert_eq!(words(&next, 2), ["down", "hot"]);
+}
+
+#[test]
+fn hours_of_the_configuration_mute_again_and_again() {
+    let mutes = Mutes::default();
+    // 22:13 UTC on a Tuesday is hour 0.
+    let hours = Hours {
+        days: Days::default(),
+        from: "22:00".parse().unwrap(),
+        to: "02:00".parse().unwrap(),
+        zone: TimeZone::UTC,
+    };
+    let night = Configured { covers: covers("*"), hours };
+    mutes.configure(std::slice::from_ref(&night));
+    for (hours, muted) in [(0, true), (3, true), (4, false), (23, false), (24, true)] {
+        assert_eq!(send(&mutes, hours, "h", Of::Critical, "x"), muted, "{hours}");
+    }
+    mutes.configure(&[night]);
+    assert_eq!(mutes.to_json(at(24))["mutes"][0]["muted"], 3, "a reload keeps the count");
+    mutes.configure(&[]);
+    assert_eq!(words(&mutes, 24), ["x"]);
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_muted() {
+    let mutes = Mutes::default();
+    mutes.add(covers("*"), at(0), at(2)).unwrap();
+    let muted = (0..MOST_WORDS + 5).filter(|n| send(&mutes, 0, &format!("h{n}"), Of::Critical, "x")).count();
+    assert_eq!(muted, MOST_WORDS);
+    assert!(send(&mutes, 1, "h0", Of::Ok, "y"), "a known one goes on");
+    assert_eq!(words(&mutes, 2).len(), MOST_WORDS);
+    for _ in 1..=MOST_MUTES {
+        assert!(mutes.add(covers("*"), at(0), at(2)).is_some());
+    }
+    assert_eq!(mutes.add(covers("*"), at(0), at(2)), None);
+}
