@@ -461,10 +461,11 @@ fn a_failing_step_says_what_is_wrong() {
 
 #[test]
 fn the_rules_on_the_page_are_right_and_pass_their_tests() {
-    let page = include_str!("../../docs/correlation.md");
-    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let pages = [include_str!("../../docs/correlation.md"), include_str!("../../docs/time.md")];
+    let blocks = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
     let rules: Vec<&str> = blocks.filter(|block| block.starts_with("[[rule]]\n")).collect();
-    assert!(rules.len() >= 4);
+    assert!(rules.len() >= 12);
     for text in rules {
         let compiled = compile(&[RuleFile { name: "page".into(), text: text.into() }], mib());
         assert_eq!(compiled.found.to_text(), "", "{text}");

@@ -3,10 +3,12 @@
 //! ```text
 //! head    1   format 1   secret 16
 //! change  2   engine time 8   lower 8   safe 8   count of outcomes, each with its length before it   images
+//! taken   4   engine time 8   lower 8   safe 8   count of informs, 8 each   count of outcomes, each with its length before it   images
 //! all     3
 //! ```
 //!
-//! A change has everything that one decision has brought about: the outcomes, encoded, and the images of all entries that are
+//! `taken` is a change by messages of which some are informs, by what they are known by: one that comes again is answered, and not
+//! taken again. A change has everything that one decision has brought about: the outcomes, encoded, and the images of all entries that are
 //! not as they were. `all` says that every entry has an image since the last head, so that what was before does not count.
 //! A change is written before its outcomes are journaled. `lower` is a number that none of them is below,
 //! `safe` one below which all outcomes in the journal are safe. Images are whole entries, so the last one of an entry counts.
@@ -17,6 +19,7 @@ use super::key::Secret;
 const HEAD: u8 = 1;
 const CHANGE: u8 = 2;
 const ALL: u8 = 3;
+const TAKEN: u8 = 4;
 const FORMAT: u8 = 1;
 
 /// An entry of the log.
@@ -39,6 +42,8 @@ pub struct Change<'b> {
     pub lower: u64,
     /// All outcomes with lower sequence numbers are safe.
     pub safe: u64,
+    /// The informs among the messages that have brought it about.
+    pub informs: Vec<u64>,
     /// Its outcomes, encoded.
     pub outcomes: Vec<&'b [u8]>,
     /// The images.
@@ -58,10 +63,14 @@ impl Entry<'_> {
             }
             Entry::All => out.byte(ALL),
             Entry::Change(change) => {
-                out.byte(CHANGE);
+                out.byte(if change.informs.is_empty() { CHANGE } else { TAKEN });
                 out.time(change.engine);
                 out.fixed(change.lower);
                 out.fixed(change.safe);
+                if !change.informs.is_empty() {
+                    out.number(change.informs.len() as u64);
+                    change.informs.iter().for_each(|inform| out.fixed(*inform));
+                }
                 out.number(change.outcomes.len() as u64);
                 for outcome in &change.outcomes {
                     out.number(outcome.len() as u64);
@@ -78,15 +87,17 @@ impl Entry<'_> {
         let mut from = Reader(bytes);
         match from.byte()? {
             HEAD if from.byte()? == FORMAT => Some(Entry::Head(Secret([from.fixed()?, from.fixed()?]))),
-            CHANGE => {
+            kind @ (CHANGE | TAKEN) => {
                 let (engine, lower, safe) = (from.time()?, from.fixed()?, from.fixed()?);
+                let informs = if kind == TAKEN { from.number()? } else { 0 };
+                let informs = (0..informs).map(|_| from.fixed()).collect::<Option<_>>()?;
                 let outcomes = (0..from.number()?)
                     .map(|_| {
                         let length = usize::try_from(from.number()?).ok()?;
                         from.take(length)
                     })
                     .collect::<Option<_>>()?;
-                Some(Entry::Change(Change { engine, lower, safe, outcomes, images: from.0 }))
+                Some(Entry::Change(Change { engine, lower, safe, informs, outcomes, images: from.0 }))
             }
             ALL => Some(Entry::All),
             _ => None,

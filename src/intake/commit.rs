@@ -5,11 +5,13 @@
 //! is answered again once its outcomes are safe, and not processed twice.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
 
 use crate::correlate::Secret;
 use crate::correlate::view::{Clear, Wanted};
@@ -134,7 +136,6 @@ pub struct Commit {
     policy: SyncPolicy,
     stats: Arc<Stats>,
     limiter: Arc<Limiter>,
-    hasher: RandomState,
     informs: Mutex<Informs>,
     waiting: Mutex<Waiting>,
     /// Whether the journal has refused a batch and has not been seen to take one since.
@@ -174,7 +175,6 @@ impl Commit {
             policy,
             stats,
             limiter,
-            hasher: RandomState::new(),
             informs: Mutex::new(Informs {
                 safe: Recent::new(KNOWN_FOR, MAX_INFORMS),
                 claimed: HashSet::new(),
@@ -187,7 +187,11 @@ impl Commit {
 
     /// The key of an inform: the same for the same sender and content, and unpredictable.
     pub fn key(&self, inform: impl Hash) -> u64 {
-        self.hasher.hash_one(inform)
+        // By the secret of the state, so that the next process knows it, too.
+        let Secret(secret) = self.correlation.secret();
+        let mut hasher = SipHasher13::new_with_keys(secret[0], !secret[1]);
+        inform.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// What is known of an inform. One that is new is the caller's to process, and then to commit or to
@@ -217,7 +221,7 @@ impl Commit {
             self.append_all(now, made)
         } else {
             // Nothing else is decided until the journal has answered, so that the state and the journal have one order.
-            let deciding = self.correlation.decide(now, &mut made.undecided, &mut made.batch);
+            let deciding = self.correlation.decide(now, &mut made.undecided, &mut made.batch, &made.informs);
             made.stateful = true;
             let appended = self.append_all(now, made);
             drop(deciding);
@@ -267,16 +271,25 @@ impl Commit {
         }
     }
 
-    /// The same, with a log. Outcomes that the journal does not take now wait in memory, as those of messages do.
-    pub fn resume_with(&self, log: StateLog, now: Now) -> io::Result<()> {
-        let mut outcomes = self.correlation.resume(log, now)?;
-        if !outcomes.is_empty() {
-            tracing::warn!(
-                outcomes = outcomes.len(),
-                "the last process ended before it could journal outcomes: they are journaled now"
-            );
-            self.by_itself(now, &mut outcomes);
+    /// The same, with a log. Outcomes that the journal does not take now wait in memory, as those of messages do, and informs
+    /// that were taken lately with them.
+    pub(in crate::intake) fn resume_with(&self, log: StateLog, now: Now) -> io::Result<()> {
+        let (batch, taken) = self.correlation.resume(log, now)?;
+        let mut informs = self.informs();
+        if batch.is_empty() {
+            for inform in taken {
+                informs.safe.insert(inform, now.mono.seconds());
+            }
+            return Ok(());
         }
+        informs.claimed.extend(&taken);
+        drop(informs);
+        tracing::warn!(
+            outcomes = batch.len(),
+            "the last process ended before it could journal outcomes: they are journaled now"
+        );
+        let mut made = Made { batch, informs: taken, stateful: true, ..Made::default() };
+        self.batch(now, &mut made, Refused::Queues);
         Ok(())
     }
 

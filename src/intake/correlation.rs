@@ -152,7 +152,7 @@ impl State {
     }
 
     /// Gives what is to be journaled to `batch`, after it is in the log.
-    fn publish(&mut self, shared: &Correlation, now: Now, batch: &mut Batch) {
+    fn publish(&mut self, shared: &Correlation, now: Now, batch: &mut Batch, informs: &[u64]) {
         let stats = &shared.stats;
         let mut touched = std::mem::take(&mut self.effects.touched);
         let mut outcomes = Vec::new();
@@ -168,7 +168,7 @@ impl State {
             && !(outcomes.is_empty() && touched.is_empty())
         {
             let images = self.correlator.images(&mut touched);
-            if let Err(error) = log.add(now.engine, outcomes, &images, now.wall) {
+            if let Err(error) = log.add(now.engine, (outcomes, informs), &images, now.wall) {
                 tracing::error!(
                     %error,
                     "the state of rules cannot be written: a crash would lose it; it is tried again every second; check the disk"
@@ -240,12 +240,13 @@ impl Correlation {
     }
 
     /// Keeps the state in this log from now on, and goes on with what it has, as soon as there are rules: none of it is lost if
-    /// that never happens. Called before anything is decided. Gives the outcomes that had not reached the journal.
+    /// that never happens. Called before anything is decided. Gives the outcomes that had not reached the journal, and the informs that
+    /// were taken lately.
     ///
     /// # Errors
     ///
     /// If the log cannot be read.
-    pub fn resume(&self, mut log: StateLog, now: clock::Now) -> io::Result<Batch> {
+    pub fn resume(&self, mut log: StateLog, now: clock::Now) -> io::Result<(Batch, Vec<u64>)> {
         let left = log.recover();
         let mut state = self.state();
         state.log = Some(log);
@@ -266,7 +267,7 @@ impl Correlation {
             (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
             state.saved = left.state;
         }
-        Ok(left.outcomes)
+        Ok((left.outcomes, left.informs))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -274,9 +275,15 @@ impl Correlation {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides about what a pipeline has made, and adds what is to be journaled to `batch`. Nothing else is decided while
+    /// Decides about what a pipeline has made, of messages among which are these informs, and adds what is to be journaled to `batch`. Nothing else is decided while
     /// what it gives is there.
-    pub fn decide(&self, now: clock::Now, undecided: &mut Undecided, batch: &mut Batch) -> Deciding<'_> {
+    pub fn decide(
+        &self,
+        now: clock::Now,
+        undecided: &mut Undecided,
+        batch: &mut Batch,
+        informs: &[u64],
+    ) -> Deciding<'_> {
         let mut deciding = Deciding { correlation: self, state: self.state() };
         let state = &mut *deciding.state;
         let mut engine = state.now(now);
@@ -299,7 +306,7 @@ impl Correlation {
         }
         state.engine = engine.engine;
         undecided.clear();
-        state.publish(self, engine, batch);
+        state.publish(self, engine, batch, informs);
         deciding
     }
 
@@ -311,7 +318,7 @@ impl Correlation {
             let engine = state.now(now);
             let all = state.correlator.advance(engine, AT_ONCE, &mut state.effects);
             let mut batch = Batch::default();
-            state.publish(self, engine, &mut batch);
+            state.publish(self, engine, &mut batch, &[]);
             if !batch.is_empty() {
                 then(&mut batch);
             }
@@ -362,7 +369,7 @@ impl Correlation {
             let places = (at, AT_ONCE as u32);
             let (rows, next) = state.correlator.clear(engine, (wanted, how), places, &mut state.effects);
             let mut batch = Batch::default();
-            state.publish(self, engine, &mut batch);
+            state.publish(self, engine, &mut batch, &[]);
             if !batch.is_empty() {
                 then(&mut batch);
             }
@@ -400,7 +407,7 @@ impl Correlation {
             }
         }
         let mut batch = Batch::default();
-        state.publish(self, engine, &mut batch);
+        state.publish(self, engine, &mut batch, &[]);
         if !batch.is_empty() {
             then(&mut batch);
         }

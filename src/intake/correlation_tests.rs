@@ -140,7 +140,7 @@ fn without_state_in_any_rule_nothing_comes_to_it() {
 fn who_keeps_nothing_does_not_wait_for_the_state() {
     let bench = Bench::new("hold = { for = '1m' }");
     let mut empty = (Undecided::default(), Batch::default());
-    let deciding = bench.commit.correlation.decide(bench.now, &mut empty.0, &mut empty.1);
+    let deciding = bench.commit.correlation.decide(bench.now, &mut empty.0, &mut empty.1, &[]);
     let (done, ended) = mpsc::channel();
     let passed = std::thread::scope(|scope| {
         let (commit, rules, now) = (&bench.commit, &bench.rules, bench.now);

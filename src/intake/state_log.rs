@@ -7,7 +7,7 @@
 //! The log grows, so now and then another one begins, with all state, and takes its place: `correlation.1`,
 //! `correlation.2` and so on. While both are there the newer one counts where they differ.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -27,6 +27,9 @@ const FORM: Form = Form::Frames { longest: LONGEST };
 const PART: usize = 1 << 20;
 /// How much a log grows before another one takes its place, in bytes; if it began with more, by as much as that.
 const GROWTH: u64 = 16 << 20;
+/// How long informs are known to the next process, in microseconds, and how many of them: longer than devices repeat one.
+const INFORMS_KNOWN: i64 = 300_000_000;
+const MOST_INFORMS: usize = 1 << 17;
 /// How many records are read from the journal at a time.
 const AT_ONCE: usize = 1000;
 
@@ -44,6 +47,8 @@ pub struct StateLog {
     long: u64,
     /// Whether there may be files before the newest.
     has_older: bool,
+    /// The informs that were taken lately, with the engine time, the oldest first.
+    informs: VecDeque<(i64, u64)>,
 }
 
 /// What the files have, one after the other.
@@ -58,6 +63,7 @@ struct Found {
     /// Outcomes that may not be in the journal, with a sequence number that they are not below.
     pending: Vec<(u64, Vec<Box<[u8]>>)>,
     damaged: u64,
+    informs: VecDeque<(i64, u64)>,
 }
 
 impl Found {
@@ -69,6 +75,7 @@ impl Found {
                 self.engine = self.engine.max(change.engine);
                 self.safe = self.safe.max(change.safe);
                 self.images.extend_from_slice(change.images);
+                self.informs.extend(change.informs.iter().map(|inform| (change.engine, *inform)));
                 if !change.outcomes.is_empty() {
                     let outcomes = change.outcomes.iter().map(|outcome| (*outcome).into());
                     self.pending.push((change.lower, outcomes.collect()));
@@ -87,6 +94,8 @@ pub struct Left {
     pub outcomes: Batch,
     /// How many bytes of the files are no entries.
     pub damaged: u64,
+    /// The informs that it has taken lately.
+    pub informs: Vec<u64>,
 }
 
 impl StateLog {
@@ -108,6 +117,7 @@ impl StateLog {
             open: None,
             long: 0,
             has_older: false,
+            informs: VecDeque::new(),
         }
     }
 
@@ -137,7 +147,9 @@ impl StateLog {
                 self.set_aside(number, &error);
             }
         }
-        let Found { secret, engine, safe, images, mut pending, damaged, .. } = found;
+        let Found { secret, engine, safe, images, mut pending, damaged, informs, .. } = found;
+        self.informs = informs;
+        self.forget_informs(engine);
         pending.retain(|(lower, _)| *lower >= safe);
         let state = secret.map(|secret| Correlator::with_images(secret, engine, &images));
         let outcomes = self.rest(safe, &pending).unwrap_or_else(|error| {
@@ -147,7 +159,8 @@ impl StateLog {
             );
             Batch::default()
         });
-        Ok(Left { state, outcomes, damaged })
+        let informs = self.informs.iter().map(|(_, inform)| *inform).collect();
+        Ok(Left { state, outcomes, damaged, informs })
     }
 
     /// Adds what a file has.
@@ -242,8 +255,10 @@ impl StateLog {
         let (lower, safe) = self.marks();
         log.append([&*Entry::Head(correlator.secret()).encode()])?;
         let mut images = Vec::new();
+        let mut informs: Vec<u64> = self.informs.iter().map(|(_, inform)| *inform).collect();
         let mut write = |images: &mut Vec<u8>| {
-            let change = Change { engine, lower, safe, outcomes: Vec::new(), images };
+            let informs = std::mem::take(&mut informs);
+            let change = Change { engine, lower, safe, informs, outcomes: Vec::new(), images };
             log.append([&*Entry::Change(change).encode()])?;
             images.clear();
             io::Result::Ok(())
@@ -298,10 +313,19 @@ impl StateLog {
     /// # Errors
     ///
     /// If it cannot be written. Then nothing is until [`StateLog::begin`], as what is there would lack it.
-    pub fn add(&mut self, engine: i64, outcomes: Vec<&[u8]>, images: &[u8], now: i64) -> io::Result<()> {
+    pub fn add(
+        &mut self,
+        engine: i64,
+        (outcomes, informs): (Vec<&[u8]>, &[u64]),
+        images: &[u8],
+        now: i64,
+    ) -> io::Result<()> {
+        self.informs.extend(informs.iter().map(|inform| (engine, *inform)));
+        self.forget_informs(engine);
         let (lower, safe) = self.marks();
         let Some(log) = &mut self.open else { return Ok(()) };
-        let entry = Entry::Change(Change { engine, lower, safe, outcomes, images }).encode();
+        let informs = informs.to_vec();
+        let entry = Entry::Change(Change { engine, lower, safe, informs, outcomes, images }).encode();
         let added = match log.check(now) {
             Ok(false) => log.append([&*entry]).map(drop),
             Ok(true) => Err(io::Error::new(ErrorKind::NotFound, "somebody has removed its file")),
@@ -311,6 +335,15 @@ impl StateLog {
             self.open = None;
         }
         added
+    }
+
+    /// Forgets informs that do not come again.
+    fn forget_informs(&mut self, engine: i64) {
+        while self.informs.front().is_some_and(|(at, _)| at.saturating_add(INFORMS_KNOWN) < engine)
+            || self.informs.len() > MOST_INFORMS
+        {
+            self.informs.pop_front();
+        }
     }
 
     /// Whether logs before the one that is written may be there.

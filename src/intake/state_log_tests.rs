@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::files::disk::Disk as _;
 use crate::files::faulty::{Faults, Faulty};
-use crate::intake::commit::{Commit, Committed, Made, Refused};
+use crate::intake::commit::{Commit, Committed, Known, Made, Refused};
 use crate::intake::correlation::tests::{add, rules};
 use crate::journal::{Options, WhenFull};
 use crate::outcome::result::State;
@@ -234,6 +234,51 @@ fn an_inform_is_not_answered_before_its_state_is_safe() {
     process.pass(60 + QUIET);
     let services: Vec<String> = process.journaled().into_iter().map(|(service, _)| service).collect();
     assert!(["a", "c"].iter().all(|service| services.iter().any(|other| other == service)), "{services:?}");
+}
+
+#[test]
+fn what_was_taken_is_known_to_the_next_process() {
+    let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Batch);
+    assert_eq!(process.message("held a"), Committed::Synced);
+    let key = process.commit.key(("192.0.2.1", "a packet"));
+    let known = |process: &Process<'_>, inform| process.commit.claim(inform, now(process.now).mono);
+    for _ in 0..3 {
+        // Also after the state was written anew, twice.
+        process = process.die(SyncPolicy::Batch);
+        assert!(process.commit.keep_state(now(process.now)));
+        assert_eq!(known(&process, 1), Known::Safe);
+        assert_eq!(known(&process, 2), Known::No);
+        assert_eq!(process.commit.key(("192.0.2.1", "a packet")), key, "it is known by the same");
+    }
+    process.pass(400);
+    process.message("held b");
+    let process = process.die(SyncPolicy::Batch);
+    assert_eq!(known(&process, 77), Known::No);
+}
+
+#[test]
+fn case_19_a_death_while_the_state_is_written_anew_changes_nothing() {
+    // The process that has just started has written all state anew; the log before is still there.
+    let run = || {
+        let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Interval);
+        for message in ["held a", "held b", "good b", "held c"] {
+            process.message(message);
+            process.pass(1);
+        }
+        process.die(SyncPolicy::Interval)
+    };
+    let (newest, end) = run().length(is_log);
+    assert!(end > 100);
+    for cut in (0..=end).step_by(3) {
+        let process = run();
+        let disk = process.disk.crash();
+        disk.open(&newest, true).unwrap().set_length(cut).unwrap();
+        let mut process = Process::start(held(), disk, process.now, SyncPolicy::Interval);
+        process.message("held d");
+        process.pass(70);
+        let sent: Vec<String> = process.journaled().into_iter().map(|(service, _)| service).collect();
+        assert_eq!(sent, ["a", "c", "d"], "cut at {cut} of {end}");
+    }
 }
 
 #[test]

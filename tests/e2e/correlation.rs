@@ -212,3 +212,45 @@ fn silence_is_said_once_even_if_the_daemon_is_killed_meanwhile() {
     assert_eq!(outputs, all);
     assert_eq!(bench.daemon.status()["state"]["expected"], 1);
 }
+
+#[test]
+fn case_16_a_threshold_goes_on_after_a_kill() {
+    let mut bench = Bench::start("threshold = { count = 3, within = \"1h\" }");
+    bench.send("down a");
+    bench.send("down a");
+    wait_until("two are counted", || bench.daemon.status()["intake"]["swallowed"]["threshold"] == 2);
+    bench.daemon.kill();
+    bench.daemon.restart();
+    bench.send("down a");
+    bench.wait_for(&["down a"]);
+    bench.send("down a");
+    bench.send("mark");
+    bench.wait_for(&["down a", "mark"]);
+}
+
+#[test]
+fn case_17_an_inform_that_comes_again_after_a_kill_is_answered_and_not_counted() {
+    let rules = "[[rule]]\nid = \"starts\"\ntrap = \"1.3.6.1.6.3.1.1.5.1\"\nthreshold = { count = 2, within = \"1h\" }\n\
+                 [rule.check]\nservice = \"Starts\"\nstate = \"warning\"\n";
+    let mut daemon =
+        Daemon::prepare(&format!("{FILE_SINK}\n[rules]\npaths = [\"rules.toml\"]\npacks = []\n"));
+    std::fs::write(daemon.path("rules.toml"), rules).unwrap();
+    daemon.restart();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    let ask = |daemon: &Daemon, request_id: i32| {
+        let packet = crate::informs::inform("public", request_id);
+        socket.send_to(&packet, ("127.0.0.1", daemon.snmp)).unwrap();
+        socket.recv_from(&mut [0; 1500]).unwrap();
+    };
+    ask(&daemon, 7);
+    // For its sender the answer was lost.
+    daemon.kill();
+    daemon.restart();
+    ask(&daemon, 7);
+    let status = daemon.status();
+    assert_eq!(status["intake"]["informs_repeated"], 1, "{status}");
+    assert_eq!(status["intake"]["outcomes"], 0, "it did not reach the threshold: {status}");
+    ask(&daemon, 8);
+    wait_until("two have come", || daemon.outcomes("out.jsonl").len() == 1);
+}

@@ -45,6 +45,23 @@ fn quoted(row: &str) -> Vec<&str> {
 }
 
 #[test]
+fn the_25_cases_have_tests() {
+    let (page, tests) = (page("docs/time.md"), tests(&["src", "tests"]));
+    let cases = rows(&page, "## The 25 cases");
+    let numbers: Vec<String> =
+        cases.iter().map(|case| case.split('|').nth(1).unwrap().trim().to_owned()).collect();
+    assert_eq!(numbers, (1..=25).map(|n| n.to_string()).collect::<Vec<_>>());
+    for case in cases {
+        let named = quoted(case);
+        assert!(!named.is_empty(), "{case}");
+        for name in named {
+            let exists = tests.iter().any(|test| test.rsplit("::").next() == Some(name));
+            assert!(exists, "there is no test {name}: {case}");
+        }
+    }
+}
+
+#[test]
 fn the_tests_of_the_laws_exist() {
     let (page, tests) = (page("docs/architecture.md"), tests(&["src", "tests"]));
     let laws = rows(&page, "## Laws");
