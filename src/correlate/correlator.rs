@@ -136,18 +136,21 @@ impl Correlator {
     pub fn replace(&mut self, plan: Arc<Plan>, now: Now, out: &mut Effects) {
         let before = std::mem::replace(&mut self.plan, plan);
         let identities: Vec<u64> = before.rules.iter().map(|rule| rule.identity).collect();
-        self.remap(&identities, now, 0, out);
+        let expects: Vec<u64> = before.rules.iter().map(|rule| rule.expects).collect();
+        self.remap((&identities, &expects), now, 0, out);
     }
 
     /// Gives all entries, whose rules are places among some identities, the indexes of their rules in the plan. `unheard` is for how
     /// long nobody has listened before.
-    fn remap(&mut self, identities: &[u64], now: Now, unheard: i64, out: &mut Effects) {
-        let places: HashMap<u64, u32> =
-            self.plan.rules.iter().enumerate().map(|(at, rule)| (rule.identity, at as u32)).collect();
-        let new: Vec<Option<u32>> = identities.iter().map(|identity| places.get(identity).copied()).collect();
-        let new_of = |rule: u32| {
-            new.get(rule as usize).copied().flatten().filter(|at| self.plan.rules[*at as usize].tracked)
+    fn remap(&mut self, (identities, expects): (&[u64], &[u64]), now: Now, unheard: i64, out: &mut Effects) {
+        let places: HashMap<u64, u32> = (self.plan.rules.iter().enumerate())
+            .flat_map(|(at, rule)| [(rule.identity, at as u32), (rule.expects, at as u32)])
+            .collect();
+        let new_among = |identities: &[u64], rule: u32| {
+            let at = identities.get(rule as usize).and_then(|identity| places.get(identity)).copied();
+            at.filter(|at| self.plan.rules[*at as usize].tracked)
         };
+        let new_of = |rule: u32| new_among(identities, rule);
         let core = &mut self.core;
         core.find_by_hosts(&self.plan);
         let mut gone: Vec<Problem> = Vec::new();
@@ -175,7 +178,8 @@ impl Correlator {
         }
         for at in core.expectations.places() {
             let Some(entry) = core.expectations.get_mut(at) else { continue };
-            match new_of(entry.rule).filter(|at| self.plan.rules[*at as usize].expect.is_some()) {
+            let new = new_among(expects, entry.rule);
+            match new.filter(|at| self.plan.rules[*at as usize].expect.is_some()) {
                 Some(rule) => entry.rule = rule,
                 None => ended.extend(core.expectations.remove(at).map(|gone| (Kind::Expectation, gone.key))),
             }
@@ -224,7 +228,8 @@ impl Correlator {
             Kind::Expectation => {
                 core.expectations.find(key).and_then(|at| core.expectations.get(at)).map(|entry| {
                     writer.byte(kind as u8);
-                    entry.write(identity(entry.rule), &mut writer);
+                    let expects = self.plan.rules.get(entry.rule as usize).map_or(0, |rule| rule.expects);
+                    entry.write(expects, &mut writer);
                 })
             }
         };
@@ -301,7 +306,7 @@ impl Correlator {
             correlator.take_in(&mut reader, &mut known)?;
         }
         let unheard = if at == i64::MIN { 0 } else { now.engine.saturating_sub(at).max(0) };
-        correlator.remap(&known.all, now, unheard, out);
+        correlator.remap((&known.all, &known.all), now, unheard, out);
         Some(correlator)
     }
 

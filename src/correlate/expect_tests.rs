@@ -190,3 +190,25 @@ fn a_reload_keeps_what_is_known_and_changes_what_is_named() {
     let text = plan(&[]).replace("expect = [{ state = \"critical\" }]", "expect = []");
     assert_eq!(failures(&text, &[("b.toml", &none)]), "");
 }
+
+#[test]
+fn a_reload_that_adds_or_removes_expect_keeps_the_rest() {
+    let rule = |more: &str| {
+        format!(
+            "[[rule]]\nid = \"job\"\nsyslog = {{ message = '^failed' }}\nhold = {{ for = \"60s\" }}\n{more}\n\
+             [rule.check]\nservice = \"Job\"\nstate = \"critical\"\n"
+        )
+    };
+    let (with, without) = (rule("expect = { every = '1h' }"), rule(""));
+    for (before, after) in [(&with, &without), (&without, &with)] {
+        let text = format!("{before}[[rule.test]]\n")
+            + &steps(&[
+                ("0s", "failed", &[]),
+                ("30s", "", &[]),
+                ("59s", "", &[]),
+                ("60s", "", &["critical"]),
+            ]);
+        let text = text.replace("at = \"30s\"\n", "at = \"30s\"\nreload = \"b.toml\"\n");
+        assert_eq!(failures(&text, &[("b.toml", after)]), "", "{text}");
+    }
+}

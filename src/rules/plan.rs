@@ -62,6 +62,8 @@ pub struct RulePlan {
     pub explicit: bool,
     /// What its state belongs to: a digest of its id and the templates of its keys.
     pub identity: u64,
+    /// What its expectations belong to: the same with the template of `expect.key`.
+    pub expects: u64,
     /// Whether its ok and up outcomes close problems.
     pub clears: bool,
     /// Which problems of its host it closes beside its own.

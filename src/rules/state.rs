@@ -99,15 +99,17 @@ pub(super) fn plan(
         &key_text(state.threshold.as_ref().and_then(|t| t.key.as_ref())),
         &key_text(state.throttle.as_ref().and_then(|t| t.key.as_ref())),
     ];
-    // Rules without it are known by the others alone, as state of an earlier release knows them.
-    let expected = state.expect.as_ref().map(|expect| key_text(expect.key.as_ref()));
-    let identity = digest(&identity.into_iter().chain(expected.as_deref()).collect::<Vec<_>>());
+    // What is expected has an identity of its own: `expect` can come and go, and the rest of the state stays.
+    let expected = key_text(state.expect.as_ref().and_then(|expect| expect.key.as_ref()));
+    let expects = digest(&identity.into_iter().chain([expected.as_str()]).collect::<Vec<_>>());
+    let identity = digest(&identity);
     Some(RulePlan {
         id: RuleId::of(&text.id.value),
         name: Arc::from(text.id.value.as_str()),
         tracked: !state.given.is_empty(),
         explicit: state.key.is_some(),
         identity,
+        expects,
         clears: state.clears.unwrap_or(true),
         wide: all_right(wide)?,
         orphan: state.orphan,
