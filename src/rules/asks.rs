@@ -142,7 +142,7 @@ impl Asked {
         };
         if args != needed {
             return wrong(
-                format!("'{name}' of the rule '{id}' takes {} arguments, not {args}", needed),
+                format!("'{name}' of the rule '{id}' takes {needed} arguments, not {args}"),
                 format!(
                     "write the id and {call}: {name}('{id}', {})",
                     if needed == 2 { "..." } else { "host, '...'" }

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use super::*;
 use crate::rules::compile::{RuleFile, compile};
 
 const RULES: &str = r#"
