@@ -19,6 +19,8 @@ const FILE: &str = "mutes.json";
 const LARGEST: u64 = 64 << 20;
 /// How often one looks while there are mutes.
 const LOOK: Duration = Duration::from_secs(1);
+/// How many looks there are from one writing to the next where much is withheld.
+const SELDOM: u32 = 30;
 
 /// Goes on with what an earlier process has left. Called before messages are processed.
 pub fn resume(shared: &Shared) {
@@ -33,7 +35,7 @@ pub fn resume(shared: &Shared) {
 
 /// Looks until told to stop. Sleeps while there are no mutes. Blocks.
 pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
-    let mut unsaid = true;
+    let (mut unsaid, mut looks) = (true, 0u32);
     loop {
         if shared.commit.mutes.any() {
             tokio::select! {
@@ -46,12 +48,17 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
                 () = told(&mut stop) => break,
             }
         }
-        look(&shared, &mut unsaid);
+        looks = looks.wrapping_add(1);
+        let said = look(&shared);
+        if said || looks % SELDOM == 0 || !shared.commit.mutes.is_large() {
+            // Only now is forgotten what was sent: a crash in between sends it twice.
+            keep(&shared, &mut unsaid);
+        }
     }
-    keep(&shared, &mut unsaid);
 }
 
-fn look(shared: &Shared, unsaid: &mut bool) {
+/// Journals the last words of mutes that are over; whether there were any.
+fn look(shared: &Shared) -> bool {
     let now = shared.now();
     let words = shared.commit.mutes.look(now.wall);
     if !words.is_empty() {
@@ -66,11 +73,11 @@ fn look(shared: &Shared, unsaid: &mut bool) {
         // What is refused waits with what else is refused.
         let _ = shared.commit.batch(now, &mut made, Refused::Queues);
     }
-    // Only then is it forgotten: a crash in between sends it twice.
-    keep(shared, unsaid);
+    !words.is_empty()
 }
 
-fn keep(shared: &Shared, unsaid: &mut bool) {
+/// Writes the mutes if they have changed; `unsaid` says whether a failure is still to be logged.
+pub fn keep(shared: &Shared, unsaid: &mut bool) {
     match save(&shared.commit.mutes, shared.journal.directory()) {
         Ok(()) => *unsaid = true,
         Err(error) if std::mem::take(unsaid) => {

@@ -86,6 +86,7 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let shared = Arc::new(Shared::new(journal, config.journal.sync, clock.clone()));
     shared.commit.resume(clock.now());
     mutes::resume(&shared);
+    storms::resume(&shared);
     let status = Arc::new(Status::new(shared, health, clock.clone()));
     let security = Arc::new(security(&config, &*clock)?);
     let assembly = Assembly::new(crew, status, security, log, runtimes, descriptors, &config);
@@ -137,6 +138,9 @@ fn live(
         Started::Yes => {}
         Started::Wrong => {
             drain::stop(assembly, &sync, &senders, &socket);
+            // Now that nothing comes any more.
+            mutes::keep(&assembly.status.shared, &mut true);
+            storms::keep(&assembly.status.shared, &mut true);
             return Ok(false);
         }
         Started::Stopped => {

@@ -25,19 +25,20 @@ const FILE: &str = "storms.json";
 /// The largest file that is read, in octets.
 const LARGEST: u64 = 1 << 20;
 
+/// Goes on with the storms that an earlier process has left. Called before messages are received.
+pub fn resume(shared: &Shared) {
+    match read(shared.journal.directory()) {
+        Ok(left) if left.is_empty() => {}
+        Ok(left) => shared.storms.resume(left, shared.now()),
+        Err(error) => tracing::warn!(
+            %error,
+            "cannot read {FILE}: storms that were under way get no end; the first result of the service corrects it"
+        ),
+    }
+}
+
 /// Reports until told to stop. Sleeps while there is no storm. Blocks.
 pub async fn report(shared: Arc<Shared>, mut stop: Stop) {
-    let directory = shared.journal.directory().to_owned();
-    if !shared.storms.any() {
-        match read(&directory) {
-            Ok(left) if left.is_empty() => {}
-            Ok(left) => shared.storms.resume(left, shared.now()),
-            Err(error) => tracing::warn!(
-                %error,
-                "cannot read {FILE}: storms that were under way get no end; the first result of the service corrects it"
-            ),
-        }
-    }
     let mut unsaid = true;
     loop {
         if shared.storms.any() {
@@ -51,15 +52,12 @@ pub async fn report(shared: Arc<Shared>, mut stop: Stop) {
                 () = told(&mut stop) => break,
             }
         }
-        look(&shared, &directory, &mut unsaid);
-    }
-    if shared.storms.any() {
-        keep(&shared, &directory, &mut unsaid);
+        look(&shared, &mut unsaid);
     }
 }
 
 /// Looks once at all storms, and reports what there is to report.
-fn look(shared: &Shared, directory: &Path, unsaid: &mut bool) {
+fn look(shared: &Shared, unsaid: &mut bool) {
     let (now, active) = (shared.now(), shared.active());
     let reports =
         shared.storms.look(now, active.storm.as_ref(), |address| host_of(shared, &active, address, now));
@@ -67,7 +65,7 @@ fn look(shared: &Shared, directory: &Path, unsaid: &mut bool) {
         return;
     }
     // Before the results: an end without a begin does no harm, a begin without an end does.
-    keep(shared, directory, unsaid);
+    keep(shared, unsaid);
     let service = active.storm.as_ref().map_or(SERVICE, |storm| &storm.service);
     let mut made = Made::default();
     for report in &reports {
@@ -116,8 +114,9 @@ fn result<'r>(report: &'r Report, service: &'r str, now: Now) -> Outcome<'r> {
     })
 }
 
-fn keep(shared: &Shared, directory: &Path, unsaid: &mut bool) {
-    let result = write(directory, &shared.storms.kept());
+/// Writes the storms that are under way; `unsaid` says whether a failure is still to be logged.
+pub fn keep(shared: &Shared, unsaid: &mut bool) {
+    let result = write(shared.journal.directory(), &shared.storms.kept());
     match result {
         Ok(()) => *unsaid = true,
         Err(error) if std::mem::take(unsaid) => {

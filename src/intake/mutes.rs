@@ -23,6 +23,8 @@ use crate::time::clock::{Wall, rfc3339};
 const MOST_WORDS: usize = 10_000;
 /// How many bytes these may have.
 const MOST_BYTES: usize = 16 << 20;
+/// From how many bytes on it is not written each second.
+const LARGE: usize = 256 << 10;
 /// How many mutes there may be by command.
 pub const MOST_MUTES: usize = 1000;
 
@@ -179,6 +181,11 @@ impl Mutes {
     pub fn take_changes(&self) -> Option<Kept> {
         let mut state = self.state();
         std::mem::take(&mut state.dirty).then(|| state.kept())
+    }
+
+    /// Whether so much is withheld that it is not written each second.
+    pub fn is_large(&self) -> bool {
+        self.state().bytes > LARGE
     }
 
     /// It could not be written: it is tried again.
