@@ -140,7 +140,9 @@ fn live(
             drain::stop(assembly, &sync, &senders, &socket);
             // Now that nothing comes any more.
             mutes::keep(&assembly.status.shared, &mut true);
-            storms::keep(&assembly.status.shared, &mut true);
+            if assembly.status.shared.storms.any() {
+        storms::keep(&assembly.status.shared, &mut true);
+    }
             return Ok(false);
         }
         Started::Stopped => {
