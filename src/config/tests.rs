@@ -389,7 +389,7 @@ fn own_fields_that_a_sink_does_not_send_are_warned_of() {
         for field in fields {
             let rule = format!("[[rule]]\nid = 'a'\ntrap = '*'\n[rule.event]\nstate = 'ok'\n{field} = '1'\n");
             std::fs::write(&rules, rule).unwrap();
-            let found = super::loaded::load(Some(&config), &Held::default()).unwrap().found.to_text();
+            let found = loaded::load(Some(&config), &Held::default()).unwrap().found.to_text();
             let warned = found.contains(&format!("sets '{field}' itself"));
             assert_eq!(warned, unsent.contains(&field), "{sink} {field}: {found}");
         }
@@ -459,7 +459,7 @@ fn a_former_name_is_one_that_a_sink_can_have() {
 fn paths_that_lead_nowhere_are_reported_at_their_place() {
     let text = "[rules]\npaths = [\"none.toml\"]\n[mibs]\npaths = [\"nowhere\"]\n";
     let config = load(text).unwrap();
-    let setup = loaded::with_config(config, Diagnostics::default(), &crate::mib::load::Held::default());
+    let setup = loaded::with_config(config, Diagnostics::default(), &Held::default());
     let found = setup.found.to_text();
     let places: Vec<&str> =
         found.lines().filter_map(|line| line.split(": error: cannot read ").next()).collect();

@@ -87,7 +87,7 @@ impl<'r> World<'r> {
             message: &message,
             source: &source,
             address: "192.0.2.1",
-            relay: false,
+            relay: true,
             reverse: &|_| None,
         };
         let choice = hosts.choose(&received, None);

@@ -28,7 +28,7 @@ pub fn resume(shared: &Shared) {
         Ok(Some(kept)) => shared.commit.mutes.resume(kept),
         Ok(None) => {}
         Err(error) => {
-            tracing::error!(%error, "cannot read {FILE}: mutes by command are forgotten; mute again")
+            tracing::error!(%error, "cannot read {FILE}: mutes by command are forgotten; mute again");
         }
     }
 }

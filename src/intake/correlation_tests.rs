@@ -92,7 +92,7 @@ pub(in crate::intake) fn add(line: &str, commit: &Commit, rules: &RuleSet, made:
         message: &message,
         source: &source,
         address: "192.0.2.1",
-        relay: false,
+        relay: true,
         reverse: &|_| None,
     };
     let hosts = Hosts::default();

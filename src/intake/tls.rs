@@ -70,7 +70,9 @@ pub(super) fn read(
     };
     match Server::read(parts) {
         Ok(server) => {
-            age(&server, &certificate, source).into_iter().for_each(|warning| found.push(warning));
+            if let Some(warning) = age(&server, &certificate, source) {
+                found.push(warning);
+            }
             Some(Arc::new(server))
         }
         Err(error) => {
@@ -93,12 +95,13 @@ fn age(server: &Server, file: &Located<PathBuf>, source: &SourceText<'_>) -> Opt
     Some(Diagnostic { severity: Severity::Warning, ..source.error(&file.span, what, hint) })
 }
 
+const RENEW: &str = "renew it, and run `trapline reload`";
+
 /// What is wrong with the time of a server's certificate, and what to do; `now` is in seconds since 1970 UTC.
 pub fn in_words(server: &Server, now: i64) -> Option<(String, &'static str)> {
     let certificate = server.certificate.as_ref()?;
     let file = server.parts.certificate.display();
     let at = |seconds: i64| rfc3339(seconds.saturating_mul(1_000_000));
-    const RENEW: &str = "renew it, and run `trapline reload`";
     Some(match certificate.validity(now) {
         Validity::Valid => return None,
         Validity::EndsSoon => {

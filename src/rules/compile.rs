@@ -266,21 +266,6 @@ impl Build<'_> {
         self.found.push(self.source.error(&at.span, message, hint));
     }
 
-    /// A sender. What looks like a network or an address and is none would be the name of a host that nobody has.
-    fn sender(&mut self, text: &Located<String>) -> SenderPattern {
-        match network(&text.value) {
-            Ok(net) => return SenderPattern::Net(net),
-            Err(why) => {
-                let is_number = |c: char| c.is_ascii_digit() || c == '.';
-                let parts = text.value.split('.').filter(|part| !part.is_empty()).count();
-                if text.value.contains(['/', ':']) || parts == 4 && text.value.chars().all(is_number) {
-                    self.error(text, why, None);
-                }
-            }
-        }
-        SenderPattern::Host(Glob::new(&text.value, true))
-    }
-
     /// The rule and its tests; no rule if it has an error.
     fn rule(&mut self, text: RuleText, file: &Arc<str>) -> (Option<Rule>, Vec<TestText>) {
         let tests = text.tests;
@@ -293,7 +278,7 @@ impl Build<'_> {
             Some(Matcher::Syslog(LinePattern { message: Some(pattern), .. })) => pattern.names().to_vec(),
             _ => Vec::new(),
         };
-        let from = text.from.iter().map(|text| self.sender(text)).collect();
+        let from = text.from.iter().map(from).collect();
         let notifications = matches!(matcher, Some(Matcher::Trap(_)));
         let traps = matcher.as_ref().map(Matcher::trap_oids).unwrap_or_default();
         let scope = Scope {
@@ -481,4 +466,11 @@ fn forms(object: &Object, subtree: bool) -> Vec<TrapPattern> {
 
 fn globs(texts: &[Located<String>]) -> Vec<Glob> {
     texts.iter().map(|text| Glob::new(&text.value, false)).collect()
+}
+
+fn from(text: &Located<String>) -> SenderPattern {
+    match network(&text.value) {
+        Ok(net) => SenderPattern::Net(net),
+        Err(_) => SenderPattern::Host(Glob::new(&text.value, true)),
+    }
 }

@@ -102,7 +102,7 @@ impl Server {
         let by = self.parts.peers.iter().find_map(|pattern| pattern.name_of(&certificate));
         let name = by.or(certificate.names.first().map(String::as_str)).map(ToOwned::to_owned);
         let fingerprint = certificate.fingerprint.to_string();
-        Some(Identity { name, fingerprint, certificate })
+        Some(Identity { certificate, name, fingerprint })
     }
 }
 
