@@ -21,7 +21,7 @@
 //! - [`peer`]: who is at the other end of a socket. [`oid`]: object identifiers. [`shares`]: something for each address in bounded memory. [`time`]: clocks, backoff, rates, log limits. [`sys`]: the few unsafe system calls.
 //!   [`settings`]: TOML sections with positions, diagnostics with hints, secrets, TLS and URL settings. [`files`]: files of
 //!   the state directory. [`net`]: connections to servers. [`pcap`]: packets out of captures. [`terminal`]: what commands
-//!   write. [`text`]: text out of octets of unknown encoding.
+//!   write. [`text`]: text out of octets of unknown encoding. [`body`]: fields of JSON, CEF and the like.
 //! - [`world`]: clock, network and random numbers, as loops get them. [`inbound`]: connections that come in: one loop that
 //!   accepts them, fair shares by address, a budget of descriptors.
 //!
@@ -42,6 +42,7 @@
 //! - [`vitals`]: whether the daemon is well. [`status`]: what is counted. [`web`]: metrics over HTTP. [`config`]: the configuration file, combined from the
 //!   sections of the modules. [`daemon`]: assembly, reload, drain, supervision. [`commands`]: one file per subcommand.
 
+pub mod body;
 pub mod capture;
 pub mod commands;
 pub mod config;

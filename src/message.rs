@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use data_encoding::HEXLOWER;
 
+use crate::body::{Bodies, Body, Form};
 pub use crate::oid::Oid;
 use crate::peer::Peer;
 
@@ -292,6 +293,15 @@ pub struct SyslogLine<'a> {
     pub tcp_wrappers: Option<WrapperLine<'a>>,
     /// What the line says about logins, rights and blocked traffic.
     pub security: Option<SecurityLine<'a>>,
+    /// The message as JSON, keys and values and so on, as far as somebody has asked for it.
+    pub bodies: Bodies,
+}
+
+impl SyslogLine<'_> {
+    /// The fields of the message in a form; none if it does not have that form.
+    pub fn body(&self, kind: Form) -> Option<&Body> {
+        self.bodies.open(kind, self.message)
+    }
 }
 
 /// Who has sent a line over TLS, as a certificate says that was let in.

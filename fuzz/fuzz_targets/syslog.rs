@@ -1,7 +1,9 @@
-//! Any line is safe to read: what is read of it is part of it, and its end is the message.
+//! Any line is safe to read: what is read of it is part of it, and its end is the message. Any message is safe to read in
+//! any form.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use trapline::body::{Body, Form};
 use trapline::syslog::parse_line;
 use trapline::text::{Charset, line};
 
@@ -23,6 +25,14 @@ fuzz_target!(|octets: &[u8]| {
         }
         for element in &read.structured_data {
             assert!(line.contains(element.id));
+        }
+    }
+    for head in ["", "CEF:0|V|P|1|2|N|3|", "LEEF:2.0|V|P|1|E|^|", "@cee:{"] {
+        let message = format!("{head}{line}");
+        for kind in Form::ALL {
+            if let Some(Body::Pairs(pairs)) = Body::read(kind, &message) {
+                assert!(pairs.len() <= 256 && pairs.iter().all(|(key, _)| !key.get(&message).is_empty()));
+            }
         }
     }
     // Behind a tag everything is message, unless it is the type of one.

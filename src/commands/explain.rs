@@ -291,7 +291,10 @@ impl Explainer<'_> {
                 deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(&sink.settings, outcome)));
             });
             let rule = |failure: &RenderFailure| &self.rules.rules()[failure.rule].id;
-            let described = describe::message(message, source, subject.charset, self.rules.mib());
+            let mut described = describe::message(message, source, subject.charset, self.rules.mib());
+            if let (Message::Syslog(line), Some(fields)) = (message, described.as_object_mut()) {
+                fields.extend(describe::body(line));
+            }
             if self.as_json {
                 let ids: Vec<&str> = explanation.matched.iter().map(|r| r.id.as_str()).collect();
                 let rejected: Vec<Value> = explanation

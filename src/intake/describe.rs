@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::body::bodies::likely;
+use crate::body::{Body, Item, Text};
 use crate::message::{Message, Notification, NotificationKind, Source, SyslogClock, SyslogLine};
 use crate::mib::{Mib, format};
 use crate::peer::Credentials;
@@ -142,6 +144,40 @@ fn into_map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
+    }
+}
+
+/// The fields of a line's message in the form that it most likely has, named as rules name that form; none if it is prose.
+pub fn body(line: &SyslogLine<'_>) -> Option<(String, Value)> {
+    let (kind, body) = likely(line.message)?;
+    let text = |text: &Text| text.get(line.message).to_owned();
+    let fields = match &body {
+        Body::Tree(item) => json_of(item),
+        Body::Pairs(pairs) => {
+            Value::Object(pairs.iter().map(|(key, value)| (text(key), text(value).into())).collect())
+        }
+        Body::Values(values) => {
+            let numbered = values.iter().enumerate();
+            Value::Object(numbered.map(|(at, value)| ((at + 1).to_string(), text(value).into())).collect())
+        }
+    };
+    Some((kind.as_str().to_owned(), fields))
+}
+
+fn json_of(item: &Item) -> Value {
+    match item {
+        Item::Null => Value::Null,
+        Item::Bool(value) => Value::Bool(*value),
+        Item::Integer(number) => match u64::try_from(*number) {
+            Ok(number) => number.into(),
+            Err(_) => i64::try_from(*number).map_or(Value::Null, Value::from),
+        },
+        Item::Float(number) => (*number).into(),
+        Item::Text(text) => Value::from(&**text),
+        Item::List(items) => Value::Array(items.iter().map(json_of).collect()),
+        Item::Map(entries) => {
+            Value::Object(entries.iter().map(|(key, item)| (key.to_string(), json_of(item))).collect())
+        }
     }
 }
 

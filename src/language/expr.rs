@@ -261,7 +261,12 @@ fn contains<N: Names>(needle: &ast::Expr<'_>, hay: &ast::Expr<'_>, names: &N) ->
         ast::Expr::Tuple(tuple) => Some(&tuple.items),
         _ => None,
     };
+    // Among the items of a list, or a part of a text: only the value can tell.
+    let is_tree = syntax::path(hay).is_some_and(
+        |path| matches!(names.resolve(&path), Resolved::Variable(variable) if names.is_tree(&variable)),
+    );
     match items {
+        _ if is_tree => None,
         Some(items) => {
             let items = items.iter().map(|i| Node::lower(i, names)).collect::<Option<_>>()?;
             Some(Node::InList(Box::new(needle), items))

@@ -69,6 +69,11 @@ pub trait Names {
         false
     }
 
+    /// Whether a variable can be a list or a map. The template engine gets it as such; elsewhere it is its text.
+    fn is_tree(&self, _variable: &Self::Var) -> bool {
+        false
+    }
+
     /// The names of a variable's values, if it has no texts beside them; none if it may be any text.
     fn enumeration(&self, _variable: &Self::Var) -> Option<Vec<String>> {
         None

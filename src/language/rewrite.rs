@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 
 use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CompareOpKind, Expr, Stmt, UnaryOpKind};
 
-use crate::language::names::{Names, Resolved};
+use crate::language::names::{Key, Names, Path, Resolved};
 use crate::language::syntax;
 
 /// Prefix of the names that the rewritten template uses; templates must not assign such names.
@@ -339,6 +339,7 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
                 }
                 self.push(path.base);
             }
+            Resolved::Variable(variable) if self.names.is_tree(&variable) => self.tree(&path),
             Resolved::Variable(variable) => {
                 let written = format!("{:?}{:?}", path.base, path.keys);
                 let known = self.paths.iter().position(|other| *other == written);
@@ -349,15 +350,30 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
                 });
                 self.push(&format!("__v{at}"));
             }
-            Resolved::Table if path.keys.is_empty() => {
-                if !self.rewritten.tables.iter().any(|table| table == path.base) {
-                    self.rewritten.tables.push(path.base.to_owned());
-                }
-                self.push(path.base);
-            }
+            Resolved::Table if path.keys.is_empty() => self.table(path.base),
             _ => return false,
         }
         true
+    }
+
+    fn table(&mut self, name: &str) {
+        if !self.rewritten.tables.iter().any(|table| table == name) {
+            self.rewritten.tables.push(name.to_owned());
+        }
+        self.push(name);
+    }
+
+    /// An item of a table that can be a list or a map.
+    fn tree(&mut self, path: &Path<'_>) {
+        self.push(&"__get(".repeat(path.keys.len()));
+        self.table(path.base);
+        for key in &path.keys {
+            let key = match key {
+                Key::Name(name) => syntax::quoted(name),
+                Key::Index(at) | Key::Dotted(at) => at.to_string(),
+            };
+            self.push(&format!(", {key})"));
+        }
     }
 
     fn operation(&mut self, expr: &Expr<'_>) {

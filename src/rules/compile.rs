@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::body::Form;
 use crate::language::functions::REGEX_SYNTAX;
 use crate::language::jinja::Environment;
 use crate::message::{SecurityAction, WrapperAction};
@@ -281,10 +282,15 @@ impl Build<'_> {
         let from = text.from.iter().map(from).collect();
         let notifications = matches!(matcher, Some(Matcher::Trap(_)));
         let traps = matcher.as_ref().map(Matcher::trap_oids).unwrap_or_default();
+        let columns = match &matcher {
+            Some(Matcher::Syslog(line)) => line.columns.clone(),
+            _ => Vec::new(),
+        };
         let scope = Scope {
             mib: self.mib,
             notifications,
             captures: &captures,
+            columns: &columns,
             traps: &traps,
             asked: Some(self.asked),
         };
@@ -393,7 +399,22 @@ impl Build<'_> {
             message,
             facilities: text.facility.as_ref().map(|words| self.bits(words, &FACILITIES, "facility")),
             severities: text.severity.as_ref().map(|words| self.bits(words, &SEVERITIES, "severity")),
+            bodies: text
+                .body
+                .as_ref()
+                .map(|words| words.iter().filter_map(|word| self.body_kind(word)).collect()),
+            columns: text.columns.iter().map(|(at, name)| (*at, name.value.clone())).collect(),
         }
+    }
+
+    fn body_kind(&mut self, word: &Located<String>) -> Option<Form> {
+        let kind = Form::from_word(word);
+        if kind.is_none() {
+            let words = Form::ALL.map(Form::as_str);
+            let hint = did_you_mean(word, words).unwrap_or_else(|| format!("forms: {}", words.join(", ")));
+            self.error(word, format!("unknown form of a message '{}'", word.value), Some(hint));
+        }
+        kind
     }
 
     fn wrapper_action(&mut self, word: &Located<String>) -> Option<WrapperAction> {

@@ -110,7 +110,14 @@ impl Fixture {
     /// The value of an expression as text, natively and in the engine.
     fn both_ways(&mut self, source: &str) -> (String, String) {
         let parsed = syntax::expression(source).unwrap();
-        let scope = Scope { mib: &self.mib, notifications: true, captures: &[], traps: &[], asked: None };
+        let scope = Scope {
+            mib: &self.mib,
+            notifications: true,
+            captures: &[],
+            columns: &[],
+            traps: &[],
+            asked: None,
+        };
         let node: Node<Variable> =
             Node::lower(&parsed, &scope).unwrap_or_else(|| panic!("not native: {source}"));
         let program = self.environment.expression(&parsed, &scope).unwrap();
@@ -122,7 +129,14 @@ impl Fixture {
     }
 
     fn rendered(&mut self, source: &str) -> String {
-        let scope = Scope { mib: &self.mib, notifications: true, captures: &[], traps: &[], asked: None };
+        let scope = Scope {
+            mib: &self.mib,
+            notifications: true,
+            captures: &[],
+            columns: &[],
+            traps: &[],
+            asked: None,
+        };
         let mut compiler = Compiler::new(&scope, &mut self.environment);
         let template = compiler.template(source);
         let template = template.unwrap_or_else(|| panic!("{source}: {:?}", compiler.faults));
@@ -239,7 +253,14 @@ fn errors_are_errors() {
     let fixture = Fixture::new();
     let context = fixture.context();
     let values = MessageValues { context: &context, captures: &[], mib: &fixture.mib };
-    let scope = Scope { mib: &fixture.mib, notifications: true, captures: &[], traps: &[], asked: None };
+    let scope = Scope {
+        mib: &fixture.mib,
+        notifications: true,
+        captures: &[],
+        columns: &[],
+        traps: &[],
+        asked: None,
+    };
     let mut environment = Environment::default();
     for (source, fails) in [("ifAlias + 1", true), ("ifIndex + 1", false), ("ifDescr|int", true)] {
         let expression = Compiler::new(&scope, &mut environment).expression(source).unwrap();

@@ -266,9 +266,15 @@ fn takes_line(before: &Rule, line: &LinePattern) -> bool {
     let programs = globs(&wide.program, &line.program)
         && globs(&wide.msgid, &line.msgid)
         && globs(&wide.source, &line.source);
+    let bodies = match (&wide.bodies, &line.bodies) {
+        (None, _) => true,
+        (Some(wide), Some(narrow)) => narrow.iter().all(|kind| wide.contains(kind)),
+        (Some(_), None) => false,
+    };
     actions
         && security
         && programs
+        && bodies
         && among(wide.facilities, line.facilities)
         && among(wide.severities, line.severities)
 }

@@ -1,5 +1,6 @@
 //! Explains which rules match a message and which do not.
 
+use crate::body::bodies::likely;
 use crate::language::names::{Names, Resolved};
 use crate::language::syntax;
 use crate::language::value::Val;
@@ -97,7 +98,12 @@ impl RuleSet {
         };
         let notifications = matches!(rule.matcher, Matcher::Trap(_));
         let traps = rule.matcher.trap_oids();
-        let scope = Scope { mib: &self.mib, notifications, captures: names, traps: &traps, asked: None };
+        let columns = match &rule.matcher {
+            Matcher::Syslog(pattern) => pattern.columns.as_slice(),
+            Matcher::Trap(_) => &[],
+        };
+        let scope =
+            Scope { mib: &self.mib, notifications, captures: names, columns, traps: &traps, asked: None };
         let Ok(parsed) = syntax::expression(source) else { return String::new() };
         let captures = match (&rule.matcher, context.syslog()) {
             (Matcher::Syslog(pattern), Some(line)) => pattern.matches(line).unwrap_or_default(),
@@ -172,6 +178,11 @@ fn reason_on_line(reason: RejectReason, pattern: &LinePattern, line: &SyslogLine
             let globs = pattern.msgid.iter().flatten().map(ToString::to_string);
             let has = line.msgid.map_or("none".to_owned(), |msgid| msgid.escape_debug().to_string());
             ("msgid", globs.collect::<Vec<_>>().join(" or "), has)
+        }
+        RejectReason::Body => {
+            let kinds = pattern.bodies.iter().flatten().map(|kind| kind.as_str());
+            let has = likely(line.message).map_or("none of the forms", |(kind, _)| kind.as_str());
+            ("body", kinds.collect::<Vec<_>>().join(" or "), has.to_owned())
         }
         RejectReason::Facility => {
             ("facility", listed(pattern.facilities, &FACILITIES), name(line.facility, &FACILITIES))

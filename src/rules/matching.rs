@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use ipnet::IpNet;
 use regex::Regex;
 
+use crate::body::Form;
 use crate::language::{budget, pattern};
 use crate::message::{SecurityAction, SyslogLine, WrapperAction};
 use crate::oid::Oid;
@@ -73,6 +74,10 @@ pub struct LinePattern {
     pub facilities: Option<u32>,
     /// The severities, one bit each.
     pub severities: Option<u32>,
+    /// The forms of the message.
+    pub bodies: Option<Vec<Form>>,
+    /// The names of values with commas between them, each with its position from 1.
+    pub columns: Vec<(usize, String)>,
 }
 
 /// Why a rule does not match a message.
@@ -98,6 +103,8 @@ pub enum RejectReason {
     Facility,
     /// Another severity.
     Severity,
+    /// The message has none of these forms.
+    Body,
     /// The sender is not listed in `from`.
     From,
     /// The message came at another time than `when` says.
@@ -150,13 +157,20 @@ impl LinePattern {
         if !among(self.severities, line.severity) {
             return Err(RejectReason::Severity);
         }
-        match &self.message {
+        let groups = match &self.message {
             Some(pattern) => match budget::field(|| pattern.matches(line.message)) {
-                (_, true) => Err(RejectReason::OverBudget),
-                (groups, false) => groups.ok_or(RejectReason::Message),
+                (_, true) => return Err(RejectReason::OverBudget),
+                (groups, false) => groups.ok_or(RejectReason::Message)?,
             },
-            None => Ok(Captures::new()),
+            None => Captures::new(),
+        };
+        // Last, as it costs most.
+        if let Some(kinds) = &self.bodies
+            && !kinds.iter().any(|kind| line.body(*kind).is_some())
+        {
+            return Err(RejectReason::Body);
         }
+        Ok(groups)
     }
 }
 

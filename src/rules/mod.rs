@@ -5,6 +5,7 @@
 //! few rules that can match it. [`RuleSet::apply`] is pure: no I/O, no clock.
 
 pub mod apply;
+mod body_values;
 pub mod asks;
 pub mod compile;
 pub mod context;

@@ -1,5 +1,7 @@
 //! Reads rule files: TOML to values with positions, before anything is compiled.
 
+use crate::body::Form;
+use crate::body::field::MOST_FIELDS;
 use crate::rules::hours;
 use crate::rules::state_schema::{self, StateText};
 use crate::rules::test_schema::{self, TestText};
@@ -58,6 +60,10 @@ pub struct SyslogText {
     pub facility: Option<Vec<Located<String>>>,
     /// Severities by name or number.
     pub severity: Option<Vec<Located<String>>>,
+    /// Forms of the message.
+    pub body: Option<Vec<Located<String>>>,
+    /// Names of values by their position, counted from 1.
+    pub columns: Vec<(usize, Located<String>)>,
 }
 
 /// `[rule.check]`
@@ -184,9 +190,43 @@ fn syslog(section: Section<'_, '_>, found: &mut Diagnostics) -> SyslogText {
         message: section.string("message", found),
         facility: words(&section, "facility", found),
         severity: words(&section, "severity", found),
+        body: section.strings("body", found),
+        columns: section.section("columns", found).map(|s| columns(&s, found)).unwrap_or_default(),
     };
+    let has_csv = text.body.iter().flatten().any(|kind| kind.as_str() == Form::Csv.as_str());
+    if !text.columns.is_empty() && !has_csv {
+        found.push(section.error("'columns' without body = \"csv\"", "add body = \"csv\""));
+    }
     section.finish(found);
     text
+}
+
+/// `columns = { 4 = "type" }`
+fn columns(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<(usize, Located<String>)> {
+    let mut columns: Vec<(usize, Located<String>)> = Vec::new();
+    for (key, span, value) in section.entries() {
+        let mut error = |message: String, hint: &str| {
+            found.push(section.source().error(&span, message, Some(hint.to_owned())));
+        };
+        let Some(at) = key.parse::<usize>().ok().filter(|at| (1..=MOST_FIELDS).contains(at)) else {
+            error(
+                format!("'{key}' is no position of a value: they count from 1 to {MOST_FIELDS}"),
+                "write columns = { 4 = \"type\" }",
+            );
+            continue;
+        };
+        match value.get_ref().as_str() {
+            Some(name) if columns.iter().any(|(_, other)| other.value == name) => {
+                error(format!("two columns have the name '{name}'"), "give each a name of its own");
+            }
+            Some(name) => columns.push((at, Located { value: name.to_owned(), span: value.span() })),
+            None => error(
+                format!("the name of column {key} must be a string"),
+                "write columns = { 4 = \"type\" }",
+            ),
+        }
+    }
+    columns
 }
 
 /// A name or a number, or an array of them.

@@ -1,5 +1,6 @@
 //! The names that a rule may use.
 
+use crate::body::{Form, Step};
 use crate::language::names::{Doubt, Key, Names, Path, Resolved};
 use crate::mib::{Kind, Mib};
 use crate::oid::Oid;
@@ -16,6 +17,8 @@ pub struct Scope<'c> {
     pub notifications: bool,
     /// The names of the groups of the message pattern, by index.
     pub captures: &'c [String],
+    /// The names of values with commas between them, each with its position from 1.
+    pub columns: &'c [(usize, String)],
     /// The OIDs of the notifications that the rule is for: a name that several modules define means their object.
     pub traps: &'c [Oid<'static>],
     /// What can be asked about the state of rules.
@@ -27,6 +30,9 @@ impl Names for Scope<'_> {
 
     fn resolve(&self, path: &Path<'_>) -> Resolved<Variable> {
         let keys = path.keys.as_slice();
+        if let Some(kind) = self.body(path.base) {
+            return self.of_body(kind, keys);
+        }
         if self.is_table(path.base) {
             return match (path.base, keys) {
                 (_, []) => Resolved::Table,
@@ -73,6 +79,7 @@ impl Names for Scope<'_> {
         match variable {
             Variable::Fixed(fixed) => !fixed.can_be_number(),
             Variable::Capture(_) | Variable::OfVarbind { .. } | Variable::StructuredData { .. } => true,
+            Variable::Body { kind, .. } => *kind != Form::Json,
             Variable::Varbind { .. }
             | Variable::Position { .. }
             | Variable::Count
@@ -94,6 +101,10 @@ impl Names for Scope<'_> {
         Some(names)
     }
 
+    fn is_tree(&self, variable: &Variable) -> bool {
+        matches!(variable, Variable::Body { kind: Form::Json, .. })
+    }
+
     fn doubt(&self, variable: &Variable) -> Option<Doubt> {
         let Variable::Varbind { targets, .. } = variable else { return None };
         let first = targets.first()?;
@@ -112,6 +123,47 @@ impl Names for Scope<'_> {
 }
 
 impl Scope<'_> {
+    /// The form of a message that a name stands for here. A group of the pattern may have the name of a form.
+    fn body(&self, name: &str) -> Option<Form> {
+        let is_group = self.captures.iter().any(|group| group == name);
+        (!self.notifications && !is_group).then(|| Form::from_word(name)).flatten()
+    }
+
+    /// A field of a message that has a form.
+    fn of_body(&self, kind: Form, keys: &[Key<'_>]) -> Resolved<Variable> {
+        let field = |steps| Resolved::Variable(Variable::Body { kind, steps });
+        match (kind, keys) {
+            (_, []) => Resolved::Table,
+            (Form::Json, keys) => match keys.iter().map(step).collect::<Option<Vec<Step>>>() {
+                Some(steps) => field(steps),
+                None => Resolved::Unknown("items of a list count from 0".to_owned()),
+            },
+            (Form::Csv, [Key::Name(name), ..]) => {
+                let names = self.columns.iter().map(|(_, name)| name.as_str());
+                match self.columns.iter().find(|(_, other)| other == name) {
+                    Some((at, _)) if keys.len() == 1 => field(vec![Step::At(at - 1)]),
+                    Some(_) => Resolved::Part,
+                    None => Resolved::Unknown(did_you_mean(name, names).unwrap_or_else(|| {
+                        "name it in syslog.columns, as in columns = { 4 = \"type\" }, or write csv[4]"
+                            .to_owned()
+                    })),
+                }
+            }
+            (Form::Csv, [Key::Index(at) | Key::Dotted(at), ..]) => match usize::try_from(*at) {
+                Ok(at @ 1..) if keys.len() == 1 => field(vec![Step::At(at - 1)]),
+                Ok(1..) => Resolved::Part,
+                _ => Resolved::Unknown("values count from 1: write csv[4] for the fourth".to_owned()),
+            },
+            (_, [Key::Name(name)]) => field(vec![Step::Key(Box::from(&**name))]),
+            (_, [Key::Name(_), Key::Index(_), ..]) => Resolved::Part,
+            (kind, [Key::Name(name), Key::Name(rest), ..]) => {
+                let hint = format!("a key with a point in it is written {}['{name}.{rest}']", kind.as_str());
+                Resolved::Unknown(hint)
+            }
+            (kind, _) => Resolved::Unknown(format!("write {0}.key or {0}['key']", kind.as_str())),
+        }
+    }
+
     /// Whether a name is a table of variables here.
     pub fn is_table(&self, name: &str) -> bool {
         let of_notifications =
@@ -223,9 +275,18 @@ impl Scope<'_> {
             let rest = if self.notifications {
                 ", every object of the loaded MIBs, v[1], v['1.3.6...']"
             } else {
-                ", the named groups of the message pattern, sd['id'].name"
+                ", the named groups of the message pattern, sd['id'].name, and of the message as json, kv, cef, leef or csv \
+                 its fields, such as kv.user"
             };
             format!("known variables: {}{rest}", all.join(", "))
         })
     }
+}
+
+/// A step to an item of JSON; none for a position before the first.
+fn step(key: &Key<'_>) -> Option<Step> {
+    Some(match key {
+        Key::Name(name) => Step::Key(Box::from(&**name)),
+        Key::Index(at) | Key::Dotted(at) => Step::At(usize::try_from(*at).ok()?),
+    })
 }

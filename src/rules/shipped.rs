@@ -47,22 +47,30 @@ pub fn files(packs: &Packs) -> Vec<RuleFile> {
 pub const PACKS: &[(&str, &str)] = &[
     ("apc.toml", include_str!("../../rules/apc.toml")),
     ("arcserve.toml", include_str!("../../rules/arcserve.toml")),
+    ("arista-syslog.toml", include_str!("../../rules/arista-syslog.toml")),
     ("bgp4.toml", include_str!("../../rules/bgp4.toml")),
+    ("cisco-syslog.toml", include_str!("../../rules/cisco-syslog.toml")),
     ("cisco.toml", include_str!("../../rules/cisco.toml")),
     ("dell-idrac.toml", include_str!("../../rules/dell-idrac.toml")),
     ("eaton.toml", include_str!("../../rules/eaton.toml")),
     ("environment.toml", include_str!("../../rules/environment.toml")),
     ("f5.toml", include_str!("../../rules/f5.toml")),
+    ("fortinet-syslog.toml", include_str!("../../rules/fortinet-syslog.toml")),
     ("fortinet.toml", include_str!("../../rules/fortinet.toml")),
     ("hpe-proliant.toml", include_str!("../../rules/hpe-proliant.toml")),
+    ("hpe-syslog.toml", include_str!("../../rules/hpe-syslog.toml")),
+    ("huawei-syslog.toml", include_str!("../../rules/huawei-syslog.toml")),
     ("huawei.toml", include_str!("../../rules/huawei.toml")),
     ("if-mib.toml", include_str!("../../rules/if-mib.toml")),
+    ("juniper-syslog.toml", include_str!("../../rules/juniper-syslog.toml")),
     ("juniper.toml", include_str!("../../rules/juniper.toml")),
+    ("mikrotik-syslog.toml", include_str!("../../rules/mikrotik-syslog.toml")),
     ("mikrotik.toml", include_str!("../../rules/mikrotik.toml")),
     ("net-snmp.toml", include_str!("../../rules/net-snmp.toml")),
     ("netapp.toml", include_str!("../../rules/netapp.toml")),
     ("network.toml", include_str!("../../rules/network.toml")),
     ("ospf.toml", include_str!("../../rules/ospf.toml")),
+    ("paloalto-syslog.toml", include_str!("../../rules/paloalto-syslog.toml")),
     ("printer.toml", include_str!("../../rules/printer.toml")),
     ("security.toml", include_str!("../../rules/security.toml")),
     ("snmpv2-mib.toml", include_str!("../../rules/snmpv2-mib.toml")),
@@ -123,6 +131,147 @@ mod tests {
             for line in text.lines().filter(|line| !line.starts_with('#')) {
                 assert!(!line.contains("::"), "{file}: {line}");
             }
+        }
+    }
+
+    /// Packs for syslog.
+    fn for_syslog() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        PACKS.iter().filter(|(file, _)| file.ends_with("-syslog.toml"))
+    }
+
+    /// What is before the first variable of a service.
+    fn fixed(service: &str) -> &str {
+        service.split_once('{').map_or(service, |(fixed, _)| fixed)
+    }
+
+    /// A line and a trap about the same thing have one service, so that either clears the other. What is not: things that
+    /// have no trap.
+    #[test]
+    fn packs_for_syslog_have_the_services_of_traps() {
+        let services = |text: &'static str| {
+            let services =
+                text.lines().filter_map(|line| line.strip_prefix("service")?.trim_start().strip_prefix("= "));
+            services.map(fixed)
+        };
+        let of_traps: Vec<&str> = PACKS
+            .iter()
+            .filter(|(file, _)| !file.ends_with("-syslog.toml") && *file != "security.toml")
+            .flat_map(|(_, text)| services(text))
+            .collect();
+        assert!(for_syslog().count() >= 8);
+        for (file, text) in for_syslog() {
+            for service in services(text) {
+                let known = ["\"Logins\"", "\"Alarm "].contains(&service);
+                assert!(known || of_traps.contains(&service), "{file}: no trap has the service {service}");
+            }
+        }
+    }
+
+    /// Each service that a line makes red another line makes green, but those that recover on their own.
+    #[test]
+    fn lines_clear_what_lines_report() {
+        for (file, text) in for_syslog() {
+            let mut expected: std::collections::BTreeMap<&str, (bool, bool)> =
+                std::collections::BTreeMap::new();
+            for rule in text.split("[[rule]]").skip(1).filter(|rule| !rule.contains("\nthreshold = ")) {
+                let Some(service) =
+                    rule.contains("[rule.check]").then(|| value(rule, "service = ")).flatten()
+                else {
+                    continue;
+                };
+                let (ok, trouble) = expected.entry(service).or_default();
+                for test in rule.lines().filter(|line| line.starts_with("expect = ")) {
+                    *if test.contains("state = \"ok\"") { &mut *ok } else { &mut *trouble } = true;
+                }
+            }
+            assert!(!expected.is_empty(), "{file}");
+            for (service, both) in expected {
+                assert_eq!(both, (true, true), "{file}: {service}: (cleared, reported)");
+            }
+        }
+    }
+
+    /// The service that the packs make of a message, and what its problem is told apart by.
+    fn problem_of(
+        rules: &crate::rules::RuleSet,
+        message: &crate::message::Message<'_>,
+    ) -> Option<(String, Option<String>)> {
+        let source = crate::message::Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+        let hosts = crate::lookup::hosts::Hosts::default();
+        let mut made = None;
+        let subject = crate::rules::tests::subject(message, &source, &hosts);
+        rules.apply_keyed(&subject, &mut crate::rules::Scratch::default(), |emitted| {
+            if let crate::outcome::result::Outcome::CheckResult(check) = emitted.outcome {
+                let key = emitted.keys.key.map(str::to_owned);
+                made = check.service.as_ref().map(|service| (service.to_string(), key));
+            }
+        });
+        made
+    }
+
+    #[test]
+    fn a_trap_and_a_line_about_one_thing_are_one_problem() {
+        use crate::message::{Message, Value, Varbind};
+        use crate::rules::tests::{mib, trap};
+        let mut packs: Vec<String> = ["if-mib", "bgp4", "ospf"].map(str::to_owned).into();
+        packs.extend(for_syslog().map(|(file, _)| pack_name(file).to_owned()));
+        let rules = crate::rules::compile::compile(&files(&Packs::Only(packs)), mib()).rules.unwrap();
+        let bind = |oid: &str, value| Varbind { oid: oid.parse().unwrap(), value };
+        let address = |text: &str| Value::IpAddress(text.parse().unwrap());
+        let link = |name: &'static str| {
+            trap(
+                "1.3.6.1.6.3.1.1.5.3",
+                vec![bind("1.3.6.1.2.1.2.2.1.2.3", Value::OctetString(name.as_bytes()))],
+            )
+        };
+        let bgp = || {
+            trap(
+                "1.3.6.1.2.1.15.0.2",
+                vec![bind("1.3.6.1.2.1.15.3.1.7.198.51.100.2", address("198.51.100.2"))],
+            )
+        };
+        let ospf = || {
+            let varbinds = vec![
+                bind("1.3.6.1.2.1.14.10.1.3.192.0.2.17.0", address("10.0.0.9")),
+                bind("1.3.6.1.2.1.14.10.1.6.192.0.2.17.0", Value::Integer(1)),
+            ];
+            trap("1.3.6.1.2.1.14.16.2.2", varbinds)
+        };
+        for (trap, line) in [
+            (
+                link("GigabitEthernet0/8"),
+                "<187>1: Nov 20 12:00:01.4: %LINK-3-UPDOWN: Interface GigabitEthernet0/8, changed state to up",
+            ),
+            (
+                link("Ethernet1/1"),
+                "<189>: 2026 Nov 20 12:00:01 UTC: %ETHPORT-5-IF_UP: Interface Ethernet1/1 is up in mode access",
+            ),
+            (
+                link("Ethernet1"),
+                "<189>Nov 20 12:00:01 leaf1 Ebra: %LINEPROTO-5-UPDOWN: Line protocol on Interface Ethernet1, changed state to up",
+            ),
+            (
+                link("ge-1/0/1"),
+                "<28>Nov 20 12:00:01 mx1 mib2d[1]: SNMP_TRAP_LINK_UP: ifIndex 531, ifAdminStatus up(1), ifOperStatus up(1), ifName ge-1/0/1",
+            ),
+            (
+                link("GigabitEthernet1/0/6"),
+                "<187>2026-11-20T12:00:01 sw2 %%10IFNET/3/LINK_UPDOWN(l): GigabitEthernet1/0/6 link status is UP.",
+            ),
+            (link("ether9"), "<30>Nov 20 12:00:01 rb1 interface,info ether9 link up (speed 1G, full duplex)"),
+            (bgp(), "<189>1: Nov 20 12:00:01.4: %BGP-5-ADJCHANGE: neighbor 198.51.100.2 Up "),
+            (
+                ospf(),
+                "<189>1: Nov 20 12:00:01.4: %OSPF-5-ADJCHG: Process 1, Nbr 10.0.0.9 on Gi0/0 from LOADING to FULL, Loading Done",
+            ),
+        ] {
+            let by_trap = problem_of(&rules, &trap);
+            assert!(by_trap.is_some());
+            assert_eq!(
+                problem_of(&rules, &Message::Syslog(crate::syslog::parse_line(line, 0))),
+                by_trap,
+                "{line}"
+            );
         }
     }
 

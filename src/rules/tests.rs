@@ -165,18 +165,18 @@ expect = { service = "192.0.2.9 2c" }
     assert_eq!(report.found.to_text(), "");
 }
 
-struct Fixture {
+pub(super) struct Fixture {
     rules: RuleSet,
 }
 
 impl Fixture {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let compiled = compiled(text);
         assert_eq!(compiled.found.to_text(), "");
         Fixture { rules: compiled.rules.unwrap() }
     }
 
-    fn apply(&self, message: &Message<'_>) -> (MatchResult, Vec<String>) {
+    pub(super) fn apply(&self, message: &Message<'_>) -> (MatchResult, Vec<String>) {
         let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
         let hosts = Hosts::default();
         let subject = subject(message, &source, &hosts);
@@ -435,7 +435,11 @@ expect = { state = "critical" }
 }
 
 /// A message of the host router1.
-fn subject<'m>(message: &'m Message<'m>, source: &'m Source, hosts: &'m Hosts) -> MessageContext<'m> {
+pub(super) fn subject<'m>(
+    message: &'m Message<'m>,
+    source: &'m Source,
+    hosts: &'m Hosts,
+) -> MessageContext<'m> {
     let source_name = hosts.of_address(source.address());
     MessageContext {
         message,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 
+use crate::body::Form;
 use crate::language::convert::to_value;
 use crate::language::names::{Key, Values};
 use crate::language::value::Val;
@@ -13,6 +14,7 @@ use crate::mib::Mib;
 use crate::mib::instance::indexes;
 use crate::oid::Oid;
 use crate::rules::asks::What;
+use crate::rules::body_values;
 use crate::rules::context::MessageContext;
 use crate::rules::scope::Scope;
 use crate::rules::variable::{OF_VARBINDS, Variable, index_value, syntax_of, varbind_value};
@@ -53,7 +55,10 @@ impl<'m> Values<'m, Variable> for MessageValues<'m, '_> {
             "v" => self.varbinds("v", false),
             "raw" => self.varbinds("raw", true),
             "index" => self.indexes(),
-            _ => self.properties(name),
+            _ => match (Form::from_word(name), self.context.syslog()) {
+                (Some(kind), Some(line)) => body_values::table(line, kind),
+                _ => self.properties(name),
+            },
         }
     }
 }
@@ -146,8 +151,14 @@ impl Object for Varbinds {
             ValueKind::Number => Key::Index(i128::try_from(key.clone()).ok()?),
             _ => Key::Name(key.as_str()?.into()),
         };
-        let scope =
-            Scope { mib: &self.mib, notifications: true, captures: &[], traps: &self.traps, asked: None };
+        let scope = Scope {
+            mib: &self.mib,
+            notifications: true,
+            captures: &[],
+            columns: &[],
+            traps: &self.traps,
+            asked: None,
+        };
         let entry = match scope.entry(self.name, &key)? {
             Variable::Position { at, .. } => self.entries.get(at - 1),
             Variable::Varbind { targets, .. } => targets

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::body::{Form, Step};
 use crate::language::value::Val;
 use crate::message::{Notification, SyslogClock, SyslogLine, Value, Varbind};
 use crate::mib::rows::index_of;
@@ -9,6 +10,7 @@ use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
 use crate::peer::Credentials;
 use crate::rules::asks::Question;
+use crate::rules::body_values;
 use crate::rules::context::MessageContext;
 use crate::syslog::{FACILITIES, SEVERITIES};
 use crate::text::Charset;
@@ -58,6 +60,13 @@ pub enum Variable {
         id: String,
         /// The name of the parameter.
         name: String,
+    },
+    /// A field of a message that has a form.
+    Body {
+        /// The form.
+        kind: Form,
+        /// The way to the field.
+        steps: Vec<Step>,
     },
 }
 
@@ -231,6 +240,9 @@ impl Variable {
                 let mut params = elements.iter().filter(|e| e.id == id).flat_map(|e| &e.params);
                 let value = params.find(|(n, _)| n == name);
                 value.map_or(Val::Undefined, |(_, v)| Val::Str(Cow::Borrowed(v)))
+            }
+            Variable::Body { kind, steps } => {
+                context.syslog().map_or(Val::Undefined, |line| body_values::field(line, *kind, steps))
             }
         }
     }

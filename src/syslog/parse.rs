@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
+use crate::body::Bodies;
 use crate::message::{SyslogClock, SyslogLine};
 use crate::syslog::header::{self, Header};
 use crate::syslog::tag::repeated;
@@ -39,7 +40,9 @@ pub fn parse_line_in<'l>(line: &'l str, received: i64, zone: &TimeZone) -> Syslo
     // RFC 5424, section 6.4: it marks the encoding and is no part of the text.
     let message = message.trim_start_matches(BOM);
     let is_unsure = unsure || !is_synchronized(&fields) || time.is_some_and(|time| is_far(time, received));
-    let tcp_wrappers = wrappers::parse(tag.program, message);
+    // rsyslog writes the space behind a tag also where it sends RFC 5424, as the first character of the message.
+    let text = message.strip_prefix(' ').unwrap_or(message);
+    let tcp_wrappers = wrappers::parse(tag.program, text);
     SyslogLine {
         facility,
         severity,
@@ -54,8 +57,9 @@ pub fn parse_line_in<'l>(line: &'l str, received: i64, zone: &TimeZone) -> Syslo
         repeated: repeated(message),
         truncated: false,
         tls: None,
-        security: security::parse(tag.program, message, tcp_wrappers.as_ref()),
+        security: security::parse(tag.program, text, tcp_wrappers.as_ref()),
         tcp_wrappers,
+        bodies: Bodies::default(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! RFC 5424. syslog_loose reads the time and the structured data of sound headers; what it does not take is read here, so
-//! that one bad field does not take the others with it.
+//! RFC 5424. syslog_loose reads headers with structured data that is sound; what it does not take is read here, so that one
+//! bad field does not take the others with it.
 
 use std::borrow::Cow;
 
@@ -149,6 +149,8 @@ fn fields<'l>(line: &'l str, message: &'l str, tokens: Tokens<'l>) -> Fields<'l>
     };
     let header = Header { stamp: tokens.stamp, unsure: false, tag };
     let (data, is_sound) = match tokens.data {
+        // Nothing is left to read, as in nearly all lines.
+        Data::Sound("-") => return Fields { header, ..Fields::default() },
         Data::Sound(data) => (data, true),
         Data::Broken(data) => (data, false),
     };

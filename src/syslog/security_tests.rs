@@ -181,6 +181,23 @@ fn every_row_of_the_table_of_forms() {
     }
 }
 
+/// As rsyslog sends them with its template RSYSLOG_SyslogProtocol23Format.
+#[test]
+fn a_space_before_the_text_does_not_matter() {
+    let head = "<38>1 2026-11-20T12:00:01Z db1 sshd 99 - - ";
+    for space in ["", " "] {
+        let line = format!("{head}{space}Failed password for root from 203.0.113.9 port 40122 ssh2");
+        let read = crate::syslog::parse_line(&line, 0);
+        assert_eq!(
+            read.security.map(|s| (s.user, s.client_port)),
+            Some((Some("root"), Some(40122))),
+            "{line}"
+        );
+        let line = format!("{head}{space}refused connect from evil.example (203.0.113.9)");
+        assert!(crate::syslog::parse_line(&line, 0).tcp_wrappers.is_some(), "{line}");
+    }
+}
+
 #[test]
 fn look_alikes_are_no_lines_of_security() {
     for (program, message) in [

@@ -42,7 +42,12 @@ type Clock = (u8, u8, u8, u32);
 pub(super) fn stamp(input: &str) -> Read<'_, Stamp> {
     match input.as_bytes() {
         [b'A'..=b'Z', ..] => map(by_month, Stamp::Civil).parse(input),
-        [b'0'..=b'9', ..] => alt((map(by_number, Stamp::Civil), epoch)).parse(input),
+        // A year with a separator, a day or month with a slash, or seconds with a fraction; other numbers are counters.
+        [b'0'..=b'9', _, b'/', ..]
+        | [b'0'..=b'9', _, _, _, b'-' | b'/' | b':' | b' ' | b'\t' | b'\r' | b'\n', ..]
+        | [b'0'..=b'9', _, _, _, _, _, _, _, _, _, b'.', ..] => {
+            alt((map(by_number, Stamp::Civil), epoch)).parse(input)
+        }
         _ => Err(nom::Err::Error(())),
     }
 }

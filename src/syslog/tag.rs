@@ -54,6 +54,15 @@ pub(super) fn any(input: &str) -> Read<'_, Tag<'_>> {
 
 /// Forms that few products write, tried where there is no tag.
 fn unusual(input: &str) -> Read<'_, Tag<'_>> {
+    // The first sign tells most of them apart, so that a host, which nearly all lines have here, is looked at once.
+    let sign = input.bytes().position(|b| matches!(b, b' ' | b'\t' | b',' | b'('));
+    match sign.map(|at| (input.as_bytes()[at], at)) {
+        None => return Err(NOTHING),
+        Some((b' ', 12 | 13)) => return watchguard(input).or_else(|_| behind_severity(input)),
+        Some((b' ', at)) if is_severity(&input[..at]) => return behind_severity(input),
+        Some((b' ', _)) => return Err(NOTHING),
+        Some(_) => {}
+    }
     snare(input)
         .or_else(|_| topics(input))
         .or_else(|_| unifi(input))
@@ -391,9 +400,12 @@ fn is_node(word: &str) -> bool {
 
 /// Whether a word can be a host's name or address (RFC 952, RFC 4291), with what devices put around it.
 pub(super) fn may_be_host(word: &str) -> bool {
-    let has_odd = word.bytes().any(|b| {
-        matches!(b, b'=' | b'"' | b',' | b';' | b'/' | b'{' | b'}' | b'(' | b')' | b'<' | b'>' | b'|')
-    });
-    let has_name = word.bytes().any(|b| b.is_ascii_alphanumeric() || !b.is_ascii());
-    has_name && !has_odd
+    let mut has_name = false;
+    for b in word.bytes() {
+        if matches!(b, b'=' | b'"' | b',' | b';' | b'/' | b'{' | b'}' | b'(' | b')' | b'<' | b'>' | b'|') {
+            return false;
+        }
+        has_name |= b.is_ascii_alphanumeric() || !b.is_ascii();
+    }
+    has_name
 }

@@ -35,6 +35,7 @@ mod intake;
 mod limits;
 mod local_syslog;
 mod mibs;
+mod migrating;
 mod mute;
 mod nagios;
 mod net_snmp;
