@@ -95,6 +95,7 @@ fn age(server: &Server, file: &Located<PathBuf>, source: &SourceText<'_>) -> Opt
     Some(Diagnostic { severity: Severity::Warning, ..source.error(&file.span, what, hint) })
 }
 
+/// What to do about a certificate that ends.
 const RENEW: &str = "renew it, and run `trapline reload`";
 
 /// What is wrong with the time of a server's certificate, and what to do; `now` is in seconds since 1970 UTC.

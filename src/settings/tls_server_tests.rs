@@ -90,7 +90,7 @@ async fn shake(folder: &Folder, server: &Server, client: Option<&str>) -> Result
         let mut text = String::new();
         stream.read_to_string(&mut text).await?;
         assert_eq!(text, "line");
-        let shown = stream.get_ref().1.peer_certificates().and_then(|all| all.first());
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         Ok::<_, std::io::Error>(shown.and_then(|shown| server.identity(shown)))
     };
     let (read, accepted) = tokio::join!(client, accept);

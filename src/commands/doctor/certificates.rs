@@ -43,13 +43,9 @@ impl Account {
 
     /// Whether permissions let it in; `bit` is 4 to read a file, 1 to pass a folder. Access control lists are not known here.
     fn may(&self, Permissions { mode, user, group }: Permissions, bit: u32) -> bool {
-        let shift = match () {
-            () if self.user == 0 => return true,
-            () if self.user == user => 6,
-            () if self.groups.contains(&group) => 3,
-            () => 0,
-        };
-        (mode >> shift) & bit != 0
+        let of_group = self.groups.contains(&group);
+        let shift = if self.user == user { 6 } else { 3 * u32::from(of_group) };
+        self.user == 0 || (mode >> shift) & bit != 0
     }
 }
 
