@@ -102,7 +102,8 @@ impl Checked {
 /// Whether a path leads to rules: a folder, or a file with a `[[rule]]`. Any other is a configuration.
 fn has_rules(path: &Path) -> bool {
     let is_rule = |text: &str| text.lines().any(|line| line.trim_start().starts_with("[[rule"));
-    path.is_dir() || input::text(path, input::TEXT).is_ok_and(|text| is_rule(&text))
+    // What a pipe gives is gone once it is read: it is a configuration.
+    path.is_dir() || (path.is_file() && input::text(path, input::TEXT).is_ok_and(|text| is_rule(&text)))
 }
 
 fn one(path: Option<&Path>, rules: &[PathBuf]) -> Checked {
@@ -242,5 +243,12 @@ mod tests {
         assert!(has_rules(&file("r.toml", "# rules\n  [[rule]]\nid = 'a'\n")));
         assert!(!has_rules(&file("c.toml", "[rules]\npaths = []\n")));
         assert!(!has_rules(&folder.path().join("nowhere.toml")));
+        // A pipe is not read here: its reader comes later.
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut writer, b"[[rule]]\n").unwrap();
+        drop(writer);
+        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+        assert!(!has_rules(Path::new(&path)));
+        assert_eq!(*input::text(Path::new(&path), 100).unwrap(), "[[rule]]\n");
     }
 }

@@ -22,7 +22,7 @@ const PATIENCE: u16 = 5000;
 ///
 /// # Errors
 ///
-/// If it cannot be read, is larger, or is a pipe that gives nothing for 5 s or that nobody opens to write in this time.
+/// If it cannot be read, is larger, or is a pipe that is empty, or gives nothing for 5 s.
 pub fn bytes(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     bytes_within(path, most, PollTimeout::from(PATIENCE))
 }
@@ -36,14 +36,19 @@ fn bytes_within(path: &Path, most: u64, patience: PollTimeout) -> io::Result<Zer
     if length > most {
         return Err(too_large(most));
     }
-    // A FIFO that nobody has opened to write is at its end for who reads without waiting: that is not what is in it.
-    let mut may_be_unopened = meta.file_type().is_fifo();
+    // A pipe that nobody has opened to write is at its end for who reads without waiting, as is one that was read before: that it
+    // is empty is never what somebody has written.
+    let is_pipe = meta.file_type().is_fifo();
+    let mut may_be_unopened = is_pipe;
     // Passwords may be in it: memory that is left behind where a vector grows is not wiped.
     let mut content = Zeroizing::new(Vec::with_capacity(length as usize + 1));
     let mut chunk = Zeroizing::new([0; 8192]);
     loop {
         let waits = match file.read(&mut *chunk) {
             Ok(0) if may_be_unopened => true,
+            Ok(0) if is_pipe && content.is_empty() => {
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "it is a pipe that gave nothing"));
+            }
             Ok(0) => return Ok(content),
             Ok(count) => {
                 content.extend_from_slice(&chunk[..count]);
@@ -136,11 +141,12 @@ mod tests {
         // Whoever writes may come later than who reads, with something or nothing.
         for text in ["text", ""] {
             std::thread::scope(|scope| {
-                let reader = scope.spawn(|| read(PollTimeout::NONE).unwrap());
+                let reader = scope.spawn(|| read(PollTimeout::NONE).map_err(|error| error.kind()));
                 let mut writer = OpenOptions::new().write(true).open(&fifo).unwrap();
                 writer.write_all(text.as_bytes()).unwrap();
                 drop(writer);
-                assert_eq!(reader.join().unwrap(), text.as_bytes());
+                let written = Some(text.as_bytes().to_vec()).filter(|text| !text.is_empty());
+                assert_eq!(reader.join().unwrap(), written.ok_or(ErrorKind::UnexpectedEof));
             });
         }
     }
