@@ -141,8 +141,8 @@ fn live(
             // Now that nothing comes any more.
             mutes::keep(&assembly.status.shared, &mut true);
             if assembly.status.shared.storms.any() {
-        storms::keep(&assembly.status.shared, &mut true);
-    }
+                storms::keep(&assembly.status.shared, &mut true);
+            }
             return Ok(false);
         }
         Started::Stopped => {

@@ -300,7 +300,10 @@ impl Commit {
 
     /// Does once a second what the policy asks for, and writes state that could not be written before. Blocks.
     pub fn keep_state(&self, now: Now) -> bool {
-        self.state_synced(now, self.correlation.sync(now, self.policy == SyncPolicy::Never, || self.refusing()))
+        self.state_synced(
+            now,
+            self.correlation.sync(now, self.policy == SyncPolicy::Never, || self.refusing()),
+        )
     }
 
     fn state_synced(&self, now: Now, synced: io::Result<()>) -> bool {

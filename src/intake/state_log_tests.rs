@@ -40,13 +40,7 @@ impl<'r> Process<'r> {
         Self::start_with_room(rules, disk, at, policy, 1 << 30)
     }
 
-    fn start_with_room(
-        rules: &'r RuleSet,
-        disk: Faulty,
-        at: i64,
-        policy: SyncPolicy,
-        max_size: u64,
-    ) -> Self {
+    fn start_with_room(rules: &'r RuleSet, disk: Faulty, at: i64, policy: SyncPolicy, max_size: u64) -> Self {
         let directory = Path::new(DIRECTORY);
         let options = Options { directory: directory.to_owned(), max_size, when_full: WhenFull::Refuse };
         let shared: Arc<dyn crate::files::disk::Disk> = Arc::new(disk.clone());

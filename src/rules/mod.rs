@@ -5,8 +5,8 @@
 //! few rules that can match it. [`RuleSet::apply`] is pure: no I/O, no clock.
 
 pub mod apply;
-mod body_values;
 pub mod asks;
+mod body_values;
 pub mod compile;
 pub mod context;
 mod cut;

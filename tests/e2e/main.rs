@@ -13,8 +13,8 @@
 )]
 
 mod broker;
-mod certificates;
 mod capture;
+mod certificates;
 mod chaos;
 mod cli;
 mod correlation;

@@ -89,7 +89,7 @@ fn one_address_with_idle_streams_and_stuck_handshakes_shuts_nobody_out() {
     let mut secure = StreamOwned::new(connection, connect([127, 0, 0, 2], tls));
     secure.write_all(b"<13>Nov 20 12:00:00 web1 app[1]: over TLS\n").unwrap();
     secure.flush().unwrap();
-    wait_until("both arrive", || arrived(&daemon, "false|over TCP") && arrived(&daemon, "false|over TLS"));
+    wait_until("both arrive", || arrived(&daemon, "False|over TCP") && arrived(&daemon, "False|over TLS"));
     let after = memory(&daemon);
     println!("{} idle, {} stuck: {before} KiB before, {after} KiB after", idle.len(), stuck.len());
     assert!(after < before + 64 * 1024, "{before} KiB before, {after} KiB after");
@@ -109,7 +109,7 @@ fn endless_messages_take_no_memory() {
     let block = vec![b'x'; 1 << 16];
     endless.write_all(&block).unwrap();
     counted.write_all(&block).unwrap();
-    wait_until("both are cut", || arrived(&daemon, "true|endless x") && arrived(&daemon, "true|counted x"));
+    wait_until("both are cut", || arrived(&daemon, "True|endless x") && arrived(&daemon, "True|counted x"));
     let before = memory(&daemon);
     for step in 0..160 {
         endless.write_all(&block).unwrap();
@@ -122,13 +122,13 @@ fn endless_messages_take_no_memory() {
         .write_all(b"<13>Nov 20 12:00:00 web1 app[1]: of another\n")
         .unwrap();
     wait_until("others are served", || {
-        arrived(&daemon, "false|behind it") && arrived(&daemon, "false|of another")
+        arrived(&daemon, "False|behind it") && arrived(&daemon, "False|of another")
     });
     let after = memory(&daemon);
     println!("{before} KiB before, {after} KiB after 20 MiB");
     assert!(after < before + 16 * 1024, "{before} KiB before, {after} KiB after");
     let outcomes = daemon.outcomes("out.jsonl");
-    let cut = outcomes.iter().filter(|outcome| outcome["output"].as_str().unwrap().starts_with("true|"));
+    let cut = outcomes.iter().filter(|outcome| outcome["output"].as_str().unwrap().starts_with("True|"));
     assert_eq!((cut.count(), outcomes.len()), (2, 4), "a cut message comes once");
     assert_eq!(daemon.status()["intake"]["oversized"], 2);
     daemon.stop();
@@ -143,6 +143,6 @@ fn an_idle_stream_is_closed_and_its_last_line_is_taken() {
     let mut stream = connect([127, 0, 0, 1], daemon.syslog_tcp);
     stream.write_all(b"<13>Nov 20 12:00:00 web1 app[1]: one\n<13>Nov 20 12:00:00 web1 app[1]: two").unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
-    wait_until("both are there", || arrived(&daemon, "false|one") && arrived(&daemon, "true|two"));
+    wait_until("both are there", || arrived(&daemon, "False|one") && arrived(&daemon, "True|two"));
     daemon.stop();
 }

@@ -134,6 +134,9 @@ fn syslog_ng(folder: &Path, destinations: &[(&str, String)]) -> Program {
          source s {{ file(\"{d}/lines\" flags(no-parse) follow-freq(0.2)); }};\n"
     );
     for (name, destination) in destinations {
+        // Two that go to one port are told apart by it.
+        let destination = destination.strip_suffix(");").unwrap();
+        let destination = format!("{destination} persist-name(\"{name}\"));");
         let _ = writeln!(
             config,
             "rewrite r_{name} {{ set(\"{name}\" value(\"PROGRAM\")); }};\ndestination d_{name} {{ {destination} }};\n\

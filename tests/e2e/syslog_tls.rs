@@ -103,7 +103,7 @@ fn clients_are_let_in_by_their_certificates() {
         clients.push(client);
     }
     let line =
-        |name: &str, peer: &str, host: &str| format!("{host}|{peer}|{}|false|of {name}", fingerprint(name));
+        |name: &str, peer: &str, host: &str| format!("{host}|{peer}|{}|False|of {name}", fingerprint(name));
     assert_eq!(
         texts(&daemon),
         [
@@ -133,7 +133,7 @@ fn clients_are_let_in_by_their_certificates() {
     let mut long = Client::start(&folder, tls, Some("web1"));
     long.send(&format!("<13>Nov 20 12:00:00 web1 app[1]: {}\n", "x".repeat(70_000)));
     wait_until("it is cut", || texts(&daemon).len() == 5);
-    assert!(texts(&daemon)[4].contains("|true|"));
+    assert!(texts(&daemon)[4].contains("|True|"));
     daemon.stop();
 }
 
