@@ -40,9 +40,9 @@ fn of_certificate(error: &CertificateError) -> String {
         }
         // webpki has no public type for it here; its name is all that tells.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "it shows the certificate of an authority as its own, as `openssl req -x509` makes it, which ca_file cannot \
-             vouch for; give its SHA-256 in fingerprint instead (`openssl s_client -connect HOST:PORT </dev/null | \
-             openssl x509 -noout -fingerprint -sha256`)"
+            // What a sink shows has 200 characters, with the name of the server.
+            "it shows an authority's certificate as its own (made by `openssl req -x509`?), which ca_file cannot \
+             vouch for; give its SHA-256 in fingerprint"
                 .to_owned()
         }
         _ => format!("its certificate is not accepted: {error}"),
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(early(1), early(2));
         assert!(of(CertificateError::ApplicationVerificationFailure).contains("fingerprint"));
         let own = of(CertificateError::Other(OtherError(Arc::new(CaUsedAsEndEntity))));
-        assert!(own.contains("give its SHA-256 in fingerprint"), "{own}");
+        assert!(own.ends_with("give its SHA-256 in fingerprint") && own.len() < 160, "{own}");
         assert!(of(CertificateError::UnknownIssuer).contains("an authority that this sink trusts"));
         let plain = Error::InvalidMessage(InvalidMessage::InvalidContentType);
         let plain = said(&io::Error::new(io::ErrorKind::InvalidData, plain));
