@@ -7,7 +7,7 @@ const DOWN: &str = "[[rule]]\nid = \"link-down\"\nsyslog = { message = '^down (?
                     [[rule]]\nid = \"fan\"\nsyslog = { message = '^fan' }\nhold = { for = \"60s\" }\n\
                     [rule.check]\nservice = \"Fan\"\nstate = \"warning\"\n\
                     [[rule]]\nid = \"disk\"\nsyslog = { message = '^disk (?<what>\\w+)' }\nkey = \"{{ host }} disk {{ what }}\"\n\
-                    [rule.check]\nservice = \"Disks\"\nstate = \"{{ 'warning' if what == 'a' else 'critical' }}\"\n\
+                    [rule.check]\nservice = \"Disks\"\nstate = \"'warning' if what == 'a' else 'critical'\"\n\
                     [[rule]]\nid = \"up\"\nsyslog = { message = '^up (?<what>\\w+)' }\nkey = \"{{ host }} {{ what }}\"\n\
                     [rule.check]\nservice = \"Link {{ what }}\"\nstate = \"ok\"\n";
 const C: &[&str] = &["critical"];

@@ -138,11 +138,6 @@ fn live(
         Started::Yes => {}
         Started::Wrong => {
             drain::stop(assembly, &sync, &senders, &socket);
-            // Now that nothing comes any more.
-            mutes::keep(&assembly.status.shared, &mut true);
-            if assembly.status.shared.storms.any() {
-                storms::keep(&assembly.status.shared, &mut true);
-            }
             return Ok(false);
         }
         Started::Stopped => {
@@ -191,6 +186,11 @@ fn live(
     });
     timers.join(LAST);
     drain::stop(assembly, &sync, &senders, &socket);
+    // Now that nothing comes any more.
+    mutes::keep(&assembly.status.shared, &mut true);
+    if assembly.status.shared.storms.any() {
+        storms::keep(&assembly.status.shared, &mut true);
+    }
     match failed {
         Some(why) => Err(anyhow!("stopped: {why}; see the log")),
         None => Ok(true),
