@@ -45,6 +45,7 @@ pub fn check_result() -> CheckResult<'static> {
             output: "Link down on GigabitEthernet0/3 (admin up, oper down)".into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
+            labels: Vec::new(),
         },
         host: "router1".into(),
         service: Some("Interface GigabitEthernet0/3".into()),

@@ -258,6 +258,7 @@ fn said(plan: &Plan, now: Now, entry: &Expectation, expect: &Expect) -> Vec<u8> 
         output: Cow::Borrowed(""),
         long_output: Cow::Borrowed(""),
         source: Cow::Borrowed(""),
+        labels: expect.labels.iter().map(|(n, v)| (Cow::Borrowed(&**n), Cow::Borrowed(&**v))).collect(),
     };
     let host = Name::new(&*entry.text);
     let mut outcome = if expect.event {

@@ -18,7 +18,8 @@ pub(super) fn with_output(payload: &[u8], output: impl FnOnce(&str) -> String) -
 /// The longest names that are kept of a problem whose outcome is not, in bytes.
 const MOST_NAMES: usize = 512;
 
-/// An encoded outcome without its texts: whose it is. None if the names are too long to be kept.
+/// An encoded outcome without its texts: whose it is, with its labels if there is room, as sinks choose by them. None if the names
+/// are too long to be kept.
 pub(super) fn names_of(payload: &[u8]) -> Option<Vec<u8>> {
     let mut outcome = codec::decode(payload)?;
     let common = outcome.common_mut();
@@ -27,7 +28,13 @@ pub(super) fn names_of(payload: &[u8]) -> Option<Vec<u8>> {
         Outcome::CheckResult(check) => check.perfdata = Cow::Borrowed(""),
         Outcome::Event(event) => event.fields.clear(),
     }
-    let mut bytes = Vec::new();
-    codec::encode(&outcome, &mut bytes);
-    (bytes.len() <= MOST_NAMES).then_some(bytes)
+    let fits = |outcome: &Outcome<'_>| {
+        let mut bytes = Vec::new();
+        codec::encode(outcome, &mut bytes);
+        (bytes.len() <= MOST_NAMES).then_some(bytes)
+    };
+    fits(&outcome).or_else(|| {
+        outcome.common_mut().labels.clear();
+        fits(&outcome)
+    })
 }

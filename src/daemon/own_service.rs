@@ -58,6 +58,7 @@ fn result<'s>(settings: &'s Settings, judgement: &'s Judgement, now: Wall) -> Ou
             output: Cow::Owned(format!("{} - {}", judgement.level.as_str(), judgement.text)),
             long_output: Cow::Borrowed(""),
             source: Cow::Borrowed("127.0.0.1"),
+            labels: Vec::new(),
         },
         host: settings.host.as_str().into(),
         service: Some(settings.service.as_str().into()),

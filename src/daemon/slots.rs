@@ -159,6 +159,7 @@ mod tests {
                     output: n.to_string().into(),
                     long_output: "".into(),
                     source: "s".into(),
+                    labels: Vec::new(),
                 },
                 host: "h".into(),
                 service: None,

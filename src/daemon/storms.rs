@@ -107,6 +107,7 @@ fn result<'r>(report: &'r Report, service: &'r str, now: Now) -> Outcome<'r> {
             source: report
                 .address
                 .map_or_else(|| Cow::Borrowed(""), |address| Cow::Owned(address.to_string())),
+            labels: Vec::new(),
         },
         host: report.host.as_str().into(),
         service: Some(service.into()),

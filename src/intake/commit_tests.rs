@@ -81,6 +81,7 @@ fn outcome(output: &str) -> Outcome<'_> {
             output: output.into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
+            labels: Vec::new(),
         },
         component: "c".into(),
         resource: None,

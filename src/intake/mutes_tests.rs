@@ -22,6 +22,7 @@ fn result(host: &str, state: Of, output: &str) -> Vec<u8> {
         output: output.into(),
         long_output: "".into(),
         source: "".into(),
+        labels: Vec::new(),
     };
     let mut bytes = Vec::new();
     let check = CheckResult { common, host: host.into(), service: Some("Link".into()), perfdata: "".into() };

@@ -117,6 +117,7 @@ mod tests {
                     output: "o".into(),
                     long_output: "".into(),
                     source: "s".into(),
+                    labels: Vec::new(),
                 },
                 host: "h".into(),
                 service: None,

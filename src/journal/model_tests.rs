@@ -19,6 +19,7 @@ fn outcome(text: &str) -> Outcome<'static> {
             output: text.to_owned().into(),
             long_output: "".into(),
             source: "".into(),
+            labels: Vec::new(),
         },
         component: "c".into(),
         resource: None,

@@ -236,6 +236,7 @@ mod tests {
                 output: output.into(),
                 long_output: "".into(),
                 source: "".into(),
+                labels: Vec::new(),
             },
             component: "c".into(),
             resource: None,

@@ -1,11 +1,13 @@
 //! Outcomes as bytes.
 //!
 //! ```text
-//! kind 1 (1 check result, 2 event)   state 1   flags 1 (1: has a service or resource, 2: is muted, 4: is the last word of a mute)
+//! kind 1 (1 check result, 2 event)   state 1   flags 1 (1: has a service or resource, 2: is muted, 4: is the last word of a mute,
+//! 8: has labels)
 //! time 8 (microseconds)   if it is muted or a last word: the names of sinks that this is for, a text
 //! texts, each: length as LEB128, UTF-8
-//!   check result: rule, output, long output, source, host, service, perfdata
-//!   event:        rule, output, long output, source, component, resource, then names and values by turns
+//!   check result: rule, output, long output, source, host, service, labels, perfdata
+//!   event:        rule, output, long output, source, component, resource, labels, then names and values by turns
+//! labels, only with their flag: their number as LEB128, then names and values by turns
 //! ```
 
 use std::borrow::Cow;
@@ -17,6 +19,7 @@ use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 const CHECK_RESULT: u8 = 1;
 const EVENT: u8 = 2;
 const HAS_SECOND: u8 = 1;
+const HAS_LABELS: u8 = 8;
 const MUTED: u8 = 2;
 const LAST: u8 = 4;
 /// Where the flags are.
@@ -32,25 +35,21 @@ pub fn encode(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
         Outcome::Event(event) => (EVENT, event.resource.is_some()),
     };
     let state = State::ALL.iter().position(|s| *s == common.state).unwrap_or(0) as u8;
-    out.extend([kind, state, u8::from(second) * HAS_SECOND]);
+    let flags = u8::from(second) * HAS_SECOND + u8::from(!common.labels.is_empty()) * HAS_LABELS;
+    out.extend([kind, state, flags]);
     out.extend(common.time.to_le_bytes());
     for text in [&common.rule, &common.output, &common.long_output, &common.source] {
         push_text(out, text);
     }
+    push_text(out, outcome.host());
+    push_text(out, outcome.service().unwrap_or(""));
+    if !common.labels.is_empty() {
+        push_number(out, common.labels.len());
+        push_pairs(out, &common.labels);
+    }
     match outcome {
-        Outcome::CheckResult(check) => {
-            push_text(out, &check.host);
-            push_text(out, check.service.as_deref().unwrap_or(""));
-            push_text(out, &check.perfdata);
-        }
-        Outcome::Event(event) => {
-            push_text(out, &event.component);
-            push_text(out, event.resource.as_deref().unwrap_or(""));
-            for (name, value) in &event.fields {
-                push_text(out, name);
-                push_text(out, value);
-            }
-        }
+        Outcome::CheckResult(check) => push_text(out, &check.perfdata),
+        Outcome::Event(event) => push_pairs(out, &event.fields),
     }
 }
 
@@ -113,9 +112,20 @@ pub fn muted(bytes: &[u8], sinks: &str, last: bool) -> Vec<u8> {
     marked
 }
 
+fn push_number(out: &mut Vec<u8>, number: usize) {
+    out.extend_from_slice(varint::encode::usize(number, &mut varint::encode::usize_buffer()));
+}
+
 fn push_text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(varint::encode::usize(text.len(), &mut varint::encode::usize_buffer()));
+    push_number(out, text.len());
     out.extend_from_slice(text.as_bytes());
+}
+
+fn push_pairs(out: &mut Vec<u8>, pairs: &[(Cow<'_, str>, Cow<'_, str>)]) {
+    for (name, value) in pairs {
+        push_text(out, name);
+        push_text(out, value);
+    }
 }
 
 /// The outcome that some bytes are; none if they are none.
@@ -126,16 +136,22 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
     if flags & (MUTED | LAST) != 0 {
         texts.next()?;
     }
-    let common = Common {
+    let mut common = Common {
         time: i64::from_le_bytes(*time),
         state: *State::ALL.get(usize::from(state))?,
         rule: texts.next()?,
         output: texts.next()?,
         long_output: texts.next()?,
         source: texts.next()?,
+        labels: Vec::new(),
     };
     let first = texts.next()?.into();
     let second = Some(texts.next()?.into()).filter(|_| flags & HAS_SECOND != 0);
+    if flags & HAS_LABELS != 0 {
+        for _ in 0..texts.number()? {
+            common.labels.push((texts.next()?, texts.next()?));
+        }
+    }
     match kind {
         CHECK_RESULT => {
             let perfdata = texts.next()?;
@@ -157,10 +173,44 @@ struct Texts<'b> {
 }
 
 impl<'b> Texts<'b> {
+    fn number(&mut self) -> Option<usize> {
+        let (number, rest) = varint::decode::usize(self.rest).ok()?;
+        self.rest = rest;
+        Some(number)
+    }
+
     fn next(&mut self) -> Option<Cow<'b, str>> {
-        let (length, rest) = varint::decode::usize(self.rest).ok()?;
-        let (text, rest) = rest.split_at_checked(length)?;
+        let length = self.number()?;
+        let (text, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         std::str::from_utf8(text).ok().map(Cow::Borrowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a release without labels has written is read as it was, and written so.
+    #[test]
+    fn outcomes_without_labels_are_as_before_there_were_any() {
+        let check = b"\x01\x02\x01\x08\x07\x06\x05\x04\x03\x02\x01\x01r\x01o\x00\x01s\x01h\x02Gi\x03a=1";
+        let event = b"\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01r\x01o\x00\x01s\x01c\x00\x04tags\x01x";
+        for bytes in [&check[..], &event[..]] {
+            let outcome = decode(bytes).unwrap();
+            assert!(outcome.common().labels.is_empty());
+            let mut again = Vec::new();
+            encode(&outcome, &mut again);
+            assert_eq!(again, bytes);
+        }
+        let Some(Outcome::CheckResult(check)) = decode(check) else { unreachable!("it is a check result") };
+        assert_eq!((check.service.as_deref(), &*check.perfdata), (Some("Gi"), "a=1"));
+    }
+
+    #[test]
+    fn a_number_of_labels_that_are_not_there_is_no_outcome() {
+        let mut bytes = b"\x01\x02\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01h\x00".to_vec();
+        bytes.extend([0xff, 0xff, 0xff, 0xff, 0x0f]);
+        assert_eq!(decode(&bytes), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Outcomes as JSON, with the field names that users rely on.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 use crate::time::clock::rfc3339;
 
 /// The field names that every outcome may have; an event's own fields cannot take them.
-pub const FIELDS: [&str; 13] = [
+pub const FIELDS: [&str; 14] = [
     "id",
     "time",
     "kind",
@@ -27,6 +28,7 @@ pub const FIELDS: [&str; 13] = [
     "source",
     "component",
     "resource",
+    "labels",
 ];
 
 /// A record to be written as one JSON object.
@@ -64,6 +66,16 @@ pub fn push(out: &mut Vec<u8>, record: &Record<'_>) {
     push_field(out, b",\"long_output\":", &common.long_output);
     push_field(out, b",\"perfdata\":", perfdata);
     push_field(out, b",\"source\":", &common.source);
+    if !common.labels.is_empty() {
+        let mut before: &[u8] = b",\"labels\":{";
+        for (name, value) in &common.labels {
+            out.extend_from_slice(before);
+            push_text(out, name);
+            push_field(out, b":", value);
+            before = b",";
+        }
+        out.push(b'}');
+    }
     if let Outcome::Event(event) = outcome {
         push_field(out, b",\"component\":", &event.component);
         push_optional(out, b",\"resource\":", event.resource.as_deref());
@@ -161,6 +173,10 @@ fn serialize_outcome<M: SerializeMap>(outcome: &Outcome<'_>, map: &mut M) -> Res
     map.serialize_entry("long_output", &common.long_output)?;
     map.serialize_entry("perfdata", perfdata)?;
     map.serialize_entry("source", &common.source)?;
+    if !common.labels.is_empty() {
+        let labels: BTreeMap<&str, &str> = common.labels.iter().map(|(n, v)| (&**n, &**v)).collect();
+        map.serialize_entry("labels", &labels)?;
+    }
     if let Outcome::Event(event) = outcome {
         map.serialize_entry("component", &event.component)?;
         map.serialize_entry("resource", &event.resource)?;
@@ -174,6 +190,7 @@ fn serialize_outcome<M: SerializeMap>(outcome: &Outcome<'_>, map: &mut M) -> Res
 /// The outcome that a JSON object says, as [`Json`] has written it; none if it does not.
 pub fn outcome(json: &Value) -> Option<Outcome<'_>> {
     let text = |name: &str| json[name].as_str().map(Cow::Borrowed);
+    let labels = json["labels"].as_object().into_iter().flatten();
     let common = Common {
         time: text("time")?.parse::<Timestamp>().ok()?.as_microsecond(),
         rule: text("rule")?,
@@ -181,6 +198,7 @@ pub fn outcome(json: &Value) -> Option<Outcome<'_>> {
         output: text("output")?,
         long_output: text("long_output")?,
         source: text("source")?,
+        labels: labels.filter_map(|(name, value)| Some((name.into(), value.as_str()?.into()))).collect(),
     };
     if json["kind"] == "check_result" {
         let (host, service, perfdata) =
@@ -216,9 +234,11 @@ mod tests {
             (epoch, sequence) in any::<(u64, u64)>(),
             (with_service, event) in any::<(bool, bool)>(),
             state in prop::sample::select(&State::ALL[..]),
+            labels in 0..3_usize,
         ) {
             let next = |at: usize| texts[at].clone();
-            let common = Common { time, rule: next(0), state, output: next(1), long_output: next(2), source: next(3) };
+            let labels = ["a", "b"][..labels].iter().map(|name| ((*name).into(), next(2))).collect();
+            let common = Common { time, rule: next(0), state, output: next(1), long_output: next(2), source: next(3), labels };
             let service = with_service.then(|| next(4).into());
             let outcome = if event {
                 let fields = vec![(next(5), next(6)), ("host".into(), "taken".into())];

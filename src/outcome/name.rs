@@ -37,6 +37,11 @@ impl<'a> Name<'a> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The text, without a copy.
+    pub fn into_text(self) -> Cow<'a, str> {
+        self.0
+    }
 }
 
 /// Printable ASCII without spaces at its ends, as most names are. Without a branch per byte, so that the compiler looks at

@@ -72,6 +72,22 @@ pub struct Common<'a> {
     pub long_output: Cow<'a, str>,
     /// The address that the message came from.
     pub source: Cow<'a, str>,
+    /// What else the rule says of it, for routing and search.
+    pub labels: Labels<'a>,
+}
+
+/// Names and values, sorted by name, each name once.
+pub type Labels<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// The longest name of a label, in characters, which are ASCII: what fits where syslog has names (RFC 5424, section 6.3.3).
+pub const MAX_LABEL_NAME: usize = 32;
+
+/// Whether a label can have this name: letters, digits and `_`, without a digit at the start, as in Prometheus.
+pub fn is_label_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    name.len() <= MAX_LABEL_NAME
+        && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// A passive check result for a host or a service.

@@ -8,7 +8,7 @@ use crate::language::jinja::RenderError;
 use crate::language::template::Template;
 use crate::message::Message;
 use crate::outcome::name::Name;
-use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::rules::context::{Captures, MessageContext};
 use crate::rules::cut::cut;
 use crate::rules::matching::{Matcher, RejectReason};
@@ -96,7 +96,7 @@ impl RuleSet {
     ///
     /// A field that cannot be rendered, or a name that is empty, gets a safe value instead, and is listed in [`Scratch::failures`]: `host` and
     /// `component` the message's host, `service` and `resource` the id of the rule, `output` and `long_output` the
-    /// error in parentheses, `state` unknown (of a host unreachable), `perfdata` nothing; other fields are left out.
+    /// error in parentheses, `state` unknown (of a host unreachable), `perfdata` nothing; other fields and labels are left out.
     ///
     /// All rules together have one [budget] for a message. A rule whose pattern or condition goes over it does not match.
     pub fn apply(
@@ -209,6 +209,18 @@ impl RuleSet {
     }
 }
 
+/// The longest value of a label, in octets.
+const MAX_LABEL: usize = 256;
+
+/// The value of a label: one line, cut to what it can have.
+fn label(text: Cow<'_, str>) -> Cow<'_, str> {
+    let name = Name::new(text);
+    if name.len() <= MAX_LABEL {
+        return name.into_text();
+    }
+    Cow::Owned(name[..name.floor_char_boundary(MAX_LABEL)].trim_end().to_owned())
+}
+
 /// Makes the outcomes of one rule for one message.
 struct Making<'m, 'c> {
     rules: &'m RuleSet,
@@ -272,7 +284,17 @@ impl<'m> Making<'m, '_> {
             output: self.text("output", output),
             long_output: long_output.map(|template| self.text("long_output", template)).unwrap_or_default(),
             source: Cow::Borrowed(self.values.context.address),
+            labels: self.labels(rule),
         }
+    }
+
+    /// Without those that are empty or cannot be rendered.
+    fn labels(&mut self, rule: &'m Rule) -> Labels<'m> {
+        let value = |(name, template): &'m (String, Template<Variable>)| {
+            let value = label(self.render(name, template).ok()?);
+            (!value.is_empty()).then_some((Cow::Borrowed(name.as_str()), value))
+        };
+        rule.labels.iter().filter_map(value).collect()
     }
 
     fn render(&mut self, field: &str, template: &'m Template<Variable>) -> Result<Cow<'m, str>, RenderError> {

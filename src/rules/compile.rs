@@ -66,6 +66,8 @@ pub enum RuleField {
     Check(String),
     /// A key of `[rule.event]`.
     Event(String),
+    /// A key of `[rule.labels]`.
+    Label(String),
 }
 
 impl Display for RuleField {
@@ -73,7 +75,7 @@ impl Display for RuleField {
         f.write_str(match self {
             RuleField::Where => "where",
             RuleField::Message => "message",
-            RuleField::Check(name) | RuleField::Event(name) => name,
+            RuleField::Check(name) | RuleField::Event(name) | RuleField::Label(name) => name,
         })
     }
 }
@@ -251,6 +253,9 @@ fn fields(rule: &RuleText) -> Vec<(RuleField, Range<usize>)> {
             add(RuleField::Event(name.to_owned()), text);
         }
     }
+    for (name, text) in &rule.labels {
+        add(RuleField::Label(name.value.clone()), Some(text));
+    }
     fields
 }
 
@@ -298,6 +303,7 @@ impl Build<'_> {
         let where_ = text.where_.as_ref().map(|w| Some((w.value.clone(), templates.condition(w)?)));
         let check = text.check.as_ref().map(|check| templates.check(check));
         let event = text.event.as_ref().map(|event| templates.event(event));
+        let labels = templates.labels(&text.labels);
         let keys = state::key_templates(&text.state, &mut templates);
         let whole = || {
             Some(Rule {
@@ -311,6 +317,7 @@ impl Build<'_> {
                 where_: all_right(where_)?,
                 check: all_right(check)?,
                 event: all_right(event)?,
+                labels: labels?,
                 keys: keys?,
                 asks: self.asked.used.get(),
                 continues: text.continues,

@@ -148,6 +148,7 @@ fn with_name<'r>(field: &RuleField, name: &'r str) -> Outcome<'r> {
         output: "output".into(),
         long_output: "".into(),
         source: "192.0.2.1".into(),
+        labels: Vec::new(),
     };
     let (fits, name) = (Name::new("name"), Name::new(name));
     match field {

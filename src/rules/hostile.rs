@@ -86,7 +86,9 @@ pub fn check(rules: &RuleSet, places: &[FieldPlace]) -> Diagnostics {
 fn consequence(field: &RuleField) -> &'static str {
     match field {
         RuleField::Where | RuleField::Message => "the rule does not match such a message",
-        RuleField::Check(_) | RuleField::Event(_) => "the field is not rendered for such a message",
+        RuleField::Check(_) | RuleField::Event(_) | RuleField::Label(_) => {
+            "the field is not rendered for such a message"
+        }
     }
 }
 
@@ -107,7 +109,7 @@ fn needs_a_try(rule: &Rule, field: &RuleField) -> bool {
     match field {
         RuleField::Where => rule.where_.as_ref().is_some_and(|(_, condition)| !condition.is_linear()),
         RuleField::Message => true,
-        RuleField::Check(_) | RuleField::Event(_) => {
+        RuleField::Check(_) | RuleField::Event(_) | RuleField::Label(_) => {
             template(rule, field).is_some_and(|template| !template.is_linear())
                 || state(rule, field).is_some_and(|state| !state.is_linear())
         }
@@ -125,7 +127,7 @@ fn is_over(rules: &RuleSet, rule: &Rule, field: &RuleField, values: &Hostile) ->
             pattern.message.as_ref().is_some_and(|pattern| budget::field(|| pattern.tried(text)).1)
         }
         (RuleField::Message, ..) => false,
-        (RuleField::Check(_) | RuleField::Event(_), ..) => {
+        (RuleField::Check(_) | RuleField::Event(_) | RuleField::Label(_), ..) => {
             template(rule, field).is_some_and(|template| over(template.render(environment, values).err()))
                 || state(rule, field).is_some_and(|state| over(state.eval(environment, values).err()))
         }
@@ -155,6 +157,9 @@ fn template<'r>(rule: &'r Rule, field: &RuleField) -> Option<&'r Template<Variab
                 "long_output" => event.long_output.as_ref(),
                 name => event.fields.iter().find(|(own, _)| own == name).map(|(_, template)| template),
             }
+        }
+        RuleField::Label(name) => {
+            rule.labels.iter().find(|(own, _)| own == name).map(|(_, template)| template)
         }
         RuleField::Where | RuleField::Message => None,
     }

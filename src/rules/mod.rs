@@ -43,6 +43,8 @@ mod differential_tests;
 #[cfg(test)]
 mod doubts_tests;
 #[cfg(test)]
+mod label_tests;
+#[cfg(test)]
 mod mistake_tests;
 #[cfg(test)]
 mod state_tests;

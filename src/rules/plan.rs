@@ -216,6 +216,8 @@ pub struct Expect {
     pub state: State,
     /// The output.
     pub output: Template<Deferred>,
+    /// Those labels of the rule that are the same for every message.
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
 }
 
 /// When messages must come.

@@ -38,6 +38,8 @@ pub struct Rule {
     pub check: Option<CheckTemplate>,
     /// The event that it makes.
     pub event: Option<EventTemplate>,
+    /// The labels of what it makes: names and templates, sorted by name.
+    pub labels: Vec<(String, Template<Variable>)>,
     /// What its state is told apart by, where it has templates for that.
     pub keys: Option<Box<KeyTemplates>>,
     /// Whether it asks for the state of rules.

@@ -2,6 +2,7 @@
 
 use crate::body::Form;
 use crate::body::field::MOST_FIELDS;
+use crate::outcome::result::{MAX_LABEL_NAME, is_label_name};
 use crate::rules::hours;
 use crate::rules::state_schema::{self, StateText};
 use crate::rules::test_schema::{self, TestText};
@@ -31,6 +32,8 @@ pub struct RuleText {
     pub check: Option<CheckText>,
     /// `[rule.event]`
     pub event: Option<EventText>,
+    /// `[rule.labels]`, and what `[labels]` of the file adds: name and template, sorted by name.
+    pub labels: Vec<(Located<String>, Located<String>)>,
     /// `drop = true`
     pub drop: bool,
     /// `continue = true`
@@ -104,10 +107,48 @@ pub struct EventText {
 pub fn read(source: &SourceText<'_>, found: &mut Diagnostics) -> Vec<RuleText> {
     let Some(root) = section::read(source, found) else { return Vec::new() };
     let root = Section::new(source, root.get_ref(), root.span(), "a rule file");
+    let defaults = root.section("labels", found).map(|s| labels(&s, found)).unwrap_or_default();
     let sections = root.sections("rule", found);
-    let rules = sections.into_iter().filter_map(|section| rule(section, found)).collect();
+    let rules = sections.into_iter().filter_map(|section| rule(section, &defaults, found)).collect();
     root.finish(found);
     rules
+}
+
+/// The most labels of a rule, with those of its file.
+const MOST_LABELS: usize = 16;
+
+type Labels = Vec<(Located<String>, Located<String>)>;
+
+fn labels(section: &Section<'_, '_>, found: &mut Diagnostics) -> Labels {
+    let mut labels = Labels::new();
+    for (name, span, value) in section.entries() {
+        if !is_label_name(name) {
+            let hint =
+                format!("use letters, digits and '_', at most {MAX_LABEL_NAME}, and no digit at the start");
+            let message = format!("'{name}' can be no name of a label");
+            found.push(section.source().error(&span, message, Some(hint)));
+            continue;
+        }
+        match value.get_ref().as_str() {
+            Some(text) => {
+                let text = Located { value: text.to_owned(), span: value.span() };
+                labels.push((Located { value: name.to_owned(), span }, text));
+            }
+            None => {
+                let hint = Some("write a template in quotes".to_owned());
+                found.push(section.source().error(
+                    &span,
+                    format!("the label '{name}' must be a string"),
+                    hint,
+                ));
+            }
+        }
+    }
+    if labels.len() > MOST_LABELS {
+        let message = format!("a rule has at most {MOST_LABELS} labels");
+        found.push(section.error(message, "remove some of them"));
+    }
+    labels
 }
 
 /// Reads `from`. What looks like an address or a network and is none would never match, without a word.
@@ -123,7 +164,7 @@ fn senders(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<Located<St
     from
 }
 
-fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
+fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) -> Option<RuleText> {
     let id = section.string("id", found);
     if id.is_none() {
         found.push(section.error("the rule has no id", "add one, such as id = \"link-down\""));
@@ -136,6 +177,7 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
     let when = hours::when(&section, found);
     let check = section.section("check", found).map(|s| check(s, found));
     let event = section.section("event", found).and_then(|s| event(s, found));
+    let given = section.section("labels", found).map(|s| (s.span(), labels(&s, found)));
     let flag = |key, found: &mut Diagnostics| section.boolean(key, found).is_some_and(|b| b.value);
     let (drop, continues) = (flag("drop", found), flag("continue", found));
     let state = state_schema::read(&section, found);
@@ -162,6 +204,20 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
         let hint = Some(format!("remove '{key}', or replace drop by [rule.check] or [rule.event]"));
         found.push(section.source().error(span, message, hint));
     }
+    if let (true, Some((span, _))) = (drop, &given) {
+        let message = format!("rule{named} makes nothing that could have labels");
+        let hint = Some("remove [rule.labels], or replace drop by [rule.check] or [rule.event]".to_owned());
+        found.push(section.source().error(span, message, hint));
+    }
+    let mut labels = given.map(|(_, labels)| labels).unwrap_or_default();
+    let others = defaults.iter().filter(|(name, _)| !labels.iter().any(|(own, _)| own.value == name.value));
+    let others: Labels = others.cloned().collect();
+    labels.extend(others);
+    labels.sort_unstable_by(|(a, _), (b, _)| a.value.cmp(&b.value));
+    if labels.len() > MOST_LABELS {
+        let message = format!("rule{named} has {} labels with those of its file", labels.len());
+        found.push(section.error(message, &format!("a rule has at most {MOST_LABELS} labels")));
+    }
     section.finish(found);
     Some(RuleText {
         id: id?,
@@ -173,6 +229,7 @@ fn rule(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<RuleText> {
         where_,
         check,
         event,
+        labels,
         drop,
         continues,
         state,

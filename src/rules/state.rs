@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::language::jinja::Environment;
 use crate::language::template::{Compiler, Fault, Template};
+use crate::outcome::name::Name;
 use crate::outcome::result::State;
 use crate::rules::deferred::{Deferred, DeferredScope};
 use crate::rules::expect_schema::ExpectText;
@@ -124,6 +125,14 @@ pub(super) fn plan(
     })
 }
 
+/// The labels of a rule that need no message.
+fn constant_labels(rule: &RuleText) -> Vec<(Arc<str>, Arc<str>)> {
+    let constant =
+        |text: &str| !text.is_empty() && !["{{", "{%", "{#"].iter().any(|begin| text.contains(begin));
+    let all = rule.labels.iter().filter(|(_, text)| constant(text));
+    all.map(|(name, text)| (Arc::from(name.as_str()), Arc::from(Name::new(text.as_str()).as_str()))).collect()
+}
+
 /// What a rule expects; none if it has an error.
 fn expect(
     rule: &RuleText,
@@ -175,6 +184,7 @@ fn expect(
         learn: text.learn,
         forget: text.forget,
         event,
+        labels: constant_labels(rule),
         host: host?,
         service: service?,
         state: state?,

@@ -80,6 +80,16 @@ impl<'c, 'f> Templates<'c, 'f> {
         })
     }
 
+    /// The labels; none if one has an error.
+    pub(super) fn labels(
+        &mut self,
+        labels: &[(Located<String>, Located<String>)],
+    ) -> Option<Vec<(String, Template<Variable>)>> {
+        let compiled = labels.iter().map(|(name, text)| Some((name.value.clone(), self.template(text)?)));
+        // All of them, so that all mistakes show.
+        compiled.collect::<Vec<_>>().into_iter().collect()
+    }
+
     fn field(
         &mut self,
         name: &Located<String>,

@@ -281,7 +281,8 @@ fn fields(outcome: &Outcome<'_>) -> Vec<(String, String)> {
             fields.extend(event.fields.iter().map(|(k, v)| (k.as_ref(), v.as_ref())));
         }
     }
-    fields.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    let labels = common.labels.iter().map(|(name, value)| (format!("labels.{name}"), value.to_string()));
+    fields.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).chain(labels).collect()
 }
 
 /// An error at a position of the file, with a hint.

@@ -21,7 +21,7 @@ use crate::sinks::sink::Said;
 pub const KIND: Kind = Kind {
     name: "alignak",
     says: "Alignak's web services",
-    keys: &[Server::URL, Server::KEYS, KEYS],
+    keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
     answers: ANSWERS,
     read,
 };

@@ -390,6 +390,7 @@ mod tests {
             output: output.to_owned().into(),
             long_output: "more".into(),
             source: "192.0.2.1".into(),
+            labels: Vec::new(),
         }
     }
 

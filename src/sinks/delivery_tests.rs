@@ -228,6 +228,7 @@ impl Rig {
             output: output.into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
+            labels: Vec::new(),
         }
     }
 

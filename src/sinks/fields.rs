@@ -56,6 +56,8 @@ enum Field {
     Known(usize),
     /// An event's own field.
     Own(String),
+    /// A label.
+    Label(String),
 }
 
 /// The names that a template may use. The source tells `outcome.name` from `outcome['name']`.
@@ -140,6 +142,10 @@ impl Names for OutcomeNames<'_> {
         };
         match keys {
             [] => Resolved::Table,
+            [Key::Name(name)] if name == "labels" => Resolved::Table,
+            [Key::Name(labels), Key::Name(name)] if labels == "labels" => {
+                Resolved::Variable(Field::Label(name.to_string()))
+            }
             [Key::Name(name)] => match FIELDS.iter().position(|known| known == name) {
                 Some(at) => Resolved::Variable(Field::Known(at)),
                 None if self.0.get(path.span.clone()).is_some_and(|text| text.ends_with(']')) => {
@@ -171,6 +177,10 @@ impl<'m> Values<'m, Field> for OutcomeValues<'m> {
             Field::Own(name) => {
                 self.own().find(|(own, _)| own == name).map_or(Val::Undefined, |(_, v)| text(v))
             }
+            Field::Label(name) => {
+                let labels = &self.0.outcome.common().labels;
+                labels.iter().find(|(known, _)| known == name).map_or(Val::Undefined, |(_, v)| text(v))
+            }
         }
     }
 
@@ -178,7 +188,13 @@ impl<'m> Values<'m, Field> for OutcomeValues<'m> {
         let known = FIELDS.iter().map(|name| (*name, to_value(self.known(name))));
         let own = self.own().map(|(name, value)| (name, Value::from(value)));
         let there = known.chain(own).filter(|(_, value)| !value.is_undefined());
-        Value::from(there.map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<String, Value>>())
+        let labels = &self.0.outcome.common().labels;
+        let labels: BTreeMap<String, Value> =
+            labels.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect();
+        let there = there.map(|(name, value)| (name.to_owned(), value));
+        Value::from(
+            there.chain([("labels".to_owned(), Value::from(labels))]).collect::<BTreeMap<String, Value>>(),
+        )
     }
 }
 
@@ -270,10 +286,30 @@ mod tests {
             template("{% for name in outcome %}{{ name }}={{ outcome[name] }};{% endfor %}", str::to_owned);
         let all = all.render(&event).unwrap();
         assert!(
-            all.starts_with("component=c;host=c;id=0000000000000001-2;kind=event;long_output=;"),
+            all.starts_with("component=c;host=c;id=0000000000000001-2;kind=event;labels={};long_output=;"),
             "{all}"
         );
         assert!(all.contains(";tags=core;time=2023-11-14T22:13:20"), "{all}");
+    }
+
+    #[test]
+    fn labels_are_fields_too() {
+        let mut record = record("o");
+        record.outcome.common_mut().labels =
+            vec![("category".into(), "power".into()), ("team".into(), "a\"b".into())];
+        let render = |source: &str| template(source, in_json).render(&record).unwrap();
+        assert_eq!(render("{{ outcome.labels.team }} {{ outcome.labels['category'] }}"), "a\\\"b power");
+        assert_eq!(
+            render("{{ outcome.labels.none or 'nobody' }}{{ outcome.labels.team|upper }}"),
+            "nobodyA\\\"B"
+        );
+        assert_eq!(
+            render("{% for name in outcome.labels %}{{ name }}={{ outcome.labels[name] }};{% endfor %}"),
+            "category=power;team=a\\\"b;"
+        );
+        let takes = |source: &str| Filter::new(source).value.unwrap().takes(&record);
+        assert!(takes("outcome.labels.category == 'power'") && takes("'team' in outcome.labels"));
+        assert!(!takes("outcome.labels.team == 'net'") && !takes("outcome.labels.none"));
     }
 
     #[test]

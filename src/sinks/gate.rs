@@ -42,6 +42,7 @@ mod tests {
             output: "x".into(),
             long_output: "".into(),
             source: "".into(),
+            labels: Vec::new(),
         };
         let outcome = Outcome::Event(Event {
             common,

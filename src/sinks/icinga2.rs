@@ -18,7 +18,7 @@ use crate::sinks::sink::Said;
 pub const KIND: Kind = Kind {
     name: "icinga2",
     says: "Icinga 2's REST API",
-    keys: &[Server::URL, Server::KEYS, KEYS],
+    keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
     answers: ANSWERS,
     read,
 };

@@ -42,6 +42,11 @@ impl<V: Serialize + DeserializeOwned> Memory<V> {
         Memory { sink, path, values, read: false, changed, log: None, lines: 0, failing: false }
     }
 
+    /// The name of the sink.
+    pub(super) fn sink(&self) -> &str {
+        &self.sink
+    }
+
     /// All values.
     pub(super) fn values(&mut self) -> &BTreeMap<String, V> {
         self.remember();
@@ -56,7 +61,6 @@ impl<V: Serialize + DeserializeOwned> Memory<V> {
     }
 
     /// Forgets the value of a key.
-    #[cfg(test)]
     pub(super) fn remove(&mut self, key: &str) -> Option<V> {
         self.remember();
         let value = self.values.remove(key)?;

@@ -6,11 +6,14 @@
 //! - [`machine`] decides which outcome is sent when, and what its answer means for it. Pure.
 //! - [`delivery`] reads the journal and runs the machine. [`dead`] keeps what servers will never take.
 
+pub mod alertmanager;
 pub mod alignak;
 pub mod amqp;
 pub mod canopsis;
 pub mod dead;
 pub mod delivery;
+pub mod elasticsearch;
+pub mod email;
 pub mod fields;
 pub mod file;
 pub mod gate;
@@ -25,6 +28,7 @@ pub mod memory;
 pub mod nagios;
 pub mod nrdp;
 pub mod nsca;
+pub mod pagerduty;
 pub mod piece;
 pub mod plugin_output;
 mod queue;

@@ -23,7 +23,7 @@ use crate::sinks::sink::{Order, Said};
 pub const KIND: Kind = Kind {
     name: "nrdp",
     says: "Nagios' NRDP",
-    keys: &[Server::URL, Server::KEYS, KEYS],
+    keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
     answers: ANSWERS,
     read,
 };

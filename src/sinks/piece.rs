@@ -31,6 +31,8 @@ pub enum Format {
     Form,
     /// Text for people.
     Text,
+    /// A mail, with headers and a text.
+    Mail,
     /// The path of an URL, and what follows it.
     Path,
     /// A routing key of AMQP.

@@ -6,7 +6,8 @@ use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
 use crate::sinks::{
-    alignak, amqp, canopsis, file, icinga2, nagios, nrdp, nsca, splunk, syslog, webhook, zabbix,
+    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, nagios, nrdp, nsca,
+    pagerduty, splunk, syslog, webhook, zabbix,
 };
 
 /// The types, in the order of the documentation.
@@ -17,10 +18,14 @@ pub const KINDS: &[Kind] = &[
     nsca::KIND,
     nrdp::KIND,
     zabbix::KIND,
+    alertmanager::KIND,
     canopsis::KIND,
     amqp::KIND,
     webhook::KIND,
+    email::KIND,
+    pagerduty::KIND,
     splunk::KIND,
+    elasticsearch::KIND,
     syslog::KIND,
     file::KIND,
 ];
@@ -102,10 +107,17 @@ mod tests {
         }
         has("README", "table of types", &types);
         has("README", "table of the keys of every sink", &key_table(COMMON));
-        has("README", "table of the keys of HTTP sinks", &key_table(Server::URL.iter().chain(Server::KEYS)));
+        has(
+            "README",
+            "table of the keys of HTTP sinks",
+            &key_table([Server::URL, Server::KEYS, Server::CONNECTIONS].concat().iter()),
+        );
         has("README", "table of statuses", &answer_table(STATUS));
         for kind in KINDS {
-            let own = kind.keys.iter().filter(|keys| ![Server::URL, Server::KEYS].contains(keys));
+            let own = kind
+                .keys
+                .iter()
+                .filter(|keys| ![Server::URL, Server::KEYS, Server::CONNECTIONS].contains(keys));
             has(kind.name, "table of keys", &key_table(own.copied().flatten()));
             if !kind.answers.is_empty() {
                 has(kind.name, "table of answers", &answer_table(kind.answers));

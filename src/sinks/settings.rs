@@ -75,7 +75,7 @@ pub const COMMON: &[Key] = &[
     Key {
         name: "only",
         default: "",
-        says: "An expression. The sink skips outcomes for which it is false: `only = \"outcome.state != 'ok'\"`.",
+        says: "An expression. The sink skips outcomes for which it is false: `only = \"outcome.state != 'ok'\"`, `only = \"outcome.labels.team == 'net'\"`.",
     },
     Key {
         name: "when",
@@ -228,6 +228,32 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
     pub fn template(&mut self, key: &'static str, escape: Escape) -> Option<Template> {
         let text = self.string(key)?;
         self.parsed(&text, Template::new(&text.value, escape))
+    }
+
+    /// A table of templates over the outcome, by name. What is no name is reported, with `rule` as its hint.
+    pub fn templates(
+        &mut self,
+        key: &'static str,
+        escape: Escape,
+        is_name: fn(&str) -> bool,
+        rule: &str,
+    ) -> Vec<(String, Template)> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let mut all = Vec::new();
+        for (name, span, value) in table.entries() {
+            if !is_name(name) {
+                self.report_at(&span, format!("'{name}' can be no name in '{key}'"), Some(rule));
+                continue;
+            }
+            let Some(text) = value.get_ref().as_str() else {
+                self.report_at(&value.span(), format!("'{name}' must be a string"), None);
+                continue;
+            };
+            let text = Located { value: text.to_owned(), span: value.span() };
+            let template = self.parsed(&text, Template::new(&text.value, escape));
+            all.extend(template.map(|template| (name.to_owned(), template)));
+        }
+        all
     }
 
     /// What a template was compiled to; what is wrong in it is reported.

@@ -27,7 +27,7 @@ use crate::sinks::sink::{Order, Said};
 pub const KIND: Kind = Kind {
     name: "splunk",
     says: "Splunk's HTTP Event Collector",
-    keys: &[Server::URL, Server::KEYS, KEYS],
+    keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
     answers: ANSWERS,
     read,
 };

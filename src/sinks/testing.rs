@@ -20,6 +20,7 @@ pub(crate) fn check<'a>(host: &'a str, service: Option<&'a str>, output: &'a str
             output: output.into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
+            labels: Vec::new(),
         },
         host: host.into(),
         service: service.map(Into::into),

@@ -36,6 +36,15 @@ pub(super) fn read(
     server: Option<(&str, bool)>,
     without: (&str, &str),
 ) -> Option<Tls> {
+    read_all(options, server.as_ref().map(std::slice::from_ref), without)?.pop()
+}
+
+/// Reads the keys for several servers, which share them.
+pub(super) fn read_all(
+    options: &mut Options<'_, '_, '_>,
+    servers: Option<&[(&str, bool)]>,
+    without: (&str, &str),
+) -> Option<Vec<Tls>> {
     let authorities = options.optional_path("ca_file");
     let fingerprint = options.string("fingerprint");
     let server_name = options.string("server_name");
@@ -65,8 +74,8 @@ pub(super) fn read(
         options.report("'cert_file' and 'key_file' belong together", "give both, or neither");
         return None;
     }
-    let (host, secure) = server?;
-    if !secure {
+    let servers = servers?;
+    if !servers.iter().any(|(_, secure)| *secure) {
         let given = [
             authorities.map(|key| key.span),
             fingerprint.map(|key| key.span),
@@ -78,12 +87,16 @@ pub(super) fn read(
             options.report_at(&span, message, Some(hint));
             return None;
         }
-        return Some(None);
+        return Some(vec![None; servers.len()]);
     }
-    let name = server_name.as_ref().map_or(host, |name| name.value.as_str());
-    let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-        options.report(format!("'{name}' is no name that a certificate can have"), "set server_name");
-    });
+    let mut name = |host: &str| {
+        let name = server_name.as_ref().map_or(host, |name| name.value.as_str());
+        let valid = ServerName::try_from(name.to_owned());
+        let wrong = format!("'{name}' is no name that a certificate can have");
+        valid.map_err(|_| options.report(wrong, "set server_name")).ok()
+    };
+    let names = servers.iter().map(|(host, secure)| if *secure { name(host).map(Some) } else { Some(None) });
+    let names: Option<Vec<Option<ServerName<'static>>>> = names.collect();
     let paths = certificate.zip(key);
     // What cannot be read is reported below.
     let identity = paths.iter().flat_map(|(certificate, key)| [&certificate.value, &key.value]);
@@ -99,7 +112,8 @@ pub(super) fn read(
         }
         _ => options.report(error.to_string(), ""),
     });
-    Some(Some((config.ok()?, name.ok()?)))
+    let config = config.ok()?;
+    Some(names?.into_iter().map(|name| name.map(|name| (config.clone(), name))).collect())
 }
 
 /// Begins TLS on a connection, where it is wanted.

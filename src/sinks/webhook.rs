@@ -26,8 +26,8 @@ use crate::sinks::sink::Said;
 /// `type = "webhook"`
 pub const KIND: Kind = Kind {
     name: "webhook",
-    says: "any URL: Slack, Teams, ServiceNow, Jira, Alertmanager, ...",
-    keys: &[Server::URL, Server::KEYS, KEYS],
+    says: "any URL: Slack, Teams, ServiceNow, Jira, ...",
+    keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
     answers: ANSWERS,
     read,
 };

@@ -1,7 +1,7 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `zabbix-server-pgsql`, `postgresql`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing.
+//! `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -12,6 +12,7 @@
     clippy::expect_used
 )]
 
+mod alertmanager;
 mod broker;
 mod capture;
 mod certificates;
@@ -22,6 +23,7 @@ mod crash;
 mod daemon;
 mod devices;
 mod doctor;
+mod email;
 mod explain;
 mod fifos;
 mod first_hour;

@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 26] = [
+const USES: [(&str, &str); 27] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     (
         "src/commands/send/security.rs",
@@ -44,6 +44,7 @@ const USES: [(&str, &str); 26] = [
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
     ("src/intake/tls.rs", "whether certificates are valid"),
     ("src/intake/storms.rs", "since when a storm lasts, for people"),
+    ("src/sinks/alertmanager/lane.rs", "the begin and end that alerts carry"),
     ("src/sinks/delivery.rs", "the time that dead letters carry"),
     ("src/sinks/nagios/spool.rs", "file_time in check result files"),
     ("src/status.rs", "the times of the first and last message of a sender, for people"),

@@ -41,6 +41,7 @@ fn outcome(host: &str, output: &str) -> Outcome<'static> {
         output: output.to_owned().into(),
         long_output: "".into(),
         source: "192.0.2.1".into(),
+        labels: Vec::new(),
     };
     Outcome::CheckResult(CheckResult {
         common,

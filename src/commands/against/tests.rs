@@ -24,6 +24,7 @@ fn outcome(
             output: output.into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
+            labels: Vec::new(),
         },
         host: Name::new("h"),
         service: Some(Name::new(service)),

@@ -165,6 +165,7 @@ mod tests {
             output: "down\n\"x\"".into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
+            labels: Vec::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::sinks::settings::{Configured, Key, Kind, Options};
 pub const KIND: Kind = Kind {
     name: "canopsis",
     says: "Canopsis, over AMQP or HTTP",
-    keys: &[KEYS, AMQP_KEYS, HTTP_KEYS, Server::KEYS],
+    keys: &[KEYS, AMQP_KEYS, HTTP_KEYS, Server::KEYS, Server::CONNECTIONS],
     answers: http::ANSWERS,
     read,
 };
@@ -53,8 +53,9 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
         options.unused(AMQP_KEYS, "it is for an amqp:// URL");
         http::read(options, encoder)
     } else {
-        options.unused(HTTP_KEYS, "it is for an http:// or https:// URL");
-        options.unused(Server::KEYS, "it is for an http:// or https:// URL");
+        for keys in [HTTP_KEYS, Server::KEYS, Server::CONNECTIONS] {
+            options.unused(keys, "it is for an http:// or https:// URL");
+        }
         amqp::read(options, encoder)
     }
 }

@@ -6,6 +6,7 @@ use super::syslog;
 use super::values::{Hostile, MARKED};
 use crate::outcome::name::{Name, breaks_line, turns};
 use crate::sinks::amqp::lane::MAX_ROUTING_KEY;
+use crate::sinks::http::escape::percent;
 use crate::sinks::piece::{Format, Piece};
 
 const MARK: &str = "MARK";
@@ -56,6 +57,7 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             let bad = |c: char| !matches!(c, '\n' | '\t') && is_bad(c);
             ensure(!text.contains(bad), || "a control character".to_owned())
         }
+        Format::Mail => mail(marked, &text),
         Format::Path => path(marked, &text),
         Format::RoutingKey => {
             ensure(text.len() <= MAX_ROUTING_KEY && !text.contains(is_bad), || "no routing key".to_owned())?;
@@ -110,7 +112,16 @@ fn part(marked: &str, text: &str, hostile: &Hostile) -> Held {
         marked if marked.contains(MARK) => return Ok(()),
         fixed => return ensure(fixed == text, || format!("'{text}' is not '{fixed}'")),
     };
-    ensure(expected.as_str() == text, || format!("'{text}' is not the name '{expected}'"))
+    ensure(expected.as_str() == text || is_key(&expected, text), || {
+        format!("'{text}' is not the name '{expected}'")
+    })
+}
+
+/// Whether a text is the key of a name: percent-encoded, a long one cut, with a checksum.
+fn is_key(name: &str, text: &str) -> bool {
+    let whole = percent(name);
+    let start = text.rsplit_once('~').map(|(start, _)| start);
+    whole == text || (whole.len() > text.len() && start.is_some_and(|start| whole.starts_with(start)))
 }
 
 fn json(marked: &Value, value: &Value, format: Format, hostile: &Hostile) -> Held {
@@ -179,6 +190,31 @@ fn in_markdown(text: &str) -> usize {
         }
     }
     count
+}
+
+/// The same headers, of which only the subject and ids differ, and no line that ends the mail or is none.
+fn mail(marked: &str, mail: &str) -> Held {
+    let headers = |mail: &str| -> Option<Vec<(String, String)>> {
+        let head = mail.split_once("\r\n\r\n")?.0.replace("\r\n ", " ");
+        head.split("\r\n")
+            .map(|line| line.split_once(": ").map(|(n, v)| (n.to_owned(), v.to_owned())))
+            .collect()
+    };
+    let (expected, found) = (headers(marked).ok_or("no headers")?, headers(mail).ok_or("no headers")?);
+    ensure(expected.len() == found.len(), || "another header".to_owned())?;
+    for ((name, marked), (other, value)) in expected.iter().zip(&found) {
+        ensure(name == other, || format!("another header '{other}'"))?;
+        let depends = ["Subject", "In-Reply-To", "References", "Message-ID", "Content-Transfer-Encoding"]
+            .contains(&name.as_str());
+        ensure(depends || marked == value, || format!("another '{name}': {value}"))?;
+    }
+    ensure(mail.is_ascii() && !mail.replace("\r\n", "").contains(is_bad_in_mail), || {
+        "a bare character".to_owned()
+    })
+}
+
+fn is_bad_in_mail(c: char) -> bool {
+    c != '\t' && is_bad(c)
 }
 
 fn path(marked: &str, path: &str) -> Held {

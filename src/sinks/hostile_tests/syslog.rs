@@ -20,7 +20,7 @@ pub(super) fn differs(
         let found = marked.find(|(known, _)| known == name);
         let (_, marked) = found.ok_or_else(|| format!("another field '{name}'"))?;
         // The names of an event's own fields are values here.
-        if !name.contains("fields") {
+        if !name.contains("fields") && !name.contains("labels") {
             part(marked, text)?;
         }
     }
@@ -56,6 +56,12 @@ fn structured(text: &str, fields: &mut Vec<Field>) -> Option<()> {
         let (value, behind) = unescaped(value, &['"'], &['"', '\\', ']'])?;
         fields.push((name.trim_start().to_owned(), value));
         rest = behind.strip_prefix('"')?;
+        if let Some(element) = rest.strip_prefix("][") {
+            let (id, behind) = element.split_once(' ')?;
+            fields.push(("sd-id".to_owned(), id.to_owned()));
+            rest = behind;
+            continue;
+        }
         if let Some(text) = rest.strip_prefix("] ") {
             fields.push(("text".to_owned(), text.to_owned()));
             return Some(());

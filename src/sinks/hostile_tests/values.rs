@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::outcome::name::Name;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 
 /// What hostile texts are made of.
@@ -102,6 +103,8 @@ pub(super) struct Hostile {
     state: State,
     /// The names of an event's own fields, which rules choose.
     fields: Vec<&'static str>,
+    /// The names of labels, which rules choose.
+    labels: Vec<&'static str>,
 }
 
 /// SplitMix64: a seed gives the same outcome everywhere.
@@ -162,12 +165,17 @@ impl Hostile {
         let names =
             ["tags", "event_type", "host", "connector", "state", "__proto__", "a\"b", "a\nb", "x", "id"];
         let fields = names.into_iter().filter(|_| random.one_in(3)).collect();
+        // Rules leave out labels without a value.
+        let valued = !Name::from(texts.value.as_str()).is_empty();
+        let labels = ["category", "severity", "team"];
+        let labels = labels.into_iter().filter(|_| valued && random.one_in(3)).collect();
         Hostile {
             texts,
             event,
             second: !states[0].is_host(),
             state: states[random.below(states.len())],
             fields,
+            labels,
         }
     }
 
@@ -195,6 +203,7 @@ impl Hostile {
             output: texts.output.into(),
             long_output: texts.long_output.into(),
             source: texts.source.into(),
+            labels: self.labels.iter().map(|name| (Cow::Borrowed(*name), texts.value.into())).collect(),
         };
         let second = self.second.then(|| texts.service.into());
         if self.event {

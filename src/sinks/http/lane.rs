@@ -210,7 +210,8 @@ impl WebLane {
     }
 }
 
-fn trouble(error: &HttpError) -> Trouble {
+/// What it means for a request that there is no answer.
+pub(in crate::sinks) fn trouble(error: &HttpError) -> Trouble {
     let said = Said::from(error.to_string());
     match error {
         HttpError::Connect(..) => {

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::http::client::header;
 use crate::settings::secret::{Keys, PASSWORD};
+use crate::settings::section::Located;
 use crate::settings::url::Target;
 use crate::sinks::settings::{Key, Options};
 use crate::sinks::tls::{self, Tls};
@@ -59,30 +60,72 @@ impl Server {
         },
         Key { name: "cert_file", default: "", says: "The client certificate, in PEM." },
         Key { name: "key_file", default: "", says: "Its key, in PEM." },
-        Key {
-            name: "connections",
-            default: "4",
-            says: "Parallel connections, with one request under way on each. Range: 1 to 64.",
-        },
         Key { name: "headers", default: "", says: "Further headers: `{ \"X-Team\" = \"noc\" }`." },
     ];
+
+    /// The key of those that send over several connections.
+    pub const CONNECTIONS: &[Key] = &[Key {
+        name: "connections",
+        default: "4",
+        says: "Parallel connections, with one request under way on each. Range: 1 to 64.",
+    }];
 
     /// Reads the keys; `example` is a URL for messages.
     pub fn read(options: &mut Options<'_, '_, '_>, example: &str) -> Option<Self> {
         let url = options.required("url", example);
-        let target = url.and_then(|url| {
-            Target::parse(&url).map_err(|error| options.report_at(&url.span, error, None)).ok()
-        });
+        let target = url.and_then(|url| target(options, &url));
+        let connections = options.number("connections", 1..=64, "").unwrap_or(4) as usize;
+        let mut servers = Self::of(options, target.map(|target| vec![target]), "url", connections)?;
+        servers.pop()
+    }
+
+    /// Reads the keys of several servers with the same data, whose URLs are in the list `urls`; at least one. Each has one
+    /// connection.
+    pub fn read_all(options: &mut Options<'_, '_, '_>, example: &str) -> Option<Vec<Self>> {
+        let add = format!("add urls = [\"{example}\"]");
+        if options.get("urls").is_none() {
+            options.report("this sink needs 'urls'", &add);
+        }
+        let urls = options.strings("urls");
+        if urls.as_ref().is_some_and(Vec::is_empty) {
+            options.report("'urls' is empty", &add);
+        }
+        let urls = urls.filter(|urls| !urls.is_empty());
+        // All are read, so that all mistakes show.
+        let targets: Option<Vec<Option<Target>>> =
+            urls.map(|urls| urls.iter().map(|url| target(options, url)).collect());
+        Self::of(options, targets.and_then(|targets| targets.into_iter().collect()), "urls", 1)
+    }
+
+    /// Reads the other keys, for servers at these places; none if they are not known.
+    fn of(
+        options: &mut Options<'_, '_, '_>,
+        targets: Option<Vec<Target>>,
+        key: &str,
+        connections: usize,
+    ) -> Option<Vec<Self>> {
         let login = login(options);
-        if let Some(target) = &target {
+        for target in targets.iter().flatten() {
             in_the_clear(options, target, &PASSWORD);
         }
-        let tls = target.as_ref().map(|target| (target.host.as_str(), target.secure));
-        let tls = tls::read(options, tls, ("there is no TLS with an http:// url", "write https:// in url"));
-        let connections = options.number("connections", 1..=64, "").unwrap_or(4);
+        let places = targets.as_ref().map(|targets| targets.iter().map(|t| (t.host.as_str(), t.secure)));
+        let places: Option<Vec<(&str, bool)>> = places.map(Iterator::collect);
+        let hint = format!("write https:// in {key}");
+        let tls = tls::read_all(options, places.as_deref(), ("there is no TLS with an http:// url", &hint));
         let headers = headers(options);
-        Some(Server { target: target?, tls: tls?, login, headers, connections: connections as usize })
+        let server = |(target, tls)| Server {
+            target,
+            tls,
+            login: login.clone(),
+            headers: headers.clone(),
+            connections,
+        };
+        Some(targets?.into_iter().zip(tls?).map(server).collect())
     }
+}
+
+fn target(options: &mut Options<'_, '_, '_>, url: &Located<String>) -> Option<Target> {
+    Target::parse(url).map_err(|error| options.report_at(&url.span, error, None)).ok()
 }
 
 /// Warns of a secret that is sent over a network without TLS.

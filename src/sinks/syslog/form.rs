@@ -108,9 +108,19 @@ fn severity(state: State) -> u32 {
     }
 }
 
-/// The severity of CEF and LEEF, 0 to 10.
-fn importance(state: State) -> u32 {
-    match state {
+/// The severity of CEF and LEEF, 0 to 10: that of the label `severity` in the words of X.733, where a problem has one.
+fn importance(record: &Record<'_>) -> u32 {
+    let common = record.outcome.common();
+    let label = common.labels.iter().find(|(name, _)| name == "severity");
+    let said = match label.map(|(_, value)| value.to_ascii_lowercase()).as_deref() {
+        Some("critical") => Some(9),
+        Some("major") => Some(8),
+        Some("minor") => Some(6),
+        Some("warning") => Some(5),
+        _ => None,
+    };
+    match common.state {
+        state if !state.is_good() && said.is_some() => said.unwrap_or(0),
         State::Ok | State::Up => 1,
         State::Warning | State::Unreachable => 5,
         State::Unknown => 7,
@@ -142,6 +152,18 @@ fn own(record: &Record<'_>) -> String {
     if fields.is_empty() { String::new() } else { serde_json::Value::Object(fields).to_string() }
 }
 
+/// The labels as JSON; empty if there are none.
+fn labels_json(record: &Record<'_>) -> String {
+    let labels: serde_json::Map<_, _> = record
+        .outcome
+        .common()
+        .labels
+        .iter()
+        .map(|(name, value)| (name.to_string(), (&**value).into()))
+        .collect();
+    if labels.is_empty() { String::new() } else { serde_json::Value::Object(labels).to_string() }
+}
+
 fn structured(line: &mut String, record: &Record<'_>) {
     let mut param = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -157,7 +179,21 @@ fn structured(line: &mut String, record: &Record<'_>) {
         param(&format!(" {name}"), value);
     }
     param(" fields", &own(record));
-    line.push_str("] ");
+    line.push(']');
+    let labels = &record.outcome.common().labels;
+    if !labels.is_empty() {
+        line.push_str("[label@");
+        line.push_str(ENTERPRISE);
+        for (name, value) in labels {
+            line.push(' ');
+            line.push_str(name);
+            line.push_str("=\"");
+            push_param(line, value);
+            line.push('"');
+        }
+        line.push(']');
+    }
+    line.push(' ');
 }
 
 fn cef(line: &mut String, record: &Record<'_>) {
@@ -168,7 +204,7 @@ fn cef(line: &mut String, record: &Record<'_>) {
     push_header(line, &common.rule);
     line.push('|');
     push_header(line, record.outcome.service().unwrap_or("host"));
-    line.push_str(&format!("|{}|", importance(common.state)));
+    line.push_str(&format!("|{}|", importance(record)));
     let time = (common.time / 1000).to_string();
     let named = [("externalId", &*record.id()), ("rt", &time)].map(|(name, value)| (name, value.to_owned()));
     let names = ["dvchost", "cs1", "cs2", "src", "cs3"];
@@ -190,10 +226,12 @@ fn cef(line: &mut String, record: &Record<'_>) {
         line.push(' ');
     }
     let own = own(record);
-    if !own.is_empty() {
-        line.push_str("cs4Label=fields cs4=");
-        push_extension(line, &own);
-        line.push(' ');
+    for (name, label, value) in [("cs4", "fields", own), ("cs5", "labels", labels_json(record))] {
+        if !value.is_empty() {
+            line.push_str(&format!("{name}Label={label} {name}="));
+            push_extension(line, &value);
+            line.push(' ');
+        }
     }
     line.push_str("msg=");
 }
@@ -207,11 +245,12 @@ fn leef(line: &mut String, record: &Record<'_>) {
     push_flat(line, &common.rule.replace('|', "/"));
     line.push_str("|x09|");
     line.push_str(&format!("devTime={}\tdevTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX\t", millis(common.time)));
-    line.push_str(&format!("sev={}\tid={}\t", importance(common.state), record.id()));
+    line.push_str(&format!("sev={}\tid={}\t", importance(record), record.id()));
     let names = ["identHostName", "service", "state", "src", "perfdata"];
     let own = own(record);
-    let own = ("fields", own.as_str());
-    let fields = names.into_iter().zip(fields(record).map(|(_, value)| value)).chain([own]);
+    let labels = labels_json(record);
+    let more = [("fields", own.as_str()), ("labels", labels.as_str())];
+    let fields = names.into_iter().zip(fields(record).map(|(_, value)| value)).chain(more);
     for (name, value) in fields.filter(|(_, value)| !value.is_empty()) {
         line.push_str(name);
         line.push('=');
@@ -289,6 +328,7 @@ mod tests {
             output: output.into(),
             long_output: long.into(),
             source: "192.0.2.1".into(),
+            labels: Vec::new(),
         }
     }
 
@@ -304,6 +344,25 @@ mod tests {
 
     fn text(record: &Record<'_>, form: Form) -> String {
         String::from_utf8(Message::new(record, form, 16, 8192).bytes).unwrap()
+    }
+
+    #[test]
+    fn labels_in_every_form() {
+        let mut record = check(Some("s"), "o", "");
+        record.outcome.common_mut().labels =
+            vec![("severity".into(), "Minor".into()), ("team".into(), "a\"]=b".into())];
+        let ends = |form, end: &str| {
+            let text = text(&record, form);
+            assert!(text.ends_with(end), "{text}");
+            text
+        };
+        ends(Form::Rfc5424, r#"source="192.0.2.1"][label@32473 severity="Minor" team="a\"\]=b"] o"#);
+        let labels = r#"cs5Label=labels cs5={"severity":"Minor","team":"a\\"]\=b"} msg=o"#;
+        assert!(ends(Form::Cef, labels).contains("|s|6|externalId="));
+        let labels = "labels={\"severity\":\"Minor\",\"team\":\"a\\\"]=b\"}\tmsg=o";
+        assert!(ends(Form::Leef, labels).contains("\tsev=6\t"));
+        record.outcome.common_mut().state = State::Ok;
+        assert!(text(&record, Form::Leef).contains("\tsev=1\t"));
     }
 
     #[test]

@@ -1,0 +1,194 @@
+//! A stand-in that answers as it is told, and keeps the mails that it took.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+
+use super::*;
+use crate::settings::address::Address;
+use crate::sinks::testing::{item, seat};
+
+#[derive(Default)]
+struct Standin {
+    /// What it answers to a line that begins so, in place of what is usual.
+    answers: Vec<(&'static str, &'static str)>,
+    /// The recipients and the text of each mail.
+    mails: Vec<(Vec<String>, String)>,
+    lines: Vec<String>,
+}
+
+impl Standin {
+    fn start() -> (Address, Arc<Mutex<Standin>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let standin = Arc::new(Mutex::new(Standin::default()));
+        let shared = standin.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                serve(stream.unwrap(), &shared);
+            }
+        });
+        (Address { host: "127.0.0.1".into(), port }, standin)
+    }
+
+    fn answer(&self, line: &str, usual: &'static str) -> &'static str {
+        let own = self.answers.iter().find(|(start, _)| line.starts_with(start));
+        own.map_or(usual, |(_, answer)| answer)
+    }
+}
+
+fn serve(mut stream: TcpStream, standin: &Mutex<Standin>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut to = Vec::new();
+    let greeting = standin.lock().unwrap().answer("greeting", "220 hi");
+    write!(stream, "{greeting}\r\n").unwrap();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let line = line.trim_end().to_owned();
+        let mut standin = standin.lock().unwrap();
+        standin.lines.push(line.clone());
+        let command = line.split(' ').next().unwrap();
+        let usual = match command {
+            "EHLO" => "250-hi\r\n250-SIZE 1000000\r\n250 AUTH PLAIN LOGIN",
+            "AUTH" => "235 ok",
+            "DATA" => "354 go on",
+            "QUIT" => "221 bye",
+            _ => "250 ok",
+        };
+        let answer = standin.answer(&line, usual);
+        match command {
+            "MAIL" | "RSET" => to.clear(),
+            "RCPT" if answer.starts_with("25") => to.push(line[9..line.len() - 1].to_owned()),
+            _ => {}
+        }
+        write!(stream, "{answer}\r\n").unwrap();
+        if command == "DATA" && answer.starts_with("354") {
+            let mut text = String::new();
+            while !text.ends_with("\r\n.\r\n") {
+                assert_ne!(reader.read_line(&mut text).unwrap(), 0);
+            }
+            let answer = standin.answer("end", "250 queued");
+            if answer.starts_with("250") {
+                standin.mails.push((std::mem::take(&mut to), text));
+            }
+            write!(stream, "{answer}\r\n").unwrap();
+        }
+    }
+}
+
+fn email(address: Address, digest: bool) -> Email {
+    let to = vec!["a@x".into(), "b@x".into()];
+    let server =
+        Server { address, tls: None, implicit_tls: false, starttls: false, hello: "x".into(), login: None };
+    let composer = Composer { from: "t@x".into(), to, subject: None, body: None };
+    Email { server, composer, digest: if digest { Duration::from_mins(1) } else { Duration::ZERO } }
+}
+
+fn send(lane: &mut dyn Lane, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(lane.send(items))
+}
+
+fn later(fate: &Fate) -> bool {
+    matches!(fate, Fate::Later(_))
+}
+
+#[test]
+fn each_recipient_gets_it_once() {
+    let (address, standin) = Standin::start();
+    let mut lane = email(address, false).lane(&seat().0);
+    let items = [item(1, "h", Some("s"), "down")];
+    standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "451 later")];
+    let fates = send(&mut *lane, &items).unwrap();
+    assert!(later(&fates[0]), "{fates:?}");
+    assert!(later(&send(&mut *lane, &items).unwrap()[0]));
+    standin.lock().unwrap().answers.clear();
+    assert_eq!(send(&mut *lane, &items).unwrap(), [Fate::Taken]);
+    let mails = std::mem::take(&mut standin.lock().unwrap().mails);
+    let to: Vec<&[String]> = mails.iter().map(|(to, _)| &to[..]).collect();
+    assert_eq!(to, [["a@x"], ["b@x"]]);
+    // One that is refused for good is said, and the other has it.
+    standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "550-no\r\n550 such user")];
+    let fates = send(&mut *lane, &[item(2, "h", Some("s"), "down")]).unwrap();
+    let Fate::Dead(reason) = &fates[0] else { panic!("{fates:?}") };
+    assert!(reason.as_str().starts_with("not for b@x: 127.0.0.1:"), "{reason}");
+    assert!(reason.as_str().ends_with(" answered 550 to RCPT: no such user"), "{reason}");
+    assert_eq!(standin.lock().unwrap().mails[0].0, ["a@x"]);
+}
+
+#[test]
+fn many_go_in_one_mail_and_an_order_stays() {
+    let (address, standin) = Standin::start();
+    let mut lane = email(address, true).lane(&seat().0);
+    let keyed =
+        |number: u64, key: u64| Item { key, ..item(number, "h", Some("s"), &format!("text{number}")) };
+    let first = [keyed(1, 7), keyed(2, 8)];
+    standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "452 full")];
+    assert!(send(&mut *lane, &first).unwrap().iter().all(later));
+    // A later one of the same service waits, so that b@x gets them in their order.
+    let more = [keyed(1, 7), keyed(2, 8), keyed(3, 7), keyed(4, 9)];
+    standin.lock().unwrap().answers.clear();
+    let fates = send(&mut *lane, &more).unwrap();
+    assert!(
+        fates[..2] == [Fate::Taken, Fate::Taken] && later(&fates[2]) && fates[3] == Fate::Taken,
+        "{fates:?}"
+    );
+    let mails = std::mem::take(&mut standin.lock().unwrap().mails);
+    let found: Vec<(usize, Vec<bool>)> = mails
+        .iter()
+        .map(|(to, text)| (to.len(), (1..5).map(|n| text.contains(&format!("text{n}"))).collect()))
+        .collect();
+    let yes = |some: &[usize]| (1..5).map(|n| some.contains(&n)).collect::<Vec<bool>>();
+    assert_eq!(found, [(1, yes(&[1, 2])), (2, yes(&[4])), (1, yes(&[1, 2]))]);
+    standin.lock().unwrap().answers = vec![("end", "552 too big")];
+    assert!(matches!(send(&mut *lane, &more[2..]), Err(Trouble::Halve(_))));
+}
+
+#[test]
+fn what_is_too_large_is_cut() {
+    let (address, standin) = Standin::start();
+    let mut lane = email(address, false).lane(&seat().0);
+    let items = [item(1, "h", None, &"x".repeat(10_000))];
+    standin.lock().unwrap().answers = vec![("end", "552 too big")];
+    assert!(matches!(&send(&mut *lane, &items).unwrap()[..], [Fate::Dead(_)]));
+    assert_eq!(standin.lock().unwrap().lines.iter().filter(|line| *line == "DATA").count(), 2);
+}
+
+#[test]
+fn what_is_about_the_server_is_no_fault_of_an_outcome() {
+    let (address, standin) = Standin::start();
+    let mut email = email(address, false);
+    let items = [item(1, "h", None, "x")];
+    let answered = |email: &Email, answers: &[(&'static str, &'static str)]| {
+        standin.lock().unwrap().answers = answers.to_vec();
+        send(&mut *email.lane(&seat().0), &items)
+    };
+    assert!(matches!(answered(&email, &[("greeting", "554 no")]), Err(Trouble::Refused(..))));
+    assert!(matches!(answered(&email, &[("greeting", "421 busy")]), Err(Trouble::Busy(..))));
+    assert!(matches!(answered(&email, &[("greeting", "HTTP/1.1 400 x")]), Err(Trouble::Unanswered(..))));
+    assert!(matches!(answered(&email, &[("MAIL", "550 not you")]), Err(Trouble::Refused(..))));
+    assert!(matches!(answered(&email, &[("RCPT", "530 log in")]), Err(Trouble::Refused(..))));
+    assert!(matches!(answered(&email, &[("DATA", "250 what")]), Err(Trouble::Unanswered(..))));
+    assert!(later(&answered(&email, &[("end", "451 later")]).unwrap()[0]));
+    email.server.login = Some(("u".into(), "p".to_owned().into()));
+    assert!(matches!(answered(&email, &[("AUTH", "535 wrong")]), Err(Trouble::Refused(..))));
+    assert_eq!(
+        answered(&email, &[("AUTH PLAIN AHUAcA==", "235 ok"), ("AUTH", "535 no")]).unwrap(),
+        [Fate::Taken]
+    );
+    let login = [("EHLO", "250 AUTH LOGIN"), ("AUTH LOGIN", "334 x"), ("dQ==", "334 y"), ("cA==", "235 ok")];
+    assert_eq!(answered(&email, &login).unwrap(), [Fate::Taken]);
+    assert!(matches!(answered(&email, &[("EHLO", "250 AUTH GSSAPI")]), Err(Trouble::Refused(..))));
+    email.server.starttls = true;
+    let refused = answered(&email, &[]);
+    let Err(Trouble::Refused(said, _)) = refused else { panic!("{refused:?}") };
+    assert!(said.as_str().ends_with("offers no STARTTLS"), "{said}");
+    // What follows the reply to STARTTLS in the clear was put in by somebody else.
+    let forged = answered(&email, &[("EHLO", "250 STARTTLS"), ("STARTTLS", "220 go\r\n250 forged")]);
+    assert!(matches!(forged, Err(Trouble::Unanswered(..) | Trouble::Away(..))), "{forged:?}");
+    email.server.address.port = 1;
+    assert!(matches!(answered(&email, &[]), Err(Trouble::Away(..))));
+}
