@@ -1,6 +1,6 @@
 //! The tables of the state, its timers and its limits.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::count::{Bucket, Count};
@@ -74,6 +74,8 @@ pub(super) struct Core {
     pub(super) usage: Vec<Usage>,
     /// Whether an outcome was ever sent without state for want of room.
     pub(super) lacked_room: bool,
+    /// The services of such outcomes: what is held of them later may have been told.
+    pub(super) told_without: HashSet<u64>,
     wheel: Wheel,
     /// The engine time of tick 0.
     base: i64,
@@ -102,6 +104,7 @@ impl Core {
             limits,
             usage: vec![Usage::default(); rules],
             lacked_room: false,
+            told_without: HashSet::new(),
             wheel: Wheel::new(),
             base: now.saturating_sub(TICK),
             ripe: VecDeque::new(),

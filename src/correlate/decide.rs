@@ -20,6 +20,9 @@ const MAX_WAITING: usize = 256;
 /// Among how many entries the one is chosen that makes room for another.
 const CHOICE: u32 = 16;
 
+/// How many services may be remembered that had an outcome without room for its state.
+const MOST_WITHOUT: usize = 1 << 16;
+
 impl Core {
     /// Decides about one outcome, and counts it.
     pub(super) fn decide(
@@ -67,6 +70,9 @@ impl Core {
             // Without room for state, rules have none.
             out.overflowed += 1;
             self.lacked_room = true;
+            if self.told_without.len() < MOST_WITHOUT {
+                self.told_without.insert(facts.service.low());
+            }
             return self.untracked(plan, now, facts, (payload, false), out);
         };
         self.fire_problem(plan, now, at, out);
@@ -244,7 +250,9 @@ impl Core {
             // Receivers would take it for the end of the others.
             Phase::Idle if self.worst_other(at).is_some() => out.swallow(Reason::StillOpen),
             Phase::Idle => self.send_good(plan, now, (at, facts), payload, out),
-            Phase::Held if !told => self.cancel(plan, now, (at, facts), payload, out),
+            Phase::Held if !told && !self.told_without.contains(&facts.service.low()) => {
+                self.cancel(plan, now, (at, facts), payload, out)
+            }
             Phase::Flapping => {
                 self.keep(at, Some(payload));
                 if let Some(problem) = self.problems.get_mut(at) {
@@ -252,7 +260,7 @@ impl Core {
                 }
                 out.swallow(Reason::Flapping)
             }
-            // A rule without state, or without room for it, may have said what another one holds.
+            // A rule without state, or without room for it, may have said what another one holds, or what was held later.
             Phase::Open | Phase::Held => match self.close(now, at, payload, out) {
                 Some(verdict) => verdict,
                 None => self.send_good(plan, now, (at, facts), payload, out),

@@ -12,6 +12,7 @@ pub mod admission;
 pub mod bind;
 mod budget;
 pub mod commit;
+mod complaints;
 mod conversation;
 pub mod correlation;
 mod counts;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::capture::Batch as Captured;
 use crate::fast_map::FastMap;
-use crate::inbox::Key;
 use crate::intake::commit::{Committed, Known, Made, Refused};
+use crate::intake::complaints::Complaints;
 use crate::intake::counts::Counts;
 use crate::intake::describe;
 use crate::intake::letting_in::Refusal;
@@ -15,12 +15,9 @@ use crate::intake::original::{self, Original};
 use crate::intake::senders::Batch;
 use crate::intake::shared::{Active, Shared};
 use crate::intake::storm_gate::Gate;
-use crate::language::jinja::RenderError;
 use crate::lookup::choice::{Agent, Received};
-use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, SyslogLine, TlsSender};
-use crate::mib::format::hex;
+use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, TlsSender};
 use crate::outcome::json::Unsaved;
-use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::settings::tls_server::Identity;
 use crate::snmp::access::{self, Denied, Reach};
@@ -38,8 +35,6 @@ use crate::time::log_limit::Kind;
 const MAX_SENDERS: usize = 10_000;
 /// How many Reports a batch may give rise to: a flood of strangers gets no flood of answers.
 const MAX_REPORTS: usize = 64;
-/// How many octets of a malformed packet are logged.
-const SHOWN: usize = 32;
 /// The longest answer in a datagram, in octets: what IPv4 leaves of 65,535.
 const LONGEST_DATAGRAM: usize = 65_507;
 /// How many bytes of outcomes are gathered before they are committed, even within a batch.
@@ -186,12 +181,12 @@ impl Pipeline {
         self.counts.snmp_received += 1;
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
         if !self.active.access.knows(source.address()) {
-            return self.denied(Denied::Source, Refusal::Source(Protocol::Snmp), &source, now);
+            return self.complaints().denied(Denied::Source, Refusal::Source(Protocol::Snmp), &source, now);
         }
         let decoded = match snmp::decode(packet) {
             Ok(decoded) => decoded,
             Err(DecodeError::V3) => return self.packet_v3(packet, arrival, &source, now),
-            Err(error) => return self.malformed(packet, &source, &error, now),
+            Err(error) => return self.complaints().malformed(packet, &source, &error, now),
         };
         self.counts.odd_varbinds += decoded.odd as u64;
         let inform = (decoded.notification.kind == NotificationKind::Inform).then(|| Inform {
@@ -207,7 +202,7 @@ impl Pipeline {
         let active = self.active.clone();
         let Some(usm) = &active.usm else {
             self.shared.refusals.count(source.address(), "v3");
-            return self.malformed(packet, source, &DecodeError::V3, now);
+            return self.complaints().malformed(packet, source, &DecodeError::V3, now);
         };
         let (from, seconds) = (source.address(), now.mono.seconds());
         let opened = match usm.open(packet, from, seconds) {
@@ -238,7 +233,7 @@ impl Pipeline {
                 let original = Original::Scoped(&opened.scoped, user);
                 self.notification(decoded.notification, original, inform, source, now);
             }
-            Err(error) => self.malformed(packet, source, &error, now),
+            Err(error) => self.complaints().malformed(packet, source, &error, now),
         }
     }
 
@@ -263,7 +258,7 @@ impl Pipeline {
             return self.shared.stats.discoveries.add(1);
         }
         self.shared.refusals.count(source.address(), refused.why.reason());
-        self.malformed(packet, source, &refused.why.into(), now);
+        self.complaints().malformed(packet, source, &refused.why.into(), now);
     }
 
     fn notification(
@@ -279,7 +274,7 @@ impl Pipeline {
             Ok(reach) => reach,
             Err(denied) => {
                 let why = Refusal::of_notification(denied, &notification);
-                return self.denied(denied, why, source, now);
+                return self.complaints().denied(denied, why, source, now);
             }
         };
         let message = Message::Notification(notification);
@@ -326,7 +321,7 @@ impl Pipeline {
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
         // Who may use a socket of this machine is up to the permissions of its file.
         if !source.peer.is_local() && !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
-            return self.not_allowed(&source, now);
+            return self.complaints().not_allowed(&source, now);
         }
         let (line, too_long) = within(line, self.active.lines.max_message);
         if too_long {
@@ -340,7 +335,7 @@ impl Pipeline {
             .as_deref()
             .map(|one| TlsSender { name: one.name.as_deref(), fingerprint: &one.fingerprint });
         if line.tcp_wrappers.is_none() && is_unknown_refusal(line.message) {
-            self.unknown_refusal(&line, &source, now);
+            self.complaints().unknown_refusal(&line, &source, now);
         }
         let message = Message::Syslog(line);
         if self.passes(&message, now) {
@@ -437,7 +432,7 @@ impl Pipeline {
         self.heard.count(address, message, &choice.host, verdict);
         self.counts.messages_cut += u64::from(self.scratch.was_cut());
         if let Some(failure) = self.scratch.failures().first() {
-            self.not_rendered(failure, source, now);
+            self.complaints().not_rendered(failure, source, now);
         }
         if let Some(outcomes) = shown {
             let described = describe::message(message, source, charset, self.active.rules.mib());
@@ -456,6 +451,10 @@ impl Pipeline {
             }
         }
         whole
+    }
+
+    fn complaints(&self) -> Complaints<'_> {
+        Complaints { shared: &self.shared, active: &self.active }
     }
 
     /// Has the state as the messages before this one have left it.
@@ -523,98 +522,6 @@ impl Pipeline {
     /// them.
     pub fn holds(&self) -> bool {
         self.holds
-    }
-
-    fn malformed(&self, packet: &[u8], source: &Source, error: &DecodeError, now: Now) {
-        self.shared.stats.malformed[error.index()].add(1);
-        self.show_refused(DecodeError::REASONS[error.index()], source, now);
-        self.keep_refused(Refusal::of_packet(error, packet), source, now);
-        let reason = DecodeError::REASONS[error.index()].to_owned();
-        let sample = || original::malformed(packet, source);
-        self.shared.inbox.add(Key::Malformed(reason), source.address(), now, sample);
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Malformed, now.mono) {
-            let what = match error {
-                DecodeError::V3 | DecodeError::Usm(_) => "rejected SNMPv3 message",
-                _ => "malformed SNMP packet",
-            };
-            let begins = hex(&snmp::decode::without_community(&packet[..packet.len().min(SHOWN)]));
-            tracing::warn!(
-                from = %source.peer, suppressed, bytes = packet.len(),
-                "{what}: {error}; it begins {begins}; see `trapline unmatched`"
-            );
-        }
-    }
-
-    fn denied(&self, denied: Denied, why: Refusal, source: &Source, now: Now) {
-        let stats = &self.shared.stats;
-        let (counter, kind) = match denied {
-            Denied::Source => (&stats.wrong_source, Kind::Source),
-            Denied::Version(_) => (&stats.version_off, Kind::Access),
-            Denied::Community => (&stats.wrong_community, Kind::Community),
-            Denied::Grant => (&stats.no_access, Kind::Access),
-        };
-        counter.add(1);
-        self.shared.refusals.count(source.address(), denied.reason());
-        self.keep_refused(why, source, now);
-        self.show_refused(denied.reason(), source, now);
-        if let Some(suppressed) = self.shared.limiter.allow(kind, now.mono) {
-            tracing::warn!(from = %source.peer, suppressed, "{denied}");
-        }
-    }
-
-    fn keep_refused(&self, why: Refusal, source: &Source, now: Now) {
-        let known = self.active.hosts.of_address(source.address()).is_some();
-        self.shared.senders.refused(source.address(), why, known, now);
-    }
-
-    /// Shows those who look on that a message does not come so far that rules see it.
-    fn show_refused(&self, reason: &str, source: &Source, now: Now) {
-        if self.shared.tap.wants(source.address(), now.mono) {
-            self.shared.tap.show(source.address(), false, &describe::refused(reason, source));
-        }
-    }
-
-    fn not_allowed(&self, source: &Source, now: Now) {
-        self.shared.stats.wrong_source.add(1);
-        self.shared.refusals.count(source.address(), Denied::Source.reason());
-        self.keep_refused(Refusal::Source(Protocol::Syslog), source, now);
-        self.show_refused(Denied::Source.reason(), source, now);
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Source, now.mono) {
-            tracing::warn!(
-                from = %source.peer, suppressed,
-                "syslog from a sender that is not allowed; to accept it, add its network to [syslog] allow"
-            );
-        }
-    }
-
-    fn unknown_refusal(&self, line: &SyslogLine<'_>, source: &Source, now: Now) {
-        self.shared.stats.tcp_wrappers_unknown.add(1);
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Wrappers, now.mono) {
-            let what = describe::short_line(line);
-            tracing::warn!(
-                from = %source.peer, suppressed,
-                "{what}: it seems that TCP Wrappers refused something, but the form is not known; match it with a rule of your own"
-            );
-        }
-    }
-
-    fn not_rendered(&self, failure: &RenderFailure, source: &Source, now: Now) {
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Render, now.mono) {
-            let rule = &self.active.rules.rules()[failure.rule];
-            if failure.error == RenderError::OverBudget {
-                tracing::warn!(
-                    from = %source.peer, suppressed,
-                    "{} of rule '{}' in {} is over budget for a message; simplify it, or lower [rules] max_message",
-                    failure.field, rule.id, rule.file
-                );
-                return;
-            }
-            tracing::warn!(
-                from = %source.peer, suppressed,
-                "cannot render {} of rule '{}' in {}: {}; correct its template, such as {{{{ (x or 0) + 1 }}}}",
-                failure.field, rule.id, rule.file, failure.error
-            );
-        }
     }
 
     fn unmatched(&self, message: &Message<'_>, original: Original<'_>, source: &Source, now: Now) {

@@ -38,6 +38,8 @@ const QUIET: Duration = Duration::from_secs(2);
 const WRITE: Duration = Duration::from_secs(10);
 /// How long a stream is read after its listener was told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
+/// For how long at most what has arrived is read where nothing is waited for.
+const AT_HAND: Duration = Duration::from_millis(200);
 /// How many octets are read at a time.
 const CHUNK: usize = 64 * 1024;
 
@@ -410,12 +412,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// Takes what has arrived already and answers it; then tells the sender that nothing more is read, and takes what it
     /// had sent until it knew, for so long at most.
     async fn drain(&mut self, conversation: &mut impl Conversation, chunk: &mut [u8], most: Duration) -> End {
-        let until = Instant::now() + most;
+        let begun = Instant::now();
+        // Who sends as fast as this reads is told all the same.
+        let (told_by, until) = (begun + (most / 2).max(AT_HAND), begun + most);
         let (mut answers, mut takes) = (true, true);
         loop {
             let read = if answers {
                 // As much as is there, whatever the task has done before its turn ends.
-                let ready = tokio::task::unconstrained(self.stream.read(chunk)).now_or_never();
+                let ready = if Instant::now() < told_by {
+                    tokio::task::unconstrained(self.stream.read(chunk)).now_or_never()
+                } else {
+                    None
+                };
                 match ready {
                     None => {
                         answers = false;

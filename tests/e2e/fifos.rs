@@ -12,7 +12,7 @@ use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{Program, run, wait_until};
 
 /// Every key that names a file, with lines that make a configuration of it.
-const PLACES: [(&str, &str); 22] = [
+const PLACES: [(&str, &str); 24] = [
     (
         "auth_password_file",
         "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password_file = \"DIR/fifo\"\n",
@@ -21,6 +21,11 @@ const PLACES: [(&str, &str); 22] = [
         "priv_password_file",
         "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password = \"a long enough one\"\npriv = \"AES-128\"\npriv_password_file = \"DIR/fifo\"\n",
     ),
+    (
+        "api_key_file",
+        "[[sinks]]\ntype = \"elasticsearch\"\nurl = \"https://127.0.0.1:1\"\napi_key_file = \"DIR/fifo\"\n",
+    ),
+    ("routing_key_file", "[[sinks]]\ntype = \"pagerduty\"\nrouting_key_file = \"DIR/fifo\"\n"),
     ("communities_file", "[snmp]\nlisten = []\nrelays = []\ncommunities_file = \"DIR/fifo\"\n"),
     ("files", "[hosts]\nfiles = [\"DIR/fifo\"]\n"),
     ("cert_file of syslog", "[syslog.tls]\ncert_file = \"DIR/fifo\"\nkey_file = \"DIR/fifo\"\n"),

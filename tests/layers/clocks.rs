@@ -34,12 +34,12 @@ const USES: [(&str, &str); 27] = [
         "src/inbox/groups.rs",
         "the times of the first and last message, for people; what goes first is decided by order",
     ),
-    ("src/intake/admit.rs", "the time of receipt that messages of the waiting room carry"),
     ("src/intake/commit.rs", "whether a mute is in force, which is a matter of the wall clock"),
     (
         "src/intake/correlation.rs",
         "where the time of the state begins; from then on it goes on with the monotonic clock",
     ),
+    ("src/intake/admission.rs", "the time of receipt of datagrams that waited for the first rules"),
     ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
     ("src/intake/tls.rs", "whether certificates are valid"),
