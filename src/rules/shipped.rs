@@ -134,6 +134,28 @@ mod tests {
         }
     }
 
+    /// What the packs make can be routed by what it is about.
+    #[test]
+    fn what_packs_make_has_a_category() {
+        const CATEGORIES: [&str; 8] =
+            ["network", "power", "environment", "hardware", "storage", "security", "system", "backup"];
+        for (file, text) in PACKS {
+            let mut rules = text.split("[[rule]]\n");
+            let of_all = rules.next().unwrap();
+            for rule in rules {
+                let makes = rule.contains("[rule.check]") || rule.contains("[rule.event]");
+                let given = [rule, of_all].into_iter().find_map(|text| text.split_once("category = \""));
+                let category = given.and_then(|(_, rest)| rest.split('"').next());
+                let known = category.is_some_and(|category| CATEGORIES.contains(&category));
+                assert!(
+                    known || !makes,
+                    "{file}: the category {category:?} of {}",
+                    rule.lines().next().unwrap()
+                );
+            }
+        }
+    }
+
     /// Packs for syslog.
     fn for_syslog() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         PACKS.iter().filter(|(file, _)| file.ends_with("-syslog.toml"))
