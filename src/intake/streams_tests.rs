@@ -1,4 +1,3 @@
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::Receiver;
 
@@ -124,17 +123,4 @@ async fn a_newcomer_gets_the_place_of_a_silent_stream_of_the_largest_client() {
         sleep(Duration::from_millis(1)).await;
     }
     bench.end().await;
-}
-
-#[tokio::test]
-async fn who_sends_without_end_does_not_hold_up_a_stop() {
-    let bench = Bench::new(Limits { total: 10, per_address: 10 }).await;
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", bench.address.port())).unwrap();
-    let lines = "<13>a line\n".repeat(1000);
-    let sender = std::thread::spawn(move || while stream.write_all(lines.as_bytes()).is_ok() {});
-    while bench.count(|shared| shared.stats.matched.get()) < 1000 {
-        sleep(Duration::from_millis(1)).await;
-    }
-    timeout(Duration::from_mins(1), bench.end()).await.unwrap();
-    sender.join().unwrap();
 }
