@@ -2,6 +2,7 @@
 
 mod against;
 pub mod args;
+pub mod asking;
 pub mod check;
 pub mod cli;
 pub mod completions;

@@ -18,6 +18,7 @@ pub mod mutes;
 pub mod own_service;
 pub mod plan;
 pub mod reload;
+mod replies;
 pub mod reverse;
 pub mod run;
 pub mod senders;
