@@ -228,6 +228,7 @@ impl Status {
             "storms": self.shared.storms.to_json(),
             "connections": connections,
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),
+            "lookups": self.shared.lookups.to_json(now.mono),
             "state": self.shared.commit.correlation.to_json(),
             "capture": self.capture_to_json(),
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },

@@ -12,7 +12,9 @@ use crate::mib::load::modules::system_mibs;
 use crate::mib::load::{self as mib, Held};
 use crate::outcome::record::Record;
 use crate::rules::RuleSet;
-use crate::rules::compile::{Compiled, RuleFile, compile, is_shipped};
+use crate::lookup::load;
+use crate::lookup::tables::Tables;
+use crate::rules::compile::{Compiled, RuleFile, compile_with, is_shipped};
 use crate::rules::doubts;
 use crate::rules::files;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
@@ -38,6 +40,8 @@ pub struct Setup {
     pub compiled: Compiled,
     /// What was found; no rules are there if it has errors.
     pub found: Diagnostics,
+    /// What is wrong with tables whose last good version is used in their place. `found` has it as warnings.
+    pub broken: Diagnostics,
 }
 
 /// The configuration of a file, or the built-in one.
@@ -71,6 +75,11 @@ pub fn ready(path: Option<&Path>) -> Option<Setup> {
     let setup = load(path, &Held::default()).map_err(|found| print(&found)).ok()?;
     print(&setup.found);
     setup.compiled.rules.is_some().then_some(setup)
+}
+
+/// The tables of a configuration, without a word about what is wrong with them.
+pub fn tables(config: &Config) -> Arc<Tables> {
+    Arc::new(load::begin(&config.lookups, &config.journal.directory).tables)
 }
 
 /// Where the index of the MIBs is kept.
@@ -108,7 +117,10 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
         mib.forget_texts();
     }
     found.extend(of_modules(&mibs.found));
-    let mut compiled = compile(&files, mibs.mib.clone());
+    let begun = load::begin(&config.lookups, &config.journal.directory);
+    found.extend(begun.found);
+    found.extend(as_warnings(&begun.broken));
+    let mut compiled = compile_with(&files, mibs.mib.clone(), &Arc::new(begun.tables));
     // A test runs against all rules. Where the user has rules, these may take what a shipped rule is tested with.
     if files.iter().any(|file| !is_shipped(&file.name)) {
         compiled.tests.retain(|test| !is_shipped(&test.file.name));
@@ -131,7 +143,18 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
     if found.has_errors() {
         compiled.rules = None;
     }
-    Setup { config, files: files.into(), mibs, compiled, found }
+    Setup { config, files: files.into(), mibs, compiled, found, broken: begun.broken }
+}
+
+/// What is wrong with tables, as warnings: versions from before are used in their place.
+fn as_warnings(broken: &Diagnostics) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for diagnostic in broken.clone().sorted() {
+        let hint = diagnostic.hint.as_ref().map_or_else(String::new, |hint| format!("{hint}; "));
+        let hint = Some(format!("{hint}the last good version is used"));
+        found.push(Diagnostic { severity: Severity::Warning, hint, ..diagnostic });
+    }
+    found
 }
 
 /// What was found in MIB modules, with warnings of modules in folders as one: vendors' modules have thousands, in which

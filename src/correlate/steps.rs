@@ -3,8 +3,6 @@
 //! Each runs twice: once as it is, and once with all state written and read back before each step. Both must have the same
 //! outcomes, as a restart must change nothing.
 
-use std::sync::Arc;
-
 use super::correlator::Correlator;
 use super::effects::{Effects, Now};
 use super::key::{Facts, Secret};
@@ -253,7 +251,7 @@ pub fn replaced(
     files: &[RuleFile],
     file: &RuleFile,
     text: &str,
-    mib: &Arc<crate::mib::Mib>,
+    with: &RuleSet,
 ) -> Result<RuleSet, String> {
     let files: Vec<RuleFile> = files
         .iter()
@@ -265,6 +263,6 @@ pub fn replaced(
             }
         })
         .collect();
-    let compiled = crate::rules::compile::compile(&files, mib.clone());
+    let compiled = crate::rules::compile::compile_with(&files, with.mib_handle().clone(), with.tables());
     compiled.rules.ok_or_else(|| compiled.found.to_text())
 }

@@ -13,6 +13,7 @@ pub mod drain;
 pub mod inbox;
 pub mod listeners;
 pub mod log;
+mod lookups;
 pub mod mib_subprocess;
 pub mod mutes;
 pub mod own_service;

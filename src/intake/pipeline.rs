@@ -16,6 +16,7 @@ use crate::intake::senders::Batch;
 use crate::intake::shared::{Active, Shared};
 use crate::intake::storm_gate::Gate;
 use crate::lookup::choice::{Agent, Received};
+use crate::lookup::tables::Tables;
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, TlsSender};
 use crate::outcome::json::Unsaved;
 use crate::rules::{MatchResult, MessageContext, Scratch};
@@ -44,6 +45,8 @@ const FULL: usize = 1 << 20;
 pub struct Pipeline {
     shared: Arc<Shared>,
     active: Arc<Active>,
+    /// The tables of its rules, in one version for a whole batch.
+    tables: Arc<Tables>,
     generation: u64,
     scratch: Scratch,
     made: Made,
@@ -108,9 +111,12 @@ impl Pipeline {
     }
 
     fn with(shared: Arc<Shared>, refused: Refused, longest: usize, identity: Option<Arc<Identity>>) -> Self {
+        let generation = shared.generation();
+        let (active, tables) = shared.active_with_tables();
         Pipeline {
-            generation: shared.generation(),
-            active: shared.active(),
+            generation,
+            active,
+            tables,
             captures: shared.capture.is_on(),
             captured: Captured::default(),
             shared,
@@ -137,7 +143,7 @@ impl Pipeline {
         let generation = self.shared.generation();
         if generation != self.generation {
             self.generation = generation;
-            self.active = self.shared.active();
+            (self.active, self.tables) = self.shared.active_with_tables();
             self.captures = self.shared.capture.is_on();
         }
     }
@@ -401,7 +407,7 @@ impl Pipeline {
         }
         let answers = self.shared.commit.correlation.at(now);
         let context = MessageContext::new(&received, &choice, hosts, access.tags(reach));
-        let subject = MessageContext { state: Some(&answers), ..context };
+        let subject = MessageContext { state: Some(&answers), tables: Some(&self.tables), ..context };
         if self.captures {
             original.capture(message, source, access.tags(reach), &mut self.captured);
         }

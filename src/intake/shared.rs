@@ -22,8 +22,12 @@ use crate::intake::storms::Storms;
 use crate::intake::tap::Tap;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
+use crate::lookup::board::Board;
 use crate::lookup::hosts::Hosts;
 use crate::lookup::reverse::ReverseNames;
+use crate::lookup::settings::Definition;
+use crate::lookup::table::Table;
+use crate::lookup::tables::Tables;
 use crate::lookup::zones::Zones;
 use crate::peer::Peer;
 use crate::rules::RuleSet;
@@ -99,6 +103,8 @@ pub struct Shared {
     pub senders: Senders,
     /// Names of senders by reverse DNS.
     pub reverse: Arc<ReverseNames>,
+    /// What is known of tables.
+    pub lookups: Board,
     /// Who sends more than it may.
     pub storms: Storms,
     /// Limits log lines about bad input.
@@ -107,7 +113,8 @@ pub struct Shared {
     pub accepted: Arc<accept::Table>,
     clock: Arc<dyn Clock>,
     reports: Mutex<Reports>,
-    active: Mutex<Arc<Active>>,
+    /// What is in force, and the newest versions of its tables.
+    active: Mutex<(Arc<Active>, Arc<Tables>)>,
     generation: AtomicU64,
     beats: Mutex<Vec<Weak<Beat>>>,
     open: watch::Sender<bool>,
@@ -131,6 +138,7 @@ impl Shared {
             refusals: Refusals::default(),
             senders: Senders::new(clock.now()),
             reverse: Arc::default(),
+            lookups: Board::default(),
             storms: Storms::default(),
             limiter,
             accepted: Arc::default(),
@@ -163,16 +171,42 @@ impl Shared {
     pub fn replace(&self, active: Active) {
         self.commit.mutes.configure(&active.mutes);
         self.commit.replace(active.rules.plan(), self.now());
-        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+        let tables = active.rules.tables().clone();
+        *self.in_force() = (Arc::new(active), tables);
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Puts another version of a table in force; every listener uses it from its next batch on. False if the table is in force no
+    /// more.
+    pub fn set_table(&self, definition: &Arc<Definition>, table: Arc<Table>) -> bool {
+        let mut in_force = self.in_force();
+        let Some(tables) = in_force.1.with(definition, table) else { return false };
+        in_force.1 = Arc::new(tables);
+        drop(in_force);
+        self.generation.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, (Arc<Active>, Arc<Tables>)> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rules in force.
     pub fn active(&self) -> Arc<Active> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.in_force().0.clone()
     }
 
-    /// Changes whenever the rules do.
+    /// The tables in force, in their newest versions.
+    pub fn tables(&self) -> Arc<Tables> {
+        self.in_force().1.clone()
+    }
+
+    /// The rules in force, and their tables.
+    pub fn active_with_tables(&self) -> (Arc<Active>, Arc<Tables>) {
+        self.in_force().clone()
+    }
+
+    /// Changes whenever the rules or their tables do.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }

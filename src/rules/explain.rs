@@ -103,7 +103,7 @@ impl RuleSet {
             Matcher::Trap(_) => &[],
         };
         let scope =
-            Scope { mib: &self.mib, notifications, captures: names, columns, traps: &traps, asked: None };
+            Scope { mib: &self.mib, notifications, captures: names, columns, traps: &traps, asked: None, lookups: None };
         let Ok(parsed) = syntax::expression(source) else { return String::new() };
         let captures = match (&rule.matcher, context.syslog()) {
             (Matcher::Syslog(pattern), Some(line)) => pattern.matches(line).unwrap_or_default(),

@@ -36,6 +36,7 @@ mod init;
 mod intake;
 mod limits;
 mod local_syslog;
+mod lookups;
 mod mibs;
 mod migrating;
 mod mute;
