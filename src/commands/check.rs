@@ -142,7 +142,8 @@ fn one(path: Option<&Path>, rules: &[PathBuf]) -> Checked {
 fn broken_as_errors(setup: &Setup) -> Diagnostics {
     let mut found = setup.broken.clone();
     let known = setup.broken.clone().sorted();
-    let same = |one: &Diagnostic| known.iter().any(|other| other.file == one.file && other.message == one.message);
+    let same =
+        |one: &Diagnostic| known.iter().any(|other| other.file == one.file && other.message == one.message);
     setup.found.clone().sorted().into_iter().filter(|one| !same(one)).for_each(|one| found.push(one));
     found
 }

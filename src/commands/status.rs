@@ -211,7 +211,11 @@ fn print(before: &Value, now: &Value) {
             0 => String::new(),
             failures => format!(", {failures} failures"),
         };
-        println!("table {}: {} rows, {age}{failures}", table["name"].as_str().unwrap_or("?"), number(&table["rows"]));
+        println!(
+            "table {}: {} rows, {age}{failures}",
+            table["name"].as_str().unwrap_or("?"),
+            number(&table["rows"])
+        );
         for line in table["error"].as_str().into_iter().flat_map(str::lines) {
             println!("  {line}");
         }

@@ -8,12 +8,13 @@ use super::config::Config;
 use super::file;
 use super::sinks::SinkSection;
 use crate::intake::Active;
+use crate::lookup::hosts::Hosts;
+use crate::lookup::load;
+use crate::lookup::tables::Tables;
 use crate::mib::load::modules::system_mibs;
 use crate::mib::load::{self as mib, Held};
 use crate::outcome::record::Record;
 use crate::rules::RuleSet;
-use crate::lookup::load;
-use crate::lookup::tables::Tables;
 use crate::rules::compile::{Compiled, RuleFile, compile_with, is_shipped};
 use crate::rules::doubts;
 use crate::rules::files;
@@ -42,6 +43,8 @@ pub struct Setup {
     pub found: Diagnostics,
     /// What is wrong with tables whose last good version is used in their place. `found` has it as warnings.
     pub broken: Diagnostics,
+    /// The hosts without those of tables, which `config` has as well.
+    pub own_hosts: Arc<Hosts>,
 }
 
 /// The configuration of a file, or the built-in one.
@@ -105,7 +108,7 @@ pub fn mibs(config: &Config, more: &[PathBuf]) -> (Held, Vec<PathBuf>) {
 }
 
 /// Loads all that a configuration names; of the MIBs what is held stays where nothing has changed.
-pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup {
+pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> Setup {
     let nowhere = config.missing.iter().chain(&config.absent_hosts);
     nowhere.for_each(|(_, diagnostic)| found.push(diagnostic.clone()));
     let is_there = |path: &&PathBuf| !config.missing.iter().any(|(missing, _)| missing == *path);
@@ -120,7 +123,13 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
     let begun = load::begin(&config.lookups, &config.journal.directory);
     found.extend(begun.found);
     found.extend(as_warnings(&begun.broken));
-    let mut compiled = compile_with(&files, mibs.mib.clone(), &Arc::new(begun.tables));
+    let tables = Arc::new(begun.tables);
+    found.extend(config.hosts.check_tables(&tables));
+    let own_hosts = Arc::new(config.hosts.clone());
+    if !config.hosts.from.is_empty() {
+        config.hosts = own_hosts.with_tables(&tables);
+    }
+    let mut compiled = compile_with(&files, mibs.mib.clone(), &tables);
     // A test runs against all rules. Where the user has rules, these may take what a shipped rule is tested with.
     if files.iter().any(|file| !is_shipped(&file.name)) {
         compiled.tests.retain(|test| !is_shipped(&test.file.name));
@@ -143,7 +152,7 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
     if found.has_errors() {
         compiled.rules = None;
     }
-    Setup { config, files: files.into(), mibs, compiled, found, broken: begun.broken }
+    Setup { config, files: files.into(), mibs, compiled, found, broken: begun.broken, own_hosts }
 }
 
 /// What is wrong with tables, as warnings: versions from before are used in their place.
@@ -240,10 +249,13 @@ impl Setup {
     pub fn into_active(mut self, memory: &Arc<Memory>) -> Option<Active> {
         let mut hosts = std::mem::take(&mut self.config.hosts);
         hosts.machine = file::node().into();
+        let mut own_hosts = (*self.own_hosts).clone();
+        own_hosts.machine.clone_from(&hosts.machine);
         Some(Active {
             usm: self.usm(memory),
             rules: self.compiled.rules?,
-            hosts,
+            hosts: Arc::new(hosts),
+            own_hosts: Arc::new(own_hosts),
             access: self.config.snmp.access,
             syslog_allow: self.config.syslog.allow,
             zones: self.config.syslog.zones,

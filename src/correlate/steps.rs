@@ -247,12 +247,7 @@ impl<'r> Run<'r> {
 /// # Errors
 ///
 /// What is wrong with the new file.
-pub fn replaced(
-    files: &[RuleFile],
-    file: &RuleFile,
-    text: &str,
-    with: &RuleSet,
-) -> Result<RuleSet, String> {
+pub fn replaced(files: &[RuleFile], file: &RuleFile, text: &str, with: &RuleSet) -> Result<RuleSet, String> {
     let files: Vec<RuleFile> = files
         .iter()
         .map(|other| {

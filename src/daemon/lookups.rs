@@ -135,7 +135,8 @@ impl Keeper {
         let content = match &definition.source {
             Source::Http(http) => {
                 let items = fetch(http, self.world.network.clone(), definition.max).await;
-                let items = items.map_err(|error| definition.place.error(error.to_string(), "").to_string())?;
+                let items =
+                    items.map_err(|error| definition.place.error(error.to_string(), "").to_string())?;
                 serde_json::to_vec(&items).map_err(|error| error.to_string())?
             }
             source => {
@@ -161,8 +162,12 @@ impl Keeper {
             for column in self.needed() {
                 if table.column(&column).is_none() {
                     let mut found = Diagnostics::default();
-                    let hint = "bring it back, or remove it from the rules first";
-                    found.file_error(&name, format!("the column '{column}' is gone, which rules use"), hint);
+                    let hint = "bring it back, or stop using it first";
+                    found.file_error(
+                        &name,
+                        format!("the column '{column}' is gone, which rules or [hosts] use"),
+                        hint,
+                    );
                     return Err(seen.is_wrong(&found));
                 }
             }
@@ -221,7 +226,9 @@ impl Keeper {
         let (active, tables) = (self.shared.active(), self.shared.tables());
         let place = tables.place(&self.definition.name);
         let needs = active.rules.needs().iter().filter(|(table, _)| Some(*table) == place);
-        needs.map(|(_, column)| column.clone()).collect()
+        let of_rules = needs.map(|(_, column)| column.clone());
+        let from = active.own_hosts.from.iter().filter(|from| *from.table == *self.definition.name);
+        of_rules.chain(from.map(|from| from.name.clone())).collect()
     }
 }
 

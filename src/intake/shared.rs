@@ -43,8 +43,10 @@ use crate::time::log_limit::{Kind, Limiter};
 pub struct Active {
     /// The rules.
     pub rules: RuleSet,
-    /// The hosts.
-    pub hosts: Hosts,
+    /// The hosts, with those of the tables of the rules.
+    pub hosts: Arc<Hosts>,
+    /// The hosts without those of tables.
+    pub own_hosts: Arc<Hosts>,
     /// Who may send notifications, and which rules they may reach.
     pub access: Access,
     /// The security of v3, where there are users.
@@ -63,6 +65,17 @@ pub struct Active {
     pub storm: Option<storm::Settings>,
     /// What need not reach anybody at certain times.
     pub mutes: Vec<mutes::Configured>,
+}
+
+/// What is in force, with its tables in their newest versions. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct InForce {
+    /// What the last reload has put in force.
+    pub active: Arc<Active>,
+    /// The tables.
+    pub tables: Arc<Tables>,
+    /// The hosts, with those of the tables.
+    pub hosts: Arc<Hosts>,
 }
 
 /// What streams and lines of syslog may use.
@@ -113,8 +126,7 @@ pub struct Shared {
     pub accepted: Arc<accept::Table>,
     clock: Arc<dyn Clock>,
     reports: Mutex<Reports>,
-    /// What is in force, and the newest versions of its tables.
-    active: Mutex<(Arc<Active>, Arc<Tables>)>,
+    in_force: Mutex<InForce>,
     generation: AtomicU64,
     beats: Mutex<Vec<Weak<Beat>>>,
     open: watch::Sender<bool>,
@@ -144,7 +156,7 @@ impl Shared {
             accepted: Arc::default(),
             clock,
             reports: Mutex::default(),
-            active: Mutex::default(),
+            in_force: Mutex::default(),
             generation: AtomicU64::new(0),
             beats: Mutex::default(),
             open: watch::channel(false).0,
@@ -172,38 +184,53 @@ impl Shared {
         self.commit.mutes.configure(&active.mutes);
         self.commit.replace(active.rules.plan(), self.now());
         let tables = active.rules.tables().clone();
-        *self.in_force() = (Arc::new(active), tables);
+        let hosts = active.hosts.clone();
+        *self.lock() = InForce { active: Arc::new(active), tables, hosts };
         self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// Puts another version of a table in force; every listener uses it from its next batch on. False if the table is in force no
     /// more.
     pub fn set_table(&self, definition: &Arc<Definition>, table: Arc<Table>) -> bool {
-        let mut in_force = self.in_force();
-        let Some(tables) = in_force.1.with(definition, table) else { return false };
-        in_force.1 = Arc::new(tables);
-        drop(in_force);
-        self.generation.fetch_add(1, Ordering::Release);
-        true
+        loop {
+            let before = self.in_force();
+            let Some(tables) = before.tables.with(definition, table.clone()) else { return false };
+            let own = &before.active.own_hosts;
+            let names_hosts = own.from.iter().any(|from| *from.table == *definition.name);
+            // Many hosts take a while, in which others need the lock.
+            let hosts = if names_hosts { Arc::new(own.with_tables(&tables)) } else { before.hosts.clone() };
+            let mut in_force = self.lock();
+            if Arc::ptr_eq(&in_force.tables, &before.tables) {
+                (in_force.tables, in_force.hosts) = (Arc::new(tables), hosts);
+                drop(in_force);
+                self.generation.fetch_add(1, Ordering::Release);
+                return true;
+            }
+        }
     }
 
-    fn in_force(&self) -> MutexGuard<'_, (Arc<Active>, Arc<Tables>)> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rules in force.
     pub fn active(&self) -> Arc<Active> {
-        self.in_force().0.clone()
+        self.lock().active.clone()
     }
 
     /// The tables in force, in their newest versions.
     pub fn tables(&self) -> Arc<Tables> {
-        self.in_force().1.clone()
+        self.lock().tables.clone()
     }
 
-    /// The rules in force, and their tables.
-    pub fn active_with_tables(&self) -> (Arc<Active>, Arc<Tables>) {
-        self.in_force().clone()
+    /// The hosts in force.
+    pub fn hosts(&self) -> Arc<Hosts> {
+        self.lock().hosts.clone()
+    }
+
+    /// All that is in force.
+    pub fn in_force(&self) -> InForce {
+        self.lock().clone()
     }
 
     /// Changes whenever the rules or their tables do.

@@ -202,7 +202,8 @@ impl StateLog {
         if pending.iter().any(|(lower, _)| *lower >= oldest) {
             let mut reader = self.journal.reader(safe.max(oldest));
             // The log has them as rules make them, the journal with what mutes said of them.
-            let mut count = |bytes: &[u8]| *known.entry(hasher.hash_one(&*codec::unmuted(bytes))).or_default() += 1;
+            let mut count =
+                |bytes: &[u8]| *known.entry(hasher.hash_one(&*codec::unmuted(bytes))).or_default() += 1;
             while reader.read_encoded(AT_ONCE, |_, bytes| {
                 count(bytes);
                 true

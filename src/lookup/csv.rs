@@ -133,7 +133,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str, separator: char) -> Result<Vec<Vec<String>>, Wrong> {
-        let fields = |record: Vec<Field<'_>>| record.into_iter().map(|(_, field)| field.into_owned()).collect();
+        let fields =
+            |record: Vec<Field<'_>>| record.into_iter().map(|(_, field)| field.into_owned()).collect();
         Records::new(text, separator).map(|record| record.map(fields)).collect()
     }
 
@@ -144,7 +145,10 @@ mod tests {
             ("\u{feff}a,b\r\n1,2", vec![vec!["a", "b"], vec!["1", "2"]]),
             ("a\r\r\nb", vec![vec!["a"], vec!["b"]]),
             ("# all\na , b\n\n  \n#\n1,\n", vec![vec!["a", "b"], vec!["1", ""]]),
-            ("\"a,b\",\"say \"\"x\"\"\"\n\"two\nlines\" ,c", vec![vec!["a,b", "say \"x\""], vec!["two\nlines", "c"]]),
+            (
+                "\"a,b\",\"say \"\"x\"\"\"\n\"two\nlines\" ,c",
+                vec![vec!["a,b", "say \"x\""], vec!["two\nlines", "c"]],
+            ),
             ("\"\",\"\"\"\"", vec![vec!["", "\""]]),
             (",", vec![vec!["", ""]]),
             ("", vec![]),

@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use super::copy::LONGEST;
-use super::settings::Http;
+use super::server::Http;
 use crate::http::client::{Client, HttpError};
 use crate::net::Network;
 use crate::settings::url::Target;
@@ -49,7 +49,8 @@ pub enum FetchError {
 pub async fn fetch(http: &Http, network: Arc<dyn Network>, max: usize) -> Result<Vec<Value>, FetchError> {
     // Paths of pages are whole ones.
     let root = Target { path: "/".to_owned(), ..http.target.clone() };
-    let mut client = Client::new(network, root, http.tls.clone(), http.headers.clone()).with_longest(LONGEST as usize);
+    let mut client =
+        Client::new(network, root, http.tls.clone(), http.headers.clone()).with_longest(LONGEST as usize);
     let server = client.server().to_owned();
     let (mut path, mut items, mut bytes) = (http.target.path.clone(), Vec::new(), 0);
     for _ in 0..MOST_PAGES {
@@ -81,7 +82,8 @@ fn take(http: &Http, server: &str, page: Value, items: &mut Vec<Value>) -> Resul
     match http.items.of(&page) {
         Some(Value::Array(_)) => {}
         _ => {
-            let members: Vec<&str> = page.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).take(10).collect();
+            let members: Vec<&str> =
+                page.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).take(10).collect();
             let hint = if members.is_empty() {
                 "set 'items' to the pointer of the list".to_owned()
             } else {

@@ -48,7 +48,10 @@ fn pages_are_fetched_with_the_login_from_the_same_server_only() {
                  token = \"s3cret\"\ntoken_as = \"Authorization: Token\"\nheaders = { X-Team = \"noc\" }";
     let page = |names: &str, next: &str| ok(&format!("{{\"results\": [{names}], \"next\": {next}}}"));
     let pages = [
-        page("{\"name\": \"a\"}, {\"name\": \"b\"}", "\"http://127.0.0.1:PORT/api/devices?limit=2&offset=2\""),
+        page(
+            "{\"name\": \"a\"}, {\"name\": \"b\"}",
+            "\"http://127.0.0.1:PORT/api/devices?limit=2&offset=2\"",
+        ),
         page("{\"name\": \"c\"}", "\"?offset=4\""),
         page("{\"name\": \"d\"}", "\"/other?x=1\""),
         page("", "null"),
@@ -67,12 +70,32 @@ fn pages_are_fetched_with_the_login_from_the_same_server_only() {
     );
     for head in &asked {
         let head = head.to_lowercase();
-        assert!(head.contains("authorization: token s3cret\r\n") && head.contains("x-team: noc\r\n"), "{head}");
+        assert!(
+            head.contains("authorization: token s3cret\r\n") && head.contains("x-team: noc\r\n"),
+            "{head}"
+        );
     }
-    for elsewhere in ["http://192.0.2.1:PORT/x", "https://127.0.0.1:PORT/x", "//192.0.2.1/x", "http://127.0.0.1:1/x"] {
+    for elsewhere in
+        ["http://192.0.2.1:PORT/x", "https://127.0.0.1:PORT/x", "//192.0.2.1/x", "http://127.0.0.1:1/x"]
+    {
         let (items, _) = fetched(lines, &[page("", &format!("\"{elsewhere}\""))]);
         assert!(items.unwrap_err().contains("only pages of the same server are fetched"), "{elsewhere}");
     }
+}
+
+#[test]
+fn icinga_needs_its_address_only() {
+    let lines = "icinga2 = \"http://127.0.0.1:PORT\"\nkey = \"name\"\nuser = \"u\"\npassword = \"p\"";
+    let answer = ok(
+        "{\"results\": [{\"name\": \"sw1\", \"type\": \"Host\", \"attrs\": {\"address\": \"192.0.2.1\", \"vars\": {\"os\": \"ios\"}}}]}",
+    );
+    let (items, asked) = fetched(lines, &[answer]);
+    assert!(asked[0].starts_with("GET /v1/objects/hosts?attrs=address&attrs=address6&"), "{}", asked[0]);
+    let definition = definition(&lines.replace("PORT", "1"));
+    let table = crate::lookup::rows::of_items(&definition, "f", &items.unwrap()).0.unwrap();
+    let row = table.find("sw1", &mut |_| true).unwrap();
+    let value = |column: &str| table.cell(row, column).map(|cell| cell.text().into_owned());
+    assert_eq!((value("address").as_deref(), value("vars.os").as_deref()), (Some("192.0.2.1"), Some("ios")));
 }
 
 #[test]
@@ -83,7 +106,10 @@ fn what_a_server_says_wrong_is_said() {
     for (answer, words) in [
         (refused, "answers 403 Forbidden: no such user"),
         (ok("<html>"), "does not answer in JSON"),
-        (ok("{\"data\": [], \"count\": 0}"), "has no list in '/results'; set 'items' to a pointer; its members: data, count"),
+        (
+            ok("{\"data\": [], \"count\": 0}"),
+            "has no list in '/results'; set 'items' to a pointer; its members: data, count",
+        ),
         (ok("{\"results\": {}}"), "has no list in '/results'"),
         (many, "has more than 2 items; raise 'max'"),
     ] {

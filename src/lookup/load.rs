@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::copy;
+use super::nagios::objects;
 use super::rows::{self, Made};
 use super::settings::{Definition, Source};
 use super::table::Table;
@@ -32,11 +33,22 @@ pub fn parse(definition: &Definition, name: &str, content: &[u8]) -> Made {
         Source::Csv { separator, .. } => rows::of_csv(definition, source, *separator),
         Source::Toml { items, .. } => rows::of_toml(definition, source, items),
         Source::Json { items, .. } => rows::of_json(definition, source, items),
+        Source::Nagios { .. } => {
+            let items: Vec<Value> =
+                objects(text).filter(|(kind, _)| *kind == "host").map(|(_, host)| of_host(&host)).collect();
+            rows::of_items(definition, name, &items)
+        }
         Source::Http(_) => match serde_json::from_str::<Vec<Value>>(text) {
             Ok(items) => rows::of_items(definition, name, &items),
             Err(error) => broken(format!("it is no list in JSON: {error}")),
         },
     }
+}
+
+/// A host of Nagios as an object.
+fn of_host(directives: &[(&str, &str)]) -> Value {
+    let entries = directives.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value)));
+    Value::Object(entries.collect())
 }
 
 /// The content of the file of a table.

@@ -28,7 +28,11 @@ fn a_file_with_a_mistake_gives_way_to_the_last_good_copy() {
     let begun = look();
     assert_eq!(city(&begun).as_deref(), Some("Wien"));
     assert!(begun.found.is_empty());
-    assert!(begun.broken.to_text().contains("sites.csv:2:1: error: this row has 1 fields"), "{}", begun.broken.to_text());
+    assert!(
+        begun.broken.to_text().contains("sites.csv:2:1: error: this row has 1 fields"),
+        "{}",
+        begun.broken.to_text()
+    );
     std::fs::remove_file(&path).unwrap();
     let begun = look();
     assert!(begun.broken.to_text().contains("cannot read this table") && city(&begun).is_some());

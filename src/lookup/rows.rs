@@ -7,7 +7,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::csv::Records;
-use super::settings::{Definition, Pointer};
+use super::pointer::Pointer;
+use super::settings::Definition;
 use super::table::{Added, Cell, MOST_COLUMNS, Table};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, did_you_mean};
 use crate::settings::section::{self, as_integer};
@@ -116,8 +117,9 @@ impl<'d> Maker<'d> {
             let (message, hint) = match self.without_key {
                 0 => ("there are no rows in it".to_owned(), None),
                 without => {
-                    let hint = did_you_mean(key, columns.iter().copied())
-                        .or_else(|| (!columns.is_empty()).then(|| format!("its columns: {}", columns.join(", "))));
+                    let hint = did_you_mean(key, columns.iter().copied()).or_else(|| {
+                        (!columns.is_empty()).then(|| format!("its columns: {}", columns.join(", ")))
+                    });
                     (format!("none of its {without} rows has a '{key}', which is the key"), hint)
                 }
             };
@@ -178,12 +180,17 @@ pub fn of_csv(definition: &Definition, source: SourceText<'_>, separator: char) 
 }
 
 /// The columns of a heading, and which of its fields is the key.
-fn heading(maker: &mut Maker<'_>, fields: &[(usize, std::borrow::Cow<'_, str>)], at: &At) -> Option<(Vec<u16>, usize)> {
+fn heading(
+    maker: &mut Maker<'_>,
+    fields: &[(usize, std::borrow::Cow<'_, str>)],
+    at: &At,
+) -> Option<(Vec<u16>, usize)> {
     let mut ids = Vec::new();
     for (start, name) in fields {
         let at = At::Bytes(*start..*start);
         if name.is_empty() || fields.iter().filter(|(_, other)| other == name).count() > 1 {
-            let message = format!("the heading has the column '{}' twice, or without a name", name.escape_debug());
+            let message =
+                format!("the heading has the column '{}' twice, or without a name", name.escape_debug());
             maker.error(&at, message, Some("the first line names each column: address,city".to_owned()));
             return None;
         }
@@ -193,8 +200,9 @@ fn heading(maker: &mut Maker<'_>, fields: &[(usize, std::borrow::Cow<'_, str>)],
     let place = fields.iter().position(|(_, name)| **name == **key);
     if place.is_none() {
         let names = || fields.iter().map(|(_, name)| &**name);
-        let hint = did_you_mean(key, names())
-            .unwrap_or_else(|| format!("the first line names the columns: {}", names().collect::<Vec<_>>().join(", ")));
+        let hint = did_you_mean(key, names()).unwrap_or_else(|| {
+            format!("the first line names the columns: {}", names().collect::<Vec<_>>().join(", "))
+        });
         maker.error(at, format!("there is no column '{key}', which is the key"), Some(hint));
     }
     Some((ids, place?))
@@ -229,7 +237,11 @@ pub fn of_toml(definition: &Definition, source: SourceText<'_>, items: &Pointer)
         }
         _ => {
             let message = "the rows are neither an array of tables nor tables by their keys".to_owned();
-            maker.error(&At::Bytes(place.span()), message, Some("write [[row]] or [\"192.0.2.1\"]".to_owned()));
+            maker.error(
+                &At::Bytes(place.span()),
+                message,
+                Some("write [[row]] or [\"192.0.2.1\"]".to_owned()),
+            );
         }
     }
     maker.done()
@@ -276,7 +288,10 @@ pub fn of_json(definition: &Definition, source: SourceText<'_>, items: &Pointer)
             }
         },
         Err(error) => {
-            let (file, message) = (source.file.to_owned(), format!("it is no JSON: {error}"));
+            // The place is said in front.
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or_default();
+            let (file, message) = (source.file.to_owned(), format!("it is no JSON: {what}"));
             let place = (error.line() > 0).then(|| (error.line(), error.column().max(1)));
             maker.found.push(Diagnostic { severity: Severity::Error, file, place, message, hint: None });
         }
@@ -310,14 +325,22 @@ fn json_rows(maker: &mut Maker<'_>, rows: &Value) {
                 item(maker, &At::Item(at), &row);
             }
         }
-        _ => maker.error(&At::Bytes(0..0), "the rows are neither an array nor objects by their keys".to_owned(), None),
+        _ => maker.error(
+            &At::Bytes(0..0),
+            "the rows are neither an array nor objects by their keys".to_owned(),
+            None,
+        ),
     }
 }
 
 /// Adds an object as a row.
 fn item(maker: &mut Maker<'_>, at: &At, value: &Value) {
     if !value.is_object() {
-        return maker.error(at, "a row must be an object".to_owned(), Some("correct 'items' in [[lookups]]".to_owned()));
+        return maker.error(
+            at,
+            "a row must be an object".to_owned(),
+            Some("correct 'items' in [[lookups]]".to_owned()),
+        );
     }
     let mut values: Vec<(String, Cell)> = Vec::new();
     let definition = maker.definition;
@@ -336,7 +359,8 @@ fn item(maker: &mut Maker<'_>, at: &At, value: &Value) {
             flatten(value, definition.key.to_string(), 0, &mut values);
         }
     }
-    let key = values.iter().find(|(name, _)| **name == *definition.key).map(|(_, cell)| cell.text().into_owned());
+    let key =
+        values.iter().find(|(name, _)| **name == *definition.key).map(|(_, cell)| cell.text().into_owned());
     let mut cells: Vec<(u16, Cell)> = Vec::with_capacity(values.len());
     for (name, cell) in values {
         let Some(column) = maker.column(at, &name) else { return };

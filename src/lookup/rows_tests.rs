@@ -49,12 +49,20 @@ fn values_of_every_form() {
     let items = format!("{toml}\nitems = \"/row\"");
     let rows = "[[row]]\naddress = \"192.0.2.1\"\ncity = \"Wien\"\n";
     assert_eq!(of(&items, rows, "192.0.2.1", "city").1.as_deref(), Some("Wien"));
-    let columns = format!("{json}\nitems = \"/a/b\"\n[lookups.columns]\naddress = \"/ip/0\"\ncity = \"/site/name\"");
+    let columns =
+        format!("{json}\nitems = \"/a/b\"\n[lookups.columns]\naddress = \"/ip/0\"\ncity = \"/site/name\"");
     let text = "{\"a\": {\"b\": [{\"ip\": [\"192.0.2.1\"], \"site\": {\"name\": \"Wien\", \"id\": 7}}]}}";
     assert_eq!(of(&columns, text, "192.0.2.1", "city").1.as_deref(), Some("Wien"));
     assert_eq!(of(&columns, text, "192.0.2.1", "site.id").1, None, "what is not named is not kept");
+    let nagios = "nagios_objects = \"f\"\nkey = \"host_name\"";
+    let cache =
+        "define hostgroup {\n\thostgroup_name\tall\n}\ndefine host {\n\thost_name\tsw1\n\t_CITY\tWien\n}\n";
+    assert_eq!(of(nagios, cache, "sw1", "_CITY").1.as_deref(), Some("Wien"));
     let semicolons = format!("{csv}\nseparator = \";\"");
-    assert_eq!(of(&semicolons, "address;city\n192.0.2.1;Wien\n", "192.0.2.1", "city").1.as_deref(), Some("Wien"));
+    assert_eq!(
+        of(&semicolons, "address;city\n192.0.2.1;Wien\n", "192.0.2.1", "city").1.as_deref(),
+        Some("Wien")
+    );
 }
 
 #[test]
@@ -64,18 +72,26 @@ fn mistakes_have_their_place() {
     let toml = "toml = \"f\"\nkey = \"address\"";
     let json = "json = \"f\"\nkey = \"address\"";
     for (lines, text, words) in [
-        (csv, "adress,city\n1,2\n", "f:1:1: error: there is no column 'address', which is the key; did you mean 'adress'?"),
+        (
+            csv,
+            "adress,city\n1,2\n",
+            "f:1:1: error: there is no column 'address', which is the key; did you mean 'adress'?",
+        ),
         (csv, "address,city\nsw1\n", "f:2:1: error: this row has 1 fields, and the heading has 2"),
         (csv, "address,city\nsw1,\"Wien\n", "f:2:5: error: this quote is not closed"),
         (csv, "address,address\nsw1,a\n", "f:1:1: error: the heading has the column 'address' twice"),
-        (csv, "address,city\nsw1,a\nsw2,b\n sw1,c\n", "f:4:2: warning: the key 'sw1' comes again; its first row counts"),
+        (
+            csv,
+            "address,city\nsw1,a\nsw2,b\n sw1,c\n",
+            "f:4:2: warning: the key 'sw1' comes again; its first row counts",
+        ),
         (csv, "address,city\n,a\n,b\n", "f: error: none of its 2 rows has a 'address', which is the key"),
         (csv, "address,city\n", "f: warning: there are no rows in it"),
         (csv, "", "f: warning: there are no rows in it"),
         (cidr, "city,address\nWien,192.0.2.0/33\n", "f:2:6: error: '192.0.2.0/33' is no network"),
         (toml, "[a]\nx = 1\n[b\n", "f:3:"),
         (toml, "a = 1\n", "f:1:1: error: a row must be a table, not a value of the type integer"),
-        (json, "[{\"address\": \"a\"},\n {\"address\": }]", "f:2:13: error: it is no JSON: expected value"),
+        (json, "[{\"address\": \"a\"},\n {\"address\": }]", "f:2:14: error: it is no JSON: expected value\n"),
         (json, "[{\"address\": \"a\"}, 7]", "f: error: item 1: a row must be an object"),
         (json, "7", "f:1:1: error: the rows are neither an array nor objects by their keys"),
     ] {
@@ -85,7 +101,10 @@ fn mistakes_have_their_place() {
     assert!(of(&format!("{json}\nitems = \"/rows\""), "{}", "x", "x").0.contains("it has no '/rows'"));
     let few = format!("{csv}\nmax = 2");
     let (said, _) = of(&few, "address\na\nb\nc\nd\n", "a", "address");
-    assert_eq!(said, "f:4:1: error: the table has more than 2 rows; raise 'max' in [[lookups]], or ask for fewer\n");
+    assert_eq!(
+        said,
+        "f:4:1: error: the table has more than 2 rows; raise 'max' in [[lookups]], or ask for fewer\n"
+    );
     let wide: Vec<String> = (0..1001).map(|at| format!("\"c{at}\": 1")).collect();
     let (said, _) = of(json, &format!("[{{\"address\": \"a\", {}}}]", wide.join(", ")), "a", "c1");
     assert!(said.contains("item 0: the table has more than 1000 columns"), "{said}");

@@ -19,8 +19,14 @@ fn mistakes_have_their_place_and_a_hint() {
     for (lines, words) in [
         ("", "t.toml:1:1: error: this table has no source; give one of csv"),
         ("csv = \"a\"\ntoml = \"b\"", "t.toml:1:1: error: this table has several sources: csv, toml"),
-        ("csv = \"a\"\nmatch = \"glop\"", "t.toml:5:9: error: 'glop' is no way to match; did you mean 'glob'?"),
-        ("csv = \"a\"\nmtach = \"glob\"", "t.toml:5:1: error: unknown key 'mtach' in [[lookups]]; did you mean 'match'?"),
+        (
+            "csv = \"a\"\nmatch = \"glop\"",
+            "t.toml:5:9: error: 'glop' is no way to match; did you mean 'glob'?",
+        ),
+        (
+            "csv = \"a\"\nmtach = \"glob\"",
+            "t.toml:5:1: error: unknown key 'mtach' in [[lookups]]; did you mean 'match'?",
+        ),
         ("csv = \"a\"\nrefresh = \"8d\"", "t.toml:5:11: error: refresh must be 1s to 7d"),
         ("csv = \"a\"\nmax = 0", "t.toml:5:7: error: max must be 1 to 1000000"),
         ("csv = \"a\"\nseparator = \";;\"", "t.toml:5:13: error: this cannot stand between fields"),
@@ -32,43 +38,61 @@ fn mistakes_have_their_place_and_a_hint() {
         ("json = \"a\"\nseparator = \",\"", "t.toml:5:1: error: 'separator' is for 'csv'"),
         ("url = \"ftp://h\"", "t.toml:4:7: error: 'ftp://h' does not begin with http:// or https://"),
         ("url = \"http://u:p@h/\"", "a URL with a password in it shows in logs"),
-        ("url = \"http://127.0.0.1/\"\nuser = \"u\"", "t.toml:1:1: error: 'user' and 'password' belong together"),
-        ("url = \"http://127.0.0.1/\"\nuser = \"u\"\npassword = \"p\"\ntoken = \"t\"", "there are a password and a token"),
-        ("url = \"http://127.0.0.1/\"\ntoken_as = \"X-T:\"", "t.toml:5:1: error: there is no token; add token_file"),
-        ("url = \"http://127.0.0.1/\"\ntoken = \"t\"\ntoken_as = \"X-T\"", "t.toml:6:12: error: this is no header"),
+        (
+            "url = \"http://127.0.0.1/\"\nuser = \"u\"",
+            "t.toml:1:1: error: 'user' and 'password' belong together",
+        ),
+        (
+            "url = \"http://127.0.0.1/\"\nuser = \"u\"\npassword = \"p\"\ntoken = \"t\"",
+            "there are a password and a token",
+        ),
+        (
+            "url = \"http://127.0.0.1/\"\ntoken_as = \"X-T:\"",
+            "t.toml:5:1: error: there is no token; add token_file",
+        ),
+        (
+            "url = \"http://127.0.0.1/\"\ntoken = \"t\"\ntoken_as = \"X-T\"",
+            "t.toml:6:12: error: this is no header",
+        ),
         ("url = \"http://192.0.2.1/\"\ntoken = \"t\"", "t.toml:4:1: warning: the login is sent over http://"),
-        ("url = \"http://127.0.0.1/\"\nca_file = \"x\"", "t.toml:4:1: error: there is no TLS with an http:// url"),
-        ("url = \"https://h/\"\nfingerprint = \"12\"", "t.toml:5:15: error: 'fingerprint' must be the SHA-256"),
+        (
+            "url = \"http://127.0.0.1/\"\nca_file = \"x\"",
+            "t.toml:4:1: error: there is no TLS with an http:// url",
+        ),
+        (
+            "url = \"https://h/\"\nfingerprint = \"12\"",
+            "t.toml:5:15: error: 'fingerprint' must be the SHA-256",
+        ),
         ("url = \"https://h/\"\ncert_file = \"x\"", "'cert_file' and 'key_file' belong together"),
         ("url = \"https://h/\"\nca_file = \"/nowhere\"", "cannot read certificates in /nowhere"),
-        ("url = \"http://127.0.0.1/\"\nheaders = { \"a b\" = \"c\" }", "t.toml:5:13: error: 'a b' is no name of a header"),
+        (
+            "url = \"http://127.0.0.1/\"\nheaders = { \"a b\" = \"c\" }",
+            "t.toml:5:13: error: 'a b' is no name of a header",
+        ),
     ] {
         let found = said(&table(lines));
         assert!(found.contains(words), "{lines}: {found}");
     }
     for (text, words) in [
         ("[[lookups]]\ncsv = \"a\"\nkey = \"k\"\n", "this table has no 'name'; rules use it by its name"),
-        ("[[lookups]]\nname = \"a/b\"\ncsv = \"a\"\nkey = \"k\"\n", "t.toml:2:8: error: 'a/b' cannot be the name of a table"),
-        ("[[lookups]]\nname = \"a\"\ncsv = \"a\"\n", "this table has no 'key'; name the column that is looked for"),
+        (
+            "[[lookups]]\nname = \"a/b\"\ncsv = \"a\"\nkey = \"k\"\n",
+            "t.toml:2:8: error: 'a/b' cannot be the name of a table",
+        ),
+        (
+            "[[lookups]]\nname = \"a\"\ncsv = \"a\"\n",
+            "this table has no 'key'; name the column that is looked for",
+        ),
         ("[lookups]\nname = \"a\"\n", "write [[lookups]], with two brackets"),
     ] {
         assert!(said(text).contains(words), "{text}: {}", said(text));
     }
     let two = table("csv = \"a\"").repeat(2);
     assert!(said(&two).contains("t.toml:5:1: error: there is another table 't'"), "{}", said(&two));
-    let many: String = (0..=MOST_TABLES).map(|at| format!("[[lookups]]\nname = \"t{at}\"\nkey = \"k\"\ncsv = \"a\"\n")).collect();
+    let many: String = (0..=MOST_TABLES)
+        .map(|at| format!("[[lookups]]\nname = \"t{at}\"\nkey = \"k\"\ncsv = \"a\"\n"))
+        .collect();
     assert!(said(&many).contains("there are more than 100 tables"));
-}
-
-#[test]
-fn pointers_are_those_of_rfc_6901() {
-    let value = serde_json::json!({ "a": { "b/c": [1, { "~": 2 }] } });
-    for (text, expected) in [("", Some(&value)), ("/a/b~1c/0", Some(&1.into())), ("/a/b~1c/1/~0", Some(&2.into())), ("/x", None)] {
-        let pointer = Pointer::parse(text).unwrap();
-        assert_eq!(pointer.of(&value), expected, "{text}");
-    }
-    assert_eq!(Pointer::parse("/a~1b/c").unwrap().steps().collect::<Vec<_>>(), ["a/b", "c"]);
-    assert!(Pointer::parse("a").is_err());
 }
 
 #[test]

@@ -87,7 +87,10 @@ enum Index {
     Address(FastMap<IpAddr, u32>),
     /// By length of the prefix, the longest first; IPv4 and IPv6.
     Networks([Vec<(u8, FastMap<u128, u32>)>; 2]),
-    Globs { literal: FastMap<Box<str>, u32>, patterns: Vec<(Box<str>, u32)> },
+    Globs {
+        literal: FastMap<Box<str>, u32>,
+        patterns: Vec<(Box<str>, u32)>,
+    },
 }
 
 /// What became of a row.
@@ -366,7 +369,8 @@ mod tests {
         let exact = table(How::Exact, false, &["sw1", "SW2"]);
         let folded = table(How::Exact, true, &["sw1", "SW2"]);
         let address = table(How::Address, false, &["192.0.2.1/24", "2001:DB8::1"]);
-        let nets = ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "2001:db8::/32", "::ffff:192.0.2.0/120"];
+        let nets =
+            ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "2001:db8::/32", "::ffff:192.0.2.0/120"];
         let cidr = table(How::Cidr, false, &nets);
         let globs = table(How::Glob, true, &["core-1", "core-*", "*-?", "*"]);
         for (table, text, expected) in [

@@ -287,7 +287,8 @@ fn computed_keys_mean_what_constants_mean() {
 fn errors_are_errors() {
     let fixture = Fixture::new();
     let context = fixture.context();
-    let values = MessageValues { context: &context, captures: &[], mib: &fixture.mib, tables: &fixture.tables };
+    let values =
+        MessageValues { context: &context, captures: &[], mib: &fixture.mib, tables: &fixture.tables };
     let scope = Scope {
         mib: &fixture.mib,
         notifications: true,

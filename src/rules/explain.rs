@@ -102,8 +102,15 @@ impl RuleSet {
             Matcher::Syslog(pattern) => pattern.columns.as_slice(),
             Matcher::Trap(_) => &[],
         };
-        let scope =
-            Scope { mib: &self.mib, notifications, captures: names, columns, traps: &traps, asked: None, lookups: None };
+        let scope = Scope {
+            mib: &self.mib,
+            notifications,
+            captures: names,
+            columns,
+            traps: &traps,
+            asked: None,
+            lookups: None,
+        };
         let Ok(parsed) = syntax::expression(source) else { return String::new() };
         let captures = match (&rule.matcher, context.syslog()) {
             (Matcher::Syslog(pattern), Some(line)) => pattern.matches(line).unwrap_or_default(),

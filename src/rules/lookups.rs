@@ -50,10 +50,11 @@ impl Offered<'_> {
         };
         let Some(place) = self.tables.place(name) else {
             let names = || self.tables.all().iter().map(|known| &*known.definition.name);
-            let hint = did_you_mean(name, names()).unwrap_or_else(|| match names().collect::<Vec<_>>().as_slice() {
-                [] => "the configuration has no [[lookups]]".to_owned(),
-                names => format!("tables: {}", names.join(", ")),
-            });
+            let hint =
+                did_you_mean(name, names()).unwrap_or_else(|| match names().collect::<Vec<_>>().as_slice() {
+                    [] => "the configuration has no [[lookups]]".to_owned(),
+                    names => format!("tables: {}", names.join(", ")),
+                });
             return wrong(format!("there is no table '{name}'"), hint);
         };
         if args != 2 {
@@ -99,7 +100,8 @@ fn value(cell: Option<&Cell>) -> Val<'_> {
 impl Look {
     /// What is in the tables for a text.
     pub fn of<'t>(&self, tables: &'t Tables, text: Option<&Val<'_>>) -> Val<'t> {
-        let found = tables.at(self.table).zip(text).and_then(|(table, text)| Some((table, row(table, text)?)));
+        let found =
+            tables.at(self.table).zip(text).and_then(|(table, text)| Some((table, row(table, text)?)));
         let Some((table, row)) = found else { return Val::Undefined };
         let value = match &self.column {
             None => Val::Str(Cow::Borrowed(table.key(row))),
@@ -133,7 +135,9 @@ impl Object for Function {
         // A list or map is in no table.
         let text = scalar(text).unwrap_or(Val::Undefined);
         let found = place.and_then(|place| Some((place, row(self.0.at(place)?, &text)?)));
-        Ok(found.map_or(Value::UNDEFINED, |(place, row)| entry(Arc::new(Row { tables: self.0.clone(), place, row }))))
+        Ok(found.map_or(Value::UNDEFINED, |(place, row)| {
+            entry(Arc::new(Row { tables: self.0.clone(), place, row }))
+        }))
     }
 }
 

@@ -124,8 +124,14 @@ impl Collector for Metrics {
             tables.iter().map(|(name, entry)| (("table", &**name), entry.rows as f64)),
         )?;
         let now = status.clock.now().mono;
-        let ages = tables.iter().filter_map(|(name, entry)| Some((("table", &**name), now.since(entry.good?).as_secs_f64())));
-        out.gauges("lookup_age_seconds", "since a table was last seen to be the newest version of its source", ages)?;
+        let ages = tables
+            .iter()
+            .filter_map(|(name, entry)| Some((("table", &**name), now.since(entry.good?).as_secs_f64())));
+        out.gauges(
+            "lookup_age_seconds",
+            "since a table was last seen to be the newest version of its source",
+            ages,
+        )?;
         out.counters(
             "lookup_failures",
             "times that a table could not be read, or was not used because of mistakes",

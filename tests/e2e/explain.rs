@@ -155,10 +155,16 @@ fn what_is_open_in_the_running_daemon_is_open() {
     assert_eq!((&without["asked"], &without["matched"][0]), (&"nobody".into(), &"fan".into()), "{without}");
     daemon.restart();
     let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    sender.send_to(b"<13>Nov 20 12:00:00 h app: power of graz lost", ("127.0.0.1", daemon.syslog_udp)).unwrap();
+    sender
+        .send_to(b"<13>Nov 20 12:00:00 h app: power of graz lost", ("127.0.0.1", daemon.syslog_udp))
+        .unwrap();
     wait_until("the problem is open", || daemon.status()["state"]["open"] == 1);
     let open = explain("graz");
-    assert_eq!((&open["asked"], open["matched"].as_array().map(Vec::len)), (&"daemon".into(), Some(0)), "{open}");
+    assert_eq!(
+        (&open["asked"], open["matched"].as_array().map(Vec::len)),
+        (&"daemon".into(), Some(0)),
+        "{open}"
+    );
     assert_eq!(explain("wien")["matched"][0], "fan");
     assert!(explain("wien")["asked"] == "daemon");
 }

@@ -26,8 +26,11 @@ fn server() -> (u16, Arc<Mutex<String>>) {
                 head.push(byte[0]);
             }
             let body = given.lock().unwrap().clone();
-            if !body.is_empty() && String::from_utf8_lossy(&head).to_lowercase().contains("authorization: bearer s3cret") {
-                let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}").as_bytes());
+            if !body.is_empty()
+                && String::from_utf8_lossy(&head).to_lowercase().contains("authorization: bearer s3cret")
+            {
+                let _ = stream
+                    .write_all(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}").as_bytes());
             }
         }
     });
@@ -49,7 +52,8 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
     write("rules.toml", RULE);
     write("token", "s3cret\n");
     write("sites.csv", "network,city\n127.0.0.0/8,Wien\n");
-    let rows = |mail: &str| format!("{{\"results\": [{{\"name\": \"a\", \"owner\": {{\"mail\": \"{mail}\"}}}}]}}");
+    let rows =
+        |mail: &str| format!("{{\"results\": [{{\"name\": \"a\", \"owner\": {{\"mail\": \"{mail}\"}}}}]}}");
     daemon.restart();
     let daemon = &mut daemon;
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -72,12 +76,16 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
     *answer.lock().unwrap() = "<html>".to_owned();
     wait_until("both mistakes are said", || {
         let error = |at| table(daemon, at)["error"].as_str().unwrap_or_default().to_owned();
-        error(0).contains("does not answer in JSON") && error(1).contains("sites.csv:3:1: error: '10.0.0.0/33' is no network")
+        error(0).contains("does not answer in JSON")
+            && error(1).contains("sites.csv:3:1: error: '10.0.0.0/33' is no network")
     });
     becomes(daemon, "Graz ops@example.org");
     let check = output(&["check", "--config", config]);
     let said = String::from_utf8_lossy(&check.stderr).into_owned();
-    assert!(!check.status.success() && said.contains("sites.csv:3:1: error: '10.0.0.0/33' is no network"), "{said}");
+    assert!(
+        !check.status.success() && said.contains("sites.csv:3:1: error: '10.0.0.0/33' is no network"),
+        "{said}"
+    );
     assert!(daemon.log().contains("this version is not used"), "{}", daemon.log());
     // Whatever the daemon does, it goes on with what it had.
     assert!(output(&["reload", "--config", config]).status.success());
