@@ -18,6 +18,7 @@ pub mod man;
 mod messages;
 pub mod mib;
 pub mod mute;
+pub mod objects;
 pub mod reload;
 pub mod rule;
 mod rule_file;

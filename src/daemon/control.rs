@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use super::replies::{answer_to, end_mutes, look_at_letters, mute, refusal};
+use super::replies::{answer_to, end_mutes, endpoints, look_at_letters, mute, refusal};
 use super::supervise::{Stop, told};
 use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
@@ -91,6 +91,8 @@ pub enum Request {
         /// What is asked.
         question: Sent,
     },
+    /// The hosts and services of check results in the journal.
+    Endpoints,
     /// Who sends, and who is refused; with an age the known hosts that no message was about for so long, or ever.
     Senders {
         /// That age in seconds; 0 for never.
@@ -278,6 +280,7 @@ async fn answer(
             look_up(status, move |status| status.silent_to_json(Duration::from_secs(seconds))).await
         }
         Ok(Request::Ask { question }) => look_up(status, move |status| answer_to(status, &question)).await,
+        Ok(Request::Endpoints) => look_up(status, endpoints).await,
         Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
         Ok(Request::State { filter, most }) => {
             look_up(status, move |status| state_view::list(&status.shared, &filter, most.min(MOST_ENTRIES)))

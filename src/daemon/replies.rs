@@ -1,11 +1,14 @@
 //! Answers to requests on the control socket that take more than a line.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::mutes;
 use crate::intake::mutes::{Covers, MOST_MUTES};
+use crate::outcome::result::Outcome;
 use crate::rules::asks::Sent;
 use crate::status::Status;
 use crate::time::clock::{Wall, rfc3339};
@@ -22,6 +25,45 @@ pub(super) fn answer_to(status: &Status, question: &Sent) -> Value {
         Some(answer) => json!({ "ok": true, "answer": answer }),
         None => refusal("not a question; use the same release as the daemon".to_owned()),
     }
+}
+
+/// How many of the newest outcomes are looked at for hosts and services, how many of these there are at most, and how long the look
+/// may take.
+const MOST_OUTCOMES: u64 = 1_000_000;
+const MOST_ENDPOINTS: usize = 100_000;
+const LONGEST: Duration = Duration::from_secs(2);
+/// How many outcomes are read at a time.
+const AT_ONCE: usize = 1000;
+
+/// The hosts and services of check results that are still in the journal. Blocks.
+pub(super) fn endpoints(status: &Status) -> Value {
+    let (journal, began) = (&status.shared.journal, status.clock.now().mono);
+    let (next, oldest) = (journal.next(), journal.oldest());
+    let from = next.saturating_sub(MOST_OUTCOMES).max(oldest);
+    let mut found: BTreeSet<(String, Option<String>)> = BTreeSet::new();
+    let mut reader = journal.reader(from);
+    let mut complete = from == oldest;
+    loop {
+        let read = reader.read(AT_ONCE, |record| {
+            if let Outcome::CheckResult(check) = &record.outcome {
+                let service = check.service.as_ref().map(ToString::to_string);
+                found.insert((check.host.to_string(), service));
+            }
+            true
+        });
+        match read {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => return refusal(format!("cannot read the journal: {error}; check the disk")),
+        }
+        if found.len() > MOST_ENDPOINTS || status.clock.now().mono.since(began) > LONGEST {
+            complete = false;
+            break;
+        }
+    }
+    let all: Vec<Value> =
+        found.iter().map(|(host, service)| json!({ "host": host, "service": service })).collect();
+    json!({ "ok": true, "complete": complete, "endpoints": all })
 }
 
 /// Mutes, and answers once that is on disk.

@@ -26,6 +26,7 @@ pub mod rule;
 pub mod schema;
 pub mod scope;
 pub mod settings;
+pub mod shape;
 pub mod shipped;
 mod state;
 pub mod state_schema;

@@ -43,6 +43,7 @@ mod mute;
 mod nagios;
 mod net_snmp;
 mod nsca;
+mod objects;
 mod orders;
 mod own_service;
 mod pages;
