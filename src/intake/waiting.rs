@@ -1,5 +1,6 @@
 //! Keeps datagrams on disk while the daemon has no rules yet: reading thousands of MIB modules takes half a minute, and
-//! nobody sends a trap again. What a daemon left that was stopped in that time, the next one processes.
+//! nobody sends a trap again. What a daemon left that was stopped in that time, the next one processes. A daemon that stops keeps
+//! here what it has no time to process.
 //!
 //! The file is an [append log](crate::files::append_log) of frames. A payload, all numbers little-endian:
 //!
@@ -147,6 +148,14 @@ impl WaitingRoom {
 
     fn name(&self) -> io::Result<&str> {
         self.path.file_name().and_then(|name| name.to_str()).ok_or_else(|| ErrorKind::InvalidInput.into())
+    }
+
+    /// Keeps datagrams again, for the next start: no other process of this daemon reads them.
+    pub fn reopen(&self) {
+        let mut state = self.lock();
+        if let State::Closed = &*state {
+            *state = State::Untouched;
+        }
     }
 
     /// Gives all that waits to `take`, in order, and closes: when this returns, nothing waits and nothing more is kept.

@@ -97,8 +97,14 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
         let path = daemon.path(&format!("{at}.toml"));
         let journal = format!("[journal]\ndirectory = \"DIR/journal{at}\"\n");
         let mibs = "[mibs]\npaths = []\n";
-        let rest =
-            [("[snmp]", snmp), ("[journal]", journal.as_str()), ("[mibs]", mibs), ("[[sinks]]", FILE_SINK)];
+        let rules = "[rules]\npacks = []\n";
+        let rest = [
+            ("[snmp]", snmp),
+            ("[journal]", journal.as_str()),
+            ("[mibs]", mibs),
+            ("[rules]", rules),
+            ("[[sinks]]", FILE_SINK),
+        ];
         let rest = rest.iter().filter(|(table, _)| !lines.contains(table)).map(|(_, text)| *text);
         let text = std::iter::once(common).chain(rest).chain([*lines]).collect::<String>();
         std::fs::write(&path, text.replace("DIR", directory.trim_end_matches('/'))).unwrap();

@@ -28,8 +28,10 @@ fn listed() -> Vec<String> {
 
 #[test]
 fn every_command_ends_quietly_when_nobody_reads_it() {
+    // Few rules: each command reads them four times.
     let mut daemon = Daemon::prepare(&format!(
-        "{FILE_SINK}[[sinks]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\n",
+        "{FILE_SINK}[[sinks]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\n\
+         [rules]\npacks = [\"if-mib\", \"snmpv2-mib\"]\n",
         port()
     ));
     daemon.restart();
