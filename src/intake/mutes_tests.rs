@@ -1,7 +1,7 @@
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::outcome::result::{CheckResult, Common, State as Of};
+use crate::outcome::result::{CheckResult, Common, Labels, State as Of};
 use crate::time::calendar::Days;
 
 const HOUR: i64 = 3_600_000_000;
@@ -22,7 +22,7 @@ fn result(host: &str, state: Of, output: &str) -> Vec<u8> {
         output: output.into(),
         long_output: "".into(),
         source: "".into(),
-        labels: Vec::new(),
+        labels: Labels::default(),
     };
     let mut bytes = Vec::new();
     let check = CheckResult { common, host: host.into(), service: Some("Link".into()), perfdata: "".into() };

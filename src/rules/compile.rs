@@ -14,6 +14,7 @@ use crate::mib::{Kind, Mib, Object};
 use crate::oid::Oid;
 use crate::rules::asks::{Asked, Declared, Service};
 use crate::rules::index::Index;
+use crate::rules::labels;
 use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
 use crate::rules::plan::{Plan, RuleId, RulePlan};
 use crate::rules::rule::{MAX_MESSAGE, Rule, RuleSet};
@@ -317,6 +318,7 @@ impl Build<'_> {
                 where_: all_right(where_)?,
                 check: all_right(check)?,
                 event: all_right(event)?,
+                constant_labels: labels.as_deref().and_then(labels::constant),
                 labels: labels?,
                 keys: keys?,
                 asks: self.asked.used.get(),

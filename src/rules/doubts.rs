@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::language::template::Template;
 use crate::outcome::name::Name;
 use crate::outcome::record::Record;
-use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::rules::compile::{FieldPlace, RuleField, RuleFile, is_shipped};
 use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
 use crate::rules::rule::{Rule, RuleSet};
@@ -148,7 +148,7 @@ fn with_name<'r>(field: &RuleField, name: &'r str) -> Outcome<'r> {
         output: "output".into(),
         long_output: "".into(),
         source: "192.0.2.1".into(),
-        labels: Vec::new(),
+        labels: Labels::default(),
     };
     let (fits, name) = (Name::new("name"), Name::new(name));
     match field {

@@ -8,7 +8,7 @@ use crate::language::jinja::Environment;
 use crate::language::template::{Expression, Template};
 use crate::message::Message;
 use crate::mib::Mib;
-use crate::outcome::result::State;
+use crate::outcome::result::{Label, State};
 use crate::rules::index::Index;
 use crate::rules::matching::{Matcher, SenderPattern};
 use crate::rules::plan::{KeyTemplates, Plan};
@@ -40,6 +40,8 @@ pub struct Rule {
     pub event: Option<EventTemplate>,
     /// The labels of what it makes: names and templates, sorted by name.
     pub labels: Vec<(String, Template<Variable>)>,
+    /// The labels, if they are the same for all messages.
+    pub constant_labels: Option<Vec<Label<'static>>>,
     /// What its state is told apart by, where it has templates for that.
     pub keys: Option<Box<KeyTemplates>>,
     /// Whether it asks for the state of rules.

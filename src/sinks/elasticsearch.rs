@@ -279,6 +279,7 @@ fn reason(error: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::result::Labels;
     use crate::sinks::http::api::judge;
     use crate::sinks::http::tests::{answer, rows};
     use crate::sinks::testing::record;
@@ -334,7 +335,7 @@ mod tests {
     #[test]
     fn a_document() {
         let mut outcome = record("rtr1", Some("Gi0/3"), "down\n\"x\"");
-        outcome.outcome.common_mut().labels = vec![("team".into(), "net".into())];
+        outcome.outcome.common_mut().labels = Labels::Own(vec![("team".into(), "net".into())]);
         let part = elasticsearch().part(&outcome).unwrap();
         let call = elasticsearch().call(&[part.clone(), part]);
         assert_eq!(call.headers["authorization"], "ApiKey abc=");

@@ -186,6 +186,7 @@ impl Api for PagerDuty {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::result::Labels;
     use crate::outcome::result::Outcome;
     use crate::sinks::http::tests::every_row;
     use crate::sinks::testing::{check, record};
@@ -228,7 +229,7 @@ mod tests {
     #[test]
     fn a_problem_is_triggered_and_resolved_by_its_key() {
         let mut outcome = record("rtr1", Some("Interface Gi0/3"), "down");
-        outcome.outcome.common_mut().labels = vec![("team".into(), "net".into())];
+        outcome.outcome.common_mut().labels = Labels::Own(vec![("team".into(), "net".into())]);
         let trigger = sent(&outcome);
         assert_eq!(
             trigger,
