@@ -167,7 +167,7 @@ impl Mutes {
         let mut before = std::mem::take(&mut state.configured);
         let known = configured.iter().map(|mute| {
             let place = before.iter().position(|known| known.mute == *mute);
-            place.map(|place| before.swap_remove(place)).unwrap_or_else(|| Scheduled::new(mute.clone()))
+            place.map_or_else(|| Scheduled::new(mute.clone()), |place| before.swap_remove(place))
         });
         state.configured = known.collect();
         state.over.extend(before.into_iter().map(|gone| gone.patterns));
