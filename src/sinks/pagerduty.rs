@@ -81,7 +81,7 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     Some(Web::end(server?, PagerDuty { routing_key: routing_key? }))
 }
 
-/// The key of a problem: its host and service, percent-encoded. A longer one keeps its start and gets a checksum of the whole.
+/// The key of a problem: its host and service, percent-encoded. A longer one keeps its start and gets a digest of the whole.
 fn key(record: &Record<'_>) -> String {
     let host = percent(record.outcome.host());
     let key = match record.outcome.service() {
