@@ -59,8 +59,8 @@ impl Sink for Alertmanager {
     }
 
     fn destination(&self) -> Destination {
-        let target = &self.servers[0].target;
-        Destination::Server(target.host.clone(), target.port)
+        let targets = self.servers.iter().map(|server| &server.target);
+        Destination::Servers(targets.map(|target| (target.host.clone(), target.port)).collect())
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
