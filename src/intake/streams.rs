@@ -36,6 +36,8 @@ const IDLE: Duration = Duration::from_hours(24);
 const QUIET: Duration = Duration::from_secs(2);
 /// How long a sender may take to read its answers.
 const WRITE: Duration = Duration::from_secs(10);
+/// How long the end of a stream may take that its sender does not read.
+const FAREWELL: Duration = Duration::from_millis(200);
 /// How long a stream is read after its listener was told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 /// For how long at most what has arrived is read where nothing is waited for.
@@ -339,6 +341,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
         self.shared.stats.framing_lost.add(conversation.lost());
         self.commit().await;
+        // TLS has a word for the end (RFC 8446, section 6.1): without it a sender cannot tell that nobody has cut it off.
+        let _ = timeout(FAREWELL, self.stream.shutdown()).await;
     }
 
     /// Reads and answers, until the stream ends or the listener is told to stop.

@@ -193,4 +193,4 @@ fn because(error: &io::Error) -> String {
 
 #[cfg(test)]
 #[path = "tls_tests.rs"]
-mod tests;
+pub(in crate::intake) mod tests;
