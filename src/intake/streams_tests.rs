@@ -42,8 +42,14 @@ impl Bench {
         let stop = Arc::new(Stop::new().unwrap());
         let (running, ended) = mpsc::channel();
         let places = Places::new(limits);
-        let streams =
-            Streams::new((Speech::Syslog, false), "test", shared.clone(), places, stop.clone(), running);
+        let streams = Streams::new(
+            (Speech::Syslog, Arc::new(Transport::Tcp(address))),
+            "test",
+            shared.clone(),
+            places,
+            stop.clone(),
+            running,
+        );
         tokio::spawn(streams.run(Incoming::Network(listener)));
         Bench { shared, stop, address, ended, _dir: dir }
     }

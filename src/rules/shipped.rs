@@ -49,6 +49,7 @@ pub const PACKS: &[(&str, &str)] = &[
     ("arcserve.toml", include_str!("../../rules/arcserve.toml")),
     ("arista-syslog.toml", include_str!("../../rules/arista-syslog.toml")),
     ("bgp4.toml", include_str!("../../rules/bgp4.toml")),
+    ("checkin.toml", include_str!("../../rules/checkin.toml")),
     ("cisco-syslog.toml", include_str!("../../rules/cisco-syslog.toml")),
     ("cisco.toml", include_str!("../../rules/cisco.toml")),
     ("dell-idrac.toml", include_str!("../../rules/dell-idrac.toml")),

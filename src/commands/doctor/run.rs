@@ -120,7 +120,7 @@ fn daemon(config: &Config, findings: &mut Vec<Finding>) -> Option<u32> {
 }
 
 fn machine(config: &Config, daemon: Option<u32>, findings: &mut Vec<Finding>) {
-    let listeners: Vec<&Listener> = config.snmp.listen.iter().chain(&config.syslog.listen).collect();
+    let listeners: Vec<&Listener> = config.listeners().collect();
     let of_listener = |listener: &&Listener| {
         Some(Wanted {
             section: listener.protocol.section(),
