@@ -192,7 +192,7 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
     let kinds = ["trap", "syslog", "checkin"].iter().filter(|key| section.get(key).is_some()).count();
     if kinds != 1 {
         found.push(section.error(
-            format!("rule{named} must have either 'trap', 'syslog' or 'checkin'"),
+            format!("rule{named} must have one of 'trap', 'syslog' and 'checkin'"),
             "write which messages it is for, such as trap = \"IF-MIB::linkDown\", syslog = { program = \"sshd\" } or checkin = \"backup-*\"",
         ));
     }
