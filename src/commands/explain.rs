@@ -29,6 +29,7 @@ use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::posted::checkin;
+use crate::posted::events::{self, Format};
 use crate::posted::kept::Kept;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
@@ -77,6 +78,9 @@ struct Input {
     /// A check-in, as it is posted: '{"service": "backup", "status": "OK", "info": "done"}'
     #[arg(long, value_name = "BODY")]
     checkin: Option<String>,
+    /// An event as [[intake.json]] takes it: 'NAME={"a": 1}', or a whole body with several
+    #[arg(long, value_name = "NAME=BODY")]
+    event: Option<String>,
     /// The last message of a group of `trapline unmatched`
     #[arg(long, value_name = "GROUP")]
     unmatched: Option<u64>,
@@ -110,6 +114,9 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     }
     if let Some(body) = &args.input.checkin {
         return explainer.checkin(body, &source(args.from, received()));
+    }
+    if let Some(text) = &args.input.event {
+        return explainer.events(text, &source(args.from, received()));
     }
     if let Some(id) = args.input.unmatched {
         return explainer.unmatched(&unmatched::group(&setup.config.journal.directory, id)?);
@@ -254,6 +261,26 @@ impl Explainer<'_> {
         }
         let kept = checkin.into_kept(service.and_then(|service| service.host.as_deref()));
         self.posted(&kept, source)
+    }
+
+    /// The events of a body, found as the configuration says.
+    fn events(&self, text: &str, source: &Source) -> anyhow::Result<bool> {
+        let (name, body) = text.split_once('=').context("--event: write NAME=BODY")?;
+        let hooks = self.setup.config.intake.iter().flat_map(|one| &one.site.hooks);
+        let known = hooks.map(|hook| &hook.source).find(|of| of.name == name).cloned();
+        if known.is_none() {
+            eprintln!("trapline: no [[intake.json]] has this name: the daemon does not take it");
+        }
+        let any = || events::Source { name: name.to_owned(), format: Format::Any, each: None, host: None };
+        let found = known.unwrap_or_else(any).read(body.as_bytes(), source.received);
+        let mut all = true;
+        for event in found.map_err(|mistake| anyhow!("--event: {mistake}"))? {
+            match event.kept {
+                Ok(kept) => all &= self.posted(&kept, source)?,
+                Err(why) => bail!("--event: {why}"),
+            }
+        }
+        Ok(all)
     }
 
     fn posted(&self, kept: &Kept, source: &Source) -> anyhow::Result<bool> {

@@ -175,7 +175,11 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
     let trap = section.strings("trap", found);
     let syslog = section.section("syslog", found).map(|s| syslog(s, found));
     let checkin = section.strings("checkin", found);
-    let posted = checkin.map(|names| (PostKind::CheckIn, names));
+    let json = section.strings("json", found);
+    let posted = match (checkin, json) {
+        (Some(names), _) => Some((PostKind::CheckIn, names)),
+        (None, names) => names.map(|names| (PostKind::Json, names)),
+    };
     let tags = section.strings("tags", found).unwrap_or_default();
     let from = senders(&section, found);
     let where_ = section.string("where", found);
@@ -189,10 +193,10 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
     let tests =
         section.sections("test", found).into_iter().filter_map(|s| test_schema::read(s, found)).collect();
     let named = id.as_ref().map_or_else(String::new, |id| format!(" '{}'", id.value));
-    let kinds = ["trap", "syslog", "checkin"].iter().filter(|key| section.get(key).is_some()).count();
+    let kinds = ["trap", "syslog", "checkin", "json"].iter().filter(|key| section.get(key).is_some()).count();
     if kinds != 1 {
         found.push(section.error(
-            format!("rule{named} must have one of 'trap', 'syslog' and 'checkin'"),
+            format!("rule{named} must have one of 'trap', 'syslog', 'checkin' and 'json'"),
             "write which messages it is for, such as trap = \"IF-MIB::linkDown\", syslog = { program = \"sshd\" } or checkin = \"backup-*\"",
         ));
     }

@@ -55,6 +55,7 @@ pub const PACKS: &[(&str, &str)] = &[
     ("dell-idrac.toml", include_str!("../../rules/dell-idrac.toml")),
     ("eaton.toml", include_str!("../../rules/eaton.toml")),
     ("environment.toml", include_str!("../../rules/environment.toml")),
+    ("events.toml", include_str!("../../rules/events.toml")),
     ("f5.toml", include_str!("../../rules/f5.toml")),
     ("fortinet-syslog.toml", include_str!("../../rules/fortinet-syslog.toml")),
     ("fortinet.toml", include_str!("../../rules/fortinet.toml")),

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
-use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
+use crate::message::{Message, PostKind, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
 use crate::mib::parse::{Typed, from_number, from_text};
 use crate::mib::{Kind, Mib};
 use crate::outcome::result::Outcome;
@@ -115,7 +115,7 @@ pub fn receive<T>(
     };
     // A notification goes through the encoder and the decoder, so that rules see what a real one gives them.
     let packet = match &message.input {
-        TestInput::Line(_) | TestInput::CheckIn(_) => Vec::new(),
+        TestInput::Line(_) | TestInput::CheckIn(_) | TestInput::Json(_) => Vec::new(),
         TestInput::Packet(hex) => match unhex(&hex.value) {
             Some(packet) => packet,
             None => {
@@ -127,12 +127,13 @@ pub fn receive<T>(
     };
     let posted = match &message.input {
         TestInput::CheckIn(fields) => Some(checkin(fields)?),
+        TestInput::Json(fields) => Some(event(fields)?),
         _ => None,
     };
     let decoded = match &message.input {
-        TestInput::CheckIn(_) => {
+        TestInput::CheckIn(_) | TestInput::Json(_) => {
             let Some(posted) = &posted else {
-                return Err((message.span.clone(), "no check-in".to_owned(), None));
+                return Err((message.span.clone(), "nothing is posted".to_owned(), None));
             };
             posted.message()
         }
@@ -182,6 +183,29 @@ fn checkin(fields: &Located<Vec<(Located<String>, Scalar)>>) -> Result<Kept, Mis
         (fields.span.clone(), mistake.to_string(), Some(hint))
     })?;
     Ok(checkin.into_kept(host.as_deref()))
+}
+
+/// An event of its fields: `name` and `body`, and the `host` that the configuration would find in it.
+fn event(fields: &Located<Vec<(Located<String>, Scalar)>>) -> Result<Kept, Misplaced> {
+    let field = |wanted: &str| fields.value.iter().find(|(name, _)| name.value == wanted);
+    let wrong = |at: std::ops::Range<usize>, what: String| {
+        let hint = "write json = { name = \"NAME\", body = '{\"a\": 1}', host = \"HOST\" }".to_owned();
+        (at, what, Some(hint))
+    };
+    let text = |wanted: &str| field(wanted).map(|(_, value)| text_of(value));
+    if let Some((name, _)) =
+        fields.value.iter().find(|(name, _)| !["name", "body", "host"].contains(&name.value.as_str()))
+    {
+        return Err(wrong(name.span.clone(), format!("'{}' is no part of an event", name.value)));
+    }
+    let (Some(name), Some(body)) = (text("name"), text("body")) else {
+        return Err(wrong(fields.span.clone(), "an event has a name and a body".to_owned()));
+    };
+    match serde_json::from_str::<serde_json::Value>(&body) {
+        Ok(value) if value.is_object() => {}
+        _ => return Err(wrong(fields.span.clone(), "the body is no JSON object".to_owned())),
+    }
+    Ok(Kept { kind: PostKind::Json, name, host: text("host"), status: None, info: String::new(), text: body })
 }
 
 fn text_of_json(value: &serde_json::Value) -> String {

@@ -11,13 +11,21 @@ use crate::support::{port, run, wait_for, wait_until};
 
 const TOKEN: &str = "0123456789abcdef";
 
-/// The page, with the blocks of a language.
-fn blocks(language: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/checkins.md");
+/// The blocks of a page in a language.
+fn blocks_of(page: &str, language: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page);
     let text = std::fs::read_to_string(path).unwrap();
     let begin = format!("```{language}\n");
     let all = text.split(&begin).skip(1);
     all.map(|rest| rest.split("```").next().unwrap().trim_end().to_owned()).collect()
+}
+
+fn blocks(language: &str) -> Vec<String> {
+    blocks_of("checkins.md", language)
+}
+
+fn toml(page: &str) -> Vec<String> {
+    blocks_of(page, "toml")
 }
 
 /// A daemon with a service, and what else is in its section and that of the service.
@@ -197,6 +205,13 @@ fn what_is_wrong_in_the_section_is_said_with_its_place() {
         (format!("{local}{service}timeout = \"soon\"\n"), "'timeout' is no duration"),
         (format!("{local}max_body = 1\n{service}"), "max_body must be 1KiB to 16MiB"),
         (local.to_owned(), "[[intake]] takes nothing"),
+        (format!("{local}[[intake.json]]\nname = \"x\"\n"), "[[intake.json]] without 'path'"),
+        (format!("{local}[[intake.json]]\npath = \"/x\"\n"), "[[intake.json]] without 'name'"),
+        (format!("{local}[[intake.json]]\nname = \"x\"\npath = \"/state/x\"\n"), "is no path for events"),
+        (format!("{local}[[intake.json]]\nformat = \"grafana\"\n"), "'grafana' is no format of events"),
+        (format!("{local}[[intake.json]]\nname = \"x\"\npath = \"/x\"\neach = \"events\"\n"), "'events' is no pointer"),
+        (format!("{local}[[intake.json]]\nformat = \"canopsis\"\n[[intake.json]]\nformat = \"canopsis\"\n"), "have the same path"),
+        (format!("{network}plaintext = true\n[[intake.json]]\nformat = \"canopsis\"\n"), "everybody on the network could send"),
         (format!("{local}{service}token = \"short\"\n"), "can be guessed"),
         (format!("{local}{service}[http]\nlisten = \"127.0.0.1:5000\"\n"), "cannot have the same port"),
     ] {
@@ -205,4 +220,74 @@ fn what_is_wrong_in_the_section_is_said_with_its_place() {
     }
     let good = check(&format!("{local}{service}timeout = 0\n"));
     assert!(!good.contains("error"), "{good}");
+}
+
+/// The configuration and the rule that docs/events.md prints.
+#[test]
+fn events_come_in_as_the_page_says() {
+    let (page, listen) = (toml("events.md"), port());
+    let mut daemon = Daemon::prepare(&format!("{FILE_SINK}{}", page[0].replace("5000", &listen.to_string())));
+    std::fs::create_dir(daemon.path("rules")).unwrap();
+    std::fs::write(daemon.path("rules/centreon.toml"), &page[1]).unwrap();
+    let config = daemon.path("trapline.toml");
+    let tested = output(&["test", "--config", config.to_str().unwrap()]);
+    assert!(tested.status.success(), "{tested:?}");
+    daemon.restart();
+    let post = |path: &str, body: &str| {
+        let line = format!("curl -s --fail --data-binary @- http://127.0.0.1:{listen}{path} <<'END'\n{body}\nEND");
+        let sent = shell(&daemon, &line);
+        assert!(sent.status.success(), "{path}: {sent:?}");
+        String::from_utf8(sent.stdout).unwrap()
+    };
+    let event = r#"{"host":{"name":"db1"},"service":{"name":"Disk"},"state":2,"output":"full"}"#;
+    post("/hooks/centreon", &format!("{{\"events\":[{event}]}}"));
+    let alert = r#"{"labels":{"alertname":"Down","instance":"db2:9100"},"annotations":{"summary":"is down"}"#;
+    post("/api/v2/alerts", &format!("[{alert},\"endsAt\":\"2000-01-01T00:00:00Z\"}}]"));
+    post("/alertmanager", &format!("{{\"version\":\"4\",\"alerts\":[{alert},\"status\":\"firing\"}}]}}"));
+    let canopsis = r#"{"component":"db3","resource":"Load","state":1,"output":"high"}"#;
+    let told = post("/api/v4/event", canopsis);
+    assert!(told.contains("\"failed_events\":[]"), "{told}");
+    let expected = [
+        ["db1", "Disk", "critical", "full"],
+        ["db2", "Down", "ok", "is down"],
+        ["db2", "Down", "critical", "is down"],
+        ["db3", "Load", "warning", "high"],
+    ];
+    wait_until("all results are there", || made(&daemon).len() == expected.len());
+    assert_eq!(made(&daemon), expected.map(|one| one.map(str::to_owned)));
+    let explained = output(&[
+        "explain",
+        "--event",
+        &format!("centreon={{\"events\":[{event}]}}"),
+        "--config",
+        config.to_str().unwrap(),
+    ]);
+    let text = String::from_utf8(explained.stdout).unwrap();
+    assert!(explained.status.success() && text.contains("centreon-services"), "{text}");
+}
+
+#[test]
+fn the_configuration_and_the_rules_of_the_page_are_right() {
+    let page = toml("checkins.md");
+    let daemon = Daemon::prepare(&format!("{FILE_SINK}{}", page[0]));
+    let authority = Authority::new(&daemon.path("ca.pem"));
+    authority.issue(daemon.dir.path(), "server", &["localhost"]);
+    std::fs::write(daemon.path("backup-laptop.token"), TOKEN).unwrap();
+    run(Command::new("chmod").arg("600").arg(daemon.path("backup-laptop.token")));
+    std::fs::create_dir(daemon.path("rules")).unwrap();
+    std::fs::write(daemon.path("rules/backups.toml"), &page[1]).unwrap();
+    let config = daemon.path("trapline.toml");
+    for command in ["check", "test"] {
+        let said = output(&[command, "--config", config.to_str().unwrap()]);
+        assert!(said.status.success(), "{command}: {said:?}");
+    }
+    let explained = output(&[
+        "explain",
+        "--checkin",
+        "{\"service\": \"backup-laptop\", \"status\": \"CRITICAL\", \"info\": \"tape full\", \"files\": 3}",
+        "--config",
+        config.to_str().unwrap(),
+    ]);
+    let text = String::from_utf8(explained.stdout).unwrap();
+    assert!(text.contains("backups") && text.contains("tape full (3 files)"), "{text}");
 }

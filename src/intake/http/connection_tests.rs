@@ -7,14 +7,15 @@ use tokio::time::timeout;
 use super::*;
 use crate::files::faulty::{Faults, Faulty};
 use crate::intake::admission::admit_waiting;
-use crate::intake::http::site::{Service, Site, Sites, Token};
+use crate::intake::http::site::{Hook, Service, Site, Sites, Token};
 use crate::intake::shared::Active;
 use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
 use crate::message::Status;
+use crate::posted::events::{Format, Source};
 use crate::rules::compile::{RuleFile, compile};
 use crate::time::clock::SystemClock;
 
-const RULES: &str = "[[rule]]\nid = \"all\"\ncheckin = \"*\"\n[rule.check]\nservice = \"{{ checkin }}\"\nstate = \"status\"\n";
+const RULES: &str = "[[rule]]\nid = \"events\"\njson = \"*\"\n[rule.check]\nservice = \"{{ json.s }}\"\nstate = \"ok\"\noutput = \"{{ text }}\"\n[[rule]]\nid = \"all\"\ncheckin = \"*\"\n[rule.check]\nservice = \"{{ checkin }}\"\nstate = \"status\"\n";
 const GOOD: &str = r#"{"service":"backup","token":"secret-of-backup","status":"OK","info":"done"}"#;
 
 /// What listens, and the far end of no network.
@@ -47,6 +48,7 @@ impl Bench {
             allow: Some(vec!["127.0.0.0/8".parse().unwrap(), "203.0.113.1/32".parse().unwrap()]),
             max_body: 1024,
             checkins: checkins.into(),
+            hooks: vec![hook("any", Format::Any), hook("canopsis", Format::Canopsis)],
             ..Site::default()
         };
         let file = RuleFile { name: "rules.toml".into(), text: RULES.into() };
@@ -101,6 +103,15 @@ impl Bench {
         read.unwrap();
         outputs
     }
+}
+
+fn hook(name: &str, format: Format) -> Hook {
+    let (each, host) = match format {
+        Format::Any => (Some("/all".to_owned()), Some("/h".to_owned())),
+        _ => (None, Some("/component".to_owned())),
+    };
+    let source = Source { name: name.to_owned(), format, each, host };
+    Hook { paths: vec![format!("/hooks/{name}")], token: Some(Token::new("secret-of-hooks")), source }
 }
 
 /// A request whose connection ends with its answer.
@@ -169,6 +180,42 @@ async fn each_request_has_its_answer() {
 }
 
 #[tokio::test]
+async fn events_are_taken_all_or_none_unless_the_answer_tells_them_apart() {
+    let bench = Bench::new();
+    let bearer = "Authorization: Bearer secret-of-hooks\r\n";
+    let basic = "Authorization: Basic dXNlcjpzZWNyZXQtb2YtaG9va3M=\r\n";
+    let key = "X-Canopsis-Authkey: secret-of-hooks\r\n";
+    let two = r#"{"all":[{"s":"a","h":"db1"},{"s":"b"}]}"#;
+    for (expected, line, head, body) in [
+        ("200", "POST /hooks/any", bearer, two),
+        ("200", "POST /hooks/any", basic, r#"{"all":{"s":"c"}}"#),
+        ("200", "POST /hooks/any", bearer, r#"{"all":[]}"#),
+        ("400", "POST /hooks/any", bearer, r#"{"all":[{"s":"d"},7]}"#),
+        ("400", "POST /hooks/any", bearer, "{}"),
+        ("400", "POST /hooks/any", bearer, "{"),
+        ("401", "POST /hooks/any", "", two),
+        ("401", "POST /hooks/any", "Authorization: Basic eDp5\r\n", two),
+        ("401", "POST /hooks/any", "Authorization: Basic ?\r\n", two),
+        ("401", "POST /hooks/any", "Authorization: Bearer secret-of-backup\r\n", two),
+        ("405", "GET /hooks/any", bearer, ""),
+        ("404", "POST /hooks", bearer, two),
+        ("200", "POST /hooks/canopsis", key, r#"[{"component":"c1","s":"e"},{"s":"f"}]"#),
+    ] {
+        let answer = bench.say(&request(line, head, body)).await;
+        assert_eq!(status(&answer), expected, "{line} {head} {body}: {answer}");
+        assert!(!answer.contains("secret-of"), "{answer}");
+        if line.ends_with("canopsis") {
+            let body = answer.split_once("\r\n\r\n").unwrap().1;
+            let told: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!((&told["sent_events"][0]["s"], &told["failed_events"][0]["s"]), (&"e".into(), &"f".into()));
+        }
+    }
+    let outputs = bench.outputs();
+    let services: Vec<&str> = outputs.iter().map(|output| &output[..output.find(" ok ").unwrap()]).collect();
+    assert_eq!(services, ["db1 a", "127.0.0.1 b", "127.0.0.1 c", "c1 e"]);
+}
+
+#[tokio::test]
 async fn who_may_not_send_or_ask_gets_nothing() {
     let bench = Bench::new();
     for (from, line, head, body, expected) in [
@@ -184,8 +231,11 @@ async fn who_may_not_send_or_ask_gets_nothing() {
         assert_eq!(status(&answer), expected, "{from} {line}: {answer}");
     }
     // A page whose name leads to this machine (DNS rebinding).
-    let rebound = "GET /state/backup HTTP/1.1\r\nHost: evil.example:5000\r\nConnection: close\r\n\r\n";
-    assert_eq!(status(&bench.say(rebound).await), "401");
+    for (token, expected) in [("", "401"), ("Bearer x", "401"), ("Bearer secret-of-backup", "200")] {
+        let head = format!("Host: evil.example:5000\r\nAuthorization: {token}\r\nConnection: close");
+        let answer = bench.say(&format!("GET /state/backup HTTP/1.1\r\n{head}\r\n\r\n")).await;
+        assert_eq!(status(&answer), expected, "{token}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
@@ -15,13 +17,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::inbound::places::Place;
 use crate::intake::commit::Known;
-use crate::intake::http::site::Site;
+use crate::intake::http::site::{Hook, Site};
 use crate::intake::listener::Transport;
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
 use crate::intake::storm_buckets::Tap;
 use crate::peer::Peer;
 use crate::posted::checkin::{self, CheckIn};
+use crate::posted::events::{Event, Format, Mistake};
 use crate::posted::form;
 use crate::sys::Arrival;
 use crate::time::clock::rfc3339;
@@ -32,6 +35,9 @@ const BODY: Duration = Duration::from_secs(20);
 const LATER: &str = "5";
 /// What browsers say of a request (Fetch Metadata Request Headers).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Where clients of Canopsis have their key.
+const CANOPSIS_KEY: HeaderName = HeaderName::from_static("x-canopsis-authkey");
 
 /// An answer.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -113,6 +119,12 @@ impl Desk {
                 self.state(site, name, request.headers())
             }
             (&Method::POST, "/") => self.check_in(site, request).await,
+            (method, path) if let Some(hook) = site.hooks.iter().find(|hook| hook.paths.iter().any(|own| own == path)) => {
+                if *method != Method::POST {
+                    return Ok(only("POST"));
+                }
+                self.events(site, hook, request).await
+            }
             (_, "/") => Ok(only("POST")),
             (_, path) if path == "/alive" || path.starts_with("/state/") => Ok(only("GET, HEAD")),
             _ => {
@@ -127,10 +139,8 @@ impl Desk {
         let name = form::decoded(name, false)
             .map_err(|why| Refused::new(StatusCode::BAD_REQUEST, "malformed", why))?;
         let (token, from) = (bearer(head), self.peer.ip());
-        let may = from.is_loopback() && names_this_machine(head);
-        let Some(service) =
-            site.readable(&name, token, from).filter(|_| may || !from.is_loopback() || token.is_some())
-        else {
+        let reads = site.reads(from) || (from.is_loopback() && names_this_machine(head));
+        let Some(service) = site.readable(&name, token, reads) else {
             let why =
                 "there is no such service, or it may not be asked for from here; see readers of [[intake]]";
             return Err(Refused::new(StatusCode::UNAUTHORIZED, "token", why));
@@ -162,10 +172,7 @@ impl Desk {
             let why = "there is no such service, or the token is not its own";
             return Err(Refused::new(StatusCode::UNAUTHORIZED, "token", why));
         };
-        if self.shared.refusing() {
-            self.shared.commit.retry(self.shared.now());
-        }
-        if self.shared.refusing() {
+        if self.refuses() {
             return Ok(later("the journal refuses outcomes"));
         }
         Ok(self.take(checkin, service.host.as_deref()))
@@ -192,6 +199,61 @@ impl Desk {
             self.shared.latest.put(&kept.name, status, &kept.info, now);
         }
         empty(StatusCode::NO_CONTENT)
+    }
+
+    /// Another program sends events.
+    async fn events(&self, site: &Site, hook: &Hook, request: Request<Incoming>) -> Result<Answer, Refused> {
+        let token = secret(request.headers());
+        if hook.token.as_ref().is_some_and(|wanted| !wanted.is(token.as_deref().unwrap_or_default())) {
+            let why = "the token is not that of this path";
+            return Err(Refused::new(StatusCode::UNAUTHORIZED, "token", why));
+        }
+        let body = self.body(site, request).await?;
+        let now = self.shared.now();
+        let malformed = |why: String| Refused::new(StatusCode::BAD_REQUEST, "malformed", why);
+        let events = hook.source.read(&body, now.wall.micros()).map_err(|mistake| match mistake {
+            Mistake::Many(_) => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", mistake.to_string()),
+            mistake => malformed(mistake.to_string()),
+        })?;
+        // Who is told of each event gets the others taken.
+        let tells = hook.source.format == Format::Canopsis;
+        let bad = events.iter().enumerate().find_map(|(at, event)| Some((at, event.kept.as_ref().err()?)));
+        if let Some((at, why)) = bad.filter(|_| !tells) {
+            return Err(malformed(format!("{why} (the one at {at}); none was taken")));
+        }
+        if self.refuses() {
+            return Ok(later("the journal refuses outcomes"));
+        }
+        let arrival = Arrival { peer: self.peer, local: None };
+        let mut pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
+        pipeline.refresh();
+        for kept in events.iter().filter_map(|event| event.kept.as_ref().ok()) {
+            pipeline.posted(kept, None, arrival, now);
+        }
+        drop(pipeline.commit(now));
+        let safe = pipeline.all_safe();
+        drop(pipeline);
+        if !safe {
+            return Ok(later("the journal cannot store the events"));
+        }
+        if !tells {
+            return Ok(empty(StatusCode::OK));
+        }
+        let (sent, failed): (Vec<Event>, Vec<Event>) = events.into_iter().partition(|event| event.kept.is_ok());
+        let [sent, failed] =
+            [sent, failed].map(|events| events.into_iter().map(|event| event.sent).collect::<Vec<_>>());
+        let body = json!({ "sent_events": sent, "retry_events": [], "failed_events": failed });
+        let mut answer = text(StatusCode::OK, format!("{body}\n"));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(answer)
+    }
+
+    /// Whether the journal refuses outcomes, also now that it was tried again.
+    fn refuses(&self) -> bool {
+        if self.shared.refusing() {
+            self.shared.commit.retry(self.shared.now());
+        }
+        self.shared.refusing()
     }
 
     /// The body of a request, within the limits of time, size and rate.
@@ -247,6 +309,21 @@ fn bearer(head: &HeaderMap) -> Option<&str> {
     let text = head.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// What proves a sender of events: a bearer token, the password of `Authorization: Basic` (RFC 7617), or Canopsis' key.
+fn secret(head: &HeaderMap) -> Option<String> {
+    if let Some(token) = bearer(head) {
+        return Some(token.to_owned());
+    }
+    if let Some(key) = head.get(CANOPSIS_KEY) {
+        return key.to_str().ok().map(str::to_owned);
+    }
+    let text = head.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = text.split_once(' ')?;
+    let login = scheme.eq_ignore_ascii_case("basic").then(|| BASE64.decode(encoded.trim()).ok()).flatten()?;
+    let login = String::from_utf8(login).ok()?;
+    Some(login.split_once(':')?.1.to_owned())
 }
 
 /// Whether a request is for an address or for localhost, and not for a name that somebody else may have given to this machine

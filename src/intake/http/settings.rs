@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::intake::http::site::{MAX_BODY, Service, Site, Token};
+use crate::intake::http::site::{Hook, MAX_BODY, Service, Site, Token};
 use crate::intake::listener::{Limits, Listener, Protocol, Transport};
 use crate::intake::tls;
 use crate::message::Status;
 use crate::posted::checkin::LONGEST_NAME;
+use crate::posted::events::{Format, Source, is_pointer};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::secret::{TOKEN, warning};
 use crate::settings::section::Section;
@@ -141,8 +142,11 @@ fn http(
     for service in section.sections("checkin", found) {
         checkin(service, &mut site, (local, resolve), found);
     }
-    if site.checkins.is_empty() && found.len() == before {
-        let nothing = section.error("[[intake]] takes nothing", "add [[intake.checkin]] with a service");
+    for events in section.sections("json", found) {
+        json(events, &mut site, (local, resolve), found);
+    }
+    if site.checkins.is_empty() && site.hooks.is_empty() && found.len() == before {
+        let nothing = section.error("[[intake]] takes nothing", "add [[intake.checkin]] with a service, or [[intake.json]]");
         found.push(Diagnostic { severity: Severity::Warning, ..nothing });
     }
     let place = listen.map(|text| section.source().place_of(&text.span));
@@ -150,6 +154,81 @@ fn http(
     let transport = if secure { Transport::Tls(address?) } else { Transport::Tcp(address?) };
     let listener = Listener { protocol: Protocol::Http, transport, limits, optional: false, place };
     Some(HttpSettings { listener, site: Arc::new(site) })
+}
+
+/// Reads `[[intake.json]]`; `local` says whether only this machine can send.
+fn json(
+    section: Section<'_, '_>,
+    site: &mut Site,
+    (local, resolve): (bool, &dyn Fn(&str) -> PathBuf),
+    found: &mut Diagnostics,
+) {
+    let source = section.source();
+    let format = word(&section, "format", &Format::NAMED, "format of events", found);
+    let given_name = section.string("name", found);
+    let named = section.get("format").is_some();
+    if given_name.is_none() && !named && section.get("name").is_none() {
+        found.push(section.error(
+            "[[intake.json]] without 'name'",
+            "add name = \"NAME\", which rules match as json = \"NAME\", or format = \"alertmanager\"",
+        ));
+    }
+    let words = Format::NAMED.iter().find(|(_, of)| Some(*of) == format).map(|(word, _)| (*word).to_owned());
+    let name = given_name.map(|name| name.value).or(words);
+    if name.as_ref().is_some_and(|name| name.is_empty() || name.chars().any(char::is_control)) {
+        found.push(source.error(&section.key_span("name"), "a name has no control characters, and is not empty", None));
+    }
+    let format = format.unwrap_or(Format::Any);
+    let path = section.string("path", found);
+    if path.is_none() && format.paths().is_empty() && section.get("path").is_none() {
+        found.push(section.error("[[intake.json]] without 'path'", "add path = \"/hooks/NAME\""));
+    }
+    if let Some(path) = &path {
+        let own = path.value == "/" || path.value == "/alive" || path.value.starts_with("/state/");
+        if !path.starts_with('/') || own || path.contains(['?', '#', ' ', '%']) {
+            let hint = Some("write a path such as \"/hooks/centreon\"; /, /alive and /state/ are taken".to_owned());
+            found.push(source.error(&path.span, format!("'{}' is no path for events", path.value.escape_debug()), hint));
+        }
+    }
+    let mut pointer = |key: &'static str| {
+        let text = section.string(key, found)?;
+        if !is_pointer(&text) {
+            let hint = Some("write a pointer such as \"/events\" (RFC 6901)".to_owned());
+            found.push(source.error(&text.span, format!("'{}' is no pointer", text.value.escape_debug()), hint));
+        }
+        Some(text.value)
+    };
+    let (each, host) = (pointer("each"), pointer("host"));
+    let given = TOKEN.given(&section);
+    let token = TOKEN.read(&section, resolve, found);
+    guarded(&section, token.as_ref().map(|token| token.len()), given || local, found);
+    let paths: Vec<String> = match &path {
+        Some(path) => vec![path.value.clone()],
+        None => format.paths().iter().map(|path| (*path).to_owned()).collect(),
+    };
+    let taken = |hook: &Hook| hook.paths.iter().any(|path| paths.contains(path));
+    if site.hooks.iter().any(taken) {
+        found.push(section.error("two [[intake.json]] have the same path", "give each a path of its own"));
+    }
+    section.finish(found);
+    let Some(name) = name else { return };
+    let token = token.map(|token| Token::new(&token));
+    site.hooks.push(Hook { paths, token, source: Source { name, format, each, host } });
+}
+
+/// Reports a token that is missing or short; `fine` says whether there need not be one.
+fn guarded(section: &Section<'_, '_>, length: Option<usize>, fine: bool, found: &mut Diagnostics) {
+    if !fine {
+        found.push(section.error(
+            "everybody on the network could send",
+            "add token_file = \"FILE\" with a token of 12 characters or more, or listen on 127.0.0.1",
+        ));
+    }
+    if length.is_some_and(|length| length < SHORT_TOKEN) {
+        let key = ["token_file", "token_env", "token"].into_iter().find(|key| section.get(key).is_some());
+        let message = format!("the token has less than {SHORT_TOKEN} characters and can be guessed");
+        found.push(warning(section, key.unwrap_or("token"), &message, "use `openssl rand -hex 16`"));
+    }
 }
 
 /// Reads `[[intake.checkin]]`; `local` says whether only this machine can send.
@@ -167,17 +246,7 @@ fn checkin(
     let host = section.string("host", found);
     let given = TOKEN.given(&section);
     let token = TOKEN.read(&section, resolve, found);
-    if !given && !local {
-        found.push(section.error(
-            "everybody on the network could report for this service",
-            "add token_file = \"FILE\" with a token of 12 characters or more, or listen on 127.0.0.1",
-        ));
-    }
-    if token.as_ref().is_some_and(|token| token.len() < SHORT_TOKEN) {
-        let key = ["token_file", "token_env", "token"].into_iter().find(|key| section.get(key).is_some());
-        let message = format!("the token has less than {SHORT_TOKEN} characters and can be guessed");
-        found.push(warning(&section, key.unwrap_or("token"), &message, "use `openssl rand -hex 16`"));
-    }
+    guarded(&section, token.as_ref().map(|token| token.len()), given || local, found);
     let timeout = duration(&section, "timeout", Duration::ZERO..=LONGEST_TIMEOUT, found);
     let late = word(&section, "late", &STATES, "state of a service", found);
     let service = Service {

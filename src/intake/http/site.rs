@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::intake::http::latest::Report;
 use crate::intake::listener::Transport;
 use crate::message::Status;
+use crate::posted::events::Source;
 use crate::settings::tls_server::Server;
 use crate::settings::values::shown;
 use crate::time::clock::Mono;
@@ -43,11 +44,24 @@ pub struct Site {
     pub tls: Option<Arc<Server>>,
     /// The services that check in, by their names.
     pub checkins: HashMap<String, Service>,
+    /// Where events come in.
+    pub hooks: Vec<Hook>,
+}
+
+/// Where events come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// The paths of requests.
+    pub paths: Vec<String>,
+    /// What proves that a request may be taken; none if every program of this machine may send.
+    pub token: Option<Token>,
+    /// How its events are found.
+    pub source: Source,
 }
 
 impl Default for Site {
     fn default() -> Self {
-        Site { allow: None, readers: Vec::new(), max_body: MAX_BODY, tls: None, checkins: HashMap::new() }
+        Site { allow: None, readers: Vec::new(), max_body: MAX_BODY, tls: None, checkins: HashMap::new(), hooks: Vec::new() }
     }
 }
 
@@ -103,9 +117,13 @@ impl Site {
         known.filter(|known| right || known.token.is_none())
     }
 
+    /// Whether an address may ask how a service is without its token.
+    pub fn reads(&self, address: IpAddr) -> bool {
+        self.readers.iter().any(|net| net.contains(&address))
+    }
+
     /// The service, for who wants to know how it is: a reader, or who has its token.
-    pub fn readable(&self, service: &str, token: Option<&str>, from: IpAddr) -> Option<&Service> {
-        let reads = from.is_loopback() || self.readers.iter().any(|net| net.contains(&from));
+    pub fn readable(&self, service: &str, token: Option<&str>, reads: bool) -> Option<&Service> {
         let proven = self.proven(service, token).filter(|known| known.token.is_some());
         if reads { self.checkins.get(service) } else { proven }
     }
@@ -194,9 +212,9 @@ mod tests {
     #[test]
     fn readers_and_who_has_the_token_may_ask() {
         let site = site();
-        let (loopback, reader, other) = ("127.0.0.1", "192.0.2.7", "203.0.113.9");
+        let (reader, other) = ("192.0.2.7", "203.0.113.9");
         for (from, name, token, may) in [
-            (loopback, "a", None, true),
+            (reader, "a", Some("token-of-b"), true),
             (reader, "a", None, true),
             (reader, "none", None, false),
             (other, "a", None, false),
@@ -205,7 +223,7 @@ mod tests {
             (other, "open", None, false),
             (other, "open", Some(""), false),
         ] {
-            let got = site.readable(name, token, from.parse().unwrap()).is_some();
+            let got = site.readable(name, token, site.reads(from.parse().unwrap())).is_some();
             assert_eq!(got, may, "{from} {name} {token:?}");
         }
     }
