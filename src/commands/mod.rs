@@ -2,7 +2,9 @@
 
 mod against;
 pub mod args;
+mod call;
 pub mod check;
+mod checkin;
 pub mod cli;
 pub mod completions;
 mod daemon;

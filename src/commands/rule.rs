@@ -135,6 +135,10 @@ fn has(part: &str, texts: &[&str]) -> bool {
 fn what(rule: &Rule, rules: &RuleSet) -> String {
     match &rule.matcher {
         Matcher::Syslog(_) => "syslog".to_owned(),
+        Matcher::Posted(posted) => match posted.names.as_slice() {
+            [one] => format!("{} {one}", posted.kind.as_str()),
+            several => format!("{} of {} names", posted.kind.as_str(), several.len()),
+        },
         Matcher::Trap(traps) => {
             let one =
                 |trap: &crate::rules::matching::TrapPattern| match (trap.subtree, trap.oid.arcs().count()) {

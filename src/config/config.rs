@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use super::log::LogFormat;
 use super::sinks::SinkSection;
 use crate::capture;
+use crate::intake::http::settings::HttpSettings;
+use crate::intake::listener::Listener;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::intake::{mutes, storm};
 use crate::journal;
@@ -26,6 +28,8 @@ pub struct Config {
     pub snmp: SnmpSettings,
     /// `[syslog]`
     pub syslog: SyslogSettings,
+    /// `[[intake]]`
+    pub intake: Vec<HttpSettings>,
     /// `[storm]`
     pub storm: Option<storm::Settings>,
     /// `[mibs] paths`
@@ -62,12 +66,21 @@ pub struct Config {
     pub log_place: Option<Place>,
 }
 
+impl Config {
+    /// All listeners for messages.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        let http = self.intake.iter().map(|one| &one.listener);
+        self.snmp.listen.iter().chain(&self.syslog.listen).chain(http)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             file: None,
             snmp: SnmpSettings::default(),
             syslog: SyslogSettings::default(),
+            intake: Vec::new(),
             storm: None,
             mib_paths: Vec::new(),
             rule_paths: Vec::new(),

@@ -136,7 +136,7 @@ impl Datagrams {
             for (datagram, arrival) in receiver.datagrams() {
                 octets += datagram.len();
                 let message = match self.protocol {
-                    Protocol::Snmp => datagram,
+                    Protocol::Snmp | Protocol::Http => datagram,
                     Protocol::Syslog => of_datagram(datagram),
                 };
                 pipeline.datagram(self.protocol, message, arrival, now);

@@ -56,8 +56,15 @@ impl Bench {
         let stop = Arc::new(Stop::new().unwrap());
         let (running, ended) = mpsc::channel();
         let places = Places::new(limits);
-        let streams =
-            Streams::new((Speech::Syslog, secure), "test", shared.clone(), places, stop.clone(), running);
+        let at = if secure { Transport::Tls(address) } else { Transport::Tcp(address) };
+        let streams = Streams::new(
+            (Speech::Syslog, Arc::new(at)),
+            "test",
+            shared.clone(),
+            places,
+            stop.clone(),
+            running,
+        );
         tokio::spawn(streams.run(Incoming::Network(listener)));
         Bench { shared, stop, address, ended, _dir: dir }
     }

@@ -263,6 +263,7 @@ fn set_aside(folder: &Folder, name: &str, error: &io::Error) -> io::Result<()> {
 }
 
 fn push(out: &mut Vec<u8>, protocol: Protocol, received: i64, peer: Peer, bytes: &[u8]) {
+    // Nothing else comes in datagrams.
     out.push(u8::from(protocol == Protocol::Syslog));
     out.extend(received.to_le_bytes());
     let (kind, address, port) = match peer {

@@ -168,6 +168,7 @@ impl RuleSet {
         match context.message {
             Message::Notification(notification) => self.index.for_trap(&notification.oid, candidates),
             Message::Syslog(line) => self.index.for_line(line, candidates),
+            Message::Posted(posted) => self.index.for_posted(posted, candidates),
         }
     }
 
@@ -188,8 +189,10 @@ impl RuleSet {
                 Captures::new()
             }
             (Matcher::Syslog(pattern), Message::Syslog(line)) => pattern.matches(line)?,
-            (Matcher::Trap(_), Message::Syslog(_)) => return Err(RejectReason::Trap),
-            (Matcher::Syslog(_), Message::Notification(_)) => return Err(RejectReason::Program),
+            (Matcher::Posted(pattern), Message::Posted(posted)) if pattern.matches(posted) => Captures::new(),
+            (Matcher::Trap(_), _) => return Err(RejectReason::Trap),
+            (Matcher::Syslog(_), _) => return Err(RejectReason::Program),
+            (Matcher::Posted(_), _) => return Err(RejectReason::Posted),
         };
         if !rule.from.is_empty() && !rule.from.iter().any(|from| from.matches(context)) {
             return Err(RejectReason::From);

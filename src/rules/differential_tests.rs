@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::scope::Scope;
+use super::scope::{Messages, Scope};
 use super::tests::{interface, mib, trap};
 use super::values::MessageValues;
 use super::{MessageContext, variable::Variable};
@@ -112,7 +112,7 @@ impl Fixture {
         let parsed = syntax::expression(source).unwrap();
         let scope = Scope {
             mib: &self.mib,
-            notifications: true,
+            kind: Messages::Notifications,
             captures: &[],
             columns: &[],
             traps: &[],
@@ -131,7 +131,7 @@ impl Fixture {
     fn rendered(&mut self, source: &str) -> String {
         let scope = Scope {
             mib: &self.mib,
-            notifications: true,
+            kind: Messages::Notifications,
             captures: &[],
             columns: &[],
             traps: &[],
@@ -255,7 +255,7 @@ fn errors_are_errors() {
     let values = MessageValues { context: &context, captures: &[], mib: &fixture.mib };
     let scope = Scope {
         mib: &fixture.mib,
-        notifications: true,
+        kind: Messages::Notifications,
         captures: &[],
         columns: &[],
         traps: &[],

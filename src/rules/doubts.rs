@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use ipnet::IpNet;
 
 use crate::language::template::Template;
+use crate::message::PostKind;
 use crate::outcome::name::Name;
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
@@ -184,6 +185,7 @@ struct Before<'r> {
     exact: HashMap<&'r [u8], Vec<&'r Rule>>,
     subtree: HashMap<&'r [u8], Vec<&'r Rule>>,
     lines: HashMap<Option<&'r str>, Vec<&'r Rule>>,
+    posted: HashMap<(PostKind, String), Vec<&'r Rule>>,
 }
 
 impl<'r> Before<'r> {
@@ -199,6 +201,11 @@ impl<'r> Before<'r> {
                 }
             }
             Matcher::Syslog(line) => self.lines.entry(pattern_of(line)).or_default().push(rule),
+            Matcher::Posted(posted) => {
+                for glob in &posted.names {
+                    self.posted.entry((posted.kind, glob.to_string())).or_default().push(rule);
+                }
+            }
         }
     }
 
@@ -215,6 +222,15 @@ impl<'r> Before<'r> {
                 .flatten()
                 .find(|before| takes_line(before, line) && takes(before, rule))
                 .copied(),
+            Matcher::Posted(posted) => {
+                let of = |glob: &Glob| {
+                    let same =
+                        [glob.to_string(), "*".to_owned()].map(|text| self.posted.get(&(posted.kind, text)));
+                    same.into_iter().flatten().flatten().find(|before| takes(before, rule)).copied()
+                };
+                let takers: Option<Vec<&Rule>> = posted.names.iter().map(of).collect();
+                takers?.first().copied()
+            }
         }
     }
 

@@ -137,6 +137,7 @@ impl RuleSet {
         match message {
             Message::Notification(notification) => self.index.for_trap(&notification.oid, scratch),
             Message::Syslog(line) => self.index.for_line(line, scratch),
+            Message::Posted(posted) => self.index.for_posted(posted, scratch),
         }
         scratch.iter().any(|at| self.rules[*at as usize].asks)
     }
