@@ -29,7 +29,7 @@
 //! - [`message`]: what a listener received, decoded. [`outcome`]: what a rule makes of it. [`http`]: the HTTP client.
 //!
 //! Protocols and rules. They do no I/O and read no clock; time is an argument:
-//! - [`snmp`]: packets to notifications and back, SNMPv3, access control. [`syslog`]: lines, stream framing, TCP-wrapper
+//! - [`posted`]: bodies of HTTP requests to check-ins and events. [`snmp`]: packets to notifications and back, SNMPv3, access control. [`syslog`]: lines, stream framing, TCP-wrapper
 //!   lines. [`mib`]: names for OIDs, and in `mib::load` reading and caching of modules. [`lookup`]: host names.
 //!   [`language`]: expressions and templates.
 //!   [`rules`]: rule files, compiled and applied. [`correlate`]: what rules keep over time. [`import`]: rules from snmptt.conf and from MIBs.
@@ -65,6 +65,7 @@ pub mod oid;
 pub mod outcome;
 pub mod pcap;
 pub mod peer;
+pub mod posted;
 pub mod rules;
 pub mod settings;
 pub mod shares;

@@ -1,6 +1,9 @@
-//! What came in, decoded: a [`Notification`] (trap or inform) or a [`SyslogLine`], and where it came from.
+//! What came in, decoded: a [`Notification`] (trap or inform), a [`SyslogLine`] or what was [`Posted`] over HTTP, and where it came
+//! from.
 //!
 //! Messages borrow from the received bytes, so that decoding one costs no copy of its strings.
+
+mod posted;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,6 +13,8 @@ use data_encoding::HEXLOWER;
 use crate::body::{Bodies, Body, Form};
 pub use crate::oid::Oid;
 use crate::peer::Peer;
+
+pub use posted::{PostKind, Posted, PostedWhat, Status};
 
 /// One decoded message.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +27,8 @@ pub enum Message<'a> {
     Notification(Notification<'a>),
     /// A line of syslog.
     Syslog(SyslogLine<'a>),
+    /// What was posted over HTTP.
+    Posted(Posted<'a>),
 }
 
 /// Where and when a message was received, as the intake saw it.

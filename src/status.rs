@@ -260,7 +260,7 @@ impl Status {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let rules = active.rules.rules();
         let total = Totals {
-            received: stats.snmp_received.get() + stats.syslog_received.get(),
+            received: stats.snmp_received.get() + stats.syslog_received.get() + stats.posts_received.get(),
             outcomes: stats.outcomes.get(),
             lost: stats.outcomes_lost.get(),
             expired: sinks.iter().map(|sink| sink.cursor.expired()).sum(),

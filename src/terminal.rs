@@ -2,7 +2,7 @@
 //! unless its exit status is an answer, too. Standard error that cannot be written to is nobody's trouble.
 
 use std::fmt::{Arguments, Write as _};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the command goes on when nobody reads it.
@@ -13,21 +13,57 @@ pub fn answers_by_status() {
     GOES_ON.store(true, Ordering::Relaxed);
 }
 
-/// Writes to standard output; ends the process if nobody reads it, or if it cannot be written to.
+/// What colours text, and what ends that: all that a command may tell a terminal among its text.
+pub const COLOURS: [&str; 5] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[35m", "\x1b[36m"];
+/// To the top left corner, and everything below away.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Writes to standard output; ends the process if nobody reads it, or if it cannot be written to. For a terminal, control characters
+/// and those that turn text are escaped, as by [`err`]: what others have sent may have any. Programs get it as it is.
 pub fn out(text: Arguments<'_>) {
-    let written = io::stdout().lock().write_fmt(text);
+    write(text, &[]);
+}
+
+/// As [`out`], but [`COLOURS`] stay.
+pub fn paint(text: Arguments<'_>) {
+    write(text, &COLOURS);
+}
+
+/// Clears the terminal, if standard output is one.
+pub fn clear() {
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        let _ = stdout.write_all(CLEAR.as_bytes());
+    }
+}
+
+fn write(text: Arguments<'_>, kept: &[&str]) {
+    let mut stdout = io::stdout().lock();
+    let written = if stdout.is_terminal() {
+        stdout.write_all(printable(&text.to_string(), kept).as_bytes())
+    } else {
+        stdout.write_fmt(text)
+    };
     written.unwrap_or_else(|error| end(&error));
 }
 
 /// Writes to standard error, if that can be written to. Control characters and those that turn text are escaped: the names
 /// of files and what others have sent may have any.
 pub fn err(text: Arguments<'_>) {
-    let _ = io::stderr().lock().write_all(printable(&text.to_string()).as_bytes());
+    let _ = io::stderr().lock().write_all(printable(&text.to_string(), &[]).as_bytes());
 }
 
-fn printable(text: &str) -> String {
+/// A text without control characters and those that turn others, but with these sequences as they are.
+fn printable(text: &str, kept: &[&str]) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if let Some(sequence) = kept.iter().find(|sequence| text[at..].starts_with(**sequence)) {
+            out.push_str(sequence);
+            // One of them is this character.
+            chars.by_ref().take(sequence.chars().count() - 1).for_each(drop);
+            continue;
+        }
         match c {
             '\n' | '\t' => out.push(c),
             c if c.is_control()
@@ -84,6 +120,11 @@ mod tests {
     fn no_text_rules_the_terminal() {
         let hostile = "cannot read a\u{1b}[31m\r\u{7}\u{9b}5m\u{202e}\u{2028}\u{2066}ü: no\tsuch\n";
         let clean = "cannot read a\\u{1b}[31m\\r\\u{7}\\u{9b}5m\\u{202e}\\u{2028}\\u{2066}ü: no\tsuch\n";
-        assert_eq!(printable(hostile), clean);
+        assert_eq!(printable(hostile, &[]), clean);
+        assert_eq!(
+            printable("\u{1b}[1mName\u{1b}[0m \u{1b}[2J\u{1b}[8m", &COLOURS),
+            "\u{1b}[1mName\u{1b}[0m \\u{1b}[2J\\u{1b}[8m"
+        );
+        assert!(COLOURS.iter().all(|colour| colour.starts_with("\u{1b}[") && colour.ends_with('m')));
     }
 }

@@ -1,7 +1,7 @@
 //! The messages that all benchmarks use.
 
 use trapline::message::{Notification, NotificationKind, Oid, Value, Varbind, Version};
-use trapline::outcome::result::{CheckResult, Common, Outcome, State};
+use trapline::outcome::result::{CheckResult, Common, Labels, Outcome, State};
 
 /// A refused connection, as a host ships it.
 pub const LINE: &str =
@@ -45,7 +45,7 @@ pub fn check_result() -> CheckResult<'static> {
             output: "Link down on GigabitEthernet0/3 (admin up, oper down)".into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         },
         host: "router1".into(),
         service: Some("Interface GigabitEthernet0/3".into()),

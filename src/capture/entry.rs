@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! received 8 (microseconds, little-endian)   address 1 (4 or 6) and its octets
-//! kind 1 (1 packet, 2 scoped PDU, 3 line)    flags 1 (1: tags, 2: relay, 4: of its engine)
+//! kind 1 (1 packet, 2 scoped PDU, 3 line,    flags 1 (1: tags, 2: relay, 4: of its engine)
 //! tags, if flagged: how many, then texts     scoped PDU: level 1, user as a text
 //! the message, to the end
 //! texts and counts: LEB128, then UTF-8
@@ -18,6 +18,7 @@ use crate::snmp::{self, DecodeError};
 const PACKET: u8 = 1;
 const SCOPED: u8 = 2;
 const LINE: u8 = 3;
+const POSTED: u8 = 4;
 const TAGS: u8 = 1;
 const RELAY: u8 = 2;
 const OF_ENGINE: u8 = 4;
@@ -57,6 +58,8 @@ pub enum Body<'a> {
     },
     /// A line of syslog.
     Line(&'a str),
+    /// What was posted, as [`written`](crate::posted::kept::written) writes it.
+    Posted(&'a str),
 }
 
 impl<'a> Entry<'a> {
@@ -79,6 +82,7 @@ impl<'a> Entry<'a> {
                 (SCOPED, (u8::from(relay) * RELAY) | (u8::from(of_engine) * OF_ENGINE))
             }
             Body::Line(_) => (LINE, 0),
+            Body::Posted(_) => (POSTED, 0),
         };
         flags |= u8::from(self.tags.is_some()) * TAGS;
         out.extend([kind, flags]);
@@ -95,7 +99,7 @@ impl<'a> Entry<'a> {
                 push_text(out, user);
                 out.extend(content);
             }
-            Body::Line(text) => out.extend(text.as_bytes()),
+            Body::Line(text) | Body::Posted(text) => out.extend(text.as_bytes()),
         }
     }
 
@@ -124,6 +128,7 @@ impl<'a> Entry<'a> {
                 Body::Scoped { content: rest, user, level, relay, of_engine }
             }
             LINE => Body::Line(str::from_utf8(rest).ok()?),
+            POSTED => Body::Posted(str::from_utf8(rest).ok()?),
             _ => return None,
         };
         Some(Entry { received, from, tags, body })
@@ -134,7 +139,7 @@ impl<'a> Entry<'a> {
         Source { peer: (self.from, 0).into(), received: self.received }
     }
 
-    /// The notification; none for a line.
+    /// The notification; none for a line and for what was posted.
     ///
     /// # Errors
     ///
@@ -150,7 +155,7 @@ impl<'a> Entry<'a> {
                     decoded
                 })
             }
-            Body::Line(_) => return None,
+            Body::Line(_) | Body::Posted(_) => return None,
         };
         Some(decoded.map(|decoded| Message::Notification(decoded.notification)))
     }
@@ -196,13 +201,14 @@ mod tests {
             tags in prop::option::of(prop::collection::vec("[a-zä]{0,9}", 0..4)),
             content in prop::collection::vec(any::<u8>(), 0..300),
             line in "\\PC{0,60}",
-            (kind, level, relay, of_engine) in (0..3usize, 0..3usize, any::<bool>(), any::<bool>()),
+            (kind, level, relay, of_engine) in (0..4usize, 0..3usize, any::<bool>(), any::<bool>()),
         ) {
             let level = SecurityLevel::ALL[level];
             let body = match kind {
                 0 => Body::Packet(&content),
                 1 => Body::Scoped { content: &content, user: &line, level, relay, of_engine },
-                _ => Body::Line(&line),
+                2 => Body::Line(&line),
+                _ => Body::Posted(&line),
             };
             let tags = tags.as_ref().map(|tags| tags.iter().map(String::as_str).collect());
             let entry = Entry { received, from, tags, body };

@@ -23,6 +23,15 @@ pub fn is_there(folder: &Folder) -> bool {
     folder.exists(FILE)
 }
 
+/// Removes them.
+///
+/// # Errors
+///
+/// If they cannot be removed.
+pub fn remove(folder: &Folder) -> io::Result<()> {
+    if is_there(folder) { folder.remove(FILE) } else { Ok(()) }
+}
+
 /// Keeps them.
 ///
 /// # Errors

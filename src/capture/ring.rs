@@ -20,6 +20,10 @@ const LARGEST_PART: u64 = 64 << 20;
 /// The bytes around an entry in a file.
 const FRAME: u64 = 12;
 const FORM: Form = Form::Frames { longest: LONGEST as u32 };
+/// The name of the file that has the age, in seconds, for when nothing is captured any more.
+const AGE: &str = "age.json";
+/// The most bytes of it that are read.
+const MOST_AGE: u64 = 64;
 
 /// A file of the ring. Its name has its number, so that files sort by it, and when its first entry was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub struct Ring {
     parts: VecDeque<Part>,
     /// The last part, while it is open.
     open: Option<AppendLog>,
+    /// The age that its file has.
+    kept_age: Option<Duration>,
 }
 
 impl Ring {
@@ -80,9 +86,71 @@ impl Ring {
         for part in &mut parts {
             part.bytes = folder.reader(&part.name()).and_then(|file| file.length()).unwrap_or(0);
         }
-        let mut ring = Ring { folder, settings, parts, open: None };
+        let mut ring = Ring { folder, settings, parts, open: None, kept_age: None };
         ring.make_room(0, now)?;
         Ok(ring)
+    }
+
+    /// What an earlier capture has left in a state directory, with the age that it had; none if there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn left(directory: &Path) -> io::Result<Option<Self>> {
+        let folder = match Folder::existing(&directory.join(FOLDER)) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut parts = parts(&folder)?;
+        for part in &mut parts {
+            part.bytes = folder.reader(&part.name()).and_then(|file| file.length()).unwrap_or(0);
+        }
+        if let Some(last) = parts.back_mut() {
+            // Not the time of this start: with a start a day it would stay for ever.
+            last.until = Some(last_entry(&folder, last)?.unwrap_or(last.from));
+        }
+        let age =
+            folder.read(AGE, MOST_AGE).ok().and_then(|bytes| serde_json::from_slice::<u64>(&bytes).ok());
+        let age = age.map_or(Settings::default().age, Duration::from_secs);
+        let settings = Settings { size: u64::MAX, age };
+        Ok(Some(Ring { folder, settings, parts, open: None, kept_age: Some(age) }))
+    }
+
+    /// Whether nothing is left of what was captured.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Closes the open file: nothing follows.
+    pub fn close(&mut self, now: i64) {
+        if let (Some(_), Some(part)) = (self.open.take(), self.parts.back_mut()) {
+            part.until = Some(now);
+        }
+    }
+
+    /// Keeps the age beside what is captured: it holds also when nothing is captured any more.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn keep_age(&mut self) -> io::Result<()> {
+        let age = self.settings.age;
+        if self.kept_age != Some(age) {
+            self.folder.replace(AGE, |out| Ok(serde_json::to_writer(out, &age.as_secs())?))?;
+            self.kept_age = Some(age);
+        }
+        Ok(())
+    }
+
+    /// Removes the file with the age.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn forget_age(&mut self) -> io::Result<()> {
+        self.kept_age = None;
+        if self.folder.exists(AGE) { self.folder.remove(AGE) } else { Ok(()) }
     }
 
     /// The folder.
@@ -186,6 +254,21 @@ impl Ring {
     fn largest_part(&self) -> u64 {
         (self.settings.size / PARTS).min(LARGEST_PART)
     }
+}
+
+/// When the last message of a part was received; none if it has none.
+fn last_entry(folder: &Folder, part: &Part) -> io::Result<Option<i64>> {
+    let mut entries = match AppendLog::entries_of(folder, &part.name(), FORM) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
+            return Ok(None);
+        }
+        entries => entries?,
+    };
+    let mut last = None;
+    while let Some(bytes) = entries.next()? {
+        last = Entry::decode(bytes).map(|entry| entry.received).or(last);
+    }
+    Ok(last)
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -107,3 +107,42 @@ proptest! {
         prop_assert!(!kept.is_empty() && written.ends_with(&kept));
     }
 }
+
+#[test]
+fn what_is_left_goes_at_its_age_however_often_one_looks() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Ring::left(dir.path()).unwrap().is_none());
+    let mut ring = Ring::open(dir.path(), settings(1 << 20, 16), 0).unwrap();
+    for hour in 0..10 {
+        ring.append([&*entry(hour * HOUR, b"x")], hour * HOUR).unwrap();
+    }
+    ring.keep_age().unwrap();
+    drop(ring);
+    // A start each hour, none of which captures.
+    for hour in 10..=26 {
+        let mut left = Ring::left(dir.path()).unwrap().unwrap();
+        left.close(hour * HOUR);
+        left.make_room(0, hour * HOUR).unwrap();
+        let (kept, there) = (received(dir.path(), 0), left.bytes() > 0);
+        assert!(kept.iter().all(|received| received + 17 * HOUR >= hour * HOUR), "{hour}: {kept:?}");
+        assert_eq!(
+            (kept.is_empty(), left.is_empty(), !there),
+            (hour >= 25, hour >= 25, hour >= 25),
+            "{hour}"
+        );
+    }
+    let mut left = Ring::left(dir.path()).unwrap().unwrap();
+    left.forget_age().unwrap();
+    assert!(left.folder().list().unwrap().is_empty());
+}
+
+#[test]
+fn a_ring_that_is_closed_goes_on_in_another_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ring = Ring::open(dir.path(), settings(1 << 20, 16), 0).unwrap();
+    ring.append([&*entry(0, b"x")], 0).unwrap();
+    ring.close(HOUR);
+    assert_eq!(ring.next_due(), Some(17 * HOUR));
+    ring.append([&*entry(2 * HOUR, b"y")], 2 * HOUR).unwrap();
+    assert_eq!(received(dir.path(), 0), [0, 2 * HOUR]);
+}

@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
 use super::{
-    check, completions, dead, doctor, explain, import, init, man, mib, mute, objects, reload, rule, run,
-    send, senders, sinks, state, state_query, status, tap, test, unmatched,
+    check, checkin, completions, dead, doctor, explain, import, init, man, mib, mute, objects, reload, rule,
+    run, send, senders, sinks, state, state_query, status, tap, test, unmatched,
 };
 use crate::terminal;
 
@@ -33,6 +33,8 @@ enum Command {
     Unmatched(unmatched::UnmatchedArgs),
     /// What rules keep over time: what is open, since when, and what comes next; clear it
     State(state::StateArgs),
+    /// How services that check in are: a plugin for active checks
+    Checkin(checkin::CheckInArgs),
     /// Mute what is known: planned work, a repair under way; list the mutes, end them
     Mute(mute::MuteArgs),
     /// Print the hosts and services that the monitoring core needs, as its configuration
@@ -77,6 +79,7 @@ impl Cli {
         if matches!(&self.command, Command::Check(_) | Command::Test(_) | Command::Doctor(_))
             || matches!(&self.command, Command::Status(args) if args.checks())
             || matches!(&self.command, Command::State(args) if args.query().is_some())
+            || matches!(&self.command, Command::Checkin(_))
         {
             terminal::answers_by_status();
         }
@@ -90,6 +93,7 @@ impl Cli {
                 Some(query) => return Ok(state_query::run(query).into()),
                 None => state::run(&args),
             },
+            Command::Checkin(args) => return Ok(checkin::run(&args).into()),
             Command::Mute(args) => mute::run(&args),
             Command::Objects(args) => objects::run(&args),
             Command::Send(args) => send::run(&args),

@@ -29,6 +29,9 @@ use crate::outcome::json::Unsaved;
 use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::posted::checkin;
+use crate::posted::events::{self, Format};
+use crate::posted::kept::Kept;
 use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::values::unhex;
@@ -73,6 +76,12 @@ struct Input {
     /// A line of syslog
     #[arg(long, value_name = "LINE")]
     line: Option<String>,
+    /// A check-in, as it is posted: '{"service": "backup", "status": "OK", "info": "done"}'
+    #[arg(long, value_name = "BODY")]
+    checkin: Option<String>,
+    /// An event as [[intake.json]] takes it: 'NAME={"a": 1}', or a whole body with several
+    #[arg(long, value_name = "NAME=BODY")]
+    event: Option<String>,
     /// The last message of a group of `trapline unmatched`
     #[arg(long, value_name = "GROUP")]
     unmatched: Option<u64>,
@@ -104,6 +113,12 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
     }
     if let Some(line) = &args.input.line {
         return explainer.line(line.as_bytes(), &source(args.from, received()));
+    }
+    if let Some(body) = &args.input.checkin {
+        return explainer.checkin(body, &source(args.from, received()));
+    }
+    if let Some(text) = &args.input.event {
+        return explainer.events(text, &source(args.from, received()));
     }
     if let Some(id) = args.input.unmatched {
         return explainer.unmatched(&unmatched::group(&setup.config.journal.directory, id)?);
@@ -184,6 +199,10 @@ impl Explainer<'_> {
         let source = unmatched::source(sample);
         match &sample.raw {
             Raw::Line(line) => self.line(line.as_bytes(), &source),
+            Raw::Posted(text) => {
+                let kept = Kept::read(text).context("the message that is kept cannot be read")?;
+                self.posted(&kept, &source)
+            }
             Raw::Packet(hex) | Raw::Octets(hex) => self.packet(&unhex(hex).unwrap_or_default(), &source),
         }
     }
@@ -236,6 +255,44 @@ impl Explainer<'_> {
         Ok(self.verdict(&message, source))
     }
 
+    /// A check-in. Its token is not looked at.
+    fn checkin(&self, body: &str, source: &Source) -> anyhow::Result<bool> {
+        let checkin = checkin::read(body.as_bytes()).map_err(|mistake| anyhow!("--checkin: {mistake}"))?;
+        let sites = self.setup.config.intake.iter().map(|one| &one.site);
+        let service = sites.filter_map(|site| site.checkins.get(&checkin.service)).next();
+        if service.is_none() {
+            eprintln!("trapline: no [[intake.checkin]] has this service: the daemon does not take it");
+        }
+        let kept = checkin.into_kept(service.and_then(|service| service.host.as_deref()));
+        self.posted(&kept, source)
+    }
+
+    /// The events of a body, found as the configuration says.
+    fn events(&self, text: &str, source: &Source) -> anyhow::Result<bool> {
+        let (name, body) = text.split_once('=').context("--event: write NAME=BODY")?;
+        let hooks = self.setup.config.intake.iter().flat_map(|one| &one.site.hooks);
+        let known = hooks.map(|hook| &hook.source).find(|of| of.name == name).cloned();
+        if known.is_none() {
+            eprintln!("trapline: no [[intake.json]] has this name: the daemon does not take it");
+        }
+        let any = || events::Source { name: name.to_owned(), format: Format::Any, each: None, host: None };
+        let found = known.unwrap_or_else(any).read(body.as_bytes(), source.received);
+        let mut all = true;
+        for event in found.map_err(|mistake| anyhow!("--event: {mistake}"))? {
+            match event.kept {
+                Ok(kept) => all &= self.posted(&kept, source)?,
+                Err(why) => bail!("--event: {why}"),
+            }
+        }
+        Ok(all)
+    }
+
+    fn posted(&self, kept: &Kept, source: &Source) -> anyhow::Result<bool> {
+        let message = kept.message();
+        self.message(&message, source)?;
+        Ok(self.verdict(&message, source))
+    }
+
     fn with_subject<T>(
         &self,
         message: &Message<'_>,
@@ -257,6 +314,7 @@ impl Explainer<'_> {
             Message::Syslog(line) => {
                 (None, self.setup.config.syslog.relays.believes(line.host, source, None))
             }
+            Message::Posted(_) => (None, true),
         };
         let reverse = |address| self.reverse(address);
         let received = Received { message, source, address: &address, relay, reverse: &reverse };

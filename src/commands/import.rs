@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::commands::args::ConfigArg;
+use crate::commands::rule_file::ChangedFile;
 use crate::config::loaded as setup;
 use crate::import::snmptrapd;
 use crate::import::snmptt::submit::Wrapper;
@@ -148,9 +149,11 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     let mut imported = snmptt::import(&files, &nodes, &mibs.mib, &options);
     imported.left_out.extend(not_carried);
     match &args.output {
-        Some(path) => std::fs::write(path, &imported.text).with_context(|| {
-            format!("cannot write {}; name a file in a folder that is there", path.display())
-        })?,
+        Some(path) => {
+            ChangedFile::open(path).and_then(|file| file.replace(&imported.text)).with_context(|| {
+                format!("cannot write {}; name a file in a folder that is there", path.display())
+            })?;
+        }
         None => print!("{}", imported.text),
     }
     setup::print(&imported.left_out);

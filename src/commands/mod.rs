@@ -3,7 +3,9 @@
 mod against;
 pub mod args;
 pub mod asking;
+mod call;
 pub mod check;
+mod checkin;
 pub mod cli;
 pub mod completions;
 mod daemon;

@@ -1,6 +1,9 @@
 //! `trapline rule`: the rules in force, and the shipped packs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -132,6 +135,10 @@ fn has(part: &str, texts: &[&str]) -> bool {
 fn what(rule: &Rule, rules: &RuleSet) -> String {
     match &rule.matcher {
         Matcher::Syslog(_) => "syslog".to_owned(),
+        Matcher::Posted(posted) => match posted.names.as_slice() {
+            [one] => format!("{} {one}", posted.kind.as_str()),
+            several => format!("{} of {} names", posted.kind.as_str(), several.len()),
+        },
         Matcher::Trap(traps) => {
             let one =
                 |trap: &crate::rules::matching::TrapPattern| match (trap.subtree, trap.oid.arcs().count()) {
@@ -166,37 +173,68 @@ fn copy(args: &CopyArgs) -> anyhow::Result<bool> {
 
 /// Creates a file; one that exists is not overwritten.
 fn create(path: &Path, text: &str) -> anyhow::Result<()> {
-    if path.exists() {
-        bail!("{} exists; remove it, or name another file with --to", path.display());
+    // A link in its place is something that exists, wherever it leads.
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    match file.and_then(|mut file| file.write_all(text.as_bytes())) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            bail!("{} exists; remove it, or name another file with --to", path.display())
+        }
+        written => written
+            .with_context(|| format!("cannot write {}; name a file in a folder that exists", path.display())),
     }
-    std::fs::write(path, text)
-        .with_context(|| format!("cannot write {}; name a file in a folder that exists", path.display()))
 }
 
-/// The texts of rules and packs of these names, a blank line between two; none if one is unknown, which is said.
+/// The texts of rules and packs of these names, a blank line between two, with the `[labels]` of their files; none if one is unknown, or
+/// if one file cannot have all of them, which is said.
 fn texts(files: &[RuleFile], names: &[String]) -> Option<String> {
     let mut texts = Vec::new();
+    let mut labels = BTreeSet::new();
     for name in names {
         let of_pack = files.iter().find(|file| pack_name(&file.name) == *name);
-        let rule = || files.iter().find_map(|file| blocks(&file.text).into_iter().find(|(id, _)| id == name));
-        match (of_pack, rule) {
-            (Some(file), _) => texts.push(file.text.trim_end().to_owned()),
-            (None, rule) => match rule() {
-                Some((_, text)) => texts.push(text),
-                None => {
-                    let all: Vec<String> =
-                        files.iter().flat_map(|file| blocks(&file.text)).map(|(id, _)| id).collect();
-                    let known =
-                        all.iter().map(String::as_str).chain(files.iter().map(|f| pack_name(&f.name)));
-                    let hint = did_you_mean(name, known)
-                        .unwrap_or_else(|| "`trapline rule list` shows the rules".to_owned());
-                    eprintln!("trapline: there is no rule and no pack '{}'; {hint}", name.escape_debug());
-                    return None;
-                }
-            },
-        }
+        let in_file = |file: &RuleFile| {
+            let (rest, labels) = without_labels(&file.text);
+            let (_, text) = blocks(&rest).into_iter().find(|(id, _)| id == name)?;
+            Some((text, labels))
+        };
+        let found = of_pack.map(|file| without_labels(file.text.trim_end()));
+        let Some((text, of_file)) = found.or_else(|| files.iter().find_map(in_file)) else {
+            let all: Vec<String> =
+                files.iter().flat_map(|file| blocks(&file.text)).map(|(id, _)| id).collect();
+            let known = all.iter().map(String::as_str).chain(files.iter().map(|f| pack_name(&f.name)));
+            let hint = did_you_mean(name, known)
+                .unwrap_or_else(|| "`trapline rule list` shows the rules".to_owned());
+            eprintln!("trapline: there is no rule and no pack '{}'; {hint}", name.escape_debug());
+            return None;
+        };
+        labels.insert(of_file);
+        texts.push(text.trim_end().to_owned());
     }
+    if labels.len() > 1 {
+        eprintln!(
+            "trapline: their files have different [labels], which are for all rules of a file; name rules and packs of one file at a time"
+        );
+        return None;
+    }
+    texts.splice(0..0, labels.into_iter().flatten());
     Some(texts.join("\n\n") + "\n")
+}
+
+/// The text of a rule file without its `[labels]`, and these.
+fn without_labels(text: &str) -> (String, Option<String>) {
+    let (mut rest, mut labels) = (String::with_capacity(text.len()), String::new());
+    let mut within = false;
+    for line in text.lines() {
+        match line.trim_start() {
+            line if line.trim_end() == "[labels]" => within = true,
+            // A comment is that of what follows it.
+            line if line.starts_with('[') || (within && line.starts_with('#')) => within = false,
+            _ => {}
+        }
+        let part = if within { &mut labels } else { &mut rest };
+        part.push_str(line);
+        part.push('\n');
+    }
+    (rest, Some(labels.trim_end().to_owned()).filter(|labels| !labels.is_empty()))
 }
 
 /// The name of a file without its folder and `.toml`.
@@ -232,7 +270,15 @@ fn blocks(text: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::mib::Mib;
+    use crate::rules::compile::compile;
+
+    fn mib() -> Arc<Mib> {
+        crate::mib::load::shipped_once()
+    }
 
     #[test]
     fn every_shipped_rule_can_be_shown_and_copied_alone() {
@@ -251,10 +297,59 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_keeps_the_labels_of_its_file() {
+        let rule = |id: &str| {
+            format!(
+                "# about {id}\n[[rule]]\nid = \"{id}\"\ntrap = \"IF-MIB::linkDown\"\n\
+                 [rule.check]\nservice = \"s\"\nstate = \"ok\"\n"
+            )
+        };
+        let labels = "[labels]\nteam = \"net\"\n";
+        let file = |name: &str, text: String| RuleFile { name: name.into(), text: text.into() };
+        let (a, b) = (rule("a"), rule("b"));
+        for text in
+            [format!("{labels}\n{a}\n{b}"), format!("{a}\n{labels}\n{b}"), format!("{a}\n{b}\n{labels}")]
+        {
+            let files = [file("x.toml", text.clone()), file("y.toml", rule("c"))];
+            let of = |names: &[&str]| {
+                texts(&files, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+            };
+            for names in [&["a"][..], &["b"], &["a", "b"], &["x"]] {
+                let copied = of(names).unwrap();
+                let compiled = compile(&[file("mine.toml", copied.clone())], mib());
+                assert_eq!(compiled.found.to_text(), "", "{copied}");
+                let rules = compiled.rules.unwrap();
+                assert_eq!(rules.rules().len(), if names == ["x"] { 2 } else { names.len() }, "{copied}");
+                assert!(rules.rules().iter().all(|rule| &*rule.labels[0].0 == "team"), "{copied}");
+                assert!(copied.contains("# about"), "{copied}");
+            }
+            // They would give their labels to each other's rules.
+            assert_eq!(of(&["a", "c"]), None);
+            assert!(!of(&["c"]).unwrap().contains("[labels]"));
+        }
+    }
+
+    #[test]
+    fn a_copy_replaces_nothing_and_goes_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("there"), "as it was").unwrap();
+        std::os::unix::fs::symlink(path("there"), path("link")).unwrap();
+        std::os::unix::fs::symlink(path("nowhere"), path("dangling")).unwrap();
+        for name in ["there", "link", "dangling"] {
+            let said = create(&path(name), "x").unwrap_err().to_string();
+            assert!(said.contains("exists; remove it"), "{said}");
+        }
+        assert!(!path("nowhere").exists());
+        assert_eq!(std::fs::read_to_string(path("there")).unwrap(), "as it was");
+        create(&path("new"), "x").unwrap();
+        assert!(create(&path("none/new"), "x").is_err());
+    }
+
+    #[test]
     fn a_copied_rule_takes_the_place_of_the_shipped_one() {
-        use crate::rules::compile::compile;
         let mut files = shipped::files(&Packs::All);
-        let mib = crate::mib::load::shipped_once();
+        let mib = mib();
         let count = compile(&files, mib.clone()).rules.unwrap().rules().len();
         let text = texts(&files, &["ups-on-battery".to_owned()]).unwrap();
         files.insert(0, RuleFile { name: "mine.toml".into(), text: text.into() });

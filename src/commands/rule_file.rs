@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -83,10 +83,11 @@ impl ChangedFile {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         if let Some((_, before)) = &self.before {
+            // By the handle: whoever may write to the folder could have put a link in the place of the name.
             // Who may not give it away may still be in its group.
-            let _ = chown(new, Some(before.uid()), Some(before.gid()))
-                .or_else(|_| chown(new, None, Some(before.gid())));
-            std::fs::set_permissions(new, before.permissions())?;
+            let _ = fchown(&file, Some(before.uid()), Some(before.gid()))
+                .or_else(|_| fchown(&file, None, Some(before.gid())));
+            file.set_permissions(before.permissions())?;
         }
         std::fs::rename(new, &self.path)
     }
@@ -129,7 +130,7 @@ fn turn(folder: &Path, patience: Duration) -> anyhow::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     use super::*;
 

@@ -22,6 +22,7 @@ use crate::message::Message;
 use crate::mib::load::Held;
 use crate::mib::{Kind, Mib};
 use crate::outcome::result::Outcome;
+use crate::posted::kept::Kept;
 use crate::rules::compile::{Compiled, RuleFile, compile, compile_with};
 use crate::rules::{MessageContext, RuleSet, Scratch, files, testing};
 use crate::settings::diagnostic::Diagnostics;
@@ -183,6 +184,10 @@ impl Maker<'_> {
                 }
                 Ok(text)
             }
+            Raw::Posted(text) => {
+                let kept = Kept::read(text).context("the message that is kept cannot be read")?;
+                self.complete(&observed::posted(&kept), &kept.message(), sample)
+            }
             Raw::Octets(_) => bail!(
                 "the messages of group {} cannot be decoded, so no rule can take them; `trapline unmatched show {}` shows them",
                 group.id,
@@ -215,6 +220,7 @@ fn apply(
     let relay = match message {
         Message::Notification(notification) => access.is_relay(notification, &source),
         Message::Syslog(line) => config.syslog.relays.believes(line.host, &source, None),
+        Message::Posted(_) => false,
     };
     let received = Received { message, source: &source, address: &address, relay, reverse: &|_| None };
     let choice = hosts.choose(&received, None);
@@ -262,7 +268,7 @@ fn is_same(a: &Path, b: &Path) -> bool {
 fn show(rules: &RuleSet, config: &Config, group: &Group) {
     let mut text = format!("of the last {} messages it makes:\n", group.samples.len());
     for sample in &group.samples {
-        let packet;
+        let (packet, kept);
         let message = match &sample.raw {
             Raw::Line(line) => Message::Syslog(syslog::parse_line(line, sample.received)),
             Raw::Packet(hex) => {
@@ -272,6 +278,13 @@ fn show(rules: &RuleSet, config: &Config, group: &Group) {
                     Err(_) => continue,
                 }
             }
+            Raw::Posted(text) => match Kept::read(text) {
+                Some(read) => {
+                    kept = read;
+                    kept.message()
+                }
+                None => continue,
+            },
             Raw::Octets(_) => continue,
         };
         let made = apply(rules, config, &message, sample);

@@ -1,6 +1,5 @@
 //! `trapline status`
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,7 +10,7 @@ use crate::commands::daemon::{self, PATIENCE};
 use crate::config::file;
 use crate::daemon::control::Request;
 use crate::settings::values::parse_duration;
-use crate::terminal::{print, println};
+use crate::terminal::{self, println};
 use crate::vitals::{Judgement, Level, Limits, Vitals, judge};
 
 /// Arguments of `trapline status`.
@@ -106,9 +105,8 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
         std::thread::sleep(Duration::from_secs(1));
         let now = ask()?;
         if !args.json {
-            if args.watch && std::io::stdout().is_terminal() {
-                // To the top, and everything below away.
-                print!("\x1b[H\x1b[2J");
+            if args.watch {
+                terminal::clear();
             }
             print(&before, &now);
             if !args.watch {

@@ -17,6 +17,7 @@ use crate::intake::describe;
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Source};
 use crate::mib::Mib;
+use crate::posted::kept::Kept;
 use crate::settings::values::unhex;
 use crate::snmp;
 use crate::terminal::println;
@@ -194,6 +195,7 @@ fn what(group: &Group, mib: &Mib) -> String {
             )
         }
         Key::Malformed(reason) => format!("malformed packets ({reason})"),
+        Key::Posted { kind, name } => format!("{kind} {}", name.escape_debug()),
         Key::Others(address) => format!("further kinds of messages of {address}"),
     }
 }
@@ -265,6 +267,10 @@ fn decoded(sample: &Sample, hosts: &Hosts, mib: &Mib) -> Value {
             all["packet_hex"] = hex.as_str().into();
             all
         }
+        Raw::Posted(text) => match Kept::read(text) {
+            Some(kept) => describe::message(&kept.message(), &source, charset, mib),
+            None => json!({ "error": "it cannot be read" }),
+        },
         Raw::Octets(hex) => json!({
             "source": source.address().to_string(), "received": rfc3339(sample.received), "octets_hex": hex,
         }),

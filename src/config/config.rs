@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::log::LogFormat;
 use super::sinks::SinkSection;
 use crate::capture;
+use crate::intake::http::settings::HttpSettings;
+use crate::intake::listener::Listener;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::intake::{mutes, storm};
 use crate::journal;
@@ -28,6 +30,8 @@ pub struct Config {
     pub snmp: SnmpSettings,
     /// `[syslog]`
     pub syslog: SyslogSettings,
+    /// `[[intake]]`
+    pub intake: Vec<HttpSettings>,
     /// `[storm]`
     pub storm: Option<storm::Settings>,
     /// `[mibs] paths`
@@ -66,12 +70,21 @@ pub struct Config {
     pub log_place: Option<Place>,
 }
 
+impl Config {
+    /// All listeners for messages.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        let http = self.intake.iter().map(|one| &one.listener);
+        self.snmp.listen.iter().chain(&self.syslog.listen).chain(http)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             file: None,
             snmp: SnmpSettings::default(),
             syslog: SyslogSettings::default(),
+            intake: Vec::new(),
             storm: None,
             mib_paths: Vec::new(),
             rule_paths: Vec::new(),

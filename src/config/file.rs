@@ -95,6 +95,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         found.push(without_relays(source, &(0..0)));
     }
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
+    let posts = intake::http::settings::read(root.sections("intake", found), &resolve, found);
     let storm = root.section("storm", found).map(|s| intake::storm::read(s, found));
     let mut missing = Vec::new();
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, &mut missing, found));
@@ -121,7 +122,8 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
     root.finish(found);
     let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());
-    let listeners: Vec<&Listener> = snmp.listen.iter().chain(&syslog.listen).collect();
+    let http_listeners = posts.iter().map(|one| &one.listener);
+    let listeners: Vec<&Listener> = snmp.listen.iter().chain(&syslog.listen).chain(http_listeners).collect();
     ports::check(&listeners, http.as_ref(), found);
     if found.has_errors() {
         absent_hosts.drain(..).for_each(|(_, diagnostic)| found.push(diagnostic));
@@ -130,6 +132,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         file: Some(path.to_owned()),
         snmp,
         syslog,
+        intake: posts,
         storm,
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
         rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),

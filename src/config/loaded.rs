@@ -8,6 +8,7 @@ use super::config::Config;
 use super::file;
 use super::sinks::SinkSection;
 use crate::intake::Active;
+use crate::intake::http::site::Sites;
 use crate::lookup::hosts::Hosts;
 use crate::lookup::load;
 use crate::lookup::tables::Tables;
@@ -262,6 +263,9 @@ impl Setup {
             syslog_relays: self.config.syslog.relays,
             lines: self.config.syslog.lines,
             tls: self.config.syslog.tls,
+            http: Sites(
+                self.config.intake.into_iter().map(|one| (one.listener.transport, one.site)).collect(),
+            ),
             storm: self.config.storm,
             mutes: self.config.mutes,
         })

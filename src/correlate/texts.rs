@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::outcome::codec;
-use crate::outcome::result::Outcome;
+use crate::outcome::result::{Labels, Outcome};
 
 /// An encoded outcome with another output.
 pub(super) fn with_output(payload: &[u8], output: impl FnOnce(&str) -> String) -> Vec<u8> {
@@ -34,7 +34,7 @@ pub(super) fn names_of(payload: &[u8]) -> Option<Vec<u8>> {
         (bytes.len() <= MOST_NAMES).then_some(bytes)
     };
     fits(&outcome).or_else(|| {
-        outcome.common_mut().labels.clear();
+        outcome.common_mut().labels = Labels::default();
         fits(&outcome)
     })
 }

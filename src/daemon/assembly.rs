@@ -468,7 +468,7 @@ fn sinks_need(config: &Config) -> Needs {
 
 /// The listeners of a configuration.
 fn wanted(config: &Config) -> Vec<Listener> {
-    config.snmp.listen.iter().chain(&config.syslog.listen).cloned().collect()
+    config.listeners().cloned().collect()
 }
 
 /// The journal cannot be exchanged while listeners and sinks use it.

@@ -15,7 +15,8 @@ const DELAY: Duration = Duration::from_millis(20);
 /// The longest sleep: what is too old goes within an hour.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// Runs on a thread of its own, as a write blocks, until told to stop. Nothing wakes it up while nothing is captured.
+/// Runs on a thread of its own, as a write blocks, until told to stop. Nothing wakes it up while nothing is captured and nothing is left
+/// of what was.
 pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
     let mut writer = Writer { shared: shared.clone(), ring: None, wanted: None, failed: None };
     loop {
@@ -89,10 +90,7 @@ impl Writer {
 
     fn try_write<'e>(&mut self, entries: impl Iterator<Item = &'e [u8]>) -> io::Result<()> {
         let now = self.now();
-        let Some(wanted) = self.shared.capture.wanted() else {
-            (self.ring, self.wanted) = (None, None);
-            return Ok(());
-        };
+        let Some(wanted) = self.shared.capture.wanted() else { return self.expire(now) };
         let directory = self.shared.journal.directory();
         let mut ring = match self.ring.take() {
             // The folder may have been removed with all that is in it.
@@ -103,6 +101,7 @@ impl Writer {
             }
         };
         ring.set(wanted.settings);
+        ring.keep_age()?;
         let is_new = self.wanted.as_ref().is_none_or(|before| !Arc::ptr_eq(&before.rules, &wanted.rules));
         let written = if is_new || !in_force::is_there(ring.folder()) {
             in_force::write(ring.folder(), &wanted.rules)
@@ -115,5 +114,23 @@ impl Writer {
         let appended = written.and_then(|()| ring.append(entries, now)).and_then(|()| ring.make_room(0, now));
         self.ring = Some(ring);
         appended
+    }
+
+    /// What was captured goes when it is as old as was configured, also when nothing is captured any more.
+    fn expire(&mut self, now: i64) -> io::Result<()> {
+        self.wanted = None;
+        let ring = match self.ring.take().filter(|ring| ring.folder().list().is_ok()) {
+            Some(ring) => Some(ring),
+            None => Ring::left(self.shared.journal.directory())?,
+        };
+        let Some(mut ring) = ring else { return Ok(()) };
+        ring.close(now);
+        ring.make_room(0, now)?;
+        if ring.is_empty() {
+            in_force::remove(ring.folder())?;
+            return ring.forget_age();
+        }
+        self.ring = Some(ring);
+        Ok(())
     }
 }

@@ -37,6 +37,7 @@ pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket:
     assembly.stop_sinks(SINKS.saturating_sub(status.clock.now().mono.since(began)));
     sync.join(SYNC);
     status.shared.inbox.save();
+    status.shared.latest.save();
     let journal = &status.shared.journal;
     journal.clean();
     if let Err(error) = journal.sync(u64::MAX) {

@@ -1,10 +1,11 @@
-//! Writes the inbox to its file some seconds after it has changed.
+//! Writes the inbox and the last check-ins to their files some seconds after they have changed.
 
 use std::sync::Arc;
 
 use super::supervise::{Stop, told};
-use crate::inbox::store::DELAY;
+use crate::inbox::store;
 use crate::intake::Shared;
+use crate::intake::http::latest;
 
 /// Runs on a thread of its own, as a write blocks, until told to stop. Nothing wakes it up while nothing changes.
 pub fn run(shared: &Arc<Shared>, stop: &Stop) {
@@ -15,16 +16,26 @@ pub fn run(shared: &Arc<Shared>, stop: &Stop) {
 }
 
 async fn regularly(shared: &Arc<Shared>, mut stop: Stop) {
-    let inbox = &shared.inbox;
-    loop {
-        let changed = async {
+    let (inbox, checkins) = (&shared.inbox, &shared.latest);
+    let unmatched = async {
+        loop {
             inbox.changed().await;
-            tokio::time::sleep(DELAY).await;
-        };
-        tokio::select! {
-            () = changed => {}
-            () = told(&mut stop) => return inbox.save(),
+            tokio::time::sleep(store::DELAY).await;
+            inbox.save();
         }
-        inbox.save();
+    };
+    let latest = async {
+        loop {
+            checkins.changed().await;
+            tokio::time::sleep(latest::DELAY).await;
+            checkins.save();
+        }
+    };
+    tokio::select! {
+        () = unmatched => {}
+        () = latest => {}
+        () = told(&mut stop) => {}
     }
+    inbox.save();
+    checkins.save();
 }

@@ -59,6 +59,10 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
 
 /// Journals the last words of mutes that are over; whether there were any.
 fn look(shared: &Shared) -> bool {
+    // They are safe where they are, and would not be in the queue of what the journal refuses.
+    if shared.refusing() {
+        return false;
+    }
     let now = shared.now();
     let words = shared.commit.mutes.look(now.wall);
     if !words.is_empty() {
@@ -108,5 +112,56 @@ fn read(directory: &Path) -> io::Result<Option<Kept>> {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::files::faulty::{Faults, Faulty};
+    use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
+    use crate::outcome::codec;
+    use crate::outcome::result::{Common, Event, Outcome, State};
+    use crate::time::clock::{TestClock, Wall};
+
+    #[test]
+    fn last_words_stay_on_the_disk_while_the_journal_refuses() {
+        let disk = Faulty::new(7);
+        let options =
+            Options { directory: "/journal".into(), max_size: 1 << 30, when_full: WhenFull::Refuse };
+        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
+        let shared = Shared::new(journal, SyncPolicy::Never, Arc::new(TestClock::default()));
+        let common = Common {
+            time: 5,
+            rule: "r".into(),
+            state: State::Critical,
+            output: "down".into(),
+            long_output: "".into(),
+            source: "".into(),
+            labels: Vec::new(),
+        };
+        let event = Event { common, component: "h".into(), resource: None, fields: Vec::new() };
+        let mut payload = Vec::new();
+        codec::encode(&Outcome::Event(event), &mut payload);
+
+        disk.set_faults(Faults { write: 1, ..Faults::default() });
+        let mut made = Made::default();
+        assert!(made.batch.push_encoded(&payload));
+        let _ = shared.commit.batch(shared.now(), &mut made, Refused::Queues);
+        assert!(shared.refusing());
+        // Its mute ended while no process ran.
+        let hex: String = payload.iter().map(|octet| format!("{octet:02x}")).collect();
+        let kept = json!({ "last_id": 1, "mutes": [], "words": [{ "payload": hex, "sinks": "*" }] });
+        let mutes = &shared.commit.mutes;
+        mutes.resume(serde_json::from_value(kept).unwrap());
+        let withheld = || mutes.to_json(Wall::from_micros(0))["withheld"].as_u64();
+        assert!(!look(&shared));
+        assert_eq!(withheld(), Some(1));
+        disk.set_faults(Faults::default());
+        shared.commit.retry(shared.now());
+        assert!(look(&shared));
+        assert_eq!(withheld(), Some(0));
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::supervise::{Stop, told};
 use crate::intake::commit::{Made, Refused};
-use crate::outcome::result::{CheckResult, Common, Outcome};
+use crate::outcome::result::{CheckResult, Common, Labels, Outcome};
 use crate::status::Status;
 use crate::time::clock::Wall;
 use crate::vitals::settings::Settings;
@@ -58,7 +58,7 @@ fn result<'s>(settings: &'s Settings, judgement: &'s Judgement, now: Wall) -> Ou
             output: Cow::Owned(format!("{} - {}", judgement.level.as_str(), judgement.text)),
             long_output: Cow::Borrowed(""),
             source: Cow::Borrowed("127.0.0.1"),
-            labels: Vec::new(),
+            labels: Labels::default(),
         },
         host: settings.host.as_str().into(),
         service: Some(settings.service.as_str().into()),

@@ -282,7 +282,7 @@ mod tests {
     use super::*;
     use crate::journal::{Batch, Options, WhenFull};
     use crate::outcome::record::Record;
-    use crate::outcome::result::{CheckResult, Common, Outcome, State};
+    use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
     use crate::sinks::sink::{Fate, Item, Lane, Limits, Pieces, Seat, Sending, Sink as Configured};
     use crate::status::Health;
     use crate::world::World;
@@ -359,7 +359,7 @@ mod tests {
                 output: "o".into(),
                 long_output: "".into(),
                 source: "s".into(),
-                labels: Vec::new(),
+                labels: Labels::default(),
             },
             host: "h".into(),
             service: None,

@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::journal::{Batch, Options, WhenFull};
-    use crate::outcome::result::{CheckResult, Common, Outcome, State};
+    use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
     use crate::sinks::file::JsonLines;
     use crate::status::Health;
 
@@ -159,7 +159,7 @@ mod tests {
                     output: n.to_string().into(),
                     long_output: "".into(),
                     source: "s".into(),
-                    labels: Vec::new(),
+                    labels: Labels::default(),
                 },
                 host: "h".into(),
                 service: None,

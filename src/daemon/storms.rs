@@ -13,7 +13,7 @@ use crate::files::Folder;
 use crate::intake::commit::{Made, Refused};
 use crate::intake::storms::{Kept, LOOK, Report, Stage};
 use crate::intake::{Active, Shared};
-use crate::outcome::result::{CheckResult, Common, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
 use crate::time::clock::Now;
 
 /// The rule that its results name.
@@ -107,7 +107,7 @@ fn result<'r>(report: &'r Report, service: &'r str, now: Now) -> Outcome<'r> {
             source: report
                 .address
                 .map_or_else(|| Cow::Borrowed(""), |address| Cow::Owned(address.to_string())),
-            labels: Vec::new(),
+            labels: Labels::default(),
         },
         host: report.host.as_str().into(),
         service: Some(service.into()),

@@ -51,6 +51,26 @@ impl Folder {
         Self::of_system(path, true, Access::Shared)
     }
 
+    /// Opens a directory for files that everybody may read: as [`Folder::shared`], but new files have mode 0644, whatever the
+    /// process takes off.
+    ///
+    /// # Errors
+    ///
+    /// If it can be neither opened nor created.
+    pub fn public(path: &Path) -> io::Result<Self> {
+        Self::of_system(path, true, Access::Public)
+    }
+
+    /// Opens a directory that exists and from which another program takes files: as [`Folder::shared`], but new files have mode
+    /// 0660.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn handed(path: &Path) -> io::Result<Self> {
+        Self::of_system(path, false, Access::Handed)
+    }
+
     /// The directory of a file, which must exist, and the name of the file in it.
     ///
     /// # Errors
@@ -187,6 +207,21 @@ impl Folder {
         }
         written?;
         self.disk.sync_directory(&self.path)
+    }
+
+    /// Creates a file. Its content is durable when this returns; its name is with the next [`Folder::sync`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExists`] if it is there. If it cannot be written; then it is removed.
+    pub fn create(&self, name: &str, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let path = self.join(name)?;
+        let file = self.disk.open_as(&path, Opening::New).map_err(|error| at(&path, error))?;
+        let written = fill(&file, write);
+        if written.is_err() {
+            let _ = self.disk.remove(&path);
+        }
+        written.map_err(|error| at(&path, error))
     }
 
     /// Renames a file; a file that has the new name is replaced. Durable when this returns.

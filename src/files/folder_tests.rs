@@ -58,6 +58,28 @@ fn shared_files_are_for_a_group_and_keep_their_mode() {
 }
 
 #[test]
+fn public_files_are_for_everybody_whatever_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::public(&dir.path().join("mibs")).unwrap();
+    let (file, other) = (dir.path().join("mibs/A.txt"), dir.path().join("private"));
+    std::fs::write(&other, "").unwrap();
+    std::fs::set_permissions(&other, PermissionsExt::from_mode(0o600)).unwrap();
+    for before in ["nothing", "private", "link"] {
+        match before {
+            "private" => std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap(),
+            "link" => {
+                std::fs::remove_file(&file).unwrap();
+                symlink(&other, &file).unwrap();
+            }
+            _ => {}
+        }
+        folder.replace("A.txt", |out| out.write_all(b"x")).unwrap();
+        assert_eq!(mode(&file), 0o644, "{before}");
+    }
+    assert_eq!((mode(&other), std::fs::read(&other).unwrap().len()), (0o600, 0), "what a link led to stays");
+}
+
+#[test]
 fn a_link_in_place_of_a_file_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (state, victim) = (dir.path().join("state"), dir.path().join("victim"));

@@ -37,6 +37,29 @@ pub(crate) enum Access {
     Private,
     /// Others as well: files that users name. New files have mode 0640 and new directories 0750. Links are followed.
     Shared,
+    /// Everybody: new files have mode 0644 and new directories 0755. Links are followed.
+    Public,
+    /// A program of the same group, which reads and removes the files: new ones have mode 0660. Links are followed.
+    Handed,
+}
+
+impl Access {
+    fn mode_of_files(self) -> u32 {
+        match self {
+            Access::Private => 0o600,
+            Access::Shared => 0o640,
+            Access::Public => 0o644,
+            Access::Handed => 0o660,
+        }
+    }
+
+    fn mode_of_directories(self) -> u32 {
+        match self {
+            Access::Private => 0o700,
+            Access::Shared | Access::Handed => 0o750,
+            Access::Public => 0o755,
+        }
+    }
 }
 
 /// The real file system below one directory.
@@ -140,7 +163,7 @@ impl System {
         path: &Path,
         flags: OFlag,
     ) -> io::Result<File> {
-        if self.access == Access::Shared {
+        if self.access != Access::Private {
             return self.create(root, folder, name, flags).and_then(|file| regular(file, path));
         }
         let mut result = Err(ErrorKind::AlreadyExists.into());
@@ -159,12 +182,17 @@ impl System {
     }
 
     fn create(&self, root: &Root, folder: &File, name: &OsStr, flags: OFlag) -> io::Result<File> {
-        let mode = if self.access == Access::Private { 0o600 } else { 0o640 };
+        let mode = self.access.mode_of_files();
         let flags = flags | OFlag::O_CREAT | self.base_flags();
         let file = openat(folder, name, flags, Mode::from_bits_truncate(mode));
         let file = file.map(File::from).map_err(|error| refusal(folder, name, error))?;
-        if self.access == Access::Private {
-            root.own(&file)?;
+        match self.access {
+            Access::Private => root.own(&file)?,
+            // Only one that is new for certain: another one is not this program's.
+            Access::Public if flags.contains(OFlag::O_EXCL) => {
+                file.set_permissions(Permissions::from_mode(mode))?;
+            }
+            Access::Shared | Access::Public | Access::Handed => {}
         }
         Ok(file)
     }
@@ -214,7 +242,7 @@ impl System {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             other => return other,
         }
-        let mode = if self.access == Access::Private { 0o700 } else { 0o750 };
+        let mode = self.access.mode_of_directories();
         match mkdirat(folder, name, Mode::from_bits_truncate(mode)) {
             Ok(()) => {}
             Err(Errno::EEXIST) => return self.enter(folder, name),
@@ -431,7 +459,7 @@ fn names(folder: &File) -> io::Result<Vec<OsString>> {
 fn open_root(path: &Path, make: bool, access: Access) -> io::Result<Root> {
     let handle = match access {
         Access::Private => walk(path, make)?,
-        Access::Shared => {
+        Access::Shared | Access::Public | Access::Handed => {
             if make {
                 std::fs::create_dir_all(path)?;
             }

@@ -36,6 +36,13 @@ pub enum Key {
         /// What the lines have in common.
         text: String,
     },
+    /// What was posted: what it is, and the service or the name of its `[[intake.json]]`.
+    Posted {
+        /// `checkin` or `json`.
+        kind: String,
+        /// The name.
+        name: String,
+    },
     /// Packets that cannot be decoded, by the reason.
     Malformed(String),
     /// Further kinds of messages of a sender that has begun as many groups as one sender may.
@@ -52,11 +59,13 @@ pub enum Raw {
     Line(String),
     /// The first octets of a packet that cannot be decoded, without what may be a community, in hex.
     Octets(String),
+    /// What was posted, as [`written`](crate::posted::kept::written) writes it.
+    Posted(String),
 }
 
 impl Raw {
     fn bytes(&self) -> usize {
-        let (Raw::Packet(text) | Raw::Line(text) | Raw::Octets(text)) = self;
+        let (Raw::Packet(text) | Raw::Line(text) | Raw::Octets(text) | Raw::Posted(text)) = self;
         text.len()
     }
 }

@@ -21,7 +21,7 @@ pub fn admit_waiting(shared: &Arc<Shared>) {
         let arrival = Arrival { peer: waiting.peer, local: None };
         let now = shared.now().earlier(Wall::from_micros(waiting.received));
         let message = match waiting.protocol {
-            Protocol::Snmp => &waiting.bytes,
+            Protocol::Snmp | Protocol::Http => &waiting.bytes,
             Protocol::Syslog => of_datagram(&waiting.bytes),
         };
         pipeline.message(waiting.protocol, message, arrival, now);

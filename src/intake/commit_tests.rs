@@ -1,7 +1,7 @@
 use super::*;
 use crate::files::faulty::{Faults, Faulty};
 use crate::journal::{Options, Reader, WhenFull};
-use crate::outcome::result::{Common, Event, Outcome, State};
+use crate::outcome::result::{Common, Event, Labels, Outcome, State};
 use crate::time::clock::Wall;
 
 /// A commit into a journal on a disk that can be told to fail.
@@ -81,7 +81,7 @@ fn outcome(output: &str) -> Outcome<'_> {
             output: output.into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         },
         component: "c".into(),
         resource: None,

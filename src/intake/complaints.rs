@@ -97,6 +97,19 @@ impl Complaints<'_> {
         }
     }
 
+    /// A request over HTTP that is not taken. Neither `reason` nor `why` has anything of what was sent.
+    pub fn post_refused(&self, reason: &'static str, why: &str, source: &Source, now: Now) {
+        self.shared.stats.posts_refused.add(1);
+        self.shared.refusals.count(source.address(), reason);
+        let refusal =
+            if reason == "source" { Refusal::Source(Protocol::Http) } else { Refusal::Post(reason) };
+        self.keep_refused(refusal, source, now);
+        self.show_refused(reason, source, now);
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::Post, now.mono) {
+            tracing::warn!(from = %source.peer, suppressed, "a request over HTTP was not taken ({reason}): {why}");
+        }
+    }
+
     /// A line that seems to be of TCP Wrappers, in a form that is not known.
     pub fn unknown_refusal(&self, line: &SyslogLine<'_>, source: &Source, now: Now) {
         self.shared.stats.tcp_wrappers_unknown.add(1);

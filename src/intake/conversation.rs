@@ -13,6 +13,8 @@ pub enum Speech {
     Syslog,
     /// RELP.
     Relp,
+    /// HTTP/1.
+    Http,
 }
 
 impl Speech {
@@ -22,6 +24,7 @@ impl Speech {
             (Protocol::Snmp, _) => Speech::Snmp,
             (Protocol::Syslog, Transport::Relp(_) | Transport::RelpTls(_)) => Speech::Relp,
             (Protocol::Syslog, _) => Speech::Syslog,
+            (Protocol::Http, _) => Speech::Http,
         }
     }
 
@@ -30,6 +33,7 @@ impl Speech {
         match self {
             Speech::Snmp => Protocol::Snmp,
             Speech::Syslog | Speech::Relp => Protocol::Syslog,
+            Speech::Http => Protocol::Http,
         }
     }
 
@@ -38,6 +42,7 @@ impl Speech {
         match self {
             Speech::Snmp | Speech::Syslog => self.protocol().as_str(),
             Speech::Relp => "RELP",
+            Speech::Http => "HTTP",
         }
     }
 }

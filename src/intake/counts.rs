@@ -8,6 +8,7 @@ pub(super) struct Counts {
     pub(super) snmp_received: u64,
     pub(super) decoded: u64,
     pub(super) syslog_received: u64,
+    pub(super) posts_received: u64,
     pub(super) claim_refused: u64,
     pub(super) odd_varbinds: u64,
     pub(super) informs_repeated: u64,
@@ -24,6 +25,7 @@ impl Counts {
         stats.snmp_received.add(self.snmp_received);
         stats.decoded.add(self.decoded);
         stats.syslog_received.add(self.syslog_received);
+        stats.posts_received.add(self.posts_received);
         stats.claim_refused.add(self.claim_refused);
         stats.odd_varbinds.add(self.odd_varbinds);
         stats.informs_repeated.add(self.informs_repeated);

@@ -23,8 +23,11 @@ use crate::time::log_limit::Kind;
 
 /// How many datagrams are taken at a time.
 const BATCH: usize = 128;
-/// How long a listener that is told to stop goes on while datagrams wait in its socket.
+/// How long a listener that is told to stop goes on while datagrams wait in its socket. What waits there for longer is kept on
+/// disk for the next start, which takes a fraction of the time.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long a listener keeps datagrams on disk at the end, if they arrive without a pause.
+const KEEP: Duration = Duration::from_secs(1);
 /// How often the kernel is asked how many datagrams it dropped, while datagrams arrive.
 const COUNT_DROPS: Duration = Duration::from_secs(1);
 
@@ -95,7 +98,8 @@ impl Datagrams {
         Datagrams { protocol, socket, tuning, shared, stop, beat, drops: Drops::default() }
     }
 
-    /// Receives until told to stop, and then what waits in the socket, for at most [`DRAIN`].
+    /// Receives until told to stop, and then what waits in the socket: for at most [`DRAIN`] it is processed, and the rest is kept
+    /// for the next start.
     pub(super) fn run(&mut self) {
         let mut pipeline = Pipeline::new(self.shared.clone());
         let mut receiver = Receiver::new(BATCH);
@@ -106,6 +110,7 @@ impl Datagrams {
             let received = receiver.receive(&self.socket.socket);
             let now = self.shared.now();
             if self.stop.told() && now.mono >= *until.get_or_insert(now.mono + DRAIN) {
+                self.keep_rest(&mut receiver, received);
                 break;
             }
             let count = match received {
@@ -131,7 +136,7 @@ impl Datagrams {
             for (datagram, arrival) in receiver.datagrams() {
                 octets += datagram.len();
                 let message = match self.protocol {
-                    Protocol::Snmp => datagram,
+                    Protocol::Snmp | Protocol::Http => datagram,
                     Protocol::Syslog => of_datagram(datagram),
                 };
                 pipeline.datagram(self.protocol, message, arrival, now);
@@ -166,6 +171,37 @@ impl Datagrams {
         let lost = self.shared.waiting.keep(self.protocol, now.wall.micros(), datagrams);
         self.shared.stats.waiting_lost.add(lost.unwrap_or(0));
         lost.is_some()
+    }
+
+    /// Keeps for the next start what was received and what still waits in the socket.
+    fn keep_rest(&self, receiver: &mut Receiver, mut received: io::Result<usize>) {
+        let stats = &self.shared.stats;
+        let (mut kept, mut lost) = (0, 0);
+        let until = self.shared.now().mono + KEEP;
+        self.shared.waiting.reopen();
+        while let Ok(count @ 1..) = received {
+            let now = self.shared.now();
+            let datagrams = receiver.datagrams().map(|(octets, arrival)| (octets, arrival.peer));
+            let of_these = self.shared.waiting.keep(self.protocol, now.wall.micros(), datagrams).unwrap_or(0);
+            (kept, lost) = (kept + count as u64, lost + of_these);
+            if now.mono >= until {
+                tracing::warn!(
+                    "datagrams arrive at {} faster than they can be kept; the last are lost",
+                    self.socket.at()
+                );
+                break;
+            }
+            received = receiver.receive(&self.socket.socket);
+        }
+        stats.waiting_lost.add(lost);
+        if kept > 0 {
+            tracing::info!(
+                datagrams = kept.saturating_sub(lost),
+                lost,
+                "the socket of {} held more than can be processed before the stop; the next start processes it",
+                self.socket.at()
+            );
+        }
     }
 
     /// Commits, and sends the answers that may be sent. Whether there was one, or one was refused.

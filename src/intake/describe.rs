@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::body::bodies::likely;
 use crate::body::{Body, Item, Text};
-use crate::message::{Message, Notification, NotificationKind, Source, SyslogClock, SyslogLine};
+use crate::message::{
+    Message, Notification, NotificationKind, PostKind, Posted, PostedWhat, Source, SyslogClock, SyslogLine,
+};
 use crate::mib::{Mib, format};
 use crate::peer::Credentials;
 use crate::rules::MatchResult;
@@ -17,6 +19,7 @@ pub fn message(message: &Message<'_>, source: &Source, charset: Charset, mib: &M
     let mut all = match message {
         Message::Notification(n) => notification(n, charset, mib),
         Message::Syslog(l) => line(l),
+        Message::Posted(p) => posted(p),
     };
     all.insert("source".into(), source.address().to_string().into());
     if let Some(Credentials { pid, uid }) = source.peer.credentials() {
@@ -140,6 +143,17 @@ fn line(l: &SyslogLine<'_>) -> Map<String, Value> {
     into_map(object)
 }
 
+fn posted(p: &Posted<'_>) -> Map<String, Value> {
+    let fields: Value = serde_json::from_str(p.text).unwrap_or_default();
+    let mut object = json!({ "kind": p.kind().as_str(), p.kind().as_str(): p.name, "host": p.host });
+    if let PostedWhat::CheckIn { status, info } = p.what {
+        object["status"] = status.as_str().into();
+        object["info"] = info.into();
+    }
+    object["json"] = fields;
+    into_map(object)
+}
+
 fn into_map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
@@ -186,6 +200,10 @@ pub fn short(message: &Message<'_>, mib: &Mib) -> String {
     match message {
         Message::Notification(n) => format!("the trap {} ({})", mib.name_of(&n.oid), n.oid),
         Message::Syslog(line) => short_line(line),
+        Message::Posted(posted) => {
+            let kind = if posted.kind() == PostKind::CheckIn { "check-in" } else { "event" };
+            format!("the {kind} of '{}'", posted.name.escape_debug())
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Refusal {
     V3(UsmError),
     /// It cannot be decoded.
     Malformed(&'static str),
+    /// What it posts is not taken.
+    Post(&'static str),
 }
 
 /// What would let a sender in.
@@ -86,7 +88,7 @@ impl Refusal {
             Refusal::Grant { .. } => Denied::Grant.reason(),
             Refusal::NoUsers(_) => "v3",
             Refusal::V3(why) => why.reason(),
-            Refusal::Malformed(reason) => reason,
+            Refusal::Malformed(reason) | Refusal::Post(reason) => reason,
         }
     }
 
@@ -97,6 +99,9 @@ impl Refusal {
                 let (table, allow) = match protocol {
                     Protocol::Snmp => ("[snmp]", access.allow.as_deref()),
                     Protocol::Syslog => ("[syslog]", syslog_allow),
+                    Protocol::Http => {
+                        return Advice::none("it is in none of the networks in allow of [[intake]]; add it there".to_owned());
+                    }
                 };
                 if knows(allow, from) {
                     return Advice::by_now();
@@ -161,6 +166,12 @@ impl Refusal {
                 Advice::with(None, user_lines(user, Some(engine)), why.to_string())
             }
             Refusal::V3(why) => Advice::none(why.to_string()),
+            Refusal::Post("token") => Advice::none(
+                "it reports for a service that no [[intake.checkin]] has, or with another token; correct it there".to_owned(),
+            ),
+            Refusal::Post(reason) => {
+                Advice::none(format!("what it posts is not taken ({reason}); the answer to it says why"))
+            }
             Refusal::Malformed(reason) => Advice::none(format!(
                 "what it sends is no SNMP notification ({reason}); `trapline unmatched` has the packets"
             )),

@@ -16,6 +16,8 @@ pub enum Protocol {
     Snmp,
     /// Syslog lines.
     Syslog,
+    /// What is posted over HTTP.
+    Http,
 }
 
 impl Protocol {
@@ -24,6 +26,7 @@ impl Protocol {
         match self {
             Protocol::Snmp => "SNMP",
             Protocol::Syslog => "syslog",
+            Protocol::Http => "HTTP intake",
         }
     }
 
@@ -32,6 +35,7 @@ impl Protocol {
         match self {
             Protocol::Snmp => "[snmp]",
             Protocol::Syslog => "[syslog]",
+            Protocol::Http => "[[intake]]",
         }
     }
 }
@@ -90,6 +94,7 @@ impl Transport {
             Some((other, _)) => {
                 let known = match protocol {
                     Protocol::Snmp => "udp:// or tcp://",
+                    Protocol::Http => "an address with a port",
                     Protocol::Syslog => {
                         "udp://, tcp://, tls://, relp://, relp+tls://, unix://, unix-stream:// or systemd:NAME"
                     }
@@ -321,6 +326,8 @@ pub fn defaults(protocol: Protocol, limits: Limits) -> Vec<Listener> {
             all(Transport::Udp((Ipv6Addr::UNSPECIFIED, 1162).into()), true),
         ],
         Protocol::Syslog => vec![all(Transport::Udp(v4(1514)), false), all(Transport::Tcp(v4(1514)), false)],
+        // It is not there unless it is configured.
+        Protocol::Http => Vec::new(),
     }
 }
 

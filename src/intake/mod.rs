@@ -3,7 +3,7 @@
 //! A [`listener::Listener`] is a protocol over a transport. [`bind`] gives it sockets, [`serve`] starts it. Datagrams
 //! (`datagrams.rs`) are taken in batches by a thread per socket, streams (`streams.rs`) by one task each. Both run the
 //! [`pipeline`] on every message and commit each batch to the journal in one append; only then are informs answered.
-//! [`reports`] limits what senders of SNMPv3 are told before they have proven who they are, [`refused`] counts what was
+//! [`http`] answers requests by HTTP in the same way. [`reports`] limits what senders of SNMPv3 are told before they have proven who they are, [`refused`] counts what was
 //! refused by source, [`senders`] who sends and what would let the others in ([`letting_in`]), [`tap`] shows messages to people who look on.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
@@ -20,6 +20,7 @@ mod datagrams;
 pub mod describe;
 pub mod engine_id;
 mod file_socket;
+pub mod http;
 mod incoming;
 pub mod letting_in;
 pub mod listener;

@@ -23,6 +23,8 @@ use crate::time::clock::{Wall, rfc3339};
 const MOST_WORDS: usize = 10_000;
 /// How many bytes these may have.
 const MOST_BYTES: usize = 16 << 20;
+/// How many words are looked at before others have their turn with the lock.
+const TURN: usize = 64;
 /// From how many bytes on it is not written each second.
 const LARGE: usize = 256 << 10;
 /// How many mutes there may be by command.
@@ -49,14 +51,35 @@ impl Covers {
     pub fn is_everything(&self) -> bool {
         self.host.is_none() && self.service.is_none() && self.rule.is_none()
     }
+}
+
+/// The patterns of what a mute covers. They are made once a mute: to make one costs a thousand times as much as to use it.
+#[derive(Debug, Clone)]
+struct Patterns {
+    host: Option<Glob>,
+    service: Option<Glob>,
+    rule: Option<Glob>,
+}
+
+impl Patterns {
+    fn new(covers: &Covers) -> Self {
+        let glob = |text: &Option<String>, fold| text.as_ref().map(|text| Glob::new(text, fold));
+        Patterns {
+            host: glob(&covers.host, true),
+            service: glob(&covers.service, true),
+            rule: glob(&covers.rule, false),
+        }
+    }
 
     fn has(&self, outcome: &Outcome<'_>) -> bool {
-        let fits = |glob: Option<&String>, name: Option<&str>, fold: bool| {
-            glob.is_none_or(|glob| name.is_some_and(|name| Glob::new(glob, fold).matches(name)))
+        #[cfg(test)]
+        tests::COMPARED.with(|compared| compared.set(compared.get() + 1));
+        let fits = |glob: &Option<Glob>, name: Option<&str>| {
+            glob.as_ref().is_none_or(|glob| name.is_some_and(|name| glob.matches(name)))
         };
-        fits(self.host.as_ref(), Some(outcome.host()), true)
-            && fits(self.service.as_ref(), outcome.service(), true)
-            && fits(self.rule.as_ref(), Some(&outcome.common().rule), false)
+        fits(&self.host, Some(outcome.host()))
+            && fits(&self.service, outcome.service())
+            && fits(&self.rule, Some(&outcome.common().rule))
     }
 }
 
@@ -96,13 +119,29 @@ pub struct Mutes {
     changed: Notify,
 }
 
+/// A mute of the configuration, and what it has done.
+#[derive(Debug)]
+struct Scheduled {
+    mute: Configured,
+    patterns: Patterns,
+    swallowed: u64,
+    /// Whether it was in force when it was looked at last, or has muted something since.
+    active: bool,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    configured: Vec<(Configured, u64)>,
-    ordered: Vec<Ordered>,
+    configured: Vec<Scheduled>,
+    ordered: Vec<(Ordered, Patterns)>,
     last_id: u64,
     words: BTreeMap<String, Word>,
     bytes: usize,
+    /// Mutes that have ended since the last look.
+    over: Vec<Patterns>,
+    /// Whether every word is to be looked at, as mutes may have ended without notice.
+    all: bool,
+    /// The names of words that are still to be looked at.
+    pending: Vec<String>,
     dirty: bool,
 }
 
@@ -125,10 +164,13 @@ impl Mutes {
     /// Takes the mutes of the configuration. Those that stay keep their counts.
     pub fn configure(&self, configured: &[Configured]) {
         let mut state = self.state();
-        let before = std::mem::take(&mut state.configured);
-        let count =
-            |mute: &Configured| before.iter().find(|(same, _)| same == mute).map_or(0, |(_, count)| *count);
-        state.configured = configured.iter().map(|mute| (mute.clone(), count(mute))).collect();
+        let mut before = std::mem::take(&mut state.configured);
+        let known = configured.iter().map(|mute| {
+            let place = before.iter().position(|known| known.mute == *mute);
+            place.map_or_else(|| Scheduled::new(mute.clone()), |place| before.swap_remove(place))
+        });
+        state.configured = known.collect();
+        state.over.extend(before.into_iter().map(|gone| gone.patterns));
         self.note(state);
     }
 
@@ -141,7 +183,8 @@ impl Mutes {
         state.last_id += 1;
         let id = state.last_id;
         let (from, until) = (from.micros(), until.micros());
-        state.ordered.push(Ordered { id, covers, from, until, swallowed: 0 });
+        let patterns = Patterns::new(&covers);
+        state.ordered.push((Ordered { id, covers, from, until, swallowed: 0 }, patterns));
         state.dirty = true;
         self.note(state);
         Some(id)
@@ -150,12 +193,14 @@ impl Mutes {
     /// Ends mutes by command, all if none is named; how many. What was muted is sent with the next look.
     pub fn end(&self, ids: &[u64]) -> usize {
         let mut state = self.state();
-        let before = state.ordered.len();
-        state.ordered.retain(|mute| !ids.is_empty() && !ids.contains(&mute.id));
-        let ended = before - state.ordered.len();
-        state.dirty |= ended > 0;
+        let ended = |mute: &mut (Ordered, Patterns)| ids.is_empty() || ids.contains(&mute.0.id);
+        let ended: Vec<Patterns> =
+            state.ordered.extract_if(.., ended).map(|(_, patterns)| patterns).collect();
+        let count = ended.len();
+        state.over.extend(ended);
+        state.dirty |= count > 0;
         self.note(state);
-        ended
+        count
     }
 
     /// Marks what is muted in a batch. What is marked already stays as it is.
@@ -171,10 +216,20 @@ impl Mutes {
 
     /// Ends what is over, and gives the last outcomes of services that are not muted any more, to be journaled.
     pub fn look(&self, now: Wall) -> Vec<Vec<u8>> {
-        let mut state = self.state();
-        let words = state.look(now.micros());
-        self.note(state);
-        words
+        let mut words = Vec::new();
+        let mut begins = true;
+        loop {
+            let mut state = self.state();
+            if std::mem::take(&mut begins) {
+                state.end_what_is_over(now.micros());
+            }
+            state.look(now.micros(), &mut words);
+            let is_done = state.pending.is_empty();
+            self.note(state);
+            if is_done {
+                return words;
+            }
+        }
     }
 
     /// What is to be kept on disk, if it has changed since this was asked last.
@@ -197,7 +252,12 @@ impl Mutes {
     pub fn resume(&self, kept: Kept) {
         let mut state = self.state();
         state.last_id = state.last_id.max(kept.last_id);
-        state.ordered.extend(kept.mutes);
+        let with_patterns = |mute: Ordered| {
+            let patterns = Patterns::new(&mute.covers);
+            (mute, patterns)
+        };
+        state.ordered.extend(kept.mutes.into_iter().map(with_patterns));
+        state.all = true;
         for KeptWord { payload, sinks } in kept.words {
             if let Ok(payload) = HEXLOWER.decode(payload.as_bytes()) {
                 state.keep(&payload, &sinks);
@@ -225,14 +285,14 @@ impl Mutes {
                 "reason": covers.reason, "muted": swallowed, "active": active,
             })
         };
-        let ordered = state.ordered.iter().map(|mute| {
+        let ordered = state.ordered.iter().map(|(mute, _)| {
             let mut row = row(&mute.covers, mute.swallowed, mute.is_active(now));
             row["id"] = mute.id.into();
             row["until"] = rfc3339(mute.until).into();
             row
         });
         let configured =
-            state.configured.iter().map(|(mute, count)| row(&mute.covers, *count, mute.hours.covers(now)));
+            state.configured.iter().map(|known| row(&known.mute.covers, known.swallowed, known.covers(now)));
         json!({ "ok": true, "mutes": ordered.chain(configured).collect::<Vec<_>>(), "withheld": state.words.len() })
     }
 
@@ -252,6 +312,17 @@ impl Mutes {
 impl Ordered {
     fn is_active(&self, now: i64) -> bool {
         now < self.until
+    }
+}
+
+impl Scheduled {
+    fn new(mute: Configured) -> Self {
+        let patterns = Patterns::new(&mute.covers);
+        Scheduled { mute, patterns, swallowed: 0, active: false }
+    }
+
+    fn covers(&self, now: i64) -> bool {
+        self.mute.hours.covers(now)
     }
 }
 
@@ -275,11 +346,14 @@ impl State {
         if !self.keep(payload, &sinks) {
             return None;
         }
-        for mute in self.ordered.iter_mut().filter(|mute| mute.is_active(now) && mute.covers.has(&outcome)) {
-            mute.swallowed += 1;
+        for (mute, patterns) in &mut self.ordered {
+            mute.swallowed += u64::from(mute.is_active(now) && patterns.has(&outcome));
         }
-        for (mute, count) in &mut self.configured {
-            *count += u64::from(mute.hours.covers(now) && mute.covers.has(&outcome));
+        for known in &mut self.configured {
+            if known.covers(now) && known.patterns.has(&outcome) {
+                known.swallowed += 1;
+                known.active = true;
+            }
         }
         self.dirty = true;
         Some(codec::muted(payload, &sinks, false))
@@ -287,12 +361,13 @@ impl State {
 
     /// The names of the sinks that an outcome is muted for; none if it is not muted.
     fn sinks(&self, outcome: &Outcome<'_>, now: i64) -> Option<String> {
-        let ordered = self.ordered.iter().filter(|mute| mute.is_active(now)).map(|mute| &mute.covers);
-        let configured = self.configured.iter().filter(|(mute, _)| mute.hours.covers(now));
-        let covers = ordered.chain(configured.map(|(mute, _)| &mute.covers));
+        let ordered = self.ordered.iter().filter(|(mute, _)| mute.is_active(now));
+        let ordered = ordered.map(|(mute, patterns)| (&mute.covers, patterns));
+        let configured = self.configured.iter().filter(|known| known.covers(now));
+        let all = ordered.chain(configured.map(|known| (&known.mute.covers, &known.patterns)));
         let mut names: Vec<&str> = Vec::new();
         let mut any = false;
-        for covers in covers.filter(|covers| covers.has(outcome)) {
+        for (covers, _) in all.filter(|(_, patterns)| patterns.has(outcome)) {
             if covers.sinks.is_empty() {
                 return Some("*".to_owned());
             }
@@ -327,14 +402,36 @@ impl State {
         }
     }
 
-    fn look(&mut self, now: i64) -> Vec<Vec<u8>> {
-        for over in self.ordered.extract_if(.., |mute| !mute.is_active(now)) {
+    /// Ends what is over, and notes which words that may concern.
+    fn end_what_is_over(&mut self, now: i64) {
+        for (over, patterns) in self.ordered.extract_if(.., |(mute, _)| !mute.is_active(now)) {
             tracing::info!(id = over.id, muted = over.swallowed, "a mute is over: {}", over.covers.reason);
+            self.over.push(patterns);
             self.dirty = true;
         }
-        let mut said = Vec::new();
-        let names: Vec<String> = self.words.keys().cloned().collect();
-        for name in names {
+        for known in &mut self.configured {
+            let active = known.mute.hours.covers(now);
+            if std::mem::replace(&mut known.active, active) && !active {
+                self.over.push(known.patterns.clone());
+            }
+        }
+        let (over, all) = (std::mem::take(&mut self.over), std::mem::take(&mut self.all));
+        if over.is_empty() && !all {
+            return;
+        }
+        let concerns = |word: &Word| {
+            let outcome = codec::decode(&word.payload);
+            all || outcome.is_none_or(|outcome| over.iter().any(|patterns| patterns.has(&outcome)))
+        };
+        self.pending =
+            self.words.iter().filter(|(_, word)| concerns(word)).map(|(name, _)| name.clone()).collect();
+    }
+
+    /// Takes some of the words that are to be looked at and that no mute covers any more.
+    fn look(&mut self, now: i64, said: &mut Vec<Vec<u8>>) {
+        let rest = self.pending.len().saturating_sub(TURN);
+        for name in self.pending.split_off(rest) {
+            // It may be gone meanwhile.
             let Some(word) = self.words.get(&name) else { continue };
             let still = codec::decode(&word.payload).and_then(|outcome| self.sinks(&outcome, now)).is_some();
             if !still {
@@ -344,7 +441,6 @@ impl State {
                 self.forget(&name);
             }
         }
-        said
     }
 
     fn kept(&self) -> Kept {
@@ -352,7 +448,8 @@ impl State {
             .words
             .values()
             .map(|word| KeptWord { payload: HEXLOWER.encode(&word.payload), sinks: word.sinks.clone() });
-        Kept { last_id: self.last_id, mutes: self.ordered.clone(), words: words.collect() }
+        let mutes = self.ordered.iter().map(|(mute, _)| mute.clone());
+        Kept { last_id: self.last_id, mutes: mutes.collect(), words: words.collect() }
     }
 }
 

@@ -1,10 +1,15 @@
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::outcome::result::{CheckResult, Common, State as Of};
+use crate::outcome::result::{CheckResult, Common, Labels, State as Of};
 use crate::time::calendar::Days;
 
 const HOUR: i64 = 3_600_000_000;
+
+thread_local! {
+    /// How often a mute was compared with an outcome.
+    pub(super) static COMPARED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 fn at(hours: i64) -> Wall {
     Wall::from_micros(1_700_000_000_000_000 + hours * HOUR)
@@ -22,7 +27,7 @@ fn result(host: &str, state: Of, output: &str) -> Vec<u8> {
         output: output.into(),
         long_output: "".into(),
         source: "".into(),
-        labels: Vec::new(),
+        labels: Labels::default(),
     };
     let mut bytes = Vec::new();
     let check = CheckResult { common, host: host.into(), service: Some("Link".into()), perfdata: "".into() };
@@ -124,4 +129,61 @@ fn what_cannot_be_kept_is_not_muted() {
         assert!(mutes.add(covers("*"), at(0), at(2)).is_some());
     }
     assert_eq!(mutes.add(covers("*"), at(0), at(2)), None);
+}
+
+#[test]
+fn words_are_looked_at_only_when_a_mute_has_ended_that_may_cover_them() {
+    let mutes = Mutes::default();
+    for n in 0..200 {
+        mutes.add(covers(&format!("h{n}")), at(0), at(if n == 7 { 2 } else { 9 })).unwrap();
+    }
+    let sent = (0..200).filter(|n| send(&mutes, 0, &format!("h{n}"), Of::Critical, &format!("{n}"))).count();
+    assert_eq!(sent, 200);
+    let compared = |what: &dyn Fn() -> Vec<String>| {
+        COMPARED.with(|compared| compared.set(0));
+        (what(), COMPARED.with(std::cell::Cell::get))
+    };
+    assert_eq!(compared(&|| words(&mutes, 1)), (vec![], 0), "nothing has ended");
+    // Each word with the one that has ended, and that one's word with all that are left.
+    assert_eq!(compared(&|| words(&mutes, 2)), (vec!["7".to_owned()], 200 + 199));
+    assert_eq!(compared(&|| words(&mutes, 3)), (vec![], 0));
+    // All of them, in more than one turn.
+    assert_eq!(mutes.end(&[]), 199);
+    assert_eq!(words(&mutes, 3).len(), 199);
+}
+
+#[test]
+fn each_way_in_which_a_mute_ends_gives_its_words() {
+    let hours = || Hours {
+        days: Days::default(),
+        from: "22:00".parse().unwrap(),
+        to: "02:00".parse().unwrap(),
+        zone: TimeZone::UTC,
+    };
+    let night = |host: &str| Configured { covers: covers(host), hours: hours() };
+    let mutes = Mutes::default();
+    mutes.configure(&[night("a"), night("b")]);
+    for host in ["a", "b", "c"] {
+        mutes.add(covers("c"), at(0), at(1)).unwrap();
+        assert!(send(&mutes, 0, host, Of::Critical, host));
+    }
+    let id = mutes.add(covers("d"), at(0), at(9)).unwrap();
+    assert!(send(&mutes, 0, "d", Of::Critical, "d"));
+    // By its time, by command, by a reload, by the hour.
+    assert_eq!(words(&mutes, 1), ["c"]);
+    mutes.end(&[id]);
+    assert_eq!(words(&mutes, 1), ["d"]);
+    mutes.configure(&[night("b")]);
+    assert_eq!(words(&mutes, 1), ["a"]);
+    assert_eq!(words(&mutes, 4), ["b"]);
+    // While nobody looked it has begun, muted and ended.
+    assert!(send(&mutes, 24, "b", Of::Critical, "b again"));
+    assert_eq!(words(&mutes, 28), ["b again"]);
+    // Its process was away when it ended.
+    mutes.add(covers("e"), at(30), at(31)).unwrap();
+    assert!(send(&mutes, 30, "e", Of::Critical, "e"));
+    let kept = serde_json::to_string(&mutes.take_changes().unwrap()).unwrap();
+    let next = Mutes::default();
+    next.resume(serde_json::from_str(&kept).unwrap());
+    assert_eq!(words(&next, 40), ["e"]);
 }

@@ -5,7 +5,8 @@ use data_encoding::HEXLOWER;
 use crate::capture::{Batch, Body, Entry};
 use crate::inbox::mask::mask;
 use crate::inbox::{Key, Raw, Sample};
-use crate::message::{Message, Source};
+use crate::message::{Message, Posted, Source};
+use crate::posted::kept::written;
 use crate::snmp::anonymous;
 use crate::snmp::decode::without_community;
 
@@ -21,6 +22,8 @@ pub(super) enum Original<'m> {
     Scoped(&'m [u8], &'m str),
     /// A line of syslog.
     Line(&'m str),
+    /// What was posted.
+    Posted(&'m Posted<'m>),
 }
 
 impl Original<'_> {
@@ -33,6 +36,7 @@ impl Original<'_> {
                 (packet(anonymous::of_scoped(scoped)), Some((*user).to_owned()))
             }
             Original::Line(line) => (Raw::Line((*line).to_owned()), None),
+            Original::Posted(posted) => (Raw::Posted(written(posted)), None),
         };
         Sample { received: source.received, from: source.address(), user, raw }
     }
@@ -50,6 +54,7 @@ impl Original<'_> {
         let push = |body| captured.push(&Entry { received, from, tags, body });
         match (self, message) {
             (Original::Line(line), _) => push(Body::Line(line)),
+            (Original::Posted(posted), _) => push(Body::Posted(&written(posted))),
             (Original::Packet(packet), _) => {
                 push(Body::Packet(&anonymous::without_community(packet).unwrap_or_default()));
             }
@@ -60,7 +65,7 @@ impl Original<'_> {
                 anonymous::mask_proxied(&mut content);
                 push(Body::Scoped { content: &content, user, level, relay, of_engine });
             }
-            (Original::Scoped(..), Message::Syslog(_)) => {}
+            (Original::Scoped(..), Message::Syslog(_) | Message::Posted(_)) => {}
         }
     }
 }
@@ -83,6 +88,9 @@ pub(super) fn group_of(message: &Message<'_>) -> Key {
         Message::Notification(notification) => Key::Trap(notification.oid.to_string()),
         Message::Syslog(line) => {
             Key::Line { program: line.program.map(str::to_owned), text: mask(line.message) }
+        }
+        Message::Posted(posted) => {
+            Key::Posted { kind: posted.kind().as_str().to_owned(), name: posted.name.to_owned() }
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::lookup::hosts::Hosts;
 use crate::lookup::tables::Tables;
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, TlsSender};
 use crate::outcome::json::Unsaved;
+use crate::peer::Peer;
+use crate::posted::kept::Kept;
 use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::settings::tls_server::Identity;
 use crate::snmp::access::{self, Denied, Reach};
@@ -112,6 +114,11 @@ impl Pipeline {
         Self::with(shared, Refused::Stays, MAX_MESSAGE, identity)
     }
 
+    /// A pipeline for requests over HTTP. What the journal refuses waits with the commit, and the sender sends it again.
+    pub fn of_posts(shared: Arc<Shared>, identity: Option<Arc<Identity>>) -> Self {
+        Self::with(shared, Refused::Queues, MAX_MESSAGE, identity)
+    }
+
     fn with(shared: Arc<Shared>, refused: Refused, longest: usize, identity: Option<Arc<Identity>>) -> Self {
         let generation = shared.generation();
         let InForce { active, tables, hosts } = shared.in_force();
@@ -160,6 +167,7 @@ impl Pipeline {
             match protocol {
                 Protocol::Snmp => self.counts.snmp_received += 1,
                 Protocol::Syslog => self.counts.syslog_received += 1,
+                Protocol::Http => {}
             }
         }
     }
@@ -174,6 +182,8 @@ impl Pipeline {
         match protocol {
             Protocol::Snmp => self.packet(octets, arrival, now),
             Protocol::Syslog => self.line(octets, false, arrival, now),
+            // Requests are read elsewhere.
+            Protocol::Http => {}
         }
     }
 
@@ -182,6 +192,7 @@ impl Pipeline {
         match protocol {
             Protocol::Snmp => self.packet(octets, arrival, now),
             Protocol::Syslog => self.line(octets, true, arrival, now),
+            Protocol::Http => {}
         }
     }
 
@@ -352,6 +363,36 @@ impl Pipeline {
         self.commit_if_full(now);
     }
 
+    /// Takes what was posted. With a key, one that comes again is not taken twice: what is known of it; [`Known::No`] if it was taken
+    /// now, and is answered if it is [safe](Pipeline::all_safe).
+    pub fn posted(&mut self, kept: &Kept, key: Option<u64>, arrival: Arrival, now: Now) -> Known {
+        self.counts.posts_received += 1;
+        let known = key.map_or(Known::No, |key| self.shared.commit.claim(key, now.mono));
+        if known != Known::No {
+            return known;
+        }
+        let source = Source { peer: arrival.peer, received: now.wall.micros() };
+        let message = kept.message();
+        let Message::Posted(posted) = &message else { return Known::No };
+        self.acknowledge();
+        let whole = self.apply(&message, Original::Posted(posted), &source, Reach::default(), now);
+        // An outcome of it is lost.
+        self.unsafe_yet |= !whole;
+        match key {
+            Some(key) if whole => self.made.add_inform(key),
+            Some(key) => self.shared.commit.release(key),
+            None => {}
+        }
+        self.commit_if_full(now);
+        Known::No
+    }
+
+    /// Counts what is posted and not taken, and says it.
+    pub(in crate::intake) fn post_refused(&self, reason: &'static str, why: &str, peer: Peer, now: Now) {
+        let source = Source { peer, received: now.wall.micros() };
+        self.complaints().post_refused(reason, why, &source, now);
+    }
+
     /// Whether a message is processed that has been let in; of a storm only some are.
     fn passes(&mut self, message: &Message<'_>, now: Now) -> bool {
         let passes = self.gate.passes(message, self.active.rules.mib(), now);
@@ -383,6 +424,7 @@ impl Pipeline {
             Message::Syslog(line) => {
                 self.active.syslog_relays.believes(line.host, source, self.identity.as_deref())
             }
+            Message::Posted(_) => true,
         };
         let names = &self.shared.reverse;
         let reverse = |address| if hosts.reverse_dns { names.name(address, now.mono) } else { None };

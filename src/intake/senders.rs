@@ -46,6 +46,8 @@ pub struct Spoken {
     pub v3: bool,
     /// Syslog.
     pub syslog: bool,
+    /// HTTP.
+    pub http: bool,
 }
 
 /// A sender.
@@ -98,6 +100,7 @@ impl Batch {
         }
         match message {
             Message::Syslog(_) => heard.spoken.syslog = true,
+            Message::Posted(_) => heard.spoken.http = true,
             Message::Notification(notification) => match notification.version {
                 Version::V1 => heard.spoken.v1 = true,
                 Version::V2c => heard.spoken.v2c = true,
@@ -274,6 +277,7 @@ impl Sender {
         spoken.v2c |= more.v2c;
         spoken.v3 |= more.v3;
         spoken.syslog |= more.syslog;
+        spoken.http |= more.http;
         self.host = Some(heard.host);
         if let Some((user, engine)) = heard.security {
             self.user = Some(user);
@@ -286,7 +290,7 @@ impl Sender {
 impl Spoken {
     /// The names of what it speaks.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        [(self.v1, "v1"), (self.v2c, "v2c"), (self.v3, "v3"), (self.syslog, "syslog")]
+        [(self.v1, "v1"), (self.v2c, "v2c"), (self.v3, "v3"), (self.syslog, "syslog"), (self.http, "http")]
             .into_iter()
             .filter_map(|(speaks, name)| speaks.then_some(name))
     }

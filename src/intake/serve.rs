@@ -66,7 +66,7 @@ pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Wor
     let (name, stop) = (bound.to_string(), Arc::new(Stop::new()?));
     let Bound { listener, sockets, at, file } = bound;
     let (protocol, transport) = (listener.protocol, &listener.transport);
-    let speech = (Speech::of(protocol, transport), transport.is_tls());
+    let speech = (Speech::of(protocol, transport), Arc::new(transport.clone()));
     let (work, workers) = match sockets {
         Sockets::Datagrams(sockets) => {
             let (mut all, mut workers) = (Vec::new(), Vec::new());
@@ -87,7 +87,8 @@ pub fn serve(bound: Bound, shared: &Arc<Shared>) -> io::Result<(Serving, Vec<Wor
             let task = move || -> Task {
                 let socket = socket.clone();
                 let (shared, places) = (shared.clone(), taken.clone());
-                let streams = Streams::new(speech, &name, shared, places, stop.clone(), running.clone());
+                let streams =
+                    Streams::new(speech.clone(), &name, shared, places, stop.clone(), running.clone());
                 Box::pin(async move {
                     match socket.on_runtime() {
                         Ok(socket) => streams.run(socket).await,

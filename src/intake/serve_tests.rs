@@ -1,6 +1,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
 use crate::message::{Notification, NotificationKind, Value, Varbind, Version};
 use crate::rules::compile::{RuleFile, compile};
 use crate::snmp::encode;
-use crate::time::clock::SystemClock;
+use crate::time::clock::{Clock, Mono, Now, SystemClock};
 
 #[path = "relp_tests.rs"]
 mod relp_tests;
@@ -73,14 +74,29 @@ fn start(bound: Bound, shared: &Arc<Shared>, runtime: &Runtime) -> Started {
     Started { serving, threads }
 }
 
+/// A clock on which 300 ms pass with each look.
+#[derive(Debug, Default)]
+struct Hasty(AtomicU64);
+
+impl Clock for Hasty {
+    fn now(&self) -> Now {
+        let looks = self.0.fetch_add(1, Ordering::Relaxed);
+        Now { mono: Mono::default() + looks as u32 * Duration::from_millis(300), ..Now::default() }
+    }
+}
+
 impl Bench {
     fn new() -> Self {
+        Self::on(Arc::new(SystemClock))
+    }
+
+    fn on(clock: Arc<dyn Clock>) -> Self {
         let dir = TempDir::new().unwrap();
         let disk = Faulty::new(3);
         let options =
             Options { directory: dir.path().to_owned(), max_size: 1 << 30, when_full: WhenFull::DropOldest };
         let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
-        let shared = Arc::new(Shared::new(journal, SyncPolicy::Batch, Arc::new(SystemClock)));
+        let shared = Arc::new(Shared::new(journal, SyncPolicy::Batch, clock));
         let file = RuleFile { name: "rules.toml".into(), text: RULES.into() };
         let compiled = compile(&[file], Arc::default());
         let rules = compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()));
@@ -114,6 +130,11 @@ impl Bench {
         }
         outputs
     }
+}
+
+fn listener(protocol: Protocol, transport: &str) -> Listener {
+    let transport = Transport::parse(protocol, transport).unwrap();
+    Listener { protocol, transport, limits: Limits::default(), optional: false, place: None }
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -184,15 +205,7 @@ fn a_listener_stops_before_there_are_rules() {
     let shared =
         Arc::new(Shared::new(bench.shared.journal.clone(), SyncPolicy::Batch, Arc::new(SystemClock)));
     let begin = |transport| {
-        let transport = Transport::parse(Protocol::Syslog, transport).unwrap();
-        let listener = Listener {
-            protocol: Protocol::Syslog,
-            transport,
-            limits: Limits::default(),
-            optional: false,
-            place: None,
-        };
-        start(bind(&listener, true).unwrap(), &shared, &bench.runtime)
+        start(bind(&listener(Protocol::Syslog, transport), true).unwrap(), &shared, &bench.runtime)
     };
     join(begin("udp://127.0.0.1:0"));
     join(begin("tcp://127.0.0.1:0"));
@@ -201,15 +214,7 @@ fn a_listener_stops_before_there_are_rules() {
 #[test]
 fn datagrams_that_wait_in_the_socket_are_taken_when_it_stops() {
     let bench = Bench::new();
-    let transport = Transport::parse(Protocol::Syslog, "127.0.0.1:0").unwrap();
-    let listener = Listener {
-        protocol: Protocol::Syslog,
-        transport,
-        limits: Limits::default(),
-        optional: false,
-        place: None,
-    };
-    let bound = bind(&listener, true).unwrap();
+    let bound = bind(&listener(Protocol::Syslog, "127.0.0.1:0"), true).unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for n in 0..1000 {
         client.send_to(format!("<13>t: {n}").as_bytes(), bound.address().unwrap()).unwrap();
@@ -217,6 +222,28 @@ fn datagrams_that_wait_in_the_socket_are_taken_when_it_stops() {
     join(start(bound, &bench.shared, &bench.runtime));
     let expected: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
     assert!(bench.outputs() == expected);
+}
+
+/// However little time there is, each datagram that the socket held is processed, now or by the next start.
+#[test]
+fn what_a_stop_has_no_time_for_is_kept_for_the_next_start() {
+    let bench = Bench::on(Arc::new(Hasty::default()));
+    let bound = bind(&listener(Protocol::Syslog, "127.0.0.1:0"), true).unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for n in 0..500 {
+        client.send_to(format!("<13>t: {n}").as_bytes(), bound.address().unwrap()).unwrap();
+    }
+    let (serving, workers) = serve(bound, &bench.shared).unwrap();
+    serving.stop();
+    for worker in workers {
+        let Worker::Thread(mut run) = worker else { panic!("datagrams have a thread") };
+        run();
+    }
+    let processed = bench.outputs().len();
+    assert!(processed < 500, "the clock is too slow");
+    admit_waiting(&bench.shared);
+    let expected: Vec<String> = (0..500).map(|n| n.to_string()).collect();
+    assert!(bench.outputs() == expected, "{processed} were processed before the stop");
 }
 
 #[test]

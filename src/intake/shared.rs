@@ -11,6 +11,8 @@ use crate::capture::Capture;
 use crate::inbound::accept;
 use crate::inbox::Inbox;
 use crate::intake::commit::Commit;
+use crate::intake::http::latest::Latest;
+use crate::intake::http::site::Sites;
 use crate::intake::mutes;
 use crate::intake::refused::Refusals;
 use crate::intake::relays::Relays;
@@ -61,6 +63,8 @@ pub struct Active {
     pub lines: Lines,
     /// For listeners with TLS.
     pub tls: Option<Arc<Server>>,
+    /// What listeners for HTTP know.
+    pub http: Sites,
     /// How much a sender may send; none for as much as it wants.
     pub storm: Option<storm::Settings>,
     /// What need not reach anybody at certain times.
@@ -106,6 +110,8 @@ pub struct Shared {
     pub waiting: WaitingRoom,
     /// Where unmatched messages are kept.
     pub inbox: Inbox,
+    /// The last report of each service that checks in.
+    pub latest: Latest,
     /// Where messages are kept for trying out changed rules.
     pub capture: Capture,
     /// Who looks on.
@@ -143,6 +149,7 @@ impl Shared {
             commit: Commit::new(journal.clone(), sync, stats.clone(), limiter.clone(), clock.now()),
             waiting: WaitingRoom::new(journal.directory().join("waiting")),
             inbox: Inbox::new(journal.directory()),
+            latest: Latest::new(journal.directory()),
             journal,
             stats,
             capture: Capture::default(),

@@ -64,6 +64,10 @@ stats! {
     decoded,
     /// Lines of syslog received.
     syslog_received,
+    /// Check-ins and events received over HTTP.
+    posts_received,
+    /// Requests over HTTP that were not taken: no such service, a wrong token, no check-in, too large, too slow.
+    posts_refused,
     /// Datagrams that the kernel dropped because the intake was too slow.
     kernel_drops,
     /// Datagrams that arrived before the first rules and could not be kept.

@@ -72,7 +72,7 @@ impl What {
     /// Of a datagram, by its first octets.
     pub fn of(protocol: Protocol, octets: &[u8]) -> What {
         match protocol {
-            Protocol::Syslog => What::Syslog,
+            Protocol::Syslog | Protocol::Http => What::Syslog,
             Protocol::Snmp => version(octets).unwrap_or(What::Malformed),
         }
     }

@@ -1,6 +1,7 @@
 //! Stream listeners: a task per stream, bounded in number, by address, and in what each may hold.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use crate::inbound::accept::{Acceptor, Listen, Next};
 use crate::inbound::places::{Group, Place, Places, Taken};
 use crate::intake::commit::RETRY;
 use crate::intake::conversation::{Conversation, Frame, Speech};
+use crate::intake::http::connection::{self, Door};
 use crate::intake::incoming::{Accepted, Incoming};
-use crate::intake::listener::Protocol;
+use crate::intake::listener::{Protocol, Transport};
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
 use crate::intake::stop::Stop;
@@ -36,6 +38,8 @@ const IDLE: Duration = Duration::from_hours(24);
 const QUIET: Duration = Duration::from_secs(2);
 /// How long a sender may take to read its answers.
 const WRITE: Duration = Duration::from_secs(10);
+/// How long the end of a stream may take that its sender does not read.
+const FAREWELL: Duration = Duration::from_millis(200);
 /// How long a stream is read after its listener was told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 /// For how long at most what has arrived is read where nothing is waited for.
@@ -46,8 +50,8 @@ const CHUNK: usize = 64 * 1024;
 /// A listener for streams.
 pub(super) struct Streams {
     speech: Speech,
-    /// Whether TLS is spoken.
-    secure: bool,
+    /// What its listener listens on.
+    at: Arc<Transport>,
     shared: Arc<Shared>,
     places: Arc<Places>,
     acceptor: Acceptor,
@@ -59,7 +63,7 @@ pub(super) struct Streams {
 impl Streams {
     /// Accepts streams on which this is spoken, over TLS or not; `name` is that of the listener.
     pub(super) fn new(
-        (speech, secure): (Speech, bool),
+        (speech, at): (Speech, Arc<Transport>),
         name: &str,
         shared: Arc<Shared>,
         places: Arc<Places>,
@@ -67,7 +71,7 @@ impl Streams {
         running: mpsc::Sender<()>,
     ) -> Self {
         let acceptor = Acceptor::new(name, shared.accepted.clone(), shared.clock());
-        Streams { speech, secure, shared, places, acceptor, stop, running }
+        Streams { speech, at, shared, places, acceptor, stop, running }
     }
 
     /// Accepts until told to stop, once there are rules.
@@ -107,6 +111,7 @@ impl Streams {
         }
         let arrived = Arrived {
             speech: self.speech,
+            at: self.at.clone(),
             peer,
             identity: None,
             heard: false,
@@ -114,7 +119,7 @@ impl Streams {
             stop: self.stop.subscribe(),
             place: Some(place),
         };
-        let (stream, secure, running) = (stream.into_stream(), self.secure, self.running.clone());
+        let (stream, secure, running) = (stream.into_stream(), self.at.is_tls(), self.running.clone());
         tokio::spawn(async move {
             if secure {
                 arrived.secure(stream).await;
@@ -176,14 +181,16 @@ pub async fn take(
     let speech = match protocol {
         Protocol::Snmp => Speech::Snmp,
         Protocol::Syslog => Speech::Syslog,
+        Protocol::Http => Speech::Http,
     };
-    let peer = peer.into();
-    Arrived { speech, peer, identity: None, heard: false, shared, stop, place: None }.take(stream).await;
+    let (at, peer) = (Arc::new(Transport::Unix(Path::new("").into())), peer.into());
+    Arrived { speech, at, peer, identity: None, heard: false, shared, stop, place: None }.take(stream).await;
 }
 
 /// A stream that has come in.
 struct Arrived {
     speech: Speech,
+    at: Arc<Transport>,
     peer: Peer,
     /// Who is at its other end, where a certificate says so.
     identity: Option<Arc<Identity>>,
@@ -199,7 +206,9 @@ impl Arrived {
     /// Begins TLS and takes all messages, with the certificates that are in force now.
     async fn secure(mut self, stream: Box<dyn net::Stream>) {
         // The configuration has no listener for TLS without it; one that has ended may outlive it.
-        let Some(server) = self.shared.active().tls.clone() else { return };
+        let active = self.shared.active();
+        let site = active.http.of(&self.at);
+        let Some(server) = site.map_or(&active.tls, |site| &site.tls).clone() else { return };
         let mut displaced = self.place.as_ref().map(Place::displaced);
         let begun = tokio::select! {
             biased;
@@ -222,7 +231,10 @@ impl Arrived {
 
     /// Takes all its messages.
     async fn take(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let Arrived { speech, peer, identity, heard, shared, stop, place } = self;
+        let Arrived { speech, at, peer, identity, heard, shared, stop, place } = self;
+        if speech == Speech::Http {
+            return connection::serve(stream, Door { at, peer, identity, shared, stop, place }).await;
+        }
         let pipeline = Pipeline::of_stream(shared.clone(), identity);
         let displaced = place.as_ref().map(Place::displaced);
         let most = pipeline.active().lines.max_message;
@@ -241,7 +253,7 @@ impl Arrived {
         };
         match speech {
             Speech::Snmp => stream.run(snmp::framing::Framer::default()).await,
-            Speech::Syslog => stream.run(syslog::Framer::new(most)).await,
+            Speech::Syslog | Speech::Http => stream.run(syslog::Framer::new(most)).await,
             Speech::Relp => stream.run(syslog::relp_server::Session::new(most)).await,
         }
     }
@@ -339,6 +351,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
         self.shared.stats.framing_lost.add(conversation.lost());
         self.commit().await;
+        // TLS has a word for the end (RFC 8446, section 6.1): without it a sender cannot tell that nobody has cut it off.
+        let _ = timeout(FAREWELL, self.stream.shutdown()).await;
     }
 
     /// Reads and answers, until the stream ends or the listener is told to stop.
@@ -522,7 +536,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// How long it may be silent.
     fn idle(&self) -> Duration {
         match self.speech.protocol() {
-            Protocol::Snmp => IDLE,
+            Protocol::Snmp | Protocol::Http => IDLE,
             Protocol::Syslog => self.pipeline.active().lines.idle,
         }
     }

@@ -5,6 +5,10 @@ use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 use super::*;
 use crate::inbound::places::Limits;
@@ -12,6 +16,7 @@ use crate::intake::admission::admit_waiting;
 use crate::intake::shared::Active;
 use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
 use crate::rules::compile::{RuleFile, compile};
+use crate::settings::tls_server::Server;
 use crate::time::clock::SystemClock;
 
 const RULES: &str =
@@ -28,22 +33,38 @@ struct Bench {
 
 impl Bench {
     async fn new(limits: Limits) -> Self {
+        Self::with(limits, None).await
+    }
+
+    /// One that speaks TLS, if there is a server.
+    async fn with(limits: Limits, tls: Option<Arc<Server>>) -> Self {
+        let secure = tls.is_some();
         let dir = TempDir::new().unwrap();
         let options =
             Options { directory: dir.path().to_owned(), max_size: 1 << 20, when_full: WhenFull::DropOldest };
         let (journal, _) = Journal::open(options, 7).unwrap();
         let shared = Arc::new(Shared::new(journal, SyncPolicy::Never, Arc::new(SystemClock)));
         let file = RuleFile { name: "rules.toml".into(), text: RULES.into() };
-        shared
-            .replace(Active { rules: compile(&[file], Arc::default()).rules.unwrap(), ..Active::default() });
+        shared.replace(Active {
+            rules: compile(&[file], Arc::default()).rules.unwrap(),
+            tls,
+            ..Active::default()
+        });
         admit_waiting(&shared);
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(Stop::new().unwrap());
         let (running, ended) = mpsc::channel();
         let places = Places::new(limits);
-        let streams =
-            Streams::new((Speech::Syslog, false), "test", shared.clone(), places, stop.clone(), running);
+        let at = if secure { Transport::Tls(address) } else { Transport::Tcp(address) };
+        let streams = Streams::new(
+            (Speech::Syslog, Arc::new(at)),
+            "test",
+            shared.clone(),
+            places,
+            stop.clone(),
+            running,
+        );
         tokio::spawn(streams.run(Incoming::Network(listener)));
         Bench { shared, stop, address, ended, _dir: dir }
     }
@@ -123,4 +144,47 @@ async fn a_newcomer_gets_the_place_of_a_silent_stream_of_the_largest_client() {
         sleep(Duration::from_millis(1)).await;
     }
     bench.end().await;
+}
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ClientCloses,
+    Silent,
+    Displaced,
+    Stopped,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_tls_ends_with_its_word_however_it_ends() {
+    let (folder, server) = tls::tests::server();
+    let pem = std::fs::read(folder.path().join("server.pem")).unwrap();
+    let mut roots = tokio_rustls::rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
+    for way in [Way::ClientCloses, Way::Silent, Way::Displaced, Way::Stopped] {
+        let total = if way == Way::Displaced { 1 } else { 10 };
+        let bench = Bench::with(Limits { total, per_address: 1 }, Some(server.clone())).await;
+        let stream = bench.connect(1);
+        let mut client = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        client.write_all(b"<13>a line\n").await.unwrap();
+        client.flush().await.unwrap();
+        while bench.count(|shared| shared.stats.matched.get()) < 1 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let mut newcomer = None;
+        match way {
+            Way::ClientCloses => client.shutdown().await.unwrap(),
+            Way::Silent => {}
+            Way::Displaced => newcomer = Some(bench.connect(2)),
+            Way::Stopped => bench.stop.tell(),
+        }
+        // An end without the word is an error.
+        let read = client.read(&mut [0]).await;
+        assert_eq!(read.map_err(|error| error.to_string()), Ok(0), "{way:?}");
+        drop(newcomer);
+        bench.end().await;
+    }
 }

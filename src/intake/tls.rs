@@ -1,4 +1,4 @@
-//! TLS of streams that come in (RFC 5425): `[syslog.tls]`, the handshake, and what is said where there is none.
+//! TLS of streams that come in (RFC 5425): `[syslog.tls]`, `tls` of `[[intake]]`, the handshake, and what is said where there is none.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::time::clock::{self, rfc3339};
 /// How long a handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Reads `[syslog.tls]`; relative paths are given to `resolve`. None if something is wrong.
+/// Reads `[syslog.tls]`, or `tls` of `[[intake]]`; relative paths are given to `resolve`. None if something is wrong.
 pub(super) fn read(
     section: Section<'_, '_>,
     resolve: &dyn Fn(&str) -> PathBuf,
@@ -32,7 +32,7 @@ pub(super) fn read(
         let text = section.string(key, found);
         if needed && text.is_none() && section.get(key).is_none() {
             found.push(section.error(
-                format!("{key} is missing in [syslog.tls]"),
+                format!("{key} is missing in {}", section.name()),
                 "name the certificate and the key of this machine: cert_file = \"server.pem\", key_file = \"server.key\"",
             ));
         }
@@ -193,4 +193,4 @@ fn because(error: &io::Error) -> String {
 
 #[cfg(test)]
 #[path = "tls_tests.rs"]
-mod tests;
+pub(in crate::intake) mod tests;

@@ -75,7 +75,8 @@ fn a_certificate_that_has_ended_is_a_warning_and_still_used() {
     assert!(said(0).contains("is not valid before 2001-01-01"));
 }
 
-fn server() -> (TempDir, Arc<Server>) {
+/// A server with a certificate that is valid now, in a folder.
+pub(in crate::intake) fn server() -> (TempDir, Arc<Server>) {
     let dir = folder(4000);
     let (server, _) = settings(&dir, PAIR);
     (dir, server.unwrap())

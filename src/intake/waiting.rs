@@ -1,5 +1,6 @@
 //! Keeps datagrams on disk while the daemon has no rules yet: reading thousands of MIB modules takes half a minute, and
-//! nobody sends a trap again. What a daemon left that was stopped in that time, the next one processes.
+//! nobody sends a trap again. What a daemon left that was stopped in that time, the next one processes. A daemon that stops keeps
+//! here what it has no time to process.
 //!
 //! The file is an [append log](crate::files::append_log) of frames. A payload, all numbers little-endian:
 //!
@@ -149,6 +150,14 @@ impl WaitingRoom {
         self.path.file_name().and_then(|name| name.to_str()).ok_or_else(|| ErrorKind::InvalidInput.into())
     }
 
+    /// Keeps datagrams again, for the next start: no other process of this daemon reads them.
+    pub fn reopen(&self) {
+        let mut state = self.lock();
+        if let State::Closed = &*state {
+            *state = State::Untouched;
+        }
+    }
+
     /// Gives all that waits to `take`, in order, and closes: when this returns, nothing waits and nothing more is kept.
     /// Returns how many there were.
     ///
@@ -254,6 +263,7 @@ fn set_aside(folder: &Folder, name: &str, error: &io::Error) -> io::Result<()> {
 }
 
 fn push(out: &mut Vec<u8>, protocol: Protocol, received: i64, peer: Peer, bytes: &[u8]) {
+    // Nothing else comes in datagrams.
     out.push(u8::from(protocol == Protocol::Syslog));
     out.extend(received.to_le_bytes());
     let (kind, address, port) = match peer {

@@ -96,7 +96,7 @@ impl Stopped {
 mod tests {
     use super::*;
     use crate::journal::{Batch, Journal, Options, WhenFull};
-    use crate::outcome::result::{CheckResult, Common, Outcome, State};
+    use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
 
     #[test]
     fn a_stopped_journal_tells_how_far_its_sinks_are_and_is_not_changed() {
@@ -117,7 +117,7 @@ mod tests {
                     output: "o".into(),
                     long_output: "".into(),
                     source: "s".into(),
-                    labels: Vec::new(),
+                    labels: Labels::default(),
                 },
                 host: "h".into(),
                 service: None,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::files::disk::Disk;
 use crate::files::faulty::{Faults, Faulty};
-use crate::outcome::result::{Common, Event, Outcome, State};
+use crate::outcome::result::{Common, Event, Labels, Outcome, State};
 
 fn outcome(text: &str) -> Outcome<'static> {
     Outcome::Event(Event {
@@ -19,7 +19,7 @@ fn outcome(text: &str) -> Outcome<'static> {
             output: text.to_owned().into(),
             long_output: "".into(),
             source: "".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         },
         component: "c".into(),
         resource: None,

@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
     use crate::journal::{Batch, Options, WhenFull};
-    use crate::outcome::result::{Common, Event, Outcome, State};
+    use crate::outcome::result::{Common, Event, Labels, Outcome, State};
 
     fn open(directory: &Path) -> Arc<Journal> {
         let options =
@@ -236,7 +236,7 @@ mod tests {
                 output: output.into(),
                 long_output: "".into(),
                 source: "".into(),
-                labels: Vec::new(),
+                labels: Labels::default(),
             },
             component: "c".into(),
             resource: None,

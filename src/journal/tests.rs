@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::files::faulty::{Faults, Faulty};
 use crate::journal::segment::{self, Header, segment_path};
-use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::outcome::{Record, codec};
 
 fn check(output: &str) -> Outcome<'static> {
@@ -21,7 +21,7 @@ fn check(output: &str) -> Outcome<'static> {
             output: output.to_owned().into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         },
         host: "h".into(),
         service: Some("s".into()),
@@ -264,7 +264,7 @@ proptest! {
     #[test]
     fn outcomes_round_trip(texts in prop::collection::vec(any::<String>(), 9), state in 0usize..7, time: i64, second: bool, fields in 0usize..3, labels in 0usize..3) {
         let text = |n: usize| std::borrow::Cow::from(texts[n].clone());
-        let common = Common { time, rule: text(0), state: State::ALL[state], output: text(1), long_output: text(2), source: text(3), labels: vec![(text(4), text(6)); labels] };
+        let common = Common { time, rule: text(0), state: State::ALL[state], output: text(1), long_output: text(2), source: text(3), labels: Labels::Own(vec![(text(4), text(6)); labels]) };
         let check = Outcome::CheckResult(CheckResult { common: common.clone(), host: text(4).into(), service: second.then(|| text(5).into()), perfdata: text(6) });
         let event = Outcome::Event(Event { common, component: text(4).into(), resource: second.then(|| text(5).into()), fields: (0..fields).map(|_| (text(7), text(8))).collect() });
         for outcome in [check, event] {

@@ -448,6 +448,14 @@ impl<V> Part<V> {
 }
 
 impl<V> Template<V> {
+    /// Its text, if it is the same for all values.
+    pub fn constant(&self) -> Option<&str> {
+        match self {
+            Template::Text(text) => Some(text),
+            Template::Parts(_) | Template::Program(_) => None,
+        }
+    }
+
     /// Whether it takes time that is linear in the length of its values, whatever they are.
     pub fn is_linear(&self) -> bool {
         match self {

@@ -57,6 +57,8 @@ pub enum Origin {
     Agent,
     /// The host name of a line.
     Line,
+    /// The host of a check-in or an event, as the configuration says.
+    Posted,
     /// The sender.
     Sender,
     /// The SNMP engine.
@@ -69,6 +71,7 @@ impl Origin {
         match self {
             Origin::Agent => "agent",
             Origin::Line => "name in the line",
+            Origin::Posted => "configured host",
             Origin::Sender => "sender",
             Origin::Engine => "engine",
         }
@@ -185,6 +188,19 @@ impl Hosts {
                         Some(Candidate::plain(Origin::Line, name.into(), self.by_name(name.into())))
                     }
                 }
+            }
+            // Only who has proven it gets here, and the configuration says which host it may name.
+            Message::Posted(posted) => {
+                let word = posted.host?;
+                Some(match clean(word) {
+                    None => Candidate::plain(Origin::Posted, word.into(), Verdict::NoHost),
+                    Some(HostWord::Address(address)) => {
+                        self.by_address(Origin::Posted, address, address.to_string().into(), received)
+                    }
+                    Some(HostWord::Name(name)) => {
+                        Candidate::plain(Origin::Posted, name.into(), self.by_name(name.into()))
+                    }
+                })
             }
         }
     }

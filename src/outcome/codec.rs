@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use unsigned_varint as varint;
 
-use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 
 const CHECK_RESULT: u8 = 1;
 const EVENT: u8 = 2;
@@ -127,7 +127,11 @@ pub fn unmuted(bytes: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn push_number(out: &mut Vec<u8>, number: usize) {
-    out.extend_from_slice(varint::encode::usize(number, &mut varint::encode::usize_buffer()));
+    match u8::try_from(number) {
+        // Most texts are that short.
+        Ok(number @ ..0x80) => out.push(number),
+        _ => out.extend_from_slice(varint::encode::usize(number, &mut varint::encode::usize_buffer())),
+    }
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
@@ -157,14 +161,16 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
         output: texts.next()?,
         long_output: texts.next()?,
         source: texts.next()?,
-        labels: Vec::new(),
+        labels: Labels::default(),
     };
     let first = texts.next()?.into();
     let second = Some(texts.next()?.into()).filter(|_| flags & HAS_SECOND != 0);
     if flags & HAS_LABELS != 0 {
+        let mut labels = Vec::new();
         for _ in 0..texts.number()? {
-            common.labels.push((texts.next()?, texts.next()?));
+            labels.push((texts.next()?, texts.next()?));
         }
+        common.labels = Labels::Own(labels);
     }
     match kind {
         CHECK_RESULT => {

@@ -8,4 +8,4 @@ pub mod result;
 
 pub use name::Name;
 pub use record::Record;
-pub use result::{CheckResult, Common, Event, Outcome, State};
+pub use result::{CheckResult, Common, Event, Labels, Outcome, State};

@@ -1,6 +1,7 @@
 //! What a rule makes of a message: a [`CheckResult`] for a monitoring core or an [`Event`] for a bus.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use serde::Serialize;
 
@@ -77,7 +78,58 @@ pub struct Common<'a> {
 }
 
 /// Names and values, sorted by name, each name once.
-pub type Labels<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+///
+/// No [`Cow`], which would be invariant in the lifetime of what it borrows.
+#[derive(Debug, Clone)]
+pub enum Labels<'a> {
+    /// Those that are the same for all outcomes of a rule.
+    Shared(&'a [Label<'a>]),
+    /// Those of one outcome.
+    Own(Vec<Label<'a>>),
+}
+
+/// A name and its value.
+pub type Label<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+impl Default for Labels<'_> {
+    fn default() -> Self {
+        Labels::Shared(&[])
+    }
+}
+
+impl<'a> Deref for Labels<'a> {
+    type Target = [Label<'a>];
+
+    fn deref(&self) -> &[Label<'a>] {
+        match self {
+            Labels::Shared(labels) => labels,
+            Labels::Own(labels) => labels,
+        }
+    }
+}
+
+impl PartialEq for Labels<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Labels<'_> {}
+
+impl<'a> FromIterator<Label<'a>> for Labels<'a> {
+    fn from_iter<I: IntoIterator<Item = Label<'a>>>(labels: I) -> Self {
+        Labels::Own(labels.into_iter().collect())
+    }
+}
+
+impl<'l, 'a> IntoIterator for &'l Labels<'a> {
+    type Item = &'l Label<'a>;
+    type IntoIter = std::slice::Iter<'l, Label<'a>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
 
 /// The longest name of a label, in characters, which are ASCII: what fits where syslog has names (RFC 5424, section 6.3.3).
 pub const MAX_LABEL_NAME: usize = 32;

@@ -11,6 +11,7 @@ use crate::outcome::name::Name;
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::rules::context::{Captures, MessageContext};
 use crate::rules::cut::cut;
+use crate::rules::labels::label;
 use crate::rules::matching::{Matcher, RejectReason};
 use crate::rules::plan::{KeyTemplates, Keys};
 use crate::rules::rule::{CheckTemplate, EventTemplate, Rule, RuleSet, StateTemplate};
@@ -168,6 +169,7 @@ impl RuleSet {
         match context.message {
             Message::Notification(notification) => self.index.for_trap(&notification.oid, candidates),
             Message::Syslog(line) => self.index.for_line(line, candidates),
+            Message::Posted(posted) => self.index.for_posted(posted, candidates),
         }
     }
 
@@ -188,8 +190,10 @@ impl RuleSet {
                 Captures::new()
             }
             (Matcher::Syslog(pattern), Message::Syslog(line)) => pattern.matches(line)?,
-            (Matcher::Trap(_), Message::Syslog(_)) => return Err(RejectReason::Trap),
-            (Matcher::Syslog(_), Message::Notification(_)) => return Err(RejectReason::Program),
+            (Matcher::Posted(pattern), Message::Posted(posted)) if pattern.matches(posted) => Captures::new(),
+            (Matcher::Trap(_), _) => return Err(RejectReason::Trap),
+            (Matcher::Syslog(_), _) => return Err(RejectReason::Program),
+            (Matcher::Posted(_), _) => return Err(RejectReason::Posted),
         };
         if !rule.from.is_empty() && !rule.from.iter().any(|from| from.matches(context)) {
             return Err(RejectReason::From);
@@ -209,18 +213,6 @@ impl RuleSet {
         }
         Ok(captures)
     }
-}
-
-/// The longest value of a label, in octets.
-const MAX_LABEL: usize = 256;
-
-/// The value of a label: one line, cut to what it can have.
-fn label(text: Cow<'_, str>) -> Cow<'_, str> {
-    let name = Name::new(text);
-    if name.len() <= MAX_LABEL {
-        return name.into_text();
-    }
-    Cow::Owned(name[..name.floor_char_boundary(MAX_LABEL)].trim_end().to_owned())
 }
 
 /// Makes the outcomes of one rule for one message.
@@ -292,6 +284,9 @@ impl<'m> Making<'m, '_> {
 
     /// Without those that are empty or cannot be rendered.
     fn labels(&mut self, rule: &'m Rule) -> Labels<'m> {
+        if let Some(labels) = &rule.constant_labels {
+            return Labels::Shared(labels);
+        }
         let value = |(name, template): &'m (String, Template<Variable>)| {
             let value = label(self.render(name, template).ok()?);
             (!value.is_empty()).then_some((Cow::Borrowed(name.as_str()), value))

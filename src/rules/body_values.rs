@@ -6,25 +6,59 @@ use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 
-use crate::body::{Body, Form, Found, Item, Step};
+use crate::body::{Bodies, Body, Form, Found, Item, Step};
 use crate::language::budget;
 use crate::language::value::Val;
-use crate::message::SyslogLine;
+use crate::message::{Posted, SyslogLine};
+use crate::rules::context::MessageContext;
 
 /// The units of [`budget`] of an octet that is read.
 const OCTET: u64 = 4;
 
-/// The body of a line in a form. Whoever is first to ask for it pays for it.
-fn open<'m>(line: &'m SyslogLine<'_>, kind: Form) -> Option<&'m Body> {
-    let units = if line.bodies.is_open(kind) { budget::ITEM } else { line.message.len() as u64 * OCTET };
+/// What has bodies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'m> {
+    /// A line.
+    Line(&'m SyslogLine<'m>),
+    /// What was posted.
+    Posted(&'m Posted<'m>),
+}
+
+impl<'m> Source<'m> {
+    /// A message; none if it has no bodies.
+    pub(super) fn of(context: &MessageContext<'m>) -> Option<Self> {
+        let line = context.syslog().map(Source::Line);
+        line.or_else(|| context.posted().map(Source::Posted))
+    }
+
+    /// What its bodies are read from.
+    fn text(self) -> &'m str {
+        match self {
+            Source::Line(line) => line.message,
+            Source::Posted(posted) => posted.text,
+        }
+    }
+
+    fn bodies(self) -> &'m Bodies {
+        match self {
+            Source::Line(line) => &line.bodies,
+            Source::Posted(posted) => &posted.bodies,
+        }
+    }
+}
+
+/// The body of a message in a form. Whoever is first to ask for it pays for it.
+fn open(source: Source<'_>, kind: Form) -> Option<&Body> {
+    let (bodies, text) = (source.bodies(), source.text());
+    let units = if bodies.is_open(kind) { budget::ITEM } else { text.len() as u64 * OCTET };
     // What is read is bounded, so that it is not refused; what comes behind it may be.
     budget::spend(units);
-    line.body(kind)
+    bodies.open(kind, text)
 }
 
 /// A field. Lists and objects of JSON are their text.
-pub(super) fn field<'m>(line: &'m SyslogLine<'_>, kind: Form, steps: &[Step]) -> Val<'m> {
-    match open(line, kind).and_then(|body| body.get(steps, line.message)) {
+pub(super) fn field<'m>(source: Source<'m>, kind: Form, steps: &[Step]) -> Val<'m> {
+    match open(source, kind).and_then(|body| body.get(steps, source.text())) {
         None | Some(Found::Item(Item::Null)) => Val::Undefined,
         Some(Found::Text(text)) => Val::Str(Cow::Borrowed(text)),
         Some(Found::Item(Item::Text(text))) => Val::Str(Cow::Borrowed(text)),
@@ -40,15 +74,15 @@ pub(super) fn field<'m>(line: &'m SyslogLine<'_>, kind: Form, steps: &[Step]) ->
 }
 
 /// All fields, for templates that compute names of fields or iterate over them.
-pub(super) fn table(line: &SyslogLine<'_>, kind: Form) -> Value {
-    match open(line, kind) {
+pub(super) fn table(source: Source<'_>, kind: Form) -> Value {
+    match open(source, kind) {
         Some(Body::Tree(item)) => value_of(item),
         Some(Body::Pairs(pairs)) => {
-            let text = |text: &crate::body::Text| Value::from(text.get(line.message));
+            let text = |text: &crate::body::Text| Value::from(text.get(source.text()));
             Value::from_object(Fields(pairs.iter().map(|(key, value)| (text(key), text(value))).collect()))
         }
         Some(Body::Values(values)) => Value::from_object(Columns(
-            values.iter().map(|value| Value::from(value.get(line.message))).collect(),
+            values.iter().map(|value| Value::from(value.get(source.text()))).collect(),
         )),
         None => Value::UNDEFINED,
     }

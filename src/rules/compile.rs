@@ -16,12 +16,15 @@ use crate::mib::{Kind, Mib, Object};
 use crate::oid::Oid;
 use crate::rules::asks::{Asked, Declared, Service};
 use crate::rules::index::Index;
+use crate::rules::labels;
 use crate::rules::lookups::Offered;
-use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
+use crate::rules::matching::{
+    Glob, LinePattern, Matcher, Pattern, PostedPattern, SenderPattern, TrapPattern,
+};
 use crate::rules::plan::{Plan, RuleId, RulePlan};
 use crate::rules::rule::{MAX_MESSAGE, Rule, RuleSet};
 use crate::rules::schema::{self, RuleText, SyslogText};
-use crate::rules::scope::Scope;
+use crate::rules::scope::{Messages, Scope};
 use crate::rules::state;
 use crate::rules::templates::Templates;
 use crate::rules::test_schema::TestText;
@@ -291,14 +294,17 @@ impl Build<'_> {
         let matcher = match (&text.trap, &text.syslog) {
             (Some(traps), _) => Some(Matcher::Trap(traps.iter().flat_map(|t| self.trap(t)).collect())),
             (None, Some(syslog)) => Some(Matcher::Syslog(self.line(syslog))),
-            (None, None) => None,
+            (None, None) => text
+                .posted
+                .as_ref()
+                .map(|(kind, names)| Matcher::Posted(PostedPattern { kind: *kind, names: globs(names) })),
         };
         let captures: Vec<String> = match &matcher {
             Some(Matcher::Syslog(LinePattern { message: Some(pattern), .. })) => pattern.names().to_vec(),
             _ => Vec::new(),
         };
         let from = text.from.iter().map(from).collect();
-        let notifications = matches!(matcher, Some(Matcher::Trap(_)));
+        let kind = matcher.as_ref().map_or(Messages::Lines, Messages::of);
         let traps = matcher.as_ref().map(Matcher::trap_oids).unwrap_or_default();
         let columns = match &matcher {
             Some(Matcher::Syslog(line)) => line.columns.clone(),
@@ -306,7 +312,7 @@ impl Build<'_> {
         };
         let scope = Scope {
             mib: self.mib,
-            notifications,
+            kind,
             captures: &captures,
             columns: &columns,
             traps: &traps,
@@ -331,6 +337,7 @@ impl Build<'_> {
                 where_: all_right(where_)?,
                 check: all_right(check)?,
                 event: all_right(event)?,
+                constant_labels: labels.as_deref().and_then(labels::constant),
                 labels: labels?,
                 keys: keys?,
                 asks: self.asked.used.get(),

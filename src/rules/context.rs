@@ -8,7 +8,7 @@ use crate::language::value::Val;
 use crate::lookup::choice::{Agent, Choice, Received};
 use crate::lookup::hosts::Hosts;
 use crate::lookup::tables::Tables;
-use crate::message::{Message, Notification, Source, SyslogLine};
+use crate::message::{Message, Notification, Posted, Source, SyslogLine};
 use crate::rules::asks::State;
 use crate::text::Charset;
 
@@ -71,7 +71,7 @@ impl<'m> MessageContext<'m> {
     pub fn notification(&self) -> Option<&'m Notification<'m>> {
         match self.message {
             Message::Notification(notification) => Some(notification),
-            Message::Syslog(_) => None,
+            Message::Syslog(_) | Message::Posted(_) => None,
         }
     }
 
@@ -79,7 +79,15 @@ impl<'m> MessageContext<'m> {
     pub fn syslog(&self) -> Option<&'m SyslogLine<'m>> {
         match self.message {
             Message::Syslog(line) => Some(line),
-            Message::Notification(_) => None,
+            Message::Notification(_) | Message::Posted(_) => None,
+        }
+    }
+
+    /// What was posted, if the message was.
+    pub fn posted(&self) -> Option<&'m Posted<'m>> {
+        match self.message {
+            Message::Posted(posted) => Some(posted),
+            Message::Notification(_) | Message::Syslog(_) => None,
         }
     }
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::message::{
-    Message, Notification, SecurityLine, StructuredElement, SyslogLine, Value, Varbind, WrapperLine,
+    Message, Notification, Posted, PostedWhat, SecurityLine, StructuredElement, SyslogLine, Value, Varbind,
+    WrapperLine,
 };
 
 /// What a varbind counts beside its OID and its octets.
@@ -17,6 +18,7 @@ pub(super) fn cut<'m>(message: &'m Message<'_>, most: usize) -> Option<Message<'
             cut_notification(notification, most).map(Message::Notification)
         }
         Message::Syslog(line) => cut_line(line, most).map(Message::Syslog),
+        Message::Posted(posted) => cut_posted(posted, most).map(Message::Posted),
     }
 }
 
@@ -135,6 +137,13 @@ fn cut_line<'m>(line: &'m SyslogLine<'_>, most: usize) -> Option<SyslogLine<'m>>
         security,
         ..line.clone()
     })
+}
+
+/// Only what a service says: the intake takes no more fields than it may, and those are of no use if they are cut.
+fn cut_posted<'m>(posted: &'m Posted<'_>, most: usize) -> Option<Posted<'m>> {
+    let PostedWhat::CheckIn { status, info } = posted.what else { return None };
+    let info = &info[..(info.len() > most).then(|| info.floor_char_boundary(most))?];
+    Some(Posted { what: PostedWhat::CheckIn { status, info }, ..posted.clone() })
 }
 
 /// The length to which the longest of some texts are cut so that all have no more than `most` bytes together.

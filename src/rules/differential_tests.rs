@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::lookups::Offered;
-use super::scope::Scope;
+use super::scope::{Messages, Scope};
 use super::tests::{interface, mib, trap};
 use super::values::MessageValues;
 use super::{MessageContext, variable::Variable};
@@ -144,7 +144,7 @@ impl Fixture {
         let offered = Offered { tables: &self.tables, needs: RefCell::default() };
         let scope = Scope {
             mib: &self.mib,
-            notifications: true,
+            kind: Messages::Notifications,
             captures: &[],
             columns: &[],
             traps: &[],
@@ -165,7 +165,7 @@ impl Fixture {
         let offered = Offered { tables: &self.tables, needs: RefCell::default() };
         let scope = Scope {
             mib: &self.mib,
-            notifications: true,
+            kind: Messages::Notifications,
             captures: &[],
             columns: &[],
             traps: &[],
@@ -291,7 +291,7 @@ fn errors_are_errors() {
         MessageValues { context: &context, captures: &[], mib: &fixture.mib, tables: &fixture.tables };
     let scope = Scope {
         mib: &fixture.mib,
-        notifications: true,
+        kind: Messages::Notifications,
         captures: &[],
         columns: &[],
         traps: &[],

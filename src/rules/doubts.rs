@@ -6,9 +6,10 @@ use std::collections::{BTreeSet, HashMap};
 use ipnet::IpNet;
 
 use crate::language::template::Template;
+use crate::message::PostKind;
 use crate::outcome::name::Name;
 use crate::outcome::record::Record;
-use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::rules::compile::{FieldPlace, RuleField, RuleFile, is_shipped};
 use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
 use crate::rules::rule::{Rule, RuleSet};
@@ -148,7 +149,7 @@ fn with_name<'r>(field: &RuleField, name: &'r str) -> Outcome<'r> {
         output: "output".into(),
         long_output: "".into(),
         source: "192.0.2.1".into(),
-        labels: Vec::new(),
+        labels: Labels::default(),
     };
     let (fits, name) = (Name::new("name"), Name::new(name));
     match field {
@@ -184,6 +185,7 @@ struct Before<'r> {
     exact: HashMap<&'r [u8], Vec<&'r Rule>>,
     subtree: HashMap<&'r [u8], Vec<&'r Rule>>,
     lines: HashMap<Option<&'r str>, Vec<&'r Rule>>,
+    posted: HashMap<(PostKind, String), Vec<&'r Rule>>,
 }
 
 impl<'r> Before<'r> {
@@ -199,6 +201,11 @@ impl<'r> Before<'r> {
                 }
             }
             Matcher::Syslog(line) => self.lines.entry(pattern_of(line)).or_default().push(rule),
+            Matcher::Posted(posted) => {
+                for glob in &posted.names {
+                    self.posted.entry((posted.kind, glob.to_string())).or_default().push(rule);
+                }
+            }
         }
     }
 
@@ -215,6 +222,15 @@ impl<'r> Before<'r> {
                 .flatten()
                 .find(|before| takes_line(before, line) && takes(before, rule))
                 .copied(),
+            Matcher::Posted(posted) => {
+                let of = |glob: &Glob| {
+                    let same =
+                        [glob.to_string(), "*".to_owned()].map(|text| self.posted.get(&(posted.kind, text)));
+                    same.into_iter().flatten().flatten().find(|before| takes(before, rule)).copied()
+                };
+                let takers: Option<Vec<&Rule>> = posted.names.iter().map(of).collect();
+                takers?.first().copied()
+            }
         }
     }
 

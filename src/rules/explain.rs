@@ -9,7 +9,7 @@ use crate::rules::context::MessageContext;
 use crate::rules::cut::cut;
 use crate::rules::matching::{Glob, LinePattern, Matcher, RejectReason};
 use crate::rules::rule::{Rule, RuleSet};
-use crate::rules::scope::Scope;
+use crate::rules::scope::{Messages, Scope};
 use crate::syslog::{FACILITIES, SEVERITIES};
 
 /// The rules that match a message, and the near misses.
@@ -79,6 +79,18 @@ impl RuleSet {
                 let (source, _) = rule.where_.as_ref()?;
                 format!("where is false: {source}{}", self.values_in(rule, source, context))
             }
+            RejectReason::Posted => {
+                let (Matcher::Posted(pattern), Some(posted)) = (&rule.matcher, context.posted()) else {
+                    return None;
+                };
+                let kind = posted.kind();
+                if pattern.kind != kind {
+                    return None;
+                }
+                let names: Vec<String> = pattern.names.iter().map(ToString::to_string).collect();
+                let (kind, wants) = (kind.as_str(), names.join(" or "));
+                format!("rule wants {kind} = {wants}; message has {}", posted.name.escape_debug())
+            }
             on_line => {
                 let line = context.syslog()?;
                 let Matcher::Syslog(pattern) = &rule.matcher else { return None };
@@ -94,17 +106,17 @@ impl RuleSet {
     fn values_in(&self, rule: &Rule, source: &str, context: &MessageContext<'_>) -> String {
         let names = match &rule.matcher {
             Matcher::Syslog(pattern) => pattern.message.as_ref().map_or(&[][..], |p| p.names()),
-            Matcher::Trap(_) => &[],
+            Matcher::Trap(_) | Matcher::Posted(_) => &[],
         };
-        let notifications = matches!(rule.matcher, Matcher::Trap(_));
         let traps = rule.matcher.trap_oids();
         let columns = match &rule.matcher {
             Matcher::Syslog(pattern) => pattern.columns.as_slice(),
-            Matcher::Trap(_) => &[],
+            Matcher::Trap(_) | Matcher::Posted(_) => &[],
         };
+        let kind = Messages::of(&rule.matcher);
         let scope = Scope {
             mib: &self.mib,
-            notifications,
+            kind,
             captures: names,
             columns,
             traps: &traps,

@@ -1,7 +1,7 @@
 //! The index from a message to the few rules that can match it. Its cost hardly depends on the number of rules.
 
 use crate::fast_map::FastMap;
-use crate::message::SyslogLine;
+use crate::message::{PostKind, Posted, SyslogLine};
 use crate::oid::Oid;
 use crate::rules::matching::{Glob, Matcher};
 use crate::rules::patterns::Patterns;
@@ -27,6 +27,10 @@ pub struct Index {
     security: Vec<u32>,
     /// All other rules for lines.
     all_lines: Vec<u32>,
+    /// Rules for check-ins and events, by names without wildcards.
+    posted: FastMap<(PostKind, Box<str>), Vec<u32>>,
+    /// The same with wildcards.
+    all_posted: Vec<(PostKind, u32)>,
 }
 
 impl Index {
@@ -47,6 +51,8 @@ impl Index {
             wrappers: Vec::new(),
             security: Vec::new(),
             all_lines: Vec::new(),
+            posted: FastMap::default(),
+            all_posted: Vec::new(),
         };
         let mut patterns = Vec::new();
         for (at, matcher) in matchers.enumerate() {
@@ -65,6 +71,16 @@ impl Index {
                         };
                         if rules.last() != Some(&at) {
                             rules.push(at);
+                        }
+                    }
+                }
+                Matcher::Posted(posted) => {
+                    for glob in &posted.names {
+                        match glob {
+                            Glob::Exact(name) => {
+                                index.posted.entry((posted.kind, name.as_str().into())).or_default().push(at);
+                            }
+                            Glob::Pattern(..) => index.all_posted.push((posted.kind, at)),
                         }
                     }
                 }
@@ -113,6 +129,15 @@ impl Index {
             }
         }
         candidates.extend(&self.all_traps);
+        in_order(candidates);
+    }
+
+    /// The rules that can match what was posted, in their order.
+    pub fn for_posted(&self, posted: &Posted<'_>, candidates: &mut Vec<u32>) {
+        candidates.clear();
+        let kind = posted.kind();
+        candidates.extend(self.posted.get(&(kind, posted.name.into())).into_iter().flatten());
+        candidates.extend(self.all_posted.iter().filter(|(of, _)| *of == kind).map(|(_, at)| at));
         in_order(candidates);
     }
 

@@ -8,7 +8,7 @@ use regex::Regex;
 
 use crate::body::Form;
 use crate::language::{budget, pattern};
-use crate::message::{SecurityAction, SyslogLine, WrapperAction};
+use crate::message::{PostKind, Posted, SecurityAction, SyslogLine, WrapperAction};
 use crate::oid::Oid;
 use crate::rules::context::{Captures, MessageContext};
 
@@ -23,6 +23,24 @@ pub enum Matcher {
     Trap(Vec<TrapPattern>),
     /// Syslog lines.
     Syslog(LinePattern),
+    /// What is posted over HTTP.
+    Posted(PostedPattern),
+}
+
+/// What is posted, by its name.
+#[derive(Debug)]
+pub struct PostedPattern {
+    /// Check-ins or events.
+    pub kind: PostKind,
+    /// The services, or the names of `[[intake.json]]`.
+    pub names: Vec<Glob>,
+}
+
+impl PostedPattern {
+    /// Whether a message matches.
+    pub fn matches(&self, posted: &Posted<'_>) -> bool {
+        self.kind == posted.kind() && self.names.iter().any(|glob| glob.matches(posted.name))
+    }
 }
 
 /// A trap OID or a subtree of trap OIDs.
@@ -50,7 +68,7 @@ impl Matcher {
                 .filter(|pattern| !pattern.subtree)
                 .map(|pattern| pattern.oid.clone())
                 .collect(),
-            Matcher::Syslog(_) => Vec::new(),
+            Matcher::Syslog(_) | Matcher::Posted(_) => Vec::new(),
         }
     }
 }
@@ -97,6 +115,8 @@ pub enum RejectReason {
     Program,
     /// Another type of message.
     MsgId,
+    /// Another service or event, or neither.
+    Posted,
     /// The message does not match the pattern.
     Message,
     /// Another facility.

@@ -18,6 +18,7 @@ pub mod files;
 pub mod hostile;
 pub mod hours;
 pub mod index;
+mod labels;
 pub mod lookups;
 pub mod matching;
 pub mod patterns;

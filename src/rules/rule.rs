@@ -9,7 +9,7 @@ use crate::language::template::{Expression, Template};
 use crate::lookup::tables::Tables;
 use crate::message::Message;
 use crate::mib::Mib;
-use crate::outcome::result::State;
+use crate::outcome::result::{Label, State};
 use crate::rules::index::Index;
 use crate::rules::matching::{Matcher, SenderPattern};
 use crate::rules::plan::{KeyTemplates, Plan};
@@ -41,6 +41,8 @@ pub struct Rule {
     pub event: Option<EventTemplate>,
     /// The labels of what it makes: names and templates, sorted by name.
     pub labels: Vec<(String, Template<Variable>)>,
+    /// The labels, if they are the same for all messages.
+    pub constant_labels: Option<Vec<Label<'static>>>,
     /// What its state is told apart by, where it has templates for that.
     pub keys: Option<Box<KeyTemplates>>,
     /// Whether it asks for the state of rules.
@@ -142,6 +144,7 @@ impl RuleSet {
         match message {
             Message::Notification(notification) => self.index.for_trap(&notification.oid, scratch),
             Message::Syslog(line) => self.index.for_line(line, scratch),
+            Message::Posted(posted) => self.index.for_posted(posted, scratch),
         }
         scratch.iter().any(|at| self.rules[*at as usize].asks)
     }

@@ -2,6 +2,7 @@
 
 use crate::body::Form;
 use crate::body::field::MOST_FIELDS;
+use crate::message::PostKind;
 use crate::outcome::result::{MAX_LABEL_NAME, is_label_name};
 use crate::rules::hours;
 use crate::rules::state_schema::{self, StateText};
@@ -20,6 +21,8 @@ pub struct RuleText {
     pub trap: Option<Vec<Located<String>>>,
     /// `syslog = {...}`
     pub syslog: Option<SyslogText>,
+    /// `checkin = ...` or `json = ...`
+    pub posted: Option<(PostKind, Vec<Located<String>>)>,
     /// `tags = [...]`
     pub tags: Vec<Located<String>>,
     /// `from = [...]`
@@ -171,6 +174,12 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
     }
     let trap = section.strings("trap", found);
     let syslog = section.section("syslog", found).map(|s| syslog(s, found));
+    let checkin = section.strings("checkin", found);
+    let json = section.strings("json", found);
+    let posted = match (checkin, json) {
+        (Some(names), _) => Some((PostKind::CheckIn, names)),
+        (None, names) => names.map(|names| (PostKind::Json, names)),
+    };
     let tags = section.strings("tags", found).unwrap_or_default();
     let from = senders(&section, found);
     let where_ = section.string("where", found);
@@ -184,10 +193,11 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
     let tests =
         section.sections("test", found).into_iter().filter_map(|s| test_schema::read(s, found)).collect();
     let named = id.as_ref().map_or_else(String::new, |id| format!(" '{}'", id.value));
-    if trap.is_some() == syslog.is_some() {
+    let kinds = ["trap", "syslog", "checkin", "json"].iter().filter(|key| section.get(key).is_some()).count();
+    if kinds != 1 {
         found.push(section.error(
-            format!("rule{named} must have either 'trap' or 'syslog'"),
-            "write which messages it is for, such as trap = \"IF-MIB::linkDown\" or syslog = { program = \"sshd\" }",
+            format!("rule{named} must have one of 'trap', 'syslog', 'checkin' and 'json'"),
+            "write which messages it is for, such as trap = \"IF-MIB::linkDown\", syslog = { program = \"sshd\" } or checkin = \"backup-*\"",
         ));
     }
     let makes = section.get("check").is_some() || section.get("event").is_some();
@@ -223,6 +233,7 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
         id: id?,
         trap,
         syslog,
+        posted,
         tags,
         from,
         when,

@@ -2,20 +2,49 @@
 
 use crate::body::{Form, Step};
 use crate::language::names::{Doubt, Key, Names, Path, Resolved};
+use crate::message::PostKind;
 use crate::mib::{Kind, Mib};
 use crate::oid::Oid;
 use crate::rules::asks::{self, Asked};
 use crate::rules::lookups::{self, Offered};
+use crate::rules::matching::Matcher;
 use crate::rules::variable::{FIXED, For, OF_VARBINDS, Target, Variable};
 use crate::settings::diagnostic::did_you_mean;
+
+/// The messages that a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Messages {
+    /// Traps and informs.
+    Notifications,
+    /// Lines of syslog.
+    Lines,
+    /// Check-ins.
+    CheckIns,
+    /// Events in JSON.
+    Events,
+}
+
+impl Messages {
+    /// Those of a matcher.
+    pub fn of(matcher: &Matcher) -> Self {
+        match matcher {
+            Matcher::Trap(_) => Messages::Notifications,
+            Matcher::Syslog(_) => Messages::Lines,
+            Matcher::Posted(pattern) => match pattern.kind {
+                PostKind::CheckIn => Messages::CheckIns,
+                PostKind::Json => Messages::Events,
+            },
+        }
+    }
+}
 
 /// The names of one rule.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'c> {
     /// The names of varbinds.
     pub mib: &'c Mib,
-    /// Whether the rule is for notifications; otherwise it is for syslog lines.
-    pub notifications: bool,
+    /// The messages that the rule is for.
+    pub kind: Messages,
     /// The names of the groups of the message pattern, by index.
     pub captures: &'c [String],
     /// The names of values with commas between them, each with its position from 1.
@@ -67,7 +96,7 @@ impl Names for Scope<'_> {
     }
 
     fn length(&self, table: &str) -> Option<Variable> {
-        (self.notifications && table == "v").then_some(Variable::Count)
+        (self.kind == Messages::Notifications && table == "v").then_some(Variable::Count)
     }
 
     fn function(
@@ -150,7 +179,13 @@ impl Scope<'_> {
     /// The form of a message that a name stands for here. A group of the pattern may have the name of a form.
     fn body(&self, name: &str) -> Option<Form> {
         let is_group = self.captures.iter().any(|group| group == name);
-        (!self.notifications && !is_group).then(|| Form::from_word(name)).flatten()
+        let form = (!is_group).then(|| Form::from_word(name)).flatten()?;
+        let has = match self.kind {
+            Messages::Notifications => false,
+            Messages::Lines => true,
+            Messages::CheckIns | Messages::Events => form == Form::Json,
+        };
+        has.then_some(form)
     }
 
     /// A field of a message that has a form.
@@ -192,7 +227,11 @@ impl Scope<'_> {
     pub fn is_table(&self, name: &str) -> bool {
         let of_notifications =
             matches!(name, "v" | "raw" | "index") || OF_VARBINDS.iter().any(|(table, _)| *table == name);
-        if self.notifications { of_notifications } else { name == "sd" }
+        match self.kind {
+            Messages::Notifications => of_notifications,
+            Messages::Lines => name == "sd",
+            Messages::CheckIns | Messages::Events => false,
+        }
     }
 
     /// The variable that a plain name stands for.
@@ -203,7 +242,7 @@ impl Scope<'_> {
         if let Some((_, fixed, _)) = FIXED.iter().find(|(n, _, kind)| *n == name && self.has(*kind)) {
             return Some(Variable::Fixed(*fixed));
         }
-        self.notifications.then(|| self.varbind(name, false)).flatten()
+        (self.kind == Messages::Notifications).then(|| self.varbind(name, false)).flatten()
     }
 
     /// The entry of a table: `v[1]`, `raw['ifDescr.3']`, `names[1]`, `index.ifIndex`.
@@ -285,7 +324,12 @@ impl Scope<'_> {
     }
 
     fn has(&self, kind: For) -> bool {
-        kind == For::All || (kind == For::Notifications) == self.notifications
+        match kind {
+            For::All => true,
+            For::Notifications => self.kind == Messages::Notifications,
+            For::Lines => self.kind == Messages::Lines,
+            For::CheckIns => self.kind == Messages::CheckIns,
+        }
     }
 
     /// A hint for a name that is unknown here.
@@ -293,13 +337,14 @@ impl Scope<'_> {
         let fixed = FIXED.iter().filter(|(_, _, kind)| self.has(*kind)).map(|(n, _, _)| *n);
         let captures = self.captures.iter().map(String::as_str);
         let objects = self.mib.objects().iter().filter(|o| o.kind == Kind::Object).map(|o| &*o.name);
-        let near = fixed.clone().chain(captures).chain(objects.filter(|_| self.notifications));
+        let near =
+            fixed.clone().chain(captures).chain(objects.filter(|_| self.kind == Messages::Notifications));
         did_you_mean(name, near).unwrap_or_else(|| {
             let all: Vec<_> = fixed.collect();
-            let rest = if self.notifications {
-                ", every object of the loaded MIBs, v[1], v['1.3.6...']"
-            } else {
-                ", the named groups of the message pattern, sd['id'].name, and of the message as json, kv, cef, leef or csv \
+            let rest = match self.kind {
+                Messages::Notifications => ", every object of the loaded MIBs, v[1], v['1.3.6...']",
+                Messages::CheckIns | Messages::Events => ", and every field, such as json.name",
+                Messages::Lines => ", the named groups of the message pattern, sd['id'].name, and of the message as json, kv, cef, leef or csv \
                  its fields, such as kv.user"
             };
             format!("known variables: {}{rest}", all.join(", "))

@@ -89,6 +89,7 @@ impl Makes<'_> {
         let protocol = match &self.rule.matcher {
             Matcher::Trap(_) => snmp,
             Matcher::Syslog(_) => !snmp,
+            Matcher::Posted(_) => false,
         };
         let from = |from: &SenderPattern| match from {
             SenderPattern::Net(net) => net.contains(&address),

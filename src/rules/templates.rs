@@ -7,7 +7,7 @@ use crate::outcome::json::FIELDS;
 use crate::outcome::result::State;
 use crate::rules::rule::{CheckTemplate, EventTemplate, StateTemplate};
 use crate::rules::schema::{CheckText, EventText};
-use crate::rules::scope::Scope;
+use crate::rules::scope::{Messages, Scope};
 use crate::rules::variable::Variable;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, nearest};
 use crate::settings::section::Located;
@@ -140,7 +140,12 @@ impl<'c, 'f> Templates<'c, 'f> {
 
     #[allow(clippy::option_option)]
     fn output(&mut self, given: Option<Option<Template<Variable>>>) -> Option<Template<Variable>> {
-        let default = if self.scope.notifications { "{{ trap }} {{ text }}" } else { "{{ message }}" };
+        let default = match self.scope.kind {
+            Messages::Notifications => "{{ trap }} {{ text }}",
+            Messages::Lines => "{{ message }}",
+            Messages::CheckIns => "{{ info }}",
+            Messages::Events => "{{ text }}",
+        };
         self.or_default(given, default)
     }
 

@@ -66,6 +66,10 @@ pub enum TestInput {
     Line(Located<String>),
     /// A packet of SNMP v1 or v2c in hex, as `trapline unmatched` shows it.
     Packet(Located<String>),
+    /// An event in JSON: its fields `name`, `body` and `host`.
+    Json(Located<Vec<(Located<String>, Scalar)>>),
+    /// A check-in: its fields.
+    CheckIn(Located<Vec<(Located<String>, Scalar)>>),
 }
 
 /// `[[rule.test.step]]`
@@ -134,7 +138,7 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<TestTex
     let message = message(&section, found).map(|message| TestMessage { received, ..message });
     if message.is_none() {
         found.push(section.error(
-            "the test must have one of 'trap', 'line' and 'packet'",
+            "the test must have one of 'trap', 'line', 'packet', 'checkin' and 'json'",
             "add the message, such as line = \"<36>Nov 20 12:00:01 db1 sshd[411]: ...\", or [[rule.test.step]]",
         ));
     }
@@ -174,6 +178,9 @@ fn message(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<TestMes
     let agent = section.string("agent", found);
     let line = section.string("line", found);
     let packet = section.string("packet", found);
+    let checkin =
+        section.section("checkin", found).map(|s| Located { span: s.span(), value: scalars(&s, found) });
+    let json = section.section("json", found).map(|s| Located { span: s.span(), value: scalars(&s, found) });
     let from = section.string("from", found);
     let uptime = section.integer("uptime", found);
     let varbinds = section.section("varbinds", found).map(|s| scalars(&s, found)).unwrap_or_default();
@@ -186,10 +193,12 @@ fn message(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<TestMes
             0
         }
     };
-    let input = match (trap, line, packet) {
-        (Some(trap), None, None) => TestInput::Trap { trap, version, agent, uptime, varbinds },
-        (None, Some(line), None) => TestInput::Line(line),
-        (None, None, Some(packet)) => TestInput::Packet(packet),
+    let input = match (trap, line, packet, checkin, json) {
+        (Some(trap), None, None, None, None) => TestInput::Trap { trap, version, agent, uptime, varbinds },
+        (None, Some(line), None, None, None) => TestInput::Line(line),
+        (None, None, Some(packet), None, None) => TestInput::Packet(packet),
+        (None, None, None, Some(checkin), None) => TestInput::CheckIn(checkin),
+        (None, None, None, None, Some(json)) => TestInput::Json(json),
         _ => return None,
     };
     Some(TestMessage { span: section.span(), input, from, received: None })
@@ -198,10 +207,11 @@ fn message(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<TestMes
 fn read_step(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<StepText> {
     let at = step_time(&section, found);
     let message = message(&section, found);
-    let inputs = ["trap", "line", "packet"].iter().filter(|key| section.get(key).is_some()).count();
+    let inputs =
+        ["trap", "line", "packet", "checkin", "json"].iter().filter(|key| section.get(key).is_some()).count();
     if inputs > 1 {
         found.push(section.error(
-            "the step has more than one of 'trap', 'line' and 'packet'",
+            "the step has more than one of 'trap', 'line', 'packet', 'checkin' and 'json'",
             "make a step of each, with the same 'at'",
         ));
     }

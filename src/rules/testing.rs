@@ -6,10 +6,14 @@ use jiff::tz::TimeZone;
 
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
-use crate::message::{Message, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
+use crate::message::{
+    Message, Notification, NotificationKind, Oid, PostKind, Source, Value, Varbind, Version,
+};
 use crate::mib::parse::{Typed, from_number, from_text};
 use crate::mib::{Kind, Mib};
 use crate::outcome::result::Outcome;
+use crate::posted::checkin;
+use crate::posted::kept::Kept;
 use crate::rules::apply::{MatchResult, Scratch};
 use crate::rules::compile::RuleTest;
 use crate::rules::context::MessageContext;
@@ -113,7 +117,7 @@ pub fn receive<T>(
     };
     // A notification goes through the encoder and the decoder, so that rules see what a real one gives them.
     let packet = match &message.input {
-        TestInput::Line(_) => Vec::new(),
+        TestInput::Line(_) | TestInput::CheckIn(_) | TestInput::Json(_) => Vec::new(),
         TestInput::Packet(hex) => match unhex(&hex.value) {
             Some(packet) => packet,
             None => {
@@ -123,7 +127,18 @@ pub fn receive<T>(
         },
         TestInput::Trap { .. } => packet(message, mib)?,
     };
+    let posted = match &message.input {
+        TestInput::CheckIn(fields) => Some(checkin(fields)?),
+        TestInput::Json(fields) => Some(event(fields)?),
+        _ => None,
+    };
     let decoded = match &message.input {
+        TestInput::CheckIn(_) | TestInput::Json(_) => {
+            let Some(posted) = &posted else {
+                return Err((message.span.clone(), "nothing is posted".to_owned(), None));
+            };
+            posted.message()
+        }
         // The result of a test must not depend on the time zone of the machine that runs it.
         TestInput::Line(line) => Message::Syslog(parse_line_in(&line.value, received, &TimeZone::UTC)),
         TestInput::Trap { .. } => match decode(&packet) {
@@ -145,6 +160,58 @@ pub fn receive<T>(
     let choice = hosts.choose(&received, None);
     let context = MessageContext::new(&received, &choice, hosts, None);
     Ok(then(&context))
+}
+
+/// A check-in of its fields, read as the body of a request is. `host` is what the configuration would say.
+fn checkin(fields: &Located<Vec<(Located<String>, Scalar)>>) -> Result<Kept, Misplaced> {
+    let mut body = serde_json::Map::new();
+    let mut host = None;
+    for (name, value) in &fields.value {
+        let value = match value {
+            Scalar::Text(text) => text.as_str().into(),
+            Scalar::Integer(number) => (*number).into(),
+            Scalar::Float(number) => (*number).into(),
+            Scalar::Boolean(value) => (*value).into(),
+        };
+        if name.value == "host" {
+            host = Some(text_of_json(&value));
+        } else {
+            body.insert(name.value.clone(), value);
+        }
+    }
+    let body = serde_json::Value::Object(body).to_string();
+    let checkin = checkin::read(body.as_bytes()).map_err(|mistake| {
+        let hint = "write checkin = { service = \"backup\", status = \"ok\", info = \"done\" }".to_owned();
+        (fields.span.clone(), mistake.to_string(), Some(hint))
+    })?;
+    Ok(checkin.into_kept(host.as_deref()))
+}
+
+/// An event of its fields: `name` and `body`, and the `host` that the configuration would find in it.
+fn event(fields: &Located<Vec<(Located<String>, Scalar)>>) -> Result<Kept, Misplaced> {
+    let field = |wanted: &str| fields.value.iter().find(|(name, _)| name.value == wanted);
+    let wrong = |at: std::ops::Range<usize>, what: String| {
+        let hint = "write json = { name = \"NAME\", body = '{\"a\": 1}', host = \"HOST\" }".to_owned();
+        (at, what, Some(hint))
+    };
+    let text = |wanted: &str| field(wanted).map(|(_, value)| text_of(value));
+    if let Some((name, _)) =
+        fields.value.iter().find(|(name, _)| !["name", "body", "host"].contains(&name.value.as_str()))
+    {
+        return Err(wrong(name.span.clone(), format!("'{}' is no part of an event", name.value)));
+    }
+    let (Some(name), Some(body)) = (text("name"), text("body")) else {
+        return Err(wrong(fields.span.clone(), "an event has a name and a body".to_owned()));
+    };
+    match serde_json::from_str::<serde_json::Value>(&body) {
+        Ok(value) if value.is_object() => {}
+        _ => return Err(wrong(fields.span.clone(), "the body is no JSON object".to_owned())),
+    }
+    Ok(Kept { kind: PostKind::Json, name, host: text("host"), status: None, info: String::new(), text: body })
+}
+
+fn text_of_json(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn outcome_of(

@@ -18,7 +18,7 @@ use crate::rules::asks::What;
 use crate::rules::body_values;
 use crate::rules::context::MessageContext;
 use crate::rules::lookups;
-use crate::rules::scope::Scope;
+use crate::rules::scope::{Messages, Scope};
 use crate::rules::variable::{OF_VARBINDS, Variable, index_value, syntax_of, varbind_value};
 
 /// What a template of a rule is rendered with.
@@ -64,8 +64,8 @@ impl<'m> Values<'m, Variable> for MessageValues<'m, '_> {
             "raw" => self.varbinds("raw", true),
             "index" => self.indexes(),
             lookups::FUNCTION => lookups::function(self.tables),
-            _ => match (Form::from_word(name), self.context.syslog()) {
-                (Some(kind), Some(line)) => body_values::table(line, kind),
+            _ => match (Form::from_word(name), body_values::Source::of(self.context)) {
+                (Some(kind), Some(source)) => body_values::table(source, kind),
                 _ => self.properties(name),
             },
         }
@@ -162,7 +162,7 @@ impl Object for Varbinds {
         };
         let scope = Scope {
             mib: &self.mib,
-            notifications: true,
+            kind: Messages::Notifications,
             captures: &[],
             columns: &[],
             traps: &self.traps,

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use crate::body::{Form, Step};
 use crate::language::value::Val;
-use crate::message::{Notification, SyslogClock, SyslogLine, Value, Varbind};
+use crate::message::{
+    Message, Notification, Posted, PostedWhat, Status, SyslogClock, SyslogLine, Value, Varbind,
+};
 use crate::mib::rows::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
@@ -137,6 +139,8 @@ pub enum For {
     Notifications,
     /// Syslog lines.
     Lines,
+    /// Check-ins.
+    CheckIns,
 }
 
 fixed! {
@@ -190,6 +194,9 @@ fixed! {
     Truncated "truncated" Lines,
     TlsPeer "tls_peer" Lines,
     TlsFingerprint "tls_fingerprint" Lines,
+    CheckIn "checkin" CheckIns,
+    Status "status" CheckIns,
+    Info "info" CheckIns,
 }
 
 impl Variable {
@@ -202,10 +209,10 @@ impl Variable {
     ) -> Val<'m> {
         let varbinds = || context.notification().map_or(&[][..], |n| &n.varbinds);
         match self {
-            Variable::Fixed(fixed) => match (context.notification(), context.syslog()) {
-                (Some(notification), _) => fixed.of_notification(notification, context, mib),
-                (_, Some(line)) => fixed.of_line(line, context),
-                (None, None) => Val::Undefined,
+            Variable::Fixed(fixed) => match context.message {
+                Message::Notification(notification) => fixed.of_notification(notification, context, mib),
+                Message::Syslog(line) => fixed.of_line(line, context),
+                Message::Posted(posted) => fixed.of_posted(posted, context),
             },
             Variable::Capture(at) => Val::optional(captures.get(*at).copied().flatten()),
             Variable::Varbind { targets, raw } => {
@@ -244,9 +251,8 @@ impl Variable {
                 let value = params.find(|(n, _)| n == name);
                 value.map_or(Val::Undefined, |(_, v)| Val::Str(Cow::Borrowed(v)))
             }
-            Variable::Body { kind, steps } => {
-                context.syslog().map_or(Val::Undefined, |line| body_values::field(line, *kind, steps))
-            }
+            Variable::Body { kind, steps } => body_values::Source::of(context)
+                .map_or(Val::Undefined, |source| body_values::field(source, *kind, steps)),
         }
     }
 }
@@ -383,6 +389,24 @@ impl Fixed {
             Fixed::Version => Val::Str(Cow::Borrowed(n.version.as_str())),
             Fixed::Generic => number(n.generic),
             Fixed::Specific => number(n.specific),
+            _ => Val::Undefined,
+        }
+    }
+
+    fn of_posted<'m>(self, posted: &'m Posted<'m>, context: &MessageContext<'m>) -> Val<'m> {
+        let (status, info) = match posted.what {
+            PostedWhat::CheckIn { status, info } => (Some(status), Some(info)),
+            PostedWhat::Json => (None, None),
+        };
+        match self {
+            Fixed::Host => Val::Str(Cow::Borrowed(context.host)),
+            Fixed::Source => Val::Str(Cow::Borrowed(context.address)),
+            Fixed::SourceHost => context.source_host(),
+            Fixed::Text => Val::Str(Cow::Borrowed(info.unwrap_or(posted.text))),
+            Fixed::Received => context.received(),
+            Fixed::CheckIn => Val::Str(Cow::Borrowed(posted.name)),
+            Fixed::Status => Val::optional(status.map(Status::as_str)),
+            Fixed::Info => Val::optional(info),
             _ => Val::Undefined,
         }
     }

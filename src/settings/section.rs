@@ -147,6 +147,11 @@ impl<'d, 's> Section<'d, 's> {
         self.source
     }
 
+    /// How messages speak of it, such as `[snmp]`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where the section stands.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()

@@ -165,14 +165,14 @@ impl Api for Alignak {
 }
 
 /// An external command. The module joins its parts with `;` and does not look at them, so they are escaped as in the
-/// command file of Nagios.
+/// command file of Nagios. It has no timestamp: Alignak does nothing with a result that is older than the last check of its service, and says
+/// so to nobody (`alignak/external_command.py`, `process_service_check_result`).
 fn command(check: &CheckResult<'_>) -> Result<(Value, bool), Unfit> {
     let (output, cut) = plugin_output::output(check, MAX_OUTPUT);
     let mut body = json!({
         "command": "PROCESS_HOST_CHECK_RESULT",
         "host": plugin_output::host(check, MAX_NAME)?,
         "parameters": format!("{};{output}", check.common.state.code()),
-        "timestamp": check.common.time.div_euclid(1_000_000).to_string(),
     });
     if let Some(service) = &check.service {
         body["command"] = "PROCESS_SERVICE_CHECK_RESULT".into();
@@ -185,7 +185,7 @@ fn livestate(check: &CheckResult<'_>) -> Value {
     let common = &check.common;
     let state = json!({
         "state": common.state.as_str().to_uppercase(), "output": common.output, "long_output": common.long_output,
-        "perf_data": check.perfdata, "timestamp": common.time.div_euclid(1_000_000),
+        "perf_data": check.perfdata,
     });
     match &check.service {
         Some(service) => json!({
@@ -232,6 +232,16 @@ mod tests {
                 (503, "", "busy"),
             ],
         );
+    }
+
+    #[test]
+    fn no_result_is_older_than_its_delivery() {
+        for service in [None, Some("s")] {
+            let check = check("h", service, "o");
+            for body in [command(&check).unwrap().0, livestate(&check)] {
+                assert!(!body.to_string().contains("time"), "{body}");
+            }
+        }
     }
 
     #[test]

@@ -380,7 +380,7 @@ pub struct Dead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+    use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 
     fn common(output: &str) -> Common<'static> {
         Common {
@@ -390,7 +390,7 @@ mod tests {
             output: output.to_owned().into(),
             long_output: "more".into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::journal::{Batch as Outcomes, Options as JournalOptions, WhenFull};
 use crate::outcome::record::Record;
-use crate::outcome::result::{CheckResult, Common, Event, State};
+use crate::outcome::result::{CheckResult, Common, Event, Labels, State};
 use crate::sinks::machine::GIVE_UP;
 use crate::sinks::sink::{Limits, Order, Pieces, Sending};
 use crate::time::clock::Wall;
@@ -228,7 +228,7 @@ impl Rig {
             output: output.into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -54,17 +54,52 @@ const BULK: &str = "Elasticsearch and OpenSearch, Bulk API";
 const ANSWERS: &[Row] = &[
     Row { status: 200..=200, body: "items", means: Means::Each, source: BULK },
     Row {
-        status: 400..=400,
-        body: "*",
-        means: Means::Dead,
-        source: "Bulk API: an action that cannot be read, or an _id over 512 bytes, refuses the request as a whole",
-    },
-    Row {
         status: 406..=406,
         body: "*",
         means: Means::Misconfigured,
         source: "REST API compatibility: Content-Type",
     },
+];
+
+const ERRORS: &str = "Elasticsearch, server, org.elasticsearch.ElasticsearchException";
+
+/// What is read of the answer for a document: the type and the reason of its error. What no row fits is retried: an error of this
+/// status is as often about the index as about the document.
+const DOCUMENTS: &[Row] = &[
+    Row { status: 200..=201, body: "*", means: Means::Taken, source: BULK },
+    Row {
+        status: 409..=409,
+        body: "version_conflict_engine_exception: *",
+        means: Means::Taken,
+        source: "Bulk API, create: a document with this id is there already",
+    },
+    Row { status: 400..=400, body: "mapper_parsing_exception: *", means: Means::Dead, source: ERRORS },
+    Row { status: 400..=400, body: "document_parsing_exception: *", means: Means::Dead, source: ERRORS },
+    Row {
+        status: 400..=400,
+        body: "strict_dynamic_mapping_exception: *",
+        means: Means::Dead,
+        source: ERRORS,
+    },
+    Row {
+        status: 400..=400,
+        body: "validation_exception: *",
+        means: Means::Misconfigured,
+        source: "Size your shards: an index more than cluster.max_shards_per_node allows",
+    },
+    Row {
+        status: 400..=400,
+        body: "index_closed_exception: *",
+        means: Means::Misconfigured,
+        source: "Close index API",
+    },
+    Row {
+        status: 400..=400,
+        body: "invalid_index_name_exception: *",
+        means: Means::Misconfigured,
+        source: "Create index API, Path parameters",
+    },
+    Row { status: 403..=404, body: "*", means: Means::Misconfigured, source: ERRORS },
 ];
 
 /// How many documents go in one request, and how many bytes.
@@ -241,17 +276,19 @@ impl Api for Elasticsearch {
         let mut refused = None;
         for (item, part) in items.iter().zip(parts) {
             let result = &item["create"];
-            let status = result["status"].as_u64().unwrap_or(0);
-            let said = || Said::from(format!("{status}: {}", reason(&result["error"])));
-            fates.push(match status {
-                // 409: it has this id already.
-                200 | 201 | 409 => taken(part),
-                400 => Fate::Dead(said()),
-                status => {
-                    if matches!(status, 403 | 404) {
-                        refused = Some(said());
+            let status = result["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+            let says = reason(&result["error"]);
+            let said = Said::from(format!("{}: {says}", status.unwrap_or(0)));
+            let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+            let row = status.and_then(|status| DOCUMENTS.iter().find(|row| row.fits(status, &says)));
+            fates.push(match row.map_or(Means::Later, |row| row.means) {
+                Means::Taken => taken(part),
+                Means::Dead => Fate::Dead(said),
+                means => {
+                    if means == Means::Misconfigured {
+                        refused = Some(said.clone());
                     }
-                    Fate::Later(said())
+                    Fate::Later(said)
                 }
             });
         }
@@ -279,6 +316,7 @@ fn reason(error: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::result::Labels;
     use crate::sinks::http::api::judge;
     use crate::sinks::http::tests::{answer, rows};
     use crate::sinks::testing::record;
@@ -287,15 +325,17 @@ mod tests {
         Elasticsearch { index: "trapline-%Y.%m.%d".into(), api_key: Some("abc=".to_owned().into()) }
     }
 
-    fn items(statuses: &[u64]) -> Answer {
-        let error = json!({ "type": "mapper_parsing_exception", "reason": "no number" });
-        let items: Vec<Value> =
-            statuses.iter().map(|status| json!({ "create": { "status": status, "error": error } })).collect();
+    fn items(all: &[(u64, &str)]) -> Answer {
+        let item = |(status, kind): &(u64, &str)| {
+            let error = json!({ "type": format!("{kind}_exception"), "reason": "why" });
+            json!({ "create": { "status": status, "error": error } })
+        };
+        let items: Vec<Value> = all.iter().map(item).collect();
         answer(200, &json!({ "took": 1, "errors": true, "items": items }).to_string())
     }
 
-    fn fates(statuses: &[u64]) -> Result<Vec<Fate>, Trouble> {
-        judge(&elasticsearch(), "server", &items(statuses), &vec![Part::default(); statuses.len()])
+    fn fates(all: &[(u64, &str)]) -> Result<Vec<Fate>, Trouble> {
+        judge(&elasticsearch(), "server", &items(all), &vec![Part::default(); all.len()])
     }
 
     #[test]
@@ -304,9 +344,11 @@ mod tests {
             (200, "<html>log in", "later"),
             (
                 400,
-                r#"{"error":{"type":"illegal_argument_exception","reason":"id is too long"},"status":400}"#,
-                "dead",
+                r#"{"error":{"type":"illegal_argument_exception","reason":"unrecognized parameter"},"status":400}"#,
+                "later",
             ),
+            // A proxy that speaks TLS where this did not.
+            (400, "<html>400 The plain HTTP request was sent to HTTPS port", "later"),
             (406, r#"{"error":"Content-Type header is not supported"}"#, "refused"),
             (401, "", "refused"),
             (413, "", "halve"),
@@ -320,21 +362,88 @@ mod tests {
 
     #[test]
     fn each_document_has_its_own_fate() {
-        let later = Fate::Later("429: mapper_parsing_exception: no number".into());
-        let dead = Fate::Dead("400: mapper_parsing_exception: no number".into());
-        assert_eq!(fates(&[201, 400, 409, 429]), Ok(vec![Fate::Taken, dead, Fate::Taken, later.clone()]));
-        assert!(matches!(fates(&[404, 404]), Err(Trouble::Refused(..))));
-        let some = fates(&[201, 403]).unwrap();
-        assert!(some[0] == Fate::Taken && matches!(some[1], Fate::Later(_)), "{some:?}");
-        let one = judge(&elasticsearch(), "server", &items(&[201]), &vec![Part::default(); 2]);
+        let (there, wrong) = ((409, "version_conflict_engine"), (400, "mapper_parsing"));
+        let later = Fate::Later("429: es_rejected_execution_exception: why".into());
+        let dead = Fate::Dead("400: mapper_parsing_exception: why".into());
+        let busy = (429, "es_rejected_execution");
+        assert_eq!(
+            fates(&[(201, ""), wrong, there, busy]),
+            Ok(vec![Fate::Taken, dead, Fate::Taken, later.clone()])
+        );
+        assert_eq!(fates(&[busy]), Ok(vec![later]));
+        let one = judge(&elasticsearch(), "server", &items(&[(201, "")]), &vec![Part::default(); 2]);
         assert!(matches!(one, Err(Trouble::Unanswered(..))), "{one:?}");
-        assert_eq!(fates(&[429]), Ok(vec![later]));
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_a_document_is_its_end() {
+        let word = |status: u64, kind: &str| match fates(&[(status, kind)]) {
+            Ok(fates) => match &fates[..] {
+                [Fate::Taken] => "taken",
+                [Fate::Dead(_)] => "dead",
+                [Fate::Later(_)] => "later",
+                other => panic!("{other:?}"),
+            },
+            Err(Trouble::Refused(..)) => "refused",
+            Err(other) => panic!("{other:?}"),
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        let all = [
+            (200, "", "taken"),
+            (201, "", "taken"),
+            (409, "version_conflict_engine", "taken"),
+            (409, "resource_already_exists", "later"),
+            (400, "mapper_parsing", "dead"),
+            (400, "document_parsing", "dead"),
+            (400, "strict_dynamic_mapping", "dead"),
+            // The cluster has as many shards as it may have: every document of a new day is refused.
+            (400, "validation", "refused"),
+            (400, "index_closed", "refused"),
+            (400, "invalid_index_name", "refused"),
+            // Too many fields in the index, or a term that is too long in the document.
+            (400, "illegal_argument", "later"),
+            (400, "", "later"),
+            (403, "cluster_block", "refused"),
+            (404, "index_not_found", "refused"),
+            (429, "cluster_block", "later"),
+            (503, "unavailable_shards", "later"),
+            (0, "", "later"),
+            (70_000, "", "later"),
+        ];
+        for (status, kind, expected) in all {
+            assert_eq!(word(status, kind), expected, "{status} {kind}");
+            let says = format!("{kind}_exception: why");
+            let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+            seen.extend(status.and_then(|status| DOCUMENTS.iter().position(|row| row.fits(status, &says))));
+        }
+        assert_eq!(seen.len(), DOCUMENTS.len(), "a sample for every row");
+        // One that is refused as its index is wrong does not hold up those of another index.
+        let some = fates(&[(201, ""), (400, "validation")]).unwrap();
+        assert!(some[0] == Fate::Taken && matches!(some[1], Fate::Later(_)), "{some:?}");
+    }
+
+    #[test]
+    fn the_page_has_the_table_of_documents() {
+        let mut table = String::from("| status of a document | error | what follows |\n|---|---|---|\n");
+        for Row { status, body, means, .. } in DOCUMENTS {
+            let (from, to) = (status.start(), status.end());
+            let statuses = if from == to { from.to_string() } else { format!("{from} to {to}") };
+            let error = if *body == "*" { "any".to_owned() } else { format!("`{body}`") };
+            let follows = match means {
+                Means::Misconfigured => "retried; if all of the request is, the sink waits".to_owned(),
+                means => means.to_string(),
+            };
+            table.push_str(&format!("| {statuses} | {error} | {follows} |\n"));
+        }
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sinks/elasticsearch.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        assert!(page.contains(&table), "docs/sinks/elasticsearch.md has not this table:\n{table}");
     }
 
     #[test]
     fn a_document() {
         let mut outcome = record("rtr1", Some("Gi0/3"), "down\n\"x\"");
-        outcome.outcome.common_mut().labels = vec![("team".into(), "net".into())];
+        outcome.outcome.common_mut().labels = Labels::Own(vec![("team".into(), "net".into())]);
         let part = elasticsearch().part(&outcome).unwrap();
         let call = elasticsearch().call(&[part.clone(), part]);
         assert_eq!(call.headers["authorization"], "ApiKey abc=");

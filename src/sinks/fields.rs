@@ -240,6 +240,7 @@ mod tests {
 
     use super::*;
     use crate::outcome::result::Event;
+    use crate::outcome::result::Labels;
     use crate::sinks::http::escape::{in_json, percent};
     use crate::sinks::testing;
 
@@ -296,7 +297,7 @@ mod tests {
     fn labels_are_fields_too() {
         let mut record = record("o");
         record.outcome.common_mut().labels =
-            vec![("category".into(), "power".into()), ("team".into(), "a\"b".into())];
+            Labels::Own(vec![("category".into(), "power".into()), ("team".into(), "a\"b".into())]);
         let render = |source: &str| template(source, in_json).render(&record).unwrap();
         assert_eq!(render("{{ outcome.labels.team }} {{ outcome.labels['category'] }}"), "a\\\"b power");
         assert_eq!(

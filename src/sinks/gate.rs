@@ -31,7 +31,7 @@ impl Gate {
 mod tests {
     use super::*;
     use crate::outcome::codec::{encode, muted};
-    use crate::outcome::result::{Common, Event, Outcome, State};
+    use crate::outcome::result::{Common, Event, Labels, Outcome, State};
 
     #[test]
     fn a_sink_that_honours_mutes_gets_the_last_word_only_and_others_all_but_that() {
@@ -42,7 +42,7 @@ mod tests {
             output: "x".into(),
             long_output: "".into(),
             source: "".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         };
         let outcome = Outcome::Event(Event {
             common,

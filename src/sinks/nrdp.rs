@@ -181,7 +181,9 @@ impl Api for Nrdp {
     }
 }
 
-/// A result. NRDP writes its values unchecked into a check result file of Nagios, so they are escaped for that.
+/// A result. NRDP writes its values unchecked into a check result file of Nagios, so they are escaped for that. It has no `time`: NRDP stamps
+/// each result with its own, and with `allow_old_results` it would write one that has a time into the database of Nagios XI, past Nagios, which
+/// would then notify nobody.
 fn result(check: &CheckResult<'_>) -> Result<(Value, bool), Unfit> {
     let (output, cut) = plugin_output::output(check, MAX_OUTPUT);
     let kind = if check.service.is_some() { "service" } else { "host" };
@@ -190,7 +192,6 @@ fn result(check: &CheckResult<'_>) -> Result<(Value, bool), Unfit> {
         "hostname": plugin_output::host(check, MAX_NAME)?,
         "state": check.common.state.code().to_string(),
         "output": output,
-        "time": check.common.time.div_euclid(1_000_000).to_string(),
     });
     if let Some(service) = &check.service {
         result["servicename"] = plugin_output::service(service, MAX_NAME)?.into();
@@ -238,6 +239,14 @@ mod tests {
         ];
         let all: Vec<_> = all.iter().map(|(status, body, fate)| (*status, body.as_str(), *fate)).collect();
         every_row(&Nrdp { token: "t".to_owned().into() }, &all);
+    }
+
+    #[test]
+    fn no_result_is_older_than_its_delivery() {
+        for service in [None, Some("s")] {
+            let (result, _) = result(&check("h", service, "o")).unwrap();
+            assert!(!result.to_string().contains("time"), "{result}");
+        }
     }
 
     proptest! {

@@ -1,7 +1,9 @@
 //! The pagerduty sink: problems as alerts of PagerDuty's Events API v2, resolved by the outcome that ends them.
 
+use data_encoding::HEXLOWER;
 use hyper::Method;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::http::client::Answer;
@@ -79,7 +81,7 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     Some(Web::end(server?, PagerDuty { routing_key: routing_key? }))
 }
 
-/// The key of a problem: its host and service, percent-encoded. A longer one keeps its start and gets a checksum of the whole.
+/// The key of a problem: its host and service, percent-encoded. A longer one keeps its start and gets a digest of the whole.
 fn key(record: &Record<'_>) -> String {
     let host = percent(record.outcome.host());
     let key = match record.outcome.service() {
@@ -89,7 +91,8 @@ fn key(record: &Record<'_>) -> String {
     if key.len() <= MAX_KEY {
         return key;
     }
-    let suffix = format!("~{:08x}", crc32c::crc32c(key.as_bytes()));
+    // No sender can make a name whose key is that of another problem.
+    let suffix = format!("~{}", HEXLOWER.encode(&Sha256::digest(key.as_bytes())[..8]));
     format!("{}{suffix}", &key[..key.floor_char_boundary(MAX_KEY - suffix.len())])
 }
 
@@ -186,6 +189,7 @@ impl Api for PagerDuty {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::result::Labels;
     use crate::outcome::result::Outcome;
     use crate::sinks::http::tests::every_row;
     use crate::sinks::testing::{check, record};
@@ -228,7 +232,7 @@ mod tests {
     #[test]
     fn a_problem_is_triggered_and_resolved_by_its_key() {
         let mut outcome = record("rtr1", Some("Interface Gi0/3"), "down");
-        outcome.outcome.common_mut().labels = vec![("team".into(), "net".into())];
+        outcome.outcome.common_mut().labels = Labels::Own(vec![("team".into(), "net".into())]);
         let trigger = sent(&outcome);
         assert_eq!(
             trigger,
@@ -266,7 +270,10 @@ mod tests {
         assert!(part.cut);
         let event: Value = serde_json::from_slice(&part.body).unwrap();
         let key = event["dedup_key"].as_str().unwrap();
-        assert!(key.len() == MAX_KEY && key.as_bytes()[MAX_KEY - 9] == b'~', "{key}");
+        let other = pager_duty().part(&record(&long, Some(&format!("{long}.")), &long)).unwrap();
+        let other: Value = serde_json::from_slice(&other.body).unwrap();
+        assert_ne!(other["dedup_key"], key);
+        assert!(key.len() == MAX_KEY && key.as_bytes()[MAX_KEY - 17] == b'~', "{key}");
         assert_eq!(event["payload"]["summary"].as_str().unwrap().chars().count(), MAX_SUMMARY);
     }
 }

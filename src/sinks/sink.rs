@@ -49,6 +49,8 @@ pub trait Sink: Debug + Send + Sync {
 pub enum Destination {
     /// A port of a host, which is a name or an address.
     Server(String, u16),
+    /// Some of them, all of which are told.
+    Servers(Vec<(String, u16)>),
     /// A named pipe that somebody reads.
     Pipe(PathBuf),
     /// A folder.

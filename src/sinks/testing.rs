@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::net::Internet;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
-use crate::outcome::result::{CheckResult, Common, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
 use crate::sinks::sink::{Id, Item, Seat};
 use crate::time::clock::TestClock;
 use crate::time::receipts::Moment;
@@ -20,7 +20,7 @@ pub(crate) fn check<'a>(host: &'a str, service: Option<&'a str>, output: &'a str
             output: output.into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         },
         host: host.into(),
         service: service.map(Into::into),

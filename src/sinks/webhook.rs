@@ -39,7 +39,11 @@ const KEYS: &[Key] = &[
         default: "",
         says: "A template, appended to the path of the URL; a query of it follows that of the URL. Values are percent-encoded. A path with a part `.` or `..` makes a dead letter.",
     },
-    Key { name: "body", default: "the outcome as JSON", says: "A template." },
+    Key {
+        name: "body",
+        default: "as `format` has it",
+        says: "A template. Without it: the outcome as JSON with `\"json\"`; `{\"text\": …}` with state, host, service and output with `\"slack\"` and `\"markdown\"`; the same as `state`, `host`, `service` and `output` with `\"form\"`; as a line with `\"text\"`.",
+    },
     Key {
         name: "format",
         default: "\"json\"",
@@ -107,6 +111,32 @@ impl Format {
         }
     }
 
+    /// The template of a body where none is given; none for the outcome as JSON. Every other format has its own, as the values of
+    /// a body are to be escaped for those who show it.
+    fn usual_body(self) -> Option<&'static str> {
+        match self {
+            Format::Json => None,
+            Format::Slack => Some(concat!(
+                r#"{"text":"*{{ outcome.state }}* {{ outcome.host }}"#,
+                "{% if outcome.service %} {{ outcome.service }}{% endif %}: ",
+                r#"{{ outcome.output }}"}"#
+            )),
+            Format::Markdown => Some(concat!(
+                r#"{"text":"**{{ outcome.state }}** {{ outcome.host }}"#,
+                "{% if outcome.service %} {{ outcome.service }}{% endif %}: ",
+                r#"{{ outcome.output }}"}"#
+            )),
+            Format::Form => Some(concat!(
+                "state={{ outcome.state }}&host={{ outcome.host }}",
+                "{% if outcome.service %}&service={{ outcome.service }}{% endif %}&output={{ outcome.output }}"
+            )),
+            Format::Text => Some(concat!(
+                "{{ outcome.state }}: {{ outcome.host }}",
+                "{% if outcome.service %} {{ outcome.service }}{% endif %}: {{ outcome.output }}"
+            )),
+        }
+    }
+
     fn of_piece(self) -> piece::Format {
         match self {
             Format::Json => piece::Format::Json,
@@ -157,7 +187,10 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     ];
     let format = options.word("format", &formats, "format of a body").unwrap_or(Format::Json);
     let path = options.template("path", percent);
-    let body = options.template("body", format.escape());
+    let body = match options.get("body") {
+        Some(_) => options.template("body", format.escape()),
+        None => format.usual_body().and_then(|text| Template::new(text, format.escape()).value),
+    };
     let secret = options.secret(&SECRET);
     let name = match options.string("signature_header") {
         None => Some(HeaderName::from_static("x-trapline-signature")),
@@ -297,6 +330,34 @@ mod tests {
         all.extend([302, 401, 407].map(|status| (status, "", "refused")));
         all.extend([429, 502, 503, 504].map(|status| (status, "", "busy")));
         every_row(&webhook("", None), &all);
+    }
+
+    #[test]
+    fn without_a_body_each_format_has_one_that_is_escaped() {
+        let host = "h\"<!channel>@all\n&x=1\u{1b}[2J";
+        for format in [Format::Slack, Format::Markdown, Format::Form, Format::Text] {
+            for service in [None, Some("s [a](b)")] {
+                let template = Template::new(format.usual_body().unwrap(), format.escape()).value.unwrap();
+                let webhook = Webhook { path: None, body: Some(template), format, ..webhook("", None) };
+                let outcome = Outcome::CheckResult(check(host, service, "o"));
+                let part = webhook.part(&Record { epoch: 1, sequence: 2, outcome }).unwrap();
+                let body = String::from_utf8(part.body).unwrap();
+                assert!(body.contains("critical"), "{body}");
+                assert_eq!(body.contains("s ") || body.contains("s%20"), service.is_some(), "{body}");
+                match format {
+                    Format::Slack | Format::Markdown => {
+                        let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+                        assert_eq!(json.as_object().unwrap().len(), 1);
+                        let text = json["text"].as_str().unwrap();
+                        assert!(!text.contains("<!") || text.contains("\\<!"), "{text}");
+                        assert!(format == Format::Slack || !text.contains("@all"), "{text}");
+                    }
+                    Format::Form => assert_eq!(body.split('&').count(), 3 + usize::from(service.is_some())),
+                    _ => assert!(!body.contains('\u{1b}'), "{body}"),
+                }
+            }
+        }
+        assert!(Format::Json.usual_body().is_none(), "the outcome as JSON");
     }
 
     #[test]

@@ -151,6 +151,12 @@ impl TestClock {
         now.wall = Wall(now.wall.0 + i64::try_from(time.as_micros()).unwrap());
         now.mono = now.mono + time;
     }
+
+    /// Sets the wall clock, by so many microseconds.
+    pub fn step(&self, micros: i64) {
+        let mut now = self.0.lock().unwrap();
+        now.wall = Wall(now.wall.0 + micros);
+    }
 }
 
 #[cfg(test)]

@@ -42,9 +42,11 @@ pub enum Kind {
     Framing,
     /// Streams on which TLS does not begin.
     Tls,
+    /// Requests over HTTP that are not taken.
+    Post,
 }
 
-const KINDS: usize = Kind::Tls as usize + 1;
+const KINDS: usize = Kind::Post as usize + 1;
 
 /// Decides which lines of one kind are written.
 #[derive(Debug, Default)]

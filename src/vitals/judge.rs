@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::result::State;
 use crate::vitals::signs::Vitals;
 
@@ -179,16 +180,13 @@ fn perfdata(vitals: &Vitals, limits: &Limits) -> String {
 
 /// Text of others within a line of a plugin.
 fn clean(text: &str) -> String {
-    let plain = |c: char| {
-        if c.is_control() {
-            ' '
-        } else if c == '|' {
-            '/'
-        } else {
-            c
-        }
+    let plain = |c: char| match c {
+        c if breaks_line(c) => Some(' '),
+        c if turns(c) => None,
+        '|' => Some('/'),
+        c => Some(c),
     };
-    let mut chars = text.trim().chars().map(plain);
+    let mut chars = text.trim().chars().filter_map(plain);
     let mut cleaned: String = chars.by_ref().take(LONGEST_REASON).collect();
     if chars.next().is_some() {
         cleaned.push_str("...");
@@ -214,6 +212,13 @@ mod tests {
 
     fn recent(recent: Totals) -> Vitals {
         Vitals { recent, recent_seconds: 601, ..Vitals::default() }
+    }
+
+    #[test]
+    fn a_reason_is_one_line_that_turns_nothing() {
+        let hostile = "a|b\u{1b}[2J\nc\u{2028}d\u{202e}e\u{2066}f\u{feff}g";
+        let judgement = Judgement::without_numbers(Level::Critical, hostile);
+        assert_eq!(judgement.line(), "TRAPLINE CRITICAL - a/b [2J c defg");
     }
 
     #[test]

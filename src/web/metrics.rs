@@ -171,7 +171,8 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
             .map(|(reason, count)| (("reason", reason.as_str()), number(count))),
     )?;
     let active = status.shared.active();
-    let certificates = active.tls.iter().filter_map(|tls| {
+    let servers = active.tls.iter().chain(active.http.0.iter().filter_map(|(_, site)| site.tls.as_ref()));
+    let certificates = servers.filter_map(|tls| {
         let file = tls.parts.certificate.to_str()?;
         Some((("file", file), tls.certificate.as_ref()?.not_after as f64))
     });

@@ -119,11 +119,11 @@ impl Order {
     }
 }
 
-const WAITING: u64 = 200_000;
 const SERVICES: u64 = 100;
 
 #[test]
-fn two_hundred_thousand_wait_for_a_broker_an_api_and_a_pipe() {
+fn forty_thousand_wait_for_a_broker_an_api_and_a_pipe() {
+    let waiting = u64::from(times(40_000));
     let broker = Broker::start();
     let order = std::sync::Arc::new(std::sync::Mutex::new(Order::default()));
     let (kept, there) = (order.clone(), std::sync::Arc::new(AtomicBool::new(false)));
@@ -167,17 +167,17 @@ fn two_hundred_thousand_wait_for_a_broker_an_api_and_a_pipe() {
     daemon.restart();
     let mut stream = TcpStream::connect(("127.0.0.1", daemon.syslog_tcp)).unwrap();
     let mut text = String::new();
-    for n in 0..WAITING {
+    for n in 0..waiting {
         text.push_str(&format!("<13>Nov 20 12:00:00 h t: s{} {n}\n", n % SERVICES));
     }
     stream.write_all(text.as_bytes()).unwrap();
     drop((stream, text));
-    wait_until("all wait", || daemon.status()["intake"]["outcomes"].as_u64() == Some(WAITING));
+    wait_until("all wait", || daemon.status()["intake"]["outcomes"].as_u64() == Some(waiting));
     let behind = || -> Vec<u64> {
         let status = daemon.status();
         status["sinks"].as_array().unwrap().iter().map(|s| s["behind"].as_u64().unwrap()).collect()
     };
-    assert_eq!(behind(), [WAITING; 3]);
+    assert_eq!(behind(), [waiting; 3]);
     let waiting_peak = peak(&daemon);
     // All come back.
     there.store(true, Ordering::Relaxed);
@@ -188,7 +188,7 @@ fn two_hundred_thousand_wait_for_a_broker_an_api_and_a_pipe() {
             let line = line.unwrap();
             let fields: Vec<&str> = line.split(';').collect();
             order.take(fields[2], fields[4].parse().unwrap());
-            if order.count == WAITING {
+            if order.count == waiting {
                 break;
             }
         }
@@ -202,7 +202,7 @@ fn two_hundred_thousand_wait_for_a_broker_an_api_and_a_pipe() {
         let mut consumer =
             channel.basic_consume("all".into(), "test".into(), options, FieldTable::default()).await.unwrap();
         let mut order = Order::default();
-        while order.count < WAITING {
+        while order.count < waiting {
             let message = consumer.next().await.unwrap().unwrap();
             let json: Value = serde_json::from_slice(&message.data).unwrap();
             order.take(json["service"].as_str().unwrap(), json["output"].as_str().unwrap().parse().unwrap());
@@ -210,11 +210,11 @@ fn two_hundred_thousand_wait_for_a_broker_an_api_and_a_pipe() {
         order
     });
     let from_pipe = reader.join().unwrap();
-    wait_until("the API has all", || order.lock().unwrap().count >= WAITING);
+    wait_until("the API has all", || order.lock().unwrap().count >= waiting);
     wait_until("nothing waits any more", || behind() == [0; 3]);
     let from_api = order.lock().unwrap();
     println!(
-        "{WAITING} waited for each of three; sent again: broker {}, API {}, pipe {}; at most {} MB resident while they waited, {} MB in all",
+        "{waiting} waited for each of three; sent again: broker {}, API {}, pipe {}; at most {} MB resident while they waited, {} MB in all",
         from_bus.again,
         from_api.again,
         from_pipe.again,
@@ -222,7 +222,7 @@ fn two_hundred_thousand_wait_for_a_broker_an_api_and_a_pipe() {
         peak(&daemon) / 1024
     );
     for order in [&from_bus, &from_api, &from_pipe] {
-        assert_eq!((order.count, order.last.len() as u64), (WAITING, SERVICES));
+        assert_eq!((order.count, order.last.len() as u64), (waiting, SERVICES));
     }
     assert!(peak(&daemon) < 100 * 1024, "{} kB", peak(&daemon));
 }

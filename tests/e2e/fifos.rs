@@ -12,7 +12,7 @@ use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{Program, run, wait_until};
 
 /// Every key that names a file, with lines that make a configuration of it.
-const PLACES: [(&str, &str); 24] = [
+const PLACES: [(&str, &str); 26] = [
     (
         "auth_password_file",
         "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password_file = \"DIR/fifo\"\n",
@@ -33,6 +33,14 @@ const PLACES: [(&str, &str); 24] = [
     (
         "client_ca_file",
         "[syslog.tls]\ncert_file = \"DIR/pem\"\nkey_file = \"DIR/pem\"\nclient_ca_file = \"DIR/fifo\"\n",
+    ),
+    (
+        "intake token_file",
+        "[[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:0\"\n[[intake.checkin]]\nservice = \"s\"\ntoken_file = \"DIR/fifo\"\n",
+    ),
+    (
+        "intake cert_file",
+        "[[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:0\"\ntls = { cert_file = \"DIR/fifo\", key_file = \"DIR/fifo\" }\n",
     ),
     ("nagios_objects", "[hosts]\nnagios_objects = \"DIR/fifo\"\n"),
     ("paths of mibs", "[mibs]\npaths = [\"DIR/fifo\"]\n"),
@@ -97,8 +105,14 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
         let path = daemon.path(&format!("{at}.toml"));
         let journal = format!("[journal]\ndirectory = \"DIR/journal{at}\"\n");
         let mibs = "[mibs]\npaths = []\n";
-        let rest =
-            [("[snmp]", snmp), ("[journal]", journal.as_str()), ("[mibs]", mibs), ("[[sinks]]", FILE_SINK)];
+        let rules = "[rules]\npacks = []\n";
+        let rest = [
+            ("[snmp]", snmp),
+            ("[journal]", journal.as_str()),
+            ("[mibs]", mibs),
+            ("[rules]", rules),
+            ("[[sinks]]", FILE_SINK),
+        ];
         let rest = rest.iter().filter(|(table, _)| !lines.contains(table)).map(|(_, text)| *text);
         let text = std::iter::once(common).chain(rest).chain([*lines]).collect::<String>();
         std::fs::write(&path, text.replace("DIR", directory.trim_end_matches('/'))).unwrap();

@@ -17,6 +17,7 @@ mod broker;
 mod capture;
 mod certificates;
 mod chaos;
+mod checkins;
 mod cli;
 mod correlation;
 mod crash;

@@ -9,7 +9,7 @@ use trapline::mib::load::load;
 use trapline::mib::{Base, Kind, Mib, Object};
 
 use crate::daemon::Daemon;
-use crate::support::{Program, corpus, port, read, run, wait_until};
+use crate::support::{Program, corpus, port, read, run, times, wait_until};
 
 /// What net-snmp's tools need to send a value of an object: its type, the value, and how many there are to choose from.
 fn value_of(object: &Object, number: usize) -> (&'static str, String) {
@@ -51,7 +51,11 @@ fn some_notifications(mib: &Mib) -> Vec<&Object> {
         }
     }
     // Of each from its whole range.
-    by_vendor.into_values().flat_map(|all| all.clone().into_iter().step_by(all.len().div_ceil(12))).collect()
+    let most = times(4) as usize;
+    by_vendor
+        .into_values()
+        .flat_map(|all| all.clone().into_iter().step_by(all.len().div_ceil(most)))
+        .collect()
 }
 
 /// The folders of modules that both read, for net-snmp's `-M`.

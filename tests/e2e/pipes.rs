@@ -28,10 +28,14 @@ fn listed() -> Vec<String> {
 
 #[test]
 fn every_command_ends_quietly_when_nobody_reads_it() {
+    let (hook, http) = (port(), port());
+    // Few rules: each command reads them four times.
     let mut daemon = Daemon::prepare(&format!(
-        "{FILE_SINK}[[sinks]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\n",
-        port()
+        "{FILE_SINK}[[sinks]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{hook}/\"\n\
+         [[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:{http}\"\n[[intake.checkin]]\nservice = \"backup\"\n\
+         [rules]\npacks = [\"if-mib\", \"snmpv2-mib\"]\n"
     ));
+    let url = format!("http://127.0.0.1:{http}");
     daemon.restart();
     let (target, tcp) = (format!("127.0.0.1:{}", daemon.snmp), format!("127.0.0.1:{}", daemon.syslog_udp));
     let snmptt = daemon.path("snmptt.conf");
@@ -53,6 +57,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         [&["send", "trap"][..], &trap, &["--to", &target]].concat(),
         [&["send", "inform"][..], &trap, &["--to", &target]].concat(),
         vec!["send", "syslog", "<13>hello", "--to", &tcp],
+        vec!["send", "checkin", "--url", &url, "backup", "ok"],
+        vec!["checkin", "query", "--url", &url, "--service", "backup"],
         vec!["mib", "load"],
         vec!["mib", "find", "ifIndex"],
         vec!["mib", "tree"],
@@ -94,9 +100,10 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         assert!(commands.iter().any(|command| command[0] == name), "no line for `trapline {name}`");
     }
     for command in commands {
-        let takes_config =
-            !matches!(command[0], "send" | "import" | "init" | "completions" | "man" | "no-such-command")
-                && !command[0].starts_with('-');
+        let takes_config = !matches!(
+            command[0],
+            "send" | "checkin" | "import" | "init" | "completions" | "man" | "no-such-command"
+        ) && !command[0].starts_with('-');
         let start = |out: Stdio, err: Stdio| {
             let mut program = trapline();
             program.args(&command).args(if takes_config { &config[..] } else { &[] });

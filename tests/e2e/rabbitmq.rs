@@ -91,9 +91,14 @@ fn traps_arrive_as_events_and_wait_for_the_broker() {
     ));
     // The first outcome makes the sink connect and declare the exchange; nobody listens yet.
     snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
-    wait_until("the first is taken", || daemon.status()["sinks"][1]["behind"] == 0);
-    assert!(daemon.log().contains("no queue is bound"), "{}", daemon.log());
+    wait_until("the broker returns it", || daemon.log().contains("no queue is bound"));
     let queue = Queue::bind(&broker, "canopsis.events");
+    assert_eq!(
+        queue.wait().body["resource"],
+        "SNMP agent",
+        "what came before the queue comes when it is there"
+    );
+    assert_eq!(daemon.status()["sinks"][1]["dead"], 0);
 
     let target = daemon.snmp_target();
     link_trap(&["-v2c", "-c", "public", &target, "", LINK_DOWN], "Gi0/3", "2");
@@ -172,7 +177,8 @@ fn outcomes_as_json_on_an_exchange_of_their_own() {
         broker.url()
     ));
     snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
-    wait_until("the first is taken", || daemon.status()["sinks"][0]["behind"] == 0);
+    wait_until("no queue takes the first", || daemon.status()["sinks"][0]["dead"] == 1);
+    assert_eq!(daemon.status()["sinks"][0]["delivered"], 0);
     let queue = Queue::bind(&broker, "outcomes");
     snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.2"]);
     let got = queue.wait();
@@ -184,9 +190,13 @@ fn outcomes_as_json_on_an_exchange_of_their_own() {
 #[test]
 fn the_sinks_as_their_pages_print_them() {
     let broker = Broker::start();
-    for page in ["canopsis.md", "amqp.md"] {
+    for (page, exchange) in [("canopsis.md", "canopsis.events"), ("amqp.md", "trapline")] {
         let daemon = Daemon::start(&crate::pages::block(page, &[("url", &broker.url())]));
-        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
-        wait_until(page, || daemon.status()["sinks"][0]["delivered"] == 1);
+        let send = || snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        send();
+        wait_until(page, || daemon.log().contains("no queue is bound"));
+        let _queue = Queue::bind(&broker, exchange);
+        send();
+        wait_until(page, || daemon.status()["sinks"][0]["delivered"].as_u64() >= Some(1));
     }
 }

@@ -137,6 +137,9 @@ fn read_pipe(path: &Path) -> Arc<Mutex<Vec<(u64, Instant)>>> {
 
 /// The median, the 99th percentile and the largest of some durations, in milliseconds.
 fn percentiles(mut all: Vec<Duration>) -> String {
+    if all.is_empty() {
+        return "nothing came".to_owned();
+    }
     all.sort();
     let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize].as_secs_f64() * 1000.0;
     format!("p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms", at(0.5), at(0.99), at(1.0))

@@ -45,7 +45,10 @@ const USES: [(&str, &str); 28] = [
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
     ("src/intake/tls.rs", "whether certificates are valid"),
     ("src/intake/storms.rs", "since when a storm lasts, for people"),
-    ("src/sinks/alertmanager/lane.rs", "the begin and end that alerts carry"),
+    (
+        "src/sinks/alertmanager/lane.rs",
+        "the begin and end that alerts carry, and the age of those of before a restart",
+    ),
     ("src/sinks/delivery.rs", "the time that dead letters carry"),
     ("src/sinks/nagios/spool.rs", "file_time in check result files"),
     ("src/status.rs", "the times of the first and last message of a sender, for people"),
@@ -54,7 +57,7 @@ const USES: [(&str, &str); 28] = [
 ];
 
 /// The lines of a file that are neither compiled for tests only nor comments.
-fn program(text: &str) -> impl Iterator<Item = &str> {
+pub fn program(text: &str) -> impl Iterator<Item = &str> {
     let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
     text[..end].lines().map(|line| line.split("//").next().unwrap_or_default())
 }

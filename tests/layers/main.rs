@@ -25,6 +25,7 @@ mod checker_tests;
 mod clocks;
 mod exceptions;
 mod graph;
+mod memory;
 mod metrics;
 mod pages;
 mod paths;

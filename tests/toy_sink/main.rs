@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trapline::journal::{Batch, Journal, Options, WhenFull};
-use trapline::outcome::{CheckResult, Common, Outcome, State};
+use trapline::outcome::{CheckResult, Common, Labels, Outcome, State};
 use trapline::settings::diagnostic::{Diagnostics, SourceText};
 use trapline::settings::section::{self, Section};
 use trapline::sinks::registry;
@@ -41,7 +41,7 @@ fn outcome(host: &str, output: &str) -> Outcome<'static> {
         output: output.to_owned().into(),
         long_output: "".into(),
         source: "192.0.2.1".into(),
-        labels: Vec::new(),
+        labels: Labels::default(),
     };
     Outcome::CheckResult(CheckResult {
         common,

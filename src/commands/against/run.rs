@@ -23,6 +23,7 @@ use crate::mib::Mib;
 use crate::mib::load::Held;
 use crate::outcome::codec;
 use crate::outcome::result::Outcome;
+use crate::posted::kept::Kept;
 use crate::rules::compile::{RuleFile, compile_with};
 use crate::rules::{MessageContext, RuleSet, files};
 use crate::settings::diagnostic::Diagnostics;
@@ -189,6 +190,10 @@ impl<'c> Comparison<'c> {
         match (entry.notification(), entry.body) {
             (Some(Ok(message)), _) => self.message(&message, &source, tags.as_deref()),
             (None, Body::Line(line)) => self.line(line, &source),
+            (None, Body::Posted(text)) => match Kept::read(text) {
+                Some(kept) => self.message(&kept.message(), &source, None),
+                None => self.unreadable += 1,
+            },
             _ => self.unreadable += 1,
         }
     }
@@ -224,7 +229,7 @@ impl<'c> Comparison<'c> {
         let (hosts, access) = (&self.config.hosts, &self.config.snmp.access);
         let relay = match message {
             Message::Notification(notification) => access.is_relay(notification, source),
-            Message::Syslog(_) => true,
+            Message::Syslog(_) | Message::Posted(_) => true,
         };
         let address = source.address().to_string();
         let reverse = |_| None;

@@ -6,7 +6,7 @@ use crate::capture::{Body, Entry};
 use crate::config::Config;
 use crate::mib::Mib;
 use crate::outcome::name::Name;
-use crate::outcome::result::{CheckResult, Common, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
 use crate::rules::RuleSet;
 use crate::rules::compile::{RuleFile, compile};
 
@@ -24,7 +24,7 @@ fn outcome(
             output: output.into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         },
         host: Name::new("h"),
         service: Some(Name::new(service)),

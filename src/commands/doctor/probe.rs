@@ -24,6 +24,14 @@ const ADDRESSES: usize = 4;
 pub fn sink(name: &str, destination: &Destination) -> Finding {
     let (where_to, reached) = match destination {
         Destination::Server(host, port) => (format!("{host} port {port}"), server(host, *port)),
+        Destination::Servers(all) => {
+            let each = |(host, port): &(String, u16)| (format!("{host} port {port}"), server(host, *port));
+            let reached: Vec<(String, Result<&'static str, Wrong>)> = all.iter().map(each).collect();
+            let names: Vec<&str> = reached.iter().map(|(name, _)| name.as_str()).collect();
+            let names = names.join(", ");
+            let failed = reached.into_iter().find(|(_, reached)| reached.is_err());
+            failed.unwrap_or((names, Ok("accept connections")))
+        }
         Destination::Pipe(path) => (path.display().to_string(), pipe(path)),
         Destination::Folder(path) => (path.display().to_string(), writable(path)),
         Destination::File(path) => (path.display().to_string(), file(path)),
@@ -97,8 +105,17 @@ fn writable(folder: &Path) -> Result<&'static str, Wrong> {
 }
 
 fn file(path: &Path) -> Result<&'static str, Wrong> {
-    if path.exists() {
-        return access(path, AccessFlags::W_OK).map(|()| "is writable").map_err(|_| not_writable("the file"));
+    match path.metadata() {
+        Ok(meta) if meta.is_dir() => return Err(wrong("this is a folder", "name a file in it")),
+        Ok(_) => {
+            let may = access(path, AccessFlags::W_OK);
+            return may.map(|()| "is writable").map_err(|_| not_writable("the file"));
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+        // Links that lead in a circle, or a folder on the way that this user may not enter.
+        Err(error) => {
+            return Err(wrong(error, "correct the path, or the permissions of the folders on the way"));
+        }
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Missing folders are made with the file.
@@ -135,9 +152,15 @@ mod tests {
             other.local_addr().unwrap().port()
         };
         let server = |port| Destination::Server("127.0.0.1".to_owned(), port);
+        let servers =
+            |ports: [u16; 2]| Destination::Servers(ports.map(|port| ("127.0.0.1".to_owned(), port)).into());
+        std::os::unix::fs::symlink("circle", path("circle")).unwrap();
         for (destination, level, says) in [
             (server(port), Level::Good, "accepts connections"),
             (server(closed), Level::Error, "refused"),
+            (servers([port, port]), Level::Good, "accept connections"),
+            (servers([port, closed]), Level::Error, "refused"),
+            (servers([closed, port]), Level::Error, "refused"),
             (Destination::Pipe(path("read")), Level::Good, "has a reader"),
             (Destination::Pipe(path("fifo")), Level::Error, "nobody reads"),
             (Destination::Pipe(path("file")), Level::Error, "no named pipe"),
@@ -146,6 +169,8 @@ mod tests {
             (Destination::Folder(path("file")), Level::Error, "no folder"),
             (Destination::Folder(path("none")), Level::Error, "No such file"),
             (Destination::File(path("file")), Level::Good, "is writable"),
+            (Destination::File(path("")), Level::Error, "this is a folder"),
+            (Destination::File(path("circle")), Level::Error, "symbolic links"),
             (Destination::File(path("new/one")), Level::Good, "can be made"),
             (Destination::File(path("file/one")), Level::Error, "no folder"),
             (Destination::Unknown, Level::Good, "nothing"),

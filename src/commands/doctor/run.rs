@@ -120,7 +120,7 @@ fn daemon(config: &Config, findings: &mut Vec<Finding>) -> Option<u32> {
 }
 
 fn machine(config: &Config, daemon: Option<u32>, findings: &mut Vec<Finding>) {
-    let listeners: Vec<&Listener> = config.snmp.listen.iter().chain(&config.syslog.listen).collect();
+    let listeners: Vec<&Listener> = config.listeners().collect();
     let of_listener = |listener: &&Listener| {
         Some(Wanted {
             section: listener.protocol.section(),
@@ -155,7 +155,8 @@ fn machine(config: &Config, daemon: Option<u32>, findings: &mut Vec<Finding>) {
         findings.push(machine::buffers(buffer, most, machine::has_capability(&status, NET_ADMIN)));
     }
     findings.extend(machine::journal(&directory(config)));
-    if let Some(tls) = &config.syslog.tls {
+    let of_http = config.intake.iter().filter_map(|one| one.site.tls.as_ref());
+    for tls in config.syslog.tls.iter().chain(of_http) {
         let account = match daemon {
             Some(id) => Account::of_process(&proc(&format!("{id}/status"))),
             // The directory is made by the daemon's user.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -85,7 +84,8 @@ pub fn run(args: &AddArgs) -> anyhow::Result<bool> {
     }
     let (before, _) = setup::mibs(&config, &[]);
     let existing = existing(&config.mib_paths, &to);
-    let folder = Folder::shared(&to).with_context(|| format!("cannot use the folder {}", to.display()))?;
+    // Modules are no secret, and the daemon is another user.
+    let folder = Folder::public(&to).with_context(|| format!("cannot use the folder {}", to.display()))?;
     let (mut added, mut kept) = (Vec::new(), Vec::new());
     for (names, found) in &gathered.modules {
         let known = existing.get(&names[0]);
@@ -93,7 +93,8 @@ pub fn run(args: &AddArgs) -> anyhow::Result<bool> {
             Some(why) => kept.push((names.join(", "), why)),
             None => {
                 let name = file_name(&names[0], known, &to);
-                write(&folder, &name, &found.bytes)
+                folder
+                    .replace(&name, |out| out.write_all(&found.bytes))
                     .with_context(|| format!("cannot write {}", to.join(&name).display()))?;
                 added.push((names.join(", "), name, shadow(known, &to)));
             }
@@ -288,12 +289,6 @@ fn existing(paths: &[PathBuf], to: &Path) -> HashMap<String, Found> {
         }
     }
     all
-}
-
-/// Writes a module for everybody to read: it is no secret, and the daemon is another user.
-fn write(folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
-    folder.replace(name, |out| out.write_all(bytes))?;
-    std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(0o644))
 }
 
 /// What is said of the added modules: imports that no folder has.

@@ -53,7 +53,7 @@ pub fn run(args: &CompileArgs) -> anyhow::Result<bool> {
     let parent =
         args.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let context = || format!("cannot write {}", args.output.display());
-    let folder = Folder::shared(parent).with_context(context)?;
+    let folder = Folder::public(parent).with_context(context)?;
     folder.replace(name, |out| compiled::write(loaded.mib, out)).with_context(context)?;
     println!("{modules} modules with {definitions} definitions in {}", args.output.display());
     Ok(true)

@@ -17,7 +17,7 @@ use crate::mib::load::{Held, ModuleFile, module_files};
 use crate::mib::{Kind, Mib, Object};
 use crate::settings::diagnostic::did_you_mean;
 use crate::settings::input;
-use crate::terminal::{eprintln, print, println};
+use crate::terminal::{self, eprintln, print, println};
 
 /// Arguments of `trapline mib`.
 #[derive(Debug, Args)]
@@ -182,12 +182,12 @@ fn with_mib<'a>(args: &'a FindArgs, select: impl Fn(&'_ Mib) -> Vec<usize> + 'a)
         if args.json {
             println!("{}", show::json(object, &mib));
         } else {
-            println!("{}", show::line(object, &mib, depth, palette));
+            terminal::paint(format_args!("{}\n", show::line(object, &mib, depth, palette)));
         }
     }
     // Of one thing all there is to say.
     if let ([only], false) = (places.as_slice(), args.json) {
-        print!("{}", show::about(&mib.objects()[*only], &mib, palette));
+        terminal::paint(format_args!("{}", show::about(&mib.objects()[*only], &mib, palette)));
     }
     if places.is_empty() {
         eprintln!(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::commands::send::checkin::CheckInArgs;
 use crate::commands::send::security::SecurityArgs;
 use crate::commands::send::wire::LoadArgs;
 
@@ -23,6 +24,8 @@ pub(crate) enum What {
     Inform(InformArgs),
     /// A line of syslog
     Syslog(SyslogArgs),
+    /// A check-in: how a service is
+    Checkin(CheckInArgs),
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `trapline send`: test messages, one or a load of them.
 
 mod args;
+mod checkin;
 mod inform;
 mod notification;
 mod run;

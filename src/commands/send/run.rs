@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::commands::send::args::{SendArgs, SyslogArgs, TrapArgs, VersionArg, What};
 use crate::commands::send::notification::{describe, names, notification};
 use crate::commands::send::wire::{Wire, report};
-use crate::commands::send::{inform, security};
+use crate::commands::send::{checkin, inform, security};
 use crate::intake::listener::{Protocol, Transport};
 use crate::message::{NotificationKind, Version};
 use crate::snmp::encode;
@@ -22,6 +22,7 @@ pub fn run(args: &SendArgs) -> anyhow::Result<bool> {
         What::Trap(args) => trap(args).map(|()| true),
         What::Inform(args) => inform::run(args),
         What::Syslog(args) => syslog(args).map(|()| true),
+        What::Checkin(args) => checkin::run(args).map(|()| true),
     }
 }
 

@@ -7,6 +7,7 @@
 mod draft;
 mod line;
 mod notification;
+mod posted;
 
 #[cfg(test)]
 mod tests;
@@ -14,3 +15,4 @@ mod tests;
 pub use draft::{Draft, Expected};
 pub use line::line;
 pub use notification::{notification, pairs};
+pub use posted::posted;

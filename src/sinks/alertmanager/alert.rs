@@ -35,13 +35,15 @@ pub(super) struct Alert {
 
 impl Alert {
     /// As JSON. One that is open ends by itself at `until` if it is not sent again.
-    pub(super) fn json(&self, until: i64) -> String {
+    pub(super) fn json(&self, now: i64, until: i64) -> String {
+        // After a step of the clock times may be in the future: what ended there would be open at Alertmanager until then. And
         // Alertmanager refuses what ends before it begins.
-        let ends = self.ends.unwrap_or(until).max(self.starts);
+        let starts = self.starts.min(now);
+        let ends = self.ends.map_or(until, |ends| ends.min(now)).max(starts);
         serde_json::json!({
             "labels": self.labels,
             "annotations": self.annotations,
-            "startsAt": rfc3339(self.starts),
+            "startsAt": rfc3339(starts),
             "endsAt": rfc3339(ends),
         })
         .to_string()
@@ -153,7 +155,8 @@ mod tests {
         let (alert, cut) = encoder.alert(&record).unwrap();
         assert!(!cut);
         assert_eq!(key(&record), "rtr1/Interface%20Gi0%2F3");
-        let json: serde_json::Value = serde_json::from_str(&alert.json(1_700_000_240_000_000)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&alert.json(1_700_000_100_000_000, 1_700_000_240_000_000)).unwrap();
         let expected = serde_json::json!({
             "labels": { "alertname": "Interface Gi0/3", "instance": "rtr1", "severity": "page", "team": "net" },
             "annotations": {
@@ -167,9 +170,14 @@ mod tests {
             "endsAt": "2023-11-14T22:17:20Z",
         });
         assert_eq!(json, expected);
-        let ended = Alert { ends: Some(alert.starts - 1), ..alert };
-        let json: serde_json::Value = serde_json::from_str(&ended.json(0)).unwrap();
+        let alert_starts = alert.starts;
+        let ended = Alert { ends: Some(alert_starts - 1), ..alert };
+        let json: serde_json::Value = serde_json::from_str(&ended.json(alert_starts, 0)).unwrap();
         assert_eq!(json["endsAt"], json["startsAt"]);
+        // The clock was set back since: nothing is open at the server that has ended here.
+        let ended = Alert { ends: Some(alert_starts), ..ended };
+        let json: serde_json::Value = serde_json::from_str(&ended.json(1_699_999_000_000_000, 0)).unwrap();
+        assert_eq!((&json["startsAt"], &json["endsAt"]), (&json["endsAt"], &"2023-11-14T21:56:40Z".into()));
     }
 
     #[test]

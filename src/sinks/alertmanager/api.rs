@@ -48,7 +48,12 @@ impl Api for Alerts {
     /// The alert of an outcome that is not good.
     fn part(&self, record: &Record<'_>) -> Result<Part, Said> {
         let (alert, cut) = self.encoder.alert(record)?;
-        Ok(Part { id: record.id(), body: alert.json(alert.starts).into_bytes(), cut, ..Part::default() })
+        Ok(Part {
+            id: record.id(),
+            body: alert.json(alert.starts, alert.starts).into_bytes(),
+            cut,
+            ..Part::default()
+        })
     }
 
     fn call(&self, parts: &[Part]) -> Call {

@@ -1,6 +1,7 @@
 //! Sends alerts, and keeps what is open: an alert that is not sent again ends by itself. Members of a cluster tell each other
 //! about notifications, not about alerts, so each of them is told.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ use crate::time::clock::{Clock, Mono, Now};
 const MOST: usize = 10_000;
 /// The most outcomes in a request, or the most alerts that are sent again in one.
 const MOST_SENT: usize = 64;
+/// How many alerts that are sent again a server may put off, one by one, before all wait; and for how long.
+const MOST_PUT_OFF: usize = 3;
+const PAUSE: Duration = Duration::from_secs(5);
 /// An alert ends by itself when it was not sent again for so many times the usual time, as with Prometheus.
 const PATIENCE: u32 = 4;
 
@@ -55,8 +59,8 @@ impl Sink for Alertmanager {
     }
 
     fn destination(&self) -> Destination {
-        let target = &self.servers[0].target;
-        Destination::Server(target.host.clone(), target.port)
+        let targets = self.servers.iter().map(|server| &server.target);
+        Destination::Servers(targets.map(|target| (target.host.clone(), target.port)).collect())
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
@@ -76,6 +80,7 @@ impl Sink for Alertmanager {
             members: self.servers.iter().map(member).collect(),
             clock: seat.clock.clone(),
             memory: Memory::new(seat.name.clone(), seat.memory.clone()),
+            ages: HashMap::new(),
             // What was open before a restart is sent at once.
             next: Some(Mono::default()),
         })
@@ -90,6 +95,8 @@ struct AlertLane {
     clock: Arc<dyn Clock>,
     /// What is open, by host and service.
     memory: Memory<Problem>,
+    /// How long ago the last outcome of each was, and when that was so: the wall clock may be set.
+    ages: HashMap<String, (Duration, Mono)>,
     /// When open alerts are sent again; none if there are none.
     next: Option<Mono>,
 }
@@ -125,7 +132,8 @@ impl AlertLane {
         for (at, item) in items.iter().enumerate() {
             match self.step(item, now) {
                 Ok(step) => {
-                    let json: Vec<String> = step.tell.iter().map(|alert| alert.json(until)).collect();
+                    let json: Vec<String> =
+                        step.tell.iter().map(|alert| alert.json(now.wall.micros(), until)).collect();
                     if !json.is_empty() {
                         let (id, body) = (String::new(), json.join(",").into_bytes());
                         parts.push((at, Part { id, body, cut: step.cut, ..Part::default() }));
@@ -185,10 +193,22 @@ impl AlertLane {
                     "more than {MOST} alerts are open: the one of {oldest} is not sent again and ends"
                 );
                 self.memory.remove(&oldest);
+                self.ages.remove(&oldest);
             }
         }
         self.memory.set(key, problem);
+        self.ages.insert(key.to_owned(), (Duration::ZERO, now.mono));
         self.next.get_or_insert(now.mono + self.resend);
+    }
+
+    /// How long ago the last outcome of a host and service was. Of one from before a restart the wall clock tells it, once.
+    fn age(&mut self, key: &str, problem: &Problem, now: Now) -> Duration {
+        let by_wall = || {
+            let micros = now.wall.micros().saturating_sub(problem.told);
+            (Duration::from_micros(u64::try_from(micros).unwrap_or(0)), now.mono)
+        };
+        let (age, since) = *self.ages.entry(key.to_owned()).or_insert_with(by_wall);
+        age + now.mono.since(since)
     }
 
     /// When an open alert ends if it is not sent again.
@@ -203,37 +223,62 @@ impl AlertLane {
         let mut again = Vec::new();
         let mut changed = Vec::new();
         for (key, problem) in &problems {
-            let later = problem.later(self.expire, now.wall.micros());
+            let age = self.age(key, problem, now);
+            let later = problem.later(self.expire, age, now.wall.micros());
             let left = later.as_ref();
             let alerts = left.into_iter().flat_map(|later| later.ended.iter().chain(&later.open));
-            again.extend(alerts.map(|alert: &Alert| alert.json(until)));
+            again.extend(alerts.map(|alert: &Alert| alert.json(now.wall.micros(), until)));
             if left != Some(problem) {
                 changed.push((key.clone(), later));
             }
         }
-        for alerts in again.chunks(MOST_SENT) {
-            let part = |json: &String| Part { body: json.clone().into_bytes(), ..Part::default() };
-            let parts: Vec<Part> = alerts.iter().map(part).collect();
-            // What is refused now was taken before; so it is no outcome that could be given up.
-            match self.tell(&parts, true).await {
-                Ok(_) => {}
-                Err(Trouble::Halve(said)) => {
-                    tracing::warn!(
-                        sink = self.memory.sink(),
-                        "alerts that were sent again are refused: {said}"
-                    );
-                }
-                Err(trouble) => return Err(trouble),
-            }
+        let part = |json: String| Part { body: json.into_bytes(), ..Part::default() };
+        let again: Vec<Part> = again.into_iter().map(part).collect();
+        for parts in again.chunks(MOST_SENT) {
+            self.tell_again(parts).await?;
         }
         for (key, problem) in changed {
             match problem {
                 Some(problem) => self.memory.set(&key, problem),
-                None => drop(self.memory.remove(&key)),
+                None => {
+                    self.memory.remove(&key);
+                    self.ages.remove(&key);
+                }
             }
         }
         self.memory.keep();
         self.next = (!self.memory.values().is_empty()).then(|| now.mono + self.resend);
+        Ok(())
+    }
+
+    /// Sends alerts again. Where some are refused, the others are sent without them: an alert that is not sent again ends.
+    async fn tell_again(&mut self, parts: &[Part]) -> Result<(), Trouble> {
+        let mut open = vec![parts];
+        let mut put_off = 0;
+        while let Some(some) = open.pop() {
+            let said = match (self.tell(some, true).await, some) {
+                (Err(Trouble::Halve(_)), [_, _, ..]) => {
+                    let (first, second) = some.split_at(some.len() / 2);
+                    open.extend([second, first]);
+                    continue;
+                }
+                (Err(Trouble::Halve(said)), _) => said,
+                (Err(trouble), _) => return Err(trouble),
+                (Ok(fates), _) => match fates.into_iter().next() {
+                    Some(Fate::Dead(said)) => said,
+                    Some(Fate::Later(said)) => {
+                        put_off += 1;
+                        if put_off >= MOST_PUT_OFF {
+                            return Err(Trouble::Busy(said, PAUSE));
+                        }
+                        said
+                    }
+                    _ => continue,
+                },
+            };
+            // What is refused now was taken before; so it is no outcome that could be given up.
+            tracing::warn!(sink = self.memory.sink(), "an alert that was sent again is refused: {said}");
+        }
         Ok(())
     }
 

@@ -26,6 +26,8 @@ struct Known {
     requests: usize,
     /// The status that it answers in place of taking alerts, and the body.
     instead: Option<(u16, &'static str)>,
+    /// An alert that it does not take, with its name, and what it answers then.
+    poison: Option<(&'static str, u16, &'static str)>,
 }
 
 struct Standin {
@@ -97,9 +99,12 @@ fn serve(mut stream: TcpStream, known: &Mutex<Known>) {
         reader.read_exact(&mut body).unwrap();
         let mut known = known.lock().unwrap();
         known.requests += 1;
-        let (status, text) = known.instead.unwrap_or((200, ""));
+        let alerts = serde_json::from_slice::<Vec<Json>>(&body).unwrap();
+        let is = |name: &str| alerts.iter().any(|alert| alert["labels"]["alertname"] == name);
+        let poison = known.poison.filter(|(name, ..)| is(name)).map(|(_, status, text)| (status, text));
+        let (status, text) = known.instead.or(poison).unwrap_or((200, ""));
         if status == 200 {
-            for alert in serde_json::from_slice::<Vec<Json>>(&body).unwrap() {
+            for alert in alerts {
                 let ends = alert["endsAt"].as_str().unwrap().to_owned();
                 known.alerts.insert(alert["labels"].to_string(), ends);
             }
@@ -256,6 +261,49 @@ fn one_that_is_refused_is_found() {
 }
 
 #[test]
+fn one_that_is_refused_again_costs_no_other_its_alert() {
+    let (server, journal) = (Standin::start(), tempfile::tempdir().unwrap());
+    let mut bench = Bench::new(vec![server.server()], journal.path());
+    let names: Vec<String> = (0..70).map(|n| format!("s{n:02}")).collect();
+    for (n, name) in (1..).zip(&names) {
+        assert_eq!(bench.send(&[result(n, name, State::Critical)]).unwrap(), [Fate::Taken]);
+    }
+    bench.seconds(60);
+    server.known.lock().unwrap().poison = Some(("s33", 400, "\"invalid label set\""));
+    assert_eq!(bench.own(), Ok(true));
+    let open = server.open(299);
+    assert_eq!(open.len(), 69, "{open:?}");
+    // What has no end is not asked for one by one.
+    server.known.lock().unwrap().poison = None;
+    server.answer(Some((500, "\"disk\"")));
+    bench.seconds(60);
+    server.requests();
+    assert!(matches!(bench.own(), Err(Trouble::Busy(..))));
+    assert!(server.requests() < 20);
+}
+
+#[test]
+fn steps_of_the_wall_clock_end_no_alert_and_open_none_again() {
+    for step in [-3600, -150, 150, 3600] {
+        let (server, journal) = (Standin::start(), tempfile::tempdir().unwrap());
+        let mut bench = Bench::new(vec![server.server()], journal.path());
+        bench.sink.expire = Duration::from_mins(30);
+        bench.restart();
+        assert_eq!(bench.own(), Ok(true));
+        assert_eq!(bench.send(&[result(1, "a", State::Critical)]).unwrap(), [Fate::Taken]);
+        assert_eq!(bench.send(&[result(2, "b", State::Critical)]).unwrap(), [Fate::Taken]);
+        assert_eq!(bench.send(&[result(3, "b", State::Ok)]).unwrap(), [Fate::Taken]);
+        bench.clock.step(step * 1_000_000);
+        bench.seconds(60);
+        assert_eq!(bench.own(), Ok(true));
+        assert_eq!(server.open(step + 61), ["a critical"], "{step}");
+        bench.seconds(29 * 60);
+        assert_eq!(bench.own(), Ok(true));
+        assert_eq!(server.open(step + 30 * 60 + 1), [] as [&str; 0], "{step}: it has expired");
+    }
+}
+
+#[test]
 fn the_oldest_of_too_many_is_given_up() {
     let (server, journal) = (Standin::start(), tempfile::tempdir().unwrap());
     let bench = Bench::new(vec![server.server()], journal.path());
@@ -267,6 +315,7 @@ fn the_oldest_of_too_many_is_given_up() {
         members: vec![],
         clock: seat.clock.clone(),
         memory: Memory::new(seat.name, seat.memory),
+        ages: HashMap::new(),
         next: None,
     };
     let alert = Alert { labels: BTreeMap::new(), annotations: BTreeMap::new(), starts: 0, ends: None };

@@ -76,11 +76,11 @@ impl Problem {
         ended
     }
 
-    /// The same after some time: what was open for `expire` without an outcome has ended, and what ended long ago is forgotten. None
-    /// if nothing is left.
-    pub(super) fn later(&self, expire: Duration, now: i64) -> Option<Problem> {
+    /// The same after some time, with `age` since the last outcome: what was open for `expire` without an outcome has ended, and what
+    /// ended long ago is forgotten. None if nothing is left.
+    pub(super) fn later(&self, expire: Duration, age: Duration, now: i64) -> Option<Problem> {
         let mut later = self.clone();
-        if now.saturating_sub(self.told) >= micros(expire)
+        if age >= expire
             && let Some(open) = later.open.take()
         {
             later.end(open, now);
@@ -149,9 +149,9 @@ mod tests {
         let (twice, tell) = ended.next(None, (1, 7), 61 * SECOND);
         assert!(tell.is_empty());
         assert_eq!(shown(&twice.ended), [("critical", 30, Some(41)), ("warning", 40, Some(51))]);
-        let later = twice.later(DAY, (900 + 41) * SECOND).unwrap();
+        let later = twice.later(DAY, Duration::ZERO, (900 + 41) * SECOND).unwrap();
         assert_eq!(shown(&later.ended), [("warning", 40, Some(51))]);
-        assert_eq!(twice.later(DAY, (900 + 51) * SECOND), None);
+        assert_eq!(twice.later(DAY, Duration::ZERO, (900 + 51) * SECOND), None);
         let places = [(1, 6), (1, 7), (1, 8), (2, 1)].map(|id| twice.place(id));
         assert_eq!(places, [Place::Old, Place::Same, Place::New, Place::New]);
     }
@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn what_nothing_ends_expires() {
         let (open, _) = Problem::default().next(Some(alert("critical", 0)), (1, 1), 0);
-        assert_eq!(open.later(DAY, 86_399 * SECOND), Some(open.clone()));
-        let expired = open.later(DAY, 86_400 * SECOND).unwrap();
+        assert_eq!(open.later(DAY, DAY - Duration::from_secs(1), 86_399 * SECOND), Some(open.clone()));
+        let expired = open.later(DAY, DAY, 86_400 * SECOND).unwrap();
         assert_eq!(shown(&expired.ended), [("critical", 0, Some(86_400))]);
         assert_eq!(expired.open, None);
     }

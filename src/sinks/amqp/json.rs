@@ -1,6 +1,6 @@
 //! The amqp sink: outcomes as JSON, with a routing key by template.
 
-use super::lane::{Broker, Bus, Encoder, Message, RoutingKey};
+use super::lane::{Broker, Bus, Encoder, Message, RoutingKey, Unroutable};
 use std::sync::Arc;
 
 use crate::outcome::json;
@@ -28,6 +28,7 @@ pub const KIND: Kind = Kind {
             default: "\"{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}\"",
             says: "A template.",
         },
+        Unroutable::key("\"dead\""),
     ]],
     answers: &[],
     read,
@@ -40,7 +41,7 @@ struct JsonEncoder {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let broker = Broker::read(options, "trapline");
+    let broker = Broker::read(options, "trapline", Unroutable::Dead);
     let key = options.string("routing_key").unwrap_or(Located {
         value: "{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}".to_owned(),
         span: 0..0,

@@ -18,7 +18,7 @@ use lapin::{
 use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::sinks::piece::{Format, Piece};
-use crate::sinks::settings::Options;
+use crate::sinks::settings::{Key, Options};
 use crate::sinks::sink::{
     Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
 };
@@ -33,6 +33,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BLOCKED: Duration = Duration::from_secs(1);
 
 const HINT: Hint = "see whether the broker runs, and whether user, password and vhost of url are right";
+
+/// What becomes of an outcome for which the exchange has no queue: the broker confirms that it has dropped it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unroutable {
+    /// It is a dead letter.
+    Dead,
+    /// It is published again later: the queue may come.
+    Retry,
+    /// That is meant: nobody is interested.
+    Drop,
+}
+
+impl Unroutable {
+    /// Its key. `default` is one of its words in quotes.
+    pub const fn key(default: &'static str) -> Key {
+        Key {
+            name: "unroutable",
+            default,
+            says: "What becomes of an outcome for which no queue is bound to the exchange, so that the broker drops it: `\"dead\"`: it is a dead letter; `\"retry\"`: it is published again, and becomes a dead letter after `give_up`; `\"drop\"`: it counts as delivered.",
+        }
+    }
+}
 
 /// What is published for an outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +89,11 @@ impl RoutingKey {
     pub fn as_str(&self) -> &str {
         &self.key
     }
+
+    /// The fate of an outcome that was taken with it.
+    fn taken(&self) -> Fate {
+        if self.cut { Fate::Cut } else { Fate::Taken }
+    }
 }
 
 /// Makes messages of outcomes.
@@ -93,15 +120,21 @@ pub struct Broker {
     exchange: String,
     /// Whether to declare the exchange (durable, topic).
     declare: bool,
+    /// What becomes of an outcome that no queue takes.
+    unroutable: Unroutable,
 }
 
 impl Broker {
-    /// Reads `url`, `exchange` and `declare`. The default exchange is `exchange`.
-    pub fn read(options: &mut Options<'_, '_, '_>, exchange: &str) -> Option<Self> {
+    /// Reads `url`, `exchange`, `declare` and `unroutable`, with the defaults of the first and the last.
+    pub fn read(options: &mut Options<'_, '_, '_>, exchange: &str, unroutable: Unroutable) -> Option<Self> {
         let url = url(options);
         let exchange = options.text("exchange", exchange);
         let declare = options.boolean("declare", true);
-        Some(Broker { url: url?, exchange, declare })
+        let words = [("dead", Unroutable::Dead), ("retry", Unroutable::Retry), ("drop", Unroutable::Drop)];
+        let given = options.get("unroutable").is_some();
+        let word = options.word("unroutable", &words, "way with what no queue takes");
+        let unroutable = word.filter(|_| given).unwrap_or(unroutable);
+        Some(Broker { url: url?, exchange, declare, unroutable })
     }
 
     /// The broker for messages: without user and password.
@@ -199,8 +232,8 @@ struct Link {
 
 /// What becomes of an item.
 enum Step {
-    /// It was published, whole or with a shortened key.
-    Published(PublisherConfirm, bool),
+    /// It was published with this routing key.
+    Published(PublisherConfirm, RoutingKey),
     /// It makes no message.
     Dead(Said),
 }
@@ -269,7 +302,7 @@ impl BusLane {
             Some((_, Err(reason))) => return Ok(Step::Dead(reason)),
             None => return Ok(Step::Dead("the outcome is damaged".into())),
         };
-        let (id, Message { routing_key: RoutingKey { key, cut }, body }) = message;
+        let (id, Message { routing_key, body }) = message;
         let properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_content_type("application/json".into())
@@ -278,14 +311,15 @@ impl BusLane {
             .with_message_id(id.into());
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let exchange = ShortString::from(self.broker.exchange.as_str());
-        let confirm = link.channel.basic_publish(exchange, key.into(), options, &body, properties).await?;
-        Ok(Step::Published(confirm, cut))
+        let key = ShortString::from(routing_key.as_str());
+        let confirm = link.channel.basic_publish(exchange, key, options, &body, properties).await?;
+        Ok(Step::Published(confirm, routing_key))
     }
 
     /// Waits for the broker's confirmation.
     async fn confirmed(&self, step: Step, link: &Link) -> Result<Fate, Trouble> {
-        let (confirm, cut) = match step {
-            Step::Published(confirm, cut) => (confirm, cut),
+        let (confirm, key) = match step {
+            Step::Published(confirm, key) => (confirm, key),
             Step::Dead(reason) => return Ok(Fate::Dead(reason)),
         };
         let Ok(confirmation) = tokio::time::timeout(PATIENCE, confirm).await else {
@@ -296,12 +330,14 @@ impl BusLane {
             };
             return Err(Trouble::Unanswered(self.said(why).into(), "see its log"));
         };
-        let taken = if cut { Fate::Cut } else { Fate::Taken };
         match confirmation {
-            Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Ok(taken),
+            Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Ok(key.taken()),
             Ok(Confirmation::Ack(Some(_))) => {
-                self.no_queue();
-                Ok(taken)
+                let unroutable = self.broker.unroutable;
+                if unroutable == Unroutable::Drop {
+                    self.no_queue();
+                }
+                Ok(returned(unroutable, &self.broker.exchange, &key))
             }
             Ok(Confirmation::Nack(_)) => Ok(Fate::Later(self.said("refuses the message (nack)").into())),
             Err(error) => Err(self.trouble(&error)),
@@ -341,6 +377,21 @@ impl BusLane {
 
     fn said(&self, what: &str) -> String {
         format!("the AMQP broker {} {what}", self.broker.name())
+    }
+}
+
+/// The fate of an outcome that the broker has returned, as no queue takes it (AMQP 0-9-1, `basic.return`).
+fn returned(unroutable: Unroutable, exchange: &str, key: &RoutingKey) -> Fate {
+    let said = || {
+        Said::from(format!(
+            "no queue is bound to the exchange '{exchange}' for this routing key, so the broker has dropped it; bind a queue: {}",
+            key.as_str()
+        ))
+    };
+    match unroutable {
+        Unroutable::Dead => Fate::Dead(said()),
+        Unroutable::Retry => Fate::Later(said()),
+        Unroutable::Drop => key.taken(),
     }
 }
 
@@ -392,8 +443,22 @@ mod tests {
     }
 
     #[test]
+    fn what_no_queue_takes_is_not_delivered_unless_that_is_meant() {
+        let key = RoutingKey::new("a.b");
+        let fate = |unroutable| returned(unroutable, "bus", &key);
+        let Fate::Dead(said) = fate(Unroutable::Dead) else { panic!() };
+        assert!(said.as_str().starts_with("no queue is bound to the exchange 'bus'"), "{said}");
+        assert!(said.as_str().ends_with("bind a queue: a.b"), "{said}");
+        assert_eq!(fate(Unroutable::Retry), Fate::Later(said));
+        assert_eq!(fate(Unroutable::Drop), Fate::Taken);
+        let long = RoutingKey::new(&"k".repeat(300));
+        assert_eq!(returned(Unroutable::Drop, "bus", &long), Fate::Cut);
+    }
+
+    #[test]
     fn the_password_does_not_show() {
-        let broker = Broker { url: "amqp://u:secret@h:5672/v".into(), exchange: "e".into(), declare: true };
+        let (url, exchange) = ("amqp://u:secret@h:5672/v".into(), "e".into());
+        let broker = Broker { url, exchange, declare: true, unroutable: Unroutable::Dead };
         assert_eq!(broker.name(), "h:5672/v");
         assert!(!format!("{broker:?}").contains("secret"));
     }

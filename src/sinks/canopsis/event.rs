@@ -155,6 +155,7 @@ mod tests {
 
     use super::*;
     use crate::outcome::name::Name;
+    use crate::outcome::result::Labels;
     use crate::outcome::result::{CheckResult, Common, Event};
 
     fn common(state: State) -> Common<'static> {
@@ -165,7 +166,7 @@ mod tests {
             output: "down\n\"x\"".into(),
             long_output: "".into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         }
     }
 

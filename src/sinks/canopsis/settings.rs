@@ -2,6 +2,7 @@
 
 use super::event::EventEncoder;
 use super::{amqp, http};
+use crate::sinks::amqp::lane::Unroutable;
 use crate::sinks::http::server::Server;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 
@@ -31,6 +32,7 @@ const AMQP_KEYS: &[Key] = &[
         default: "true",
         says: "AMQP only: whether to declare the exchange (durable, topic).",
     },
+    Unroutable::key("\"retry\""),
 ];
 
 const HTTP_KEYS: &[Key] = &[

@@ -1,23 +1,32 @@
-//! Sends mail, and keeps for each outcome which recipients have it: only the others get it again.
+//! Sends mail, and keeps for each outcome which recipients have it: only the others get it again. A recipient that the server
+//! puts off holds up nobody else; each of them gets the outcomes of a host and service in their order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::mail::{Composer, Mail};
 use super::session::{Server, Session, Submitted, Verdict};
 use crate::net::Network;
 use crate::outcome::record::Record;
+use crate::sinks::memory::Memory;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
     Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
 };
+use crate::time::clock::{Clock, Mono};
 
 /// The most outcomes of a mail, and the most octets of them.
 const MOST: usize = 100;
 const MOST_BYTES: usize = 512 << 10;
-/// Of how many outcomes it is known which recipients have them.
+/// Of how many outcomes it is remembered over a restart which recipients have them.
+const MOST_REMEMBERED: usize = 10_000;
+/// How many outcomes are known before those are looked for that nobody asks for any more.
 const MOST_KNOWN: usize = 20_000;
+/// An outcome that was put off is tried again within half of this time, or was given up.
+const GONE: Duration = Duration::from_mins(10);
 
 /// Mail to some recipients.
 #[derive(Debug, Clone)]
@@ -30,10 +39,12 @@ pub(super) struct Email {
 
 impl Sink for Email {
     fn limits(&self) -> Limits {
+        // The lane keeps the order, by recipient.
+        let one = Limits { order: Order::Free, ..Limits::default() };
         if self.digest.is_zero() {
-            return Limits::default();
+            return one;
         }
-        Limits { lanes: 1, items: MOST, bytes: MOST_BYTES, order: Order::Kept, linger: self.digest }
+        Limits { items: MOST, bytes: MOST_BYTES, linger: self.digest, ..one }
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
@@ -47,15 +58,52 @@ impl Sink for Email {
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
-        Box::new(EmailLane { email: self.clone(), network: seat.network.clone(), known: HashMap::new() })
+        Box::new(EmailLane {
+            email: self.clone(),
+            network: seat.network.clone(),
+            clock: seat.clock.clone(),
+            open: HashMap::new(),
+            memory: Memory::new(seat.name.clone(), seat.memory.clone()),
+        })
     }
 }
 
 struct EmailLane {
     email: Email,
     network: Arc<dyn Network>,
-    /// Outcomes that some recipients do not have yet, with what is final for each recipient.
-    known: HashMap<Id, Vec<Option<Verdict>>>,
+    clock: Arc<dyn Clock>,
+    /// Outcomes that some recipients do not have yet, in their order, by host and service.
+    open: HashMap<u64, BTreeMap<Id, Open>>,
+    /// Outcomes that some recipients have and others do not, by their ids.
+    memory: Memory<Done>,
+}
+
+/// An outcome that some recipients do not have yet.
+#[derive(Debug)]
+struct Open {
+    /// When it was to be sent last.
+    seen: Mono,
+    /// What is final for each recipient.
+    verdicts: Vec<Option<Verdict>>,
+}
+
+impl Open {
+    fn is_open_for(&self, recipient: usize) -> bool {
+        self.verdicts.get(recipient).is_some_and(Option::is_none)
+    }
+
+    fn open_for(&self) -> Vec<usize> {
+        (0..self.verdicts.len()).filter(|at| self.is_open_for(*at)).collect()
+    }
+}
+
+/// Who has an outcome that others do not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Done {
+    /// When its message was received, in microseconds since 1970 UTC.
+    time: i64,
+    /// The addresses.
+    taken: BTreeSet<String>,
 }
 
 /// Outcomes that go to the same recipients: by places among the recipients, the places among the items.
@@ -69,13 +117,12 @@ impl Lane for EmailLane {
 
 impl EmailLane {
     async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
-        let mut fates: Vec<Option<Fate>> = vec![None; items.len()];
-        if self.known.len() > MOST_KNOWN {
-            // Of outcomes that were given up nobody tells.
-            self.known.retain(|id, _| items.iter().any(|item| item.id == *id));
-        }
+        let now = self.clock.now().mono;
+        self.note(items, now);
+        let mut fates: Vec<Option<Fate>> = items.iter().map(|item| self.ended(item)).collect();
         let groups = self.groups(items, &mut fates);
         if groups.is_empty() {
+            self.memory.keep();
             return Ok(fates.into_iter().map(fate).collect());
         }
         let mut session = Session::open(&self.email.server, &*self.network).await?;
@@ -95,30 +142,80 @@ impl EmailLane {
                     for place in places {
                         fates[place] = Some(Fate::Later(said.clone()));
                     }
+                    if !matches!(trouble, Trouble::Halve(_)) {
+                        break;
+                    }
                 }
             }
         }
         session.quit().await;
-        Ok(fates.into_iter().map(fate).collect())
+        self.memory.keep();
+        let fates: Vec<Fate> = fates.into_iter().map(fate).collect();
+        for (item, _) in items.iter().zip(&fates).filter(|(_, fate)| !matches!(fate, Fate::Later(_))) {
+            self.forget(item);
+        }
+        Ok(fates)
     }
 
-    /// Which outcomes go to which recipients. An outcome whose recipients are others than those of an earlier one of its host and
-    /// service waits for that.
+    /// Notes what is open, and forgets what was given up: of that nobody tells.
+    fn note(&mut self, items: &[Item], now: Mono) {
+        let is_alive = |open: &Open| now.since(open.seen) < GONE;
+        if self.open.values().map(BTreeMap::len).sum::<usize>() > MOST_KNOWN {
+            self.open.retain(|_, all| {
+                all.retain(|_, open| is_alive(open));
+                !all.is_empty()
+            });
+        }
+        let is_there = |id: &Id| items.iter().any(|item| item.id == *id);
+        for item in items {
+            let all = self.open.entry(item.key).or_default();
+            all.retain(|id, open| is_alive(open) || is_there(id));
+            let done = self.memory.values().get(&record_id(item));
+            let taken = |to: &String| done.is_some_and(|done| done.taken.contains(to));
+            let verdict = |to: &String| taken(to).then_some(Verdict::Taken);
+            let begin = || Open { seen: now, verdicts: self.email.composer.to.iter().map(verdict).collect() };
+            all.entry(item.id).or_insert_with(begin).seen = now;
+        }
+    }
+
+    /// The fate of an outcome that is open for nobody any more, as the recipients are others than before a restart.
+    fn ended(&mut self, item: &Item) -> Option<Fate> {
+        let all = self.open.get(&item.key)?;
+        let ended = all.get(&item.id).is_some_and(|open| open.open_for().is_empty());
+        ended.then(|| {
+            self.forget(item);
+            self.memory.remove(&record_id(item));
+            Fate::Taken
+        })
+    }
+
+    /// Which outcomes go to which recipients. A recipient for whom an earlier outcome of the same host and service is open, and does
+    /// not go along, waits for that.
     fn groups(&self, items: &[Item], fates: &mut [Option<Fate>]) -> Groups {
-        let count = self.email.composer.to.len();
         let mut groups = Groups::new();
-        let mut before: HashMap<u64, Vec<usize>> = HashMap::new();
+        // What goes along, by host and service: the recipients of the first one, and all recipients.
+        let mut along: HashMap<u64, (Vec<usize>, BTreeSet<usize>)> = HashMap::new();
+        let is_there = |id: &Id| items.iter().any(|item| item.id == *id);
         for (place, item) in items.iter().enumerate() {
-            let open: Vec<usize> = match self.known.get(&item.id) {
-                Some(known) => (0..count).filter(|at| known[*at].is_none()).collect(),
-                None => (0..count).collect(),
+            let Some(all) = self.open.get(&item.key).filter(|_| fates[place].is_none()) else { continue };
+            let Some(open) = all.get(&item.id) else { continue };
+            let waits = |at: &usize| {
+                all.range(..item.id).any(|(id, earlier)| earlier.is_open_for(*at) && !is_there(id))
             };
-            let first = before.entry(item.key).or_insert_with(|| open.clone());
-            if *first == open {
-                groups.entry(open).or_default().push(place);
-            } else {
-                fates[place] = Some(Fate::Later("an earlier one of this host and service waits".into()));
+            let mut recipients: Vec<usize> = open.open_for().into_iter().filter(|at| !waits(at)).collect();
+            let (first, before) = along.entry(item.key).or_default();
+            if recipients != *first {
+                recipients.retain(|at| !before.contains(at));
             }
+            if recipients.is_empty() {
+                fates[place] = Some(Fate::Later("an earlier one of this host and service waits".into()));
+                continue;
+            }
+            if before.is_empty() {
+                first.clone_from(&recipients);
+            }
+            before.extend(&recipients);
+            groups.entry(recipients).or_default().push(place);
         }
         groups
     }
@@ -132,7 +229,10 @@ impl EmailLane {
     ) -> Result<Vec<Fate>, Trouble> {
         let records: Option<Vec<Record<'_>>> = places.iter().map(|place| items[*place].record()).collect();
         let Some(records) = records else {
-            return Ok(places.iter().map(|_| Fate::Dead("the outcome is damaged".into())).collect());
+            return match places {
+                [_] => Ok(vec![Fate::Dead("the outcome is damaged".into())]),
+                _ => Err(Trouble::Halve("an outcome is damaged".into())),
+            };
         };
         let to: Vec<&str> = recipients.iter().map(|at| self.email.composer.to[*at].as_str()).collect();
         let from = self.email.composer.from.clone();
@@ -145,11 +245,19 @@ impl EmailLane {
             cut |= was_cut;
             match session.submit(&from, &to, &text).await? {
                 Submitted::Each(verdicts) => {
-                    let fate = |place: &usize| self.settle(items[*place].id, recipients, &verdicts, cut);
+                    let fate = |place: &usize| self.settle(&items[*place], recipients, &verdicts, cut);
                     return Ok(places.iter().map(fate).collect());
                 }
                 Submitted::TooLarge(said) if places.len() > 1 => return Err(Trouble::Halve(said)),
-                Submitted::TooLarge(said) if short => return Ok(vec![Fate::Dead(said)]),
+                Submitted::TooLarge(said) if short => {
+                    return Ok(places
+                        .iter()
+                        .map(|place| {
+                            let dead = vec![Verdict::Dead(said.clone()); recipients.len()];
+                            self.settle(&items[*place], recipients, &dead, cut)
+                        })
+                        .collect());
+                }
                 Submitted::TooLarge(_) => {}
             }
         }
@@ -157,28 +265,71 @@ impl EmailLane {
     }
 
     /// The fate of an outcome, given what became of it for some recipients.
-    fn settle(&mut self, id: Id, recipients: &[usize], verdicts: &[Verdict], cut: bool) -> Fate {
+    fn settle(&mut self, item: &Item, recipients: &[usize], verdicts: &[Verdict], cut: bool) -> Fate {
         let all = &self.email.composer.to;
-        let known = self.known.entry(id).or_insert_with(|| vec![None; all.len()]);
+        let Some(open) = self.open.get_mut(&item.key).and_then(|all| all.get_mut(&item.id)) else {
+            return fate(None);
+        };
         let mut later = None;
         for (at, verdict) in recipients.iter().zip(verdicts) {
             match verdict {
                 Verdict::Later(said) => later = Some(said.clone()),
-                Verdict::Taken | Verdict::Dead(_) => known[*at] = Some(verdict.clone()),
+                Verdict::Taken | Verdict::Dead(_) => open.verdicts[*at] = Some(verdict.clone()),
             }
         }
-        if let Some(said) = later {
-            return Fate::Later(said);
-        }
-        let known = self.known.remove(&id).unwrap_or_default();
-        let refused = all.iter().zip(&known).filter_map(|(name, verdict)| match verdict {
-            Some(Verdict::Dead(said)) => Some((name.as_str(), said)),
+        let with = |is: fn(&Option<Verdict>) -> bool| {
+            let fits = all.iter().zip(&open.verdicts).filter(|(_, verdict)| is(verdict));
+            fits.map(|(name, _)| name.clone()).collect::<BTreeSet<String>>()
+        };
+        let taken = with(|verdict| *verdict == Some(Verdict::Taken));
+        let waiting = with(Option::is_none);
+        let refused = with(|verdict| matches!(verdict, Some(Verdict::Dead(_))));
+        let dead = open.verdicts.iter().flatten().find_map(|verdict| match verdict {
+            Verdict::Dead(said) => Some(said.clone()),
             _ => None,
         });
-        let (names, said): (Vec<&str>, Vec<&Said>) = refused.unzip();
-        let Some(said) = said.first() else { return if cut { Fate::Cut } else { Fate::Taken } };
-        Fate::Dead(format!("not for {}: {said}", names.join(", ")).into())
+        let names = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+        if !waiting.is_empty() {
+            self.remember(item, taken);
+            let said = later.unwrap_or_else(|| "an earlier one of this host and service waits".into());
+            return Fate::Later(format!("not for {} yet: {said}", names(waiting)).into());
+        }
+        if let Some(said) = dead {
+            // Who has it does not get it again if its dead letter is sent again.
+            self.remember(item, taken);
+            return Fate::Dead(format!("not for {}: {said}", names(refused)).into());
+        }
+        self.memory.remove(&record_id(item));
+        if cut { Fate::Cut } else { Fate::Taken }
     }
+
+    fn forget(&mut self, item: &Item) {
+        if let Some(all) = self.open.get_mut(&item.key) {
+            all.remove(&item.id);
+            if all.is_empty() {
+                self.open.remove(&item.key);
+            }
+        }
+    }
+
+    /// Remembers who has an outcome that others do not have.
+    fn remember(&mut self, item: &Item, taken: BTreeSet<String>) {
+        let (id, done) = (record_id(item), Done { time: item.time, taken });
+        let known = self.memory.values();
+        if done.taken.is_empty() || known.get(&id) == Some(&done) {
+            return;
+        }
+        if !known.contains_key(&id) && known.len() >= MOST_REMEMBERED {
+            let oldest = known.iter().min_by_key(|(_, done)| done.time).map(|(id, _)| id.clone());
+            oldest.map(|oldest| self.memory.remove(&oldest));
+        }
+        self.memory.set(&id, done);
+    }
+}
+
+/// As [`Record::id`].
+fn record_id(item: &Item) -> String {
+    format!("{:016x}-{}", item.epoch, item.sequence)
 }
 
 fn fate(fate: Option<Fate>) -> Fate {

@@ -128,7 +128,7 @@ fn many_go_in_one_mail_and_an_order_stays() {
     let first = [keyed(1, 7), keyed(2, 8)];
     standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "452 full")];
     assert!(send(&mut *lane, &first).unwrap().iter().all(later));
-    // A later one of the same service waits, so that b@x gets them in their order.
+    // a@x does not wait for b@x, who gets those of a service in their order.
     let more = [keyed(1, 7), keyed(2, 8), keyed(3, 7), keyed(4, 9)];
     standin.lock().unwrap().answers.clear();
     let fates = send(&mut *lane, &more).unwrap();
@@ -136,15 +136,106 @@ fn many_go_in_one_mail_and_an_order_stays() {
         fates[..2] == [Fate::Taken, Fate::Taken] && later(&fates[2]) && fates[3] == Fate::Taken,
         "{fates:?}"
     );
+    assert_eq!(send(&mut *lane, &more[2..3]).unwrap(), [Fate::Taken]);
     let mails = std::mem::take(&mut standin.lock().unwrap().mails);
-    let found: Vec<(usize, Vec<bool>)> = mails
+    let found: Vec<(&[String], Vec<usize>)> = mails
         .iter()
-        .map(|(to, text)| (to.len(), (1..5).map(|n| text.contains(&format!("text{n}"))).collect()))
+        .map(|(to, text)| (&to[..], (1..5).filter(|n| text.contains(&format!("text{n}"))).collect()))
         .collect();
-    let yes = |some: &[usize]| (1..5).map(|n| some.contains(&n)).collect::<Vec<bool>>();
-    assert_eq!(found, [(1, yes(&[1, 2])), (2, yes(&[4])), (1, yes(&[1, 2]))]);
+    let (a, b) = (&["a@x".to_owned()][..], &["b@x".to_owned()][..]);
+    let both = &["a@x".to_owned(), "b@x".to_owned()][..];
+    assert_eq!(found, [(a, vec![1, 2]), (a, vec![3]), (both, vec![4]), (b, vec![1, 2]), (b, vec![3])]);
     standin.lock().unwrap().answers = vec![("end", "552 too big")];
     assert!(matches!(send(&mut *lane, &more[2..]), Err(Trouble::Halve(_))));
+}
+
+/// The mails to a recipient, as the numbers of their outcomes.
+fn mails_to(standin: &Mutex<Standin>, name: &str) -> Vec<u64> {
+    let standin = standin.lock().unwrap();
+    let to = standin.mails.iter().filter(|(to, _)| to.iter().any(|to| to == name));
+    let number = |text: &str| text.split_once("text")?.1.split_whitespace().next()?.parse().ok();
+    to.map(|(_, text)| number(text).unwrap()).collect()
+}
+
+#[test]
+fn a_recipient_that_is_put_off_holds_up_nobody_else() {
+    let (address, standin) = Standin::start();
+    let (seat, clock) = seat();
+    for seed in 0..20_u64 {
+        standin.lock().unwrap().mails.clear();
+        let mut lane = email(address.clone(), false).lane(&seat);
+        let mut open: Vec<Item> = Vec::new();
+        for round in 1..=12_u64 {
+            if round <= 6 {
+                open.push(Item {
+                    key: round % 2,
+                    ..item(round, "h", Some("s"), &format!("text{round} end"))
+                });
+            }
+            let bits = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (4 * round);
+            let answer = ["250 ok", "451 later", "452 full", "451 later"][(bits & 3) as usize];
+            let answer = if round > 9 { "250 ok" } else { answer };
+            standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", answer)];
+            // As those are sent that wait for themselves only.
+            open.retain(|item| later(&send(&mut *lane, std::slice::from_ref(item)).unwrap()[0]));
+            clock.advance(Duration::from_mins(4));
+            let there: Vec<u64> = (1..=round.min(6)).collect();
+            assert_eq!(mails_to(&standin, "a@x"), there, "seed {seed}, round {round}");
+        }
+        assert!(open.is_empty(), "seed {seed}");
+        let all = mails_to(&standin, "b@x");
+        for key in 0..2 {
+            let of_key: Vec<u64> = all.iter().copied().filter(|number| number % 2 == key).collect();
+            assert_eq!(of_key, if key == 0 { [2, 4, 6] } else { [1, 3, 5] }, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn who_has_a_mail_is_known_after_a_restart() {
+    let (address, standin) = Standin::start();
+    let journal = tempfile::tempdir().unwrap();
+    let seat = Seat { memory: journal.path().join("sinks/mail"), ..seat().0 };
+    let items = [item(1, "h", None, "text1 end")];
+    standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "451 later")];
+    let email = email(address, false);
+    assert!(later(&send(&mut *email.lane(&seat), &items).unwrap()[0]));
+    let fates = send(&mut *email.lane(&seat), &items).unwrap();
+    let Fate::Later(said) = &fates[0] else { panic!("{fates:?}") };
+    assert!(said.as_str().starts_with("not for b@x yet: "), "{said}");
+    // Refused for good, it is a dead letter; when that is sent again, only those get it who have it not.
+    standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "550 no")];
+    assert!(matches!(&send(&mut *email.lane(&seat), &items).unwrap()[..], [Fate::Dead(_)]));
+    standin.lock().unwrap().answers.clear();
+    let letter = [Item { id: Id::Letter(0), ..items[0].clone() }];
+    assert_eq!(send(&mut *email.lane(&seat), &letter).unwrap(), [Fate::Taken]);
+    assert_eq!((mails_to(&standin, "a@x"), mails_to(&standin, "b@x")), (vec![1], vec![1]));
+    // Everybody has it, so that nothing is remembered.
+    assert_eq!(send(&mut *email.lane(&seat), &items).unwrap(), [Fate::Taken]);
+    assert_eq!(mails_to(&standin, "a@x"), [1, 1]);
+    // Who is no recipient any more is waited for no longer.
+    standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "451 later")];
+    let next = [item(2, "h", None, "text2 end")];
+    assert!(later(&send(&mut *email.lane(&seat), &next).unwrap()[0]));
+    let mut without = email.clone();
+    without.composer.to.pop();
+    assert_eq!(send(&mut *without.lane(&seat), &next).unwrap(), [Fate::Taken]);
+    assert_eq!(mails_to(&standin, "a@x"), [1, 1, 2]);
+}
+
+#[test]
+fn an_outcome_that_was_given_up_is_waited_for_no_longer() {
+    let (address, standin) = Standin::start();
+    let (seat, clock) = seat();
+    let mut lane = email(address, false).lane(&seat);
+    standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "451 later")];
+    assert!(later(&send(&mut *lane, &[item(1, "h", None, "text1 end")]).unwrap()[0]));
+    standin.lock().unwrap().answers.clear();
+    let next = [item(2, "h", None, "text2 end")];
+    assert!(later(&send(&mut *lane, &next).unwrap()[0]), "b@x is to get the first one first");
+    clock.advance(GONE);
+    assert_eq!(send(&mut *lane, &next).unwrap(), [Fate::Taken]);
+    assert_eq!((mails_to(&standin, "a@x"), mails_to(&standin, "b@x")), (vec![1, 2], vec![2]));
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! The check result directory: Nagios reads and deletes a file there once an empty one with `.ok` behind its name stands
 //! beside it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::format::push_spooled;
+use crate::files::Folder;
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::sinks::piece::{Format, Piece};
@@ -77,12 +76,14 @@ impl SpoolLane {
         if results.is_empty() {
             return Ok(fates);
         }
-        let waiting = self.waiting().map_err(|error| self.away(&error))?;
+        // Opened each time: who replaces Nagios may replace its directory.
+        let folder = Folder::handed(&self.spool.directory).map_err(|error| self.away(&error))?;
+        let waiting = waiting(&folder).map_err(|error| self.away(&error))?;
         if waiting >= MOST_FILES {
             let what = format!("{waiting} files of check results wait in {}", self.spool.directory.display());
             return Err(Trouble::Away(what.into(), "see whether Nagios runs"));
         }
-        self.write(&results).map_err(|error| self.away(&error))?;
+        self.write(&folder, &results).map_err(|error| self.away(&error))?;
         Ok(fates)
     }
 
@@ -92,37 +93,27 @@ impl SpoolLane {
         Trouble::Away(what.into(), hint)
     }
 
-    /// How many files of results wait to be read.
-    fn waiting(&self) -> io::Result<usize> {
-        let mut files = 0;
-        for entry in std::fs::read_dir(&self.spool.directory)? {
-            files += usize::from(Path::new(&entry?.file_name()).extension().is_none());
-        }
-        Ok(files)
-    }
-
-    fn write(&mut self, results: &[u8]) -> io::Result<()> {
-        let (path, mut file) = loop {
+    fn write(&mut self, folder: &Folder, results: &[u8]) -> io::Result<()> {
+        let seconds = self.clock.now().wall.seconds();
+        let name = loop {
             let name = self.next_name();
-            let path = self.spool.directory.join(name);
-            match OpenOptions::new().write(true).create_new(true).mode(0o660).open(&path) {
-                Ok(file) => break (path, file),
+            // The journal lets go of what is in the file: it must outlive a power cut.
+            let created = folder.create(&name, |out| {
+                write!(out, "### trapline\nfile_time={seconds}\n\n")?;
+                out.write_all(results)
+            });
+            match created {
+                Ok(()) => break name,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         };
-        let seconds = self.clock.now().wall.seconds();
-        // The journal lets go of what is in the file: it must outlive a power cut.
-        let written = write!(file, "### trapline\nfile_time={seconds}\n\n")
-            .and_then(|()| file.write_all(results))
-            .and_then(|()| file.sync_data())
-            .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o660).open(ok_of(&path)));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&path);
+        if let Err(error) = folder.create(&format!("{name}.ok"), |_| Ok(())) {
+            let _ = folder.remove(&name);
+            return Err(error);
         }
-        written.map(drop)?;
         // Nagios may have read and removed both by now. Where the names cannot be synced, the results are there all the same.
-        if let Err(error) = File::open(&self.spool.directory).and_then(|directory| directory.sync_all()) {
+        if let Err(error) = folder.sync() {
             tracing::debug!(%error, "cannot sync {}", self.spool.directory.display());
         }
         Ok(())
@@ -155,16 +146,68 @@ fn push(results: &mut Vec<u8>, item: &Item, newlines: Newlines) -> Fate {
     }
 }
 
-fn ok_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".ok");
-    name.into()
+/// How many files of results wait to be read.
+fn waiting(folder: &Folder) -> io::Result<usize> {
+    Ok(folder.list()?.iter().filter(|name| !name.contains('.')).count())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
     use super::*;
+    use crate::files::faulty::{Faults, Faulty};
+    use crate::files::mount::{mount, unmount};
     use crate::sinks::testing::{item, seat};
+
+    /// The outputs of the results that Nagios would read.
+    fn read(disk: &Faulty) -> BTreeMap<PathBuf, String> {
+        let names = disk.names();
+        let text = |path: &PathBuf| String::from_utf8(disk.content(path).unwrap()).unwrap();
+        let ready = names.iter().filter(|path| names.contains(&path.with_extension("ok")));
+        ready.filter(|path| path.extension().is_none()).map(|path| (path.clone(), text(path))).collect()
+    }
+
+    #[test]
+    fn what_counts_as_delivered_is_there_after_a_power_cut() {
+        let directory = Path::new("/the/spool");
+        let (seat, _) = seat();
+        for seed in 0..60 {
+            let disk = Faulty::new(seed);
+            mount(directory, disk.clone());
+            let spool = Spool { directory: directory.to_owned(), newlines: Newlines::Escaped };
+            let mut lane = SpoolLane { spool, clock: seat.clock.clone(), named: 0 };
+            disk.set_faults(Faults { write: 3, names: 5, ..Faults::default() });
+            let mut taken = Vec::new();
+            for n in 0..20 {
+                let output = format!("output {n}.");
+                match lane.deliver(&[item(n, "h", Some("S"), &output)]) {
+                    Ok(fates) => {
+                        assert_eq!(fates, [Fate::Taken]);
+                        taken.push(output);
+                    }
+                    Err(trouble) => assert!(matches!(trouble, Trouble::Away(..)), "{trouble}"),
+                }
+            }
+            let all = |disk: &Faulty| read(disk).into_values().collect::<String>();
+            for (when, text) in [
+                ("before", all(&disk)),
+                ("after", {
+                    disk.cut_power();
+                    all(&disk)
+                }),
+            ] {
+                for output in &taken {
+                    assert_eq!(text.matches(output).count(), 1, "seed {seed}, {when}: {output} in {text}");
+                }
+                assert_eq!(text.matches("file_time=").count(), read(&disk).len(), "no file is half there");
+            }
+            assert!(!taken.is_empty() && taken.len() < 20, "{}", taken.len());
+            unmount(directory);
+        }
+    }
 
     #[test]
     fn files_until_nobody_reads_them() {
@@ -181,7 +224,10 @@ mod tests {
         let mut names: Vec<PathBuf> =
             std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
-        assert_eq!(names[1], ok_of(&names[0]));
+        assert_eq!(names[1], names[0].with_extension("ok"));
+        for name in &names {
+            assert_eq!(std::fs::metadata(name).unwrap().permissions().mode() & 0o717, 0o600, "{name:?}");
+        }
         assert!(std::fs::read_to_string(&names[0]).unwrap().contains("output=m0\n"));
         for n in 1..MOST_FILES {
             std::fs::write(dir.path().join(format!("c{n}")), "").unwrap();

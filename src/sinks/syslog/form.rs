@@ -318,6 +318,7 @@ fn push_flat(line: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::result::Labels;
     use crate::outcome::result::{CheckResult, Common, Event};
 
     fn common<'a>(state: State, output: &'a str, long: &'a str) -> Common<'a> {
@@ -328,7 +329,7 @@ mod tests {
             output: output.into(),
             long_output: long.into(),
             source: "192.0.2.1".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         }
     }
 
@@ -350,7 +351,7 @@ mod tests {
     fn labels_in_every_form() {
         let mut record = check(Some("s"), "o", "");
         record.outcome.common_mut().labels =
-            vec![("severity".into(), "Minor".into()), ("team".into(), "a\"]=b".into())];
+            Labels::Own(vec![("severity".into(), "Minor".into()), ("team".into(), "a\"]=b".into())]);
         let ends = |form, end: &str| {
             let text = text(&record, form);
             assert!(text.ends_with(end), "{text}");

@@ -1,0 +1,59 @@
+//! `trapline send checkin`
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use hyper::Method;
+use serde_json::json;
+
+use crate::commands::call::{ServerArgs, call};
+use crate::terminal::println;
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckInArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// What tells this report from others: one that was taken is not taken again
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// The service, as [[intake.checkin]] names it
+    service: String,
+    /// How it is
+    #[arg(value_enum, ignore_case = true)]
+    status: StatusArg,
+    /// What it says
+    #[arg(default_value = "")]
+    info: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StatusArg {
+    Ok,
+    Warning,
+    Critical,
+    Unknown,
+}
+
+/// Reports for a service.
+///
+/// # Errors
+///
+/// If the daemon does not take the report.
+pub(crate) fn run(args: &CheckInArgs) -> anyhow::Result<()> {
+    let status = match args.status {
+        StatusArg::Ok => "OK",
+        StatusArg::Warning => "WARNING",
+        StatusArg::Critical => "CRITICAL",
+        StatusArg::Unknown => "UNKNOWN",
+    };
+    let mut report = json!({ "service": args.service, "status": status, "info": args.info });
+    if let Some(id) = &args.id {
+        report["id"] = id.as_str().into();
+    }
+    let answer = call(&args.server, &Method::POST, "/", report.to_string())?;
+    match answer.status.as_u16() {
+        204 => println!("{} has reported {status}", args.service),
+        409 => println!("{} has reported this before", args.service),
+        _ => bail!("the report was not taken: {} {}", answer.status, answer.excerpt()),
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! `[[intake]] type = "http"`: services check in by HTTP.
+//!
+//! [`settings`] reads the section, [`site`] is what one listener knows, `connection` serves a connection and `desk` its requests, [`latest`] has the last
+//! report of each service.
+
+pub(in crate::intake) mod connection;
+mod desk;
+pub mod latest;
+pub mod settings;
+pub mod site;
