@@ -181,7 +181,12 @@ mod tests {
     fn events_are_found_where_the_configuration_says() {
         for (each, host, body, expected) in [
             (None, None, r#"{"a":1}"#, &[r#": {"a":1}"#][..]),
-            (None, Some("/h"), r#"[{"h":"db1"},{"h":7},{"h":""}]"#, &[r#"db1: {"h":"db1"}"#, r#": {"h":7}"#, r#": {"h":""}"#]),
+            (
+                None,
+                Some("/h"),
+                r#"[{"h":"db1"},{"h":7},{"h":""}]"#,
+                &[r#"db1: {"h":"db1"}"#, r#": {"h":7}"#, r#": {"h":""}"#],
+            ),
             (Some("/events"), Some("/a/0"), r#"{"events":[{"a":["x"]}],"more":1}"#, &[r#"x: {"a":["x"]}"#]),
             (Some("/e~1v"), None, r#"{"e/v":{"a":1}}"#, &[r#": {"a":1}"#]),
             (None, None, "[]", &[]),

@@ -95,7 +95,10 @@ fn mistakes_in_steps_have_their_places() {
         ("at = '1s'\nrestart = 'x'", "'x' is no duration"),
         ("at = '1s'\nclock = '1'", "'1' is no duration"),
         ("at = '1s'\nuptime = -1", "'uptime' is hundredths of a second"),
-        ("at = '1s'\ntrap = '1.3'\nline = 'x'", "the step has more than one of 'trap', 'line', 'packet', 'checkin' and 'json'"),
+        (
+            "at = '1s'\ntrap = '1.3'\nline = 'x'",
+            "the step has more than one of 'trap', 'line', 'packet', 'checkin' and 'json'",
+        ),
         ("at = '1s'\nexpct = []", "did you mean 'expect'?"),
     ] {
         let text = test(step);

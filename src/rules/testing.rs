@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
-use crate::message::{Message, PostKind, Notification, NotificationKind, Oid, Source, Value, Varbind, Version};
+use crate::message::{
+    Message, Notification, NotificationKind, Oid, PostKind, Source, Value, Varbind, Version,
+};
 use crate::mib::parse::{Typed, from_number, from_text};
 use crate::mib::{Kind, Mib};
 use crate::outcome::result::Outcome;

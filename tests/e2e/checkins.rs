@@ -197,7 +197,7 @@ fn what_is_wrong_in_the_section_is_said_with_its_place() {
             format!("{network}{service}token = \"0123456789abcdef\"\n"),
             "tokens come in clear text to 0.0.0.0:5000",
         ),
-        (format!("{network}plaintext = true\n{service}"), "everybody on the network could report"),
+        (format!("{network}plaintext = true\n{service}"), "everybody on the network could send"),
         (format!("{local}{service}tokenfile = \"x\"\n"), "did you mean 'token_file'"),
         (format!("{local}{service}{service}"), "the service 'a' is listed twice"),
         (format!("{local}{service}{local}"), "two [[intake]] listen on 127.0.0.1:5000/tcp"),
@@ -209,9 +209,20 @@ fn what_is_wrong_in_the_section_is_said_with_its_place() {
         (format!("{local}[[intake.json]]\npath = \"/x\"\n"), "[[intake.json]] without 'name'"),
         (format!("{local}[[intake.json]]\nname = \"x\"\npath = \"/state/x\"\n"), "is no path for events"),
         (format!("{local}[[intake.json]]\nformat = \"grafana\"\n"), "'grafana' is no format of events"),
-        (format!("{local}[[intake.json]]\nname = \"x\"\npath = \"/x\"\neach = \"events\"\n"), "'events' is no pointer"),
-        (format!("{local}[[intake.json]]\nformat = \"canopsis\"\n[[intake.json]]\nformat = \"canopsis\"\n"), "have the same path"),
-        (format!("{network}plaintext = true\n[[intake.json]]\nformat = \"canopsis\"\n"), "everybody on the network could send"),
+        (
+            format!("{local}[[intake.json]]\nname = \"x\"\npath = \"/x\"\neach = \"events\"\n"),
+            "'events' is no pointer",
+        ),
+        (
+            format!(
+                "{local}[[intake.json]]\nformat = \"canopsis\"\n[[intake.json]]\nformat = \"canopsis\"\n"
+            ),
+            "have the same path",
+        ),
+        (
+            format!("{network}plaintext = true\n[[intake.json]]\nformat = \"canopsis\"\n"),
+            "everybody on the network could send",
+        ),
         (format!("{local}{service}token = \"short\"\n"), "can be guessed"),
         (format!("{local}{service}[http]\nlisten = \"127.0.0.1:5000\"\n"), "cannot have the same port"),
     ] {
@@ -234,7 +245,8 @@ fn events_come_in_as_the_page_says() {
     assert!(tested.status.success(), "{tested:?}");
     daemon.restart();
     let post = |path: &str, body: &str| {
-        let line = format!("curl -s --fail --data-binary @- http://127.0.0.1:{listen}{path} <<'END'\n{body}\nEND");
+        let line =
+            format!("curl -s --fail --data-binary @- http://127.0.0.1:{listen}{path} <<'END'\n{body}\nEND");
         let sent = shell(&daemon, &line);
         assert!(sent.status.success(), "{path}: {sent:?}");
         String::from_utf8(sent.stdout).unwrap()

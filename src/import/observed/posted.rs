@@ -17,7 +17,8 @@ pub fn posted(kept: &Kept) -> Draft {
     let host = kept.host.iter().map(|host| format!("host = {}", quoted(host)));
     if kept.kind == PostKind::Json {
         let fields: Map<String, Value> = serde_json::from_str(&kept.text).unwrap_or_default();
-        let known: Vec<String> = fields.keys().take(MOST).map(|key| format!("json[{}]", quoted(key))).collect();
+        let known: Vec<String> =
+            fields.keys().take(MOST).map(|key| format!("json[{}]", quoted(key))).collect();
         let rule = format!(
             "# State, service and output: choose them by the fields, such as {}.\n[[rule]]\nid = {id}\njson = {name}\n[rule.check]\nservice = {name}\nstate = \"unknown\"\noutput = \"{{{{ text }}}}\"\n",
             known.join(", ").escape_debug()

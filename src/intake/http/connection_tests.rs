@@ -207,7 +207,10 @@ async fn events_are_taken_all_or_none_unless_the_answer_tells_them_apart() {
         if line.ends_with("canopsis") {
             let body = answer.split_once("\r\n\r\n").unwrap().1;
             let told: serde_json::Value = serde_json::from_str(body).unwrap();
-            assert_eq!((&told["sent_events"][0]["s"], &told["failed_events"][0]["s"]), (&"e".into(), &"f".into()));
+            assert_eq!(
+                (&told["sent_events"][0]["s"], &told["failed_events"][0]["s"]),
+                (&"e".into(), &"f".into())
+            );
         }
     }
     let outputs = bench.outputs();

@@ -119,7 +119,10 @@ impl Desk {
                 self.state(site, name, request.headers())
             }
             (&Method::POST, "/") => self.check_in(site, request).await,
-            (method, path) if let Some(hook) = site.hooks.iter().find(|hook| hook.paths.iter().any(|own| own == path)) => {
+            (method, path)
+                if let Some(hook) =
+                    site.hooks.iter().find(|hook| hook.paths.iter().any(|own| own == path)) =>
+            {
                 if *method != Method::POST {
                     return Ok(only("POST"));
                 }
@@ -239,7 +242,8 @@ impl Desk {
         if !tells {
             return Ok(empty(StatusCode::OK));
         }
-        let (sent, failed): (Vec<Event>, Vec<Event>) = events.into_iter().partition(|event| event.kept.is_ok());
+        let (sent, failed): (Vec<Event>, Vec<Event>) =
+            events.into_iter().partition(|event| event.kept.is_ok());
         let [sent, failed] =
             [sent, failed].map(|events| events.into_iter().map(|event| event.sent).collect::<Vec<_>>());
         let body = json!({ "sent_events": sent, "retry_events": [], "failed_events": failed });

@@ -146,7 +146,8 @@ fn http(
         json(events, &mut site, (local, resolve), found);
     }
     if site.checkins.is_empty() && site.hooks.is_empty() && found.len() == before {
-        let nothing = section.error("[[intake]] takes nothing", "add [[intake.checkin]] with a service, or [[intake.json]]");
+        let nothing = section
+            .error("[[intake]] takes nothing", "add [[intake.checkin]] with a service, or [[intake.json]]");
         found.push(Diagnostic { severity: Severity::Warning, ..nothing });
     }
     let place = listen.map(|text| section.source().place_of(&text.span));
@@ -176,7 +177,11 @@ fn json(
     let words = Format::NAMED.iter().find(|(_, of)| Some(*of) == format).map(|(word, _)| (*word).to_owned());
     let name = given_name.map(|name| name.value).or(words);
     if name.as_ref().is_some_and(|name| name.is_empty() || name.chars().any(char::is_control)) {
-        found.push(source.error(&section.key_span("name"), "a name has no control characters, and is not empty", None));
+        found.push(source.error(
+            &section.key_span("name"),
+            "a name has no control characters, and is not empty",
+            None,
+        ));
     }
     let format = format.unwrap_or(Format::Any);
     let path = section.string("path", found);
@@ -186,15 +191,24 @@ fn json(
     if let Some(path) = &path {
         let own = path.value == "/" || path.value == "/alive" || path.value.starts_with("/state/");
         if !path.starts_with('/') || own || path.contains(['?', '#', ' ', '%']) {
-            let hint = Some("write a path such as \"/hooks/centreon\"; /, /alive and /state/ are taken".to_owned());
-            found.push(source.error(&path.span, format!("'{}' is no path for events", path.value.escape_debug()), hint));
+            let hint =
+                Some("write a path such as \"/hooks/centreon\"; /, /alive and /state/ are taken".to_owned());
+            found.push(source.error(
+                &path.span,
+                format!("'{}' is no path for events", path.value.escape_debug()),
+                hint,
+            ));
         }
     }
     let mut pointer = |key: &'static str| {
         let text = section.string(key, found)?;
         if !is_pointer(&text) {
             let hint = Some("write a pointer such as \"/events\" (RFC 6901)".to_owned());
-            found.push(source.error(&text.span, format!("'{}' is no pointer", text.value.escape_debug()), hint));
+            found.push(source.error(
+                &text.span,
+                format!("'{}' is no pointer", text.value.escape_debug()),
+                hint,
+            ));
         }
         Some(text.value)
     };

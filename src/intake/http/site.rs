@@ -61,7 +61,14 @@ pub struct Hook {
 
 impl Default for Site {
     fn default() -> Self {
-        Site { allow: None, readers: Vec::new(), max_body: MAX_BODY, tls: None, checkins: HashMap::new(), hooks: Vec::new() }
+        Site {
+            allow: None,
+            readers: Vec::new(),
+            max_body: MAX_BODY,
+            tls: None,
+            checkins: HashMap::new(),
+            hooks: Vec::new(),
+        }
     }
 }
 
