@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 27] = [
+const USES: [(&str, &str); 29] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     (
         "src/commands/send/security.rs",
@@ -39,6 +39,11 @@ const USES: [(&str, &str); 27] = [
         "src/intake/correlation.rs",
         "where the time of the state begins; from then on it goes on with the monotonic clock",
     ),
+    (
+        "src/intake/http/desk.rs",
+        "when a report came, for people; whether the time has come that an alert says it ends",
+    ),
+    ("src/intake/http/latest.rs", "when a report came, which the file carries over restarts"),
     ("src/intake/admission.rs", "the time of receipt of datagrams that waited for the first rules"),
     ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
