@@ -10,9 +10,10 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::inbox::Inbox;
+use crate::intake::Shared;
 use crate::intake::letting_in::Advice;
 use crate::intake::senders::Sender;
-use crate::intake::{Active, Shared};
+use crate::intake::shared::InForce;
 use crate::sinks::Running;
 use crate::time::clock::{Clock, Mono};
 use crate::vitals::{Recent, SinkSigns, Totals, Vitals};
@@ -125,19 +126,19 @@ impl Status {
 
     /// Who sends, and who is refused, as JSON.
     pub fn senders_to_json(&self) -> Value {
-        let (senders, active, now) = (&self.shared.senders, self.shared.active(), self.clock.now());
+        let (senders, in_force, now) = (&self.shared.senders, self.shared.in_force(), self.clock.now());
         let all = senders.all();
         let all: Vec<Value> =
-            all.iter().map(|(at, sender)| of_sender(*at, sender, &active, now.mono)).collect();
+            all.iter().map(|(at, sender)| of_sender(*at, sender, &in_force, now.mono)).collect();
         self.of_senders(json!({ "senders": all, "others": senders.others() }), now.mono)
     }
 
     /// The known hosts that no message was about for so long, or ever, as JSON.
     pub fn silent_to_json(&self, least: Duration) -> Value {
-        let (active, now) = (self.shared.active(), self.clock.now());
-        let silent = self.shared.senders.silent(&active.hosts, least, now);
+        let (hosts, now) = (self.shared.hosts(), self.clock.now());
+        let silent = self.shared.senders.silent(&hosts, least, now);
         let mut addresses: HashMap<&str, Vec<IpAddr>> = HashMap::new();
-        for (address, name) in active.hosts.addresses() {
+        for (address, name) in hosts.addresses() {
             addresses.entry(name).or_default().push(address);
         }
         for all in addresses.values_mut() {
@@ -154,7 +155,7 @@ impl Status {
                 })
             })
             .collect();
-        self.of_senders(json!({ "silent": silent, "known_hosts": active.hosts.names().count() }), now.mono)
+        self.of_senders(json!({ "silent": silent, "known_hosts": hosts.names().count() }), now.mono)
     }
 
     fn of_senders(&self, mut answer: Value, now: Mono) -> Value {
@@ -228,6 +229,7 @@ impl Status {
             "storms": self.shared.storms.to_json(),
             "connections": connections,
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),
+            "lookups": self.shared.lookups.to_json(now.mono),
             "state": self.shared.commit.correlation.to_json(),
             "capture": self.capture_to_json(),
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
@@ -311,16 +313,17 @@ impl Status {
     }
 }
 
-fn of_sender(address: IpAddr, sender: &Sender, active: &Active, now: Mono) -> Value {
+fn of_sender(address: IpAddr, sender: &Sender, in_force: &InForce, now: Mono) -> Value {
     let Sender { tally, spoken, host, user, engine, refusal, first, last, .. } = sender;
     let refusal = refusal.as_ref().map(|why| {
-        let Advice { words, toml } = why.advice(address, &active.access, active.syslog_allow.as_deref());
+        let Advice { words, toml } =
+            why.advice(address, &in_force.active.access, in_force.active.syslog_allow.as_deref());
         let toml = toml.map(|toml| json!({ "table": toml.table, "lines": toml.lines }));
         json!({ "reason": why.reason(), "advice": words, "toml": toml })
     });
     json!({
         "address": address,
-        "known_as": active.hosts.of_address(address),
+        "known_as": in_force.hosts.of_address(address),
         "host": host,
         "speaks": spoken.names().collect::<Vec<_>>(),
         "user": user,

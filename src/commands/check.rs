@@ -119,7 +119,10 @@ fn one(path: Option<&Path>, rules: &[PathBuf]) -> Checked {
         config.rule_paths = rules.to_vec();
     }
     let setup = setup::with_config(config, found, &Held::default());
-    checked.found.push(setup.found.clone());
+    checked.found.push(broken_as_errors(&setup));
+    if !setup.broken.is_empty() {
+        return checked;
+    }
     let Some(rules) = &setup.compiled.rules else { return checked };
     checked.found.push(hostile::check(rules, &setup.compiled.places));
     checked.found.push(without_effect(&setup, rules.rules().len()));
@@ -133,6 +136,16 @@ fn one(path: Option<&Path>, rules: &[PathBuf]) -> Checked {
         engine: engine(&setup.config),
     });
     checked
+}
+
+/// What was found, with what is wrong with tables as errors, although the daemon goes on with what it had.
+fn broken_as_errors(setup: &Setup) -> Diagnostics {
+    let mut found = setup.broken.clone();
+    let known = setup.broken.clone().sorted();
+    let same =
+        |one: &Diagnostic| known.iter().any(|other| other.file == one.file && other.message == one.message);
+    setup.found.clone().sorted().into_iter().filter(|one| !same(one)).for_each(|one| found.push(one));
+    found
 }
 
 /// Warns of a configuration that is valid and does nothing.

@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
 use super::{
-    check, checkin, completions, dead, doctor, explain, import, init, man, mib, mute, reload, rule, run,
-    send, senders, sinks, state, state_query, status, tap, test, unmatched,
+    check, checkin, completions, dead, doctor, explain, import, init, man, mib, mute, objects, reload, rule,
+    run, send, senders, sinks, state, state_query, status, tap, test, unmatched,
 };
 use crate::terminal;
 
@@ -37,6 +37,8 @@ enum Command {
     Checkin(checkin::CheckInArgs),
     /// Mute what is known: planned work, a repair under way; list the mutes, end them
     Mute(mute::MuteArgs),
+    /// Print the hosts and services that the monitoring core needs, as its configuration
+    Objects(objects::ObjectsArgs),
     /// Send test messages, one or a load of them
     Send(Box<send::SendArgs>),
     /// Who sends, who is refused and what would let them in, and which known hosts are silent
@@ -93,6 +95,7 @@ impl Cli {
             },
             Command::Checkin(args) => return Ok(checkin::run(&args).into()),
             Command::Mute(args) => mute::run(&args),
+            Command::Objects(args) => objects::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Senders(args) => senders::run(&args),
             Command::Mib(args) => mib::run(&args),

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
+use crate::commands::asking::{Asking, Whom};
 use crate::commands::decoded::print_message;
 use crate::commands::messages::{self, Found};
 use crate::commands::unmatched;
@@ -103,6 +104,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         as_json: args.json,
         let_in: args.input.unmatched.is_some(),
         reverse: RefCell::default(),
+        asking: Asking::new(setup.config.journal.directory.clone()),
     };
     let received = || args.received.map_or_else(now, Timestamp::as_microsecond);
     let source = |address: IpAddr, received| Source { peer: (address, 0).into(), received };
@@ -152,6 +154,8 @@ struct Explainer<'s> {
     let_in: bool,
     /// Names by reverse DNS that were asked for.
     reverse: RefCell<HashMap<IpAddr, Option<String>>>,
+    /// Answers what rules ask about what is open.
+    asking: Asking,
 }
 
 impl Explainer<'_> {
@@ -316,7 +320,9 @@ impl Explainer<'_> {
         let received = Received { message, source, address: &address, relay, reverse: &reverse };
         let mut candidates = Vec::new();
         let choice = hosts.choose(&received, Some(&mut candidates));
-        then(&MessageContext::new(&received, &choice, hosts, tags), &candidates)
+        let context = MessageContext::new(&received, &choice, hosts, tags);
+        self.asking.begin();
+        then(&MessageContext { state: Some(&self.asking), ..context }, &candidates)
     }
 
     /// The name of an address by reverse DNS. The daemon has it as soon as the resolver has answered it.
@@ -369,7 +375,7 @@ impl Explainer<'_> {
                 let all = json!({
                     "message": described, "host": host_to_json(subject, candidates), "matched": ids, "rejected": rejected, "outcomes": outcomes, "sends": sent,
                     "state": state.iter().map(|(rule, does)| json!({ "rule": rule, "does": does })).collect::<Vec<_>>(),
-                    "render_errors": failures,
+                    "asked": self.asking.whom().map(Whom::as_str), "render_errors": failures,
                 });
                 println!("{}", serde_json::to_string_pretty(&all)?);
             } else {
@@ -378,6 +384,9 @@ impl Explainer<'_> {
                 print_rules(&explanation.matched, &explanation.rejected);
                 for (rule, does) in &state {
                     println!("state           {rule}: without an earlier message it is {does}");
+                }
+                if let Some(whom) = self.asking.whom() {
+                    println!("state           is_open and open_count: {}", whom.in_words());
                 }
                 print_deliveries(&outcomes, &deliveries);
                 for failure in scratch.failures() {

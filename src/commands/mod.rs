@@ -2,6 +2,7 @@
 
 mod against;
 pub mod args;
+pub mod asking;
 mod call;
 pub mod check;
 mod checkin;
@@ -19,6 +20,7 @@ pub mod man;
 mod messages;
 pub mod mib;
 pub mod mute;
+pub mod objects;
 pub mod reload;
 pub mod rule;
 mod rule_file;

@@ -23,7 +23,7 @@ use crate::mib::load::Held;
 use crate::mib::{Kind, Mib};
 use crate::outcome::result::Outcome;
 use crate::posted::kept::Kept;
-use crate::rules::compile::{Compiled, RuleFile, compile};
+use crate::rules::compile::{Compiled, RuleFile, compile, compile_with};
 use crate::rules::{MessageContext, RuleSet, Scratch, files, testing};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::values::unhex;
@@ -250,7 +250,7 @@ fn checked(config: &Config, mib: &Arc<Mib>, path: &Path, whole: &str) -> Option<
         None => all.insert(0, new),
     }
     let name = all.iter().find(|file| is_same(Path::new(&*file.name), path)).map(|file| file.name.clone())?;
-    let compiled = compile(&all, mib.clone());
+    let compiled = compile_with(&all, mib.clone(), &setup::tables(config));
     setup::print(&compiled.found);
     let rules = compiled.rules?;
     let own: Vec<_> = compiled.tests.into_iter().filter(|test| test.file.name == name).collect();

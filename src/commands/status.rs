@@ -202,6 +202,22 @@ fn print(before: &Value, now: &Value) {
             reverse.iter().map(|(what, count)| format!("{count} {}", what.replace('_', " "))).collect();
         println!("reverse DNS: {}", counts.join(", "));
     }
+    for table in now["lookups"].as_array().into_iter().flatten() {
+        let age = table["age_seconds"].as_u64();
+        let age = age.map_or("not read since the start".to_owned(), |age| format!("read {age} s ago"));
+        let failures = match number(&table["failures"]) {
+            0 => String::new(),
+            failures => format!(", {failures} failures"),
+        };
+        println!(
+            "table {}: {} rows, {age}{failures}",
+            table["name"].as_str().unwrap_or("?"),
+            number(&table["rows"])
+        );
+        for line in table["error"].as_str().into_iter().flat_map(str::lines) {
+            println!("  {line}");
+        }
+    }
     let refused = &now["refused"];
     let shown = refused["sources"].as_array().map_or(0, Vec::len) as u64;
     let (known, others) = (number(&refused["known_sources"]), number(&refused["others"]));

@@ -108,5 +108,5 @@ fn reload(setup: &setup::Setup, file: &RuleFile, name: &str) -> Result<RuleSet, 
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let rules = setup.compiled.rules.as_ref().ok_or("the rules have mistakes")?;
     let files = rule_files(&setup.config.rule_paths, &setup.config.rule_packs, &mut Diagnostics::default());
-    steps::replaced(&files, file, &text, rules.mib_handle())
+    steps::replaced(&files, file, &text, rules)
 }

@@ -1,6 +1,7 @@
 //! The configuration as a value, and its defaults.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::log::LogFormat;
 use super::sinks::SinkSection;
@@ -11,6 +12,7 @@ use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::intake::{mutes, storm};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
+use crate::lookup::settings::Definition;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::shipped::Packs;
 use crate::settings::diagnostic::{Diagnostic, Place};
@@ -46,6 +48,8 @@ pub struct Config {
     pub absent_hosts: Vec<(PathBuf, Diagnostic)>,
     /// `[hosts]`
     pub hosts: Hosts,
+    /// `[[lookups]]`
+    pub lookups: Vec<Arc<Definition>>,
     /// `[journal]`
     pub journal: journal::Settings,
     /// Where `[journal]` is; none if there is no such section.
@@ -89,6 +93,7 @@ impl Default for Config {
             missing: Vec::new(),
             absent_hosts: Vec::new(),
             hosts: Hosts::default(),
+            lookups: Vec::new(),
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,
             capture: None,

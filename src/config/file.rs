@@ -104,6 +104,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let mut absent_hosts = Vec::new();
     let hosts = root.section("hosts", found);
     let hosts = hosts.map(|s| lookup::read::hosts(s, &resolve, &mut absent_hosts, found));
+    let lookups = lookup::settings::read(&root, &resolve, found);
     let (journal, journal_place) = match root.section("journal", found) {
         Some(section) => {
             let place = source.place_of(&section.span());
@@ -140,6 +141,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         missing,
         absent_hosts,
         hosts: hosts.unwrap_or_default(),
+        lookups,
         journal,
         journal_place,
         capture,

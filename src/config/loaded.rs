@@ -9,11 +9,14 @@ use super::file;
 use super::sinks::SinkSection;
 use crate::intake::Active;
 use crate::intake::http::site::Sites;
+use crate::lookup::hosts::Hosts;
+use crate::lookup::load;
+use crate::lookup::tables::Tables;
 use crate::mib::load::modules::system_mibs;
 use crate::mib::load::{self as mib, Held};
 use crate::outcome::record::Record;
 use crate::rules::RuleSet;
-use crate::rules::compile::{Compiled, RuleFile, compile, is_shipped};
+use crate::rules::compile::{Compiled, RuleFile, compile_with, is_shipped};
 use crate::rules::doubts;
 use crate::rules::files;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
@@ -39,6 +42,10 @@ pub struct Setup {
     pub compiled: Compiled,
     /// What was found; no rules are there if it has errors.
     pub found: Diagnostics,
+    /// What is wrong with tables whose last good version is used in their place. `found` has it as warnings.
+    pub broken: Diagnostics,
+    /// The hosts without those of tables, which `config` has as well.
+    pub own_hosts: Arc<Hosts>,
 }
 
 /// The configuration of a file, or the built-in one.
@@ -74,6 +81,11 @@ pub fn ready(path: Option<&Path>) -> Option<Setup> {
     setup.compiled.rules.is_some().then_some(setup)
 }
 
+/// The tables of a configuration, without a word about what is wrong with them.
+pub fn tables(config: &Config) -> Arc<Tables> {
+    Arc::new(load::begin(&config.lookups, &config.journal.directory).tables)
+}
+
 /// Where the index of the MIBs is kept.
 pub fn mib_index(config: &Config) -> PathBuf {
     config.journal.directory.join("mibs.index")
@@ -97,7 +109,7 @@ pub fn mibs(config: &Config, more: &[PathBuf]) -> (Held, Vec<PathBuf>) {
 }
 
 /// Loads all that a configuration names; of the MIBs what is held stays where nothing has changed.
-pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup {
+pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> Setup {
     let nowhere = config.missing.iter().chain(&config.absent_hosts);
     nowhere.for_each(|(_, diagnostic)| found.push(diagnostic.clone()));
     let is_there = |path: &&PathBuf| !config.missing.iter().any(|(missing, _)| missing == *path);
@@ -109,7 +121,16 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
         mib.forget_texts();
     }
     found.extend(of_modules(&mibs.found));
-    let mut compiled = compile(&files, mibs.mib.clone());
+    let begun = load::begin(&config.lookups, &config.journal.directory);
+    found.extend(begun.found);
+    found.extend(as_warnings(&begun.broken));
+    let tables = Arc::new(begun.tables);
+    found.extend(config.hosts.check_tables(&tables));
+    let own_hosts = Arc::new(config.hosts.clone());
+    if !config.hosts.from.is_empty() {
+        config.hosts = own_hosts.with_tables(&tables);
+    }
+    let mut compiled = compile_with(&files, mibs.mib.clone(), &tables);
     // A test runs against all rules. Where the user has rules, these may take what a shipped rule is tested with.
     if files.iter().any(|file| !is_shipped(&file.name)) {
         compiled.tests.retain(|test| !is_shipped(&test.file.name));
@@ -132,7 +153,18 @@ pub fn with_config(config: Config, mut found: Diagnostics, held: &Held) -> Setup
     if found.has_errors() {
         compiled.rules = None;
     }
-    Setup { config, files: files.into(), mibs, compiled, found }
+    Setup { config, files: files.into(), mibs, compiled, found, broken: begun.broken, own_hosts }
+}
+
+/// What is wrong with tables, as warnings: versions from before are used in their place.
+fn as_warnings(broken: &Diagnostics) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for diagnostic in broken.clone().sorted() {
+        let hint = diagnostic.hint.as_ref().map_or_else(String::new, |hint| format!("{hint}; "));
+        let hint = Some(format!("{hint}the last good version is used"));
+        found.push(Diagnostic { severity: Severity::Warning, hint, ..diagnostic });
+    }
+    found
 }
 
 /// What was found in MIB modules, with warnings of modules in folders as one: vendors' modules have thousands, in which
@@ -218,10 +250,13 @@ impl Setup {
     pub fn into_active(mut self, memory: &Arc<Memory>) -> Option<Active> {
         let mut hosts = std::mem::take(&mut self.config.hosts);
         hosts.machine = file::node().into();
+        let mut own_hosts = (*self.own_hosts).clone();
+        own_hosts.machine.clone_from(&hosts.machine);
         Some(Active {
             usm: self.usm(memory),
             rules: self.compiled.rules?,
-            hosts,
+            hosts: Arc::new(hosts),
+            own_hosts: Arc::new(own_hosts),
             access: self.config.snmp.access,
             syslog_allow: self.config.syslog.allow,
             zones: self.config.syslog.zones,

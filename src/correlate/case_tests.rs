@@ -19,11 +19,12 @@ pub(super) fn failures(text: &str, others: &[(&str, &str)]) -> String {
     let files = [RuleFile { name: "rules/x.toml".into(), text: text.into() }];
     let compiled = compile(&files, mib());
     assert_eq!(compiled.found.to_text(), "", "{text}");
+    let rules = compiled.rules.unwrap();
     let reload = |file: &RuleFile, name: &str| {
         let text = others.iter().find(|(other, _)| *other == name).map(|(_, text)| *text);
-        steps::replaced(&files, file, text.ok_or("no such file")?, &mib())
+        steps::replaced(&files, file, text.ok_or("no such file")?, &rules)
     };
-    let report = steps::run(&compiled.rules.unwrap(), &compiled.tests, &Hosts::default(), &reload);
+    let report = steps::run(&rules, &compiled.tests, &Hosts::default(), &reload);
     assert!(report.passed + report.failed > 0);
     report.found.to_text()
 }

@@ -3,8 +3,6 @@
 //! Each runs twice: once as it is, and once with all state written and read back before each step. Both must have the same
 //! outcomes, as a restart must change nothing.
 
-use std::sync::Arc;
-
 use super::correlator::Correlator;
 use super::effects::{Effects, Now};
 use super::key::{Facts, Secret};
@@ -249,12 +247,7 @@ impl<'r> Run<'r> {
 /// # Errors
 ///
 /// What is wrong with the new file.
-pub fn replaced(
-    files: &[RuleFile],
-    file: &RuleFile,
-    text: &str,
-    mib: &Arc<crate::mib::Mib>,
-) -> Result<RuleSet, String> {
+pub fn replaced(files: &[RuleFile], file: &RuleFile, text: &str, with: &RuleSet) -> Result<RuleSet, String> {
     let files: Vec<RuleFile> = files
         .iter()
         .map(|other| {
@@ -265,6 +258,6 @@ pub fn replaced(
             }
         })
         .collect();
-    let compiled = crate::rules::compile::compile(&files, mib.clone());
+    let compiled = crate::rules::compile::compile_with(&files, with.mib_handle().clone(), with.tables());
     compiled.rules.ok_or_else(|| compiled.found.to_text())
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::listeners::{self, BoundListeners, Host, ListenerPlan, Running, still_has_the_port};
 use super::log::{self, Log};
+use super::lookups::{self, Keepers};
 use super::own_service;
 use super::reverse::Workers;
 use super::sinks::{self, SinkPlan, Sinks};
@@ -72,6 +73,8 @@ struct Parts {
     mibs: Held,
     /// Those that ask for names by reverse DNS, if that is configured.
     reverse: Option<Workers>,
+    /// Those that keep tables up to date.
+    keepers: Option<Keepers>,
     log: LogFormat,
     journal: journal::Settings,
     /// The daemon stops: nothing is changed any more.
@@ -101,6 +104,8 @@ pub struct Plan {
     capture: Option<Wanted>,
     /// New ones; none to keep those that run.
     reverse: Option<Workers>,
+    /// Those that will keep tables up to date.
+    keepers: Option<Keepers>,
     found: Diagnostics,
 }
 
@@ -175,6 +180,7 @@ impl Assembly {
             sinks: Sinks::default(),
             mibs: Held::default(),
             reverse: None,
+            keepers: None,
             log: config.log,
             journal: config.journal.clone(),
             stopped: false,
@@ -273,6 +279,7 @@ impl Assembly {
         } else {
             None
         };
+        let keepers = self.plan_keepers(active.as_ref(), &mut found);
         let journal = self.status.shared.journal.clone();
         let listeners = listeners::plan(&running, &wanted(&config), http, &mut found);
         let listeners = listeners.ready(&self.host(), &mut found);
@@ -294,6 +301,7 @@ impl Assembly {
                     own_service,
                     capture,
                     reverse,
+                    keepers,
                     found,
                 })
             }
@@ -319,6 +327,7 @@ impl Assembly {
             own_service,
             capture,
             reverse,
+            keepers,
             found,
         } = plan;
         let rules = active.rules.rules().len();
@@ -333,7 +342,8 @@ impl Assembly {
         }
         let shared = &self.status.shared;
         shared.capture.set(capture);
-        shared.replace(active);
+        lookups::replace(shared, active);
+        parts.keepers = keepers.inspect(Keepers::go);
         parts.mibs = mibs;
         let control = &self.runtimes.control;
         let sinks = control.block_on(parts.sinks.carry_out(sinks, &shared.journal));
@@ -347,6 +357,17 @@ impl Assembly {
         });
         let listeners = self.change_listeners(&mut parts, listeners, http);
         Some(Changes { rules, sinks, listeners, warnings: found, unconfigured: self.status.unconfigured() })
+    }
+
+    /// Threads for the tables of a configuration that has no mistake.
+    fn plan_keepers(&self, active: Option<&Active>, found: &mut Diagnostics) -> Option<Keepers> {
+        let tables = active?.rules.tables();
+        let started = Keepers::start(&self.crew, &self.status.shared, tables);
+        let started = started.map_err(|error| {
+            let what = format!("cannot start the threads that read tables: {error}");
+            found.file_error("trapline", what, "raise the limit of threads, or remove [[lookups]]");
+        });
+        started.ok()
     }
 
     fn change_listeners(&self, parts: &mut Parts, plan: ListenerPlan, http: HttpPlan) -> listeners::Done {

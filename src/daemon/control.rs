@@ -10,7 +10,6 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as ClientStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,16 +20,16 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use super::mutes;
+use super::replies::{answer_to, end_mutes, endpoints, look_at_letters, mute, refusal};
 use super::supervise::{Stop, told};
 use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
-use crate::intake::mutes::{Covers, MOST_MUTES};
+use crate::intake::mutes::Covers;
 use crate::intake::state_view::{self, StateFilter};
 use crate::intake::tap::{Filter, View};
+use crate::rules::asks::Sent;
 use crate::settings::values::shown;
 use crate::status::Status;
-use crate::time::clock::{Wall, rfc3339};
 
 /// How long a client may take to send its request. One that sends nothing in this time gets the status. Long enough for a
 /// client on a loaded machine.
@@ -87,6 +86,13 @@ pub enum Request {
         /// Send nothing.
         silent: bool,
     },
+    /// What `is_open` or `open_count` gives.
+    Ask {
+        /// What is asked.
+        question: Sent,
+    },
+    /// The hosts and services of check results in the journal.
+    Endpoints,
     /// Who sends, and who is refused; with an age the known hosts that no message was about for so long, or ever.
     Senders {
         /// That age in seconds; 0 for never.
@@ -274,6 +280,8 @@ async fn answer(
         Ok(Request::Senders { silent: Some(seconds) }) => {
             look_up(status, move |status| status.silent_to_json(Duration::from_secs(seconds))).await
         }
+        Ok(Request::Ask { question }) => look_up(status, move |status| answer_to(status, &question)).await,
+        Ok(Request::Endpoints) => look_up(status, endpoints).await,
         Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
         Ok(Request::State { filter, most }) => {
             look_up(status, move |status| state_view::list(&status.shared, &filter, most.min(MOST_ENTRIES)))
@@ -346,50 +354,6 @@ async fn look_up(status: &Arc<Status>, ask: impl FnOnce(&Status) -> Value + Send
     }
 }
 
-/// Mutes, and answers once that is on disk.
-fn mute(status: &Status, covers: Covers, seconds: u64) -> Value {
-    let (mutes, now) = (&status.shared.commit.mutes, status.clock.now().wall);
-    let sinks = status.sinks();
-    if let Some(unknown) = covers.sinks.iter().find(|name| !sinks.iter().any(|sink| sink.name == **name)) {
-        return refusal(format!("sink '{}' is not configured", unknown.escape_debug()));
-    }
-    let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-    let until = Wall::from_micros(now.micros().saturating_add(micros));
-    let Some(id) = mutes.add(covers, now, until) else {
-        return refusal(format!("there are {MOST_MUTES} mutes; end some: `trapline mute list`"));
-    };
-    match mutes::save(mutes, status.shared.journal.directory()) {
-        Ok(()) => {
-            let honoured =
-                sinks.iter().filter(|sink| sink.stats.honours_mutes.load(Ordering::Relaxed)).count();
-            json!({ "ok": true, "id": id, "until": rfc3339(until.micros()), "honoured": honoured })
-        }
-        Err(error) => {
-            mutes.end(&[id]);
-            refusal(format!("the mute cannot be written to disk: {error}; check the disk"))
-        }
-    }
-}
-
-fn end_mutes(status: &Status, ids: &[u64]) -> Value {
-    let mutes = &status.shared.commit.mutes;
-    let ended = mutes.end(ids);
-    match mutes::save(mutes, status.shared.journal.directory()) {
-        Ok(()) => json!({ "ok": true, "ended": ended }),
-        Err(error) => refusal(format!("ended, but a crash brings it back, as the disk refuses: {error}")),
-    }
-}
-
-fn look_at_letters(status: &Status, name: &str) -> Value {
-    match status.sinks().iter().find(|sink| sink.name == name) {
-        Some(sink) => {
-            sink.look_at_letters();
-            json!({ "ok": true })
-        }
-        None => refusal(format!("sink '{name}' is not configured")),
-    }
-}
-
 async fn order(request: Request, orders: &mpsc::Sender<Order>) -> Value {
     let (answer, answered) = oneshot::channel();
     match orders.try_send(Order { request, answer }) {
@@ -400,11 +364,6 @@ async fn order(request: Request, orders: &mpsc::Sender<Order>) -> Value {
         }
     }
     answered.await.unwrap_or_else(|_| refusal("the daemon has stopped, or failed; see its log".to_owned()))
-}
-
-/// The answer to a request that was not carried out.
-pub fn refusal(why: String) -> Value {
-    json!({ "ok": false, "error": why })
 }
 
 /// Asks the daemon whose socket this is; none if no daemon listens. An answer that does not come within `patience` is an

@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::assembly::{Assembly, Changes};
 use super::awaited::Awaited;
-use super::control::{Order, Request, refusal};
+use super::control::{Order, Request};
 use super::mib_subprocess;
+use super::replies::refusal;
 use super::supervise::{Stop, told, words};
 use crate::config::loaded;
 use crate::settings::diagnostic::Diagnostics;

@@ -84,8 +84,10 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let runtimes = Runtimes { streams: streams.handle().clone(), control: control.handle().clone() };
     let journal = open_journal(&config)?;
     let shared = Arc::new(Shared::new(journal, config.journal.sync, clock.clone()));
-    shared.commit.resume(clock.now());
+    // What the last process could not journal is marked as it would have been there.
+    shared.commit.mutes.configure(&config.mutes);
     mutes::resume(&shared);
+    shared.commit.resume(clock.now());
     storms::resume(&shared);
     let status = Arc::new(Status::new(shared, health, clock.clone()));
     let security = Arc::new(security(&config, &*clock)?);

@@ -86,7 +86,7 @@ fn look(shared: &Shared, unsaid: &mut bool) {
 
 /// The host of an address, as messages from there get it that name no other.
 fn host_of(shared: &Shared, active: &Active, address: IpAddr, now: Now) -> String {
-    let hosts = &active.hosts;
+    let hosts = &shared.hosts();
     if let Some(name) = hosts.of_address(address) {
         return name.to_owned();
     }

@@ -20,7 +20,7 @@ use crate::settings::url::Target;
 
 /// How long the far end may take for one request, connecting included.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How much of an answer is read, in bytes.
+/// How much of an answer is read, in bytes, unless something else is asked for.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// A client of one server.
@@ -31,6 +31,8 @@ pub struct Client {
     /// Headers of every request.
     headers: HeaderMap,
     connection: Option<SendRequest<Full<Bytes>>>,
+    /// How much of an answer is read, in bytes.
+    longest: usize,
 }
 
 /// What a server answered.
@@ -89,7 +91,12 @@ impl Client {
         if let Ok(host) = HeaderValue::from_str(&target.authority) {
             headers.entry(HOST).or_insert(host);
         }
-        Client { network, target, tls, headers, connection: None }
+        Client { network, target, tls, headers, connection: None, longest: MAX_ANSWER }
+    }
+
+    /// The same client, which reads answers of up to so many bytes; otherwise 1 MiB.
+    pub fn with_longest(self, longest: usize) -> Self {
+        Client { longest, ..self }
     }
 
     /// The server, for messages.
@@ -143,7 +150,7 @@ impl Client {
         headers.extend(self.headers.iter().chain(more).map(|(name, value)| (name.clone(), value.clone())));
         let answer = connection.send_request(request).await.map_err(|e| HttpError::Broken(server(), e))?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
+        let body = Limited::new(body, self.longest)
             .collect()
             .await
             .map_err(|error| HttpError::Answer(server(), head.status, error))?

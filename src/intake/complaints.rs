@@ -7,6 +7,7 @@ use crate::intake::listener::Protocol;
 use crate::intake::original;
 use crate::intake::shared::{Active, Shared};
 use crate::language::jinja::RenderError;
+use crate::lookup::hosts::Hosts;
 use crate::message::{Source, SyslogLine};
 use crate::mib::format::hex;
 use crate::rules::apply::RenderFailure;
@@ -25,6 +26,8 @@ pub struct Complaints<'p> {
     pub shared: &'p Shared,
     /// What is in force.
     pub active: &'p Active,
+    /// The hosts.
+    pub hosts: &'p Hosts,
 }
 
 impl Complaints<'_> {
@@ -69,7 +72,7 @@ impl Complaints<'_> {
 
     /// Counts a refusal of a sender, with what would let it in.
     pub fn keep_refused(&self, why: Refusal, source: &Source, now: Now) {
-        let known = self.active.hosts.of_address(source.address()).is_some();
+        let known = self.hosts.of_address(source.address()).is_some();
         self.shared.senders.refused(source.address(), why, known, now);
     }
 

@@ -13,9 +13,11 @@ use crate::intake::letting_in::Refusal;
 use crate::intake::listener::Protocol;
 use crate::intake::original::{self, Original};
 use crate::intake::senders::Batch;
-use crate::intake::shared::{Active, Shared};
+use crate::intake::shared::{Active, InForce, Shared};
 use crate::intake::storm_gate::Gate;
 use crate::lookup::choice::{Agent, Received};
+use crate::lookup::hosts::Hosts;
+use crate::lookup::tables::Tables;
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, TlsSender};
 use crate::outcome::json::Unsaved;
 use crate::peer::Peer;
@@ -46,6 +48,9 @@ const FULL: usize = 1 << 20;
 pub struct Pipeline {
     shared: Arc<Shared>,
     active: Arc<Active>,
+    /// The tables of its rules and the hosts, in one version for a whole batch.
+    tables: Arc<Tables>,
+    hosts: Arc<Hosts>,
     generation: u64,
     scratch: Scratch,
     made: Made,
@@ -115,9 +120,13 @@ impl Pipeline {
     }
 
     fn with(shared: Arc<Shared>, refused: Refused, longest: usize, identity: Option<Arc<Identity>>) -> Self {
+        let generation = shared.generation();
+        let InForce { active, tables, hosts } = shared.in_force();
         Pipeline {
-            generation: shared.generation(),
-            active: shared.active(),
+            generation,
+            active,
+            tables,
+            hosts,
             captures: shared.capture.is_on(),
             captured: Captured::default(),
             shared,
@@ -144,7 +153,7 @@ impl Pipeline {
         let generation = self.shared.generation();
         if generation != self.generation {
             self.generation = generation;
-            self.active = self.shared.active();
+            InForce { active: self.active, tables: self.tables, hosts: self.hosts } = self.shared.in_force();
             self.captures = self.shared.capture.is_on();
         }
     }
@@ -338,8 +347,7 @@ impl Pipeline {
         if too_long {
             self.shared.oversized(source.peer, now.mono);
         }
-        let (text, identity) =
-            (text::line(line, self.active.hosts.charset_of(&source)), self.identity.clone());
+        let (text, identity) = (text::line(line, self.hosts.charset_of(&source)), self.identity.clone());
         let mut line = syslog::parse_line_in(&text, source.received, self.active.zones.of(&source));
         line.truncated = cut || too_long;
         line.tls = identity
@@ -410,7 +418,7 @@ impl Pipeline {
             self.senders.clear();
         }
         let text: &str = self.senders.entry(address).or_insert_with(|| address.to_string().into());
-        let (hosts, access) = (&self.active.hosts, &self.active.access);
+        let (hosts, access) = (&*self.hosts, &self.active.access);
         let relay = match message {
             Message::Notification(notification) => access.is_relay(notification, source),
             Message::Syslog(line) => {
@@ -443,7 +451,7 @@ impl Pipeline {
         }
         let answers = self.shared.commit.correlation.at(now);
         let context = MessageContext::new(&received, &choice, hosts, access.tags(reach));
-        let subject = MessageContext { state: Some(&answers), ..context };
+        let subject = MessageContext { state: Some(&answers), tables: Some(&self.tables), ..context };
         if self.captures {
             original.capture(message, source, access.tags(reach), &mut self.captured);
         }
@@ -496,7 +504,7 @@ impl Pipeline {
     }
 
     fn complaints(&self) -> Complaints<'_> {
-        Complaints { shared: &self.shared, active: &self.active }
+        Complaints { shared: &self.shared, active: &self.active, hosts: &self.hosts }
     }
 
     /// Has the state as the messages before this one have left it.
@@ -522,7 +530,7 @@ impl Pipeline {
     pub fn commit(&mut self, now: Now) -> std::vec::Drain<'_, Answer> {
         std::mem::take(&mut self.counts).add_to(&self.shared.stats);
         if !self.heard.is_empty() {
-            self.shared.senders.add(&mut self.heard, &self.active.hosts, now);
+            self.shared.senders.add(&mut self.heard, &self.hosts, now);
         }
         self.shared.capture.add(&mut self.captured);
         self.commit_made(now);

@@ -24,8 +24,12 @@ use crate::intake::storms::Storms;
 use crate::intake::tap::Tap;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
+use crate::lookup::board::Board;
 use crate::lookup::hosts::Hosts;
 use crate::lookup::reverse::ReverseNames;
+use crate::lookup::settings::Definition;
+use crate::lookup::table::Table;
+use crate::lookup::tables::Tables;
 use crate::lookup::zones::Zones;
 use crate::peer::Peer;
 use crate::rules::RuleSet;
@@ -41,8 +45,10 @@ use crate::time::log_limit::{Kind, Limiter};
 pub struct Active {
     /// The rules.
     pub rules: RuleSet,
-    /// The hosts.
-    pub hosts: Hosts,
+    /// The hosts, with those of the tables of the rules.
+    pub hosts: Arc<Hosts>,
+    /// The hosts without those of tables.
+    pub own_hosts: Arc<Hosts>,
     /// Who may send notifications, and which rules they may reach.
     pub access: Access,
     /// The security of v3, where there are users.
@@ -63,6 +69,17 @@ pub struct Active {
     pub storm: Option<storm::Settings>,
     /// What need not reach anybody at certain times.
     pub mutes: Vec<mutes::Configured>,
+}
+
+/// What is in force, with its tables in their newest versions. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct InForce {
+    /// What the last reload has put in force.
+    pub active: Arc<Active>,
+    /// The tables.
+    pub tables: Arc<Tables>,
+    /// The hosts, with those of the tables.
+    pub hosts: Arc<Hosts>,
 }
 
 /// What streams and lines of syslog may use.
@@ -105,6 +122,8 @@ pub struct Shared {
     pub senders: Senders,
     /// Names of senders by reverse DNS.
     pub reverse: Arc<ReverseNames>,
+    /// What is known of tables.
+    pub lookups: Board,
     /// Who sends more than it may.
     pub storms: Storms,
     /// Limits log lines about bad input.
@@ -113,7 +132,7 @@ pub struct Shared {
     pub accepted: Arc<accept::Table>,
     clock: Arc<dyn Clock>,
     reports: Mutex<Reports>,
-    active: Mutex<Arc<Active>>,
+    in_force: Mutex<InForce>,
     generation: AtomicU64,
     beats: Mutex<Vec<Weak<Beat>>>,
     open: watch::Sender<bool>,
@@ -138,12 +157,13 @@ impl Shared {
             refusals: Refusals::default(),
             senders: Senders::new(clock.now()),
             reverse: Arc::default(),
+            lookups: Board::default(),
             storms: Storms::default(),
             limiter,
             accepted: Arc::default(),
             clock,
             reports: Mutex::default(),
-            active: Mutex::default(),
+            in_force: Mutex::default(),
             generation: AtomicU64::new(0),
             beats: Mutex::default(),
             open: watch::channel(false).0,
@@ -170,16 +190,57 @@ impl Shared {
     pub fn replace(&self, active: Active) {
         self.commit.mutes.configure(&active.mutes);
         self.commit.replace(active.rules.plan(), self.now());
-        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+        let tables = active.rules.tables().clone();
+        let hosts = active.hosts.clone();
+        *self.lock() = InForce { active: Arc::new(active), tables, hosts };
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Puts another version of a table in force; every listener uses it from its next batch on. False if the table is in force no
+    /// more.
+    pub fn set_table(&self, definition: &Arc<Definition>, table: Arc<Table>) -> bool {
+        loop {
+            let before = self.in_force();
+            let Some(tables) = before.tables.with(definition, table.clone()) else { return false };
+            let own = &before.active.own_hosts;
+            let names_hosts = own.from.iter().any(|from| *from.table == *definition.name);
+            // Many hosts take a while, in which others need the lock.
+            let hosts = if names_hosts { Arc::new(own.with_tables(&tables)) } else { before.hosts.clone() };
+            let mut in_force = self.lock();
+            if Arc::ptr_eq(&in_force.tables, &before.tables) {
+                (in_force.tables, in_force.hosts) = (Arc::new(tables), hosts);
+                drop(in_force);
+                self.generation.fetch_add(1, Ordering::Release);
+                return true;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rules in force.
     pub fn active(&self) -> Arc<Active> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().active.clone()
     }
 
-    /// Changes whenever the rules do.
+    /// The tables in force, in their newest versions.
+    pub fn tables(&self) -> Arc<Tables> {
+        self.lock().tables.clone()
+    }
+
+    /// The hosts in force.
+    pub fn hosts(&self) -> Arc<Hosts> {
+        self.lock().hosts.clone()
+    }
+
+    /// All that is in force.
+    pub fn in_force(&self) -> InForce {
+        self.lock().clone()
+    }
+
+    /// Changes whenever the rules or their tables do.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }

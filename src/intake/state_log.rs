@@ -17,6 +17,7 @@ use crate::correlate::{Correlator, Secret};
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
 use crate::journal::{Batch, Journal, SyncPolicy};
+use crate::outcome::codec;
 
 /// What the names of its files start with.
 const PREFIX: &str = "correlation.";
@@ -200,7 +201,9 @@ impl StateLog {
         let mut known: HashMap<u64, usize> = HashMap::new();
         if pending.iter().any(|(lower, _)| *lower >= oldest) {
             let mut reader = self.journal.reader(safe.max(oldest));
-            let mut count = |bytes: &[u8]| *known.entry(hasher.hash_one(bytes)).or_default() += 1;
+            // The log has them as rules make them, the journal with what mutes said of them.
+            let mut count =
+                |bytes: &[u8]| *known.entry(hasher.hash_one(&*codec::unmuted(bytes))).or_default() += 1;
             while reader.read_encoded(AT_ONCE, |_, bytes| {
                 count(bytes);
                 true

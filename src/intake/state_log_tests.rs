@@ -41,6 +41,16 @@ impl<'r> Process<'r> {
     }
 
     fn start_with_room(rules: &'r RuleSet, disk: Faulty, at: i64, policy: SyncPolicy, max_size: u64) -> Self {
+        Self::start_with(rules, disk, at, (policy, max_size), |_| {})
+    }
+
+    fn start_with(
+        rules: &'r RuleSet,
+        disk: Faulty,
+        at: i64,
+        (policy, max_size): (SyncPolicy, u64),
+        prepare: impl FnOnce(&Commit),
+    ) -> Self {
         let directory = Path::new(DIRECTORY);
         let options = Options { directory: directory.to_owned(), max_size, when_full: WhenFull::Refuse };
         let shared: Arc<dyn crate::files::disk::Disk> = Arc::new(disk.clone());
@@ -49,6 +59,7 @@ impl<'r> Process<'r> {
         journal.register("none").unwrap();
         let commit = Commit::new(journal.clone(), policy, Arc::default(), Arc::default(), now(at));
         let log = StateLog::within(Folder::on(shared, directory), &journal, policy);
+        prepare(&commit);
         commit.resume_with(log, now(at)).unwrap();
         commit.replace(rules.plan(), now(at));
         Process { rules, disk, journal, commit, now: at, informs: 0 }
@@ -153,6 +164,58 @@ fn a_decision_is_whole_or_not_at_all_wherever_its_entry_is_cut() {
         let mut process = process.die(SyncPolicy::Interval);
         process.pass(QUIET);
         assert_eq!(process.journaled(), critical, "cut at {cut} of {start} to {end}");
+    }
+}
+
+/// What is in the journal: the service, and whether it is muted.
+fn marks(process: &Process<'_>) -> Vec<(String, bool)> {
+    let mut all = Vec::new();
+    let mut reader = process.journal.reader(1);
+    reader
+        .read_encoded(100, |_, bytes| {
+            let service = codec::decode(bytes).unwrap().service().unwrap_or_default().to_owned();
+            all.push((service, codec::mute_of(bytes).is_some_and(|mute| !mute.last)));
+            true
+        })
+        .unwrap();
+    all
+}
+
+#[test]
+fn what_was_muted_is_muted_whenever_the_process_dies() {
+    let everything = |commit: &Commit| {
+        let until = now(3600).wall;
+        let covers = crate::intake::mutes::Covers { host: Some("*".to_owned()), ..Default::default() };
+        commit.mutes.add(covers, now(0).wall, until).unwrap();
+    };
+    let muted = vec![("a".to_owned(), true)];
+    let room = (SyncPolicy::Interval, 1 << 30);
+    let run = || {
+        let mut process = Process::start_with(held(), Faulty::new(1), 0, room, everything);
+        process.message("held a");
+        process.pass(59);
+        let before = process.length(is_segment);
+        process.pass(1);
+        assert_eq!(marks(&process), muted);
+        (process, before)
+    };
+    // It is in the journal with its mark, and in the log without: it is one outcome.
+    let (process, _) = run();
+    let (disk, at) = (process.disk.crash(), process.now);
+    let mut next = Process::start_with(held(), disk, at, room, everything);
+    next.pass(QUIET);
+    assert_eq!(marks(&next), muted);
+    // It is in the log only, wherever its record in the journal is cut.
+    let (path, start) = run().1;
+    let end = run().0.length(is_segment).1;
+    assert!(start < end);
+    for length in start..end {
+        let (process, _) = run();
+        let (disk, at) = (process.disk.crash(), process.now);
+        disk.open(&path, true).unwrap().set_length(length).unwrap();
+        let mut next = Process::start_with(held(), disk, at, room, everything);
+        next.pass(QUIET);
+        assert_eq!(marks(&next), muted, "cut at {length}");
     }
 }
 

@@ -31,12 +31,56 @@ pub fn scalar(value: &Value) -> Option<Val<'_>> {
             _ => Val::Float(f64::try_from(value.clone()).unwrap_or_default()),
         },
         ValueKind::String => Val::Str(Cow::Borrowed(value.as_str()?)),
+        ValueKind::Plain if row_of(value).is_some() => Val::Str(Cow::Borrowed(row_of(value)?.text())),
         ValueKind::Plain => {
             let named = value.downcast_object_ref::<NamedNumber>()?;
             Val::Named { number: named.number, name: &named.name }
         }
         _ => return None,
     })
+}
+
+fn row_of(value: &Value) -> Option<&Arc<dyn Fields>> {
+    value.downcast_object_ref::<Entry>().map(|entry| &entry.0)
+}
+
+/// A row of a table: as text its key, and fields by their names.
+pub trait Fields: fmt::Debug + Send + Sync {
+    /// Its key, which is not empty.
+    fn text(&self) -> &str;
+
+    /// A field.
+    fn field(&self, name: &str) -> Val<'_>;
+}
+
+/// A row in the engine.
+pub fn entry(fields: Arc<dyn Fields>) -> Value {
+    Value::from_object(Entry(fields))
+}
+
+/// A field of a row; none if the value is no row.
+pub fn field(value: &Value, name: &Value) -> Option<Value> {
+    let entry = value.downcast_object_ref::<Entry>()?;
+    let name = scalar(name).unwrap_or(Val::Undefined).into_text();
+    Some(to_value(entry.0.field(&name)))
+}
+
+#[derive(Debug)]
+struct Entry(Arc<dyn Fields>);
+
+impl Object for Entry {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let value = to_value(self.0.field(key.as_str()?));
+        (!value.is_undefined()).then_some(value)
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.text())
+    }
 }
 
 /// [`Val::Named`] in the engine.
@@ -69,7 +113,8 @@ impl Object for NamedNumber {
 /// A scalar as text, undefined as the empty string; lists and maps as they are.
 pub fn text(value: &Value) -> Value {
     match scalar(value) {
-        Some(Val::Str(_)) | None => value.clone(),
+        Some(Val::Str(_)) if value.kind() == ValueKind::String => value.clone(),
+        None => value.clone(),
         Some(other) => Value::from(other.into_text()),
     }
 }

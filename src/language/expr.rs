@@ -140,6 +140,15 @@ impl<V: Clone> Node<V> {
             };
         }
         let lower = |e| Node::lower(e, names);
+        if let Some(call) = syntax::named_call(expr) {
+            let first = syntax::first_text(call.args);
+            let function = names.function(call.name, first, call.args.len(), &call.keys)?.ok()?;
+            let args = call.args.iter().skip(1).map(|arg| match arg {
+                CallArg::Pos(arg) => lower(arg),
+                _ => None,
+            });
+            return Some(Node::Function(function, args.collect::<Option<_>>()?));
+        }
         let boxed = |e| lower(e).map(Box::new);
         let pair = |a, b| Some(Box::new([lower(a)?, lower(b)?]));
         match expr {
@@ -178,16 +187,6 @@ impl<V: Clone> Node<V> {
                     left = &op.expr;
                 }
                 nodes.into_iter().reduce(|a, b| Node::And(Box::new([a, b])))
-            }
-            ast::Expr::Call(call) => {
-                let ast::Expr::Var(name) = &call.expr else { return None };
-                let first = syntax::first_text(&call.args);
-                let function = names.function(name.id, first, call.args.len())?.ok()?;
-                let args = call.args.iter().skip(1).map(|arg| match arg {
-                    CallArg::Pos(arg) => lower(arg),
-                    _ => None,
-                });
-                Some(Node::Function(function, args.collect::<Option<_>>()?))
             }
             ast::Expr::Test(test) if test.args.is_empty() => match test.name {
                 "defined" => boxed(&test.expr).map(Node::Defined),

@@ -13,7 +13,7 @@ use minijinja::{Captured, Error, ErrorKind, UndefinedBehavior, escape_formatter}
 
 use crate::language::budget;
 use crate::language::builtins::{self, admit, spend, weight};
-use crate::language::convert::{number, scalar, text, to_value};
+use crate::language::convert::{field, number, scalar, text, to_value};
 use crate::language::functions::{self, As, Call};
 use crate::language::names::{Names, Values};
 use crate::language::rewrite::{self, RESULT, Rewritten};
@@ -248,6 +248,9 @@ fn contains(needle: &Value, hay: &Value) -> bool {
 
 /// An entry of a list, a map or a text. A named number is looked up by its name, then by its number.
 fn get(of: &Value, key: &Value) -> Value {
+    if let Some(field) = field(of, key) {
+        return field;
+    }
     let of = match scalar(of) {
         Some(Val::Undefined) => return Value::UNDEFINED,
         _ => text(of),

@@ -79,14 +79,25 @@ pub trait Names {
         None
     }
 
-    /// What a call of a function stands for, which has the arguments as texts: none if there is no such function. `first` is the
-    /// first argument if that is a text.
-    fn function(&self, _name: &str, _first: Option<&str>, _args: usize) -> Option<Result<Self::Var, Doubt>> {
+    /// What a call of a function stands for: none if there is no such function. `first` is the first argument if that is a text,
+    /// `keys` are the constant keys behind the call.
+    fn function(
+        &self,
+        _name: &str,
+        _first: Option<&str>,
+        _args: usize,
+        _keys: &[Key<'_>],
+    ) -> Option<Result<Self::Var, Doubt>> {
         None
     }
 
-    /// The functions that there are.
+    /// The functions that the template engine does not have.
     fn functions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The functions that the template engine has as well: each is a [table](Values::table) there that can be called.
+    fn engine_functions(&self) -> &'static [&'static str] {
         &[]
     }
 

@@ -377,6 +377,15 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
     }
 
     fn operation(&mut self, expr: &Expr<'_>) {
+        if let Some(call) = syntax::named_call(expr)
+            && !call.keys.is_empty()
+            && self.is_of_engine(call.name)
+        {
+            self.push("__get(");
+            self.call(call.call);
+            self.push(&format!(", {})", syntax::quoted(&syntax::joined(&call.keys))));
+            return;
+        }
         match expr {
             Expr::Var(var) => self.push(var.id),
             // `none` is undefined.
@@ -518,8 +527,14 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
         }
     }
 
+    /// Whether a name is a function that the engine gets as a table.
+    fn is_of_engine(&self, name: &str) -> bool {
+        self.names.engine_functions().contains(&name) && !self.locals.contains(&name)
+    }
+
     fn call(&mut self, call: &Call<'_>) {
         match &call.expr {
+            Expr::Var(var) if self.is_of_engine(var.id) => self.table(var.id),
             Expr::Var(var) => self.push(var.id),
             callee => self.expr(callee, PRIMARY),
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Const, Expr, Stmt, UnaryOpKind};
+use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CompareOpKind, Const, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::{Span, parse, parse_expr};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
@@ -191,6 +191,54 @@ pub fn path<'a>(expr: &'a Expr<'_>) -> Option<Path<'a>> {
     }
 }
 
+/// A call of a function by its name, with the constant keys behind it: `lookup('site', host).city`.
+#[derive(Debug)]
+pub struct NamedCall<'a, 's> {
+    /// The function.
+    pub name: &'a str,
+    /// Its arguments.
+    pub args: &'a [CallArg<'s>],
+    /// The keys, the first one first.
+    pub keys: Vec<Key<'a>>,
+    /// The call without the keys.
+    pub call: &'a Call<'s>,
+}
+
+/// The call that an expression is.
+pub fn named_call<'a, 's>(expr: &'a Expr<'s>) -> Option<NamedCall<'a, 's>> {
+    match expr {
+        Expr::Call(call) => {
+            let Expr::Var(var) = &call.expr else { return None };
+            Some(NamedCall { name: var.id, args: &call.args, keys: Vec::new(), call })
+        }
+        Expr::GetAttr(get) => {
+            let mut call = named_call(&get.expr)?;
+            call.keys.push(Key::Name(Cow::Borrowed(get.name)));
+            Some(call)
+        }
+        Expr::GetItem(get) => {
+            let mut call = named_call(&get.expr)?;
+            let Expr::Const(constant) = &get.subscript_expr else { return None };
+            call.keys.push(match constant.value.as_str() {
+                Some(name) => Key::Name(Cow::Borrowed(name)),
+                None if !constant.value.is_integer() => return None,
+                None => Key::Index(i128::try_from(constant.value.clone()).ok()?),
+            });
+            Some(call)
+        }
+        _ => None,
+    }
+}
+
+/// Keys as one name, with points between.
+pub fn joined(keys: &[Key<'_>]) -> String {
+    let text = |key: &Key<'_>| match key {
+        Key::Name(name) => name.to_string(),
+        Key::Index(number) | Key::Dotted(number) => number.to_string(),
+    };
+    keys.iter().map(text).collect::<Vec<_>>().join(".")
+}
+
 /// The paths in some expressions, each with all of its constant keys.
 pub fn paths<'a>(exprs: &[&'a Expr<'_>]) -> Vec<Path<'a>> {
     let mut found = Vec::new();
@@ -239,6 +287,8 @@ pub struct Called<'a, 's> {
     pub what: Callee<'s>,
     /// Its arguments.
     pub args: &'a [CallArg<'s>],
+    /// The constant keys behind it, of a function.
+    pub keys: Vec<Key<'a>>,
     /// Its bytes in the source; for a filter or test from its name on.
     pub within: Range<usize>,
 }
@@ -261,14 +311,21 @@ pub fn calls<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<Called<'a, 's>> {
     let mut found = Vec::new();
     let mut open: Vec<&'a Expr<'s>> = exprs.to_vec();
     while let Some(expr) = open.pop() {
+        if let Some(call) = named_call(expr).filter(|call| !call.keys.is_empty()) {
+            let var = if let Expr::Var(var) = &call.call.expr { var.id } else { "" };
+            let within = start(expr)..range(expr.span()).end;
+            found.push(Called { what: Callee::Function(var), args: call.args, keys: call.keys, within });
+            open.extend(call.args.iter().map(argument));
+            continue;
+        }
         match expr {
             Expr::Filter(f) => {
                 let what = Callee::Named(As::Filter, f.name);
-                found.push(Called { what, args: &f.args, within: range(f.span()) });
+                found.push(Called { what, args: &f.args, keys: Vec::new(), within: range(f.span()) });
             }
             Expr::Test(t) => {
                 let what = Callee::Named(As::Test, t.name);
-                found.push(Called { what, args: &t.args, within: range(t.span()) });
+                found.push(Called { what, args: &t.args, keys: Vec::new(), within: range(t.span()) });
             }
             Expr::Call(c) => {
                 let what = match &c.expr {
@@ -280,7 +337,8 @@ pub fn calls<'a, 's>(exprs: &[&'a Expr<'s>]) -> Vec<Called<'a, 's>> {
                     },
                     _ => Callee::Value,
                 };
-                found.push(Called { what, args: &c.args, within: start(&c.expr)..range(c.span()).end });
+                let within = start(&c.expr)..range(c.span()).end;
+                found.push(Called { what, args: &c.args, keys: Vec::new(), within });
             }
             _ => {}
         }

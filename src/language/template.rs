@@ -348,14 +348,16 @@ impl<'c, N: Names> Compiler<'c, N> {
             Callee::Function(name)
                 if FUNCTIONS.contains(&name) || (name == "loop" && locals.contains(&name)) => {}
             Callee::Function(name) => {
-                let named = self.names.function(name, syntax::first_text(call.args), call.args.len());
+                let first = syntax::first_text(call.args);
+                let named = self.names.function(name, first, call.args.len(), &call.keys);
                 if let Some(known) = named {
                     if let Err(Doubt { message, hint }) = known {
                         self.error(within, message, hint);
                     }
                     return;
                 }
-                let functions = FUNCTIONS.iter().chain(self.names.functions()).copied();
+                let own = self.names.functions().iter().chain(self.names.engine_functions());
+                let functions = FUNCTIONS.iter().chain(own).copied();
                 let hint = did_you_mean(name, functions).unwrap_or_else(|| {
                     format!("functions: {}; filters are written x|filter", FUNCTIONS.join(", "))
                 });

@@ -3,11 +3,15 @@
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use super::names::Spelling;
 use super::networks::ByNetwork;
+use super::table::Cell;
+use super::tables::Tables;
 use crate::fast_map::{FastMap, FastSet};
 use crate::message::Source;
+use crate::settings::diagnostic::{Diagnostics, Place, did_you_mean};
 use crate::settings::values::unhex;
 use crate::text::Charset;
 
@@ -27,9 +31,26 @@ pub struct Hosts {
     pub reverse_dns: bool,
     /// The character sets of senders that do not write UTF-8, by their network.
     pub charset: ByNetwork<Charset>,
+    /// Nagios' object cache, if hosts are read from there.
+    pub nagios_objects: Option<PathBuf>,
+    /// The tables that name further hosts.
+    pub from: Vec<FromTable>,
     /// The name of this machine, which is the host of what its own programs send over a socket in the file system. If it is
     /// empty, `localhost` is.
     pub machine: Box<str>,
+}
+
+/// A table whose rows are hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromTable {
+    /// The name of the table.
+    pub table: Box<str>,
+    /// The column with the name of the host.
+    pub name: Box<str>,
+    /// The columns with its addresses, and other names of it.
+    pub addresses: Vec<Box<str>>,
+    /// Where this is written.
+    pub place: Place,
 }
 
 /// What names the host first.
@@ -55,6 +76,55 @@ impl Hosts {
         if added && !self.names.contains(name) {
             self.names.insert(name.into());
         }
+    }
+
+    /// The same hosts, and behind them those of the tables. A table that is not there adds none.
+    pub fn with_tables(&self, tables: &Tables) -> Self {
+        let mut hosts = self.clone();
+        for from in &self.from {
+            let Some(table) = tables.place(&from.table).and_then(|place| tables.at(place)) else { continue };
+            for row in table.rows() {
+                let Some(name) = table.cell(row, &from.name).map(Cell::text) else { continue };
+                for address in from.addresses.iter().filter_map(|column| table.cell(row, column)) {
+                    // NetBox and its kin write the length of the prefix behind an address.
+                    let text = address.text();
+                    let address = text.split('/').next().unwrap_or(&text).trim();
+                    if !address.is_empty() {
+                        hosts.insert(address, &name);
+                    }
+                }
+                hosts.insert(&name, &name);
+            }
+        }
+        hosts
+    }
+
+    /// What is wrong with the tables that name hosts: those that are not there, and columns that they lack.
+    pub fn check_tables(&self, tables: &Tables) -> Diagnostics {
+        let mut found = Diagnostics::default();
+        for from in &self.from {
+            let Some(place) = tables.place(&from.table) else {
+                let names = || tables.all().iter().map(|known| &*known.definition.name);
+                let hint = did_you_mean(&from.table, names())
+                    .unwrap_or_else(|| "define it in [[lookups]]".to_owned());
+                found.push(from.place.error(format!("there is no table '{}'", from.table), hint));
+                continue;
+            };
+            let Some(table) = tables.at(place) else { continue };
+            let lacks = |column: &str| table.column(column).is_none();
+            let missing = lacks(&from.name).then_some(&from.name).or_else(|| {
+                let all = from.addresses.iter().all(|address| lacks(address));
+                all.then(|| from.addresses.first()).flatten()
+            });
+            if let Some(column) = missing {
+                let columns: Vec<&str> = table.columns().take(20).collect();
+                let hint = did_you_mean(column, table.columns())
+                    .unwrap_or_else(|| format!("its columns: {}", columns.join(", ")));
+                let message = format!("the table '{}' has no column '{column}'", from.table);
+                found.push(from.place.error(message, hint));
+            }
+        }
+        found
     }
 
     /// How many addresses, names and engines are known.
@@ -170,6 +240,48 @@ mod tests {
             ("lan", None),
         ] {
             assert_eq!(hosts.of_name(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn tables_name_hosts_behind_those_of_the_configuration() {
+        use crate::lookup::load::parse;
+        use crate::lookup::rows::tests::definition;
+        use crate::lookup::tables::Known;
+        let lines = "json = \"f\"\nkey = \"name\"";
+        let text = br#"[{"name": "sw1", "address": "192.0.2.1/24", "address6": "2001:db8::1"}, {"name": "sw2", "address": "192.0.2.2"}, {"name": "sw3"}]"#;
+        let table = parse(&definition(lines), "f", text).0.map(std::sync::Arc::new);
+        let tables = Tables::new(vec![Known { definition: std::sync::Arc::new(definition(lines)), table }]);
+        let place = Place { file: "t.toml".into(), line: 3, column: 5 };
+        let from = |table: &str, name: &str, addresses: &[&str]| FromTable {
+            table: table.into(),
+            name: name.into(),
+            addresses: addresses.iter().map(|address| (*address).into()).collect(),
+            place: place.clone(),
+        };
+        let mut own = Hosts { from: vec![from("t", "name", &["address", "address6"])], ..Hosts::default() };
+        own.insert("192.0.2.2", "own");
+        let hosts = own.with_tables(&tables);
+        let of = |address: &str| hosts.of_address(address.parse().unwrap());
+        assert_eq!(
+            (of("192.0.2.1"), of("2001:db8::1"), of("192.0.2.2")),
+            (Some("sw1"), Some("sw1"), Some("own"))
+        );
+        assert_eq!((hosts.of_name("SW3"), own.of_name("sw3")), (Some("sw3"), None));
+        assert_eq!(own.check_tables(&tables).to_text(), "");
+        for (from, words) in [
+            (from("x", "name", &["address"]), "t.toml:3:5: error: there is no table 'x'; did you mean 't'?"),
+            (
+                from("t", "nme", &["address"]),
+                "t.toml:3:5: error: the table 't' has no column 'nme'; did you mean 'name'?",
+            ),
+            (
+                from("t", "name", &["ip"]),
+                "t.toml:3:5: error: the table 't' has no column 'ip'; its columns: name, address, address6",
+            ),
+        ] {
+            let found = Hosts { from: vec![from], ..Hosts::default() }.check_tables(&tables).to_text();
+            assert!(found.starts_with(words), "{found}");
         }
     }
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use regex::{Regex, RegexBuilder};
 
-use super::hosts::{Hosts, Prefer};
+use super::hosts::{FromTable, Hosts, Prefer};
+use super::nagios::objects;
 use super::names::{HostWord, Spelling, clean};
 use super::networks::ByNetwork;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
@@ -72,10 +73,36 @@ pub fn hosts(
         if is_there(&path, &entry.span) {
             read_nagios_objects(&path, &mut hosts, found);
         }
+        hosts.nagios_objects = Some(path);
     }
+    hosts.from = from_tables(&section, found);
     hosts.reverse_dns = section.boolean("reverse_dns", found).is_some_and(|reverse| reverse.value);
     section.finish(found);
     hosts
+}
+
+/// Reads `lookups`: the tables that name hosts.
+fn from_tables(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<FromTable> {
+    let mut all = Vec::new();
+    for table in section.sections("lookups", found) {
+        let place = table.source().place_of(&table.span());
+        let name = table.string("name", found).map_or_else(|| "name".into(), |name| name.value.into());
+        let addresses = table.strings("address", found);
+        let addresses = addresses.map_or_else(
+            || vec!["address".into(), "address6".into()],
+            |all| all.into_iter().map(|address| address.value.into()).collect(),
+        );
+        let wanted = table.string("table", found);
+        if wanted.is_none() && table.get("table").is_none() {
+            found.push(table.error(
+                "the name of a table is missing",
+                "write { table = \"cmdb\", name = \"hostname\", address = \"ip\" }",
+            ));
+        }
+        table.finish(found);
+        all.extend(wanted.map(|wanted| FromTable { table: wanted.value.into(), name, addresses, place }));
+    }
+    all
 }
 
 /// Reads `case`, `domains` and `rewrite`.
@@ -229,23 +256,11 @@ fn warning(source: &SourceText<'_>, span: &Range<usize>, message: &str, hint: &s
 /// Adds the hosts of Nagios' object cache: each by its address and by its own name.
 pub fn read_nagios_objects(path: &Path, hosts: &mut Hosts, found: &mut Diagnostics) {
     let Some(text) = read(path, "objects", found) else { return };
-    let mut in_host = false;
-    let (mut name, mut address) = (None, None);
-    for line in text.lines().map(str::trim) {
-        if line.starts_with("define host {") || line.starts_with("define host{") {
-            (in_host, name, address) = (true, None, None);
-        } else if line == "}" {
-            if let (true, Some(name), Some(address)) = (in_host, name, address) {
-                hosts.insert(address, name);
-                hosts.insert(name, name);
-            }
-            in_host = false;
-        } else if in_host {
-            match line.split_once(char::is_whitespace) {
-                Some(("host_name", value)) => name = Some(value.trim()),
-                Some(("address", value)) => address = Some(value.trim()),
-                _ => {}
-            }
+    for (kind, directives) in objects(&text) {
+        let directive = |name: &str| directives.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        if let ("host", Some(name), Some(address)) = (kind, directive("host_name"), directive("address")) {
+            hosts.insert(address, name);
+            hosts.insert(name, name);
         }
     }
 }

@@ -112,6 +112,20 @@ pub fn muted(bytes: &[u8], sinks: &str, last: bool) -> Vec<u8> {
     marked
 }
 
+/// An encoded outcome without what mutes say of it. One that mutes say nothing of, and one that was sent again as the last word, stay
+/// as they are.
+pub fn unmuted(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let (Some(Mute { last: false, sinks }), Some(head)) = (mute_of(bytes), bytes.get(..HEAD)) else {
+        return Cow::Borrowed(bytes);
+    };
+    let mut mark = Vec::new();
+    push_text(&mut mark, sinks);
+    let mut plain = head.to_vec();
+    plain[FLAGS] &= !MUTED;
+    plain.extend_from_slice(bytes.get(HEAD + mark.len()..).unwrap_or_default());
+    Cow::Owned(plain)
+}
+
 fn push_number(out: &mut Vec<u8>, number: usize) {
     match u8::try_from(number) {
         // Most texts are that short.

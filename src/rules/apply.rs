@@ -140,7 +140,8 @@ impl RuleSet {
             };
             // For people; nothing depends on it.
             rule.match_count.fetch_add(1, Ordering::Relaxed);
-            let values = MessageValues { context, captures: &captures, mib: &self.mib };
+            let tables = context.tables.unwrap_or(&self.tables);
+            let values = MessageValues { context, captures: &captures, mib: &self.mib, tables };
             let mut making =
                 Making { rules: self, at: *at as usize, values, failures: &mut scratch.failures };
             let rendered = rule.keys.as_deref().map(|keys| making.keys(keys));
@@ -201,7 +202,8 @@ impl RuleSet {
             return Err(RejectReason::When);
         }
         if let Some((_, condition)) = &rule.where_ {
-            let values = MessageValues { context, captures: &captures, mib: &self.mib };
+            let tables = context.tables.unwrap_or(&self.tables);
+            let values = MessageValues { context, captures: &captures, mib: &self.mib, tables };
             match condition.eval(&self.environment, &values) {
                 Ok(value) if value.is_true() => {}
                 Err(RenderError::OverBudget) => return Err(RejectReason::OverBudget),

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Debug;
 
+use serde::{Deserialize, Serialize};
+
 use crate::language::names::Doubt;
 use crate::settings::diagnostic::did_you_mean;
 
@@ -33,7 +35,7 @@ pub enum What {
 }
 
 /// What the texts of a question are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Texts {
     /// The text of the rule's `key`.
     Key,
@@ -43,6 +45,43 @@ pub enum Texts {
     Host(Option<String>),
     /// A host and a service, or a component and a resource.
     Names,
+}
+
+/// A question with its texts, as one process asks another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Whether the number of messages is asked for.
+    count: bool,
+    rule: u64,
+    kind: String,
+    what: Texts,
+    texts: Vec<String>,
+}
+
+impl Sent {
+    /// A question as it is sent.
+    pub fn new(question: &Question, texts: &[&str]) -> Self {
+        Sent {
+            count: question.what == What::Count,
+            rule: question.rule,
+            kind: question.kind.to_owned(),
+            what: question.texts.clone(),
+            texts: texts.iter().map(|text| (*text).to_owned()).collect(),
+        }
+    }
+
+    /// The answer of a state; none if this is no question of this release.
+    pub fn answer(&self, state: &dyn State) -> Option<u64> {
+        let kind = ["check_result", "event"].into_iter().find(|kind| *kind == self.kind)?;
+        let what = if self.count { What::Count } else { What::Open };
+        let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+        let needed = 1 + usize::from(self.what == Texts::Names);
+        if texts.len() != needed {
+            return None;
+        }
+        let question = Question { what, rule: self.rule, kind, texts: self.what.clone() };
+        Some(state.answer(&question, &texts))
+    }
 }
 
 /// Answers questions.

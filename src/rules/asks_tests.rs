@@ -74,6 +74,7 @@ fn calls_are_checked_when_rules_are_compiled() {
         ("is_open('per-service', host)", "takes 3 arguments, not 2"),
         ("open_count('unnamed', host)", "has no name"),
         ("is_open('stateless', host)", "keeps no state"),
+        ("is_open('down', host).x", "what 'is_open' gives has no entries"),
         ("is_opn('down', host)", "unknown function 'is_opn'"),
         ("is_open('down', hots)", "unknown variable 'hots'"),
         ("is_open('down', host|replace('a', 'b'))", "cannot stand beside"),

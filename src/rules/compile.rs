@@ -1,5 +1,6 @@
 //! Compiles rule files to a [`RuleSet`]. Finds all mistakes in all files at once.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::ops::Range;
@@ -9,12 +10,14 @@ use std::sync::atomic::AtomicU64;
 use crate::body::Form;
 use crate::language::functions::REGEX_SYNTAX;
 use crate::language::jinja::Environment;
+use crate::lookup::tables::Tables;
 use crate::message::{SecurityAction, WrapperAction};
 use crate::mib::{Kind, Mib, Object};
 use crate::oid::Oid;
 use crate::rules::asks::{Asked, Declared, Service};
 use crate::rules::index::Index;
 use crate::rules::labels;
+use crate::rules::lookups::Offered;
 use crate::rules::matching::{
     Glob, LinePattern, Matcher, Pattern, PostedPattern, SenderPattern, TrapPattern,
 };
@@ -112,6 +115,11 @@ pub struct Compiled {
 /// Compiles rule files. The order of the files is the order of their rules. A shipped rule whose id a user's rule has is
 /// left out.
 pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
+    compile_with(files, mib, &Arc::default())
+}
+
+/// The same, with tables that rules may look into.
+pub fn compile_with(files: &[RuleFile], mib: Arc<Mib>, tables: &Arc<Tables>) -> Compiled {
     let mut found = Diagnostics::default();
     let mut environment = Environment::default();
     let (mut rules, mut tests, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -123,6 +131,7 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
         read.extend(schema::read(&source, &mut found).into_iter().map(|text| (file, text)));
     }
     let asked = declared(&read);
+    let lookups = Offered { tables, needs: RefCell::default() };
     let mut globs = Vec::new();
     for (file, text) in read {
         let source = SourceText { file: &file.name, text: &file.text };
@@ -145,6 +154,7 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
             environment: &mut environment,
             found: &mut found,
             asked: &asked,
+            lookups: &lookups,
         };
         asked.used.set(false);
         let (rule, carried) = build.rule(text, &file.name);
@@ -180,6 +190,8 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
         mib,
         max_message: MAX_MESSAGE,
         plan,
+        tables: tables.clone(),
+        needs: lookups.needs.into_inner().into_iter().collect(),
     });
     Compiled { rules, tests, places, found }
 }
@@ -268,6 +280,7 @@ struct Build<'c> {
     environment: &'c mut Environment,
     found: &'c mut Diagnostics,
     asked: &'c Asked,
+    lookups: &'c Offered<'c>,
 }
 
 impl Build<'_> {
@@ -304,6 +317,7 @@ impl Build<'_> {
             columns: &columns,
             traps: &traps,
             asked: Some(self.asked),
+            lookups: Some(self.lookups),
         };
         let mut templates = Templates::new(self.source, &scope, self.environment, self.found);
         let where_ = text.where_.as_ref().map(|w| Some((w.value.clone(), templates.condition(w)?)));

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::language::value::Val;
 use crate::lookup::choice::{Agent, Choice, Received};
 use crate::lookup::hosts::Hosts;
+use crate::lookup::tables::Tables;
 use crate::message::{Message, Notification, Posted, Source, SyslogLine};
 use crate::rules::asks::State;
 use crate::text::Charset;
@@ -33,6 +35,8 @@ pub struct MessageContext<'m> {
     pub tags: Option<&'m [String]>,
     /// The state of rules; without it no problem is open.
     pub state: Option<&'m dyn State>,
+    /// The tables that rules look into; without them those that the rules were compiled with.
+    pub tables: Option<&'m Arc<Tables>>,
 }
 
 impl<'m> MessageContext<'m> {
@@ -54,6 +58,7 @@ impl<'m> MessageContext<'m> {
             charset: hosts.charset_of(received.source),
             tags,
             state: None,
+            tables: None,
         }
     }
 

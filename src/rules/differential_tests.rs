@@ -1,10 +1,12 @@
 //! One language, one answer: an expression gives the same value natively, in the template engine, and with its operands
 //! in variables, loops, lists and maps, for every documented way to write a variable.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::lookups::Offered;
 use super::scope::{Messages, Scope};
 use super::tests::{interface, mib, trap};
 use super::values::MessageValues;
@@ -15,11 +17,15 @@ use crate::language::syntax;
 use crate::language::template::{Compiler, Expression, Template};
 use crate::language::value::Val;
 use crate::lookup::hosts::Hosts;
+use crate::lookup::load::parse;
+use crate::lookup::rows::tests::definition;
+use crate::lookup::settings::Definition;
+use crate::lookup::tables::{Known, Tables};
 use crate::message::{Message, Source, Value, Varbind};
 use crate::mib::Mib;
 
 /// Every spelling of a variable, literals of every type, and names that the message does not have.
-const OPERANDS: [&str; 42] = [
+const OPERANDS: [&str; 51] = [
     "ifDescr",
     "v['ifDescr']",
     "v.ifDescr",
@@ -56,6 +62,15 @@ const OPERANDS: [&str; 42] = [
     "v['IF-MIB::ifAdminStatus']",
     "v[9]",
     "names[9]",
+    "lookup('site', ifDescr).city",
+    "lookup('site', ifDescr)['site.name']",
+    "lookup('site', ifDescr).site.name",
+    "lookup('site', ifDescr).floor",
+    "lookup('site', ifDescr).up",
+    "lookup('site', ifDescr)",
+    "lookup('site', ifOperStatus).city",
+    "lookup('site', ifAlias).city",
+    "lookup('site', 'nowhere').city",
     "none",
     "'down'",
     "2",
@@ -66,12 +81,26 @@ const OPERANDS: [&str; 42] = [
 
 const OPERATORS: [&str; 8] = ["==", "!=", "<", "<=", ">", ">=", "in", "not in"];
 
+/// A table with values of each type, by the description of the interface and by a state.
+fn tables() -> Arc<Tables> {
+    let definition = definition("json = \"f\"\nkey = \"if\"\nignore_case = true");
+    let rows = br#"[{"if": "gi0/3", "city": "Wien", "site": {"name": "down"}, "floor": 2, "up": true}, {"if": "down", "city": ""}]"#;
+    let table = parse(&definition, "f", rows).0.map(Arc::new);
+    assert!(table.is_some());
+    Arc::new(Tables::new(vec![Known { definition: Arc::new(named(definition, "site")), table }]))
+}
+
+fn named(definition: Definition, name: &str) -> Definition {
+    Definition { name: name.into(), ..definition }
+}
+
 struct Fixture {
     mib: Arc<Mib>,
     message: Message<'static>,
     source: Source,
     hosts: Hosts,
     environment: Environment,
+    tables: Arc<Tables>,
 }
 
 impl Fixture {
@@ -89,6 +118,7 @@ impl Fixture {
             source: Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 },
             hosts: Hosts::default(),
             environment: Environment::default(),
+            tables: tables(),
         }
     }
 
@@ -104,12 +134,14 @@ impl Fixture {
             hosts: &self.hosts,
             tags: None,
             state: None,
+            tables: None,
         }
     }
 
     /// The value of an expression as text, natively and in the engine.
     fn both_ways(&mut self, source: &str) -> (String, String) {
         let parsed = syntax::expression(source).unwrap();
+        let offered = Offered { tables: &self.tables, needs: RefCell::default() };
         let scope = Scope {
             mib: &self.mib,
             kind: Messages::Notifications,
@@ -117,18 +149,20 @@ impl Fixture {
             columns: &[],
             traps: &[],
             asked: None,
+            lookups: Some(&offered),
         };
         let node: Node<Variable> =
             Node::lower(&parsed, &scope).unwrap_or_else(|| panic!("not native: {source}"));
         let program = self.environment.expression(&parsed, &scope).unwrap();
         let context = self.context();
-        let values = MessageValues { context: &context, captures: &[], mib: &self.mib };
+        let values = MessageValues { context: &context, captures: &[], mib: &self.mib, tables: &self.tables };
         let engine = self.environment.eval(&program, &values);
         let native = node.eval(&values).into_text().into_owned();
         (native, engine.map_or_else(|error| format!("({error})"), |value| value.into_text().into_owned()))
     }
 
     fn rendered(&mut self, source: &str) -> String {
+        let offered = Offered { tables: &self.tables, needs: RefCell::default() };
         let scope = Scope {
             mib: &self.mib,
             kind: Messages::Notifications,
@@ -136,13 +170,14 @@ impl Fixture {
             columns: &[],
             traps: &[],
             asked: None,
+            lookups: Some(&offered),
         };
         let mut compiler = Compiler::new(&scope, &mut self.environment);
         let template = compiler.template(source);
         let template = template.unwrap_or_else(|| panic!("{source}: {:?}", compiler.faults));
         assert!(matches!(template, Template::Program(_)), "native: {source}");
         let context = self.context();
-        let values = MessageValues { context: &context, captures: &[], mib: &self.mib };
+        let values = MessageValues { context: &context, captures: &[], mib: &self.mib, tables: &self.tables };
         template
             .render(&self.environment, &values)
             .map_or_else(|error| format!("({error})"), std::borrow::Cow::into_owned)
@@ -252,7 +287,8 @@ fn computed_keys_mean_what_constants_mean() {
 fn errors_are_errors() {
     let fixture = Fixture::new();
     let context = fixture.context();
-    let values = MessageValues { context: &context, captures: &[], mib: &fixture.mib };
+    let values =
+        MessageValues { context: &context, captures: &[], mib: &fixture.mib, tables: &fixture.tables };
     let scope = Scope {
         mib: &fixture.mib,
         kind: Messages::Notifications,
@@ -260,6 +296,7 @@ fn errors_are_errors() {
         columns: &[],
         traps: &[],
         asked: None,
+        lookups: None,
     };
     let mut environment = Environment::default();
     for (source, fails) in [("ifAlias + 1", true), ("ifIndex + 1", false), ("ifDescr|int", true)] {

@@ -114,7 +114,15 @@ impl RuleSet {
             Matcher::Trap(_) | Matcher::Posted(_) => &[],
         };
         let kind = Messages::of(&rule.matcher);
-        let scope = Scope { mib: &self.mib, kind, captures: names, columns, traps: &traps, asked: None };
+        let scope = Scope {
+            mib: &self.mib,
+            kind,
+            captures: names,
+            columns,
+            traps: &traps,
+            asked: None,
+            lookups: None,
+        };
         let Ok(parsed) = syntax::expression(source) else { return String::new() };
         let captures = match (&rule.matcher, context.syslog()) {
             (Matcher::Syslog(pattern), Some(line)) => pattern.matches(line).unwrap_or_default(),

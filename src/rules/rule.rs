@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::language::jinja::Environment;
 use crate::language::template::{Expression, Template};
+use crate::lookup::tables::Tables;
 use crate::message::Message;
 use crate::mib::Mib;
 use crate::outcome::result::{Label, State};
@@ -102,6 +103,10 @@ pub struct RuleSet {
     pub(super) plan: Arc<Plan>,
     /// Whether any rule asks for the state of rules.
     pub(super) asks: bool,
+    /// The tables that the rules were compiled with.
+    pub(super) tables: Arc<Tables>,
+    /// The columns that they use, by the places of their tables.
+    pub(super) needs: Vec<(usize, Box<str>)>,
 }
 
 impl Default for RuleSet {
@@ -114,6 +119,8 @@ impl Default for RuleSet {
             max_message: MAX_MESSAGE,
             plan: Arc::default(),
             asks: false,
+            tables: Arc::default(),
+            needs: Vec::new(),
         }
     }
 }
@@ -140,6 +147,16 @@ impl RuleSet {
             Message::Posted(posted) => self.index.for_posted(posted, scratch),
         }
         scratch.iter().any(|at| self.rules[*at as usize].asks)
+    }
+
+    /// The tables that the rules were compiled with.
+    pub fn tables(&self) -> &Arc<Tables> {
+        &self.tables
+    }
+
+    /// The columns that the rules use, by the places of their tables.
+    pub fn needs(&self) -> &[(usize, Box<str>)] {
+        &self.needs
     }
 
     /// The MIBs that the rules were compiled with.

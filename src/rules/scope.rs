@@ -6,6 +6,7 @@ use crate::message::PostKind;
 use crate::mib::{Kind, Mib};
 use crate::oid::Oid;
 use crate::rules::asks::{self, Asked};
+use crate::rules::lookups::{self, Offered};
 use crate::rules::matching::Matcher;
 use crate::rules::variable::{FIXED, For, OF_VARBINDS, Target, Variable};
 use crate::settings::diagnostic::did_you_mean;
@@ -52,6 +53,8 @@ pub struct Scope<'c> {
     pub traps: &'c [Oid<'static>],
     /// What can be asked about the state of rules.
     pub asked: Option<&'c Asked>,
+    /// The tables that can be looked into.
+    pub lookups: Option<&'c Offered<'c>>,
 }
 
 impl Names for Scope<'_> {
@@ -96,12 +99,32 @@ impl Names for Scope<'_> {
         (self.kind == Messages::Notifications && table == "v").then_some(Variable::Count)
     }
 
-    fn function(&self, name: &str, first: Option<&str>, args: usize) -> Option<Result<Variable, Doubt>> {
-        Some(self.asked?.question(name, first, args)?.map(Variable::State))
+    fn function(
+        &self,
+        name: &str,
+        first: Option<&str>,
+        args: usize,
+        keys: &[Key<'_>],
+    ) -> Option<Result<Variable, Doubt>> {
+        if name == lookups::FUNCTION {
+            return Some(self.lookups?.look(first, args, keys).map(Variable::Lookup));
+        }
+        let question = self.asked?.question(name, first, args)?;
+        Some(question.and_then(|question| match keys {
+            [] => Ok(Variable::State(question)),
+            _ => Err(Doubt {
+                message: format!("what '{name}' gives has no entries"),
+                hint: "remove what stands behind the call".to_owned(),
+            }),
+        }))
     }
 
     fn functions(&self) -> &'static [&'static str] {
         if self.asked.is_some() { &asks::FUNCTIONS } else { &[] }
+    }
+
+    fn engine_functions(&self) -> &'static [&'static str] {
+        if self.lookups.is_some() { &[lookups::FUNCTION] } else { &[] }
     }
 
     fn is_text(&self, variable: &Variable) -> bool {
@@ -113,6 +136,7 @@ impl Names for Scope<'_> {
             | Variable::Position { .. }
             | Variable::Count
             | Variable::State(_)
+            | Variable::Lookup(_)
             | Variable::Index { .. } => false,
         }
     }

@@ -452,6 +452,7 @@ pub(super) fn subject<'m>(
         hosts,
         tags: None,
         state: None,
+        tables: None,
     }
 }
 

@@ -10,12 +10,14 @@ use crate::body::Form;
 use crate::language::convert::to_value;
 use crate::language::names::{Key, Values};
 use crate::language::value::Val;
+use crate::lookup::tables::Tables;
 use crate::mib::Mib;
 use crate::mib::instance::indexes;
 use crate::oid::Oid;
 use crate::rules::asks::What;
 use crate::rules::body_values;
 use crate::rules::context::MessageContext;
+use crate::rules::lookups;
 use crate::rules::scope::{Messages, Scope};
 use crate::rules::variable::{OF_VARBINDS, Variable, index_value, syntax_of, varbind_value};
 
@@ -28,6 +30,8 @@ pub struct MessageValues<'m, 'c> {
     pub captures: &'c [Option<&'m str>],
     /// Names and syntax of varbinds.
     pub mib: &'m Arc<Mib>,
+    /// The tables that rules look into.
+    pub tables: &'m Arc<Tables>,
 }
 
 impl<'m> Values<'m, Variable> for MessageValues<'m, '_> {
@@ -36,7 +40,11 @@ impl<'m> Values<'m, Variable> for MessageValues<'m, '_> {
     }
 
     fn call(&self, function: &'m Variable, args: &[Val<'m>]) -> Val<'m> {
-        let Variable::State(question) = function else { return Val::Undefined };
+        let question = match function {
+            Variable::State(question) => question,
+            Variable::Lookup(look) => return look.of(self.tables, args.first()),
+            _ => return Val::Undefined,
+        };
         // What is undefined names nothing.
         let known = args.iter().all(|arg| *arg != Val::Undefined);
         let texts: Vec<Cow<'m, str>> = args.iter().map(|arg| arg.clone().into_text()).collect();
@@ -55,6 +63,7 @@ impl<'m> Values<'m, Variable> for MessageValues<'m, '_> {
             "v" => self.varbinds("v", false),
             "raw" => self.varbinds("raw", true),
             "index" => self.indexes(),
+            lookups::FUNCTION => lookups::function(self.tables),
             _ => match (Form::from_word(name), body_values::Source::of(self.context)) {
                 (Some(kind), Some(source)) => body_values::table(source, kind),
                 _ => self.properties(name),
@@ -158,6 +167,7 @@ impl Object for Varbinds {
             columns: &[],
             traps: &self.traps,
             asked: None,
+            lookups: None,
         };
         let entry = match scope.entry(self.name, &key)? {
             Variable::Position { at, .. } => self.entries.get(at - 1),

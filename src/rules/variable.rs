@@ -14,6 +14,7 @@ use crate::peer::Credentials;
 use crate::rules::asks::Question;
 use crate::rules::body_values;
 use crate::rules::context::MessageContext;
+use crate::rules::lookups::Look;
 use crate::syslog::{FACILITIES, SEVERITIES};
 use crate::text::Charset;
 
@@ -56,6 +57,8 @@ pub enum Variable {
     },
     /// A question about the state of rules.
     State(Question),
+    /// A look into a table.
+    Lookup(Look),
     /// A parameter of structured data.
     StructuredData {
         /// SD-ID.
@@ -239,8 +242,8 @@ impl Variable {
                 .iter()
                 .find_map(|v| index_of(&v.oid, oid, mib))
                 .map_or(Val::Undefined, |(text, number)| index_value(text, number, *definition, mib)),
-            // It is a function.
-            Variable::State(_) => Val::Undefined,
+            // They are functions.
+            Variable::State(_) | Variable::Lookup(_) => Val::Undefined,
             Variable::StructuredData { id, name } => {
                 // Some senders write an element in several pairs of brackets.
                 let elements = context.syslog().map_or(&[][..], |line| &line.structured_data);

@@ -117,6 +117,26 @@ impl Collector for Metrics {
             )?;
             out.gauge("capture_bytes", "size of the files of captured messages", get(&capture.bytes) as f64)?;
         }
+        let tables = status.shared.lookups.all();
+        out.gauges(
+            "lookup_rows",
+            "rows of a table",
+            tables.iter().map(|(name, entry)| (("table", &**name), entry.rows as f64)),
+        )?;
+        let now = status.clock.now().mono;
+        let ages = tables
+            .iter()
+            .filter_map(|(name, entry)| Some((("table", &**name), now.since(entry.good?).as_secs_f64())));
+        out.gauges(
+            "lookup_age_seconds",
+            "since a table was last seen to be the newest version of its source",
+            ages,
+        )?;
+        out.counters(
+            "lookup_failures",
+            "times that a table could not be read, or was not used because of mistakes",
+            tables.iter().map(|(name, entry)| (("table", &**name), entry.failures)),
+        )?;
         let restarts = status.health.restarts();
         out.counters(
             "restarts",

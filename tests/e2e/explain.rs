@@ -4,7 +4,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::daemon::{output, trapline};
+use crate::daemon::{Daemon, FILE_SINK, output, trapline};
 use crate::support::{Program, port, read, snmptrap, wait_until};
 
 /// Explains what standard input gives.
@@ -134,4 +134,37 @@ fn what_holds_no_message() {
     std::fs::write(text.path(), "a line").unwrap();
     let explained = output(&["explain", "--pcap", text.path().to_str().unwrap()]);
     assert!(said(&explained).contains("this is no capture"), "{}", said(&explained));
+}
+
+/// Rules that ask what is open are answered by the daemon, where there is one.
+#[test]
+fn what_is_open_in_the_running_daemon_is_open() {
+    let rules = "[[rule]]\nid = \"power\"\nsyslog = { message = '^power of (?<site>\\w+) lost' }\nkey = \"power {{ site }}\"\n\
+                 [rule.check]\nservice = \"Power\"\nstate = \"critical\"\n\
+                 [[rule]]\nid = \"fan\"\nsyslog = { message = '^fan of (?<site>\\w+)' }\nwhere = \"not is_open('power', 'power ' ~ site)\"\n\
+                 [rule.check]\nservice = \"Fan\"\nstate = \"warning\"\n";
+    let mut daemon = Daemon::prepare(&format!("[rules]\npaths = [\"rules.toml\"]\npacks = []\n{FILE_SINK}"));
+    std::fs::write(daemon.path("rules.toml"), rules).unwrap();
+    let config = daemon.path("trapline.toml");
+    let explain = |site: &str| -> Value {
+        let line = format!("<13>fan of {site} broken");
+        let said = output(&["explain", "--json", "--config", config.to_str().unwrap(), "--line", &line]);
+        serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+    };
+    let without = explain("graz");
+    assert_eq!((&without["asked"], &without["matched"][0]), (&"nobody".into(), &"fan".into()), "{without}");
+    daemon.restart();
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender
+        .send_to(b"<13>Nov 20 12:00:00 h app: power of graz lost", ("127.0.0.1", daemon.syslog_udp))
+        .unwrap();
+    wait_until("the problem is open", || daemon.status()["state"]["open"] == 1);
+    let open = explain("graz");
+    assert_eq!(
+        (&open["asked"], open["matched"].as_array().map(Vec::len)),
+        (&"daemon".into(), Some(0)),
+        "{open}"
+    );
+    assert_eq!(explain("wien")["matched"][0], "fan");
+    assert!(explain("wien")["asked"] == "daemon");
 }

@@ -67,6 +67,26 @@ impl Icinga {
         wait_until("Icinga answers", || self.query("/v1/status").is_some());
     }
 
+    /// What it says of its configuration.
+    pub fn check(&self) -> std::process::Output {
+        let dir = self.path("");
+        Command::new("icinga2")
+            .args(["daemon", "-C", "-c", &self.path("icinga2.conf")])
+            .args(
+                [
+                    ("DataDir", ""),
+                    ("InitRunDir", "/run"),
+                    ("LogDir", "/log"),
+                    ("CacheDir", "/cache"),
+                    ("SpoolDir", "/spool"),
+                ]
+                .map(|(name, folder)| format!("-D{name}={dir}{folder}")),
+            )
+            .envs(root())
+            .output()
+            .unwrap()
+    }
+
     /// Ends it, with all of its processes.
     pub fn stop(&mut self) {
         let program = self.program.take().unwrap();

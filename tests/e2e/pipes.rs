@@ -74,6 +74,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["mute", "list"],
         vec!["mute", "list", "--json"],
         vec!["mute", "end", "--all"],
+        vec!["objects", "nagios"],
+        vec!["objects", "icinga2", "--print-template"],
         vec!["senders"],
         vec!["senders", "--silent", "--json"],
         vec!["dead", "list"],

@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 29] = [
+const USES: [(&str, &str); 30] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     (
         "src/commands/send/security.rs",
@@ -26,7 +26,8 @@ const USES: [(&str, &str); 29] = [
         "src/daemon/capture.rs",
         "the age of captured messages, which carry the wall clock's time over restarts",
     ),
-    ("src/daemon/control.rs", "until when a mute lasts, as people say it"),
+    ("src/daemon/control.rs", "which mutes are in force, which is a matter of the wall clock"),
+    ("src/daemon/replies.rs", "until when a mute lasts, as people say it"),
     ("src/daemon/mutes.rs", "mutes end at a time of the wall clock, and outlive restarts"),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
     ("src/daemon/storms.rs", "the time that the results about storms carry"),

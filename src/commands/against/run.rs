@@ -24,7 +24,7 @@ use crate::mib::load::Held;
 use crate::outcome::codec;
 use crate::outcome::result::Outcome;
 use crate::posted::kept::Kept;
-use crate::rules::compile::{RuleFile, compile};
+use crate::rules::compile::{RuleFile, compile_with};
 use crate::rules::{MessageContext, RuleSet, files};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::values::{parse_duration, shown};
@@ -146,7 +146,7 @@ fn rule_files(
 }
 
 fn compiled(files: &[RuleFile], config: &Config, mib: &Arc<Mib>) -> Option<RuleSet> {
-    let compiled = compile(files, mib.clone());
+    let compiled = compile_with(files, mib.clone(), &setup::tables(config));
     let Some(mut rules) = compiled.rules else {
         setup::print(&compiled.found);
         return None;
