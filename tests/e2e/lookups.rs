@@ -46,7 +46,8 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
          [[lookups]]\nname = \"dev\"\nurl = \"http://127.0.0.1:{port}/hosts\"\nitems = \"/results\"\nkey = \"name\"\nrefresh = \"1s\"\ntoken_file = \"token\"\n"
     );
     let mut daemon = Daemon::prepare(&format!("{tables}{FILE_SINK}"));
-    let write = |name: &str, text: &str| std::fs::write(daemon.path(name), text).unwrap();
+    let folder = daemon.path("");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     let config = daemon.path("trapline.toml");
     let config = config.to_str().unwrap();
     write("rules.toml", RULE);
@@ -55,31 +56,32 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
     let rows =
         |mail: &str| format!("{{\"results\": [{{\"name\": \"a\", \"owner\": {{\"mail\": \"{mail}\"}}}}]}}");
     daemon.restart();
-    let daemon = &mut daemon;
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     // Sends until an outcome has this output, as listeners take another version with a batch.
     let becomes = |daemon: &Daemon, expected: &str| {
+        let before = daemon.outcomes("out.jsonl").len();
         wait_until(expected, || {
             sender.send_to(b"<13>Nov 20 12:00:00 x app: fan a", ("127.0.0.1", daemon.syslog_udp)).unwrap();
-            daemon.outcomes("out.jsonl").last().is_some_and(|outcome| outcome["output"] == expected)
+            let outcomes = daemon.outcomes("out.jsonl");
+            outcomes.len() > before && outcomes.last().is_some_and(|outcome| outcome["output"] == expected)
         });
     };
     let table = |daemon: &Daemon, at: usize| daemon.status()["lookups"][at].clone();
     // In the order of their names: dev, site.
-    becomes(daemon, "Wien -");
+    becomes(&daemon, "Wien -");
     *answer.lock().unwrap() = rows("ops@example.org");
-    becomes(daemon, "Wien ops@example.org");
+    becomes(&daemon, "Wien ops@example.org");
     // A new version, then one with a mistake.
     write("sites.csv", "network,city\n127.0.0.0/8,Graz\n");
-    becomes(daemon, "Graz ops@example.org");
+    becomes(&daemon, "Graz ops@example.org");
     write("sites.csv", "network,city\n127.0.0.0/8,Linz\n10.0.0.0/33,Wels\n");
     *answer.lock().unwrap() = "<html>".to_owned();
     wait_until("both mistakes are said", || {
-        let error = |at| table(daemon, at)["error"].as_str().unwrap_or_default().to_owned();
+        let error = |at| table(&daemon, at)["error"].as_str().unwrap_or_default().to_owned();
         error(0).contains("does not answer in JSON")
             && error(1).contains("sites.csv:3:1: error: '10.0.0.0/33' is no network")
     });
-    becomes(daemon, "Graz ops@example.org");
+    becomes(&daemon, "Graz ops@example.org");
     let check = output(&["check", "--config", config]);
     let said = String::from_utf8_lossy(&check.stderr).into_owned();
     assert!(
@@ -89,20 +91,20 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
     assert!(daemon.log().contains("this version is not used"), "{}", daemon.log());
     // Whatever the daemon does, it goes on with what it had.
     assert!(output(&["reload", "--config", config]).status.success());
-    becomes(daemon, "Graz ops@example.org");
+    becomes(&daemon, "Graz ops@example.org");
     daemon.kill();
     daemon.restart();
-    becomes(daemon, "Graz ops@example.org");
+    becomes(&daemon, "Graz ops@example.org");
     let explain = output(&["explain", "--config", config, "--from", "127.0.0.1", "--line", "<13>fan a"]);
     assert!(String::from_utf8_lossy(&explain.stdout).contains("Graz ops@example.org"), "{explain:?}");
     // A column that rules use stays until they do not.
     write("sites.csv", "network,town\n127.0.0.0/8,Linz\n");
     wait_until("the column is missed", || {
-        table(daemon, 1)["error"].as_str().is_some_and(|error| error.contains("the column 'city' is gone"))
+        table(&daemon, 1)["error"].as_str().is_some_and(|error| error.contains("the column 'city' is gone"))
     });
     write("sites.csv", "network,city\n127.0.0.0/8,Linz\n");
     *answer.lock().unwrap() = rows("new@example.org");
-    becomes(daemon, "Linz new@example.org");
-    wait_until("all is well", || (0..2).all(|at| table(daemon, at)["error"].is_null()));
-    assert_eq!((table(daemon, 0)["rows"].as_u64(), table(daemon, 1)["rows"].as_u64()), (Some(1), Some(1)));
+    becomes(&daemon, "Linz new@example.org");
+    wait_until("all is well", || (0..2).all(|at| table(&daemon, at)["error"].is_null()));
+    assert_eq!((table(&daemon, 0)["rows"].as_u64(), table(&daemon, 1)["rows"].as_u64()), (Some(1), Some(1)));
 }
