@@ -101,7 +101,9 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<bool> {
         }
         left -= rows.len();
         is_empty &= rows.is_empty();
-        rows.iter().for_each(|row| print_row(row, args.format));
+        for row in &rows {
+            print_row(row, args.format);
+        }
         behind = next;
         if behind.is_none() {
             break;

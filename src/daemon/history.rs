@@ -23,7 +23,7 @@ const TEND: Duration = Duration::from_secs(1);
 /// How often it is looked what is too old.
 const RETAIN: Duration = Duration::from_hours(1);
 /// The first and the longest pause after an error.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
 
 /// How long the end may take.
 const LAST: Duration = Duration::from_secs(2);

@@ -50,6 +50,7 @@ fn kept(daemon: &Daemon, count: u64) {
 #[test]
 fn what_came_is_found_while_the_daemon_runs_and_when_it_does_not() {
     let mut daemon = start("[history]\nmax_size = \"16MiB\"\n");
+    wait_until("it begins", || daemon.path("var/history/rollup.db").exists());
     assert!(printed(&daemon, &[]).contains("no outcome is in the history"));
     send(&daemon, "stopped by Operator");
     send(&daemon, "=HYPERLINK(\"http://evil.example\")");
