@@ -58,14 +58,13 @@ pub(crate) fn call(args: &ServerArgs, method: &Method, path: &str, body: String)
     });
     let mut client = Client::new(Arc::new(Internet), target, secured.transpose()?, headers);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let none = HeaderMap::new();
-        let sent = client.send(method, path, &none, Bytes::from(body));
-        match tokio::time::timeout(PATIENCE, sent).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => bail!("no answer from {} within {} s", args.url, PATIENCE.as_secs()),
-        }
-    })
+    let none = HeaderMap::new();
+    let _context = runtime.enter();
+    let sent = tokio::time::timeout(PATIENCE, client.send(method, path, &none, Bytes::from(body)));
+    match runtime.block_on(sent) {
+        Ok(answer) => Ok(answer?),
+        Err(_) => bail!("no answer from {} within {} s", args.url, PATIENCE.as_secs()),
+    }
 }
 
 fn token(path: &Path) -> anyhow::Result<Zeroizing<String>> {

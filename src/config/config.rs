@@ -8,6 +8,7 @@ use super::sinks::SinkSection;
 use crate::capture;
 use crate::intake::http::settings::HttpSettings;
 use crate::intake::listener::Listener;
+use crate::history;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::intake::{mutes, storm};
 use crate::journal;
@@ -56,6 +57,8 @@ pub struct Config {
     pub journal_place: Option<Place>,
     /// `[capture]`; none if nothing is captured.
     pub capture: Option<capture::Settings>,
+    /// `[history]`; none if there is no such section.
+    pub history: Option<history::Settings>,
     /// `[self]`
     pub own_service: Option<vitals::settings::Settings>,
     /// `[http]`
@@ -97,6 +100,7 @@ impl Default for Config {
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,
             capture: None,
+            history: None,
             own_service: None,
             http: Some(web::settings::Settings::default()),
             sinks: vec![SinkSection {

@@ -19,6 +19,7 @@ use crate::capture::buffer::Wanted;
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::config::log::LogFormat;
+use crate::history;
 use crate::inbound::descriptors::{self, Needs};
 use crate::intake::Active;
 use crate::intake::bind::remedy;
@@ -48,6 +49,8 @@ pub struct Assembly {
     descriptors: usize,
     /// How it reports itself.
     own_service: watch::Sender<Option<vitals::settings::Settings>>,
+    /// What history is kept.
+    history: watch::Sender<Option<history::Settings>>,
     parts: Mutex<Parts>,
 }
 
@@ -100,6 +103,7 @@ pub struct Plan {
     sinks: SinkPlan,
     sinks_need: Needs,
     own_service: Option<vitals::settings::Settings>,
+    history: Option<history::Settings>,
     /// What is captured.
     capture: Option<Wanted>,
     /// New ones; none to keep those that run.
@@ -186,7 +190,7 @@ impl Assembly {
             stopped: false,
         };
         let site = Arc::new(Site::new(status.clone()));
-        let own_service = watch::channel(None).0;
+        let (own_service, history) = (watch::channel(None).0, watch::channel(None).0);
         Assembly {
             crew,
             status,
@@ -196,6 +200,7 @@ impl Assembly {
             site,
             descriptors,
             own_service,
+            history,
             parts: Mutex::new(parts),
         }
     }
@@ -208,6 +213,11 @@ impl Assembly {
     /// How it is to report itself.
     pub fn own_service(&self) -> own_service::Wanted {
         self.own_service.subscribe()
+    }
+
+    /// What history is to be kept.
+    pub fn history(&self) -> watch::Receiver<Option<history::Settings>> {
+        self.history.subscribe()
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -288,7 +298,7 @@ impl Assembly {
         match active.filter(|_| !found.has_errors()) {
             Some(active) => {
                 let (hosts, sinks_need) = (http_hosts(&config), sinks_need(&config));
-                let own_service = config.own_service;
+                let (own_service, history) = (config.own_service, config.history);
                 Ok(Plan {
                     active,
                     mibs,
@@ -299,6 +309,7 @@ impl Assembly {
                     sinks,
                     sinks_need,
                     own_service,
+                    history,
                     capture,
                     reverse,
                     keepers,
@@ -325,6 +336,7 @@ impl Assembly {
             sinks,
             sinks_need,
             own_service,
+            history,
             capture,
             reverse,
             keepers,
@@ -353,6 +365,11 @@ impl Assembly {
         self.own_service.send_if_modified(|running| {
             let changed = *running != own_service;
             *running = own_service;
+            changed
+        });
+        self.history.send_if_modified(|running| {
+            let changed = *running != history;
+            *running = history;
             changed
         });
         let listeners = self.change_listeners(&mut parts, listeners, http);

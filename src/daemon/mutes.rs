@@ -123,7 +123,7 @@ mod tests {
     use crate::files::faulty::{Faults, Faulty};
     use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
     use crate::outcome::codec;
-    use crate::outcome::result::{Common, Event, Outcome, State};
+    use crate::outcome::result::{Common, Event, Labels, Outcome, State};
     use crate::time::clock::{TestClock, Wall};
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             output: "down".into(),
             long_output: "".into(),
             source: "".into(),
-            labels: Vec::new(),
+            labels: Labels::default(),
         };
         let event = Event { common, component: "h".into(), resource: None, fields: Vec::new() };
         let mut payload = Vec::new();

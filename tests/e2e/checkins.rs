@@ -197,7 +197,7 @@ fn what_is_wrong_in_the_section_is_said_with_its_place() {
             format!("{network}{service}token = \"0123456789abcdef\"\n"),
             "tokens come in clear text to 0.0.0.0:5000",
         ),
-        (format!("{network}plaintext = true\n{service}"), "everybody on the network could report"),
+        (format!("{network}plaintext = true\n{service}"), "everybody on the network could send"),
         (format!("{local}{service}tokenfile = \"x\"\n"), "did you mean 'token_file'"),
         (format!("{local}{service}{service}"), "the service 'a' is listed twice"),
         (format!("{local}{service}{local}"), "two [[intake]] listen on 127.0.0.1:5000/tcp"),

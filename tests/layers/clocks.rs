@@ -10,8 +10,9 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 28] = [
+const USES: [(&str, &str); 32] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
+    ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     (
         "src/commands/send/security.rs",
         "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",
@@ -31,6 +32,7 @@ const USES: [(&str, &str); 28] = [
     ("src/daemon/mutes.rs", "mutes end at a time of the wall clock, and outlive restarts"),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
     ("src/daemon/storms.rs", "the time that the results about storms carry"),
+    ("src/history/writer.rs", "the age and the day of files, which outlive restarts"),
     (
         "src/inbox/groups.rs",
         "the times of the first and last message, for people; what goes first is decided by order",
@@ -40,6 +42,11 @@ const USES: [(&str, &str); 28] = [
         "src/intake/correlation.rs",
         "where the time of the state begins; from then on it goes on with the monotonic clock",
     ),
+    (
+        "src/intake/http/desk.rs",
+        "when a report came, for people; whether the time has come that an alert says it ends",
+    ),
+    ("src/intake/http/latest.rs", "when a report came, which the file carries over restarts"),
     ("src/intake/admission.rs", "the time of receipt of datagrams that waited for the first rules"),
     ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),

@@ -1,9 +1,4 @@
-//! What came in, decoded: a [`Notification`] (trap or inform), a [`SyslogLine`] or what was [`Posted`] over HTTP, and where it came
-//! from.
-//!
-//! Messages borrow from the received bytes, so that decoding one costs no copy of its strings.
-
-mod posted;
+//! Messages as listeners decode them.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,10 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use data_encoding::HEXLOWER;
 
 use crate::body::{Bodies, Body, Form};
-pub use crate::oid::Oid;
+use crate::message::posted::Posted;
+use crate::oid::Oid;
 use crate::peer::Peer;
-
-pub use posted::{PostKind, Posted, PostedWhat, Status};
 
 /// One decoded message.
 #[derive(Debug, Clone, PartialEq)]
