@@ -22,9 +22,9 @@ fn a_service_is_volatile_where_no_rule_can_say_that_it_is_well() {
         rule("down", "", "service = \"Link {{ what }}\"\nstate = \"critical\""),
         rule("up", "", "service = \"Link {{ what }}\"\nstate = \"ok\""),
         rule("refused", "", "service = \"TCP Wrappers\"\nstate = \"warning\""),
-        rule("either", "", "service = \"Fan\"\nstate = \"{{ 'ok' if what == 'up' else 'critical' }}\""),
-        rule("never", "", "service = \"Disk\"\nstate = \"{{ 'warning' if what == 'x' else 'critical' }}\""),
-        rule("computed", "", "service = \"Other\"\nstate = \"{{ what }}\""),
+        rule("either", "", "service = \"Fan\"\nstate = \"'ok' if what == 'up' else 'critical'\""),
+        rule("never", "", "service = \"Disk\"\nstate = \"'warning' if what == 'x' else 'critical'\""),
+        rule("computed", "", "service = \"Other\"\nstate = \"what\""),
         rule(
             "recovers",
             "threshold = { count = 2, within = \"1m\", recover = \"5m\" }",

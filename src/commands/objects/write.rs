@@ -20,7 +20,7 @@ pub enum Core {
 }
 
 /// Characters that Nagios takes in no name (`illegal_object_name_chars`), and those that end a value.
-const ILLEGAL_NAGIOS: &str = "`~!$%^&*|'\"<>?,()=;";
+const ILLEGAL_NAGIOS: &str = "`~!$%^&*|'\"<>?,()=;\\";
 /// What separates fields of CLAPI's commands, and what Centreon takes in no name.
 const ILLEGAL_CENTREON: &str = "`~!$%^&*|'\"<>?,()=;";
 
