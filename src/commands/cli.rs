@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
 use super::{
-    check, checkin, completions, dead, doctor, explain, history, import, init, man, mib, mute, objects, reload, rule,
-    run, send, senders, sinks, state, state_query, status, tap, test, unmatched,
+    check, checkin, completions, dead, doctor, explain, history, import, init, man, mib, mute, objects,
+    reload, rule, run, send, senders, sinks, state, state_query, status, tap, test, unmatched,
 };
 use crate::terminal;
 

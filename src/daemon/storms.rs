@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use super::supervise::{Stop, told};
 use crate::files::Folder;
+use crate::intake::Shared;
 use crate::intake::commit::{Made, Refused};
 use crate::intake::storms::{Kept, LOOK, Report, Stage};
-use crate::intake::{Active, Shared};
 use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
 use crate::time::clock::Now;
 
@@ -59,8 +59,7 @@ pub async fn report(shared: Arc<Shared>, mut stop: Stop) {
 /// Looks once at all storms, and reports what there is to report.
 fn look(shared: &Shared, unsaid: &mut bool) {
     let (now, active) = (shared.now(), shared.active());
-    let reports =
-        shared.storms.look(now, active.storm.as_ref(), |address| host_of(shared, &active, address, now));
+    let reports = shared.storms.look(now, active.storm.as_ref(), |address| host_of(shared, address, now));
     if reports.is_empty() {
         return;
     }
@@ -85,7 +84,7 @@ fn look(shared: &Shared, unsaid: &mut bool) {
 }
 
 /// The host of an address, as messages from there get it that name no other.
-fn host_of(shared: &Shared, active: &Active, address: IpAddr, now: Now) -> String {
+fn host_of(shared: &Shared, address: IpAddr, now: Now) -> String {
     let hosts = &shared.hosts();
     if let Some(name) = hosts.of_address(address) {
         return name.to_owned();

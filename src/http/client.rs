@@ -95,6 +95,7 @@ impl Client {
     }
 
     /// The same client, which reads answers of up to so many bytes; otherwise 1 MiB.
+    #[must_use]
     pub fn with_longest(self, longest: usize) -> Self {
         Client { longest, ..self }
     }

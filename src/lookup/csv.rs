@@ -49,7 +49,7 @@ impl<'t> Records<'t> {
             return self.quoted();
         }
         let (rest, separator) = (self.rest(), self.separator);
-        let length = rest.find(|c| c == separator || c == '\n' || c == '\r').unwrap_or(rest.len());
+        let length = rest.find([separator, '\n', '\r']).unwrap_or(rest.len());
         let (start, field) = (self.at, &rest[..length]);
         self.at += length;
         let trimmed = field.trim();

@@ -79,6 +79,7 @@ impl Hosts {
     }
 
     /// The same hosts, and behind them those of the tables. A table that is not there adds none.
+    #[must_use]
     pub fn with_tables(&self, tables: &Tables) -> Self {
         let mut hosts = self.clone();
         for from in &self.from {

@@ -155,7 +155,7 @@ fn definition(
     }
     let how = word(&section, "match", &How::WORDS, "way to match", found).unwrap_or(How::Exact);
     let ignore_case = section.boolean("ignore_case", found).is_some_and(|ignore| ignore.value);
-    let week = Duration::from_secs(7 * 86_400);
+    let week = Duration::from_hours(7 * 24);
     let refresh = duration(&section, "refresh", Duration::from_secs(1)..=week, found);
     let max = count(&section, "max", MAX_RANGE, found).unwrap_or(MAX);
     if let (false, Some(Source::Csv { .. })) = (columns.is_empty(), &source) {

@@ -89,7 +89,10 @@ fn what_came_is_found_while_the_daemon_runs_and_when_it_does_not() {
     );
     assert_eq!(rows[2]["previous"], "ok");
     let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert!(files.iter().all(|file| file.to_str().unwrap().ends_with(".db")), "{files:?}");
+    assert!(
+        files.iter().all(|file| std::path::Path::new(file).extension().is_some_and(|e| e == "db")),
+        "{files:?}"
+    );
 }
 
 #[test]
