@@ -254,8 +254,8 @@ impl Explainer<'_> {
     /// A check-in. Its token is not looked at.
     fn checkin(&self, body: &str, source: &Source) -> anyhow::Result<bool> {
         let checkin = checkin::read(body.as_bytes()).map_err(|mistake| anyhow!("--checkin: {mistake}"))?;
-        let sites = self.setup.config.intake.iter().map(|one| &one.site);
-        let service = sites.filter_map(|site| site.checkins.get(&checkin.service)).next();
+        let mut sites = self.setup.config.intake.iter().map(|one| &one.site);
+        let service = sites.find_map(|site| site.checkins.get(&checkin.service));
         if service.is_none() {
             eprintln!("trapline: no [[intake.checkin]] has this service: the daemon does not take it");
         }
