@@ -11,11 +11,19 @@ use crate::support::{run, wait_until};
 
 const RULES: &str = r#"
 [[rule]]
+id = "pump-stopped"
+syslog = { program = "pump", message = 'stopped' }
+[rule.check]
+service = "Pump"
+state = "critical"
+output = "{{ message }}"
+
+[[rule]]
 id = "pump"
 syslog = { program = "pump" }
 [rule.check]
 service = "Pump"
-state = "{{ 'critical' if 'stopped' in message else 'ok' }}"
+state = "ok"
 output = "{{ message }}"
 "#;
 
