@@ -132,7 +132,8 @@ mod tests {
         let options =
             Options { directory: "/journal".into(), max_size: 1 << 30, when_full: WhenFull::Refuse };
         let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
-        let shared = Shared::new(journal, SyncPolicy::Never, Arc::new(TestClock::default()));
+        let clock = Arc::new(TestClock::default());
+        let shared = Shared::new(journal, SyncPolicy::Never, clock.clone());
         let common = Common {
             time: 5,
             rule: "r".into(),
@@ -160,6 +161,7 @@ mod tests {
         assert!(!look(&shared));
         assert_eq!(withheld(), Some(1));
         disk.set_faults(Faults::default());
+        clock.advance(Duration::from_mins(1));
         shared.commit.retry(shared.now());
         assert!(look(&shared));
         assert_eq!(withheld(), Some(0));

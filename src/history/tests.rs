@@ -11,7 +11,7 @@ use super::series::{self, By};
 use super::*;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
-use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::time::clock::{Mono, Now, Wall};
 
 const START: i64 = 1_795_694_400_000_000;
@@ -40,7 +40,7 @@ fn outcome(
         output: output.to_owned().into(),
         long_output: Cow::Borrowed(""),
         source: Cow::Borrowed("192.0.2.1"),
-        labels: vec![("site".into(), format!("at {output}").into())],
+        labels: Labels::Own(vec![("site".into(), format!("at {output}").into())]),
     };
     let service = service.map(|service| service.to_owned().into());
     if host.contains('e') {

@@ -10,7 +10,7 @@ fn a_file_with_a_mistake_gives_way_to_the_last_good_copy() {
     std::fs::create_dir(&state).unwrap();
     let lines = format!("csv = \"{}\"\nkey = \"address\"", path.display());
     let definition = Arc::new(defined(&lines));
-    let look = || begin(&[definition.clone()], &state);
+    let look = || begin(std::slice::from_ref(&definition), &state);
     let city = |begun: &Begun| {
         let table = begun.tables.at(0)?;
         Some(table.cell(table.find("sw1", &mut |_| true)?, "city")?.text().into_owned())
@@ -58,7 +58,7 @@ fn a_file_with_a_mistake_gives_way_to_the_last_good_copy() {
 fn a_server_that_was_not_asked_yet_is_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let definition = Arc::new(defined("url = \"http://127.0.0.1:1/api\"\nkey = \"a\""));
-    let begun = begin(&[definition.clone()], dir.path());
+    let begun = begin(std::slice::from_ref(&definition), dir.path());
     assert!(!begun.found.has_errors() && begun.tables.at(0).is_none());
     assert!(begun.found.to_text().contains("nothing of the table 't' was fetched yet"));
     copy::write(dir.path(), &definition, b"[{\"a\": \"sw1\", \"b\": 1}]").unwrap();

@@ -109,7 +109,7 @@ fn secrets_count_for_the_digest_and_are_shown_nowhere() {
         let mut found = Diagnostics::default();
         let root = section::read(&source, &mut found).unwrap();
         let root = Section::new(&source, root.get_ref(), root.span(), "the configuration");
-        super::read(&root, &|path| path.into(), &mut found).pop().unwrap()
+        read(&root, &|path| path.into(), &mut found).pop().unwrap()
     };
     let (old, new) = (read("s3cret-1"), read("s3cret-2"));
     assert_ne!(old.digest, new.digest);

@@ -327,7 +327,7 @@ async fn nobody_holds_a_connection_by_being_slow() {
         let begun = Instant::now();
         let answer = bench.say(said).await;
         assert_eq!(status(&answer), expected, "{said}: {answer}");
-        assert!(begun.elapsed() < Duration::from_secs(60), "{said}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_mins(1), "{said}: {:?}", begun.elapsed());
     }
     // One that goes on and on ends between two requests.
     let (mut near, served) = bench.connect("127.0.0.1:1");

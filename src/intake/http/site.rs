@@ -185,7 +185,7 @@ mod tests {
         Service {
             host: None,
             token: token.map(Token::new),
-            timeout: Some(Duration::from_secs(60)),
+            timeout: Some(Duration::from_mins(1)),
             late: Status::Warning,
         }
     }

@@ -153,7 +153,7 @@ fn many_go_in_one_mail_and_an_order_stays() {
 fn mails_to(standin: &Mutex<Standin>, name: &str) -> Vec<u64> {
     let standin = standin.lock().unwrap();
     let to = standin.mails.iter().filter(|(to, _)| to.iter().any(|to| to == name));
-    let number = |text: &str| text.split_once("text")?.1.split_whitespace().next()?.parse().ok();
+    let number = |text: &str| text.split_once("\r\n\r\ntext")?.1.split_whitespace().next()?.parse().ok();
     to.map(|(_, text)| number(text).unwrap()).collect()
 }
 
