@@ -35,7 +35,7 @@
 //!   [`rules`]: rule files, compiled and applied. [`correlate`]: what rules keep over time. [`import`]: rules from snmptt.conf and from MIBs.
 //!
 //! I/O:
-//! - [`journal`]: the durable log. [`inbox`]: unmatched messages. [`capture`]: a ring of all messages. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
+//! - [`journal`]: the durable log. [`inbox`]: unmatched messages. [`history`]: outcomes in SQLite files, for people. [`capture`]: a ring of all messages. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
 //!   per sink, the registry, and delivery.
 //!
 //! The program:
@@ -50,6 +50,7 @@ pub mod correlate;
 pub mod daemon;
 pub mod fast_map;
 pub mod files;
+pub mod history;
 pub mod http;
 pub mod import;
 pub mod inbound;

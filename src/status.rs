@@ -9,6 +9,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
+use crate::history;
 use crate::inbox::Inbox;
 use crate::intake::letting_in::Advice;
 use crate::intake::senders::Sender;
@@ -33,6 +34,8 @@ pub struct Status {
     pub started: Mono,
     /// How reloads went.
     pub reloads: Mutex<Reloads>,
+    /// What is written of the history.
+    pub history: history::Counters,
     /// Whether it has started.
     ready: AtomicBool,
     sinks: Mutex<Arc<[Running]>>,
@@ -70,6 +73,7 @@ impl Status {
             clock,
             started,
             reloads: Mutex::default(),
+            history: history::Counters::default(),
             ready,
             sinks: Mutex::default(),
             recent: Mutex::default(),
@@ -230,6 +234,7 @@ impl Status {
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),
             "state": self.shared.commit.correlation.to_json(),
             "capture": self.capture_to_json(),
+            "history": self.history.to_json(),
             "journal": { "bytes": journal.size(), "next": next, "damaged": journal.damaged() },
             "sinks": sinks,
             "unconfigured_sinks": unconfigured,

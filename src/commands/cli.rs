@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
 use super::{
-    check, completions, dead, doctor, explain, import, init, man, mib, mute, reload, rule, run, send,
-    senders, sinks, state, state_query, status, tap, test, unmatched,
+    check, completions, dead, doctor, explain, history, import, init, man, mib, mute, reload, rule, run,
+    send, senders, sinks, state, state_query, status, tap, test, unmatched,
 };
 use crate::terminal;
 
@@ -31,6 +31,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Messages that no rule takes, by kind: list, show or forget them
     Unmatched(unmatched::UnmatchedArgs),
+    /// Outcomes of the past: search, filter, export as CSV or JSON
+    History(history::HistoryArgs),
     /// What rules keep over time: what is open, since when, and what comes next; clear it
     State(state::StateArgs),
     /// Mute what is known: planned work, a repair under way; list the mutes, end them
@@ -84,6 +86,7 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Unmatched(args) => unmatched::run(&args),
+            Command::History(args) => history::run(&args),
             Command::State(args) => match args.query() {
                 Some(query) => return Ok(state_query::run(query).into()),
                 None => state::run(&args),

@@ -10,6 +10,7 @@ pub mod dead;
 mod decoded;
 pub mod doctor;
 pub mod explain;
+pub mod history;
 pub mod import;
 pub mod init;
 mod junit;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
+use crate::commands::tap::visible;
 use crate::config::file;
 use crate::daemon::control::Request;
 use crate::settings::values::parse_duration;
@@ -223,6 +224,14 @@ fn print(before: &Value, now: &Value) {
         let get = |key: &str| capture.get(key).map_or(0, number);
         let (messages, lost, bytes) = (get("messages"), get("lost"), get("bytes"));
         println!("\ncaptured: {messages} messages, {lost} lost; {bytes} bytes on disk");
+    }
+    if let Some(history) = now["history"].as_object() {
+        let get = |key: &str| history.get(key).map_or(0, number);
+        let (rows, thinned, missed, bytes) = (get("rows"), get("thinned"), get("missed"), get("bytes"));
+        println!("\nhistory: {rows} rows, {thinned} thinned, {missed} missed; {bytes} bytes on disk");
+        if let Some(error) = history.get("error").and_then(Value::as_str) {
+            println!("    it cannot be written: {}", visible(error));
+        }
     }
     println!("\njournal: {} bytes, {} damaged places", now["journal"]["bytes"], now["journal"]["damaged"]);
     println!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::log::LogFormat;
 use super::sinks::SinkSection;
 use crate::capture;
+use crate::history;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::intake::{mutes, storm};
 use crate::journal;
@@ -48,6 +49,8 @@ pub struct Config {
     pub journal_place: Option<Place>,
     /// `[capture]`; none if nothing is captured.
     pub capture: Option<capture::Settings>,
+    /// `[history]`; none if there is no such section.
+    pub history: Option<history::Settings>,
     /// `[self]`
     pub own_service: Option<vitals::settings::Settings>,
     /// `[http]`
@@ -79,6 +82,7 @@ impl Default for Config {
             journal: journal::Settings::default_in(Path::new("")),
             journal_place: None,
             capture: None,
+            history: None,
             own_service: None,
             http: Some(web::settings::Settings::default()),
             sinks: vec![SinkSection {

@@ -8,6 +8,7 @@ use super::config::Config;
 use super::log::{self, LogFormat};
 use super::{mutes, ports, sinks};
 use crate::capture;
+use crate::history;
 use crate::intake;
 use crate::intake::listener::Listener;
 use crate::journal;
@@ -49,7 +50,26 @@ impl Config {
 ///
 /// If the file cannot be read, or is no TOML.
 pub fn journal_directory(path: Option<&Path>) -> Result<PathBuf, Diagnostics> {
-    let Some(path) = path else { return Ok(Config::default().journal.directory) };
+    Ok(directories(path)?.0)
+}
+
+/// The directory of the history that a configuration file names, even if it is wrong elsewhere; that of the default if there is
+/// no `[history]`.
+///
+/// # Errors
+///
+/// If the file cannot be read, or is no TOML.
+pub fn history_directory(path: Option<&Path>) -> Result<PathBuf, Diagnostics> {
+    Ok(directories(path)?.1)
+}
+
+/// The directories of the journal and of the history.
+fn directories(path: Option<&Path>) -> Result<(PathBuf, PathBuf), Diagnostics> {
+    let Some(path) = path else {
+        let journal = Config::default().journal.directory;
+        let history = history::Settings::default_in(&journal).directory;
+        return Ok((journal, history));
+    };
     let mut found = Diagnostics::default();
     let folder = path.parent().unwrap_or(Path::new(""));
     let name = path.display().to_string();
@@ -61,7 +81,12 @@ pub fn journal_directory(path: Option<&Path>) -> Result<PathBuf, Diagnostics> {
     let mut ignored = Diagnostics::default();
     let journal = root.section("journal", &mut ignored);
     let settings = journal.map(|section| journal::Settings::read(section, folder, &mut ignored));
-    Ok(settings.unwrap_or_else(|| journal::Settings::default_in(folder)).directory)
+    let journal = settings.unwrap_or_else(|| journal::Settings::default_in(folder)).directory;
+    let history = root.section("history", &mut ignored);
+    let resolve = |text: &str| folder.join(text);
+    let history = history.map(|section| history::Settings::read(section, &journal, &resolve, &mut ignored));
+    let history = history.unwrap_or_else(|| history::Settings::default_in(&journal)).directory;
+    Ok((journal, history))
 }
 
 fn text(path: &Path, found: &mut Diagnostics) -> Option<Zeroizing<String>> {
@@ -115,6 +140,8 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let log = log.map_or(LogFormat::Human, |s| log::read(s, found));
     let sinks = sinks::read(source, &root, &resolve, found);
     let capture = root.section("capture", found).map(|s| capture::Settings::read(s, found));
+    let history = root.section("history", found);
+    let history = history.map(|s| history::Settings::read(s, &journal.directory, &resolve, found));
     let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
@@ -140,6 +167,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         journal,
         journal_place,
         capture,
+        history,
         own_service,
         http,
         sinks,

@@ -18,6 +18,7 @@ use crate::capture::buffer::Wanted;
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::config::log::LogFormat;
+use crate::history;
 use crate::inbound::descriptors::{self, Needs};
 use crate::intake::Active;
 use crate::intake::bind::remedy;
@@ -47,6 +48,8 @@ pub struct Assembly {
     descriptors: usize,
     /// How it reports itself.
     own_service: watch::Sender<Option<vitals::settings::Settings>>,
+    /// What history is kept.
+    history: watch::Sender<Option<history::Settings>>,
     parts: Mutex<Parts>,
 }
 
@@ -97,6 +100,7 @@ pub struct Plan {
     sinks: SinkPlan,
     sinks_need: Needs,
     own_service: Option<vitals::settings::Settings>,
+    history: Option<history::Settings>,
     /// What is captured.
     capture: Option<Wanted>,
     /// New ones; none to keep those that run.
@@ -180,7 +184,7 @@ impl Assembly {
             stopped: false,
         };
         let site = Arc::new(Site::new(status.clone()));
-        let own_service = watch::channel(None).0;
+        let (own_service, history) = (watch::channel(None).0, watch::channel(None).0);
         Assembly {
             crew,
             status,
@@ -190,6 +194,7 @@ impl Assembly {
             site,
             descriptors,
             own_service,
+            history,
             parts: Mutex::new(parts),
         }
     }
@@ -202,6 +207,11 @@ impl Assembly {
     /// How it is to report itself.
     pub fn own_service(&self) -> own_service::Wanted {
         self.own_service.subscribe()
+    }
+
+    /// What history is to be kept.
+    pub fn history(&self) -> watch::Receiver<Option<history::Settings>> {
+        self.history.subscribe()
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -281,7 +291,7 @@ impl Assembly {
         match active.filter(|_| !found.has_errors()) {
             Some(active) => {
                 let (hosts, sinks_need) = (http_hosts(&config), sinks_need(&config));
-                let own_service = config.own_service;
+                let (own_service, history) = (config.own_service, config.history);
                 Ok(Plan {
                     active,
                     mibs,
@@ -292,6 +302,7 @@ impl Assembly {
                     sinks,
                     sinks_need,
                     own_service,
+                    history,
                     capture,
                     reverse,
                     found,
@@ -317,6 +328,7 @@ impl Assembly {
             sinks,
             sinks_need,
             own_service,
+            history,
             capture,
             reverse,
             found,
@@ -343,6 +355,11 @@ impl Assembly {
         self.own_service.send_if_modified(|running| {
             let changed = *running != own_service;
             *running = own_service;
+            changed
+        });
+        self.history.send_if_modified(|running| {
+            let changed = *running != history;
+            *running = history;
             changed
         });
         let listeners = self.change_listeners(&mut parts, listeners, http);

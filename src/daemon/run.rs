@@ -16,7 +16,8 @@ use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
 use super::{
-    capture, control, drain, inbox, mib_subprocess, mutes, own_service, storms, sync, systemd, timers,
+    capture, control, drain, history, inbox, mib_subprocess, mutes, own_service, storms, sync, systemd,
+    timers,
 };
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
@@ -36,6 +37,8 @@ use crate::world::World;
 const ORDERS: usize = 64;
 /// How long tasks and reloads may take to end with the daemon.
 const LAST: Duration = Duration::from_secs(1);
+/// How long the history may take to end.
+const HISTORY: Duration = Duration::from_secs(3);
 
 /// Runs the daemon until it is told to stop; false if the configuration is wrong.
 ///
@@ -127,6 +130,7 @@ fn live(
     let sync = sync_journal(assembly, config, look)?;
     let _inbox = write_inbox(assembly)?;
     let _capture = write_captured(assembly)?;
+    let history = write_history(assembly)?;
     let senders = store_senders(assembly, config)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
     let path_of_socket = control::socket(&config.journal.directory);
@@ -186,6 +190,7 @@ fn live(
     });
     timers.join(LAST);
     drain::stop(assembly, &sync, &senders, &socket);
+    history.join(HISTORY);
     // Now that nothing comes any more.
     mutes::keep(&assembly.status.shared, &mut true);
     if assembly.status.shared.storms.any() {
@@ -274,6 +279,14 @@ fn write_captured(assembly: &Assembly) -> anyhow::Result<Member> {
     let name = "the writing of captured messages";
     let member =
         assembly.crew.thread_of_tasks(name, OnEnd::Restart, move |stop| capture::run(shared.clone(), stop));
+    member.context("cannot start threads")
+}
+
+fn write_history(assembly: &Assembly) -> anyhow::Result<Member> {
+    let (status, wanted) = (assembly.status.clone(), assembly.history());
+    let member = assembly.crew.thread_of_tasks("the history", OnEnd::Restart, move |stop| {
+        history::run(status.clone(), wanted.clone(), stop)
+    });
     member.context("cannot start threads")
 }
 

@@ -36,8 +36,8 @@ pub struct Needs {
 }
 
 /// Standard streams, runtimes, the journal with its spare and unsynced segments, locks, the inbox, the waiting room, files
-/// that a reload reads, name look-ups.
-const BASE: usize = 96;
+/// that a reload reads, name look-ups, the files of the history and of searches in it.
+const BASE: usize = 128;
 /// Clients of the control socket, those whose orders wait, and clients of the web server.
 const CLIENTS: usize = 64 + 64 + 64;
 /// A socket, and what wakes its thread.
@@ -80,9 +80,9 @@ mod tests {
     #[test]
     fn the_usual_limits() {
         let needs = Needs { sockets: 4, sinks: 3, connections: 6 };
-        assert_eq!(needs.reserve(), 338);
-        assert_eq!(shares(1024, &needs, &[1000, 1000]), [343, 343]);
-        assert_eq!(shares(1024, &needs, &[1000, 100]), [586, 100]);
+        assert_eq!(needs.reserve(), 370);
+        assert_eq!(shares(1024, &needs, &[1000, 1000]), [327, 327]);
+        assert_eq!(shares(1024, &needs, &[1000, 100]), [554, 100]);
         assert_eq!(shares(524_288, &needs, &[1000, 1000]), [1000, 1000]);
         assert_eq!(shares(100, &needs, &[1000, 2]), [4, 2], "of little use, and the log says so");
         assert_eq!(shares(1024, &needs, &[]), [0; 0]);

@@ -285,6 +285,12 @@ impl Journal {
         Ok(cursor)
     }
 
+    /// The number from which a reader goes on that had read what is before `next`, when this epoch was written to: after a power cut
+    /// numbers are given again.
+    pub fn resumes(&self, epoch: u64, next: u64) -> u64 {
+        if epoch == self.shape.epoch { next } else { next.min(self.recovered) }
+    }
+
     /// The sequence number that the next record gets; changes when something is appended.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.tail.subscribe()

@@ -117,6 +117,7 @@ impl Collector for Metrics {
             )?;
             out.gauge("capture_bytes", "size of the files of captured messages", get(&capture.bytes) as f64)?;
         }
+        history(status, &mut out)?;
         let restarts = status.health.restarts();
         out.counters(
             "restarts",
@@ -125,6 +126,29 @@ impl Collector for Metrics {
         )?;
         out.gauge("uptime_seconds", "since the start", status.uptime().as_secs() as f64)
     }
+}
+
+fn history(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
+    let history = &status.history;
+    if !history.on.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    out.counter("history_read", "outcomes that the history has counted", get(&history.read))?;
+    out.counter("history_rows", "outcomes that have a row in the history", get(&history.rows))?;
+    out.counter(
+        "history_thinned",
+        "outcomes for which another row of the history stands",
+        get(&history.thinned),
+    )?;
+    out.counter(
+        "history_missed",
+        "outcomes that the journal had removed before the history read them",
+        get(&history.missed),
+    )?;
+    out.gauge("history_bytes", "size of the files of the history", get(&history.bytes) as f64)?;
+    let failing = u8::from(history.error().is_some());
+    out.gauge("history_failing", "1 if the history cannot be written", f64::from(failing))
 }
 
 fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {

@@ -28,6 +28,7 @@ mod explain;
 mod fifos;
 mod first_hour;
 mod hangups;
+mod history;
 mod hostile;
 mod hosts;
 mod icinga2;

@@ -60,6 +60,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["import", "snmptt", snmptt.to_str().unwrap()],
         vec!["rule", "list"],
         vec!["unmatched"],
+        vec!["history"],
+        vec!["history", "--format", "csv"],
         vec!["state", "list"],
         vec!["state", "list", "--json"],
         vec!["state", "clear", "--all"],

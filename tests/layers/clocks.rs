@@ -10,8 +10,9 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 27] = [
+const USES: [(&str, &str); 29] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
+    ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     (
         "src/commands/send/security.rs",
         "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",
@@ -30,6 +31,7 @@ const USES: [(&str, &str); 27] = [
     ("src/daemon/mutes.rs", "mutes end at a time of the wall clock, and outlive restarts"),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
     ("src/daemon/storms.rs", "the time that the results about storms carry"),
+    ("src/history/writer.rs", "the age and the day of files, which outlive restarts"),
     (
         "src/inbox/groups.rs",
         "the times of the first and last message, for people; what goes first is decided by order",

@@ -1,0 +1,129 @@
+//! The history of outcomes, with a daemon and without.
+
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::support::{run, wait_until};
+
+const RULES: &str = r#"
+[[rule]]
+id = "pump-stopped"
+syslog = { program = "pump", message = 'stopped' }
+[rule.check]
+service = "Pump"
+state = "critical"
+output = "{{ message }}"
+
+[[rule]]
+id = "pump"
+syslog = { program = "pump" }
+[rule.check]
+service = "Pump"
+state = "ok"
+output = "{{ message }}"
+"#;
+
+fn start(history: &str) -> Daemon {
+    let mut daemon =
+        Daemon::prepare(&format!("[rules]\npaths = [\"own.toml\"]\npacks = []\n{FILE_SINK}{history}"));
+    std::fs::write(daemon.path("own.toml"), RULES).unwrap();
+    daemon.restart();
+    daemon
+}
+
+fn send(daemon: &Daemon, text: &str) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let line = format!("<13>Nov 20 12:00:01 h1 pump[1]: {text}");
+    socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
+}
+
+fn history(daemon: &Daemon, args: &[&str]) -> Output {
+    trapline().arg("history").args(args).arg("--config").arg(daemon.path("trapline.toml")).output().unwrap()
+}
+
+fn printed(daemon: &Daemon, args: &[&str]) -> String {
+    let output = history(daemon, args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn kept(daemon: &Daemon, count: u64) {
+    wait_until("the history has it", || daemon.status()["history"]["rows"] == count);
+}
+
+#[test]
+fn what_came_is_found_while_the_daemon_runs_and_when_it_does_not() {
+    let mut daemon = start("[history]\nmax_size = \"16MiB\"\n");
+    wait_until("it begins", || daemon.path("var/history/rollup.db").exists());
+    assert!(printed(&daemon, &[]).contains("no outcome is in the history"));
+    send(&daemon, "stopped by Operator");
+    send(&daemon, "=HYPERLINK(\"http://evil.example\")");
+    kept(&daemon, 2);
+    let folder = daemon.path("var/history");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    for file in std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()) {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    let found = printed(&daemon, &["oper", "--host", "H?", "--format", "json"]);
+    let row: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!((&row["state"], &row["output"]), (&"critical".into(), &"stopped by Operator".into()));
+    assert_eq!((&row["endpointId"], &row["count"]), (&"h1/Pump".into(), &1.into()));
+    let outcomes = daemon.outcomes("out.jsonl");
+    assert!(outcomes.iter().any(|outcome| outcome["id"] == row["id"]), "{row}");
+    let csv = printed(&daemon, &["--format", "csv", "--state", "ok"]);
+    assert!(csv.contains(",\"'=HYPERLINK(\"\"http://evil.example\"\")\","), "{csv}");
+    let text = printed(&daemon, &["--changes", "--since", "1h"]);
+    assert!(text.contains(" ok (was critical) h1 / Pump: =HYPER") && text.lines().count() == 1, "{text}");
+    assert!(!history(&daemon, &["--since", "soon"]).status.success());
+
+    // A crash: what was written is there, and the next run goes on behind it.
+    daemon.kill();
+    assert_eq!(printed(&daemon, &["--format", "json"]).lines().count(), 2);
+    daemon.restart();
+    send(&daemon, "stopped again");
+    kept(&daemon, 1);
+    assert_eq!(daemon.status()["history"]["missed"], 0);
+    daemon.stop();
+    let all = printed(&daemon, &["--format", "json", "--reverse"]);
+    let rows: Vec<Value> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        rows.iter().map(|row| row["state"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["critical", "ok", "critical"]
+    );
+    assert_eq!(rows[2]["previous"], "ok");
+    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(files.iter().all(|file| file.to_str().unwrap().ends_with(".db")), "{files:?}");
+}
+
+#[test]
+fn a_history_that_cannot_be_written_stops_nothing_else() {
+    let daemon = start("[history]\ndirectory = \"kept\"\n");
+    send(&daemon, "one");
+    kept(&daemon, 1);
+    let folder = daemon.path("kept");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "in the way").unwrap();
+    let mut sent = 1;
+    wait_until("the failure is said", || {
+        send(&daemon, "two");
+        sent += 1;
+        !daemon.status()["history"]["error"].is_null()
+    });
+    send(&daemon, "three");
+    wait_until("delivery goes on", || daemon.outcomes("out.jsonl").len() == sent + 1);
+    assert!(daemon.log().contains("the history cannot be written"), "{}", daemon.log());
+    std::fs::remove_file(&folder).unwrap();
+    wait_until("it is written again", || daemon.status()["history"]["error"].is_null());
+    wait_until("with what the journal still has", || printed(&daemon, &["three"]).contains("three"));
+
+    let config = daemon.path("trapline.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("[history]\ndirectory = \"kept\"\n", "");
+    std::fs::write(&config, text).unwrap();
+    run(trapline().arg("reload").arg("--config").arg(&config));
+    wait_until("nothing is kept any more", || daemon.status()["history"].is_null());
+}
