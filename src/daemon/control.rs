@@ -516,7 +516,7 @@ mod tests {
             let forget = Request::ForgetUnmatched { groups: vec![u64::MAX; 2500] };
             let answer = ask(path, &forget, Some(Duration::from_secs(20))).unwrap().unwrap();
             assert_eq!(answer["forgotten"], 0, "{answer}");
-            let long = say(path, &vec![b'x'; MOST as usize], false);
+            let long = say(path, &b"x".repeat(MOST as usize), false);
             assert!(long["error"].as_str().unwrap().contains("longer than 65536 octets"), "{long}");
             let unknown = &b"{\"command\":\"explode\"}\n"[..];
             for nonsense in [&b"nonsense\n"[..], b"\n", unknown, b"{\"command\":\"forget\"}\n"] {

@@ -123,7 +123,8 @@ mod tests {
     use crate::files::faulty::{Faults, Faulty};
     use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
     use crate::outcome::codec;
-    use crate::outcome::result::{Common, Event, Labels, Outcome, State};
+    use crate::outcome::result::Outcome;
+    use crate::sinks::testing::check;
     use crate::time::clock::{TestClock, Wall};
 
     #[test]
@@ -134,18 +135,8 @@ mod tests {
         let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
         let clock = Arc::new(TestClock::default());
         let shared = Shared::new(journal, SyncPolicy::Never, clock.clone());
-        let common = Common {
-            time: 5,
-            rule: "r".into(),
-            state: State::Critical,
-            output: "down".into(),
-            long_output: "".into(),
-            source: "".into(),
-            labels: Labels::default(),
-        };
-        let event = Event { common, component: "h".into(), resource: None, fields: Vec::new() };
         let mut payload = Vec::new();
-        codec::encode(&Outcome::Event(event), &mut payload);
+        codec::encode(&Outcome::CheckResult(check("h", None, "down")), &mut payload);
 
         disk.set_faults(Faults { write: 1, ..Faults::default() });
         let mut made = Made::default();
@@ -153,7 +144,7 @@ mod tests {
         let _ = shared.commit.batch(shared.now(), &mut made, Refused::Queues);
         assert!(shared.refusing());
         // Its mute ended while no process ran.
-        let hex: String = payload.iter().map(|octet| format!("{octet:02x}")).collect();
+        let hex = data_encoding::HEXLOWER.encode(&payload);
         let kept = json!({ "last_id": 1, "mutes": [], "words": [{ "payload": hex, "sinks": "*" }] });
         let mutes = &shared.commit.mutes;
         mutes.resume(serde_json::from_value(kept).unwrap());

@@ -315,6 +315,8 @@ fn reason(error: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::outcome::result::Labels;
     use crate::sinks::http::api::judge;
@@ -433,7 +435,7 @@ mod tests {
                 Means::Misconfigured => "retried; if all of the request is, the sink waits".to_owned(),
                 means => means.to_string(),
             };
-            table.push_str(&format!("| {statuses} | {error} | {follows} |\n"));
+            writeln!(table, "| {statuses} | {error} | {follows} |").unwrap();
         }
         let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sinks/elasticsearch.md");
         let page = std::fs::read_to_string(page).unwrap();
