@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn what_nothing_ends_expires() {
         let (open, _) = Problem::default().next(Some(alert("critical", 0)), (1, 1), 0);
-        assert_eq!(open.later(DAY, DAY - Duration::from_secs(1), 86_399 * SECOND), Some(open.clone()));
+        assert_eq!(open.later(DAY, Duration::from_secs(86_399), 86_399 * SECOND), Some(open.clone()));
         let expired = open.later(DAY, DAY, 86_400 * SECOND).unwrap();
         assert_eq!(shown(&expired.ended), [("critical", 0, Some(86_400))]);
         assert_eq!(expired.open, None);
