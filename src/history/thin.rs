@@ -114,8 +114,8 @@ mod tests {
         let mut budget = Budget::new(10, now);
         let count = |budget: &mut Budget, worth| (0..1000).filter(|_| budget.spend(worth, now)).count();
         assert_eq!(count(&mut budget, Worth::Sample), 50);
-        assert_eq!(count(&mut budget, Worth::First), 38, "rounded up to a whole row of the reserve");
-        assert_eq!(count(&mut budget, Worth::Change), 12);
+        assert_eq!(count(&mut budget, Worth::First), 37, "a reserve of twelve and a half rows");
+        assert_eq!(count(&mut budget, Worth::Change), 13);
         assert_eq!(count(&mut budget, Worth::Change), 0);
         let later = now + Duration::from_secs(1);
         assert_eq!((0..1000).filter(|_| budget.spend(Worth::Change, later)).count(), 10);
