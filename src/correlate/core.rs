@@ -74,7 +74,7 @@ pub(super) struct Core {
     pub(super) usage: Vec<Usage>,
     /// Whether an outcome was ever sent without state for want of room.
     pub(super) lacked_room: bool,
-    /// The services of such outcomes: what is held of them later may have been told.
+    /// The services whose last problem was told without state: what is held of them may have been told.
     pub(super) told_without: HashSet<u64>,
     wheel: Wheel,
     /// The engine time of tick 0.

@@ -70,9 +70,7 @@ impl Core {
             // Without room for state, rules have none.
             out.overflowed += 1;
             self.lacked_room = true;
-            if self.told_without.len() < MOST_WITHOUT {
-                self.told_without.insert(facts.service.low());
-            }
+            self.told_without(facts.service.low());
             return self.untracked(plan, now, facts, (payload, false), out);
         };
         self.fire_problem(plan, now, at, out);
@@ -104,6 +102,8 @@ impl Core {
             {
                 problem.sent = Some(facts.state);
                 out.touched.push((Kind::Problem, problem.key));
+            } else if plan.holds_by_key && !facts.state.is_good() {
+                self.told_without(facts.service.low());
             }
             out.push(payload);
             return Verdict::Sent;
@@ -112,6 +112,13 @@ impl Core {
         self.send(now, at, (Payload::Now(payload), facts.state), out);
         self.settle(plan, at, out);
         Verdict::Sent
+    }
+
+    /// Remembers that receivers know of a problem of a service that no state knows of.
+    fn told_without(&mut self, service: u64) {
+        if self.told_without.len() < MOST_WITHOUT {
+            self.told_without.insert(service);
+        }
     }
 
     /// The place of the problem of an outcome, if there is room for it.
@@ -286,13 +293,14 @@ impl Core {
     }
 
     /// A clear without a problem.
-    fn orphan(&self, rule: &RulePlan, facts: &Facts, payload: &[u8], out: &mut Effects) -> Verdict {
+    fn orphan(&mut self, rule: &RulePlan, facts: &Facts, payload: &[u8], out: &mut Effects) -> Verdict {
         if self.is_dropped(rule, facts) {
             return out.swallow(Reason::Orphan);
         }
         if self.worst_of(facts.service.low()).is_some() {
             return out.swallow(Reason::StillOpen);
         }
+        self.told_without.remove(&facts.service.low());
         out.push(payload);
         Verdict::Sent
     }

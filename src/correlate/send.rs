@@ -42,6 +42,9 @@ impl Core {
         }
         let Some(problem) = self.problems.get_mut(at) else { return };
         (problem.sent, problem.sent_at) = (Some(state), now.engine);
+        if state.is_good() {
+            self.told_without.remove(&problem.service);
+        }
         // What was swallowed before is no news any more.
         let stale = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
         if let Some(stale) = stale {

@@ -48,3 +48,9 @@ impl AsFd for Stop {
         self.wake.as_fd()
     }
 }
+
+/// Returns once the listener is told to stop.
+pub(super) async fn told(stop: &mut watch::Receiver<bool>) {
+    // The sender is gone only when its listener is.
+    let _ = stop.wait_for(|told| *told).await;
+}

@@ -19,7 +19,7 @@ use crate::intake::incoming::{Accepted, Incoming};
 use crate::intake::listener::{Protocol, Transport};
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
-use crate::intake::stop::Stop;
+use crate::intake::stop::{Stop, told};
 use crate::intake::storm_buckets::Tap;
 use crate::intake::tls;
 use crate::net;
@@ -147,12 +147,6 @@ impl Listen for HeldBack {
         }
         Listen::accept(&self.listener).await
     }
-}
-
-/// Returns once the listener is told to stop.
-async fn told(stop: &mut watch::Receiver<bool>) {
-    // The sender is gone only when its listener is.
-    let _ = stop.wait_for(|told| *told).await;
 }
 
 /// Returns once a stream is to end, and why.

@@ -1,6 +1,7 @@
 //! What a rule makes of a message: a [`CheckResult`] for a monitoring core or an [`Event`] for a bus.
 
 use std::borrow::Cow;
+use std::fmt::{self, Debug};
 use std::ops::Deref;
 
 use serde::Serialize;
@@ -80,7 +81,7 @@ pub struct Common<'a> {
 /// Names and values, sorted by name, each name once.
 ///
 /// No [`Cow`], which would be invariant in the lifetime of what it borrows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Labels<'a> {
     /// Those that are the same for all outcomes of a rule.
     Shared(&'a [Label<'a>]),
@@ -105,6 +106,12 @@ impl<'a> Deref for Labels<'a> {
             Labels::Shared(labels) => labels,
             Labels::Own(labels) => labels,
         }
+    }
+}
+
+impl Debug for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Debug::fmt(&**self, f)
     }
 }
 

@@ -181,6 +181,7 @@ pub fn compile_with(files: &[RuleFile], mib: Arc<Mib>, tables: &Arc<Tables>) -> 
     without_rules(&globs, &asked, &mut found);
     plan.wide = plan.rules.iter().any(|rule| rule.wide.is_some());
     plan.stateful = plan.rules.iter().any(|rule| rule.tracked);
+    plan.holds_by_key = plan.rules.iter().any(|rule| rule.explicit && rule.hold.is_some());
     let plan = Arc::new(plan);
     let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet {
         asks: rules.iter().any(|rule| rule.asks),

@@ -53,6 +53,7 @@ pub(crate) fn item(number: u64, host: &str, service: Option<&str>, output: &str)
 /// A seat with a clock that stands still.
 pub(crate) fn seat() -> (Seat, Arc<TestClock>) {
     let clock = Arc::new(TestClock::default());
-    let (memory, network) = ("/nonexistent".into(), Arc::new(Internet));
+    // Where nothing can be kept, whoever runs the tests.
+    let (memory, network) = ("/dev/null/nowhere".into(), Arc::new(Internet));
     (Seat { name: "sink".into(), memory, clock: clock.clone(), network }, clock)
 }
