@@ -48,6 +48,11 @@ impl Shape {
             Shape::Like(glob) => glob.matches(name),
         }
     }
+
+    /// Whether every name is of this shape: the message chooses all of it.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Shape::Like(glob) if glob.matches(""))
+    }
 }
 
 /// The check results of a rule.

@@ -80,11 +80,13 @@ impl Needs {
     fn add(&mut self, host: &str, service: Option<&str>, makes: &[Makes<'_>]) {
         self.hosts.entry(host.to_owned()).or_default();
         let Some(service) = service else { return };
-        let heals = makes.iter().any(|make| {
-            make.can_be_ok
-                && make.host.fits(host)
-                && make.service.as_ref().is_some_and(|shape| shape.fits(service))
-        });
+        let fits = |make: &&Makes<'_>| {
+            make.host.fits(host) && make.service.as_ref().is_some_and(|shape| shape.fits(service))
+        };
+        // Rules that take the name from the message could make any service. They count where no other rule makes this one.
+        let is_open = |make: &Makes<'_>| make.service.as_ref().is_some_and(Shape::is_open);
+        let only_open = makes.iter().filter(fits).all(is_open);
+        let heals = makes.iter().filter(fits).any(|make| make.can_be_ok && (only_open || !is_open(make)));
         self.services.entry((host.to_owned(), service.to_owned())).or_insert(!heals);
     }
 

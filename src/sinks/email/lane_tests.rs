@@ -41,7 +41,8 @@ fn serve(mut stream: TcpStream, standin: &Mutex<Standin>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut to = Vec::new();
     let greeting = standin.lock().unwrap().answer("greeting", "220 hi");
-    write!(stream, "{greeting}\r\n").unwrap();
+    // In one piece: the second of two would wait until the first is acknowledged.
+    stream.write_all(format!("{greeting}\r\n").as_bytes()).unwrap();
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
@@ -64,7 +65,7 @@ fn serve(mut stream: TcpStream, standin: &Mutex<Standin>) {
             "RCPT" if answer.starts_with("25") => to.push(line[9..line.len() - 1].to_owned()),
             _ => {}
         }
-        write!(stream, "{answer}\r\n").unwrap();
+        stream.write_all(format!("{answer}\r\n").as_bytes()).unwrap();
         if command == "DATA" && answer.starts_with("354") {
             let mut text = String::new();
             while !text.ends_with("\r\n.\r\n") {
@@ -74,7 +75,7 @@ fn serve(mut stream: TcpStream, standin: &Mutex<Standin>) {
             if answer.starts_with("250") {
                 standin.mails.push((std::mem::take(&mut to), text));
             }
-            write!(stream, "{answer}\r\n").unwrap();
+            stream.write_all(format!("{answer}\r\n").as_bytes()).unwrap();
         }
     }
 }
