@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use nom::Parser;
 use nom::bytes::complete::{tag as text, take_till1, take_while1};
-use nom::character::complete::{char, space0};
-use nom::combinator::{opt, verify};
+use nom::character::complete::{char, one_of, space0};
+use nom::combinator::{opt, peek, verify};
 use nom::sequence::terminated;
 
 use crate::syslog::stamp::{self, Read, Stamp};
@@ -212,9 +212,12 @@ fn cisco(input: &str) -> Read<'_, (Header<'_>, Tag<'_>)> {
         }
         rest = behind;
     }
-    // A zone whose name means several, or one that the administrator has chosen.
+    // A zone whose name means several, or one that the administrator has chosen. A word in small letters is none, nor the begin of
+    // another word: it would be lost.
     let zone = take_while1(|c: char| c.is_ascii_alphanumeric());
-    let zone = verify(zone, |name: &str| name.len() <= 7);
+    let zone =
+        verify(zone, |name: &str| name.len() <= 7 && name.starts_with(|c: char| c.is_ascii_uppercase()));
+    let zone = terminated(zone, peek(one_of(" :")));
     if header.stamp.is_some() {
         (rest, _) = (opt((char(' '), zone)), space0, opt(char(':')), space0).parse(rest)?;
     }

@@ -276,11 +276,18 @@ fn unifi(input: &str) -> Read<'_, Tag<'_>> {
     let (rest, words) =
         terminated(take_while1(|c: char| !c.is_whitespace() && c != ':'), tag(": ")).parse(input)?;
     let is_hardware = |word: &str| word.len() == 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut parts = words.split(',');
-    let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let host = match (is_hardware(first), is_hardware(second)) {
-        (true, _) if !second.is_empty() => None,
-        (false, true) if !first.is_empty() => Some(first),
+    // Anything else is text, which is not skipped.
+    let is_model = |word: &str| word.starts_with(|c: char| c.is_ascii_uppercase());
+    let is_version = |word: &str| {
+        word.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let parts: Vec<&str> = words.splitn(4, ',').collect();
+    let host = match parts.as_slice() {
+        [hardware, model] if is_hardware(hardware) && is_model(model) => None,
+        [name, hardware] if !name.is_empty() && is_hardware(hardware) => Some(*name),
+        [name, hardware, version] if !name.is_empty() && is_hardware(hardware) && is_version(version) => {
+            Some(*name)
+        }
         _ => return Err(NOTHING),
     };
     let (rest, tag) = program(rest)?;
