@@ -414,7 +414,8 @@ impl Commit {
         let committed = match self.policy {
             // What has no outcomes is as safe as it can be.
             _ if without && !made.stateful => Committed::Synced,
-            SyncPolicy::Batch if made.stateful && !self.sync_state(now) => Committed::Written,
+            // What the journal has of earlier decisions must not be safer than the state after them: they would be made again.
+            SyncPolicy::Batch if !self.sync_state(now) => Committed::Written,
             SyncPolicy::Batch if without => Committed::Synced,
             SyncPolicy::Batch => self.sync(now, first),
             SyncPolicy::Interval | SyncPolicy::Never => Committed::Written,

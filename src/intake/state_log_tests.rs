@@ -493,3 +493,19 @@ proptest! {
         prop_assert_eq!(dies.turns(), plain.turns(), "{}", SETTINGS[at]);
     }
 }
+
+/// An outcome that is nothing to the state is synced with what the journal has before it. So is the state after that.
+#[test]
+fn what_is_synced_with_an_outcome_without_state_is_not_decided_again() {
+    let mut process = Process::start(&all_rules()[6], Faulty::new(0), 0, SyncPolicy::Batch);
+    process.message("held s0");
+    process.pass(55);
+    process = process.die(SyncPolicy::Batch);
+    process.pass(50);
+    process.message("good s0");
+    process.disk.cut_power();
+    process = process.die(SyncPolicy::Batch);
+    process.pass(200);
+    let states: Vec<State> = process.journaled().into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, [State::Critical, State::Unknown, State::Ok]);
+}
