@@ -31,6 +31,7 @@ use crate::snmp::usm::Memory;
 use crate::status::{Status, Unconfigured};
 use crate::vitals;
 use crate::web;
+use crate::web::api::desk::Desk;
 use crate::web::server::Site;
 
 /// The running daemon.
@@ -189,8 +190,8 @@ impl Assembly {
             journal: config.journal.clone(),
             stopped: false,
         };
-        let site = Arc::new(Site::new(status.clone()));
         let (own_service, history) = (watch::channel(None).0, watch::channel(None).0);
+        let site = Arc::new(Site::new(Arc::new(Desk::new(status.clone(), history.subscribe()))));
         Assembly {
             crew,
             status,
@@ -208,6 +209,11 @@ impl Assembly {
     /// What SNMPv3 keeps over reloads.
     pub fn security(&self) -> &Arc<Memory> {
         &self.security
+    }
+
+    /// What routes of the API reach.
+    pub fn desk(&self) -> &Arc<Desk> {
+        self.site.desk()
     }
 
     /// How it is to report itself.

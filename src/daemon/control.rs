@@ -274,38 +274,12 @@ async fn answer(
             Ok(view) => return show(stream, view).await,
             Err(why) => refusal(why),
         },
-        Ok(Request::Status) => look_up(status, Status::to_json).await,
-        Ok(Request::Sinks) => look_up(status, Status::sinks_to_json).await,
-        Ok(Request::Senders { silent: None }) => look_up(status, Status::senders_to_json).await,
-        Ok(Request::Senders { silent: Some(seconds) }) => {
-            look_up(status, move |status| status.silent_to_json(Duration::from_secs(seconds))).await
-        }
-        Ok(Request::Ask { question }) => look_up(status, move |status| answer_to(status, &question)).await,
-        Ok(Request::Endpoints) => look_up(status, endpoints).await,
-        Ok(Request::Letters { sink }) => look_at_letters(status, &sink),
-        Ok(Request::State { filter, most }) => {
-            look_up(status, move |status| state_view::list(&status.shared, &filter, most.min(MOST_ENTRIES)))
-                .await
-        }
-        Ok(Request::ClearState { filter, output, silent }) => {
-            let clear =
-                move |status: &Status| state_view::clear(&status.shared, &filter, output.as_deref(), silent);
-            look_up(status, clear).await
-        }
-        Ok(Request::Mute { covers, seconds }) => {
-            look_up(status, move |status| mute(status, covers, seconds)).await
-        }
-        Ok(Request::Mutes) => status.shared.commit.mutes.to_json(status.clock.now().wall),
-        Ok(Request::EndMutes { ids }) => look_up(status, move |status| end_mutes(status, &ids)).await,
-        Ok(Request::Unmatched) => json!({ "ok": true, "groups": status.inbox().groups() }),
-        Ok(Request::ForgetUnmatched { groups }) => {
-            json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
-        }
-        Ok(request) => {
+        Ok(request @ (Request::Reload | Request::Forget { .. })) => {
             // A reload can take long. Those who wait for it keep nobody from asking for the status.
             drop(place);
-            order(request, orders).await
+            reply(request, status, orders).await
         }
+        Ok(request) => reply(request, status, orders).await,
         Err(_) if cut_off => {
             refusal(format!("the request is longer than {MOST} octets; name fewer things at once"))
         }
@@ -313,6 +287,41 @@ async fn answer(
     };
     let text = format!("{answer}\n");
     let _ = tokio::time::timeout(ANSWER, writer.write_all(text.as_bytes())).await;
+}
+
+/// The answer to a request that is answered by one document.
+pub(super) async fn reply(request: Request, status: &Arc<Status>, orders: &mpsc::Sender<Order>) -> Value {
+    match request {
+        Request::Status => look_up(status, Status::to_json).await,
+        Request::Sinks => look_up(status, Status::sinks_to_json).await,
+        Request::Senders { silent: None } => look_up(status, Status::senders_to_json).await,
+        Request::Senders { silent: Some(seconds) } => {
+            look_up(status, move |status| status.silent_to_json(Duration::from_secs(seconds))).await
+        }
+        Request::Ask { question } => look_up(status, move |status| answer_to(status, &question)).await,
+        Request::Endpoints => look_up(status, endpoints).await,
+        Request::Letters { sink } => look_at_letters(status, &sink),
+        Request::State { filter, most } => {
+            look_up(status, move |status| state_view::list(&status.shared, &filter, most.min(MOST_ENTRIES)))
+                .await
+        }
+        Request::ClearState { filter, output, silent } => {
+            let clear =
+                move |status: &Status| state_view::clear(&status.shared, &filter, output.as_deref(), silent);
+            look_up(status, clear).await
+        }
+        Request::Mute { covers, seconds } => {
+            look_up(status, move |status| mute(status, covers, seconds)).await
+        }
+        Request::Mutes => status.shared.commit.mutes.to_json(status.clock.now().wall),
+        Request::EndMutes { ids } => look_up(status, move |status| end_mutes(status, &ids)).await,
+        Request::Unmatched => json!({ "ok": true, "groups": status.inbox().groups() }),
+        Request::ForgetUnmatched { groups } => {
+            json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
+        }
+        Request::Tap { .. } => refusal("messages are shown on the control socket only".to_owned()),
+        request @ (Request::Reload | Request::Forget { .. }) => order(request, orders).await,
+    }
 }
 
 /// Shows messages until the client goes. One that does not read keeps nobody waiting but itself.

@@ -9,6 +9,7 @@ pub mod assembly;
 pub mod awaited;
 mod capture;
 pub mod control;
+mod desk;
 pub mod drain;
 pub mod history;
 mod inbox;

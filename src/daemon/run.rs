@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::assembly::{Assembly, Runtimes, Sockets};
 use super::awaited::Awaited;
+use super::desk::ByControl;
 use super::log::Log;
 use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
@@ -139,6 +140,8 @@ fn live(
     let socket = control::Socket::bind(&path_of_socket)
         .with_context(|| format!("cannot make the socket {}", path_of_socket.display()))?;
     let socket = Arc::new(socket);
+    let reach = ByControl { status: assembly.status.clone(), orders: orders.clone() };
+    assembly.desk().set_control(Arc::new(reach));
     let _control = serve_control(assembly, socket.clone(), orders, looked);
     match start(to_load, assembly, &mut terminate)? {
         Started::Yes => {}

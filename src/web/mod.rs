@@ -1,9 +1,11 @@
-//! The daemon's HTTP server: metrics for Prometheus, liveness and readiness.
+//! The daemon's HTTP server: metrics for Prometheus, liveness and readiness, the API and the console.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+pub mod api;
 pub mod host;
 pub mod metrics;
+pub mod query;
 pub mod server;
 pub mod settings;
-mod states;
+pub mod site;

@@ -1,32 +1,49 @@
 //! `[http] listen`: metrics, and whether the daemon is alive and ready.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::body::Incoming;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
-use super::host;
-use super::{metrics, states};
+use super::api::answer::{Answer, Body};
+use super::api::desk::Desk;
+use super::api::serve as api;
+use super::{host, metrics, site};
 use crate::inbound::accept::{Acceptor, Next};
 use crate::inbound::places::{Limits, Place, Places};
 use crate::peer::Peer;
 use crate::status::Status;
 
 /// How many connections are served at once.
-const MOST: usize = 64;
-/// How many of them one address may have.
-const MOST_OF_ONE: usize = 8;
-/// How long an exchange may take: from the connection to the last octet of the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MOST: usize = 128;
+/// How many of them one address may have: browsers open some, and keep them.
+const MOST_OF_ONE: usize = 64;
+/// How long the head of a request may take, from the end of the answer before it on.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long a connection without a stream may be open. Clients open another one then.
+const OPEN: Duration = Duration::from_mins(2);
+/// How long it may take to end then: to read what was begun, and to take the answer.
+const END: Duration = Duration::from_secs(20);
+/// The same when the daemon stops.
+const STOP: Duration = Duration::from_secs(1);
+/// The longest head of a request, in octets.
+const LONGEST_HEAD: usize = 16 * 1024;
+/// What a page may load and do: only what this server gives, and no text that becomes a script.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 /// How long the journal may keep `/ready` waiting.
 const READY: Duration = Duration::from_secs(3);
 
@@ -34,6 +51,7 @@ const READY: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Site {
     status: Arc<Status>,
+    desk: Arc<Desk>,
     places: Arc<Places>,
     /// Names of this machine that requests may use.
     hosts: Mutex<Arc<[String]>>,
@@ -41,9 +59,14 @@ pub struct Site {
 
 impl Site {
     /// Serves a status.
-    pub fn new(status: Arc<Status>) -> Self {
+    pub fn new(desk: Arc<Desk>) -> Self {
         let places = Places::new(Limits { total: MOST, per_address: MOST_OF_ONE });
-        Site { status, places, hosts: Mutex::default() }
+        Site { status: desk.status.clone(), desk, places, hosts: Mutex::default() }
+    }
+
+    /// What routes of the API reach.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Sets the names that requests may use, beside addresses and localhost.
@@ -63,7 +86,7 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot serve HTTP"),
     };
-    let status = &site.status;
+    let (status, stop_of_streams) = (&site.status, stop.clone());
     let acceptor = Acceptor::new(&name, status.shared.accepted.clone(), status.clock.clone());
     let end = async {
         // An error: nobody can tell it any more.
@@ -71,7 +94,9 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
     };
     let start = |stream: TcpStream, peer: Peer| {
         match site.places.take(peer, status.clock.now().mono) {
-            Ok(taken) => drop(tokio::spawn(exchange(stream, taken.place, site.clone()))),
+            Ok(taken) => {
+                drop(tokio::spawn(serve_one(stream, taken.place, site.clone(), stop_of_streams.clone())))
+            }
             Err(refusal) => acceptor.refused(peer, &refusal),
         }
         Next::Go
@@ -79,71 +104,108 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
     acceptor.run(&listener, end, start).await;
 }
 
-/// One request and its answer. Who does not read it in time loses the connection, as others wait for the place.
-async fn exchange(stream: TcpStream, place: Place, site: Arc<Site>) {
+/// The requests of a connection and their answers.
+async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: watch::Receiver<bool>) {
     let mut displaced = place.displaced();
-    let local = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+    let Ok(peer) = stream.peer_addr() else { return };
+    let address = peer.ip().to_canonical();
     let service = service_fn(|request| {
         let site = site.clone();
-        async move { Ok::<_, Infallible>(answer(&request, site, local).await) }
+        async move { Ok::<_, Infallible>(answer(request, site, address).await) }
     });
     let mut server = http1::Builder::new();
-    server.keep_alive(false);
-    // The connection has a deadline as a whole.
-    server.header_read_timeout(None);
-    let served = tokio::time::timeout(PATIENCE, server.serve_connection(TokioIo::new(stream), service));
-    // What goes wrong with a client is its own trouble.
-    tokio::select! {
-        _ = served => {}
-        _ = displaced.wait_for(|displaced| *displaced) => {}
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LONGEST_HEAD);
+    let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(connection);
+    let (mut until, mut ending) = (Instant::now() + OPEN, false);
+    loop {
+        tokio::select! {
+            biased;
+            // The sender is gone only when the server is.
+            _ = stop.wait_for(|stop| *stop), if !ending => {
+                connection.as_mut().graceful_shutdown();
+                (until, ending) = (Instant::now() + STOP, true);
+            }
+            _ = displaced.wait_for(|displaced| *displaced) => return,
+            // What goes wrong with a client is its own trouble.
+            _ = connection.as_mut() => return,
+            () = sleep_until(until) => {
+                if ending {
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+                (until, ending) = (Instant::now() + END, true);
+            }
+        }
     }
 }
 
-async fn answer(request: &Request<Incoming>, site: Arc<Site>, local: bool) -> Response<Full<Bytes>> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-    }
+async fn answer(request: Request<Incoming>, site: Arc<Site>, address: IpAddr) -> Response<Body> {
+    let answer = answer_to(request, site, address).await;
+    let mut response = answer.into_response();
+    let fields = response.headers_mut();
+    let mut set = |name: HeaderName, value: &'static str| {
+        fields.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    set(CACHE_CONTROL, "no-store");
+    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(REFERRER_POLICY, "no-referrer");
+    set(CONTENT_SECURITY_POLICY, POLICY);
+    response
+}
+
+async fn answer_to(request: Request<Incoming>, site: Arc<Site>, address: IpAddr) -> Answer {
     let named = host::of(
         request.uri().authority().map(hyper::http::uri::Authority::as_str),
         request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes),
     );
     if let Err(error) = named.and_then(|host| host::check(host, &site.hosts())) {
-        return text(error.status(), format!("{error}\n"));
+        return Answer::text(error.status(), format!("{error}\n"));
+    }
+    let path = request.uri().path();
+    if path.starts_with("/api/") {
+        return api::answer(request, site.desk.clone(), address).await;
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
     }
     let status = site.status.clone();
-    match request.uri().path() {
-        "/metrics" => {
-            // Reads the journal.
-            let metrics = tokio::task::spawn_blocking(move || metrics::of(&status)).await;
-            let Ok(metrics) = metrics else {
-                return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be measured\n".to_owned());
-            };
-            let mut response = text(StatusCode::OK, metrics);
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
-            response
-        }
-        "/api/v1/states" if local => {
-            let query = request.uri().query().unwrap_or_default().to_owned();
-            let answer = tokio::task::spawn_blocking(move || states::answer(&status, &query)).await;
-            let Ok((code, body)) = answer else {
-                return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be told\n".to_owned());
-            };
-            let mut response = text(code, body);
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response
-        }
-        "/api/v1/states" => text(
-            StatusCode::FORBIDDEN,
-            "only for this machine; ask from there, or by an agent on it\n".to_owned(),
-        ),
-        "/alive" => text(StatusCode::OK, "alive\n".to_owned()),
+    match path {
+        "/metrics" => metrics(status).await,
+        "/alive" => Answer::text(StatusCode::OK, "alive\n".to_owned()),
         "/ready" => ready(status).await,
-        "/" => text(StatusCode::OK, "Trapline: /metrics, /alive, /ready, /api/v1/states\n".to_owned()),
-        _ => text(StatusCode::NOT_FOUND, "not here; there are /metrics, /alive and /ready\n".to_owned()),
+        path => file(path),
     }
 }
 
-async fn ready(status: Arc<Status>) -> Response<Full<Bytes>> {
+/// A file of the console.
+fn file(path: &str) -> Answer {
+    match site::file(path) {
+        Some(asset) => {
+            let keep = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+            Answer::of(StatusCode::OK, asset.content_type, asset.content).with(CACHE_CONTROL, keep)
+        }
+        None if path == "/" => Answer::text(
+            StatusCode::OK,
+            "Trapline: /metrics, /alive, /ready, /api/v1/openapi.json\n".to_owned(),
+        ),
+        None => Answer::text(
+            StatusCode::NOT_FOUND,
+            "not here; there are /metrics, /alive and /ready\n".to_owned(),
+        ),
+    }
+}
+
+async fn metrics(status: Arc<Status>) -> Answer {
+    // Reads the journal.
+    let metrics = tokio::task::spawn_blocking(move || metrics::of(&status)).await;
+    match metrics {
+        Ok(metrics) => Answer::of(StatusCode::OK, metrics::CONTENT_TYPE, metrics),
+        Err(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be measured\n".to_owned()),
+    }
+}
+
+async fn ready(status: Arc<Status>) -> Answer {
     // Looks at the journal, which waits for the disk.
     let problems = tokio::task::spawn_blocking(move || status.problems());
     let problems = match tokio::time::timeout(READY, problems).await {
@@ -152,15 +214,8 @@ async fn ready(status: Arc<Status>) -> Response<Full<Bytes>> {
         Err(_) => vec!["the journal waits for the disk".to_owned()],
     };
     if problems.is_empty() {
-        text(StatusCode::OK, "ready\n".to_owned())
+        Answer::text(StatusCode::OK, "ready\n".to_owned())
     } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", problems.join("\n")))
+        Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", problems.join("\n")))
     }
-}
-
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }

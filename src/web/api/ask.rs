@@ -1,0 +1,86 @@
+//! A request as routes get it: whoever asks has been judged.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::body::Bytes;
+use hyper::header::{HeaderMap, HeaderName};
+use serde::de::DeserializeOwned;
+
+use super::desk::Desk;
+use super::problem::Problem;
+use super::role::Role;
+use crate::web::query::Query;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The name of the token; none without one.
+    pub token: Option<Arc<str>>,
+    /// What it may.
+    pub role: Role,
+    /// From where it asks.
+    pub address: IpAddr,
+    /// Whether it asks by the cookie of a session, not by its token.
+    pub by_cookie: bool,
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Ask {
+    /// What the daemon lets routes reach.
+    pub desk: Arc<Desk>,
+    /// Who asks.
+    pub caller: Caller,
+    /// The parameters of the path, decoded, in its order.
+    pub path: Vec<String>,
+    /// The parameters of the query.
+    pub query: Query,
+    /// The header fields.
+    pub fields: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Ask {
+    /// A header field; none if it is absent or no text.
+    pub fn field(&self, name: HeaderName) -> Option<&str> {
+        self.fields.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// 400 with the place.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Problem::wrong(format!("the body is not what is asked for: {error}")))
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    ///
+    /// 400 if it is not UTF-8.
+    pub fn text(&self) -> Result<&str, Problem> {
+        std::str::from_utf8(&self.body).map_err(|_| Problem::wrong("the body is not UTF-8"))
+    }
+
+    /// A number of the query, within bounds.
+    ///
+    /// # Errors
+    ///
+    /// 400 if it is none.
+    pub fn number(&self, name: &str, absent: u64, most: u64) -> Result<u64, Problem> {
+        let Some(text) = self.query.get(name) else { return Ok(absent) };
+        text.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(|| {
+            Problem::wrong(format!("{name}={} is no number from 1 to {most}", text.escape_debug()))
+        })
+    }
+
+    /// A yes or no of the query: `1`, `true` or nothing behind its name for yes.
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.query.get(name), Some("" | "1" | "true"))
+    }
+}

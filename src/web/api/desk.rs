@@ -1,0 +1,81 @@
+//! What the daemon lets routes reach.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use hyper::StatusCode;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::problem::Problem;
+use crate::files::Folder;
+use crate::history;
+use crate::status::Status;
+
+/// An answer of the daemon that comes later.
+pub type Later = Pin<Box<dyn Future<Output = Value> + Send>>;
+
+/// The daemon, as the control socket reaches it.
+pub trait Control: Debug + Send + Sync {
+    /// Carries out a request, written as for the control socket, such as `{"command":"reload"}`. The answer has `ok`, and `error` if that is
+    /// false.
+    fn ask(&self, request: Value) -> Later;
+}
+
+/// What the daemon lets routes reach.
+#[derive(Debug)]
+pub struct Desk {
+    /// What it tells of itself: senders, inbox, sinks, rules in force, journal.
+    pub status: Arc<Status>,
+    /// What history is kept; none if none is.
+    pub history: watch::Receiver<Option<history::Settings>>,
+    control: OnceLock<Arc<dyn Control>>,
+}
+
+impl Desk {
+    /// A desk of a daemon that is not reached yet.
+    pub fn new(status: Arc<Status>, history: watch::Receiver<Option<history::Settings>>) -> Desk {
+        Desk { status, history, control: OnceLock::new() }
+    }
+
+    /// From now on the daemon is reached.
+    pub fn set_control(&self, control: Arc<dyn Control>) {
+        // Only the first one counts.
+        let _ = self.control.set(control);
+    }
+
+    /// Has the daemon carry out a request, written as for the control socket.
+    ///
+    /// # Errors
+    ///
+    /// 503 while the daemon starts, 422 if it refuses.
+    pub async fn control(&self, request: Value) -> Result<Value, Problem> {
+        let Some(control) = self.control.get() else {
+            return Err(Problem::unavailable("the daemon has not started yet; try again"));
+        };
+        let answer = control.ask(request).await;
+        if answer["ok"] == false {
+            let why = answer["error"].as_str().unwrap_or("the daemon has refused").to_owned();
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
+        }
+        Ok(answer)
+    }
+
+    /// The folder of the history. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// 404 if none is kept, 503 if it cannot be read.
+    pub fn folder(&self) -> Result<Folder, Problem> {
+        let settings = self.history.borrow().clone();
+        let Some(settings) = settings else {
+            return Err(Problem::absent("no history is kept; add [history] to the configuration"));
+        };
+        match history::search::folder(&settings.directory) {
+            Ok(Some(folder)) => Ok(folder),
+            Ok(None) => Err(Problem::unavailable("the history has no file yet; try again")),
+            Err(error) => Err(Problem::unavailable(format!("the history cannot be read: {error}"))),
+        }
+    }
+}

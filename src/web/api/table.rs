@@ -1,0 +1,71 @@
+//! All routes.
+
+use hyper::StatusCode;
+
+use super::problem::Problem;
+use super::route::Route;
+use super::routes;
+use crate::history::endpoint::percent_decoded;
+
+/// All routes, the files in the order in which they are looked at.
+const ALL: &[&[Route]] = &[routes::daemon::ROUTES, routes::problems::ROUTES];
+
+/// All routes.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    ALL.iter().flat_map(|routes| routes.iter())
+}
+
+/// The route of a request, and the parameters of its path, decoded.
+///
+/// # Errors
+///
+/// 404, 405 with the methods that there are, or 400 if a part of the path is no text.
+pub fn find(method: &hyper::Method, path: &str) -> Result<(&'static Route, Vec<String>), Problem> {
+    let mut others: Vec<&'static str> = Vec::new();
+    for route in all() {
+        let Some(parts) = route.matches(path) else { continue };
+        if !route.method.is(method) {
+            others.push(route.method.as_str());
+            continue;
+        }
+        let decoded = parts.into_iter().map(|part| {
+            percent_decoded(part)
+                .ok_or_else(|| Problem::wrong("a part of the path is not percent-encoded UTF-8"))
+        });
+        return Ok((route, decoded.collect::<Result<_, _>>()?));
+    }
+    if others.is_empty() {
+        return Err(Problem::absent(
+            "there is nothing of this path; GET /api/v1/openapi.json lists what there is",
+        ));
+    }
+    let detail = format!("this path takes {}", others.join(", "));
+    Err(Problem { allow: Some(others.join(", ")), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_route_hides_another() {
+        for route in all() {
+            let path: Vec<String> = route
+                .path
+                .split('/')
+                .map(|part| if part.starts_with('{') { "x%2Fy".to_owned() } else { part.to_owned() })
+                .collect();
+            let method = hyper::Method::from_bytes(route.method.as_str().as_bytes()).unwrap();
+            let (found, params) = find(&method, &path.join("/")).unwrap();
+            assert_eq!((found.path, found.method), (route.path, route.method));
+            assert!(params.iter().all(|param| param == "x/y"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        let status = |method, path| find(&method, path).unwrap_err().status.as_u16();
+        assert_eq!(status(hyper::Method::GET, "/api/v1/nothing"), 404);
+        assert_eq!(status(hyper::Method::DELETE, "/api/v1/status"), 405);
+    }
+}
