@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::args::ConfigArg;
 use super::{
     check, checkin, completions, dead, doctor, explain, history, import, init, man, mib, mute, objects,
-    reload, rule, run, send, senders, sinks, state, state_query, status, tap, test, unmatched,
+    reload, rule, run, send, senders, sinks, state, state_query, status, tap, test, token, unmatched,
 };
 use crate::terminal;
 
@@ -59,6 +59,8 @@ enum Command {
     Reload(reload::ReloadArgs),
     /// Show the running daemon: rates, drops, sinks and how far behind each is
     Status(status::StatusArgs),
+    /// Who may use the API and the console: add, list and remove tokens
+    Token(token::TokenArgs),
     /// Show messages as they come, and what becomes of each
     Tap(tap::TapArgs),
     /// Write a first configuration for this machine: it finds the monitoring core, its pipe, and who has which port
@@ -109,6 +111,7 @@ impl Cli {
             Command::Reload(args) => reload::run(&args),
             Command::Status(args) if args.checks() => return Ok(status::check(&args).into()),
             Command::Status(args) => status::run(&args),
+            Command::Token(args) => token::run(&args),
             Command::Tap(args) => tap::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Doctor(args) => doctor::run(&args),

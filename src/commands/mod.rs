@@ -35,6 +35,7 @@ mod state_query;
 pub mod status;
 pub mod tap;
 pub mod test;
+pub mod token;
 pub mod unmatched;
 
 pub use cli::Cli;

@@ -1,6 +1,8 @@
 //! The life of the daemon: start, run, stop.
 
-use std::path::Path;
+use std::io::IsTerminal as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use super::{
 };
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
+use crate::files::Folder;
 use crate::inbound::descriptors;
 use crate::intake::{Shared, admission, engine_id};
 use crate::journal::{self, Journal, Options};
@@ -32,6 +35,7 @@ use crate::status::{Health, Status};
 use crate::sys;
 use crate::terminal::eprintln;
 use crate::time::clock::{Clock, SystemClock};
+use crate::web::api::tokens::{self, TokenError};
 use crate::world::World;
 
 /// How many requests by the control socket wait at once to be carried out.
@@ -125,6 +129,7 @@ fn live(
     let file = config.file.as_ref().map_or("built-in defaults".to_owned(), |file| file.display().to_string());
     let sinks: Vec<&str> = config.sinks.iter().map(|sink| sink.settings.name.as_str()).collect();
     let sinks = sinks.join(", ");
+    let console = first_token(assembly, config)?;
     if let Err(found) = assembly.listen(sockets) {
         loaded::print(&found);
         return Ok(false);
@@ -173,6 +178,7 @@ fn live(
     let _own_service = report_itself(assembly)?;
     let _storms = report_storms(assembly)?;
     let _mutes = end_mutes(assembly)?;
+    tell_of_console(console.as_ref(), built_in);
     if built_in {
         welcome();
     }
@@ -405,6 +411,42 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
         )
     })?;
     Ok(journal)
+}
+
+/// Where the console is, and the token that was made for it, if it is the first start.
+struct Console {
+    url: String,
+    token: Option<String>,
+    file: PathBuf,
+}
+
+/// Where nobody has made a token yet, makes one for an administrator.
+fn first_token(assembly: &Assembly, config: &Config) -> anyhow::Result<Option<Console>> {
+    let Some(http) = &config.http else { return Ok(None) };
+    let directory = &config.journal.directory;
+    let now = assembly.status.clock.now().wall;
+    let made =
+        Folder::open(directory).map_err(TokenError::File).and_then(|folder| tokens::first(&folder, now));
+    let token = made.context("cannot make the first token of the API")?;
+    let address = match http.listen.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), http.listen.port()),
+        _ => http.listen,
+    };
+    Ok(Some(Console { url: format!("http://{address}/"), token, file: directory.join(tokens::FIRST) }))
+}
+
+/// A log is kept and read by others, so a token goes to terminals only.
+fn tell_of_console(console: Option<&Console>, built_in: bool) {
+    match console {
+        Some(Console { url, token: Some(token), .. }) if built_in || std::io::stderr().is_terminal() => {
+            eprintln!("\nThe console, for this once with its token: {url}#token={token}");
+        }
+        Some(Console { url, token: Some(_), file }) => {
+            tracing::info!("the console is at {url}; its first token is in {}", file.display());
+        }
+        Some(Console { url, token: None, .. }) if built_in => eprintln!("\nThe console: {url}"),
+        _ => {}
+    }
 }
 
 fn welcome() {

@@ -18,6 +18,8 @@ pub struct Filter {
     pub host: Option<Glob>,
     /// Of this service or resource.
     pub service: Option<Glob>,
+    /// Without a service.
+    pub no_service: bool,
     /// Made by this rule.
     pub rule: Option<Glob>,
     /// Of a message of this address.
@@ -82,6 +84,7 @@ impl Filter {
             && self.is_event.is_none_or(|is_event| row.is_event == is_event)
             && (!self.changes || row.previous.is_some())
             && fits(&self.host, &row.host)
+            && !(self.no_service && row.service.is_some())
             && (self.service.is_none()
                 || row.service.as_deref().is_some_and(|service| fits(&self.service, service)))
             && fits(&self.rule, &row.rule)

@@ -1,7 +1,6 @@
 //! `[http] listen`: metrics, and whether the daemon is alive and ready.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::api::answer::{Answer, Body};
 use super::api::desk::Desk;
-use super::api::serve as api;
+use super::api::serve::{self as api, Door};
 use super::{host, metrics, site};
 use crate::inbound::accept::{Acceptor, Next};
 use crate::inbound::places::{Limits, Place, Places};
@@ -108,10 +107,10 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
 async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: watch::Receiver<bool>) {
     let mut displaced = place.displaced();
     let Ok(peer) = stream.peer_addr() else { return };
-    let address = peer.ip().to_canonical();
+    let door = Door { address: peer.ip().to_canonical(), secure: false };
     let service = service_fn(|request| {
         let site = site.clone();
-        async move { Ok::<_, Infallible>(answer(request, site, address).await) }
+        async move { Ok::<_, Infallible>(answer(request, site, door).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LONGEST_HEAD);
@@ -140,8 +139,8 @@ async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: w
     }
 }
 
-async fn answer(request: Request<Incoming>, site: Arc<Site>, address: IpAddr) -> Response<Body> {
-    let answer = answer_to(request, site, address).await;
+async fn answer(request: Request<Incoming>, site: Arc<Site>, door: Door) -> Response<Body> {
+    let answer = answer_to(request, site, door).await;
     let mut response = answer.into_response();
     let fields = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
@@ -154,7 +153,7 @@ async fn answer(request: Request<Incoming>, site: Arc<Site>, address: IpAddr) ->
     response
 }
 
-async fn answer_to(request: Request<Incoming>, site: Arc<Site>, address: IpAddr) -> Answer {
+async fn answer_to(request: Request<Incoming>, site: Arc<Site>, door: Door) -> Answer {
     let named = host::of(
         request.uri().authority().map(hyper::http::uri::Authority::as_str),
         request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes),
@@ -164,7 +163,7 @@ async fn answer_to(request: Request<Incoming>, site: Arc<Site>, address: IpAddr)
     }
     let path = request.uri().path();
     if path.starts_with("/api/") {
-        return api::answer(request, site.desk.clone(), address).await;
+        return api::answer(request, site.desk.clone(), door).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());

@@ -10,13 +10,16 @@ use serde::de::DeserializeOwned;
 use super::desk::Desk;
 use super::problem::Problem;
 use super::role::Role;
+use super::tokens::Hash;
 use crate::web::query::Query;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The name of the token; none without one.
-    pub token: Option<Arc<str>>,
+    pub token: Option<String>,
+    /// The SHA-256 of the token.
+    pub hash: Option<Hash>,
     /// What it may.
     pub role: Role,
     /// From where it asks.
@@ -32,6 +35,8 @@ pub struct Ask {
     pub desk: Arc<Desk>,
     /// Who asks.
     pub caller: Caller,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
     /// The parameters of the path, decoded, in its order.
     pub path: Vec<String>,
     /// The parameters of the query.

@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::access::Access;
 use super::problem::Problem;
 use crate::files::Folder;
 use crate::history;
@@ -30,13 +31,16 @@ pub struct Desk {
     pub status: Arc<Status>,
     /// What history is kept; none if none is.
     pub history: watch::Receiver<Option<history::Settings>>,
+    /// Who may what.
+    pub access: Access,
     control: OnceLock<Arc<dyn Control>>,
 }
 
 impl Desk {
     /// A desk of a daemon that is not reached yet.
     pub fn new(status: Arc<Status>, history: watch::Receiver<Option<history::Settings>>) -> Desk {
-        Desk { status, history, control: OnceLock::new() }
+        let access = Access::new(status.shared.journal.directory().to_owned());
+        Desk { status, history, access, control: OnceLock::new() }
     }
 
     /// From now on the daemon is reached.

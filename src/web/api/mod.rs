@@ -14,16 +14,24 @@
 //! What needs the daemon (a reload, mutes, rules that are compiled) goes through traits of the [`Desk`], which the daemon implements,
 //! as this module knows neither configuration nor daemon.
 
+pub mod access;
 pub mod answer;
 pub mod ask;
+pub mod asked;
+pub mod audit;
 pub mod desk;
+pub mod limits;
+pub mod openapi;
+pub mod origin;
 pub mod problem;
 pub mod role;
 pub mod route;
 mod routes;
 pub mod schema;
 pub mod serve;
+pub mod sessions;
 pub mod table;
+pub mod tokens;
 
 pub use answer::{Answer, Body};
 pub use ask::Ask;

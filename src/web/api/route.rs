@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::ask::Ask;
 use super::problem::Problem;
 use super::role::Role;
+use super::schema;
 
 /// A method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,10 @@ pub struct Route {
     pub path: &'static str,
     /// What somebody must be to ask.
     pub role: Role,
+    /// Whether this machine may ask without a token.
+    pub local: bool,
+    /// Whether it opens a WebSocket.
+    pub opens: bool,
     /// What it costs.
     pub cost: Cost,
     /// What it does, in a sentence.
@@ -116,6 +121,8 @@ pub struct Route {
     pub query: &'static [Param],
     /// The schema of the body; none if there is none.
     pub body: Option<fn() -> Value>,
+    /// The type of the body.
+    pub takes: &'static str,
     /// What is answered.
     pub gives: Gives,
     /// The function.
@@ -123,6 +130,29 @@ pub struct Route {
 }
 
 impl Route {
+    /// A route that reads, to be changed where it differs: `Route { query: FILTER, ..Route::get("/api/v1/x", "What it gives", does) }`.
+    pub const fn get(path: &'static str, says: &'static str, does: Does) -> Route {
+        Route {
+            method: Method::Get,
+            path,
+            role: Role::Read,
+            local: false,
+            opens: false,
+            cost: Cost::Small,
+            says,
+            query: &[],
+            body: None,
+            takes: "application/json",
+            gives: Gives::Json(schema::object),
+            does,
+        }
+    }
+
+    /// A route that changes something.
+    pub const fn change(method: Method, path: &'static str, says: &'static str, does: Does) -> Route {
+        Route { method, role: Role::Operate, ..Route::get(path, says, does) }
+    }
+
     /// The parameters of a path, still encoded; none if it is not of this route.
     pub fn matches<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
         let mut found = Vec::new();

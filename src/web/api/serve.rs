@@ -8,12 +8,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, StatusCode};
 
+use super::access::Refused;
 use super::answer::Answer;
-use super::ask::{Ask, Caller};
+use super::ask::Ask;
+use super::audit;
 use super::desk::Desk;
 use super::problem::Problem;
 use super::role::Role;
-use super::route::{Does, Route};
+use super::route::{Cost, Does, Method, Route};
 use super::table;
 use crate::web::query::Query;
 
@@ -24,25 +26,87 @@ const BODY: Duration = Duration::from_secs(10);
 /// How long a lock, the disk or a database may keep an answer waiting.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// Where a request came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Door {
+    /// Who is at the other end.
+    pub address: IpAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
 /// The answer to a request.
-pub async fn answer(request: Request<Incoming>, desk: Arc<Desk>, address: IpAddr) -> Answer {
-    match answered(request, desk, address).await {
+pub async fn answer(request: Request<Incoming>, desk: Arc<Desk>, door: Door) -> Answer {
+    match answered(request, desk, door).await {
         Ok(answer) => answer,
         Err(problem) => problem.into(),
     }
 }
 
-async fn answered(request: Request<Incoming>, desk: Arc<Desk>, address: IpAddr) -> Result<Answer, Problem> {
+async fn answered(request: Request<Incoming>, desk: Arc<Desk>, door: Door) -> Result<Answer, Problem> {
     let (route, path) = table::find(request.method(), request.uri().path())?;
-    let caller = Caller { token: None, role: Role::Admin, address, by_cookie: false };
-    let query = Query::parse(request.uri().query().unwrap_or_default()).map_err(Problem::wrong)?;
-    known(route, &query)?;
     let (head, body) = request.into_parts();
+    let now = desk.status.clock.now();
+    if desk.access.is_stale(now.mono) {
+        let desk = desk.clone();
+        // What goes wrong there is logged; the tokens of before are in force.
+        let _ = tokio::task::spawn_blocking(move || desk.access.refresh(now.mono)).await;
+    }
+    let asked = Asked { desk: desk.clone(), route, address: door.address, path: head.uri.path().to_owned() };
+    let caller = match desk.access.caller(route, &head.headers, door.address, now) {
+        Ok(caller) => caller,
+        Err(Refused { problem, is_wrong }) => {
+            if is_wrong {
+                asked.note(None, problem.status).await;
+            }
+            return Err(problem);
+        }
+    };
+    let query = Query::parse(head.uri.query().unwrap_or_default()).map_err(Problem::wrong)?;
+    known(route, &query)?;
+    let place = desk.access.at_once.take(route.cost)?;
     let body = match route.body {
         Some(_) => read(body).await?,
         None => Bytes::new(),
     };
-    run(route, Ask { desk, caller, path, query, fields: head.headers, body }).await
+    let who = (caller.token.clone(), caller.role);
+    let ask = Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body };
+    let done = run(route, ask).await;
+    if route.method != Method::Get && (route.role >= Role::Operate || route.cost == Cost::Login) {
+        asked
+            .note(Some(who), done.as_ref().map_or_else(|problem| problem.status, |answer| answer.status))
+            .await;
+    }
+    Ok(done?.holding(place))
+}
+
+/// What goes into the audit.
+struct Asked {
+    desk: Arc<Desk>,
+    route: &'static Route,
+    address: IpAddr,
+    path: String,
+}
+
+impl Asked {
+    async fn note(self, who: Option<(Option<String>, Role)>, status: StatusCode) {
+        let noted = tokio::task::spawn_blocking(move || {
+            let (token, role) = who.unwrap_or((None, Role::Open));
+            let entry = audit::Entry {
+                token: token.as_deref(),
+                role: role.as_str(),
+                address: self.address,
+                method: self.route.method.as_str(),
+                path: &self.path,
+                status: status.as_u16(),
+            };
+            let folder = self.desk.access.folder()?;
+            audit::append(&folder, self.desk.status.clock.now().wall, &entry)
+        });
+        if let Ok(Err(error)) = noted.await {
+            tracing::error!(%error, "the audit of the API cannot be written; check the disk of the journal directory");
+        }
+    }
 }
 
 /// Refuses parameters that a route does not know: a misspelled filter would find too much.

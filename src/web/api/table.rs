@@ -2,13 +2,29 @@
 
 use hyper::StatusCode;
 
+use super::answer::Answer;
+use super::openapi;
 use super::problem::Problem;
-use super::route::Route;
+use super::route::{Does, Route};
 use super::routes;
 use crate::history::endpoint::percent_decoded;
 
 /// All routes, the files in the order in which they are looked at.
-const ALL: &[&[Route]] = &[routes::daemon::ROUTES, routes::problems::ROUTES];
+const ALL: &[&[Route]] = &[
+    routes::access::ROUTES,
+    routes::daemon::ROUTES,
+    routes::letters::ROUTES,
+    routes::outcomes::ROUTES,
+    routes::problems::ROUTES,
+    routes::senders::ROUTES,
+    DOCUMENT,
+];
+
+const DOCUMENT: &[Route] = &[Route::get(
+    "/api/v1/openapi.json",
+    "This document: OpenAPI 3.1",
+    Does::Now(|_| Ok(Answer::json(&openapi::document()))),
+)];
 
 /// All routes.
 pub fn all() -> impl Iterator<Item = &'static Route> {

@@ -7,55 +7,37 @@ use serde_json::{Value, json};
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
 use crate::web::api::problem::Problem;
-use crate::web::api::role::Role;
-use crate::web::api::route::{Answering, Cost, Does, Gives, Method, Route};
+use crate::web::api::route::{Answering, Does, Gives, Method, Route};
 use crate::web::api::schema;
 
 pub(in crate::web::api) const ROUTES: &[Route] = &[
+    Route::get(
+        "/api/v1/status",
+        "What the daemon does, as `trapline status --json`",
+        Does::Blocking(|ask| Ok(Answer::json(&ask.desk.status.to_json()))),
+    ),
     Route {
-        method: Method::Get,
-        path: "/api/v1/status",
-        role: Role::Read,
-        cost: Cost::Small,
-        says: "What the daemon does, as `trapline status --json`",
-        query: &[],
-        body: None,
-        gives: Gives::Json(schema::object),
-        does: Does::Blocking(|ask| Ok(Answer::json(&ask.desk.status.to_json()))),
-    },
-    Route {
-        method: Method::Get,
-        path: "/api/v1/sinks",
-        role: Role::Read,
-        cost: Cost::Small,
-        says: "The sinks: what they have delivered, how far they are behind, their last error",
-        query: &[],
-        body: None,
         gives: Gives::Json(|| schema::with(&[("sinks", schema::list(schema::object()))])),
-        does: Does::Blocking(sinks),
+        ..Route::get(
+            "/api/v1/sinks",
+            "The sinks: what they have delivered, how far they are behind, their last error",
+            Does::Blocking(sinks),
+        )
     },
     Route {
-        method: Method::Get,
-        path: "/api/v1/rules",
-        role: Role::Read,
-        cost: Cost::Small,
-        says: "The rules in force, in the order in which they are tried, and how often each has matched",
-        query: &[],
-        body: None,
         gives: Gives::Json(|| schema::with(&[("rules", schema::list(schema::object()))])),
-        does: Does::Blocking(rules),
+        ..Route::get(
+            "/api/v1/rules",
+            "The rules in force, in the order in which they are tried, and how often each has matched",
+            Does::Now(rules),
+        )
     },
-    Route {
-        method: Method::Post,
-        path: "/api/v1/reload",
-        role: Role::Operate,
-        cost: Cost::Small,
-        says: "Reload the configuration, as `trapline reload`",
-        query: &[],
-        body: None,
-        gives: Gives::Json(schema::object),
-        does: Does::Later(reload),
-    },
+    Route::change(
+        Method::Post,
+        "/api/v1/reload",
+        "Reload the configuration, as `trapline reload`",
+        Does::Later(reload),
+    ),
 ];
 
 fn sinks(ask: &Ask) -> Result<Answer, Problem> {

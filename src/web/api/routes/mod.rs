@@ -1,4 +1,8 @@
 //! The routes, by what they are about.
 
+pub(super) mod access;
 pub(super) mod daemon;
+pub(super) mod letters;
+pub(super) mod outcomes;
 pub(super) mod problems;
+pub(super) mod senders;

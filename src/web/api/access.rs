@@ -1,0 +1,230 @@
+//! Who asks: by a token, or by the cookie of a session that one has begun.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap};
+
+use super::ask::Caller;
+use super::limits::{AtOnce, Rates};
+use super::origin::{self, Kind};
+use super::problem::Problem;
+use super::role::Role;
+use super::route::{Cost, Method, Route};
+use super::sessions::{self, Sessions};
+use super::tokens::{self, Hash, Token};
+use crate::files::Folder;
+use crate::time::clock::{Mono, Now};
+
+/// How old what is known of the file of tokens may be.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Who may what, and who has asked.
+#[derive(Debug)]
+pub struct Access {
+    directory: PathBuf,
+    /// Places for what costs much.
+    pub at_once: AtOnce,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tokens: Arc<[Token]>,
+    looked: Option<Mono>,
+    sessions: Sessions,
+    rates: Rates,
+}
+
+/// Why a request is not let in.
+#[derive(Debug)]
+pub struct Refused {
+    /// What is answered.
+    pub problem: Problem,
+    /// Whether a token was wrong.
+    pub is_wrong: bool,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Refused { problem, is_wrong: false }
+    }
+}
+
+impl Access {
+    /// The tokens of a state directory.
+    pub fn new(directory: PathBuf) -> Self {
+        Access { directory, at_once: AtOnce::default(), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The folder with the tokens and the audit. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn folder(&self) -> io::Result<Folder> {
+        Folder::open(&self.directory)
+    }
+
+    /// Whether the file of tokens is to be read before somebody is let in.
+    pub fn is_stale(&self, now: Mono) -> bool {
+        self.state().looked.is_none_or(|looked| now.since(looked) >= FRESH)
+    }
+
+    /// Reads the file of tokens. One that cannot be read lets in nobody who was not let in before. Blocks.
+    pub fn refresh(&self, now: Mono) {
+        let read = self.folder().and_then(|folder| tokens::read(&folder));
+        let mut state = self.state();
+        state.looked = Some(now);
+        match read {
+            Ok(tokens) => state.tokens = tokens.into(),
+            Err(error) => {
+                tracing::error!(%error, "the tokens of the API cannot be read; those that were read last are in force")
+            }
+        }
+    }
+
+    /// The tokens, and when each was used last.
+    pub fn tokens(&self) -> Vec<(Token, Option<Mono>)> {
+        let mut state = self.state();
+        let tokens = state.tokens.clone();
+        let hashes: Vec<Hash> = tokens.iter().map(|token| token.hash().unwrap_or_default()).collect();
+        let used = state.rates.used(&hashes);
+        tokens.iter().cloned().zip(used).collect()
+    }
+
+    /// Whether a token is still in force.
+    pub fn is_in_force(&self, token: &Hash, now: Now) -> bool {
+        let tokens = self.state().tokens.clone();
+        tokens::find(&tokens, token).is_some_and(|token| token.is_valid(now.wall))
+    }
+
+    /// Who asks, if they may ask this.
+    ///
+    /// # Errors
+    ///
+    /// 401, 403, 415, 429.
+    pub fn caller(
+        &self,
+        route: &Route,
+        fields: &HeaderMap,
+        address: IpAddr,
+        now: Now,
+    ) -> Result<Caller, Refused> {
+        let caller = self.recognized(route, fields, address, now)?;
+        let is_here = route.local && address.is_loopback();
+        if route.role > caller.role && !is_here {
+            let needed = route.role.as_str();
+            return Err(match &caller.token {
+                None => Problem::new(
+                    StatusCode::UNAUTHORIZED,
+                    format!("this needs a token with the role {needed}; make one with `trapline token add`"),
+                ),
+                Some(name) => Problem::new(
+                    StatusCode::FORBIDDEN,
+                    format!(
+                        "this needs the role {needed}, and the token '{name}' has {}",
+                        caller.role.as_str()
+                    ),
+                ),
+            }
+            .into());
+        }
+        if let Some(hash) = caller.hash {
+            self.state().rates.request(hash, now.mono)?;
+        }
+        Ok(caller)
+    }
+
+    fn recognized(
+        &self,
+        route: &Route,
+        fields: &HeaderMap,
+        address: IpAddr,
+        now: Now,
+    ) -> Result<Caller, Refused> {
+        let nobody = Caller { token: None, hash: None, role: Role::Open, address, by_cookie: false };
+        if route.cost == Cost::Login && route.method == Method::Post {
+            origin::check(fields, Kind::LogsIn, true)?;
+            return Ok(nobody);
+        }
+        if let Some(given) = fields.get(AUTHORIZATION) {
+            let secret = given.to_str().ok().and_then(bearer).unwrap_or_default();
+            return self.by_token(secret, address, now);
+        }
+        let cookies = fields.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let Some(cookie) = sessions::cookie(cookies) else { return Ok(nobody) };
+        let mut state = self.state();
+        let Some(hash) = state.sessions.of(&tokens::hash(cookie), now.mono) else { return Ok(nobody) };
+        let Some(token) = tokens::find(&state.tokens, &hash).filter(|token| token.is_valid(now.wall)) else {
+            return Ok(nobody);
+        };
+        let caller = Caller {
+            token: Some(token.name.clone()),
+            hash: Some(hash),
+            role: token.role,
+            address,
+            by_cookie: true,
+        };
+        drop(state);
+        let kind = match route.method {
+            Method::Get if route.opens => Kind::Opens,
+            Method::Get => Kind::Reads,
+            _ => Kind::Changes,
+        };
+        origin::check(fields, kind, route.body.is_some())?;
+        Ok(caller)
+    }
+
+    /// Who has a token.
+    ///
+    /// # Errors
+    ///
+    /// 401, 429.
+    pub fn by_token(&self, secret: &str, address: IpAddr, now: Now) -> Result<Caller, Refused> {
+        let hash = tokens::hash(secret);
+        let mut state = self.state();
+        let found = tokens::find(&state.tokens, &hash).filter(|token| token.is_valid(now.wall));
+        if let Some(token) = found {
+            let (name, role) = (token.name.clone(), token.role);
+            return Ok(Caller { token: Some(name), hash: Some(hash), role, address, by_cookie: false });
+        }
+        state.rates.wrong(address, now.mono)?;
+        let detail =
+            "this token is not known, or has expired; `trapline token list` shows those that there are";
+        Err(Refused { problem: Problem::new(StatusCode::UNAUTHORIZED, detail), is_wrong: true })
+    }
+
+    /// Begins a session with a token, and gives its cookie.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no random numbers.
+    pub fn begin(&self, token: Hash, now: Now) -> io::Result<String> {
+        let cookie = tokens::random()?;
+        self.state().sessions.begin(tokens::hash(&cookie), token, now.mono);
+        Ok(cookie)
+    }
+
+    /// Ends the session of a request.
+    pub fn end(&self, fields: &HeaderMap) {
+        let cookies = fields.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        if let Some(cookie) = sessions::cookie(cookies) {
+            self.state().sessions.end(&tokens::hash(cookie));
+        }
+    }
+}
+
+/// The token of an `Authorization` header field.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
