@@ -11,6 +11,7 @@ mod capture;
 pub mod control;
 mod desk;
 pub mod drain;
+mod feed;
 pub mod history;
 mod inbox;
 pub mod listeners;

@@ -19,7 +19,7 @@ use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
 use super::{
-    capture, control, drain, history, inbox, mib_subprocess, mutes, own_service, storms, sync, systemd,
+    capture, control, drain, feed, history, inbox, mib_subprocess, mutes, own_service, storms, sync, systemd,
     timers,
 };
 use crate::config::Config;
@@ -139,6 +139,7 @@ fn live(
     let _inbox = write_inbox(assembly)?;
     let _capture = write_captured(assembly)?;
     let history = write_history(assembly)?;
+    let _feed = feed_streams(assembly)?;
     let senders = store_senders(assembly, config)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
     let path_of_socket = control::socket(&config.journal.directory);
@@ -298,6 +299,15 @@ fn write_history(assembly: &Assembly) -> anyhow::Result<Member> {
     let member = assembly.crew.thread_of_tasks("the history", OnEnd::Restart, move |stop| {
         history::run(status.clone(), wanted.clone(), stop)
     });
+    member.context("cannot start threads")
+}
+
+fn feed_streams(assembly: &Assembly) -> anyhow::Result<Member> {
+    let (status, feed) = (assembly.status.clone(), assembly.desk().feed.clone());
+    let name = "the streams of the API";
+    let member = assembly
+        .crew
+        .thread_of_tasks(name, OnEnd::Restart, move |stop| feed::run(status.clone(), feed.clone(), stop));
     member.context("cannot start threads")
 }
 

@@ -140,7 +140,7 @@ impl Row {
     }
 
     /// About how many bytes it takes.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let pairs = self.rest.labels.iter().chain(&self.rest.fields);
         let pairs: usize = pairs.map(|(name, value)| name.len() + value.len()).sum();
         let texts = self.output.len() + self.rest.long_output.len() + self.rest.perfdata.len() + pairs;

@@ -38,8 +38,8 @@ pub struct Needs {
 /// Standard streams, runtimes, the journal with its spare and unsynced segments, locks, the inbox, the waiting room, files
 /// that a reload reads, name look-ups, the files of the history and of searches in it.
 const BASE: usize = 128;
-/// Clients of the control socket, those whose orders wait, and clients of the web server.
-const CLIENTS: usize = 64 + 64 + 64;
+/// Clients of the control socket, those whose orders wait, clients of the web server, and its WebSockets.
+const CLIENTS: usize = 64 + 64 + 64 + 32;
 /// A socket, and what wakes its thread.
 const SOCKET: usize = 2;
 /// The cursor, the segment that is read, dead letters and their lock, the target, and the thread's runtime.
@@ -80,9 +80,9 @@ mod tests {
     #[test]
     fn the_usual_limits() {
         let needs = Needs { sockets: 4, sinks: 3, connections: 6 };
-        assert_eq!(needs.reserve(), 370);
-        assert_eq!(shares(1024, &needs, &[1000, 1000]), [327, 327]);
-        assert_eq!(shares(1024, &needs, &[1000, 100]), [554, 100]);
+        assert_eq!(needs.reserve(), 402);
+        assert_eq!(shares(1024, &needs, &[1000, 1000]), [311, 311]);
+        assert_eq!(shares(1024, &needs, &[1000, 100]), [522, 100]);
         assert_eq!(shares(524_288, &needs, &[1000, 1000]), [1000, 1000]);
         assert_eq!(shares(100, &needs, &[1000, 2]), [4, 2], "of little use, and the log says so");
         assert_eq!(shares(1024, &needs, &[]), [0; 0]);

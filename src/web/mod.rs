@@ -3,9 +3,11 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod api;
+pub mod feed;
 pub mod host;
 pub mod metrics;
 pub mod query;
 pub mod server;
 pub mod settings;
 pub mod site;
+mod stall;

@@ -1,6 +1,7 @@
 //! `[http] listen`: metrics, and whether the daemon is alive and ready.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,16 +21,17 @@ use tokio::time::{Instant, sleep_until};
 use super::api::answer::{Answer, Body};
 use super::api::desk::Desk;
 use super::api::serve::{self as api, Door};
+use super::stall::Stall;
 use super::{host, metrics, site};
 use crate::inbound::accept::{Acceptor, Next};
 use crate::inbound::places::{Limits, Place, Places};
 use crate::peer::Peer;
 use crate::status::Status;
 
-/// How many connections are served at once.
-const MOST: usize = 128;
+/// How many connections are served at once, beside WebSockets.
+const MOST: usize = 64;
 /// How many of them one address may have: browsers open some, and keep them.
-const MOST_OF_ONE: usize = 64;
+const MOST_OF_ONE: usize = 20;
 /// How long the head of a request may take, from the end of the answer before it on.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection without a stream may be open. Clients open another one then.
@@ -108,27 +110,37 @@ async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: w
     let mut displaced = place.displaced();
     let Ok(peer) = stream.peer_addr() else { return };
     let door = Door { address: peer.ip().to_canonical(), secure: false };
+    let streams = AtomicBool::new(false);
     let service = service_fn(|request| {
-        let site = site.clone();
-        async move { Ok::<_, Infallible>(answer(request, site, door).await) }
+        let answer = answer(request, site.clone(), door);
+        let streams = &streams;
+        async move {
+            let answer = answer.await;
+            streams.store(matches!(answer.body(), Body::Pieces(_)), Ordering::Relaxed);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LONGEST_HEAD);
-    let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let connection = server.serve_connection(TokioIo::new(Stall::new(stream)), service).with_upgrades();
     tokio::pin!(connection);
-    let (mut until, mut ending) = (Instant::now() + OPEN, false);
+    let (mut until, mut ending, mut stops) = (Instant::now() + OPEN, false, false);
     loop {
         tokio::select! {
             biased;
             // The sender is gone only when the server is.
-            _ = stop.wait_for(|stop| *stop), if !ending => {
+            _ = stop.wait_for(|stop| *stop), if !stops => {
                 connection.as_mut().graceful_shutdown();
-                (until, ending) = (Instant::now() + STOP, true);
+                (until, ending, stops) = (Instant::now() + STOP, true, true);
             }
             _ = displaced.wait_for(|displaced| *displaced) => return,
             // What goes wrong with a client is its own trouble.
             _ = connection.as_mut() => return,
             () = sleep_until(until) => {
+                if streams.load(Ordering::Relaxed) && !stops {
+                    until = Instant::now() + OPEN;
+                    continue;
+                }
                 if ending {
                     return;
                 }

@@ -5,12 +5,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::stream::{self, Stream, StreamExt as _};
+use futures_util::stream::Stream;
 use hyper::body::{Body as HyperBody, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Octets that come in pieces.
 pub type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
@@ -104,19 +103,6 @@ impl Answer {
     pub fn with(mut self, name: HeaderName, value: &str) -> Answer {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.fields.push((name, value));
-        }
-        self
-    }
-
-    /// The same; pieces hold a place until they end.
-    #[must_use]
-    pub fn holding(mut self, place: Option<OwnedSemaphorePermit>) -> Answer {
-        if let (Body::Pieces(pieces), Some(place)) = (&mut self.body, place) {
-            let inner = std::mem::replace(pieces, Box::pin(stream::empty()));
-            *pieces = Box::pin(inner.chain(stream::poll_fn(move |_| {
-                let _ = &place;
-                Poll::Ready(None)
-            })));
         }
         self
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderName};
+use hyper::upgrade::OnUpgrade;
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::desk::Desk;
 use super::problem::Problem;
@@ -45,6 +47,10 @@ pub struct Ask {
     pub fields: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The connection, for a route that opens a WebSocket.
+    pub upgrade: Option<OnUpgrade>,
+    /// A place for what costs much; others get it when this is dropped.
+    pub place: Option<OwnedSemaphorePermit>,
 }
 
 impl Ask {

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use crate::files::Folder;
 use crate::history;
 use crate::status::Status;
+use crate::web::feed::Feed;
 
 /// An answer of the daemon that comes later.
 pub type Later = Pin<Box<dyn Future<Output = Value> + Send>>;
@@ -31,6 +32,8 @@ pub struct Desk {
     pub status: Arc<Status>,
     /// What history is kept; none if none is.
     pub history: watch::Receiver<Option<history::Settings>>,
+    /// What has come, for streams.
+    pub feed: Arc<Feed>,
     /// Who may what.
     pub access: Access,
     control: OnceLock<Arc<dyn Control>>,
@@ -40,7 +43,7 @@ impl Desk {
     /// A desk of a daemon that is not reached yet.
     pub fn new(status: Arc<Status>, history: watch::Receiver<Option<history::Settings>>) -> Desk {
         let access = Access::new(status.shared.journal.directory().to_owned());
-        Desk { status, history, access, control: OnceLock::new() }
+        Desk { status, history, feed: Arc::default(), access, control: OnceLock::new() }
     }
 
     /// From now on the daemon is reached.

@@ -30,6 +30,7 @@ mod routes;
 pub mod schema;
 pub mod serve;
 pub mod sessions;
+pub mod streams;
 pub mod table;
 pub mod tokens;
 

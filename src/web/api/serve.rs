@@ -43,8 +43,9 @@ pub async fn answer(request: Request<Incoming>, desk: Arc<Desk>, door: Door) -> 
     }
 }
 
-async fn answered(request: Request<Incoming>, desk: Arc<Desk>, door: Door) -> Result<Answer, Problem> {
+async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -> Result<Answer, Problem> {
     let (route, path) = table::find(request.method(), request.uri().path())?;
+    let upgrade = route.opens.then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let now = desk.status.clock.now();
     if desk.access.is_stale(now.mono) {
@@ -70,14 +71,14 @@ async fn answered(request: Request<Incoming>, desk: Arc<Desk>, door: Door) -> Re
         None => Bytes::new(),
     };
     let who = (caller.token.clone(), caller.role);
-    let ask = Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body };
+    let ask = Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body, upgrade, place };
     let done = run(route, ask).await;
     if route.method != Method::Get && (route.role >= Role::Operate || route.cost == Cost::Login) {
         asked
             .note(Some(who), done.as_ref().map_or_else(|problem| problem.status, |answer| answer.status))
             .await;
     }
-    Ok(done?.holding(place))
+    done
 }
 
 /// What goes into the audit.

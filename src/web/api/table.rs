@@ -17,6 +17,7 @@ const ALL: &[&[Route]] = &[
     routes::outcomes::ROUTES,
     routes::problems::ROUTES,
     routes::senders::ROUTES,
+    routes::streams::ROUTES,
     DOCUMENT,
 ];
 

@@ -6,3 +6,4 @@ pub(super) mod letters;
 pub(super) mod outcomes;
 pub(super) mod problems;
 pub(super) mod senders;
+pub(super) mod streams;
