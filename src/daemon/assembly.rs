@@ -32,7 +32,7 @@ use crate::status::{Status, Unconfigured};
 use crate::vitals;
 use crate::web;
 use crate::web::api::desk::Desk;
-use crate::web::server::Site;
+use crate::web::server::{Rules, Site};
 
 /// The running daemon.
 #[derive(Debug)]
@@ -99,8 +99,8 @@ pub struct Plan {
     log: Option<(LogFormat, log::Writer)>,
     listeners: ListenerPlan,
     http: HttpPlan,
-    /// Names that the web server answers to.
-    hosts: Vec<String>,
+    /// To whom the web server answers.
+    http_rules: Rules,
     sinks: SinkPlan,
     sinks_need: Needs,
     own_service: Option<vitals::settings::Settings>,
@@ -125,7 +125,7 @@ impl Plan {
 pub struct Sockets {
     listeners: BoundListeners,
     http: HttpPlan,
-    hosts: Vec<String>,
+    http_rules: Rules,
 }
 
 impl Sockets {
@@ -141,7 +141,7 @@ impl Sockets {
         if found.has_errors() {
             Err(found)
         } else {
-            Ok(Sockets { listeners, http, hosts: http_hosts(config) })
+            Ok(Sockets { listeners, http, http_rules: http_rules(config) })
         }
     }
 }
@@ -243,7 +243,7 @@ impl Assembly {
             return Err(found);
         }
         let mut parts = self.parts();
-        self.site.set_hosts(&sockets.hosts);
+        self.site.set_rules(sockets.http_rules);
         self.change_listeners(&mut parts, listeners, sockets.http);
         Ok(())
     }
@@ -303,7 +303,7 @@ impl Assembly {
         let sinks = sinks::plan(&sinks, &config.sinks, &self.crew, &journal, &mut found);
         match active.filter(|_| !found.has_errors()) {
             Some(active) => {
-                let (hosts, sinks_need) = (http_hosts(&config), sinks_need(&config));
+                let (http_rules, sinks_need) = (http_rules(&config), sinks_need(&config));
                 let (own_service, history) = (config.own_service, config.history);
                 Ok(Plan {
                     active,
@@ -311,7 +311,7 @@ impl Assembly {
                     log,
                     listeners,
                     http,
-                    hosts,
+                    http_rules,
                     sinks,
                     sinks_need,
                     own_service,
@@ -338,7 +338,7 @@ impl Assembly {
             log,
             listeners,
             http,
-            hosts,
+            http_rules,
             sinks,
             sinks_need,
             own_service,
@@ -367,7 +367,7 @@ impl Assembly {
         let sinks = control.block_on(parts.sinks.carry_out(sinks, &shared.journal));
         self.status.set_sinks(parts.sinks.running());
         parts.sinks_need = sinks_need;
-        self.site.set_hosts(&hosts);
+        self.site.set_rules(http_rules);
         self.own_service.send_if_modified(|running| {
             let changed = *running != own_service;
             *running = own_service;
@@ -478,9 +478,14 @@ impl Assembly {
     }
 }
 
-/// The names that the web server of a configuration answers to.
-fn http_hosts(config: &Config) -> Vec<String> {
-    config.http.as_ref().map(|http| http.hosts.clone()).unwrap_or_default()
+/// To whom the web server of a configuration answers.
+fn http_rules(config: &Config) -> Rules {
+    let rules = |http: &web::settings::Settings| Rules {
+        hosts: http.hosts.clone(),
+        plaintext: http.plaintext,
+        origins: http.origins.clone(),
+    };
+    config.http.as_ref().map(rules).unwrap_or_default()
 }
 
 /// The descriptors that the sinks of a configuration need.

@@ -248,7 +248,11 @@ impl Reader {
         let skipped = ring.events.iter().take_while(|event| last_of(event) <= behind).count();
         (self.next, self.seen) = (ring.first + skipped as u64, behind + 1);
         let whole = ring.whole_from.min(inner.read);
-        let missed = Missed { dropped: whole.saturating_sub(behind + 1), from: behind + 1, to: whole.saturating_sub(1) };
+        let missed = Missed {
+            dropped: whole.saturating_sub(behind + 1),
+            from: behind + 1,
+            to: whole.saturating_sub(1),
+        };
         (missed.dropped > 0).then_some(missed)
     }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue,
+    ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::api::answer::{Answer, Body};
 use super::api::desk::Desk;
+use super::api::problem::Problem;
 use super::api::serve::{self as api, Door};
 use super::stall::Stall;
 use super::{host, metrics, site};
@@ -48,21 +50,35 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// How long the journal may keep `/ready` waiting.
 const READY: Duration = Duration::from_secs(3);
 
+/// Why another machine gets nothing.
+const PLAIN: &str = "tokens would come in clear text: ask over a proxy with TLS on that machine, or set plaintext = true in [http] where the \
+                     network is trusted";
+
 /// What is served, and to whom.
 #[derive(Debug)]
 pub struct Site {
     status: Arc<Status>,
     desk: Arc<Desk>,
     places: Arc<Places>,
-    /// Names of this machine that requests may use.
-    hosts: Mutex<Arc<[String]>>,
+    rules: Mutex<Arc<Rules>>,
+}
+
+/// To whom it answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Names of this machine that requests may use, beside addresses and localhost.
+    pub hosts: Vec<String>,
+    /// Whether other machines get the API and the console without encryption.
+    pub plaintext: bool,
+    /// Origins of pages of other servers that may use the API with a token.
+    pub origins: Vec<String>,
 }
 
 impl Site {
     /// Serves a status.
     pub fn new(desk: Arc<Desk>) -> Self {
         let places = Places::new(Limits { total: MOST, per_address: MOST_OF_ONE });
-        Site { status: desk.status.clone(), desk, places, hosts: Mutex::default() }
+        Site { status: desk.status.clone(), desk, places, rules: Mutex::default() }
     }
 
     /// What routes of the API reach.
@@ -70,13 +86,13 @@ impl Site {
         &self.desk
     }
 
-    /// Sets the names that requests may use, beside addresses and localhost.
-    pub fn set_hosts(&self, hosts: &[String]) {
-        *self.hosts.lock().unwrap_or_else(PoisonError::into_inner) = hosts.into();
+    /// Sets to whom it answers.
+    pub fn set_rules(&self, rules: Rules) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
-    fn hosts(&self) -> Arc<[String]> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn rules(&self) -> Arc<Rules> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -170,12 +186,17 @@ async fn answer_to(request: Request<Incoming>, site: Arc<Site>, door: Door) -> A
         request.uri().authority().map(hyper::http::uri::Authority::as_str),
         request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes),
     );
-    if let Err(error) = named.and_then(|host| host::check(host, &site.hosts())) {
+    let rules = site.rules();
+    if let Err(error) = named.and_then(|host| host::check(host, &rules.hosts)) {
         return Answer::text(error.status(), format!("{error}\n"));
     }
     let path = request.uri().path();
+    let is_open = matches!(path, "/metrics" | "/api/metrics" | "/alive" | "/ready");
+    if !is_open && !rules.plaintext && !door.secure && !door.address.is_loopback() {
+        return Problem::new(StatusCode::FORBIDDEN, PLAIN).into();
+    }
     if path.starts_with("/api/") {
-        return api::answer(request, site.desk.clone(), door).await;
+        return cors(request, &site, &rules, door).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
@@ -187,6 +208,24 @@ async fn answer_to(request: Request<Incoming>, site: Arc<Site>, door: Door) -> A
         "/ready" => ready(status).await,
         path => file(path),
     }
+}
+
+/// The answer of the API, with what lets a page of another server read it, if its origin is one of those that may. Cookies are never
+/// taken from it.
+async fn cors(mut request: Request<Incoming>, site: &Site, rules: &Rules, door: Door) -> Answer {
+    let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    let known = origin.filter(|origin| rules.origins.iter().any(|known| known == origin)).map(str::to_owned);
+    let Some(origin) = known else { return api::answer(request, site.desk.clone(), door).await };
+    let answer = if request.method() == Method::OPTIONS {
+        Answer::done()
+            .with(ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE")
+            .with(ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, if-match, last-event-id")
+            .with(ACCESS_CONTROL_MAX_AGE, "600")
+    } else {
+        request.headers_mut().remove(COOKIE);
+        api::answer(request, site.desk.clone(), door).await
+    };
+    answer.with(ACCESS_CONTROL_ALLOW_ORIGIN, &origin).with(VARY, "Origin")
 }
 
 /// A file of the console.

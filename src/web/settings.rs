@@ -12,6 +12,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Names of this machine that requests may use, beside its addresses and localhost.
     pub hosts: Vec<String>,
+    /// Whether the API and the console are served to other machines without encryption.
+    pub plaintext: bool,
+    /// Origins of pages of other servers that may use the API with a token.
+    pub origins: Vec<String>,
     /// Whether the daemon may run without it.
     pub optional: bool,
     /// Where `listen` is in the configuration; none for the built-in one.
@@ -23,6 +27,8 @@ impl Default for Settings {
         Settings {
             listen: (Ipv4Addr::LOCALHOST, 8162).into(),
             hosts: Vec::new(),
+            plaintext: false,
+            origins: Vec::new(),
             optional: true,
             place: None,
         }
@@ -54,6 +60,21 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Setting
         }
     }
     let hosts = hosts.into_iter().map(|host| host.value).collect();
+    let plaintext = section.boolean("plaintext", found).is_some_and(|plaintext| plaintext.value);
+    let origins = section.strings("origins", found).unwrap_or_default();
+    for origin in &origins {
+        let bare = origin.value.strip_prefix("https://").or_else(|| origin.value.strip_prefix("http://"));
+        if bare.is_none_or(|bare| bare.is_empty() || bare.contains(['/', '*', ' '])) {
+            let hint =
+                Some("write scheme, host and port, as in \"https://grafana.example.org:3000\"".to_owned());
+            found.push(section.source().error(
+                &origin.span,
+                format!("'{}' is no origin", origin.value),
+                hint,
+            ));
+        }
+    }
+    let origins = origins.into_iter().map(|origin| origin.value).collect();
     section.finish(found);
-    Some(Settings { listen: address?, hosts, optional: false, place: Some(place) })
+    Some(Settings { listen: address?, hosts, plaintext, origins, optional: false, place: Some(place) })
 }

@@ -13,6 +13,7 @@
 )]
 
 mod alertmanager;
+mod api;
 mod broker;
 mod capture;
 mod certificates;

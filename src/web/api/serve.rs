@@ -71,7 +71,8 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
         None => Bytes::new(),
     };
     let who = (caller.token.clone(), caller.role);
-    let ask = Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body, upgrade, place };
+    let ask =
+        Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body, upgrade, place };
     let done = run(route, ask).await;
     if route.method != Method::Get && (route.role >= Role::Operate || route.cost == Cost::Login) {
         asked

@@ -86,14 +86,17 @@ impl Stream {
         let online = match ask.query.get("words") {
             None => false,
             Some("online") => true,
-            Some(other) => return Err(Problem::wrong(format!("words={}: there is online", other.escape_debug()))),
+            Some(other) => {
+                return Err(Problem::wrong(format!("words={}: there is online", other.escape_debug())));
+            }
         };
         let which = if ask.flag("all") { Which::All } else { Which::Changes };
         // A client that connects again says what it has had in the header; its address still says what it had at first.
         let last = ask.fields.get("last-event-id").and_then(|id| id.to_str().ok());
         let since = last.or(ask.query.get("since")).filter(|id| !id.is_empty());
         let since = since.map(|id| {
-            parsed(id).ok_or_else(|| Problem::wrong("since is the id of an outcome, as `id` of the stream has it"))
+            parsed(id)
+                .ok_or_else(|| Problem::wrong("since is the id of an outcome, as `id` of the stream has it"))
         });
         let since = since.transpose()?;
         let mut reader = ask.desk.feed.reader(which).await;
@@ -104,7 +107,11 @@ impl Stream {
             if let Some(missed) = reader.seek(Some(behind)) {
                 let changes = which == Which::Changes;
                 let desk = ask.desk.clone();
-                let search = Search { filter: filter.clone(), oldest_first: false, is_over: Some(asked::is_over(&ask)) };
+                let search = Search {
+                    filter: filter.clone(),
+                    oldest_first: false,
+                    is_over: Some(asked::is_over(&ask)),
+                };
                 let past = tokio::task::spawn_blocking(move || past(&desk, search, missed, changes)).await;
                 let (rows, missed) = past.unwrap_or((Vec::new(), Some(missed)));
                 first.extend(missed.map(Item::Gap));

@@ -13,6 +13,8 @@ use crate::history::endpoint::percent_decoded;
 const ALL: &[&[Route]] = &[
     routes::access::ROUTES,
     routes::daemon::ROUTES,
+    routes::export::ROUTES,
+    routes::grafana::ROUTES,
     routes::letters::ROUTES,
     routes::outcomes::ROUTES,
     routes::problems::ROUTES,

@@ -2,6 +2,8 @@
 
 pub(super) mod access;
 pub(super) mod daemon;
+pub(super) mod export;
+pub(super) mod grafana;
 pub(super) mod letters;
 pub(super) mod outcomes;
 pub(super) mod problems;

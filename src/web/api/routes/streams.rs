@@ -78,7 +78,8 @@ fn websocket(mut ask: Ask) -> Answering {
                 && is(ask.field(UPGRADE), "websocket")
                 && ask.field(SEC_WEBSOCKET_VERSION) == Some("13"),
         ) else {
-            let detail = "this is a WebSocket: connect with new WebSocket(); /api/events/status is for other clients";
+            let detail =
+                "this is a WebSocket: connect with new WebSocket(); /api/events/status is for other clients";
             return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, detail));
         };
         let stream = Stream::open(ask).await?;

@@ -1,0 +1,398 @@
+//! The API: who may what, pages of other sites, streams that go on, exports, what Grafana asks.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::support::{port, read, wait_until};
+
+const RULES: &str = r#"
+[[rule]]
+id = "pump-stopped"
+syslog = { program = "pump", message = 'stopped' }
+[rule.check]
+service = "Pump"
+state = "critical"
+output = "{{ message }}"
+
+[[rule]]
+id = "pump"
+syslog = { program = "pump" }
+[rule.check]
+service = "Pump"
+state = "ok"
+output = "{{ message }}"
+"#;
+
+struct Api {
+    daemon: Daemon,
+    port: u16,
+    admin: String,
+}
+
+/// What is answered: status, head, body.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+fn api(more: &str) -> Api {
+    let port = port();
+    let mut daemon = Daemon::prepare(&format!(
+        "[rules]\npaths = [\"own.toml\"]\npacks = []\n{FILE_SINK}[http]\nlisten = \"127.0.0.1:{port}\"\n{more}"
+    ));
+    std::fs::write(daemon.path("own.toml"), RULES).unwrap();
+    daemon.restart();
+    let admin = read(&daemon.path("var/admin-token")).trim().to_owned();
+    assert!(!daemon.log().contains(&admin), "a token is in the log");
+    Api { daemon, port, admin }
+}
+
+impl Api {
+    /// A request with these header lines, as it is answered.
+    fn raw(&self, method: &str, path: &str, fields: &[String], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let host = if fields.iter().any(|field| field.starts_with("Host:")) {
+            String::new()
+        } else {
+            format!("Host: 127.0.0.1:{}\r\n", self.port)
+        };
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{fields}\r\n"
+        );
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let (head, body) =
+            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {path}: {text}"));
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+            unchunked(body)
+        } else {
+            body.to_owned()
+        };
+        Answer { status, head: head.to_owned(), body }
+    }
+
+    fn ask(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let bearer = format!("Authorization: Bearer {token}");
+        self.raw(method, path, &[bearer, "Content-Type: application/json".to_owned()], body)
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask(&self.admin, "GET", path, "")
+    }
+
+    fn token(&self, name: &str, role: &str) -> String {
+        let output = trapline()
+            .args(["token", "add", name, "--role", role, "--config"])
+            .arg(self.daemon.path("trapline.toml"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let token = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        wait_until("it is known", || self.ask(&token, "GET", "/api/v1/session", "").status == 200);
+        token
+    }
+
+    fn send(&self, text: &str) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let line = format!("<13>Nov 20 12:00:01 h1 pump[1]: {text}");
+        socket.send_to(line.as_bytes(), ("127.0.0.1", self.daemon.syslog_udp)).unwrap();
+    }
+
+    /// A stream, behind its head.
+    fn stream(&self, path: &str, more: &str) -> BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let (port, admin) = (self.port, &self.admin);
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {admin}\r\n{more}\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "{path} was closed");
+        }
+        lines
+    }
+}
+
+fn unchunked(body: &str) -> String {
+    let (mut rest, mut text) = (body, String::new());
+    while let Some((length, behind)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        text.push_str(&behind[..length]);
+        rest = &behind[length..].strip_prefix("\r\n").unwrap();
+        if length == 0 {
+            break;
+        }
+    }
+    text
+}
+
+/// The ids of the next updates of a stream of server-sent events.
+fn ids(stream: &mut BufReader<TcpStream>, count: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut line = String::new();
+    while found.len() < count {
+        line.clear();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "the stream was closed");
+        found.extend(line.strip_prefix("id: ").map(|id| id.trim().to_owned()));
+    }
+    found
+}
+
+/// Every role with every route, as the OpenAPI document has them.
+#[test]
+fn every_role_and_every_endpoint() {
+    let api = api("[history]\nmax_size = \"16MiB\"\n");
+    let (reads, operates) = (api.token("reads", "read"), api.token("operates", "operate"));
+    let document = api.get("/api/v1/openapi.json").json();
+    let rank =
+        |role: &str| ["open", "read", "operate", "admin"].iter().position(|known| *known == role).unwrap();
+    let mut count = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let needed = operation["x-role"].as_str().unwrap();
+            for (role, token) in [("open", ""), ("read", &*reads), ("operate", &operates)] {
+                // What may be asked would be answered, which is for other tests, or never ends.
+                if rank(role) >= rank(needed) {
+                    continue;
+                }
+                if (path.as_str(), method.as_str()) == ("/api/v1/states", "get") {
+                    continue;
+                }
+                let path = path.replace(['{', '}'], "x");
+                let method = method.to_uppercase();
+                let answer = match token {
+                    "" => api.raw(&method, &path, &["Content-Type: application/json".to_owned()], "{}"),
+                    token => api.ask(token, &method, &path, "{}"),
+                };
+                let said = if token.is_empty() { 401 } else { 403 };
+                assert_eq!(answer.status, said, "{role}: {method} {path}: {}", answer.body);
+                assert!(answer.head.contains("application/problem+json"), "{}", answer.head);
+                count += 1;
+            }
+            if method == "get"
+                && rank(needed) > 0
+                && !operation["responses"]["200"]["content"]["text/event-stream"].is_object()
+            {
+                let is_stream = path.contains("/ws/") || path.contains("stream");
+                if !is_stream {
+                    let answer = api.get(&path.replace(['{', '}'], "x"));
+                    assert!(answer.status < 500, "{path}: {}", answer.body);
+                }
+            }
+        }
+    }
+    assert!(count > 60, "{count}");
+    // A token that is removed is refused, and its session with it.
+    let config = api.daemon.path("trapline.toml");
+    let removed = trapline().args(["token", "remove", "reads", "--config"]).arg(config).output().unwrap();
+    assert!(removed.status.success(), "{removed:?}");
+    wait_until("it is refused", || matches!(api.ask(&reads, "GET", "/api/v1/status", "").status, 401 | 429));
+    let audit = api.get("/api/v1/audit").json();
+    assert!(audit["items"].as_array().unwrap().iter().any(|entry| entry["status"] == 401), "{audit}");
+}
+
+#[test]
+fn pages_of_other_sites_and_rebound_names_are_refused() {
+    let api = api("");
+    let own = format!("Origin: http://127.0.0.1:{}", api.port);
+    let json = "Content-Type: application/json".to_owned();
+    let login = api.raw(
+        "POST",
+        "/api/v1/session",
+        &[own.clone(), json.clone()],
+        &json!({ "token": api.admin }).to_string(),
+    );
+    assert_eq!(login.status, 200, "{}", login.body);
+    let set = login.head.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
+    assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict"), "{set}");
+    let cookie = format!("Cookie: {}", set.trim_start_matches("set-cookie: ").split(';').next().unwrap());
+    let reload = |fields: &[String]| {
+        let all: Vec<String> = [cookie.clone(), json.clone()].iter().chain(fields).cloned().collect();
+        api.raw("POST", "/api/v1/reload", &all, "").status
+    };
+    assert_eq!(reload(&[own.clone()]), 200);
+    assert_eq!(reload(&[]), 403);
+    assert_eq!(reload(&["Origin: http://evil.example".to_owned()]), 403);
+    assert_eq!(reload(&[own.clone(), "Sec-Fetch-Site: cross-site".to_owned()]), 403);
+    assert_eq!(api.raw("GET", "/api/v1/status", &[cookie.clone()], "").status, 200);
+    let socket = |fields: &[String]| {
+        let upgrade = [
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        ];
+        let all: Vec<String> = upgrade
+            .iter()
+            .map(|field| (*field).to_owned())
+            .chain([cookie.clone()])
+            .chain(fields.to_vec())
+            .collect();
+        api.raw("GET", "/api/ws/status", &all, "").status
+    };
+    assert_eq!(socket(&["Origin: http://evil.example".to_owned()]), 403);
+    assert_eq!(socket(&[]), 403);
+    for path in ["/api/v1/status", "/api/events/status", "/api/ws/status", "/"] {
+        let answer = api.raw("GET", path, &["Host: evil.example".to_owned(), cookie.clone()], "");
+        assert_eq!(answer.status, 421, "{path}");
+    }
+    let end = api.raw("DELETE", "/api/v1/session", &[cookie.clone(), own.clone()], "");
+    assert_eq!(end.status, 204, "{}", end.body);
+    assert_eq!(api.raw("GET", "/api/v1/status", &[cookie.clone()], "").status, 401);
+    let wrong = json!({ "token": "guess" }).to_string();
+    let tries: Vec<u16> =
+        (0..7).map(|_| api.raw("POST", "/api/v1/session", &[json.clone()], &wrong).status).collect();
+    assert_eq!(tries, [401, 401, 401, 401, 401, 429, 429]);
+    assert_eq!(api.get("/api/v1/status").status, 200, "a right token is let in all the same");
+}
+
+#[test]
+fn a_stream_goes_on_and_nothing_is_lost_or_comes_twice() {
+    let api = api("");
+    let mut stream = api.stream("/api/events/status", "");
+    let send = |from: usize, to: usize| {
+        for n in from..to {
+            api.send(if n % 2 == 0 { "stopped" } else { "runs" });
+        }
+    };
+    send(0, 20);
+    let mut seen = ids(&mut stream, 7);
+    drop(stream);
+    send(20, 40);
+    let delivered = || api.daemon.outcomes("out.jsonl");
+    wait_until("they are delivered", || delivered().len() == 40);
+    let mut again = api.stream("/api/events/status", &format!("Last-Event-ID: {}\r\n", seen[6]));
+    seen.extend(ids(&mut again, 20));
+    let mut since = api.stream(&format!("/api/events/status?since={}", seen[26]), "");
+    send(40, 44);
+    seen.extend(ids(&mut since, 17));
+    wait_until("they are delivered", || delivered().len() == 44);
+    // Datagrams of one socket a line may be taken in another order, so states may repeat: then a line is no change.
+    let all: Vec<String> =
+        delivered().iter().map(|outcome| outcome["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(seen, all);
+    let mut lines = api.stream("/api/v1/stream.jsonl?all=1&host=other*", "");
+    api.send("runs");
+    drop(again);
+    let mut line = String::new();
+    // The length of a chunk stands before it.
+    while !line.starts_with('{') {
+        line.clear();
+        lines.read_line(&mut line).unwrap();
+    }
+    assert!(line.contains("\"type\":\"hello\""), "{line}");
+}
+
+#[test]
+fn an_export_equals_the_search_and_no_field_is_a_formula() {
+    let api = api("[history]\nmax_size = \"16MiB\"\n");
+    for text in ["=HYPERLINK(\"http://evil.example\")", "stopped, \"really\"", "+1"] {
+        api.send(text);
+    }
+    wait_until("the history has them", || api.daemon.status()["history"]["rows"] == 3);
+    let export = api.get("/api/export/history?format=json&order=asc");
+    assert_eq!(export.status, 200, "{}", export.body);
+    let rows: Vec<Value> = export.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut found = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = api.get(&format!("/api/v1/outcomes?order=asc&limit=1{cursor}")).json();
+        found.extend(page["items"].as_array().unwrap().iter().cloned());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, rows);
+    let csv = api.get("/api/export/history").body;
+    assert!(
+        csv.contains(",\"'=HYPERLINK(\"\"http://evil.example\"\")\",") && csv.contains(",\"'+1\","),
+        "{csv}"
+    );
+    let ended = api
+        .get("/api/export/history?format=json&endTime=2020-01-01T00:00:00Z&startTime=2019-01-01T00:00:00Z");
+    assert_eq!((ended.status, &*ended.body), (200, ""));
+    let daily = api.get("/api/export/history?format=csv&bucket=daily").body;
+    assert!(daily.contains("\"ok\",\"2\"") && daily.contains("\"critical\",\"1\""), "{daily}");
+    let states = api.get("/api/v1/endpoints").json();
+    assert_eq!(states["items"][0]["endpointId"], "h1/Pump", "{states}");
+    let of_one = api.get("/api/v1/states/h1/Pump/history").json();
+    assert_eq!(of_one["items"].as_array().unwrap().len(), 3);
+    assert_eq!(api.get("/api/v1/states/h1/history").json()["items"], json!([]));
+    for (path, status) in [
+        ("/api/v1/outcomes?hots=x", 400),
+        ("/api/v1/outcomes?limit=0", 400),
+        ("/api/v1/outcomes?cursor=x", 400),
+        ("/api/v1/series?by=x", 400),
+        ("/api/v1/nothing", 404),
+    ] {
+        assert_eq!(api.get(path).status, status, "{path}");
+    }
+}
+
+/// The requests of simpod-json-datasource 0.6, as its source has them.
+#[test]
+fn grafana_is_answered() {
+    let api = api("[history]\nmax_size = \"16MiB\"\n");
+    api.send("stopped");
+    api.send("runs");
+    wait_until("the history has them", || api.daemon.status()["history"]["rows"] == 2);
+    let post = |path: &str, body: Value| {
+        let answer = api.ask(&api.admin, "POST", path, &body.to_string());
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.json()
+    };
+    assert_eq!(api.get("/api/grafana").status, 200);
+    assert_eq!(api.get("/api/grafana/").status, 200);
+    let metrics = post("/api/grafana/metrics", json!({ "metric": "", "payload": {} }));
+    assert_eq!(metrics[0]["value"], "outcomes");
+    assert_eq!(post("/api/grafana/search", json!({ "target": "" }))[0], "outcomes");
+    let query = json!({
+        "app": "dashboard", "requestId": "Q1", "timezone": "browser", "panelId": 2,
+        "range": { "from": "2020-01-01T00:00:00.000Z", "to": "2099-01-01T00:00:00.000Z", "raw": { "from": "now-1h", "to": "now" } },
+        "interval": "1m", "intervalMs": 60000, "maxDataPoints": 100, "scopedVars": {}, "startTime": 0, "adhocFilters": [],
+        "targets": [
+            { "target": "outcomes", "refId": "A", "payload": {}, "datasource": {} },
+            { "target": "events", "refId": "B", "payload": { "host": "h*", "state": ["critical"] } },
+        ],
+    });
+    let answer = post("/api/grafana/query", query);
+    let total: u64 =
+        answer[0]["datapoints"].as_array().unwrap().iter().map(|point| point[0].as_u64().unwrap()).sum();
+    assert_eq!(
+        (total, &answer[1]["type"], answer[1]["rows"].as_array().unwrap().len()),
+        (2, &json!("table"), 1),
+        "{answer}"
+    );
+    let range = json!({ "from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z" });
+    let annotations =
+        post("/api/grafana/annotations", json!({ "range": range, "annotation": { "query": "runs" } }));
+    assert_eq!(annotations[0]["text"], "runs", "{annotations}");
+    let hosts = post("/api/grafana/variable", json!({ "payload": { "target": "host" }, "range": range }));
+    assert_eq!(hosts, json!([{ "__text": "h1", "__value": "h1" }]));
+    assert_eq!(post("/api/grafana/tag-keys", json!({}))[0]["text"], "host");
+    assert_eq!(post("/api/grafana/tag-values", json!({ "key": "host" })), json!([{ "text": "h1" }]));
+    let series = api.get("/api/v1/series?by=state&from=1577836800000&step=3600").json();
+    assert!(series.as_array().unwrap().iter().any(|point| point["series"] == "ok"), "{series}");
+    let events = api.get("/api/v1/events").json();
+    assert_eq!(events[0]["title"], "h1 / Pump: ok", "{events}");
+}
