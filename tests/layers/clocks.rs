@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 32] = [
+const USES: [(&str, &str); 42] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     (
@@ -59,7 +59,17 @@ const USES: [(&str, &str); 32] = [
     ("src/sinks/delivery.rs", "the time that dead letters carry"),
     ("src/sinks/nagios/spool.rs", "file_time in check result files"),
     ("src/status.rs", "the times of the first and last message of a sender, for people"),
+    ("src/commands/token.rs", "when tokens end, which outlives restarts"),
+    ("src/daemon/run.rs", "when the first token was made, for people"),
     ("src/time/clock.rs", "the clocks themselves"),
+    ("src/web/api/access.rs", "whether a token has ended, which outlives restarts"),
+    ("src/web/api/routes/access.rs", "when a token was made, for people"),
+    ("src/web/api/routes/export.rs", "where a range of time ends that has no end"),
+    ("src/web/api/routes/grafana.rs", "the same"),
+    ("src/web/api/routes/outcomes.rs", "the same"),
+    ("src/web/api/routes/senders.rs", "which mutes are in force, which is a matter of the wall clock"),
+    ("src/web/api/serve.rs", "the time that the audit has"),
+    ("src/web/api/streams.rs", "the time of what streams say of themselves, for people"),
     ("src/time/receipts.rs", "what the wall clock said at receipt becomes a moment of the monotonic clock"),
 ];
 

@@ -14,6 +14,8 @@
 //! What needs the daemon (a reload, mutes, rules that are compiled) goes through traits of the [`Desk`], which the daemon implements,
 //! as this module knows neither configuration nor daemon.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod access;
 pub mod answer;
 pub mod ask;

@@ -1,5 +1,7 @@
 //! The routes, by what they are about.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub(super) mod access;
 pub(super) mod daemon;
 pub(super) mod export;
