@@ -148,8 +148,8 @@ mod tests {
             ("CREATE TABLE x (a)", "one SELECT"),
             ("", "SQL is empty"),
             (&format!("ATTACH '{}' AS other", other.display()), "one SELECT"),
-            ("SELECT nothing FROM device", "no such column"),
-            ("SELECT address FROM device, device, device", "more than 5 rows"),
+            ("SELECT absent FROM device", "no such column"),
+            ("SELECT a.address FROM device a, device b, device c", "more than 5 rows"),
             ("SELECT zeroblob(2000000000)", "too big"),
             (
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
