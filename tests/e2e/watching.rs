@@ -153,6 +153,35 @@ fn an_idle_daemon_sleeps() {
     rest("with a core that is away");
 }
 
+/// Whatever else it has to do now and then, it sleeps in between.
+#[test]
+fn a_daemon_with_everything_switched_on_sleeps() {
+    const SECONDS: u64 = 5;
+    let mut daemon = Daemon::prepare(&format!(
+        "{FILE_SINK}[http]\nlisten = \"127.0.0.1:{}\"\n[[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:{}\"\n\
+         [history]\n[storm]\nrate = 100\n[self]\nhost = \"trapline\"\n[capture]\n\
+         [[mute]]\nhost = \"core-*\"\nfrom = \"00:00\"\nto = \"23:59\"\n\
+         [[lookups]]\nname = \"site\"\ncsv = \"DIR/sites.csv\"\nkey = \"host\"\nrefresh = \"1s\"\n",
+        port(),
+        port()
+    ));
+    std::fs::write(daemon.path("sites.csv"), "host,city\nsw1,Vienna\n").unwrap();
+    daemon.restart();
+    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    wait_until("it is delivered", || {
+        daemon.outcomes("out.jsonl").iter().any(|one| one.to_string().contains("Gi0/3"))
+    });
+    let mut before = worked(daemon.pid());
+    wait_until("it sleeps", || {
+        std::thread::sleep(Duration::from_secs(SECONDS));
+        let now = worked(daemon.pid());
+        let percent = (now - before) / SECONDS;
+        before = now;
+        println!("{percent} % of a processor");
+        percent < 10
+    });
+}
+
 #[test]
 fn the_table_refreshes() {
     let daemon = Daemon::start(FILE_SINK);
