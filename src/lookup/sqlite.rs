@@ -77,7 +77,7 @@ fn take(
     if !statement.readonly() || statement.column_count() == 0 {
         return Ok(Err(QueryError::Changes));
     }
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let (mut all, mut bytes) = (Vec::new(), 0);
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
