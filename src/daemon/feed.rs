@@ -64,6 +64,7 @@ async fn fill(status: &Status, feed: &Feed) {
         }
         match read {
             Ok(0) => {
+                feed.set_filled(true);
                 // The journal lives as long as the daemon.
                 let _ = appended.changed().await;
                 tokio::time::sleep(DELAY).await;

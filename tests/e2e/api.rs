@@ -138,7 +138,7 @@ fn unchunked(body: &str) -> String {
     while let Some((length, behind)) = rest.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).unwrap();
         text.push_str(&behind[..length]);
-        rest = &behind[length..].strip_prefix("\r\n").unwrap();
+        rest = behind[length..].strip_prefix("\r\n").unwrap();
         if length == 0 {
             break;
         }

@@ -40,6 +40,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
     ),
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "the table has functions of this type")]
 fn sinks(ask: &Ask) -> Result<Answer, Problem> {
     let mut status = ask.desk.status.to_json();
     let (mut sinks, others) = (status["sinks"].take(), status["unconfigured_sinks"].take());
@@ -54,6 +55,7 @@ fn sinks(ask: &Ask) -> Result<Answer, Problem> {
     Ok(Answer::json(&json!({ "sinks": all })))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the table has functions of this type")]
 fn rules(ask: &Ask) -> Result<Answer, Problem> {
     let active = ask.desk.status.shared.active();
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -80,6 +80,9 @@ impl Export {
     fn piece(&mut self) -> Result<String, String> {
         let mut text = self.head.take().unwrap_or_default().to_owned();
         let page = self.search.page(&self.folder, self.behind, PAGE).map_err(|error| error.to_string())?;
+        for error in &page.unreadable {
+            tracing::error!("an export lacks a part of the history: {error}");
+        }
         for row in &page.rows {
             text.push_str(&line(row, self.is_csv));
         }
