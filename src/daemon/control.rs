@@ -27,6 +27,7 @@ use crate::inbound::accept::{Acceptor, Next};
 use crate::intake::mutes::Covers;
 use crate::intake::state_view::{self, StateFilter};
 use crate::intake::tap::{Filter, View};
+use crate::maker::versions::Edit;
 use crate::rules::asks::Sent;
 use crate::settings::values::shown;
 use crate::status::Status;
@@ -118,6 +119,16 @@ pub enum Request {
         /// Which ones.
         filter: Filter,
     },
+    /// Change the rules of the console.
+    #[serde(rename = "console_rules")]
+    ConsoleRules {
+        /// What to make of them.
+        edit: Edit,
+        /// The tag of the rules that the change was made from; none to change whatever there is.
+        base: Option<String>,
+        /// Only look whether it can be done.
+        dry_run: bool,
+    },
     /// Forget unmatched messages.
     #[serde(rename = "forget_unmatched")]
     ForgetUnmatched {
@@ -129,7 +140,7 @@ pub enum Request {
 /// What the daemon is told to do, one after the other, and who waits for the result.
 #[derive(Debug)]
 pub struct Order {
-    /// [`Request::Reload`] or [`Request::Forget`].
+    /// [`Request::Reload`], [`Request::Forget`] or [`Request::ConsoleRules`].
     pub request: Request,
     /// Gets the result.
     pub answer: oneshot::Sender<Value>,
@@ -274,7 +285,7 @@ async fn answer(
             Ok(view) => return show(stream, view).await,
             Err(why) => refusal(why),
         },
-        Ok(request @ (Request::Reload | Request::Forget { .. })) => {
+        Ok(request @ (Request::Reload | Request::Forget { .. } | Request::ConsoleRules { .. })) => {
             // A reload can take long. Those who wait for it keep nobody from asking for the status.
             drop(place);
             reply(request, status, orders).await
@@ -320,7 +331,9 @@ pub(super) async fn reply(request: Request, status: &Arc<Status>, orders: &mpsc:
             json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
         }
         Request::Tap { .. } => refusal("messages are shown on the control socket only".to_owned()),
-        request @ (Request::Reload | Request::Forget { .. }) => order(request, orders).await,
+        request @ (Request::Reload | Request::Forget { .. } | Request::ConsoleRules { .. }) => {
+            order(request, orders).await
+        }
     }
 }
 

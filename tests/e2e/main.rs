@@ -40,6 +40,7 @@ mod intake;
 mod limits;
 mod local_syslog;
 mod lookups;
+mod maker;
 mod mibs;
 mod migrating;
 mod mute;

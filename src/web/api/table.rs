@@ -18,6 +18,7 @@ const ALL: &[&[Route]] = &[
     routes::letters::ROUTES,
     routes::outcomes::ROUTES,
     routes::problems::ROUTES,
+    routes::rules::ROUTES,
     routes::senders::ROUTES,
     routes::streams::ROUTES,
     DOCUMENT,

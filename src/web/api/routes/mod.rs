@@ -9,5 +9,6 @@ pub(super) mod grafana;
 pub(super) mod letters;
 pub(super) mod outcomes;
 pub(super) mod problems;
+pub(super) mod rules;
 pub(super) mod senders;
 pub(super) mod streams;
