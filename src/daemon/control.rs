@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use super::replies::{answer_to, end_mutes, endpoints, look_at_letters, mute, refusal};
+use super::replies::{answer_to, end_mutes, endpoints, kinds, look_at_letters, mute, refusal};
 use super::supervise::{Stop, told};
 use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
@@ -70,6 +70,8 @@ pub enum Request {
     },
     /// The messages that no rule takes, by kind.
     Unmatched,
+    /// The loudest kinds of messages that no rule takes, without the messages.
+    Kinds,
     /// What the state of rules holds.
     State {
         /// Which entries.
@@ -327,6 +329,7 @@ pub(super) async fn reply(request: Request, status: &Arc<Status>, orders: &mpsc:
         Request::Mutes => status.shared.commit.mutes.to_json(status.clock.now().wall),
         Request::EndMutes { ids } => look_up(status, move |status| end_mutes(status, &ids)).await,
         Request::Unmatched => json!({ "ok": true, "groups": status.inbox().groups() }),
+        Request::Kinds => look_up(status, kinds).await,
         Request::ForgetUnmatched { groups } => {
             json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
         }

@@ -65,6 +65,7 @@ mod syslog_sink;
 mod syslog_tls;
 mod tap;
 mod tcp_wrappers;
+mod top;
 mod unmatched;
 mod v3;
 mod watching;
