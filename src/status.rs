@@ -244,6 +244,7 @@ impl Status {
             "vitals": self.vitals(),
             "intake": self.shared.stats.to_json(),
             "refused": self.shared.refusals.to_json(),
+            "inbox": { "groups": self.inbox().count() },
             "storms": self.shared.storms.to_json(),
             "connections": connections,
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),

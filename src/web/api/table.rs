@@ -12,6 +12,7 @@ use crate::history::endpoint::percent_decoded;
 /// All routes, the files in the order in which they are looked at.
 const ALL: &[&[Route]] = &[
     routes::access::ROUTES,
+    routes::checkins::ROUTES,
     routes::daemon::ROUTES,
     routes::export::ROUTES,
     routes::grafana::ROUTES,

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub(super) mod access;
+pub(super) mod checkins;
 pub(super) mod daemon;
 pub(super) mod export;
 pub(super) mod grafana;
