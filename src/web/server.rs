@@ -112,7 +112,7 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
     let start = |stream: TcpStream, peer: Peer| {
         match site.places.take(peer, status.clock.now().mono) {
             Ok(taken) => {
-                drop(tokio::spawn(serve_one(stream, taken.place, site.clone(), stop_of_streams.clone())))
+                drop(tokio::spawn(serve_one(stream, taken.place, site.clone(), stop_of_streams.clone())));
             }
             Err(refusal) => acceptor.refused(peer, &refusal),
         }
