@@ -21,7 +21,8 @@ use crate::sinks::registry::{KINDS, read};
 use crate::sinks::settings::Configured;
 
 /// What the examples leave out.
-const VARIANTS: [&str; 15] = [
+const VARIANTS: [&str; 16] = [
+    "type = \"nagios\"\nmethod = \"centcore\"\npoller = 3\ndirectory = \"d\"",
     "type = \"alertmanager\"\nurls = [\"http://h\"]\nlabels = { text = \"t {{ outcome.output }}\" }\nannotations = { own = \"{{ outcome.host|upper }} x\" }",
     "type = \"email\"\nserver = \"smtp://127.0.0.1\"\nfrom = \"a@b\"\nto = [\"c@d\"]\nsubject = \"{{ outcome.output }}\"\nbody = \"{{ outcome.host }}\\n{{ outcome.long_output }}\"",
     "type = \"zabbix\"\naddresses = [\"h\"]\nhost = \"net-{{ outcome.host }}\"\ndiscovery = false",

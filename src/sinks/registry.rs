@@ -157,7 +157,13 @@ mod tests {
             let own: Vec<&str> = kind.own_keys().map(|key| key.name).collect();
             assert_eq!(own.len(), own.iter().collect::<BTreeSet<_>>().len(), "{}: a key twice", kind.name);
             // An entry without anything, and one with an URL of the web, are asked for the same.
-            for more in ["", "url = \"http://h/\"\n", "method = \"spool\"\n", "url = \"amqp://h/v\"\n"] {
+            for more in [
+                "",
+                "url = \"http://h/\"\n",
+                "method = \"spool\"\n",
+                "method = \"centcore\"\n",
+                "url = \"amqp://h/v\"\n",
+            ] {
                 let lines = format!("type = \"{}\"\n{more}", kind.name);
                 assert_eq!(asked(kind, &lines), keys, "{} {more}", kind.name);
             }
