@@ -252,7 +252,10 @@ impl Setup {
         hosts.machine = file::node().into();
         let mut own_hosts = (*self.own_hosts).clone();
         own_hosts.machine.clone_from(&hosts.machine);
+        let keeps = |section: &SinkSection| section.settings.sink.wants_originals();
         Some(Active {
+            keeps_originals: self.config.sinks.iter().any(keeps),
+            engine: memory.engine().id.clone(),
             usm: self.usm(memory),
             rules: self.compiled.rules?,
             hosts: Arc::new(hosts),

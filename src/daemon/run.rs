@@ -21,8 +21,9 @@ use super::{
 };
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
+use crate::engine_id;
 use crate::inbound::descriptors;
-use crate::intake::{Shared, admission, engine_id};
+use crate::intake::{Shared, admission};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;

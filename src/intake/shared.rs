@@ -69,6 +69,10 @@ pub struct Active {
     pub storm: Option<storm::Settings>,
     /// What need not reach anybody at certain times.
     pub mutes: Vec<mutes::Configured>,
+    /// Whether a sink sends notifications as they came, so that they are kept with what is made of them.
+    pub keeps_originals: bool,
+    /// The engine id of this daemon, by which it knows what it has sent itself.
+    pub engine: Vec<u8>,
 }
 
 /// What is in force, with its tables in their newest versions. Clones are the same.

@@ -21,7 +21,8 @@ use crate::sinks::registry::{KINDS, read};
 use crate::sinks::settings::Configured;
 
 /// What the examples leave out.
-const VARIANTS: [&str; 16] = [
+const VARIANTS: [&str; 17] = [
+    "type = \"snmp\"\nto = \"h\"\nsend = \"outcome\"\nuser = \"u\"\nauth = \"SHA-256\"\nauth_password = \"12345678\"\npriv = \"AES-128\"\npriv_password = \"12345678\"",
     "type = \"nagios\"\nmethod = \"centcore\"\npoller = 3\ndirectory = \"d\"",
     "type = \"alertmanager\"\nurls = [\"http://h\"]\nlabels = { text = \"t {{ outcome.output }}\" }\nannotations = { own = \"{{ outcome.host|upper }} x\" }",
     "type = \"email\"\nserver = \"smtp://127.0.0.1\"\nfrom = \"a@b\"\nto = [\"c@d\"]\nsubject = \"{{ outcome.output }}\"\nbody = \"{{ outcome.host }}\\n{{ outcome.long_output }}\"",
@@ -72,7 +73,7 @@ fn examples(page: &str) -> Vec<String> {
 }
 
 fn targets(folder: &Path) -> Vec<Target> {
-    std::fs::write(folder.join("secret"), "secret\n").unwrap();
+    std::fs::write(folder.join("secret"), "a long enough secret\n").unwrap();
     let mut all = Vec::new();
     for kind in KINDS {
         let page = repository().join(format!("docs/sinks/{}.md", kind.name));

@@ -38,6 +38,7 @@ mod retries;
 pub mod running;
 pub mod settings;
 pub mod sink;
+pub mod snmp;
 pub mod splunk;
 pub mod stats;
 pub mod syslog;

@@ -7,7 +7,7 @@ use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
 use crate::sinks::{
     alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, nagios, nrdp, nsca,
-    pagerduty, splunk, syslog, webhook, zabbix,
+    pagerduty, snmp, splunk, syslog, webhook, zabbix,
 };
 
 /// The types, in the order of the documentation.
@@ -27,6 +27,7 @@ pub const KINDS: &[Kind] = &[
     splunk::KIND,
     elasticsearch::KIND,
     syslog::KIND,
+    snmp::KIND,
     file::KIND,
 ];
 

@@ -54,6 +54,7 @@ mod rabbitmq;
 mod reload;
 mod relp_intake;
 mod senders;
+mod snmp_out;
 mod snmptt;
 mod storm;
 mod support;

@@ -47,7 +47,8 @@ fn daemon(block: &str) -> Daemon {
 }
 
 fn secrets(daemon: &Daemon, block: &str) {
-    for line in block.lines().filter(|line| line.contains("_file = ") && !line.starts_with('c')) {
+    let other = |line: &str| ["ca_file", "cert_file", "command_file"].iter().any(|key| line.starts_with(key));
+    for line in block.lines().filter(|line| line.contains("_file = ") && !other(line)) {
         let name = line.split('"').nth(1).unwrap();
         std::fs::write(daemon.path(name), "a long enough secret\n").unwrap();
         run(Command::new("chmod").arg("600").arg(daemon.path(name)));
