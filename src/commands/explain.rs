@@ -272,9 +272,10 @@ impl Explainer<'_> {
     fn events(&self, text: &str, source: &Source) -> anyhow::Result<bool> {
         let (name, body) = text.split_once('=').context("--event: write NAME=BODY")?;
         let hooks = self.setup.config.intake.iter().flat_map(|one| &one.site.hooks);
-        let known = hooks.map(|hook| &hook.source).find(|of| of.name == name).cloned();
+        let queues = self.setup.config.queues.iter().map(|queue| &queue.source);
+        let known = hooks.map(|hook| &hook.source).chain(queues).find(|of| of.name == name).cloned();
         if known.is_none() {
-            eprintln!("trapline: no [[intake.json]] has this name: the daemon does not take it");
+            eprintln!("trapline: no [[intake]] has this name of events: the daemon does not take it");
         }
         let any = || events::Source { name: name.to_owned(), format: Format::Any, each: None, host: None };
         let found = known.unwrap_or_else(any).read(body.as_bytes(), source.received);

@@ -219,6 +219,19 @@ fn print(before: &Value, now: &Value) {
             println!("  {line}");
         }
     }
+    for queue in now["queues"].as_array().into_iter().flatten() {
+        let connected = if queue["connected"] == true { "connected" } else { "not connected" };
+        println!(
+            "queue {}: {connected}, {} taken, {} redelivered, {} rejected",
+            queue["name"].as_str().unwrap_or("?"),
+            number(&queue["taken"]),
+            number(&queue["redelivered"]),
+            number(&queue["rejected"])
+        );
+        for line in queue["error"].as_str().into_iter().flat_map(str::lines) {
+            println!("  {line}");
+        }
+    }
     let refused = &now["refused"];
     let shown = refused["sources"].as_array().map_or(0, Vec::len) as u64;
     let (known, others) = (number(&refused["known_sources"]), number(&refused["others"]));

@@ -7,6 +7,7 @@ use super::log::LogFormat;
 use super::sinks::SinkSection;
 use crate::capture;
 use crate::history;
+use crate::intake::amqp::settings::Queue;
 use crate::intake::http::settings::HttpSettings;
 use crate::intake::listener::Listener;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
@@ -31,8 +32,10 @@ pub struct Config {
     pub snmp: SnmpSettings,
     /// `[syslog]`
     pub syslog: SyslogSettings,
-    /// `[[intake]]`
+    /// `[[intake]] type = "http"`
     pub intake: Vec<HttpSettings>,
+    /// `[[intake]] type = "amqp"`
+    pub queues: Vec<Arc<Queue>>,
     /// `[storm]`
     pub storm: Option<storm::Settings>,
     /// `[mibs] paths`
@@ -88,6 +91,7 @@ impl Default for Config {
             snmp: SnmpSettings::default(),
             syslog: SyslogSettings::default(),
             intake: Vec::new(),
+            queues: Vec::new(),
             storm: None,
             mib_paths: Vec::new(),
             rule_paths: Vec::new(),

@@ -1,6 +1,7 @@
 //! The configuration file to a [`Config`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -10,6 +11,7 @@ use super::{mutes, ports, sinks};
 use crate::capture;
 use crate::history;
 use crate::intake;
+use crate::intake::amqp::settings::Queue;
 use crate::intake::listener::Listener;
 use crate::journal;
 use crate::lookup;
@@ -120,7 +122,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         found.push(without_relays(source, &(0..0)));
     }
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
-    let posts = intake::http::settings::read(root.sections("intake", found), &resolve, found);
+    let (queues, posts) = root.sections("intake", found).into_iter().partition(is_queue);
+    let queues = queues_of(queues, &resolve, found);
+    let posts = intake::http::settings::read(posts, &resolve, found);
     let storm = root.section("storm", found).map(|s| intake::storm::read(s, found));
     let mut missing = Vec::new();
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, &mut missing, found));
@@ -160,6 +164,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         snmp,
         syslog,
         intake: posts,
+        queues,
         storm,
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
         rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),
@@ -179,6 +184,22 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         mutes,
         log,
         log_place,
+    })
+}
+
+/// Whether an `[[intake]]` is a queue of a broker.
+fn is_queue(section: &Section<'_, '_>) -> bool {
+    section.get("type").and_then(|kind| kind.get_ref().as_str()) == Some("amqp")
+}
+
+fn queues_of(
+    sections: Vec<Section<'_, '_>>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Vec<Arc<Queue>> {
+    sections.into_iter().fold(Vec::new(), |mut all, section| {
+        all.extend(intake::amqp::settings::read(section, resolve, &all, found).map(Arc::new));
+        all
     })
 }
 

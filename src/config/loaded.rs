@@ -269,6 +269,7 @@ impl Setup {
             http: Sites(
                 self.config.intake.into_iter().map(|one| (one.listener.transport, one.site)).collect(),
             ),
+            queues: self.config.queues,
             storm: self.config.storm,
             mutes: self.config.mutes,
         })

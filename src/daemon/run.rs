@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::engine_id;
 use crate::inbound::descriptors;
+use crate::intake::amqp::consumer;
 use crate::intake::{Shared, admission};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
@@ -168,6 +169,7 @@ fn live(
     let _systemd = assembly.crew.task(&control, "the systemd reporter", OnEnd::Restart, move |stop| {
         systemd::tell(status.clone(), stop)
     });
+    let queues = read_queues(assembly)?;
     let _own_service = report_itself(assembly)?;
     let _storms = report_storms(assembly)?;
     let _mutes = end_mutes(assembly)?;
@@ -191,7 +193,9 @@ fn live(
             why = fatal.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
         }
     });
+    queues.stop();
     timers.join(LAST);
+    queues.join(LAST);
     drain::stop(assembly, &sync, &senders, &socket);
     history.join(HISTORY);
     // Now that nothing comes any more.
@@ -289,6 +293,14 @@ fn write_history(assembly: &Assembly) -> anyhow::Result<Member> {
     let (status, wanted) = (assembly.status.clone(), assembly.history());
     let member = assembly.crew.thread_of_tasks("the history", OnEnd::Restart, move |stop| {
         history::run(status.clone(), wanted.clone(), stop)
+    });
+    member.context("cannot start threads")
+}
+
+fn read_queues(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly.crew.thread_of_tasks("the reading of queues", OnEnd::Restart, move |stop| {
+        consumer::run(shared.clone(), stop)
     });
     member.context("cannot start threads")
 }

@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod admission;
+pub mod amqp;
 pub mod bind;
 mod budget;
 pub mod commit;

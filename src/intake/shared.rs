@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use crate::capture::Capture;
 use crate::inbound::accept;
 use crate::inbox::Inbox;
+use crate::intake::amqp::board::Board as Queues;
+use crate::intake::amqp::settings::Queue;
 use crate::intake::commit::Commit;
 use crate::intake::http::latest::Latest;
 use crate::intake::http::site::Sites;
@@ -69,6 +71,8 @@ pub struct Active {
     pub storm: Option<storm::Settings>,
     /// What need not reach anybody at certain times.
     pub mutes: Vec<mutes::Configured>,
+    /// The queues that are read.
+    pub queues: Vec<Arc<Queue>>,
     /// Whether a sink sends notifications as they came, so that they are kept with what is made of them.
     pub keeps_originals: bool,
     /// The engine id of this daemon, by which it knows what it has sent itself.
@@ -128,6 +132,8 @@ pub struct Shared {
     pub reverse: Arc<ReverseNames>,
     /// What is known of tables.
     pub lookups: Board,
+    /// Which queues are read.
+    pub queues: Queues,
     /// Who sends more than it may.
     pub storms: Storms,
     /// Limits log lines about bad input.
@@ -162,6 +168,7 @@ impl Shared {
             senders: Senders::new(clock.now()),
             reverse: Arc::default(),
             lookups: Board::default(),
+            queues: Queues::default(),
             storms: Storms::default(),
             limiter,
             accepted: Arc::default(),
@@ -196,6 +203,7 @@ impl Shared {
         self.commit.replace(active.rules.plan(), self.now());
         let tables = active.rules.tables().clone();
         let hosts = active.hosts.clone();
+        self.queues.want(&active.queues);
         *self.lock() = InForce { active: Arc::new(active), tables, hosts };
         self.generation.fetch_add(1, Ordering::Release);
     }

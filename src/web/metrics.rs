@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 
 use crate::inbound::accept::Counts;
+use crate::intake::amqp::board::Entry;
 use crate::sinks::Running;
 use crate::sinks::stats::LATENCIES;
 use crate::status::Status;
@@ -137,6 +138,7 @@ impl Collector for Metrics {
             "times that a table could not be read, or was not used because of mistakes",
             tables.iter().map(|(name, entry)| (("table", &**name), entry.failures)),
         )?;
+        queues(status, &mut out)?;
         history(status, &mut out)?;
         let restarts = status.health.restarts();
         out.counters(
@@ -146,6 +148,24 @@ impl Collector for Metrics {
         )?;
         out.gauge("uptime_seconds", "since the start", status.uptime().as_secs() as f64)
     }
+}
+
+fn queues(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
+    let all = status.shared.queues.all();
+    out.gauges(
+        "queue_connected",
+        "1 if the messages of a queue come",
+        all.iter().map(|(name, entry)| (("queue", &**name), f64::from(u8::from(entry.connected)))),
+    )?;
+    let counts: [(&str, &str, fn(&Entry) -> u64); 3] = [
+        ("queue_taken", "messages of a queue that were taken and acknowledged", |entry| entry.taken),
+        ("queue_redelivered", "messages that the broker delivered again", |entry| entry.redelivered),
+        ("queue_rejected", "messages without an event, which were rejected", |entry| entry.rejected),
+    ];
+    for (family, help, count) in counts {
+        out.counters(family, help, all.iter().map(|(name, entry)| (("queue", &**name), count(entry))))?;
+    }
+    Ok(())
 }
 
 fn history(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {

@@ -13,6 +13,7 @@
 )]
 
 mod alertmanager;
+mod amqp_intake;
 mod broker;
 mod capture;
 mod certificates;

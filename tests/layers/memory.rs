@@ -36,6 +36,7 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
     ("src/inbound/accept.rs", &["Table"], Row("refused senders by reason")),
     ("src/inbound/places.rs", &["Places"], No("the streams that are open")),
     ("src/inbox/store.rs", &["state"], Row("unmatched messages")),
+    ("src/intake/amqp/board.rs", &["entries"], Row("refused senders by reason")),
     ("src/intake/commit.rs", &["informs"], Row("informs that were answered")),
     ("src/intake/commit.rs", &["waiting"], Row("outcomes that the journal refuses")),
     ("src/intake/correlation.rs", &["state"], Row("state of rules")),
