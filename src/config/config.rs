@@ -8,6 +8,7 @@ use super::sinks::SinkSection;
 use crate::capture;
 use crate::history;
 use crate::intake::amqp::settings::Queue;
+use crate::intake::forward::settings::Forward;
 use crate::intake::http::settings::HttpSettings;
 use crate::intake::listener::Listener;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
@@ -36,6 +37,8 @@ pub struct Config {
     pub intake: Vec<HttpSettings>,
     /// `[[intake]] type = "amqp"`
     pub queues: Vec<Arc<Queue>>,
+    /// `[[forward]]`
+    pub forwards: Vec<Arc<Forward>>,
     /// `[storm]`
     pub storm: Option<storm::Settings>,
     /// `[mibs] paths`
@@ -92,6 +95,7 @@ impl Default for Config {
             syslog: SyslogSettings::default(),
             intake: Vec::new(),
             queues: Vec::new(),
+            forwards: Vec::new(),
             storm: None,
             mib_paths: Vec::new(),
             rule_paths: Vec::new(),

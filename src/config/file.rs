@@ -151,11 +151,13 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
+    let forward_sections = root.sections("forward", found);
     root.finish(found);
     let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());
     let http_listeners = posts.iter().map(|one| &one.listener);
     let listeners: Vec<&Listener> = snmp.listen.iter().chain(&syslog.listen).chain(http_listeners).collect();
     ports::check(&listeners, http.as_ref(), found);
+    let forwards = intake::forward::settings::read(forward_sections, &listeners, found);
     if found.has_errors() {
         absent_hosts.drain(..).for_each(|(_, diagnostic)| found.push(diagnostic));
     }
@@ -165,6 +167,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         syslog,
         intake: posts,
         queues,
+        forwards,
         storm,
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
         rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),

@@ -8,6 +8,7 @@ use super::config::Config;
 use super::file;
 use super::sinks::SinkSection;
 use crate::intake::Active;
+use crate::intake::forward::settings::Kinds;
 use crate::intake::http::site::Sites;
 use crate::lookup::hosts::Hosts;
 use crate::lookup::load;
@@ -270,6 +271,8 @@ impl Setup {
                 self.config.intake.into_iter().map(|one| (one.listener.transport, one.site)).collect(),
             ),
             queues: self.config.queues,
+            forwarded: Kinds::of(&self.config.forwards),
+            forwards: self.config.forwards,
             storm: self.config.storm,
             mutes: self.config.mutes,
         })

@@ -24,7 +24,7 @@ use crate::config::loaded::{self, Setup};
 use crate::engine_id;
 use crate::inbound::descriptors;
 use crate::intake::amqp::consumer;
-use crate::intake::{Shared, admission};
+use crate::intake::{Shared, admission, forward};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;
@@ -170,6 +170,7 @@ fn live(
         systemd::tell(status.clone(), stop)
     });
     let queues = read_queues(assembly)?;
+    let _forwards = forward(assembly)?;
     let _own_service = report_itself(assembly)?;
     let _storms = report_storms(assembly)?;
     let _mutes = end_mutes(assembly)?;
@@ -301,6 +302,14 @@ fn read_queues(assembly: &Assembly) -> anyhow::Result<Member> {
     let shared = assembly.status.shared.clone();
     let member = assembly.crew.thread_of_tasks("the reading of queues", OnEnd::Restart, move |stop| {
         consumer::run(shared.clone(), stop)
+    });
+    member.context("cannot start threads")
+}
+
+fn forward(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly.crew.thread_of_tasks("the forwarding", OnEnd::Restart, move |stop| {
+        forward::send::run(shared.clone(), stop)
     });
     member.context("cannot start threads")
 }

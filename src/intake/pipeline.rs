@@ -202,6 +202,9 @@ impl Pipeline {
         if !self.active.access.knows(source.address()) {
             return self.complaints().denied(Denied::Source, Refusal::Source(Protocol::Snmp), &source, now);
         }
+        if self.active.forwarded.snmp {
+            self.shared.forwards.give(Protocol::Snmp, arrival.peer, packet);
+        }
         let decoded = match snmp::decode(packet) {
             Ok(decoded) => decoded,
             Err(DecodeError::V3) => return self.packet_v3(packet, arrival, &source, now),
@@ -346,6 +349,9 @@ impl Pipeline {
         // Who may use a socket of this machine is up to the permissions of its file.
         if !source.peer.is_local() && !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
             return self.complaints().not_allowed(&source, now);
+        }
+        if self.active.forwarded.syslog {
+            self.shared.forwards.give(Protocol::Syslog, arrival.peer, line);
         }
         let (line, too_long) = within(line, self.active.lines.max_message);
         if too_long {

@@ -13,6 +13,8 @@ use crate::inbox::Inbox;
 use crate::intake::amqp::board::Board as Queues;
 use crate::intake::amqp::settings::Queue;
 use crate::intake::commit::Commit;
+use crate::intake::forward::desk::Desk;
+use crate::intake::forward::settings::{Forward, Kinds};
 use crate::intake::http::latest::Latest;
 use crate::intake::http::site::Sites;
 use crate::intake::mutes;
@@ -73,6 +75,10 @@ pub struct Active {
     pub mutes: Vec<mutes::Configured>,
     /// The queues that are read.
     pub queues: Vec<Arc<Queue>>,
+    /// Who gets packets as they came.
+    pub forwards: Vec<Arc<Forward>>,
+    /// Which kinds of messages they get.
+    pub forwarded: Kinds,
     /// Whether a sink sends notifications as they came, so that they are kept with what is made of them.
     pub keeps_originals: bool,
     /// The engine id of this daemon, by which it knows what it has sent itself.
@@ -134,6 +140,8 @@ pub struct Shared {
     pub lookups: Board,
     /// Which queues are read.
     pub queues: Queues,
+    /// What is sent on as it came.
+    pub forwards: Desk,
     /// Who sends more than it may.
     pub storms: Storms,
     /// Limits log lines about bad input.
@@ -169,6 +177,7 @@ impl Shared {
             reverse: Arc::default(),
             lookups: Board::default(),
             queues: Queues::default(),
+            forwards: Desk::default(),
             storms: Storms::default(),
             limiter,
             accepted: Arc::default(),
@@ -204,6 +213,7 @@ impl Shared {
         let tables = active.rules.tables().clone();
         let hosts = active.hosts.clone();
         self.queues.want(&active.queues);
+        self.forwards.want(&active.forwards);
         *self.lock() = InForce { active: Arc::new(active), tables, hosts };
         self.generation.fetch_add(1, Ordering::Release);
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::inbound::accept::Counts;
 use crate::intake::amqp::board::Entry;
+use crate::intake::forward::desk::Entry as Forwarded;
 use crate::sinks::Running;
 use crate::sinks::stats::LATENCIES;
 use crate::status::Status;
@@ -139,6 +140,7 @@ impl Collector for Metrics {
             tables.iter().map(|(name, entry)| (("table", &**name), entry.failures)),
         )?;
         queues(status, &mut out)?;
+        forwards(status, &mut out)?;
         history(status, &mut out)?;
         let restarts = status.health.restarts();
         out.counters(
@@ -164,6 +166,22 @@ fn queues(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     ];
     for (family, help, count) in counts {
         out.counters(family, help, all.iter().map(|(name, entry)| (("queue", &**name), count(entry))))?;
+    }
+    Ok(())
+}
+
+fn forwards(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
+    let all = status.shared.forwards.all();
+    let counts: [(&str, &str, fn(&Forwarded) -> u64); 4] = [
+        ("forward_sent", "packets that were sent on as they came", |entry| entry.sent),
+        ("forward_own_address", "packets that were sent on with the address of this machine", |entry| {
+            entry.own_address
+        }),
+        ("forward_dropped", "packets that could not be sent on", |entry| entry.dropped),
+        ("forward_looped", "packets that came from their receiver, or again and again", |entry| entry.looped),
+    ];
+    for (family, help, count) in counts {
+        out.counters(family, help, all.iter().map(|(name, entry)| (("forward", &**name), count(entry))))?;
     }
     Ok(())
 }

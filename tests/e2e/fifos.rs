@@ -15,7 +15,7 @@ use crate::support::{Program, run, wait_until};
 const PLACES: [(&str, &str); 28] = [
     ("community_file", "[[sinks]]\ntype = \"snmp\"\nto = \"127.0.0.1:1\"\ncommunity_file = \"DIR/fifo\"\n"),
     (
-        "intake url_file",
+        "url_file",
         "[[intake]]\ntype = \"amqp\"\nqueue = \"q\"\nformat = \"canopsis\"\nurl_file = \"DIR/fifo\"\n",
     ),
     (

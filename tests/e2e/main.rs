@@ -29,6 +29,7 @@ mod email;
 mod explain;
 mod fifos;
 mod first_hour;
+mod forward;
 mod hangups;
 mod history;
 mod hostile;

@@ -40,6 +40,8 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
     ("src/intake/commit.rs", &["informs"], Row("informs that were answered")),
     ("src/intake/commit.rs", &["waiting"], Row("outcomes that the journal refuses")),
     ("src/intake/correlation.rs", &["state"], Row("state of rules")),
+    ("src/intake/forward/desk.rs", &["jobs"], Row("packets that wait to be forwarded")),
+    ("src/intake/forward/desk.rs", &["counts"], Row("refused senders by reason")),
     ("src/intake/http/desk.rs", &["pipeline", "sent"], No("the requests that are open")),
     ("src/intake/http/latest.rs", &["state"], Row("the last report of each service")),
     ("src/intake/mutes.rs", &["state"], Row("mutes by command")),
