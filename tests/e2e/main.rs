@@ -66,6 +66,7 @@ mod syslog_sink;
 mod syslog_tls;
 mod tap;
 mod tcp_wrappers;
+mod tickets;
 mod unmatched;
 mod v3;
 mod watching;
