@@ -21,7 +21,8 @@ use crate::sinks::registry::{KINDS, read};
 use crate::sinks::settings::Configured;
 
 /// What the examples leave out.
-const VARIANTS: [&str; 19] = [
+const VARIANTS: [&str; 20] = [
+    "type = \"influxdb\"\nurl = \"http://h\"\nbucket = \"b/&x\"\norg = \"o\"\ntoken = \"t\"",
     "type = \"webhook\"\nurl = \"http://h\"\nfind = { path = \"?q=a^b={{ key }}&l=1\", id = \"/r/0/i\" }\nopen = { path = \"/o\", body = '{\"a\": \"{{ outcome.output }}\", \"k\": \"{{ key }}\"}' }\nclose = { path = \"/{{ found }}/{{ outcome.service or 'x' }}\", body = '{\"a\": \"{{ outcome.output }}\"}' }",
     "type = \"webhook\"\nurl = \"http://h\"\nformat = \"ndjson\"\nbatch = 10",
     "type = \"snmp\"\nto = \"h\"\nsend = \"outcome\"\nuser = \"u\"\nauth = \"SHA-256\"\nauth_password = \"12345678\"\npriv = \"AES-128\"\npriv_password = \"12345678\"",

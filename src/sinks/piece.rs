@@ -51,6 +51,8 @@ pub enum Format {
     Field(usize),
     /// An SNMP message.
     Snmp,
+    /// A point in InfluxDB's line protocol.
+    Point,
 }
 
 impl Piece {

@@ -6,8 +6,8 @@ use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
 use crate::sinks::{
-    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, nagios, nrdp, nsca,
-    pagerduty, snmp, splunk, syslog, webhook, zabbix,
+    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, influxdb, loki, nagios, nrdp,
+    nsca, otlp, pagerduty, snmp, splunk, syslog, webhook, zabbix,
 };
 
 /// The types, in the order of the documentation.
@@ -26,6 +26,9 @@ pub const KINDS: &[Kind] = &[
     pagerduty::KIND,
     splunk::KIND,
     elasticsearch::KIND,
+    influxdb::KIND,
+    loki::KIND,
+    otlp::KIND,
     syslog::KIND,
     snmp::KIND,
     file::KIND,

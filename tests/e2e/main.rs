@@ -1,7 +1,7 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing.
+//! `influxdb`, `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -35,6 +35,7 @@ mod history;
 mod hostile;
 mod hosts;
 mod icinga2;
+mod influxdb;
 mod informs;
 mod init;
 mod intake;

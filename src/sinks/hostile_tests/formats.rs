@@ -76,6 +76,21 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             syslog::differs(marked, &text, piece.format, |marked, text| part(marked, text, hostile))
         }
         Format::Snmp => Err("no text".to_owned()),
+        Format::Point => {
+            let line = text.strip_suffix('\n').ok_or("no newline at its end")?;
+            ensure(!line.contains(is_bad), || "a control character".to_owned())?;
+            let (marked, sent) = (point(marked.trim_end())?, point(line)?);
+            let names =
+                |point: &[(String, String)]| point.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+            // What is empty is left out.
+            ensure(names(&sent).iter().all(|name| names(&marked).contains(name)), || {
+                "another tag or field".to_owned()
+            })?;
+            sent.iter().try_for_each(|(name, value)| {
+                let marked = marked.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+                part(marked, value, hostile)
+            })
+        }
         Format::ItemKey => {
             ensure(!text.contains(is_bad), || "a control character".to_owned())?;
             let service = |key: &str| {
@@ -95,6 +110,34 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             part(marked, &text, hostile)
         }
     }
+}
+
+/// The tags and fields of a point, and its time, as InfluxDB reads them.
+fn point(line: &str) -> Result<Vec<(String, String)>, String> {
+    let (mut all, mut name, mut value, mut in_value, mut quoted) =
+        (Vec::new(), String::new(), String::new(), false, false);
+    let mut chars = line.chars().peekable();
+    let mut spaces = 0;
+    while let Some(c) = chars.next() {
+        let next = chars.peek().copied();
+        match c {
+            '\\' if quoted && matches!(next, Some('"' | '\\')) => value.extend(chars.next()),
+            '\\' if !quoted && matches!(next, Some(',' | '=' | ' ')) => {
+                if in_value { &mut value } else { &mut name }.extend(chars.next());
+            }
+            '"' if spaces == 1 && in_value => quoted = !quoted,
+            '=' if !quoted && !in_value => in_value = true,
+            ',' | ' ' if !quoted => {
+                spaces += usize::from(c == ' ');
+                all.push((std::mem::take(&mut name), std::mem::take(&mut value)));
+                in_value = false;
+            }
+            c => if in_value { &mut value } else { &mut name }.push(c),
+        }
+    }
+    ensure(spaces == 2 && !quoted, || format!("no point: {line}"))?;
+    all.push(("time".to_owned(), name));
+    Ok(all)
 }
 
 /// The same varbinds, each of the same type; what is a text is one.
