@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
+use crate::commands::greet;
 use crate::config::Config;
 use crate::config::loaded::{self as setup, Setup};
 use crate::engine_id;
@@ -26,6 +27,9 @@ pub struct CheckArgs {
     /// One JSON document
     #[arg(long)]
     json: bool,
+    /// Does not ask the servers of sinks whether they are there and take the logins
+    #[arg(long)]
+    offline: bool,
 }
 
 /// Reports everything that is wrong; false if anything is.
@@ -42,7 +46,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<bool> {
         all.push(args.config.path());
     }
     // All of them are checked, whatever is wrong in the first.
-    let checked: Vec<Checked> = all.iter().map(|path| one(path.as_deref(), &rules)).collect();
+    let checked: Vec<Checked> = all.iter().map(|path| one(path.as_deref(), &rules, args.offline)).collect();
     let valid = checked.iter().all(|one| one.summary.is_some());
     if args.json {
         let all: Vec<Value> = checked.iter().map(Checked::to_json).collect();
@@ -106,7 +110,7 @@ fn has_rules(path: &Path) -> bool {
     path.is_dir() || (path.is_file() && input::text(path, input::TEXT).is_ok_and(|text| is_rule(&text)))
 }
 
-fn one(path: Option<&Path>, rules: &[PathBuf]) -> Checked {
+fn one(path: Option<&Path>, rules: &[PathBuf], offline: bool) -> Checked {
     let mut checked = Checked { file: path.map(Path::to_owned), found: Vec::new(), summary: None };
     let (mut config, found) = match setup::config(path) {
         Ok(loaded) => loaded,
@@ -127,6 +131,9 @@ fn one(path: Option<&Path>, rules: &[PathBuf]) -> Checked {
     checked.found.push(hostile::check(rules, &setup.compiled.places));
     checked.found.push(without_effect(&setup, rules.rules().len()));
     checked.found.push(believes_all(&setup.config));
+    if !offline {
+        checked.found.push(logins(&setup.config));
+    }
     checked.summary = Some(Summary {
         rules: rules.rules().len(),
         tests: setup.compiled.tests.len(),
@@ -164,6 +171,19 @@ fn without_effect(setup: &Setup, rules: usize) -> Diagnostics {
     }
     if setup.config.sinks.is_empty() {
         warn("there are no sinks: outcomes go nowhere", "add [[sinks]]");
+    }
+    found
+}
+
+/// Warns of sinks whose servers are not there or refuse the login: the daemon starts all the same.
+fn logins(config: &Config) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for (sink, wrong) in config.sinks.iter().zip(greet::all(&config.sinks)) {
+        let (Some(wrong), Some(place)) = (wrong, &sink.place) else { continue };
+        let (what, hint) = wrong.rsplit_once("; ").unwrap_or((&wrong, "see whether its server runs"));
+        let warning =
+            place.error(format!("the sink '{}' cannot deliver now: {what}", sink.settings.name), hint);
+        found.push(Diagnostic { severity: Severity::Warning, ..warning });
     }
     found
 }

@@ -76,7 +76,7 @@ const RULES: [(&str, &str); 14] = [
 ];
 
 fn found(path: &Path, folder: &Path) -> String {
-    let checked = one(Some(path), &[]);
+    let checked = one(Some(path), &[], true);
     let text: String = checked.found.iter().map(Diagnostics::to_text).collect();
     text.replace(&format!("{}/", folder.display()), "")
 }

@@ -13,6 +13,7 @@ pub mod dead;
 mod decoded;
 pub mod doctor;
 pub mod explain;
+mod greet;
 pub mod history;
 pub mod import;
 pub mod init;

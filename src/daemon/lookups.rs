@@ -141,7 +141,8 @@ impl Keeper {
             }
             source => {
                 let Some(path) = source.path() else { return Ok(()) };
-                let file = state(path);
+                // What a database has may have changed in another file beside it.
+                let file = state(path).filter(|_| !matches!(source, Source::Sqlite { .. }));
                 if file.is_some() && file == seen.file {
                     return match &seen.error {
                         Some(error) => Err(error.clone()),
@@ -152,7 +153,7 @@ impl Keeper {
                     };
                 }
                 seen.file = file;
-                load::read(path).map_err(|found| seen.is_wrong(&found))?
+                load::read(definition, path).map_err(|found| seen.is_wrong(&found))?
             }
         };
         let digest: [u8; 32] = Sha256::digest(&content).into();

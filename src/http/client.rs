@@ -214,6 +214,26 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Stri
     Ok((parsed, value))
 }
 
+/// Headers from configuration: name, place and text of each; a value that is no text has none. Their values are secret. What is
+/// wrong with one is told to `report`.
+pub fn headers<'e, P>(
+    entries: impl IntoIterator<Item = (&'e str, P, Option<&'e str>)>,
+    mut report: impl FnMut(P, String),
+) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, place, value) in entries {
+        let parsed = value.ok_or_else(|| format!("the value of '{name}' must be a string"));
+        match parsed.and_then(|value| header(name, value)) {
+            Ok((name, mut value)) => {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+            Err(error) => report(place, error),
+        }
+    }
+    headers
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

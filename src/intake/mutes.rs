@@ -225,7 +225,9 @@ impl Mutes {
             }
             state.look(now.micros(), &mut words);
             let is_done = state.pending.is_empty();
-            self.note(state);
+            // Who looks is the one who is told of changes: it would tell itself, again and again.
+            self.set_any(&state);
+            drop(state);
             if is_done {
                 return words;
             }
@@ -300,10 +302,14 @@ impl Mutes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every change ends with this.
-    fn note(&self, state: MutexGuard<'_, State>) {
+    fn set_any(&self, state: &State) {
         let any = !(state.configured.is_empty() && state.ordered.is_empty() && state.words.is_empty());
         self.any.store(any, Ordering::Release);
+    }
+
+    /// Every change from outside ends with this.
+    fn note(&self, state: MutexGuard<'_, State>) {
+        self.set_any(&state);
         drop(state);
         self.changed.notify_one();
     }

@@ -27,12 +27,18 @@ struct Process<'r> {
     commit: Commit,
     /// Seconds.
     now: i64,
+    /// How long after that messages come and processes start, in milliseconds.
+    later: i64,
     informs: u64,
 }
 
 fn now(seconds: i64) -> Now {
-    let wall = Wall::from_micros((1000 + seconds) * 1_000_000);
-    Now { wall, mono: Mono::from_nanos((1000 + seconds) as u64 * 1_000_000_000) }
+    at_millis(seconds * 1000)
+}
+
+fn at_millis(millis: i64) -> Now {
+    let wall = Wall::from_micros((1_000_000 + millis) * 1000);
+    Now { wall, mono: Mono::from_nanos((1_000_000 + millis) as u64 * 1_000_000) }
 }
 
 impl<'r> Process<'r> {
@@ -48,21 +54,32 @@ impl<'r> Process<'r> {
         rules: &'r RuleSet,
         disk: Faulty,
         at: i64,
+        settings: (SyncPolicy, u64),
+        prepare: impl FnOnce(&Commit),
+    ) -> Self {
+        Self::start_later(rules, disk, (at, 0), settings, prepare)
+    }
+
+    fn start_later(
+        rules: &'r RuleSet,
+        disk: Faulty,
+        (at, later): (i64, i64),
         (policy, max_size): (SyncPolicy, u64),
         prepare: impl FnOnce(&Commit),
     ) -> Self {
+        let start = at_millis(at * 1000 + later);
         let directory = Path::new(DIRECTORY);
         let options = Options { directory: directory.to_owned(), max_size, when_full: WhenFull::Refuse };
         let shared: Arc<dyn crate::files::disk::Disk> = Arc::new(disk.clone());
         let (journal, _) = Journal::open_on(shared.clone(), options, 7).unwrap();
         // A sink that takes nothing, so that nothing is deleted.
         journal.register("none").unwrap();
-        let commit = Commit::new(journal.clone(), policy, Arc::default(), Arc::default(), now(at));
+        let commit = Commit::new(journal.clone(), policy, Arc::default(), Arc::default(), start);
         let log = StateLog::within(Folder::on(shared, directory), &journal, policy);
         prepare(&commit);
-        commit.resume_with(log, now(at)).unwrap();
-        commit.replace(rules.plan(), now(at));
-        Process { rules, disk, journal, commit, now: at, informs: 0 }
+        commit.resume_with(log, start).unwrap();
+        commit.replace(rules.plan(), start);
+        Process { rules, disk, journal, commit, now: at, later, informs: 0 }
     }
 
     /// Takes a message of an inform, and answers it.
@@ -70,9 +87,10 @@ impl<'r> Process<'r> {
         let mut made = Made::default();
         add(&format!("<35>Nov 20 12:00:00 h app: {message}"), &self.commit, self.rules, &mut made);
         self.informs += 1;
-        self.commit.claim(self.informs, now(self.now).mono);
+        let now = at_millis(self.now * 1000 + self.later);
+        self.commit.claim(self.informs, now.mono);
         made.add_inform(self.informs);
-        self.commit.batch(now(self.now), &mut made, Refused::Queues)
+        self.commit.batch(now, &mut made, Refused::Queues)
     }
 
     fn pass(&mut self, seconds: i64) {
@@ -84,7 +102,7 @@ impl<'r> Process<'r> {
 
     fn die(self, policy: SyncPolicy) -> Self {
         let disk = self.disk.crash();
-        Self::start(self.rules, disk, self.now, policy)
+        Self::start_later(self.rules, disk, (self.now, self.later), (policy, 1 << 30), |_| {})
     }
 
     /// The services and states of what is in the journal.
@@ -467,7 +485,13 @@ proptest! {
         let rules = &all_rules()[at];
         let mut plain = Process::start(rules, Faulty::new(1), 0, SyncPolicy::Batch);
         let mut dies = Process::start(rules, Faulty::new(seed), 0, SyncPolicy::Batch);
-        for step in &steps {
+        // Deadlines come with ticks of 100 ms, which are not those of another process. So what happens after time has passed
+        // is a little earlier in its second than all before, and no deadline of those is near.
+        let mut passed = 0;
+        for (at, step) in steps.iter().enumerate() {
+            let later = 750 - 30 * passed + at as i64;
+            (plain.later, dies.later) = (later, later);
+            passed += i64::from(!matches!(step, Step::Message(..)));
             match step {
                 Step::Message(word, service) => {
                     for process in [&mut plain, &mut dies] {

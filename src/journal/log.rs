@@ -358,7 +358,7 @@ impl Journal {
     /// is lost, and counted, as it was not when the segment was removed.
     pub(super) fn let_go(&self, cursor: &Cursor, open: Option<&Meta>, next: u64) {
         let tail = self.tail.lock();
-        cursor.hold(0);
+        cursor.hold(0, next);
         if let Some(open) = open.filter(|open| !tail.has(open.first)) {
             cursor.add_expired(open.end().saturating_sub(next));
         }
@@ -375,7 +375,7 @@ impl Journal {
         let meta = tail.segment_of(sequence)?;
         let empty = meta.end() == meta.first;
         if let Some(cursor) = cursor.filter(|_| !empty) {
-            cursor.hold(meta.first);
+            cursor.hold(meta.first, sequence);
         }
         let file = (meta.first == tail.open().0).then(|| tail.file.clone());
         Some(Held { meta, file, oldest: tail.oldest(), empty })

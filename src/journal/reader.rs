@@ -198,7 +198,7 @@ impl Reader {
     fn leave_segment(&mut self, length: u64) {
         let Some(open) = &self.open else { return };
         if self.next >= open.meta.end() {
-            self.open = None;
+            self.close();
         } else if open.meta.length() == length {
             // Nothing has come since: a record that should be there is not.
             self.damaged(self.next);
@@ -207,21 +207,27 @@ impl Reader {
     }
 
     fn skip_segment(&mut self) {
-        if let Some(open) = self.open.take() {
+        if let Some(open) = &self.open {
             let end = open.meta.end().max(self.next);
             self.lost(end - self.next);
             self.next = end;
+        }
+        self.close();
+    }
+
+    /// Ends to read a segment. It may be the newest one, which gets more records and is removed before it is read again.
+    fn close(&mut self) {
+        let open = self.open.take().map(|open| open.meta);
+        if let Some(cursor) = &self.cursor {
+            // Of a segment that is removed nobody else can read the rest.
+            self.journal.let_go(cursor, open.as_ref(), self.next);
         }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let Some(cursor) = &self.cursor {
-            // Of a segment that is removed nobody else can read the rest.
-            let open = self.open.take().map(|open| open.meta);
-            self.journal.let_go(cursor, open.as_ref(), self.next);
-        }
+        self.close();
     }
 }
 

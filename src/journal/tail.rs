@@ -238,7 +238,8 @@ impl Tail {
         self.names += 1;
         self.spoiled = false;
         self.drop_delivered(rest);
-        let mut size = self.size();
+        // What is wanted has the header of the new segment in it.
+        let mut size = self.size() - HEADER as u64;
         while size + wanted > shape.max_size && self.segments.len() > 1 {
             let oldest = self.segments.remove(0);
             size -= oldest.length();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::files::disk::Disk;
 use crate::files::faulty::{Faults, Faulty};
 use crate::journal::segment::{self, Header, segment_path};
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
@@ -454,4 +455,22 @@ fn what_a_failed_sync_was_for_is_not_safe_while_it_is_there() {
     cursor.advance(4).unwrap();
     journal.clean();
     assert_eq!((journal.oldest(), journal.safe()), (4, 5));
+}
+
+/// A journal that refuses what it has no room for gives up nothing, however little room is left.
+#[test]
+fn what_just_fits_takes_the_place_of_nothing() {
+    let mut fits = 0;
+    for size in segment::MAX_PAYLOAD - 250..segment::MAX_PAYLOAD - 100 {
+        let disk: Arc<dyn Disk> = Arc::new(Faulty::new(1));
+        let options =
+            Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
+        let (journal, _) = Journal::open_on(disk, options, 1).unwrap();
+        let cursor = journal.register("sink").unwrap();
+        journal.append(&batch(&["small".to_owned()])).unwrap();
+        fits += usize::from(journal.append(&batch(&["z".repeat(size)])).is_ok());
+        assert_eq!(cursor.expired(), 0, "{size}");
+        assert!(journal.size() <= MIN_SIZE, "{size}");
+    }
+    assert!((1..150).contains(&fits), "{fits}");
 }

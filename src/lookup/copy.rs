@@ -23,6 +23,7 @@ fn identity(definition: &Definition) -> String {
         Source::Csv { path, separator } => format!("csv\0{}\0{separator}", path.display()),
         Source::Toml { path, items } => format!("toml\0{}\0{}", path.display(), items.text()),
         Source::Json { path, items } => format!("json\0{}\0{}", path.display(), items.text()),
+        Source::Sqlite { path, query } => format!("sqlite\0{}\0{query}", path.display()),
         Source::Nagios { path } => format!("nagios\0{}", path.display()),
         Source::Http(http) => format!("url\0{}\0{}", http.url, http.items.text()),
     };

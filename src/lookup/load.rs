@@ -9,6 +9,7 @@ use super::copy;
 use super::nagios::objects;
 use super::rows::{self, Made};
 use super::settings::{Definition, Source};
+use super::sqlite;
 use super::table::Table;
 use super::tables::{Known, Tables};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
@@ -38,7 +39,7 @@ pub fn parse(definition: &Definition, name: &str, content: &[u8]) -> Made {
                 objects(text).filter(|(kind, _)| *kind == "host").map(|(_, host)| of_host(&host)).collect();
             rows::of_items(definition, name, &items)
         }
-        Source::Http(_) => match serde_json::from_str::<Vec<Value>>(text) {
+        Source::Http(_) | Source::Sqlite { .. } => match serde_json::from_str::<Vec<Value>>(text) {
             Ok(items) => rows::of_items(definition, name, &items),
             Err(error) => broken(format!("it is no list in JSON: {error}")),
         },
@@ -51,12 +52,20 @@ fn of_host(directives: &[(&str, &str)]) -> Value {
     Value::Object(entries.collect())
 }
 
-/// The content of the file of a table.
+/// The content of a table that is on this machine.
 ///
 /// # Errors
 ///
 /// If it cannot be read.
-pub fn read(path: &Path) -> Result<Content, Diagnostics> {
+pub fn read(definition: &Definition, path: &Path) -> Result<Content, Diagnostics> {
+    if let Source::Sqlite { query, .. } = &definition.source {
+        let items = sqlite::rows(path, query, definition.max).map_err(|error| {
+            let mut found = Diagnostics::default();
+            found.push(definition.place.error(error.to_string(), "correct 'sqlite' or 'query'"));
+            found
+        })?;
+        return Ok(Value::from(items).to_string().into_bytes());
+    }
     match input::bytes(path, copy::LONGEST) {
         Ok(mut content) => Ok(std::mem::take(&mut *content)),
         Err(error) => {
@@ -105,7 +114,7 @@ fn first(definition: &Definition, directory: &Path, begun: &mut Begun) -> Option
         return table;
     };
     let name = path.display().to_string();
-    let (table, found) = match read(path) {
+    let (table, found) = match read(definition, path) {
         Ok(content) => parse(definition, &name, &content),
         Err(found) => (None, found),
     };

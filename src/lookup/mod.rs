@@ -17,6 +17,7 @@ pub mod reverse;
 pub mod rows;
 pub mod server;
 pub mod settings;
+pub mod sqlite;
 pub mod table;
 pub mod tables;
 pub mod zones;

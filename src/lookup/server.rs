@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::pointer::Pointer;
-use crate::http::client::header;
+use crate::http::client::{self, header};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::input;
 use crate::settings::secret::{PASSWORD, TOKEN, warning};
@@ -101,23 +101,9 @@ pub(super) fn of_icinga(http: Http) -> Http {
 }
 
 fn headers(section: &Section<'_, '_>, found: &mut Diagnostics) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let Some(table) = section.section("headers", found) else { return headers };
-    for (name, span, value) in table.entries() {
-        let parsed = value
-            .get_ref()
-            .as_str()
-            .ok_or_else(|| format!("the value of '{name}' must be a string"))
-            .and_then(|value| header(name, value));
-        match parsed {
-            Ok((name, mut value)) => {
-                value.set_sensitive(true);
-                headers.insert(name, value);
-            }
-            Err(error) => found.push(table.source().error(&span, error, None)),
-        }
-    }
-    headers
+    let Some(table) = section.section("headers", found) else { return HeaderMap::new() };
+    let entries = table.entries().map(|(name, span, value)| (name, span, value.get_ref().as_str()));
+    client::headers(entries, |span, error| found.push(table.source().error(&span, error, None)))
 }
 
 /// `user` and `password`, or a token.

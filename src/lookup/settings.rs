@@ -78,6 +78,13 @@ pub enum Source {
         /// The file.
         path: PathBuf,
     },
+    /// A query in an SQLite database.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// The query.
+        query: String,
+    },
     /// A server that gives JSON.
     Http(Box<Http>),
 }
@@ -94,6 +101,7 @@ impl Source {
             Source::Csv { path, .. }
             | Source::Toml { path, .. }
             | Source::Json { path, .. }
+            | Source::Sqlite { path, .. }
             | Source::Nagios { path } => Some(path),
             Source::Http(_) => None,
         }
@@ -134,7 +142,7 @@ pub fn read(
 }
 
 /// The keys that say where rows come from.
-const SOURCES: [&str; 6] = ["csv", "toml", "json", "url", "nagios_objects", "icinga2"];
+const SOURCES: [&str; 7] = ["csv", "toml", "json", "sqlite", "url", "nagios_objects", "icinga2"];
 
 fn definition(
     section: Section<'_, '_>,
@@ -158,12 +166,14 @@ fn definition(
     let week = Duration::from_hours(7 * 24);
     let refresh = duration(&section, "refresh", Duration::from_secs(1)..=week, found);
     let max = count(&section, "max", MAX_RANGE, found).unwrap_or(MAX);
-    if let (false, Some(Source::Csv { .. })) = (columns.is_empty(), &source) {
-        found.push(section.source().error(
-            &section.key_span("columns"),
-            "'columns' is for JSON and TOML",
-            Some("the first line of the file names its columns".to_owned()),
-        ));
+    let names_columns = match &source {
+        Some(Source::Csv { .. }) => Some("the first line of the file names its columns"),
+        Some(Source::Sqlite { .. }) => Some("the query names its columns: SELECT site AS city"),
+        _ => None,
+    };
+    if let (false, Some(hint)) = (columns.is_empty(), names_columns) {
+        let span = section.key_span("columns");
+        found.push(section.source().error(&span, "'columns' is for JSON and TOML", Some(hint.to_owned())));
     }
     let digest = section.digest(&[]);
     section.finish(found);
@@ -208,8 +218,7 @@ fn source(
 ) -> Option<Source> {
     let given: Vec<&str> = SOURCES.into_iter().filter(|key| section.get(key).is_some()).collect();
     let [only] = given.as_slice() else {
-        let hint =
-            "give one of csv, toml, json, url, nagios_objects and icinga2, such as csv = \"sites.csv\"";
+        let hint = "give one of csv, toml, json, sqlite, url, nagios_objects and icinga2, such as csv = \"sites.csv\"";
         let message = match given.as_slice() {
             [] => "this table has no source".to_owned(),
             all => format!("this table has several sources: {}", all.join(", ")),
@@ -218,6 +227,7 @@ fn source(
         // Keys of all sources are known ones.
         section.get("separator");
         section.get("items");
+        section.get("query");
         if given.is_empty() {
             server::read(section, resolve, found, false);
         }
@@ -226,6 +236,7 @@ fn source(
     let path = |key, found: &mut Diagnostics| section.string(key, found).map(|path| resolve(&path));
     let separator = separator(section, found);
     let items = server::pointer(section, "items", found);
+    let query = section.string("query", found);
     let remote = server::read(section, resolve, found, matches!(*only, "url" | "icinga2"));
     let misplaced = |key: &str, of: &str, found: &mut Diagnostics| {
         let message = format!("'{key}' is for {of}");
@@ -234,7 +245,10 @@ fn source(
     if separator.is_some() && *only != "csv" {
         misplaced("separator", "'csv'", found);
     }
-    if items.is_some() && matches!(*only, "csv" | "nagios_objects" | "icinga2") {
+    if query.is_some() && *only != "sqlite" {
+        misplaced("query", "'sqlite'", found);
+    }
+    if items.is_some() && matches!(*only, "csv" | "sqlite" | "nagios_objects" | "icinga2") {
         misplaced("items", "'toml', 'json' and 'url'", found);
     }
     let items = items.unwrap_or_default();
@@ -243,6 +257,14 @@ fn source(
         "toml" => Some(Source::Toml { path: path("toml", found)?, items }),
         "nagios_objects" => Some(Source::Nagios { path: path("nagios_objects", found)? }),
         "icinga2" => remote.map(|http| Source::Http(Box::new(server::of_icinga(http)))),
+        "sqlite" => {
+            let Some(query) = query else {
+                let hint = "give the rows: query = \"SELECT address, city FROM devices\"";
+                found.push(section.error("this table has no 'query'", hint));
+                return None;
+            };
+            Some(Source::Sqlite { path: path("sqlite", found)?, query: query.value })
+        }
         "json" => Some(Source::Json { path: path("json", found)?, items }),
         _ => remote.map(|http| Source::Http(Box::new(Http { items, ..http }))),
     }

@@ -35,6 +35,12 @@ fn mistakes_have_their_place_and_a_hint() {
         ("csv = \"a\"\ncolumns = { a = \"/b\" }", "t.toml:5:1: error: 'columns' is for JSON and TOML"),
         ("json = \"a\"\nitems = \"x\"", "t.toml:5:9: error: 'x' is no JSON pointer; write \"/x\""),
         ("json = \"a\"\ncolumns = { a = 1 }", "t.toml:5:13: error: the pointer of 'a' must be a string"),
+        ("sqlite = \"a\"", "t.toml:1:1: error: this table has no 'query'; give the rows"),
+        ("csv = \"a\"\nquery = \"SELECT 1\"", "t.toml:5:1: error: 'query' is for 'sqlite'; remove it"),
+        (
+            "sqlite = \"a\"\nquery = \"SELECT 1\"\ncolumns = { a = \"/b\" }",
+            "t.toml:6:1: error: 'columns' is for JSON and TOML; the query names its columns",
+        ),
         ("json = \"a\"\nseparator = \",\"", "t.toml:5:1: error: 'separator' is for 'csv'"),
         ("url = \"ftp://h\"", "t.toml:4:7: error: 'ftp://h' does not begin with http:// or https://"),
         ("url = \"http://u:p@h/\"", "a URL with a password in it shows in logs"),

@@ -221,6 +221,10 @@ fn document(record: &Record<'_>) -> Value {
 }
 
 impl Api for Elasticsearch {
+    fn greeting(&self) -> Option<Call> {
+        Some(Call::json(Method::GET, "/", ""))
+    }
+
     fn batch(&self) -> Batch {
         // A document has its time, and no other replaces it.
         Batch { items: MOST, bytes: MOST_BYTES, order: Order::Free }

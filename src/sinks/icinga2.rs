@@ -106,6 +106,10 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
 }
 
 impl Api for Icinga2 {
+    fn greeting(&self) -> Option<Call> {
+        Some(Call::json(Method::GET, "/v1", ""))
+    }
+
     fn takes(&self, record: &Record<'_>) -> bool {
         matches!(record.outcome, Outcome::CheckResult(_))
     }

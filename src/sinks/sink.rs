@@ -45,6 +45,11 @@ pub trait Sink: Debug + Send + Sync {
         Destination::Unknown
     }
 
+    /// Connects and logs in, where there is a login, and delivers nothing. Without one it does nothing.
+    fn greet(&self, _network: Arc<dyn Network>) -> Working<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// A lane. Called [`Limits::lanes`] times when delivery starts.
     fn lane(&self, seat: &Seat) -> Box<dyn Lane>;
 }
@@ -93,7 +98,7 @@ pub trait Lane: Send {
 /// The answer to [`Lane::send`], when it comes.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Vec<Fate>, Trouble>> + Send + 'a>>;
 
-/// The end of [`Lane::own`], when it comes.
+/// The end of [`Lane::own`] or [`Sink::greet`], when it comes.
 pub type Working<'a> = Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + 'a>>;
 
 /// What a lane may use beside its own settings.

@@ -6,6 +6,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::Method;
+use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -134,6 +135,11 @@ fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Api for Splunk {
+    /// Without an event: the collector looks at the token first, and refuses it with 403 or the request with 400.
+    fn greeting(&self) -> Option<Call> {
+        Some(Call { headers: self.headers(), body: Bytes::new(), ..self.call(&[]) })
+    }
+
     fn batch(&self) -> Batch {
         // Splunk sorts by the time of each event.
         Batch { items: MOST, bytes: MOST_BYTES, order: Order::Free }

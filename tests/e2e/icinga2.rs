@@ -214,6 +214,13 @@ fn results_reach_icinga_and_unknown_objects_the_dead_letters() {
     assert_eq!(daemon.status()["sinks"][0]["delivered"], 2);
 }
 
+/// What `trapline check` says, which asks Icinga whether it takes the login.
+fn check(daemon: &Daemon) -> String {
+    let checked = output(&["check", "--config", daemon.path("trapline.toml").to_str().unwrap()]);
+    assert!(checked.status.success(), "{checked:?}");
+    String::from_utf8(checked.stderr).unwrap()
+}
+
 #[test]
 fn who_it_trusts_and_who_it_is() {
     let mut icinga = Icinga::prepare();
@@ -229,6 +236,7 @@ fn who_it_trusts_and_who_it_is() {
     );
     // A pinned certificate, and our own in the place of a password.
     let daemon = Daemon::start(&sink(&icinga, &format!("fingerprint = \"{fingerprint}\""), &certificate));
+    assert!(!check(&daemon).contains("cannot deliver"));
     link(&daemon, true);
     wait_until("CRITICAL", || icinga.service("Interface Gi0/3").0 == 2);
     drop(daemon);
@@ -243,6 +251,8 @@ fn who_it_trusts_and_who_it_is() {
         (right.as_str(), "user = \"trapline\"\npassword = \"wrong\"", "check user, password or token"),
     ] {
         let daemon = Daemon::start(&sink(&icinga, trust, login));
+        let said = check(&daemon);
+        assert!(said.contains("the sink 'icinga' cannot deliver now") && said.contains(words), "{said}");
         snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
         wait_until(words, || daemon.log().contains(words));
         assert_eq!(daemon.status()["sinks"][0]["delivered"], 0);

@@ -9,7 +9,7 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use serde_json::Value;
 
 use crate::broker::Broker;
-use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::daemon::{Daemon, FILE_SINK, output, trapline};
 use crate::support::{Program, link_trap, snmptrap, wait_until};
 
 /// A queue, bound to an exchange for everything.
@@ -176,6 +176,17 @@ fn outcomes_as_json_on_an_exchange_of_their_own() {
          [[sinks]]\nname = \"bus\"\ntype = \"amqp\"\nurl = \"{}\"\nexchange = \"outcomes\"\n",
         broker.url()
     ));
+    let config = daemon.path("trapline.toml");
+    let check = |more: &[&str]| {
+        let args = ["check", "--config", config.to_str().unwrap()];
+        String::from_utf8(output(&[&args, more].concat()).stderr).unwrap()
+    };
+    assert!(!check(&[]).contains("cannot deliver"));
+    let right = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, right.replace("guest:guest", "guest:wrong")).unwrap();
+    assert!(check(&[]).contains("the sink 'bus' cannot deliver now"), "{}", check(&[]));
+    assert!(!check(&["--offline"]).contains("cannot deliver"));
+    std::fs::write(&config, right).unwrap();
     snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
     wait_until("no queue takes the first", || daemon.status()["sinks"][0]["dead"] == 1);
     assert_eq!(daemon.status()["sinks"][0]["delivered"], 0);

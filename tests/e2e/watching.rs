@@ -108,6 +108,16 @@ fn sleeps_since(before: &HashMap<OsString, u64>, after: &HashMap<OsString, u64>)
     after.iter().map(|(thread, count)| count - before.get(thread).copied().unwrap_or_default()).sum()
 }
 
+/// How much time of a processor a process has had, in hundredths of a second.
+fn worked(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name, in brackets, may have spaces.
+    let numbers: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // utime and stime, which proc(5) counts from the name's neighbours on as 14 and 15.
+    numbers[11..13].iter().map(|count| count.parse::<u64>().unwrap()).sum()
+}
+
+/// It is seldom woken, and it does not stay awake: a thread that never sleeps is never woken.
 #[test]
 fn an_idle_daemon_sleeps() {
     const SECONDS: u64 = 10;
@@ -123,22 +133,53 @@ fn an_idle_daemon_sleeps() {
     std::fs::write(&path, config.replacen("listen = [", &tcp, 1)).unwrap();
     daemon.restart();
     let rest = |when: &str| {
-        let mut before = sleeps(daemon.pid());
-        let mut counted = 0;
+        let mut before = (sleeps(daemon.pid()), worked(daemon.pid()));
         // What the start or a message has begun ends within a few rounds.
         wait_until(&format!("it sleeps {when}"), || {
             std::thread::sleep(Duration::from_secs(SECONDS));
-            let now = sleeps(daemon.pid());
-            counted = sleeps_since(&before, &now);
+            let now = (sleeps(daemon.pid()), worked(daemon.pid()));
+            let (woken, percent) = (sleeps_since(&before.0, &now.0), (now.1 - before.1) / SECONDS);
             before = now;
-            println!("{when}: {:.1} wake-ups a second", counted as f64 / SECONDS as f64);
-            counted <= 2 * SECONDS
+            println!(
+                "{when}: {:.1} wake-ups a second, {percent} % of a processor",
+                woken as f64 / SECONDS as f64
+            );
+            woken <= 2 * SECONDS && percent < 10
         });
     };
     rest("with nothing to do");
     link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
     wait_until("it is delivered", || daemon.outcomes("out.jsonl").len() == 1);
     rest("with a core that is away");
+}
+
+/// Whatever else it has to do now and then, it sleeps in between.
+#[test]
+fn a_daemon_with_everything_switched_on_sleeps() {
+    const SECONDS: u64 = 5;
+    let mut daemon = Daemon::prepare(&format!(
+        "{FILE_SINK}[http]\nlisten = \"127.0.0.1:{}\"\n[[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:{}\"\n\
+         [history]\n[storm]\nrate = 100\n[self]\nhost = \"trapline\"\n[capture]\n\
+         [[mute]]\nhost = \"core-*\"\nfrom = \"00:00\"\nto = \"23:59\"\n\
+         [[lookups]]\nname = \"site\"\ncsv = \"DIR/sites.csv\"\nkey = \"host\"\nrefresh = \"1s\"\n",
+        port(),
+        port()
+    ));
+    std::fs::write(daemon.path("sites.csv"), "host,city\nsw1,Vienna\n").unwrap();
+    daemon.restart();
+    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    wait_until("it is delivered", || {
+        daemon.outcomes("out.jsonl").iter().any(|one| one.to_string().contains("Gi0/3"))
+    });
+    let mut before = worked(daemon.pid());
+    wait_until("it sleeps", || {
+        std::thread::sleep(Duration::from_secs(SECONDS));
+        let now = worked(daemon.pid());
+        let percent = (now - before) / SECONDS;
+        before = now;
+        println!("{percent} % of a processor");
+        percent < 10
+    });
 }
 
 #[test]

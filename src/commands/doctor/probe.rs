@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The most addresses of a server that are tried.
 const ADDRESSES: usize = 4;
 
-/// Whether a sink's destination can be reached.
-pub fn sink(name: &str, destination: &Destination) -> Finding {
+/// Whether a sink's destination can be reached. `refusal` is what the server said to a greeting that it refuses.
+pub fn sink(name: &str, destination: &Destination, refusal: Option<String>) -> Finding {
     let (where_to, reached) = match destination {
         Destination::Server(host, port) => (format!("{host} port {port}"), server(host, *port)),
         Destination::Servers(all) => {
@@ -37,9 +37,13 @@ pub fn sink(name: &str, destination: &Destination) -> Finding {
         Destination::File(path) => (path.display().to_string(), file(path)),
         Destination::Unknown => return Finding::good(AREA, format!("sink '{name}' has nothing to look at")),
     };
-    match reached {
-        Ok(how) => Finding::good(AREA, format!("sink '{name}': {where_to} {how}")),
-        Err(Wrong { what, remedy }) => {
+    match (reached, refusal) {
+        (Ok(_), Some(refusal)) => {
+            let (what, remedy) = refusal.rsplit_once("; ").unwrap_or((&refusal, "look at the server's log"));
+            Finding::error(AREA, format!("sink '{name}': {what}"), remedy)
+        }
+        (Ok(how), None) => Finding::good(AREA, format!("sink '{name}': {where_to} {how}")),
+        (Err(Wrong { what, remedy }), _) => {
             Finding::error(AREA, format!("sink '{name}': {where_to}: {what}"), remedy)
         }
     }
@@ -175,7 +179,7 @@ mod tests {
             (Destination::File(path("file/one")), Level::Error, "no folder"),
             (Destination::Unknown, Level::Good, "nothing"),
         ] {
-            let found = sink("s", &destination);
+            let found = sink("s", &destination, None);
             assert_eq!(found.level, level, "{destination:?}: {found:?}");
             assert!(
                 found.what.contains(says) && found.remedy.is_empty() == (level == Level::Good),

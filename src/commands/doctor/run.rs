@@ -14,6 +14,7 @@ use super::ports::{self, Daemon, Wanted};
 use super::{probe, running, sockets};
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{PATIENCE, try_ask};
+use crate::commands::greet;
 use crate::config::Config;
 use crate::config::loaded;
 use crate::daemon::control::Request;
@@ -50,8 +51,8 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<bool> {
     if let Some(config) = configuration(path.as_deref(), &mut findings) {
         let daemon = daemon(&config, &mut findings);
         machine(&config, daemon, &mut findings);
-        for sink in &config.sinks {
-            findings.push(probe::sink(&sink.settings.name, &sink.settings.sink.destination()));
+        for (sink, wrong) in config.sinks.iter().zip(greet::all(&config.sinks)) {
+            findings.push(probe::sink(&sink.settings.name, &sink.settings.sink.destination(), wrong));
         }
         findings.push(machine::clock(sys::clock_is_synchronised()));
     }

@@ -15,12 +15,13 @@ use lapin::{
     PublisherConfirm,
 };
 
+use crate::net::Network;
 use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::{Key, Options};
 use crate::sinks::sink::{
-    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
 };
 
 /// The longest routing key in bytes: a short string of AMQP 0-9-1.
@@ -205,13 +206,26 @@ impl Sink for Bus {
         url.map_or(Destination::Unknown, |url| Destination::Server(url.authority.host, url.authority.port))
     }
 
+    fn greet(&self, _network: Arc<dyn Network>) -> Working<'_> {
+        // The exchange may be another's to declare: a connection declares none.
+        let broker = Broker { declare: false, ..self.broker.clone() };
+        let lane = BusLane { broker, ..self.bus_lane() };
+        Box::pin(async move { lane.connect().await.map(drop) })
+    }
+
     fn lane(&self, _seat: &Seat) -> Box<dyn Lane> {
-        Box::new(BusLane {
+        Box::new(self.bus_lane())
+    }
+}
+
+impl Bus {
+    fn bus_lane(&self) -> BusLane {
+        BusLane {
             broker: self.broker.clone(),
             encoder: self.encoder.clone(),
             unroutable: self.unroutable.clone(),
             link: None,
-        })
+        }
     }
 }
 

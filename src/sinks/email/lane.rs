@@ -14,7 +14,7 @@ use crate::outcome::record::Record;
 use crate::sinks::memory::Memory;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
 };
 use crate::time::clock::{Clock, Mono};
 
@@ -55,6 +55,13 @@ impl Sink for Email {
 
     fn destination(&self) -> Destination {
         Destination::Server(self.server.address.host.clone(), self.server.address.port)
+    }
+
+    fn greet(&self, network: Arc<dyn Network>) -> Working<'_> {
+        Box::pin(async move {
+            Session::open(&self.server, &*network).await?.quit().await;
+            Ok(())
+        })
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {

@@ -131,6 +131,11 @@ pub trait Api: Debug + Send + Sync + 'static {
         None
     }
 
+    /// A request that changes nothing, and that a server refuses whose login is another one.
+    fn greeting(&self) -> Option<Call> {
+        None
+    }
+
     /// The headers of a session, from the answer to [`Api::login`].
     ///
     /// # Errors

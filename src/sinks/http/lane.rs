@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::api::{Api, Call, Part, basic, judge};
 use super::server::Server;
 use crate::http::client::{Answer, Client, HttpError};
+use crate::net::Network;
 use crate::outcome::record::Record;
 use crate::sinks::settings::Configured;
-use crate::sinks::sink::{Destination, Fate, Item, Lane, Limits, Pieces, Said, Seat, Sending, Sink, Trouble};
-use crate::time::clock::Clock;
+use crate::sinks::sink::{
+    Destination, Fate, Item, Lane, Limits, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
+};
+use crate::time::clock::{Clock, SystemClock};
 
 /// How long a server may take to acknowledge what it has taken.
 const ACK_PATIENCE: Duration = Duration::from_mins(2);
@@ -66,15 +70,25 @@ impl Sink for Web {
         Destination::Server(self.server.target.host.clone(), self.server.target.port)
     }
 
+    fn greet(&self, network: Arc<dyn Network>) -> Working<'_> {
+        let mut lane = self.lane_on(network, Arc::new(SystemClock));
+        Box::pin(async move { lane.greet().await })
+    }
+
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
+        Box::new(self.lane_on(seat.network.clone(), seat.clock.clone()))
+    }
+}
+
+impl Web {
+    fn lane_on(&self, network: Arc<dyn Network>, clock: Arc<dyn Clock>) -> WebLane {
         let mut headers = self.server.headers.clone();
         if let Some((user, password)) = &self.server.login {
             headers.insert(AUTHORIZATION, basic(user, password));
         }
         let (target, tls) = (self.server.target.clone(), self.server.tls.clone());
-        let client = Client::new(seat.network.clone(), target, tls, headers);
-        let (api, clock) = (self.api.clone(), seat.clock.clone());
-        Box::new(WebLane { api, client, clock, session: None })
+        let client = Client::new(network, target, tls, headers);
+        WebLane { api: self.api.clone(), client, clock, session: None }
     }
 }
 
@@ -152,6 +166,19 @@ impl WebLane {
                 }
             }
         }
+    }
+
+    async fn greet(&mut self) -> Result<(), Trouble> {
+        self.session = Some(self.login().await?);
+        let Some(call) = self.api.greeting() else { return Ok(()) };
+        let answer = self.call(&call).await?;
+        let hint = match answer.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "check user, password or token of this sink",
+            StatusCode::NOT_FOUND => "check the url of this sink",
+            _ => return Ok(()),
+        };
+        let what = format!("{} answered {}: {}", self.client.server(), answer.status, answer.excerpt());
+        Err(Trouble::Refused(what.into(), hint))
     }
 
     async fn login(&mut self) -> Result<HeaderMap, Trouble> {

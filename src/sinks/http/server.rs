@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hyper::header::HeaderMap;
 use zeroize::Zeroizing;
 
-use crate::http::client::header;
+use crate::http::client;
 use crate::settings::secret::{Keys, PASSWORD};
 use crate::settings::section::Located;
 use crate::settings::url::Target;
@@ -155,21 +155,7 @@ pub(in crate::sinks) fn login(options: &mut Options<'_, '_, '_>) -> Option<(Stri
 }
 
 fn headers(options: &mut Options<'_, '_, '_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let Some(table) = options.table("headers") else { return headers };
-    for (name, span, value) in table.entries() {
-        let parsed = value
-            .get_ref()
-            .as_str()
-            .ok_or_else(|| format!("the value of '{name}' must be a string"))
-            .and_then(|value| header(name, value));
-        match parsed {
-            Ok((name, mut value)) => {
-                value.set_sensitive(true);
-                headers.insert(name, value);
-            }
-            Err(error) => options.report_at(&span, error, None),
-        }
-    }
-    headers
+    let Some(table) = options.table("headers") else { return HeaderMap::new() };
+    let entries = table.entries().map(|(name, span, value)| (name, span, value.get_ref().as_str()));
+    client::headers(entries, |span, error| options.report_at(&span, error, None))
 }

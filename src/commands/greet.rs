@@ -1,0 +1,29 @@
+//! Whether the servers of sinks take the logins of a configuration. Nothing is delivered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::config::sinks::SinkSection;
+use crate::net::{Internet, Network};
+
+/// How long a server may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is wrong with each sink's server or login, in the order of the sinks; none where nothing is. All are asked at once. Blocks.
+pub fn all(sinks: &[SinkSection]) -> Vec<Option<String>> {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return sinks.iter().map(|_| Some(error.to_string())).collect(),
+    };
+    let network: Arc<dyn Network> = Arc::new(Internet);
+    let greet = async |sink: &SinkSection| {
+        let greeting = sink.settings.sink.greet(network.clone());
+        match tokio::time::timeout(PATIENCE, greeting).await {
+            Ok(answer) => answer.err().map(|trouble| trouble.to_string()),
+            Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
+    };
+    runtime.block_on(join_all(sinks.iter().map(greet)))
+}
