@@ -85,33 +85,26 @@ fn log_record(record: &Record<'_>) -> Value {
     let (outcome, common) = (&record.outcome, record.outcome.common());
     let attribute = |name: &str, value: &str| json!({ "key": name, "value": { "stringValue": value } });
     let id = record.id();
-    let perfdata = match outcome {
-        Outcome::CheckResult(check) => &*check.perfdata,
-        Outcome::Event(_) => "",
-    };
     let own = [
-        ("host.name", outcome.host()),
-        ("trapline.service", outcome.service().unwrap_or("")),
-        ("trapline.state", common.state.as_str()),
-        ("trapline.kind", outcome.kind()),
-        ("trapline.rule", &common.rule),
-        ("trapline.id", &id),
-        ("trapline.long_output", &common.long_output),
-        ("trapline.perfdata", perfdata),
-        ("source.address", &common.source),
+        ("host.name", Some(outcome.host())),
+        ("trapline.service", outcome.service()),
+        ("trapline.state", Some(common.state.as_str())),
+        ("trapline.kind", Some(outcome.kind())),
+        ("trapline.rule", Some(&*common.rule)),
+        ("trapline.id", Some(id.as_str())),
+        ("trapline.long_output", Some(&*common.long_output)),
+        ("source.address", Some(&*common.source)),
     ];
-    let mut attributes: Vec<Value> = own
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| attribute(name, value))
-        .collect();
+    let mut attributes: Vec<Value> =
+        own.iter().filter_map(|(name, value)| Some(attribute(name, (*value)?))).collect();
     attributes.extend(
         common.labels.iter().map(|(name, value)| attribute(&format!("trapline.label.{name}"), value)),
     );
-    if let Outcome::Event(event) = outcome {
-        attributes.extend(
+    match outcome {
+        Outcome::CheckResult(check) => attributes.push(attribute("trapline.perfdata", &check.perfdata)),
+        Outcome::Event(event) => attributes.extend(
             own_fields(event).map(|(name, value)| attribute(&format!("trapline.field.{name}"), value)),
-        );
+        ),
     }
     let nanos = (i128::from(common.time) * 1000).to_string();
     json!({
