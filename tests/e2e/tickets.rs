@@ -42,8 +42,9 @@ fn block(name: &str, url: &str) -> String {
     let blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let block = blocks.clone().find(|block| block.contains(&format!("name = \"{name}\""))).unwrap();
     let old = block.lines().find(|line| line.starts_with("url = ")).unwrap();
-    let path = old.splitn(4, '/').nth(3).unwrap().trim_end_matches('"').to_owned();
-    block.replace(old, &format!("url = \"{url}/{path}\""))
+    let path =
+        old.splitn(4, '/').nth(3).map_or(String::new(), |path| format!("/{}", path.trim_end_matches('"')));
+    block.replace(old, &format!("url = \"{url}{path}\""))
 }
 
 fn daemon(name: &str, server: &WebServer) -> Daemon {
@@ -81,6 +82,16 @@ fn server(
     })
 }
 
+/// A part of a path, without its percent-encoding.
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |out, part| {
+        let (hex, rest) = part.split_at(2);
+        format!("{out}{}{rest}", char::from(u8::from_str_radix(hex, 16).unwrap()))
+    })
+}
+
 /// Whether a body is JSON with these fields and no others.
 fn has(body: &Value, fields: &[&str]) -> bool {
     body.as_object().is_some_and(|body| {
@@ -98,8 +109,7 @@ fn servicenow(desk: &mut Desk, request: &Request) -> Option<Answer> {
         ("GET", query) => {
             let key = query.strip_prefix("?sysparm_query=active=true^correlation_id=")?;
             let key = key.strip_suffix("&sysparm_limit=1&sysparm_fields=sys_id")?;
-            // As a server decodes it.
-            let key = key.replace("%25", "%").replace("%2F", "/");
+            let key = decoded(key);
             let open = |(id, (fields, open)): (&u32, &(Value, bool))| {
                 (*open && fields["correlation_id"] == key.as_str())
                     .then(|| json!({ "sys_id": format!("s{id}") }))
@@ -134,7 +144,7 @@ fn jira(desk: &mut Desk, request: &Request) -> Option<Answer> {
     if request.method == "GET" {
         let jql =
             rest.strip_prefix("/search/jql?jql=statusCategory%20%21%3D%20Done%20AND%20labels%20%3D%20%22")?;
-        let label = jql.strip_suffix("%22&maxResults=1&fields=id")?.replace("%25", "%").replace("%2F", "/");
+        let label = decoded(jql.strip_suffix("%22&maxResults=1&fields=id")?);
         let open = |(id, (fields, open)): (&u32, &(Value, bool))| {
             (*open && fields["labels"][0] == label.as_str()).then(|| json!({ "id": id.to_string() }))
         };
