@@ -95,7 +95,7 @@ fn checksum(all: &[&[u8]]) -> u16 {
 }
 
 /// Whether an address can be that of a sender: no group, and not all.
-pub(super) fn is_sender_v4(address: &Ipv4Addr) -> bool {
+pub(super) fn is_sender_v4(address: Ipv4Addr) -> bool {
     !address.is_multicast() && !address.is_broadcast() && !address.is_unspecified()
 }
 

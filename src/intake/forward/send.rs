@@ -159,7 +159,7 @@ impl Sockets {
         self.number = self.number.wrapping_add(1);
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let packets = match (from, to) {
-            (SocketAddr::V4(from), SocketAddr::V4(to)) if packet::is_sender_v4(from.ip()) => {
+            (SocketAddr::V4(from), SocketAddr::V4(to)) if packet::is_sender_v4(*from.ip()) => {
                 packet::v4(from, to, octets, self.number as u16)
             }
             (SocketAddr::V6(from), SocketAddr::V6(to)) if packet::is_sender_v6(from.ip()) => {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
@@ -130,11 +130,11 @@ pub(super) fn method(options: &mut Options<'_, '_, '_>, default: Method) -> Opti
 
 impl Step {
     fn asked(&self, record: &Record<'_>, found: Option<&str>) -> Result<Asked, Said> {
-        let rendered = |key: &str, template: &Option<Template>| {
-            let text = template.as_ref().map_or(Ok(String::new()), |text| text.render_with(record, found));
+        let rendered = |key: &str, template: Option<&Template>| {
+            let text = template.map_or(Ok(String::new()), |text| text.render_with(record, found));
             text.map_err(|error| Said::from(format!("'{key}' cannot be computed: {error}")))
         };
-        let (path, body) = (rendered("path", &self.path)?, rendered("body", &self.body)?);
+        let (path, body) = (rendered("path", self.path.as_ref())?, rendered("body", self.body.as_ref())?);
         valid_path(&path)?;
         Ok(Asked { method: self.method.clone(), path, body })
     }
@@ -249,11 +249,7 @@ impl TicketLane {
 
     async fn ask(&mut self, asked: &Asked) -> Result<Answer, Trouble> {
         let Asked { method, path, body } = asked;
-        let mut headers = self.hook.headers(body.as_bytes());
-        if body.is_empty() {
-            headers = HeaderMap::new();
-            headers.remove(CONTENT_TYPE);
-        }
+        let headers = if body.is_empty() { HeaderMap::new() } else { self.hook.headers(body.as_bytes()) };
         let answer = self.client.send(method, path, &headers, body.clone().into()).await;
         answer.map_err(|error| trouble(&error))
     }
