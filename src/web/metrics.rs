@@ -152,6 +152,9 @@ impl Collector for Metrics {
     }
 }
 
+/// Name and help of a counter, and what it counts of an entry.
+type Count<E> = (&'static str, &'static str, fn(&E) -> u64);
+
 fn queues(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     let all = status.shared.queues.all();
     out.gauges(
@@ -159,7 +162,7 @@ fn queues(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
         "1 if the messages of a queue come",
         all.iter().map(|(name, entry)| (("queue", &**name), f64::from(u8::from(entry.connected)))),
     )?;
-    let counts: [(&str, &str, fn(&Entry) -> u64); 3] = [
+    let counts: [Count<Entry>; 3] = [
         ("queue_taken", "messages of a queue that were taken and acknowledged", |entry| entry.taken),
         ("queue_redelivered", "messages that the broker delivered again", |entry| entry.redelivered),
         ("queue_rejected", "messages without an event, which were rejected", |entry| entry.rejected),
@@ -172,7 +175,7 @@ fn queues(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
 
 fn forwards(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     let all = status.shared.forwards.all();
-    let counts: [(&str, &str, fn(&Forwarded) -> u64); 4] = [
+    let counts: [Count<Forwarded>; 4] = [
         ("forward_sent", "packets that were sent on as they came", |entry| entry.sent),
         ("forward_own_address", "packets that were sent on with the address of this machine", |entry| {
             entry.own_address

@@ -163,11 +163,11 @@ fn protocol<P>(
     named: fn(&str) -> Result<P, String>,
 ) -> Option<P> {
     let text = options.string(key)?;
-    named(&text)
-        .map_err(|hint| {
-            options.report_at(&text.span, format!("'{}' is no protocol for {key}", text.value), Some(&hint))
-        })
-        .ok()
+    let named = named(&text);
+    if let Err(hint) = &named {
+        options.report_at(&text.span, format!("'{}' is no protocol for {key}", text.value), Some(hint));
+    }
+    named.ok()
 }
 
 /// The password of a protocol. One without the other is reported.
