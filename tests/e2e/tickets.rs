@@ -193,7 +193,7 @@ fn a_ticket_is_opened_noted_and_closed_once() {
         let daemon = daemon(name, &server);
         let target = daemon.snmp_target();
         let send = |trap: &str, port: &str, oper: &str| {
-            link_trap(&["-v2c", "-c", "public", &target, "", trap], port, oper)
+            link_trap(&["-v2c", "-c", "public", &target, "", trap], port, oper);
         };
         // An ok without a ticket is nobody's.
         send(LINK_UP, "Gi0/3", "1");
