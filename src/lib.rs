@@ -30,7 +30,7 @@
 //!
 //! Protocols and rules. They do no I/O and read no clock; time is an argument:
 //! - [`posted`]: bodies of HTTP requests to check-ins and events. [`snmp`]: packets to notifications and back, SNMPv3, access control. [`syslog`]: lines, stream framing, TCP-wrapper
-//!   lines. [`mib`]: names for OIDs, and in `mib::load` reading and caching of modules. [`lookup`]: host names.
+//!   lines. [`engine_id`]: this daemon as an SNMP engine, in files. [`mib`]: names for OIDs, and in `mib::load` reading and caching of modules. [`lookup`]: host names.
 //!   [`language`]: expressions and templates.
 //!   [`rules`]: rule files, compiled and applied. [`correlate`]: what rules keep over time. [`import`]: rules from snmptt.conf and from MIBs.
 //!
@@ -48,6 +48,7 @@ pub mod commands;
 pub mod config;
 pub mod correlate;
 pub mod daemon;
+pub mod engine_id;
 pub mod fast_map;
 pub mod files;
 pub mod history;

@@ -4,12 +4,12 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 /// How long an address of a host may take to answer, where the host has further ones.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,10 +22,19 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Stream for S {}
 /// A connection, when it is there.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
 
+/// A socket for datagrams to and from one server, when it is there.
+pub type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<UdpSocket>> + Send + 'a>>;
+
 /// Connects to servers.
 pub trait Network: Debug + Send + Sync {
     /// Connects to a port of a host, which is a name or an address.
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a>;
+
+    /// A socket for datagrams to a port of a host, which is a name or an address. Of the addresses of a name those are passed over
+    /// that there is no way to; of the rest the one is taken whose turn it is.
+    fn datagrams<'a>(&'a self, _host: &'a str, _port: u16, _turn: usize) -> Opening<'a> {
+        Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+    }
 }
 
 /// Why an address has no name.
@@ -71,6 +80,29 @@ impl Network for Internet {
             Ok(Box::new(stream) as Box<dyn Stream>)
         })
     }
+
+    fn datagrams<'a>(&'a self, host: &'a str, port: u16, turn: usize) -> Opening<'a> {
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+            let mut last = io::Error::from(io::ErrorKind::NotFound);
+            for at in 0..addresses.len() {
+                let address = addresses[(at + turn) % addresses.len()];
+                match datagrams_to(address).await {
+                    Ok(socket) => return Ok(socket),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        })
+    }
+}
+
+async fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr =
+        if address.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(address).await?;
+    Ok(socket)
 }
 
 /// Connects to the first address that answers. The last one may take longer than `patience`.

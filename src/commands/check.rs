@@ -10,7 +10,7 @@ use crate::commands::args::ConfigArg;
 use crate::commands::greet;
 use crate::config::Config;
 use crate::config::loaded::{self as setup, Setup};
-use crate::intake::engine_id;
+use crate::engine_id;
 use crate::mib::load::Held;
 use crate::rules::hostile;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -17,9 +17,9 @@ use crate::commands::decoded::print_message;
 use crate::commands::messages::{self, Found};
 use crate::commands::unmatched;
 use crate::config::loaded as setup;
+use crate::engine_id;
 use crate::import::printed;
 use crate::inbox::{Group, Raw};
-use crate::intake::engine_id;
 use crate::lookup::choice::Candidate;
 use crate::lookup::reverse::confirmed;
 use crate::maker::Ground;
@@ -267,9 +267,10 @@ impl Explainer<'_> {
     fn events(&self, text: &str, source: &Source) -> anyhow::Result<bool> {
         let (name, body) = text.split_once('=').context("--event: write NAME=BODY")?;
         let hooks = self.setup.config.intake.iter().flat_map(|one| &one.site.hooks);
-        let known = hooks.map(|hook| &hook.source).find(|of| of.name == name).cloned();
+        let queues = self.setup.config.queues.iter().map(|queue| &queue.source);
+        let known = hooks.map(|hook| &hook.source).chain(queues).find(|of| of.name == name).cloned();
         if known.is_none() {
-            eprintln!("trapline: no [[intake.json]] has this name: the daemon does not take it");
+            eprintln!("trapline: no [[intake]] has this name of events: the daemon does not take it");
         }
         let any = || events::Source { name: name.to_owned(), format: Format::Any, each: None, host: None };
         let found = known.unwrap_or_else(any).read(body.as_bytes(), source.received);

@@ -219,6 +219,32 @@ fn print(before: &Value, now: &Value) {
             println!("  {line}");
         }
     }
+    for queue in now["queues"].as_array().into_iter().flatten() {
+        let connected = if queue["connected"] == true { "connected" } else { "not connected" };
+        println!(
+            "queue {}: {connected}, {} taken, {} redelivered, {} rejected",
+            queue["name"].as_str().unwrap_or("?"),
+            number(&queue["taken"]),
+            number(&queue["redelivered"]),
+            number(&queue["rejected"])
+        );
+        for line in queue["error"].as_str().into_iter().flat_map(str::lines) {
+            println!("  {line}");
+        }
+    }
+    for forward in now["forwards"].as_array().into_iter().flatten() {
+        println!(
+            "forward {}: {} sent ({} with this machine's address), {} dropped, {} looped",
+            forward["name"].as_str().unwrap_or("?"),
+            number(&forward["sent"]),
+            number(&forward["own_address"]),
+            number(&forward["dropped"]),
+            number(&forward["looped"])
+        );
+        for line in forward["error"].as_str().into_iter().flat_map(str::lines) {
+            println!("  {line}");
+        }
+    }
     let refused = &now["refused"];
     let shown = refused["sources"].as_array().map_or(0, Vec::len) as u64;
     let (known, others) = (number(&refused["known_sources"]), number(&refused["others"]));

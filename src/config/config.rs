@@ -7,6 +7,8 @@ use super::log::LogFormat;
 use super::sinks::SinkSection;
 use crate::capture;
 use crate::history;
+use crate::intake::amqp::settings::Queue;
+use crate::intake::forward::settings::Forward;
 use crate::intake::http::settings::HttpSettings;
 use crate::intake::listener::Listener;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
@@ -32,8 +34,12 @@ pub struct Config {
     pub snmp: SnmpSettings,
     /// `[syslog]`
     pub syslog: SyslogSettings,
-    /// `[[intake]]`
+    /// `[[intake]] type = "http"`
     pub intake: Vec<HttpSettings>,
+    /// `[[intake]] type = "amqp"`
+    pub queues: Vec<Arc<Queue>>,
+    /// `[[forward]]`
+    pub forwards: Vec<Arc<Forward>>,
     /// `[storm]`
     pub storm: Option<storm::Settings>,
     /// `[mibs] paths`
@@ -92,6 +98,8 @@ impl Default for Config {
             snmp: SnmpSettings::default(),
             syslog: SyslogSettings::default(),
             intake: Vec::new(),
+            queues: Vec::new(),
+            forwards: Vec::new(),
             storm: None,
             mib_paths: Vec::new(),
             rule_paths: Vec::new(),

@@ -1,6 +1,7 @@
 //! The configuration file to a [`Config`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -10,6 +11,7 @@ use super::{mutes, ports, sinks};
 use crate::capture;
 use crate::history;
 use crate::intake;
+use crate::intake::amqp::settings::Queue;
 use crate::intake::listener::Listener;
 use crate::journal;
 use crate::lookup;
@@ -121,7 +123,9 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         found.push(without_relays(source, &(0..0)));
     }
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
-    let posts = intake::http::settings::read(root.sections("intake", found), &resolve, found);
+    let (queues, posts) = root.sections("intake", found).into_iter().partition(is_queue);
+    let queues = queues_of(queues, &resolve, found);
+    let posts = intake::http::settings::read(posts, &resolve, found);
     let storm = root.section("storm", found).map(|s| intake::storm::read(s, found));
     let mut missing = Vec::new();
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, &mut missing, found));
@@ -148,11 +152,13 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
+    let forward_sections = root.sections("forward", found);
     root.finish(found);
     let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());
     let http_listeners = posts.iter().map(|one| &one.listener);
     let listeners: Vec<&Listener> = snmp.listen.iter().chain(&syslog.listen).chain(http_listeners).collect();
     ports::check(&listeners, http.as_ref(), found);
+    let forwards = intake::forward::settings::read(forward_sections, &listeners, found);
     if found.has_errors() {
         absent_hosts.drain(..).for_each(|(_, diagnostic)| found.push(diagnostic));
     }
@@ -161,6 +167,8 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         snmp,
         syslog,
         intake: posts,
+        queues,
+        forwards,
         storm,
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
         rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),
@@ -181,6 +189,22 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         mutes,
         log,
         log_place,
+    })
+}
+
+/// Whether an `[[intake]]` is a queue of a broker.
+fn is_queue(section: &Section<'_, '_>) -> bool {
+    section.get("type").and_then(|kind| kind.get_ref().as_str()) == Some("amqp")
+}
+
+fn queues_of(
+    sections: Vec<Section<'_, '_>>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Vec<Arc<Queue>> {
+    sections.into_iter().fold(Vec::new(), |mut all, section| {
+        all.extend(intake::amqp::settings::read(section, resolve, &all, found).map(Arc::new));
+        all
     })
 }
 

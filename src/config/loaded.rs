@@ -9,6 +9,7 @@ use super::file;
 use super::sinks::SinkSection;
 use crate::correlate::steps;
 use crate::intake::Active;
+use crate::intake::forward::settings::Kinds;
 use crate::intake::http::site::Sites;
 use crate::lookup::hosts::Hosts;
 use crate::lookup::load;
@@ -279,7 +280,10 @@ impl Setup {
         hosts.machine = file::node().into();
         let mut own_hosts = (*self.own_hosts).clone();
         own_hosts.machine.clone_from(&hosts.machine);
+        let keeps = |section: &SinkSection| section.settings.sink.wants_originals();
         Some(Active {
+            keeps_originals: self.config.sinks.iter().any(keeps),
+            engine: memory.engine().id.clone(),
             usm: self.usm(memory),
             rules: self.compiled.rules?,
             hosts: Arc::new(hosts),
@@ -293,6 +297,9 @@ impl Setup {
             http: Sites(
                 self.config.intake.into_iter().map(|one| (one.listener.transport, one.site)).collect(),
             ),
+            queues: self.config.queues,
+            forwarded: Kinds::of(&self.config.forwards),
+            forwards: self.config.forwards,
             storm: self.config.storm,
             mutes: self.config.mutes,
         })

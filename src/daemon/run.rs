@@ -24,9 +24,11 @@ use super::{
 };
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
+use crate::engine_id;
 use crate::files::Folder;
 use crate::inbound::descriptors;
-use crate::intake::{Shared, admission, engine_id};
+use crate::intake::amqp::consumer;
+use crate::intake::{Shared, admission, forward};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;
@@ -176,6 +178,8 @@ fn live(
     let _systemd = assembly.crew.task(&control, "the systemd reporter", OnEnd::Restart, move |stop| {
         systemd::tell(status.clone(), stop)
     });
+    let queues = read_queues(assembly)?;
+    let _forwards = forward(assembly)?;
     let _own_service = report_itself(assembly)?;
     let _storms = report_storms(assembly)?;
     let _mutes = end_mutes(assembly)?;
@@ -200,7 +204,9 @@ fn live(
             why = fatal.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
         }
     });
+    queues.stop();
     timers.join(LAST);
+    queues.join(LAST);
     drain::stop(assembly, &sync, &senders, &socket);
     history.join(HISTORY);
     // Now that nothing comes any more.
@@ -308,6 +314,22 @@ fn feed_streams(assembly: &Assembly) -> anyhow::Result<Member> {
     let member = assembly
         .crew
         .thread_of_tasks(name, OnEnd::Restart, move |stop| feed::run(status.clone(), feed.clone(), stop));
+    member.context("cannot start threads")
+}
+
+fn read_queues(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly.crew.thread_of_tasks("the reading of queues", OnEnd::Restart, move |stop| {
+        consumer::run(shared.clone(), stop)
+    });
+    member.context("cannot start threads")
+}
+
+fn forward(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly.crew.thread_of_tasks("the forwarding", OnEnd::Restart, move |stop| {
+        forward::send::run(shared.clone(), stop)
+    });
     member.context("cannot start threads")
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::supervise::{Crew, Member, OnEnd, Stop, told};
-use crate::intake::engine_id;
+use crate::engine_id;
 use crate::snmp::usm::Memory;
 
 /// How often it is stored, if it has changed. A crash forgets as much.

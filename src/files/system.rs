@@ -192,6 +192,7 @@ impl System {
             Access::Public if flags.contains(OFlag::O_EXCL) => {
                 file.set_permissions(Permissions::from_mode(mode))?;
             }
+            Access::Handed if flags.contains(OFlag::O_EXCL) => root.lend(&file)?,
             Access::Shared | Access::Public | Access::Handed => {}
         }
         Ok(file)
@@ -272,13 +273,23 @@ impl Root {
         if (meta.uid(), meta.gid()) == self.owner {
             return Ok(());
         }
-        match fchown(file, Some(self.owner.0), Some(self.owner.1)) {
-            // A file system without owners, or one that root does not rule, as NFS.
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
-                Ok(())
-            }
-            other => other,
+        unless_impossible(fchown(file, Some(self.owner.0), Some(self.owner.1)))
+    }
+
+    /// Gives a file to the group of the directory, whose program reads it, where this process may.
+    fn lend(&self, file: &File) -> io::Result<()> {
+        if file.metadata()?.gid() == self.owner.1 {
+            return Ok(());
         }
+        unless_impossible(fchown(file, None, Some(self.owner.1)))
+    }
+}
+
+/// What became of giving a file away. A file system may be without owners, or root may not rule it, as NFS.
+fn unless_impossible(given: io::Result<()>) -> io::Result<()> {
+    match given {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => Ok(()),
+        other => other,
     }
 }
 

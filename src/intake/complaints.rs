@@ -70,6 +70,18 @@ impl Complaints<'_> {
         }
     }
 
+    /// A notification that this daemon has sent itself.
+    pub fn came_back(&self, source: &Source, now: Now) {
+        self.shared.stats.came_back.add(1);
+        self.show_refused("came_back", source, now);
+        if let Some(suppressed) = self.shared.limiter.allow(Kind::CameBack, now.mono) {
+            tracing::warn!(
+                from = %source.peer, suppressed,
+                "a notification that this daemon has sent itself came back and is left out; see that no receiver of a snmp sink sends to this daemon"
+            );
+        }
+    }
+
     /// Counts a refusal of a sender, with what would let it in.
     pub fn keep_refused(&self, why: Refusal, source: &Source, now: Now) {
         let known = self.hosts.of_address(source.address()).is_some();

@@ -39,9 +39,15 @@ pub struct Undecided {
 
 impl Undecided {
     /// Adds an outcome; false, if it is larger than a record can be.
-    pub fn push(&mut self, plan: &Arc<Plan>, facts: Facts, outcome: &Outcome<'_>) -> bool {
+    pub fn push(
+        &mut self,
+        plan: &Arc<Plan>,
+        facts: Facts,
+        outcome: &Outcome<'_>,
+        original: Option<&[u8]>,
+    ) -> bool {
         let start = self.payloads.len();
-        codec::encode(outcome, &mut self.payloads);
+        codec::encode_with(outcome, original, &mut self.payloads);
         if self.payloads.len() - start > MAX_PAYLOAD {
             self.payloads.truncate(start);
             return false;

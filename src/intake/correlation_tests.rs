@@ -101,7 +101,7 @@ pub(in crate::intake) fn add(line: &str, commit: &Commit, rules: &RuleSet, made:
     rules.apply_keyed(&context, &mut Scratch::default(), |emitted| {
         let follows = !made.undecided.is_empty();
         assert!(match commit.correlation.facts(rules.plan(), follows, emitted, &context) {
-            Some(facts) => made.undecided.push(rules.plan(), facts, emitted.outcome),
+            Some(facts) => made.undecided.push(rules.plan(), facts, emitted.outcome, None),
             None => made.batch.push(emitted.outcome),
         });
     });

@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod admission;
+pub mod amqp;
 pub mod bind;
 mod budget;
 pub mod commit;
@@ -18,8 +19,8 @@ pub mod correlation;
 mod counts;
 mod datagrams;
 pub mod describe;
-pub mod engine_id;
 mod file_socket;
+pub mod forward;
 pub mod http;
 mod incoming;
 pub mod letting_in;
@@ -27,6 +28,7 @@ pub mod listener;
 pub mod mutes;
 mod original;
 pub mod pipeline;
+mod posts;
 pub mod refused;
 pub mod relays;
 pub mod reports;

@@ -41,6 +41,15 @@ impl Original<'_> {
         Sample { received: source.received, from: source.address(), user, raw }
     }
 
+    /// The SNMP message, with an empty community; none of other messages.
+    pub(super) fn message(&self) -> Option<Vec<u8>> {
+        match self {
+            Original::Packet(message) => anonymous::without_community(message),
+            Original::Scoped(scoped, _) => anonymous::of_scoped(scoped),
+            Original::Line(_) | Original::Posted(_) => None,
+        }
+    }
+
     /// Adds the message to those that are captured. `tags`: of the rules that it may reach.
     pub(super) fn capture(
         &self,

@@ -20,12 +20,11 @@ use crate::lookup::hosts::Hosts;
 use crate::lookup::tables::Tables;
 use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, TlsSender};
 use crate::outcome::json::Unsaved;
-use crate::peer::Peer;
-use crate::posted::kept::Kept;
 use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::settings::tls_server::Identity;
 use crate::snmp::access::{self, Denied, Reach};
 use crate::snmp::framing::MAX_MESSAGE;
+use crate::snmp::passed::has_passed;
 use crate::snmp::usm::{self, UsmError};
 use crate::snmp::{self, DecodeError};
 use crate::sys::Arrival;
@@ -46,20 +45,20 @@ const FULL: usize = 1 << 20;
 
 /// The way from a message to the journal.
 pub struct Pipeline {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     active: Arc<Active>,
     /// The tables of its rules and the hosts, in one version for a whole batch.
     tables: Arc<Tables>,
     hosts: Arc<Hosts>,
     generation: u64,
     scratch: Scratch,
-    made: Made,
+    pub(super) made: Made,
     /// What becomes of a batch that the journal refuses.
     refused: Refused,
     /// Whether such a batch is still here.
     holds: bool,
     /// Whether something of what was given is not as safe as the sync policy asks for.
-    unsafe_yet: bool,
+    pub(super) unsafe_yet: bool,
     senders: FastMap<IpAddr, Box<str>>,
     /// Who sends all of the messages, where a certificate says so.
     identity: Option<Arc<Identity>>,
@@ -71,7 +70,7 @@ pub struct Pipeline {
     reports: usize,
     /// How long an answer may be, in octets.
     longest: usize,
-    counts: Counts,
+    pub(super) counts: Counts,
     /// Who sent since the last commit.
     heard: Batch,
     /// Whether messages are captured, and those since the last commit.
@@ -203,6 +202,9 @@ impl Pipeline {
         if !self.active.access.knows(source.address()) {
             return self.complaints().denied(Denied::Source, Refusal::Source(Protocol::Snmp), &source, now);
         }
+        if self.active.forwarded.snmp {
+            self.shared.forwards.give(Protocol::Snmp, arrival.peer, packet);
+        }
         let decoded = match snmp::decode(packet) {
             Ok(decoded) => decoded,
             Err(DecodeError::V3) => return self.packet_v3(packet, arrival, &source, now),
@@ -297,6 +299,11 @@ impl Pipeline {
                 return self.complaints().denied(denied, why, source, now);
             }
         };
+        if has_passed(&notification, &self.active.engine) {
+            // Answered, so that its sender goes on.
+            self.ready.extend(inform.and_then(|inform| inform.answer));
+            return self.complaints().came_back(source, now);
+        }
         let message = Message::Notification(notification);
         let Some(Inform { key, answer }) = inform else {
             if self.passes(&message, now) {
@@ -343,6 +350,9 @@ impl Pipeline {
         if !source.peer.is_local() && !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
             return self.complaints().not_allowed(&source, now);
         }
+        if self.active.forwarded.syslog {
+            self.shared.forwards.give(Protocol::Syslog, arrival.peer, line);
+        }
         let (line, too_long) = within(line, self.active.lines.max_message);
         if too_long {
             self.shared.oversized(source.peer, now.mono);
@@ -363,36 +373,6 @@ impl Pipeline {
         self.commit_if_full(now);
     }
 
-    /// Takes what was posted. With a key, one that comes again is not taken twice: what is known of it; [`Known::No`] if it was taken
-    /// now, and is answered if it is [safe](Pipeline::all_safe).
-    pub fn posted(&mut self, kept: &Kept, key: Option<u64>, arrival: Arrival, now: Now) -> Known {
-        self.counts.posts_received += 1;
-        let known = key.map_or(Known::No, |key| self.shared.commit.claim(key, now.mono));
-        if known != Known::No {
-            return known;
-        }
-        let source = Source { peer: arrival.peer, received: now.wall.micros() };
-        let message = kept.message();
-        let Message::Posted(posted) = &message else { return Known::No };
-        self.acknowledge();
-        let whole = self.apply(&message, Original::Posted(posted), &source, Reach::default(), now);
-        // An outcome of it is lost.
-        self.unsafe_yet |= !whole;
-        match key {
-            Some(key) if whole => self.made.add_inform(key),
-            Some(key) => self.shared.commit.release(key),
-            None => {}
-        }
-        self.commit_if_full(now);
-        Known::No
-    }
-
-    /// Counts what is posted and not taken, and says it.
-    pub(in crate::intake) fn post_refused(&self, reason: &'static str, why: &str, peer: Peer, now: Now) {
-        let source = Source { peer, received: now.wall.micros() };
-        self.complaints().post_refused(reason, why, &source, now);
-    }
-
     /// Whether a message is processed that has been let in; of a storm only some are.
     fn passes(&mut self, message: &Message<'_>, now: Now) -> bool {
         let passes = self.gate.passes(message, self.active.rules.mib(), now);
@@ -401,7 +381,7 @@ impl Pipeline {
     }
 
     /// Whether all outcomes of the message are in the batch.
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         message: &Message<'_>,
         original: Original<'_>,
@@ -457,6 +437,7 @@ impl Pipeline {
         }
         let charset = subject.charset;
         let mut shown = self.shared.tap.wants(address, now.mono).then(Vec::new);
+        let (keeps, mut kept) = (self.active.keeps_originals, None);
         let made = &mut self.made;
         let stats = &self.shared.stats;
         let plan = self.active.rules.plan();
@@ -466,9 +447,10 @@ impl Pipeline {
                 shown.extend(serde_json::to_value(Unsaved(emitted.outcome)).ok());
             }
             let follows = !made.undecided.is_empty();
+            let kept = if keeps { kept.get_or_insert_with(|| original.message()).as_deref() } else { None };
             let pushed = match correlation.facts(plan, follows, emitted, &subject) {
-                Some(facts) => made.undecided.push(plan, facts, emitted.outcome),
-                None => made.batch.push(emitted.outcome),
+                Some(facts) => made.undecided.push(plan, facts, emitted.outcome, kept),
+                None => made.batch.push_with(emitted.outcome, kept),
             };
             if !pushed {
                 whole = false;
@@ -503,7 +485,7 @@ impl Pipeline {
         whole
     }
 
-    fn complaints(&self) -> Complaints<'_> {
+    pub(super) fn complaints(&self) -> Complaints<'_> {
         Complaints { shared: &self.shared, active: &self.active, hosts: &self.hosts }
     }
 
@@ -517,7 +499,7 @@ impl Pipeline {
         }
     }
 
-    fn commit_if_full(&mut self, now: Now) {
+    pub(super) fn commit_if_full(&mut self, now: Now) {
         if self.made.bytes() > FULL && !self.holds {
             self.commit_made(now);
         }

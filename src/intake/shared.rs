@@ -10,7 +10,11 @@ use tokio::sync::watch;
 use crate::capture::Capture;
 use crate::inbound::accept;
 use crate::inbox::Inbox;
+use crate::intake::amqp::board::Board as Queues;
+use crate::intake::amqp::settings::Queue;
 use crate::intake::commit::Commit;
+use crate::intake::forward::desk::Desk;
+use crate::intake::forward::settings::{Forward, Kinds};
 use crate::intake::http::latest::Latest;
 use crate::intake::http::site::Sites;
 use crate::intake::mutes;
@@ -69,6 +73,16 @@ pub struct Active {
     pub storm: Option<storm::Settings>,
     /// What need not reach anybody at certain times.
     pub mutes: Vec<mutes::Configured>,
+    /// The queues that are read.
+    pub queues: Vec<Arc<Queue>>,
+    /// Who gets packets as they came.
+    pub forwards: Vec<Arc<Forward>>,
+    /// Which kinds of messages they get.
+    pub forwarded: Kinds,
+    /// Whether a sink sends notifications as they came, so that they are kept with what is made of them.
+    pub keeps_originals: bool,
+    /// The engine id of this daemon, by which it knows what it has sent itself.
+    pub engine: Vec<u8>,
 }
 
 /// What is in force, with its tables in their newest versions. Clones are the same.
@@ -124,6 +138,10 @@ pub struct Shared {
     pub reverse: Arc<ReverseNames>,
     /// What is known of tables.
     pub lookups: Board,
+    /// Which queues are read.
+    pub queues: Queues,
+    /// What is sent on as it came.
+    pub forwards: Desk,
     /// Who sends more than it may.
     pub storms: Storms,
     /// Limits log lines about bad input.
@@ -158,6 +176,8 @@ impl Shared {
             senders: Senders::new(clock.now()),
             reverse: Arc::default(),
             lookups: Board::default(),
+            queues: Queues::default(),
+            forwards: Desk::default(),
             storms: Storms::default(),
             limiter,
             accepted: Arc::default(),
@@ -192,6 +212,8 @@ impl Shared {
         self.commit.replace(active.rules.plan(), self.now());
         let tables = active.rules.tables().clone();
         let hosts = active.hosts.clone();
+        self.queues.want(&active.queues);
+        self.forwards.want(&active.forwards);
         *self.lock() = InForce { active: Arc::new(active), tables, hosts };
         self.generation.fetch_add(1, Ordering::Release);
     }

@@ -82,6 +82,8 @@ stats! {
     no_access,
     /// Notifications that named an agent for which their sender may not speak.
     claim_refused,
+    /// Notifications that had passed this daemon before, and were not taken again.
+    came_back,
     /// Varbinds whose content does not fit their type.
     odd_varbinds,
     /// Syslog lines that say that TCP Wrappers refused something, in a form that is not known.

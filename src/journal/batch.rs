@@ -16,8 +16,13 @@ pub struct Batch {
 impl Batch {
     /// Adds an outcome; false, if it is larger than a record can be.
     pub fn push(&mut self, outcome: &Outcome<'_>) -> bool {
+        self.push_with(outcome, None)
+    }
+
+    /// The same, with the SNMP message that it was made of.
+    pub fn push_with(&mut self, outcome: &Outcome<'_>, original: Option<&[u8]>) -> bool {
         let start = self.payloads.len();
-        codec::encode(outcome, &mut self.payloads);
+        codec::encode_with(outcome, original, &mut self.payloads);
         if self.payloads.len() - start > MAX_PAYLOAD {
             self.payloads.truncate(start);
             return false;

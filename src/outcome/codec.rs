@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! kind 1 (1 check result, 2 event)   state 1   flags 1 (1: has a service or resource, 2: is muted, 4: is the last word of a mute,
-//! 8: has labels)
+//! 8: has labels, 16: has the original)
 //! time 8 (microseconds)   if it is muted or a last word: the names of sinks that this is for, a text
+//! if it has the original: the SNMP message that it was made of, its length as LEB128 before it
 //! texts, each: length as LEB128, UTF-8
 //!   check result: rule, output, long output, source, host, service, labels, perfdata
 //!   event:        rule, output, long output, source, component, resource, labels, then names and values by turns
@@ -22,6 +23,7 @@ const HAS_SECOND: u8 = 1;
 const HAS_LABELS: u8 = 8;
 const MUTED: u8 = 2;
 const LAST: u8 = 4;
+const HAS_ORIGINAL: u8 = 16;
 /// Where the flags are.
 const FLAGS: usize = 2;
 /// How many bytes are before the texts.
@@ -29,15 +31,26 @@ const HEAD: usize = 11;
 
 /// Appends an outcome.
 pub fn encode(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
+    encode_with(outcome, None, out);
+}
+
+/// The same, with the SNMP message that it was made of.
+pub fn encode_with(outcome: &Outcome<'_>, original: Option<&[u8]>, out: &mut Vec<u8>) {
     let common = outcome.common();
     let (kind, second) = match outcome {
         Outcome::CheckResult(check) => (CHECK_RESULT, check.service.is_some()),
         Outcome::Event(event) => (EVENT, event.resource.is_some()),
     };
     let state = State::ALL.iter().position(|s| *s == common.state).unwrap_or(0) as u8;
-    let flags = u8::from(second) * HAS_SECOND + u8::from(!common.labels.is_empty()) * HAS_LABELS;
+    let flags = u8::from(second) * HAS_SECOND
+        + u8::from(!common.labels.is_empty()) * HAS_LABELS
+        + u8::from(original.is_some()) * HAS_ORIGINAL;
     out.extend([kind, state, flags]);
     out.extend(common.time.to_le_bytes());
+    if let Some(original) = original {
+        push_number(out, original.len());
+        out.extend_from_slice(original);
+    }
     for text in [&common.rule, &common.output, &common.long_output, &common.source] {
         push_text(out, text);
     }
@@ -126,6 +139,16 @@ pub fn unmuted(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
+/// The SNMP message that an encoded outcome was made of, where that is kept.
+pub fn original_of(bytes: &[u8]) -> Option<&[u8]> {
+    let flags = bytes.get(FLAGS)?;
+    let mut texts = Texts { rest: bytes.get(HEAD..).filter(|_| flags & HAS_ORIGINAL != 0)? };
+    if flags & (MUTED | LAST) != 0 {
+        texts.next()?;
+    }
+    texts.octets()
+}
+
 fn push_number(out: &mut Vec<u8>, number: usize) {
     match u8::try_from(number) {
         // Most texts are that short.
@@ -153,6 +176,9 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
     let mut texts = Texts { rest };
     if flags & (MUTED | LAST) != 0 {
         texts.next()?;
+    }
+    if flags & HAS_ORIGINAL != 0 {
+        texts.octets()?;
     }
     let mut common = Common {
         time: i64::from_le_bytes(*time),
@@ -199,11 +225,15 @@ impl<'b> Texts<'b> {
         Some(number)
     }
 
-    fn next(&mut self) -> Option<Cow<'b, str>> {
+    fn octets(&mut self) -> Option<&'b [u8]> {
         let length = self.number()?;
-        let (text, rest) = self.rest.split_at_checked(length)?;
+        let (octets, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        std::str::from_utf8(text).ok().map(Cow::Borrowed)
+        Some(octets)
+    }
+
+    fn next(&mut self) -> Option<Cow<'b, str>> {
+        std::str::from_utf8(self.octets()?).ok().map(Cow::Borrowed)
     }
 }
 
@@ -225,6 +255,26 @@ mod tests {
         }
         let Some(Outcome::CheckResult(check)) = decode(check) else { unreachable!("it is a check result") };
         assert_eq!((check.service.as_deref(), &*check.perfdata), (Some("Gi"), "a=1"));
+    }
+
+    #[test]
+    fn the_original_stays_whatever_mutes_and_states_do() {
+        let plain = b"\x01\x02\x01\x08\x07\x06\x05\x04\x03\x02\x01\x01r\x01o\x00\x01s\x01h\x02Gi\x03a=1";
+        let outcome = decode(plain).unwrap();
+        assert_eq!(original_of(plain), None);
+        let original = [0x30, 0x80, 0, 0xff].repeat(100);
+        let mut bytes = Vec::new();
+        encode_with(&outcome, Some(&original), &mut bytes);
+        let marked = muted(&bytes, "a,b", false);
+        for bytes in [&bytes, &marked, &muted(&bytes, "*", true)] {
+            assert_eq!((original_of(bytes), decode(bytes)), (Some(&original[..]), Some(outcome.clone())));
+        }
+        assert_eq!(&*unmuted(&marked), &bytes);
+        set_state(&mut bytes, State::Ok);
+        assert_eq!((state_of(&bytes), original_of(&bytes)), (Some(State::Ok), Some(&original[..])));
+        for length in 0..bytes.len() {
+            let _ = (original_of(&bytes[..length]), decode(&bytes[..length]));
+        }
     }
 
     #[test]

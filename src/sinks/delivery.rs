@@ -135,6 +135,7 @@ impl<'s> Delivery<'s> {
             memory: journal.directory().join("sinks").join(&running.name),
             clock: world.clock.clone(),
             network: world.network.clone(),
+            engine: journal.directory().join("engine"),
         };
         let letters = DeadLetters::new(journal.directory(), &running.name);
         let changed = journal.receipts_changed();

@@ -18,6 +18,7 @@ use crate::outcome::json::{self, FIELDS};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
 use crate::settings::diagnostic::did_you_mean;
+use crate::sinks::http::escape::{MAX_KEY, key_of};
 use crate::sinks::sink::Said;
 use crate::time::clock::rfc3339;
 
@@ -58,18 +59,37 @@ enum Field {
     Own(String),
     /// A label.
     Label(String),
+    /// `key`: host and service, as one text.
+    Key,
+    /// `found`: what a search has found.
+    Found,
 }
 
 /// The names that a template may use. The source tells `outcome.name` from `outcome['name']`.
-struct OutcomeNames<'s>(&'s str);
+struct OutcomeNames<'s> {
+    source: &'s str,
+    /// Whether there is something that was found.
+    finds: bool,
+}
 
 const NAME: &str = "outcome";
+const KEY: &str = "key";
+const FOUND: &str = "found";
 
 impl Template {
     /// Compiles a template; `escape` is applied to every value that it writes.
     pub fn new(source: &str, escape: Escape) -> Parsed<Self> {
+        Self::compiled(source, escape, false)
+    }
+
+    /// The same, where `found` is what a search has found.
+    pub fn of_found(source: &str, escape: Escape) -> Parsed<Self> {
+        Self::compiled(source, escape, true)
+    }
+
+    fn compiled(source: &str, escape: Escape, finds: bool) -> Parsed<Self> {
         let mut environment = Environment::escaping(escape);
-        let names = OutcomeNames(source);
+        let names = OutcomeNames { source, finds };
         let mut compiler = Compiler::new(&names, &mut environment);
         let compiled = compiler.template(source);
         let faults = compiler.faults;
@@ -83,8 +103,17 @@ impl Template {
     ///
     /// Why it cannot be computed.
     pub fn render(&self, record: &Record<'_>) -> Result<String, Said> {
+        self.render_with(record, None)
+    }
+
+    /// The text for a record, with what was found.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be computed.
+    pub fn render_with(&self, record: &Record<'_>, found: Option<&str>) -> Result<String, Said> {
         let Compiled { environment, what } = &*self.0;
-        match what.render_whole(environment, &OutcomeValues(record)) {
+        match what.render_whole(environment, &OutcomeValues(record, found)) {
             Ok(text) => Ok(text.into_owned()),
             Err(error) => Err(Said::from(error.to_string())),
         }
@@ -95,7 +124,7 @@ impl Filter {
     /// Compiles an expression such as `outcome.state != 'ok'`.
     pub fn new(source: &str) -> Parsed<Self> {
         let mut environment = Environment::default();
-        let names = OutcomeNames(source);
+        let names = OutcomeNames { source, finds: false };
         let mut compiler = Compiler::new(&names, &mut environment);
         let compiled = compiler.expression(source);
         let faults = compiler.faults;
@@ -110,7 +139,7 @@ impl Filter {
     /// that is lost.
     pub fn takes(&self, record: &Record<'_>) -> bool {
         let Compiled { environment, what } = &*self.condition;
-        match what.eval(environment, &OutcomeValues(record)) {
+        match what.eval(environment, &OutcomeValues(record, None)) {
             Ok(value) => value.is_true(),
             Err(error) => {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
@@ -133,8 +162,10 @@ impl Names for OutcomeNames<'_> {
     fn resolve(&self, path: &Path<'_>) -> Resolved<Field> {
         let keys = match (path.base, path.keys.as_slice()) {
             (NAME, keys) => keys,
+            (KEY, []) => return Resolved::Variable(Field::Key),
+            (FOUND, []) if self.finds => return Resolved::Variable(Field::Found),
             (name, _) => {
-                let near = did_you_mean(name, [NAME]);
+                let near = did_you_mean(name, [NAME, KEY]);
                 return Resolved::Unknown(
                     near.unwrap_or_else(|| "fields are written outcome.host".to_owned()),
                 );
@@ -148,7 +179,7 @@ impl Names for OutcomeNames<'_> {
             }
             [Key::Name(name)] => match FIELDS.iter().position(|known| known == name) {
                 Some(at) => Resolved::Variable(Field::Known(at)),
-                None if self.0.get(path.span.clone()).is_some_and(|text| text.ends_with(']')) => {
+                None if self.source.get(path.span.clone()).is_some_and(|text| text.ends_with(']')) => {
                     Resolved::Variable(Field::Own(name.to_string()))
                 }
                 None => Resolved::Unknown(did_you_mean(name, FIELDS).unwrap_or_else(|| {
@@ -168,7 +199,7 @@ impl Names for OutcomeNames<'_> {
 }
 
 /// The fields of `outcome`, as they are.
-struct OutcomeValues<'m>(&'m Record<'m>);
+struct OutcomeValues<'m>(&'m Record<'m>, Option<&'m str>);
 
 impl<'m> Values<'m, Field> for OutcomeValues<'m> {
     fn get(&self, field: &'m Field) -> Val<'m> {
@@ -181,6 +212,8 @@ impl<'m> Values<'m, Field> for OutcomeValues<'m> {
                 let labels = &self.0.outcome.common().labels;
                 labels.iter().find(|(known, _)| known == name).map_or(Val::Undefined, |(_, v)| text(v))
             }
+            Field::Key => Val::Str(key_of(self.0, MAX_KEY).into()),
+            Field::Found => Val::optional(self.1),
         }
     }
 

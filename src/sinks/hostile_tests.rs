@@ -21,7 +21,12 @@ use crate::sinks::registry::{KINDS, read};
 use crate::sinks::settings::Configured;
 
 /// What the examples leave out.
-const VARIANTS: [&str; 15] = [
+const VARIANTS: [&str; 20] = [
+    "type = \"influxdb\"\nurl = \"http://h\"\nbucket = \"b/&x\"\norg = \"o\"\ntoken = \"t\"",
+    "type = \"webhook\"\nurl = \"http://h\"\nfind = { path = \"?q=a^b={{ key }}&l=1\", id = \"/r/0/i\" }\nopen = { path = \"/o\", body = '{\"a\": \"{{ outcome.output }}\", \"k\": \"{{ key }}\"}' }\nclose = { path = \"/{{ found }}/{{ outcome.service or 'x' }}\", body = '{\"a\": \"{{ outcome.output }}\"}' }",
+    "type = \"webhook\"\nurl = \"http://h\"\nformat = \"ndjson\"\nbatch = 10",
+    "type = \"snmp\"\nto = \"h\"\nsend = \"outcome\"\nuser = \"u\"\nauth = \"SHA-256\"\nauth_password = \"12345678\"\npriv = \"AES-128\"\npriv_password = \"12345678\"",
+    "type = \"nagios\"\nmethod = \"centcore\"\npoller = 3\ndirectory = \"d\"",
     "type = \"alertmanager\"\nurls = [\"http://h\"]\nlabels = { text = \"t {{ outcome.output }}\" }\nannotations = { own = \"{{ outcome.host|upper }} x\" }",
     "type = \"email\"\nserver = \"smtp://127.0.0.1\"\nfrom = \"a@b\"\nto = [\"c@d\"]\nsubject = \"{{ outcome.output }}\"\nbody = \"{{ outcome.host }}\\n{{ outcome.long_output }}\"",
     "type = \"zabbix\"\naddresses = [\"h\"]\nhost = \"net-{{ outcome.host }}\"\ndiscovery = false",
@@ -71,7 +76,7 @@ fn examples(page: &str) -> Vec<String> {
 }
 
 fn targets(folder: &Path) -> Vec<Target> {
-    std::fs::write(folder.join("secret"), "secret\n").unwrap();
+    std::fs::write(folder.join("secret"), "a long enough secret\n").unwrap();
     let mut all = Vec::new();
     for kind in KINDS {
         let page = repository().join(format!("docs/sinks/{}.md", kind.name));

@@ -1,9 +1,7 @@
 //! The pagerduty sink: problems as alerts of PagerDuty's Events API v2, resolved by the outcome that ends them.
 
-use data_encoding::HEXLOWER;
 use hyper::Method;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::http::client::Answer;
@@ -12,7 +10,7 @@ use crate::outcome::result::State;
 use crate::settings::secret;
 use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Call, Part};
-use crate::sinks::http::escape::{in_text, percent};
+use crate::sinks::http::escape::{in_text, key_of};
 use crate::sinks::http::lane::Web;
 use crate::sinks::http::server::Server;
 use crate::sinks::piece::{Format, Piece};
@@ -81,21 +79,6 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     Some(Web::end(server?, PagerDuty { routing_key: routing_key? }))
 }
 
-/// The key of a problem: its host and service, percent-encoded. A longer one keeps its start and gets a digest of the whole.
-fn key(record: &Record<'_>) -> String {
-    let host = percent(record.outcome.host());
-    let key = match record.outcome.service() {
-        Some(service) => format!("{host}/{}", percent(service)),
-        None => host,
-    };
-    if key.len() <= MAX_KEY {
-        return key;
-    }
-    // No sender can make a name whose key is that of another problem.
-    let suffix = format!("~{}", HEXLOWER.encode(&Sha256::digest(key.as_bytes())[..8]));
-    format!("{}{suffix}", &key[..key.floor_char_boundary(MAX_KEY - suffix.len())])
-}
-
 /// A text, cut to what fits, and whether it was.
 fn cut(text: &str, most: usize) -> (String, bool) {
     let text = in_text(text);
@@ -125,7 +108,7 @@ impl PagerDuty {
 impl Api for PagerDuty {
     fn part(&self, record: &Record<'_>) -> Result<Part, Said> {
         let common = record.outcome.common();
-        let mut event = json!({ "event_action": "resolve", "dedup_key": key(record) });
+        let mut event = json!({ "event_action": "resolve", "dedup_key": key_of(record, MAX_KEY) });
         let mut was_cut = false;
         if !common.state.is_good() {
             let (output, cut_output) = cut(&common.output, MAX_TEXT);

@@ -1,6 +1,8 @@
 //! What a sink sends for an outcome, in pieces, each with its format. `trapline explain` shows them, and a test over all
 //! types of sinks holds each format against hostile outcomes.
 
+use data_encoding::HEXLOWER;
+
 /// A piece of what is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
@@ -47,6 +49,10 @@ pub enum Format {
     ItemKey,
     /// A text that ends in a zero, with room for so many octets.
     Field(usize),
+    /// An SNMP message.
+    Snmp,
+    /// A point in InfluxDB's line protocol.
+    Point,
 }
 
 impl Piece {
@@ -67,7 +73,10 @@ pub fn shown(pieces: &[Piece]) -> String {
             Some(before) if is_field(before) && is_field(piece.format) => "; ",
             Some(_) => " ",
         });
-        text.push_str(&String::from_utf8_lossy(&piece.bytes));
+        match piece.format {
+            Format::Snmp => text.push_str(&HEXLOWER.encode(&piece.bytes)),
+            _ => text.push_str(&String::from_utf8_lossy(&piece.bytes)),
+        }
         before = Some(piece.format);
     }
     text

@@ -6,8 +6,8 @@ use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
 use crate::sinks::{
-    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, nagios, nrdp, nsca,
-    pagerduty, splunk, syslog, webhook, zabbix,
+    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, influxdb, loki, nagios, nrdp,
+    nsca, otlp, pagerduty, snmp, splunk, syslog, webhook, zabbix,
 };
 
 /// The types, in the order of the documentation.
@@ -26,7 +26,11 @@ pub const KINDS: &[Kind] = &[
     pagerduty::KIND,
     splunk::KIND,
     elasticsearch::KIND,
+    influxdb::KIND,
+    loki::KIND,
+    otlp::KIND,
     syslog::KIND,
+    snmp::KIND,
     file::KIND,
 ];
 
@@ -157,7 +161,13 @@ mod tests {
             let own: Vec<&str> = kind.own_keys().map(|key| key.name).collect();
             assert_eq!(own.len(), own.iter().collect::<BTreeSet<_>>().len(), "{}: a key twice", kind.name);
             // An entry without anything, and one with an URL of the web, are asked for the same.
-            for more in ["", "url = \"http://h/\"\n", "method = \"spool\"\n", "url = \"amqp://h/v\"\n"] {
+            for more in [
+                "",
+                "url = \"http://h/\"\n",
+                "method = \"spool\"\n",
+                "method = \"centcore\"\n",
+                "url = \"amqp://h/v\"\n",
+            ] {
                 let lines = format!("type = \"{}\"\n{more}", kind.name);
                 assert_eq!(asked(kind, &lines), keys, "{} {more}", kind.name);
             }

@@ -272,6 +272,24 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         self.section.section(key, self.found)
     }
 
+    /// The keys of a table within, read by `read`; none if there is no such table.
+    pub fn within<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Options<'_, 'd, 's>) -> T,
+    ) -> Option<T> {
+        let section = self.table(key)?;
+        let value = read(&mut Options { section: &section, resolve: self.resolve, found: self.found });
+        section.finish(self.found);
+        Some(value)
+    }
+
+    /// A template over the outcome and what was found, whose values are escaped.
+    pub fn template_of_found(&mut self, key: &'static str, escape: Escape) -> Option<Template> {
+        let text = self.string(key)?;
+        self.parsed(&text, Template::of_found(&text.value, escape))
+    }
+
     /// Reports keys that are given and have no effect.
     pub fn unused(&mut self, keys: &[Key], hint: &str) {
         for key in keys {

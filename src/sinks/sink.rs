@@ -35,6 +35,11 @@ pub trait Sink: Debug + Send + Sync {
         &[]
     }
 
+    /// Whether it sends notifications as they came, so that they must be kept.
+    fn wants_originals(&self) -> bool {
+        false
+    }
+
     /// Where it delivers to, as far as anybody can look at that without delivering.
     fn destination(&self) -> Destination {
         Destination::Unknown
@@ -107,6 +112,8 @@ pub struct Seat {
     pub clock: Arc<dyn Clock>,
     /// Connections to servers.
     pub network: Arc<dyn Network>,
+    /// The file that says which SNMP engine this daemon is.
+    pub engine: PathBuf,
 }
 
 /// How much is sent at once, and in which order.

@@ -55,5 +55,6 @@ pub(crate) fn seat() -> (Seat, Arc<TestClock>) {
     let clock = Arc::new(TestClock::default());
     // Where nothing can be kept, whoever runs the tests.
     let (memory, network) = ("/dev/null/nowhere".into(), Arc::new(Internet));
-    (Seat { name: "sink".into(), memory, clock: clock.clone(), network }, clock)
+    let engine = "/dev/null/engine".into();
+    (Seat { name: "sink".into(), memory, clock: clock.clone(), network, engine }, clock)
 }

@@ -10,6 +10,7 @@ pub mod ber;
 pub mod decode;
 pub mod encode;
 pub mod framing;
+pub mod passed;
 mod response;
 pub mod usm;
 pub mod well_known;

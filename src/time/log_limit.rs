@@ -44,9 +44,11 @@ pub enum Kind {
     Tls,
     /// Requests over HTTP that are not taken.
     Post,
+    /// Notifications that this daemon has sent itself.
+    CameBack,
 }
 
-const KINDS: usize = Kind::Post as usize + 1;
+const KINDS: usize = Kind::CameBack as usize + 1;
 
 /// Decides which lines of one kind are written.
 #[derive(Debug, Default)]

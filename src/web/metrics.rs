@@ -11,6 +11,8 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 
 use crate::inbound::accept::Counts;
+use crate::intake::amqp::board::Entry;
+use crate::intake::forward::desk::Entry as Forwarded;
 use crate::sinks::Running;
 use crate::sinks::stats::LATENCIES;
 use crate::status::Status;
@@ -137,6 +139,8 @@ impl Collector for Metrics {
             "times that a table could not be read, or was not used because of mistakes",
             tables.iter().map(|(name, entry)| (("table", &**name), entry.failures)),
         )?;
+        queues(status, &mut out)?;
+        forwards(status, &mut out)?;
         history(status, &mut out)?;
         let restarts = status.health.restarts();
         out.counters(
@@ -146,6 +150,43 @@ impl Collector for Metrics {
         )?;
         out.gauge("uptime_seconds", "since the start", status.uptime().as_secs() as f64)
     }
+}
+
+/// Name and help of a counter, and what it counts of an entry.
+type Count<E> = (&'static str, &'static str, fn(&E) -> u64);
+
+fn queues(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
+    let all = status.shared.queues.all();
+    out.gauges(
+        "queue_connected",
+        "1 if the messages of a queue come",
+        all.iter().map(|(name, entry)| (("queue", &**name), f64::from(u8::from(entry.connected)))),
+    )?;
+    let counts: [Count<Entry>; 3] = [
+        ("queue_taken", "messages of a queue that were taken and acknowledged", |entry| entry.taken),
+        ("queue_redelivered", "messages that the broker delivered again", |entry| entry.redelivered),
+        ("queue_rejected", "messages without an event, which were rejected", |entry| entry.rejected),
+    ];
+    for (family, help, count) in counts {
+        out.counters(family, help, all.iter().map(|(name, entry)| (("queue", &**name), count(entry))))?;
+    }
+    Ok(())
+}
+
+fn forwards(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
+    let all = status.shared.forwards.all();
+    let counts: [Count<Forwarded>; 4] = [
+        ("forward_sent", "packets that were sent on as they came", |entry| entry.sent),
+        ("forward_own_address", "packets that were sent on with the address of this machine", |entry| {
+            entry.own_address
+        }),
+        ("forward_dropped", "packets that could not be sent on", |entry| entry.dropped),
+        ("forward_looped", "packets that came from their receiver, or again and again", |entry| entry.looped),
+    ];
+    for (family, help, count) in counts {
+        out.counters(family, help, all.iter().map(|(name, entry)| (("forward", &**name), count(entry))))?;
+    }
+    Ok(())
 }
 
 fn history(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {

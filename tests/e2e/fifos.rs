@@ -12,7 +12,12 @@ use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{Program, run, wait_until};
 
 /// Every key that names a file, with lines that make a configuration of it.
-const PLACES: [(&str, &str); 26] = [
+const PLACES: [(&str, &str); 28] = [
+    ("community_file", "[[sinks]]\ntype = \"snmp\"\nto = \"127.0.0.1:1\"\ncommunity_file = \"DIR/fifo\"\n"),
+    (
+        "url_file",
+        "[[intake]]\ntype = \"amqp\"\nqueue = \"q\"\nformat = \"canopsis\"\nurl_file = \"DIR/fifo\"\n",
+    ),
     (
         "auth_password_file",
         "[[snmp.users]]\nname = \"u\"\nauth = \"SHA-256\"\nauth_password_file = \"DIR/fifo\"\n",

@@ -1,7 +1,7 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
+//! `influxdb`, `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -14,6 +14,7 @@
 
 mod alertmanager;
 mod api;
+mod amqp_intake;
 mod broker;
 mod capture;
 mod certificates;
@@ -30,11 +31,13 @@ mod email;
 mod explain;
 mod fifos;
 mod first_hour;
+mod forward;
 mod hangups;
 mod history;
 mod hostile;
 mod hosts;
 mod icinga2;
+mod influxdb;
 mod informs;
 mod init;
 mod intake;
@@ -57,6 +60,7 @@ mod rabbitmq;
 mod reload;
 mod relp_intake;
 mod senders;
+mod snmp_out;
 mod snmptt;
 mod storm;
 mod support;
@@ -67,6 +71,7 @@ mod syslog_tls;
 mod tap;
 mod tcp_wrappers;
 mod top;
+mod tickets;
 mod unmatched;
 mod v3;
 mod watching;

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::daemon::{Daemon, output};
-use crate::support::{run, snmptrap, wait_until};
+use crate::support::{read, run, snmptrap, wait_for, wait_until};
 use crate::web_server::{Answer, Request, WebServer};
 
 /// The TOML blocks of a page.
@@ -47,7 +47,8 @@ fn daemon(block: &str) -> Daemon {
 }
 
 fn secrets(daemon: &Daemon, block: &str) {
-    for line in block.lines().filter(|line| line.contains("_file = ") && !line.starts_with('c')) {
+    let other = |line: &str| ["ca_file", "cert_file", "command_file"].iter().any(|key| line.starts_with(key));
+    for line in block.lines().filter(|line| line.contains("_file = ") && !other(line)) {
         let name = line.split('"').nth(1).unwrap();
         std::fs::write(daemon.path(name), "a long enough secret\n").unwrap();
         run(Command::new("chmod").arg("600").arg(daemon.path(name)));
@@ -110,7 +111,8 @@ fn what_goes_to_web_servers_gets_there() {
                 "2",
             );
             wait_until(&block, || daemon.status()["sinks"][0]["delivered"] == 1);
-            let request = server.requests().into_iter().find(|r| r.path != "/login").unwrap();
+            let sent = |r: &Request| r.path != "/login" && !r.body.is_empty();
+            let request = server.requests().into_iter().find(sent).unwrap();
             bodies.insert(daemon.status()["sinks"][0]["name"].as_str().unwrap().to_owned(), request);
         }
     }
@@ -136,12 +138,20 @@ fn pipes_and_directories_of_nagios_and_its_kin() {
         std::fs::create_dir(&spool).unwrap();
         // Open for both, so that there is a reader.
         let file = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
-        let paths =
-            [("command_file", pipe.to_str().unwrap()), ("check_result_path", spool.to_str().unwrap())];
+        let paths = [
+            ("command_file", pipe.to_str().unwrap()),
+            ("check_result_path", spool.to_str().unwrap()),
+            ("directory", spool.to_str().unwrap()),
+        ];
         let block = with(&block, &paths);
         let daemon = daemon(&block);
         snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
-        if block.contains("spool") {
+        if block.contains("centcore") {
+            let commands = wait_for("a file of commands", || gorgone_takes(&spool));
+            let [(poller, command)] = &commands[..] else { panic!("{commands:?}") };
+            assert_eq!(poller, "3");
+            assert!(command.contains("] PROCESS_SERVICE_CHECK_RESULT;127.0.0.1;"), "{command}");
+        } else if block.contains("spool") {
             wait_until(&block, || std::fs::read_dir(&spool).unwrap().count() == 2);
         } else {
             let mut line = String::new();
@@ -149,6 +159,24 @@ fn pipes_and_directories_of_nagios_and_its_kin() {
             assert!(line.contains("PROCESS_SERVICE_CHECK_RESULT;127.0.0.1;"), "{line}");
         }
     }
+}
+
+/// Takes the commands of a directory as the module legacycmd of Gorgone does: files whose names begin with a dot are skipped, a
+/// file is renamed, read line by line, and removed. None if there is no file.
+fn gorgone_takes(directory: &Path) -> Option<Vec<(String, String)>> {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    let name = names.map(|name| name.into_string().unwrap()).find(|name| !name.starts_with('.'))?;
+    let taken = directory.join(format!("{name}_read"));
+    std::fs::rename(directory.join(&name), &taken).unwrap();
+    let text = read(&taken);
+    std::fs::remove_file(taken).unwrap();
+    let line = |line: &str| {
+        let (command, rest) = line.split_once(':').unwrap();
+        let (poller, parameter) = rest.split_once(':').unwrap();
+        assert_eq!(command, "EXTERNALCMD");
+        (poller.to_owned(), parameter.to_owned())
+    };
+    Some(text.lines().map(line).collect())
 }
 
 #[test]

@@ -161,7 +161,11 @@ fn a_daemon_with_everything_switched_on_sleeps() {
         "{FILE_SINK}[http]\nlisten = \"127.0.0.1:{}\"\n[[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:{}\"\n\
          [history]\n[storm]\nrate = 100\n[self]\nhost = \"trapline\"\n[capture]\n\
          [[mute]]\nhost = \"core-*\"\nfrom = \"00:00\"\nto = \"23:59\"\n\
+         [[intake]]\ntype = \"amqp\"\nurl = \"amqp://127.0.0.1:{}/v\"\nqueue = \"q\"\nformat = \"canopsis\"\n\
+         [[forward]]\nwhat = \"snmp\"\nto = \"127.0.0.1:{}\"\n\
          [[lookups]]\nname = \"site\"\ncsv = \"DIR/sites.csv\"\nkey = \"host\"\nrefresh = \"1s\"\n",
+        port(),
+        port(),
         port(),
         port()
     ));

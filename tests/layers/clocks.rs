@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 43] = [
+const USES: [(&str, &str); 45] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     (
@@ -50,6 +50,8 @@ const USES: [(&str, &str); 43] = [
     ("src/intake/admission.rs", "the time of receipt of datagrams that waited for the first rules"),
     ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
+    ("src/intake/posts.rs", "the time of receipt that outcomes carry"),
+    ("src/intake/amqp/consumer.rs", "the time of receipt, by which alerts with an end are open or not"),
     ("src/intake/tls.rs", "whether certificates are valid"),
     ("src/intake/storms.rs", "since when a storm lasts, for people"),
     (

@@ -43,7 +43,7 @@ const STATES: [(&str, Status); 4] = [
     ("unknown", Status::Unknown),
 ];
 
-/// Reads all `[[intake]]` of a configuration; relative paths are given to `resolve`.
+/// Reads all `[[intake]]` of a configuration that are for HTTP; relative paths are given to `resolve`.
 pub fn read(
     sections: Vec<Section<'_, '_>>,
     resolve: &dyn Fn(&str) -> PathBuf,
@@ -82,9 +82,9 @@ fn http(
     found: &mut Diagnostics,
 ) -> Option<HttpSettings> {
     let before = found.len();
-    let kind = word(&section, "type", &[("http", ())], "kind of intake", found);
+    let kind = word(&section, "type", &[("http", ()), ("amqp", ())], "kind of intake", found);
     if kind.is_none() && section.get("type").is_none() {
-        found.push(section.error("[[intake]] without 'type'", "add type = \"http\""));
+        found.push(section.error("[[intake]] without 'type'", "add type = \"http\" or \"amqp\""));
     }
     let listen = section.string("listen", found);
     if section.get("listen").is_none() {
@@ -165,25 +165,8 @@ fn json(
     found: &mut Diagnostics,
 ) {
     let source = section.source();
-    let format = word(&section, "format", &Format::NAMED, "format of events", found);
-    let given_name = section.string("name", found);
-    let named = section.get("format").is_some();
-    if given_name.is_none() && !named && section.get("name").is_none() {
-        found.push(section.error(
-            "[[intake.json]] without 'name'",
-            "add name = \"NAME\", which rules match as json = \"NAME\", or format = \"alertmanager\"",
-        ));
-    }
-    let words = Format::NAMED.iter().find(|(_, of)| Some(*of) == format).map(|(word, _)| (*word).to_owned());
-    let name = given_name.map(|name| name.value).or(words);
-    if name.as_ref().is_some_and(|name| name.is_empty() || name.chars().any(char::is_control)) {
-        found.push(source.error(
-            &section.key_span("name"),
-            "a name has no control characters, and is not empty",
-            None,
-        ));
-    }
-    let format = format.unwrap_or(Format::Any);
+    let events = events_source(&section, found);
+    let format = events.as_ref().map_or(Format::Any, |events| events.format);
     let path = section.string("path", found);
     if path.is_none() && format.paths().is_empty() && section.get("path").is_none() {
         found.push(section.error("[[intake.json]] without 'path'", "add path = \"/hooks/NAME\""));
@@ -200,6 +183,45 @@ fn json(
             ));
         }
     }
+    let given = TOKEN.given(&section);
+    let token = TOKEN.read(&section, resolve, found);
+    guarded(&section, token.as_ref().map(|token| token.len()), given || local, found);
+    let paths: Vec<String> = match &path {
+        Some(path) => vec![path.value.clone()],
+        None => format.paths().iter().map(|path| (*path).to_owned()).collect(),
+    };
+    let taken = |hook: &Hook| hook.paths.iter().any(|path| paths.contains(path));
+    if site.hooks.iter().any(taken) {
+        found.push(section.error("two [[intake.json]] have the same path", "give each a path of its own"));
+    }
+    section.finish(found);
+    let Some(source) = events else { return };
+    let token = token.map(|token| Token::new(&token));
+    site.hooks.push(Hook { paths, token, source });
+}
+
+/// Reads `name`, `format`, `each` and `host`, which say how events are found.
+pub(in crate::intake) fn events_source(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Source> {
+    let source = section.source();
+    let format = word(section, "format", &Format::NAMED, "format of events", found);
+    let given_name = section.string("name", found);
+    let named = section.get("format").is_some();
+    if given_name.is_none() && !named && section.get("name").is_none() {
+        found.push(section.error(
+            format!("{} without 'name'", section.name()),
+            "add name = \"NAME\", which rules match as json = \"NAME\", or format = \"alertmanager\"",
+        ));
+    }
+    let format = format.filter(|_| named);
+    let words = Format::NAMED.iter().find(|(_, of)| Some(*of) == format).map(|(word, _)| (*word).to_owned());
+    let name = given_name.map(|name| name.value).or(words);
+    if name.as_ref().is_some_and(|name| name.is_empty() || name.chars().any(char::is_control)) {
+        found.push(source.error(
+            &section.key_span("name"),
+            "a name has no control characters, and is not empty",
+            None,
+        ));
+    }
     let mut pointer = |key: &'static str| {
         let text = section.string(key, found)?;
         if !is_pointer(&text) {
@@ -213,21 +235,7 @@ fn json(
         Some(text.value)
     };
     let (each, host) = (pointer("each"), pointer("host"));
-    let given = TOKEN.given(&section);
-    let token = TOKEN.read(&section, resolve, found);
-    guarded(&section, token.as_ref().map(|token| token.len()), given || local, found);
-    let paths: Vec<String> = match &path {
-        Some(path) => vec![path.value.clone()],
-        None => format.paths().iter().map(|path| (*path).to_owned()).collect(),
-    };
-    let taken = |hook: &Hook| hook.paths.iter().any(|path| paths.contains(path));
-    if site.hooks.iter().any(taken) {
-        found.push(section.error("two [[intake.json]] have the same path", "give each a path of its own"));
-    }
-    section.finish(found);
-    let Some(name) = name else { return };
-    let token = token.map(|token| Token::new(&token));
-    site.hooks.push(Hook { paths, token, source: Source { name, format, each, host } });
+    Some(Source { name: name?, format: format.unwrap_or(Format::Any), each, host })
 }
 
 /// Reports a token that is missing or short; `fine` says whether there need not be one.

@@ -16,6 +16,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("OSPF-TRAP-MIB", include_str!("../../../mibs/OSPF-TRAP-MIB.txt")),
     ("SNMP-COMMUNITY-MIB", include_str!("../../../mibs/SNMP-COMMUNITY-MIB.txt")),
     ("SNMPv2-MIB", include_str!("../../../mibs/SNMPv2-MIB.txt")),
+    ("TRAPLINE-MIB", include_str!("../../../mibs/TRAPLINE-MIB.txt")),
     ("UCD-SNMP-MIB", include_str!("../../../mibs/UCD-SNMP-MIB.txt")),
     ("UPS-MIB", include_str!("../../../mibs/UPS-MIB.txt")),
 ];

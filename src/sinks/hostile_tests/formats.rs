@@ -4,10 +4,12 @@ use serde_json::Value;
 
 use super::syslog;
 use super::values::{Hostile, MARKED};
+use crate::message::Value::OctetString as Octets;
 use crate::outcome::name::{Name, breaks_line, turns};
 use crate::sinks::amqp::lane::MAX_ROUTING_KEY;
 use crate::sinks::http::escape::percent;
 use crate::sinks::piece::{Format, Piece};
+use crate::snmp;
 
 const MARK: &str = "MARK";
 
@@ -20,6 +22,9 @@ fn ensure(holds: bool, why: impl FnOnce() -> String) -> Held {
 /// Holds a piece against that with marks in the places of hostile texts.
 pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held {
     ensure(marked.format == piece.format, || "another format".to_owned())?;
+    if piece.format == Format::Snmp {
+        return notification(&marked.bytes, &piece.bytes, hostile);
+    }
     let text = |piece: &Piece| String::from_utf8(piece.bytes.clone()).map_err(|error| error.to_string());
     let (marked, text) = (text(marked)?, text(piece)?);
     let marked = marked.as_str();
@@ -70,6 +75,22 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             ensure(!text.contains(bad), || "a control character".to_owned())?;
             syslog::differs(marked, &text, piece.format, |marked, text| part(marked, text, hostile))
         }
+        Format::Snmp => Err("no text".to_owned()),
+        Format::Point => {
+            let line = text.strip_suffix('\n').ok_or("no newline at its end")?;
+            ensure(!line.contains(is_bad), || "a control character".to_owned())?;
+            let (marked, sent) = (point(marked.trim_end())?, point(line)?);
+            let names =
+                |point: &[(String, String)]| point.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+            // What is empty is left out.
+            ensure(names(&sent).iter().all(|name| names(&marked).contains(name)), || {
+                "another tag or field".to_owned()
+            })?;
+            sent.iter().try_for_each(|(name, value)| {
+                let marked = marked.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+                part(marked, value, hostile)
+            })
+        }
         Format::ItemKey => {
             ensure(!text.contains(is_bad), || "a control character".to_owned())?;
             let service = |key: &str| {
@@ -89,6 +110,56 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             part(marked, &text, hostile)
         }
     }
+}
+
+/// The tags and fields of a point, and its time, as InfluxDB reads them.
+fn point(line: &str) -> Result<Vec<(String, String)>, String> {
+    let (mut all, mut name, mut value, mut in_value, mut quoted) =
+        (Vec::new(), String::new(), String::new(), false, false);
+    let mut chars = line.chars().peekable();
+    let mut spaces = 0;
+    while let Some(c) = chars.next() {
+        let next = chars.peek().copied();
+        match c {
+            '\\' if quoted && matches!(next, Some('"' | '\\')) => value.extend(chars.next()),
+            '\\' if !quoted && matches!(next, Some(',' | '=' | ' ')) => {
+                if in_value { &mut value } else { &mut name }.extend(chars.next());
+            }
+            '"' if spaces == 1 && in_value => quoted = !quoted,
+            '=' if !quoted && !in_value => in_value = true,
+            ',' | ' ' if !quoted => {
+                spaces += usize::from(c == ' ');
+                all.push((std::mem::take(&mut name), std::mem::take(&mut value)));
+                in_value = false;
+            }
+            c => if in_value { &mut value } else { &mut name }.push(c),
+        }
+    }
+    ensure(spaces == 2 && !quoted, || format!("no point: {line}"))?;
+    all.push(("time".to_owned(), name));
+    Ok(all)
+}
+
+/// The same varbinds, each of the same type; what is a text is one.
+fn notification(marked: &[u8], packet: &[u8], hostile: &Hostile) -> Held {
+    let read = |packet| snmp::decode(packet).map_err(|error| error.to_string());
+    let (marked, packet) = (read(marked)?, read(packet)?);
+    ensure(packet.odd == 0, || "something odd in it".to_owned())?;
+    let (marked, sent) = (&marked.notification, &packet.notification);
+    ensure((&marked.oid, marked.kind) == (&sent.oid, sent.kind), || "another notification".to_owned())?;
+    ensure(marked.varbinds.len() == sent.varbinds.len(), || "another varbind".to_owned())?;
+    marked.varbinds.iter().zip(&sent.varbinds).try_for_each(|(marked, sent)| {
+        ensure(marked.oid == sent.oid, || "another name".to_owned())?;
+        let (Octets(marked), Octets(octets)) = (&marked.value, &sent.value) else {
+            return ensure(marked.value == sent.value, || format!("{:?}", sent.value));
+        };
+        let Ok(marked) = std::str::from_utf8(marked) else {
+            return ensure(marked == octets, || "other octets".to_owned());
+        };
+        let text = std::str::from_utf8(octets).map_err(|error| error.to_string())?;
+        ensure(!text.contains(|c| c != '\n' && is_bad(c)), || "a control character".to_owned())?;
+        part(marked, text, hostile)
+    })
 }
 
 /// What ends a line for some reader, controls a terminal or turns text.

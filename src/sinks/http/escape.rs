@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
 use crate::outcome::name::{breaks_line, turns};
+use crate::outcome::record::Record;
 
 /// Percent-encoded (RFC 3986, section 2): all but unreserved characters.
 pub fn percent(text: &str) -> String {
@@ -14,6 +18,24 @@ pub fn percent(text: &str) -> String {
         }
         out
     })
+}
+
+/// The longest key of a problem, in octets.
+pub const MAX_KEY: usize = 255;
+
+/// The key of a problem: its host and service, percent-encoded. A longer one than `most` keeps its start and gets a digest of the whole.
+pub fn key_of(record: &Record<'_>, most: usize) -> String {
+    let host = percent(record.outcome.host());
+    let key = match record.outcome.service() {
+        Some(service) => format!("{host}/{}", percent(service)),
+        None => host,
+    };
+    if key.len() <= most {
+        return key;
+    }
+    // No sender can make a name whose key is that of another problem.
+    let suffix = format!("~{}", HEXLOWER.encode(&Sha256::digest(key.as_bytes())[..8]));
+    format!("{}{suffix}", &key[..key.floor_char_boundary(most - suffix.len())])
 }
 
 /// What stands between the quotes of a JSON string.

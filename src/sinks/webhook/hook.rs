@@ -1,68 +1,37 @@
-//! The webhook sink: one request an outcome, with method, path, headers and body by template, signed where a secret is given.
+//! Requests with method, path, headers and body by template, signed where a secret is given.
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, StatusCode};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::http::client::{Answer, header};
+use crate::http::client::Answer;
 use crate::outcome::json;
 use crate::outcome::record::Record;
-use crate::settings::secret::SECRET;
 use crate::settings::url::LONGEST_PATH;
 use crate::sinks::fields::{Escape, Template};
 use crate::sinks::http::answers::{Means, Row};
-use crate::sinks::http::api::{Api, Call, Part};
+use crate::sinks::http::api::{Api, Batch, Call, Part};
 use crate::sinks::http::escape::{in_json, in_markdown, in_slack, in_text, percent};
-use crate::sinks::http::lane::Web;
-use crate::sinks::http::server::Server;
 use crate::sinks::piece;
-use crate::sinks::settings::{Configured, Key, Kind, Options};
-use crate::sinks::sink::Said;
+use crate::sinks::sink::{Order, Said};
 
-/// `type = "webhook"`
-pub const KIND: Kind = Kind {
-    name: "webhook",
-    says: "any URL: Slack, Teams, ServiceNow, Jira, ...",
-    keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
-    answers: ANSWERS,
-    read,
-};
-
-const KEYS: &[Key] = &[
-    Key { name: "method", default: "\"POST\"", says: "POST, PUT, PATCH, GET or DELETE." },
-    Key {
-        name: "path",
-        default: "",
-        says: "A template, appended to the path of the URL; a query of it follows that of the URL. Values are percent-encoded. A path with a part `.` or `..` makes a dead letter.",
-    },
-    Key {
-        name: "body",
-        default: "as `format` has it",
-        says: "A template. Without it: the outcome as JSON with `\"json\"`; `{\"text\": …}` with state, host, service and output with `\"slack\"` and `\"markdown\"`; the same as `state`, `host`, `service` and `output` with `\"form\"`; as a line with `\"text\"`.",
-    },
-    Key {
-        name: "format",
-        default: "\"json\"",
-        says: "How values are escaped in `body`: `\"json\"` (within strings), `\"slack\"` and `\"markdown\"` (JSON whose strings a chat formats: no value makes a link or mentions anybody), `\"form\"` (percent-encoded), `\"text\"` (without control characters). It also sets the Content-Type.",
-    },
-    Key { name: "secret", default: "", says: "Signs the body: sends its HMAC-SHA-256 as `sha256=HEX`." },
-    Key { name: "secret_file", default: "", says: "The same from the first line of a file." },
-    Key { name: "secret_env", default: "", says: "The same from an environment variable." },
-    Key {
-        name: "signature_header",
-        default: "\"X-Trapline-Signature\"",
-        says: "The header that carries the signature.",
-    },
-];
+/// How many bytes of bodies go in one request of several outcomes.
+const MOST_BYTES: usize = 1 << 20;
 
 /// There is no API that defines a body, so the status alone counts.
-const ANSWERS: &[Row] = &[
+pub(super) const ANSWERS: &[Row] = &[
     Row { status: 200..=299, body: "*", means: Means::Taken, source: "RFC 9110, section 15.3" },
     Row { status: 400..=400, body: "*", means: Means::Dead, source: "RFC 9110, section 15.5.1" },
+    Row {
+        status: 404..=404,
+        body: "the path is not there: *",
+        means: Means::Dead,
+        source: "RFC 9110, section 15.5.5; the path has values of the outcome, and others have other ones",
+    },
     Row {
         status: 403..=405,
         body: "*",
@@ -78,7 +47,7 @@ const ANSWERS: &[Row] = &[
 
 /// How values stand in the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     /// Within strings of JSON.
     Json,
     /// Within strings of JSON that Slack shows as mrkdwn.
@@ -89,21 +58,26 @@ enum Format {
     Form,
     /// Without control characters.
     Text,
+    /// JSON, one on each line.
+    Ndjson,
+    /// A list of JSON.
+    Array,
 }
 
 impl Format {
     /// The header that goes with it.
-    fn content_type(self) -> &'static str {
+    pub(super) fn content_type(self) -> &'static str {
         match self {
-            Format::Json | Format::Slack | Format::Markdown => "application/json",
+            Format::Json | Format::Slack | Format::Markdown | Format::Array => "application/json",
+            Format::Ndjson => "application/x-ndjson",
             Format::Form => "application/x-www-form-urlencoded",
             Format::Text => "text/plain; charset=utf-8",
         }
     }
 
-    fn escape(self) -> Escape {
+    pub(super) fn escape(self) -> Escape {
         match self {
-            Format::Json => in_json,
+            Format::Json | Format::Ndjson | Format::Array => in_json,
             Format::Slack => in_slack,
             Format::Markdown => in_markdown,
             Format::Form => percent,
@@ -113,9 +87,9 @@ impl Format {
 
     /// The template of a body where none is given; none for the outcome as JSON. Every other format has its own, as the values of
     /// a body are to be escaped for those who show it.
-    fn usual_body(self) -> Option<&'static str> {
+    pub(super) fn usual_body(self) -> Option<&'static str> {
         match self {
-            Format::Json => None,
+            Format::Json | Format::Ndjson | Format::Array => None,
             Format::Slack => Some(concat!(
                 r#"{"text":"*{{ outcome.state }}* {{ outcome.host }}"#,
                 "{% if outcome.service %} {{ outcome.service }}{% endif %}: ",
@@ -137,9 +111,14 @@ impl Format {
         }
     }
 
-    fn of_piece(self) -> piece::Format {
+    /// Whether a request can have several outcomes.
+    pub(super) fn takes_many(self) -> bool {
+        matches!(self, Format::Ndjson | Format::Array)
+    }
+
+    pub(super) fn of_piece(self) -> piece::Format {
         match self {
-            Format::Json => piece::Format::Json,
+            Format::Json | Format::Ndjson | Format::Array => piece::Format::Json,
             Format::Slack => piece::Format::Slack,
             Format::Markdown => piece::Format::Markdown,
             Format::Form => piece::Format::Form,
@@ -148,17 +127,21 @@ impl Format {
     }
 }
 
-/// A request an outcome.
+/// Requests for outcomes.
 #[derive(Clone)]
-pub struct Webhook {
-    method: Method,
+pub(super) struct Webhook {
+    pub(super) method: Method,
     /// Path and query behind the URL; none for the URL itself.
-    path: Option<Template>,
+    pub(super) path: Option<Template>,
+    /// Whether the path has values of the outcome.
+    pub(super) own_path: bool,
     /// The body; none for the outcome as JSON.
-    body: Option<Template>,
-    format: Format,
+    pub(super) body: Option<Template>,
+    pub(super) format: Format,
+    /// How many outcomes a request has at most.
+    pub(super) batch: usize,
     /// The header that carries the HMAC-SHA-256 of the body in hex, and its key.
-    signature: Option<(HeaderName, Zeroizing<String>)>,
+    pub(super) signature: Option<(HeaderName, Zeroizing<String>)>,
 }
 
 impl std::fmt::Debug for Webhook {
@@ -167,43 +150,28 @@ impl std::fmt::Debug for Webhook {
     }
 }
 
-fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "https://hooks.example/services/x");
-    let method = options.string("method").map_or(Some(Method::POST), |text| {
-        let known = [Method::POST, Method::PUT, Method::PATCH, Method::GET, Method::DELETE];
-        let method = known.into_iter().find(|method| method.as_str() == text.value);
-        if method.is_none() {
-            let hint = Some("one of POST, PUT, PATCH, GET, DELETE");
-            options.report_at(&text.span, format!("'{}' is no method", text.value), hint);
+impl Webhook {
+    /// The headers of a request with this body.
+    pub(super) fn headers(&self, body: &[u8]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
+        if let Some((name, secret)) = &self.signature
+            && let Ok(value) = HeaderValue::from_str(&format!("sha256={}", hmac(secret.as_bytes(), body)))
+        {
+            headers.insert(name, value);
         }
-        method
-    });
-    let formats = [
-        ("json", Format::Json),
-        ("slack", Format::Slack),
-        ("markdown", Format::Markdown),
-        ("form", Format::Form),
-        ("text", Format::Text),
-    ];
-    let format = options.word("format", &formats, "format of a body").unwrap_or(Format::Json);
-    let path = options.template("path", percent);
-    let body = match options.get("body") {
-        Some(_) => options.template("body", format.escape()),
-        None => format.usual_body().and_then(|text| Template::new(text, format.escape()).value),
-    };
-    let secret = options.secret(&SECRET);
-    let name = match options.string("signature_header") {
-        None => Some(HeaderName::from_static("x-trapline-signature")),
-        Some(name) => header(&name, "")
-            .map(|(name, _)| name)
-            .map_err(|error| options.report_at(&name.span, error, None))
-            .ok(),
-    };
-    let signature = name.zip(secret);
-    Some(Web::end(server?, Webhook { method: method?, path, body, format, signature }))
+        headers
+    }
 }
 
 impl Api for Webhook {
+    fn batch(&self) -> Batch {
+        match self.batch {
+            1 => Batch::ONE,
+            items => Batch { items, bytes: MOST_BYTES, order: Order::Kept },
+        }
+    }
+
     fn part(&self, record: &Record<'_>) -> Result<Part, Said> {
         let rendered = |key: &str, template: &Template| {
             template
@@ -220,20 +188,20 @@ impl Api for Webhook {
             }
         };
         valid_path(&path)?;
+        let body = if self.format.takes_many() { on_one_line(&body)? } else { body };
         Ok(Part { id: record.id(), path, body, ..Part::default() })
     }
 
     fn call(&self, parts: &[Part]) -> Call {
-        let part = parts.first().cloned().unwrap_or_default();
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
-        if let Some((name, secret)) = &self.signature
-            && let Ok(value) =
-                HeaderValue::from_str(&format!("sha256={}", hmac(secret.as_bytes(), &part.body)))
-        {
-            headers.insert(name, value);
-        }
-        Call { method: self.method.clone(), path: part.path, headers, body: part.body.into() }
+        let path = parts.first().map(|part| part.path.clone()).unwrap_or_default();
+        let bodies: Vec<&[u8]> = parts.iter().map(|part| part.body.as_slice()).collect();
+        let body = match self.format {
+            Format::Ndjson => bodies.iter().flat_map(|body| [body, &b"\n"[..]].concat()).collect(),
+            Format::Array => [&b"["[..], &bodies.join(&b","[..]), b"]"].concat(),
+            // A request has one outcome.
+            _ => bodies.concat(),
+        };
+        Call { method: self.method.clone(), path, headers: self.headers(&body), body: body.into() }
     }
 
     fn format(&self) -> piece::Format {
@@ -244,14 +212,24 @@ impl Api for Webhook {
         ANSWERS
     }
 
-    fn says(&self, _answer: &Answer) -> String {
+    fn says(&self, answer: &Answer) -> String {
+        if self.own_path && answer.status == StatusCode::NOT_FOUND {
+            return format!("the path is not there: {}", answer.excerpt());
+        }
         String::new()
     }
 }
 
+/// JSON without line breaks between its parts, so that it is one line or one entry.
+fn on_one_line(body: &[u8]) -> Result<Vec<u8>, Said> {
+    let json: serde_json::Value =
+        serde_json::from_slice(body).map_err(|error| Said::from(format!("'body' is no JSON: {error}")))?;
+    Ok(json.to_string().into_bytes())
+}
+
 /// Refuses a path that is none, or that a server would take for another one. Some proxies decode a path before they resolve
 /// its dots, and some systems take a backslash for a slash.
-fn valid_path(path: &str) -> Result<(), Said> {
+pub(super) fn valid_path(path: &str) -> Result<(), Said> {
     let (parts, _) = path.split_once('?').unwrap_or((path, ""));
     let parts = decoded(parts);
     if let Some(part) = parts.split(['/', '\\']).find(|part| matches!(*part, "." | "..")) {
@@ -295,7 +273,7 @@ mod tests {
 
     use super::*;
     use crate::outcome::result::Outcome;
-    use crate::sinks::http::tests::every_row;
+    use crate::sinks::http::tests::{every_row, rows};
     use crate::sinks::testing::check;
 
     fn webhook(path: &str, body: Option<&str>) -> Webhook {
@@ -303,7 +281,9 @@ mod tests {
             method: Method::POST,
             path: Some(Template::new(path, percent).value.unwrap()),
             body: body.map(|body| Template::new(body, in_json).value.unwrap()),
+            own_path: path.contains("{{"),
             format: Format::Json,
+            batch: 1,
             signature: Some((HeaderName::from_static("x-trapline-signature"), "Jefe".to_owned().into())),
         }
     }
@@ -329,7 +309,30 @@ mod tests {
         all.extend([403, 404, 405, 410, 414, 418, 500, 501].map(|status| (status, "no", "later")));
         all.extend([302, 401, 407].map(|status| (status, "", "refused")));
         all.extend([429, 502, 503, 504].map(|status| (status, "", "busy")));
-        every_row(&webhook("", None), &all);
+        every_row(&webhook("/h/{{ outcome.host }}", None), &{
+            let mut own: Vec<(u16, &str, &str)> =
+                all.iter().filter(|(status, ..)| *status != 404).copied().collect();
+            own.push((404, "no such host", "dead"));
+            own
+        });
+        rows(&webhook("", None), &all);
+    }
+
+    #[test]
+    fn several_outcomes_are_lines_or_a_list() {
+        let body = "{\"h\":\n \"{{ outcome.host }}\"}";
+        for (format, expected) in [
+            (Format::Ndjson, "{\"h\":\"a\"}\n{\"h\":\"b\\n\"}\n"),
+            (Format::Array, "[{\"h\":\"a\"},{\"h\":\"b\\n\"}]"),
+        ] {
+            let many = Webhook { format, batch: 9, path: None, ..webhook("", Some(body)) };
+            let mut parts: Vec<Part> = ["a", "b"].map(|host| part(&many, host, "o").unwrap()).to_vec();
+            parts[1].body = b"{\"h\":\"b\\n\"}".to_vec();
+            assert_eq!(many.call(&parts).body, expected);
+            assert_eq!(many.batch().items, 9);
+            let no_json = Webhook { format, batch: 9, path: None, ..webhook("", Some("{{ outcome.host }}")) };
+            assert!(part(&no_json, "x", "o").unwrap_err().as_str().starts_with("'body' is no JSON"));
+        }
     }
 
     #[test]

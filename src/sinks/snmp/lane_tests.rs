@@ -1,0 +1,114 @@
+//! A receiver that answers as a test says.
+
+use tokio::net::UdpSocket;
+
+use super::lane::{Security, SnmpSink};
+use super::message::Form;
+use crate::settings::address::Address;
+use crate::sinks::sink::{Fate, Sink as _, Trouble};
+use crate::sinks::testing::{item, seat};
+use crate::snmp::ber::{push_integer, push_tlv, tag};
+use crate::snmp::decode;
+use std::time::Duration;
+
+fn response(request_id: i32, status: i64) -> Vec<u8> {
+    let (mut pdu, mut message, mut packet) = (Vec::new(), Vec::new(), Vec::new());
+    for number in [i64::from(request_id), status, 0] {
+        push_integer(&mut pdu, tag::INTEGER, number.into());
+    }
+    push_tlv(&mut pdu, tag::SEQUENCE, &[]);
+    push_integer(&mut message, tag::INTEGER, 1);
+    push_tlv(&mut message, tag::OCTET_STRING, b"c");
+    push_tlv(&mut message, tag::RESPONSE, &pdu);
+    push_tlv(&mut packet, tag::SEQUENCE, &message);
+    packet
+}
+
+/// The service of an inform of TRAPLINE-MIB.
+fn service_of(inform: &[u8]) -> (i32, String) {
+    let decoded = decode(inform).unwrap().notification;
+    let service = decoded.varbinds.iter().find(|v| v.oid == crate::snmp::well_known::TRAPLINE_SERVICE);
+    let crate::message::Value::OctetString(service) = service.unwrap().value else { panic!("no text") };
+    (decoded.request_id, String::from_utf8(service.to_vec()).unwrap())
+}
+
+/// Sends informs for services, of which the receiver answers each copy with these error-status; none for no answer. Gives also how many
+/// datagrams it got.
+fn told(answers: &[(&'static str, Option<i64>)]) -> (Result<Vec<Fate>, Trouble>, usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = receiver.local_addr().unwrap().port();
+        let sink = SnmpSink {
+            address: Address { host: "127.0.0.1".into(), port },
+            security: Security::Community("c".to_owned().into()),
+            form: Form::Original,
+            timeout: Duration::from_millis(100),
+            retries: 1,
+        };
+        let mut lane = sink.lane(&seat().0);
+        let items: Vec<_> =
+            (0_u64..).zip(answers).map(|(n, (service, _))| item(n, "h", Some(service), "o")).collect();
+        let mut got = 0;
+        let answering = async {
+            let mut buffer = [0; 65_536];
+            loop {
+                let (length, from) = receiver.recv_from(&mut buffer).await.unwrap();
+                got += 1;
+                let (request_id, service) = service_of(&buffer[..length]);
+                let (_, status) = answers.iter().find(|(name, _)| **name == *service).unwrap();
+                if let Some(status) = status {
+                    // What belongs to nothing, or is nothing, is passed over.
+                    receiver.send_to(b"nonsense", from).await.unwrap();
+                    receiver.send_to(&response(request_id ^ 0x4000_0000, 5), from).await.unwrap();
+                    receiver.send_to(&response(request_id, *status), from).await.unwrap();
+                }
+            }
+        };
+        let fates = tokio::select! {
+            fates = lane.send(&items) => fates,
+            () = answering => unreachable!("it has no end"),
+        };
+        (fates, got)
+    })
+}
+
+#[test]
+fn what_answers_mean() {
+    for (status, expected) in
+        [(0, "Taken"), (1, "Dead"), (3, "Dead"), (5, "Later"), (13, "Later"), (99, "Later"), (-1, "Later")]
+    {
+        let (fates, got) = told(&[("a", Some(status)), ("b", Some(0))]);
+        let fates = fates.unwrap();
+        assert!(format!("{:?}", fates[0]).starts_with(expected), "{status}: {fates:?}");
+        assert_eq!((&fates[1], got), (&Fate::Taken, 2));
+    }
+    assert!(matches!(told(&[("a", Some(16))]).0, Err(Trouble::Refused(..))));
+}
+
+#[test]
+fn what_is_not_answered_is_repeated_and_holds_up_nothing_else() {
+    let (fates, got) = told(&[("a", None), ("b", Some(0)), ("c", Some(0))]);
+    let fates = fates.unwrap();
+    assert!(matches!(&fates[..], [Fate::Later(_), Fate::Taken, Fate::Taken]), "{fates:?}");
+    assert_eq!(got, 4);
+    let (silent, got) = told(&[("a", None), ("b", None)]);
+    assert!(matches!(silent, Err(Trouble::Unanswered(..))), "{silent:?}");
+    assert_eq!(got, 4);
+}
+
+#[test]
+fn where_nobody_listens_the_sink_waits() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let sink = SnmpSink {
+        address: Address { host: "127.0.0.1".into(), port },
+        security: Security::Community("c".to_owned().into()),
+        form: Form::Original,
+        timeout: Duration::from_millis(100),
+        retries: 1,
+    };
+    let mut lane = sink.lane(&seat().0);
+    let trouble = runtime.block_on(lane.send(&[item(1, "h", None, "o")])).unwrap_err();
+    assert!(matches!(trouble, Trouble::Away(..)), "{trouble}");
+}

@@ -1,0 +1,114 @@
+//! The keys of the webhook sink.
+
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::header::HeaderName;
+
+use super::hook::{ANSWERS, Format, Webhook};
+use super::ticket::{self, TicketSink};
+use crate::http::client::header;
+use crate::settings::secret::SECRET;
+use crate::sinks::fields::Template;
+use crate::sinks::http::escape::percent;
+use crate::sinks::http::lane::Web;
+use crate::sinks::http::server::Server;
+use crate::sinks::settings::{Configured, Key, Kind, Options};
+
+/// `type = "webhook"`
+pub const KIND: Kind = Kind {
+    name: "webhook",
+    says: "any URL: Slack, Teams, ServiceNow, Jira, ...",
+    keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
+    answers: ANSWERS,
+    read,
+};
+
+const KEYS: &[Key] = &[
+    Key { name: "method", default: "\"POST\"", says: "POST, PUT, PATCH, GET or DELETE." },
+    Key {
+        name: "path",
+        default: "",
+        says: "A template, appended to the path of the URL; a query of it follows that of the URL. Values are percent-encoded. A path with a part `.` or `..` makes a dead letter.",
+    },
+    Key {
+        name: "body",
+        default: "as `format` has it",
+        says: "A template. Without it: the outcome as JSON with `\"json\"`; `{\"text\": …}` with state, host, service and output with `\"slack\"` and `\"markdown\"`; the same as `state`, `host`, `service` and `output` with `\"form\"`; as a line with `\"text\"`.",
+    },
+    Key {
+        name: "format",
+        default: "\"json\"",
+        says: "How values are escaped in `body`: `\"json\"` (within strings), `\"ndjson\"` and `\"array\"` (the same, with `batch` outcomes as lines or as a list), `\"slack\"` and `\"markdown\"` (JSON whose strings a chat formats: no value makes a link or mentions anybody), `\"form\"` (percent-encoded), `\"text\"` (without control characters). It also sets the Content-Type.",
+    },
+    Key {
+        name: "batch",
+        default: "1",
+        says: "With `format = \"ndjson\"` or `\"array\"`: how many outcomes go in one request at most, and 1 MiB. Range: 1 to 1000.",
+    },
+    Key {
+        name: "find",
+        default: "",
+        says: "For tickets, a table: the request that looks for one, `path` (a template), `method` (`\"GET\"`), `body`, and `id`, where its id is in the answer (RFC 6901).",
+    },
+    Key {
+        name: "open",
+        default: "required with `find`",
+        says: "For tickets, a table: the request when the state is not ok and none was found, `path`, `method` (`\"POST\"`) and `body`.",
+    },
+    Key {
+        name: "update",
+        default: "",
+        says: "The same when the state is not ok and one was found, whose id is `{{ found }}`. Left out: nothing is sent.",
+    },
+    Key { name: "close", default: "", says: "The same when the state is ok or up and one was found." },
+    Key { name: "secret", default: "", says: "Signs the body: sends its HMAC-SHA-256 as `sha256=HEX`." },
+    Key { name: "secret_file", default: "", says: "The same from the first line of a file." },
+    Key { name: "secret_env", default: "", says: "The same from an environment variable." },
+    Key {
+        name: "signature_header",
+        default: "\"X-Trapline-Signature\"",
+        says: "The header that carries the signature.",
+    },
+];
+
+fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
+    let server = Server::read(options, "https://hooks.example/services/x");
+    let method = ticket::method(options, Method::POST);
+    let formats = [
+        ("json", Format::Json),
+        ("slack", Format::Slack),
+        ("markdown", Format::Markdown),
+        ("form", Format::Form),
+        ("text", Format::Text),
+        ("ndjson", Format::Ndjson),
+        ("array", Format::Array),
+    ];
+    let format = options.word("format", &formats, "format of a body").unwrap_or(Format::Json);
+    let own_path = options.string("path").is_some_and(|path| path.contains("{{") || path.contains("{%"));
+    let path = options.template("path", percent);
+    let batch = options.number("batch", 1..=1000, "").unwrap_or(1) as usize;
+    if batch > 1 && (!format.takes_many() || own_path) {
+        let hint = "set format = \"ndjson\" or \"array\", without values in path, or remove batch";
+        options.report("a request of several outcomes has one path, and lines or a list of JSON", hint);
+    }
+    let body = match options.get("body") {
+        Some(_) => options.template("body", format.escape()),
+        None => format.usual_body().and_then(|text| Template::new(text, format.escape()).value),
+    };
+    let secret = options.secret(&SECRET);
+    let name = match options.string("signature_header") {
+        None => Some(HeaderName::from_static("x-trapline-signature")),
+        Some(name) => header(&name, "")
+            .map(|(name, _)| name)
+            .map_err(|error| options.report_at(&name.span, error, None))
+            .ok(),
+    };
+    let signature = name.zip(secret);
+    let steps = ticket::read(options, format);
+    let hook = Webhook { method: method?, path, own_path, body, format, batch, signature };
+    match steps {
+        None => Some(Web::end(server?, hook)),
+        Some(steps) => Some(Arc::new(TicketSink { server: server?, hook, steps: Arc::new(steps?) })),
+    }
+}
