@@ -11,6 +11,8 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 
+use super::role::Role;
+
 /// Octets that come in pieces.
 pub type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
@@ -68,13 +70,15 @@ pub struct Answer {
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Body,
+    /// The name and the role of the token that somebody has logged in with, for the audit.
+    pub login: Option<(String, Role)>,
 }
 
 impl Answer {
     /// An answer with a body of some type.
     pub fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
         let fields = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Answer { status, fields, body: Body::Whole(Some(body.into())) }
+        Answer { status, fields, body: Body::Whole(Some(body.into())), login: None }
     }
 
     /// JSON.
@@ -89,13 +93,13 @@ impl Answer {
 
     /// Nothing but that it was done.
     pub fn done() -> Answer {
-        Answer { status: StatusCode::NO_CONTENT, fields: Vec::new(), body: Body::Whole(None) }
+        Answer { status: StatusCode::NO_CONTENT, fields: Vec::new(), body: Body::Whole(None), login: None }
     }
 
     /// Pieces, as they come.
     pub fn pieces(content_type: &'static str, pieces: Pieces) -> Answer {
         let fields = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Answer { status: StatusCode::OK, fields, body: Body::Pieces(pieces) }
+        Answer { status: StatusCode::OK, fields, body: Body::Pieces(pieces), login: None }
     }
 
     /// The same with a header field. A value that no field can have is left out.
