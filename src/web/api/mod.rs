@@ -25,6 +25,7 @@ pub mod desk;
 pub mod limits;
 pub mod openapi;
 pub mod origin;
+mod past;
 pub mod problem;
 pub mod role;
 pub mod route;
