@@ -88,7 +88,7 @@ impl Stream {
                 return Err(Problem::wrong(format!("words={}: there is online", other.escape_debug())));
             }
         };
-        let which = if ask.flag("all") { Which::All } else { Which::Changes };
+        let which = if ask.flag("all")? { Which::All } else { Which::Changes };
         // A client that connects again says what it has had in the header; its address still says what it had at first.
         let last = ask.fields.get("last-event-id").and_then(|id| id.to_str().ok());
         let since = last.or(ask.query.get("since")).filter(|id| !id.is_empty());
