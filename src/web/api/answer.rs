@@ -1,7 +1,7 @@
 //! What a route answers.
 
-use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::role::Role;
 
-/// Octets that come in pieces.
-pub type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+/// Octets that come in pieces. After an error the connection is closed before its last chunk, so that nobody takes them for all.
+pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// The body of an answer.
 pub enum Body {
@@ -35,16 +35,13 @@ impl fmt::Debug for Body {
 
 impl HyperBody for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
             Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Body::Pieces(pieces) => {
-                pieces.as_mut().poll_next(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+                pieces.as_mut().poll_next(context).map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
             }
         }
     }
