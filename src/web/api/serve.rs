@@ -48,11 +48,7 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
     let upgrade = route.opens.then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let now = desk.status.clock.now();
-    if desk.access.is_stale(now.mono) {
-        let desk = desk.clone();
-        // What goes wrong there is logged; the tokens of before are in force.
-        let _ = tokio::task::spawn_blocking(move || desk.access.refresh(now.mono)).await;
-    }
+    desk.freshen(now.mono).await;
     let asked = Asked { desk: desk.clone(), route, address: door.address, path: head.uri.path().to_owned() };
     let caller = match desk.access.caller(route, &head.headers, door.address, now) {
         Ok(caller) => caller,

@@ -22,6 +22,8 @@ use crate::web::feed::{Event, Missed, Reader, Which};
 
 /// How often something is sent.
 const BEAT: Duration = Duration::from_secs(15);
+/// How long a token that has been judged is taken for good.
+const JUDGED: Duration = Duration::from_secs(1);
 /// How many events are looked at at a time.
 const AT_ONCE: usize = 64;
 
@@ -63,6 +65,8 @@ pub struct Stream {
     first: VecDeque<Item>,
     token: Option<Hash>,
     beats: Instant,
+    /// When the token is looked at again.
+    judged: Instant,
     /// Held as long as it is open.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -118,13 +122,27 @@ impl Stream {
             first,
             token: ask.caller.hash,
             beats: Instant::now() + BEAT,
+            judged: Instant::now() + JUDGED,
             _place: ask.place.take(),
             desk: ask.desk,
         })
     }
 
+    /// Whether the token is still in force.
+    async fn is_let_in(&mut self) -> bool {
+        let Some(token) = self.token else { return true };
+        let now = self.desk.status.clock.now();
+        self.desk.freshen(now.mono).await;
+        self.judged = Instant::now() + JUDGED;
+        self.desk.access.is_in_force(&token, now)
+    }
+
     /// What is to be sent next; none at the end. What has not been awaited to its end has taken nothing.
     pub async fn next(&mut self) -> Option<Vec<Item>> {
+        // Also while much comes.
+        if Instant::now() >= self.judged && !self.is_let_in().await {
+            return None;
+        }
         if !self.first.is_empty() {
             self.beats = Instant::now() + BEAT;
             let count = self.first.len().min(AT_ONCE);
@@ -153,8 +171,7 @@ impl Stream {
                 () = self.reader.wait() => {}
                 () = tokio::time::sleep_until(self.beats) => {
                     self.beats = Instant::now() + BEAT;
-                    let now = self.desk.status.clock.now();
-                    if self.token.is_some_and(|token| !self.desk.access.is_in_force(&token, now)) {
+                    if !self.is_let_in().await {
                         return None;
                     }
                     return Some(vec![Item::Beat]);
