@@ -39,7 +39,7 @@
 //!   per sink, the registry, and delivery.
 //!
 //! The program:
-//! - [`vitals`]: whether the daemon is well. [`status`]: what is counted. [`web`]: metrics over HTTP. [`config`]: the configuration file, combined from the
+//! - [`vitals`]: whether the daemon is well. [`maker`]: from unmatched messages to rules. [`status`]: what is counted. [`web`]: metrics over HTTP. [`config`]: the configuration file, combined from the
 //!   sections of the modules. [`daemon`]: assembly, reload, drain, supervision. [`commands`]: one file per subcommand.
 
 pub mod body;
@@ -59,6 +59,7 @@ pub mod intake;
 pub mod journal;
 pub mod language;
 pub mod lookup;
+pub mod maker;
 pub mod message;
 pub mod mib;
 pub mod net;

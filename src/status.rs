@@ -15,6 +15,7 @@ use crate::intake::Shared;
 use crate::intake::letting_in::Advice;
 use crate::intake::senders::Sender;
 use crate::intake::shared::InForce;
+use crate::maker::Workshop;
 use crate::sinks::Running;
 use crate::time::clock::{Clock, Mono};
 use crate::vitals::{Recent, SinkSigns, Totals, Vitals};
@@ -40,6 +41,8 @@ pub struct Status {
     /// Whether it has started.
     ready: AtomicBool,
     sinks: Mutex<Arc<[Running]>>,
+    /// What rules are tried against.
+    workshop: Mutex<Arc<Workshop>>,
     recent: Mutex<Recent>,
 }
 
@@ -77,6 +80,7 @@ impl Status {
             history: history::Counters::default(),
             ready,
             sinks: Mutex::default(),
+            workshop: Mutex::default(),
             recent: Mutex::default(),
         }
     }
@@ -94,6 +98,16 @@ impl Status {
     /// Sets the configured sinks.
     pub fn set_sinks(&self, sinks: Vec<Running>) {
         *lock(&self.sinks) = sinks.into();
+    }
+
+    /// What rules are tried against.
+    pub fn workshop(&self) -> Arc<Workshop> {
+        lock(&self.workshop).clone()
+    }
+
+    /// Sets what rules are tried against.
+    pub fn set_workshop(&self, workshop: Arc<Workshop>) {
+        *lock(&self.workshop) = workshop;
     }
 
     /// The messages that no rule takes.
@@ -230,6 +244,7 @@ impl Status {
             "vitals": self.vitals(),
             "intake": self.shared.stats.to_json(),
             "refused": self.shared.refusals.to_json(),
+            "inbox": { "groups": self.inbox().count() },
             "storms": self.shared.storms.to_json(),
             "connections": connections,
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),

@@ -433,6 +433,15 @@ pub fn unread(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(unsafe { count.assume_init() }).unwrap_or(0))
 }
 
+/// Columns and lines of a terminal; none if it does not tell.
+pub fn terminal_size(terminal: BorrowedFd<'_>) -> Option<(u16, u16)> {
+    let mut size = MaybeUninit::<libc::winsize>::uninit();
+    // SAFETY: TIOCGWINSZ writes one winsize to the given place; the descriptor is open for the call.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, size.as_mut_ptr()) };
+    // SAFETY: the call succeeded, so it has written the size.
+    (result == 0).then(|| unsafe { size.assume_init() }).map(|size| (size.ws_col, size.ws_row))
+}
+
 /// Whether the clock of this machine is kept in step with others (adjtimex(2)). Changes nothing.
 ///
 /// # Errors

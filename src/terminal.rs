@@ -3,7 +3,15 @@
 
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use crate::sys::terminal_size;
 
 /// Whether the command goes on when nobody reads it.
 static GOES_ON: AtomicBool = AtomicBool::new(false);
@@ -35,6 +43,88 @@ pub fn clear() {
     if stdout.is_terminal() {
         let _ = stdout.write_all(CLEAR.as_bytes());
     }
+}
+
+/// Another screen, without the cursor, with lines that do not wrap; and back to the one before.
+const BEGIN: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
+const END: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+/// How often it is looked whether the terminal has another size.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A screen of its own on the terminal, and the keys as they are pressed. What was there before comes back when it is dropped.
+#[derive(Debug)]
+pub struct Screen {
+    before: Termios,
+    size: (usize, usize),
+}
+
+impl Screen {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    ///
+    /// If standard input is none.
+    pub fn open() -> io::Result<Self> {
+        let stdin = io::stdin();
+        let before = tcgetattr(&stdin)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(&stdin, SetArg::TCSADRAIN, &raw)?;
+        let mut screen = Screen { before, size: (0, 0) };
+        screen.size = screen.size();
+        write_raw(BEGIN);
+        Ok(screen)
+    }
+
+    /// Columns and lines.
+    pub fn size(&self) -> (usize, usize) {
+        match terminal_size(io::stdout().as_fd()) {
+            Some((width, height)) if width > 0 && height > 0 => (width.into(), height.into()),
+            _ => (80, 24),
+        }
+    }
+
+    /// Draws lines from the top left corner on. What others have sent is escaped as by [`paint`].
+    pub fn draw(&mut self, lines: &[String]) {
+        self.size = self.size();
+        let lines: Vec<String> =
+            lines.iter().map(|line| format!("{}\x1b[K", printable(line, &COLOURS))).collect();
+        write_raw(&format!("\x1b[H{}\x1b[J", lines.join("\r\n")));
+    }
+
+    /// The keys that are pressed within a time, at once when there are some, and whether the terminal has another size.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal is gone.
+    pub fn keys(&self, within: Duration) -> io::Result<(Vec<u8>, bool)> {
+        let stdin = io::stdin();
+        let mut waiting = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        let millis = u16::try_from(within.min(LOOK).as_millis()).unwrap_or(u16::MAX);
+        match poll(&mut waiting, millis) {
+            Ok(0) | Err(Errno::EINTR) => return Ok((Vec::new(), self.size() != self.size)),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut keys = [0; 64];
+        match nix::unistd::read(&stdin, &mut keys)? {
+            0 => Err(io::Error::new(ErrorKind::UnexpectedEof, "the terminal is gone")),
+            count => Ok((keys[..count].to_vec(), false)),
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        write_raw(END);
+        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
+    }
+}
+
+/// Writes what this module has made. A terminal that is gone is noticed when keys are read.
+fn write_raw(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 fn write(text: Arguments<'_>, kept: &[&str]) {

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::args::ConfigArg;
 use super::{
     check, checkin, completions, dead, doctor, explain, history, import, init, man, mib, mute, objects,
-    reload, rule, run, send, senders, sinks, state, state_query, status, tap, test, token, unmatched,
+    reload, rule, run, send, senders, sinks, state, state_query, status, tap, test, token, top, unmatched,
 };
 use crate::terminal;
 
@@ -63,6 +63,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Show messages as they come, and what becomes of each
     Tap(tap::TapArgs),
+    /// A screen of rates, drops, sinks and their lag, the loudest senders, and what no rule takes
+    Top(top::TopArgs),
     /// Write a first configuration for this machine: it finds the monitoring core, its pipe, and who has which port
     Init(init::InitArgs),
     /// Report what is wrong with Trapline on this machine, and what to do: ports, permissions, buffers, disk, sinks, clock
@@ -113,6 +115,7 @@ impl Cli {
             Command::Status(args) => status::run(&args),
             Command::Token(args) => token::run(&args),
             Command::Tap(args) => tap::run(&args),
+            Command::Top(args) => top::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::run(&args, Cli::command()),

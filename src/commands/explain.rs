@@ -17,26 +17,22 @@ use crate::commands::decoded::print_message;
 use crate::commands::messages::{self, Found};
 use crate::commands::unmatched;
 use crate::config::loaded as setup;
-use crate::correlate::preview;
 use crate::import::printed;
 use crate::inbox::{Group, Raw};
-use crate::intake::{describe, engine_id};
-use crate::lookup::choice::{Candidate, Received};
+use crate::intake::engine_id;
+use crate::lookup::choice::Candidate;
 use crate::lookup::reverse::confirmed;
+use crate::maker::Ground;
+use crate::maker::explained::explain;
+use crate::maker::ground;
 use crate::message::{Message, Notification, Source};
 use crate::net::NoName;
-use crate::outcome::json::Unsaved;
 use crate::outcome::name::{breaks_line, turns};
-use crate::outcome::record::Record;
-use crate::outcome::result::Outcome;
 use crate::posted::checkin;
 use crate::posted::events::{self, Format};
 use crate::posted::kept::Kept;
-use crate::rules::apply::RenderFailure;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::values::unhex;
-use crate::sinks::piece::shown;
-use crate::sinks::settings::SinkConfig;
 use crate::snmp::Decoded;
 use crate::snmp::decode::MAX_VARBINDS;
 use crate::snmp::usm::Memory;
@@ -196,7 +192,7 @@ impl Explainer<'_> {
         let Some(sample) = group.samples.back() else {
             bail!("group {} has no message; it was only counted", group.id);
         };
-        let source = unmatched::source(sample);
+        let source = ground::source(sample);
         match &sample.raw {
             Raw::Line(line) => self.line(line.as_bytes(), &source),
             Raw::Posted(text) => {
@@ -299,30 +295,19 @@ impl Explainer<'_> {
         source: &Source,
         then: impl FnOnce(&MessageContext<'_>, &[Candidate<'_>]) -> T,
     ) -> T {
-        let address = source.address().to_string();
-        let (hosts, access) = (&self.setup.config.hosts, &self.setup.config.snmp.access);
-        let (tags, relay) = match message {
-            Message::Notification(notification) => {
-                let tags = match access.admit(notification, source) {
-                    Ok(reach) => access.tags(reach),
-                    Err(_) if self.let_in => None,
-                    // Said before; it reaches no rule at all.
-                    Err(_) => Some(&[][..]),
-                };
-                (tags, access.is_relay(notification, source))
-            }
-            Message::Syslog(line) => {
-                (None, self.setup.config.syslog.relays.believes(line.host, source, None))
-            }
-            Message::Posted(_) => (None, true),
-        };
+        let config = &self.setup.config;
         let reverse = |address| self.reverse(address);
-        let received = Received { message, source, address: &address, relay, reverse: &reverse };
-        let mut candidates = Vec::new();
-        let choice = hosts.choose(&received, Some(&mut candidates));
-        let context = MessageContext::new(&received, &choice, hosts, tags);
+        let ground = Ground {
+            hosts: &config.hosts,
+            access: &config.snmp.access,
+            relays: &config.syslog.relays,
+            zones: &config.syslog.zones,
+            tables: None,
+            state: Some(&self.asking),
+            reverse: &reverse,
+        };
         self.asking.begin();
-        then(&MessageContext { state: Some(&self.asking), ..context }, &candidates)
+        ground.with(message, source, self.let_in, then)
     }
 
     /// The name of an address by reverse DNS. The daemon has it as soon as the resolver has answered it.
@@ -342,57 +327,26 @@ impl Explainer<'_> {
 
     fn message(&self, message: &Message<'_>, source: &Source) -> anyhow::Result<()> {
         self.with_subject(message, source, |subject, candidates| {
-            let explanation = self.rules.explain(subject);
-            let mut outcomes: Vec<Value> = Vec::new();
-            let mut deliveries: Vec<(String, String)> = Vec::new();
-            let mut scratch = Scratch::default();
-            let mut state: Vec<(String, String)> = Vec::new();
-            self.rules.apply_keyed(subject, &mut scratch, |emitted| {
-                let outcome = emitted.outcome;
-                let words = preview(self.rules.plan(), emitted, subject);
-                state.extend(words.map(|words| (emitted.rule.id.clone(), words)));
-                outcomes.extend(serde_json::to_value(Unsaved(outcome)).ok());
-                deliveries.extend(self.setup.config.sinks.iter().filter_map(|sink| would_send(&sink.settings, outcome)));
-            });
-            let rule = |failure: &RenderFailure| &self.rules.rules()[failure.rule].id;
-            let mut described = describe::message(message, source, subject.charset, self.rules.mib());
-            if let (Message::Syslog(line), Some(fields)) = (message, described.as_object_mut()) {
-                fields.extend(describe::body(line));
-            }
+            let sinks = self.setup.config.sinks.iter().map(|sink| &sink.settings);
+            let made = explain(self.rules, sinks, subject, candidates);
             if self.as_json {
-                let ids: Vec<&str> = explanation.matched.iter().map(|r| r.id.as_str()).collect();
-                let rejected: Vec<Value> = explanation
-                    .rejected
-                    .iter()
-                    .map(|(rule, because)| json!({ "rule": rule.id, "because": because }))
-                    .collect();
-                let sent: Vec<Value> =
-                    deliveries.iter().map(|(sink, what)| json!({ "sink": sink, "sends": what })).collect();
-                let failures = scratch.failures().iter();
-                let failures: Vec<Value> = failures
-                    .map(|f| json!({ "rule": rule(f), "field": f.field, "error": f.error.to_string() }))
-                    .collect();
-                let all = json!({
-                    "message": described, "host": host_to_json(subject, candidates), "matched": ids, "rejected": rejected, "outcomes": outcomes, "sends": sent,
-                    "state": state.iter().map(|(rule, does)| json!({ "rule": rule, "does": does })).collect::<Vec<_>>(),
-                    "asked": self.asking.whom().map(Whom::as_str), "render_errors": failures,
-                });
+                let mut all = made.to_json();
+                all["asked"] = self.asking.whom().map(Whom::as_str).into();
                 println!("{}", serde_json::to_string_pretty(&all)?);
-            } else {
-                print_message(&described);
-                print_host(subject, candidates);
-                print_rules(&explanation.matched, &explanation.rejected);
-                for (rule, does) in &state {
-                    println!("state           {rule}: without an earlier message it is {does}");
-                }
-                if let Some(whom) = self.asking.whom() {
-                    println!("state           is_open and open_count: {}", whom.in_words());
-                }
-                print_deliveries(&outcomes, &deliveries);
-                for failure in scratch.failures() {
-                    let error = visible(&failure.error.to_string());
-                    println!("\ncannot render   {} of {}: {error}", failure.field, rule(failure));
-                }
+                return Ok(());
+            }
+            print_message(&made.message);
+            print_host(subject, candidates);
+            print_rules(&made.matched, &made.rejected);
+            for (rule, does) in &made.state {
+                println!("state           {rule}: without an earlier message it is {does}");
+            }
+            if let Some(whom) = self.asking.whom() {
+                println!("state           is_open and open_count: {}", whom.in_words());
+            }
+            print_deliveries(&made.outcomes, &made.sends);
+            for (rule, field, error) in &made.failures {
+                println!("\ncannot render   {field} of {rule}: {}", visible(error));
             }
             Ok(())
         })
@@ -415,19 +369,6 @@ fn reverse_of(address: IpAddr) -> Option<String> {
 
 /// The most rules that are printed with the reason why they do not match.
 const MOST_NEAR_MISSES: usize = 10;
-
-/// The host that a message is about, and what was said of each candidate.
-fn host_to_json(subject: &MessageContext<'_>, candidates: &[Candidate<'_>]) -> Value {
-    let candidates = candidates.iter().map(|candidate| {
-        json!({
-            "origin": candidate.origin.as_str(),
-            "value": candidate.value,
-            "reverse_dns": candidate.reverse,
-            "because": candidate.in_words(subject.address),
-        })
-    });
-    json!({ "name": subject.host, "candidates": candidates.collect::<Vec<Value>>() })
-}
 
 fn print_host(subject: &MessageContext<'_>, candidates: &[Candidate<'_>]) {
     println!("{:<16}{}", "host of outcome", visible(subject.host));
@@ -469,19 +410,6 @@ fn print_deliveries(outcomes: &[Value], deliveries: &[(String, String)]) {
 fn visible(text: &str) -> String {
     let hides = |c| breaks_line(c) || turns(c);
     text.chars().flat_map(|c| if hides(c) { c.escape_default().collect() } else { vec![c] }).collect()
-}
-
-/// What a sink would send for an outcome; none if it would not send it.
-fn would_send(sink: &SinkConfig, outcome: &Outcome<'_>) -> Option<(String, String)> {
-    let record = Record { epoch: 0, sequence: 0, outcome: outcome.clone() };
-    if sink.only.as_ref().is_some_and(|only| !only.takes(&record)) {
-        return None;
-    }
-    let what = match sink.sink.pieces(&record)? {
-        Ok(pieces) => shown(&pieces),
-        Err(reason) => format!("nothing: {reason}"),
-    };
-    Some((sink.name.clone(), what))
 }
 
 fn packet(hex: &str) -> anyhow::Result<Vec<u8>> {

@@ -37,6 +37,7 @@ pub mod status;
 pub mod tap;
 pub mod test;
 pub mod token;
+pub mod top;
 pub mod unmatched;
 
 pub use cli::Cli;

@@ -84,7 +84,7 @@ pub fn run(args: &RuleArgs) -> anyhow::Result<bool> {
             };
             let mut found = Diagnostics::default();
             // All packs, also those that are not in force.
-            let files = files::rule_files(&config.rule_paths, &Packs::All, &mut found);
+            let files = files::rule_files(&config.rule_paths, Some(&config.console), &Packs::All, &mut found);
             setup::print(&found);
             let Some(text) = texts(&files, &args.names) else { return Ok(false) };
             print!("{text}");

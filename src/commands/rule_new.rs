@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 
 use crate::commands::args::ConfigArg;
@@ -15,21 +15,17 @@ use crate::commands::unmatched;
 use crate::config::Config;
 use crate::config::loaded as setup;
 use crate::daemon::control::Request;
-use crate::import::observed::{self, Draft, Expected};
-use crate::inbox::{Group, Key, Raw, Sample};
-use crate::lookup::choice::Received;
-use crate::message::Message;
+use crate::import::observed::Expected;
+use crate::inbox::{Group, Key};
+use crate::maker::suggest::{self, Made};
+use crate::maker::{Choices, Ground};
 use crate::mib::load::Held;
 use crate::mib::{Kind, Mib};
-use crate::outcome::result::Outcome;
-use crate::posted::kept::Kept;
-use crate::rules::compile::{Compiled, RuleFile, compile, compile_with};
-use crate::rules::{MessageContext, RuleSet, Scratch, files, testing};
+use crate::rules::compile::{RuleFile, compile_with};
+use crate::rules::{RuleSet, files, testing};
 use crate::settings::diagnostic::Diagnostics;
-use crate::settings::values::unhex;
 use crate::terminal::{eprint, eprintln, print};
 use crate::time::clock::rfc3339;
-use crate::{snmp, syslog};
 
 /// Arguments of `trapline rule new`.
 #[derive(Debug, Args)]
@@ -159,89 +155,30 @@ impl Maker<'_> {
     }
 
     fn of_group(&self, group: &Group) -> anyhow::Result<String> {
-        let Some(sample) = group.samples.back() else {
-            bail!("group {} has no message; it was only counted", group.id);
-        };
-        match &sample.raw {
-            Raw::Line(line) => {
-                let message = syslog::parse_line(line, sample.received);
-                let draft = observed::line(&message, line);
-                self.complete(&draft, &Message::Syslog(message), sample)
-            }
-            Raw::Packet(hex) => {
-                let packet = unhex(hex).unwrap_or_default();
-                let decoded = snmp::decode(&packet).context("the message that is kept cannot be decoded")?;
-                let notification = decoded.notification;
-                let draft = observed::notification(self.mib, self.comments, &notification, hex);
-                let pairs = if self.with_pair {
-                    observed::pairs(self.mib, self.comments, &notification)
-                } else {
-                    Vec::new()
-                };
-                let mut text = self.complete(&draft, &Message::Notification(notification), sample)?;
-                for pair in pairs {
-                    let _ = write!(text, "\n{pair}");
-                }
-                Ok(text)
-            }
-            Raw::Posted(text) => {
-                let kept = Kept::read(text).context("the message that is kept cannot be read")?;
-                self.complete(&observed::posted(&kept), &kept.message(), sample)
-            }
-            Raw::Octets(_) => bail!(
-                "the messages of group {} cannot be decoded, so no rule can take them; `trapline unmatched show {}` shows them",
-                group.id,
-                group.id
-            ),
-        }
-    }
-
-    /// The rule with a test that expects what it makes of the message.
-    fn complete(&self, draft: &Draft, message: &Message<'_>, sample: &Sample) -> anyhow::Result<String> {
-        let file = RuleFile { name: "new rule".into(), text: draft.rule.as_str().into() };
-        let Compiled { rules, found, .. } = compile(&[file], self.mib.clone());
-        let Some(rules) = rules else { bail!("{}", found.to_text()) };
-        let made = apply(&rules, self.config, message, sample);
-        let expected = made.first().map(|(_, expected, _)| expected.clone()).unwrap_or_default();
-        Ok(draft.with_test(&expected))
+        let maker = suggest::Maker { mib: self.mib, comments: self.comments, ground: ground(self.config) };
+        let choices = Choices { group: group.id, with_pair: self.with_pair, ..Choices::default() };
+        Ok(maker.suggest(group, &choices)?.toml)
     }
 }
 
-/// What rules make of a message: the host, what a test expects, and the output.
-fn apply(
-    rules: &RuleSet,
-    config: &Config,
-    message: &Message<'_>,
-    sample: &Sample,
-) -> Vec<(String, Expected, String)> {
-    let source = unmatched::source(sample);
-    let address = sample.from.to_string();
-    let (hosts, access) = (&config.hosts, &config.snmp.access);
-    let relay = match message {
-        Message::Notification(notification) => access.is_relay(notification, &source),
-        Message::Syslog(line) => config.syslog.relays.believes(line.host, &source, None),
-        Message::Posted(_) => false,
-    };
-    let received = Received { message, source: &source, address: &address, relay, reverse: &|_| None };
-    let choice = hosts.choose(&received, None);
-    let context = MessageContext::new(&received, &choice, hosts, None);
-    let mut made = Vec::new();
-    rules.apply(&context, &mut Scratch::default(), |_, outcome| {
-        let state = outcome.common().state.as_str().to_owned();
-        let (host, service) = match outcome {
-            Outcome::CheckResult(check) => (check.host.to_string(), check.service.as_deref()),
-            Outcome::Event(event) => (event.component.to_string(), event.resource.as_deref()),
-        };
-        let expected = Expected { service: service.map(str::to_owned), state };
-        made.push((host, expected, outcome.common().output.to_string()));
-    });
-    made
+/// What is known of senders without the daemon.
+fn ground(config: &Config) -> Ground<'_> {
+    Ground {
+        hosts: &config.hosts,
+        access: &config.snmp.access,
+        relays: &config.syslog.relays,
+        zones: &config.syslog.zones,
+        tables: None,
+        state: None,
+        reverse: &|_| None,
+    }
 }
 
 /// All rules with the new ones, if they pass the check and the tests of their file.
 fn checked(config: &Config, mib: &Arc<Mib>, path: &Path, whole: &str) -> Option<RuleSet> {
     let mut found = Diagnostics::default();
-    let mut all = files::rule_files(&config.rule_paths, &config.rule_packs, &mut found);
+    let mut all =
+        files::rule_files(&config.rule_paths, Some(&config.console), &config.rule_packs, &mut found);
     let name: Arc<str> = path.display().to_string().into();
     let new = RuleFile { name: name.clone(), text: whole.into() };
     match all.iter_mut().find(|file| is_same(Path::new(&*file.name), path)) {
@@ -268,31 +205,13 @@ fn is_same(a: &Path, b: &Path) -> bool {
 fn show(rules: &RuleSet, config: &Config, group: &Group) {
     let mut text = format!("of the last {} messages it makes:\n", group.samples.len());
     for sample in &group.samples {
-        let (packet, kept);
-        let message = match &sample.raw {
-            Raw::Line(line) => Message::Syslog(syslog::parse_line(line, sample.received)),
-            Raw::Packet(hex) => {
-                packet = unhex(hex).unwrap_or_default();
-                match snmp::decode(&packet) {
-                    Ok(decoded) => Message::Notification(decoded.notification),
-                    Err(_) => continue,
-                }
-            }
-            Raw::Posted(text) => match Kept::read(text) {
-                Some(read) => {
-                    kept = read;
-                    kept.message()
-                }
-                None => continue,
-            },
-            Raw::Octets(_) => continue,
-        };
-        let made = apply(rules, config, &message, sample);
+        let made = ground(config).with_sample(sample, |context, _| suggest::outcomes(rules, context));
+        let Ok((_, made)) = made else { continue };
         let time = rfc3339(sample.received);
         if made.is_empty() {
             let _ = writeln!(text, "  {time} nothing");
         }
-        for (host, Expected { service, state }, output) in made {
+        for Made { host, expected: Expected { service, state }, output } in made {
             let service = service.unwrap_or_else(|| "(the host)".to_owned());
             let line = format!("{host} / {service}: {state}: {output}");
             let _ = writeln!(text, "  {time} {}", line.escape_debug());

@@ -1,7 +1,7 @@
 //! `trapline test`
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -9,13 +9,9 @@ use crate::commands::against::{self, Against};
 use crate::commands::args::ConfigArg;
 use crate::commands::junit::{self, Case};
 use crate::config::loaded as setup;
-use crate::correlate::steps;
 use crate::mib::load::Held;
-use crate::rules::compile::{RuleFile, is_shipped};
-use crate::rules::files::rule_files;
+use crate::rules::compile::is_shipped;
 use crate::rules::{RuleSet, testing};
-use crate::settings::diagnostic::Diagnostics;
-use crate::settings::input;
 use crate::terminal::{eprintln, print, println};
 
 /// Arguments of `trapline test`.
@@ -59,13 +55,7 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
     let setup = setup::with_config(config, found, &Held::default());
     setup::print(&setup.found);
     let Some(rules) = &setup.compiled.rules else { return Ok(false) };
-    let (tests, hosts) = (&setup.compiled.tests, &setup.config.hosts);
-    let mut report = testing::run(rules, tests, hosts);
-    let timed = steps::run(rules, tests, hosts, &|file, name| reload(&setup, file, name));
-    report.passed += timed.passed;
-    report.failed += timed.failed;
-    report.found.extend(timed.found);
-    report.results.extend(timed.results);
+    let report = setup::prove(&setup);
     setup::print(&report.found);
     let own: Vec<usize> =
         (0..rules.rules().len()).filter(|at| !is_shipped(&rules.rules()[*at].file)).collect();
@@ -98,15 +88,4 @@ fn cases(rules: &RuleSet, report: &testing::Report) -> Vec<Case> {
         }
     };
     results.into_iter().map(case).collect()
-}
-
-/// The rules after `file` was replaced by one that a test names, relative to `file`.
-fn reload(setup: &setup::Setup, file: &RuleFile, name: &str) -> Result<RuleSet, String> {
-    let folder = Path::new(&*file.name).parent().unwrap_or(Path::new(""));
-    let path = folder.join(name);
-    let text = input::text(&path, input::TEXT)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let rules = setup.compiled.rules.as_ref().ok_or("the rules have mistakes")?;
-    let files = rule_files(&setup.config.rule_paths, &setup.config.rule_packs, &mut Diagnostics::default());
-    steps::replaced(&files, file, &text, rules)
 }

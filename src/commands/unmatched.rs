@@ -12,14 +12,10 @@ use crate::commands::daemon::{self, PATIENCE};
 use crate::commands::decoded::print_message;
 use crate::config::loaded;
 use crate::daemon::control::Request;
-use crate::inbox::{Group, Key, Raw, Sample, store};
-use crate::intake::describe;
+use crate::inbox::{Group, store};
 use crate::lookup::hosts::Hosts;
-use crate::message::{Message, Source};
+use crate::maker::groups::{message, summary, what, with_messages};
 use crate::mib::Mib;
-use crate::posted::kept::Kept;
-use crate::settings::values::unhex;
-use crate::snmp;
 use crate::terminal::println;
 use crate::time::clock::rfc3339;
 
@@ -175,57 +171,12 @@ fn senders(group: &Group) -> String {
     }
 }
 
-/// What the messages of a group are, in a line.
-fn what(group: &Group, mib: &Mib) -> String {
-    match &group.key {
-        Key::Trap(oid) => match oid.parse() {
-            Ok(known) => format!("{} ({oid})", mib.name_of(&known)),
-            Err(_) => oid.clone(),
-        },
-        Key::Line { program, text } => {
-            let last = group.samples.back().map(|sample| &sample.raw);
-            let text = match last {
-                Some(Raw::Line(line)) => line,
-                _ => text,
-            };
-            format!(
-                "{}: {}",
-                program.as_deref().unwrap_or("-").escape_debug(),
-                shortened(text).escape_debug()
-            )
-        }
-        Key::Malformed(reason) => format!("malformed packets ({reason})"),
-        Key::Posted { kind, name } => format!("{kind} {}", name.escape_debug()),
-        Key::Others(address) => format!("further kinds of messages of {address}"),
-    }
-}
-
-fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(120)]
-}
-
-fn summary(group: &Group, mib: &Mib) -> Value {
-    json!({
-        "group": group.id,
-        "kind": group.key,
-        "what": what(group, mib),
-        "count": group.count,
-        "first": rfc3339(group.first),
-        "last": rfc3339(group.last),
-        "senders": group.senders,
-        "other_senders": group.other_senders,
-        "kept": group.samples.len(),
-    })
-}
-
 fn show(args: &ShowArgs) -> anyhow::Result<bool> {
     let Some(directory) = daemon::journal_directory(&args.list.config) else { return Ok(false) };
     let group = group(&directory, args.group)?;
     let (mib, hosts) = names(&args.list);
     if args.list.json {
-        let mut all = summary(&group, &mib);
-        all["messages"] = group.samples.iter().map(|sample| decoded(sample, &hosts, &mib)).collect();
-        println!("{all:#}");
+        println!("{:#}", with_messages(&group, &hosts, &mib));
         return Ok(true);
     }
     println!("{}", what(&group, &mib));
@@ -238,53 +189,9 @@ fn show(args: &ShowArgs) -> anyhow::Result<bool> {
     }
     for sample in &group.samples {
         println!("\n{}", "-".repeat(40));
-        print_message(&decoded(sample, &hosts, &mib));
+        print_message(&message(sample, &hosts, &mib));
     }
     Ok(true)
-}
-
-/// A message as JSON, with the message as it came as `packet_hex` or `line`.
-fn decoded(sample: &Sample, hosts: &Hosts, mib: &Mib) -> Value {
-    let source = source(sample);
-    let charset = hosts.charset_of(&source);
-    let mut all = match &sample.raw {
-        Raw::Line(line) => {
-            let message = Message::Syslog(crate::syslog::parse_line(line, sample.received));
-            let mut all = describe::message(&message, &source, charset, mib);
-            all["line"] = line.as_str().into();
-            all
-        }
-        Raw::Packet(hex) => {
-            let octets = unhex(hex).unwrap_or_default();
-            let mut all = match snmp::decode(&octets) {
-                Ok(decoded) => {
-                    describe::message(&Message::Notification(decoded.notification), &source, charset, mib)
-                }
-                Err(error) => json!({ "error": error.to_string() }),
-            };
-            // It is left out where messages are kept.
-            all.as_object_mut().map(|all| all.remove("community"));
-            all["packet_hex"] = hex.as_str().into();
-            all
-        }
-        Raw::Posted(text) => match Kept::read(text) {
-            Some(kept) => describe::message(&kept.message(), &source, charset, mib),
-            None => json!({ "error": "it cannot be read" }),
-        },
-        Raw::Octets(hex) => json!({
-            "source": source.address().to_string(), "received": rfc3339(sample.received), "octets_hex": hex,
-        }),
-    };
-    if let Some(user) = &sample.user {
-        all["version"] = "3".into();
-        all["user"] = user.as_str().into();
-    }
-    all
-}
-
-/// Where a message came from, and when.
-pub fn source(sample: &Sample) -> Source {
-    Source { peer: (sample.from, 0).into(), received: sample.received }
 }
 
 fn forget(args: &ForgetArgs) -> anyhow::Result<bool> {

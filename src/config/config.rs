@@ -14,6 +14,7 @@ use crate::intake::{mutes, storm};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
 use crate::lookup::settings::Definition;
+use crate::rules::console::ConsoleRules;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::shipped::Packs;
 use crate::settings::diagnostic::{Diagnostic, Place};
@@ -39,6 +40,8 @@ pub struct Config {
     pub mib_paths: Vec<PathBuf>,
     /// `[rules] paths`
     pub rule_paths: Vec<PathBuf>,
+    /// The rules that were made in the console.
+    pub console: ConsoleRules,
     /// `[rules] packs`
     pub rule_packs: Packs,
     /// `[rules] max_message`
@@ -83,6 +86,7 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let journal = journal::Settings::default_in(Path::new(""));
         Config {
             file: None,
             snmp: SnmpSettings::default(),
@@ -91,13 +95,14 @@ impl Default for Config {
             storm: None,
             mib_paths: Vec::new(),
             rule_paths: Vec::new(),
+            console: ConsoleRules::In(journal.directory.clone()),
             rule_packs: Packs::All,
             max_message: MAX_MESSAGE,
             missing: Vec::new(),
             absent_hosts: Vec::new(),
             hosts: Hosts::default(),
             lookups: Vec::new(),
-            journal: journal::Settings::default_in(Path::new("")),
+            journal,
             journal_place: None,
             capture: None,
             history: None,

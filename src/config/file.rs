@@ -14,6 +14,7 @@ use crate::intake::listener::Listener;
 use crate::journal;
 use crate::lookup;
 use crate::mib::load::modules::system_mibs;
+use crate::rules::console::ConsoleRules;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::settings::max_message;
 use crate::rules::shipped::{self, Packs};
@@ -163,6 +164,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         storm,
         mib_paths: mib_paths.unwrap_or_else(system_mibs),
         rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),
+        console: ConsoleRules::In(journal.directory.clone()),
         rule_packs: rules.packs,
         max_message: rules.max_message,
         missing,

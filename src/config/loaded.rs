@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::config::Config;
 use super::file;
 use super::sinks::SinkSection;
+use crate::correlate::steps;
 use crate::intake::Active;
 use crate::intake::http::site::Sites;
 use crate::lookup::hosts::Hosts;
@@ -19,7 +20,9 @@ use crate::rules::RuleSet;
 use crate::rules::compile::{Compiled, RuleFile, compile_with, is_shipped};
 use crate::rules::doubts;
 use crate::rules::files;
+use crate::rules::testing::{self, Report};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
+use crate::settings::input;
 use crate::sinks::settings::SinkConfig;
 use crate::snmp::Usm;
 use crate::snmp::access::TagUse;
@@ -114,7 +117,8 @@ pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> S
     nowhere.for_each(|(_, diagnostic)| found.push(diagnostic.clone()));
     let is_there = |path: &&PathBuf| !config.missing.iter().any(|(missing, _)| missing == *path);
     let there = |paths: &[PathBuf]| paths.iter().filter(is_there).cloned().collect::<Vec<_>>();
-    let files = files::rule_files(&there(&config.rule_paths), &config.rule_packs, &mut found);
+    let files =
+        files::rule_files(&there(&config.rule_paths), Some(&config.console), &config.rule_packs, &mut found);
     let (mut mibs, _) = mib::cache::load(&there(&config.mib_paths), Some(&mib_index(&config)), held, &say);
     // Rules need names and types only.
     if let Some(mib) = Arc::get_mut(&mut mibs.mib) {
@@ -154,6 +158,29 @@ pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> S
         compiled.rules = None;
     }
     Setup { config, files: files.into(), mibs, compiled, found, broken: begun.broken, own_hosts }
+}
+
+/// Runs the tests of all rule files.
+pub fn prove(setup: &Setup) -> Report {
+    let Some(rules) = &setup.compiled.rules else { return Report::default() };
+    let (tests, hosts) = (&setup.compiled.tests, &setup.config.hosts);
+    let mut report = testing::run(rules, tests, hosts);
+    let timed = steps::run(rules, tests, hosts, &|file, name| reloaded(setup, file, name));
+    report.passed += timed.passed;
+    report.failed += timed.failed;
+    report.found.extend(timed.found);
+    report.results.extend(timed.results);
+    report
+}
+
+/// The rules after `file` was replaced by one that a test names, relative to `file`.
+fn reloaded(setup: &Setup, file: &RuleFile, name: &str) -> Result<RuleSet, String> {
+    let folder = Path::new(&*file.name).parent().unwrap_or(Path::new(""));
+    let path = folder.join(name);
+    let text = input::text(&path, input::TEXT)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let rules = setup.compiled.rules.as_ref().ok_or("the rules have mistakes")?;
+    steps::replaced(&setup.files, file, &text, rules)
 }
 
 /// What is wrong with tables, as warnings: versions from before are used in their place.

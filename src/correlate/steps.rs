@@ -89,7 +89,7 @@ impl<'r> Run<'r> {
         };
         let now = Now { engine: start, wall: start };
         let correlator = Correlator::new(rules.plan().clone(), SECRET, super::Limits::default(), now);
-        let (scratch, effects) = (Scratch::default(), Effects::default());
+        let (scratch, effects) = (Scratch::for_trial(), Effects::default());
         Run {
             rules,
             reloaded: None,

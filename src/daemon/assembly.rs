@@ -25,6 +25,7 @@ use crate::intake::Active;
 use crate::intake::bind::remedy;
 use crate::intake::listener::{Listener, Transport};
 use crate::journal;
+use crate::maker::Workshop;
 use crate::mib::load::Held;
 use crate::settings::diagnostic::{Diagnostics, Place};
 use crate::snmp::usm::Memory;
@@ -107,6 +108,8 @@ pub struct Plan {
     history: Option<history::Settings>,
     /// What is captured.
     capture: Option<Wanted>,
+    /// What rules are tried against.
+    workshop: Arc<Workshop>,
     /// New ones; none to keep those that run.
     reverse: Option<Workers>,
     /// Those that will keep tables up to date.
@@ -255,8 +258,13 @@ impl Assembly {
     ///
     /// Everything that is wrong, and what cannot change without a restart.
     pub fn plan(&self, config: Config, found: Diagnostics) -> Result<Plan, Diagnostics> {
+        self.plan_loaded(self.load(config, found))
+    }
+
+    /// Loads all that a configuration names. Changes nothing that runs.
+    pub fn load(&self, config: Config, found: Diagnostics) -> Setup {
         let mibs = self.parts().mibs.clone();
-        self.plan_loaded(loaded::with_config(config, found, &mibs))
+        loaded::with_config(config, found, &mibs)
     }
 
     /// The same, with all that the configuration names loaded.
@@ -279,6 +287,14 @@ impl Assembly {
             None
         });
         let log = log.map(|writer| (config.log, writer));
+        let workshop = Workshop {
+            files: setup.files.clone(),
+            console: config.console.path().display().to_string().into(),
+            sinks: config.sinks.iter().map(|sink| sink.settings.clone()).collect(),
+            mib_paths: config.mib_paths.clone(),
+            mib_index: loaded::mib_index(&config),
+            ..Workshop::default()
+        };
         let capture = config.capture.map(|settings| Wanted { settings, rules: setup.files.clone() });
         let active = setup.into_active(&self.security);
         let reverse = if config.hosts.reverse_dns && !asks {
@@ -317,6 +333,7 @@ impl Assembly {
                     own_service,
                     history,
                     capture,
+                    workshop: Arc::new(workshop),
                     reverse,
                     keepers,
                     found,
@@ -344,6 +361,7 @@ impl Assembly {
             own_service,
             history,
             capture,
+            workshop,
             reverse,
             keepers,
             found,
@@ -361,6 +379,7 @@ impl Assembly {
         let shared = &self.status.shared;
         shared.capture.set(capture);
         lookups::replace(shared, active);
+        self.status.set_workshop(workshop);
         parts.keepers = keepers.inspect(Keepers::go);
         parts.mibs = mibs;
         let control = &self.runtimes.control;

@@ -20,13 +20,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use super::replies::{answer_to, end_mutes, endpoints, look_at_letters, mute, refusal};
+use super::replies::{answer_to, end_mutes, endpoints, kinds, look_at_letters, mute, refusal};
 use super::supervise::{Stop, told};
 use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
 use crate::intake::mutes::Covers;
 use crate::intake::state_view::{self, StateFilter};
 use crate::intake::tap::{Filter, View};
+use crate::maker::versions::Edit;
 use crate::rules::asks::Sent;
 use crate::settings::values::shown;
 use crate::status::Status;
@@ -69,6 +70,8 @@ pub enum Request {
     },
     /// The messages that no rule takes, by kind.
     Unmatched,
+    /// The loudest kinds of messages that no rule takes, without the messages.
+    Kinds,
     /// What the state of rules holds.
     State {
         /// Which entries.
@@ -118,6 +121,16 @@ pub enum Request {
         /// Which ones.
         filter: Filter,
     },
+    /// Change the rules of the console.
+    #[serde(rename = "console_rules")]
+    ConsoleRules {
+        /// What to make of them.
+        edit: Edit,
+        /// The tag of the rules that the change was made from; none to change whatever there is.
+        base: Option<String>,
+        /// Only look whether it can be done.
+        dry_run: bool,
+    },
     /// Forget unmatched messages.
     #[serde(rename = "forget_unmatched")]
     ForgetUnmatched {
@@ -129,7 +142,7 @@ pub enum Request {
 /// What the daemon is told to do, one after the other, and who waits for the result.
 #[derive(Debug)]
 pub struct Order {
-    /// [`Request::Reload`] or [`Request::Forget`].
+    /// [`Request::Reload`], [`Request::Forget`] or [`Request::ConsoleRules`].
     pub request: Request,
     /// Gets the result.
     pub answer: oneshot::Sender<Value>,
@@ -274,7 +287,7 @@ async fn answer(
             Ok(view) => return show(stream, view).await,
             Err(why) => refusal(why),
         },
-        Ok(request @ (Request::Reload | Request::Forget { .. })) => {
+        Ok(request @ (Request::Reload | Request::Forget { .. } | Request::ConsoleRules { .. })) => {
             // A reload can take long. Those who wait for it keep nobody from asking for the status.
             drop(place);
             reply(request, status, orders).await
@@ -316,11 +329,14 @@ pub(super) async fn reply(request: Request, status: &Arc<Status>, orders: &mpsc:
         Request::Mutes => status.shared.commit.mutes.to_json(status.clock.now().wall),
         Request::EndMutes { ids } => look_up(status, move |status| end_mutes(status, &ids)).await,
         Request::Unmatched => json!({ "ok": true, "groups": status.inbox().groups() }),
+        Request::Kinds => look_up(status, kinds).await,
         Request::ForgetUnmatched { groups } => {
             json!({ "ok": true, "forgotten": status.inbox().forget(&groups) })
         }
         Request::Tap { .. } => refusal("messages are shown on the control socket only".to_owned()),
-        request @ (Request::Reload | Request::Forget { .. }) => order(request, orders).await,
+        request @ (Request::Reload | Request::Forget { .. } | Request::ConsoleRules { .. }) => {
+            order(request, orders).await
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod assembly;
 pub mod awaited;
 mod capture;
+mod console_rules;
 pub mod control;
 mod desk;
 pub mod drain;

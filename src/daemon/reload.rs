@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::assembly::{Assembly, Changes};
 use super::awaited::Awaited;
+use super::console_rules::{self, Change, Changed};
 use super::control::{Order, Request};
 use super::mib_subprocess;
 use super::replies::refusal;
@@ -63,6 +64,9 @@ impl Reloader {
                 Some(Some(Order { request, answer })) => {
                     let result = match request {
                         Request::Forget { sink } => self.forget(&sink),
+                        Request::ConsoleRules { edit, base, dry_run } => {
+                            self.change_console(&Change { edit, base, dry_run })
+                        }
                         _ => refusal("not an order".to_owned()),
                     };
                     // A client that has gone does not want to know.
@@ -113,6 +117,12 @@ impl Reloader {
             Err(found) => return self.refused(&found),
         };
         let Some(changes) = changes else { return refusal("the daemon stops".to_owned()) };
+        self.done(&changes);
+        answer(&changes)
+    }
+
+    /// Notes that something is in force.
+    fn done(&self, changes: &Changes) {
         let mut reloads = self.assembly.status.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.done += 1;
         reloads.error = None;
@@ -120,9 +130,26 @@ impl Reloader {
         for line in changes.warnings.to_text().lines() {
             tracing::warn!("{line}");
         }
-        tracing::info!("{}", summary(&changes));
+        tracing::info!("{}", summary(changes));
         log_unconfigured(&changes.unconfigured);
-        answer(&changes)
+    }
+
+    /// Changes the rules of the console, and puts them in force; all or nothing.
+    fn change_console(&self, change: &Change) -> Value {
+        let change = AssertUnwindSafe(|| {
+            console_rules::change(self.path.as_deref(), &self.assembly, &self.awaited, change)
+        });
+        let Ok(Changed { answer, changes, refused }) = catch_unwind(change) else {
+            return refusal("the change panicked; please report it with the rules".to_owned());
+        };
+        if let Some(changes) = &changes {
+            tracing::info!("the rules of the console were changed");
+            self.done(changes);
+        }
+        for line in refused.as_ref().map(Diagnostics::to_text).unwrap_or_default().lines() {
+            tracing::warn!("rules of the console refused: {line}");
+        }
+        answer
     }
 
     fn refused(&self, found: &Diagnostics) -> Value {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::mutes;
 use crate::intake::mutes::{Covers, MOST_MUTES};
+use crate::maker::groups;
 use crate::outcome::result::Outcome;
 use crate::rules::asks::Sent;
 use crate::status::Status;
@@ -25,6 +26,20 @@ pub(super) fn answer_to(status: &Status, question: &Sent) -> Value {
         Some(answer) => json!({ "ok": true, "answer": answer }),
         None => refusal("not a question; use the same release as the daemon".to_owned()),
     }
+}
+
+/// How many kinds of messages an answer names.
+const MOST_KINDS: usize = 200;
+
+/// The kinds of messages that no rule takes, those with most first.
+pub(super) fn kinds(status: &Status) -> Value {
+    let active = status.shared.active();
+    let mut all = status.inbox().groups();
+    let count = all.len();
+    all.sort_by_key(|group| std::cmp::Reverse(group.count));
+    let shown: Vec<Value> =
+        all.iter().take(MOST_KINDS).map(|group| groups::summary(group, active.rules.mib())).collect();
+    json!({ "ok": true, "all": count, "groups": shown })
 }
 
 /// How many of the newest outcomes are looked at for hosts and services, how many of these there are at most, and how long the look

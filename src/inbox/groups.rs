@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::course::Course;
 use crate::time::clock::{Mono, Now};
 
 /// How many groups are kept.
@@ -110,6 +111,9 @@ pub struct Group {
     pub samples: VecDeque<Sample>,
     /// Whose message began it.
     pub begun_by: IpAddr,
+    /// How many came in each minute of the last hour, since the daemon started.
+    #[serde(skip)]
+    pub course: Course,
     #[serde(skip)]
     sampled: Option<Mono>,
     /// The bytes of all samples.
@@ -131,6 +135,7 @@ impl Group {
             other_senders: 0,
             samples: VecDeque::new(),
             begun_by: from,
+            course: Course::default(),
             sampled: None,
             bytes: 0,
         }
@@ -140,6 +145,7 @@ impl Group {
         self.count += 1;
         self.order = order;
         self.last = now.wall.micros();
+        self.course.count(now.mono);
         if let Some(count) = self.senders.get_mut(&from) {
             *count += 1;
         } else if self.senders.len() < MAX_SENDERS {
@@ -329,6 +335,21 @@ mod tests {
         assert_eq!((group.first, group.last), (at(0).wall.micros(), at(99_999).wall.micros()));
         assert_eq!((group.senders.len(), group.samples.len()), (MAX_SENDERS, MAX_SAMPLES));
         assert!(group.samples.back().unwrap().received >= at(99_899).wall.micros(), "recent ones");
+    }
+
+    #[test]
+    fn a_million_messages_are_counted_exactly_and_keep_what_they_may() {
+        let mut groups = Groups::default();
+        let (kinds, senders) = (40u64, 250u64);
+        let text = "x".repeat(MAX_BYTES / 4);
+        for n in 0..1_000_000u64 {
+            let (from, now) = (address((n % senders) as u8), at(n));
+            groups.add(trap(n % kinds), from, now, || sample(from, now, text.clone()));
+        }
+        let all = groups.newest_first();
+        assert_eq!(all.len() as u64, kinds);
+        assert!(all.iter().all(|group| group.count == 1_000_000 / kinds));
+        assert!(groups.bytes <= MAX_ALL && all.iter().all(|group| group.bytes <= MAX_BYTES));
     }
 
     #[test]

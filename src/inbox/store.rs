@@ -51,6 +51,11 @@ impl Inbox {
         self.note(&mut state);
     }
 
+    /// How many groups there are.
+    pub fn count(&self) -> usize {
+        self.lock().groups.len()
+    }
+
     /// Copies of all groups, the one with the newest message first.
     pub fn groups(&self) -> Vec<Group> {
         self.lock().groups.newest_first().into_iter().cloned().collect()

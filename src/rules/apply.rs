@@ -78,9 +78,16 @@ pub struct Scratch {
     candidates: Vec<u32>,
     failures: Vec<RenderFailure>,
     cut: bool,
+    /// Whether rules do not count what they match.
+    trial: bool,
 }
 
 impl Scratch {
+    /// For messages that are tried out: the counters of rules stay as they are.
+    pub fn for_trial() -> Self {
+        Scratch { trial: true, ..Scratch::default() }
+    }
+
     /// The fields that could not be rendered for the last message.
     pub fn failures(&self) -> &[RenderFailure] {
         &self.failures
@@ -128,7 +135,7 @@ impl RuleSet {
             let captures = match self.matches(rule, context) {
                 Ok(captures) => captures,
                 Err(RejectReason::OverBudget) => {
-                    rule.over_budget.fetch_add(1, Ordering::Relaxed);
+                    rule.over_budget.fetch_add(u64::from(!scratch.trial), Ordering::Relaxed);
                     scratch.failures.push(RenderFailure {
                         rule: *at as usize,
                         field: "where".to_owned(),
@@ -139,11 +146,16 @@ impl RuleSet {
                 Err(_) => continue,
             };
             // For people; nothing depends on it.
-            rule.match_count.fetch_add(1, Ordering::Relaxed);
+            rule.match_count.fetch_add(u64::from(!scratch.trial), Ordering::Relaxed);
             let tables = context.tables.unwrap_or(&self.tables);
             let values = MessageValues { context, captures: &captures, mib: &self.mib, tables };
-            let mut making =
-                Making { rules: self, at: *at as usize, values, failures: &mut scratch.failures };
+            let mut making = Making {
+                rules: self,
+                at: *at as usize,
+                values,
+                failures: &mut scratch.failures,
+                trial: scratch.trial,
+            };
             let rendered = rule.keys.as_deref().map(|keys| making.keys(keys));
             let keys = rendered.as_ref().map_or_else(Keys::default, RenderedKeys::keys);
             let at = *at as usize;
@@ -163,6 +175,26 @@ impl RuleSet {
             }
         }
         result
+    }
+
+    /// The rules that take a message, in their order.
+    pub fn matching(&self, context: &MessageContext<'_>) -> Vec<&Rule> {
+        let _budget = budget::Message::begin();
+        let cut = cut(context.message, self.max_message);
+        let context = &cut.as_ref().map_or(*context, |message| MessageContext { message, ..*context });
+        let mut candidates = Vec::new();
+        budget::field(|| self.candidates(context, &mut candidates));
+        let mut matching = Vec::new();
+        for at in candidates {
+            let rule = &self.rules[at as usize];
+            if self.matches(rule, context).is_ok() {
+                matching.push(rule);
+                if !rule.continues {
+                    break;
+                }
+            }
+        }
+        matching
     }
 
     fn candidates(&self, context: &MessageContext<'_>, candidates: &mut Vec<u32>) {
@@ -222,6 +254,8 @@ struct Making<'m, 'c> {
     at: usize,
     values: MessageValues<'m, 'c>,
     failures: &'c mut Vec<RenderFailure>,
+    /// Whether nothing is counted.
+    trial: bool,
 }
 
 impl<'m> Making<'m, '_> {
@@ -304,7 +338,7 @@ impl<'m> Making<'m, '_> {
             RenderError::OverBudget => &rule.over_budget,
             RenderError::Failed(_) => &rule.render_failures,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(u64::from(!self.trial), Ordering::Relaxed);
         let failure = RenderFailure { rule: self.at, field: field.to_owned(), error: error.clone() };
         self.failures.push(failure);
     }

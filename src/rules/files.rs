@@ -4,19 +4,33 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::rules::compile::RuleFile;
+use crate::rules::console::ConsoleRules;
 use crate::rules::shipped::{self, Packs};
 use crate::settings::diagnostic::{Diagnostics, Severity};
 use crate::settings::folder::{self, Why};
 use crate::settings::input;
 
-/// The rule files at some paths, in the order of their file names, and behind them the shipped packs. A folder stands for
-/// the `*.toml` files in it, without subfolders and without files whose names begin with a dot, as editors leave them there. A file
-/// of a folder that is a copy of a pack in force stays with the packs, so that the rules beside it come first: so it is in a clone of Trapline.
-pub fn rule_files(paths: &[PathBuf], packs: &Packs, found: &mut Diagnostics) -> Vec<RuleFile> {
+/// The rule files at some paths, in the order of their file names, behind them the rules of the console, and behind these the
+/// shipped packs. A folder stands for the `*.toml` files in it, without subfolders and without files whose names begin with a dot,
+/// as editors leave them there. A file of a folder that is a copy of a pack in force stays with the packs, so that the rules beside
+/// it come first: so it is in a clone of Trapline.
+pub fn rule_files(
+    paths: &[PathBuf],
+    console: Option<&ConsoleRules>,
+    packs: &Packs,
+    found: &mut Diagnostics,
+) -> Vec<RuleFile> {
     let mut files = BTreeSet::new();
+    // A folder of the user's may be the one where the console's file is.
+    let of_console = console.and_then(|console| console.path().canonicalize().ok());
+    let is_of_console = |path: &PathBuf| of_console.is_some() && path.canonicalize().ok() == of_console;
     for path in paths {
         match toml_files(path, found) {
-            Ok(some) => files.extend(some.into_iter().map(|f| (f.file_name().map(ToOwned::to_owned), f))),
+            Ok(some) => files.extend(
+                some.into_iter()
+                    .filter(|f| !is_of_console(f))
+                    .map(|f| (f.file_name().map(ToOwned::to_owned), f)),
+            ),
             Err(error) => found.file_error(
                 &path.display().to_string(),
                 format!("cannot read the rules: {error}"),
@@ -45,6 +59,7 @@ pub fn rule_files(paths: &[PathBuf], packs: &Packs, found: &mut Diagnostics) -> 
         }
     };
     let mut all: Vec<RuleFile> = files.into_iter().filter_map(read).collect();
+    all.extend(console.and_then(|console| console.file(found)));
     all.extend(shipped::files(packs));
     all
 }
@@ -82,7 +97,7 @@ mod tests {
         let (name, text) = shipped::PACKS[0];
         std::fs::write(dir.path().join("zz.toml"), "").unwrap();
         let names = |packs: &Packs| -> Vec<String> {
-            let files = rule_files(&[dir.path().to_owned()], packs, &mut Diagnostics::default());
+            let files = rule_files(&[dir.path().to_owned()], None, packs, &mut Diagnostics::default());
             files.iter().map(|file| file.name.replace(&dir.path().display().to_string(), "DIR")).collect()
         };
         let in_force = Packs::Only(vec![name.trim_end_matches(".toml").to_owned()]);
@@ -98,7 +113,7 @@ mod tests {
         }
         // One that is named is meant.
         std::fs::write(dir.path().join(name), text).unwrap();
-        let named = rule_files(&[dir.path().join(name)], &in_force, &mut Diagnostics::default());
+        let named = rule_files(&[dir.path().join(name)], None, &in_force, &mut Diagnostics::default());
         assert_eq!(named.len(), 2);
     }
 
@@ -115,7 +130,7 @@ mod tests {
         symlink("gone", path("lost.toml")).unwrap();
         mkfifo(&path("slow.toml"), Mode::S_IRWXU).unwrap();
         let mut found = Diagnostics::default();
-        let files = rule_files(&[dir.path().to_owned()], &Packs::Only(Vec::new()), &mut found);
+        let files = rule_files(&[dir.path().to_owned()], None, &Packs::Only(Vec::new()), &mut found);
         let names: Vec<String> =
             files.iter().map(|file| file.name.rsplit('/').next().unwrap().to_owned()).collect();
         assert_eq!(names, ["a.toml", "b.toml"]);

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod asks;
 mod body_values;
 pub mod compile;
+pub mod console;
 pub mod context;
 mod cut;
 pub mod deferred;

@@ -224,7 +224,7 @@ fn outcome_of(
     let rule = &rules.rules()[test.rule];
     let failed = |message: String| vec![source.error(&test.text.span, message, None)];
     let mut made: Vec<(String, Vec<(String, String)>)> = Vec::new();
-    let mut scratch = Scratch::default();
+    let mut scratch = Scratch::for_trial();
     let result = rules.apply(context, &mut scratch, |rule, outcome| {
         made.push((rule.id.clone(), fields(outcome)));
     });

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue,
-    ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, ETAG, HOST, HeaderName,
+    HeaderValue, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -112,7 +112,7 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
     let start = |stream: TcpStream, peer: Peer| {
         match site.places.take(peer, status.clock.now().mono) {
             Ok(taken) => {
-                drop(tokio::spawn(serve_one(stream, taken.place, site.clone(), stop_of_streams.clone())))
+                drop(tokio::spawn(serve_one(stream, taken.place, site.clone(), stop_of_streams.clone())));
             }
             Err(refusal) => acceptor.refused(peer, &refusal),
         }
@@ -206,7 +206,7 @@ async fn answer_to(request: Request<Incoming>, site: Arc<Site>, door: Door) -> A
         "/metrics" => metrics(status).await,
         "/alive" => Answer::text(StatusCode::OK, "alive\n".to_owned()),
         "/ready" => ready(status).await,
-        path => file(path),
+        path => file(path, request.headers().get(IF_NONE_MATCH)),
     }
 }
 
@@ -229,21 +229,19 @@ async fn cors(mut request: Request<Incoming>, site: &Site, rules: &Rules, door: 
 }
 
 /// A file of the console.
-fn file(path: &str) -> Answer {
-    match site::file(path) {
-        Some(asset) => {
-            let keep = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
-            Answer::of(StatusCode::OK, asset.content_type, asset.content).with(CACHE_CONTROL, keep)
-        }
-        None if path == "/" => Answer::text(
-            StatusCode::OK,
-            "Trapline: /metrics, /alive, /ready, /api/v1/openapi.json\n".to_owned(),
-        ),
-        None => Answer::text(
-            StatusCode::NOT_FOUND,
-            "not here; there are /metrics, /alive and /ready\n".to_owned(),
-        ),
-    }
+fn file(path: &str, if_none_match: Option<&HeaderValue>) -> Answer {
+    let Some(asset) = site::file(path) else {
+        let text = "not here; there are /, /metrics, /alive and /ready\n".to_owned();
+        return Answer::text(StatusCode::NOT_FOUND, text);
+    };
+    let is_known =
+        if_none_match.and_then(|tags| tags.to_str().ok()).is_some_and(|tags| site::is_known(asset, tags));
+    let answer = if is_known {
+        Answer { status: StatusCode::NOT_MODIFIED, ..Answer::done() }
+    } else {
+        Answer::of(StatusCode::OK, asset.content_type, asset.content.clone())
+    };
+    answer.with(CACHE_CONTROL, "no-cache").with(ETAG, &asset.etag)
 }
 
 async fn metrics(status: Arc<Status>) -> Answer {

@@ -241,6 +241,26 @@ fn sending_to_nobody_says_so() {
     assert_eq!(sent.status.code(), Some(1));
 }
 
+/// Without a target, messages go to the listeners of the configuration.
+#[test]
+fn what_is_sent_goes_where_the_configuration_listens() {
+    let daemon = Daemon::start(FILE_SINK);
+    let config = daemon.path("trapline.toml");
+    let config = config.to_str().unwrap();
+    for (args, to) in [
+        (["send", "trap", "--config", config, "SNMPv2-MIB::coldStart"], daemon.snmp),
+        (["send", "inform", "--config", config, "SNMPv2-MIB::coldStart"], daemon.snmp),
+        (
+            ["send", "syslog", "--config", config, "<36>sshd[1]: refused connect from 203.0.113.9"],
+            daemon.syslog_udp,
+        ),
+    ] {
+        let sent = output(&args);
+        assert!(text(&sent.stdout).contains(&format!("127.0.0.1:{to}/")), "{sent:?}");
+    }
+    wait_until("all are delivered", || daemon.outcomes("out.jsonl").len() == 3);
+}
+
 #[test]
 fn mibs_are_found_by_name_and_oid() {
     let by_name = output(&["mib", "find", "linkDown"]);

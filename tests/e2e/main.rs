@@ -1,7 +1,7 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl` and `openssl`, and pysnmp; `tests/run` installs what is missing.
+//! `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -20,6 +20,7 @@ mod certificates;
 mod chaos;
 mod checkins;
 mod cli;
+mod console;
 mod correlation;
 mod crash;
 mod daemon;
@@ -40,6 +41,7 @@ mod intake;
 mod limits;
 mod local_syslog;
 mod lookups;
+mod maker;
 mod mibs;
 mod migrating;
 mod mute;
@@ -64,6 +66,7 @@ mod syslog_sink;
 mod syslog_tls;
 mod tap;
 mod tcp_wrappers;
+mod top;
 mod unmatched;
 mod v3;
 mod watching;

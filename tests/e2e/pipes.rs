@@ -90,6 +90,7 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["status", "--watch"],
         vec!["init", "-"],
         vec!["tap", "--count", "0"],
+        vec!["top", "--once"],
         vec!["doctor"],
         vec!["doctor", "--json"],
         vec!["completions", "bash"],

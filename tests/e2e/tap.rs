@@ -136,7 +136,15 @@ fn a_daemon_that_hangs_is_an_error_soon() {
         run(std::process::Command::new("kill").args([name, &id]));
     };
     signal("-STOP");
-    let commands = [&["tap"][..], &["tap", "--json"], &["reload"], &["status"], &["unmatched"], &["senders"]];
+    let commands = [
+        &["tap"][..],
+        &["tap", "--json"],
+        &["reload"],
+        &["status"],
+        &["unmatched"],
+        &["senders"],
+        &["top", "--once"],
+    ];
     let started: Vec<Child> = commands
         .iter()
         .map(|args| {

@@ -132,7 +132,8 @@ fn rule_files(
     kept: Option<Files>,
 ) -> anyhow::Result<Option<(Files, Files)>> {
     let mut found = Diagnostics::default();
-    let mut read = |paths: &[PathBuf]| files::rule_files(paths, &config.rule_packs, &mut found);
+    let mut read =
+        |paths: &[PathBuf]| files::rule_files(paths, Some(&config.console), &config.rule_packs, &mut found);
     let (before, after) = match (kept, edited) {
         (Some(kept), []) => (kept, read(&config.rule_paths)),
         (Some(kept), edited) => (kept, read(edited)),

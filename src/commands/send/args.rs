@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::commands::args::ConfigArg;
 use crate::commands::send::checkin::CheckInArgs;
 use crate::commands::send::security::SecurityArgs;
 use crate::commands::send::wire::LoadArgs;
@@ -55,9 +56,11 @@ pub(crate) struct InformArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SyslogArgs {
-    /// Where to: ADDRESS:PORT, udp://ADDRESS:PORT or tcp://ADDRESS:PORT
-    #[arg(long, default_value = "127.0.0.1:1514")]
-    pub(crate) to: String,
+    /// Where to: ADDRESS:PORT, udp://ADDRESS:PORT or tcp://ADDRESS:PORT. Default: the first listener of the configuration
+    #[arg(long)]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
     /// The line, sent as it is
     pub(crate) line: String,
     #[command(flatten)]
@@ -66,9 +69,9 @@ pub(crate) struct SyslogArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct NotificationArgs {
-    /// Where to: HOST:PORT, udp://HOST:PORT or tcp://HOST:PORT
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1162")]
-    pub(crate) to: String,
+    /// Where to: HOST:PORT, udp://HOST:PORT or tcp://HOST:PORT. Default: the first listener of the configuration
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) to: Option<String>,
     /// The community of v1 and v2c
     #[arg(long, default_value = "public")]
     pub(crate) community: String,
@@ -80,9 +83,9 @@ pub(crate) struct NotificationArgs {
     /// A folder or file of MIBs beside the shipped ones
     #[arg(long, value_name = "PATH")]
     pub(crate) mibs: Vec<PathBuf>,
-    /// A configuration: the MIBs that it names are known, too
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    /// The MIBs that it names are known, too
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
     /// The trap by name or OID
     pub(crate) trap: String,
     /// Varbinds as NAME.INSTANCE=VALUE or OID=VALUE, typed by the MIB

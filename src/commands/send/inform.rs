@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::commands::send::args::InformArgs;
-use crate::commands::send::notification::{describe, names, notification, random};
+use crate::commands::send::notification::{describe, notification, random, target_and_names};
 use crate::commands::send::security::Seconds;
 use crate::commands::send::wire::{Wire, report};
 use crate::message::{Notification, NotificationKind, Version};
@@ -17,10 +17,10 @@ use crate::terminal::{eprintln, println};
 const CORRECTIONS: u32 = 3;
 
 pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
-    let mib = names(&args.notification)?;
+    let (to, mib) = target_and_names(&args.notification)?;
     let originator = args.notification.security.originator()?;
     let version = if originator.is_some() { Version::V3 } else { Version::V2c };
-    let wire = Wire::open(&args.notification.to)?;
+    let wire = Wire::open(&to)?;
     let described = describe(&args.notification, &mib)?;
     let mut inform = notification(&args.notification, &described, version, NotificationKind::Inform, &wire)?;
     let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout: no number of seconds")?;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
         Some(originator) => match line.discover(&originator)? {
             Some(peer) => Some((originator, peer)),
             None => {
-                no_answer(args, "is SNMPv3 configured there ([[snmp.users]])?");
+                no_answer(args, &to, "is SNMPv3 configured there ([[snmp.users]])?");
                 return Ok(false);
             }
         },
@@ -50,13 +50,13 @@ pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
         match answered {
             Some(Ok(())) => {}
             Some(Err(refusal)) => {
-                eprintln!("trapline: {} refuses the inform: {refusal}", args.notification.to);
+                eprintln!("trapline: {to} refuses the inform: {refusal}");
                 return Ok(false);
             }
             None => {
                 let version = if session.is_some() { "user" } else { "community" };
                 let question = format!("may this {version} send there, and does its journal take outcomes?");
-                no_answer(args, &question);
+                no_answer(args, &to, &question);
                 return Ok(false);
             }
         }
@@ -66,10 +66,9 @@ pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-fn no_answer(args: &InformArgs, question: &str) {
+fn no_answer(args: &InformArgs, to: &str, question: &str) {
     eprintln!(
-        "trapline: no answer from {} after {} tries of {} s: {question}",
-        args.notification.to,
+        "trapline: no answer from {to} after {} tries of {} s: {question}",
         args.retries.saturating_add(1),
         args.timeout
     );

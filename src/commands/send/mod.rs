@@ -6,6 +6,7 @@ mod inform;
 mod notification;
 mod run;
 mod security;
+mod target;
 mod wire;
 
 pub use args::SendArgs;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::commands::send::args::NotificationArgs;
+use crate::commands::send::target;
 use crate::commands::send::wire::Wire;
 use crate::config::loaded as setup;
 use crate::message::{Notification, NotificationKind, Value, Varbind, Version};
@@ -16,17 +17,19 @@ use crate::rules::testing::resolve;
 use crate::snmp::encode::as_v1;
 use crate::time::clock::{Clock as _, SystemClock};
 
-/// The names that the arguments may use.
+/// Where the notification goes, and the names that the arguments may use.
 ///
 /// # Errors
 ///
 /// If the configuration is wrong.
-pub(crate) fn names(args: &NotificationArgs) -> anyhow::Result<Arc<Mib>> {
-    let Some(path) = &args.config else { return Ok(Arc::new(mib::load(&args.mibs).mib)) };
-    match setup::config(Some(path)) {
-        Ok((config, _)) => Ok(setup::mibs(&config, &args.mibs).0.mib),
-        Err(found) => bail!("{}", found.to_text().trim_end()),
-    }
+pub(crate) fn target_and_names(args: &NotificationArgs) -> anyhow::Result<(String, Arc<Mib>)> {
+    let config = target::config(&args.config)?;
+    let to = target::snmp(args.to.as_deref(), config.as_ref())?;
+    let names = match &config {
+        Some(config) => setup::mibs(config, &args.mibs).0.mib,
+        None => Arc::new(mib::load(&args.mibs).mib),
+    };
+    Ok((to, names))
 }
 
 /// A random request id.

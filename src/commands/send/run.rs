@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::commands::send::args::{SendArgs, SyslogArgs, TrapArgs, VersionArg, What};
-use crate::commands::send::notification::{describe, names, notification};
+use crate::commands::send::notification::{describe, notification, target_and_names};
 use crate::commands::send::wire::{Wire, report};
-use crate::commands::send::{checkin, inform, security};
+use crate::commands::send::{checkin, inform, security, target};
 use crate::intake::listener::{Protocol, Transport};
 use crate::message::{NotificationKind, Version};
 use crate::snmp::encode;
@@ -27,7 +27,7 @@ pub fn run(args: &SendArgs) -> anyhow::Result<bool> {
 }
 
 fn trap(args: &TrapArgs) -> anyhow::Result<()> {
-    let mib = names(&args.notification)?;
+    let (to, mib) = target_and_names(&args.notification)?;
     let originator = args.notification.security.originator()?;
     let version = match (args.version, originator.is_some()) {
         (None | Some(VersionArg::V3), true) => Version::V3,
@@ -36,7 +36,7 @@ fn trap(args: &TrapArgs) -> anyhow::Result<()> {
         (Some(VersionArg::V1), false) => Version::V1,
         (None | Some(VersionArg::V2c), false) => Version::V2c,
     };
-    let mut wire = Wire::open(&args.notification.to)?;
+    let mut wire = Wire::open(&to)?;
     let described = describe(&args.notification, &mib)?;
     let mut trap = notification(&args.notification, &described, version, NotificationKind::Trap, &wire)?;
     let clock = security::Seconds::default();
@@ -57,7 +57,9 @@ fn trap(args: &TrapArgs) -> anyhow::Result<()> {
 }
 
 fn syslog(args: &SyslogArgs) -> anyhow::Result<()> {
-    let to = Transport::parse(Protocol::Syslog, &args.to).map_err(|error| anyhow!("--to: {error}"))?;
+    let config = target::config(&args.config)?;
+    let to = target::syslog(args.to.as_deref(), config.as_ref())?;
+    let to = Transport::parse(Protocol::Syslog, &to).map_err(|error| anyhow!("--to: {error}"))?;
     let (mut wire, line) = match to {
         Transport::Udp(address) => (Wire::udp(&address.to_string())?, args.line.clone()),
         Transport::Tcp(address) => (Wire::tcp(&address.to_string())?, format!("{}\n", args.line)),

@@ -38,6 +38,13 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// The rule with a test: it drops the message.
+    pub fn with_drop_test(&self) -> String {
+        format!("{}[[rule.test]]\n{}\nexpect = {{ drop = true }}\n", self.rule, self.message)
+    }
+}
+
 /// Lower-case words with `-` between, at most so many characters.
 pub(super) fn slug(words: &str, most: usize) -> String {
     let mut slug = String::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use super::draft::{Draft, slug};
 use crate::message::SyslogLine;
@@ -15,7 +16,22 @@ const WORDS: usize = 4;
 /// A rule for a line: its numbers, addresses and quoted texts become named groups of the pattern, the rest of the message is
 /// literal.
 pub fn line(line: &SyslogLine<'_>, raw: &str) -> Draft {
-    let pattern = pattern(line.message);
+    line_with(line, raw, &[])
+}
+
+/// A part of a message that becomes a named group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Its bytes.
+    pub range: Range<usize>,
+    /// The name of the group.
+    pub name: String,
+}
+
+/// The same; if any parts of the message are named, these become groups, and what else differs from line to line has no name.
+/// The parts are in their order and do not overlap.
+pub fn line_with(line: &SyslogLine<'_>, raw: &str, spans: &[Span]) -> Draft {
+    let pattern = if spans.is_empty() { pattern(line.message) } else { spanned(line.message, spans) };
     let program = line.program.filter(|program| !program.is_empty());
     let words = literal_words(line.message);
     let subject = match (program, words.as_str()) {
@@ -120,6 +136,75 @@ impl Pattern {
         let name = if *count == 1 { name.to_owned() } else { format!("{name}{count}") };
         let _ = write!(self.text, "(?<{name}>{group})");
         self.groups.push(name);
+    }
+}
+
+/// The parts of a message that [`line`] makes groups of.
+pub fn suggested(message: &str) -> Vec<Span> {
+    let (mut spans, mut counts, mut at) = (Vec::new(), BTreeMap::new(), 0);
+    for piece in pieces(message) {
+        let (start, length, name) = match piece {
+            Piece::Fixed(text) => {
+                at += text.len();
+                continue;
+            }
+            Piece::Word(word) => (at, word.len(), kind(word).0),
+            Piece::Quoted(text) => (at + 1, text.len(), "text"),
+        };
+        let count = counts.entry(name).or_insert(0);
+        *count += 1;
+        let name = if *count == 1 { name.to_owned() } else { format!("{name}{count}") };
+        spans.push(Span { range: start..start + length, name });
+        at = start + length + usize::from(matches!(piece, Piece::Quoted(_)));
+    }
+    spans
+}
+
+/// A pattern with these groups.
+fn spanned(message: &str, spans: &[Span]) -> Pattern {
+    let mut made = Pattern { text: "^".to_owned(), groups: Vec::new() };
+    let mut at = 0;
+    for span in spans {
+        unnamed(&message[at..span.range.start], &mut made.text);
+        let part = &message[span.range.clone()];
+        let behind = &message[span.range.end..];
+        let between = message[..span.range.start].ends_with('"') && behind.starts_with('"');
+        let quoted = between && !part.contains('"');
+        let _ = write!(made.text, "(?<{}>{})", span.name, class(part, quoted, behind.is_empty()));
+        made.groups.push(span.name.clone());
+        at = span.range.end;
+    }
+    let rest = &message[at..];
+    let end = rest.floor_char_boundary(MOST.saturating_sub(at));
+    unnamed(&rest[..end], &mut made.text);
+    if end == rest.len() {
+        made.text.push('$');
+    }
+    made
+}
+
+/// A pattern for a part of a message, without groups.
+fn unnamed(text: &str, pattern: &mut String) {
+    for piece in pieces(text) {
+        match piece {
+            Piece::Fixed(text) => pattern.push_str(&regex::escape(text)),
+            Piece::Word(word) => pattern.push_str(kind(word).1),
+            Piece::Quoted(_) => pattern.push_str("\"[^\"]*\""),
+        }
+    }
+    // `pieces` looks at no more.
+    pattern.push_str(&regex::escape(&text[text.floor_char_boundary(MOST)..]));
+}
+
+/// What texts like this one match.
+fn class(part: &str, quoted: bool, last: bool) -> &'static str {
+    match (kind(part), last) {
+        _ if quoted => "[^\"]*",
+        (("number" | "address", class), _) => class,
+        (_, true) if part.contains(char::is_whitespace) => ".+",
+        (_, false) if part.contains(char::is_whitespace) => ".+?",
+        (_, true) => r"\S+",
+        (_, false) => r"\S+?",
     }
 }
 

@@ -13,6 +13,6 @@ mod posted;
 mod tests;
 
 pub use draft::{Draft, Expected};
-pub use line::line;
+pub use line::{Span, line, line_with, suggested};
 pub use notification::{notification, pairs};
 pub use posted::posted;

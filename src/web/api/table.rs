@@ -12,12 +12,14 @@ use crate::history::endpoint::percent_decoded;
 /// All routes, the files in the order in which they are looked at.
 const ALL: &[&[Route]] = &[
     routes::access::ROUTES,
+    routes::checkins::ROUTES,
     routes::daemon::ROUTES,
     routes::export::ROUTES,
     routes::grafana::ROUTES,
     routes::letters::ROUTES,
     routes::outcomes::ROUTES,
     routes::problems::ROUTES,
+    routes::rules::ROUTES,
     routes::senders::ROUTES,
     routes::streams::ROUTES,
     DOCUMENT,

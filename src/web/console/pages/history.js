@@ -1,0 +1,119 @@
+import { html, useEffect, useMemo, useState } from "../dom.js";
+import { get, query, useGet } from "../api.js";
+import { Chart, columns } from "../chart.js";
+import { Dialog, Empty, Facts, Failure, Field, Loading, Page, Row, State, Table } from "../ui.js";
+import { T, When, count, local, number } from "../text.js";
+
+const AGES = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800, "30d": 2592000 };
+const FIELDS = ["q", "host", "service", "state", "rule"];
+const STATES = [["critical", "--bad"], ["down", "--bad"], ["warning", "--warn"], ["unknown", "--dim"], ["unreachable", "--dim"], ["up", "--good"], ["ok", "--good"]];
+
+const stepOf = (seconds) => [60, 300, 900, 3600, 21600, 86400].find((step) => seconds / step <= 200) ?? 86400;
+const inField = (seconds) => local(seconds * 1000).replace(" ", "T").slice(0, 16);
+
+/** What is searched for, by the address; a range without ends is fixed now. */
+function wantedBy(address) {
+  const wanted = Object.fromEntries(FIELDS.map((name) => [name, address.get(name) ?? ""]));
+  wanted.changes = address.get("changes") === "1";
+  const age = AGES[address.get("age")] ?? null;
+  const [from, to] = [Number(address.get("from")), Number(address.get("to"))];
+  wanted.to = to > 0 ? to : Math.ceil(Date.now() / 1000);
+  wanted.from = from > 0 ? from : wanted.to - (age ?? AGES["24h"]);
+  wanted.age = from > 0 || to > 0 ? "range" : address.get("age") ?? "24h";
+  return wanted;
+}
+
+function Plot({ wanted, onRange }) {
+  const step = stepOf(wanted.to - wanted.from);
+  const { host, rule, state } = wanted;
+  const { data, error } = useGet(`series${query({ metric: "outcomes", by: "state", from: wanted.from, to: wanted.to, step, host, rule, state })}`);
+  const drawn = useMemo(() => {
+    if (!data) return null;
+    const { times, all } = columns(Array.isArray(data) ? data : data.items ?? [], wanted.from, wanted.to, step);
+    return { times, series: STATES.filter(([name]) => all.has(name)).map(([name, colour]) => ({ name, colour, values: all.get(name) })) };
+  }, [data]);
+  if (error || !drawn || drawn.series.length === 0) return null;
+  return html`<${Chart} times=${drawn.times} series=${drawn.series} height=${130} label="Outcomes over the range" onRange=${onRange} />`;
+}
+
+function Whole({ item, onClose }) {
+  const facts = [
+    ["time", `${local(item.time)} (${item.time})`], ["state", html`<${State} of=${item.state} />${item.previous && html` after <${State} of=${item.previous} />`}`],
+    ["host", item.host], ["service", item.service], ["output", item.output], ["long output", item.long_output], ["performance data", item.perfdata],
+    ["rule", item.rule], ["sender", item.source], ["kind", item.kind], ["stands for", item.count > 1 ? `${number(item.count)} outcomes` : null], ["muted", item.muted ? "yes: sinks were not told" : null],
+    ["labels", item.labels && Object.keys(item.labels).length > 0 ? Object.entries(item.labels).map(([k, v]) => `${k}=${v}`).join(", ") : null],
+    ["id", item.id],
+  ];
+  return html`<${Dialog} title="Outcome" onClose=${onClose} wide=${true}><${Facts} all=${facts} /><//>`;
+}
+
+/** What was told, searched. */
+export function History({ query: address }) {
+  const key = address.toString();
+  const [wanted, want] = useState(() => wantedBy(address));
+  const [form, fill] = useState(wanted);
+  const [found, find] = useState({ items: [], next: null, partial: false, loading: true, error: null });
+  const [whole, show] = useState(null);
+  useEffect(() => {
+    const next = wantedBy(address);
+    want(next);
+    fill(next);
+  }, [key]);
+  const filters = { ...Object.fromEntries(FIELDS.map((name) => [name, wanted[name]])), changes: wanted.changes, from: wanted.from, to: wanted.to };
+  const load = async (cursor) => {
+    if (!cursor) find({ items: [], next: null, partial: false, loading: true, error: null });
+    try {
+      const answer = await get(`outcomes${query({ ...filters, limit: 100, cursor })}`);
+      find((old) => ({ items: cursor ? [...old.items, ...answer.items] : answer.items, next: answer.next, partial: answer.partial, loading: false, error: null }));
+    } catch (error) {
+      find((old) => ({ ...old, loading: false, error }));
+    }
+  };
+  useEffect(() => {
+    load(null);
+  }, [wanted]);
+  const go = (changed) => {
+    const next = { ...form, ...changed };
+    const range = next.age === "range" ? { from: next.from, to: next.to } : { age: next.age };
+    const at = query({ ...Object.fromEntries(FIELDS.map((name) => [name, next[name].trim()])), changes: next.changes, ...range });
+    if (`#/history${at}` === location.hash) want(wantedBy(new URLSearchParams(at)));
+    else location.hash = `#/history${at}`;
+  };
+  const set = (name) => (event) => fill({ ...form, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
+  const { from, to, ...words } = filters;
+  const csv = `api/export/history${query({ format: "csv", startTime: from, endTime: to, ...words })}`;
+  const ended = `${local(wanted.from * 1000).slice(0, 16)} to ${local(wanted.to * 1000).slice(0, 16)}`;
+  const off = found.error && [404, 503].includes(found.error.status);
+  return html`<${Page} title="History" note=${off ? "" : `${ended}: the range stays as it is until you search again`}
+      actions=${!off && html`<a class="button" href=${csv} download="outcomes.csv">CSV of this range</a>`}>
+    <form class="filters" role="search" onSubmit=${(event) => { event.preventDefault(); go({}); }}>
+      <${Field} label="Words" grow=${true}><input type="search" data-key="/" value=${form.q} placeholder="link gi0/3" onInput=${set("q")} /><//>
+      <${Field} label="Host"><input value=${form.host} placeholder="core-*" onInput=${set("host")} spellcheck=${false} /><//>
+      <${Field} label="Service"><input value=${form.service} onInput=${set("service")} spellcheck=${false} /><//>
+      <${Field} label="Rule"><input value=${form.rule} onInput=${set("rule")} spellcheck=${false} /><//>
+      <${Field} label="State"><select value=${form.state} onChange=${set("state")}><option value="">any</option>
+        ${["critical", "warning", "unknown", "ok", "down", "unreachable", "up"].map((one) => html`<option value=${one}>${one}</option>`)}</select><//>
+      <${Field} label="Range"><select value=${form.age} onChange=${set("age")}>${Object.keys(AGES).map((one) => html`<option value=${one}>last ${one}</option>`)}<option value="range">from … to</option></select><//>
+      ${form.age === "range" && html`
+        <${Field} label="From"><input type="datetime-local" value=${inField(form.from)} onChange=${(event) => fill({ ...form, from: new Date(event.target.value).getTime() / 1000 || form.from })} /><//>
+        <${Field} label="To"><input type="datetime-local" value=${inField(form.to)} onChange=${(event) => fill({ ...form, to: new Date(event.target.value).getTime() / 1000 || form.to })} /><//>`}
+      <label class="check"><input type="checkbox" checked=${form.changes} onChange=${set("changes")} /> changes only</label>
+      <button type="submit" class="primary">Search</button>
+    </form>
+    ${!off && html`<${Plot} wanted=${wanted} onRange=${(from, to) => go({ age: "range", from: Math.floor(from), to: Math.ceil(to) })} />`}
+    ${off
+      ? html`<${Empty} title="No history is kept." command=${'printf "\\n[history]\\n" >> /etc/trapline/trapline.toml && trapline reload'}><${T}>${found.error.message}<//><//>`
+      : html`<${Failure} error=${found.error} retry=${() => load(null)} />`}
+    ${found.loading && html`<${Loading} what="outcomes" />`}
+    ${!found.loading && !found.error && found.items.length === 0 && html`<${Empty} title="Nothing was found in this range." command="trapline send trap linkDown">Take a longer range or fewer words. This line makes an outcome, if a rule takes the trap:<//>`}
+    ${found.items.length > 0 && html`<${Table} label="Outcomes" head=${["time", "state", "host", "service", ["output", "wide-only"], ["rule", "wide-only"], ["count", "num wide-only"]]}>
+      ${found.items.map((item) => html`<${Row} key=${item.id}>
+        <td><button type="button" class="link" onClick=${() => show(item)}><${When} at=${item.time} /></button></td>
+        <td class="nowrap"><${State} of=${item.state} /></td><td><${T}>${item.host}<//></td><td><${T}>${item.service ?? "–"}<//></td>
+        <td class="wide-only output"><${T} max=${300}>${item.output}<//></td><td class="wide-only mono"><${T}>${item.rule}<//></td><td class="num wide-only">${item.count > 1 ? number(item.count) : ""}</td><//>`)}
+    <//>`}
+    ${found.items.length > 0 && html`<p class="line"><span class="faint">${count(found.items.length, "row")}${found.partial ? "; the search ended after two seconds, and there may be more" : ""}</span>
+      ${found.next && html` <button type="button" onClick=${() => load(found.next)}>More</button>`}</p>`}
+    ${whole && html`<${Whole} item=${whole} onClose=${() => show(null)} />`}
+  <//>`;
+}

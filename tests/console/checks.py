@@ -1,0 +1,288 @@
+"""The checks of the console in a browser: `checks.py CHECK URL TOKEN`. Prints what a check measured; fails with the reason."""
+
+import json
+import re
+import sys
+import time
+
+from axe_playwright_python.sync_playwright import Axe
+
+from browser import PAGES, console, expect
+
+
+def rule_by_mouse(url, token):
+    """From an unmatched trap with binary varbinds to a rule in force, by clicks."""
+    with console(url, token) as c:
+        page = c.page
+        began = time.monotonic()
+        c.click(page.locator("nav a", has_text="Inbox"))
+        c.click(page.locator("main tr[data-row]", has_text="99999.0.1").get_by_role("link", name="Make a rule"))
+        c.click(page.get_by_role("button", name="v[1] to service"))
+        expect(page.locator(".editor textarea")).to_have_value(re.compile(r"service = .*v\[1\]"))
+        c.click(page.get_by_role("button", name="v[2] as condition"))
+        expect(page.locator(".editor textarea")).to_have_value(re.compile(r"where = .*v\[2\]"))
+        expect(page.locator(".matches")).to_contain_text("matches 3 of 3 here, 0 elsewhere")
+        save(c, lambda: c.click(page.get_by_role("button", name="Save…")), lambda: c.click(page.locator("dialog").get_by_role("button", name="Save")))
+        done("a trap by mouse", c, began)
+        c.open("inbox")
+        expect(page.locator("main tr[data-row]", has_text="99999.0.1")).to_have_count(0)
+
+
+def line_by_mouse(url, token):
+    """The same from a line: selected text becomes a part."""
+    with console(url, token) as c:
+        page = c.page
+        began = time.monotonic()
+        c.click(page.locator("nav a", has_text="Inbox"))
+        c.click(page.locator("main tr[data-row]", has_text="pump").get_by_role("link", name="Make a rule"))
+        field = page.locator("textarea.line-field")
+        expect(page.locator(".matches")).to_contain_text("here")
+        # A double click selects a word, here the first one.
+        c.actions += 1
+        field.dblclick(position={"x": 20, "y": 12})
+        c.click(page.get_by_role("button", name="Make it a part"))
+        expect(page.locator(".editor textarea")).to_have_value(re.compile(r"\(\?<[a-z0-9_]+>\S+pressure|\(\?<value>"))
+        c.click(page.get_by_role("button", name="value to service"))
+        expect(page.locator(".editor textarea")).to_have_value(re.compile(r"service = .*\{\{ value \}\}"))
+        expect(page.locator(".matches")).to_contain_text("matches 3 of 3 here")
+        save(c, lambda: c.click(page.get_by_role("button", name="Save…")), lambda: c.click(page.locator("dialog").get_by_role("button", name="Save")))
+        done("a line by mouse", c, began)
+
+
+def rule_by_keyboard(url, token):
+    """The whole way for a trap and a line with keys alone, a mistake in between, and undo."""
+    with console(url, token) as c:
+        page = c.page
+        began = time.monotonic()
+        focus = lambda: page.evaluate("document.activeElement.textContent")
+        for what, place in (("99999.0.2", "a trap by keyboard"), ("fan", "a line by keyboard")):
+            c.actions, began = 0, time.monotonic()
+            c.press("g")
+            c.press("i")
+            c.settle()
+            expect(page.locator("main tr[data-row]", has_text=what)).to_have_count(1)
+            for _ in range(20):
+                c.press("j")
+                if what in focus():
+                    break
+            assert what in focus(), focus()
+            c.press("Enter")
+            expect(page.locator(".samples")).to_contain_text(what)
+            c.press("m")
+            expect(page.locator(".matches")).to_contain_text("matches 1 of 1 here")
+            if what == "fan":
+                # A mistake is shown with its place, and cannot be saved.
+                editor = page.locator(".editor textarea")
+                editor.focus()
+                before = editor.input_value()
+                page.keyboard.press("Control+End")
+                page.keyboard.type("\noops = 1\n")
+                expect(page.locator(".diagnostics .where").first).to_have_text(re.compile(r"\d+:\d+"))
+                expect(page.get_by_role("button", name="Save…")).to_be_disabled()
+                page.keyboard.press("Control+a")
+                page.keyboard.insert_text(before)
+                expect(page.locator(".matches")).to_contain_text("matches 1 of 1 here")
+                page.keyboard.press("Escape")
+            save(c, lambda: c.press("Control+s"), lambda: c.press("Control+s"))
+            done(place, c, began)
+        page.get_by_role("button", name="Undo").focus()
+        page.keyboard.press("Enter")
+        c.until("document.querySelector('main h1')?.textContent !== 'In force'")
+        # Keys of one letter can be switched off.
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("?")
+        page.locator("dialog input[type=checkbox]").uncheck()
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
+        page.keyboard.press("g")
+        page.keyboard.press("l")
+        assert "#/live" not in page.url, "a key that is switched off"
+
+
+def save(c, first, second):
+    page = c.page
+    expect(page.get_by_role("button", name="Save…")).to_be_enabled()
+    first()
+    expect(page.locator("dialog .diff")).to_contain_text("[[rule.test]]")
+    expect(page.locator("dialog")).to_contain_text("All tests passed")
+    expect(page.locator("dialog").get_by_role("button", name="Save")).to_be_enabled()
+    second()
+    expect(page.locator("main h1")).to_have_text("In force")
+
+
+def done(what, c, began):
+    seconds = time.monotonic() - began
+    print(f"{what}: {c.actions} actions, {seconds:.1f} s")
+    assert seconds < 120, f"{what} took {seconds:.0f} s"
+    assert "keyboard" in what or c.actions <= 8, f"{what} took {c.actions} actions"
+
+
+HOSTILE = [
+    "<script>window.pwned=1</script>", "<img src=x onerror='window.pwned=1'>", "\"><svg/onload=window.pwned=1>", "javascript:window.pwned=1",
+    "'-window.pwned=1-'", "${window.pwned=1}", "{{constructor.constructor('window.pwned=1')()}}", "</textarea><script>window.pwned=1</script>",
+    "<iframe srcdoc='<script>parent.pwned=1</script>'>", "<style>*{display:none}</style>", "\u202egnp.exe\u202c", "a\u0000b\u001b[31m\u0007", "\u2066\u2067\u2069",
+    "<a href=javascript:window.pwned=1>x</a>", "__proto__", "constructor", "toString", "\ufeff\u200b\u200d", "\U0001f600" * 40, "x" * 3000, "\r\n\t\\\"'`",
+    "<math><mi//xlink:href='data:x,<script>window.pwned=1</script>'>", "&lt;b&gt;&#60;script&#62;", "=cmd|' /C calc'!A0", "ﷺ" * 30, "%3Cscript%3E", "..%2f..%2f",
+]
+KEPT = {"time", "timestamp", "first", "last", "since", "until", "received", "created", "expires", "used", "due", "type"}
+
+
+class Hostile:
+    """Answers of the daemon with hostile text in the place of each text."""
+
+    def __init__(self):
+        self.strings = 0
+
+    def text(self, key, whole=False):
+        self.strings += 1
+        return HOSTILE[self.strings % len(HOSTILE)] + ("" if whole else f" {self.strings}")
+
+    def of(self, value, key=""):
+        if isinstance(value, dict):
+            return {k: self.of(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            many = value * (400 // len(value)) if value and isinstance(value[0], dict) and key in {"items", "groups", "senders", "rules", "entries", "sinks", "tokens", "mutes"} else value
+            return [self.of(v, key) for v in many]
+        if isinstance(value, str) and key not in KEPT:
+            return self.text(key)
+        return value
+
+
+def hostile_text(url, token):
+    """More than 10,000 hostile strings on all pages: no script runs, nothing is violated, and what cannot be seen is shown as an escape."""
+    with console(url, token) as c:
+        page, hostile = c.page, Hostile()
+
+        def answer(route):
+            response = route.fetch()
+            try:
+                body = hostile.of(response.json())
+            except ValueError:
+                return route.fulfill(response=response)
+            return route.fulfill(response=response, json=body)
+
+        groups = page.evaluate("async () => (await (await fetch('api/v1/inbox')).json()).groups.map(g => g.group ?? g.id)")
+        page.route(re.compile(r"/api/v1/(?!session|series|status)"), answer)
+        for path in PAGES + [f"{kind}/{group}" for group in groups[:4] for kind in ("inbox", "maker")] + ["history?host=%3Cscript%3E"]:
+            c.open(path)
+            c.until("document.querySelectorAll('main bdi, main .empty, main .failure').length > 0")
+        page.route_web_socket(re.compile("/api/ws/status"), lambda socket: [socket.send(json.dumps(
+            {"type": "status_update", "timestamp": "2026-11-24T04:00:00Z", "data": {"id": f"{n}", **{k: hostile.text(k) for k in ("status", "host", "service", "rule", "output")}}})) for n in range(3000)])
+        page.reload()
+        c.open("live")
+        c.until("document.querySelectorAll('main tbody tr').length >= 10")
+        assert page.evaluate("window.pwned") is None, "a script ran"
+        assert hostile.strings >= 10_000, hostile.strings
+        escapes = set(page.locator("main .esc").all_text_contents())
+        shown = page.locator("main").inner_text()
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\u0000-\u0008]", shown), "a control character is in the page"
+        print(f"{hostile.strings} hostile strings; escapes: {' '.join(sorted(escapes))}")
+        page.unroute_all(behavior="ignoreErrors")
+
+
+def accessible(url, token):
+    """axe finds nothing on any page in light and dark, and no page is wider than 320 px."""
+    for scheme in ("light", "dark"):
+        with console(url, token, scheme=scheme) as c:
+            paths = PAGES + first_paths(c)
+            for path in paths:
+                c.open(path)
+                if path.startswith("maker"):
+                    expect(c.page.locator(".matches")).to_be_visible()
+                found = Axe().run(c.page)
+                assert found.violations_count == 0, f"{path} in {scheme}: {found.generate_report()}"
+            c.page.keyboard.press("?")
+            found = Axe().run(c.page)
+            assert found.violations_count == 0, f"keys in {scheme}: {found.generate_report()}"
+            print(f"{len(paths) + 1} pages in {scheme}: nothing found")
+            if scheme == "light":
+                c.page.keyboard.press("Escape")
+                c.page.set_viewport_size({"width": 320, "height": 640})
+                for path in paths:
+                    c.open(path)
+                    assert c.overflow() <= 0, f"{path} is {c.overflow()} px wider than 320"
+    with console(url) as c:
+        c.page.goto(url)
+        c.page.locator("form").wait_for()
+        found = Axe().run(c.page)
+        assert found.violations_count == 0, f"login: {found.generate_report()}"
+
+
+def first_paths(c):
+    """A group of each kind, and a sink."""
+    groups = c.page.evaluate("async () => (await (await fetch('api/v1/inbox')).json()).groups")
+    ids = [group.get("group", group.get("id")) for group in groups]
+    kinds = {next(iter(group["kind"])): at for at, group in zip(ids, groups) if isinstance(group["kind"], dict)}
+    sinks = c.page.evaluate("async () => (await (await fetch('api/v1/sinks')).json()).sinks.map(s => s.name)")
+    return [f"{page}/{at}" for at in kinds.values() for page in ("inbox", "maker")] + [f"sinks/{name}" for name in sinks[:1]]
+
+
+def plain_clients(url, token):
+    """A page with the session's cookie gets the stream with `onmessage` alone, by both ways."""
+    with console(url, token) as c:
+        page = c.page
+        page.evaluate("""() => {
+            window.got = { socket: [], source: [] };
+            const socket = new WebSocket("/api/ws/status");
+            socket.onmessage = (event) => { const m = JSON.parse(event.data); if (m.type === "status_update") window.got.socket.push(m); };
+            const source = new EventSource("/api/events/status");
+            source.onmessage = (event) => window.got.source.push(JSON.parse(event.data));
+            window.opened = new Promise((done) => { let n = 0; const one = () => { n += 1; if (n === 2) done(); }; socket.onopen = one; source.onopen = one; });
+        }""")
+        page.evaluate("window.opened")
+        print("open", flush=True)
+        # Whoever started this sends something now.
+        c.until("window.got.socket.length > 0 && window.got.source.length > 0")
+        got = page.evaluate("window.got")
+        for way in ("socket", "source"):
+            first = got[way][0]
+            assert first["type"] == "status_update" and first["data"]["host"] == "127.0.0.1", first
+            assert first["data"]["status"] == "critical", first
+        c.open("live")
+        expect(page.locator(".stream")).to_contain_text("live")
+
+
+def pages(url, token):
+    """What pages do beside: search, a frozen range as CSV, a held list, signing out and in."""
+    with console(url, token) as c:
+        page = c.page
+        c.open("history")
+        expect(page.locator("main tbody tr").first).to_contain_text("Interface")
+        page.keyboard.press("/")
+        page.keyboard.type("nothing-has-this-word")
+        page.keyboard.press("Enter")
+        expect(page.locator(".empty")).to_contain_text("Nothing was found")
+        page.locator("input[type=search]").fill("Gi0/3")
+        page.keyboard.press("Enter")
+        expect(page.locator("main tbody tr").first).to_contain_text("Gi0/3")
+        rows = page.locator("main tbody tr").count()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="CSV of this range").click()
+        lines = open(download.value.path(), encoding="utf-8", newline="").read().splitlines()
+        assert len(lines) == rows + 1, (rows, lines[:3])
+        page.locator("main tbody tr button").first.click()
+        expect(page.locator("dialog")).to_contain_text("link-down")
+        page.keyboard.press("Escape")
+        c.open("live")
+        page.get_by_role("button", name=re.compile("Hold")).click()
+        expect(page.get_by_role("button", name=re.compile("Go on"))).to_be_visible()
+        c.open("rules")
+        page.locator(".explain textarea").fill("<35>Nov 20 12:00:01 h1 unknown[7]: what is this")
+        page.get_by_role("button", name="Explain").click()
+        expect(page.locator(".explained")).to_contain_text("No rule takes it")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.locator(".login")).to_be_visible()
+        page.locator("input[type=password]").fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator(".login .failure")).to_be_visible()
+        page.locator("input[type=password]").fill(token)
+        page.keyboard.press("Enter")
+        expect(page.locator("nav")).to_be_visible()
+
+
+CHECKS = [rule_by_mouse, line_by_mouse, rule_by_keyboard, hostile_text, accessible, plain_clients, pages]
+
+if __name__ == "__main__":
+    name, url, token = sys.argv[1:4]
+    {check.__name__: check for check in CHECKS}[name](url, token)
+    print(f"{name}: passed")
