@@ -66,6 +66,13 @@ impl Ring {
         }
     }
 
+    /// Forgets what it has. From this number on nothing is missing.
+    fn clear(&mut self, whole_from: u64) {
+        self.first = self.next();
+        self.events.clear();
+        (self.octets, self.whole_from) = (0, whole_from);
+    }
+
     fn next(&self) -> u64 {
         self.first + self.events.len() as u64
     }
@@ -154,9 +161,7 @@ impl Feed {
         let mut inner = self.inner();
         let Inner { changes, all, states, read, .. } = &mut *inner;
         for ring in [changes, all] {
-            ring.first = ring.next();
-            ring.events.clear();
-            (ring.octets, ring.whole_from) = (0, from);
+            ring.clear(from);
         }
         states.clear();
         *read = from;
@@ -182,9 +187,12 @@ impl Feed {
         }
         let is_change = before != Some(state);
         let wanted = self.wanting_all.load(Ordering::Relaxed) > 0;
-        if !is_change && !wanted {
-            inner.all.whole_from = inner.read;
-            return;
+        if !wanted {
+            // What was kept for a reader who has gone is not whole any more.
+            inner.all.clear(inner.read);
+            if !is_change {
+                return;
+            }
         }
         let row = Arc::new(Row::of(record, payload, outcome.common().time, before.filter(|_| is_change)));
         if is_change {
@@ -192,9 +200,6 @@ impl Feed {
         }
         if wanted {
             inner.all.push(Event::Outcome(row));
-        } else {
-            inner.all.events.clear();
-            (inner.all.octets, inner.all.whole_from) = (0, inner.read);
         }
     }
 
@@ -365,6 +370,23 @@ mod tests {
         assert_eq!(numbers(&old.now(100)), [10, 12, 13]);
         let Event::Outcome(row) = &behind(&feed, 12).await.0.now(1)[0] else { panic!() };
         assert_eq!((row.previous, row.state), (Some(State::Critical), State::Ok));
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_nobody_wants_all_does_not_follow_what_was_kept() {
+        for state in [State::Ok, State::Critical] {
+            let feed = feed(0);
+            let reader = feed.reader(Which::All).await;
+            take(&feed, 0, "a", State::Ok);
+            take(&feed, 1, "a", State::Ok);
+            drop(reader);
+            take(&feed, 2, "a", state);
+            let mut again = feed.reader(Which::All).await;
+            // The history is asked for these, so the ring has none of them.
+            assert_eq!(again.seek(Some(0)), Some(Missed { dropped: 2, from: 1, to: 2 }));
+            take(&feed, 3, "a", State::Ok);
+            assert_eq!(numbers(&again.now(10)), [3], "{state:?}");
+        }
     }
 
     #[tokio::test]

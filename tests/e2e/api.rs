@@ -116,11 +116,15 @@ impl Api {
 
     /// A stream, behind its head.
     fn stream(&self, path: &str, more: &str) -> BufReader<TcpStream> {
+        self.stream_of(&self.admin, path, more)
+    }
+
+    fn stream_of(&self, token: &str, path: &str, more: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        let (port, admin) = (self.port, &self.admin);
+        let port = self.port;
         let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {admin}\r\n{more}\r\n"
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
         let mut lines = BufReader::new(stream);
@@ -300,6 +304,38 @@ fn a_stream_goes_on_and_nothing_is_lost_or_comes_twice() {
         lines.read_line(&mut line).unwrap();
     }
     assert!(line.contains("\"type\":\"hello\""), "{line}");
+}
+
+#[test]
+fn a_stream_ends_with_its_token_even_while_much_comes() {
+    let api = api("");
+    let token = api.token("watcher", "read");
+    let mut stream = api.stream_of(&token, "/api/v1/stream.jsonl?all=1", "");
+    assert_eq!(api.ask(&api.admin, "DELETE", "/api/v1/tokens/watcher", "").status, 204);
+    let reader = std::thread::spawn(move || stream.read_to_end(&mut Vec::new()));
+    wait_until("the stream ends", || {
+        api.send("stopped");
+        reader.is_finished()
+    });
+    reader.join().unwrap().unwrap();
+}
+
+#[test]
+fn the_audit_names_who_has_logged_in_and_strangers_do_not_fill_it() {
+    let api = api("");
+    let json = ["Content-Type: application/json".to_owned()];
+    for _ in 0..20 {
+        assert_eq!(api.raw("POST", "/api/v1/session", &json, "{}").status, 400);
+    }
+    let login = json!({ "token": api.admin }).to_string();
+    assert_eq!(api.raw("POST", "/api/v1/session", &json, &login).status, 200);
+    let audit = api.get("/api/v1/audit").json();
+    let items = audit["items"].as_array().unwrap();
+    assert_eq!(
+        (items.len(), &items[0]["token"], &items[0]["role"]),
+        (1, &json!("admin"), &json!("admin")),
+        "{audit}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a route answers.
 
-use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,8 +11,10 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 
-/// Octets that come in pieces.
-pub type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+use super::role::Role;
+
+/// Octets that come in pieces. After an error the connection is closed before its last chunk, so that nobody takes them for all.
+pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// The body of an answer.
 pub enum Body {
@@ -33,16 +35,13 @@ impl fmt::Debug for Body {
 
 impl HyperBody for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
             Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Body::Pieces(pieces) => {
-                pieces.as_mut().poll_next(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+                pieces.as_mut().poll_next(context).map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
             }
         }
     }
@@ -68,13 +67,15 @@ pub struct Answer {
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Body,
+    /// The name and the role of the token that somebody has logged in with, for the audit.
+    pub login: Option<(String, Role)>,
 }
 
 impl Answer {
     /// An answer with a body of some type.
     pub fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
         let fields = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Answer { status, fields, body: Body::Whole(Some(body.into())) }
+        Answer { status, fields, body: Body::Whole(Some(body.into())), login: None }
     }
 
     /// JSON.
@@ -89,13 +90,13 @@ impl Answer {
 
     /// Nothing but that it was done.
     pub fn done() -> Answer {
-        Answer { status: StatusCode::NO_CONTENT, fields: Vec::new(), body: Body::Whole(None) }
+        Answer { status: StatusCode::NO_CONTENT, fields: Vec::new(), body: Body::Whole(None), login: None }
     }
 
     /// Pieces, as they come.
     pub fn pieces(content_type: &'static str, pieces: Pieces) -> Answer {
         let fields = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Answer { status: StatusCode::OK, fields, body: Body::Pieces(pieces) }
+        Answer { status: StatusCode::OK, fields, body: Body::Pieces(pieces), login: None }
     }
 
     /// The same with a header field. A value that no field can have is left out.

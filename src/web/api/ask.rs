@@ -74,7 +74,41 @@ impl Ask {
     }
 
     /// A yes or no of the query: `1`, `true` or nothing behind its name for yes.
-    pub fn flag(&self, name: &str) -> bool {
-        matches!(self.query.get(name), Some("" | "1" | "true"))
+    ///
+    /// # Errors
+    ///
+    /// 400 for another word: `dry_run=yes` must not change anything.
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        flag(name, self.query.get(name))
+    }
+}
+
+fn flag(name: &str, value: Option<&str>) -> Result<bool, Problem> {
+    match value {
+        None | Some("0" | "false") => Ok(false),
+        Some("" | "1" | "true") => Ok(true),
+        Some(other) => Err(Problem::wrong(format!("{name}={}: write 1 or 0", other.escape_debug()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_said_in_words_that_are_known() {
+        for (value, said) in [
+            (None, false),
+            (Some("0"), false),
+            (Some("false"), false),
+            (Some(""), true),
+            (Some("1"), true),
+            (Some("true"), true),
+        ] {
+            assert_eq!(flag("dry_run", value).unwrap(), said, "{value:?}");
+        }
+        for wrong in ["yes", "no", "True", "2", " 1", "on"] {
+            assert_eq!(flag("dry_run", Some(wrong)).unwrap_err().status.as_u16(), 400, "{wrong}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use crate::files::Folder;
 use crate::history;
 use crate::status::Status;
+use crate::time::clock::Mono;
 use crate::web::feed::Feed;
 
 /// An answer of the daemon that comes later.
@@ -67,6 +68,15 @@ impl Desk {
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
         }
         Ok(answer)
+    }
+
+    /// Reads the file of tokens if what is known of it is too old.
+    pub async fn freshen(self: &Arc<Self>, now: Mono) {
+        if self.access.is_stale(now) {
+            let desk = self.clone();
+            // What goes wrong there is logged; the tokens of before are in force.
+            let _ = tokio::task::spawn_blocking(move || desk.access.refresh(now)).await;
+        }
     }
 
     /// The folder of the history. Blocks.

@@ -27,6 +27,7 @@ pub mod kinds;
 pub mod limits;
 pub mod openapi;
 pub mod origin;
+mod past;
 pub mod problem;
 pub mod role;
 pub mod route;

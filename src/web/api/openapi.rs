@@ -84,5 +84,7 @@ fn id(route: &Route) -> String {
         Method::Put => "put",
         Method::Delete => "delete",
     };
-    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
+    // What differs by the slash at its end alone has a name of its own, too.
+    let end = route.path.ends_with('/').then_some("index");
+    std::iter::once(method).chain(words).chain(end).collect::<Vec<_>>().join("_")
 }

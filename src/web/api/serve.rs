@@ -50,11 +50,7 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
     let upgrade = route.opens.then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let now = desk.status.clock.now();
-    if desk.access.is_stale(now.mono) {
-        let desk = desk.clone();
-        // What goes wrong there is logged; the tokens of before are in force.
-        let _ = tokio::task::spawn_blocking(move || desk.access.refresh(now.mono)).await;
-    }
+    desk.freshen(now.mono).await;
     let asked = Asked { desk: desk.clone(), route, address: door.address, path: head.uri.path().to_owned() };
     let caller = match desk.access.caller(demand(route), &head.headers, door.address, now) {
         Ok(caller) => caller,
@@ -76,10 +72,10 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
     let ask =
         Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body, upgrade, place };
     let done = run(route, ask).await;
-    if route.method != Method::Get && (route.role >= Role::Operate || route.cost == Cost::Login) {
-        asked
-            .note(Some(who), done.as_ref().map_or_else(|problem| problem.status, |answer| answer.status))
-            .await;
+    let status = done.as_ref().map_or_else(|problem| problem.status, |answer| answer.status);
+    if is_noted(route, status) {
+        let login = done.as_ref().ok().and_then(|answer| answer.login.clone());
+        asked.note(Some(login.map_or(who, |(name, role)| (Some(name), role))), status).await;
     }
     done
 }
@@ -92,6 +88,12 @@ fn demand(route: &Route) -> Demand {
         _ => Kind::Changes,
     };
     Demand { role: route.role, local: route.local, kind, has_body: route.body.is_some() }
+}
+
+/// Whether a request goes into the audit. Who has no token yet can fill it with wrong tokens alone, and of those only few are judged.
+fn is_noted(route: &Route, status: StatusCode) -> bool {
+    let is_login = route.cost == Cost::Login && matches!(status, StatusCode::OK | StatusCode::UNAUTHORIZED);
+    is_login || (route.method != Method::Get && route.role >= Role::Operate)
 }
 
 /// What goes into the audit.
@@ -163,5 +165,23 @@ async fn run(route: &'static Route, ask: Ask) -> Result<Answer, Problem> {
                 Err(_) => Err(Problem::unavailable("the daemon waits for a disk; is it stuck?")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_without_a_token_fills_the_audit() {
+        for route in table::all().filter(|route| route.role == Role::Open) {
+            for status in [400, 403, 413, 415, 429, 503] {
+                assert!(!is_noted(route, StatusCode::from_u16(status).unwrap()), "{} {status}", route.path);
+            }
+        }
+        let (login, _) = table::find(&hyper::Method::POST, "/api/v1/session").unwrap();
+        assert!(is_noted(login, StatusCode::OK) && is_noted(login, StatusCode::UNAUTHORIZED));
+        let (reload, _) = table::find(&hyper::Method::POST, "/api/v1/reload").unwrap();
+        assert!(is_noted(reload, StatusCode::UNPROCESSABLE_ENTITY));
     }
 }

@@ -11,21 +11,21 @@ use tokio::time::Instant;
 use super::ask::Ask;
 use super::asked;
 use super::desk::Desk;
+use super::past::Past;
 use super::problem::Problem;
 use super::route::Param;
 use super::tokens::Hash;
-use crate::history::{Filter, Row, Search, endpoint};
+use crate::history::{Filter, Row, endpoint};
 use crate::outcome::result::State;
 use crate::time::clock::rfc3339;
 use crate::web::feed::{Event, Missed, Reader, Which};
 
 /// How often something is sent.
 const BEAT: Duration = Duration::from_secs(15);
+/// How long a token that has been judged is taken for good.
+const JUDGED: Duration = Duration::from_secs(1);
 /// How many events are looked at at a time.
 const AT_ONCE: usize = 64;
-/// How many rows of the history come before what the ring has.
-const MOST: usize = 10_000;
-const PAGE: usize = 1000;
 
 /// What streams take.
 pub const PARAMS: &[Param] = &[
@@ -65,6 +65,8 @@ pub struct Stream {
     first: VecDeque<Item>,
     token: Option<Hash>,
     beats: Instant,
+    /// When the token is looked at again.
+    judged: Instant,
     /// Held as long as it is open.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -90,7 +92,7 @@ impl Stream {
                 return Err(Problem::wrong(format!("words={}: there is online", other.escape_debug())));
             }
         };
-        let which = if ask.flag("all") { Which::All } else { Which::Changes };
+        let which = if ask.flag("all")? { Which::All } else { Which::Changes };
         // A client that connects again says what it has had in the header; its address still says what it had at first.
         let last = ask.fields.get("last-event-id").and_then(|id| id.to_str().ok());
         let since = last.or(ask.query.get("since")).filter(|id| !id.is_empty());
@@ -105,17 +107,12 @@ impl Stream {
             let journal = &ask.desk.status.shared.journal;
             let behind = journal.resumes(epoch, sequence.saturating_add(1)).saturating_sub(1);
             if let Some(missed) = reader.seek(Some(behind)) {
-                let changes = which == Which::Changes;
-                let desk = ask.desk.clone();
-                let search = Search {
-                    filter: filter.clone(),
-                    oldest_first: false,
-                    is_over: Some(asked::is_over(&ask)),
-                };
-                let past = tokio::task::spawn_blocking(move || past(&desk, search, missed, changes)).await;
-                let (rows, missed) = past.unwrap_or((Vec::new(), Some(missed)));
+                let past = Past::new(missed, filter.clone(), which);
+                let (desk, is_over) = (ask.desk.clone(), asked::is_over(&ask));
+                let read = tokio::task::spawn_blocking(move || past.read(&desk, is_over)).await;
+                let (rows, missed) = read.unwrap_or((Vec::new(), Some(missed)));
                 first.extend(missed.map(Item::Gap));
-                first.extend(rows.into_iter().rev().map(|row| Item::Update(Arc::new(row))));
+                first.extend(rows.into_iter().map(|row| Item::Update(Arc::new(row))));
             }
         }
         Ok(Stream {
@@ -125,13 +122,27 @@ impl Stream {
             first,
             token: ask.caller.hash,
             beats: Instant::now() + BEAT,
+            judged: Instant::now() + JUDGED,
             _place: ask.place.take(),
             desk: ask.desk,
         })
     }
 
+    /// Whether the token is still in force.
+    async fn is_let_in(&mut self) -> bool {
+        let Some(token) = self.token else { return true };
+        let now = self.desk.status.clock.now();
+        self.desk.freshen(now.mono).await;
+        self.judged = Instant::now() + JUDGED;
+        self.desk.access.is_in_force(&token, now)
+    }
+
     /// What is to be sent next; none at the end. What has not been awaited to its end has taken nothing.
     pub async fn next(&mut self) -> Option<Vec<Item>> {
+        // Also while much comes.
+        if Instant::now() >= self.judged && !self.is_let_in().await {
+            return None;
+        }
         if !self.first.is_empty() {
             self.beats = Instant::now() + BEAT;
             let count = self.first.len().min(AT_ONCE);
@@ -160,8 +171,7 @@ impl Stream {
                 () = self.reader.wait() => {}
                 () = tokio::time::sleep_until(self.beats) => {
                     self.beats = Instant::now() + BEAT;
-                    let now = self.desk.status.clock.now();
-                    if self.token.is_some_and(|token| !self.desk.access.is_in_force(&token, now)) {
+                    if !self.is_let_in().await {
                         return None;
                     }
                     return Some(vec![Item::Beat]);
@@ -236,32 +246,4 @@ fn update(row: &Row, online: bool) -> Value {
             "count": row.count,
         },
     })
-}
-
-/// What the history has of what the ring has not, the newest first, and what neither has. Blocks.
-fn past(desk: &Desk, mut search: Search, missed: Missed, changes: bool) -> (Vec<Row>, Option<Missed>) {
-    let Ok(folder) = desk.folder() else { return (Vec::new(), Some(missed)) };
-    search.filter.changes |= changes;
-    let (mut rows, mut behind) = (Vec::new(), None);
-    loop {
-        let Ok(page) = search.page(&folder, behind, PAGE) else { break };
-        for row in page.rows {
-            if row.sequence < missed.from {
-                return (rows, None);
-            }
-            if row.sequence <= missed.to {
-                rows.push(row);
-            }
-        }
-        if rows.len() >= MOST || page.partial {
-            break;
-        }
-        behind = page.next;
-        if behind.is_none() {
-            return (rows, None);
-        }
-    }
-    let to = rows.last().map_or(missed.to, |row| row.sequence.saturating_sub(1));
-    let rest = Missed { dropped: (to + 1).saturating_sub(missed.from), from: missed.from, to };
-    (rows, (rest.dropped > 0).then_some(rest))
 }

@@ -121,7 +121,9 @@ fn begin(ask: &Ask) -> Result<Answer, Problem> {
     let cookie = ask.desk.access.begin(caller.hash.unwrap_or_default(), now).map_err(failed)?;
     let secure = if ask.secure { "; Secure" } else { "" };
     let answer = Answer::json(&json!({ "role": caller.role.as_str(), "token": caller.token }));
-    Ok(answer.with(SET_COOKIE, &format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}")))
+    let answer =
+        answer.with(SET_COOKIE, &format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}"));
+    Ok(Answer { login: caller.token.map(|name| (name, caller.role)), ..answer })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the table has functions of this type")]

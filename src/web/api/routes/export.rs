@@ -1,5 +1,7 @@
 //! A range of the history as one file, and the metrics under another path.
 
+use std::io;
+
 use futures_util::stream;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_DISPOSITION;
@@ -80,8 +82,8 @@ impl Export {
     fn piece(&mut self) -> Result<String, String> {
         let mut text = self.head.take().unwrap_or_default().to_owned();
         let page = self.search.page(&self.folder, self.behind, PAGE).map_err(|error| error.to_string())?;
-        for error in &page.unreadable {
-            tracing::error!("an export lacks a part of the history: {error}");
+        if let Some(error) = page.unreadable.first() {
+            return Err(error.clone());
         }
         for row in &page.rows {
             text.push_str(&line(row, self.is_csv));
@@ -125,13 +127,13 @@ fn export(mut ask: Ask) -> Answering {
             let mut export = export.filter(|export| !export.is_done)?;
             let read = tokio::task::spawn_blocking(move || (export.piece(), export)).await;
             match read {
-                Ok((Ok(text), export)) => Some((Bytes::from(text), Some(export))),
-                // A file that ends early must not look whole; the connection ends without the last chunk.
+                Ok((Ok(text), export)) => Some((Ok(Bytes::from(text)), Some(export))),
+                // A file that ends early must not look whole.
                 Ok((Err(error), _)) => {
                     tracing::error!("an export has ended early: {error}");
-                    None
+                    Some((Err(io::Error::other(error)), None))
                 }
-                Err(_) => None,
+                Err(error) => Some((Err(io::Error::other(error)), None)),
             }
         });
         Ok(named(Answer::pieces(kind(is_csv), Box::pin(pieces)), is_csv))

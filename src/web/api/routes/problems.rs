@@ -67,7 +67,7 @@ fn clear(ask: &Ask) -> Result<Answer, Problem> {
         return Err(Problem::wrong("say which: ?id=ID; GET /api/v1/states shows the ids"));
     };
     let filter = StateFilter { ids: ids.split(',').map(str::to_owned).collect(), ..StateFilter::default() };
-    let cleared = state_view::clear(&ask.desk.status.shared, &filter, None, ask.flag("silent"));
+    let cleared = state_view::clear(&ask.desk.status.shared, &filter, None, ask.flag("silent")?);
     if cleared["ok"] == true {
         return Ok(Answer::json(&cleared));
     }

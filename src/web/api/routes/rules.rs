@@ -394,7 +394,7 @@ fn put(ask: Ask) -> Answering {
     Box::pin(async move {
         let base = base(&ask)?;
         let edit = json!({ "put": { "text": ask.text()? } });
-        change(&ask, &edit, base, ask.flag("dry_run")).await
+        change(&ask, &edit, base, ask.flag("dry_run")?).await
     })
 }
 

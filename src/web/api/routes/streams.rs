@@ -52,7 +52,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
 fn pieces(stream: Stream, kind: &'static str, write: fn(&Stream, &[Item]) -> String) -> Answer {
     let pieces = stream::unfold(stream, move |mut stream| async move {
         let items = stream.next().await?;
-        Some((Bytes::from(write(&stream, &items)), stream))
+        Some((Ok(Bytes::from(write(&stream, &items))), stream))
     });
     Answer::pieces(kind, Box::pin(pieces))
 }
