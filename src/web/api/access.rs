@@ -9,12 +9,11 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap};
 
-use super::ask::Caller;
+use super::caller::{Caller, Demand};
 use super::limits::{AtOnce, Rates};
 use super::origin::{self, Kind};
 use super::problem::Problem;
 use super::role::Role;
-use super::route::{Cost, Method, Route};
 use super::sessions::{self, Sessions};
 use super::tokens::{self, Hash, Token};
 use crate::files::Folder;
@@ -114,15 +113,15 @@ impl Access {
     /// 401, 403, 415, 429.
     pub fn caller(
         &self,
-        route: &Route,
+        demand: Demand,
         fields: &HeaderMap,
         address: IpAddr,
         now: Now,
     ) -> Result<Caller, Refused> {
-        let caller = self.recognized(route, fields, address, now)?;
-        let is_here = route.local && address.is_loopback();
-        if route.role > caller.role && !is_here {
-            let needed = route.role.as_str();
+        let caller = self.recognized(demand, fields, address, now)?;
+        let is_here = demand.local && address.is_loopback();
+        if demand.role > caller.role && !is_here {
+            let needed = demand.role.as_str();
             return Err(match &caller.token {
                 None => Problem::new(
                     StatusCode::UNAUTHORIZED,
@@ -146,14 +145,14 @@ impl Access {
 
     fn recognized(
         &self,
-        route: &Route,
+        demand: Demand,
         fields: &HeaderMap,
         address: IpAddr,
         now: Now,
     ) -> Result<Caller, Refused> {
         let nobody = Caller { token: None, hash: None, role: Role::Open, address, by_cookie: false };
-        if route.cost == Cost::Login && route.method == Method::Post {
-            origin::check(fields, Kind::LogsIn, true)?;
+        if demand.kind == Kind::LogsIn {
+            origin::check(fields, Kind::LogsIn, demand.has_body)?;
             return Ok(nobody);
         }
         if let Some(given) = fields.get(AUTHORIZATION) {
@@ -175,12 +174,7 @@ impl Access {
             by_cookie: true,
         };
         drop(state);
-        let kind = match route.method {
-            Method::Get if route.opens => Kind::Opens,
-            Method::Get => Kind::Reads,
-            _ => Kind::Changes,
-        };
-        origin::check(fields, kind, route.body.is_some())?;
+        origin::check(fields, demand.kind, demand.has_body)?;
         Ok(caller)
     }
 

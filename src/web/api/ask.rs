@@ -1,6 +1,5 @@
 //! A request as routes get it: whoever asks has been judged.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
@@ -9,26 +8,10 @@ use hyper::upgrade::OnUpgrade;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 
+pub use super::caller::Caller;
 use super::desk::Desk;
 use super::problem::Problem;
-use super::role::Role;
-use super::tokens::Hash;
 use crate::web::query::Query;
-
-/// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The name of the token; none without one.
-    pub token: Option<String>,
-    /// The SHA-256 of the token.
-    pub hash: Option<Hash>,
-    /// What it may.
-    pub role: Role,
-    /// From where it asks.
-    pub address: IpAddr,
-    /// Whether it asks by the cookie of a session, not by its token.
-    pub by_cookie: bool,
-}
 
 /// A request.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::kinds::Cost;
 use super::problem::Problem;
-use super::route::Cost;
+
 use super::tokens::Hash;
 use crate::shares::Shares;
 use crate::time::clock::Mono;

@@ -12,7 +12,9 @@ use super::access::Refused;
 use super::answer::Answer;
 use super::ask::Ask;
 use super::audit;
+use super::caller::Demand;
 use super::desk::Desk;
+use super::origin::Kind;
 use super::problem::Problem;
 use super::role::Role;
 use super::route::{Cost, Does, Method, Route};
@@ -50,7 +52,7 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
     let now = desk.status.clock.now();
     desk.freshen(now.mono).await;
     let asked = Asked { desk: desk.clone(), route, address: door.address, path: head.uri.path().to_owned() };
-    let caller = match desk.access.caller(route, &head.headers, door.address, now) {
+    let caller = match desk.access.caller(demand(route), &head.headers, door.address, now) {
         Ok(caller) => caller,
         Err(Refused { problem, is_wrong }) => {
             if is_wrong {
@@ -77,6 +79,16 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
         asked.note(Some(login.map_or(who, |(name, role)| (Some(name), role))), status).await;
     }
     done
+}
+
+fn demand(route: &Route) -> Demand {
+    let kind = match (route.method, route.cost) {
+        (Method::Post, Cost::Login) => Kind::LogsIn,
+        (Method::Get, _) if route.opens => Kind::Opens,
+        (Method::Get, _) => Kind::Reads,
+        _ => Kind::Changes,
+    };
+    Demand { role: route.role, local: route.local, kind, has_body: route.body.is_some() }
 }
 
 /// Whether a request goes into the audit. Who has no token yet can fill it with wrong tokens alone, and of those only few are judged.

@@ -28,7 +28,7 @@ const ALL: &[&[Route]] = &[
 const DOCUMENT: &[Route] = &[Route::get(
     "/api/v1/openapi.json",
     "This document: OpenAPI 3.1",
-    Does::Now(|_| Ok(Answer::json(&openapi::document()))),
+    Does::Now(|_| Ok(Answer::json(&openapi::document(all())))),
 )];
 
 /// All routes.
@@ -66,7 +66,10 @@ pub fn find(method: &hyper::Method, path: &str) -> Result<(&'static Route, Vec<S
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::web::api::role::Role;
 
     #[test]
     fn no_route_hides_another() {
@@ -88,5 +91,37 @@ mod tests {
         let status = |method, path| find(&method, path).unwrap_err().status.as_u16();
         assert_eq!(status(hyper::Method::GET, "/api/v1/nothing"), 404);
         assert_eq!(status(hyper::Method::DELETE, "/api/v1/status"), 405);
+    }
+
+    #[test]
+    fn the_document_has_every_route_once() {
+        let document = openapi::document(all());
+        let mut ids = BTreeSet::new();
+        for route in all() {
+            let operation = &document["paths"][route.path][route.method.as_str().to_ascii_lowercase()];
+            assert_eq!(operation["x-role"], route.role.as_str(), "{}", route.path);
+            assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{}", route.path);
+            assert_eq!(operation["security"].is_array(), route.role == Role::Open);
+        }
+    }
+
+    #[test]
+    fn the_page_names_every_route() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
+        for route in all() {
+            let line = page.lines().find(|line| {
+                line.starts_with(&format!(
+                    "| {} |",
+                    if route.role == Role::Open { "-" } else { route.role.as_str() }
+                )) && line.contains(&format!("`{} {}", route.method.as_str(), route.path))
+            });
+            assert!(
+                line.is_some(),
+                "docs/api.md has no line '| {} | `{} {}`'",
+                route.role.as_str(),
+                route.method.as_str(),
+                route.path
+            );
+        }
     }
 }
