@@ -339,6 +339,31 @@ fn the_audit_names_who_has_logged_in_and_strangers_do_not_fill_it() {
 }
 
 #[test]
+fn bodies_that_do_not_come_keep_nobody_from_searching() {
+    let api = api("");
+    let slow: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", api.port)).unwrap();
+            let (port, admin) = (api.port, &api.admin);
+            let head = format!(
+                "POST /api/v1/rules/try HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {admin}\r\n\
+                 Expect: 100-continue\r\nContent-Length: 100\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            // It is waited for.
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
+            stream
+        })
+        .collect();
+    let explained =
+        api.ask(&api.admin, "POST", "/api/v1/explain", &json!({ "line": "<13>pump: stopped" }).to_string());
+    assert_eq!(explained.status, 200, "{}", explained.body);
+    drop(slow);
+}
+
+#[test]
 fn an_export_equals_the_search_and_no_field_is_a_formula() {
     let api = api("[history]\nmax_size = \"16MiB\"\n");
     for text in ["=HYPERLINK(\"http://evil.example\")", "stopped, \"really\"", "+1"] {

@@ -63,11 +63,12 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
     };
     let query = Query::parse(head.uri.query().unwrap_or_default()).map_err(Problem::wrong)?;
     known(route, &query)?;
-    let place = desk.access.at_once.take(route.cost)?;
     let body = match route.body {
         Some(_) => read(body).await?,
         None => Bytes::new(),
     };
+    // Not before: who sends slowly has no place of others.
+    let place = desk.access.at_once.take(route.cost)?;
     let who = (caller.token.clone(), caller.role);
     let ask =
         Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body, upgrade, place };
