@@ -86,7 +86,7 @@ impl Access {
         match read {
             Ok(tokens) => state.tokens = tokens.into(),
             Err(error) => {
-                tracing::error!(%error, "the tokens of the API cannot be read; those that were read last are in force")
+                tracing::error!(%error, "the tokens of the API cannot be read; those that were read last are in force");
             }
         }
     }

@@ -42,8 +42,9 @@ impl Level {
     fn take(&mut self, allowance: Allowance, now: Mono) -> Result<(), Duration> {
         let after = self.0.max(now) + allowance.each;
         let most = allowance.each * allowance.burst;
-        if after.since(now) > most {
-            return Err(after.since(now) - most);
+        let wait = after.since(now).saturating_sub(most);
+        if !wait.is_zero() {
+            return Err(wait);
         }
         self.0 = after;
         Ok(())
