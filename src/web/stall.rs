@@ -79,7 +79,7 @@ mod tests {
         let mut stalled = Stall::new(near);
         stalled.write_all(&[1; 64]).await.unwrap();
         let slow = async {
-            tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+            tokio::time::sleep(PATIENCE.saturating_sub(Duration::from_secs(1))).await;
             far.read_exact(&mut [0; 64]).await.unwrap();
             far
         };

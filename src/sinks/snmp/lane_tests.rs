@@ -51,7 +51,7 @@ fn told(answers: &[(&'static str, Option<i64>)]) -> (Result<Vec<Fate>, Trouble>,
             (0_u64..).zip(answers).map(|(n, (service, _))| item(n, "h", Some(service), "o")).collect();
         let mut got = 0;
         let answering = async {
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             loop {
                 let (length, from) = receiver.recv_from(&mut buffer).await.unwrap();
                 got += 1;
