@@ -263,8 +263,9 @@ fn pages_of_other_sites_and_rebound_names_are_refused() {
     assert_eq!(end.status, 204, "{}", end.body);
     assert_eq!(api.raw("GET", "/api/v1/status", std::slice::from_ref(&cookie), "").status, 401);
     let wrong = json!({ "token": "guess" }).to_string();
-    let tries: Vec<u16> =
-        (0..7).map(|_| api.raw("POST", "/api/v1/session", std::slice::from_ref(&json), &wrong).status).collect();
+    let tries: Vec<u16> = (0..7)
+        .map(|_| api.raw("POST", "/api/v1/session", std::slice::from_ref(&json), &wrong).status)
+        .collect();
     assert_eq!(tries, [401, 401, 401, 401, 401, 429, 429]);
     assert_eq!(api.get("/api/v1/status").status, 200, "a right token is let in all the same");
 }
