@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 45] = [
+const USES: [(&str, &str); 46] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     (
@@ -67,6 +67,7 @@ const USES: [(&str, &str); 45] = [
     ("src/web/api/routes/rules.rs", "the time of receipt of a message that is explained"),
     ("src/web/api/access.rs", "whether a token has ended, which outlives restarts"),
     ("src/web/api/routes/access.rs", "when a token was made, for people"),
+    ("src/web/api/routes/checkins.rs", "when a report came, for people"),
     ("src/web/api/routes/export.rs", "where a range of time ends that has no end"),
     ("src/web/api/routes/grafana.rs", "the same"),
     ("src/web/api/routes/outcomes.rs", "the same"),
