@@ -13,8 +13,8 @@
 )]
 
 mod alertmanager;
-mod api;
 mod amqp_intake;
+mod api;
 mod broker;
 mod capture;
 mod certificates;
@@ -70,8 +70,8 @@ mod syslog_sink;
 mod syslog_tls;
 mod tap;
 mod tcp_wrappers;
-mod top;
 mod tickets;
+mod top;
 mod unmatched;
 mod v3;
 mod watching;

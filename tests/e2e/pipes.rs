@@ -91,6 +91,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["init", "-"],
         vec!["tap", "--count", "0"],
         vec!["top", "--once"],
+        vec!["token", "add", "screen", "--role", "read"],
+        vec!["token", "list"],
         vec!["doctor"],
         vec!["doctor", "--json"],
         vec!["completions", "bash"],

@@ -161,6 +161,9 @@ fn a_circle_of_daemons_ends_by_itself() {
     daemons[0].wait_count("came_back", 1);
     for daemon in &daemons {
         wait_until("it is acknowledged everywhere", || delivered(daemon) == 1);
+        wait_until("its file has it", || !daemon.outcomes("out.jsonl").is_empty());
+    }
+    for daemon in &daemons {
         assert_eq!(daemon.outcomes("out.jsonl").len(), 1, "each has taken it once");
     }
     assert_eq!(daemons[0].status()["intake"]["came_back"], 1);
