@@ -35,7 +35,7 @@
 //!   [`rules`]: rule files, compiled and applied. [`correlate`]: what rules keep over time. [`import`]: rules from snmptt.conf and from MIBs.
 //!
 //! I/O:
-//! - [`journal`]: the durable log. [`inbox`]: unmatched messages. [`history`]: outcomes in SQLite files, for people. [`capture`]: a ring of all messages. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
+//! - [`journal`]: the durable log. [`inbox`]: unmatched messages. [`history`]: outcomes in SQLite files, for people. [`report`]: pages and tables on a time of it. [`capture`]: a ring of all messages. [`intake`]: listeners and the pipeline up to the journal. [`sinks`]: one file or folder
 //!   per sink, the registry, and delivery.
 //!
 //! The program:
@@ -69,6 +69,7 @@ pub mod outcome;
 pub mod pcap;
 pub mod peer;
 pub mod posted;
+pub mod report;
 pub mod rules;
 pub mod settings;
 pub mod shares;

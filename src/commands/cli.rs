@@ -7,7 +7,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::args::ConfigArg;
 use super::{
     check, checkin, completions, dead, doctor, explain, history, import, init, man, mib, mute, objects,
-    reload, rule, run, send, senders, sinks, state, state_query, status, tap, test, token, top, unmatched,
+    reload, report, rule, run, send, senders, sinks, state, state_query, status, tap, test, token, top,
+    unmatched,
 };
 use crate::terminal;
 
@@ -33,6 +34,8 @@ enum Command {
     Unmatched(unmatched::UnmatchedArgs),
     /// Outcomes of the past: search, filter, export as CSV or JSON
     History(history::HistoryArgs),
+    /// A report on a time of the history: totals, changes of state, what is not ok; a page, CSV or JSON
+    Report(report::ReportArgs),
     /// What rules keep over time: what is open, since when, and what comes next; clear it
     State(state::StateArgs),
     /// How services that check in are: a plugin for active checks
@@ -96,6 +99,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Unmatched(args) => unmatched::run(&args),
             Command::History(args) => history::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::State(args) => match args.query() {
                 Some(query) => return Ok(state_query::run(query).into()),
                 None => state::run(&args),

@@ -4,10 +4,10 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use crate::commands::args::ConfigArg;
-use crate::commands::tap::visible;
 use crate::config::{file, loaded};
 use crate::history::search::{self, Page, Search};
 use crate::history::{Filter, Row, export};
+use crate::outcome::name::visible;
 use crate::settings::values::parse_duration;
 use crate::terminal::{eprintln, print, println};
 use crate::time::clock::{self, rfc3339};

@@ -24,6 +24,7 @@ pub mod mib;
 pub mod mute;
 pub mod objects;
 pub mod reload;
+pub mod report;
 pub mod rule;
 mod rule_file;
 mod rule_new;

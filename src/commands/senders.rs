@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
-use crate::commands::tap::visible;
 use crate::daemon::control::Request;
+use crate::outcome::name::visible;
 use crate::settings::values::parse_duration;
 use crate::terminal::println;
 

@@ -10,7 +10,7 @@ use crate::commands::args::ConfigArg;
 use crate::commands::daemon;
 use crate::daemon::control::{self, Request};
 use crate::intake::tap::{Filter, network};
-use crate::outcome::name::{breaks_line, turns};
+use crate::outcome::name::visible;
 use crate::terminal::{eprintln, println};
 
 /// Arguments of `trapline tap`.
@@ -128,10 +128,4 @@ fn print(document: &Value) {
             text(&outcome["output"])
         );
     }
-}
-
-/// On one line, and without what moves a terminal's cursor.
-pub(super) fn visible(text: &str) -> String {
-    let hides = |c: char| breaks_line(c) || turns(c);
-    text.chars().flat_map(|c| if hides(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }

@@ -17,6 +17,7 @@
 //! - Retention removes whole files, the oldest first. Nothing is deleted within one.
 //! - A [`Search`] opens the files for itself, to read only, also in another process.
 
+pub mod account;
 pub mod counters;
 pub mod endpoint;
 mod error;
@@ -24,7 +25,7 @@ pub mod export;
 pub mod filter;
 mod part;
 mod parts;
-mod rollup;
+pub mod rollup;
 pub mod row;
 mod schema;
 pub mod search;

@@ -65,6 +65,12 @@ pub fn turns(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// A text on one line, without what moves a terminal's cursor or turns text: those are written as escapes.
+pub fn visible(text: &str) -> String {
+    let hides = |c: char| breaks_line(c) || turns(c);
+    text.chars().flat_map(|c| if hides(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
 impl Deref for Name<'_> {
     type Target = str;
 

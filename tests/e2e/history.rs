@@ -81,6 +81,18 @@ fn what_came_is_found_while_the_daemon_runs_and_when_it_does_not() {
     assert!(text.contains(" ok (was critical) h1 / Pump: =HYPER") && text.lines().count() == 1, "{text}");
     assert!(!history(&daemon, &["--since", "soon"]).status.success());
 
+    let page = daemon.path("day.html");
+    let report = |args: &[&str]| {
+        let config = daemon.path("trapline.toml");
+        trapline().arg("report").args(args).arg("--config").arg(config).output().unwrap()
+    };
+    let made = report(&["--output", page.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(std::fs::read_to_string(&page).unwrap().contains("<bdi>h1</bdi></td><td class=\"n\">2</td>"));
+    let document: Value = serde_json::from_slice(&report(&["--format", "json"]).stdout).unwrap();
+    assert_eq!((&document["outcomes"], &document["changes"]), (&2.into(), &1.into()));
+    assert!(!report(&["--since", "soon"]).status.success());
+
     // A crash: what was written is there, and the next run goes on behind it.
     daemon.kill();
     assert_eq!(printed(&daemon, &["--format", "json"]).lines().count(), 2);

@@ -10,9 +10,10 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 46] = [
+const USES: [(&str, &str); 47] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
+    ("src/commands/report.rs", "when a report is made, and ages counted back from then"),
     (
         "src/commands/send/security.rs",
         "the engine time of `trapline send`: read once, then it goes on with the monotonic clock",

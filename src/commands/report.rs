@@ -1,0 +1,160 @@
+//! `trapline report`: a page, a table or a document on a time of the history, out of its files, whether a daemon runs or not.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+
+use crate::commands::args::ConfigArg;
+use crate::config::{file, loaded};
+use crate::files::Folder;
+use crate::history::{filter, search};
+use crate::report::{self, Report, figures};
+use crate::settings::values::parse_duration;
+use crate::terminal::{eprintln, print};
+use crate::time::clock;
+
+/// Arguments of `trapline report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// From then on: an age such as 7d, or a time such as 2026-11-26T12:00:00Z
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    since: String,
+    /// Only before then; now if not given
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// What to make
+    #[arg(long, value_enum, default_value_t = Format::Html)]
+    format: Format,
+    /// Write it to this file instead of printing it; a file that exists is replaced
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A page in one file, to read and to print
+    Html,
+    /// A table for spreadsheets (RFC 4180); no field is taken for a formula
+    Csv,
+    /// A JSON document
+    Json,
+}
+
+/// Makes the report; false if the configuration cannot be read, or a file of the history.
+///
+/// # Errors
+///
+/// If there is no history, it cannot be read, an argument is wrong, or the file cannot be written.
+pub fn run(args: &ReportArgs) -> anyhow::Result<bool> {
+    let directory = match file::history_directory(args.config.path().as_deref()) {
+        Ok(directory) => directory,
+        Err(found) => {
+            loaded::print(&found);
+            return Ok(false);
+        }
+    };
+    let now = clock::now();
+    let period = period(args, now)?;
+    let Some(folder) = search::folder(&directory)? else {
+        bail!(
+            "there is no history in {}; add [history] to the configuration of the daemon, or name the configuration with --config",
+            directory.display()
+        );
+    };
+    let report = report::gather(&folder, period, now, None)?;
+    let text = written(&report, args.format);
+    match &args.output {
+        Some(path) => save(path, &text).with_context(|| format!("cannot write {}", path.display()))?,
+        None => print!("{text}"),
+    }
+    for why in &report.account.unreadable {
+        eprintln!("trapline: {why}; run it as root or as the user of the daemon");
+    }
+    Ok(report.account.unreadable.is_empty())
+}
+
+fn written(report: &Report, format: Format) -> String {
+    match format {
+        Format::Html => report::html::page(report),
+        Format::Csv => report::csv::text(report),
+        Format::Json => report::json::text(report),
+    }
+}
+
+/// Replaces a file: a reader has the old report or the new one.
+fn save(path: &Path, text: &str) -> anyhow::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).context("name a file")?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        bail!("{} is no folder; make it first", folder.display());
+    }
+    Folder::shared(folder)?.replace(name, |file| file.write_all(text.as_bytes()))?;
+    Ok(())
+}
+
+/// The time of the report.
+fn period(args: &ReportArgs, now: i64) -> anyhow::Result<(i64, i64)> {
+    let time = |option: &str, text: &str| match parse_duration(text) {
+        Some(age) => Ok(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))),
+        None => filter::time(text).map_err(|error| anyhow::anyhow!("{option}: {error}")),
+    };
+    let from = time("--since", &args.since)?;
+    let to = args.until.as_ref().map_or(Ok(now), |text| time("--until", text))?;
+    if from >= to {
+        bail!("--since is not before --until; give an earlier time, or a longer age");
+    }
+    if to.saturating_sub(from) > figures::LONGEST {
+        bail!("a report has at most 3660 days; give a later --since");
+    }
+    Ok((from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: ReportArgs,
+    }
+
+    const NOW: i64 = 1_795_694_400_000_000;
+
+    fn period_of(args: &[&str]) -> Result<(i64, i64), String> {
+        let cli = Cli::try_parse_from([&["report"], args].concat()).unwrap();
+        period(&cli.args, NOW).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_time_is_a_day_if_nothing_is_said_and_mistakes_name_their_option() {
+        assert_eq!(period_of(&[]), Ok((NOW - 86_400_000_000, NOW)));
+        let hour = period_of(&["--since", "2026-11-26T10:00:00Z", "--until", "1h"]).unwrap();
+        assert_eq!(hour, (NOW - 7_200_000_000, NOW - 3_600_000_000));
+        for (args, part) in [
+            (["--since", "yesterday"], "--since: 'yesterday' is no time"),
+            (["--until", "soon"], "--until: 'soon' is no time"),
+            (["--until", "2d"], "--since is not before --until"),
+            (["--since", "1970-01-01T00:00:00Z"], "at most 3660 days"),
+        ] {
+            let error = period_of(&args).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_a_folder_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.html");
+        save(&path, "old").unwrap();
+        save(&path, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        let error = save(&dir.path().join("none/r.html"), "x").unwrap_err().to_string();
+        assert!(error.contains("is no folder; make it first"), "{error}");
+    }
+}
