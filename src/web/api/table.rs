@@ -105,6 +105,56 @@ mod tests {
         }
     }
 
+    /// What the dashboard for the Infinity data source asks for: the address, its parameters, the fields of the answer.
+    fn asked(value: &serde_json::Value, found: &mut Vec<serde_json::Value>) {
+        if value["url"].is_string() {
+            found.push(value.clone());
+        }
+        let (list, map) = (value.as_array().into_iter().flatten(), value.as_object());
+        for below in list.chain(map.into_iter().flat_map(serde_json::Map::values)) {
+            asked(below, found);
+        }
+    }
+
+    #[test]
+    fn the_dashboard_of_infinity_asks_for_what_there_is() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/grafana/trapline-infinity.json");
+        let dashboard = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let document = openapi::document(all());
+        let mut targets = Vec::new();
+        asked(&dashboard, &mut targets);
+        assert!(targets.len() > 5);
+        for target in targets {
+            let url = target["url"].as_str().unwrap();
+            let operation = &document["paths"][url]["get"];
+            assert_eq!(
+                (&target["url_options"]["method"], operation.is_object()),
+                (&"GET".into(), true),
+                "{url}"
+            );
+            let names = |list: &serde_json::Value, key: &str| -> BTreeSet<String> {
+                list.as_array().unwrap().iter().map(|one| one[key].as_str().unwrap().to_owned()).collect()
+            };
+            let known = names(&operation["parameters"], "name");
+            let params = names(&target["url_options"]["params"], "key");
+            assert!(params.is_subset(&known) && params.contains("from"), "{url}: {params:?} of {known:?}");
+            let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+            let fields = schema["items"]["properties"].as_object().unwrap();
+            for column in names(&target["columns"], "selector") {
+                assert!(fields.contains_key(&column), "{url} gives no {column}");
+            }
+            for param in target["url_options"]["params"].as_array().unwrap() {
+                let value = param["value"].as_str().unwrap();
+                match param["key"].as_str().unwrap() {
+                    "by" => assert!(crate::history::series::By::of(value).is_some(), "{value}"),
+                    "metric" => assert_eq!(value, "outcomes"),
+                    "state" => drop(crate::history::Filter::default().set("state", value).unwrap()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_page_names_every_route() {
         let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
