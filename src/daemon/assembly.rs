@@ -503,6 +503,7 @@ fn http_rules(config: &Config) -> Rules {
         hosts: http.hosts.clone(),
         plaintext: http.plaintext,
         origins: http.origins.clone(),
+        outcomes: http.outcomes,
     };
     config.http.as_ref().map(rules).unwrap_or_default()
 }

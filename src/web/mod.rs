@@ -6,6 +6,7 @@ pub mod api;
 pub mod feed;
 pub mod host;
 pub mod metrics;
+pub mod outcomes;
 pub mod query;
 pub mod server;
 pub mod settings;

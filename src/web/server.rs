@@ -24,7 +24,7 @@ use super::api::desk::Desk;
 use super::api::problem::Problem;
 use super::api::serve::{self as api, Door};
 use super::stall::Stall;
-use super::{host, metrics, site};
+use super::{host, metrics, outcomes, site};
 use crate::inbound::accept::{Acceptor, Next};
 use crate::inbound::places::{Limits, Place, Places};
 use crate::peer::Peer;
@@ -72,6 +72,8 @@ pub struct Rules {
     pub plaintext: bool,
     /// Origins of pages of other servers that may use the API with a token.
     pub origins: Vec<String>,
+    /// Whether `/metrics/outcomes` has what is not ok.
+    pub outcomes: bool,
 }
 
 impl Site {
@@ -191,7 +193,7 @@ async fn answer_to(request: Request<Incoming>, site: Arc<Site>, door: Door) -> A
         return Answer::text(error.status(), format!("{error}\n"));
     }
     let path = request.uri().path();
-    let is_open = matches!(path, "/metrics" | "/api/metrics" | "/alive" | "/ready");
+    let is_open = matches!(path, "/metrics" | "/metrics/outcomes" | "/api/metrics" | "/alive" | "/ready");
     if !is_open && !rules.plaintext && !door.secure && !door.address.is_loopback() {
         return Problem::new(StatusCode::FORBIDDEN, PLAIN).into();
     }
@@ -204,6 +206,7 @@ async fn answer_to(request: Request<Incoming>, site: Arc<Site>, door: Door) -> A
     let status = site.status.clone();
     match path {
         "/metrics" => metrics(status).await,
+        "/metrics/outcomes" if rules.outcomes => problems(site.desk.clone()).await,
         "/alive" => Answer::text(StatusCode::OK, "alive\n".to_owned()),
         "/ready" => ready(status).await,
         path => file(path, request.headers().get(IF_NONE_MATCH)),
@@ -249,6 +252,19 @@ async fn metrics(status: Arc<Status>) -> Answer {
     let metrics = tokio::task::spawn_blocking(move || metrics::of(&status)).await;
     match metrics {
         Ok(metrics) => Answer::of(StatusCode::OK, metrics::CONTENT_TYPE, metrics),
+        Err(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be measured\n".to_owned()),
+    }
+}
+
+/// What is not ok, as metrics.
+async fn problems(desk: Arc<Desk>) -> Answer {
+    let read = tokio::task::spawn_blocking(move || {
+        outcomes::read(&desk.folder()?)
+            .map_err(|error| Problem::unavailable(format!("the history has no answer: {error}")))
+    });
+    match read.await {
+        Ok(Ok(text)) => Answer::of(StatusCode::OK, metrics::CONTENT_TYPE, text),
+        Ok(Err(problem)) => problem.into(),
         Err(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be measured\n".to_owned()),
     }
 }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub plaintext: bool,
     /// Origins of pages of other servers that may use the API with a token.
     pub origins: Vec<String>,
+    /// Whether `/metrics/outcomes` has what is not ok.
+    pub outcomes: bool,
     /// Whether the daemon may run without it.
     pub optional: bool,
     /// Where `listen` is in the configuration; none for the built-in one.
@@ -29,14 +31,15 @@ impl Default for Settings {
             hosts: Vec::new(),
             plaintext: false,
             origins: Vec::new(),
+            outcomes: false,
             optional: true,
             place: None,
         }
     }
 }
 
-/// Reads the section; none if it is wrong.
-pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Settings> {
+/// Reads the section; none if it is wrong. Whether there is a history decides whether it can have metrics of it.
+pub fn read(section: Section<'_, '_>, has_history: bool, found: &mut Diagnostics) -> Option<Settings> {
     let listen = section.string("listen", found);
     if section.get("listen").is_none() {
         found.push(section.error("[http] without 'listen'", "add listen = \"127.0.0.1:8162\""));
@@ -75,6 +78,20 @@ pub fn read(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<Setting
         }
     }
     let origins = origins.into_iter().map(|origin| origin.value).collect();
+    let outcomes = section.boolean("outcomes", found);
+    if let Some(outcomes) = outcomes.as_ref().filter(|outcomes| outcomes.value && !has_history) {
+        let hint = Some("add [history]: it knows the current states".to_owned());
+        found.push(section.source().error(&outcomes.span, "'outcomes' without a history", hint));
+    }
+    let outcomes = outcomes.is_some_and(|outcomes| outcomes.value);
     section.finish(found);
-    Some(Settings { listen: address?, hosts, plaintext, origins, optional: false, place: Some(place) })
+    Some(Settings {
+        listen: address?,
+        hosts,
+        plaintext,
+        origins,
+        outcomes,
+        optional: false,
+        place: Some(place),
+    })
 }

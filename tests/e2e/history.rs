@@ -7,7 +7,8 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{run, wait_until};
+use crate::support::{port, run, wait_until};
+use crate::watching::get;
 
 const RULES: &str = r#"
 [[rule]]
@@ -141,4 +142,23 @@ fn a_history_that_cannot_be_written_stops_nothing_else() {
     std::fs::write(&config, text).unwrap();
     run(trapline().arg("reload").arg("--config").arg(&config));
     wait_until("nothing is kept any more", || daemon.status()["history"].is_null());
+}
+
+#[test]
+fn what_is_not_ok_is_a_metric_where_that_is_wanted() {
+    let (http, closed) = (port(), port());
+    let daemon = start(&format!("[history]\n[http]\nlisten = \"127.0.0.1:{http}\"\noutcomes = true\n"));
+    let is_listed = || {
+        let (status, text) = get(http, "/metrics/outcomes");
+        status == 200
+            && text.contains("trapline_open_problem_since_seconds{host=\"h1\",service=\"Pump\",state=\"critical\"} ")
+    };
+    send(&daemon, "stopped by Operator");
+    wait_until("it is listed", is_listed);
+    send(&daemon, "runs again");
+    wait_until("it is gone", || !is_listed());
+    assert!(get(http, "/metrics/outcomes").1.contains("trapline_open_problems_cut 0\n"));
+    let other = start(&format!("[history]\n[http]\nlisten = \"127.0.0.1:{closed}\"\n"));
+    assert_eq!(get(closed, "/metrics/outcomes").0, 404);
+    drop(other);
 }
