@@ -1,6 +1,7 @@
 //! What there was in a time, over all files: changes of state one by one, counts by name, and what has no row.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rusqlite::Connection;
 
@@ -137,8 +138,8 @@ fn read_part(
             words.clear();
         }
         for n in [Some(host), service].into_iter().flatten() {
-            if !words.contains_key(&n) {
-                words.insert(n, view.query_row("SELECT text FROM word WHERE n = ?", [n], |row| row.get(0))?);
+            if let Entry::Vacant(place) = words.entry(n) {
+                place.insert(view.query_row("SELECT text FROM word WHERE n = ?", [n], |row| row.get(0))?);
             }
         }
         let word = |n: i64| words.get(&n).map_or("", String::as_str);
