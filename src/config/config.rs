@@ -16,6 +16,7 @@ use crate::intake::{mutes, storm};
 use crate::journal;
 use crate::lookup::hosts::Hosts;
 use crate::lookup::settings::Definition;
+use crate::report::schedule::Schedule;
 use crate::rules::console::ConsoleRules;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::shipped::Packs;
@@ -68,6 +69,8 @@ pub struct Config {
     pub capture: Option<capture::Settings>,
     /// `[history]`; none if there is no such section.
     pub history: Option<history::Settings>,
+    /// `[[reports]]`
+    pub reports: Vec<Schedule>,
     /// `[self]`
     pub own_service: Option<vitals::settings::Settings>,
     /// `[http]`
@@ -114,6 +117,7 @@ impl Default for Config {
             journal_place: None,
             capture: None,
             history: None,
+            reports: Vec::new(),
             own_service: None,
             http: Some(web::settings::Settings::default()),
             sinks: vec![SinkSection {

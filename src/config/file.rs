@@ -16,6 +16,7 @@ use crate::intake::listener::Listener;
 use crate::journal;
 use crate::lookup;
 use crate::mib::load::modules::system_mibs;
+use crate::report;
 use crate::rules::console::ConsoleRules;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::settings::max_message;
@@ -149,6 +150,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let capture = root.section("capture", found).map(|s| capture::Settings::read(s, found));
     let history = root.section("history", found);
     let history = history.map(|s| history::Settings::read(s, &journal.directory, &resolve, found));
+    let reports = report::schedule::read(&root, history.is_some(), &resolve, found);
     let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http = root.section("http", found).and_then(|s| web::settings::read(s, history.is_some(), found));
@@ -183,6 +185,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         journal_place,
         capture,
         history,
+        reports,
         own_service,
         http,
         sinks,

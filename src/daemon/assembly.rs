@@ -12,6 +12,7 @@ use super::listeners::{self, BoundListeners, Host, ListenerPlan, Running, still_
 use super::log::{self, Log};
 use super::lookups::{self, Keepers};
 use super::own_service;
+use super::reports::Reports;
 use super::reverse::Workers;
 use super::sinks::{self, SinkPlan, Sinks};
 use super::supervise::{Crew, Member, OnEnd};
@@ -53,6 +54,8 @@ pub struct Assembly {
     own_service: watch::Sender<Option<vitals::settings::Settings>>,
     /// What history is kept.
     history: watch::Sender<Option<history::Settings>>,
+    /// Which reports are made.
+    reports: watch::Sender<Reports>,
     parts: Mutex<Parts>,
 }
 
@@ -106,6 +109,7 @@ pub struct Plan {
     sinks_need: Needs,
     own_service: Option<vitals::settings::Settings>,
     history: Option<history::Settings>,
+    reports: Reports,
     /// What is captured.
     capture: Option<Wanted>,
     /// What rules are tried against.
@@ -205,6 +209,7 @@ impl Assembly {
             descriptors,
             own_service,
             history,
+            reports: watch::channel(Reports::default()).0,
             parts: Mutex::new(parts),
         }
     }
@@ -227,6 +232,11 @@ impl Assembly {
     /// What history is to be kept.
     pub fn history(&self) -> watch::Receiver<Option<history::Settings>> {
         self.history.subscribe()
+    }
+
+    /// Which reports are to be made.
+    pub fn reports(&self) -> watch::Receiver<Reports> {
+        self.reports.subscribe()
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -321,6 +331,7 @@ impl Assembly {
             Some(active) => {
                 let (http_rules, sinks_need) = (http_rules(&config), sinks_need(&config));
                 let (own_service, history) = (config.own_service, config.history);
+                let reports = Reports::of(history.as_ref(), config.reports);
                 Ok(Plan {
                     active,
                     mibs,
@@ -332,6 +343,7 @@ impl Assembly {
                     sinks_need,
                     own_service,
                     history,
+                    reports,
                     capture,
                     workshop: Arc::new(workshop),
                     reverse,
@@ -360,6 +372,7 @@ impl Assembly {
             sinks_need,
             own_service,
             history,
+            reports,
             capture,
             workshop,
             reverse,
@@ -397,6 +410,7 @@ impl Assembly {
             *running = history;
             changed
         });
+        self.reports.send_replace(reports);
         let listeners = self.change_listeners(&mut parts, listeners, http);
         Some(Changes { rules, sinks, listeners, warnings: found, unconfigured: self.status.unconfigured() })
     }

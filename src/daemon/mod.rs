@@ -24,6 +24,7 @@ pub mod own_service;
 pub mod plan;
 pub mod reload;
 mod replies;
+mod reports;
 pub mod reverse;
 pub mod run;
 pub mod senders;

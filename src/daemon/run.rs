@@ -19,8 +19,8 @@ use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
 use super::{
-    capture, control, drain, feed, history, inbox, mib_subprocess, mutes, own_service, storms, sync, systemd,
-    timers,
+    capture, control, drain, feed, history, inbox, mib_subprocess, mutes, own_service, reports, storms, sync,
+    systemd, timers,
 };
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
@@ -141,6 +141,7 @@ fn live(
     let _inbox = write_inbox(assembly)?;
     let _capture = write_captured(assembly)?;
     let history = write_history(assembly)?;
+    let _reports = make_reports(assembly)?;
     let _feed = feed_streams(assembly)?;
     let senders = store_senders(assembly, config)?;
     let (orders, ordered) = mpsc::channel(ORDERS);
@@ -304,6 +305,14 @@ fn write_history(assembly: &Assembly) -> anyhow::Result<Member> {
     let (status, wanted) = (assembly.status.clone(), assembly.history());
     let member = assembly.crew.thread_of_tasks("the history", OnEnd::Restart, move |stop| {
         history::run(status.clone(), wanted.clone(), stop)
+    });
+    member.context("cannot start threads")
+}
+
+fn make_reports(assembly: &Assembly) -> anyhow::Result<Member> {
+    let (status, wanted) = (assembly.status.clone(), assembly.reports());
+    let member = assembly.crew.thread_of_tasks("the reports", OnEnd::Restart, move |stop| {
+        reports::run(status.clone(), wanted.clone(), stop)
     });
     member.context("cannot start threads")
 }

@@ -6,6 +6,7 @@ pub mod csv;
 pub mod figures;
 pub mod html;
 pub mod json;
+pub mod schedule;
 
 pub use figures::{Report, gather};
 

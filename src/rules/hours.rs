@@ -37,7 +37,7 @@ pub fn hours(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Hours
 }
 
 /// A time of day.
-pub(super) fn time_of_day(
+pub fn time_of_day(
     section: &Section<'_, '_>,
     key: &str,
     text: &Located<String>,
@@ -78,7 +78,7 @@ pub(super) fn days(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option
 }
 
 /// Reads `zone`; without it, that of the machine.
-pub(super) fn zone(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<TimeZone> {
+pub fn zone(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<TimeZone> {
     let Some(text) = section.string("zone", found) else { return Some(TimeZone::system()) };
     let zone = TimeZone::get(&text.value).ok();
     if zone.is_none() {

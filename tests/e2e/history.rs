@@ -151,7 +151,9 @@ fn what_is_not_ok_is_a_metric_where_that_is_wanted() {
     let is_listed = || {
         let (status, text) = get(http, "/metrics/outcomes");
         status == 200
-            && text.contains("trapline_open_problem_since_seconds{host=\"h1\",service=\"Pump\",state=\"critical\"} ")
+            && text.contains(
+                "trapline_open_problem_since_seconds{host=\"h1\",service=\"Pump\",state=\"critical\"} ",
+            )
     };
     send(&daemon, "stopped by Operator");
     wait_until("it is listed", is_listed);
@@ -161,4 +163,38 @@ fn what_is_not_ok_is_a_metric_where_that_is_wanted() {
     let other = start(&format!("[history]\n[http]\nlisten = \"127.0.0.1:{closed}\"\n"));
     assert_eq!(get(closed, "/metrics/outcomes").0, 404);
     drop(other);
+}
+
+#[test]
+fn a_report_that_was_missed_is_made_at_the_start_and_once() {
+    let reports =
+        "[history]\n[[reports]]\nevery = \"day\"\nzone = \"UTC\"\npath = \"made/{{ date }}.html\"\n";
+    let mut daemon = start(reports);
+    let (state, made) = (daemon.path("var/reports.json"), daemon.path("made"));
+    let due = || -> Option<serde_json::Map<String, Value>> {
+        serde_json::from_slice(&std::fs::read(&state).ok()?).ok()
+    };
+    wait_until("its time is kept", || due().is_some());
+    assert!(!made.exists(), "what is new begins with its next time");
+    daemon.stop();
+    let mut kept = due().unwrap();
+    assert_eq!(kept.len(), 1);
+    kept.values_mut().for_each(|time| *time = 0.into());
+    std::fs::write(&state, Value::Object(kept).to_string()).unwrap();
+    daemon.restart();
+    wait_until("it is kept that it was made", || {
+        due().is_some_and(|kept| kept.values().all(|time| *time != 0))
+    });
+    let files = || -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(&made).unwrap().map(|file| file.unwrap().path()).collect()
+    };
+    let file = files().pop().unwrap();
+    assert!(std::fs::read_to_string(&file).unwrap().contains("</html>"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::remove_file(file).unwrap();
+    daemon.stop();
+    daemon.restart();
+    wait_until("it is ready", || daemon.status()["history"].is_object());
+    daemon.stop();
+    assert!(files().is_empty(), "it is not made again");
 }

@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 47] = [
+const USES: [(&str, &str); 48] = [
     ("src/commands/doctor/run.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     ("src/commands/report.rs", "when a report is made, and ages counted back from then"),
@@ -32,6 +32,7 @@ const USES: [(&str, &str); 47] = [
     ("src/daemon/replies.rs", "until when a mute lasts, as people say it"),
     ("src/daemon/mutes.rs", "mutes end at a time of the wall clock, and outlive restarts"),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
+    ("src/daemon/reports.rs", "reports are made at times of day, and once over restarts"),
     ("src/daemon/storms.rs", "the time that the results about storms carry"),
     ("src/history/writer.rs", "the age and the day of files, which outlive restarts"),
     (

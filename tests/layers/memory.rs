@@ -80,6 +80,7 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
 /// What one thread or task has for itself: the file, the type, and the row.
 const OWNED: &[(&str, &str, &str)] = &[
     ("src/history/part.rs", "Part", "the history"),
+    ("src/daemon/reports.rs", "Done", "when the last report"),
     ("src/sinks/machine.rs", "Machine", "retries, pauses and order"),
     ("src/sinks/machine.rs", "Machine", "how long a server has refused"),
     ("src/sinks/memory.rs", "Memory", "what a sink has told its server"),
