@@ -579,3 +579,33 @@ fn who_writes_what_waited_never_waits_for_himself() {
         assert_eq!((known, refusing), (Known::Safe, false), "{what}");
     }
 }
+
+/// A repeated inform that changes nothing any more is answered only if what its first copy has brought about survives a power cut,
+/// whatever write or sync of the journal or the log has failed in between.
+#[test]
+fn a_repeated_inform_is_answered_when_what_it_said_is_safe() {
+    let rules = &all_rules()[0];
+    let (mut answered, mut refused) = (0, 0);
+    for seed in 0..4000 {
+        let mut process = Process::start(rules, Faulty::new(seed), 0, SyncPolicy::Batch);
+        let rate = |shift: u64| [0, 2, 3, 5][(seed >> shift) as usize % 4];
+        process.disk.set_faults(Faults { write: rate(0), sync: rate(2), ..Faults::default() });
+        let mut safe = process.message("held a") == Committed::Synced;
+        for _ in 0..4 {
+            process.disk.set_faults(Faults { write: rate(4), sync: rate(6), ..Faults::default() });
+            safe |= process.message("held a") == Committed::Synced;
+            process.commit.keep_state(now(process.now));
+        }
+        answered += usize::from(safe);
+        refused += usize::from(!safe);
+        process.disk.set_faults(Faults::default());
+        process.disk.cut_power();
+        let mut process = process.die(SyncPolicy::Batch);
+        process.pass(QUIET);
+        if safe {
+            let journaled = process.journaled();
+            assert!(journaled.contains(&("a".to_owned(), State::Critical)), "seed {seed}: {journaled:?}");
+        }
+    }
+    assert!(answered > 1000 && refused > 100, "{answered} answered, {refused} not");
+}
