@@ -39,11 +39,15 @@ impl Located<String> {
     }
 }
 
-/// Reads the root table of a file, if it is TOML at all; every syntax error becomes a diagnostic.
+/// How many mistakes of syntax are said of a file: the place of each is looked for from the beginning on.
+const MOST_ERRORS: usize = 100;
+
+/// Reads the root table of a file, if it is TOML at all; syntax errors become diagnostics.
 pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Spanned<DeTable<'s>>> {
     let (root, errors) = DeTable::parse_recoverable(source.text);
     let broken = !errors.is_empty();
-    for error in errors {
+    let more = errors.len().saturating_sub(MOST_ERRORS);
+    for error in errors.into_iter().take(MOST_ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().replace('\n', ", ");
         // A backslash of a regular expression, in a string in which it begins an escape.
@@ -51,6 +55,9 @@ pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Span
             .starts_with("missing escaped value")
             .then(|| "write text with backslashes in single quotes: '\\S+'".to_owned());
         found.push(source.error(&span, message, hint));
+    }
+    if more > 0 {
+        found.file_error(source.file, format!("and {more} more mistakes of syntax"), "");
     }
     (!broken).then_some(root)
 }

@@ -68,7 +68,7 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
         None => Bytes::new(),
     };
     // Not before: who sends slowly has no place of others.
-    let place = desk.access.at_once.take(route.cost)?;
+    let place = desk.access.at_once.take(route.cost, caller.hash.unwrap_or_default()).await?;
     let who = (caller.token.clone(), caller.role);
     let ask =
         Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body, upgrade, place };
@@ -163,7 +163,10 @@ async fn run(route: &'static Route, ask: Ask) -> Result<Answer, Problem> {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the daemon has failed to answer; see its log",
                 )),
-                Err(_) => Err(Problem::unavailable("the daemon waits for a disk; is it stuck?")),
+                Err(_) => Err(Problem::unavailable(format!(
+                    "no answer within {} s: a disk is stuck, or the machine is busy; `trapline status` says more",
+                    PATIENCE.as_secs()
+                ))),
             }
         }
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::ask::Ask;
 use super::asked;
 use super::desk::Desk;
+use super::limits::Place;
 use super::past::Past;
 use super::problem::Problem;
 use super::route::Param;
@@ -68,7 +68,7 @@ pub struct Stream {
     /// When the token is looked at again.
     judged: Instant,
     /// Held as long as it is open.
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 /// The two halves of an id.
