@@ -151,7 +151,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let history = history.map(|s| history::Settings::read(s, &journal.directory, &resolve, found));
     let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
-    let http = root.section("http", found).and_then(|s| web::settings::read(s, found));
+    let http = root.section("http", found).and_then(|s| web::settings::read(s, &resolve, found));
     let forward_sections = root.sections("forward", found);
     root.finish(found);
     let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());
