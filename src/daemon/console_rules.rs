@@ -86,7 +86,7 @@ fn changed(
     }
     let (undone, text): (Option<u64>, Arc<str>) = match &change.edit {
         Edit::Put { text } => (None, text.as_str().into()),
-        Edit::Undo => match versions.before()? {
+        Edit::Undo { skip } => match versions.before(*skip)? {
             Some((number, text)) => (Some(number), text.into()),
             None => return Ok(Changed::not(json!({ "ok": true, "result": "nothing", "tag": before }))),
         },

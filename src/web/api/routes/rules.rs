@@ -17,7 +17,7 @@ use crate::lookup::choice::Candidate;
 use crate::maker::explained::explain;
 use crate::maker::suggest::{Maker, NoRule};
 use crate::maker::trial::{Bench, NotTried, Trial};
-use crate::maker::versions::tag;
+use crate::maker::versions::{KEPT, tag};
 use crate::maker::{Choices, Ground, groups};
 use crate::message::{Message, Source};
 use crate::rules::{MessageContext, console};
@@ -207,6 +207,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
         )
     },
     Route {
+        query: &[Param { name: "skip", says: "pass over so many earlier versions, which are refused" }],
         gives: Gives::Json(saved),
         ..Route::change(
             Method::Post,
@@ -414,7 +415,22 @@ fn put(ask: Ask) -> Answering {
 fn undo(ask: Ask) -> Answering {
     Box::pin(async move {
         let base = base(&ask)?;
-        change(&ask, &json!("undo"), base, false).await
+        let skip = match ask.query.get("skip") {
+            Some("0") => 0,
+            _ => ask.number("skip", 0, KEPT as u64)?,
+        };
+        let done = change(&ask, &json!({ "undo": { "skip": skip } }), base, false).await;
+        done.map_err(|problem| match problem.status {
+            StatusCode::UNPROCESSABLE_ENTITY => Problem {
+                detail: format!(
+                    "the earlier version cannot be used any more, as other files have changed since; nothing has changed; \
+                     ?skip={} goes one version further back",
+                    skip + 1
+                ),
+                ..problem
+            },
+            _ => problem,
+        })
     })
 }
 
