@@ -259,6 +259,10 @@ fn pages_of_other_sites_and_rebound_names_are_refused() {
         let answer = api.raw("GET", path, &["Host: evil.example".to_owned(), cookie.clone()], "");
         assert_eq!(answer.status, 421, "{path}");
     }
+    // A browser also sends the cookie of another Trapline on this host, before or behind its own.
+    for both in [format!("Cookie: trapline=stale; {}", &cookie[8..]), format!("{cookie}; trapline=stale")] {
+        assert_eq!(api.raw("GET", "/api/v1/status", std::slice::from_ref(&both), "").status, 200, "{both}");
+    }
     let end = api.raw("DELETE", "/api/v1/session", &[cookie.clone(), own.clone()], "");
     assert_eq!(end.status, 204, "{}", end.body);
     assert_eq!(api.raw("GET", "/api/v1/status", std::slice::from_ref(&cookie), "").status, 401);

@@ -335,9 +335,8 @@ fn an_undo_that_is_refused_says_so_and_goes_further_back() {
     }
     // A file takes the id of the version before.
     std::fs::write(console.daemon.path("rules/own.toml"), rule("mine", "own", "Own")).unwrap();
-    let undo = |query: &str| {
-        console.ask("POST", &format!("/api/v1/rules/console/undo{query}"), "", Some("*"))
-    };
+    let undo =
+        |query: &str| console.ask("POST", &format!("/api/v1/rules/console/undo{query}"), "", Some("*"));
     let refused = undo("");
     assert_eq!(refused.status, 422, "{refused:?}");
     assert!(refused.text.contains("?skip=1") && refused.text.contains("duplicate rule id"), "{refused:?}");

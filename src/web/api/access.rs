@@ -150,7 +150,7 @@ impl Access {
         address: IpAddr,
         now: Now,
     ) -> Result<Caller, Refused> {
-        let nobody = Caller { token: None, hash: None, role: Role::Open, address, by_cookie: false };
+        let nobody = Caller { token: None, hash: None, role: Role::Open, address, session: None };
         if demand.kind == Kind::LogsIn {
             origin::check(fields, Kind::LogsIn, demand.has_body)?;
             return Ok(nobody);
@@ -160,22 +160,22 @@ impl Access {
             return self.by_token(secret, address, now);
         }
         let cookies = fields.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let Some(cookie) = sessions::cookie(cookies) else { return Ok(nobody) };
-        let mut state = self.state();
-        let Some(hash) = state.sessions.of(&tokens::hash(cookie), now.mono) else { return Ok(nobody) };
-        let Some(token) = tokens::find(&state.tokens, &hash).filter(|token| token.is_valid(now.wall)) else {
+        let Some(caller) = sessions::cookies(cookies).find_map(|cookie| self.by_cookie(cookie, address, now))
+        else {
             return Ok(nobody);
         };
-        let caller = Caller {
-            token: Some(token.name.clone()),
-            hash: Some(hash),
-            role: token.role,
-            address,
-            by_cookie: true,
-        };
-        drop(state);
         origin::check(fields, demand.kind, demand.has_body)?;
         Ok(caller)
+    }
+
+    /// Who has the cookie of a session.
+    fn by_cookie(&self, cookie: &str, address: IpAddr, now: Now) -> Option<Caller> {
+        let session = tokens::hash(cookie);
+        let mut state = self.state();
+        let hash = state.sessions.of(&session, now.mono)?;
+        let token = tokens::find(&state.tokens, &hash).filter(|token| token.is_valid(now.wall))?;
+        let (name, role) = (token.name.clone(), token.role);
+        Some(Caller { token: Some(name), hash: Some(hash), role, address, session: Some(session) })
     }
 
     /// Who has a token.
@@ -189,7 +189,7 @@ impl Access {
         let found = tokens::find(&state.tokens, &hash).filter(|token| token.is_valid(now.wall));
         if let Some(token) = found {
             let (name, role) = (token.name.clone(), token.role);
-            return Ok(Caller { token: Some(name), hash: Some(hash), role, address, by_cookie: false });
+            return Ok(Caller { token: Some(name), hash: Some(hash), role, address, session: None });
         }
         state.rates.wrong(address, now.mono)?;
         let detail =
@@ -211,7 +211,7 @@ impl Access {
     /// Ends the session of a request.
     pub fn end(&self, fields: &HeaderMap) {
         let cookies = fields.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        if let Some(cookie) = sessions::cookie(cookies) {
+        for cookie in sessions::cookies(cookies) {
             self.state().sessions.end(&tokens::hash(cookie));
         }
     }
