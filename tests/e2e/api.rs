@@ -120,12 +120,14 @@ impl Api {
     }
 
     fn stream_of(&self, token: &str, path: &str, more: &str) -> BufReader<TcpStream> {
+        self.stream_by(&format!("Authorization: Bearer {token}"), path, more)
+    }
+
+    fn stream_by(&self, who: &str, path: &str, more: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let port = self.port;
-        let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
-        );
+        let head = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{who}\r\n{more}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         let mut lines = BufReader::new(stream);
         let mut line = String::new();
@@ -263,8 +265,21 @@ fn pages_of_other_sites_and_rebound_names_are_refused() {
     for both in [format!("Cookie: trapline=stale; {}", &cookie[8..]), format!("{cookie}; trapline=stale")] {
         assert_eq!(api.raw("GET", "/api/v1/status", std::slice::from_ref(&both), "").status, 200, "{both}");
     }
+    let mut mine = api.stream_by(&cookie, "/api/events/status", "");
+    let mut others = api.stream("/api/events/status", "");
     let end = api.raw("DELETE", "/api/v1/session", &[cookie.clone(), own.clone()], "");
     assert_eq!(end.status, 204, "{}", end.body);
+    // It ends with the session, long before its next sign of life; those of the token itself go on.
+    let mut rest = String::new();
+    mine.read_to_string(&mut rest).unwrap();
+    assert!(
+        rest.contains("event: hello") && rest.ends_with("0\r\n\r\n") && !rest.contains(": open"),
+        "{rest}"
+    );
+    others.get_ref().set_nonblocking(true).unwrap();
+    let _ = others.fill_buf().map(|read| read.len()).map(|read| others.consume(read));
+    let still = others.fill_buf().map(<[u8]>::len);
+    assert!(still.as_ref().is_ok_and(|read| *read > 0) || still.is_err(), "{still:?}");
     assert_eq!(api.raw("GET", "/api/v1/status", std::slice::from_ref(&cookie), "").status, 401);
     let wrong = json!({ "token": "guess" }).to_string();
     let tries: Vec<u16> = (0..7)

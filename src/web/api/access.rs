@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap};
+use tokio::sync::watch;
 
 use super::caller::{Caller, Demand};
 use super::limits::{AtOnce, Rates};
@@ -29,6 +30,8 @@ pub struct Access {
     /// Places for what costs much.
     pub at_once: AtOnce,
     state: Mutex<State>,
+    /// Changes when a session is ended.
+    ended: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +60,12 @@ impl From<Problem> for Refused {
 impl Access {
     /// The tokens of a state directory.
     pub fn new(directory: PathBuf) -> Self {
-        Access { directory, at_once: AtOnce::default(), state: Mutex::default() }
+        Access {
+            directory,
+            at_once: AtOnce::default(),
+            state: Mutex::default(),
+            ended: watch::Sender::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,10 +108,18 @@ impl Access {
         tokens.iter().cloned().zip(used).collect()
     }
 
-    /// Whether a token is still in force.
-    pub fn is_in_force(&self, token: &Hash, now: Now) -> bool {
-        let tokens = self.state().tokens.clone();
-        tokens::find(&tokens, token).is_some_and(|token| token.is_valid(now.wall))
+    /// Whether a token is still in force, and the session that was begun with it, which is used now.
+    pub fn is_in_force(&self, token: &Hash, session: Option<&Hash>, now: Now) -> bool {
+        let mut state = self.state();
+        if session.is_some_and(|session| state.sessions.of(session, now.mono).is_none()) {
+            return false;
+        }
+        tokens::find(&state.tokens, token).is_some_and(|token| token.is_valid(now.wall))
+    }
+
+    /// Changes when a session is ended: streams look whether it is theirs.
+    pub fn ended(&self) -> watch::Receiver<()> {
+        self.ended.subscribe()
     }
 
     /// Who asks, if they may ask this.
@@ -214,6 +230,7 @@ impl Access {
         for cookie in sessions::cookies(cookies) {
             self.state().sessions.end(&tokens::hash(cookie));
         }
+        self.ended.send_replace(());
     }
 }
 
