@@ -477,3 +477,24 @@ fn grafana_is_answered() {
     let events = api.get("/api/v1/events").json();
     assert_eq!(events[0]["title"], "h1 / Pump: ok", "{events}");
 }
+
+#[test]
+fn an_audit_that_cannot_be_written_is_seen_until_it_is_written_again() {
+    let api = api("");
+    let audit = api.daemon.path("var/audit.jsonl");
+    let reload = || api.post("/api/v1/reload", "");
+    reload();
+    std::fs::remove_file(&audit).unwrap();
+    std::fs::create_dir(&audit).unwrap();
+    reload();
+    let ready = api.raw("GET", "/ready", &[], "");
+    assert!(
+        ready.status == 503 && ready.body.contains("the audit of the API cannot be written"),
+        "{}",
+        ready.body
+    );
+    std::fs::remove_dir(&audit).unwrap();
+    reload();
+    let ready = api.raw("GET", "/ready", &[], "");
+    assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
+}
