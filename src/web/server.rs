@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ use crate::settings::tls_server::Server;
 use crate::status::Status;
 use crate::time::log_limit::Kind;
 
-/// How many connections are served at once, beside WebSockets.
+/// How many connections are served at once, beside those that have become streams: of these the API lets in so many by itself.
 const MOST: usize = 64;
 /// How many of them one address may have: browsers open some, and keep them.
 const MOST_OF_ONE: usize = 20;
@@ -146,7 +145,7 @@ async fn begun(stream: TcpStream, peer: IpAddr, site: &Site) -> Option<(Box<dyn 
 
 /// The requests of a connection and their answers.
 async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: watch::Receiver<bool>) {
-    let mut displaced = place.displaced();
+    let (mut displaced, mut place) = (place.displaced(), Some(place));
     let Ok(peer) = stream.peer_addr() else { return };
     let address = peer.ip().to_canonical();
     let begun = tokio::select! {
@@ -157,13 +156,15 @@ async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: w
     };
     let Some((stream, secure)) = begun else { return };
     let door = Door { address, secure };
-    let streams = AtomicBool::new(false);
+    let (begins, mut streams) = watch::channel(false);
     let service = service_fn(|request| {
         let answer = answer(request, site.clone(), door);
-        let streams = &streams;
+        let begins = &begins;
         async move {
             let answer = answer.await;
-            streams.store(matches!(answer.body(), Body::Pieces(_)), Ordering::Relaxed);
+            if matches!(answer.body(), Body::Pieces(_)) {
+                begins.send_replace(true);
+            }
             Ok::<_, Infallible>(answer)
         }
     });
@@ -180,11 +181,16 @@ async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: w
                 connection.as_mut().graceful_shutdown();
                 (until, ending, stops) = (Instant::now() + STOP, true, true);
             }
-            _ = displaced.wait_for(|displaced| *displaced) => return,
+            _ = displaced.wait_for(|displaced| *displaced), if place.is_some() => return,
+            _ = streams.wait_for(|streams| *streams), if place.is_some() => {
+                // Its place is for requests. Without one it brings no further ones.
+                place = None;
+                connection.as_mut().graceful_shutdown();
+            }
             // What goes wrong with a client is its own trouble.
             _ = connection.as_mut() => return,
             () = sleep_until(until) => {
-                if streams.load(Ordering::Relaxed) && !stops {
+                if place.is_none() && !stops {
                     until = Instant::now() + OPEN;
                     continue;
                 }
