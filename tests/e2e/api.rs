@@ -276,10 +276,12 @@ fn pages_of_other_sites_and_rebound_names_are_refused() {
         rest.contains("event: hello") && rest.ends_with("0\r\n\r\n") && !rest.contains(": open"),
         "{rest}"
     );
-    others.get_ref().set_nonblocking(true).unwrap();
-    let _ = others.fill_buf().map(|read| read.len()).map(|read| others.consume(read));
-    let still = others.fill_buf().map(<[u8]>::len);
-    assert!(still.as_ref().is_ok_and(|read| *read > 0) || still.is_err(), "{still:?}");
+    api.send("stopped");
+    let mut line = String::new();
+    while !line.contains("pump-stopped") {
+        line.clear();
+        assert!(others.read_line(&mut line).unwrap() > 0, "it was closed");
+    }
     assert_eq!(api.raw("GET", "/api/v1/status", std::slice::from_ref(&cookie), "").status, 401);
     let wrong = json!({ "token": "guess" }).to_string();
     let tries: Vec<u16> = (0..7)
@@ -482,7 +484,7 @@ fn grafana_is_answered() {
 fn an_audit_that_cannot_be_written_is_seen_until_it_is_written_again() {
     let api = api("");
     let audit = api.daemon.path("var/audit.jsonl");
-    let reload = || api.post("/api/v1/reload", "");
+    let reload = || assert_eq!(api.ask(&api.admin, "POST", "/api/v1/reload", "").status, 200);
     reload();
     std::fs::remove_file(&audit).unwrap();
     std::fs::create_dir(&audit).unwrap();
@@ -497,4 +499,29 @@ fn an_audit_that_cannot_be_written_is_seen_until_it_is_written_again() {
     reload();
     let ready = api.raw("GET", "/ready", &[], "");
     assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
+}
+
+#[test]
+fn streams_leave_room_for_requests() {
+    let api = api("");
+    let streams: Vec<_> =
+        (0..32).map(|n| api.stream(["/api/events/status", "/api/v1/stream.jsonl"][n % 2], "")).collect();
+    // All of them come from one address, as behind a proxy.
+    assert_eq!(api.get("/api/v1/status").status, 200);
+    let one_more = api.get("/api/events/status");
+    assert_eq!((one_more.status, one_more.body.contains("32 streams")), (429, true), "{}", one_more.body);
+    drop(streams);
+    wait_until("their places are free", || api.get("/api/v1/status").status == 200);
+}
+
+#[test]
+fn a_number_that_has_not_come_yet_is_no_place_to_go_on_from() {
+    let api = api("");
+    let mut first = api.stream("/api/events/status", "");
+    api.send("stopped");
+    let id = ids(&mut first, 1).remove(0);
+    let (epoch, _) = id.split_once('-').unwrap();
+    let ahead = format!("Last-Event-ID: {epoch}-{}\r\n", u64::MAX);
+    let mut again = api.stream("/api/events/status", &ahead);
+    assert_eq!(ids(&mut again, 1), [id]);
 }
