@@ -171,7 +171,7 @@ impl Diagnostics {
         let is_error = rest.iter().any(|one| one.severity == Severity::Error);
         sorted.extend(rest.first().map(|next| Diagnostic {
             severity: if is_error { Severity::Error } else { Severity::Warning },
-            message: format!("and {} more", rest.len()),
+            message: format!("and {} more messages", rest.len()),
             hint: None,
             ..next.clone()
         }));

@@ -1,5 +1,6 @@
 //! TOML files read key by key, so that every mistake in them is found at once and has its place.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -41,6 +42,9 @@ impl Located<String> {
 
 /// How many mistakes of syntax are said of a file: the place of each is looked for from the beginning on.
 const MOST_ERRORS: usize = 100;
+
+/// How many unknown keys of a section are said, for the same reason.
+const MOST_UNKNOWN: usize = 1_000;
 
 /// Reads the root table of a file, if it is TOML at all; syntax errors become diagnostics.
 pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Spanned<DeTable<'s>>> {
@@ -294,10 +298,15 @@ impl<'d, 's> Section<'d, 's> {
         if asked.contains(&"*") {
             return;
         }
-        for (key, _) in self.table {
+        let is_unknown = |key: &&Spanned<Cow<'_, str>>| !asked.iter().any(|k| k == key.get_ref());
+        let unknown: Vec<_> = self.table.keys().filter(is_unknown).collect();
+        let more = unknown.len().saturating_sub(MOST_UNKNOWN);
+        for (at, key) in unknown.into_iter().take(MOST_UNKNOWN + 1).enumerate() {
             let name = key.get_ref();
-            if asked.iter().any(|k| k == name) {
-                continue;
+            if at == MOST_UNKNOWN {
+                let message = format!("and {more} more unknown keys in {}", self.name);
+                found.push(self.source.error(&key.span(), message, None));
+                break;
             }
             let hint = did_you_mean(name, asked.iter().copied())
                 .unwrap_or_else(|| format!("known here: {}", asked.join(", ")));
