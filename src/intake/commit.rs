@@ -142,12 +142,16 @@ pub struct Commit {
     refusing: AtomicBool,
     /// When that was tried last, in nanoseconds of the monotonic clock.
     tried: AtomicU64,
+    /// Whether there is something in [`Waiting::written`].
+    unsettled: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     batches: VecDeque<Made>,
     bytes: usize,
+    /// What was written since, each with the number of its first outcome. It is synced by who does not hold the state of rules.
+    written: Vec<(Made, u64)>,
 }
 
 #[derive(Debug)]
@@ -182,6 +186,7 @@ impl Commit {
             waiting: Mutex::default(),
             refusing: AtomicBool::new(false),
             tried: AtomicU64::new(0),
+            unsettled: AtomicBool::new(false),
         }
     }
 
@@ -212,6 +217,13 @@ impl Commit {
     /// Commits a batch, after all that waits. `made` is empty afterwards, unless it [`Stays`](Refused::Stays) and is
     /// [`Kept`](Committed::Kept): then everything in it is decided.
     pub fn batch(&self, now: Now, made: &mut Made, refused: Refused) -> Committed {
+        let committed = self.one(now, made, refused);
+        self.settle_written(now);
+        committed
+    }
+
+    /// The same, but for what waited: its senders are not answered yet. [`Commit::settle_written`] follows.
+    fn one(&self, now: Now, made: &mut Made, refused: Refused) -> Committed {
         if made.is_empty() {
             made.clear();
             return Committed::Synced;
@@ -245,18 +257,22 @@ impl Commit {
     /// Has everything happen that is due by now in the state of rules, and commits it.
     pub fn advance(&self, now: Now) {
         self.correlation.advance(now, |batch| self.by_itself(now, batch));
+        self.settle_written(now);
     }
 
     /// Ends entries of the state of rules by hand, and commits what that brings about. How many, and whether that is safe from
     /// a power cut; none before there are rules. Blocks.
     pub fn clear_state(&self, now: Now, wanted: &Wanted, how: Clear<'_>) -> Option<(usize, bool)> {
-        let cleared = self.correlation.clear(now, wanted, how, |batch| self.by_itself(now, batch))?;
+        let cleared = self.correlation.clear(now, wanted, how, |batch| self.by_itself(now, batch));
+        self.settle_written(now);
+        let cleared = cleared?;
         Some((cleared, self.sync_state(now)))
     }
 
     /// Puts other rules in force for the state of rules, and commits what that brings about.
     pub fn replace(&self, plan: &Arc<Plan>, now: Now) {
         self.correlation.replace(plan, now, |batch| self.by_itself(now, batch));
+        self.settle_written(now);
     }
 
     /// Keeps the state of rules on disk from now on, and goes on with what an earlier process left there.
@@ -318,10 +334,10 @@ impl Commit {
         synced.is_ok()
     }
 
-    /// Commits outcomes that no message has brought about.
+    /// Commits outcomes that no message has brought about. The state of rules is locked.
     fn by_itself(&self, now: Now, batch: &mut Batch) {
         let mut made = Made { batch: std::mem::take(batch), ..Made::default() };
-        self.batch(now, &mut made, Refused::Queues);
+        self.one(now, &mut made, Refused::Queues);
     }
 
     /// Tries again to write what waits, unless that was tried less than [`RETRY`] ago. Everyone who finds the journal
@@ -334,13 +350,15 @@ impl Commit {
             && self.tried.compare_exchange(last, nanos, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             // What it says is logged with the next batch that is refused.
-            let _ = self.write_waiting(now);
+            let _ = self.write_waiting();
+            self.settle_written(now);
         }
     }
 
     /// Tries a last time to write what waits; what the journal still refuses is lost, logged and counted.
     pub fn finish(&self, now: Now) {
-        let _ = self.write_waiting(now);
+        let _ = self.write_waiting();
+        self.settle_written(now);
         let mut waiting = self.waiting();
         let given_up = std::mem::take(&mut *waiting);
         drop(waiting);
@@ -381,7 +399,7 @@ impl Commit {
         // Without outcomes there is nothing that the journal could refuse. But a message that changes nothing in the state of
         // rules may repeat one whose outcome waits, and is no safer than that.
         if self.refusing() && (!made.batch.is_empty() || made.stateful) {
-            self.write_waiting(now)?;
+            self.write_waiting()?;
         }
         self.append(made)
     }
@@ -446,25 +464,37 @@ impl Commit {
         }
     }
 
-    /// Writes what waits, the oldest first.
-    fn write_waiting(&self, now: Now) -> io::Result<()> {
+    /// Writes what waits, the oldest first. The state of rules may be locked.
+    fn write_waiting(&self) -> io::Result<()> {
         let mut waiting = self.waiting();
         while let Some(made) = waiting.batches.front_mut() {
             let before = made.batch.bytes();
             match self.append(made) {
-                Ok(first) => self.settle(now, made, first),
+                Ok(first) => {
+                    let made = waiting.batches.pop_front();
+                    waiting.written.extend(made.map(|made| (made, first)));
+                    waiting.bytes -= before;
+                    self.unsettled.store(true, Ordering::Release);
+                }
                 Err(error) => {
                     let left = made.batch.bytes();
                     waiting.bytes -= before - left;
                     return Err(error);
                 }
-            };
-            if waiting.batches.pop_front().is_some() {
-                waiting.bytes -= before;
             }
         }
         self.refusing.store(false, Ordering::Release);
         Ok(())
+    }
+
+    /// Syncs what waited and was written. Never while the state of rules is locked, which is synced with it.
+    fn settle_written(&self, now: Now) {
+        if self.unsettled.swap(false, Ordering::AcqRel) {
+            let written = std::mem::take(&mut self.waiting().written);
+            for (made, first) in &written {
+                self.settle(now, made, *first);
+            }
+        }
     }
 
     /// Keeps a refused batch, unless too much waits already.

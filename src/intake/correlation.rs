@@ -170,7 +170,7 @@ impl State {
                 tracing::error!("an outcome of more than 1 MiB is lost; shorten the rule's templates");
             }
         }
-        if let Some(log) = self.log.as_mut().filter(|log| log.is_open())
+        if let Some(log) = self.log.as_mut().filter(|_| self.correlator.plan().is_stateful())
             && !(outcomes.is_empty() && touched.is_empty())
         {
             let images = self.correlator.images(&mut touched);

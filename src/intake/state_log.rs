@@ -33,6 +33,8 @@ const INFORMS_KNOWN: i64 = 300_000_000;
 const MOST_INFORMS: usize = 1 << 17;
 /// How many records are read from the journal at a time.
 const AT_ONCE: usize = 1000;
+/// How many bytes of entries with outcomes are kept until a log that has them is synced.
+const MOST_UNSYNCED: usize = 8 << 20;
 
 /// The log that is written.
 #[derive(Debug)]
@@ -50,6 +52,40 @@ pub struct StateLog {
     has_older: bool,
     /// The informs that were taken lately, with the engine time, the oldest first.
     informs: VecDeque<(i64, u64)>,
+    unsynced: Unsynced,
+}
+
+/// Entries with outcomes that no log has, or only one that is not synced. The next log has the state after them: without them a
+/// power cut could leave that state, and not what was said.
+#[derive(Debug, Default)]
+struct Unsynced {
+    entries: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// How many there were in all.
+    count: u64,
+    /// The count when there were too many to be kept, and those were forgotten: no further log may begin before the journal is safe.
+    forgot: Option<u64>,
+}
+
+impl Unsynced {
+    fn add(&mut self, entry: Vec<u8>) {
+        self.count += 1;
+        self.bytes += entry.len();
+        self.entries.push_back(entry);
+        if self.bytes > MOST_UNSYNCED {
+            self.forgot = Some(self.count);
+            (self.entries, self.bytes) = (VecDeque::new(), 0);
+        }
+    }
+
+    /// The first so many of all are safe.
+    fn synced(&mut self, count: u64) {
+        self.forgot.take_if(|forgot| *forgot <= count);
+        while self.count - (self.entries.len() as u64) < count {
+            let Some(entry) = self.entries.pop_front() else { break };
+            self.bytes -= entry.len();
+        }
+    }
 }
 
 /// What the files have, one after the other.
@@ -119,6 +155,7 @@ impl StateLog {
             long: 0,
             has_older: false,
             informs: VecDeque::new(),
+            unsynced: Unsynced::default(),
         }
     }
 
@@ -195,8 +232,8 @@ impl StateLog {
 
     /// The outcomes that are not in the journal from a sequence number on.
     fn rest(&self, safe: u64, pending: &[(u64, Vec<Box<[u8]>>)]) -> io::Result<Batch> {
-        // What sinks had taken may have been deleted already.
-        let oldest = self.journal.oldest();
+        // What sinks had taken may have been deleted already. What one of them had not is lost where the journal has it no more.
+        let oldest = self.journal.oldest().min(self.journal.taken_before().unwrap_or(u64::MAX));
         let hasher = RandomState::new();
         let mut known: HashMap<u64, usize> = HashMap::new();
         if pending.iter().any(|(lower, _)| *lower >= oldest) {
@@ -232,6 +269,12 @@ impl StateLog {
     ///
     /// If it cannot be written. Nothing of it is left then, and changes are written where they were before.
     pub fn begin(&mut self, correlator: &Correlator, engine: i64) -> io::Result<()> {
+        if self.unsynced.forgot.is_some() {
+            if !is_safe(&self.journal) {
+                return Err(io::Error::other("the journal, which is to be safe before, cannot be synced"));
+            }
+            self.unsynced.forgot = None;
+        }
         let number = self.numbers()?.last().map_or(1, |last| last.saturating_add(1));
         match self.write_all(number, correlator, engine) {
             Ok(log) => {
@@ -257,6 +300,12 @@ impl StateLog {
         let (mut log, _) = AppendLog::open(&self.folder, &name(number), FORM, u64::MAX)?;
         let (lower, safe) = self.marks();
         log.append([&*Entry::Head(correlator.secret()).encode()])?;
+        for entry in &self.unsynced.entries {
+            // The state is that after all of them.
+            if let Some(Entry::Change(change)) = Entry::decode(entry) {
+                log.append([&*Entry::Change(Change { images: &[], ..change }).encode()])?;
+            }
+        }
         let mut images = Vec::new();
         let mut informs: Vec<u64> = self.informs.iter().map(|(_, inform)| *inform).collect();
         let mut write = |images: &mut Vec<u8>| {
@@ -300,6 +349,7 @@ impl StateLog {
     /// If they cannot be removed.
     pub fn remove(&mut self) -> io::Result<()> {
         self.open = None;
+        self.unsynced = Unsynced::default();
         self.numbers()?.into_iter().try_for_each(|number| self.remove_one(number))
     }
 
@@ -326,9 +376,15 @@ impl StateLog {
         self.informs.extend(informs.iter().map(|inform| (engine, *inform)));
         self.forget_informs(engine);
         let (lower, safe) = self.marks();
-        let Some(log) = &mut self.open else { return Ok(()) };
+        let has_outcomes = !outcomes.is_empty();
         let informs = informs.to_vec();
         let entry = Entry::Change(Change { engine, lower, safe, informs, outcomes, images }).encode();
+        let Some(log) = &mut self.open else {
+            if has_outcomes {
+                self.unsynced.add(entry);
+            }
+            return Ok(());
+        };
         let added = match log.check(now) {
             Ok(false) => log.append([&*entry]).map(drop),
             Ok(true) => Err(io::Error::new(ErrorKind::NotFound, "somebody has removed its file")),
@@ -336,6 +392,9 @@ impl StateLog {
         };
         if added.is_err() {
             self.open = None;
+        }
+        if has_outcomes {
+            self.unsynced.add(entry);
         }
         added
     }
@@ -363,7 +422,8 @@ impl StateLog {
     /// room in the journal, so that older logs are still needed.
     pub fn to_sync(&self, waits: bool) -> Option<ToSync> {
         let journal = (self.has_older && !waits).then(|| self.journal.clone());
-        self.open.as_ref().map(|log| ToSync { number: self.number, work: log.to_sync(), journal })
+        let count = self.unsynced.count;
+        self.open.as_ref().map(|log| ToSync { number: self.number, work: log.to_sync(), journal, count })
     }
 
     /// What was synced, or could not be: then nothing is written until [`StateLog::begin`].
@@ -376,6 +436,9 @@ impl StateLog {
             (Ok(_), Some(log)) if done.number == self.number => log.was_synced(&done.work),
             (Err(_), _) => self.open = None,
             _ => {}
+        }
+        if result.is_ok() && done.number == self.number {
+            self.unsynced.synced(done.count);
         }
         if result? == Synced::WithJournal {
             self.remove_older(done.number)?;
@@ -392,6 +455,8 @@ pub struct ToSync {
     work: crate::files::append_log::ToSync,
     /// The journal, if there are older logs.
     journal: Option<Arc<Journal>>,
+    /// See [`Unsynced::count`].
+    count: u64,
 }
 
 /// What was synced.
@@ -411,10 +476,16 @@ impl ToSync {
     /// If the system cannot promise it.
     pub fn sync(&self) -> io::Result<Synced> {
         // What cannot be synced there stays in the older logs, and is synced later.
-        let journal = self.journal.as_ref().is_some_and(|journal| journal.sync(u64::MAX).is_ok());
+        let journal = self.journal.as_ref().is_some_and(|journal| is_safe(journal));
         self.work.sync()?;
         Ok(if journal { Synced::WithJournal } else { Synced::Log })
     }
+}
+
+/// Makes all of the journal safe from a power cut; whether it is. What a failed sync was for is not, as long as it is there.
+fn is_safe(journal: &Journal) -> bool {
+    let next = journal.next();
+    journal.sync(u64::MAX).is_ok() && journal.safe() >= next
 }
 
 fn name(number: u64) -> String {

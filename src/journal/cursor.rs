@@ -24,9 +24,6 @@ pub struct Cursor {
     /// The first number of the segment that the sink has open: it reads all of it, even if the journal removes it. 0 for
     /// none.
     held: AtomicU64,
-    /// The number before which its reader has passed everything, when it last began or ended to read a segment: it may be ahead
-    /// of what the sink has told.
-    passed: AtomicU64,
     /// How many outcomes that the sink had not read are gone.
     expired: AtomicU64,
     kept: Mutex<Kept>,
@@ -77,7 +74,6 @@ impl Cursor {
             open: AtomicU64::new(0),
             ahead: AtomicU64::new(0),
             held: AtomicU64::new(0),
-            passed: AtomicU64::new(0),
             expired: AtomicU64::new(lost),
             kept: Mutex::new(Kept { file, progress }),
         };
@@ -117,22 +113,16 @@ impl Cursor {
         self.expired.fetch_add(count, Ordering::AcqRel);
     }
 
-    /// The sink opens the segment that starts with this number; 0 for none. It has passed what is before `next`. Under the lock
-    /// of the journal, as [`Cursor::loses`].
-    pub(crate) fn hold(&self, first: u64, next: u64) {
+    /// The sink opens the segment that starts with this number; 0 for none. Under the lock of the journal, as
+    /// [`Cursor::loses`].
+    pub(crate) fn hold(&self, first: u64) {
         self.held.store(first, Ordering::Release);
-        self.passed.store(next, Ordering::Release);
-    }
-
-    /// The number from which on neither the sink nor its reader has read anything.
-    fn untouched(&self) -> u64 {
-        self.read().max(self.passed.load(Ordering::Acquire))
     }
 
     /// How many of the records `first..end` the sink has not read and cannot read when the journal removes their segment.
     pub(crate) fn loses(&self, first: u64, end: u64) -> u64 {
         let held = self.held.load(Ordering::Acquire) == first;
-        if held { 0 } else { end.saturating_sub(self.untouched().max(first)) }
+        if held { 0 } else { end.saturating_sub(self.read().max(first)) }
     }
 
     /// What the sink is done with, as it was kept last.
@@ -153,8 +143,7 @@ impl Cursor {
     pub(crate) fn rest(&self, oldest: u64) {
         let kept = self.lock();
         let (position, done) = (kept.progress.cursor, &kept.progress.done);
-        self.add_expired(kept.progress.open_before(oldest.min(self.untouched())));
-        self.passed.store(0, Ordering::Release);
+        self.add_expired(kept.progress.open_before(oldest.min(self.read())));
         let ahead = done.iter().map(|range| range.end - range.start).sum();
         self.reach(Reached { position, read: position, open: 0 }, ahead);
     }

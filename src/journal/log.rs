@@ -14,6 +14,7 @@ use crate::files::folder;
 use crate::files::system::Access;
 use crate::journal::batch::Batch;
 use crate::journal::cursor::{self, Cursor};
+use crate::journal::cursors;
 use crate::journal::recover::{self, Recovery};
 use crate::journal::segment::{Header, Meta, segment_path};
 use crate::journal::settings::{MIN_SIZE, WhenFull};
@@ -76,6 +77,8 @@ pub struct Journal {
     pub(super) shape: Shape,
     /// The number that the recovery gave to the next record.
     recovered: u64,
+    /// See [`Journal::taken_before`].
+    pub(super) taken_before: Option<u64>,
     pub(super) tail: Visible<Tail>,
     /// Held by who syncs: the system tells of a failed sync only once.
     pub(super) syncing: Mutex<()>,
@@ -132,6 +135,7 @@ impl Journal {
         let lock = lock(&*disk, &directory)?;
         spare::clear(&*disk, &directory).map_err(io_error(&directory))?;
         let recovered = recover::recover(&*disk, &directory).map_err(io_error(&directory))?;
+        let taken_before = cursors::taken(&*disk, &directory).map_err(io_error(&directory))?;
         let max_size = max_size.max(MIN_SIZE);
         let segment_size = (max_size / 8).clamp(128 << 10, 64 << 20);
         let shape = Shape { directory, disk, epoch, max_size, segment_size, when_full };
@@ -145,6 +149,7 @@ impl Journal {
         let journal = Journal {
             shape,
             recovered: recovered.next,
+            taken_before,
             tail: Visible::new(tail, recovered.next),
             syncing: Mutex::new(()),
             damaged: AtomicU64::new(0),
@@ -358,7 +363,7 @@ impl Journal {
     /// is lost, and counted, as it was not when the segment was removed.
     pub(super) fn let_go(&self, cursor: &Cursor, open: Option<&Meta>, next: u64) {
         let tail = self.tail.lock();
-        cursor.hold(0, next);
+        cursor.hold(0);
         if let Some(open) = open.filter(|open| !tail.has(open.first)) {
             cursor.add_expired(open.end().saturating_sub(next));
         }
@@ -375,7 +380,7 @@ impl Journal {
         let meta = tail.segment_of(sequence)?;
         let empty = meta.end() == meta.first;
         if let Some(cursor) = cursor.filter(|_| !empty) {
-            cursor.hold(meta.first, sequence);
+            cursor.hold(meta.first);
         }
         let file = (meta.first == tail.open().0).then(|| tail.file.clone());
         Some(Held { meta, file, oldest: tail.oldest(), empty })

@@ -198,7 +198,8 @@ impl Reader {
     fn leave_segment(&mut self, length: u64) {
         let Some(open) = &self.open else { return };
         if self.next >= open.meta.end() {
-            self.close();
+            // It is held until the next one is: what was read of it is on its way.
+            self.open = None;
         } else if open.meta.length() == length {
             // Nothing has come since: a record that should be there is not.
             self.damaged(self.next);

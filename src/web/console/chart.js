@@ -7,7 +7,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 const two = (n) => String(n).padStart(2, "0");
 
-/** Times of day on an axis, dates where days are apart or change. */
+/** Times of day on an axis; dates where days are apart, and in the place of the first time of a day. */
 function clock(_, all, __, ___, step) {
   let day = "";
   return all.map((seconds) => {
@@ -15,7 +15,7 @@ function clock(_, all, __, ___, step) {
     const date = `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
     const changed = date !== day && (day !== "" || step >= 86400);
     day = date;
-    return step >= 86400 ? date : `${two(d.getHours())}:${two(d.getMinutes())}${changed ? `\n${date}` : ""}`;
+    return step >= 86400 || changed ? date : `${two(d.getHours())}:${two(d.getMinutes())}`;
   });
 }
 
@@ -43,7 +43,7 @@ export function Chart({ times, series, label, height = 180, onRange }) {
           legend: { show: false },
           cursor: { drag: { x: onRange !== undefined, y: false, setScale: false }, points: { size: 6 } },
           scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-          axes: [{ ...axis, values: clock, size: (_, all) => (all?.some((text) => text.includes("\n")) ? 50 : 34) }, { ...axis, size: 52, values: (_, all) => all.map((v) => number(v)) }],
+          axes: [{ ...axis, values: clock, size: 34 }, { ...axis, size: 52, values: (_, all) => all.map((v) => number(v)) }],
           series: [{}, ...series.map((one) => ({
             label: one.name,
             stroke: colour(one.colour),

@@ -63,7 +63,10 @@ function Course() {
 }
 
 function Changes() {
-  const first = useGet(`outcomes${query({ changes: true, limit: 12 })}`);
+  const changes = useGet(`outcomes${query({ changes: true, limit: 12 })}`);
+  // Where nothing has changed yet, the newest outcomes are what is new.
+  const newest = useGet(`outcomes${query({ limit: 12 })}`);
+  const first = changes.data?.items?.length ? changes : newest;
   const [newer, add] = useState([]);
   useStream({
     onEvents: (events) => add((all) => [...events.map((event) => ({ time: event.timestamp, state: event.data.status, previous: event.data.previousStatus, ...event.data })).reverse(), ...all].slice(0, 12)),
