@@ -575,7 +575,7 @@ fn who_writes_what_waited_never_waits_for_himself() {
             process.commit.retry(now(process.now + 20));
             tell.send((process.commit.claim(2, now(0).mono), process.commit.refusing())).unwrap();
         });
-        let (known, refusing) = told.recv_timeout(std::time::Duration::from_secs(60)).expect(what);
+        let (known, refusing) = told.recv_timeout(std::time::Duration::from_mins(1)).expect(what);
         assert_eq!((known, refusing), (Known::Safe, false), "{what}");
     }
 }
