@@ -153,7 +153,8 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let reports = report::schedule::read(&root, history.is_some(), &resolve, found);
     let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
-    let http = root.section("http", found).and_then(|s| web::settings::read(s, history.is_some(), found));
+    let http =
+        root.section("http", found).and_then(|s| web::settings::read(s, &resolve, history.is_some(), found));
     let forward_sections = root.sections("forward", found);
     root.finish(found);
     let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());

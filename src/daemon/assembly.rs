@@ -515,6 +515,7 @@ impl Assembly {
 fn http_rules(config: &Config) -> Rules {
     let rules = |http: &web::settings::Settings| Rules {
         hosts: http.hosts.clone(),
+        tls: http.tls.clone(),
         plaintext: http.plaintext,
         origins: http.origins.clone(),
         outcomes: http.outcomes,

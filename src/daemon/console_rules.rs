@@ -13,8 +13,8 @@ use super::awaited::Awaited;
 use super::mib_subprocess;
 use crate::config::loaded;
 use crate::maker::versions::{Edit, tag};
-use crate::maker::{Ground, Versions, trial};
-use crate::rules::console::{ConsoleRules, MOST};
+use crate::maker::{Ground, Versions, bounds, trial};
+use crate::rules::console::ConsoleRules;
 use crate::settings::diagnostic::Diagnostics;
 
 /// How long groups of the inbox are looked at.
@@ -54,7 +54,7 @@ impl Changed {
     }
 
     fn refused(found: Diagnostics, tests: &Value) -> Self {
-        let diagnostics = found.to_json();
+        let diagnostics = found.clone().first(trial::DIAGNOSTICS).to_json();
         let answer = json!({ "ok": true, "result": "refused", "diagnostics": diagnostics, "tests": tests });
         Changed { answer, changes: None, refused: Some(found) }
     }
@@ -86,21 +86,17 @@ fn changed(
     }
     let (undone, text): (Option<u64>, Arc<str>) = match &change.edit {
         Edit::Put { text } => (None, text.as_str().into()),
-        Edit::Undo => match versions.before()? {
+        Edit::Undo { skip } => match versions.before(*skip)? {
             Some((number, text)) => (Some(number), text.into()),
             None => return Ok(Changed::not(json!({ "ok": true, "result": "nothing", "tag": before }))),
         },
     };
     let none = json!({ "passed": 0, "failed": 0 });
     let whole = |found: Diagnostics| Ok(Changed::refused(found, &none));
-    if text.len() > MOST {
+    if let Err(too_much) = bounds::ALL.check(&text) {
         let mut found = Diagnostics::default();
         let file = ConsoleRules::In(directory.to_owned()).path().display().to_string();
-        found.file_error(
-            &file,
-            format!("the rules are longer than {MOST} bytes"),
-            "write them into a rule file",
-        );
+        found.file_error(&file, too_much.to_string(), "");
         return whole(found);
     }
     let (mut config, mut found) = match loaded::config(path) {
@@ -119,7 +115,7 @@ fn changed(
     if report.failed > 0 {
         return Ok(Changed::refused(report.found, &tests));
     }
-    let warnings = setup.found.to_json();
+    let warnings = setup.found.clone().first(trial::DIAGNOSTICS).to_json();
     if change.dry_run {
         let answer = json!({ "ok": true, "result": "possible", "tag": before, "text": &*text, "diagnostics": warnings, "tests": tests });
         return Ok(Changed::not(answer));

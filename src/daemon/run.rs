@@ -473,7 +473,8 @@ fn first_token(assembly: &Assembly, config: &Config) -> anyhow::Result<Option<Co
         ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), http.listen.port()),
         _ => http.listen,
     };
-    Ok(Some(Console { url: format!("http://{address}/"), token, file: directory.join(tokens::FIRST) }))
+    let scheme = if http.tls.is_some() { "https" } else { "http" };
+    Ok(Some(Console { url: format!("{scheme}://{address}/"), token, file: directory.join(tokens::FIRST) }))
 }
 
 /// A log is kept and read by others, so a token goes to terminals only.

@@ -1,4 +1,4 @@
-//! TLS of streams that come in (RFC 5425): `[syslog.tls]`, `tls` of `[[intake]]`, the handshake, and what is said where there is none.
+//! TLS of streams that come in (RFC 5425): `[syslog.tls]`, `tls` of `[[intake]]` and `[http]`, the handshake, and what is said where there is none.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,8 +20,8 @@ use crate::time::clock::{self, rfc3339};
 /// How long a handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Reads `[syslog.tls]`, or `tls` of `[[intake]]`; relative paths are given to `resolve`. None if something is wrong.
-pub(super) fn read(
+/// Reads `[syslog.tls]`, or `tls` of `[[intake]]` or `[http]`; relative paths are given to `resolve`. None if something is wrong.
+pub fn read(
     section: Section<'_, '_>,
     resolve: &dyn Fn(&str) -> PathBuf,
     found: &mut Diagnostics,
@@ -123,11 +123,11 @@ pub fn in_words(server: &Server, now: i64) -> Option<(String, &'static str)> {
 }
 
 /// A stream on which TLS is spoken, and who is at its other end, where a certificate says so.
-pub(super) type Secured = (Box<dyn Stream>, Option<Arc<Identity>>);
+pub type Secured = (Box<dyn Stream>, Option<Arc<Identity>>);
 
 /// Why there is no TLS on a stream.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
     /// The handshake took too long.
     #[error("no handshake within {} s; the client does not go on, or speaks another protocol", HANDSHAKE.as_secs())]
     Late,
@@ -144,7 +144,7 @@ pub(super) enum Failure {
 /// # Errors
 ///
 /// Why there is none.
-pub(super) async fn begin(server: &Server, stream: Box<dyn Stream>) -> Result<Secured, Failure> {
+pub async fn begin(server: &Server, stream: Box<dyn Stream>) -> Result<Secured, Failure> {
     let shaken = timeout(HANDSHAKE, TlsAcceptor::from(server.config.clone()).accept(stream)).await;
     let stream = shaken.map_err(|_| Failure::Late)?.map_err(Failure::Failed)?;
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);

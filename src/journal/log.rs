@@ -291,9 +291,9 @@ impl Journal {
     }
 
     /// The number from which a reader goes on that had read what is before `next`, when this epoch was written to: after a power cut
-    /// numbers are given again.
+    /// numbers are given again. A number that this epoch has not come to is one of no epoch.
     pub fn resumes(&self, epoch: u64, next: u64) -> u64 {
-        if epoch == self.shape.epoch { next } else { next.min(self.recovered) }
+        if epoch == self.shape.epoch && next <= self.next() { next } else { next.min(self.recovered) }
     }
 
     /// The sequence number that the next record gets; changes when something is appended.

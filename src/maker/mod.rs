@@ -2,9 +2,10 @@
 //! have in common.
 //!
 //! [`groups`] shows what the inbox has, [`suggest`] makes a rule with its test from a message and what is chosen of it ([`choices`]),
-//! [`trial`] tries rules without putting them in force, [`explained`] says what becomes of a message, and [`versions`] keeps the
+//! [`trial`] tries rules without putting them in force, no more at once than [`bounds`] has, [`explained`] says what becomes of a message, and [`versions`] keeps the
 //! rules that are saved. What rules are tried against is a [`ground::Ground`] and a [`Workshop`].
 
+pub mod bounds;
 pub mod choices;
 pub mod explained;
 pub mod ground;

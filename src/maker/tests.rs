@@ -7,9 +7,10 @@ use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
+use super::bounds::TooMuch;
 use super::choices::{Choices, Mistake};
 use super::suggest::{Maker, NoRule, Suggested};
-use super::trial::{Bench, Trial, settled};
+use super::trial::{Bench, DIAGNOSTICS, NotTried, Trial, settled};
 use super::{Ground, Workshop};
 use crate::import::mib::Comments;
 use crate::inbox::{Group, Groups, Key, Raw, Sample};
@@ -20,7 +21,9 @@ use crate::message::{Notification, NotificationKind, Value, Varbind, Version};
 use crate::mib::load::shipped_once;
 use crate::rules::compile::RuleFile;
 use crate::rules::rule::MAX_MESSAGE;
+use crate::rules::schema;
 use crate::rules::shipped::{self, Packs};
+use crate::settings::diagnostic::{Diagnostics, SourceText};
 use crate::sinks::file::JsonLines;
 use crate::sinks::settings::SinkConfig;
 use crate::snmp::access::Access;
@@ -116,10 +119,20 @@ fn workshop(user: &str, console: &str) -> Workshop {
 }
 
 fn attempt_with(workshop: &Workshop, trial: &Trial, groups: &[Group], late: &dyn Fn() -> bool) -> Json {
+    attempt_within(workshop, trial, groups, (late, &|| false)).unwrap()
+}
+
+fn attempt_within(
+    workshop: &Workshop,
+    trial: &Trial,
+    groups: &[Group],
+    (late, spent): (&dyn Fn() -> bool, &dyn Fn() -> bool),
+) -> Result<Json, NotTried> {
     let (mib, tables) = (shipped_once(), Arc::default());
     with_ground(|ground| {
-        let bench = Bench { workshop, mib: &mib, tables: &tables, ground, max_message: MAX_MESSAGE, late };
-        bench.run(trial, groups).unwrap()
+        let bench =
+            Bench { workshop, mib: &mib, tables: &tables, ground, max_message: MAX_MESSAGE, late, spent };
+        bench.run(trial, groups)
     })
 }
 
@@ -342,9 +355,6 @@ fn a_trial_ends_in_time_and_says_what_it_has_not_looked_at() {
         tried["matches"],
         json!({ "here": 2, "of": 2, "elsewhere": 0, "of_elsewhere": 0, "partial": true })
     );
-    let long = Trial { toml: " ".repeat((1 << 20) + 1), ..Trial::default() };
-    let tried = attempt_with(&workshop("", ""), &long, &[], &|| false);
-    assert!(tried["diagnostics"][0]["message"].as_str().unwrap().contains("longer than"), "{tried}");
 }
 
 #[test]
@@ -386,4 +396,63 @@ proptest! {
         prop_assert_eq!(&tried["ok"], &json!(true), "{}\n{:#}", made.toml, tried);
         prop_assert_eq!(&tried["matches"]["here"], &json!(1), "{}\n{:#}", made.toml, tried);
     }
+}
+
+#[test]
+fn a_trial_ends_when_it_has_taken_long_enough_wherever_it_is() {
+    let rule = |n: usize| {
+        format!(
+            "[[rule]]\nid = 'r{n}'\nsyslog = {{ message = 'x{n}' }}\ndrop = true\n\
+             [[rule.test]]\nline = '<13>Nov 20 12:00:00 h p: x{n}'\nexpect = {{ drop = true }}\n"
+        )
+    };
+    let toml: String = (0..5).map(rule).collect();
+    let trial = Trial { toml, ..Trial::default() };
+    let asked = Cell::new(0);
+    let run = |most: usize| {
+        asked.set(0);
+        let spent = || {
+            asked.set(asked.get() + 1);
+            asked.get() > most
+        };
+        attempt_within(&workshop("", ""), &trial, &[], (&|| false, &spent))
+    };
+    let answer = run(usize::MAX).unwrap();
+    assert_eq!((&answer["ok"], &answer["tests"]["passed"]), (&json!(true), &json!(5)), "{answer:#}");
+    // Before each rule, after all of them, and before each test.
+    assert_eq!(asked.get(), 11);
+    for most in 0..11 {
+        assert_eq!(run(most), Err(NotTried::TooLong), "{most}");
+        // From a rule that is left out on, the others are as well.
+        assert!(asked.get() <= 11);
+    }
+}
+
+#[test]
+fn a_trial_of_too_much_is_refused_and_mistakes_are_told_up_to_a_number() {
+    let try_it = |toml: String| {
+        let trial = Trial { toml, ..Trial::default() };
+        attempt_within(&workshop("", ""), &trial, &[], (&|| false, &|| false))
+    };
+    let many = "[[rule]]\nid = 'a'\nsyslog = {}\ndrop = true\n".repeat(1_000);
+    assert!(matches!(try_it(many), Err(NotTried::TooMuch(TooMuch { count: 1_000, most: 100, .. }))));
+    let keys: String = (0..1_000).map(|n| format!("k{n} = 1\n")).collect();
+    let answer = try_it(keys).unwrap();
+    let said = answer["diagnostics"].as_array().unwrap();
+    assert_eq!(said.len(), DIAGNOSTICS + 1);
+    assert_eq!(said[DIAGNOSTICS]["message"], "and 900 more messages");
+    // Nor are more of them looked for.
+    let rule = |n: usize| format!("[[rule]]\nid = 'r{n}'\nsyslog = {{}}\ndrop = true\n");
+    let keys = |count: usize| (0..count).map(|n| format!("k{n} = 1\n")).collect::<String>();
+    let toml: String = (0..1_000).map(|n| rule(n) + &keys(40)).collect();
+    let mut found = Diagnostics::default();
+    schema::read(&SourceText { file: "x", text: &toml }, &mut found);
+    assert!((2_000..2_100).contains(&found.len()), "{}", found.len());
+    let mut found = Diagnostics::default();
+    schema::read(&SourceText { file: "x", text: &keys(5_000) }, &mut found);
+    let last = found.sorted().pop().unwrap();
+    assert_eq!(last.message, "and 4000 more unknown keys in a rule file");
+    let answer = try_it("= 1\n".repeat(10_000)).unwrap();
+    let said = answer["diagnostics"].as_array().unwrap();
+    assert!(said.len() <= DIAGNOSTICS + 1 && answer["ok"] == false, "{}", said.len());
 }

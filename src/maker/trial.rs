@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::bounds::{ALL, NEW as MOST, TooMuch};
 use super::explained::explain;
 use super::ground::Ground;
 use super::workshop::{Workshop, first_shipped};
@@ -12,8 +13,7 @@ use crate::correlate::steps;
 use crate::inbox::{Group, Sample};
 use crate::lookup::tables::Tables;
 use crate::mib::Mib;
-use crate::rules::compile::{Compiled, RuleFile, compile_with};
-use crate::rules::console;
+use crate::rules::compile::{Compiled, RuleFile, RuleTest, compile_until};
 use crate::rules::doubts;
 use crate::rules::{MatchResult, MessageContext, RuleSet, Scratch, testing};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -52,9 +52,30 @@ pub struct Bench<'b> {
     pub ground: Ground<'b>,
     /// The most bytes of a message that rules see.
     pub max_message: usize,
-    /// Whether it has taken long enough.
+    /// Whether looking at messages has taken long enough.
     pub late: &'b dyn Fn() -> bool,
+    /// Whether compiling and testing has.
+    pub spent: &'b dyn Fn() -> bool,
 }
+
+/// Why rules are not tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTried {
+    /// The inbox has no such group.
+    #[error("there is no group {0}")]
+    NoGroup(u64),
+    /// They are too many.
+    #[error("{0}")]
+    TooMuch(#[from] TooMuch),
+    /// They cost too much.
+    #[error(
+        "compiling the rules and running their tests takes too long; try fewer at a time, and write patterns and templates that cost less"
+    )]
+    TooLong,
+}
+
+/// How many mistakes are told.
+pub const DIAGNOSTICS: usize = 100;
 
 /// Rules with what was found in them.
 struct Tried {
@@ -71,18 +92,13 @@ impl Bench<'_> {
     ///
     /// # Errors
     ///
-    /// If there is no such group.
-    pub fn run(&self, trial: &Trial, groups: &[Group]) -> Result<Value, String> {
+    /// [`NotTried`].
+    pub fn run(&self, trial: &Trial, groups: &[Group]) -> Result<Value, NotTried> {
         let group = match trial.group {
             None => None,
-            Some(id) => Some(
-                groups
-                    .iter()
-                    .find(|group| group.id == id)
-                    .ok_or_else(|| format!("there is no group {id}"))?,
-            ),
+            Some(id) => Some(groups.iter().find(|group| group.id == id).ok_or(NotTried::NoGroup(id))?),
         };
-        let tried = self.compiled(trial);
+        let tried = self.compiled(trial)?;
         let of_new = |rules: &RuleSet| {
             let own = rules.rules().iter().filter(|rule| rule.file == tried.name);
             own.map(|rule| rule.id.clone()).collect::<Vec<_>>()
@@ -90,7 +106,7 @@ impl Bench<'_> {
         let ok = tried.rules.is_some() && tried.failed == 0;
         let mut answer = json!({
             "ok": ok,
-            "diagnostics": tried.found.to_json(),
+            "diagnostics": tried.found.clone().first(DIAGNOSTICS).to_json(),
             "tests": { "passed": tried.passed, "failed": tried.failed },
             "rules": tried.rules.as_ref().map(of_new),
         });
@@ -151,7 +167,9 @@ impl Bench<'_> {
         }
     }
 
-    fn compiled(&self, trial: &Trial) -> Tried {
+    fn compiled(&self, trial: &Trial) -> Result<Tried, NotTried> {
+        let most = if trial.whole { ALL } else { MOST };
+        most.check(&trial.toml)?;
         let files = if trial.whole {
             self.workshop.files_with(&trial.toml)
         } else {
@@ -163,12 +181,11 @@ impl Bench<'_> {
         let name: Arc<str> = if trial.whole { self.workshop.console.clone() } else { NEW.into() };
         let mut tried =
             Tried { rules: None, name: name.clone(), found: Diagnostics::default(), passed: 0, failed: 0 };
-        if trial.toml.len() > console::MOST {
-            let what = format!("the rules are longer than {} bytes", console::MOST);
-            tried.found.file_error(&tried.name, what, "write them into a rule file");
-            return tried;
+        let Compiled { rules, tests, found, .. } =
+            compile_until(&files, self.mib.clone(), self.tables, (&name, self.spent));
+        if (self.spent)() {
+            return Err(NotTried::TooLong);
         }
-        let Compiled { rules, tests, found, .. } = compile_with(&files, self.mib.clone(), self.tables);
         // What is doubtful in other files is not about these rules.
         let of_new = |diagnostics: Diagnostics| {
             let mut own = Diagnostics::default();
@@ -177,20 +194,28 @@ impl Bench<'_> {
             own
         };
         tried.found.extend(of_new(found));
-        let Some(mut rules) = rules else { return tried };
+        let Some(mut rules) = rules else { return Ok(tried) };
         rules.max_message = self.max_message;
         let doubts = of_new(doubts::unreachable(&rules, &files));
-        let own: Vec<_> = tests.into_iter().filter(|test| test.file.name == tried.name).collect();
-        let mut report = testing::run(&rules, &own, self.ground.hosts);
-        let no_reload = |_: &RuleFile, _: &str| Err("a reload needs a rule file of its own".to_owned());
-        let timed = steps::run(&rules, &own, self.ground.hosts, &no_reload);
-        report.found.extend(timed.found);
         tried.found.extend(doubts);
-        tried.found.extend(report.found);
-        tried.passed = report.passed + timed.passed;
-        tried.failed = report.failed + timed.failed;
+        for test in tests.iter().filter(|test| test.file.name == name) {
+            if (self.spent)() {
+                return Err(NotTried::TooLong);
+            }
+            self.test(&rules, test, &mut tried);
+        }
         tried.rules = Some(rules);
-        tried
+        Ok(tried)
+    }
+
+    fn test(&self, rules: &RuleSet, test: &RuleTest, tried: &mut Tried) {
+        let (test, hosts) = (std::slice::from_ref(test), self.ground.hosts);
+        let no_reload = |_: &RuleFile, _: &str| Err("a reload needs a rule file of its own".to_owned());
+        for report in [testing::run(rules, test, hosts), steps::run(rules, test, hosts, &no_reload)] {
+            tried.passed += report.passed;
+            tried.failed += report.failed;
+            tried.found.extend(report.found);
+        }
     }
 
     /// Whether a rule of a file takes a message.

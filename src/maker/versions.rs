@@ -34,7 +34,11 @@ pub enum Edit {
         text: String,
     },
     /// Make them what they were before the last change that was not taken back.
-    Undo,
+    Undo {
+        /// Go further back: so many versions are passed over, as they cannot be used any more.
+        #[serde(default)]
+        skip: usize,
+    },
 }
 
 /// A short name of a text: equal texts have the same, and no other text has it.
@@ -88,17 +92,21 @@ impl Versions {
         String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }
 
-    /// The newest version that differs from the rules; none if there is none.
+    /// The newest version that differs from the rules, but for so many that do as well and are passed over; none if there is none.
     ///
     /// # Errors
     ///
     /// If it cannot be read.
-    pub fn before(&self) -> io::Result<Option<(u64, String)>> {
+    pub fn before(&self, mut skip: usize) -> io::Result<Option<(u64, String)>> {
         for number in self.numbers()?.into_iter().rev() {
             let text = self.version(number)?;
-            if text != self.text() {
+            if text == self.text() {
+                continue;
+            }
+            if skip == 0 {
                 return Ok(Some((number, text)));
             }
+            skip -= 1;
         }
         Ok(None)
     }
@@ -166,14 +174,30 @@ mod tests {
         let mut versions = Versions::open(dir.path()).unwrap();
         assert_eq!(versions.count().unwrap(), KEPT);
         for n in (9..29).rev() {
-            let (number, text) = versions.before().unwrap().unwrap();
+            let (number, text) = versions.before(0).unwrap().unwrap();
             assert_eq!(text, format!("# {n}"));
             versions.undo(number, &text).unwrap();
             assert_eq!(console::read(dir.path()).unwrap().unwrap(), text);
         }
-        assert_eq!(versions.before().unwrap(), None);
+        assert_eq!(versions.before(0).unwrap(), None);
         versions.save("# again").unwrap();
-        assert_eq!(versions.before().unwrap().unwrap().1, "# 9");
+        assert_eq!(versions.before(0).unwrap().unwrap().1, "# 9");
+    }
+
+    #[test]
+    fn versions_that_cannot_be_used_are_passed_over_and_forgotten_with_an_undo() {
+        for skip in 0..3 {
+            let dir = tempfile::tempdir().unwrap();
+            let mut versions = Versions::open(dir.path()).unwrap();
+            for n in 0..4 {
+                versions.save(&format!("# {n}")).unwrap();
+            }
+            let (number, text) = versions.before(skip).unwrap().unwrap();
+            assert_eq!(text, format!("# {}", 2 - skip));
+            versions.undo(number, &text).unwrap();
+            assert_eq!((versions.text(), versions.count().unwrap()), (&*text, 3 - skip));
+            assert_eq!(versions.before(3 - skip).unwrap(), None);
+        }
     }
 
     #[test]
@@ -186,7 +210,7 @@ mod tests {
         std::fs::write(dir.path().join("rules/console.toml.3"), "# 2").unwrap();
         let mut versions = Versions::open(dir.path()).unwrap();
         assert_eq!(versions.count().unwrap(), 2);
-        let (number, text) = versions.before().unwrap().unwrap();
+        let (number, text) = versions.before(0).unwrap().unwrap();
         assert_eq!((number, &*text), (2, "# 1"));
         versions.undo(number, &text).unwrap();
         assert_eq!(versions.count().unwrap(), 1);

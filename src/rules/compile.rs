@@ -120,6 +120,17 @@ pub fn compile(files: &[RuleFile], mib: Arc<Mib>) -> Compiled {
 
 /// The same, with tables that rules may look into.
 pub fn compile_with(files: &[RuleFile], mib: Arc<Mib>, tables: &Arc<Tables>) -> Compiled {
+    compile_until(files, mib, tables, ("", &|| false))
+}
+
+/// The same, but `late` is asked before each rule of one file, and from when it says so on that file's rules are left out: whoever gave
+/// it must not take what is compiled then.
+pub fn compile_until(
+    files: &[RuleFile],
+    mib: Arc<Mib>,
+    tables: &Arc<Tables>,
+    (watched, late): (&str, &dyn Fn() -> bool),
+) -> Compiled {
     let mut found = Diagnostics::default();
     let mut environment = Environment::default();
     let (mut rules, mut tests, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -134,6 +145,9 @@ pub fn compile_with(files: &[RuleFile], mib: Arc<Mib>, tables: &Arc<Tables>) -> 
     let lookups = Offered { tables, needs: RefCell::default() };
     let mut globs = Vec::new();
     for (file, text) in read {
+        if *file.name == *watched && late() {
+            continue;
+        }
         let source = SourceText { file: &file.name, text: &file.text };
         let other = ids.get(&text.id.value).cloned();
         // A user's copy of a shipped rule stands in its place.

@@ -112,10 +112,25 @@ pub fn read(source: &SourceText<'_>, found: &mut Diagnostics) -> Vec<RuleText> {
     let root = Section::new(source, root.get_ref(), root.span(), "a rule file");
     let defaults = root.section("labels", found).map(|s| labels(&s, found)).unwrap_or_default();
     let sections = root.sections("rule", found);
-    let rules = sections.into_iter().filter_map(|section| rule(section, &defaults, found)).collect();
+    let mut rules = Vec::new();
+    for section in sections {
+        if found.len() > MANY && found.has_errors() {
+            found.push(
+                section.error(
+                    "there are many mistakes before this rule; it and those behind it are not read",
+                    "",
+                ),
+            );
+            break;
+        }
+        rules.extend(rule(section, &defaults, found));
+    }
     root.finish(found);
     rules
 }
+
+/// After so many mistakes no further rules are read: the place of each is looked for from the beginning of the file on.
+const MANY: usize = 2_000;
 
 /// The most labels of a rule, with those of its file.
 const MOST_LABELS: usize = 16;

@@ -160,6 +160,24 @@ impl Diagnostics {
         self.0
     }
 
+    /// The first ones, in the same order, and how many more there are.
+    #[must_use]
+    pub fn first(self, most: usize) -> Diagnostics {
+        let mut sorted = self.sorted();
+        if sorted.len() <= most {
+            return Diagnostics(sorted);
+        }
+        let rest = sorted.split_off(most);
+        let is_error = rest.iter().any(|one| one.severity == Severity::Error);
+        sorted.extend(rest.first().map(|next| Diagnostic {
+            severity: if is_error { Severity::Error } else { Severity::Warning },
+            message: format!("and {} more messages", rest.len()),
+            hint: None,
+            ..next.clone()
+        }));
+        Diagnostics(sorted)
+    }
+
     /// As JSON, in the same order: severity, file, line, column, message and hint each.
     pub fn to_json(&self) -> Value {
         let one = |d: &Diagnostic| {

@@ -1,5 +1,6 @@
 //! TOML files read key by key, so that every mistake in them is found at once and has its place.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -39,11 +40,18 @@ impl Located<String> {
     }
 }
 
-/// Reads the root table of a file, if it is TOML at all; every syntax error becomes a diagnostic.
+/// How many mistakes of syntax are said of a file: the place of each is looked for from the beginning on.
+const MOST_ERRORS: usize = 100;
+
+/// How many unknown keys of a section are said, for the same reason.
+const MOST_UNKNOWN: usize = 1_000;
+
+/// Reads the root table of a file, if it is TOML at all; syntax errors become diagnostics.
 pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Spanned<DeTable<'s>>> {
     let (root, errors) = DeTable::parse_recoverable(source.text);
     let broken = !errors.is_empty();
-    for error in errors {
+    let more = errors.len().saturating_sub(MOST_ERRORS);
+    for error in errors.into_iter().take(MOST_ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().replace('\n', ", ");
         // A backslash of a regular expression, in a string in which it begins an escape.
@@ -51,6 +59,9 @@ pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Span
             .starts_with("missing escaped value")
             .then(|| "write text with backslashes in single quotes: '\\S+'".to_owned());
         found.push(source.error(&span, message, hint));
+    }
+    if more > 0 {
+        found.file_error(source.file, format!("and {more} more mistakes of syntax"), "");
     }
     (!broken).then_some(root)
 }
@@ -287,10 +298,15 @@ impl<'d, 's> Section<'d, 's> {
         if asked.contains(&"*") {
             return;
         }
-        for (key, _) in self.table {
+        let is_unknown = |key: &&Spanned<Cow<'_, str>>| !asked.iter().any(|k| k == key.get_ref());
+        let unknown: Vec<_> = self.table.keys().filter(is_unknown).collect();
+        let more = unknown.len().saturating_sub(MOST_UNKNOWN);
+        for (at, key) in unknown.into_iter().take(MOST_UNKNOWN + 1).enumerate() {
             let name = key.get_ref();
-            if asked.iter().any(|k| k == name) {
-                continue;
+            if at == MOST_UNKNOWN {
+                let message = format!("and {more} more unknown keys in {}", self.name);
+                found.push(self.source.error(&key.span(), message, None));
+                break;
             }
             let hint = did_you_mean(name, asked.iter().copied())
                 .unwrap_or_else(|| format!("known here: {}", asked.join(", ")));

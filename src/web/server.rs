@@ -1,7 +1,7 @@
 //! `[http] listen`: metrics, and whether the daemon is alive and ready.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,10 +27,14 @@ use super::stall::Stall;
 use super::{host, metrics, outcomes, site};
 use crate::inbound::accept::{Acceptor, Next};
 use crate::inbound::places::{Limits, Place, Places};
+use crate::intake::tls;
+use crate::net::Stream;
 use crate::peer::Peer;
+use crate::settings::tls_server::Server;
 use crate::status::Status;
+use crate::time::log_limit::Kind;
 
-/// How many connections are served at once, beside WebSockets.
+/// How many connections are served at once, beside those that have become streams: of these the API lets in so many by itself.
 const MOST: usize = 64;
 /// How many of them one address may have: browsers open some, and keep them.
 const MOST_OF_ONE: usize = 20;
@@ -51,8 +55,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const READY: Duration = Duration::from_secs(3);
 
 /// Why another machine gets nothing.
-const PLAIN: &str = "tokens would come in clear text: ask over a proxy with TLS on that machine, or set plaintext = true in [http] where the \
-                     network is trusted";
+const PLAIN: &str = "tokens would come in clear text: give [http] tls = { cert_file, key_file }, ask over a proxy with TLS on that \
+                     machine, or set plaintext = true where the network is trusted";
 
 /// What is served, and to whom.
 #[derive(Debug)]
@@ -64,8 +68,10 @@ pub struct Site {
 }
 
 /// To whom it answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Rules {
+    /// What is shown to clients; none if nothing is encrypted.
+    pub tls: Option<Arc<Server>>,
     /// Names of this machine that requests may use, beside addresses and localhost.
     pub hosts: Vec<String>,
     /// Whether other machines get the API and the console without encryption.
@@ -123,18 +129,44 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
     acceptor.run(&listener, end, start).await;
 }
 
+/// Begins TLS, if it is to be spoken, with the certificate that is in force now.
+async fn begun(stream: TcpStream, peer: IpAddr, site: &Site) -> Option<(Box<dyn Stream>, bool)> {
+    let Some(server) = site.rules().tls.clone() else { return Some((Box::new(stream), false)) };
+    match tls::begin(&server, Box::new(stream)).await {
+        Ok((stream, _)) => Some((stream, true)),
+        Err(failure) => {
+            let shared = &site.status.shared;
+            shared.stats.tls_failed.add(1);
+            if let Some(suppressed) = shared.limiter.allow(Kind::Tls, site.status.clock.now().mono) {
+                tracing::warn!(from = %peer, suppressed, "a connection of the web server was closed, as TLS did not begin: {failure}");
+            }
+            None
+        }
+    }
+}
+
 /// The requests of a connection and their answers.
 async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: watch::Receiver<bool>) {
-    let mut displaced = place.displaced();
+    let (mut displaced, mut place) = (place.displaced(), Some(place));
     let Ok(peer) = stream.peer_addr() else { return };
-    let door = Door { address: peer.ip().to_canonical(), secure: false };
-    let streams = AtomicBool::new(false);
+    let address = peer.ip().to_canonical();
+    let begun = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => return,
+        _ = displaced.wait_for(|displaced| *displaced) => return,
+        begun = begun(stream, address, &site) => begun,
+    };
+    let Some((stream, secure)) = begun else { return };
+    let door = Door { address, secure };
+    let (begins, mut streams) = watch::channel(false);
     let service = service_fn(|request| {
         let answer = answer(request, site.clone(), door);
-        let streams = &streams;
+        let begins = &begins;
         async move {
             let answer = answer.await;
-            streams.store(matches!(answer.body(), Body::Pieces(_)), Ordering::Relaxed);
+            if matches!(answer.body(), Body::Pieces(_)) {
+                begins.send_replace(true);
+            }
             Ok::<_, Infallible>(answer)
         }
     });
@@ -151,11 +183,16 @@ async fn serve_one(stream: TcpStream, place: Place, site: Arc<Site>, mut stop: w
                 connection.as_mut().graceful_shutdown();
                 (until, ending, stops) = (Instant::now() + STOP, true, true);
             }
-            _ = displaced.wait_for(|displaced| *displaced) => return,
+            _ = displaced.wait_for(|displaced| *displaced), if place.is_some() => return,
+            _ = streams.wait_for(|streams| *streams), if place.is_some() => {
+                // Its place is for requests. Without one it brings no further ones.
+                place = None;
+                connection.as_mut().graceful_shutdown();
+            }
             // What goes wrong with a client is its own trouble.
             _ = connection.as_mut() => return,
             () = sleep_until(until) => {
-                if streams.load(Ordering::Relaxed) && !stops {
+                if place.is_none() && !stops {
                     until = Instant::now() + OPEN;
                     continue;
                 }

@@ -1,17 +1,23 @@
 //! `[http]`
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::intake::tls;
 use crate::settings::diagnostic::{Diagnostics, Place};
 use crate::settings::section::Section;
+use crate::settings::tls_server::Server;
 
 /// `[http]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Where metrics are served.
     pub listen: SocketAddr,
     /// Names of this machine that requests may use, beside its addresses and localhost.
     pub hosts: Vec<String>,
+    /// What is shown to clients; none if nothing is encrypted.
+    pub tls: Option<Arc<Server>>,
     /// Whether the API and the console are served to other machines without encryption.
     pub plaintext: bool,
     /// Origins of pages of other servers that may use the API with a token.
@@ -29,6 +35,7 @@ impl Default for Settings {
         Settings {
             listen: (Ipv4Addr::LOCALHOST, 8162).into(),
             hosts: Vec::new(),
+            tls: None,
             plaintext: false,
             origins: Vec::new(),
             outcomes: false,
@@ -38,8 +45,14 @@ impl Default for Settings {
     }
 }
 
-/// Reads the section; none if it is wrong. Whether there is a history decides whether it can have metrics of it.
-pub fn read(section: Section<'_, '_>, has_history: bool, found: &mut Diagnostics) -> Option<Settings> {
+/// Reads the section; relative paths are given to `resolve`. None if it is wrong. Whether there is a history decides whether it can
+/// have metrics of it.
+pub fn read(
+    section: Section<'_, '_>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    has_history: bool,
+    found: &mut Diagnostics,
+) -> Option<Settings> {
     let listen = section.string("listen", found);
     if section.get("listen").is_none() {
         found.push(section.error("[http] without 'listen'", "add listen = \"127.0.0.1:8162\""));
@@ -63,6 +76,9 @@ pub fn read(section: Section<'_, '_>, has_history: bool, found: &mut Diagnostics
         }
     }
     let hosts = hosts.into_iter().map(|host| host.value).collect();
+    let tls = section.section("tls", found);
+    let secure = tls.is_some();
+    let tls = tls.and_then(|tls| tls::read(tls, resolve, found));
     let plaintext = section.boolean("plaintext", found).is_some_and(|plaintext| plaintext.value);
     let origins = section.strings("origins", found).unwrap_or_default();
     for origin in &origins {
@@ -85,9 +101,13 @@ pub fn read(section: Section<'_, '_>, has_history: bool, found: &mut Diagnostics
     }
     let outcomes = outcomes.is_some_and(|outcomes| outcomes.value);
     section.finish(found);
+    if secure && tls.is_none() {
+        return None;
+    }
     Some(Settings {
         listen: address?,
         hosts,
+        tls,
         plaintext,
         origins,
         outcomes,

@@ -120,12 +120,14 @@ impl Api {
     }
 
     fn stream_of(&self, token: &str, path: &str, more: &str) -> BufReader<TcpStream> {
+        self.stream_by(&format!("Authorization: Bearer {token}"), path, more)
+    }
+
+    fn stream_by(&self, who: &str, path: &str, more: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let port = self.port;
-        let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
-        );
+        let head = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{who}\r\n{more}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         let mut lines = BufReader::new(stream);
         let mut line = String::new();
@@ -259,8 +261,27 @@ fn pages_of_other_sites_and_rebound_names_are_refused() {
         let answer = api.raw("GET", path, &["Host: evil.example".to_owned(), cookie.clone()], "");
         assert_eq!(answer.status, 421, "{path}");
     }
+    // A browser also sends the cookie of another Trapline on this host, before or behind its own.
+    for both in [format!("Cookie: trapline=stale; {}", &cookie[8..]), format!("{cookie}; trapline=stale")] {
+        assert_eq!(api.raw("GET", "/api/v1/status", std::slice::from_ref(&both), "").status, 200, "{both}");
+    }
+    let mut mine = api.stream_by(&cookie, "/api/events/status", "");
+    let mut others = api.stream("/api/events/status", "");
     let end = api.raw("DELETE", "/api/v1/session", &[cookie.clone(), own.clone()], "");
     assert_eq!(end.status, 204, "{}", end.body);
+    // It ends with the session, long before its next sign of life; those of the token itself go on.
+    let mut rest = String::new();
+    mine.read_to_string(&mut rest).unwrap();
+    assert!(
+        rest.contains("event: hello") && rest.ends_with("0\r\n\r\n") && !rest.contains(": open"),
+        "{rest}"
+    );
+    api.send("stopped");
+    let mut line = String::new();
+    while !line.contains("pump-stopped") {
+        line.clear();
+        assert!(others.read_line(&mut line).unwrap() > 0, "it was closed");
+    }
     assert_eq!(api.raw("GET", "/api/v1/status", std::slice::from_ref(&cookie), "").status, 401);
     let wrong = json!({ "token": "guess" }).to_string();
     let tries: Vec<u16> = (0..7)
@@ -457,4 +478,50 @@ fn grafana_is_answered() {
     assert!(series.as_array().unwrap().iter().any(|point| point["series"] == "ok"), "{series}");
     let events = api.get("/api/v1/events").json();
     assert_eq!(events[0]["title"], "h1 / Pump: ok", "{events}");
+}
+
+#[test]
+fn an_audit_that_cannot_be_written_is_seen_until_it_is_written_again() {
+    let api = api("");
+    let audit = api.daemon.path("var/audit.jsonl");
+    let reload = || assert_eq!(api.ask(&api.admin, "POST", "/api/v1/reload", "").status, 200);
+    reload();
+    std::fs::remove_file(&audit).unwrap();
+    std::fs::create_dir(&audit).unwrap();
+    reload();
+    let ready = api.raw("GET", "/ready", &[], "");
+    assert!(
+        ready.status == 503 && ready.body.contains("the audit of the API cannot be written"),
+        "{}",
+        ready.body
+    );
+    std::fs::remove_dir(&audit).unwrap();
+    reload();
+    let ready = api.raw("GET", "/ready", &[], "");
+    assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
+}
+
+#[test]
+fn streams_leave_room_for_requests() {
+    let api = api("");
+    let streams: Vec<_> =
+        (0..32).map(|n| api.stream(["/api/events/status", "/api/v1/stream.jsonl"][n % 2], "")).collect();
+    // All of them come from one address, as behind a proxy.
+    assert_eq!(api.get("/api/v1/status").status, 200);
+    let one_more = api.get("/api/events/status");
+    assert_eq!((one_more.status, one_more.body.contains("32 streams")), (429, true), "{}", one_more.body);
+    drop(streams);
+    wait_until("their places are free", || api.get("/api/v1/status").status == 200);
+}
+
+#[test]
+fn a_number_that_has_not_come_yet_is_no_place_to_go_on_from() {
+    let api = api("");
+    let mut first = api.stream("/api/events/status", "");
+    api.send("stopped");
+    let id = ids(&mut first, 1).remove(0);
+    let (epoch, _) = id.split_once('-').unwrap();
+    let ahead = format!("Last-Event-ID: {epoch}-{}\r\n", u64::MAX);
+    let mut again = api.stream("/api/events/status", &ahead);
+    assert_eq!(ids(&mut again, 1), [id]);
 }

@@ -15,6 +15,8 @@
 mod alertmanager;
 mod amqp_intake;
 mod api;
+mod api_page;
+mod api_tls;
 mod broker;
 mod capture;
 mod certificates;

@@ -327,6 +327,38 @@ fn of_two_editors_the_second_is_refused() {
 }
 
 #[test]
+fn an_undo_that_is_refused_says_so_and_goes_further_back() {
+    let console = Console::start("");
+    for name in ["mine", "other"] {
+        let saved = console.put(&rule(name, name, "Service"), "*");
+        assert_eq!(saved.status, 200, "{saved:?}");
+    }
+    // A file takes the id of the version before.
+    std::fs::write(console.daemon.path("rules/own.toml"), rule("mine", "own", "Own")).unwrap();
+    let undo =
+        |query: &str| console.ask("POST", &format!("/api/v1/rules/console/undo{query}"), "", Some("*"));
+    let refused = undo("");
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.text.contains("?skip=1") && refused.text.contains("duplicate rule id"), "{refused:?}");
+    assert!(console.console().0.contains("other"));
+    assert_eq!(undo("?skip=2").status, 409);
+    assert_eq!(undo("?skip=x").status, 400);
+    let undone = undo("?skip=1");
+    assert_eq!((undone.status, console.console().0.as_str()), (200, ""), "{undone:?}");
+    assert_eq!(undo("").status, 409);
+}
+
+#[test]
+fn more_than_is_tried_or_saved_at_once_is_refused() {
+    let console = Console::start("");
+    let many = |count: usize| (0..count).map(|n| rule(&format!("r{n}"), "p", "P")).collect::<String>();
+    let tried = console.ask("POST", "/api/v1/rules/try", &json!({ "toml": many(101) }).to_string(), None);
+    assert!(tried.status == 413 && tried.text.contains("at most 100"), "{tried:?}");
+    let saved = console.put(&many(1_001), "*");
+    assert!(saved.status == 422 && saved.text.contains("at most 1000"), "{saved:?}");
+}
+
+#[test]
 fn a_kill_during_a_save_leaves_old_or_new_rules_whole() {
     let mut console = Console::start("");
     let text = |n: usize| format!("{}# {}\n", rule("r", "r", &format!("S{n}")), "x".repeat(200_000));

@@ -1,4 +1,4 @@
-//! The files of `[syslog.tls]` and of `tls` of `[[intake]]`: whether the daemon's user can read them, and whether the certificate is valid.
+//! The files of `[syslog.tls]` and of `tls` of `[[intake]]` and `[http]`: whether the daemon's user can read them, and whether the certificate is valid.
 
 use std::fs;
 use std::io;

@@ -157,7 +157,8 @@ fn machine(config: &Config, daemon: Option<u32>, findings: &mut Vec<Finding>) {
     }
     findings.extend(machine::journal(&directory(config)));
     let of_http = config.intake.iter().filter_map(|one| one.site.tls.as_ref());
-    for tls in config.syslog.tls.iter().chain(of_http) {
+    let of_web = config.http.iter().filter_map(|http| http.tls.as_ref());
+    for tls in config.syslog.tls.iter().chain(of_http).chain(of_web) {
         let account = match daemon {
             Some(id) => Account::of_process(&proc(&format!("{id}/status"))),
             // The directory is made by the daemon's user.

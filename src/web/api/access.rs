@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap};
+use tokio::sync::watch;
 
 use super::caller::{Caller, Demand};
 use super::limits::{AtOnce, Rates};
@@ -29,6 +30,8 @@ pub struct Access {
     /// Places for what costs much.
     pub at_once: AtOnce,
     state: Mutex<State>,
+    /// Changes when a session is ended.
+    ended: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +60,12 @@ impl From<Problem> for Refused {
 impl Access {
     /// The tokens of a state directory.
     pub fn new(directory: PathBuf) -> Self {
-        Access { directory, at_once: AtOnce::default(), state: Mutex::default() }
+        Access {
+            directory,
+            at_once: AtOnce::default(),
+            state: Mutex::default(),
+            ended: watch::Sender::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,10 +108,18 @@ impl Access {
         tokens.iter().cloned().zip(used).collect()
     }
 
-    /// Whether a token is still in force.
-    pub fn is_in_force(&self, token: &Hash, now: Now) -> bool {
-        let tokens = self.state().tokens.clone();
-        tokens::find(&tokens, token).is_some_and(|token| token.is_valid(now.wall))
+    /// Whether a token is still in force, and the session that was begun with it, which is used now.
+    pub fn is_in_force(&self, token: &Hash, session: Option<&Hash>, now: Now) -> bool {
+        let mut state = self.state();
+        if session.is_some_and(|session| state.sessions.of(session, now.mono).is_none()) {
+            return false;
+        }
+        tokens::find(&state.tokens, token).is_some_and(|token| token.is_valid(now.wall))
+    }
+
+    /// Changes when a session is ended: streams look whether it is theirs.
+    pub fn ended(&self) -> watch::Receiver<()> {
+        self.ended.subscribe()
     }
 
     /// Who asks, if they may ask this.
@@ -150,7 +166,7 @@ impl Access {
         address: IpAddr,
         now: Now,
     ) -> Result<Caller, Refused> {
-        let nobody = Caller { token: None, hash: None, role: Role::Open, address, by_cookie: false };
+        let nobody = Caller { token: None, hash: None, role: Role::Open, address, session: None };
         if demand.kind == Kind::LogsIn {
             origin::check(fields, Kind::LogsIn, demand.has_body)?;
             return Ok(nobody);
@@ -160,22 +176,22 @@ impl Access {
             return self.by_token(secret, address, now);
         }
         let cookies = fields.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let Some(cookie) = sessions::cookie(cookies) else { return Ok(nobody) };
-        let mut state = self.state();
-        let Some(hash) = state.sessions.of(&tokens::hash(cookie), now.mono) else { return Ok(nobody) };
-        let Some(token) = tokens::find(&state.tokens, &hash).filter(|token| token.is_valid(now.wall)) else {
+        let Some(caller) = sessions::cookies(cookies).find_map(|cookie| self.by_cookie(cookie, address, now))
+        else {
             return Ok(nobody);
         };
-        let caller = Caller {
-            token: Some(token.name.clone()),
-            hash: Some(hash),
-            role: token.role,
-            address,
-            by_cookie: true,
-        };
-        drop(state);
         origin::check(fields, demand.kind, demand.has_body)?;
         Ok(caller)
+    }
+
+    /// Who has the cookie of a session.
+    fn by_cookie(&self, cookie: &str, address: IpAddr, now: Now) -> Option<Caller> {
+        let session = tokens::hash(cookie);
+        let mut state = self.state();
+        let hash = state.sessions.of(&session, now.mono)?;
+        let token = tokens::find(&state.tokens, &hash).filter(|token| token.is_valid(now.wall))?;
+        let (name, role) = (token.name.clone(), token.role);
+        Some(Caller { token: Some(name), hash: Some(hash), role, address, session: Some(session) })
     }
 
     /// Who has a token.
@@ -189,7 +205,7 @@ impl Access {
         let found = tokens::find(&state.tokens, &hash).filter(|token| token.is_valid(now.wall));
         if let Some(token) = found {
             let (name, role) = (token.name.clone(), token.role);
-            return Ok(Caller { token: Some(name), hash: Some(hash), role, address, by_cookie: false });
+            return Ok(Caller { token: Some(name), hash: Some(hash), role, address, session: None });
         }
         state.rates.wrong(address, now.mono)?;
         let detail =
@@ -211,9 +227,10 @@ impl Access {
     /// Ends the session of a request.
     pub fn end(&self, fields: &HeaderMap) {
         let cookies = fields.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        if let Some(cookie) = sessions::cookie(cookies) {
+        for cookie in sessions::cookies(cookies) {
             self.state().sessions.end(&tokens::hash(cookie));
         }
+        self.ended.send_replace(());
     }
 }
 

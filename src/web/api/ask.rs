@@ -6,10 +6,10 @@ use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::upgrade::OnUpgrade;
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
 
 pub use super::caller::Caller;
 use super::desk::Desk;
+use super::limits::Place;
 use super::problem::Problem;
 use crate::web::query::Query;
 
@@ -33,7 +33,7 @@ pub struct Ask {
     /// The connection, for a route that opens a WebSocket.
     pub upgrade: Option<OnUpgrade>,
     /// A place for what costs much; others get it when this is dropped.
-    pub place: Option<OwnedSemaphorePermit>,
+    pub place: Option<Place>,
 }
 
 impl Ask {

@@ -17,8 +17,8 @@ pub struct Caller {
     pub role: Role,
     /// From where it asks.
     pub address: IpAddr,
-    /// Whether it asks by the cookie of a session, not by its token.
-    pub by_cookie: bool,
+    /// The SHA-256 of the cookie of a session; none if it asks by its token.
+    pub session: Option<Hash>,
 }
 
 /// What must hold for a request.

@@ -37,6 +37,8 @@ pub enum Cost {
     Small,
     /// A search in the history.
     Search,
+    /// A trial of rules: one of a token at a time.
+    Trial,
     /// A whole range of the history.
     Export,
     /// It stays open.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,6 +23,9 @@ const WRONG: Allowance = Allowance { each: Duration::from_secs(12), burst: 5 };
 const ADDRESSES: usize = 4096;
 /// Searches, exports and streams at a time.
 const SEARCHES: usize = 4;
+const TRIALS: usize = 2;
+/// How long a trial waits for the one before it of the same token: a page gives up one that it began before the last key.
+const TURN: Duration = Duration::from_secs(4);
 const EXPORTS: usize = 2;
 const STREAMS: usize = 32;
 
@@ -98,10 +101,21 @@ impl Rates {
     }
 }
 
+/// A place, kept until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _place: OwnedSemaphorePermit,
+    /// The turn of its token.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
 /// Places for what costs much.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct AtOnce {
     searches: Arc<Semaphore>,
+    trials: Arc<Semaphore>,
+    /// Turns of the tokens that try rules now.
+    turns: Mutex<HashMap<Hash, Arc<Semaphore>>>,
     exports: Arc<Semaphore>,
     streams: Arc<Semaphore>,
 }
@@ -109,19 +123,49 @@ pub struct AtOnce {
 impl Default for AtOnce {
     fn default() -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
-        AtOnce { searches: places(SEARCHES), exports: places(EXPORTS), streams: places(STREAMS) }
+        AtOnce {
+            searches: places(SEARCHES),
+            trials: places(TRIALS),
+            turns: Mutex::default(),
+            exports: places(EXPORTS),
+            streams: places(STREAMS),
+        }
     }
 }
 
 impl AtOnce {
-    /// A place, kept until it is dropped; none is needed for what costs little.
+    /// A place; none is needed for what costs little.
     ///
     /// # Errors
     ///
     /// 429.
-    pub fn take(&self, cost: Cost) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+    pub async fn take(&self, cost: Cost, token: Hash) -> Result<Option<Place>, Problem> {
+        if cost != Cost::Trial {
+            return self.place(cost).map(|place| place.map(|place| Place { _place: place, _turn: None }));
+        }
+        let wait = async {
+            let turn = self.turn(token).acquire_owned().await.ok()?;
+            Some(Place { _place: self.trials.clone().acquire_owned().await.ok()?, _turn: Some(turn) })
+        };
+        match tokio::time::timeout(TURN, wait).await {
+            Ok(Some(place)) => Ok(Some(place)),
+            _ => {
+                let what = "rules are tried with this token, or with two others; try again later";
+                Err(too_many(what, Duration::from_secs(1)))
+            }
+        }
+    }
+
+    fn turn(&self, token: Hash) -> Arc<Semaphore> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who waits or works has one as well.
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(token).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+    }
+
+    fn place(&self, cost: Cost) -> Result<Option<OwnedSemaphorePermit>, Problem> {
         let (places, what) = match cost {
-            Cost::Small | Cost::Login => return Ok(None),
+            Cost::Small | Cost::Login | Cost::Trial => return Ok(None),
             Cost::Search => (&self.searches, "4 searches run"),
             Cost::Export => (&self.exports, "2 exports run"),
             Cost::Stream => (&self.streams, "32 streams are open"),
@@ -158,10 +202,31 @@ mod tests {
     #[test]
     fn only_so_many_at_a_time() {
         let places = AtOnce::default();
-        let held: Vec<_> = (0..SEARCHES).map(|_| places.take(Cost::Search).unwrap()).collect();
-        assert_eq!(places.take(Cost::Search).unwrap_err().status.as_u16(), 429);
-        assert!(places.take(Cost::Small).unwrap().is_none());
+        let held: Vec<_> = (0..SEARCHES).map(|_| places.place(Cost::Search).unwrap()).collect();
+        assert_eq!(places.place(Cost::Search).unwrap_err().status.as_u16(), 429);
+        assert!(places.place(Cost::Small).unwrap().is_none());
         drop(held);
-        assert!(places.take(Cost::Search).unwrap().is_some());
+        assert!(places.place(Cost::Search).unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_tries_one_at_a_time_and_the_next_waits_for_its_turn() {
+        let places = Arc::new(AtOnce::default());
+        let trial = |token: u8| {
+            let places = places.clone();
+            async move { places.take(Cost::Trial, [token; 32]).await }
+        };
+        let first = trial(1).await.unwrap();
+        assert_eq!(trial(1).await.unwrap_err().status.as_u16(), 429);
+        let other = trial(2).await.unwrap();
+        assert_eq!(trial(3).await.unwrap_err().status.as_u16(), 429, "two at a time in all");
+        let waiting = tokio::spawn(trial(1));
+        tokio::task::yield_now().await;
+        drop(first);
+        let first = waiting.await.unwrap().unwrap();
+        assert!(first.is_some());
+        drop((first, other));
+        trial(4).await.unwrap();
+        assert!(places.turns.lock().unwrap().len() <= 1);
     }
 }

@@ -28,6 +28,9 @@ const BODY: Duration = Duration::from_secs(10);
 /// How long a lock, the disk or a database may keep an answer waiting.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// The name of the audit among what is wrong with the daemon.
+const AUDIT: &str = "the audit of the API";
+
 /// Where a request came in.
 #[derive(Debug, Clone, Copy)]
 pub struct Door {
@@ -68,7 +71,7 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
         None => Bytes::new(),
     };
     // Not before: who sends slowly has no place of others.
-    let place = desk.access.at_once.take(route.cost)?;
+    let place = desk.access.at_once.take(route.cost, caller.hash.unwrap_or_default()).await?;
     let who = (caller.token.clone(), caller.role);
     let ask =
         Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body, upgrade, place };
@@ -107,6 +110,7 @@ struct Asked {
 
 impl Asked {
     async fn note(self, who: Option<(Option<String>, Role)>, status: StatusCode) {
+        let health = self.desk.status.health.clone();
         let noted = tokio::task::spawn_blocking(move || {
             let (token, role) = who.unwrap_or((None, Role::Open));
             let entry = audit::Entry {
@@ -120,8 +124,15 @@ impl Asked {
             let folder = self.desk.access.folder()?;
             audit::append(&folder, self.desk.status.clock.now().wall, &entry)
         });
-        if let Ok(Err(error)) = noted.await {
-            tracing::error!(%error, "the audit of the API cannot be written; check the disk of the journal directory");
+        match noted.await {
+            Ok(Ok(())) => health.recovered(AUDIT),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the audit of the API cannot be written; check the disk of the journal directory");
+                // What was changed is changed. Whoever watches the daemon must learn that nobody can tell by whom.
+                let why = format!("cannot be written: {error}; check the disk of the journal directory");
+                health.failed(AUDIT, why);
+            }
+            Err(_) => health.failed(AUDIT, "cannot be written; see the log".to_owned()),
         }
     }
 }
@@ -163,7 +174,10 @@ async fn run(route: &'static Route, ask: Ask) -> Result<Answer, Problem> {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the daemon has failed to answer; see its log",
                 )),
-                Err(_) => Err(Problem::unavailable("the daemon waits for a disk; is it stuck?")),
+                Err(_) => Err(Problem::unavailable(format!(
+                    "no answer within {} s: a disk is stuck, or the machine is busy; `trapline status` says more",
+                    PATIENCE.as_secs()
+                ))),
             }
         }
     }

@@ -49,10 +49,11 @@ impl Sessions {
     }
 }
 
-/// The value of the cookie in `Cookie` header fields.
-pub fn cookie<'f>(fields: impl Iterator<Item = &'f str>) -> Option<&'f str> {
-    let mut pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+/// The values of the cookies of this name in `Cookie` header fields. There may be several: browsers send those of another port of
+/// the host, too, and those of longer paths first.
+pub fn cookies<'f>(fields: impl Iterator<Item = &'f str>) -> impl Iterator<Item = &'f str> {
+    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -80,7 +81,8 @@ mod tests {
         assert_eq!(sessions.of(&name(0), at(3 * idle + 1001)), None);
         sessions.end(&name(1));
         assert_eq!(sessions.of(&name(1), at(3 * idle + 1001)), None);
-        assert_eq!(cookie(["a=b; trapline=x", "c=d"].into_iter()), Some("x"));
-        assert_eq!(cookie(["traplinex=b"].into_iter()), None);
+        let values = |fields: &[&'static str]| cookies(fields.iter().copied()).collect::<Vec<_>>();
+        assert_eq!(values(&["a=b; trapline=x", "trapline=y;c=d"]), ["x", "y"]);
+        assert!(values(&["traplinex=b"]).is_empty());
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::Ask;
 use super::asked;
 use super::desk::Desk;
+use super::limits::Place;
 use super::past::Past;
 use super::problem::Problem;
 use super::route::Param;
@@ -64,11 +65,15 @@ pub struct Stream {
     /// What is sent before what the reader gives.
     first: VecDeque<Item>,
     token: Option<Hash>,
+    /// The session by whose cookie it was opened.
+    session: Option<Hash>,
+    /// Changes when a session is ended.
+    ended: watch::Receiver<()>,
     beats: Instant,
     /// When the token is looked at again.
     judged: Instant,
     /// Held as long as it is open.
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 /// The two halves of an id.
@@ -101,6 +106,7 @@ impl Stream {
                 .ok_or_else(|| Problem::wrong("since is the id of an outcome, as `id` of the stream has it"))
         });
         let since = since.transpose()?;
+        let ended = ask.desk.access.ended();
         let mut reader = ask.desk.feed.reader(which).await;
         let mut first = VecDeque::from([Item::Hello]);
         if let Some((epoch, sequence)) = since {
@@ -121,20 +127,23 @@ impl Stream {
             online,
             first,
             token: ask.caller.hash,
+            session: ask.caller.session,
+            ended,
             beats: Instant::now() + BEAT,
-            judged: Instant::now() + JUDGED,
+            // The session may have been ended meanwhile.
+            judged: Instant::now(),
             _place: ask.place.take(),
             desk: ask.desk,
         })
     }
 
-    /// Whether the token is still in force.
+    /// Whether the token and the session are still in force.
     async fn is_let_in(&mut self) -> bool {
         let Some(token) = self.token else { return true };
         let now = self.desk.status.clock.now();
         self.desk.freshen(now.mono).await;
         self.judged = Instant::now() + JUDGED;
-        self.desk.access.is_in_force(&token, now)
+        self.desk.access.is_in_force(&token, self.session.as_ref(), now)
     }
 
     /// What is to be sent next; none at the end. What has not been awaited to its end has taken nothing.
@@ -169,6 +178,11 @@ impl Stream {
             }
             tokio::select! {
                 () = self.reader.wait() => {}
+                Ok(()) = self.ended.changed() => {
+                    if !self.is_let_in().await {
+                        return None;
+                    }
+                }
                 () = tokio::time::sleep_until(self.beats) => {
                     self.beats = Instant::now() + BEAT;
                     if !self.is_let_in().await {

@@ -6,7 +6,6 @@ use futures_util::stream;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_DISPOSITION;
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::files::Folder;
 use crate::history::export::{CSV_HEAD, csv};
@@ -16,6 +15,7 @@ use crate::time::clock::rfc3339;
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
 use crate::web::api::asked::{self, FILTER};
+use crate::web::api::limits::Place;
 use crate::web::api::problem::Problem;
 use crate::web::api::role::Role;
 use crate::web::api::route::{Answering, Cost, Does, Gives, Param, Route};
@@ -70,7 +70,7 @@ struct Export {
     is_csv: bool,
     head: Option<&'static str>,
     is_done: bool,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 fn line(row: &Row, is_csv: bool) -> String {

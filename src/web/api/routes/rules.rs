@@ -16,8 +16,8 @@ use crate::inbox::{Group, Key};
 use crate::lookup::choice::Candidate;
 use crate::maker::explained::explain;
 use crate::maker::suggest::{Maker, NoRule};
-use crate::maker::trial::{Bench, Trial};
-use crate::maker::versions::tag;
+use crate::maker::trial::{Bench, NotTried, Trial};
+use crate::maker::versions::{KEPT, tag};
 use crate::maker::{Choices, Ground, groups};
 use crate::message::{Message, Source};
 use crate::rules::{MessageContext, console};
@@ -33,6 +33,8 @@ use crate::{snmp, syslog};
 
 /// How long the messages of the inbox are looked at by a trial.
 const LONGEST: Duration = Duration::from_secs(1);
+/// How long it may compile and test, from the first rule that is tried on.
+const COMPILING: Duration = Duration::from_secs(4);
 /// The type of rules.
 const TOML: &str = "application/toml; charset=utf-8";
 /// Who sends what is explained, unless told.
@@ -118,7 +120,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
     },
     Route {
         role: Role::Read,
-        cost: Cost::Search,
+        cost: Cost::Trial,
         body: Some(choices),
         gives: Gives::Json(|| {
             schema::with(&[
@@ -136,7 +138,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
     },
     Route {
         role: Role::Read,
-        cost: Cost::Search,
+        cost: Cost::Trial,
         body: Some(|| {
             let number = || json!({ "type": ["integer", "null"] });
             schema::only(
@@ -165,7 +167,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
     },
     Route {
         role: Role::Read,
-        cost: Cost::Search,
+        cost: Cost::Trial,
         body: Some(|| {
             schema::only(
                 &[],
@@ -205,6 +207,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
         )
     },
     Route {
+        query: &[Param { name: "skip", says: "pass over so many earlier versions, which are refused" }],
         gives: Gives::Json(saved),
         ..Route::change(
             Method::Post,
@@ -289,14 +292,16 @@ fn attempt(ask: &Ask) -> Result<Answer, Problem> {
     let status = &ask.desk.status;
     let (in_force, workshop) = (status.shared.in_force(), status.workshop());
     let answers = status.shared.commit.correlation.at(status.clock.now());
-    // The time counts from the first message on: a machine that is busy compiles slowly.
-    let began = Cell::new(None);
-    let late = || {
+    // The time counts from the first message on, and from the first rule on: a machine that is busy compiles slowly.
+    let over = |began: &Cell<Option<Mono>>, longest| {
         let now = status.clock.now().mono;
         let start = began.get().unwrap_or(now);
         began.set(Some(start));
-        now.since(start) > LONGEST
+        now.since(start) > longest
     };
+    let (first_message, first_rule) = (Cell::new(None), Cell::new(None));
+    let late = || over(&first_message, LONGEST);
+    let spent = || over(&first_rule, COMPILING);
     let bench = Bench {
         workshop: &workshop,
         mib: in_force.active.rules.mib_handle(),
@@ -304,8 +309,17 @@ fn attempt(ask: &Ask) -> Result<Answer, Problem> {
         ground: Ground::of(&in_force, Some(&answers), &|_| None),
         max_message: in_force.active.rules.max_message,
         late: &late,
+        spent: &spent,
     };
-    bench.run(&trial, &status.inbox().groups()).map(|answer| Answer::json(&answer)).map_err(Problem::absent)
+    let tried = bench.run(&trial, &status.inbox().groups());
+    tried.map(|answer| Answer::json(&answer)).map_err(|error| {
+        let status = match error {
+            NotTried::NoGroup(_) => StatusCode::NOT_FOUND,
+            NotTried::TooMuch(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            NotTried::TooLong => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Problem::new(status, error.to_string())
+    })
 }
 
 #[derive(Deserialize)]
@@ -401,7 +415,22 @@ fn put(ask: Ask) -> Answering {
 fn undo(ask: Ask) -> Answering {
     Box::pin(async move {
         let base = base(&ask)?;
-        change(&ask, &json!("undo"), base, false).await
+        let skip = match ask.query.get("skip") {
+            Some("0") => 0,
+            _ => ask.number("skip", 0, KEPT as u64)?,
+        };
+        let done = change(&ask, &json!({ "undo": { "skip": skip } }), base, false).await;
+        done.map_err(|problem| match problem.status {
+            StatusCode::UNPROCESSABLE_ENTITY => Problem {
+                detail: format!(
+                    "the earlier version cannot be used any more, as other files have changed since; nothing has changed; \
+                     ?skip={} goes one version further back",
+                    skip + 1
+                ),
+                ..problem
+            },
+            _ => problem,
+        })
     })
 }
 

@@ -82,6 +82,7 @@ export function Maker({ rest, query, session }) {
   const [tried, setTried] = useState(null);
   const [busy, work] = useState(false);
   const [review, setReview] = useState(null);
+  const [skip, setSkip] = useState(0);
   const [saved, setSaved] = useState(null);
   const asked = useRef(0);
   const place = useRef(null);
@@ -202,9 +203,10 @@ export function Maker({ rest, query, session }) {
   };
   const undo = async () => {
     try {
-      await request("POST", "rules/console/undo", { body: {}, headers: { "If-Match": saved.etag ?? "*" } });
+      await request("POST", `rules/console/undo${skip > 0 ? `?skip=${skip}` : ""}`, { body: {}, headers: { "If-Match": saved.etag ?? "*" } });
       location.hash = `#/inbox/${id}`;
     } catch (problem) {
+      if (problem.status === 422) setSkip(skip + 1);
       fail(problem);
     }
   };
@@ -215,7 +217,7 @@ export function Maker({ rest, query, session }) {
     return html`<${Page} title="In force" actions=${html`<a class="button" data-key="Escape" href="#/inbox">Inbox <kbd>Esc</kbd></a>`}>
       <div class="done" role="status"><p class="good-text"><span aria-hidden="true">✓</span> <strong>In force.</strong> Messages of this kind are taken from now on.</p>
         <${Failure} error=${error} />
-        <p><button type="button" onClick=${undo}>Undo</button> <a class="button" href="#/rules">All rules</a> <a class="button primary" href="#/live">Watch what it makes</a></p></div>
+        <p><button type="button" onClick=${undo}>${skip > 0 ? "Undo, one version further back" : "Undo"}</button> <a class="button" href="#/rules">All rules</a> <a class="button primary" href="#/live">Watch what it makes</a></p></div>
       <pre class="raw"><${T}>${toml}<//></pre><//>`;
   }
   return html`<${Page} title="Make a rule" note=${html`for <${T} max=${120}>${what(group)}<//>`}
