@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::files::disk::Disk;
-use crate::journal::progress::{Found, Progress, ProgressFile};
+use crate::journal::progress::{Found, Progress, ProgressFile, peek};
 
 /// How far a sink is. The sink moves it; the journal keeps what it needs.
 #[derive(Debug)]
@@ -217,6 +217,18 @@ pub(crate) fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>
         .collect();
     names.sort();
     Ok(names)
+}
+
+/// The number before which every sink has taken everything, as their files say; none without sinks.
+pub(crate) fn taken(disk: &dyn Disk, directory: &Path) -> io::Result<Option<u64>> {
+    let folder = folder(directory);
+    let mut taken: Option<u64> = None;
+    for name in names(disk, directory)? {
+        if let Some(progress) = peek(disk, &folder.join(name))? {
+            taken = Some(taken.map_or(progress.cursor, |taken| taken.min(progress.cursor)));
+        }
+    }
+    Ok(taken)
 }
 
 /// Whether it is a sink's name, and no file that a write left.

@@ -2,25 +2,10 @@
 //! keep what their sinks have not taken, until they are renamed or forgotten.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::files::disk::Disk;
 use crate::journal::cursor::{Cursor, folder, names};
 use crate::journal::log::Journal;
-use crate::journal::progress;
-
-/// The number before which every sink has taken everything, as their files say; none without sinks.
-pub(super) fn taken(disk: &dyn Disk, directory: &Path) -> io::Result<Option<u64>> {
-    let folder = folder(directory);
-    let mut taken: Option<u64> = None;
-    for name in names(disk, directory)? {
-        if let Some(progress) = progress::peek(disk, &folder.join(name))? {
-            taken = Some(taken.map_or(progress.cursor, |taken| taken.min(progress.cursor)));
-        }
-    }
-    Ok(taken)
-}
 
 impl Journal {
     /// The names of the cursors on disk, in order.
@@ -39,12 +24,6 @@ impl Journal {
         drop(tail);
         cursors.sort_by(|(a, _), (b, _)| a.cmp(b));
         cursors
-    }
-
-    /// The number before which every sink had taken everything when the journal was opened, whether it is at work now or not; none
-    /// without sinks.
-    pub fn taken_before(&self) -> Option<u64> {
-        self.taken_before
     }
 
     /// The registered cursor of a name.

@@ -14,7 +14,6 @@ use crate::files::folder;
 use crate::files::system::Access;
 use crate::journal::batch::Batch;
 use crate::journal::cursor::{self, Cursor};
-use crate::journal::cursors;
 use crate::journal::recover::{self, Recovery};
 use crate::journal::segment::{Header, Meta, segment_path};
 use crate::journal::settings::{MIN_SIZE, WhenFull};
@@ -78,7 +77,7 @@ pub struct Journal {
     /// The number that the recovery gave to the next record.
     recovered: u64,
     /// See [`Journal::taken_before`].
-    pub(super) taken_before: Option<u64>,
+    taken_before: Option<u64>,
     pub(super) tail: Visible<Tail>,
     /// Held by who syncs: the system tells of a failed sync only once.
     pub(super) syncing: Mutex<()>,
@@ -135,7 +134,7 @@ impl Journal {
         let lock = lock(&*disk, &directory)?;
         spare::clear(&*disk, &directory).map_err(io_error(&directory))?;
         let recovered = recover::recover(&*disk, &directory).map_err(io_error(&directory))?;
-        let taken_before = cursors::taken(&*disk, &directory).map_err(io_error(&directory))?;
+        let taken_before = cursor::taken(&*disk, &directory).map_err(io_error(&directory))?;
         let max_size = max_size.max(MIN_SIZE);
         let segment_size = (max_size / 8).clamp(128 << 10, 64 << 20);
         let shape = Shape { directory, disk, epoch, max_size, segment_size, when_full };
@@ -253,6 +252,12 @@ impl Journal {
                 "the journal has reached its limit of {limit} bytes: outcomes that this sink never took are given up; bring the sink back, or raise [journal] max_size"
             );
         }
+    }
+
+    /// The number before which every sink had taken everything when the journal was opened, whether it is at work now or not; none
+    /// without sinks.
+    pub fn taken_before(&self) -> Option<u64> {
+        self.taken_before
     }
 
     /// Deletes the segments that every sink is past.

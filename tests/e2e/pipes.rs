@@ -68,6 +68,8 @@ fn every_command_ends_quietly_when_nobody_reads_it() {
         vec!["unmatched"],
         vec!["history"],
         vec!["history", "--format", "csv"],
+        vec!["report"],
+        vec!["report", "--format", "csv"],
         vec!["state", "list"],
         vec!["state", "list", "--json"],
         vec!["state", "clear", "--all"],

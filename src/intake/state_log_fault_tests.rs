@@ -1,0 +1,79 @@
+//! A journal or a log that fails, and what waits meanwhile.
+
+use super::*;
+use crate::correlate::view::{Clear, Wanted};
+
+/// Whoever finds that the journal takes outcomes again writes what has waited, and answers its informs; some have the state of
+/// rules locked then, which is synced before an inform is answered.
+#[test]
+fn who_writes_what_waited_never_waits_for_himself() {
+    type Does = fn(&mut Process<'_>);
+    let ways: [(&str, Does); 7] = [
+        ("a message of a rule with state", |process| {
+            process.message("held b");
+        }),
+        ("a message of a rule without", |process| {
+            process.message("bad b");
+        }),
+        ("time that passes", |process| process.pass(120)),
+        ("a clear by hand", |process| {
+            let how = Clear { output: "by hand", silent: false };
+            process.commit.clear_state(now(process.now), &Wanted::default(), how);
+        }),
+        ("other rules", |process| {
+            static OTHERS: OnceLock<RuleSet> = OnceLock::new();
+            let others = OTHERS.get_or_init(|| rules(""));
+            process.commit.replace(others.plan(), now(process.now));
+        }),
+        ("another try", |process| process.commit.retry(now(process.now + 10))),
+        ("the end", |process| process.commit.finish(now(process.now))),
+    ];
+    for (what, does) in ways {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Batch);
+            assert_eq!(process.message("held a"), Committed::Synced);
+            process.disk.set_room(process.disk.used());
+            // An inform whose outcome waits.
+            assert_eq!(process.message("bad x"), Committed::Kept);
+            assert_eq!(process.commit.claim(2, now(0).mono), Known::Waits);
+            process.disk.set_room(u64::MAX);
+            does(&mut process);
+            // Time alone brings nothing about that would be written.
+            process.commit.retry(now(process.now + 20));
+            tell.send((process.commit.claim(2, now(0).mono), process.commit.refusing())).unwrap();
+        });
+        let (known, refusing) = told.recv_timeout(std::time::Duration::from_mins(1)).expect(what);
+        assert_eq!((known, refusing), (Known::Safe, false), "{what}");
+    }
+}
+
+/// A repeated inform that changes nothing any more is answered only if what its first copy has brought about survives a power cut,
+/// whatever write or sync of the journal or the log has failed in between.
+#[test]
+fn a_repeated_inform_is_answered_when_what_it_said_is_safe() {
+    let rules = &all_rules()[0];
+    let (mut answered, mut refused) = (0, 0);
+    for seed in 0..4000 {
+        let mut process = Process::start(rules, Faulty::new(seed), 0, SyncPolicy::Batch);
+        let rate = |shift: u64| [0, 2, 3, 5][(seed >> shift) as usize % 4];
+        process.disk.set_faults(Faults { write: rate(0), sync: rate(2), ..Faults::default() });
+        let mut safe = process.message("held a") == Committed::Synced;
+        for _ in 0..4 {
+            process.disk.set_faults(Faults { write: rate(4), sync: rate(6), ..Faults::default() });
+            safe |= process.message("held a") == Committed::Synced;
+            process.commit.keep_state(now(process.now));
+        }
+        answered += usize::from(safe);
+        refused += usize::from(!safe);
+        process.disk.set_faults(Faults::default());
+        process.disk.cut_power();
+        let mut process = process.die(SyncPolicy::Batch);
+        process.pass(QUIET);
+        if safe {
+            let journaled = process.journaled();
+            assert!(journaled.contains(&("a".to_owned(), State::Critical)), "seed {seed}: {journaled:?}");
+        }
+    }
+    assert!(answered > 1000 && refused > 100, "{answered} answered, {refused} not");
+}
