@@ -74,8 +74,9 @@ fn known_keys(held: &str, keys: usize) -> f64 {
 /// Bytes of memory a key, and the seconds that the next process needs to read them.
 fn kept(keys: usize) -> (f64, f64) {
     let dir = tempfile::tempdir().unwrap();
-    let held = shared(dir.path(), STATEFUL, keys);
+    let held = open(dir.path());
     held.commit.resume(SystemClock.now());
+    held.replace(Active { rules: rules(STATEFUL, keys), ..Active::default() });
     let mut pipeline = Pipeline::new(held.clone());
     let before = resident();
     for key in (0..keys).step_by(BATCH) {

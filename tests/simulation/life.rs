@@ -283,7 +283,9 @@ impl Life {
             Ok(Ok(())) => {
                 self.ended(&node);
                 let fails = world.disk_fails.get().is_some();
-                if !fails && !refused && !node.shared.refusing() {
+                // What a full journal refuses until the end is lost, and counted.
+                let given_up = node.shared.stats.outcomes_lost.get() > 0;
+                if !fails && !refused && !given_up && !node.shared.refusing() {
                     self.check_streams(run, told);
                 }
             }

@@ -139,7 +139,7 @@ impl Pattern {
     }
 }
 
-/// The parts of a message that [`line`] makes groups of.
+/// The parts of a message that [`line()`] makes groups of.
 pub fn suggested(message: &str) -> Vec<Span> {
     let (mut spans, mut counts, mut at) = (Vec::new(), BTreeMap::new(), 0);
     for piece in pieces(message) {

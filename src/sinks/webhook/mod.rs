@@ -1,4 +1,4 @@
-//! The webhook sink: a request for each outcome, or for many ([`hook`]), or what a ticket needs ([`ticket`]).
+//! The webhook sink: a request for each outcome, or for many (`hook`), or what a ticket needs (`ticket`).
 
 mod hook;
 mod settings;
