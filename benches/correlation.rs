@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::panic)]
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,12 +26,18 @@ const BATCH: usize = 128;
 const COUNT: usize = 400_000;
 /// Keys of a rule.
 const OF_RULE: usize = 100_000;
+const KEPT: &str = "--kept";
 const STATELESS: &str = "";
 const STATEFUL: &str = "dedup = { window = '1h' }\nhold = { for = '30min' }\n";
 
 fn main() {
-    if !std::env::args().any(|arg| arg == "--bench") {
+    let args: Vec<String> = std::env::args().collect();
+    if !args.iter().any(|arg| arg == "--bench") {
         return;
+    }
+    if let Some(keys) = args.iter().position(|arg| arg == KEPT).and_then(|at| args.get(at + 1)) {
+        let (bytes, start) = kept(keys.parse().unwrap());
+        return println!("{bytes} {start}");
     }
     println!(
         "us of CPU a message, {ROUNDS} rounds by turns, medians; bytes of memory a key; seconds of a start"
@@ -48,7 +55,7 @@ fn main() {
         };
         let (without, with) = (median(|round| round[0]), median(|round| round[1]));
         let more = median(|round| round[1] - round[0]);
-        let (bytes, start) = kept(keys);
+        let (bytes, start) = kept_by_another(keys);
         println!("{keys:<9}  {without:<8.2}  {with:<15.2}  {more:<6.2}  {bytes:<12.0}  {start:.2}");
     }
 }
@@ -69,6 +76,15 @@ fn known_keys(held: &str, keys: usize) -> f64 {
         taken += BATCH.min(keys - key);
     }
     cpu as f64 / 1000.0 / taken as f64
+}
+
+/// The same as [`kept`], of a process of its own: memory that was used before would be used again.
+fn kept_by_another(keys: usize) -> (f64, f64) {
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    let output = program.args(["--bench", KEPT, &keys.to_string()]).output().unwrap().stdout;
+    let text = String::from_utf8(output).unwrap();
+    let (bytes, start) = text.trim().split_once(' ').unwrap();
+    (bytes.parse().unwrap(), start.parse().unwrap())
 }
 
 /// Bytes of memory a key, and the seconds that the next process needs to read them.
