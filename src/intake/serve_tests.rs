@@ -185,18 +185,20 @@ fn notification(kind: NotificationKind, request_id: i32, text: &[u8]) -> Vec<u8>
 #[test]
 fn a_listener_that_waits_is_stopped_at_once() {
     let bench = Bench::new();
-    let datagrams = bench.serve(Protocol::Snmp, "127.0.0.1:0", Limits { receivers: 3, ..Limits::default() });
-    let streams = bench.serve(Protocol::Syslog, "tcp://127.0.0.1:0", Limits::default());
-    let again = (datagrams.address().unwrap(), streams.address().unwrap());
-    // Both wait for input by now, or are about to.
-    std::thread::yield_now();
-    for took in [join(datagrams), join(streams)] {
-        assert!(took < PATIENCE / 4, "{took:?}");
-    }
-    assert!(
-        UdpSocket::bind(again.0).is_ok() && std::net::TcpListener::bind(again.1).is_ok(),
-        "sockets are closed"
-    );
+    let is_free = || {
+        let limits = Limits { receivers: 3, ..Limits::default() };
+        let datagrams = bench.serve(Protocol::Snmp, "127.0.0.1:0", limits);
+        let streams = bench.serve(Protocol::Syslog, "tcp://127.0.0.1:0", Limits::default());
+        let again = (datagrams.address().unwrap(), streams.address().unwrap());
+        // Both wait for input by now, or are about to.
+        std::thread::yield_now();
+        for took in [join(datagrams), join(streams)] {
+            assert!(took < PATIENCE / 4, "{took:?}");
+        }
+        UdpSocket::bind(again.0).is_ok() && std::net::TcpListener::bind(again.1).is_ok()
+    };
+    // Another test may get a port that has just become free, but not every time.
+    assert!((0..10).any(|_| is_free()), "sockets are closed");
 }
 
 #[test]
