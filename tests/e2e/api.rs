@@ -7,25 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
+use crate::history::RULES;
 use crate::support::{port, read, wait_until};
-
-const RULES: &str = r#"
-[[rule]]
-id = "pump-stopped"
-syslog = { program = "pump", message = 'stopped' }
-[rule.check]
-service = "Pump"
-state = "critical"
-output = "{{ message }}"
-
-[[rule]]
-id = "pump"
-syslog = { program = "pump" }
-[rule.check]
-service = "Pump"
-state = "ok"
-output = "{{ message }}"
-"#;
 
 struct Api {
     daemon: Daemon,

@@ -212,9 +212,9 @@ fn pages_search_export_hold_and_sign_in_again() {
     site.check("pages").passes();
 }
 
-/// Makes the pictures of docs/console.md anew: `cargo test --test e2e console::screenshots -- --ignored`.
+/// The pictures of docs/console.md can be made. `TRAPLINE_PICTURES=$PWD/docs/console cargo test --test e2e console::screenshots` makes
+/// them anew.
 #[test]
-#[ignore = "writes docs/console"]
 fn screenshots() {
     let names: Vec<String> = (1..8).map(|n| format!("\"192.0.2.{n}\" = \"core-{n}\"")).collect();
     let site = Site::start_with(&format!(
@@ -237,10 +237,14 @@ fn screenshots() {
     site.daemon.wait_count("matched", 30);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(root.join("target/console/bin/python"));
-    command
-        .arg(root.join("tests/console/screenshots.py"))
-        .args([&site.url, &site.token])
-        .arg(root.join("docs/console"));
-    let output = command.output().unwrap();
+    command.arg(root.join("tests/console/screenshots.py")).args([&site.url, &site.token]);
+    let folder =
+        std::env::var_os("TRAPLINE_PICTURES").map_or_else(|| site.daemon.path("pictures"), Into::into);
+    std::fs::create_dir_all(&folder).unwrap();
+    let output = command.arg(&folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for picture in std::fs::read_dir(root.join("docs/console")).unwrap() {
+        let name = picture.unwrap().file_name();
+        assert!(folder.join(&name).exists(), "{} was not made", name.display());
+    }
 }

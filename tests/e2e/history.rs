@@ -10,7 +10,8 @@ use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{port, run, wait_until};
 use crate::watching::get;
 
-const RULES: &str = r#"
+/// A pump that stops is critical, whatever else it says is ok.
+pub const RULES: &str = r#"
 [[rule]]
 id = "pump-stopped"
 syslog = { program = "pump", message = 'stopped' }
