@@ -67,7 +67,7 @@ fn the_session_of_the_console_goes_over_tls_alone() {
         .output()
         .unwrap();
     assert!(!plain.status.success() && plain.stdout.is_empty(), "{plain:?}");
-    assert!(api.daemon.log().contains("TLS did not begin"), "{}", api.daemon.log());
+    api.daemon.wait_log("TLS did not begin");
 }
 
 #[test]

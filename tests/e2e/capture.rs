@@ -120,6 +120,7 @@ fn a_capture_that_cannot_be_written_counts_and_one_that_ends_stops() {
         send_line(&daemon, "<13>Nov 20 12:00:01 h1 pump[1]: two");
     }
     wait_until("what is lost is counted", || daemon.status()["capture"]["lost"] == 3);
+    daemon.wait_log("cannot keep captured messages");
     assert_eq!(daemon.log().matches("cannot keep captured messages").count(), 1, "{}", daemon.log());
     assert_eq!(daemon.status()["intake"]["matched"], 4, "nothing else suffers");
     run(Command::new("rm").arg(&folder));

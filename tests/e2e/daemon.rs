@@ -4,11 +4,12 @@ use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Program, port, read, wait_until};
+use crate::support::{PATIENCE, Program, port, read, wait_until};
 
 /// A running daemon with its own directory and ports.
 pub struct Daemon {
@@ -106,6 +107,16 @@ impl Daemon {
 
     pub fn log(&self) -> String {
         read(&self.path("log"))
+    }
+
+    /// Waits until the log says something: what a client sees of an event may come before the line that the daemon
+    /// writes about it.
+    pub fn wait_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "the log never says {text:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends it without a chance to tidy up.

@@ -157,7 +157,7 @@ fn without_the_capability_packets_have_another_sender_and_that_is_said() {
     let (got, who) = next(&receiver);
     assert_eq!((got, who.ip().to_string()), (trap("x"), "127.0.0.1".to_owned()));
     wait_until("it is counted", || counts(&daemon)["own_address"] == 1);
-    assert!(daemon.log().contains("give the daemon CAP_NET_RAW"), "{}", daemon.log());
+    daemon.wait_log("give the daemon CAP_NET_RAW");
 }
 
 #[test]

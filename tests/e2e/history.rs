@@ -133,7 +133,7 @@ fn a_history_that_cannot_be_written_stops_nothing_else() {
     });
     send(&daemon, "three");
     wait_until("delivery goes on", || daemon.outcomes("out.jsonl").len() == sent + 1);
-    assert!(daemon.log().contains("the history cannot be written"), "{}", daemon.log());
+    daemon.wait_log("the history cannot be written");
     std::fs::remove_file(&folder).unwrap();
     wait_until("it is written again", || daemon.status()["history"]["error"].is_null());
     wait_until("with what the journal still has", || printed(&daemon, &["three"]).contains("three"));

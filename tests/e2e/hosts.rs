@@ -192,7 +192,7 @@ fn files_of_hosts_may_come_after_the_start() {
     let check = || output(&["check", "--config", &config]);
     assert!(!check().status.success(), "a typing mistake looks the same");
     daemon.restart();
-    assert!(daemon.log().contains("it is read when it is there"), "{}", daemon.log());
+    daemon.wait_log("it is read when it is there");
     let down = || {
         let before = daemon.outcomes("out.jsonl").len();
         let target = daemon.snmp_target();

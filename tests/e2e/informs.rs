@@ -200,7 +200,7 @@ fn who_may_reach_which_rules() {
             "reasons": { "no_access": 2, "wrong_community": 1, "version_off": 1 },
         })
     );
-    assert!(daemon.log().contains("no [[snmp.access]] is for"), "{}", daemon.log());
+    daemon.wait_log("no [[snmp.access]] is for");
 }
 
 #[test]

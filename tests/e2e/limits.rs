@@ -96,7 +96,9 @@ fn without_a_descriptor_every_listener_waits_and_goes_on() {
     for (name, counts) in &connections {
         let errors = counts["errors"].as_u64().unwrap();
         assert!((1..200).contains(&errors), "{name}: {errors}");
-        assert_eq!(daemon.log().matches(&format!("{name} cannot accept")).count(), 1, "{}", daemon.log());
+        let said = format!("{name} cannot accept");
+        daemon.wait_log(&said);
+        assert_eq!(daemon.log().matches(&said).count(), 1, "{}", daemon.log());
     }
 }
 
@@ -114,7 +116,7 @@ fn streams_leave_descriptors_for_the_journal_the_sinks_and_the_status() {
     );
     command.args(["-c", &run]);
     daemon.start_as(command);
-    assert!(daemon.log().contains("the limit of 300 descriptors leaves fewer streams"), "{}", daemon.log());
+    daemon.wait_log("the limit of 300 descriptors leaves fewer streams");
     let mut streams = Vec::new();
     for n in 0..400usize {
         // Those that get no place are closed.
@@ -203,7 +205,7 @@ fn a_removed_journal_is_noticed_and_made_anew() {
         daemon.path("var/cursors/core").exists() && daemon.path("var/control.sock").exists()
     });
     wait_until("and it is ready", || get(http, "/ready").0 == 200);
-    assert!(daemon.log().contains("somebody has removed or replaced files of the journal"));
+    daemon.wait_log("somebody has removed or replaced files of the journal");
     send_lines(&daemon, 100);
     wait_until("all that came waits for the sink", || daemon.status()["sinks"][0]["behind"] == 200);
     daemon.stop();

@@ -88,7 +88,7 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
         !check.status.success() && said.contains("sites.csv:3:1: error: '10.0.0.0/33' is no network"),
         "{said}"
     );
-    assert!(daemon.log().contains("this version is not used"), "{}", daemon.log());
+    daemon.wait_log("this version is not used");
     // Whatever the daemon does, it goes on with what it had.
     assert!(output(&["reload", "--config", config]).status.success());
     becomes(&daemon, "Graz ops@example.org");

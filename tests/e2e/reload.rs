@@ -438,7 +438,7 @@ fn sinks_that_are_not_configured_keep_their_backlog_until_they_are_forgotten() {
     let result = reload(&daemon);
     assert_eq!(result["sinks"]["removed"], serde_json::json!(["slow", "slower"]));
     assert_eq!(result["unconfigured_sinks"], serde_json::json!(["slow", "slower"]));
-    assert!(daemon.log().contains("sink 'slow' is not configured: the journal keeps 50 outcomes for it"));
+    daemon.wait_log("sink 'slow' is not configured: the journal keeps 50 outcomes for it");
     lines(daemon.syslog_tcp, 50..60);
     daemon.wait_count("outcomes", 60);
     let sixty = [("slow".to_owned(), 60), ("slower".to_owned(), 60)];
@@ -447,7 +447,7 @@ fn sinks_that_are_not_configured_keep_their_backlog_until_they_are_forgotten() {
     daemon.stop();
     let said = daemon.log().matches("sink 'slow' is not configured").count();
     daemon.restart();
-    assert!(daemon.log().matches("sink 'slow' is not configured").count() > said);
+    wait_until("it is said again", || daemon.log().matches("sink 'slow' is not configured").count() > said);
     assert_eq!(unconfigured(&daemon), sixty);
     let list = |daemon: &Daemon| -> Vec<(String, bool, u64)> {
         let listed = command(daemon, &["sinks", "list", "--json"]);

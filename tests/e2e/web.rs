@@ -62,7 +62,7 @@ fn alignak_by_command_with_a_login() {
         (Some("router1"), Some("Interface Gi0/3"))
     );
     assert_eq!(first["parameters"], "2;Link down on Gi0/3 (admin up, oper down)");
-    assert!(daemon.log().contains("service does not exist"));
+    daemon.wait_log("service does not exist");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_server_that_asks_for_a_pause_gets_it() {
     let waited = refused_at.lock().unwrap().unwrap().elapsed();
     assert!(waited >= Duration::from_millis(2900), "{waited:?}");
     assert_eq!(server.requests().len(), 2);
-    assert!(daemon.log().contains("waiting 3 s, as it asks"), "{}", daemon.log());
+    daemon.wait_log("waiting 3 s, as it asks");
 }
 
 #[test]
