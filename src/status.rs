@@ -16,6 +16,7 @@ use crate::intake::letting_in::Advice;
 use crate::intake::senders::Sender;
 use crate::intake::shared::InForce;
 use crate::maker::Workshop;
+use crate::rules::Rule;
 use crate::sinks::Running;
 use crate::time::clock::{Clock, Mono};
 use crate::vitals::{Recent, SinkSigns, Totals, Vitals};
@@ -238,6 +239,7 @@ impl Status {
             "pid": std::process::id(),
             "uptime_seconds": self.uptime().as_secs(),
             "rules": active.rules.rules().len(),
+            "busiest_rules": busiest_rules(active.rules.rules()),
             "rule_errors": rule_errors,
             "reloads": { "done": reloads.done, "refused": reloads.refused, "error": reloads.error },
             "problems": self.problems(),
@@ -333,6 +335,20 @@ impl Status {
         problems.extend(self.health.problems(self.clock.now().mono));
         problems
     }
+}
+
+/// How many rules the status names with what they matched: their rates are shown, those of all others are low or none.
+const BUSIEST: usize = 200;
+
+/// The rules that matched most since they were loaded, most first.
+fn busiest_rules(rules: &[Rule]) -> Vec<Value> {
+    let count = |rule: &Rule| rule.match_count.load(Ordering::Relaxed);
+    let mut busiest: Vec<(u64, &Rule)> =
+        rules.iter().map(|rule| (count(rule), rule)).filter(|(count, _)| *count > 0).collect();
+    busiest.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    busiest.truncate(BUSIEST);
+    let of = |(count, rule): (u64, &Rule)| json!({ "rule": rule.id, "file": &*rule.file, "matched": count });
+    busiest.into_iter().map(of).collect()
 }
 
 fn of_sender(address: IpAddr, sender: &Sender, in_force: &InForce, now: Mono) -> Value {

@@ -1,0 +1,121 @@
+//! Asks the daemon: once, again and again, or as a plugin.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::view;
+use crate::commands::args::ConfigArg;
+use crate::commands::daemon::{self, PATIENCE};
+use crate::config::file;
+use crate::daemon::control::Request;
+use crate::settings::values::parse_duration;
+use crate::terminal::{self, println};
+use crate::vitals::{Judgement, Level, Limits, Vitals, judge};
+
+/// Arguments of `trapline status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// One JSON document; with --watch one a line
+    #[arg(long)]
+    json: bool,
+    /// Again every second, until it is interrupted
+    #[arg(long)]
+    watch: bool,
+    /// One line with performance data, as a Nagios plugin; the exit status is 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN)
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    check: bool,
+    /// With --check: the age of an undelivered outcome from which on there is a warning, such as 5min
+    #[arg(long, value_name = "AGE", requires = "check")]
+    warning: Option<String>,
+    /// With --check: the age of an undelivered outcome from which on it is critical, such as 1h
+    #[arg(long, value_name = "AGE", requires = "check")]
+    critical: Option<String>,
+}
+
+impl StatusArgs {
+    /// Whether it is to work as a plugin.
+    pub fn checks(&self) -> bool {
+        self.check
+    }
+
+    fn limits(&self) -> Result<Limits, String> {
+        let default = Limits::default();
+        let age = |what: &str, text: &Option<String>, default| match text {
+            Some(text) => parse_duration(text)
+                .ok_or_else(|| format!("--{what} {text}: no duration; write 30s, 5min or 1h")),
+            None => Ok(default),
+        };
+        let warning = age("warning", &self.warning, default.warning)?;
+        let critical = age("critical", &self.critical, default.critical.max(warning))?;
+        if critical < warning {
+            return Err("--critical is below --warning; set it to an age above".to_owned());
+        }
+        Ok(Limits { warning, critical })
+    }
+}
+
+/// Judges the running daemon as a plugin: prints a line and gives the exit status.
+pub fn check(args: &StatusArgs) -> u8 {
+    let judgement = match args.limits() {
+        Ok(limits) => judged(args, &limits),
+        Err(wrong) => Judgement::without_numbers(Level::Unknown, &wrong),
+    };
+    println!("{}", judgement.line());
+    judgement.level.exit_status()
+}
+
+fn judged(args: &StatusArgs, limits: &Limits) -> Judgement {
+    let Ok(directory) = file::journal_directory(args.config.path().as_deref()) else {
+        let what = "the configuration cannot be read; run `trapline check`";
+        return Judgement::without_numbers(Level::Unknown, what);
+    };
+    let answer = match daemon::ask(&directory, &Request::Status, Some(PATIENCE)) {
+        Ok(answer) => answer,
+        // A daemon that does not answer does nothing else.
+        Err(error) => return Judgement::without_numbers(Level::Critical, &format!("{error:#}")),
+    };
+    match serde_json::from_value::<Vitals>(answer["vitals"].clone()) {
+        Ok(vitals) => judge(&vitals, limits),
+        Err(_) => {
+            let what = "the running daemon is of an older release, which cannot be judged; restart it";
+            Judgement::without_numbers(Level::Unknown, what)
+        }
+    }
+}
+
+/// Shows the running daemon; false if the configuration is wrong.
+///
+/// # Errors
+///
+/// If no daemon answers.
+pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
+    let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
+    let ask = |request: &Request| daemon::ask(&directory, request, Some(PATIENCE));
+    let mut before = ask(&Request::Status)?;
+    loop {
+        if args.json {
+            println!("{before}");
+            if !args.watch {
+                return Ok(true);
+            }
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        let now = ask(&Request::Status)?;
+        if !args.json {
+            let groups = ask(&Request::Kinds)?;
+            if args.watch {
+                terminal::clear();
+            }
+            for line in view::lines(&before, &now, &groups) {
+                println!("{line}");
+            }
+            if !args.watch {
+                return Ok(true);
+            }
+        }
+        before = now;
+    }
+}
