@@ -59,6 +59,7 @@ mod own_service;
 mod pages;
 mod pipes;
 mod rabbitmq;
+mod readme;
 mod reload;
 mod relp_intake;
 mod senders;
