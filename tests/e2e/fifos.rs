@@ -140,6 +140,10 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
         open.next().is_none()
     });
     let said = |name: &str| std::fs::read_to_string(daemon.path(name)).unwrap();
+    // All have one pipe: a check that looks whether the pipe of Nagios has a reader ends what others read of it.
+    let is_noticed = |text: &str| {
+        ["gives", "gave"].iter().any(|word| text.contains(&format!("a pipe that {word} nothing")))
+    };
     for (at, (place, _)) in PLACES.iter().enumerate() {
         let (check, run) = (said(&format!("{at}.toml.log")), said(&format!("{at}.toml.run")));
         assert!(!check.contains("panicked") && !check.is_empty(), "{place}: {check}");
@@ -148,11 +152,11 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
         if (place.ends_with("_file") && *place != "command_file")
             || ["files", "nagios_objects"].contains(place)
         {
-            assert!(check.contains("a pipe that gives nothing"), "{place}: {check}");
+            assert!(is_noticed(&check), "{place}: {check}");
         }
     }
     let configuration = said("fifo.said");
-    assert!(configuration.contains("a pipe that gives nothing"), "{configuration}");
+    assert!(is_noticed(&configuration), "{configuration}");
 }
 
 /// The keys of the configuration that end in `_file`, as the sources read them.
