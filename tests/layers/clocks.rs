@@ -11,7 +11,7 @@ const READS: [&str; 7] =
 
 /// The files that do, and what for.
 const USES: [(&str, &str); 48] = [
-    ("src/commands/doctor/run.rs", "whether certificates are valid"),
+    ("src/commands/doctor/facts.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     ("src/commands/report.rs", "when a report is made, and ages counted back from then"),
     (
