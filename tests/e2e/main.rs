@@ -64,6 +64,7 @@ mod relp_intake;
 mod senders;
 mod snmp_out;
 mod snmptt;
+mod sources;
 mod storm;
 mod support;
 mod syslog_load;
