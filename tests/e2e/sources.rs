@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, FILE_SINK};
+use crate::daemon::{Daemon, FILE_SINK, output};
 use crate::support::{interface, snmptrap, wait_until};
 
 /// Something of a device that fails and recovers: its service, and what is sent of it as a trap and as a line. Traps are the arguments of
@@ -395,24 +395,34 @@ fn mikrotik() -> Vec<Part> {
     ]
 }
 
-#[test]
-fn a_trap_clears_what_a_line_has_reported_and_the_other_way_round() {
-    let vendors = [cisco(), juniper(), arista(), huawei_parts(), hpe(), fortinet(), palo_alto(), mikrotik()];
-    let mut daemon = Daemon::start(&format!(
-        "{FILE_SINK}[rules]\npacks = \"all\"\n[hosts]\nmap = {{ \"127.0.0.1\" = \"sw1\" }}\n"
-    ));
+/// The HSRP group 10 of the interface 7, Vlan10: speak, active.
+fn hsrp() -> Part {
+    Part {
+        service: "HSRP Vlan10/10",
+        traps: ["4", "6"].map(|state| {
+            trap("1.3.6.1.4.1.9.9.106.2.0.1", &[("1.3.6.1.4.1.9.9.106.1.2.1.1.15.7.10", "i", state)])
+        }),
+        lines: [
+            "<189>44: Nov 20 12:00:01 UTC: %HSRP-5-STATECHANGE: Vlan10 Grp 10 state Active -> Speak",
+            "<189>45: Nov 20 12:00:02 UTC: %HSRP-5-STATECHANGE: Vlan10 Grp 10 state Standby -> Active",
+        ],
+    }
+}
+
+/// Sends what each part has in both directions, and returns how many pairs these were.
+fn either_clears_the_other(daemon: &Daemon, parts: &[Part]) -> usize {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let target = daemon.snmp_target();
+    let send_trap = |arguments: &[String]| {
+        let head = ["-v2c", "-c", "public", &target, "100"];
+        let arguments: Vec<&str> = head.into_iter().chain(arguments.iter().map(String::as_str)).collect();
+        snmptrap(&arguments);
+    };
+    let send_line = |line: &str| {
+        socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
+    };
     let mut pairs = 0;
-    for part in vendors.iter().flatten() {
-        let send_trap = |arguments: &[String]| {
-            let head = ["-v2c", "-c", "public", &target, "100"];
-            let arguments: Vec<&str> = head.into_iter().chain(arguments.iter().map(String::as_str)).collect();
-            snmptrap(&arguments);
-        };
-        let send_line = |line: &str| {
-            socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
-        };
+    for part in parts {
         for trap_first in [true, false] {
             let (of_trap, line) =
                 (&part.traps[usize::from(!trap_first)], part.lines[usize::from(trap_first)]);
@@ -447,7 +457,40 @@ fn a_trap_clears_what_a_line_has_reported_and_the_other_way_round() {
             pairs += 1;
         }
     }
+    pairs
+}
+
+const HOSTS: &str = "[hosts]\nmap = { \"127.0.0.1\" = \"sw1\" }\n";
+
+#[test]
+fn a_trap_clears_what_a_line_has_reported_and_the_other_way_round() {
+    let vendors = [cisco(), juniper(), arista(), huawei_parts(), hpe(), fortinet(), palo_alto(), mikrotik()];
+    let mut daemon = Daemon::start(&format!("{FILE_SINK}[rules]\npacks = \"all\"\n{HOSTS}"));
+    let parts: Vec<Part> = vendors.into_iter().flatten().collect();
+    let pairs = either_clears_the_other(&daemon, &parts);
     println!("{pairs} pairs");
     assert!(pairs >= 50, "{pairs}");
+    daemon.stop();
+}
+
+/// With the table and the rule of docs/packs.md.
+#[test]
+fn a_table_of_interfaces_gives_hsrp_one_service() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/packs.md")).unwrap();
+    let block = |fence: &str, start: &str| {
+        let mut blocks = page.split(fence).skip(1).map(|rest| rest.split("```").next().unwrap());
+        blocks.find(|block| block.starts_with(start)).unwrap().to_owned()
+    };
+    let lookups = block("```toml\n", "[[lookups]]");
+    let mut daemon = Daemon::prepare(&format!(
+        "{FILE_SINK}[rules]\npacks = \"all\"\npaths = [\"rules.toml\"]\n{HOSTS}{lookups}"
+    ));
+    std::fs::write(daemon.path("rules.toml"), block("```toml\n", "[[rule]]")).unwrap();
+    std::fs::write(daemon.path("interfaces.csv"), block("```text\n", "interface,name")).unwrap();
+    let config = daemon.path("trapline.toml");
+    let tested = output(&["test", "--config", config.to_str().unwrap()]);
+    assert!(tested.status.success(), "{tested:?}");
+    daemon.restart();
+    assert_eq!(either_clears_the_other(&daemon, &[hsrp()]), 2);
     daemon.stop();
 }

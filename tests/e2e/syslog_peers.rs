@@ -120,7 +120,7 @@ fn rsyslog(daemon: &Daemon, folder: &Path, clients: bool, actions: &[(&str, Stri
     std::fs::write(folder.join("rsyslog.conf"), config).unwrap();
     let mut command = Command::new("rsyslogd");
     command.args(["-n", "-f"]).arg(folder.join("rsyslog.conf")).arg("-i").arg(folder.join("pid"));
-    let log = std::fs::File::create(folder.join("rsyslog.log")).unwrap();
+    let log = File::create(folder.join("rsyslog.log")).unwrap();
     Program::start(command.stdout(log.try_clone().unwrap()).stderr(log))
 }
 
