@@ -1,7 +1,7 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `influxdb`, `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
+//! `influxdb`, `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `openssh-server`, `sudo`, `vsftpd`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -27,6 +27,7 @@ mod console;
 mod correlation;
 mod crash;
 mod daemon;
+mod debian_security;
 mod devices;
 mod doctor;
 mod email;
@@ -64,6 +65,7 @@ mod relp_intake;
 mod senders;
 mod snmp_out;
 mod snmptt;
+mod sources;
 mod storm;
 mod support;
 mod syslog_load;
