@@ -16,6 +16,7 @@ use crate::intake::listener::Listener;
 use crate::journal;
 use crate::lookup;
 use crate::mib::load::modules::system_mibs;
+use crate::mib::load::with_own;
 use crate::report;
 use crate::rules::console::ConsoleRules;
 use crate::rules::rule::MAX_MESSAGE;
@@ -150,7 +151,13 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let capture = root.section("capture", found).map(|s| capture::Settings::read(s, found));
     let history = root.section("history", found);
     let history = history.map(|s| history::Settings::read(s, &journal.directory, &resolve, found));
-    let reports = report::schedule::read(&root, history.is_some(), &resolve, found);
+    let is_mailer = |name: &str| {
+        let sink = sinks.iter().find(|sink| sink.settings.name == name);
+        sink.map(|sink| sink.settings.sink.post().is_some())
+    };
+    let mailers =
+        report::schedule::Mailers { is_mailer: &is_mailer, is_address: crate::sinks::email::is_address };
+    let reports = report::schedule::read(&root, history.is_some(), &resolve, mailers, found);
     let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http =
@@ -173,7 +180,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         queues,
         forwards,
         storm,
-        mib_paths: mib_paths.unwrap_or_else(system_mibs),
+        mib_paths: with_own(mib_paths.unwrap_or_else(system_mibs), &journal.directory),
         rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),
         console: ConsoleRules::In(journal.directory.clone()),
         rule_packs: rules.packs,

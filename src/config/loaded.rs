@@ -15,7 +15,7 @@ use crate::lookup::hosts::Hosts;
 use crate::lookup::load;
 use crate::lookup::tables::Tables;
 use crate::mib::load::modules::system_mibs;
-use crate::mib::load::{self as mib, Held};
+use crate::mib::load::{self as mib, Held, with_own};
 use crate::outcome::record::Record;
 use crate::rules::RuleSet;
 use crate::rules::compile::{Compiled, RuleFile, compile_with, is_shipped};
@@ -62,7 +62,8 @@ pub fn config(path: Option<&Path>) -> Result<(Config, Diagnostics), Diagnostics>
         Some(path) => Config::load(path),
         None => {
             let (mib_paths, rule_paths) = (system_mibs(), file::default_rules(Path::new("")));
-            let config = Config { mib_paths, rule_paths, ..Config::default() };
+            let mut config = Config { rule_paths, ..Config::default() };
+            config.mib_paths = with_own(mib_paths, &config.journal.directory);
             Ok((config, Diagnostics::default()))
         }
     }

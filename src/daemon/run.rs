@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::assembly::{Assembly, Runtimes, Sockets};
 use super::awaited::Awaited;
 use super::desk::ByControl;
+use super::helpers::Helpers;
 use super::log::Log;
 use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
@@ -149,7 +150,8 @@ fn live(
     let socket = control::Socket::bind(&path_of_socket)
         .with_context(|| format!("cannot make the socket {}", path_of_socket.display()))?;
     let socket = Arc::new(socket);
-    let reach = ByControl { status: assembly.status.clone(), orders: orders.clone() };
+    let helpers = Arc::new(Helpers::new(path, &config.journal.directory));
+    let reach = ByControl { status: assembly.status.clone(), orders: orders.clone(), helpers };
     assembly.desk().set_control(Arc::new(reach));
     let _control = serve_control(assembly, socket.clone(), orders, looked);
     match start(to_load, assembly, &mut terminate)? {
@@ -311,8 +313,9 @@ fn write_history(assembly: &Assembly) -> anyhow::Result<Member> {
 
 fn make_reports(assembly: &Assembly) -> anyhow::Result<Member> {
     let (status, wanted) = (assembly.status.clone(), assembly.reports());
+    let network = assembly.crew.world().network;
     let member = assembly.crew.thread_of_tasks("the reports", OnEnd::Restart, move |stop| {
-        reports::run(status.clone(), wanted.clone(), stop)
+        reports::run(status.clone(), wanted.clone(), network.clone(), stop)
     });
     member.context("cannot start threads")
 }

@@ -25,6 +25,7 @@ pub mod http;
 mod incoming;
 pub mod letting_in;
 pub mod listener;
+mod made_nothing;
 pub mod mutes;
 mod original;
 pub mod pipeline;
@@ -48,6 +49,7 @@ pub mod storms;
 pub mod streams;
 pub mod tap;
 pub mod tls;
+pub mod untold;
 pub mod waiting;
 
 pub use shared::{Active, Shared};

@@ -26,6 +26,7 @@ use crate::intake::stats::Stats;
 use crate::intake::storm;
 use crate::intake::storms::Storms;
 use crate::intake::tap::Tap;
+use crate::intake::untold;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
 use crate::lookup::board::Board;
@@ -189,6 +190,11 @@ impl Shared {
             open: watch::channel(false).0,
             stop: AtomicBool::new(false),
         }
+    }
+
+    /// What made no outcome, for the history.
+    pub fn untold(&self) -> &untold::Table {
+        &self.commit.correlation.untold
     }
 
     /// The time now.

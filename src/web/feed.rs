@@ -194,7 +194,12 @@ impl Feed {
                 return;
             }
         }
-        let row = Arc::new(Row::of(record, payload, outcome.common().time, before.filter(|_| is_change)));
+        let row = Arc::new(Row::of(
+            record,
+            payload,
+            outcome.common().time,
+            (before.filter(|_| is_change), before.is_none()),
+        ));
         if is_change {
             inner.changes.push(Event::Outcome(row.clone()));
         }

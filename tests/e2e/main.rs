@@ -15,6 +15,7 @@
 mod alertmanager;
 mod amqp_intake;
 mod api;
+mod api_desk;
 mod api_page;
 mod api_tls;
 mod broker;

@@ -53,6 +53,7 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
     ("src/intake/shared.rs", &["beats"], No("the threads that run")),
     ("src/intake/storms.rs", &["kinds", "open"], Row("storms under way")),
     ("src/intake/tap.rs", &["state"], No("those who look on at the moment")),
+    ("src/intake/untold.rs", &["state"], Row("messages that made nothing")),
     ("src/intake/waiting.rs", &["state"], Row("datagrams that wait")),
     ("src/journal/cursor.rs", &["kept"], Row("what each sink has delivered")),
     ("src/journal/log.rs", &["syncing", "locked"], Row("outcomes that were committed")),

@@ -14,7 +14,8 @@ use crate::outcome::record::Record;
 use crate::sinks::memory::Memory;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
+    Destination, Fate, Id, Item, Lane, Letter, Limits, Order, Pieces, Post, Posted, Posting, Said, Seat,
+    Sending, Sink, Trouble, Working,
 };
 use crate::time::clock::{Clock, Mono};
 
@@ -64,6 +65,10 @@ impl Sink for Email {
         })
     }
 
+    fn post(&self) -> Option<&dyn Post> {
+        Some(self)
+    }
+
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
         Box::new(EmailLane {
             email: self.clone(),
@@ -71,6 +76,33 @@ impl Sink for Email {
             clock: seat.clock.clone(),
             open: HashMap::new(),
             memory: Memory::new(seat.name.clone(), seat.memory.clone()),
+        })
+    }
+}
+
+impl Post for Email {
+    fn recipients(&self) -> &[String] {
+        &self.composer.to
+    }
+
+    fn post<'a>(&'a self, letter: &'a Letter, to: &'a [String], network: Arc<dyn Network>) -> Posting<'a> {
+        Box::pin(async move {
+            let names: Vec<&str> = to.iter().map(String::as_str).collect();
+            let mut session = Session::open(&self.server, &*network).await?;
+            let submitted =
+                session.submit(&self.composer.from, &names, &self.composer.letter(letter, to)).await?;
+            session.quit().await;
+            Ok(match submitted {
+                Submitted::TooLarge(said) => vec![Posted::Dead(said); to.len()],
+                Submitted::Each(verdicts) => verdicts
+                    .into_iter()
+                    .map(|verdict| match verdict {
+                        Verdict::Taken => Posted::Taken,
+                        Verdict::Later(said) => Posted::Later(said),
+                        Verdict::Dead(said) => Posted::Dead(said),
+                    })
+                    .collect(),
+            })
         })
     }
 }
