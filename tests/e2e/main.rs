@@ -43,6 +43,7 @@ mod influxdb;
 mod informs;
 mod init;
 mod intake;
+mod kills;
 mod limits;
 mod local_syslog;
 mod lookups;
