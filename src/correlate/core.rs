@@ -252,7 +252,7 @@ impl Core {
         let Some(armed) = self.armed(kind, at).filter(|armed| **armed == tick) else { return false };
         *armed = 0;
         // It is due later than it was when the timer was set: what is due before that comes first, also where all of it is late.
-        if self.due_of(plan, kind, at).is_none_or(|due| self.tick_of(due) > tick) {
+        if self.due_of(plan, kind, at).is_some_and(|due| self.tick_of(due) > tick) {
             self.arm(plan, kind, at);
             return true;
         }

@@ -282,7 +282,7 @@ impl Naive {
         self.happen(late);
         let story = &self.problems[&late];
         if story.phase == Phase::Idle {
-            return;
+            return self.forget(late);
         }
         match (said, story.word.clone()) {
             (Some(said), Some(word)) => {

@@ -194,7 +194,7 @@ struct Naive {
     /// All mutes that there ever were: covered host, sinks, from, until.
     mutes: Vec<(String, Vec<String>, i64, i64)>,
     /// What was muted and not sent since, by host: for which sinks.
-    missed: std::collections::BTreeMap<String, Vec<String>>,
+    missed: BTreeMap<String, Vec<String>>,
 }
 
 const SINKS: [&str; 3] = ["pager", "chat", "mail"];
@@ -248,9 +248,9 @@ proptest::proptest! {
     fn whatever_is_muted_each_sink_knows_the_truth_in_the_end(steps in steps()) {
         let (mut mutes, mut naive, mut hour) = (Mutes::default(), Naive::default(), 0);
         let hosts = ["core-1", "core-2", "edge-1"];
-        let mut truth = std::collections::BTreeMap::new();
+        let mut truth = BTreeMap::new();
         // What each sink was told last of each host.
-        let mut told: std::collections::BTreeMap<(&str, String), String> = std::collections::BTreeMap::new();
+        let mut told: BTreeMap<(&str, String), String> = BTreeMap::new();
         let mut ids: Vec<(u64, usize)> = Vec::new();
         let mut number = 0;
         let end = [Step::Pass(20), Step::Pass(0)];

@@ -2,6 +2,8 @@
 //! `TRAPLINE_CHAOS=34 cargo test --test e2e kills -- --nocapture` kills it 200 times.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -290,4 +292,51 @@ fn kills_in_the_middle_of_every_window_change_no_outcome() {
         asked.into_inner(),
         loads.into_inner()
     );
+}
+
+/// What is due while the journal refuses is written once there is room, even if no message comes.
+#[test]
+fn what_was_due_while_the_journal_was_full_is_sent_when_there_is_room() {
+    const COUNT: usize = 3000;
+    let mut daemon = Daemon::prepare(
+        "[journal]\nmax_size = \"1MiB\"\nwhen_full = \"refuse\"\n\
+         [[sinks]]\nname = \"core\"\ntype = \"nagios\"\ncommand_file = \"DIR/pipe\"\n\
+         [rules]\npaths = [\"rules.toml\"]\npacks = []\n",
+    );
+    std::fs::write(daemon.path("rules.toml"), RULES.replace("\"T\"", "\"1h\"")).unwrap();
+    daemon.restart();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    wait_until("all are held", || {
+        for n in 0..COUNT {
+            let trap = packet(NotificationKind::Trap, 3, &format!("hold {n} {}", "x".repeat(200)), "", 1);
+            socket.send_to(&trap, ("127.0.0.1", daemon.snmp)).unwrap();
+            if n % 100 == 0 {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        daemon.status()["state"]["held"] == COUNT
+    });
+    std::fs::write(daemon.path("rules.toml"), RULES.replace("\"T\"", "\"1s\"")).unwrap();
+    daemon.reload();
+    daemon.wait_log("when_full is \"refuse\"");
+    wait_until("all are due", || daemon.status()["state"]["open"] == COUNT);
+    // The core comes, and nothing else.
+    let pipe = daemon.path("pipe");
+    crate::support::run(std::process::Command::new("mkfifo").arg(&pipe));
+    let reader = std::thread::spawn(move || {
+        let mut seen = BTreeSet::new();
+        for line in BufReader::new(File::options().read(true).write(true).open(pipe).unwrap()).lines() {
+            let line = line.unwrap();
+            seen.extend(
+                line.split("hold ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok()),
+            );
+            if seen.len() == COUNT {
+                break;
+            }
+        }
+        seen.len()
+    });
+    wait_until("all are sent", || reader.is_finished());
+    assert_eq!(reader.join().unwrap(), COUNT);
+    assert_eq!(daemon.status()["intake"]["outcomes_lost"], 0);
 }
