@@ -18,6 +18,7 @@ use crate::lookup::hosts::Hosts;
 use crate::lookup::settings::Definition;
 use crate::report::schedule::Schedule;
 use crate::rules::console::ConsoleRules;
+use crate::rules::looks::Looks;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::shipped::Packs;
 use crate::settings::diagnostic::{Diagnostic, Place};
@@ -61,6 +62,8 @@ pub struct Config {
     pub hosts: Hosts,
     /// `[[lookups]]`
     pub lookups: Vec<Arc<Definition>>,
+    /// Where sinks find these tables.
+    pub looks: Looks,
     /// `[journal]`
     pub journal: journal::Settings,
     /// Where `[journal]` is; none if there is no such section.
@@ -113,6 +116,7 @@ impl Default for Config {
             absent_hosts: Vec::new(),
             hosts: Hosts::default(),
             lookups: Vec::new(),
+            looks: Looks::default(),
             journal,
             journal_place: None,
             capture: None,

@@ -19,6 +19,7 @@ use crate::mib::load::modules::system_mibs;
 use crate::mib::load::with_own;
 use crate::report;
 use crate::rules::console::ConsoleRules;
+use crate::rules::looks::Looks;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::settings::max_message;
 use crate::rules::shipped::{self, Packs};
@@ -137,6 +138,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let hosts = root.section("hosts", found);
     let hosts = hosts.map(|s| lookup::read::hosts(s, &resolve, &mut absent_hosts, found));
     let lookups = lookup::settings::read(&root, &resolve, found);
+    let looks = Looks::new(&lookups);
     let (journal, journal_place) = match root.section("journal", found) {
         Some(section) => {
             let place = source.place_of(&section.span());
@@ -147,7 +149,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let log = root.section("log", found);
     let log_place = log.as_ref().map(|section| source.place_of(&section.span()));
     let log = log.map_or(LogFormat::Human, |s| log::read(s, found));
-    let sinks = sinks::read(source, &root, &resolve, found);
+    let sinks = sinks::read(source, &root, (&resolve, &looks), found);
     let capture = root.section("capture", found).map(|s| capture::Settings::read(s, found));
     let history = root.section("history", found);
     let history = history.map(|s| history::Settings::read(s, &journal.directory, &resolve, found));
@@ -189,6 +191,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         absent_hosts,
         hosts: hosts.unwrap_or_default(),
         lookups,
+        looks,
         journal,
         journal_place,
         capture,

@@ -131,6 +131,13 @@ pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> S
     found.extend(begun.found);
     found.extend(as_warnings(&begun.broken));
     let tables = Arc::new(begun.tables);
+    config.looks.set(&tables);
+    for (table, column) in config.looks.missing(&tables) {
+        let file = config.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+        let message =
+            format!("a sink looks into the column '{column}' of the table '{table}', which has none");
+        found.file_error(&file, message, "write the name of one of its columns");
+    }
     found.extend(config.hosts.check_tables(&tables));
     let own_hosts = Arc::new(config.hosts.clone());
     if !config.hosts.from.is_empty() {
@@ -289,6 +296,7 @@ impl Setup {
             rules: self.compiled.rules?,
             hosts: Arc::new(hosts),
             own_hosts: Arc::new(own_hosts),
+            looks: self.config.looks,
             access: self.config.snmp.access,
             syslog_allow: self.config.syslog.allow,
             zones: self.config.syslog.zones,

@@ -58,4 +58,12 @@ mod expect_tests;
 #[cfg(test)]
 mod law_tests;
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
+mod naive_time;
+#[cfg(test)]
+mod naive_wide;
+#[cfg(test)]
 mod wide_tests;

@@ -177,7 +177,8 @@ impl State {
             && !(outcomes.is_empty() && touched.is_empty())
         {
             let images = self.correlator.images(&mut touched);
-            if let Err(error) = log.add(now.engine, (outcomes, informs), &images, now.wall) {
+            let told = log.tell_clocks(now.wall.saturating_sub(now.engine));
+            if let Err(error) = told.and(log.add(now.engine, (outcomes, informs), &images, now.wall)) {
                 tracing::error!(
                     %error,
                     "the state of rules cannot be written: a crash would lose it; it is tried again every second; check the disk"
@@ -272,8 +273,8 @@ impl Correlation {
             for (own, saved) in self.secret.iter().zip(secret.0) {
                 own.store(saved, Ordering::Relaxed);
             }
-            // Time goes on, whatever the wall clock says now.
-            let wall = Wall::from_micros(now.wall.micros().max(engine));
+            // Time goes on, whatever the wall clock says now. By how much it was set while the other process ran is no time.
+            let wall = Wall::from_micros(now.wall.micros().saturating_sub(left.ahead).max(engine));
             (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
             state.saved = left.state;
         }
@@ -445,8 +446,9 @@ impl Correlation {
         let to_sync = {
             let mut guard = self.state();
             let state = &mut *guard;
-            let engine = state.peek(now).engine;
+            let Now { engine, wall } = state.peek(now);
             let Some(log) = state.log.as_mut().filter(|_| state.saved.is_none()) else { return Ok(()) };
+            log.tell_clocks(wall.saturating_sub(engine))?;
             if state.correlator.plan().is_stateful() && (!log.is_open() || log.is_long()) {
                 // What cannot be written anew goes on as it is, if it is there.
                 log.begin(&state.correlator, engine)

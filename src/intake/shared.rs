@@ -38,6 +38,7 @@ use crate::lookup::tables::Tables;
 use crate::lookup::zones::Zones;
 use crate::peer::Peer;
 use crate::rules::RuleSet;
+use crate::rules::looks::{Lookers, Looks};
 use crate::settings::tls_server::Server;
 use crate::snmp::Usm;
 use crate::snmp::access::Access;
@@ -54,6 +55,8 @@ pub struct Active {
     pub hosts: Arc<Hosts>,
     /// The hosts without those of tables.
     pub own_hosts: Arc<Hosts>,
+    /// Where sinks find the tables.
+    pub looks: Looks,
     /// Who may send notifications, and which rules they may reach.
     pub access: Access,
     /// The security of v3, where there are users.
@@ -152,6 +155,7 @@ pub struct Shared {
     clock: Arc<dyn Clock>,
     reports: Mutex<Reports>,
     in_force: Mutex<InForce>,
+    lookers: Lookers,
     generation: AtomicU64,
     beats: Mutex<Vec<Weak<Beat>>>,
     open: watch::Sender<bool>,
@@ -185,6 +189,7 @@ impl Shared {
             clock,
             reports: Mutex::default(),
             in_force: Mutex::default(),
+            lookers: Lookers::default(),
             generation: AtomicU64::new(0),
             beats: Mutex::default(),
             open: watch::channel(false).0,
@@ -220,6 +225,8 @@ impl Shared {
         let hosts = active.hosts.clone();
         self.queues.want(&active.queues);
         self.forwards.want(&active.forwards);
+        self.lookers.add(&active.looks);
+        self.lookers.tell(&tables);
         *self.lock() = InForce { active: Arc::new(active), tables, hosts };
         self.generation.fetch_add(1, Ordering::Release);
     }
@@ -237,6 +244,7 @@ impl Shared {
             let mut in_force = self.lock();
             if Arc::ptr_eq(&in_force.tables, &before.tables) {
                 (in_force.tables, in_force.hosts) = (Arc::new(tables), hosts);
+                self.lookers.tell(&in_force.tables);
                 drop(in_force);
                 self.generation.fetch_add(1, Ordering::Release);
                 return true;

@@ -2,6 +2,7 @@
 //!
 //! To add a type: a file here with its [`Kind`], a line in [`KINDS`], a page in docs/sinks/, an end-to-end test.
 
+use crate::rules::looks::Looks;
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
@@ -42,7 +43,17 @@ pub fn read(
     resolve: Resolve<'_>,
     found: &mut Diagnostics,
 ) -> Option<SinkConfig> {
-    let mut options = Options::new(section, resolve, found);
+    read_with(kinds, section, (resolve, &Looks::default()), found)
+}
+
+/// The same, with the tables that its templates may look into.
+pub fn read_with(
+    kinds: &[Kind],
+    section: &Section<'_, '_>,
+    (resolve, looks): (Resolve<'_>, &Looks),
+    found: &mut Diagnostics,
+) -> Option<SinkConfig> {
+    let mut options = Options::new(section, (resolve, looks), found);
     let names = || kinds.iter().map(|kind| kind.name);
     let list = || format!("one of {}", names().collect::<Vec<_>>().join(", "));
     let name = options.string("type");

@@ -64,6 +64,7 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
     ("src/maker/workshop.rs", &["full"], Row("rules, hosts, users, MIB names")),
     ("src/lookup/board.rs", &["Board"], Row("tables of `[[lookups]]`")),
     ("src/lookup/reverse.rs", &["state"], Row("names by reverse DNS")),
+    ("src/rules/looks.rs", &["used", "newest", "Lookers"], Row("tables of `[[lookups]]`")),
     ("src/sinks/stats.rs", &["error"], Row("refused senders by reason")),
     ("src/snmp/usm/memory.rs", &["senders"], Row("clocks of SNMPv3 senders")),
     ("src/snmp/usm/open.rs", &["cache"], Row("rules, hosts, users, MIB names")),

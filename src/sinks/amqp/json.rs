@@ -46,7 +46,7 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
         value: "{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}".to_owned(),
         span: 0..0,
     });
-    let routing_key = options.parsed(&key, Template::new(&key, one_word));
+    let routing_key = options.template_of(&key, one_word);
     Some(Arc::new(Bus::new(broker?, JsonEncoder { routing_key: routing_key? })))
 }
 
