@@ -480,3 +480,9 @@ fn what_is_not_kept_is_not_sent() {
     assert!(world.outcomes.iter().all(|bytes| codec::decode(bytes).is_some()));
     assert_eq!(world.sent.get("s"), Some(&State::Critical));
 }
+
+/// What docs/architecture.md says of it: another field should be worth its bytes.
+#[test]
+fn a_record_has_not_grown() {
+    assert_eq!(size_of::<Option<super::problem::Problem>>(), 112);
+}

@@ -60,10 +60,4 @@ mod law_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
-mod naive;
-#[cfg(test)]
-mod naive_time;
-#[cfg(test)]
-mod naive_wide;
-#[cfg(test)]
 mod wide_tests;

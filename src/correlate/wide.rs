@@ -44,7 +44,7 @@ impl Core {
                     self.settle(plan, at, out);
                 }
                 Phase::Held | Phase::Open | Phase::Flapping => {
-                    open.push((problem.service, problem.rank(), at))
+                    open.push((problem.service, problem.rank(), at));
                 }
             }
         }

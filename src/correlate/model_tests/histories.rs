@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::case_tests::mib;
-use super::key::Sender;
 use super::naive::{Naive, Phase};
-use super::{Correlator, Effects, Facts, Limits, Now, QUIET, Secret, Verdict};
+use crate::correlate::case_tests::mib;
+use crate::correlate::key::Sender;
+use crate::correlate::{Correlator, Effects, Facts, Limits, Now, QUIET, Secret, Verdict};
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Source};

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::key::Sender;
-use super::{Facts, Key, Now, Reason, Secret, Verdict};
+use crate::correlate::key::Sender;
+use crate::correlate::{Facts, Key, Now, Reason, Secret, Verdict};
 use crate::outcome::codec;
 use crate::outcome::result::State;
 use crate::rules::plan::{Orphan, Plan, RulePlan, StepAt};
@@ -128,6 +128,11 @@ pub(super) fn with_output(payload: &[u8], text: &str) -> Vec<u8> {
 fn says_again(rule: &RulePlan) -> bool {
     let summary = rule.dedup.as_ref().is_some_and(|dedup| dedup.summary.is_some());
     rule.explicit || summary || rule.expire.is_some() || rule.remind.is_some() || !rule.escalate.is_empty()
+}
+
+/// Whether an ok outcome of a rule that clears nothing is swallowed.
+fn is_dropped(rule: &RulePlan, facts: &Facts) -> bool {
+    rule.orphan.map_or(facts.event && rule.explicit, |orphan| orphan == Orphan::Drop)
 }
 
 impl Story {
@@ -357,7 +362,9 @@ impl Naive {
                 story.steps.insert(at);
             }
         }
-        let state = story.steps.iter().fold(state, |state, at| worse(state, rule.escalate[*at].state));
+        // After a reload there may be fewer.
+        let taken = story.steps.iter().filter_map(|at| rule.escalate.get(*at));
+        let state = taken.fold(state, |state, step| worse(state, step.state));
         story.state = state;
         let repeated = story.is_in_window(rule, now) && story.sent == Some(state);
         if says_again(rule) {
@@ -391,10 +398,6 @@ impl Naive {
         }
     }
 
-    fn is_dropped(&self, rule: &RulePlan, facts: &Facts) -> bool {
-        rule.orphan.map_or(facts.event && rule.explicit, |orphan| orphan == Orphan::Drop)
-    }
-
     fn clear(&mut self, rule: &RulePlan, facts: &Facts, payload: &[u8]) -> Verdict {
         let key = facts.key;
         let remembers =
@@ -403,7 +406,7 @@ impl Naive {
             self.place(facts);
         }
         if !self.problems.contains_key(&key) {
-            if self.is_dropped(rule, facts) {
+            if is_dropped(rule, facts) {
                 return swallowed(Reason::Orphan);
             }
             if self.worst(facts.service.low(), None).is_some() {
@@ -417,7 +420,7 @@ impl Naive {
         let story = &self.problems[&key];
         let told = story.is_told();
         let verdict = match story.phase {
-            Phase::Idle if !told && self.is_dropped(rule, facts) => swallowed(Reason::Orphan),
+            Phase::Idle if !told && is_dropped(rule, facts) => swallowed(Reason::Orphan),
             Phase::Idle if self.worst_other(key).is_some() => swallowed(Reason::StillOpen),
             Phase::Idle => self.send_good(rule, facts, payload),
             Phase::Held if !told && !self.told.contains(&facts.service.low()) => self.cancel(facts, payload),

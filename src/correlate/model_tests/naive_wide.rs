@@ -1,7 +1,7 @@
 //! What the simple state counts, and what happens to whole hosts.
 
 use super::naive::{Hits, Naive, Phase, Window, state_of, with_output};
-use super::{Facts, Key};
+use crate::correlate::{Facts, Key};
 use crate::language::template::Template;
 use crate::outcome::codec;
 use crate::outcome::result::{Outcome, State};

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::key::Key;
 use super::naive::{Awaited, Due, Naive, Phase, state_of, with_output, worse};
-use super::{Facts, Now};
+use crate::correlate::key::Key;
+use crate::correlate::{Facts, Now};
 use crate::outcome::codec;
 use crate::outcome::name::Name;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
@@ -126,7 +126,7 @@ impl Naive {
             Due::Step(at) => {
                 story.steps.insert(at);
                 let before = story.state;
-                let taken = story.steps.iter().map(|at| rule.escalate[*at].state);
+                let taken = story.steps.iter().filter_map(|at| rule.escalate.get(*at)).map(|step| step.state);
                 story.state = taken.fold(before, worse);
                 let state = story.state;
                 if state != before
