@@ -245,6 +245,9 @@ pub enum Fate {
     Dead(Said),
     /// Not now: it is sent again after a pause of its own.
     Later(Said),
+    /// Not tried: the lane keeps an order that [`Order::Free`] does not, and an earlier item is open. It is given to the lane again soon,
+    /// however often that was so.
+    Behind(Said),
 }
 
 /// Why a request as a whole was not answered by fates.

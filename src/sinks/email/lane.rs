@@ -29,6 +29,9 @@ const MOST_KNOWN: usize = 20_000;
 /// An outcome that was put off is tried again within half of this time, or was given up.
 const GONE: Duration = Duration::from_mins(10);
 
+/// Why an outcome is not sent to some recipient.
+const WAITS: &str = "an earlier one of this host and service waits";
+
 /// Mail to some recipients.
 #[derive(Debug, Clone)]
 pub(super) struct Email {
@@ -190,7 +193,7 @@ impl EmailLane {
         session.quit().await;
         self.memory.keep();
         let fates: Vec<Fate> = fates.into_iter().map(fate).collect();
-        for (item, _) in items.iter().zip(&fates).filter(|(_, fate)| !matches!(fate, Fate::Later(_))) {
+        for (item, _) in items.iter().zip(&fates).filter(|(_, fate)| !is_open(fate)) {
             self.forget(item);
         }
         Ok(fates)
@@ -247,7 +250,7 @@ impl EmailLane {
                 recipients.retain(|at| !before.contains(at));
             }
             if recipients.is_empty() {
-                fates[place] = Some(Fate::Later("an earlier one of this host and service waits".into()));
+                fates[place] = Some(Fate::Behind(WAITS.into()));
                 continue;
             }
             if before.is_empty() {
@@ -330,8 +333,11 @@ impl EmailLane {
         let names = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
         if !waiting.is_empty() {
             self.remember(item, taken);
-            let said = later.unwrap_or_else(|| "an earlier one of this host and service waits".into());
-            return Fate::Later(format!("not for {} yet: {said}", names(waiting)).into());
+            let not_yet = |said: &str| Said::from(format!("not for {} yet: {said}", names(waiting)));
+            return match later {
+                Some(said) => Fate::Later(not_yet(said.as_str())),
+                None => Fate::Behind(not_yet(WAITS)),
+            };
         }
         if let Some(said) = dead {
             // Who has it does not get it again if its dead letter is sent again.
@@ -369,6 +375,11 @@ impl EmailLane {
 /// As [`Record::id`].
 fn record_id(item: &Item) -> String {
     format!("{:016x}-{}", item.epoch, item.sequence)
+}
+
+/// Whether an outcome is given to the lane again.
+fn is_open(fate: &Fate) -> bool {
+    matches!(fate, Fate::Later(_) | Fate::Behind(_))
 }
 
 fn fate(fate: Option<Fate>) -> Fate {
