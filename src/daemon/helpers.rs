@@ -194,7 +194,7 @@ mod tests {
         let start = |script: &str| Command::new("sh").args(["-c", script]).spawn().unwrap();
         let error = wait(start("exec sleep 600"), Duration::from_millis(50)).unwrap_err();
         assert!(error.contains("was ended"), "{error}");
-        assert_eq!(wait(start("exit 1"), Duration::from_secs(600)), Ok(()));
+        assert_eq!(wait(start("exit 1"), Duration::from_mins(10)), Ok(()));
     }
 
     #[test]

@@ -14,8 +14,11 @@ const NAMES: usize = 10_000;
 /// How many of them are shown.
 const SHOWN: usize = 20;
 
+/// The name of a row in a facet.
+type Of = fn(&Row) -> Option<&str>;
+
 /// The facets, in the order in which they are shown.
-const FACETS: [(&str, fn(&Row) -> Option<&str>); 6] = [
+const FACETS: [(&str, Of); 6] = [
     ("state", |row| row.state_word()),
     ("host", |row| Some(&row.host)),
     ("service", |row| row.service.as_deref()),

@@ -204,9 +204,10 @@ impl Search {
                 return Ok(());
             }
             if let Some(seen) = visit.seen.filter(|_| visit.seen != before) {
-                match self.oldest_first {
-                    true => range.low = seen.saturating_add(1),
-                    false => range.high = seen.saturating_sub(1),
+                if self.oldest_first {
+                    range.low = seen.saturating_add(1);
+                } else {
+                    range.high = seen.saturating_sub(1);
                 }
             }
             if range.low > range.high {

@@ -25,7 +25,11 @@ function address() {
   const all = [...listeners].some((listener) => listener.all);
   const url = new URL("api/ws/status", document.baseURI);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  if (all) url.searchParams.set("all", "1");
+  if (all) {
+    url.searchParams.set("all", "1");
+    // Nobody reads more than 50 a second; how many there were is said.
+    url.searchParams.set("some", "1");
+  }
   return url;
 }
 
@@ -47,6 +51,10 @@ function take(message) {
   }
   if (event.type === "gap") {
     for (const listener of listeners) listener.onGap?.(event.data ?? event);
+    return;
+  }
+  if (event.type === "more") {
+    seen += event.data?.count ?? 0;
     return;
   }
   if (event.type !== "status_update") return;

@@ -107,7 +107,7 @@ fn add(ask: Ask) -> Answering {
             return Err(Problem::wrong("the body is the file: a MIB module or a ZIP archive of some"));
         }
         let job = Job::AddMibs { name: name.to_owned(), content: ask.body.clone() };
-        done(ask.desk.help(job).await?)
+        Ok(done(ask.desk.help(job).await?))
     })
 }
 
@@ -119,11 +119,11 @@ fn remove(ask: Ask) -> Answering {
             StatusCode::UNPROCESSABLE_ENTITY => Problem { status: StatusCode::NOT_FOUND, ..problem },
             _ => problem,
         });
-        done(removed?)
+        Ok(done(removed?))
     })
 }
 
 /// What a helper has done.
-pub(super) fn done(mut answer: Value) -> Result<Answer, Problem> {
-    Ok(Answer::json(&answer["done"].take()))
+pub(super) fn done(mut answer: Value) -> Answer {
+    Answer::json(&answer["done"].take())
 }

@@ -58,6 +58,6 @@ fn replay(ask: Ask) -> Answering {
                 .check(text)
                 .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
         }
-        done(ask.desk.help(Job::Replay { seconds, console: wanted.toml }).await?)
+        Ok(done(ask.desk.help(Job::Replay { seconds, console: wanted.toml }).await?))
     })
 }

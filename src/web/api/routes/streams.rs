@@ -69,7 +69,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
 
 /// What a WebSocket sends.
 enum Source {
-    Updates(Stream),
+    Updates(Box<Stream>),
     Messages(Messages),
 }
 
@@ -125,7 +125,9 @@ fn lines(ask: Ask) -> Answering {
 }
 
 fn websocket(ask: Ask) -> Answering {
-    Box::pin(upgraded(ask, |ask| Box::pin(async move { Stream::open(ask).await.map(Source::Updates) })))
+    Box::pin(upgraded(ask, |ask| {
+        Box::pin(async move { Stream::open(ask).await.map(|stream| Source::Updates(Box::new(stream))) })
+    }))
 }
 
 /// Opens what is asked for.

@@ -65,7 +65,7 @@ function Facets({ filters, onPick }) {
     ${data && html`<p class="faint">${count(data.rows, "row")} for ${number(data.outcomes)} outcomes and messages${data.partial ? "; counting ended after two seconds, at the newest ones" : ""}</p>`}
     ${data && all.length === 0 && html`<p>Nothing was found.</p>`}
     <div class="facet-lists">${all.map(([name, title, facet]) => html`<section key=${name}><h3>${title} <span class="faint">${number(facet.names)}</span></h3>
-      <ul>${facet.top.map((one) => html`<li><button type="button" class="link" onClick=${() => onPick(name, one.value)}><${T} max=${60}>${name === "why" ? REASONS[one.value] ?? one.value : one.value === "" ? "(none)" : one.value}<//></button> <span class="num">${number(one.count)}</span></li>`)}
+      <ul>${facet.top.map((one) => html`<li>${one.value === "" ? html`<span class="faint">(none)</span>` : html`<button type="button" class="link" onClick=${() => onPick(name, one.value)}><${T} max=${60}>${name === "why" ? REASONS[one.value] ?? one.value : one.value}<//></button>`} <span class="num">${number(one.count)}</span></li>`)}
       ${facet.others > 0 && html`<li class="faint">others <span class="num">${number(facet.others)}</span></li>`}</ul></section>`)}</div>
   </details>`;
 }

@@ -10,7 +10,7 @@ const SHOWN = 300;
 function Report({ answer }) {
   const { added = [], not_added: kept = [], left_out: left = [], missing = [], reload } = answer;
   return html`<div class="upload-report" role="status">
-    <p class=${added.length > 0 ? "good-text" : "warn-text"}><strong>${added.length > 0 ? `${count(added.length, "file")} of modules added` : "Nothing was added"}</strong>${added.length > 0 && `: ${number(answer.modules)} modules, ${number(answer.objects)} objects and ${number(answer.notifications)} notifications more`}</p>
+    <p class=${added.length > 0 ? "good-text" : "warn-text"}><strong>${added.length > 0 ? `${count(added.length, "file")} of modules added` : "Nothing was added"}</strong>${added.length > 0 && `: ${count(answer.modules, "module")}, ${count(answer.objects, "object")} and ${count(answer.notifications, "notification")} more`}</p>
     ${answer.groups_named > 0 && html`<p><a href="#/inbox">${count(answer.groups_named, "kind")} of messages in the inbox ${answer.groups_named === 1 ? "has a name" : "have names"} now</a></p>`}
     ${reload && (reload.ok === false ? html`<div class="failure"><p><strong>The reload was refused:</strong> <${T}>${reload.error}<//></p></div>` : html`<p>They are in force.</p>`)}
     ${added.length > 0 && html`<ul>${added.map((one) => html`<li><${T}>${one.modules}<//> as <span class="mono"><${T}>${one.file}<//></span></li>`)}</ul>`}
