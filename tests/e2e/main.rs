@@ -1,7 +1,7 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `influxdb`, `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
+//! `influxdb`, `logrotate`, `systemd-journal-remote`, `mosquitto`, `mosquitto-clients`, `nats-server`, `zabbix-server-pgsql`, `postgresql`, `prometheus`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -14,6 +14,7 @@
 
 mod alertmanager;
 mod amqp_intake;
+mod amqp_tls;
 mod api;
 mod api_page;
 mod api_tls;
