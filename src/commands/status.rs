@@ -232,6 +232,17 @@ fn print(before: &Value, now: &Value) {
             println!("  {line}");
         }
     }
+    for file in now["followed"].as_array().into_iter().flatten() {
+        let open = if file["open"] == true { "open" } else { "not open" };
+        println!(
+            "followed {}: {open}, {} lines",
+            file["name"].as_str().unwrap_or("?"),
+            number(&file["lines"])
+        );
+        for line in file["error"].as_str().into_iter().flat_map(str::lines) {
+            println!("  {line}");
+        }
+    }
     for forward in now["forwards"].as_array().into_iter().flatten() {
         println!(
             "forward {}: {} sent ({} with this machine's address), {} dropped, {} looped",

@@ -34,6 +34,7 @@ mod email;
 mod explain;
 mod fifos;
 mod first_hour;
+mod followed;
 mod forward;
 mod hangups;
 mod history;
