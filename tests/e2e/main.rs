@@ -45,6 +45,7 @@ mod influxdb;
 mod informs;
 mod init;
 mod intake;
+mod intake_peers;
 mod limits;
 mod local_syslog;
 mod lookups;
