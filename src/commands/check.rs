@@ -185,6 +185,20 @@ fn logins(config: &Config) -> Diagnostics {
             place.error(format!("the sink '{}' cannot deliver now: {what}", sink.settings.name), hint);
         found.push(Diagnostic { severity: Severity::Warning, ..warning });
     }
+    let file = config.file.as_ref().map_or("configuration".into(), |file| file.display().to_string());
+    for (queue, wrong) in config.queues.iter().zip(greet::queues(&config.queues)) {
+        let Some(wrong) = wrong else { continue };
+        let message =
+            format!("the queue '{}' of {} cannot be read now: {wrong}", queue.queue, queue.broker());
+        let hint = Some("see whether the broker runs, and user, password and vhost of url".to_owned());
+        found.push(Diagnostic {
+            severity: Severity::Warning,
+            file: file.clone(),
+            place: None,
+            message,
+            hint,
+        });
+    }
     found
 }
 

@@ -8,6 +8,7 @@ use super::sinks::SinkSection;
 use crate::capture;
 use crate::history;
 use crate::intake::amqp::settings::Queue;
+use crate::intake::follow::settings::Source;
 use crate::intake::forward::settings::Forward;
 use crate::intake::http::settings::HttpSettings;
 use crate::intake::listener::Listener;
@@ -40,6 +41,8 @@ pub struct Config {
     pub intake: Vec<HttpSettings>,
     /// `[[intake]] type = "amqp"`
     pub queues: Vec<Arc<Queue>>,
+    /// `[[intake]] type = "file"` and `type = "journald"`
+    pub followed: Vec<Arc<Source>>,
     /// `[[forward]]`
     pub forwards: Vec<Arc<Forward>>,
     /// `[storm]`
@@ -105,6 +108,7 @@ impl Default for Config {
             syslog: SyslogSettings::default(),
             intake: Vec::new(),
             queues: Vec::new(),
+            followed: Vec::new(),
             forwards: Vec::new(),
             storm: None,
             mib_paths: Vec::new(),

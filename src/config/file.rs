@@ -12,6 +12,7 @@ use crate::capture;
 use crate::history;
 use crate::intake;
 use crate::intake::amqp::settings::Queue;
+use crate::intake::follow::settings::Source;
 use crate::intake::listener::Listener;
 use crate::journal;
 use crate::lookup;
@@ -126,8 +127,14 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         found.push(without_relays(source, &(0..0)));
     }
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
-    let (queues, posts) = root.sections("intake", found).into_iter().partition(is_queue);
+    let is = |section: &Section<'_, '_>, kinds: &[&str]| {
+        kind_of(section).is_some_and(|kind| kinds.contains(&kind))
+    };
+    let (queues, others): (Vec<_>, Vec<_>) =
+        root.sections("intake", found).into_iter().partition(|section| is(section, &["amqp"]));
+    let (followed, posts) = others.into_iter().partition(|section| is(section, &["file", "journald"]));
     let queues = queues_of(queues, &resolve, found);
+    let followed = followed_of(followed, &resolve, found);
     let posts = intake::http::settings::read(posts, &resolve, found);
     let storm = root.section("storm", found).map(|s| intake::storm::read(s, found));
     let mut missing = Vec::new();
@@ -180,6 +187,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         syslog,
         intake: posts,
         queues,
+        followed,
         forwards,
         storm,
         mib_paths: with_own(mib_paths.unwrap_or_else(system_mibs), &journal.directory),
@@ -206,9 +214,20 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     })
 }
 
-/// Whether an `[[intake]]` is a queue of a broker.
-fn is_queue(section: &Section<'_, '_>) -> bool {
-    section.get("type").and_then(|kind| kind.get_ref().as_str()) == Some("amqp")
+/// The `type` of an `[[intake]]`.
+fn kind_of<'s>(section: &'s Section<'_, '_>) -> Option<&'s str> {
+    section.get("type").and_then(|kind| kind.get_ref().as_str())
+}
+
+fn followed_of(
+    sections: Vec<Section<'_, '_>>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Vec<Arc<Source>> {
+    sections.into_iter().fold(Vec::new(), |mut all, section| {
+        all.extend(intake::follow::settings::read(section, resolve, &all, found).map(Arc::new));
+        all
+    })
 }
 
 fn queues_of(

@@ -307,6 +307,7 @@ impl Setup {
                 self.config.intake.into_iter().map(|one| (one.listener.transport, one.site)).collect(),
             ),
             queues: self.config.queues,
+            followed: self.config.followed,
             forwarded: Kinds::of(&self.config.forwards),
             forwards: self.config.forwards,
             storm: self.config.storm,

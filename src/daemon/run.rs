@@ -29,7 +29,7 @@ use crate::engine_id;
 use crate::files::Folder;
 use crate::inbound::descriptors;
 use crate::intake::amqp::consumer;
-use crate::intake::{Shared, admission, forward};
+use crate::intake::{Shared, admission, follow, forward};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;
@@ -182,6 +182,7 @@ fn live(
         systemd::tell(status.clone(), stop)
     });
     let queues = read_queues(assembly)?;
+    let followed = follow_files(assembly)?;
     let _forwards = forward(assembly)?;
     let _own_service = report_itself(assembly)?;
     let _storms = report_storms(assembly)?;
@@ -208,8 +209,10 @@ fn live(
         }
     });
     queues.stop();
+    followed.stop();
     timers.join(LAST);
     queues.join(LAST);
+    followed.join(LAST);
     drain::stop(assembly, &sync, &senders, &socket);
     history.join(HISTORY);
     // Now that nothing comes any more.
@@ -333,6 +336,14 @@ fn read_queues(assembly: &Assembly) -> anyhow::Result<Member> {
     let shared = assembly.status.shared.clone();
     let member = assembly.crew.thread_of_tasks("the reading of queues", OnEnd::Restart, move |stop| {
         consumer::run(shared.clone(), stop)
+    });
+    member.context("cannot start threads")
+}
+
+fn follow_files(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly.crew.thread_of_tasks("the following of files", OnEnd::Restart, move |stop| {
+        follow::run::run(shared.clone(), stop)
     });
     member.context("cannot start threads")
 }

@@ -20,6 +20,7 @@ mod counts;
 mod datagrams;
 pub mod describe;
 mod file_socket;
+pub mod follow;
 pub mod forward;
 pub mod http;
 mod incoming;

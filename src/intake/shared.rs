@@ -13,6 +13,8 @@ use crate::inbox::Inbox;
 use crate::intake::amqp::board::Board as Queues;
 use crate::intake::amqp::settings::Queue;
 use crate::intake::commit::Commit;
+use crate::intake::follow::board::Board as Followed;
+use crate::intake::follow::settings::Source as Follows;
 use crate::intake::forward::desk::Desk;
 use crate::intake::forward::settings::{Forward, Kinds};
 use crate::intake::http::latest::Latest;
@@ -79,6 +81,8 @@ pub struct Active {
     pub mutes: Vec<mutes::Configured>,
     /// The queues that are read.
     pub queues: Vec<Arc<Queue>>,
+    /// The files that are followed.
+    pub followed: Vec<Arc<Follows>>,
     /// Who gets packets as they came.
     pub forwards: Vec<Arc<Forward>>,
     /// Which kinds of messages they get.
@@ -144,6 +148,8 @@ pub struct Shared {
     pub lookups: Board,
     /// Which queues are read.
     pub queues: Queues,
+    /// Which files are followed.
+    pub follows: Followed,
     /// What is sent on as it came.
     pub forwards: Desk,
     /// Who sends more than it may.
@@ -182,6 +188,7 @@ impl Shared {
             reverse: Arc::default(),
             lookups: Board::default(),
             queues: Queues::default(),
+            follows: Followed::default(),
             forwards: Desk::default(),
             storms: Storms::default(),
             limiter,
@@ -224,6 +231,7 @@ impl Shared {
         let tables = active.rules.tables().clone();
         let hosts = active.hosts.clone();
         self.queues.want(&active.queues);
+        self.follows.want(&active.followed);
         self.forwards.want(&active.forwards);
         self.lookers.add(&active.looks);
         self.lookers.tell(&tables);

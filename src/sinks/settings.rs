@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use crate::rules::hours;
 use crate::rules::looks::Looks;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::settings::input;
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
+use crate::settings::tls_keys;
 use crate::settings::values;
 use crate::sinks::fields::{Escape, Filter, Parsed, Template};
 use crate::sinks::gate::Gate;
@@ -170,13 +170,6 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         Some(Located { value: (self.resolve)(&value), span })
     }
 
-    /// Records what is in a file that the sink uses, so that a reload sees when it changes.
-    pub(crate) fn reads(&self, path: &Path) {
-        if let Ok(content) = input::bytes(path, input::TEXT) {
-            self.section.reads(&content);
-        }
-    }
-
     /// True or false.
     pub fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         self.section.boolean(key, self.found).map_or(default, |value| value.value)
@@ -229,6 +222,15 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
             self.missing(keys.inline, "...");
         }
         self.secret(keys)
+    }
+
+    /// The keys of TLS for some servers, each a host and whether TLS is spoken; none where something is wrong.
+    pub(super) fn tls(
+        &mut self,
+        servers: Option<&[(&str, bool)]>,
+        without: (&str, &str),
+    ) -> Option<Vec<tls_keys::Tls>> {
+        tls_keys::read_all(self.section, self.resolve, servers, without, self.found)
     }
 
     /// A template over the outcome, whose values are escaped.

@@ -1,7 +1,9 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `influxdb`, `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `openssh-server`, `sudo`, `vsftpd`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
+//! `influxdb`, `logrotate`, `systemd-journal-remote`, `mosquitto`, `mosquitto-clients`, `nats-server`, `zabbix-server-pgsql`, `postgresql`, `prometheus`,
+//! `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `openssh-server`, `sudo`, `vsftpd`,
+//! `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -14,6 +16,7 @@
 
 mod alertmanager;
 mod amqp_intake;
+mod amqp_tls;
 mod api;
 mod api_desk;
 mod api_page;
@@ -35,6 +38,7 @@ mod email;
 mod explain;
 mod fifos;
 mod first_hour;
+mod followed;
 mod forward;
 mod hangups;
 mod history;
@@ -45,6 +49,7 @@ mod influxdb;
 mod informs;
 mod init;
 mod intake;
+mod intake_peers;
 mod kills;
 mod limits;
 mod local_syslog;
@@ -52,8 +57,10 @@ mod lookups;
 mod maker;
 mod mibs;
 mod migrating;
+mod mqtt;
 mod mute;
 mod nagios;
+mod nats;
 mod net_snmp;
 mod nsca;
 mod objects;
@@ -62,6 +69,7 @@ mod own_service;
 mod pages;
 mod pipes;
 mod rabbitmq;
+mod recipes;
 mod reload;
 mod relp_intake;
 mod senders;

@@ -10,26 +10,38 @@ use crate::settings::section::Located;
 use crate::sinks::fields::Template;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::sink::Said;
+use crate::sinks::tls;
 
 /// `type = "amqp"`
 pub const KIND: Kind = Kind {
     name: "amqp",
     says: "any AMQP 0-9-1 exchange",
-    keys: &[&[
-        Key { name: "url", default: "required", says: "`amqp://USER:PASSWORD@HOST:5672/VHOST`." },
-        Key { name: "exchange", default: "\"trapline\"", says: "The exchange; `\"\"` for the default one." },
-        Key {
-            name: "declare",
-            default: "true",
-            says: "Whether to declare the exchange (durable, topic). Use false if it exists with another type.",
-        },
-        Key {
-            name: "routing_key",
-            default: "\"{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}\"",
-            says: "A template.",
-        },
-        Unroutable::key("\"dead\""),
-    ]],
+    keys: &[
+        &[
+            Key {
+                name: "url",
+                default: "required",
+                says: "`amqp://USER:PASSWORD@HOST:5672/VHOST`, or `amqps://USER:PASSWORD@HOST:5671/VHOST` with TLS.",
+            },
+            Key {
+                name: "exchange",
+                default: "\"trapline\"",
+                says: "The exchange; `\"\"` for the default one.",
+            },
+            Key {
+                name: "declare",
+                default: "true",
+                says: "Whether to declare the exchange (durable, topic). Use false if it exists with another type.",
+            },
+            Key {
+                name: "routing_key",
+                default: "\"{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}\"",
+                says: "A template.",
+            },
+            Unroutable::key("\"dead\""),
+        ],
+        tls::KEYS,
+    ],
     answers: &[],
     read,
 };
