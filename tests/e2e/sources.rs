@@ -434,15 +434,15 @@ fn either_clears_the_other(daemon: &Daemon, parts: &[Part]) -> usize {
                 wait_until(part.service, || daemon.outcomes("out.jsonl").len() >= before + count);
             };
             if trap_first {
-                send_trap(of_trap)
+                send_trap(of_trap);
             } else {
-                send_line(line)
+                send_line(line);
             }
             arrives(1);
             if trap_first {
-                send_line(line)
+                send_line(line);
             } else {
-                send_trap(of_trap)
+                send_trap(of_trap);
             }
             arrives(2);
             let outcomes = daemon.outcomes("out.jsonl");
