@@ -156,11 +156,12 @@ impl Ledger {
         self.0.vanished.borrow_mut().push(records);
     }
 
-    /// After a power cut at `when` the journal has only these records. `letters` gives the dead letters of a sink; `promised` says which
-    /// of the others must be there.
+    /// After a power cut at `when`, when `first` was its oldest record, the journal has only these records. `letters` gives the dead
+    /// letters of a sink; `promised` says which of the others must be there.
     pub fn cut(
         &self,
         when: Duration,
+        first: u64,
         there: &BTreeSet<(u64, u64, Outcome)>,
         next: u64,
         letters: impl Fn(&Lineage) -> BTreeMap<Outcome, String>,
@@ -185,7 +186,8 @@ impl Ledger {
         // If nothing of before is there, as all of it was delivered, the numbers go on after the last that was safe.
         let newer = entries.iter().filter(|entry| entry.at > when).map(|entry| entry.sequence).min();
         let last = last.unwrap_or(newer.unwrap_or(next).saturating_sub(1));
-        let oldest = there.iter().map(|(_, sequence, _)| *sequence).min().unwrap_or(u64::MAX);
+        // A segment that could not be removed is there again, and those behind it are not.
+        let oldest = there.iter().map(|(_, sequence, _)| *sequence).min().unwrap_or(u64::MAX).max(first);
         for entry in entries.iter_mut().filter(|entry| !is_there(&&**entry)) {
             entry.torn |= entry.sequence > last || entry.sequence >= oldest;
         }
@@ -202,7 +204,7 @@ impl Ledger {
             let Entry { outcome, sequence, .. } = *entry;
             if !kept.contains(&outcome) && promised(entry, answered) {
                 let vanished = self.0.vanished.borrow().iter().any(|range| range.contains(&sequence));
-                if (sequence < oldest && !there.is_empty()) || vanished {
+                if sequence < first || (sequence < oldest && !there.is_empty()) || vanished {
                     // A full journal may have given it up, or somebody has removed it: that is settled at the end, by its count.
                     continue;
                 }
@@ -230,6 +232,12 @@ impl Ledger {
                     .is_some_and(|message| lineage.wants(entry.outcome, message))
         });
         owed.map(|(at, _)| at).collect()
+    }
+
+    /// How many outcomes that a sink has still to deliver are not in a journal with this oldest record.
+    pub fn gone(&self, lineage: &Lineage, oldest: u64) -> u64 {
+        let entries = self.0.entries.borrow();
+        self.owed(lineage).into_iter().filter(|at| entries[*at].sequence < oldest).count() as u64
     }
 
     /// What a sink delivers, from some number of the journal on.

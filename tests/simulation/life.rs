@@ -158,7 +158,7 @@ impl Life {
     /// The process is killed, or the power is cut.
     async fn crash(&mut self, power: bool) {
         let world = self.world.clone();
-        self.kill(power);
+        let oldest = self.kill(power);
         let before = world.history.now();
         world.pause(3000).await;
         self.start().await;
@@ -171,6 +171,7 @@ impl Life {
         let (policy, fails) = (self.journal.sync, world.disk_fails.get());
         world.ledger.cut(
             before,
+            oldest,
             &there,
             next,
             |lineage| self.letters(lineage),
@@ -182,10 +183,10 @@ impl Life {
         );
     }
 
-    /// Ends the process where it is.
-    fn kill(&mut self, power: bool) {
+    /// Ends the process where it is. Returns the number of the oldest record of its journal.
+    fn kill(&mut self, power: bool) -> u64 {
         let world = &self.world;
-        let Some(node) = world.node.borrow_mut().take() else { return };
+        let Some(node) = world.node.borrow_mut().take() else { return 0 };
         world.history.say(if power { "the power is cut" } else { "the daemon is killed" });
         node.catch_up();
         node.account();
@@ -209,6 +210,7 @@ impl Life {
             lineage.place.borrow_mut().excuse_since(since);
         }
         world.look();
+        node.journal.oldest()
     }
 
     /// The state of rules may be lost: with the power what was not synced, and what a failing disk has not written.

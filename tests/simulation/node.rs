@@ -106,6 +106,11 @@ impl Node {
             // What one of them has lost is counted and logged, and written, though the start fails with another.
             if let Err(error) = journal.register(&name) {
                 account(world, &journal);
+                // What this one has lost is in the log of a process that ends now: its file may not tell of it any more.
+                let own = world.ledger.lineages().into_iter().find(|lineage| *lineage.name.borrow() == name);
+                if let Some(own) = own {
+                    own.expired.set(own.expired.get() + world.ledger.gone(&own, journal.oldest()));
+                }
                 return Err(error.to_string());
             }
         }
