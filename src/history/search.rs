@@ -18,7 +18,7 @@ use crate::files::Folder;
 /// How many names a filter may mean until the index is not asked for them.
 const NAMES: usize = 32;
 /// How many rows are looked at before the index is asked.
-const SCAN: usize = 20_000;
+const SCAN: usize = if cfg!(test) { 7 } else { 20_000 };
 /// How many words are remembered with their numbers.
 const WORDS: usize = 50_000;
 /// After so many steps of SQLite it is asked whether the time is over.
