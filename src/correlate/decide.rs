@@ -249,6 +249,7 @@ impl Core {
         }
         let state = escalated(problem, rule, state);
         problem.state = state;
+        let problem_rule = problem.rule;
         let repeated = in_window(problem, rule, now) && problem.sent == Some(state);
         if repeated {
             problem.repeats = problem.repeats.saturating_add(1);
@@ -265,7 +266,7 @@ impl Core {
             return out.swallow(Reason::Worse);
         }
         if let Some(bucket) = throttled
-            && !self.passes(plan, now, (at, bucket), (payload, state), out)
+            && !self.passes(plan, now, (at, (problem_rule, bucket)), (payload, state), out)
         {
             return out.swallow(Reason::Throttled);
         }
@@ -428,7 +429,13 @@ impl Core {
             self.adopt(at, facts.rule);
         }
         if rule.throttle.is_some()
-            && !self.passes(plan, now, (at, facts.bucket), (Payload::Now(payload), facts.state), out)
+            && !self.passes(
+                plan,
+                now,
+                (at, (facts.rule, facts.bucket)),
+                (Payload::Now(payload), facts.state),
+                out,
+            )
         {
             return out.swallow(Reason::Throttled);
         }
@@ -502,34 +509,35 @@ impl Core {
         }
     }
 
-    /// Whether a throttle lets an outcome pass. If not, it is kept to the end of the throttle's window.
+    /// Whether the throttle of a rule lets an outcome pass. If not, it is kept to the end of the throttle's window.
     fn passes(
         &mut self,
         plan: &Plan,
         now: Now,
-        (at, bucket): (u32, Key),
+        (at, (rule, bucket)): (u32, (u32, Key)),
         (payload, state): (Payload<'_>, State),
         out: &mut Effects,
     ) -> bool {
         let Some(problem) = self.problems.get(at) else { return true };
-        let (key, rule) = (problem.key, problem.rule);
+        let (key, of_problem) = (problem.key, problem.rule);
         let Some(throttle) = plan.rules.get(rule as usize).and_then(|rule| rule.throttle.as_ref()) else {
             return true;
         };
         // Without room for its own bucket it shares one with all others that have none.
         let shared = Key(u128::from(plan.rules[rule as usize].id.0));
-        let place = self.buckets.find(bucket).or_else(|| {
+        for key in [bucket, shared] {
+            let over = self.buckets.find(key).and_then(|place| Some((place, self.buckets.get(place)?.since)));
+            if let Some((place, since)) = over.filter(|(_, since)| since + throttle.per <= now.engine) {
+                self.end_bucket(plan, now, place, (since + throttle.per, false), out);
+            }
+        }
+        let place = self.buckets.find(bucket).unwrap_or_else(|| {
             let bucket = if self.has_room(rule, 0, out) { bucket } else { shared };
-            self.buckets.find(bucket).or_else(|| {
+            self.buckets.find(bucket).unwrap_or_else(|| {
                 self.account(rule, 1, 0, 0);
-                Some(self.buckets.insert(Bucket::new(bucket, rule, now.engine)))
+                self.buckets.insert(Bucket::new(bucket, rule, now.engine))
             })
         });
-        let Some(place) = place else { return true };
-        if self.buckets.get(place).is_some_and(|bucket| bucket.since + throttle.per <= now.engine) {
-            self.fire_bucket(plan, now, place, out);
-            return self.passes(plan, now, (at, bucket), (payload, state), out);
-        }
         let Some(entry) = self.buckets.get_mut(place) else { return true };
         let full = entry.problems.len() >= MAX_WAITING && !entry.problems.contains(&key);
         let passes = entry.passed < throttle.count || full;
@@ -550,7 +558,7 @@ impl Core {
         let more = bytes.len();
         if let Some(problem) = self.problems.get_mut(at) {
             let less = problem.rare().throttled.replace(bytes).map_or(0, |before| before.len());
-            self.account(rule, 0, more, less);
+            self.account(of_problem, 0, more, less);
         }
         false
     }

@@ -6,14 +6,14 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trapline::message::{Notification, NotificationKind, Value, Varbind, Version};
 use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK};
 use crate::hostile::notification;
-use crate::support::{Random, times, wait_until};
+use crate::support::{PATIENCE, Random, times, wait_until};
 
 /// The rules: each has a window of another kind, which lasts for `T`. The trap of each has its number.
 const RULES: &str = r#"
@@ -188,7 +188,9 @@ fn send(port: u16, done: &AtomicBool, asked: &AtomicU64) -> u32 {
             );
             let mut answer = [0; 1500];
             let right = snmp::decode(&inform).unwrap().answer(answer.len()).unwrap();
+            let begun = Instant::now();
             loop {
+                assert!(begun.elapsed() < PATIENCE, "nobody answers {service} {set}");
                 let _ = socket.send_to(&inform, ("127.0.0.1", port));
                 asked.fetch_add(1, Ordering::Relaxed);
                 if socket.recv(&mut answer).is_ok_and(|length| answer[..length] == right) {
@@ -198,6 +200,15 @@ fn send(port: u16, done: &AtomicBool, asked: &AtomicU64) -> u32 {
         }
     }
     0
+}
+
+/// Tells the threads that send to end, also where the test fails.
+struct Ends<'d>(&'d AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What was sent, by service. What a sink repeats has the same number.
@@ -249,6 +260,7 @@ fn kills_in_the_middle_of_every_window_change_no_outcome() {
     let (done, asked, loads) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let (mut random, port) = (Random::new(), daemon.snmp);
     let sets = std::thread::scope(|scope| {
+        let ends = Ends(&done);
         let sender = scope.spawn(|| send(port, &done, &asked));
         scope.spawn(|| {
             let socket = UdpSocket::bind("127.0.0.2:0").unwrap();
@@ -266,7 +278,7 @@ fn kills_in_the_middle_of_every_window_change_no_outcome() {
             daemon.kill();
             daemon.restart();
         }
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         sender.join().unwrap()
     });
     // No window has ended. Now each is shorter, so that it ends at once; and so it does where that is interrupted.
@@ -279,8 +291,8 @@ fn kills_in_the_middle_of_every_window_change_no_outcome() {
         daemon.restart();
     }
     let right = || wrong(&daemon, sets).is_empty();
-    let ends = std::time::Instant::now() + crate::support::PATIENCE;
-    while !right() && std::time::Instant::now() < ends {
+    let deadline = Instant::now() + PATIENCE;
+    while !right() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(200));
     }
     assert_eq!(wrong(&daemon, sets), Vec::<String>::new(), "{sets} sets");

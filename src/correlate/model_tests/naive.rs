@@ -366,6 +366,7 @@ impl Naive {
         let taken = story.steps.iter().filter_map(|at| rule.escalate.get(*at));
         let state = taken.fold(state, |state, step| worse(state, step.state));
         story.state = state;
+        let problem_rule = story.rule;
         let repeated = story.is_in_window(rule, now) && story.sent == Some(state);
         if says_again(rule) {
             story.word = Some(payload.to_vec());
@@ -381,7 +382,7 @@ impl Naive {
             return swallowed(Reason::Worse);
         }
         if let Some(bucket) = bucket
-            && !self.passes(key, bucket, payload, state)
+            && !self.passes(key, (problem_rule, bucket), payload, state)
         {
             return swallowed(Reason::Throttled);
         }
@@ -518,8 +519,14 @@ impl Naive {
         if rule.tracked && idle {
             self.adopt(key, facts.rule as usize);
         }
-        if rule.throttle.is_some() && !self.passes(key, facts.bucket, payload, facts.state) {
+        let of_rule = (facts.rule as usize, facts.bucket);
+        if rule.throttle.is_some() && !self.passes(key, of_rule, payload, facts.state) {
             return swallowed(Reason::Throttled);
+        }
+        if !self.problems.contains_key(&key) {
+            // The end of the window was all that was left of it.
+            self.out.push(payload.to_vec());
+            return Verdict::Sent;
         }
         self.send(key, payload, facts.state, false);
         if rule.tracked && idle {

@@ -22,9 +22,14 @@ impl Naive {
         reaches
     }
 
-    pub(super) fn passes(&mut self, key: Key, bucket: Key, payload: &[u8], state: State) -> bool {
+    pub(super) fn passes(
+        &mut self,
+        key: Key,
+        (rule, bucket): (usize, Key),
+        payload: &[u8],
+        state: State,
+    ) -> bool {
         let (now, plan) = (self.now.engine, self.plan.clone());
-        let rule = self.problems[&key].rule;
         let Some(throttle) = &plan.rules[rule].throttle else { return true };
         if self.windows.get(&bucket).is_some_and(|window| window.since + throttle.per <= now) {
             self.end_window(bucket);
