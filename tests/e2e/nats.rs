@@ -141,13 +141,15 @@ fn the_stream_has_each_outcome_once_though_both_ends_are_killed() {
         server.go();
         wait_until("the server has its stream again", || server.messages().is_some());
     }
+    let _ = sender.0.wait();
     for _ in 0..2 {
         let before = wait_for("the stream", || server.messages());
+        // What is sent while nobody listens is lost.
+        let _sender = send("500");
         wait_until("more are there", || server.messages().is_some_and(|messages| messages > before));
         daemon.kill();
         daemon.restart();
     }
-    let _ = sender.0.wait();
     wait_until("all is delivered", || {
         let sink = &daemon.status()["sinks"][0];
         sink["behind"] == 0 && sink["dead"] == 0

@@ -202,7 +202,9 @@ impl Follower {
         let mut missed: Vec<Reader> =
             files.filter(|reader| !known(reader) && reader.written() > last).collect();
         missed.sort_by_key(Reader::written);
-        missed.into_iter().for_each(|reader| self.add_old(Old { reader, read: now }));
+        for reader in missed {
+            self.add_old(Old { reader, read: now });
+        }
         Ok(())
     }
 

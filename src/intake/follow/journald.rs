@@ -112,7 +112,7 @@ async fn read(
         // While nothing comes and nothing is to be written, nothing wakes this up.
         let quiet = async {
             if saved {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             } else {
                 sleep(QUIET).await;
             }
