@@ -247,7 +247,7 @@ def pages(url, token):
     with console(url, token) as c:
         page = c.page
         c.open("history")
-        expect(page.locator("main tbody tr").first).to_contain_text("Interface")
+        expect(page.locator("main tbody tr", has_text="Interface").first).to_be_visible()
         page.keyboard.press("/")
         page.keyboard.type("nothing-has-this-word")
         page.keyboard.press("Enter")

@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{port, run, wait_until};
+use crate::support::{port, remove_folder, run, wait_until};
 use crate::watching::get;
 
 /// A pump that stops is critical, whatever else it says is ok.
@@ -207,7 +207,7 @@ fn a_history_that_cannot_be_written_stops_nothing_else() {
     send(&daemon, "one");
     kept(&daemon, 1);
     let folder = daemon.path("kept");
-    std::fs::remove_dir_all(&folder).unwrap();
+    remove_folder(&folder);
     std::fs::write(&folder, "in the way").unwrap();
     let mut sent = 1;
     wait_until("the failure is said", || {
