@@ -379,6 +379,12 @@ fn what_a_killed_process_had_not_synced_is_safe_once_the_journal_is_open_again()
         journal.register("sink").unwrap();
         for number in 0..40 {
             journal.append(&batch(&[format!("{number} {}", "x".repeat(8000))])).unwrap();
+            if seed % 2 == 0 && number % 5 == 4 {
+                // What was to be synced is taken for written from now on, and is not on the disk.
+                disk.set_faults(Faults { sync: 1, ..Faults::default() });
+                assert!(journal.sync(0).is_err());
+                disk.set_faults(Faults::default());
+            }
         }
         let killed = disk.crash();
         drop(journal);
