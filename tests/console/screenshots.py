@@ -66,7 +66,7 @@ def main(url, token, folder):
                 c.page.get_by_role("button", name="word to service").click()
             else:
                 c.page.get_by_role("button", name="v[1] to service").click()
-            expect(c.page.locator(".outcome")).to_contain_text("valve" if scheme == "light" else "99999.0.1 fan")
+            expect(c.page.locator(".outcome")).to_contain_text("pressure valve" if scheme == "light" else "99999.0.1 fan")
             expect(c.page.get_by_role("button", name="Save…")).to_be_enabled()
             shoot(c, folder, f"maker-{scheme}")
     with console(url, token, width=320, height=640) as c:
