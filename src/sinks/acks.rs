@@ -61,8 +61,7 @@ mod tests {
     use crate::sinks::testing::item;
 
     fn settled(acks: Vec<Ack>, ended: bool) -> Result<Vec<&'static str>, &'static str> {
-        let items: Vec<Item> = (1..=3).map(|number| item(number, "h", Some("s"), "text")).collect();
-        let mut items = items;
+        let mut items: Vec<Item> = (1..=3).map(|number| item(number, "h", Some("s"), "text")).collect();
         items[2].key = 1;
         let ended = ended.then(|| Trouble::Unanswered("it closed the connection".into(), "see its log"));
         let fates = settle(&items, acks, ended).map_err(|trouble| match trouble {

@@ -9,7 +9,11 @@ const LINK_DOWN: &str = "1.3.6.1.6.3.1.1.5.3";
 
 #[test]
 fn sink_and_intake_over_tls_with_certificates_of_clients() {
-    let (broker, _authority) = Broker::secure(Authority::new);
+    let broker = Broker::secure(|folder| {
+        let authority = Authority::new(&folder.join("ca.pem"));
+        authority.issue(folder, "broker", &["localhost"]);
+        authority.issue(folder, "client", &["trapline"]);
+    });
     let other = broker.path("other.pem");
     let _other = Authority::new(&other);
     let keys = |ca: &str| {

@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::certificates::Authority;
 use super::support::{Program, port, run, wait_until};
 
 const BIN: &str = "/usr/lib/rabbitmq/bin";
@@ -28,17 +27,16 @@ impl Broker {
         broker
     }
 
-    /// One that speaks TLS as well, with those who have a certificate of this authority.
-    pub fn secure(authority: impl FnOnce(&Path) -> Authority) -> (Self, Authority) {
+    /// One that speaks TLS as well, with those who have a certificate. `certificates` writes `ca.pem`, `broker.pem` and `broker.key` into
+    /// its directory.
+    pub fn secure(certificates: impl FnOnce(&Path)) -> Self {
         let mut broker = Self::prepare(
             "listeners.ssl.1 = 127.0.0.1:TLS\nssl_options.cacertfile = DIR/ca.pem\nssl_options.certfile = DIR/broker.pem\n\
              ssl_options.keyfile = DIR/broker.key\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
         );
-        let authority = authority(&broker.path("ca.pem"));
-        authority.issue(broker.dir.path(), "broker", &["localhost"]);
-        authority.issue(broker.dir.path(), "client", &["trapline"]);
+        certificates(broker.dir.path());
         broker.start_now();
-        (broker, authority)
+        broker
     }
 
     fn prepare(more: &str) -> Self {

@@ -218,7 +218,7 @@ fn of_ten_thousand_services_the_late_one_is_reported() {
     std::thread::scope(|scope| {
         for part in 0..8 {
             scope.spawn(move || {
-                check_in_all(listen, (0..SERVICES).filter(move |n| n % 8 == part && *n != 7777))
+                check_in_all(listen, (0..SERVICES).filter(move |n| n % 8 == part && *n != 7777));
             });
         }
     });

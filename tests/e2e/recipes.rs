@@ -11,8 +11,8 @@ fn basic(request: &Request) -> Option<()> {
     request.header("authorization")?.starts_with("Basic ").then_some(())
 }
 
-fn answered(body: Value) -> Option<Answer> {
-    Some((200, "", body.to_string()))
+fn answered(body: Value) -> Answer {
+    (200, "", body.to_string())
 }
 
 /// iTop's rest.php: a form with one field, and 200 whatever happens.
@@ -33,7 +33,7 @@ fn itop(desk: &mut Desk, request: &Request) -> Option<Answer> {
         let title = query.strip_suffix("' AND operational_status = 'ongoing'")?;
         let mut open = desk.tickets.iter().filter(|(_, (fields, open))| *open && fields["title"] == title);
         let none = json!({ "code": 0, "message": "Found: 0", "objects": null });
-        return answered(open.next().map_or(none, |(id, _)| one(*id)));
+        return Some(answered(open.next().map_or(none, |(id, _)| one(*id))));
     }
     if operation == "core/create" {
         let fields = &asked["fields"];
@@ -43,13 +43,13 @@ fn itop(desk: &mut Desk, request: &Request) -> Option<Answer> {
         if desk.tickets.is_empty() && desk.notes.is_empty() {
             // As if the organization were not there yet.
             desk.notes.push("refused".to_owned());
-            return answered(
+            return Some(answered(
                 json!({ "code": 100, "message": "Error: org_id: No item found", "objects": null }),
-            );
+            ));
         }
         let id = desk.tickets.len() as u32 + 1;
         desk.tickets.insert(id, (fields.clone(), true));
-        return answered(one(id));
+        return Some(answered(one(id)));
     }
     let id: u32 = asked["key"].as_str()?.parse().ok()?;
     match operation {
@@ -64,7 +64,7 @@ fn itop(desk: &mut Desk, request: &Request) -> Option<Answer> {
         }
         _ => return None,
     }
-    answered(one(id))
+    Some(answered(one(id)))
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn requests_jobs_and_sensors_get_what_they_know() {
         // The sensor is not there at first.
         let sensors = if desk.notes.is_empty() { "0" } else { "1" };
         desk.notes.push(prtg["text"].as_str()?.to_owned());
-        answered(json!({ "status": "Ok", "Matching Sensors": sensors }))
+        Some(answered(json!({ "status": "Ok", "Matching Sensors": sensors })))
     };
     for (name, known) in
         [("easyvista", easyvista), ("awx", awx), ("rundeck", rundeck), ("jenkins", jenkins), ("prtg", prtg)]
