@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
-use crate::commands::greet;
+use crate::commands::{doctor, greet};
 use crate::config::Config;
 use crate::config::loaded::{self as setup, Setup};
 use crate::engine_id;
@@ -27,7 +27,7 @@ pub struct CheckArgs {
     /// One JSON document
     #[arg(long)]
     json: bool,
-    /// Does not ask the servers of sinks whether they are there and take the logins
+    /// Looks at files only: not at ports, the journal directory, sinks and the logins of their servers
     #[arg(long)]
     offline: bool,
 }
@@ -132,7 +132,8 @@ fn one(path: Option<&Path>, rules: &[PathBuf], offline: bool) -> Checked {
     checked.found.push(without_effect(&setup, rules.rules().len()));
     checked.found.push(believes_all(&setup.config));
     if !offline {
-        checked.found.push(logins(&setup.config));
+        checked.found.push(doctor::obstacles(&setup.config));
+        checked.found.push(queues(&setup.config));
     }
     checked.summary = Some(Summary {
         rules: rules.rules().len(),
@@ -175,16 +176,9 @@ fn without_effect(setup: &Setup, rules: usize) -> Diagnostics {
     found
 }
 
-/// Warns of sinks whose servers are not there or refuse the login: the daemon starts all the same.
-fn logins(config: &Config) -> Diagnostics {
+/// Warns of queues that cannot be read now: the daemon starts all the same.
+fn queues(config: &Config) -> Diagnostics {
     let mut found = Diagnostics::default();
-    for (sink, wrong) in config.sinks.iter().zip(greet::all(&config.sinks)) {
-        let (Some(wrong), Some(place)) = (wrong, &sink.place) else { continue };
-        let (what, hint) = wrong.rsplit_once("; ").unwrap_or((&wrong, "see whether its server runs"));
-        let warning =
-            place.error(format!("the sink '{}' cannot deliver now: {what}", sink.settings.name), hint);
-        found.push(Diagnostic { severity: Severity::Warning, ..warning });
-    }
     let file = config.file.as_ref().map_or("configuration".into(), |file| file.display().to_string());
     for (queue, wrong) in config.queues.iter().zip(greet::queues(&config.queues)) {
         let Some(wrong) = wrong else { continue };

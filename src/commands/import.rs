@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use crate::commands::args::ConfigArg;
@@ -12,7 +12,7 @@ use crate::commands::rule_file::ChangedFile;
 use crate::config::loaded as setup;
 use crate::import::snmptrapd;
 use crate::import::snmptt::submit::Wrapper;
-use crate::import::snmptt::{self, Ini, Names, Options, ini};
+use crate::import::snmptt::{self, Ini, LeftOut, Names, Options, ini};
 use crate::outcome::result::State;
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::input;
@@ -131,8 +131,18 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     let mut not_carried = Diagnostics::default();
     if let Some(path) = &args.ini {
         let text = read(path)?;
+        if !ini::is_ini(&text) {
+            bail!(
+                "{} is no snmptt.ini: it has no section, such as [General]; files of EVENTs are named without --ini",
+                path.display()
+            );
+        }
         settings = settings.with(&text);
-        for (line, what) in ini::not_carried(&text) {
+        let name = |path: &Path| path.file_name().map(ToOwned::to_owned);
+        let is_read = |file: &str| args.files.iter().any(|one| name(one) == name(Path::new(file)));
+        let others = ini::event_files(&text).into_iter().filter(|(_, file)| !is_read(file));
+        let others = others.map(|(line, file)| (line, LeftOut::File(file.to_owned())));
+        for (line, what) in ini::not_carried(&text).into_iter().chain(others) {
             not_carried.push(what.at(&path.display().to_string(), line));
         }
     }

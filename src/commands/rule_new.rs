@@ -37,6 +37,9 @@ pub struct NewArgs {
     /// Also the rules for the notifications that end its trouble, or begin it
     #[arg(long)]
     with_pair: bool,
+    /// Put addresses for documentation (RFC 5737) in the place of those of the message, so that the test can be shown to others
+    #[arg(long)]
+    example_addresses: bool,
     /// Append to this rule file, check, test and reload; if anything is wrong, nothing is changed
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -55,7 +58,7 @@ pub fn run(args: &NewArgs) -> anyhow::Result<bool> {
     let (Held { mib, .. }, mib_paths) = setup::mibs(&config, &[]);
     let modules: Vec<&str> = mib.modules().iter().map(AsRef::as_ref).collect();
     let comments = comments(&mib_paths, &modules);
-    let maker = Maker { mib: &mib, comments: &comments, config: &config, with_pair: args.with_pair };
+    let maker = Maker { mib: &mib, comments: &comments, config: &config, args };
     let (text, group) = match wanted(&config, &mib, args.what.as_deref())? {
         Wanted::Group(group) => (maker.of_group(&group)?, Some(group)),
         Wanted::Defined(place) => (maker.of_definition(place), None),
@@ -136,7 +139,7 @@ struct Maker<'r> {
     mib: &'r Arc<Mib>,
     comments: &'r crate::import::mib::Comments,
     config: &'r Config,
-    with_pair: bool,
+    args: &'r NewArgs,
 }
 
 impl Maker<'_> {
@@ -146,7 +149,7 @@ impl Maker<'_> {
         let own = all.iter().find(|proposal| proposal.notification.oid == object.oid);
         let Some(own) = own else { return String::new() };
         let mut rules = vec![crate::import::mib::with_example(own, self.mib)];
-        if self.with_pair {
+        if self.args.with_pair {
             let counterparts = own.counterparts.iter();
             let found = counterparts.filter_map(|c| all.iter().find(|p| p.notification.oid == c.oid));
             rules.extend(found.map(|pair| crate::import::mib::with_example(pair, self.mib)));
@@ -156,7 +159,12 @@ impl Maker<'_> {
 
     fn of_group(&self, group: &Group) -> anyhow::Result<String> {
         let maker = suggest::Maker { mib: self.mib, comments: self.comments, ground: ground(self.config) };
-        let choices = Choices { group: group.id, with_pair: self.with_pair, ..Choices::default() };
+        let choices = Choices {
+            group: group.id,
+            with_pair: self.args.with_pair,
+            example_addresses: self.args.example_addresses,
+            ..Choices::default()
+        };
         Ok(maker.suggest(group, &choices)?.toml)
     }
 }

@@ -95,8 +95,8 @@ fn print_senders(answer: &Value, args: &SendersArgs) {
             if speaks.is_empty() { "-".to_owned() } else { speaks.join(",") },
             seconds(&sender["first"]),
             sender["matched"].as_u64().unwrap_or(0) + sender["dropped"].as_u64().unwrap_or(0),
-            sender["unmatched"],
-            sender["refused"],
+            sender["unmatched"].as_u64().unwrap_or(0),
+            sender["refused"].as_u64().unwrap_or(0),
             seconds(&sender["last"]),
         );
         let refusal = &sender["refusal"];

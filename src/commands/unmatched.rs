@@ -12,7 +12,7 @@ use crate::commands::daemon::{self, PATIENCE};
 use crate::commands::decoded::print_message;
 use crate::config::loaded;
 use crate::daemon::control::Request;
-use crate::inbox::{Group, store};
+use crate::inbox::{Group, Key, store};
 use crate::lookup::hosts::Hosts;
 use crate::maker::groups::{message, summary, what, with_messages};
 use crate::mib::Mib;
@@ -21,6 +21,9 @@ use crate::time::clock::rfc3339;
 
 /// How many senders a line of the list names.
 const SENDERS: usize = 3;
+
+/// How much a line of the list shows of the values of a notification, in bytes.
+const VALUES: usize = 100;
 
 /// Arguments of `trapline unmatched`.
 #[derive(Debug, Args)]
@@ -116,7 +119,7 @@ pub fn group(directory: &Path, id: u64) -> anyhow::Result<Group> {
 fn list(args: &ListArgs) -> anyhow::Result<bool> {
     let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
     let groups = groups(&directory)?;
-    let mib = mib(args);
+    let (mib, hosts) = names(args);
     if args.json {
         let groups: Vec<Value> = groups.iter().map(|group| summary(group, &mib)).collect();
         println!("{}", json!({ "groups": groups }));
@@ -129,13 +132,14 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
     println!("{:>5}{:>10}  {:<21}{:<21}{:<32}what", "group", "count", "first", "last", "from");
     for group in &groups {
         println!(
-            "{:>5}{:>10}  {:<21}{:<21}{:<32}{}",
+            "{:>5}{:>10}  {:<21}{:<21}{:<32}{}{}",
             group.id,
             group.count,
             seconds(group.first),
             seconds(group.last),
             senders(group),
             what(group, &mib),
+            values(group, &hosts, &mib),
         );
     }
     println!(
@@ -144,12 +148,19 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// The names; the shipped ones if the configuration is wrong, as the list is useful then too.
-fn mib(args: &ListArgs) -> Arc<Mib> {
-    names(args).0
+/// What the last notification of a group carries; the last line is what its group is named by.
+fn values(group: &Group, hosts: &Hosts, mib: &Mib) -> String {
+    let (Key::Trap(_), Some(sample)) = (&group.key, group.samples.back()) else { return String::new() };
+    let last = message(sample, hosts, mib);
+    let varbinds = last["varbinds"].as_array().into_iter().flatten();
+    let texts: Vec<&str> = varbinds.filter_map(|varbind| varbind["text"].as_str()).collect();
+    let texts = texts.join(", ");
+    let shown = &texts[..texts.floor_char_boundary(VALUES)];
+    if shown.is_empty() { String::new() } else { format!(": {}", shown.escape_debug()) }
 }
 
-/// The names of OIDs, and what is known of senders.
+/// The names of OIDs, and what is known of senders; the shipped names if the configuration is wrong, as the list is useful then
+/// too.
 fn names(args: &ListArgs) -> (Arc<Mib>, Hosts) {
     let config = loaded::config(args.config.path().as_deref()).map(|(config, _)| config).unwrap_or_default();
     (loaded::mibs(&config, &[]).0.mib, config.hosts)

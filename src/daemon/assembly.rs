@@ -527,7 +527,7 @@ fn http_rules(config: &Config) -> Rules {
 }
 
 /// The descriptors that the sinks of a configuration need.
-fn sinks_need(config: &Config) -> Needs {
+pub fn sinks_need(config: &Config) -> Needs {
     let connections = config.sinks.iter().map(|sink| sink.settings.sink.limits().lanes.max(1)).sum();
     Needs { sockets: 0, sinks: config.sinks.len(), connections }
 }

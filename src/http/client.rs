@@ -31,6 +31,8 @@ pub struct Client {
     /// Headers of every request.
     headers: HeaderMap,
     connection: Option<SendRequest<Full<Bytes>>>,
+    /// Whether the server has ever answered.
+    answered: bool,
     /// How much of an answer is read, in bytes.
     longest: usize,
 }
@@ -67,9 +69,9 @@ pub enum HttpError {
     /// No URL can have this path, of so many bytes.
     #[error("a path of {0} bytes is too long or has characters that no URL can have")]
     Path(usize),
-    /// The connection broke.
-    #[error("the connection to {0} broke: {1}")]
-    Broken(String, hyper::Error),
+    /// The connection broke; with what may be the reason.
+    #[error("the connection to {0} broke: {1}{2}")]
+    Broken(String, hyper::Error, &'static str),
     /// The answer has this status, and its body is not whole, or too long.
     #[error("{0} sent an answer that cannot be read: {2}")]
     Answer(String, StatusCode, Box<dyn std::error::Error + Send + Sync>),
@@ -91,7 +93,7 @@ impl Client {
         if let Ok(host) = HeaderValue::from_str(&target.authority) {
             headers.entry(HOST).or_insert(host);
         }
-        Client { network, target, tls, headers, connection: None, longest: MAX_ANSWER }
+        Client { network, target, tls, headers, connection: None, answered: false, longest: MAX_ANSWER }
     }
 
     /// The same client, which reads answers of up to so many bytes; otherwise 1 MiB.
@@ -149,7 +151,8 @@ impl Client {
         *request.uri_mut() = self.target.uri(path).ok_or_else(|| HttpError::Path(path.len()))?;
         let headers = request.headers_mut();
         headers.extend(self.headers.iter().chain(more).map(|(name, value)| (name.clone(), value.clone())));
-        let answer = connection.send_request(request).await.map_err(|e| HttpError::Broken(server(), e))?;
+        let answer = connection.send_request(request).await.map_err(|error| self.broken(error))?;
+        self.answered = true;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, self.longest)
             .collect()
@@ -180,13 +183,21 @@ impl Client {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Result<SendRequest<Full<Bytes>>, HttpError> {
-        let broken = |error| HttpError::Broken(self.target.authority.clone(), error);
-        let (connection, driver) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let (connection, driver) =
+            handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;
         // It ends with the connection; what goes wrong shows in the request.
         tokio::spawn(async move {
             let _ = driver.await;
         });
         Ok(connection)
+    }
+}
+
+impl Client {
+    fn broken(&self, error: hyper::Error) -> HttpError {
+        let is_strange = self.tls.is_none() && !self.answered;
+        let perhaps = if is_strange { ", perhaps because it wants TLS (https://)" } else { "" };
+        HttpError::Broken(self.target.authority.clone(), error, perhaps)
     }
 }
 
@@ -236,7 +247,48 @@ pub fn headers<'e, P>(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
+    use crate::net::Internet;
+
+    /// What a client says of a server that ends the connection after these words, each time that it is asked.
+    fn said(answers: &[&'static str; 3]) -> Vec<String> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let sent = *answers;
+        let server = std::thread::spawn(move || {
+            for answer in sent {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let mut client = Client::new(Arc::new(Internet), target, None, HeaderMap::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let none = HeaderMap::new();
+        let ask = |_| {
+            let answer = client.send(&Method::GET, "/", &none, Bytes::new());
+            runtime
+                .block_on(answer)
+                .map_or_else(|error| error.to_string(), |answer| answer.status.to_string())
+        };
+        let said = answers.iter().map(ask).collect();
+        server.join().unwrap();
+        said
+    }
+
+    #[test]
+    fn a_server_that_has_never_answered_without_tls_may_want_it() {
+        let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        for wants_tls in ["", "\x15\x03\x01\x00\x02\x02\x46"] {
+            let said = said(&[wants_tls, answer, ""]);
+            assert!(said[0].ends_with("perhaps because it wants TLS (https://)"), "{said:?}");
+            assert_eq!(said[1], "200 OK");
+            assert!(said[2].contains("broke: ") && !said[2].contains("TLS"), "{said:?}");
+        }
+    }
 
     #[test]
     fn pauses_in_seconds_and_as_dates() {

@@ -26,11 +26,14 @@ impl Counter {
 }
 
 macro_rules! stats {
-    ($($(#[$doc:meta])* $name:ident,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// The names of the counters, and what each counts.
+        const COUNTED: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),+)),)+];
+
         /// Counters of the intake, since the daemon started.
         #[derive(Debug, Default)]
         pub struct Stats {
-            $($(#[$doc])* pub $name: Counter,)+
+            $($(#[doc = $doc])+ pub $name: Counter,)+
             /// Packets that are no notification, by reason.
             pub malformed: [Counter; DecodeError::REASONS.len()],
             /// Outcomes that rules swallowed because of what they keep, by reason.
@@ -55,6 +58,15 @@ macro_rules! stats {
             }
         }
     };
+}
+
+/// What a counter counts, as the metrics say it.
+pub fn help(name: &str) -> Option<String> {
+    let (_, text) = COUNTED.iter().find(|(known, _)| *known == name)?;
+    let text = text.trim().trim_end_matches('.').replace('`', "");
+    let is_acronym = text.chars().nth(1).is_some_and(char::is_uppercase);
+    let first = text.chars().next()?;
+    Some(if is_acronym { text } else { first.to_lowercase().chain(text.chars().skip(1)).collect() })
 }
 
 stats! {

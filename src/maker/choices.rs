@@ -27,6 +27,9 @@ pub struct Choices {
     /// Also the rules for the notifications that end its trouble, or begin it.
     #[serde(default)]
     pub with_pair: bool,
+    /// The test has addresses for documentation in the place of those of the message.
+    #[serde(default)]
+    pub example_addresses: bool,
     /// The id of the rule.
     #[serde(default)]
     pub id: Option<String>,

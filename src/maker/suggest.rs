@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::choices::{self, Choices};
+use super::examples::with_example_addresses;
 use super::ground::{Ground, Unreadable};
 use crate::import::mib::Comments;
 use crate::import::observed::{self, Draft, Expected, Span};
@@ -91,6 +92,8 @@ impl Maker<'_> {
         if matches!(sample.raw, Raw::Octets(_)) {
             return Err(NoRule::Malformed(group.id));
         }
+        let example = choices.example_addresses.then(|| with_example_addresses(sample, self.mib));
+        let sample = example.as_ref().unwrap_or(sample);
         self.ground.with_sample(sample, |context, _| self.of_context(context, sample, choices))?
     }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::inbound::accept::Counts;
 use crate::intake::amqp::board::Entry;
 use crate::intake::forward::desk::Entry as Forwarded;
+use crate::intake::stats;
 use crate::sinks::Running;
 use crate::sinks::stats::LATENCIES;
 use crate::status::Status;
@@ -228,7 +229,7 @@ fn intake(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
     let intake = status.shared.stats.to_json();
     for (name, value) in intake.as_object().into_iter().flatten() {
         if let Some(value) = value.as_u64() {
-            out.counter(name, &name.replace('_', " "), value)?;
+            out.counter(name, &stats::help(name).unwrap_or_default(), value)?;
         }
     }
     let reasons = || intake["malformed"].as_object().into_iter().flatten();

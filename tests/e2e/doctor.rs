@@ -57,6 +57,34 @@ fn before_the_daemon_runs() {
 }
 
 #[test]
+fn a_check_warns_of_what_keeps_the_daemon_from_its_work() {
+    let mut daemon = Daemon::prepare(&format!(
+        "{FILE_SINK}[[sinks]]\nname = \"core\"\ntype = \"nagios\"\ncommand_file = \"DIR/nagios.cmd\"\n\
+         [[sinks]]\nname = \"folder\"\ntype = \"file\"\npath = \"DIR/trapline.toml/out\"\n"
+    ));
+    let config = daemon.path("trapline.toml").display().to_string();
+    let check = |more: &[&str]| {
+        let checked = output(&[&["check", "--config", &config], more].concat());
+        assert!(checked.status.success(), "{checked:?}");
+        String::from_utf8(checked.stderr).unwrap()
+    };
+    let taken = UdpSocket::bind(("127.0.0.1", daemon.snmp)).unwrap();
+    let said = check(&[]);
+    let port = format!(":2:11: warning: 127.0.0.1:{}/udp is in use by", daemon.snmp);
+    for part in [port.as_str(), "the sink 'core' cannot deliver now", "the sink 'folder' cannot deliver now"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("the sink 'out'"), "{said}");
+    assert_eq!(check(&["--offline"]).matches("warning").count(), 0);
+    drop(taken);
+    // The daemon itself is in nobody's way.
+    daemon.restart();
+    assert!(!check(&[]).contains("in use"), "{}", check(&[]));
+    daemon.stop();
+}
+
+#[test]
 fn a_daemon_that_runs() {
     let mut daemon = Daemon::prepare(FILE_SINK);
     daemon.restart();

@@ -69,6 +69,7 @@ mod own_service;
 mod pages;
 mod pipes;
 mod rabbitmq;
+mod readme;
 mod recipes;
 mod reload;
 mod relp_intake;

@@ -419,6 +419,9 @@ fn a_renamed_sink_goes_on_where_it_was() {
     daemon.restart();
     assert_eq!(cursors(&daemon), ["newest", "out"]);
     assert_eq!(unconfigured(&daemon), []);
+    // A letter from before the start.
+    let status = String::from_utf8(command(&daemon, &["status"]).stdout).unwrap();
+    assert!(status.contains("    1 dead letters wait; see `trapline dead list newest`\n"), "{status}");
     let results = read_pipe(&daemon.path("old.pipe"));
     lines(daemon.syslog_tcp, 50..60);
     wait_until("the core has all", || results.lock().unwrap().len() >= 60);

@@ -57,6 +57,10 @@ fn senders_are_counted_and_the_line_that_lets_one_in_does() {
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("refused (no_access)") && said.contains("[[snmp.access]]"), "{said}");
     assert!(!said.contains("a-secret"), "{said}");
+    // Each number has a column: it is a word of its own.
+    let row: Vec<&str> =
+        said.lines().find(|line| line.starts_with("127.0.0.1 ")).unwrap().split_whitespace().collect();
+    assert_eq!(row.len(), 8, "{said}");
     daemon.stop();
     let none = output(&["senders", "--config", config]);
     assert_eq!(none.status.code(), Some(1));

@@ -92,6 +92,9 @@ fn messages_that_no_rule_takes_are_kept_by_kind() {
     check(&daemon);
     let config = daemon.path("trapline.toml");
     let config = config.to_str().unwrap();
+    let list = output(&["unmatched", "--config", config]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("(1.3.6.1.4.1.99999.0.1): number 14\n"), "{list}");
     for id in [&trap, &v3] {
         let explained = output(&["explain", "--unmatched", id, "--json", "--config", config]);
         // No rule takes it, which is what it is asked for.
@@ -147,6 +150,10 @@ fn from_an_unmatched_message_to_a_rule_in_force() {
     };
     assert_eq!(of("Trap 99999.0.1")["output"], "Trap 1.3.6.1.4.1.99999.0.1: value 1 fan 2");
     assert_eq!(of("pump: pressure")["state"], "critical");
+    let id = group(&groups, "pump")["group"].to_string();
+    let example = output(&["rule", "new", &id, "--example-addresses", "--config", config]);
+    // The rule is in force, so that its id is taken; the text comes all the same.
+    assert!(String::from_utf8_lossy(&example.stdout).contains("at valve-3"), "{example:?}");
     // What is wrong changes nothing: its id is taken, and it lies where no rules are read.
     let before = std::fs::read_to_string(&file).unwrap();
     let id = group(&groups, "pump")["group"].to_string();

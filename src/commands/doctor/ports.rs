@@ -45,7 +45,8 @@ pub fn judge(wanted: &[Wanted], bound: &[Bound], daemon: Daemon) -> Vec<Finding>
     findings
 }
 
-fn one(wanted: &Wanted, bound: &[Bound], daemon: Daemon) -> Option<Finding> {
+/// What is to be said of an address; nothing if the daemon runs without it.
+pub fn one(wanted: &Wanted, bound: &[Bound], daemon: Daemon) -> Option<Finding> {
     let name = name(wanted.address, wanted.datagram);
     let in_the_way =
         |one: &&Bound| one.datagram == wanted.datagram && overlap(wanted.address, one.address, true);

@@ -22,6 +22,18 @@ const ADDRESSES: usize = 4;
 
 /// Whether a sink's destination can be reached. `refusal` is what the server said to a greeting that it refuses.
 pub fn sink(name: &str, destination: &Destination, refusal: Option<String>) -> Finding {
+    match trouble(destination, refusal) {
+        Ok(what) => Finding::good(AREA, format!("sink '{name}'{what}")),
+        Err((what, remedy)) => Finding::error(AREA, format!("sink '{name}': {what}"), remedy),
+    }
+}
+
+/// What is good about a destination, or what is wrong with it and what to do.
+///
+/// # Errors
+///
+/// If it cannot be reached, or refuses the login.
+pub fn trouble(destination: &Destination, refusal: Option<String>) -> Result<String, (String, String)> {
     let (where_to, reached) = match destination {
         Destination::Server(host, port) => (format!("{host} port {port}"), server(host, *port)),
         Destination::Servers(all) => {
@@ -35,17 +47,16 @@ pub fn sink(name: &str, destination: &Destination, refusal: Option<String>) -> F
         Destination::Pipe(path) => (path.display().to_string(), pipe(path)),
         Destination::Folder(path) => (path.display().to_string(), writable(path)),
         Destination::File(path) => (path.display().to_string(), file(path)),
-        Destination::Unknown => return Finding::good(AREA, format!("sink '{name}' has nothing to look at")),
+        Destination::Unknown => (String::new(), Ok("")),
     };
     match (reached, refusal) {
         (Ok(_), Some(refusal)) => {
             let (what, remedy) = refusal.rsplit_once("; ").unwrap_or((&refusal, "look at the server's log"));
-            Finding::error(AREA, format!("sink '{name}': {what}"), remedy)
+            Err((what.to_owned(), remedy.to_owned()))
         }
-        (Ok(how), None) => Finding::good(AREA, format!("sink '{name}': {where_to} {how}")),
-        (Err(Wrong { what, remedy }), _) => {
-            Finding::error(AREA, format!("sink '{name}': {where_to}: {what}"), remedy)
-        }
+        (Ok(_), None) if *destination == Destination::Unknown => Ok(" has nothing to look at".to_owned()),
+        (Ok(how), None) => Ok(format!(": {where_to} {how}")),
+        (Err(Wrong { what, remedy }), _) => Err((format!("{where_to}: {what}"), remedy)),
     }
 }
 

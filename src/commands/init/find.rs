@@ -3,6 +3,7 @@
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use nix::unistd::{AccessFlags, access};
 
 use crate::settings::input;
@@ -32,6 +33,32 @@ const PIPES: [(&str, &str); 7] = [
     ("Icinga 2", "run/icinga2/cmd/icinga2.cmd"),
     ("Icinga 2", "var/run/icinga2/cmd/icinga2.cmd"),
 ];
+
+/// The monitoring core that results are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Wanted {
+    /// Nagios
+    Nagios,
+    /// Naemon
+    Naemon,
+    /// Centreon Engine
+    Centreon,
+    /// Icinga 2, by its API
+    Icinga2,
+    /// None: results go to a file
+    None,
+}
+
+impl Wanted {
+    fn is(self, name: &str) -> bool {
+        match self {
+            Wanted::Nagios => name == "Nagios",
+            Wanted::Naemon => name == "Naemon",
+            Wanted::Centreon => name == "Centreon Engine",
+            Wanted::Icinga2 | Wanted::None => false,
+        }
+    }
+}
 
 /// A monitoring core that takes external commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +91,13 @@ pub struct Found {
 }
 
 impl Found {
-    /// Looks below a root.
-    pub fn below(root: &Path) -> Self {
+    /// Looks below a root, for this core or any.
+    pub fn below(root: &Path, wanted: Option<Wanted>) -> Self {
         let file = |path: &str| Some(root.join(path)).filter(|path| path.is_file());
         Found {
-            core: core(root),
-            icinga2: root.join("etc/icinga2").is_dir(),
+            core: core(root, wanted),
+            icinga2: wanted.is_none_or(|wanted| wanted == Wanted::Icinga2)
+                && root.join("etc/icinga2").is_dir(),
             snmptrapd: file("etc/snmp/snmptrapd.conf"),
             snmptt: file("etc/snmp/snmptt.conf"),
             ipv6: root.join("proc/net/if_inet6").exists(),
@@ -77,18 +105,25 @@ impl Found {
     }
 }
 
-fn core(root: &Path) -> Option<Core> {
-    let configured = CORES.iter().find_map(|(name, path)| {
+fn core(root: &Path, wanted: Option<Wanted>) -> Option<Core> {
+    let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.is(name));
+    let configured = CORES.iter().filter(|(name, _)| is_wanted(name)).find_map(|(name, path)| {
         let path = root.join(path);
         let text = input::bytes(&path, LARGEST).ok()?;
         of_config(root, name, &path, &String::from_utf8_lossy(&text))
     });
-    configured.or_else(|| {
+    let mut pipes = PIPES.iter().filter(|(name, _)| is_wanted(name));
+    let by_pipe = || {
         let is_pipe = |path: &PathBuf| path.metadata().is_ok_and(|meta| meta.file_type().is_fifo());
-        PIPES.iter().find_map(|(name, path)| {
+        pipes.clone().find_map(|(name, path)| {
             let command_file = Some(root.join(path)).filter(is_pipe)?;
             Some(Core { name, config: None, command_file, objects: None, deaf: false })
         })
+    };
+    configured.or_else(by_pipe).or_else(|| {
+        // One that is named and comes later: its usual pipe.
+        let (name, path) = wanted.and_then(|_| pipes.next())?;
+        Some(Core { name, config: None, command_file: root.join(path), objects: None, deaf: false })
     })
 }
 
@@ -128,7 +163,7 @@ mod tests {
     #[test]
     fn an_empty_machine_has_nothing() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(Found::below(root.path()), Found::default());
+        assert_eq!(Found::below(root.path(), None), Found::default());
     }
 
     #[test]
@@ -139,15 +174,34 @@ mod tests {
             let text = "# command_file=/no\nlog_file=/x\ncommand_file=/run/cmd\n check_external_commands = 0 \n\
                         object_cache_file=/var/objects.cache\n";
             file(root, path, text);
-            let core = Found::below(root).core.unwrap();
+            let core = Found::below(root, None).core.unwrap();
             assert_eq!((core.name, &core.command_file, core.deaf), (name, &root.join("run/cmd"), true));
             assert_eq!((core.config, core.objects), (Some(root.join(path)), None));
             file(root, "var/objects.cache", "");
-            assert_eq!(Found::below(root).core.unwrap().objects, Some(root.join("var/objects.cache")));
+            assert_eq!(Found::below(root, None).core.unwrap().objects, Some(root.join("var/objects.cache")));
             // Without a pipe in its configuration it is none.
             file(root, path, "log_file=/x\n");
-            assert_eq!(Found::below(root).core, None);
+            assert_eq!(Found::below(root, None).core, None);
         }
+    }
+
+    #[test]
+    fn the_core_that_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        for path in ["etc/nagios4/nagios.cfg", "etc/naemon/naemon.cfg"] {
+            file(root, path, "command_file=/run/cmd\n");
+        }
+        std::fs::create_dir_all(root.join("etc/icinga2")).unwrap();
+        let found = |wanted| {
+            let Found { core, icinga2, .. } = Found::below(root, wanted);
+            (core.map(|core| (core.name, core.config.is_some())), icinga2)
+        };
+        assert_eq!(found(None), (Some(("Nagios", true)), true));
+        assert_eq!(found(Some(Wanted::Naemon)), (Some(("Naemon", true)), false));
+        assert_eq!(found(Some(Wanted::Centreon)), (Some(("Centreon Engine", false)), false));
+        assert_eq!(found(Some(Wanted::Icinga2)), (None, true));
+        assert_eq!(found(Some(Wanted::None)), (None, false));
     }
 
     #[test]
@@ -156,10 +210,10 @@ mod tests {
             let root = tempfile::tempdir().unwrap();
             let root = root.path();
             file(root, path, "a file is no pipe");
-            assert_eq!(Found::below(root).core, None);
+            assert_eq!(Found::below(root, None).core, None);
             std::fs::remove_file(root.join(path)).unwrap();
             mkfifo(&root.join(path), Mode::S_IRWXU).unwrap();
-            let core = Found::below(root).core.unwrap();
+            let core = Found::below(root, None).core.unwrap();
             assert_eq!((core.name, core.command_file), (name, root.join(path)));
         }
     }

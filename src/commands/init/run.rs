@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use nix::unistd::{Gid, Group, fchown, geteuid};
 
-use super::find::Found;
+use super::find::{Found, Wanted};
 use super::write::{Choice, Port, text};
 use crate::commands::doctor::{machine, sockets};
 use crate::config::loaded;
@@ -29,6 +29,9 @@ pub struct InitArgs {
     /// The directory of the journal. Default: /var/lib/trapline for root, else var beside the file
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
+    /// The monitoring core that results are for. Default: the one that is found on this machine
+    #[arg(long)]
+    core: Option<Wanted>,
     /// Listen on 162 and 514, whoever has these ports now
     #[arg(long)]
     standard_ports: bool,
@@ -47,7 +50,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<bool> {
         let of_service = root && file.starts_with("/etc");
         PathBuf::from(if of_service { "/var/lib/trapline" } else { "var" })
     });
-    let found = Found::below(Path::new("/"));
+    let found = Found::below(Path::new("/"), args.core);
     let choice = Choice {
         found: &found,
         snmp: port(162, 1162, args.standard_ports),
@@ -146,6 +149,11 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 fn say(choice: &Choice<'_>) {
     let found = choice.found;
     match &found.core {
+        Some(core) if core.config.is_none() && !core.command_file.exists() => println!(
+            "did not find {}: results go to {}, its usual pipe, once it is there",
+            core.name,
+            core.command_file.display()
+        ),
         Some(core) => println!("found {}: results go to {}", core.name, core.command_file.display()),
         None => println!(
             "found no monitoring core with a command pipe: results go to a file only; docs/sinks/ has others"

@@ -90,6 +90,10 @@ fn listeners(out: &mut String, Choice { found, snmp, syslog, .. }: &Choice<'_>) 
     because(out, syslog);
     let port = syslog.number;
     let _ = writeln!(out, "listen = [\"udp://0.0.0.0:{port}\", \"tcp://0.0.0.0:{port}\"]");
+    out.push_str(
+        "# Senders that may name another host in their lines, such as central syslog servers; [] if there are none: docs/hosts.md.\n\
+         # Without this every sender may.\n# relays = [\"192.0.2.10\"]\n",
+    );
 }
 
 fn hosts(out: &mut String, core: Option<&Core>) {

@@ -105,7 +105,14 @@ fn load_modules(args: &LoadArgs) -> bool {
     let (paths, index) = if args.paths.is_empty() {
         let Some(config) = read(&args.config) else { return false };
         // The daemon's own index, so that its next start has nothing to read.
-        let kept = Some(setup::mib_index(&config)).filter(|_| config.journal.directory.is_dir());
+        let directory = &config.journal.directory;
+        let kept = Some(setup::mib_index(&config)).filter(|_| directory.is_dir());
+        if kept.is_none() && args.index.is_none() && !args.while_stdin {
+            eprintln!(
+                "trapline: the index is not kept: {} is not there, the daemon makes it at its first start; name a file with --index",
+                directory.display()
+            );
+        }
         (config.mib_paths, args.index.clone().or(kept))
     } else {
         (args.paths.clone(), args.index.clone())

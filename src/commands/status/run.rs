@@ -1,8 +1,10 @@
 //! Asks the daemon: once, again and again, or as a plugin.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::view;
 use crate::commands::args::ConfigArg;
@@ -10,6 +12,7 @@ use crate::commands::daemon::{self, PATIENCE};
 use crate::config::file;
 use crate::daemon::control::Request;
 use crate::settings::values::parse_duration;
+use crate::sinks::dead::DeadLetters;
 use crate::terminal::{self, println};
 use crate::vitals::{Judgement, Level, Limits, Vitals, judge};
 
@@ -94,7 +97,8 @@ fn judged(args: &StatusArgs, limits: &Limits) -> Judgement {
 pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
     let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
     let ask = |request: &Request| daemon::ask(&directory, request, Some(PATIENCE));
-    let mut before = ask(&Request::Status)?;
+    let status = || Ok::<Value, anyhow::Error>(with_dead_letters(&directory, ask(&Request::Status)?));
+    let mut before = status()?;
     loop {
         if args.json {
             println!("{before}");
@@ -103,7 +107,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
             }
         }
         std::thread::sleep(Duration::from_secs(1));
-        let now = ask(&Request::Status)?;
+        let now = status()?;
         if !args.json {
             let groups = ask(&Request::Kinds)?;
             if args.watch {
@@ -118,4 +122,13 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
         }
         before = now;
     }
+}
+
+/// How many dead letters wait of each sink, also of those from before the start; null where the file cannot be read.
+fn with_dead_letters(directory: &Path, mut status: Value) -> Value {
+    for sink in status["sinks"].as_array_mut().into_iter().flatten() {
+        let letters = sink["name"].as_str().and_then(|name| DeadLetters::new(directory, name).list().ok());
+        sink["dead_letters"] = letters.map(|letters| letters.len()).into();
+    }
+    status
 }

@@ -293,6 +293,12 @@ fn sinks(before: &Value, now: &Value) -> Vec<String> {
             number(&sink["expired"]),
         ));
         lines.extend(error(sink));
+        if let waiting @ 1.. = number(&sink["dead_letters"]) {
+            lines.push(format!(
+                "    {waiting} dead letters wait; see `trapline dead list {}`",
+                text(&sink["name"])
+            ));
+        }
     }
     lines.extend(list(&now["unconfigured_sinks"]).map(|sink| {
         let (name, behind) = (text(&sink["name"]), number(&sink["behind"]));

@@ -9,7 +9,8 @@ use super::{Comments, Identity, Proposal, example, propose, rules, write};
 use crate::lookup::hosts::Hosts;
 use crate::mib::load::load;
 use crate::mib::load::module_files;
-use crate::mib::{Mib, Syntax, format, parse};
+use crate::mib::{Mib, Object, Syntax, format, parse};
+use crate::oid::Oid;
 use crate::rules::compile::{Compiled, RuleFile, compile};
 use crate::rules::testing;
 use crate::text::Charset;
@@ -106,6 +107,11 @@ fn services(proposals: &[Proposal<'_>]) -> HashMap<(String, u8), String> {
     services
 }
 
+/// The places of the indexes of objects.
+fn indexes(objects: &[&Object]) -> HashSet<u32> {
+    objects.iter().flat_map(|object| object.indexes.iter().filter_map(|part| part.object)).collect()
+}
+
 #[test]
 fn instances_of_a_pair_that_differ_have_services_that_differ() {
     let mut seen = HashSet::new();
@@ -124,6 +130,18 @@ fn instances_of_a_pair_that_differ_have_services_that_differ() {
             }
             Identity::Host => host += 1,
             Identity::Missing => missing += 1,
+        }
+        if !matches!(proposal.identity, Identity::Indexes(_)) {
+            let of = |name: &Oid| all.iter().find(|p| p.notification.oid == *name);
+            let opposite =
+                |p: &Proposal<'_>| p.counterparts.iter().filter_map(|o| of(&o.oid)).collect::<Vec<_>>();
+            let opposites = opposite(proposal);
+            let beside = opposites.first().map(|p| opposite(p)).unwrap_or_default();
+            let group: Vec<HashSet<u32>> =
+                [opposites, beside].concat().iter().map(|p| indexes(&p.objects)).collect();
+            let mut own = indexes(&proposal.objects);
+            own.retain(|index| group.iter().all(|other| other.contains(index)));
+            assert!(own.is_empty() || group.is_empty(), "{name} has indexes that tell its instances apart");
         }
         // The end of trouble reaches the service of its trouble.
         for counterpart in &proposal.counterparts {

@@ -6,7 +6,7 @@ use crate::mib::{Base, Mib, Object};
 /// What tells the services of a group apart.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Identity<'m> {
-    /// All indexes of the rows that all notifications of the group carry objects of.
+    /// All indexes that all notifications of the group carry in the instances of their objects.
     Indexes(Vec<&'m Object>),
     /// The objects of all notifications of the group that name a thing.
     Names(Vec<&'m Object>),
@@ -97,16 +97,16 @@ const NOT_NAMING: [&str; 39] = [
 
 /// The identity of notifications that share a service.
 pub fn identity<'m>(mib: &'m Mib, carried: &[Vec<&'m Object>]) -> Identity<'m> {
-    let Some((first, rest)) = carried.split_first() else { return Identity::Host };
-    let common: Vec<&Object> = first
-        .iter()
-        .copied()
-        .filter(|object| rest.iter().all(|other| other.iter().any(|o| o.oid == object.oid)))
-        .collect();
-    let indexes = indexes(mib, &common);
-    if !indexes.is_empty() {
-        return Identity::Indexes(indexes);
+    let Some(first) = carried.first() else { return Identity::Host };
+    let has = |objects: &[&Object], wanted: &Object| objects.iter().any(|o| o.oid == wanted.oid);
+    let of_each: Vec<Vec<&Object>> = carried.iter().map(|objects| indexes(mib, objects)).collect();
+    let shared: Vec<&Object> =
+        of_each[0].iter().copied().filter(|index| of_each.iter().all(|other| has(other, index))).collect();
+    if !shared.is_empty() {
+        return Identity::Indexes(shared);
     }
+    let common: Vec<&Object> =
+        first.iter().copied().filter(|object| carried.iter().all(|other| has(other, object))).collect();
     let names = names(&common);
     if !names.is_empty() {
         return Identity::Names(names);

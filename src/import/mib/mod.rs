@@ -8,6 +8,7 @@
 
 mod comments;
 mod example;
+mod further;
 mod identity;
 mod names;
 mod output;
@@ -18,9 +19,10 @@ mod words;
 mod write;
 
 pub use comments::{Comment, Comments};
+pub use further::{of_observed, with_further};
 pub use identity::Identity;
 pub use propose::{Proposal, propose};
-pub use write::{rules, with_example, without_test};
+pub use write::{rules, told_apart, with_example, without_test};
 
 #[cfg(test)]
 mod corpus_tests;

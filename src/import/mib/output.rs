@@ -36,7 +36,7 @@ pub fn output(
 }
 
 /// The values with their labels.
-fn values(objects: &[&Object]) -> String {
+pub fn values(objects: &[&Object]) -> String {
     let names: Vec<Vec<String>> = objects.iter().map(|object| split(&object.name)).collect();
     let shared = match names.as_slice() {
         [_] => 0,

@@ -52,7 +52,11 @@ pub fn propose<'m>(mib: &'m Mib, module: &str, comments: &Comments) -> Vec<Propo
             let comment = comments.of(module, &notification.name);
             let known = Known { objects: &carried[*at], name, is_pair: group.is_pair, comment };
             let description = mib.about(notification).map(|about| &*about.description);
-            let (output, output_from) = output::output(&name.words, &carried[*at], description, comment);
+            // `vendorTrap1` is more than its number.
+            let is_word = |word: &String| word.chars().any(char::is_alphabetic);
+            let whole = [group.subject.clone()];
+            let words = if name.words.iter().any(is_word) { &name.words[..] } else { &whole };
+            let (output, output_from) = output::output(words, &carried[*at], description, comment);
             let is_ok = |at: usize| names[at].state == Some(State::Ok);
             let opposite = group.members.iter().filter(|other| is_ok(**other) != is_ok(*at));
             let counterparts = opposite.map(|other| notifications[*other]).collect();
@@ -84,7 +88,8 @@ fn objects<'m>(mib: &'m Mib, notification: &Object) -> Vec<&'m Object> {
     objects
 }
 
-fn service(subject: &str, identity: &Identity<'_>) -> String {
+/// The template of a service: a subject, and what tells its instances apart.
+pub fn service(subject: &str, identity: &Identity<'_>) -> String {
     let (objects, table, between) = match identity {
         Identity::Indexes(objects) => (objects, "index", "/"),
         Identity::Names(objects) => (objects, "v", " "),

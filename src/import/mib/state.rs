@@ -19,6 +19,8 @@ pub struct Choice {
     pub read: Option<(String, String)>,
     /// The reason.
     pub because: String,
+    /// Whether nothing says the state.
+    pub is_guess: bool,
 }
 
 /// What is known about a notification.
@@ -45,16 +47,17 @@ pub fn choose(known: &Known<'_, '_>) -> Choice {
     {
         return choice;
     }
-    if let Some(status) = status(known.objects) {
+    if let Some(status) = by_status(known.objects) {
         return status;
     }
-    by_name(known).or_else(|| by_comment(known.comment)).unwrap_or_else(|| {
-        fixed(State::Warning, "nothing in the module says; warning, so that somebody looks".to_owned())
+    by_name(known).or_else(|| by_comment(known.comment)).unwrap_or_else(|| Choice {
+        is_guess: true,
+        ..fixed(State::Warning, "nothing in the module says; warning, so that somebody looks".to_owned())
     })
 }
 
 fn fixed(state: State, because: String) -> Choice {
-    Choice { expression: state.as_str().to_owned(), expected: state, read: None, because }
+    Choice { expression: state.as_str().to_owned(), expected: state, read: None, because, is_guess: false }
 }
 
 fn words(object: &Object) -> Vec<String> {
@@ -111,10 +114,12 @@ fn by_names(
         expected: state.unwrap_or(rest),
         read: Some((object.qualified(), (*first).to_owned())),
         because,
+        is_guess: false,
     })
 }
 
-fn severity(objects: &[&Object], ends: bool) -> Option<Choice> {
+/// By a severity among objects; `ends` for the end of a trouble.
+pub fn severity(objects: &[&Object], ends: bool) -> Option<Choice> {
     let mut candidates: Vec<(usize, &Object)> = Vec::new();
     for object in objects {
         let words = words(object);
@@ -168,10 +173,12 @@ fn of_text(object: &Object) -> Choice {
         expected: State::Critical,
         read: Some((object.qualified(), "critical".to_owned())),
         because: format!("read from the text of {}", object.qualified()),
+        is_guess: false,
     }
 }
 
-fn status(objects: &[&Object]) -> Option<Choice> {
+/// By an enumerated status or a truth among objects.
+pub fn by_status(objects: &[&Object]) -> Option<Choice> {
     let mut candidates: Vec<(bool, &Object)> = Vec::new();
     for object in objects.iter().filter(|object| object.syntax.enums.len() >= 2) {
         let words = words(object);
@@ -249,7 +256,7 @@ fn by_comment(comment: Option<&Comment>) -> Option<Choice> {
     // The agent works, which says nothing about what it reports, unless no severity was given.
     if state == State::Ok && !unknown.is_empty() {
         let because = format!("nothing in the module says; warning, so that somebody looks{unknown}");
-        return Some(fixed(State::Warning, because));
+        return Some(Choice { is_guess: true, ..fixed(State::Warning, because) });
     }
     Some(fixed(state, format!("by the comment STATE {word}{unknown}")))
 }

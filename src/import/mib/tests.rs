@@ -136,6 +136,9 @@ fn all_indexes_that_a_pair_shares_are_its_identity() {
             notification("Acme", "acmePeerJoined", &["Text", "PeerName"], 4),
             notification("Acme", "acmeBrokenThing", &["Text"], 5),
             notification("Acme", "acmeUnbrokenSystem", &[], 6),
+            notification("Acme", "acmeLinkDown", &["Status"], 7),
+            notification("Acme", "acmeLinkUp", &["Descr", "Text"], 8),
+            notification("Acme", "acmeTrap1", &[], 9),
         ]
         .concat(),
     );
@@ -144,6 +147,11 @@ fn all_indexes_that_a_pair_shares_are_its_identity() {
     let service = |name: &str| &*all.iter().find(|p| &*p.notification.name == name).unwrap().service;
     assert_eq!(service("acmeFanFailed"), "Fan {{ index['Acme::acmeSlot'] }}/{{ index['Acme::acmeBay'] }}");
     assert_eq!(service("acmeFanOk"), service("acmeFanFailed"));
+    let output = |name: &str| &*all.iter().find(|p| &*p.notification.name == name).unwrap().output;
+    assert!(output("acmeTrap1").contains(char::is_alphabetic), "{}", output("acmeTrap1"));
+    // Other objects of the same rows.
+    assert_eq!(service("acmeLinkDown"), "Link {{ index['Acme::acmeSlot'] }}/{{ index['Acme::acmeBay'] }}");
+    assert_eq!(service("acmeLinkUp"), service("acmeLinkDown"));
     assert_eq!(service("acmePeerLost"), "Peer {{ v['Acme::acmePeerName'] }}");
     assert_eq!(service("acmePeerJoined"), service("acmePeerLost"));
     let identity = |name: &str| all.iter().find(|p| &*p.notification.name == name).unwrap().identity.clone();

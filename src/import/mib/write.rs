@@ -80,9 +80,6 @@ pub(super) fn varbinds(proposal: &Proposal<'_>, which: u8, mib: &Mib) -> String 
 
 /// The reason for each choice, a line each.
 fn reasons(proposal: &Proposal<'_>) -> Vec<String> {
-    let names = |objects: &[&Object]| -> String {
-        objects.iter().map(|object| &*object.name).collect::<Vec<_>>().join(", ")
-    };
     let mut lines = vec![format!("State: {}.", proposal.state.because)];
     if !proposal.counterparts.is_empty() {
         let verb = if proposal.state.expected == State::Ok && proposal.state.read.is_none() {
@@ -92,15 +89,7 @@ fn reasons(proposal: &Proposal<'_>) -> Vec<String> {
         };
         lines.push(format!("{verb}: {}.", names(&proposal.counterparts)));
     }
-    let several = if proposal.counterparts.is_empty() { "" } else { " that all of them carry" };
-    lines.push(match &proposal.identity {
-        Identity::Indexes(objects) => format!("Service: told apart by the indexes{several}: {}.", names(objects)),
-        Identity::Names(objects) => format!("Service: told apart by names{several}: {}.", names(objects)),
-        Identity::Host => "Service: one for the host; the notification carries no object for more.".to_owned(),
-        Identity::Missing => {
-            "Service: WARNING: one for all instances, so that one clears the trouble of another. No object names the instance: add what tells them apart to `service`.".to_owned()
-        }
-    });
+    lines.push(told_apart(&proposal.identity, !proposal.counterparts.is_empty()));
     lines.push(format!("Output: {}.", proposal.output_from));
     if let Some(object) = proposal.other_host {
         lines.push(format!(
@@ -109,4 +98,21 @@ fn reasons(proposal: &Proposal<'_>) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What tells instances apart, as a comment says it; `is_pair` if other notifications share the service.
+pub fn told_apart(identity: &Identity<'_>, is_pair: bool) -> String {
+    let several = if is_pair { " that all of them carry" } else { "" };
+    match identity {
+        Identity::Indexes(objects) => format!("Service: told apart by the indexes{several}: {}.", names(objects)),
+        Identity::Names(objects) => format!("Service: told apart by names{several}: {}.", names(objects)),
+        Identity::Host => "Service: one for the host; the notification carries no object for more.".to_owned(),
+        Identity::Missing => {
+            "Service: WARNING: one for all instances, so that one clears the trouble of another. No object names the instance: add what tells them apart to `service`.".to_owned()
+        }
+    }
+}
+
+fn names(objects: &[&Object]) -> String {
+    objects.iter().map(|object| &*object.name).collect::<Vec<_>>().join(", ")
 }

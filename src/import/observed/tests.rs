@@ -112,3 +112,53 @@ proptest! {
         prop_assert!(!matches!(Message::Syslog(parsed), Message::Notification(_)));
     }
 }
+
+/// The rule of a notification, with its test.
+fn of_trap(observed: &Notification<'_>, state: &str) -> String {
+    let hex = HEXLOWER.encode(&encode(observed));
+    notification(&shipped_once(), &Comments::default(), observed, &hex)
+        .with_test(&Expected { service: None, state: state.to_owned() })
+        .replace("service = \"\", ", "")
+}
+
+#[test]
+fn what_a_message_carries_besides_its_definition_is_in_the_rule() {
+    let down = trap(
+        "1.3.6.1.6.3.1.1.5.3",
+        vec![
+            ("1.3.6.1.2.1.2.2.1.1.4", Value::Integer(4)),
+            ("1.3.6.1.2.1.2.2.1.7.4", Value::Integer(1)),
+            ("1.3.6.1.2.1.2.2.1.8.4", Value::Integer(2)),
+            ("1.3.6.1.2.1.2.2.1.2.4", Value::OctetString(b"Gi0/4")),
+            ("1.3.6.1.4.1.99999.1.4", Value::OctetString(b"Keepalive failed")),
+            // What a proxy adds.
+            ("1.3.6.1.6.3.18.1.3.0", Value::IpAddress([192, 0, 2, 1].into())),
+        ],
+    );
+    let text = of_trap(&down, "critical");
+    assert!(text.contains("service = \"Link {{ index['IF-MIB::ifIndex'] }}\""), "{text}");
+    assert!(text.contains("descr {{ v['IF-MIB::ifDescr'] }}, value 5 {{ v[5] }}\""), "{text}");
+    assert!(!text.contains("snmpTrapAddress"), "{text}");
+    assert_eq!(wrong(&text), "");
+}
+
+#[test]
+fn objects_that_modules_define_tell_the_instances_of_an_unknown_notification_apart() {
+    let status = vec![
+        ("1.3.6.1.2.1.2.2.1.8.4", Value::Integer(2)),
+        ("1.3.6.1.4.1.99999.1.4", Value::OctetString(b"x")),
+    ];
+    let text = of_trap(&trap("1.3.6.1.4.1.99999.0.7", status), "critical");
+    assert!(text.contains("service = \"Trap 99999.0.7 {{ index['IF-MIB::ifIndex'] }}\""), "{text}");
+    assert!(text.contains("# State: read from IF-MIB::ifOperStatus.") && !text.contains("WARNING"), "{text}");
+    assert_eq!(wrong(&text), "");
+    let nothing = of_trap(
+        &trap("1.3.6.1.4.1.99999.0.7", vec![("1.3.6.1.4.1.99999.1.4", Value::Integer(1))]),
+        "warning",
+    );
+    assert!(
+        nothing.contains("WARNING: one for all instances") && nothing.contains("not known from the packet"),
+        "{nothing}"
+    );
+    assert_eq!(wrong(&nothing), "");
+}

@@ -65,7 +65,11 @@ const NOT_CARRIED: [(&str, &[&str], &str); 20] = [
     ),
     ("strip_domain", &["", "0"], "names stay as [hosts] gives them"),
     ("resolve_value_ip_addresses", &["", "0"], "addresses in values stay addresses"),
-    ("duplicate_trap_window", &["", "0"], "each trap makes an outcome; duplicates are not dropped"),
+    (
+        "duplicate_trap_window",
+        &["", "0"],
+        "each trap makes an outcome; rules drop duplicates where they have dedup (docs/correlation.md), which you add",
+    ),
     ("dynamic_nodes", &["", "0"], "files of NODES are read once, at import; import again when they change"),
     ("exec_enable", &["", "1"], "the rules submit the results of EXEC lines, which snmptt does not run"),
     ("exec_escape", &["", "1"], "rules need no escapes; each sink escapes what its server must not see"),
@@ -109,6 +113,31 @@ pub fn not_carried(text: &str) -> Vec<(usize, LeftOut)> {
         }
     }
     found
+}
+
+/// Whether a text is an ini file: snmptt reads no setting outside of a section.
+pub fn is_ini(text: &str) -> bool {
+    text.lines().any(|line| line.trim().starts_with('['))
+}
+
+/// The files of EVENTs that `snmptt_conf_files` names, with their lines.
+pub fn event_files(text: &str) -> Vec<(usize, &str)> {
+    let mut lines = text.lines().map(str::trim).enumerate();
+    let first = lines.find_map(|(at, line)| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "snmptt_conf_files").then(|| (at + 1, value.trim()))
+    });
+    match first {
+        Some((at, value)) => match value.strip_prefix("<<") {
+            Some(end) => lines
+                .take_while(|(_, line)| *line != end.trim())
+                .filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', ';']))
+                .map(|(at, line)| (at + 1, line))
+                .collect(),
+            None => vec![(at, value)],
+        },
+        None => Vec::new(),
+    }
 }
 
 impl Ini {
@@ -164,6 +193,16 @@ mod tests {
             NOT_CARRIED.iter().all(|(_, values, _)| values.contains(&"")),
             "an empty value changes nothing"
         );
+    }
+
+    #[test]
+    fn files_of_events_are_listed_and_other_files_are_no_ini() {
+        let text =
+            "[TrapFiles]\nsnmptt_conf_files = <<END\n/etc/snmp/a.conf\n\n#/no\n /etc/snmp/b.conf\nEND\n/no\n";
+        assert_eq!(event_files(text), [(3, "/etc/snmp/a.conf"), (6, "/etc/snmp/b.conf")]);
+        assert_eq!(event_files("[TrapFiles]\nsnmptt_conf_files = /a.conf\n"), [(2, "/a.conf")]);
+        assert_eq!(event_files("[TrapFiles]\n"), []);
+        assert!(is_ini(text) && !is_ini("EVENT a .1.3.6 \"Status Events\" Normal\nFORMAT a = 1\n"));
     }
 
     #[test]

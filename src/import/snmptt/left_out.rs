@@ -46,6 +46,9 @@ pub enum LeftOut {
         /// The line that cannot be translated.
         line: usize,
     },
+    /// A file of EVENTs that snmptt reads and this import does not.
+    #[error("the EVENTs of '{0}' are not imported: name this file, too, in the order of this list")]
+    File(String),
     /// EXEC that submits no result.
     #[error("EXEC left out: Trapline runs no programs; send the event with a sink, such as a webhook")]
     Exec,

@@ -71,6 +71,7 @@ fn choices() -> Value {
             ("group", schema::number()),
             ("sample", json!({ "type": ["integer", "null"] })),
             ("with_pair", schema::flag()),
+            ("example_addresses", schema::flag()),
             ("id", schema::maybe_text()),
             ("state", schema::maybe_text()),
             ("drop", schema::flag()),
