@@ -1,5 +1,5 @@
-//! The pure part of the way, from a packet's bytes to an encoded outcome, so many times: for `benches/instructions`,
-//! which counts its instructions.
+//! The pure part of the way, from a packet's bytes to an encoded outcome, so many times; and lines of RFC 3164 alone, as they
+//! are read here and by syslog_loose: for `benches/instructions`, which counts the instructions.
 #![allow(
     missing_docs,
     dead_code,
@@ -11,7 +11,10 @@
 
 mod common;
 
+use std::hint::black_box;
 use std::sync::Arc;
+
+use jiff::tz::TimeZone;
 
 use common::{LINE, NOW, packet};
 use trapline::journal::Batch;
@@ -22,11 +25,33 @@ use trapline::rules::compile::{RuleFile, compile};
 use trapline::rules::{MatchResult, MessageContext, RuleSet, Scratch};
 use trapline::{mib, snmp, syslog};
 
+/// Lines of RFC 3164 as hosts send them.
+const LINES: [&str; 6] = [
+    "<86>Nov 20 12:00:01 web1 sshd[4711]: Accepted publickey for deploy from 192.0.2.50 port 52144 ssh2: RSA SHA256:abcdefghijklmnop",
+    "<38>Nov 20 12:00:01 web1 sshd[4712]: Failed password for invalid user admin from 203.0.113.9 port 40122 ssh2",
+    "<78>Nov 20 12:00:01 db1 CRON[911]: (root) CMD (test -x /usr/sbin/anacron || run-parts --report /etc/cron.daily)",
+    "<6>Nov 20 12:00:01 db1 kernel: [12345.678901] eth0: link becomes ready",
+    "<22>Nov 20 12:00:01 mail1 postfix/smtpd[2201]: connect from mx.example.org[198.51.100.7]",
+    "<14>Nov 20 12:00:01 app1 app[7]: request id=4711 path=/index.html status=200 took=12ms user=ops",
+];
+
 fn main() {
     let mut args = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
     let (Some(what), Some(count)) = (args.next(), args.next().and_then(|n| n.parse::<u64>().ok())) else {
         return;
     };
+    match what.as_str() {
+        "parse" => {
+            return lines(count, |line| {
+                syslog::parse::parse_line_in(line, NOW, &TimeZone::UTC).message.len()
+            });
+        }
+        "loose" => {
+            let parse = syslog_loose::parse_message_with_year::<fn(_) -> _>;
+            return lines(count, |line| parse(line, |_| 2026, syslog_loose::Variant::Either).msg.len());
+        }
+        _ => {}
+    }
     let rules = rules();
     let source = Source { peer: ([192, 0, 2, 1], 162).into(), received: NOW };
     let hosts = Hosts::default();
@@ -45,6 +70,15 @@ fn main() {
             }
         };
         assert_eq!((verdict, batch.len()), (MatchResult::Matched, 1));
+    }
+}
+
+/// Reads so many lines of each kind.
+fn lines(count: u64, parse: impl Fn(&'static str) -> usize) {
+    for _ in 0..count {
+        for line in LINES {
+            assert!(black_box(parse(black_box(line))) > 0);
+        }
     }
 }
 

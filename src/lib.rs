@@ -42,6 +42,7 @@
 //! - [`vitals`]: whether the daemon is well. [`maker`]: from unmatched messages to rules. [`status`]: what is counted. [`web`]: metrics over HTTP. [`config`]: the configuration file, combined from the
 //!   sections of the modules. [`daemon`]: assembly, reload, drain, supervision. [`commands`]: one file per subcommand.
 
+pub mod amqp;
 pub mod body;
 pub mod capture;
 pub mod commands;

@@ -252,6 +252,7 @@ impl Status {
             "reverse_dns": active.hosts.reverse_dns.then(|| self.shared.reverse.to_json()),
             "lookups": self.shared.lookups.to_json(now.mono),
             "queues": self.shared.queues.to_json(),
+            "followed": self.shared.follows.to_json(),
             "forwards": self.shared.forwards.to_json(),
             "state": self.shared.commit.correlation.to_json(),
             "capture": self.capture_to_json(),

@@ -76,7 +76,7 @@ pub type Lines = Arc<Mutex<Vec<(u64, String)>>>;
 
 /// A running daemon.
 pub struct Daemon {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     child: Child,
     /// Lines that came out of each pipe.
     taken: Vec<Arc<AtomicU64>>,
@@ -109,11 +109,19 @@ impl Daemon {
             taken.push(count);
         }
         let child = start_and_wait(program, dir.path());
-        Daemon { _dir: dir, child, taken, pipes, files, stop, lines }
+        Daemon { dir, child, taken, pipes, files, stop, lines }
     }
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it says of itself.
+    pub fn status(&self, program: &Program) -> serde_json::Value {
+        let mut command = program.command();
+        command.args(["status", "--json", "--config"]).arg(self.dir.path().join("trapline.toml"));
+        let output = command.output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 
     pub fn usage(&self) -> Usage {

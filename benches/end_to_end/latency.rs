@@ -35,6 +35,20 @@ impl Latency {
             lost: sent.saturating_sub(took.len() as u64),
         }
     }
+
+    /// Of stamped messages, so many of which were sent, by the lines that a pipe gave.
+    pub fn of_lines(lines: &[(u64, String)], count: u64) -> Self {
+        let took = |(read, line): &(u64, String)| {
+            let sent: u64 = line.split("Interface ").nth(1)?.split(';').next()?.parse().ok()?;
+            Some(read.saturating_sub(sent) as f64 / 1e6)
+        };
+        Latency::new(lines.iter().filter_map(took).collect(), count)
+    }
+
+    /// How many have not come out.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
 }
 
 pub fn run(run: &Run) {
@@ -76,12 +90,7 @@ pub fn to_pipe(program: &Program, setup: &Setup, at: (u64, u64), count: u64) -> 
     measure::run(&daemon, &Load::new(Message::Trap, SNMP, (50_000, 64), 2_000));
     daemon.lines.lock().unwrap().clear();
     measure::run(&daemon, &Load::new(Message::Stamped, SNMP, at, count));
-    let lines = daemon.lines.lock().unwrap();
-    let took = |(read, line): &(u64, String)| {
-        let sent: u64 = line.split("Interface ").nth(1)?.split(';').next()?.parse().ok()?;
-        Some(read.saturating_sub(sent) as f64 / 1e6)
-    };
-    Latency::new(lines.iter().filter_map(took).collect(), count)
+    Latency::of_lines(&daemon.lines.lock().unwrap(), count)
 }
 
 fn informs(program: &Program) -> Latency {

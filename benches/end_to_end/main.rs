@@ -45,6 +45,7 @@ mod process;
 mod rates;
 mod sender;
 mod sinks;
+mod storm;
 mod table;
 mod v3;
 
@@ -80,6 +81,8 @@ enum Part {
     Growth,
     /// Live sinks without and with dead ones
     DeadSink,
+    /// One sender that floods beside others
+    Storm,
     /// All of them
     All,
 }
@@ -187,6 +190,7 @@ fn main() {
             Part::Peers => peers::run(&run),
             Part::Growth => growth::run(&run),
             Part::DeadSink => dead_sink::run(&run),
+            Part::Storm => storm::run(&run),
             Part::All => {}
         }
     }

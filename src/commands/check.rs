@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::commands::args::ConfigArg;
-use crate::commands::doctor;
+use crate::commands::{doctor, greet};
 use crate::config::Config;
 use crate::config::loaded::{self as setup, Setup};
 use crate::engine_id;
@@ -133,6 +133,7 @@ fn one(path: Option<&Path>, rules: &[PathBuf], offline: bool) -> Checked {
     checked.found.push(believes_all(&setup.config));
     if !offline {
         checked.found.push(doctor::obstacles(&setup.config));
+        checked.found.push(queues(&setup.config));
     }
     checked.summary = Some(Summary {
         rules: rules.rules().len(),
@@ -171,6 +172,26 @@ fn without_effect(setup: &Setup, rules: usize) -> Diagnostics {
     }
     if setup.config.sinks.is_empty() {
         warn("there are no sinks: outcomes go nowhere", "add [[sinks]]");
+    }
+    found
+}
+
+/// Warns of queues that cannot be read now: the daemon starts all the same.
+fn queues(config: &Config) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    let file = config.file.as_ref().map_or("configuration".into(), |file| file.display().to_string());
+    for (queue, wrong) in config.queues.iter().zip(greet::queues(&config.queues)) {
+        let Some(wrong) = wrong else { continue };
+        let message =
+            format!("the queue '{}' of {} cannot be read now: {wrong}", queue.queue, queue.broker());
+        let hint = Some("see whether the broker runs, and user, password and vhost of url".to_owned());
+        found.push(Diagnostic {
+            severity: Severity::Warning,
+            file: file.clone(),
+            place: None,
+            message,
+            hint,
+        });
     }
     found
 }

@@ -1,11 +1,13 @@
-//! Whether the servers of sinks take the logins of a configuration. Nothing is delivered.
+//! Whether the servers of sinks and queues take the logins of a configuration. Nothing is delivered or read.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::amqp;
 use crate::config::sinks::SinkSection;
+use crate::intake::amqp::settings::Queue;
 use crate::net::{Internet, Network};
 
 /// How long a server may take.
@@ -26,4 +28,22 @@ pub fn all(sinks: &[SinkSection]) -> Vec<Option<String>> {
         }
     };
     runtime.block_on(join_all(sinks.iter().map(greet)))
+}
+
+/// The same of each queue's broker. Blocks.
+pub fn queues(queues: &[Arc<Queue>]) -> Vec<Option<String>> {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return queues.iter().map(|_| Some(error.to_string())).collect(),
+    };
+    let greet = async |queue: &Arc<Queue>| match tokio::time::timeout(
+        PATIENCE,
+        amqp::connect(&queue.url, &queue.tls),
+    )
+    .await
+    {
+        Ok(answer) => answer.err().map(|error| error.to_string()),
+        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+    };
+    runtime.block_on(join_all(queues.iter().map(greet)))
 }

@@ -43,9 +43,15 @@ pub struct HistoryArgs {
     /// Only with these states, with commas between: critical,down
     #[arg(long, value_name = "STATES")]
     state: Option<String>,
-    /// Only changes of state
+    /// Only changes of state, and the first outcome of each host and service
     #[arg(long)]
     changes: bool,
+    /// Also messages that made no outcome, with the reason
+    #[arg(long)]
+    untold: bool,
+    /// Only what nobody was told of for one of these reasons, with commas between: held,duplicate,muted
+    #[arg(long, value_name = "REASONS")]
+    why: Option<String>,
     /// How many rows at most; 0 for all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
@@ -120,7 +126,7 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<bool> {
 }
 
 fn filter(args: &HistoryArgs, now: i64) -> anyhow::Result<Filter> {
-    let mut filter = Filter { changes: args.changes, ..Filter::default() };
+    let mut filter = Filter { changes: args.changes, untold: args.untold, ..Filter::default() };
     let time = |text: &String| match parse_duration(text) {
         Some(age) => rfc3339(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))),
         None => text.clone(),
@@ -134,6 +140,7 @@ fn filter(args: &HistoryArgs, now: i64) -> anyhow::Result<Filter> {
         ("--rule", "rule", &args.rule),
         ("--source", "source", &args.source),
         ("--state", "state", &args.state),
+        ("--why", "why", &args.why),
         ("the words", "q", &Some(args.words.join(" "))),
     ] {
         if let Some(value) = value
@@ -158,10 +165,11 @@ fn line(row: &Row) -> String {
     let previous = row.previous.map_or(String::new(), |state| format!(" (was {})", state.as_str()));
     let count = if row.count > 1 { format!(" [{} times]", row.count) } else { String::new() };
     let service = row.service.as_deref().map_or(String::new(), |service| format!(" / {service}"));
+    let because = row.because().map_or(String::new(), |because| format!(" ({because})"));
     let text = format!(
-        "{} {}{previous}{count} {}{service}: {} [{}]",
+        "{} {}{previous}{count} {}{service}: {} [{}]{because}",
         rfc3339(row.time),
-        row.state.as_str(),
+        row.state_word().unwrap_or("-"),
         row.host,
         row.output,
         row.rule

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::commands::against::{self, Against};
@@ -11,7 +12,9 @@ use crate::commands::junit::{self, Case};
 use crate::config::loaded as setup;
 use crate::mib::load::Held;
 use crate::rules::compile::is_shipped;
+use crate::rules::console::ConsoleRules;
 use crate::rules::{RuleSet, testing};
+use crate::settings::input;
 use crate::terminal::{eprintln, print, println};
 
 /// Arguments of `trapline test`.
@@ -28,6 +31,9 @@ pub struct TestArgs {
     /// the daemon has captured in so long, such as 24h, or of those of a file. The exit status is 1 if any would differ
     #[arg(long, value_name = "TIME|FILE", conflicts_with = "junit")]
     against: Option<Against>,
+    /// With --against: this file in the place of the rules of the console
+    #[arg(long, value_name = "FILE", requires = "against")]
+    console_rules: Option<PathBuf>,
     /// With --against: one JSON document
     #[arg(long, requires = "against")]
     json: bool,
@@ -47,6 +53,10 @@ pub fn run(args: &TestArgs) -> anyhow::Result<bool> {
         }
     };
     if let Some(against) = &args.against {
+        if let Some(path) = &args.console_rules {
+            let text = input::text(path, input::DATA).with_context(|| path.display().to_string())?;
+            config.console = ConsoleRules::Text(config.journal.directory.clone(), text.as_str().into());
+        }
         return against::run(against, config, &args.rules, args.json);
     }
     if !args.rules.is_empty() {

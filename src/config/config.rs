@@ -8,6 +8,7 @@ use super::sinks::SinkSection;
 use crate::capture;
 use crate::history;
 use crate::intake::amqp::settings::Queue;
+use crate::intake::follow::settings::Source;
 use crate::intake::forward::settings::Forward;
 use crate::intake::http::settings::HttpSettings;
 use crate::intake::listener::Listener;
@@ -18,6 +19,7 @@ use crate::lookup::hosts::Hosts;
 use crate::lookup::settings::Definition;
 use crate::report::schedule::Schedule;
 use crate::rules::console::ConsoleRules;
+use crate::rules::looks::Looks;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::shipped::Packs;
 use crate::settings::diagnostic::{Diagnostic, Place};
@@ -39,6 +41,8 @@ pub struct Config {
     pub intake: Vec<HttpSettings>,
     /// `[[intake]] type = "amqp"`
     pub queues: Vec<Arc<Queue>>,
+    /// `[[intake]] type = "file"` and `type = "journald"`
+    pub followed: Vec<Arc<Source>>,
     /// `[[forward]]`
     pub forwards: Vec<Arc<Forward>>,
     /// `[storm]`
@@ -61,6 +65,8 @@ pub struct Config {
     pub hosts: Hosts,
     /// `[[lookups]]`
     pub lookups: Vec<Arc<Definition>>,
+    /// Where sinks find these tables.
+    pub looks: Looks,
     /// `[journal]`
     pub journal: journal::Settings,
     /// Where `[journal]` is; none if there is no such section.
@@ -102,6 +108,7 @@ impl Default for Config {
             syslog: SyslogSettings::default(),
             intake: Vec::new(),
             queues: Vec::new(),
+            followed: Vec::new(),
             forwards: Vec::new(),
             storm: None,
             mib_paths: Vec::new(),
@@ -113,6 +120,7 @@ impl Default for Config {
             absent_hosts: Vec::new(),
             hosts: Hosts::default(),
             lookups: Vec::new(),
+            looks: Looks::default(),
             journal,
             journal_place: None,
             capture: None,

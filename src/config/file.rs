@@ -12,12 +12,15 @@ use crate::capture;
 use crate::history;
 use crate::intake;
 use crate::intake::amqp::settings::Queue;
+use crate::intake::follow::settings::Source;
 use crate::intake::listener::Listener;
 use crate::journal;
 use crate::lookup;
 use crate::mib::load::modules::system_mibs;
+use crate::mib::load::with_own;
 use crate::report;
 use crate::rules::console::ConsoleRules;
+use crate::rules::looks::Looks;
 use crate::rules::rule::MAX_MESSAGE;
 use crate::rules::settings::max_message;
 use crate::rules::shipped::{self, Packs};
@@ -124,8 +127,14 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         found.push(without_relays(source, &(0..0)));
     }
     let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
-    let (queues, posts) = root.sections("intake", found).into_iter().partition(is_queue);
+    let is = |section: &Section<'_, '_>, kinds: &[&str]| {
+        kind_of(section).is_some_and(|kind| kinds.contains(&kind))
+    };
+    let (queues, others): (Vec<_>, Vec<_>) =
+        root.sections("intake", found).into_iter().partition(|section| is(section, &["amqp"]));
+    let (followed, posts) = others.into_iter().partition(|section| is(section, &["file", "journald"]));
     let queues = queues_of(queues, &resolve, found);
+    let followed = followed_of(followed, &resolve, found);
     let posts = intake::http::settings::read(posts, &resolve, found);
     let storm = root.section("storm", found).map(|s| intake::storm::read(s, found));
     let mut missing = Vec::new();
@@ -136,6 +145,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let hosts = root.section("hosts", found);
     let hosts = hosts.map(|s| lookup::read::hosts(s, &resolve, &mut absent_hosts, found));
     let lookups = lookup::settings::read(&root, &resolve, found);
+    let looks = Looks::new(&lookups);
     let (journal, journal_place) = match root.section("journal", found) {
         Some(section) => {
             let place = source.place_of(&section.span());
@@ -146,11 +156,17 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let log = root.section("log", found);
     let log_place = log.as_ref().map(|section| source.place_of(&section.span()));
     let log = log.map_or(LogFormat::Human, |s| log::read(s, found));
-    let sinks = sinks::read(source, &root, &resolve, found);
+    let sinks = sinks::read(source, &root, (&resolve, &looks), found);
     let capture = root.section("capture", found).map(|s| capture::Settings::read(s, found));
     let history = root.section("history", found);
     let history = history.map(|s| history::Settings::read(s, &journal.directory, &resolve, found));
-    let reports = report::schedule::read(&root, history.is_some(), &resolve, found);
+    let is_mailer = |name: &str| {
+        let sink = sinks.iter().find(|sink| sink.settings.name == name);
+        sink.map(|sink| sink.settings.sink.post().is_some())
+    };
+    let mailers =
+        report::schedule::Mailers { is_mailer: &is_mailer, is_address: crate::sinks::email::is_address };
+    let reports = report::schedule::read(&root, history.is_some(), &resolve, mailers, found);
     let mutes = mutes::read(&root, &sinks, found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http =
@@ -171,9 +187,10 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         syslog,
         intake: posts,
         queues,
+        followed,
         forwards,
         storm,
-        mib_paths: mib_paths.unwrap_or_else(system_mibs),
+        mib_paths: with_own(mib_paths.unwrap_or_else(system_mibs), &journal.directory),
         rule_paths: rules.paths.unwrap_or_else(|| default_rules(folder)),
         console: ConsoleRules::In(journal.directory.clone()),
         rule_packs: rules.packs,
@@ -182,6 +199,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         absent_hosts,
         hosts: hosts.unwrap_or_default(),
         lookups,
+        looks,
         journal,
         journal_place,
         capture,
@@ -196,9 +214,20 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     })
 }
 
-/// Whether an `[[intake]]` is a queue of a broker.
-fn is_queue(section: &Section<'_, '_>) -> bool {
-    section.get("type").and_then(|kind| kind.get_ref().as_str()) == Some("amqp")
+/// The `type` of an `[[intake]]`.
+fn kind_of<'s>(section: &'s Section<'_, '_>) -> Option<&'s str> {
+    section.get("type").and_then(|kind| kind.get_ref().as_str())
+}
+
+fn followed_of(
+    sections: Vec<Section<'_, '_>>,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+) -> Vec<Arc<Source>> {
+    sections.into_iter().fold(Vec::new(), |mut all, section| {
+        all.extend(intake::follow::settings::read(section, resolve, &all, found).map(Arc::new));
+        all
+    })
 }
 
 fn queues_of(

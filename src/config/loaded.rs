@@ -15,7 +15,7 @@ use crate::lookup::hosts::Hosts;
 use crate::lookup::load;
 use crate::lookup::tables::Tables;
 use crate::mib::load::modules::system_mibs;
-use crate::mib::load::{self as mib, Held};
+use crate::mib::load::{self as mib, Held, with_own};
 use crate::outcome::record::Record;
 use crate::rules::RuleSet;
 use crate::rules::compile::{Compiled, RuleFile, compile_with, is_shipped};
@@ -62,7 +62,8 @@ pub fn config(path: Option<&Path>) -> Result<(Config, Diagnostics), Diagnostics>
         Some(path) => Config::load(path),
         None => {
             let (mib_paths, rule_paths) = (system_mibs(), file::default_rules(Path::new("")));
-            let config = Config { mib_paths, rule_paths, ..Config::default() };
+            let mut config = Config { rule_paths, ..Config::default() };
+            config.mib_paths = with_own(mib_paths, &config.journal.directory);
             Ok((config, Diagnostics::default()))
         }
     }
@@ -130,6 +131,13 @@ pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> S
     found.extend(begun.found);
     found.extend(as_warnings(&begun.broken));
     let tables = Arc::new(begun.tables);
+    config.looks.set(&tables);
+    for (table, column) in config.looks.missing(&tables) {
+        let file = config.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+        let message =
+            format!("a sink looks into the column '{column}' of the table '{table}', which has none");
+        found.file_error(&file, message, "write the name of one of its columns");
+    }
     found.extend(config.hosts.check_tables(&tables));
     let own_hosts = Arc::new(config.hosts.clone());
     if !config.hosts.from.is_empty() {
@@ -288,6 +296,7 @@ impl Setup {
             rules: self.compiled.rules?,
             hosts: Arc::new(hosts),
             own_hosts: Arc::new(own_hosts),
+            looks: self.config.looks,
             access: self.config.snmp.access,
             syslog_allow: self.config.syslog.allow,
             zones: self.config.syslog.zones,
@@ -298,6 +307,7 @@ impl Setup {
                 self.config.intake.into_iter().map(|one| (one.listener.transport, one.site)).collect(),
             ),
             queues: self.config.queues,
+            followed: self.config.followed,
             forwarded: Kinds::of(&self.config.forwards),
             forwards: self.config.forwards,
             storm: self.config.storm,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::rules::looks::Looks;
 use crate::settings::diagnostic::{Diagnostics, Place, SourceText};
 use crate::settings::section::{Digest, Located, Section};
 use crate::sinks::registry::{self, KINDS};
@@ -24,14 +25,14 @@ pub struct SinkSection {
 pub(super) fn read(
     source: &SourceText<'_>,
     root: &Section<'_, '_>,
-    resolve: &dyn Fn(&str) -> PathBuf,
+    (resolve, looks): (&dyn Fn(&str) -> PathBuf, &Looks),
     found: &mut Diagnostics,
 ) -> Vec<SinkSection> {
     let mut all: Vec<SinkSection> = Vec::new();
     let mut renamed: Vec<(Located<String>, String)> = Vec::new();
     for section in root.sections("sinks", found) {
         let place = source.place_of(&section.span());
-        let settings = registry::read(KINDS, &section, resolve, found);
+        let settings = registry::read_with(KINDS, &section, (resolve, looks), found);
         let was = section.string("was", found);
         let digest = section.digest(&["name", "was"]);
         if let Some(settings) = settings {

@@ -450,6 +450,26 @@ fn case_22_a_reload_keeps_what_it_does_not_change() {
     test(&hold("5m", ""), &tail(pair("check", "remind = '1d'", "")), "3m", C, "");
 }
 
+/// A throttle is that of the rule whose message it is, whichever rule has raised the problem.
+#[test]
+fn rules_that_share_a_problem_have_throttles_of_their_own() {
+    let throttle = |per: u32| format!("throttle = {{ count = 2, per = '{per}s', key = 'all' }}");
+    let rules = pair("check", &throttle(45), &format!("clears = false\n{}", throttle(20)));
+    passes(
+        &(rules
+            + &steps(&[
+                ("0s", "down a", C),
+                ("1s", "up a", OK),
+                ("2s", "up a", OK),
+                ("3s", "up a", NONE),
+                ("21s", "", NONE),
+                ("25s", "up b", OK),
+                ("50s", "up b", OK),
+                ("51s", "down b", C),
+            ])),
+    );
+}
+
 #[test]
 fn a_failing_step_says_what_is_wrong() {
     let rules = pair("check", "hold = { for = '60s' }", "");

@@ -72,10 +72,8 @@ pub(super) struct Core {
     pub(super) of_hosts: BTreeSet<(u32, u32)>,
     pub(super) limits: Limits,
     pub(super) usage: Vec<Usage>,
-    /// Whether an outcome was ever sent without state for want of room.
-    pub(super) lacked_room: bool,
     /// The services whose last problem was told without state: what is held of them may have been told.
-    pub(super) told_without: HashSet<u64>,
+    pub(super) told_without: HashSet<Key>,
     wheel: Wheel,
     /// The engine time of tick 0.
     base: i64,
@@ -103,7 +101,6 @@ impl Core {
             of_hosts: BTreeSet::new(),
             limits,
             usage: vec![Usage::default(); rules],
-            lacked_room: false,
             told_without: HashSet::new(),
             wheel: Wheel::new(),
             base: now.saturating_sub(TICK),
@@ -190,6 +187,7 @@ impl Core {
             Kind::Count => self.counts.get(at).map(|count| (count.last, count.key)),
             Kind::Bucket => self.buckets.get(at).map(|bucket| (bucket.since, bucket.key)),
             Kind::Expectation => self.expectations.get(at).map(|entry| (entry.last, entry.key)),
+            Kind::Told => None,
         };
         let (since, key) = came.unwrap_or((i64::MAX, Key(0)));
         (due, since, key)
@@ -216,6 +214,7 @@ impl Core {
                 let due = entry.deadline(expect, self.ahead).min(entry.forgotten(expect));
                 Some(due).filter(|due| *due != NEVER)
             }
+            Kind::Told => None,
         }
     }
 
@@ -225,19 +224,25 @@ impl Core {
             Kind::Count => self.counts.get_mut(at).map(|count| &mut count.armed),
             Kind::Bucket => self.buckets.get_mut(at).map(|bucket| &mut bucket.armed),
             Kind::Expectation => self.expectations.get_mut(at).map(|entry| &mut entry.armed),
+            Kind::Told => None,
         }
     }
 
     /// Sets the timer of an entry, unless an earlier one is set, which sees to it.
     pub(super) fn arm(&mut self, plan: &Plan, kind: Kind, at: u32) {
         let Some(due) = self.due_of(plan, kind, at) else { return };
-        let ticks = (due.saturating_sub(self.base).saturating_add(TICK - 1) / TICK).max(1);
-        let tick = u32::try_from(ticks).unwrap_or(u32::MAX);
+        let tick = self.tick_of(due);
         let Some(armed) = self.armed(kind, at) else { return };
         if *armed == 0 || tick < *armed {
             *armed = tick;
             self.wheel.set(tick, pack(kind, at));
         }
+    }
+
+    /// The tick at which something happens that is due at a time.
+    fn tick_of(&self, due: i64) -> u32 {
+        let ticks = (due.saturating_sub(self.base).saturating_add(TICK - 1) / TICK).max(1);
+        u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 
     /// Looks at an entry whose timer has come; whether it was one.
@@ -246,6 +251,11 @@ impl Core {
         // Another timer was set for the entry since, or another entry has its place.
         let Some(armed) = self.armed(kind, at).filter(|armed| **armed == tick) else { return false };
         *armed = 0;
+        // It is due later than it was when the timer was set: what is due before that comes first, also where all of it is late.
+        if self.due_of(plan, kind, at).is_some_and(|due| self.tick_of(due) > tick) {
+            self.arm(plan, kind, at);
+            return true;
+        }
         match kind {
             Kind::Problem => {
                 self.fire_problem(plan, now, at, out);
@@ -254,6 +264,7 @@ impl Core {
             Kind::Count => self.fire_count(plan, now, at, out),
             Kind::Bucket => self.fire_bucket(plan, now, at, out),
             Kind::Expectation => self.fire_expectation(plan, now, at, out),
+            Kind::Told => {}
         }
         true
     }

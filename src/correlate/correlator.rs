@@ -232,6 +232,10 @@ impl Correlator {
                     entry.write(expects, &mut writer);
                 })
             }
+            Kind::Told => core.told_without.contains(&key).then(|| {
+                writer.byte(kind as u8);
+                writer.key(key);
+            }),
         };
         if entry.is_none() {
             writer.byte(kind as u8 | GONE);
@@ -246,7 +250,8 @@ impl Correlator {
         let counts = self.core.counts.iter().map(|(_, count)| (Kind::Count, count.key));
         let buckets = self.core.buckets.iter().map(|(_, bucket)| (Kind::Bucket, bucket.key));
         let expectations = self.core.expectations.iter().map(|(_, entry)| (Kind::Expectation, entry.key));
-        problems.chain(counts).chain(buckets).chain(expectations)
+        let told = self.core.told_without.iter().map(|key| (Kind::Told, *key));
+        problems.chain(counts).chain(buckets).chain(expectations).chain(told)
     }
 
     /// All state as bytes.
@@ -346,6 +351,7 @@ impl Correlator {
                 }
                 core.expectations.insert(entry);
             }
+            5 => drop(core.told_without.insert(reader.key()?)),
             gone if gone & GONE != 0 => {
                 let key = reader.key()?;
                 match gone & !GONE {
@@ -353,6 +359,7 @@ impl Correlator {
                     2 => drop(core.counts.find(key).and_then(|at| core.counts.remove(at))),
                     3 => drop(core.buckets.find(key).and_then(|at| core.buckets.remove(at))),
                     4 => drop(core.expectations.find(key).and_then(|at| core.expectations.remove(at))),
+                    5 => drop(core.told_without.remove(&key)),
                     _ => return None,
                 }
             }

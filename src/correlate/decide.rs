@@ -22,6 +22,13 @@ const CHOICE: u32 = 16;
 
 /// How many services may be remembered that had an outcome without room for its state.
 const MOST_WITHOUT: usize = 1 << 16;
+/// Stands among these services for those that there was no place for. No service has this key.
+const MANY_WITHOUT: Key = Key(u128::MAX);
+
+/// What a service is known by whose problem was sent without state for want of room; others by their own key.
+fn for_want_of_room(service: u64) -> Key {
+    Key((1 << 64) | u128::from(service))
+}
 
 impl Core {
     /// Decides about one outcome, and counts it.
@@ -69,8 +76,7 @@ impl Core {
         let Some(at) = self.place(plan, now, facts, payload.len(), out) else {
             // Without room for state, rules have none.
             out.overflowed += 1;
-            self.lacked_room = true;
-            self.told_without(facts.service.low());
+            self.told_without(for_want_of_room(facts.service.low()), out);
             return self.untracked(plan, now, facts, (payload, false), out);
         };
         self.fire_problem(plan, now, at, out);
@@ -103,7 +109,7 @@ impl Core {
                 problem.sent = Some(facts.state);
                 out.touched.push((Kind::Problem, problem.key));
             } else if plan.holds_by_key && !facts.state.is_good() {
-                self.told_without(facts.service.low());
+                self.told_without(Key(facts.service.low().into()), out);
             }
             out.push(payload);
             return Verdict::Sent;
@@ -115,9 +121,35 @@ impl Core {
     }
 
     /// Remembers that receivers know of a problem of a service that no state knows of.
-    fn told_without(&mut self, service: u64) {
-        if self.told_without.len() < MOST_WITHOUT {
-            self.told_without.insert(service);
+    fn told_without(&mut self, service: Key, out: &mut Effects) {
+        let many = self.told_without.len() >= MOST_WITHOUT && !self.told_without.contains(&service);
+        let service = if many { MANY_WITHOUT } else { service };
+        if self.told_without.insert(service) {
+            out.touched.push((Kind::Told, service));
+        }
+    }
+
+    /// Whether receivers may know of a problem of a service that no state knows of.
+    fn may_be_told(&self, service: u64) -> bool {
+        !self.told_without.is_empty()
+            && [Key(service.into()), for_want_of_room(service), MANY_WITHOUT]
+                .iter()
+                .any(|key| self.told_without.contains(key))
+    }
+
+    /// Receivers know that a service is well.
+    pub(super) fn told_that_it_is_well(&mut self, service: u64, out: &mut Effects) {
+        if self.told_without.is_empty() {
+            return;
+        }
+        for key in [Key(service.into()), for_want_of_room(service)] {
+            if self.told_without.remove(&key) {
+                out.touched.push((Kind::Told, key));
+            }
+        }
+        // All that there was no place for have had their time.
+        if self.told_without.len() == 1 && self.told_without.remove(&MANY_WITHOUT) {
+            out.touched.push((Kind::Told, MANY_WITHOUT));
         }
     }
 
@@ -217,6 +249,7 @@ impl Core {
         }
         let state = escalated(problem, rule, state);
         problem.state = state;
+        let problem_rule = problem.rule;
         let repeated = in_window(problem, rule, now) && problem.sent == Some(state);
         if repeated {
             problem.repeats = problem.repeats.saturating_add(1);
@@ -233,7 +266,7 @@ impl Core {
             return out.swallow(Reason::Worse);
         }
         if let Some(bucket) = throttled
-            && !self.passes(plan, now, (at, bucket), (payload, state), out)
+            && !self.passes(plan, now, (at, (problem_rule, bucket)), (payload, state), out)
         {
             return out.swallow(Reason::Throttled);
         }
@@ -257,7 +290,7 @@ impl Core {
             // Receivers would take it for the end of the others.
             Phase::Idle if self.worst_other(at).is_some() => out.swallow(Reason::StillOpen),
             Phase::Idle => self.send_good(plan, now, (at, facts), payload, out),
-            Phase::Held if !told && !self.told_without.contains(&facts.service.low()) => {
+            Phase::Held if !told && !self.may_be_told(facts.service.low()) => {
                 self.cancel(plan, now, (at, facts), payload, out)
             }
             Phase::Flapping => {
@@ -289,7 +322,8 @@ impl Core {
             Some(orphan) => orphan == Orphan::Drop,
             None => facts.event && rule.explicit,
         };
-        drops && !self.lacked_room
+        let lacked_room = [for_want_of_room(facts.service.low()), MANY_WITHOUT];
+        drops && !lacked_room.iter().any(|key| self.told_without.contains(key))
     }
 
     /// A clear without a problem.
@@ -300,7 +334,7 @@ impl Core {
         if self.worst_of(facts.service.low()).is_some() {
             return out.swallow(Reason::StillOpen);
         }
-        self.told_without.remove(&facts.service.low());
+        self.told_that_it_is_well(facts.service.low(), out);
         out.push(payload);
         Verdict::Sent
     }
@@ -360,6 +394,9 @@ impl Core {
             let state = self.problems.get(other)?.state;
             let kept = self.problems.get(other)?.said().map(Cow::into_owned);
             let bytes = kept.as_deref().unwrap_or(payload);
+            if bytes.is_empty() {
+                return Some(out.swallow(Reason::StillOpen));
+            }
             self.send(now, other, (Payload::Later(bytes), state), out);
             out.touched.push((Kind::Problem, self.problems.get(other)?.key));
             return Some(Verdict::Sent);
@@ -386,16 +423,24 @@ impl Core {
             problem.raised = now.engine;
             return out.swallow(Reason::Duplicate);
         }
-        if rule.tracked && problem.phase == Phase::Idle {
+        // What is held or open goes on as it is: only its own outcome is kept, and only it has a window.
+        let idle = rule.tracked && problem.phase == Phase::Idle;
+        if idle {
             self.adopt(at, facts.rule);
         }
         if rule.throttle.is_some()
-            && !self.passes(plan, now, (at, facts.bucket), (Payload::Now(payload), facts.state), out)
+            && !self.passes(
+                plan,
+                now,
+                (at, (facts.rule, facts.bucket)),
+                (Payload::Now(payload), facts.state),
+                out,
+            )
         {
             return out.swallow(Reason::Throttled);
         }
         self.send(now, at, (Payload::Now(payload), facts.state), out);
-        if rule.tracked {
+        if idle {
             self.begin_window(at, rule, now);
             let keeps = rule.dedup.as_ref().is_some_and(|dedup| dedup.summary.is_some());
             self.keep(at, Some(payload).filter(|_| keeps));
@@ -464,34 +509,35 @@ impl Core {
         }
     }
 
-    /// Whether a throttle lets an outcome pass. If not, it is kept to the end of the throttle's window.
+    /// Whether the throttle of a rule lets an outcome pass. If not, it is kept to the end of the throttle's window.
     fn passes(
         &mut self,
         plan: &Plan,
         now: Now,
-        (at, bucket): (u32, Key),
+        (at, (rule, bucket)): (u32, (u32, Key)),
         (payload, state): (Payload<'_>, State),
         out: &mut Effects,
     ) -> bool {
         let Some(problem) = self.problems.get(at) else { return true };
-        let (key, rule) = (problem.key, problem.rule);
+        let (key, of_problem) = (problem.key, problem.rule);
         let Some(throttle) = plan.rules.get(rule as usize).and_then(|rule| rule.throttle.as_ref()) else {
             return true;
         };
         // Without room for its own bucket it shares one with all others that have none.
         let shared = Key(u128::from(plan.rules[rule as usize].id.0));
-        let place = self.buckets.find(bucket).or_else(|| {
+        for key in [bucket, shared] {
+            let over = self.buckets.find(key).and_then(|place| Some((place, self.buckets.get(place)?.since)));
+            if let Some((place, since)) = over.filter(|(_, since)| since + throttle.per <= now.engine) {
+                self.end_bucket(plan, now, place, (since + throttle.per, false), out);
+            }
+        }
+        let place = self.buckets.find(bucket).unwrap_or_else(|| {
             let bucket = if self.has_room(rule, 0, out) { bucket } else { shared };
-            self.buckets.find(bucket).or_else(|| {
+            self.buckets.find(bucket).unwrap_or_else(|| {
                 self.account(rule, 1, 0, 0);
-                Some(self.buckets.insert(Bucket::new(bucket, rule, now.engine)))
+                self.buckets.insert(Bucket::new(bucket, rule, now.engine))
             })
         });
-        let Some(place) = place else { return true };
-        if self.buckets.get(place).is_some_and(|bucket| bucket.since + throttle.per <= now.engine) {
-            self.fire_bucket(plan, now, place, out);
-            return self.passes(plan, now, (at, bucket), (payload, state), out);
-        }
         let Some(entry) = self.buckets.get_mut(place) else { return true };
         let full = entry.problems.len() >= MAX_WAITING && !entry.problems.contains(&key);
         let passes = entry.passed < throttle.count || full;
@@ -512,7 +558,7 @@ impl Core {
         let more = bytes.len();
         if let Some(problem) = self.problems.get_mut(at) {
             let less = problem.rare().throttled.replace(bytes).map_or(0, |before| before.len());
-            self.account(rule, 0, more, less);
+            self.account(of_problem, 0, more, less);
         }
         false
     }

@@ -88,6 +88,8 @@ pub enum Kind {
     Bucket = 3,
     /// Messages that must come.
     Expectation = 4,
+    /// That receivers were told of a problem of a service that no state has.
+    Told = 5,
 }
 
 /// What is to be done: outcomes to be journaled, in order, and what was counted.
@@ -134,6 +136,7 @@ impl Effects {
 
     /// Adds an outcome; gives its bytes to be changed.
     pub(super) fn push(&mut self, payload: &[u8]) -> &mut [u8] {
+        debug_assert!(!payload.is_empty(), "an outcome has a body");
         let start = self.payloads.len();
         self.payloads.extend_from_slice(payload);
         self.ends.push(self.payloads.len());

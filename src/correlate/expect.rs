@@ -51,7 +51,7 @@ impl Core {
         let Some(at) = self.problems.find(late) else { return };
         self.fire_problem(plan, now, at, out);
         let Some(problem) = self.problems.get(at).filter(|problem| problem.phase != Phase::Idle) else {
-            return;
+            return self.settle(plan, at, out);
         };
         let state = fit(State::Ok, problem.state);
         let kept = problem.outcome.clone();

@@ -87,7 +87,7 @@ impl Core {
         if let Some(rare) = self.problems.get_mut(at).and_then(|problem| problem.rare.as_mut()) {
             rare.flaps.clear();
         }
-        let word = word.unwrap_or_default();
+        let Some(word) = word else { return self.drop_silently(at) };
         let state = codec::state_of(&word).unwrap_or(State::Unknown);
         if state.is_good() {
             if self.close(now, at, &word, out).is_none() {
@@ -126,7 +126,8 @@ impl Core {
             due: now.seconds_at(due),
         };
         let state = fit(expire.state, problem.state);
-        let kept = self.take(at).unwrap_or_default();
+        // Whose names are too long to be kept, nobody can be told of.
+        let Some(kept) = self.take(at) else { return self.drop_silently(at) };
         let said = rendered(plan, &kept, &expire.output, seen);
         self.end_as(now, at, (&said, state), out);
     }

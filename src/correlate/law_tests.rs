@@ -439,3 +439,50 @@ fn without_room_what_is_known_goes_on() {
         }
     }
 }
+
+/// Names that are too long to be kept, and outcomes for which there is no room: nothing without a body is ever sent.
+#[test]
+fn what_is_not_kept_is_not_sent() {
+    let long = "x".repeat(600);
+    for (settings, after) in [
+        (
+            "dedup = { window = '1h' }",
+            "dedup = { window = '1h' }\nexpire = { after = '1m', state = 'unknown' }",
+        ),
+        ("dedup = { window = '1h' }", "dedup = { window = '1h' }\nremind = '1m'"),
+        (
+            "key = '{{ key }}'\ndedup = { window = '1h' }",
+            "key = '{{ key }}'\nexpire = { after = '1m', state = 'ok' }",
+        ),
+    ] {
+        let key = if settings.starts_with("key") { "key = '{{ key }}'" } else { "" };
+        let (first, second) = (rules(settings, key), rules(after, key));
+        let mut world = World::new(&first, Limits::default());
+        for key in 0..3 {
+            world.send(&format!("bad k{key} {long}"));
+        }
+        world.correlator.replace(second.plan().clone(), world.now, &mut world.effects);
+        world.collect();
+        world.rules = &second;
+        world.pass(3600 * SECOND);
+        world.send(&format!("good k1 {long}"));
+        assert!(world.outcomes.iter().all(|bytes| codec::decode(bytes).is_some()), "{settings}");
+    }
+    // The last word of one that flaps is longer than there is room for.
+    let rules = rules("hold = { for = '30s', flaps = 2, within = '60s' }", "");
+    let mut world = World::new(&rules, Limits { bytes: 120, ..Limits::default() });
+    for _ in 0..2 {
+        world.send("bad k s");
+        world.send(&format!("good {} s", "k".repeat(100)));
+    }
+    world.send(&format!("bad {} s", "k".repeat(100)));
+    world.pass(3600 * SECOND);
+    assert!(world.outcomes.iter().all(|bytes| codec::decode(bytes).is_some()));
+    assert_eq!(world.sent.get("s"), Some(&State::Critical));
+}
+
+/// What docs/architecture.md says of it: another field should be worth its bytes.
+#[test]
+fn a_record_has_not_grown() {
+    assert_eq!(size_of::<Option<super::problem::Problem>>(), 112);
+}

@@ -58,4 +58,6 @@ mod expect_tests;
 #[cfg(test)]
 mod law_tests;
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod wide_tests;

@@ -5,6 +5,7 @@
 //! change  2   engine time 8   lower 8   safe 8   count of outcomes, each with its length before it   images
 //! taken   4   engine time 8   lower 8   safe 8   count of informs, 8 each   count of outcomes, each with its length before it   images
 //! all     3
+//! clocks  5   by how much the wall clock is ahead of the engine time 8
 //! ```
 //!
 //! `taken` is a change by messages of which some are informs, by what they are known by: one that comes again is answered, and not
@@ -20,6 +21,7 @@ const HEAD: u8 = 1;
 const CHANGE: u8 = 2;
 const ALL: u8 = 3;
 const TAKEN: u8 = 4;
+const CLOCKS: u8 = 5;
 const FORMAT: u8 = 1;
 
 /// An entry of the log.
@@ -31,6 +33,8 @@ pub enum Entry<'b> {
     Change(Change<'b>),
     /// Every entry has an image since the last head.
     All,
+    /// By how much the wall clock is ahead of the engine time, in microseconds.
+    Clocks(i64),
 }
 
 /// What a decision has changed.
@@ -62,6 +66,10 @@ impl Entry<'_> {
                 out.fixed(secret.0[1]);
             }
             Entry::All => out.byte(ALL),
+            Entry::Clocks(ahead) => {
+                out.byte(CLOCKS);
+                out.time(*ahead);
+            }
             Entry::Change(change) => {
                 out.byte(if change.informs.is_empty() { CHANGE } else { TAKEN });
                 out.time(change.engine);
@@ -100,6 +108,7 @@ impl Entry<'_> {
                 Some(Entry::Change(Change { engine, lower, safe, informs, outcomes, images: from.0 }))
             }
             ALL => Some(Entry::All),
+            CLOCKS => Some(Entry::Clocks(from.time()?)),
             _ => None,
         }
     }

@@ -43,9 +43,11 @@ impl Core {
         let Some(problem) = self.problems.get_mut(at) else { return };
         (problem.sent, problem.sent_at) = (Some(state), now.engine);
         if state.is_good() {
-            self.told_without.remove(&problem.service);
+            let service = problem.service;
+            self.told_that_it_is_well(service, out);
         }
         // What was swallowed before is no news any more.
+        let Some(problem) = self.problems.get_mut(at) else { return };
         let stale = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
         if let Some(stale) = stale {
             let rule = problem.rule;
@@ -83,9 +85,7 @@ impl Core {
         let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
         (problem.phase, problem.state) = (Phase::Flapping, state);
         (problem.since, problem.raised) = (now.engine, now.engine);
-        let held = problem.outcome.take();
-        let (rule, before) = (problem.rule, held.as_ref().map_or(0, |held| held.len()));
-        self.account(rule, 0, 0, before);
+        let held = problem.outcome.clone();
         self.keep(at, Some(payload));
         self.list(at);
         let seconds = within / 1_000_000;

@@ -39,11 +39,13 @@ impl Core {
             match problem.phase {
                 Phase::Idle => {}
                 // Nobody was told of it.
-                Phase::Held => {
+                Phase::Held if !problem.is_told() => {
                     self.drop_silently(at);
                     self.settle(plan, at, out);
                 }
-                Phase::Open | Phase::Flapping => open.push((problem.service, problem.rank(), at)),
+                Phase::Held | Phase::Open | Phase::Flapping => {
+                    open.push((problem.service, problem.rank(), at));
+                }
             }
         }
         open.sort_unstable();
@@ -73,7 +75,7 @@ impl Core {
             due: now.seconds_at(now.engine),
         };
         let state = fit(wide.state.unwrap_or(State::Ok), problem.state);
-        let kept = self.take(at).unwrap_or_default();
+        let Some(kept) = self.take(at) else { return self.drop_silently(at) };
         let said = rendered(plan, &kept, &wide.output, seen);
         self.end_as(now, at, (&said, state), out);
     }

@@ -331,7 +331,8 @@ impl Assembly {
             Some(active) => {
                 let (http_rules, sinks_need) = (http_rules(&config), sinks_need(&config));
                 let (own_service, history) = (config.own_service, config.history);
-                let reports = Reports::of(history.as_ref(), config.reports);
+                let mailers = config.sinks.iter().map(|sink| &sink.settings);
+                let reports = Reports::of(history.as_ref(), config.reports, mailers);
                 Ok(Plan {
                     active,
                     mibs,
@@ -391,6 +392,8 @@ impl Assembly {
         }
         let shared = &self.status.shared;
         shared.capture.set(capture);
+        // Before the first message meets these rules.
+        shared.untold().set_on(history.is_some());
         lookups::replace(shared, active);
         self.status.set_workshop(workshop);
         parts.keepers = keepers.inspect(Keepers::go);

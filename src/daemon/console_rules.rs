@@ -1,6 +1,7 @@
 //! Changes of the console's rules: everything is compiled and every test of a rule file runs before anything is written; then the
 //! file is replaced and the rules are put in force. If anything is wrong, nothing changes.
 
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::assembly::{Assembly, Changes};
 use super::awaited::Awaited;
 use super::mib_subprocess;
 use crate::config::loaded;
+use crate::maker::trial::{Bench, NotTried, Trial};
 use crate::maker::versions::{Edit, tag};
 use crate::maker::{Ground, Versions, bounds, trial};
 use crate::rules::console::ConsoleRules;
@@ -19,6 +21,8 @@ use crate::settings::diagnostic::Diagnostics;
 
 /// How long groups of the inbox are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long compiling the rules and running their tests may take.
+const COMPILING: Duration = Duration::from_secs(30);
 
 /// What somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +103,16 @@ fn changed(
         found.file_error(&file, too_much.to_string(), "");
         return whole(found);
     }
+    if takes_too_long(assembly, &text) {
+        let mut found = Diagnostics::default();
+        let file = ConsoleRules::In(directory.to_owned()).path().display().to_string();
+        found.file_error(
+            &file,
+            NotTried::TooLong.to_string(),
+            "move rules into a rule file of [rules] paths, where nobody else waits for them",
+        );
+        return whole(found);
+    }
     let (mut config, mut found) = match loaded::config(path) {
         Ok(read) => read,
         Err(found) => return whole(found),
@@ -137,6 +151,30 @@ fn changed(
         "undo": versions.count()?, "left": settle(assembly),
     });
     Ok(Changed { answer, changes: Some(changes), refused: None })
+}
+
+/// Whether to compile the rules and to run their tests takes longer than reloads may wait for it. They are tried apart, where that can be
+/// given up.
+fn takes_too_long(assembly: &Assembly, text: &str) -> bool {
+    let status = &assembly.status;
+    let (in_force, workshop, began) = (status.shared.in_force(), status.workshop(), Cell::new(None));
+    let spent = || {
+        let now = status.clock.now().mono;
+        let start = began.get().unwrap_or(now);
+        began.set(Some(start));
+        now.since(start) > COMPILING
+    };
+    let bench = Bench {
+        workshop: &workshop,
+        mib: in_force.active.rules.mib_handle(),
+        tables: &in_force.tables,
+        ground: Ground::of(&in_force, None, &|_| None),
+        max_message: in_force.active.rules.max_message,
+        late: &|| true,
+        spent: &spent,
+    };
+    let trial = Trial { toml: text.to_owned(), whole: true, ..Trial::default() };
+    matches!(bench.run(&trial, &[]), Err(NotTried::TooLong))
 }
 
 /// Forgets the groups of the inbox that rules take now; gives their numbers.

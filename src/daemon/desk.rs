@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::control::{self, Order};
+use super::control::{self, Order, Request};
+use super::helpers::Helpers;
 use super::replies::refusal;
 use crate::status::Status;
-use crate::web::api::desk::{Control, Later};
+use crate::web::api::desk::{Control, Job, Later};
 
 /// Carries out requests as the control socket does.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct ByControl {
     pub status: Arc<Status>,
     /// Where what it is told to do goes.
     pub orders: mpsc::Sender<Order>,
+    /// Who does what takes long.
+    pub helpers: Arc<Helpers>,
 }
 
 impl Control for ByControl {
@@ -29,6 +32,24 @@ impl Control for ByControl {
                 Ok(request) => control::reply(request, &status, &orders).await,
                 Err(error) => refusal(format!("unknown request: {error}")),
             }
+        })
+    }
+
+    fn help(&self, job: Job) -> Later {
+        let (status, orders, helpers) = (self.status.clone(), self.orders.clone(), self.helpers.clone());
+        Box::pin(async move {
+            let is_about_mibs = !matches!(job, Job::Replay { .. });
+            // It reads and writes files, and waits for another process.
+            let done = tokio::task::spawn_blocking(move || helpers.run(&job)).await;
+            let mut answer = match done {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(why)) => return refusal(why),
+                Err(_) => return refusal("it has failed; see the log of the daemon".to_owned()),
+            };
+            if is_about_mibs && answer["changed"] == true {
+                answer["reload"] = control::reply(Request::Reload, &status, &orders).await;
+            }
+            json!({ "ok": true, "done": answer })
         })
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::supervise::{Stop, told};
 use crate::journal::Reader;
 use crate::status::Status;
+use crate::time::clock::Mono;
 use crate::web::feed::{Feed, LONGEST};
 
 /// How long it goes on when nobody looks on any more: who comes back in this time has missed nothing.
@@ -58,7 +59,7 @@ async fn fill(status: &Status, feed: &Feed) {
     let mut reader = journal.reader(from);
     loop {
         appended.borrow_and_update();
-        let read = round(&mut reader, feed);
+        let read = round(&mut reader, feed, status.clock.now().mono);
         if reader.position() >= until {
             feed.set_filled(true);
         }
@@ -82,9 +83,9 @@ async fn fill(status: &Status, feed: &Feed) {
     }
 }
 
-fn round(reader: &mut Reader, feed: &Feed) -> std::io::Result<usize> {
+fn round(reader: &mut Reader, feed: &Feed, now: Mono) -> std::io::Result<usize> {
     reader.read_encoded(AT_ONCE, |record, payload| {
-        feed.take(&record, payload);
+        feed.take(&record, payload, now);
         true
     })
 }

@@ -114,6 +114,7 @@ async fn write(
                     // The journal has ended with the daemon.
                     Err(_) => std::future::pending().await,
                 },
+                () = status.shared.untold().begun() => tokio::time::sleep(DELAY).await,
                 // What was written last is in the write-ahead log still.
                 () = tokio::time::sleep(if is_tended { RETAIN } else { TEND }) => {}
             }
@@ -168,14 +169,15 @@ fn round(status: &Status, writer: &mut Writer, reader: &mut Reader, due: &mut Du
         !is_full
     });
     let count = read.map_err(|error: io::Error| format!("the journal cannot be read: {error}"))?;
-    if count > 0 {
+    let told = !is_full && writer.tell(status.shared.untold().take(), now);
+    if count > 0 || told {
         writer.commit(now, counters).map_err(said)?;
     }
     if due.tended.is_some_and(|at| now.mono.since(at) >= TEND) {
         writer.tend(counters).map_err(said)?;
         due.tended = None;
     }
-    if count > 0 {
+    if count > 0 || told {
         due.tended.get_or_insert(now.mono);
     }
     if due.retained.is_none_or(|at| now.mono.since(at) >= RETAIN) {

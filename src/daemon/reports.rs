@@ -1,6 +1,6 @@
 //! Makes the reports of `[[reports]]` when their time comes, each once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +13,11 @@ use super::supervise::{Stop, told};
 use crate::files::Folder;
 use crate::history;
 use crate::history::search::{self, IsOver};
+use crate::net::Network;
 use crate::report;
-use crate::report::schedule::{Due, Schedule};
+use crate::report::schedule::{Due, Every, Schedule};
+use crate::sinks::settings::{Configured, SinkConfig};
+use crate::sinks::sink::{Letter, Post, Posted};
 use crate::status::Status;
 
 /// The file of the state directory: when the last report of each was due.
@@ -27,18 +30,27 @@ const LOOK: Duration = Duration::from_mins(10);
 const AGAIN: Duration = Duration::from_mins(1);
 
 /// What reports are made of, and which.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Reports {
     /// The folder of the history.
     pub history: PathBuf,
     /// The reports.
     pub all: Vec<Schedule>,
+    /// The sinks that send mail, by their names.
+    pub sinks: BTreeMap<String, Configured>,
 }
 
 impl Reports {
     /// Those of a configuration.
-    pub fn of(history: Option<&history::Settings>, all: Vec<Schedule>) -> Self {
-        history.map_or_else(Reports::default, |history| Reports { history: history.directory.clone(), all })
+    pub fn of<'s>(
+        history: Option<&history::Settings>,
+        all: Vec<Schedule>,
+        sinks: impl Iterator<Item = &'s SinkConfig>,
+    ) -> Self {
+        let Some(history) = history else { return Reports::default() };
+        let mailers = sinks.filter(|sink| sink.sink.post().is_some());
+        let sinks = mailers.map(|sink| (sink.name.clone(), sink.sink.clone())).collect();
+        Reports { history: history.directory.clone(), all, sinks }
     }
 }
 
@@ -46,8 +58,20 @@ impl Reports {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Done(BTreeMap<String, i64>);
 
+/// Mails that not all recipients have yet: for whom a report is settled, by its key and when it was due.
+struct Outbox {
+    network: Arc<dyn Network>,
+    settled: BTreeMap<(String, i64), BTreeSet<String>>,
+}
+
 /// Runs on a thread of its own, as making a report blocks, until told to stop. Without reports nothing wakes it up.
-pub async fn run(status: Arc<Status>, mut wanted: watch::Receiver<Reports>, mut stop: Stop) {
+pub async fn run(
+    status: Arc<Status>,
+    mut wanted: watch::Receiver<Reports>,
+    network: Arc<dyn Network>,
+    mut stop: Stop,
+) {
+    let mut outbox = Outbox { network, settled: BTreeMap::new() };
     let directory = status.shared.journal.directory().to_owned();
     let mut done = read(&directory).unwrap_or_else(|error| {
         tracing::error!(%error, "cannot read {FILE}: reports go on with the next time of each");
@@ -59,7 +83,12 @@ pub async fn run(status: Arc<Status>, mut wanted: watch::Receiver<Reports>, mut 
         let now = status.clock.now().wall.micros();
         let told_to_stop = stop.clone();
         let is_over: IsOver = Arc::new(move || *told_to_stop.borrow());
-        let pause = match look(&directory, &reports, now, &mut done, &is_over) {
+        let looked = tokio::select! {
+            biased;
+            () = told(&mut stop) => return,
+            looked = look(&directory, &reports, now, (&mut done, &mut outbox), &is_over) => looked,
+        };
+        let pause = match looked {
             Ok(next) => {
                 said = false;
                 let wait = next.map(|next| Duration::from_micros(u64::try_from(next - now).unwrap_or(0)));
@@ -89,11 +118,11 @@ pub async fn run(status: Arc<Status>, mut wanted: watch::Receiver<Reports>, mut 
 }
 
 /// Makes what is due. When the next one is due; none if there are no reports.
-fn look(
+async fn look(
     directory: &Path,
     reports: &Reports,
     now: i64,
-    done: &mut Done,
+    (done, outbox): (&mut Done, &mut Outbox),
     is_over: &IsOver,
 ) -> Result<Option<i64>, String> {
     let mut failed = None;
@@ -103,8 +132,8 @@ fn look(
         match done.0.get(&key) {
             // A clock that was put back makes nothing again.
             Some(last) if *last >= due.at => continue,
-            Some(_) => match make(&reports.history, schedule, &due, now, is_over) {
-                Ok(()) => tracing::info!("report {}", schedule.folder.join(schedule.file(&due)).display()),
+            Some(_) => match make(reports, schedule, &due, now, (outbox, is_over)).await {
+                Ok(()) => tracing::info!("report {}", schedule.file(&due)),
                 Err(error) => {
                     failed.get_or_insert(error);
                     continue;
@@ -123,7 +152,14 @@ fn look(
 }
 
 /// Makes a report and puts it in the place of a file of its name.
-fn make(history: &Path, schedule: &Schedule, due: &Due, now: i64, is_over: &IsOver) -> Result<(), String> {
+async fn make(
+    reports: &Reports,
+    schedule: &Schedule,
+    due: &Due,
+    now: i64,
+    (outbox, is_over): (&mut Outbox, &IsOver),
+) -> Result<(), String> {
+    let history = &reports.history;
     let folder = search::folder(history).map_err(|error| error.to_string())?;
     let folder = folder.ok_or_else(|| format!("there is no history in {}", history.display()))?;
     let made =
@@ -132,9 +168,72 @@ fn make(history: &Path, schedule: &Schedule, due: &Due, now: i64, is_over: &IsOv
         return Err("the daemon stops".to_owned());
     }
     let text = schedule.form.write(&made);
-    Folder::open(&schedule.folder)
-        .and_then(|folder| folder.replace(&schedule.file(due), |file| file.write_all(text.as_bytes())))
-        .map_err(|error| error.to_string())
+    if let Some(path) = &schedule.folder {
+        Folder::open(path)
+            .and_then(|folder| folder.replace(&schedule.file(due), |file| file.write_all(text.as_bytes())))
+            .map_err(|error| error.to_string())?;
+    }
+    let Some(mail) = &schedule.mail else { return Ok(()) };
+    let sink = reports.sinks.get(&mail.sink).and_then(|sink| sink.post());
+    let post = sink.ok_or_else(|| format!("there is no email sink '{}'", mail.sink))?;
+    outbox.send(post, &mail.to, letter(schedule, due, &made, text), (schedule.key(), due.at)).await
+}
+
+/// A report as a letter.
+fn letter(schedule: &Schedule, due: &Due, made: &report::Report, content: String) -> Letter {
+    let of = match schedule.every {
+        Every::Day => format!("{}", due.date),
+        Every::Week => format!("the week of {}", due.date),
+        Every::Month => format!("the month of {}", due.date),
+    };
+    let not_ok = made.problems.len();
+    let text = format!(
+        "Trapline, {of}: {} outcomes, {} changes of state; {not_ok} hosts and services are not ok now.\n\nThe report is attached.\n",
+        made.outcomes(),
+        made.changes(),
+    );
+    Letter {
+        subject: format!("Trapline report of {of}: {} outcomes, {not_ok} not ok", made.outcomes()),
+        text,
+        file: schedule.file(due),
+        kind: schedule.form.kind(),
+        content,
+        time: due.at,
+        id: format!("report {} {}", schedule.key(), due.at),
+    }
+}
+
+impl Outbox {
+    /// Sends a letter to those for whom it is not settled. Whom the server refuses for good is said, and gets none.
+    async fn send(
+        &mut self,
+        post: &dyn Post,
+        to: &[String],
+        letter: Letter,
+        key: (String, i64),
+    ) -> Result<(), String> {
+        let all = if to.is_empty() { post.recipients() } else { to };
+        let settled = self.settled.entry(key.clone()).or_default();
+        let open: Vec<String> = all.iter().filter(|to| !settled.contains(*to)).cloned().collect();
+        let posted =
+            post.post(&letter, &open, self.network.clone()).await.map_err(|error| error.to_string())?;
+        let mut later = Vec::new();
+        for (to, posted) in open.iter().zip(posted) {
+            match posted {
+                Posted::Taken => drop(settled.insert(to.clone())),
+                Posted::Dead(said) => {
+                    tracing::error!("{to} does not get the report {}: {said}", letter.file);
+                    settled.insert(to.clone());
+                }
+                Posted::Later(said) => later.push(format!("not for {to} yet: {said}")),
+            }
+        }
+        if !later.is_empty() {
+            return Err(later.join("; "));
+        }
+        self.settled.remove(&key);
+        Ok(())
+    }
 }
 
 fn read(directory: &Path) -> io::Result<Done> {
@@ -154,12 +253,14 @@ fn keep(directory: &Path, done: &Done) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use futures_util::FutureExt as _;
     use jiff::tz::TimeZone;
 
     use super::*;
     use crate::history::{Settings, Writer, settings};
     use crate::report::schedule::{Every, Form};
     use crate::time::clock::{Mono, Now, Wall};
+    use crate::world::World;
 
     const HOUR: i64 = 3_600_000_000;
     /// Noon.
@@ -175,13 +276,18 @@ mod tests {
             at: "06:00".parse().unwrap(),
             zone: TimeZone::UTC,
             form: Form::Json,
-            folder: dir.path().join("reports"),
+            folder: Some(dir.path().join("reports")),
             name: "day-{{ date }}.json".to_owned(),
+            mail: None,
         };
-        let reports = Reports { history: history.directory.clone(), all: vec![daily] };
+        let reports =
+            Reports { history: history.directory.clone(), all: vec![daily], sinks: BTreeMap::new() };
         let is_over: IsOver = Arc::new(|| false);
-        let look =
-            |done: &mut Done, hours: i64| look(dir.path(), &reports, START + hours * HOUR, done, &is_over);
+        let look = |done: &mut Done, hours: i64| {
+            let mut outbox = Outbox { network: World::default().network, settled: BTreeMap::new() };
+            let looked = look(dir.path(), &reports, START + hours * HOUR, (done, &mut outbox), &is_over);
+            looked.now_or_never().unwrap()
+        };
         let files = || {
             let folder = std::fs::read_dir(dir.path().join("reports"));
             let mut names: Vec<_> = folder.map_or(Vec::new(), |all| {

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::assembly::{Assembly, Runtimes, Sockets};
 use super::awaited::Awaited;
 use super::desk::ByControl;
+use super::helpers::Helpers;
 use super::log::Log;
 use super::reload::{Reloader, log_unconfigured};
 use super::senders::StoredSenders;
@@ -28,7 +29,7 @@ use crate::engine_id;
 use crate::files::Folder;
 use crate::inbound::descriptors;
 use crate::intake::amqp::consumer;
-use crate::intake::{Shared, admission, forward};
+use crate::intake::{Shared, admission, follow, forward};
 use crate::journal::{self, Journal, Options};
 use crate::mib::load::{Held, cache};
 use crate::settings::diagnostic::Diagnostics;
@@ -149,7 +150,8 @@ fn live(
     let socket = control::Socket::bind(&path_of_socket)
         .with_context(|| format!("cannot make the socket {}", path_of_socket.display()))?;
     let socket = Arc::new(socket);
-    let reach = ByControl { status: assembly.status.clone(), orders: orders.clone() };
+    let helpers = Arc::new(Helpers::new(path, &config.journal.directory));
+    let reach = ByControl { status: assembly.status.clone(), orders: orders.clone(), helpers };
     assembly.desk().set_control(Arc::new(reach));
     let _control = serve_control(assembly, socket.clone(), orders, looked);
     match start(to_load, assembly, &mut terminate)? {
@@ -180,6 +182,7 @@ fn live(
         systemd::tell(status.clone(), stop)
     });
     let queues = read_queues(assembly)?;
+    let followed = follow_files(assembly)?;
     let _forwards = forward(assembly)?;
     let _own_service = report_itself(assembly)?;
     let _storms = report_storms(assembly)?;
@@ -206,8 +209,10 @@ fn live(
         }
     });
     queues.stop();
+    followed.stop();
     timers.join(LAST);
     queues.join(LAST);
+    followed.join(LAST);
     drain::stop(assembly, &sync, &senders, &socket);
     history.join(HISTORY);
     // Now that nothing comes any more.
@@ -311,8 +316,9 @@ fn write_history(assembly: &Assembly) -> anyhow::Result<Member> {
 
 fn make_reports(assembly: &Assembly) -> anyhow::Result<Member> {
     let (status, wanted) = (assembly.status.clone(), assembly.reports());
+    let network = assembly.crew.world().network;
     let member = assembly.crew.thread_of_tasks("the reports", OnEnd::Restart, move |stop| {
-        reports::run(status.clone(), wanted.clone(), stop)
+        reports::run(status.clone(), wanted.clone(), network.clone(), stop)
     });
     member.context("cannot start threads")
 }
@@ -330,6 +336,14 @@ fn read_queues(assembly: &Assembly) -> anyhow::Result<Member> {
     let shared = assembly.status.shared.clone();
     let member = assembly.crew.thread_of_tasks("the reading of queues", OnEnd::Restart, move |stop| {
         consumer::run(shared.clone(), stop)
+    });
+    member.context("cannot start threads")
+}
+
+fn follow_files(assembly: &Assembly) -> anyhow::Result<Member> {
+    let shared = assembly.status.shared.clone();
+    let member = assembly.crew.thread_of_tasks("the following of files", OnEnd::Restart, move |stop| {
+        follow::run::run(shared.clone(), stop)
     });
     member.context("cannot start threads")
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::supervise::{Stop, told};
 use crate::intake::Shared;
+use crate::intake::commit::RETRY;
 
 /// How long after a change the state is synced, where nothing asks for it earlier.
 const DELAY: Duration = Duration::from_secs(1);
@@ -29,6 +30,8 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
                 }
                 to_sync.set(changed());
             }
+            // What the journal has refused may be all that there is to write.
+            () = tokio::time::sleep(RETRY), if commit.refusing() => commit.retry(shared.now()),
             () = told(&mut stop) => return,
         }
     }

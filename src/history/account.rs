@@ -110,13 +110,14 @@ fn read_part(
     change: &mut dyn FnMut(Change<'_>),
 ) -> rusqlite::Result<()> {
     let tally = tally(view)?;
-    let oldest: Option<i64> =
-        view.query_row("SELECT n - late FROM outcome ORDER BY n LIMIT 1", [], |row| row.get(0)).ok();
+    let oldest: Option<i64> = view
+        .query_row("SELECT n - late FROM outcome WHERE mark < 3 ORDER BY n LIMIT 1", [], |row| row.get(0))
+        .ok();
     account.oldest = [account.oldest, oldest].into_iter().flatten().min();
     // Keys are never less than times, and never ahead of them by more than `late`.
     let keys = (from, to.saturating_sub(1).saturating_add(tally.late));
     let range = (keys.0, keys.1, from, to);
-    let among = "FROM outcome WHERE n BETWEEN ?1 AND ?2 AND n - late >= ?3 AND n - late < ?4";
+    let among = "FROM outcome WHERE n BETWEEN ?1 AND ?2 AND n - late >= ?3 AND n - late < ?4 AND mark < 3";
     let (rows, stand_for): (i64, i64) =
         view.query_row(&format!("SELECT count(*), coalesce(sum(count), 0) {among}"), range, |row| {
             Ok((row.get(0)?, row.get(1)?))

@@ -14,6 +14,8 @@ pub struct Counters {
     pub read: AtomicU64,
     /// Rows that were written.
     pub rows: AtomicU64,
+    /// Rows of messages that made no outcome.
+    pub untold: AtomicU64,
     /// Outcomes that another row or the counts of a minute stand for.
     pub thinned: AtomicU64,
     /// Outcomes that the journal had removed before they were read.
@@ -46,6 +48,7 @@ impl Counters {
         json!({
             "read": get(&self.read),
             "rows": get(&self.rows),
+            "untold": get(&self.untold),
             "thinned": get(&self.thinned),
             "missed": get(&self.missed),
             "bytes": get(&self.bytes),

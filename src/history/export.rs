@@ -4,7 +4,7 @@ use super::row::Row;
 use crate::time::clock::rfc3339;
 
 /// The first line of CSV.
-pub const CSV_HEAD: &str = "\"time\",\"id\",\"kind\",\"state\",\"previous\",\"count\",\"rule\",\"host\",\"service\",\"source\",\"output\",\"long_output\",\"perfdata\"\r\n";
+pub const CSV_HEAD: &str = "\"time\",\"id\",\"kind\",\"state\",\"previous\",\"count\",\"rule\",\"host\",\"service\",\"source\",\"output\",\"long_output\",\"perfdata\",\"why\"\r\n";
 
 /// A row as a line of CSV (RFC 4180). Every field is quoted. One that a spreadsheet could take for a formula begins with an
 /// apostrophe.
@@ -15,7 +15,7 @@ pub fn csv(row: &Row) -> String {
         time.as_str(),
         &id,
         row.kind(),
-        row.state.as_str(),
+        row.state_word().unwrap_or_default(),
         row.previous.map_or("", |state| state.as_str()),
         &count,
         &row.rule,
@@ -25,6 +25,7 @@ pub fn csv(row: &Row) -> String {
         &row.output,
         &row.rest.long_output,
         &row.rest.perfdata,
+        row.why().unwrap_or_default(),
     ]
     .into_iter()
     .enumerate()

@@ -1,6 +1,7 @@
 //! Which rows somebody asks for. Pure.
 
-use super::row::Row;
+use super::row::{Mark, Row};
+use super::why::Why;
 use super::words::Words;
 use crate::outcome::result::State;
 use crate::rules::matching::Glob;
@@ -28,14 +29,18 @@ pub struct Filter {
     pub states: Vec<State>,
     /// Only events, or only check results.
     pub is_event: Option<bool>,
-    /// Only changes of state.
+    /// Only changes of state, and the first outcome of each host and service.
     pub changes: bool,
+    /// Also messages that made no outcome.
+    pub untold: bool,
+    /// Only those that nobody was told of for one of these reasons; all if none is given.
+    pub marks: Vec<Mark>,
 }
 
 impl Filter {
     /// Sets a part by its name, as parameters and options have it: `from`, `to` (RFC 3339, or seconds or milliseconds since 1970),
     /// `q`, `host`, `service`, `rule`, `source` (`*` and `?` are wildcards; case does not matter but in `rule`), `state` (with commas
-    /// between), `kind`, `changes`. Whether there is a part of this name.
+    /// between), `kind`, `changes`, `untold`, `why` (reasons with commas between). Whether there is a part of this name.
     ///
     /// # Errors
     ///
@@ -63,13 +68,9 @@ impl Filter {
                     }
                 }
             }
-            "changes" => {
-                self.changes = match value {
-                    "1" | "true" => true,
-                    "0" | "false" => false,
-                    _ => return Err("changes is 1 or 0".to_owned()),
-                }
-            }
+            "changes" => self.changes = flag(name, value)?,
+            "untold" => self.untold = flag(name, value)?,
+            "why" => self.marks = value.split(',').map(mark).collect::<Result<_, _>>()?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -77,20 +78,47 @@ impl Filter {
 
     /// Whether a row is one of those.
     pub fn matches(&self, row: &Row) -> bool {
+        self.matches_but_words(row) && self.matches_words(row)
+    }
+
+    /// Whether a row has the words.
+    pub(super) fn matches_words(&self, row: &Row) -> bool {
+        self.words.match_texts(row.texts())
+    }
+
+    /// Whether everything but the words fits.
+    pub(super) fn matches_but_words(&self, row: &Row) -> bool {
         let fits = |glob: &Option<Glob>, text: &str| glob.as_ref().is_none_or(|glob| glob.matches(text));
         self.from.is_none_or(|from| row.time >= from)
             && self.to.is_none_or(|to| row.time < to)
             && (self.states.is_empty() || self.states.contains(&row.state))
             && self.is_event.is_none_or(|is_event| row.is_event == is_event)
-            && (!self.changes || row.previous.is_some())
+            && (!self.changes || row.is_change())
+            && (self.untold || !self.marks.is_empty() || !matches!(row.mark, Mark::Untold(_)))
+            && (self.marks.is_empty() || self.marks.contains(&row.mark))
             && fits(&self.host, &row.host)
             && !(self.no_service && row.service.is_some())
             && (self.service.is_none()
                 || row.service.as_deref().is_some_and(|service| fits(&self.service, service)))
             && fits(&self.rule, &row.rule)
             && fits(&self.source, &row.source)
-            && self.words.match_texts(row.texts())
     }
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(format!("{name} is 1 or 0")),
+    }
+}
+
+/// The mark of a word.
+fn mark(word: &str) -> Result<Mark, String> {
+    Mark::of_name(word.trim()).ok_or_else(|| {
+        let all: Vec<&str> = Why::ALL.iter().map(|why| why.name()).chain(["muted"]).collect();
+        format!("'{}' is no reason; there are {}", word.escape_debug(), all.join(", "))
+    })
 }
 
 /// The state of a word.

@@ -14,6 +14,7 @@
 //! - A row's key `n` is the time of its outcome in microseconds, or one more than the last key: keys rise, and are never less
 //!   than the time. So a range of times is a range of keys, without an index.
 //! - Every outcome counts in `minute`. Rows are [thinned](thin): changes of state come first.
+//! - What made no outcome has rows, too, one a [reason](why), rule, host and service in a minute. They count nowhere else.
 //! - Retention removes whole files, the oldest first. Nothing is deleted within one.
 //! - A [`Search`] opens the files for itself, to read only, also in another process.
 
@@ -22,6 +23,7 @@ pub mod counters;
 pub mod endpoint;
 mod error;
 pub mod export;
+pub mod facets;
 pub mod filter;
 mod part;
 mod parts;
@@ -33,15 +35,19 @@ pub mod series;
 pub mod settings;
 mod states;
 pub mod thin;
+mod untold;
+pub mod why;
 pub mod words;
 pub mod writer;
 
 pub use counters::Counters;
 pub use error::HistoryError;
+pub use facets::Facets;
 pub use filter::Filter;
 pub use row::Row;
 pub use search::{Page, Search};
 pub use settings::Settings;
+pub use why::{Untold, Why};
 pub use writer::Writer;
 
 #[cfg(test)]

@@ -170,13 +170,13 @@ fn write_rows(
         let run = numbers.of(&format!("{:016x}", row.epoch))?;
         let (rule, host, source) = (numbers.of(&row.rule)?, numbers.of(&row.host)?, numbers.of(&row.source)?);
         let service = row.service.as_deref().map(|service| numbers.of(service)).transpose()?;
-        let mark = Mark::ALL.iter().position(|mark| *mark == row.mark).unwrap_or(0) as i64;
+        let mark = row.mark.code();
         outcome.execute(params![
             row.n,
             row.n - row.time,
             run,
             row.sequence as i64,
-            i64::from(row.is_event),
+            i64::from(row.is_event) + 2 * i64::from(row.is_first),
             code(row.state),
             row.previous.map(code),
             row.count as i64,
@@ -196,7 +196,13 @@ fn write_rows(
             }
         }
         let facets = [('h', Some(host)), ('s', service), ('r', Some(rule)), ('a', Some(source))];
-        for (what, number) in facets.into_iter().chain([('t', Some(code(row.state)))]) {
+        let marks = [
+            ('t', Some(code(row.state))),
+            ('m', Some(mark).filter(|_| row.mark != Mark::None)),
+            ('c', row.is_change().then_some(1)),
+            ('e', row.is_event.then_some(1)),
+        ];
+        for (what, number) in facets.into_iter().chain(marks) {
             if let Some(number) = number {
                 text.push_str(&facet(what, number));
                 text.push(' ');

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::endpoint;
+use super::why::{Untold, Why};
 use crate::outcome::codec;
 use crate::outcome::record::Record;
 use crate::outcome::result::{Outcome, State};
@@ -15,7 +16,7 @@ const NAME: usize = 1 << 10;
 /// How many labels and fields of an event are kept.
 const PAIRS: usize = 64;
 
-/// What mutes say of an outcome.
+/// Whether somebody was told of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// Nothing.
@@ -24,10 +25,42 @@ pub enum Mark {
     Muted,
     /// It is the last word of a mute, sent again.
     LastWord,
+    /// There is no outcome: nobody was told.
+    Untold(Why),
 }
 
 impl Mark {
-    pub(super) const ALL: [Mark; 3] = [Mark::None, Mark::Muted, Mark::LastWord];
+    /// The first number of those without an outcome.
+    pub(super) const UNTOLD: i64 = 3;
+
+    /// Its number in the tables.
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Mark::None => 0,
+            Mark::Muted => 1,
+            Mark::LastWord => 2,
+            Mark::Untold(why) => {
+                Self::UNTOLD + Why::ALL.iter().position(|one| *one == why).unwrap_or(0) as i64
+            }
+        }
+    }
+
+    /// The mark of a number in the tables.
+    pub(super) fn of_code(code: i64) -> Mark {
+        match code {
+            1 => Mark::Muted,
+            2 => Mark::LastWord,
+            _ => {
+                let why = usize::try_from(code - Self::UNTOLD).ok().and_then(|at| Why::ALL.get(at));
+                why.map_or(Mark::None, |why| Mark::Untold(*why))
+            }
+        }
+    }
+
+    /// By the word of the API: a reason, or `muted`.
+    pub fn of_name(name: &str) -> Option<Mark> {
+        if name == "muted" { Some(Mark::Muted) } else { Why::of(name).map(Mark::Untold) }
+    }
 
     fn of(payload: &[u8]) -> Mark {
         match codec::mute_of(payload) {
@@ -55,6 +88,8 @@ pub struct Row {
     pub state: State,
     /// The state before, if this row changes it.
     pub previous: Option<State>,
+    /// Whether it is the first of its host and service.
+    pub is_first: bool,
     /// How many outcomes it stands for: itself, and others of its kind that have no row.
     pub count: u64,
     /// What mutes say of it.
@@ -103,7 +138,12 @@ fn pairs<'a, T: AsRef<str> + 'a>(all: &'a [(T, T)]) -> Vec<(String, String)> {
 
 impl Row {
     /// The row of a record of the journal and its encoded outcome. Texts of more than 8 KiB and names of more than 1 KiB are cut.
-    pub fn of(record: &Record<'_>, payload: &[u8], n: i64, previous: Option<State>) -> Row {
+    pub fn of(
+        record: &Record<'_>,
+        payload: &[u8],
+        n: i64,
+        (previous, is_first): (Option<State>, bool),
+    ) -> Row {
         let outcome = &record.outcome;
         let common = outcome.common();
         let (perfdata, fields) = match outcome {
@@ -118,6 +158,7 @@ impl Row {
             is_event: matches!(outcome, Outcome::Event(_)),
             state: common.state,
             previous,
+            is_first,
             count: 1,
             mark: Mark::of(payload),
             rule: cut(&common.rule, NAME),
@@ -134,8 +175,64 @@ impl Row {
         }
     }
 
-    /// The id of its outcome.
+    /// The row of messages that made nothing.
+    pub(super) fn of_untold(untold: &Untold, n: i64) -> Row {
+        Row {
+            n,
+            time: untold.time,
+            epoch: 0,
+            sequence: 0,
+            is_event: untold.is_event,
+            state: untold.state,
+            previous: None,
+            is_first: false,
+            count: untold.count,
+            mark: Mark::Untold(untold.why),
+            rule: cut(&untold.rule, NAME),
+            host: cut(&untold.host, NAME),
+            service: untold.service.as_deref().map(|service| cut(service, NAME)),
+            source: cut(&untold.source, NAME),
+            output: cut(&untold.output, NAME),
+            rest: Rest::default(),
+        }
+    }
+
+    /// Why nobody was told; none if somebody was.
+    pub fn why(&self) -> Option<&'static str> {
+        match self.mark {
+            Mark::None | Mark::LastWord => None,
+            Mark::Muted => Some("muted"),
+            Mark::Untold(why) => Some(why.name()),
+        }
+    }
+
+    /// The same as a sentence.
+    pub fn because(&self) -> Option<&'static str> {
+        match self.mark {
+            Mark::None | Mark::LastWord => None,
+            Mark::Muted => Some("a mute covers it: sinks that honour mutes were not told"),
+            Mark::Untold(why) => Some(why.says()),
+        }
+    }
+
+    /// The word of its state; none where there was no outcome.
+    pub fn state_word(&self) -> Option<&'static str> {
+        match self.mark {
+            Mark::Untold(why) if !why.has_outcome() => None,
+            _ => Some(self.state.as_str()),
+        }
+    }
+
+    /// Whether it changes the state of its host and service, or is the first of it.
+    pub fn is_change(&self) -> bool {
+        self.previous.is_some() || self.is_first
+    }
+
+    /// The id of its outcome; of messages without one a name of the row.
     pub fn id(&self) -> String {
+        if let Mark::Untold(_) = self.mark {
+            return format!("untold-{}", self.n);
+        }
         format!("{:016x}-{}", self.epoch, self.sequence)
     }
 
@@ -171,7 +268,7 @@ impl Row {
             "id": self.id(),
             "time": rfc3339(self.time),
             "kind": self.kind(),
-            "state": self.state.as_str(),
+            "state": self.state_word(),
             "previous": self.previous.map(State::as_str),
             "count": self.count,
             "rule": self.rule,
@@ -200,6 +297,11 @@ impl Row {
             Mark::None => {}
             Mark::Muted => json["muted"] = true.into(),
             Mark::LastWord => json["last_word"] = true.into(),
+            Mark::Untold(_) => {}
+        }
+        if let (Some(why), Some(because)) = (self.why(), self.because()) {
+            json["why"] = why.into();
+            json["because"] = because.into();
         }
         json
     }

@@ -10,7 +10,9 @@ use crate::files::Folder;
 use crate::files::disk::Opening;
 
 /// The form of the tables (`PRAGMA user_version`).
-const FORM: i64 = 1;
+const FORM: i64 = 2;
+/// The first form whose rows have tokens for marks, events and changes of state.
+pub(super) const TOKENS: i64 = 2;
 /// How long a statement waits for another process.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -28,14 +30,26 @@ INSERT INTO name_of_state VALUES
   (0,'ok'),(1,'warning'),(2,'critical'),(3,'unknown'),(4,'up'),(5,'down'),(6,'unreachable');
 CREATE VIEW outcomes AS SELECT
   strftime('%Y-%m-%dT%H:%M:%S', (o.n - o.late) / 1000000, 'unixepoch') || printf('.%06dZ', (o.n - o.late) % 1000000) AS time,
-  run.text || '-' || o.sequence AS id, CASE o.kind WHEN 1 THEN 'event' ELSE 'check_result' END AS kind,
+  run.text || '-' || o.sequence AS id, CASE o.kind & 1 WHEN 1 THEN 'event' ELSE 'check_result' END AS kind,
   (SELECT text FROM name_of_state WHERE n = o.state) AS state,
   (SELECT text FROM name_of_state WHERE n = o.previous) AS previous,
   o.count AS count, rule.text AS rule, host.text AS host, service.text AS service, source.text AS source, o.output AS output,
   json_extract(o.rest, '$.long_output') AS long_output, json_extract(o.rest, '$.perfdata') AS perfdata,
   json_extract(o.rest, '$.labels') AS labels, json_extract(o.rest, '$.fields') AS fields, o.mark = 1 AS muted, o.n AS n
 FROM outcome AS o JOIN word AS run ON run.n = o.run JOIN word AS rule ON rule.n = o.rule
-  JOIN word AS host ON host.n = o.host JOIN word AS source ON source.n = o.source LEFT JOIN word AS service ON service.n = o.service;
+  JOIN word AS host ON host.n = o.host JOIN word AS source ON source.n = o.source LEFT JOIN word AS service ON service.n = o.service
+WHERE o.mark < 3;
+CREATE TABLE name_of_reason(n INTEGER PRIMARY KEY, text TEXT NOT NULL);
+INSERT INTO name_of_reason VALUES
+  (3,'threshold'),(4,'held'),(5,'cancelled'),(6,'flapping'),(7,'duplicate'),(8,'throttled'),(9,'worse'),(10,'still_open'),
+  (11,'orphan'),(12,'reordered'),(13,'dropped'),(14,'unmatched');
+CREATE VIEW untold AS SELECT
+  strftime('%Y-%m-%dT%H:%M:%S', (o.n - o.late) / 1000000, 'unixepoch') || printf('.%06dZ', (o.n - o.late) % 1000000) AS time,
+  (SELECT text FROM name_of_reason WHERE n = o.mark) AS why, o.count AS count, rule.text AS rule, host.text AS host,
+  service.text AS service, source.text AS source, o.output AS output, o.n AS n
+FROM outcome AS o JOIN word AS rule ON rule.n = o.rule
+  JOIN word AS host ON host.n = o.host JOIN word AS source ON source.n = o.source LEFT JOIN word AS service ON service.n = o.service
+WHERE o.mark >= 3;
 ";
 
 /// States and counts.
@@ -113,13 +127,14 @@ pub(super) fn readable(folder: &Folder, name: &str) -> Result<(Connection, PathB
     Ok((connection, path))
 }
 
-fn form(connection: &Connection, path: &Path) -> Result<i64, HistoryError> {
+/// The form of a file; 0 before it has tables.
+pub(super) fn form(connection: &Connection, path: &Path) -> Result<i64, HistoryError> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(HistoryError::of(path))
 }
 
 /// Whether a file that is read has its tables yet.
 pub(super) fn is_made(connection: &Connection, path: &Path) -> Result<bool, HistoryError> {
-    Ok(form(connection, path)? == FORM)
+    Ok((1..=FORM).contains(&form(connection, path)?))
 }
 
 /// A number that a file keeps.

@@ -476,3 +476,92 @@ fn the_views_can_be_read_with_sql() {
         std::fs::read_dir(&settings.directory).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(files.len(), 2, "closed files need no others beside them: {files:?}");
 }
+
+/// What made nothing is found when it is asked for, also by the index, in its place among the outcomes, and nowhere else.
+#[test]
+fn what_made_nothing_has_rows_that_count_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let counters = Counters::default();
+    let settings = settings(dir.path());
+    let directory = &settings.directory;
+    let mut writer = Writer::open(settings.clone(), now(0)).unwrap();
+    let untold = |why, host: &str, time, count| Untold {
+        host: host.to_owned(),
+        time: START + time,
+        count,
+        ..Untold::others(why, 0, 0)
+    };
+    // There may be no outcome yet.
+    assert!(writer.tell(vec![untold(Why::Held, "core-1", 5, 3)], now(10)));
+    writer.commit(now(10), &counters).unwrap();
+    for sequence in 1..20 {
+        let at = sequence as i64 * 1_000_000;
+        let host = format!("core-{}", sequence % 3);
+        take(
+            &mut writer,
+            sequence,
+            outcome(START + at, "r", &host, Some("Fan"), State::Critical, "o"),
+            now(at),
+        );
+        assert!(writer.tell(vec![untold(Why::Dropped, &host, at + 1, 1)], now(at)));
+        writer.commit(now(at), &counters).unwrap();
+    }
+    assert!(!writer.tell(Vec::new(), now(20_000_000)));
+    let search = |filter| all(directory, filter, false, 5);
+    let of = |marks: Vec<row::Mark>| Filter { marks, ..Filter::default() };
+    assert_eq!(search(Filter::default()).len(), 19);
+    let everything = search(Filter { untold: true, ..Filter::default() });
+    assert_eq!(everything.len(), 19 + 1 + 3, "a row a kind in a minute");
+    assert!(everything.is_sorted_by(|one, two| one.n > two.n));
+    let held = search(of(vec![row::Mark::Untold(Why::Held)]));
+    assert_eq!((held.len(), held[0].count, held[0].time), (1, 3, START + 5));
+    let dropped = search(of(vec![row::Mark::Untold(Why::Dropped)]));
+    assert_eq!(dropped.iter().map(|row| row.count).sum::<u64>(), 19);
+    assert!(dropped.iter().all(|row| row.state_word().is_none() && row.previous.is_none()));
+    assert_eq!(search(of(vec![row::Mark::Muted])).len(), 0);
+    // The first of each service is a change, and nothing else.
+    assert_eq!(search(Filter { changes: true, ..Filter::default() }).len(), 3);
+    assert_eq!((minutes(directory), read(&counters)[1]), (19, 19));
+    assert_eq!(counters.untold.load(Ordering::Relaxed), 4);
+    writer.close();
+    let file = rusqlite::Connection::open(directory.join(writer_file(directory))).unwrap();
+    let count = |view: &str| -> i64 {
+        file.query_row(&format!("SELECT count(*) FROM {view}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(
+        (count("outcomes"), count("untold"), count("untold WHERE why = 'held' AND count = 3")),
+        (19, 4, 1)
+    );
+    // What comes after a restart has higher keys.
+    let mut writer = Writer::open(settings.clone(), now(0)).unwrap();
+    assert!(writer.tell(vec![untold(Why::Held, "core-1", 5, 1)], now(10)));
+    writer.commit(now(10), &counters).unwrap();
+    assert_eq!(search(of(vec![row::Mark::Untold(Why::Held)])).len(), 2);
+}
+
+/// A file of an earlier release is read as it is, and another one is begun.
+#[test]
+fn files_of_earlier_releases_are_read_and_not_written_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let counters = Counters::default();
+    let settings = settings(dir.path());
+    let directory = &settings.directory;
+    let mut writer = Writer::open(settings.clone(), now(0)).unwrap();
+    for (sequence, state) in [State::Ok, State::Critical].into_iter().enumerate() {
+        take(&mut writer, sequence as u64 + 1, outcome(START, "r", "core-1", None, state, "o"), now(0));
+    }
+    writer.commit(now(0), &counters).unwrap();
+    writer.close();
+    let first = directory.join(writer_file(directory));
+    let file = rusqlite::Connection::open(&first).unwrap();
+    file.execute_batch("UPDATE outcome SET kind = 0; PRAGMA user_version = 1").unwrap();
+    drop(file);
+    let mut writer = Writer::open(settings.clone(), now(1)).unwrap();
+    assert_eq!(writer.resume(|_, next| next), Some(3), "it goes on where the other one ended");
+    take(&mut writer, 3, outcome(START + 1, "r", "core-1", None, State::Ok, "o"), now(1));
+    writer.commit(now(1), &counters).unwrap();
+    assert_eq!(parts::all(&folder(directory).unwrap().unwrap()).unwrap().len(), 2);
+    let changes = all(directory, Filter { changes: true, ..Filter::default() }, true, 10);
+    let states: Vec<State> = changes.iter().map(|row| row.state).collect();
+    assert_eq!(states, [State::Critical, State::Ok], "without the tokens of the index");
+}

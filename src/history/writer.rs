@@ -15,6 +15,8 @@ use super::schema;
 use super::settings::Settings;
 use super::states::{Seen, States};
 use super::thin::{Budget, Kinds, Newest, Worth};
+use super::untold::{Place, Rows};
+use super::why::Untold;
 use crate::files::Folder;
 use crate::outcome::record::Record;
 use crate::time::clock::Now;
@@ -34,6 +36,7 @@ pub struct Writer {
     states: States,
     budget: Budget,
     kinds: Kinds,
+    untold: Rows,
     hash: RandomState,
     batch: Batch,
     /// The bytes of the files of rows before the newest one.
@@ -51,12 +54,40 @@ struct Batch {
     thinned: u64,
     missed: u64,
     unstored: u64,
+    /// How many of the rows are of messages without an outcome.
+    untold: u64,
     /// The highest key, and by how much one is ahead of its time at most.
     last: i64,
     late: i64,
     /// The number of the record after the last one.
     next: Option<u64>,
     epoch: u64,
+}
+
+impl Batch {
+    /// The key of a row of this time.
+    fn key(&mut self, time: i64) -> i64 {
+        let n = time.max(self.last.saturating_add(1));
+        (self.last, self.late) = (n, self.late.max(n - time));
+        n
+    }
+
+    fn push(&mut self, row: Row) {
+        self.bytes += row.bytes();
+        self.rows.push(row);
+    }
+
+    /// A row stands for so many more.
+    fn count(&mut self, n: i64, count: u64) {
+        // Keys rise.
+        match self.rows.binary_search_by_key(&n, |row| row.n) {
+            Ok(at) => self.rows[at].count += count,
+            Err(_) => match self.more.binary_search_by_key(&n, |more| more.0) {
+                Ok(at) => self.more[at].1 += count,
+                Err(at) => self.more.insert(at, (n, count)),
+            },
+        }
+    }
 }
 
 /// What is done with the number of a record that comes.
@@ -88,6 +119,7 @@ impl Writer {
             states,
             budget,
             kinds: Kinds::default(),
+            untold: Rows::default(),
             hash: RandomState::new(),
             batch: Batch::default(),
             closed: 0,
@@ -154,28 +186,37 @@ impl Writer {
         };
         let batch = &mut self.batch;
         if self.budget.spend(worth, now.mono) {
-            let n = common.time.max(batch.last.saturating_add(1));
-            (batch.last, batch.late) = (n, batch.late.max(n - common.time));
-            let previous = seen.previous.filter(|_| seen.is_change);
-            let row = Row::of(record, payload, n, previous);
-            batch.bytes += row.bytes();
-            batch.rows.push(row);
+            let n = batch.key(common.time);
+            let change =
+                (seen.previous.filter(|_| seen.is_change), seen.is_change && seen.previous.is_none());
+            batch.push(Row::of(record, payload, n, change));
             self.kinds.set(kind, Newest { second, n });
             return true;
         }
         batch.thinned += 1;
         match newest {
             None => batch.unstored += 1,
-            // Keys rise.
-            Some(Newest { n, .. }) => match batch.rows.binary_search_by_key(&n, |row| row.n) {
-                Ok(at) => batch.rows[at].count += 1,
-                Err(_) => match batch.more.binary_search_by_key(&n, |more| more.0) {
-                    Ok(at) => batch.more[at].1 += 1,
-                    Err(at) => batch.more.insert(at, (n, 1)),
-                },
-            },
+            Some(Newest { n, .. }) => batch.count(n, 1),
         }
         false
+    }
+
+    /// Takes messages that made no outcome. They have rows, and count nowhere else. Whether there is something to commit.
+    pub fn tell(&mut self, untold: Vec<Untold>, now: Now) -> bool {
+        let any = !untold.is_empty();
+        for one in untold {
+            let count = one.count;
+            match self.untold.place(one, now.wall.micros()) {
+                Place::In(n) => self.batch.count(n, count),
+                Place::New(new) => {
+                    let n = self.batch.key(new.time);
+                    self.batch.push(Row::of_untold(&new, n));
+                    self.batch.untold += 1;
+                    self.untold.keep(&new, n);
+                }
+            }
+        }
+        any
     }
 
     /// Writes what was taken. Begins another file if this one has its size or its day is over.
@@ -202,7 +243,8 @@ impl Writer {
         self.states.written();
         for (counter, count) in [
             (&counters.read, batch.read),
-            (&counters.rows, batch.rows.len() as u64),
+            (&counters.rows, batch.rows.len() as u64 - batch.untold),
+            (&counters.untold, batch.untold),
             (&counters.thinned, batch.thinned),
             (&counters.missed, batch.missed),
         ] {
@@ -228,6 +270,7 @@ impl Writer {
         let before = std::mem::replace(&mut self.part, part);
         before.close();
         self.kinds.clear();
+        self.untold.clear();
         self.batch = self.fresh();
         self.make_room(now).map_err(HistoryError::io(self.folder.path()))
     }
@@ -355,7 +398,17 @@ fn newest(folder: &Folder, now: Now) -> Result<Part, HistoryError> {
         }
     }
     let carried = Tally { next: known.next, epoch: known.epoch, last: known.last, ..Tally::default() };
-    let name = names.last().cloned().filter(|name| name.date == parts::date(now.wall.micros()));
+    let goes_on = |name: &Name| {
+        let is_of_now = schema::readable(folder, &name.file())
+            .and_then(|(connection, path)| schema::form(&connection, &path))
+            .is_ok_and(|form| form == 0 || form >= schema::TOKENS);
+        name.date == parts::date(now.wall.micros()) && is_of_now
+    };
+    let is_unreadable = |name: &Name| {
+        name.date == parts::date(now.wall.micros()) && schema::readable(folder, &name.file()).is_err()
+    };
+    // One of an earlier release is not written any more; one that cannot be read is set aside below.
+    let name = names.last().cloned().filter(|name| goes_on(name) || is_unreadable(name));
     let name = name.unwrap_or_else(|| Name::new(number + u64::from(!names.is_empty()), now.wall.micros()));
     let mut part = match Part::open(folder, name) {
         Err(error) if error.is_corrupt() => {
@@ -369,7 +422,8 @@ fn newest(folder: &Folder, now: Now) -> Result<Part, HistoryError> {
         other => other?,
     };
     if part.tally.next.is_none() {
-        part.tally = carried;
+        let last = part.tally.last.max(carried.last);
+        part.tally = Tally { next: carried.next, epoch: carried.epoch, last, ..part.tally };
     }
     Ok(part)
 }

@@ -18,7 +18,7 @@ pub const MAX_SENDERS: usize = 64;
 /// How many messages of a group are kept.
 pub const MAX_SAMPLES: usize = 20;
 /// How many bytes the messages of a group may have. The newest one is kept whatever its size.
-pub const MAX_BYTES: usize = 32 * 1024;
+pub const MAX_BYTES: usize = 160 * 1024;
 /// How many bytes the messages of all groups may have.
 pub const MAX_ALL: usize = 8 << 20;
 /// How long a group does not keep another message after it has kept one, once it has [`MAX_SAMPLES`].

@@ -516,6 +516,8 @@ impl Commit {
         }
         let kept = waiting.batches.is_empty() || waiting.bytes + made.batch.bytes() <= MAX_WAITING;
         self.refusing.store(true, Ordering::Release);
+        // Who writes the state tries again, also where no listener has anything to do.
+        self.correlation.tell_written();
         if kept {
             waiting.bytes += made.batch.bytes();
             waiting.batches.push_back(std::mem::take(made));

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::correlate::view::{Clear, Row, Wanted};
-use crate::correlate::{Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret};
+use crate::correlate::{Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret, Verdict};
 use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
+use crate::intake::untold;
 use crate::journal::Batch;
 use crate::journal::segment::MAX_PAYLOAD;
 use crate::outcome::codec;
@@ -93,6 +94,8 @@ pub struct Correlation {
     state: Mutex<State>,
     secret: [AtomicU64; 2],
     stats: Arc<Stats>,
+    /// What is swallowed, for the history.
+    pub untold: untold::Table,
     known: Arc<Presence>,
     /// When something is due next, in engine time, as the timers know it.
     due: AtomicI64,
@@ -174,7 +177,8 @@ impl State {
             && !(outcomes.is_empty() && touched.is_empty())
         {
             let images = self.correlator.images(&mut touched);
-            if let Err(error) = log.add(now.engine, (outcomes, informs), &images, now.wall) {
+            let told = log.tell_clocks(now.wall.saturating_sub(now.engine));
+            if let Err(error) = told.and(log.add(now.engine, (outcomes, informs), &images, now.wall)) {
                 tracing::error!(
                     %error,
                     "the state of rules cannot be written: a crash would lose it; it is tried again every second; check the disk"
@@ -233,6 +237,7 @@ impl Correlation {
             state: Mutex::new(state),
             secret: secret.0.map(AtomicU64::new),
             stats,
+            untold: untold::Table::default(),
             known,
             due: AtomicI64::new(NEVER),
             earlier: Notify::new(),
@@ -268,8 +273,8 @@ impl Correlation {
             for (own, saved) in self.secret.iter().zip(secret.0) {
                 own.store(saved, Ordering::Relaxed);
             }
-            // Time goes on, whatever the wall clock says now.
-            let wall = Wall::from_micros(now.wall.micros().max(engine));
+            // Time goes on, whatever the wall clock says now. By how much it was set while the other process ran is no time.
+            let wall = Wall::from_micros(now.wall.micros().saturating_sub(left.ahead).max(engine));
             (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
             state.saved = left.state;
         }
@@ -296,6 +301,7 @@ impl Correlation {
         // What is due comes before the messages. What is left is seen to when its problem has a message.
         state.correlator.advance(engine, AT_ONCE, &mut state.effects);
         let same = undecided.is_of(state.correlator.plan());
+        let mut noted = self.untold.is_on().then(untold::Batch::default);
         let mut start = 0;
         for (facts, end) in &undecided.outcomes {
             let payload = &undecided.payloads[start..*end];
@@ -306,12 +312,19 @@ impl Correlation {
             } else {
                 translated(facts.clone(), undecided.plan.as_deref(), state.correlator.plan())
             };
-            state.correlator.decide(engine, &facts, payload, &mut state.effects);
+            let verdict = state.correlator.decide(engine, &facts, payload, &mut state.effects);
+            if let (Verdict::Swallowed(reason), Some(noted)) = (verdict, &mut noted) {
+                let why = untold::why(reason);
+                noted.note((why, facts.rule, facts.key.0), || untold::swallowed(why, payload));
+            }
             // Each has a time of its own, so that what came first is first again when it is due, even after a restart.
             engine.engine += 1;
         }
         state.engine = engine.engine;
         undecided.clear();
+        if let Some(mut noted) = noted {
+            self.untold.add(&mut noted);
+        }
         state.publish(self, engine, batch, informs);
         deciding
     }
@@ -433,8 +446,9 @@ impl Correlation {
         let to_sync = {
             let mut guard = self.state();
             let state = &mut *guard;
-            let engine = state.peek(now).engine;
+            let Now { engine, wall } = state.peek(now);
             let Some(log) = state.log.as_mut().filter(|_| state.saved.is_none()) else { return Ok(()) };
+            log.tell_clocks(wall.saturating_sub(engine))?;
             if state.correlator.plan().is_stateful() && (!log.is_open() || log.is_long()) {
                 // What cannot be written anew goes on as it is, if it is there.
                 log.begin(&state.correlator, engine)

@@ -187,3 +187,138 @@ fn each_way_in_which_a_mute_ends_gives_its_words() {
     next.resume(serde_json::from_str(&kept).unwrap());
     assert_eq!(words(&next, 40), ["e"]);
 }
+
+/// One who remembers everything that mutes have to do with.
+#[derive(Default)]
+struct Naive {
+    /// All mutes that there ever were: covered host, sinks, from, until.
+    mutes: Vec<(String, Vec<String>, i64, i64)>,
+    /// What was muted and not sent since, by host: for which sinks.
+    missed: BTreeMap<String, Vec<String>>,
+}
+
+const SINKS: [&str; 3] = ["pager", "chat", "mail"];
+
+impl Naive {
+    /// For which sinks an outcome of a host is muted now.
+    fn muted_for(&self, host: &str, hour: i64) -> Vec<String> {
+        let of_host =
+            |covered: &str| covered == "*" || covered == host || host.starts_with(&format!("{covered}-"));
+        let fit = self
+            .mutes
+            .iter()
+            .filter(|(covered, _, from, until)| of_host(covered) && (*from..*until).contains(&hour));
+        let mut sinks: Vec<String> = SINKS
+            .iter()
+            .filter(|name| {
+                fit.clone().any(|(_, sinks, ..)| sinks.is_empty() || sinks.iter().any(|sink| sink == *name))
+            })
+            .map(ToString::to_string)
+            .collect();
+        sinks.sort();
+        sinks
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Outcome { host: usize, state: usize },
+    Mute { host: usize, sinks: usize, hours: i64 },
+    End(usize),
+    Pass(i64),
+    Restart,
+}
+
+fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+    use proptest::prelude::*;
+    let step = prop_oneof![
+        6 => (0..3usize, 0..3usize).prop_map(|(host, state)| Step::Outcome { host, state }),
+        3 => (0..5usize, 0..8usize, 1..9i64).prop_map(|(host, sinks, hours)| Step::Mute { host, sinks, hours }),
+        1 => (0..6usize).prop_map(Step::End),
+        3 => (0..5i64).prop_map(Step::Pass),
+        1 => Just(Step::Restart),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 200, ..proptest::prelude::ProptestConfig::default() })]
+    /// What is muted for whom is what somebody says who remembers every mute; and in the end each sink knows how all hosts are.
+    #[test]
+    fn whatever_is_muted_each_sink_knows_the_truth_in_the_end(steps in steps()) {
+        let (mut mutes, mut naive, mut hour) = (Mutes::default(), Naive::default(), 0);
+        let hosts = ["core-1", "core-2", "edge-1"];
+        let mut truth = BTreeMap::new();
+        // What each sink was told last of each host.
+        let mut told: BTreeMap<(&str, String), String> = BTreeMap::new();
+        let mut ids: Vec<(u64, usize)> = Vec::new();
+        let mut number = 0;
+        let end = [Step::Pass(20), Step::Pass(0)];
+        for step in steps.iter().chain(&end) {
+            match step {
+                Step::Outcome { host, state } => {
+                    number += 1;
+                    let (host, state) = (hosts[*host], [Of::Ok, Of::Warning, Of::Critical][*state]);
+                    let output = format!("{number}");
+                    let mut batch = Batch::default();
+                    proptest::prop_assert!(batch.push_encoded(&result(host, state, &output)));
+                    mutes.mark(&mut batch, at(hour));
+                    let marked = batch.payloads().next().unwrap().to_vec();
+                    let mute = codec::mute_of(&marked);
+                    let muted: Vec<String> = SINKS.iter().filter(|sink| mute.as_ref().is_some_and(|mute| mute.is_for(sink))).map(ToString::to_string).collect();
+                    let mut right = naive.muted_for(host, hour);
+                    right.sort_by_key(|sink| SINKS.iter().position(|known| known == sink));
+                    proptest::prop_assert_eq!(&muted, &right);
+                    for sink in SINKS.iter().filter(|sink| !muted.iter().any(|muted| muted == *sink)) {
+                        told.insert((*sink, host.to_owned()), output.clone());
+                    }
+                    naive.missed.insert(host.to_owned(), muted);
+                    truth.insert(host.to_owned(), output);
+                }
+                Step::Mute { host, sinks, hours } => {
+                    let covered = ["core", "core-1", "core-2", "edge-1", "*"][*host];
+                    let of: Vec<String> = SINKS.iter().enumerate().filter(|(at, _)| sinks & (1 << at) != 0).map(|(_, sink)| (*sink).to_owned()).collect();
+                    let glob = if covered == "core" { "core-*" } else { covered };
+                    let id = mutes.add(Covers { sinks: of.clone(), ..covers(glob) }, at(hour), at(hour + hours));
+                    ids.push((id.unwrap(), naive.mutes.len()));
+                    naive.mutes.push((covered.to_owned(), of, hour, hour + hours));
+                }
+                Step::End(which) => {
+                    if let Some((id, at)) = ids.get(*which) {
+                        mutes.end(&[*id]);
+                        naive.mutes[*at].3 = naive.mutes[*at].3.min(hour);
+                    }
+                }
+                Step::Pass(hours) => {
+                    hour += hours;
+                    for bytes in mutes.look(at(hour)) {
+                        let mute = codec::mute_of(&bytes).unwrap();
+                        let outcome = codec::decode(&bytes).unwrap();
+                        let host = outcome.host().to_owned();
+                        proptest::prop_assert!(mute.last && naive.muted_for(&host, hour).is_empty());
+                        // Nobody gets it twice, and nobody who has missed nothing.
+                        let missed = naive.missed.remove(&host).unwrap_or_default();
+                        for sink in SINKS {
+                            proptest::prop_assert_eq!(mute.is_for(sink), missed.iter().any(|missed| missed == sink));
+                            if mute.is_for(sink) {
+                                told.insert((sink, host.clone()), outcome.common().output.to_string());
+                            }
+                        }
+                    }
+                }
+                Step::Restart => {
+                    let next = Mutes::default();
+                    let kept = mutes.state().kept();
+                    next.resume(serde_json::from_str(&serde_json::to_string(&kept).unwrap()).unwrap());
+                    mutes = next;
+                }
+            }
+        }
+        for (host, output) in &truth {
+            for sink in SINKS {
+                proptest::prop_assert_eq!(told.get(&(sink, host.clone())), Some(output), "{} of {}", host, sink);
+            }
+        }
+        proptest::prop_assert!(!mutes.any());
+    }
+}

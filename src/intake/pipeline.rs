@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use crate::capture::Batch as Captured;
 use crate::fast_map::FastMap;
+use crate::history::Why;
 use crate::intake::commit::{Committed, Known, Made, Refused};
 use crate::intake::complaints::Complaints;
 use crate::intake::counts::Counts;
 use crate::intake::describe;
 use crate::intake::letting_in::Refusal;
 use crate::intake::listener::Protocol;
+use crate::intake::made_nothing::note;
 use crate::intake::original::{self, Original};
 use crate::intake::senders::Batch;
 use crate::intake::shared::{Active, InForce, Shared};
 use crate::intake::storm_gate::Gate;
+use crate::intake::untold;
 use crate::lookup::choice::{Agent, Received};
 use crate::lookup::hosts::Hosts;
 use crate::lookup::tables::Tables;
@@ -76,6 +79,8 @@ pub struct Pipeline {
     /// Whether messages are captured, and those since the last commit.
     captures: bool,
     captured: Captured,
+    /// What made no outcome since the last commit, for the history.
+    untold: untold::Batch,
     /// What of storms is processed.
     gate: Gate,
     /// Room for the rules that may ask for the state.
@@ -142,6 +147,7 @@ impl Pipeline {
             longest,
             counts: Counts::default(),
             heard: Batch::default(),
+            untold: untold::Batch::default(),
             gate: Gate::default(),
             asking: Vec::new(),
         }
@@ -462,6 +468,14 @@ impl Pipeline {
             }
         });
         self.heard.count(address, message, &choice.host, verdict);
+        let nothing = match verdict {
+            MatchResult::Matched => None,
+            MatchResult::Dropped => Some((Why::Dropped, self.scratch.dropped_by())),
+            MatchResult::Unmatched => Some((Why::Unmatched, None)),
+        };
+        if let Some(why) = nothing {
+            note(&mut self.untold, (&self.shared, &self.active), why, (message, source, &choice.host));
+        }
         self.counts.messages_cut += u64::from(self.scratch.was_cut());
         if let Some(failure) = self.scratch.failures().first() {
             self.complaints().not_rendered(failure, source, now);
@@ -515,6 +529,7 @@ impl Pipeline {
             self.shared.senders.add(&mut self.heard, &self.hosts, now);
         }
         self.shared.capture.add(&mut self.captured);
+        self.shared.untold().add(&mut self.untold);
         self.commit_made(now);
         self.reports = 0;
         self.ready.drain(..)

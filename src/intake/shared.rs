@@ -13,6 +13,8 @@ use crate::inbox::Inbox;
 use crate::intake::amqp::board::Board as Queues;
 use crate::intake::amqp::settings::Queue;
 use crate::intake::commit::Commit;
+use crate::intake::follow::board::Board as Followed;
+use crate::intake::follow::settings::Source as Follows;
 use crate::intake::forward::desk::Desk;
 use crate::intake::forward::settings::{Forward, Kinds};
 use crate::intake::http::latest::Latest;
@@ -26,6 +28,7 @@ use crate::intake::stats::Stats;
 use crate::intake::storm;
 use crate::intake::storms::Storms;
 use crate::intake::tap::Tap;
+use crate::intake::untold;
 use crate::intake::waiting::WaitingRoom;
 use crate::journal::{Journal, SyncPolicy};
 use crate::lookup::board::Board;
@@ -37,6 +40,7 @@ use crate::lookup::tables::Tables;
 use crate::lookup::zones::Zones;
 use crate::peer::Peer;
 use crate::rules::RuleSet;
+use crate::rules::looks::{Lookers, Looks};
 use crate::settings::tls_server::Server;
 use crate::snmp::Usm;
 use crate::snmp::access::Access;
@@ -53,6 +57,8 @@ pub struct Active {
     pub hosts: Arc<Hosts>,
     /// The hosts without those of tables.
     pub own_hosts: Arc<Hosts>,
+    /// Where sinks find the tables.
+    pub looks: Looks,
     /// Who may send notifications, and which rules they may reach.
     pub access: Access,
     /// The security of v3, where there are users.
@@ -75,6 +81,8 @@ pub struct Active {
     pub mutes: Vec<mutes::Configured>,
     /// The queues that are read.
     pub queues: Vec<Arc<Queue>>,
+    /// The files that are followed.
+    pub followed: Vec<Arc<Follows>>,
     /// Who gets packets as they came.
     pub forwards: Vec<Arc<Forward>>,
     /// Which kinds of messages they get.
@@ -140,6 +148,8 @@ pub struct Shared {
     pub lookups: Board,
     /// Which queues are read.
     pub queues: Queues,
+    /// Which files are followed.
+    pub follows: Followed,
     /// What is sent on as it came.
     pub forwards: Desk,
     /// Who sends more than it may.
@@ -151,6 +161,7 @@ pub struct Shared {
     clock: Arc<dyn Clock>,
     reports: Mutex<Reports>,
     in_force: Mutex<InForce>,
+    lookers: Lookers,
     generation: AtomicU64,
     beats: Mutex<Vec<Weak<Beat>>>,
     open: watch::Sender<bool>,
@@ -177,6 +188,7 @@ impl Shared {
             reverse: Arc::default(),
             lookups: Board::default(),
             queues: Queues::default(),
+            follows: Followed::default(),
             forwards: Desk::default(),
             storms: Storms::default(),
             limiter,
@@ -184,11 +196,17 @@ impl Shared {
             clock,
             reports: Mutex::default(),
             in_force: Mutex::default(),
+            lookers: Lookers::default(),
             generation: AtomicU64::new(0),
             beats: Mutex::default(),
             open: watch::channel(false).0,
             stop: AtomicBool::new(false),
         }
+    }
+
+    /// What made no outcome, for the history.
+    pub fn untold(&self) -> &untold::Table {
+        &self.commit.correlation.untold
     }
 
     /// The time now.
@@ -213,7 +231,10 @@ impl Shared {
         let tables = active.rules.tables().clone();
         let hosts = active.hosts.clone();
         self.queues.want(&active.queues);
+        self.follows.want(&active.followed);
         self.forwards.want(&active.forwards);
+        self.lookers.add(&active.looks);
+        self.lookers.tell(&tables);
         *self.lock() = InForce { active: Arc::new(active), tables, hosts };
         self.generation.fetch_add(1, Ordering::Release);
     }
@@ -231,6 +252,7 @@ impl Shared {
             let mut in_force = self.lock();
             if Arc::ptr_eq(&in_force.tables, &before.tables) {
                 (in_force.tables, in_force.hosts) = (Arc::new(tables), hosts);
+                self.lookers.tell(&in_force.tables);
                 drop(in_force);
                 self.generation.fetch_add(1, Ordering::Release);
                 return true;

@@ -36,6 +36,10 @@ const AT_ONCE: usize = 1000;
 /// How many bytes of entries with outcomes are kept until a log that has them is synced.
 const MOST_UNSYNCED: usize = 8 << 20;
 
+/// How far the clocks may move apart before that is written, in microseconds: more than what two of them drift between two
+/// messages.
+const CLOCKS_APART: i64 = 1_000_000;
+
 /// The log that is written.
 #[derive(Debug)]
 pub struct StateLog {
@@ -53,6 +57,8 @@ pub struct StateLog {
     /// The informs that were taken lately, with the engine time, the oldest first.
     informs: VecDeque<(i64, u64)>,
     unsynced: Unsynced,
+    /// By how much the wall clock is ahead of the engine time, as it is written.
+    ahead: Option<i64>,
 }
 
 /// Entries with outcomes that no log has, or only one that is not synced. The next log has the state after them: without them a
@@ -101,6 +107,7 @@ struct Found {
     pending: Vec<(u64, Vec<Box<[u8]>>)>,
     damaged: u64,
     informs: VecDeque<(i64, u64)>,
+    ahead: Option<i64>,
 }
 
 impl Found {
@@ -108,6 +115,7 @@ impl Found {
         match entry {
             Entry::Head(secret) => (self.secret, self.first) = (Some(secret), self.images.len()),
             Entry::All => drop(self.images.drain(..self.first)),
+            Entry::Clocks(ahead) => self.ahead = Some(ahead),
             Entry::Change(change) => {
                 self.engine = self.engine.max(change.engine);
                 self.safe = self.safe.max(change.safe);
@@ -133,6 +141,8 @@ pub struct Left {
     pub damaged: u64,
     /// The informs that it has taken lately.
     pub informs: Vec<u64>,
+    /// By how much the wall clock was ahead of the engine time; 0 if that is not known.
+    pub ahead: i64,
 }
 
 impl StateLog {
@@ -156,6 +166,7 @@ impl StateLog {
             has_older: false,
             informs: VecDeque::new(),
             unsynced: Unsynced::default(),
+            ahead: None,
         }
     }
 
@@ -185,7 +196,8 @@ impl StateLog {
                 self.set_aside(number, &error);
             }
         }
-        let Found { secret, engine, safe, images, mut pending, damaged, informs, .. } = found;
+        let Found { secret, engine, safe, images, mut pending, damaged, informs, ahead, .. } = found;
+        self.ahead = ahead;
         self.informs = informs;
         self.forget_informs(engine);
         pending.retain(|(lower, _)| *lower >= safe);
@@ -198,7 +210,7 @@ impl StateLog {
             Batch::default()
         });
         let informs = self.informs.iter().map(|(_, inform)| *inform).collect();
-        Ok(Left { state, outcomes, damaged, informs })
+        Ok(Left { state, outcomes, damaged, informs, ahead: ahead.unwrap_or(0) })
     }
 
     /// Adds what a file has.
@@ -300,6 +312,9 @@ impl StateLog {
         let (mut log, _) = AppendLog::open(&self.folder, &name(number), FORM, u64::MAX)?;
         let (lower, safe) = self.marks();
         log.append([&*Entry::Head(correlator.secret()).encode()])?;
+        if let Some(ahead) = self.ahead {
+            log.append([&*Entry::Clocks(ahead).encode()])?;
+        }
         for entry in &self.unsynced.entries {
             // The state is that after all of them.
             if let Some(Entry::Change(change)) = Entry::decode(entry) {
@@ -395,6 +410,25 @@ impl StateLog {
         }
         if has_outcomes {
             self.unsynced.add(entry);
+        }
+        added
+    }
+
+    /// Tells by how much the wall clock is ahead of the engine time. It is written where the wall clock was set, so that this does not
+    /// count as time that has passed between two processes.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. Then nothing is until [`StateLog::begin`].
+    pub fn tell_clocks(&mut self, ahead: i64) -> io::Result<()> {
+        if self.ahead.is_some_and(|known| (known - ahead).abs() < CLOCKS_APART) {
+            return Ok(());
+        }
+        self.ahead = Some(ahead);
+        let Some(log) = &mut self.open else { return Ok(()) };
+        let added = log.append([&*Entry::Clocks(ahead).encode()]).map(drop);
+        if added.is_err() {
+            self.open = None;
         }
         added
     }

@@ -536,3 +536,25 @@ fn what_is_synced_with_an_outcome_without_state_is_not_decided_again() {
 
 #[path = "state_log_fault_tests.rs"]
 mod faults;
+
+#[test]
+fn a_step_of_the_wall_clock_before_a_restart_is_no_time_that_has_passed() {
+    let rules = rules("hold = { for = '30s' }");
+    for step in [3600, -3600, 150, -150] {
+        let mut process = Process::start(&rules, Faulty::new(1), 10_000, SyncPolicy::Batch);
+        process.message("held a");
+        let mut made = Made::default();
+        add("<35>Nov 20 12:00:00 h app: held b", &process.commit, &rules, &mut made);
+        let later = now(10_001);
+        let stepped = Now { wall: Wall::from_micros(later.wall.micros() + step * 1_000_000), ..later };
+        process.commit.batch(stepped, &mut made, Refused::Queues);
+        // Two seconds later by the wall clock, which stays as it was set.
+        let disk = process.disk.crash();
+        let mut process = Process::start(&rules, disk, 10_003 + step, SyncPolicy::Batch);
+        process.pass(20);
+        assert_eq!(process.journaled(), [], "{step}: after 23 seconds");
+        process.pass(10);
+        let both = ["a", "b"].map(|service| (service.to_owned(), State::Critical));
+        assert_eq!(process.journaled(), both, "{step}: after 33 seconds");
+    }
+}

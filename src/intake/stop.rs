@@ -2,9 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// Tells the threads and tasks of one listener to stop, and wakes those that wait for input.
 #[derive(Debug)]
@@ -47,6 +49,12 @@ impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
+}
+
+/// Returns so long after the listener was told to stop.
+pub(super) async fn told_for(stop: &mut watch::Receiver<bool>, long: Duration) {
+    told(stop).await;
+    sleep(long).await;
 }
 
 /// Returns once the listener is told to stop.

@@ -173,3 +173,66 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 500, ..ProptestConfig::with_cases(100) })]
+    /// Somebody who remembers every message knows the totals of all storms, and who was never too loud.
+    #[test]
+    fn totals_are_those_of_one_who_remembers_every_message(
+        bursts in prop::collection::vec((0..5usize, 0..1500u64, 1..80u64), 1..120),
+        rate in 5u64..60,
+        ends in any::<bool>(),
+    ) {
+        let (settings, storms, mut buckets) = (settings(rate, rate * 4), Storms::default(), Buckets::with_sets(64));
+        let senders = [
+            (ip("192.0.2.1"), What::V1),
+            (ip("192.0.2.1"), What::V2c),
+            (ip("2001:db8::1"), What::V3),
+            (ip("192.0.2.2"), What::Syslog),
+            // No limit is for it.
+            (ip("192.0.2.200"), What::V2c),
+        ];
+        // Of each sender: since a storm began, how many it has sent, and how many were counted only.
+        let mut storms_of: [Option<(u64, u64)>; 5] = [None; 5];
+        let mut sent: [Vec<u64>; 5] = Default::default();
+        let (mut millis, mut looked) = (0, 0);
+        let quiet = ends.then_some((3, 20_000, 1));
+        for (sender, gap, count) in bursts.into_iter().chain(quiet) {
+            millis += gap;
+            while looked + 1000 <= millis {
+                looked += 1000;
+                let over = storms.look(at(looked), Some(&settings), |address| address.to_string());
+                for report in over.into_iter().filter(|report| report.stage == crate::intake::storms::Stage::Over) {
+                    let of = |n: &usize| Some(senders[*n].0) == report.address
+                        && report.text.starts_with(&format!("Storm of {} messages", senders[*n].1.as_str()));
+                    let n = (0..5).find(of).unwrap();
+                    let (total, left_out) = storms_of[n].take().expect("it was under way");
+                    let text = format!("over: {total} messages in ");
+                    prop_assert!(report.text.contains(&text), "{}, not {}", report.text, text);
+                    prop_assert!(report.text.contains(&format!(", {left_out} of them not processed")), "{}", report.text);
+                }
+            }
+            for _ in 0..count {
+                let fate = buckets.take(&settings, &storms, senders[sender], at(millis));
+                sent[sender].push(millis);
+                let is_loud = !matches!(fate, Fate::Passes);
+                // Who has sent no more than the burst within any time in which that would be refilled is not loud.
+                let lately = sent[sender].iter().filter(|sent| millis - **sent <= 2000 + 1000).count() as u64;
+                prop_assert!(!is_loud || lately > rate * BURST, "{lately} of {sender}");
+                prop_assert!(!is_loud || sender != 4);
+                if is_loud && storms_of[sender].is_none() {
+                    storms_of[sender] = Some((0, 0));
+                }
+                if let Some((total, left_out)) = &mut storms_of[sender] {
+                    *total += 1;
+                    *left_out += u64::from(matches!(fate, Fate::Counted));
+                }
+            }
+            let mut right: Vec<(u64, u64)> = storms_of.iter().flatten().copied().collect();
+            let mut known: Vec<(u64, u64)> = storms.kept().iter().map(|kept| (kept.total, kept.left_out)).collect();
+            right.sort_unstable();
+            known.sort_unstable();
+            prop_assert_eq!(known, right);
+        }
+    }
+}

@@ -19,7 +19,7 @@ use crate::intake::incoming::{Accepted, Incoming};
 use crate::intake::listener::{Protocol, Transport};
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
-use crate::intake::stop::{Stop, told};
+use crate::intake::stop::{Stop, told, told_for};
 use crate::intake::storm_buckets::Tap;
 use crate::intake::tls;
 use crate::net;
@@ -441,7 +441,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                             self.stream.flush().await?;
                             self.stream.shutdown().await
                         };
-                        if !matches!(timeout(WRITE, told).await, Ok(Ok(()))) {
+                        if !matches!(timeout(most.max(FAREWELL), told).await, Ok(Ok(()))) {
                             return End::Lost;
                         }
                         takes = goodbye.is_none();
@@ -519,12 +519,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     /// Sends answers; false if the sender does not take them.
     async fn answer(&mut self, answers: &[u8]) -> bool {
+        let Self { stream, stop, .. } = self;
         let sent = async {
-            self.stream.write_all(answers).await?;
+            stream.write_all(answers).await?;
             // TLS holds back what it could not write at once.
-            self.stream.flush().await
+            stream.flush().await
         };
-        matches!(timeout(WRITE, sent).await, Ok(Ok(())))
+        tokio::select! {
+            sent = timeout(WRITE, sent) => matches!(sent, Ok(Ok(()))),
+            () = told_for(stop, DRAIN) => false,
+        }
     }
 
     /// How long it may be silent.

@@ -38,6 +38,10 @@ impl Bench {
 
     /// One that speaks TLS, if there is a server.
     async fn with(limits: Limits, tls: Option<Arc<Server>>) -> Self {
+        Self::speaking(Speech::Syslog, limits, tls).await
+    }
+
+    async fn speaking(speech: Speech, limits: Limits, tls: Option<Arc<Server>>) -> Self {
         let secure = tls.is_some();
         let dir = TempDir::new().unwrap();
         let options =
@@ -57,14 +61,8 @@ impl Bench {
         let (running, ended) = mpsc::channel();
         let places = Places::new(limits);
         let at = if secure { Transport::Tls(address) } else { Transport::Tcp(address) };
-        let streams = Streams::new(
-            (Speech::Syslog, Arc::new(at)),
-            "test",
-            shared.clone(),
-            places,
-            stop.clone(),
-            running,
-        );
+        let streams =
+            Streams::new((speech, Arc::new(at)), "test", shared.clone(), places, stop.clone(), running);
         tokio::spawn(streams.run(Incoming::Network(listener)));
         Bench { shared, stop, address, ended, _dir: dir }
     }
@@ -144,6 +142,27 @@ async fn a_newcomer_gets_the_place_of_a_silent_stream_of_the_largest_client() {
         sleep(Duration::from_millis(1)).await;
     }
     bench.end().await;
+}
+
+/// Who does not read its answers holds a stop up no longer than who does not stop sending.
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_reads_no_answers_does_not_hold_a_stop_up() {
+    let bench = Bench::speaking(Speech::Relp, Limits { total: 10, per_address: 10 }, None).await;
+    let mut sender = bench.connect(1);
+    sender.write_all(b"1 open 30 relp_version=0\ncommands=syslog\n").await.unwrap();
+    let mut number = 2;
+    // Until neither side can write any more.
+    loop {
+        let messages: String = (number..number + 1000).map(|n| format!("{n} syslog 9 <13>x: ab\n")).collect();
+        number += 1000;
+        if timeout(Duration::from_secs(1), sender.write_all(messages.as_bytes())).await.is_err() {
+            break;
+        }
+    }
+    let start = Instant::now();
+    bench.end().await;
+    assert!(start.elapsed() < WRITE / 2, "{:?} of the clock of the test", start.elapsed());
+    drop(sender);
 }
 
 /// How a stream ends.

@@ -87,7 +87,7 @@ impl Cursor {
     }
 
     /// The lowest number that the sink may ask for again, also after a power cut.
-    pub(crate) fn needed(&self) -> u64 {
+    pub fn needed(&self) -> u64 {
         self.needed.load(Ordering::Acquire)
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use crate::files::disk::{DiskFile, Identity};
 use crate::journal::log::Journal;
 use crate::journal::segment::segment_path;
-use crate::journal::tail::{Rest, Tail, Unsynced, removed};
+use crate::journal::tail::{Leftover, Rest, Tail, Unsynced, removed};
 
 /// What a sync has to do.
 struct Work {
@@ -114,6 +114,17 @@ impl Journal {
             (!is_current || disk.identity(&path).ok() != Some(*identity)).then_some(*first)
         };
         Ok(work.files.iter().filter_map(missing).collect())
+    }
+
+    /// Cuts off what failed writes have left behind the records of segments, as far as the disk lets it now.
+    pub(super) fn cut_back(&self) {
+        let leftovers = self.tail.lock().leftovers.clone();
+        for left in leftovers {
+            if left.file.set_length(left.length).and_then(|()| left.file.sync()).is_ok() {
+                let done = |other: &Leftover| (other.first, other.length) == (left.first, left.length);
+                self.tail.lock().leftovers.retain(|other| !done(other));
+            }
+        }
     }
 
     /// The turn to sync, or to put the journal in its place.

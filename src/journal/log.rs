@@ -76,6 +76,8 @@ pub struct Journal {
     pub(super) shape: Shape,
     /// The number that the recovery gave to the next record.
     recovered: u64,
+    /// Whether there were records and no directory of cursors when it was opened.
+    cursors_lost: bool,
     /// See [`Journal::taken_before`].
     taken_before: Option<u64>,
     pub(super) tail: Visible<Tail>,
@@ -130,11 +132,21 @@ impl Journal {
             let path = path.to_owned();
             move |error| OpenError::Io { path, error }
         };
-        disk.make_directory(&cursor::folder(&directory)).map_err(io_error(&directory))?;
+        let cursors = cursor::folder(&directory);
+        let had_cursors =
+            !matches!(disk.list(&cursors), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        disk.make_directory(&cursors).map_err(io_error(&directory))?;
         let lock = lock(&*disk, &directory)?;
         spare::clear(&*disk, &directory).map_err(io_error(&directory))?;
         let recovered = recover::recover(&*disk, &directory).map_err(io_error(&directory))?;
         let taken_before = cursor::taken(&*disk, &directory).map_err(io_error(&directory))?;
+        let cursors_lost = !had_cursors && !recovered.segments.is_empty();
+        if cursors_lost {
+            tracing::error!(
+                "somebody has removed {}: every sink starts with the oldest outcome in the journal, so outcomes are delivered again",
+                cursors.display()
+            );
+        }
         let max_size = max_size.max(MIN_SIZE);
         let segment_size = (max_size / 8).clamp(128 << 10, 64 << 20);
         let shape = Shape { directory, disk, epoch, max_size, segment_size, when_full };
@@ -148,6 +160,7 @@ impl Journal {
         let journal = Journal {
             shape,
             recovered: recovered.next,
+            cursors_lost,
             taken_before,
             tail: Visible::new(tail, recovered.next),
             syncing: Mutex::new(()),
@@ -260,8 +273,9 @@ impl Journal {
         self.taken_before
     }
 
-    /// Deletes the segments that every sink is past.
+    /// Deletes the segments that every sink is past, and what failed writes have left in others.
     pub fn clean(&self) {
+        self.cut_back();
         let mut rest = Rest::default();
         self.tail.change(|tail| {
             tail.drop_delivered(&mut rest);
@@ -285,7 +299,8 @@ impl Journal {
             tail.pins.push(oldest);
             (oldest, tail.next)
         };
-        let cursor = Cursor::open(&*self.shape.disk, &path, oldest, self.recovered, next).map(Arc::new);
+        let start = if self.cursors_lost && oldest < self.recovered { oldest } else { next };
+        let cursor = Cursor::open(&*self.shape.disk, &path, oldest, self.recovered, start).map(Arc::new);
         let mut tail = self.tail.lock();
         if let Some(pin) = tail.pins.iter().position(|pin| *pin == oldest) {
             tail.pins.remove(pin);

@@ -40,12 +40,14 @@
 //! 5. On opening, what follows the last whole record of the newest segment is cut off and said. Appending goes
 //!    on in a new segment. A damaged record is skipped, counted and said; reading goes on with the next place where a
 //!    whole record stands.
-//! 6. A failed write leaves the journal as it was before: the segment is cut back, or given up for a new one.
+//! 6. A failed write leaves the journal as it was before: the segment is cut back, or given up for a new one and cut back as
+//!    soon as the disk lets it. A power cut before that, which takes the new one, can bring back what the write left.
 //! 7. Nothing waits for the disk under the lock that appends need: syncs and removals come after it.
 //! 8. If somebody removes or replaces the directory or the newest segment, nothing is promised any more and appending
 //!    fails, until they are restored. The newest segment is restored with its records.
 //! 9. After a failed sync the system may have forgotten what it could not write, and the next one succeeds all the
-//!    same. So what was not safe then is never promised, and the segment is given up for a new one.
+//!    same. So what was not safe then is never promised, and the segment is given up for a new one. The next process that opens the
+//!    journal writes what it finds again, as it cannot know what the disk has.
 
 pub mod batch;
 pub mod cursor;

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::sync::PoisonError;
 
 use crate::files::disk::{DiskFile, Identity};
-use crate::journal::cursor::folder;
+use crate::journal::cursor::{Cursor, folder};
 use crate::journal::log::{Journal, lock};
 use crate::journal::segment::{HEADER, Header, Meta, segment_path};
 use crate::journal::spare::Spare;
@@ -65,12 +65,25 @@ impl Journal {
             looked = Looked::Restored { segments: self.restore()? };
         }
         for (name, cursor) in self.cursors() {
-            let path = folder(&self.shape.directory).join(&name);
-            if cursor.follow(&*self.shape.disk, &path)? && looked == Looked::Well {
+            if self.follow(&name, &cursor)? && looked == Looked::Well {
                 looked = Looked::Restored { segments: 0 };
             }
         }
         Ok(looked)
+    }
+
+    /// Makes the file of a cursor anew if it is gone, also with its directory.
+    fn follow(&self, name: &str, cursor: &Cursor) -> io::Result<bool> {
+        let (disk, folder) = (&*self.shape.disk, folder(&self.shape.directory));
+        let path = folder.join(name);
+        match cursor.follow(disk, &path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                disk.make_directory(&folder)?;
+                disk.sync_directory(&self.shape.directory)?;
+                cursor.follow(disk, &path)
+            }
+            other => other,
+        }
     }
 
     /// Whether the directory and the segments that are not safe are where they should be.
@@ -304,19 +317,50 @@ mod tests {
 
     #[test]
     fn a_removed_cursor_is_written_again() {
+        type Remove = fn(&Path);
+        let ways: [(&str, Remove); 3] = [
+            ("the file", |cursors| std::fs::remove_file(cursors.join("sink")).unwrap()),
+            ("its directory", |cursors| std::fs::remove_dir_all(cursors).unwrap()),
+            ("its directory, moved away", |cursors| {
+                std::fs::rename(cursors, cursors.with_extension("old")).unwrap();
+            }),
+        ];
+        for (what, remove) in ways {
+            let dir = tempfile::tempdir().unwrap();
+            let journal = open(dir.path());
+            let cursor = journal.register("sink").unwrap();
+            journal.append(&batch("done")).unwrap();
+            journal.append(&batch("open")).unwrap();
+            cursor.advance(2).unwrap();
+            remove(&dir.path().join("cursors"));
+            assert_eq!(journal.look().unwrap(), Looked::Restored { segments: 0 }, "{what}");
+            assert_eq!(journal.look().unwrap(), Looked::Well, "{what}");
+            drop((journal, cursor));
+            let journal = open(dir.path());
+            journal.register("sink").unwrap();
+            assert_eq!(read(&journal), ["open"], "{what}");
+        }
+    }
+
+    #[test]
+    fn sinks_start_with_the_oldest_outcome_if_all_cursors_are_gone_at_a_start() {
         let dir = tempfile::tempdir().unwrap();
         let journal = open(dir.path());
-        let cursor = journal.register("sink").unwrap();
-        journal.append(&batch("done")).unwrap();
-        journal.append(&batch("open")).unwrap();
-        cursor.advance(2).unwrap();
-        std::fs::remove_file(dir.path().join("cursors/sink")).unwrap();
-        assert_eq!(journal.look().unwrap(), Looked::Restored { segments: 0 });
-        assert_eq!(journal.look().unwrap(), Looked::Well);
-        drop((journal, cursor));
+        journal.register("sink").unwrap();
+        journal.append(&batch("one")).unwrap();
+        journal.append(&batch("two")).unwrap();
+        drop(journal);
+        std::fs::remove_dir_all(dir.path().join("cursors")).unwrap();
         let journal = open(dir.path());
         journal.register("sink").unwrap();
-        assert_eq!(read(&journal), ["open"]);
+        assert_eq!(read(&journal), ["one", "two"]);
+        // A new sink of a journal whose cursors are there has nothing to do with what was before it.
+        drop(journal);
+        let journal = open(dir.path());
+        assert_eq!(journal.register("new").unwrap().position(), 3);
+        // Nor has one in a new journal.
+        let new = tempfile::tempdir().unwrap();
+        assert_eq!(open(new.path()).register("sink").unwrap().position(), 1);
     }
 
     #[test]

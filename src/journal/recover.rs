@@ -62,7 +62,10 @@ pub(crate) fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered
             file.set_length(length as u64)?;
             recovered.report.torn_bytes += (bytes.len() - length) as u64;
         }
-        // A process that was killed may not have synced it, and from now on only new segments are synced.
+        // A process that was killed may not have synced it, and from now on only new segments are synced. After a failed sync the
+        // system may take for written what the disk has not, and only what is written now is synced. A disk that does not let it
+        // is as it was.
+        let _ = file.write(&bytes[..length], 0);
         file.sync()?;
         let Header { first, epoch } = header;
         // Records that are in no segment are lost. Sinks that lack them count them when they come there, as they count those that

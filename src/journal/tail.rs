@@ -30,6 +30,19 @@ pub(super) struct Unsynced {
     pub(super) identity: Identity,
 }
 
+/// What a failed write left in a segment that could not be cut back and was given up for a new one. Recovery does not take it
+/// for records as long as the new segment is there, which a power cut can change.
+#[derive(Debug, Clone)]
+pub(super) struct Leftover {
+    pub(super) first: u64,
+    pub(super) file: Arc<dyn DiskFile>,
+    /// Where the records of the segment end.
+    pub(super) length: u64,
+}
+
+/// How many of these are remembered. Each has a descriptor.
+const MOST_LEFTOVERS: usize = 4;
+
 /// What the lock of the journal guards.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -57,6 +70,8 @@ pub(crate) struct Tail {
     pub(super) reserved: u64,
     /// Closed segments since the last sync.
     pub(super) unsynced: Vec<Unsynced>,
+    /// What is still to be cut off.
+    pub(super) leftovers: Vec<Leftover>,
     /// Raised with each new name in the directory.
     pub(super) names: u64,
     /// The value of `names` up to which names are safe from a power cut.
@@ -91,6 +106,7 @@ impl Tail {
             full: false,
             reserved: 0,
             unsynced: Vec::new(),
+            leftovers: Vec::new(),
             names: 1,
             names_synced: 0,
             spare: None,
@@ -191,11 +207,13 @@ impl Tail {
 
     /// Writes records into the newest segment, all or none of them.
     fn write(&mut self, shape: &Shape, records: &[u8], next: u64, rest: &mut Rest) -> io::Result<()> {
-        let (_, length) = self.open();
+        let (first, length) = self.open();
         if let Err(error) = self.file.write(records, length) {
             // What was written in part must not be taken for records when the journal is opened again.
             if self.file.set_length(length).is_err() {
                 self.spoiled = true;
+                self.leftovers.truncate(MOST_LEFTOVERS - 1);
+                self.leftovers.insert(0, Leftover { first, file: self.file.clone(), length });
                 // If no new segment can be made now, the next append tries again.
                 let _ = self.roll(shape, 0, rest);
             }
@@ -284,10 +302,11 @@ impl Tail {
         }
     }
 
-    /// Segments that are no longer part of the journal need not be synced.
+    /// Segments that are no longer part of the journal need not be synced, nor cut back.
     pub(super) fn forget_removed(&mut self) {
         let oldest = self.oldest();
         self.unsynced.retain(|closed| closed.first >= oldest);
+        self.leftovers.retain(|left| left.first >= oldest);
     }
 
     /// A sync has failed: what was not safe may be lost already, with the header of the segment if that was not.

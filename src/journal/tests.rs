@@ -379,6 +379,12 @@ fn what_a_killed_process_had_not_synced_is_safe_once_the_journal_is_open_again()
         journal.register("sink").unwrap();
         for number in 0..40 {
             journal.append(&batch(&[format!("{number} {}", "x".repeat(8000))])).unwrap();
+            if seed % 2 == 0 && number % 5 == 4 {
+                // What was to be synced is taken for written from now on, and is not on the disk.
+                disk.set_faults(Faults { sync: 1, ..Faults::default() });
+                assert!(journal.sync(0).is_err());
+                disk.set_faults(Faults::default());
+            }
         }
         let killed = disk.crash();
         drop(journal);
@@ -413,6 +419,39 @@ fn what_a_failed_write_left_in_a_removed_segment_is_nothing() {
     journal.append(&batch(&kept)).unwrap();
     assert_eq!(read_all(&mut reader), (2..6).zip(kept).collect::<Vec<_>>());
     assert_eq!((cursor.expired(), journal.damaged()), (0, 0));
+}
+
+/// Whatever a failed write has left, and whatever a power cut takes of what came after it.
+#[test]
+fn what_a_failed_write_left_is_cut_off_once_the_disk_allows_it() {
+    let mut left_something = 0;
+    for seed in 1..200 {
+        let disk = Faulty::new(seed);
+        let options =
+            || Options { directory: "/j".into(), max_size: MIN_SIZE, when_full: WhenFull::DropOldest };
+        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options(), 7).unwrap();
+        journal.register("sink").unwrap();
+        journal.append(&batch(&["before".into()])).unwrap();
+        journal.sync(0).unwrap();
+        let first = segment_path(Path::new("/j"), 1);
+        let length = disk.length(&first).unwrap();
+        disk.set_faults(Faults { write: 1, ..Faults::default() });
+        let failed: Vec<String> = (0..4).map(|n| format!("failed {n}")).collect();
+        assert!(journal.append(&batch(&failed)).is_err());
+        journal.clean();
+        disk.set_faults(Faults::default());
+        left_something += u32::from(disk.length(&first).unwrap() > length);
+        journal.append(&batch(&["after".into()])).unwrap();
+        journal.clean();
+        assert_eq!(disk.length(&first), Some(length), "{seed}");
+        let disk = disk.crash();
+        disk.cut_power();
+        let (journal, _) = Journal::open_on(Arc::new(disk), options(), 8).unwrap();
+        let cursor = journal.register("sink").unwrap();
+        let got = read_all(&mut journal.reader_for(&cursor));
+        assert!(matches!(&outputs(&got)[..], ["before"] | ["before", "after"]), "{seed}: {got:?}");
+    }
+    assert!(left_something > 100, "{left_something}");
 }
 
 /// A sink that ends while it has a segment open that was given up does not get the rest of it, and that is counted.

@@ -40,6 +40,24 @@ pub enum Form {
 }
 
 impl Form {
+    /// The end of the names of its files.
+    pub fn end(self) -> &'static str {
+        match self {
+            Form::Html => "html",
+            Form::Csv => "csv",
+            Form::Json => "json",
+        }
+    }
+
+    /// Its media type.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Form::Html => "text/html; charset=utf-8",
+            Form::Csv => "text/csv; charset=utf-8",
+            Form::Json => "application/json",
+        }
+    }
+
     /// The report in this form.
     pub fn write(self, report: &Report) -> String {
         match self {
@@ -61,10 +79,36 @@ pub struct Schedule {
     pub zone: TimeZone,
     /// As what.
     pub form: Form,
-    /// The folder of the files.
-    pub folder: PathBuf,
+    /// The folder of the files; none if it is only sent.
+    pub folder: Option<PathBuf>,
     /// The name of a file, with `{{ date }}` for the first day of its time.
     pub name: String,
+    /// By which sink it is sent.
+    pub mail: Option<Mail>,
+}
+
+/// How a report is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The name of an email sink.
+    pub sink: String,
+    /// The recipients; empty for those of the sink.
+    pub to: Vec<String>,
+}
+
+/// What the reader must know of sinks.
+#[derive(Clone, Copy)]
+pub struct Mailers<'m> {
+    /// Whether a sink of this name sends mail; none if there is no such sink.
+    pub is_mailer: &'m dyn Fn(&str) -> Option<bool>,
+    /// Whether a text is an address of mail.
+    pub is_address: fn(&str) -> bool,
+}
+
+impl std::fmt::Debug for Mailers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mailers")
+    }
 }
 
 /// A time at which a report is made.
@@ -81,7 +125,14 @@ pub struct Due {
 impl Schedule {
     /// By what the time of its last report is remembered.
     pub fn key(&self) -> String {
-        format!("{:?} {}", self.every, self.folder.join(&self.name).display())
+        match (&self.folder, &self.mail) {
+            (Some(folder), None) => format!("{:?} {}", self.every, folder.join(&self.name).display()),
+            (folder, mail) => {
+                let path = folder.as_ref().map(|folder| folder.join(&self.name).display().to_string());
+                let mail = mail.as_ref().map(|mail| format!("{} {}", mail.sink, mail.to.join(",")));
+                format!("{:?} {} by {}", self.every, path.unwrap_or_default(), mail.unwrap_or_default())
+            }
+        }
     }
 
     /// The name of the file of a time.
@@ -144,6 +195,7 @@ pub fn read(
     root: &Section<'_, '_>,
     has_history: bool,
     resolve: &dyn Fn(&str) -> PathBuf,
+    mailers: Mailers<'_>,
     found: &mut Diagnostics,
 ) -> Vec<Schedule> {
     let sections = root.sections("reports", found);
@@ -153,11 +205,14 @@ pub fn read(
     let mut all: Vec<Schedule> = Vec::new();
     for section in sections {
         let (place, read) = (
-            section.error("two reports would be the same file", "give each its 'path'"),
-            one(section, resolve, found),
+            section.error("two reports would be the same", "give each its 'path', or its 'to'"),
+            one(section, resolve, mailers, found),
         );
         let Some(schedule) = read else { continue };
-        let is_same = |other: &Schedule| (&other.folder, &other.name) == (&schedule.folder, &schedule.name);
+        let is_same = |other: &Schedule| match (&other.folder, &schedule.folder) {
+            (Some(one), Some(two)) => (one, &other.name) == (two, &schedule.name),
+            _ => other.key() == schedule.key(),
+        };
         if all.iter().any(is_same) {
             found.push(place);
         }
@@ -169,6 +224,7 @@ pub fn read(
 fn one(
     section: Section<'_, '_>,
     resolve: &dyn Fn(&str) -> PathBuf,
+    mailers: Mailers<'_>,
     found: &mut Diagnostics,
 ) -> Option<Schedule> {
     let every = match section.string("every", found) {
@@ -195,16 +251,50 @@ fn one(
         "json" => Some(Form::Json),
         _ => wrong(&section, &text, "'format' must be html, csv or json", "write format = \"html\"", found),
     });
+    let mail = mail(&section, mailers, found);
     let path = match section.string("path", found) {
-        Some(text) => file(&section, &text, found),
+        Some(text) => file(&section, &text, found).map(|(folder, name)| (Some(resolve(&folder)), name)),
+        None if section.get("sink").is_some() => {
+            Some((None, format!("trapline-{DATE}.{}", form.map_or("html", Form::end))))
+        }
         None => {
-            found.push(section.error("[[reports]] without 'path'", "add path = \"reports/{{ date }}.html\""));
+            let hint =
+                "add path = \"reports/{{ date }}.html\", or the name of an email sink: sink = \"mail\"";
+            found.push(section.error("[[reports]] without 'path' or 'sink'", hint));
             None
         }
     };
     section.finish(found);
     let (folder, name) = path?;
-    Some(Schedule { every: every?, at: at?, zone: zone?, form: form?, folder: resolve(&folder), name })
+    Some(Schedule { every: every?, at: at?, zone: zone?, form: form?, folder, name, mail: mail? })
+}
+
+/// How a report is sent, if it is; none if that is wrong.
+fn mail(section: &Section<'_, '_>, mailers: Mailers<'_>, found: &mut Diagnostics) -> Option<Option<Mail>> {
+    let (sink, to) = (section.string("sink", found), section.strings("to", found));
+    let Some(sink) = sink else {
+        if to.is_some() {
+            found
+                .push(section.error("'to' without 'sink'", "add the name of an email sink: sink = \"mail\""));
+        }
+        return Some(None);
+    };
+    let why = match (mailers.is_mailer)(&sink.value) {
+        Some(true) => None,
+        Some(false) => Some(format!("the sink '{}' does not send mail", sink.value)),
+        None => Some(format!("there is no sink '{}'", sink.value)),
+    };
+    if let Some(why) = why {
+        let hint = "name one of [[sinks]] with type = \"email\"";
+        return wrong(section, &sink, &why, hint, found);
+    }
+    let to = to.unwrap_or_default();
+    let is_wrong = to.iter().find(|to| !(mailers.is_address)(&to.value));
+    if let Some(text) = is_wrong {
+        let hint = "write it as in noc@example.org, without a name and angle brackets";
+        return wrong(section, text, &format!("'{}' is no address of mail", text.value), hint, found);
+    }
+    Some(Some(Mail { sink: sink.value.clone(), to: to.into_iter().map(|to| to.value).collect() }))
 }
 
 /// The folder and the name of a path.
@@ -255,8 +345,9 @@ mod tests {
             at: at.parse().unwrap(),
             zone: TimeZone::get(zone).unwrap(),
             form: Form::Html,
-            folder: "/r".into(),
+            folder: Some("/r".into()),
             name: "{{ date }}.html".to_owned(),
+            mail: None,
         }
     }
 
@@ -331,7 +422,13 @@ mod tests {
         let mut found = Diagnostics::default();
         let root = section::read(&source, &mut found).unwrap();
         let root = Section::new(&source, root.get_ref(), root.span(), "");
-        let all = read(&root, has_history, &|text| Path::new("/etc").join(text), &mut found);
+        let is_mailer = |name: &str| match name {
+            "mail" => Some(true),
+            "bus" => Some(false),
+            _ => None,
+        };
+        let mailers = Mailers { is_mailer: &is_mailer, is_address: |text| text.contains('@') };
+        let all = read(&root, has_history, &|text| Path::new("/etc").join(text), mailers, &mut found);
         (all, found.to_text())
     }
 
@@ -340,13 +437,28 @@ mod tests {
         let text = "[[reports]]\nevery = \"week\"\nzone = \"UTC\"\npath = \"r/{{ date }}.html\"\n";
         let (all, found) = read_text(text, true);
         assert_eq!(found, "");
-        assert_eq!((all[0].folder.as_path(), all[0].name.as_str()), (Path::new("/etc/r"), "{{ date }}.html"));
+        assert_eq!(
+            (all[0].folder.as_deref(), all[0].name.as_str()),
+            (Some(Path::new("/etc/r")), "{{ date }}.html")
+        );
         assert_eq!((all[0].at, all[0].form), (jiff::civil::time(6, 0, 0, 0), Form::Html));
         assert!(read_text(text, false).1.contains("add [history]"));
-        assert!(read_text(&text.repeat(2), true).1.contains("the same file"));
+        assert!(read_text(&text.repeat(2), true).1.contains("would be the same"));
+        let sent = "[[reports]]\nevery = \"week\"\nformat = \"csv\"\nsink = \"mail\"\nto = [\"a@b\"]\n";
+        let (all, found) = read_text(sent, true);
+        assert_eq!(
+            (found.as_str(), &all[0].folder, all[0].name.as_str()),
+            ("", &None, "trapline-{{ date }}.csv")
+        );
+        assert_eq!(all[0].mail, Some(Mail { sink: "mail".to_owned(), to: vec!["a@b".to_owned()] }));
+        assert!(read_text(&sent.repeat(2), true).1.contains("would be the same"));
         for (text, part) in [
             ("path = \"a\"", "without 'every'"),
-            ("every = \"day\"", "without 'path'"),
+            ("every = \"day\"", "without 'path' or 'sink'"),
+            ("every = \"day\"\nsink = \"maul\"", "there is no sink 'maul'"),
+            ("every = \"day\"\nsink = \"bus\"", "does not send mail"),
+            ("every = \"day\"\nsink = \"mail\"\nto = [\"a\"]", "is no address of mail"),
+            ("every = \"day\"\npath = \"a\"\nto = [\"a@b\"]", "'to' without 'sink'"),
             ("every = \"year\"\npath = \"a\"", "must be day, week or month"),
             ("every = \"day\"\npath = \"r/\"", "does not name a file"),
             ("every = \"day\"\npath = \"r/..\"", "does not name a file"),

@@ -78,6 +78,8 @@ pub struct Scratch {
     candidates: Vec<u32>,
     failures: Vec<RenderFailure>,
     cut: bool,
+    /// The rule that dropped the last message, if one did.
+    dropped: Option<usize>,
     /// Whether rules do not count what they match.
     trial: bool,
 }
@@ -91,6 +93,11 @@ impl Scratch {
     /// The fields that could not be rendered for the last message.
     pub fn failures(&self) -> &[RenderFailure] {
         &self.failures
+    }
+
+    /// The place in [`RuleSet::rules`] of the rule that dropped the last message; of no meaning if none did.
+    pub fn dropped_by(&self) -> Option<usize> {
+        self.dropped
     }
 
     /// Whether rules saw only a part of the last message, as it was longer than [`RuleSet::max_message`].
@@ -129,6 +136,7 @@ impl RuleSet {
         budget::field(|| self.candidates(context, &mut scratch.candidates));
         scratch.failures.clear();
         scratch.cut = cut.is_some();
+        scratch.dropped = None;
         let mut result = MatchResult::Unmatched;
         for at in &scratch.candidates {
             let rule = &self.rules[*at as usize];
@@ -169,6 +177,7 @@ impl RuleSet {
                 result = MatchResult::Matched;
             } else if result == MatchResult::Unmatched {
                 result = MatchResult::Dropped;
+                scratch.dropped = Some(at);
             }
             if !rule.continues {
                 break;

@@ -100,18 +100,22 @@ fn value(cell: Option<&Cell>) -> Val<'_> {
 impl Look {
     /// What is in the tables for a text.
     pub fn of<'t>(&self, tables: &'t Tables, text: Option<&Val<'_>>) -> Val<'t> {
-        let found =
-            tables.at(self.table).zip(text).and_then(|(table, text)| Some((table, row(table, text)?)));
-        let Some((table, row)) = found else { return Val::Undefined };
-        let value = match &self.column {
-            None => Val::Str(Cow::Borrowed(table.key(row))),
-            Some(column) => value(table.cell(row, column)),
-        };
-        if let Val::Str(text) = &value {
-            budget::spend(text.len() as u64);
-        }
-        value
+        found(tables.at(self.table), self.column.as_deref(), text)
     }
+}
+
+/// What is in a table for a text: in a column, or without one the key of the row.
+pub fn found<'t>(table: Option<&'t Table>, column: Option<&str>, text: Option<&Val<'_>>) -> Val<'t> {
+    let found = table.zip(text).and_then(|(table, text)| Some((table, row(table, text)?)));
+    let Some((table, row)) = found else { return Val::Undefined };
+    let value = match column {
+        None => Val::Str(Cow::Borrowed(table.key(row))),
+        Some(column) => value(table.cell(row, column)),
+    };
+    if let Val::Str(text) = &value {
+        budget::spend(text.len() as u64);
+    }
+    value
 }
 
 /// The function in the template engine.

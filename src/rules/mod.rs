@@ -20,6 +20,7 @@ pub mod hostile;
 pub mod hours;
 pub mod index;
 mod labels;
+pub mod looks;
 pub mod lookups;
 pub mod matching;
 pub mod patterns;

@@ -116,7 +116,10 @@ mod tests {
     fn the_end_of_a_trouble_has_the_service_of_a_trouble() {
         for (file, text) in PACKS.iter().filter(|(file, _)| BY_OID.contains(&pack_name(file))) {
             let checks = checks(text);
-            for (service, _) in checks.iter().filter(|(_, state)| *state == "\"ok\"") {
+            // What is wrong with a group of VRRP only lines say.
+            let of_lines = |service: &str| service.starts_with("\"VRRP {{ oids[1]");
+            let ends = checks.iter().filter(|(service, state)| *state == "\"ok\"" && !of_lines(service));
+            for (service, _) in ends {
                 let is_cleared = |(other, state): &&(&str, &str)| other == service && *state != "\"ok\"";
                 assert!(
                     checks.iter().any(|check| is_cleared(&check)),

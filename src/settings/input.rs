@@ -1,7 +1,7 @@
 //! Reading files that users name. Whatever a name leads to, reading it ends: a pipe or a terminal that gives nothing is an
 //! error after a while, and so is a file that is larger than such a file can be.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -80,6 +80,19 @@ pub fn standard(most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     io::stdin().lock().take(most + 1).read_to_end(&mut content)?;
     if content.len() as u64 > most { Err(too_large(most)) } else { Ok(content) }
+}
+
+/// A regular file, opened to read it as it grows. Opening does not wait, whatever the name leads to.
+///
+/// # Errors
+///
+/// If it cannot be opened or is no regular file.
+pub fn regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"))
 }
 
 fn too_large(most: u64) -> io::Error {

@@ -10,6 +10,7 @@ pub mod secret;
 pub mod section;
 pub mod tls;
 pub mod tls_errors;
+pub mod tls_keys;
 pub mod tls_server;
 pub mod url;
 pub mod values;

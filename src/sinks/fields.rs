@@ -11,12 +11,15 @@ use minijinja::value::Value;
 
 use crate::language::convert::to_value;
 use crate::language::jinja::Environment;
-use crate::language::names::{Key, Names, Path, Resolved, Values};
+use crate::language::names::{Doubt, Key, Names, Path, Resolved, Values};
 use crate::language::template::{self, Compiler, Expression, Fault};
 use crate::language::value::Val;
+use crate::lookup::tables::Tables;
 use crate::outcome::json::{self, FIELDS};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::rules::looks::{Looks, NamedLook};
+use crate::rules::lookups;
 use crate::settings::diagnostic::did_you_mean;
 use crate::sinks::http::escape::{MAX_KEY, key_of};
 use crate::sinks::sink::Said;
@@ -48,6 +51,7 @@ pub struct Filter {
 struct Compiled<T> {
     environment: Environment,
     what: T,
+    looks: Looks,
 }
 
 /// A field of an outcome.
@@ -63,6 +67,8 @@ enum Field {
     Key,
     /// `found`: what a search has found.
     Found,
+    /// `lookup('table', ...).column`
+    Look(NamedLook),
 }
 
 /// The names that a template may use. The source tells `outcome.name` from `outcome['name']`.
@@ -70,6 +76,7 @@ struct OutcomeNames<'s> {
     source: &'s str,
     /// Whether there is something that was found.
     finds: bool,
+    looks: &'s Looks,
 }
 
 const NAME: &str = "outcome";
@@ -79,21 +86,18 @@ const FOUND: &str = "found";
 impl Template {
     /// Compiles a template; `escape` is applied to every value that it writes.
     pub fn new(source: &str, escape: Escape) -> Parsed<Self> {
-        Self::compiled(source, escape, false)
+        Self::with(source, escape, false, &Looks::default())
     }
 
-    /// The same, where `found` is what a search has found.
-    pub fn of_found(source: &str, escape: Escape) -> Parsed<Self> {
-        Self::compiled(source, escape, true)
-    }
-
-    fn compiled(source: &str, escape: Escape, finds: bool) -> Parsed<Self> {
+    /// The same with tables to look into; with `finds`, `found` is what a search has found.
+    pub fn with(source: &str, escape: Escape, finds: bool, looks: &Looks) -> Parsed<Self> {
         let mut environment = Environment::escaping(escape);
-        let names = OutcomeNames { source, finds };
+        let names = OutcomeNames { source, finds, looks };
         let mut compiler = Compiler::new(&names, &mut environment);
         let compiled = compiler.template(source);
         let faults = compiler.faults;
-        let value = compiled.map(|what| Template(Arc::new(Compiled { environment, what })));
+        let looks = looks.clone();
+        let value = compiled.map(|what| Template(Arc::new(Compiled { environment, what, looks })));
         Parsed { value, faults }
     }
 
@@ -112,8 +116,9 @@ impl Template {
     ///
     /// Why it cannot be computed.
     pub fn render_with(&self, record: &Record<'_>, found: Option<&str>) -> Result<String, Said> {
-        let Compiled { environment, what } = &*self.0;
-        match what.render_whole(environment, &OutcomeValues(record, found)) {
+        let Compiled { environment, what, looks } = &*self.0;
+        let tables = looks.tables();
+        match what.render_whole(environment, &OutcomeValues { record, found, tables: &tables }) {
             Ok(text) => Ok(text.into_owned()),
             Err(error) => Err(Said::from(error.to_string())),
         }
@@ -123,13 +128,18 @@ impl Template {
 impl Filter {
     /// Compiles an expression such as `outcome.state != 'ok'`.
     pub fn new(source: &str) -> Parsed<Self> {
+        Self::with(source, &Looks::default())
+    }
+
+    /// The same with tables to look into.
+    pub fn with(source: &str, looks: &Looks) -> Parsed<Self> {
         let mut environment = Environment::default();
-        let names = OutcomeNames { source, finds: false };
+        let names = OutcomeNames { source, finds: false, looks };
         let mut compiler = Compiler::new(&names, &mut environment);
         let compiled = compiler.expression(source);
         let faults = compiler.faults;
         let value = compiled.map(|what| Filter {
-            condition: Arc::new(Compiled { environment, what }),
+            condition: Arc::new(Compiled { environment, what, looks: looks.clone() }),
             failures: Arc::default(),
         });
         Parsed { value, faults }
@@ -138,8 +148,9 @@ impl Filter {
     /// Whether the sink takes a record. It does if the condition cannot be computed: an outcome too many is better than one
     /// that is lost.
     pub fn takes(&self, record: &Record<'_>) -> bool {
-        let Compiled { environment, what } = &*self.condition;
-        match what.eval(environment, &OutcomeValues(record, None)) {
+        let Compiled { environment, what, looks } = &*self.condition;
+        let tables = looks.tables();
+        match what.eval(environment, &OutcomeValues { record, found: None, tables: &tables }) {
             Ok(value) => value.is_true(),
             Err(error) => {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
@@ -193,13 +204,31 @@ impl Names for OutcomeNames<'_> {
         }
     }
 
-    fn is_text(&self, _: &Field) -> bool {
-        true
+    fn is_text(&self, field: &Field) -> bool {
+        !matches!(field, Field::Look(_))
+    }
+
+    fn function(
+        &self,
+        name: &str,
+        first: Option<&str>,
+        args: usize,
+        keys: &[Key<'_>],
+    ) -> Option<Result<Field, Doubt>> {
+        (name == lookups::FUNCTION).then(|| self.looks.look(first, args, keys).map(Field::Look))
+    }
+
+    fn engine_functions(&self) -> &'static [&'static str] {
+        &[lookups::FUNCTION]
     }
 }
 
 /// The fields of `outcome`, as they are.
-struct OutcomeValues<'m>(&'m Record<'m>, Option<&'m str>);
+struct OutcomeValues<'m> {
+    record: &'m Record<'m>,
+    found: Option<&'m str>,
+    tables: &'m Arc<Tables>,
+}
 
 impl<'m> Values<'m, Field> for OutcomeValues<'m> {
     fn get(&self, field: &'m Field) -> Val<'m> {
@@ -209,19 +238,29 @@ impl<'m> Values<'m, Field> for OutcomeValues<'m> {
                 self.own().find(|(own, _)| own == name).map_or(Val::Undefined, |(_, v)| text(v))
             }
             Field::Label(name) => {
-                let labels = &self.0.outcome.common().labels;
+                let labels = &self.record.outcome.common().labels;
                 labels.iter().find(|(known, _)| known == name).map_or(Val::Undefined, |(_, v)| text(v))
             }
-            Field::Key => Val::Str(key_of(self.0, MAX_KEY).into()),
-            Field::Found => Val::optional(self.1),
+            Field::Key => Val::Str(key_of(self.record, MAX_KEY).into()),
+            Field::Found => Val::optional(self.found),
+            Field::Look(_) => Val::Undefined,
         }
     }
 
-    fn table(&self, _: &str) -> Value {
+    fn call(&self, function: &'m Field, args: &[Val<'m>]) -> Val<'m> {
+        let Field::Look(look) = function else { return Val::Undefined };
+        let table = self.tables.place(&look.table).and_then(|place| self.tables.at(place));
+        lookups::found(table, look.column.as_deref(), args.first())
+    }
+
+    fn table(&self, name: &str) -> Value {
+        if name == lookups::FUNCTION {
+            return lookups::function(self.tables);
+        }
         let known = FIELDS.iter().map(|name| (*name, to_value(self.known(name))));
         let own = self.own().map(|(name, value)| (name, Value::from(value)));
         let there = known.chain(own).filter(|(_, value)| !value.is_undefined());
-        let labels = &self.0.outcome.common().labels;
+        let labels = &self.record.outcome.common().labels;
         let labels: BTreeMap<String, Value> =
             labels.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect();
         let there = there.map(|(name, value)| (name.to_owned(), value));
@@ -237,7 +276,7 @@ fn text(text: &str) -> Val<'_> {
 
 impl<'m> OutcomeValues<'m> {
     fn own(&self) -> impl Iterator<Item = (&'m str, &'m str)> {
-        let event = match &self.0.outcome {
+        let event = match &self.record.outcome {
             Outcome::Event(event) => Some(event),
             Outcome::CheckResult(_) => None,
         };
@@ -246,7 +285,7 @@ impl<'m> OutcomeValues<'m> {
 
     /// The value of one of [`FIELDS`]. An event has host and service, too: its component and resource.
     fn known(&self, name: &str) -> Val<'m> {
-        let record = self.0;
+        let record = self.record;
         let common = record.outcome.common();
         match (name, &record.outcome) {
             ("id", _) => Val::Str(record.id().into()),
@@ -344,6 +383,48 @@ mod tests {
         let takes = |source: &str| Filter::new(source).value.unwrap().takes(&record);
         assert!(takes("outcome.labels.category == 'power'") && takes("'team' in outcome.labels"));
         assert!(!takes("outcome.labels.team == 'net'") && !takes("outcome.labels.none"));
+    }
+
+    #[test]
+    fn tables_are_looked_into_as_they_are() {
+        use crate::lookup::load::parse;
+        use crate::lookup::rows::tests::definition;
+        use crate::lookup::settings::Definition;
+        use crate::lookup::tables::{Known, Tables};
+        let of = Definition { name: "site".into(), ..definition("csv = \"f\"\nkey = \"key\"") };
+        let of = Arc::new(of);
+        let looks = Looks::new(std::slice::from_ref(&of));
+        let source = "{{ lookup('site', outcome.host).city or 'nowhere' }}";
+        let plain = Template::with(source, in_json, false, &looks).value.unwrap();
+        let source = "{% set row = lookup('site', outcome.host) %}{{ row.city }}{{ row.city|length }}";
+        let engine = Template::with(source, in_json, false, &looks).value.unwrap();
+        let only = Filter::with("lookup('site', outcome.host).city == 'W\\\"'", &looks).value.unwrap();
+        let all = |record: &Record<'_>| {
+            (plain.render(record).unwrap(), engine.render(record).unwrap(), only.takes(record))
+        };
+        assert_eq!(all(&record("x")), ("nowhere".into(), "0".into(), false), "nothing was read yet");
+        let table = |text: &str| {
+            let table = Arc::new(parse(&of, "f", text.as_bytes()).0.unwrap());
+            Arc::new(Tables::new(vec![Known { definition: of.clone(), table: Some(table) }]))
+        };
+        // Values of tables are escaped as others are.
+        looks.set(&table("key,city\nh,\"W\"\"\"\n"));
+        assert_eq!(all(&record("x")), ("W\\\"".into(), "W\\\"2".into(), true));
+        let lookers = crate::rules::looks::Lookers::default();
+        lookers.add(&looks);
+        lookers.tell(&table("key,town\nh,Linz\n"));
+        assert_eq!(all(&record("x")), ("nowhere".into(), "0".into(), false));
+        assert_eq!(looks.missing(&looks.tables()), [("site".into(), "city".into())]);
+        for (wrong, hint) in [
+            ("{{ lookup('sites', outcome.host).city }}", "did you mean 'site'?"),
+            ("{{ lookup(outcome.host).city }}", "write lookup('site', host).city"),
+        ] {
+            let parsed = Template::with(wrong, in_json, false, &looks);
+            assert_eq!(parsed.faults[0].hint.as_deref(), Some(hint), "{wrong}");
+            assert!(parsed.value.is_none());
+        }
+        let none = Template::new("{{ lookup('site', outcome.host).city }}", in_json);
+        assert_eq!(none.faults[0].hint.as_deref(), Some("the configuration has no [[lookups]]"));
     }
 
     #[test]

@@ -21,7 +21,9 @@ use crate::sinks::registry::{KINDS, read};
 use crate::sinks::settings::Configured;
 
 /// What the examples leave out.
-const VARIANTS: [&str; 20] = [
+const VARIANTS: [&str; 22] = [
+    "type = \"mqtt\"\nurl = \"mqtt://h\"\ntopic = \"a/x{{ outcome.host }}/{{ outcome.service or 'host' }}/{{ outcome.output|upper }}/b\"\nretain = true",
+    "type = \"nats\"\nurl = \"nats://h\"\nsubject = \"a.x{{ outcome.host }}.x{{ outcome.service or 'host' }}.x{{ outcome.output|upper }}.b\"",
     "type = \"influxdb\"\nurl = \"http://h\"\nbucket = \"b/&x\"\norg = \"o\"\ntoken = \"t\"",
     "type = \"webhook\"\nurl = \"http://h\"\nfind = { path = \"?q=a^b={{ key }}&l=1\", id = \"/r/0/i\" }\nopen = { path = \"/o\", body = '{\"a\": \"{{ outcome.output }}\", \"k\": \"{{ key }}\"}' }\nclose = { path = \"/{{ found }}/{{ outcome.service or 'x' }}\", body = '{\"a\": \"{{ outcome.output }}\"}' }",
     "type = \"webhook\"\nurl = \"http://h\"\nformat = \"ndjson\"\nbatch = 10",

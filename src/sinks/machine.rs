@@ -56,6 +56,8 @@ const SHORT_LINGER: Duration = Duration::from_millis(100);
 /// The pauses of a sink whose server does not answer, and the first of a key.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pause of an item that the lane has not tried, as an earlier one is open.
+const BEHIND: Duration = Duration::from_secs(2);
 /// The longest pause of one key.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The longest pause that a server may ask for.
@@ -392,7 +394,7 @@ impl Machine {
         let (sent, not_sent) = places.split_at(sent);
         for (place, fate) in sent.iter().zip(fates) {
             self.queue.item(*place).unanswered = None;
-            if !matches!(fate, Fate::Later(_)) {
+            if !matches!(fate, Fate::Later(_) | Fate::Behind(_)) {
                 let key = self.queue.key_of(*place);
                 (key.tries, key.failing, key.stuck) = (0, None, None);
             }
@@ -401,8 +403,9 @@ impl Machine {
                     self.queue.reject(*place, reason);
                     settled.dead += 1;
                 }
-                Fate::Later(reason) => {
-                    let later = self.later(*place, places.len() == 1, &reason, now);
+                Fate::Later(ref reason) | Fate::Behind(ref reason) => {
+                    let tried = matches!(fate, Fate::Later(_));
+                    let later = self.later(*place, tried, places.len() == 1, reason, now);
                     settled.later += usize::from(later);
                     settled.dead += usize::from(!later);
                 }
@@ -454,7 +457,7 @@ impl Machine {
         let others = before.as_ref().is_some_and(|before| before.iter().all(|then| *then < answers));
         match (places, before) {
             ([place], Some(_)) if others => {
-                self.later(*place, true, reason, now);
+                self.later(*place, true, true, reason, now);
                 return;
             }
             ([place], Some(_)) => {
@@ -492,10 +495,10 @@ impl Machine {
     }
 
     /// An item is sent again after a pause of its key, or is given up. Says whether it is sent again.
-    fn later(&mut self, place: Place, alone: bool, reason: &Said, now: Mono) -> bool {
+    fn later(&mut self, place: Place, tried: bool, alone: bool, reason: &Said, now: Mono) -> bool {
         let open = self.queue.item(place);
         let since = open.since;
-        if alone {
+        if tried && alone {
             // It need not fail with others again.
             open.most = 1;
         }
@@ -505,7 +508,11 @@ impl Machine {
             self.reject_late(place, "; the last answer", reason);
             return false;
         }
-        self.wait(place, now, now);
+        if tried {
+            self.wait(place, now, now);
+        } else {
+            self.queue.wait(place, now + BEHIND);
+        }
         self.queue.again(place);
         true
     }

@@ -6,6 +6,7 @@
 //! - [`machine`] decides which outcome is sent when, and what its answer means for it. Pure.
 //! - [`delivery`] reads the journal and runs the machine. [`dead`] keeps what servers will never take.
 
+mod acks;
 pub mod alertmanager;
 pub mod alignak;
 pub mod amqp;
@@ -27,18 +28,22 @@ mod keeper;
 pub mod loki;
 pub mod machine;
 pub mod memory;
+pub mod mqtt;
 pub mod nagios;
+pub mod nats;
 pub mod nrdp;
 pub mod nsca;
 pub mod otlp;
 pub mod pagerduty;
 pub mod piece;
+mod place;
 pub mod plugin_output;
 mod queue;
 pub mod registry;
 mod report;
 mod retries;
 pub mod running;
+mod session_lane;
 pub mod settings;
 pub mod sink;
 pub mod snmp;

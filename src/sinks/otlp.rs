@@ -117,6 +117,20 @@ fn log_record(record: &Record<'_>) -> Value {
     })
 }
 
+/// How many records a partial success says were rejected; none if it is not one.
+fn rejected(partial: &Value) -> Option<u64> {
+    match partial {
+        Value::Null => Some(0),
+        Value::Object(partial) => match partial.get("rejectedLogRecords") {
+            None | Some(Value::Null) => Some(0),
+            // 64-bit numbers of JSON are texts there; some write numbers.
+            Some(Value::String(text)) => text.parse().ok(),
+            Some(other) => other.as_u64(),
+        },
+        _ => None,
+    }
+}
+
 impl Api for Otlp {
     fn batch(&self) -> Batch {
         // A record has its time.
@@ -141,16 +155,12 @@ impl Api for Otlp {
         let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else { return String::new() };
         let Some(object) = json.as_object() else { return String::new() };
         let partial = &json["partialSuccess"];
-        // 64-bit numbers of JSON are texts there; some write numbers.
-        let rejected = &partial["rejectedLogRecords"];
-        let rejected =
-            rejected.as_str().and_then(|text| text.parse().ok()).or(rejected.as_u64()).unwrap_or(0);
         if answer.status.is_success() {
             let known = object.keys().all(|key| key == "partialSuccess");
-            return match (known, rejected) {
-                (false, _) => String::new(),
-                (true, 0) => "taken".to_owned(),
-                (true, count) => {
+            return match rejected(partial).filter(|_| known) {
+                None => String::new(),
+                Some(0) => "taken".to_owned(),
+                Some(count) => {
                     format!("rejected: {count}: {}", partial["errorMessage"].as_str().unwrap_or_default())
                 }
             };
@@ -178,6 +188,9 @@ mod tests {
                 (200, "", "later"),
                 (200, "<html>", "later"),
                 (200, r#"{"status":"ok"}"#, "later"),
+                (200, r#"{"partialSuccess":"all rejected"}"#, "later"),
+                (200, r#"{"partialSuccess":{"rejectedLogRecords":"many"}}"#, "later"),
+                (200, r#"{"partialSuccess":{"rejectedLogRecords":-1}}"#, "later"),
                 (400, r#"{"code":3,"message":"bad"}"#, "dead"),
                 (401, "", "refused"),
                 (404, "", "refused"),

@@ -39,6 +39,10 @@ pub enum Format {
     Path,
     /// A routing key of AMQP.
     RoutingKey,
+    /// A topic of MQTT.
+    Topic,
+    /// A subject of NATS.
+    Subject,
     /// A syslog message with structured data (RFC 5424).
     StructuredData,
     /// A syslog message in CEF.

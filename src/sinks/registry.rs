@@ -2,12 +2,13 @@
 //!
 //! To add a type: a file here with its [`Kind`], a line in [`KINDS`], a page in docs/sinks/, an end-to-end test.
 
+use crate::rules::looks::Looks;
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
 use crate::sinks::{
-    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, influxdb, loki, nagios, nrdp,
-    nsca, otlp, pagerduty, snmp, splunk, syslog, webhook, zabbix,
+    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, influxdb, loki, mqtt, nagios,
+    nats, nrdp, nsca, otlp, pagerduty, snmp, splunk, syslog, webhook, zabbix,
 };
 
 /// The types, in the order of the documentation.
@@ -21,6 +22,8 @@ pub const KINDS: &[Kind] = &[
     alertmanager::KIND,
     canopsis::KIND,
     amqp::KIND,
+    mqtt::KIND,
+    nats::KIND,
     webhook::KIND,
     email::KIND,
     pagerduty::KIND,
@@ -42,7 +45,17 @@ pub fn read(
     resolve: Resolve<'_>,
     found: &mut Diagnostics,
 ) -> Option<SinkConfig> {
-    let mut options = Options::new(section, resolve, found);
+    read_with(kinds, section, (resolve, &Looks::default()), found)
+}
+
+/// The same, with the tables that its templates may look into.
+pub fn read_with(
+    kinds: &[Kind],
+    section: &Section<'_, '_>,
+    (resolve, looks): (Resolve<'_>, &Looks),
+    found: &mut Diagnostics,
+) -> Option<SinkConfig> {
+    let mut options = Options::new(section, (resolve, looks), found);
     let names = || kinds.iter().map(|kind| kind.name);
     let list = || format!("one of {}", names().collect::<Vec<_>>().join(", "));
     let name = options.string("type");
@@ -126,6 +139,26 @@ mod tests {
             if !kind.answers.is_empty() {
                 has(kind.name, "table of answers", &answer_table(kind.answers));
             }
+        }
+    }
+
+    /// What is promised of each type stands in one table, in the order of the documentation.
+    #[test]
+    fn every_type_has_its_promises_in_the_table() {
+        let page = page("README");
+        let (_, behind) = page.split_once("## What each promises").unwrap();
+        let rows: Vec<&str> = behind
+            .lines()
+            .filter(|line| line.starts_with("| ["))
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        let of_page: Vec<&str> =
+            rows.iter().filter_map(|row| row.strip_prefix("| [")?.split(']').next()).collect();
+        assert_eq!(of_page, names);
+        for row in rows {
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+            assert!(cells.len() == 5 && cells.iter().all(|cell| cell.len() > 2), "{row}");
         }
     }
 

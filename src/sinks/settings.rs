@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use toml::de::DeValue;
 use zeroize::Zeroizing;
 
 use crate::rules::hours;
+use crate::rules::looks::Looks;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::settings::input;
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
+use crate::settings::tls_keys;
 use crate::settings::values;
 use crate::sinks::fields::{Escape, Filter, Parsed, Template};
 use crate::sinks::gate::Gate;
@@ -109,13 +110,19 @@ pub type Resolve<'r> = &'r dyn Fn(&str) -> PathBuf;
 pub struct Options<'o, 'd, 's> {
     section: &'o Section<'d, 's>,
     resolve: Resolve<'o>,
+    /// The tables that templates may look into.
+    looks: &'o Looks,
     found: &'o mut Diagnostics,
 }
 
 impl<'o, 'd, 's> Options<'o, 'd, 's> {
     /// The keys of an entry; mistakes go to `found`.
-    pub fn new(section: &'o Section<'d, 's>, resolve: Resolve<'o>, found: &'o mut Diagnostics) -> Self {
-        Options { section, resolve, found }
+    pub fn new(
+        section: &'o Section<'d, 's>,
+        (resolve, looks): (Resolve<'o>, &'o Looks),
+        found: &'o mut Diagnostics,
+    ) -> Self {
+        Options { section, resolve, looks, found }
     }
 
     /// The value of a key, of any type.
@@ -161,13 +168,6 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
     pub fn optional_path(&mut self, key: &'static str) -> Option<Located<PathBuf>> {
         let Located { value, span } = self.string(key)?;
         Some(Located { value: (self.resolve)(&value), span })
-    }
-
-    /// Records what is in a file that the sink uses, so that a reload sees when it changes.
-    pub(crate) fn reads(&self, path: &Path) {
-        if let Ok(content) = input::bytes(path, input::TEXT) {
-            self.section.reads(&content);
-        }
     }
 
     /// True or false.
@@ -224,10 +224,24 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         self.secret(keys)
     }
 
+    /// The keys of TLS for some servers, each a host and whether TLS is spoken; none where something is wrong.
+    pub(super) fn tls(
+        &mut self,
+        servers: Option<&[(&str, bool)]>,
+        without: (&str, &str),
+    ) -> Option<Vec<tls_keys::Tls>> {
+        tls_keys::read_all(self.section, self.resolve, servers, without, self.found)
+    }
+
     /// A template over the outcome, whose values are escaped.
     pub fn template(&mut self, key: &'static str, escape: Escape) -> Option<Template> {
         let text = self.string(key)?;
-        self.parsed(&text, Template::new(&text.value, escape))
+        self.template_of(&text, escape)
+    }
+
+    /// The same of a text.
+    pub fn template_of(&mut self, text: &Located<String>, escape: Escape) -> Option<Template> {
+        self.parsed(text, Template::with(&text.value, escape, false, self.looks))
     }
 
     /// A table of templates over the outcome, by name. What is no name is reported, with `rule` as its hint.
@@ -250,7 +264,7 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
                 continue;
             };
             let text = Located { value: text.to_owned(), span: value.span() };
-            let template = self.parsed(&text, Template::new(&text.value, escape));
+            let template = self.template_of(&text, escape);
             all.extend(template.map(|template| (name.to_owned(), template)));
         }
         all
@@ -279,7 +293,12 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         read: impl FnOnce(&mut Options<'_, 'd, 's>) -> T,
     ) -> Option<T> {
         let section = self.table(key)?;
-        let value = read(&mut Options { section: &section, resolve: self.resolve, found: self.found });
+        let value = read(&mut Options {
+            section: &section,
+            resolve: self.resolve,
+            looks: self.looks,
+            found: self.found,
+        });
         section.finish(self.found);
         Some(value)
     }
@@ -287,7 +306,7 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
     /// A template over the outcome and what was found, whose values are escaped.
     pub fn template_of_found(&mut self, key: &'static str, escape: Escape) -> Option<Template> {
         let text = self.string(key)?;
-        self.parsed(&text, Template::of_found(&text.value, escape))
+        self.parsed(&text, Template::with(&text.value, escape, true, self.looks))
     }
 
     /// Reports keys that are given and have no effect.
@@ -356,7 +375,9 @@ impl SinkConfig {
         own: impl FnOnce(&mut Options<'_, '_, '_>) -> Option<Configured>,
     ) -> Option<Self> {
         let name = options.string("name");
-        let only = options.string("only").and_then(|text| options.parsed(&text, Filter::new(&text.value)));
+        let only = options
+            .string("only")
+            .and_then(|text| options.parsed(&text, Filter::with(&text.value, options.looks)));
         let gate = Gate { when: options.when(), honours_mutes: options.boolean("honour_mutes", false) };
         let rate = options.integer("rate").and_then(|rate| {
             let valid = u32::try_from(rate.value).ok().filter(|n| (1..=1_000_000).contains(n));

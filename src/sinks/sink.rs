@@ -50,8 +50,55 @@ pub trait Sink: Debug + Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// What sends letters beside outcomes; none if it has no such thing.
+    fn post(&self) -> Option<&dyn Post> {
+        None
+    }
+
     /// A lane. Called [`Limits::lanes`] times when delivery starts.
     fn lane(&self, seat: &Seat) -> Box<dyn Lane>;
+}
+
+/// A letter with a file, such as a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// One line.
+    pub subject: String,
+    /// What stands in it.
+    pub text: String,
+    /// The name of the file.
+    pub file: String,
+    /// Its media type.
+    pub kind: &'static str,
+    /// Its content.
+    pub content: String,
+    /// Of when it is, in microseconds since 1970 UTC.
+    pub time: i64,
+    /// The same for the same letter.
+    pub id: String,
+}
+
+/// What became of a letter for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Posted {
+    /// The server has it.
+    Taken,
+    /// The server may take it later.
+    Later(Said),
+    /// The server never takes it.
+    Dead(Said),
+}
+
+/// A letter on its way: what became of it for each recipient.
+pub type Posting<'a> = Pin<Box<dyn Future<Output = Result<Vec<Posted>, Trouble>> + Send + 'a>>;
+
+/// What sends letters.
+pub trait Post: Sync {
+    /// To whom it sends unless told otherwise.
+    fn recipients(&self) -> &[String];
+
+    /// Sends a letter to some recipients.
+    fn post<'a>(&'a self, letter: &'a Letter, to: &'a [String], network: Arc<dyn Network>) -> Posting<'a>;
 }
 
 /// Where a sink delivers to.
@@ -198,6 +245,9 @@ pub enum Fate {
     Dead(Said),
     /// Not now: it is sent again after a pause of its own.
     Later(Said),
+    /// Not tried: the lane keeps an order that [`Order::Free`] does not, and an earlier item is open. It is given to the lane again soon,
+    /// however often that was so.
+    Behind(Said),
 }
 
 /// Why a request as a whole was not answered by fates.

@@ -11,7 +11,11 @@ use tokio::sync::watch;
 use crate::history::Row;
 use crate::outcome::record::Record;
 use crate::outcome::result::State;
+use crate::time::clock::Mono;
+use crate::time::rate::Rate;
 
+/// How many outcomes a second people look at.
+const A_SECOND: u32 = 50;
 /// How many outcomes a ring has.
 pub const LONGEST: usize = 65_536;
 /// How many octets they take, about.
@@ -24,6 +28,13 @@ const STATES: usize = 200_000;
 pub enum Event {
     /// An outcome.
     Outcome(Arc<Row>),
+    /// So many outcomes were passed over, up to the one of this number: somebody looks at some of them only.
+    More {
+        /// How many.
+        count: u64,
+        /// The number of the last one.
+        to: u64,
+    },
     /// Outcomes that the journal had removed before they were read: how many, and the numbers of the first and the last.
     Gap(Missed),
 }
@@ -81,7 +92,7 @@ impl Ring {
 fn octets(event: &Event) -> usize {
     match event {
         Event::Outcome(row) => row.bytes(),
-        Event::Gap(_) => 64,
+        Event::Gap(_) | Event::More { .. } => 64,
     }
 }
 
@@ -90,6 +101,7 @@ fn last_of(event: &Event) -> u64 {
     match event {
         Event::Outcome(row) => row.sequence,
         Event::Gap(missed) => missed.to,
+        Event::More { to, .. } => *to,
     }
 }
 
@@ -100,6 +112,8 @@ pub enum Which {
     Changes,
     /// All outcomes.
     All,
+    /// As many of all outcomes as people can look at, and how many there were.
+    Some,
 }
 
 #[derive(Debug)]
@@ -107,6 +121,11 @@ struct Inner {
     changes: Ring,
     /// Only kept while somebody wants all outcomes.
     all: Ring,
+    /// Only kept while somebody wants some of all outcomes.
+    some: Ring,
+    rate: Rate,
+    /// How many were passed over since the last one in `some`.
+    passed: u64,
     /// States by host and service.
     states: HashMap<u64, State>,
     hash: RandomState,
@@ -121,6 +140,7 @@ pub struct Feed {
     /// How many readers there are, and of these how many want all.
     readers: watch::Sender<usize>,
     wanting_all: AtomicUsize,
+    wanting_some: AtomicUsize,
     /// Changes when something has come.
     came: watch::Sender<u64>,
     /// Whether the ring has what came lately.
@@ -132,6 +152,9 @@ impl Default for Feed {
         let inner = Inner {
             changes: Ring::new(),
             all: Ring::new(),
+            some: Ring::new(),
+            rate: Rate::new(A_SECOND),
+            passed: 0,
             states: HashMap::new(),
             hash: RandomState::new(),
             read: 0,
@@ -140,9 +163,31 @@ impl Default for Feed {
             inner: Mutex::new(inner),
             readers: watch::channel(0).0,
             wanting_all: AtomicUsize::new(0),
+            wanting_some: AtomicUsize::new(0),
             came: watch::channel(0).0,
             is_filled: watch::channel(false).0,
         }
+    }
+}
+
+impl Inner {
+    fn ring(&self, which: Which) -> &Ring {
+        match which {
+            Which::Changes => &self.changes,
+            Which::All => &self.all,
+            Which::Some => &self.some,
+        }
+    }
+
+    /// Whether an outcome is one of those that people look at; if not, it is counted.
+    fn is_shown(&mut self, now: Mono) -> bool {
+        let shown = self.rate.allowed(now) > 0;
+        if shown {
+            self.rate.spend(1);
+        } else {
+            self.passed += 1;
+        }
+        shown
     }
 }
 
@@ -159,8 +204,8 @@ impl Feed {
     /// Begins anew with the outcome of a number. What was known before is forgotten.
     pub fn begin(&self, from: u64) {
         let mut inner = self.inner();
-        let Inner { changes, all, states, read, .. } = &mut *inner;
-        for ring in [changes, all] {
+        let Inner { changes, all, some, states, read, .. } = &mut *inner;
+        for ring in [changes, all, some] {
             ring.clear(from);
         }
         states.clear();
@@ -168,7 +213,7 @@ impl Feed {
     }
 
     /// Takes outcomes of the journal, in order; [`Feed::publish`] shows them.
-    pub fn take(&self, record: &Record<'_>, payload: &[u8]) {
+    pub fn take(&self, record: &Record<'_>, payload: &[u8], now: Mono) {
         let outcome = &record.outcome;
         let mut inner = self.inner();
         let inner = &mut *inner;
@@ -177,6 +222,7 @@ impl Feed {
             let gap = Missed { dropped: record.sequence - inner.read, from: inner.read, to };
             inner.changes.push(Event::Gap(gap));
             inner.all.push(Event::Gap(gap));
+            inner.some.push(Event::Gap(gap));
         }
         inner.read = record.sequence + 1;
         let key = inner.hash.hash_one((outcome.host(), outcome.service()));
@@ -187,16 +233,33 @@ impl Feed {
         }
         let is_change = before != Some(state);
         let wanted = self.wanting_all.load(Ordering::Relaxed) > 0;
+        if self.wanting_some.load(Ordering::Relaxed) == 0 {
+            inner.some.clear(inner.read);
+            inner.passed = 0;
+        }
         if !wanted {
             // What was kept for a reader who has gone is not whole any more.
             inner.all.clear(inner.read);
-            if !is_change {
-                return;
-            }
         }
-        let row = Arc::new(Row::of(record, payload, outcome.common().time, before.filter(|_| is_change)));
+        let shown = self.wanting_some.load(Ordering::Relaxed) > 0 && inner.is_shown(now);
+        if !(wanted || is_change || shown) {
+            return;
+        }
+        let row = Arc::new(Row::of(
+            record,
+            payload,
+            outcome.common().time,
+            (before.filter(|_| is_change), before.is_none()),
+        ));
         if is_change {
             inner.changes.push(Event::Outcome(row.clone()));
+        }
+        if shown {
+            let passed = std::mem::take(&mut inner.passed);
+            if passed > 0 {
+                inner.some.push(Event::More { count: passed, to: record.sequence.saturating_sub(1) });
+            }
+            inner.some.push(Event::Outcome(row.clone()));
         }
         if wanted {
             inner.all.push(Event::Outcome(row));
@@ -215,8 +278,10 @@ impl Feed {
 
     /// A reader, once the ring has what came lately. It reads what comes from now on.
     pub async fn reader(self: &Arc<Self>, which: Which) -> Reader {
-        if which == Which::All {
-            self.wanting_all.fetch_add(1, Ordering::Relaxed);
+        match which {
+            Which::Changes => {}
+            Which::All => drop(self.wanting_all.fetch_add(1, Ordering::Relaxed)),
+            Which::Some => drop(self.wanting_some.fetch_add(1, Ordering::Relaxed)),
         }
         // This wakes the one who fills it.
         self.readers.send_modify(|count| *count += 1);
@@ -245,7 +310,7 @@ impl Reader {
     /// which the ring knows are missed.
     pub fn seek(&mut self, behind: Option<u64>) -> Option<Missed> {
         let inner = self.feed.inner();
-        let ring = if self.which == Which::All { &inner.all } else { &inner.changes };
+        let ring = inner.ring(self.which);
         let Some(behind) = behind else {
             (self.next, self.seen) = (ring.next(), inner.read);
             return None;
@@ -265,7 +330,7 @@ impl Reader {
     pub fn now(&mut self, most: usize) -> Vec<Event> {
         self.came.borrow_and_update();
         let inner = self.feed.inner();
-        let ring = if self.which == Which::All { &inner.all } else { &inner.changes };
+        let ring = inner.ring(self.which);
         let mut found = Vec::new();
         if self.next < ring.first {
             let to = ring.whole_from.saturating_sub(1).max(self.seen);
@@ -292,8 +357,10 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if self.which == Which::All {
-            self.feed.wanting_all.fetch_sub(1, Ordering::Relaxed);
+        match self.which {
+            Which::Changes => {}
+            Which::All => drop(self.feed.wanting_all.fetch_sub(1, Ordering::Relaxed)),
+            Which::Some => drop(self.feed.wanting_some.fetch_sub(1, Ordering::Relaxed)),
         }
         self.feed.readers.send_modify(|count| *count -= 1);
     }
@@ -327,7 +394,7 @@ mod tests {
         let outcome = Outcome::CheckResult(check);
         let mut payload = Vec::new();
         codec::encode(&outcome, &mut payload);
-        feed.take(&Record { epoch: 7, sequence, outcome }, &payload);
+        feed.take(&Record { epoch: 7, sequence, outcome }, &payload, Mono::default());
     }
 
     fn numbers(events: &[Event]) -> Vec<u64> {
@@ -398,6 +465,31 @@ mod tests {
         let Event::Gap(gap) = events[0] else { panic!() };
         assert_eq!(gap, Missed { dropped: 5, from: 10, to: 14 });
         assert_eq!(numbers(&events), [14, 15]);
+    }
+
+    #[tokio::test]
+    async fn who_looks_at_some_outcomes_is_told_how_many_there_were() {
+        let feed = Arc::new(Feed::default());
+        feed.begin(0);
+        feed.set_filled(true);
+        let mut reader = feed.reader(Which::Some).await;
+        for sequence in 0..10_000 {
+            take(&feed, sequence, "a", State::Ok);
+        }
+        feed.publish();
+        let count = |events: Vec<Event>| {
+            events.into_iter().fold((0, 0), |(shown, passed), event| match event {
+                Event::Outcome(_) => (shown + 1, passed),
+                Event::More { count, .. } => (shown, passed + count),
+                Event::Gap(missed) => panic!("{missed:?}"),
+            })
+        };
+        let (shown, passed) = count(reader.now(20_000));
+        assert!((1..=u64::from(A_SECOND)).contains(&shown), "{shown}");
+        assert_eq!(passed, 0, "it is said with the next one");
+        drop(reader);
+        take(&feed, 10_000, "a", State::Ok);
+        assert!(feed.inner().some.events.is_empty(), "nobody looks on");
     }
 
     #[tokio::test]

@@ -141,6 +141,7 @@ impl Collector for Metrics {
             tables.iter().map(|(name, entry)| (("table", &**name), entry.failures)),
         )?;
         queues(status, &mut out)?;
+        followed(status, &mut out)?;
         forwards(status, &mut out)?;
         history(status, &mut out)?;
         let restarts = status.health.restarts();
@@ -172,6 +173,17 @@ fn queues(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
         out.counters(family, help, all.iter().map(|(name, entry)| (("queue", &**name), count(entry))))?;
     }
     Ok(())
+}
+
+fn followed(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
+    let all = status.shared.follows.all();
+    out.gauges(
+        "followed_open",
+        "1 if a file or the journal of systemd is read",
+        all.iter().map(|(name, entry)| (("intake", &**name), f64::from(u8::from(entry.open)))),
+    )?;
+    let lines = all.iter().map(|(name, entry)| (("intake", &**name), entry.lines));
+    out.counters("followed_lines", "lines of files and of the journal of systemd that were read", lines)
 }
 
 fn forwards(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {

@@ -247,7 +247,7 @@ def pages(url, token):
     with console(url, token) as c:
         page = c.page
         c.open("history")
-        expect(page.locator("main tbody tr").first).to_contain_text("Interface")
+        expect(page.locator("main tbody tr", has_text="Interface").first).to_be_visible()
         page.keyboard.press("/")
         page.keyboard.type("nothing-has-this-word")
         page.keyboard.press("Enter")
@@ -280,7 +280,55 @@ def pages(url, token):
         expect(page.locator("nav")).to_be_visible()
 
 
-CHECKS = [rule_by_mouse, line_by_mouse, rule_by_keyboard, hostile_text, accessible, plain_clients, pages]
+def desk(url, token):
+    """Messages in Live, what came to nothing and facets in the history, a module that is added, a replay before a rule is saved."""
+    with console(url, token) as c:
+        page = c.page
+        c.open("history")
+        page.locator("label.field", has_text="Came to nothing").locator("select").select_option("unmatched")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator("main tbody tr").first).to_contain_text("no rule takes it")
+        page.locator("details.facets summary").click()
+        expect(page.locator(".facet-lists")).to_contain_text("Came to nothing")
+        page.locator(".facet-lists section", has_text="Host").locator("button").first.click()
+        expect(page.locator("label.field", has_text="Host").locator("input")).to_have_value("127.0.0.1")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        c.open("mibs")
+        expect(page.locator("main")).to_contain_text("No module was added here yet")
+        text = 'OWN-MIB DEFINITIONS ::= BEGIN\nIMPORTS MODULE-IDENTITY, NOTIFICATION-TYPE, enterprises FROM SNMPv2-SMI;\nown MODULE-IDENTITY LAST-UPDATED "202601010000Z" ORGANIZATION "o" CONTACT-INFO "c" DESCRIPTION "d" ::= { enterprises 99999 }\nownFan NOTIFICATION-TYPE STATUS current DESCRIPTION "A fan has stopped." ::= { own 0 1 }\nEND\n'
+        page.locator("input[type=file]").set_input_files({"name": "own.my", "mimeType": "text/plain", "buffer": text.encode()})
+        page.get_by_role("button", name="Add").click()
+        expect(page.locator(".upload-report")).to_contain_text("1 file of modules added")
+        expect(page.locator(".upload-report")).to_contain_text("They are in force.")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        c.open("inbox")
+        expect(page.locator("main tbody")).to_contain_text("ownFan")
+        c.open("live")
+        page.locator("label.field", has_text="Show").locator("select").select_option("messages")
+        expect(page.locator(".page-head .note")).to_contain_text("Messages as they come")
+        print("open", flush=True)
+        # Whoever started this sends something now.
+        expect(page.locator("main tbody tr").first).to_contain_text("link-down")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        c.open("inbox")
+        page.locator("main tr[data-row]", has_text="fan").get_by_role("link", name="Make a rule").first.click()
+        expect(page.locator(".matches")).to_contain_text("here")
+        page.get_by_role("button", name="Save…").click()
+        expect(page.locator("dialog")).to_contain_text("All tests passed")
+        page.locator("dialog").get_by_role("button", name="Replay").click()
+        expect(page.locator(".replayed")).to_contain_text("would differ")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        page.keyboard.press("Escape")
+        c.open("rules")
+        page.locator(".replay").get_by_role("button", name="Replay").click()
+        expect(page.locator(".replayed")).to_contain_text("Nothing would differ")
+
+
+CHECKS = [desk, rule_by_mouse, line_by_mouse, rule_by_keyboard, hostile_text, accessible, plain_clients, pages]
 
 if __name__ == "__main__":
     name, url, token = sys.argv[1:4]

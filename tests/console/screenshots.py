@@ -50,7 +50,13 @@ def main(url, token, folder):
             if scheme == "light":
                 c.open("history")
                 expect(c.page.locator("main tbody tr").first).to_be_visible()
+                c.page.locator("details.facets summary").click()
+                expect(c.page.locator(".facet-lists section").first).to_be_visible()
+                c.page.set_viewport_size({"width": 1100, "height": 900})
                 shoot(c, folder, "history-light")
+                c.page.set_viewport_size({"width": 1100, "height": 680})
+                c.open("mibs")
+                shoot(c, folder, "mibs-light")
                 c.open("inbox")
                 shoot(c, folder, "inbox-light")
             c.page.set_viewport_size({"width": 1300, "height": 740})
@@ -60,13 +66,13 @@ def main(url, token, folder):
                 c.page.get_by_role("button", name="word to service").click()
             else:
                 c.page.get_by_role("button", name="v[1] to service").click()
-            expect(c.page.locator(".outcome")).to_contain_text("valve" if scheme == "light" else "99999.0.1 fan")
+            expect(c.page.locator(".outcome")).to_contain_text("pressure valve" if scheme == "light" else "99999.0.1 fan")
             expect(c.page.get_by_role("button", name="Save…")).to_be_enabled()
             shoot(c, folder, f"maker-{scheme}")
     with console(url, token, width=320, height=640) as c:
         c.page.route(re.compile("/api/v1/series"), example)
         c.page.reload()
-        for path, name in (("overview", "overview-narrow"), (f"maker/{group(c, 'pump')}", "maker-narrow")):
+        for path, name in (("overview", "overview-narrow"), (f"maker/{group(c, 'pump')}", "maker-narrow"), ("history", "history-narrow"), ("mibs", "mibs-narrow")):
             c.open(path)
             c.page.wait_for_timeout(2500)
             shoot(c, folder, name)

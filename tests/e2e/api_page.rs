@@ -121,3 +121,29 @@ fn from_a_message_to_a_rule_as_it_is_printed() {
     let saved = page.json(&put.replace("\"…\"", &etag));
     assert_eq!(saved["left"], json!([group]), "{saved:#}");
 }
+
+/// Some hundred requests that schemathesis makes of the OpenAPI document, the same each time: none is answered by 5xx, and each answer
+/// has the schema and the type that the document says.
+#[test]
+fn schemathesis_finds_no_5xx_and_each_answer_has_its_schema() {
+    let api = crate::api::api("[history]\n[capture]\nsize = \"1MiB\"\n");
+    api.send("stopped");
+    api.send("runs");
+    wait_until("the history has them", || api.daemon.status()["history"]["rows"] == 2);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(root.join("target/console/bin/python"));
+    command.env("SCHEMATHESIS_HOOKS", "bodies").env("PYTHONPATH", root.join("tests/console"));
+    command.current_dir(api.daemon.path(".")).arg(root.join("target/console/bin/st")).arg("run");
+    command.arg(format!("http://127.0.0.1:{}/api/v1/openapi.json", api.port));
+    command.args(["-H", &format!("Authorization: Bearer {}", api.admin), "--no-color", "--no-shrink"]);
+    command.args(["--phases", "fuzzing", "--max-examples", "12", "--generation-deterministic"]);
+    // A token has 20 requests a second, and must not be removed. Streams do not end.
+    command.args(["--rate-limit", "15/s", "--request-timeout", "300", "--continue-on-failure"]);
+    command.args(["--exclude-path-regex", "/ws/|jsonl$|/api/events/|/api/v1/session|/tokens/"]);
+    command.args(["--checks", "not_a_server_error,response_schema_conformance,content_type_conformance"]);
+    let output = command.output().unwrap_or_else(|error| panic!("schemathesis: {error}; run tests/run"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{}", said.lines().filter(|line| line.contains("generated")).collect::<String>());
+    wait_until("the daemon answers", || api.get("/api/v1/status").status == 200);
+}

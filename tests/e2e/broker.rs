@@ -1,6 +1,6 @@
 //! A RabbitMQ broker with its own node, ports and directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -13,6 +13,8 @@ const BIN: &str = "/usr/lib/rabbitmq/bin";
 pub struct Broker {
     dir: TempDir,
     port: u16,
+    /// That of TLS, where it is spoken.
+    tls: u16,
     epmd: u16,
     dist: u16,
     pub program: Option<Program>,
@@ -20,14 +22,36 @@ pub struct Broker {
 
 impl Broker {
     pub fn start() -> Self {
+        let mut broker = Self::prepare("");
+        broker.start_now();
+        broker
+    }
+
+    /// One that speaks TLS as well, with those who have a certificate. `certificates` writes `ca.pem`, `broker.pem` and `broker.key` into
+    /// its directory.
+    pub fn secure(certificates: impl FnOnce(&Path)) -> Self {
+        let mut broker = Self::prepare(
+            "listeners.ssl.1 = 127.0.0.1:TLS\nssl_options.cacertfile = DIR/ca.pem\nssl_options.certfile = DIR/broker.pem\n\
+             ssl_options.keyfile = DIR/broker.key\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
+        );
+        certificates(broker.dir.path());
+        broker.start_now();
+        broker
+    }
+
+    fn prepare(more: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let mut broker = Broker { dir, port: port(), epmd: port(), dist: port(), program: None };
+        let broker = Broker { dir, port: port(), tls: port(), epmd: port(), dist: port(), program: None };
         std::fs::write(broker.path("enabled_plugins"), "[].\n").unwrap();
-        std::fs::write(
-            broker.path("rabbitmq.conf"),
-            format!("listeners.tcp.1 = 127.0.0.1:{}\n", broker.port),
-        )
-        .unwrap();
+        let more = more.replace("TLS", &broker.tls.to_string());
+        let more = more.replace("DIR", broker.dir.path().to_str().unwrap());
+        let text = format!("listeners.tcp.1 = 127.0.0.1:{}\n{more}", broker.port);
+        std::fs::write(broker.path("rabbitmq.conf"), text).unwrap();
+        broker
+    }
+
+    fn start_now(&mut self) {
+        let broker = self;
         broker.go();
         for args in [
             ["add_vhost", "canopsis"].as_slice(),
@@ -35,10 +59,9 @@ impl Broker {
         ] {
             broker.ctl(args);
         }
-        broker
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -75,6 +98,10 @@ impl Broker {
 
     pub fn ctl(&self, args: &[&str]) {
         run(self.command("rabbitmqctl").args(args));
+    }
+
+    pub fn tls_url(&self) -> String {
+        format!("amqps://guest:guest@localhost:{}/canopsis", self.tls)
     }
 
     pub fn url(&self) -> String {

@@ -114,15 +114,18 @@ fn a_capture_that_cannot_be_written_counts_and_one_that_ends_stops() {
     send_line(&daemon, "<13>Nov 20 12:00:01 h1 pump[1]: one");
     captured(&daemon, 1);
     let folder = daemon.path("var/capture");
-    std::fs::remove_dir_all(&folder).unwrap();
-    std::fs::write(&folder, "in the way").unwrap();
+    // The daemon may write into it at this moment.
+    wait_until("a file is in the way", || {
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::write(&folder, "in the way").is_ok()
+    });
     for _ in 0..3 {
         send_line(&daemon, "<13>Nov 20 12:00:01 h1 pump[1]: two");
     }
     wait_until("what is lost is counted", || daemon.status()["capture"]["lost"] == 3);
     daemon.wait_log("cannot keep captured messages");
     assert_eq!(daemon.log().matches("cannot keep captured messages").count(), 1, "{}", daemon.log());
-    assert_eq!(daemon.status()["intake"]["matched"], 4, "nothing else suffers");
+    wait_until("nothing else suffers", || daemon.status()["intake"]["matched"] == 4);
     run(Command::new("rm").arg(&folder));
     send_line(&daemon, "<13>Nov 20 12:00:01 h1 pump[1]: three");
     captured(&daemon, 2);

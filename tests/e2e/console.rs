@@ -212,6 +212,19 @@ fn pages_search_export_hold_and_sign_in_again() {
     site.check("pages").passes();
 }
 
+#[test]
+fn modules_replay_messages_and_what_came_to_nothing_in_the_browser() {
+    let site = Site::start_with("[capture]\nsize = \"1MiB\"\n");
+    site.unmatched();
+    let untold = || site.daemon.status()["history"]["untold"].as_u64();
+    wait_until("the history has them", || untold().is_some_and(|rows| rows >= 4));
+    wait_until("they are captured", || site.daemon.status()["capture"]["messages"].as_u64() == Some(8));
+    let mut check = site.check("desk");
+    check.says("open");
+    site.link_down("Gi0/3");
+    check.passes();
+}
+
 /// The pictures of docs/console.md can be made. `TRAPLINE_PICTURES=$PWD/docs/console cargo test --test e2e console::screenshots` makes
 /// them anew.
 #[test]

@@ -20,9 +20,11 @@ pub struct Daemon {
     program: Option<Program>,
 }
 
-/// The program under test.
+/// The program under test: the one that was built with the tests, or the one that `TRAPLINE_BINARY` names, such as an
+/// optimised one for a long run.
 pub fn trapline() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trapline"));
+    let built = env!("CARGO_BIN_EXE_trapline").into();
+    let mut command = Command::new(std::env::var_os("TRAPLINE_BINARY").unwrap_or(built));
     command.stdin(Stdio::null());
     command
 }

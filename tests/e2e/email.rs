@@ -103,8 +103,16 @@ impl Exim {
     }
 
     fn mails(&self) -> Vec<Value> {
+        self.read(READER)
+    }
+
+    fn attached(&self) -> Vec<Value> {
+        self.read(ATTACHED)
+    }
+
+    fn read(&self, reader: &str) -> Vec<Value> {
         let mut python = Command::new("python3");
-        python.args(["-c", READER]).arg(self.dir.path().join("mail/all"));
+        python.args(["-c", reader]).arg(self.dir.path().join("mail/all"));
         let output = python.stderr(Stdio::null()).output().unwrap().stdout;
         serde_json::from_slice(&output).unwrap_or_default()
     }
@@ -119,6 +127,65 @@ fn line(daemon: &Daemon, text: &str) {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let line = format!("<13>Oct 11 22:14:15 ups1 ups: {text}");
     socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
+}
+
+/// What Python makes of mails with files: recipient, subject, text, and name, type and content of the file.
+const ATTACHED: &str = r"
+import email.policy, json, mailbox, sys
+read = lambda file: email.message_from_binary_file(file, policy=email.policy.default)
+box = mailbox.mbox(sys.argv[1], factory=read, create=False)
+wrong = lambda mail: [str(d) for part in mail.walk() for d in part.defects]
+parts = lambda mail: list(mail.walk())[1:]
+print(json.dumps([[m['Envelope-to'], m['Subject'], parts(m)[0].get_content(), parts(m)[1].get_filename(), parts(m)[1].get_content_type(), parts(m)[1].get_content(), wrong(m)] for m in box]))
+";
+
+#[test]
+fn a_report_goes_to_each_recipient_once_by_mail() {
+    let exim = Exim::prepare();
+    let mut daemon = Daemon::prepare(&format!(
+        "[[sinks]]\nname = \"mail\"\ntype = \"email\"\nserver = \"smtp://localhost:{}\"\nfrom = \"trapline@test\"\nto = [\"noc@test\"]\n\
+         only = \"false\"\n[history]\n[[reports]]\nevery = \"day\"\nzone = \"UTC\"\nsink = \"mail\"\n\
+         [[reports]]\nevery = \"day\"\nzone = \"UTC\"\nformat = \"csv\"\nsink = \"mail\"\nto = [\"boss@test\", \"later@test\"]\n",
+        exim.port
+    ));
+    daemon.restart();
+    let state = daemon.path("var/reports.json");
+    let due = || -> Option<serde_json::Map<String, Value>> {
+        serde_json::from_slice(&std::fs::read(&state).ok()?)
+            .ok()
+            .filter(|due: &serde_json::Map<String, Value>| due.len() == 2)
+    };
+    wait_until("their times are kept", || due().is_some());
+    daemon.stop();
+    let mut kept = due().unwrap();
+    kept.values_mut().for_each(|time| *time = 0.into());
+    std::fs::write(&state, Value::Object(kept).to_string()).unwrap();
+    let _exim = exim.start();
+    daemon.restart();
+    for recipient in ["noc@test", "boss@test"] {
+        wait_until(recipient, || exim.attached().iter().any(|mail| mail[0] == recipient));
+    }
+    daemon.wait_log("not for later@test yet");
+    std::fs::write(exim.dir.path().join("open"), "").unwrap();
+    // A reload has it look again; otherwise that is once a minute.
+    wait_until("who was put off has it", || {
+        daemon.reload();
+        exim.attached().iter().any(|mail| mail[0] == "later@test")
+    });
+    wait_until("it is kept that they were sent", || {
+        due().is_some_and(|kept| kept.values().all(|time| *time != 0))
+    });
+    let mails = exim.attached();
+    assert_eq!(mails.len(), 3, "{mails:?}");
+    for mail in &mails {
+        assert!(mail[1].as_str().unwrap().starts_with("Trapline report of 20"), "{mail}");
+        assert!(mail[2].as_str().unwrap().contains("The report is attached."), "{mail}");
+        let (kind, part) =
+            if mail[0] == "noc@test" { ("text/html", "</html>") } else { ("text/csv", "\"made\"") };
+        assert_eq!((&mail[4], &mail[6]), (&kind.into(), &serde_json::json!([])), "{mail}");
+        assert!(mail[5].as_str().unwrap().contains(part), "{mail}");
+        assert!(mail[3].as_str().unwrap().starts_with("trapline-20"), "{mail}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{Program, run, wait_until};
 
 /// Every key that names a file, with lines that make a configuration of it.
-const PLACES: [(&str, &str); 28] = [
+const PLACES: [(&str, &str); 29] = [
     ("community_file", "[[sinks]]\ntype = \"snmp\"\nto = \"127.0.0.1:1\"\ncommunity_file = \"DIR/fifo\"\n"),
     (
         "url_file",
@@ -47,6 +47,7 @@ const PLACES: [(&str, &str); 28] = [
         "intake cert_file",
         "[[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:0\"\ntls = { cert_file = \"DIR/fifo\", key_file = \"DIR/fifo\" }\n",
     ),
+    ("path of intake", "[[intake]]\ntype = \"file\"\npath = \"DIR/fifo\"\n"),
     ("nagios_objects", "[hosts]\nnagios_objects = \"DIR/fifo\"\n"),
     ("paths of mibs", "[mibs]\npaths = [\"DIR/fifo\"]\n"),
     ("folder of mibs", "[mibs]\npaths = [\"DIR/folder\"]\n"),

@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{port, run, wait_until};
+use crate::support::{port, remove_folder, run, wait_until};
 use crate::watching::get;
 
 /// A pump that stops is critical, whatever else it says is ok.
@@ -80,7 +80,8 @@ fn what_came_is_found_while_the_daemon_runs_and_when_it_does_not() {
     let csv = printed(&daemon, &["--format", "csv", "--state", "ok"]);
     assert!(csv.contains(",\"'=HYPERLINK(\"\"http://evil.example\"\")\","), "{csv}");
     let text = printed(&daemon, &["--changes", "--since", "1h"]);
-    assert!(text.contains(" ok (was critical) h1 / Pump: =HYPER") && text.lines().count() == 1, "{text}");
+    assert!(text.contains(" ok (was critical) h1 / Pump: =HYPER"), "{text}");
+    assert!(text.contains(" critical h1 / Pump: stopped by") && text.lines().count() == 2, "{text}");
     assert!(!history(&daemon, &["--since", "soon"]).status.success());
 
     let page = daemon.path("day.html");
@@ -118,12 +119,95 @@ fn what_came_is_found_while_the_daemon_runs_and_when_it_does_not() {
 }
 
 #[test]
+fn what_made_nothing_is_in_the_history_with_the_reason() {
+    let mut daemon = Daemon::prepare(&format!(
+        "[rules]\npaths = [\"own.toml\"]\npacks = []\n{FILE_SINK}[history]\n[[mute]]\nhost = \"h2\"\n"
+    ));
+    let rules = r#"
+        [[rule]]
+        id = "again"
+        syslog = { program = "pump" }
+        dedup = { window = "1h" }
+        [rule.check]
+        service = "Pump"
+        state = "critical"
+        output = "{{ message }}"
+        [[rule]]
+        id = "held"
+        syslog = { program = "fan" }
+        hold = { for = "1h" }
+        [rule.check]
+        service = "Fan"
+        state = "warning"
+        [[rule]]
+        id = "noise"
+        syslog = { program = "noise" }
+        drop = true
+    "#;
+    std::fs::write(daemon.path("own.toml"), rules).unwrap();
+    daemon.restart();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let lines = [
+        ("h1", "pump"),
+        ("h1", "pump"),
+        ("h1", "pump"),
+        ("h1", "fan"),
+        ("h1", "noise"),
+        ("h1", "other"),
+        ("h2", "pump"),
+    ];
+    for (host, program) in lines {
+        let line = format!("<13>Nov 20 12:00:01 {host} {program}[1]: stopped");
+        socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
+    }
+    let rows = |args: &[&str]| -> Vec<Value> {
+        let printed = printed(&daemon, &[args, &["--format", "json"]].concat());
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let reasons = |args: &[&str]| {
+        let mut all: Vec<(String, String, u64)> = Vec::new();
+        for row in rows(args) {
+            let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
+            let (why, rule, count) = (text("why"), text("rule"), row["count"].as_u64().unwrap());
+            // Where a minute has ended meanwhile there are two rows.
+            match all.iter_mut().find(|one| (&one.0, &one.1) == (&why, &rule)) {
+                Some(known) => known.2 += count,
+                None => all.push((why, rule, count)),
+            }
+        }
+        all.sort();
+        all
+    };
+    let of = |why: &str, rule: &str, count| (why.to_owned(), rule.to_owned(), count);
+    let all = [
+        of("-", "again", 1),
+        of("dropped", "noise", 1),
+        of("duplicate", "again", 2),
+        of("held", "held", 1),
+        of("muted", "again", 1),
+        of("unmatched", "", 1),
+    ];
+    wait_until("every message has its reason", || reasons(&["--untold"]) == all);
+    assert_eq!(reasons(&["--why", "held,muted"]), [of("held", "held", 1), of("muted", "again", 1)]);
+    assert_eq!(reasons(&[]), [of("-", "again", 1), of("muted", "again", 1)], "only what was asked for");
+    let held = rows(&["--why", "held"]).remove(0);
+    assert_eq!((&held["state"], &held["service"]), (&"warning".into(), &"Fan".into()), "{held}");
+    let dropped = rows(&["--why", "dropped"]).remove(0);
+    assert_eq!((&dropped["state"], &dropped["host"]), (&Value::Null, &"h1".into()), "{dropped}");
+    let text = printed(&daemon, &["--why", "duplicate"]);
+    assert!(text.contains("the same state was told within the window of dedup"), "{text}");
+    assert!(!history(&daemon, &["--why", "nothing"]).status.success());
+    let kept = daemon.status()["history"].clone();
+    assert_eq!((&kept["read"], &kept["rows"]), (&2.into(), &2.into()), "{kept}");
+}
+
+#[test]
 fn a_history_that_cannot_be_written_stops_nothing_else() {
     let daemon = start("[history]\ndirectory = \"kept\"\n");
     send(&daemon, "one");
     kept(&daemon, 1);
     let folder = daemon.path("kept");
-    std::fs::remove_dir_all(&folder).unwrap();
+    remove_folder(&folder);
     std::fs::write(&folder, "in the way").unwrap();
     let mut sent = 1;
     wait_until("the failure is said", || {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use crate::daemon::{Daemon, FILE_SINK};
-use crate::support::{port, run, wait_until};
+use crate::support::{port, remove_folder, run, wait_until};
 use crate::watching::get;
 
 /// A connection from one of the addresses 127.0.0.x.
@@ -197,7 +197,7 @@ fn a_removed_journal_is_noticed_and_made_anew() {
     ));
     send_lines(&daemon, 100);
     wait_until("they wait for the sink", || daemon.status()["sinks"][0]["behind"] == 100);
-    std::fs::remove_dir_all(daemon.path("var")).unwrap();
+    remove_folder(&daemon.path("var"));
     let (status, body) = get(http, "/ready");
     assert_eq!(status, 503);
     assert!(body.contains("files of the journal were removed") || body.contains("had lost files"), "{body}");

@@ -45,7 +45,9 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
          [[lookups]]\nname = \"site\"\ncsv = \"sites.csv\"\nkey = \"network\"\nmatch = \"cidr\"\nrefresh = \"1s\"\n\
          [[lookups]]\nname = \"dev\"\nurl = \"http://127.0.0.1:{port}/hosts\"\nitems = \"/results\"\nkey = \"name\"\nrefresh = \"1s\"\ntoken_file = \"token\"\n"
     );
-    let mut daemon = Daemon::prepare(&format!("{tables}{FILE_SINK}"));
+    let of_new = "[[sinks]]\nname = \"new\"\ntype = \"file\"\npath = \"DIR/new.jsonl\"\n\
+                  only = \"lookup('dev', outcome.host).owner.mail == 'new@example.org'\"\n";
+    let mut daemon = Daemon::prepare(&format!("{tables}{FILE_SINK}{of_new}"));
     let folder = daemon.path("");
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     let config = daemon.path("trapline.toml");
@@ -103,8 +105,13 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
         table(&daemon, 1)["error"].as_str().is_some_and(|error| error.contains("the column 'city' is gone"))
     });
     write("sites.csv", "network,city\n127.0.0.0/8,Linz\n");
+    // A sink looks into the tables as they are: nothing was for it until now.
+    let of_new = || std::fs::read_to_string(daemon.path("new.jsonl")).unwrap_or_default();
+    wait_until("the sinks have all", || (0..2).all(|at| daemon.status()["sinks"][at]["behind"] == 0));
+    assert_eq!(of_new(), "");
     *answer.lock().unwrap() = rows("new@example.org");
     becomes(&daemon, "Linz new@example.org");
+    wait_until("the sink has it", || of_new().contains("new@example.org"));
     wait_until("all is well", || (0..2).all(|at| table(&daemon, at)["error"].is_null()));
     assert_eq!((table(&daemon, 0)["rows"].as_u64(), table(&daemon, 1)["rows"].as_u64()), (Some(1), Some(1)));
 }

@@ -1,7 +1,9 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `influxdb`, `zabbix-server-pgsql`, `postgresql`, `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
+//! `influxdb`, `logrotate`, `systemd-journal-remote`, `mosquitto`, `mosquitto-clients`, `nats-server`, `zabbix-server-pgsql`, `postgresql`, `prometheus`,
+//! `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `openssh-server`, `sudo`, `vsftpd`,
+//! `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -14,7 +16,9 @@
 
 mod alertmanager;
 mod amqp_intake;
+mod amqp_tls;
 mod api;
+mod api_desk;
 mod api_page;
 mod api_tls;
 mod broker;
@@ -27,12 +31,14 @@ mod console;
 mod correlation;
 mod crash;
 mod daemon;
+mod debian_security;
 mod devices;
 mod doctor;
 mod email;
 mod explain;
 mod fifos;
 mod first_hour;
+mod followed;
 mod forward;
 mod hangups;
 mod history;
@@ -43,14 +49,18 @@ mod influxdb;
 mod informs;
 mod init;
 mod intake;
+mod intake_peers;
+mod kills;
 mod limits;
 mod local_syslog;
 mod lookups;
 mod maker;
 mod mibs;
 mod migrating;
+mod mqtt;
 mod mute;
 mod nagios;
+mod nats;
 mod net_snmp;
 mod nsca;
 mod objects;
@@ -60,11 +70,13 @@ mod pages;
 mod pipes;
 mod rabbitmq;
 mod readme;
+mod recipes;
 mod reload;
 mod relp_intake;
 mod senders;
 mod snmp_out;
 mod snmptt;
+mod sources;
 mod storm;
 mod support;
 mod syslog_load;

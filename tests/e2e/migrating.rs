@@ -1,5 +1,5 @@
 //! What the pages about bodies and about other syslog daemons print: configurations and rules as they stand there, and what
-//! rsyslog sends with the configuration of its page.
+//! rsyslog and syslog-ng send with the configurations of their pages.
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, FILE_SINK, output};
-use crate::support::{Program, port, wait_for, wait_until};
+use crate::support::{Program, port, run, wait_for, wait_until};
+use crate::syslog_peers::{prepare, start_syslog_ng, syslog_ng_with};
 
 const PAGES: [&str; 4] =
     ["bodies.md", "migrating-rsyslog.md", "migrating-syslog-ng.md", "migrating-vector.md"];
@@ -87,4 +88,49 @@ fn rsyslog_sends_as_its_page_says() {
     assert_eq!(outcome["service"], "SSH logins");
     assert_eq!(outcome["output"], "Failed password for root from 203.0.113.9");
     assert_eq!(outcome["host"], "db1");
+}
+
+/// syslog-ng reads all that its page prints. With the destinations of the pages, with other servers, it sends what the rules of its page take: over
+/// TCP with a disk buffer, and over TLS.
+#[test]
+fn syslog_ng_sends_as_its_pages_say() {
+    let page = "migrating-syslog-ng.md";
+    let (mut daemon, ways) = prepare(true);
+    std::fs::write(daemon.path("rules.toml"), rules(page)).unwrap();
+    daemon.restart();
+    let certificates = daemon.dir.path().display().to_string();
+    let udp = port();
+    let source = format!(
+        "options {{ keep-hostname(yes); time-reopen(1); }};\n\
+         source s_src {{ network(ip(\"127.0.0.1\") transport(\"udp\") port({udp})); }};\n"
+    );
+    let destination = |page: &str| {
+        blocks(page, "text").into_iter().find(|block| block.contains("destination d_trapline")).unwrap()
+    };
+    let folder = TempDir::new().unwrap();
+    let all = source.clone() + &blocks(page, "text").concat();
+    run(syslog_ng_with(folder.path(), &all).arg("--syntax-only"));
+
+    let over_tcp = destination(page)
+        .replace("trapline.example.org", "127.0.0.1")
+        .replace("1514", &ways.tcp.to_string())
+        .replace("disk-buffer(", &format!("disk-buffer(dir(\"{}\") ", folder.path().display()));
+    let over_tls = destination("syslog-transports.md")
+        .replace("trapline.example.org", "localhost")
+        .replace("6514", &ways.tls.to_string())
+        .replace("/etc/syslog-ng", &certificates)
+        + "log { source(s_src); destination(d_trapline); };\n";
+    for (way, config) in [("TCP", over_tcp), ("TLS", over_tls)] {
+        let folder = TempDir::new().unwrap();
+        let _syslog_ng = start_syslog_ng(folder.path(), &(source.clone() + &config));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let line = format!("<36>Nov 20 12:00:01 web1 app[5]: login failed user={way} src=203.0.113.9");
+        let outcome = wait_for(way, || {
+            // It listens some time after its start.
+            let _ = socket.send_to(line.as_bytes(), ("127.0.0.1", udp));
+            daemon.outcomes("out.jsonl").into_iter().find(|outcome| outcome["output"] == way)
+        });
+        assert_eq!((&outcome["host"], &outcome["service"]), (&"web1".into(), &"App logins".into()));
+    }
+    daemon.stop();
 }

@@ -86,6 +86,8 @@ fn answer(request: &Request) -> Answer {
         "/services/collector/event" => json!({ "text": "Success", "code": 0, "ackId": 1 }),
         "/services/collector/ack" => json!({ "acks": { "1": true } }),
         "/api/v4/event" => json!({ "sent_events": [], "retry_events": [], "failed_events": [] }),
+        path if path.starts_with("/webservices/rest.php") => json!({ "code": 0, "objects": null }),
+        path if path.starts_with("/trapline-") => json!({ "status": "Ok", "Matching Sensors": "1" }),
         _ => json!({}),
     };
     (200, "", body.to_string())
@@ -188,5 +190,10 @@ fn a_file() {
 
 /// The block of a page for a program that another test runs.
 pub fn block(page: &str, values: &[(&str, &str)]) -> String {
-    with(&blocks(page)[0], values)
+    nth_block(page, 0, values)
+}
+
+/// One of the blocks of a page for a program that another test runs.
+pub fn nth_block(page: &str, at: usize, values: &[(&str, &str)]) -> String {
+    with(&blocks(page)[at], values)
 }

@@ -7,21 +7,30 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::certificates::Authority;
 use crate::daemon::{Daemon, FILE_SINK};
 use crate::support::{PATIENCE, Program, port, times, wait_for, wait_until};
 
 const RULES: &str =
     "[[rule]]\nid = \"all\"\nsyslog = {}\n[rule.event]\nstate = \"ok\"\noutput = \"{{ message }}\"\n";
 
-/// A daemon that also takes RELP at a port.
-fn daemon(relp: u16) -> Daemon {
+/// A daemon that also takes RELP at a port, with TLS if the scheme is `relp+tls`; then clients need a certificate.
+fn daemon(scheme: &str, relp: u16) -> Daemon {
     let rest = format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n");
     let daemon = Daemon::prepare(&rest);
     std::fs::write(daemon.path("rules.toml"), RULES).unwrap();
     let path = daemon.path("trapline.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     let tcp = format!("\"tcp://127.0.0.1:{}\"", daemon.syslog_tcp);
-    let text = text.replace(&tcp, &format!("{tcp}, \"relp://127.0.0.1:{relp}\""));
+    let mut text = text.replace(&tcp, &format!("{tcp}, \"{scheme}://127.0.0.1:{relp}\""));
+    if scheme == "relp+tls" {
+        let authority = Authority::new(&daemon.path("ca.pem"));
+        authority.issue(daemon.dir.path(), "server", &["localhost"]);
+        authority.issue(daemon.dir.path(), "client", &["client.example.org"]);
+        let tls = "[syslog.tls]\ncert_file = \"server.pem\"\nkey_file = \"server.key\"\nclient_ca_file = \"ca.pem\"\n\
+                   peers = [\"client.example.org\"]\n";
+        text = text.replacen("[mibs]", &format!("{tls}[mibs]"), 1);
+    }
     std::fs::write(&path, text).unwrap();
     daemon
 }
@@ -33,7 +42,8 @@ struct Sender {
 }
 
 impl Sender {
-    fn start(relp: u16) -> Self {
+    /// `rest` are further parameters of its action.
+    fn start(relp: u16, rest: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let d = dir.path().display();
         let config = format!(
@@ -41,7 +51,7 @@ impl Sender {
              template(name=\"line\" type=\"string\" string=\"<13>Nov 26 06:00:00 web1 app[7]: %msg%\")\n\
              input(type=\"imfile\" file=\"{d}/lines\" tag=\"x\")\n\
              action(type=\"omrelp\" target=\"127.0.0.1\" port=\"{relp}\" template=\"line\" windowSize=\"32\" \
-             action.resumeRetryCount=\"-1\" action.resumeInterval=\"1\")\n"
+             action.resumeRetryCount=\"-1\" action.resumeInterval=\"1\" {rest})\n"
         );
         std::fs::write(dir.path().join("rsyslog.conf"), config).unwrap();
         std::fs::write(dir.path().join("lines"), "").unwrap();
@@ -74,12 +84,31 @@ fn texts(daemon: &Daemon) -> Vec<String> {
     daemon.outcomes("out.jsonl").iter().map(|o| o["output"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Check 8.
 #[test]
 fn kills_lose_no_line_of_rsyslog() {
     let relp = port();
-    let mut daemon = daemon(relp);
+    let daemon = daemon("relp", relp);
+    kill_amid_lines(daemon, &Sender::start(relp, ""));
+}
+
+/// Check 8, with certificates of both sides.
+#[test]
+fn kills_lose_no_line_of_rsyslog_over_tls() {
+    let relp = port();
+    let daemon = daemon("relp+tls", relp);
+    let d = daemon.dir.path().display();
+    let tls = format!(
+        "tls=\"on\" tls.caCert=\"{d}/ca.pem\" tls.myCert=\"{d}/client.pem\" tls.myPrivKey=\"{d}/client.key\" \
+         tls.authMode=\"name\" tls.permittedPeer=[\"localhost\"]"
+    );
+    let sender = Sender::start(relp, &tls);
+    kill_amid_lines(daemon, &sender);
+}
+
+/// Kills and starts the daemon again and again while lines come. `TRAPLINE_CHAOS=7` kills it 21 times.
+fn kill_amid_lines(mut daemon: Daemon, sender: &Sender) {
     daemon.restart();
-    let sender = Sender::start(relp);
     let kills = times(3) as usize;
     let each = 200;
     let mut sent = Vec::new();
@@ -89,7 +118,7 @@ fn kills_lose_no_line_of_rsyslog() {
         sent.extend(lines);
         if kill < kills {
             // In the middle of them, wherever that is.
-            let some = kill * each + 1 + kill * 37 % each;
+            let some = kill * each + kill * 37 % (each - 1);
             wait_until("some are there", || texts(&daemon).len() > some);
             daemon.kill();
             daemon.restart();
@@ -120,7 +149,7 @@ fn read_until(stream: &mut TcpStream, end: &str) -> String {
 #[test]
 fn a_session_is_answered_and_ends_with_a_word_when_the_daemon_stops() {
     let relp = port();
-    let mut daemon = daemon(relp);
+    let mut daemon = daemon("relp", relp);
     daemon.restart();
     let open = || {
         let mut stream = TcpStream::connect(("127.0.0.1", relp)).unwrap();

@@ -26,6 +26,13 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     wait_for(what, || holds().then_some(()));
 }
 
+/// Removes a folder with all that is in it, into which a daemon may write at this moment.
+pub fn remove_folder(path: &Path) {
+    wait_until(&format!("{} is removed", path.display()), || {
+        std::fs::remove_dir_all(path).is_ok() || !path.exists()
+    });
+}
+
 /// A port that no other test of this process gets and that is free now, for UDP and TCP. Below the range from which
 /// the system gives ports to clients, so that none of them takes it before it is used.
 pub fn port() -> u16 {

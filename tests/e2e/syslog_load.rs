@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
@@ -83,6 +84,7 @@ fn one_address_with_idle_streams_and_stuck_handshakes_shuts_nobody_out() {
     }
     let limit = 100;
     daemon.wait_count("streams_refused", (idle.len() + stuck.len()).saturating_sub(2 * limit) as u64);
+    let begun = Instant::now();
     let mut plain = connect([127, 0, 0, 2], daemon.syslog_tcp);
     plain.write_all(b"<13>Nov 20 12:00:00 web1 app[1]: over TCP\n").unwrap();
     let connection = ClientConnection::new(client, ServerName::try_from("localhost").unwrap()).unwrap();
@@ -90,8 +92,13 @@ fn one_address_with_idle_streams_and_stuck_handshakes_shuts_nobody_out() {
     secure.write_all(b"<13>Nov 20 12:00:00 web1 app[1]: over TLS\n").unwrap();
     secure.flush().unwrap();
     wait_until("both arrive", || arrived(&daemon, "False|over TCP") && arrived(&daemon, "False|over TLS"));
+    let took = begun.elapsed();
     let after = memory(&daemon);
-    println!("{} idle, {} stuck: {before} KiB before, {after} KiB after", idle.len(), stuck.len());
+    println!(
+        "{} idle, {} stuck: served in {took:?}, {before} KiB before, {after} KiB after",
+        idle.len(),
+        stuck.len()
+    );
     assert!(after < before + 64 * 1024, "{before} KiB before, {after} KiB after");
     drop((idle, stuck));
     daemon.stop();

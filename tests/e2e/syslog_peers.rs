@@ -1,15 +1,17 @@
 //! What rsyslog and syslog-ng send arrives byte for byte, over every transport, and nothing is lost when the daemon restarts.
 //! Numbers are those of the table in docs/syslog-transports.md. `TRAPLINE_SYSLOG_LINES` sets how many lines each transport carries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::certificates::Authority;
 use crate::daemon::{Daemon, FILE_SINK};
-use crate::support::{PATIENCE, Program, port, wait_until};
+use crate::support::{PATIENCE, Program, port};
 
 const RULES: &str = "[[rule]]\nid = \"all\"\nsyslog = {}\n[rule.event]\nstate = \"ok\"\n\
     output = \"{{ program }}|{{ message }}\"\n";
@@ -37,10 +39,10 @@ fn count(usual: usize) -> usize {
 }
 
 /// The ports and paths of a daemon that listens on every transport.
-struct Ways {
+pub struct Ways {
     udp: u16,
-    tcp: u16,
-    tls: u16,
+    pub tcp: u16,
+    pub tls: u16,
     relp: u16,
     relp_tls: u16,
     datagrams: PathBuf,
@@ -48,7 +50,7 @@ struct Ways {
 }
 
 /// A daemon, not started, that listens on every transport; with `clients` those with TLS need a certificate.
-fn prepare(clients: bool) -> (Daemon, Ways) {
+pub fn prepare(clients: bool) -> (Daemon, Ways) {
     let daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));
     std::fs::write(daemon.path("rules.toml"), RULES).unwrap();
     let authority = Authority::new(&daemon.path("ca.pem"));
@@ -102,6 +104,7 @@ fn rsyslog(daemon: &Daemon, folder: &Path, clients: bool, actions: &[(&str, Stri
     };
     let mut config = format!(
         "global(workDirectory=\"{d}\" maxMessageSize=\"64k\" defaultNetstreamDriverCAFile=\"{certificates}/ca.pem\" {own})\n\
+         main_queue(queue.type=\"FixedArray\" queue.workerThreads=\"1\")\n\
          module(load=\"imfile\" mode=\"polling\" pollingInterval=\"1\")\nmodule(load=\"omrelp\")\nmodule(load=\"omuxsock\")\n\
          input(type=\"imfile\" file=\"{d}/lines\" tag=\"x\")\n"
     );
@@ -117,20 +120,15 @@ fn rsyslog(daemon: &Daemon, folder: &Path, clients: bool, actions: &[(&str, Stri
     std::fs::write(folder.join("rsyslog.conf"), config).unwrap();
     let mut command = Command::new("rsyslogd");
     command.args(["-n", "-f"]).arg(folder.join("rsyslog.conf")).arg("-i").arg(folder.join("pid"));
-    let log = std::fs::File::create(folder.join("rsyslog.log")).unwrap();
+    let log = File::create(folder.join("rsyslog.log")).unwrap();
     Program::start(command.stdout(log.try_clone().unwrap()).stderr(log))
 }
 
 /// A syslog-ng that does the same.
 fn syslog_ng(folder: &Path, destinations: &[(&str, String)]) -> Program {
-    // Debian's package cannot be installed beside rsyslog, so tests/run only unpacks it.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/syslog-ng");
-    let (d, libraries) = (folder.display(), root.join("usr/lib"));
-    let modules = std::fs::read_dir(libraries.join("syslog-ng")).expect("run tests/run").flatten();
-    let modules = modules.map(|entry| entry.path()).find(|path| path.is_dir()).unwrap();
-    let version = modules.file_name().unwrap().to_str().unwrap().to_owned();
+    let d = folder.display();
     let mut config = format!(
-        "@version: {version}\noptions {{ stats-freq(0); keep-hostname(yes); time-reopen(1); log-msg-size(65536); }};\n\
+        "options {{ stats-freq(0); keep-hostname(yes); time-reopen(1); log-msg-size(65536); }};\n\
          source s {{ file(\"{d}/lines\" flags(no-parse) follow-freq(0.2)); }};\n"
     );
     for (name, destination) in destinations {
@@ -143,7 +141,29 @@ fn syslog_ng(folder: &Path, destinations: &[(&str, String)]) -> Program {
              log {{ source(s); rewrite(r_{name}); destination(d_{name}); flags(flow-control); }};"
         );
     }
-    std::fs::write(folder.join("syslog-ng.conf"), config).unwrap();
+    start_syslog_ng(folder, &config)
+}
+
+/// A syslog-ng with this configuration behind its version, whose files are in this folder.
+pub fn start_syslog_ng(folder: &Path, config: &str) -> Program {
+    let mut command = syslog_ng_with(folder, config);
+    command.args(["-F", "--no-caps"]);
+    for (option, file) in [("persist-file", "persist"), ("pidfile", "ng-pid"), ("control", "ng-control")] {
+        command.arg(format!("--{option}={}", folder.join(file).display()));
+    }
+    let log = File::create(folder.join("syslog-ng.log")).unwrap();
+    Program::start(command.stdout(log.try_clone().unwrap()).stderr(log))
+}
+
+/// The command that reads this configuration, behind the version that it needs.
+pub fn syslog_ng_with(folder: &Path, config: &str) -> Command {
+    // Debian's package cannot be installed beside rsyslog, so tests/run only unpacks it.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/syslog-ng");
+    let libraries = root.join("usr/lib");
+    let modules = std::fs::read_dir(libraries.join("syslog-ng")).expect("run tests/run").flatten();
+    let modules = modules.map(|entry| entry.path()).find(|path| path.is_dir()).unwrap();
+    let version = modules.file_name().unwrap().to_str().unwrap();
+    std::fs::write(folder.join("syslog-ng.conf"), format!("@version: {version}\n{config}")).unwrap();
     let triplet = |above: &str| {
         let above = root.join(above);
         std::fs::read_dir(&above).unwrap().flatten().map(|entry| entry.path()).find(|path| {
@@ -154,41 +174,72 @@ fn syslog_ng(folder: &Path, destinations: &[(&str, String)]) -> Program {
     let folders = [triplet("usr/lib"), triplet("lib"), Some(libraries.join("syslog-ng"))];
     let folders: Vec<String> = folders.into_iter().flatten().map(|path| path.display().to_string()).collect();
     let mut command = Command::new(root.join("usr/sbin/syslog-ng"));
-    command.args(["-F", "--no-caps"]).arg("-f").arg(folder.join("syslog-ng.conf"));
+    command.arg("-f").arg(folder.join("syslog-ng.conf"));
     command.arg(format!("--module-path={}", modules.display())).env("LD_LIBRARY_PATH", folders.join(":"));
-    for (option, file) in [("persist-file", "persist"), ("pidfile", "ng-pid"), ("control", "ng-control")] {
-        command.arg(format!("--{option}={d}/{file}"));
-    }
-    let log = std::fs::File::create(folder.join("syslog-ng.log")).unwrap();
-    Program::start(command.stdout(log.try_clone().unwrap()).stderr(log))
+    command
 }
 
-/// The messages that came over a transport, in their order.
-fn messages(daemon: &Daemon, name: &str) -> Vec<String> {
-    let outcomes = daemon.outcomes("out.jsonl");
-    let texts = outcomes.iter().map(|outcome| outcome["output"].as_str().unwrap());
-    texts.filter_map(|text| text.strip_prefix(name)?.strip_prefix('|')).map(ToOwned::to_owned).collect()
+/// What has come over each transport, in its order. Reads each line of the sink's file once.
+struct Arrived {
+    file: File,
+    rest: Vec<u8>,
+    by_name: BTreeMap<String, Vec<String>>,
+}
+
+impl Arrived {
+    fn new(daemon: &Daemon) -> Self {
+        let path = daemon.path("out.jsonl");
+        let file = File::options().create(true).append(true).read(true).open(path).unwrap();
+        Arrived { file, rest: Vec::new(), by_name: BTreeMap::new() }
+    }
+
+    /// Reads what is new. Returns whether something is.
+    fn read(&mut self) -> bool {
+        let new = self.file.read_to_end(&mut self.rest).unwrap();
+        let whole = self.rest.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+        for line in self.rest.drain(..whole).collect::<Vec<u8>>().split(|octet| *octet == b'\n') {
+            if !line.is_empty() {
+                let outcome: serde_json::Value = serde_json::from_slice(line).unwrap();
+                let (name, text) = outcome["output"].as_str().unwrap().split_once('|').unwrap();
+                self.by_name.entry(name.to_owned()).or_default().push(text.to_owned());
+            }
+        }
+        new > 0
+    }
+
+    fn of(&self, name: &str) -> &[String] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Reads until this holds; fails when nothing has come for too long, with what the sender says.
+    fn wait(&mut self, daemon: &Daemon, said: &Path, mut holds: impl FnMut(&Self) -> bool) {
+        let mut deadline = Instant::now() + PATIENCE;
+        loop {
+            if self.read() {
+                deadline = Instant::now() + PATIENCE;
+            }
+            if holds(self) {
+                return;
+            }
+            let counts = || {
+                self.by_name.iter().map(|(name, texts)| format!("{name} {}", texts.len())).collect::<Vec<_>>()
+            };
+            let log = || std::fs::read_to_string(said).unwrap_or_default();
+            assert!(Instant::now() < deadline, "{:?}\n{}\n{}", counts(), log(), daemon.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 /// Waits until all lines have come over each transport, exactly as they were sent, in their order.
 fn compare(daemon: &Daemon, names: &[&str], lines: &[String], said: &Path) {
+    let mut arrived = Arrived::new(daemon);
+    arrived.wait(daemon, said, |arrived| names.iter().all(|name| arrived.of(name).len() >= lines.len()));
     for name in names {
-        let mut count = 0;
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while count < lines.len() {
-            count = messages(daemon, name).len();
-            let said = || std::fs::read_to_string(said).unwrap_or_default();
-            assert!(
-                std::time::Instant::now() < deadline,
-                "{name}: {count} lines\n{}\n{}",
-                said(),
-                daemon.log()
-            );
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        let got = messages(daemon, name);
+        let got = arrived.of(name);
         let wrong = got.iter().zip(lines).find(|(got, sent)| got != sent);
         assert!(wrong.is_none() && got.len() == lines.len(), "{name}: {} lines, {wrong:?}", got.len());
+        println!("{name}: {} lines", got.len());
     }
 }
 
@@ -280,7 +331,8 @@ fn tls_without_client_certificates() {
     daemon.stop();
 }
 
-/// Check 7: the daemon is told to stop in the middle of a stream and starts again: rsyslog and syslog-ng lose nothing over TCP.
+/// Check 7: the daemon is told to stop in the middle of a stream and starts again, three times: rsyslog and syslog-ng lose nothing
+/// over TCP.
 #[test]
 fn a_restart_loses_no_line_over_tcp() {
     let (mut daemon, ways) = prepare(false);
@@ -295,20 +347,31 @@ fn a_restart_loses_no_line_over_tcp() {
     let bsd = "template(\"<13>Nov 26 06:00:00 web1 ${PROGRAM}[7]: ${MSG}\\n\")";
     let destination = format!("network(\"127.0.0.1\" port({}) transport(\"tcp\") {bsd});", ways.tcp);
     let _syslog_ng = syslog_ng(folder.path(), &[("ng-lines", destination)]);
-    for name in ["rs-lines", "ng-lines"] {
-        wait_until("both have begun", || !messages(&daemon, name).is_empty());
-    }
+    let said = folder.path().join("rsyslog.log");
+    let mut arrived = Arrived::new(&daemon);
+    let names = ["rs-lines", "ng-lines"];
     // They send while it stops, and while it is away.
     write_lines(&file, second);
-    daemon.stop();
-    daemon.restart();
-    let expected: BTreeSet<&str> = all.iter().map(String::as_str).collect();
-    for name in ["rs-lines", "ng-lines"] {
-        wait_until(&format!("all lines of {name}"), || {
-            let got = messages(&daemon, name);
-            let got: BTreeSet<&str> = got.iter().map(String::as_str).collect();
-            expected.is_subset(&got)
-        });
+    for quarter in 0..3 {
+        let some = all.len() * quarter / 4;
+        arrived.wait(&daemon, &said, |arrived| names.iter().all(|name| arrived.of(name).len() > some));
+        daemon.stop();
+        daemon.restart();
     }
+    let expected: BTreeSet<&str> = all.iter().map(String::as_str).collect();
+    let mut lost = names.map(|_| usize::MAX);
+    arrived.wait(&daemon, &said, |arrived| {
+        lost = names.map(|name| {
+            // What cannot be all is not compared.
+            let got = arrived.of(name);
+            if got.len() < all.len() {
+                return all.len() - got.len();
+            }
+            let got: BTreeSet<&str> = got.iter().map(String::as_str).collect();
+            expected.difference(&got).count()
+        });
+        lost == [0, 0]
+    });
+    println!("{} lines each, {:?} lines came", all.len(), names.map(|name| arrived.of(name).len()));
     daemon.stop();
 }

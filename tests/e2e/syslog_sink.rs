@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
-use crate::daemon::{Daemon, trapline};
+use crate::certificates::Authority;
+use crate::daemon::{Daemon, output, trapline};
 use crate::support::{Program, link_trap, port, read, wait_until};
 
 /// An rsyslogd that writes each message as it came before it acknowledges it.
@@ -11,21 +12,36 @@ struct Server {
     dir: tempfile::TempDir,
     tcp: u16,
     relp: u16,
+    udp: u16,
+    tls: u16,
     program: Option<Program>,
 }
 
 impl Server {
     fn start() -> Self {
-        let mut server =
-            Server { dir: tempfile::tempdir().unwrap(), tcp: port(), relp: port(), program: None };
+        let mut server = Server {
+            dir: tempfile::tempdir().unwrap(),
+            tcp: port(),
+            relp: port(),
+            udp: port(),
+            tls: port(),
+            program: None,
+        };
+        let authority = Authority::new(&server.dir.path().join("ca.pem"));
+        authority.issue(server.dir.path(), "server", &["localhost"]);
         let (d, tcp, relp) = (server.dir.path().display(), server.tcp, server.relp);
+        let (udp, tls) = (server.udp, server.tls);
         let config = format!(
-            "global(workDirectory=\"{d}\")\nmodule(load=\"imtcp\")\nmodule(load=\"imrelp\")\n\
+            "global(workDirectory=\"{d}\" defaultNetstreamDriverCAFile=\"{d}/ca.pem\" defaultNetstreamDriverCertFile=\"{d}/server.pem\" \
+             defaultNetstreamDriverKeyFile=\"{d}/server.key\")\nmodule(load=\"imtcp\")\nmodule(load=\"imudp\")\nmodule(load=\"imrelp\")\n\
              template(name=\"raw\" type=\"string\" string=\"%rawmsg%\\n\")\n\
              template(name=\"fields\" type=\"string\" string=\"%hostname% %syslogfacility-text%.%syslogseverity-text% %structured-data% %msg%\\n\")\n\
              ruleset(name=\"out\" queue.type=\"direct\") {{\n action(type=\"omfile\" file=\"{d}/raw\" template=\"raw\")\n \
              action(type=\"omfile\" file=\"{d}/fields\" template=\"fields\")\n}}\n\
              input(type=\"imtcp\" address=\"127.0.0.1\" port=\"{tcp}\" ruleset=\"out\")\n\
+             input(type=\"imudp\" address=\"127.0.0.1\" port=\"{udp}\" ruleset=\"out\")\n\
+             input(type=\"imtcp\" address=\"127.0.0.1\" port=\"{tls}\" ruleset=\"out\" streamdriver.name=\"ossl\" streamdriver.mode=\"1\" \
+             streamdriver.authmode=\"anon\")\n\
              input(type=\"imrelp\" address=\"127.0.0.1\" port=\"{relp}\" ruleset=\"out\")\n"
         );
         std::fs::write(server.dir.path().join("rsyslog.conf"), config).unwrap();
@@ -38,7 +54,7 @@ impl Server {
         let mut command = Command::new("rsyslogd");
         command.args(["-n", "-f"]).arg(dir.join("rsyslog.conf")).arg("-i").arg(dir.join("pid"));
         self.program = Some(Program::start(command.stdout(Stdio::null()).stderr(Stdio::null())));
-        for port in [self.tcp, self.relp] {
+        for port in [self.tcp, self.relp, self.tls] {
             wait_until("rsyslogd listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         }
     }
@@ -92,6 +108,54 @@ fn every_form_over_tcp_and_relp() {
         let sinks = status["sinks"].as_array().unwrap();
         sinks.iter().all(|sink| sink["delivered"] == 1 && sink["behind"] == 0)
     });
+}
+
+#[test]
+fn over_tls_and_udp() {
+    let mut server = Server::start();
+    let ca = server.dir.path().join("ca.pem");
+    let tls = format!("tls://localhost:{}", server.tls);
+    let config = sink("tls", &tls, &format!("ca_file = \"{}\"", ca.display()))
+        + &sink("udp", &format!("udp://127.0.0.1:{}", server.udp), "");
+    let daemon = Daemon::start(&config);
+    let path = daemon.path("trapline.toml").display().to_string();
+    let checked = output(&["check", "--config", &path]);
+    assert!(checked.status.success(), "{checked:?}");
+    let send = |port: &str| {
+        let target = daemon.snmp_target();
+        link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], port, "2");
+    };
+    for n in 0..5 {
+        send(&format!("Gi0/{n}"));
+    }
+    wait_until("both have all", || server.lines("raw").len() == 10);
+    wait_until("each counts them", || {
+        let status = daemon.status();
+        status["sinks"].as_array().unwrap().iter().all(|sink| sink["delivered"] == 5 && sink["behind"] == 0)
+    });
+    // Nobody listens: the machine says so, and nothing counts as delivered.
+    server.kill();
+    send("Gi0/7");
+    wait_until("both say so", || {
+        let status = daemon.status();
+        status["sinks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|sink| sink["error"].is_string() && sink["behind"] == 1)
+    });
+    server.run();
+    wait_until("both have it", || {
+        server.lines("raw").iter().filter(|line| line.contains("Gi0/7")).count() == 2
+    });
+    // A server that nobody trusts gets nothing.
+    let other = server.dir.path().join("other.pem");
+    let _other = Authority::new(&other);
+    let stranger = Daemon::prepare(&sink("tls", &tls, &format!("ca_file = \"{}\"", other.display())));
+    let path = stranger.path("trapline.toml").display().to_string();
+    let checked = output(&["check", "--config", &path]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(said.contains("no TLS with tls://localhost"), "{said}");
 }
 
 #[test]

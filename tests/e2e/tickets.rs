@@ -9,9 +9,9 @@ use crate::daemon::Daemon;
 use crate::support::{link_trap, read, run, wait_until};
 use crate::web_server::{Answer, Request, WebServer};
 
-const LINK_DOWN: &str = "1.3.6.1.6.3.1.1.5.3";
-const LINK_UP: &str = "1.3.6.1.6.3.1.1.5.4";
-const NAMES: [&str; 9] = [
+pub const LINK_DOWN: &str = "1.3.6.1.6.3.1.1.5.3";
+pub const LINK_UP: &str = "1.3.6.1.6.3.1.1.5.4";
+const NAMES: [&str; 10] = [
     "host",
     "content-type",
     "content-length",
@@ -21,20 +21,21 @@ const NAMES: [&str; 9] = [
     "connection",
     "accept-encoding",
     "x-team",
+    "x-rundeck-auth-token",
 ];
 
 /// Tickets, and what was wrong with requests.
 #[derive(Default)]
-struct Desk {
+pub struct Desk {
     /// By id: the fields, and whether it is open.
-    tickets: BTreeMap<u32, (Value, bool)>,
-    notes: Vec<String>,
-    wrong: Vec<String>,
+    pub tickets: BTreeMap<u32, (Value, bool)>,
+    pub notes: Vec<String>,
+    pub wrong: Vec<String>,
     /// How many requests are refused before one is answered.
-    refuses: u32,
+    pub refuses: u32,
 }
 
-type Shared = Arc<Mutex<Desk>>;
+pub type Shared = Arc<Mutex<Desk>>;
 
 /// The block of a page that has this name, for a server.
 fn block(name: &str, url: &str) -> String {
@@ -47,7 +48,7 @@ fn block(name: &str, url: &str) -> String {
     block.replace(old, &format!("url = \"{url}{path}\""))
 }
 
-fn daemon(name: &str, server: &WebServer) -> Daemon {
+pub fn daemon(name: &str, server: &WebServer) -> Daemon {
     let block = block(name, &server.url());
     let mut daemon = Daemon::prepare(&format!("[hosts]\nmap = {{ \"127.0.0.1\" = \"sw 1\" }}\n{block}"));
     for line in block.lines().filter(|line| line.contains("_file = ")) {
@@ -60,7 +61,7 @@ fn daemon(name: &str, server: &WebServer) -> Daemon {
 }
 
 /// Answers by `known`, none for what is not known.
-fn server(
+pub fn server(
     desk: &Shared,
     known: impl Fn(&mut Desk, &Request) -> Option<Answer> + Send + Sync + 'static,
 ) -> WebServer {
@@ -83,7 +84,7 @@ fn server(
 }
 
 /// A part of a path, without its percent-encoding.
-fn decoded(text: &str) -> String {
+pub fn decoded(text: &str) -> String {
     let mut parts = text.split('%');
     let first = parts.next().unwrap().to_owned();
     parts.fold(first, |out, part| {
@@ -93,7 +94,7 @@ fn decoded(text: &str) -> String {
 }
 
 /// Whether a body is JSON with these fields and no others.
-fn has(body: &Value, fields: &[&str]) -> bool {
+pub fn has(body: &Value, fields: &[&str]) -> bool {
     body.as_object().is_some_and(|body| {
         body.len() == fields.len() && fields.iter().all(|field| body.contains_key(*field))
     })
@@ -175,7 +176,7 @@ fn jira(desk: &mut Desk, request: &Request) -> Option<Answer> {
     }
 }
 
-fn delivered(daemon: &Daemon, count: u64) {
+pub fn delivered(daemon: &Daemon, count: u64) {
     wait_until(&format!("{count} are delivered"), || {
         let sink = &daemon.status()["sinks"][0];
         assert_eq!(sink["dead"], 0, "{sink}");

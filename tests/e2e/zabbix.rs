@@ -119,14 +119,14 @@ impl Drop for Server {
     }
 }
 
-/// The Zabbix server of a database.
-fn server(dir: &Path, database: &Database, port: u16) -> Server {
+/// The Zabbix server of a database. `more` is more of its configuration.
+fn server(dir: &Path, database: &Database, port: u16, more: &str) -> Server {
     let d = dir.display();
     let few = ["Pollers", "PollersUnreachable", "Pingers", "Discoverers", "HTTPPollers"];
     let few: String = few.iter().map(|kind| format!("Start{kind}=0\n")).collect();
     let config = format!(
         "ListenIP=127.0.0.1\nListenPort={port}\nLogFile={d}/zabbix.log\nPidFile={d}/zabbix.pid\nSocketDir={d}\nDBHost={}\n\
-         DBPort={}\nDBName=zabbix\nDBUser=postgres\nAllowRoot=1\nCacheUpdateFrequency=1\nFpingLocation=/bin/true\n{few}",
+         DBPort={}\nDBName=zabbix\nDBUser=postgres\nAllowRoot=1\nCacheUpdateFrequency=1\nFpingLocation=/bin/true\n{few}{more}",
         database.socket().display(),
         database.port
     );
@@ -158,7 +158,7 @@ fn a_new_service_gets_its_items_and_trigger_and_no_value_is_lost() {
     let odd = "Gi0/3 \"a]\\\" |x=y| {#A} C:\\";
     link(&daemon, odd, "2");
     wait_until("it is said", || daemon.log().contains("cannot connect to Zabbix at 127.0.0.1"));
-    let _server = server(dir.path(), &database, zabbix);
+    let _server = server(dir.path(), &database, zabbix, "");
     for n in 0..20 {
         link(&daemon, &format!("Te1/{n}"), "2");
     }
@@ -187,4 +187,46 @@ fn a_new_service_gets_its_items_and_trigger_and_no_value_is_lost() {
     assert_eq!(texts, ["Link down on Te1/7 (admin up, oper down)"]);
     let problems = "SELECT count(*) FROM triggers WHERE flags = 4 AND value = 1";
     wait_until("its triggers say so", || database.ask(problems) == ["20"]);
+}
+
+/// An authority, and certificates of a server and a client. Zabbix with GnuTLS takes RSA keys only, unless it is told otherwise.
+fn certificates(dir: &Path) {
+    let openssl = |args: &str| {
+        run(Command::new("openssl").args(args.split(' ')).current_dir(dir));
+    };
+    openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority");
+    for name in ["server", "client"] {
+        let san = format!("subjectAltName=DNS:{name}.example.org");
+        openssl(&format!(
+            "req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name} -addext {san}"
+        ));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out {name}.pem"
+        ));
+    }
+}
+
+/// A host whose values the server takes from those only who have a certificate of its authority.
+#[test]
+fn over_tls_with_certificates() {
+    let database = Database::start();
+    run(database.psql("zabbix").args(["-c", "UPDATE hosts SET tls_accept = 4"]));
+    let (dir, zabbix) = (tempfile::tempdir().unwrap(), port());
+    let d = dir.path().display();
+    certificates(dir.path());
+    let tls = format!("TLSCAFile={d}/ca.pem\nTLSCertFile={d}/server.pem\nTLSKeyFile={d}/server.key\n");
+    let _server = server(dir.path(), &database, zabbix, &tls);
+    let sink = |name: &str, more: &str| {
+        format!(
+            "[[sinks]]\nname = \"{name}\"\ntype = \"zabbix\"\naddresses = [\"127.0.0.1:{zabbix}\"]\nhost = \"rtr1\"\ngrace = \"1s\"\n{more}\n"
+        )
+    };
+    let secure = format!(
+        "tls = true\nca_file = \"{d}/ca.pem\"\nserver_name = \"server.example.org\"\ncert_file = \"{d}/client.pem\"\nkey_file = \"{d}/client.key\""
+    );
+    let daemon = Daemon::start(&(sink("secure", &secure) + &sink("open", "")));
+    link(&daemon, "Gi0/3", "2");
+    let number = |sink: usize, key: &str| daemon.status()["sinks"][sink][key].as_u64().unwrap();
+    wait_until("it is delivered over TLS", || number(0, "delivered") == 1);
+    wait_until("and not without", || number(1, "dead") == 1);
 }

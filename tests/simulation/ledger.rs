@@ -63,8 +63,9 @@ struct Inner {
     history: History,
     messages: RefCell<BTreeMap<u64, Message>>,
     entries: RefCell<Vec<Entry>>,
-    /// The entries by epoch and number.
-    index: RefCell<BTreeMap<(u64, u64), usize>>,
+    /// What there is, each by epoch, number and outcome: a write that failed and could not be cut off is there after a power cut
+    /// if the segment is lost that had its number anew.
+    index: RefCell<BTreeSet<(u64, u64, Outcome)>>,
     /// How often each message is in the journal.
     journaled: RefCell<BTreeMap<u64, u32>>,
     answered: RefCell<BTreeSet<u64>>,
@@ -104,12 +105,11 @@ impl Ledger {
 
     /// The journal has an outcome. Says whether it is a new one.
     pub fn journaled(&self, epoch: u64, sequence: u64, outcome: Outcome) -> bool {
-        if self.0.index.borrow().contains_key(&(epoch, sequence)) {
+        if !self.0.index.borrow_mut().insert((epoch, sequence, outcome)) {
             return false;
         }
         let at = self.0.history.now();
         let mut entries = self.0.entries.borrow_mut();
-        self.0.index.borrow_mut().insert((epoch, sequence), entries.len());
         entries.push(Entry { epoch, sequence, outcome, at, lost: false, torn: false });
         if outcome.part == 'a' {
             *self.0.journaled.borrow_mut().entry(outcome.uid).or_default() += 1;
@@ -156,12 +156,13 @@ impl Ledger {
         self.0.vanished.borrow_mut().push(records);
     }
 
-    /// After a power cut at `when` the journal has only these records. `letters` gives the dead letters of a sink; `promised` says which
-    /// of the others must be there.
+    /// After a power cut at `when`, when `first` was its oldest record, the journal has only these records. `letters` gives the dead
+    /// letters of a sink; `promised` says which of the others must be there.
     pub fn cut(
         &self,
         when: Duration,
-        there: &BTreeSet<(u64, u64)>,
+        first: u64,
+        there: &BTreeSet<(u64, u64, Outcome)>,
         next: u64,
         letters: impl Fn(&Lineage) -> BTreeMap<Outcome, String>,
         promised: impl Fn(&Entry, bool) -> bool,
@@ -175,8 +176,8 @@ impl Ledger {
             );
         }
         let mut entries = self.0.entries.borrow_mut();
-        // What is lost was written last.
-        let is_there = |entry: &&Entry| there.contains(&(entry.epoch, entry.sequence));
+        // What is lost was written last, or between others: the disk chooses what it writes first.
+        let is_there = |entry: &&Entry| there.contains(&(entry.epoch, entry.sequence, entry.outcome));
         let last = entries
             .iter()
             .filter(|entry| entry.at <= when && is_there(entry))
@@ -185,23 +186,25 @@ impl Ledger {
         // If nothing of before is there, as all of it was delivered, the numbers go on after the last that was safe.
         let newer = entries.iter().filter(|entry| entry.at > when).map(|entry| entry.sequence).min();
         let last = last.unwrap_or(newer.unwrap_or(next).saturating_sub(1));
+        // A segment that could not be removed is there again, and those behind it are not.
+        let oldest = there.iter().map(|(_, sequence, _)| *sequence).min().unwrap_or(u64::MAX).max(first);
         for entry in entries.iter_mut().filter(|entry| !is_there(&&**entry)) {
-            entry.torn |= entry.sequence > last;
+            entry.torn |= entry.sequence > last || entry.sequence >= oldest;
         }
-        let oldest = there.iter().map(|(_, sequence)| *sequence).min().unwrap_or(0);
         // A message that came again is in the journal again, and is promised once.
-        let kept = |entry: &&Entry| !entry.lost && there.contains(&(entry.epoch, entry.sequence));
+        let is_there = |entry: &Entry| there.contains(&(entry.epoch, entry.sequence, entry.outcome));
+        let kept = |entry: &&Entry| !entry.lost && is_there(entry);
         let kept: BTreeSet<Outcome> = entries.iter().filter(kept).map(|entry| entry.outcome).collect();
         for at in owed {
             let entry = &mut entries[at];
-            if entry.lost || there.contains(&(entry.epoch, entry.sequence)) {
+            if entry.lost || is_there(entry) {
                 continue;
             }
             let answered = self.0.answered.borrow().contains(&entry.outcome.uid);
             let Entry { outcome, sequence, .. } = *entry;
             if !kept.contains(&outcome) && promised(entry, answered) {
                 let vanished = self.0.vanished.borrow().iter().any(|range| range.contains(&sequence));
-                if sequence < oldest || vanished {
+                if sequence < first || (sequence < oldest && !there.is_empty()) || vanished {
                     // A full journal may have given it up, or somebody has removed it: that is settled at the end, by its count.
                     continue;
                 }
@@ -229,6 +232,12 @@ impl Ledger {
                     .is_some_and(|message| lineage.wants(entry.outcome, message))
         });
         owed.map(|(at, _)| at).collect()
+    }
+
+    /// How many outcomes that a sink has still to deliver are not in a journal with this oldest record.
+    pub fn gone(&self, lineage: &Lineage, oldest: u64) -> u64 {
+        let entries = self.0.entries.borrow();
+        self.owed(lineage).into_iter().filter(|at| entries[*at].sequence < oldest).count() as u64
     }
 
     /// What a sink delivers, from some number of the journal on.

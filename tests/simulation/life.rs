@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use trapline::files::faulty::Faults;
 use trapline::files::mount;
-use trapline::journal::{SyncPolicy, WhenFull};
+use trapline::journal::{Cursor, SyncPolicy, WhenFull};
 use trapline::sinks::dead::{DeadLetters, Letter};
 
 use crate::config::SinkText;
@@ -22,7 +23,7 @@ use crate::place::Kind;
 use crate::senders;
 use crate::server::Mood;
 use crate::state;
-use crate::world::{WORLD, World};
+use crate::world::{File, WORLD, World};
 
 /// Within what time everything is delivered after the last fault.
 const DRAINED: Duration = Duration::from_mins(45);
@@ -157,7 +158,7 @@ impl Life {
     /// The process is killed, or the power is cut.
     async fn crash(&mut self, power: bool) {
         let world = self.world.clone();
-        self.kill(power);
+        let oldest = self.kill(power);
         let before = world.history.now();
         world.pause(3000).await;
         self.start().await;
@@ -170,6 +171,7 @@ impl Life {
         let (policy, fails) = (self.journal.sync, world.disk_fails.get());
         world.ledger.cut(
             before,
+            oldest,
             &there,
             next,
             |lineage| self.letters(lineage),
@@ -181,18 +183,19 @@ impl Life {
         );
     }
 
-    /// Ends the process where it is.
-    fn kill(&mut self, power: bool) {
+    /// Ends the process where it is. Returns the number of the oldest record of its journal.
+    fn kill(&mut self, power: bool) -> u64 {
         let world = &self.world;
-        let Some(node) = world.node.borrow_mut().take() else { return };
+        let Some(node) = world.node.borrow_mut().take() else { return 0 };
         world.history.say(if power { "the power is cut" } else { "the daemon is killed" });
         node.catch_up();
         node.account();
-        self.excuse_pipes(&node);
+        self.excuse_pipes(&node, power);
         self.doubt(&node, power);
         let disk = node.disk.crash();
         if power {
             disk.cut_power();
+            world.files.borrow_mut().iter_mut().for_each(File::changed);
         }
         *world.disk.borrow_mut() = disk;
         world.executor.kill(node.group);
@@ -207,6 +210,7 @@ impl Life {
             lineage.place.borrow_mut().excuse_since(since);
         }
         world.look();
+        node.journal.oldest()
     }
 
     /// The state of rules may be lost: with the power what was not synced, and what a failing disk has not written.
@@ -224,12 +228,16 @@ impl Life {
     }
 
     /// What a sink is not done with when it ends may be in its pipe: it is still read, and sent again. That can be so with
-    /// each run, also for what a Nagios has read from an earlier one meanwhile.
-    fn excuse_pipes(&self, node: &Node) {
+    /// each run, also for what a Nagios has read from an earlier one meanwhile. The sink learns of all that it has written at once
+    /// that it was read when the last of it was, so what it has kept counts, which a power cut may take.
+    fn excuse_pipes(&self, node: &Node, power: bool) {
+        let synced = power || self.world.disk_fails.get().is_some();
         for lineage in self.world.ledger.lineages() {
             if lineage.place.borrow().kind == Kind::Pipe {
                 let cursor = node.journal.cursor(&lineage.name.borrow());
-                let open = cursor.map_or(0, |cursor| cursor.position());
+                let kept =
+                    |cursor: Arc<Cursor>| if synced { cursor.needed() } else { cursor.progress().cursor };
+                let open = cursor.map_or(0, kept);
                 for outcome in self.world.ledger.wanted(&lineage, open) {
                     lineage.place.borrow_mut().excuse(outcome);
                 }
@@ -308,7 +316,7 @@ impl Life {
         self.doubt(node, false);
         world.look();
         node.account();
-        self.excuse_pipes(node);
+        self.excuse_pipes(node, false);
         world.node.borrow_mut().take();
         let disk = node.disk.crash();
         *world.disk.borrow_mut() = disk;
@@ -415,7 +423,7 @@ impl Life {
         let Some(node) = world.node() else { return };
         let (done, ended) = oneshot::channel();
         let (sinks, rules, running) = (self.sinks.clone(), self.rules, node.clone());
-        self.excuse_pipes(&node);
+        self.excuse_pipes(&node, false);
         world.executor.spawn(node.group, async move {
             let _ = done.send(running.reload(&sinks, rules).await);
         });

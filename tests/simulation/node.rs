@@ -27,7 +27,7 @@ use trapline::sys::Arrival;
 use crate::broker;
 use crate::config::{self, SinkText};
 use crate::executor::Group;
-use crate::outcome::named_in;
+use crate::outcome::{Outcome, named_in};
 use crate::world::World;
 
 /// Where the daemon's files are.
@@ -106,6 +106,11 @@ impl Node {
             // What one of them has lost is counted and logged, and written, though the start fails with another.
             if let Err(error) = journal.register(&name) {
                 account(world, &journal);
+                // What this one has lost is in the log of a process that ends now: its file may not tell of it any more.
+                let own = world.ledger.lineages().into_iter().find(|lineage| *lineage.name.borrow() == name);
+                if let Some(own) = own {
+                    own.expired.set(own.expired.get() + world.ledger.gone(&own, journal.oldest()));
+                }
                 return Err(error.to_string());
             }
         }
@@ -126,6 +131,12 @@ impl Node {
         let timers = crew
             .thread_of_tasks("the timers", OnEnd::Restart, move |stop| timers::run(for_timers.clone(), stop))
             .map_err(|error| error.to_string())?;
+        for (name, cursor) in journal.cursors() {
+            let progress = cursor.progress();
+            world
+                .history
+                .say(&format!("the cursor of {name} is at {}, done is {:?}", progress.cursor, progress.done));
+        }
         let oldest = journal.oldest();
         let node = Rc::new(Node {
             world: world.clone(),
@@ -156,13 +167,17 @@ impl Node {
         Ok(node)
     }
 
-    /// What is in the journal from its oldest record on.
-    pub fn records(&self) -> BTreeSet<(u64, u64)> {
+    /// What is in the journal from its oldest record on, by epoch and number.
+    pub fn records(&self) -> BTreeSet<(u64, u64, Outcome)> {
         let mut there = BTreeSet::new();
         self.without_faults(|| {
             let mut reader = self.journal.reader(self.journal.oldest());
-            while reader.read(1000, |record| there.insert((record.epoch, record.sequence))).unwrap_or(0) > 0 {
-            }
+            let take = |record: trapline::outcome::Record<'_>| {
+                let named = named_in(record.outcome.common().output.as_bytes());
+                there.extend(named.first().map(|outcome| (record.epoch, record.sequence, *outcome)));
+                true
+            };
+            let _ = reader.read(usize::MAX, take);
         });
         there
     }

@@ -198,6 +198,11 @@ impl File {
         }
     }
 
+    /// What is in it may be other than before, though it has the same length.
+    pub fn changed(&mut self) {
+        self.length = u64::MAX;
+    }
+
     /// Somebody moves the file away, as logrotate does.
     pub fn rotate(&mut self, disk: &Faulty) {
         if let [.., path] = &self.paths[..]

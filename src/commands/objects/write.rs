@@ -16,6 +16,11 @@ pub enum Core {
     /// Alignak
     Alignak,
     /// Centreon, as commands of its CLAPI
+    // The source of CLAPI in centreon/centreon, centreon/www/class/centreon-clapi: `centreonAPI.class.php`, `import` reads lines of
+    // OBJECT;ACTION;VALUES and goes on after an error; `centreonHost.class.php`, `initInsertParameters` takes name, alias, address,
+    // templates, poller and host groups, the last of which may be empty, and `initUpdateParameters` a name, a parameter, with or without
+    // `host_` before it, and a value; `centreonService.class.php`, `initInsertParameters` takes host, description and a template that
+    // exists, and `setparam` host, description, a parameter, with or without `service_`, and a value.
     Centreon,
 }
 

@@ -23,6 +23,7 @@ pub fn lines(before: &Value, now: &Value, groups: &Value) -> Vec<String> {
     lines.extend(connections(now));
     lines.extend(tables(now));
     lines.extend(queues(now));
+    lines.extend(followed(now));
     lines.extend(forwards(now));
     lines.extend(kept(now));
     lines.extend(sinks(before, now));
@@ -216,6 +217,14 @@ fn queues(now: &Value) -> Vec<String> {
         )
     };
     list(&now["queues"]).flat_map(|queue| std::iter::once(of(queue)).chain(error(queue))).collect()
+}
+
+fn followed(now: &Value) -> Vec<String> {
+    let of = |file: &Value| {
+        let open = if file["open"] == true { "open" } else { "not open" };
+        format!("followed {}: {open}, {} lines", text(&file["name"]), number(&file["lines"]))
+    };
+    list(&now["followed"]).flat_map(|file| std::iter::once(of(file)).chain(error(file))).collect()
 }
 
 fn forwards(now: &Value) -> Vec<String> {

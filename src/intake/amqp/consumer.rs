@@ -15,10 +15,11 @@ use lapin::options::{
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties, Consumer};
+use lapin::{Channel, Connection, Consumer};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::amqp;
 use crate::intake::amqp::settings::Queue;
 use crate::intake::commit::{Known, RETRY};
 use crate::intake::pipeline::Pipeline;
@@ -111,8 +112,7 @@ struct Link {
 impl Link {
     async fn open(shared: &Arc<Shared>, queue: &Queue) -> lapin::Result<Self> {
         let arrival = Arrival { peer: peer(queue).await, local: None };
-        let properties = ConnectionProperties::default().with_connection_name("trapline".into());
-        let connection = Connection::connect(&queue.url, properties).await?;
+        let connection = amqp::connect(&queue.url, &queue.tls).await?;
         let channel = connection.create_channel().await?;
         channel.basic_qos(queue.prefetch, BasicQosOptions::default()).await?;
         let name = ShortString::from(queue.queue.as_str());

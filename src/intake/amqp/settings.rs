@@ -4,14 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use zeroize::Zeroizing;
 
 use crate::intake::http::settings::events_source;
 use crate::posted::events::Source;
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::secret;
-use crate::settings::section::Section;
+use crate::settings::section::{Digest, Section};
+use crate::settings::tls_keys::{self, Tls};
 use crate::settings::values::count;
 
 const URL: secret::Keys = secret::Keys { inline: "url", file: "url_file", env: "url_env" };
@@ -21,7 +22,7 @@ const PREFETCH: usize = 500;
 const LONGEST: usize = 255;
 
 /// A queue that is read.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Queue {
     /// How status and metrics call it.
     pub name: Arc<str>,
@@ -35,7 +36,19 @@ pub struct Queue {
     pub prefetch: u16,
     /// How the events of a message are found.
     pub source: Source,
+    /// TLS to the broker.
+    pub tls: Tls,
+    /// Of its section and the files that it names.
+    digest: Digest,
 }
+
+impl PartialEq for Queue {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.digest) == (&other.name, &other.digest)
+    }
+}
+
+impl Eq for Queue {}
 
 impl Queue {
     /// The broker for messages: without user and password.
@@ -72,22 +85,19 @@ pub(crate) fn read(
             .into_iter()
             .find(|key| section.get(key).is_some())
             .unwrap_or("url");
-        let wrong = match url.parse::<AMQPUri>() {
-            Ok(_) if url.starts_with("amqps:") => Some((
-                "amqps:// is not supported by this release".to_owned(),
-                "use amqp:// over loopback or a tunnel",
-            )),
-            Ok(_) => None,
-            Err(error) => Some((
-                format!("this is no AMQP address: {error}"),
-                "write amqp://USER:PASSWORD@HOST:5672/VHOST",
-            )),
-        };
-        if let Some((message, hint)) = &wrong {
-            found.push(source.error(&section.key_span(key), message.clone(), Some((*hint).to_owned())));
+        let wrong = url.parse::<AMQPUri>().err();
+        if let Some(error) = &wrong {
+            let hint = "write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS".to_owned();
+            let message = format!("this is no AMQP address: {error}");
+            found.push(source.error(&section.key_span(key), message, Some(hint)));
         }
         wrong.is_none()
     });
+    let place = url.as_ref().and_then(|url| url.parse::<AMQPUri>().ok());
+    let place = place.as_ref().map(|uri| (uri.authority.host.as_str(), uri.scheme == AMQPScheme::AMQPS));
+    let without = ("there is no TLS with an amqp:// url", "write amqps:// in url");
+    let places = place.as_ref().map(std::slice::from_ref);
+    let tls = tls_keys::read_all(&section, resolve, places, without, found).and_then(|mut all| all.pop());
     let queue = section.string("queue", found);
     if section.get("queue").is_none() {
         found.push(section.error("[[intake]] without 'queue'", "add queue = \"trapline\""));
@@ -116,6 +126,7 @@ pub(crate) fn read(
     }
     let prefetch = count(&section, "prefetch", 1..=10_000, found).unwrap_or(PREFETCH);
     let events = events_source(&section, found);
+    let digest = section.digest(&[]);
     section.finish(found);
     let queue = queue?.value;
     let mut name: Arc<str> = queue.as_str().into();
@@ -128,5 +139,6 @@ pub(crate) fn read(
         bindings.map_or_else(|| vec!["#".to_owned()], |all| all.into_iter().map(|key| key.value).collect())
     };
     let bind = exchange.map(|exchange| (exchange.value, all()));
-    Some(Queue { name, url: url?, queue, bind, prefetch: u16::try_from(prefetch).ok()?, source: events? })
+    let prefetch = u16::try_from(prefetch).ok()?;
+    Some(Queue { name, url: url?, queue, bind, prefetch, source: events?, tls: tls?, digest })
 }

@@ -23,6 +23,8 @@ const LONGEST_TIMEOUT: Duration = Duration::from_hours(24 * 3660);
 /// The range of `max_body`, in octets.
 const LEAST_BODY: u64 = 1024;
 const MOST_BODY: u64 = 16 << 20;
+/// The kinds of intake; the others are read elsewhere.
+const KINDS: [(&str, ()); 4] = [("http", ()), ("amqp", ()), ("file", ()), ("journald", ())];
 /// A token that is shorter can be guessed, in octets.
 const SHORT_TOKEN: usize = 12;
 
@@ -82,9 +84,14 @@ fn http(
     found: &mut Diagnostics,
 ) -> Option<HttpSettings> {
     let before = found.len();
-    let kind = word(&section, "type", &[("http", ()), ("amqp", ())], "kind of intake", found);
+    let kind = word(&section, "type", &KINDS, "kind of intake", found);
     if kind.is_none() && section.get("type").is_none() {
-        found.push(section.error("[[intake]] without 'type'", "add type = \"http\" or \"amqp\""));
+        found.push(
+            section.error(
+                "[[intake]] without 'type'",
+                "add type = \"http\", \"amqp\", \"file\" or \"journald\"",
+            ),
+        );
     }
     let listen = section.string("listen", found);
     if section.get("listen").is_none() {

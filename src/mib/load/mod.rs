@@ -6,12 +6,14 @@ pub mod files;
 pub mod index_file;
 pub mod loaded;
 pub mod modules;
+mod own;
 pub mod shipped;
 
 pub use cache::Held;
 pub use files::{ModuleFile, module_files};
 pub use loaded::Loaded;
 pub use modules::load;
+pub use own::{own_folder, with_own};
 
 /// The shipped modules, read once for all tests.
 #[cfg(test)]

@@ -10,26 +10,38 @@ use crate::settings::section::Located;
 use crate::sinks::fields::Template;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::sink::Said;
+use crate::sinks::tls;
 
 /// `type = "amqp"`
 pub const KIND: Kind = Kind {
     name: "amqp",
     says: "any AMQP 0-9-1 exchange",
-    keys: &[&[
-        Key { name: "url", default: "required", says: "`amqp://USER:PASSWORD@HOST:5672/VHOST`." },
-        Key { name: "exchange", default: "\"trapline\"", says: "The exchange; `\"\"` for the default one." },
-        Key {
-            name: "declare",
-            default: "true",
-            says: "Whether to declare the exchange (durable, topic). Use false if it exists with another type.",
-        },
-        Key {
-            name: "routing_key",
-            default: "\"{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}\"",
-            says: "A template.",
-        },
-        Unroutable::key("\"dead\""),
-    ]],
+    keys: &[
+        &[
+            Key {
+                name: "url",
+                default: "required",
+                says: "`amqp://USER:PASSWORD@HOST:5672/VHOST`, or `amqps://USER:PASSWORD@HOST:5671/VHOST` with TLS.",
+            },
+            Key {
+                name: "exchange",
+                default: "\"trapline\"",
+                says: "The exchange; `\"\"` for the default one.",
+            },
+            Key {
+                name: "declare",
+                default: "true",
+                says: "Whether to declare the exchange (durable, topic). Use false if it exists with another type.",
+            },
+            Key {
+                name: "routing_key",
+                default: "\"{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}\"",
+                says: "A template.",
+            },
+            Unroutable::key("\"dead\""),
+        ],
+        tls::KEYS,
+    ],
     answers: &[],
     read,
 };
@@ -46,7 +58,7 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
         value: "{{ outcome.kind }}.{{ outcome.state }}.{{ outcome.host }}".to_owned(),
         span: 0..0,
     });
-    let routing_key = options.parsed(&key, Template::new(&key, one_word));
+    let routing_key = options.template_of(&key, one_word);
     Some(Arc::new(Bus::new(broker?, JsonEncoder { routing_key: routing_key? })))
 }
 

@@ -10,19 +10,20 @@ use std::time::Duration;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind, ExchangeKind,
-    PublisherConfirm,
-};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind, ExchangeKind, PublisherConfirm};
 
+use crate::amqp;
 use crate::net::Network;
 use crate::outcome::name::{breaks_line, turns};
 use crate::outcome::record::Record;
+use crate::settings::tls_keys::Tls;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::{Key, Options};
 use crate::sinks::sink::{
     Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
 };
+use crate::sinks::tls;
 
 /// The longest routing key in bytes: a short string of AMQP 0-9-1.
 pub const MAX_ROUTING_KEY: usize = 255;
@@ -123,19 +124,23 @@ pub struct Broker {
     declare: bool,
     /// What becomes of an outcome that no queue takes.
     unroutable: Unroutable,
+    tls: Tls,
 }
 
 impl Broker {
     /// Reads `url`, `exchange`, `declare` and `unroutable`, with the defaults of the first and the last.
     pub fn read(options: &mut Options<'_, '_, '_>, exchange: &str, unroutable: Unroutable) -> Option<Self> {
         let url = url(options);
+        let place = url.as_deref().and_then(|url| url.parse::<AMQPUri>().ok());
+        let place = place.as_ref().map(|uri| (uri.authority.host.as_str(), uri.scheme == AMQPScheme::AMQPS));
+        let tls = tls::read(options, place, ("there is no TLS with an amqp:// url", "write amqps:// in url"));
         let exchange = options.text("exchange", exchange);
         let declare = options.boolean("declare", true);
         let words = [("dead", Unroutable::Dead), ("retry", Unroutable::Retry), ("drop", Unroutable::Drop)];
         let given = options.get("unroutable").is_some();
         let word = options.word("unroutable", &words, "way with what no queue takes");
         let unroutable = word.filter(|_| given).unwrap_or(unroutable);
-        Some(Broker { url: url?, exchange, declare, unroutable })
+        Some(Broker { url: url?, exchange, declare, unroutable, tls: tls? })
     }
 
     /// The broker for messages: without user and password.
@@ -155,14 +160,9 @@ impl Debug for Broker {
 
 fn url(options: &mut Options<'_, '_, '_>) -> Option<String> {
     let url = options.required("url", "amqp://guest:guest@127.0.0.1:5672/canopsis")?;
-    if let Err(error) = url.parse::<lapin::uri::AMQPUri>() {
-        let hint = Some("write amqp://USER:PASSWORD@HOST:5672/VHOST");
+    if let Err(error) = url.parse::<AMQPUri>() {
+        let hint = Some("write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS");
         options.report_at(&url.span, format!("this is no AMQP address: {error}"), hint);
-        return None;
-    }
-    if url.starts_with("amqps:") {
-        let hint = Some("use amqp:// over loopback or a tunnel");
-        options.report_at(&url.span, "amqps:// is not supported by this release", hint);
         return None;
     }
     Some(url.value)
@@ -202,7 +202,7 @@ impl Sink for Bus {
     }
 
     fn destination(&self) -> Destination {
-        let url = self.broker.url.parse::<lapin::uri::AMQPUri>();
+        let url = self.broker.url.parse::<AMQPUri>();
         url.map_or(Destination::Unknown, |url| Destination::Server(url.authority.host, url.authority.port))
     }
 
@@ -428,8 +428,7 @@ fn refusal(error: &lapin::Error) -> Option<Hint> {
 }
 
 async fn connect(broker: &Broker) -> lapin::Result<Link> {
-    let properties = ConnectionProperties::default().with_connection_name("trapline".into());
-    let connection = Connection::connect(&broker.url, properties).await?;
+    let connection = amqp::connect(&broker.url, &broker.tls).await?;
     let channel = connection.create_channel().await?;
     if broker.declare && !broker.exchange.is_empty() {
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -472,7 +471,7 @@ mod tests {
     #[test]
     fn the_password_does_not_show() {
         let (url, exchange) = ("amqp://u:secret@h:5672/v".into(), "e".into());
-        let broker = Broker { url, exchange, declare: true, unroutable: Unroutable::Dead };
+        let broker = Broker { url, exchange, declare: true, unroutable: Unroutable::Dead, tls: None };
         assert_eq!(broker.name(), "h:5672/v");
         assert!(!format!("{broker:?}").contains("secret"));
     }

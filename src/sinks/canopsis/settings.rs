@@ -5,6 +5,7 @@ use super::{amqp, http};
 use crate::sinks::amqp::lane::Unroutable;
 use crate::sinks::http::server::Server;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
+use crate::sinks::tls;
 
 /// `type = "canopsis"`
 pub const KIND: Kind = Kind {
@@ -19,7 +20,7 @@ const KEYS: &[Key] = &[
     Key {
         name: "url",
         default: "required",
-        says: "`amqp://USER:PASSWORD@HOST:5672/VHOST`, or `http://` or `https://` without user and password.",
+        says: "`amqp://USER:PASSWORD@HOST:5672/VHOST`, `amqps://` for the same over TLS, or `http://` or `https://` without user and password.",
     },
     Key { name: "connector", default: "\"trapline\"", says: "`connector` of every event." },
     Key { name: "connector_name", default: "\"trapline\"", says: "`connector_name` of every event." },
@@ -55,7 +56,10 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
         options.unused(AMQP_KEYS, "it is for an amqp:// URL");
         http::read(options, encoder)
     } else {
-        for keys in [HTTP_KEYS, Server::KEYS, Server::CONNECTIONS] {
+        // TLS has the same keys over AMQP.
+        let is_tls = |key: &&Key| tls::KEYS.iter().any(|known| known.name == key.name);
+        let of_http: Vec<Key> = Server::KEYS.iter().filter(|key| !is_tls(key)).copied().collect();
+        for keys in [HTTP_KEYS, &of_http, Server::CONNECTIONS] {
             options.unused(keys, "it is for an http:// or https:// URL");
         }
         amqp::read(options, encoder)

@@ -14,7 +14,8 @@ use crate::outcome::record::Record;
 use crate::sinks::memory::Memory;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
+    Destination, Fate, Id, Item, Lane, Letter, Limits, Order, Pieces, Post, Posted, Posting, Said, Seat,
+    Sending, Sink, Trouble, Working,
 };
 use crate::time::clock::{Clock, Mono};
 
@@ -27,6 +28,9 @@ const MOST_REMEMBERED: usize = 10_000;
 const MOST_KNOWN: usize = 20_000;
 /// An outcome that was put off is tried again within half of this time, or was given up.
 const GONE: Duration = Duration::from_mins(10);
+
+/// Why an outcome is not sent to some recipient.
+const WAITS: &str = "an earlier one of this host and service waits";
 
 /// Mail to some recipients.
 #[derive(Debug, Clone)]
@@ -64,6 +68,10 @@ impl Sink for Email {
         })
     }
 
+    fn post(&self) -> Option<&dyn Post> {
+        Some(self)
+    }
+
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
         Box::new(EmailLane {
             email: self.clone(),
@@ -71,6 +79,33 @@ impl Sink for Email {
             clock: seat.clock.clone(),
             open: HashMap::new(),
             memory: Memory::new(seat.name.clone(), seat.memory.clone()),
+        })
+    }
+}
+
+impl Post for Email {
+    fn recipients(&self) -> &[String] {
+        &self.composer.to
+    }
+
+    fn post<'a>(&'a self, letter: &'a Letter, to: &'a [String], network: Arc<dyn Network>) -> Posting<'a> {
+        Box::pin(async move {
+            let names: Vec<&str> = to.iter().map(String::as_str).collect();
+            let mut session = Session::open(&self.server, &*network).await?;
+            let submitted =
+                session.submit(&self.composer.from, &names, &self.composer.letter(letter, to)).await?;
+            session.quit().await;
+            Ok(match submitted {
+                Submitted::TooLarge(said) => vec![Posted::Dead(said); to.len()],
+                Submitted::Each(verdicts) => verdicts
+                    .into_iter()
+                    .map(|verdict| match verdict {
+                        Verdict::Taken => Posted::Taken,
+                        Verdict::Later(said) => Posted::Later(said),
+                        Verdict::Dead(said) => Posted::Dead(said),
+                    })
+                    .collect(),
+            })
         })
     }
 }
@@ -158,7 +193,7 @@ impl EmailLane {
         session.quit().await;
         self.memory.keep();
         let fates: Vec<Fate> = fates.into_iter().map(fate).collect();
-        for (item, _) in items.iter().zip(&fates).filter(|(_, fate)| !matches!(fate, Fate::Later(_))) {
+        for (item, _) in items.iter().zip(&fates).filter(|(_, fate)| !is_open(fate)) {
             self.forget(item);
         }
         Ok(fates)
@@ -215,7 +250,7 @@ impl EmailLane {
                 recipients.retain(|at| !before.contains(at));
             }
             if recipients.is_empty() {
-                fates[place] = Some(Fate::Later("an earlier one of this host and service waits".into()));
+                fates[place] = Some(Fate::Behind(WAITS.into()));
                 continue;
             }
             if before.is_empty() {
@@ -298,8 +333,11 @@ impl EmailLane {
         let names = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
         if !waiting.is_empty() {
             self.remember(item, taken);
-            let said = later.unwrap_or_else(|| "an earlier one of this host and service waits".into());
-            return Fate::Later(format!("not for {} yet: {said}", names(waiting)).into());
+            let not_yet = |said: &str| Said::from(format!("not for {} yet: {said}", names(waiting)));
+            return match later {
+                Some(said) => Fate::Later(not_yet(said.as_str())),
+                None => Fate::Behind(not_yet(WAITS)),
+            };
         }
         if let Some(said) = dead {
             // Who has it does not get it again if its dead letter is sent again.
@@ -337,6 +375,11 @@ impl EmailLane {
 /// As [`Record::id`].
 fn record_id(item: &Item) -> String {
     format!("{:016x}-{}", item.epoch, item.sequence)
+}
+
+/// Whether an outcome is given to the lane again.
+fn is_open(fate: &Fate) -> bool {
+    matches!(fate, Fate::Later(_) | Fate::Behind(_))
 }
 
 fn fate(fate: Option<Fate>) -> Fate {

@@ -14,7 +14,7 @@ use crate::outcome::record::Record;
 use crate::outcome::result::State;
 use crate::sinks::fields::Template;
 use crate::sinks::http::escape::in_text;
-use crate::sinks::sink::Said;
+use crate::sinks::sink::{Letter, Said};
 use crate::time::clock::rfc3339;
 
 /// The longest subject, in characters.
@@ -115,6 +115,27 @@ impl Composer {
         Mail { text: self.whole(&subject, time, &self.message_id(&ids), "", &text), cut }
     }
 
+    /// A letter with its file.
+    pub(super) fn letter(&self, letter: &Letter, to: &[String]) -> String {
+        let (from, to) = (&self.from, to.join(",\r\n "));
+        let subject = header("Subject: ", &letter.subject);
+        let date = Timestamp::from_microsecond(letter.time).unwrap_or(Timestamp::UNIX_EPOCH);
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S +0000");
+        let id = self.message_id(&letter.id);
+        // No line of base64 has such signs, and no line of the text begins so.
+        let part = format!("=_{}", id.trim_matches(['<', '>']).split('@').next().unwrap_or_default());
+        let (encoding, text) = body(&letter.text);
+        let name: String = letter.file.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+        let (kind, content) = (letter.kind, wrapped(letter.content.as_bytes()));
+        format!(
+            "From: {from}\r\nTo: {to}\r\n{subject}\r\nDate: {date}\r\nMessage-ID: {id}\r\n\
+             Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"{part}\"\r\n\r\n\
+             --{part}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}\
+             --{part}\r\nContent-Type: {kind}; name=\"{name}\"\r\nContent-Transfer-Encoding: base64\r\n\
+             Content-Disposition: attachment; filename=\"{name}\"\r\n\r\n{content}--{part}--\r\n"
+        )
+    }
+
     fn whole(&self, subject: &str, time: i64, id: &str, more: &str, text: &str) -> String {
         let (from, to) = (&self.from, self.to.join(",\r\n "));
         let subject = header("Subject: ", subject);
@@ -213,7 +234,12 @@ fn body(text: &str) -> (&'static str, String) {
     if plain {
         return ("7bit", lines);
     }
-    let encoded = BASE64_STANDARD.encode(lines);
+    ("base64", wrapped(lines.as_bytes()))
+}
+
+/// In base64, in lines.
+fn wrapped(content: &[u8]) -> String {
+    let encoded = BASE64_STANDARD.encode(content);
     let mut wrapped = String::with_capacity(encoded.len() + encoded.len() / 38);
     for (at, c) in encoded.chars().enumerate() {
         if at > 0 && at % 76 == 0 {
@@ -222,7 +248,12 @@ fn body(text: &str) -> (&'static str, String) {
         wrapped.push(c);
     }
     wrapped.push_str("\r\n");
-    ("base64", wrapped)
+    wrapped
+}
+
+/// Whether a character of the name of a file stands in a header as it is.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_. ".contains(c)
 }
 
 /// With the dots that the protocol adds (RFC 5321, section 4.5.2), and its end.
@@ -239,7 +270,7 @@ pub(super) fn stuffed(mail: &str) -> String {
 }
 
 /// Whether a text is an address that is written without quotes (RFC 5321, section 4.1.2: Dot-string and Domain).
-pub(super) fn is_address(text: &str) -> bool {
+pub fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let dotted = |text: &str, valid: fn(char) -> bool| {
         text.split('.').all(|part| !part.is_empty() && part.chars().all(valid))

@@ -6,4 +6,5 @@ mod reply;
 mod session;
 mod settings;
 
+pub use mail::is_address;
 pub use settings::KIND;

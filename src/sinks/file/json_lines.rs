@@ -221,6 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn an_outcome_that_is_damaged_is_dead_and_the_others_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.jsonl");
+        let (mut lane, _) = lane(&path);
+        let mut items: Vec<Item> = (1..5).map(|number| item(number, "h", None, "o")).collect();
+        for at in [0, 2, 3] {
+            items[at].payload = [0xff; 3].as_slice().into();
+        }
+        let fates = send(&mut lane, &items).unwrap();
+        let dead = |fate: &Fate| matches!(fate, Fate::Dead(_));
+        assert_eq!(fates.iter().map(dead).collect::<Vec<_>>(), [true, false, true, true]);
+        assert_eq!(ids(&path), [id(2)]);
+    }
+
+    #[test]
     fn half_a_line_is_not_glued_to_the_next() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.jsonl");

@@ -31,10 +31,11 @@ impl Lines {
         self.ends.clear();
     }
 
-    /// Each line without its newline.
+    /// Each line that is to be written, without its newline.
     pub(super) fn each(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
-        starts.zip(&self.ends).map(|(start, (end, _))| &self.bytes[start..end - 1])
+        let lines = starts.zip(&self.ends).map(|(start, (end, _))| &self.bytes[start..*end]);
+        lines.filter_map(|line| line.strip_suffix(b"\n"))
     }
 }
 

@@ -70,6 +70,17 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             let mut words = fixed.zip(text.split('.'));
             ensure(words.all(|(marked, word)| marked == word), || "another word".to_owned())
         }
+        Format::Topic => {
+            ensure(!text.contains(is_bad) && !text.contains(['+', '#', '$', '\0']), || {
+                "no topic".to_owned()
+            })?;
+            levels(marked, &text, '/')
+        }
+        Format::Subject => {
+            let bad = |c: char| is_bad(c) || c.is_whitespace() || matches!(c, '*' | '>' | '$');
+            ensure(!text.contains(bad), || "no subject".to_owned())?;
+            levels(marked, &text, '.')
+        }
         Format::StructuredData | Format::Cef | Format::Leef => {
             let bad = |c: char| is_bad(c) && !(c == '\t' && piece.format == Format::Leef);
             ensure(!text.contains(bad), || "a control character".to_owned())?;
@@ -173,6 +184,19 @@ fn parts(marked: &str, line: &str, separator: char, hostile: &Hostile) -> Held {
     let parts: Vec<&str> = line.splitn(count, separator).collect();
     ensure(parts.len() == count, || "a part less".to_owned())?;
     marked.split(separator).zip(parts).try_for_each(|(marked, text)| part(marked, text, hostile))
+}
+
+/// As many levels, of which those without a mark are the same, and none is lost.
+fn levels(marked: &str, text: &str, separator: char) -> Held {
+    let (expected, levels): (Vec<&str>, Vec<&str>) =
+        (marked.split(separator).collect(), text.split(separator).collect());
+    // An outcome whose service has an empty name has none.
+    let fewer = levels.len() + 1 == expected.len() && expected.last() == Some(&MARKED.service);
+    ensure(levels.len() == expected.len() || fewer, || "another level".to_owned())?;
+    let mut pairs = expected.iter().zip(&levels);
+    ensure(pairs.all(|(marked, level)| marked.contains(MARK) || marked == level), || {
+        "another name of a level".to_owned()
+    })
 }
 
 /// A part that has no mark is the same for all outcomes; a name is never another one.

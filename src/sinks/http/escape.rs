@@ -20,6 +20,23 @@ pub fn percent(text: &str) -> String {
     })
 }
 
+/// Percent-encoded where `must` says so of a character, and `%` itself: different texts stay different.
+pub fn percent_where(text: &str, must: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '%' || must(c) {
+            out.push_str(&percent_all(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn percent_all(c: char) -> String {
+    c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 /// The longest key of a problem, in octets.
 pub const MAX_KEY: usize = 255;
 

@@ -26,6 +26,7 @@ pub(crate) fn fate(api: &dyn Api, answer: &Answer, parts: &[Part]) -> &'static s
                 Fate::Stale(_) => "stale",
                 Fate::Dead(_) => "dead",
                 Fate::Later(_) => "later",
+                Fate::Behind(_) => "behind",
             }
         }
         Err(Trouble::Halve(_)) => "halve",

@@ -149,6 +149,39 @@ fn what_is_not_taken_for_a_day_is_given_up_and_what_waited_behind_it_at_once() {
     assert_eq!(died[1], died[0]);
 }
 
+/// A lane that keeps an order of its own: however often the others were not tried, they follow when the first is taken.
+#[test]
+fn what_is_behind_another_follows_it_at_once() {
+    for items in [1, 10, 100] {
+        let mut machine = machine(limits(Order::Free, 1, items));
+        read(&mut machine, &[7; 200]);
+        let (mut now, mut first, mut failed) = (at(0), None, 0);
+        while machine.open() > 0 {
+            machine.tick(now);
+            while let Some(batch) = machine.next(0, now) {
+                let mut cursor = machine.cursor();
+                let mut fate = |item: &Item| {
+                    if item.sequence > cursor {
+                        return Fate::Behind("an earlier one waits".into());
+                    }
+                    if now < at(3_600_000) {
+                        failed += 1;
+                        return later();
+                    }
+                    cursor += 1;
+                    first.get_or_insert(now);
+                    Fate::Taken
+                };
+                let fates = batch.items.iter().map(&mut fate).collect();
+                machine.answered(0, Ok(fates), now);
+            }
+            now = machine.wake().map_or(now, |wake| wake.max(now));
+        }
+        assert!(failed < 40, "the first one waits longer each time: {failed}");
+        assert!(now.since(first.unwrap()) <= BEHIND, "{items}: {:?}", now.since(first.unwrap()));
+    }
+}
+
 #[test]
 fn one_bad_item_of_five_hundred_costs_nineteen_requests() {
     for bad in [1, 2, 250, 251, 333, 500] {

@@ -1,7 +1,8 @@
-//! Sends messages. Over TCP there is no acknowledgement: a batch goes over a connection of its own and counts as taken when the
-//! server, which reads up to the end, closes its side in turn. Over RELP the server acknowledges each message.
+//! Sends messages. Over TCP and TLS there is no acknowledgement: a batch goes over a connection of its own and counts as taken when the
+//! server, which reads up to the end, closes its side in turn. Over RELP the server acknowledges each message. Over UDP all that is known
+//! is that somebody listens.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -13,8 +14,12 @@ use super::form::{Form, Message};
 use crate::net::{Network, Stream};
 use crate::outcome::record::Record;
 use crate::settings::address::Address;
+use crate::sinks::acks::in_order;
 use crate::sinks::piece::{Format, Piece};
-use crate::sinks::sink::{Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble};
+use crate::sinks::sink::{
+    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
+};
+use crate::sinks::tls::{self, Tls};
 use crate::syslog::relp::{self, Answer, Found, Number};
 use crate::time::clock::Clock;
 
@@ -24,11 +29,19 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 
 const RUNNING: Hint = "see whether it runs and takes connections from this machine";
+const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink";
 const ITS_LOG: Hint = "see its log";
 const SILENT: &str = "no answer within 60 s";
 
+/// How many messages go over UDP at once: about as many as a receiver has room for that does something else.
+const DATAGRAMS: usize = 64;
+/// How long to await that a machine says that nobody listens there.
+const UNHEARD: Duration = Duration::from_millis(50);
+/// The longest datagram in octets: what IPv4 leaves of 65,535.
+const LONGEST_DATAGRAM: usize = 65_507;
+
 /// A syslog server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SyslogSink {
     /// Where it is.
     pub target: Target,
@@ -38,6 +51,14 @@ pub struct SyslogSink {
     pub facility: u8,
     /// Their longest size in bytes.
     pub most: usize,
+    /// TLS, where it is spoken.
+    pub(in crate::sinks) tls: Tls,
+}
+
+impl fmt::Debug for SyslogSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyslogSink").field("target", &self.target).finish_non_exhaustive()
+    }
 }
 
 /// Where a server is, and what it speaks.
@@ -52,31 +73,88 @@ pub struct Target {
 /// How messages are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
+    /// A message a datagram (RFC 5426).
+    Udp,
     /// TCP with octet counting (RFC 6587, section 3.4.1).
     Tcp,
+    /// The same over TLS (RFC 5425).
+    Tls,
     /// RELP.
     Relp,
+    /// RELP over TLS.
+    RelpTls,
+}
+
+impl Protocol {
+    /// All of them, each with its scheme and its default port.
+    pub const ALL: [(&str, Protocol, u16); 5] = [
+        ("udp", Protocol::Udp, 514),
+        ("tcp", Protocol::Tcp, 514),
+        ("tls", Protocol::Tls, 6514),
+        ("relp", Protocol::Relp, 2514),
+        ("relp+tls", Protocol::RelpTls, 2514),
+    ];
+
+    /// Whether it needs TLS.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Protocol::Tls | Protocol::RelpTls)
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.protocol {
-            Protocol::Tcp => "tcp",
-            Protocol::Relp => "relp",
-        };
-        write!(f, "{scheme}://{}", self.address)
+        let scheme = Protocol::ALL.iter().find(|(_, protocol, _)| *protocol == self.protocol);
+        write!(f, "{}://{}", scheme.map_or("", |(scheme, ..)| scheme), self.address)
     }
 }
 
 impl SyslogSink {
+    async fn connect(&self, network: &dyn Network) -> Result<Box<dyn Stream>, Trouble> {
+        let Address { host, port } = &self.target.address;
+        let stream = network.connect(host, *port).await.map_err(|error| {
+            Trouble::Away(format!("cannot connect to {}: {error}", self.target).into(), RUNNING)
+        })?;
+        tls::begin(&self.tls, stream).await.map_err(|error| {
+            Trouble::Away(format!("no TLS with {}: {error}", self.target).into(), CERTIFICATES)
+        })
+    }
+
+    fn broken(&self, what: &dyn fmt::Display) -> Trouble {
+        Trouble::Unanswered(format!("{} broke off: {what}", self.target).into(), ITS_LOG)
+    }
+
     fn message(&self, record: &Record<'_>) -> Message {
-        Message::new(record, self.form, self.facility, self.most)
+        let most = match self.target.protocol {
+            Protocol::Udp => self.most.min(LONGEST_DATAGRAM),
+            _ => self.most,
+        };
+        Message::new(record, self.form, self.facility, most)
     }
 }
 
 impl Sink for SyslogSink {
     fn limits(&self) -> Limits {
-        Limits { items: 512, bytes: 1 << 20, order: Order::Kept, ..Limits::default() }
+        let items = if self.target.protocol == Protocol::Udp { DATAGRAMS } else { 512 };
+        Limits { items, bytes: 1 << 20, order: Order::Kept, ..Limits::default() }
+    }
+
+    fn destination(&self) -> Destination {
+        let Address { host, port } = self.target.address.clone();
+        match self.target.protocol {
+            // Of datagrams nothing can be seen without sending one.
+            Protocol::Udp => Destination::Unknown,
+            _ => Destination::Server(host, port),
+        }
+    }
+
+    fn greet(&self, network: Arc<dyn Network>) -> Working<'_> {
+        Box::pin(async move {
+            if !self.target.protocol.is_secure() {
+                return Ok(());
+            }
+            let connected = tokio::time::timeout(PATIENCE, self.connect(&*network)).await;
+            connected.unwrap_or_else(|_| Err(self.broken(&SILENT))).map(drop)
+        })
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
@@ -85,7 +163,8 @@ impl Sink for SyslogSink {
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
-        let way = Way { server: self.clone(), clock: seat.clock.clone(), network: seat.network.clone() };
+        let (clock, network) = (seat.clock.clone(), seat.network.clone());
+        let way = Way { server: self.clone(), clock, network, turn: 0 };
         Box::new(SyslogLane { way, session: None })
     }
 }
@@ -101,6 +180,8 @@ struct Way {
     server: SyslogSink,
     clock: Arc<dyn Clock>,
     network: Arc<dyn Network>,
+    /// Which address of the server is next, for datagrams.
+    turn: usize,
 }
 
 impl Lane for SyslogLane {
@@ -123,8 +204,12 @@ impl SyslogLane {
             fates.push(if cut { Fate::Cut } else { Fate::Taken });
         }
         match self.way.server.target.protocol {
-            Protocol::Tcp => self.way.in_time(self.way.over_tcp(&messages)).await?,
-            Protocol::Relp => self.over_relp(&messages, &mut fates).await?,
+            Protocol::Udp => {
+                self.way.turn = self.way.turn.wrapping_add(1);
+                self.way.in_time(self.way.over_udp(&messages)).await?;
+            }
+            Protocol::Tcp | Protocol::Tls => self.way.in_time(self.way.over_tcp(&messages)).await?,
+            Protocol::Relp | Protocol::RelpTls => self.over_relp(&messages, &mut fates).await?,
         }
         in_order(items, &mut fates);
         Ok(fates)
@@ -169,10 +254,24 @@ impl SyslogLane {
 
 impl Way {
     async fn connect(&self) -> Result<Box<dyn Stream>, Trouble> {
+        self.server.connect(&*self.network).await
+    }
+
+    /// Sends datagrams. A machine on which nobody listens says so of one before.
+    async fn over_udp(&self, messages: &[(usize, Vec<u8>)]) -> Result<(), Trouble> {
         let Address { host, port } = &self.server.target.address;
-        self.network.connect(host, *port).await.map_err(|error| {
-            Trouble::Away(format!("cannot connect to {}: {error}", self.server.target).into(), RUNNING)
-        })
+        let away = |error: &io::Error| {
+            Trouble::Away(format!("cannot send to {}: {error}", self.server.target).into(), RUNNING)
+        };
+        let opening = self.network.datagrams(host, *port, self.turn);
+        let socket = opening.await.map_err(|error| away(&error))?;
+        for (_, message) in messages {
+            socket.send(message).await.map_err(|error| away(&error))?;
+        }
+        match tokio::time::timeout(UNHEARD, socket.recv(&mut [0])).await {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(away(&error)),
+            _ => Ok(()),
+        }
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
@@ -180,7 +279,7 @@ impl Way {
     }
 
     fn broken(&self, what: &dyn fmt::Display) -> Trouble {
-        Trouble::Unanswered(format!("{} broke off: {what}", self.server.target).into(), ITS_LOG)
+        self.server.broken(what)
     }
 
     async fn over_tcp(&self, messages: &[(usize, Vec<u8>)]) -> Result<(), Trouble> {
@@ -205,6 +304,8 @@ impl Way {
         match stream.read(&mut octet).await {
             Ok(0) => Ok(()),
             Ok(_) => Err(self.broken(&"it says something, as no syslog server does")),
+            // It has read to our end, and ends without the goodbye of TLS.
+            Err(error) if self.server.tls.is_some() && error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
             Err(error) => Err(self.broken(&error)),
         }
     }
@@ -226,21 +327,6 @@ impl Way {
             }
             Ok(Answer::Closes) => Err(self.broken(&"it closes the session")),
             Err(what) => Err(self.broken(&what)),
-        }
-    }
-}
-
-/// Has what comes behind an outcome of the same host and service that is sent again be sent again, too: the server would
-/// have the older one last.
-fn in_order(items: &[Item], fates: &mut [Fate]) {
-    let mut waiting = HashSet::new();
-    for (item, fate) in items.iter().zip(fates) {
-        match fate {
-            Fate::Later(_) => drop(waiting.insert(item.key)),
-            Fate::Taken | Fate::Cut if waiting.contains(&item.key) => {
-                *fate = Fate::Later("an earlier outcome of its host and service is sent again".into());
-            }
-            _ => {}
         }
     }
 }

@@ -73,7 +73,7 @@ async fn what_is_acknowledged_is_delivered_and_only_the_rest_is_sent_again_in_or
         seat.network = Arc::new(Server(does));
         let address = Address { host: "siem".into(), port: 2514 };
         let target = Target { protocol: Protocol::Relp, address };
-        let sink = SyslogSink { target, form: Form::Rfc5424, facility: 16, most: 8192 };
+        let sink = SyslogSink { target, form: Form::Rfc5424, facility: 16, most: 8192, tls: None };
         let sent = sink.lane(&seat).send(&items).await;
         let closes = does.iter().position(|does| *does == Does::Closes).unwrap_or(3);
         let answered = |at: usize| at < closes && matches!(does[at], Does::Takes | Does::Refuses);

@@ -7,39 +7,42 @@ use super::lane::{Protocol, SyslogSink, Target};
 use crate::settings::address::Address;
 use crate::settings::section::as_integer;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
+use crate::sinks::tls;
 use crate::syslog::names::FACILITIES;
 
 /// `type = "syslog"`
 pub const KIND: Kind = Kind {
     name: "syslog",
-    says: "a syslog server or SIEM, over TCP or RELP",
-    keys: &[&[
-        Key {
-            name: "to",
-            default: "required",
-            says: "`relp://HOST:PORT` or `tcp://HOST:PORT`. Default ports: 2514 and 514.",
-        },
-        Key {
-            name: "format",
-            default: "\"rfc5424\"",
-            says: "`\"rfc5424\"` with structured data, `\"cef\"` for ArcSight and most SIEMs, or `\"leef\"` for QRadar.",
-        },
-        Key { name: "facility", default: "\"local0\"", says: "The facility, by name or number (0 to 23)." },
-        Key {
-            name: "max_size",
-            default: "8192",
-            says: "The longest message in bytes, 480 to 65536. The end of a longer text is cut and counted (`cut`). Not more than the server takes: rsyslog's `maxMessageSize` is 8192 unless set.",
-        },
-    ]],
+    says: "a syslog server or SIEM, over RELP, TCP or UDP, with TLS or without",
+    keys: &[KEYS, tls::KEYS],
     answers: &[],
     read,
 };
+
+const KEYS: &[Key] = &[
+    Key {
+        name: "to",
+        default: "required",
+        says: "`relp://HOST:PORT`, `relp+tls://`, `tls://`, `tcp://` or `udp://`. Default ports: 2514, 2514, 6514, 514 and 514.",
+    },
+    Key {
+        name: "format",
+        default: "\"rfc5424\"",
+        says: "`\"rfc5424\"` with structured data, `\"cef\"` for ArcSight and most SIEMs, or `\"leef\"` for QRadar.",
+    },
+    Key { name: "facility", default: "\"local0\"", says: "The facility, by name or number (0 to 23)." },
+    Key {
+        name: "max_size",
+        default: "8192",
+        says: "The longest message in bytes, 480 to 65536. The end of a longer text is cut and counted (`cut`). Not more than the server takes: rsyslog's `maxMessageSize` is 8192 unless set.",
+    },
+];
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     let target = options.required("to", "relp://siem.example:2514").and_then(|text| {
         let target = Target::parse(&text);
         if target.is_none() {
-            let hint = Some("write relp://HOST:PORT or tcp://HOST:PORT, as in relp://siem.example:2514");
+            let hint = Some("write relp://, relp+tls://, tls://, tcp:// or udp:// and HOST:PORT, as in relp://siem.example:2514");
             options.report_at(&text.span, format!("'{}' is no address of a syslog server", text.value), hint);
         }
         target
@@ -59,18 +62,18 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     });
     let most = options.number("max_size", 480..=65_536, "bytes").unwrap_or(8192);
     let form = form.unwrap_or(Form::Rfc5424);
-    Some(Arc::new(SyslogSink { target: target?, form, facility: facility?, most: most as usize }))
+    let server = target.as_ref().map(|to| (to.address.host.as_str(), to.protocol.is_secure()));
+    let tls =
+        tls::read(options, server, ("there is no TLS to this address", "write tls:// or relp+tls:// in to"));
+    let (facility, tls) = (facility?, tls?);
+    Some(Arc::new(SyslogSink { target: target?, form, facility, most: most as usize, tls }))
 }
 
 impl Target {
-    /// Reads `tcp://HOST[:PORT]` or `relp://HOST[:PORT]`.
+    /// Reads a scheme and `HOST[:PORT]`.
     fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
-        let (protocol, port) = match scheme {
-            "tcp" => (Protocol::Tcp, 514),
-            "relp" => (Protocol::Relp, 2514),
-            _ => return None,
-        };
+        let (_, protocol, port) = Protocol::ALL.into_iter().find(|(known, ..)| *known == scheme)?;
         Some(Target { protocol, address: Address::parse(rest, port)? })
     }
 }
@@ -84,6 +87,9 @@ mod tests {
         for (text, host, port) in [
             ("tcp://siem.example", "siem.example", 514),
             ("relp://siem.example", "siem.example", 2514),
+            ("relp+tls://siem.example", "siem.example", 2514),
+            ("tls://siem.example", "siem.example", 6514),
+            ("udp://siem.example", "siem.example", 514),
             ("relp://192.0.2.1:20514", "192.0.2.1", 20514),
             ("tcp://[2001:db8::1]", "2001:db8::1", 514),
             ("tcp://[fe80::1%eth0]:7", "fe80::1%eth0", 7),
@@ -94,7 +100,7 @@ mod tests {
         let wrong = [
             "",
             "siem",
-            "udp://h",
+            "http://h",
             "tcp://",
             "tcp://h:0",
             "tcp://h:x",

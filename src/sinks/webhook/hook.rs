@@ -8,6 +8,7 @@ use hyper::{HeaderMap, Method, StatusCode};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::answer::Expected;
 use crate::http::client::Answer;
 use crate::outcome::json;
 use crate::outcome::record::Record;
@@ -24,6 +25,12 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// There is no API that defines a body, so the status alone counts.
 pub(super) const ANSWERS: &[Row] = &[
+    Row {
+        status: 200..=299,
+        body: "not what is expected: *",
+        means: Means::Later,
+        source: "the key `expect`",
+    },
     Row { status: 200..=299, body: "*", means: Means::Taken, source: "RFC 9110, section 15.3" },
     Row { status: 400..=400, body: "*", means: Means::Dead, source: "RFC 9110, section 15.5.1" },
     Row {
@@ -140,6 +147,10 @@ pub(super) struct Webhook {
     pub(super) format: Format,
     /// How many outcomes a request has at most.
     pub(super) batch: usize,
+    /// The field of a form in which the body stands; none if it is the body itself.
+    pub(super) field: Option<String>,
+    /// What an answer must have, beside its status.
+    pub(super) expect: Option<Expected>,
     /// The header that carries the HMAC-SHA-256 of the body in hex, and its key.
     pub(super) signature: Option<(HeaderName, Zeroizing<String>)>,
 }
@@ -151,10 +162,24 @@ impl std::fmt::Debug for Webhook {
 }
 
 impl Webhook {
+    /// A body as it is sent.
+    pub(super) fn wrapped(&self, body: String) -> String {
+        match &self.field {
+            Some(field) => format!("{field}={}", percent(&body)),
+            None => body,
+        }
+    }
+
+    /// What is sent.
+    pub(super) fn piece(&self) -> piece::Format {
+        if self.field.is_some() { piece::Format::Form } else { self.format.of_piece() }
+    }
+
     /// The headers of a request with this body.
     pub(super) fn headers(&self, body: &[u8]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
+        let format = if self.field.is_some() { Format::Form } else { self.format };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         if let Some((name, secret)) = &self.signature
             && let Ok(value) = HeaderValue::from_str(&format!("sha256={}", hmac(secret.as_bytes(), body)))
         {
@@ -180,13 +205,14 @@ impl Api for Webhook {
         };
         let path = self.path.as_ref().map_or(Ok(String::new()), |path| rendered("path", path))?;
         let body = match &self.body {
-            Some(body) => rendered("body", body)?.into_bytes(),
+            Some(body) => rendered("body", body)?,
             None => {
                 let mut body = Vec::new();
                 json::push(&mut body, record);
-                body
+                String::from_utf8_lossy(&body).into_owned()
             }
         };
+        let body = self.wrapped(body).into_bytes();
         valid_path(&path)?;
         let body = if self.format.takes_many() { on_one_line(&body)? } else { body };
         Ok(Part { id: record.id(), path, body, ..Part::default() })
@@ -205,7 +231,7 @@ impl Api for Webhook {
     }
 
     fn format(&self) -> piece::Format {
-        self.format.of_piece()
+        self.piece()
     }
 
     fn answers(&self) -> &'static [Row] {
@@ -213,6 +239,10 @@ impl Api for Webhook {
     }
 
     fn says(&self, answer: &Answer) -> String {
+        let missing = self.expect.as_ref().filter(|expect| !expect.holds(answer));
+        if answer.status.is_success() && missing.is_some() {
+            return format!("not what is expected: {}", answer.excerpt());
+        }
         if self.own_path && answer.status == StatusCode::NOT_FOUND {
             return format!("the path is not there: {}", answer.excerpt());
         }
@@ -284,6 +314,8 @@ mod tests {
             own_path: path.contains("{{"),
             format: Format::Json,
             batch: 1,
+            field: None,
+            expect: None,
             signature: Some((HeaderName::from_static("x-trapline-signature"), "Jefe".to_owned().into())),
         }
     }
@@ -309,13 +341,33 @@ mod tests {
         all.extend([403, 404, 405, 410, 414, 418, 500, 501].map(|status| (status, "no", "later")));
         all.extend([302, 401, 407].map(|status| (status, "", "refused")));
         all.extend([429, 502, 503, 504].map(|status| (status, "", "busy")));
-        every_row(&webhook("/h/{{ outcome.host }}", None), &{
+        let expect = Some(Expected { at: "/code".into(), is: "0".into() });
+        every_row(&Webhook { expect, ..webhook("/h/{{ outcome.host }}", None) }, &{
+            let known = |status: u16| status == 404 || status < 300;
             let mut own: Vec<(u16, &str, &str)> =
-                all.iter().filter(|(status, ..)| *status != 404).copied().collect();
+                all.iter().filter(|(status, ..)| !known(*status)).copied().collect();
             own.push((404, "no such host", "dead"));
+            own.extend([(200, "{\"code\":0}", "taken"), (200, "{\"code\":100}", "later")]);
             own
         });
         rows(&webhook("", None), &all);
+    }
+
+    #[test]
+    fn what_is_expected_counts_beside_the_status() {
+        let expect = Some(Expected { at: "/code".into(), is: "0".into() });
+        let hook = Webhook { expect, field: Some("json_data".into()), ..webhook("", None) };
+        let not = "{\"code\":100,\"message\":\"no\"}";
+        rows(
+            &hook,
+            &[(200, "{\"code\":0}", "taken"), (200, not, "later"), (200, "ok", "later"), (400, "", "dead")],
+        );
+        let part = part(&hook, "a&b=\"c", "o").unwrap();
+        let call = hook.call(&[part]);
+        assert_eq!(call.headers["content-type"], "application/x-www-form-urlencoded");
+        let body = String::from_utf8(call.body.to_vec()).unwrap();
+        assert!(body.starts_with("json_data=%7B%22id%22%3A") && !body.contains('&'), "{body}");
+        assert!(body.contains("a%26b%3D%5C%22c"), "{body}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderName;
 
+use super::answer::{Expected, is_pointer};
 use super::hook::{ANSWERS, Format, Webhook};
 use super::ticket::{self, TicketSink};
 use crate::http::client::header;
@@ -47,9 +48,19 @@ const KEYS: &[Key] = &[
         says: "With `format = \"ndjson\"` or `\"array\"`: how many outcomes go in one request at most, and 1 MiB. Range: 1 to 1000.",
     },
     Key {
+        name: "field",
+        default: "",
+        says: "With a body in JSON: the field of a form in which it is sent, for systems that take forms only.",
+    },
+    Key {
+        name: "expect",
+        default: "",
+        says: "For systems that answer mistakes with status 200, a table: what stands in the JSON of a good answer, `at` a place (RFC 6901, `*` for the first entry) `is` a text, a number or a truth value, in quotes.",
+    },
+    Key {
         name: "find",
         default: "",
-        says: "For tickets, a table: the request that looks for one, `path` (a template), `method` (`\"GET\"`), `body`, and `id`, where its id is in the answer (RFC 6901).",
+        says: "For tickets, a table: the request that looks for one, `path` (a template), `method` (`\"GET\"`), `body`, and `id`, where its id is in the answer (RFC 6901, `*` for the first entry).",
     },
     Key {
         name: "open",
@@ -106,9 +117,52 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     };
     let signature = name.zip(secret);
     let steps = ticket::read(options, format);
-    let hook = Webhook { method: method?, path, own_path, body, format, batch, signature };
+    let field = field(options, format);
+    let expect = options.within("expect", expected).map(|expect| expect.map(Some));
+    let expect = expect.unwrap_or(Some(None));
+    let hook = Webhook {
+        method: method?,
+        path,
+        own_path,
+        body,
+        format,
+        batch,
+        field: field?,
+        expect: expect?,
+        signature,
+    };
     match steps {
         None => Some(Web::end(server?, hook)),
         Some(steps) => Some(Arc::new(TicketSink { server: server?, hook, steps: Arc::new(steps?) })),
     }
+}
+
+/// `field`: none if it is wrong.
+fn field(options: &mut Options<'_, '_, '_>, format: Format) -> Option<Option<String>> {
+    let Some(field) = options.string("field") else { return Some(None) };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.[]".contains(c);
+    if field.is_empty() || !field.chars().all(plain) {
+        let hint = Some("use letters, digits, '-', '_', '.' and brackets");
+        options.report_at(&field.span, format!("'{}' can be no field", field.value.escape_debug()), hint);
+        return None;
+    }
+    if !matches!(format, Format::Json | Format::Slack | Format::Markdown) {
+        let hint = Some("remove 'field', or write format = \"json\"");
+        options.report_at(&field.span, "a field has one body in JSON", hint);
+        return None;
+    }
+    Some(Some(field.value))
+}
+
+/// `expect`: none if it is wrong.
+fn expected(options: &mut Options<'_, '_, '_>) -> Option<Expected> {
+    let at = options.required("at", "/code");
+    let is = options.required("is", "0");
+    let at = at?;
+    if !is_pointer(&at) {
+        let hint = Some("write a pointer such as \"/code\" (RFC 6901)");
+        options.report_at(&at.span, format!("'{}' is no pointer", at.value.escape_debug()), hint);
+        return None;
+    }
+    Some(Expected { at: at.value, is: is?.value })
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Method, StatusCode};
-use serde_json::Value;
 
+use super::answer::{found, is_pointer};
 use super::hook::{Format, Webhook, valid_path};
 use crate::http::client::{Answer, Client};
 use crate::outcome::record::Record;
@@ -65,7 +65,7 @@ pub(super) fn read(options: &mut Options<'_, '_, '_>, format: Format) -> Option<
     let mut pointer = None;
     let find = options.within("find", |options| {
         let id = options.required("id", "/result/0/sys_id");
-        if let Some(id) = id.as_ref().filter(|id| !id.starts_with('/')) {
+        if let Some(id) = id.as_ref().filter(|id| !is_pointer(id)) {
             let hint = Some("write a pointer such as \"/result/0/sys_id\" (RFC 6901)");
             options.report_at(&id.span, format!("'{}' is no pointer", id.value.escape_debug()), hint);
         }
@@ -129,13 +129,14 @@ pub(super) fn method(options: &mut Options<'_, '_, '_>, default: Method) -> Opti
 }
 
 impl Step {
-    fn asked(&self, record: &Record<'_>, found: Option<&str>) -> Result<Asked, Said> {
+    fn asked(&self, hook: &Webhook, record: &Record<'_>, found: Option<&str>) -> Result<Asked, Said> {
         let rendered = |key: &str, template: Option<&Template>| {
             let text = template.map_or(Ok(String::new()), |text| text.render_with(record, found));
             text.map_err(|error| Said::from(format!("'{key}' cannot be computed: {error}")))
         };
         let (path, body) = (rendered("path", self.path.as_ref())?, rendered("body", self.body.as_ref())?);
         valid_path(&path)?;
+        let body = if body.is_empty() { body } else { hook.wrapped(body) };
         Ok(Asked { method: self.method.clone(), path, body })
     }
 }
@@ -162,12 +163,12 @@ impl Sink for TicketSink {
         // An ok is sent only where there is a ticket.
         let found = Some(SOME_ID).filter(|_| record.outcome.common().state.is_good());
         let next = steps.next(record, found);
-        let asked = |step: &Step, found| step.asked(record, found);
+        let asked = |step: &Step, found| step.asked(&self.hook, record, found);
         let both = asked(&steps.find, None).and_then(|find| {
             let next = next.map(|step| asked(step, found)).transpose()?;
             Ok([find].into_iter().chain(next))
         });
-        let format = self.hook.format.of_piece();
+        let format = self.hook.piece();
         Some(both.map(|both| {
             let pieces = |Asked { method, path, body }: Asked| {
                 let body = Some(body).filter(|body| !body.is_empty()).map(|body| Piece::new(format, body));
@@ -215,7 +216,7 @@ impl TicketLane {
         let Some(record) = item.record() else {
             return Ok(vec![Fate::Dead("the outcome is damaged".into())]);
         };
-        let find = match self.steps.find.asked(&record, None) {
+        let find = match self.steps.find.asked(&self.hook, &record, None) {
             Ok(find) => find,
             Err(reason) => return Ok(vec![Fate::Dead(reason)]),
         };
@@ -238,7 +239,7 @@ impl TicketLane {
         };
         let steps = self.steps.clone();
         let Some(step) = steps.next(&record, found.as_deref()) else { return Ok(vec![Fate::Taken]) };
-        match step.asked(&record, found.as_deref()) {
+        match step.asked(&self.hook, &record, found.as_deref()) {
             Ok(asked) => {
                 let answer = self.ask(&asked).await?;
                 judge(&self.hook, self.client.server(), &answer, &[part])
@@ -252,41 +253,5 @@ impl TicketLane {
         let headers = if body.is_empty() { HeaderMap::new() } else { self.hook.headers(body.as_bytes()) };
         let answer = self.client.send(method, path, &headers, body.clone().into()).await;
         answer.map_err(|error| trouble(&error))
-    }
-}
-
-/// The id in the answer to a search; none if there is none.
-fn found(answer: &Answer, pointer: &str) -> Result<Option<String>, &'static str> {
-    let json: Value = serde_json::from_slice(&answer.body).map_err(|_| "no JSON")?;
-    if !json.is_object() && !json.is_array() {
-        return Err("no JSON object");
-    }
-    match json.pointer(pointer) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(id)) if id.is_empty() => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id.clone())),
-        Some(Value::Number(id)) => Ok(Some(id.to_string())),
-        Some(_) => Err("something else than an id"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sinks::http::tests::answer;
-
-    #[test]
-    fn an_id_is_a_text_or_a_number() {
-        let id = |body: &str| found(&answer(200, body), "/result/0/sys_id");
-        assert_eq!(id(r#"{"result":[{"sys_id":"a1"}]}"#), Ok(Some("a1".into())));
-        assert_eq!(id(r#"{"result":[{"sys_id":17}]}"#), Ok(Some("17".into())));
-        for none in
-            [r#"{"result":[]}"#, "{}", r#"{"result":[{"sys_id":""}]}"#, r#"{"result":[{"sys_id":null}]}"#]
-        {
-            assert_eq!(id(none), Ok(None), "{none}");
-        }
-        for wrong in ["", "<html>", "7", r#"{"result":[{"sys_id":{}}]}"#] {
-            assert!(id(wrong).is_err(), "{wrong}");
-        }
     }
 }

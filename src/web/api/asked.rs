@@ -30,7 +30,15 @@ pub const FILTER: &[Param] = &[
     Param { name: "state", says: "states with commas between" },
     Param { name: "rule", says: "the id of the rule, with the wildcards * and ?" },
     Param { name: "kind", says: "check_result or event" },
-    Param { name: "changes", says: "1 for changes of state only" },
+    Param {
+        name: "changes",
+        says: "1 for changes of state only, and the first outcome of each host and service",
+    },
+    Param { name: "untold", says: "1 for messages that made no outcome, too" },
+    Param {
+        name: "why",
+        says: "only what nobody was told of for one of these reasons, with commas between, such as held, duplicate or muted",
+    },
     Param { name: "order", says: "desc, the newest first, or asc" },
     Param { name: "limit", says: "how many at most, up to 1000; 100 unless told" },
     Param { name: "cursor", says: "`next` of the page before" },

@@ -29,8 +29,10 @@ pub struct Entry<'e> {
     pub method: &'e str,
     /// The path, still encoded: it has no control characters.
     pub path: &'e str,
-    /// The status of the answer.
-    pub status: u16,
+    /// The status of the answer; none for what is about to be carried out.
+    pub status: Option<u16>,
+    /// What tells a change from others: when it was asked for, in microseconds since 1970 UTC. None for what is noted once.
+    pub asked: Option<i64>,
 }
 
 /// Appends an entry; it is on disk when this returns. Blocks.
@@ -45,7 +47,7 @@ pub fn append(folder: &Folder, now: Wall, entry: &Entry<'_>) -> io::Result<()> {
         folder.rename(FILE, BEFORE)?;
         log = AppendLog::open_shared(folder, FILE, JSON_LINES)?.0;
     }
-    let line = json!({
+    let mut line = json!({
         "time": rfc3339(now.micros()),
         "token": entry.token,
         "role": entry.role,
@@ -54,6 +56,9 @@ pub fn append(folder: &Folder, now: Wall, entry: &Entry<'_>) -> io::Result<()> {
         "path": entry.path.chars().take(500).collect::<String>(),
         "status": entry.status,
     });
+    if let Some(asked) = entry.asked {
+        line["asked"] = asked.into();
+    }
     log.append_synced([line.to_string().as_bytes()]).map(drop)
 }
 
@@ -70,10 +75,17 @@ pub fn last(folder: &Folder, most: usize) -> io::Result<Vec<Value>> {
         }
         let text = folder.read(name, 2 * LARGEST)?;
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            if let Ok(entry) = serde_json::from_slice(line) {
-                found.push_front(entry);
-                found.truncate(most);
+            let Ok(entry) = serde_json::from_slice::<Value>(line) else { continue };
+            let same = ["asked", "address", "path", "method"];
+            let is_begin = |known: &Value| {
+                known["status"].is_null() && same.iter().all(|name| known[name] == entry[name])
+            };
+            // What has become of a change takes the place of its announcement.
+            match found.iter().position(is_begin).filter(|_| entry["asked"].is_number()) {
+                Some(at) => found[at] = entry,
+                None => found.push_front(entry),
             }
+            found.truncate(most);
         }
     }
     Ok(found.into())
@@ -93,7 +105,8 @@ mod tests {
             address: "192.0.2.1".parse().unwrap(),
             method: "POST",
             path,
-            status: 200,
+            status: Some(200),
+            asked: None,
         };
         append(&folder, Wall::from_micros(0), &entry("/api/v1/reload")).unwrap();
         std::fs::write(dir.path().join(FILE), vec![b'\n'; LARGEST as usize]).unwrap();
@@ -102,5 +115,12 @@ mod tests {
         let last = last(&folder, 1).unwrap();
         assert_eq!((last.len(), &last[0]["path"]), (1, &json!("/b")));
         assert!(dir.path().join(BEFORE).exists());
+        let of_change = |status, asked| Entry { status, asked: Some(asked), ..entry("/c") };
+        for (status, asked) in [(None, 7), (None, 8), (Some(200), 7)] {
+            append(&folder, Wall::from_micros(0), &of_change(status, asked)).unwrap();
+        }
+        let last = super::last(&folder, 3).unwrap();
+        let status: Vec<&Value> = last.iter().map(|entry| &entry["status"]).collect();
+        assert_eq!(status, [&Value::Null, &json!(200), &json!(200)], "one was never carried out: {last:?}");
     }
 }

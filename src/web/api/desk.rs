@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use hyper::StatusCode;
+use hyper::body::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -19,11 +20,38 @@ use crate::web::feed::Feed;
 /// An answer of the daemon that comes later.
 pub type Later = Pin<Box<dyn Future<Output = Value> + Send>>;
 
+/// What a process of its own does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// Add MIB modules, and reload.
+    AddMibs {
+        /// The name of the file that somebody has given.
+        name: String,
+        /// Its content: a module, or a ZIP archive.
+        content: Bytes,
+    },
+    /// Remove a file of added modules, and reload.
+    RemoveMib {
+        /// Its name.
+        file: String,
+    },
+    /// Show which outcomes edited rules would change.
+    Replay {
+        /// Of the messages that were captured in so many seconds.
+        seconds: u64,
+        /// The rules of the console as they would be; none for the files as they are.
+        console: Option<String>,
+    },
+}
+
 /// The daemon, as the control socket reaches it.
 pub trait Control: Debug + Send + Sync {
     /// Carries out a request, written as for the control socket, such as `{"command":"reload"}`. The answer has `ok`, and `error` if that is
     /// false.
     fn ask(&self, request: Value) -> Later;
+
+    /// Has a process of its own do what takes long. The answer is as that of [`Control::ask`].
+    fn help(&self, job: Job) -> Later;
 }
 
 /// What the daemon lets routes reach.
@@ -62,7 +90,22 @@ impl Desk {
         let Some(control) = self.control.get() else {
             return Err(Problem::unavailable("the daemon has not started yet; try again"));
         };
-        let answer = control.ask(request).await;
+        Self::judged(control.ask(request).await)
+    }
+
+    /// Has a process of its own do what takes long.
+    ///
+    /// # Errors
+    ///
+    /// 503 while the daemon starts, 422 if it cannot be done.
+    pub async fn help(&self, job: Job) -> Result<Value, Problem> {
+        let Some(control) = self.control.get() else {
+            return Err(Problem::unavailable("the daemon has not started yet; try again"));
+        };
+        Self::judged(control.help(job).await)
+    }
+
+    fn judged(answer: Value) -> Result<Value, Problem> {
         if answer["ok"] == false {
             let why = answer["error"].as_str().unwrap_or("the daemon has refused").to_owned();
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));

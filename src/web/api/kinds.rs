@@ -45,4 +45,6 @@ pub enum Cost {
     Stream,
     /// A login: limited by address.
     Login,
+    /// A file of some megabytes: one at a time.
+    Upload,
 }

@@ -118,6 +118,7 @@ pub struct AtOnce {
     turns: Mutex<HashMap<Hash, Arc<Semaphore>>>,
     exports: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
 }
 
 impl Default for AtOnce {
@@ -129,6 +130,7 @@ impl Default for AtOnce {
             turns: Mutex::default(),
             exports: places(EXPORTS),
             streams: places(STREAMS),
+            uploads: places(1),
         }
     }
 }
@@ -156,6 +158,16 @@ impl AtOnce {
         }
     }
 
+    /// The place of an upload, taken before it is read.
+    ///
+    /// # Errors
+    ///
+    /// 429.
+    pub fn upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = self.uploads.clone().try_acquire_owned();
+        place.map_err(|_| too_many("another file is uploaded; try again later", Duration::from_secs(5)))
+    }
+
     fn turn(&self, token: Hash) -> Arc<Semaphore> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         // Who waits or works has one as well.
@@ -165,7 +177,7 @@ impl AtOnce {
 
     fn place(&self, cost: Cost) -> Result<Option<OwnedSemaphorePermit>, Problem> {
         let (places, what) = match cost {
-            Cost::Small | Cost::Login | Cost::Trial => return Ok(None),
+            Cost::Small | Cost::Login | Cost::Trial | Cost::Upload => return Ok(None),
             Cost::Search => (&self.searches, "4 searches run"),
             Cost::Export => (&self.exports, "2 exports run"),
             Cost::Stream => (&self.streams, "32 streams are open"),

@@ -25,6 +25,7 @@ pub mod caller;
 pub mod desk;
 pub mod kinds;
 pub mod limits;
+pub mod messages;
 pub mod openapi;
 pub mod origin;
 mod past;

@@ -102,6 +102,7 @@ mod tests {
             is_event: false,
             state: State::Critical,
             previous,
+            is_first: false,
             count: 1,
             mark: Mark::None,
             rule: String::new(),

@@ -23,6 +23,9 @@ use crate::web::query::Query;
 
 /// The longest body of a request, in octets.
 const LONGEST: usize = 1 << 20;
+/// The longest file that is uploaded, in octets, and how long it may take to come.
+const UPLOAD: usize = 32 << 20;
+const UPLOADING: Duration = Duration::from_mins(1);
 /// How long a body may take to come.
 const BODY: Duration = Duration::from_secs(10);
 /// How long a lock, the disk or a database may keep an answer waiting.
@@ -54,20 +57,32 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
     let (head, body) = request.into_parts();
     let now = desk.status.clock.now();
     desk.freshen(now.mono).await;
-    let asked = Asked { desk: desk.clone(), route, address: door.address, path: head.uri.path().to_owned() };
+    let asked = Asked {
+        desk: desk.clone(),
+        route,
+        address: door.address,
+        path: head.uri.path().to_owned(),
+        time: is_change(route).then(|| now.wall.micros()),
+    };
     let caller = match desk.access.caller(demand(route), &head.headers, door.address, now) {
         Ok(caller) => caller,
         Err(Refused { problem, is_wrong }) => {
             if is_wrong {
-                asked.note(None, problem.status).await;
+                let _ = asked.note(None, Some(problem.status)).await;
             }
             return Err(problem);
         }
     };
     let query = Query::parse(head.uri.query().unwrap_or_default()).map_err(Problem::wrong)?;
     known(route, &query)?;
+    let mut upload = None;
     let body = match route.body {
-        Some(_) => read(body).await?,
+        Some(_) if route.cost == Cost::Upload => {
+            // Before it is read: bodies of this size are held one at a time.
+            upload = Some(desk.access.at_once.upload()?);
+            read(body, route.cost).await?
+        }
+        Some(_) => read(body, route.cost).await?,
         None => Bytes::new(),
     };
     // Not before: who sends slowly has no place of others.
@@ -75,11 +90,18 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
     let who = (caller.token.clone(), caller.role);
     let ask =
         Ask { desk, caller, secure: door.secure, path, query, fields: head.headers, body, upgrade, place };
+    if is_change(route) && asked.note(Some(who.clone()), None).await.is_err() {
+        return Err(Problem::unavailable(
+            "nothing is changed, as the audit cannot be written: check the disk of the journal directory",
+        ));
+    }
     let done = run(route, ask).await;
+    drop(upload);
     let status = done.as_ref().map_or_else(|problem| problem.status, |answer| answer.status);
     if is_noted(route, status) {
         let login = done.as_ref().ok().and_then(|answer| answer.login.clone());
-        asked.note(Some(login.map_or(who, |(name, role)| (Some(name), role))), status).await;
+        // What was changed is changed; its announcement is there.
+        let _ = asked.note(Some(login.map_or(who, |(name, role)| (Some(name), role))), Some(status)).await;
     }
     done
 }
@@ -97,7 +119,12 @@ fn demand(route: &Route) -> Demand {
 /// Whether a request goes into the audit. Who has no token yet can fill it with wrong tokens alone, and of those only few are judged.
 fn is_noted(route: &Route, status: StatusCode) -> bool {
     let is_login = route.cost == Cost::Login && matches!(status, StatusCode::OK | StatusCode::UNAUTHORIZED);
-    is_login || (route.method != Method::Get && route.role >= Role::Operate)
+    is_login || is_change(route)
+}
+
+/// Whether a request may change something: it is announced in the audit before it is carried out.
+fn is_change(route: &Route) -> bool {
+    route.method != Method::Get && route.role >= Role::Operate
 }
 
 /// What goes into the audit.
@@ -106,34 +133,43 @@ struct Asked {
     route: &'static Route,
     address: IpAddr,
     path: String,
+    /// When, in microseconds since 1970 UTC; none for what is noted once.
+    time: Option<i64>,
 }
 
 impl Asked {
-    async fn note(self, who: Option<(Option<String>, Role)>, status: StatusCode) {
+    /// Writes an entry; the error is logged.
+    async fn note(&self, who: Option<(Option<String>, Role)>, status: Option<StatusCode>) -> Result<(), ()> {
         let health = self.desk.status.health.clone();
+        let (desk, address, path) = (self.desk.clone(), self.address, self.path.clone());
+        let (method, asked) = (self.route.method.as_str(), self.time);
         let noted = tokio::task::spawn_blocking(move || {
             let (token, role) = who.unwrap_or((None, Role::Open));
             let entry = audit::Entry {
                 token: token.as_deref(),
                 role: role.as_str(),
-                address: self.address,
-                method: self.route.method.as_str(),
-                path: &self.path,
-                status: status.as_u16(),
+                address,
+                method,
+                path: &path,
+                status: status.map(|status| status.as_u16()),
+                asked,
             };
-            let folder = self.desk.access.folder()?;
-            audit::append(&folder, self.desk.status.clock.now().wall, &entry)
+            let folder = desk.access.folder()?;
+            audit::append(&folder, desk.status.clock.now().wall, &entry)
         });
         match noted.await {
-            Ok(Ok(())) => health.recovered(AUDIT),
+            Ok(Ok(())) => {
+                health.recovered(AUDIT);
+                return Ok(());
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the audit of the API cannot be written; check the disk of the journal directory");
-                // What was changed is changed. Whoever watches the daemon must learn that nobody can tell by whom.
                 let why = format!("cannot be written: {error}; check the disk of the journal directory");
                 health.failed(AUDIT, why);
             }
             Err(_) => health.failed(AUDIT, "cannot be written; see the log".to_owned()),
         }
+        Err(())
     }
 }
 
@@ -150,13 +186,15 @@ fn known(route: &Route, query: &Query) -> Result<(), Problem> {
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Problem> {
-    let limited = Limited::new(body, LONGEST).collect();
-    match tokio::time::timeout(BODY, limited).await {
+async fn read(body: Incoming, cost: Cost) -> Result<Bytes, Problem> {
+    let (longest, patience) = if cost == Cost::Upload { (UPLOAD, UPLOADING) } else { (LONGEST, BODY) };
+    let limited = Limited::new(body, longest).collect();
+    match tokio::time::timeout(patience, limited).await {
         Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {LONGEST} octets")))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("this body has at most {longest} octets"),
+        )),
         Ok(Err(_)) => Err(Problem::wrong("the body has ended early")),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body does not come")),
     }

@@ -38,6 +38,10 @@ pub const PARAMS: &[Param] = &[
     asked::FILTER[7],
     asked::FILTER[8],
     Param { name: "all", says: "1 for all outcomes, not only changes of state" },
+    Param {
+        name: "some",
+        says: "1, with all=1, for at most 50 a second of them, and how many there were between",
+    },
     Param { name: "words", says: "online: say online and offline in the place of states" },
     Param { name: "since", says: "the id of the last outcome that you have had" },
 ];
@@ -49,6 +53,8 @@ pub enum Item {
     Hello,
     /// An outcome.
     Update(Arc<Row>),
+    /// So many outcomes were passed over.
+    More(u64),
     /// Something was missed.
     Gap(Missed),
     /// Nothing has come for a while.
@@ -97,7 +103,11 @@ impl Stream {
                 return Err(Problem::wrong(format!("words={}: there is online", other.escape_debug())));
             }
         };
-        let which = if ask.flag("all")? { Which::All } else { Which::Changes };
+        let which = match (ask.flag("all")?, ask.flag("some")?) {
+            (false, _) => Which::Changes,
+            (true, false) => Which::All,
+            (true, true) => Which::Some,
+        };
         // A client that connects again says what it has had in the header; its address still says what it had at first.
         let last = ask.fields.get("last-event-id").and_then(|id| id.to_str().ok());
         let since = last.or(ask.query.get("since")).filter(|id| !id.is_empty());
@@ -105,7 +115,8 @@ impl Stream {
             parsed(id)
                 .ok_or_else(|| Problem::wrong("since is the id of an outcome, as `id` of the stream has it"))
         });
-        let since = since.transpose()?;
+        // Of what somebody looks at a part only, there is nothing to go on with.
+        let since = since.transpose()?.filter(|_| which != Which::Some);
         let ended = ask.desk.access.ended();
         let mut reader = ask.desk.feed.reader(which).await;
         let mut first = VecDeque::from([Item::Hello]);
@@ -165,6 +176,7 @@ impl Stream {
                 .filter_map(|event| match event {
                     Event::Outcome(row) => self.filter.matches(&row).then_some(Item::Update(row)),
                     Event::Gap(missed) => Some(Item::Gap(missed)),
+                    Event::More { count, .. } => Some(Item::More(count)),
                 })
                 .collect();
             if !items.is_empty() {
@@ -206,6 +218,9 @@ impl Stream {
                 let data = json!({ "dropped": dropped, "from": from, "to": to });
                 Some(json!({ "type": "gap", "timestamp": now(), "data": data }))
             }
+            Item::More(count) => {
+                Some(json!({ "type": "more", "timestamp": now(), "data": { "count": count } }))
+            }
             Item::Update(row) => Some(update(row, self.online)),
             Item::Beat => None,
         }
@@ -219,6 +234,7 @@ impl Stream {
             match item {
                 Item::Hello => text.push_str(&format!("retry: 3000\nevent: hello\ndata: {json}\n\n")),
                 Item::Gap(_) => text.push_str(&format!("event: gap\ndata: {json}\n\n")),
+                Item::More(_) => text.push_str(&format!("event: more\ndata: {json}\n\n")),
                 Item::Update(row) => text.push_str(&format!("id: {}\ndata: {json}\n\n", row.id())),
                 Item::Beat => text.push_str(": open\n\n"),
             }

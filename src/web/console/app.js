@@ -16,11 +16,12 @@ import { Sinks } from "./pages/sinks.js";
 import { Correlation } from "./pages/state.js";
 import { Senders } from "./pages/senders.js";
 import { CheckIns } from "./pages/checkins.js";
+import { Mibs } from "./pages/mibs.js";
 import { Admin } from "./pages/admin.js";
 
 const VIEWS = {
   overview: Overview, live: Live, history: History, inbox: Inbox, maker: Maker, rules: Rules, sinks: Sinks, state: Correlation,
-  senders: Senders, checkins: CheckIns, admin: Admin,
+  senders: Senders, checkins: CheckIns, mibs: Mibs, admin: Admin,
 };
 
 /** `#/inbox/7?drop=1`: the page, what follows, and its query. */

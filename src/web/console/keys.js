@@ -13,6 +13,7 @@ export const PAGES = [
   ["c", "state", "Correlation"],
   ["e", "senders", "Senders"],
   ["k", "checkins", "Check-ins"],
+  ["m", "mibs", "MIBs"],
   ["a", "admin", "Administration"],
 ];
 

@@ -25,7 +25,11 @@ function address() {
   const all = [...listeners].some((listener) => listener.all);
   const url = new URL("api/ws/status", document.baseURI);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  if (all) url.searchParams.set("all", "1");
+  if (all) {
+    url.searchParams.set("all", "1");
+    // Nobody reads more than 50 a second; how many there were is said.
+    url.searchParams.set("some", "1");
+  }
   return url;
 }
 
@@ -47,6 +51,10 @@ function take(message) {
   }
   if (event.type === "gap") {
     for (const listener of listeners) listener.onGap?.(event.data ?? event);
+    return;
+  }
+  if (event.type === "more") {
+    seen += event.data?.count ?? 0;
     return;
   }
   if (event.type !== "status_update") return;
@@ -117,6 +125,68 @@ export function useStream({ all = false, onEvents, onGap }) {
       setTimeout(settle, 0);
     };
   }, [all]);
+  return now;
+}
+
+/** Messages as they come, over a WebSocket of its own while somebody looks at them. `onMessages` gets those of a round. */
+export function useMessages({ on, unmatched, onMessages, onGap }) {
+  const [now, set] = useState("off");
+  const latest = useRef({});
+  latest.current = { onMessages, onGap };
+  useEffect(() => {
+    if (!on) return undefined;
+    let over = false;
+    let mine = null;
+    let again = 0;
+    let pause = 500;
+    let gathered = [];
+    let count = 0;
+    let round = 0;
+    const give = () => {
+      round = 0;
+      latest.current.onMessages?.(gathered, count);
+      gathered = [];
+      count = 0;
+    };
+    const begin = () => {
+      const url = new URL("api/v1/ws/messages", document.baseURI);
+      url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+      if (unmatched) url.searchParams.set("unmatched", "1");
+      set("connecting");
+      mine = new WebSocket(url);
+      mine.onopen = () => {
+        pause = 500;
+        set("on");
+      };
+      mine.onmessage = (message) => {
+        let event;
+        try {
+          event = JSON.parse(message.data);
+        } catch {
+          return;
+        }
+        if (event.type === "gap") latest.current.onGap?.(event.data ?? {});
+        if (event.type !== "message") return;
+        count += 1;
+        if (gathered.length < MOST) gathered.push(event.data);
+        if (round === 0) round = setTimeout(give, ROUND);
+      };
+      mine.onclose = () => {
+        if (over) return;
+        set("off");
+        again = setTimeout(begin, pause);
+        pause = Math.min(pause * 2, 15_000);
+      };
+    };
+    begin();
+    return () => {
+      over = true;
+      clearTimeout(again);
+      clearTimeout(round);
+      mine?.close();
+      set("off");
+    };
+  }, [on, unmatched]);
   return now;
 }
 

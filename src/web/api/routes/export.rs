@@ -45,6 +45,8 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
             FILTER[8],
             FILTER[9],
             FILTER[10],
+            FILTER[11],
+            FILTER[12],
         ],
         gives: Gives::Other("text/csv"),
         ..Route::get("/api/export/history", "A range of the history as a file", Does::Later(export))

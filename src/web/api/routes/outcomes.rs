@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::history::HistoryError;
 use crate::history::filter::Filter;
 use crate::history::series::{self, By, Wanted};
+use crate::history::{Facets, HistoryError};
 use crate::rules::matching::Glob;
 use crate::time::clock::rfc3339;
 use crate::web::api::answer::Answer;
@@ -26,7 +26,7 @@ fn page() -> Value {
         ("id", schema::text()),
         ("time", schema::text()),
         ("kind", json!({ "enum": ["check_result", "event"] })),
-        ("state", schema::text()),
+        ("state", schema::maybe_text()),
         ("previous", schema::maybe_text()),
         ("count", schema::number()),
         ("rule", schema::text()),
@@ -41,8 +41,16 @@ fn page() -> Value {
     schema::with(&[("items", schema::list(row)), ("next", schema::maybe_text()), ("partial", schema::flag())])
 }
 
-const OF_ONE: &[Param] =
-    &[FILTER[0], FILTER[1], FILTER[2], FILTER[6], FILTER[7], FILTER[9], FILTER[10], FILTER[11], FILTER[12]];
+const OF_ONE: &[Param] = &[
+    FILTER[0], FILTER[1], FILTER[2], FILTER[6], FILTER[7], FILTER[9], FILTER[10], FILTER[11], FILTER[12],
+    FILTER[13], FILTER[14],
+];
+
+/// A filter without order and pages.
+const MATCHING: &[Param] = &[
+    FILTER[0], FILTER[1], FILTER[2], FILTER[3], FILTER[4], FILTER[5], FILTER[6], FILTER[7], FILTER[8],
+    FILTER[9], FILTER[10], FILTER[11],
+];
 
 pub(in crate::web::api) const ROUTES: &[Route] = &[
     Route {
@@ -53,6 +61,23 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
             "/api/v1/outcomes",
             "Outcomes of the history, in pages. `partial` says that the time was over before all was looked at; `next` goes on",
             Does::Blocking(|ask| page_of(ask, asked::filter(ask)?)),
+        )
+    },
+    Route {
+        cost: Cost::Search,
+        query: MATCHING,
+        gives: Gives::Json(|| {
+            schema::with(&[
+                ("rows", schema::number()),
+                ("outcomes", schema::number()),
+                ("partial", schema::flag()),
+                ("facets", schema::object()),
+            ])
+        }),
+        ..Route::get(
+            "/api/v1/facets",
+            "How outcomes of the history are spread over states, hosts, services, rules, senders and reasons: the 20 largest of each",
+            Does::Blocking(facets),
         )
     },
     Route {
@@ -77,7 +102,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
     },
     Route {
         cost: Cost::Search,
-        query: &[FILTER[3], FILTER[4], FILTER[6], FILTER[11], FILTER[12]],
+        query: &[FILTER[3], FILTER[4], FILTER[6], FILTER[13], FILTER[14]],
         gives: Gives::Json(|| {
             let row = schema::with(&[
                 ("endpointId", schema::text()),
@@ -161,6 +186,12 @@ fn page_of(ask: &Ask, filter: Filter) -> Result<Answer, Problem> {
         answer["unreadable"] = json!(page.unreadable);
     }
     Ok(Answer::json(&answer))
+}
+
+fn facets(ask: &Ask) -> Result<Answer, Problem> {
+    let search = asked::search(ask, asked::filter(ask)?)?;
+    let found = Facets::of(&search, &ask.desk.folder()?).map_err(|error| unreadable(&error))?;
+    Ok(Answer::json(&found.to_json()))
 }
 
 fn of_endpoint(ask: &Ask, service: Option<&str>) -> Result<Answer, Problem> {

@@ -78,7 +78,7 @@ function Audit() {
     ${data && items.length === 0 && html`<${Empty} title="Nothing was changed yet.">Each request that changes something stands here, with who made it.<//>`}
     ${items.length > 0 && html`<${Table} label="Audit" head=${["time", "token", ["role", "wide-only"], ["address", "narrow-off"], "request", ["status", "num"]]}>
       ${items.map((one, at) => html`<${Row} key=${at}><td><${When} at=${one.time} /></td><td><${T}>${one.token ?? "–"}<//></td><td class="wide-only"><${T}>${one.role ?? "–"}<//></td><td class="narrow-off"><${T}>${one.address ?? "–"}<//></td>
-        <td class="mono"><${T}>${one.method}<//> <${T} max=${120}>${one.path}<//></td><td class="num ${one.status >= 400 ? "bad-text" : ""}">${one.status}</td><//>`)}<//>`}
+        <td class="mono"><${T}>${one.method}<//> <${T} max=${120}>${one.path}<//></td><td class="num ${one.status >= 400 ? "bad-text" : ""}">${one.status ?? html`<span class="faint" title="it was announced; how it ended is not known">–</span>`}</td><//>`)}<//>`}
   <//>`;
 }
 

@@ -6,6 +6,7 @@ import { T, count, number } from "../text.js";
 import { addCondition, captures, diff, nameFor, patternOf, readPattern, setExpect, shape, toggleIn, writePattern } from "../toml.js";
 import { Line, Posted, Varbinds } from "./parts.js";
 import { what } from "./inbox.js";
+import { Replay } from "./replay.js";
 
 const PAUSE = 300;
 
@@ -63,6 +64,7 @@ function Review({ before, after, checked, onSave, onClose, busy, error }) {
     <pre class="diff" tabindex="0" aria-label="The change">${lines.map(([sign, line]) => html`<span class=${sign === "+" ? "add" : sign === "-" ? "cut" : ""}>${sign} <${T}>${line}<//>${"\n"}</span>`)}</pre>
     ${error ? html`<${Failure} error=${error} />` : !checked ? html`<${Loading} what="all tests" />`
       : html`<p class=${failed > 0 ? "bad-text" : "good-text"} role="status"><strong>${failed > 0 ? `${count(failed, "test")} failed` : `All tests passed: ${number(tests?.passed ?? 0)}`}</strong></p>`}
+    ${checked && failed === 0 && !error && html`<h3>On captured messages</h3><${Replay} toml=${after} off=${busy} />`}
     <footer><button type="button" onClick=${onClose}>Cancel</button>
       <button type="button" class="primary" data-key="Ctrl+S" data-autofocus disabled=${!checked || error !== null || failed > 0 || busy} onClick=${onSave}>Save <kbd>Ctrl+S</kbd></button></footer>
   <//>`;

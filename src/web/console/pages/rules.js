@@ -3,6 +3,7 @@ import { post, useGet } from "../api.js";
 import { Badge, Diagnostics, Empty, Failure, Field, Loading, Page, Panel, Row, State, Table } from "../ui.js";
 import { T, When, count, number } from "../text.js";
 import { Message } from "./inbox.js";
+import { Replay } from "./replay.js";
 
 const HEX = /^(0x)?([0-9a-fA-F]{2}[\s:]*){8,}$/;
 
@@ -54,7 +55,7 @@ function Explain() {
 const MOST = 200;
 
 /** The rules, in the order in which they are tried. */
-export function Rules({ query: address }) {
+export function Rules({ query: address, session }) {
   const { data, error, loading, load } = useGet("rules", 5000);
   const [filter, set] = useState(address.get("q") ?? "");
   const [which, show] = useState("all");
@@ -71,6 +72,7 @@ export function Rules({ query: address }) {
   const tests = rules.some((rule) => rule.tests !== undefined);
   return html`<${Page} title="Rules" note=${data ? `${count(rules.length, "rule")} in the order in which they are tried; ${number(hits)} have matched since they were loaded` : ""}>
     <${Explain} />
+    ${session?.role !== "read" && html`<${Panel} title="Edited rule files and captured messages" wide=${true}><p>What would be different if the rule files, as they are now, were put in force.</p><${Replay} /><//>`}
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Field} label="Words" grow=${true}><input type="search" data-key="/" value=${filter} placeholder="id or file" onInput=${(event) => set(event.target.value)} /><//>
       <${Field} label="Show"><select value=${which} onChange=${(event) => show(event.target.value)}><option value="all">all</option><option value="hit">that have matched</option><option value="never">that never matched</option><option value="errors">with errors</option></select><//>

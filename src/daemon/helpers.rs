@@ -1,0 +1,217 @@
+//! What a process of its own does: this program again, with a command. It has the memory that it needs, which goes with it, a time
+//! after which it is ended, and the same function as the command.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use serde_json::{Value, json};
+
+use crate::files::Folder;
+use crate::mib::load::own_folder;
+use crate::web::api::desk::Job;
+
+/// How long each may take.
+const ADDING: Duration = Duration::from_mins(2);
+const REPLAYING: Duration = Duration::from_mins(1);
+/// How often it is looked whether it has ended.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The longest answer, in octets.
+const LONGEST: u64 = 16 << 20;
+/// The files in the journal directory through which they get what was sent.
+const UPLOAD: &str = "upload.tmp";
+const RULES: &str = "replay.toml";
+
+/// Starts these processes, one at a time.
+#[derive(Debug)]
+pub struct Helpers {
+    /// The configuration; none for the built-in one.
+    config: Option<PathBuf>,
+    directory: PathBuf,
+    busy: AtomicBool,
+}
+
+/// Gives the turn back.
+struct Turn<'h>(&'h AtomicBool);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Helpers {
+    /// Those of a daemon.
+    pub fn new(config: Option<&Path>, directory: &Path) -> Self {
+        Helpers {
+            config: config.map(Path::to_owned),
+            directory: directory.to_owned(),
+            busy: AtomicBool::new(false),
+        }
+    }
+
+    /// Does something. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be done, for people.
+    pub fn run(&self, job: &Job) -> Result<Value, String> {
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return Err("another upload or replay is under way; try again when it is done".to_owned());
+        }
+        let _turn = Turn(&self.busy);
+        match job {
+            Job::AddMibs { name, content } => self.add_mibs(name, content),
+            Job::RemoveMib { file } => self.remove_mib(file),
+            Job::Replay { seconds, console } => self.replay(*seconds, console.as_deref()),
+        }
+    }
+
+    fn add_mibs(&self, name: &str, content: &[u8]) -> Result<Value, String> {
+        let said = |error: io::Error| {
+            format!("cannot write into {}: {error}; check the disk", self.directory.display())
+        };
+        let folder = Folder::existing(&self.directory).map_err(said)?;
+        let to = own_folder(&self.directory);
+        // It is a folder of the configuration once it is there.
+        Folder::public(&to).map_err(said)?;
+        folder.replace(UPLOAD, |file| file.write_all(content)).map_err(said)?;
+        let path = self.directory.join(UPLOAD);
+        let done = self.trapline(&["mib", "add", "--json", "--to"], &[&to, &path], ADDING);
+        let _ = folder.remove(UPLOAD);
+        // What is said names the file of the user, not ours.
+        let mut answer = renamed(done?, &path.display().to_string(), name);
+        answer["changed"] = answer["added"].as_array().is_some_and(|added| !added.is_empty()).into();
+        Ok(answer)
+    }
+
+    fn remove_mib(&self, file: &str) -> Result<Value, String> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let to = own_folder(&self.directory);
+        if file.starts_with('.') || !file.chars().all(is_name) || file.is_empty() {
+            return Err(format!("'{}' is no file of added modules", file.escape_debug()));
+        }
+        let folder = Folder::existing(&to);
+        match folder.and_then(|folder| folder.remove(file)) {
+            Ok(()) => Ok(json!({ "removed": file, "changed": true })),
+            Err(error) => Err(format!("cannot remove {}: {error}", to.join(file).display())),
+        }
+    }
+
+    fn replay(&self, seconds: u64, console: Option<&str>) -> Result<Value, String> {
+        let age = format!("{seconds}s");
+        let first = ["test", "--json", "--against", &age];
+        let Some(text) = console else { return self.trapline(&first, &[], REPLAYING) };
+        let said = |error: io::Error| {
+            format!("cannot write into {}: {error}; check the disk", self.directory.display())
+        };
+        let folder = Folder::existing(&self.directory).map_err(said)?;
+        folder.replace(RULES, |file| file.write_all(text.as_bytes())).map_err(said)?;
+        let path = self.directory.join(RULES);
+        let done = self.trapline(&[&first[..], &["--console-rules"]].concat(), &[&path], REPLAYING);
+        let _ = folder.remove(RULES);
+        let name = crate::rules::console::ConsoleRules::In(self.directory.clone()).path();
+        match done {
+            Err(why) => Err(why.replace(&path.display().to_string(), &name.display().to_string())),
+            done => done,
+        }
+    }
+
+    /// What a command of this program prints as JSON.
+    fn trapline(&self, words: &[&str], paths: &[&Path], longest: Duration) -> Result<Value, String> {
+        let began = |error: io::Error| format!("no process can be started: {error}");
+        let mut command = Command::new(std::env::current_exe().map_err(began)?);
+        command.args(words).args(paths);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        let (out, err) = (nowhere().map_err(began)?, nowhere().map_err(began)?);
+        let to = |file: &File| file.try_clone().map(Stdio::from).map_err(began);
+        command.stdin(Stdio::null()).stdout(to(&out)?).stderr(to(&err)?);
+        wait(command.spawn().map_err(began)?, longest)?;
+        serde_json::from_slice(&written(out).map_err(began)?).map_err(|_| {
+            let err = written(err).unwrap_or_default();
+            let text = String::from_utf8_lossy(&err);
+            let lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches("trapline: ")).collect();
+            if lines.is_empty() { "it has given no answer".to_owned() } else { lines.join("\n") }
+        })
+    }
+}
+
+/// Waits for a process; one that takes too long is ended.
+fn wait(mut child: Child, longest: Duration) -> Result<(), String> {
+    let said = |error: io::Error| format!("the process cannot be waited for: {error}");
+    let mut waited = Duration::ZERO;
+    while child.try_wait().map_err(said)?.is_none() {
+        if waited >= longest {
+            let _ = child.kill();
+            let _ = child.wait();
+            let seconds = longest.as_secs();
+            return Err(format!("it has taken more than {seconds} s and was ended; take less at once"));
+        }
+        std::thread::sleep(PAUSE);
+        waited += PAUSE;
+    }
+    Ok(())
+}
+
+/// A file without a name, in memory: who writes into it never waits for a reader.
+fn nowhere() -> io::Result<File> {
+    let file = memfd_create(c"trapline", MFdFlags::MFD_CLOEXEC)?;
+    Ok(File::from(file))
+}
+
+/// What was written into a file.
+fn written(mut file: File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.take(LONGEST).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// A document whose texts have another name in the place of a path.
+fn renamed(json: Value, path: &str, name: &str) -> Value {
+    match json {
+        Value::String(text) => text.replace(path, name).into(),
+        Value::Array(all) => all.into_iter().map(|one| renamed(one, path, name)).collect(),
+        Value::Object(all) => {
+            Value::Object(all.into_iter().map(|(key, one)| (key, renamed(one, path, name))).collect())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_ended() {
+        let start = |script: &str| Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let error = wait(start("exec sleep 600"), Duration::from_millis(50)).unwrap_err();
+        assert!(error.contains("was ended"), "{error}");
+        assert_eq!(wait(start("exit 1"), Duration::from_mins(10)), Ok(()));
+    }
+
+    #[test]
+    fn one_at_a_time_and_no_file_of_another_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let helpers = Helpers::new(None, dir.path());
+        std::fs::create_dir(dir.path().join("mibs")).unwrap();
+        std::fs::write(dir.path().join("mibs/A-MIB.txt"), "x").unwrap();
+        std::fs::write(dir.path().join("secret"), "x").unwrap();
+        for name in ["../secret", "", ".", "..", "a/b", "B.txt"] {
+            assert!(helpers.run(&Job::RemoveMib { file: name.to_owned() }).is_err(), "{name}");
+        }
+        let job = Job::RemoveMib { file: "A-MIB.txt".to_owned() };
+        helpers.busy.store(true, Ordering::Relaxed);
+        assert!(helpers.run(&job).unwrap_err().contains("under way"));
+        helpers.busy.store(false, Ordering::Relaxed);
+        assert_eq!(helpers.run(&job), Ok(json!({ "removed": "A-MIB.txt", "changed": true })));
+        assert!(dir.path().join("secret").exists() && !helpers.busy.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,223 @@
+//! The files that have, or had, the name that is followed: a file that was renamed is read to its end, and a copy of one that was cut
+//! to where the copy ends.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::place::Place;
+use super::reader::{Line, Reader};
+use crate::settings::folder;
+use crate::time::clock::Mono;
+
+/// How long a file that was renamed may be silent before it is closed: programs write on until they are told.
+const LINGER: std::time::Duration = std::time::Duration::from_mins(1);
+/// How many files that were renamed are open.
+const MOST_OLD: usize = 8;
+/// The ends of the names of files that are compressed.
+const COMPRESSED: [&str; 6] = ["gz", "xz", "zst", "bz2", "lz4", "Z"];
+
+/// Where reading begins if nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Behind what is there.
+    End,
+    /// With what is there.
+    Beginning,
+}
+
+/// A file that was renamed.
+#[derive(Debug)]
+struct Old {
+    reader: Reader,
+    /// When something of it was read last.
+    read: Mono,
+}
+
+/// What follows a name.
+#[derive(Debug)]
+pub(super) struct Follower {
+    path: PathBuf,
+    old: Vec<Old>,
+    current: Option<Reader>,
+    /// What became of a file whose rest could not be found, to be said.
+    lost: Option<String>,
+}
+
+impl Follower {
+    /// Goes on at the places where reading has ended, the last of them that of the file that had the name.
+    pub(super) fn new(path: &Path, places: &[Place], start: Start, now: Mono) -> io::Result<Self> {
+        let mut follower = Follower { path: path.to_owned(), old: Vec::new(), current: None, lost: None };
+        let here = match Reader::open(path) {
+            Ok(here) => Some(here),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let Some((last, before)) = places.split_last() else {
+            follower.current = here;
+            if let (Some(here), Start::End) = (&mut follower.current, start) {
+                here.seek(here.length()?)?;
+            }
+            return Ok(follower);
+        };
+        for place in before {
+            follower.resume_old(place, now)?;
+        }
+        match here {
+            Some(mut here) if here.is(last) && here.length()? >= last.offset => {
+                here.seek(last.offset)?;
+                follower.current = Some(here);
+            }
+            // It was cut, or is another one.
+            here => {
+                follower.resume_old(last, now)?;
+                follower.between(here.as_ref(), now)?;
+                follower.current = here;
+            }
+        }
+        Ok(follower)
+    }
+
+    /// Where reading goes on after a restart; the file that has the name is the last.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let old = self.old.iter().map(|old| old.reader.place());
+        old.chain(self.current.as_ref().map(Reader::place)).collect()
+    }
+
+    /// Whether a file has the name.
+    pub(super) fn is_open(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Whether something has to be looked at before long, even if nothing happens.
+    pub(super) fn lingers(&self) -> bool {
+        !self.old.is_empty()
+    }
+
+    /// What could not be read.
+    pub(super) fn take_lost(&mut self) -> Option<String> {
+        self.lost.take()
+    }
+
+    /// Reads on. False if nothing has come.
+    pub(super) fn read(&mut self, now: Mono, give: &mut dyn FnMut(Line<'_>)) -> io::Result<bool> {
+        for old in &mut self.old {
+            // Older lines come first.
+            if old.reader.read(give)? {
+                old.read = now;
+                return Ok(true);
+            }
+        }
+        self.old.retain_mut(|old| {
+            let stays = now.since(old.read) < LINGER;
+            if !stays {
+                old.reader.finish(give);
+            }
+            stays
+        });
+        match &mut self.current {
+            Some(current) => current.read(give),
+            None => Ok(false),
+        }
+    }
+
+    /// Sees whether the name has another file, or its file was cut: true if so. Where reading goes on must be written before it is read
+    /// on then: a file of which nothing is known is not found under another name.
+    pub(super) fn look(&mut self, now: Mono) -> io::Result<bool> {
+        let meta = match std::fs::metadata(&self.path) {
+            Ok(meta) => Some(meta),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        // One that has no name any more may still be written, and get a successor.
+        let Some(meta) = meta else { return Ok(false) };
+        let same = self.current.as_ref().is_some_and(|current| current.is_file(meta.dev(), meta.ino()));
+        if !same {
+            let next = Reader::open(&self.path)?;
+            if let Some(reader) = self.current.replace(next) {
+                self.add_old(Old { reader, read: now });
+            }
+            return Ok(true);
+        }
+        if let Some(current) = &mut self.current
+            && current.is_cut()?
+        {
+            let place = current.place();
+            current.seek(0)?;
+            self.resume_copy(&place, now)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn add_old(&mut self, old: Old) {
+        if self.old.len() >= MOST_OLD {
+            self.old.remove(0);
+            self.lost = Some("more than 8 files that were renamed are not read to their ends".to_owned());
+        }
+        self.old.push(old);
+    }
+
+    /// Goes on with a file that had the name, whatever its name is now, or with a copy of it.
+    fn resume_old(&mut self, place: &Place, now: Mono) -> io::Result<()> {
+        for path in self.siblings()? {
+            let Ok(mut reader) = Reader::open(&path) else { continue };
+            if reader.is(place) && reader.length()? >= place.offset {
+                reader.seek(place.offset)?;
+                self.add_old(Old { reader, read: now });
+                return Ok(());
+            }
+        }
+        self.resume_copy(place, now)
+    }
+
+    /// Goes on with the copy of a file that was cut.
+    fn resume_copy(&mut self, place: &Place, now: Mono) -> io::Result<()> {
+        // Of a file of which nothing was read, nothing is missing; a copy could not be known.
+        if place.head == 0 {
+            return Ok(());
+        }
+        for path in self.siblings()? {
+            let Ok(mut reader) = Reader::open(&path) else { continue };
+            let other = !reader.is_file(place.device, place.inode);
+            if other && reader.has_head_of(place) && reader.length()? >= place.offset {
+                reader.seek(place.offset)?;
+                self.add_old(Old { reader, read: now });
+                return Ok(());
+            }
+        }
+        self.lost = Some(format!("the rest of a file after {} octets is not there any more", place.offset));
+        Ok(())
+    }
+
+    /// Reads files that had the name after the last one that is known: they came and were renamed meanwhile.
+    fn between(&mut self, here: Option<&Reader>, now: Mono) -> io::Result<()> {
+        let Some(last) = self.old.last().map(|old| old.reader.written()) else { return Ok(()) };
+        let known = |reader: &Reader| {
+            let place = reader.place();
+            let is = |other: &Reader| other.is_file(place.device, place.inode);
+            here.is_some_and(is) || self.old.iter().any(|old| is(&old.reader))
+        };
+        let files = self.siblings()?.into_iter().filter_map(|path| Reader::open(&path).ok());
+        let mut missed: Vec<Reader> =
+            files.filter(|reader| !known(reader) && reader.written() > last).collect();
+        missed.sort_by_key(Reader::written);
+        for reader in missed {
+            self.add_old(Old { reader, read: now });
+        }
+        Ok(())
+    }
+
+    /// The files beside it whose names begin with its own, as those of rotated files do.
+    fn siblings(&self) -> io::Result<Vec<PathBuf>> {
+        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let contents = folder::contents(parent.unwrap_or(Path::new(".")))?;
+        let is_one = |path: &PathBuf| {
+            let other = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let compressed = path.extension().is_some_and(|end| COMPRESSED.iter().any(|known| end == *known));
+            other != name && other.starts_with(&name) && !compressed
+        };
+        Ok(contents.files.into_iter().filter(is_one).collect())
+    }
+}

@@ -1,0 +1,187 @@
+//! Files that are rotated in every way, while they are read and while they are not.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::file::{Follower, Start};
+use super::place::Place;
+use super::reader::Line;
+use crate::time::clock::Mono;
+
+/// All lines that a follower gives by now.
+fn lines(follower: &mut Follower, now: u64) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut give = |line: Line<'_>| match line {
+        Line::Whole(line) => all.push(String::from_utf8_lossy(line).into_owned()),
+        Line::Beginning(line) => all.push(format!("{}...", line.len())),
+    };
+    let now = Mono::from_nanos(now * 1_000_000_000);
+    loop {
+        follower.look(now).unwrap();
+        if !follower.read(now, &mut give).unwrap() {
+            break;
+        }
+    }
+    all
+}
+
+fn follower(path: &Path, places: &[Place], start: Start) -> Follower {
+    Follower::new(path, places, start, Mono::default()).unwrap()
+}
+
+fn append(path: &Path, text: &str) {
+    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    (dir, path)
+}
+
+#[test]
+fn reading_begins_at_the_end_or_at_the_start() {
+    let (_dir, path) = place();
+    append(&path, "a\n");
+    let (mut end, mut start) = (follower(&path, &[], Start::End), follower(&path, &[], Start::Beginning));
+    append(&path, "b\nc");
+    assert_eq!(lines(&mut end, 0), ["b"]);
+    assert_eq!(lines(&mut start, 0), ["a", "b"]);
+    append(&path, "d\n\n");
+    assert_eq!(lines(&mut end, 0), ["cd"]);
+    // A file that comes later is read from its start.
+    let later = path.with_extension("later");
+    let mut later_one = follower(&later, &[], Start::End);
+    assert!(!later_one.is_open());
+    append(&later, "x\n");
+    assert_eq!(lines(&mut later_one, 0), ["x"]);
+}
+
+#[test]
+fn a_renamed_file_is_read_to_its_end_and_its_successor_from_the_start() {
+    let (_dir, path) = place();
+    append(&path, "a\n");
+    let mut follower = follower(&path, &[], Start::Beginning);
+    assert_eq!(lines(&mut follower, 0), ["a"]);
+    std::fs::rename(&path, path.with_extension("1")).unwrap();
+    append(&path.with_extension("1"), "b\n");
+    assert_eq!(lines(&mut follower, 1), ["b"], "nothing has its name yet");
+    append(&path, "c\n");
+    append(&path.with_extension("1"), "d\ne");
+    assert_eq!(lines(&mut follower, 2), ["d", "c"]);
+    assert_eq!(follower.places().len(), 2);
+    // A minute later the program has been told for long.
+    assert_eq!(lines(&mut follower, 100), ["e"]);
+    assert_eq!(follower.places().len(), 1);
+}
+
+#[test]
+fn a_file_that_was_cut_is_read_from_the_start_and_its_copy_to_its_end() {
+    let (_dir, path) = place();
+    append(&path, "a\n");
+    let mut follower = follower(&path, &[], Start::Beginning);
+    assert_eq!(lines(&mut follower, 0), ["a"]);
+    append(&path, "b\n");
+    // As copytruncate of logrotate does.
+    std::fs::copy(&path, path.with_extension("1")).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    append(&path, "c\nlonger than what was there\n");
+    assert_eq!(lines(&mut follower, 1), ["b", "c", "longer than what was there"]);
+    assert_eq!(follower.take_lost(), None);
+    File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    append(&path, "d\n");
+    assert_eq!(lines(&mut follower, 2), ["d"]);
+    assert!(follower.take_lost().unwrap().contains("is not there any more"));
+}
+
+#[test]
+fn a_line_that_is_too_long_is_cut() {
+    let (_dir, path) = place();
+    let mut follower = follower(&path, &[], Start::Beginning);
+    append(&path, &"x".repeat(300_000));
+    append(&path, "end\nnext\n");
+    let all = lines(&mut follower, 0);
+    assert!(all[0].ends_with("...") && all[1..] == ["next"], "{all:?}");
+}
+
+/// What happens between two looks of a follower.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Write(u8),
+    /// Renamed, with a successor.
+    Rename,
+    /// Copied and cut.
+    Cut,
+    /// Read.
+    Read,
+    /// Ended and begun anew.
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1_u8..5).prop_map(Step::Write),
+        1 => Just(Step::Rename),
+        1 => Just(Step::Cut),
+        3 => Just(Step::Read),
+        2 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, each line is given once. One rotation at most between two looks, as a rotation takes hours.
+    #[test]
+    fn each_line_is_given_once(steps in proptest::collection::vec(step(), 1..40)) {
+        let (_dir, path) = place();
+        append(&path, "");
+        let mut follower = follower(&path, &[], Start::Beginning);
+        let (mut written, mut read, mut rotations, mut since) = (0_u32, Vec::new(), 0, 0);
+        // Each look is so late that files that were renamed are closed by the next.
+        let mut now = 0;
+        for step in steps.into_iter().chain([Step::Read]) {
+            match step {
+                Step::Write(count) => {
+                    for _ in 0..count {
+                        append(&path, &format!("line {written}\n"));
+                        written += 1;
+                    }
+                }
+                Step::Rename | Step::Cut if since > 0 => {}
+                // Of a file of which nothing was read, a copy cannot be told from others.
+                Step::Cut if follower.places().last().is_none_or(|place| place.head == 0) => {}
+                Step::Rename => {
+                    rotations += 1;
+                    since += 1;
+                    std::fs::rename(&path, path.with_extension(format!("{rotations}"))).unwrap();
+                    append(&path, "");
+                }
+                Step::Cut => {
+                    rotations += 1;
+                    since += 1;
+                    std::fs::copy(&path, path.with_extension(format!("{rotations}"))).unwrap();
+                    File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+                }
+                Step::Read => {
+                    since = 0;
+                    now += 100;
+                    read.extend(lines(&mut follower, now));
+                }
+                Step::Restart => {
+                    let places = follower.places();
+                    now += 100;
+                    let time = Mono::from_nanos(now * 1_000_000_000);
+                    follower = Follower::new(&path, &places, Start::End, time).unwrap();
+                    read.extend(lines(&mut follower, now));
+                    since = 0;
+                }
+            }
+        }
+        let mut sorted: Vec<u32> =
+            read.iter().map(|line| line.strip_prefix("line ").unwrap().parse().unwrap()).collect();
+        sorted.sort_unstable();
+        prop_assert_eq!(sorted, (0..written).collect::<Vec<_>>());
+    }
+}

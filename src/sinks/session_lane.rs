@@ -1,0 +1,117 @@
+//! A lane over one connection that stays open between batches, to a server that acknowledges each message.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::net::Network;
+use crate::outcome::record::Record;
+use crate::sinks::acks::{Ack, settle};
+use crate::sinks::sink::{Fate, Item, Lane, Said, Seat, Sending, Trouble, Working};
+use crate::time::clock::{Clock, Mono, Now};
+
+/// A server to which messages are published.
+pub(super) trait Publisher: Debug + Send + Sync + 'static {
+    /// What is sent for an outcome.
+    type Message: Send + Sync;
+    /// A connection, ready for messages.
+    type Session: Send;
+
+    /// The message for a record.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none: the outcome becomes a dead letter.
+    fn message(&self, record: &Record<'_>) -> Result<Self::Message, Said>;
+
+    /// Connects and logs in.
+    fn open(&self, network: &dyn Network) -> impl Future<Output = Result<Self::Session, Trouble>> + Send;
+
+    /// Sends messages, and writes what the server says of each to its place in `acks`. Places without a message are left alone.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection cannot be used any more. What is in `acks` counts.
+    fn publish(
+        session: &mut Self::Session,
+        messages: &[Option<Self::Message>],
+        acks: &mut [Ack],
+    ) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Asks whether the server is there.
+    fn ping(session: &mut Self::Session) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// After how long of silence to ask; none for never.
+    fn keep_alive(session: &Self::Session) -> Option<Duration>;
+}
+
+/// The lane of a publisher.
+pub(super) struct SessionLane<P: Publisher> {
+    publisher: Arc<P>,
+    network: Arc<dyn Network>,
+    clock: Arc<dyn Clock>,
+    session: Option<P::Session>,
+    /// When something was said last.
+    used: Mono,
+}
+
+impl<P: Publisher> SessionLane<P> {
+    /// A lane that has not connected yet.
+    pub(super) fn new(publisher: Arc<P>, seat: &Seat) -> Self {
+        let (network, clock) = (seat.network.clone(), seat.clock.clone());
+        SessionLane { publisher, network, clock, session: None, used: Mono::default() }
+    }
+
+    async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+        let mut acks = vec![Ack::None; items.len()];
+        let mut messages = Vec::with_capacity(items.len());
+        for (item, ack) in items.iter().zip(&mut acks) {
+            let message = item.record().ok_or_else(|| Said::from("the outcome is damaged"));
+            let message = message.and_then(|record| self.publisher.message(&record));
+            messages.push(message.map_err(|said| *ack = Ack::Fate(Fate::Dead(said))).ok());
+        }
+        let mut kept = self.session.take();
+        loop {
+            let is_old = kept.is_some();
+            let mut session = match kept.take() {
+                Some(session) => session,
+                None => self.publisher.open(&*self.network).await?,
+            };
+            let ended = P::publish(&mut session, &messages, &mut acks).await;
+            self.used = self.clock.now().mono;
+            let mut sent = acks.iter().zip(&messages).filter(|(_, message)| message.is_some());
+            let answered = sent.any(|(ack, _)| *ack != Ack::None);
+            // A server may have ended a connection that was idle.
+            if is_old && ended.is_err() && !answered {
+                continue;
+            }
+            if ended.is_ok() {
+                self.session = Some(session);
+            }
+            return settle(items, acks, ended.err());
+        }
+    }
+}
+
+impl<P: Publisher> Lane for SessionLane<P> {
+    fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
+        Box::pin(self.deliver(items))
+    }
+
+    fn wants(&self) -> Option<Mono> {
+        Some(self.used + P::keep_alive(self.session.as_ref()?)?)
+    }
+
+    fn own(&mut self, _now: Now) -> Working<'_> {
+        Box::pin(async move {
+            // What a lost connection means is said when there is something to send.
+            if let Some(mut session) = self.session.take()
+                && P::ping(&mut session).await.is_ok()
+            {
+                self.session = Some(session);
+            }
+            self.used = self.clock.now().mono;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! What the console has beside: facets, messages as they come, MIB modules, edited rules and captured messages.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Api, api};
+use crate::history::RULES;
+use crate::support::{snmptrap, wait_until};
+
+fn post(api: &Api, path: &str, body: &Value) -> Answer {
+    api.ask(&api.admin, "POST", path, &body.to_string())
+}
+
+#[test]
+fn facets_say_how_what_is_found_is_spread() {
+    let api = api("[history]\n");
+    for text in ["runs", "stopped", "runs", "stopped again"] {
+        api.send(text);
+    }
+    wait_until("the history has them", || api.daemon.status()["history"]["rows"] == 4);
+    let facets = api.get("/api/v1/facets?q=stopped").json();
+    assert_eq!(
+        (&facets["rows"], &facets["outcomes"], &facets["partial"]),
+        (&2.into(), &2.into(), &false.into())
+    );
+    let of = |name: &str| facets["facets"][name].clone();
+    let one = |value: &str, count: u64| json!({ "names": 1, "others": 0, "top": [{ "value": value, "count": count }] });
+    assert_eq!((of("state"), of("rule")), (one("critical", 2), one("pump-stopped", 2)));
+    assert_eq!((of("host"), of("service")), (one("h1", 2), one("Pump", 2)));
+    assert_eq!(of("source"), one("127.0.0.1", 2));
+    assert_eq!(of("why"), json!({ "names": 0, "others": 0, "top": [] }));
+    let all = api.get("/api/v1/facets").json();
+    assert_eq!(all["facets"]["state"]["top"].as_array().unwrap().len(), 2, "{all}");
+    assert_eq!(api.get("/api/v1/facets?limit=1").status, 400);
+}
+
+/// The next message of a stream of lines.
+fn message(stream: &mut BufReader<TcpStream>) -> Value {
+    loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "the stream was closed");
+        let document: Value = serde_json::from_str(&line).unwrap_or_default();
+        if document["type"] == "message" {
+            return document["data"].clone();
+        }
+    }
+}
+
+#[test]
+fn messages_are_shown_as_they_come_without_communities() {
+    let api = api("");
+    let mut all = api.stream("/api/v1/messages.jsonl", "");
+    let mut unmatched = api.stream("/api/v1/messages.jsonl?unmatched=1", "");
+    let mut pumps = api.stream("/api/v1/messages.jsonl?q=PUMP&from=127.0.0.0/8", "");
+    api.send("stopped");
+    let first = message(&mut all);
+    assert_eq!(
+        (&first["result"], &first["message"]["program"]),
+        (&"matched".into(), &"pump".into()),
+        "{first}"
+    );
+    assert_eq!(first["outcomes"][0]["state"], "critical", "{first}");
+    assert_eq!(message(&mut pumps)["message"]["message"], "stopped");
+    snmptrap(&["-v2c", "-c", "sesame", &api.daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
+    let trap = message(&mut unmatched);
+    assert_eq!(
+        (&trap["result"], &trap["message"]["oid"]),
+        (&"unmatched".into(), &"1.3.6.1.4.1.99999.0.1".into())
+    );
+    assert!(!trap.to_string().contains("sesame"), "{trap}");
+    assert_eq!(message(&mut all), trap);
+    assert_eq!(api.get("/api/v1/messages.jsonl?from=here").status, 400);
+    // Eight look on at most, and streams end with their token.
+    let more: Vec<_> = (0..5).map(|_| api.stream("/api/v1/messages.jsonl", "")).collect();
+    assert_eq!(api.get("/api/v1/messages.jsonl").status, 503);
+    drop(more);
+}
+
+/// A module that needs another one.
+fn module(name: &str, import: &str, oid: u32) -> String {
+    format!(
+        "{name} DEFINITIONS ::= BEGIN\nIMPORTS MODULE-IDENTITY, NOTIFICATION-TYPE, enterprises FROM SNMPv2-SMI\n{import};\n\
+         own MODULE-IDENTITY LAST-UPDATED \"202601010000Z\" ORGANIZATION \"o\" CONTACT-INFO \"c\" DESCRIPTION \"d\"\n\
+         ::= {{ enterprises {oid} }}\n\
+         ownPart OBJECT IDENTIFIER ::= {{ foreign 1 }}\n\
+         ownFan NOTIFICATION-TYPE STATUS current DESCRIPTION \"A fan has stopped.\" ::= {{ own 0 1 }}\nEND\n"
+    )
+}
+
+#[test]
+fn mib_modules_are_added_named_and_removed() {
+    let api = api("[mibs]\npaths = []\n");
+    let (reads, operates) = (api.token("reads", "read"), api.token("operates", "operate"));
+    snmptrap(&["-v2c", "-c", "public", &api.daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
+    api.daemon.wait_count("unmatched", 1);
+    let what = || api.get("/api/v1/inbox").json()["groups"][0]["what"].as_str().unwrap().to_owned();
+    assert!(!what().contains("ownFan"), "{}", what());
+    // The inbox is on disk some seconds later; the gain is looked up there.
+    wait_until("the group is kept", || api.daemon.path("var/inbox.jsonl").exists());
+    let upload = |token: &str, name: &str, text: &str| {
+        let fields =
+            [format!("Authorization: Bearer {token}"), "Content-Type: application/octet-stream".to_owned()];
+        api.raw("POST", &format!("/api/v1/mibs?name={name}"), &fields, text)
+    };
+    let own = module("OWN-MIB", "foreign FROM FOREIGN-MIB", 99999);
+    for token in [&reads, &operates] {
+        assert_eq!(upload(token, "own.my", &own).status, 403);
+    }
+    let before = api.get("/api/v1/mibs").json();
+    let added = upload(&api.admin, "own.my", &own);
+    assert_eq!(added.status, 200, "{}", added.body);
+    let added = added.json();
+    assert_eq!(
+        (&added["added"][0]["modules"], &added["changed"], &added["reload"]["ok"]),
+        (&"OWN-MIB".into(), &true.into(), &true.into()),
+        "{added}"
+    );
+    assert!(added["missing"][0].as_str().unwrap().contains("FOREIGN-MIB"), "{added}");
+    assert_eq!((&added["notifications"], &added["groups_named"]), (&1.into(), &1.into()), "{added}");
+    assert!(what().contains("OWN-MIB::ownFan"), "{}", what());
+    let after = api.get("/api/v1/mibs").json();
+    let count = |json: &Value| json["modules"].as_array().unwrap().len();
+    assert_eq!((count(&after), &after["files"]), (count(&before) + 1, &json!(["OWN-MIB.txt"])), "{after}");
+    // The same again, and what is no module, by the name that was given.
+    let again = upload(&api.admin, "own.my", &own).json();
+    assert_eq!(
+        (&again["changed"], &again["not_added"][0]["module"]),
+        (&false.into(), &"OWN-MIB".into()),
+        "{again}"
+    );
+    let none = upload(&api.admin, "notes.txt", "nothing of interest").json();
+    assert_eq!(none["left_out"][0]["file"], "notes.txt", "{none}");
+    assert!(!none.to_string().contains("upload.tmp") && none.get("reload").is_none(), "{none}");
+    assert_eq!(upload(&api.admin, "x", "").status, 400);
+    // Another start reads them, too.
+    let mut api = api;
+    api.daemon.restart();
+    wait_until("it answers", || TcpStream::connect(("127.0.0.1", api.port)).is_ok());
+    assert!(api.get("/api/v1/mibs").json()["modules"].as_array().unwrap().contains(&"OWN-MIB".into()));
+    let remove = |file: &str| api.ask(&api.admin, "DELETE", &format!("/api/v1/mibs/{file}"), "");
+    assert_eq!(remove("..%2Fadmin-token").status, 404);
+    let removed = remove("OWN-MIB.txt");
+    assert_eq!((removed.status, &removed.json()["reload"]["ok"]), (200, &true.into()), "{}", removed.body);
+    assert!(api.get("/api/v1/mibs").json()["files"].as_array().unwrap().is_empty());
+    let audit = api.get("/api/v1/audit").json();
+    let items = audit["items"].as_array().unwrap();
+    let is_upload =
+        |one: &&Value| one["method"] == "POST" && one["path"] == "/api/v1/mibs" && one["status"] == 200;
+    assert_eq!(items.iter().filter(is_upload).count(), 3, "{audit}");
+    assert!(items.iter().all(|one| one["status"].is_number()), "{audit}");
+}
+
+#[test]
+fn edited_rules_are_tried_on_captured_messages_over_http() {
+    let api = api("[capture]\nsize = \"1MiB\"\n");
+    api.send("stopped");
+    api.send("runs");
+    wait_until("they are captured", || api.daemon.status()["capture"]["messages"] == 2);
+    let replay = |body: Value| post(&api, "/api/v1/rules/replay", &body);
+    wait_until("they are on disk", || replay(json!({ "since": "1h" })).json()["messages"] == 2);
+    assert_eq!(replay(json!({ "since": "1h" })).json()["differences"], 0);
+    // The file, which is not in force yet.
+    std::fs::write(api.daemon.path("own.toml"), RULES.replace("\"critical\"", "\"warning\"")).unwrap();
+    let edited = replay(json!({ "since": "1h" })).json();
+    assert_eq!(
+        (&edited["differences"], &edited["rules"][0]["rule"]),
+        (&1.into(), &"pump-stopped".into()),
+        "{edited}"
+    );
+    let first = &edited["rules"][0]["state"]["first"];
+    assert_eq!(
+        (&first["before"]["state"], &first["after"]["state"]),
+        (&"critical".into(), &"warning".into())
+    );
+    std::fs::write(api.daemon.path("own.toml"), RULES).unwrap();
+    // Rules of the console come behind it, so that these take nothing that it takes.
+    let rule = "[[rule]]\nid = \"more\"\nsyslog = { program = \"pump\" }\n[rule.check]\nservice = \"More\"\nstate = \"ok\"\n";
+    let same = replay(json!({ "since": "1h", "toml": rule })).json();
+    assert_eq!(same["differences"], 0, "{same}");
+    std::fs::write(api.daemon.path("own.toml"), RULES.replace("[[rule]]", "[[rule]]\ncontinue = true"))
+        .unwrap();
+    let more = replay(json!({ "since": "1h", "toml": rule })).json();
+    let of_new = more["rules"].as_array().unwrap().iter().find(|one| one["rule"] == "more").unwrap();
+    assert_eq!(of_new["new"]["count"], 2, "{more}");
+    let wrong = replay(
+        json!({ "since": "1h", "toml": "[[rule]]\nid = \"a\"\nsyslog = { program = \"x\" }\nwhere = \"nothing ==\"\n" }),
+    );
+    assert_eq!(wrong.status, 422, "{}", wrong.body);
+    assert!(wrong.body.contains("console.toml:4") && !wrong.body.contains("replay.toml"), "{}", wrong.body);
+    assert_eq!(replay(json!({ "since": "soon" })).status, 400);
+    let reads = api.token("reads", "read");
+    assert_eq!(api.ask(&reads, "POST", "/api/v1/rules/replay", "{}").status, 403);
+    // Nothing of it is in force, or left.
+    assert!(
+        !api.daemon.path("var/replay.toml").exists() && !api.daemon.path("var/rules/console.toml").exists()
+    );
+}
+
+#[test]
+fn without_captured_messages_a_replay_says_so() {
+    let api = api("");
+    let answer = post(&api, "/api/v1/rules/replay", &json!({ "since": "1h" }));
+    assert!(answer.status == 422 && answer.body.contains("nothing is captured"), "{}", answer.body);
+}
