@@ -497,7 +497,12 @@ fn what_made_nothing_has_rows_that_count_nowhere_else() {
     for sequence in 1..20 {
         let at = sequence as i64 * 1_000_000;
         let host = format!("core-{}", sequence % 3);
-        take(&mut writer, sequence, outcome(START + at, "r", &host, Some("Fan"), State::Critical, "o"), now(at));
+        take(
+            &mut writer,
+            sequence,
+            outcome(START + at, "r", &host, Some("Fan"), State::Critical, "o"),
+            now(at),
+        );
         assert!(writer.tell(vec![untold(Why::Dropped, &host, at + 1, 1)], now(at)));
         writer.commit(now(at), &counters).unwrap();
     }
@@ -523,7 +528,10 @@ fn what_made_nothing_has_rows_that_count_nowhere_else() {
     let count = |view: &str| -> i64 {
         file.query_row(&format!("SELECT count(*) FROM {view}"), [], |row| row.get(0)).unwrap()
     };
-    assert_eq!((count("outcomes"), count("untold"), count("untold WHERE why = 'held' AND count = 3")), (19, 4, 1));
+    assert_eq!(
+        (count("outcomes"), count("untold"), count("untold WHERE why = 'held' AND count = 3")),
+        (19, 4, 1)
+    );
     // What comes after a restart has higher keys.
     let mut writer = Writer::open(settings.clone(), now(0)).unwrap();
     assert!(writer.tell(vec![untold(Why::Held, "core-1", 5, 1)], now(10)));
