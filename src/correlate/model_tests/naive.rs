@@ -436,9 +436,10 @@ impl Naive {
                 None => self.send_good(rule, facts, payload),
             },
         };
-        if let Some(sender) = facts.sender.filter(|_| rule.tracked) {
-            let now = self.now.engine;
-            self.problems.get_mut(&key).unwrap().cleared = Some((now, sender));
+        if let (Some(sender), Some(story)) =
+            (facts.sender.filter(|_| rule.tracked), self.problems.get_mut(&key))
+        {
+            story.cleared = Some((self.now.engine, sender));
         }
         self.forget(key);
         verdict
