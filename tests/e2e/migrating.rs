@@ -43,9 +43,10 @@ fn what_the_pages_print_is_right() {
         let sink =
             if printed.contains("[[sinks]]") { String::new() } else { FILE_SINK.replace("DIR", "outcomes") };
         std::fs::write(&config, format!("[snmp]\nrelays = []\n{syslog}{sink}\n{printed}")).unwrap();
-        for command in ["check", "test"] {
-            let done = output(&[command, "--config", config.to_str().unwrap()]);
-            assert!(done.status.success() && done.stderr.is_empty(), "{page}: {command}: {done:?}");
+        // The servers on the pages are not there.
+        for command in [&["check", "--offline"][..], &["test"]] {
+            let done = output(&[command, &["--config", config.to_str().unwrap()]].concat());
+            assert!(done.status.success() && done.stderr.is_empty(), "{page}: {command:?}: {done:?}");
         }
     }
     assert_eq!(configurations, PAGES.len() - 1);
