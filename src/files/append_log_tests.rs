@@ -388,3 +388,33 @@ fn several_logs_that_append_to_one_file_lose_and_spoil_nothing() {
     assert_eq!(lines.len(), whole.len());
     assert_eq!(lines.into_iter().collect::<BTreeSet<_>>(), whole);
 }
+
+/// A line that could neither be synced nor be cut off is taken for written by who opens the file next, and is not on the disk.
+#[test]
+fn zeros_that_a_power_cut_leaves_in_the_place_of_a_line_spoil_no_other() {
+    let mut zeros = 0;
+    for seed in 1..100 {
+        let disk = Faulty::new(seed);
+        let folder = Folder::on(Arc::new(disk.clone()), Path::new("/state"));
+        let lines: Vec<_> = (0..4).map(|number| entry(number, 20)).collect();
+        let open = || AppendLog::open(&folder, "log", LINES, u64::MAX).unwrap().0;
+        let mut log = open();
+        log.append_synced([&*lines[0]]).unwrap();
+        log.append([&*lines[1]]).unwrap();
+        disk.set_faults(Faults { write: 1, sync: 1, ..Faults::default() });
+        assert!(log.sync().is_err());
+        disk.set_faults(Faults::default());
+        let mut log = open();
+        log.append_synced([&*lines[2]]).unwrap();
+        log.append_synced([&*lines[3]]).unwrap();
+        disk.cut_power();
+        zeros += usize::from(folder.read("log", u64::MAX - 1).unwrap().contains(&0));
+        let read = all(AppendLog::entries_of(&folder, "log", LINES).unwrap());
+        assert!(
+            [&lines[0], &lines[2], &lines[3]].iter().all(|line| read.contains(line)),
+            "{seed}: {}",
+            text(&read)
+        );
+    }
+    assert!(zeros > 0);
+}

@@ -107,9 +107,13 @@ impl Entries {
         loop {
             let rest = &self.buffer[self.start..];
             if let Some(at) = rest[seen..].iter().position(|byte| *byte == b'\n') {
-                let line = (self.start, self.start + seen + at);
-                self.start = line.1 + 1;
-                return Ok(Some(line));
+                let end = self.start + seen + at;
+                // No line of ours has a zero. After a failed sync a power cut can leave zeros in the place of lines, and their newlines.
+                let zero = self.buffer[self.start..end].iter().rposition(|byte| *byte == 0);
+                let from = zero.map_or(self.start, |zero| self.start + zero + 1);
+                self.damaged += (from - self.start) as u64;
+                self.start = end + 1;
+                return Ok(Some((from, end)));
             }
             seen = rest.len();
             if seen > LONGEST_LINE {
