@@ -48,6 +48,7 @@ pub const PACKS: &[(&str, &str)] = &[
     ("apc.toml", include_str!("../../rules/apc.toml")),
     ("arcserve.toml", include_str!("../../rules/arcserve.toml")),
     ("arista-syslog.toml", include_str!("../../rules/arista-syslog.toml")),
+    ("aruba.toml", include_str!("../../rules/aruba.toml")),
     ("bgp4.toml", include_str!("../../rules/bgp4.toml")),
     ("checkin.toml", include_str!("../../rules/checkin.toml")),
     ("cisco-syslog.toml", include_str!("../../rules/cisco-syslog.toml")),
@@ -86,8 +87,9 @@ mod tests {
     use super::*;
 
     /// Packs that name everything by OID.
-    const BY_OID: [&str; 15] = [
+    const BY_OID: [&str; 16] = [
         "apc",
+        "aruba",
         "cisco",
         "dell-idrac",
         "eaton",
