@@ -50,6 +50,7 @@ pub const PACKS: &[(&str, &str)] = &[
     ("arista-syslog.toml", include_str!("../../rules/arista-syslog.toml")),
     ("aruba.toml", include_str!("../../rules/aruba.toml")),
     ("bgp4.toml", include_str!("../../rules/bgp4.toml")),
+    ("brocade.toml", include_str!("../../rules/brocade.toml")),
     ("checkin.toml", include_str!("../../rules/checkin.toml")),
     ("cisco-syslog.toml", include_str!("../../rules/cisco-syslog.toml")),
     ("cisco.toml", include_str!("../../rules/cisco.toml")),
@@ -87,9 +88,10 @@ mod tests {
     use super::*;
 
     /// Packs that name everything by OID.
-    const BY_OID: [&str; 16] = [
+    const BY_OID: [&str; 17] = [
         "apc",
         "aruba",
+        "brocade",
         "cisco",
         "dell-idrac",
         "eaton",
