@@ -52,6 +52,7 @@ pub const PACKS: &[(&str, &str)] = &[
     ("bgp4.toml", include_str!("../../rules/bgp4.toml")),
     ("brocade.toml", include_str!("../../rules/brocade.toml")),
     ("checkin.toml", include_str!("../../rules/checkin.toml")),
+    ("checkpoint.toml", include_str!("../../rules/checkpoint.toml")),
     ("cisco-syslog.toml", include_str!("../../rules/cisco-syslog.toml")),
     ("cisco.toml", include_str!("../../rules/cisco.toml")),
     ("dell-idrac.toml", include_str!("../../rules/dell-idrac.toml")),
@@ -88,10 +89,11 @@ mod tests {
     use super::*;
 
     /// Packs that name everything by OID.
-    const BY_OID: [&str; 17] = [
+    const BY_OID: [&str; 18] = [
         "apc",
         "aruba",
         "brocade",
+        "checkpoint",
         "cisco",
         "dell-idrac",
         "eaton",
