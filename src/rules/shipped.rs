@@ -73,6 +73,7 @@ pub const PACKS: &[(&str, &str)] = &[
     ("mikrotik.toml", include_str!("../../rules/mikrotik.toml")),
     ("net-snmp.toml", include_str!("../../rules/net-snmp.toml")),
     ("netapp.toml", include_str!("../../rules/netapp.toml")),
+    ("netscaler.toml", include_str!("../../rules/netscaler.toml")),
     ("network.toml", include_str!("../../rules/network.toml")),
     ("ospf.toml", include_str!("../../rules/ospf.toml")),
     ("paloalto-syslog.toml", include_str!("../../rules/paloalto-syslog.toml")),
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     /// Packs that name everything by OID.
-    const BY_OID: [&str; 18] = [
+    const BY_OID: [&str; 19] = [
         "apc",
         "aruba",
         "brocade",
@@ -104,6 +105,7 @@ mod tests {
         "juniper",
         "mikrotik",
         "netapp",
+        "netscaler",
         "network",
         "paloalto",
         "printer",
