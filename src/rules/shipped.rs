@@ -48,8 +48,11 @@ pub const PACKS: &[(&str, &str)] = &[
     ("apc.toml", include_str!("../../rules/apc.toml")),
     ("arcserve.toml", include_str!("../../rules/arcserve.toml")),
     ("arista-syslog.toml", include_str!("../../rules/arista-syslog.toml")),
+    ("aruba.toml", include_str!("../../rules/aruba.toml")),
     ("bgp4.toml", include_str!("../../rules/bgp4.toml")),
+    ("brocade.toml", include_str!("../../rules/brocade.toml")),
     ("checkin.toml", include_str!("../../rules/checkin.toml")),
+    ("checkpoint.toml", include_str!("../../rules/checkpoint.toml")),
     ("cisco-syslog.toml", include_str!("../../rules/cisco-syslog.toml")),
     ("cisco.toml", include_str!("../../rules/cisco.toml")),
     ("dell-idrac.toml", include_str!("../../rules/dell-idrac.toml")),
@@ -70,9 +73,11 @@ pub const PACKS: &[(&str, &str)] = &[
     ("mikrotik.toml", include_str!("../../rules/mikrotik.toml")),
     ("net-snmp.toml", include_str!("../../rules/net-snmp.toml")),
     ("netapp.toml", include_str!("../../rules/netapp.toml")),
+    ("netscaler.toml", include_str!("../../rules/netscaler.toml")),
     ("network.toml", include_str!("../../rules/network.toml")),
     ("ospf.toml", include_str!("../../rules/ospf.toml")),
     ("paloalto-syslog.toml", include_str!("../../rules/paloalto-syslog.toml")),
+    ("paloalto.toml", include_str!("../../rules/paloalto.toml")),
     ("printer.toml", include_str!("../../rules/printer.toml")),
     ("security.toml", include_str!("../../rules/security.toml")),
     ("snmpv2-mib.toml", include_str!("../../rules/snmpv2-mib.toml")),
@@ -85,8 +90,11 @@ mod tests {
     use super::*;
 
     /// Packs that name everything by OID.
-    const BY_OID: [&str; 14] = [
+    const BY_OID: [&str; 19] = [
         "apc",
+        "aruba",
+        "brocade",
+        "checkpoint",
         "cisco",
         "dell-idrac",
         "eaton",
@@ -97,7 +105,9 @@ mod tests {
         "juniper",
         "mikrotik",
         "netapp",
+        "netscaler",
         "network",
+        "paloalto",
         "printer",
         "vmware",
     ];
@@ -240,7 +250,7 @@ mod tests {
     fn a_trap_and_a_line_about_one_thing_are_one_problem() {
         use crate::message::{Message, Value, Varbind};
         use crate::rules::tests::{mib, trap};
-        let mut packs: Vec<String> = ["if-mib", "bgp4", "ospf"].map(str::to_owned).into();
+        let mut packs: Vec<String> = ["if-mib", "bgp4", "ospf", "paloalto"].map(str::to_owned).into();
         packs.extend(for_syslog().map(|(file, _)| pack_name(file).to_owned()));
         let rules = crate::rules::compile::compile(&files(&Packs::Only(packs)), mib()).rules.unwrap();
         let bind = |oid: &str, value| Varbind { oid: oid.parse().unwrap(), value };
@@ -264,7 +274,34 @@ mod tests {
             ];
             trap("1.3.6.1.2.1.14.16.2.2", varbinds)
         };
+        let paloalto = |number: u32, text: &'static str| {
+            trap(
+                &format!("1.3.6.1.4.1.25461.2.1.3.2.0.{number}"),
+                vec![
+                    bind("1.3.6.1.4.1.25461.2.1.3.1.303.0", Value::Integer(4)),
+                    bind("1.3.6.1.4.1.25461.2.1.3.1.304.0", Value::OctetString(text.as_bytes())),
+                ],
+            )
+        };
         for (trap, line) in [
+            (
+                paloalto(1200, "Port ethernet1/1: Down 1Gb/s-full duplex"),
+                "<14>Nov 20 12:00:01 fw2 1,2026/11/20 12:00:01,001122334455,SYSTEM,port,0,2026/11/20 12:00:01,,link-change,ethernet1/1,0,0,general,informational,Port ethernet1/1: Up   1Gb/s-full duplex,4712,0x0",
+            ),
+            (
+                paloalto(
+                    1532,
+                    "BGP peer session left established state, peer name: ISP-1, peer IP: 198.51.100.2.",
+                ),
+                "<14>Nov 20 12:00:01 fw2 1,2026/11/20 12:00:01,001122334455,SYSTEM,routing,0,2026/11/20 12:00:01,,routed-BGP-peer-enter-established,vr1,0,0,general,informational,\"BGP peer session entered established state, peer name: ISP-1, peer IP: 198.51.100.2.\",4714,0x0",
+            ),
+            (
+                paloalto(
+                    1525,
+                    "OSPF adjacency with neighbor has gone down. interface tunnel.1, neighbor router ID 10.0.0.9, neighbor IP address 192.0.2.17.",
+                ),
+                "<14>Nov 20 12:00:01 fw2 1,2026/11/20 12:00:01,001122334455,SYSTEM,routing,0,2026/11/20 12:00:01,,routed-OSPF-neighbor-full,vr1,0,0,general,informational,\"OSPF full adjacency established with neighbor. interface tunnel.1, neighbor router ID 10.0.0.9, neighbor IP address 192.0.2.17.\",4716,0x0",
+            ),
             (
                 link("GigabitEthernet0/8"),
                 "<187>1: Nov 20 12:00:01.4: %LINK-3-UPDOWN: Interface GigabitEthernet0/8, changed state to up",
