@@ -220,7 +220,9 @@ fn service(bytes: &[u8]) -> Option<(String, Option<String>)> {
         Outcome::CheckResult(check) => {
             Some((check.host.to_string(), check.service.map(|service| service.to_string())))
         }
-        Outcome::Event(_) => None,
+        Outcome::Event(event) => {
+            Some((event.component.to_string(), event.resource.map(|resource| resource.to_string())))
+        }
     }
 }
 
