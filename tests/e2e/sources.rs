@@ -336,7 +336,7 @@ fn fortinet() -> Vec<Part> {
 }
 
 fn palo_alto() -> Vec<Part> {
-    vec![
+    let mut parts = vec![
         Part {
             service: "Interface ethernet1/1",
             traps: link("ethernet1/1"),
@@ -371,7 +371,42 @@ fn palo_alto() -> Vec<Part> {
                  interface tunnel.1, neighbor router ID 10.0.0.9, neighbor IP address 192.0.2.17.\",4716,0x0",
             ],
         },
-    ]
+    ];
+    let own = [
+        [
+            (1200, "Port ethernet1/1: Down 1Gb/s-full duplex"),
+            (1200, "Port ethernet1/1: Up   1Gb/s-full duplex"),
+        ],
+        [
+            (1532, "BGP peer session left established state, peer name: ISP-1, peer IP: 198.51.100.2."),
+            (1531, "BGP peer session entered established state, peer name: ISP-1, peer IP: 198.51.100.2."),
+        ],
+        [
+            (
+                1525,
+                "OSPF adjacency with neighbor has gone down. interface tunnel.1, neighbor router ID 10.0.0.9.",
+            ),
+            (
+                1524,
+                "OSPF full adjacency established with neighbor. interface tunnel.1, neighbor router ID 10.0.0.9.",
+            ),
+        ],
+    ];
+    let own: Vec<Part> = parts
+        .iter()
+        .zip(own)
+        .map(|(part, traps)| Part { service: part.service, traps: traps.map(pan_os), lines: part.lines })
+        .collect();
+    parts.extend(own);
+    parts
+}
+
+/// A trap of PAN-OS's own (PAN-TRAPS).
+fn pan_os((number, text): (u32, &str)) -> Vec<String> {
+    trap(
+        &format!("1.3.6.1.4.1.25461.2.1.3.2.0.{number}"),
+        &[("1.3.6.1.4.1.25461.2.1.3.1.303.0", "i", "4"), ("1.3.6.1.4.1.25461.2.1.3.1.304.0", "s", text)],
+    )
 }
 
 fn mikrotik() -> Vec<Part> {
