@@ -156,13 +156,20 @@ fn test_of(value: &str, test: &str) -> Result<String, LeftOut> {
     numbers(value, &plain)
 }
 
+/// A number as the language of rules has it: with a digit on both sides of its point.
+fn written(number: &str) -> String {
+    let (sign, digits) = number.split_at(number.len() - number.trim_start_matches('-').len());
+    let zero = if digits.starts_with('.') { "0" } else { "" };
+    format!("{sign}{zero}{}", digits.trim_end_matches('.'))
+}
+
 fn numbers(value: &str, test: &str) -> Result<String, LeftOut> {
     // The number at the start of the text, as in Perl.
     let number = |text: &str| {
         let end = text.trim_start_matches('-').find(|c: char| !c.is_ascii_digit() && c != '.');
         let sign = text.len() - text.trim_start_matches('-').len();
         let text = end.map_or(text, |end| &text[..end + sign]);
-        text.parse::<f64>().map(|_| text.trim_end_matches('.').to_owned()).map_err(|_| LeftOut::NeverHolds)
+        text.parse::<f64>().map(|_| written(text)).map_err(|_| LeftOut::NeverHolds)
     };
     let value = format!("{value}|number");
     if test.contains(',') {
@@ -209,6 +216,7 @@ mod tests {
         for (line, is) in [
             ("$2: 1000-2000", "1000 <= plain[2]|number <= 2000"),
             ("$3: 52", "plain[3]|number == 52"),
+            ("$3: .5, -.5, 5., 0.5", "plain[3]|number in [0.5, -0.5, 5, 0.5]"),
             ("$3: 1, 2,3", "plain[3]|number in [1, 2, 3]"),
             ("$3: >20", "plain[3]|number > 20"),
             ("$3: < -5", "plain[3]|number < -5"),
