@@ -11,6 +11,7 @@
 pub mod admission;
 pub mod amqp;
 pub mod bind;
+pub mod board;
 mod budget;
 pub mod commit;
 mod complaints;

@@ -1,12 +1,13 @@
 //! What the tests of sinks share.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::net::Internet;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
-use crate::sinks::sink::{Id, Item, Seat};
+use crate::sinks::sink::{Fate, Id, Item, Seat, Trouble};
 use crate::time::clock::TestClock;
 use crate::time::receipts::Moment;
 
@@ -57,4 +58,25 @@ pub(crate) fn seat() -> (Seat, Arc<TestClock>) {
     let (memory, network) = ("/dev/null/nowhere".into(), Arc::new(Internet));
     let engine = "/dev/null/engine".into();
     (Seat { name: "sink".into(), memory, clock: clock.clone(), network, engine }, clock)
+}
+
+/// What becomes of three outcomes, of which the first two are of one host and service, if the server took, refused for good or put off
+/// these: what it took is delivered, unless an earlier one has to be sent before it. If it said nothing of any, the connection is
+/// at fault, or the configuration.
+pub(crate) fn assert_fates(
+    does: &dyn Debug,
+    result: Result<Vec<Fate>, Trouble>,
+    [taken, dead, later]: [[bool; 3]; 3],
+) {
+    if [taken, dead, later] == [[false; 3]; 3] {
+        let is_right = matches!(result, Err(Trouble::Unanswered(..) | Trouble::Refused(..)));
+        assert!(is_right, "{does:?}: {result:?}");
+        return;
+    }
+    let fates = result.unwrap();
+    let done = [taken[0], taken[1] && (taken[0] || dead[0]), taken[2]];
+    for (at, fate) in fates.iter().enumerate() {
+        assert_eq!(matches!(fate, Fate::Taken), done[at], "{does:?}: {fates:?}");
+        assert_eq!(matches!(fate, Fate::Dead(_)), dead[at], "{does:?}: {fates:?}");
+    }
 }

@@ -4,12 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Program, port, read, wait_until};
+use crate::support::{Program, port, read, wait_or, wait_until};
 
 /// A running daemon with its own directory and ports.
 pub struct Daemon {
@@ -114,11 +113,8 @@ impl Daemon {
     /// Waits until the log says something: what a client sees of an event may come before the line that the daemon
     /// writes about it.
     pub fn wait_log(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.log().contains(text) {
-            assert!(Instant::now() < deadline, "the log never says {text:?}:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let says = || self.log().contains(text).then_some(());
+        wait_or(|| format!("the log says {text:?}: {}", self.log()), says);
     }
 
     /// Ends it without a chance to tidy up.

@@ -13,7 +13,7 @@ use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK};
 use crate::hostile::notification;
-use crate::support::{PATIENCE, Random, times, wait_until};
+use crate::support::{PATIENCE, Random, times, wait_or, wait_until};
 
 /// The rules: each has a window of another kind, which lasts for `T`. The trap of each has its number.
 const RULES: &str = r#"
@@ -290,12 +290,8 @@ fn kills_in_the_middle_of_every_window_change_no_outcome() {
         daemon.kill();
         daemon.restart();
     }
-    let right = || wrong(&daemon, sets).is_empty();
-    let deadline = Instant::now() + PATIENCE;
-    while !right() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    assert_eq!(wrong(&daemon, sets), Vec::<String>::new(), "{sets} sets");
+    let right = || wrong(&daemon, sets).is_empty().then_some(());
+    wait_or(|| format!("{sets} sets are right, but {:?}", wrong(&daemon, sets)), right);
     wait_until("nothing is held", || daemon.status()["state"]["held"] == 0);
     daemon.stop();
     assert_eq!(wrong(&daemon, sets), Vec::<String>::new(), "{sets} sets, after the stop");

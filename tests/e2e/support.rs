@@ -10,13 +10,18 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Waits until something is there.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_or(|| what.to_owned(), look)
+}
+
+/// The same; what fails is said as it is at the end.
+pub fn wait_or<T>(what: impl FnOnce() -> String, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        assert!(Instant::now() < deadline, "{}: not within {PATIENCE:?}", what());
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,19 +1,14 @@
-//! Which queues are read, and what is known of each.
+//! What is known of a queue.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use crate::intake::amqp::settings::Queue;
+use crate::intake::board;
 
-/// All queues.
-#[derive(Debug)]
-pub struct Board {
-    wanted: watch::Sender<Vec<Arc<Queue>>>,
-    entries: Mutex<BTreeMap<Arc<str>, Entry>>,
-}
+/// All queues that are read.
+pub type Board = board::Board<Queue>;
 
 /// What is known of a queue.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -30,68 +25,28 @@ pub struct Entry {
     pub error: Option<Arc<str>>,
 }
 
-impl Default for Board {
-    fn default() -> Self {
-        Board { wanted: watch::Sender::new(Vec::new()), entries: Mutex::default() }
+impl board::Source for Queue {
+    type Entry = Entry;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
     }
 }
 
-impl Board {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+impl board::Entry for Entry {
+    fn stopped(&mut self) -> &mut Option<Arc<str>> {
+        self.connected = false;
+        &mut self.error
     }
 
-    /// These queues are read from now on.
-    pub fn want(&self, queues: &[Arc<Queue>]) {
-        self.lock().retain(|name, _| queues.iter().any(|queue| queue.name == *name));
-        self.wanted.send_if_modified(|wanted| {
-            let changed = wanted != queues;
-            if changed {
-                *wanted = queues.to_vec();
-            }
-            changed
-        });
-    }
-
-    /// Those that are read.
-    pub fn wanted(&self) -> watch::Receiver<Vec<Arc<Queue>>> {
-        self.wanted.subscribe()
-    }
-
-    /// Changes what is known of a queue.
-    pub fn note(&self, name: &Arc<str>, change: impl FnOnce(&mut Entry)) {
-        change(self.lock().entry(name.clone()).or_default());
-    }
-
-    /// Its messages do not come; true if the reason is another one than before.
-    pub fn failed(&self, name: &Arc<str>, error: &str) -> bool {
-        let mut all = self.lock();
-        let entry = all.entry(name.clone()).or_default();
-        entry.connected = false;
-        let news = entry.error.as_deref() != Some(error);
-        if news {
-            entry.error = Some(error.into());
-        }
-        news
-    }
-
-    /// All entries.
-    pub fn all(&self) -> Vec<(Arc<str>, Entry)> {
-        self.lock().iter().map(|(name, entry)| (name.clone(), entry.clone())).collect()
-    }
-
-    /// All entries as JSON.
-    pub fn to_json(&self) -> Value {
-        let entry = |(name, entry): (Arc<str>, Entry)| {
-            json!({
-                "name": &*name,
-                "connected": entry.connected,
-                "taken": entry.taken,
-                "redelivered": entry.redelivered,
-                "rejected": entry.rejected,
-                "error": entry.error.as_deref(),
-            })
-        };
-        self.all().into_iter().map(entry).collect()
+    fn to_json(&self, name: &str) -> Value {
+        json!({
+            "name": name,
+            "connected": self.connected,
+            "taken": self.taken,
+            "redelivered": self.redelivered,
+            "rejected": self.rejected,
+            "error": self.error.as_deref(),
+        })
     }
 }

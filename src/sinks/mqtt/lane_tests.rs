@@ -12,7 +12,7 @@ use crate::net::{Connecting, Network, Stream};
 use crate::settings::address::Address;
 use crate::sinks::fields::Template;
 use crate::sinks::sink::{Fate, Item, Sink, Trouble};
-use crate::sinks::testing::{item, seat};
+use crate::sinks::testing::{assert_fates, item, seat};
 use crate::time::clock::Clock as _;
 
 /// What a broker does with a message.
@@ -122,24 +122,9 @@ async fn what_is_acknowledged_is_delivered_and_only_the_rest_is_sent_again_in_or
                 let is = |at: usize, codes: &[u8]| {
                     at < end && matches!(does[at], Answers(code) if codes.contains(&code))
                 };
-                let taken = |at| is(at, &[0, 0x10]);
-                let dead = |at| is(at, &[0x90]);
+                let which = |codes: &[u8]| [0, 1, 2].map(|at| is(at, codes));
                 let result = sent(&ACCEPTED, &does).await;
-                // Nothing is known of any: the connection is at fault, or the configuration.
-                if !(0..3).any(|at| taken(at) || dead(at) || is(at, &[0x80])) {
-                    assert!(
-                        matches!(result, Err(Trouble::Unanswered(..) | Trouble::Refused(..))),
-                        "{does:?}: {result:?}"
-                    );
-                    continue;
-                }
-                let fates = result.unwrap();
-                let expected =
-                    [(taken(0), dead(0)), (taken(1) && (taken(0) || dead(0)), dead(1)), (taken(2), dead(2))];
-                for (fate, (taken, dead)) in fates.iter().zip(expected) {
-                    assert_eq!(matches!(fate, Fate::Taken), taken, "{does:?}: {fates:?}");
-                    assert_eq!(matches!(fate, Fate::Dead(_)), dead, "{does:?}: {fates:?}");
-                }
+                assert_fates(&does, result, [which(&[0, 0x10]), which(&[0x90]), which(&[0x80])]);
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::net::{Connecting, Network, Stream};
 use crate::settings::address::Address;
 use crate::sinks::fields::Template;
 use crate::sinks::sink::{Fate, Item, Sink, Trouble};
-use crate::sinks::testing::{item, seat};
+use crate::sinks::testing::{assert_fates, item, seat};
 
 const INFO: &str = r#"INFO {"max_payload":1048576,"headers":true,"jetstream":true}"#;
 const TAKEN: &str = r#"{"stream":"S","seq":1}"#;
@@ -118,23 +118,10 @@ async fn what_is_acknowledged_is_delivered_and_only_the_rest_is_sent_again_in_or
                 let does = [a, b, c];
                 let end = does.iter().position(|does| *does == Closes).unwrap_or(3);
                 let is = |at: usize, what| at < end && does[at] == what;
-                let taken = |at| is(at, Answers(TAKEN));
-                let dead = |at| is(at, Answers(TOO_LONG));
+                let which = |what| [0, 1, 2].map(|at| is(at, what));
                 let result = sent(Stub { info: INFO, hello: "PONG\r\n", does: does.to_vec() }).await;
-                if !(0..3).any(|at| taken(at) || dead(at) || is(at, Answers(FULL))) {
-                    assert!(
-                        matches!(result, Err(Trouble::Unanswered(..) | Trouble::Refused(..))),
-                        "{does:?}: {result:?}"
-                    );
-                    continue;
-                }
-                let fates = result.unwrap();
-                let expected =
-                    [(taken(0), dead(0)), (taken(1) && (taken(0) || dead(0)), dead(1)), (taken(2), dead(2))];
-                for (fate, (taken, dead)) in fates.iter().zip(expected) {
-                    assert_eq!(matches!(fate, Fate::Taken), taken, "{does:?}: {fates:?}");
-                    assert_eq!(matches!(fate, Fate::Dead(_)), dead, "{does:?}: {fates:?}");
-                }
+                let told = [which(Answers(TAKEN)), which(Answers(TOO_LONG)), which(Answers(FULL))];
+                assert_fates(&does, result, told);
             }
         }
     }

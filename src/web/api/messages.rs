@@ -4,22 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::Ask;
 use super::desk::Desk;
+use super::let_in::LetIn;
 use super::limits::Place;
 use super::problem::Problem;
 use super::route::Param;
-use super::tokens::Hash;
 use crate::intake::tap::{Filter, View, network};
 use crate::time::clock::rfc3339;
 
 /// How often something is sent.
 const BEAT: Duration = Duration::from_secs(15);
-/// How long a token that has been judged is taken for good.
-const JUDGED: Duration = Duration::from_secs(5);
 /// How long it may take until it is said how many messages were missed.
 const MISSED: Duration = Duration::from_secs(1);
 
@@ -36,14 +33,8 @@ pub struct Messages {
     desk: Arc<Desk>,
     view: View,
     hello: bool,
-    token: Option<Hash>,
-    /// The session by whose cookie it was opened.
-    session: Option<Hash>,
-    /// Changes when a session is ended.
-    ended: watch::Receiver<()>,
+    let_in: LetIn,
     beats: Instant,
-    /// When the token is looked at again.
-    judged: Instant,
     /// Held as long as it is open.
     _place: Option<Place>,
 }
@@ -60,28 +51,16 @@ impl Messages {
         if let Some(from) = &filter.from {
             network(from).map_err(Problem::wrong)?;
         }
-        let ended = ask.desk.access.ended();
+        let let_in = LetIn::new(&ask);
         let view = ask.desk.status.shared.tap.view(&filter).map_err(Problem::unavailable)?;
         Ok(Messages {
             view,
             hello: true,
-            token: ask.caller.hash,
-            session: ask.caller.session,
-            ended,
+            let_in,
             beats: Instant::now() + BEAT,
-            judged: Instant::now(),
             _place: ask.place.take(),
             desk: ask.desk,
         })
-    }
-
-    /// Whether the token and the session are still in force.
-    async fn is_let_in(&mut self) -> bool {
-        let Some(token) = self.token else { return true };
-        let now = self.desk.status.clock.now();
-        self.desk.freshen(now.mono).await;
-        self.judged = Instant::now() + JUDGED;
-        self.desk.access.is_in_force(&token, self.session.as_ref(), now)
     }
 
     /// What is to be sent next, as JSON; nothing where only the connection is to be kept open. None at the end.
@@ -93,7 +72,7 @@ impl Messages {
         }
         loop {
             // Also while much comes.
-            if Instant::now() >= self.judged && !self.is_let_in().await {
+            if !self.let_in.holds().await {
                 return None;
             }
             let mut items = Vec::new();
@@ -103,7 +82,7 @@ impl Messages {
                     items.push(format!("{{\"type\":\"message\",\"data\":{}}}", line.trim_end()));
                 }
                 () = tokio::time::sleep(MISSED) => {}
-                Ok(()) = self.ended.changed() => self.judged = Instant::now(),
+                () = self.let_in.ends() => {}
             }
             let missed = self.view.missed();
             if missed > 0 {

@@ -24,6 +24,7 @@ pub mod audit;
 pub mod caller;
 pub mod desk;
 pub mod kinds;
+mod let_in;
 pub mod limits;
 pub mod messages;
 pub mod openapi;

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::Ask;
 use super::asked;
 use super::desk::Desk;
+use super::let_in::LetIn;
 use super::limits::Place;
 use super::past::Past;
 use super::problem::Problem;
 use super::route::Param;
-use super::tokens::Hash;
 use crate::history::{Filter, Row, endpoint};
 use crate::outcome::result::State;
 use crate::time::clock::rfc3339;
@@ -23,8 +22,6 @@ use crate::web::feed::{Event, Missed, Reader, Which};
 
 /// How often something is sent.
 const BEAT: Duration = Duration::from_secs(15);
-/// How long a token that has been judged is taken for good.
-const JUDGED: Duration = Duration::from_secs(1);
 /// How many events are looked at at a time.
 const AT_ONCE: usize = 64;
 
@@ -70,14 +67,8 @@ pub struct Stream {
     online: bool,
     /// What is sent before what the reader gives.
     first: VecDeque<Item>,
-    token: Option<Hash>,
-    /// The session by whose cookie it was opened.
-    session: Option<Hash>,
-    /// Changes when a session is ended.
-    ended: watch::Receiver<()>,
+    let_in: LetIn,
     beats: Instant,
-    /// When the token is looked at again.
-    judged: Instant,
     /// Held as long as it is open.
     _place: Option<Place>,
 }
@@ -117,7 +108,7 @@ impl Stream {
         });
         // Of what somebody looks at a part only, there is nothing to go on with.
         let since = since.transpose()?.filter(|_| which != Which::Some);
-        let ended = ask.desk.access.ended();
+        let let_in = LetIn::new(&ask);
         let mut reader = ask.desk.feed.reader(which).await;
         let mut first = VecDeque::from([Item::Hello]);
         if let Some((epoch, sequence)) = since {
@@ -137,30 +128,17 @@ impl Stream {
             filter,
             online,
             first,
-            token: ask.caller.hash,
-            session: ask.caller.session,
-            ended,
+            let_in,
             beats: Instant::now() + BEAT,
-            // The session may have been ended meanwhile.
-            judged: Instant::now(),
             _place: ask.place.take(),
             desk: ask.desk,
         })
     }
 
-    /// Whether the token and the session are still in force.
-    async fn is_let_in(&mut self) -> bool {
-        let Some(token) = self.token else { return true };
-        let now = self.desk.status.clock.now();
-        self.desk.freshen(now.mono).await;
-        self.judged = Instant::now() + JUDGED;
-        self.desk.access.is_in_force(&token, self.session.as_ref(), now)
-    }
-
     /// What is to be sent next; none at the end. What has not been awaited to its end has taken nothing.
     pub async fn next(&mut self) -> Option<Vec<Item>> {
         // Also while much comes.
-        if Instant::now() >= self.judged && !self.is_let_in().await {
+        if !self.let_in.holds().await {
             return None;
         }
         if !self.first.is_empty() {
@@ -190,14 +168,14 @@ impl Stream {
             }
             tokio::select! {
                 () = self.reader.wait() => {}
-                Ok(()) = self.ended.changed() => {
-                    if !self.is_let_in().await {
+                () = self.let_in.ends() => {
+                    if !self.let_in.holds().await {
                         return None;
                     }
                 }
                 () = tokio::time::sleep_until(self.beats) => {
                     self.beats = Instant::now() + BEAT;
-                    if !self.is_let_in().await {
+                    if !self.let_in.holds().await {
                         return None;
                     }
                     return Some(vec![Item::Beat]);
