@@ -39,7 +39,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory or a file in it cannot be used.
-    #[error("cannot use the journal directory {}: {error}; make it writable for the user that trapline runs as, or name another in [journal] directory", path.display())]
+    #[error("cannot use the journal directory {}: {error}; {}", path.display(), remedy(error))]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -49,6 +49,14 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("the journal {} is in use by another trapline; stop that one, or give this one a directory of its own in [journal] directory", .0.display())]
     Locked(PathBuf),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::StorageFull {
+        "make room on its disk"
+    } else {
+        "make it writable for the user that trapline runs as, or name another in [journal] directory"
+    }
 }
 
 /// Why a batch is not in the journal, or not all of it.
@@ -138,7 +146,7 @@ impl Journal {
         disk.make_directory(&cursors).map_err(io_error(&directory))?;
         let lock = lock(&*disk, &directory)?;
         spare::clear(&*disk, &directory).map_err(io_error(&directory))?;
-        let recovered = recover::recover(&*disk, &directory).map_err(io_error(&directory))?;
+        let mut recovered = recover::recover(&*disk, &directory).map_err(io_error(&directory))?;
         let taken_before = cursor::taken(&*disk, &directory).map_err(io_error(&directory))?;
         let cursors_lost = !had_cursors && !recovered.segments.is_empty();
         if cursors_lost {
@@ -156,6 +164,13 @@ impl Journal {
         };
         let newest = Spare::make(&shape).and_then(|spare| first(&spare).map(|()| spare));
         let newest = newest.map_err(io_error(&shape.directory))?;
+        // Once the new segment keeps the numbers: others who write next may need the room.
+        let taken = taken_before.unwrap_or(0);
+        let delivered = recovered.segments.iter().take_while(|segment| segment.end() <= taken).count();
+        for segment in recovered.segments.drain(..delivered) {
+            let path = segment_path(&shape.directory, segment.first);
+            shape.disk.remove(&path).map_err(io_error(&path))?;
+        }
         let tail = Tail::new(recovered.segments, recovered.next, &shape, newest);
         let journal = Journal {
             shape,

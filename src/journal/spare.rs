@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::files::disk::{Disk, DiskFile, Identity, Opening};
-use crate::journal::segment::{Header, segment_path};
+use crate::journal::segment::{HEADER, Header, segment_path};
 use crate::journal::shape::Shape;
 
 /// The ending of the names of such files.
@@ -34,8 +34,18 @@ impl Spare {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = shape.directory.join(format!("{count}.{ENDING}"));
         let file = shape.disk.open_as(&path, Opening::New)?;
-        let identity = file.identity()?;
-        Ok(Spare { file, identity, path })
+        let made = file.identity().and_then(|identity| {
+            // The room for its header, so that it can become a segment where there is no room any more.
+            file.write(&[0; HEADER], 0)?;
+            Ok(identity)
+        });
+        match made {
+            Ok(identity) => Ok(Spare { file, identity, path }),
+            Err(error) => {
+                let _ = shape.disk.remove(&path);
+                Err(error)
+            }
+        }
     }
 
     /// Writes the header of a segment and gives the file its name. The name is not safe from a power cut until the directory

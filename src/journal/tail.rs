@@ -216,6 +216,9 @@ impl Tail {
                 self.leftovers.insert(0, Leftover { first, file: self.file.clone(), length });
                 // If no new segment can be made now, the next append tries again.
                 let _ = self.roll(shape, 0, rest);
+            } else if self.next > first && self.needed() >= self.next {
+                // On a disk without room, what every sink has taken makes some: nothing else of the journal is left to go.
+                let _ = self.roll(shape, 0, rest);
             }
             return Err(error);
         }

@@ -513,3 +513,27 @@ fn what_just_fits_takes_the_place_of_nothing() {
     }
     assert!((1..150).contains(&fits), "{fits}");
 }
+
+/// On a disk without room, what every sink has taken makes some, also where it stands in the segment that is written into.
+#[test]
+fn what_is_delivered_makes_room_on_a_full_disk() {
+    for when_full in [WhenFull::DropOldest, WhenFull::Refuse] {
+        let disk = Faulty::new(1);
+        let options = Options { directory: "/journal".into(), max_size: 64 << 20, when_full };
+        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
+        let cursor = journal.register("sink").unwrap();
+        let some = batch(&["x".repeat(1000)]);
+        journal.append(&some).unwrap();
+        disk.set_room(disk.used() + 20_000);
+        for _ in 0..5 {
+            while journal.append(&some).is_ok() {}
+            let refused = journal.next();
+            assert!(journal.append(&some).is_err(), "nobody has taken anything");
+            cursor.advance(refused).unwrap();
+            // The first attempt finds no room and makes some.
+            let _ = journal.append(&some);
+            journal.append(&some).unwrap();
+            assert_eq!(journal.oldest(), refused, "{when_full:?}");
+        }
+    }
+}
