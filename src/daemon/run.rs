@@ -1,6 +1,6 @@
 //! The life of the daemon: start, run, stop.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -413,8 +413,13 @@ fn serve_control(
 fn security(config: &Config, clock: &dyn Clock) -> anyhow::Result<Memory> {
     let (directory, now) = (&config.journal.directory, clock.now().mono.seconds());
     let path = directory.join("engine");
-    let engine = engine_id::boot(&path, now).with_context(|| {
-        format!("cannot use the SNMP engine's file {}; restore or remove it", path.display())
+    let engine = engine_id::boot(&path, now).map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::StorageFull => "make room on its disk",
+            io::ErrorKind::InvalidData => "restore or remove it",
+            _ => "make it and its folder writable for the user that trapline runs as",
+        };
+        anyhow!("cannot use the SNMP engine's file {}: {error}; {remedy}", path.display())
     })?;
     let senders = engine_id::senders(&directory.join("senders"), now);
     Memory::new(engine, senders).map_err(|error| anyhow!("cannot start SNMPv3: {error}"))
@@ -456,7 +461,7 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
         for name in journal.cursor_names()? {
             journal.register(&name)?;
         }
-        std::io::Result::Ok(())
+        io::Result::Ok(())
     };
     cursors().with_context(|| {
         let folder = config.journal.directory.join("cursors");
@@ -494,7 +499,7 @@ fn first_token(assembly: &Assembly, config: &Config) -> anyhow::Result<Option<Co
 /// A log is kept and read by others, so a token goes to terminals only.
 fn tell_of_console(console: Option<&Console>, built_in: bool) {
     match console {
-        Some(Console { url, token: Some(token), .. }) if built_in || std::io::stderr().is_terminal() => {
+        Some(Console { url, token: Some(token), .. }) if built_in || io::stderr().is_terminal() => {
             eprintln!("\nThe console, for this once with its token: {url}#token={token}");
         }
         Some(Console { url, token: Some(_), file }) => {

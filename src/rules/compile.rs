@@ -385,10 +385,10 @@ impl Build<'_> {
                     format!("'{name}' is not a notification: {} is {}", other.qualified(), other.oid),
                     Some(format!("write '{name}.*' for all traps below it")),
                 ),
-                None => (
-                    format!("unknown trap '{name}': no loaded MIB defines it"),
-                    Some(self.suggest_trap(name)),
-                ),
+                None => unnamed(name).unwrap_or_else(|| {
+                    let message = format!("unknown trap '{name}': no loaded MIB defines it");
+                    (message, Some(self.suggest_trap(name)))
+                }),
             };
             self.error(text, message, hint);
         }
@@ -526,6 +526,20 @@ fn forms(object: &Object, subtree: bool) -> Vec<TrapPattern> {
         forms.extend(Oid::from_arcs(&with_zero).map(|oid| TrapPattern { oid, subtree }));
     }
     forms
+}
+
+/// What is wrong with the text of a trap that can be no name, and what to do; none for one that can.
+fn unnamed(text: &str) -> Option<(String, Option<String>)> {
+    if text.trim().is_empty() {
+        let hint = "write a name such as IF-MIB::linkDown, an OID, or \"*\" for all traps";
+        return Some(("the trap is empty".to_owned(), Some(hint.to_owned())));
+    }
+    let wrong = text.trim_start_matches('.').split('.').find(|part| part.parse::<u32>().is_err())?;
+    let begins = text.trim_start_matches('.').starts_with(|c: char| c.is_ascii_digit());
+    begins.then(|| {
+        let message = format!("'{text}' is no OID: '{wrong}' is no number from 0 to 4294967295");
+        (message, Some("write numbers with points between them, such as 1.3.6.1.4.1.99999.0.1".to_owned()))
+    })
 }
 
 fn globs(texts: &[Located<String>]) -> Vec<Glob> {

@@ -239,6 +239,11 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     nearest(word, candidates).map(|best| format!("did you mean '{best}'?"))
 }
 
+/// How many characters two words have in common at the start.
+fn alike(word: &str, candidate: &str) -> usize {
+    word.chars().zip(candidate.to_lowercase().chars()).take_while(|(a, b)| a == b).count()
+}
+
 /// The candidate nearest to a word, if one is near.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_lowercase();
@@ -247,13 +252,21 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&word, &c.to_lowercase()), c))
         .filter(|(distance, _)| *distance <= limit)
-        .min()
+        // Of two that are as near, the one that begins alike: letters are more often left out than wrong.
+        .min_by_key(|(distance, c)| (*distance, std::cmp::Reverse(alike(&word, c)), *c))
         .map(|(_, c)| c)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_that_are_as_near_the_one_that_begins_alike_is_meant() {
+        for (word, meant) in [("wher", "where"), ("whn", "when"), ("were", "where"), ("servce", "service")] {
+            assert_eq!(nearest(word, ["when", "where", "service"]), Some(meant), "{word}");
+        }
+    }
 
     #[test]
     fn places_count_characters() {
