@@ -399,6 +399,11 @@ fn an_export_equals_the_search_and_no_field_is_a_formula() {
     assert_eq!((ended.status, &*ended.body), (200, ""));
     let daily = api.get("/api/export/history?format=csv&bucket=daily").body;
     assert!(daily.contains("\"ok\",\"2\"") && daily.contains("\"critical\",\"1\""), "{daily}");
+    // Counts have no filter: one that is given is not passed over.
+    for filter in ["host=h1", "state=ok", "q=x", "why=held", "changes=1", "untold=1"] {
+        let refused = api.get(&format!("/api/export/history?bucket=daily&{filter}"));
+        assert_eq!(refused.status, 400, "{filter}: {}", refused.body);
+    }
     let states = api.get("/api/v1/endpoints").json();
     assert_eq!(states["items"][0]["endpointId"], "h1/Pump", "{states}");
     let of_one = api.get("/api/v1/states/h1/Pump/history").json();

@@ -111,6 +111,12 @@ fn export(mut ask: Ask) -> Answering {
         let now = ask.desk.status.clock.now().wall.micros();
         let (from, to) = asked::range(ask.query.get("startTime"), ask.query.get("endTime"), now)?;
         if let Some(minutes) = bucket(&ask)? {
+            if let Some(given) = unfit(&ask) {
+                let why = format!(
+                    "bucket counts all outcomes of the range; leave out {given}, or leave out bucket"
+                );
+                return Err(Problem::wrong(why));
+            }
             return tokio::task::spawn_blocking(move || counts(&ask, (from, to), minutes, is_csv))
                 .await
                 .unwrap_or_else(|_| Err(Problem::unavailable("the export has failed; see the log")));
@@ -149,6 +155,12 @@ fn kind(is_csv: bool) -> &'static str {
 fn named(answer: Answer, is_csv: bool) -> Answer {
     let name = if is_csv { "history.csv" } else { "history.jsonl" };
     answer.with(CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\""))
+}
+
+/// A filter that is given, which counts cannot have.
+fn unfit(ask: &Ask) -> Option<&'static str> {
+    let given = |name: &&str| ask.query.get(name).is_some_and(|text| !text.is_empty());
+    FILTER[2..].iter().map(|param| param.name).find(given)
 }
 
 /// Minutes of a bucket; none for rows.
