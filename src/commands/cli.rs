@@ -10,6 +10,7 @@ use super::{
     reload, report, rule, run, send, senders, sinks, state, state_query, status, tap, test, token, top,
     unmatched,
 };
+use crate::daemon::helpers;
 use crate::terminal;
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
@@ -85,6 +86,7 @@ impl Cli {
     ///
     /// What stood in its way, in words for the user.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        helpers::end_with_daemon();
         if matches!(&self.command, Command::Check(_) | Command::Test(_) | Command::Doctor(_))
             || matches!(&self.command, Command::Status(args) if args.checks())
             || matches!(&self.command, Command::State(args) if args.query().is_some())

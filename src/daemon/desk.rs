@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control::{self, Order, Request};
-use super::helpers::Helpers;
+use super::helpers::{Helpers, Undone};
 use super::replies::refusal;
 use crate::status::Status;
 use crate::web::api::desk::{Control, Job, Later};
@@ -43,7 +43,11 @@ impl Control for ByControl {
             let done = tokio::task::spawn_blocking(move || helpers.run(&job)).await;
             let mut answer = match done {
                 Ok(Ok(answer)) => answer,
-                Ok(Err(why)) => return refusal(why),
+                Ok(Err(Undone::Busy)) => {
+                    let why = "another upload or replay is under way; try again when it is done";
+                    return json!({ "ok": false, "error": why, "busy": true });
+                }
+                Ok(Err(Undone::Refused(why))) => return refusal(why),
                 Err(_) => return refusal("it has failed; see the log of the daemon".to_owned()),
             };
             if is_about_mibs && answer["changed"] == true {

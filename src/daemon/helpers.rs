@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{alarm, getppid};
 use serde_json::{Value, json};
 
 use crate::files::Folder;
@@ -25,6 +28,36 @@ const LONGEST: u64 = 16 << 20;
 /// The files in the journal directory through which they get what was sent.
 const UPLOAD: &str = "upload.tmp";
 const RULES: &str = "replay.toml";
+
+/// The variable of the environment that tells such a process whose it is, and after how many seconds it ends by itself.
+const OF: &str = "TRAPLINE_HELPER_OF";
+
+/// Called at the start of each command: a process that works for a daemon ends with it, however that ends, and after its time.
+pub fn end_with_daemon() {
+    let Ok(given) = std::env::var(OF) else { return };
+    let numbers = given.split_once(' ').map(|(daemon, most)| (daemon.parse::<i32>(), most.parse::<u32>()));
+    let Some((Ok(daemon), Ok(most))) = numbers else { return };
+    alarm::set(most);
+    // It may have ended before it could be said that this one ends with it.
+    if set_pdeathsig(Signal::SIGKILL).is_err() || getppid().as_raw() != daemon {
+        std::process::exit(1);
+    }
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undone {
+    /// Another one is at work.
+    Busy,
+    /// The reason, for people.
+    Refused(String),
+}
+
+impl From<String> for Undone {
+    fn from(why: String) -> Self {
+        Undone::Refused(why)
+    }
+}
 
 /// Starts these processes, one at a time.
 #[derive(Debug)]
@@ -45,8 +78,13 @@ impl Drop for Turn<'_> {
 }
 
 impl Helpers {
-    /// Those of a daemon.
+    /// Those of a daemon. What an earlier daemon that was killed has left for its own is removed.
     pub fn new(config: Option<&Path>, directory: &Path) -> Self {
+        if let Ok(folder) = Folder::existing(directory) {
+            for name in [UPLOAD, RULES] {
+                let _ = folder.remove(name);
+            }
+        }
         Helpers {
             config: config.map(Path::to_owned),
             directory: directory.to_owned(),
@@ -59,16 +97,17 @@ impl Helpers {
     /// # Errors
     ///
     /// Why it cannot be done, for people.
-    pub fn run(&self, job: &Job) -> Result<Value, String> {
+    pub fn run(&self, job: &Job) -> Result<Value, Undone> {
         if self.busy.swap(true, Ordering::AcqRel) {
-            return Err("another upload or replay is under way; try again when it is done".to_owned());
+            return Err(Undone::Busy);
         }
         let _turn = Turn(&self.busy);
-        match job {
+        let done = match job {
             Job::AddMibs { name, content } => self.add_mibs(name, content),
             Job::RemoveMib { file } => self.remove_mib(file),
             Job::Replay { seconds, console } => self.replay(*seconds, console.as_deref()),
-        }
+        };
+        done.map_err(Undone::from)
     }
 
     fn add_mibs(&self, name: &str, content: &[u8]) -> Result<Value, String> {
@@ -126,6 +165,7 @@ impl Helpers {
         let began = |error: io::Error| format!("no process can be started: {error}");
         let mut command = Command::new(std::env::current_exe().map_err(began)?);
         command.args(words).args(paths);
+        command.env(OF, format!("{} {}", std::process::id(), longest.as_secs() + 5));
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
@@ -209,7 +249,7 @@ mod tests {
         }
         let job = Job::RemoveMib { file: "A-MIB.txt".to_owned() };
         helpers.busy.store(true, Ordering::Relaxed);
-        assert!(helpers.run(&job).unwrap_err().contains("under way"));
+        assert_eq!(helpers.run(&job), Err(Undone::Busy));
         helpers.busy.store(false, Ordering::Relaxed);
         assert_eq!(helpers.run(&job), Ok(json!({ "removed": "A-MIB.txt", "changed": true })));
         assert!(dir.path().join("secret").exists() && !helpers.busy.load(Ordering::Relaxed));

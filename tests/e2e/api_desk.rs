@@ -2,12 +2,16 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Api, api};
 use crate::history::RULES;
-use crate::support::{snmptrap, wait_until};
+use crate::support::{snmptrap, wait_for, wait_until};
 
 fn post(api: &Api, path: &str, body: &Value) -> Answer {
     api.ask(&api.admin, "POST", path, &body.to_string())
@@ -71,6 +75,15 @@ fn messages_are_shown_as_they_come_without_communities() {
     );
     assert!(!trap.to_string().contains("sesame"), "{trap}");
     assert_eq!(message(&mut all), trap);
+    // As a proxy hands it on (RFC 3584, section 3.1).
+    let proxied = ["1.3.6.1.6.3.18.1.4.0", "s", "sesame", "1.3.6.1.4.1.99999.1.0", "s", "shown"];
+    snmptrap(
+        &[&["-v2c", "-c", "sesame", &api.daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.2"], &proxied[..]]
+            .concat(),
+    );
+    let trap = message(&mut unmatched).to_string();
+    assert!(trap.contains("shown") && !trap.contains("sesame"), "{trap}");
+    assert_eq!(message(&mut all).to_string(), trap);
     assert_eq!(api.get("/api/v1/messages.jsonl?from=here").status, 400);
     // Eight look on at most, and streams end with their token.
     let more: Vec<_> = (0..5).map(|_| api.stream("/api/v1/messages.jsonl", "")).collect();
@@ -196,6 +209,75 @@ fn edited_rules_are_tried_on_captured_messages_over_http() {
     assert!(
         !api.daemon.path("var/replay.toml").exists() && !api.daemon.path("var/rules/console.toml").exists()
     );
+}
+
+/// The process that replays for a daemon.
+fn helper_of(daemon: u32) -> Option<i32> {
+    let mut children = std::fs::read_dir(format!("/proc/{daemon}/task")).ok()?;
+    let of_task = |task: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(task.ok()?.path().join("children")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    children.find_map(of_task)
+}
+
+/// Whether a process has a file of a folder open. It has come to its work then.
+fn reads_in(process: Pid, folder: &std::path::Path) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|path| path.starts_with(folder))
+}
+
+/// The state of a process; none if there is none.
+fn state(process: Pid) -> Option<char> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    status.rsplit_once(") ")?.1.chars().next()
+}
+
+/// A daemon that is killed leaves nobody at work, and its successor begins without what it left.
+#[test]
+fn who_replays_ends_with_the_daemon() {
+    let mut api = api("[capture]\nsize = \"8MiB\"\n");
+    for n in 0..2000 {
+        api.send(&format!("stopped {n}"));
+    }
+    wait_until("they are captured", || api.daemon.status()["capture"]["messages"].as_u64() > Some(1000));
+    let (daemon, var) = (api.daemon.pid(), api.daemon.path("var"));
+    let done = AtomicBool::new(false);
+    let helper = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (bearer, url) = (
+                format!("Authorization: Bearer {}", api.admin),
+                format!("http://127.0.0.1:{}/api/v1/rules/replay", api.port),
+            );
+            let body = json!({ "since": "1h", "toml": "" }).to_string();
+            let json = "Content-Type: application/json";
+            while !done.load(Ordering::Relaxed) {
+                // It has no answer when the daemon is killed.
+                let mut curl = Command::new("curl");
+                curl.args(["-s", "-m", "100", "-H", &bearer, "-H", json, "-d", &body, &url]);
+                curl.output().unwrap();
+            }
+        });
+        // It stays, as it is stopped.
+        let helper = wait_for("a helper is at work", || {
+            let helper = Pid::from_raw(helper_of(daemon)?);
+            kill(helper, Signal::SIGSTOP).ok()?;
+            let stopped = state(helper)? == 'T';
+            // Before its work it has not said yet that it ends with the daemon.
+            if stopped && reads_in(helper, &var) {
+                return Some(helper);
+            }
+            kill(helper, Signal::SIGCONT).ok()?;
+            None
+        });
+        done.store(true, Ordering::Relaxed);
+        kill(Pid::from_raw(daemon.cast_signed()), Signal::SIGKILL).unwrap();
+        helper
+    });
+    wait_until("it is gone", || state(helper).is_none_or(|state| state == 'Z'));
+    api.daemon.kill();
+    api.daemon.restart();
+    assert!(!api.daemon.path("var/replay.toml").exists());
 }
 
 #[test]

@@ -93,9 +93,10 @@ pub fn run(args: &AddArgs) -> anyhow::Result<bool> {
             Some(why) => kept.push((names.join(", "), why)),
             None => {
                 let name = file_name(&names[0], known, &to);
-                folder
-                    .replace(&name, |out| out.write_all(&found.bytes))
-                    .with_context(|| format!("cannot write {}", to.join(&name).display()))?;
+                if let Err(error) = folder.replace(&name, |out| out.write_all(&found.bytes)) {
+                    take_back(&folder, &added, &existing, &to);
+                    return Err(error).with_context(|| format!("cannot write {}", to.join(&name).display()));
+                }
                 added.push((names.join(", "), name, shadow(known, &to)));
             }
         }
@@ -118,6 +119,14 @@ pub fn run(args: &AddArgs) -> anyhow::Result<bool> {
         report.print();
     }
     Ok(report.missing.is_empty() && !gathered.modules.is_empty())
+}
+
+/// Removes what was new, as not all of it could be written. What has taken the place of an older revision stays.
+fn take_back(folder: &Folder, added: &[Added], existing: &HashMap<String, Found>, to: &Path) {
+    let was_there: HashSet<&Path> = existing.values().map(|known| Path::new(&known.from)).collect();
+    for (_, name, _) in added.iter().filter(|(_, name, _)| !was_there.contains(to.join(name).as_path())) {
+        let _ = folder.remove(name);
+    }
 }
 
 /// The first folder of the configuration that may be written to.

@@ -97,7 +97,7 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// 503 while the daemon starts, 422 if it cannot be done.
+    /// 503 while the daemon starts, 429 while something else is done, 422 if it cannot be done.
     pub async fn help(&self, job: Job) -> Result<Value, Problem> {
         let Some(control) = self.control.get() else {
             return Err(Problem::unavailable("the daemon has not started yet; try again"));
@@ -108,6 +108,12 @@ impl Desk {
     fn judged(answer: Value) -> Result<Value, Problem> {
         if answer["ok"] == false {
             let why = answer["error"].as_str().unwrap_or("the daemon has refused").to_owned();
+            if answer["busy"] == true {
+                return Err(Problem {
+                    retry_after: Some(5),
+                    ..Problem::new(StatusCode::TOO_MANY_REQUESTS, why)
+                });
+            }
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
         }
         Ok(answer)
