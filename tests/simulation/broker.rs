@@ -93,6 +93,7 @@ pub async fn serve(server: Server, mut published: mpsc::UnboundedReceiver<Publis
 
 async fn confirm(server: &Server, publish: Publish) {
     let Publish { outcomes, reply } = publish;
+    let kills = server.place.borrow().kills();
     let mood: Mood = *server.mood.borrow();
     let random = &server.random;
     let names: Vec<String> = outcomes.iter().map(ToString::to_string).collect();
@@ -132,6 +133,6 @@ async fn confirm(server: &Server, publish: Publish) {
     };
     let heard = answer.is_ok();
     if reply.send(answer).is_ok() && heard {
-        place.borrow_mut().told_at_last(server.history.now(), &taken);
+        place.borrow_mut().told_at_last(server.history.now(), &taken, kills);
     }
 }

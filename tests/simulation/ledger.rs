@@ -71,6 +71,8 @@ struct Inner {
     answered: RefCell<BTreeSet<u64>>,
     /// The records of segments that somebody has removed.
     vanished: RefCell<Vec<Range<u64>>>,
+    /// Whether the journal has dropped records before anybody has seen them: a full one may drop what it takes at once.
+    unseen: Cell<bool>,
     lineages: RefCell<Vec<Rc<Lineage>>>,
 }
 
@@ -85,6 +87,7 @@ impl Ledger {
             journaled: RefCell::default(),
             answered: RefCell::default(),
             vanished: RefCell::default(),
+            unseen: Cell::default(),
             lineages: RefCell::default(),
         }))
     }
@@ -115,6 +118,16 @@ impl Ledger {
             *self.0.journaled.borrow_mut().entry(outcome.uid).or_default() += 1;
         }
         true
+    }
+
+    /// The journal has dropped records before anybody has seen them.
+    pub fn dropped_unseen(&self) {
+        self.0.unseen.set(true);
+    }
+
+    /// Whether it ever has.
+    pub fn has_unseen(&self) -> bool {
+        self.0.unseen.get()
     }
 
     /// How many outcomes were journaled.
@@ -189,7 +202,8 @@ impl Ledger {
         // A segment that could not be removed is there again, and those behind it are not.
         let oldest = there.iter().map(|(_, sequence, _)| *sequence).min().unwrap_or(u64::MAX).max(first);
         for entry in entries.iter_mut().filter(|entry| !is_there(&&**entry)) {
-            entry.torn |= entry.sequence > last || entry.sequence >= oldest;
+            let vanished = self.0.vanished.borrow().iter().any(|range| range.contains(&entry.sequence));
+            entry.torn |= entry.sequence > last || (entry.sequence >= oldest && !vanished);
         }
         // A message that came again is in the journal again, and is promised once.
         let is_there = |entry: &Entry| there.contains(&(entry.epoch, entry.sequence, entry.outcome));
@@ -293,7 +307,7 @@ impl Ledger {
         for (outcome, times) in &place.times {
             let journaled = self.times(outcome.uid);
             let allowed = journaled.max(1) + place.excuses.get(outcome).copied().unwrap_or(0);
-            if journaled == 0 {
+            if journaled == 0 && !self.has_unseen() {
                 found(format!("{outcome} was delivered and never journaled"));
             }
             if *times > allowed {

@@ -207,7 +207,9 @@ impl Life {
         let now = world.history.now();
         let since = world.disk_fails.get().map_or(now, |fails| fails.min(now)).saturating_sub(window);
         for lineage in world.ledger.lineages() {
-            lineage.place.borrow_mut().excuse_since(since);
+            let mut place = lineage.place.borrow_mut();
+            place.excuse_since(since, |uid| world.ledger.times(uid));
+            place.killed();
         }
         world.look();
         node.journal.oldest()
@@ -327,7 +329,10 @@ impl Life {
         let fails = world.disk_fails.get();
         for lineage in world.ledger.lineages() {
             if let Some(since) = fails {
-                lineage.place.borrow_mut().excuse_since(since.saturating_sub(Duration::from_millis(30)));
+                let mut place = lineage.place.borrow_mut();
+                place.excuse_since(since.saturating_sub(Duration::from_millis(30)), |uid| {
+                    world.ledger.times(uid)
+                });
             }
         }
     }
@@ -467,10 +472,13 @@ impl Life {
     async fn drain(&mut self) {
         let world = &self.world;
         let (start, mut seconds) = (world.history.now(), 0);
+        // What streams hold back while the journal refuses comes a moment after it takes again.
+        let mut calm = 0;
         loop {
             let Some(node) = world.node() else { return };
             let behind = node.behind();
-            if behind.is_empty() && !node.shared.refusing() {
+            calm = if behind.is_empty() && !node.shared.refusing() { calm + 1 } else { 0 };
+            if calm == 3 {
                 break;
             }
             if world.history.now().checked_sub(start).unwrap() > DRAINED {

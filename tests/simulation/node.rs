@@ -199,12 +199,19 @@ impl Node {
         self.without_faults(|| {
             let mut new = Vec::new();
             let mut reader = self.witness.borrow_mut();
+            let (mut at, mut gap) = (self.seen.get(), false);
             let take = |record: trapline::outcome::Record<'_>| {
+                gap |= at > 0 && record.sequence > at;
+                at = record.sequence + 1;
                 let named = named_in(record.outcome.common().output.as_bytes());
                 new.extend(named.first().map(|outcome| (record.epoch, record.sequence, *outcome)));
                 true
             };
             let _ = reader.read(usize::MAX, take);
+            if gap || (at > 0 && at < next) {
+                self.world.history.say("the journal has dropped what nobody has seen");
+                self.world.ledger.dropped_unseen();
+            }
             self.seen.set(next);
             for (epoch, sequence, outcome) in new {
                 if self.world.ledger.journaled(epoch, sequence, outcome) {

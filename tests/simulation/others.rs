@@ -75,7 +75,8 @@ pub async fn nagios(server: Server, path: std::path::PathBuf, world: World) {
             // What it has not read is gone with it, and whoever writes does not know exactly what it has.
             if pipe.take().is_some() {
                 let now = server.history.now();
-                server.place.borrow_mut().excuse_since(now.saturating_sub(Duration::from_millis(100)));
+                let since = now.saturating_sub(Duration::from_millis(100));
+                server.place.borrow_mut().excuse_since(since, |uid| world.ledger.times(uid));
             }
             half.clear();
             continue;

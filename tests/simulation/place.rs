@@ -1,6 +1,6 @@
 //! A place that outcomes are delivered to, as the world sees it: what it has taken, how often, and what it will never take.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use trapline::sinks::sink::Order;
@@ -105,6 +105,8 @@ pub struct Place {
     pub excuses: BTreeMap<Outcome, u32>,
     /// How often it has put each off.
     asked: BTreeMap<Outcome, u32>,
+    /// How often the daemon was killed.
+    kills: u32,
     /// From how many outcomes on one is bad; 0 for never.
     badness: u64,
     /// From which message on all are good.
@@ -126,6 +128,7 @@ impl Place {
             times: BTreeMap::new(),
             excuses: BTreeMap::new(),
             asked: BTreeMap::new(),
+            kills: 0,
             badness,
             good_from: u64::MAX,
             salt: random.next(),
@@ -187,8 +190,21 @@ impl Place {
         self.excuse(outcome);
     }
 
-    /// It has said that it has some outcomes, which it took silently.
-    pub fn told_at_last(&mut self, at: Duration, outcomes: &[Outcome]) {
+    /// The daemon is killed.
+    pub fn killed(&mut self) {
+        self.kills += 1;
+    }
+
+    /// How often that was so.
+    pub fn kills(&self) -> u32 {
+        self.kills
+    }
+
+    /// It has said that it has some outcomes, which it took silently after so many kills. Nobody hears it if there was another.
+    pub fn told_at_last(&mut self, at: Duration, outcomes: &[Outcome], kills: u32) {
+        if kills != self.kills {
+            return;
+        }
         for outcome in outcomes {
             let excuses = self.excuses.entry(*outcome).or_default();
             *excuses = excuses.saturating_sub(1);
@@ -201,13 +217,22 @@ impl Place {
         self.told.extend(outcomes.iter().map(|outcome| (at, *outcome)));
     }
 
-    /// What it took, or said that it took, from some time on may come again: whoever sent it may not have written that down.
-    pub fn excuse_since(&mut self, since: Duration) {
-        let late = self.taken.iter().rev().take_while(|(at, _)| *at >= since);
-        let told = self.told.iter().rev().take_while(|(at, _)| *at >= since);
-        let late: BTreeSet<Outcome> = late.chain(told).map(|(_, outcome)| *outcome).collect();
-        for outcome in late {
-            self.excuse(outcome);
+    /// What it took, or said that it took, from some time on may come again: whoever sent it may not have written that down. A
+    /// message can be in the journal several times, each of which it may have taken.
+    pub fn excuse_since(&mut self, since: Duration, journaled: impl Fn(u64) -> u32) {
+        let since = |list: &[(Duration, Outcome)]| {
+            let mut times = BTreeMap::<Outcome, u32>::new();
+            let late = list.iter().rev().take_while(|(at, _)| *at >= since);
+            late.for_each(|(_, outcome)| *times.entry(*outcome).or_default() += 1);
+            times
+        };
+        let (mut late, told) = (since(&self.taken), since(&self.told));
+        for (outcome, times) in told {
+            let taken = late.entry(outcome).or_default();
+            *taken = times.max(*taken);
+        }
+        for (outcome, times) in late {
+            *self.excuses.entry(outcome).or_default() += times.min(journaled(outcome.uid).max(1));
         }
     }
 }

@@ -60,7 +60,7 @@ impl Server {
     /// Serves one connection to its end.
     pub async fn serve(self, mut stream: SimStream) {
         while let Some(request) = read_request(&mut stream).await {
-            let treatment = self.treatment();
+            let (treatment, kills) = (self.treatment(), self.place.borrow().kills());
             let outcomes = named_in(&request.body);
             let silenced = outcomes.iter().any(|one| self.place.borrow().nature(*one) == Nature::Silences);
             let names: Vec<String> = outcomes.iter().map(ToString::to_string).collect();
@@ -102,7 +102,7 @@ impl Server {
             if !sent {
                 return;
             }
-            self.place.borrow_mut().told_at_last(self.history.now(), &answer.taken);
+            self.place.borrow_mut().told_at_last(self.history.now(), &answer.taken, kills);
         }
     }
 
