@@ -35,6 +35,8 @@ pub struct Entry {
 pub struct Lineage {
     /// Its name at the moment.
     pub name: RefCell<String>,
+    /// Its name before, which it has until a reload or a start has renamed it.
+    pub was: RefCell<Option<String>>,
     /// Where it delivers to.
     pub place: Rc<RefCell<Place>>,
     /// From which entry on it must deliver; none until its cursor is there.

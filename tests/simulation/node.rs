@@ -418,7 +418,8 @@ impl Node {
 fn account(world: &World, journal: &Journal) {
     let cursors: BTreeMap<_, _> = journal.cursors().into_iter().collect();
     for lineage in world.ledger.lineages() {
-        if let Some(cursor) = cursors.get(&*lineage.name.borrow()) {
+        let (name, was) = (lineage.name.borrow(), lineage.was.borrow());
+        if let Some(cursor) = cursors.get(&*name).or_else(|| cursors.get(was.as_ref()?)) {
             lineage.expired.set(lineage.expired.get() + cursor.expired());
         }
     }

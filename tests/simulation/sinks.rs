@@ -44,6 +44,7 @@ impl Life {
         let judges = place.borrow().badness() > 0;
         let lineage = Rc::new(Lineage {
             name: RefCell::new(name),
+            was: RefCell::default(),
             place: place.clone(),
             from: Cell::new(None),
             forgotten: Cell::new(false),
@@ -143,6 +144,7 @@ impl Life {
         let name = self.new_name();
         let sink = &mut self.sinks[at];
         let was = sink.lineage.name.replace(name);
+        sink.lineage.was.replace(Some(was.clone()));
         sink.was = Some(was);
     }
 }
