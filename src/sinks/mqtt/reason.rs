@@ -152,9 +152,7 @@ mod tests {
         match row.means {
             Means::Taken => ("delivered", "unacknowledged messages are sent again"),
             Means::Dead => ("dead letter", "halves are sent; a single outcome becomes a dead letter"),
-            Means::Later => {
-                ("sent again after its own delay", "unacknowledged messages are sent again")
-            }
+            Means::Later => ("sent again after its own delay", "unacknowledged messages are sent again"),
             Means::Busy => ("sent again after its own delay", "the sink waits for 5 s"),
             Means::Refused(_) => ("as below", "the sink waits; check its keys"),
         }
