@@ -10,7 +10,7 @@ const USUAL: [&str; 2] = ["trapline.toml", "/etc/trapline/trapline.toml"];
 /// `--config`
 #[derive(Debug, Args)]
 pub struct ConfigArg {
-    /// The configuration file. Default: ./trapline.toml, else /etc/trapline/trapline.toml, else built-in defaults
+    /// The configuration file. Default: ./trapline.toml, /etc/trapline/trapline.toml, or built-in defaults
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Where the daemon is, and what proves who asks.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// Where an [[intake]] of the daemon listens, such as https://trapline.example.org:5000
+    /// The URL of an [[intake]] of the daemon, such as https://trapline.example.org:5000
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
     pub(crate) url: String,
     /// A file whose first line is the token of the service

@@ -22,12 +22,12 @@ use crate::terminal::println;
 pub struct CheckArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Configurations to check, and files or folders of rules, which are checked in the place of those of the configurations
+    /// Configurations to check, and files or folders of rules, which replace the rules of the configurations
     files: Vec<PathBuf>,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
-    /// Looks at files only: not at ports, the journal directory, sinks and the logins of their servers
+    /// Check only files: skip ports, the journal directory, sinks and the logins to their servers
     #[arg(long)]
     offline: bool,
 }

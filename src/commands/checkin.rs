@@ -20,7 +20,7 @@ pub struct CheckInArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Ask how a service is by its last report; a plugin for Nagios and Icinga: exit status 0 to 3
+    /// Query the last report of a service, as a plugin for Nagios and Icinga: exit status 0 to 3
     Query(QueryArgs),
 }
 

@@ -25,55 +25,55 @@ pub struct Cli {
 enum Command {
     /// Run the daemon in the foreground; SIGHUP reloads, SIGTERM drains and stops
     Run(ConfigArg),
-    /// Report everything that is wrong in configuration, rules and MIBs
+    /// Report all errors in the configuration, rules and MIBs
     Check(check::CheckArgs),
     /// Run the tests that rules carry
     Test(test::TestArgs),
-    /// Show what a message becomes: decoded, which rule takes it and why not the others, what is sent where
+    /// Show how a message is processed: decoded, the rule that takes it, why others do not, and what each sink would send
     Explain(explain::ExplainArgs),
-    /// Messages that no rule takes, by kind: list, show or forget them
+    /// List, show or forget messages that no rule takes, by kind
     Unmatched(unmatched::UnmatchedArgs),
-    /// Outcomes of the past: search, filter, export as CSV or JSON
+    /// Search and export past outcomes, as text, CSV or JSON
     History(history::HistoryArgs),
-    /// A report on a time of the history: totals, changes of state, what is not ok; a page, CSV or JSON
+    /// Make a report on a period of the history: totals, changes of state, problems; as a page, CSV or JSON
     Report(report::ReportArgs),
-    /// What rules keep over time: what is open, since when, and what comes next; clear it
+    /// List, show or clear the state of rules: open problems, since when, and what happens next
     State(state::StateArgs),
-    /// How services that check in are: a plugin for active checks
+    /// Query services that check in, as a plugin for active checks
     Checkin(checkin::CheckInArgs),
-    /// Mute what is known: planned work, a repair under way; list the mutes, end them
+    /// Mute hosts and services during planned work or a repair; list and end mutes
     Mute(mute::MuteArgs),
     /// Print the hosts and services that the monitoring core needs, as its configuration
     Objects(objects::ObjectsArgs),
-    /// Send test messages, one or a load of them
+    /// Send test messages, one or many
     Send(Box<send::SendArgs>),
-    /// Who sends, who is refused and what would let them in, and which known hosts are silent
+    /// List senders: active, refused (with the configuration that would accept them) and silent
     Senders(senders::SendersArgs),
-    /// What the loaded MIBs know
+    /// Load, search and add MIBs, and make rules from them
     Mib(mib::MibArgs),
-    /// Rules in force and the shipped packs: list, show and copy them
+    /// List, show and copy rules in force and shipped packs, and make new rules
     Rule(rule::RuleArgs),
-    /// Make rules of the configuration of other programs
+    /// Convert the configuration of other programs
     Import(import::ImportArgs),
-    /// Outcomes that a far end will never take: show, send again or forget them
+    /// List dead letters (outcomes that a server will never accept), send them again or delete them
     Dead(dead::DeadArgs),
-    /// Sinks and what waits for them, also for those that are no longer configured
+    /// List sinks and their waiting outcomes, including sinks that are no longer configured
     Sinks(sinks::SinksArgs),
-    /// Have the running daemon reload its configuration, and show the result
+    /// Make the running daemon reload its configuration, and show the result
     Reload(reload::ReloadArgs),
-    /// Show the running daemon: rates, drops, sinks and how far behind each is
+    /// Show the status of the running daemon: rates, drops, sinks and how far behind each is
     Status(status::StatusArgs),
-    /// Who may use the API and the console: add, list and remove tokens
+    /// Add, list and remove tokens for the API and the console
     Token(token::TokenArgs),
-    /// Show messages as they come, and what becomes of each
+    /// Show messages and their outcomes as they arrive
     Tap(tap::TapArgs),
-    /// A screen of rates, drops, sinks and their lag, the loudest senders, and what no rule takes
+    /// Show a live screen of rates, drops, sinks and their lag, the busiest senders, and unmatched messages
     Top(top::TopArgs),
-    /// Write a first configuration for this machine: it finds the monitoring core, its pipe, and who has which port
+    /// Write a first configuration for this machine: finds the monitoring core, its command pipe, and the programs that use the ports
     Init(init::InitArgs),
-    /// Report what is wrong with Trapline on this machine, and what to do: ports, permissions, buffers, disk, sinks, clock
+    /// Find problems of Trapline on this machine, and say what to do: ports, permissions, buffers, disk, sinks, clock
     Doctor(doctor::DoctorArgs),
-    /// Print the script with which a shell completes the command line
+    /// Print the completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print or write manual pages
     Man(man::ManArgs),

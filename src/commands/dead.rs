@@ -19,11 +19,11 @@ pub struct DeadArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show them, with the reasons
+    /// List dead letters, with the reasons
     List(ListArgs),
-    /// Have the daemon send them again
+    /// Make the daemon send dead letters again
     Retry(ChosenArgs),
-    /// Forget them
+    /// Delete dead letters
     Drop(ChosenArgs),
 }
 
@@ -31,9 +31,9 @@ enum What {
 struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// The sink; all without it
+    /// The sink. Default: all
     sink: Option<String>,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -44,7 +44,7 @@ struct ChosenArgs {
     config: ConfigArg,
     /// The sink
     sink: String,
-    /// Their ids; all of the sink without any
+    /// The ids. Default: all of the sink
     ids: Vec<String>,
 }
 

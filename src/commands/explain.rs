@@ -51,11 +51,11 @@ pub struct ExplainArgs {
     /// The sender's address
     #[arg(long, value_name = "ADDR", default_value = "192.0.2.1")]
     from: IpAddr,
-    /// When the message was received, such as 2026-11-20T12:00:00Z (default: now). It gives the year that a time in a line may
-    /// lack
+    /// When the message was received, such as 2026-11-20T12:00:00Z. Default: now. Times in lines without a year get the
+    /// nearest one
     #[arg(long, value_name = "TIME")]
     received: Option<Timestamp>,
-    /// One JSON document a message
+    /// Print one JSON document per message
     #[arg(long)]
     json: bool,
 }
@@ -63,26 +63,26 @@ pub struct ExplainArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Input {
-    /// An SNMP packet in hex; spaces, colons and newlines do not matter
+    /// An SNMP packet in hex; spaces, colons and newlines are ignored
     #[arg(long, value_name = "HEX")]
     packet_hex: Option<String>,
     /// A capture (pcap or pcapng): its UDP packets to the ports 162, 1162, 514 and 1514
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// A line of syslog
+    /// A syslog line
     #[arg(long, value_name = "LINE")]
     line: Option<String>,
     /// A check-in, as it is posted: '{"service": "backup", "status": "OK", "info": "done"}'
     #[arg(long, value_name = "BODY")]
     checkin: Option<String>,
-    /// An event as [[intake.json]] takes it: 'NAME={"a": 1}', or a whole body with several
+    /// An event for [[intake.json]]: 'NAME={"a": 1}', or a whole body with several events
     #[arg(long, value_name = "NAME=BODY")]
     event: Option<String>,
     /// The last message of a group of `trapline unmatched`
     #[arg(long, value_name = "GROUP")]
     unmatched: Option<u64>,
-    /// A capture, a packet, hex dumps of packets (tcpdump -x, snmptrapd -d, xxd, Wireshark) or lines of syslog; - is standard
-    /// input, which is read to its end
+    /// A capture, a packet, hex dumps of packets (tcpdump -x, snmptrapd -d, xxd, Wireshark) or syslog lines; - reads standard
+    /// input to its end
     file: Option<PathBuf>,
 }
 

@@ -20,27 +20,27 @@ const AT_ONCE: usize = 1000;
 pub struct HistoryArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Only outcomes with all of these words, in any case, at the beginning of words: gi0 finds Gi0/3
+    /// Only outcomes with all of these words, case-insensitive, at the beginning of words: gi0 finds Gi0/3
     words: Vec<String>,
-    /// Only since then: an age such as 2h, or a time such as 2026-11-26T12:00:00Z
+    /// Only since this time: an age such as 2h, or a time such as 2026-11-26T12:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only before then
+    /// Only before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Only of this host or component, in any case; * and ? are wildcards
+    /// Only this host or component, case-insensitive; * and ? are wildcards
     #[arg(long, value_name = "GLOB")]
     host: Option<String>,
-    /// Only of this service or resource, in any case
+    /// Only this service or resource, case-insensitive
     #[arg(long, value_name = "GLOB")]
     service: Option<String>,
-    /// Only of this rule
+    /// Only this rule
     #[arg(long, value_name = "GLOB")]
     rule: Option<String>,
-    /// Only of messages of this address
+    /// Only messages from this address
     #[arg(long, value_name = "GLOB")]
     source: Option<String>,
-    /// Only with these states, with commas between: critical,down
+    /// Only these states, separated by commas: critical,down
     #[arg(long, value_name = "STATES")]
     state: Option<String>,
     /// Only changes of state, and the first outcome of each host and service
@@ -49,27 +49,27 @@ pub struct HistoryArgs {
     /// Also messages that made no outcome, with the reason
     #[arg(long)]
     untold: bool,
-    /// Only what nobody was told of for one of these reasons, with commas between: held,duplicate,muted
+    /// Only unreported messages with one of these reasons, separated by commas: held,duplicate,muted
     #[arg(long, value_name = "REASONS")]
     why: Option<String>,
-    /// How many rows at most; 0 for all
+    /// Maximum number of rows; 0 for all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
-    /// The oldest first
+    /// Print the oldest first
     #[arg(long)]
     reverse: bool,
-    /// How to print them
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line for people
+    /// Text
     Text,
-    /// A JSON document a line
+    /// One JSON document per line
     Json,
-    /// For spreadsheets (RFC 4180); no field is taken for a formula
+    /// CSV for spreadsheets (RFC 4180), without formulas
     Csv,
 }
 

@@ -30,18 +30,18 @@ pub struct ImportArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Make rules of snmptt.conf files; what cannot be carried over is listed with its line
+    /// Make rules from snmptt.conf files; everything that cannot be converted is listed with its line
     Snmptt(SnmpttArgs),
-    /// Make a configuration of snmptrapd.conf files; what cannot be carried over is listed with its line
+    /// Make a configuration from snmptrapd.conf files; everything that cannot be converted is listed with its line
     Snmptrapd(SnmptrapdArgs),
 }
 
 #[derive(Debug, Args)]
 struct SnmptrapdArgs {
-    /// The files; also net-snmp's persistent one (/var/lib/snmp/snmptrapd.conf), if users are only there
+    /// The files; add net-snmp's persistent file (/var/lib/snmp/snmptrapd.conf) if users are only there
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Write the configuration to this new file, which only its owner can read, in the place of standard output
+    /// Write the configuration to this new file, which only its owner can read, instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -53,23 +53,22 @@ struct SnmpttArgs {
     /// The files, in the order of snmptt.ini
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Write the rules there, in the place of standard output
+    /// Write the rules to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// snmptt's own configuration, as far as it changes what a trap becomes; as Debian ships it without this
+    /// snmptt's own configuration. Default: the settings that Debian ships
     #[arg(long, value_name = "FILE")]
     ini: Option<PathBuf>,
-    /// Write values by the names of the MIBs, as snmptrapd does where it has them: up, in the place of 1
+    /// Print values with the names of the MIBs, as snmptrapd does if it has them: up instead of 1
     #[arg(long)]
     names: bool,
-    /// What a severity is: Major=critical (ok, warning, critical, unknown); repeat it for more
+    /// The state of a severity: Major=critical (ok, warning, critical, unknown); can be repeated
     #[arg(long, value_name = "NAME=STATE", value_parser = severity)]
     severity: Vec<(String, State)>,
-    /// A script of yours that submits results: send.sh, or send.sh=host,-,service,state,output (`-`: not sent); repeat it
-    /// for more
+    /// Your own script that submits results: send.sh, or send.sh=host,-,service,state,output (`-`: not sent); can be repeated
     #[arg(long, value_name = "NAME[=ARGUMENTS]")]
     submits: Vec<Wrapper>,
-    /// A folder or file of MIBs beside those of the configuration, for EVENTs by name
+    /// A folder or file of MIBs in addition to those of the configuration, for EVENTs by name
     #[arg(long, value_name = "PATH")]
     mibs: Vec<PathBuf>,
 }

@@ -11,7 +11,7 @@ use crate::terminal::print;
 /// Arguments of `trapline man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Write the pages of all commands into this folder, such as trapline.1 and trapline-run.1
+    /// Write the pages of all commands to this folder, such as trapline.1 and trapline-run.1
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 }

@@ -28,9 +28,9 @@ pub struct MuteArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show the mutes, what they have muted so far, and when they end
+    /// List mutes, what they have muted so far, and when they end
     List(ListArgs),
-    /// End mutes by command; the last state of what was muted is sent now
+    /// End mutes set by command; the last state of each muted service is sent now
     End(EndArgs),
 }
 
@@ -38,28 +38,28 @@ enum What {
 struct NewArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Hosts or components like this, in any case; * and ? are wildcards
+    /// Hosts or components with this name, case-insensitive; * and ? are wildcards
     #[arg(long, value_name = "GLOB")]
     host: Option<String>,
-    /// Services or resources like this, in any case
+    /// Services or resources with this name, case-insensitive
     #[arg(long, value_name = "GLOB")]
     service: Option<String>,
-    /// Rules whose id is like this
+    /// Rules with this id
     #[arg(long, value_name = "GLOB")]
     rule: Option<String>,
-    /// Only for this sink; again for further ones. Default: all with honour_mutes = true
+    /// Only for this sink; can be repeated. Default: all with honour_mutes = true
     #[arg(long, value_name = "NAME")]
     sink: Vec<String>,
-    /// For how long, such as 2h; up to 366d
+    /// Duration, such as 2h; up to 366d
     #[arg(long = "for", value_name = "TIME")]
     time: Option<String>,
-    /// Why, for those who see the list
+    /// The reason, shown in the list
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
-    /// Everything, whatever host, service or rule
+    /// Mute everything
     #[arg(long, conflicts_with_all = ["host", "service", "rule"])]
     all: bool,
-    /// The result as one JSON document
+    /// Print the result as one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -68,7 +68,7 @@ struct NewArgs {
 struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -77,9 +77,9 @@ struct ListArgs {
 struct EndArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// The numbers of mutes, as the list has them
+    /// The numbers of mutes from the list
     ids: Vec<u64>,
-    /// All of them
+    /// All mutes
     #[arg(long, conflicts_with = "ids")]
     all: bool,
 }

@@ -12,7 +12,7 @@ use crate::terminal::{eprint, eprintln, println};
 pub struct ReloadArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// The result as one JSON document
+    /// Print the result as one JSON document
     #[arg(long)]
     json: bool,
 }

@@ -19,25 +19,25 @@ use crate::time::clock;
 pub struct ReportArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// From then on: an age such as 7d, or a time such as 2026-11-26T12:00:00Z
+    /// Start of the period: an age such as 7d, or a time such as 2026-11-26T12:00:00Z
     #[arg(long, value_name = "TIME", default_value = "24h")]
     since: String,
-    /// Only before then; now if not given
+    /// End of the period. Default: now
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// What to make
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Html)]
     format: Format,
-    /// Write it to this file instead of printing it; a file that exists is replaced
+    /// Write the report to this file instead of printing it; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A page in one file, to read and to print
+    /// A page in a single file, to read and to print
     Html,
-    /// A table for spreadsheets (RFC 4180); no field is taken for a formula
+    /// CSV for spreadsheets (RFC 4180), without formulas
     Csv,
     /// A JSON document
     Json,

@@ -29,13 +29,13 @@ pub struct RuleArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List the rules in force, in their order, with their files
+    /// List the rules in force, in order, with their files
     List(ListArgs),
-    /// Print rules or packs, as they are written
+    /// Print the source of rules or packs
     Show(ShowArgs),
-    /// Make a rule, with its test, from a message that no rule takes, or from a notification of a MIB module
+    /// Make a rule, with its test, from an unmatched message or a notification of a MIB module
     New(rule_new::NewArgs),
-    /// Copy shipped packs or rules to a file of yours; a copied rule takes the place of the shipped one
+    /// Copy shipped packs or rules to your own file; a copied rule replaces the shipped one
     Copy(CopyArgs),
 }
 
@@ -45,7 +45,7 @@ struct ListArgs {
     config: ConfigArg,
     /// Only rules whose id, file or trap contains this text
     part: Option<String>,
-    /// One JSON document a line
+    /// Print one JSON document per line
     #[arg(long)]
     json: bool,
 }
@@ -64,7 +64,7 @@ struct CopyArgs {
     /// Ids of shipped rules, or names of packs
     #[arg(required = true)]
     names: Vec<String>,
-    /// A new file, or a folder for PACK.toml; standard output without it
+    /// A new file, or a folder for PACK.toml. Default: standard output
     #[arg(long, value_name = "PATH")]
     to: Option<PathBuf>,
 }

@@ -34,13 +34,13 @@ pub struct NewArgs {
     config: ConfigArg,
     /// A group of `trapline unmatched`, or a notification by name or OID. Default: the group whose last message is the newest
     what: Option<String>,
-    /// Also the rules for the notifications that end its trouble, or begin it
+    /// Also make rules for the notifications that clear the problem or raise it
     #[arg(long)]
     with_pair: bool,
-    /// Put addresses for documentation (RFC 5737) in the place of those of the message, so that the test can be shown to others
+    /// Replace the addresses in the message with documentation addresses (RFC 5737), so that you can share the test
     #[arg(long)]
     example_addresses: bool,
-    /// Append to this rule file, check, test and reload; if anything is wrong, nothing is changed
+    /// Append to this rule file, check, test and reload; nothing changes if anything is wrong
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
 }

@@ -19,13 +19,13 @@ pub struct SendersArgs {
     /// Only senders that [hosts] does not know
     #[arg(long)]
     unknown: bool,
-    /// Only refused senders, with what would let them in
+    /// Only refused senders, with the configuration that would accept them
     #[arg(long)]
     refused: bool,
-    /// Hosts of [hosts] that no message was about since the start; with AGE, such as 7d, also those whose last one is so old
+    /// Hosts in [hosts] without a message since the start; with AGE, such as 7d, also hosts whose last message is older
     #[arg(long, value_name = "AGE", num_args = 0..=1, default_missing_value = "0", conflicts_with_all = ["unknown", "refused"])]
     silent: Option<String>,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }

@@ -24,9 +24,9 @@ pub struct SinksArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show all sinks: configured or not, how many outcomes wait for each, how many are dead letters
+    /// List all sinks: whether they are configured, their waiting outcomes and dead letters
     List(ListArgs),
-    /// Give up what the journal keeps for a sink that is no longer configured
+    /// Discard the outcomes that the journal keeps for a sink that is no longer configured
     Forget(ForgetArgs),
 }
 
@@ -34,7 +34,7 @@ enum What {
 struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -45,7 +45,7 @@ struct ForgetArgs {
     config: ConfigArg,
     /// The name of the sink
     sink: String,
-    /// The result as one JSON document
+    /// Print the result as one JSON document
     #[arg(long)]
     json: bool,
 }

@@ -32,32 +32,32 @@ impl StateArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show what is open, held or flapping, the oldest first
+    /// List problems that are open, held or flapping, the oldest first
     List(ListArgs),
-    /// Show all that is known of one entry
+    /// Show everything about one entry
     Show(ShowArgs),
-    /// What is open of a host, in one line, as a plugin for active checks; the exit status is 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3
-    /// (UNKNOWN)
+    /// Print the open problems of a host in one line, as a plugin for active checks; the exit status is 0 (OK), 1 (WARNING),
+    /// 2 (CRITICAL) or 3 (UNKNOWN)
     Query(QueryArgs),
-    /// End entries: what is open is sent as ok, as if its clear had come. It stays cleared after a restart
+    /// End entries: open problems are sent as ok, as if their clear had arrived. They stay cleared after a restart
     Clear(ClearArgs),
 }
 
 #[derive(Debug, Args)]
 struct FilterArgs {
-    /// Only of this rule; * and ? are wildcards
+    /// Only this rule; * and ? are wildcards
     #[arg(long, value_name = "GLOB")]
     rule: Option<String>,
     /// Only of this host or component, in any case
     #[arg(long, value_name = "GLOB")]
     host: Option<String>,
-    /// Only of this service or resource, in any case
+    /// Only this service or resource, case-insensitive
     #[arg(long, value_name = "GLOB")]
     service: Option<String>,
-    /// Only with this text of the rule's `key`
+    /// Only entries with this text of the rule's `key`
     #[arg(long, value_name = "TEXT")]
     key: Option<String>,
-    /// Also what thresholds and throttles count, and which keys are expected
+    /// Also show the counts of thresholds and throttles, and expected keys
     #[arg(long)]
     counts: bool,
 }
@@ -81,10 +81,10 @@ struct ListArgs {
     config: ConfigArg,
     #[command(flatten)]
     filter: FilterArgs,
-    /// How many entries at most, up to 100000
+    /// Maximum number of entries, up to 100000
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: usize,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -93,9 +93,9 @@ struct ListArgs {
 struct ShowArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// The id of the entry, as the list has it
+    /// The id of the entry from the list
     id: String,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -104,20 +104,20 @@ struct ShowArgs {
 struct ClearArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// The ids of entries, as the list has them
+    /// The ids of entries from the list
     ids: Vec<String>,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Everything
+    /// All entries
     #[arg(long, conflicts_with_all = ["ids", "rule", "host", "service", "key"])]
     all: bool,
-    /// The output of what is sent. Default: Cleared by hand
+    /// The output that is sent. Default: Cleared by hand
     #[arg(long, value_name = "TEXT")]
     output: Option<String>,
-    /// Send nothing: receivers keep what they know
+    /// Send nothing: receivers keep the state that they have
     #[arg(long, conflicts_with = "output")]
     silent: bool,
-    /// The result as one JSON document
+    /// Print the result as one JSON document
     #[arg(long)]
     json: bool,
 }

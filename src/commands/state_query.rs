@@ -30,16 +30,16 @@ const OUTPUT: usize = 200;
 pub struct QueryArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Ask a daemon by HTTP, at the address of its `[http]`, such as http://127.0.0.1:8162; default: by its control socket
+    /// Query the daemon over HTTP, at the address of its `[http]`, such as http://127.0.0.1:8162. Default: its control socket
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Problems of this host or component, in any case; * and ? are wildcards
+    /// Only this host or component, case-insensitive; * and ? are wildcards
     #[arg(long, value_name = "GLOB")]
     host: String,
-    /// Only of this service or resource, in any case
+    /// Only this service or resource, case-insensitive
     #[arg(long, value_name = "GLOB")]
     service: Option<String>,
-    /// Only of this rule
+    /// Only this rule
     #[arg(long, value_name = "GLOB")]
     rule: Option<String>,
 }

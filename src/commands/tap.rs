@@ -18,18 +18,18 @@ use crate::terminal::{eprintln, println};
 pub struct TapArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Only messages whose JSON contains this text, in any case
+    /// Only messages whose JSON contains this text, case-insensitive
     text: Option<String>,
-    /// Only messages of this network or address
+    /// Only messages from this network or address
     #[arg(long, value_name = "NETWORK", value_parser = checked)]
     from: Option<String>,
-    /// Only messages that no rule matches, and those that are refused
+    /// Only unmatched and refused messages
     #[arg(long)]
     unmatched: bool,
-    /// End after so many messages
+    /// Stop after this number of messages
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// One JSON document a line
+    /// Print one JSON document per line
     #[arg(long)]
     json: bool,
 }

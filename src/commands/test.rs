@@ -24,14 +24,14 @@ pub struct TestArgs {
     config: ConfigArg,
     /// Rule files or folders, in the place of those of the configuration
     rules: Vec<PathBuf>,
-    /// The results as JUnit's XML, for CI systems
+    /// Print the results as JUnit XML, for CI systems
     #[arg(long)]
     junit: bool,
-    /// Run no tests, and show which outcomes RULES, or the edited rules of the configuration, would change: of the messages that
-    /// the daemon has captured in so long, such as 24h, or of those of a file. The exit status is 1 if any would differ
+    /// Instead of running tests, show which outcomes RULES or the edited rules of the configuration would change, for the
+    /// messages that the daemon captured in this time, such as 24h, or for those in a file. The exit status is 1 if any differ
     #[arg(long, value_name = "TIME|FILE", conflicts_with = "junit")]
     against: Option<Against>,
-    /// With --against: this file in the place of the rules of the console
+    /// With --against: use this file instead of the console rules
     #[arg(long, value_name = "FILE", requires = "against")]
     console_rules: Option<PathBuf>,
     /// With --against: one JSON document

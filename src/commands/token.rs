@@ -27,11 +27,11 @@ pub struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Add a token and print it: it is shown this once
+    /// Add a token and print it; it is shown only once
     Add(AddArgs),
-    /// Show the tokens, without their secrets
+    /// List tokens, without their secrets
     List(ListArgs),
-    /// Remove a token: it is refused within a second
+    /// Remove a token; it is rejected within a second
     Remove(RemoveArgs),
 }
 
@@ -41,10 +41,10 @@ struct AddArgs {
     config: ConfigArg,
     /// A name, for the list and the audit
     name: String,
-    /// What it may: read, operate or admin
+    /// The role: read, operate or admin
     #[arg(long, value_name = "ROLE", default_value = "read")]
     role: String,
-    /// When it ends, such as 90d; never unless told
+    /// Lifetime, such as 90d. Default: unlimited
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
 }
@@ -53,7 +53,7 @@ struct AddArgs {
 struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }

@@ -39,7 +39,7 @@ pub struct UnmatchedArgs {
 struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -64,7 +64,7 @@ struct ShowArgs {
 struct ForgetArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// The numbers of the groups, as the list has them
+    /// The numbers of the groups from the list
     #[arg(required_unless_present = "all")]
     groups: Vec<u64>,
     /// All groups

@@ -25,7 +25,7 @@ use crate::time::clock::rfc3339;
 /// `type = "elasticsearch"`
 pub const KIND: Kind = Kind {
     name: "elasticsearch",
-    says: "Elasticsearch or OpenSearch, as documents of the Elastic Common Schema",
+    says: "Elasticsearch or OpenSearch, as Elastic Common Schema documents",
     keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
     answers: ANSWERS,
     read,
@@ -40,7 +40,7 @@ const KEYS: &[Key] = &[
     Key {
         name: "api_key",
         default: "",
-        says: "An API key of Elasticsearch, in its encoded form, in place of `user`.",
+        says: "An Elasticsearch API key in its encoded form, instead of `user`.",
     },
     Key { name: "api_key_file", default: "", says: "The same from the first line of a file." },
     Key { name: "api_key_env", default: "", says: "The same from an environment variable." },

@@ -28,7 +28,7 @@ const KEYS: &[Key] = &[
     Key {
         name: "ttl",
         default: "",
-        says: "Seconds after which Icinga considers a result stale and checks by itself. At least 1.",
+        says: "Seconds after which Icinga considers a result stale and runs its own check. At least 1.",
     },
 ];
 

@@ -29,8 +29,8 @@ pub const KIND: Kind = Kind {
 };
 
 const KEYS: &[Key] = &[
-    Key { name: "database", default: "required", says: "For InfluxDB 1: the database, which must be there." },
-    Key { name: "bucket", default: "", says: "For InfluxDB 2, in the place of `database`: the bucket." },
+    Key { name: "database", default: "required", says: "For InfluxDB 1: the database, which must exist." },
+    Key { name: "bucket", default: "", says: "For InfluxDB 2, instead of `database`: the bucket." },
     Key { name: "org", default: "", says: "For InfluxDB 2: the organization." },
     Key { name: "token", default: "", says: "For InfluxDB 2: a token that may write to the bucket." },
     Key { name: "token_file", default: "", says: "The same from the first line of a file." },

@@ -17,7 +17,7 @@ use crate::sinks::sink::{Order, Said};
 /// `type = "otlp"`
 pub const KIND: Kind = Kind {
     name: "otlp",
-    says: "OpenTelemetry's collector and others that take OTLP, as log records",
+    says: "OpenTelemetry's collector and other OTLP servers, as log records",
     keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
     answers: ANSWERS,
     read,

@@ -21,7 +21,7 @@ use crate::time::clock::rfc3339;
 /// `type = "pagerduty"`
 pub const KIND: Kind = Kind {
     name: "pagerduty",
-    says: "PagerDuty, by its Events API v2",
+    says: "PagerDuty, with its Events API v2",
     keys: &[Server::URL, Server::KEYS, Server::CONNECTIONS, KEYS],
     answers: ANSWERS,
     read,

@@ -71,7 +71,7 @@ pub const COMMON: &[Key] = &[
     Key {
         name: "was",
         default: "",
-        says: "The name that the sink had before: its backlog and its dead letters are taken over.",
+        says: "The former name of a renamed sink. The sink takes over its backlog and dead letters.",
     },
     Key {
         name: "only",
@@ -81,22 +81,22 @@ pub const COMMON: &[Key] = &[
     Key {
         name: "when",
         default: "",
-        says: "Hours, as `when` of a rule: `when = { days = \"mon-fri\", from = \"07:00\", to = \"19:00\" }`. The sink skips outcomes of other times.",
+        says: "Hours, as in `when` of a rule: `when = { days = \"mon-fri\", from = \"07:00\", to = \"19:00\" }`. The sink skips outcomes outside these hours.",
     },
     Key {
         name: "honour_mutes",
         default: "false",
-        says: "Whether it skips what is muted, and gets the last state of each service when the mute ends. For sinks that reach people.",
+        says: "Whether the sink skips muted outcomes and gets the last state of each service when the mute ends. For sinks that notify people.",
     },
     Key {
         name: "rate",
         default: "",
-        says: "Maximum number of outcomes per second; one second's worth may go at once. Range: 1 to 1000000.",
+        says: "Maximum number of outcomes per second, with bursts of one second's worth. Range: 1 to 1000000.",
     },
     Key {
         name: "give_up",
         default: "\"1d\"",
-        says: "How long the server may accept nothing of a host and service, while it answers, before the oldest outcome becomes a dead letter. Range: `1min` to `365d`.",
+        says: "How long a server that answers may accept nothing for a host and service before the oldest outcome becomes a dead letter. Range: `1min` to `365d`.",
     },
 ];
 

@@ -28,7 +28,7 @@ const NET_ADMIN: u32 = 12;
 pub struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }

@@ -26,13 +26,13 @@ const GROUP: &str = "trapline";
 pub struct InitArgs {
     /// The new file; - is standard output. Default: /etc/trapline/trapline.toml for root, else ./trapline.toml
     file: Option<PathBuf>,
-    /// The directory of the journal. Default: /var/lib/trapline for root, else var beside the file
+    /// The journal directory. Default: /var/lib/trapline for root, otherwise var next to the file
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
-    /// The monitoring core that results are for. Default: the one that is found on this machine
+    /// The monitoring core for results. Default: the one found on this machine
     #[arg(long)]
     core: Option<Wanted>,
-    /// Listen on 162 and 514, whoever has these ports now
+    /// Listen on 162 and 514, even if other programs use these ports now
     #[arg(long)]
     standard_ports: bool,
 }

@@ -33,13 +33,13 @@ const MAX_FILES: usize = 200_000;
 pub struct AddArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Files of modules, ZIP archives and folders, whatever the names of files in them
+    /// Module files, ZIP archives and folders; files in them may have any name
     #[arg(required = true)]
     what: Vec<PathBuf>,
-    /// The folder to put modules into. Default: the first folder of [mibs] paths that this user may write to
+    /// The folder for the modules. Default: the first folder of [mibs] paths that this user may write to
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }

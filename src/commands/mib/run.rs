@@ -28,17 +28,17 @@ pub struct MibArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Load modules and say what was read and what is wrong in them
+    /// Load modules, and report what was read and errors in them
     Load(LoadArgs),
     /// Find definitions by name, part of a name, or OID
     Find(FindArgs),
     /// Show a subtree
     Tree(FindArgs),
-    /// Make rules, with tests, for the notifications of modules
+    /// Make rules with tests for the notifications of modules
     Rules(RulesArgs),
-    /// Put modules, as vendors ship them, into a folder, and say what they lack and what is gained
+    /// Add vendor modules to a folder, and report missing imports and new definitions
     Add(add::AddArgs),
-    /// Write the names of modules into one file, for machines without their texts
+    /// Compile modules into one file, for machines without their texts
     Compile(compile::CompileArgs),
 }
 
@@ -46,7 +46,7 @@ enum What {
 struct RulesArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// A folder or file beside those of the configuration
+    /// A folder or file in addition to those of the configuration
     #[arg(long, value_name = "PATH")]
     mibs: Vec<PathBuf>,
     /// The modules; all that have notifications without any
@@ -59,11 +59,11 @@ struct LoadArgs {
     config: ConfigArg,
     /// Folders and files, in the place of those of the configuration
     paths: Vec<PathBuf>,
-    /// Keep the index in this file, or open it there. Default: the daemon's, if the journal directory exists and no
-    /// PATHS are given
+    /// The file of the index, which is created or opened. Default: the daemon's index, if the journal directory exists and
+    /// no PATHS are given
     #[arg(long, value_name = "FILE")]
     index: Option<PathBuf>,
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
     /// End when standard input does: for the daemon, which has modules read by a process of their own
@@ -75,12 +75,12 @@ struct LoadArgs {
 struct FindArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// A folder or file beside those of the configuration
+    /// A folder or file in addition to those of the configuration
     #[arg(long, value_name = "PATH")]
     mibs: Vec<PathBuf>,
     /// A name, a part of one, or an OID
     name: String,
-    /// One JSON document a line
+    /// Print one JSON document per line
     #[arg(long)]
     json: bool,
 }

@@ -26,10 +26,10 @@ pub struct ObjectsArgs {
     config: ConfigArg,
     /// The monitoring core
     core: Core,
-    /// Leave out what these files have: Nagios' object cache or object files, or answers of Icinga 2's API in JSON
+    /// Skip objects in these files: Nagios' object cache or object files, or answers of Icinga 2's API in JSON
     #[arg(long, value_name = "FILE")]
     have: Vec<PathBuf>,
-    /// A template in the place of the built-in one
+    /// Use this template instead of the built-in one
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
     /// Print the built-in template

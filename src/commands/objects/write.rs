@@ -9,7 +9,7 @@ use super::need::Needs;
 /// A monitoring core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Core {
-    /// Nagios, Naemon and their kin
+    /// Nagios, Naemon and compatible cores
     Nagios,
     /// Icinga 2
     Icinga2,

@@ -23,9 +23,9 @@ pub(crate) enum What {
     Trap(TrapArgs),
     /// An SNMP inform: a trap that is answered
     Inform(InformArgs),
-    /// A line of syslog
+    /// A syslog line
     Syslog(SyslogArgs),
-    /// A check-in: how a service is
+    /// A check-in: the state of a service
     Checkin(CheckInArgs),
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum What {
 pub(crate) struct TrapArgs {
     #[command(flatten)]
     pub(crate) notification: NotificationArgs,
-    /// The version of SNMP; 3 where a user is given, else 2c
+    /// The SNMP version. Default: 3 if a user is given, otherwise 2c
     #[arg(long, value_enum)]
     pub(crate) version: Option<VersionArg>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub(crate) struct InformArgs {
     /// How long to wait for the answer, in seconds
     #[arg(long, default_value_t = 2.0)]
     pub(crate) timeout: f64,
-    /// How often to send again when no answer comes
+    /// Number of retries if no answer arrives
     #[arg(long, default_value_t = 3)]
     pub(crate) retries: u32,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(crate) struct InformArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SyslogArgs {
-    /// Where to: ADDRESS:PORT, udp://ADDRESS:PORT or tcp://ADDRESS:PORT. Default: the first listener of the configuration
+    /// Destination: ADDRESS:PORT, udp://ADDRESS:PORT or tcp://ADDRESS:PORT. Default: the first listener of the configuration
     #[arg(long)]
     pub(crate) to: Option<String>,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub(crate) struct SyslogArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct NotificationArgs {
-    /// Where to: HOST:PORT, udp://HOST:PORT or tcp://HOST:PORT. Default: the first listener of the configuration
+    /// Destination: HOST:PORT, udp://HOST:PORT or tcp://HOST:PORT. Default: the first listener of the configuration
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) to: Option<String>,
     /// The community of v1 and v2c
@@ -80,7 +80,7 @@ pub(crate) struct NotificationArgs {
     /// The agent's address in a v1 trap
     #[arg(long, value_name = "ADDR")]
     pub(crate) agent: Option<Ipv4Addr>,
-    /// A folder or file of MIBs beside the shipped ones
+    /// A folder or file of MIBs in addition to the shipped ones
     #[arg(long, value_name = "PATH")]
     pub(crate) mibs: Vec<PathBuf>,
     /// The MIBs that it names are known, too

@@ -12,15 +12,15 @@ use crate::terminal::println;
 pub(crate) struct CheckInArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// What tells this report from others: one that was taken is not taken again
+    /// A unique ID of the report; a repeated report is not accepted again
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     /// The service, as [[intake.checkin]] names it
     service: String,
-    /// How it is
+    /// The state
     #[arg(value_enum, ignore_case = true)]
     status: StatusArg,
-    /// What it says
+    /// The text
     #[arg(default_value = "")]
     info: String,
 }

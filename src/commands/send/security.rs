@@ -21,13 +21,13 @@ const ENGINE: &[u8] = b"\x80\x00\x7e\xd9\x04trapline send";
 
 #[derive(Debug, Args)]
 pub(crate) struct SecurityArgs {
-    /// The user: makes it SNMPv3
+    /// The user; selects SNMPv3
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// MD5, SHA-1, SHA-224, SHA-256, SHA-384 or SHA-512
     #[arg(long, value_name = "PROTOCOL", requires = "user")]
     auth: Option<String>,
-    /// Seen by all on this machine; better in `TRAPLINE_AUTH_PASSWORD` or a file
+    /// Visible to all users of this machine; prefer `TRAPLINE_AUTH_PASSWORD` or a file
     #[arg(long, value_name = "PASSWORD", requires = "auth")]
     auth_password: Option<String>,
     /// A file with the password in its first line
@@ -36,7 +36,7 @@ pub(crate) struct SecurityArgs {
     /// DES, 3DES, AES-128, AES-192, AES-256, AES-192-C or AES-256-C (C: Cisco's key extension)
     #[arg(long = "priv", value_name = "PROTOCOL", requires = "auth")]
     privacy: Option<String>,
-    /// Seen by all on this machine; better in `TRAPLINE_PRIV_PASSWORD` or a file
+    /// Visible to all users of this machine; prefer `TRAPLINE_PRIV_PASSWORD` or a file
     #[arg(long, value_name = "PASSWORD", requires = "privacy")]
     priv_password: Option<String>,
     /// A file with the password in its first line
@@ -45,7 +45,7 @@ pub(crate) struct SecurityArgs {
     /// The context
     #[arg(long, value_name = "NAME", default_value = "", requires = "user")]
     context: String,
-    /// The engine id that traps are sent from, in hex
+    /// The engine ID of the sender of traps, in hex
     #[arg(long, value_name = "HEX", requires = "user")]
     engine_id: Option<String>,
 }

@@ -22,10 +22,10 @@ const GATHERED: usize = 64 * 1024;
 /// How many messages, and how fast.
 #[derive(Debug, Args, Clone, Copy)]
 pub(crate) struct LoadArgs {
-    /// How many to send
+    /// Number of messages
     #[arg(long, default_value_t = 1)]
     pub(crate) count: u64,
-    /// How many a second; as many as possible if left out
+    /// Messages per second. Default: as many as possible
     #[arg(long)]
     pub(crate) rate: Option<u64>,
 }

@@ -21,19 +21,19 @@ use crate::vitals::{Judgement, Level, Limits, Vitals, judge};
 pub struct StatusArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// One JSON document; with --watch one a line
+    /// Print one JSON document; with --watch one per line
     #[arg(long)]
     json: bool,
-    /// Again every second, until it is interrupted
+    /// Refresh every second until interrupted
     #[arg(long)]
     watch: bool,
-    /// One line with performance data, as a Nagios plugin; the exit status is 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN)
+    /// Print one line with performance data, as a Nagios plugin; the exit status is 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN)
     #[arg(long, conflicts_with_all = ["json", "watch"])]
     check: bool,
-    /// With --check: the age of an undelivered outcome from which on there is a warning, such as 5min
+    /// With --check: the age of an undelivered outcome for a warning, such as 5min
     #[arg(long, value_name = "AGE", requires = "check")]
     warning: Option<String>,
-    /// With --check: the age of an undelivered outcome from which on it is critical, such as 1h
+    /// With --check: the age of an undelivered outcome for critical, such as 1h
     #[arg(long, value_name = "AGE", requires = "check")]
     critical: Option<String>,
 }

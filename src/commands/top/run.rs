@@ -23,10 +23,10 @@ const ENDS: [u8; 4] = [b'q', 0x1b, 3, 4];
 pub struct TopArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Print the figures of one interval as plain text, and end
+    /// Print the statistics of one interval as plain text, and exit
     #[arg(long)]
     once: bool,
-    /// How many seconds there are between two looks
+    /// Seconds between updates
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
 }

@@ -27,22 +27,22 @@ const KEYS: &[Key] = &[
     Key {
         name: "urls",
         default: "required",
-        says: "A list of `http://` or `https://` URLs: all members of a cluster, without a load balancer. Each is told everything.",
+        says: "A list of `http://` or `https://` URLs: all members of a cluster, without a load balancer. Each gets all alerts.",
     },
     Key {
         name: "resend",
         default: "\"1min\"",
-        says: "How often open alerts are sent again. An alert that is not sent again for four times as long ends by itself. Range: `1s` to `1h`.",
+        says: "How often open alerts are sent again. An alert that is not sent for four times this long expires. Range: `1s` to `1h`.",
     },
     Key {
         name: "expire",
         default: "\"24h\"",
-        says: "How long after its last outcome an alert ends that no outcome has ended. Range: `1min` to `365d`.",
+        says: "How long after its last outcome an open alert is resolved. Range: `1min` to `365d`.",
     },
     Key {
         name: "labels",
         default: "",
-        says: "Templates of labels, beside the usual ones or in their place: `{ team = \"net\" }`. An empty one is left out.",
+        says: "Templates of labels that are added to the usual ones or replace them: `{ team = \"net\" }`. Empty labels are omitted.",
     },
     Key {
         name: "annotations",

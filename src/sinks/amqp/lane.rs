@@ -53,7 +53,7 @@ impl Unroutable {
         Key {
             name: "unroutable",
             default,
-            says: "What becomes of an outcome for which no queue is bound to the exchange, so that the broker drops it: `\"dead\"`: it is a dead letter; `\"retry\"`: it is published again, and becomes a dead letter after `give_up`; `\"drop\"`: it counts as delivered.",
+            says: "What to do with an outcome that the broker drops because no queue is bound for it: `\"dead\"`: it becomes a dead letter; `\"retry\"`: it is published again, and becomes a dead letter after `give_up`; `\"drop\"`: it counts as delivered.",
         }
     }
 }

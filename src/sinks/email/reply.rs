@@ -151,16 +151,16 @@ mod tests {
 
     fn says(means: Means, stage: Stage) -> &'static str {
         match (means, stage) {
-            (Means::Done, Stage::End) => "delivered to the recipients that were accepted",
+            (Means::Done, Stage::End) => "delivered to the accepted recipients",
             (Means::Done, Stage::Recipient) => "this recipient is accepted",
-            (Means::Done, _) => "it goes on",
-            (Means::Later, Stage::Recipient) => "the outcome is tried again for this recipient",
-            (Means::Later, _) => "the outcome is tried again for the recipients that were accepted",
-            (Means::Dead, Stage::Recipient) => "this recipient does not get it: dead letter",
+            (Means::Done, _) => "continue",
+            (Means::Later, Stage::Recipient) => "the outcome is retried for this recipient",
+            (Means::Later, _) => "the outcome is retried for the accepted recipients",
+            (Means::Dead, Stage::Recipient) => "dead letter for this recipient",
             (Means::Dead, _) => "dead letter",
             (Means::Busy, _) => "the sink waits",
             (Means::TooLarge, _) => {
-                "halves are sent; a single outcome is sent again, cut to 4,096 octets, then it is a dead letter"
+                "split into halves; a single outcome is sent again, cut to 4,096 octets, then becomes a dead letter"
             }
             (Means::Refused, _) => "the sink waits; check its keys",
         }

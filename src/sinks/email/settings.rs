@@ -21,7 +21,7 @@ const MOST_DIGEST: Duration = Duration::from_hours(24);
 /// `type = "email"`
 pub const KIND: Kind = Kind {
     name: "email",
-    says: "mail, to any server that takes it for its recipients",
+    says: "mail, through any server that accepts it for the recipients",
     keys: &[KEYS, LOGIN, tls::KEYS],
     answers: &[],
     read,
@@ -48,25 +48,21 @@ const KEYS: &[Key] = &[
     Key {
         name: "digest",
         default: "\"0\"",
-        says: "How long outcomes are gathered for one mail; `\"0\"` for a mail an outcome. Range: `0` to `24h`.",
+        says: "How long outcomes are collected for one mail; `\"0\"` for one mail per outcome. Range: `0` to `24h`.",
     },
     Key {
         name: "starttls",
         default: "true",
-        says: "Whether `smtp://` begins TLS, which the server must offer. False by default for a server on this machine.",
+        says: "Whether `smtp://` uses STARTTLS, which the server must offer. Default for a server on this machine: false.",
     },
-    Key {
-        name: "hello",
-        default: "the domain of `from`",
-        says: "The name of this machine that the server is told (EHLO).",
-    },
+    Key { name: "hello", default: "the domain of `from`", says: "The name of this machine in EHLO." },
 ];
 
 const LOGIN: &[Key] = &[
     Key {
         name: "user",
         default: "",
-        says: "User for AUTH PLAIN or LOGIN, over TLS or on this machine only.",
+        says: "User for AUTH PLAIN or LOGIN; only over TLS or on this machine.",
     },
     Key { name: "password", default: "", says: "The password." },
     Key { name: "password_file", default: "", says: "The same from the first line of a file." },

@@ -43,8 +43,8 @@ impl Server {
 
     /// The other keys.
     pub const KEYS: &[Key] = &[
-        Key { name: "user", default: "", says: "User for HTTP Basic." },
-        Key { name: "password", default: "", says: "Password for HTTP Basic." },
+        Key { name: "user", default: "", says: "User for HTTP Basic authentication." },
+        Key { name: "password", default: "", says: "Password for HTTP Basic authentication." },
         Key { name: "password_file", default: "", says: "The same from the first line of a file." },
         Key { name: "password_env", default: "", says: "The same from an environment variable." },
         Key { name: "ca_file", default: "the system's", says: "Certificate authorities to trust, in PEM." },
@@ -67,7 +67,7 @@ impl Server {
     pub const CONNECTIONS: &[Key] = &[Key {
         name: "connections",
         default: "4",
-        says: "Parallel connections, with one request under way on each. Range: 1 to 64.",
+        says: "Parallel connections, with one request at a time on each. Range: 1 to 64.",
     }];
 
     /// Reads the keys; `example` is a URL for messages.

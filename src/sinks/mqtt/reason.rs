@@ -150,12 +150,10 @@ mod tests {
     /// What the page says of a row: of a message, and of a connection that ends.
     fn follows(row: &Row) -> (&'static str, &'static str) {
         match row.means {
-            Means::Taken => ("delivered", "all that is not acknowledged is sent again"),
+            Means::Taken => ("delivered", "unacknowledged messages are sent again"),
             Means::Dead => ("dead letter", "halves are sent; a single outcome becomes a dead letter"),
-            Means::Later => {
-                ("sent again after a pause of its own", "all that is not acknowledged is sent again")
-            }
-            Means::Busy => ("sent again after a pause of its own", "the sink waits for 5 s"),
+            Means::Later => ("sent again after its own delay", "unacknowledged messages are sent again"),
+            Means::Busy => ("sent again after its own delay", "the sink waits for 5 s"),
             Means::Refused(_) => ("as below", "the sink waits; check its keys"),
         }
     }

@@ -38,17 +38,17 @@ const KEYS: &[Key] = &[
     Key {
         name: "retain",
         default: "false",
-        says: "Whether the broker keeps the last message of each topic for those who subscribe later.",
+        says: "Whether the broker keeps the last message of each topic for later subscribers.",
     },
     Key {
         name: "expiry",
         default: "",
-        says: "How long the broker keeps a message that it cannot hand on yet, or that it retains. Left out: for ever. Range: `1s` to `365d`.",
+        says: "How long the broker keeps a message that it cannot deliver yet or that it retains. Default: forever. Range: `1s` to `365d`.",
     },
     Key {
         name: "client_id",
         default: "the broker's choice",
-        says: "The name of this client, which no other client of the broker may have.",
+        says: "The name of this client, which must be unique at the broker.",
     },
 ];
 

@@ -40,7 +40,7 @@ const CENTCORE: &[Key] = &[
     Key {
         name: "poller",
         default: "required",
-        says: "With `method = \"centcore\"`: the number of the poller that has the hosts, as Centreon lists it. Range: 1 to 1000000.",
+        says: "With `method = \"centcore\"`: the id in Centreon of the poller that monitors the hosts. Range: 1 to 1000000.",
     },
     Key {
         name: "directory",
@@ -52,7 +52,7 @@ const CENTCORE: &[Key] = &[
 const NEWLINES: &[Key] = &[Key {
     name: "newlines",
     default: "\"escaped\"",
-    says: "How further lines are written: `\"escaped\"`: as `\\n`, which Nagios turns into lines. `\"join\"`: joined by ` / `, for Naemon, which does not.",
+    says: "How further lines are written: `\"escaped\"`: as `\\n`, which Nagios converts to line breaks. `\"join\"`: joined by ` / `, for Naemon, which does not convert them.",
 }];
 
 const FOR_CENTCORE: &str = "it is for method = \"centcore\"";

@@ -185,7 +185,7 @@ mod tests {
     fn kind(row: &Row) -> &'static str {
         match row.means {
             Means::Dead => "dead letter",
-            Means::Later => "sent again after a pause of its own",
+            Means::Later => "sent again after its own delay",
             Means::Refused(_) => "refused, as below",
         }
     }

@@ -32,12 +32,12 @@ const KEYS: &[Key] = &[
     Key {
         name: "subject",
         default: "\"trapline.{{ outcome.host }}{% if outcome.service %}.{{ outcome.service }}{% endif %}\"",
-        says: "A template. A stream must have the subjects that it makes.",
+        says: "A template. A stream must include the resulting subjects.",
     },
 ];
 
 const TOKENS: &[Key] = &[
-    Key { name: "token", default: "", says: "In the place of user and password, the token of the server." },
+    Key { name: "token", default: "", says: "The token of the server, instead of user and password." },
     Key { name: "token_file", default: "", says: "The same from the first line of a file." },
     Key { name: "token_env", default: "", says: "The same from an environment variable." },
 ];

@@ -36,7 +36,7 @@ pub const KIND: Kind = Kind {
         Key {
             name: "newlines",
             default: "`\"join\"` with an `output_size` of 4096, `\"escaped\"` with 512",
-            says: "Who escapes further lines and `\\`: `\"daemon\"` of nsca 2.10.1 and later does; `\"escaped\"` is for older ones, where the sender does; `\"join\"` joins lines by ` / ` and escapes nothing.",
+            says: "Who escapes further lines and `\\`: `\"daemon\"`: nsca 2.10.1 and later; `\"escaped\"`: the sink, for older daemons; `\"join\"`: nobody; lines are joined by ` / `.",
         },
     ]],
     answers: &[],

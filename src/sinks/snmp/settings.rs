@@ -38,32 +38,32 @@ const OWN: &[Key] = &[
     Key {
         name: "send",
         default: "\"original\"",
-        says: "`\"original\"`: an outcome of a notification as the notification that came, others as `traplineOutcome` of TRAPLINE-MIB. `\"outcome\"`: all as `traplineOutcome`.",
+        says: "`\"original\"`: outcomes of a notification as the original notification, others as `traplineOutcome` of TRAPLINE-MIB. `\"outcome\"`: all as `traplineOutcome`.",
     },
     Key {
         name: "timeout",
         default: "\"1s\"",
-        says: "How long the first try awaits an answer; each further try waits twice as long. Range: `100ms` to `30s`.",
+        says: "How long the first try waits for an answer; each further try waits twice as long. Range: `100ms` to `30s`.",
     },
-    Key { name: "retries", default: "3", says: "How many tries follow. Range: 0 to 10." },
+    Key { name: "retries", default: "3", says: "Number of further tries. Range: 0 to 10." },
 ];
 
 const OF_V2C: &[Key] = &[
     Key {
         name: "community",
         default: "required",
-        says: "For v2c. Without a `user`, it or one of the next two keys must be given.",
+        says: "For v2c. Without a `user`, this key or one of the next two is required.",
     },
     Key { name: "community_file", default: "", says: "The same from the first line of a file." },
     Key { name: "community_env", default: "", says: "The same from an environment variable." },
 ];
 
 const OF_V3: &[Key] = &[
-    Key { name: "user", default: "", says: "For v3: the user, in the place of a community." },
+    Key { name: "user", default: "", says: "For v3: the user, instead of a community." },
     Key {
         name: "auth",
         default: "",
-        says: "`MD5`, `SHA-1`, `SHA-224`, `SHA-256`, `SHA-384` or `SHA-512`. Left out: without authentication.",
+        says: "`MD5`, `SHA-1`, `SHA-224`, `SHA-256`, `SHA-384` or `SHA-512`. Default: no authentication.",
     },
     Key { name: "auth_password", default: "", says: "Its password, at least 8 characters." },
     Key { name: "auth_password_file", default: "", says: "The same from the first line of a file." },
@@ -71,7 +71,7 @@ const OF_V3: &[Key] = &[
     Key {
         name: "priv",
         default: "",
-        says: "`DES`, `3DES`, `AES-128`, `AES-192`, `AES-256`, `AES-192-C` or `AES-256-C` (C: Cisco's key extension). Left out: without encryption.",
+        says: "`DES`, `3DES`, `AES-128`, `AES-192`, `AES-256`, `AES-192-C` or `AES-256-C` (C: Cisco's key extension). Default: no encryption.",
     },
     Key { name: "priv_password", default: "", says: "Its password, at least 8 characters." },
     Key { name: "priv_password_file", default: "", says: "The same from the first line of a file." },

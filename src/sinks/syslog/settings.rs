@@ -34,7 +34,7 @@ const KEYS: &[Key] = &[
     Key {
         name: "max_size",
         default: "8192",
-        says: "The longest message in bytes, 480 to 65536. The end of a longer text is cut and counted (`cut`). Not more than the server takes: rsyslog's `maxMessageSize` is 8192 unless set.",
+        says: "The maximum size of a message in bytes, 480 to 65536. Longer texts are cut and counted (`cut`). Must not exceed the limit of the server: rsyslog's `maxMessageSize` is 8192 by default.",
     },
 ];
 

@@ -30,7 +30,7 @@ const KEYS: &[Key] = &[
     Key {
         name: "path",
         default: "",
-        says: "A template, appended to the path of the URL; a query of it follows that of the URL. Values are percent-encoded. A path with a part `.` or `..` makes a dead letter.",
+        says: "A template that is appended to the path of the URL; its query is appended to the query of the URL. Values are percent-encoded. A path with a segment `.` or `..` makes a dead letter.",
     },
     Key {
         name: "body",
@@ -40,39 +40,39 @@ const KEYS: &[Key] = &[
     Key {
         name: "format",
         default: "\"json\"",
-        says: "How values are escaped in `body`: `\"json\"` (within strings), `\"ndjson\"` and `\"array\"` (the same, with `batch` outcomes as lines or as a list), `\"slack\"` and `\"markdown\"` (JSON whose strings a chat formats: no value makes a link or mentions anybody), `\"form\"` (percent-encoded), `\"text\"` (without control characters). It also sets the Content-Type.",
+        says: "How values are escaped in `body`: `\"json\"` (within strings), `\"ndjson\"` and `\"array\"` (the same, with `batch` outcomes as lines or as a list), `\"slack\"` and `\"markdown\"` (JSON for chats with markup: values cannot make links or mention anybody), `\"form\"` (percent-encoded), `\"text\"` (without control characters). It also sets the Content-Type.",
     },
     Key {
         name: "batch",
         default: "1",
-        says: "With `format = \"ndjson\"` or `\"array\"`: how many outcomes go in one request at most, and 1 MiB. Range: 1 to 1000.",
+        says: "With `format = \"ndjson\"` or `\"array\"`: the maximum number of outcomes in a request, which has at most 1 MiB. Range: 1 to 1000.",
     },
     Key {
         name: "field",
         default: "",
-        says: "With a body in JSON: the field of a form in which it is sent, for systems that take forms only.",
+        says: "The form field in which a JSON body is sent, for systems that accept only forms.",
     },
     Key {
         name: "expect",
         default: "",
-        says: "For systems that answer mistakes with status 200, a table: what stands in the JSON of a good answer, `at` a place (RFC 6901, `*` for the first entry) `is` a text, a number or a truth value, in quotes.",
+        says: "For systems that report errors with status 200, a table: the value in the JSON of a successful answer. `at` is its place (RFC 6901, `*` for the first entry), `is` a text, number or boolean, in quotes.",
     },
     Key {
         name: "find",
         default: "",
-        says: "For tickets, a table: the request that looks for one, `path` (a template), `method` (`\"GET\"`), `body`, and `id`, where its id is in the answer (RFC 6901, `*` for the first entry).",
+        says: "For tickets, a table: the request that searches for a ticket, `path` (a template), `method` (`\"GET\"`), `body`, and `id`, the place of its id in the answer (RFC 6901, `*` for the first entry).",
     },
     Key {
         name: "open",
         default: "required with `find`",
-        says: "For tickets, a table: the request when the state is not ok and none was found, `path`, `method` (`\"POST\"`) and `body`.",
+        says: "For tickets, a table: the request if the state is not ok and no ticket was found, `path`, `method` (`\"POST\"`) and `body`.",
     },
     Key {
         name: "update",
         default: "",
-        says: "The same when the state is not ok and one was found, whose id is `{{ found }}`. Left out: nothing is sent.",
+        says: "The same if the state is not ok and a ticket was found; `{{ found }}` is its id. Without this key nothing is sent.",
     },
-    Key { name: "close", default: "", says: "The same when the state is ok or up and one was found." },
+    Key { name: "close", default: "", says: "The same if the state is ok or up and a ticket was found." },
     Key { name: "secret", default: "", says: "Signs the body: sends its HMAC-SHA-256 as `sha256=HEX`." },
     Key { name: "secret_file", default: "", says: "The same from the first line of a file." },
     Key { name: "secret_env", default: "", says: "The same from an environment variable." },

@@ -204,7 +204,7 @@ mod tests {
             };
             let follows = match row.means {
                 Means::Taken => "delivered",
-                Means::None => "each outcome is tried again for `grace`, then it is a dead letter",
+                Means::None => "each outcome is retried for `grace`, then it becomes a dead letter",
                 Means::Halve => "each half is sent again, down to the outcome",
                 Means::Refused => "the sink waits; see the log of the server",
                 Means::Elsewhere => "the sink waits; check `addresses`",

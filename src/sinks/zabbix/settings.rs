@@ -24,27 +24,27 @@ pub const KIND: Kind = Kind {
             Key {
                 name: "addresses",
                 default: "required",
-                says: "A list of `HOST` or `HOST:PORT`. Default port: 10051. The first that can be reached is used: the nodes of a server, or proxies of one group.",
+                says: "A list of `HOST` or `HOST:PORT`. Default port: 10051. The first reachable one is used: the nodes of a server, or proxies of one group.",
             },
             Key {
                 name: "host",
                 default: "\"{{ outcome.host }}\"",
-                says: "A template for the technical name of the host in Zabbix, where case matters.",
+                says: "A template for the technical name of the host in Zabbix, which is case-sensitive.",
             },
             Key {
                 name: "discovery",
                 default: "true",
-                says: "Whether services are made known to the discovery rule `trapline.discovery` of their host, which makes their items. False if you make the items.",
+                says: "Whether services are sent to the discovery rule `trapline.discovery` of their host, which creates their items. Use false if you create the items.",
             },
             Key {
                 name: "grace",
                 default: "\"2min\"",
-                says: "How long an outcome is tried again whose host or item Zabbix does not know. Zabbix reads its configuration each minute unless CacheUpdateFrequency says otherwise. Range: `0` to `1h`.",
+                says: "How long an outcome is retried if Zabbix does not know its host or item. Zabbix reads its configuration every minute by default (CacheUpdateFrequency). Range: `0` to `1h`.",
             },
             Key {
                 name: "tls",
                 default: "false",
-                says: "Whether TLS with certificates is spoken. Pre-shared keys are not supported.",
+                says: "Whether to use TLS with certificates. Pre-shared keys are not supported.",
             },
         ],
         tls::KEYS,
