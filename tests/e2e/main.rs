@@ -56,6 +56,7 @@ mod limits;
 mod local_syslog;
 mod lookups;
 mod maker;
+mod many_checkins;
 mod mibs;
 mod migrating;
 mod mqtt;
