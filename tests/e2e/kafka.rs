@@ -51,9 +51,12 @@ impl Cluster {
     fn of_page(&self, block: &str) -> String {
         let list =
             self.addresses.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ");
-        let line = |line: &str| match line.starts_with("addresses = ") {
-            true => format!("addresses = [{list}]\n"),
-            false => format!("{line}\n"),
+        let line = |line: &str| {
+            if line.starts_with("addresses = ") {
+                format!("addresses = [{list}]\n")
+            } else {
+                format!("{line}\n")
+            }
         };
         block.lines().map(line).collect()
     }

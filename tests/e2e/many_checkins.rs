@@ -51,7 +51,7 @@ fn state(listen: u16, service: &str) -> Value {
 fn each_of_ten_thousand_is_late_once_and_not_before_its_time() {
     let listen = port();
     let mut config = format!(
-        "{FILE_SINK}[rules]\npacks = []\npaths = [\"rules\"]\n[[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:{listen}\"\n"
+        "{FILE_SINK}[journal]\nsync = \"interval\"\n[rules]\npacks = []\npaths = [\"rules\"]\n[[intake]]\ntype = \"http\"\nlisten = \"127.0.0.1:{listen}\"\n"
     );
     for number in 0..SERVICES {
         let timeout = if number == 0 { "1us" } else { "32d" };

@@ -68,8 +68,11 @@ impl Sink for KafkaSink {
     }
 
     fn destination(&self) -> Destination {
-        let all = self.cluster.addresses.iter();
-        Destination::Servers(all.map(|address| (address.host.clone(), address.port)).collect())
+        match &*self.cluster.addresses {
+            [only] => Destination::Server(only.host.clone(), only.port),
+            // One of them is enough: who greets tries all.
+            _ => Destination::Unknown,
+        }
     }
 
     fn greet(&self, network: Arc<dyn Network>) -> Working<'_> {
@@ -132,6 +135,7 @@ impl KafkaLane {
         messages: &[Option<(String, Record)>],
         acks: &mut [Ack],
     ) -> Result<(), Trouble> {
+        self.view.renew();
         let topics: BTreeSet<&String> = messages.iter().flatten().map(|(topic, _)| topic).collect();
         let topics = topics.into_iter().filter(|topic| self.view.leaders(topic).is_none());
         let topics: Vec<String> = topics.cloned().collect();
@@ -200,9 +204,9 @@ impl KafkaLane {
                 Ok(connection) => sent.push((leader, connection, batches)),
                 Err(trouble) => {
                     ended = Err(trouble);
-                    batches.iter().for_each(|(place, batch)| {
+                    for (place, batch) in &batches {
                         self.give_up(place, batch, queues, acks, &Ack::None);
-                    });
+                    }
                 }
             }
         }
@@ -216,9 +220,9 @@ impl KafkaLane {
                 }
                 Err(trouble) => {
                     ended = Err(trouble);
-                    batches.iter().for_each(|(place, batch)| {
+                    for (place, batch) in &batches {
                         self.give_up(place, batch, queues, acks, &Ack::None);
-                    });
+                    }
                 }
             }
         }
@@ -288,7 +292,7 @@ impl KafkaLane {
     fn give_up(&mut self, place: &Place, batch: &[usize], queues: &mut Queues, acks: &mut [Ack], ack: &Ack) {
         let waiting = queues.remove(place).unwrap_or_default();
         waiting.iter().flatten().chain(batch).for_each(|at| acks[*at] = ack.clone());
-        self.view.forget(&place.0);
+        self.view.doubt(&place.0);
     }
 }
 

@@ -105,9 +105,10 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::rules::looks::Looks;
     use crate::settings::diagnostic::{Diagnostics, SourceText};
     use crate::settings::section::{self, Section};
-    use crate::sinks::registry;
+    use crate::sinks::settings::Resolve;
 
     fn read(more: &str) -> (String, String) {
         let text = format!("type = \"kafka\"\naddresses = [\"kafka.example.org\"]\n{more}");
@@ -115,9 +116,11 @@ mod tests {
         let mut found = Diagnostics::default();
         let root = section::read(&source, &mut found).unwrap();
         let section = Section::new(&source, root.get_ref(), root.span(), "[[sinks]]");
-        let resolve = |path: &str| PathBuf::from(path);
-        let sink = registry::read(&[KIND], &section, &resolve, &mut found);
-        (format!("{:?}", sink.map(|sink| sink.sink)), found.to_text())
+        let resolve: Resolve<'_> = &|path: &str| PathBuf::from(path);
+        let looks = Looks::default();
+        let mut options = Options::new(&section, (resolve, &looks), &mut found);
+        let sink = (KIND.read)(&mut options);
+        (format!("{sink:?}"), found.to_text())
     }
 
     #[test]
@@ -126,8 +129,8 @@ mod tests {
         for (more, means) in [
             ("", "login: None"),
             (login, "login: Some(Scram(Sha512))"),
-            (&format!("{login}mechanism = \"scram-sha-256\""), "login: Some(Scram(Sha256))"),
-            (&format!("{login}tls = true\nmechanism = \"plain\""), "login: Some(Plain)"),
+            (&*format!("{login}mechanism = \"scram-sha-256\""), "login: Some(Scram(Sha256))"),
+            (&*format!("{login}tls = true\nmechanism = \"plain\""), "login: Some(Plain)"),
         ] {
             let (sink, found) = read(more);
             assert!(sink.contains(means), "{more}: {sink}");

@@ -237,7 +237,7 @@ fn produce(
 /// The records of a batch, all of whose numbers must be right.
 fn batch(octets: &[u8]) -> Vec<Stored> {
     let number = |at: usize, size: usize| {
-        octets[at..at + size].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
+        octets[at..at + size].iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
     };
     assert_eq!(number(8, 4) as usize, octets.len() - 12, "its length: {}", BASE64.encode(octets));
     assert_eq!(octets[16], 2);
@@ -277,7 +277,7 @@ fn varint(octets: &mut &[u8]) -> i64 {
             break;
         }
     }
-    (number >> 1) as i64 ^ -((number & 1) as i64)
+    ((number >> 1) as i64) ^ -((number & 1) as i64)
 }
 
 fn text(octets: &mut &[u8]) -> String {

@@ -34,6 +34,8 @@ pub(super) struct View {
     connections: HashMap<i32, Connection>,
     /// The leaders of the partitions of topics.
     topics: HashMap<String, Vec<i32>>,
+    /// Topics that are to be asked for anew.
+    stale: Vec<String>,
 }
 
 impl View {
@@ -46,6 +48,7 @@ impl View {
             brokers: HashMap::new(),
             connections: HashMap::new(),
             topics: HashMap::new(),
+            stale: Vec::new(),
         }
     }
 
@@ -65,9 +68,18 @@ impl View {
         self.topics.get(topic).map(Vec::as_slice)
     }
 
-    /// Has a topic be asked for anew.
-    pub(super) fn forget(&mut self, topic: &str) {
-        self.topics.remove(topic);
+    /// Has a topic be asked for anew, once the request that is under way is settled.
+    pub(super) fn doubt(&mut self, topic: &str) {
+        if !self.stale.iter().any(|known| known == topic) {
+            self.stale.push(topic.to_owned());
+        }
+    }
+
+    /// Forgets what is in doubt.
+    pub(super) fn renew(&mut self) {
+        for topic in self.stale.drain(..) {
+            self.topics.remove(&topic);
+        }
     }
 
     /// Asks for topics. Returns those that there are not, each with the error.

@@ -46,7 +46,7 @@ impl Credentials {
             return Err("its seed has a wrong checksum: it is not whole");
         }
         let [first, second, seed @ ..] = body else { return Err("its seed is too short") };
-        if (*first, *second) != (SEED | USER >> 5, USER << 3)
+        if (*first, *second) != (SEED | (USER >> 5), USER << 3)
             || Ed25519KeyPair::from_seed_unchecked(seed).is_err()
         {
             return Err("its seed is not that of a user");
@@ -69,8 +69,8 @@ impl Credentials {
 /// CRC-16 as XMODEM has it.
 fn crc16(octets: &[u8]) -> u16 {
     octets.iter().fold(0, |sum, octet| {
-        (0..8).fold(sum ^ u16::from(*octet) << 8, |sum: u16, _| {
-            if sum & 0x8000 == 0 { sum << 1 } else { sum << 1 ^ 0x1021 }
+        (0..8).fold(sum ^ (u16::from(*octet) << 8), |sum: u16, _| {
+            if sum & 0x8000 == 0 { sum << 1 } else { (sum << 1) ^ 0x1021 }
         })
     })
 }
