@@ -118,6 +118,31 @@ pub(crate) fn lines(
     Some(entries)
 }
 
+/// A secret that is a whole file, as it is read by a function. None if the key is not given; what is wrong is reported.
+pub(crate) fn whole<T>(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    resolve: &dyn Fn(&str) -> PathBuf,
+    found: &mut Diagnostics,
+    read: impl FnOnce(&str) -> Result<T, &'static str>,
+) -> Option<T> {
+    let name = section.string(key, found)?;
+    let path = resolve(&name);
+    let text = input::text(&path, input::TEXT).map_err(|error| error.to_string());
+    let value = text.and_then(|text| {
+        section.reads(text.as_bytes());
+        read(&text).map_err(str::to_owned)
+    });
+    if everybody_reads(&path) {
+        found.push(warning(section, key, "everybody can read this file", "chmod o-r it"));
+    }
+    let report = |error| {
+        let message = format!("cannot use {}: {error}", path.display());
+        found.push(section.source().error(&name.span, message, Some("name another file".to_owned())));
+    };
+    value.map_err(report).ok()
+}
+
 fn everybody_reads(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o004 != 0)
 }

@@ -21,7 +21,8 @@ use crate::sinks::registry::{KINDS, read};
 use crate::sinks::settings::Configured;
 
 /// What the examples leave out.
-const VARIANTS: [&str; 22] = [
+const VARIANTS: [&str; 23] = [
+    "type = \"kafka\"\naddresses = [\"h\"]\ntopic = \"a.x{{ outcome.host }}.x{{ outcome.service or 'host' }}.x{{ outcome.output[:20]|upper }}.b\"",
     "type = \"mqtt\"\nurl = \"mqtt://h\"\ntopic = \"a/x{{ outcome.host }}/{{ outcome.service or 'host' }}/{{ outcome.output|upper }}/b\"\nretain = true",
     "type = \"nats\"\nurl = \"nats://h\"\nsubject = \"a.x{{ outcome.host }}.x{{ outcome.service or 'host' }}.x{{ outcome.output|upper }}.b\"",
     "type = \"influxdb\"\nurl = \"http://h\"\nbucket = \"b/&x\"\norg = \"o\"\ntoken = \"t\"",

@@ -24,6 +24,7 @@ pub mod http;
 pub mod icinga2;
 pub mod influxdb;
 mod jitter;
+pub mod kafka;
 mod keeper;
 pub mod loki;
 pub mod machine;

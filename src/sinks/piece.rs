@@ -43,6 +43,10 @@ pub enum Format {
     Topic,
     /// A subject of NATS.
     Subject,
+    /// The name of a topic of Kafka.
+    KafkaTopic,
+    /// The key of a record of Kafka: host and service, percent-encoded.
+    RecordKey,
     /// A syslog message with structured data (RFC 5424).
     StructuredData,
     /// A syslog message in CEF.

@@ -52,15 +52,24 @@ pub(super) fn in_the_clear(
     secret: &str,
     schemes: Schemes,
 ) {
-    let here =
-        |host: &str| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
     if let Some((address, false)) = place
-        && !here(&address.host)
+        && !is_here(&address.host)
     {
         let [(plain, _), (secure, _)] = schemes;
         let message = format!("'{secret}' is sent over {plain}://, where others can read it");
         options.warn(&message, &format!("write {secure}:// in url"));
     }
+}
+
+/// The same for servers that are told by one key whether TLS is spoken.
+pub(super) fn open_to_all(options: &mut Options<'_, '_, '_>, servers: &[Address], secret: &str, hint: &str) {
+    if servers.iter().any(|server| !is_here(&server.host)) {
+        options.warn(&format!("'{secret}' is sent without TLS, where others can read it"), hint);
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
 }
 
 /// The template of a place. What no value can mend in it is found by an example.

@@ -7,8 +7,8 @@ use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::Section;
 use crate::sinks::settings::{Kind, Options, Resolve, SinkConfig};
 use crate::sinks::{
-    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, influxdb, loki, mqtt, nagios,
-    nats, nrdp, nsca, otlp, pagerduty, snmp, splunk, syslog, webhook, zabbix,
+    alertmanager, alignak, amqp, canopsis, elasticsearch, email, file, icinga2, influxdb, kafka, loki, mqtt,
+    nagios, nats, nrdp, nsca, otlp, pagerduty, snmp, splunk, syslog, webhook, zabbix,
 };
 
 /// The types, in the order of the documentation.
@@ -22,6 +22,7 @@ pub const KINDS: &[Kind] = &[
     alertmanager::KIND,
     canopsis::KIND,
     amqp::KIND,
+    kafka::KIND,
     mqtt::KIND,
     nats::KIND,
     webhook::KIND,

@@ -201,7 +201,7 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         values::duration(self.section, key, range, self.found)
     }
 
-    /// One of some words; the first is the default. `what` is what they are, for messages.
+    /// One of some words; none if the key is not given. `what` is what they are, for messages.
     pub fn word<T: Copy>(&mut self, key: &'static str, known: &[(&'static str, T)], what: &str) -> Option<T> {
         values::word(self.section, key, known, what, self.found)
     }
@@ -209,6 +209,15 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
     /// A password or token by one of its keys.
     pub(crate) fn secret(&mut self, keys: &secret::Keys) -> Option<Zeroizing<String>> {
         keys.read(self.section, self.resolve, self.found)
+    }
+
+    /// What a secret file says, as it is read by this function.
+    pub(crate) fn secret_text<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        secret::whole(self.section, key, self.resolve, self.found, read)
     }
 
     /// Whether a password or token is given in some way.

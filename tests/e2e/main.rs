@@ -1,7 +1,7 @@
 //! End-to-end tests: the daemon as users start it, between the real programs of the field.
 //!
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
-//! `influxdb`, `logrotate`, `systemd-journal-remote`, `mosquitto`, `mosquitto-clients`, `nats-server`, `zabbix-server-pgsql`, `postgresql`, `prometheus`,
+//! `influxdb`, `logrotate`, `systemd-journal-remote`, `mosquitto`, `mosquitto-clients`, `nats-server`, `kcat`, `zabbix-server-pgsql`, `postgresql`, `prometheus`,
 //! `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `openssh-server`, `sudo`, `vsftpd`,
 //! `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
 //! Each test has its own ports and its own directory.
@@ -50,11 +50,13 @@ mod informs;
 mod init;
 mod intake;
 mod intake_peers;
+mod kafka;
 mod kills;
 mod limits;
 mod local_syslog;
 mod lookups;
 mod maker;
+mod many_checkins;
 mod mibs;
 mod migrating;
 mod mqtt;

@@ -10,9 +10,12 @@ use tempfile::TempDir;
 use crate::certificates::Authority;
 use crate::daemon::{Daemon, output, trapline};
 use crate::pages::{block, nth_block};
-use crate::support::{Program, link_trap, port, read, wait_for, wait_until};
+use crate::support::{Program, link_trap, port, read, run, wait_for, wait_until};
 
 const LINK_DOWN: &str = "1.3.6.1.6.3.1.1.5.3";
+/// The pair of keys that the documentation of NATS prints.
+const USER_KEY: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+const USER_SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 
 /// A server with its own port and directory. `admin` may do everything, `trapline` publishes.
 struct Nats {
@@ -34,7 +37,7 @@ impl Nats {
         let config = format!(
             "listen: \"127.0.0.1:{}\"\njetstream {{ store_dir: \"{dir}/store\" }}\n\
              authorization {{ users: [\n {{ user: admin, password: secret }}\n {{ user: trapline, password: secret, permissions: {{ \
-             publish: [\"trapline.>\", \"monitoring.>\"], subscribe: [\"_INBOX.>\"] }} }}\n] }}\n{}\n",
+             publish: [\"trapline.>\", \"monitoring.>\"], subscribe: [\"_INBOX.>\"] }} }}\n {{ nkey: {USER_KEY} }}\n] }}\n{}\n",
             self.port,
             more.replace("DIR", dir)
         );
@@ -227,4 +230,29 @@ fn over_tls_with_a_wrong_and_a_right_login() {
     wait_until("it is in force", || daemon.status()["reloads"]["done"] == 2);
     send();
     wait_until("the sink says what it wants", || error(&daemon).contains("wants TLS; write tls:// in url"));
+}
+
+#[test]
+fn a_user_proves_who_it_is_by_its_key() {
+    let server = Nats::start("");
+    server.stream(&json!({}));
+    let sink = block("nats.md", &[("url", &server.url())]) + "credentials_file = \"user.nk\"\n";
+    let mut daemon = Daemon::prepare(&sink);
+    let seed = |seed: &str| {
+        std::fs::write(daemon.path("user.nk"), format!("{seed}\n")).unwrap();
+        run(Command::new("chmod").arg("600").arg(daemon.path("user.nk")));
+    };
+    let check = || output(&["check", "--config", daemon.path("trapline.toml").to_str().unwrap()]);
+    seed("SUA");
+    let checked = check();
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("it has no seed of a user"), "{checked:?}");
+    // The key of somebody else.
+    seed("SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y");
+    let checked = check();
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("Authorization Violation"), "{checked:?}");
+    seed(USER_SEED);
+    daemon.restart();
+    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", LINK_DOWN], "Gi0/3", "2");
+    wait_until("it is delivered", || daemon.status()["sinks"][0]["delivered"] == 1);
+    assert!(!daemon.log().contains(USER_SEED));
 }

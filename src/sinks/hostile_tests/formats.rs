@@ -81,6 +81,15 @@ pub(super) fn differs(marked: &Piece, piece: &Piece, hostile: &Hostile) -> Held 
             ensure(!text.contains(bad), || "no subject".to_owned())?;
             levels(marked, &text, '.')
         }
+        Format::KafkaTopic => {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+            ensure(text.len() <= 249 && text.bytes().all(plain), || "no topic of Kafka".to_owned())?;
+            levels(marked, &text, '.')
+        }
+        Format::RecordKey => {
+            let plain = text.len() <= 255 && text.bytes().all(|b| b.is_ascii_graphic());
+            ensure(plain && text.matches('/').count() <= 1, || "no key".to_owned())
+        }
         Format::StructuredData | Format::Cef | Format::Leef => {
             let bad = |c: char| is_bad(c) && !(c == '\t' && piece.format == Format::Leef);
             ensure(!text.contains(bad), || "a control character".to_owned())?;

@@ -4,6 +4,7 @@ mod answer;
 mod lane;
 #[cfg(test)]
 mod lane_tests;
+mod nkey;
 mod protocol;
 mod session;
 mod settings;

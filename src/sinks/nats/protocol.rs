@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::nkey::Proof;
+
 /// The longest line that a server may send: INFO names the servers of its cluster.
 const LONGEST_LINE: usize = 1 << 16;
 /// The longest message that a server may send: its answers are short.
@@ -30,6 +32,8 @@ pub(super) struct Info {
     pub(super) jetstream: bool,
     /// Whether it wants TLS, and whether it can.
     pub(super) tls: (bool, bool),
+    /// What is to be signed by who has a key.
+    pub(super) nonce: Option<String>,
 }
 
 /// Something that a server sends.
@@ -62,6 +66,7 @@ pub(super) enum Login<'a> {
     Nobody,
     User(&'a str, &'a str),
     Token(&'a str),
+    Key(&'a Proof),
 }
 
 /// The first lines of a client: who it is, where it wants its answers, and a question that the server answers when it has let it in.
@@ -77,6 +82,13 @@ pub(super) fn hello(login: Login<'_>, tls: bool, inbox: &str) -> Vec<u8> {
             connect["pass"] = password.into();
         }
         Login::Token(token) => connect["auth_token"] = token.into(),
+        Login::Key(proof) => {
+            match &proof.token {
+                Some(token) => connect["jwt"] = token.as_str().into(),
+                None => connect["nkey"] = proof.key.as_str().into(),
+            }
+            connect["sig"] = proof.signature.as_str().into();
+        }
     }
     format!("CONNECT {connect}\r\nSUB {inbox}.* 1\r\nPING\r\n").into_bytes()
 }
@@ -129,6 +141,7 @@ fn info(text: &str) -> Option<Info> {
         headers: is("headers"),
         jetstream: is("jetstream"),
         tls: (is("tls_required"), is("tls_available")),
+        nonce: value.get("nonce").and_then(Value::as_str).map(str::to_owned),
     })
 }
 
@@ -193,7 +206,13 @@ mod tests {
     fn events_are_read() {
         let info =
             b"INFO {\"max_payload\":1048576,\"headers\":true,\"jetstream\":true,\"tls_available\":true}\r\n";
-        let expected = Info { longest: Some(1_048_576), headers: true, jetstream: true, tls: (false, true) };
+        let expected = Info {
+            longest: Some(1_048_576),
+            headers: true,
+            jetstream: true,
+            tls: (false, true),
+            nonce: None,
+        };
         assert_eq!(found(info), Event::Info(expected));
         assert_eq!(found(b"PING\r\n"), Event::Ping);
         assert_eq!(

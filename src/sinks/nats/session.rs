@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::answer::{self, About};
+use super::nkey;
 use super::protocol::{self, Event, Found, Info, Login, Message};
 use crate::net::{Network, Stream};
 use crate::settings::address::Address;
@@ -41,6 +42,7 @@ pub(super) enum Credentials {
     Nobody,
     User(String, Zeroizing<String>),
     Token(Zeroizing<String>),
+    Key(nkey::Credentials),
 }
 
 impl fmt::Debug for Server {
@@ -116,13 +118,29 @@ impl Session {
     }
 
     async fn introduce(&mut self, server: &Server) -> Result<(), Trouble> {
+        let proof;
         let login = match &server.login {
             Credentials::Nobody => Login::Nobody,
             Credentials::User(user, password) => Login::User(user, password),
             Credentials::Token(token) => Login::Token(token),
+            Credentials::Key(key) => {
+                proof = self.info.nonce.as_deref().and_then(|nonce| key.prove(nonce));
+                match &proof {
+                    Some(proof) => Login::Key(proof),
+                    None => return Err(self.no_keys()),
+                }
+            }
         };
         let hello = Zeroizing::new(protocol::hello(login, server.tls.is_some(), &self.inbox));
         self.ask(&hello).await
+    }
+
+    fn no_keys(&self) -> Trouble {
+        let said = format!("the NATS server {} sends no nonce that a key could sign", self.server);
+        Trouble::Refused(
+            said.into(),
+            "configure nkeys or operator mode on the server, or log in with user and password",
+        )
     }
 
     /// Sends lines that end with PING, and awaits PONG.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::lane::NatsSink;
+use super::nkey;
 use super::session::{Credentials, Server};
 use super::subject::{self, word};
 use crate::settings::secret::TOKEN;
@@ -40,6 +41,11 @@ const TOKENS: &[Key] = &[
     Key { name: "token", default: "", says: "The token of the server, instead of user and password." },
     Key { name: "token_file", default: "", says: "The same from the first line of a file." },
     Key { name: "token_env", default: "", says: "The same from an environment variable." },
+    Key {
+        name: "credentials_file",
+        default: "",
+        says: "In the place of both, a file with the seed of the user's NKey, as `nk -gen user` prints it, or with JWT and seed, as `nsc generate creds` does.",
+    },
 ];
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
@@ -52,13 +58,20 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
         options.report("'token' and 'user' are two ways to log in", "give one of them");
         return None;
     }
+    let key = options.secret_text("credentials_file", nkey::Credentials::read);
+    if options.get("credentials_file").is_some() && (has_token || login.is_some()) {
+        options.report("'credentials_file' is a way of its own to log in", "give it without user and token");
+        return None;
+    }
     let credentials = match (login, token) {
+        _ if options.get("credentials_file").is_some() => Credentials::Key(key?),
         (Some((user, password)), _) => Credentials::User(user, password),
         (None, Some(token)) => Credentials::Token(token),
         (None, None) => Credentials::Nobody,
     };
     match &credentials {
-        Credentials::Nobody => {}
+        // A key is not sent, and what is signed is worth nothing to others.
+        Credentials::Nobody | Credentials::Key(_) => {}
         Credentials::User(..) => place::in_the_clear(options, url.as_ref(), "password", SCHEMES),
         Credentials::Token(_) => place::in_the_clear(options, url.as_ref(), "token", SCHEMES),
     }
