@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::count::{Bucket, Count};
 use super::effects::{Effects, Kind, Now};
 use super::expectation::Expectation;
+use super::kept::Kept;
 use super::key::{Key, Secret};
+use super::moment::Moment;
 use super::presence::Presence;
 use super::problem::{NEVER, Phase, Problem};
 use super::services::{Rank, Services};
 use super::table::Table;
-use super::texts::names_of;
+use super::texts::{names_of, with_output};
 use super::wheel::{Timer, Wheel};
 use crate::outcome::codec;
 use crate::rules::plan::Plan;
@@ -70,6 +72,11 @@ pub(super) struct Core {
     pub(super) services: Services,
     /// The places of problems by their hosts, where a rule needs that.
     pub(super) of_hosts: BTreeSet<(u32, u32)>,
+    /// What the hosts of problems are found by, by the places of problems; 0 is not known or not needed, and there may be none at the
+    /// end. It is made anew from the outcomes that are kept.
+    pub(super) hosts: Vec<u32>,
+    /// The outcomes of problems that may be sent later, or only their names.
+    pub(super) kept: Kept,
     pub(super) limits: Limits,
     pub(super) usage: Vec<Usage>,
     /// The services whose last problem was told without state: what is held of them may have been told.
@@ -99,6 +106,8 @@ impl Core {
             next_beat: i64::MAX,
             services: Services::default(),
             of_hosts: BTreeSet::new(),
+            hosts: Vec::new(),
+            kept: Kept::default(),
             limits,
             usage: vec![Usage::default(); rules],
             told_without: HashSet::new(),
@@ -158,24 +167,35 @@ impl Core {
         if let Some(presence) = &self.presence {
             presence.add(problem.service);
         }
-        let host = problem.host;
-        let at = self.problems.insert(problem);
-        if host != 0 {
-            self.of_hosts.insert((host, at));
-        }
-        at
+        self.problems.insert(problem)
     }
 
-    /// Takes a problem out.
+    /// Takes a problem out. Its outcome is not kept any longer.
     pub(super) fn remove_problem(&mut self, at: u32) -> Option<Problem> {
         let problem = self.problems.remove(at)?;
         if let Some(presence) = &self.presence {
             presence.remove(problem.service);
         }
-        if problem.host != 0 {
-            self.of_hosts.remove(&(problem.host, at));
+        if let Some(slot) = problem.outcome {
+            self.kept.remove(slot);
         }
+        self.set_host(at, 0);
         Some(problem)
+    }
+
+    /// The outcome that is kept of a problem.
+    pub(super) fn kept_of(&self, problem: &Problem) -> Option<Vec<u8>> {
+        self.kept.get(problem.outcome?)
+    }
+
+    /// The outcome of a problem that is sent again. Where only names are kept, as after a reload that has its rule send again, the text
+    /// is that it is still there.
+    pub(super) fn said(&self, at: u32) -> Option<Vec<u8>> {
+        let problem = self.problems.get(at)?;
+        let kept = self.kept_of(problem)?;
+        let has_text = codec::decode(&kept).is_some_and(|outcome| !outcome.common().output.is_empty());
+        let state = problem.state();
+        Some(if has_text { kept } else { with_output(&kept, |_| format!("Still {}", state.as_str())) })
     }
 
     /// What happens first: what is due first, then what came first, then any order that does not depend on places.
@@ -183,13 +203,13 @@ impl Core {
         let (kind, at) = unpack(id);
         let due = self.due_of(plan, kind, at).unwrap_or(i64::MAX);
         let came = match kind {
-            Kind::Problem => self.problems.get(at).map(|problem| (problem.since, problem.key)),
+            Kind::Problem => self.problems.get(at).map(|problem| (problem.since.micros(), problem.key)),
             Kind::Count => self.counts.get(at).map(|count| (count.last, count.key)),
             Kind::Bucket => self.buckets.get(at).map(|bucket| (bucket.since, bucket.key)),
             Kind::Expectation => self.expectations.get(at).map(|entry| (entry.last, entry.key)),
             Kind::Told => None,
         };
-        let (since, key) = came.unwrap_or((i64::MAX, Key(0)));
+        let (since, key) = came.unwrap_or((i64::MAX, Key::new(0)));
         (due, since, key)
     }
 
@@ -277,8 +297,9 @@ impl Core {
         if !problem.is_over() {
             return self.arm(plan, Kind::Problem, at);
         }
+        let bytes = problem.bytes(&self.kept);
         if let Some(problem) = self.remove_problem(at) {
-            self.account(problem.rule, -1, 0, problem.bytes());
+            self.account(problem.rule, -1, 0, bytes);
         }
     }
 
@@ -318,8 +339,8 @@ impl Core {
     /// Gives a problem the settings of another rule.
     pub(super) fn adopt(&mut self, at: u32, rule: u32) {
         let Some(problem) = self.problems.get_mut(at).filter(|problem| problem.rule != rule) else { return };
-        let (before, bytes) = (std::mem::replace(&mut problem.rule, rule), problem.bytes());
-        problem.window = NEVER;
+        let (before, bytes) = (std::mem::replace(&mut problem.rule, rule), problem.bytes(&self.kept));
+        problem.window = Moment::NEVER;
         problem.steps = 0;
         self.account(before, -1, 0, bytes);
         self.account(rule, 1, bytes, 0);
@@ -329,20 +350,27 @@ impl Core {
     /// which stays.
     pub(super) fn keep(&mut self, at: u32, outcome: Option<&[u8]>) {
         let Some(problem) = self.problems.get_mut(at) else { return };
-        let (rule, before) = (problem.rule, problem.bytes());
+        let (rule, before) = (problem.rule, problem.outcome);
+        let less = before.map_or(0, |slot| self.kept.length(slot));
+        let mut slot = outcome.and_then(|outcome| self.kept.insert(outcome));
+        let mut more = slot.map_or(0, |slot| self.kept.length(slot));
         let used = self.usage.get(rule as usize).map_or(0, |usage| usage.bytes);
-        if let Some(outcome) = outcome {
-            let longer = outcome.len().saturating_sub(problem.outcome.as_ref().map_or(0, |kept| kept.len()));
-            if longer > 0 && used + longer > self.limits.bytes {
-                if let (Some(kept), Some(state)) = (&mut problem.outcome, codec::state_of(outcome)) {
-                    codec::set_state(kept, state);
-                }
-                return;
+        if let Some(new) = slot.filter(|_| more > less && used + more - less > self.limits.bytes) {
+            self.kept.remove(new);
+            let mut known = before.and_then(|slot| self.kept.get(slot));
+            if let (Some(known), Some(state)) = (&mut known, outcome.and_then(codec::state_of)) {
+                codec::set_state(known, state);
             }
+            slot = known.and_then(|known| self.kept.insert(&known));
+            more = slot.map_or(0, |slot| self.kept.length(slot));
         }
-        problem.outcome = outcome.map(Into::into);
-        let after = problem.bytes();
-        self.account(rule, 0, after, before);
+        if let Some(before) = before {
+            self.kept.remove(before);
+        }
+        if let Some(problem) = self.problems.get_mut(at) {
+            problem.outcome = slot;
+        }
+        self.account(rule, 0, more, less);
     }
 
     /// Keeps the outcome of an open problem if it may be sent again, else only whose problem it is.
@@ -361,7 +389,7 @@ impl Core {
         self.unlist(at);
         self.keep(at, None);
         if let Some(problem) = self.problems.get_mut(at) {
-            let (rule, throttled) = (problem.rule, problem.bytes());
+            let (rule, throttled) = (problem.rule, problem.bytes(&self.kept));
             problem.end();
             problem.rare = None;
             self.account(rule, 0, 0, throttled);
@@ -414,7 +442,7 @@ impl Core {
         for at in self.problems.places() {
             let Some(problem) = self.problems.get_mut(at) else { continue };
             problem.armed = 0;
-            let (rule, bytes) = (problem.rule, problem.bytes());
+            let (rule, bytes) = (problem.rule, problem.bytes(&self.kept));
             self.account(rule, 1, bytes, 0);
             self.list(at);
             self.arm(plan, Kind::Problem, at);

@@ -153,13 +153,16 @@ impl Correlator {
         let new_of = |rule: u32| new_among(identities, rule);
         let core = &mut self.core;
         core.find_by_hosts(&self.plan);
-        let mut gone: Vec<Problem> = Vec::new();
+        let mut gone: Vec<(Problem, Option<Vec<u8>>)> = Vec::new();
         let mut ended = Vec::new();
         for at in core.problems.places() {
             let Some(problem) = core.problems.get_mut(at) else { continue };
             match new_of(problem.rule) {
                 Some(rule) => problem.rule = rule,
-                None => gone.extend(core.remove_problem(at)),
+                None => {
+                    let kept = core.problems.get(at).and_then(|problem| core.kept_of(problem));
+                    gone.extend(core.remove_problem(at).map(|problem| (problem, kept)));
+                }
             }
         }
         for at in core.counts.places() {
@@ -191,11 +194,10 @@ impl Correlator {
         core.rebuild(&self.plan, now.engine);
         core.expect_known(&self.plan, now, &mut ended);
         out.touched.append(&mut ended);
-        gone.sort_by_key(|problem| (problem.since, problem.key));
-        for mut problem in gone {
-            let held =
-                problem.outcome.take().filter(|_| matches!(problem.phase, Phase::Held | Phase::Flapping));
-            let throttled = problem.rare.take().and_then(|rare| rare.throttled);
+        gone.sort_by_key(|(problem, _)| (problem.since.micros(), problem.key));
+        for (mut problem, kept) in gone {
+            let held = kept.filter(|_| matches!(problem.phase, Phase::Held | Phase::Flapping));
+            let throttled = problem.rare.take().and_then(|rare| rare.throttled).map(Vec::from);
             if let Some(pending) = throttled.or(held) {
                 let state = codec::state_of(&pending).unwrap_or(State::Unknown);
                 let bytes = out.push(Payload::Later(&pending).bytes());
@@ -215,7 +217,7 @@ impl Correlator {
         let entry = match kind {
             Kind::Problem => core.problems.find(key).and_then(|at| core.problems.get(at)).map(|problem| {
                 writer.byte(kind as u8);
-                problem.write(identity(problem.rule), &mut writer);
+                problem.write(identity(problem.rule), core.kept_of(problem).as_deref(), &mut writer);
             }),
             Kind::Count => core.counts.find(key).and_then(|at| core.counts.get(at)).map(|count| {
                 writer.byte(kind as u8);
@@ -320,8 +322,9 @@ impl Correlator {
         let core = &mut self.core;
         match reader.byte()? {
             1 => {
-                let (identity, mut problem) = Problem::read(reader)?;
+                let (identity, mut problem, outcome) = Problem::read(reader)?;
                 problem.rule = known.place(identity);
+                problem.outcome = outcome.and_then(|outcome| core.kept.insert(&outcome));
                 if let Some(at) = core.problems.find(problem.key) {
                     core.remove_problem(at);
                 }

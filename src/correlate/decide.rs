@@ -1,12 +1,11 @@
 //! What becomes of a message.
 
-use std::borrow::Cow;
-
 use super::core::Core;
 use super::count::{Bucket, Count};
 use super::effects::{Effects, Kind, Now, Reason, Verdict};
 use super::key::{Facts, Key};
-use super::problem::{NEVER, OVERTAKEN, Phase, Problem};
+use super::moment::{Exact, Moment};
+use super::problem::{OVERTAKEN, Phase, Problem};
 use super::send::{Payload, fit, worse};
 use crate::outcome::codec;
 use crate::outcome::result::State;
@@ -23,11 +22,11 @@ const CHOICE: u32 = 16;
 /// How many services may be remembered that had an outcome without room for its state.
 const MOST_WITHOUT: usize = 1 << 16;
 /// Stands among these services for those that there was no place for. No service has this key.
-const MANY_WITHOUT: Key = Key(u128::MAX);
+const MANY_WITHOUT: Key = Key::new(u128::MAX);
 
 /// What a service is known by whose problem was sent without state for want of room; others by their own key.
 fn for_want_of_room(service: u64) -> Key {
-    Key((1 << 64) | u128::from(service))
+    Key::new((1 << 64) | u128::from(service))
 }
 
 impl Core {
@@ -106,10 +105,10 @@ impl Core {
             if let Some((_, worst)) = self.services.worst(facts.service.low())
                 && let Some(problem) = self.problems.get_mut(worst)
             {
-                problem.sent = Some(facts.state);
+                problem.set_sent(Some(facts.state));
                 out.touched.push((Kind::Problem, problem.key));
             } else if plan.holds_by_key && !facts.state.is_good() {
-                self.told_without(Key(facts.service.low().into()), out);
+                self.told_without(Key::new(facts.service.low().into()), out);
             }
             out.push(payload);
             return Verdict::Sent;
@@ -132,7 +131,7 @@ impl Core {
     /// Whether receivers may know of a problem of a service that no state knows of.
     fn may_be_told(&self, service: u64) -> bool {
         !self.told_without.is_empty()
-            && [Key(service.into()), for_want_of_room(service), MANY_WITHOUT]
+            && [Key::new(service.into()), for_want_of_room(service), MANY_WITHOUT]
                 .iter()
                 .any(|key| self.told_without.contains(key))
     }
@@ -142,7 +141,7 @@ impl Core {
         if self.told_without.is_empty() {
             return;
         }
-        for key in [Key(service.into()), for_want_of_room(service)] {
+        for key in [Key::new(service.into()), for_want_of_room(service)] {
             if self.told_without.remove(&key) {
                 out.touched.push((Kind::Told, key));
             }
@@ -182,7 +181,9 @@ impl Core {
         }
         self.account(facts.rule, 1, 0, 0);
         let problem = Problem::new(facts.key, facts.service.low(), facts.rule, facts.state, now.engine);
-        Some(self.add_problem(Problem { host: facts.host, ..problem }))
+        let at = self.add_problem(problem);
+        self.set_host(at, facts.host);
+        Some(at)
     }
 
     fn raise(
@@ -200,7 +201,7 @@ impl Core {
         self.adopt(at, facts.rule);
         let rule = &plan.rules[facts.rule as usize];
         let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
-        problem.raised = now.engine;
+        problem.raised = Moment::at(now.engine);
         if rule.throttle.is_some() {
             problem.rare().bucket = Some(facts.bucket);
         }
@@ -215,7 +216,7 @@ impl Core {
                 out.swallow(Reason::Held)
             }
             (Phase::Idle, Some(_)) => {
-                (problem.phase, problem.since, problem.raises) = (Phase::Held, now.engine, 1);
+                (problem.phase, problem.since, problem.raises) = (Phase::Held, Exact::at(now.engine), 1);
                 self.keep(at, Some(payload));
                 out.swallow(Reason::Held)
             }
@@ -240,7 +241,7 @@ impl Core {
         let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
         let rule = &plan.rules[problem.rule as usize];
         if problem.phase != Phase::Open {
-            (problem.phase, problem.since, problem.steps) = (Phase::Open, now.engine, 0);
+            (problem.phase, problem.since, problem.steps) = (Phase::Open, Exact::at(now.engine), 0);
         }
         for (bit, step) in rule.escalate.iter().enumerate() {
             if matches!(step.at, StepAt::Count(count) if problem.raises >= count) {
@@ -248,9 +249,9 @@ impl Core {
             }
         }
         let state = escalated(problem, rule, state);
-        problem.state = state;
+        problem.set_state(state);
         let problem_rule = problem.rule;
-        let repeated = in_window(problem, rule, now) && problem.sent == Some(state);
+        let repeated = in_window(problem, rule, now) && problem.sent() == Some(state);
         if repeated {
             problem.repeats = problem.repeats.saturating_add(1);
         }
@@ -296,7 +297,7 @@ impl Core {
             Phase::Flapping => {
                 self.keep(at, Some(payload));
                 if let Some(problem) = self.problems.get_mut(at) {
-                    problem.raised = now.engine;
+                    problem.raised = Moment::at(now.engine);
                 }
                 out.swallow(Reason::Flapping)
             }
@@ -371,8 +372,11 @@ impl Core {
         self.unlist(at);
         let problem = self.problems.get_mut(at)?;
         // Told once, whoever has to take it back from now on.
-        let known = problem.sent.take_if(|sent| !sent.is_good());
-        let was = known.filter(|_| !problem.is_open()).unwrap_or(problem.state).severity();
+        let known = problem.sent().filter(|sent| !sent.is_good());
+        if known.is_some() {
+            problem.set_sent(None);
+        }
+        let was = known.filter(|_| !problem.is_open()).unwrap_or(problem.state()).severity();
         problem.end();
         let throttled = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
         if let Some(bytes) = &throttled {
@@ -384,15 +388,15 @@ impl Core {
             if worst.severity > was {
                 // What receivers know of the service is now for that one to take back.
                 if let Some(other) = self.problems.get_mut(other).filter(|_| known.is_some())
-                    && other.sent.is_none_or(State::is_good)
+                    && other.sent().is_none_or(State::is_good)
                 {
-                    other.sent = known;
+                    other.set_sent(known);
                     out.touched.push((Kind::Problem, other.key));
                 }
                 return Some(out.swallow(Reason::StillOpen));
             }
-            let state = self.problems.get(other)?.state;
-            let kept = self.problems.get(other)?.said().map(Cow::into_owned);
+            let state = self.problems.get(other)?.state();
+            let kept = self.said(other);
             let bytes = kept.as_deref().unwrap_or(payload);
             if bytes.is_empty() {
                 return Some(out.swallow(Reason::StillOpen));
@@ -416,11 +420,12 @@ impl Core {
     ) -> Verdict {
         let rule = &plan.rules[facts.rule as usize];
         let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
-        let repeated =
-            problem.rule == facts.rule && in_window(problem, rule, now) && problem.sent == Some(facts.state);
+        let repeated = problem.rule == facts.rule
+            && in_window(problem, rule, now)
+            && problem.sent() == Some(facts.state);
         if repeated {
             problem.repeats = problem.repeats.saturating_add(1);
-            problem.raised = now.engine;
+            problem.raised = Moment::at(now.engine);
             return out.swallow(Reason::Duplicate);
         }
         // What is held or open goes on as it is: only its own outcome is kept, and only it has a window.
@@ -450,7 +455,7 @@ impl Core {
 
     fn begin_window(&mut self, at: u32, rule: &RulePlan, now: Now) {
         if let (Some(problem), Some(_)) = (self.problems.get_mut(at), &rule.dedup) {
-            (problem.window, problem.repeats) = (now.engine, 1);
+            (problem.window, problem.repeats) = (Moment::at(now.engine), 1);
         }
     }
 
@@ -524,7 +529,7 @@ impl Core {
             return true;
         };
         // Without room for its own bucket it shares one with all others that have none.
-        let shared = Key(u128::from(plan.rules[rule as usize].id.0));
+        let shared = Key::new(u128::from(plan.rules[rule as usize].id.0));
         for key in [bucket, shared] {
             let over = self.buckets.find(key).and_then(|place| Some((place, self.buckets.get(place)?.since)));
             if let Some((place, since)) = over.filter(|(_, since)| since + throttle.per <= now.engine) {
@@ -582,7 +587,7 @@ pub(super) fn escalated(problem: &Problem, rule: &RulePlan, state: State) -> Sta
 /// Whether a problem is in a window of `dedup`.
 fn in_window(problem: &Problem, rule: &RulePlan, now: Now) -> bool {
     let window = rule.dedup.as_ref().map_or(0, |dedup| dedup.window);
-    problem.window != NEVER && now.engine < problem.window + window
+    problem.window != Moment::NEVER && now.engine < problem.window.micros() + window
 }
 
 /// Whether a problem is older than the clear that came before it.

@@ -7,6 +7,7 @@ use super::core::{BEAT, Core};
 use super::effects::{Effects, Kind, Now};
 use super::expectation::Expectation;
 use super::key::{Facts, Key};
+use super::moment::Moment;
 use super::problem::{NEVER, Phase};
 use super::send::{Payload, fit};
 use crate::outcome::codec;
@@ -53,8 +54,8 @@ impl Core {
         let Some(problem) = self.problems.get(at).filter(|problem| problem.phase != Phase::Idle) else {
             return self.settle(plan, at, out);
         };
-        let state = fit(State::Ok, problem.state);
-        let kept = problem.outcome.clone();
+        let state = fit(State::Ok, problem.state());
+        let kept = self.kept_of(problem);
         match (said, kept) {
             (Some(said), Some(kept)) => {
                 let said = super::texts::with_output(&kept, |_| said.to_owned());
@@ -234,7 +235,7 @@ impl Core {
         self.fire_problem(plan, now, place, out);
         self.adopt(place, rule);
         if let Some(problem) = self.problems.get_mut(place) {
-            problem.raised = now.engine;
+            problem.raised = Moment::at(now.engine);
             problem.raises = problem.raises.saturating_add(1);
         }
         self.open(plan, now, place, (Payload::Later(&payload), state), out);

@@ -99,7 +99,7 @@ impl Expectation {
         }
         out.byte(self.seen.into());
         out.byte(self.late.is_some().into());
-        out.key(self.late.unwrap_or(Key(0)));
+        out.key(self.late.unwrap_or(Key::new(0)));
     }
 
     pub(super) fn read(image: &mut Reader<'_>) -> Option<(u64, Expectation)> {

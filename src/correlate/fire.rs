@@ -1,11 +1,10 @@
 //! What happens when time has passed.
 
-use std::borrow::Cow;
-
 use super::core::Core;
 use super::decide::escalated;
 use super::effects::{Effects, Kind, Now};
-use super::problem::{Due, NEVER, OVERTAKEN, Phase, flaps_kept};
+use super::moment::Moment;
+use super::problem::{Due, OVERTAKEN, Phase, flaps_kept};
 use super::send::{Payload, fit, worse};
 use super::texts::with_output;
 use crate::language::template::Template;
@@ -46,10 +45,9 @@ impl Core {
             Due::Expire => self.expire(plan, now, at, due, out),
             Due::Remind => {
                 let Some(problem) = self.problems.get_mut(at) else { return };
-                problem.sent_at = now.engine;
-                let state = problem.state;
-                let kept = problem.said().map(Cow::into_owned);
-                if let Some(kept) = kept {
+                problem.sent_at = Moment::at(now.engine);
+                let state = problem.state();
+                if let Some(kept) = self.said(at) {
                     self.send_if_worst(now, at, (Payload::Later(&kept), state), out);
                 }
             }
@@ -68,8 +66,8 @@ impl Core {
     }
 
     /// Takes the outcome that a problem keeps.
-    pub(super) fn take(&mut self, at: u32) -> Option<Box<[u8]>> {
-        let kept = self.problems.get(at)?.outcome.clone();
+    pub(super) fn take(&mut self, at: u32) -> Option<Vec<u8>> {
+        let kept = self.kept_of(self.problems.get(at)?);
         self.keep(at, None);
         kept
     }
@@ -106,10 +104,10 @@ impl Core {
         self.unlist(at);
         let Some(problem) = self.problems.get_mut(at) else { return };
         problem.steps |= 1 << bit;
-        let before = problem.state;
-        problem.state = worse(before, escalated(problem, &plan.rules[problem.rule as usize], before));
-        let state = problem.state;
-        let kept = problem.said().map(Cow::into_owned);
+        let before = problem.state();
+        let state = worse(before, escalated(problem, &plan.rules[problem.rule as usize], before));
+        problem.set_state(state);
+        let kept = self.said(at);
         self.list(at);
         if let (Some(kept), true) = (kept, state != before) {
             self.send_if_worst(now, at, (Payload::Later(&kept), state), out);
@@ -121,11 +119,11 @@ impl Core {
         let Some(expire) = plan.rules[problem.rule as usize].expire.as_ref() else { return };
         let seen = Seen {
             count: problem.raises.into(),
-            first: now.seconds_at(problem.since),
-            last: now.seconds_at(problem.raised),
+            first: now.seconds_at(problem.since.micros()),
+            last: now.seconds_at(problem.raised.micros()),
             due: now.seconds_at(due),
         };
-        let state = fit(expire.state, problem.state);
+        let state = fit(expire.state, problem.state());
         // Whose names are too long to be kept, nobody can be told of.
         let Some(kept) = self.take(at) else { return self.drop_silently(at) };
         let said = rendered(plan, &kept, &expire.output, seen);
@@ -151,18 +149,19 @@ impl Core {
 
     fn end_window(&mut self, plan: &Plan, now: Now, at: u32, due: i64, out: &mut Effects) {
         let Some(problem) = self.problems.get_mut(at) else { return };
-        let (first, repeats) = (problem.window, problem.repeats);
-        (problem.window, problem.repeats) = (NEVER, 0);
+        let (first, repeats) = (problem.window.micros(), problem.repeats);
+        (problem.window, problem.repeats) = (Moment::NEVER, 0);
         let summary =
             plan.rules[problem.rule as usize].dedup.as_ref().and_then(|dedup| dedup.summary.as_ref());
         let (Some(summary), true) = (summary, repeats > 1) else { return };
         let seen = Seen {
             count: repeats.into(),
             first: now.seconds_at(first),
-            last: now.seconds_at(problem.raised),
+            last: now.seconds_at(problem.raised.micros()),
             due: now.seconds_at(due),
         };
-        let (kept, state) = (problem.outcome.clone(), problem.sent);
+        let state = problem.sent();
+        let kept = self.problems.get(at).and_then(|problem| self.kept_of(problem));
         if let (Some(kept), Some(state)) = (kept, state) {
             let said = rendered(plan, &kept, summary, seen);
             self.send_if_worst(now, at, (Payload::Later(&said), state), out);
@@ -194,11 +193,11 @@ impl Core {
         };
         let seen = Seen {
             count: count.total().into(),
-            first: now.seconds_at(problem.since),
+            first: now.seconds_at(problem.since.micros()),
             last: now.seconds_at(count.last),
             due: now.seconds_at(count.due(Some(threshold))),
         };
-        let like = problem.state;
+        let like = problem.state();
         let state = threshold.recovery.state.map_or(fit(State::Ok, like), |state| fit(state, like));
         let mut said = rendered(plan, &fired.1, &threshold.recovery.output, seen);
         codec::set_state(&mut said, state);
@@ -236,7 +235,7 @@ impl Core {
         for key in &bucket.problems {
             let Some(place) = self.problems.find(*key) else { continue };
             let Some(problem) = self.problems.get_mut(place) else { continue };
-            let (rule, sent, raised) = (problem.rule, problem.sent, problem.raised);
+            let (rule, sent, raised) = (problem.rule, problem.sent(), problem.raised.micros());
             let Some(word) = problem.rare.as_mut().and_then(|rare| rare.throttled.take()) else { continue };
             self.account(rule, 0, 0, word.len());
             let state = codec::state_of(&word).unwrap_or(State::Unknown);

@@ -27,7 +27,7 @@ impl Writer {
     }
 
     pub(super) fn key(&mut self, key: Key) {
-        self.0.extend_from_slice(&key.0.to_le_bytes());
+        self.0.extend_from_slice(&key.number().to_le_bytes());
     }
 
     pub(super) fn state(&mut self, state: Option<State>) {
@@ -76,7 +76,7 @@ impl<'b> Reader<'b> {
     }
 
     pub(super) fn key(&mut self) -> Option<Key> {
-        self.take(16)?.first_chunk().map(|bytes| Key(u128::from_le_bytes(*bytes)))
+        self.take(16)?.first_chunk().map(|bytes| Key::new(u128::from_le_bytes(*bytes)))
     }
 
     pub(super) fn state(&mut self) -> Option<Option<State>> {

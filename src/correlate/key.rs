@@ -14,13 +14,28 @@ use crate::rules::asks::{Question, Texts};
 use crate::rules::plan::{Plan, RuleId};
 
 /// What one entry of the state is found by.
+///
+/// Two halves, as records with a number of 128 bits would be larger than what is in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(pub u128);
+pub struct Key {
+    high: u64,
+    low: u64,
+}
 
 impl Key {
+    /// The key that is a number.
+    pub const fn new(number: u128) -> Self {
+        Key { high: (number >> 64) as u64, low: number as u64 }
+    }
+
+    /// The number that it is.
+    pub fn number(self) -> u128 {
+        (u128::from(self.high) << 64) | u128::from(self.low)
+    }
+
     /// The half that tables are ordered by.
     pub fn low(self) -> u64 {
-        self.0 as u64
+        self.low
     }
 }
 
@@ -94,7 +109,7 @@ impl Secret {
             hash.write(text.unwrap_or_default());
         }
         let hash = hash.finish128();
-        Key((u128::from(hash.h1) << 64) | u128::from(hash.h2))
+        Key { high: hash.h1, low: hash.h2 }
     }
 }
 

@@ -1,13 +1,12 @@
 //! One problem: what is kept of it, and when something is due.
 
-use std::borrow::Cow;
-
 use super::image::{Reader, Writer};
+use super::kept::Kept;
 use super::key::{Key, Sender};
+use super::moment::{Exact, Moment};
 use super::services::Rank;
+use super::slots::Slot;
 use super::table::Entry;
-use super::texts::with_output;
-use crate::outcome::codec;
 use crate::outcome::result::State;
 use crate::rules::plan::{RulePlan, StepAt};
 
@@ -35,18 +34,10 @@ pub(super) struct Problem {
     pub(super) key: Key,
     /// The low half of the key of its service.
     pub(super) service: u64,
-    /// Since when it is in its phase.
-    pub(super) since: i64,
-    /// When its last message came.
-    pub(super) raised: i64,
-    /// When it was sent last.
-    pub(super) sent_at: i64,
-    /// When the window of `dedup` began, or [`NEVER`].
-    pub(super) window: i64,
-    /// The last outcome of it, where that may be sent later.
-    pub(super) outcome: Option<Box<[u8]>>,
     /// What few problems have.
     pub(super) rare: Option<Box<Rare>>,
+    /// Where the last outcome of it is, if that may be sent later, or its names.
+    pub(super) outcome: Option<Slot>,
     /// The rule whose settings hold: that of its last message.
     pub(super) rule: u32,
     /// How many messages there were since it opened.
@@ -55,14 +46,40 @@ pub(super) struct Problem {
     pub(super) repeats: u32,
     /// The tick of its timer; 0 if none is set.
     pub(super) armed: u32,
-    /// What its host is found by; 0 if that is not known or not needed. It is made anew from the outcome that is kept.
-    pub(super) host: u32,
+    /// Since when it is in its phase.
+    pub(super) since: Exact,
+    /// When its last message came.
+    pub(super) raised: Moment,
+    /// When it was sent last.
+    pub(super) sent_at: Moment,
+    /// When the window of `dedup` began.
+    pub(super) window: Moment,
     pub(super) phase: Phase,
-    pub(super) state: State,
-    /// The state that was sent last.
-    pub(super) sent: Option<State>,
+    pub(super) states: States,
     /// The steps of `escalate` that were taken, a bit each.
     pub(super) steps: u8,
+}
+
+/// The state of a problem, and the one that was sent last, in a byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct States(u8);
+
+/// No state has this number.
+const NO_STATE: u8 = 7;
+
+impl States {
+    fn new(state: State, sent: Option<State>) -> Self {
+        let number =
+            |state: State| State::ALL.iter().position(|s| *s == state).map_or(NO_STATE, |at| at as u8);
+        States(number(state) | (sent.map_or(NO_STATE, number) << 3))
+    }
+}
+
+impl std::fmt::Debug for States {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = |number: u8| State::ALL.get(usize::from(number & NO_STATE));
+        (name(self.0), name(self.0 >> 3)).fmt(f)
+    }
 }
 
 /// What few problems have.
@@ -114,27 +131,43 @@ impl Problem {
         Problem {
             key,
             service,
-            since: now,
-            raised: now,
-            sent_at: now,
-            window: NEVER,
-            outcome: None,
             rare: None,
+            outcome: None,
             rule,
             raises: 0,
             repeats: 0,
             armed: 0,
-            host: 0,
+            since: Exact::at(now),
+            raised: Moment::at(now),
+            sent_at: Moment::at(now),
+            window: Moment::NEVER,
             phase: Phase::Idle,
-            state,
-            sent: None,
+            states: States::new(state, None),
             steps: 0,
         }
     }
 
+    /// Its state.
+    pub(super) fn state(&self) -> State {
+        State::ALL.get(usize::from(self.states.0 & NO_STATE)).copied().unwrap_or(State::Unknown)
+    }
+
+    pub(super) fn set_state(&mut self, state: State) {
+        self.states = States::new(state, self.sent());
+    }
+
+    /// The state that was sent last.
+    pub(super) fn sent(&self) -> Option<State> {
+        State::ALL.get(usize::from(self.states.0 >> 3)).copied()
+    }
+
+    pub(super) fn set_sent(&mut self, sent: Option<State>) {
+        self.states = States::new(self.state(), sent);
+    }
+
     /// Whether nothing of it needs to be kept.
     pub(super) fn is_over(&self) -> bool {
-        self.phase == Phase::Idle && self.window == NEVER && self.rare.is_none()
+        self.phase == Phase::Idle && self.window == Moment::NEVER && self.rare.is_none()
     }
 
     /// Whether it is one of possibly several problems of its service.
@@ -144,7 +177,7 @@ impl Problem {
 
     /// Its place among the open problems of its service.
     pub(super) fn rank(&self) -> Rank {
-        Rank { severity: self.state.severity(), since: self.since, key: self.key.0 }
+        Rank { severity: self.state().severity(), since: self.since.micros(), key: self.key.number() }
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -162,26 +195,14 @@ impl Problem {
 
     /// Ends it.
     pub(super) fn end(&mut self) {
-        (self.phase, self.window, self.repeats) = (Phase::Idle, NEVER, 0);
+        (self.phase, self.window, self.repeats) = (Phase::Idle, Moment::NEVER, 0);
         (self.raises, self.steps) = (0, 0);
     }
 
     /// How many bytes of outcomes it keeps.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self, kept: &Kept) -> usize {
         let throttled = self.rare.as_ref().and_then(|rare| rare.throttled.as_ref());
-        self.outcome.as_ref().map_or(0, |bytes| bytes.len()) + throttled.map_or(0, |bytes| bytes.len())
-    }
-
-    /// The outcome that is sent again. Where only names are kept, as after a reload that has its rule send again, the text is
-    /// that it is still there.
-    pub(super) fn said(&self) -> Option<Cow<'_, [u8]>> {
-        let kept = self.outcome.as_deref()?;
-        let has_text = codec::decode(kept).is_some_and(|outcome| !outcome.common().output.is_empty());
-        Some(if has_text {
-            kept.into()
-        } else {
-            with_output(kept, |_| format!("Still {}", self.state.as_str())).into()
-        })
+        self.outcome.map_or(0, |slot| kept.length(slot)) + throttled.map_or(0, |bytes| bytes.len())
     }
 
     /// Whether receivers know it, or would if no worse one were open.
@@ -191,7 +212,7 @@ impl Problem {
 
     /// Whether what receivers were told last is a problem.
     pub(super) fn is_told(&self) -> bool {
-        self.sent.is_some_and(|sent| !sent.is_good())
+        self.sent().is_some_and(|sent| !sent.is_good())
     }
 
     /// What is due next, and when.
@@ -205,27 +226,27 @@ impl Problem {
         match self.phase {
             Phase::Idle => {}
             // Without the setting, which was taken out, it is due at once.
-            Phase::Held => may(self.since + rule.hold.map_or(0, |hold| hold.time), Due::Hold),
+            Phase::Held => may(self.since.micros() + rule.hold.map_or(0, |hold| hold.time), Due::Hold),
             Phase::Flapping => {
                 let within = rule.hold.and_then(|hold| hold.flaps).map_or(0, |(_, within)| within);
-                may(self.raised + within, Due::Quiet);
+                may(self.raised.micros() + within, Due::Quiet);
             }
             Phase::Open => {
                 for (at, step) in rule.escalate.iter().enumerate() {
                     if let (StepAt::After(after), 0) = (step.at, self.steps & (1 << at)) {
-                        may(self.since + after, Due::Step(at as u8));
+                        may(self.since.micros() + after, Due::Step(at as u8));
                     }
                 }
                 if let Some(expire) = &rule.expire {
-                    may(self.raised + expire.after, Due::Expire);
+                    may(self.raised.micros() + expire.after, Due::Expire);
                 }
                 if let Some(remind) = rule.remind {
-                    may(self.sent_at + remind, Due::Remind);
+                    may(self.sent_at.micros() + remind, Due::Remind);
                 }
             }
         }
-        if self.window != NEVER {
-            may(self.window + rule.dedup.as_ref().map_or(0, |dedup| dedup.window), Due::Window);
+        if self.window != Moment::NEVER {
+            may(self.window.micros() + rule.dedup.as_ref().map_or(0, |dedup| dedup.window), Due::Window);
         }
         if let Some(rare) = &self.rare {
             if let Some((at, _)) = rare.cleared {
@@ -238,24 +259,25 @@ impl Problem {
         first
     }
 
-    pub(super) fn write(&self, rule: u64, out: &mut Writer) {
+    pub(super) fn write(&self, rule: u64, outcome: Option<&[u8]>, out: &mut Writer) {
         out.key(self.key);
         out.fixed(rule);
         out.fixed(self.service);
-        for time in [self.since, self.raised, self.sent_at, self.window] {
-            out.time(time);
+        out.time(self.since.micros());
+        for time in [self.raised, self.sent_at, self.window] {
+            out.time(time.micros());
         }
         out.number(self.raises.into());
         out.number(self.repeats.into());
         out.byte(self.phase as u8);
-        out.state(Some(self.state));
-        out.state(self.sent);
+        out.state(Some(self.state()));
+        out.state(self.sent());
         out.byte(self.steps);
-        out.blob(self.outcome.as_deref());
+        out.blob(outcome);
         let none = Rare::default();
         let rare = self.rare.as_deref().unwrap_or(&none);
         out.blob(rare.throttled.as_deref());
-        out.key(rare.bucket.unwrap_or(Key(0)));
+        out.key(rare.bucket.unwrap_or(Key::new(0)));
         out.number(rare.flaps.len() as u64);
         for at in &rare.flaps {
             out.time(*at);
@@ -268,8 +290,8 @@ impl Problem {
         }
     }
 
-    /// The problem and the identity of its rule.
-    pub(super) fn read(image: &mut Reader<'_>) -> Option<(u64, Problem)> {
+    /// The identity of its rule, the problem, and the outcome that is kept of it.
+    pub(super) fn read(image: &mut Reader<'_>) -> Option<(u64, Problem, Option<Box<[u8]>>)> {
         let key = image.key()?;
         let rule = image.fixed()?;
         let service = image.fixed()?;
@@ -290,23 +312,21 @@ impl Problem {
             0 => None,
             _ => Some((image.time()?, Sender { agent: image.small()?, uptime: image.small()? })),
         };
-        let bucket = Some(bucket).filter(|key| *key != Key(0));
+        let bucket = Some(bucket).filter(|key| *key != Key::new(0));
         let rare = Rare { bucket, throttled, flaps, cleared };
         let mut problem = Problem {
             rare: Some(Box::new(rare)),
-            outcome,
-            since,
-            raised,
-            sent_at,
-            window,
+            raised: Moment::at(raised),
+            sent_at: Moment::at(sent_at),
+            window: Moment::at(window),
             raises,
             repeats,
             phase,
-            sent,
+            states: States::new(state, sent),
             steps,
             ..Problem::new(key, service, 0, state, since)
         };
         problem.tidy();
-        Some((rule, problem))
+        Some((rule, problem, outcome))
     }
 }

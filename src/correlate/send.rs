@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::effects::{Effects, Now, Reason, Verdict};
 use super::key::Facts;
+use super::moment::{Exact, Moment};
 use super::problem::Phase;
 use super::texts::with_output;
 use crate::outcome::codec;
@@ -41,7 +42,8 @@ impl Core {
             codec::set_time(bytes, now.wall);
         }
         let Some(problem) = self.problems.get_mut(at) else { return };
-        (problem.sent, problem.sent_at) = (Some(state), now.engine);
+        problem.set_sent(Some(state));
+        problem.sent_at = Moment::at(now.engine);
         if state.is_good() {
             let service = problem.service;
             self.told_that_it_is_well(service, out);
@@ -83,9 +85,10 @@ impl Core {
     ) -> Verdict {
         let state = fit(State::Warning, facts.state);
         let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
-        (problem.phase, problem.state) = (Phase::Flapping, state);
-        (problem.since, problem.raised) = (now.engine, now.engine);
-        let held = problem.outcome.clone();
+        problem.phase = Phase::Flapping;
+        problem.set_state(state);
+        (problem.since, problem.raised) = (Exact::at(now.engine), Moment::at(now.engine));
+        let held = self.problems.get(at).and_then(|problem| self.kept_of(problem));
         self.keep(at, Some(payload));
         self.list(at);
         let seconds = within / 1_000_000;

@@ -23,7 +23,8 @@ const MOST_NAMES: usize = 512;
 pub(super) fn names_of(payload: &[u8]) -> Option<Vec<u8>> {
     let mut outcome = codec::decode(payload)?;
     let common = outcome.common_mut();
-    (common.output, common.long_output) = (Cow::Borrowed(""), Cow::Borrowed(""));
+    // Whatever is made of them has a time of its own.
+    (common.output, common.long_output, common.time) = (Cow::Borrowed(""), Cow::Borrowed(""), 0);
     match &mut outcome {
         Outcome::CheckResult(check) => check.perfdata = Cow::Borrowed(""),
         Outcome::Event(event) => event.fields.clear(),

@@ -143,7 +143,11 @@ impl Correlator {
         let mut rows = Vec::new();
         for at in from..to {
             if at < problems {
-                rows.extend(core.problems.get(at).and_then(|p| problem(&self.plan, now, wanted, p)));
+                rows.extend(
+                    core.problems
+                        .get(at)
+                        .and_then(|p| problem(&self.plan, now, wanted, (p, || core.kept_of(p)))),
+                );
             } else if at < counts {
                 rows.extend(core.counts.get(at - problems).and_then(|c| count(&self.plan, now, wanted, c)));
             } else if at < buckets {
@@ -203,8 +207,8 @@ impl Core {
     fn clear_by_hand(&mut self, plan: &Plan, now: Now, at: u32, how: Clear<'_>, out: &mut Effects) {
         self.fire_problem(plan, now, at, out);
         let Some(problem) = self.problems.get(at) else { return };
-        let (phase, kept, told) = (problem.phase, problem.outcome.clone(), problem.is_told());
-        let state = fit(State::Ok, problem.state);
+        let (phase, kept, told) = (problem.phase, self.kept_of(problem), problem.is_told());
+        let state = fit(State::Ok, problem.state());
         if how.silent || (phase == Phase::Held && !told) {
             self.drop_silently(at);
         } else if phase != Phase::Idle {
@@ -263,7 +267,12 @@ fn row(now: Now, key: Key, rule: &RulePlan, outcome: Option<&Outcome<'_>>, what:
     }
 }
 
-fn problem(plan: &Plan, now: Now, wanted: &Wanted, problem: &Problem) -> Option<Row> {
+fn problem(
+    plan: &Plan,
+    now: Now,
+    wanted: &Wanted,
+    (problem, kept): (&Problem, impl FnOnce() -> Option<Vec<u8>>),
+) -> Option<Row> {
     let what = match problem.phase {
         Phase::Idle => return None,
         Phase::Held => What::Held,
@@ -274,7 +283,8 @@ fn problem(plan: &Plan, now: Now, wanted: &Wanted, problem: &Problem) -> Option<
     if !wanted.fits(problem.key, rule) {
         return None;
     }
-    let outcome = problem.outcome.as_deref().and_then(codec::decode);
+    let kept = kept();
+    let outcome = kept.as_deref().and_then(codec::decode);
     if !wanted.fits_names(outcome.as_ref()) {
         return None;
     }
@@ -289,14 +299,14 @@ fn problem(plan: &Plan, now: Now, wanted: &Wanted, problem: &Problem) -> Option<
         Due::Forget => Next::Forget,
     });
     Some(Row {
-        state: Some(problem.state),
-        sent: problem.sent,
-        last: time(now, problem.raised),
+        state: Some(problem.state()),
+        sent: problem.sent(),
+        last: time(now, problem.raised.micros()),
         count: problem.raises,
         repeats: problem.repeats.saturating_sub(1),
         next,
         due: due.map(|(at, _)| at),
-        ..row(now, problem.key, rule, outcome.as_ref(), what, problem.since)
+        ..row(now, problem.key, rule, outcome.as_ref(), what, problem.since.micros())
     })
 }
 

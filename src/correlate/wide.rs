@@ -70,11 +70,11 @@ impl Core {
         let Some(problem) = self.problems.get(at) else { return };
         let seen = Seen {
             count: problem.raises.into(),
-            first: now.seconds_at(problem.since),
-            last: now.seconds_at(problem.raised),
+            first: now.seconds_at(problem.since.micros()),
+            last: now.seconds_at(problem.raised.micros()),
             due: now.seconds_at(now.engine),
         };
-        let state = fit(wide.state.unwrap_or(State::Ok), problem.state);
+        let state = fit(wide.state.unwrap_or(State::Ok), problem.state());
         let Some(kept) = self.take(at) else { return self.drop_silently(at) };
         let said = rendered(plan, &kept, &wide.output, seen);
         self.end_as(now, at, (&said, state), out);
@@ -92,7 +92,7 @@ impl Core {
         };
         // Hosts are found by hashes, which may meet.
         of_rule
-            && problem.outcome.as_deref().and_then(codec::decode).is_some_and(|outcome| {
+            && self.kept_of(problem).as_deref().and_then(codec::decode).is_some_and(|outcome| {
                 outcome.host() == host
                     && wide
                         .service
@@ -103,8 +103,12 @@ impl Core {
 
     /// Has a problem found by its host.
     pub(super) fn set_host(&mut self, at: u32, host: u32) {
-        let Some(problem) = self.problems.get_mut(at).filter(|problem| problem.host != host) else { return };
-        let before = std::mem::replace(&mut problem.host, host);
+        let place = at as usize;
+        if host != 0 && self.hosts.len() <= place {
+            self.hosts.resize(place + 1, 0);
+        }
+        let Some(known) = self.hosts.get_mut(place).filter(|known| **known != host) else { return };
+        let before = std::mem::replace(known, host);
         self.of_hosts.remove(&(before, at));
         if host != 0 {
             self.of_hosts.insert((host, at));
@@ -114,9 +118,10 @@ impl Core {
     /// Has all problems found by their hosts, if the plan needs that, else none.
     pub(super) fn find_by_hosts(&mut self, plan: &Plan) {
         for at in self.problems.places() {
-            let kept = || self.problems.get(at)?.outcome.as_deref().and_then(codec::decode);
             let host = if plan.has_wide_clears() {
-                kept().as_ref().map(Outcome::host).map_or(0, |host| self.secret.host(host))
+                let kept = self.problems.get(at).and_then(|problem| self.kept_of(problem));
+                let kept = kept.as_deref().and_then(codec::decode);
+                kept.as_ref().map(Outcome::host).map_or(0, |host| self.secret.host(host))
             } else {
                 0
             };

@@ -18,7 +18,7 @@ mod history;
 mod inbox;
 pub mod listeners;
 pub mod log;
-mod lookups;
+pub mod lookups;
 pub mod mib_subprocess;
 pub mod mutes;
 pub mod own_service;

@@ -315,7 +315,7 @@ impl Correlation {
             let verdict = state.correlator.decide(engine, &facts, payload, &mut state.effects);
             if let (Verdict::Swallowed(reason), Some(noted)) = (verdict, &mut noted) {
                 let why = untold::why(reason);
-                noted.note((why, facts.rule, facts.key.0), || untold::swallowed(why, payload));
+                noted.note((why, facts.rule, facts.key.number()), || untold::swallowed(why, payload));
             }
             // Each has a time of its own, so that what came first is first again when it is due, even after a restart.
             engine.engine += 1;

@@ -17,10 +17,10 @@ use unsigned_varint as varint;
 
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 
-const CHECK_RESULT: u8 = 1;
-const EVENT: u8 = 2;
-const HAS_SECOND: u8 = 1;
-const HAS_LABELS: u8 = 8;
+pub(super) const CHECK_RESULT: u8 = 1;
+pub(super) const EVENT: u8 = 2;
+pub(super) const HAS_SECOND: u8 = 1;
+pub(super) const HAS_LABELS: u8 = 8;
 const MUTED: u8 = 2;
 const LAST: u8 = 4;
 const HAS_ORIGINAL: u8 = 16;
@@ -149,7 +149,7 @@ pub fn original_of(bytes: &[u8]) -> Option<&[u8]> {
     texts.octets()
 }
 
-fn push_number(out: &mut Vec<u8>, number: usize) {
+pub(super) fn push_number(out: &mut Vec<u8>, number: usize) {
     match u8::try_from(number) {
         // Most texts are that short.
         Ok(number @ ..0x80) => out.push(number),
@@ -214,8 +214,9 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
     }
 }
 
-struct Texts<'b> {
-    rest: &'b [u8],
+/// Texts, one after the other.
+pub(super) struct Texts<'b> {
+    pub(super) rest: &'b [u8],
 }
 
 impl<'b> Texts<'b> {
@@ -225,7 +226,7 @@ impl<'b> Texts<'b> {
         Some(number)
     }
 
-    fn octets(&mut self) -> Option<&'b [u8]> {
+    pub(super) fn octets(&mut self) -> Option<&'b [u8]> {
         let length = self.number()?;
         let (octets, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;

@@ -1,6 +1,7 @@
 //! What a rule makes of a message, its identity in the journal, and its encodings: binary for the journal, JSON for users.
 
 pub mod codec;
+pub mod compact;
 pub mod json;
 pub mod name;
 pub mod record;

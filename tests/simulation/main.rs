@@ -24,7 +24,9 @@ mod broker;
 mod clock;
 mod config;
 mod executor;
+mod flood;
 mod history;
+mod hush;
 mod ledger;
 mod life;
 mod network;
@@ -37,6 +39,7 @@ mod senders;
 mod server;
 mod sinks;
 mod state;
+mod tables;
 mod world;
 
 use std::rc::Rc;

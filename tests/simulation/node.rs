@@ -10,9 +10,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use trapline::daemon::lookups::{self, Keepers};
 use trapline::daemon::sinks::{self, Sinks};
 use trapline::daemon::supervise::{Crew, Member, OnEnd};
-use trapline::daemon::{drain, sync, timers};
+use trapline::daemon::{drain, mutes, storms, sync, timers};
 use trapline::files::faulty::{Faults, Faulty};
 use trapline::files::mount;
 use trapline::intake::listener::Protocol;
@@ -27,8 +28,10 @@ use trapline::sys::Arrival;
 use crate::broker;
 use crate::config::{self, SinkText};
 use crate::executor::Group;
+use crate::ledger::Mark;
 use crate::outcome::{Outcome, named_in};
 use crate::world::World;
+use crate::{flood, tables};
 
 /// Where the daemon's files are.
 pub const STATE: &str = "/simulated/var";
@@ -66,6 +69,10 @@ pub struct Node {
     sinks: Rc<tokio::sync::Mutex<Sinks>>,
     sync: Member,
     timers: Member,
+    storms: Member,
+    mutes: Member,
+    /// Who keeps the tables that are in force.
+    keepers: RefCell<Option<Keepers>>,
     /// How many bytes the journal may have.
     max_size: u64,
     witness: RefCell<Reader>,
@@ -119,7 +126,9 @@ impl Node {
         let health = Arc::new(Health::default());
         let crew = Crew::of_tasks(health.clone(), outside, world.executor.spawner(group));
         let shared = Arc::new(Shared::new(journal.clone(), settings.sync, clock.clone()));
+        mutes::resume(&shared);
         shared.commit.resume(shared.now());
+        storms::resume(&shared);
         let status = Arc::new(Status::new(shared.clone(), health, clock));
         let (for_sync, policy) = (shared.clone(), settings.sync);
         let sync = crew
@@ -130,6 +139,13 @@ impl Node {
         let for_timers = shared.clone();
         let timers = crew
             .thread_of_tasks("the timers", OnEnd::Restart, move |stop| timers::run(for_timers.clone(), stop))
+            .map_err(|error| error.to_string())?;
+        let (for_storms, for_mutes) = (shared.clone(), shared.clone());
+        let storms = crew
+            .thread_of_tasks("storms", OnEnd::Restart, move |stop| storms::report(for_storms.clone(), stop))
+            .map_err(|error| error.to_string())?;
+        let mutes = crew
+            .thread_of_tasks("the mutes", OnEnd::Restart, move |stop| mutes::run(for_mutes.clone(), stop))
             .map_err(|error| error.to_string())?;
         for (name, cursor) in journal.cursors() {
             let progress = cursor.progress();
@@ -152,6 +168,9 @@ impl Node {
             sinks: Rc::default(),
             sync,
             timers,
+            storms,
+            mutes,
+            keepers: RefCell::default(),
             socket: RefCell::default(),
             arrived: Notify::new(),
             stop: watch::channel(false).0,
@@ -200,22 +219,37 @@ impl Node {
             let mut new = Vec::new();
             let mut reader = self.witness.borrow_mut();
             let (mut at, mut gap) = (self.seen.get(), false);
-            let take = |record: trapline::outcome::Record<'_>| {
+            let take = |record: trapline::outcome::Record<'_>, payload: &[u8]| {
                 gap |= at > 0 && record.sequence > at;
                 at = record.sequence + 1;
-                let named = named_in(record.outcome.common().output.as_bytes());
-                new.extend(named.first().map(|outcome| (record.epoch, record.sequence, *outcome)));
+                let common = record.outcome.common();
+                let named = named_in(common.output.as_bytes()).first().copied();
+                let (rule, output) = (common.rule.to_string(), common.output.to_string());
+                let host = record.outcome.host().to_owned();
+                new.push((record.epoch, record.sequence, named, Mark::of(payload), rule, output, host));
                 true
             };
-            let _ = reader.read(usize::MAX, take);
+            let _ = reader.read_encoded(usize::MAX, take);
             if gap || (at > 0 && at < next) {
                 self.world.history.say("the journal has dropped what nobody has seen");
                 self.world.ledger.dropped_unseen();
             }
             self.seen.set(next);
-            for (epoch, sequence, outcome) in new {
-                if self.world.ledger.journaled(epoch, sequence, outcome) {
-                    self.world.history.say(&format!("journaled {sequence} {outcome}"));
+            for (epoch, sequence, named, mark, rule, output, host) in new {
+                let Some(outcome) = named else {
+                    let new = self.world.flood.reports.borrow_mut().insert((epoch, sequence));
+                    // One that was muted is said again.
+                    if new && rule == storms::RULE && mark != Mark::Last {
+                        flood::reported(&self.world, &output);
+                    }
+                    continue;
+                };
+                if self.world.ledger.journaled(epoch, sequence, (outcome, mark)) {
+                    self.world.history.say(&format!("journaled {sequence} {outcome} {mark:?}"));
+                    if mark != Mark::Last {
+                        flood::journaled(&self.world, &host);
+                        tables::journaled(&self.world, &rule, &output);
+                    }
                 }
             }
         });
@@ -307,16 +341,28 @@ impl Node {
                 }
                 continue;
             }
+            self.catch_up();
             pipeline.refresh();
+            // What the journal has refused before comes with what it takes now, and a word that news has made stale is not said,
+            // though the journal may give up the news.
+            if self.shared.refusing() {
+                self.world.hush.refused.set(true);
+            }
+            tables::batch(&self.world, !self.shared.refusing());
             let now = self.shared.now();
             for datagram in batch {
                 let arrival = Arrival { peer: datagram.peer.into(), local: None };
-                pipeline.message(datagram.protocol, &datagram.octets, arrival, now);
+                if flood::is_from(datagram.peer) {
+                    let read = &self.world.flood.read;
+                    read.set(read.get() + 1);
+                }
+                pipeline.datagram(datagram.protocol, &datagram.octets, arrival, now);
                 self.received.set(self.received.get() + 1);
                 self.made.set(self.made.get() + datagram.makes);
             }
             let answers: Vec<_> = pipeline.commit(now).collect();
             self.catch_up();
+            tables::batch(&self.world, false);
             for answer in answers {
                 let to = answer.to.peer.socket_address().expect("senders of informs have addresses");
                 self.world.answer(to, answer.octets);
@@ -334,7 +380,12 @@ impl Node {
         if found.has_errors() {
             return Err(found.to_text());
         }
-        self.shared.replace(config::active(rules, self.world.keeps_state.get()));
+        let active = config::active(rules, &self.world);
+        let keepers = Keepers::start(&self.crew, &self.shared, active.rules.tables());
+        let keepers = keepers.map_err(|error| error.to_string())?;
+        lookups::replace(&self.shared, active);
+        keepers.go();
+        self.keepers.replace(Some(keepers));
         let done = running.carry_out(plan, &self.journal).await;
         self.status.set_sinks(running.running());
         for sink in sinks {
@@ -349,6 +400,8 @@ impl Node {
     /// Ends in order, as `daemon::drain` does.
     pub async fn end(&self) {
         self.timers.joined(Duration::from_secs(5)).await;
+        self.storms.joined(Duration::from_secs(5)).await;
+        self.mutes.joined(Duration::from_secs(5)).await;
         self.shared.stop();
         self.stop.send_replace(true);
         while self.listening.get() > 0 {
@@ -361,6 +414,10 @@ impl Node {
         self.count();
         sinks.stop(Duration::from_secs(6)).await;
         self.sync.joined(Duration::from_secs(5)).await;
+        mutes::keep(&self.shared, &mut true);
+        if self.shared.storms.any() {
+            storms::keep(&self.shared, &mut true);
+        }
         self.journal.clean();
         if let Err(error) = self.journal.sync(u64::MAX) {
             self.world.history.say(&format!("the journal is not synced: {error}"));
@@ -395,7 +452,7 @@ impl Node {
             + stats.version_off.get()
             + stats.no_access.get();
         let processed = stats.matched.get() + stats.dropped.get() + stats.unmatched.get();
-        let sum = processed + refused + malformed + stats.informs_repeated.get();
+        let sum = processed + refused + malformed + stats.informs_repeated.get() + stats.storm_left_out.get();
         if received != sum {
             self.world.history.found(&format!("received {received}, but what became of it adds up to {sum}"));
         }

@@ -14,7 +14,9 @@ use trapline::files::faulty::{Faults, Faulty};
 use crate::broker::Publish;
 use crate::clock::SimClock;
 use crate::executor::{Executor, Group};
+use crate::flood::Flood;
 use crate::history::History;
+use crate::hush::Hush;
 use crate::ledger::Ledger;
 use crate::network::{NoNames, SimNetwork};
 use crate::node::Node;
@@ -23,6 +25,7 @@ use crate::place::Place;
 use crate::random::Random;
 use crate::server::Mood;
 use crate::state::Expected;
+use crate::tables::Tables;
 
 /// The tasks of the world.
 pub const WORLD: Group = Group(1);
@@ -70,6 +73,16 @@ pub struct Inner {
     pub cuts: Cell<u64>,
     /// What rules that keep state must have made.
     pub expected: RefCell<Vec<Expected>>,
+    /// What became of a device that sends too much, where there is one.
+    pub flood: Flood,
+    /// Whether there is one.
+    pub floods: bool,
+    /// What is known of mutes.
+    pub hush: Hush,
+    /// Whether there are any.
+    pub mutes: bool,
+    /// The file of a table, where there is one.
+    pub tables: Option<Tables>,
 }
 
 /// A file that a sink writes.
@@ -102,6 +115,8 @@ impl World {
             resolver: Arc::new(NoNames),
         };
         let padding = if random.once_in(4) { random.range(1000, 16_000) } else { 0 };
+        let (floods, mutes) = (random.once_in(3), random.once_in(3));
+        let tables = random.once_in(3).then(Tables::new);
         World(Rc::new(Inner {
             seed,
             clock,
@@ -126,6 +141,11 @@ impl World {
             cuts: Cell::new(0),
             doubts: Cell::new(0),
             expected: RefCell::default(),
+            flood: Flood::default(),
+            floods,
+            hush: Hush::default(),
+            mutes,
+            tables,
         }))
     }
 
