@@ -147,7 +147,12 @@ impl Journal {
         disk.make_directory(&cursors).map_err(io_error(&directory))?;
         let lock = lock(&*disk, &directory)?;
         spare::clear(&*disk, &directory).map_err(io_error(&directory))?;
-        let recovered = recover::recover(&*disk, &directory).map_err(io_error(&directory))?;
+        let mut recovered = recover::recover(&*disk, &directory).map_err(io_error(&directory))?;
+        if recovered.segments.is_empty() {
+            // No segment keeps the numbers, as where the disk had no room for one: cursors have them.
+            let highest = cursor::highest(&*disk, &directory).map_err(io_error(&directory))?;
+            recovered.next = recovered.next.max(highest);
+        }
         let taken_before = cursor::taken(&*disk, &directory).map_err(io_error(&directory))?;
         let cursors_lost = !had_cursors && !recovered.segments.is_empty();
         if cursors_lost {
@@ -296,7 +301,7 @@ impl Journal {
         let made_room = !rest.removed.is_empty();
         self.finish(rest);
         if made_room && self.lacks_room() {
-            // At once: no segment keeps the numbers now. If it fails, the next look says so.
+            // If it fails, the next look says so.
             let _ = self.look();
         }
     }
