@@ -156,11 +156,20 @@ fn test_of(value: &str, test: &str) -> Result<String, LeftOut> {
     numbers(value, &plain)
 }
 
-/// A number as the language of rules has it: with a digit on both sides of its point.
-fn written(number: &str) -> String {
+/// A number as the language of rules has it: with a digit on both sides of its point, and with a point if it is too long for an integer.
+fn written(number: &str) -> Result<String, LeftOut> {
+    if !number.parse().is_ok_and(f64::is_finite) {
+        return Err(LeftOut::NeverHolds);
+    }
     let (sign, digits) = number.split_at(number.len() - number.trim_start_matches('-').len());
     let zero = if digits.starts_with('.') { "0" } else { "" };
-    format!("{sign}{zero}{}", digits.trim_end_matches('.'))
+    let number = format!("{sign}{zero}{}", digits.trim_end_matches('.'));
+    let is_whole = !number.contains('.');
+    Ok(match number.parse::<i64>() {
+        Ok(whole) => whole.to_string(),
+        Err(_) if is_whole => format!("{number}.0"),
+        Err(_) => number,
+    })
 }
 
 fn numbers(value: &str, test: &str) -> Result<String, LeftOut> {
@@ -169,7 +178,7 @@ fn numbers(value: &str, test: &str) -> Result<String, LeftOut> {
         let end = text.trim_start_matches('-').find(|c: char| !c.is_ascii_digit() && c != '.');
         let sign = text.len() - text.trim_start_matches('-').len();
         let text = end.map_or(text, |end| &text[..end + sign]);
-        text.parse::<f64>().map(|_| written(text)).map_err(|_| LeftOut::NeverHolds)
+        written(text)
     };
     let value = format!("{value}|number");
     if test.contains(',') {
@@ -218,6 +227,7 @@ mod tests {
             ("$3: 52", "plain[3]|number == 52"),
             ("$3: .5, -.5, 5., 0.5", "plain[3]|number in [0.5, -0.5, 5, 0.5]"),
             ("$3: 1, 2,3", "plain[3]|number in [1, 2, 3]"),
+            ("$3: 007, 99999999999999999999", "plain[3]|number in [7, 99999999999999999999.0]"),
             ("$3: >20", "plain[3]|number > 20"),
             ("$3: < -5", "plain[3]|number < -5"),
             ("$1: &8", "plain[1] is any_bit(8)"),

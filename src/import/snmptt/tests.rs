@@ -115,4 +115,17 @@ proptest::proptest! {
             sound(&imported(&text, &Options { ini, ..Options::default() }));
         }
     }
+
+    /// Whatever stands for a number, of any length, with or without a point.
+    #[test]
+    fn any_number_can_be_compared_with(
+        tests in proptest::collection::vec(
+            "!? ?[<>&]?-{0,2}[0-9]{0,22}(\\.[0-9]{0,22}){0,2}((,|-)-?[0-9]{0,22}(\\.[0-9]{0,3})?)?|[<>]?[0-9]{300,320}",
+            1..40,
+        ),
+    ) {
+        let lines: String = tests.iter().map(|test| format!("MATCH $2: {test}\n")).collect();
+        let text = format!("EVENT e .1.3.6.1.4.1.9.1 \"c\" Normal\nFORMAT x\n{lines}");
+        sound(&imported(&text, &Options::default()));
+    }
 }

@@ -20,7 +20,7 @@ use crate::sinks::plugin_output::Newlines;
 use crate::sinks::sink::{
     Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
 };
-use crate::time::clock::Clock;
+use crate::time::clock::{Clock, Mono};
 
 /// How long the daemon may take for a batch.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const GREETING: usize = IV + 4;
 /// How long the daemon is given at least to refuse what was sent, and at most.
 const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+/// How long a batch that was taken proves the password. Only one packet needs the proof: behind a packet that the daemon refuses, others
+/// are left unread, so that the connection breaks.
+const PROOF: Duration = Duration::from_mins(1);
 
 const RUNNING: Hint = "see whether it runs, and whether allowed_hosts has this machine";
 const REFUSED: Hint = "compare password and encryption_method with its configuration";
@@ -74,7 +77,13 @@ impl Sink for Nsca {
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
-        Box::new(NscaLane { daemon: self.clone(), clock: seat.clock.clone(), network: seat.network.clone() })
+        let Seat { clock, network, .. } = seat;
+        Box::new(NscaLane {
+            daemon: self.clone(),
+            clock: clock.clone(),
+            network: network.clone(),
+            proven: None,
+        })
     }
 }
 
@@ -83,6 +92,8 @@ struct NscaLane {
     daemon: Nsca,
     clock: Arc<dyn Clock>,
     network: Arc<dyn Network>,
+    /// When the daemon took a batch last, if nothing has gone wrong since.
+    proven: Option<Mono>,
 }
 
 impl Lane for NscaLane {
@@ -92,7 +103,7 @@ impl Lane for NscaLane {
 }
 
 impl NscaLane {
-    async fn deliver(&self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
+    async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
         let mut packets = Vec::with_capacity(items.len());
         let mut fates = Vec::with_capacity(items.len());
         for item in items {
@@ -112,8 +123,15 @@ impl NscaLane {
         if packets.is_empty() {
             return Ok(fates);
         }
-        match tokio::time::timeout(PATIENCE, self.exchange(&packets)).await {
-            Ok(sent) => sent.map(|()| fates),
+        let now = self.clock.now().mono;
+        let is_proven = packets.len() > 1 || self.proven.take().is_some_and(|last| now.since(last) < PROOF);
+        let least = if is_proven { REFUSAL.0 } else { REFUSAL.1 };
+        match tokio::time::timeout(PATIENCE, self.exchange(&packets, least)).await {
+            Ok(sent) => {
+                sent?;
+                self.proven = Some(now);
+                Ok(fates)
+            }
             Err(_) => {
                 let what = format!("the NSCA daemon {} has not taken a batch for 30 s", self.daemon.address);
                 Err(Trouble::Unanswered(what.into(), RUNNING))
@@ -121,7 +139,8 @@ impl NscaLane {
         }
     }
 
-    async fn exchange(&self, packets: &[Packet]) -> Result<(), Trouble> {
+    /// Gives the daemon at least the time `least` to refuse.
+    async fn exchange(&self, packets: &[Packet], least: Duration) -> Result<(), Trouble> {
         let Nsca { address, password, method, size, .. } = &self.daemon;
         let start = self.clock.now().mono;
         let away = |what: &str, error: io::Error| {
@@ -146,7 +165,7 @@ impl NscaLane {
         }
         stream.write_all(&bytes).await.map_err(|error| broken(&error, REFUSED))?;
         // Before our end is there, it has no reason to close. A refusal needs a round trip; the connection took two.
-        let patience = (round_trips * 2).clamp(REFUSAL.0, REFUSAL.1);
+        let patience = (round_trips * 2).clamp(least, REFUSAL.1);
         if let Ok(ended) = tokio::time::timeout(patience, stream.read(&mut greeting)).await {
             let error = ended.map_or_else(|e| e.to_string(), |_| "it closed the connection".to_owned());
             return Err(broken(&error, REFUSED));

@@ -2,6 +2,8 @@
 
 mod cipher;
 mod lane;
+#[cfg(test)]
+mod lane_tests;
 mod packet;
 mod settings;
 
