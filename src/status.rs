@@ -15,11 +15,13 @@ use crate::intake::Shared;
 use crate::intake::letting_in::Advice;
 use crate::intake::senders::Sender;
 use crate::intake::shared::InForce;
+use crate::intake::stats::Counter;
 use crate::maker::Workshop;
 use crate::rules::Rule;
 use crate::sinks::Running;
 use crate::time::clock::{Clock, Mono};
-use crate::vitals::{Recent, SinkSigns, Totals, Vitals};
+use crate::vitals::minutes::Counts;
+use crate::vitals::{Minutes, Recent, SinkSigns, Totals, Vitals};
 
 /// How long a part of the daemon must run after a restart until it counts as well.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -45,6 +47,7 @@ pub struct Status {
     /// What rules are tried against.
     workshop: Mutex<Arc<Workshop>>,
     recent: Mutex<Recent>,
+    minutes: Mutex<Minutes>,
 }
 
 /// How reloads went.
@@ -83,6 +86,7 @@ impl Status {
             sinks: Mutex::default(),
             workshop: Mutex::default(),
             recent: Mutex::default(),
+            minutes: Mutex::default(),
         }
     }
 
@@ -207,6 +211,7 @@ impl Status {
                     "retried": get(&sink.stats.retried),
                     "failures": get(&sink.stats.failures),
                     "lag_seconds": sink.stats.lag(now.mono),
+                    "latency_seconds": { "median": sink.stats.latency.quantile(0.5), "p99": sink.stats.latency.quantile(0.99) },
                     "expired": sink.cursor.expired(),
                     "error": error,
                 })
@@ -261,6 +266,40 @@ impl Status {
             "sinks": sinks,
             "unconfigured_sinks": unconfigured,
         })
+    }
+
+    /// Notes the counters of what came, if a minute has begun since the last time.
+    pub fn note_minute(&self) {
+        lock(&self.minutes).note(self.clock.now().mono, self.counts());
+    }
+
+    /// How long ago each of the last 60 minutes has begun, and what came in it, the oldest first.
+    pub fn minutes(&self) -> Vec<(Duration, Counts)> {
+        let (now, counts) = (self.clock.now().mono, self.counts());
+        let mut minutes = lock(&self.minutes);
+        minutes.note(now, counts);
+        minutes.grown(now, counts)
+    }
+
+    fn counts(&self) -> Counts {
+        let stats = &self.shared.stats;
+        let refused = [
+            &stats.wrong_community,
+            &stats.wrong_source,
+            &stats.version_off,
+            &stats.no_access,
+            &stats.claim_refused,
+            &stats.posts_refused,
+        ];
+        [
+            stats.snmp_received.get() + stats.syslog_received.get() + stats.posts_received.get(),
+            stats.matched.get(),
+            stats.unmatched.get(),
+            stats.kernel_drops.get(),
+            stats.malformed.iter().map(Counter::get).sum(),
+            refused.into_iter().map(Counter::get).sum(),
+            stats.outcomes_lost.get() + stats.waiting_lost.get(),
+        ]
     }
 
     /// What is captured; null if nothing is.

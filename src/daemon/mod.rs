@@ -20,6 +20,7 @@ pub mod listeners;
 pub mod log;
 pub mod lookups;
 pub mod mib_subprocess;
+mod minutes;
 pub mod mutes;
 pub mod own_service;
 pub mod plan;

@@ -20,8 +20,8 @@ use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
 use super::{
-    capture, control, drain, feed, history, inbox, mib_subprocess, mutes, own_service, reports, storms, sync,
-    systemd, timers,
+    capture, control, drain, feed, history, inbox, mib_subprocess, minutes, mutes, own_service, reports,
+    storms, sync, systemd, timers,
 };
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
@@ -360,7 +360,11 @@ fn report_itself(assembly: &Assembly) -> anyhow::Result<Member> {
     let (status, wanted) = (assembly.status.clone(), assembly.own_service());
     let name = "the report on Trapline itself";
     let member = assembly.crew.thread_of_tasks(name, OnEnd::Restart, move |stop| {
-        own_service::report(status.clone(), wanted.clone(), stop)
+        let report = own_service::report(status.clone(), wanted.clone(), stop.clone());
+        let note = minutes::note(status.clone(), stop);
+        async {
+            tokio::join!(report, note);
+        }
     });
     member.context("cannot start threads")
 }

@@ -55,6 +55,38 @@ impl By {
     }
 }
 
+/// Whose outcomes are counted; all that is given must fit.
+#[derive(Debug, Clone, Default)]
+pub struct Of {
+    /// Of these hosts.
+    pub host: Option<Glob>,
+    /// Made by these rules.
+    pub rule: Option<Glob>,
+    /// With one of these states; any if none is given.
+    pub states: Vec<State>,
+}
+
+/// The names of a column that fit, as SQLite reads a list; null for all.
+fn names(
+    connection: &Connection,
+    column: &str,
+    glob: Option<&Glob>,
+    (first, end): (i64, i64),
+) -> rusqlite::Result<Option<String>> {
+    let Some(glob) = glob else { return Ok(None) };
+    let mut select =
+        connection.prepare(&format!("SELECT DISTINCT {column} FROM minute WHERE t >= ?1 AND t < ?2"))?;
+    let mut rows = select.query((first, end))?;
+    let mut fitting = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        if glob.matches(&name) {
+            fitting.push(Json::String(name));
+        }
+    }
+    Ok(Some(Json::Array(fitting).to_string()))
+}
+
 /// How many outcomes there were in a step of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
@@ -92,6 +124,7 @@ fn open(
 pub fn points(
     folder: &Folder,
     by: By,
+    of: &Of,
     (from, to): (i64, i64),
     step: i64,
     is_over: Option<IsOver>,
@@ -99,13 +132,20 @@ pub fn points(
     let Some((connection, path)) = open(folder, is_over)? else { return Ok((Vec::new(), true)) };
     let step = step.max(1);
     let sql = format!(
-        "SELECT t - ((t % ?1) + ?1) % ?1, {}, sum(count) FROM minute WHERE t >= ?2 AND t < ?3 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ?4",
+        "SELECT t - ((t % ?1) + ?1) % ?1, {}, sum(count) FROM minute WHERE t >= ?2 AND t < ?3 \
+         AND (?5 IS NULL OR host IN (SELECT value FROM json_each(?5))) AND (?6 IS NULL OR rule IN (SELECT value FROM json_each(?6))) \
+         AND (?7 IS NULL OR state IN (SELECT n FROM name_of_state WHERE text IN (SELECT value FROM json_each(?7)))) GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ?4",
         by.column()
     );
     let read = || {
         let mut select = connection.prepare(&sql)?;
+        let states: Vec<&str> = of.states.iter().map(|state| state.as_str()).collect();
+        let states = (!states.is_empty()).then(|| json!(states).to_string());
         let (first, end) = (from.div_euclid(MINUTE), to.saturating_add(MINUTE - 1).div_euclid(MINUTE));
-        let rows = select.query_map((step, first, end, MOST_POINTS as i64 + 1), |row| {
+        let host = names(&connection, "host", of.host.as_ref(), (first, end))?;
+        let rule = names(&connection, "rule", of.rule.as_ref(), (first, end))?;
+        let most = MOST_POINTS as i64 + 1;
+        let rows = select.query_map((step, first, end, most, host, rule, states), |row| {
             Ok(Point {
                 time: row.get::<_, i64>(0)?.saturating_mul(MINUTE),
                 series: row.get(1)?,

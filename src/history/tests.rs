@@ -83,7 +83,8 @@ fn all(directory: &Path, filter: Filter, oldest_first: bool, limit: usize) -> Ve
 
 fn minutes(directory: &Path) -> u64 {
     let folder = folder(directory).unwrap().unwrap();
-    let (points, whole) = series::points(&folder, By::Host, (0, i64::MAX), 1, None).unwrap();
+    let (points, whole) =
+        series::points(&folder, By::Host, &series::Of::default(), (0, i64::MAX), 1, None).unwrap();
     assert!(whole);
     points.iter().map(|point| point.value).sum()
 }

@@ -123,7 +123,14 @@ pub fn gather(
         .map(|n| Step { time: (first + n) * step, states: ByState::default(), changes: 0 })
         .collect();
     let at = |time: i64| usize::try_from(time.div_euclid(step) - first).unwrap_or(usize::MAX);
-    let (points, _) = series::points(folder, By::State, (from, to), step / MINUTE, is_over.clone())?;
+    let (points, _) = series::points(
+        folder,
+        By::State,
+        &series::Of::default(),
+        (from, to),
+        step / MINUTE,
+        is_over.clone(),
+    )?;
     let mut states = ByState::default();
     for point in points {
         let Some(code) = State::ALL.iter().position(|state| state.as_str() == point.series) else { continue };

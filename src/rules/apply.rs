@@ -154,7 +154,10 @@ impl RuleSet {
                 Err(_) => continue,
             };
             // For people; nothing depends on it.
-            rule.match_count.fetch_add(u64::from(!scratch.trial), Ordering::Relaxed);
+            if !scratch.trial {
+                rule.match_count.fetch_add(1, Ordering::Relaxed);
+                rule.last_match.store(context.source.received, Ordering::Relaxed);
+            }
             let tables = context.tables.unwrap_or(&self.tables);
             let values = MessageValues { context, captures: &captures, mib: &self.mib, tables };
             let mut making = Making {

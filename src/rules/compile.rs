@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use crate::body::Form;
 use crate::language::functions::REGEX_SYNTAX;
@@ -344,7 +344,9 @@ impl Build<'_> {
             Some(Rule {
                 id: text.id.value,
                 file: file.clone(),
+                line: self.source.place(text.id.span.start).0,
                 span: text.id.span,
+                tests: tests.len(),
                 matcher: matcher?,
                 tags: text.tags.into_iter().map(|tag| tag.value).collect(),
                 from,
@@ -358,6 +360,7 @@ impl Build<'_> {
                 asks: self.asked.used.get(),
                 continues: text.continues,
                 match_count: AtomicU64::new(0),
+                last_match: AtomicI64::new(0),
                 render_failures: AtomicU64::new(0),
                 over_budget: AtomicU64::new(0),
             })

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use crate::language::jinja::Environment;
 use crate::language::template::{Expression, Template};
@@ -25,6 +25,10 @@ pub struct Rule {
     pub file: Arc<str>,
     /// The bytes of the file where its id stands.
     pub span: Range<usize>,
+    /// The line of the file where its id stands.
+    pub line: usize,
+    /// How many tests it has.
+    pub tests: usize,
     /// The messages that it is for.
     pub matcher: Matcher,
     /// The labels that `[[snmp.access]]` refers to.
@@ -51,6 +55,8 @@ pub struct Rule {
     pub continues: bool,
     /// The number of messages that it has matched.
     pub match_count: AtomicU64,
+    /// When the last one was received, in microseconds since 1970 UTC; 0 before the first. For people: of two at a time either may stay.
+    pub last_match: AtomicI64,
     /// The number of fields that it could not render, without those that were over budget.
     pub render_failures: AtomicU64,
     /// The number of patterns, conditions and fields that were over [budget](crate::language::budget) for a message.

@@ -90,6 +90,14 @@ impl Histogram {
         self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
     }
 
+    /// The least bound that this part of all took at most, in seconds; none before the first, and where it is beyond the last bound.
+    pub fn quantile(&self, part: f64) -> Option<f64> {
+        let (below, total, _) = self.cumulated();
+        let wanted = (total as f64 * part).ceil() as u64;
+        let at = below.iter().position(|count| *count >= wanted)?;
+        (total > 0).then(|| LATENCIES[at])
+    }
+
     /// How many took at most each bound, how many there were, and the sum of their seconds.
     pub fn cumulated(&self) -> ([u64; LATENCIES.len()], u64, f64) {
         let mut total = 0;
@@ -116,6 +124,8 @@ mod tests {
         }
         let (below, total, sum) = histogram.cumulated();
         assert_eq!((below[0], below[1], below[9], below[10], below[12], total), (2, 3, 3, 4, 4, 5));
+        assert_eq!((histogram.quantile(0.4), histogram.quantile(0.5)), (Some(0.0005), Some(0.001)));
+        assert_eq!((histogram.quantile(0.99), Histogram::default().quantile(0.5)), (None, None));
         assert!((sum - 5_002.001_101).abs() < 1e-6, "{sum}");
     }
 }

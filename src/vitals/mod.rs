@@ -2,8 +2,10 @@
 //! judgement.
 
 pub mod judge;
+pub mod minutes;
 pub mod settings;
 pub mod signs;
 
 pub use judge::{Judgement, Level, Limits, judge};
+pub use minutes::Minutes;
 pub use signs::{Recent, SinkSigns, Totals, Vitals};

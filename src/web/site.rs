@@ -28,7 +28,7 @@ macro_rules! files {
 const FILES: &[(&str, &[u8])] = files!(
     "index.html" "app.css" "app.js" "theme.js" "icon.svg"
     "api.js" "chart.js" "dom.js" "keys.js" "stream.js" "text.js" "toml.js" "ui.js"
-    "pages/admin.js" "pages/checkins.js" "pages/history.js" "pages/inbox.js" "pages/live.js" "pages/login.js" "pages/maker.js" "pages/mibs.js"
+    "pages/admin.js" "pages/checkins.js" "pages/editing.js" "pages/history.js" "pages/inbox.js" "pages/live.js" "pages/login.js" "pages/maker.js" "pages/mibs.js"
     "pages/overview.js" "pages/parts.js" "pages/replay.js" "pages/rules.js" "pages/senders.js" "pages/sinks.js" "pages/state.js"
     "lib/preact.js" "lib/hooks.js" "lib/htm.js" "lib/uplot.js" "lib/uplot.css" "lib/LICENSES.txt"
 );

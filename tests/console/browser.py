@@ -12,7 +12,7 @@ PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 
 PAGES = [
-    "overview", "live", "history", "inbox", "rules", "sinks", "state", "senders", "checkins", "mibs", "admin",
+    "overview", "live", "history", "inbox", "rules", "rules/console", "sinks", "state", "senders", "checkins", "mibs", "admin",
 ]
 
 

@@ -3,12 +3,13 @@
 import json
 import os
 import re
+import struct
 import sys
 import time
 
 from axe_playwright_python.sync_playwright import Axe
 
-from browser import PAGES, console, expect
+from browser import PAGES, PATIENCE, Console, console, expect
 
 
 def rule_by_mouse(url, token):
@@ -332,7 +333,147 @@ def desk(url, token):
         expect(page.locator(".replayed")).to_contain_text("Nothing would differ")
 
 
-CHECKS = [desk, rule_by_mouse, line_by_mouse, rule_by_keyboard, hostile_text, accessible, plain_clients, pages]
+def mine(page):
+    """The text of the editor."""
+    return page.locator(".editor textarea")
+
+
+def rule_of(name):
+    return f'''
+[[rule]]
+id = "{name}"
+syslog = {{ program = "{name}", message = '^{name}' }}
+[rule.check]
+service = "{name}"
+state = "ok"
+output = "{name}"
+[[rule.test]]
+line = "<35>Nov 20 12:00:01 h1 {name}[1]: {name} says"
+expect = {{ state = "ok" }}
+'''
+
+
+def of_pcap(payloads):
+    """A capture of Ethernet with these UDP payloads from 192.0.2.7."""
+    out = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+    for port, payload in payloads:
+        udp = struct.pack(">HHHH", 40000, port, 8 + len(payload), 0) + payload
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, bytes([192, 0, 2, 7]), bytes([192, 0, 2, 1])) + udp
+        frame = bytes(12) + b"\x08\x00" + ip
+        out += struct.pack("<IIII", 1795737600, 0, len(frame), len(frame)) + frame
+    return out
+
+
+def editing(url, token):
+    """The rules of the console in two tabs: tried, saved, refused for whoever comes second, taken back. A capture is explained."""
+    with console(url, token) as c:
+        page = c.page
+        other = Console(page.context.new_page(), url)
+        for tab in (page, other.page):
+            tab.goto(f"{url}/#/rules/console")
+            expect(mine(tab)).to_be_visible()
+        added = lambda tab, text: mine(tab).fill(mine(tab).input_value() + text)
+        saves = lambda tab: tab.locator("header.page-head").get_by_role("button", name="Save…")
+        # A mistake has its place, and cannot be saved.
+        added(page, "oops = 1\n")
+        expect(page.locator(".diagnostics .where").first).to_have_text(re.compile(r"\d+:\d+"))
+        expect(saves(page)).to_be_disabled()
+        page.get_by_role("button", name="Take back what was typed").click()
+        for tab, name in ((page, "first"), (other.page, "second")):
+            added(tab, rule_of(name))
+            expect(saves(tab)).to_be_enabled()
+        saves(page).click()
+        expect(page.locator("dialog .diff")).to_contain_text("first")
+        expect(page.locator("dialog")).to_contain_text("All tests passed")
+        page.locator("dialog").get_by_role("button", name=re.compile("^Save")).click()
+        expect(page.locator("main")).to_contain_text("Saved: the rules are in force.")
+        # The other tab is too late. What it has typed is still there.
+        saves(other.page).click()
+        expect(other.page.locator("dialog .failure")).to_contain_text("somebody else has changed the rules")
+        other.page.locator("dialog").get_by_role("button", name="Cancel").click()
+        assert "second" in mine(other.page).input_value()
+        other.page.get_by_role("button", name="Load the rules in force").click()
+        expect(mine(other.page)).to_have_value(re.compile("first"))
+        added(other.page, rule_of("second"))
+        expect(saves(other.page)).to_be_enabled()
+        saves(other.page).click()
+        expect(other.page.locator("dialog")).to_contain_text("All tests passed")
+        other.page.locator("dialog").get_by_role("button", name=re.compile("^Save")).click()
+        expect(other.page.locator("main")).to_contain_text("Saved: the rules are in force.")
+        found = Axe().run(other.page)
+        assert found.violations_count == 0, found.generate_report()
+        # An undo by whoever does not know the newest version is refused, too.
+        undo = lambda tab: tab.get_by_role("button", name="Undo the last change").click()
+        undo(page)
+        expect(page.locator("main")).to_contain_text("Somebody else has changed the rules")
+        undo(other.page)
+        expect(other.page.locator("main")).to_contain_text("The version before is in force.")
+        expect(mine(other.page)).not_to_have_value(re.compile("second"))
+        # The rule has a test, and a time when it was hit last; a message of a capture is explained.
+        c.open("rules")
+        row = page.locator("main tr[data-row]", has=page.get_by_text("first", exact=True))
+        expect(row).to_contain_text("console.toml:")
+        expect(page.locator("main thead")).to_contain_text("last hit")
+        expect(page.locator("main thead")).to_contain_text("tests")
+        line = b"<35>Nov 20 12:00:01 h1 first[1]: first says"
+        capture = of_pcap([(514, line), (162, b"\x30\x03abc"), (53, b"\x00\x01")])
+        page.locator("main input[type=file]").set_input_files({"name": "a.pcap", "mimeType": "application/octet-stream", "buffer": capture})
+        page.get_by_role("button", name="Read the capture").click()
+        expect(page.locator("main")).to_contain_text("2 messages; 1 packet with something else")
+        expect(page.locator("main details summary").first).to_contain_text("first")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        # The plot knows the filter of the list.
+        ends = time.monotonic() + PATIENCE / 1000
+        while page.locator("main canvas").count() == 0:
+            assert time.monotonic() < ends, page.locator("main").inner_text()
+            c.open("overview")
+            c.open("history?host=127.0.0.*")
+            expect(page.locator("main tbody tr").first).to_be_visible()
+            page.wait_for_timeout(200)
+        c.open("overview")
+        expect(page.locator(".tile").first).to_contain_text(re.compile(r"[1-9]\d* in the last 60 minutes"))
+        other.is_well()
+
+
+def restarts(url, token):
+    """A restart of the daemon, and a token that is removed, while somebody types: the page says so, goes on, and keeps what was typed."""
+    with console(url, token) as c:
+        page = c.page
+        groups = page.evaluate("async () => (await (await fetch('api/v1/inbox')).json()).groups")
+        other = page.evaluate("async () => (await (await fetch('api/v1/tokens', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ name: 'other', role: 'operate' }) })).json()).token")
+        c.open(f"maker/{groups[0]['id']}")
+        expect(page.locator(".matches")).to_be_visible()
+        mine(page).fill(mine(page).input_value() + "# typed\n")
+        print("open", flush=True)
+        # Whoever started this stops the daemon now,
+        expect(page.locator(".health")).to_have_text("no answer")
+        expect(page.locator("main .failure").first).to_contain_text("the daemon does not answer")
+        print("down", flush=True)
+        # starts it again,
+        expect(page.locator(".health")).to_have_text("ready")
+        expect(page.locator("header .stream")).to_have_text("live")
+        assert "# typed" in mine(page).input_value()
+        page.get_by_role("button", name="Save…").click()
+        expect(page.locator("dialog")).to_contain_text("All tests passed")
+        print("up", flush=True)
+        # and removes the token.
+        expect(page.locator(".login")).to_contain_text("Your session has ended")
+        expect(page.locator("nav")).to_be_hidden()
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        page.locator("input[type=password]").fill(other)
+        page.keyboard.press("Enter")
+        expect(page.locator("nav")).to_be_visible()
+        expect(page.locator("header .stream")).to_have_text("live")
+        assert "# typed" in mine(page).input_value()
+        # Who signs out leaves nothing behind.
+        page.locator("header").get_by_role("button", name="Sign out").click()
+        expect(page.locator(".login")).to_be_visible()
+        assert "# typed" not in page.content() and page.locator(".editor").count() == 0
+
+
+CHECKS = [editing, restarts, desk, rule_by_mouse, line_by_mouse, rule_by_keyboard, hostile_text, accessible, plain_clients, pages]
 
 if __name__ == "__main__":
     name, url, token = sys.argv[1:4]

@@ -11,6 +11,20 @@ from urllib.parse import parse_qs, urlparse
 from browser import console, expect
 
 MOST = 150_000
+RULE = """# Pumps of the works.
+[[rule]]
+id = "pump-pressure"
+syslog = { program = "pump", message = '^pressure (?<bar>[0-9]+) bar at (?<valve>\\S+)$' }
+
+[rule.check]
+service = "Pressure {{ valve }}"
+state = "'warning' if bar|int > 1 else 'ok'"
+output = "{{ bar }} bar"
+
+[[rule.test]]
+line = "<35>Nov 20 12:00:01 h1 pump[7]: pressure 2 bar at valve-1"
+expect = { service = "Pressure valve-1" }
+"""
 
 
 def shoot(c, folder, name):
@@ -26,16 +40,23 @@ def group(c, what):
 
 
 def example(route):
-    """An hour of outcomes: the daemon of the test has only run for seconds."""
+    """An hour of outcomes or messages: the daemon of the test has only run for seconds."""
     asked = parse_qs(urlparse(route.request.url).query)
-    start, end, step = (int(asked[name][0]) for name in ("from", "to", "step"))
     chance = random.Random(7)
     rows = []
+    if asked["metric"] == ["messages"]:
+        for minute in range(60):
+            storm = 300 if 33 < minute < 38 else 0
+            at = datetime.fromtimestamp(1_795_737_600 + 60 * minute, timezone.utc).isoformat()
+            for series, most in (("received", 500 + 3 * storm), ("matched", 440 + 2 * storm), ("unmatched", 60), ("kernel", 0), ("malformed", 1), ("refused", 2), ("lost", 0)):
+                rows.append({"time": at, "series": series, "value": chance.randint(most * 2 // 3, most)})
+        return route.fulfill(json=rows)
+    start, end, step = (int(asked[name][0]) for name in ("from", "to", "step"))
     for at in range(start - start % step, end, step):
         storm = 12 if 0.55 < (at - start) / (end - start) < 0.63 else 0
         for series, most in (("critical", 2 + storm), ("warning", 4 + storm // 2), ("ok", 9)):
             rows.append({"time": datetime.fromtimestamp(at, timezone.utc).isoformat(), "series": series, "value": chance.randint(most // 3, most)})
-    route.fulfill(json=rows)
+    return route.fulfill(json=rows)
 
 
 def main(url, token, folder):
@@ -57,6 +78,11 @@ def main(url, token, folder):
                 c.page.set_viewport_size({"width": 1100, "height": 680})
                 c.open("mibs")
                 shoot(c, folder, "mibs-light")
+                c.open("rules/console")
+                c.page.locator(".editor textarea").fill(RULE)
+                expect(c.page.locator("main")).to_contain_text("1 test passed")
+                expect(c.page.get_by_role("button", name="Save…")).to_be_enabled()
+                shoot(c, folder, "editing-light")
                 c.open("inbox")
                 shoot(c, folder, "inbox-light")
             c.page.set_viewport_size({"width": 1300, "height": 740})

@@ -409,7 +409,25 @@ fn an_export_equals_the_search_and_no_field_is_a_formula() {
     let of_one = api.get("/api/v1/states/h1/Pump/history").json();
     assert_eq!(of_one["items"].as_array().unwrap().len(), 3);
     assert_eq!(api.get("/api/v1/states/h1/history").json()["items"], json!([]));
+    // What came is counted by the daemon itself; outcomes by what is asked for.
+    let sum = |path: &str, series: &str| -> u64 {
+        let points = api.get(path).json();
+        let of = points.as_array().unwrap().iter().filter(|point| point["series"] == series);
+        of.map(|point| point["value"].as_u64().unwrap()).sum()
+    };
+    let messages = "/api/v1/series?metric=messages";
+    assert_eq!(sum(messages, "matched"), api.daemon.status()["intake"]["matched"].as_u64().unwrap());
+    assert_eq!(sum(&format!("{messages}&to=2020-01-01T00:00:00Z"), "matched"), 0);
+    wait_until("minutes are written", || sum("/api/v1/series", "ok") == 2);
+    for (filter, count) in
+        [("host=H*", 2), ("host=x*", 0), ("rule=nothing", 0), ("state=critical", 0), ("state=ok,down", 2)]
+    {
+        assert_eq!(sum(&format!("/api/v1/series?{filter}"), "ok"), count, "{filter}");
+    }
     for (path, status) in [
+        ("/api/v1/series?metric=messages&by=state", 400),
+        ("/api/v1/series?metric=x", 400),
+        ("/api/v1/series?state=x", 400),
         ("/api/v1/outcomes?hots=x", 400),
         ("/api/v1/outcomes?limit=0", 400),
         ("/api/v1/outcomes?cursor=x", 400),

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::daemon::{Daemon, FILE_SINK};
+use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{link_trap, port, snmptrap, wait_for, wait_until};
 
 /// A daemon with a console.
@@ -222,6 +222,32 @@ fn modules_replay_messages_and_what_came_to_nothing_in_the_browser() {
     let mut check = site.check("desk");
     check.says("open");
     site.link_down("Gi0/3");
+    check.passes();
+}
+
+#[test]
+fn rules_of_the_console_are_edited_in_two_tabs_and_captures_explained() {
+    let site = Site::start();
+    site.unmatched();
+    site.link_down("Gi0/3");
+    let rows = || site.daemon.status()["history"]["rows"].as_u64();
+    wait_until("the history has it", || rows() == Some(1));
+    site.check("editing").passes();
+}
+
+#[test]
+fn a_page_outlives_a_restart_of_the_daemon_and_the_end_of_its_session() {
+    let mut site = Site::start();
+    site.unmatched();
+    let mut check = site.check("restarts");
+    check.says("open");
+    site.daemon.stop();
+    check.says("down");
+    site.daemon.restart();
+    check.says("up");
+    let config = site.daemon.path("trapline.toml");
+    let removed = trapline().args(["token", "remove", "admin", "--config"]).arg(config).output().unwrap();
+    assert!(removed.status.success(), "{removed:?}");
     check.passes();
 }
 

@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 49] = [
+const USES: [(&str, &str); 50] = [
     ("src/commands/doctor/facts.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     ("src/commands/report.rs", "when a report is made, and ages counted back from then"),
@@ -68,6 +68,7 @@ const USES: [(&str, &str); 49] = [
     ("src/daemon/run.rs", "when the first token was made, for people"),
     ("src/time/clock.rs", "the clocks themselves"),
     ("src/web/api/routes/rules.rs", "the time of receipt of a message that is explained"),
+    ("src/web/api/sessions.rs", "how long a session was idle, which outlives restarts"),
     ("src/web/api/access.rs", "whether a token has ended, which outlives restarts"),
     ("src/web/api/routes/access.rs", "when a token was made, for people"),
     ("src/web/api/routes/checkins.rs", "when a report came, for people"),

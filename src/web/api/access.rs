@@ -30,6 +30,8 @@ pub struct Access {
     /// Places for what costs much.
     pub at_once: AtOnce,
     state: Mutex<State>,
+    /// Held while sessions are written.
+    writing: Mutex<()>,
     /// Changes when a session is ended.
     ended: watch::Sender<()>,
 }
@@ -64,6 +66,7 @@ impl Access {
             directory,
             at_once: AtOnce::default(),
             state: Mutex::default(),
+            writing: Mutex::default(),
             ended: watch::Sender::default(),
         }
     }
@@ -86,16 +89,39 @@ impl Access {
         self.state().looked.is_none_or(|looked| now.since(looked) >= FRESH)
     }
 
-    /// Reads the file of tokens. One that cannot be read lets in nobody who was not let in before. Blocks.
-    pub fn refresh(&self, now: Mono) {
+    /// Reads the file of tokens. One that cannot be read lets in nobody who was not let in before. Keeps the sessions. Blocks.
+    pub fn refresh(&self, now: Now) {
         let read = self.folder().and_then(|folder| tokens::read(&folder));
+        self.keep_sessions(now);
         let mut state = self.state();
-        state.looked = Some(now);
+        state.looked = Some(now.mono);
         match read {
             Ok(tokens) => state.tokens = tokens.into(),
             Err(error) => {
                 tracing::error!(%error, "the tokens of the API cannot be read; those that were read last are in force");
             }
+        }
+    }
+
+    /// Reads the sessions of an earlier process if they were not read yet, and writes those that the file lacks. A file that cannot be
+    /// used costs the sessions with the next restart, and nothing else. Blocks.
+    pub fn keep_sessions(&self, now: Now) {
+        if self.state().sessions.is_unread() {
+            let kept = self.folder().and_then(|folder| sessions::read(&folder)).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the sessions of the console cannot be read; it asks for tokens again");
+                Vec::new()
+            });
+            let mut state = self.state();
+            if state.sessions.is_unread() {
+                state.sessions.resume(kept, now);
+            }
+        }
+        // One writes at a time, so that an older list replaces no newer one.
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = self.state().sessions.unwritten(now) else { return };
+        if let Err(error) = self.folder().and_then(|folder| sessions::write(&folder, &kept)) {
+            self.state().sessions.not_written();
+            tracing::debug!(%error, "the sessions of the console cannot be written; this is tried again");
         }
     }
 
@@ -213,7 +239,7 @@ impl Access {
         Err(Refused { problem: Problem::new(StatusCode::UNAUTHORIZED, detail), is_wrong: true })
     }
 
-    /// Begins a session with a token, and gives its cookie.
+    /// Begins a session with a token, and gives its cookie. Blocks.
     ///
     /// # Errors
     ///
@@ -221,16 +247,18 @@ impl Access {
     pub fn begin(&self, token: Hash, now: Now) -> io::Result<String> {
         let cookie = tokens::random()?;
         self.state().sessions.begin(tokens::hash(&cookie), token, now.mono);
+        self.keep_sessions(now);
         Ok(cookie)
     }
 
-    /// Ends the session of a request.
-    pub fn end(&self, fields: &HeaderMap) {
+    /// Ends the session of a request. Blocks.
+    pub fn end(&self, fields: &HeaderMap, now: Now) {
         let cookies = fields.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
         for cookie in sessions::cookies(cookies) {
             self.state().sessions.end(&tokens::hash(cookie));
         }
         self.ended.send_replace(());
+        self.keep_sessions(now);
     }
 }
 

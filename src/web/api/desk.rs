@@ -14,7 +14,7 @@ use super::problem::Problem;
 use crate::files::Folder;
 use crate::history;
 use crate::status::Status;
-use crate::time::clock::Mono;
+use crate::time::clock::Now;
 use crate::web::feed::Feed;
 
 /// An answer of the daemon that comes later.
@@ -120,8 +120,8 @@ impl Desk {
     }
 
     /// Reads the file of tokens if what is known of it is too old.
-    pub async fn freshen(self: &Arc<Self>, now: Mono) {
-        if self.access.is_stale(now) {
+    pub async fn freshen(self: &Arc<Self>, now: Now) {
+        if self.access.is_stale(now.mono) {
             let desk = self.clone();
             // What goes wrong there is logged; the tokens of before are in force.
             let _ = tokio::task::spawn_blocking(move || desk.access.refresh(now)).await;

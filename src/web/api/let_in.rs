@@ -44,7 +44,7 @@ impl LetIn {
             return true;
         }
         let now = self.desk.status.clock.now();
-        self.desk.freshen(now.mono).await;
+        self.desk.freshen(now).await;
         self.judged = Instant::now() + JUDGED;
         self.desk.access.is_in_force(&token, self.session.as_ref(), now)
     }

@@ -56,7 +56,7 @@ async fn answered(mut request: Request<Incoming>, desk: Arc<Desk>, door: Door) -
     let upgrade = route.opens.then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let now = desk.status.clock.now();
-    desk.freshen(now.mono).await;
+    desk.freshen(now).await;
     let asked = Asked {
         desk: desk.clone(),
         route,

@@ -2,7 +2,7 @@
 import { html, render, useState, useEffect, useRef } from "./dom.js";
 import { get, post, remove, request, whenSignedOut, useGet } from "./api.js";
 import { PAGES, Help, onKey } from "./keys.js";
-import { useStream, close } from "./stream.js";
+import { useStream, close, resume } from "./stream.js";
 import { State, Failure } from "./ui.js";
 import { T, number } from "./text.js";
 import { Login } from "./pages/login.js";
@@ -138,16 +138,20 @@ function Frame({ session, onOut }) {
 
 function App({ token }) {
   const [session, set] = useState(undefined);
+  const [ended, end] = useState(false);
   const [error, fail] = useState(null);
   const [given, forget] = useState(token);
   const enter = async (text) => {
     const answer = await post("session", { token: text });
+    end(false);
     set(answer || {});
+    resume();
   };
   useEffect(() => {
     whenSignedOut(() => {
-      close();
-      set(null);
+      // A dialog that is open would keep the keyboard from the form.
+      for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+      end(true);
     });
     (async () => {
       if (given) {
@@ -169,7 +173,9 @@ function App({ token }) {
   }, []);
   if (session === undefined) return html`<p class="boot">Signing in…</p>`;
   if (session === null) return html`<${Login} onEnter=${enter} error=${error} />`;
-  return html`<${Frame} session=${session} onOut=${() => set(null)} />`;
+  // What somebody was typing stays while the session begins anew.
+  return html`${ended && html`<${Login} onEnter=${enter} ended=${true} />`}
+    <div class="frame" hidden=${ended} inert=${ended}><${Frame} session=${session} onOut=${() => { end(false); set(null); }} /></div>`;
 }
 
 // A token in the address is used once and taken out of it, so that it is in no history and no bookmark.

@@ -62,8 +62,8 @@ let goes = 0;
 
 /** Handles a key; `help` opens the list of keys. */
 export function onKey(event, help) {
-  const main = document.querySelector("main");
-  if (main === null || event.defaultPrevented || event.isComposing) return;
+  const main = document.querySelector("#main");
+  if (main === null || main.closest(".login, [hidden]") !== null || event.defaultPrevented || event.isComposing) return;
   if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s") {
     const scope = document.querySelector("dialog[open]") ?? main;
     if (scope.querySelector('[data-key="Ctrl+S"]') !== null) {

@@ -190,6 +190,12 @@ export function useMessages({ on, unmatched, onMessages, onGap }) {
   return now;
 }
 
+/** Goes on at once, as with a new session. */
+export function resume() {
+  wait = 500;
+  if (socket === null && listeners.size > 0) open();
+}
+
 /** Ends the stream, as at signing out. */
 export function close() {
   last = null;

@@ -160,7 +160,7 @@ export function Spark({ values, label }) {
 export function Tile({ name, value, unit, values, tone = "", note, href }) {
   const body = html`<span class="tile-name">${name}</span>
     <span class="tile-value">${value}${unit && html`<small> ${unit}</small>`}</span>
-    ${values && html`<${Spark} values=${values} label="${name}, the last minutes" />`}
+    ${values && html`<${Spark} values=${values} label="${name}, the last 60 minutes" />`}
     ${note && html`<span class="tile-note">${note}</span>`}`;
   return href ? html`<a class="tile ${tone}" href=${href}>${body}</a>` : html`<div class="tile ${tone}">${body}</div>`;
 }

@@ -46,14 +46,14 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
             Method::Post,
             "/api/v1/session",
             "Begin a session: a token is exchanged for a cookie",
-            Does::Now(begin),
+            Does::Blocking(begin),
         )
     },
     Route { gives: Gives::Json(who), ..Route::get("/api/v1/session", "Who asks", Does::Now(asks)) },
     Route {
         role: Role::Open,
         gives: Gives::Nothing,
-        ..Route::change(Method::Delete, "/api/v1/session", "End the session", Does::Now(end))
+        ..Route::change(Method::Delete, "/api/v1/session", "End the session", Does::Blocking(end))
     },
     Route {
         role: Role::Admin,
@@ -133,7 +133,7 @@ fn asks(ask: &Ask) -> Result<Answer, Problem> {
 
 #[expect(clippy::unnecessary_wraps, reason = "the table has functions of this type")]
 fn end(ask: &Ask) -> Result<Answer, Problem> {
-    ask.desk.access.end(&ask.fields);
+    ask.desk.access.end(&ask.fields, ask.desk.status.clock.now());
     let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     Ok(Answer::done().with(SET_COOKIE, &gone))
 }
@@ -179,14 +179,14 @@ fn add(ask: &Ask) -> Result<Answer, Problem> {
     let now = ask.desk.status.clock.now();
     let lasts = new.expires_seconds.map(Duration::from_secs);
     let secret = tokens::add(&folder, &new.name, role, now.wall, lasts).map_err(problem)?;
-    ask.desk.access.refresh(now.mono);
+    ask.desk.access.refresh(now);
     Ok(Answer::json(&json!({ "name": new.name, "role": new.role, "token": secret })))
 }
 
 fn remove(ask: &Ask) -> Result<Answer, Problem> {
     let folder = ask.desk.access.folder().map_err(|error| problem(error.into()))?;
     tokens::remove(&folder, &ask.path[0]).map_err(problem)?;
-    ask.desk.access.refresh(ask.desk.status.clock.now().mono);
+    ask.desk.access.refresh(ask.desk.status.clock.now());
     Ok(Answer::done())
 }
 

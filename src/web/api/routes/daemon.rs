@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::time::clock::rfc3339;
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
 use crate::web::api::problem::Problem;
@@ -67,7 +68,10 @@ fn rules(ask: &Ask) -> Result<Answer, Problem> {
             json!({
                 "id": rule.id,
                 "file": &*rule.file,
+                "line": rule.line,
+                "tests": rule.tests,
                 "matched": get(&rule.match_count),
+                "last": Some(rule.last_match.load(Ordering::Relaxed)).filter(|last| *last != 0).map(rfc3339),
                 "render_errors": get(&rule.render_failures),
                 "over_budget": get(&rule.over_budget),
             })

@@ -179,9 +179,15 @@ fn bucket(ask: &Ask) -> Result<Option<i64>, Problem> {
 
 /// Counts by state. Blocks.
 fn counts(ask: &Ask, range: (i64, i64), minutes: i64, is_csv: bool) -> Result<Answer, Problem> {
-    let (points, whole) =
-        series::points(&ask.desk.folder()?, By::State, range, minutes, Some(asked::is_over(ask)))
-            .map_err(|error| unreadable(&error))?;
+    let (points, whole) = series::points(
+        &ask.desk.folder()?,
+        By::State,
+        &series::Of::default(),
+        range,
+        minutes,
+        Some(asked::is_over(ask)),
+    )
+    .map_err(|error| unreadable(&error))?;
     if !whole {
         return Err(Problem::wrong(
             "this range has too many buckets; ask for a shorter one, or for longer buckets",

@@ -233,8 +233,15 @@ fn lines(
     let seconds = query.interval_ms.map_or(0.0, |ms| ms / 1000.0).max(least);
     let seconds = (seconds >= 1.0).then_some(seconds.min(366.0 * 86_400.0) as u64);
     let step = step(seconds, range);
-    let (points, _) = series::points(&ask.desk.folder()?, by, range, step, Some(asked::is_over(ask)))
-        .map_err(|error| unreadable(&error))?;
+    let (points, _) = series::points(
+        &ask.desk.folder()?,
+        by,
+        &series::Of::default(),
+        range,
+        step,
+        Some(asked::is_over(ask)),
+    )
+    .map_err(|error| unreadable(&error))?;
     let mut lines: Vec<(String, Vec<Value>)> = Vec::new();
     for point in points {
         let value = json!([point.value, point.time / 1000]);

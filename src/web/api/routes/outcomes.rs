@@ -1,5 +1,7 @@
 //! The history: outcomes, current states, counts over time.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::history::filter::Filter;
@@ -7,6 +9,7 @@ use crate::history::series::{self, By, Wanted};
 use crate::history::{Facets, HistoryError};
 use crate::rules::matching::Glob;
 use crate::time::clock::rfc3339;
+use crate::vitals::minutes::{Counts, NAMES};
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
 use crate::web::api::asked::{self, FILTER};
@@ -126,10 +129,19 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
     Route {
         cost: Cost::Search,
         query: &[
-            Param { name: "metric", says: "outcomes" },
-            Param { name: "by", says: "a line for: all, state, host or rule" },
+            Param {
+                name: "metric",
+                says: "outcomes of the history, or messages: what came in the last 60 minutes, without a history",
+            },
+            Param {
+                name: "by",
+                says: "a line for: all, state, host or rule; of messages there is a line for each of their counters",
+            },
             FILTER[0],
             FILTER[1],
+            FILTER[3],
+            FILTER[6],
+            FILTER[7],
             Param {
                 name: "step",
                 says: "seconds from point to point, at least 60; about 300 points unless told",
@@ -142,7 +154,11 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
                 ("value", schema::number()),
             ]))
         }),
-        ..Route::get("/api/v1/series", "How many outcomes there were over time", Does::Blocking(of_series))
+        ..Route::get(
+            "/api/v1/series",
+            "How many outcomes or messages there were over time",
+            Does::Blocking(of_series),
+        )
     },
     Route {
         cost: Cost::Search,
@@ -234,19 +250,55 @@ pub(in crate::web::api) fn by(name: &str) -> Result<By, Problem> {
 }
 
 fn of_series(ask: &Ask) -> Result<Answer, Problem> {
-    if let Some(other) = ask.query.get("metric").filter(|metric| *metric != "outcomes") {
-        return Err(Problem::wrong(format!("metric={}: there is outcomes", other.escape_debug())));
+    match ask.query.get("metric") {
+        None | Some("outcomes") => {}
+        Some("messages") => return messages(ask),
+        Some(other) => {
+            let detail = format!("metric={}: there are outcomes and messages", other.escape_debug());
+            return Err(Problem::wrong(detail));
+        }
     }
     let by = by(ask.query.get("by").unwrap_or("state"))?;
     let now = ask.desk.status.clock.now().wall.micros();
     let range = asked::range(ask.query.get("from"), ask.query.get("to"), now)?;
     let seconds = ask.query.get("step").map(|_| ask.number("step", 60, 366 * 86_400)).transpose()?;
+    let filter = asked::filter(ask)?;
+    let of = series::Of { host: filter.host, rule: filter.rule, states: filter.states };
     let (points, _) =
-        series::points(&ask.desk.folder()?, by, range, step(seconds, range), Some(asked::is_over(ask)))
+        series::points(&ask.desk.folder()?, by, &of, range, step(seconds, range), Some(asked::is_over(ask)))
             .map_err(|error| unreadable(&error))?;
     let points: Vec<Value> = points
         .into_iter()
         .map(|point| json!({ "time": rfc3339(point.time), "series": point.series, "value": point.value }))
+        .collect();
+    Ok(Answer::json(&Value::Array(points)))
+}
+
+/// What came in the last 60 minutes, by the counters of the daemon.
+fn messages(ask: &Ask) -> Result<Answer, Problem> {
+    if let Some(name) = ["by", "host", "state", "rule"].into_iter().find(|name| ask.query.get(name).is_some())
+    {
+        return Err(Problem::wrong(format!("{name}: messages are told apart by what became of them alone")));
+    }
+    let now = ask.desk.status.clock.now().wall.micros();
+    let (from, to) = asked::range(ask.query.get("from"), ask.query.get("to"), now)?;
+    let seconds = ask.query.get("step").map(|_| ask.number("step", 60, 366 * 86_400)).transpose()?;
+    let step = step(seconds.or(Some(60)), (from, to)) * MINUTE;
+    let mut sums: BTreeMap<i64, Counts> = BTreeMap::new();
+    for (age, counts) in ask.desk.status.minutes() {
+        let time = now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+        let time = time - time.rem_euclid(step);
+        if (from - from.rem_euclid(step)..to).contains(&time) {
+            let sum = sums.entry(time).or_default();
+            sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+    }
+    let points: Vec<Value> = sums
+        .into_iter()
+        .flat_map(|(time, counts)| {
+            let of_each = NAMES.iter().zip(counts);
+            of_each.map(move |(name, count)| json!({ "time": rfc3339(time), "series": name, "value": count }))
+        })
         .collect();
     Ok(Answer::json(&Value::Array(points)))
 }

@@ -6,6 +6,8 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use hyper::StatusCode;
 use hyper::header::{ETAG, IF_MATCH};
 use serde::Deserialize;
@@ -20,9 +22,10 @@ use crate::maker::trial::{Bench, NotTried, Trial};
 use crate::maker::versions::{KEPT, tag};
 use crate::maker::{Choices, Ground, groups};
 use crate::message::{Message, Source};
+use crate::pcap::Capture;
 use crate::rules::{MessageContext, console};
 use crate::settings::values::unhex;
-use crate::time::clock::Mono;
+use crate::time::clock::{Mono, rfc3339};
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
 use crate::web::api::problem::{Mistake, Problem};
@@ -37,6 +40,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 const COMPILING: Duration = Duration::from_secs(4);
 /// The type of rules.
 const TOML: &str = "application/toml; charset=utf-8";
+/// How many messages of a capture are explained.
+const MOST_EXPLAINED: usize = 50;
 /// Who sends what is explained, unless told.
 const SENDER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -175,6 +180,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
                 &[
                     ("packet", schema::maybe_text()),
                     ("line", schema::maybe_text()),
+                    ("pcap", schema::maybe_text()),
                     ("from", schema::maybe_text()),
                 ],
             )
@@ -182,7 +188,7 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
         ..Route::change(
             Method::Post,
             "/api/v1/explain",
-            "What the rules in force make of a packet or a line, as `trapline explain --json`",
+            "What the rules in force make of a packet, a line or the messages of a capture, as `trapline explain --json`",
             Does::Blocking(explained),
         )
     },
@@ -331,48 +337,98 @@ struct ToExplain {
     #[serde(default)]
     line: Option<String>,
     #[serde(default)]
+    pcap: Option<String>,
+    #[serde(default)]
     from: Option<IpAddr>,
+}
+
+/// What somebody wants explained.
+enum Given<'g> {
+    Packet(&'g [u8]),
+    Line(&'g str),
 }
 
 fn explained(ask: &Ask) -> Result<Answer, Problem> {
     let wanted: ToExplain = ask.json()?;
+    let from = wanted.from.unwrap_or(SENDER);
+    let shown = match (&wanted.packet, &wanted.line, &wanted.pcap) {
+        (Some(hex), None, None) => {
+            let packet = unhex(hex)
+                .ok_or_else(|| Problem::wrong("packet: write its octets as pairs of hexadecimal digits"))?;
+            explain_one(ask, &Given::Packet(&packet), from)
+        }
+        (None, Some(line), None) => explain_one(ask, &Given::Line(line), from),
+        (None, None, Some(file)) => explain_capture(ask, file)?,
+        _ => {
+            return Err(Problem::wrong(
+                "write one of \"packet\", in hexadecimal, \"line\", and \"pcap\", in base64",
+            ));
+        }
+    };
+    Ok(Answer::json(&shown))
+}
+
+/// The first messages of a capture: what begins as SNMP does is a packet, other text a line.
+fn explain_capture(ask: &Ask, file: &str) -> Result<Value, Problem> {
+    let file =
+        BASE64_STANDARD.decode(file.trim()).map_err(|_| Problem::wrong("pcap: write the file in base64"))?;
+    let mut capture = Capture::open(&file).map_err(|error| Problem::wrong(format!("pcap: {error}")))?;
+    let (mut messages, mut others, mut more) = (Vec::new(), 0u64, 0u64);
+    for packet in &mut capture {
+        let line = || {
+            std::str::from_utf8(&packet.payload).ok().map(str::trim_end).filter(|line| line.starts_with('<'))
+        };
+        let given = match packet.payload.first() {
+            Some(0x30) => Some(Given::Packet(&packet.payload)),
+            _ => line().map(Given::Line),
+        };
+        match given {
+            None => others += 1,
+            Some(_) if messages.len() >= MOST_EXPLAINED => more += 1,
+            Some(given) => {
+                let mut shown = explain_one(ask, &given, packet.from);
+                shown["from"] = packet.from.to_string().into();
+                shown["port"] = packet.port.into();
+                shown["time"] = packet.time.map(rfc3339).into();
+                messages.push(shown);
+            }
+        }
+    }
+    let skipped = capture.skipped().to_string();
+    Ok(json!({ "messages": messages, "more": more, "others": others, "skipped": skipped }))
+}
+
+fn explain_one(ask: &Ask, given: &Given<'_>, from: IpAddr) -> Value {
     let status = &ask.desk.status;
     let (in_force, workshop, now) = (status.shared.in_force(), status.workshop(), status.clock.now());
     let answers = status.shared.commit.correlation.at(now);
     let names = &status.shared.reverse;
     let reverse = |address| if in_force.hosts.reverse_dns { names.name(address, now.mono) } else { None };
     let ground = Ground::of(&in_force, Some(&answers), &reverse);
-    let source = Source { peer: (wanted.from.unwrap_or(SENDER), 0).into(), received: now.wall.micros() };
+    let source = Source { peer: (from, 0).into(), received: now.wall.micros() };
     let explain = |context: &MessageContext<'_>, candidates: &[Candidate<'_>]| {
         explain(&in_force.active.rules, workshop.sinks.iter(), context, candidates).to_json()
     };
-    let mut shown = match (&wanted.packet, &wanted.line) {
-        (Some(hex), None) => {
-            let packet = unhex(hex)
-                .ok_or_else(|| Problem::wrong("packet: write its octets as pairs of hexadecimal digits"))?;
-            match snmp::decode(&packet) {
-                Ok(decoded) => match in_force.active.access.admit(&decoded.notification, &source) {
-                    Ok(_) => {
-                        ground.with(&Message::Notification(decoded.notification), &source, false, explain)
-                    }
-                    Err(denied) => json!({ "denied": denied.reason(), "error": denied.to_string() }),
-                },
-                Err(error) => {
-                    json!({ "malformed": snmp::DecodeError::REASONS[error.index()], "error": error.to_string() })
-                }
+    let mut shown = match given {
+        Given::Packet(packet) => match snmp::decode(packet) {
+            Ok(decoded) => match in_force.active.access.admit(&decoded.notification, &source) {
+                Ok(_) => ground.with(&Message::Notification(decoded.notification), &source, false, explain),
+                Err(denied) => json!({ "denied": denied.reason(), "error": denied.to_string() }),
+            },
+            Err(error) => {
+                json!({ "malformed": snmp::DecodeError::REASONS[error.index()], "error": error.to_string() })
             }
-        }
-        (None, Some(line)) => {
+        },
+        Given::Line(line) => {
             let zone = in_force.active.zones.of(&source);
             let message = Message::Syslog(syslog::parse_line_in(line, source.received, zone));
             ground.with(&message, &source, false, explain)
         }
-        _ => return Err(Problem::wrong("write either \"packet\", in hexadecimal, or \"line\"")),
     };
     if let Some(message) = shown["message"].as_object_mut().filter(|_| ask.caller.role < Role::Admin) {
         message.shift_remove("community");
     }
-    Ok(Answer::json(&shown))
+    shown
 }
 
 fn console_rules(ask: &Ask) -> Result<Answer, Problem> {

@@ -39,8 +39,11 @@ function Plot({ wanted, onRange }) {
     const { times, all } = columns(Array.isArray(data) ? data : data.items ?? [], wanted.from, wanted.to, step);
     return { times, series: STATES.filter(([name]) => all.has(name)).map(([name, colour]) => ({ name, colour, values: all.get(name) })) };
   }, [data]);
-  if (error || !drawn || drawn.series.length === 0) return null;
-  return html`<${Chart} times=${drawn.times} series=${drawn.series} height=${130} label="Outcomes over the range" onRange=${onRange} />`;
+  const others = ["q", "service", "source", "why"].some((name) => wanted[name] !== "") || wanted.changes;
+  if (error) return html`<${Failure} error=${error} />`;
+  if (!drawn || drawn.series.length === 0) return null;
+  return html`<${Chart} times=${drawn.times} series=${drawn.series} height=${130} label="Outcomes over the range" onRange=${onRange} />
+    ${others && html`<p class="faint">The plot counts all outcomes of the range${[host && "host", rule && "rule", state && "state"].some(Boolean) ? ", by host, rule and state" : ""}; the other fields narrow the list alone.</p>`}`;
 }
 
 function Whole({ item, onClose }) {
@@ -87,7 +90,7 @@ export function History({ query: address }) {
     if (!cursor) find({ items: [], next: null, partial: false, loading: true, error: null });
     try {
       const answer = await get(`outcomes${query({ ...filters, limit: 100, cursor })}`);
-      find((old) => ({ items: cursor ? [...old.items, ...answer.items] : answer.items, next: answer.next, partial: answer.partial, loading: false, error: null }));
+      find((old) => ({ items: cursor ? [...old.items, ...answer.items] : answer.items, next: answer.next, partial: answer.partial, unreadable: answer.unreadable ?? [], loading: false, error: null }));
     } catch (error) {
       find((old) => ({ ...old, loading: false, error }));
     }
@@ -131,6 +134,7 @@ export function History({ query: address }) {
     ${off
       ? html`<${Empty} title="No history is kept." command=${'printf "\\n[history]\\n" >> /etc/trapline/trapline.toml && trapline reload'}><${T}>${found.error.message}<//><//>`
       : html`<${Failure} error=${found.error} retry=${() => load(null)} />`}
+    ${found.unreadable?.length > 0 && html`<div class="failure" role="alert"><p><strong>Not all of the history can be read.</strong> Rows of these files are missing here; remove such a file, or copy it back from a backup:</p><ul>${found.unreadable.map((one) => html`<li><${T}>${one}<//></li>`)}</ul></div>`}
     ${found.loading && html`<${Loading} what="outcomes" />`}
     ${!found.loading && !found.error && found.items.length === 0 && html`<${Empty} title="Nothing was found in this range." command="trapline send trap linkDown">Take a longer range or fewer words. This line sends a trap, which stands here a second later, whatever becomes of it:<//>`}
     ${found.items.length > 0 && html`<${Table} label="Outcomes" head=${["time", "state", "host", "service", ["output", "wide-only"], ["rule", "wide-only"], ["count", "num wide-only"]]}>

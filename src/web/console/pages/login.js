@@ -2,7 +2,7 @@ import { html, useState } from "../dom.js";
 import { Failure } from "../ui.js";
 
 /** Asks for a token. */
-export function Login({ onEnter, error: before }) {
+export function Login({ onEnter, error: before = null, ended = false }) {
   const [token, set] = useState("");
   const [error, fail] = useState(before);
   const [busy, work] = useState(false);
@@ -17,9 +17,10 @@ export function Login({ onEnter, error: before }) {
       work(false);
     }
   };
-  return html`<main class="login" id="main">
+  return html`<main class="login" id=${ended ? "login" : "main"}>
     <form onSubmit=${enter}>
       <h1>Trapline</h1>
+      ${ended && html`<p class="warn-text" role="alert"><strong>Your session has ended.</strong> Its token was removed or has expired, or it was idle for 12 hours. Sign in to go on where you were; what you have typed is still there.</p>`}
       <p>Sign in with a token. The first start writes one to the file <code>admin-token</code> in the journal directory. This line makes another:</p>
       <pre><code>trapline token add NAME --role admin</code></pre>
       <label class="field"><span class="label">Token</span>

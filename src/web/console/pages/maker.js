@@ -9,9 +9,12 @@ import { what } from "./inbox.js";
 import { Replay } from "./replay.js";
 
 const PAUSE = 300;
+const AGAIN = 2000;
+// No answer, no session, too much at once, a daemon that starts.
+const PASSING = [0, 401, 429, 503];
 
 /** A rule as text, with the places of its mistakes. */
-function Editor({ value, onInput, diagnostics, place }) {
+export function Editor({ value, onInput, diagnostics, place }) {
   const lines = value.split("\n").length;
   const wrong = new Set(diagnostics.map((one) => one.line));
   const gutter = useRef(null);
@@ -22,7 +25,7 @@ function Editor({ value, onInput, diagnostics, place }) {
   </div>`;
 }
 
-function pick(place, text) {
+export function pick(place, text) {
   return ({ line, column }) => {
     const lines = text.split("\n");
     const at = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0) + (column ?? 1) - 1;
@@ -31,8 +34,42 @@ function pick(place, text) {
   };
 }
 
+/** What becomes of rules, tried 300 ms after the last change. A daemon that does not answer, or has no time, is asked again. */
+export function useTrial(body) {
+  const [tried, set] = useState(null);
+  const [busy, work] = useState(false);
+  const asked = body === null ? null : JSON.stringify(body);
+  useEffect(() => {
+    if (asked === null) return undefined;
+    let over = false;
+    let timer = 0;
+    work(true);
+    const attempt = async () => {
+      try {
+        const answer = await post("rules/try", JSON.parse(asked));
+        if (over) return;
+        set(answer);
+      } catch (problem) {
+        if (over) return;
+        set(problem.errors?.length > 0 ? { diagnostics: problem.errors } : { error: problem });
+        if (PASSING.includes(problem.status)) {
+          timer = setTimeout(attempt, AGAIN);
+          return;
+        }
+      }
+      work(false);
+    };
+    timer = setTimeout(attempt, PAUSE);
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [asked]);
+  return { tried, busy };
+}
+
 /** What the rule makes, who takes it, and what sinks would send. */
-function Trial({ tried, busy, onExpect, onPick }) {
+export function Trial({ tried, busy, onExpect, onPick }) {
   if (!tried) return html`<${Loading} what="the trial" />`;
   if (tried.error) return html`<${Failure} error=${tried.error} />`;
   const diagnostics = tried.diagnostics ?? [];
@@ -55,7 +92,7 @@ function Trial({ tried, busy, onExpect, onPick }) {
 }
 
 /** The change of the file, the test, and what all tests say, before it is in force. */
-function Review({ before, after, checked, onSave, onClose, busy, error }) {
+export function Review({ before, after, checked, onSave, onClose, busy, error }) {
   const tests = checked?.tests;
   const failed = tests?.failed ?? 0;
   const lines = diff(before, after);
@@ -81,8 +118,6 @@ export function Maker({ rest, query, session }) {
   const [choices, setChoices] = useState({ drop: query.get("drop") === "1", varbinds: {}, spans: null, state: null });
   const [suggested, setSuggested] = useState(null);
   const [toml, setToml] = useState("");
-  const [tried, setTried] = useState(null);
-  const [busy, work] = useState(false);
   const [review, setReview] = useState(null);
   const [skip, setSkip] = useState(0);
   const [saved, setSaved] = useState(null);
@@ -123,25 +158,7 @@ export function Maker({ rest, query, session }) {
     if (sample !== null && group !== null) suggest(choices, sample);
   }, [sample, group]);
 
-  // The trial, 300 ms after the last change.
-  useEffect(() => {
-    if (toml === "" || sample === null) return undefined;
-    let over = false;
-    work(true);
-    const timer = setTimeout(async () => {
-      try {
-        const answer = await post("rules/try", { toml, group: Number(id), sample });
-        if (!over) setTried(answer);
-      } catch (problem) {
-        if (!over) setTried(problem.errors?.length > 0 ? { diagnostics: problem.errors } : { error: problem });
-      }
-      if (!over) work(false);
-    }, PAUSE);
-    return () => {
-      over = true;
-      clearTimeout(timer);
-    };
-  }, [toml, sample]);
+  const { tried, busy } = useTrial(toml === "" || sample === null ? null : { toml, group: Number(id), sample });
 
   const change = (next, byHand) => {
     setChoices(next);

@@ -7,7 +7,7 @@ import { T, When, bytes, duration, number } from "../text.js";
 
 const KEPT = 120;
 
-/** Rates from two looks at the counters of the daemon, kept while the page is open. */
+/** Rates from two looks at the counters of the daemon. */
 function useRates(status) {
   const before = useRef(null);
   const [rates, set] = useState([]);
@@ -20,7 +20,7 @@ function useRates(status) {
       received: sum("snmp_received", "syslog_received", "posts_received"),
       matched: sum("matched"),
       unmatched: sum("unmatched"),
-      lost: sum("kernel_drops", "outcomes_lost", "waiting_lost", ...REFUSED),
+      lost: sum("kernel_drops", "outcomes_lost", "waiting_lost", ...REFUSED) + Object.values(intake.malformed ?? {}).reduce((all, n) => all + n, 0),
     };
     const old = before.current;
     before.current = now;
@@ -30,6 +30,19 @@ function useRates(status) {
     set((all) => [...all, { received: rate("received"), matched: rate("matched"), unmatched: rate("unmatched"), lost: rate("lost") }].slice(-KEPT));
   }, [status]);
   return rates;
+}
+
+/** What came in each of the last 60 minutes, whether somebody looked or not. */
+function useMinutes() {
+  const { data } = useGet("series?metric=messages", 15_000);
+  return useMemo(() => {
+    const all = new Map();
+    for (const { time, series, value } of data ?? []) {
+      if (!all.has(time)) all.set(time, {});
+      all.get(time)[series] = value;
+    }
+    return [...all.values()];
+  }, [data]);
 }
 
 const STATES = [["critical", "--bad"], ["down", "--bad"], ["warning", "--warn"], ["unknown", "--dim"], ["unreachable", "--dim"], ["up", "--good"], ["ok", "--good"]];
@@ -106,16 +119,18 @@ export function Overview() {
   const { data: status, error } = useGet("status", 2000);
   const rates = useRates(status);
   const last = rates[rates.length - 1];
-  const values = (name) => rates.map((rate) => rate[name]);
+  const minutes = useMinutes();
+  const values = (...names) => minutes.map((minute) => names.reduce((sum, name) => sum + (minute[name] ?? 0), 0));
+  const hour = (...names) => `${number(values(...names).reduce((sum, n) => sum + n, 0))} in the last 60 minutes`;
   const problems = [...(status?.problems ?? []), ...(status?.reloads?.error ? [`the last reload was refused: ${status.reloads.error}`] : [])];
   return html`<${Page} title="Overview" note=${status ? html`${status.rules} rules, running for ${duration(status.uptime_seconds)}, journal ${bytes(status.journal?.bytes)}` : ""}>
     <${Failure} error=${error} />
     ${problems.length > 0 && html`<div class="failure" role="alert"><p><strong>Trouble</strong></p><ul>${problems.map((one) => html`<li><${T}>${one}<//></li>`)}</ul></div>`}
     <div class="tiles">
-      <${Tile} name="received" value=${last ? number(last.received) : "–"} unit="/s" values=${values("received")} note="${number(total(status, ["snmp_received", "syslog_received", "posts_received"]))} since the start" href="#/live" />
-      <${Tile} name="matched" value=${last ? number(last.matched) : "–"} unit="/s" values=${values("matched")} note="${number(total(status, ["matched"]))} since the start" href="#/rules" />
-      <${Tile} name="unmatched" value=${last ? number(last.unmatched) : "–"} unit="/s" values=${values("unmatched")} note="${number(total(status, ["unmatched"]))} since the start" href="#/inbox" />
-      <${Tile} name="lost or refused" value=${last ? number(last.lost) : "–"} unit="/s" values=${values("lost")} tone=${last?.lost > 0 ? "bad" : ""} note=${lost(status)} href="#/senders" />
+      <${Tile} name="received" value=${last ? number(last.received) : "–"} unit="/s" values=${values("received")} note=${hour("received")} href="#/live" />
+      <${Tile} name="matched" value=${last ? number(last.matched) : "–"} unit="/s" values=${values("matched")} note=${hour("matched")} href="#/rules" />
+      <${Tile} name="unmatched" value=${last ? number(last.unmatched) : "–"} unit="/s" values=${values("unmatched")} note=${hour("unmatched")} href="#/inbox" />
+      <${Tile} name="lost or refused" value=${last ? number(last.lost) : "–"} unit="/s" values=${values(...LOST.map(([name]) => name))} tone=${last?.lost > 0 ? "bad" : ""} note=${lost(values)} href="#/senders" />
     </div>
     <div class="grid">
       <${Panel} title="Outcomes, last 60 minutes" wide=${true}><${Course} /><//>
@@ -126,19 +141,12 @@ export function Overview() {
   <//>`;
 }
 
-function total(status, names) {
-  return names.reduce((sum, name) => sum + (Number(status?.intake?.[name]) || 0), 0);
-}
+const LOST = [["kernel", "by the kernel"], ["malformed", "malformed"], ["refused", "refused"], ["lost", "lost"]];
 
-function lost(status) {
-  const malformed = Object.values(status?.intake?.malformed ?? {}).reduce((sum, n) => sum + n, 0);
-  const all = [["by the kernel", total(status, ["kernel_drops"])], ["malformed", malformed], ["refused", refused(status)], ["lost", total(status, ["outcomes_lost", "waiting_lost"])]];
+function lost(values) {
+  const all = LOST.map(([name, says]) => [says, values(name).reduce((sum, n) => sum + n, 0)]);
   const some = all.filter(([, n]) => n > 0).map(([name, n]) => `${number(n)} ${name}`);
-  return some.length > 0 ? some.join(", ") : "none since the start";
+  return some.length > 0 ? `${some.join(", ")} in the last 60 minutes` : "none in the last 60 minutes";
 }
 
 const REFUSED = ["wrong_community", "wrong_source", "version_off", "no_access", "claim_refused", "posts_refused"];
-
-function refused(status) {
-  return total(status, REFUSED);
-}

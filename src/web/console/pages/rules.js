@@ -1,10 +1,12 @@
-import { html, useState } from "../dom.js";
+import { html, useRef, useState } from "../dom.js";
 import { post, useGet } from "../api.js";
 import { Badge, Diagnostics, Empty, Failure, Field, Loading, Page, Panel, Row, State, Table } from "../ui.js";
 import { T, When, count, number } from "../text.js";
 import { Message } from "./inbox.js";
 import { Replay } from "./replay.js";
+import { ConsoleRules } from "./editing.js";
 
+const LARGEST = 700 * 1024;
 const HEX = /^(0x)?([0-9a-fA-F]{2}[\s:]*){8,}$/;
 
 /** What becomes of a message. */
@@ -23,16 +25,23 @@ export function Explained({ answer }) {
   </div>`;
 }
 
+/** What becomes of each message of a capture. */
+function Captured({ answer }) {
+  const { messages, more, others, skipped } = answer;
+  return html`<div role="status">
+    <p>${count(messages.length, "message")}${more > 0 ? `, and ${number(more)} more that are not shown` : ""}${others > 0 ? `; ${count(others, "packet")} with something else` : ""}${skipped ? html`; skipped: <${T}>${skipped}<//>` : ""}</p>
+    ${messages.map((one, at) => html`<details key=${at} open=${messages.length === 1}><summary>${at + 1}: from <${T}>${one.from}<//> to port ${one.port}${one.time && html`, <${When} at=${one.time} />`}:
+      ${" "}${one.error ? html`<span class="bad-text"><${T} max=${200}>${one.error}<//></span>` : one.matched?.length > 0 ? html`<span class="mono"><${T}>${one.matched.join(", ")}<//></span>` : html`<span class="warn-text">no rule takes it</span>`}</summary><${Explained} answer=${one} /></details>`)}
+  </div>`;
+}
+
 function Explain() {
   const [text, set] = useState("");
   const [from, setFrom] = useState("");
   const [answer, say] = useState(null);
   const [error, fail] = useState(null);
-  const go = async (event) => {
-    event.preventDefault();
-    const given = text.trim();
-    const body = HEX.test(given) ? { packet: given.replace(/^0x|[\s:]/g, "") } : { line: given };
-    if (from.trim() !== "") body.from = from.trim();
+  const file = useRef(null);
+  const ask = async (body) => {
     try {
       say(await post("explain", body));
       fail(null);
@@ -41,21 +50,51 @@ function Explain() {
       fail(problem);
     }
   };
+  const goFile = async (event) => {
+    event.preventDefault();
+    const [chosen] = file.current.files;
+    if (!chosen) return;
+    if (chosen.size > LARGEST) {
+      say(null);
+      fail(new Error("the capture has more than 700 KiB; `trapline explain --pcap FILE` takes larger ones"));
+      return;
+    }
+    const octets = new Uint8Array(await chosen.arrayBuffer());
+    let text = "";
+    for (let at = 0; at < octets.length; at += 8192) text += String.fromCharCode(...octets.subarray(at, at + 8192));
+    await ask({ pcap: btoa(text) });
+  };
+  const go = async (event) => {
+    event.preventDefault();
+    const given = text.trim();
+    const body = HEX.test(given) ? { packet: given.replace(/^0x|[\s:]/g, "") } : { line: given };
+    if (from.trim() !== "") body.from = from.trim();
+    await ask(body);
+  };
   return html`<${Panel} title="What becomes of a message" wide=${true}>
     <form class="explain" onSubmit=${go}>
       <${Field} label="A line of syslog, or an SNMP packet in hex" grow=${true}><textarea class="mono" rows="3" required spellcheck=${false} value=${text} onInput=${(event) => set(event.target.value)} placeholder="<35>Nov 20 12:00:01 h1 sshd[7]: …   or   302a0201…"></textarea><//>
       <${Field} label="Sender"><input value=${from} placeholder="192.0.2.1" spellcheck=${false} onInput=${(event) => setFrom(event.target.value)} /><//>
       <button type="submit" class="primary">Explain</button>
     </form>
+    <form class="filters" onSubmit=${goFile}>
+      <${Field} label="Or a capture of tcpdump or Wireshark (pcap, pcapng)" grow=${true}><input ref=${file} type="file" required accept=".pcap,.pcapng,.cap" /><//>
+      <button type="submit">Read the capture</button>
+    </form>
     <${Failure} error=${error} />
-    ${answer && html`<${Explained} answer=${answer} />`}
+    ${answer && (answer.messages ? html`<${Captured} answer=${answer} />` : html`<${Explained} answer=${answer} />`)}
   <//>`;
 }
 
 const MOST = 200;
 
+/** The rules, or the file of those that were made here. */
+export function Rules({ rest, query, session }) {
+  return rest[0] === "console" ? html`<${ConsoleRules} session=${session} />` : html`<${All} query=${query} session=${session} />`;
+}
+
 /** The rules, in the order in which they are tried. */
-export function Rules({ query: address, session }) {
+function All({ query: address, session }) {
   const { data, error, loading, load } = useGet("rules", 5000);
   const [filter, set] = useState(address.get("q") ?? "");
   const [which, show] = useState("all");
@@ -70,7 +109,8 @@ export function Rules({ query: address, session }) {
   const hits = rules.filter((rule) => rule.matched > 0).length;
   const last = rules.some((rule) => rule.last !== undefined);
   const tests = rules.some((rule) => rule.tests !== undefined);
-  return html`<${Page} title="Rules" note=${data ? `${count(rules.length, "rule")} in the order in which they are tried; ${number(hits)} have matched since they were loaded` : ""}>
+  return html`<${Page} title="Rules" note=${data ? `${count(rules.length, "rule")} in the order in which they are tried; ${number(hits)} have matched since they were loaded` : ""}
+      actions=${session?.role !== "read" && html`<a class="button" href="#/rules/console">Edit the rules of the console</a>`}>
     <${Explain} />
     ${session?.role !== "read" && html`<${Panel} title="Edited rule files and captured messages" wide=${true}><p>What would be different if the rule files, as they are now, were put in force.</p><${Replay} /><//>`}
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>

@@ -1,4 +1,4 @@
-import { html, useEffect, useState } from "../dom.js";
+import { html, useEffect, useRef, useState } from "../dom.js";
 import { download, get, post, query, useGet } from "../api.js";
 import { Badge, Confirm, Empty, Failure, Facts, Loading, Page, Panel, Row, State, Table } from "../ui.js";
 import { T, When, count, duration, number } from "../text.js";
@@ -8,6 +8,29 @@ function Health({ sink }) {
   if (sink.error) return html`<span class="state bad"><span class="sign" aria-hidden="true">✕</span>failing</span>`;
   if (sink.behind > 0 && sink.lag_seconds > 60) return html`<span class="state warn"><span class="sign" aria-hidden="true">!</span>behind</span>`;
   return html`<span class="state good"><span class="sign" aria-hidden="true">✓</span>well</span>`;
+}
+
+/** Deliveries a second of each sink, from two answers. */
+function useRates(data) {
+  const before = useRef(null);
+  const [rates, set] = useState(new Map());
+  useEffect(() => {
+    if (!data) return;
+    const now = { at: performance.now(), delivered: new Map((data.sinks ?? []).map((sink) => [sink.name, sink.delivered])) };
+    const old = before.current;
+    before.current = now;
+    if (old === null) return;
+    const seconds = Math.max(0.5, (now.at - old.at) / 1000);
+    set(new Map([...now.delivered].filter(([name]) => old.delivered.has(name)).map(([name, n]) => [name, Math.max(0, n - old.delivered.get(name)) / seconds])));
+  }, [data]);
+  return (name) => (rates.has(name) ? `${number(rates.get(name))} /s` : "–");
+}
+
+/** How long deliveries take: half of them, and nearly all. */
+function latency({ latency_seconds: all, delivered }) {
+  if (!all || !delivered) return "–";
+  const within = (seconds) => (seconds === null ? "over 1 h" : duration(seconds));
+  return `half within ${within(all.median)}, 99 % within ${within(all.p99)}`;
 }
 
 function Letters({ sink, mayOperate }) {
@@ -66,13 +89,14 @@ function Letters({ sink, mayOperate }) {
 export function Sinks({ rest, session }) {
   const { data, error, loading, load } = useGet("sinks", 3000);
   const sinks = data?.sinks ?? [];
+  const rate = useRates(data);
   const one = rest[0] === undefined ? undefined : sinks.find((sink) => sink.name === rest[0]);
   if (rest[0] !== undefined && data) {
     return html`<${Page} title=${html`Sink <${T}>${rest[0]}<//>`} actions=${html`<a class="button" data-key="Escape" href="#/sinks">Back <kbd>Esc</kbd></a>`}>
       ${!one && html`<${Failure} error=${{ status: 404, message: "there is no sink of this name" }} />`}
       ${one && html`<div class="grid">
         <${Panel} title="Delivery" wide=${true}>
-          <${Facts} all=${[["health", html`<${Health} sink=${one} />`], ["behind", `${count(one.behind, "outcome")}, the oldest for ${duration(one.lag_seconds ?? 0)}`], ["delivered", number(one.delivered)], ["sent again", number(one.retried)], ["failures", number(one.failures)], ["skipped", number(one.skipped)], ["stale", number(one.stale)], ["dead letters", number(one.dead)], ["lost, journal full", number(one.expired)]]} />
+          <${Facts} all=${[["health", html`<${Health} sink=${one} />`], ["behind", `${count(one.behind, "outcome")}, the oldest for ${duration(one.lag_seconds ?? 0)}`], ["delivered", number(one.delivered)], ["rate", rate(one.name)], ["latency", latency(one)], ["sent again", number(one.retried)], ["failures", number(one.failures)], ["skipped", number(one.skipped)], ["stale", number(one.stale)], ["dead letters", number(one.dead)], ["lost, journal full", number(one.expired)]]} />
           ${one.error && html`<div class="failure"><p><strong>Last error:</strong> <${T}>${one.error}<//></p></div>`}
         <//>
         <${Panel} title="Dead letters" wide=${true}><${Letters} sink=${one.name} mayOperate=${session?.role !== "read"} /><//>
@@ -82,9 +106,9 @@ export function Sinks({ rest, session }) {
     <${Failure} error=${error} retry=${load} />
     ${loading && html`<${Loading} what="sinks" />`}
     ${data && sinks.length === 0 && html`<${Empty} title="There are no sinks." command=${'printf "\\n[[sinks]]\\ntype = \\"file\\"\\npath = \\"/tmp/outcomes.jsonl\\"\\n" >> /etc/trapline/trapline.toml && trapline reload'}>Outcomes stay in the journal and go nowhere. This adds a file:<//>`}
-    ${sinks.length > 0 && html`<${Table} label="Sinks" head=${["sink", "health", ["behind", "num"], ["oldest", "num"], ["delivered", "num"], ["again", "num wide-only"], ["dead", "num"], ["last error", "wide-only"]]}>
+    ${sinks.length > 0 && html`<${Table} label="Sinks" head=${["sink", "health", ["behind", "num"], ["oldest", "num"], ["delivered", "num"], ["rate", "num wide-only"], ["99 % within", "num wide-only"], ["again", "num wide-only"], ["dead", "num"], ["last error", "wide-only"]]}>
       ${sinks.map((sink) => html`<${Row} key=${sink.name}><td><a href="#/sinks/${encodeURIComponent(sink.name)}"><${T}>${sink.name}<//></a></td><td class="nowrap"><${Health} sink=${sink} /></td>
-        <td class="num">${number(sink.behind)}</td><td class="num">${sink.configured ? duration(sink.lag_seconds) : "–"}</td><td class="num">${number(sink.delivered)}</td><td class="num wide-only">${number(sink.retried)}</td>
+        <td class="num">${number(sink.behind)}</td><td class="num">${sink.configured ? duration(sink.lag_seconds) : "–"}</td><td class="num">${number(sink.delivered)}</td><td class="num wide-only">${rate(sink.name)}</td><td class="num wide-only">${sink.delivered > 0 && sink.latency_seconds ? (sink.latency_seconds.p99 === null ? "over 1 h" : duration(sink.latency_seconds.p99)) : "–"}</td><td class="num wide-only">${number(sink.retried)}</td>
         <td class="num">${sink.dead > 0 ? html`<a href="#/sinks/${encodeURIComponent(sink.name)}">${number(sink.dead)}</a>` : number(sink.dead)}</td><td class="wide-only output bad-text"><${T} max=${160}>${sink.error ?? ""}<//></td><//>`)}
     <//>`}
   <//>`;
