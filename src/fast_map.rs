@@ -1,7 +1,7 @@
 //! Maps for look-ups on the way of every message.
 //!
 //! Their hash is several times as fast as that of the standard library, and less hard to foresee. So they are for keys that
-//! the configuration chooses, and for tables of a bounded size.
+//! the configuration chooses or that a proven message has, and for tables of a bounded size.
 
 use std::collections::{HashMap, HashSet};
 

@@ -10,6 +10,51 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 const BOM_UTF_8: &[u8] = &[0xef, 0xbb, 0xbf];
 
+/// Whether octets are printable ASCII without two characters; give one twice to exclude one only.
+///
+/// Most texts are, and are written as they are. Eight octets are looked at together: nearly all texts are too short for what the
+/// compiler makes of a loop over each.
+#[inline]
+pub fn is_plain(octets: &[u8], one: u8, other: u8) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let (one_eight, other_eight) = (ONES * u64::from(one), ONES * u64::from(other));
+    // A high bit in the result is set if an octet is zero; maybe also in octets above that one.
+    let zero = |eight: u64| eight.wrapping_sub(ONES) & !eight;
+    let unfit = |octets: [u8; 8]| {
+        let eight = u64::from_le_bytes(octets);
+        let control = eight.wrapping_sub(ONES * u64::from(b' ')) & !eight;
+        let above = ((eight & !HIGH) + ONES) | eight;
+        (control | above | zero(eight ^ one_eight) | zero(eight ^ other_eight)) & HIGH
+    };
+    let (eights, rest) = octets.as_chunks::<8>();
+    let of_eights = eights.iter().fold(0, |all, eight| all | unfit(*eight));
+    // The rest with what is before it: twice looked at is no harm.
+    let of_rest = match octets.last_chunk::<8>() {
+        _ if rest.is_empty() => 0,
+        Some(last) => unfit(*last),
+        None => {
+            return rest.iter().all(|octet| matches!(octet, b' '..=b'~') && *octet != one && *octet != other);
+        }
+    };
+    of_eights | of_rest == 0
+}
+
+/// Appends the digits of a number.
+pub fn push_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let (mut at, mut rest) = (digits.len(), number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 /// The character set of a sender that does not write UTF-8. The default is that none is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Charset(Option<&'static Encoding>);
@@ -174,6 +219,31 @@ mod tests {
 
     fn charset(label: &str) -> Charset {
         Charset::of_label(label).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn plain_is_printable_ascii_without_two(
+            octets in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                prop::collection::vec(prop_oneof![30 => b' '..=b'~', 1 => any::<u8>()], 0..40),
+            ],
+            (one, other) in any::<(u8, u8)>(),
+        ) {
+            for (one, other) in [(one, other), (b';', b'|'), (0x7f, 0x7f)] {
+                let plain = octets.iter().all(|octet| matches!(octet, b' '..=b'~') && ![one, other].contains(octet));
+                prop_assert_eq!(is_plain(&octets, one, other), plain);
+            }
+        }
+
+        #[test]
+        fn numbers_are_written_as_the_library_does(number: u64, small in 0..200u64) {
+            for number in [number, small] {
+                let mut out = b"n".to_vec();
+                push_number(&mut out, number);
+                prop_assert_eq!(out, format!("n{number}").into_bytes());
+            }
+        }
     }
 
     fn utf_16(text: &str, big: bool) -> Vec<u8> {

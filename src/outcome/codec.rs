@@ -142,7 +142,7 @@ pub fn unmuted(bytes: &[u8]) -> Cow<'_, [u8]> {
 /// The SNMP message that an encoded outcome was made of, where that is kept.
 pub fn original_of(bytes: &[u8]) -> Option<&[u8]> {
     let flags = bytes.get(FLAGS)?;
-    let mut texts = Texts { rest: bytes.get(HEAD..).filter(|_| flags & HAS_ORIGINAL != 0)? };
+    let mut texts = Texts::new(bytes.get(HEAD..).filter(|_| flags & HAS_ORIGINAL != 0)?);
     if flags & (MUTED | LAST) != 0 {
         texts.next()?;
     }
@@ -173,7 +173,7 @@ fn push_pairs(out: &mut Vec<u8>, pairs: &[(Cow<'_, str>, Cow<'_, str>)]) {
 pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
     let (&[kind, state, flags], rest) = bytes.split_first_chunk::<3>()?;
     let (time, rest) = rest.split_first_chunk::<8>()?;
-    let mut texts = Texts { rest };
+    let mut texts = Texts::new(rest);
     if flags & (MUTED | LAST) != 0 {
         texts.next()?;
     }
@@ -214,13 +214,31 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
     }
 }
 
-/// Texts, one after the other.
+/// The texts of an outcome, one after the other.
 pub(super) struct Texts<'b> {
     pub(super) rest: &'b [u8],
+    /// Bytes that are known to be UTF-8: the length of a short text is ASCII, so one check does for many texts.
+    known: &'b str,
+    /// How long `rest` was where these begin.
+    from: usize,
 }
 
 impl<'b> Texts<'b> {
+    fn new(rest: &'b [u8]) -> Self {
+        Texts { rest, known: utf_8_at_start(rest), from: rest.len() }
+    }
+
+    /// The same for whoever wants octets, which are not checked.
+    pub(super) fn of_octets(rest: &'b [u8]) -> Self {
+        Texts { rest, known: "", from: rest.len() }
+    }
+
     fn number(&mut self) -> Option<usize> {
+        // Most texts are that short.
+        if let [number @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Some((*number).into());
+        }
         let (number, rest) = varint::decode::usize(self.rest).ok()?;
         self.rest = rest;
         Some(number)
@@ -234,13 +252,62 @@ impl<'b> Texts<'b> {
     }
 
     fn next(&mut self) -> Option<Cow<'b, str>> {
-        std::str::from_utf8(self.octets()?).ok().map(Cow::Borrowed)
+        let octets = self.octets()?;
+        let end = self.from - self.rest.len();
+        if let Some(text) = self.known.get(end - octets.len()..end) {
+            return Some(text.into());
+        }
+        let text = std::str::from_utf8(octets).ok()?;
+        (self.known, self.from) = (utf_8_at_start(self.rest), self.rest.len());
+        Some(text.into())
     }
+}
+
+/// As much as is UTF-8 of what some bytes begin with.
+fn utf_8_at_start(bytes: &[u8]) -> &str {
+    let end = match std::str::from_utf8(bytes) {
+        Ok(text) => return text,
+        Err(error) => error.valid_up_to(),
+    };
+    std::str::from_utf8(&bytes[..end]).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Short and long texts, of ASCII and not, and bytes that are none.
+        #[test]
+        fn texts_are_those_that_are_utf_8_by_themselves(
+            parts in prop::collection::vec(prop_oneof![
+                4 => "[ -~]{0,20}".prop_map(String::into_bytes),
+                2 => "\\PC{0,20}".prop_map(String::into_bytes),
+                2 => "[a-zä]{100,300}".prop_map(String::into_bytes),
+                1 => prop::collection::vec(any::<u8>(), 0..6),
+            ], 0..10),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = Vec::new();
+            for part in &parts {
+                push_number(&mut bytes, part.len());
+                bytes.extend(part);
+            }
+            let mut texts = Texts::new(&bytes);
+            for part in &parts {
+                let text = texts.next();
+                prop_assert_eq!(text.as_deref(), std::str::from_utf8(part).ok());
+                if std::str::from_utf8(part).is_err() {
+                    return Ok(());
+                }
+            }
+            prop_assert_eq!(texts.next(), None);
+            let mut torn = Texts::new(&bytes[..cut.index(bytes.len() + 1)]);
+            while torn.next().is_some() {}
+        }
+    }
 
     /// What a release without labels has written is read as it was, and written so.
     #[test]

@@ -42,7 +42,7 @@ fn try_pack(outcome: &[u8], number: impl FnOnce(&[u8]) -> Option<u16>, out: &mut
     if unusual || usize::from(state) >= State::ALL.len() {
         return None;
     }
-    let mut texts = Texts { rest };
+    let mut texts = Texts::of_octets(rest);
     let rule = texts.octets()?;
     let said = texts.rest;
     let (output, long) = (texts.octets()?, texts.octets()?);
@@ -86,7 +86,7 @@ pub fn unpack<'r>(packed: &[u8], rule: impl FnOnce(u16) -> Option<&'r [u8]>) -> 
         return Some(rest.to_vec());
     }
     let has = |bit: u8| head & bit != 0;
-    let mut texts = Texts { rest };
+    let mut texts = Texts::of_octets(rest);
     let mut out = Vec::with_capacity(packed.len() + 64);
     out.extend([if has(IS_EVENT) { EVENT } else { CHECK_RESULT }, head >> STATE]);
     let mut said: &[u8] = &[0, 0];
@@ -109,7 +109,7 @@ pub fn unpack<'r>(packed: &[u8], rule: impl FnOnce(u16) -> Option<&'r [u8]>) -> 
         push_octets(&mut out, texts.octets()?);
     }
     out.extend_from_slice(said);
-    let source = if has(AT_HOST) { Texts { rest: texts.rest }.octets()? } else { texts.octets()? };
+    let source = if has(AT_HOST) { Texts::of_octets(texts.rest).octets()? } else { texts.octets()? };
     push_octets(&mut out, source);
     out.extend_from_slice(texts.rest);
     if has(NAMES) && !has(IS_EVENT) {

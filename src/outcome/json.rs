@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use crate::outcome::name::{Name, breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
+use crate::text::{is_plain, push_number};
 use crate::time::clock::rfc3339;
 
 /// The field names that every outcome may have; an event's own fields cannot take them.
@@ -48,8 +50,11 @@ impl Serialize for Json<'_> {
 pub fn push(out: &mut Vec<u8>, record: &Record<'_>) {
     let outcome = &record.outcome;
     let common = outcome.common();
-    // Writing to memory does not fail.
-    let _ = write!(out, "{{\"id\":\"{:016x}-{}\",\"time\":\"", record.epoch, record.sequence);
+    out.extend_from_slice(b"{\"id\":\"");
+    push_hex(out, record.epoch);
+    out.push(b'-');
+    push_number(out, record.sequence);
+    out.extend_from_slice(b"\",\"time\":\"");
     push_time(out, common.time);
     out.extend_from_slice(b"\",\"kind\":\"");
     out.extend_from_slice(outcome.kind().as_bytes());
@@ -88,8 +93,55 @@ pub fn push(out: &mut Vec<u8>, record: &Record<'_>) {
     out.push(b'}');
 }
 
+/// Appends a time in microseconds since 1970 UTC as jiff writes it, in a fifth of its time.
 fn push_time(out: &mut Vec<u8>, micros: i64) {
-    let _ = write!(out, "{}", Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH));
+    let timestamp = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
+    let local = Offset::UTC.to_datetime(timestamp);
+    let Ok(year @ 0..=9999) = u32::try_from(local.year()) else {
+        // Writing to memory does not fail.
+        let _ = write!(out, "{timestamp}");
+        return;
+    };
+    // All of these are positive, and have two digits at most.
+    let pair = |number: i8| number.unsigned_abs().into();
+    push_digits::<4>(out, year);
+    for (before, number) in [
+        (b'-', pair(local.month())),
+        (b'-', pair(local.day())),
+        (b'T', pair(local.hour())),
+        (b':', pair(local.minute())),
+        (b':', pair(local.second())),
+    ] {
+        out.push(before);
+        push_digits::<2>(out, number);
+    }
+    let micros = local.subsec_nanosecond().unsigned_abs() / 1000;
+    if micros > 0 {
+        out.push(b'.');
+        push_digits::<6>(out, micros);
+        // Six digits at most, of which the first zeros at the end are not written.
+        while out.last() == Some(&b'0') {
+            out.pop();
+        }
+    }
+    out.push(b'Z');
+}
+
+/// Appends the last `N` digits of a number.
+fn push_digits<const N: usize>(out: &mut Vec<u8>, mut number: u32) {
+    let mut digits = [0; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&digits);
+}
+
+/// Appends sixteen hexadecimal digits.
+fn push_hex(out: &mut Vec<u8>, number: u64) {
+    let digit = |at: u32| b"0123456789abcdef"[(number >> (4 * at)) as usize & 15];
+    let digits: [u8; 16] = std::array::from_fn(|at| digit(15 - at as u32));
+    out.extend_from_slice(&digits);
 }
 
 fn push_field(out: &mut Vec<u8>, name: &[u8], value: &str) {
@@ -106,14 +158,8 @@ fn push_optional(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
 }
 
 /// Appends a string with its quotes.
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "a branch per byte would keep the compiler from vectorising"
-)]
 fn push_text(out: &mut Vec<u8>, text: &str) {
-    let plain = |b: u8| (b.wrapping_sub(b' ') < 0x5f) & (b != b'"') & (b != b'\\');
-    // Without a branch per byte, so that the compiler looks at many at once.
-    if text.bytes().fold(true, |all, b| all & plain(b)) {
+    if is_plain(text.as_bytes(), b'"', b'\\') {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

@@ -6,6 +6,8 @@ use std::ops::Deref;
 
 use serde::{Serialize, Serializer};
 
+use crate::text::is_plain;
+
 /// A name as every sink gets it: one line without white space at its ends.
 ///
 /// Messages choose parts of names, so there is no way around [`Name::new`]. It removes what no name has: a control character
@@ -44,15 +46,11 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Printable ASCII without spaces at its ends, as most names are. Without a branch per byte, so that the compiler looks at
-/// many at once.
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "a branch per byte would keep the compiler from vectorising"
-)]
+/// Printable ASCII without spaces at its ends, as most names are.
 fn is_clean(bytes: &[u8]) -> bool {
+    const DELETE: u8 = 0x7f;
     let ends = bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ');
-    ends && bytes.iter().fold(true, |all, b| all & (*b >= b' ') & (*b < 0x7f))
+    ends && is_plain(bytes, DELETE, DELETE)
 }
 
 /// Whether a character ends a line, or controls a terminal.

@@ -4,7 +4,6 @@
 //! Runs on the sink's own thread, so that files and locks of a sink block nobody else.
 
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use siphasher::sip::SipHasher13;
 use tokio::sync::watch;
 
 use crate::journal::{Journal, Reader};
@@ -465,13 +465,13 @@ struct Keys([u64; 2]);
 
 impl Keys {
     fn of(self, outcome: &Outcome<'_>) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.0.hash(&mut hasher);
-        match outcome {
-            Outcome::CheckResult(check) => (&check.host, &check.service).hash(&mut hasher),
-            Outcome::Event(event) => (&event.component, &event.resource).hash(&mut hasher),
+        let [first, second] = self.0;
+        let host = SipHasher13::new_with_keys(first, second).hash(outcome.host().as_bytes());
+        let keys = (first ^ host, second);
+        match outcome.service() {
+            Some(service) => SipHasher13::new_with_keys(keys.0, keys.1).hash(service.as_bytes()),
+            None => keys.0,
         }
-        hasher.finish()
     }
 }
 

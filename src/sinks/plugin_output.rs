@@ -8,6 +8,7 @@
 use crate::outcome::name::{Name, breaks_line, turns};
 use crate::outcome::result::CheckResult;
 use crate::sinks::sink::Said;
+use crate::text::{self, is_plain};
 
 /// Why a server of Nagios' kin cannot hold a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -157,20 +158,10 @@ fn text(out: &[u8]) -> String {
 
 /// Appends a whole number.
 pub fn push_number(out: &mut Vec<u8>, number: i64) {
-    let mut digits = [0; 20];
-    let (mut at, mut rest) = (digits.len(), number.unsigned_abs());
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     if number < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(&digits[at..]);
+    text::push_number(out, number.unsigned_abs());
 }
 
 struct Writer<'o> {
@@ -223,16 +214,6 @@ impl Writer<'_> {
         self.left -= end;
         self.out.extend_from_slice(&text.as_bytes()[..end]);
     }
-}
-
-/// Whether a text is printable ASCII without two characters, so that it stays as it is. Without a branch per byte, so that
-/// the compiler looks at many at once.
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "a branch per byte would keep the compiler from vectorising"
-)]
-fn is_plain(bytes: &[u8], one: u8, other: u8) -> bool {
-    bytes.iter().fold(true, |plain, b| plain & (b.wrapping_sub(b' ') < 0x5f) & (*b != one) & (*b != other))
 }
 
 #[cfg(test)]

@@ -85,6 +85,13 @@ pub struct Tlv<'a> {
 
 /// Reads one element of any type.
 pub fn tlv(input: &[u8]) -> IResult<&[u8], Tlv<'_>> {
+    // Nearly all elements begin so: one octet each for the identifier and the length.
+    if let [tag, length @ ..0x80, rest @ ..] = input
+        && tag & 0x1f != 0x1f
+        && let Some((content, rest)) = rest.split_at_checked((*length).into())
+    {
+        return Ok((rest, Tlv { tag: *tag, content }));
+    }
     let (rest, (tag, length)) = header(input)?;
     let (rest, content) = take(length)(rest)?;
     Ok((rest, Tlv { tag, content }))

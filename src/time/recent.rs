@@ -66,11 +66,8 @@ impl Recent {
 
     /// Keeps it; false if it came lately. `now` is in seconds.
     pub fn insert(&mut self, key: u64, now: u64) -> bool {
-        let new = !self.contains(key, now);
-        if new {
-            self.current.insert(key);
-        }
-        new
+        self.turn(now);
+        !self.before.contains(&key) && self.current.insert(key)
     }
 
     /// All that is kept.

@@ -1,6 +1,8 @@
 //! Authoritative engines: who they are, and what time it is for them.
 
-use async_snmp::v3::{LocalizedKey, PrivKey};
+use async_snmp::v3::PrivKey;
+
+use crate::snmp::usm::auth_key::AuthKey;
 
 /// How far a message's time may be off, in seconds (RFC 3414, section 2.2.3).
 pub(crate) const WINDOW: u64 = 150;
@@ -9,7 +11,7 @@ pub(crate) const WINDOW: u64 = 150;
 pub(crate) const MAX_COUNT: u32 = u32::MAX >> 1;
 
 /// The keys of a user for one engine: what proves, and what encrypts.
-pub(crate) type Keys = (LocalizedKey, Option<PrivKey>);
+pub(crate) type Keys = (AuthKey, Option<PrivKey>);
 
 /// An authoritative engine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! The envelope of a v3 message (RFC 3412, section 6; RFC 3414, section 2.4): taken apart, and put around a scoped
 //! PDU.
 
-use async_snmp::v3::auth::verify_message;
-use async_snmp::v3::{LocalizedKey, PrivProtocol};
+use async_snmp::v3::PrivProtocol;
 
 use crate::snmp::ber::{self, push_integer, push_tlv, tag};
+use crate::snmp::usm::auth_key::AuthKey;
 use crate::snmp::usm::engine::{Keys, MAX_COUNT};
 use crate::snmp::usm::error::UsmError;
 use crate::snmp::usm::salts::Salts;
@@ -24,6 +24,8 @@ const USM: i64 = 3;
 pub(crate) const MAX_SIZE: u32 = 65_507;
 /// The largest message that every engine takes: the least msgMaxSize (RFC 3412, section 6.3).
 const LEAST_MAX_SIZE: i64 = 484;
+/// The longest digest, that of HMAC-SHA-512 (RFC 7860, section 4.2.2), in octets.
+const LONGEST_DIGEST: usize = 48;
 /// The longest msgUserName, in octets (RFC 3414, section 2.4).
 const MAX_NAME: usize = 32;
 
@@ -122,12 +124,13 @@ impl<'p> Envelope<'p> {
         self.message.get(self.digest.0..self.digest.0 + self.digest.1).unwrap_or_default()
     }
 
-    /// Whether the digest is that of the message with zeros in its place (RFC 3414, section 6.3.2); compared in
-    /// constant time. A digest of another length than the protocol's is none: a shorter one were easier to guess
-    /// (RFC 3414, RFC 7860).
-    pub(crate) fn proven(&self, key: &LocalizedKey) -> bool {
+    /// Whether the digest is that of the message with zeros in its place (RFC 3414, section 6.3.2).
+    pub(crate) fn proven(&self, key: &AuthKey) -> bool {
         let (offset, length) = self.digest;
-        length == key.mac_len() && verify_message(key, self.message, offset, length).unwrap_or(false)
+        let Some((before, rest)) = self.message.split_at_checked(offset) else { return false };
+        let Some((digest, behind)) = rest.split_at_checked(length) else { return false };
+        let Some(zeros) = [0; LONGEST_DIGEST].get(..length) else { return false };
+        key.proves([before, zeros, behind], digest)
     }
 
     /// The level of security: [`AUTH`] and [`PRIV`].
@@ -185,11 +188,11 @@ impl Sealing<'_> {
             }
             None => (scoped.to_vec(), Vec::new()),
         };
-        let digest = vec![0; keys.map_or(0, |k| k.0.mac_len())];
+        let digest = vec![0; keys.map_or(0, |k| k.0.length())];
         let mut packet = self.around(&data, &digest, &salt);
         if let Some(keys) = keys {
             let (offset, length) = Envelope::read(&packet).ok()?.digest;
-            let digest = keys.0.compute_hmac(&packet).ok()?;
+            let digest = keys.0.digest(&packet)?;
             packet.get_mut(offset..offset + length)?.copy_from_slice(&digest);
         }
         Some(packet)

@@ -1,9 +1,9 @@
 //! Keys of engines that send, and how many are made for engines not seen before.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::fast_map::FastMap;
 use crate::shares::Shares;
 use crate::snmp::usm::engine::Keys;
 use crate::snmp::usm::error::UsmError;
@@ -23,7 +23,7 @@ type KeysOfEngine = Vec<(usize, Arc<Keys>)>;
 /// Keys by user and engine, only where a message has proven the pair.
 #[derive(Default)]
 pub(crate) struct KeyCache {
-    keys: HashMap<Box<[u8]>, KeysOfEngine>,
+    keys: FastMap<Box<[u8]>, KeysOfEngine>,
     pairs: usize,
     tries: Tries,
 }

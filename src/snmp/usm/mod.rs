@@ -1,13 +1,14 @@
 //! The User-based Security Model (RFC 3414, RFC 3826, RFC 7860): who sent a v3 message, whether it is as it was
-//! sent, and what is in it. Without I/O and without a clock; the cryptography is async-snmp's.
+//! sent, and what is in it. Without I/O and without a clock; the cryptography is that of async-snmp and of the crates that it is made of.
 //!
 //! Of traps the sender is the authoritative engine: its keys are localised when it is first seen, and kept once a
 //! message of it was proven. Of informs this daemon is: senders learn its engine id, boots and time by Reports.
 //!
-//! `user` has the users and their keys, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
+//! `user` has the users and their keys, `auth_key` a key that proves, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
 //! decides who gets in, `report` what the others are told, `memory`, `senders` and `keys` hold what is remembered, and
 //! [`originate`] is the side that sends.
 
+mod auth_key;
 mod engine;
 mod envelope;
 mod error;

@@ -5,13 +5,12 @@
 //! reportable flag only where the PDU cannot be read (RFC 3412, section 6.4).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_snmp::v3::LocalizedKey;
 use data_encoding::HEXLOWER;
 
+use crate::fast_map::FastMap;
 use crate::message::{Notification, SecurityLevel};
 use crate::snmp::ber::{self, tag};
 use crate::snmp::response;
@@ -28,7 +27,7 @@ use crate::snmp::usm::user::User;
 /// All users, and what is known of the engines that send.
 pub struct Usm {
     users: Vec<User>,
-    by_name: HashMap<Box<[u8]>, Vec<usize>>,
+    by_name: FastMap<Box<[u8]>, Vec<usize>>,
     /// By user, for messages of which this engine is the authority.
     own_keys: Vec<Option<Arc<Keys>>>,
     cache: Mutex<KeyCache>,
@@ -91,7 +90,7 @@ impl Usm {
         let id = &memory.engine().id;
         let own_keys =
             users.iter().map(|user| Some(Arc::new((user.auth_key(id)?, user.priv_key(id))))).collect();
-        let mut by_name: HashMap<Box<[u8]>, Vec<usize>> = HashMap::new();
+        let mut by_name: FastMap<Box<[u8]>, Vec<usize>> = FastMap::default();
         for (at, user) in users.iter().enumerate() {
             by_name.entry(user.name.as_bytes().into()).or_default().push(at);
         }
@@ -238,7 +237,7 @@ impl Usm {
         if !self.memory.senders().knows(envelope.engine) {
             self.cache().may_make(from, now)?;
         }
-        let fresh: Option<LocalizedKey> = self.users[user].auth_key(envelope.engine);
+        let fresh = self.users[user].auth_key(envelope.engine);
         let auth = fresh.filter(|auth| envelope.proven(auth)).ok_or_else(wrong)?;
         let keys = Arc::new((auth, self.users[user].priv_key(envelope.engine)));
         self.cache().keep(user, envelope.engine, keys.clone());

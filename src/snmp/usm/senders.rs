@@ -12,10 +12,9 @@
 //! Until an engine sends again, what it sent later than 150 s before its last message is in time; what of that was taken
 //! is known by its digest.
 
-use std::collections::HashMap;
-
 use crc32c::crc32c;
 
+use crate::fast_map::FastMap;
 use crate::snmp::usm::engine::{MAX_COUNT, WINDOW};
 use crate::time::recent::Recent;
 
@@ -29,7 +28,7 @@ const MAX_MESSAGES: usize = 1 << 19;
 /// The clocks of senders and the messages that came lately. Only proven messages leave anything here.
 #[derive(Debug)]
 pub struct Senders {
-    clocks: HashMap<Box<[u8]>, Clock>,
+    clocks: FastMap<Box<[u8]>, Clock>,
     recent: Recent,
     /// Whether there is something that was not stored.
     changed: bool,
@@ -48,7 +47,11 @@ struct Clock {
 
 impl Default for Senders {
     fn default() -> Self {
-        Senders { clocks: HashMap::new(), recent: Recent::new(REPLAY_WINDOW, MAX_MESSAGES), changed: false }
+        Senders {
+            clocks: FastMap::default(),
+            recent: Recent::new(REPLAY_WINDOW, MAX_MESSAGES),
+            changed: false,
+        }
     }
 }
 

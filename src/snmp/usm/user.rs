@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_snmp::v3::{AuthProtocol, LocalizedKey, MasterKeys, PrivKey, PrivProtocol};
 
+use crate::snmp::usm::auth_key::AuthKey;
 use crate::snmp::usm::envelope::{AUTH, PRIV};
 
 /// A user, and what its keys are made of. The library wipes keys from memory when they go.
@@ -114,12 +115,13 @@ impl User {
 
     /// The key that proves messages of this engine; none for an open user, or where only keys for another engine
     /// are known.
-    pub(crate) fn auth_key(&self, engine: &[u8]) -> Option<LocalizedKey> {
-        match &self.secret {
+    pub(crate) fn auth_key(&self, engine: &[u8]) -> Option<AuthKey> {
+        let key = match &self.secret {
             Secret::Open => None,
             Secret::Password(keys) => keys.auth_master().localize(engine).ok(),
             Secret::Localised(auth, _) => self.at_home(engine).then(|| auth.clone()),
-        }
+        };
+        AuthKey::new(key?)
     }
 
     /// The key that encrypts messages of this engine. Localising one can cost a thousand times what the key above
