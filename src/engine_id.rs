@@ -8,6 +8,7 @@ use std::path::Path;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use crate::files::Folder;
+use crate::files::disk::Opening;
 use crate::snmp::usm::{Engine, Memory, Senders};
 
 /// The longest content that is read, in bytes: 32 octets in hex and a number are far below.
@@ -34,7 +35,16 @@ pub fn boot(path: &Path, now: u64) -> io::Result<Engine> {
         Some((id, boots)) => (id, boots.saturating_add(1).min(MAX_BOOTS)),
         None => (new_id()?, 1),
     };
-    folder.replace(name, |out| writeln!(out, "{} {boots}", HEXLOWER.encode(&id)))?;
+    let content = format!("{} {boots}\n", HEXLOWER.encode(&id));
+    match folder.replace(name, |out| out.write_all(content.as_bytes())) {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+                && folder.exists(name) =>
+        {
+            overwrite(&folder, name, &content)?;
+        }
+        other => drop(other?),
+    }
     if boots == MAX_BOOTS {
         tracing::error!(
             "snmpEngineBoots has reached its maximum, so that no SNMPv3 inform is taken any more (RFC 3414, section 2.3); remove {} and restart: the daemon gets a new engine id",
@@ -42,6 +52,14 @@ pub fn boot(path: &Path, now: u64) -> io::Result<Engine> {
         );
     }
     Ok(Engine { id, boots, started: now })
+}
+
+/// Counts a boot on a disk that has no room for another file. The content is far smaller than a sector, which disks write whole, and it
+/// never gets shorter.
+fn overwrite(folder: &Folder, name: &str, content: &str) -> io::Result<()> {
+    let file = folder.open_file(name, Opening::Write)?;
+    file.write(content.as_bytes(), 0)?;
+    file.sync()
 }
 
 /// The id and the boots of the engine; none where there is no file.

@@ -330,7 +330,8 @@ impl Status {
         if self.shared.refusing() {
             problems.push("the journal takes no outcomes".to_owned());
         }
-        if !self.shared.journal.is_in_place() {
+        let journal = &self.shared.journal;
+        if !journal.lacks_room() && !journal.is_in_place() {
             problems.push("files of the journal were removed".to_owned());
         }
         problems.extend(self.health.problems(self.clock.now().mono));

@@ -96,6 +96,11 @@ fn say(journal: &Journal, found: &io::Result<Looked>, known: bool) {
             segments_lost = segments,
             "somebody has removed or replaced files of the journal in {directory}: they were made anew; find out who removes files there"
         ),
+        Ok(Looked::Room) => {
+            tracing::info!("the disk of the journal in {directory} has room again: it takes outcomes");
+        }
+        // Said when it was opened.
+        Err(_) if journal.lacks_room() => {}
         Err(error) if !known => tracing::error!(
             %error,
             "files of the journal in {directory} are gone and cannot be made anew; trying again every second"
@@ -107,7 +112,10 @@ fn say(journal: &Journal, found: &io::Result<Looked>, known: bool) {
 /// Has the status tell what became of files of the journal.
 fn tell(status: &Status, found: &io::Result<Looked>) {
     match found {
-        Ok(Looked::Well) => status.health.recovered(PLACE),
+        Ok(Looked::Well | Looked::Room) => status.health.recovered(PLACE),
+        Err(_) if status.shared.journal.lacks_room() => {
+            status.health.failed(PLACE, "has no room for a segment; make room on its disk".to_owned());
+        }
         Ok(Looked::Restored { segments }) => {
             let lost = if *segments == 0 { String::new() } else { format!("; {segments} segments are lost") };
             status.health.failed(PLACE, format!("had lost files, which were made anew{lost}; see the log"));

@@ -231,6 +231,16 @@ pub(crate) fn taken(disk: &dyn Disk, directory: &Path) -> io::Result<Option<u64>
     Ok(taken)
 }
 
+/// The highest number that a sink has come to, as their files say; 0 without sinks.
+pub(crate) fn highest(disk: &dyn Disk, directory: &Path) -> io::Result<u64> {
+    let folder = folder(directory);
+    let mut highest = 0;
+    for name in names(disk, directory)? {
+        highest = peek(disk, &folder.join(name))?.map_or(highest, |progress| highest.max(progress.cursor));
+    }
+    Ok(highest)
+}
+
 /// Whether it is a sink's name, and no file that a write left.
 fn valid(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use crate::files::disk::{DiskFile, Identity};
 use crate::journal::log::Journal;
 use crate::journal::segment::segment_path;
-use crate::journal::tail::{Leftover, Rest, Tail, Unsynced, removed};
+use crate::journal::tail::{Leftover, Rest, Tail, Unsynced};
 
 /// What a sync has to do.
 struct Work {
@@ -55,7 +55,7 @@ impl Journal {
                     };
                     tail.unsynced.retain(|closed| !done(closed));
                     tail.gone |= missing.iter().any(|first| tail.has(*first));
-                    if tail.gone { Err(removed()) } else { Ok(()) }
+                    if tail.gone { Err(tail.why_gone()) } else { Ok(()) }
                 }
                 Err(error) => {
                     tail.give_up();
@@ -74,7 +74,7 @@ impl Journal {
     fn work(&self, from: u64) -> io::Result<Option<Work>> {
         let tail = self.tail.lock();
         if tail.gone {
-            return Err(removed());
+            return Err(tail.why_gone());
         }
         if from < tail.unpromised {
             return Err(failed_before());

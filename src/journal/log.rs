@@ -13,9 +13,10 @@ use crate::files::disk::{Disk, DiskFile};
 use crate::files::folder;
 use crate::files::system::Access;
 use crate::journal::batch::Batch;
+use crate::journal::begin::begin;
 use crate::journal::cursor::{self, Cursor};
 use crate::journal::recover::{self, Recovery};
-use crate::journal::segment::{Header, Meta, segment_path};
+use crate::journal::segment::{Meta, segment_path};
 use crate::journal::settings::{MIN_SIZE, WhenFull};
 use crate::journal::shape::Shape;
 use crate::journal::spare::{self, Spare};
@@ -147,6 +148,11 @@ impl Journal {
         let lock = lock(&*disk, &directory)?;
         spare::clear(&*disk, &directory).map_err(io_error(&directory))?;
         let mut recovered = recover::recover(&*disk, &directory).map_err(io_error(&directory))?;
+        if recovered.segments.is_empty() {
+            // No segment keeps the numbers, as where the disk had no room for one: cursors have them.
+            let highest = cursor::highest(&*disk, &directory).map_err(io_error(&directory))?;
+            recovered.next = recovered.next.max(highest);
+        }
         let taken_before = cursor::taken(&*disk, &directory).map_err(io_error(&directory))?;
         let cursors_lost = !had_cursors && !recovered.segments.is_empty();
         if cursors_lost {
@@ -158,20 +164,8 @@ impl Journal {
         let max_size = max_size.max(MIN_SIZE);
         let segment_size = (max_size / 8).clamp(128 << 10, 64 << 20);
         let shape = Shape { directory, disk, epoch, max_size, segment_size, when_full };
-        let first = |spare: &Spare| {
-            spare.become_segment(&shape, Header { epoch, first: recovered.next })?;
-            shape.disk.sync_directory(&shape.directory)
-        };
-        let newest = Spare::make(&shape).and_then(|spare| first(&spare).map(|()| spare));
-        let newest = newest.map_err(io_error(&shape.directory))?;
-        // Once the new segment keeps the numbers: others who write next may need the room.
-        let taken = taken_before.unwrap_or(0);
-        let delivered = recovered.segments.iter().take_while(|segment| segment.end() <= taken).count();
-        for segment in recovered.segments.drain(..delivered) {
-            let path = segment_path(&shape.directory, segment.first);
-            shape.disk.remove(&path).map_err(io_error(&path))?;
-        }
-        let tail = Tail::new(recovered.segments, recovered.next, &shape, newest);
+        let tail = begin(&shape, recovered.segments, recovered.next, taken_before.unwrap_or(0));
+        let tail = tail.map_err(io_error(&shape.directory))?;
         let journal = Journal {
             shape,
             recovered: recovered.next,
@@ -188,6 +182,12 @@ impl Journal {
             locked: Mutex::new(lock),
         };
         journal.prepare();
+        if journal.lacks_room() {
+            tracing::error!(
+                "the disk of the journal in {} has no room for a segment: sinks get what is there, and no outcomes are taken until there is room; make some",
+                journal.shape.directory.display()
+            );
+        }
         Ok((Arc::new(journal), recovered.report))
     }
 
@@ -298,7 +298,12 @@ impl Journal {
             self.is_full.store(tail.full, Ordering::Relaxed);
             ((), tail.next)
         });
+        let made_room = !rest.removed.is_empty();
         self.finish(rest);
+        if made_room && self.lacks_room() {
+            // If it fails, the next look says so.
+            let _ = self.look();
+        }
     }
 
     /// The cursor of a sink. A sink that has none yet starts with what is appended from now on.

@@ -26,6 +26,8 @@ pub enum Looked {
         /// How many segments are lost.
         segments: usize,
     },
+    /// There is room now for the segment that could not be made when the journal was opened.
+    Room,
 }
 
 impl Journal {
@@ -37,6 +39,11 @@ impl Journal {
             self.missed.notify_one();
         }
         in_place
+    }
+
+    /// Whether it takes no outcomes because its disk has had no room for a segment since it was opened.
+    pub fn lacks_room(&self) -> bool {
+        self.tail.lock().without_room
     }
 
     /// The number of the first record of the newest segment.
@@ -62,7 +69,9 @@ impl Journal {
         let mut looked = Looked::Well;
         if self.tail.lock().gone || !self.find()? {
             self.tail.lock().gone = true;
-            looked = Looked::Restored { segments: self.restore()? };
+            let lacked_room = self.lacks_room();
+            let segments = self.restore()?;
+            looked = if lacked_room && segments == 0 { Looked::Room } else { Looked::Restored { segments } };
         }
         for (name, cursor) in self.cursors() {
             if self.follow(&name, &cursor)? && looked == Looked::Well {
@@ -186,7 +195,7 @@ impl Journal {
             });
             (tail.file, tail.identity) = (newest.file.clone(), newest.identity);
             old_spare = tail.spare.take();
-            (tail.spoiled, tail.gone, tail.reserved) = (false, false, 0);
+            (tail.spoiled, tail.gone, tail.without_room, tail.reserved) = (false, false, false, 0);
             tail.names_synced = tail.names;
             // The copy is safe; what the lost segments had is not promised to anybody any more.
             if tail.unsynced.is_empty() {

@@ -31,8 +31,7 @@ impl Spare {
     ///
     /// What the system says.
     pub(super) fn make(shape: &Shape) -> io::Result<Self> {
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = shape.directory.join(format!("{count}.{ENDING}"));
+        let path = new_path(shape);
         let file = shape.disk.open_as(&path, Opening::New)?;
         let made = file.identity().and_then(|identity| {
             // The room for its header, so that it can become a segment where there is no room any more.
@@ -46,6 +45,18 @@ impl Spare {
                 Err(error)
             }
         }
+    }
+
+    /// Makes a file without the room for its header, on a disk that has none. It stands for a segment that cannot be made yet.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(super) fn without_room(shape: &Shape) -> io::Result<Self> {
+        let path = new_path(shape);
+        let file = shape.disk.open_as(&path, Opening::New)?;
+        let identity = file.identity()?;
+        Ok(Spare { file, identity, path })
     }
 
     /// Writes the header of a segment and gives the file its name. The name is not safe from a power cut until the directory
@@ -65,6 +76,11 @@ impl Spare {
         // One that stays is removed when the journal is opened.
         let _ = disk.remove(&self.path);
     }
+}
+
+fn new_path(shape: &Shape) -> PathBuf {
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    shape.directory.join(format!("{count}.{ENDING}"))
 }
 
 /// Removes the files that a process before has left.

@@ -63,6 +63,8 @@ pub(crate) struct Tail {
     /// Whether the directory, the newest segment or a closed one that is not safe was found to be gone: nothing is appended
     /// until it is back.
     pub(super) gone: bool,
+    /// Whether it is gone because the disk had no room for it when the journal was opened.
+    pub(super) without_room: bool,
     /// Whether outcomes were refused last because the journal has its full size.
     pub(super) full: bool,
     /// The length that the newest segment may have. 0 if the limit of the journal was not checked when it was made: then the
@@ -84,12 +86,17 @@ pub(crate) struct Tail {
     buffer: Vec<u8>,
 }
 
-/// Why nothing is appended or promised.
-pub(super) fn removed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "its directory or one of its newest segments was removed")
-}
-
 impl Tail {
+    /// Why nothing is appended or promised while it is gone.
+    pub(super) fn why_gone(&self) -> io::Error {
+        let (kind, text) = if self.without_room {
+            (io::ErrorKind::StorageFull, "its disk has no room for a segment")
+        } else {
+            (io::ErrorKind::NotFound, "its directory or one of its newest segments was removed")
+        };
+        io::Error::new(kind, text)
+    }
+
     /// The end of a journal with older segments and a newest one without records.
     pub(super) fn new(mut segments: Vec<Meta>, first: u64, shape: &Shape, spare: Spare) -> Self {
         segments.push(Meta::empty(shape.epoch, first));
@@ -103,6 +110,7 @@ impl Tail {
             unpromised_from: 0,
             spoiled: false,
             gone: false,
+            without_room: false,
             full: false,
             reserved: 0,
             unsynced: Vec::new(),
@@ -174,7 +182,7 @@ impl Tail {
         let (mut taken, mut payloads) = (0, batch.payloads().peekable());
         let result = loop {
             if self.gone {
-                break Err(removed());
+                break Err(self.why_gone());
             }
             let (_, length) = self.open();
             buffer.clear();

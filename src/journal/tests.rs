@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
+use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -535,5 +536,59 @@ fn what_is_delivered_makes_room_on_a_full_disk() {
             journal.append(&some).unwrap();
             assert_eq!(journal.oldest(), refused, "{when_full:?}");
         }
+    }
+}
+
+/// On a disk without room at the start, sinks get what is there, nothing is taken meanwhile, and what they take makes room.
+#[test]
+fn a_start_without_room_delivers_what_is_there_and_goes_on_when_there_is_some() {
+    for (when_full, taken) in
+        [WhenFull::DropOldest, WhenFull::Refuse].into_iter().flat_map(|w| [(w, 1), (w, 250)])
+    {
+        let disk = Faulty::new(1);
+        let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full };
+        let open = |epoch| Journal::open_on(Arc::new(disk.clone()), options.clone(), epoch).unwrap().0;
+        let journal = open(7);
+        let cursor = journal.register("sink").unwrap();
+        for n in 0..300 {
+            journal.append(&batch(&[format!("{n} {}", "x".repeat(1000))])).unwrap();
+        }
+        cursor.advance(taken).unwrap();
+        drop((journal, cursor));
+        // Somebody else takes what goes at the start, too.
+        disk.set_room(disk.used() / 8);
+        let journal = open(8);
+        let refused = |journal: &Journal| journal.append(&batch(&["new".to_owned()])).unwrap_err();
+        assert!(journal.lacks_room() && !journal.is_in_place());
+        assert_eq!(
+            (refused(&journal).taken, refused(&journal).error.kind()),
+            (0, io::ErrorKind::StorageFull)
+        );
+        assert!(journal.sync(0).is_err() && journal.look().is_err());
+        let cursor = journal.register("sink").unwrap();
+        let read = read_all(&mut journal.reader_for(&cursor));
+        assert_eq!((read.len() as u64, cursor.expired()), (301 - taken, 0), "{when_full:?}");
+        cursor.advance(301).unwrap();
+        if taken == 1 {
+            // The process ends when all is delivered and there is still no room: numbers go on all the same.
+            disk.set_room(0);
+            journal.clean();
+            assert!(journal.lacks_room() && journal.oldest() == 301);
+            drop((journal, cursor));
+            let journal = open(9);
+            assert_eq!(journal.register("sink").unwrap().position(), 301, "{when_full:?}");
+            disk.set_room(u64::MAX);
+            journal.look().unwrap();
+            assert_eq!(journal.append(&batch(&["new".to_owned()])).unwrap(), 301);
+            continue;
+        }
+        journal.clean();
+        assert!(!journal.lacks_room() && journal.is_in_place());
+        assert_eq!(journal.append(&batch(&["new".to_owned()])).unwrap(), 301);
+        journal.sync(301).unwrap();
+        drop((journal, cursor));
+        let journal = open(9);
+        let cursor = journal.register("sink").unwrap();
+        assert_eq!(read_all(&mut journal.reader_for(&cursor)).len(), 1);
     }
 }
