@@ -269,7 +269,12 @@ impl Framer {
         if sure {
             return Seen::Yes(taken);
         }
-        match boundary(&body[length..]) {
+        let (behind, whole) = (&body[length..], self.extent != Extent::Open);
+        let ends = match boundary(behind) {
+            Seen::No if !has_priority => counted_as_well(behind, self.most.saturating_sub(length), whole),
+            other => other,
+        };
+        match ends {
             Seen::Yes(()) => Seen::Yes(taken),
             Seen::No => Seen::No,
             Seen::Wait if self.extent == Extent::Open => Seen::Wait,
@@ -361,6 +366,30 @@ fn boundary(octets: &[u8]) -> Seen<()> {
             Seen::Yes((_, start)) => priority(&octets[start..]),
             Seen::No => Seen::No,
             Seen::Wait => Seen::Wait,
+        },
+    }
+}
+
+/// Whether a message of at most `most` octets follows that is counted without a priority, too, and ends where another one can begin or,
+/// if nothing more comes, at the end.
+fn counted_as_well(octets: &[u8], most: usize, whole: bool) -> Seen<()> {
+    let (length, start) = match count(octets) {
+        Seen::Yes(count) => count,
+        Seen::No => return Seen::No,
+        Seen::Wait => return if whole { Seen::No } else { Seen::Wait },
+    };
+    let Some(behind) = octets[start..].get(length..).filter(|_| length <= most) else {
+        return if whole || length > most { Seen::No } else { Seen::Wait };
+    };
+    match boundary(behind) {
+        Seen::Yes(()) => Seen::Yes(()),
+        Seen::Wait if behind.is_empty() && whole => Seen::Yes(()),
+        Seen::Wait if !whole => Seen::Wait,
+        Seen::Wait => Seen::No,
+        Seen::No => match count(behind) {
+            Seen::Yes(_) => Seen::Yes(()),
+            Seen::Wait if !whole => Seen::Wait,
+            Seen::Wait | Seen::No => Seen::No,
         },
     }
 }

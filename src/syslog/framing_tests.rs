@@ -48,7 +48,7 @@ fn all(stream: &[u8]) -> Vec<String> {
 
 #[test]
 fn lines_and_counts_by_what_the_stream_has_been() {
-    let cases: [(&str, &[&str]); 24] = [
+    let cases: [(&str, &[&str]); 29] = [
         ("<1>one\n<2>two\r\n<3>last", &["<1>one", "<2>two", "<3>last"]),
         ("6 <1>one6 <2>two7 <3>last", &["<1>one", "<2>two", "<3>last"]),
         // What stands between messages.
@@ -68,6 +68,11 @@ fn lines_and_counts_by_what_the_stream_has_been() {
         ("12 <4>with\nline<5>last", &["<4>with\nline", "<5>last"]),
         // Without a priority: at the beginning only, unless the stream is counted.
         ("3 one<2>two\n", &["one", "<2>two"]),
+        ("3 one3 two", &["one", "two"]),
+        ("3 one3 two5 three", &["one", "two", "three"]),
+        ("3 one3 two\n", &["one", "two"]),
+        ("5 hits 12 misses\n", &["5 hits 12 misses"]),
+        ("5 hits 2 of 3\n", &["5 hits 2 of 3"]),
         ("<1>one\n3 two<2>two\n", &["<1>one", "3 two<2>two"]),
         ("6 <1>one6 <2>two5 three", &["<1>one", "<2>two", "three"]),
         // The end.
