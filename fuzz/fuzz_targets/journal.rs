@@ -1,16 +1,8 @@
-//! Any bytes are safe to read as a record, and an outcome that can be read is written the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trapline::journal::segment;
-use trapline::outcome::codec;
 
-fuzz_target!(|bytes: &[u8]| {
-    let _ = segment::record(bytes);
-    let _ = segment::Header::decode(bytes);
-    if let Some(outcome) = codec::decode(bytes) {
-        let mut again = Vec::new();
-        codec::encode(&outcome, &mut again);
-        assert_eq!(codec::decode(&again), Some(outcome));
-    }
-});
+#[path = "../../tests/fuzz/targets/journal.rs"]
+mod target;
+
+fuzz_target!(|octets: &[u8]| target::run(octets));

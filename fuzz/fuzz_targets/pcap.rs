@@ -1,13 +1,8 @@
-//! Any file is safe to read as a capture and as hex dumps.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|file: &[u8]| {
-    if let Ok(capture) = trapline::pcap::Capture::open(file) {
-        capture.for_each(drop);
-    }
-    if let Ok(text) = str::from_utf8(file) {
-        trapline::pcap::Dumps::read(text).payloads().for_each(drop);
-    }
-});
+#[path = "../../tests/fuzz/targets/pcap.rs"]
+mod target;
+
+fuzz_target!(|octets: &[u8]| target::run(octets));

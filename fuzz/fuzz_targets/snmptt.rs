@@ -1,21 +1,8 @@
-//! Whatever a snmptt.conf says, the rules that are made of it can be loaded.
 #![no_main]
 
-use std::sync::{Arc, OnceLock};
-
 use libfuzzer_sys::fuzz_target;
-use trapline::import::snmptt::{Ini, Options, import};
-use trapline::mib::{Mib, load as mib};
-use trapline::rules::compile::{RuleFile, compile};
 
-fuzz_target!(|input: (bool, &str)| {
-    static MIB: OnceLock<Arc<Mib>> = OnceLock::new();
-    let mib = MIB.get_or_init(|| Arc::new(mib::load(&[]).mib)).clone();
-    let (unsafe_regex, text) = input;
-    let options = Options { ini: Ini { unsafe_regex, ..Ini::default() }, ..Options::default() };
-    let nodes = |_: &str| Ok("192.0.2.0/24 fred\n".to_owned());
-    let imported = import(&[("fuzz.conf".to_owned(), text.to_owned())], &nodes, &mib, &options);
-    let compiled =
-        compile(&[RuleFile { name: "fuzz.toml".into(), text: imported.text.as_str().into() }], mib);
-    assert!(compiled.rules.is_some(), "{}\n{}", imported.text, compiled.found.to_text());
-});
+#[path = "../../tests/fuzz/targets/snmptt.rs"]
+mod target;
+
+fuzz_target!(|octets: &[u8]| target::run(octets));
