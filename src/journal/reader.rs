@@ -120,6 +120,10 @@ impl Reader {
                 }
             }
         }
+        if self.open.as_ref().is_some_and(|open| self.next >= open.meta.end()) && self.journal.lacks_room() {
+            // Its file takes room as long as it is open, also when it was removed.
+            self.open = None;
+        }
         Ok(taken)
     }
 

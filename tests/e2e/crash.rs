@@ -1,7 +1,7 @@
 //! kill -9 in the middle: what was journaled is delivered.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -313,24 +313,7 @@ fn a_full_disk_is_said_and_survived() {
         cold_start();
         daemon.log().contains("cannot take outcomes")
     });
-    let inform = Command::new("snmpinform")
-        .args([
-            "-m",
-            "",
-            "-v2c",
-            "-c",
-            "public",
-            "-r",
-            "0",
-            "-t",
-            "1",
-            &daemon.snmp_target(),
-            "",
-            "1.3.6.1.6.3.1.1.5.1",
-        ])
-        .output()
-        .unwrap();
-    assert!(!inform.status.success(), "an inform was answered that is not in the journal");
+    assert!(!inform(&daemon), "an inform was answered that is not in the journal");
     wait_until("it is counted", || status()["intake"]["informs_unanswered"] == 1);
     drop(filler);
     std::fs::remove_file(disk.join("filler")).unwrap();
@@ -341,4 +324,55 @@ fn a_full_disk_is_said_and_survived() {
     });
     let all = status()["intake"]["outcomes"].as_u64().unwrap();
     wait_until("all is delivered", || daemon.outcomes("out.jsonl").len() as u64 == all);
+}
+
+/// A daemon that starts on a disk without a byte free delivers what it has, which makes room, and takes messages again.
+#[test]
+fn a_start_on_a_full_disk_delivers_what_is_there_and_goes_on() {
+    let mut daemon = Daemon::prepare("[[sinks]]\ntype = \"nagios\"\ncommand_file = \"cmd\"\n");
+    std::fs::create_dir(daemon.path("var")).unwrap();
+    crate::support::run(Command::new("mkfifo").arg(daemon.path("cmd")));
+    let run =
+        format!("{} run --config {}", env!("CARGO_BIN_EXE_trapline"), daemon.path("trapline.toml").display());
+    let var = daemon.path("var").display().to_string();
+    let script = format!(
+        "mount -t tmpfs -o size=1m tmpfs {var} && {{ {run}; rm -f {var}/*.spare; dd if=/dev/zero of={var}/filler bs=4096; exec {run}; }}"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "bash", "-c", &script]);
+    daemon.start_as(command);
+    let socket = PathBuf::from(format!("/proc/{}/root{var}/control.sock", daemon.pid()));
+    let status = || -> Value {
+        let mut socket = UnixStream::connect(&socket).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap()
+    };
+    for _ in 0..20 {
+        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    }
+    wait_until("all are in the journal", || status()["intake"]["outcomes"] == 20);
+    let parent = daemon.pid().to_string();
+    crate::support::run(Command::new("pkill").args(["-KILL", "-P", &parent]));
+    daemon.wait_log("has no room for a segment");
+    wait_until("it listens again", || daemon.log().matches("listening: ").count() == 2);
+    // To write, too: so it does not wait for a writer.
+    let pipe = std::fs::File::options().read(true).write(true).open(daemon.path("cmd")).unwrap();
+    let mut commands = std::io::BufReader::new(pipe).lines().take(20).map(Result::unwrap);
+    assert!(commands.all(|command| command.contains("PROCESS_SERVICE_CHECK_RESULT")));
+    wait_until("there is room", || inform(&daemon));
+    daemon.wait_log("has room again");
+    assert!(std::fs::metadata(socket.with_file_name("filler")).unwrap().len() > 0);
+}
+
+/// Sends an inform once; whether it was answered.
+fn inform(daemon: &Daemon) -> bool {
+    let mut command = Command::new("snmpinform");
+    command.args(["-m", "", "-v2c", "-c", "public", "-r", "0", "-t", "1"]);
+    command
+        .args([daemon.snmp_target().as_str(), "", "1.3.6.1.6.3.1.1.5.1"])
+        .output()
+        .unwrap()
+        .status
+        .success()
 }
