@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::connection::{Login, Manner, Mechanism};
 use super::lane::KafkaSink;
 use super::scram::Hash;
-use super::stub::{Does, Stored, Stub};
+use super::stub_tests::{Does, Stored, Stub};
 use super::topic::word;
 use super::view::Cluster;
 use crate::settings::address::Address;

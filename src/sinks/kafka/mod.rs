@@ -9,7 +9,7 @@ mod lane_tests;
 mod scram;
 mod settings;
 #[cfg(test)]
-mod stub;
+mod stub_tests;
 mod topic;
 mod view;
 mod wire;
