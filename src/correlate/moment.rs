@@ -15,8 +15,9 @@ impl Exact {
 
     /// It in microseconds.
     pub(super) fn micros(self) -> i64 {
-        let [a, b, c, d, e, f, g] = self.0;
-        i64::from_le_bytes([a, b, c, d, e, f, g, 0])
+        let mut octets = [0; 8];
+        octets[..self.0.len()].copy_from_slice(&self.0);
+        i64::from_le_bytes(octets)
     }
 }
 
@@ -39,8 +40,9 @@ impl Moment {
         if self == Moment::NEVER {
             return i64::MAX;
         }
-        let [a, b, c, d, e, f] = self.0;
-        i64::from_le_bytes([a, b, c, d, e, f, 0, 0]) * 1000
+        let mut octets = [0; 8];
+        octets[..self.0.len()].copy_from_slice(&self.0);
+        i64::from_le_bytes(octets) * 1000
     }
 }
 

@@ -291,6 +291,7 @@ impl Problem {
     }
 
     /// The identity of its rule, the problem, and the outcome that is kept of it.
+    #[expect(clippy::type_complexity, reason = "three things that are taken apart at once, by one caller")]
     pub(super) fn read(image: &mut Reader<'_>) -> Option<(u64, Problem, Option<Box<[u8]>>)> {
         let key = image.key()?;
         let rule = image.fixed()?;

@@ -60,7 +60,7 @@ impl Minutes {
     /// How long it is until the next minute begins.
     pub fn until_next(now: Mono) -> Duration {
         let into = now.since(Mono::default()).as_nanos() % MINUTE.as_nanos();
-        MINUTE - Duration::from_nanos(u64::try_from(into).unwrap_or(0))
+        MINUTE.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(0)))
     }
 }
 

@@ -158,7 +158,7 @@ impl Line {
                 Some(Reply::Acknowledged) => return Ok(Some(Ok(()))),
                 Some(Reply::Refused(refusal)) => return Ok(Some(Err(refusal))),
                 // It has started anew, or our clocks have parted.
-                Some(Reply::Engine(told)) => *peer = told,
+                Some(Reply::Engine(told)) => *peer = *told,
             }
             corrections += 1;
             if corrections > CORRECTIONS {

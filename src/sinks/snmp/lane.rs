@@ -308,7 +308,7 @@ impl SnmpLane {
                             return Err(self.silent());
                         }
                         if let Some((_, peer)) = &mut session.v3 {
-                            *peer = told;
+                            *peer = *told;
                         }
                         self.send_one(session, items, &mut pending[at], fates, &mut cuts).await?;
                     }

@@ -46,7 +46,7 @@ pub enum Reply {
     /// The inform was taken.
     Acknowledged,
     /// The engine is another one than it was taken for, or its time is another.
-    Engine(Peer),
+    Engine(Box<Peer>),
     /// It does not take the message.
     Refused(Refusal),
     /// Something else: an answer to another message, or one that is not proven.
@@ -198,7 +198,7 @@ impl Originator {
             tag::REPORT => Some(match reported(pdu.content)? {
                 Some(Counter::NotInTimeWindows) if envelope.flags & AUTH != proves => return None,
                 Some(Counter::NotInTimeWindows | Counter::UnknownEngineIds) => {
-                    Reply::Engine(self.told(&envelope, now)?)
+                    Reply::Engine(Box::new(self.told(&envelope, now)?))
                 }
                 Some(Counter::UnsupportedSecLevels) => Reply::Refused(Refusal::Level),
                 Some(Counter::UnknownUserNames) => Reply::Refused(Refusal::User),
