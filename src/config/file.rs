@@ -124,9 +124,11 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let resolve = |text: &str| folder.join(text);
     let snmp = root.section("snmp", found).map(|s| intake::settings::snmp(s, &resolve, found));
     if snmp.is_none() {
-        found.push(without_relays(source, &(0..0)));
+        found.push(root.follows(&["snmp"], without_relays(source, &(0..0))));
     }
-    let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
+    let syslog = root.section("syslog", found);
+    let syslog_place = syslog.as_ref().map(|section| source.place_of(&section.span()));
+    let syslog = syslog.map(|s| intake::settings::syslog(s, &resolve, found));
     let is = |section: &Section<'_, '_>, kinds: &[&str]| {
         kind_of(section).is_some_and(|kind| kinds.contains(&kind))
     };
@@ -185,6 +187,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         file: Some(path.to_owned()),
         snmp,
         syslog,
+        syslog_place,
         intake: posts,
         queues,
         followed,

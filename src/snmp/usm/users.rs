@@ -114,7 +114,7 @@ pub(crate) fn read(
 ) -> Option<User> {
     let name = section.string("name", found);
     if name.is_none() {
-        found.push(section.error("a user without a name", "add name = \"...\""));
+        found.push(section.lacks(&["name"], "a user without a name", "add name = \"...\""));
     }
     if let Some(name) = name.as_ref().filter(|name| !NAME.contains(&name.len())) {
         let message = format!("a user name has 1 to 32 octets, not {}", name.len());
