@@ -198,7 +198,7 @@ fn in_code(source: &str, part: Range<usize>, at: usize) -> Option<Mistake> {
                 };
                 match open.pop() {
                     Some((_, open)) if open == opening => {}
-                    Some((at, c)) => return unclosed(at, c),
+                    Some((at, c)) => return Some(unclosed(at, c)),
                     None => {
                         let message = format!("the '{c}' closes nothing");
                         let hint = format!("remove it, or add {opening} where it begins");
@@ -210,7 +210,7 @@ fn in_code(source: &str, part: Range<usize>, at: usize) -> Option<Mistake> {
         }
     }
     if let Some((at, c)) = open.pop() {
-        return unclosed(at, c);
+        return Some(unclosed(at, c));
     }
     let rest = source[at.min(part.end)..part.end].trim();
     if rest.is_empty() {
@@ -223,14 +223,14 @@ fn in_code(source: &str, part: Range<usize>, at: usize) -> Option<Mistake> {
     None
 }
 
-fn unclosed(at: usize, c: char) -> Option<Mistake> {
+fn unclosed(at: usize, c: char) -> Mistake {
     let close = match c {
         '(' => ')',
         '[' => ']',
         _ => '}',
     };
     let (message, hint) = (format!("the '{c}' is not closed"), format!("add {close} where it ends"));
-    Some(Mistake { within: at..at + 1, message, hint })
+    Mistake { within: at..at + 1, message, hint }
 }
 
 /// An operator of another language, near the place where the parser is at a loss.

@@ -22,7 +22,7 @@ pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Span
     let mut text = source.text.to_owned();
     let mut from = 0;
     for _ in 0..MOST {
-        let Some((at, message)) = first(&text) else { return None };
+        let (at, message) = first(&text)?;
         let Some(statement) = wrong(&text, from, at) else {
             found.push(source.error(&(at..at), message, Some(FORM.to_owned())));
             return None;
@@ -111,13 +111,12 @@ fn said(source: &SourceText<'_>, statement: &Statement, at: usize, message: &str
         return unquoted(source, statement, word);
     }
     if let Some(second) = behind_number(source.text, at) {
-        return match source.text[value..].starts_with(['[', '{']) {
-            true => error(second, "a comma is missing before this", "write one between two values"),
-            false => error(
-                second,
-                "there is more behind the value",
-                "write one KEY = VALUE a line; a comment begins with #",
-            ),
+        let in_list = source.text[value..].starts_with(['[', '{']);
+        return if in_list {
+            error(second, "a comma is missing before this", "write one between two values")
+        } else {
+            let hint = "write one KEY = VALUE a line; a comment begins with #";
+            error(second, "there is more behind the value", hint)
         };
     }
     let before = source.text[..at].trim_end_matches([' ', '\t']);
@@ -137,9 +136,10 @@ fn said(source: &SourceText<'_>, statement: &Statement, at: usize, message: &str
 fn said_of(message: &str, key: &str, statement: &str) -> (String, String) {
     let is = |begin: &str| message.starts_with(begin);
     let hint = if is("duplicate key") {
-        let (what, hint) = match statement.starts_with('[') {
-            true => ("table", "write all its keys below the first one"),
-            false => ("key", "remove one of the two"),
+        let (what, hint) = if statement.starts_with('[') {
+            ("table", "write all its keys below the first one")
+        } else {
+            ("key", "remove one of the two")
         };
         return (format!("this {what} is there a second time"), hint.to_owned());
     } else if is("missing escaped value") {
