@@ -367,7 +367,10 @@ fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> CheckText {
 }
 
 fn event(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<EventText> {
-    let state = state(&section, found)?;
+    let Some(state) = state(&section, found) else {
+        section.cut_short(found);
+        return None;
+    };
     let mut text = EventText {
         component: section.string("component", found),
         resource: section.string("resource", found),

@@ -291,6 +291,28 @@ impl<'d, 's> Section<'d, 's> {
         if around == self.name { key.to_owned() } else { format!("{around}.{key}") }
     }
 
+    /// A key that is there and seems to be this one, for a section that is not read without it.
+    pub fn misspelt(&self, key: &str) -> Option<Diagnostic> {
+        let asked = self.asked();
+        let is_meant =
+            |name: &str| !asked.iter().any(|known| *known == name) && nearest(name, [key]).is_some();
+        let (name, _) = self.table.iter().find(|(name, _)| is_meant(name.get_ref()))?;
+        let message = format!("unknown key '{}' in {}", name.get_ref(), self.name);
+        Some(self.source.error(&name.span(), message, Some(format!("did you mean '{key}'?"))))
+    }
+
+    /// The end of a section that was not read to its end, as something is missing: tells what is misspelt in the place of that.
+    pub fn cut_short(self, found: &mut Diagnostics) {
+        let absent = self.absent.take();
+        for (keys, said) in absent {
+            let absent = keys.iter().filter(|key| self.table.get(key.as_str()).is_none());
+            if let Some(misspelt) = absent.filter_map(|key| self.misspelt(key)).next() {
+                found.take_back(&said);
+                found.push(misspelt);
+            }
+        }
+    }
+
     /// Reports the keys that nobody asked for, and takes back what was said because one of them is misspelt.
     pub fn finish(self, found: &mut Diagnostics) {
         self.unknown(found);

@@ -111,7 +111,9 @@ fn what_is_meant_is_said() {
         let told = said(text);
         assert!(!told.is_empty(), "{text}");
         all.push_str(&format!("{text:?}\n"));
-        told.iter().for_each(|one| all.push_str(&format!("  {one}\n")));
+        for one in told {
+            all.push_str(&format!("  {one}\n"));
+        }
     }
     insta::assert_snapshot!(all);
 }
