@@ -208,6 +208,7 @@ impl Status {
                     "cut": get(&sink.stats.cut),
                     "stale": get(&sink.stats.stale),
                     "dead": get(&sink.stats.dead),
+                    "dead_letters": get(&sink.stats.letters),
                     "retried": get(&sink.stats.retried),
                     "failures": get(&sink.stats.failures),
                     "lag_seconds": sink.stats.lag(now.mono),

@@ -22,3 +22,14 @@ impl ConfigArg {
         self.config.clone().or_else(usual)
     }
 }
+
+/// Arguments of a list that has no others.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// One JSON document
+    #[arg(long)]
+    pub json: bool,
+}

@@ -13,7 +13,7 @@ use crate::config::loaded::{self as setup, Setup};
 use crate::engine_id;
 use crate::mib::load::Held;
 use crate::rules::hostile;
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::settings::input;
 use crate::terminal::println;
 
@@ -123,14 +123,15 @@ fn one(path: Option<&Path>, rules: &[PathBuf], offline: bool) -> Checked {
         config.rule_paths = rules.to_vec();
     }
     let setup = setup::with_config(config, found, &Held::default());
-    checked.found.push(broken_as_errors(&setup));
+    let mut first = broken_as_errors(&setup);
+    first.extend(believes_all(&setup.config));
+    checked.found.push(first);
     if !setup.broken.is_empty() {
         return checked;
     }
     let Some(rules) = &setup.compiled.rules else { return checked };
     checked.found.push(hostile::check(rules, &setup.compiled.places));
     checked.found.push(without_effect(&setup, rules.rules().len()));
-    checked.found.push(believes_all(&setup.config));
     if !offline {
         checked.found.push(doctor::obstacles(&setup.config));
         checked.found.push(queues(&setup.config));
@@ -201,17 +202,14 @@ fn believes_all(config: &Config) -> Diagnostics {
     let mut found = Diagnostics::default();
     let open = config.syslog.listen.iter().any(|one| one.transport.address().is_some());
     if let (true, true, Some(file)) = (config.syslog.relays.are_all(), open, &config.file) {
-        found.push(Diagnostic {
-            severity: Severity::Warning,
-            file: file.display().to_string(),
-            place: None,
-            message: "without 'relays' in [syslog], every sender may name another host in its lines"
-                .to_owned(),
-            hint: Some(
-                "list the relays, relays = [\"192.0.2.10\"], or write relays = [] if there are none"
-                    .to_owned(),
-            ),
-        });
+        let file = file.display().to_string();
+        // Without the section the beginning of the file, as for [snmp].
+        let place = config.syslog_place.clone().unwrap_or(Place { file: file.into(), line: 1, column: 1 });
+        let said = place.error(
+            "without 'relays' in [syslog], every sender may name another host in its lines",
+            "list the relays, relays = [\"192.0.2.10\"], or write relays = [] if there are none",
+        );
+        found.push(Diagnostic { severity: Severity::Warning, ..said });
     }
     found
 }

@@ -127,6 +127,10 @@ impl Cli {
             Command::Completions(args) => completions::run(&args, Cli::command()),
             Command::Man(args) => man::run(&args, Cli::command()),
         };
+        if let Some((error, status)) = done.as_ref().err().and_then(|e| Some((e, helpers::status_of(e)?))) {
+            terminal::err(format_args!("trapline: {error:#}\n"));
+            return Ok(status.into());
+        }
         done.map(|done| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, ListArgs};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::daemon::control::Request;
 use crate::intake::mutes::Covers;
@@ -60,15 +60,6 @@ struct NewArgs {
     #[arg(long, conflicts_with_all = ["host", "service", "rule"])]
     all: bool,
     /// Print the result as one JSON document
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, ListArgs};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::config::{Config, loaded};
 use crate::daemon::control::Request;
@@ -28,15 +28,6 @@ enum What {
     List(ListArgs),
     /// Discard the outcomes that the journal keeps for a sink that is no longer configured
     Forget(ForgetArgs),
-}
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Print one JSON document
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, ListArgs};
 use crate::commands::daemon;
 use crate::files::Folder;
 use crate::settings::values::parse_duration;
@@ -47,15 +47,6 @@ struct AddArgs {
     /// Lifetime, such as 90d. Default: unlimited
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Print one JSON document
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, ListArgs};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::commands::decoded::print_message;
 use crate::config::loaded;
@@ -33,15 +33,6 @@ pub struct UnmatchedArgs {
     list: ListArgs,
     #[command(subcommand)]
     what: Option<What>,
-}
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Print one JSON document
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -89,6 +89,8 @@ pub struct Config {
     pub log: LogFormat,
     /// Where `[log]` is; none if there is no such section.
     pub log_place: Option<Place>,
+    /// Where `[syslog]` is; none if it is not there.
+    pub syslog_place: Option<Place>,
 }
 
 impl Config {
@@ -137,6 +139,7 @@ impl Default for Config {
             mutes: Vec::new(),
             log: LogFormat::Human,
             log_place: None,
+            syslog_place: None,
         }
     }
 }

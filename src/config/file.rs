@@ -124,9 +124,11 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let resolve = |text: &str| folder.join(text);
     let snmp = root.section("snmp", found).map(|s| intake::settings::snmp(s, &resolve, found));
     if snmp.is_none() {
-        found.push(without_relays(source, &(0..0)));
+        found.push(root.follows(&["snmp"], without_relays(source, &(0..0))));
     }
-    let syslog = root.section("syslog", found).map(|s| intake::settings::syslog(s, &resolve, found));
+    let syslog = root.section("syslog", found);
+    let syslog_place = syslog.as_ref().map(|section| source.place_of(&section.span()));
+    let syslog = syslog.map(|s| intake::settings::syslog(s, &resolve, found));
     let is = |section: &Section<'_, '_>, kinds: &[&str]| {
         kind_of(section).is_some_and(|kind| kinds.contains(&kind))
     };
@@ -160,14 +162,18 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let capture = root.section("capture", found).map(|s| capture::Settings::read(s, found));
     let history = root.section("history", found);
     let history = history.map(|s| history::Settings::read(s, &journal.directory, &resolve, found));
+    let written = root.get("sinks").and_then(|sinks| sinks.get_ref().as_array()).map_or(0, |all| all.len());
+    // Who names a sink that has a mistake makes none.
+    let all_read = written == sinks.len();
     let is_mailer = |name: &str| {
         let sink = sinks.iter().find(|sink| sink.settings.name == name);
-        sink.map(|sink| sink.settings.sink.post().is_some())
+        let posts = sink.map(|sink| sink.settings.sink.post().is_some());
+        posts.or((!all_read).then_some(true))
     };
     let mailers =
         report::schedule::Mailers { is_mailer: &is_mailer, is_address: crate::sinks::email::is_address };
     let reports = report::schedule::read(&root, history.is_some(), &resolve, mailers, found);
-    let mutes = mutes::read(&root, &sinks, found);
+    let mutes = mutes::read(&root, all_read.then_some(&sinks[..]), found);
     let own_service = root.section("self", found).map(|s| vitals::settings::read(s, &node(), found));
     let http =
         root.section("http", found).and_then(|s| web::settings::read(s, &resolve, history.is_some(), found));
@@ -185,6 +191,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
         file: Some(path.to_owned()),
         snmp,
         syslog,
+        syslog_place,
         intake: posts,
         queues,
         followed,

@@ -15,4 +15,6 @@ pub mod sinks;
 pub use config::Config;
 
 #[cfg(test)]
+mod misspelt_tests;
+#[cfg(test)]
 mod tests;

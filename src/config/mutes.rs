@@ -3,26 +3,31 @@
 use crate::intake::mutes::{Configured, Covers};
 use crate::rules::hours;
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
-use crate::settings::section::Section;
+use crate::settings::section::{Located, Section};
 
 use super::sinks::SinkSection;
 
-/// Reads all of them; `sinks` are those that there are.
+/// Reads all of them; `sinks` are those that there are, or none if not all could be read.
 pub(super) fn read(
     root: &Section<'_, '_>,
-    sinks: &[SinkSection],
+    sinks: Option<&[SinkSection]>,
     found: &mut Diagnostics,
 ) -> Vec<Configured> {
     root.sections("mute", found).into_iter().filter_map(|section| mute(section, sinks, found)).collect()
 }
 
-fn mute(section: Section<'_, '_>, sinks: &[SinkSection], found: &mut Diagnostics) -> Option<Configured> {
+fn mute(
+    section: Section<'_, '_>,
+    sinks: Option<&[SinkSection]>,
+    found: &mut Diagnostics,
+) -> Option<Configured> {
     let mut text = |key| section.string(key, found).map(|text| text.value);
     let (host, service, rule, reason) = (text("host"), text("service"), text("rule"), text("reason"));
     let named = section.strings("sinks", found).unwrap_or_default();
     let hours = hours::hours(&section, found);
-    let known = || sinks.iter().map(|sink| sink.settings.name.as_str());
-    for name in named.iter().filter(|name| !known().any(|known| known == name.value)) {
+    let known = || sinks.unwrap_or_default().iter().map(|sink| sink.settings.name.as_str());
+    let is_unknown = |name: &&Located<String>| sinks.is_some() && !known().any(|known| known == name.value);
+    for name in named.iter().filter(is_unknown) {
         let hint =
             did_you_mean(name, known()).unwrap_or_else(|| "name sinks of this configuration".to_owned());
         let message = format!("there is no sink '{}'", name.value.escape_debug());

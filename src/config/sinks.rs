@@ -45,6 +45,8 @@ pub(super) fn read(
             all.push(SinkSection { settings, was: was.map(|was| was.value), digest, place: Some(place) });
             // What was not read as far as its keys does not know them.
             section.finish(found);
+        } else {
+            section.cut_short(found);
         }
     }
     for (at, (was, name)) in renamed.iter().enumerate() {

@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use super::replies::{answer_to, end_mutes, endpoints, kinds, look_at_letters, mute, refusal};
+use super::replies::{answer_to, end_mutes, endpoints, kinds, look_at_letters, mute, refusal, unable};
 use super::supervise::{Stop, told};
 use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
@@ -374,8 +374,8 @@ async fn look_up(status: &Arc<Status>, ask: impl FnOnce(&Status) -> Value + Send
     let asked = tokio::task::spawn_blocking(move || ask(&status));
     match tokio::time::timeout(LOOK_UP, asked).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => refusal("the daemon has failed to tell its status; see its log".to_owned()),
-        Err(_) => refusal("the daemon waits for the disk of the journal; is the disk stuck?".to_owned()),
+        Ok(Err(_)) => unable("the daemon has failed to tell its status; see its log".to_owned()),
+        Err(_) => unable("the daemon waits for the disk of the journal; is the disk stuck?".to_owned()),
     }
 }
 
@@ -383,12 +383,12 @@ async fn order(request: Request, orders: &mpsc::Sender<Order>) -> Value {
     let (answer, answered) = oneshot::channel();
     match orders.try_send(Order { request, answer }) {
         Ok(()) => {}
-        Err(mpsc::error::TrySendError::Closed(_)) => return refusal("the daemon stops".to_owned()),
+        Err(mpsc::error::TrySendError::Closed(_)) => return unable("the daemon stops".to_owned()),
         Err(mpsc::error::TrySendError::Full(_)) => {
-            return refusal("too many reloads wait to be carried out; try again later".to_owned());
+            return unable("too many reloads wait to be carried out; try again later".to_owned());
         }
     }
-    answered.await.unwrap_or_else(|_| refusal("the daemon has stopped, or failed; see its log".to_owned()))
+    answered.await.unwrap_or_else(|_| unable("the daemon has stopped, or failed; see its log".to_owned()))
 }
 
 /// Asks the daemon whose socket this is; none if no daemon listens. An answer that does not come within `patience` is an

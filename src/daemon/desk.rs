@@ -3,15 +3,15 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control::{self, Order, Request};
-use super::helpers::{Helpers, Undone};
-use super::replies::refusal;
+use super::helpers::Helpers;
 use crate::status::Status;
-use crate::web::api::desk::{Control, Job, Later};
+use crate::web::api::desk::{Control, Job, Later, Undone};
 
 /// Carries out requests as the control socket does.
 #[derive(Debug)]
@@ -24,36 +24,62 @@ pub struct ByControl {
     pub helpers: Arc<Helpers>,
 }
 
+/// What is set when nobody waits for an answer any more.
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// An answer as the control socket has it.
+fn judged(answer: Value) -> Result<Value, Undone> {
+    if answer["ok"] != false {
+        return Ok(answer);
+    }
+    let why = answer["error"].as_str().unwrap_or("the daemon has refused").to_owned();
+    Err(if answer["unable"] == true { Undone::Unable(why) } else { Undone::Refused(why) })
+}
+
 impl Control for ByControl {
     fn ask(&self, request: Value) -> Later {
         let (status, orders) = (self.status.clone(), self.orders.clone());
         Box::pin(async move {
-            match serde_json::from_value(request) {
-                Ok(request) => control::reply(request, &status, &orders).await,
-                Err(error) => refusal(format!("unknown request: {error}")),
-            }
+            let request = serde_json::from_value(request);
+            let request = request.map_err(|error| Undone::Refused(format!("unknown request: {error}")))?;
+            judged(control::reply(request, &status, &orders).await)
         })
     }
 
     fn help(&self, job: Job) -> Later {
         let (status, orders, helpers) = (self.status.clone(), self.orders.clone(), self.helpers.clone());
         Box::pin(async move {
-            let is_about_mibs = !matches!(job, Job::Replay { .. });
+            let changes = !matches!(job, Job::Replay { .. });
+            let gone = Arc::<AtomicBool>::default();
+            // What changes something is done to its end, whoever has gone.
+            let _gone = (!changes).then(|| Gone(gone.clone()));
             // It reads and writes files, and waits for another process.
-            let done = tokio::task::spawn_blocking(move || helpers.run(&job)).await;
-            let mut answer = match done {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(Undone::Busy)) => {
-                    let why = "another upload or replay is under way; try again when it is done";
-                    return json!({ "ok": false, "error": why, "busy": true });
-                }
-                Ok(Err(Undone::Refused(why))) => return refusal(why),
-                Err(_) => return refusal("it has failed; see the log of the daemon".to_owned()),
-            };
-            if is_about_mibs && answer["changed"] == true {
+            let done = tokio::task::spawn_blocking(move || helpers.run(&job, &gone)).await;
+            let failed = |_| Undone::Unable("it has failed; see the log of the daemon".to_owned());
+            let mut answer = done.map_err(failed)??;
+            if changes && answer["changed"] == true {
                 answer["reload"] = control::reply(Request::Reload, &status, &orders).await;
             }
-            json!({ "ok": true, "done": answer })
+            Ok(json!({ "ok": true, "done": answer }))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::replies::{refusal, unable};
+    use super::*;
+
+    #[test]
+    fn what_the_machine_cannot_do_is_no_mistake_of_who_asks() {
+        assert_eq!(judged(refusal("no".to_owned())), Err(Undone::Refused("no".to_owned())));
+        assert_eq!(judged(unable("full".to_owned())), Err(Undone::Unable("full".to_owned())));
+        assert_eq!(judged(json!({ "ok": true })), Ok(json!({ "ok": true })));
     }
 }

@@ -15,7 +15,7 @@ use super::awaited::Awaited;
 use super::console_rules::{self, Change, Changed};
 use super::control::{Order, Request};
 use super::mib_subprocess;
-use super::replies::refusal;
+use super::replies::{refusal, unable};
 use super::supervise::{Stop, told, words};
 use crate::config::loaded;
 use crate::settings::diagnostic::Diagnostics;
@@ -116,7 +116,7 @@ impl Reloader {
             }
             Err(found) => return self.refused(&found),
         };
-        let Some(changes) = changes else { return refusal("the daemon stops".to_owned()) };
+        let Some(changes) = changes else { return unable("the daemon stops".to_owned()) };
         self.done(&changes);
         answer(&changes)
     }
@@ -176,7 +176,7 @@ impl Reloader {
             return refusal(format!("there is no sink '{sink}'; see `trapline sinks list`"));
         };
         if let Err(error) = status.shared.journal.forget(sink) {
-            return refusal(format!("cannot remove the cursor of '{sink}': {error}"));
+            return unable(format!("cannot remove the cursor of '{sink}': {error}; check the disk"));
         }
         if let Err(error) = memory::forget(status.shared.journal.directory(), sink) {
             tracing::warn!(sink, %error, "what this sink remembers of its server cannot be removed");

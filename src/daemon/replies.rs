@@ -19,6 +19,11 @@ pub fn refusal(why: String) -> Value {
     json!({ "ok": false, "error": why })
 }
 
+/// The answer to a request that the machine cannot carry out now.
+pub fn unable(why: String) -> Value {
+    json!({ "ok": false, "error": why, "unable": true })
+}
+
 /// What the state of rules answers.
 pub(super) fn answer_to(status: &Status, question: &Sent) -> Value {
     let answers = status.shared.commit.correlation.at(status.clock.now());
@@ -69,7 +74,7 @@ pub(super) fn endpoints(status: &Status) -> Value {
         match read {
             Ok(0) => break,
             Ok(_) => {}
-            Err(error) => return refusal(format!("cannot read the journal: {error}; check the disk")),
+            Err(error) => return unable(format!("cannot read the journal: {error}; check the disk")),
         }
         if found.len() > MOST_ENDPOINTS || status.clock.now().mono.since(began) > LONGEST {
             complete = false;
@@ -101,7 +106,7 @@ pub(super) fn mute(status: &Status, covers: Covers, seconds: u64) -> Value {
         }
         Err(error) => {
             mutes.end(&[id]);
-            refusal(format!("the mute cannot be written to disk: {error}; check the disk"))
+            unable(format!("the mute cannot be written to disk: {error}; check the disk"))
         }
     }
 }
@@ -111,7 +116,9 @@ pub(super) fn end_mutes(status: &Status, ids: &[u64]) -> Value {
     let ended = mutes.end(ids);
     match mutes::save(mutes, status.shared.journal.directory()) {
         Ok(()) => json!({ "ok": true, "ended": ended }),
-        Err(error) => refusal(format!("ended, but a crash brings it back, as the disk refuses: {error}")),
+        Err(error) => unable(format!(
+            "ended, but a crash brings it back, as the disk refuses: {error}; make room on it"
+        )),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::supervise::{Crew, Member, OnEnd, told};
 use crate::lookup::reverse::{ReverseNames, confirmed};
 use crate::net::NoName;
-use crate::time::log_limit::Line;
+use crate::time::log_limit::Reasons;
 
 /// How many questions are under way at once.
 const WORKERS: usize = 4;
@@ -26,7 +26,7 @@ impl Workers {
     /// If the system has no thread left.
     pub fn start(crew: &Crew, names: &Arc<ReverseNames>) -> io::Result<Self> {
         let world = crew.world();
-        let failures = Arc::<Line>::default();
+        let failures = Arc::<Reasons>::default();
         let worker = |at| {
             let (names, world, failures) = (names.clone(), world.clone(), failures.clone());
             let name = format!("reverse DNS {at}");
@@ -43,7 +43,7 @@ impl Workers {
                         let now = world.clock.now().mono;
                         let took = now.since(began);
                         if let Err(NoName::Failed(why)) = &answer
-                            && let Some(suppressed) = failures.allow(now)
+                            && let Some(suppressed) = failures.allow(why, now)
                         {
                             log_failure(&address.to_string(), why, took, suppressed);
                         }

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::peer::{Credentials, Peer};
 use crate::time::clock::Clock;
-use crate::time::log_limit::Line;
+use crate::time::log_limit::Reasons;
 
 /// How long to wait until the next try.
 pub const PAUSE: Duration = Duration::from_millis(200);
@@ -93,14 +93,15 @@ pub struct Acceptor {
     name: String,
     table: Arc<Table>,
     clock: Arc<dyn Clock>,
-    errors: Line,
-    refused: Line,
+    errors: Reasons,
+    refused: Reasons,
 }
 
 impl Acceptor {
     /// One for a listener of this name, which counts in a table.
     pub fn new(name: &str, table: Arc<Table>, clock: Arc<dyn Clock>) -> Self {
-        Acceptor { name: name.to_owned(), table, clock, errors: Line::default(), refused: Line::default() }
+        let (errors, refused) = (Reasons::default(), Reasons::default());
+        Acceptor { name: name.to_owned(), table, clock, errors, refused }
     }
 
     /// Accepts connections and gives them to `take`, until `end` is ready.
@@ -139,7 +140,7 @@ impl Acceptor {
 
     fn failed(&self, error: &io::Error) {
         self.table.change(&self.name, |counts| counts.errors += 1);
-        if let Some(suppressed) = self.errors.allow(self.clock.now().mono) {
+        if let Some(suppressed) = self.errors.allow(error.raw_os_error(), self.clock.now().mono) {
             let hint = if is_of_the_peer(error) {
                 "the peer has gone"
             } else {
@@ -151,9 +152,9 @@ impl Acceptor {
 
     /// Counts a connection that is closed because there is no place for it, and says why, unless that was said a short time
     /// ago.
-    pub fn refused(&self, peer: Peer, why: &dyn std::fmt::Display) {
+    pub fn refused(&self, peer: Peer, why: &str) {
         self.table.change(&self.name, |counts| counts.refused += 1);
-        if let Some(suppressed) = self.refused.allow(self.clock.now().mono) {
+        if let Some(suppressed) = self.refused.allow(why, self.clock.now().mono) {
             tracing::warn!(from = %peer, suppressed, "{} refuses a connection: {why}", self.name);
         }
     }

@@ -111,8 +111,8 @@ pub struct Group {
     pub samples: VecDeque<Sample>,
     /// Whose message began it.
     pub begun_by: IpAddr,
-    /// How many came in each minute of the last hour, since the daemon started.
-    #[serde(skip)]
+    /// How many came in each minute of the last hour.
+    #[serde(default, skip_serializing_if = "Course::is_empty")]
     pub course: Course,
     #[serde(skip)]
     sampled: Option<Mono>,
@@ -145,7 +145,7 @@ impl Group {
         self.count += 1;
         self.order = order;
         self.last = now.wall.micros();
-        self.course.count(now.mono);
+        self.course.count(now);
         if let Some(count) = self.senders.get_mut(&from) {
             *count += 1;
         } else if self.senders.len() < MAX_SENDERS {

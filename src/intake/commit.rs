@@ -324,7 +324,7 @@ impl Commit {
 
     fn state_synced(&self, now: Now, synced: io::Result<()>) -> bool {
         if let Err(error) = &synced
-            && let Some(suppressed) = self.limiter.allow(Kind::Journal, now.mono)
+            && let Some(suppressed) = self.limiter.allow_for(Kind::Journal, "state", now.mono)
         {
             tracing::error!(
                 suppressed, %error,
@@ -453,7 +453,7 @@ impl Commit {
         match self.journal.sync(first) {
             Ok(()) => Committed::Synced,
             Err(error) => {
-                if let Some(suppressed) = self.limiter.allow(Kind::Journal, now.mono) {
+                if let Some(suppressed) = self.limiter.allow_for(Kind::Journal, "sync", now.mono) {
                     tracing::error!(
                         suppressed, %error,
                         "the journal cannot be synced; informs are not answered; check the disk"
@@ -532,7 +532,7 @@ impl Commit {
     }
 
     fn log_refused(&self, now: Now, outcomes: usize, error: &io::Error, fate: &str) {
-        if let Some(suppressed) = self.limiter.allow(Kind::Journal, now.mono) {
+        if let Some(suppressed) = self.limiter.allow_for(Kind::Journal, fate, now.mono) {
             let directory = self.journal.directory().display();
             tracing::error!(
                 outcomes, suppressed, %error,

@@ -39,7 +39,7 @@ impl Complaints<'_> {
         let reason = DecodeError::REASONS[error.index()].to_owned();
         let sample = || original::malformed(packet, source);
         self.shared.inbox.add(Key::Malformed(reason), source.address(), now, sample);
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Malformed, now.mono) {
+        if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Malformed, error.index(), now.mono) {
             let what = match error {
                 DecodeError::V3 | DecodeError::Usm(_) => "rejected SNMPv3 message",
                 _ => "malformed SNMP packet",
@@ -65,7 +65,7 @@ impl Complaints<'_> {
         self.shared.refusals.count(source.address(), denied.reason());
         self.keep_refused(why, source, now);
         self.show_refused(denied.reason(), source, now);
-        if let Some(suppressed) = self.shared.limiter.allow(kind, now.mono) {
+        if let Some(suppressed) = self.shared.limiter.allow_for(kind, denied.reason(), now.mono) {
             tracing::warn!(from = %source.peer, suppressed, "{denied}");
         }
     }
@@ -101,7 +101,7 @@ impl Complaints<'_> {
         self.shared.refusals.count(source.address(), Denied::Source.reason());
         self.keep_refused(Refusal::Source(Protocol::Syslog), source, now);
         self.show_refused(Denied::Source.reason(), source, now);
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Source, now.mono) {
+        if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Source, "syslog", now.mono) {
             tracing::warn!(
                 from = %source.peer, suppressed,
                 "syslog from a sender that is not allowed; to accept it, add its network to [syslog] allow"
@@ -117,7 +117,7 @@ impl Complaints<'_> {
             if reason == "source" { Refusal::Source(Protocol::Http) } else { Refusal::Post(reason) };
         self.keep_refused(refusal, source, now);
         self.show_refused(reason, source, now);
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Post, now.mono) {
+        if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Post, reason, now.mono) {
             tracing::warn!(from = %source.peer, suppressed, "a request over HTTP was not taken ({reason}): {why}");
         }
     }
@@ -136,7 +136,9 @@ impl Complaints<'_> {
 
     /// A rule that could not make an outcome of a message.
     pub fn not_rendered(&self, failure: &RenderFailure, source: &Source, now: Now) {
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Render, now.mono) {
+        if let Some(suppressed) =
+            self.shared.limiter.allow_for(Kind::Render, (failure.rule, &failure.field), now.mono)
+        {
             let rule = &self.active.rules.rules()[failure.rule];
             if failure.error == RenderError::OverBudget {
                 tracing::warn!(

@@ -1,6 +1,7 @@
 //! How each protocol speaks on a stream: how its messages are told apart, and what the sender is told of them.
 
 use crate::intake::listener::{Protocol, Transport};
+use crate::snmp::framing::FrameError;
 use crate::syslog::relp_server::{self, Event, GOODBYE};
 use crate::{snmp, syslog};
 
@@ -57,7 +58,12 @@ pub enum Frame<'f> {
     /// The end of the stream is in the middle of a message, which cannot be used.
     Unfinished,
     /// Where the next message begins is not known: the stream is of no more use.
-    Broken(String),
+    Broken {
+        /// What is wrong.
+        why: String,
+        /// The same without what the sender has sent.
+        reason: &'static str,
+    },
     /// The sender has said that nothing follows.
     Closed,
 }
@@ -114,7 +120,14 @@ impl Conversation for snmp::framing::Framer {
     fn next(&mut self) -> Option<Frame<'_>> {
         match self.next_message() {
             Ok(message) => message.map(Frame::Message),
-            Err(error) => Some(Frame::Broken(error.to_string())),
+            Err(error) => {
+                let reason = match error {
+                    FrameError::NotSequence(_) => "no_message",
+                    FrameError::Length => "length",
+                    FrameError::TooLong(_) => "too_long",
+                };
+                Some(Frame::Broken { why: error.to_string(), reason })
+            }
         }
     }
 
@@ -171,7 +184,7 @@ impl Conversation for relp_server::Session {
             Event::Message { octets, cut: false } => Frame::Message(octets),
             Event::Message { octets, cut: true } => Frame::Cut(octets),
             Event::Closed => Frame::Closed,
-            Event::Broken(broken) => Frame::Broken(broken.to_string()),
+            Event::Broken(broken) => Frame::Broken { why: broken.to_string(), reason: broken.reason() },
         })
     }
 
@@ -207,7 +220,7 @@ mod tests {
         for piece in pieces {
             conversation.push(piece);
             while let Some(frame) = conversation.next() {
-                let broken = matches!(frame, Frame::Broken(_));
+                let broken = matches!(frame, Frame::Broken { .. });
                 all.push(format!("{frame:?}"));
                 if broken {
                     return all;

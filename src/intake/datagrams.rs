@@ -244,7 +244,7 @@ impl Datagrams {
     }
 
     fn failed(&self, error: &io::Error, now: Now) {
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::Socket, now.mono) {
+        if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Socket, self.socket.at(), now.mono) {
             tracing::error!(suppressed, %error, "cannot receive at {}; trying again", self.socket.at());
         }
         self.pause(RETRY);
@@ -258,7 +258,8 @@ impl Datagrams {
             return;
         }
         self.shared.stats.kernel_drops.add(new.into());
-        if let Some(suppressed) = self.shared.limiter.allow(Kind::KernelDrops, now.mono) {
+        if let Some(suppressed) = self.shared.limiter.allow_for(Kind::KernelDrops, self.socket.at(), now.mono)
+        {
             tracing::warn!(
                 datagrams = new,
                 suppressed,

@@ -13,9 +13,6 @@ use crate::rules::MatchResult;
 use crate::text::Charset;
 use crate::time::clock::rfc3339;
 
-/// snmpTrapCommunity.0 (RFC 3584, section 3.1): the community that an agent behind a proxy has used.
-const PROXIED: &str = "1.3.6.1.6.3.18.1.4.0";
-
 /// A message as JSON, as `trapline explain --json` gives it.
 /// `charset` is that of the sender.
 pub fn message(message: &Message<'_>, source: &Source, charset: Charset, mib: &Mib) -> Value {
@@ -33,16 +30,10 @@ pub fn message(message: &Message<'_>, source: &Source, charset: Charset, mib: &M
     Value::Object(all)
 }
 
-/// A message with what became of it, as `trapline tap --json` gives it. Without communities, which are passwords: that of the message, and the one
-/// that a proxy has put into the varbinds.
+/// A message with what became of it, as `trapline tap --json` gives it. Without its community, which is a password.
 pub fn result(mut message: Value, result: MatchResult, outcomes: Vec<Value>) -> Value {
     if let Some(fields) = message.as_object_mut() {
         fields.shift_remove("community");
-    }
-    for varbind in message["varbinds"].as_array_mut().into_iter().flatten() {
-        if varbind["oid"] == PROXIED {
-            (varbind["value"], varbind["text"]) = ("*".into(), "*".into());
-        }
     }
     let result = match result {
         MatchResult::Matched => "matched",

@@ -48,6 +48,7 @@ mod storm_buckets;
 mod storm_gate;
 mod storm_kinds;
 pub mod storms;
+mod stream_end;
 pub mod streams;
 pub mod tap;
 pub mod tls;

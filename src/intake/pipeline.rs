@@ -418,7 +418,7 @@ impl Pipeline {
         let choice = hosts.choose(&received, None);
         if let Agent::Refused(agent) = choice.agent {
             self.counts.claim_refused += 1;
-            if let Some(suppressed) = self.shared.limiter.allow(Kind::Claim, now.mono) {
+            if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Claim, "agent", now.mono) {
                 tracing::warn!(
                     from = %source.peer, suppressed,
                     "{text} claims to be {agent}: not a relay, so that its own host is used; if it forwards for others, add it to [snmp] relays"
@@ -427,7 +427,7 @@ impl Pipeline {
         }
         if let (Agent::RefusedName, Message::Syslog(line)) = (choice.agent, message) {
             self.counts.claim_refused += 1;
-            if let Some(suppressed) = self.shared.limiter.allow(Kind::Claim, now.mono) {
+            if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Claim, "name", now.mono) {
                 tracing::warn!(
                     from = %source.peer, suppressed,
                     "{text} names the host '{}': not a relay, so that its own host is used; if it forwards for others, add it to [syslog] relays",

@@ -96,7 +96,7 @@ pub fn snmp(
     let allow = networks(&section, found);
     let relays = section.strings("relays", found).map(|all| parse_all(&section, all, network, found));
     if section.get("relays").is_none() {
-        found.push(without_relays(section.source(), &section.span()));
+        found.push(section.follows(&["relays"], without_relays(section.source(), &section.span())));
     }
     let mut tags = Vec::new();
     let grants = section.sections("access", found).into_iter().map(|s| grant(s, found, &mut tags)).collect();

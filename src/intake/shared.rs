@@ -302,6 +302,19 @@ impl Shared {
         }
     }
 
+    /// Counts messages of a stream that ends, and that the journal has no room for, and says so.
+    pub(super) fn left(&self, from: Peer, messages: u64) {
+        self.stats.unfinished.add(messages);
+        if messages > 0
+            && let Some(suppressed) = self.limiter.allow_for(Kind::Journal, "left", self.now().mono)
+        {
+            tracing::error!(
+                %from, suppressed, messages,
+                "messages that were read are lost, as the journal takes no outcomes; free disk space, or bring back the sink that is behind"
+            );
+        }
+    }
+
     /// Lets streams be accepted, now that there are rules.
     pub(super) fn open(&self) {
         self.open.send_replace(true);

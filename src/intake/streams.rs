@@ -21,6 +21,7 @@ use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
 use crate::intake::stop::{Stop, told, told_for};
 use crate::intake::storm_buckets::Tap;
+use crate::intake::stream_end::{End, Given};
 use crate::intake::tls;
 use crate::net;
 use crate::peer::Peer;
@@ -101,11 +102,12 @@ impl Streams {
         };
         if let Some((group, silent)) = displaced {
             self.shared.stats.streams_displaced.add(1);
-            if let Some(suppressed) = self.shared.limiter.allow(Kind::Stream, self.shared.now().mono) {
+            let (now, section) = (self.shared.now().mono, self.speech.protocol().section());
+            if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Stream, section, now) {
                 tracing::warn!(
                     from = %group, suppressed,
                     "a stream that was silent for {} s was closed to make space for one of {}; raise {} max_connections",
-                    silent.as_secs(), Group::from(peer), self.speech.protocol().section()
+                    silent.as_secs(), Group::from(peer), section
                 );
             }
         }
@@ -216,7 +218,8 @@ impl Arrived {
             }
             Err(failure) => {
                 self.shared.stats.tls_failed.add(1);
-                if let Some(suppressed) = self.shared.limiter.allow(Kind::Tls, self.shared.now().mono) {
+                let (now, why) = (self.shared.now().mono, failure.to_string());
+                if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Tls, ("stream", why), now) {
                     tracing::warn!(from = %self.peer, suppressed, "a stream was closed, as TLS did not begin: {failure}");
                 }
             }
@@ -271,42 +274,16 @@ struct Stream<S> {
     sent: Tap,
 }
 
-/// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Its sender has closed it.
-    Closed,
-    /// It broke, or its messages cannot be told apart.
-    Lost,
-    /// It was silent for too long.
-    Silent,
-    /// Another stream has got its place.
-    Displaced,
-    /// The listener was told to stop.
-    Stopped,
-}
-
-/// What was given of what has been read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Given {
-    /// All whole messages.
-    All,
-    /// What the journal has taken; there may be more.
-    Some,
-    /// All, and nothing follows.
-    Closed,
-    /// All that can be told apart.
-    Broken,
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// Reads the stream to its end.
-    async fn run(mut self, mut conversation: impl Conversation) {
+    async fn run<C: Conversation>(mut self, mut conversation: C) {
         let mut chunk = vec![0; CHUNK];
         let mut end = self.read(&mut conversation, &mut chunk).await;
         // What a sender has begun long ago it does not send again.
         let silent = matches!(end, End::Displaced | End::Silent);
         match end {
+            // What cannot be kept is not read: in the kernel it is the sender's, which sees that the connection broke.
+            End::Stopped if self.pipeline.holds() || self.shared.refusing() => {}
             End::Stopped => end = self.drain(&mut conversation, &mut chunk, DRAIN).await,
             // What has arrived is taken; nothing is awaited, as the place is needed.
             End::Displaced | End::Silent => {
@@ -330,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                         self.shared.stats.unfinished.add(1);
                         self.pipeline.beginning(protocol, octets, self.arrival(), now);
                     }
-                    Frame::Unfinished | Frame::Broken(_) | Frame::Closed => {
+                    Frame::Unfinished | Frame::Broken { .. } | Frame::Closed => {
                         self.shared.stats.unfinished.add(1);
                         break;
                     }
@@ -345,8 +322,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
         self.shared.stats.framing_lost.add(conversation.lost());
         self.commit().await;
+        self.count_left(&mut conversation);
         // TLS has a word for the end (RFC 8446, section 6.1): without it a sender cannot tell that nobody has cut it off.
         let _ = timeout(FAREWELL, self.stream.shutdown()).await;
+    }
+
+    /// Counts messages that were read, and that the journal has no room for at the end: at most what was read at once.
+    fn count_left<C: Conversation>(&self, conversation: &mut C) {
+        // A sender that waits for an answer sends them again.
+        if C::ACKNOWLEDGES || !self.pipeline.holds() {
+            return;
+        }
+        let mut left = 0;
+        while matches!(conversation.next(), Some(Frame::Message(_) | Frame::Cut(_))) {
+            left += 1;
+        }
+        self.shared.left(self.peer, left);
     }
 
     /// Reads and answers, until the stream ends or the listener is told to stop.
@@ -558,13 +549,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 }
                 Frame::Unfinished => {}
                 Frame::Closed => return Given::Closed,
-                Frame::Broken(error) => {
+                Frame::Broken { why, reason } => {
                     let protocol = self.speech.as_str();
                     self.shared.stats.streams_broken.add(1);
-                    if let Some(suppressed) = self.shared.limiter.allow(Kind::Framing, now.mono) {
+                    if let Some(suppressed) =
+                        self.shared.limiter.allow_for(Kind::Framing, (protocol, reason), now.mono)
+                    {
                         tracing::warn!(
                             from = %self.peer, suppressed,
-                            "a stream was closed because its messages cannot be told apart: {error}; check that its sender speaks {protocol}"
+                            "a stream was closed because its messages cannot be told apart: {why}; check that its sender speaks {protocol}"
                         );
                     }
                     return Given::Broken;

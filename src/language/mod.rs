@@ -14,6 +14,7 @@ pub mod convert;
 pub mod expr;
 pub mod functions;
 pub mod jinja;
+mod mistakes;
 pub mod names;
 pub mod pattern;
 pub mod rewrite;
@@ -23,5 +24,7 @@ pub mod value;
 
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod mistake_tests;
 #[cfg(test)]
 mod tests;

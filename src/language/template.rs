@@ -9,6 +9,7 @@ use crate::language::budget;
 use crate::language::expr::Node;
 use crate::language::functions::{self, As, Call};
 use crate::language::jinja::{Environment, Escape, Program, RenderError};
+use crate::language::mistakes::{self, Form};
 use crate::language::names::{Doubt, Names, Path, Resolved, Values};
 use crate::language::rewrite::RESERVED;
 use crate::language::syntax::{self, Called, Callee, FUNCTIONS};
@@ -123,7 +124,9 @@ impl<'c, N: Names> Compiler<'c, N> {
 
     /// Compiles a template; none if it has errors.
     pub fn template(&mut self, source: &str) -> Option<Template<N::Var>> {
-        let parsed = syntax::template(source).map_err(|error| self.syntax_error(&error)).ok()?;
+        let parsed = syntax::template(source)
+            .map_err(|error| self.syntax_error(Form::Template, source, &error))
+            .ok()?;
         let before = self.faults.len();
         let locals = syntax::assigned(&parsed);
         for name in locals.iter().filter(|name| name.starts_with(RESERVED)) {
@@ -158,8 +161,9 @@ impl<'c, N: Names> Compiler<'c, N> {
 
     /// Compiles an expression; none if it has errors.
     pub fn expression(&mut self, source: &str) -> Option<Expression<N::Var>> {
-        let parsed =
-            syntax::expression(source).map_err(|error| self.expression_error(source, &error)).ok()?;
+        let parsed = syntax::expression(source)
+            .map_err(|error| self.syntax_error(Form::Expression, source, &error))
+            .ok()?;
         let before = self.faults.len();
         self.check(source, &[&parsed], &[]);
         if self.has_errors(before) {
@@ -401,31 +405,12 @@ impl<'c, N: Names> Compiler<'c, N> {
         self.faults.push(Fault { severity: Severity::Error, within, message, hint: Some(hint) });
     }
 
-    fn syntax_error(&mut self, error: &minijinja::Error) {
+    /// What is wrong in a source that does not parse.
+    fn syntax_error(&mut self, form: Form, source: &str, error: &minijinja::Error) {
         let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-        let within = error.range().unwrap_or(0..0);
-        self.faults.push(Fault { severity: Severity::Error, within, message, hint: None });
-    }
-
-    /// An error in an expression. What most people mean who write one equals sign, or a word of another language, is said.
-    fn expression_error(&mut self, source: &str, error: &minijinja::Error) {
-        let before = self.faults.len();
-        self.syntax_error(error);
-        let rest = source.get(error.range().unwrap_or(0..0).start..).unwrap_or(source).trim_start();
-        let hint = [
-            ("==", ""),
-            ("=~", "write: x is matching('...')"),
-            ("=", "write == to compare"),
-            ("&&", "write: and"),
-            ("||", "write: or"),
-            ("!", "write: not x"),
-        ]
-        .into_iter()
-        .find(|(begins, _)| rest.starts_with(begins))
-        .map_or("", |(_, hint)| hint);
-        if let Some(fault) = self.faults.get_mut(before).filter(|_| !hint.is_empty()) {
-            fault.hint = Some(hint.to_owned());
-        }
+        let mistakes::Mistake { within, message, hint } =
+            mistakes::mistake(form, source, error.range().unwrap_or(0..0), &message);
+        self.error(within, message, hint);
     }
 
     /// An error of the engine for a template that parses, such as one that is nested too deeply.

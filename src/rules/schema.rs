@@ -185,7 +185,7 @@ fn senders(section: &Section<'_, '_>, found: &mut Diagnostics) -> Vec<Located<St
 fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) -> Option<RuleText> {
     let id = section.string("id", found);
     if id.is_none() {
-        found.push(section.error("the rule has no id", "add one, such as id = \"link-down\""));
+        found.push(section.lacks(&["id"], "the rule has no id", "add one, such as id = \"link-down\""));
     }
     let trap = section.strings("trap", found);
     let syslog = section.section("syslog", found).map(|s| syslog(s, found));
@@ -222,7 +222,7 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
         } else {
             ("makes no outcome", "add [rule.check], [rule.event] or drop = true")
         };
-        found.push(section.error(format!("rule{named} {what}"), hint));
+        found.push(section.lacks(&["check", "event", "drop"], format!("rule{named} {what}"), hint));
     }
     if let (true, Some((key, span))) = (drop, state.given.first()) {
         let message = format!("rule{named} makes nothing that '{key}' could be about");
@@ -350,7 +350,7 @@ fn state(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Located<S
 
 fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> CheckText {
     let state = state(&section, found);
-    let text = CheckText {
+    let mut text = CheckText {
         host: section.string("host", found),
         service: section.string("service", found),
         output: section.string("output", found),
@@ -358,12 +358,19 @@ fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> CheckText {
         perfdata: section.string("perfdata", found),
         state: state.unwrap_or(Located { value: "unknown".into(), span: section.span() }),
     };
-    section.finish(found);
+    if section.unknown(found).contains(&"service") {
+        // The check is not one of the host, whose states are others.
+        text.service =
+            text.service.or_else(|| Some(Located { value: "unknown".into(), span: section.span() }));
+    }
     text
 }
 
 fn event(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<EventText> {
-    let state = state(&section, found)?;
+    let Some(state) = state(&section, found) else {
+        section.cut_short(found);
+        return None;
+    };
     let mut text = EventText {
         component: section.string("component", found),
         resource: section.string("resource", found),

@@ -132,6 +132,11 @@ impl Diagnostics {
         self.0.extend(other.0);
     }
 
+    /// Takes back what follows from something else that is told.
+    pub fn take_back(&mut self, said: &Diagnostic) {
+        self.0.retain(|one| one != said);
+    }
+
     /// Whether any of them refuses something.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|d| d.severity == Severity::Error)

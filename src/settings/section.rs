@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, did_you_mean};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, SourceText, nearest};
+use crate::settings::toml_errors;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,30 +41,12 @@ impl Located<String> {
     }
 }
 
-/// How many mistakes of syntax are said of a file: the place of each is looked for from the beginning on.
-const MOST_ERRORS: usize = 100;
-
-/// How many unknown keys of a section are said, for the same reason.
+/// How many unknown keys of a section are said: the place of each is looked for from the beginning on.
 const MOST_UNKNOWN: usize = 1_000;
 
 /// Reads the root table of a file, if it is TOML at all; syntax errors become diagnostics.
 pub fn read<'s>(source: &SourceText<'s>, found: &mut Diagnostics) -> Option<Spanned<DeTable<'s>>> {
-    let (root, errors) = DeTable::parse_recoverable(source.text);
-    let broken = !errors.is_empty();
-    let more = errors.len().saturating_sub(MOST_ERRORS);
-    for error in errors.into_iter().take(MOST_ERRORS) {
-        let span = error.span().unwrap_or(0..0);
-        let message = error.message().replace('\n', ", ");
-        // A backslash of a regular expression, in a string in which it begins an escape.
-        let hint = message
-            .starts_with("missing escaped value")
-            .then(|| "write text with backslashes in single quotes: '\\S+'".to_owned());
-        found.push(source.error(&span, message, hint));
-    }
-    if more > 0 {
-        found.file_error(source.file, format!("and {more} more mistakes of syntax"), "");
-    }
-    (!broken).then_some(root)
+    toml_errors::read(source, found)
 }
 
 /// A string of TOML, as plain as its content allows.
@@ -104,6 +87,7 @@ pub struct Section<'d, 's> {
     span: Range<usize>,
     name: String,
     asked: RefCell<Vec<&'static str>>,
+    absent: RefCell<Vec<(Vec<String>, Diagnostic)>>,
     outside: Rc<Outside>,
 }
 
@@ -125,7 +109,8 @@ impl<'d, 's> Section<'d, 's> {
         span: Range<usize>,
         name: impl Into<String>,
     ) -> Self {
-        Section { source, table, span, name: name.into(), asked: RefCell::default(), outside: Rc::default() }
+        let (asked, absent) = (RefCell::default(), RefCell::default());
+        Section { source, table, span, name: name.into(), asked, absent, outside: Rc::default() }
     }
 
     /// A section within this one.
@@ -168,9 +153,25 @@ impl<'d, 's> Section<'d, 's> {
         self.span.clone()
     }
 
-    /// An error about the section as a whole.
+    /// An error about the section as a whole. What it names in single quotes are keys: where one of them is there and misspelt, that is
+    /// the cause, and [`Section::finish`] tells that alone.
     pub fn error(&self, message: impl Into<String>, hint: &str) -> Diagnostic {
-        self.source.error(&self.span, message, (!hint.is_empty()).then(|| hint.to_owned()))
+        let message = message.into();
+        let keys: Vec<&str> = message.split('\'').skip(1).step_by(2).collect();
+        self.lacks(&keys, message.as_str(), hint)
+    }
+
+    /// The same, because none of these keys is there.
+    pub fn lacks(&self, keys: &[&str], message: impl Into<String>, hint: &str) -> Diagnostic {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        self.follows(keys, self.source.error(&self.span, message, hint))
+    }
+
+    /// The same of what is said elsewhere because none of these keys is there.
+    pub fn follows(&self, keys: &[&str], said: Diagnostic) -> Diagnostic {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.absent.borrow_mut().push((keys, said.clone()));
+        said
     }
 
     /// The value of a key, of any type.
@@ -290,17 +291,45 @@ impl<'d, 's> Section<'d, 's> {
         if around == self.name { key.to_owned() } else { format!("{around}.{key}") }
     }
 
-    /// Reports the keys that nobody asked for.
+    /// A key that is there and seems to be this one, for a section that is not read without it.
+    pub fn misspelt(&self, key: &str) -> Option<Diagnostic> {
+        let asked = self.asked();
+        let is_meant =
+            |name: &str| !asked.iter().any(|known| *known == name) && nearest(name, [key]).is_some();
+        let (name, _) = self.table.iter().find(|(name, _)| is_meant(name.get_ref()))?;
+        let message = format!("unknown key '{}' in {}", name.get_ref(), self.name);
+        Some(self.source.error(&name.span(), message, Some(format!("did you mean '{key}'?"))))
+    }
+
+    /// The end of a section that was not read to its end, as something is missing: tells what is misspelt in the place of that.
+    pub fn cut_short(self, found: &mut Diagnostics) {
+        let absent = self.absent.take();
+        for (keys, said) in absent {
+            let absent = keys.iter().filter(|key| self.table.get(key.as_str()).is_none());
+            if let Some(misspelt) = absent.filter_map(|key| self.misspelt(key)).next() {
+                found.take_back(&said);
+                found.push(misspelt);
+            }
+        }
+    }
+
+    /// Reports the keys that nobody asked for, and takes back what was said because one of them is misspelt.
     pub fn finish(self, found: &mut Diagnostics) {
-        let mut asked = self.asked.into_inner();
+        self.unknown(found);
+    }
+
+    /// The same, while the section is still read. Gives the keys that are meant by those that are misspelt.
+    pub fn unknown(&self, found: &mut Diagnostics) -> Vec<&'static str> {
+        let mut asked = self.asked();
         let mut seen = std::collections::HashSet::new();
         asked.retain(|key| seen.insert(*key));
         if asked.contains(&"*") {
-            return;
+            return Vec::new();
         }
         let is_unknown = |key: &&Spanned<Cow<'_, str>>| !asked.iter().any(|k| k == key.get_ref());
         let unknown: Vec<_> = self.table.keys().filter(is_unknown).collect();
         let more = unknown.len().saturating_sub(MOST_UNKNOWN);
+        let mut meant = Vec::new();
         for (at, key) in unknown.into_iter().take(MOST_UNKNOWN + 1).enumerate() {
             let name = key.get_ref();
             if at == MOST_UNKNOWN {
@@ -308,14 +337,20 @@ impl<'d, 's> Section<'d, 's> {
                 found.push(self.source.error(&key.span(), message, None));
                 break;
             }
-            let hint = did_you_mean(name, asked.iter().copied())
-                .unwrap_or_else(|| format!("known here: {}", asked.join(", ")));
-            found.push(self.source.error(
-                &key.span(),
-                format!("unknown key '{name}' in {}", self.name),
-                Some(hint),
-            ));
+            let near = nearest(name, asked.iter().copied());
+            let absent = near.filter(|near| self.table.get(*near).is_none());
+            meant.extend(absent.and_then(|near| asked.iter().copied().find(|key| *key == near)));
+            let hint = near.map(|near| format!("did you mean '{near}'?"));
+            let hint = hint.unwrap_or_else(|| format!("known here: {}", asked.join(", ")));
+            let message = format!("unknown key '{name}' in {}", self.name);
+            found.push(self.source.error(&key.span(), message, Some(hint)));
         }
+        for (keys, said) in self.absent.borrow_mut().drain(..) {
+            if keys.iter().any(|key| meant.contains(&key.as_str())) {
+                found.take_back(&said);
+            }
+        }
+        meant
     }
 }
 

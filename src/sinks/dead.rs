@@ -32,6 +32,15 @@ pub struct DeadLetters {
     sink: String,
 }
 
+/// Where letters were added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// Beside those that were there.
+    Beside,
+    /// There were too many: they were moved aside.
+    Alone,
+}
+
 /// One dead letter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Letter(Value);
@@ -108,13 +117,15 @@ impl DeadLetters {
     /// # Errors
     ///
     /// If they cannot be written. Then none of them is there.
-    pub fn add(&self, letters: &[Letter]) -> io::Result<()> {
+    pub fn add(&self, letters: &[Letter]) -> io::Result<Added> {
         let (folder, _lock) = self.locked()?;
         let mut log = self.open(&folder, "jsonl")?;
-        if log.length() > MAX_SIZE {
+        let full = log.length() > MAX_SIZE;
+        if full {
             self.move_aside(&folder, &mut log)?;
         }
-        append(&mut log, letters)
+        append(&mut log, letters)?;
+        Ok(if full { Added::Alone } else { Added::Beside })
     }
 
     /// Opens a file of letters; a half letter at its end, which a crash has left, is cut off.

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::journal::{Journal, Reader};
 use crate::outcome::result::Outcome;
-use crate::sinks::dead::{DeadLetters, Letter};
+use crate::sinks::dead::{Added, DeadLetters, Letter};
 use crate::sinks::fields::Filter;
 use crate::sinks::gate::Gate;
 use crate::sinks::keeper::Keeper;
@@ -84,6 +84,8 @@ pub(super) struct Delivery<'s> {
     lanes: Vec<Option<Box<dyn Lane>>>,
     flights: FuturesUnordered<Flight>,
     letters: DeadLetters,
+    /// Whether somebody else may have changed the dead letters since they were counted.
+    uncounted: bool,
     retries: Retries,
     /// Items whose dead letters could not be written yet.
     dead: Vec<DeadItem>,
@@ -148,6 +150,7 @@ impl<'s> Delivery<'s> {
             report: Report::new(&running),
             retries: Retries::new(letters.clone()),
             letters,
+            uncounted: true,
             dead: Vec::new(),
             sink,
             options,
@@ -174,6 +177,7 @@ impl<'s> Delivery<'s> {
             self.disk_paused = self.disk_paused.filter(|until| *until > now.mono);
             if self.disk_paused.is_none() {
                 self.write_letters(now);
+                self.count_letters();
             }
             if !stopping {
                 self.retry(now);
@@ -231,7 +235,10 @@ impl<'s> Delivery<'s> {
                     self.lingering = self.clock.now().mono.since(now.mono) <= linger;
                 }
                 stopped = stop.wait_for(|stop| *stop), if !stopping => { let _ = stopped; stops = true }
-                () = self.running.letters.notified() => self.retries.ask(),
+                () = self.running.letters.notified() => {
+                    self.retries.ask();
+                    self.uncounted = true;
+                }
                 () = timer => self.lingered = lingers,
             }
         }
@@ -410,14 +417,31 @@ impl<'s> Delivery<'s> {
             Some(Letter::new(&record, &self.running.name, dead.reason.as_str(), now.wall.micros()))
         };
         let letters: Vec<Letter> = self.dead.iter().filter_map(letter).collect();
-        if let Err(error) = self.letters.add(&letters) {
-            self.report.disk("keep dead letters", &error);
-            self.disk_paused = Some(now.mono + DISK_PAUSE);
-            return;
+        match self.letters.add(&letters) {
+            Ok(Added::Beside) => {
+                self.running.stats.letters.fetch_add(letters.len() as u64, Ordering::Relaxed);
+            }
+            Ok(Added::Alone) => self.running.stats.letters.store(letters.len() as u64, Ordering::Relaxed),
+            Err(error) => {
+                self.report.disk("keep dead letters", &error);
+                self.disk_paused = Some(now.mono + DISK_PAUSE);
+                return;
+            }
         }
         self.report.dead(&self.dead, now.mono);
         for dead in self.dead.drain(..) {
             self.machine.letter_written(&dead);
+        }
+    }
+
+    /// Counts the dead letters that are kept. What this sink adds is counted where it is added, as the file may be long.
+    fn count_letters(&mut self) {
+        if !std::mem::take(&mut self.uncounted) {
+            return;
+        }
+        match self.letters.list() {
+            Ok(all) => self.running.stats.letters.store(all.len() as u64, Ordering::Relaxed),
+            Err(error) => self.report.disk("count dead letters", &error),
         }
     }
 
@@ -431,6 +455,7 @@ impl<'s> Delivery<'s> {
         let item = |letter: &Letter, id| retries::item(letter, id, |outcome| keys.of(outcome));
         let result = self.retries.finish(&finished, now.mono, false);
         let result = result.and_then(|()| self.retries.give(&mut self.machine, now.mono, item));
+        self.uncounted |= self.retries.has_put_back();
         if let Err(error) = result {
             self.report.disk("keep dead letters", &error);
             self.disk_paused = Some(now.mono + DISK_PAUSE);

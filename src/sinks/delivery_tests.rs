@@ -484,6 +484,7 @@ async fn letters_are_sent_again_beside_the_journal_and_can_be_taken_back() {
     rig.start();
     rig.until("the first", |rig| rig.behind() == 0).await;
     assert_eq!((rig.letters().list().unwrap().len(), rig.count(|s| &s.dead)), (9, 9));
+    assert_eq!(rig.count(|s| &s.letters), 9);
     // One is still dead, one is put off, the others are taken.
     rig.answers(|outputs| {
         let fate = match outputs[0].as_str() {
@@ -500,9 +501,12 @@ async fn letters_are_sent_again_beside_the_journal_and_can_be_taken_back() {
     rig.until("the journal goes on", |rig| rig.behind() == 0).await;
     rig.until("the file knows", |rig| rig.letters().retrying().unwrap().len() == 1).await;
     assert_eq!(rig.letters().list().unwrap()[0].reason(), "still not");
-    // A restart goes on with the one that is put off.
+    assert_eq!((rig.count(|s| &s.letters), rig.count(|s| &s.dead)), (1, 10));
+    // A restart goes on with the one that is put off, and knows what is kept.
     rig.end().await;
     rig.restart();
+    rig.until("they are counted", |rig| rig.count(|s| &s.letters) == 1).await;
+    assert_eq!(rig.count(|s| &s.dead), 0);
     let tries = |rig: &Rig| rig.sent().iter().filter(|output| *output == "4").count();
     let before = tries(&rig);
     rig.until("it is tried", |rig| tries(rig) > before + 1).await;

@@ -61,7 +61,10 @@ pub fn read_with(
     let list = || format!("one of {}", names().collect::<Vec<_>>().join(", "));
     let name = options.string("type");
     if options.get("type").is_none() {
-        options.report("a sink without a type", &format!("add type = {}", list()));
+        match section.misspelt("type") {
+            Some(misspelt) => options.report_as(misspelt),
+            None => options.report("a sink without a type", &format!("add type = {}", list())),
+        }
     }
     let name = name?;
     let kind = kinds.iter().find(|kind| kind.name == name.value);

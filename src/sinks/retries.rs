@@ -28,6 +28,8 @@ pub(super) struct Retries {
     next: u64,
     /// Whether somebody has changed the letters.
     asked: bool,
+    /// Whether letters were put back among those that are kept.
+    put_back: bool,
     looked: Mono,
     written: Mono,
     sent: u64,
@@ -42,6 +44,7 @@ impl Retries {
             done: BTreeSet::new(),
             next: 0,
             asked: true,
+            put_back: false,
             looked: Mono::default(),
             written: Mono::default(),
             sent: 0,
@@ -108,6 +111,7 @@ impl Retries {
         changed.retain(|letter| !self.done.contains(letter.id()));
         if !changed.is_empty() {
             self.letters.add(&changed)?;
+            self.put_back = true;
             self.done.extend(changed.iter().map(|letter| letter.id().to_owned()));
         }
         Ok(())
@@ -131,6 +135,11 @@ impl Retries {
             self.asked = true;
         }
         Ok(())
+    }
+
+    /// Whether letters were put back among those that are kept, since this was asked last.
+    pub(super) fn has_put_back(&mut self) -> bool {
+        std::mem::take(&mut self.put_back)
     }
 
     /// When [`Retries::finish`] has something to do.

@@ -333,6 +333,11 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         self.found.push(self.section.error(message, hint));
     }
 
+    /// Reports a mistake that is described already.
+    pub fn report_as(&mut self, mistake: Diagnostic) {
+        self.found.push(mistake);
+    }
+
     /// Warns of the entry as a whole.
     pub fn warn(&mut self, message: &str, hint: &str) {
         let error = self.section.error(message, hint);

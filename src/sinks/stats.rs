@@ -23,6 +23,8 @@ pub struct SinkStats {
     pub stale: AtomicU64,
     /// Outcomes that the server will never take.
     pub dead: AtomicU64,
+    /// Dead letters that are kept, also those of before the start.
+    pub letters: AtomicU64,
     /// Outcomes that were sent again.
     pub retried: AtomicU64,
     /// Times that delivery failed.
@@ -48,6 +50,7 @@ impl Default for SinkStats {
             cut: AtomicU64::default(),
             stale: AtomicU64::default(),
             dead: AtomicU64::default(),
+            letters: AtomicU64::default(),
             retried: AtomicU64::default(),
             failures: AtomicU64::default(),
             error: Mutex::default(),

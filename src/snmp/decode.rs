@@ -280,9 +280,13 @@ fn take<'a>(varbinds: &mut Vec<Varbind<'a>>, oid: &Oid<'_>) -> Option<Value<'a>>
     Some(varbinds.remove(at).value)
 }
 
-/// A proxy that translates between versions says in varbinds who the agent was (RFC 3584, section 3.1).
+/// What stands in the place of a community that a proxy has put into the varbinds.
+const MASK: &[u8] = b"*";
+
+/// A proxy that translates between versions says in varbinds who the agent was (RFC 3584, section 3.1). The community among them is a
+/// password: the varbind keeps none of it, so that nothing that shows varbinds shows it.
 fn honour_proxy(notification: &mut Notification<'_>) {
-    for varbind in &notification.varbinds {
+    for varbind in &mut notification.varbinds {
         // One look at the arc below snmpModules spares three comparisons for every other varbind.
         if varbind.oid.as_bytes().get(..5) != Some(&[0x2b, 6, 1, 6, 3]) {
             continue;
@@ -291,8 +295,16 @@ fn honour_proxy(notification: &mut Notification<'_>) {
             Value::IpAddress(address) if varbind.oid == oids::SNMP_TRAP_ADDRESS => {
                 notification.agent = notification.agent.or(Some(*address).filter(|a| !a.is_unspecified()));
             }
-            Value::OctetString(community) if varbind.oid == oids::SNMP_TRAP_COMMUNITY => {
-                notification.proxied_community = Some(community);
+            value if varbind.oid.starts_with(&oids::SNMP_TRAP_COMMUNITY_OBJECT) => {
+                if let (Value::OctetString(community), true) =
+                    (value, varbind.oid == oids::SNMP_TRAP_COMMUNITY)
+                {
+                    notification.proxied_community = Some(community);
+                }
+                // Where there is none, nothing is masked.
+                if !matches!(varbind.value, Value::OctetString(b"")) {
+                    varbind.value = Value::OctetString(MASK);
+                }
             }
             Value::ObjectId(enterprise) if varbind.oid == oids::SNMP_TRAP_ENTERPRISE => {
                 notification.enterprise.get_or_insert_with(|| enterprise.clone());

@@ -81,6 +81,27 @@ fn a_proxy_names_the_agent() {
 }
 
 #[test]
+fn the_varbinds_of_a_proxied_trap_have_no_community_whatever_its_form() {
+    for (at, value) in [
+        ("1.3.6.1.6.3.18.1.4.0", Value::OctetString(b"sesame")),
+        ("1.3.6.1.6.3.18.1.4", Value::OctetString(b"sesame")),
+        ("1.3.6.1.6.3.18.1.4.0.1", Value::OctetString(b"sesame")),
+        ("1.3.6.1.6.3.18.1.4.0", Value::Odd { tag: 0x44, bytes: b"sesame" }),
+    ] {
+        let mut sent = link_down();
+        sent.varbinds.insert(0, Varbind { oid: oid(at), value });
+        sent.varbinds
+            .push(Varbind { oid: oid("1.3.6.1.6.3.18.1.5.0"), value: Value::OctetString(b"another") });
+        let packet = encode(&sent);
+        let got = decode(&packet).unwrap().notification;
+        let shown = format!("{:?}", got.varbinds);
+        assert!(!shown.contains("sesame") && !shown.contains(&format!("{:?}", b"sesame")), "{shown}");
+        assert_eq!(got.varbinds.last().map(|last| &last.value), Some(&Value::OctetString(b"another")));
+        assert_eq!(got.varbinds.len(), sent.varbinds.len());
+    }
+}
+
+#[test]
 fn the_answer_to_an_inform() {
     let sent = Notification { kind: NotificationKind::Inform, ..link_down() };
     let mut packet = encode(&sent);

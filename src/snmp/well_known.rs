@@ -12,6 +12,8 @@ pub const SNMP_TRAP_ENTERPRISE: Oid<'static> = Oid::from_canonical(&[0x2b, 6, 1,
 pub const SNMP_TRAPS: Oid<'static> = Oid::from_canonical(&[0x2b, 6, 1, 6, 3, 1, 1, 5]);
 /// snmpTrapAddress.0 (RFC 3584).
 pub const SNMP_TRAP_ADDRESS: Oid<'static> = Oid::from_canonical(&[0x2b, 6, 1, 6, 3, 18, 1, 3, 0]);
+/// snmpTrapCommunity (RFC 3584).
+pub const SNMP_TRAP_COMMUNITY_OBJECT: Oid<'static> = Oid::from_canonical(&[0x2b, 6, 1, 6, 3, 18, 1, 4]);
 /// snmpTrapCommunity.0 (RFC 3584).
 pub const SNMP_TRAP_COMMUNITY: Oid<'static> = Oid::from_canonical(&[0x2b, 6, 1, 6, 3, 18, 1, 4, 0]);
 

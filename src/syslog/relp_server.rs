@@ -50,6 +50,19 @@ pub enum Broken {
     Command(String),
 }
 
+impl Broken {
+    /// The word for it, whatever the sender has sent.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Broken::Head => "head",
+            Broken::End => "end",
+            Broken::NotOpen(_) => "not_open",
+            Broken::Open => "open",
+            Broken::Command(_) => "command",
+        }
+    }
+}
+
 /// What a frame asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

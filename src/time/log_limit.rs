@@ -1,6 +1,9 @@
-//! Limits log lines about bad input: the first line of a kind is written at once, then at most one every ten seconds, with
-//! the number of lines that were suppressed since.
+//! Limits log lines about bad input: the first line of a kind and a reason is written at once, then at most one every ten seconds,
+//! with the number of lines that were suppressed since. Each reason counts for itself, so that what happens all the time hides nothing
+//! else; a kind has a bounded number of reasons at a time, and what is beyond shares one limit.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +11,9 @@ use crate::time::clock::Mono;
 
 /// How long a kind is silent after a line.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// How many reasons of a kind are told apart at a time. What senders do decides which there are.
+const MOST_REASONS: usize = 16;
 
 /// The kinds of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +60,18 @@ const KINDS: usize = Kind::CameBack as usize + 1;
 #[derive(Debug, Default)]
 pub struct Line(Mutex<Option<State>>);
 
+/// Decides which lines of one kind are written, for each reason.
+#[derive(Debug, Default)]
+pub struct Reasons {
+    known: Mutex<HashMap<u64, State>>,
+    /// For the reasons beyond [`MOST_REASONS`].
+    others: Line,
+}
+
 /// Decides which lines are written.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    kinds: [Line; KINDS],
+    kinds: [Reasons; KINDS],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,29 +80,69 @@ struct State {
     suppressed: u64,
 }
 
-impl Line {
-    /// Whether a line may be written now; if so, how many were suppressed since the last one, none for zero, as a field of
-    /// the log line.
-    pub fn allow(&self, now: Mono) -> Option<Option<u64>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *state {
-            Some(known) if now - known.last < SILENCE => {
-                known.suppressed += 1;
+impl State {
+    /// Whether a line may be written now, as [`Line::allow`] says.
+    fn allow(known: &mut Option<State>, now: Mono) -> Option<Option<u64>> {
+        match known {
+            Some(state) if now - state.last < SILENCE => {
+                state.suppressed += 1;
                 None
             }
             _ => {
-                let suppressed = state.map(|s| s.suppressed).filter(|count| *count > 0);
-                *state = Some(State { last: now, suppressed: 0 });
+                let suppressed = known.map(|s| s.suppressed).filter(|count| *count > 0);
+                *known = Some(State { last: now, suppressed: 0 });
                 Some(suppressed)
             }
         }
     }
 }
 
+impl Line {
+    /// Whether a line may be written now; if so, how many were suppressed since the last one, none for zero, as a field of
+    /// the log line.
+    pub fn allow(&self, now: Mono) -> Option<Option<u64>> {
+        State::allow(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
+}
+
+impl Reasons {
+    /// The same for lines with this reason.
+    pub fn allow(&self, reason: impl Hash, now: Mono) -> Option<Option<u64>> {
+        let mut hash = DefaultHasher::new();
+        reason.hash(&mut hash);
+        let reason = hash.finish();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(&reason) && known.len() >= MOST_REASONS {
+            // One that was suppressed is kept until its number was told.
+            known.retain(|_, state| now - state.last < SILENCE || state.suppressed > 0);
+            if known.len() >= MOST_REASONS
+                && let Some(oldest) =
+                    known.iter().filter(|(_, s)| now - s.last >= SILENCE).min_by_key(|(_, s)| s.last)
+            {
+                let oldest = *oldest.0;
+                known.remove(&oldest);
+            }
+            if known.len() >= MOST_REASONS {
+                drop(known);
+                return self.others.allow(now);
+            }
+        }
+        let mut state = known.get(&reason).copied();
+        let allowed = State::allow(&mut state, now);
+        known.extend(state.map(|state| (reason, state)));
+        allowed
+    }
+}
+
 impl Limiter {
-    /// The same for lines of a kind.
+    /// The same for lines of a kind, which have one reason.
     pub fn allow(&self, kind: Kind, now: Mono) -> Option<Option<u64>> {
-        self.kinds[kind as usize].allow(now)
+        self.allow_for(kind, "", now)
+    }
+
+    /// The same for lines of a kind with this reason.
+    pub fn allow_for(&self, kind: Kind, reason: impl Hash, now: Mono) -> Option<Option<u64>> {
+        self.kinds[kind as usize].allow(reason, now)
     }
 }
 
@@ -106,5 +160,25 @@ mod tests {
         assert_eq!(allow(Kind::Malformed, 10_004), None);
         assert_eq!(allow(Kind::Malformed, 10_005), Some(Some(2)));
         assert_eq!(allow(Kind::Malformed, 30_000), Some(None));
+    }
+
+    #[test]
+    fn no_reason_hides_another_and_their_number_is_bounded() {
+        let limiter = Limiter::default();
+        let at = |millis| Mono::default() + Duration::from_millis(millis);
+        for millis in 0..1_000 {
+            let frequent = limiter.allow_for(Kind::Framing, "frequent", at(millis));
+            assert_eq!(frequent.is_some(), millis == 0);
+        }
+        assert_eq!(limiter.allow_for(Kind::Framing, "rare", at(1_000)), Some(None));
+        assert_eq!(limiter.allow_for(Kind::Tls, "frequent", at(1_000)), Some(None), "another kind");
+        // As many reasons as there are senders.
+        let lines = (0..10_000).filter(|n| limiter.allow_for(Kind::Framing, n, at(2_000)).is_some()).count();
+        assert_eq!(lines, MOST_REASONS - 2 + 1);
+        assert_eq!(limiter.allow_for(Kind::Framing, "frequent", at(10_000)), Some(Some(999)));
+        // They make room when nothing more is heard of them.
+        let lines = (0..10_000).filter(|n| limiter.allow_for(Kind::Framing, n, at(20_000)).is_some()).count();
+        assert!((MOST_REASONS..=MOST_REASONS + 1).contains(&lines), "{lines}");
+        assert!(limiter.kinds[Kind::Framing as usize].known.lock().unwrap().len() <= MOST_REASONS);
     }
 }

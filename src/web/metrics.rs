@@ -328,6 +328,11 @@ fn sinks(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
         "outcomes that were dropped because the journal was full",
         sinks.iter().map(|sink| (("sink", sink.name.as_str()), sink.cursor.expired())),
     )?;
+    out.gauges(
+        "sink_dead_letters",
+        "dead letters that are kept, also those of before the start",
+        sinks.iter().map(|s| (("sink", s.name.as_str()), s.stats.letters.load(Ordering::Relaxed) as f64)),
+    )?;
     let now = status.clock.now().mono;
     let behind = |sink: &Running| journal.behind(&sink.cursor) as f64;
     out.gauges(

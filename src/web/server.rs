@@ -122,7 +122,7 @@ pub async fn serve(listener: Arc<std::net::TcpListener>, site: Arc<Site>, mut st
             Ok(taken) => {
                 drop(tokio::spawn(serve_one(stream, taken.place, site.clone(), stop_of_streams.clone())));
             }
-            Err(refusal) => acceptor.refused(peer, &refusal),
+            Err(refusal) => acceptor.refused(peer, &refusal.to_string()),
         }
         Next::Go
     };
@@ -137,7 +137,8 @@ async fn begun(stream: TcpStream, peer: IpAddr, site: &Site) -> Option<(Box<dyn 
         Err(failure) => {
             let shared = &site.status.shared;
             shared.stats.tls_failed.add(1);
-            if let Some(suppressed) = shared.limiter.allow(Kind::Tls, site.status.clock.now().mono) {
+            let now = site.status.clock.now().mono;
+            if let Some(suppressed) = shared.limiter.allow_for(Kind::Tls, ("web", failure.to_string()), now) {
                 tracing::warn!(from = %peer, suppressed, "a connection of the web server was closed, as TLS did not begin: {failure}");
             }
             None

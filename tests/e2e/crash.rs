@@ -136,7 +136,7 @@ impl Informer {
                         Reply::Acknowledged => return true,
                         // It was started anew.
                         Reply::Engine(told) => {
-                            self.peer = Some(told);
+                            self.peer = Some(*told);
                             return false;
                         }
                         _ => {}

@@ -258,7 +258,7 @@ fn a_broken_rule_is_refused_with_its_place_and_the_rules_from_before_stay() {
     );
     let line = good.lines().count() + 4;
     for (text, place) in [
-        ("[[rule]]\nid = \"x\n", Some((2, 8))),
+        ("[[rule]]\nid = \"x\n", Some((2, 6))),
         (unknown.as_str(), Some((line, 8))),
         (&rule("own", "x", "X"), Some((2, 6))),
     ] {

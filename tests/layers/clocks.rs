@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 50] = [
+const USES: [(&str, &str); 51] = [
     ("src/commands/doctor/facts.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     ("src/commands/report.rs", "when a report is made, and ages counted back from then"),
@@ -35,6 +35,7 @@ const USES: [(&str, &str); 50] = [
     ("src/daemon/reports.rs", "reports are made at times of day, and once over restarts"),
     ("src/daemon/storms.rs", "the time that the results about storms carry"),
     ("src/history/writer.rs", "the age and the day of files, which outlive restarts"),
+    ("src/inbox/course.rs", "when messages of the run before came, whose monotonic clock may be another one"),
     (
         "src/inbox/groups.rs",
         "the times of the first and last message, for people; what goes first is decided by order",

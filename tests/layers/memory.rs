@@ -74,7 +74,7 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
     ("src/status.rs", &["sinks", "workshop"], Row("rules, hosts, users, MIB names")),
     ("src/terminal.rs", &["GOES_ON"], No("whether the command has a reader")),
     ("src/time/clock.rs", &["TestClock"], No("the clock of tests")),
-    ("src/time/log_limit.rs", &["Line"], Row("refused senders by reason")),
+    ("src/time/log_limit.rs", &["Line", "known"], Row("refused senders by reason")),
     ("src/web/api/access.rs", &["state"], Row("sessions of the console")),
     ("src/web/api/access.rs", &["writing"], No("who writes the file of sessions at the moment")),
     ("src/web/api/limits.rs", &["turns"], No("requests that are at work")),

@@ -1,6 +1,6 @@
 //! `trapline mib add`: modules as vendors ship them, into a folder of the configuration.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,13 @@ use crate::config::Config;
 use crate::config::loaded as setup;
 use crate::files::Folder;
 use crate::inbox::{Key, store};
+use crate::mib::load::modules::missing_in;
 use crate::mib::load::{Held, ModuleFile, module_files};
 use crate::mib::{Kind, Mib};
 use crate::oid::Oid;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics};
 use crate::settings::{folder, input};
-use crate::terminal::{eprint, eprintln, println};
+use crate::terminal::{eprintln, println};
 
 /// The most bytes of all that is added: thousands of modules.
 const MOST: u64 = 1 << 30;
@@ -110,7 +112,7 @@ pub fn run(args: &AddArgs) -> anyhow::Result<bool> {
         added: &added,
         kept,
         gathered: &gathered,
-        missing: missing(&after, &added, &to),
+        warnings: warnings(&after, &added, &to),
         gain: gain(&before.mib, &after.mib, &config),
     };
     if args.json {
@@ -118,7 +120,7 @@ pub fn run(args: &AddArgs) -> anyhow::Result<bool> {
     } else {
         report.print();
     }
-    Ok(report.missing.is_empty() && !gathered.modules.is_empty())
+    Ok(report.missing().is_empty() && !gathered.modules.is_empty())
 }
 
 /// Removes what was new, as not all of it could be written. What has taken the place of an older revision stays.
@@ -300,12 +302,12 @@ fn existing(paths: &[PathBuf], to: &Path) -> HashMap<String, Found> {
     all
 }
 
-/// What is said of the added modules: imports that no folder has.
-fn missing(after: &Held, added: &[Added], to: &Path) -> Vec<String> {
+/// What is said of the added modules: imports that no folder has, and what cannot be read in them.
+fn warnings(after: &Held, added: &[Added], to: &Path) -> Vec<Diagnostic> {
     let files: HashSet<String> =
         added.iter().map(|(_, name, _)| to.join(name).display().to_string()).collect();
     let found = after.found.clone().sorted();
-    found.into_iter().filter(|one| files.contains(&one.file)).map(|one| one.to_string()).collect()
+    found.into_iter().filter(|one| files.contains(&one.file)).collect()
 }
 
 /// What is known now and was not before.
@@ -346,11 +348,16 @@ struct Report<'r> {
     added: &'r [Added],
     kept: Vec<(String, String)>,
     gathered: &'r Gathered,
-    missing: Vec<String>,
+    warnings: Vec<Diagnostic>,
     gain: Gain,
 }
 
 impl Report<'_> {
+    /// The names of the modules that the added ones import and no folder has.
+    fn missing(&self) -> BTreeSet<&str> {
+        self.warnings.iter().flat_map(missing_in).collect()
+    }
+
     fn print(&self) {
         for (from, why) in &self.gathered.left_out {
             eprintln!("trapline: {from}: left out: {why}");
@@ -366,8 +373,8 @@ impl Report<'_> {
                 );
             }
         }
-        for line in &self.missing {
-            eprint!("{line}\n");
+        for warning in &self.warnings {
+            eprintln!("{warning}");
         }
         let Gain { modules, objects, notifications, named } = self.gain;
         println!("{modules} modules, {objects} objects and {notifications} notifications more");
@@ -391,10 +398,12 @@ impl Report<'_> {
         let added: Vec<serde_json::Value> = (self.added.iter())
             .map(|(modules, file, other)| json!({ "modules": modules, "file": file, "older": other }))
             .collect();
+        let mut warnings = Diagnostics::default();
+        self.warnings.iter().for_each(|one| warnings.push(one.clone()));
         json!({
             "folder": self.to, "in_mibs_paths": self.in_force, "added": added,
             "not_added": pairs(&self.kept, "module"), "left_out": pairs(&self.gathered.left_out, "file"),
-            "missing": self.missing, "modules": modules, "objects": objects, "notifications": notifications,
+            "missing": self.missing(), "warnings": warnings.to_json(), "modules": modules, "objects": objects, "notifications": notifications,
             "groups_named": named,
         })
     }

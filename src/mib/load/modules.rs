@@ -78,6 +78,16 @@ fn report(report: &mib_rs::types::DiagnosticReport, named: &[String], found: &mu
     }
 }
 
+/// What stands before and behind the names of modules that are missing.
+const IMPORTS: &str = " imports ";
+const NOWHERE: &str = ", which no folder has;";
+
+/// The modules that are missing where a warning is about imports; none of any other.
+pub fn missing_in(warning: &Diagnostic) -> impl Iterator<Item = &str> {
+    let names = warning.message.split_once(NOWHERE).and_then(|(before, _)| before.split_once(IMPORTS));
+    names.into_iter().flat_map(|(_, names)| names.split(", "))
+}
+
 /// Warns of modules that import from modules which are in none of the folders, with what is lost by that.
 fn missing_imports(library: &mib_rs::Mib, found: &mut Diagnostics) {
     let known: BTreeSet<&str> = library.modules().map(mib_rs::Module::name).collect();
@@ -109,7 +119,7 @@ fn missing_imports(library: &mib_rs::Mib, found: &mut Diagnostics) {
             file: module.source_label().unwrap_or(module.name()).to_owned(),
             place: None,
             message: format!(
-                "{} imports {}, which no folder has; {lost} of its definitions are not known",
+                "{}{IMPORTS}{}{NOWHERE} {lost} of its definitions are not known",
                 module.name(),
                 names.join(", ")
             ),

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::format::push_command;
+use super::results;
 use crate::files::Folder;
 use crate::outcome::record::Record;
-use crate::outcome::result::{CheckResult, Outcome};
-use crate::sinks::piece::{Format, Piece};
+use crate::outcome::result::CheckResult;
+use crate::sinks::piece::Format;
 use crate::sinks::plugin_output::{Newlines, Unfit};
-use crate::sinks::sink::{
-    Destination, Fate, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
-};
+use crate::sinks::sink::{Destination, Fate, Item, Lane, Limits, Pieces, Seat, Sending, Sink, Trouble};
 
 /// With so many files waiting, Gorgone is not reading: the directory is not filled any further.
 const MOST_FILES: usize = 1000;
@@ -40,18 +39,15 @@ impl Centcore {
 
 impl Sink for Centcore {
     fn limits(&self) -> Limits {
-        Limits { items: 512, order: Order::Kept, ..Limits::default() }
+        results::limits()
     }
 
     fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+        results::takes(record)
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
-        let Outcome::CheckResult(check) = &record.outcome else { return None };
-        let mut text = Vec::new();
-        let pushed = self.push(&mut text, check);
-        Some(pushed.map(|_| vec![Piece::new(Format::Command, text)]).map_err(Said::from))
+        results::pieces(record, Format::Command, |out, check| self.push(out, check))
     }
 
     fn destination(&self) -> Destination {
@@ -83,7 +79,7 @@ impl CentcoreLane {
         let mut first = None;
         let mut fates = Vec::with_capacity(items.len());
         for item in items {
-            let fate = self.push(&mut commands, item);
+            let fate = results::push(&mut commands, item, |out, check| self.central.push(out, check));
             if !matches!(fate, Fate::Dead(_)) {
                 first = first.or(Some(item));
             }
@@ -103,18 +99,6 @@ impl CentcoreLane {
         let name = format!("trapline-{}-{:016x}-{}", self.sink, first.epoch, first.sequence);
         folder.replace(&name, |out| out.write_all(&commands)).map_err(|error| self.away(&error))?;
         Ok(fates)
-    }
-
-    fn push(&self, commands: &mut Vec<u8>, item: &Item) -> Fate {
-        let record = item.record();
-        let Some(Outcome::CheckResult(check)) = record.as_ref().map(|record| &record.outcome) else {
-            return Fate::Dead("the outcome is no check result".into());
-        };
-        match self.central.push(commands, check) {
-            Ok(false) => Fate::Taken,
-            Ok(true) => Fate::Cut,
-            Err(error) => Fate::Dead(error.into()),
-        }
     }
 
     fn away(&self, error: &io::Error) -> Trouble {

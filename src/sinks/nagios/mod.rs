@@ -4,6 +4,7 @@
 pub mod centcore;
 pub mod format;
 pub mod pipe;
+mod results;
 mod settings;
 pub mod spool;
 

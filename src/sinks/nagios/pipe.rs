@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::format::push_command;
+use super::results;
 use crate::files::pipe::piece;
 use crate::outcome::record::Record;
-use crate::outcome::result::Outcome;
-use crate::sinks::piece::{Format, Piece};
+use crate::sinks::piece::Format;
 use crate::sinks::plugin_output::Newlines;
 use crate::sinks::sink::{
-    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+    Destination, Fate, Id, Item, Lane, Limits, Pieces, Said, Seat, Sending, Sink, Trouble,
 };
 use crate::sys;
 use crate::time::clock::{Clock, Mono};
@@ -43,18 +43,15 @@ pub struct Pipe {
 
 impl Sink for Pipe {
     fn limits(&self) -> Limits {
-        Limits { items: 512, order: Order::Kept, ..Limits::default() }
+        results::limits()
     }
 
     fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+        results::takes(record)
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
-        let Outcome::CheckResult(check) = &record.outcome else { return None };
-        let mut text = Vec::new();
-        let pushed = push_command(&mut text, check, self.newlines);
-        Some(pushed.map(|_| vec![Piece::new(Format::Command, text)]).map_err(Said::from))
+        results::pieces(record, Format::Command, |out, check| push_command(out, check, self.newlines))
     }
 
     fn destination(&self) -> Destination {
@@ -216,13 +213,9 @@ impl Open {
         if let Some((end, cut)) = self.ends.get(&item.id) {
             return Step::Written(*end, *cut);
         }
-        let record = item.record();
-        let Some(Outcome::CheckResult(check)) = record.as_ref().map(|record| &record.outcome) else {
-            return Step::Dead("the outcome is no check result".into());
-        };
-        match push_command(commands, check, newlines) {
-            Ok(cut) => Step::Written(self.written + commands.len() as u64, cut),
-            Err(error) => Step::Dead(error.into()),
+        match results::push(commands, item, |out, check| push_command(out, check, newlines)) {
+            Fate::Dead(reason) => Step::Dead(reason),
+            fate => Step::Written(self.written + commands.len() as u64, fate == Fate::Cut),
         }
     }
 

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::format::push_spooled;
+use super::results;
 use crate::files::Folder;
 use crate::outcome::record::Record;
-use crate::outcome::result::Outcome;
-use crate::sinks::piece::{Format, Piece};
+use crate::outcome::result::CheckResult;
+use crate::sinks::piece::Format;
 use crate::sinks::plugin_output::Newlines;
-use crate::sinks::sink::{
-    Destination, Fate, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
-};
+use crate::sinks::sink::{Destination, Fate, Item, Lane, Limits, Pieces, Seat, Sending, Sink, Trouble};
 use crate::time::clock::Clock;
 
 /// With so many files of results waiting, Nagios is not reading: the directory is not filled any further.
@@ -30,18 +29,15 @@ pub struct Spool {
 
 impl Sink for Spool {
     fn limits(&self) -> Limits {
-        Limits { items: 512, order: Order::Kept, ..Limits::default() }
+        results::limits()
     }
 
     fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+        results::takes(record)
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
-        let Outcome::CheckResult(check) = &record.outcome else { return None };
-        let mut text = Vec::new();
-        let pushed = push_spooled(&mut text, check, self.newlines);
-        Some(pushed.map(|_| vec![Piece::new(Format::CheckResultFile, text)]).map_err(Said::from))
+        results::pieces(record, Format::CheckResultFile, |out, check| push_spooled(out, check, self.newlines))
     }
 
     fn destination(&self) -> Destination {
@@ -72,7 +68,8 @@ impl SpoolLane {
     fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
         let mut results = Vec::new();
         let newlines = self.spool.newlines;
-        let fates = items.iter().map(|item| push(&mut results, item, newlines)).collect();
+        let push = |out: &mut Vec<u8>, check: &CheckResult<'_>| push_spooled(out, check, newlines);
+        let fates = items.iter().map(|item| results::push(&mut results, item, push)).collect();
         if results.is_empty() {
             return Ok(fates);
         }
@@ -130,19 +127,6 @@ impl SpoolLane {
             number /= 36;
         }
         name
-    }
-}
-
-/// Appends the result of an item, and says what becomes of it once the file is written.
-fn push(results: &mut Vec<u8>, item: &Item, newlines: Newlines) -> Fate {
-    let record = item.record();
-    let Some(Outcome::CheckResult(check)) = record.as_ref().map(|record| &record.outcome) else {
-        return Fate::Dead("the outcome is no check result".into());
-    };
-    match push_spooled(results, check, newlines) {
-        Ok(false) => Fate::Taken,
-        Ok(true) => Fate::Cut,
-        Err(error) => Fate::Dead(error.into()),
     }
 }
 

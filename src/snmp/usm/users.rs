@@ -114,7 +114,7 @@ pub(crate) fn read(
 ) -> Option<User> {
     let name = section.string("name", found);
     if name.is_none() {
-        found.push(section.error("a user without a name", "add name = \"...\""));
+        found.push(section.lacks(&["name"], "a user without a name", "add name = \"...\""));
     }
     if let Some(name) = name.as_ref().filter(|name| !NAME.contains(&name.len())) {
         let message = format!("a user name has 1 to 32 octets, not {}", name.len());
@@ -137,14 +137,15 @@ pub(crate) fn read(
     }
     if section.get("auth").is_none() && name.is_some() {
         let message = "a user without 'auth' proves nothing: anybody can send under this name";
-        found.push(warning(&section, "name", message, "add auth and auth_password if the device can"));
+        let said = warning(&section, "name", message, "add auth and auth_password if the device can");
+        found.push(section.follows(&["auth"], said));
     }
     for (keys, given) in [(&AUTH_KEYS, auth_secret.is_some()), (&PRIV_KEYS, priv_secret.is_some())] {
         pairs(&section, keys, given, found);
     }
     if privacy.is_some() && auth.is_none() {
-        found
-            .push(section.error("privacy without authentication is no security level of SNMPv3", "add auth"));
+        let message = "privacy without authentication is no security level of SNMPv3";
+        found.push(section.lacks(&["auth"], message, "add auth"));
     }
     let name = name.map(|name| name.value);
     let twin = |other: &&User| Some(&other.name) == name.as_ref() && other.engine == engine_id;
@@ -164,7 +165,7 @@ pub(crate) fn read(
         let hint =
             Some("add auth and auth_password, or list the sender's address in [snmp] relays".to_owned());
         let message = "a relay without authentication: anyone could speak for every host";
-        found.push(section.source().error(&relay.span, message, hint));
+        found.push(section.follows(&["auth"], section.source().error(&relay.span, message, hint)));
     }
     section.finish(found);
     let user = user?.with_relay(relay.is_some());

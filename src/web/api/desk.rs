@@ -18,7 +18,46 @@ use crate::time::clock::Now;
 use crate::web::feed::Feed;
 
 /// An answer of the daemon that comes later.
-pub type Later = Pin<Box<dyn Future<Output = Value> + Send>>;
+pub type Later = Pin<Box<dyn Future<Output = Result<Value, Undone>> + Send>>;
+
+/// Why something was not done, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undone {
+    /// Another such thing is done.
+    #[error("another upload or replay is under way; try again when it is done")]
+    Busy,
+    /// It cannot be done as it was asked for.
+    #[error("{0}")]
+    Refused(String),
+    /// The machine cannot do it now: its disk is full, it starts no process.
+    #[error("{0}")]
+    Unable(String),
+}
+
+impl Undone {
+    /// The same with another name in the place of a path.
+    #[must_use]
+    pub fn renamed(self, path: &str, name: &str) -> Undone {
+        match self {
+            Undone::Busy => Undone::Busy,
+            Undone::Refused(why) => Undone::Refused(why.replace(path, name)),
+            Undone::Unable(why) => Undone::Unable(why.replace(path, name)),
+        }
+    }
+}
+
+impl From<Undone> for Problem {
+    fn from(undone: Undone) -> Problem {
+        let why = undone.to_string();
+        match undone {
+            Undone::Busy => {
+                Problem { retry_after: Some(5), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, why) }
+            }
+            Undone::Refused(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why),
+            Undone::Unable(_) => Problem::unavailable(why),
+        }
+    }
+}
 
 /// What a process of its own does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +85,10 @@ pub enum Job {
 
 /// The daemon, as the control socket reaches it.
 pub trait Control: Debug + Send + Sync {
-    /// Carries out a request, written as for the control socket, such as `{"command":"reload"}`. The answer has `ok`, and `error` if that is
-    /// false.
+    /// Carries out a request, written as for the control socket, such as `{"command":"reload"}`.
     fn ask(&self, request: Value) -> Later;
 
-    /// Has a process of its own do what takes long. The answer is as that of [`Control::ask`].
+    /// Has a process of its own do what takes long. It is ended when nobody waits for the answer any more, unless it changes something.
     fn help(&self, job: Job) -> Later;
 }
 
@@ -85,38 +123,24 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// 503 while the daemon starts, 422 if it refuses.
+    /// 503 while the daemon starts or if the machine cannot do it, 422 if the daemon refuses.
     pub async fn control(&self, request: Value) -> Result<Value, Problem> {
         let Some(control) = self.control.get() else {
             return Err(Problem::unavailable("the daemon has not started yet; try again"));
         };
-        Self::judged(control.ask(request).await)
+        Ok(control.ask(request).await?)
     }
 
     /// Has a process of its own do what takes long.
     ///
     /// # Errors
     ///
-    /// 503 while the daemon starts, 429 while something else is done, 422 if it cannot be done.
+    /// 503 while the daemon starts or if the machine cannot do it, 429 while something else is done, 422 if it cannot be done.
     pub async fn help(&self, job: Job) -> Result<Value, Problem> {
         let Some(control) = self.control.get() else {
             return Err(Problem::unavailable("the daemon has not started yet; try again"));
         };
-        Self::judged(control.help(job).await)
-    }
-
-    fn judged(answer: Value) -> Result<Value, Problem> {
-        if answer["ok"] == false {
-            let why = answer["error"].as_str().unwrap_or("the daemon has refused").to_owned();
-            if answer["busy"] == true {
-                return Err(Problem {
-                    retry_after: Some(5),
-                    ..Problem::new(StatusCode::TOO_MANY_REQUESTS, why)
-                });
-            }
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
-        }
-        Ok(answer)
+        Ok(control.help(job).await?)
     }
 
     /// Reads the file of tokens if what is known of it is too old.

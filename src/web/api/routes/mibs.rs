@@ -67,6 +67,7 @@ fn added() -> Value {
         ("not_added", schema::list(schema::object())),
         ("left_out", schema::list(schema::object())),
         ("missing", schema::list(schema::text())),
+        ("warnings", schema::list(schema::object())),
         ("modules", schema::number()),
         ("objects", schema::number()),
         ("notifications", schema::number()),

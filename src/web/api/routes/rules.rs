@@ -25,7 +25,7 @@ use crate::message::{Message, Source};
 use crate::pcap::Capture;
 use crate::rules::{MessageContext, console};
 use crate::settings::values::unhex;
-use crate::time::clock::{Mono, rfc3339};
+use crate::time::clock::{Mono, Now, rfc3339};
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
 use crate::web::api::problem::{Mistake, Problem};
@@ -229,13 +229,13 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
 fn inbox(ask: &Ask) -> Result<Answer, Problem> {
     let status = &ask.desk.status;
     let active = status.shared.active();
-    let (groups, now) = (status.inbox().groups(), status.clock.now().mono);
+    let (groups, now) = (status.inbox().groups(), status.clock.now());
     let shown: Vec<Value> =
         groups.iter().map(|group| with_id(groups::summary(group, active.rules.mib()), group, now)).collect();
     Ok(Answer::json(&json!({ "groups": shown })))
 }
 
-fn with_id(mut shown: Value, group: &Group, now: Mono) -> Value {
+fn with_id(mut shown: Value, group: &Group, now: Now) -> Value {
     shown["id"] = group.id.into();
     shown["course"] = group.course.minutes(now).into();
     shown
@@ -245,7 +245,7 @@ fn one_group(ask: &Ask) -> Result<Answer, Problem> {
     let group = group_of(ask, number(ask)?)?;
     let in_force = ask.desk.status.shared.in_force();
     let shown = groups::with_messages(&group, &in_force.hosts, in_force.active.rules.mib());
-    Ok(Answer::json(&with_id(shown, &group, ask.desk.status.clock.now().mono)))
+    Ok(Answer::json(&with_id(shown, &group, ask.desk.status.clock.now())))
 }
 
 /// The number in the path.
