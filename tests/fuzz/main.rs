@@ -1,5 +1,6 @@
 //! What fuzzing has found stays tested: every target of `fuzz/` gets the inputs that are kept of its corpus. A file in `kept` has an input
 //! a line, in base64; `fuzz/keep` writes it.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

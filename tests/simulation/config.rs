@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use trapline::config::sinks::SinkSection;
 use trapline::intake::Active;
 use trapline::mib::load::Held;
-use trapline::rules::compile::{RuleFile, compile_with};
+use trapline::rules::compile::{RuleFile, compile};
 use trapline::settings::diagnostic::{Diagnostics, SourceText};
 use trapline::settings::section::{self, Section};
 use trapline::sinks::registry::{self, KINDS};
@@ -16,7 +16,7 @@ use trapline::sinks::registry::{self, KINDS};
 use crate::ledger::Lineage;
 use crate::place::Kind;
 use crate::world::World;
-use crate::{flood, state, tables};
+use crate::{flood, state};
 
 /// What may be changed of a sink by a reload.
 #[derive(Debug, Clone)]
@@ -160,11 +160,9 @@ pub fn active(version: u64, world: &World) -> Active {
     static MIBS: OnceLock<Held> = OnceLock::new();
     let mibs = MIBS.get_or_init(|| trapline::mib::load::cache::load(&[], None, &Held::default(), &|_| {}).0);
     let text = if world.keeps_state.get() { [RULES, state::RULES].concat() } else { RULES.to_owned() };
-    let table = if world.tables.is_some() { tables::LOOKS } else { "" };
-    let text = text.replace("{EXTRA}", &format!(" version {version}{table}"));
-    let tables = world.tables.as_ref().map(tables::Tables::begin).unwrap_or_default();
+    let text = text.replace("{EXTRA}", &format!(" version {version}"));
     let file = RuleFile { name: "rules.toml".into(), text: Arc::from(text) };
-    let compiled = compile_with(&[file], mibs.mib.clone(), &Arc::new(tables));
+    let compiled = compile(&[file], mibs.mib.clone());
     let rules = compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()));
     let storm = world.floods.then(flood::settings);
     Active { rules, storm, ..Active::default() }

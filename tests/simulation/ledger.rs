@@ -355,11 +355,11 @@ impl Ledger {
         for (outcome, times) in &place.times {
             // Of what was muted, this sink gets some of the entries only.
             let muted = there.get(outcome).copied();
-            if muted == Some(0) && self.plain(*outcome, &entries) == 0 && !self.has_unseen() {
+            if muted == Some(0) && Self::plain(*outcome, &entries) == 0 && !self.has_unseen() {
                 found(format!("{outcome} was delivered, and is muted"));
             }
-            let journaled =
-                muted.map_or_else(|| self.times(outcome.uid), |muted| muted + self.plain(*outcome, &entries));
+            let journaled = muted
+                .map_or_else(|| self.times(outcome.uid), |muted| muted + Self::plain(*outcome, &entries));
             let allowed = journaled.max(1) + place.excuses.get(outcome).copied().unwrap_or(0);
             if journaled == 0 && !self.has_unseen() {
                 found(format!("{outcome} was delivered and never journaled"));
@@ -371,7 +371,7 @@ impl Ledger {
     }
 
     /// How often an outcome is there of which mutes say nothing.
-    fn plain(&self, outcome: Outcome, entries: &[Entry]) -> u32 {
+    fn plain(outcome: Outcome, entries: &[Entry]) -> u32 {
         entries.iter().filter(|entry| entry.outcome == outcome && entry.mark == Mark::None).count() as u32
     }
 
@@ -409,8 +409,12 @@ impl Ledger {
         let mut newest: BTreeMap<(u64, u64, char), usize> = BTreeMap::new();
         let mut seen: BTreeSet<Outcome> = BTreeSet::new();
         // One that is in the journal twice has two places there.
-        let doubled: BTreeSet<_> =
+        let mut doubled: BTreeSet<_> =
             entries.iter().filter(|e| self.times(e.outcome.uid) > 1).map(|e| key(&e.outcome)).collect();
+        // The last word of a mute is there twice where the process died right after it.
+        let mut words = BTreeSet::new();
+        let of_mutes = entries.iter().filter(|entry| entry.mark == Mark::Last);
+        doubled.extend(of_mutes.filter(|e| !words.insert(e.outcome)).map(|e| key(&e.outcome)));
         for (_, outcome) in &place.taken {
             let Some(at) = position.get(outcome).filter(|_| !doubled.contains(&key(outcome))) else {
                 continue;

@@ -24,8 +24,8 @@ use crate::outcome::{Outcome, named_in};
 use crate::place::Kind;
 use crate::senders;
 use crate::server::Mood;
+use crate::state;
 use crate::world::{File, WORLD, World};
-use crate::{state, tables};
 
 /// Within what time everything is delivered after the last fault.
 const DRAINED: Duration = Duration::from_mins(45);
@@ -129,7 +129,7 @@ impl Life {
         if world.floods {
             world.executor.spawn(WORLD, flood::floods(world.clone()));
         }
-        if world.mutes || world.tables.is_some() {
+        if world.mutes {
             world.executor.spawn(WORLD, changes(world.clone()));
         }
         for _ in 0..world.random.range(3, 8) {
@@ -202,7 +202,6 @@ impl Life {
         self.doubt(&node, power);
         world.flood.doubt.set(true);
         hush::doubt(world, power);
-        tables::doubt(world, power);
         let disk = node.disk.crash();
         if power {
             disk.cut_power();
@@ -269,7 +268,6 @@ impl Life {
             match started {
                 Ok(node) => {
                     world.history.say("the daemon runs");
-                    tables::doubt(&world, false);
                     self.doubt(&node, false);
                     *world.node.borrow_mut() = Some(node);
                     return;
@@ -333,7 +331,6 @@ impl Life {
         if world.disk_fails.get().is_some() {
             hush::doubt(world, false);
         }
-        tables::doubt(world, false);
         self.doubt(node, false);
         world.look();
         node.account();
@@ -380,7 +377,6 @@ impl Life {
         if self.world.disk_fails.get().is_none() {
             self.world.disk_fails.set(Some(self.world.history.now()));
             self.world.flood.doubt.set(true);
-            tables::doubt(&self.world, true);
         }
     }
 
@@ -566,14 +562,12 @@ impl Life {
     }
 }
 
-/// Mutes come and go, and the file of a table is replaced.
+/// Mutes come and go.
 async fn changes(world: World) {
     while world.storm.get() {
-        world.pause(9000).await;
-        if world.mutes && world.storm.get() && world.random.once_in(2) {
+        world.pause(18_000).await;
+        if world.storm.get() {
             hush::change(&world);
-        } else if world.storm.get() {
-            tables::change(&world);
         }
     }
 }

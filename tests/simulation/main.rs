@@ -39,7 +39,6 @@ mod senders;
 mod server;
 mod sinks;
 mod state;
-mod tables;
 mod world;
 
 use std::rc::Rc;

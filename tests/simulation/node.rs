@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use trapline::daemon::lookups::{self, Keepers};
 use trapline::daemon::sinks::{self, Sinks};
 use trapline::daemon::supervise::{Crew, Member, OnEnd};
 use trapline::daemon::{drain, mutes, storms, sync, timers};
@@ -28,10 +27,10 @@ use trapline::sys::Arrival;
 use crate::broker;
 use crate::config::{self, SinkText};
 use crate::executor::Group;
+use crate::flood;
 use crate::ledger::Mark;
 use crate::outcome::{Outcome, named_in};
 use crate::world::World;
-use crate::{flood, tables};
 
 /// Where the daemon's files are.
 pub const STATE: &str = "/simulated/var";
@@ -71,8 +70,6 @@ pub struct Node {
     timers: Member,
     storms: Member,
     mutes: Member,
-    /// Who keeps the tables that are in force.
-    keepers: RefCell<Option<Keepers>>,
     /// How many bytes the journal may have.
     max_size: u64,
     witness: RefCell<Reader>,
@@ -170,7 +167,6 @@ impl Node {
             timers,
             storms,
             mutes,
-            keepers: RefCell::default(),
             socket: RefCell::default(),
             arrived: Notify::new(),
             stop: watch::channel(false).0,
@@ -248,7 +244,6 @@ impl Node {
                     self.world.history.say(&format!("journaled {sequence} {outcome} {mark:?}"));
                     if mark != Mark::Last {
                         flood::journaled(&self.world, &host);
-                        tables::journaled(&self.world, &rule, &output);
                     }
                 }
             }
@@ -343,12 +338,10 @@ impl Node {
             }
             self.catch_up();
             pipeline.refresh();
-            // What the journal has refused before comes with what it takes now, and a word that news has made stale is not said,
-            // though the journal may give up the news.
+            // A word that news has made stale is not said, though the journal may give up the news.
             if self.shared.refusing() {
                 self.world.hush.refused.set(true);
             }
-            tables::batch(&self.world, !self.shared.refusing());
             let now = self.shared.now();
             for datagram in batch {
                 let arrival = Arrival { peer: datagram.peer.into(), local: None };
@@ -362,7 +355,6 @@ impl Node {
             }
             let answers: Vec<_> = pipeline.commit(now).collect();
             self.catch_up();
-            tables::batch(&self.world, false);
             for answer in answers {
                 let to = answer.to.peer.socket_address().expect("senders of informs have addresses");
                 self.world.answer(to, answer.octets);
@@ -380,12 +372,7 @@ impl Node {
         if found.has_errors() {
             return Err(found.to_text());
         }
-        let active = config::active(rules, &self.world);
-        let keepers = Keepers::start(&self.crew, &self.shared, active.rules.tables());
-        let keepers = keepers.map_err(|error| error.to_string())?;
-        lookups::replace(&self.shared, active);
-        keepers.go();
-        self.keepers.replace(Some(keepers));
+        self.shared.replace(config::active(rules, &self.world));
         let done = running.carry_out(plan, &self.journal).await;
         self.status.set_sinks(running.running());
         for sink in sinks {

@@ -25,7 +25,6 @@ use crate::place::Place;
 use crate::random::Random;
 use crate::server::Mood;
 use crate::state::Expected;
-use crate::tables::Tables;
 
 /// The tasks of the world.
 pub const WORLD: Group = Group(1);
@@ -81,8 +80,6 @@ pub struct Inner {
     pub hush: Hush,
     /// Whether there are any.
     pub mutes: bool,
-    /// The file of a table, where there is one.
-    pub tables: Option<Tables>,
 }
 
 /// A file that a sink writes.
@@ -116,7 +113,6 @@ impl World {
         };
         let padding = if random.once_in(4) { random.range(1000, 16_000) } else { 0 };
         let (floods, mutes) = (random.once_in(3), random.once_in(3));
-        let tables = random.once_in(3).then(Tables::new);
         World(Rc::new(Inner {
             seed,
             clock,
@@ -145,7 +141,6 @@ impl World {
             floods,
             hush: Hush::default(),
             mutes,
-            tables,
         }))
     }
 
