@@ -8,7 +8,7 @@
 //! the end
 //! ```
 //!
-//! What is not encoded like this, as an outcome that mutes say something of, stays as it is behind a head of [`PLAIN`].
+//! What is not encoded like this, as an outcome that mutes say something of, stays as it is behind a head of 255.
 
 use super::codec::{CHECK_RESULT, EVENT, HAS_LABELS, HAS_SECOND, Texts, push_number};
 use super::result::State;

@@ -103,7 +103,7 @@ mod tests {
             .collect();
         assert_eq!(all, [(541, 7), (1, 1)]);
         assert_eq!(Minutes::until_next(at(61)), Duration::from_secs(59));
-        assert_eq!(Minutes::until_next(at(120)), Duration::from_secs(60));
+        assert_eq!(Minutes::until_next(at(120)), Duration::from_mins(1));
     }
 
     #[test]
