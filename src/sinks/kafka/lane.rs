@@ -269,7 +269,9 @@ impl KafkaLane {
             return;
         };
         if answer.error == 0 {
-            batch.iter().for_each(|at| acks[*at] = Ack::Fate(Fate::Taken));
+            for at in batch {
+                acks[at] = Ack::Fate(Fate::Taken);
+            }
             return;
         }
         let ack = answer::ack(answer.error, &place.0, answer.message.as_deref());

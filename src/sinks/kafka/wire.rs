@@ -244,7 +244,8 @@ pub(super) fn produced(version: i16, body: &[u8]) -> Option<(Vec<Produced>, i32)
         one.list(|one| {
             let (partition, error) = (one.i32()?, one.i16()?);
             // Where the batch is, and when it came there.
-            (one.i64()?, one.i64()?);
+            one.i64()?;
+            one.i64()?;
             if version >= 5 {
                 one.i64()?;
             }
