@@ -68,7 +68,9 @@ fn each_of_ten_thousand_is_late_once_and_not_before_its_time() {
     std::fs::write(daemon.path("rules/b.toml"), rule).unwrap();
     daemon.restart();
     let clients: Vec<_> = (0..CLIENTS).map(|part| std::thread::spawn(move || report(listen, part))).collect();
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    for client in clients {
+        client.join().unwrap();
+    }
     wait_until("all are late", || daemon.status()["sinks"][0]["delivered"] == 2 * SERVICES);
     let micros = |outcome: &Value| {
         let time: jiff::Timestamp = outcome["time"].as_str().unwrap().parse().unwrap();
