@@ -294,8 +294,7 @@ impl<'d, 's> Section<'d, 's> {
     /// A key that is there and seems to be this one, for a section that is not read without it.
     pub fn misspelt(&self, key: &str) -> Option<Diagnostic> {
         let asked = self.asked();
-        let is_meant =
-            |name: &str| !asked.iter().any(|known| *known == name) && nearest(name, [key]).is_some();
+        let is_meant = |name: &str| !asked.contains(&name) && nearest(name, [key]).is_some();
         let (name, _) = self.table.iter().find(|(name, _)| is_meant(name.get_ref()))?;
         let message = format!("unknown key '{}' in {}", name.get_ref(), self.name);
         Some(self.source.error(&name.span(), message, Some(format!("did you mean '{key}'?"))))
@@ -305,8 +304,8 @@ impl<'d, 's> Section<'d, 's> {
     pub fn cut_short(self, found: &mut Diagnostics) {
         let absent = self.absent.take();
         for (keys, said) in absent {
-            let absent = keys.iter().filter(|key| self.table.get(key.as_str()).is_none());
-            if let Some(misspelt) = absent.filter_map(|key| self.misspelt(key)).next() {
+            let mut absent = keys.iter().filter(|key| self.table.get(key.as_str()).is_none());
+            if let Some(misspelt) = absent.find_map(|key| self.misspelt(key)) {
                 found.take_back(&said);
                 found.push(misspelt);
             }
