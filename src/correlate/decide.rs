@@ -18,7 +18,6 @@ const BEHIND: u32 = 500;
 const MAX_WAITING: usize = 256;
 /// Among how many entries the one is chosen that makes room for another.
 const CHOICE: u32 = 16;
-
 /// How many services may be remembered that had an outcome without room for its state.
 const MOST_WITHOUT: usize = 1 << 16;
 /// Stands among these services for those that there was no place for. No service has this key.

@@ -91,14 +91,12 @@ async fn regularly(
 fn say(journal: &Journal, found: &io::Result<Looked>, known: bool) {
     let directory = journal.directory().display();
     match found {
-        Ok(Looked::Well) => {}
+        // The journal says itself that it has room.
+        Ok(Looked::Well | Looked::Room) => {}
         Ok(Looked::Restored { segments }) => tracing::error!(
             segments_lost = segments,
             "somebody has removed or replaced files of the journal in {directory}: they were made anew; find out who removes files there"
         ),
-        Ok(Looked::Room) => {
-            tracing::info!("the disk of the journal in {directory} has room again: it takes outcomes");
-        }
         // Said when it was opened.
         Err(_) if journal.lacks_room() => {}
         Err(error) if !known => tracing::error!(

@@ -71,7 +71,12 @@ impl Journal {
             self.tail.lock().gone = true;
             let lacked_room = self.lacks_room();
             let segments = self.restore()?;
-            looked = if lacked_room && segments == 0 { Looked::Room } else { Looked::Restored { segments } };
+            looked = Looked::Restored { segments };
+            if lacked_room && segments == 0 {
+                let directory = self.shape.directory.display();
+                tracing::info!("the disk of the journal in {directory} has room again: it takes outcomes");
+                looked = Looked::Room;
+            }
         }
         for (name, cursor) in self.cursors() {
             if self.follow(&name, &cursor)? && looked == Looked::Well {

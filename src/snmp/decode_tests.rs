@@ -272,7 +272,9 @@ fn agrees_with_snmp_parser(packet: &[u8]) {
         .collect();
     for ((oid, value), varbind) in theirs.iter().zip(&ours.varbinds) {
         assert_eq!(oid.as_ref(), Some(&varbind.oid));
-        if let Some(value) = value {
+        // A community is masked.
+        let is_shown = !varbind.oid.starts_with(&oids::SNMP_TRAP_COMMUNITY_OBJECT);
+        if let Some(value) = value.as_ref().filter(|_| is_shown) {
             assert_eq!(*value, format!("{:?}", varbind.value));
         }
     }

@@ -348,17 +348,17 @@ fn a_start_on_a_full_disk_delivers_what_is_there_and_goes_on() {
         socket.read_to_string(&mut answer).unwrap();
         serde_json::from_str(&answer).unwrap()
     };
-    for _ in 0..20 {
+    for _ in 0..200 {
         snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
     }
-    wait_until("all are in the journal", || status()["intake"]["outcomes"] == 20);
+    wait_until("all are in the journal", || status()["intake"]["outcomes"] == 200);
     let parent = daemon.pid().to_string();
     crate::support::run(Command::new("pkill").args(["-KILL", "-P", &parent]));
     daemon.wait_log("has no room for a segment");
     wait_until("it listens again", || daemon.log().matches("listening: ").count() == 2);
     // To write, too: so it does not wait for a writer.
     let pipe = std::fs::File::options().read(true).write(true).open(daemon.path("cmd")).unwrap();
-    let mut commands = std::io::BufReader::new(pipe).lines().take(20).map(Result::unwrap);
+    let mut commands = std::io::BufReader::new(pipe).lines().take(200).map(Result::unwrap);
     assert!(commands.all(|command| command.contains("PROCESS_SERVICE_CHECK_RESULT")));
     wait_until("there is room", || inform(&daemon));
     daemon.wait_log("has room again");

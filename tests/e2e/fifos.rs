@@ -12,7 +12,7 @@ use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{Program, run, wait_until};
 
 /// Every key that names a file, with lines that make a configuration of it.
-const PLACES: [(&str, &str); 29] = [
+const PLACES: [(&str, &str); 30] = [
     ("community_file", "[[sinks]]\ntype = \"snmp\"\nto = \"127.0.0.1:1\"\ncommunity_file = \"DIR/fifo\"\n"),
     (
         "url_file",
@@ -60,6 +60,10 @@ const PLACES: [(&str, &str); 29] = [
         "[[sinks]]\ntype = \"nagios\"\nmethod = \"spool\"\ncheck_result_path = \"DIR/fifo\"\n",
     ),
     ("path", "[[sinks]]\ntype = \"file\"\npath = \"DIR/fifo\"\n"),
+    (
+        "credentials_file",
+        "[[sinks]]\ntype = \"nats\"\nurl = \"nats://127.0.0.1\"\ncredentials_file = \"DIR/fifo\"\n",
+    ),
     ("password_file", "[[sinks]]\ntype = \"nsca\"\naddress = \"127.0.0.1\"\npassword_file = \"DIR/fifo\"\n"),
     (
         "token_file",

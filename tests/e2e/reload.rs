@@ -320,7 +320,11 @@ fn a_refused_reload_says_all_that_is_wrong_and_changes_nothing() {
     let place = regex::Regex::new(r"trapline\.toml:\d+:\d+: error: ").unwrap();
     for (from, to, expected) in [
         ("type = \"file\"", "type = \"flie\"", "there is no sink of type 'flie'; did you mean 'file'?"),
-        ("path = \"DIR/out.jsonl\"", "pth = \"DIR/out.jsonl\"", "this sink needs 'path'"),
+        (
+            "path = \"DIR/out.jsonl\"",
+            "pth = \"DIR/out.jsonl\"",
+            "unknown key 'pth' in [[sinks]]; did you mean 'path'?",
+        ),
         (
             "[http]",
             "[journal]\nmax_size = \"2MiB\"\n[http]",
