@@ -18,7 +18,7 @@ mod history;
 mod inbox;
 pub mod listeners;
 pub mod log;
-pub mod lookups;
+mod lookups;
 pub mod mib_subprocess;
 mod minutes;
 pub mod mutes;

@@ -15,8 +15,7 @@ use trapline::sinks::registry::{self, KINDS};
 
 use crate::ledger::Lineage;
 use crate::place::Kind;
-use crate::world::World;
-use crate::{flood, state};
+use crate::state;
 
 /// What may be changed of a sink by a reload.
 #[derive(Debug, Clone)]
@@ -27,8 +26,6 @@ pub struct SinkText {
     pub rate: Option<u64>,
     pub connections: u64,
     pub give_up: bool,
-    /// Whether there are reports about storms, which servers do not know.
-    pub no_storms: bool,
 }
 
 impl SinkText {
@@ -46,19 +43,9 @@ impl SinkText {
         if self.give_up {
             writeln!(text, "give_up = \"1min\"").unwrap();
         }
-        let mut only = Vec::new();
         if let Some(state) = self.lineage.only {
             let word = ["ok", "warning", "critical", "unknown"][state as usize];
-            only.push(format!("outcome.state != '{word}'"));
-        }
-        if self.no_storms {
-            only.push(format!("outcome.rule != '{}'", trapline::daemon::storms::RULE));
-        }
-        if !only.is_empty() {
-            writeln!(text, "only = \"{}\"", only.join(" and ")).unwrap();
-        }
-        if self.lineage.honours {
-            writeln!(text, "honour_mutes = true").unwrap();
+            writeln!(text, "only = \"outcome.state != '{word}'\"").unwrap();
         }
         match place.kind {
             Kind::File => writeln!(text, "path = \"{host}\""),
@@ -155,15 +142,14 @@ syslog = { program = "sim", message = '^drop ' }
 drop = true
 "#;
 
-/// The rules and what goes with them, in a version of their own.
-pub fn active(version: u64, world: &World) -> Active {
+/// The rules and what goes with them, in a version of their own; with `state` also those that keep some.
+pub fn active(version: u64, state: bool) -> Active {
     static MIBS: OnceLock<Held> = OnceLock::new();
     let mibs = MIBS.get_or_init(|| trapline::mib::load::cache::load(&[], None, &Held::default(), &|_| {}).0);
-    let text = if world.keeps_state.get() { [RULES, state::RULES].concat() } else { RULES.to_owned() };
+    let text = if state { [RULES, state::RULES].concat() } else { RULES.to_owned() };
     let text = text.replace("{EXTRA}", &format!(" version {version}"));
     let file = RuleFile { name: "rules.toml".into(), text: Arc::from(text) };
     let compiled = compile(&[file], mibs.mib.clone());
     let rules = compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()));
-    let storm = world.floods.then(flood::settings);
-    Active { rules, storm, ..Active::default() }
+    Active { rules, ..Active::default() }
 }
