@@ -45,8 +45,8 @@ use history::History;
 use life::Life;
 use world::{WORLD, World};
 
-/// How many seeds every run has: about 20 s in a debug build.
-const SEEDS: u64 = 40;
+/// How many seeds every run has: about a minute in a debug build.
+const SEEDS: u64 = 400;
 
 /// Lives one seed.
 fn live(seed: u64) -> History {
