@@ -15,6 +15,40 @@ pub(super) enum Ack {
     None,
 }
 
+/// What follows from an error that a server names by a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Means {
+    /// It can never take an outcome of the request.
+    Dead,
+    /// It takes none of them now.
+    Later,
+    /// It refuses what the configuration says.
+    Refused(Hint),
+}
+
+impl Means {
+    /// What became of an outcome of which this was said.
+    pub(super) fn ack(self, said: Said) -> Ack {
+        match self {
+            Means::Dead => Ack::Fate(Fate::Dead(said)),
+            Means::Later => Ack::Fate(Fate::Later(said)),
+            Means::Refused(hint) => Ack::Refused(said, hint),
+        }
+    }
+}
+
+/// An error: its number, what it is called, and what follows.
+pub(super) struct Row<N> {
+    pub(super) code: N,
+    pub(super) says: &'static str,
+    pub(super) means: Means,
+}
+
+/// A row of a table of errors.
+pub(super) const fn row<N: Copy>(code: N, says: &'static str, means: Means) -> Row<N> {
+    Row { code, says, means }
+}
+
 /// The fates of a batch. Where the server refused all that it answered, the sink waits, as its configuration is wrong; where it took some,
 /// only what it refused is sent again. `ended` is why the exchange ended before everything was answered.
 pub(super) fn settle(items: &[Item], acks: Vec<Ack>, ended: Option<Trouble>) -> Result<Vec<Fate>, Trouble> {

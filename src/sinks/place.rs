@@ -45,6 +45,35 @@ pub(super) fn url(
     parsed
 }
 
+/// Reads `addresses`: the servers of a cluster, `what` says of which kind. `example` is the host of one; none where something is wrong.
+pub(super) fn addresses(
+    options: &mut Options<'_, '_, '_>,
+    port: u16,
+    what: &str,
+    example: &str,
+) -> Option<Vec<Address>> {
+    if options.get("addresses").is_none() {
+        let hint = format!("add addresses = [\"{example}:{port}\"]");
+        options.report("this sink needs 'addresses'", &hint);
+        return None;
+    }
+    let all = options.strings("addresses")?;
+    if all.is_empty() {
+        options.report("'addresses' is empty", &format!("add the address of {what}"));
+        return None;
+    }
+    let mut addresses = Vec::with_capacity(all.len());
+    for Located { value, span } in all {
+        let Some(address) = Address::parse(&value, port) else {
+            let hint = format!("write HOST, HOST:PORT or [IPV6]:PORT, as in {example}:{port}");
+            options.report_at(&span, format!("'{value}' is no address of {what}"), Some(&hint));
+            return None;
+        };
+        addresses.push(address);
+    }
+    Some(addresses)
+}
+
 /// Warns of a secret that is sent over a network without TLS.
 pub(super) fn in_the_clear(
     options: &mut Options<'_, '_, '_>,

@@ -1,7 +1,7 @@
 //! What Kafka's error codes mean (kafka.apache.org/protocol, Error Codes; `org.apache.kafka.common.protocol.Errors`).
 
-use crate::sinks::acks::Ack;
-use crate::sinks::sink::{Fate, Hint, Said};
+use crate::sinks::acks::{Ack, Means, Row, row};
+use crate::sinks::sink::{Hint, Said};
 
 const TOPIC: Hint = "create the topic: kafka-topics.sh --create --topic NAME";
 const RIGHTS: Hint = "allow this user to describe and write the topic, in the ACLs of the cluster";
@@ -9,30 +9,8 @@ const FORMAT: Hint = "let the topic keep messages of format 2: log.message.forma
 const LOGIN: Hint = "check user, password and mechanism of this sink";
 const BROKER: Hint = "Kafka 0.11 or later is needed";
 
-/// What follows from an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Means {
-    /// It can never take some record of the batch.
-    Dead,
-    /// It does not take the batch now.
-    Later,
-    /// It refuses what the configuration says.
-    Refused(Hint),
-}
-
-/// An error: its code, its name, and what follows.
-pub(super) struct Row {
-    code: i16,
-    says: &'static str,
-    means: Means,
-}
-
-const fn row(code: i16, says: &'static str, means: Means) -> Row {
-    Row { code, says, means }
-}
-
 /// The errors that brokers give to who asks for a topic or writes to it.
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row<i16>] = &[
     row(10, "MESSAGE_TOO_LARGE", Means::Dead),
     row(17, "INVALID_TOPIC_EXCEPTION", Means::Dead),
     row(18, "RECORD_LIST_TOO_LARGE", Means::Dead),
@@ -76,11 +54,7 @@ pub(super) fn means(code: i16) -> Means {
 pub(super) fn ack(code: i16, topic: &str, words: Option<&str>) -> Ack {
     let words = words.filter(|words| !words.is_empty()).map(|words| format!(": {words}")).unwrap_or_default();
     let said = Said::from(format!("the broker answers {} for the topic {topic}{words}", name(code)));
-    match means(code) {
-        Means::Dead => Ack::Fate(Fate::Dead(said)),
-        Means::Later => Ack::Fate(Fate::Later(said)),
-        Means::Refused(hint) => Ack::Refused(said, hint),
-    }
+    means(code).ack(said)
 }
 
 #[cfg(test)]
@@ -101,7 +75,7 @@ mod tests {
         assert!(page.contains(&table), "docs/sinks/kafka.md has not this table:\n{table}");
     }
 
-    fn kind(row: &Row) -> &'static str {
+    fn kind(row: &Row<i16>) -> &'static str {
         match row.means {
             Means::Dead => "dead letter",
             Means::Later => "sent again after a pause of its own",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::{self, Means};
+use super::answer;
 use super::batch::{self, Record};
 use super::connection::Connection;
 use super::topic;
@@ -13,7 +13,7 @@ use super::wire::{self, PRODUCE, Part, Produced};
 use crate::net::Network;
 use crate::outcome::json;
 use crate::outcome::record;
-use crate::sinks::acks::{Ack, settle};
+use crate::sinks::acks::{Ack, Means, settle};
 use crate::sinks::fields::Template;
 use crate::sinks::http::escape::{MAX_KEY, key_of};
 use crate::sinks::piece::{Format, Piece};

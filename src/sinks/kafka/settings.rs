@@ -7,8 +7,6 @@ use super::lane::KafkaSink;
 use super::scram::Hash;
 use super::topic::{self, word};
 use super::view::Cluster;
-use crate::settings::address::Address;
-use crate::settings::section::Located;
 use crate::sinks::http::server::login;
 use crate::sinks::place::{self, LOGIN};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
@@ -53,7 +51,7 @@ const MECHANISMS: &[(&str, Mechanism)] = &[
 ];
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let addresses = addresses(options);
+    let addresses = place::addresses(options, PORT, "a broker", "kafka.example.org");
     let topic = place::template(options, "topic", TOPIC, word, topic::check);
     let secure = options.boolean("tls", false);
     let login = login(options);
@@ -73,31 +71,6 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     let tls = tls.map(|(config, name)| (config, own_name.then_some(name)));
     let cluster = Arc::new(Cluster { addresses, manner: Manner { tls, login } });
     Some(Arc::new(KafkaSink { cluster, topic: topic? }))
-}
-
-/// `addresses`; none where something is wrong.
-fn addresses(options: &mut Options<'_, '_, '_>) -> Option<Vec<Address>> {
-    if options.get("addresses").is_none() {
-        options.report("this sink needs 'addresses'", "add addresses = [\"kafka.example.org:9092\"]");
-        return None;
-    }
-    let all = options.strings("addresses")?;
-    if all.is_empty() {
-        options.report("'addresses' is empty", "add the address of a broker");
-        return None;
-    }
-    let mut addresses = Vec::with_capacity(all.len());
-    for Located { value, span } in all {
-        match Address::parse(&value, PORT) {
-            Some(address) => addresses.push(address),
-            None => {
-                let hint = Some("write HOST, HOST:PORT or [IPV6]:PORT, as in kafka.example.org:9092");
-                options.report_at(&span, format!("'{value}' is no address of a broker"), hint);
-                return None;
-            }
-        }
-    }
-    Some(addresses)
 }
 
 #[cfg(test)]

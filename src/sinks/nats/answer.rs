@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::protocol::Message;
-use crate::sinks::acks::Ack;
+use crate::sinks::acks::{Ack, Means, Row, row};
 use crate::sinks::sink::{Fate, Hint, Said, Trouble};
 
 const STREAM: Hint = "create a stream for the subject: nats stream add";
@@ -11,30 +11,8 @@ const PERMISSIONS: Hint = "see which subjects this user may publish to, in the p
 const LOGIN: Hint = "check user, password and token of this sink";
 const LOG: Hint = "see the log of the server";
 
-/// What follows from an error of JetStream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Means {
-    /// It can never take the message.
-    Dead,
-    /// It does not take it now.
-    Later,
-    /// It refuses what the configuration says.
-    Refused(Hint),
-}
-
-/// An error: its `err_code`, what it is, and what follows. The first row that fits counts.
-pub(super) struct Row {
-    code: u64,
-    says: &'static str,
-    means: Means,
-}
-
-const fn row(code: u64, says: &'static str, means: Means) -> Row {
-    Row { code, says, means }
-}
-
-/// The errors that a stream gives to who publishes.
-pub(super) const ROWS: &[Row] = &[
+/// The errors that a stream gives to who publishes. The first row that fits counts.
+pub(super) const ROWS: &[Row<u64>] = &[
     row(10054, "message size exceeds maximum allowed", Means::Dead),
     row(10097, "header size exceeds maximum allowed of 64k", Means::Dead),
     row(10039, "JetStream not enabled for account", Means::Refused("enable JetStream for the account")),
@@ -69,11 +47,7 @@ pub(super) fn ack(message: &Message, status: Option<u16>, body: &[u8]) -> Ack {
     let words = error["description"].as_str().or(row.map(|row| row.says)).unwrap_or("an error");
     let said =
         Said::from(format!("the stream answers '{words}' ({}) for {subject}", code.unwrap_or_default()));
-    match row.map_or(Means::Later, |row| row.means) {
-        Means::Dead => Ack::Fate(Fate::Dead(said)),
-        Means::Later => Ack::Fate(Fate::Later(said)),
-        Means::Refused(hint) => Ack::Refused(said, hint),
-    }
+    row.map_or(Means::Later, |row| row.means).ack(said)
 }
 
 /// What an error of the server is about.
@@ -182,7 +156,7 @@ mod tests {
         assert!(page.contains(&table), "docs/sinks/nats.md has not this table:\n{table}");
     }
 
-    fn kind(row: &Row) -> &'static str {
+    fn kind(row: &Row<u64>) -> &'static str {
         match row.means {
             Means::Dead => "dead letter",
             Means::Later => "sent again after its own delay",

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lane::Zabbix;
-use crate::settings::address::Address;
-use crate::settings::section::Located;
 use crate::sinks::fields::Template;
+use crate::sinks::place;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::tls;
 
@@ -54,7 +53,7 @@ pub const KIND: Kind = Kind {
 };
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let addresses = addresses(options);
+    let addresses = place::addresses(options, PORT, "a Zabbix server or proxy", "zabbix.example");
     let host = match options.get("host") {
         Some(_) => options.template("host", str::to_owned),
         None => Template::new("{{ outcome.host }}", str::to_owned).value,
@@ -65,29 +64,4 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
     let first = addresses.as_ref().and_then(|all| all.first()).map(|address| (address.host.as_str(), secure));
     let tls = tls::read(options, first, ("there is no TLS without tls = true", "add tls = true"));
     Some(Arc::new(Zabbix { addresses: addresses?, host: host?, discovery, grace, tls: tls? }))
-}
-
-/// `addresses`; none where something is wrong.
-fn addresses(options: &mut Options<'_, '_, '_>) -> Option<Vec<Address>> {
-    if options.get("addresses").is_none() {
-        options.report("this sink needs 'addresses'", "add addresses = [\"zabbix.example:10051\"]");
-        return None;
-    }
-    let all = options.strings("addresses")?;
-    if all.is_empty() {
-        options.report("'addresses' is empty", "add the address of a server or proxy");
-        return None;
-    }
-    let mut addresses = Vec::with_capacity(all.len());
-    for Located { value, span } in all {
-        match Address::parse(&value, PORT) {
-            Some(address) => addresses.push(address),
-            None => {
-                let hint = Some("write HOST, HOST:PORT or [IPV6]:PORT, as in zabbix.example:10051");
-                options.report_at(&span, format!("'{value}' is no address of a Zabbix server"), hint);
-                return None;
-            }
-        }
-    }
-    Some(addresses)
 }
