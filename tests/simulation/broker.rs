@@ -1,6 +1,7 @@
 //! An AMQP broker. The client opens its own sockets, so its lanes are replaced; everything above them is real.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,8 @@ type Reply = oneshot::Sender<Result<Vec<Fate>, Trouble>>;
 
 /// What a lane publishes.
 pub struct Publish {
-    outcomes: Vec<Outcome>,
+    /// With the hashes of their keys.
+    outcomes: Vec<(Outcome, u64)>,
     reply: Reply,
 }
 
@@ -57,7 +59,7 @@ impl Lane for BrokerLane {
     fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
         let name = |item: &Item| {
             let output = item.record().map(|record| record.outcome.common().output.to_string());
-            named_in(output.unwrap_or_default().as_bytes()).first().copied()
+            Some((*named_in(output.unwrap_or_default().as_bytes()).first()?, item.key))
         };
         let outcomes = items.iter().filter_map(name).collect();
         let (reply, replied) = oneshot::channel();
@@ -96,7 +98,7 @@ async fn confirm(server: &Server, publish: Publish) {
     let kills = server.place.borrow().kills();
     let mood: Mood = *server.mood.borrow();
     let random = &server.random;
-    let names: Vec<String> = outcomes.iter().map(ToString::to_string).collect();
+    let names: Vec<String> = outcomes.iter().map(|(outcome, _)| outcome.to_string()).collect();
     server.history.say(&format!("{} is sent {}", server.place.borrow().host, names.join(" ")));
     if mood.down {
         let _ = reply.send(Err(Trouble::Away("refused".into(), "start it")));
@@ -107,14 +109,18 @@ async fn confirm(server: &Server, publish: Publish) {
     let most = if bad { random.below(outcomes.len() as u64 + 1) as usize } else { outcomes.len() };
     let (mut fates, mut taken) = (Vec::new(), Vec::new());
     let place: &Rc<RefCell<_>> = &server.place;
-    for outcome in &outcomes[..most] {
-        let nature = place.borrow_mut().nature_now(*outcome);
-        match nature {
+    let mut put_off = BTreeSet::new();
+    for (outcome, key) in &outcomes[..most] {
+        // What follows of a key must not overtake what was put off: the queue that is full for one is full for the other.
+        if put_off.contains(key) {
+            fates.push(Fate::Later("not now either".into()));
+            continue;
+        }
+        match server.nature(*outcome) {
             Nature::Rejected => fates.push(Fate::Dead(format!("refused {outcome}").into())),
-            // What follows of its key must not overtake it: here nothing does.
             Nature::Later(_) | Nature::Never | Nature::Silences => {
+                put_off.insert(*key);
                 fates.push(Fate::Later("not now".into()));
-                break;
             }
             Nature::Good => {
                 place.borrow_mut().take_silently(server.history.now(), *outcome);

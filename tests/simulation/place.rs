@@ -17,6 +17,7 @@ pub enum Kind {
     Nrdp,
     Splunk,
     Canopsis,
+    Elastic,
     Nsca,
     Amqp,
     File,
@@ -24,13 +25,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Webhook,
         Kind::Icinga2,
         Kind::Alignak,
         Kind::Nrdp,
         Kind::Splunk,
         Kind::Canopsis,
+        Kind::Elastic,
         Kind::Nsca,
         Kind::Amqp,
         Kind::File,
@@ -46,6 +48,7 @@ impl Kind {
             Kind::Nrdp => "nrdp",
             Kind::Splunk => "splunk",
             Kind::Canopsis => "canopsis",
+            Kind::Elastic => "elasticsearch",
             Kind::Nsca => "nsca",
             Kind::Amqp => "amqp",
             Kind::File => "file",
@@ -55,7 +58,10 @@ impl Kind {
 
     /// Whether it takes events.
     pub fn takes_events(self) -> bool {
-        matches!(self, Kind::Webhook | Kind::Splunk | Kind::Canopsis | Kind::Amqp | Kind::File)
+        matches!(
+            self,
+            Kind::Webhook | Kind::Splunk | Kind::Canopsis | Kind::Elastic | Kind::Amqp | Kind::File
+        )
     }
 
     /// Whether it says of each outcome what becomes of it.

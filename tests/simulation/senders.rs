@@ -182,6 +182,26 @@ async fn carry(world: World, mut from: impl AsyncRead + Unpin, mut to: impl Asyn
     }
 }
 
+/// Writes octets in pieces, most of which end in the middle of a message. Once the daemon says that it reads no more, the rest
+/// follows at once. Says whether more may be sent.
+async fn in_pieces(world: &World, stream: &mut SimStream, mut octets: &[u8]) -> io::Result<bool> {
+    let mut more = true;
+    while more && octets.len() > 1 && !world.random.once_in(3) {
+        let (piece, rest) = octets.split_at(world.random.range(1, octets.len() as u64 - 1) as usize);
+        stream.write_all(piece).await?;
+        octets = rest;
+        more = !ends(world, stream).await;
+    }
+    stream.write_all(octets).await?;
+    Ok(more)
+}
+
+/// Pauses. Says whether the daemon closes: a read ends then, as nothing is sent that was not asked for.
+async fn ends(world: &World, stream: &mut SimStream) -> bool {
+    let pause = Duration::from_millis(world.random.below(1500));
+    timeout(pause, stream.read(&mut [0])).await.is_ok()
+}
+
 /// Sends lines over TCP, on one connection after the other.
 pub async fn lines(world: World) {
     while world.sending.get() {
@@ -201,15 +221,11 @@ pub async fn lines(world: World) {
                 };
                 uids.extend((message.makes.count() > 0).then_some(message.uid));
             }
-            if stream.write_all(text.as_bytes()).await.is_err() {
-                break;
-            }
+            let Ok(more) = in_pieces(&world, &mut stream, text.as_bytes()).await else { break };
             let mut written = world.written.borrow_mut();
             written.extend(uids.into_iter().map(|uid| (run, since, uid)));
             drop(written);
-            // Syslog has no answers: a read ends when the daemon closes.
-            let pause = Duration::from_millis(world.random.below(1500));
-            if timeout(pause, stream.read(&mut [0])).await.is_ok() || !world.sending.get() {
+            if !more || ends(&world, &mut stream).await || !world.sending.get() {
                 break;
             }
         }
@@ -221,12 +237,17 @@ pub async fn streams(world: World) {
     while world.sending.get() {
         world.pause(4000).await;
         let Ok(mut stream) = world.network.open("daemon-snmp").await else { continue };
+        let (since, run) = (world.history.now(), world.node().map_or(Group(0), |node| node.group));
         for _ in 0..world.random.range(1, 10) {
             let message = draw(&world);
             let packet =
                 notification(&message, NotificationKind::Inform, &padding(&world), 1, world.history.now());
             let expected = snmp::decode(&packet).unwrap().answer(MOST_ANSWER).unwrap();
-            if stream.write_all(&packet).await.is_err() {
+            let Ok(more) = in_pieces(&world, &mut stream, &packet).await else { break };
+            if message.makes.count() > 0 {
+                world.written.borrow_mut().push((run, since, message.uid));
+            }
+            if !more {
                 break;
             }
             let mut answer = vec![0; expected.len()];

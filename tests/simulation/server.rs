@@ -24,6 +24,8 @@ pub struct Mood {
     pub slow: u64,
     /// Whether it answers everything with an error.
     pub down: bool,
+    /// From how many outcomes on it puts one off for now, whatever it does with the others of the request; 0 for none.
+    pub picky: u64,
 }
 
 /// A server.
@@ -143,6 +145,7 @@ impl Server {
         let kind = self.place.borrow().kind;
         match kind {
             Kind::Canopsis => self.each(request),
+            Kind::Elastic => self.items(request),
             Kind::Nrdp | Kind::Splunk => self.all_or_none(kind, outcomes),
             _ => self.single(kind, outcomes),
         }
@@ -151,8 +154,7 @@ impl Server {
     /// One outcome in a request.
     fn single(&self, kind: Kind, outcomes: &[Outcome]) -> Answer {
         let Some(outcome) = outcomes.first().copied() else { return Answer::new(400, "nothing".into()) };
-        let nature = self.place.borrow_mut().nature_now(outcome);
-        match nature {
+        match self.nature(outcome) {
             Nature::Good => {
                 self.take(&[outcome]);
                 let body = match kind {
@@ -190,10 +192,7 @@ impl Server {
 
     /// A request that is taken or refused as a whole.
     fn all_or_none(&self, kind: Kind, outcomes: &[Outcome]) -> Answer {
-        let natures: Vec<(Outcome, Nature)> = {
-            let mut place = self.place.borrow_mut();
-            outcomes.iter().map(|one| (*one, place.nature_now(*one))).collect()
-        };
+        let natures: Vec<(Outcome, Nature)> = outcomes.iter().map(|one| (*one, self.nature(*one))).collect();
         if let Some((outcome, _)) = natures.iter().find(|(_, nature)| *nature == Nature::Rejected) {
             return match kind {
                 Kind::Nrdp => {
@@ -220,8 +219,7 @@ impl Server {
         let (mut sent, mut retry, mut failed, mut taken) = (vec![], vec![], vec![], vec![]);
         for event in events {
             let Some(outcome) = named_in(event.to_string().as_bytes()).first().copied() else { continue };
-            let nature = self.place.borrow_mut().nature_now(outcome);
-            match nature {
+            match self.nature(outcome) {
                 Nature::Good => {
                     self.take(&[outcome]);
                     taken.push(outcome);
@@ -233,6 +231,40 @@ impl Server {
         }
         let body = json!({ "sent_events": sent, "retry_events": retry, "failed_events": failed });
         Answer { taken, ..Answer::new(200, body.to_string()) }
+    }
+
+    /// A request of documents, two lines each, whose answer has an item for each.
+    fn items(&self, request: &Request) -> Answer {
+        let (mut items, mut taken) = (vec![], vec![]);
+        for document in request.body.split(|octet| *octet == b'\n').skip(1).step_by(2) {
+            let Some(outcome) = named_in(document).first().copied() else { continue };
+            let (status, kind) = match self.nature(outcome) {
+                Nature::Good => {
+                    // It has a document of this id already, or has it now: who sends it again does so without need.
+                    let known = self.place.borrow().times.contains_key(&outcome);
+                    self.take(&[outcome]);
+                    taken.push(outcome);
+                    if known { (409, "version_conflict_engine_exception") } else { (201, "") }
+                }
+                Nature::Rejected => (400, "mapper_parsing_exception"),
+                _ => (429, "es_rejected_execution_exception"),
+            };
+            let mut item = json!({ "status": status });
+            if !kind.is_empty() {
+                item["error"] = json!({ "type": kind, "reason": format!("refused {outcome}") });
+            }
+            items.push(json!({ "create": item }));
+        }
+        Answer { taken, ..Answer::new(200, json!({ "items": items }).to_string()) }
+    }
+
+    /// What it makes of an outcome now.
+    pub fn nature(&self, outcome: Outcome) -> Nature {
+        let (nature, picky) = (self.place.borrow_mut().nature_now(outcome), self.mood.borrow().picky);
+        if nature == Nature::Good && picky > 0 && self.random.once_in(picky) {
+            return Nature::Later(1);
+        }
+        nature
     }
 
     fn take(&self, outcomes: &[Outcome]) {

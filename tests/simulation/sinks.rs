@@ -157,11 +157,12 @@ async fn moods(world: World, host: String, mood: Rc<RefCell<Mood>>) {
             return;
         }
         let random = &world.random;
-        let (next, line) = match random.below(8) {
+        let (next, line) = match random.below(10) {
             0 | 1 => (Mood { bad: random.range(1, 6), ..Mood::default() }, Line::Up),
             2 => (Mood { slow: *random.pick(&[10, 1000, 40_000]), ..Mood::default() }, Line::Up),
             3 => (Mood { bad: random.range(2, 5), slow: 2000, ..Mood::default() }, Line::Up),
             4 => (Mood { down: true, ..Mood::default() }, Line::Up),
+            7 | 8 => (Mood { picky: random.range(2, 5), slow: 3000, ..Mood::default() }, Line::Up),
             5 => (Mood::default(), Line::Refused),
             6 => (Mood::default(), Line::Silent),
             _ => (Mood::default(), Line::Up),
