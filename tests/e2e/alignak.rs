@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::daemon::Daemon;
+use crate::nagios::id;
 use crate::pages::block;
 use crate::support::{Group, link_trap, optional, port, read, wait_or, wait_port};
 
@@ -46,13 +47,15 @@ impl Alignak {
         }
         let path = d.display();
         let mut config = format!(
-            "[DEFAULT]\nworkdir={path}/run\nlogdir={path}/log\netcdir={path}\nbindir={}/bin\nuser=root\ngroup=root\n\
+            "[DEFAULT]\nworkdir={path}/run\nlogdir={path}/log\netcdir={path}\nbindir={}/bin\nuser={}\ngroup={}\n\
              idontcareaboutsecurity=1\nhost=127.0.0.1\naddress=127.0.0.1\npolling_interval=1\nmin_workers=1\nmax_workers=1\n\
              logger_configuration={}/share/alignak/etc/alignak-logger.json\n\
              [alignak-configuration]\nalignak_name=test\ncfg={path}/objects.cfg\nexecute_host_checks=0\nexecute_service_checks=0\n\
              [module.web-services]\nname=web-services\ntype=web-services\npython_name=alignak_module_ws\n\
              authorization=0\nalignak_host=\nalignak_backend=\n",
             root.display(),
+            id("-un"),
+            id("-gn"),
             root.display()
         );
         let ports: Vec<u16> = DAEMONS.iter().map(|_| port()).collect();

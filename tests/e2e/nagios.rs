@@ -10,7 +10,7 @@ use crate::support::{Program, link_trap, read, run, snmptrap, wait_for, wait_unt
 const ROOM: &str = "/usr/sbin/nagios4";
 
 /// What id(1) says of who runs the tests.
-fn id(what: &str) -> String {
+pub fn id(what: &str) -> String {
     String::from_utf8(run(Command::new("id").arg(what)).stdout).unwrap().trim().to_owned()
 }
 

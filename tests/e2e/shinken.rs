@@ -62,6 +62,7 @@ fn configure(d: &Path) -> Vec<u16> {
     std::fs::write(d.join("modules/pipe/__init__.py"), "").unwrap();
     std::fs::write(d.join("modules/pipe/module.py"), include_str!("shinken_pipe.py")).unwrap();
     let path = d.display();
+    let (user, group) = (nagios::id("-un"), nagios::id("-gn"));
     // Where root runs it, 0 says that this is meant.
     let common =
         format!("idontcareaboutsecurity=0\ndaemon_enabled=1\nuse_ssl=0\nmodules_dir={path}/modules\n");
@@ -77,7 +78,7 @@ fn configure(d: &Path) -> Vec<u16> {
         ports.push(port);
         let ini = format!(
             "[daemon]\nworkdir={path}/run\nlogdir={path}/log\npidfile={path}/run/{name}.pid\nhost=127.0.0.1\nport={port}\n\
-             user=root\ngroup=root\nuse_local_log=1\nlocal_log={path}/log/{name}.log\nlog_level=INFO\n{common}"
+             user={user}\ngroup={group}\nuse_local_log=1\nlocal_log={path}/log/{name}.log\nlog_level=INFO\n{common}"
         );
         std::fs::write(d.join(format!("{name}.ini")), ini).unwrap();
         let more = match name {
@@ -92,7 +93,7 @@ fn configure(d: &Path) -> Vec<u16> {
     }
     std::fs::write(d.join("objects/all.cfg"), objects).unwrap();
     let main = format!(
-        "cfg_dir=objects\nshinken_user=root\nshinken_group=root\nworkdir={path}/run\nlock_file={path}/run/arbiter.pid\n\
+        "cfg_dir=objects\nshinken_user={user}\nshinken_group={group}\nworkdir={path}/run\nlock_file={path}/run/arbiter.pid\n\
          local_log={path}/log/arbiter.log\nlog_level=INFO\npack_distribution_file={path}/run/packs\n\
          execute_host_checks=0\nexecute_service_checks=0\nlog_passive_checks=1\nlog_initial_states=1\n{common}"
     );
