@@ -4,6 +4,7 @@
 //! `influxdb`, `logrotate`, `systemd-journal-remote`, `mosquitto`, `mosquitto-clients`, `nats-server`, `kcat`, `zabbix-server-pgsql`, `postgresql`, `prometheus`,
 //! `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `openssh-server`, `sudo`, `vsftpd`,
 //! `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
+//! Alignak and Shinken are tested where `tests/run` finds a Python 3.6 and a Python 2.7; elsewhere their tests say that they are skipped.
 //! Each test has its own ports and its own directory.
 #![allow(
     missing_docs,
@@ -15,6 +16,7 @@
 )]
 
 mod alertmanager;
+mod alignak;
 mod amqp_intake;
 mod amqp_tls;
 mod api;
@@ -76,6 +78,7 @@ mod recipes;
 mod reload;
 mod relp_intake;
 mod senders;
+mod shinken;
 mod snmp_out;
 mod snmptt;
 mod sources;

@@ -10,7 +10,7 @@ use crate::support::{Program, link_trap, read, run, snmptrap, wait_for, wait_unt
 const ROOM: &str = "/usr/sbin/nagios4";
 
 /// What id(1) says of who runs the tests.
-fn id(what: &str) -> String {
+pub fn id(what: &str) -> String {
     String::from_utf8(run(Command::new("id").arg(what)).stdout).unwrap().trim().to_owned()
 }
 
@@ -116,10 +116,15 @@ impl Nagios {
 
 /// A daemon before a Nagios, through its pipe.
 pub fn before(nagios: &Nagios) -> Daemon {
+    before_pipe(&nagios.command_file())
+}
+
+/// A daemon before the pipe of a core.
+pub fn before_pipe(command_file: &Path) -> Daemon {
     Daemon::start(&format!(
         "[hosts]\nmap = {{ \"127.0.0.1\" = \"sw1\", \"::1\" = \"sw1\" }}\n\
          [[sinks]]\ntype = \"nagios\"\ncommand_file = \"{}\"\n",
-        nagios.command_file().display()
+        command_file.display()
     ))
 }
 

@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 use std::process::Command;
 
+use crate::alignak::Alignak;
 use crate::daemon::{Daemon, FILE_SINK, output};
 use crate::icinga2::Icinga;
 use crate::nagios::Nagios;
@@ -80,4 +81,22 @@ fn nagios_and_icinga_accept_what_is_printed_and_then_need_no_more() {
     std::fs::write(&config, whole).unwrap();
     let check = icinga.check();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+}
+
+#[test]
+fn the_arbiter_of_alignak_accepts_what_is_printed() {
+    let Some(alignak) = Alignak::prepare("") else { return };
+    let daemon = seen();
+    let text = objects(&daemon, &["alignak"], true);
+    assert!(text.contains("service_description             Interface Gi0/3"), "{text}");
+    alignak.add(&text);
+    let said = alignak.verify();
+    assert!(said.contains("Things look okay"), "{said}");
+    let printed = text.matches("    service_description ").count();
+    let (_, services) = said.split_once("checking services...").unwrap();
+    assert!(services.lines().nth(1).unwrap().contains(&format!("checked {printed}")), "{said}");
+    // It does see what is wrong.
+    alignak.add("define service {\n host_name nobody\n service_description x\n}\n");
+    let said = alignak.verify();
+    assert!(!said.contains("Things look okay"), "{said}");
 }

@@ -1,6 +1,8 @@
 //! What the tests share: programs that are stopped when the test ends, free ports, waiting for conditions.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -29,6 +31,11 @@ pub fn wait_or<T>(what: impl FnOnce() -> String, mut look: impl FnMut() -> Optio
 /// Waits until a condition holds.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     wait_for(what, || holds().then_some(()));
+}
+
+/// Waits until something listens on a port of this machine, over TCP.
+pub fn wait_port(port: u16) {
+    wait_until(&format!("port {port} is open"), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
 }
 
 /// Removes a folder with all that is in it, into which a daemon may write at this moment.
@@ -85,6 +92,42 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A program that starts others: all of its group are killed when the test ends.
+pub struct Group(Child);
+
+impl Group {
+    pub fn start(command: &mut Command) -> Self {
+        let name = format!("{command:?}");
+        let child = command.process_group(0).stdin(Stdio::null()).spawn();
+        Group(child.unwrap_or_else(|e| panic!("{name}: {e}; run tests/run")))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The group has the id of its first process, which nobody else gets before this has been waited for.
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// A program of Python that few machines can run, which tests/run puts into target/. Where it is not, the test is skipped and says so on
+/// standard error, past what the test harness keeps back; tests/run counts these lines.
+pub fn optional(folder: &str, program: &str, needs: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(folder);
+    // Written once all is installed.
+    if root.join("complete").exists() {
+        return Some(root);
+    }
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let line = format!(
+        "\nSKIPPED: {test}: no {program}, which needs {needs}; tests/run installs it where it finds that\n"
+    );
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    None
 }
 
 /// Runs a program to its end, which must be a good one.
