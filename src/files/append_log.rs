@@ -373,7 +373,7 @@ impl AppendLog {
     fn push(&self, buffer: &mut Vec<u8>, entry: &[u8]) -> io::Result<()> {
         let fits = match self.form {
             Form::Frames { longest } => entry.len() <= longest as usize,
-            Form::Lines { .. } => !entry.contains(&b'\n'),
+            Form::Lines { .. } => memchr::memchr(b'\n', entry).is_none(),
         };
         if !fits {
             return Err(io::Error::new(ErrorKind::InvalidInput, "an entry is too long, or has a newline"));

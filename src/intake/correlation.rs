@@ -498,7 +498,10 @@ impl Correlation {
         }
         let tracked = plan.rules.get(emitted.at).is_some_and(|rule| rule.tracked);
         // A rule that keeps nothing has no key of its own.
-        if !tracked && !follows && !self.known.may_have(self.secret().service(emitted.outcome)) {
+        // The key is made only where there is something to find with it.
+        let may_be_known =
+            || !self.known.is_empty() && self.known.may_have(self.secret().service(emitted.outcome));
+        if !tracked && !follows && !may_be_known() {
             return None;
         }
         Some(Facts::new(self.secret(), plan, emitted, context))

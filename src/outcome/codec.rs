@@ -217,48 +217,58 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
 /// The texts of an outcome, one after the other.
 pub(super) struct Texts<'b> {
     pub(super) rest: &'b [u8],
-    /// Bytes that are known to be UTF-8: the length of a short text is ASCII, so one check does for many texts.
+    /// As much of what `rest` begins with as is known to be UTF-8: the length of a short text is ASCII, so one check does for
+    /// many texts.
     known: &'b str,
-    /// How long `rest` was where these begin.
-    from: usize,
 }
 
 impl<'b> Texts<'b> {
     fn new(rest: &'b [u8]) -> Self {
-        Texts { rest, known: utf_8_at_start(rest), from: rest.len() }
+        Texts { rest, known: utf_8_at_start(rest) }
     }
 
     /// The same for whoever wants octets, which are not checked.
     pub(super) fn of_octets(rest: &'b [u8]) -> Self {
-        Texts { rest, known: "", from: rest.len() }
+        Texts { rest, known: "" }
     }
 
     fn number(&mut self) -> Option<usize> {
         // Most texts are that short.
         if let [number @ ..0x80, rest @ ..] = self.rest {
-            self.rest = rest;
+            (self.rest, self.known) = (rest, self.known.get(1..).unwrap_or_default());
             return Some((*number).into());
         }
         let (number, rest) = varint::decode::usize(self.rest).ok()?;
-        self.rest = rest;
+        (self.rest, self.known) = (rest, "");
         Some(number)
     }
 
+    /// The next text, not checked.
     pub(super) fn octets(&mut self) -> Option<&'b [u8]> {
         let length = self.number()?;
         let (octets, rest) = self.rest.split_at_checked(length)?;
-        self.rest = rest;
+        (self.rest, self.known) = (rest, "");
         Some(octets)
     }
 
+    #[inline]
     fn next(&mut self) -> Option<Cow<'b, str>> {
-        let octets = self.octets()?;
-        let end = self.from - self.rest.len();
-        if let Some(text) = self.known.get(end - octets.len()..end) {
+        // A short text whose octets are known: its length is their first character.
+        if let [length @ ..0x80, rest @ ..] = self.rest
+            && let Some((text, known)) =
+                self.known.get(1..).and_then(|known| known.split_at_checked((*length).into()))
+        {
+            (self.rest, self.known) = (&rest[text.len()..], known);
             return Some(text.into());
         }
-        let text = std::str::from_utf8(octets).ok()?;
-        (self.known, self.from) = (utf_8_at_start(self.rest), self.rest.len());
+        self.check_next()
+    }
+
+    /// The next text, where its octets are not known to be UTF-8, or it is long.
+    #[inline(never)]
+    fn check_next(&mut self) -> Option<Cow<'b, str>> {
+        let text = std::str::from_utf8(self.octets()?).ok()?;
+        self.known = utf_8_at_start(self.rest);
         Some(text.into())
     }
 }
