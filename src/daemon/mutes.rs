@@ -38,14 +38,17 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
     let (mut unsaid, mut looks) = (true, 0u32);
     loop {
         if shared.commit.mutes.any() {
+            // To stop comes first, as in all loops here: a simulation repeats what has an order.
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                biased;
                 () = told(&mut stop) => break,
+                () = tokio::time::sleep(LOOK) => {}
             }
         } else {
             tokio::select! {
-                () = shared.commit.mutes.changed() => {}
+                biased;
                 () = told(&mut stop) => break,
+                () = shared.commit.mutes.changed() => {}
             }
         }
         looks = looks.wrapping_add(1);

@@ -42,14 +42,17 @@ pub async fn report(shared: Arc<Shared>, mut stop: Stop) {
     let mut unsaid = true;
     loop {
         if shared.storms.any() {
+            // To stop comes first, as in all loops here: a simulation repeats what has an order.
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                biased;
                 () = told(&mut stop) => break,
+                () = tokio::time::sleep(LOOK) => {}
             }
         } else {
             tokio::select! {
-                () = shared.storms.begun() => {}
+                biased;
                 () = told(&mut stop) => break,
+                () = shared.storms.begun() => {}
             }
         }
         look(&shared, &mut unsaid);

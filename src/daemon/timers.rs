@@ -22,6 +22,9 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
     let mut to_sync = pin!(changed());
     loop {
         tokio::select! {
+            // In this order, so that a simulation repeats it. None of them starves another: what is due is done at once.
+            biased;
+            () = told(&mut stop) => return,
             () = commit.correlation.wait(|| shared.now()) => commit.advance(shared.now()),
             () = &mut to_sync => {
                 if !commit.keep_state(shared.now()) {
@@ -32,7 +35,6 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
             }
             // What the journal has refused may be all that there is to write.
             () = tokio::time::sleep(RETRY), if commit.refusing() => commit.retry(shared.now()),
-            () = told(&mut stop) => return,
         }
     }
 }

@@ -50,6 +50,10 @@ pub struct Made {
     first: Option<u64>,
     /// Whether the state of rules has changed with it.
     stateful: bool,
+    /// By which number the mutes know the first outcome of the batch.
+    marked: Option<u64>,
+    /// Whether mutes were asked.
+    is_marked: bool,
 }
 
 impl Made {
@@ -89,6 +93,8 @@ impl Made {
         self.acknowledged = false;
         self.first = None;
         self.stateful = false;
+        self.marked = None;
+        self.is_marked = false;
     }
 }
 
@@ -372,6 +378,7 @@ impl Commit {
     pub fn give_up(&self, made: &mut Made) {
         let outcomes = made.outcomes();
         self.release_all(made);
+        self.mutes.lost(&made.batch, made.marked);
         made.clear();
         if outcomes > 0 {
             self.stats.outcomes_lost.add(outcomes as u64);
@@ -395,7 +402,10 @@ impl Commit {
 
     /// Writes a batch, after all that waits. Gives the number of its first outcome.
     fn append_all(&self, now: Now, made: &mut Made) -> io::Result<u64> {
-        self.mutes.mark(&mut made.batch, now.wall);
+        // One that comes again is decided.
+        if !std::mem::replace(&mut made.is_marked, true) {
+            made.marked = self.mutes.mark(&mut made.batch, now.wall);
+        }
         // Without outcomes there is nothing that the journal could refuse. But a message that changes nothing in the state of
         // rules may repeat one whose outcome waits, and is no safer than that.
         if self.refusing() && (!made.batch.is_empty() || made.stateful) {
@@ -409,12 +419,15 @@ impl Commit {
         match self.journal.append(&made.batch) {
             Ok(first) => {
                 self.stats.outcomes.add(made.batch.len() as u64);
+                self.mutes.written(&made.batch, made.batch.len(), made.marked);
                 Ok(made.first.unwrap_or(first))
             }
             Err(AppendError { first, taken, error }) => {
                 // The rest follows when there is space.
                 if taken > 0 {
                     made.first.get_or_insert(first);
+                    self.mutes.written(&made.batch, taken, made.marked);
+                    made.marked = made.marked.map(|marked| marked + taken as u64);
                     made.batch.drop_front(taken);
                     self.stats.outcomes.add(taken as u64);
                 }
@@ -523,6 +536,7 @@ impl Commit {
             waiting.batches.push_back(std::mem::take(made));
         } else {
             self.release_all(made);
+            self.mutes.lost(&made.batch, made.marked);
             made.clear();
             self.stats.outcomes_lost.add(outcomes as u64);
         }

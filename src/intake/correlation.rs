@@ -528,6 +528,7 @@ impl Correlation {
                 Some(left) if left.is_zero() => return,
                 Some(left) => {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(left) => return,
                         () = self.earlier.notified() => {}
                     }

@@ -108,6 +108,10 @@ struct Ordered {
 struct Word {
     payload: Vec<u8>,
     sinks: String,
+    /// The number of the outcome, among all that were looked at.
+    number: u64,
+    /// How many newer outcomes that are not muted are on their way into the journal. One that arrives there takes its place.
+    overtaken: u32,
 }
 
 /// All mutes.
@@ -142,6 +146,8 @@ struct State {
     all: bool,
     /// The names of words that are still to be looked at.
     pending: Vec<String>,
+    /// How many outcomes were looked at.
+    numbered: u64,
     dirty: bool,
 }
 
@@ -203,15 +209,43 @@ impl Mutes {
         count
     }
 
-    /// Marks what is muted in a batch. What is marked already stays as it is.
-    pub fn mark(&self, batch: &mut Batch, now: Wall) {
+    /// Marks what is muted in a batch. What is marked already stays as it is. Gives the number of its first outcome, by which
+    /// [`Mutes::written`] and [`Mutes::lost`] are told of it later.
+    pub fn mark(&self, batch: &mut Batch, now: Wall) -> Option<u64> {
         if !self.any.load(Ordering::Acquire) {
-            return;
+            return None;
         }
         let mut state = self.state();
+        let first = state.numbered;
         batch.rewrite(|payload| state.mark(payload, now.micros()));
         drop(state);
         self.changed.notify_one();
+        Some(first)
+    }
+
+    /// The journal has the first `count` outcomes of a batch: older ones that are withheld of their services are no news any more.
+    pub fn written(&self, batch: &Batch, count: usize, first: Option<u64>) {
+        self.arrived(batch, count, first, State::written);
+    }
+
+    /// A batch is lost: what is withheld of its services is the last word again.
+    pub fn lost(&self, batch: &Batch, first: Option<u64>) {
+        self.arrived(batch, batch.len(), first, State::lost);
+    }
+
+    fn arrived(&self, batch: &Batch, count: usize, first: Option<u64>, tell: fn(&mut State, &str, u64)) {
+        let Some(first) = first else { return };
+        let mut state = self.state();
+        for (payload, number) in batch.payloads().take(count).zip(first..) {
+            if state.words.is_empty() {
+                return;
+            }
+            if codec::mute_of(payload).is_none()
+                && let Some(outcome) = codec::decode(payload)
+            {
+                tell(&mut state, &endpoint(&outcome), number);
+            }
+        }
     }
 
     /// Ends what is over, and gives the last outcomes of services that are not muted any more, to be journaled.
@@ -340,13 +374,14 @@ fn endpoint(outcome: &Outcome<'_>) -> String {
 impl State {
     /// The outcome with its mark; none if it stays as it is.
     fn mark(&mut self, payload: &[u8], now: i64) -> Option<Vec<u8>> {
+        self.numbered += 1;
         if codec::mute_of(payload).is_some() {
             return None;
         }
         let outcome = codec::decode(payload)?;
         let Some(sinks) = self.sinks(&outcome, now) else {
-            // It is news: what was muted before is none any more.
-            self.forget(&endpoint(&outcome));
+            // It is news: what was muted before is none any more, once the journal has it.
+            self.overtake(&endpoint(&outcome));
             return None;
         };
         if !self.keep(payload, &sinks) {
@@ -393,12 +428,39 @@ impl State {
         let bytes = self.bytes - before.unwrap_or(0) + payload.len();
         if bytes > MOST_BYTES || (before.is_none() && self.words.len() >= MOST_WORDS) {
             // It passes, and what was kept is no news after it.
-            self.forget(&name);
+            self.overtake(&name);
             return false;
         }
         self.bytes = bytes;
-        self.words.insert(name, Word { payload: payload.to_vec(), sinks: sinks.to_owned() });
+        let number = self.numbered;
+        let word = Word { payload: payload.to_vec(), sinks: sinks.to_owned(), number, overtaken: 0 };
+        self.words.insert(name, word);
         true
+    }
+
+    /// A newer outcome, which is not muted, is on its way into the journal.
+    fn overtake(&mut self, name: &str) {
+        if let Some(word) = self.words.get_mut(name) {
+            word.overtaken += 1;
+        }
+    }
+
+    /// It is there.
+    fn written(&mut self, name: &str, number: u64) {
+        if self.words.get(name).is_some_and(|word| word.number <= number) {
+            self.forget(name);
+        }
+    }
+
+    /// It is lost.
+    fn lost(&mut self, name: &str, number: u64) {
+        if let Some(word) =
+            self.words.get_mut(name).filter(|word| word.number <= number && word.overtaken > 0)
+        {
+            word.overtaken -= 1;
+            // Its mutes may have ended meanwhile.
+            self.all |= word.overtaken == 0;
+        }
     }
 
     fn forget(&mut self, name: &str) {
@@ -438,7 +500,7 @@ impl State {
         let rest = self.pending.len().saturating_sub(TURN);
         for name in self.pending.split_off(rest) {
             // It may be gone meanwhile.
-            let Some(word) = self.words.get(&name) else { continue };
+            let Some(word) = self.words.get(&name).filter(|word| word.overtaken == 0) else { continue };
             let still = codec::decode(&word.payload).and_then(|outcome| self.sinks(&outcome, now)).is_some();
             if !still {
                 let mut payload = codec::muted(&word.payload, &word.sinks, true);

@@ -39,7 +39,8 @@ fn result(host: &str, state: Of, output: &str) -> Vec<u8> {
 fn send(mutes: &Mutes, hours: i64, host: &str, state: Of, output: &str) -> bool {
     let mut batch = Batch::default();
     assert!(batch.push_encoded(&result(host, state, output)));
-    mutes.mark(&mut batch, at(hours));
+    let first = mutes.mark(&mut batch, at(hours));
+    mutes.written(&batch, 1, first);
     let marked = batch.payloads().next().unwrap();
     codec::mute_of(marked).is_some_and(|mute| !mute.last)
 }
@@ -65,6 +66,41 @@ fn the_last_word_of_each_service_comes_when_the_mute_ends() {
     assert!(!send(&mutes, 2, "core-2", Of::Ok, "mended"));
     assert_eq!(words(&mutes, 2), ["up"]);
     assert!(words(&mutes, 3).is_empty() && !mutes.any());
+}
+
+#[test]
+fn a_word_goes_only_when_the_journal_has_newer_news() {
+    let mutes = Mutes::default();
+    let batch = |output| {
+        let mut batch = Batch::default();
+        assert!(batch.push_encoded(&result("core-1", Of::Ok, output)));
+        batch
+    };
+    mutes.add(covers("core-*"), at(0), at(2)).unwrap();
+    assert!(send(&mutes, 0, "core-1", Of::Critical, "down"));
+    let mut news = batch("up");
+    let first = mutes.mark(&mut news, at(2));
+    assert!(words(&mutes, 2).is_empty(), "news are on their way");
+    mutes.lost(&news, first);
+    assert_eq!(words(&mutes, 2), ["down"], "they are lost");
+
+    mutes.add(covers("core-*"), at(2), at(4)).unwrap();
+    assert!(send(&mutes, 3, "core-1", Of::Critical, "down"));
+    mutes.end(&[]);
+    let (mut earlier, mut later) = (batch("up"), batch("still up"));
+    let (one, two) = (mutes.mark(&mut earlier, at(3)), mutes.mark(&mut later, at(3)));
+    mutes.lost(&later, two);
+    assert!(words(&mutes, 3).is_empty(), "the earlier one may arrive");
+    mutes.written(&earlier, 1, one);
+    assert!(words(&mutes, 3).is_empty() && !mutes.any(), "it has");
+
+    mutes.add(covers("edge"), at(4), at(9)).unwrap();
+    let mut old = batch("before");
+    let number = mutes.mark(&mut old, at(4));
+    mutes.add(covers("core-*"), at(4), at(6)).unwrap();
+    assert!(send(&mutes, 4, "core-1", Of::Critical, "newer"));
+    mutes.written(&old, 1, number);
+    assert_eq!(words(&mutes, 6), ["newer"], "what waited longer takes nothing away");
 }
 
 #[test]
@@ -262,7 +298,8 @@ proptest::proptest! {
                     let output = format!("{number}");
                     let mut batch = Batch::default();
                     proptest::prop_assert!(batch.push_encoded(&result(host, state, &output)));
-                    mutes.mark(&mut batch, at(hour));
+                    let first = mutes.mark(&mut batch, at(hour));
+                    mutes.written(&batch, 1, first);
                     let marked = batch.payloads().next().unwrap().to_vec();
                     let mute = codec::mute_of(&marked);
                     let muted: Vec<String> = SINKS.iter().filter(|sink| mute.as_ref().is_some_and(|mute| mute.is_for(sink))).map(ToString::to_string).collect();

@@ -517,6 +517,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             stream.flush().await
         };
         tokio::select! {
+            biased;
             sent = timeout(WRITE, sent) => matches!(sent, Ok(Ok(()))),
             () = told_for(stop, DRAIN) => false,
         }
