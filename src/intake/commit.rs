@@ -144,9 +144,7 @@ pub struct Commit {
     limiter: Arc<Limiter>,
     informs: Mutex<Informs>,
     waiting: Mutex<Waiting>,
-    /// Whether the journal has refused a batch and has not been seen to take one since.
-    refusing: AtomicBool,
-    /// When that was tried last, in nanoseconds of the monotonic clock.
+    /// When what waits was tried last, in nanoseconds of the monotonic clock.
     tried: AtomicU64,
     /// Whether there is something in [`Waiting::written`].
     unsettled: AtomicBool,
@@ -190,7 +188,6 @@ impl Commit {
                 claimed: HashSet::new(),
             }),
             waiting: Mutex::default(),
-            refusing: AtomicBool::new(false),
             tried: AtomicU64::new(0),
             unsettled: AtomicBool::new(false),
         }
@@ -242,6 +239,10 @@ impl Commit {
             let deciding = self.correlation.decide(now, &mut made.undecided, &mut made.batch, &made.informs);
             made.stateful = true;
             let appended = self.append_all(now, made);
+            if appended.is_err() {
+                // Who decides next knows that outcomes wait.
+                self.correlation.set_refusing(true);
+            }
             drop(deciding);
             appended
         };
@@ -252,7 +253,7 @@ impl Commit {
                 committed
             }
             (Err(error), Refused::Stays) => {
-                self.refusing.store(true, Ordering::Release);
+                self.correlation.set_refusing(true);
                 self.log_refused(now, made.batch.len(), &error, "their stream is not read until it does");
                 Committed::Kept
             }
@@ -388,7 +389,7 @@ impl Commit {
 
     /// Whether the journal refuses outcomes at the moment.
     pub fn refusing(&self) -> bool {
-        self.refusing.load(Ordering::Acquire)
+        self.correlation.refusing()
     }
 
     /// Whether informs whose outcomes were committed like this may be answered.
@@ -496,7 +497,7 @@ impl Commit {
                 }
             }
         }
-        self.refusing.store(false, Ordering::Release);
+        self.correlation.set_refusing(false);
         Ok(())
     }
 
@@ -528,7 +529,7 @@ impl Commit {
             return Committed::Kept;
         }
         let kept = waiting.batches.is_empty() || waiting.bytes + made.batch.bytes() <= MAX_WAITING;
-        self.refusing.store(true, Ordering::Release);
+        self.correlation.set_refusing(true);
         // Who writes the state tries again, also where no listener has anything to do.
         self.correlation.tell_written();
         if kept {

@@ -4,7 +4,7 @@
 //! the same order in the state and in the journal. Rule sets without state do not come here.
 
 use std::io;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -102,6 +102,8 @@ pub struct Correlation {
     earlier: Notify,
     /// Told when something was written that is not synced.
     written: Notify,
+    /// Whether the journal has refused outcomes and has not been seen to take some since.
+    refusing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -177,6 +179,7 @@ impl State {
             && !(outcomes.is_empty() && touched.is_empty())
         {
             let images = self.correlator.images(&mut touched);
+            log.set_waits(shared.refusing());
             let told = log.tell_clocks(now.wall.saturating_sub(now.engine));
             if let Err(error) = told.and(log.add(now.engine, (outcomes, informs), &images, now.wall)) {
                 tracing::error!(
@@ -242,6 +245,7 @@ impl Correlation {
             due: AtomicI64::new(NEVER),
             earlier: Notify::new(),
             written: Notify::new(),
+            refusing: AtomicBool::new(false),
         }
     }
 
@@ -451,6 +455,7 @@ impl Correlation {
             log.tell_clocks(wall.saturating_sub(engine))?;
             if state.correlator.plan().is_stateful() && (!log.is_open() || log.is_long()) {
                 // What cannot be written anew goes on as it is, if it is there.
+                log.set_waits(waits());
                 log.begin(&state.correlator, engine)
                     .or_else(|error| if log.is_open() { Ok(()) } else { Err(error) })?;
             }
@@ -460,6 +465,16 @@ impl Correlation {
         // Without the lock: deciding goes on.
         let result = to_sync.sync();
         self.state().log.as_mut().map_or(Ok(()), |log| log.synced(&to_sync, result))
+    }
+
+    /// The journal refuses outcomes from now on, or takes them again.
+    pub fn set_refusing(&self, refusing: bool) {
+        self.refusing.store(refusing, Ordering::Release);
+    }
+
+    /// Whether the journal refuses outcomes at the moment.
+    pub fn refusing(&self) -> bool {
+        self.refusing.load(Ordering::Acquire)
     }
 
     /// Something is still to be synced.

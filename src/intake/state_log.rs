@@ -59,6 +59,10 @@ pub struct StateLog {
     unsynced: Unsynced,
     /// By how much the wall clock is ahead of the engine time, as it is written.
     ahead: Option<i64>,
+    /// Whether outcomes of decisions wait for the journal.
+    waits: bool,
+    /// The number below which everything was safe when none waited last.
+    safe: u64,
 }
 
 /// Entries with outcomes that no log has, or only one that is not synced. The next log has the state after them: without them a
@@ -103,17 +107,32 @@ struct Found {
     images: Vec<u8>,
     /// How many bytes of the images are of older files.
     first: usize,
-    /// Outcomes that may not be in the journal, with a sequence number that they are not below.
-    pending: Vec<(u64, Vec<Box<[u8]>>)>,
+    /// Outcomes that may not be in the journal, in order.
+    pending: Vec<Pending>,
+    /// How many of them are of older files.
+    older: usize,
     damaged: u64,
     informs: VecDeque<(i64, u64)>,
     ahead: Option<i64>,
 }
 
+/// Outcomes of a decision that may not be in the journal.
+#[derive(Debug)]
+struct Pending {
+    /// The engine time of the decision.
+    engine: i64,
+    /// A sequence number that they are not below.
+    lower: u64,
+    outcomes: Vec<Box<[u8]>>,
+}
+
 impl Found {
     fn add(&mut self, entry: Entry<'_>) {
         match entry {
-            Entry::Head(secret) => (self.secret, self.first) = (Some(secret), self.images.len()),
+            Entry::Head(secret) => {
+                (self.secret, self.first) = (Some(secret), self.images.len());
+                self.older = self.pending.len();
+            }
             Entry::All => drop(self.images.drain(..self.first)),
             Entry::Clocks(ahead) => self.ahead = Some(ahead),
             Entry::Change(change) => {
@@ -123,9 +142,22 @@ impl Found {
                 self.informs.extend(change.informs.iter().map(|inform| (change.engine, *inform)));
                 if !change.outcomes.is_empty() {
                     let outcomes = change.outcomes.iter().map(|outcome| (*outcome).into());
-                    self.pending.push((change.lower, outcomes.collect()));
+                    let Change { engine, lower, .. } = change;
+                    self.wait(Pending { engine, lower, outcomes: outcomes.collect() });
                 }
             }
+        }
+    }
+
+    /// Outcomes that a file has taken over from an older one are the same: the newer one knows what of them the journal had.
+    fn wait(&mut self, pending: Pending) {
+        let same = |old: &Pending| {
+            old.engine == pending.engine
+                && pending.outcomes.iter().all(|outcome| old.outcomes.contains(outcome))
+        };
+        match self.pending[..self.older].iter_mut().find(|old| same(old)) {
+            Some(old) => *old = pending,
+            None => self.pending.push(pending),
         }
     }
 }
@@ -167,6 +199,8 @@ impl StateLog {
             informs: VecDeque::new(),
             unsynced: Unsynced::default(),
             ahead: None,
+            waits: false,
+            safe: 0,
         }
     }
 
@@ -200,17 +234,32 @@ impl StateLog {
         self.ahead = ahead;
         self.informs = informs;
         self.forget_informs(engine);
-        pending.retain(|(lower, _)| *lower >= safe);
+        pending.retain(|decision| decision.lower >= safe);
         let state = secret.map(|secret| Correlator::with_images(secret, engine, &images));
-        let outcomes = self.rest(safe, &pending).unwrap_or_else(|error| {
-            tracing::error!(
-                %error, outcomes = pending.iter().map(|(_, outcomes)| outcomes.len()).sum::<usize>(),
+        let mut outcomes = Batch::default();
+        match self.rest(safe, &pending) {
+            Ok(rest) => {
+                for Pending { engine, outcomes: missing, .. } in &rest {
+                    let missing: Vec<&[u8]> = missing.iter().map(|outcome| &**outcome).collect();
+                    missing.iter().for_each(|outcome| drop(outcomes.push_encoded(outcome)));
+                    self.take_over(*engine, missing);
+                }
+            }
+            Err(error) => tracing::error!(
+                %error, outcomes = pending.iter().map(|decision| decision.outcomes.len()).sum::<usize>(),
                 "the last process ended before it could journal outcomes, and the journal cannot be read: they are lost; check the disk"
-            );
-            Batch::default()
-        });
+            ),
+        }
         let informs = self.informs.iter().map(|(_, inform)| *inform).collect();
         Ok(Left { state, outcomes, damaged, informs, ahead: ahead.unwrap_or(0) })
+    }
+
+    /// Has the next log have outcomes that are to be journaled now: what the last process wrote may not be safe from a power cut, and
+    /// the next log will be, with all state after them.
+    fn take_over(&mut self, engine: i64, outcomes: Vec<&[u8]>) {
+        let lower = self.journal.next();
+        let change = Change { engine, lower, safe: 0, informs: Vec::new(), outcomes, images: &[] };
+        self.unsynced.add(Entry::Change(change).encode());
     }
 
     /// Adds what a file has.
@@ -243,12 +292,12 @@ impl StateLog {
     }
 
     /// The outcomes that are not in the journal from a sequence number on.
-    fn rest(&self, safe: u64, pending: &[(u64, Vec<Box<[u8]>>)]) -> io::Result<Batch> {
+    fn rest(&self, safe: u64, pending: &[Pending]) -> io::Result<Vec<Pending>> {
         // What sinks had taken may have been deleted already. What one of them had not is lost where the journal has it no more.
         let oldest = self.journal.oldest().min(self.journal.taken_before().unwrap_or(u64::MAX));
         let hasher = RandomState::new();
         let mut known: HashMap<u64, usize> = HashMap::new();
-        if pending.iter().any(|(lower, _)| *lower >= oldest) {
+        if pending.iter().any(|decision| decision.lower >= oldest) {
             let mut reader = self.journal.reader(safe.max(oldest));
             // The log has them as rules make them, the journal with what mutes said of them.
             let mut count =
@@ -259,15 +308,22 @@ impl StateLog {
             })? > 0
             {}
         }
-        let mut batch = Batch::default();
-        for outcome in pending.iter().filter(|(lower, _)| *lower >= oldest).flat_map(|(_, outcomes)| outcomes)
+        let mut is_missing = |outcome: &&Box<[u8]>| match known.get_mut(&hasher.hash_one(&***outcome)) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
+            }
+            _ => true,
+        };
+        let mut rest = Vec::new();
+        for Pending { engine, lower, outcomes } in pending.iter().filter(|decision| decision.lower >= oldest)
         {
-            match known.get_mut(&hasher.hash_one(&**outcome)) {
-                Some(count) if *count > 0 => *count -= 1,
-                _ => drop(batch.push_encoded(outcome)),
+            let missing: Vec<_> = outcomes.iter().filter(&mut is_missing).cloned().collect();
+            if !missing.is_empty() {
+                rest.push(Pending { engine: *engine, lower: *lower, outcomes: missing });
             }
         }
-        Ok(batch)
+        Ok(rest)
     }
 
     /// Whether changes are written.
@@ -368,11 +424,21 @@ impl StateLog {
         self.numbers()?.into_iter().try_for_each(|number| self.remove_one(number))
     }
 
+    /// Whether outcomes of decisions before wait for the journal. They are not below the number that was the next one when they were
+    /// decided about; others may be journaled meanwhile, and safe.
+    pub fn set_waits(&mut self, waits: bool) {
+        self.waits = waits;
+    }
+
     /// A number that what is journaled from now on is not below, and one below which everything is safe.
     fn marks(&self) -> (u64, u64) {
         let next = self.journal.next();
-        // Who does not ask for syncs counts what is written as safe.
-        let safe = if self.policy == SyncPolicy::Never { next } else { self.journal.safe().min(next) };
+        let safe = match self.policy {
+            _ if self.waits => self.safe,
+            // Who does not ask for syncs counts what is written as safe.
+            SyncPolicy::Never => next,
+            _ => self.journal.safe().min(next),
+        };
         (next, safe)
     }
 
@@ -391,6 +457,7 @@ impl StateLog {
         self.informs.extend(informs.iter().map(|inform| (engine, *inform)));
         self.forget_informs(engine);
         let (lower, safe) = self.marks();
+        self.safe = safe;
         let has_outcomes = !outcomes.is_empty();
         let informs = informs.to_vec();
         let entry = Entry::Change(Change { engine, lower, safe, informs, outcomes, images }).encode();

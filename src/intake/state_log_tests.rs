@@ -277,6 +277,55 @@ fn what_a_full_journal_refuses_survives_processes_until_there_is_room() {
 }
 
 #[test]
+fn what_waits_is_in_what_is_synced_next_whatever_the_last_process_has_synced() {
+    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let rules = rules("dedup = { window = '366d' }");
+    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
+    let filling = "x".repeat(1000);
+    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    // Written, and not synced: the journal has refused it.
+    assert_eq!(process.message("held a"), Committed::Kept);
+    for _ in 0..2 {
+        let disk = process.disk.crash();
+        process = Process::start_with_room(&rules, disk, process.now, policy, room);
+        assert!(process.commit.keep_state(now(process.now)));
+        assert!(process.commit.refusing());
+        process.disk.cut_power();
+    }
+    let disk = process.disk.crash();
+    let process = Process::start(&rules, disk, process.now, policy);
+    assert_eq!(process.journaled().iter().filter(|(service, _)| service == "a").count(), 1);
+}
+
+#[test]
+fn what_a_full_journal_takes_in_part_is_not_safe_for_the_rest() {
+    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let rules = rules("dedup = { window = '366d' }");
+    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
+    let filling = "x".repeat(1000);
+    // Several in one batch: the journal takes some.
+    let mut number = 0;
+    loop {
+        let mut made = Made::default();
+        for _ in 0..7 {
+            let line = format!("<35>Nov 20 12:00:00 h app: held s{number} {filling}");
+            add(&line, &process.commit, &rules, &mut made);
+            number += 1;
+        }
+        if process.commit.batch(at_millis(0), &mut made, Refused::Queues) == Committed::Kept {
+            break;
+        }
+    }
+    process.journal.sync(u64::MAX).unwrap();
+    assert_eq!(process.message("held a"), Committed::Kept);
+    assert!(process.commit.keep_state(now(process.now)));
+    let process = process.die(policy);
+    let journaled: Vec<String> = process.journaled().into_iter().map(|(service, _)| service).collect();
+    let wanted: Vec<String> = (0..number).map(|n| format!("s{n}")).chain(["a".to_owned()]).collect();
+    assert_eq!(journaled, wanted);
+}
+
+#[test]
 fn an_inform_that_repeats_what_waits_is_not_answered_before_it() {
     let (room, policy) = (1 << 20, SyncPolicy::Interval);
     let rules = rules("dedup = { window = '366d' }");
