@@ -101,7 +101,7 @@ impl Core {
         }
         let Some(at) = self.problems.find(facts.key) else {
             // From now on it is what receivers know of the service.
-            if let Some((_, worst)) = self.services.worst(facts.service.low())
+            if let Some((_, worst)) = self.services.worst(&self.problems, facts.service.low())
                 && let Some(problem) = self.problems.get_mut(worst)
             {
                 problem.set_sent(Some(facts.state));
@@ -178,9 +178,9 @@ impl Core {
             self.set_host(known, facts.host);
             return Some(known);
         }
-        self.account(facts.rule, 1, 0, 0);
         let problem = Problem::new(facts.key, facts.service.low(), facts.rule, facts.state, now.engine);
-        let at = self.add_problem(problem);
+        let at = self.add_problem(problem, None)?;
+        self.account(facts.rule, 1, 0, 0);
         self.set_host(at, facts.host);
         Some(at)
     }
@@ -194,7 +194,7 @@ impl Core {
         out: &mut Effects,
     ) -> Verdict {
         let Some(problem) = self.problems.get(at) else { return Verdict::Sent };
-        if overtaken(problem, now, facts) {
+        if overtaken(&problem, now, facts) {
             return out.swallow(Reason::Reordered);
         }
         self.adopt(at, facts.rule);

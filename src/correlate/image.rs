@@ -26,6 +26,11 @@ impl Writer {
         self.fixed(time as u64);
     }
 
+    /// A number that is small in either direction.
+    pub(super) fn signed(&mut self, number: i64) {
+        self.number(((number << 1) ^ (number >> 63)) as u64);
+    }
+
     pub(super) fn key(&mut self, key: Key) {
         self.0.extend_from_slice(&key.number().to_le_bytes());
     }
@@ -63,6 +68,10 @@ impl<'b> Reader<'b> {
         Some(number)
     }
 
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        self.number().map(|number| (number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
     pub(super) fn small(&mut self) -> Option<u32> {
         self.number()?.try_into().ok()
     }
@@ -86,10 +95,10 @@ impl<'b> Reader<'b> {
         }
     }
 
-    pub(super) fn blob(&mut self) -> Option<Option<Box<[u8]>>> {
+    pub(super) fn blob(&mut self) -> Option<Option<&'b [u8]>> {
         match self.number()? {
             0 => Some(None),
-            length => Some(Some(self.take(usize::try_from(length - 1).ok()?)?.into())),
+            length => Some(Some(self.take(usize::try_from(length - 1).ok()?)?)),
         }
     }
 }

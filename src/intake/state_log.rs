@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use crate::correlate::record::{Change, Entry};
-use crate::correlate::{Correlator, Secret};
+use crate::correlate::{Correlator, HEAD, Secret};
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
 use crate::journal::{Batch, Journal, SyncPolicy};
@@ -100,8 +100,9 @@ struct Found {
     secret: Option<Secret>,
     engine: i64,
     safe: u64,
+    /// Behind room for their head.
     images: Vec<u8>,
-    /// How many bytes of the images are of older files.
+    /// Where those of older files end.
     first: usize,
     /// Outcomes that may not be in the journal, with a sequence number that they are not below.
     pending: Vec<(u64, Vec<Box<[u8]>>)>,
@@ -114,7 +115,7 @@ impl Found {
     fn add(&mut self, entry: Entry<'_>) {
         match entry {
             Entry::Head(secret) => (self.secret, self.first) = (Some(secret), self.images.len()),
-            Entry::All => drop(self.images.drain(..self.first)),
+            Entry::All => drop(self.images.drain(HEAD..self.first.max(HEAD))),
             Entry::Clocks(ahead) => self.ahead = Some(ahead),
             Entry::Change(change) => {
                 self.engine = self.engine.max(change.engine);
@@ -189,7 +190,7 @@ impl StateLog {
     ///
     /// If the directory cannot be read.
     pub fn recover(&mut self) -> io::Result<Left> {
-        let mut found = Found { engine: i64::MIN, ..Found::default() };
+        let mut found = Found { engine: i64::MIN, images: vec![0; HEAD], ..Found::default() };
         for number in self.numbers()? {
             self.number = number;
             if let Err(error) = self.read(number, &mut found) {
@@ -201,7 +202,7 @@ impl StateLog {
         self.informs = informs;
         self.forget_informs(engine);
         pending.retain(|(lower, _)| *lower >= safe);
-        let state = secret.map(|secret| Correlator::with_images(secret, engine, &images));
+        let state = secret.map(|secret| Correlator::with_head(secret, engine, images));
         let outcomes = self.rest(safe, &pending).unwrap_or_else(|error| {
             tracing::error!(
                 %error, outcomes = pending.iter().map(|(_, outcomes)| outcomes.len()).sum::<usize>(),
