@@ -42,7 +42,7 @@ const KINDS: [(&str, &str); 6] = [
     ("throttle, one each", "throttle = { count = 5, per = '1h' }\n"),
 ];
 /// Keys after which the log of the state is synced.
-const SYNCED: usize = 160 * BATCH;
+const SYNCED: usize = 40 * BATCH;
 /// How many keys each kind is measured with.
 const OF_KINDS: usize = 500_000;
 

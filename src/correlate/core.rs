@@ -248,11 +248,17 @@ impl Core {
     pub(super) fn arm(&mut self, plan: &Plan, kind: Kind, at: u32) {
         let Some(due) = self.due_of(plan, kind, at) else { return };
         let tick = self.tick_of(due);
-        let Some(armed) = self.armed(kind, at) else { return };
-        if *armed == 0 || tick < *armed {
-            *armed = tick;
-            self.wheel.set(tick, pack(kind, at));
+        let known = match kind {
+            Kind::Problem => self.problems.get(at).map(|problem| problem.armed),
+            _ => self.armed(kind, at).map(|armed| *armed),
+        };
+        if !known.is_some_and(|armed| armed == 0 || tick < armed) {
+            return;
         }
+        if let Some(armed) = self.armed(kind, at) {
+            *armed = tick;
+        }
+        self.wheel.set(tick, pack(kind, at));
     }
 
     /// The tick at which something happens that is due at a time.
@@ -287,8 +293,12 @@ impl Core {
 
     /// Puts a problem away if it is over, else sees to its timer. Every change of a problem ends with this.
     pub(super) fn settle(&mut self, plan: &Plan, at: u32, out: &mut Effects) {
-        let Some(problem) = self.problems.get_mut(at) else { return };
-        problem.tidy();
+        let Some(mut problem) = self.problems.get(at) else { return };
+        if problem.rare.is_some() {
+            let Some(kept) = self.problems.get_mut(at) else { return };
+            kept.tidy();
+            problem.clone_from(kept);
+        }
         out.touched.push((Kind::Problem, problem.key));
         if !problem.is_over() {
             return self.arm(plan, Kind::Problem, at);
@@ -349,8 +359,8 @@ impl Core {
         let (rule, less) = (problem.rule, problem.outcome as usize);
         let used = self.usage.get(rule as usize).map_or(0, |usage| usage.bytes);
         let room = self.limits.bytes.saturating_sub(used.saturating_sub(less)).max(less);
-        // What is packed is one byte longer than what it is of, at most.
-        let fits = |outcome: &&[u8]| outcome.len() < room || self.problems.length_of(outcome) <= room;
+        // What is packed is a few bytes longer than what it is of, at most.
+        let fits = |outcome: &&[u8]| outcome.len() + 16 < room || self.problems.length_of(outcome) <= room;
         let more = match outcome.filter(fits) {
             None if outcome.is_some() => {
                 let mut known = self.kept_of(at);
@@ -431,8 +441,13 @@ impl Core {
         self.services = Services::default();
         self.usage = vec![Usage::default(); plan.rules.len()];
         for at in self.problems.places() {
-            let Some(problem) = self.problems.get_mut(at) else { continue };
-            problem.armed = 0;
+            self.problems.work_on(at);
+            let Some(problem) = self.problems.get(at) else { continue };
+            if problem.armed != 0
+                && let Some(problem) = self.problems.get_mut(at)
+            {
+                problem.armed = 0;
+            }
             let (rule, bytes) = (problem.rule, problem.bytes());
             self.account(rule, 1, bytes, 0);
             self.list(at);

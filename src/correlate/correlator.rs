@@ -156,9 +156,14 @@ impl Correlator {
         let mut gone: Vec<(Problem, Option<Vec<u8>>)> = Vec::new();
         let mut ended = Vec::new();
         for at in core.problems.places() {
-            let Some(problem) = core.problems.get_mut(at) else { continue };
+            let Some(problem) = core.problems.get(at) else { continue };
             match new_of(problem.rule) {
-                Some(rule) => problem.rule = rule,
+                Some(rule) if rule == problem.rule => {}
+                Some(rule) => {
+                    if let Some(problem) = core.problems.get_mut(at) {
+                        problem.rule = rule;
+                    }
+                }
                 None => {
                     let kept = core.kept_of(at);
                     gone.extend(core.remove_problem(at).map(|problem| (problem, kept)));
@@ -215,10 +220,10 @@ impl Correlator {
         let identity = |rule: u32| self.plan.rules.get(rule as usize).map_or(0, |rule| rule.identity);
         let core = &self.core;
         let entry = match kind {
-            Kind::Problem => core.problems.find(key).and_then(|at| Some((at, core.problems.get(at)?))).map(
-                |(at, problem)| {
+            Kind::Problem => core.problems.find(key).and_then(|at| core.problems.get_whole(at)).map(
+                |(problem, outcome)| {
                     writer.byte(kind as u8);
-                    problem.write(identity(problem.rule), core.kept_of(at).as_deref(), &mut writer);
+                    problem.write(identity(problem.rule), outcome.as_deref(), &mut writer);
                 },
             ),
             Kind::Count => core.counts.find(key).and_then(|at| core.counts.get(at)).map(|count| {

@@ -160,7 +160,7 @@ impl Core {
         bytes: usize,
         out: &mut Effects,
     ) -> Option<u32> {
-        let known = self.problems.find(facts.key);
+        let known = self.problems.find_to_work_on(facts.key);
         let rule = &plan.rules[facts.rule as usize];
         let bytes = if rule.hold.is_some() || stores(rule) { bytes } else { 0 };
         let own = known.and_then(|at| self.problems.get(at)).filter(|problem| problem.rule == facts.rule);

@@ -15,6 +15,9 @@ impl Writer {
     }
 
     pub(super) fn number(&mut self, number: u64) {
+        if number < 0x80 {
+            return self.0.push(number as u8);
+        }
         self.0.extend_from_slice(varint::encode::u64(number, &mut varint::encode::u64_buffer()));
     }
 
@@ -63,6 +66,10 @@ impl<'b> Reader<'b> {
     }
 
     pub(super) fn number(&mut self) -> Option<u64> {
+        if let [small @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Some((*small).into());
+        }
         let (number, rest) = varint::decode::u64(self.0).ok()?;
         self.0 = rest;
         Some(number)

@@ -282,7 +282,6 @@ impl Problem {
     }
 
     /// The identity of its rule, the problem, and the outcome that is kept of it.
-    #[expect(clippy::type_complexity, reason = "three things that are taken apart at once, by one caller")]
     pub(super) fn read<'b>(image: &mut Reader<'b>) -> Option<(u64, Problem, Option<&'b [u8]>)> {
         let key = image.key()?;
         let rule = image.fixed()?;

@@ -19,6 +19,8 @@ pub(super) struct Problems {
     kept: Kept,
     /// The one that is worked on, and its place.
     hot: Option<(u32, Problem)>,
+    /// Whether it may be newer than its bytes.
+    changed: bool,
     /// Room for what is written next.
     bytes: Vec<u8>,
 }
@@ -53,17 +55,33 @@ impl Problems {
 
     /// The problem at a place, to be worked on.
     pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut Problem> {
+        self.work_on(at)?;
+        self.changed = true;
+        self.hot.as_mut().map(|(_, problem)| problem)
+    }
+
+    /// The place of a problem, which is at hand from now on.
+    pub(super) fn find_to_work_on(&mut self, key: Key) -> Option<u32> {
+        let at = self.find(key)?;
+        self.work_on(at).map(|()| at)
+    }
+
+    /// Has the problem at a place at hand.
+    pub(super) fn work_on(&mut self, at: u32) -> Option<()> {
         if self.hot.as_ref().is_none_or(|(hot, _)| *hot != at) {
             let problem = Problem::unpack(self.stored(at)?)?;
             self.cool();
             self.hot = Some((at, problem));
         }
-        self.hot.as_mut().map(|(_, problem)| problem)
+        Some(())
     }
 
     /// Writes what was worked on to its slot.
     fn cool(&mut self) {
         let Some((at, problem)) = self.hot.take() else { return };
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
         let Some(slot) = self.places.get(at as usize).copied().flatten() else { return };
         let mut bytes = std::mem::take(&mut self.bytes);
         problem.pack(&mut bytes);
@@ -118,7 +136,9 @@ impl Problems {
     /// Takes a problem out, and what is kept of it.
     pub(super) fn remove(&mut self, at: u32) -> Option<Problem> {
         let problem = self.get(at)?;
-        self.hot.take_if(|(hot, _)| *hot == at);
+        if self.hot.take_if(|(hot, _)| *hot == at).is_some() {
+            self.changed = false;
+        }
         self.index.remove(problem.key.low(), at);
         if let Some(slot) = self.places.get_mut(at as usize)?.take() {
             self.slots.remove(slot);
@@ -129,12 +149,23 @@ impl Problems {
 
     /// The outcome that is kept of a problem.
     pub(super) fn outcome(&self, at: u32) -> Option<Vec<u8>> {
-        let stored = self.stored(at)?;
         let length = match &self.hot {
             Some((hot, problem)) if *hot == at => problem.outcome,
-            _ => Problem::unpack(stored)?.outcome,
-        } as usize;
-        if length == 0 { None } else { self.kept.unpack(&stored[stored.len() - length..]) }
+            _ => Problem::unpack(self.stored(at)?)?.outcome,
+        };
+        self.outcome_of(at, length)
+    }
+
+    /// The problem at a place, with the outcome that is kept of it.
+    pub(super) fn get_whole(&self, at: u32) -> Option<(Problem, Option<Vec<u8>>)> {
+        let problem = self.get(at)?;
+        let outcome = self.outcome_of(at, problem.outcome);
+        Some((problem, outcome))
+    }
+
+    fn outcome_of(&self, at: u32, length: u32) -> Option<Vec<u8>> {
+        let stored = self.stored(at).filter(|_| length > 0)?;
+        self.kept.unpack(stored.get(stored.len().checked_sub(length as usize)?..)?)
     }
 
     /// How many bytes an outcome would take.
@@ -163,6 +194,7 @@ impl Problems {
             if let Some((_, problem)) = &mut self.hot {
                 if replaced {
                     problem.outcome = (bytes.len() - head) as u32;
+                    self.changed = false;
                 }
                 length = problem.outcome as usize;
             }

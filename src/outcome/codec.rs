@@ -233,7 +233,7 @@ impl<'b> Texts<'b> {
         Texts { rest, known: "", from: rest.len() }
     }
 
-    fn number(&mut self) -> Option<usize> {
+    pub(super) fn number(&mut self) -> Option<usize> {
         // Most texts are that short.
         if let [number @ ..0x80, rest @ ..] = self.rest {
             self.rest = rest;
