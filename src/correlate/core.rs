@@ -425,7 +425,7 @@ impl Core {
         let listed = self.services.worst(&self.problems, service).filter(|(_, other)| Some(*other) != except);
         let whole = self.problems.find_low(service).filter(|other| Some(*other) != except);
         let whole =
-            whole.and_then(|other| Some((self.problems.get(other).filter(|p| p.is_open())?.rank(), other)));
+            whole.and_then(|other| Some((self.problems.get(other).filter(Problem::is_open)?.rank(), other)));
         listed.max(whole)
     }
 

@@ -84,7 +84,7 @@ impl Correlator {
             });
         }
         let problem = self.core.problems.find(key).and_then(|at| self.core.problems.get(at));
-        problem.filter(|problem| problem.is_open()).map_or(0, |problem| problem.raises.max(1).into())
+        problem.filter(Problem::is_open).map_or(0, |problem| problem.raises.max(1).into())
     }
 
     /// Has happen what is due, but no more than `most` things. Whether that was all.
