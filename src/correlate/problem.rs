@@ -3,7 +3,6 @@
 use super::image::{Reader, Writer};
 use super::key::{Key, Sender};
 use super::moment::{Exact, Moment};
-use super::services::Rank;
 use crate::outcome::result::State;
 use crate::rules::plan::{RulePlan, StepAt};
 
@@ -11,6 +10,14 @@ use crate::rules::plan::{RulePlan, StepAt};
 pub(super) const NEVER: i64 = i64::MAX;
 /// How long a clear is remembered for a problem that it overtook, in microseconds.
 pub(super) const OVERTAKEN: i64 = 2_000_000;
+
+/// How bad an open problem is; among equals the one that opened last, then any order that stays the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) severity: u8,
+    pub(super) since: i64,
+    pub(super) key: u128,
+}
 
 /// How far a problem is. The numbers stand in the state on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,15 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use super::index::Index;
+use super::problem::Rank;
 use super::problems::Problems;
-
-/// How bad an open problem is; among equals the one that opened last, then any order that stays the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    pub(super) severity: u8,
-    pub(super) since: i64,
-    pub(super) key: u128,
-}
 
 /// Open problems by service.
 #[derive(Debug, Default)]
