@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::count::{Bucket, Count};
 use super::effects::{Effects, Kind, Now};
 use super::expectation::Expectation;
-use super::kept::Kept;
 use super::key::{Key, Secret};
 use super::moment::Moment;
 use super::presence::Presence;
-use super::problem::{NEVER, Phase, Problem};
-use super::services::{Rank, Services};
+use super::problem::{NEVER, Phase, Problem, Rank};
+use super::problems::Problems;
+use super::services::Services;
 use super::table::Table;
 use super::texts::{names_of, with_output};
 use super::wheel::{Timer, Wheel};
@@ -58,7 +58,8 @@ pub struct Usage {
 /// All state. Its functions get the plan as an argument, as its entries only have indexes into it.
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) problems: Table<Problem>,
+    /// With their outcomes that may be sent later, or only their names.
+    pub(super) problems: Problems,
     pub(super) presence: Option<Arc<Presence>>,
     pub(super) counts: Table<Count>,
     pub(super) buckets: Table<Bucket>,
@@ -75,8 +76,6 @@ pub(super) struct Core {
     /// What the hosts of problems are found by, by the places of problems; 0 is not known or not needed, and there may be none at the
     /// end. It is made anew from the outcomes that are kept.
     pub(super) hosts: Vec<u32>,
-    /// The outcomes of problems that may be sent later, or only their names.
-    pub(super) kept: Kept,
     pub(super) limits: Limits,
     pub(super) usage: Vec<Usage>,
     /// The services whose last problem was told without state: what is held of them may have been told.
@@ -96,7 +95,7 @@ impl Core {
     /// Nothing at all, from an engine time on.
     pub(super) fn new(rules: usize, secret: Secret, limits: Limits, now: i64) -> Self {
         Core {
-            problems: Table::default(),
+            problems: Problems::default(),
             presence: None,
             counts: Table::default(),
             buckets: Table::default(),
@@ -107,7 +106,6 @@ impl Core {
             services: Services::default(),
             of_hosts: BTreeSet::new(),
             hosts: Vec::new(),
-            kept: Kept::default(),
             limits,
             usage: vec![Usage::default(); rules],
             told_without: HashSet::new(),
@@ -162,12 +160,13 @@ impl Core {
         }
     }
 
-    /// Adds a problem whose key has none. Gives its place.
-    pub(super) fn add_problem(&mut self, problem: Problem) -> u32 {
+    /// Adds a problem whose key has none, with its outcome. Gives its place, if there is one.
+    pub(super) fn add_problem(&mut self, mut problem: Problem, outcome: Option<&[u8]>) -> Option<u32> {
+        let at = self.problems.insert(&mut problem, outcome)?;
         if let Some(presence) = &self.presence {
             presence.add(problem.service);
         }
-        self.problems.insert(problem)
+        Some(at)
     }
 
     /// Takes a problem out. Its outcome is not kept any longer.
@@ -176,23 +175,20 @@ impl Core {
         if let Some(presence) = &self.presence {
             presence.remove(problem.service);
         }
-        if let Some(slot) = problem.outcome {
-            self.kept.remove(slot);
-        }
         self.set_host(at, 0);
         Some(problem)
     }
 
     /// The outcome that is kept of a problem.
-    pub(super) fn kept_of(&self, problem: &Problem) -> Option<Vec<u8>> {
-        self.kept.get(problem.outcome?)
+    pub(super) fn kept_of(&self, at: u32) -> Option<Vec<u8>> {
+        self.problems.outcome(at)
     }
 
     /// The outcome of a problem that is sent again. Where only names are kept, as after a reload that has its rule send again, the text
     /// is that it is still there.
     pub(super) fn said(&self, at: u32) -> Option<Vec<u8>> {
         let problem = self.problems.get(at)?;
-        let kept = self.kept_of(problem)?;
+        let kept = self.kept_of(at)?;
         let has_text = codec::decode(&kept).is_some_and(|outcome| !outcome.common().output.is_empty());
         let state = problem.state();
         Some(if has_text { kept } else { with_output(&kept, |_| format!("Still {}", state.as_str())) })
@@ -252,11 +248,17 @@ impl Core {
     pub(super) fn arm(&mut self, plan: &Plan, kind: Kind, at: u32) {
         let Some(due) = self.due_of(plan, kind, at) else { return };
         let tick = self.tick_of(due);
-        let Some(armed) = self.armed(kind, at) else { return };
-        if *armed == 0 || tick < *armed {
-            *armed = tick;
-            self.wheel.set(tick, pack(kind, at));
+        let known = match kind {
+            Kind::Problem => self.problems.get(at).map(|problem| problem.armed),
+            _ => self.armed(kind, at).map(|armed| *armed),
+        };
+        if !known.is_some_and(|armed| armed == 0 || tick < armed) {
+            return;
         }
+        if let Some(armed) = self.armed(kind, at) {
+            *armed = tick;
+        }
+        self.wheel.set(tick, pack(kind, at));
     }
 
     /// The tick at which something happens that is due at a time.
@@ -291,13 +293,17 @@ impl Core {
 
     /// Puts a problem away if it is over, else sees to its timer. Every change of a problem ends with this.
     pub(super) fn settle(&mut self, plan: &Plan, at: u32, out: &mut Effects) {
-        let Some(problem) = self.problems.get_mut(at) else { return };
-        problem.tidy();
+        let Some(mut problem) = self.problems.get(at) else { return };
+        if problem.rare.is_some() {
+            let Some(kept) = self.problems.get_mut(at) else { return };
+            kept.tidy();
+            problem.clone_from(kept);
+        }
         out.touched.push((Kind::Problem, problem.key));
         if !problem.is_over() {
             return self.arm(plan, Kind::Problem, at);
         }
-        let bytes = problem.bytes(&self.kept);
+        let bytes = problem.bytes();
         if let Some(problem) = self.remove_problem(at) {
             self.account(problem.rule, -1, 0, bytes);
         }
@@ -339,7 +345,7 @@ impl Core {
     /// Gives a problem the settings of another rule.
     pub(super) fn adopt(&mut self, at: u32, rule: u32) {
         let Some(problem) = self.problems.get_mut(at).filter(|problem| problem.rule != rule) else { return };
-        let (before, bytes) = (std::mem::replace(&mut problem.rule, rule), problem.bytes(&self.kept));
+        let (before, bytes) = (std::mem::replace(&mut problem.rule, rule), problem.bytes());
         problem.window = Moment::NEVER;
         problem.steps = 0;
         self.account(before, -1, 0, bytes);
@@ -350,26 +356,21 @@ impl Core {
     /// which stays.
     pub(super) fn keep(&mut self, at: u32, outcome: Option<&[u8]>) {
         let Some(problem) = self.problems.get_mut(at) else { return };
-        let (rule, before) = (problem.rule, problem.outcome);
-        let less = before.map_or(0, |slot| self.kept.length(slot));
-        let mut slot = outcome.and_then(|outcome| self.kept.insert(outcome));
-        let mut more = slot.map_or(0, |slot| self.kept.length(slot));
+        let (rule, less) = (problem.rule, problem.outcome as usize);
         let used = self.usage.get(rule as usize).map_or(0, |usage| usage.bytes);
-        if let Some(new) = slot.filter(|_| more > less && used + more - less > self.limits.bytes) {
-            self.kept.remove(new);
-            let mut known = before.and_then(|slot| self.kept.get(slot));
-            if let (Some(known), Some(state)) = (&mut known, outcome.and_then(codec::state_of)) {
-                codec::set_state(known, state);
+        let room = self.limits.bytes.saturating_sub(used.saturating_sub(less)).max(less);
+        // What is packed is a few bytes longer than what it is of, at most.
+        let fits = |outcome: &&[u8]| outcome.len() + 16 < room || self.problems.length_of(outcome) <= room;
+        let more = match outcome.filter(fits) {
+            None if outcome.is_some() => {
+                let mut known = self.kept_of(at);
+                if let (Some(known), Some(state)) = (&mut known, outcome.and_then(codec::state_of)) {
+                    codec::set_state(known, state);
+                }
+                self.problems.set_outcome(at, known.as_deref())
             }
-            slot = known.and_then(|known| self.kept.insert(&known));
-            more = slot.map_or(0, |slot| self.kept.length(slot));
-        }
-        if let Some(before) = before {
-            self.kept.remove(before);
-        }
-        if let Some(problem) = self.problems.get_mut(at) {
-            problem.outcome = slot;
-        }
+            outcome => self.problems.set_outcome(at, outcome),
+        };
         self.account(rule, 0, more, less);
     }
 
@@ -378,7 +379,7 @@ impl Core {
         if whole {
             return self.keep(at, Some(payload));
         }
-        if self.problems.get(at).is_some_and(|problem| problem.outcome.is_none()) {
+        if self.problems.get(at).is_some_and(|problem| problem.outcome == 0) {
             let names = names_of(payload);
             self.keep(at, names.as_deref());
         }
@@ -389,7 +390,7 @@ impl Core {
         self.unlist(at);
         self.keep(at, None);
         if let Some(problem) = self.problems.get_mut(at) {
-            let (rule, throttled) = (problem.rule, problem.bytes(&self.kept));
+            let (rule, throttled) = (problem.rule, problem.bytes());
             problem.end();
             problem.rare = None;
             self.account(rule, 0, 0, throttled);
@@ -399,14 +400,14 @@ impl Core {
     /// Takes a problem out of the list of its service, before its state or its time change.
     pub(super) fn unlist(&mut self, at: u32) {
         if let Some(problem) = self.problems.get(at).filter(|p| p.is_open() && p.is_one_of_several()) {
-            self.services.remove(problem.service, problem.rank(), at);
+            self.services.remove(&self.problems, (problem.service, problem.rank()), at);
         }
     }
 
     /// Puts it back.
     pub(super) fn list(&mut self, at: u32) {
         if let Some(problem) = self.problems.get(at).filter(|p| p.is_open() && p.is_one_of_several()) {
-            self.services.add(problem.service, problem.rank(), at);
+            self.services.add(&self.problems, (problem.service, problem.rank()), at);
         }
     }
 
@@ -421,10 +422,10 @@ impl Core {
     }
 
     fn worst_but(&self, service: u64, except: Option<u32>) -> Option<(Rank, u32)> {
-        let listed = self.services.worst(service).filter(|(_, other)| Some(*other) != except);
+        let listed = self.services.worst(&self.problems, service).filter(|(_, other)| Some(*other) != except);
         let whole = self.problems.find_low(service).filter(|other| Some(*other) != except);
         let whole =
-            whole.and_then(|other| Some((self.problems.get(other).filter(|p| p.is_open())?.rank(), other)));
+            whole.and_then(|other| Some((self.problems.get(other).filter(Problem::is_open)?.rank(), other)));
         listed.max(whole)
     }
 
@@ -440,9 +441,14 @@ impl Core {
         self.services = Services::default();
         self.usage = vec![Usage::default(); plan.rules.len()];
         for at in self.problems.places() {
-            let Some(problem) = self.problems.get_mut(at) else { continue };
-            problem.armed = 0;
-            let (rule, bytes) = (problem.rule, problem.bytes(&self.kept));
+            self.problems.work_on(at);
+            let Some(problem) = self.problems.get(at) else { continue };
+            if problem.armed != 0
+                && let Some(problem) = self.problems.get_mut(at)
+            {
+                problem.armed = 0;
+            }
+            let (rule, bytes) = (problem.rule, problem.bytes());
             self.account(rule, 1, bytes, 0);
             self.list(at);
             self.arm(plan, Kind::Problem, at);

@@ -20,7 +20,7 @@ use crate::rules::plan::Plan;
 /// What the bytes of [`Correlator::encode`] begin with.
 const FORMAT: u8 = 1;
 /// How many bytes come before the first image: format, secret and time.
-const HEAD: usize = 1 + 16 + 8;
+pub const HEAD: usize = 1 + 16 + 8;
 
 /// What rules keep over time, and what follows from it. It does no I/O and reads no clock; the same calls give the same
 /// effects.
@@ -84,7 +84,7 @@ impl Correlator {
             });
         }
         let problem = self.core.problems.find(key).and_then(|at| self.core.problems.get(at));
-        problem.filter(|problem| problem.is_open()).map_or(0, |problem| problem.raises.max(1).into())
+        problem.filter(Problem::is_open).map_or(0, |problem| problem.raises.max(1).into())
     }
 
     /// Has happen what is due, but no more than `most` things. Whether that was all.
@@ -156,11 +156,16 @@ impl Correlator {
         let mut gone: Vec<(Problem, Option<Vec<u8>>)> = Vec::new();
         let mut ended = Vec::new();
         for at in core.problems.places() {
-            let Some(problem) = core.problems.get_mut(at) else { continue };
+            let Some(problem) = core.problems.get(at) else { continue };
             match new_of(problem.rule) {
-                Some(rule) => problem.rule = rule,
+                Some(rule) if rule == problem.rule => {}
+                Some(rule) => {
+                    if let Some(problem) = core.problems.get_mut(at) {
+                        problem.rule = rule;
+                    }
+                }
                 None => {
-                    let kept = core.problems.get(at).and_then(|problem| core.kept_of(problem));
+                    let kept = core.kept_of(at);
                     gone.extend(core.remove_problem(at).map(|problem| (problem, kept)));
                 }
             }
@@ -215,10 +220,12 @@ impl Correlator {
         let identity = |rule: u32| self.plan.rules.get(rule as usize).map_or(0, |rule| rule.identity);
         let core = &self.core;
         let entry = match kind {
-            Kind::Problem => core.problems.find(key).and_then(|at| core.problems.get(at)).map(|problem| {
-                writer.byte(kind as u8);
-                problem.write(identity(problem.rule), core.kept_of(problem).as_deref(), &mut writer);
-            }),
+            Kind::Problem => core.problems.find(key).and_then(|at| core.problems.get_whole(at)).map(
+                |(problem, outcome)| {
+                    writer.byte(kind as u8);
+                    problem.write(identity(problem.rule), outcome.as_deref(), &mut writer);
+                },
+            ),
             Kind::Count => core.counts.find(key).and_then(|at| core.counts.get(at)).map(|count| {
                 writer.byte(kind as u8);
                 count.write(identity(count.rule), &mut writer);
@@ -248,7 +255,7 @@ impl Correlator {
 
     /// All entries.
     pub fn entries(&self) -> impl Iterator<Item = (Kind, Key)> {
-        let problems = self.core.problems.iter().map(|(_, problem)| (Kind::Problem, problem.key));
+        let problems = self.core.problems.keys().map(|key| (Kind::Problem, key));
         let counts = self.core.counts.iter().map(|(_, count)| (Kind::Count, count.key));
         let buckets = self.core.buckets.iter().map(|(_, bucket)| (Kind::Bucket, bucket.key));
         let expectations = self.core.expectations.iter().map(|(_, entry)| (Kind::Expectation, entry.key));
@@ -258,22 +265,22 @@ impl Correlator {
 
     /// All state as bytes.
     pub fn encode(&self, now: Now) -> Vec<u8> {
-        let mut images = Vec::new();
+        let mut images = vec![0; HEAD];
         for (kind, key) in self.entries() {
             self.image(kind, key, &mut images);
         }
-        Self::with_images(self.secret, now.engine, &images)
+        Self::with_head(self.secret, now.engine, images)
     }
 
-    /// State as bytes that [`Correlator::decode`] takes, of images.
-    pub fn with_images(secret: Secret, engine: i64, images: &[u8]) -> Vec<u8> {
-        let mut writer = Writer::default();
-        writer.byte(FORMAT);
-        writer.fixed(secret.0[0]);
-        writer.fixed(secret.0[1]);
-        writer.time(engine);
-        writer.0.extend_from_slice(images);
-        writer.0
+    /// State as bytes that [`Correlator::decode`] takes, of images behind [`HEAD`] bytes of any kind.
+    pub fn with_head(secret: Secret, engine: i64, mut images: Vec<u8>) -> Vec<u8> {
+        let mut head = Writer::default();
+        head.byte(FORMAT);
+        head.fixed(secret.0[0]);
+        head.fixed(secret.0[1]);
+        head.time(engine);
+        images.splice(..HEAD.min(images.len()), head.0);
+        images
     }
 
     /// The images of what was touched, each once.
@@ -324,11 +331,10 @@ impl Correlator {
             1 => {
                 let (identity, mut problem, outcome) = Problem::read(reader)?;
                 problem.rule = known.place(identity);
-                problem.outcome = outcome.and_then(|outcome| core.kept.insert(&outcome));
                 if let Some(at) = core.problems.find(problem.key) {
                     core.remove_problem(at);
                 }
-                core.add_problem(problem);
+                core.add_problem(problem, outcome);
             }
             2 => {
                 let (identity, mut count) = Count::read(reader)?;

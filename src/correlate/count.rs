@@ -169,7 +169,7 @@ impl Count {
         let newest = hits.pop().unwrap_or(Hits::NONE);
         let hits = Hits { earlier: hits.into(), newest };
         let (outcome, problem) = (image.blob()?, image.key()?);
-        let fired = outcome.map(|outcome| Box::new((problem, outcome)));
+        let fired = outcome.map(|outcome| Box::new((problem, outcome.into())));
         Some((rule, Count { key, rule: 0, armed: 0, last, hits, fired }))
     }
 }

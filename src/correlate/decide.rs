@@ -101,7 +101,7 @@ impl Core {
         }
         let Some(at) = self.problems.find(facts.key) else {
             // From now on it is what receivers know of the service.
-            if let Some((_, worst)) = self.services.worst(facts.service.low())
+            if let Some((_, worst)) = self.services.worst(&self.problems, facts.service.low())
                 && let Some(problem) = self.problems.get_mut(worst)
             {
                 problem.set_sent(Some(facts.state));
@@ -160,7 +160,7 @@ impl Core {
         bytes: usize,
         out: &mut Effects,
     ) -> Option<u32> {
-        let known = self.problems.find(facts.key);
+        let known = self.problems.find_to_work_on(facts.key);
         let rule = &plan.rules[facts.rule as usize];
         let bytes = if rule.hold.is_some() || stores(rule) { bytes } else { 0 };
         let own = known.and_then(|at| self.problems.get(at)).filter(|problem| problem.rule == facts.rule);
@@ -178,9 +178,9 @@ impl Core {
             self.set_host(known, facts.host);
             return Some(known);
         }
-        self.account(facts.rule, 1, 0, 0);
         let problem = Problem::new(facts.key, facts.service.low(), facts.rule, facts.state, now.engine);
-        let at = self.add_problem(problem);
+        let at = self.add_problem(problem, None)?;
+        self.account(facts.rule, 1, 0, 0);
         self.set_host(at, facts.host);
         Some(at)
     }
@@ -194,7 +194,7 @@ impl Core {
         out: &mut Effects,
     ) -> Verdict {
         let Some(problem) = self.problems.get(at) else { return Verdict::Sent };
-        if overtaken(problem, now, facts) {
+        if overtaken(&problem, now, facts) {
             return out.swallow(Reason::Reordered);
         }
         self.adopt(at, facts.rule);

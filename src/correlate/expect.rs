@@ -55,7 +55,7 @@ impl Core {
             return self.settle(plan, at, out);
         };
         let state = fit(State::Ok, problem.state());
-        let kept = self.kept_of(problem);
+        let kept = self.kept_of(at);
         match (said, kept) {
             (Some(said), Some(kept)) => {
                 let said = super::texts::with_output(&kept, |_| said.to_owned());

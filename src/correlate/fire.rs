@@ -23,10 +23,10 @@ impl Core {
             if now.engine < self.quiet_until && !matches!(what, Due::Window | Due::Forget) {
                 return;
             }
-            let before = problem.clone();
+            let before = Some(problem);
             self.fire_one(plan, now, (at, what), due.map_or(now.engine, |(due, _)| due), out);
             // Everything that is due changes the problem, so that it is not due again.
-            if self.problems.get(at) == Some(&before) {
+            if self.problems.get(at) == before {
                 debug_assert!(false, "{what:?} is due and changes nothing");
                 return;
             }
@@ -67,7 +67,7 @@ impl Core {
 
     /// Takes the outcome that a problem keeps.
     pub(super) fn take(&mut self, at: u32) -> Option<Vec<u8>> {
-        let kept = self.kept_of(self.problems.get(at)?);
+        let kept = self.kept_of(at);
         self.keep(at, None);
         kept
     }
@@ -161,7 +161,7 @@ impl Core {
             due: now.seconds_at(due),
         };
         let state = problem.sent();
-        let kept = self.problems.get(at).and_then(|problem| self.kept_of(problem));
+        let kept = self.kept_of(at);
         if let (Some(kept), Some(state)) = (kept, state) {
             let said = rendered(plan, &kept, summary, seen);
             self.send_if_worst(now, at, (Payload::Later(&said), state), out);

@@ -15,6 +15,9 @@ impl Writer {
     }
 
     pub(super) fn number(&mut self, number: u64) {
+        if number < 0x80 {
+            return self.0.push(number as u8);
+        }
         self.0.extend_from_slice(varint::encode::u64(number, &mut varint::encode::u64_buffer()));
     }
 
@@ -24,6 +27,11 @@ impl Writer {
 
     pub(super) fn time(&mut self, time: i64) {
         self.fixed(time as u64);
+    }
+
+    /// A number that is small in either direction.
+    pub(super) fn signed(&mut self, number: i64) {
+        self.number(((number << 1) ^ (number >> 63)) as u64);
     }
 
     pub(super) fn key(&mut self, key: Key) {
@@ -58,9 +66,17 @@ impl<'b> Reader<'b> {
     }
 
     pub(super) fn number(&mut self) -> Option<u64> {
+        if let [small @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Some((*small).into());
+        }
         let (number, rest) = varint::decode::u64(self.0).ok()?;
         self.0 = rest;
         Some(number)
+    }
+
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        self.number().map(|number| (number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
     pub(super) fn small(&mut self) -> Option<u32> {
@@ -86,10 +102,10 @@ impl<'b> Reader<'b> {
         }
     }
 
-    pub(super) fn blob(&mut self) -> Option<Option<Box<[u8]>>> {
+    pub(super) fn blob(&mut self) -> Option<Option<&'b [u8]>> {
         match self.number()? {
             0 => Some(None),
-            length => Some(Some(self.take(usize::try_from(length - 1).ok()?)?.into())),
+            length => Some(Some(self.take(usize::try_from(length - 1).ok()?)?)),
         }
     }
 }

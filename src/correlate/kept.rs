@@ -1,51 +1,43 @@
-//! The outcomes that are kept of problems.
+//! Outcomes as they are kept of problems: packed.
 
 use std::collections::HashMap;
 
-use super::slots::{Slot, Slots};
-use crate::outcome::compact;
+use crate::outcome::compact::{self, Earlier};
 
-/// Outcomes, encoded, by where they are kept.
+/// The rules that have numbers, as many as there are numbers. What comes first of each is what others of it are compared with, as texts of
+/// a rule are alike.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    slots: Slots,
-    /// The ids of rules that have numbers, as many as there are numbers.
-    rules: Vec<Box<[u8]>>,
+    rules: Vec<(Box<[u8]>, Earlier)>,
     numbers: HashMap<Box<[u8]>, u16>,
-    /// Room for what is packed next.
-    packed: Vec<u8>,
 }
 
 impl Kept {
-    /// Keeps an outcome; none if there are hundreds of millions already.
-    pub(super) fn insert(&mut self, outcome: &[u8]) -> Option<Slot> {
-        let Kept { slots, rules, numbers, packed } = self;
-        packed.clear();
-        let number = |rule: &[u8]| {
-            numbers.get(rule).copied().or_else(|| {
-                let number = u16::try_from(rules.len()).ok()?;
-                rules.push(rule.into());
-                numbers.insert(rule.into(), number);
-                Some(number)
-            })
-        };
-        compact::pack(outcome, number, packed);
-        slots.insert(packed)
+    /// Packs an outcome.
+    pub(super) fn pack(&mut self, outcome: &[u8], out: &mut Vec<u8>) {
+        compact::pack(
+            outcome,
+            move |rule, texts| {
+                let number = match self.numbers.get(rule) {
+                    Some(number) => *number,
+                    None => self.add(rule, texts)?,
+                };
+                self.rules.get(usize::from(number)).map(|(_, earlier)| (number, earlier))
+            },
+            out,
+        );
+    }
+
+    fn add(&mut self, rule: &[u8], texts: [&[u8]; 3]) -> Option<u16> {
+        let number = u16::try_from(self.rules.len()).ok()?;
+        self.rules.push((rule.into(), Earlier::new(texts)));
+        self.numbers.insert(rule.into(), number);
+        Some(number)
     }
 
     /// An outcome as it was.
-    pub(super) fn get(&self, slot: Slot) -> Option<Vec<u8>> {
-        let rule = |number: u16| self.rules.get(usize::from(number)).map(|rule| &**rule);
-        compact::unpack(self.slots.get(slot), rule)
-    }
-
-    /// How many bytes it takes.
-    pub(super) fn length(&self, slot: Slot) -> usize {
-        self.slots.get(slot).len()
-    }
-
-    /// Drops it.
-    pub(super) fn remove(&mut self, slot: Slot) {
-        self.slots.remove(slot);
+    pub(super) fn unpack(&self, packed: &[u8]) -> Option<Vec<u8>> {
+        let rule = |number: u16| self.rules.get(usize::from(number)).map(|(id, earlier)| (&**id, earlier));
+        compact::unpack(packed, rule)
     }
 }

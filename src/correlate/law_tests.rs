@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::case_tests::mib;
 use super::view::{Clear, Wanted, What};
-use super::{Correlator, Effects, Facts, Limits, Now, Reason, Secret};
+use super::{Correlator, Effects, Facts, HEAD, Limits, Now, Reason, Secret};
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Source};
@@ -133,7 +133,7 @@ impl<'r> World<'r> {
     /// All entries, and all that the log of changes says.
     fn entries_and_replayed(&mut self) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let (secret, plan) = (self.correlator.secret(), self.rules.plan().clone());
-        let bytes = Correlator::with_images(secret, self.now.engine, &self.log);
+        let bytes = Correlator::with_head(secret, self.now.engine, [&[0; HEAD][..], &*self.log].concat());
         let mut effects = Effects::default();
         let replayed = Correlator::decode(&bytes, plan, Limits::default(), self.now, &mut effects).unwrap();
         let images = |correlator: &Correlator| {

@@ -13,6 +13,16 @@ impl Exact {
         Exact(bytes)
     }
 
+    /// Its bytes.
+    pub(super) fn octets(self) -> [u8; 7] {
+        self.0
+    }
+
+    /// The time with these bytes.
+    pub(super) fn of_octets(octets: [u8; 7]) -> Self {
+        Exact(octets)
+    }
+
     /// It in microseconds.
     pub(super) fn micros(self) -> i64 {
         let mut octets = [0; 8];
@@ -35,14 +45,25 @@ impl Moment {
         Moment(bytes)
     }
 
+    /// Its number: milliseconds, the largest for none.
+    pub(super) fn number(self) -> i64 {
+        let mut octets = [0; 8];
+        octets[..self.0.len()].copy_from_slice(&self.0);
+        i64::from_le_bytes(octets)
+    }
+
+    /// The time with this number.
+    pub(super) fn of_number(number: i64) -> Self {
+        let [bytes @ .., _, _] = number.to_le_bytes();
+        Moment(bytes)
+    }
+
     /// Its first microsecond, [`i64::MAX`] for none.
     pub(super) fn micros(self) -> i64 {
         if self == Moment::NEVER {
             return i64::MAX;
         }
-        let mut octets = [0; 8];
-        octets[..self.0.len()].copy_from_slice(&self.0);
-        i64::from_le_bytes(octets) * 1000
+        self.number() * 1000
     }
 }
 

@@ -1,12 +1,8 @@
 //! One problem: what is kept of it, and when something is due.
 
 use super::image::{Reader, Writer};
-use super::kept::Kept;
 use super::key::{Key, Sender};
 use super::moment::{Exact, Moment};
-use super::services::Rank;
-use super::slots::Slot;
-use super::table::Entry;
 use crate::outcome::result::State;
 use crate::rules::plan::{RulePlan, StepAt};
 
@@ -14,6 +10,14 @@ use crate::rules::plan::{RulePlan, StepAt};
 pub(super) const NEVER: i64 = i64::MAX;
 /// How long a clear is remembered for a problem that it overtook, in microseconds.
 pub(super) const OVERTAKEN: i64 = 2_000_000;
+
+/// How bad an open problem is; among equals the one that opened last, then any order that stays the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) severity: u8,
+    pub(super) since: i64,
+    pub(super) key: u128,
+}
 
 /// How far a problem is. The numbers stand in the state on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +40,8 @@ pub(super) struct Problem {
     pub(super) service: u64,
     /// What few problems have.
     pub(super) rare: Option<Box<Rare>>,
-    /// Where the last outcome of it is, if that may be sent later, or its names.
-    pub(super) outcome: Option<Slot>,
+    /// How many bytes are kept of it: its last outcome, if that may be sent later, or its names. 0 for none.
+    pub(super) outcome: u32,
     /// The rule whose settings hold: that of its last message.
     pub(super) rule: u32,
     /// How many messages there were since it opened.
@@ -120,19 +124,13 @@ pub(super) enum Due {
     Forget,
 }
 
-impl Entry for Problem {
-    fn key(&self) -> Key {
-        self.key
-    }
-}
-
 impl Problem {
     pub(super) fn new(key: Key, service: u64, rule: u32, state: State, now: i64) -> Self {
         Problem {
             key,
             service,
             rare: None,
-            outcome: None,
+            outcome: 0,
             rule,
             raises: 0,
             repeats: 0,
@@ -200,9 +198,9 @@ impl Problem {
     }
 
     /// How many bytes of outcomes it keeps.
-    pub(super) fn bytes(&self, kept: &Kept) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let throttled = self.rare.as_ref().and_then(|rare| rare.throttled.as_ref());
-        self.outcome.map_or(0, |slot| kept.length(slot)) + throttled.map_or(0, |bytes| bytes.len())
+        self.outcome as usize + throttled.map_or(0, |bytes| bytes.len())
     }
 
     /// Whether receivers know it, or would if no worse one were open.
@@ -291,8 +289,7 @@ impl Problem {
     }
 
     /// The identity of its rule, the problem, and the outcome that is kept of it.
-    #[expect(clippy::type_complexity, reason = "three things that are taken apart at once, by one caller")]
-    pub(super) fn read(image: &mut Reader<'_>) -> Option<(u64, Problem, Option<Box<[u8]>>)> {
+    pub(super) fn read<'b>(image: &mut Reader<'b>) -> Option<(u64, Problem, Option<&'b [u8]>)> {
         let key = image.key()?;
         let rule = image.fixed()?;
         let service = image.fixed()?;
@@ -314,9 +311,9 @@ impl Problem {
             _ => Some((image.time()?, Sender { agent: image.small()?, uptime: image.small()? })),
         };
         let bucket = Some(bucket).filter(|key| *key != Key::new(0));
-        let rare = Rare { bucket, throttled, flaps, cleared };
+        let rare = Rare { bucket, throttled: throttled.map(Box::from), flaps, cleared };
         let mut problem = Problem {
-            rare: Some(Box::new(rare)),
+            rare: (rare != Rare::default()).then(|| Box::new(rare)),
             raised: Moment::at(raised),
             sent_at: Moment::at(sent_at),
             window: Moment::at(window),
@@ -329,5 +326,213 @@ impl Problem {
         };
         problem.tidy();
         Some((rule, problem, outcome))
+    }
+}
+
+/// What the bytes of a problem have in memory beyond what each has.
+mod has {
+    pub(super) const SERVICE: u8 = 1;
+    pub(super) const STEPS: u8 = 2;
+    pub(super) const RAISED: u8 = 4;
+    pub(super) const SENT: u8 = 8;
+    pub(super) const WINDOW: u8 = 16;
+    pub(super) const APART: u8 = 32;
+    pub(super) const RARE: u8 = 64;
+    pub(super) const BUCKET: u8 = 1;
+    pub(super) const THROTTLED: u8 = 2;
+    pub(super) const CLEARED: u8 = 4;
+}
+
+/// How many bits of a byte have the states; the others have the phase.
+const STATES: u32 = 6;
+
+/// A problem as it is kept in memory: what is as it mostly is takes no room. These bytes are on no disk.
+///
+/// ```text
+/// key 16   phase and states 1   what there is 1   since 7   timer   rule   raises   repeats
+/// where it is another one: service 8   steps 1   last message   last sent   window
+/// rarely: what there is 1   bucket 16   throttled   clear   flaps
+/// ```
+///
+/// Times are milliseconds since another of its times.
+impl Problem {
+    /// Writes it in the place of what is there.
+    pub(super) fn pack(&self, out: &mut Vec<u8>) {
+        let mut writer = Writer(std::mem::take(out));
+        writer.0.clear();
+        self.pack_into(&mut writer);
+        *out = writer.0;
+    }
+
+    fn pack_into(&self, out: &mut Writer) {
+        let since = self.since.micros() / 1000;
+        let (raised, sent_at, window) = (self.raised.number(), self.sent_at.number(), self.window.number());
+        let has_window = self.window != Moment::NEVER;
+        let bits = [
+            (has::SERVICE, self.is_one_of_several()),
+            (has::STEPS, self.steps != 0),
+            (has::RAISED, raised != since),
+            (has::SENT, sent_at != since),
+            (has::WINDOW, has_window),
+            (has::APART, has_window && window != sent_at),
+            (has::RARE, self.rare.is_some()),
+        ];
+        let bits = bits.iter().fold(0, |all, (bit, is)| if *is { all | bit } else { all });
+        out.key(self.key);
+        out.byte(((self.phase as u8) << STATES) | self.states.0);
+        out.byte(bits);
+        out.0.extend_from_slice(&self.since.octets());
+        for number in [self.armed, self.rule, self.raises, self.repeats] {
+            out.number(number.into());
+        }
+        if bits & has::SERVICE != 0 {
+            out.fixed(self.service);
+        }
+        if bits & has::STEPS != 0 {
+            out.byte(self.steps);
+        }
+        if bits & has::RAISED != 0 {
+            out.signed(raised - since);
+        }
+        if bits & has::SENT != 0 {
+            out.signed(sent_at - since);
+        }
+        if bits & has::APART != 0 {
+            out.signed(window - sent_at);
+        }
+        if let Some(rare) = &self.rare {
+            rare.pack(out);
+        }
+    }
+
+    /// It from its bytes, with what is kept behind it.
+    pub(super) fn unpack(bytes: &[u8]) -> Option<Problem> {
+        let mut from = Reader(bytes);
+        let (key, phase, bits) = (from.key()?, from.byte()?, from.byte()?);
+        let since = Exact::of_octets(*from.take(7)?.first_chunk()?);
+        let (armed, rule, raises, repeats) = (from.small()?, from.small()?, from.small()?, from.small()?);
+        let has = |bit: u8| bits & bit != 0;
+        let service = if has(has::SERVICE) { from.fixed()? } else { key.low() };
+        let steps = if has(has::STEPS) { from.byte()? } else { 0 };
+        let start = since.micros() / 1000;
+        let raised = if has(has::RAISED) { start + from.signed()? } else { start };
+        let sent_at = if has(has::SENT) { start + from.signed()? } else { start };
+        let window = match (has(has::WINDOW), has(has::APART)) {
+            (false, _) => Moment::NEVER,
+            (true, false) => Moment::of_number(sent_at),
+            (true, true) => Moment::of_number(sent_at + from.signed()?),
+        };
+        let rare = if has(has::RARE) { Some(Box::new(Rare::unpack(&mut from)?)) } else { None };
+        Some(Problem {
+            key,
+            service,
+            rare,
+            outcome: from.0.len() as u32,
+            rule,
+            raises,
+            repeats,
+            armed,
+            since,
+            raised: Moment::of_number(raised),
+            sent_at: Moment::of_number(sent_at),
+            window,
+            phase: [Phase::Idle, Phase::Held, Phase::Open, Phase::Flapping][usize::from(phase >> STATES)],
+            states: States(phase & ((1 << STATES) - 1)),
+            steps,
+        })
+    }
+}
+
+impl Rare {
+    fn pack(&self, out: &mut Writer) {
+        let bits = [
+            (has::BUCKET, self.bucket.is_some()),
+            (has::THROTTLED, self.throttled.is_some()),
+            (has::CLEARED, self.cleared.is_some()),
+        ];
+        out.byte(bits.iter().fold(0, |all, (bit, is)| if *is { all | bit } else { all }));
+        if let Some(bucket) = self.bucket {
+            out.key(bucket);
+        }
+        if self.throttled.is_some() {
+            out.blob(self.throttled.as_deref());
+        }
+        if let Some((at, sender)) = self.cleared {
+            out.time(at);
+            out.number(sender.agent.into());
+            out.number(sender.uptime.into());
+        }
+        out.number(self.flaps.len() as u64);
+        for at in &self.flaps {
+            out.time(*at);
+        }
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Option<Rare> {
+        let bits = from.byte()?;
+        let has = |bit: u8| bits & bit != 0;
+        let bucket = if has(has::BUCKET) { Some(from.key()?) } else { None };
+        let throttled = if has(has::THROTTLED) { from.blob()?.map(Box::from) } else { None };
+        let cleared = if has(has::CLEARED) {
+            Some((from.time()?, Sender { agent: from.small()?, uptime: from.small()? }))
+        } else {
+            None
+        };
+        let flaps = (0..from.number()?).map(|_| from.time()).collect::<Option<_>>()?;
+        Some(Rare { bucket, throttled, flaps, cleared })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn moment() -> impl Strategy<Value = Moment> {
+        prop_oneof![
+            Just(Moment::NEVER),
+            Just(Moment::at(7_000_000)),
+            (0..i64::MAX).prop_map(Moment::at),
+            (0..20_000_000i64).prop_map(Moment::at)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn problems_come_back_from_memory_and_from_disk(
+            (low, service, rule, armed) in (0..3u64, 0..3u64, any::<u32>(), any::<u32>()),
+            (raises, repeats, steps, phase) in (any::<u32>(), any::<u32>(), any::<u8>(), 0..4usize),
+            since in prop_oneof![Just(7_000_000i64), 0..(1i64 << 56)],
+            (raised, sent_at, window) in (moment(), moment(), moment()),
+            (state, sent) in (0..State::ALL.len(), prop::option::of(0..State::ALL.len())),
+            rare in prop::option::of((any::<bool>(), any::<bool>(), any::<bool>(), prop::collection::vec(any::<i64>(), 0..3))),
+        ) {
+            let mut problem = Problem::new(Key::new(low.into()), service, rule, State::ALL[state], since);
+            problem.set_sent(sent.map(|sent| State::ALL[sent]));
+            (problem.armed, problem.raises, problem.repeats, problem.steps) = (armed, raises, repeats, steps);
+            (problem.raised, problem.sent_at, problem.window) = (raised, sent_at, window);
+            problem.phase = [Phase::Idle, Phase::Held, Phase::Open, Phase::Flapping][phase];
+            problem.rare = rare.map(|(bucket, throttled, cleared, flaps)| Box::new(Rare {
+                bucket: bucket.then(|| Key::new(9)),
+                throttled: throttled.then(|| Box::from(*b"word")),
+                flaps,
+                cleared: cleared.then_some((5, Sender { agent: 1, uptime: 2 })),
+            }));
+            let mut bytes = vec![1, 2, 3];
+            problem.pack(&mut bytes);
+            bytes.extend_from_slice(b"kept");
+            problem.outcome = 4;
+            prop_assert_eq!(Problem::unpack(&bytes), Some(problem.clone()));
+            for length in 0..bytes.len() - 4 {
+                let _ = Problem::unpack(&bytes[..length]);
+            }
+            problem.tidy();
+            let mut image = Writer::default();
+            problem.write(3, Some(b"kept"), &mut image);
+            let (of, mut read, kept) = Problem::read(&mut Reader(&image.0)).unwrap();
+            (read.rule, read.armed, read.outcome) = (rule, armed, 4);
+            prop_assert_eq!((of, read, kept), (3, problem, Some(&b"kept"[..])));
+        }
     }
 }

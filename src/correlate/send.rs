@@ -88,7 +88,7 @@ impl Core {
         problem.phase = Phase::Flapping;
         problem.set_state(state);
         (problem.since, problem.raised) = (Exact::at(now.engine), Moment::at(now.engine));
-        let held = self.problems.get(at).and_then(|problem| self.kept_of(problem));
+        let held = self.kept_of(at);
         self.keep(at, Some(payload));
         self.list(at);
         let seconds = within / 1_000_000;

@@ -3,60 +3,60 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
-/// How bad an open problem is; among equals the one that opened last, then any order that stays the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    pub(super) severity: u8,
-    pub(super) since: i64,
-    pub(super) key: u128,
-}
+use super::index::Index;
+use super::problem::Rank;
+use super::problems::Problems;
 
 /// Open problems by service.
 #[derive(Debug, Default)]
-pub(super) struct Services(HashMap<u64, Open>);
-
-/// Most services have one problem: no tree for it.
-#[derive(Debug)]
-enum Open {
-    One(Rank, u32),
-    Several(BTreeSet<(Reverse<Rank>, u32)>),
+pub(super) struct Services {
+    /// The places of those that are the only one of their service, as most are.
+    alone: Index,
+    several: HashMap<u64, BTreeSet<(Reverse<Rank>, u32)>>,
 }
 
 impl Services {
+    fn alone(&self, problems: &Problems, service: u64) -> Option<u32> {
+        self.alone.find(service, |at| problems.get(at).is_some_and(|problem| problem.service == service))
+    }
+
     /// Adds an open problem, with its place.
-    pub(super) fn add(&mut self, service: u64, rank: Rank, at: u32) {
-        let open = self.0.entry(service).or_insert(Open::One(rank, at));
-        match open {
-            Open::One(known, place) if (*known, *place) == (rank, at) => {}
-            Open::One(known, place) => {
-                *open = Open::Several(BTreeSet::from([(Reverse(*known), *place), (Reverse(rank), at)]));
+    pub(super) fn add(&mut self, problems: &Problems, (service, rank): (u64, Rank), at: u32) {
+        if let Some(all) = self.several.get_mut(&service) {
+            all.insert((Reverse(rank), at));
+            return;
+        }
+        match self.alone(problems, service) {
+            Some(known) if known == at => {}
+            Some(known) => {
+                self.alone.remove(service, known);
+                let known = problems.get(known).map(|problem| (Reverse(problem.rank()), known));
+                self.several.insert(service, known.into_iter().chain([(Reverse(rank), at)]).collect());
             }
-            Open::Several(all) => {
-                all.insert((Reverse(rank), at));
+            None => {
+                self.alone.insert(service, at, |at| problems.get(at).map_or(0, |problem| problem.service));
             }
         }
     }
 
     /// Takes a problem out.
-    pub(super) fn remove(&mut self, service: u64, rank: Rank, at: u32) {
-        let empty = match self.0.get_mut(&service) {
-            None => false,
-            Some(Open::One(known, place)) => (*known, *place) == (rank, at),
-            Some(Open::Several(all)) => {
-                all.remove(&(Reverse(rank), at));
-                all.is_empty()
+    pub(super) fn remove(&mut self, problems: &Problems, (service, rank): (u64, Rank), at: u32) {
+        if let Some(all) = self.several.get_mut(&service) {
+            all.remove(&(Reverse(rank), at));
+            if all.is_empty() {
+                self.several.remove(&service);
             }
-        };
-        if empty {
-            self.0.remove(&service);
+        } else if self.alone(problems, service) == Some(at) {
+            self.alone.remove(service, at);
         }
     }
 
     /// The worst problem of a service.
-    pub(super) fn worst(&self, service: u64) -> Option<(Rank, u32)> {
-        match self.0.get(&service)? {
-            Open::One(rank, at) => Some((*rank, *at)),
-            Open::Several(all) => all.first().map(|(Reverse(rank), at)| (*rank, *at)),
+    pub(super) fn worst(&self, problems: &Problems, service: u64) -> Option<(Rank, u32)> {
+        if let Some(all) = self.several.get(&service) {
+            return all.first().map(|(Reverse(rank), at)| (*rank, *at));
         }
+        let at = self.alone(problems, service)?;
+        problems.get(at).map(|problem| (problem.rank(), at))
     }
 }

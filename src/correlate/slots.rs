@@ -54,6 +54,20 @@ impl Class {
         rest.get(..usize::from(*length))
     }
 
+    fn bytes_mut(&mut self, place: u32, size: usize) -> Option<&mut [u8]> {
+        let (chunk, bounds) = Class::bounds(place, size);
+        let (length, rest) = self.chunks.get_mut(chunk)?.get_mut(bounds)?.split_first_mut()?;
+        rest.get_mut(..usize::from(*length))
+    }
+
+    fn set(&mut self, place: u32, size: usize, bytes: &[u8]) -> Option<()> {
+        let (chunk, bounds) = Class::bounds(place, size);
+        let (length, rest) = self.chunks.get_mut(chunk)?.get_mut(bounds)?.split_first_mut()?;
+        *length = bytes.len() as u8;
+        rest.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(())
+    }
+
     fn insert(&mut self, bytes: &[u8], size: usize) -> Option<u32> {
         let place = match self.free.pop() {
             Some(place) => place,
@@ -63,13 +77,10 @@ impl Class {
                 self.used - 1
             }
         };
-        let (chunk, bounds) = Class::bounds(place, size);
-        if chunk == self.chunks.len() {
+        if place as usize / CHUNK == self.chunks.len() {
             self.chunks.push(vec![0; CHUNK * size].into());
         }
-        let (length, rest) = self.chunks.get_mut(chunk)?.get_mut(bounds)?.split_first_mut()?;
-        *length = bytes.len() as u8;
-        rest.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        self.set(place, size, bytes)?;
         Some(place)
     }
 }
@@ -119,6 +130,29 @@ impl Slots {
         bytes.unwrap_or_default()
     }
 
+    /// The string at a place, to be changed but for its length.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut [u8] {
+        let (class, place) = (slot.class(), slot.place());
+        let bytes = if class == 0 {
+            self.long.get_mut(place as usize).map(|bytes| &mut **bytes)
+        } else {
+            self.classes.get_mut(class).and_then(|of| of.bytes_mut(place, class * STEP))
+        };
+        bytes.unwrap_or_default()
+    }
+
+    /// Has another string in the place of one. Gives its place; none if there are too many, and the one before stays.
+    pub(super) fn replace(&mut self, before: Slot, bytes: &[u8]) -> Option<Slot> {
+        let class = if bytes.len() <= LONGEST { (bytes.len() + 1).div_ceil(STEP) } else { 0 };
+        if class != 0 && class == before.class() {
+            self.classes.get_mut(class)?.set(before.place(), class * STEP, bytes)?;
+            return Some(before);
+        }
+        let slot = self.insert(bytes)?;
+        self.remove(before);
+        Some(slot)
+    }
+
     /// Takes a string out. Its place is for another one from now on.
     pub(super) fn remove(&mut self, slot: Slot) {
         let (class, place) = (slot.class(), slot.place());
@@ -150,6 +184,10 @@ mod tests {
                     let slot = slots.insert(&bytes).unwrap();
                     prop_assert!(all.iter().all(|(other, _)| *other != slot));
                     all.push((slot, bytes));
+                } else if length % 2 == 0 {
+                    let (at, bytes) = (length % all.len(), vec![byte; length]);
+                    slots.get_mut(all[at].0).fill(7);
+                    all[at] = (slots.replace(all[at].0, &bytes).unwrap(), bytes);
                 } else {
                     let (slot, _) = all.swap_remove(length % all.len());
                     slots.remove(slot);

@@ -1,7 +1,6 @@
 //! A table of entries that are found by their keys and stay at their places, so that timers can name the places.
 
-use hashbrown::HashTable;
-
+use super::index::Index;
 use super::key::Key;
 
 /// How many entries are allocated at a time: a growing table moves nothing.
@@ -18,25 +17,24 @@ pub(super) trait Entry {
 pub(super) struct Table<E> {
     chunks: Vec<Vec<Option<E>>>,
     free: Vec<u32>,
-    index: HashTable<u32>,
+    index: Index,
 }
 
 impl<E> Default for Table<E> {
     fn default() -> Self {
-        Table { chunks: Vec::new(), free: Vec::new(), index: HashTable::new() }
+        Table { chunks: Vec::new(), free: Vec::new(), index: Index::default() }
     }
 }
 
 impl<E: Entry> Table<E> {
     /// The place of an entry.
     pub(super) fn find(&self, key: Key) -> Option<u32> {
-        let found = self.index.find(key.low(), |at| self.get(*at).is_some_and(|entry| entry.key() == key));
-        found.copied()
+        self.index.find(key.low(), |at| self.get(at).is_some_and(|entry| entry.key() == key))
     }
 
     /// The place of an entry by the low half of its key.
     pub(super) fn find_low(&self, low: u64) -> Option<u32> {
-        self.index.find(low, |at| self.get(*at).is_some_and(|entry| entry.key().low() == low)).copied()
+        self.index.find(low, |at| self.get(at).is_some_and(|entry| entry.key().low() == low))
     }
 
     /// The entry at a place.
@@ -62,8 +60,8 @@ impl<E: Entry> Table<E> {
         });
         self.chunks[at as usize / CHUNK][at as usize % CHUNK] = Some(entry);
         let chunks = &self.chunks;
-        self.index.insert_unique(low, at, |at| {
-            let entry = chunks.get(*at as usize / CHUNK).and_then(|chunk| chunk.get(*at as usize % CHUNK));
+        self.index.insert(low, at, |at| {
+            let entry = chunks.get(at as usize / CHUNK).and_then(|chunk| chunk.get(at as usize % CHUNK));
             entry.and_then(Option::as_ref).map_or(0, |entry| entry.key().low())
         });
         at
@@ -72,9 +70,7 @@ impl<E: Entry> Table<E> {
     /// Takes an entry out.
     pub(super) fn remove(&mut self, at: u32) -> Option<E> {
         let low = self.get(at)?.key().low();
-        if let Ok(found) = self.index.find_entry(low, |other| *other == at) {
-            found.remove();
-        }
+        self.index.remove(low, at);
         self.free.push(at);
         self.chunks.get_mut(at as usize / CHUNK)?.get_mut(at as usize % CHUNK)?.take()
     }

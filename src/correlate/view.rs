@@ -146,7 +146,7 @@ impl Correlator {
                 rows.extend(
                     core.problems
                         .get(at)
-                        .and_then(|p| problem(&self.plan, now, wanted, (p, || core.kept_of(p)))),
+                        .and_then(|p| problem(&self.plan, now, wanted, (&p, || core.kept_of(at)))),
                 );
             } else if at < counts {
                 rows.extend(core.counts.get(at - problems).and_then(|c| count(&self.plan, now, wanted, c)));
@@ -207,7 +207,7 @@ impl Core {
     fn clear_by_hand(&mut self, plan: &Plan, now: Now, at: u32, how: Clear<'_>, out: &mut Effects) {
         self.fire_problem(plan, now, at, out);
         let Some(problem) = self.problems.get(at) else { return };
-        let (phase, kept, told) = (problem.phase, self.kept_of(problem), problem.is_told());
+        let (phase, kept, told) = (problem.phase, self.kept_of(at), problem.is_told());
         let state = fit(State::Ok, problem.state());
         if how.silent || (phase == Phase::Held && !told) {
             self.drop_silently(at);

@@ -92,7 +92,7 @@ impl Core {
         };
         // Hosts are found by hashes, which may meet.
         of_rule
-            && self.kept_of(problem).as_deref().and_then(codec::decode).is_some_and(|outcome| {
+            && self.kept_of(at).as_deref().and_then(codec::decode).is_some_and(|outcome| {
                 outcome.host() == host
                     && wide
                         .service
@@ -119,7 +119,7 @@ impl Core {
     pub(super) fn find_by_hosts(&mut self, plan: &Plan) {
         for at in self.problems.places() {
             let host = if plan.has_wide_clears() {
-                let kept = self.problems.get(at).and_then(|problem| self.kept_of(problem));
+                let kept = self.kept_of(at);
                 let kept = kept.as_deref().and_then(codec::decode);
                 kept.as_ref().map(Outcome::host).map_or(0, |host| self.secret.host(host))
             } else {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::assembly::Assembly;
 use super::control::Socket;
+use super::mutes;
 use super::senders::StoredSenders;
 use super::supervise::Member;
 use super::systemd;
@@ -31,6 +32,8 @@ pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket:
     assembly.stop_listening();
     status.shared.commit.finish(status.clock.now());
     status.shared.commit.sync_state(status.clock.now());
+    // What was withheld until now is safe before sinks are waited for, as what was journaled is.
+    mutes::keep(&status.shared, &mut true);
     senders.finish(SYNC);
     let began = status.clock.now().mono;
     assembly.runtimes().control.block_on(drain(status));

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use crate::correlate::record::{Change, Entry};
-use crate::correlate::{Correlator, Secret};
+use crate::correlate::{Correlator, HEAD, Secret};
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
 use crate::journal::{Batch, Journal, SyncPolicy};
@@ -104,8 +104,9 @@ struct Found {
     secret: Option<Secret>,
     engine: i64,
     safe: u64,
+    /// Behind room for their head.
     images: Vec<u8>,
-    /// How many bytes of the images are of older files.
+    /// Where those of older files end.
     first: usize,
     /// Outcomes that may not be in the journal, in order.
     pending: Vec<Pending>,
@@ -133,7 +134,7 @@ impl Found {
                 (self.secret, self.first) = (Some(secret), self.images.len());
                 self.older = self.pending.len();
             }
-            Entry::All => drop(self.images.drain(..self.first)),
+            Entry::All => drop(self.images.drain(HEAD..self.first.max(HEAD))),
             Entry::Clocks(ahead) => self.ahead = Some(ahead),
             Entry::Change(change) => {
                 self.engine = self.engine.max(change.engine);
@@ -223,7 +224,7 @@ impl StateLog {
     ///
     /// If the directory cannot be read.
     pub fn recover(&mut self) -> io::Result<Left> {
-        let mut found = Found { engine: i64::MIN, ..Found::default() };
+        let mut found = Found { engine: i64::MIN, images: vec![0; HEAD], ..Found::default() };
         for number in self.numbers()? {
             self.number = number;
             if let Err(error) = self.read(number, &mut found) {
@@ -235,7 +236,7 @@ impl StateLog {
         self.informs = informs;
         self.forget_informs(engine);
         pending.retain(|decision| decision.lower >= safe);
-        let state = secret.map(|secret| Correlator::with_images(secret, engine, &images));
+        let state = secret.map(|secret| Correlator::with_head(secret, engine, images));
         let mut outcomes = Batch::default();
         match self.rest(safe, &pending) {
             Ok(rest) => {

@@ -232,7 +232,7 @@ impl<'b> Texts<'b> {
         Texts { rest, known: "" }
     }
 
-    fn number(&mut self) -> Option<usize> {
+    pub(super) fn number(&mut self) -> Option<usize> {
         // Most texts are that short.
         if let [number @ ..0x80, rest @ ..] = self.rest {
             (self.rest, self.known) = (rest, self.known.get(1..).unwrap_or_default());

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::naive::{Naive, Phase};
 use crate::correlate::case_tests::mib;
 use crate::correlate::key::Sender;
-use crate::correlate::{Correlator, Effects, Facts, Limits, Now, QUIET, Secret, Verdict};
+use crate::correlate::{Correlator, Effects, Facts, HEAD, Limits, Now, QUIET, Secret, Verdict};
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;
 use crate::message::{Message, Source};
@@ -211,8 +211,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 const SECRET: Secret = Secret([11, 12]);
-/// How many bytes of the state come before its images.
-const HEAD: usize = 25;
 
 /// What an outcome is about.
 fn service(bytes: &[u8]) -> Option<(String, Option<String>)> {
@@ -362,7 +360,10 @@ impl<'r> World<'r> {
         if !dies {
             self.write_all();
         }
-        let (bytes, before) = (Correlator::with_images(SECRET, self.written, &self.images), self.written);
+        let (bytes, before) = (
+            Correlator::with_head(SECRET, self.written, [&[0; HEAD][..], &*self.images].concat()),
+            self.written,
+        );
         self.now = Now { engine: self.now.engine + down, wall: self.now.wall + down };
         let plan = self.rules[self.at].plan();
         let correlator =
