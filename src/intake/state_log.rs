@@ -242,7 +242,9 @@ impl StateLog {
             Ok(rest) => {
                 for Pending { engine, outcomes: missing, .. } in &rest {
                     let missing: Vec<&[u8]> = missing.iter().map(|outcome| &**outcome).collect();
-                    missing.iter().for_each(|outcome| drop(outcomes.push_encoded(outcome)));
+                    for outcome in &missing {
+                        let _ = outcomes.push_encoded(outcome);
+                    }
                     self.take_over(*engine, missing);
                 }
             }
@@ -309,7 +311,7 @@ impl StateLog {
             })? > 0
             {}
         }
-        let mut is_missing = |outcome: &&Box<[u8]>| match known.get_mut(&hasher.hash_one(&***outcome)) {
+        let mut is_missing = |outcome: &[u8]| match known.get_mut(&hasher.hash_one(outcome)) {
             Some(count) if *count > 0 => {
                 *count -= 1;
                 false
@@ -319,7 +321,7 @@ impl StateLog {
         let mut rest = Vec::new();
         for Pending { engine, lower, outcomes } in pending.iter().filter(|decision| decision.lower >= oldest)
         {
-            let missing: Vec<_> = outcomes.iter().filter(&mut is_missing).cloned().collect();
+            let missing: Vec<_> = outcomes.iter().filter(|outcome| is_missing(outcome)).cloned().collect();
             if !missing.is_empty() {
                 rest.push(Pending { engine: *engine, lower: *lower, outcomes: missing });
             }
