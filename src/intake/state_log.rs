@@ -257,8 +257,7 @@ impl StateLog {
         Ok(Left { state, outcomes, damaged, informs, ahead: ahead.unwrap_or(0) })
     }
 
-    /// Has the next log have outcomes that are to be journaled now: what the last process wrote may not be safe from a power cut, and
-    /// the next log will be, with all state after them.
+    /// The next log has outcomes that are to be journaled now: what the last process wrote may not be safe from a power cut.
     fn take_over(&mut self, engine: i64, outcomes: Vec<&[u8]>) {
         let lower = self.journal.next();
         let change = Change { engine, lower, safe: 0, informs: Vec::new(), outcomes, images: &[] };
