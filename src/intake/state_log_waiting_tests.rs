@@ -1,0 +1,109 @@
+//! Outcomes that wait for the journal when a process ends.
+
+use super::*;
+
+#[test]
+fn what_waits_for_the_journal_survives_the_process() {
+    let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Batch);
+    process.message("held a");
+    process.pass(59);
+    let (segment, _) = process.length(is_segment);
+    // The journal is gone, the log of the state is not.
+    process.disk.lose(&segment);
+    let _ = process.journal.look();
+    process.pass(1);
+    let mut process = process.die(SyncPolicy::Batch);
+    process.pass(QUIET);
+    assert_eq!(process.journaled(), [("a".to_owned(), State::Critical)]);
+}
+
+#[test]
+fn what_a_full_journal_refuses_survives_processes_until_there_is_room() {
+    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let mut process = Process::start_with_room(held(), Faulty::new(1), 0, policy, room);
+    process.message("held a");
+    let filling = "x".repeat(1000);
+    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    process.pass(60);
+    for _ in 0..2 {
+        // Logs that are not needed any more would be removed.
+        assert!(process.commit.keep_state(now(process.now)));
+        let disk = process.disk.crash();
+        process = Process::start_with_room(held(), disk, process.now, policy, room);
+        process.pass(QUIET);
+        assert!(process.commit.refusing());
+        assert!(!process.journaled().contains(&("a".to_owned(), State::Critical)));
+    }
+    let disk = process.disk.crash();
+    let mut process = Process::start(held(), disk, process.now, policy);
+    process.pass(QUIET);
+    let times = process.journaled().iter().filter(|(service, _)| service == "a").count();
+    assert_eq!(times, 1);
+}
+
+#[test]
+fn what_waits_is_in_what_is_synced_next_whatever_the_last_process_has_synced() {
+    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let rules = rules("dedup = { window = '366d' }");
+    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
+    let filling = "x".repeat(1000);
+    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    // Written, and not synced: the journal has refused it.
+    assert_eq!(process.message("held a"), Committed::Kept);
+    for _ in 0..2 {
+        let disk = process.disk.crash();
+        process = Process::start_with_room(&rules, disk, process.now, policy, room);
+        assert!(process.commit.keep_state(now(process.now)));
+        assert!(process.commit.refusing());
+        process.disk.cut_power();
+    }
+    let disk = process.disk.crash();
+    let process = Process::start(&rules, disk, process.now, policy);
+    assert_eq!(process.journaled().iter().filter(|(service, _)| service == "a").count(), 1);
+}
+
+#[test]
+fn what_a_full_journal_takes_in_part_is_not_safe_for_the_rest() {
+    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let rules = rules("dedup = { window = '366d' }");
+    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
+    let filling = "x".repeat(1000);
+    // Several in one batch: the journal takes some.
+    let mut number = 0;
+    loop {
+        let mut made = Made::default();
+        for _ in 0..7 {
+            let line = format!("<35>Nov 20 12:00:00 h app: held s{number} {filling}");
+            add(&line, &process.commit, &rules, &mut made);
+            number += 1;
+        }
+        if process.commit.batch(at_millis(0), &mut made, Refused::Queues) == Committed::Kept {
+            break;
+        }
+    }
+    process.journal.sync(u64::MAX).unwrap();
+    assert_eq!(process.message("held a"), Committed::Kept);
+    assert!(process.commit.keep_state(now(process.now)));
+    let process = process.die(policy);
+    let journaled: Vec<String> = process.journaled().into_iter().map(|(service, _)| service).collect();
+    let wanted: Vec<String> = (0..number).map(|n| format!("s{n}")).chain(["a".to_owned()]).collect();
+    assert_eq!(journaled, wanted);
+}
+
+#[test]
+fn an_inform_that_repeats_what_waits_is_not_answered_before_it() {
+    let (room, policy) = (1 << 20, SyncPolicy::Interval);
+    let rules = rules("dedup = { window = '366d' }");
+    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
+    let filling = "x".repeat(1000);
+    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    assert_eq!(process.message("held a"), Committed::Kept);
+    assert_eq!(process.message("held a"), Committed::Kept);
+    let disk = process.disk.crash();
+    let mut process = Process::start_with_room(&rules, disk, process.now, policy, room);
+    assert_eq!(process.message("held a"), Committed::Kept);
+    let disk = process.disk.crash();
+    let mut process = Process::start(&rules, disk, process.now, policy);
+    assert_eq!(process.message("held a"), Committed::Written);
+    assert_eq!(process.journaled().iter().filter(|(service, _)| service == "a").count(), 1);
+}
