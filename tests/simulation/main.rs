@@ -21,6 +21,7 @@
 )]
 
 mod broker;
+mod chance;
 mod clock;
 mod config;
 mod executor;
@@ -48,8 +49,26 @@ use world::{WORLD, World};
 /// How many seeds every run has: about a minute in a debug build.
 const SEEDS: u64 = 400;
 
-/// Lives one seed.
-fn live(seed: u64) -> History {
+/// What is left of a life.
+struct Lived {
+    lines: Vec<String>,
+    findings: Vec<String>,
+    digest: u64,
+}
+
+/// Lives one seed, in a thread of its own: what threads keep would be another life's.
+fn live(seed: u64) -> Lived {
+    std::thread::scope(|scope| {
+        let life = scope.spawn(|| {
+            chance::begin(seed);
+            let history = live_here(seed);
+            Lived { lines: history.lines(), findings: history.findings(), digest: history.digest() }
+        });
+        life.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn live_here(seed: u64) -> History {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let pipes = Rc::new(tempfile::tempdir().unwrap());
@@ -69,10 +88,10 @@ fn number(name: &str) -> Option<u64> {
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
-fn fail(seed: u64, history: &History) -> ! {
-    println!("{}", history.lines().join("\n"));
+fn fail(seed: u64, life: &Lived) -> ! {
+    println!("{}", life.lines.join("\n"));
     let again = format!("FIRST={seed} SEEDS=1 cargo test --test simulation -- --nocapture");
-    panic!("seed {seed}:\n  {}\nagain with: {again}", history.findings().join("\n  "));
+    panic!("seed {seed}:\n  {}\nagain with: {again}", life.findings.join("\n  "));
 }
 
 #[test]
@@ -88,18 +107,18 @@ fn what_is_promised_is_kept() {
         if (seed - first) % 1000 == 999 {
             println!("{} seeds, {failed} with findings", seed - first + 1);
         }
-        let history = live(seed);
-        if history.findings().is_empty() {
+        let life = live(seed);
+        if life.findings.is_empty() {
             if seeds == 1 {
-                println!("{}", history.lines().join("\n"));
+                println!("{}", life.lines.join("\n"));
             }
             continue;
         }
         if !all {
-            fail(seed, &history);
+            fail(seed, &life);
         }
         failed += 1;
-        println!("seed {seed}:\n  {}", history.findings().join("\n  "));
+        println!("seed {seed}:\n  {}", life.findings.join("\n  "));
     }
     assert_eq!(failed, 0, "seeds failed");
 }
@@ -108,8 +127,8 @@ fn what_is_promised_is_kept() {
 fn a_seed_repeats_itself() {
     for seed in 1..5 {
         let (once, again) = (live(seed), live(seed));
-        if once.digest() != again.digest() {
-            let (once, again) = (once.lines(), again.lines());
+        if once.digest != again.digest {
+            let (once, again) = (once.lines, again.lines);
             let at = once.iter().zip(&again).position(|(a, b)| a != b).unwrap_or(0);
             panic!("seed {seed}, line {at}:\n  {}\n  {}", once[at], again[at]);
         }
