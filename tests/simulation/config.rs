@@ -15,7 +15,8 @@ use trapline::sinks::registry::{self, KINDS};
 
 use crate::ledger::Lineage;
 use crate::place::Kind;
-use crate::state;
+use crate::world::World;
+use crate::{flood, state};
 
 /// What may be changed of a sink by a reload.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct SinkText {
     pub rate: Option<u64>,
     pub connections: u64,
     pub give_up: bool,
+    /// Whether there are reports about storms, which servers do not know.
+    pub no_storms: bool,
 }
 
 impl SinkText {
@@ -43,9 +46,19 @@ impl SinkText {
         if self.give_up {
             writeln!(text, "give_up = \"1min\"").unwrap();
         }
+        let mut only = Vec::new();
         if let Some(state) = self.lineage.only {
             let word = ["ok", "warning", "critical", "unknown"][state as usize];
-            writeln!(text, "only = \"outcome.state != '{word}'\"").unwrap();
+            only.push(format!("outcome.state != '{word}'"));
+        }
+        if self.no_storms {
+            only.push(format!("outcome.rule != '{}'", trapline::daemon::storms::RULE));
+        }
+        if !only.is_empty() {
+            writeln!(text, "only = \"{}\"", only.join(" and ")).unwrap();
+        }
+        if self.lineage.honours {
+            writeln!(text, "honour_mutes = true").unwrap();
         }
         match place.kind {
             Kind::File => writeln!(text, "path = \"{host}\""),
@@ -142,14 +155,15 @@ syslog = { program = "sim", message = '^drop ' }
 drop = true
 "#;
 
-/// The rules and what goes with them, in a version of their own; with `state` also those that keep some.
-pub fn active(version: u64, state: bool) -> Active {
+/// The rules and what goes with them, in a version of their own.
+pub fn active(version: u64, world: &World) -> Active {
     static MIBS: OnceLock<Held> = OnceLock::new();
     let mibs = MIBS.get_or_init(|| trapline::mib::load::cache::load(&[], None, &Held::default(), &|_| {}).0);
-    let text = if state { [RULES, state::RULES].concat() } else { RULES.to_owned() };
+    let text = if world.keeps_state.get() { [RULES, state::RULES].concat() } else { RULES.to_owned() };
     let text = text.replace("{EXTRA}", &format!(" version {version}"));
     let file = RuleFile { name: "rules.toml".into(), text: Arc::from(text) };
     let compiled = compile(&[file], mibs.mib.clone());
     let rules = compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()));
-    Active { rules, ..Active::default() }
+    let storm = world.floods.then(flood::settings);
+    Active { rules, storm, ..Active::default() }
 }

@@ -7,11 +7,42 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
+use trapline::outcome::codec;
 use trapline::sinks::sink::Order;
 
 use crate::history::History;
 use crate::outcome::{Makes, Message, Outcome};
 use crate::place::{Nature, Place};
+
+/// What mutes say of an outcome in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// Nothing.
+    None,
+    /// Sinks that honour mutes do not get it.
+    Muted,
+    /// It was muted, and is for these sinks now.
+    Last,
+}
+
+impl Mark {
+    /// What is said of an outcome.
+    pub fn of(payload: &[u8]) -> Self {
+        codec::mute_of(payload).map_or(Mark::None, |mute| if mute.last { Mark::Last } else { Mark::Muted })
+    }
+
+    /// Whether a sink gets it that honours mutes, or does not.
+    pub fn is_for(self, honours: bool) -> bool {
+        match self {
+            Mark::None => true,
+            Mark::Muted => !honours,
+            Mark::Last => honours,
+        }
+    }
+}
+
+/// A host, one of its services, and which of the outcomes of a message.
+pub type Service = (u64, u64, char);
 
 /// An outcome in the journal.
 #[derive(Debug, Clone)]
@@ -22,6 +53,8 @@ pub struct Entry {
     pub sequence: u64,
     /// What it is.
     pub outcome: Outcome,
+    /// What mutes say of it.
+    pub mark: Mark,
     /// When it was written.
     pub at: Duration,
     /// Whether a power cut has taken it, which was allowed.
@@ -47,13 +80,17 @@ pub struct Lineage {
     pub expired: Cell<u64>,
     /// Only outcomes of these states.
     pub only: Option<u64>,
+    /// Whether it honours mutes.
+    pub honours: bool,
 }
 
 impl Lineage {
     /// Whether it delivers an outcome.
-    pub fn wants(&self, outcome: Outcome, message: &Message) -> bool {
+    pub fn wants(&self, (outcome, mark): (Outcome, Mark), message: &Message) -> bool {
         let kind = self.place.borrow().kind;
-        (outcome.part == 'a' || kind.takes_events()) && self.only.is_none_or(|state| message.state != state)
+        mark.is_for(self.honours)
+            && (outcome.part == 'a' || kind.takes_events())
+            && self.only.is_none_or(|state| message.state != state)
     }
 }
 
@@ -109,14 +146,14 @@ impl Ledger {
     }
 
     /// The journal has an outcome. Says whether it is a new one.
-    pub fn journaled(&self, epoch: u64, sequence: u64, outcome: Outcome) -> bool {
+    pub fn journaled(&self, epoch: u64, sequence: u64, (outcome, mark): (Outcome, Mark)) -> bool {
         if !self.0.index.borrow_mut().insert((epoch, sequence, outcome)) {
             return false;
         }
         let at = self.0.history.now();
         let mut entries = self.0.entries.borrow_mut();
-        entries.push(Entry { epoch, sequence, outcome, at, lost: false, torn: false });
-        if outcome.part == 'a' {
+        entries.push(Entry { epoch, sequence, outcome, mark, at, lost: false, torn: false });
+        if outcome.part == 'a' && mark != Mark::Last {
             *self.0.journaled.borrow_mut().entry(outcome.uid).or_default() += 1;
         }
         true
@@ -142,10 +179,14 @@ impl Ledger {
         self.0.journaled.borrow().get(&uid).copied().unwrap_or(0)
     }
 
-    /// How often it is there, without what a power cut has taken.
+    /// How often it is there, without what a power cut has taken, but with what somebody has removed.
     pub fn kept(&self, uid: u64) -> usize {
-        let entries = self.0.entries.borrow();
-        entries.iter().filter(|entry| entry.outcome.uid == uid && !entry.torn && !entry.lost).count()
+        let (entries, vanished) = (self.0.entries.borrow(), self.0.vanished.borrow());
+        let has_vanished = |entry: &Entry| vanished.iter().any(|range| range.contains(&entry.sequence));
+        let counts = |entry: &&Entry| {
+            entry.mark != Mark::Last && (has_vanished(entry) || (!entry.torn && !entry.lost))
+        };
+        entries.iter().filter(|entry| entry.outcome.uid == uid).filter(counts).count()
     }
 
     /// The daemon has answered an inform.
@@ -245,7 +286,7 @@ impl Ledger {
                 && !place.times.contains_key(&entry.outcome)
                 && messages
                     .get(&entry.outcome.uid)
-                    .is_some_and(|message| lineage.wants(entry.outcome, message))
+                    .is_some_and(|message| lineage.wants((entry.outcome, entry.mark), message))
         });
         owed.map(|(at, _)| at).collect()
     }
@@ -259,11 +300,12 @@ impl Ledger {
     /// What a sink delivers, from some number of the journal on.
     pub fn wanted(&self, lineage: &Lineage, from: u64) -> Vec<Outcome> {
         let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
-        let wants = |outcome: &Outcome| {
-            messages.get(&outcome.uid).is_some_and(|message| lineage.wants(*outcome, message))
+        let wants = |entry: &&Entry| {
+            let message = messages.get(&entry.outcome.uid);
+            message.is_some_and(|message| lineage.wants((entry.outcome, entry.mark), message))
         };
         let later = entries.iter().filter(|entry| entry.sequence >= from);
-        later.map(|entry| entry.outcome).filter(wants).collect()
+        later.filter(wants).map(|entry| entry.outcome).collect()
     }
 
     /// Settles the account of a sink at the end. `letters` are its dead letters with their reasons.
@@ -305,9 +347,19 @@ impl Ledger {
     }
 
     fn duplicates(&self, lineage: &Lineage, found: &dyn Fn(String)) {
-        let place = lineage.place.borrow();
+        let (place, entries) = (lineage.place.borrow(), self.0.entries.borrow());
+        let mut there: BTreeMap<Outcome, u32> = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| entry.mark != Mark::None) {
+            *there.entry(entry.outcome).or_default() += u32::from(entry.mark.is_for(lineage.honours));
+        }
         for (outcome, times) in &place.times {
-            let journaled = self.times(outcome.uid);
+            // Of what was muted, this sink gets some of the entries only.
+            let muted = there.get(outcome).copied();
+            if muted == Some(0) && Self::plain(*outcome, &entries) == 0 && !self.has_unseen() {
+                found(format!("{outcome} was delivered, and is muted"));
+            }
+            let journaled = muted
+                .map_or_else(|| self.times(outcome.uid), |muted| muted + Self::plain(*outcome, &entries));
             let allowed = journaled.max(1) + place.excuses.get(outcome).copied().unwrap_or(0);
             if journaled == 0 && !self.has_unseen() {
                 found(format!("{outcome} was delivered and never journaled"));
@@ -318,6 +370,26 @@ impl Ledger {
         }
     }
 
+    /// How often an outcome is there of which mutes say nothing.
+    fn plain(outcome: Outcome, entries: &[Entry]) -> u32 {
+        entries.iter().filter(|entry| entry.outcome == outcome && entry.mark == Mark::None).count() as u32
+    }
+
+    /// The last outcome of each service that is in the journal, with its time and what mutes say of it.
+    pub fn marked(&self) -> BTreeMap<Service, (Duration, Mark)> {
+        let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
+        let mut last: BTreeMap<Service, (u64, Duration, Mark)> = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| !entry.lost && !entry.torn) {
+            let Some(message) = messages.get(&entry.outcome.uid) else { continue };
+            let key = (message.host, message.service, entry.outcome.part);
+            let newer = last.get(&key).is_none_or(|(sequence, ..)| *sequence < entry.sequence);
+            if newer {
+                last.insert(key, (entry.sequence, entry.at, entry.mark));
+            }
+        }
+        last.into_iter().map(|(service, (_, at, mark))| (service, (at, mark))).collect()
+    }
+
     /// Whether the last state of each host and service is the last one that was journaled, and older ones came before newer
     /// ones.
     fn order(&self, lineage: &Lineage, found: &dyn Fn(String)) {
@@ -326,7 +398,8 @@ impl Ledger {
             return;
         }
         let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
-        let kept = entries.iter().enumerate().filter(|(_, entry)| !entry.torn);
+        let kept = entries.iter().enumerate();
+        let kept = kept.filter(|(_, entry)| !entry.torn && entry.mark.is_for(lineage.honours));
         let position: BTreeMap<Outcome, usize> = kept.map(|(at, entry)| (entry.outcome, at)).collect();
         let key = |outcome: &Outcome| {
             let message = &messages[&outcome.uid];
@@ -336,8 +409,12 @@ impl Ledger {
         let mut newest: BTreeMap<(u64, u64, char), usize> = BTreeMap::new();
         let mut seen: BTreeSet<Outcome> = BTreeSet::new();
         // One that is in the journal twice has two places there.
-        let doubled: BTreeSet<_> =
+        let mut doubled: BTreeSet<_> =
             entries.iter().filter(|e| self.times(e.outcome.uid) > 1).map(|e| key(&e.outcome)).collect();
+        // The last word of a mute is there twice where the process died right after it.
+        let mut words = BTreeSet::new();
+        let of_mutes = entries.iter().filter(|entry| entry.mark == Mark::Last);
+        doubled.extend(of_mutes.filter(|e| !words.insert(e.outcome)).map(|e| key(&e.outcome)));
         for (_, outcome) in &place.taken {
             let Some(at) = position.get(outcome).filter(|_| !doubled.contains(&key(outcome))) else {
                 continue;

@@ -15,6 +15,8 @@ use trapline::sinks::dead::{DeadLetters, Letter};
 
 use crate::config::SinkText;
 use crate::executor::Group;
+use crate::flood;
+use crate::hush;
 use crate::ledger::Lineage;
 use crate::network::Line;
 use crate::node::{JournalText, MOUNT, Node, STATE};
@@ -124,6 +126,12 @@ impl Life {
         if world.random.once_in(3) {
             world.executor.spawn(WORLD, senders::streams(world.clone()));
         }
+        if world.floods {
+            world.executor.spawn(WORLD, flood::floods(world.clone()));
+        }
+        if world.mutes {
+            world.executor.spawn(WORLD, changes(world.clone()));
+        }
         for _ in 0..world.random.range(3, 8) {
             world.pause(12_000).await;
             self.happen().await;
@@ -195,6 +203,8 @@ impl Life {
         node.account();
         self.excuse_pipes(&node, power);
         self.doubt(&node, power);
+        world.flood.doubt.set(true);
+        hush::doubt(world, power);
         let disk = node.disk.crash();
         if power {
             disk.cut_power();
@@ -318,6 +328,12 @@ impl Life {
     fn ended(&self, node: &Rc<Node>) {
         let world = &self.world;
         world.history.say("the daemon has ended");
+        if node.shared.stats.outcomes_lost.get() > 0 || node.shared.refusing() {
+            world.flood.doubt.set(true);
+        }
+        if world.disk_fails.get().is_some() {
+            hush::doubt(world, false);
+        }
         self.doubt(node, false);
         world.look();
         node.account();
@@ -363,6 +379,7 @@ impl Life {
     fn note_disk(&self) {
         if self.world.disk_fails.get().is_none() {
             self.world.disk_fails.set(Some(self.world.history.now()));
+            self.world.flood.doubt.set(true);
         }
     }
 
@@ -464,6 +481,7 @@ impl Life {
             self.bring_back();
         }
         self.apply(false).await;
+        hush::end(&world);
         world.pause(5000).await;
         world.sending.set(false);
         // The last ones notice.
@@ -537,10 +555,22 @@ impl Life {
     fn settle(&self) {
         let world = &self.world;
         state::settle(world);
+        flood::settle(world);
+        hush::settle(world);
         mount::mount(Path::new(MOUNT), world.disk.borrow().clone());
         for lineage in world.ledger.lineages() {
             let give_up = lineage.place.borrow().badness() > 0;
             world.ledger.settle(&lineage, &self.letters(&lineage), give_up);
+        }
+    }
+}
+
+/// Mutes come and go.
+async fn changes(world: World) {
+    while world.storm.get() {
+        world.pause(18_000).await;
+        if world.storm.get() {
+            hush::change(&world);
         }
     }
 }

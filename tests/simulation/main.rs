@@ -25,7 +25,9 @@ mod chance;
 mod clock;
 mod config;
 mod executor;
+mod flood;
 mod history;
+mod hush;
 mod ledger;
 mod life;
 mod network;
@@ -46,8 +48,8 @@ use history::History;
 use life::Life;
 use world::{WORLD, World};
 
-/// How many seeds every run has: about a minute in a debug build.
-const SEEDS: u64 = 400;
+/// How many seeds every run has: about 20 s in a debug build.
+const SEEDS: u64 = 40;
 
 /// What is left of a life.
 struct Lived {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use trapline::daemon::sinks::{self, Sinks};
 use trapline::daemon::supervise::{Crew, Member, OnEnd};
-use trapline::daemon::{drain, sync, timers};
+use trapline::daemon::{drain, mutes, storms, sync, timers};
 use trapline::files::faulty::{Faults, Faulty};
 use trapline::files::mount;
 use trapline::intake::listener::Protocol;
@@ -27,6 +27,8 @@ use trapline::sys::Arrival;
 use crate::broker;
 use crate::config::{self, SinkText};
 use crate::executor::Group;
+use crate::flood;
+use crate::ledger::Mark;
 use crate::outcome::{Outcome, named_in};
 use crate::world::World;
 
@@ -66,6 +68,8 @@ pub struct Node {
     sinks: Rc<tokio::sync::Mutex<Sinks>>,
     sync: Member,
     timers: Member,
+    storms: Member,
+    mutes: Member,
     /// How many bytes the journal may have.
     max_size: u64,
     witness: RefCell<Reader>,
@@ -119,7 +123,9 @@ impl Node {
         let health = Arc::new(Health::default());
         let crew = Crew::of_tasks(health.clone(), outside, world.executor.spawner(group));
         let shared = Arc::new(Shared::new(journal.clone(), settings.sync, clock.clone()));
+        mutes::resume(&shared);
         shared.commit.resume(shared.now());
+        storms::resume(&shared);
         let status = Arc::new(Status::new(shared.clone(), health, clock));
         let (for_sync, policy) = (shared.clone(), settings.sync);
         let sync = crew
@@ -130,6 +136,13 @@ impl Node {
         let for_timers = shared.clone();
         let timers = crew
             .thread_of_tasks("the timers", OnEnd::Restart, move |stop| timers::run(for_timers.clone(), stop))
+            .map_err(|error| error.to_string())?;
+        let (for_storms, for_mutes) = (shared.clone(), shared.clone());
+        let storms = crew
+            .thread_of_tasks("storms", OnEnd::Restart, move |stop| storms::report(for_storms.clone(), stop))
+            .map_err(|error| error.to_string())?;
+        let mutes = crew
+            .thread_of_tasks("the mutes", OnEnd::Restart, move |stop| mutes::run(for_mutes.clone(), stop))
             .map_err(|error| error.to_string())?;
         for (name, cursor) in journal.cursors() {
             let progress = cursor.progress();
@@ -152,6 +165,8 @@ impl Node {
             sinks: Rc::default(),
             sync,
             timers,
+            storms,
+            mutes,
             socket: RefCell::default(),
             arrived: Notify::new(),
             stop: watch::channel(false).0,
@@ -200,22 +215,36 @@ impl Node {
             let mut new = Vec::new();
             let mut reader = self.witness.borrow_mut();
             let (mut at, mut gap) = (self.seen.get(), false);
-            let take = |record: trapline::outcome::Record<'_>| {
+            let take = |record: trapline::outcome::Record<'_>, payload: &[u8]| {
                 gap |= at > 0 && record.sequence > at;
                 at = record.sequence + 1;
-                let named = named_in(record.outcome.common().output.as_bytes());
-                new.extend(named.first().map(|outcome| (record.epoch, record.sequence, *outcome)));
+                let common = record.outcome.common();
+                let named = named_in(common.output.as_bytes()).first().copied();
+                let (rule, output) = (common.rule.to_string(), common.output.to_string());
+                let host = record.outcome.host().to_owned();
+                new.push((record.epoch, record.sequence, named, Mark::of(payload), rule, output, host));
                 true
             };
-            let _ = reader.read(usize::MAX, take);
+            let _ = reader.read_encoded(usize::MAX, take);
             if gap || (at > 0 && at < next) {
                 self.world.history.say("the journal has dropped what nobody has seen");
                 self.world.ledger.dropped_unseen();
             }
             self.seen.set(next);
-            for (epoch, sequence, outcome) in new {
-                if self.world.ledger.journaled(epoch, sequence, outcome) {
-                    self.world.history.say(&format!("journaled {sequence} {outcome}"));
+            for (epoch, sequence, named, mark, rule, output, host) in new {
+                let Some(outcome) = named else {
+                    let new = self.world.flood.reports.borrow_mut().insert((epoch, sequence));
+                    // One that was muted is said again.
+                    if new && rule == storms::RULE && mark != Mark::Last {
+                        flood::reported(&self.world, &output);
+                    }
+                    continue;
+                };
+                if self.world.ledger.journaled(epoch, sequence, (outcome, mark)) {
+                    self.world.history.say(&format!("journaled {sequence} {outcome} {mark:?}"));
+                    if mark != Mark::Last {
+                        flood::journaled(&self.world, &host);
+                    }
                 }
             }
         });
@@ -307,11 +336,16 @@ impl Node {
                 }
                 continue;
             }
+            self.catch_up();
             pipeline.refresh();
             let now = self.shared.now();
             for datagram in batch {
                 let arrival = Arrival { peer: datagram.peer.into(), local: None };
-                pipeline.message(datagram.protocol, &datagram.octets, arrival, now);
+                if flood::is_from(datagram.peer) {
+                    let read = &self.world.flood.read;
+                    read.set(read.get() + 1);
+                }
+                pipeline.datagram(datagram.protocol, &datagram.octets, arrival, now);
                 self.received.set(self.received.get() + 1);
                 self.made.set(self.made.get() + datagram.makes);
             }
@@ -334,7 +368,7 @@ impl Node {
         if found.has_errors() {
             return Err(found.to_text());
         }
-        self.shared.replace(config::active(rules, self.world.keeps_state.get()));
+        self.shared.replace(config::active(rules, &self.world));
         let done = running.carry_out(plan, &self.journal).await;
         self.status.set_sinks(running.running());
         for sink in sinks {
@@ -349,18 +383,26 @@ impl Node {
     /// Ends in order, as `daemon::drain` does.
     pub async fn end(&self) {
         self.timers.joined(Duration::from_secs(5)).await;
+        self.storms.joined(Duration::from_secs(5)).await;
+        self.mutes.joined(Duration::from_secs(5)).await;
         self.shared.stop();
         self.stop.send_replace(true);
         while self.listening.get() > 0 {
             self.stopped.notified().await;
         }
         self.shared.commit.finish(self.shared.now());
+        self.shared.commit.sync_state(self.shared.now());
+        mutes::keep(&self.shared, &mut true);
         drain::drain(&self.status).await;
         let sinks = std::mem::take(&mut *self.sinks.lock().await);
         self.catch_up();
         self.count();
         sinks.stop(Duration::from_secs(6)).await;
         self.sync.joined(Duration::from_secs(5)).await;
+        mutes::keep(&self.shared, &mut true);
+        if self.shared.storms.any() {
+            storms::keep(&self.shared, &mut true);
+        }
         self.journal.clean();
         if let Err(error) = self.journal.sync(u64::MAX) {
             self.world.history.say(&format!("the journal is not synced: {error}"));
@@ -395,7 +437,7 @@ impl Node {
             + stats.version_off.get()
             + stats.no_access.get();
         let processed = stats.matched.get() + stats.dropped.get() + stats.unmatched.get();
-        let sum = processed + refused + malformed + stats.informs_repeated.get();
+        let sum = processed + refused + malformed + stats.informs_repeated.get() + stats.storm_left_out.get();
         if received != sum {
             self.world.history.found(&format!("received {received}, but what became of it adds up to {sum}"));
         }

@@ -50,6 +50,7 @@ impl Life {
             forgotten: Cell::new(false),
             expired: Cell::new(0),
             only: world.random.once_in(4).then(|| world.random.below(4)),
+            honours: world.mutes && world.random.once_in(2),
         });
         let mood = Rc::<RefCell<Mood>>::default();
         world.places.borrow_mut().push((place.clone(), mood.clone()));
@@ -66,6 +67,7 @@ impl Life {
             rate: world.random.once_in(5).then(|| world.random.range(5, 50)),
             connections: world.random.range(1, 3),
             give_up: judges,
+            no_storms: world.floods,
         };
         if kind != Kind::Pipe {
             // As the sink says itself.

@@ -14,7 +14,9 @@ use trapline::files::faulty::{Faults, Faulty};
 use crate::broker::Publish;
 use crate::clock::SimClock;
 use crate::executor::{Executor, Group};
+use crate::flood::Flood;
 use crate::history::History;
+use crate::hush::Hush;
 use crate::ledger::Ledger;
 use crate::network::{NoNames, SimNetwork};
 use crate::node::Node;
@@ -70,6 +72,14 @@ pub struct Inner {
     pub cuts: Cell<u64>,
     /// What rules that keep state must have made.
     pub expected: RefCell<Vec<Expected>>,
+    /// What became of a device that sends too much, where there is one.
+    pub flood: Flood,
+    /// Whether there is one.
+    pub floods: bool,
+    /// What is known of mutes.
+    pub hush: Hush,
+    /// Whether there are any.
+    pub mutes: bool,
 }
 
 /// A file that a sink writes.
@@ -102,6 +112,7 @@ impl World {
             resolver: Arc::new(NoNames),
         };
         let padding = if random.once_in(4) { random.range(1000, 16_000) } else { 0 };
+        let (floods, mutes) = (random.once_in(3), random.once_in(3));
         World(Rc::new(Inner {
             seed,
             clock,
@@ -126,6 +137,10 @@ impl World {
             cuts: Cell::new(0),
             doubts: Cell::new(0),
             expected: RefCell::default(),
+            flood: Flood::default(),
+            floods,
+            hush: Hush::default(),
+            mutes,
         }))
     }
 
