@@ -79,6 +79,8 @@ fn look(shared: &Shared) -> bool {
         }
         // What is refused waits with what else is refused.
         let _ = shared.commit.batch(now, &mut made, Refused::Queues);
+        // They are forgotten here next, which is safe from a power cut. Who logs that a disk cannot sync is whoever answers informs.
+        let _ = shared.journal.sync(u64::MAX);
     }
     !words.is_empty()
 }

@@ -67,7 +67,10 @@ pub fn doubt(world: &World, power: bool) {
 
 /// Once all mutes are over: no service's last outcome is one that was muted and not said again.
 pub fn settle(world: &World) {
-    let doubts = world.hush.doubts.borrow();
+    // News takes the place of what was withheld when its message came before, also where a stream that waits for the journal gives
+    // that to the journal later.
+    let mut doubts = world.hush.doubts.borrow().clone();
+    doubts.extend(world.ledger.out_of_order());
     let last: BTreeMap<_, _> = world.ledger.marked();
     for (service, _) in
         last.iter().filter(|(service, (_, mark))| *mark == Mark::Muted && !doubts.contains(service))

@@ -259,7 +259,8 @@ impl Ledger {
             }
             let answered = self.0.answered.borrow().contains(&entry.outcome.uid);
             let Entry { outcome, sequence, .. } = *entry;
-            if !kept.contains(&outcome) && promised(entry, answered) {
+            // The last word of a mute is said again by who has not forgotten it: `hush::settle` checks that.
+            if entry.mark != Mark::Last && !kept.contains(&outcome) && promised(entry, answered) {
                 let vanished = self.0.vanished.borrow().iter().any(|range| range.contains(&sequence));
                 if sequence < first || (sequence < oldest && !there.is_empty()) || vanished {
                     // A full journal may have given it up, or somebody has removed it: that is settled at the end, by its count.
@@ -373,6 +374,24 @@ impl Ledger {
     /// How often an outcome is there of which mutes say nothing.
     fn plain(outcome: Outcome, entries: &[Entry]) -> u32 {
         entries.iter().filter(|entry| entry.outcome == outcome && entry.mark == Mark::None).count() as u32
+    }
+
+    /// Services of which the journal has an outcome behind one of a later message: a stream holds what a full journal refuses, and
+    /// others are faster.
+    pub fn out_of_order(&self) -> BTreeSet<Service> {
+        let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
+        let mut newest: BTreeMap<Service, u64> = BTreeMap::new();
+        let mut found = BTreeSet::new();
+        for entry in entries.iter().filter(|entry| entry.mark != Mark::Last) {
+            let Some(message) = messages.get(&entry.outcome.uid) else { continue };
+            let service = (message.host, message.service, entry.outcome.part);
+            let newest = newest.entry(service).or_default();
+            if entry.outcome.uid < *newest {
+                found.insert(service);
+            }
+            *newest = entry.outcome.uid.max(*newest);
+        }
+        found
     }
 
     /// The last outcome of each service that is in the journal, with its time and what mutes say of it.
