@@ -22,10 +22,9 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
     let mut to_sync = pin!(changed());
     loop {
         tokio::select! {
-            // In this order, so that a simulation repeats it. None of them starves another: what is due is done at once.
+            // In this order, so that a simulation repeats it. What is due again and again comes behind what comes once a second.
             biased;
             () = told(&mut stop) => return,
-            () = commit.correlation.wait(|| shared.now()) => commit.advance(shared.now()),
             () = &mut to_sync => {
                 if !commit.keep_state(shared.now()) {
                     // It is tried again.
@@ -33,6 +32,7 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
                 }
                 to_sync.set(changed());
             }
+            () = commit.correlation.wait(|| shared.now()) => commit.advance(shared.now()),
             // What the journal has refused may be all that there is to write.
             () = tokio::time::sleep(RETRY), if commit.refusing() => commit.retry(shared.now()),
         }

@@ -39,6 +39,7 @@ pub mod senders;
 pub mod serve;
 pub mod settings;
 pub mod shared;
+mod state_found;
 mod state_log;
 pub mod state_view;
 pub mod stats;

@@ -13,9 +13,10 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use crate::correlate::record::{Change, Entry};
-use crate::correlate::{Correlator, HEAD, Secret};
+use crate::correlate::Correlator;
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
+use crate::intake::state_found::{Found, Pending};
 use crate::journal::{Batch, Journal, SyncPolicy};
 use crate::outcome::codec;
 
@@ -98,71 +99,6 @@ impl Unsynced {
     }
 }
 
-/// What the files have, one after the other.
-#[derive(Debug, Default)]
-struct Found {
-    secret: Option<Secret>,
-    engine: i64,
-    safe: u64,
-    /// Behind room for their head.
-    images: Vec<u8>,
-    /// Where those of older files end.
-    first: usize,
-    /// Outcomes that may not be in the journal, in order.
-    pending: Vec<Pending>,
-    /// How many of them are of older files.
-    older: usize,
-    damaged: u64,
-    informs: VecDeque<(i64, u64)>,
-    ahead: Option<i64>,
-}
-
-/// Outcomes of a decision that may not be in the journal.
-#[derive(Debug)]
-struct Pending {
-    /// The engine time of the decision.
-    engine: i64,
-    /// A sequence number that they are not below.
-    lower: u64,
-    outcomes: Vec<Box<[u8]>>,
-}
-
-impl Found {
-    fn add(&mut self, entry: Entry<'_>) {
-        match entry {
-            Entry::Head(secret) => {
-                (self.secret, self.first) = (Some(secret), self.images.len());
-                self.older = self.pending.len();
-            }
-            Entry::All => drop(self.images.drain(HEAD..self.first.max(HEAD))),
-            Entry::Clocks(ahead) => self.ahead = Some(ahead),
-            Entry::Change(change) => {
-                self.engine = self.engine.max(change.engine);
-                self.safe = self.safe.max(change.safe);
-                self.images.extend_from_slice(change.images);
-                self.informs.extend(change.informs.iter().map(|inform| (change.engine, *inform)));
-                if !change.outcomes.is_empty() {
-                    let outcomes = change.outcomes.iter().map(|outcome| (*outcome).into());
-                    let Change { engine, lower, .. } = change;
-                    self.wait(Pending { engine, lower, outcomes: outcomes.collect() });
-                }
-            }
-        }
-    }
-
-    /// Outcomes that a file has taken over from an older one are the same: the newer one knows what of them the journal had.
-    fn wait(&mut self, pending: Pending) {
-        let same = |old: &Pending| {
-            old.engine == pending.engine
-                && pending.outcomes.iter().all(|outcome| old.outcomes.contains(outcome))
-        };
-        match self.pending[..self.older].iter_mut().find(|old| same(old)) {
-            Some(old) => *old = pending,
-            None => self.pending.push(pending),
-        }
-    }
-}
-
 /// What an earlier process left.
 #[derive(Debug, Default)]
 pub struct Left {
@@ -224,12 +160,14 @@ impl StateLog {
     ///
     /// If the directory cannot be read.
     pub fn recover(&mut self) -> io::Result<Left> {
-        let mut found = Found { engine: i64::MIN, images: vec![0; HEAD], ..Found::default() };
+        let mut found = Found::new();
         for number in self.numbers()? {
             self.number = number;
+            found.begin();
             if let Err(error) = self.read(number, &mut found) {
                 self.set_aside(number, &error);
             }
+            found.end();
         }
         let Found { secret, engine, safe, images, mut pending, damaged, informs, ahead, .. } = found;
         self.ahead = ahead;

@@ -2,6 +2,29 @@
 
 use super::*;
 
+/// A line with so much text that a journal of 1 MiB is soon full.
+fn filling() -> String {
+    format!("bad b {}", "x".repeat(1000))
+}
+
+/// A process whose journal takes nothing more.
+fn full<'r>(rules: &'r RuleSet, policy: SyncPolicy) -> Process<'r> {
+    let mut process = Process::start_with_room(rules, Faulty::new(1), 0, policy, ROOM);
+    fill(&mut process);
+    process
+}
+
+fn fill(process: &mut Process<'_>) {
+    while process.message(&filling()) != Committed::Kept {}
+}
+
+/// How often a service is in the journal.
+fn times(process: &Process<'_>, service: &str) -> usize {
+    process.journaled().iter().filter(|(name, _)| name == service).count()
+}
+
+const ROOM: u64 = 1 << 20;
+
 #[test]
 fn what_waits_for_the_journal_survives_the_process() {
     let mut process = Process::start(held(), Faulty::new(1), 0, SyncPolicy::Batch);
@@ -19,11 +42,10 @@ fn what_waits_for_the_journal_survives_the_process() {
 
 #[test]
 fn what_a_full_journal_refuses_survives_processes_until_there_is_room() {
-    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let (room, policy) = (ROOM, SyncPolicy::Batch);
     let mut process = Process::start_with_room(held(), Faulty::new(1), 0, policy, room);
     process.message("held a");
-    let filling = "x".repeat(1000);
-    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    fill(&mut process);
     process.pass(60);
     for _ in 0..2 {
         // Logs that are not needed any more would be removed.
@@ -37,17 +59,14 @@ fn what_a_full_journal_refuses_survives_processes_until_there_is_room() {
     let disk = process.disk.crash();
     let mut process = Process::start(held(), disk, process.now, policy);
     process.pass(QUIET);
-    let times = process.journaled().iter().filter(|(service, _)| service == "a").count();
-    assert_eq!(times, 1);
+    assert_eq!(times(&process, "a"), 1);
 }
 
 #[test]
 fn what_waits_is_in_what_is_synced_next_whatever_the_last_process_has_synced() {
-    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let (room, policy) = (ROOM, SyncPolicy::Batch);
     let rules = rules("dedup = { window = '366d' }");
-    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
-    let filling = "x".repeat(1000);
-    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    let mut process = full(&rules, policy);
     // Written, and not synced: the journal has refused it.
     assert_eq!(process.message("held a"), Committed::Kept);
     for _ in 0..2 {
@@ -59,14 +78,14 @@ fn what_waits_is_in_what_is_synced_next_whatever_the_last_process_has_synced() {
     }
     let disk = process.disk.crash();
     let process = Process::start(&rules, disk, process.now, policy);
-    assert_eq!(process.journaled().iter().filter(|(service, _)| service == "a").count(), 1);
+    assert_eq!(times(&process, "a"), 1);
 }
 
 #[test]
 fn what_a_full_journal_takes_in_part_is_not_safe_for_the_rest() {
-    let (room, policy) = (1 << 20, SyncPolicy::Batch);
+    let policy = SyncPolicy::Batch;
     let rules = rules("dedup = { window = '366d' }");
-    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
+    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, ROOM);
     let filling = "x".repeat(1000);
     // Several in one batch: the journal takes some.
     let mut number = 0;
@@ -92,11 +111,9 @@ fn what_a_full_journal_takes_in_part_is_not_safe_for_the_rest() {
 
 #[test]
 fn an_inform_that_repeats_what_waits_is_not_answered_before_it() {
-    let (room, policy) = (1 << 20, SyncPolicy::Interval);
+    let (room, policy) = (ROOM, SyncPolicy::Interval);
     let rules = rules("dedup = { window = '366d' }");
-    let mut process = Process::start_with_room(&rules, Faulty::new(1), 0, policy, room);
-    let filling = "x".repeat(1000);
-    while process.message(&format!("bad b {filling}")) != Committed::Kept {}
+    let mut process = full(&rules, policy);
     assert_eq!(process.message("held a"), Committed::Kept);
     assert_eq!(process.message("held a"), Committed::Kept);
     let disk = process.disk.crash();
@@ -105,5 +122,5 @@ fn an_inform_that_repeats_what_waits_is_not_answered_before_it() {
     let disk = process.disk.crash();
     let mut process = Process::start(&rules, disk, process.now, policy);
     assert_eq!(process.message("held a"), Committed::Written);
-    assert_eq!(process.journaled().iter().filter(|(service, _)| service == "a").count(), 1);
+    assert_eq!(times(&process, "a"), 1);
 }
