@@ -127,18 +127,31 @@ mod tests {
         Entry::Change(Change { engine, lower: 7, safe: 3, informs: informs.to_vec(), outcomes, images })
     }
 
-    /// What is known of: images, informs, the outcomes that may be missing, and the secret.
-    fn known(found: &Found) -> (Vec<u8>, Vec<u64>, Vec<Vec<u8>>, Option<u64>, i64) {
+    /// What a file can change.
+    #[derive(Debug, PartialEq)]
+    struct Known {
+        images: Vec<u8>,
+        informs: Vec<u64>,
+        outcomes: Vec<Vec<u8>>,
+        engine: i64,
+    }
+
+    fn known(found: &Found) -> Known {
         let outcomes =
             found.pending.iter().flat_map(|one| one.outcomes.iter().map(|outcome| outcome.to_vec()));
-        let informs = found.informs.iter().map(|(_, inform)| *inform).collect();
-        let secret = found.secret.map(|Secret(secret)| secret[0]);
-        (found.images[HEAD..].to_vec(), informs, outcomes.collect(), secret, found.engine)
+        Known {
+            images: found.images[HEAD..].to_vec(),
+            informs: found.informs.iter().map(|(_, inform)| *inform).collect(),
+            outcomes: outcomes.collect(),
+            engine: found.engine,
+        }
     }
 
     fn read(found: &mut Found, entries: Vec<Entry<'_>>) {
         found.begin();
-        entries.into_iter().for_each(|entry| found.add(entry));
+        for entry in entries {
+            found.add(entry);
+        }
         found.end();
     }
 
@@ -178,9 +191,9 @@ mod tests {
         let mut found = Found::new();
         read(&mut found, older());
         read(&mut found, newer());
-        let (images, _, outcomes, _, engine) = known(&found);
-        assert_eq!((&*images, engine), (&b"all"[..], NEW));
-        assert_eq!(outcomes, [b"taken over".to_vec(), b"new".to_vec()]);
+        let known = known(&found);
+        assert_eq!((&*known.images, known.engine), (&b"all"[..], NEW));
+        assert_eq!(known.outcomes, [b"taken over".to_vec(), b"new".to_vec()]);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use crate::correlate::record::{Change, Entry};
 use crate::correlate::Correlator;
+use crate::correlate::record::{Change, Entry};
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
 use crate::intake::state_found::{Found, Pending};

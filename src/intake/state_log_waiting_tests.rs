@@ -8,7 +8,7 @@ fn filling() -> String {
 }
 
 /// A process whose journal takes nothing more.
-fn full<'r>(rules: &'r RuleSet, policy: SyncPolicy) -> Process<'r> {
+fn full(rules: &RuleSet, policy: SyncPolicy) -> Process<'_> {
     let mut process = Process::start_with_room(rules, Faulty::new(1), 0, policy, ROOM);
     fill(&mut process);
     process
