@@ -1,5 +1,6 @@
 //! Rule files with mistakes.
 
+use super::schema::OF_CHECKS;
 use super::tests::{compiled, wrong};
 
 #[test]
@@ -149,4 +150,19 @@ fn senders_that_nobody_can_be_are_mistakes() {
     {
         assert_eq!(compiled(&rule(from)).found.to_text(), "", "{from}");
     }
+}
+
+#[test]
+fn a_key_of_the_check_that_stands_in_the_rule_is_told_where_it_belongs() {
+    let rule = "[[rule]]\nid = \"a\"\ntrap = \"*\"\n";
+    for key in OF_CHECKS {
+        let found = wrong(&format!("{rule}{key} = \"ok\"\n"));
+        let told = format!("unknown key '{key}' in [[rule]]; it belongs in [rule.check]");
+        assert!(found.contains(&told), "{found}");
+        // It is known there.
+        let state = if key == "state" { "" } else { "state = \"ok\"\n" };
+        let found = compiled(&format!("{rule}[rule.check]\n{state}{key} = \"ok\"\n")).found.to_text();
+        assert!(!found.contains("unknown key"), "{found}");
+    }
+    assert!(wrong(&format!("{rule}hots = \"x\"\n")).contains("did you mean 'host' in [rule.check]?"));
 }

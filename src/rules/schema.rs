@@ -243,6 +243,7 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
         let message = format!("rule{named} has {} labels with those of its file", labels.len());
         found.push(section.error(message, &format!("a rule has at most {MOST_LABELS} labels")));
     }
+    section.are_elsewhere(&OF_CHECKS, "[rule.check]");
     section.finish(found);
     Some(RuleText {
         id: id?,
@@ -347,6 +348,9 @@ fn state(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Located<S
     }
     section.string("state", found)
 }
+
+/// The keys of `[rule.check]`.
+pub(super) const OF_CHECKS: [&str; 6] = ["host", "service", "state", "output", "long_output", "perfdata"];
 
 fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> CheckText {
     let state = state(&section, found);

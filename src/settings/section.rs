@@ -88,6 +88,8 @@ pub struct Section<'d, 's> {
     name: String,
     asked: RefCell<Vec<&'static str>>,
     absent: RefCell<Vec<(Vec<String>, Diagnostic)>>,
+    /// Keys of another section that one may look for here, and its name.
+    elsewhere: RefCell<Option<(&'static [&'static str], &'static str)>>,
     outside: Rc<Outside>,
 }
 
@@ -109,8 +111,16 @@ impl<'d, 's> Section<'d, 's> {
         span: Range<usize>,
         name: impl Into<String>,
     ) -> Self {
-        let (asked, absent) = (RefCell::default(), RefCell::default());
-        Section { source, table, span, name: name.into(), asked, absent, outside: Rc::default() }
+        Section {
+            source,
+            table,
+            span,
+            name: name.into(),
+            asked: RefCell::default(),
+            absent: RefCell::default(),
+            elsewhere: RefCell::default(),
+            outside: Rc::default(),
+        }
     }
 
     /// A section within this one.
@@ -183,6 +193,19 @@ impl<'d, 's> Section<'d, 's> {
     /// The keys that were asked for so far.
     pub fn asked(&self) -> Vec<&'static str> {
         self.asked.borrow().clone()
+    }
+
+    /// Keys that are no keys of this one but of another section, as messages speak of it: whoever writes them here is told.
+    pub fn are_elsewhere(&self, keys: &'static [&'static str], section: &'static str) {
+        *self.elsewhere.borrow_mut() = Some((keys, section));
+    }
+
+    fn belongs(&self, name: &str) -> Option<String> {
+        let (keys, section) = (*self.elsewhere.borrow())?;
+        if keys.contains(&name) {
+            return Some(format!("it belongs in {section}"));
+        }
+        nearest(name, keys.iter().copied()).map(|near| format!("did you mean '{near}' in {section}?"))
     }
 
     /// Where a key itself stands.
@@ -340,6 +363,7 @@ impl<'d, 's> Section<'d, 's> {
             let absent = near.filter(|near| self.table.get(*near).is_none());
             meant.extend(absent.and_then(|near| asked.iter().copied().find(|key| *key == near)));
             let hint = near.map(|near| format!("did you mean '{near}'?"));
+            let hint = hint.or_else(|| self.belongs(name));
             let hint = hint.unwrap_or_else(|| format!("known here: {}", asked.join(", ")));
             let message = format!("unknown key '{name}' in {}", self.name);
             found.push(self.source.error(&key.span(), message, Some(hint)));
