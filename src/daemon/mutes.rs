@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::supervise::{Stop, told};
 use crate::files::Folder;
 use crate::intake::Shared;
-use crate::intake::commit::{Made, Refused};
 use crate::intake::mutes::{Kept, Mutes};
 
 /// The file of the state directory.
@@ -22,15 +21,33 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How many looks there are from one writing to the next where much is withheld.
 const SELDOM: u32 = 30;
 
-/// Goes on with what an earlier process has left. Called before messages are processed.
-pub fn resume(shared: &Shared) {
-    match read(shared.journal.directory()) {
-        Ok(Some(kept)) => shared.commit.mutes.resume(kept),
-        Ok(None) => {}
-        Err(error) => {
-            tracing::error!(%error, "cannot read {FILE}: mutes by command are forgotten; mute again");
-        }
+/// Goes on with what an earlier process has left; whether it could be read. Called before messages are processed.
+pub fn resume(shared: &Shared) -> bool {
+    let (directory, error) = (
+        shared.journal.directory(),
+        match read(shared.journal.directory()) {
+            Ok(Some(kept)) => {
+                shared.commit.mutes.resume(kept);
+                return true;
+            }
+            Ok(None) => return true,
+            Err(error) => error,
+        },
+    );
+    let file = directory.join(FILE);
+    let file = file.display();
+    // Not written again over what may be read elsewhere.
+    match Folder::existing(directory).and_then(|folder| folder.set_aside(FILE)) {
+        Ok(aside) => tracing::error!(
+            %error,
+            "cannot read {file}: it is renamed to {aside}; mutes by command have ended, and what they withheld is not sent; mute again"
+        ),
+        Err(why) => tracing::error!(
+            %error, %why,
+            "cannot read {file}, nor rename it: mutes by command have ended, and what they withheld is not sent; mute again"
+        ),
     }
+    false
 }
 
 /// Looks until told to stop. Sleeps while there are no mutes. Blocks.
@@ -52,37 +69,12 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
             }
         }
         looks = looks.wrapping_add(1);
-        let said = look(&shared);
+        let said = shared.commit.last_words(shared.now());
         if said || looks % SELDOM == 0 || !shared.commit.mutes.is_large() {
-            // Only now is forgotten what was sent: a crash in between sends it twice.
+            // Only now is forgotten on disk what was sent: a crash in between sends it twice.
             keep(&shared, &mut unsaid);
         }
     }
-}
-
-/// Journals the last words of mutes that are over; whether there were any.
-fn look(shared: &Shared) -> bool {
-    // They are safe where they are, and would not be in the queue of what the journal refuses.
-    if shared.refusing() {
-        return false;
-    }
-    let now = shared.now();
-    let words = shared.commit.mutes.look(now.wall);
-    if !words.is_empty() {
-        let mut made = Made::default();
-        for word in &words {
-            // As long as it was when it was journaled first, and a few octets.
-            if !made.batch.push_encoded(word) {
-                shared.stats.outcomes_lost.add(1);
-                tracing::error!("the last outcome of a mute is longer than 1 MiB and lost");
-            }
-        }
-        // What is refused waits with what else is refused.
-        let _ = shared.commit.batch(now, &mut made, Refused::Queues);
-        // They are forgotten here next, which is safe from a power cut. Who logs that a disk cannot sync is whoever answers informs.
-        let _ = shared.journal.sync(u64::MAX);
-    }
-    !words.is_empty()
 }
 
 /// Writes the mutes if they have changed; `unsaid` says whether a failure is still to be logged.
@@ -126,40 +118,86 @@ mod tests {
 
     use super::*;
     use crate::files::faulty::{Faults, Faulty};
+    use crate::intake::commit::Refused;
+    use crate::intake::made::Made;
     use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
     use crate::outcome::codec;
     use crate::outcome::result::Outcome;
     use crate::sinks::testing::check;
     use crate::time::clock::{TestClock, Wall};
 
+    const SERVICES: usize = 50;
+
+    fn payload(host: &str, output: &str) -> Vec<u8> {
+        let mut payload = Vec::new();
+        codec::encode(&Outcome::CheckResult(check(host, None, output)), &mut payload);
+        payload
+    }
+
+    /// What was withheld of mutes that ended while no process ran.
+    fn withheld_of(payloads: impl Iterator<Item = Vec<u8>>) -> Kept {
+        let words = payloads
+            .map(|payload| json!({ "payload": data_encoding::HEXLOWER.encode(&payload), "sinks": "*" }))
+            .collect::<Vec<_>>();
+        serde_json::from_value(json!({ "last_id": 1, "mutes": [], "words": words })).unwrap()
+    }
+
+    fn withheld(mutes: &Mutes) -> usize {
+        mutes.to_json(Wall::from_micros(0))["withheld"].as_u64().unwrap() as usize
+    }
+
+    fn shared(disk: &Faulty, max_size: u64, clock: &Arc<TestClock>) -> Shared {
+        let options = Options { directory: "/journal".into(), max_size, when_full: WhenFull::Refuse };
+        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
+        Shared::new(journal, SyncPolicy::Never, clock.clone())
+    }
+
     #[test]
     fn last_words_stay_on_the_disk_while_the_journal_refuses() {
-        let disk = Faulty::new(7);
-        let options =
-            Options { directory: "/journal".into(), max_size: 1 << 30, when_full: WhenFull::Refuse };
-        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
-        let clock = Arc::new(TestClock::default());
-        let shared = Shared::new(journal, SyncPolicy::Never, clock.clone());
-        let mut payload = Vec::new();
-        codec::encode(&Outcome::CheckResult(check("h", None, "down")), &mut payload);
-
+        let (disk, clock) = (Faulty::new(7), Arc::new(TestClock::default()));
+        let shared = shared(&disk, 1 << 30, &clock);
+        let payload = payload("h", "down");
         disk.set_faults(Faults { write: 1, ..Faults::default() });
         let mut made = Made::default();
         assert!(made.batch.push_encoded(&payload));
         let _ = shared.commit.batch(shared.now(), &mut made, Refused::Queues);
         assert!(shared.refusing());
-        // Its mute ended while no process ran.
-        let hex = data_encoding::HEXLOWER.encode(&payload);
-        let kept = json!({ "last_id": 1, "mutes": [], "words": [{ "payload": hex, "sinks": "*" }] });
         let mutes = &shared.commit.mutes;
-        mutes.resume(serde_json::from_value(kept).unwrap());
-        let withheld = || mutes.to_json(Wall::from_micros(0))["withheld"].as_u64();
-        assert!(!look(&shared));
-        assert_eq!(withheld(), Some(1));
+        mutes.resume(withheld_of([payload].into_iter()));
+        assert!(!shared.commit.last_words(shared.now()));
+        assert_eq!(withheld(mutes), 1);
         disk.set_faults(Faults::default());
         clock.advance(Duration::from_mins(1));
         shared.commit.retry(shared.now());
-        assert!(look(&shared));
-        assert_eq!(withheld(), Some(0));
+        assert!(shared.commit.last_words(shared.now()));
+        assert_eq!(withheld(mutes), 0);
+    }
+
+    #[test]
+    fn last_words_that_the_journal_does_not_take_stay_withheld_whenever_it_refuses() {
+        let (disk, clock) = (Faulty::new(7), Arc::new(TestClock::default()));
+        let shared = shared(&disk, 1 << 20, &clock);
+        // A sink that takes nothing.
+        let behind = shared.journal.register("behind").unwrap();
+        let mutes = &shared.commit.mutes;
+        let long = "x".repeat(30_000);
+        mutes.resume(withheld_of((0..SERVICES).map(|n| payload(&format!("h{n}"), &long))));
+        let mut given = 0;
+        for refused in 0..3 {
+            clock.advance(Duration::from_secs(1));
+            assert!(shared.commit.last_words(shared.now()));
+            let next = shared.journal.next() as usize - 1;
+            assert_eq!(next + withheld(mutes), SERVICES, "each is in one place");
+            assert!(next > given || refused > 0);
+            assert!(next < SERVICES, "it is full before");
+            given = next;
+            // What would be on the disk has all that is left, and nothing else.
+            if let Some(kept) = mutes.take_changes() {
+                let next = Mutes::default();
+                next.resume(kept);
+                assert_eq!(withheld(&next), withheld(mutes));
+            }
+        }
+        drop(behind);
     }
 }

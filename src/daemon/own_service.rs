@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::supervise::{Stop, told};
-use crate::intake::commit::{Made, Refused};
+use crate::intake::commit::Refused;
+use crate::intake::made::Made;
 use crate::outcome::result::{CheckResult, Common, Labels, Outcome};
 use crate::status::Status;
 use crate::time::clock::Wall;

@@ -15,8 +15,9 @@ use siphasher::sip::SipHasher13;
 
 use crate::correlate::Secret;
 use crate::correlate::view::{Clear, Wanted};
-use crate::intake::correlation::{Correlation, Undecided};
-use crate::intake::mutes::Mutes;
+use crate::intake::correlation::Correlation;
+use crate::intake::made::Made;
+use crate::intake::mutes::{LastWord, Mutes};
 use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
 use crate::journal::{AppendError, Batch, Journal, SyncPolicy};
@@ -34,69 +35,6 @@ pub const RETRY: Duration = Duration::from_millis(200);
 const KNOWN_FOR: u64 = 300;
 /// How many informs are known.
 const MAX_INFORMS: usize = 1 << 17;
-
-/// What was made of some messages and is not in the journal yet.
-#[derive(Debug, Default)]
-pub struct Made {
-    /// The outcomes.
-    pub batch: Batch,
-    /// Outcomes about which the state of rules decides first. What it lets pass comes behind those in `batch`.
-    pub undecided: Undecided,
-    /// The informs among the messages, by their keys.
-    informs: Vec<u64>,
-    /// Whether the sender of a message is told that it is safe, without being an inform.
-    acknowledged: bool,
-    /// The number of the first of its outcomes, if some are in the journal already.
-    first: Option<u64>,
-    /// Whether the state of rules has changed with it.
-    stateful: bool,
-    /// By which number the mutes know the first outcome of the batch.
-    marked: Option<u64>,
-    /// Whether mutes were asked.
-    is_marked: bool,
-}
-
-impl Made {
-    /// Adds an inform whose outcomes are in the batch.
-    pub fn add_inform(&mut self, key: u64) {
-        self.informs.push(key);
-    }
-
-    /// A sender is told of a message that it is safe.
-    pub fn acknowledge(&mut self) {
-        self.acknowledged = true;
-    }
-
-    /// How many bytes of outcomes it has.
-    pub fn bytes(&self) -> usize {
-        self.batch.bytes() + self.undecided.bytes()
-    }
-
-    /// How many outcomes it has.
-    pub fn outcomes(&self) -> usize {
-        self.batch.len() + self.undecided.len()
-    }
-
-    /// Whether this inform is among the messages.
-    pub fn has_inform(&self, key: u64) -> bool {
-        self.informs.contains(&key)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.undecided.is_empty() && self.informs.is_empty()
-    }
-
-    fn clear(&mut self) {
-        self.batch.clear();
-        self.undecided.clear();
-        self.informs.clear();
-        self.acknowledged = false;
-        self.first = None;
-        self.stateful = false;
-        self.marked = None;
-        self.is_marked = false;
-    }
-}
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,6 +199,41 @@ impl Commit {
         }
     }
 
+    /// Journals the last words of mutes that are over; whether there were any. What the journal does not take stays withheld, on
+    /// disk: in the queue of what is refused it would be lost with the process. Blocks.
+    pub fn last_words(&self, now: Now) -> bool {
+        if self.refusing() {
+            return false;
+        }
+        let order = self.mutes.order();
+        let words = self.mutes.look(now.wall);
+        if words.is_empty() {
+            return false;
+        }
+        let mut batch = Batch::default();
+        // As long as it was when it was journaled first, and a few octets.
+        let (fits, long): (Vec<LastWord>, Vec<LastWord>) =
+            words.into_iter().partition(|word| batch.push_encoded(&word.payload));
+        batch.set_received(now);
+        let appended = self.journal.append(&batch);
+        let taken = appended.as_ref().map_or_else(|refused| refused.taken, |_| fits.len());
+        self.stats.outcomes.add(taken as u64);
+        self.mutes.said(&fits[..taken]);
+        self.mutes.said(&long);
+        if let Err(AppendError { error, .. }) = appended {
+            self.mutes.look_again();
+            self.log_refused(now, fits.len() - taken, &error, "they stay withheld");
+        }
+        drop(order);
+        if !long.is_empty() {
+            self.stats.outcomes_lost.add(long.len() as u64);
+            tracing::error!(outcomes = long.len(), "last outcomes of mutes are longer than 1 MiB and lost");
+        }
+        // They are forgotten on disk next, which is safe from a power cut. Who logs that a disk cannot sync is whoever answers informs.
+        let _ = self.journal.sync(u64::MAX);
+        true
+    }
+
     /// Has everything happen that is due by now in the state of rules, and commits it.
     pub fn advance(&self, now: Now) {
         self.correlation.advance(now, |batch| self.by_itself(now, batch));
@@ -403,6 +376,7 @@ impl Commit {
 
     /// Writes a batch, after all that waits. Gives the number of its first outcome.
     fn append_all(&self, now: Now, made: &mut Made) -> io::Result<u64> {
+        let _order = self.mutes.order();
         // One that comes again is decided.
         if !std::mem::replace(&mut made.is_marked, true) {
             made.marked = self.mutes.mark(&mut made.batch, now.wall);

@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
-use crate::intake::commit::{Commit, Committed, Made, Refused};
+use crate::intake::commit::{Commit, Committed, Refused};
+use crate::intake::made::Made;
 use crate::journal::{Journal, Options, Reader, SyncPolicy, WhenFull};
 use crate::lookup::choice::Received;
 use crate::lookup::hosts::Hosts;

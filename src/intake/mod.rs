@@ -27,6 +27,7 @@ pub mod http;
 mod incoming;
 pub mod letting_in;
 pub mod listener;
+pub mod made;
 mod made_nothing;
 pub mod mutes;
 mod original;

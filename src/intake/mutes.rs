@@ -114,10 +114,19 @@ struct Word {
     overtaken: u32,
 }
 
+/// A last word that is to be journaled.
+#[derive(Debug)]
+pub struct LastWord {
+    name: String,
+    /// The outcome, with the mark of a last word.
+    pub payload: Vec<u8>,
+}
+
 /// All mutes.
 #[derive(Debug, Default)]
 pub struct Mutes {
     state: Mutex<State>,
+    order: Mutex<()>,
     /// Whether there is any mute or word: then outcomes are looked at.
     any: AtomicBool,
     changed: Notify,
@@ -248,8 +257,15 @@ impl Mutes {
         }
     }
 
-    /// Ends what is over, and gives the last outcomes of services that are not muted any more, to be journaled.
-    pub fn look(&self, now: Wall) -> Vec<Vec<u8>> {
+    /// Held from [`Mutes::mark`] to [`Mutes::written`], and from [`Mutes::look`] to [`Mutes::said`], with what the journal is
+    /// given in between: without it a last word could be journaled behind the news that take its place. None without mutes.
+    pub fn order(&self) -> Option<MutexGuard<'_, ()>> {
+        self.any().then(|| self.order.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends what is over, and gives the last outcomes of services that are not muted any more, to be journaled. They stay here
+    /// until they are [`said`](Mutes::said).
+    pub fn look(&self, now: Wall) -> Vec<LastWord> {
         let mut words = Vec::new();
         let mut begins = true;
         loop {
@@ -266,6 +282,18 @@ impl Mutes {
                 return words;
             }
         }
+    }
+
+    /// These words are in the journal.
+    pub fn said(&self, words: &[LastWord]) {
+        let mut state = self.state();
+        words.iter().for_each(|word| state.forget(&word.name));
+        self.set_any(&state);
+    }
+
+    /// The journal did not take all words: the next look gives those that are left.
+    pub fn look_again(&self) {
+        self.state().all = true;
     }
 
     /// What is to be kept on disk, if it has changed since this was asked last.
@@ -496,7 +524,7 @@ impl State {
     }
 
     /// Takes some of the words that are to be looked at and that no mute covers any more.
-    fn look(&mut self, now: i64, said: &mut Vec<Vec<u8>>) {
+    fn look(&mut self, now: i64, said: &mut Vec<LastWord>) {
         let rest = self.pending.len().saturating_sub(TURN);
         for name in self.pending.split_off(rest) {
             // It may be gone meanwhile.
@@ -505,8 +533,7 @@ impl State {
             if !still {
                 let mut payload = codec::muted(&word.payload, &word.sinks, true);
                 codec::set_time(&mut payload, now);
-                said.push(payload);
-                self.forget(&name);
+                said.push(LastWord { name, payload });
             }
         }
     }

@@ -47,8 +47,9 @@ fn send(mutes: &Mutes, hours: i64, host: &str, state: Of, output: &str) -> bool 
 
 fn words(mutes: &Mutes, hours: i64) -> Vec<String> {
     let said = mutes.look(at(hours));
-    assert!(said.iter().all(|bytes| codec::mute_of(bytes).is_some_and(|mute| mute.last)));
-    said.iter().map(|bytes| codec::decode(bytes).unwrap().common().output.to_string()).collect()
+    assert!(said.iter().all(|word| codec::mute_of(&word.payload).is_some_and(|mute| mute.last)));
+    mutes.said(&said);
+    said.iter().map(|word| codec::decode(&word.payload).unwrap().common().output.to_string()).collect()
 }
 
 #[test]
@@ -328,9 +329,11 @@ proptest::proptest! {
                 }
                 Step::Pass(hours) => {
                     hour += hours;
-                    for bytes in mutes.look(at(hour)) {
-                        let mute = codec::mute_of(&bytes).unwrap();
-                        let outcome = codec::decode(&bytes).unwrap();
+                    let said = mutes.look(at(hour));
+                    mutes.said(&said);
+                    for LastWord { payload, .. } in said {
+                        let mute = codec::mute_of(&payload).unwrap();
+                        let outcome = codec::decode(&payload).unwrap();
                         let host = outcome.host().to_owned();
                         proptest::prop_assert!(mute.last && naive.muted_for(&host, hour).is_empty());
                         // Nobody gets it twice, and nobody who has missed nothing.

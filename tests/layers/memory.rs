@@ -45,6 +45,7 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
     ("src/intake/http/desk.rs", &["pipeline", "sent"], No("the requests that are open")),
     ("src/intake/http/latest.rs", &["state"], Row("the last report of each service")),
     ("src/intake/mutes.rs", &["state"], Row("mutes by command")),
+    ("src/intake/mutes.rs", &["order"], No("who writes into the journal at the moment")),
     ("src/intake/refused.rs", &["Refusals"], Row("senders: first and last message")),
     ("src/intake/senders.rs", &["table"], Row("senders: first and last message")),
     ("src/intake/serve.rs", &["file"], No("a socket file, which is made anew")),

@@ -65,6 +65,11 @@ pub fn doubt(world: &World, power: bool) {
     }
 }
 
+/// What was kept of mutes cannot be read: no service may have a last word.
+pub fn doubt_all(world: &World) {
+    world.hush.doubts.borrow_mut().extend(world.ledger.marked().into_keys());
+}
+
 /// Once all mutes are over: no service's last outcome is one that was muted and not said again.
 pub fn settle(world: &World) {
     // News takes the place of what was withheld when its message came before, also where a stream that waits for the journal gives

@@ -28,6 +28,7 @@ use crate::broker;
 use crate::config::{self, SinkText};
 use crate::executor::Group;
 use crate::flood;
+use crate::hush;
 use crate::ledger::Mark;
 use crate::outcome::{Outcome, named_in};
 use crate::world::World;
@@ -123,7 +124,10 @@ impl Node {
         let health = Arc::new(Health::default());
         let crew = Crew::of_tasks(health.clone(), outside, world.executor.spawner(group));
         let shared = Arc::new(Shared::new(journal.clone(), settings.sync, clock.clone()));
-        mutes::resume(&shared);
+        if !mutes::resume(&shared) {
+            world.history.say("the mutes cannot be read");
+            hush::doubt_all(world);
+        }
         shared.commit.resume(shared.now());
         storms::resume(&shared);
         let status = Arc::new(Status::new(shared.clone(), health, clock));
@@ -176,7 +180,11 @@ impl Node {
             received: Cell::new(0),
         });
         node.catch_up();
-        node.reload(sinks, rules).await?;
+        if let Err(error) = node.reload(sinks, rules).await {
+            // What cursors had lost is logged and counted by a process that ends now.
+            node.account();
+            return Err(error);
+        }
         admission::admit_waiting(&node.shared);
         node.listen();
         Ok(node)
