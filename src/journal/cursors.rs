@@ -70,6 +70,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::files::faulty::{Faults, Faulty};
+    use crate::journal::progress::Progress;
     use crate::journal::{Options, WhenFull};
 
     fn open(directory: &Path) -> Arc<Journal> {
@@ -94,5 +96,21 @@ mod tests {
         journal.forget("b-eu").unwrap();
         journal.forget("b-eu").unwrap();
         assert_eq!((journal.cursor_names().unwrap(), names(&journal)), (vec!["c".into()], vec!["c".into()]));
+    }
+
+    #[test]
+    fn a_sink_that_comes_back_knows_what_the_disk_has_refused_to_keep() {
+        let disk = Faulty::new(7);
+        let options =
+            Options { directory: "/journal".into(), max_size: 1 << 20, when_full: WhenFull::DropOldest };
+        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
+        let cursor = journal.register("sink").unwrap();
+        disk.set_faults(Faults { write: 1, ..Faults::default() });
+        let progress = Progress { cursor: 3, done: [5..6].into() };
+        assert!(cursor.write(progress.clone()).is_err());
+        journal.rest(&cursor);
+        drop(cursor);
+        let again = journal.register("sink").unwrap();
+        assert_eq!((again.progress(), again.position()), (progress, 3));
     }
 }

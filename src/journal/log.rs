@@ -306,12 +306,17 @@ impl Journal {
         }
     }
 
-    /// The cursor of a sink. A sink that has none yet starts with what is appended from now on.
+    /// The cursor of a sink, which is not at work. A sink that has none yet starts with what is appended from now on.
     ///
     /// # Errors
     ///
     /// If its file cannot be used.
     pub fn register(&self, sink: &str) -> io::Result<Arc<Cursor>> {
+        if let Some(known) = self.cursor(sink) {
+            // What it knows the disk may have refused.
+            self.rest(&known);
+            return Ok(known);
+        }
         let path = cursor::folder(&self.shape.directory).join(sink);
         let (oldest, next) = {
             let mut tail = self.tail.lock();

@@ -30,7 +30,6 @@ const USES: [(&str, &str); 51] = [
     ),
     ("src/daemon/control.rs", "which mutes are in force, which is a matter of the wall clock"),
     ("src/daemon/replies.rs", "until when a mute lasts, as people say it"),
-    ("src/daemon/mutes.rs", "mutes end at a time of the wall clock, and outlive restarts"),
     ("src/daemon/own_service.rs", "the time that the outcomes of Trapline's own service carry"),
     ("src/daemon/reports.rs", "reports are made at times of day, and once over restarts"),
     ("src/daemon/storms.rs", "the time that the results about storms carry"),
