@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::commands::args::{ConfigArg, ListArgs};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::daemon::control::Request;
-use crate::intake::mutes::Covers;
+use crate::intake::mute::Covers;
 use crate::settings::values::parse_duration;
 use crate::terminal::println;
 

@@ -1,6 +1,7 @@
 //! `[[mute]]`: what need not reach anybody at certain times.
 
-use crate::intake::mutes::{Configured, Covers};
+use crate::intake::mute::Covers;
+use crate::intake::mutes::Configured;
 use crate::rules::hours;
 use crate::settings::diagnostic::{Diagnostics, did_you_mean};
 use crate::settings::section::{Located, Section};

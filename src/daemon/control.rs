@@ -24,7 +24,7 @@ use super::replies::{answer_to, end_mutes, endpoints, kinds, look_at_letters, mu
 use super::supervise::{Stop, told};
 use crate::files::PinnedFile;
 use crate::inbound::accept::{Acceptor, Next};
-use crate::intake::mutes::Covers;
+use crate::intake::mute::Covers;
 use crate::intake::state_view::{self, StateFilter};
 use crate::intake::tap::{Filter, View};
 use crate::maker::versions::Edit;

@@ -10,10 +10,15 @@ use std::time::Duration;
 use super::supervise::{Stop, told};
 use crate::files::Folder;
 use crate::intake::Shared;
-use crate::intake::mutes::{Kept, Mutes};
+use crate::intake::mutes::Mutes;
+use crate::intake::mutes_kept::{Kept, Newer};
+use crate::journal::Journal;
+use crate::outcome::Record;
 
 /// The file of the state directory.
 const FILE: &str = "mutes.json";
+/// How many records of the journal are read at once.
+const AT_ONCE: usize = 1000;
 /// The largest file that is read, in octets.
 const LARGEST: u64 = 64 << 20;
 /// How often one looks while there are mutes.
@@ -23,17 +28,18 @@ const SELDOM: u32 = 30;
 
 /// Goes on with what an earlier process has left; whether it could be read. Called before messages are processed.
 pub fn resume(shared: &Shared) -> bool {
-    let (directory, error) = (
-        shared.journal.directory(),
-        match read(shared.journal.directory()) {
-            Ok(Some(kept)) => {
-                shared.commit.mutes.resume(kept);
-                return true;
+    let directory = shared.journal.directory();
+    let error = match read(directory) {
+        Ok(Some(mut kept)) => {
+            if let Err(error) = forget_what_is_overtaken(&shared.journal, &mut kept) {
+                tracing::error!(%error, "cannot read the journal: a muted outcome may be sent after a newer one");
             }
-            Ok(None) => return true,
-            Err(error) => error,
-        },
-    );
+            shared.commit.mutes.resume(kept);
+            return true;
+        }
+        Ok(None) => return true,
+        Err(error) => error,
+    };
     let file = directory.join(FILE);
     let file = file.display();
     // Not written again over what may be read elsewhere.
@@ -48,6 +54,23 @@ pub fn resume(shared: &Shared) -> bool {
         ),
     }
     false
+}
+
+/// Leaves out what the journal has newer outcomes of.
+fn forget_what_is_overtaken(journal: &Arc<Journal>, kept: &mut Kept) -> io::Result<()> {
+    let mut newer = Newer::new(kept, |point| journal.resumes(point.epoch, point.next));
+    let Some(first) = newer.first() else { return Ok(()) };
+    let mut reader = journal.reader(first.max(journal.oldest()));
+    let mut take = |record: Record<'_>, encoded: &[u8]| {
+        newer.add(&record, encoded);
+        true
+    };
+    while reader.read_encoded(AT_ONCE, &mut take)? > 0 {}
+    let forgotten = newer.forget(kept);
+    if forgotten > 0 {
+        tracing::info!(outcomes = forgotten, "the journal has newer outcomes than {FILE} withholds");
+    }
+    Ok(())
 }
 
 /// Looks until told to stop. Sleeps while there are no mutes. Blocks.
@@ -120,7 +143,8 @@ mod tests {
     use crate::files::faulty::{Faults, Faulty};
     use crate::intake::commit::Refused;
     use crate::intake::made::Made;
-    use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
+    use crate::intake::mute::Covers;
+    use crate::journal::{Options, SyncPolicy, WhenFull};
     use crate::outcome::codec;
     use crate::outcome::result::Outcome;
     use crate::sinks::testing::check;
@@ -199,5 +223,40 @@ mod tests {
             }
         }
         drop(behind);
+    }
+
+    #[test]
+    fn a_start_forgets_what_was_overtaken_while_the_disk_let_nobody_write() {
+        for news in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let clock = Arc::new(TestClock::default());
+            let start = || {
+                let options = Options {
+                    directory: directory.path().into(),
+                    max_size: 1 << 30,
+                    when_full: WhenFull::Refuse,
+                };
+                Shared::new(Journal::open(options, 7).unwrap().0, SyncPolicy::Never, clock.clone())
+            };
+            let dies = start();
+            let commit = |output: &str| {
+                let mut made = Made::default();
+                assert!(made.batch.push_encoded(&payload("h", output)));
+                let _ = dies.commit.batch(dies.now(), &mut made, Refused::Queues);
+            };
+            let (mutes, from) = (&dies.commit.mutes, dies.now().wall);
+            let until = Wall::from_micros(from.micros() + 3_600_000_000);
+            mutes.add(Covers { host: Some("h".into()), ..Covers::default() }, from, until).unwrap();
+            commit("down");
+            keep(&dies, &mut true);
+            clock.advance(Duration::from_hours(2));
+            if news {
+                commit("up");
+            }
+            drop(dies);
+            let next = start();
+            assert!(resume(&next));
+            assert_eq!(withheld(&next.commit.mutes), usize::from(!news));
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::mutes;
-use crate::intake::mutes::{Covers, MOST_MUTES};
+use crate::intake::mute::Covers;
+use crate::intake::mutes::MOST_MUTES;
 use crate::maker::groups;
 use crate::outcome::result::Outcome;
 use crate::rules::asks::Sent;

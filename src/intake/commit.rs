@@ -379,7 +379,7 @@ impl Commit {
         let _order = self.mutes.order();
         // One that comes again is decided.
         if !std::mem::replace(&mut made.is_marked, true) {
-            made.marked = self.mutes.mark(&mut made.batch, now.wall);
+            made.marked = self.mutes.mark(&mut made.batch, now.wall, self.journal.point());
         }
         // Without outcomes there is nothing that the journal could refuse. But a message that changes nothing in the state of
         // rules may repeat one whose outcome waits, and is no safer than that.

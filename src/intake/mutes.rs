@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::journal::Batch;
+use crate::intake::mute::{Covers, Ordered, Patterns, endpoint};
+use crate::intake::mutes_kept::{Kept, KeptWord};
+use crate::journal::{Batch, Point};
 use crate::outcome::codec;
 use crate::outcome::result::Outcome;
-use crate::rules::matching::Glob;
 use crate::time::calendar::Hours;
 use crate::time::clock::{Wall, rfc3339};
 
@@ -30,59 +29,6 @@ const LARGE: usize = 256 << 10;
 /// How many mutes there may be by command.
 pub const MOST_MUTES: usize = 1000;
 
-/// Which outcomes a mute covers: those that fit everything that is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Covers {
-    /// Hosts or components like this.
-    pub host: Option<String>,
-    /// Services or resources like this.
-    pub service: Option<String>,
-    /// Rules whose id is like this.
-    pub rule: Option<String>,
-    /// The names of the sinks that are muted; empty for all that honour mutes.
-    pub sinks: Vec<String>,
-    /// Why, for people.
-    pub reason: String,
-}
-
-impl Covers {
-    /// Whether nothing is given but sinks and a reason.
-    pub fn is_everything(&self) -> bool {
-        self.host.is_none() && self.service.is_none() && self.rule.is_none()
-    }
-}
-
-/// The patterns of what a mute covers. They are made once a mute: to make one costs a thousand times as much as to use it.
-#[derive(Debug, Clone)]
-struct Patterns {
-    host: Option<Glob>,
-    service: Option<Glob>,
-    rule: Option<Glob>,
-}
-
-impl Patterns {
-    fn new(covers: &Covers) -> Self {
-        let glob = |text: &Option<String>, fold| text.as_ref().map(|text| Glob::new(text, fold));
-        Patterns {
-            host: glob(&covers.host, true),
-            service: glob(&covers.service, true),
-            rule: glob(&covers.rule, false),
-        }
-    }
-
-    fn has(&self, outcome: &Outcome<'_>) -> bool {
-        #[cfg(test)]
-        tests::COMPARED.with(|compared| compared.set(compared.get() + 1));
-        let fits = |glob: &Option<Glob>, name: Option<&str>| {
-            glob.as_ref().is_none_or(|glob| name.is_some_and(|name| glob.matches(name)))
-        };
-        fits(&self.host, Some(outcome.host()))
-            && fits(&self.service, outcome.service())
-            && fits(&self.rule, Some(&outcome.common().rule))
-    }
-}
-
 /// A mute of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configured {
@@ -92,22 +38,13 @@ pub struct Configured {
     pub hours: Hours,
 }
 
-/// A mute by command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Ordered {
-    id: u64,
-    covers: Covers,
-    /// In microseconds since 1970 UTC.
-    from: i64,
-    until: i64,
-    swallowed: u64,
-}
-
 /// The last outcome of a service that was muted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Word {
     payload: Vec<u8>,
     sinks: String,
+    /// Where the journal was when it was withheld; unknown for what an earlier release has left.
+    since: Option<Point>,
     /// The number of the outcome, among all that were looked at.
     number: u64,
     /// How many newer outcomes that are not muted are on their way into the journal. One that arrives there takes its place.
@@ -160,21 +97,6 @@ struct State {
     dirty: bool,
 }
 
-/// What is kept on disk.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Kept {
-    last_id: u64,
-    mutes: Vec<Ordered>,
-    words: Vec<KeptWord>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct KeptWord {
-    payload: String,
-    sinks: String,
-}
-
 impl Mutes {
     /// Takes the mutes of the configuration. Those that stay keep their counts.
     pub fn configure(&self, configured: &[Configured]) {
@@ -218,15 +140,15 @@ impl Mutes {
         count
     }
 
-    /// Marks what is muted in a batch. What is marked already stays as it is. Gives the number of its first outcome, by which
-    /// [`Mutes::written`] and [`Mutes::lost`] are told of it later.
-    pub fn mark(&self, batch: &mut Batch, now: Wall) -> Option<u64> {
+    /// Marks what is muted in a batch, which goes into the journal behind `point`. What is marked already stays as it is. Gives the
+    /// number of its first outcome, by which [`Mutes::written`] and [`Mutes::lost`] are told of it later.
+    pub fn mark(&self, batch: &mut Batch, now: Wall, point: Point) -> Option<u64> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
         let mut state = self.state();
         let first = state.numbered;
-        batch.rewrite(|payload| state.mark(payload, now.micros()));
+        batch.rewrite(|payload| state.mark(payload, now.micros(), point));
         drop(state);
         self.changed.notify_one();
         Some(first)
@@ -322,9 +244,9 @@ impl Mutes {
         };
         state.ordered.extend(kept.mutes.into_iter().map(with_patterns));
         state.all = true;
-        for KeptWord { payload, sinks } in kept.words {
-            if let Ok(payload) = HEXLOWER.decode(payload.as_bytes()) {
-                state.keep(&payload, &sinks);
+        for word in kept.words {
+            if let Some(payload) = word.payload() {
+                state.keep(&payload, &word.sinks, word.since);
             }
         }
         self.note(state);
@@ -377,12 +299,6 @@ impl Mutes {
     }
 }
 
-impl Ordered {
-    fn is_active(&self, now: i64) -> bool {
-        now < self.until
-    }
-}
-
 impl Scheduled {
     fn new(mute: Configured) -> Self {
         let patterns = Patterns::new(&mute.covers);
@@ -394,14 +310,9 @@ impl Scheduled {
     }
 }
 
-/// What a service is known by.
-fn endpoint(outcome: &Outcome<'_>) -> String {
-    format!("{}\0{}\0{}", outcome.kind(), outcome.host(), outcome.service().unwrap_or("\0"))
-}
-
 impl State {
     /// The outcome with its mark; none if it stays as it is.
-    fn mark(&mut self, payload: &[u8], now: i64) -> Option<Vec<u8>> {
+    fn mark(&mut self, payload: &[u8], now: i64, point: Point) -> Option<Vec<u8>> {
         self.numbered += 1;
         if codec::mute_of(payload).is_some() {
             return None;
@@ -412,7 +323,7 @@ impl State {
             self.overtake(&endpoint(&outcome));
             return None;
         };
-        if !self.keep(payload, &sinks) {
+        if !self.keep(payload, &sinks, Some(point)) {
             return None;
         }
         for (mute, patterns) in &mut self.ordered {
@@ -449,7 +360,7 @@ impl State {
     }
 
     /// Keeps the last outcome of a service; false if there is no room for it.
-    fn keep(&mut self, payload: &[u8], sinks: &str) -> bool {
+    fn keep(&mut self, payload: &[u8], sinks: &str, since: Option<Point>) -> bool {
         let Some(outcome) = codec::decode(payload) else { return false };
         let name = endpoint(&outcome);
         let before = self.words.get(&name).map(|word| word.payload.len());
@@ -461,7 +372,8 @@ impl State {
         }
         self.bytes = bytes;
         let number = self.numbered;
-        let word = Word { payload: payload.to_vec(), sinks: sinks.to_owned(), number, overtaken: 0 };
+        let (payload, sinks) = (payload.to_vec(), sinks.to_owned());
+        let word = Word { payload, sinks, since, number, overtaken: 0 };
         self.words.insert(name, word);
         true
     }
@@ -539,10 +451,7 @@ impl State {
     }
 
     fn kept(&self) -> Kept {
-        let words = self
-            .words
-            .values()
-            .map(|word| KeptWord { payload: HEXLOWER.encode(&word.payload), sinks: word.sinks.clone() });
+        let words = self.words.values().map(|word| KeptWord::new(&word.payload, &word.sinks, word.since));
         let mutes = self.ordered.iter().map(|(mute, _)| mute.clone());
         Kept { last_id: self.last_id, mutes: mutes.collect(), words: words.collect() }
     }

@@ -1,15 +1,12 @@
 use jiff::tz::TimeZone;
 
 use super::*;
+use crate::intake::mute::COMPARED;
 use crate::outcome::result::{CheckResult, Common, Labels, State as Of};
 use crate::time::calendar::Days;
 
+const START: Point = Point { epoch: 7, next: 1 };
 const HOUR: i64 = 3_600_000_000;
-
-thread_local! {
-    /// How often a mute was compared with an outcome.
-    pub(super) static COMPARED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
 
 fn at(hours: i64) -> Wall {
     Wall::from_micros(1_700_000_000_000_000 + hours * HOUR)
@@ -39,7 +36,7 @@ fn result(host: &str, state: Of, output: &str) -> Vec<u8> {
 fn send(mutes: &Mutes, hours: i64, host: &str, state: Of, output: &str) -> bool {
     let mut batch = Batch::default();
     assert!(batch.push_encoded(&result(host, state, output)));
-    let first = mutes.mark(&mut batch, at(hours));
+    let first = mutes.mark(&mut batch, at(hours), START);
     mutes.written(&batch, 1, first);
     let marked = batch.payloads().next().unwrap();
     codec::mute_of(marked).is_some_and(|mute| !mute.last)
@@ -80,7 +77,7 @@ fn a_word_goes_only_when_the_journal_has_newer_news() {
     mutes.add(covers("core-*"), at(0), at(2)).unwrap();
     assert!(send(&mutes, 0, "core-1", Of::Critical, "down"));
     let mut news = batch("up");
-    let first = mutes.mark(&mut news, at(2));
+    let first = mutes.mark(&mut news, at(2), START);
     assert!(words(&mutes, 2).is_empty(), "news are on their way");
     mutes.lost(&news, first);
     assert_eq!(words(&mutes, 2), ["down"], "they are lost");
@@ -89,7 +86,7 @@ fn a_word_goes_only_when_the_journal_has_newer_news() {
     assert!(send(&mutes, 3, "core-1", Of::Critical, "down"));
     mutes.end(&[]);
     let (mut earlier, mut later) = (batch("up"), batch("still up"));
-    let (one, two) = (mutes.mark(&mut earlier, at(3)), mutes.mark(&mut later, at(3)));
+    let (one, two) = (mutes.mark(&mut earlier, at(3), START), mutes.mark(&mut later, at(3), START));
     mutes.lost(&later, two);
     assert!(words(&mutes, 3).is_empty(), "the earlier one may arrive");
     mutes.written(&earlier, 1, one);
@@ -97,7 +94,7 @@ fn a_word_goes_only_when_the_journal_has_newer_news() {
 
     mutes.add(covers("edge"), at(4), at(9)).unwrap();
     let mut old = batch("before");
-    let number = mutes.mark(&mut old, at(4));
+    let number = mutes.mark(&mut old, at(4), START);
     mutes.add(covers("core-*"), at(4), at(6)).unwrap();
     assert!(send(&mutes, 4, "core-1", Of::Critical, "newer"));
     mutes.written(&old, 1, number);
@@ -299,7 +296,7 @@ proptest::proptest! {
                     let output = format!("{number}");
                     let mut batch = Batch::default();
                     proptest::prop_assert!(batch.push_encoded(&result(host, state, &output)));
-                    let first = mutes.mark(&mut batch, at(hour));
+                    let first = mutes.mark(&mut batch, at(hour), START);
                     mutes.written(&batch, 1, first);
                     let marked = batch.payloads().next().unwrap().to_vec();
                     let mute = codec::mute_of(&marked);

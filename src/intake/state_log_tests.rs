@@ -204,7 +204,7 @@ fn marks(process: &Process<'_>) -> Vec<(String, bool)> {
 fn what_was_muted_is_muted_whenever_the_process_dies() {
     let everything = |commit: &Commit| {
         let until = now(3600).wall;
-        let covers = crate::intake::mutes::Covers { host: Some("*".to_owned()), ..Default::default() };
+        let covers = crate::intake::mute::Covers { host: Some("*".to_owned()), ..Default::default() };
         commit.mutes.add(covers, now(0).wall, until).unwrap();
     };
     let muted = vec![("a".to_owned(), true)];

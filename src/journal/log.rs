@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
 use crate::files::disk::{Disk, DiskFile};
@@ -34,6 +35,15 @@ pub struct Options {
     pub max_size: u64,
     /// What is done when it has that size.
     pub when_full: WhenFull,
+}
+
+/// A moment of a journal, which it knows again after a power cut: see [`Journal::resumes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// Its epoch.
+    pub epoch: u64,
+    /// The number of the next record.
+    pub next: u64,
 }
 
 /// Why a journal cannot be opened.
@@ -333,6 +343,11 @@ impl Journal {
         let cursor = cursor?;
         tail.cursors.insert(sink.to_owned(), cursor.clone());
         Ok(cursor)
+    }
+
+    /// Where the next record comes.
+    pub fn point(&self) -> Point {
+        Point { epoch: self.shape.epoch, next: self.next() }
     }
 
     /// The number from which a reader goes on that had read what is before `next`, when this epoch was written to: after a power cut

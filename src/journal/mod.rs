@@ -72,7 +72,7 @@ mod visible;
 
 pub use batch::Batch;
 pub use cursor::Cursor;
-pub use log::{AppendError, Journal, OpenError, Options};
+pub use log::{AppendError, Journal, OpenError, Options, Point};
 pub use place::Looked;
 pub use reader::Reader;
 pub use recover::Recovery;

@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 51] = [
+const USES: [(&str, &str); 50] = [
     ("src/commands/doctor/facts.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     ("src/commands/report.rs", "when a report is made, and ages counted back from then"),

@@ -138,7 +138,11 @@ async fn confirm(server: &Server, publish: Publish) {
         Ok(fates)
     };
     let heard = answer.is_ok();
-    if reply.send(answer).is_ok() && heard {
+    let names: Vec<String> = taken.iter().map(ToString::to_string).collect();
+    let said = reply.send(answer).is_ok() && heard;
+    let unheard = if said { "" } else { ", and nobody hears of it" };
+    server.history.say(&format!("{} takes {}{unheard}", server.place.borrow().host, names.join(" ")));
+    if said {
         place.borrow_mut().told_at_last(server.history.now(), &taken, kills);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use trapline::daemon::mutes;
-use trapline::intake::mutes::Covers;
+use trapline::intake::mute::Covers;
 use trapline::time::clock::Wall;
 
 use crate::ledger::{Mark, Service};

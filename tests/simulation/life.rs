@@ -345,14 +345,17 @@ impl Life {
         for host in ["daemon-syslog", "daemon-snmp"] {
             world.network.close(host);
         }
-        let fails = world.disk_fails.get();
-        for lineage in world.ledger.lineages() {
-            if let Some(since) = fails {
-                let mut place = lineage.place.borrow_mut();
-                place.excuse_since(since.saturating_sub(Duration::from_millis(30)), |uid| {
-                    world.ledger.times(uid)
-                });
-            }
+        self.excuse_on_failing_disk();
+    }
+
+    /// A sink that ends while the disk fails may not have kept what it has delivered. What stands behind a dead letter that cannot be
+    /// written is not even done: it would be overtaken.
+    fn excuse_on_failing_disk(&self) {
+        let Some(since) = self.world.disk_fails.get() else { return };
+        for lineage in self.world.ledger.lineages() {
+            lineage.place.borrow_mut().excuse_since(since.saturating_sub(Duration::from_millis(30)), |uid| {
+                self.world.ledger.times(uid)
+            });
         }
     }
 
@@ -449,6 +452,7 @@ impl Life {
         let (done, ended) = oneshot::channel();
         let (sinks, rules, running) = (self.sinks.clone(), self.rules, node.clone());
         self.excuse_pipes(&node, false);
+        self.excuse_on_failing_disk();
         world.executor.spawn(node.group, async move {
             let _ = done.send(running.reload(&sinks, rules).await);
         });

@@ -21,15 +21,8 @@ impl fmt::Display for Outcome {
 /// The outcomes that a text names, in its order, each once.
 pub fn named_in(text: &[u8]) -> Vec<Outcome> {
     let mut found: Vec<Outcome> = Vec::new();
-    let mut at = 0;
-    while at + 4 < text.len() {
-        let Some(next) = text[at..].iter().position(|byte| *byte == b'u') else { break };
-        at += next;
-        if !text[at..].starts_with(b"uid") {
-            at += 1;
-            continue;
-        }
-        at += 3;
+    for at in memchr::memmem::find_iter(text, "uid") {
+        let at = at + 3;
         let digits = text[at..].iter().take_while(|c| c.is_ascii_digit()).count();
         let Some(part) = text.get(at + digits).filter(|_| digits > 0) else { continue };
         let uid = text[at..at + digits].iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));

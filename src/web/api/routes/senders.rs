@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::intake::mutes::Covers;
+use crate::intake::mute::Covers;
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
 use crate::web::api::problem::Problem;
