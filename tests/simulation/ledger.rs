@@ -191,7 +191,7 @@ impl Ledger {
 
     /// The daemon has answered an inform.
     pub fn answered(&self, uid: u64) {
-        if self.times(uid) == 0 {
+        if self.times(uid) == 0 && !self.has_unseen() {
             self.0.history.found(&format!("inform uid{uid} was answered and is not in the journal"));
         }
         self.0.answered.borrow_mut().insert(uid);
