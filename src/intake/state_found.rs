@@ -92,10 +92,14 @@ impl Found {
     /// Outcomes that a file has taken over from older ones are the same: the newer one knows what of them the journal had.
     fn replace(&mut self) {
         let newer = self.pending.split_off(self.before.pending);
-        let by_engine: HashMap<i64, &Pending> = newer.iter().map(|one| (one.engine, one)).collect();
+        // What fires at one time can be several decisions.
+        let mut by_engine: HashMap<i64, Vec<&Pending>> = HashMap::new();
+        for one in &newer {
+            by_engine.entry(one.engine).or_default().push(one);
+        }
         let is_same = |old: &Pending| {
-            let newer = by_engine.get(&old.engine);
-            newer.is_some_and(|newer| newer.outcomes.iter().all(|outcome| old.outcomes.contains(outcome)))
+            let mut newer = by_engine.get(&old.engine).into_iter().flatten();
+            newer.any(|newer| newer.outcomes.iter().all(|outcome| old.outcomes.contains(outcome)))
         };
         self.pending.retain(|old| !is_same(old));
         self.pending.extend(newer);
@@ -194,6 +198,16 @@ mod tests {
         let known = known(&found);
         assert_eq!((&*known.images, known.engine), (&b"all"[..], NEW));
         assert_eq!(known.outcomes, [b"taken over".to_vec(), b"new".to_vec()]);
+    }
+
+    #[test]
+    fn several_decisions_at_one_time_are_taken_over_once_each() {
+        let mut found = Found::new();
+        let timers = || [b"a", b"b", b"c"].map(|one| change(NEW, &[], vec![one], b"")).into_iter();
+        read(&mut found, older().into_iter().chain(timers()).collect());
+        let newer = newer().into_iter().take(2).chain(timers());
+        read(&mut found, newer.chain([change(NEW, &[], Vec::new(), b"all"), Entry::All]).collect());
+        assert_eq!(known(&found).outcomes, [&b"taken over"[..], b"a", b"b", b"c"]);
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub struct StateLog {
     waits: bool,
     /// The number below which everything was safe when none waited last.
     safe: u64,
+    /// Whether there is no state, and what is there is still to be removed.
+    is_left: bool,
 }
 
 /// Entries with outcomes that no log has, or only one that is not synced. The next log has the state after them: without them a
@@ -138,6 +140,7 @@ impl StateLog {
             ahead: None,
             waits: false,
             safe: 0,
+            is_left: false,
         }
     }
 
@@ -288,6 +291,7 @@ impl StateLog {
             Ok(log) => {
                 self.long = log.length() + log.length().max(GROWTH);
                 (self.number, self.open, self.has_older) = (number, Some(log), true);
+                self.is_left = false;
                 Ok(())
             }
             Err(error) => {
@@ -353,15 +357,27 @@ impl StateLog {
         }
     }
 
-    /// Removes all logs: there is no state.
+    /// Removes all logs: there is no state. Not before the journal has the outcomes in them: [`StateLog::is_left`] says that this is to
+    /// be called again.
     ///
     /// # Errors
     ///
     /// If they cannot be removed.
     pub fn remove(&mut self) -> io::Result<()> {
-        self.open = None;
-        self.unsynced = Unsynced::default();
-        self.numbers()?.into_iter().try_for_each(|number| self.remove_one(number))
+        (self.open, self.is_left) = (None, true);
+        let numbers = self.numbers()?;
+        let is_needed = self.waits || (self.policy != SyncPolicy::Never && !is_safe(&self.journal));
+        if is_needed && !numbers.is_empty() {
+            return Ok(());
+        }
+        numbers.into_iter().try_for_each(|number| self.remove_one(number))?;
+        (self.unsynced, self.is_left) = (Unsynced::default(), false);
+        Ok(())
+    }
+
+    /// Whether there is no state, and what is there is still to be removed.
+    pub fn is_left(&self) -> bool {
+        self.is_left
     }
 
     /// Whether outcomes of decisions before wait for the journal. They are not below the number that was the next one when they were

@@ -124,3 +124,48 @@ fn an_inform_that_repeats_what_waits_is_not_answered_before_it() {
     assert_eq!(process.message("held a"), Committed::Written);
     assert_eq!(times(&process, "a"), 1);
 }
+
+#[test]
+fn what_waits_survives_rules_that_keep_no_state() {
+    let policy = SyncPolicy::Batch;
+    let (stateful, stateless) = (rules("dedup = { window = '366d' }"), rules(""));
+    let mut process = full(&stateful, policy);
+    assert_eq!(process.message("held a"), Committed::Kept);
+    for _ in 0..2 {
+        let disk = process.disk.crash();
+        process = Process::start_with_room(&stateless, disk, process.now, policy, ROOM);
+        assert!(process.commit.keep_state(now(process.now)));
+        assert_eq!(times(&process, "a"), 0);
+    }
+    // There is room, and what the journal has is not safe from a power cut before the log is gone.
+    let disk = process.disk.crash();
+    let process = Process::start(&stateless, disk, process.now, policy);
+    assert!(process.commit.keep_state(now(process.now)));
+    assert!(!process.disk.names().iter().any(|path| path.to_string_lossy().contains(PREFIX)));
+    process.disk.cut_power();
+    let disk = process.disk.crash();
+    let process = Process::start(&stateless, disk, process.now, policy);
+    assert_eq!(times(&process, "a"), 1);
+}
+
+#[test]
+fn what_stays_with_its_stream_survives_though_the_journal_takes_what_others_have() {
+    let policy = SyncPolicy::Batch;
+    let rules = rules("dedup = { window = '366d' }");
+    let mut process = Process::start(&rules, Faulty::new(1), 0, policy);
+    process.disk.set_faults(Faults { write: 1, ..Faults::default() });
+    // The journal refuses it, and the log of the state is written anew, as soon as the disk takes it.
+    let mut made = Made::default();
+    add("<35>Nov 20 12:00:00 h app: held a", &process.commit, &rules, &mut made);
+    assert_eq!(process.commit.batch(at_millis(0), &mut made, Refused::Stays), Committed::Kept);
+    process.disk.set_faults(Faults::default());
+    process.now = 1;
+    for other in ["b", "c", "d"] {
+        assert_eq!(process.message(&format!("held {other}")), Committed::Synced);
+        assert!(process.commit.keep_state(now(process.now)));
+    }
+    assert_eq!(times(&process, "a"), 0);
+    let process = process.die(policy);
+    assert_eq!(times(&process, "a"), 1);
+    assert_eq!(times(&process, "d"), 1);
+}
