@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::correlate::view::{Clear, Row, Wanted};
-use crate::correlate::{Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret, Verdict};
+use crate::correlate::{
+    Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret, Told, Verdict,
+};
 use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
 use crate::intake::untold;
@@ -117,6 +119,8 @@ struct State {
     engine: i64,
     /// What an earlier process left, until there are rules.
     saved: Option<Vec<u8>>,
+    /// What receivers were told by it after that.
+    told: Vec<Told>,
     /// Where it is kept on disk; none if it is not.
     log: Option<StateLog>,
 }
@@ -236,6 +240,7 @@ impl Correlation {
             began: now,
             engine: i64::MIN,
             saved: None,
+            told: Vec::new(),
             log: None,
         };
         Correlation {
@@ -282,7 +287,7 @@ impl Correlation {
             // Time goes on, whatever the wall clock says now. By how much it was set while the other process ran is no time.
             let wall = Wall::from_micros(now.wall.micros().saturating_sub(left.ahead).max(engine));
             (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
-            state.saved = left.state;
+            (state.saved, state.told) = (left.state, left.told);
         }
         Ok((left.outcomes, left.informs))
     }
@@ -418,6 +423,7 @@ impl Correlation {
                 match Correlator::decode(&saved, plan.clone(), limits, engine, &mut state.effects) {
                     Some(mut correlator) => {
                         correlator.count_in(self.known.clone());
+                        correlator.were_told(&std::mem::take(&mut state.told), &mut state.effects);
                         state.correlator = correlator;
                         state.correlator.stay_quiet_until(engine.engine.saturating_add(QUIET));
                     }

@@ -11,6 +11,8 @@ pub(super) struct Found {
     pub(super) secret: Option<Secret>,
     pub(super) engine: i64,
     pub(super) safe: u64,
+    /// A number that what was journaled after the last decision is not below.
+    pub(super) last: u64,
     /// Behind room for their head.
     pub(super) images: Vec<u8>,
     /// Outcomes that may not be in the journal, in order.
@@ -30,6 +32,7 @@ struct Before {
     secret: Option<Secret>,
     engine: i64,
     safe: u64,
+    last: u64,
     images: usize,
     pending: usize,
     informs: usize,
@@ -58,6 +61,7 @@ impl Found {
             secret: self.secret,
             engine: self.engine,
             safe: self.safe,
+            last: self.last,
             images: self.images.len(),
             pending: self.pending.len(),
             informs: self.informs.len(),
@@ -79,6 +83,7 @@ impl Found {
             Entry::Change(change) => {
                 self.engine = self.engine.max(change.engine);
                 self.safe = self.safe.max(change.safe);
+                self.last = self.last.max(change.lower);
                 self.images.extend_from_slice(change.images);
                 self.informs.extend(change.informs.iter().map(|inform| (change.engine, *inform)));
                 if !change.outcomes.is_empty() {
@@ -110,8 +115,9 @@ impl Found {
     pub(super) fn end(&mut self) {
         let before = self.before;
         if !self.is_whole && before.secret.is_some() {
-            let Before { secret, engine, safe, ahead, .. } = before;
+            let Before { secret, engine, safe, last, ahead, .. } = before;
             (self.secret, self.engine, self.safe, self.ahead) = (secret, engine, safe, ahead);
+            self.last = last;
             self.images.truncate(before.images);
             self.pending.truncate(before.pending);
             self.informs.truncate(before.informs);

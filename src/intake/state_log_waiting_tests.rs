@@ -169,3 +169,42 @@ fn what_stays_with_its_stream_survives_though_the_journal_takes_what_others_have
     assert_eq!(times(&process, "a"), 1);
     assert_eq!(times(&process, "d"), 1);
 }
+
+/// The log cannot be written any more, the journal can: its segments have their room.
+#[test]
+fn what_was_told_after_the_log_ended_is_news_to_the_next_process() {
+    let (held, deduped) = ("hold = { for = '1m' }", "dedup = { window = '366d' }");
+    // The state that the log has, what is said after it, and what must be said then.
+    let cases: [(&str, &str, &[&str], &str, State); 4] = [
+        (deduped, "held a", &["good a"], "held a", State::Critical),
+        (deduped, "good a", &["held a"], "good a", State::Ok),
+        (held, "held a", &[""], "good a", State::Ok),
+        (deduped, "held a", &["good a", "held a", "good a"], "held a", State::Critical),
+    ];
+    for (keys, before, after, then, state) in cases {
+        let rules = rules(keys);
+        let policy = SyncPolicy::Interval;
+        let mut process = Process::start(&rules, Faulty::new(1), 0, policy);
+        process.message(before);
+        assert!(process.commit.keep_state(now(process.now)));
+        process.now += 2;
+        let (log, _) = process.length(|name| name.starts_with(PREFIX));
+        process.disk.shift(&log, Path::new("/elsewhere"));
+        for message in after {
+            // Nothing but time that passes ends a hold.
+            if message.is_empty() {
+                process.pass(60);
+            } else {
+                let _ = process.message(message);
+            }
+        }
+        process.disk.shift(Path::new("/elsewhere"), &log);
+        let told = process.journaled().len();
+        let mut process = process.die(policy);
+        process.now += 1;
+        process.message(then);
+        let all = process.journaled();
+        assert_eq!(all.len(), told + 1, "{before}, {after:?}, {then}: {all:?}");
+        assert_eq!(all.last().unwrap().1, state, "{before}, {after:?}, {then}: {all:?}");
+    }
+}
