@@ -120,7 +120,7 @@ fn kept(keys: usize, held: &str) -> (f64, f64) {
     for key in (0..keys).step_by(BATCH) {
         take(&mut pipeline, key..(key + BATCH).min(keys));
         if key % SYNCED == 0 {
-            first.commit.correlation.sync(SystemClock.now(), false, || false).unwrap();
+            first.commit.correlation.sync(SystemClock.now(), false).unwrap();
         }
     }
     let bytes = (resident() - before) as f64 / keys as f64;

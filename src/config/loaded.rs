@@ -129,8 +129,14 @@ pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> S
     found.extend(of_modules(&mibs.found));
     let begun = load::begin(&config.lookups, &config.journal.directory);
     found.extend(begun.found);
-    found.extend(as_warnings(&begun.broken));
-    let tables = Arc::new(begun.tables);
+    let (mut tables, mut broken) = (Arc::new(begun.tables), begun.broken);
+    let mut compiled = compile_with(&files, mibs.mib.clone(), &tables);
+    let lacking = lacking(&config, &compiled, &tables);
+    if let Some(other) = load::with_copies(&tables, &lacking, &config.journal.directory, &mut broken) {
+        tables = Arc::new(other);
+        compiled = compile_with(&files, mibs.mib.clone(), &tables);
+    }
+    found.extend(as_warnings(&broken));
     config.looks.set(&tables);
     for (table, column) in config.looks.missing(&tables) {
         let file = config.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
@@ -143,7 +149,6 @@ pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> S
     if !config.hosts.from.is_empty() {
         config.hosts = own_hosts.with_tables(&tables);
     }
-    let mut compiled = compile_with(&files, mibs.mib.clone(), &tables);
     // A test runs against all rules. Where the user has rules, these may take what a shipped rule is tested with.
     if files.iter().any(|file| !is_shipped(&file.name)) {
         compiled.tests.retain(|test| !is_shipped(&test.file.name));
@@ -166,7 +171,18 @@ pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> S
     if found.has_errors() {
         compiled.rules = None;
     }
-    Setup { config, files: files.into(), mibs, compiled, found, broken: begun.broken, own_hosts }
+    Setup { config, files: files.into(), mibs, compiled, found, broken, own_hosts }
+}
+
+/// The columns that rules, sinks and hosts use and that tables do not have, by the places of the tables.
+fn lacking(config: &Config, compiled: &Compiled, tables: &Tables) -> Vec<(usize, Box<str>)> {
+    let of_sinks = config.looks.missing(tables).into_iter();
+    let of_sinks = of_sinks.filter_map(|(table, column)| Some((tables.place(&table)?, column)));
+    let of_hosts = config.hosts.from.iter().filter_map(|from| {
+        let place = tables.place(&from.table)?;
+        Some((place, from.lacks(tables.at(place)?)?.into()))
+    });
+    compiled.lacking.iter().cloned().chain(of_sinks).chain(of_hosts).collect()
 }
 
 /// Runs the tests of all rule files.

@@ -1,6 +1,6 @@
 //! The state as others see it: a plan, a secret and the tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::core::{Core, Limits, Usage};
@@ -12,6 +12,7 @@ use super::key::{Facts, Key, Secret};
 use super::presence::Presence;
 use super::problem::{Phase, Problem};
 use super::send::Payload;
+use super::told::Told;
 use crate::outcome::codec;
 use crate::outcome::result::State;
 use crate::rules::asks::{Question, Texts};
@@ -90,6 +91,15 @@ impl Correlator {
     /// Has happen what is due, but no more than `most` things. Whether that was all.
     pub fn advance(&mut self, now: Now, most: usize, out: &mut Effects) -> bool {
         self.core.advance(&self.plan, now, most, out)
+    }
+
+    /// Receivers were told this after the state was written, in this order.
+    pub fn were_told(&mut self, all: &[Told], out: &mut Effects) {
+        let rules = self.plan.rules.iter().filter(|rule| rule.tracked);
+        let tracked: HashSet<&str> = rules.map(|rule| &*rule.name).collect();
+        for told in all {
+            self.core.were_told(told, tracked.contains(&*told.rule), out);
+        }
     }
 
     /// When there may be something to do next, in engine time: nothing is due before.

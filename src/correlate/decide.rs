@@ -7,6 +7,7 @@ use super::key::{Facts, Key};
 use super::moment::{Exact, Moment};
 use super::problem::{OVERTAKEN, Phase, Problem};
 use super::send::{Payload, fit, worse};
+use super::told::{MANY_WITHOUT, for_want_of_room};
 use crate::outcome::codec;
 use crate::outcome::result::State;
 use crate::rules::plan::{Orphan, Plan, RulePlan, StepAt, Threshold};
@@ -18,16 +19,6 @@ const BEHIND: u32 = 500;
 const MAX_WAITING: usize = 256;
 /// Among how many entries the one is chosen that makes room for another.
 const CHOICE: u32 = 16;
-/// How many services may be remembered that had an outcome without room for its state.
-const MOST_WITHOUT: usize = 1 << 16;
-/// Stands among these services for those that there was no place for. No service has this key.
-const MANY_WITHOUT: Key = Key::new(u128::MAX);
-
-/// What a service is known by whose problem was sent without state for want of room; others by their own key.
-fn for_want_of_room(service: u64) -> Key {
-    Key::new((1 << 64) | u128::from(service))
-}
-
 impl Core {
     /// Decides about one outcome, and counts it.
     pub(super) fn decide(
@@ -116,39 +107,6 @@ impl Core {
         self.send(now, at, (Payload::Now(payload), facts.state), out);
         self.settle(plan, at, out);
         Verdict::Sent
-    }
-
-    /// Remembers that receivers know of a problem of a service that no state knows of.
-    fn told_without(&mut self, service: Key, out: &mut Effects) {
-        let many = self.told_without.len() >= MOST_WITHOUT && !self.told_without.contains(&service);
-        let service = if many { MANY_WITHOUT } else { service };
-        if self.told_without.insert(service) {
-            out.touched.push((Kind::Told, service));
-        }
-    }
-
-    /// Whether receivers may know of a problem of a service that no state knows of.
-    fn may_be_told(&self, service: u64) -> bool {
-        !self.told_without.is_empty()
-            && [Key::new(service.into()), for_want_of_room(service), MANY_WITHOUT]
-                .iter()
-                .any(|key| self.told_without.contains(key))
-    }
-
-    /// Receivers know that a service is well.
-    pub(super) fn told_that_it_is_well(&mut self, service: u64, out: &mut Effects) {
-        if self.told_without.is_empty() {
-            return;
-        }
-        for key in [Key::new(service.into()), for_want_of_room(service)] {
-            if self.told_without.remove(&key) {
-                out.touched.push((Kind::Told, key));
-            }
-        }
-        // All that there was no place for have had their time.
-        if self.told_without.len() == 1 && self.told_without.remove(&MANY_WITHOUT) {
-            out.touched.push((Kind::Told, MANY_WITHOUT));
-        }
     }
 
     /// The place of the problem of an outcome, if there is room for it.

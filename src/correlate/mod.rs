@@ -44,6 +44,7 @@ mod slots;
 pub mod steps;
 mod table;
 mod texts;
+mod told;
 pub mod view;
 mod wheel;
 mod wide;
@@ -55,6 +56,7 @@ pub use key::{Facts, Key, Secret, Sender};
 pub use presence::Presence;
 pub use preview::preview;
 pub use replay::Replay;
+pub use told::Told;
 
 #[cfg(test)]
 mod case_tests;

@@ -83,6 +83,17 @@ impl Class {
         self.set(place, size, bytes)?;
         Some(place)
     }
+
+    /// The last slot that goes gives back what all of them had: whoever has many keys of one length, and later many of another, has no
+    /// more than those that are there.
+    fn remove(&mut self, place: u32) {
+        self.free.push(place);
+        if self.free.len() == self.used as usize && self.chunks.len() > 1 {
+            self.chunks.truncate(1);
+            self.chunks.shrink_to_fit();
+            (self.used, self.free) = (0, Vec::new());
+        }
+    }
 }
 
 /// Byte strings.
@@ -162,7 +173,7 @@ impl Slots {
                 self.free.push(place);
             }
         } else if let Some(of) = self.classes.get_mut(class) {
-            of.free.push(place);
+            of.remove(place);
         }
     }
 }
@@ -194,6 +205,19 @@ mod tests {
                 }
                 prop_assert!(all.iter().all(|(slot, bytes)| slots.get(*slot) == bytes));
             }
+        }
+    }
+
+    #[test]
+    fn many_strings_of_each_length_one_after_the_other_take_no_more_than_those_of_one() {
+        let mut slots = Slots::default();
+        for length in 0..=LONGEST {
+            let all: Vec<Slot> =
+                (0..10 * CHUNK).map(|_| slots.insert(&vec![length as u8; length]).unwrap()).collect();
+            assert!(all.iter().all(|slot| slots.get(*slot).len() == length));
+            all.into_iter().for_each(|slot| slots.remove(slot));
+            let chunks: usize = slots.classes.iter().map(|class| class.chunks.len()).sum();
+            assert!(chunks <= CLASSES, "{chunks} chunks after length {length}");
         }
     }
 

@@ -14,6 +14,7 @@ use super::supervise::{Crew, Member, OnEnd, Stop, told};
 use crate::intake::{Active, Shared};
 use crate::lookup::fetch::fetch;
 use crate::lookup::settings::{Definition, Source};
+use crate::lookup::table::Table;
 use crate::lookup::tables::{Known, Tables};
 use crate::lookup::{copy, load};
 use crate::settings::diagnostic::Diagnostics;
@@ -160,17 +161,10 @@ impl Keeper {
         if seen.content != Some(digest) {
             let (table, found) = load::parse(definition, &name, &content);
             let Some(table) = table else { return Err(seen.is_wrong(&found)) };
-            for column in self.needed() {
-                if table.column(&column).is_none() {
-                    let mut found = Diagnostics::default();
-                    let hint = "bring it back, or stop using it first";
-                    found.file_error(
-                        &name,
-                        format!("the column '{column}' is gone, which rules or [hosts] use"),
-                        hint,
-                    );
-                    return Err(seen.is_wrong(&found));
-                }
+            if let Some(column) = lacks(&self.shared.active(), &self.definition.name, &table) {
+                let mut found = Diagnostics::default();
+                load::is_gone(&mut found, &name, &column);
+                return Err(seen.is_wrong(&found));
             }
             for warning in found.to_text().lines() {
                 tracing::warn!(table = &*definition.name, "{warning}");
@@ -221,16 +215,18 @@ impl Keeper {
             }
         }
     }
+}
 
-    /// The columns that rules use.
-    fn needed(&self) -> Vec<Box<str>> {
-        let (active, tables) = (self.shared.active(), self.shared.tables());
-        let place = tables.place(&self.definition.name);
-        let needs = active.rules.needs().iter().filter(|(table, _)| Some(*table) == place);
-        let of_rules = needs.map(|(_, column)| column.clone());
-        let from = active.own_hosts.from.iter().filter(|from| *from.table == *self.definition.name);
-        of_rules.chain(from.map(|from| from.name.clone())).collect()
-    }
+/// A column that rules, sinks or hosts use and that a version of a table does not have.
+fn lacks(active: &Active, name: &str, table: &Table) -> Option<Box<str>> {
+    let place = active.rules.tables().place(name);
+    let of_rules = active.rules.needs().iter().filter(|(table, _)| Some(*table) == place);
+    let columns = of_rules.map(|(_, column)| column.clone()).chain(active.looks.needs(name));
+    let mut from = active.own_hosts.from.iter().filter(|from| *from.table == *name);
+    columns
+        .into_iter()
+        .find(|column| table.column(column).is_none())
+        .or_else(|| from.find_map(|from| from.lacks(table)).map(Box::from))
 }
 
 impl Seen {
@@ -242,7 +238,8 @@ impl Seen {
     }
 }
 
-/// Puts what a reload has loaded in force. What servers have given stays in use where the table is the same.
+/// Puts what a reload has loaded in force. What servers have given stays in use where the table is the same, and so does what a file
+/// had that has a mistake now: its copy may be older, as where the disk is full.
 pub fn replace(shared: &Shared, active: Active) {
     let (before, wanted) = (shared.tables(), active.rules.tables().clone());
     let names: Vec<Arc<str>> = wanted.all().iter().map(|known| known.definition.name.clone()).collect();
@@ -250,8 +247,11 @@ pub fn replace(shared: &Shared, active: Active) {
     shared.replace(active);
     for known in wanted.all() {
         let same = |other: &&Known| other.definition.digest == known.definition.digest;
-        let newest = before.all().iter().find(same).filter(|_| known.definition.source.is_remote());
+        let stays = known.definition.source.is_remote() || known.is_copy;
+        let newest = before.all().iter().find(same).filter(|_| stays);
         let table = newest.and_then(|newest| newest.table.clone());
+        let is_whole = |table: &Arc<Table>| lacks(&shared.active(), &known.definition.name, table).is_none();
+        let table = table.filter(|table| !known.is_copy || is_whole(table));
         let rows = table.as_ref().or(known.table.as_ref()).map_or(0, |table| table.len());
         shared.lookups.has(&known.definition.name, rows, None);
         if let Some(table) = table {

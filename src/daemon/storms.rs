@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::supervise::{Stop, told};
 use crate::files::Folder;
 use crate::intake::Shared;
-use crate::intake::commit::Refused;
+use crate::intake::commit::{Committed, Refused};
 use crate::intake::made::Made;
 use crate::intake::storms::{Kept, LOOK, Report, Stage};
 use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
@@ -68,7 +68,8 @@ fn look(shared: &Shared, unsaid: &mut bool) {
         return;
     }
     // Before the results: an end without a begin does no harm, a begin without an end does.
-    keep(shared, unsaid);
+    let ended: Vec<Kept> = reports.iter().filter_map(|report| report.ended.clone()).collect();
+    keep_with(shared, &ended, unsaid);
     let service = active.storm.as_ref().map_or(SERVICE, |storm| &storm.service);
     let mut made = Made::default();
     for report in &reports {
@@ -84,7 +85,12 @@ fn look(shared: &Shared, unsaid: &mut bool) {
         }
     }
     // What is refused waits with what else is refused.
-    let _ = shared.commit.batch(now, &mut made, Refused::Queues);
+    let committed = shared.commit.batch(now, &mut made, Refused::Queues);
+    // An end that a crash or a power cut could still take comes again after it.
+    let is_there = matches!(committed, Committed::Synced | Committed::Written);
+    if !ended.is_empty() && is_there && shared.journal.sync(u64::MAX).is_ok() {
+        keep(shared, unsaid);
+    }
 }
 
 /// The host of an address, as messages from there get it that name no other.
@@ -120,7 +126,14 @@ fn result<'r>(report: &'r Report, service: &'r str, now: Now) -> Outcome<'r> {
 
 /// Writes the storms that are under way; `unsaid` says whether a failure is still to be logged.
 pub fn keep(shared: &Shared, unsaid: &mut bool) {
-    let result = write(shared.journal.directory(), &shared.storms.kept());
+    keep_with(shared, &[], unsaid);
+}
+
+/// The same, with storms that have ended, which is not journaled yet.
+fn keep_with(shared: &Shared, ended: &[Kept], unsaid: &mut bool) {
+    let mut all = shared.storms.kept();
+    all.extend_from_slice(ended);
+    let result = write(shared.journal.directory(), &all);
     match result {
         Ok(()) => *unsaid = true,
         Err(error) if std::mem::take(unsaid) => {
@@ -147,4 +160,60 @@ fn write(directory: &Path, storms: &[Kept]) -> io::Result<()> {
         };
     }
     folder.replace(FILE, |file| serde_json::to_writer(file, storms).map_err(io::Error::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
+    use crate::time::clock::TestClock;
+
+    /// A crash while its end waits for the journal, or just before, must leave somebody who says it.
+    #[test]
+    fn a_storm_is_kept_until_the_journal_has_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            Options { directory: dir.path().to_owned(), max_size: 1 << 20, when_full: WhenFull::Refuse };
+        let (journal, _) = Journal::open(options, 7).unwrap();
+        let cursor = journal.register("slow").unwrap();
+        let clock = Arc::new(TestClock::default());
+        let shared = Shared::new(journal.clone(), SyncPolicy::Never, clock.clone());
+        let fill = |output: &str| {
+            let mut made = Made::default();
+            let full = Report {
+                address: None,
+                host: "h".into(),
+                stage: Stage::Lasts,
+                others: false,
+                text: output.repeat(1000),
+                ended: None,
+            };
+            made.batch.push(&result(&full, "s", shared.now()));
+            shared.commit.batch(shared.now(), &mut made, Refused::Queues)
+        };
+        while fill("x") != Committed::Kept {}
+        let storm = Kept {
+            address: "192.0.2.1".parse().unwrap(),
+            what: "syslog".into(),
+            host: "h".into(),
+            since: 0,
+            total: 5,
+            left_out: 2,
+        };
+        // Without settings it ends.
+        shared.storms.resume(vec![storm.clone()], shared.now());
+        look(&shared, &mut true);
+        assert!(!shared.storms.any() && shared.refusing());
+        assert_eq!(read(dir.path()).unwrap(), [storm.clone()]);
+        // There is room again.
+        cursor.advance(journal.next()).unwrap();
+        journal.clean();
+        clock.advance(Duration::from_mins(1));
+        shared.commit.retry(shared.now());
+        shared.storms.resume(vec![storm], shared.now());
+        look(&shared, &mut true);
+        assert_eq!(read(dir.path()).unwrap(), []);
+    }
 }

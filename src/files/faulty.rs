@@ -11,6 +11,7 @@ use std::fs::TryLockError;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::disk::{Disk, DiskFile, Identity, Opening};
@@ -51,6 +52,8 @@ struct State {
     /// The process that runs.
     process: u64,
     locks: BTreeMap<PathBuf, Weak<()>>,
+    /// Whom the next sync of a file tells that it begins, and for whom it waits then.
+    held: Option<(Sender<()>, Receiver<()>)>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +87,7 @@ impl Faulty {
             random: seed | 1,
             process: 0,
             locks: BTreeMap::new(),
+            held: None,
         }));
         Faulty { state, process: 0 }
     }
@@ -106,6 +110,13 @@ impl Faulty {
     /// Files may only grow.
     pub fn set_append_only(&self, append_only: bool) {
         locked(&self.state).append_only = append_only;
+    }
+
+    /// The next sync of a file tells the one when it begins, and waits for the other.
+    pub fn hold_sync(&self) -> (Receiver<()>, Sender<()>) {
+        let ((tell, began), (go, wait)) = (channel(), channel());
+        locked(&self.state).held = Some((tell, wait));
+        (began, go)
     }
 
     /// How many bytes all files may have together.
@@ -405,6 +416,11 @@ impl DiskFile for Open {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.alive()?;
+        let held = locked(&self.disk.state).held.take();
+        if let Some((tell, wait)) = held {
+            let _ = tell.send(());
+            let _ = wait.recv();
+        }
         let fails = self.disk.fails(|f| f.sync);
         let mut content = locked(&self.content);
         let dirty = std::mem::take(&mut content.dirty);

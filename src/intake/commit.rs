@@ -179,19 +179,23 @@ impl Commit {
             let appended = self.append_all(now, made);
             if appended.is_err() {
                 // Who decides next knows that outcomes wait.
-                self.correlation.set_refusing(true);
+                self.correlation.waits.set_refusing(true);
+                if refused == Refused::Stays && !std::mem::replace(&mut made.stays, true) {
+                    self.correlation.waits.stays();
+                }
             }
             drop(deciding);
             appended
         };
         match (appended, refused) {
             (Ok(first), _) => {
+                self.stays_no_more(made);
                 let committed = self.settle(now, made, first);
                 made.clear();
                 committed
             }
             (Err(error), Refused::Stays) => {
-                self.correlation.set_refusing(true);
+                self.correlation.waits.set_refusing(true);
                 self.log_refused(now, made.batch.len(), &error, "their stream is not read until it does");
                 Committed::Kept
             }
@@ -291,15 +295,12 @@ impl Commit {
 
     /// Makes the state of rules safe from a power cut; whether it is. Blocks.
     pub fn sync_state(&self, now: Now) -> bool {
-        self.state_synced(now, self.correlation.sync(now, false, || self.refusing()))
+        self.state_synced(now, self.correlation.sync(now, false))
     }
 
     /// Does once a second what the policy asks for, and writes state that could not be written before. Blocks.
     pub fn keep_state(&self, now: Now) -> bool {
-        self.state_synced(
-            now,
-            self.correlation.sync(now, self.policy == SyncPolicy::Never, || self.refusing()),
-        )
+        self.state_synced(now, self.correlation.sync(now, self.policy == SyncPolicy::Never))
     }
 
     fn state_synced(&self, now: Now, synced: io::Result<()>) -> bool {
@@ -350,6 +351,7 @@ impl Commit {
     /// Gives up a batch that could not be written: its outcomes are lost, logged and counted, its informs are new when they come
     /// again.
     pub fn give_up(&self, made: &mut Made) {
+        self.stays_no_more(made);
         let outcomes = made.outcomes();
         self.release_all(made);
         self.mutes.lost(&made.batch, made.marked);
@@ -360,9 +362,15 @@ impl Commit {
         }
     }
 
+    fn stays_no_more(&self, made: &mut Made) {
+        if std::mem::take(&mut made.stays) {
+            self.correlation.waits.stays_no_more();
+        }
+    }
+
     /// Whether the journal refuses outcomes at the moment.
     pub fn refusing(&self) -> bool {
-        self.correlation.refusing()
+        self.correlation.waits.refusing()
     }
 
     /// Whether informs whose outcomes were committed like this may be answered.
@@ -471,7 +479,7 @@ impl Commit {
                 }
             }
         }
-        self.correlation.set_refusing(false);
+        self.correlation.waits.set_refusing(false);
         Ok(())
     }
 
@@ -503,7 +511,7 @@ impl Commit {
             return Committed::Kept;
         }
         let kept = waiting.batches.is_empty() || waiting.bytes + made.batch.bytes() <= MAX_WAITING;
-        self.correlation.set_refusing(true);
+        self.correlation.waits.set_refusing(true);
         // Who writes the state tries again, also where no listener has anything to do.
         self.correlation.tell_written();
         if kept {

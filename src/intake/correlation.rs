@@ -4,17 +4,20 @@
 //! the same order in the state and in the journal. Rule sets without state do not come here.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::correlate::view::{Clear, Row, Wanted};
-use crate::correlate::{Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret, Verdict};
+use crate::correlate::{
+    Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret, Told, Verdict,
+};
 use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
 use crate::intake::untold;
+use crate::intake::waits::Waits;
 use crate::journal::Batch;
 use crate::journal::segment::MAX_PAYLOAD;
 use crate::outcome::codec;
@@ -102,8 +105,8 @@ pub struct Correlation {
     earlier: Notify,
     /// Told when something was written that is not synced.
     written: Notify,
-    /// Whether the journal has refused outcomes and has not been seen to take some since.
-    refusing: AtomicBool,
+    /// Whether outcomes wait for the journal.
+    pub waits: Waits,
 }
 
 #[derive(Debug)]
@@ -116,6 +119,8 @@ struct State {
     engine: i64,
     /// What an earlier process left, until there are rules.
     saved: Option<Vec<u8>>,
+    /// What receivers were told by it after that.
+    told: Vec<Told>,
     /// Where it is kept on disk; none if it is not.
     log: Option<StateLog>,
 }
@@ -134,9 +139,10 @@ impl Drop for Deciding<'_> {
 }
 
 impl State {
-    /// Has the state on disk from now on, or nothing there if no rule keeps anything.
-    fn keep(&mut self, engine: i64) {
+    /// Has the state on disk from now on, or nothing there if no rule keeps anything. `waits`: whether outcomes wait for the journal.
+    fn keep(&mut self, engine: i64, waits: bool) {
         let Some(log) = &mut self.log else { return };
+        log.set_waits(waits);
         let done = match (self.correlator.plan().is_stateful(), log.is_open()) {
             (false, _) => log.remove(),
             (true, true) => Ok(()),
@@ -179,7 +185,7 @@ impl State {
             && !(outcomes.is_empty() && touched.is_empty())
         {
             let images = self.correlator.images(&mut touched);
-            log.set_waits(shared.refusing());
+            log.set_waits(shared.waits.any());
             let told = log.tell_clocks(now.wall.saturating_sub(now.engine));
             if let Err(error) = told.and(log.add(now.engine, (outcomes, informs), &images, now.wall)) {
                 tracing::error!(
@@ -234,6 +240,7 @@ impl Correlation {
             began: now,
             engine: i64::MIN,
             saved: None,
+            told: Vec::new(),
             log: None,
         };
         Correlation {
@@ -245,7 +252,7 @@ impl Correlation {
             due: AtomicI64::new(NEVER),
             earlier: Notify::new(),
             written: Notify::new(),
-            refusing: AtomicBool::new(false),
+            waits: Waits::default(),
         }
     }
 
@@ -280,7 +287,7 @@ impl Correlation {
             // Time goes on, whatever the wall clock says now. By how much it was set while the other process ran is no time.
             let wall = Wall::from_micros(now.wall.micros().saturating_sub(left.ahead).max(engine));
             (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
-            state.saved = left.state;
+            (state.saved, state.told) = (left.state, left.told);
         }
         Ok((left.outcomes, left.informs))
     }
@@ -416,6 +423,7 @@ impl Correlation {
                 match Correlator::decode(&saved, plan.clone(), limits, engine, &mut state.effects) {
                     Some(mut correlator) => {
                         correlator.count_in(self.known.clone());
+                        correlator.were_told(&std::mem::take(&mut state.told), &mut state.effects);
                         state.correlator = correlator;
                         state.correlator.stay_quiet_until(engine.engine.saturating_add(QUIET));
                     }
@@ -434,7 +442,7 @@ impl Correlation {
         if !batch.is_empty() {
             then(&mut batch);
         }
-        state.keep(engine.engine);
+        state.keep(engine.engine, self.waits.any());
         self.set_due(state);
         drop(guard);
         self.written.notify_one();
@@ -446,35 +454,33 @@ impl Correlation {
     /// # Errors
     ///
     /// If it cannot be, or cannot be written.
-    pub fn sync(&self, now: clock::Now, only_new: bool, waits: impl Fn() -> bool) -> io::Result<()> {
+    pub fn sync(&self, now: clock::Now, only_new: bool) -> io::Result<()> {
         let to_sync = {
             let mut guard = self.state();
             let state = &mut *guard;
             let Now { engine, wall } = state.peek(now);
             let Some(log) = state.log.as_mut().filter(|_| state.saved.is_none()) else { return Ok(()) };
             log.tell_clocks(wall.saturating_sub(engine))?;
+            if log.is_left() && !state.correlator.plan().is_stateful() {
+                log.set_waits(self.waits.any());
+                log.remove()?;
+                if log.is_left() {
+                    self.tell_written();
+                }
+                return Ok(());
+            }
             if state.correlator.plan().is_stateful() && (!log.is_open() || log.is_long()) {
                 // What cannot be written anew goes on as it is, if it is there.
-                log.set_waits(waits());
+                log.set_waits(self.waits.any());
                 log.begin(&state.correlator, engine)
                     .or_else(|error| if log.is_open() { Ok(()) } else { Err(error) })?;
             }
-            log.to_sync(waits()).filter(|_| !only_new || log.has_older())
+            log.to_sync(self.waits.any()).filter(|_| !only_new || log.has_older())
         };
         let Some(to_sync) = to_sync else { return Ok(()) };
         // Without the lock: deciding goes on.
         let result = to_sync.sync();
         self.state().log.as_mut().map_or(Ok(()), |log| log.synced(&to_sync, result))
-    }
-
-    /// The journal refuses outcomes from now on, or takes them again.
-    pub fn set_refusing(&self, refusing: bool) {
-        self.refusing.store(refusing, Ordering::Release);
-    }
-
-    /// Whether the journal refuses outcomes at the moment.
-    pub fn refusing(&self) -> bool {
-        self.refusing.load(Ordering::Acquire)
     }
 
     /// Something is still to be synced.

@@ -22,6 +22,8 @@ pub struct Made {
     pub(super) marked: Option<u64>,
     /// Whether mutes were asked.
     pub(super) is_marked: bool,
+    /// Whether it is among those that the state knows to stay with their streams.
+    pub(super) stays: bool,
 }
 
 impl Made {

@@ -58,6 +58,7 @@ pub mod tap;
 pub mod tls;
 pub mod untold;
 pub mod waiting;
+mod waits;
 
 pub use shared::{Active, Shared};
 

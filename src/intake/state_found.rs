@@ -11,6 +11,8 @@ pub(super) struct Found {
     pub(super) secret: Option<Secret>,
     pub(super) engine: i64,
     pub(super) safe: u64,
+    /// A number that what was journaled after the last decision is not below.
+    pub(super) last: u64,
     /// Behind room for their head.
     pub(super) images: Vec<u8>,
     /// Outcomes that may not be in the journal, in order.
@@ -30,6 +32,7 @@ struct Before {
     secret: Option<Secret>,
     engine: i64,
     safe: u64,
+    last: u64,
     images: usize,
     pending: usize,
     informs: usize,
@@ -58,6 +61,7 @@ impl Found {
             secret: self.secret,
             engine: self.engine,
             safe: self.safe,
+            last: self.last,
             images: self.images.len(),
             pending: self.pending.len(),
             informs: self.informs.len(),
@@ -79,6 +83,7 @@ impl Found {
             Entry::Change(change) => {
                 self.engine = self.engine.max(change.engine);
                 self.safe = self.safe.max(change.safe);
+                self.last = self.last.max(change.lower);
                 self.images.extend_from_slice(change.images);
                 self.informs.extend(change.informs.iter().map(|inform| (change.engine, *inform)));
                 if !change.outcomes.is_empty() {
@@ -92,10 +97,14 @@ impl Found {
     /// Outcomes that a file has taken over from older ones are the same: the newer one knows what of them the journal had.
     fn replace(&mut self) {
         let newer = self.pending.split_off(self.before.pending);
-        let by_engine: HashMap<i64, &Pending> = newer.iter().map(|one| (one.engine, one)).collect();
+        // What fires at one time can be several decisions.
+        let mut by_engine: HashMap<i64, Vec<&Pending>> = HashMap::new();
+        for one in &newer {
+            by_engine.entry(one.engine).or_default().push(one);
+        }
         let is_same = |old: &Pending| {
-            let newer = by_engine.get(&old.engine);
-            newer.is_some_and(|newer| newer.outcomes.iter().all(|outcome| old.outcomes.contains(outcome)))
+            let mut newer = by_engine.get(&old.engine).into_iter().flatten();
+            newer.any(|newer| newer.outcomes.iter().all(|outcome| old.outcomes.contains(outcome)))
         };
         self.pending.retain(|old| !is_same(old));
         self.pending.extend(newer);
@@ -106,8 +115,9 @@ impl Found {
     pub(super) fn end(&mut self) {
         let before = self.before;
         if !self.is_whole && before.secret.is_some() {
-            let Before { secret, engine, safe, ahead, .. } = before;
+            let Before { secret, engine, safe, last, ahead, .. } = before;
             (self.secret, self.engine, self.safe, self.ahead) = (secret, engine, safe, ahead);
+            self.last = last;
             self.images.truncate(before.images);
             self.pending.truncate(before.pending);
             self.informs.truncate(before.informs);
@@ -194,6 +204,16 @@ mod tests {
         let known = known(&found);
         assert_eq!((&*known.images, known.engine), (&b"all"[..], NEW));
         assert_eq!(known.outcomes, [b"taken over".to_vec(), b"new".to_vec()]);
+    }
+
+    #[test]
+    fn several_decisions_at_one_time_are_taken_over_once_each() {
+        let mut found = Found::new();
+        let timers = || [b"a", b"b", b"c"].map(|one| change(NEW, &[], vec![one], b"")).into_iter();
+        read(&mut found, older().into_iter().chain(timers()).collect());
+        let newer = newer().into_iter().take(2).chain(timers());
+        read(&mut found, newer.chain([change(NEW, &[], Vec::new(), b"all"), Entry::All]).collect());
+        assert_eq!(known(&found).outcomes, [&b"taken over"[..], b"a", b"b", b"c"]);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use crate::correlate::Correlator;
 use crate::correlate::record::{Change, Entry};
+use crate::correlate::{Correlator, Secret, Told};
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
 use crate::intake::state_found::{Found, Pending};
@@ -34,6 +34,8 @@ const INFORMS_KNOWN: i64 = 300_000_000;
 const MOST_INFORMS: usize = 1 << 17;
 /// How many records are read from the journal at a time.
 const AT_ONCE: usize = 1000;
+/// After about how many outcomes that were journaled after the last entry one looks no further.
+const MOST_NEWER: usize = 100_000;
 /// How many bytes of entries with outcomes are kept until a log that has them is synced.
 const MOST_UNSYNCED: usize = 8 << 20;
 
@@ -64,6 +66,8 @@ pub struct StateLog {
     waits: bool,
     /// The number below which everything was safe when none waited last.
     safe: u64,
+    /// Whether there is no state, and what is there is still to be removed.
+    is_left: bool,
 }
 
 /// Entries with outcomes that no log has, or only one that is not synced. The next log has the state after them: without them a
@@ -106,6 +110,8 @@ pub struct Left {
     pub state: Option<Vec<u8>>,
     /// Outcomes that are not in the journal. They stay in the files until a [sync](StateLog::to_sync) when none waits.
     pub outcomes: Batch,
+    /// What the journal has that no log has, as the last process could not write one any more.
+    pub told: Vec<Told>,
     /// How many bytes of the files are no entries.
     pub damaged: u64,
     /// The informs that it has taken lately.
@@ -138,6 +144,7 @@ impl StateLog {
             ahead: None,
             waits: false,
             safe: 0,
+            is_left: false,
         }
     }
 
@@ -169,15 +176,16 @@ impl StateLog {
             }
             found.end();
         }
-        let Found { secret, engine, safe, images, mut pending, damaged, informs, ahead, .. } = found;
+        let Found { secret, engine, safe, last, images, mut pending, damaged, informs, ahead, .. } = found;
         self.ahead = ahead;
         self.informs = informs;
         self.forget_informs(engine);
         pending.retain(|decision| decision.lower >= safe);
         let state = secret.map(|secret| Correlator::with_head(secret, engine, images));
-        let mut outcomes = Batch::default();
-        match self.rest(safe, &pending) {
-            Ok(rest) => {
+        let (mut outcomes, mut told) = (Batch::default(), Vec::new());
+        match self.rest((safe, last), secret, &pending) {
+            Ok((rest, newer)) => {
+                told = newer;
                 for Pending { engine, outcomes: missing, .. } in &rest {
                     let missing: Vec<&[u8]> = missing.iter().map(|outcome| &**outcome).collect();
                     for outcome in &missing {
@@ -192,7 +200,7 @@ impl StateLog {
             ),
         }
         let informs = self.informs.iter().map(|(_, inform)| *inform).collect();
-        Ok(Left { state, outcomes, damaged, informs, ahead: ahead.unwrap_or(0) })
+        Ok(Left { state, outcomes, told, damaged, informs, ahead: ahead.unwrap_or(0) })
     }
 
     /// The next log has outcomes that are to be journaled now: what the last process wrote may not be safe from a power cut.
@@ -231,21 +239,38 @@ impl StateLog {
         }
     }
 
-    /// The outcomes that are not in the journal from a sequence number on.
-    fn rest(&self, safe: u64, pending: &[Pending]) -> io::Result<Vec<Pending>> {
+    /// The outcomes that are not in the journal from a sequence number on, and what only the journal has from another one on.
+    fn rest(
+        &self,
+        (safe, last): (u64, u64),
+        secret: Option<Secret>,
+        pending: &[Pending],
+    ) -> io::Result<(Vec<Pending>, Vec<Told>)> {
         // What sinks had taken may have been deleted already. What one of them had not is lost where the journal has it no more.
         let oldest = self.journal.oldest().min(self.journal.taken_before().unwrap_or(u64::MAX));
         let hasher = RandomState::new();
         let mut known: HashMap<u64, usize> = HashMap::new();
-        if pending.iter().any(|decision| decision.lower >= oldest) {
-            let mut reader = self.journal.reader(safe.max(oldest));
+        let mut newer: Vec<(u64, Told)> = Vec::new();
+        let wants_all = pending.iter().any(|decision| decision.lower >= oldest);
+        if let Some(secret) = secret {
+            let mut reader = self.journal.reader(if wants_all { safe } else { last }.max(oldest));
             // The log has them as rules make them, the journal with what mutes said of them.
-            let mut count =
-                |bytes: &[u8]| *known.entry(hasher.hash_one(&*codec::unmuted(bytes))).or_default() += 1;
-            while reader.read_encoded(AT_ONCE, |_, bytes| {
-                count(bytes);
+            while reader.read_encoded(AT_ONCE, |record, bytes| {
+                let (outcome, hash) = (&record.outcome, hasher.hash_one(&*codec::unmuted(bytes)));
+                *known.entry(hash).or_default() += 1;
+                // The last words of a mute were said before.
+                let is_repeated = codec::mute_of(bytes).is_some_and(|mute| mute.last);
+                if record.sequence >= last && !is_repeated && newer.len() < MOST_NEWER {
+                    let common = outcome.common();
+                    let service = secret.service(outcome);
+                    newer.push((
+                        hash,
+                        Told { service, state: common.state, rule: common.rule.as_ref().into() },
+                    ));
+                }
                 true
             })? > 0
+                && (wants_all || newer.len() < MOST_NEWER)
             {}
         }
         let mut is_missing = |outcome: &[u8]| match known.get_mut(&hasher.hash_one(outcome)) {
@@ -263,7 +288,17 @@ impl StateLog {
                 rest.push(Pending { engine: *engine, lower: *lower, outcomes: missing });
             }
         }
-        Ok(rest)
+        // Of those that are the same, the first ones are in the log.
+        let only_here = |(hash, _): &(u64, Told)| match known.get_mut(hash) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        };
+        let mut told: Vec<Told> = newer.into_iter().rev().filter(only_here).map(|(_, told)| told).collect();
+        told.reverse();
+        Ok((rest, told))
     }
 
     /// Whether changes are written.
@@ -288,6 +323,7 @@ impl StateLog {
             Ok(log) => {
                 self.long = log.length() + log.length().max(GROWTH);
                 (self.number, self.open, self.has_older) = (number, Some(log), true);
+                self.is_left = false;
                 Ok(())
             }
             Err(error) => {
@@ -353,15 +389,27 @@ impl StateLog {
         }
     }
 
-    /// Removes all logs: there is no state.
+    /// Removes all logs: there is no state. Not before the journal has the outcomes in them: [`StateLog::is_left`] says that this is to
+    /// be called again.
     ///
     /// # Errors
     ///
     /// If they cannot be removed.
     pub fn remove(&mut self) -> io::Result<()> {
-        self.open = None;
-        self.unsynced = Unsynced::default();
-        self.numbers()?.into_iter().try_for_each(|number| self.remove_one(number))
+        (self.open, self.is_left) = (None, true);
+        let numbers = self.numbers()?;
+        let is_needed = self.waits || (self.policy != SyncPolicy::Never && !is_safe(&self.journal));
+        if is_needed && !numbers.is_empty() {
+            return Ok(());
+        }
+        numbers.into_iter().try_for_each(|number| self.remove_one(number))?;
+        (self.unsynced, self.is_left) = (Unsynced::default(), false);
+        Ok(())
+    }
+
+    /// Whether there is no state, and what is there is still to be removed.
+    pub fn is_left(&self) -> bool {
+        self.is_left
     }
 
     /// Whether outcomes of decisions before wait for the journal. They are not below the number that was the next one when they were

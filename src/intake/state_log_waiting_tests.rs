@@ -124,3 +124,87 @@ fn an_inform_that_repeats_what_waits_is_not_answered_before_it() {
     assert_eq!(process.message("held a"), Committed::Written);
     assert_eq!(times(&process, "a"), 1);
 }
+
+#[test]
+fn what_waits_survives_rules_that_keep_no_state() {
+    let policy = SyncPolicy::Batch;
+    let (stateful, stateless) = (rules("dedup = { window = '366d' }"), rules(""));
+    let mut process = full(&stateful, policy);
+    assert_eq!(process.message("held a"), Committed::Kept);
+    for _ in 0..2 {
+        let disk = process.disk.crash();
+        process = Process::start_with_room(&stateless, disk, process.now, policy, ROOM);
+        assert!(process.commit.keep_state(now(process.now)));
+        assert_eq!(times(&process, "a"), 0);
+    }
+    // There is room, and what the journal has is not safe from a power cut before the log is gone.
+    let disk = process.disk.crash();
+    let process = Process::start(&stateless, disk, process.now, policy);
+    assert!(process.commit.keep_state(now(process.now)));
+    assert!(!process.disk.names().iter().any(|path| path.to_string_lossy().contains(PREFIX)));
+    process.disk.cut_power();
+    let disk = process.disk.crash();
+    let process = Process::start(&stateless, disk, process.now, policy);
+    assert_eq!(times(&process, "a"), 1);
+}
+
+#[test]
+fn what_stays_with_its_stream_survives_though_the_journal_takes_what_others_have() {
+    let policy = SyncPolicy::Batch;
+    let rules = rules("dedup = { window = '366d' }");
+    let mut process = Process::start(&rules, Faulty::new(1), 0, policy);
+    process.disk.set_faults(Faults { write: 1, ..Faults::default() });
+    // The journal refuses it, and the log of the state is written anew, as soon as the disk takes it.
+    let mut made = Made::default();
+    add("<35>Nov 20 12:00:00 h app: held a", &process.commit, &rules, &mut made);
+    assert_eq!(process.commit.batch(at_millis(0), &mut made, Refused::Stays), Committed::Kept);
+    process.disk.set_faults(Faults::default());
+    process.now = 1;
+    for other in ["b", "c", "d"] {
+        assert_eq!(process.message(&format!("held {other}")), Committed::Synced);
+        assert!(process.commit.keep_state(now(process.now)));
+    }
+    assert_eq!(times(&process, "a"), 0);
+    let process = process.die(policy);
+    assert_eq!(times(&process, "a"), 1);
+    assert_eq!(times(&process, "d"), 1);
+}
+
+/// The log cannot be written any more, the journal can: its segments have their room.
+#[test]
+fn what_was_told_after_the_log_ended_is_news_to_the_next_process() {
+    let (held, deduped) = ("hold = { for = '1m' }", "dedup = { window = '366d' }");
+    // The state that the log has, what is said after it, and what must be said then.
+    let cases: [(&str, &str, &[&str], &str, State); 4] = [
+        (deduped, "held a", &["good a"], "held a", State::Critical),
+        (deduped, "good a", &["held a"], "good a", State::Ok),
+        (held, "held a", &[""], "good a", State::Ok),
+        (deduped, "held a", &["good a", "held a", "good a"], "held a", State::Critical),
+    ];
+    for (keys, before, after, then, state) in cases {
+        let rules = rules(keys);
+        let policy = SyncPolicy::Interval;
+        let mut process = Process::start(&rules, Faulty::new(1), 0, policy);
+        process.message(before);
+        assert!(process.commit.keep_state(now(process.now)));
+        process.now += 2;
+        let (log, _) = process.length(|name| name.starts_with(PREFIX));
+        process.disk.shift(&log, Path::new("/elsewhere"));
+        for message in after {
+            // Nothing but time that passes ends a hold.
+            if message.is_empty() {
+                process.pass(60);
+            } else {
+                let _ = process.message(message);
+            }
+        }
+        process.disk.shift(Path::new("/elsewhere"), &log);
+        let told = process.journaled().len();
+        let mut process = process.die(policy);
+        process.now += 1;
+        process.message(then);
+        let all = process.journaled();
+        assert_eq!(all.len(), told + 1, "{before}, {after:?}, {then}: {all:?}");
+        assert_eq!(all.last().unwrap().1, state, "{before}, {after:?}, {then}: {all:?}");
+    }
+}

@@ -141,6 +141,8 @@ pub struct Report {
     pub others: bool,
     /// What there is to say, in a sentence.
     pub text: String,
+    /// What is kept of it, if it is over: until that is journaled.
+    pub ended: Option<Kept>,
 }
 
 /// All storms under way.
@@ -342,7 +344,9 @@ impl Watched {
             }
             _ => format!("Storm of {what} from {who}: {counts}; {stale}{most}"),
         };
-        Report { address: storm.of.map(|(address, _)| address), host: self.host.clone(), stage, others, text }
+        let ended = if stage == Stage::Over { self.kept() } else { None };
+        let address = storm.of.map(|(address, _)| address);
+        Report { address, host: self.host.clone(), stage, others, text, ended }
     }
 }
 

@@ -51,10 +51,10 @@ impl Journal {
                     // One that is missing is still open here and can be restored.
                     let done = |closed: &Unsynced| {
                         let synced = work.closed.iter().any(|one| one.first == closed.first);
-                        synced && !missing.contains(&closed.first)
+                        synced && !missing.contains(&(closed.first, closed.identity))
                     };
                     tail.unsynced.retain(|closed| !done(closed));
-                    tail.gone |= missing.iter().any(|first| tail.has(*first));
+                    tail.gone |= tail.misses(&missing);
                     if tail.gone { Err(tail.why_gone()) } else { Ok(()) }
                 }
                 Err(error) => {
@@ -94,7 +94,7 @@ impl Journal {
     }
 
     /// Syncs; returns the segments that are not where they should be.
-    fn carry_out(&self, work: &Work) -> io::Result<Vec<u64>> {
+    fn carry_out(&self, work: &Work) -> io::Result<Vec<(u64, Identity)>> {
         for closed in &work.closed {
             closed.file.sync()?;
         }
@@ -103,17 +103,17 @@ impl Journal {
         if work.names_are_new {
             match disk.sync_directory(&self.shape.directory) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Ok(work.files.iter().map(|(first, _)| *first).collect());
+                    return Ok(work.files.clone());
                 }
                 other => other?,
             }
         }
         let is_current = disk.is_current()?;
-        let missing = |(first, identity): &(u64, Identity)| {
+        let is_missing = |(first, identity): &&(u64, Identity)| {
             let path = segment_path(&self.shape.directory, *first);
-            (!is_current || disk.identity(&path).ok() != Some(*identity)).then_some(*first)
+            !is_current || disk.identity(&path).ok() != Some(*identity)
         };
-        Ok(work.files.iter().filter_map(missing).collect())
+        Ok(work.files.iter().filter(is_missing).copied().collect())
     }
 
     /// Cuts off what failed writes have left behind the records of segments, as far as the disk lets it now.

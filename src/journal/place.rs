@@ -107,8 +107,7 @@ impl Journal {
         }
         let files = self.tail.lock().unsafe_files();
         for (first, identity) in files {
-            // One that is missing may have been delivered and removed meanwhile.
-            if !self.is_there(first, identity)? && self.tail.lock().has(first) {
+            if !self.is_there(first, identity)? && self.tail.lock().misses(&[(first, identity)]) {
                 return Ok(false);
             }
         }
@@ -244,6 +243,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::files::faulty::Faulty;
     use crate::journal::{Batch, Options, WhenFull};
     use crate::outcome::result::{Common, Event, Labels, Outcome, State};
 
@@ -327,6 +327,25 @@ mod tests {
             journal.register("sink").unwrap();
             assert_eq!(read(&journal), ["before", "between", "after"], "{what}, after a restart");
         }
+    }
+
+    /// The first record has another file in the place of the newest segment, which has none.
+    #[test]
+    fn a_segment_that_the_journal_replaces_itself_is_not_missed_by_who_syncs_meanwhile() {
+        let disk = Faulty::new(1);
+        let options =
+            Options { directory: "/journal".into(), max_size: 1 << 20, when_full: WhenFull::Refuse };
+        let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
+        let (began, go) = disk.hold_sync();
+        std::thread::scope(|scope| {
+            let syncing = scope.spawn(|| journal.sync(u64::MAX));
+            began.recv().unwrap();
+            journal.append(&batch("first")).unwrap();
+            go.send(()).unwrap();
+            syncing.join().unwrap().unwrap();
+        });
+        assert!(journal.is_in_place());
+        journal.append(&batch("second")).unwrap();
     }
 
     #[test]

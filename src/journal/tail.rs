@@ -165,6 +165,12 @@ impl Tail {
         closed.chain([(self.open().0, self.identity)]).collect()
     }
 
+    /// Whether some of these are still not safe, and should be there: they may have been delivered and removed, and where they had no
+    /// records, another file may have taken their place.
+    pub(super) fn misses(&self, missing: &[(u64, Identity)]) -> bool {
+        self.unsafe_files().iter().any(|file| missing.contains(file))
+    }
+
     /// Whether a segment is part of the journal: it may have been delivered and removed.
     pub(super) fn has(&self, first: u64) -> bool {
         self.segments.iter().any(|segment| segment.first == first)

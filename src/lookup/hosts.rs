@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::names::Spelling;
 use super::networks::ByNetwork;
-use super::table::Cell;
+use super::table::{Cell, Table};
 use super::tables::Tables;
 use crate::fast_map::{FastMap, FastSet};
 use crate::message::Source;
@@ -51,6 +51,16 @@ pub struct FromTable {
     pub addresses: Vec<Box<str>>,
     /// Where this is written.
     pub place: Place,
+}
+
+impl FromTable {
+    /// A column that a table must have for this and has not.
+    pub fn lacks(&self, table: &Table) -> Option<&str> {
+        let lacks = |column: &str| table.column(column).is_none();
+        let without_addresses = || self.addresses.iter().all(|address| lacks(address));
+        let name = lacks(&self.name).then_some(&self.name);
+        name.or_else(|| self.addresses.first().filter(|_| without_addresses())).map(|column| &**column)
+    }
 }
 
 /// What names the host first.
@@ -112,12 +122,7 @@ impl Hosts {
                 continue;
             };
             let Some(table) = tables.at(place) else { continue };
-            let lacks = |column: &str| table.column(column).is_none();
-            let missing = lacks(&from.name).then_some(&from.name).or_else(|| {
-                let all = from.addresses.iter().all(|address| lacks(address));
-                all.then(|| from.addresses.first()).flatten()
-            });
-            if let Some(column) = missing {
+            if let Some(column) = from.lacks(table) {
                 let columns: Vec<&str> = table.columns().take(20).collect();
                 let hint = did_you_mean(column, table.columns())
                     .unwrap_or_else(|| format!("its columns: {}", columns.join(", ")));
@@ -252,7 +257,7 @@ mod tests {
         let lines = "json = \"f\"\nkey = \"name\"";
         let text = br#"[{"name": "sw1", "address": "192.0.2.1/24", "address6": "2001:db8::1"}, {"name": "sw2", "address": "192.0.2.2"}, {"name": "sw3"}]"#;
         let table = parse(&definition(lines), "f", text).0.map(std::sync::Arc::new);
-        let tables = Tables::new(vec![Known { definition: std::sync::Arc::new(definition(lines)), table }]);
+        let tables = Tables::new(vec![Known::new(std::sync::Arc::new(definition(lines)), table)]);
         let place = Place { file: "t.toml".into(), line: 3, column: 5 };
         let from = |table: &str, name: &str, addresses: &[&str]| FromTable {
             table: table.into(),

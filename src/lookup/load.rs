@@ -94,8 +94,10 @@ pub fn begin(definitions: &[Arc<Definition>], directory: &Path) -> Begun {
     let mut begun = Begun::default();
     let mut all = Vec::new();
     for definition in definitions {
+        let broken = begun.broken.len();
         let table = first(definition, directory, &mut begun);
-        all.push(Known { definition: definition.clone(), table: table.map(Arc::new) });
+        let is_copy = begun.broken.len() > broken;
+        all.push(Known { is_copy, ..Known::new(definition.clone(), table.map(Arc::new)) });
     }
     begun.tables = Tables::new(all);
     begun
@@ -125,6 +127,42 @@ fn first(definition: &Definition, directory: &Path, begun: &mut Begun) -> Option
     let copy = last_copy(definition, directory);
     if copy.is_some() { &mut begun.broken } else { &mut begun.found }.extend(found);
     copy
+}
+
+/// The same tables, but the last good copies of files that lack columns which are used, by their places, where these have all of them.
+/// None if there is no such copy. What the files lack is added to `broken`.
+pub fn with_copies(
+    tables: &Tables,
+    lacking: &[(usize, Box<str>)],
+    directory: &Path,
+    broken: &mut Diagnostics,
+) -> Option<Tables> {
+    let mut all = tables.all().to_vec();
+    let mut any = false;
+    for (place, known) in all.iter_mut().enumerate() {
+        let columns: Vec<&str> =
+            lacking.iter().filter(|(of, _)| *of == place).map(|(_, column)| &**column).collect();
+        let Some(path) = known.definition.source.path().filter(|_| !columns.is_empty() && !known.is_copy)
+        else {
+            continue;
+        };
+        let copy = last_copy(&known.definition, directory);
+        let Some(copy) = copy.filter(|copy| columns.iter().all(|column| copy.column(column).is_some()))
+        else {
+            continue;
+        };
+        for column in columns {
+            is_gone(broken, &path.display().to_string(), column);
+        }
+        (known.table, known.is_copy, any) = (Some(Arc::new(copy)), true, true);
+    }
+    any.then(|| Tables::new(all))
+}
+
+/// Says that a table lacks a column that is used.
+pub fn is_gone(found: &mut Diagnostics, name: &str, column: &str) {
+    let message = format!("the column '{column}' is gone, which rules, sinks or [hosts] use");
+    found.file_error(name, message, "bring it back, or stop using it first");
 }
 
 /// The table of the last good copy, if there is one.

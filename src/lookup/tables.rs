@@ -16,6 +16,15 @@ pub struct Known {
     pub definition: Arc<Definition>,
     /// Its rows; none as long as nothing was read.
     pub table: Option<Arc<Table>>,
+    /// Whether these are those of the last good copy, as its file has a mistake.
+    pub is_copy: bool,
+}
+
+impl Known {
+    /// One with these rows.
+    pub fn new(definition: Arc<Definition>, table: Option<Arc<Table>>) -> Self {
+        Known { definition, table, is_copy: false }
+    }
 }
 
 impl Tables {

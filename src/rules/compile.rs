@@ -1,6 +1,5 @@
 //! Compiles rule files to a [`RuleSet`]. Finds all mistakes in all files at once.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::ops::Range;
@@ -110,6 +109,8 @@ pub struct Compiled {
     pub places: Vec<FieldPlace>,
     /// Errors and warnings.
     pub found: Diagnostics,
+    /// The columns that they use and that tables do not have, by the places of the tables.
+    pub lacking: Vec<(usize, Box<str>)>,
 }
 
 /// Compiles rule files. The order of the files is the order of their rules. A shipped rule whose id a user's rule has is
@@ -142,7 +143,7 @@ pub fn compile_until(
         read.extend(schema::read(&source, &mut found).into_iter().map(|text| (file, text)));
     }
     let asked = declared(&read);
-    let lookups = Offered { tables, needs: RefCell::default() };
+    let lookups = Offered::new(tables);
     let mut globs = Vec::new();
     for (file, text) in read {
         if *file.name == *watched && late() {
@@ -197,6 +198,7 @@ pub fn compile_until(
     plan.stateful = plan.rules.iter().any(|rule| rule.tracked);
     plan.holds_by_key = plan.rules.iter().any(|rule| rule.explicit && rule.hold.is_some());
     let plan = Arc::new(plan);
+    let lacking = lookups.lacking.into_inner().into_iter().collect();
     let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet {
         asks: rules.iter().any(|rule| rule.asks),
         rules,
@@ -208,7 +210,7 @@ pub fn compile_until(
         tables: tables.clone(),
         needs: lookups.needs.into_inner().into_iter().collect(),
     });
-    Compiled { rules, tests, places, found }
+    Compiled { rules, tests, places, found, lacking }
 }
 
 /// What can be asked about the rules. Of several with one id the first counts.

@@ -1,7 +1,6 @@
 //! One language, one answer: an expression gives the same value natively, in the template engine, and with its operands
 //! in variables, loops, lists and maps, for every documented way to write a variable.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -87,7 +86,7 @@ fn tables() -> Arc<Tables> {
     let rows = br#"[{"if": "gi0/3", "city": "Wien", "site": {"name": "down"}, "floor": 2, "up": true}, {"if": "down", "city": ""}]"#;
     let table = parse(&definition, "f", rows).0.map(Arc::new);
     assert!(table.is_some());
-    Arc::new(Tables::new(vec![Known { definition: Arc::new(named(definition, "site")), table }]))
+    Arc::new(Tables::new(vec![Known::new(Arc::new(named(definition, "site")), table)]))
 }
 
 fn named(definition: Definition, name: &str) -> Definition {
@@ -141,7 +140,7 @@ impl Fixture {
     /// The value of an expression as text, natively and in the engine.
     fn both_ways(&mut self, source: &str) -> (String, String) {
         let parsed = syntax::expression(source).unwrap();
-        let offered = Offered { tables: &self.tables, needs: RefCell::default() };
+        let offered = Offered::new(&self.tables);
         let scope = Scope {
             mib: &self.mib,
             kind: Messages::Notifications,
@@ -162,7 +161,7 @@ impl Fixture {
     }
 
     fn rendered(&mut self, source: &str) -> String {
-        let offered = Offered { tables: &self.tables, needs: RefCell::default() };
+        let offered = Offered::new(&self.tables);
         let scope = Scope {
             mib: &self.mib,
             kind: Messages::Notifications,

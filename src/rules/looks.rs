@@ -3,7 +3,6 @@
 //! A sink is compiled before any table is read, and outlives reloads that do not change it. So it keeps the names of tables, and
 //! looks into what they are at the moment.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -36,8 +35,7 @@ struct Inner {
 impl Looks {
     /// Of the tables of a configuration.
     pub fn new(definitions: &[Arc<Definition>]) -> Self {
-        let known =
-            definitions.iter().map(|definition| Known { definition: definition.clone(), table: None });
+        let known = definitions.iter().map(|definition| Known::new(definition.clone(), None));
         Looks(Arc::new(Inner { names: Tables::new(known.collect()), ..Inner::default() }))
     }
 
@@ -47,7 +45,7 @@ impl Looks {
     ///
     /// What is wrong with the call.
     pub fn look(&self, first: Option<&str>, args: usize, keys: &[Key<'_>]) -> Result<NamedLook, Doubt> {
-        let offered = Offered { tables: &self.0.names, needs: RefCell::default() };
+        let offered = Offered::new(&self.0.names);
         let look = offered.look(first, args, keys)?;
         let table: Arc<str> = self
             .0
@@ -60,6 +58,12 @@ impl Looks {
             self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(used);
         }
         Ok(NamedLook { table, column: look.column })
+    }
+
+    /// The columns of a table that were used.
+    pub fn needs(&self, table: &str) -> Vec<Box<str>> {
+        let used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.iter().filter(|(of, _)| **of == *table).map(|(_, column)| column.clone()).collect()
     }
 
     /// The columns that were used and that a table does not have, each with the name of its table.

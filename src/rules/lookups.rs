@@ -29,6 +29,8 @@ pub struct Offered<'t> {
     pub tables: &'t Tables,
     /// The columns that were used, by the places of their tables.
     pub needs: RefCell<BTreeSet<(usize, Box<str>)>>,
+    /// The columns that were to be used and that their tables do not have.
+    pub lacking: RefCell<BTreeSet<(usize, Box<str>)>>,
 }
 
 /// A look into a table: what is resolved when a rule is compiled.
@@ -40,7 +42,12 @@ pub struct Look {
     pub column: Option<Box<str>>,
 }
 
-impl Offered<'_> {
+impl<'t> Offered<'t> {
+    /// These tables, nothing of which was used yet.
+    pub fn new(tables: &'t Tables) -> Self {
+        Offered { tables, needs: RefCell::default(), lacking: RefCell::default() }
+    }
+
     /// The look that a call is. `first` is the first argument, if that is a text; `keys` stand behind the call.
     pub fn look(&self, first: Option<&str>, args: usize, keys: &[Key<'_>]) -> Result<Look, Doubt> {
         let wrong = |message: String, hint: String| Err(Doubt { message, hint });
@@ -67,6 +74,7 @@ impl Offered<'_> {
         if let Some(table) = self.tables.at(place)
             && table.column(&column).is_none()
         {
+            self.lacking.borrow_mut().insert((place, column.as_str().into()));
             let all: Vec<&str> = table.columns().collect();
             let hint = did_you_mean(&column, all.iter().copied()).unwrap_or_else(|| {
                 let more = if all.len() > MOST_NAMED { ", ..." } else { "" };

@@ -15,7 +15,7 @@ use crate::text::Charset;
 fn known(name: &str, lines: &str, text: &str) -> Known {
     let defined = Definition { name: name.into(), ..definition(lines) };
     let table = (!text.is_empty()).then(|| Arc::new(parse(&defined, "f", text.as_bytes()).0.unwrap()));
-    Known { definition: Arc::new(defined), table }
+    Known::new(Arc::new(defined), table)
 }
 
 fn tables() -> Arc<Tables> {

@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(all(&record("x")), ("nowhere".into(), "0".into(), false), "nothing was read yet");
         let table = |text: &str| {
             let table = Arc::new(parse(&of, "f", text.as_bytes()).0.unwrap());
-            Arc::new(Tables::new(vec![Known { definition: of.clone(), table: Some(table) }]))
+            Arc::new(Tables::new(vec![Known::new(of.clone(), Some(table))]))
         };
         // Values of tables are escaped as others are.
         looks.set(&table("key,city\nh,\"W\"\"\"\n"));

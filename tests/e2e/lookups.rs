@@ -115,3 +115,76 @@ fn a_version_with_a_mistake_keeps_the_one_before_over_reloads_and_restarts() {
     wait_until("all is well", || (0..2).all(|at| table(&daemon, at)["error"].is_null()));
     assert_eq!((table(&daemon, 0)["rows"].as_u64(), table(&daemon, 1)["rows"].as_u64()), (Some(1), Some(1)));
 }
+
+#[test]
+fn a_column_that_is_gone_and_a_copy_that_is_old_change_nothing_of_what_is_in_use() {
+    let table = "[rules]\npaths = [\"rules.toml\"]\npacks = []\n\
+         [[lookups]]\nname = \"site\"\ncsv = \"sites.csv\"\nkey = \"network\"\nmatch = \"cidr\"\nrefresh = \"1s\"\n";
+    let of_core = "[[sinks]]\nname = \"core\"\ntype = \"file\"\npath = \"DIR/core.jsonl\"\n\
+                   only = \"lookup('site', outcome.source).team == 'core'\"\n";
+    let mut daemon = Daemon::prepare(&format!("{table}{FILE_SINK}{of_core}"));
+    let folder = daemon.path("");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let config = daemon.path("trapline.toml");
+    let config = config.to_str().unwrap();
+    let rule = RULE.replace(" {{ lookup('dev', name).owner.mail or '-' }}", "");
+    write("rules.toml", &rule);
+    write("sites.csv", "network,city,team\n127.0.0.0/8,Wien,core\n");
+    daemon.restart();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Sends until both sinks have an outcome with this output.
+    let becomes = |daemon: &Daemon, city: &str| {
+        let before = ["out.jsonl", "core.jsonl"].map(|file| daemon.outcomes(file).len());
+        wait_until(city, || {
+            sender.send_to(b"<13>Nov 20 12:00:00 x app: fan a", ("127.0.0.1", daemon.syslog_udp)).unwrap();
+            ["out.jsonl", "core.jsonl"].iter().zip(before).all(|(file, before)| {
+                let outcomes = daemon.outcomes(file);
+                outcomes.len() > before && outcomes.last().is_some_and(|outcome| outcome["output"] == city)
+            })
+        });
+    };
+    let copy = folder.join("var/lookups/site");
+    let copied = |city: &str| {
+        wait_until("the copy is there", || {
+            std::fs::read_to_string(&copy).is_ok_and(|copy| copy.contains(city))
+        });
+    };
+    let gone = |daemon: &Daemon, column: &str| {
+        wait_until("the column is missed", || {
+            let error = daemon.status()["lookups"][0]["error"].as_str().unwrap_or_default().to_owned();
+            error.contains(&format!("sites.csv: error: the column '{column}' is gone"))
+        });
+    };
+    becomes(&daemon, "Wien");
+    copied("Wien");
+    let old = std::fs::read(&copy).unwrap();
+    // A column of a sink, a column of a rule: neither a reload nor a restart goes on without it.
+    for (text, column) in
+        [("network,city\n127.0.0.0/8,Linz\n", "team"), ("network,town,team\n127.0.0.0/8,Linz,core\n", "city")]
+    {
+        write("sites.csv", text);
+        gone(&daemon, column);
+        let reload = output(&["reload", "--config", config]);
+        assert!(reload.status.success(), "{reload:?}");
+        gone(&daemon, column);
+        becomes(&daemon, "Wien");
+        daemon.kill();
+        daemon.restart();
+        gone(&daemon, column);
+        becomes(&daemon, "Wien");
+        let check = output(&["check", "--offline", "--config", config]);
+        let said = String::from_utf8_lossy(&check.stderr).into_owned();
+        assert!(
+            !check.status.success() && said.contains(&format!("the column '{column}' is gone")),
+            "{said}"
+        );
+    }
+    // The disk did not take the copy of the newest version: a reload does not go back.
+    write("sites.csv", "network,city,team\n127.0.0.0/8,Graz,core\n");
+    becomes(&daemon, "Graz");
+    copied("Graz");
+    std::fs::write(&copy, &old).unwrap();
+    write("sites.csv", "network,city,team\n127.0.0.0/8,Linz\n");
+    assert!(output(&["reload", "--config", config]).status.success());
+    becomes(&daemon, "Graz");
+}

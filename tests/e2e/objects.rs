@@ -12,7 +12,9 @@ use crate::support::{link_trap, wait_until};
 const RULES: &str = "[[rule]]\nid = \"disk\"\nsyslog = { program = \"app\", message = '^disk' }\n\
                      [rule.check]\nhost = \"db \\\"1\\\"; x\"\nservice = \"Disk\"\nstate = \"critical\"\n\
                      [[rule]]\nid = \"refused\"\nsyslog = { program = \"app\", message = '^refused' }\n\
-                     [rule.check]\nservice = \"Refused\"\nstate = \"warning\"\n";
+                     [rule.check]\nservice = \"Refused\"\nstate = \"warning\"\n\
+                     [[rule]]\nid = \"odd\"\nsyslog = { message = 'odd: (?<h>\\S+) (?<s>\\S+)$' }\n\
+                     [rule.check]\nhost = \"{{ h }}\"\nservice = \"{{ s }}\"\nstate = \"warning\"\n";
 
 /// A daemon that has seen a link trap and lines of a program.
 fn seen() -> Daemon {
@@ -22,10 +24,18 @@ fn seen() -> Daemon {
     daemon.restart();
     link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for line in ["<13>Nov 20 12:00:00 core-1 app: disk full", "<13>Nov 20 12:00:00 core-1 app: refused"] {
+    let lines = ["<13>Nov 20 12:00:00 core-1 app: disk full", "<13>Nov 20 12:00:00 core-1 app: refused"];
+    // Names that mean something in the configuration of a core, and some that only look like it.
+    let odd = [
+        "null", "+add", "+", "template", "0", "define", "register", "-x", "_y", "}", "{", "#z", "[h]", "a#b",
+        "@", "/",
+    ];
+    let odd = odd.iter().flat_map(|name| [format!("<13>x odd: {name} svc"), format!("<13>x odd: h {name}")]);
+    let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).chain(odd).collect();
+    for line in &lines {
         sender.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
     }
-    wait_until("all outcomes", || daemon.outcomes("out.jsonl").len() == 3);
+    wait_until("all outcomes", || daemon.outcomes("out.jsonl").len() == 1 + lines.len());
     daemon
 }
 

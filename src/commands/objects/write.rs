@@ -51,6 +51,10 @@ impl Core {
         if name.trim() != name || name.is_empty() {
             return Some("it begins or ends with a space".to_owned());
         }
+        // Nagios and its kin take this for no value, and a plus for what is added to an inherited list.
+        if self != Core::Icinga2 && (name == "null" || name.starts_with('+')) {
+            return Some("in the core's configuration it means something else".to_owned());
+        }
         let odd = name.chars().find(|c| illegal.contains(*c) || c.is_control());
         odd.map(|c| format!("no name has '{}'", c.escape_debug()))
     }

@@ -1,0 +1,81 @@
+//! What receivers were told of a service, beyond what its problems know.
+
+use super::core::Core;
+use super::effects::{Effects, Kind};
+use super::key::Key;
+use crate::outcome::result::State;
+
+/// How many services may be remembered that had an outcome without room for its state.
+const MOST_WITHOUT: usize = 1 << 16;
+/// Stands among these services for those that there was no place for. No service has this key.
+pub(super) const MANY_WITHOUT: Key = Key::new(u128::MAX);
+
+/// What a service is known by whose problem was sent without state for want of room; others by their own key.
+pub(super) fn for_want_of_room(service: u64) -> Key {
+    Key::new((1 << 64) | u128::from(service))
+}
+
+/// What receivers were told last of a service by an outcome that the state does not know of: it could not be written any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The service.
+    pub service: Key,
+    /// The state.
+    pub state: State,
+    /// The id of the rule of the outcome.
+    pub rule: Box<str>,
+}
+
+impl Core {
+    /// Receivers were told this after the state was written: what would repeat what the state knows may be news. An outcome of a rule that
+    /// keeps no state is none of its business, unless a problem is open.
+    pub(super) fn were_told(&mut self, told: &Told, is_tracked: bool, out: &mut Effects) {
+        let service = told.service.low();
+        let open = self.worst_of(service).map(|(_, at)| at);
+        let known = open.or_else(|| self.problems.find_low(service));
+        if let Some(problem) = known.and_then(|at| self.problems.get_mut(at)) {
+            problem.set_sent(Some(told.state));
+            out.touched.push((Kind::Problem, problem.key));
+        }
+        if told.state.is_good() {
+            self.told_that_it_is_well(service, out);
+        } else if is_tracked && known.is_none() {
+            // It may have been held, or closed: what clears it must be sent.
+            self.told_without(Key::new(service.into()), out);
+            self.told_without(for_want_of_room(service), out);
+        }
+    }
+
+    /// Remembers that receivers know of a problem of a service that no state knows of.
+    pub(super) fn told_without(&mut self, service: Key, out: &mut Effects) {
+        let many = self.told_without.len() >= MOST_WITHOUT && !self.told_without.contains(&service);
+        let service = if many { MANY_WITHOUT } else { service };
+        if self.told_without.insert(service) {
+            out.touched.push((Kind::Told, service));
+        }
+    }
+
+    /// Whether receivers may know of a problem of a service that no state knows of.
+    pub(super) fn may_be_told(&self, service: u64) -> bool {
+        !self.told_without.is_empty()
+            && [Key::new(service.into()), for_want_of_room(service), MANY_WITHOUT]
+                .iter()
+                .any(|key| self.told_without.contains(key))
+    }
+
+    /// Receivers know that a service is well.
+    pub(super) fn told_that_it_is_well(&mut self, service: u64, out: &mut Effects) {
+        if self.told_without.is_empty() {
+            return;
+        }
+        for key in [Key::new(service.into()), for_want_of_room(service)] {
+            if self.told_without.remove(&key) {
+                out.touched.push((Kind::Told, key));
+            }
+        }
+        // All that there was no place for have had their time.
+        if self.told_without.len() == 1 && self.told_without.remove(&MANY_WITHOUT) {
+            out.touched.push((Kind::Told, MANY_WITHOUT));
+        }
+    }
+}
