@@ -251,7 +251,8 @@ impl Ledger {
         // A message that came again is in the journal again, and is promised once.
         let is_there = |entry: &Entry| there.contains(&(entry.epoch, entry.sequence, entry.outcome));
         let kept = |entry: &&Entry| !entry.lost && is_there(entry);
-        let kept: BTreeSet<Outcome> = entries.iter().filter(kept).map(|entry| entry.outcome).collect();
+        let name = |entry: &Entry| (entry.outcome, entry.mark == Mark::Last);
+        let kept: BTreeSet<_> = entries.iter().filter(kept).map(name).collect();
         for at in owed {
             let entry = &mut entries[at];
             if entry.lost || is_there(entry) {
@@ -260,7 +261,7 @@ impl Ledger {
             let answered = self.0.answered.borrow().contains(&entry.outcome.uid);
             let Entry { outcome, sequence, .. } = *entry;
             // The last word of a mute is said again by who has not forgotten it: `hush::settle` checks that.
-            if entry.mark != Mark::Last && !kept.contains(&outcome) && promised(entry, answered) {
+            if entry.mark != Mark::Last && !kept.contains(&(outcome, false)) && promised(entry, answered) {
                 let vanished = self.0.vanished.borrow().iter().any(|range| range.contains(&sequence));
                 if sequence < first || (sequence < oldest && !there.is_empty()) || vanished {
                     // A full journal may have given it up, or somebody has removed it: that is settled at the end, by its count.

@@ -502,7 +502,8 @@ impl Life {
         loop {
             let Some(node) = world.node() else { return };
             let behind = node.behind();
-            calm = if behind.is_empty() && !node.shared.refusing() { calm + 1 } else { 0 };
+            let is_calm = behind.is_empty() && !node.shared.refusing() && world.on_the_way.get() == 0;
+            calm = if is_calm { calm + 1 } else { 0 };
             if calm == 3 {
                 break;
             }

@@ -17,7 +17,7 @@ use crate::executor::Group;
 use crate::network::SimStream;
 use crate::node::Datagram;
 use crate::outcome::{Makes, Message};
-use crate::world::{WORLD, World};
+use crate::world::{OnTheWay, WORLD, World};
 
 /// The most octets of an answer.
 pub const MOST_ANSWER: usize = 65_507;
@@ -164,6 +164,7 @@ async fn open_from_afar(world: &World, host: &str) -> io::Result<SimStream> {
 
 /// Carries octets one way, to the end.
 async fn carry(world: World, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let _on_the_way = OnTheWay::new(&world);
     let mut octets = vec![0; 1 << 14];
     loop {
         let read = from.read(&mut octets).await;
@@ -234,6 +235,7 @@ pub async fn lines(world: World) {
 
 /// Sends informs over TCP.
 pub async fn streams(world: World) {
+    let _on_the_way = OnTheWay::new(&world);
     while world.sending.get() {
         world.pause(4000).await;
         let Ok(mut stream) = world.network.open("daemon-snmp").await else { continue };

@@ -60,6 +60,8 @@ pub struct Inner {
     pub storm: Cell<bool>,
     /// Whether devices still send.
     pub sending: Cell<bool>,
+    /// How much is on its way from them that is not sent at once.
+    pub on_the_way: Cell<u64>,
     /// How many octets of padding messages have at most.
     pub padding: u64,
     /// Since when the disk fails.
@@ -131,6 +133,7 @@ impl World {
             written: RefCell::default(),
             storm: Cell::new(true),
             sending: Cell::new(true),
+            on_the_way: Cell::new(0),
             padding,
             disk_fails: Cell::new(None),
             keeps_state: Cell::new(false),
@@ -229,5 +232,22 @@ impl File {
             self.paths.pop();
             self.paths.extend([moved, path]);
         }
+    }
+}
+
+/// Something is on its way until this is dropped.
+pub struct OnTheWay(World);
+
+impl OnTheWay {
+    /// From now on.
+    pub fn new(world: &World) -> Self {
+        world.on_the_way.set(world.on_the_way.get() + 1);
+        OnTheWay(world.clone())
+    }
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        self.0.on_the_way.set(self.0.on_the_way.get() - 1);
     }
 }
