@@ -406,6 +406,8 @@ impl Node {
         self.catch_up();
         self.count();
         sinks.stop(Duration::from_secs(6)).await;
+        // What a server says from now on nobody hears, though its connection may be open for a while.
+        self.world.ledger.lineages().iter().for_each(|lineage| lineage.place.borrow_mut().killed());
         self.sync.joined(Duration::from_secs(5)).await;
         mutes::keep(&self.shared, &mut true);
         if self.shared.storms.any() {

@@ -196,7 +196,7 @@ impl Place {
         self.excuse(outcome);
     }
 
-    /// The daemon is killed.
+    /// The daemon is killed, or has ended.
     pub fn killed(&mut self) {
         self.kills += 1;
     }
