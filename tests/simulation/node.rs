@@ -407,7 +407,12 @@ impl Node {
         self.count();
         sinks.stop(Duration::from_secs(6)).await;
         // What a server says from now on nobody hears, though its connection may be open for a while.
-        self.world.ledger.lineages().iter().for_each(|lineage| lineage.place.borrow_mut().killed());
+        let now = self.world.history.now();
+        for lineage in self.world.ledger.lineages() {
+            let mut place = lineage.place.borrow_mut();
+            place.excuse_since(now, |uid| self.world.ledger.times(uid));
+            place.killed();
+        }
         self.sync.joined(Duration::from_secs(5)).await;
         mutes::keep(&self.shared, &mut true);
         if self.shared.storms.any() {

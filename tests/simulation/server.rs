@@ -104,6 +104,9 @@ impl Server {
             if !sent {
                 return;
             }
+            if mood.slow > 0 {
+                self.history.say(&format!("{host} has answered {}", names.join(" ")));
+            }
             self.place.borrow_mut().told_at_last(self.history.now(), &answer.taken, kills);
         }
     }
