@@ -99,6 +99,8 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     shared.commit.mutes.configure(&config.mutes);
     mutes::resume(&shared);
     shared.commit.resume(clock.now());
+    // Mutes and the state were compared with what is there; others who write next may need the room.
+    shared.journal.remove_taken();
     storms::resume(&shared);
     let status = Arc::new(Status::new(shared, health, clock.clone()));
     let security = Arc::new(security(&config, &*clock)?);

@@ -209,7 +209,9 @@ impl Mutes {
     /// These words are in the journal.
     pub fn said(&self, words: &[LastWord]) {
         let mut state = self.state();
-        words.iter().for_each(|word| state.forget(&word.name));
+        for word in words {
+            state.forget(&word.name);
+        }
         self.set_any(&state);
     }
 

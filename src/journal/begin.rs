@@ -7,8 +7,10 @@ use crate::journal::shape::Shape;
 use crate::journal::spare::Spare;
 use crate::journal::tail::Tail;
 
-/// Begins a segment with the record `next` and removes segments that every sink had taken, up to the record `taken`. If the disk has no
-/// room for a segment even then, the journal begins without one: it takes nothing, and sinks get what is there.
+/// Begins a segment with the record `next`. Segments that every sink had taken, up to the record `taken`, stay until
+/// [`Journal::remove_taken`](super::Journal::remove_taken) is called, as the state of rules is compared with them; unless their room is
+/// needed. If the disk has no room for a segment even then, the journal begins without one: it takes nothing, and sinks get what is
+/// there.
 ///
 /// # Errors
 ///
@@ -25,9 +27,6 @@ pub(super) fn begin(shape: &Shape, mut segments: Vec<Meta>, next: u64, taken: u6
     let without_room = lacks_room(&newest);
     if without_room {
         newest = Spare::without_room(shape);
-    } else if newest.is_ok() {
-        // Others who write next may need the room.
-        remove_taken(shape, &mut segments, taken)?;
     }
     let mut tail = Tail::new(segments, next, shape, newest?);
     (tail.gone, tail.without_room) = (without_room, without_room);

@@ -298,6 +298,16 @@ impl Journal {
         self.taken_before
     }
 
+    /// Deletes the segments that every sink had taken when the journal was opened.
+    pub fn remove_taken(&self) {
+        let (taken, mut rest) = (self.taken_before.unwrap_or(0), Rest::default());
+        self.tail.change(|tail| {
+            tail.drop_before(taken, &mut rest);
+            ((), tail.next)
+        });
+        self.finish(rest);
+    }
+
     /// Deletes the segments that every sink is past, and what failed writes have left in others.
     pub fn clean(&self) {
         self.cut_back();

@@ -296,7 +296,11 @@ impl Tail {
 
     /// Removes closed segments that every cursor is past.
     pub(super) fn drop_delivered(&mut self, rest: &mut Rest) {
-        let needed = self.needed();
+        self.drop_before(self.needed(), rest);
+    }
+
+    /// Removes closed segments without records from a number on.
+    pub(super) fn drop_before(&mut self, needed: u64, rest: &mut Rest) {
         let closed = self.segments.len().saturating_sub(1);
         let delivered = self.segments[..closed].iter().take_while(|segment| segment.end() <= needed).count();
         if delivered > 0 {
