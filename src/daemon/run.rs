@@ -463,7 +463,7 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
     }
     let cursors = || {
         for name in journal.cursor_names()? {
-            journal.register(&name)?;
+            journal.register_first(&name)?;
         }
         io::Result::Ok(())
     };
