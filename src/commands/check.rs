@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::config::loaded::{self as setup, Setup};
 use crate::engine_id;
 use crate::mib::load::Held;
+use crate::rules::compile::is_shipped;
 use crate::rules::hostile;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::settings::input;
@@ -69,6 +70,9 @@ struct Checked {
 
 struct Summary {
     rules: usize,
+    /// How many rules are not shipped ones.
+    own: usize,
+    /// Of own rules, where there are any.
     tests: usize,
     modules: usize,
     hosts: usize,
@@ -79,11 +83,9 @@ struct Summary {
 impl Checked {
     fn print(&self) {
         self.found.iter().for_each(setup::print);
-        let Some(Summary { rules, tests, modules, hosts, sinks, engine }) = &self.summary else { return };
-        println!(
-            "{rules} rules with {tests} tests, {modules} MIB modules, {hosts} hosts, {sinks} sinks: no errors"
-        );
-        if let Some((id, form)) = engine {
+        let Some(summary) = &self.summary else { return };
+        println!("{}: no errors", summary.text());
+        if let Some((id, form)) = &summary.engine {
             println!("SNMPv3 engine id {id}: {form}");
         }
     }
@@ -94,12 +96,26 @@ impl Checked {
         let mut all = json!({ "file": self.file, "ok": self.summary.is_some(), "found": found.to_json() });
         if let Some(summary) = &self.summary {
             all["rules"] = summary.rules.into();
+            all["own_rules"] = summary.own.into();
             all["tests"] = summary.tests.into();
             all["mib_modules"] = summary.modules.into();
             all["hosts"] = summary.hosts.into();
             all["sinks"] = summary.sinks.into();
         }
         all
+    }
+}
+
+impl Summary {
+    /// The tests of shipped rules do not count beside own rules, which may take what those are tested with.
+    fn text(&self) -> String {
+        let Summary { rules, own, tests, modules, hosts, sinks, .. } = self;
+        let rules = if *own == 0 || own == rules {
+            format!("{rules} rules with {tests} tests")
+        } else {
+            format!("{rules} rules, {own} of them your own with {tests} tests")
+        };
+        format!("{rules}, {modules} MIB modules, {hosts} hosts, {sinks} sinks")
     }
 }
 
@@ -138,6 +154,7 @@ fn one(path: Option<&Path>, rules: &[PathBuf], offline: bool) -> Checked {
     }
     checked.summary = Some(Summary {
         rules: rules.rules().len(),
+        own: rules.rules().iter().filter(|rule| !is_shipped(&rule.file)).count(),
         tests: setup.compiled.tests.len(),
         modules: setup.mibs.mib.modules().len(),
         hosts: setup.config.hosts.len(),

@@ -2,6 +2,18 @@
 
 use super::*;
 
+#[test]
+fn the_tests_of_own_rules_are_said_to_be_theirs() {
+    let said = |rules, own, tests| {
+        Summary { rules, own, tests, modules: 9, hosts: 2, sinks: 1, engine: None }.text()
+    };
+    let rest = ", 9 MIB modules, 2 hosts, 1 sinks";
+    assert_eq!(said(600, 0, 900), format!("600 rules with 900 tests{rest}"));
+    assert_eq!(said(3, 3, 5), format!("3 rules with 5 tests{rest}"));
+    assert_eq!(said(603, 3, 5), format!("603 rules, 3 of them your own with 5 tests{rest}"));
+    assert_eq!(said(601, 1, 0), format!("601 rules, 1 of them your own with 0 tests{rest}"));
+}
+
 /// Configurations with one mistake each.
 const CONFIGURATIONS: [(&str, &str); 15] = [
     ("a misspelt section", "[smnp]\nlisten = [\"127.0.0.1:1162\"]\n"),

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::listeners::{self, BoundListeners, Host, ListenerPlan, Running, still_has_the_port};
 use super::log::{self, Log};
 use super::lookups::{self, Keepers};
+use super::needs;
 use super::own_service;
 use super::reports::Reports;
 use super::reverse::Workers;
@@ -187,7 +188,7 @@ impl Assembly {
         let parts = Parts {
             listeners: Vec::new(),
             http: None,
-            sinks_need: sinks_need(config),
+            sinks_need: needs::of_sinks(config),
             less_streams: Vec::new(),
             sinks: Sinks::default(),
             mibs: Held::default(),
@@ -217,6 +218,11 @@ impl Assembly {
     /// What SNMPv3 keeps over reloads.
     pub fn security(&self) -> &Arc<Memory> {
         &self.security
+    }
+
+    /// The limit of descriptors.
+    pub fn descriptors(&self) -> usize {
+        self.descriptors
     }
 
     /// What routes of the API reach.
@@ -329,7 +335,7 @@ impl Assembly {
         let sinks = sinks::plan(&sinks, &config.sinks, &self.crew, &journal, &mut found);
         match active.filter(|_| !found.has_errors()) {
             Some(active) => {
-                let (http_rules, sinks_need) = (http_rules(&config), sinks_need(&config));
+                let (http_rules, sinks_need) = (http_rules(&config), needs::of_sinks(&config));
                 let (own_service, history) = (config.own_service, config.history);
                 let mailers = config.sinks.iter().map(|sink| &sink.settings);
                 let reports = Reports::of(history.as_ref(), config.reports, mailers);
@@ -524,12 +530,6 @@ fn http_rules(config: &Config) -> Rules {
         outcomes: http.outcomes,
     };
     config.http.as_ref().map(rules).unwrap_or_default()
-}
-
-/// The descriptors that the sinks of a configuration need.
-pub fn sinks_need(config: &Config) -> Needs {
-    let connections = config.sinks.iter().map(|sink| sink.settings.sink.limits().lanes.max(1)).sum();
-    Needs { sockets: 0, sinks: config.sinks.len(), connections }
 }
 
 /// The listeners of a configuration.

@@ -97,7 +97,7 @@ async fn write(
         appended.borrow_and_update();
         let more = match round(status, &mut writer, &mut reader, &mut due) {
             Ok(more) => more,
-            Err(error) => return Ended::Failed(error),
+            Err(error) => return failed(writer, error),
         };
         if status.history.set_error(None) {
             tracing::info!("the history is written");
@@ -146,6 +146,23 @@ async fn write(
     ended
 }
 
+fn failed(writer: Writer, error: Wrong) -> Ended {
+    let said = error.to_string();
+    if let Wrong::History(error) = error {
+        writer.fail(&error);
+    }
+    Ended::Failed(said)
+}
+
+/// Why a batch cannot be written.
+#[derive(Debug, thiserror::Error)]
+enum Wrong {
+    #[error("the journal cannot be read: {0}")]
+    Journal(#[from] io::Error),
+    #[error("{0}")]
+    History(#[from] HistoryError),
+}
+
 /// When something was done last.
 #[derive(Debug, Default)]
 struct Due {
@@ -156,8 +173,7 @@ struct Due {
 }
 
 /// Reads and writes a batch, and does what is due. Whether there is more to read.
-fn round(status: &Status, writer: &mut Writer, reader: &mut Reader, due: &mut Due) -> Result<bool, String> {
-    let said = |error: HistoryError| error.to_string();
+fn round(status: &Status, writer: &mut Writer, reader: &mut Reader, due: &mut Due) -> Result<bool, Wrong> {
     let counters = &status.history;
     let now = status.shared.now();
     let mut is_full = false;
@@ -168,21 +184,22 @@ fn round(status: &Status, writer: &mut Writer, reader: &mut Reader, due: &mut Du
         }
         !is_full
     });
-    let count = read.map_err(|error: io::Error| format!("the journal cannot be read: {error}"))?;
+    let count = read?;
     let told = !is_full && writer.tell(status.shared.untold().take(), now);
     if count > 0 || told {
-        writer.commit(now, counters).map_err(said)?;
+        writer.commit(now, counters)?;
     }
     if due.tended.is_some_and(|at| now.mono.since(at) >= TEND) {
-        writer.tend(counters).map_err(said)?;
+        writer.tend(counters)?;
         due.tended = None;
     }
     if count > 0 || told {
         due.tended.get_or_insert(now.mono);
     }
     if due.retained.is_none_or(|at| now.mono.since(at) >= RETAIN) {
-        writer.retain(now).map_err(said)?;
-        writer.tend(counters).map_err(said)?;
+        writer.prove()?;
+        writer.retain(now)?;
+        writer.tend(counters)?;
         due.retained = Some(now.mono);
     }
     Ok(is_full)

@@ -22,6 +22,7 @@ mod lookups;
 pub mod mib_subprocess;
 mod minutes;
 pub mod mutes;
+pub mod needs;
 pub mod own_service;
 pub mod plan;
 pub mod reload;

@@ -14,9 +14,9 @@ use super::assembly::{Assembly, Changes};
 use super::awaited::Awaited;
 use super::console_rules::{self, Change, Changed};
 use super::control::{Order, Request};
-use super::mib_subprocess;
 use super::replies::{refusal, unable};
 use super::supervise::{Stop, told, words};
+use super::{mib_subprocess, needs};
 use crate::config::loaded;
 use crate::settings::diagnostic::Diagnostics;
 use crate::sinks::memory;
@@ -99,6 +99,7 @@ impl Reloader {
         let planned = catch_unwind(AssertUnwindSafe(|| {
             let (mut config, mut found) = loaded::config(self.path.as_deref())?;
             let absent = self.awaited.excuse(&mut config, &mut found);
+            needs::suffice(&config, self.assembly.descriptors())?;
             mib_subprocess::index(&config);
             Ok((self.assembly.plan(config, found)?, absent))
         }));

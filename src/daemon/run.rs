@@ -20,8 +20,8 @@ use super::senders::StoredSenders;
 use super::signals::{self, Signals};
 use super::supervise::{Crew, Member, OnEnd};
 use super::{
-    capture, control, drain, feed, history, inbox, mib_subprocess, minutes, mutes, own_service, reports,
-    storms, sync, systemd, timers,
+    capture, control, drain, feed, history, inbox, mib_subprocess, minutes, mutes, needs, own_service,
+    reports, storms, sync, systemd, timers,
 };
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
@@ -72,6 +72,10 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<bool> {
     let awaited = Awaited::all(&mut config, &mut found);
     let log = Log::start(config.log);
     let descriptors = descriptors::raise().context("cannot ask for the limit of descriptors")?;
+    if let Err(found) = needs::suffice(&config, descriptors) {
+        loaded::print(&found);
+        return Ok(false);
+    }
     // Mistakes are reported before anything listens; unless MIB modules must be read, which can take long: senders do not
     // repeat traps, so these wait on disk meanwhile.
     let setup = if cache::is_ready(&config.mib_paths, &loaded::mib_index(&config)) {
@@ -465,7 +469,7 @@ fn open_journal(config: &Config) -> anyhow::Result<Arc<Journal>> {
     }
     let cursors = || {
         for name in journal.cursor_names()? {
-            journal.register(&name)?;
+            journal.register_first(&name)?;
         }
         io::Result::Ok(())
     };

@@ -227,24 +227,29 @@ pub fn plan(
     let cursors: Vec<String> = journal.cursors().into_iter().map(|(name, _)| name).collect();
     let plan::SinkSteps { steps, removed } = plan::sinks(&view, &cursors, &sinks);
     let mut made = Made { journal: journal.clone(), names: Vec::new() };
+    // While others deliver, one that is new must not keep the journal from taking outcomes.
+    let open = if running.is_empty() { Running::open_first } else { Running::open };
     let mut planned = Vec::new();
     for (step, section) in steps.into_iter().zip(wanted) {
         let name = &section.settings.name;
         let new = match &step {
             SinkStep::Keep | SinkStep::Change => None,
-            SinkStep::Start => Some(start(name, name, crew, journal, &mut made)),
+            SinkStep::Start => Some(start((name, name), crew, journal, &mut made, open)),
             SinkStep::Rename(from) | SinkStep::TakeOver(from) => {
-                Some(start(name, from, crew, journal, &mut made))
+                Some(start((name, from), crew, journal, &mut made, open))
             }
         };
         let new = match new.transpose() {
             Ok(new) => new,
             Err(error) => {
                 let message = format!("cannot start sink '{name}': {error}");
-                let hint = format!(
-                    "see that {} can be written and the system has threads left",
-                    journal.directory().join("cursors").display()
-                );
+                let cursors = journal.directory().join("cursors");
+                let cursors = cursors.display();
+                let hint = if error.kind() == io::ErrorKind::StorageFull {
+                    format!("make room on the disk of {cursors}")
+                } else {
+                    format!("see that {cursors} can be written and the system has threads left")
+                };
                 match &section.place {
                     Some(place) => found.push(place.error(message, hint)),
                     None => found.file_error("trapline", message, &hint),
@@ -259,17 +264,17 @@ pub fn plan(
 
 /// The thread of a sink, and its cursor: that of `from`, or a new one.
 fn start(
-    name: &str,
-    from: &str,
+    (name, from): (&str, &str),
     crew: &Crew,
     journal: &Arc<Journal>,
     made: &mut Made,
+    open: fn(&str, &Journal) -> io::Result<Running>,
 ) -> io::Result<(Slot, Running)> {
     let running = match journal.cursor(from) {
         Some(cursor) => Running::new(name, cursor),
         None => {
             made.names.push(name.to_owned());
-            Running::open(name, journal)?
+            open(name, journal)?
         }
     };
     Ok((Slot::start(name, crew, journal)?, running))

@@ -112,7 +112,7 @@ fn tell(status: &Status, found: &io::Result<Looked>) {
     match found {
         Ok(Looked::Well | Looked::Room) => status.health.recovered(PLACE),
         Err(_) if status.shared.journal.lacks_room() => {
-            status.health.failed(PLACE, "has no room for a segment; make room on its disk".to_owned());
+            status.health.failed(PLACE, "takes no outcomes; make room on its disk".to_owned());
         }
         Ok(Looked::Restored { segments }) => {
             let lost = if *segments == 0 { String::new() } else { format!("; {segments} segments are lost") };

@@ -24,6 +24,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError>;
     /// Which file a path names at the moment.
     fn identity(&self, path: &Path) -> io::Result<Identity>;
+    /// The length of a regular file, which is not opened. It is refused where another user may have put it there.
+    fn measure(&self, path: &Path) -> io::Result<u64>;
 
     /// Opens a file to read and write; creates it if `make` is true.
     fn open(&self, path: &Path, make: bool) -> io::Result<Arc<dyn DiskFile>> {

@@ -317,6 +317,10 @@ impl Disk for Faulty {
         Ok(Arc::new(Open { disk: self.clone(), content }))
     }
 
+    fn measure(&self, path: &Path) -> io::Result<u64> {
+        self.length(path).ok_or(ErrorKind::NotFound.into())
+    }
+
     fn identity(&self, path: &Path) -> io::Result<Identity> {
         let state = locked(&self.state);
         state.names.get(path).map(identity).ok_or(ErrorKind::NotFound.into())

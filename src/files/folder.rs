@@ -273,6 +273,12 @@ impl Folder {
         self.disk.identity(&self.join(name)?)
     }
 
+    /// The length of a regular file. To open and close a database would take the locks of this process from it, as POSIX has it.
+    pub(crate) fn measure(&self, name: &str) -> io::Result<u64> {
+        let path = self.join(name)?;
+        self.disk.measure(&path).map_err(|error| at(&path, error))
+    }
+
     /// The names of its files; names that are not UTF-8 are left out, as none of this program are.
     ///
     /// # Errors

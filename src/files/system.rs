@@ -215,16 +215,17 @@ impl System {
         Ok(file)
     }
 
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let (folder, name) = self.parent(&self.root(), path)?;
+        let flags =
+            if self.access == Access::Private { AtFlags::AT_SYMLINK_NOFOLLOW } else { AtFlags::empty() };
+        Ok(fstatat(folder, name, flags)?)
+    }
+
     /// Refuses what another user may have put there, and makes an old file private.
     fn harden(&self, root: &Root, file: &File, path: &Path) -> io::Result<()> {
         let meta = file.metadata()?;
-        if meta.nlink() > 1 && root.owner.0 != geteuid().as_raw() {
-            let text = format!(
-                "{} has a second hard link, perhaps outside of its directory; remove one of them",
-                path.display()
-            );
-            return Err(io::Error::other(text));
-        }
+        refuse_links(root, meta.nlink(), path)?;
         if meta.mode() & 0o077 != 0
             && file.set_permissions(Permissions::from_mode(0o600)).is_ok()
             && !self.said.swap(true, Ordering::Relaxed)
@@ -348,11 +349,19 @@ impl Disk for System {
     }
 
     fn identity(&self, path: &Path) -> io::Result<Identity> {
-        let (folder, name) = self.parent(&self.root(), path)?;
-        let flags =
-            if self.access == Access::Private { AtFlags::AT_SYMLINK_NOFOLLOW } else { AtFlags::empty() };
-        let stat = fstatat(folder, name, flags)?;
+        let stat = self.stat(path)?;
         Ok(Identity { device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    fn measure(&self, path: &Path) -> io::Result<u64> {
+        let stat = self.stat(path)?;
+        if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+            return Err(irregular(path));
+        }
+        if self.access == Access::Private {
+            refuse_links(&self.root(), u64::from(stat.st_nlink), path)?;
+        }
+        Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
     fn holder(&self, path: &Path) -> Option<String> {
@@ -433,7 +442,21 @@ fn regular(file: File, path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         return Ok(file);
     }
-    Err(io::Error::other(format!("{} is not a regular file; remove it", path.display())))
+    Err(irregular(path))
+}
+
+/// Refuses a file that the owner of the directory, another user, can have linked to it from elsewhere.
+fn refuse_links(root: &Root, links: u64, path: &Path) -> io::Result<()> {
+    if links < 2 || root.owner.0 == geteuid().as_raw() {
+        return Ok(());
+    }
+    let path = path.display();
+    let text = format!("{path} has a second hard link, perhaps outside of its directory; remove one of them");
+    Err(io::Error::other(text))
+}
+
+fn irregular(path: &Path) -> io::Error {
+    io::Error::other(format!("{} is not a regular file; remove it", path.display()))
 }
 
 /// What an error means for a name that was to be opened without following links.

@@ -25,6 +25,9 @@ pub enum Why {
     /// The system says so.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// What it has does not fit together.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
     /// Another release has written it.
     #[error("it has the form {0}, of a newer release; use that release")]
     Newer(i64),
@@ -50,7 +53,8 @@ impl HistoryError {
 
     /// Whether what the file has is no database any more.
     pub fn is_corrupt(&self) -> bool {
-        matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        let is_damaged = matches!(self.why, Why::Damaged(_));
+        is_damaged || matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 
     /// Whether a search was cut because its time was over.
@@ -63,7 +67,7 @@ impl HistoryError {
         match &self.why {
             Why::Sqlite(_) => self.code() == Some(ErrorCode::CannotOpen) && !self.file.exists(),
             Why::Io(error) => error.kind() == io::ErrorKind::NotFound,
-            Why::Newer(_) => false,
+            Why::Newer(_) | Why::Damaged(_) => false,
         }
     }
 }

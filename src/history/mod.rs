@@ -51,4 +51,6 @@ pub use why::{Untold, Why};
 pub use writer::Writer;
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod tests;

@@ -1,14 +1,14 @@
 //! One file of rows.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use rusqlite::{Connection, Statement, params};
 
 use super::error::HistoryError;
 use super::parts::Name;
 use super::row::{Mark, Row};
-use super::schema;
+use super::schema::{self, Written};
 use super::words::{folded, tokens};
 use crate::files::Folder;
 use crate::files::disk::Identity;
@@ -41,8 +41,7 @@ pub(super) struct Tally {
 /// The file that rows are written to.
 #[derive(Debug)]
 pub(super) struct Part {
-    connection: Connection,
-    pub(super) path: PathBuf,
+    written: Written,
     pub(super) name: Name,
     identity: Option<Identity>,
     words: HashMap<String, i64>,
@@ -107,10 +106,14 @@ pub(super) fn facet(what: char, number: i64) -> String {
 impl Part {
     /// Opens a file, or makes it.
     pub(super) fn open(folder: &Folder, name: Name) -> Result<Self, HistoryError> {
-        let (connection, path) = schema::writable(folder, &name.file(), schema::ROWS)?;
-        let tally = tally(&connection).map_err(HistoryError::of(&path))?;
+        let written = schema::writable(folder, &name.file(), schema::ROWS)?;
+        let tally = tally(&written.connection).map_err(HistoryError::of(&written.path))?;
         let identity = folder.identity(&name.file()).ok();
-        Ok(Part { connection, path, name, identity, words: HashMap::new(), tally })
+        Ok(Part { written, name, identity, words: HashMap::new(), tally })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.written.path
     }
 
     /// Whether its name still leads to it.
@@ -126,11 +129,11 @@ impl Part {
         more: &[(i64, u64)],
         tally: Tally,
     ) -> Result<(), HistoryError> {
-        let of = HistoryError::of(&self.path);
+        let of = HistoryError::of(&self.written.path);
         if self.words.len() > WORDS {
             self.words.clear();
         }
-        let transaction = self.connection.unchecked_transaction().map_err(&of)?;
+        let transaction = self.written.connection.unchecked_transaction().map_err(&of)?;
         let written = write_rows(&transaction, &mut self.words, rows)
             .and_then(|()| add_counts(&transaction, more))
             .and_then(|()| keep(&transaction, &tally))
@@ -145,11 +148,11 @@ impl Part {
     }
 
     pub(super) fn checkpoint(&self) -> Result<(), HistoryError> {
-        schema::checkpoint(&self.connection).map_err(HistoryError::of(&self.path))
+        schema::checkpoint(&self.written.connection).map_err(HistoryError::of(&self.written.path))
     }
 
     pub(super) fn close(self) {
-        schema::close(self.connection);
+        schema::close(self.written);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::files::Folder;
 const START: &str = "outcomes-";
 const END: &str = ".db";
 /// What SQLite has beside a file.
-const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What a file is called that is no database any more.
 const UNREADABLE: &str = ".unreadable";
 
@@ -53,7 +53,7 @@ pub(super) fn all(folder: &Folder) -> io::Result<Vec<Name>> {
 
 /// The bytes of a file and what SQLite has beside it.
 pub(super) fn bytes(folder: &Folder, file: &str) -> u64 {
-    let length = |name: &str| folder.reader(name).and_then(|file| file.length()).unwrap_or(0);
+    let length = |name: &str| folder.measure(name).unwrap_or(0);
     length(file) + BESIDE.iter().map(|end| length(&format!("{file}{end}"))).sum::<u64>()
 }
 

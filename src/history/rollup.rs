@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::error::HistoryError;
 use super::part::{code, state};
-use super::schema::{self, meta, set_meta};
+use super::schema::{self, Written, meta, set_meta};
 use super::states::States;
 use crate::files::Folder;
 use crate::files::disk::Identity;
@@ -29,8 +29,7 @@ const MINUTE: i64 = 60_000_000;
 /// The file of states and counts.
 #[derive(Debug)]
 pub(super) struct Rollup {
-    connection: Connection,
-    path: PathBuf,
+    written: Written,
     identity: Option<Identity>,
     /// The number of the record that it wants next, and the epoch of the journal then.
     pub(super) next: Option<u64>,
@@ -94,16 +93,16 @@ impl Counts {
 impl Rollup {
     /// Opens the file, or makes it. It may have so many bytes.
     pub(super) fn open(folder: &Folder, most: u64) -> Result<Self, HistoryError> {
-        let (connection, path) = schema::writable(folder, FILE, schema::ROLLUP)?;
-        let of = HistoryError::of(&path);
-        let number = |name: &str| meta(&connection, name).map_err(&of);
+        let written = schema::writable(folder, FILE, schema::ROLLUP)?;
+        let of = HistoryError::of(&written.path);
+        let number = |name: &str| meta(&written.connection, name).map_err(&of);
         let (next, epoch) = (number("next")?.map(|next| next as u64), number("epoch")?.unwrap_or(0) as u64);
         let identity = folder.identity(FILE).ok();
-        Ok(Rollup { connection, path, identity, next, epoch, counts: Counts::default(), most })
+        Ok(Rollup { written, identity, next, epoch, counts: Counts::default(), most })
     }
 
-    pub(super) fn path(&self) -> &std::path::Path {
-        &self.path
+    pub(super) fn path(&self) -> &Path {
+        &self.written.path
     }
 
     /// Whether its name still leads to it.
@@ -115,11 +114,11 @@ impl Rollup {
     /// The states that it has.
     pub(super) fn states(&self) -> Result<States, HistoryError> {
         let read = || {
-            let mut select = self.connection.prepare("SELECT host, service, state FROM state")?;
+            let mut select = self.written.connection.prepare("SELECT host, service, state FROM state")?;
             let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, state(row.get(2)?))))?;
             rows.collect::<rusqlite::Result<Vec<(String, Option<String>, State)>>>()
         };
-        let known = read().map_err(HistoryError::of(&self.path))?;
+        let known = read().map_err(HistoryError::of(&self.written.path))?;
         Ok(States::new(known.into_iter(), self.most / 2))
     }
 
@@ -135,9 +134,9 @@ impl Rollup {
         next: Option<u64>,
         epoch: u64,
     ) -> Result<(), HistoryError> {
-        let of = HistoryError::of(&self.path);
+        let of = HistoryError::of(&self.written.path);
         let write = || {
-            let transaction = self.connection.unchecked_transaction()?;
+            let transaction = self.written.connection.unchecked_transaction()?;
             write_counts(&transaction, &self.counts)?;
             write_states(&transaction, states)?;
             if let Some(next) = next {
@@ -154,7 +153,7 @@ impl Rollup {
 
     /// Whether it has more than it should.
     pub(super) fn is_full(&self) -> Result<bool, HistoryError> {
-        let used = schema::used(&self.connection).map_err(HistoryError::of(&self.path))?;
+        let used = schema::used(&self.written.connection).map_err(HistoryError::of(&self.written.path))?;
         Ok(used > self.most - self.most / 8)
     }
 
@@ -162,10 +161,12 @@ impl Rollup {
     pub(super) fn make_room(&mut self, oldest: i64) -> Result<(), HistoryError> {
         let make_room = || {
             let oldest = oldest.div_euclid(MINUTE);
-            self.connection.execute("DELETE FROM minute WHERE t < ?", [oldest])?;
-            self.connection.execute("DELETE FROM state WHERE last < ?", [oldest.saturating_mul(MINUTE)])?;
-            while schema::used(&self.connection)? > self.most - self.most / 8 {
-                let gone = self.connection.execute(
+            self.written.connection.execute("DELETE FROM minute WHERE t < ?", [oldest])?;
+            self.written
+                .connection
+                .execute("DELETE FROM state WHERE last < ?", [oldest.saturating_mul(MINUTE)])?;
+            while schema::used(&self.written.connection)? > self.most - self.most / 8 {
+                let gone = self.written.connection.execute(
                     "DELETE FROM minute WHERE (t, rule, host, state) IN (SELECT t, rule, host, state FROM minute ORDER BY t LIMIT ?)",
                     [AT_ONCE],
                 )?;
@@ -175,15 +176,15 @@ impl Rollup {
             }
             Ok(())
         };
-        make_room().map_err(HistoryError::of(&self.path))
+        make_room().map_err(HistoryError::of(&self.written.path))
     }
 
     pub(super) fn checkpoint(&self) -> Result<(), HistoryError> {
-        schema::checkpoint(&self.connection).map_err(HistoryError::of(&self.path))
+        schema::checkpoint(&self.written.connection).map_err(HistoryError::of(&self.written.path))
     }
 
     pub(super) fn close(self) {
-        schema::close(self.connection);
+        schema::close(self.written);
     }
 }
 

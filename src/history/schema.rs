@@ -1,13 +1,16 @@
 //! The tables, and how their files are opened.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::error::{HistoryError, Why};
+use super::parts::BESIDE;
 use crate::files::Folder;
-use crate::files::disk::Opening;
+use crate::files::disk::{DiskFile, Opening};
 
 /// The form of the tables (`PRAGMA user_version`).
 const FORM: i64 = 2;
@@ -79,15 +82,37 @@ fn path(folder: &Folder, name: &str) -> Result<PathBuf, HistoryError> {
     Ok(resolved.join(name))
 }
 
+/// A file that is written.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    /// Closed after the connection: a process loses its locks on a file as soon as it closes any descriptor of it, and other programs
+    /// that close the database would remove its write-ahead log.
+    _file: Arc<dyn DiskFile>,
+}
+
+/// Refuses what another user may have put in the place of the files that SQLite has beside a file: it would write to them, and give them
+/// away.
+fn are_own(folder: &Folder, name: &str) -> Result<(), HistoryError> {
+    for end in BESIDE {
+        let beside = format!("{name}{end}");
+        match folder.measure(&beside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(HistoryError::io(&folder.path().join(beside))(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Opens a file to write, and makes it with its tables if it does not exist.
-pub(super) fn writable(
-    folder: &Folder,
-    name: &str,
-    tables: &str,
-) -> Result<(Connection, PathBuf), HistoryError> {
+pub(super) fn writable(folder: &Folder, name: &str, tables: &str) -> Result<Written, HistoryError> {
     let path = path(folder, name)?;
     // Made by the folder, it has its owner and mode, and so have the files that SQLite makes beside it.
-    folder.open_file(name, Opening::Make).map_err(HistoryError::io(&path))?;
+    let file = folder.open_file(name, Opening::Make).map_err(HistoryError::io(&path))?;
+    are_own(folder, name)?;
     let of = HistoryError::of(&path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -107,12 +132,15 @@ pub(super) fn writable(
         made.pragma_update(None, "user_version", FORM).map_err(&of)?;
         made.commit().map_err(&of)?;
     }
-    Ok((connection, path))
+    Ok(Written { connection, path, _file: file })
 }
 
 /// Opens a file to read.
 pub(super) fn readable(folder: &Folder, name: &str) -> Result<(Connection, PathBuf), HistoryError> {
     let path = path(folder, name)?;
+    // SQLite would wait for a writer of a FIFO.
+    folder.measure(name).map_err(HistoryError::io(&path))?;
+    are_own(folder, name)?;
     let of = HistoryError::of(&path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -162,8 +190,35 @@ pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     result
 }
 
+/// Looks with the eyes of another reader whether a file is still a database with all its pages: who writes it has what it read once
+/// in memory.
+pub(super) fn look(folder: &Folder, name: &str) -> Result<(), HistoryError> {
+    let (connection, path) = readable(folder, name)?;
+    let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let wanted = number("PRAGMA page_count").and_then(|pages| Ok(pages * number("PRAGMA page_size")?));
+    let wanted = u64::try_from(wanted.map_err(HistoryError::of(&path))?).unwrap_or(0);
+    let length = folder.measure(name).map_err(HistoryError::io(&path))?;
+    // What the write-ahead log has may not be in the file yet.
+    let is_in_log = folder.measure(&format!("{name}-wal")).is_ok_and(|length| length > 0);
+    if length < wanted && !is_in_log {
+        let why = Why::Damaged(format!("it has {length} of its {wanted} bytes"));
+        return Err(HistoryError { file: path, why });
+    }
+    Ok(())
+}
+
+/// Looks at all of a file in the same way. Reads all of it.
+pub(super) fn prove(folder: &Folder, name: &str) -> Result<(), HistoryError> {
+    let (connection, path) = readable(folder, name)?;
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(HistoryError::of(&path))?;
+    if found == "ok" { Ok(()) } else { Err(HistoryError { file: path, why: Why::Damaged(found) }) }
+}
+
 /// Closes a file so that it needs no others beside it to be read. If a reader is in the way it stays as it is.
-pub(super) fn close(connection: Connection) {
+pub(super) fn close(written: Written) {
+    let Written { connection, path: _, _file } = written;
     let _ = connection.busy_timeout(Duration::ZERO);
     let _ = connection.query_row("PRAGMA journal_mode=DELETE", [], |_| Ok(()));
     // What cannot be closed is released when it is dropped.

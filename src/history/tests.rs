@@ -14,18 +14,18 @@ use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::time::clock::{Mono, Now, Wall};
 
-const START: i64 = 1_795_694_400_000_000;
+pub(super) const START: i64 = 1_795_694_400_000_000;
 
-fn now(micros: i64) -> Now {
+pub(super) fn now(micros: i64) -> Now {
     Now { wall: Wall::from_micros(START + micros), mono: Mono::from_nanos(1_000_000 + micros as u64 * 1000) }
 }
 
-fn settings(directory: &Path) -> Settings {
+pub(super) fn settings(directory: &Path) -> Settings {
     Settings { max_size: settings::MIN_SIZE, ..Settings::default_in(directory) }
 }
 
 /// A check result, or an event if its host has an `e`.
-fn outcome(
+pub(super) fn outcome(
     time: i64,
     rule: &str,
     host: &str,
@@ -60,13 +60,13 @@ fn outcome(
     })
 }
 
-fn take(writer: &mut Writer, sequence: u64, outcome: Outcome<'static>, now: Now) {
+pub(super) fn take(writer: &mut Writer, sequence: u64, outcome: Outcome<'static>, now: Now) {
     let mut payload = Vec::new();
     codec::encode(&outcome, &mut payload);
     writer.take(&Record { epoch: 7, sequence, outcome }, &payload, now);
 }
 
-fn all(directory: &Path, filter: Filter, oldest_first: bool, limit: usize) -> Vec<Row> {
+pub(super) fn all(directory: &Path, filter: Filter, oldest_first: bool, limit: usize) -> Vec<Row> {
     let folder = folder(directory).unwrap().unwrap();
     let search = Search { filter, oldest_first, is_over: None };
     let (mut rows, mut behind) = (Vec::new(), None);
@@ -418,7 +418,7 @@ fn files_that_are_gone_or_broken_are_noticed_and_made_anew() {
     assert!(Writer::open(settings, now(0)).is_err());
 }
 
-fn writer_file(directory: &Path) -> String {
+pub(super) fn writer_file(directory: &Path) -> String {
     let folder = folder(directory).unwrap().unwrap();
     parts::all(&folder).unwrap().last().unwrap().file()
 }

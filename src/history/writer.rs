@@ -304,15 +304,15 @@ impl Writer {
         until.is_some_and(|until| until.saturating_add(age) < now.wall.micros())
     }
 
-    /// What is due once a second: empties the write-ahead logs and looks whether the files are still there. Gives the bytes of all
-    /// files.
+    /// What is due once a second: empties the write-ahead logs and looks whether the files are still there and databases. Gives the
+    /// bytes of all files.
     ///
     /// # Errors
     ///
-    /// If files were removed or cannot be written.
+    /// If files were removed or damaged, or cannot be written.
     pub fn tend(&mut self, counters: &Counters) -> Result<(), HistoryError> {
         for (is_there, path) in [
-            (self.part.is_in_place(&self.folder), &*self.part.path),
+            (self.part.is_in_place(&self.folder), self.part.path()),
             (self.rollup.is_in_place(&self.folder), self.rollup.path()),
         ] {
             if !is_there {
@@ -322,10 +322,35 @@ impl Writer {
         }
         self.part.checkpoint()?;
         self.rollup.checkpoint()?;
+        schema::look(&self.folder, &self.part.name.file())?;
+        schema::look(&self.folder, rollup::FILE)?;
         let newest = parts::bytes(&self.folder, &self.part.name.file());
         let bytes = self.closed + newest + parts::bytes(&self.folder, rollup::FILE);
         counters.bytes.store(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// What is due once an hour, and first of all: looks whether the files that are written are whole.
+    ///
+    /// # Errors
+    ///
+    /// If one is damaged.
+    pub fn prove(&self) -> Result<(), HistoryError> {
+        schema::prove(&self.folder, &self.part.name.file())?;
+        schema::prove(&self.folder, rollup::FILE)
+    }
+
+    /// Ends after an error. A file that is damaged is set aside, so that a new one can take its place.
+    pub fn fail(self, error: &HistoryError) {
+        let folder = self.folder.clone();
+        self.close();
+        let file = error.file.file_name().and_then(|name| name.to_str()).filter(|_| error.is_corrupt());
+        if let Some(file) = file {
+            match parts::set_aside(&folder, file) {
+                Ok(aside) => say_aside(error, &aside),
+                Err(failed) => tracing::error!("{error}, and cannot be set aside: {failed}"),
+            }
+        }
     }
 
     /// What is due once an hour: removes what is too old.
@@ -358,6 +383,10 @@ impl Writer {
     }
 }
 
+fn say_aside(error: &HistoryError, aside: &str) {
+    tracing::error!("{error}; the file is set aside as {aside} and a new one is begun; check the disk");
+}
+
 /// Opens a file; one that is no database any more is set aside, and a new one made.
 fn sound<T>(
     folder: &Folder,
@@ -367,9 +396,7 @@ fn sound<T>(
     match open() {
         Err(error) if error.is_corrupt() => {
             let aside = parts::set_aside(folder, file).map_err(HistoryError::io(folder.path()))?;
-            tracing::error!(
-                "{error}; the file is set aside as {aside} and a new one is begun; check the disk"
-            );
+            say_aside(&error, &aside);
             open()
         }
         other => other,
@@ -414,9 +441,7 @@ fn newest(folder: &Folder, now: Now) -> Result<Part, HistoryError> {
         Err(error) if error.is_corrupt() => {
             let file = names.last().map(Name::file).unwrap_or_default();
             let aside = parts::set_aside(folder, &file).map_err(HistoryError::io(folder.path()))?;
-            tracing::error!(
-                "{error}; the file is set aside as {aside} and a new one is begun; check the disk"
-            );
+            say_aside(&error, &aside);
             Part::open(folder, Name::new(number + 1, now.wall.micros()))?
         }
         other => other?,

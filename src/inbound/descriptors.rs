@@ -50,9 +50,14 @@ const CONNECTION: usize = 2;
 const LEAST: usize = 4;
 
 impl Needs {
+    /// How many the daemon needs before anybody connects: with less, threads cannot begin.
+    pub fn least(&self) -> usize {
+        BASE + SOCKET * self.sockets + SINK * self.sinks
+    }
+
     /// How many descriptors are kept for all that is not a stream.
     pub fn reserve(&self) -> usize {
-        BASE + CLIENTS + SOCKET * self.sockets + SINK * self.sinks + CONNECTION * self.connections
+        self.least() + CLIENTS + CONNECTION * self.connections
     }
 }
 

@@ -29,6 +29,11 @@ impl Speech {
         }
     }
 
+    /// Whether senders wait without an answer while the journal refuses outcomes. A request gets one.
+    pub fn holds_back(self) -> bool {
+        !matches!(self, Speech::Http)
+    }
+
     /// What its messages are.
     pub fn protocol(self) -> Protocol {
         match self {

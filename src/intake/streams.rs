@@ -82,7 +82,7 @@ impl Streams {
             _ = opened.wait_for(|open| *open) => {}
             () = told(&mut stop) => return,
         }
-        let listener = HeldBack { listener, shared: self.shared.clone() };
+        let listener = HeldBack { listener, speech: self.speech, shared: self.shared.clone() };
         let start = |stream, peer| {
             self.start(stream, peer);
             Next::Go
@@ -133,9 +133,11 @@ impl Streams {
     }
 }
 
-/// A listener that accepts nothing while the journal refuses outcomes: streams wait in the backlog, with what they bring.
+/// A listener that accepts nothing while the journal refuses outcomes: streams wait in the backlog, with what they bring. Who waits for
+/// an answer to each request is told to come again later.
 struct HeldBack {
     listener: Incoming,
+    speech: Speech,
     shared: Arc<Shared>,
 }
 
@@ -143,7 +145,7 @@ impl Listen for HeldBack {
     type Stream = Accepted;
 
     async fn accept(&self) -> io::Result<(Accepted, Peer)> {
-        while self.shared.refusing() {
+        while self.speech.holds_back() && self.shared.refusing() {
             sleep(RETRY).await;
             self.shared.commit.retry(self.shared.now());
         }

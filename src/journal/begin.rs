@@ -45,8 +45,12 @@ fn first(shape: &Shape, next: u64) -> io::Result<Spare> {
 }
 
 fn lacks_room<T>(result: &io::Result<T>) -> bool {
-    let kind = result.as_ref().err().map(io::Error::kind);
-    matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    result.as_ref().is_err_and(|error| is_without_room(error.kind()))
+}
+
+/// Whether a disk says with this that it has no room.
+pub(super) fn is_without_room(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn remove_taken(shape: &Shape, segments: &mut Vec<Meta>, taken: u64) -> io::Result<()> {

@@ -57,15 +57,16 @@ pub struct Reached {
 
 impl Cursor {
     /// Opens a cursor, or makes it. A new sink starts at `next`. `recovered` is the number that the recovery of the journal
-    /// gave to the next record.
+    /// gave to the next record. Also tells whether its file is safe from a power cut; [`Cursor::follow`] tries that again.
     pub(crate) fn open(
         disk: &dyn Disk,
         path: &Path,
         oldest: u64,
         recovered: u64,
         next: u64,
-    ) -> io::Result<Self> {
-        let (file, progress, found) = ProgressFile::open(disk, path, oldest, recovered, next)?;
+    ) -> io::Result<(Self, io::Result<()>)> {
+        let (mut file, progress, found) = ProgressFile::open(disk, path, oldest, recovered, next)?;
+        let settled = file.settle(disk, path, &progress);
         let lost = if let Found::Progress { lost } = found { lost } else { 0 };
         let cursor = Cursor {
             position: AtomicU64::new(0),
@@ -78,7 +79,7 @@ impl Cursor {
             kept: Mutex::new(Kept { file, progress }),
         };
         cursor.rest(oldest);
-        Ok(cursor)
+        Ok((cursor, settled))
     }
 
     /// The lowest number that the sink is not done with.

@@ -14,7 +14,7 @@ use crate::files::disk::{Disk, DiskFile};
 use crate::files::folder;
 use crate::files::system::Access;
 use crate::journal::batch::Batch;
-use crate::journal::begin::begin;
+use crate::journal::begin::{begin, is_without_room};
 use crate::journal::cursor::{self, Cursor};
 use crate::journal::recover::{self, Recovery};
 use crate::journal::segment::{Meta, segment_path};
@@ -332,6 +332,36 @@ impl Journal {
     ///
     /// If its file cannot be used.
     pub fn register(&self, sink: &str) -> io::Result<Arc<Cursor>> {
+        self.registered(sink, Err)
+    }
+
+    /// The same at a start. Where the disk has no room for the file, the sink gets what is there, and the journal takes no outcomes
+    /// until there is room: else a crash could forget from where on the sink wants them.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be used for another reason.
+    pub fn register_first(&self, sink: &str) -> io::Result<Arc<Cursor>> {
+        self.registered(sink, |error| {
+            if !is_without_room(error.kind()) {
+                return Err(error);
+            }
+            tracing::error!(
+                sink,
+                "the disk of the journal in {} has no room for the cursor of the sink: no outcomes are taken until there is room; make some",
+                self.shape.directory.display()
+            );
+            self.tail.lock().unsettled = true;
+            Ok(())
+        })
+    }
+
+    /// `unsafe_yet` decides whether a cursor can be used whose file is not safe from a power cut.
+    fn registered(
+        &self,
+        sink: &str,
+        unsafe_yet: impl FnOnce(io::Error) -> io::Result<()>,
+    ) -> io::Result<Arc<Cursor>> {
         if let Some(known) = self.cursor(sink) {
             // What it knows the disk may have refused.
             self.rest(&known);
@@ -345,7 +375,12 @@ impl Journal {
             (oldest, tail.next)
         };
         let start = if self.cursors_lost && oldest < self.recovered { oldest } else { next };
-        let cursor = Cursor::open(&*self.shape.disk, &path, oldest, self.recovered, start).map(Arc::new);
+        let cursor = Cursor::open(&*self.shape.disk, &path, oldest, self.recovered, start).and_then(
+            |(cursor, settled)| {
+                settled.or_else(unsafe_yet)?;
+                Ok(Arc::new(cursor))
+            },
+        );
         let mut tail = self.tail.lock();
         if let Some(pin) = tail.pins.iter().position(|pin| *pin == oldest) {
             tail.pins.remove(pin);

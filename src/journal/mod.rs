@@ -45,8 +45,8 @@
 //! 7. Nothing waits for the disk under the lock that appends need: syncs and removals come after it.
 //! 8. If somebody removes or replaces the directory or the newest segment, nothing is promised any more and appending
 //!    fails, until they are restored. The newest segment is restored with its records.
-//! 9. A journal that is opened on a disk without room for a segment has its records and its cursors, and takes no outcomes until there
-//!    is room. What sinks have taken makes some.
+//! 9. A journal that is opened on a disk without room for a segment, or for the file of a cursor, has its records and its cursors, and
+//!    takes no outcomes until there is room. What sinks have taken makes some.
 //! 10. After a failed sync the system may have forgotten what it could not write, and the next one succeeds all the
 //!     same. So what was not safe then is never promised, and the segment is given up for a new one. The next process that opens the
 //!     journal writes what it finds again, as it cannot know what the disk has.

@@ -26,7 +26,7 @@ pub enum Looked {
         /// How many segments are lost.
         segments: usize,
     },
-    /// There is room now for the segment that could not be made when the journal was opened.
+    /// There is room now for the segment or the cursor that could not be made at the start.
     Room,
 }
 
@@ -41,9 +41,10 @@ impl Journal {
         in_place
     }
 
-    /// Whether it takes no outcomes because its disk has had no room for a segment since it was opened.
+    /// Whether it takes no outcomes because its disk has had no room for a segment or a cursor since the start.
     pub fn lacks_room(&self) -> bool {
-        self.tail.lock().without_room
+        let tail = self.tail.lock();
+        tail.without_room || tail.unsettled
     }
 
     /// The number of the first record of the newest segment.
@@ -67,21 +68,22 @@ impl Journal {
     pub fn look(&self) -> io::Result<Looked> {
         let _turn = self.turn();
         let mut looked = Looked::Well;
+        let lacked_room = self.lacks_room();
         if self.tail.lock().gone || !self.find()? {
             self.tail.lock().gone = true;
-            let lacked_room = self.lacks_room();
             let segments = self.restore()?;
             looked = Looked::Restored { segments };
-            if lacked_room && segments == 0 {
-                let directory = self.shape.directory.display();
-                tracing::info!("the disk of the journal in {directory} has room again: it takes outcomes");
-                looked = Looked::Room;
-            }
         }
         for (name, cursor) in self.cursors() {
             if self.follow(&name, &cursor)? && looked == Looked::Well {
                 looked = Looked::Restored { segments: 0 };
             }
+        }
+        self.tail.lock().unsettled = false;
+        if lacked_room && looked == (Looked::Restored { segments: 0 }) {
+            let directory = self.shape.directory.display();
+            tracing::info!("the disk of the journal in {directory} has room again: it takes outcomes");
+            looked = Looked::Room;
         }
         Ok(looked)
     }
@@ -244,7 +246,7 @@ mod tests {
 
     use super::*;
     use crate::files::faulty::Faulty;
-    use crate::journal::{Batch, Options, WhenFull};
+    use crate::journal::{Batch, MIN_SIZE, Options, WhenFull};
     use crate::outcome::result::{Common, Event, Labels, Outcome, State};
 
     fn open(directory: &Path) -> Arc<Journal> {
@@ -394,6 +396,62 @@ mod tests {
         // Nor has one in a new journal.
         let new = tempfile::tempdir().unwrap();
         assert_eq!(open(new.path()).register("sink").unwrap().position(), 1);
+    }
+
+    /// Of each sink, new or not, at every amount of room: nothing is taken that a crash could take from a sink.
+    #[test]
+    fn a_start_without_room_for_a_cursor_takes_nothing_until_there_is_some() {
+        let start = |room: u64, had: bool| {
+            let disk = Faulty::new(1);
+            let options =
+                Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::DropOldest };
+            let open =
+                move |disk: &Faulty| Journal::open_on(Arc::new(disk.clone()), options.clone(), 7).unwrap().0;
+            if had {
+                let journal = open(&disk);
+                journal.register("sink").unwrap();
+                journal.append(&batch("before")).unwrap();
+            }
+            disk.set_room(disk.used() + room);
+            let journal = open(&disk);
+            (disk, journal, open)
+        };
+        let (mut waited, mut went) = (0, 0);
+        for (room, had) in (0..24_000).step_by(200).flat_map(|room| [(room, false), (room, true)]) {
+            let (disk, journal, open) = start(room, had);
+            journal.register_first("sink").unwrap();
+            journal.register_first("new").unwrap();
+            let taken = journal.append(&batch("early"));
+            if journal.lacks_room() {
+                waited += 1;
+                assert_eq!(taken.unwrap_err().error.kind(), ErrorKind::StorageFull);
+                assert!(journal.look().is_err() && journal.lacks_room());
+                assert!(!had || read(&journal) == ["before"], "what is there is delivered");
+                disk.set_room(u64::MAX);
+                assert_eq!(journal.look().unwrap(), Looked::Room);
+                assert_eq!(journal.look().unwrap(), Looked::Well);
+                journal.append(&batch("early")).unwrap();
+            } else if taken.is_ok() {
+                went += 1;
+            } else {
+                continue;
+            }
+            // Nobody has stopped it.
+            disk.set_room(u64::MAX);
+            drop(journal);
+            let journal = open(&disk);
+            let new = journal.register("new").unwrap();
+            journal.register("sink").unwrap();
+            assert_eq!(new.position(), if had { 2 } else { 1 }, "{room}");
+            assert_eq!(read(&journal), if had { vec!["before", "early"] } else { vec!["early"] }, "{room}");
+        }
+        assert!(waited > 10 && went > 10, "{waited} {went}");
+        // At a reload the others go on as they are.
+        let (disk, journal, _) = start(u64::MAX >> 1, true);
+        journal.register("sink").unwrap();
+        disk.set_room(disk.used());
+        assert_eq!(journal.register("new").unwrap_err().kind(), ErrorKind::StorageFull);
+        assert!(!journal.lacks_room());
     }
 
     #[test]

@@ -187,11 +187,11 @@ impl ProgressFile {
     /// gave to the next one.
     ///
     /// A sink without a file starts at `next`. What the file says is brought within `oldest..recovered`, and is durable
-    /// in both slots when this returns: no slot of before can speak of numbers that are given anew.
+    /// in both slots when [`ProgressFile::settle`] has returned: no slot of before can speak of numbers that are given anew.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, written or synced.
+    /// If the file cannot be made or read.
     pub(super) fn open(
         disk: &dyn Disk,
         path: &Path,
@@ -211,14 +211,22 @@ impl ProgressFile {
         };
         // Said before it is written: from then on the file does not tell it any more.
         found.say(path);
-        let mut this = ProgressFile { file, generation, durable: best, named: false };
+        Ok((ProgressFile { file, generation, durable: best, named: false }, progress, found))
+    }
+
+    /// Makes the file and its name safe from a power cut, with this progress in both slots.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written or synced. [`ProgressFile::follow`] tries it again.
+    pub(super) fn settle(&mut self, disk: &dyn Disk, path: &Path, progress: &Progress) -> io::Result<()> {
         // What counts may have been written by a process that was killed before it synced.
-        this.file.sync()?;
-        this.save(&progress)?;
-        this.save(&progress)?;
+        self.file.sync()?;
+        self.save(progress)?;
+        self.save(progress)?;
         path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
-        this.named = true;
-        Ok((this, progress, found))
+        self.named = true;
+        Ok(())
     }
 
     /// [`ProgressFile::open`] for the tests of other modules.
@@ -229,11 +237,13 @@ impl ProgressFile {
         oldest: u64,
         next: u64,
     ) -> (Self, Progress, Found) {
-        Self::open(disk, path, oldest, next, next).unwrap()
+        let (mut file, progress, found) = Self::open(disk, path, oldest, next, next).unwrap();
+        file.settle(disk, path, &progress).unwrap();
+        (file, progress, found)
     }
 
-    /// Checks that the file is still the one at this path. If it was removed or replaced, makes it anew, safe from a power
-    /// cut, and returns true.
+    /// Checks that the file is still the one at this path. If it was removed or replaced, or is not safe yet, makes it anew, safe
+    /// from a power cut, and returns true.
     ///
     /// # Errors
     ///
@@ -248,10 +258,7 @@ impl ProgressFile {
         }
         self.file = disk.open(path, true)?;
         self.named = false;
-        self.save(progress)?;
-        self.save(progress)?;
-        path.parent().map_or(Ok(()), |folder| disk.sync_directory(folder))?;
-        self.named = true;
+        self.settle(disk, path, progress)?;
         Ok(true)
     }
 
@@ -272,7 +279,7 @@ impl ProgressFile {
     /// If it cannot be written or synced, or its name is not safe. What was synced last still counts.
     pub fn sync(&mut self, progress: &Progress) -> io::Result<()> {
         self.save(progress)?;
-        if self.named { Ok(()) } else { Err(io::Error::other("its name was removed and is not safe yet")) }
+        if self.named { Ok(()) } else { Err(io::Error::other("its file is not safe yet")) }
     }
 
     /// Writes the progress and syncs the file.

@@ -65,6 +65,8 @@ pub(crate) struct Tail {
     pub(super) gone: bool,
     /// Whether it is gone because the disk had no room for it when the journal was opened.
     pub(super) without_room: bool,
+    /// Whether nothing is appended until every cursor has its file, as the disk had no room for one at the start.
+    pub(super) unsettled: bool,
     /// Whether outcomes were refused last because the journal has its full size.
     pub(super) full: bool,
     /// The length that the newest segment may have. 0 if the limit of the journal was not checked when it was made: then the
@@ -87,10 +89,12 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Why nothing is appended or promised while it is gone.
+    /// Why nothing is appended or promised while it is gone, or nothing appended while cursors have no files.
     pub(super) fn why_gone(&self) -> io::Error {
         let (kind, text) = if self.without_room {
             (io::ErrorKind::StorageFull, "its disk has no room for a segment")
+        } else if !self.gone {
+            (io::ErrorKind::StorageFull, "its disk has no room for the cursor of a sink")
         } else {
             (io::ErrorKind::NotFound, "its directory or one of its newest segments was removed")
         };
@@ -111,6 +115,7 @@ impl Tail {
             spoiled: false,
             gone: false,
             without_room: false,
+            unsettled: false,
             full: false,
             reserved: 0,
             unsynced: Vec::new(),
@@ -187,7 +192,7 @@ impl Tail {
         let mut buffer = std::mem::take(&mut self.buffer);
         let (mut taken, mut payloads) = (0, batch.payloads().peekable());
         let result = loop {
-            if self.gone {
+            if self.gone || self.unsettled {
                 break Err(self.why_gone());
             }
             let (_, length) = self.open();

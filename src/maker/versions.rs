@@ -121,11 +121,22 @@ impl Versions {
             return Ok(());
         }
         let numbers = self.numbers()?;
-        let next = numbers.last().map_or(1, |last| last + 1);
-        self.folder.create(&name(next), |file| file.write_all(self.text().as_bytes()))?;
-        self.folder.sync()?;
-        self.replace(text)?;
-        let most = (numbers.len() + 1).saturating_sub(KEPT);
+        let new = match numbers.last() {
+            // A save that came no further has left it.
+            Some(last) if self.version(*last)? == self.text() => None,
+            last => Some(name(last.map_or(1, |last| last + 1))),
+        };
+        if let Some(new) = &new {
+            self.folder.create(new, |file| file.write_all(self.text().as_bytes()))?;
+        }
+        if let Err(error) = self.folder.sync().and_then(|()| self.replace(text)) {
+            // One that stays equals the rules, and is passed over.
+            if self.is_unchanged() {
+                let _ = new.map(|new| self.folder.remove(&new));
+            }
+            return Err(error);
+        }
+        let most = (numbers.len() + usize::from(new.is_some())).saturating_sub(KEPT);
         for old in numbers.iter().take(most) {
             // One more is kept if it stays; the next save removes it.
             let _ = self.folder.remove(&name(*old));
@@ -147,6 +158,12 @@ impl Versions {
         Ok(())
     }
 
+    /// Whether the file still has the rules from before.
+    fn is_unchanged(&self) -> bool {
+        let read = self.folder.read(FILE, console::MOST as u64);
+        read.ok().as_deref() == self.text.as_deref().map(str::as_bytes)
+    }
+
     fn replace(&mut self, text: &str) -> io::Result<()> {
         self.folder.replace(FILE, |file| file.write_all(text.as_bytes()))?;
         self.text = Some(text.to_owned());
@@ -161,6 +178,8 @@ fn name(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::faulty::Faulty;
+    use crate::files::mount::{mount, unmount};
 
     #[test]
     fn twenty_saves_can_be_taken_back() {
@@ -197,6 +216,37 @@ mod tests {
             versions.undo(number, &text).unwrap();
             assert_eq!((versions.text(), versions.count().unwrap()), (&*text, 3 - skip));
             assert_eq!(versions.before(3 - skip).unwrap(), None);
+        }
+    }
+
+    /// As often as it is tried on a disk without room, and whether or not the version has room and the file has not.
+    #[test]
+    fn a_save_that_fails_leaves_nothing_to_take_back() {
+        let path = Path::new("/mounted-versions");
+        for (saved, room) in [(0, 0), (0, 3), (1, 0), (1, 3), (1, 5), (3, 0), (3, 3), (3, 5)] {
+            let disk = Faulty::new(1);
+            mount(path, disk.clone());
+            drop(Folder::open(path).unwrap());
+            let mut versions = Versions::open(path).unwrap();
+            for n in 0..saved {
+                versions.save(&format!("# {n}")).unwrap();
+            }
+            disk.set_room(disk.used() + room);
+            for _ in 0..3 {
+                assert!(versions.save("# longer").is_err());
+                assert_eq!(versions.count().unwrap(), saved, "{room}");
+                assert_eq!(Versions::open(path).unwrap().count().unwrap(), saved, "{room}");
+            }
+            disk.set_room(u64::MAX);
+            versions.save("# longer").unwrap();
+            assert_eq!(versions.count().unwrap(), saved + 1);
+            let mut texts: Vec<String> = (0..saved).map(|n| format!("# {n}")).collect();
+            while let Some((number, text)) = versions.before(0).unwrap() {
+                versions.undo(number, &text).unwrap();
+                assert_eq!(text, texts.pop().unwrap_or_default());
+            }
+            assert_eq!((versions.text(), versions.count().unwrap(), texts.len()), ("", 0, 0));
+            unmount(path);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Rule files with mistakes.
 
-use super::schema::OF_CHECKS;
+use super::schema::{OF_CHECKS, OF_EVENTS};
 use super::tests::{compiled, wrong};
 
 #[test]
@@ -165,4 +165,26 @@ fn a_key_of_the_check_that_stands_in_the_rule_is_told_where_it_belongs() {
         assert!(!found.contains("unknown key"), "{found}");
     }
     assert!(wrong(&format!("{rule}hots = \"x\"\n")).contains("did you mean 'host' in [rule.check]?"));
+}
+
+/// That it is missing where it belongs is the same mistake.
+#[test]
+fn a_key_that_stands_in_the_rule_is_one_mistake() {
+    let rule = "[[rule]]\nid = \"a\"\ntrap = \"*\"\n";
+    let keys = [("check", &OF_CHECKS[..]), ("event", &OF_EVENTS[..])];
+    for (section, key) in keys.iter().flat_map(|(section, keys)| keys.iter().map(move |key| (section, *key)))
+    {
+        for state in ["'critical' if true else 'ok'", "critical", "up"] {
+            let value = if key == "state" { state } else { "x" };
+            let inside = if key == "state" { String::new() } else { format!("state = \"{state}\"\n") };
+            let other = if key == "service" || *section == "event" { "" } else { "service = \"s\"\n" };
+            let text = format!("{rule}{key} = \"{value}\"\n[rule.{section}]\n{inside}{other}");
+            let found = wrong(&text);
+            let told = format!("unknown key '{key}' in [[rule]]; it belongs in [rule.{section}]");
+            let errors = found.lines().filter(|line| line.contains(": error: ")).count();
+            // The states of a host are no states of a service or an event.
+            let wrong_state = usize::from(state == "up" && key != "state");
+            assert!(found.contains(&told) && errors == 1 + wrong_state, "{text}\n{found}");
+        }
+    }
 }

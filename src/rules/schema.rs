@@ -199,8 +199,9 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
     let from = senders(&section, found);
     let where_ = section.string("where", found);
     let when = hours::when(&section, found);
-    let check = section.section("check", found).map(|s| check(s, found));
-    let event = section.section("event", found).and_then(|s| event(s, found));
+    let misplaced = |key: &str| section.misplaces(key);
+    let check = section.section("check", found).map(|s| check(s, &misplaced, found));
+    let event = section.section("event", found).and_then(|s| event(s, &misplaced, found));
     let given = section.section("labels", found).map(|s| (s.span(), labels(&s, found)));
     let flag = |key, found: &mut Diagnostics| section.boolean(key, found).is_some_and(|b| b.value);
     let (drop, continues) = (flag("drop", found), flag("continue", found));
@@ -243,7 +244,11 @@ fn rule(section: Section<'_, '_>, defaults: &Labels, found: &mut Diagnostics) ->
         let message = format!("rule{named} has {} labels with those of its file", labels.len());
         found.push(section.error(message, &format!("a rule has at most {MOST_LABELS} labels")));
     }
-    section.are_elsewhere(&OF_CHECKS, "[rule.check]");
+    if event.is_some() && check.is_none() {
+        section.are_elsewhere(&OF_EVENTS, "[rule.event]");
+    } else {
+        section.are_elsewhere(&OF_CHECKS, "[rule.check]");
+    }
     section.finish(found);
     Some(RuleText {
         id: id?,
@@ -339,8 +344,13 @@ fn words(
     Some(words)
 }
 
-fn state(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Located<String>> {
-    if section.get("state").is_none() {
+/// `misplaced` says which keys stand in the rule, where they do not belong and are told to.
+fn state(
+    section: &Section<'_, '_>,
+    misplaced: &dyn Fn(&str) -> bool,
+    found: &mut Diagnostics,
+) -> Option<Located<String>> {
+    if section.get("state").is_none() && !misplaced("state") {
         found.push(section.error(
             "'state' is missing",
             "add one, such as state = \"critical\", or an expression: state = \"'ok' if ifOperStatus == 'up' else 'critical'\"",
@@ -349,11 +359,19 @@ fn state(section: &Section<'_, '_>, found: &mut Diagnostics) -> Option<Located<S
     section.string("state", found)
 }
 
+/// A state for a section whose own stands elsewhere.
+fn placeholder(section: &Section<'_, '_>, misplaced: &dyn Fn(&str) -> bool) -> Option<Located<String>> {
+    misplaced("state").then(|| Located { value: "unknown".into(), span: section.span() })
+}
+
 /// The keys of `[rule.check]`.
 pub(super) const OF_CHECKS: [&str; 6] = ["host", "service", "state", "output", "long_output", "perfdata"];
 
-fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> CheckText {
-    let state = state(&section, found);
+/// The keys of `[rule.event]` that have a meaning of their own.
+pub(super) const OF_EVENTS: [&str; 5] = ["component", "resource", "output", "long_output", "state"];
+
+fn check(section: Section<'_, '_>, misplaced: &dyn Fn(&str) -> bool, found: &mut Diagnostics) -> CheckText {
+    let state = state(&section, misplaced, found);
     let mut text = CheckText {
         host: section.string("host", found),
         service: section.string("service", found),
@@ -362,16 +380,21 @@ fn check(section: Section<'_, '_>, found: &mut Diagnostics) -> CheckText {
         perfdata: section.string("perfdata", found),
         state: state.unwrap_or(Located { value: "unknown".into(), span: section.span() }),
     };
-    if section.unknown(found).contains(&"service") {
-        // The check is not one of the host, whose states are others.
+    if section.unknown(found).contains(&"service") || misplaced("service") {
+        // The check is meant for a service: hosts have other states.
         text.service =
             text.service.or_else(|| Some(Located { value: "unknown".into(), span: section.span() }));
     }
     text
 }
 
-fn event(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<EventText> {
-    let Some(state) = state(&section, found) else {
+fn event(
+    section: Section<'_, '_>,
+    misplaced: &dyn Fn(&str) -> bool,
+    found: &mut Diagnostics,
+) -> Option<EventText> {
+    let state = state(&section, misplaced, found);
+    let Some(state) = state.or_else(|| placeholder(&section, misplaced)) else {
         section.cut_short(found);
         return None;
     };
@@ -384,7 +407,7 @@ fn event(section: Section<'_, '_>, found: &mut Diagnostics) -> Option<EventText>
         fields: Vec::new(),
     };
     for (key, span, value) in section.entries() {
-        if ["component", "resource", "output", "long_output", "state"].contains(&key) {
+        if OF_EVENTS.contains(&key) {
             continue;
         }
         match value.get_ref().as_str() {

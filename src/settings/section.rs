@@ -200,6 +200,11 @@ impl<'d, 's> Section<'d, 's> {
         *self.elsewhere.borrow_mut() = Some((keys, section));
     }
 
+    /// Whether a key stands here that belongs to another section, so that it is missing there.
+    pub fn misplaces(&self, key: &str) -> bool {
+        self.table.get(key).is_some()
+    }
+
     fn belongs(&self, name: &str) -> Option<String> {
         let (keys, section) = (*self.elsewhere.borrow())?;
         if keys.contains(&name) {

@@ -36,6 +36,15 @@ impl Running {
         Ok(Running::new(name, journal.register(name)?))
     }
 
+    /// The same at a start, also on a disk without room: see [`Journal::register_first`].
+    ///
+    /// # Errors
+    ///
+    /// If the cursor cannot be used.
+    pub fn open_first(name: &str, journal: &Journal) -> io::Result<Self> {
+        Ok(Running::new(name, journal.register_first(name)?))
+    }
+
     /// Somebody has changed its dead letters: it looks which of them are to be sent again.
     pub fn look_at_letters(&self) {
         self.letters.notify_one();

@@ -283,3 +283,36 @@ fn a_report_that_was_missed_is_made_at_the_start_and_once() {
     daemon.stop();
     assert!(files().is_empty(), "it is not made again");
 }
+
+/// Programs that open the files to write, as most do that only read, and close them: nothing goes missing.
+#[test]
+fn other_programs_open_and_close_the_files_while_they_are_written() {
+    let mut daemon = start("[history]\n");
+    let files = || -> Vec<std::path::PathBuf> {
+        let all = std::fs::read_dir(daemon.path("var/history")).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.extension().is_some_and(|end| end == "db")).collect()
+    };
+    let rows = |path: &std::path::Path| -> Option<u64> {
+        let database = rusqlite::Connection::open(path).unwrap();
+        let rows = database.query_row("SELECT count(*) FROM outcomes", [], |row| row.get::<_, i64>(0)).ok();
+        database.close().unwrap();
+        rows.map(|rows| u64::try_from(rows).unwrap())
+    };
+    let mut sent = 0;
+    for _ in 0..6 {
+        for _ in 0..10 {
+            send(&daemon, &format!("{sent}"));
+            sent += 1;
+        }
+        kept(&daemon, sent);
+        let seen: u64 = files().iter().filter_map(|path| rows(path)).sum();
+        assert_eq!(seen, sent);
+        for path in files() {
+            let beside = path.with_extension("db-wal");
+            assert!(beside.exists(), "{} was taken from the daemon", beside.display());
+        }
+    }
+    daemon.kill();
+    let printed = printed(&daemon, &["--limit", "100"]);
+    assert_eq!(printed.lines().filter(|line| line.contains("Pump")).count() as u64, sent, "{printed}");
+}

@@ -134,6 +134,45 @@ fn streams_leave_descriptors_for_the_journal_the_sinks_and_the_status() {
     assert!(!daemon.log().contains("Too many open files"), "{}", daemon.log());
 }
 
+/// A limit that is too low for the threads ends the start with what to do; the least that is named is enough.
+#[test]
+fn a_limit_that_is_too_low_is_refused_and_the_least_one_is_enough() {
+    let http = port();
+    let mut daemon = Daemon::prepare(&format!(
+        "{FILE_SINK}[[sinks]]\nname = \"core\"\ntype = \"nagios\"\ncommand_file = \"DIR/cmd\"\n\
+         [http]\nlisten = \"127.0.0.1:{http}\"\n[history]\n"
+    ));
+    let command = |daemon: &Daemon, limit: usize| {
+        let config = daemon.path("trapline.toml");
+        let run = format!(
+            "ulimit -n {limit}; exec {} run --config {}",
+            env!("CARGO_BIN_EXE_trapline"),
+            config.display()
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &run]);
+        command
+    };
+    let least = |limit: usize| -> usize {
+        let ended = command(&daemon, limit).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        let (_, least) = said
+            .split_once(&format!("the limit of {limit} descriptors is too low: the daemon needs "))
+            .unwrap();
+        assert!(said.contains("LimitNOFILE") && !daemon.path("var").exists(), "{said}");
+        least.split(' ').next().unwrap().parse().unwrap()
+    };
+    let enough = least(64);
+    assert_eq!(least(enough - 1), enough);
+    let low = command(&daemon, enough);
+    daemon.start_as(low);
+    send_lines(&daemon, 100);
+    wait_until("all datagrams are delivered", || daemon.outcomes("out.jsonl").len() == 100);
+    assert_eq!((daemon.status()["problems"].to_string(), get(http, "/ready").0), ("[]".to_owned(), 200));
+    assert!(!daemon.log().contains("Too many open files"), "{}", daemon.log());
+}
+
 #[test]
 fn who_does_not_read_holds_no_place_of_others() {
     let http = port();

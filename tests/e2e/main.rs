@@ -42,6 +42,7 @@ mod fifos;
 mod first_hour;
 mod followed;
 mod forward;
+mod full_disk;
 mod hangups;
 mod history;
 mod hostile;

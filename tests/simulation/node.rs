@@ -109,7 +109,7 @@ impl Node {
         let names = journal.cursor_names().map_err(|error| error.to_string())?;
         for name in names {
             // What one of them has lost is counted and logged, and written, though the start fails with another.
-            if let Err(error) = journal.register(&name) {
+            if let Err(error) = journal.register_first(&name) {
                 account(world, &journal);
                 // What this one has lost is in the log of a process that ends now: its file may not tell of it any more.
                 let own = world.ledger.lineages().into_iter().find(|lineage| *lineage.name.borrow() == name);

@@ -9,9 +9,9 @@ use super::{facts, machine, probe, sockets};
 use crate::commands::daemon::{PATIENCE, try_ask};
 use crate::commands::greet;
 use crate::config::Config;
-use crate::daemon::assembly::sinks_need;
 use crate::daemon::control::Request;
-use crate::inbound::descriptors::{self, Needs};
+use crate::daemon::needs::{TooFew, too_few};
+use crate::inbound::descriptors;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 
 /// What keeps the daemon from starting, or a sink from delivering, on this machine at the moment. All are warnings: who checks
@@ -44,7 +44,7 @@ pub fn obstacles(config: &Config) -> Diagnostics {
     }
     if daemon.is_none()
         && let Ok(limit) = descriptors::raise()
-        && let Some((what, remedy)) = too_few(config, limit)
+        && let Some(TooFew { what, remedy, .. }) = too_few(config, limit)
     {
         warn(None, what, remedy);
     }
@@ -85,24 +85,6 @@ fn taken(wanted: Wanted, bound: &[Bound], daemon: Option<u32>) -> Option<Finding
     (found.level == Level::Error && !wanted.optional).then_some(found)
 }
 
-/// What is to be said if the limit of descriptors leaves fewer streams than are configured.
-fn too_few(config: &Config, limit: usize) -> Option<(String, String)> {
-    let sockets = config.listeners().map(|one| match one.transport.udp() {
-        Some(_) => one.limits.receivers,
-        None => 1,
-    });
-    let needs = Needs { sockets: sockets.sum(), ..sinks_need(config) };
-    let streams = config.listeners().filter(|one| one.transport.udp().is_none());
-    let wanted: Vec<usize> = streams.map(|one| one.limits.max_connections).collect();
-    let shares = descriptors::shares(limit, &needs, &wanted);
-    if shares == wanted {
-        return None;
-    }
-    let enough = needs.reserve() + wanted.iter().sum::<usize>();
-    let what = format!("the limit of {limit} descriptors leaves fewer streams than max_connections");
-    Some((what, format!("raise it to {enough} (LimitNOFILE= of the unit, `ulimit -n`)")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sockets::Process;
@@ -131,13 +113,5 @@ mod tests {
         }
         assert!(taken(wanted, &[], Some(7)).is_none());
         assert!(taken(Wanted { optional: true, ..wanted }, &bound(None), None).is_none());
-    }
-
-    #[test]
-    fn descriptors_for_the_streams() {
-        let config = Config::default();
-        assert_eq!(too_few(&config, 1 << 20), None);
-        let (what, remedy) = too_few(&config, 400).unwrap();
-        assert!(what.contains("400") && remedy.contains("LimitNOFILE"), "{what} {remedy}");
     }
 }
