@@ -86,6 +86,7 @@ fn answer(request: &Request) -> Answer {
         "/services/collector/event" => json!({ "text": "Success", "code": 0, "ackId": 1 }),
         "/services/collector/ack" => json!({ "acks": { "1": true } }),
         "/api/v4/event" => json!({ "sent_events": [], "retry_events": [], "failed_events": [] }),
+        "/api/events" => json!({ "status": "accepted" }),
         path if path.starts_with("/webservices/rest.php") => json!({ "code": 0, "objects": null }),
         path if path.starts_with("/trapline-") => json!({ "status": "Ok", "Matching Sensors": "1" }),
         _ => json!({}),
