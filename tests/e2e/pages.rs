@@ -87,6 +87,8 @@ fn answer(request: &Request) -> Answer {
         "/services/collector/ack" => json!({ "acks": { "1": true } }),
         "/api/v4/event" => json!({ "sent_events": [], "retry_events": [], "failed_events": [] }),
         "/api/events" => json!({ "status": "accepted" }),
+        path if path.contains("/incident?") => json!({ "result": [] }),
+        path if path.contains("/search/jql?") => json!({ "issues": [] }),
         path if path.starts_with("/webservices/rest.php") => json!({ "code": 0, "objects": null }),
         path if path.starts_with("/trapline-") => json!({ "status": "Ok", "Matching Sensors": "1" }),
         _ => json!({}),
