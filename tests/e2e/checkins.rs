@@ -1,5 +1,7 @@
 //! Services that check in by HTTP, with the clients that docs/checkins.md prints.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -7,7 +9,7 @@ use serde_json::Value;
 
 use crate::certificates::Authority;
 use crate::daemon::{Daemon, FILE_SINK, output};
-use crate::support::{port, run, wait_for, wait_until};
+use crate::support::{PATIENCE, port, run, wait_for, wait_until};
 
 const TOKEN: &str = "0123456789abcdef";
 
@@ -107,6 +109,69 @@ fn the_calls_of_the_page_work_as_printed() {
     for file in files.filter(|file| file.is_file()) {
         assert!(!crate::support::read(&file).contains(TOKEN), "{}", file.display());
     }
+}
+
+/// The fields of the hash table in the line for PowerShell.
+fn powershell_fields() -> Vec<(String, String)> {
+    let line = blocks("powershell").remove(0);
+    let method = "Invoke-RestMethod -Method Post -Uri http://127.0.0.1:5000/ \
+                  -ContentType 'application/json; charset=utf-8' -Body (@{";
+    let table = line.strip_prefix(method).and_then(|rest| rest.strip_suffix("} | ConvertTo-Json)")).unwrap();
+    let pairs = table.split("; ").map(|pair| pair.split_once('=').unwrap());
+    pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').replace("TOKEN", TOKEN))).collect()
+}
+
+/// PowerShell cannot be installed, so this is what its documentation says that it sends for the line of the page: JSON on several
+/// lines. Windows PowerShell 5.1 waits for 100 Continue before it sends the body.
+#[test]
+fn what_powershell_sends_is_taken() {
+    let listen = port();
+    let mut daemon = prepare(listen, "", "");
+    daemon.restart();
+    let fields = powershell_fields();
+    let written = |begin: &str, between: &str, colon: &str, end: &str| {
+        let lines: Vec<String> =
+            fields.iter().map(|(name, value)| format!("\"{name}\":{colon}\"{value}\"")).collect();
+        format!("{{{begin}{}{end}}}", lines.join(between))
+    };
+    let old = written("\r\n    ", ",\r\n    ", "  ", "\r\n");
+    let new = written("\r\n  ", ",\r\n  ", " ", "\r\n");
+    let agent = "User-Agent: Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US)";
+    let json = "Content-Type: application/json; charset=utf-8";
+    let heads = [
+        format!(
+            "POST / HTTP/1.1\r\n{agent} WindowsPowerShell/5.1.19041.4648\r\n{json}\r\nHost: 127.0.0.1:{listen}\r\n\
+             Content-Length: {}\r\nExpect: 100-continue\r\nConnection: Keep-Alive\r\n\r\n",
+            old.len()
+        ),
+        format!(
+            "POST / HTTP/1.1\r\nHost: 127.0.0.1:{listen}\r\n{agent} PowerShell/7.4.6\r\nAccept-Encoding: gzip, deflate, br\r\n\
+             {json}\r\nContent-Length: {}\r\n\r\n",
+            new.len()
+        ),
+    ];
+    for (head, body) in heads.iter().zip([old, new]) {
+        let mut stream = TcpStream::connect(("127.0.0.1", listen)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = String::new();
+        let mut until = |stream: &mut TcpStream, end: &str| {
+            while !answer.ends_with(end) {
+                let mut octet = [0];
+                stream.read_exact(&mut octet).unwrap_or_else(|e| panic!("{e}: {answer}"));
+                answer.push(char::from(octet[0]));
+            }
+            std::mem::take(&mut answer)
+        };
+        stream.write_all(head.as_bytes()).unwrap();
+        if head.contains("100-continue") {
+            assert_eq!(until(&mut stream, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        stream.write_all(body.as_bytes()).unwrap();
+        let said = until(&mut stream, "\r\n\r\n");
+        assert!(said.starts_with("HTTP/1.1 204 "), "{said}");
+    }
+    let expected = ["laptop", "backup-laptop", "ok", "12 files"].map(str::to_owned);
+    wait_until("both are there", || made(&daemon) == [expected.clone(), expected.clone()]);
 }
 
 #[test]

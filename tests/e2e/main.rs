@@ -3,7 +3,8 @@
 //! They need Debian's packages `snmp`, `nagios4-core`, `icinga2-bin`, `nsca`, `rabbitmq-server`, `tcpd`, `rsyslog`, `rsyslog-relp`,
 //! `influxdb`, `logrotate`, `systemd-journal-remote`, `mosquitto`, `mosquitto-clients`, `nats-server`, `kcat`, `zabbix-server-pgsql`, `postgresql`, `prometheus`,
 //! `prometheus-alertmanager`, `exim4-daemon-light`, `python3`, `snmptrapd`, `snmptt`, `libnet-ip-perl`, `bsdutils`, `openssh-server`, `sudo`, `vsftpd`,
-//! `curl`, `openssl` and `chromium`, and pysnmp and playwright; `tests/run` installs what is missing.
+//! `curl`, `openssl` and `chromium`, and Debian's Zabbix proxy, pysnmp, playwright, and the
+//! packages of `peers`; `tests/run` installs what is missing.
 //! Alignak and Shinken are tested where `tests/run` finds a Python 3.6 and a Python 2.7; elsewhere their tests say that they are skipped.
 //! Each test has its own ports and its own directory.
 #![allow(
@@ -36,6 +37,7 @@ mod daemon;
 mod debian_security;
 mod devices;
 mod doctor;
+mod elasticsearch;
 mod email;
 mod explain;
 mod fifos;
@@ -54,6 +56,7 @@ mod init;
 mod intake;
 mod intake_peers;
 mod kafka;
+mod kafka_secure;
 mod kills;
 mod limits;
 mod local_syslog;
@@ -70,8 +73,10 @@ mod net_snmp;
 mod nsca;
 mod objects;
 mod orders;
+mod otlp;
 mod own_service;
 mod pages;
+mod peers;
 mod pipes;
 mod rabbitmq;
 mod readme;

@@ -153,9 +153,25 @@ fn requests_jobs_and_sensors_get_what_they_know() {
         desk.notes.push(prtg["text"].as_str()?.to_owned());
         Some(answered(json!({ "status": "Ok", "Matching Sensors": sensors })))
     };
-    for (name, known) in
-        [("easyvista", easyvista), ("awx", awx), ("rundeck", rundeck), ("jenkins", jenkins), ("prtg", prtg)]
-    {
+    let other: Known = |desk, request| {
+        let body = request.json();
+        let known = has(&body, &["identifier", "source", "object", "severity", "text", "time"])
+            && request.header("authorization")? == "Bearer XXXX"
+            && request.path == "/api/events";
+        (known && body["object"] == SERVICE && body["severity"] == "critical").then_some(())?;
+        // Its first answer has the same status, and refuses.
+        let status = if desk.notes.is_empty() { "refused" } else { "accepted" };
+        desk.notes.push(body["identifier"].as_str()?.to_owned());
+        Some(answered(json!({ "status": status })))
+    };
+    for (name, known) in [
+        ("easyvista", easyvista),
+        ("awx", awx),
+        ("rundeck", rundeck),
+        ("jenkins", jenkins),
+        ("prtg", prtg),
+        ("other", other),
+    ] {
         let desk = Shared::default();
         let server = server(&desk, known);
         let daemon = daemon(name, &server);
@@ -169,6 +185,6 @@ fn requests_jobs_and_sensors_get_what_they_know() {
         });
         let desk = desk.lock().unwrap();
         assert_eq!(desk.wrong, Vec::<String>::new(), "{name}");
-        assert_eq!(server.requests().len(), if name == "prtg" { 2 } else { 1 }, "{name}");
+        assert_eq!(server.requests().len(), if name == "prtg" || name == "other" { 2 } else { 1 }, "{name}");
     }
 }

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use crate::certificates::Authority;
 use crate::daemon::{Daemon, output, trapline};
-use crate::support::{Program, link_trap, port, read, wait_until};
+use crate::support::{Program, link_trap, port, read, run, wait_port, wait_until};
+use crate::syslog_peers::start_syslog_ng;
 
 /// An rsyslogd that writes each message as it came before it acknowledges it.
 struct Server {
@@ -217,4 +218,53 @@ fn a_server_that_is_away_or_speaks_something_else() {
             && log.contains("it does not speak RELP")
     });
     assert!(daemon.status()["sinks"].as_array().unwrap().iter().all(|sink| sink["behind"] == 1));
+}
+
+/// syslog-ng closes a connection when it has read all, so nothing is sent twice, and nothing is lost.
+#[test]
+fn syslog_ng_reads_the_fields_over_tcp_and_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let (d, tcp, tls) = (dir.path().display(), port(), port());
+    let authority = Authority::new(&dir.path().join("ca.pem"));
+    authority.issue(dir.path(), "server", &["localhost"]);
+    let config = format!(
+        "options {{ stats-freq(0); keep-hostname(yes); log-msg-size(65536); }};\n\
+         source s_tcp {{ syslog(ip(\"127.0.0.1\") port({tcp}) transport(\"tcp\")); }};\n\
+         source s_tls {{ syslog(ip(\"127.0.0.1\") port({tls}) transport(\"tls\") \
+         tls(cert-file(\"{d}/server.pem\") key-file(\"{d}/server.key\") peer-verify(optional-untrusted))); }};\n\
+         template fields {{ template(\"${{HOST}} ${{FACILITY}}.${{PRIORITY}} ${{PROGRAM}} ${{.SDATA.trapline@32473.id}} \
+         ${{.SDATA.trapline@32473.service}}: ${{MSG}}\\n\"); }};\n\
+         log {{ source(s_tcp); destination {{ file(\"{d}/tcp\" template(fields)); }}; }};\n\
+         log {{ source(s_tls); destination {{ file(\"{d}/tls\" template(fields)); }}; }};\n"
+    );
+    let _server = start_syslog_ng(dir.path(), &config);
+    for port in [tcp, tls] {
+        wait_port(port);
+    }
+    let daemon = Daemon::start(
+        &(sink("tcp", &format!("tcp://127.0.0.1:{tcp}"), "")
+            + &sink("tls", &format!("tls://localhost:{tls}"), &format!("ca_file = \"{d}/ca.pem\""))),
+    );
+    let interface = "Gi0/3 \"a]b\\c\" |x=y| é";
+    let target = daemon.snmp_target();
+    link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], interface, "2");
+    let to = format!("127.0.0.1:{}", daemon.snmp);
+    let mut more = trapline();
+    more.args(["send", "inform", "--to", &to, "--count", "300", "IF-MIB::linkDown", "ifIndex.4=4"]);
+    run(more.args(["ifAdminStatus.4=up", "ifOperStatus.4=down", "ifDescr.4=Gi0/4"]).stdout(Stdio::null()));
+    wait_until("each is counted as delivered", || {
+        let status = daemon.status();
+        let sinks = status["sinks"].as_array().unwrap();
+        sinks.iter().all(|sink| sink["delivered"] == 301 && sink["behind"] == 0)
+    });
+    for name in ["tcp", "tls"] {
+        let lines = || read(&dir.path().join(name)).lines().map(str::to_owned).collect::<Vec<_>>();
+        wait_until("syslog-ng has written all", || lines().len() == 301);
+        let lines = lines();
+        let distinct: BTreeSet<&str> = lines.iter().map(|line| line.split(' ').nth(3).unwrap()).collect();
+        assert_eq!(distinct.len(), 301, "{name}: one is there twice");
+        let first = &lines[0];
+        assert!(first.starts_with("127.0.0.1 local0.crit trapline "), "{first}");
+        assert!(first.contains(&format!(" Interface {interface}: Link down on {interface}")), "{first}");
+    }
 }

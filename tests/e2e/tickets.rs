@@ -33,6 +33,8 @@ pub struct Desk {
     pub wrong: Vec<String>,
     /// How many requests are refused before one is answered.
     pub refuses: u32,
+    /// How many requests are answered with status 200 and something else than is asked for, before one is answered.
+    pub strange: u32,
 }
 
 pub type Shared = Arc<Mutex<Desk>>;
@@ -75,6 +77,10 @@ pub fn server(
         if desk.refuses > 0 {
             desk.refuses -= 1;
             return (503, "retry-after: 0\r\n", String::new());
+        }
+        if desk.strange > 0 {
+            desk.strange -= 1;
+            return (200, "", json!({ "status": "maintenance" }).to_string());
         }
         known(&mut desk, request).unwrap_or_else(|| {
             desk.wrong.push(format!("{} {} {}", request.method, request.path, request.text()));
@@ -212,6 +218,8 @@ fn a_ticket_is_opened_noted_and_closed_once() {
             assert_eq!((desk.tickets.len(), desk.notes.len()), (2, 1), "{name}: {:?}", desk.wrong);
             assert!(desk.notes[0].starts_with("critical: Link down"), "{:?}", desk.notes);
         }
+        // What is no answer to a search says of no ticket that it is not there.
+        desk.lock().unwrap().strange = 1;
         send(LINK_UP, "Gi0/3", "1");
         delivered(&daemon, 5);
         send(LINK_DOWN, "Gi0/3", "2");

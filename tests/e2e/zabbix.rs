@@ -1,11 +1,11 @@
 //! Check results to a Zabbix server, with its database.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::daemon::Daemon;
-use crate::support::{Program, link_trap, port, read, run, wait_until};
+use crate::support::{Group, Program, link_trap, port, read, run, wait_or, wait_port, wait_until};
 
 /// One host with what config/zabbix/trapline.yaml gives it, and a second one without.
 const OBJECTS: &str = r#"
@@ -79,7 +79,7 @@ impl Database {
         database
     }
 
-    fn socket(&self) -> std::path::PathBuf {
+    fn socket(&self) -> PathBuf {
         self.dir.path().join("socket")
     }
 
@@ -229,4 +229,77 @@ fn over_tls_with_certificates() {
     let number = |sink: usize, key: &str| daemon.status()["sinks"][sink][key].as_u64().unwrap();
     wait_until("it is delivered over TLS", || number(0, "delivered") == 1);
     wait_until("and not without", || number(1, "dead") == 1);
+}
+
+/// The key with which the proxy logs in to the server.
+const KEY: &str = "1f87b595725ac58dd977beef14b97461a7c1045b9a1c963065002c5473194952";
+
+/// A proxy with this key, which tests/run unpacks. It is ended with its children: while it makes its database it does not end when asked.
+fn proxy(dir: &Path, server: u16, port: u16) -> Group {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/zabbix-proxy/usr");
+    // It would make the database by itself, and wait for the disk after each table.
+    let make = "import gzip, sqlite3, sys\nscript = gzip.open(sys.argv[1], 'rt').read()\n\
+                sqlite3.connect(sys.argv[2], isolation_level=None).executescript('BEGIN;' + script + 'COMMIT;')";
+    run(Command::new("python3")
+        .args(["-c", make])
+        .arg(root.join("share/zabbix-proxy-sqlite3/schema.sql.gz"))
+        .arg(dir.join("proxy.db")));
+    let d = dir.display();
+    let few = ["Pollers", "PollersUnreachable", "Pingers", "Discoverers", "HTTPPollers"];
+    let few: String = few.iter().map(|kind| format!("Start{kind}=0\n")).collect();
+    let config = format!(
+        "ProxyMode=0\nServer=127.0.0.1:{server}\nHostname=edge\nListenIP=127.0.0.1\nListenPort={port}\nLogFile={d}/proxy.log\n\
+         PidFile={d}/proxy.pid\nSocketDir={d}\nDBName={d}/proxy.db\nAllowRoot=1\nConfigFrequency=1\nDataSenderFrequency=1\n\
+         HeartbeatFrequency=1\nFpingLocation=/bin/true\nTLSConnect=psk\nTLSPSKIdentity=edge\nTLSPSKFile={d}/edge.psk\n{few}"
+    );
+    std::fs::write(dir.join("proxy.conf"), config).unwrap();
+    std::fs::write(dir.join("edge.psk"), format!("{KEY}\n")).unwrap();
+    run(Command::new("chmod").arg("600").arg(dir.join("edge.psk")));
+    let mut command = Command::new(root.join("sbin/zabbix_proxy"));
+    command.arg("-f").arg("-c").arg(dir.join("proxy.conf"));
+    let program = Group::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    wait_port(port);
+    program
+}
+
+/// A proxy takes the hosts that it monitors, and the server those that no proxy monitors. The server lets the proxy in by a pre-shared key.
+#[test]
+fn a_proxy_takes_its_hosts_and_the_server_all_others() {
+    let database = Database::start();
+    let monitored = format!(
+        "INSERT INTO hosts (hostid,host,name,status,tls_accept,tls_psk_identity,tls_psk) VALUES (20,'edge','',5,2,'edge','{KEY}');
+         UPDATE hosts SET proxy_hostid = 20 WHERE hostid = 10"
+    );
+    run(database.psql("zabbix").args(["-c", &monitored]));
+    let (server_dir, proxy_dir, central, edge) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), port(), port());
+    let _server = server(server_dir.path(), &database, central, "");
+    let _proxy = proxy(proxy_dir.path(), central, edge);
+    let sink = |name: &str, to: u16, host: &str, grace: &str| {
+        format!(
+            "[[sinks]]\nname = \"{name}\"\ntype = \"zabbix\"\naddresses = [\"127.0.0.1:{to}\"]\nhost = \"{host}\"\ngrace = \"{grace}\"\n"
+        )
+    };
+    let daemon = Daemon::start(
+        &(sink("its", edge, "rtr1", "1h")
+            + &sink("other", edge, "rtr2", "1s")
+            + &sink("around", central, "rtr1", "1s")),
+    );
+    for n in 0..5 {
+        link(&daemon, &format!("Te1/{n}"), "2");
+    }
+    let number = |sink: usize, key: &str| daemon.status()["sinks"][sink][key].as_u64().unwrap();
+    let logs = || read(&server_dir.path().join("zabbix.log")) + &read(&proxy_dir.path().join("proxy.log"));
+    wait_or(
+        || format!("the proxy takes its host: {}", logs()),
+        || (number(0, "delivered") == 5).then_some(()),
+    );
+    wait_until("but no other host", || number(1, "dead") == 5);
+    wait_until("which the server does not take past it", || number(2, "dead") == 5);
+    let history = "SELECT i.name, h.value FROM items i JOIN history_uint h USING (itemid) WHERE i.key_ LIKE 'trapline.state%' ORDER BY 1";
+    let expected: Vec<String> = (0..5).map(|n| format!("Interface Te1/{n}|2")).collect();
+    wait_or(
+        || format!("the server has all of the proxy: {:?} {}", database.ask(history), logs()),
+        || (database.ask(history) == expected).then_some(()),
+    );
 }

@@ -61,6 +61,25 @@ fn the_25_cases_have_tests() {
     }
 }
 
+/// What is delivered, the keys, a configuration, and how to see it work.
+#[test]
+fn the_page_of_each_sink_has_its_parts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sinks");
+    let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let pages: Vec<String> = names.filter(|name| name != "README.md").collect();
+    assert!(pages.len() > 20, "{pages:?}");
+    let list = page("docs/sinks/README.md");
+    for name in pages {
+        let text = page(&format!("docs/sinks/{name}"));
+        for part in ["```toml\n[[sinks]]\n", "\n## Keys\n", "\n## Try it\n", "elivered"] {
+            assert!(text.contains(part), "docs/sinks/{name} has no {part:?}");
+        }
+        // Once in the list of all, and once with what it promises and whom it was tested with.
+        let row = format!("\n| [{}]({name}) | ", name.trim_end_matches(".md"));
+        assert_eq!(list.matches(&row).count(), 2, "docs/sinks/README.md: {row:?}");
+    }
+}
+
 #[test]
 fn the_tests_of_the_laws_exist() {
     let (page, tests) = (page("docs/architecture.md"), tests(&["src", "tests"]));

@@ -19,8 +19,8 @@ use crate::snmp::{self, Decoded};
 /// The longest name in octets, and the longest other text.
 const MAX_NAME: usize = 256;
 const MAX_TEXT: usize = 4096;
-/// snmpTrapCommunity.0 of a v1 trap: its community is a secret of who sent it.
-const NO_COMMUNITY: &[u8] = b"";
+/// snmpTrapCommunity.0: the community is a secret of who sent the trap, to this daemon or to the proxy that handed it on.
+const NO_COMMUNITY: Value<'static> = Value::OctetString(b"");
 
 /// Which notification is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,12 @@ impl Head<'_> {
         let own = |varbind: &&Varbind<'_>| varbind.oid == oids::TRAPLINE_PATH;
         let mut varbinds: Vec<Varbind<'_>> =
             came.varbinds.iter().filter(|varbind| !own(varbind)).cloned().collect();
+        // What is left of the community of a proxied trap is no community.
+        for varbind in &mut varbinds {
+            if varbind.oid.starts_with(&oids::SNMP_TRAP_COMMUNITY_OBJECT) {
+                varbind.value = NO_COMMUNITY;
+            }
+        }
         let mut add = |oid: Oid<'static>, value| {
             if !varbinds.iter().any(|varbind| varbind.oid == oid) {
                 varbinds.push(Varbind { oid, value });
@@ -116,7 +122,7 @@ impl Head<'_> {
             add(oids::SNMP_TRAP_ADDRESS, Value::IpAddress(agent));
         }
         if came.version == Version::V1 {
-            add(oids::SNMP_TRAP_COMMUNITY, Value::OctetString(NO_COMMUNITY));
+            add(oids::SNMP_TRAP_COMMUNITY, NO_COMMUNITY);
             if let Some(enterprise) = &came.enterprise {
                 add(oids::SNMP_TRAP_ENTERPRISE, Value::ObjectId(enterprise.borrowed()));
             }
@@ -316,6 +322,37 @@ mod tests {
         assert_eq!(all.last().unwrap().1, "8001 8001");
         let made = sent(Form::Outcome, Some(&first));
         assert!(made.contains(&("1.3.6.1.4.1.32473.162.1.12.0".into(), "8001 8001".into())), "{made:?}");
+    }
+
+    #[test]
+    fn a_proxied_trap_has_no_community_in_the_place_of_what_hides_it() {
+        let address = Varbind {
+            oid: "1.3.6.1.6.3.18.1.3.0".parse().unwrap(),
+            value: Value::IpAddress([198, 51, 100, 7].into()),
+        };
+        let community =
+            Varbind { oid: oids::SNMP_TRAP_COMMUNITY, value: Value::OctetString(b"proxied community") };
+        let last =
+            Varbind { oid: "1.3.6.1.2.1.2.2.1.2.3".parse().unwrap(), value: Value::OctetString(b"Gi0/3") };
+        let maker = head(Form::Outcome);
+        let came = Notification {
+            kind: NotificationKind::Trap,
+            ..maker.empty("1.3.6.1.6.3.1.1.5.3".parse().unwrap(), Some(100), vec![address, community, last])
+        };
+        // As the journal has it.
+        let kept = snmp::anonymous::without_community(&encode(&came)).unwrap();
+        let all = sent(Form::Original, Some(&kept));
+        let places: Vec<(&str, &str)> =
+            all[2..].iter().map(|(oid, value)| (oid.as_str(), value.as_str())).collect();
+        assert_eq!(
+            places,
+            [
+                ("1.3.6.1.6.3.18.1.3.0", "IpAddress(198.51.100.7)"),
+                ("1.3.6.1.6.3.18.1.4.0", ""),
+                ("1.3.6.1.2.1.2.2.1.2.3", "Gi0/3"),
+                ("1.3.6.1.4.1.32473.162.1.12.0", "8001"),
+            ]
+        );
     }
 
     #[test]

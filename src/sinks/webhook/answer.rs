@@ -46,11 +46,25 @@ pub(super) fn text(value: &Value) -> Option<String> {
     }
 }
 
+/// Whether an answer has what a pointer looks into, if only an empty list: another one says nothing of tickets, though its status is good.
+fn lists(json: &Value, pointer: &str) -> bool {
+    let mut parts = pointer.split('/').skip(1);
+    match (json, parts.next(), parts.next()) {
+        (Value::Object(object), Some(first), Some(_)) => {
+            first == "*" || object.contains_key(&first.replace("~1", "/").replace("~0", "~"))
+        }
+        _ => true,
+    }
+}
+
 /// The id in the answer to a search; none if there is none.
 pub(super) fn found(answer: &Answer, pointer: &str) -> Result<Option<String>, &'static str> {
     let json: Value = serde_json::from_slice(&answer.body).map_err(|_| "no JSON")?;
     if !json.is_object() && !json.is_array() {
         return Err("no JSON object");
+    }
+    if !lists(&json, pointer) {
+        return Err("something else than a list of tickets");
     }
     match at(&json, pointer) {
         None | Some(Value::Null) => Ok(None),
@@ -71,11 +85,24 @@ mod tests {
         let id = |body: &str| found(&answer(200, body), "/result/0/sys_id");
         assert_eq!(id(r#"{"result":[{"sys_id":"a1"}]}"#), Ok(Some("a1".into())));
         assert_eq!(id(r#"{"result":[{"sys_id":17}]}"#), Ok(Some("17".into())));
-        for none in
-            [r#"{"result":[]}"#, "{}", r#"{"result":[{"sys_id":""}]}"#, r#"{"result":[{"sys_id":null}]}"#]
-        {
+        for none in [
+            r#"{"result":[]}"#,
+            r#"{"result":null}"#,
+            r#"{"result":[{"sys_id":""}]}"#,
+            r#"{"result":[{"sys_id":null}]}"#,
+        ] {
             assert_eq!(id(none), Ok(None), "{none}");
         }
+        // What is no answer to a search says of no ticket that it is not there: one would be opened twice, or never closed.
+        for other in ["{}", r#"{"error":"maintenance"}"#, r#"{"results":[]}"#] {
+            assert_eq!(id(other), Err("something else than a list of tickets"), "{other}");
+        }
+        let first = |body: &str, pointer: &str| found(&answer(200, body), pointer);
+        assert_eq!(first("{}", "/id"), Ok(None));
+        assert_eq!(first("[]", "/0/id"), Ok(None));
+        assert_eq!(first("{}", "/*/id"), Ok(None));
+        assert_eq!(first(r#"{"a/b":[]}"#, "/a~1b/0/id"), Ok(None));
+        assert!(first(r#"{"error":1}"#, "/0/id").is_err());
         for wrong in ["", "<html>", "7", r#"{"result":[{"sys_id":{}}]}"#] {
             assert!(id(wrong).is_err(), "{wrong}");
         }
