@@ -40,17 +40,37 @@ pub fn is_plain(octets: &[u8], one: u8, other: u8) -> bool {
     of_eights | of_rest == 0
 }
 
+/// The digits of the numbers up to 99, two for each.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+/// The last two digits of a number.
+#[inline]
+pub fn two_digits(number: u64) -> [u8; 2] {
+    PAIRS[(number % 100) as usize]
+}
+
 /// Appends the digits of a number.
 pub fn push_number(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let (mut at, mut rest) = (digits.len(), number);
-    loop {
+    while rest >= 10 {
+        at -= 2;
+        // A copy of two octets would be a call.
+        [digits[at], digits[at + 1]] = two_digits(rest);
+        rest /= 100;
+    }
+    // The first one of an odd number of digits, and a lone 0.
+    if rest > 0 || number == 0 {
         at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+        digits[at] = b'0' + rest as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }

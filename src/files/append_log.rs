@@ -71,7 +71,12 @@ pub struct AppendLog {
     fresh: bool,
     /// The second in which the log checked last that the file is still there.
     checked: Option<i64>,
+    /// What is written next, kept for its memory.
+    buffer: Vec<u8>,
 }
+
+/// How much memory an [`AppendLog`] keeps for what it writes next.
+const MOST_KEPT: usize = 1 << 20;
 
 impl AppendLog {
     /// Opens a file of at most `most` bytes, or creates it, and cuts off what a crash left at its end.
@@ -116,6 +121,7 @@ impl AppendLog {
             spoiled: false,
             fresh: true,
             checked: None,
+            buffer: Vec::new(),
         };
         let _lock = log.lock()?;
         let recovered = log.recover()?;
@@ -237,7 +243,8 @@ impl AppendLog {
     /// If they cannot be written. Then none of them is in the file, nor part of one.
     pub fn append<'e>(&mut self, entries: impl IntoIterator<Item = &'e [u8]>) -> io::Result<usize> {
         self.make_ready()?;
-        let mut buffer = Vec::new();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
         self.start(&mut buffer)?;
         let (start, mut count) = (buffer.len(), 0);
         for entry in entries {
@@ -251,6 +258,9 @@ impl AppendLog {
         }
         if buffer.len() > start {
             self.write_at_end(&buffer)?;
+        }
+        if buffer.capacity() <= MOST_KEPT {
+            self.buffer = buffer;
         }
         Ok(count)
     }
@@ -381,7 +391,7 @@ impl AppendLog {
         match self.form {
             Form::Frames { .. } => frame::push_frame(buffer, self.salt, entry),
             Form::Lines { .. } => {
-                buffer.extend(entry);
+                buffer.extend_from_slice(entry);
                 buffer.push(b'\n');
             }
         }

@@ -74,7 +74,7 @@ pub use batch::Batch;
 pub use cursor::Cursor;
 pub use log::{AppendError, Journal, OpenError, Options, Point};
 pub use place::Looked;
-pub use reader::Reader;
+pub use reader::{Encoded, Reader};
 pub use recover::Recovery;
 pub use settings::{MIN_SIZE, Settings, SyncPolicy, WhenFull};
 

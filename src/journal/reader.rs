@@ -8,7 +8,7 @@ use crate::files::disk::DiskFile;
 use crate::journal::cursor::Cursor;
 use crate::journal::log::{Held, Journal};
 use crate::journal::segment::{Found, HEADER, Meta, next_record, record, segment_path};
-use crate::outcome::codec;
+use crate::outcome::codec::{self, Outline};
 use crate::outcome::record::Record;
 
 /// How much is read from a segment at a time, in bytes.
@@ -22,6 +22,27 @@ pub struct Reader {
     open: Option<Open>,
     /// The sink that reads.
     cursor: Option<Arc<Cursor>>,
+}
+
+/// A record as it is in the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoded<'r> {
+    /// The epoch of its segment.
+    pub epoch: u64,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// What there is to know of its outcome.
+    pub outline: Outline<'r>,
+    /// Its outcome.
+    pub payload: &'r [u8],
+}
+
+impl Encoded<'_> {
+    /// The record; none if the outcome is none, which its outline has ruled out.
+    pub fn record(&self) -> Option<Record<'_>> {
+        let outcome = codec::decode(self.payload)?;
+        Some(Record { epoch: self.epoch, sequence: self.sequence, outcome })
+    }
 }
 
 #[derive(Debug)]
@@ -73,6 +94,32 @@ impl Reader {
         most: usize,
         mut take: impl FnMut(Record<'_>, &[u8]) -> bool,
     ) -> io::Result<usize> {
+        self.read_each(most, |epoch, sequence, payload| {
+            codec::decode(payload).map(|outcome| take(Record { epoch, sequence, outcome }, payload))
+        })
+    }
+
+    /// The same with no more than the outlines of the outcomes, for those that decode them later.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::read`].
+    pub fn read_outlines(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(Encoded<'_>) -> bool,
+    ) -> io::Result<usize> {
+        self.read_each(most, |epoch, sequence, payload| {
+            codec::outline(payload).map(|outline| take(Encoded { epoch, sequence, outline, payload }))
+        })
+    }
+
+    /// `take` gets epoch, sequence number and payload of each record, and says nothing of one that is no outcome.
+    fn read_each(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(u64, u64, &[u8]) -> Option<bool>,
+    ) -> io::Result<usize> {
         let visible = self.journal.next();
         let mut taken = 0;
         while taken < most && self.next < visible {
@@ -88,13 +135,11 @@ impl Reader {
                         continue;
                     }
                     let gap = sequence - self.next;
-                    match codec::decode(payload) {
-                        Some(outcome) => {
-                            if !take(Record { epoch: open.meta.epoch, sequence, outcome }, payload) {
-                                open.start -= length;
-                                break;
-                            }
-                            taken += 1;
+                    match take(open.meta.epoch, sequence, payload) {
+                        Some(true) => taken += 1,
+                        Some(false) => {
+                            open.start -= length;
+                            break;
                         }
                         None => {
                             self.damaged(sequence);

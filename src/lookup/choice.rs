@@ -134,9 +134,10 @@ impl Hosts {
             Verdict::Unknown(name) if sender.reverse.is_some() => Some(name.clone()),
             _ => None,
         };
+        let engine = self.engine(received, seen.is_some());
         let order = match self.prefer.of(source) {
-            Some(Prefer::Sender) => [Some(sender), claim, self.engine(received)],
-            Some(Prefer::Claim) | None => [claim, Some(sender), self.engine(received)],
+            Some(Prefer::Sender) => [Some(sender), claim, engine],
+            Some(Prefer::Claim) | None => [claim, Some(sender), engine],
         };
         let (mut known, mut left) = (None, None);
         for candidate in order.into_iter().flatten() {
@@ -232,7 +233,8 @@ impl Hosts {
         Candidate::plain(Origin::Sender, name.into(), verdict)
     }
 
-    fn engine<'m>(&'m self, received: &Received<'_, 'm>) -> Option<Candidate<'m>> {
+    /// The SNMP engine; its id is written only if it is shown to somebody.
+    fn engine<'m>(&'m self, received: &Received<'_, 'm>, shown: bool) -> Option<Candidate<'m>> {
         let Message::Notification(notification) = received.message else { return None };
         let security = notification.security.filter(|security| !security.engine.is_empty())?;
         let verdict = match self.of_engine(security.engine) {
@@ -241,7 +243,8 @@ impl Hosts {
             Some(name) => Verdict::Known(name.into()),
             None => Verdict::UnknownEngine,
         };
-        Some(Candidate::plain(Origin::Engine, security.engine_id().into(), verdict))
+        let value = if shown { security.engine_id() } else { String::new() };
+        Some(Candidate::plain(Origin::Engine, value.into(), verdict))
     }
 
     fn by_address<'m>(

@@ -144,7 +144,7 @@ pub fn original_of(bytes: &[u8]) -> Option<&[u8]> {
     let flags = bytes.get(FLAGS)?;
     let mut texts = Texts::new(bytes.get(HEAD..).filter(|_| flags & HAS_ORIGINAL != 0)?);
     if flags & (MUTED | LAST) != 0 {
-        texts.next()?;
+        texts.text()?;
     }
     texts.octets()
 }
@@ -171,50 +171,188 @@ fn push_pairs(out: &mut Vec<u8>, pairs: &[(Cow<'_, str>, Cow<'_, str>)]) {
 
 /// The outcome that some bytes are; none if they are none.
 pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
-    let (&[kind, state, flags], rest) = bytes.split_first_chunk::<3>()?;
-    let (time, rest) = rest.split_first_chunk::<8>()?;
-    let mut texts = Texts::new(rest);
-    if flags & (MUTED | LAST) != 0 {
-        texts.next()?;
-    }
-    if flags & HAS_ORIGINAL != 0 {
-        texts.octets()?;
-    }
-    let mut common = Common {
-        time: i64::from_le_bytes(*time),
-        state: *State::ALL.get(usize::from(state))?,
-        rule: texts.next()?,
-        output: texts.next()?,
-        long_output: texts.next()?,
-        source: texts.next()?,
-        labels: Labels::default(),
-    };
-    let first = texts.next()?.into();
-    let second = Some(texts.next()?.into()).filter(|_| flags & HAS_SECOND != 0);
-    if flags & HAS_LABELS != 0 {
-        let mut labels = Vec::new();
-        for _ in 0..texts.number()? {
-            labels.push((texts.next()?, texts.next()?));
-        }
-        common.labels = Labels::Own(labels);
-    }
-    match kind {
-        CHECK_RESULT => {
-            let perfdata = texts.next()?;
-            Some(Outcome::CheckResult(CheckResult { common, host: first, service: second, perfdata }))
-        }
-        EVENT => {
-            let mut fields = Vec::new();
-            while !texts.rest.is_empty() {
-                fields.push((texts.next()?, texts.next()?));
-            }
-            Some(Outcome::Event(Event { common, component: first, resource: second, fields }))
-        }
-        _ => None,
+    let head = Head::read(bytes)?;
+    match std::str::from_utf8(head.texts) {
+        Ok(texts) => head.outcome(Whole(texts)),
+        Err(_) => head.outcome(Texts::new(head.texts)),
     }
 }
 
-/// The texts of an outcome, one after the other.
+/// What there is to know of an outcome before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline<'b> {
+    /// Whether it is an event.
+    pub is_event: bool,
+    /// When the message was received, in microseconds since 1970 UTC.
+    pub time: i64,
+    /// Host and service, or component and resource, as they are encoded: the same for the same two.
+    pub names: &'b [u8],
+    /// Whether there is a service or resource, which may have an empty name.
+    pub has_second: bool,
+}
+
+/// The outline of the outcome that some bytes are; none if they are none. It costs a third of [`decode`].
+pub fn outline(bytes: &[u8]) -> Option<Outline<'_>> {
+    let head = Head::read(bytes)?;
+    match std::str::from_utf8(head.texts) {
+        Ok(texts) => head.outline(Whole(texts)),
+        Err(_) => head.outline(Texts::new(head.texts)),
+    }
+}
+
+/// What comes before the texts.
+struct Head<'b> {
+    kind: u8,
+    state: State,
+    flags: u8,
+    time: i64,
+    texts: &'b [u8],
+}
+
+impl<'b> Head<'b> {
+    fn read(bytes: &'b [u8]) -> Option<Self> {
+        let (&[kind, state, flags], rest) = bytes.split_first_chunk::<3>()?;
+        let (time, texts) = rest.split_first_chunk::<8>()?;
+        let state = *State::ALL.get(usize::from(state))?;
+        Some(Head { kind, state, flags, time: i64::from_le_bytes(*time), texts })
+    }
+
+    /// Leaves out what is no part of the outcome.
+    fn skip_marks(&self, texts: &mut impl Source<'b>) -> Option<()> {
+        if self.flags & (MUTED | LAST) != 0 {
+            texts.next()?;
+        }
+        if self.flags & HAS_ORIGINAL != 0 {
+            texts.octets()?;
+        }
+        Some(())
+    }
+
+    #[inline]
+    fn outcome(&self, mut texts: impl Source<'b>) -> Option<Outcome<'b>> {
+        self.skip_marks(&mut texts)?;
+        let mut common = Common {
+            time: self.time,
+            state: self.state,
+            rule: texts.next()?.into(),
+            output: texts.next()?.into(),
+            long_output: texts.next()?.into(),
+            source: texts.next()?.into(),
+            labels: Labels::default(),
+        };
+        let first = texts.next()?.into();
+        let second = Some(texts.next()?.into()).filter(|_| self.flags & HAS_SECOND != 0);
+        if self.flags & HAS_LABELS != 0 {
+            let mut labels = Vec::new();
+            for _ in 0..texts.number()? {
+                labels.push((texts.next()?.into(), texts.next()?.into()));
+            }
+            common.labels = Labels::Own(labels);
+        }
+        match self.kind {
+            CHECK_RESULT => {
+                let perfdata = texts.next()?.into();
+                Some(Outcome::CheckResult(CheckResult { common, host: first, service: second, perfdata }))
+            }
+            EVENT => {
+                let mut fields = Vec::new();
+                while texts.left() > 0 {
+                    fields.push((texts.next()?.into(), texts.next()?.into()));
+                }
+                Some(Outcome::Event(Event { common, component: first, resource: second, fields }))
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn outline(&self, mut texts: impl Source<'b>) -> Option<Outline<'b>> {
+        self.skip_marks(&mut texts)?;
+        let is_event = match self.kind {
+            CHECK_RESULT => false,
+            EVENT => true,
+            _ => return None,
+        };
+        // Rule, output, long output, source.
+        for _ in 0..4 {
+            texts.next()?;
+        }
+        let before = texts.left();
+        texts.next()?;
+        texts.next()?;
+        let from_end = |left: usize| self.texts.len() - left;
+        let names = self.texts.get(from_end(before)..from_end(texts.left()))?;
+        if self.flags & HAS_LABELS != 0 {
+            for _ in 0..texts.number()? {
+                texts.next()?;
+                texts.next()?;
+            }
+        }
+        if is_event {
+            while texts.left() > 0 {
+                texts.next()?;
+                texts.next()?;
+            }
+        } else {
+            // Performance data.
+            texts.next()?;
+        }
+        let has_second = self.flags & HAS_SECOND != 0;
+        Some(Outline { is_event, time: self.time, names, has_second })
+    }
+}
+
+/// Texts and numbers, one after the other.
+trait Source<'b> {
+    fn number(&mut self) -> Option<usize>;
+    fn octets(&mut self) -> Option<&'b [u8]>;
+    fn next(&mut self) -> Option<&'b str>;
+    /// How many bytes there are still.
+    fn left(&self) -> usize;
+}
+
+/// The texts of an outcome that is UTF-8 as a whole, as nearly all are: the length of a short text is ASCII.
+struct Whole<'b>(&'b str);
+
+impl<'b> Source<'b> for Whole<'b> {
+    #[inline]
+    fn number(&mut self) -> Option<usize> {
+        if let Some(number @ ..=0x7f) = self.0.as_bytes().first() {
+            self.0 = self.0.get(1..)?;
+            return Some((*number).into());
+        }
+        let (number, rest) = varint::decode::usize(self.0.as_bytes()).ok()?;
+        self.0 = self.0.get(self.0.len() - rest.len()..)?;
+        Some(number)
+    }
+
+    #[inline]
+    fn octets(&mut self) -> Option<&'b [u8]> {
+        self.next().map(str::as_bytes)
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<&'b str> {
+        // What is whole characters of UTF-8 is UTF-8 by itself, and nothing else is.
+        if let Some(length @ ..=0x7f) = self.0.as_bytes().first() {
+            let end = usize::from(*length) + 1;
+            let text = self.0.get(1..end)?;
+            self.0 = &self.0[end..];
+            return Some(text);
+        }
+        let length = self.number()?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(text)
+    }
+
+    #[inline]
+    fn left(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The texts of any outcome.
 pub(super) struct Texts<'b> {
     pub(super) rest: &'b [u8],
     /// As much of what `rest` begins with as is known to be UTF-8: the length of a short text is ASCII, so one check does for
@@ -252,24 +390,42 @@ impl<'b> Texts<'b> {
     }
 
     #[inline]
-    fn next(&mut self) -> Option<Cow<'b, str>> {
+    fn text(&mut self) -> Option<&'b str> {
         // A short text whose octets are known: its length is their first character.
         if let [length @ ..0x80, rest @ ..] = self.rest
             && let Some((text, known)) =
                 self.known.get(1..).and_then(|known| known.split_at_checked((*length).into()))
         {
             (self.rest, self.known) = (&rest[text.len()..], known);
-            return Some(text.into());
+            return Some(text);
         }
         self.check_next()
     }
 
     /// The next text, where its octets are not known to be UTF-8, or it is long.
     #[inline(never)]
-    fn check_next(&mut self) -> Option<Cow<'b, str>> {
+    fn check_next(&mut self) -> Option<&'b str> {
         let text = std::str::from_utf8(self.octets()?).ok()?;
         self.known = utf_8_at_start(self.rest);
-        Some(text.into())
+        Some(text)
+    }
+}
+
+impl<'b> Source<'b> for Texts<'b> {
+    fn number(&mut self) -> Option<usize> {
+        Texts::number(self)
+    }
+
+    fn octets(&mut self) -> Option<&'b [u8]> {
+        Texts::octets(self)
+    }
+
+    fn next(&mut self) -> Option<&'b str> {
+        self.text()
+    }
+
+    fn left(&self) -> usize {
+        self.rest.len()
     }
 }
 
@@ -287,6 +443,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outcome::name::Name;
+
+    /// Reads parts up to the first one that is no UTF-8.
+    fn has_the_parts<'b>(mut texts: impl Source<'b>, parts: &[Vec<u8>]) -> Result<(), TestCaseError> {
+        for part in parts {
+            let text = std::str::from_utf8(part).ok();
+            prop_assert_eq!(texts.next(), text);
+            if text.is_none() {
+                return Ok(());
+            }
+        }
+        prop_assert_eq!((texts.left(), texts.next()), (0, None));
+        Ok(())
+    }
 
     proptest! {
         /// Short and long texts, of ASCII and not, and bytes that are none.
@@ -305,17 +475,57 @@ mod tests {
                 push_number(&mut bytes, part.len());
                 bytes.extend(part);
             }
-            let mut texts = Texts::new(&bytes);
-            for part in &parts {
-                let text = texts.next();
-                prop_assert_eq!(text.as_deref(), std::str::from_utf8(part).ok());
-                if std::str::from_utf8(part).is_err() {
-                    return Ok(());
-                }
+            if let Ok(whole) = std::str::from_utf8(&bytes) {
+                has_the_parts(Whole(whole), &parts)?;
             }
-            prop_assert_eq!(texts.next(), None);
-            let mut torn = Texts::new(&bytes[..cut.index(bytes.len() + 1)]);
-            while torn.next().is_some() {}
+            has_the_parts(Texts::new(&bytes), &parts)?;
+            let torn = &bytes[..cut.index(bytes.len() + 1)];
+            let (mut torn_texts, mut torn_whole) = (Texts::new(torn), std::str::from_utf8(torn).ok().map(Whole));
+            while torn_texts.text().is_some() {}
+            while torn_whole.as_mut().and_then(Source::next).is_some() {}
+        }
+
+        /// Both ways to read bytes that are no outcome, or one that is damaged, and the outline of those that are one.
+        #[test]
+        fn an_outline_is_that_of_the_outcome(
+            parts in prop::collection::vec(prop_oneof![3 => "[ -~]{0,12}", 1 => "\\PC{0,12}", 1 => "[a-zä]{100,300}", 1 => "[a-zä]{8000,9000}"], 6..12),
+            (kind, state, flags) in (0u8..4, 0u8..8, 0u8..32),
+            time: i64,
+            damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut bytes = vec![kind, state, flags];
+            bytes.extend(time.to_le_bytes());
+            for part in &parts {
+                push_text(&mut bytes, part);
+            }
+            if let Some((at, octet)) = damage {
+                *at.get_mut(&mut bytes) = octet;
+            }
+            let outcome = decode(&bytes);
+            if let Some(head) = Head::read(&bytes) {
+                prop_assert_eq!(&head.outcome(Texts::new(head.texts)), &outcome);
+                prop_assert_eq!(head.outline(Texts::new(head.texts)), outline(&bytes));
+            }
+            let Some(outcome) = outcome else {
+                prop_assert_eq!(outline(&bytes), None);
+                return Ok(());
+            };
+            let outline = outline(&bytes).unwrap();
+            prop_assert_eq!(outline.time, outcome.common().time);
+            prop_assert_eq!(outline.is_event, matches!(outcome, Outcome::Event(_)));
+            prop_assert_eq!(outline.has_second, outcome.service().is_some());
+            let mut again = Vec::new();
+            encode(&outcome, &mut again);
+            let again = super::outline(&again).unwrap();
+            let mut names = Texts::new(outline.names);
+            let (first, second) = (names.text().unwrap(), names.text().unwrap());
+            // Names that are clean, as all that were written are, are the same when they are written again.
+            let is_clean = |name: &str| Name::new(name).as_str() == name;
+            if is_clean(first) && is_clean(second) && (outline.has_second || second.is_empty()) {
+                prop_assert_eq!(again.names, outline.names);
+                prop_assert_eq!(outcome.host(), first);
+                prop_assert_eq!(outcome.service().unwrap_or(second), second);
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::outcome::name::{Name, breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
-use crate::text::{is_plain, push_number};
+use crate::text::{is_plain, push_number, two_digits};
 use crate::time::clock::rfc3339;
 
 /// The field names that every outcome may have; an event's own fields cannot take them.
@@ -59,35 +59,35 @@ pub fn push(out: &mut Vec<u8>, record: &Record<'_>) {
     out.extend_from_slice(b"\",\"kind\":\"");
     out.extend_from_slice(outcome.kind().as_bytes());
     out.push(b'"');
-    push_field(out, b",\"rule\":", &common.rule);
+    push_field(out, b",\"rule\":\"", &common.rule);
     let (host, service, perfdata) = match outcome {
         Outcome::CheckResult(check) => (&check.host, &check.service, &*check.perfdata),
         Outcome::Event(event) => (&event.component, &event.resource, ""),
     };
-    push_field(out, b",\"host\":", host);
+    push_field(out, b",\"host\":\"", host);
     push_optional(out, b",\"service\":", service.as_deref());
-    push_field(out, b",\"state\":", common.state.as_str());
-    push_field(out, b",\"output\":", &common.output);
-    push_field(out, b",\"long_output\":", &common.long_output);
-    push_field(out, b",\"perfdata\":", perfdata);
-    push_field(out, b",\"source\":", &common.source);
+    push_field(out, b",\"state\":\"", common.state.as_str());
+    push_field(out, b",\"output\":\"", &common.output);
+    push_field(out, b",\"long_output\":\"", &common.long_output);
+    push_field(out, b",\"perfdata\":\"", perfdata);
+    push_field(out, b",\"source\":\"", &common.source);
     if !common.labels.is_empty() {
         let mut before: &[u8] = b",\"labels\":{";
         for (name, value) in &common.labels {
             out.extend_from_slice(before);
             push_text(out, name);
-            push_field(out, b":", value);
+            push_field(out, b":\"", value);
             before = b",";
         }
         out.push(b'}');
     }
     if let Outcome::Event(event) = outcome {
-        push_field(out, b",\"component\":", &event.component);
+        push_field(out, b",\"component\":\"", &event.component);
         push_optional(out, b",\"resource\":", event.resource.as_deref());
         for (name, value) in own_fields(event) {
             out.push(b',');
             push_text(out, name);
-            push_field(out, b":", value);
+            push_field(out, b":\"", value);
         }
     }
     out.push(b'}');
@@ -103,38 +103,31 @@ fn push_time(out: &mut Vec<u8>, micros: i64) {
         return;
     };
     // All of these are positive, and have two digits at most.
-    let pair = |number: i8| number.unsigned_abs().into();
-    push_digits::<4>(out, year);
-    for (before, number) in [
-        (b'-', pair(local.month())),
-        (b'-', pair(local.day())),
-        (b'T', pair(local.hour())),
-        (b':', pair(local.minute())),
-        (b':', pair(local.second())),
-    ] {
-        out.push(before);
-        push_digits::<2>(out, number);
+    let pair = |number: i8| two_digits(number.unsigned_abs().into());
+    let mut text = *b"0000-00-00T00:00:00";
+    let pairs = [
+        two_digits(u64::from(year) / 100),
+        two_digits(year.into()),
+        pair(local.month()),
+        pair(local.day()),
+        pair(local.hour()),
+        pair(local.minute()),
+        pair(local.second()),
+    ];
+    for (at, pair) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(pairs) {
+        [text[at], text[at + 1]] = pair;
     }
-    let micros = local.subsec_nanosecond().unsigned_abs() / 1000;
+    out.extend_from_slice(&text);
+    let micros = u64::from(local.subsec_nanosecond().unsigned_abs() / 1000);
     if micros > 0 {
         out.push(b'.');
-        push_digits::<6>(out, micros);
+        out.extend_from_slice([micros / 10_000, micros / 100, micros].map(two_digits).as_flattened());
         // Six digits at most, of which the first zeros at the end are not written.
         while out.last() == Some(&b'0') {
             out.pop();
         }
     }
     out.push(b'Z');
-}
-
-/// Appends the last `N` digits of a number.
-fn push_digits<const N: usize>(out: &mut Vec<u8>, mut number: u32) {
-    let mut digits = [0; N];
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    out.extend_from_slice(&digits);
 }
 
 /// Appends sixteen hexadecimal digits.
@@ -144,9 +137,10 @@ fn push_hex(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&digits);
 }
 
+/// Appends a name, which ends with the quote that begins the value, and the value.
 fn push_field(out: &mut Vec<u8>, name: &[u8], value: &str) {
     out.extend_from_slice(name);
-    push_text(out, value);
+    push_rest(out, value);
 }
 
 fn push_optional(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
@@ -159,8 +153,14 @@ fn push_optional(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
 
 /// Appends a string with its quotes.
 fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    push_rest(out, text);
+}
+
+/// Appends a string behind its first quote.
+#[inline]
+fn push_rest(out: &mut Vec<u8>, text: &str) {
     if is_plain(text.as_bytes(), b'"', b'\\') {
-        out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
     } else {
@@ -170,8 +170,8 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
 
 /// As JSON demands, and so that a line of it controls no terminal: the characters that end lines for some readers, control
 /// terminals or turn others are escaped, too.
+#[inline(never)]
 fn push_escaped(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
     let mut rest = text;
     while let Some(at) = rest.find(|c| matches!(c, '"' | '\\') || breaks_line(c) || turns(c)) {
         out.extend_from_slice(&rest.as_bytes()[..at]);

@@ -50,6 +50,11 @@ impl<'a> Outcome<'a> {
         }
     }
 
+    /// Whether it is an event.
+    pub fn is_event(&self) -> bool {
+        matches!(self, Outcome::Event(_))
+    }
+
     /// "check_result" or "event".
     pub fn kind(&self) -> &'static str {
         match self {

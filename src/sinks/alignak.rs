@@ -99,8 +99,8 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
 }
 
 impl Api for Alignak {
-    fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+    fn takes_events(&self) -> bool {
+        false
     }
 
     fn part(&self, record: &Record<'_>) -> Result<Part, Said> {

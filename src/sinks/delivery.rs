@@ -14,8 +14,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use siphasher::sip::SipHasher13;
 use tokio::sync::watch;
 
-use crate::journal::{Journal, Reader};
-use crate::outcome::result::Outcome;
+use crate::journal::{Encoded, Journal, Reader};
+use crate::outcome::codec::Outline;
 use crate::sinks::dead::{Added, DeadLetters, Letter};
 use crate::sinks::fields::Filter;
 use crate::sinks::gate::Gate;
@@ -296,17 +296,20 @@ impl<'s> Delivery<'s> {
             self.receipts = (self.journal.receipts(now), changed);
         }
         let receipts = &self.receipts.0;
-        let read = self.reader.read_encoded(most, |record, payload| {
+        let takes_events = sink.takes_events();
+        let read = self.reader.read_outlines(most, |record| {
+            let Encoded { outline, payload, .. } = record;
             if !machine.is_new(record.sequence) {
                 return true;
             }
             if !machine.fits(payload.len()) {
                 return false;
             }
-            let time = record.outcome.common().time;
-            let taken =
-                gate.takes(name, time, payload) && only.as_ref().is_none_or(|only| only.takes(&record));
-            if !taken || !sink.takes(&record) {
+            let in_only = |only: &Filter| record.record().is_some_and(|record| only.takes(&record));
+            let taken = (takes_events || !outline.is_event)
+                && gate.takes(name, outline.time, payload)
+                && only.as_ref().is_none_or(in_only);
+            if !taken {
                 machine.pass(record.sequence + 1);
                 skipped += 1;
                 return true;
@@ -315,9 +318,9 @@ impl<'s> Delivery<'s> {
                 id: Id::Journal(record.sequence),
                 epoch: record.epoch,
                 sequence: record.sequence,
-                key: keys.of(&record.outcome),
-                time: record.outcome.common().time,
-                received: receipts.received(record.sequence, record.outcome.common().time, now.mono),
+                key: keys.of(&outline),
+                time: outline.time,
+                received: receipts.received(record.sequence, outline.time, now.mono),
                 payload: payload.into(),
             };
             machine.read(item, now.mono);
@@ -452,7 +455,7 @@ impl<'s> Delivery<'s> {
         }
         let finished = self.machine.take_letters_done();
         let keys = self.keys;
-        let item = |letter: &Letter, id| retries::item(letter, id, |outcome| keys.of(outcome));
+        let item = |letter: &Letter, id| retries::item(letter, id, |outline| keys.of(outline));
         let result = self.retries.finish(&finished, now.mono, false);
         let result = result.and_then(|()| self.retries.give(&mut self.machine, now.mono, item));
         self.uncounted |= self.retries.has_put_back();
@@ -489,14 +492,11 @@ impl Drop for Delivery<'_> {
 struct Keys([u64; 2]);
 
 impl Keys {
-    fn of(self, outcome: &Outcome<'_>) -> u64 {
+    fn of(self, outline: &Outline<'_>) -> u64 {
         let [first, second] = self.0;
-        let host = SipHasher13::new_with_keys(first, second).hash(outcome.host().as_bytes());
-        let keys = (first ^ host, second);
-        match outcome.service() {
-            Some(service) => SipHasher13::new_with_keys(keys.0, keys.1).hash(service.as_bytes()),
-            None => keys.0,
-        }
+        let names = SipHasher13::new_with_keys(first, second).hash(outline.names);
+        // No service is another than one without a name.
+        names ^ u64::from(outline.has_second)
     }
 }
 

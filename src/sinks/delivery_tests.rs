@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::journal::{Batch as Outcomes, Options as JournalOptions, WhenFull};
 use crate::outcome::record::Record;
-use crate::outcome::result::{CheckResult, Common, Event, Labels, State};
+use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::sinks::machine::GIVE_UP;
 use crate::sinks::sink::{Limits, Order, Pieces, Sending};
 use crate::time::clock::Wall;
@@ -77,8 +77,8 @@ impl Sink for Toy {
         self.limits
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+    fn takes_events(&self) -> bool {
+        false
     }
 
     fn pieces(&self, _record: &Record<'_>) -> Option<Pieces> {

@@ -110,8 +110,8 @@ impl Api for Icinga2 {
         Some(Call::json(Method::GET, "/v1", ""))
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+    fn takes_events(&self) -> bool {
+        false
     }
 
     fn part(&self, record: &Record<'_>) -> Result<Part, Said> {

@@ -127,8 +127,8 @@ impl Api for Nrdp {
         Batch { items: MOST, bytes: MOST_BYTES, order: Order::OneByOne }
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+    fn takes_events(&self) -> bool {
+        false
     }
 
     fn part(&self, record: &Record<'_>) -> Result<Part, Said> {

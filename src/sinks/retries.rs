@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::time::Duration;
 
-use crate::outcome::codec;
-use crate::outcome::result::Outcome;
+use crate::outcome::codec::{self, Outline};
 use crate::sinks::dead::{DeadLetters, Letter};
 use crate::sinks::machine::Machine;
 use crate::sinks::sink::{Id, Item};
@@ -153,16 +152,17 @@ impl Retries {
 }
 
 /// An item of a letter; none if the letter says no outcome.
-pub(super) fn item(letter: &Letter, id: Id, key: impl Fn(&Outcome<'_>) -> u64) -> Option<Item> {
+pub(super) fn item(letter: &Letter, id: Id, key: impl Fn(&Outline<'_>) -> u64) -> Option<Item> {
     let record = letter.record()?;
     let mut payload = Vec::new();
     codec::encode(&record.outcome, &mut payload);
+    let outline = codec::outline(&payload)?;
     Some(Item {
         id,
         epoch: record.epoch,
         sequence: record.sequence,
-        key: key(&record.outcome),
-        time: record.outcome.common().time,
+        key: key(&outline),
+        time: outline.time,
         // Ages are those of the journal's outcomes.
         received: Moment::default(),
         payload: payload.into(),

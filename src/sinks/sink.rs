@@ -22,8 +22,8 @@ pub trait Sink: Debug + Send + Sync {
     /// How much is sent at once, and in which order.
     fn limits(&self) -> Limits;
 
-    /// Whether the server has a place for such an outcome. Others are skipped, and counted so.
-    fn takes(&self, _record: &Record<'_>) -> bool {
+    /// Whether the server has a place for events. Where it has none, they are skipped, and counted so.
+    fn takes_events(&self) -> bool {
         true
     }
 

@@ -2,7 +2,7 @@
 //! integers may be empty or padded, unsigned ones may look negative.
 
 use nom::{
-    IResult, Parser,
+    IResult,
     bytes::complete::take,
     error::{Error, ErrorKind},
     number::complete::be_u8,
@@ -84,28 +84,39 @@ pub struct Tlv<'a> {
 }
 
 /// Reads one element of any type.
+#[inline]
 pub fn tlv(input: &[u8]) -> IResult<&[u8], Tlv<'_>> {
-    // Nearly all elements begin so: one octet each for the identifier and the length.
-    if let [tag, length @ ..0x80, rest @ ..] = input
-        && tag & 0x1f != 0x1f
-        && let Some((content, rest)) = rest.split_at_checked((*length).into())
-    {
-        return Ok((rest, Tlv { tag: *tag, content }));
-    }
     let (rest, (tag, length)) = header(input)?;
-    let (rest, content) = take(length)(rest)?;
-    Ok((rest, Tlv { tag, content }))
+    match rest.split_at_checked(length) {
+        Some((content, rest)) => Ok((rest, Tlv { tag, content })),
+        None => Err(nom::Err::Error(Error::new(rest, ErrorKind::Eof))),
+    }
 }
 
 /// Reads the last element of its parent: one whose length is beyond the end goes up to the end.
+#[inline]
 pub fn last_tlv(input: &[u8]) -> IResult<&[u8], Tlv<'_>> {
     let (rest, (tag, length)) = header(input)?;
-    let (rest, content) = take(length.min(rest.len()))(rest)?;
+    let (content, rest) = rest.split_at(length.min(rest.len()));
     Ok((rest, Tlv { tag, content }))
 }
 
 /// Identifier and length.
+#[inline]
 fn header(input: &[u8]) -> IResult<&[u8], (u8, usize)> {
+    // Nearly all elements begin so: one octet for the identifier, up to three for the length.
+    match input {
+        [tag, length @ ..=0x7f, rest @ ..] if tag & 0x1f != 0x1f => Ok((rest, (*tag, (*length).into()))),
+        [tag, 0x81, length, rest @ ..] if tag & 0x1f != 0x1f => Ok((rest, (*tag, (*length).into()))),
+        [tag, 0x82, high, low, rest @ ..] if tag & 0x1f != 0x1f => {
+            Ok((rest, (*tag, u16::from_be_bytes([*high, *low]).into())))
+        }
+        _ => header_of_any_form(input),
+    }
+}
+
+#[inline(never)]
+fn header_of_any_form(input: &[u8]) -> IResult<&[u8], (u8, usize)> {
     let (mut rest, tag) = be_u8(input)?;
     if tag & 0x1f == 0x1f {
         // Tag numbers above 30 go on in further octets; none is known here, so they are only skipped.
@@ -122,7 +133,9 @@ fn header(input: &[u8]) -> IResult<&[u8], (u8, usize)> {
 }
 
 /// Reads one element that must have this identifier octet.
+#[inline]
 pub fn expect(tag: u8) -> impl Fn(&[u8]) -> IResult<&[u8], &[u8]> {
+    #[inline]
     move |input| match tlv(input)? {
         (rest, found) if found.tag == tag => Ok((rest, found.content)),
         _ => Err(nom::Err::Error(Error::new(input, ErrorKind::Tag))),
@@ -130,8 +143,13 @@ pub fn expect(tag: u8) -> impl Fn(&[u8]) -> IResult<&[u8], &[u8]> {
 }
 
 /// Reads an INTEGER that fits 64 bits.
+#[inline]
 pub fn integer(input: &[u8]) -> IResult<&[u8], i64> {
-    expect(tag::INTEGER).map_opt(signed).parse(input)
+    let (rest, content) = expect(tag::INTEGER)(input)?;
+    match signed(content) {
+        Some(value) => Ok((rest, value)),
+        None => Err(nom::Err::Error(Error::new(input, ErrorKind::MapOpt))),
+    }
 }
 
 fn length(input: &[u8]) -> IResult<&[u8], usize> {
@@ -153,6 +171,7 @@ fn length(input: &[u8]) -> IResult<&[u8], usize> {
 }
 
 /// The value of integer content: empty is 0, padding is fine. None if it needs more than 64 bits.
+#[inline]
 pub fn signed(content: &[u8]) -> Option<i64> {
     let Some(&first) = content.first() else { return Some(0) };
     let pad = if first & 0x80 == 0 { 0 } else { 0xff };
@@ -221,6 +240,7 @@ mod tests {
     fn lengths_of_every_form() {
         for packet in [&[4, 1, 7][..], &[4, 0x81, 1, 7], &[4, 0x84, 0, 0, 0, 1, 7]] {
             assert_eq!(tlv(packet).unwrap(), (&[][..], Tlv { tag: 4, content: &[7] }));
+            assert_eq!(header(packet), header_of_any_form(packet));
         }
         assert!(tlv(&[0x30, 0x80, 0, 0]).is_err(), "indefinite");
         assert!(tlv(&[4, 0x88, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_err(), "huge");
@@ -245,6 +265,19 @@ mod tests {
     }
 
     proptest! {
+        /// The short way reads what the long one does.
+        #[test]
+        fn headers_are_the_same_both_ways(
+            tag in prop_oneof![Just(0x30u8), Just(4), any::<u8>()],
+            first in prop_oneof![any::<u8>(), 0x7eu8..0x86],
+            rest in prop::collection::vec(any::<u8>(), 0..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let octets = [&[tag, first][..], &rest].concat();
+            let octets = &octets[..cut.index(octets.len() + 1)];
+            prop_assert_eq!(header(octets), header_of_any_form(octets));
+        }
+
         #[test]
         fn integers_round_trip(value: i64) {
             let mut out = Vec::new();

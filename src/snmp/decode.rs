@@ -104,7 +104,6 @@ pub fn decode(packet: &[u8]) -> Result<Decoded<'_>, DecodeError> {
         return Err(DecodeError::NotSnmp);
     }
     let (_, message) = ber::last_tlv(packet).map_err(|_| DecodeError::Truncated)?;
-    let cut_off = usize::from(ber::tlv(packet).is_err());
     let (rest, version) = ber::integer(message.content).map_err(|_| DecodeError::Header)?;
     let version = match version {
         0 => Version::V1,
@@ -115,6 +114,7 @@ pub fn decode(packet: &[u8]) -> Result<Decoded<'_>, DecodeError> {
     let (rest, community) = ber::expect(tag::OCTET_STRING)(rest).map_err(|_| DecodeError::Header)?;
     let (_, pdu) = ber::last_tlv(rest).map_err(|_| DecodeError::Pdu)?;
     let (notification, odd) = notification(version, community, pdu)?;
+    let cut_off = usize::from(ber::tlv(packet).is_err());
     Ok(Decoded { notification, odd: odd + cut_off, pdu: pdu.content })
 }
 

@@ -40,8 +40,8 @@ impl Sink for Replaced {
         self.real.limits()
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        self.real.takes(record)
+    fn takes_events(&self) -> bool {
+        self.real.takes_events()
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {

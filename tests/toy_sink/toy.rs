@@ -40,8 +40,8 @@ impl Sink for Toy {
         Limits { items: 100, order: Order::Kept, ..Limits::default() }
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+    fn takes_events(&self) -> bool {
+        false
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {

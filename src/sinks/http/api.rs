@@ -75,8 +75,8 @@ pub trait Api: Debug + Send + Sync + 'static {
         Batch::ONE
     }
 
-    /// Whether the server has a place for such an outcome.
-    fn takes(&self, _record: &Record<'_>) -> bool {
+    /// Whether the server has a place for events.
+    fn takes_events(&self) -> bool {
         true
     }
 

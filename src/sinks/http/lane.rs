@@ -54,12 +54,13 @@ impl Sink for Web {
         }
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        self.api.takes(record)
+    fn takes_events(&self) -> bool {
+        self.api.takes_events()
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
-        self.api.takes(record).then(|| self.api.part(record).map(|part| self.api.pieces(&part)))
+        let takes = self.api.takes_events() || !record.outcome.is_event();
+        takes.then(|| self.api.part(record).map(|part| self.api.pieces(&part)))
     }
 
     fn sets(&self) -> &'static [&'static str] {

@@ -42,8 +42,8 @@ impl Sink for Centcore {
         results::limits()
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        results::takes(record)
+    fn takes_events(&self) -> bool {
+        false
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {

@@ -11,11 +11,6 @@ pub fn limits() -> Limits {
     Limits { items: 512, order: Order::Kept, ..Limits::default() }
 }
 
-/// Whether it is a check result.
-pub fn takes(record: &Record<'_>) -> bool {
-    matches!(record.outcome, Outcome::CheckResult(_))
-}
-
 /// What is sent of a record, as `push` writes it.
 pub fn pieces(
     record: &Record<'_>,

@@ -61,8 +61,8 @@ impl Sink for Nsca {
         Limits { items: 512, order: Order::Kept, ..Limits::default() }
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+    fn takes_events(&self) -> bool {
+        false
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {

@@ -66,12 +66,12 @@ impl Sink for Zabbix {
         Limits { items: 250, bytes: 4 << 20, order: Order::OneByOne, ..Limits::default() }
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        matches!(record.outcome, Outcome::CheckResult(_))
+    fn takes_events(&self) -> bool {
+        false
     }
 
     fn pieces(&self, record: &Record<'_>) -> Option<Pieces> {
-        if !self.takes(record) {
+        if record.outcome.is_event() {
             return None;
         }
         let pieces = |values: Values| {

@@ -114,7 +114,7 @@ pub(crate) fn in_words(answer: &[u8], user: &User) -> String {
     }
     if envelope.flags & PRIV != 0 {
         let key = user.priv_key(envelope.engine).unwrap();
-        let plain = key.decrypt(&content, envelope.boots, envelope.time, envelope.salt).unwrap();
+        let plain = key.decrypt(&content, (envelope.boots, envelope.time), envelope.salt).unwrap();
         content = ber::expect(tag::SEQUENCE)(&plain).unwrap().1.to_vec();
     }
     let scoped = ScopedPdu::read(&content).unwrap();

@@ -1,8 +1,7 @@
 //! Authoritative engines: who they are, and what time it is for them.
 
-use async_snmp::v3::PrivKey;
-
 use crate::snmp::usm::auth_key::AuthKey;
+use crate::snmp::usm::privacy_key::PrivacyKey;
 
 /// How far a message's time may be off, in seconds (RFC 3414, section 2.2.3).
 pub(crate) const WINDOW: u64 = 150;
@@ -11,7 +10,7 @@ pub(crate) const WINDOW: u64 = 150;
 pub(crate) const MAX_COUNT: u32 = u32::MAX >> 1;
 
 /// The keys of a user for one engine: what proves, and what encrypts.
-pub(crate) type Keys = (AuthKey, Option<PrivKey>);
+pub(crate) type Keys = (AuthKey, Option<PrivacyKey>);
 
 /// An authoritative engine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! The envelope of a v3 message (RFC 3412, section 6; RFC 3414, section 2.4): taken apart, and put around a scoped
 //! PDU.
 
-use async_snmp::v3::PrivProtocol;
-
 use crate::snmp::ber::{self, push_integer, push_tlv, tag};
 use crate::snmp::usm::auth_key::AuthKey;
 use crate::snmp::usm::engine::{Keys, MAX_COUNT};
@@ -176,15 +174,10 @@ impl Sealing<'_> {
         let keys = self.keys.filter(|_| self.flags & AUTH != 0);
         let (data, salt) = match keys.and_then(|k| k.1.as_ref()).filter(|_| self.flags & PRIV != 0) {
             Some(key) => {
-                let (cipher, salt) = match key.protocol() {
-                    PrivProtocol::Des | PrivProtocol::Des3 => {
-                        key.encrypt_des_family(scoped, &salts.des).ok()?
-                    }
-                    _ => key.encrypt_aes(scoped, self.boots, self.time, &salts.aes).ok()?,
-                };
-                let mut data = Vec::with_capacity(cipher.len() + 4);
-                push_tlv(&mut data, tag::OCTET_STRING, &cipher);
-                (data, salt.to_vec())
+                let (encrypted, salt) = key.encrypt(scoped, (self.boots, self.time), salts)?;
+                let mut data = Vec::with_capacity(encrypted.len() + 4);
+                push_tlv(&mut data, tag::OCTET_STRING, &encrypted);
+                (data, salt)
             }
             None => (scoped.to_vec(), Vec::new()),
         };

@@ -4,7 +4,7 @@
 //! Of traps the sender is the authoritative engine: its keys are localised when it is first seen, and kept once a
 //! message of it was proven. Of informs this daemon is: senders learn its engine id, boots and time by Reports.
 //!
-//! `user` has the users and their keys, `auth_key` a key that proves, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
+//! `user` has the users and their keys, `auth_key` a key that proves, `privacy_key` one that encrypts, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
 //! decides who gets in, `report` what the others are told, `memory`, `senders` and `keys` hold what is remembered, and
 //! [`originate`] is the side that sends.
 
@@ -16,6 +16,7 @@ mod keys;
 mod memory;
 pub mod open;
 pub mod originate;
+mod privacy_key;
 mod report;
 mod salts;
 mod scoped;

@@ -175,8 +175,9 @@ impl Usm {
         }
         let keys = self.prove(envelope, user, from, now)?;
         let scoped = decrypted(envelope, &keys)?;
-        let class = class_of(&scoped);
-        senders_class(class, ScopedPdu::read(&scoped).as_ref(), envelope).map_err(|why| Denied {
+        let read = ScopedPdu::read(&scoped);
+        let class = read.map_or(Class::Unknown, |scoped| scoped.class());
+        senders_class(class, read.as_ref(), envelope).map_err(|why| Denied {
             why,
             proven: None,
             scoped: Some(scoped.clone()),
@@ -359,8 +360,8 @@ fn decrypted<'p>(envelope: &Envelope<'p>, keys: &Keys) -> Result<Cow<'p, [u8]>, 
     }
     let wrong = || UsmError::Decryption(envelope.shown_user());
     let key = keys.1.as_ref().filter(|_| envelope.data.tag == tag::OCTET_STRING).ok_or_else(wrong)?;
-    let plain = key.decrypt(envelope.data.content, envelope.boots, envelope.time, envelope.salt);
-    let mut plain = Vec::from(plain.map_err(|_| wrong())?);
+    let at = (envelope.boots, envelope.time);
+    let mut plain = key.decrypt(envelope.data.content, at, envelope.salt).ok_or_else(wrong)?;
     // DES pads: what is behind the scoped PDU's own end does not count.
     let (padding, inner) = ber::expect(tag::SEQUENCE)(&plain).map_err(|_| wrong())?;
     let (end, length) = (plain.len() - padding.len(), inner.len());

@@ -181,8 +181,8 @@ impl Originator {
         }
         let plain = match peer.keys.as_ref().and_then(|keys| keys.1.as_ref()) {
             Some(key) if envelope.flags & PRIV != 0 => {
-                let (boots, time) = (envelope.boots, envelope.time);
-                let plain = key.decrypt(envelope.data.content, boots, time, envelope.salt).ok()?;
+                let at = (envelope.boots, envelope.time);
+                let plain = key.decrypt(envelope.data.content, at, envelope.salt)?;
                 ber::expect(tag::SEQUENCE)(&plain).ok()?.1.to_vec()
             }
             _ => envelope.data.content.to_vec(),

@@ -6,6 +6,7 @@ use async_snmp::v3::{AuthProtocol, LocalizedKey, MasterKeys, PrivKey, PrivProtoc
 
 use crate::snmp::usm::auth_key::AuthKey;
 use crate::snmp::usm::envelope::{AUTH, PRIV};
+use crate::snmp::usm::privacy_key::PrivacyKey;
 
 /// A user, and what its keys are made of. The library wipes keys from memory when they go.
 #[derive(Debug, Clone)]
@@ -126,15 +127,16 @@ impl User {
 
     /// The key that encrypts messages of this engine. Localising one can cost a thousand times what the key above
     /// does (Reeder's extension stretches it like a password), so it is made of proven messages only.
-    pub(crate) fn priv_key(&self, engine: &[u8]) -> Option<PrivKey> {
-        match &self.secret {
+    pub(crate) fn priv_key(&self, engine: &[u8]) -> Option<PrivacyKey> {
+        let key = match &self.secret {
             Secret::Open => None,
             Secret::Password(keys) => {
                 let master = keys.priv_master().unwrap_or(keys.auth_master());
                 PrivKey::from_master_key(master, keys.priv_protocol()?, engine).ok()
             }
             Secret::Localised(_, privacy) => privacy.clone().filter(|_| self.at_home(engine)),
-        }
+        };
+        key.map(PrivacyKey::new)
     }
 
     fn at_home(&self, engine: &[u8]) -> bool {
