@@ -215,7 +215,9 @@ mod tests {
             let all: Vec<Slot> =
                 (0..10 * CHUNK).map(|_| slots.insert(&vec![length as u8; length]).unwrap()).collect();
             assert!(all.iter().all(|slot| slots.get(*slot).len() == length));
-            all.into_iter().for_each(|slot| slots.remove(slot));
+            for slot in all {
+                slots.remove(slot);
+            }
             let chunks: usize = slots.classes.iter().map(|class| class.chunks.len()).sum();
             assert!(chunks <= CLASSES, "{chunks} chunks after length {length}");
         }

@@ -206,7 +206,7 @@ mod tests {
         shared.storms.resume(vec![storm.clone()], shared.now());
         look(&shared, &mut true);
         assert!(!shared.storms.any() && shared.refusing());
-        assert_eq!(read(dir.path()).unwrap(), [storm.clone()]);
+        assert_eq!(read(dir.path()).unwrap(), std::slice::from_ref(&storm));
         // There is room again.
         cursor.advance(journal.next()).unwrap();
         journal.clean();
