@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn what_is_withheld_counts_unless_the_journal_has_something_newer() {
         use Said::{Last, Plain, Withheld};
-        let cases: [(&[(u64, &str, Said)], bool); 9] = [
+        type Case<'c> = (&'c [(u64, &'c str, Said)], bool);
+        let cases: [Case<'_>; 9] = [
             (&[], true),
             (&[(9, "h", Plain)], true),
             (&[(9, "h", Plain), (10, "h", Withheld)], true),

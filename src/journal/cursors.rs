@@ -106,7 +106,7 @@ mod tests {
         let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
         let cursor = journal.register("sink").unwrap();
         disk.set_faults(Faults { write: 1, ..Faults::default() });
-        let progress = Progress { cursor: 3, done: [5..6].into() };
+        let progress = Progress { cursor: 3, done: std::iter::once(5..6).collect() };
         assert!(cursor.write(progress.clone()).is_err());
         journal.rest(&cursor);
         drop(cursor);
