@@ -359,7 +359,9 @@ impl Disk for System {
             return Err(irregular(path));
         }
         if self.access == Access::Private {
-            refuse_links(&self.root(), u64::from(stat.st_nlink), path)?;
+            #[allow(clippy::useless_conversion, reason = "it is a smaller number elsewhere")]
+            let links = u64::from(stat.st_nlink);
+            refuse_links(&self.root(), links, path)?;
         }
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
