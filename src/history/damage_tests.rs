@@ -82,9 +82,9 @@ fn what_another_user_has_linked_beside_a_file_is_not_written() {
         std::fs::write(&secret, "top secret").unwrap();
         let beside = settings.directory.join(format!("{}{end}", path.file_name().unwrap().to_str().unwrap()));
         if is_hard {
-            std::fs::hard_link(&secret, &beside).unwrap()
+            std::fs::hard_link(&secret, &beside).unwrap();
         } else {
-            symlink(&secret, &beside).unwrap()
+            symlink(&secret, &beside).unwrap();
         }
         if reads {
             let folder = search::folder(&settings.directory).unwrap().unwrap();
