@@ -225,7 +225,7 @@ impl System {
     /// Refuses what another user may have put there, and makes an old file private.
     fn harden(&self, root: &Root, file: &File, path: &Path) -> io::Result<()> {
         let meta = file.metadata()?;
-        refuse_links(root, meta.nlink(), path)?;
+        refuse_links(root, meta.nlink() > 1, path)?;
         if meta.mode() & 0o077 != 0
             && file.set_permissions(Permissions::from_mode(0o600)).is_ok()
             && !self.said.swap(true, Ordering::Relaxed)
@@ -359,9 +359,7 @@ impl Disk for System {
             return Err(irregular(path));
         }
         if self.access == Access::Private {
-            #[allow(clippy::useless_conversion, reason = "it is a smaller number elsewhere")]
-            let links = u64::from(stat.st_nlink);
-            refuse_links(&self.root(), links, path)?;
+            refuse_links(&self.root(), stat.st_nlink > 1, path)?;
         }
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
@@ -448,8 +446,8 @@ fn regular(file: File, path: &Path) -> io::Result<File> {
 }
 
 /// Refuses a file that the owner of the directory, another user, can have linked to it from elsewhere.
-fn refuse_links(root: &Root, links: u64, path: &Path) -> io::Result<()> {
-    if links < 2 || root.owner.0 == geteuid().as_raw() {
+fn refuse_links(root: &Root, is_linked: bool, path: &Path) -> io::Result<()> {
+    if !is_linked || root.owner.0 == geteuid().as_raw() {
         return Ok(());
     }
     let path = path.display();
