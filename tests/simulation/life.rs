@@ -180,6 +180,8 @@ impl Life {
         // An outcome of a rule with state is in the log of the state, too. Where the journal refuses it at the start, it waits, and is
         // journaled later. `Expected` checks that it is.
         let waits = world.node().is_some_and(|node| node.shared.refusing());
+        // Where the journal could not be synced, the log of the state has it alone, which a failing disk may not let anybody read.
+        let state_is_lost = fails.is_some() && self.has_unreadable();
         world.ledger.cut(
             before,
             oldest,
@@ -189,9 +191,15 @@ impl Life {
             |entry, answered| {
                 let failed = fails.is_some_and(|since| since <= entry.at + Duration::from_secs(3));
                 let synced = policy != SyncPolicy::Never && entry.at + Duration::from_secs(3) < before;
-                (answered && policy == SyncPolicy::Batch && !waits) || (synced && !failed)
+                (answered && policy == SyncPolicy::Batch && !waits && !state_is_lost) || (synced && !failed)
             },
         );
+    }
+
+    /// Whether a start has ever set a file aside that it could not read, which it logs.
+    fn has_unreadable(&self) -> bool {
+        let names = self.world.disk.borrow().names();
+        names.iter().any(|path| path.to_string_lossy().contains(".unreadable"))
     }
 
     /// Ends the process where it is. Returns the number of the oldest record of its journal.
