@@ -25,7 +25,7 @@ use crate::place::Kind;
 use crate::senders;
 use crate::server::Mood;
 use crate::state;
-use crate::world::{File, WORLD, World};
+use crate::world::{WORLD, World};
 
 /// Within what time everything is delivered after the last fault.
 const DRAINED: Duration = Duration::from_mins(45);
@@ -216,7 +216,8 @@ impl Life {
         let disk = node.disk.crash();
         if power {
             disk.cut_power();
-            world.files.borrow_mut().iter_mut().for_each(File::changed);
+            let is_torn = world.disk_fails.get().is_some();
+            world.files.borrow_mut().iter_mut().for_each(|file| file.changed(is_torn));
         }
         *world.disk.borrow_mut() = disk;
         world.executor.kill(node.group);

@@ -113,6 +113,8 @@ pub struct Place {
     asked: BTreeMap<Outcome, u32>,
     /// How often the daemon was killed.
     kills: u32,
+    /// Whether a power cut has taken the end of its file on a disk that fails: what is there twice may not be there to its end.
+    pub is_torn: bool,
     /// From how many outcomes on one is bad; 0 for never.
     badness: u64,
     /// From which message on all are good.
@@ -135,6 +137,7 @@ impl Place {
             excuses: BTreeMap::new(),
             asked: BTreeMap::new(),
             kills: 0,
+            is_torn: false,
             badness,
             good_from: u64::MAX,
             salt: random.next(),

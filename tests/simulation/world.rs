@@ -217,8 +217,9 @@ impl File {
     }
 
     /// What is in it may be other than before, though it has the same length.
-    pub fn changed(&mut self) {
+    pub fn changed(&mut self, is_torn: bool) {
         self.length = u64::MAX;
+        self.place.borrow_mut().is_torn |= is_torn;
     }
 
     /// Somebody moves the file away, as logrotate does.
