@@ -48,8 +48,8 @@ use history::History;
 use life::Life;
 use world::{WORLD, World};
 
-/// How many seeds every run has: about 20 s in a debug build.
-const SEEDS: u64 = 40;
+/// How many seeds every run has: about a minute in a debug build.
+const SEEDS: u64 = 400;
 
 /// What is left of a life.
 struct Lived {
