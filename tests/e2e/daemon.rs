@@ -117,6 +117,15 @@ impl Daemon {
         wait_or(|| format!("the log says {text:?}: {}", self.log()), says);
     }
 
+    /// Waits until its first sink has delivered so many outcomes, given up so many, and has no others.
+    pub fn wait_settled(&self, delivered: u64, dead: u64) {
+        let settled = || {
+            let sink = &self.status()["sinks"][0];
+            (sink["delivered"] == delivered && sink["dead"] == dead && sink["behind"] == 0).then_some(())
+        };
+        wait_or(|| format!("{delivered} are delivered, {dead} dead: {}", self.status()), settled);
+    }
+
     /// Ends it without a chance to tidy up.
     pub fn kill(&mut self) {
         self.program.take().unwrap().kill();

@@ -92,13 +92,7 @@ fn of_a_hundred_documents_the_server_takes_those_that_it_can() {
     let texts: Vec<String> =
         (0..100).map(|n| if n == 50 { "no number".to_owned() } else { n.to_string() }).collect();
     lines(&daemon, &texts);
-    wait_or(
-        || format!("99 are delivered, one is not: {}", daemon.status()),
-        || {
-            let sink = &daemon.status()["sinks"][0];
-            (sink["delivered"] == 99 && sink["dead"] == 1 && sink["behind"] == 0).then_some(())
-        },
-    );
+    daemon.wait_settled(99, 1);
     daemon.wait_log("mapper_parsing_exception");
     let documents = server.documents();
     assert_eq!(documents.len(), 99);

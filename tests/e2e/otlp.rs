@@ -10,7 +10,7 @@ use crate::daemon::{Daemon, json_lines};
 use crate::elasticsearch::{RULE, RULES, lines};
 use crate::pages::block;
 use crate::peers;
-use crate::support::{Program, port, wait_or, wait_until};
+use crate::support::{Program, port, wait_until};
 
 /// Of a hundred records one is rejected and another one put off.
 #[test]
@@ -29,13 +29,7 @@ fn records_are_those_of_the_protocol_and_a_rejected_one_spoils_no_other() {
     texts.push("98 bad".to_owned());
     texts.push("99 busy".to_owned());
     lines(&daemon, &texts);
-    wait_or(
-        || format!("99 are delivered, one is not: {}", daemon.status()),
-        || {
-            let sink = &daemon.status()["sinks"][0];
-            (sink["delivered"] == 99 && sink["dead"] == 1 && sink["behind"] == 0).then_some(())
-        },
-    );
+    daemon.wait_settled(99, 1);
     let requests = json_lines(&said);
     let wrong: Vec<&Value> = requests.iter().filter(|request| request.get("wrong").is_some()).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
