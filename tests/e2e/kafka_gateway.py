@@ -23,8 +23,12 @@ UNSUPPORTED_MECHANISM, ILLEGAL_STATE, FAILED = 33, 34, 58
 wanted = json.loads(sys.argv[1])
 
 
+LOCK = threading.Lock()
+
+
 def say(*words):
-    print(*words, flush=True)
+    with LOCK:
+        print(*words, flush=True)
 
 
 def exactly(stream, count):

@@ -6,6 +6,7 @@ Its argument is a port. It prints a line of JSON for each request: the records, 
 
 import json
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from google.protobuf import json_format
@@ -29,6 +30,15 @@ def record(resource, log):
     }
 
 
+LOCK = threading.Lock()
+
+
+def say(what):
+    """Writes a line. Each connection has a thread, and print() writes the end of a line by itself."""
+    with LOCK:
+        print(json.dumps(what), flush=True)
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -39,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
                 raise ValueError(f"{self.path} {self.headers['content-type']}")
             request = json_format.Parse(body, ExportLogsServiceRequest())
         except (ValueError, json_format.ParseError) as error:
-            print(json.dumps({"wrong": str(error)}), flush=True)
+            say({"wrong": str(error)})
             self.answer(400, {"code": 3, "message": "not what the protocol has"})
             return
         records = [
@@ -55,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         bad = [r for r in records if r["body"].endswith("bad")]
         taken = [r for r in records if not r["body"].endswith("bad")]
-        print(json.dumps({"taken": taken, "rejected": len(bad)}), flush=True)
+        say({"taken": taken, "rejected": len(bad)})
         response = ExportLogsServiceResponse()
         if bad:
             response.partial_success.rejected_log_records = len(bad)
