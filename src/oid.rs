@@ -99,12 +99,23 @@ impl<'a> Oid<'a> {
 
     /// Whether `prefix` is this OID or an ancestor of it.
     pub fn starts_with(&self, prefix: &Oid<'_>) -> bool {
+        prefix.first_below(std::slice::from_ref(self), |oid| oid).is_some()
+    }
+
+    /// The first of some things whose OID is this one or below it.
+    #[inline]
+    pub fn first_below<'t, T>(
+        &self,
+        things: &'t [T],
+        oid_of: impl Fn(&'t T) -> &'t Oid<'t>,
+    ) -> Option<&'t T> {
+        let prefix = self.as_bytes();
+        let Some((last, _)) = prefix.split_last() else { return things.first() };
         // Columns of one table differ in their last octet, which is compared first.
-        let (octets, prefix) = (self.as_bytes(), prefix.as_bytes());
-        match prefix.split_last() {
-            Some((last, _)) => octets.get(prefix.len() - 1) == Some(last) && octets.starts_with(prefix),
-            None => true,
-        }
+        things.iter().find(|thing| {
+            let octets = oid_of(thing).as_bytes();
+            octets.get(prefix.len() - 1) == Some(last) && octets.starts_with(prefix)
+        })
     }
 
     /// The arcs after `prefix`, where this OID is below it.
@@ -125,6 +136,15 @@ impl<'a> Oid<'a> {
         })
     }
 
+    /// The content octets of the OID and its ancestors that have one of these lengths, shortest first.
+    pub fn ancestors_of(&self, lengths: Lengths) -> impl Iterator<Item = &[u8]> {
+        let octets = self.as_bytes();
+        lengths.up_to(octets.len()).map(|length| &octets[..length]).filter(|ancestor| {
+            // The last octet of a sub-identifier has its top bit clear.
+            ancestor.last().is_some_and(|last| last & 0x80 == 0)
+        })
+    }
+
     /// This OID with one more arc.
     pub fn child(&self, arc: u32) -> Oid<'static> {
         let mut bytes = self.0.to_vec();
@@ -140,6 +160,32 @@ impl<'a> Oid<'a> {
     /// The same OID, owned.
     pub fn into_owned(self) -> Oid<'static> {
         Oid(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+/// Lengths of OIDs in octets: those below 63 exactly, and whether there are any from there on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lengths(u64);
+
+impl Lengths {
+    /// The bit that stands for all lengths from it on.
+    const LONG: usize = 63;
+
+    /// Adds the length of an OID.
+    pub fn add(&mut self, length: usize) {
+        self.0 |= 1 << length.min(Self::LONG);
+    }
+
+    /// Those that an OID of at most so many octets may have, in their order.
+    fn up_to(self, most: usize) -> impl Iterator<Item = usize> {
+        let long = if self.0 >> Self::LONG == 1 { Self::LONG..most + 1 } else { 0..0 };
+        let mut short = self.0 & !(1 << Self::LONG);
+        let next = move || {
+            let length = short.trailing_zeros() as usize;
+            short &= short.wrapping_sub(1);
+            (length <= most && length < Self::LONG).then_some(length)
+        };
+        std::iter::from_fn(next).chain(long)
     }
 }
 
@@ -279,6 +325,21 @@ mod tests {
             let (whole, part) = (Oid::from_arcs(&all).unwrap(), Oid::from_arcs(&all[..cut]).unwrap());
             prop_assert!(whole.starts_with(&part));
             prop_assert!(whole.lineage().any(|o| o == part));
+        }
+
+        #[test]
+        fn ancestors_have_the_lengths_that_are_asked_for(
+            arcs in prop::collection::vec(any::<u32>(), 0..40), asked in prop::collection::vec(0usize..200, 0..8),
+        ) {
+            let all: Vec<u32> = [1, 3].into_iter().chain(arcs).collect();
+            let oid = Oid::from_arcs(&all).unwrap();
+            let mut lengths = Lengths::default();
+            asked.iter().for_each(|length| lengths.add(*length));
+            let wanted = |length: usize| asked.iter().any(|a| length.min(Lengths::LONG) == (*a).min(Lengths::LONG));
+            let mut slow: Vec<Vec<u8>> = oid.lineage().map(|o| o.as_bytes().to_vec()).filter(|o| wanted(o.len())).collect();
+            slow.reverse();
+            let fast: Vec<Vec<u8>> = oid.ancestors_of(lengths).map(<[u8]>::to_vec).collect();
+            prop_assert_eq!(fast, slow);
         }
 
         #[test]

@@ -6,9 +6,11 @@
 
 use std::borrow::Cow;
 
+use ascii::{AsAsciiStr as _, AsciiStr};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 const BOM_UTF_8: &[u8] = &[0xef, 0xbb, 0xbf];
+const DELETE: u8 = 0x7f;
 
 /// Whether octets are printable ASCII without two characters; give one twice to exclude one only.
 ///
@@ -111,6 +113,9 @@ pub fn line(octets: &[u8], charset: Charset) -> Cow<'_, str> {
 /// A value as text; none if it is no text: if it has control characters, or cannot be told from a number or an address.
 /// NULs at the end and a byte order mark at the start are left out.
 pub fn value(octets: &[u8], charset: Charset, likely: Likely) -> Option<Cow<'_, str>> {
+    if let Some(text) = plain(octets) {
+        return Some(Cow::Borrowed(text));
+    }
     let text = match whole(octets) {
         Whole::Text(text) => text,
         Whole::Cut(octets) => String::from_utf8_lossy(octets),
@@ -131,6 +136,25 @@ pub fn value(octets: &[u8], charset: Charset, likely: Likely) -> Option<Cow<'_, 
     is_written(&text).then_some(text)
 }
 
+/// Octets as text, if they are UTF-8.
+#[inline]
+pub fn utf_8(octets: &[u8]) -> Option<&str> {
+    // For UTF-8 the standard library looks at each octet of a short text alone.
+    match octets.as_ascii_str() {
+        Ok(ascii) => Some(ascii.as_str()),
+        Err(_) => std::str::from_utf8(octets).ok(),
+    }
+}
+
+/// Octets as text, if they are printable ASCII, as nearly all texts are.
+#[inline]
+pub fn plain(octets: &[u8]) -> Option<&str> {
+    if !is_plain(octets, DELETE, DELETE) {
+        return None;
+    }
+    octets.as_ascii_str().ok().map(AsciiStr::as_str)
+}
+
 /// What octets are without a configured character set.
 enum Whole<'o> {
     /// UTF-8 or UTF-16.
@@ -145,7 +169,7 @@ enum Whole<'o> {
 fn whole(octets: &[u8]) -> Whole<'_> {
     // Nearly all octets are ASCII or UTF-8 without NULs and byte order marks.
     if !is_special(octets)
-        && let Ok(text) = std::str::from_utf8(octets)
+        && let Some(text) = utf_8(octets)
     {
         return Whole::Text(Cow::Borrowed(text));
     }
@@ -216,12 +240,7 @@ fn unmarked(octets: &[u8]) -> Option<&'static Encoding> {
 }
 
 fn is_written(text: &str) -> bool {
-    is_printable(text.as_bytes()) || text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
-}
-
-/// Whether there is printable ASCII alone; without a way out in the middle, so that many octets are compared at once.
-fn is_printable(octets: &[u8]) -> bool {
-    octets.iter().fold(true, |all, octet| all & (b' '..=b'~').contains(octet))
+    text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
 }
 
 /// Whether octets are text in a character set of one octet a character rather than numbers: three at least, and for each

@@ -1,6 +1,6 @@
 //! Outcomes on their way into the journal, encoded where they arise.
 
-use crate::journal::segment::MAX_PAYLOAD;
+use crate::journal::segment::{MAX_PAYLOAD, RECORD_HEADER};
 use crate::outcome::codec;
 use crate::outcome::result::Outcome;
 use crate::time::clock::Now;
@@ -8,7 +8,9 @@ use crate::time::clock::Now;
 /// Encoded outcomes that wait to be appended together.
 #[derive(Debug, Default)]
 pub struct Batch {
-    payloads: Vec<u8>,
+    /// Records as they stand in the journal, their headers still empty.
+    records: Vec<u8>,
+    /// Where each ends.
     ends: Vec<usize>,
     received: Option<Now>,
 }
@@ -21,13 +23,14 @@ impl Batch {
 
     /// The same, with the SNMP message that it was made of.
     pub fn push_with(&mut self, outcome: &Outcome<'_>, original: Option<&[u8]>) -> bool {
-        let start = self.payloads.len();
-        codec::encode_with(outcome, original, &mut self.payloads);
-        if self.payloads.len() - start > MAX_PAYLOAD {
-            self.payloads.truncate(start);
+        let start = self.records.len();
+        self.records.extend_from_slice(&[0; RECORD_HEADER]);
+        codec::encode_with(outcome, original, &mut self.records);
+        if self.records.len() - start > RECORD_HEADER + MAX_PAYLOAD {
+            self.records.truncate(start);
             return false;
         }
-        self.ends.push(self.payloads.len());
+        self.ends.push(self.records.len());
         true
     }
 
@@ -36,8 +39,9 @@ impl Batch {
         if outcome.len() > MAX_PAYLOAD {
             return false;
         }
-        self.payloads.extend_from_slice(outcome);
-        self.ends.push(self.payloads.len());
+        self.records.extend_from_slice(&[0; RECORD_HEADER]);
+        self.records.extend_from_slice(outcome);
+        self.ends.push(self.records.len());
         true
     }
 
@@ -50,8 +54,7 @@ impl Batch {
         }
         let mut next = Batch { received: self.received, ..Batch::default() };
         for (payload, changed) in self.payloads().zip(&changed) {
-            next.payloads.extend_from_slice(changed.as_deref().unwrap_or(payload));
-            next.ends.push(next.payloads.len());
+            next.push_encoded(changed.as_deref().unwrap_or(payload));
         }
         *self = next;
     }
@@ -76,14 +79,14 @@ impl Batch {
         self.ends.is_empty()
     }
 
-    /// How many bytes they have.
+    /// How many bytes they have in the journal.
     pub fn bytes(&self) -> usize {
-        self.payloads.len()
+        self.records.len()
     }
 
     /// Empties it and keeps its room.
     pub fn clear(&mut self) {
-        self.payloads.clear();
+        self.records.clear();
         self.ends.clear();
         self.received = None;
     }
@@ -91,16 +94,29 @@ impl Batch {
     /// Removes outcomes from its front.
     pub fn drop_front(&mut self, count: usize) {
         let Some(end) = count.checked_sub(1).and_then(|last| self.ends.get(last).copied()) else { return };
-        self.payloads.drain(..end);
+        self.records.drain(..end);
         self.ends.drain(..count);
         self.ends.iter_mut().for_each(|place| *place -= end);
     }
 
     /// The encoded outcomes.
     pub fn payloads(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        (0..self.ends.len()).map(|at| {
-            let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-            &self.payloads[start..self.ends[at]]
-        })
+        (0..self.ends.len()).map(|at| &self.records[self.start(at) + RECORD_HEADER..self.ends[at]])
+    }
+
+    /// Where the record at a place begins.
+    fn start(&self, at: usize) -> usize {
+        at.checked_sub(1).map_or(0, |before| self.ends[before])
+    }
+
+    /// The bytes of the record at a place, with its header.
+    pub(super) fn length_of(&self, at: usize) -> usize {
+        self.ends[at] - self.start(at)
+    }
+
+    /// Appends the records from one place up to another to a buffer, with their headers but for what they say.
+    pub(super) fn copy(&self, from: usize, to: usize, buffer: &mut Vec<u8>) {
+        let end = to.checked_sub(1).map_or(0, |last| self.ends[last]);
+        buffer.extend_from_slice(&self.records[self.start(from)..end]);
     }
 }

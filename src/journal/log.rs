@@ -212,19 +212,22 @@ impl Journal {
             return Ok(self.next());
         }
         let mut rest = Rest::default();
-        let (first, taken, result, crowded) = self.tail.change(|tail| {
+        let (first, taken, result, crowded, lacks_spare) = self.tail.change(|tail| {
             let first = tail.next;
             self.note_receipt(first, batch);
             let (taken, result) = tail.append(&self.shape, batch, &mut rest);
             self.is_full.store(tail.full, Ordering::Relaxed);
             let crowded = tail.unsynced.len() >= MOST_UNSYNCED;
-            ((first, taken, result, crowded), tail.next)
+            ((first, taken, result, crowded, tail.lacks_spare()), tail.next)
         });
         self.finish(rest);
         if crowded && let Err(error) = self.sync(first) {
             tracing::error!(%error, "segments of the journal cannot be synced; check the disk");
         }
-        self.prepare();
+        // Readers are at work now, and the lock is theirs where nothing is to be done.
+        if lacks_spare {
+            self.prepare();
+        }
         result.map(|()| first).map_err(|error| AppendError { first, taken, error })
     }
 
@@ -256,14 +259,13 @@ impl Journal {
 
     /// Makes the file of the next segment, if there is none.
     pub(super) fn prepare(&self) {
-        let lacks = |tail: &Tail| tail.spare.is_none() && !tail.gone;
-        if !lacks(&self.tail.lock()) {
+        if !self.tail.lock().lacks_spare() {
             return;
         }
         // If it cannot be made now, it is tried again with the next append, and what then fails is reported.
         let Ok(spare) = Spare::make(&self.shape) else { return };
         let mut tail = self.tail.lock();
-        if lacks(&tail) {
+        if tail.lacks_spare() {
             tail.spare = Some(spare);
         } else {
             drop(tail);

@@ -99,15 +99,22 @@ pub fn segment_path(directory: &Path, first: u64) -> PathBuf {
     directory.join(format!("{first:020}.seg"))
 }
 
+/// Writes the header of a record, whose payload stands behind it.
+pub fn seal_record(record: &mut [u8], sequence: u64) {
+    let length = record.len().saturating_sub(RECORD_HEADER) as u32;
+    record[8..16].copy_from_slice(&sequence.to_le_bytes());
+    let crc = crc32c::crc32c(&record[8..]);
+    record[..4].copy_from_slice(&length.to_le_bytes());
+    record[4..8].copy_from_slice(&crc.to_le_bytes());
+}
+
 /// Appends a record to a buffer.
+#[cfg(test)]
 pub fn push_record(buffer: &mut Vec<u8>, sequence: u64, payload: &[u8]) {
     let start = buffer.len();
-    buffer.extend((payload.len() as u32).to_le_bytes());
-    buffer.extend([0; 4]);
-    buffer.extend(sequence.to_le_bytes());
+    buffer.extend([0; RECORD_HEADER]);
     buffer.extend(payload);
-    let crc = crc32c::crc32c(&buffer[start + 8..]);
-    buffer[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    seal_record(&mut buffer[start..], sequence);
 }
 
 /// What stands at the start of some bytes of a segment.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::files::disk::{DiskFile, Identity};
 use crate::journal::batch::Batch;
 use crate::journal::cursor::Cursor;
-use crate::journal::segment::{self, HEADER, Header, Meta, RECORD_HEADER};
+use crate::journal::segment::{self, HEADER, Header, Meta};
 use crate::journal::settings::WhenFull;
 use crate::journal::shape::Shape;
 use crate::journal::spare::Spare;
@@ -89,6 +89,11 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
+    /// Whether the file of the next segment is to be made.
+    pub(super) fn lacks_spare(&self) -> bool {
+        self.spare.is_none() && !self.gone
+    }
+
     /// Why nothing is appended or promised while it is gone, or nothing appended while cursors have no files.
     pub(super) fn why_gone(&self) -> io::Error {
         let (kind, text) = if self.without_room {
@@ -190,31 +195,24 @@ impl Tail {
         rest: &mut Rest,
     ) -> (usize, io::Result<()>) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let (mut taken, mut payloads) = (0, batch.payloads().peekable());
+        let mut taken = 0;
         let result = loop {
             if self.gone || self.unsettled {
                 break Err(self.why_gone());
             }
             let (_, length) = self.open();
-            buffer.clear();
-            let mut sequence = self.next;
-            while let Some(payload) = payloads.peek().filter(|_| !self.spoiled) {
-                let end = length + (buffer.len() + RECORD_HEADER + payload.len()) as u64;
-                if end > self.reserved {
-                    break;
-                }
-                segment::push_record(&mut buffer, sequence, payload);
-                sequence += 1;
-                payloads.next();
-            }
+            let room = if self.spoiled { 0 } else { self.reserved.saturating_sub(length) };
+            let fit = self.seal(batch, taken, room, &mut buffer);
             if !buffer.is_empty()
-                && let Err(error) = self.write(shape, &buffer, sequence, rest)
+                && let Err(error) = self.write(shape, &buffer, self.next + (fit - taken) as u64, rest)
             {
                 break Err(error);
             }
-            taken = batch.len() - payloads.len();
-            let Some(payload) = payloads.peek() else { break Ok(()) };
-            if let Err(error) = self.roll(shape, (RECORD_HEADER + payload.len()) as u64, rest) {
+            taken = fit;
+            if taken == batch.len() {
+                break Ok(());
+            }
+            if let Err(error) = self.roll(shape, batch.length_of(taken) as u64, rest) {
                 break Err(error);
             }
         };
@@ -222,6 +220,25 @@ impl Tail {
             self.buffer = buffer;
         }
         (taken, result)
+    }
+
+    /// The records of a batch from a place on that fit into so many bytes, numbered from the next one on. Gives the place of the
+    /// first that does not fit.
+    fn seal(&self, batch: &Batch, from: usize, room: u64, buffer: &mut Vec<u8>) -> usize {
+        let (mut to, mut length) = (from, 0);
+        while to < batch.len() && length + batch.length_of(to) as u64 <= room {
+            length += batch.length_of(to) as u64;
+            to += 1;
+        }
+        buffer.clear();
+        batch.copy(from, to, buffer);
+        let mut rest = &mut buffer[..];
+        for (at, sequence) in (from..to).zip(self.next..) {
+            let (record, behind) = rest.split_at_mut(batch.length_of(at));
+            segment::seal_record(record, sequence);
+            rest = behind;
+        }
+        to
     }
 
     /// Writes records into the newest segment, all or none of them.

@@ -23,14 +23,18 @@ impl<T> Visible<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state. `change` says which number the next record gets now. That is published before the lock is given
-    /// back: published later, a change could be hidden by the one before it.
+    /// Changes the state. `change` says which number the next record gets now, which only grows. That is published when this
+    /// returns, and after the lock is given back: readers wake up by it, and would wait for the lock. A change that is published
+    /// before an earlier one includes it.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> (R, u64)) -> R {
         let mut state = self.lock();
         let (result, next) = change(&mut state);
-        if next != self.next() {
-            self.next.send_replace(next);
-        }
+        drop(state);
+        self.next.send_if_modified(|visible| {
+            let grows = *visible < next;
+            *visible = next.max(*visible);
+            grows
+        });
         result
     }
 

@@ -15,28 +15,28 @@ mod sync {
     pub(super) mod watch {
         use std::sync::Arc;
 
-        use loom::sync::atomic::{AtomicU64, Ordering};
+        use loom::sync::RwLock;
 
+        /// A lock around the value, as in the real one.
         #[derive(Debug)]
-        pub(in super::super) struct Sender<T>(Arc<AtomicU64>, std::marker::PhantomData<T>);
+        pub(in super::super) struct Sender<T>(Arc<RwLock<T>>);
         pub(in super::super) type Receiver<T> = Sender<T>;
 
         pub(in super::super) fn channel(first: u64) -> (Sender<u64>, ()) {
-            (Sender(Arc::new(AtomicU64::new(first)), std::marker::PhantomData), ())
+            (Sender(Arc::new(RwLock::new(first))), ())
         }
 
         impl Sender<u64> {
-            pub(in super::super) fn send_replace(&self, value: u64) {
-                self.0.store(value, Ordering::Release);
+            pub(in super::super) fn send_if_modified(&self, modify: impl FnOnce(&mut u64) -> bool) {
+                modify(&mut self.0.write().unwrap());
             }
 
             pub(in super::super) fn borrow(&self) -> impl std::ops::Deref<Target = u64> {
-                // As the guard of the real one, it is dereferenced.
-                Arc::new(self.0.load(Ordering::Acquire))
+                self.0.read().unwrap()
             }
 
             pub(in super::super) fn subscribe(&self) -> Self {
-                Sender(self.0.clone(), std::marker::PhantomData)
+                Sender(self.0.clone())
             }
         }
     }

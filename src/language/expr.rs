@@ -130,6 +130,16 @@ impl<V> Node<V> {
     }
 }
 
+impl<V> Node<V> {
+    /// Appends the value as text. Without meaning if it goes over [budget].
+    pub fn push<'m>(&'m self, values: &impl Values<'m, V>, out: &mut String) {
+        let Node::Variable(variable) = self else { return self.eval(values).push_to(out) };
+        let before = out.len();
+        values.push(variable, out);
+        budget::spend((out.len() - before) as u64);
+    }
+}
+
 impl<V: Clone> Node<V> {
     /// The node of a parsed expression; none if it needs the template engine.
     pub fn lower<N: Names<Var = V>>(expr: &ast::Expr<'_>, names: &N) -> Option<Self> {

@@ -112,6 +112,11 @@ pub trait Values<'m, V> {
     /// The value of a variable.
     fn get(&self, variable: &'m V) -> Val<'m>;
 
+    /// Appends the value of a variable as text.
+    fn push(&self, variable: &'m V, out: &mut String) {
+        self.get(variable).push_to(out);
+    }
+
     /// The value of a function of [`Names::function`] for its arguments behind the first.
     fn call(&self, _function: &'m V, _args: &[Val<'m>]) -> Val<'m> {
         Val::Undefined

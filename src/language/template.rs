@@ -18,6 +18,8 @@ use crate::settings::diagnostic::{Severity, did_you_mean};
 
 /// The maximum length of a rendered template, in bytes. Longer text is cut.
 pub const MAX_TEXT: usize = 16 * 1024;
+/// How long most rendered texts are at most, in bytes.
+const USUAL: usize = 96;
 
 /// Filters and tests of minijinja that hints suggest.
 const COMMON: [&str; 14] = [
@@ -460,7 +462,21 @@ impl<V> Template<V> {
         environment: &Environment,
         values: &impl Values<'m, V>,
     ) -> Result<Cow<'m, str>, RenderError> {
-        self.render_whole(environment, values).map(cut)
+        self.render_in(environment, values, String::new)
+    }
+
+    /// The same; `room` gives an empty text to write into, where one is needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Template::render`].
+    pub fn render_in<'m>(
+        &'m self,
+        environment: &Environment,
+        values: &impl Values<'m, V>,
+        room: impl FnOnce() -> String,
+    ) -> Result<Cow<'m, str>, RenderError> {
+        self.whole_in(environment, values, room).map(cut)
     }
 
     /// The text for these values, however long.
@@ -473,12 +489,22 @@ impl<V> Template<V> {
         environment: &Environment,
         values: &impl Values<'m, V>,
     ) -> Result<Cow<'m, str>, RenderError> {
+        self.whole_in(environment, values, String::new)
+    }
+
+    fn whole_in<'m>(
+        &'m self,
+        environment: &Environment,
+        values: &impl Values<'m, V>,
+        room: impl FnOnce() -> String,
+    ) -> Result<Cow<'m, str>, RenderError> {
         let render = || match self {
             Template::Text(text) => Ok(Cow::Borrowed(text.as_str())),
             Template::Parts(parts) => Ok(match (parts.as_slice(), environment.escape()) {
                 ([Part::Value(node)], None) => node.eval(values).into_text(),
                 (parts, escape) => {
-                    let mut text = String::with_capacity(96);
+                    let mut text = room();
+                    text.reserve(USUAL);
                     push_parts(parts, values, escape, &mut text);
                     Cow::Owned(text)
                 }
@@ -509,6 +535,7 @@ fn push_parts<'m, V>(
     for part in parts {
         match part {
             Part::Text(piece) => text.push_str(piece),
+            Part::Value(node) if escape.is_none() => node.push(values, text),
             Part::Value(node) => push(node.eval(values), text),
             Part::If(condition, then, otherwise) => {
                 let chosen = if condition.eval(values).is_true() { then } else { otherwise };

@@ -135,6 +135,14 @@ impl Hosts {
             _ => None,
         };
         let engine = self.engine(received, seen.is_some());
+        if let (None, None, None) = (&claim, &engine, &seen) {
+            // Nobody but the sender says where nearly all messages come from.
+            let host = match sender.verdict {
+                Verdict::Known(name) | Verdict::Unknown(name) => name,
+                _ => Cow::Borrowed(received.address),
+            };
+            return Choice { host, source_name, agent };
+        }
         let order = match self.prefer.of(source) {
             Some(Prefer::Sender) => [Some(sender), claim, engine],
             Some(Prefer::Claim) | None => [claim, Some(sender), engine],

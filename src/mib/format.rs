@@ -91,14 +91,18 @@ fn hinted_integer(number: i64, syntax: Option<&Syntax>) -> Option<String> {
     display_hint::format_integer(hint, number, HexCase::Upper)
 }
 
+/// Octets as [`text()`] writes them, if that is as they are: the short way for nearly all.
+pub fn unchanged<'v>(octets: &'v [u8], syntax: Option<&Syntax>) -> Option<&'v str> {
+    if syntax.is_none_or(Syntax::keeps_text) { text::plain(octets) } else { None }
+}
+
 fn octet_text<'v>(octets: &'v [u8], syntax: Option<&'v Syntax>, charset: Charset) -> Cow<'v, str> {
     let mut likely = Likely::Unknown;
     if let Some(syntax) = syntax {
         if !syntax.bits.is_empty() {
             return bits(octets, &syntax.bits).into();
         }
-        // Text hints (255a, 255t) say no more than the octets do.
-        let is_text = syntax.hint.ends_with(['a', 't']) && !syntax.hint.contains('-');
+        let is_text = syntax.is_text();
         if !syntax.hint.is_empty()
             && !is_text
             && let Some(text) = display_hint::format_octets(&syntax.hint, octets, HexCase::Upper)

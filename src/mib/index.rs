@@ -60,6 +60,22 @@ impl Syntax {
         self.enums.iter().find(|(n, _)| *n == number).map(|(_, name)| name.as_ref())
     }
 
+    /// Whether the hint says that octets are text (255a, 255t), which says no more than the octets do.
+    pub fn is_text(&self) -> bool {
+        // Nearly all such hints are a number and one letter, and each value is asked for it.
+        match self.hint.as_bytes() {
+            [b'2', b'5', b'5', b'a' | b't'] => true,
+            [.., b'a' | b't'] => !self.hint.contains('-'),
+            _ => false,
+        }
+    }
+
+    /// Whether octets that are printable ASCII are written as they are.
+    pub fn keeps_text(&self) -> bool {
+        let hinted = !self.hint.is_empty() && !self.is_text();
+        self.bits.is_empty() && !hinted && &*self.convention != "InetAddress"
+    }
+
     /// The number of an enumerated name.
     pub fn number_of(&self, name: &str) -> Option<i64> {
         self.enums.iter().find(|(_, n)| n.as_ref() == name).map(|(number, _)| *number)

@@ -45,8 +45,8 @@ pub fn encode_with(outcome: &Outcome<'_>, original: Option<&[u8]>, out: &mut Vec
     let flags = u8::from(second) * HAS_SECOND
         + u8::from(!common.labels.is_empty()) * HAS_LABELS
         + u8::from(original.is_some()) * HAS_ORIGINAL;
-    out.extend([kind, state, flags]);
-    out.extend(common.time.to_le_bytes());
+    out.extend_from_slice(&[kind, state, flags]);
+    out.extend_from_slice(&common.time.to_le_bytes());
     if let Some(original) = original {
         push_number(out, original.len());
         out.extend_from_slice(original);
@@ -149,12 +149,18 @@ pub fn original_of(bytes: &[u8]) -> Option<&[u8]> {
     texts.octets()
 }
 
+#[inline]
 pub(super) fn push_number(out: &mut Vec<u8>, number: usize) {
     match u8::try_from(number) {
         // Most texts are that short.
         Ok(number @ ..0x80) => out.push(number),
-        _ => out.extend_from_slice(varint::encode::usize(number, &mut varint::encode::usize_buffer())),
+        _ => push_long_number(out, number),
     }
+}
+
+#[cold]
+fn push_long_number(out: &mut Vec<u8>, number: usize) {
+    out.extend_from_slice(varint::encode::usize(number, &mut varint::encode::usize_buffer()));
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) {

@@ -40,6 +40,11 @@ impl<'a> Name<'a> {
         &self.0
     }
 
+    /// Takes the text out, which leaves an empty name.
+    pub fn take(&mut self) -> Cow<'a, str> {
+        std::mem::take(&mut self.0)
+    }
+
     /// The text, without a copy.
     pub fn into_text(self) -> Cow<'a, str> {
         self.0

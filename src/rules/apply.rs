@@ -77,11 +77,52 @@ impl RenderedKeys<'_> {
 pub struct Scratch {
     candidates: Vec<u32>,
     failures: Vec<RenderFailure>,
+    rooms: Rooms,
     cut: bool,
     /// The rule that dropped the last message, if one did.
     dropped: Option<usize>,
     /// Whether rules do not count what they match.
     trial: bool,
+}
+
+/// The room of texts that were made, for those of the next messages.
+#[derive(Debug, Default)]
+struct Rooms(Vec<String>);
+
+impl Rooms {
+    /// How many are kept.
+    const MOST: usize = 8;
+    /// Of more bytes than that they are not kept.
+    const LONGEST: usize = 4096;
+
+    fn take(&mut self) -> String {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Takes back the room of texts of an outcome that is done with.
+    fn take_back(&mut self, outcome: &mut Outcome<'_>) {
+        self.of(std::mem::take(&mut outcome.common_mut().output));
+        match outcome {
+            Outcome::CheckResult(CheckResult { host, service, .. }) => {
+                self.of(host.take());
+                service.iter_mut().for_each(|service| self.of(service.take()));
+            }
+            Outcome::Event(Event { component, resource, .. }) => {
+                self.of(component.take());
+                resource.iter_mut().for_each(|resource| self.of(resource.take()));
+            }
+        }
+    }
+
+    fn of(&mut self, text: Cow<'_, str>) {
+        if let Cow::Owned(mut text) = text
+            && self.0.len() < Self::MOST
+            && (1..=Self::LONGEST).contains(&text.capacity())
+        {
+            text.clear();
+            self.0.push(text);
+        }
+    }
 }
 
 impl Scratch {
@@ -165,16 +206,21 @@ impl RuleSet {
                 at: *at as usize,
                 values,
                 failures: &mut scratch.failures,
+                rooms: &mut scratch.rooms,
                 trial: scratch.trial,
             };
             let rendered = rule.keys.as_deref().map(|keys| making.keys(keys));
             let keys = rendered.as_ref().map_or_else(Keys::default, RenderedKeys::keys);
             let at = *at as usize;
             if let Some(check) = &rule.check {
-                emit(&Emitted { rule, at, outcome: &making.check(rule, check), keys });
+                let mut outcome = making.check(rule, check);
+                emit(&Emitted { rule, at, outcome: &outcome, keys });
+                making.rooms.take_back(&mut outcome);
             }
             if let Some(event) = &rule.event {
-                emit(&Emitted { rule, at, outcome: &making.event(rule, event), keys });
+                let mut outcome = making.event(rule, event);
+                emit(&Emitted { rule, at, outcome: &outcome, keys });
+                making.rooms.take_back(&mut outcome);
             }
             if rule.check.is_some() || rule.event.is_some() {
                 result = MatchResult::Matched;
@@ -266,6 +312,7 @@ struct Making<'m, 'c> {
     at: usize,
     values: MessageValues<'m, 'c>,
     failures: &'c mut Vec<RenderFailure>,
+    rooms: &'c mut Rooms,
     /// Whether nothing is counted.
     trial: bool,
 }
@@ -341,7 +388,9 @@ impl<'m> Making<'m, '_> {
     }
 
     fn render(&mut self, field: &str, template: &'m Template<Variable>) -> Result<Cow<'m, str>, RenderError> {
-        template.render(&self.rules.environment, &self.values).inspect_err(|error| self.fail(field, error))
+        template
+            .render_in(&self.rules.environment, &self.values, || self.rooms.take())
+            .inspect_err(|error| self.fail(field, error))
     }
 
     fn fail(&mut self, field: &str, error: &RenderError) {

@@ -8,7 +8,7 @@ use crate::language::value::Val;
 use crate::lookup::choice::{Agent, Choice, Received};
 use crate::lookup::hosts::Hosts;
 use crate::lookup::tables::Tables;
-use crate::message::{Message, Notification, Posted, Source, SyslogLine};
+use crate::message::{Message, Notification, Posted, Source, SyslogLine, Varbind};
 use crate::rules::asks::State;
 use crate::text::Charset;
 
@@ -73,6 +73,11 @@ impl<'m> MessageContext<'m> {
             Message::Notification(notification) => Some(notification),
             Message::Syslog(_) | Message::Posted(_) => None,
         }
+    }
+
+    /// The varbinds of the notification; none of another message.
+    pub fn varbinds(&self) -> &'m [Varbind<'m>] {
+        self.notification().map_or(&[], |notification| &notification.varbinds)
     }
 
     /// The syslog line, if the message is one.

@@ -22,6 +22,7 @@ use crate::lookup::settings::Definition;
 use crate::lookup::tables::{Known, Tables};
 use crate::message::{Message, Source, Value, Varbind};
 use crate::mib::Mib;
+use crate::oid::Oid;
 
 /// Every spelling of a variable, literals of every type, and names that the message does not have.
 const OPERANDS: [&str; 51] = [
@@ -157,6 +158,9 @@ impl Fixture {
         let values = MessageValues { context: &context, captures: &[], mib: &self.mib, tables: &self.tables };
         let engine = self.environment.eval(&program, &values);
         let native = node.eval(&values).into_text().into_owned();
+        let mut pushed = String::new();
+        node.push(&values, &mut pushed);
+        assert_eq!(pushed, native, "{source}");
         (native, engine.map_or_else(|error| format!("({error})"), |value| value.into_text().into_owned()))
     }
 
@@ -225,6 +229,27 @@ proptest! {
         ] {
             prop_assert_eq!(&fixture.rendered(&form), &native, "{}", form);
         }
+    }
+
+    /// A template appends values in a shorter way than expressions have them.
+    #[test]
+    fn what_is_appended_is_what_expressions_have(
+        name in prop::sample::select(vec!["ifIndex", "ifOperStatus", "ifDescr", "raw['ifDescr']", "raw['ifOperStatus']", "v[1]"]),
+        octets in prop_oneof![prop::collection::vec(any::<u8>(), 0..24), prop::collection::vec(32..127u8, 0..24)],
+        number in prop_oneof![any::<i32>(), 0..9],
+        kind in 0..4,
+    ) {
+        let mut fixture = Fixture::new();
+        let column = [("Index", 1), ("Oper", 8), ("Descr", 2), ("v[1]", 2)].into_iter().find(|(part, _)| name.contains(part));
+        let oid = Oid::from_arcs(&[1, 3, 6, 1, 2, 1, 2, 2, 1, column.unwrap().1, 7]).unwrap();
+        let value = match kind {
+            0 => Value::Integer(number),
+            1 => Value::TimeTicks(number.unsigned_abs()),
+            _ => Value::OctetString(octets.leak()),
+        };
+        fixture.message = trap("1.3.6.1.6.3.1.1.5.3", vec![Varbind { oid, value }]);
+        let (native, engine) = fixture.both_ways(name);
+        prop_assert_eq!(native, engine);
     }
 
     /// Operators and filters that give text or a truth value.

@@ -2,7 +2,7 @@
 
 use crate::fast_map::FastMap;
 use crate::message::{PostKind, Posted, SyslogLine};
-use crate::oid::Oid;
+use crate::oid::{Lengths, Oid};
 use crate::rules::matching::{Glob, Matcher};
 use crate::rules::patterns::Patterns;
 
@@ -13,8 +13,8 @@ pub struct Index {
     subtree: FastMap<Box<[u8]>, Vec<u32>>,
     /// Rules for every trap.
     all_traps: Vec<u32>,
-    /// The lengths of the OIDs in `subtree`, one bit each; bit 63 stands for 63 octets and more.
-    subtree_lengths: u64,
+    /// The lengths of the OIDs in `subtree`.
+    subtree_lengths: Lengths,
     /// Rules with a message pattern.
     patterns: Patterns,
     /// Rules without a message pattern whose program names have no wildcards.
@@ -44,7 +44,7 @@ impl Index {
             exact: FastMap::default(),
             subtree: FastMap::default(),
             all_traps: Vec::new(),
-            subtree_lengths: 0,
+            subtree_lengths: Lengths::default(),
             patterns: Patterns::new(std::iter::empty())?,
             programs: FastMap::default(),
             msgids: FastMap::default(),
@@ -64,7 +64,7 @@ impl Index {
                         let rules = match (trap.subtree, octets.len()) {
                             (true, 0) => &mut index.all_traps,
                             (true, length) => {
-                                index.subtree_lengths |= 1 << length.min(63);
+                                index.subtree_lengths.add(length);
                                 index.subtree.entry(octets.into()).or_default()
                             }
                             (false, _) => index.exact.entry(octets.into()).or_default(),
@@ -119,13 +119,12 @@ impl Index {
     /// The rules that can match a trap, in their order.
     pub fn for_trap(&self, oid: &Oid<'_>, candidates: &mut Vec<u32>) {
         candidates.clear();
-        candidates.extend(self.exact.get(oid.as_bytes()).into_iter().flatten());
-        if self.subtree_lengths != 0 {
-            for ancestor in oid.lineage() {
-                let octets = ancestor.as_bytes();
-                if self.subtree_lengths & (1 << octets.len().min(63)) != 0 {
-                    candidates.extend(self.subtree.get(octets).into_iter().flatten());
-                }
+        if let Some(rules) = self.exact.get(oid.as_bytes()) {
+            candidates.extend_from_slice(rules);
+        }
+        for ancestor in oid.ancestors_of(self.subtree_lengths) {
+            if let Some(rules) = self.subtree.get(ancestor) {
+                candidates.extend_from_slice(rules);
             }
         }
         candidates.extend(&self.all_traps);

@@ -39,6 +39,10 @@ impl<'m> Values<'m, Variable> for MessageValues<'m, '_> {
         variable.get(self.context, self.captures, self.mib)
     }
 
+    fn push(&self, variable: &'m Variable, out: &mut String) {
+        variable.push(self.context, self.captures, self.mib, out);
+    }
+
     fn call(&self, function: &'m Variable, args: &[Val<'m>]) -> Val<'m> {
         let question = match function {
             Variable::State(question) => question,

@@ -207,7 +207,6 @@ impl Variable {
         captures: &[Option<&'m str>],
         mib: &'m Mib,
     ) -> Val<'m> {
-        let varbinds = || context.notification().map_or(&[][..], |n| &n.varbinds);
         match self {
             Variable::Fixed(fixed) => match context.message {
                 Message::Notification(notification) => fixed.of_notification(notification, context, mib),
@@ -216,17 +215,43 @@ impl Variable {
             },
             Variable::Capture(at) => Val::optional(captures.get(*at).copied().flatten()),
             Variable::Varbind { targets, raw } => {
-                let all = varbinds();
-                let found = targets.iter().find_map(|target| {
-                    let varbind = all.iter().find(|v| v.oid.starts_with(&target.oid))?;
-                    let syntax = match target.definition {
-                        Some(at) => Some(&*mib.objects()[at].syntax),
-                        None => syntax_of(varbind, mib),
-                    };
-                    Some(varbind_value(varbind, syntax, (*raw, context.charset, all), mib))
-                });
-                found.unwrap_or(Val::Undefined)
+                let all = context.varbinds();
+                of_targets(targets, all, mib).map_or(Val::Undefined, |(varbind, syntax)| {
+                    varbind_value(varbind, syntax, (*raw, context.charset, all), mib)
+                })
             }
+            other => other.get_rare(context, mib),
+        }
+    }
+
+    /// Appends what [`Variable::get`] gives, as text: the short way for names of numbers and for text.
+    pub fn push<'m>(
+        &'m self,
+        context: &MessageContext<'m>,
+        captures: &[Option<&'m str>],
+        mib: &'m Mib,
+        out: &mut String,
+    ) {
+        let Variable::Varbind { targets, raw: false } = self else {
+            return self.get(context, captures, mib).push_to(out);
+        };
+        let all = context.varbinds();
+        let Some((varbind, syntax)) = of_targets(targets, all, mib) else { return };
+        let text = match (&varbind.value, syntax) {
+            (Value::Integer(number), Some(syntax)) => syntax.name_of((*number).into()),
+            (Value::OctetString(octets), syntax) => format::unchanged(octets, syntax),
+            _ => None,
+        };
+        match text {
+            Some(text) => out.push_str(text),
+            None => varbind_value(varbind, syntax, (false, context.charset, all), mib).push_to(out),
+        }
+    }
+
+    /// The value of a variable that few templates have, or that costs more than this call.
+    fn get_rare<'m>(&'m self, context: &MessageContext<'m>, mib: &'m Mib) -> Val<'m> {
+        let varbinds = || context.varbinds();
+        match self {
             Variable::Position { at, raw } => {
                 let all = varbinds();
                 at.checked_sub(1).and_then(|at| all.get(at)).map_or(Val::Undefined, |varbind| {
@@ -242,8 +267,12 @@ impl Variable {
                 .iter()
                 .find_map(|v| index_of(&v.oid, oid, mib))
                 .map_or(Val::Undefined, |(text, number)| index_value(text, number, *definition, mib)),
-            // They are functions.
-            Variable::State(_) | Variable::Lookup(_) => Val::Undefined,
+            // They are functions, and what get() gives.
+            Variable::State(_)
+            | Variable::Lookup(_)
+            | Variable::Fixed(_)
+            | Variable::Capture(_)
+            | Variable::Varbind { .. } => Val::Undefined,
             Variable::StructuredData { id, name } => {
                 // Some senders write an element in several pairs of brackets.
                 let elements = context.syslog().map_or(&[][..], |line| &line.structured_data);
@@ -255,6 +284,23 @@ impl Variable {
                 .map_or(Val::Undefined, |source| body_values::field(source, *kind, steps)),
         }
     }
+}
+
+/// The first varbind that is an instance of the first object that has one, and its syntax.
+#[inline]
+fn of_targets<'m>(
+    targets: &'m [Target],
+    all: &'m [Varbind<'m>],
+    mib: &'m Mib,
+) -> Option<(&'m Varbind<'m>, Option<&'m Syntax>)> {
+    targets.iter().find_map(|target| {
+        let varbind = target.oid.first_below(all, |varbind| &varbind.oid)?;
+        let syntax = match target.definition {
+            Some(at) => Some(&*mib.objects()[at].syntax),
+            None => syntax_of(varbind, mib),
+        };
+        Some((varbind, syntax))
+    })
 }
 
 /// The syntax of the object that a varbind is an instance of.
