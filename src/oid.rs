@@ -334,7 +334,9 @@ mod tests {
             let all: Vec<u32> = [1, 3].into_iter().chain(arcs).collect();
             let oid = Oid::from_arcs(&all).unwrap();
             let mut lengths = Lengths::default();
-            asked.iter().for_each(|length| lengths.add(*length));
+            for length in &asked {
+                lengths.add(*length);
+            }
             let wanted = |length: usize| asked.iter().any(|a| length.min(Lengths::LONG) == (*a).min(Lengths::LONG));
             let mut slow: Vec<Vec<u8>> = oid.lineage().map(|o| o.as_bytes().to_vec()).filter(|o| wanted(o.len())).collect();
             slow.reverse();

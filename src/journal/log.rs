@@ -394,7 +394,8 @@ impl Journal {
 
     /// Where the next record comes.
     pub fn point(&self) -> Point {
-        Point { epoch: self.shape.epoch, next: self.next() }
+        // What another thread appends may not be visible yet.
+        Point { epoch: self.shape.epoch, next: self.tail.lock().next }
     }
 
     /// The number from which a reader goes on that had read what is before `next`, when this epoch was written to: after a power cut

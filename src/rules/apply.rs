@@ -105,11 +105,15 @@ impl Rooms {
         match outcome {
             Outcome::CheckResult(CheckResult { host, service, .. }) => {
                 self.of(host.take());
-                service.iter_mut().for_each(|service| self.of(service.take()));
+                if let Some(service) = service {
+                    self.of(service.take());
+                }
             }
             Outcome::Event(Event { component, resource, .. }) => {
                 self.of(component.take());
-                resource.iter_mut().for_each(|resource| self.of(resource.take()));
+                if let Some(resource) = resource {
+                    self.of(resource.take());
+                }
             }
         }
     }
