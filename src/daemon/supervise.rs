@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -155,7 +156,17 @@ impl Crew {
         &self,
         name: &str,
         on_end: OnEnd,
-        mut run: impl FnMut(&Stop) + Send + 'static,
+        run: impl FnMut(&Stop) + Send + 'static,
+    ) -> io::Result<Member> {
+        self.boxed_thread(name, on_end, Box::new(run))
+    }
+
+    /// The code of [`Crew::thread`], once for all threads.
+    fn boxed_thread(
+        &self,
+        name: &str,
+        on_end: OnEnd,
+        mut run: Box<dyn FnMut(&Stop) + Send>,
     ) -> io::Result<Member> {
         let (member, stop, guard) = member(name);
         let mut watch = self.watch(name, on_end);
@@ -186,6 +197,11 @@ impl Crew {
         on_end: OnEnd,
         mut run: impl FnMut(Stop) -> F + Send + 'static,
     ) -> io::Result<Member> {
+        self.boxed_tasks(name, on_end, Box::new(move |stop| run(stop).boxed()))
+    }
+
+    /// The code of [`Crew::thread_of_tasks`], once for all threads.
+    fn boxed_tasks(&self, name: &str, on_end: OnEnd, mut run: Futures) -> io::Result<Member> {
         let spawner = match &self.spawn {
             Spawn::Threads => {
                 return self.thread(name, on_end, move |stop| {
@@ -221,6 +237,11 @@ impl Crew {
         on_end: OnEnd,
         mut run: impl FnMut(Stop) -> F + Send + 'static,
     ) -> Member {
+        self.boxed_task(runtime, name, on_end, Box::new(move |stop| run(stop).boxed()))
+    }
+
+    /// The code of [`Crew::task`], once for all tasks.
+    fn boxed_task(&self, runtime: &Handle, name: &str, on_end: OnEnd, mut run: Futures) -> Member {
         let (member, mut stop, guard) = member(name);
         let mut watch = self.watch(name, on_end);
         let handle = runtime.clone();
@@ -249,6 +270,9 @@ impl Crew {
         }
     }
 }
+
+/// What makes the futures of a task. Boxed, because the runtime's code for a task is compiled again for each type of future.
+type Futures = Box<dyn FnMut(Stop) -> BoxFuture<'static, ()> + Send>;
 
 fn member(name: &str) -> (Member, Stop, Guard) {
     let (stop, stopped) = watch::channel(false);

@@ -184,16 +184,16 @@ impl Folder {
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
+        self.replace_by(name, &mut once(write))
+    }
+
+    /// The code of [`Folder::replace`], once for all callers.
+    fn replace_by(&self, name: &str, write: &mut Writes<'_>) -> io::Result<()> {
         let path = self.join(name)?;
         self.replace_at(&path, name, write).map_err(|error| at(&path, error))
     }
 
-    fn replace_at(
-        &self,
-        path: &Path,
-        name: &str,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn replace_at(&self, path: &Path, name: &str, write: &mut Writes<'_>) -> io::Result<()> {
         let (start, end) = (format!(".{name}."), ".new");
         for left in self.list()?.iter().filter(|left| left.starts_with(&start) && left.ends_with(end)) {
             let _ = self.disk.remove(&self.path.join(left));
@@ -217,7 +217,7 @@ impl Folder {
     pub fn create(&self, name: &str, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let path = self.join(name)?;
         let file = self.disk.open_as(&path, Opening::New).map_err(|error| at(&path, error))?;
-        let written = fill(&file, write);
+        let written = fill(&file, &mut once(write));
         if written.is_err() {
             let _ = self.disk.remove(&path);
         }
@@ -345,8 +345,19 @@ pub(crate) fn disk(path: &Path, make: bool, access: Access) -> io::Result<Arc<dy
     Ok(Arc::new(System::open(path, make, access)?))
 }
 
+/// What writes the content of a file.
+type Writes<'w> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'w;
+
+/// A function that is called once, as one that has no type of its own, so that what calls it is compiled once.
+fn once(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> impl FnMut(&mut dyn Write) -> io::Result<()> {
+    let mut write = Some(write);
+    move |out| write.take().map_or(Ok(()), |write| write(out))
+}
+
 /// Writes the content of a new file and makes it durable.
-fn fill(file: &Arc<dyn DiskFile>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn fill(file: &Arc<dyn DiskFile>, write: &mut Writes<'_>) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, Stream { file: file.clone(), at: 0 });
     write(&mut out)?;
     out.flush()?;

@@ -241,7 +241,7 @@ impl SourceText<'_> {
 
 /// "did you mean 'x'?" for the candidate nearest to a word, if one is near.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
-    nearest(word, candidates).map(|best| format!("did you mean '{best}'?"))
+    nearest_of(word, &mut candidates.into_iter()).map(|best| format!("did you mean '{best}'?"))
 }
 
 /// How many characters two words have in common at the start.
@@ -251,10 +251,14 @@ fn alike(word: &str, candidate: &str) -> usize {
 
 /// The candidate nearest to a word, if one is near.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    nearest_of(word, &mut candidates.into_iter())
+}
+
+/// The code of [`nearest`], once for all kinds of iterators.
+fn nearest_of<'c>(word: &str, candidates: &mut dyn Iterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_lowercase();
     let limit = (word.chars().count() / 3).clamp(1, 4);
     candidates
-        .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&word, &c.to_lowercase()), c))
         .filter(|(distance, _)| *distance <= limit)
         // Of two that are as near, the one that begins alike: letters are more often left out than wrong.
