@@ -308,7 +308,7 @@ impl Setup {
         Some(Active {
             keeps_originals: self.config.sinks.iter().any(keeps),
             engine: memory.engine().id.clone(),
-            usm: self.usm(memory),
+            usm: self.usm(memory).map(Arc::new),
             rules: self.compiled.rules?,
             hosts: Arc::new(hosts),
             own_hosts: Arc::new(own_hosts),

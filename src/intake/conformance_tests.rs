@@ -60,7 +60,7 @@ impl Bench {
         let rules = compile(&[file], Arc::default()).rules.unwrap();
         let memory = Arc::new(memory);
         let usm = Some(Usm::new(users.to_vec(), memory.clone()));
-        shared.replace(Active { rules, usm, ..Active::default() });
+        shared.replace(Active { rules, usm: usm.map(Arc::new), ..Active::default() });
         let pipeline = Pipeline::new(shared.clone());
         Bench { shared, pipeline, reader, users: users.to_vec(), memory, now, _dir: dir }
     }

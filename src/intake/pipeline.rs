@@ -29,7 +29,7 @@ use crate::settings::tls_server::Identity;
 use crate::snmp::access::{self, Denied, Reach};
 use crate::snmp::framing::MAX_MESSAGE;
 use crate::snmp::passed::has_passed;
-use crate::snmp::usm::{self, UsmError};
+use crate::snmp::usm::{self, Desk, UsmError};
 use crate::snmp::{self, DecodeError};
 use crate::sys::Arrival;
 use crate::syslog::framing::within;
@@ -66,6 +66,8 @@ pub struct Pipeline {
     senders: FastMap<IpAddr, Box<str>>,
     /// Who sends all of the messages, where a certificate says so.
     identity: Option<Arc<Identity>>,
+    /// Where messages of v3 are opened; made with the first.
+    desk: Option<Box<Desk>>,
     /// Answers to informs whose outcomes are not committed yet.
     pending: Vec<Answer>,
     /// Answers that may be sent.
@@ -142,6 +144,7 @@ impl Pipeline {
             unsafe_yet: false,
             senders: FastMap::default(),
             identity,
+            desk: None,
             pending: Vec::new(),
             ready: Vec::new(),
             reports: 0,
@@ -161,6 +164,8 @@ impl Pipeline {
             self.generation = generation;
             InForce { active: self.active, tables: self.tables, hosts: self.hosts } = self.shared.in_force();
             self.captures = self.shared.capture.is_on();
+            // It belongs to the users of before.
+            self.desk = None;
         }
     }
 
@@ -228,13 +233,18 @@ impl Pipeline {
     }
 
     fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
-        let active = self.active.clone();
-        let Some(usm) = &active.usm else {
+        let made = || Some(Box::new(Desk::new(self.active.usm.clone()?)));
+        let Some(mut desk) = self.desk.take().or_else(made) else {
             self.shared.refusals.count(source.address(), "v3");
             return self.complaints().malformed(packet, source, &DecodeError::V3, now);
         };
+        self.packet_at(&mut desk, packet, arrival, source, now);
+        self.desk = Some(desk);
+    }
+
+    fn packet_at(&mut self, desk: &mut Desk, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
         let (from, seconds) = (source.address(), now.mono.seconds());
-        let opened = match usm.open(packet, from, seconds) {
+        let opened = match desk.open(packet, from, seconds) {
             Ok(opened) => opened,
             Err(refused) => return self.refused(packet, refused, arrival, source, now),
         };
@@ -244,7 +254,7 @@ impl Pipeline {
                 _ => self.shared.reports().proven(from, seconds),
             }
         }
-        let user = usm.user_of(&opened);
+        let (usm, user) = (opened.usm, opened.usm.user_of(&opened));
         match snmp::decode_scoped(&opened.scoped, user, opened.level()) {
             Ok(mut decoded) => {
                 usm.vouch(&opened, &mut decoded.notification);

@@ -62,7 +62,7 @@ pub struct Active {
     /// Who may send notifications, and which rules they may reach.
     pub access: Access,
     /// The security of v3, where there are users.
-    pub usm: Option<Usm>,
+    pub usm: Option<Arc<Usm>>,
     /// Networks whose syslog is accepted; none for all.
     pub syslog_allow: Option<Vec<IpNet>>,
     /// The time zones of times in lines that name none.

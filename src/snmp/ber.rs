@@ -173,7 +173,12 @@ fn length(input: &[u8]) -> IResult<&[u8], usize> {
 /// The value of integer content: empty is 0, padding is fine. None if it needs more than 64 bits.
 #[inline]
 pub fn signed(content: &[u8]) -> Option<i64> {
-    let Some(&first) = content.first() else { return Some(0) };
+    let first = match content {
+        [] => return Some(0),
+        // Most integers are so small.
+        [only] => return Some(i64::from(*only as i8)),
+        [first, ..] => *first,
+    };
     let pad = if first & 0x80 == 0 { 0 } else { 0xff };
     let start = content.len().saturating_sub(8);
     let (padding, significant) = content.split_at(start);

@@ -201,7 +201,7 @@ fn trap_v1<'a>(version: Version, community: &'a [u8], pdu: &'a [u8]) -> Option<(
     let (rest, generic) = ber::integer(rest).ok()?;
     let (rest, specific) = ber::integer(rest).ok()?;
     let (rest, ticks) = ber::tlv(rest).ok()?;
-    let (varbinds, odd) = varbinds(rest);
+    let Varbinds { all: varbinds, odd, .. } = varbinds(rest, false);
     let (generic, specific) = (generic as i32, specific as i32);
     let oid = match generic {
         0..=5 => oids::SNMP_TRAPS.child(generic as u32 + 1),
@@ -242,14 +242,13 @@ fn trap_v2<'a>(
     let (rest, request_id) = ber::integer(pdu).ok()?;
     let (rest, _error_status) = ber::integer(rest).ok()?;
     let (rest, _error_index) = ber::integer(rest).ok()?;
-    let (mut varbinds, mut odd) = varbinds(rest);
-    // They come first, in this order, but not from every device.
-    let uptime = match take(&mut varbinds, &oids::SYS_UP_TIME) {
+    let Varbinds { all: varbinds, uptime, trap, mut odd } = varbinds(rest, true);
+    let uptime = match uptime {
         Some(Value::TimeTicks(ticks)) => Some(ticks),
         Some(other) => other.as_integer().map(|v| v as u32),
         None => None,
     };
-    let oid = match take(&mut varbinds, &oids::SNMP_TRAP_OID) {
+    let oid = match trap {
         Some(Value::ObjectId(oid)) => oid,
         _ => {
             odd += 1;
@@ -273,11 +272,6 @@ fn trap_v2<'a>(
     };
     honour_proxy(&mut notification);
     Some((notification, odd))
-}
-
-fn take<'a>(varbinds: &mut Vec<Varbind<'a>>, oid: &Oid<'_>) -> Option<Value<'a>> {
-    let at = varbinds.iter().position(|v| v.oid == *oid)?;
-    Some(varbinds.remove(at).value)
 }
 
 /// What stands in the place of a community that a proxy has put into the varbinds.
@@ -314,30 +308,53 @@ fn honour_proxy(notification: &mut Notification<'_>) {
     }
 }
 
-/// The varbinds of a VarBindList, and how many of them were odd.
-fn varbinds(input: &[u8]) -> (Vec<Varbind<'_>>, usize) {
+/// The varbinds of a VarBindList.
+struct Varbinds<'a> {
+    all: Vec<Varbind<'a>>,
+    /// What the first sysUpTime.0 and the first snmpTrapOID.0 say, which are not among them.
+    uptime: Option<Value<'a>>,
+    trap: Option<Value<'a>>,
+    /// How many were odd.
+    odd: usize,
+}
+
+/// Reads a VarBindList; of v2, whose first varbinds are fields of the notification.
+fn varbinds(input: &[u8], v2: bool) -> Varbinds<'_> {
     let mut rest = match ber::last_tlv(input) {
         Ok((_, list)) => list.content,
         Err(_) => &[],
     };
-    let mut varbinds = Vec::with_capacity(8);
-    let mut odd = 0;
+    let mut found = Varbinds { all: Vec::with_capacity(8), uptime: None, trap: None, odd: 0 };
+    let mut fields = 0;
     while !rest.is_empty() {
         let Ok((after, varbind)) = ber::tlv(rest) else {
-            odd += 1;
+            found.odd += 1;
             break;
         };
         rest = after;
         // What is left out is counted all the same.
-        if varbinds.len() >= MAX_VARBINDS {
-            odd += 1;
+        if found.all.len() + fields >= MAX_VARBINDS {
+            found.odd += 1;
             continue;
         }
         let (varbind, is_odd) = self::varbind(varbind.content);
-        odd += usize::from(is_odd);
-        varbinds.push(varbind);
+        found.odd += usize::from(is_odd);
+        // They come first, in this order, but not from every device.
+        if v2 && fields < 2 {
+            let field = match &varbind.oid {
+                oid if found.uptime.is_none() && *oid == oids::SYS_UP_TIME => Some(&mut found.uptime),
+                oid if found.trap.is_none() && *oid == oids::SNMP_TRAP_OID => Some(&mut found.trap),
+                _ => None,
+            };
+            if let Some(field) = field {
+                *field = Some(varbind.value);
+                fields += 1;
+                continue;
+            }
+        }
+        found.all.push(varbind);
     }
-    (varbinds, odd)
+    found
 }
 
 /// A varbind, and whether it is odd. Rules count varbinds, so that each keeps its place whatever is in it.

@@ -1,8 +1,8 @@
 //! The SNMP protocol without I/O: packets to notifications, notifications to packets, answers to informs.
 //!
 //! [`decode()`] reads v1 and v2c (RFC 1157, RFC 1901, RFC 3416) with a borrowed decoder in nom that takes what
-//! net-snmp takes. snmp-parser reads the envelope of v3 messages, and is the oracle that the v1 and v2c decoder
-//! is tested and fuzzed against. [`usm`] is the security of v3.
+//! net-snmp takes. [`usm`] is the security of v3, and reads the envelope of its messages by the same rules. snmp-parser is the oracle
+//! that both are tested against, and that the decoder is fuzzed against; the daemon itself has no part of it.
 
 pub mod access;
 pub mod anonymous;

@@ -1,29 +1,6 @@
 //! What came lately, by its hash: bounded in time and in number. Pure, time is an argument.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
-
-/// Hashes, which are not hashed a second time.
-type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
-
-/// The hash of a number is the number.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, octets: &[u8]) {
-        // Not used: only numbers of 64 bits are kept.
-        self.0 = octets.iter().fold(self.0, |hash, octet| hash.rotate_left(8) ^ u64::from(*octet));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+use std::hash::{BuildHasher, Hash, RandomState};
 
 /// Hashes of what came within a window, and at most as long again before it.
 ///
@@ -43,14 +20,9 @@ pub struct Recent {
 impl Recent {
     /// Keeps for `window` seconds at least; less, where more than `most` come in that time.
     pub fn new(window: u64, most: usize) -> Self {
-        Recent {
-            hasher: RandomState::new(),
-            current: Hashes::default(),
-            before: Hashes::default(),
-            began: 0,
-            window,
-            most,
-        }
+        let hasher = RandomState::new();
+        let empty = Hashes::new(hasher.hash_one(0));
+        Recent { before: empty.clone(), current: empty, hasher, began: 0, window, most }
     }
 
     /// The hash by which a thing is known here.
@@ -61,18 +33,18 @@ impl Recent {
     /// Whether it came lately. `now` is in seconds.
     pub fn contains(&mut self, key: u64, now: u64) -> bool {
         self.turn(now);
-        self.current.contains(&key) || self.before.contains(&key)
+        self.current.contains(key) || self.before.contains(key)
     }
 
     /// Keeps it; false if it came lately. `now` is in seconds.
     pub fn insert(&mut self, key: u64, now: u64) -> bool {
         self.turn(now);
-        !self.before.contains(&key) && self.current.insert(key)
+        !self.before.contains(key) && self.current.insert(key)
     }
 
     /// All that is kept.
     pub fn keys(&self) -> impl Iterator<Item = u64> {
-        self.before.iter().chain(&self.current).copied()
+        self.before.iter().chain(self.current.iter())
     }
 
     /// Forgets all.
@@ -85,19 +57,116 @@ impl Recent {
         // A clock that goes back begins a generation anew: nothing is forgotten early.
         self.began = self.began.min(now);
         let age = now - self.began;
-        if age >= self.window || self.current.len() >= self.most {
-            self.before = std::mem::take(&mut self.current);
+        if age >= self.window || self.current.count >= self.most {
+            self.before.clear();
+            std::mem::swap(&mut self.before, &mut self.current);
             if age >= 2 * self.window {
-                self.before = Hashes::default();
+                self.before.clear();
             }
             self.began = now;
         }
     }
 }
 
+/// A set of hashes. Each stands at the place that its upper bits give, or behind those that stand there.
+///
+/// A look-up touches a part of memory that no processor's cache has at hand, and that is nearly all that it costs. Here that is one
+/// place, where a set of the standard library touches two: its marks, and the hash itself.
+#[derive(Debug, Clone)]
+struct Hashes {
+    /// Zero where there is none. Empty, or a power of two; never more than five eighths are in use.
+    slots: Vec<u64>,
+    count: usize,
+    /// Secret and odd: whoever chooses hashes does not know their places.
+    factor: u64,
+}
+
+/// The fewest slots.
+const LEAST: usize = 16;
+
+impl Hashes {
+    fn new(secret: u64) -> Self {
+        Hashes { slots: Vec::new(), count: 0, factor: secret | 1 }
+    }
+
+    /// The slot of a hash, or the free one where it belongs; none if there are no slots.
+    fn find(&self, hash: u64) -> Option<usize> {
+        let last = self.slots.len().checked_sub(1)?;
+        let mut at = (hash.wrapping_mul(self.factor) >> (last as u64).leading_zeros()) as usize;
+        while self.slots[at] != hash && self.slots[at] != 0 {
+            at = (at + 1) & last;
+        }
+        Some(at)
+    }
+
+    fn contains(&self, hash: u64) -> bool {
+        let hash = marked(hash);
+        self.find(hash).is_some_and(|at| self.slots[at] == hash)
+    }
+
+    /// False if it is there already.
+    fn insert(&mut self, hash: u64) -> bool {
+        let hash = marked(hash);
+        if (self.count + 1) * 8 > self.slots.len() * 5 {
+            self.grow();
+        }
+        let Some(at) = self.find(hash).filter(|at| self.slots[*at] == 0) else { return false };
+        self.slots[at] = hash;
+        self.count += 1;
+        true
+    }
+
+    /// In the order of the places, so that the new ones are written from one end to the other.
+    fn grow(&mut self) {
+        let twice = (self.slots.len() * 2).max(LEAST);
+        let old = std::mem::replace(&mut self.slots, vec![0; twice]);
+        for hash in old.into_iter().filter(|hash| *hash != 0) {
+            if let Some(at) = self.find(hash) {
+                self.slots[at] = hash;
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        self.slots.iter().copied().filter(|hash| *hash != 0)
+    }
+
+    fn clear(&mut self) {
+        *self = Hashes { slots: Vec::new(), count: 0, factor: self.factor };
+    }
+}
+
+/// Zero stands for no hash, so that one takes its place.
+fn marked(hash: u64) -> u64 {
+    hash.max(1)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// As a set of the standard library does, whatever the hashes are.
+        #[test]
+        fn a_set_of_hashes(
+            hashes in prop::collection::vec(prop_oneof![any::<u64>(), 0u64..50, (0u64..50).prop_map(|n| n << 40)], 0..400),
+            secret: u64,
+        ) {
+            let (mut ours, mut theirs) = (Hashes::new(secret), HashSet::new());
+            for hash in hashes {
+                let hash = hash.max(1);
+                prop_assert_eq!(ours.contains(hash), theirs.contains(&hash));
+                prop_assert_eq!(ours.insert(hash), theirs.insert(hash));
+                prop_assert!(ours.contains(hash));
+            }
+            prop_assert_eq!(ours.count, theirs.len());
+            prop_assert_eq!(ours.iter().collect::<HashSet<_>>(), theirs);
+        }
+    }
 
     #[test]
     fn kept_for_a_window_and_bounded() {
@@ -111,7 +180,7 @@ mod tests {
             let key = recent.key(n);
             recent.insert(key, 150);
         }
-        assert!(recent.current.len() + recent.before.len() <= 2000);
+        assert!(recent.current.count + recent.before.count <= 2000);
         let last = recent.key(99_999u32);
         assert!(recent.contains(last, 150));
         assert!(recent.contains(last, 20), "a clock that went back");

@@ -114,7 +114,8 @@ pub(crate) fn in_words(answer: &[u8], user: &User) -> String {
     }
     if envelope.flags & PRIV != 0 {
         let key = user.priv_key(envelope.engine).unwrap();
-        let plain = key.decrypt(&content, (envelope.boots, envelope.time), envelope.salt).unwrap();
+        let mut plain = Vec::new();
+        key.decrypt(&content, (envelope.boots, envelope.time), envelope.salt, &mut plain).unwrap();
         content = ber::expect(tag::SEQUENCE)(&plain).unwrap().1.to_vec();
     }
     let scoped = ScopedPdu::read(&content).unwrap();

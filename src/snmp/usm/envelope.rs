@@ -25,7 +25,7 @@ const LEAST_MAX_SIZE: i64 = 484;
 /// The longest digest, that of HMAC-SHA-512 (RFC 7860, section 4.2.2), in octets.
 const LONGEST_DIGEST: usize = 48;
 /// The longest msgUserName, in octets (RFC 3414, section 2.4).
-const MAX_NAME: usize = 32;
+pub(crate) const MAX_NAME: usize = 32;
 
 /// msgGlobalData.
 struct Header {

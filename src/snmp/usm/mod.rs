@@ -5,10 +5,11 @@
 //! message of it was proven. Of informs this daemon is: senders learn its engine id, boots and time by Reports.
 //!
 //! `user` has the users and their keys, `auth_key` a key that proves, `privacy_key` one that encrypts, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
-//! decides who gets in, `report` what the others are told, `memory`, `senders` and `keys` hold what is remembered, and
-//! [`originate`] is the side that sends.
+//! decides who gets in, `report` what the others are told, `memory`, `senders` and `keys` hold what is remembered,
+//! `desk` what one listener has at hand, and [`originate`] is the side that sends.
 
 mod auth_key;
+mod desk;
 mod engine;
 mod envelope;
 mod error;
@@ -25,6 +26,7 @@ mod user;
 pub mod users;
 
 pub use async_snmp::v3::{AuthProtocol, PrivProtocol};
+pub use desk::Desk;
 pub use engine::Engine;
 pub use error::{Refused, UsmError};
 pub use memory::Memory;

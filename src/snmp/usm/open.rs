@@ -14,6 +14,7 @@ use crate::fast_map::FastMap;
 use crate::message::{Notification, SecurityLevel};
 use crate::snmp::ber::{self, tag};
 use crate::snmp::response;
+use crate::snmp::usm::desk::Room;
 use crate::snmp::usm::engine::{Keys, MAX_COUNT, WINDOW};
 use crate::snmp::usm::envelope::{AUTH, Envelope, MAX_SIZE, PRIV, Sealing};
 use crate::snmp::usm::error::{Refused, UsmError};
@@ -43,6 +44,8 @@ impl std::fmt::Debug for Usm {
 /// A message whose security is in order.
 #[derive(Debug)]
 pub struct Opened<'p> {
+    /// The users of whom it is.
+    pub usm: &'p Usm,
     /// The content of the scoped PDU.
     pub scoped: Cow<'p, [u8]>,
     /// Whether this daemon is the authoritative engine. All informs that are opened are such.
@@ -60,7 +63,7 @@ pub struct Opened<'p> {
 struct Denied<'d> {
     why: UsmError,
     proven: Option<usize>,
-    scoped: Option<Cow<'d, [u8]>>,
+    scoped: Option<&'d [u8]>,
 }
 
 impl From<UsmError> for Denied<'_> {
@@ -110,19 +113,37 @@ impl Usm {
     }
 
     /// Checks a message and takes it apart. `now` is in seconds of a clock that never goes back, the one that
-    /// [`Engine::started`](crate::snmp::usm::Engine::started) was read from.
+    /// [`Engine::started`](crate::snmp::usm::Engine::started) was read from. Who opens many has a [`Desk`](crate::snmp::usm::Desk).
     ///
     /// # Errors
     ///
     /// [`Refused`] says why, and what the sender is told.
-    pub fn open<'p>(&self, packet: &'p [u8], from: IpAddr, now: u64) -> Result<Opened<'p>, Refused> {
+    pub fn open<'p>(&'p self, packet: &'p [u8], from: IpAddr, now: u64) -> Result<Opened<'p>, Refused> {
+        let mut room = Room::default();
+        let Opened { scoped, own, user, message_id, max_size, level, .. } =
+            self.open_in(&mut room, packet, from, now)?;
+        let scoped = Cow::Owned(scoped.into_owned());
+        Ok(Opened { usm: self, scoped, own, user, message_id, max_size, level })
+    }
+
+    pub(crate) fn open_in<'p>(
+        &'p self,
+        room: &'p mut Room,
+        packet: &'p [u8],
+        from: IpAddr,
+        now: u64,
+    ) -> Result<Opened<'p>, Refused> {
         let envelope = Envelope::read(packet).map_err(|why| Refused { why, report: None, proven: false })?;
         let own = envelope.engine == self.memory.engine().id;
-        let opened =
-            if own { self.open_own(&envelope, now) } else { self.open_senders(&envelope, from, now) };
+        let opened = if own {
+            self.open_own(room, &envelope, now)
+        } else {
+            self.open_senders(room, &envelope, from, now)
+        };
         match opened {
             Ok((user, scoped)) => Ok(Opened {
-                scoped,
+                usm: self,
+                scoped: Cow::Borrowed(scoped),
                 own,
                 user,
                 message_id: envelope.message_id,
@@ -134,25 +155,30 @@ impl Usm {
     }
 
     /// A message that names this engine (RFC 3414, section 3.2, with step 7a).
-    fn open_own<'p>(&self, envelope: &Envelope<'p>, now: u64) -> Result<(usize, Cow<'p, [u8]>), Denied<'p>> {
+    fn open_own<'p>(
+        &self,
+        room: &'p mut Room,
+        envelope: &Envelope<'p>,
+        now: u64,
+    ) -> Result<(usize, &'p [u8]), Denied<'p>> {
         let candidates = self.candidates(envelope, true)?;
         if envelope.level() == 0 {
-            let scoped = Cow::Borrowed(envelope.data.content);
-            handled(class_of(&scoped), &scoped, None)?;
+            let scoped = envelope.data.content;
+            handled(class_of(scoped), scoped, None)?;
             return Ok((candidates[0], scoped));
         }
-        let keys = |user: &usize| Some((*user, self.own_keys[*user].clone()?));
+        let keys = |user: &usize| Some((*user, self.own_keys[*user].as_deref()?));
         let proven = candidates.iter().filter_map(keys).find(|(_, keys)| envelope.proven(&keys.0));
         let (user, keys) = proven.ok_or_else(|| UsmError::Digest(envelope.shown_user()))?;
         let late = |why| Denied { why, proven: Some(user), scoped: None };
         self.in_own_time(envelope, now).map_err(late)?;
-        let scoped = decrypted(envelope, &keys)?;
-        let class = class_of(&scoped);
-        handled(class, &scoped, Some(user))?;
+        let scoped = decrypted(envelope, keys, &mut room.plain)?;
+        let class = class_of(scoped);
+        handled(class, scoped, Some(user))?;
         // An inform that comes again is answered again. Nothing tells a copy of a trap but its digest.
         if class == Class::Trap {
             let first = self.memory.senders().first_time(envelope.digest(), now);
-            first.map_err(|late| too_late(envelope, late, &scoped))?;
+            first.map_err(|late| too_late(envelope, late, scoped))?;
         }
         Ok((user, scoped))
     }
@@ -160,27 +186,40 @@ impl Usm {
     /// A message that names another engine, or none (RFC 3414, section 3.2, with step 7b).
     fn open_senders<'p>(
         &self,
+        room: &'p mut Room,
         envelope: &Envelope<'p>,
         from: IpAddr,
         now: u64,
-    ) -> Result<(usize, Cow<'p, [u8]>), Denied<'p>> {
+    ) -> Result<(usize, &'p [u8]), Denied<'p>> {
         // What can be read is decided before any key is made.
-        let plain = envelope.plain();
         if envelope.level() & PRIV == 0 || envelope.engine.is_empty() {
+            let plain = envelope.plain();
             senders_class(plain.map_or(Class::Unknown, |scoped| scoped.class()), plain.as_ref(), envelope)?;
         }
-        let user = self.candidates(envelope, false)?[0];
-        if envelope.level() == 0 {
-            return Ok((user, Cow::Borrowed(envelope.data.content)));
-        }
-        let keys = self.prove(envelope, user, from, now)?;
-        let scoped = decrypted(envelope, &keys)?;
-        let read = ScopedPdu::read(&scoped);
+        let Room { plain, known } = room;
+        let made;
+        let (user, keys) = match known.get(envelope) {
+            Some((_, keys)) if !envelope.proven(&keys.0) => {
+                return Err(UsmError::Digest(envelope.shown_user()).into());
+            }
+            Some(proven) => proven,
+            None => {
+                let user = self.candidates(envelope, false)?[0];
+                if envelope.level() == 0 {
+                    return Ok((user, envelope.data.content));
+                }
+                made = self.prove(envelope, user, from, now)?;
+                known.keep(envelope, user, made.clone());
+                (user, &*made)
+            }
+        };
+        let scoped = decrypted(envelope, keys, plain)?;
+        let read = ScopedPdu::read(scoped);
         let class = read.map_or(Class::Unknown, |scoped| scoped.class());
         senders_class(class, read.as_ref(), envelope).map_err(|why| Denied {
             why,
             proven: None,
-            scoped: Some(scoped.clone()),
+            scoped: Some(scoped),
         })?;
         // What is not taken must not become the engine's clock, nor a repetition of it a replay.
         if class == Class::Unknown {
@@ -188,7 +227,7 @@ impl Usm {
         }
         let clock = (envelope.engine, envelope.boots, envelope.time);
         let admitted = self.memory.senders().admit(clock, envelope.digest(), now);
-        admitted.map_err(|late| too_late(envelope, late, &scoped))?;
+        admitted.map_err(|late| too_late(envelope, late, scoped))?;
         Ok((user, scoped))
     }
 
@@ -264,7 +303,7 @@ impl Usm {
     /// Counts a refusal, and makes the Report of it where one is due.
     fn refuse(&self, envelope: &Envelope<'_>, own: bool, denied: Denied<'_>, now: u64) -> Refused {
         let Denied { why, proven, scoped } = denied;
-        let known = scoped.as_deref().and_then(ScopedPdu::read).or_else(|| envelope.plain());
+        let known = scoped.and_then(ScopedPdu::read).or_else(|| envelope.plain());
         let may_answer = may_answer(envelope, known.as_ref());
         // Who waits for an answer of another engine is told who this one is, whatever else is wrong (step 3).
         let counter = if own || !may_answer { Counter::of(&why) } else { Some(Counter::UnknownEngineIds) };
@@ -328,13 +367,13 @@ fn class_of(scoped: &[u8]) -> Class {
 }
 
 /// Of what is sent to this engine, only notifications are handled. What cannot be read is for the decoder to say.
-fn handled<'p>(class: Class, scoped: &Cow<'p, [u8]>, proven: Option<usize>) -> Result<(), Denied<'p>> {
+fn handled(class: Class, scoped: &[u8], proven: Option<usize>) -> Result<(), Denied<'_>> {
     let pdu_tag = ScopedPdu::read(scoped).map_or(0, |scoped| scoped.pdu.tag);
     match class {
         Class::Trap | Class::Unknown => Ok(()),
         Class::Confirmed if pdu_tag == tag::INFORM => Ok(()),
         Class::Confirmed | Class::Reply => {
-            Err(Denied { why: UsmError::Unhandled(pdu_tag), proven, scoped: Some(scoped.clone()) })
+            Err(Denied { why: UsmError::Unhandled(pdu_tag), proven, scoped: Some(scoped) })
         }
     }
 }
@@ -353,21 +392,17 @@ fn senders_class(
     }
 }
 
-/// The content of the scoped PDU of a proven message, decrypted where it is encrypted.
-fn decrypted<'p>(envelope: &Envelope<'p>, keys: &Keys) -> Result<Cow<'p, [u8]>, UsmError> {
+/// The content of the scoped PDU of a proven message, decrypted into `plain` where it is encrypted.
+fn decrypted<'p>(envelope: &Envelope<'p>, keys: &Keys, plain: &'p mut Vec<u8>) -> Result<&'p [u8], UsmError> {
     if envelope.level() & PRIV == 0 {
-        return Ok(Cow::Borrowed(envelope.data.content));
+        return Ok(envelope.data.content);
     }
     let wrong = || UsmError::Decryption(envelope.shown_user());
     let key = keys.1.as_ref().filter(|_| envelope.data.tag == tag::OCTET_STRING).ok_or_else(wrong)?;
     let at = (envelope.boots, envelope.time);
-    let mut plain = key.decrypt(envelope.data.content, at, envelope.salt).ok_or_else(wrong)?;
+    key.decrypt(envelope.data.content, at, envelope.salt, plain).ok_or_else(wrong)?;
     // DES pads: what is behind the scoped PDU's own end does not count.
-    let (padding, inner) = ber::expect(tag::SEQUENCE)(&plain).map_err(|_| wrong())?;
-    let (end, length) = (plain.len() - padding.len(), inner.len());
-    plain.truncate(end);
-    plain.drain(..end - length);
-    Ok(Cow::Owned(plain))
+    ber::expect(tag::SEQUENCE)(plain).map(|(_, content)| content).map_err(|_| wrong())
 }
 
 /// The user that a message names, escaped for people; nothing says that it is this one.
@@ -375,10 +410,10 @@ pub fn claimed_user(packet: &[u8]) -> Option<String> {
     Envelope::read(packet).ok().map(|envelope| envelope.shown_user()).filter(|user| !user.is_empty())
 }
 
-fn too_late<'p>(envelope: &Envelope<'_>, late: Late, scoped: &Cow<'p, [u8]>) -> Denied<'p> {
+fn too_late<'p>(envelope: &Envelope<'_>, late: Late, scoped: &'p [u8]) -> Denied<'p> {
     let why = match late {
         Late::Outside => UsmError::Time(envelope.shown_user()),
         Late::Again => UsmError::Replay(envelope.shown_user()),
     };
-    Denied { why, proven: None, scoped: Some(scoped.clone()) }
+    Denied { why, proven: None, scoped: Some(scoped) }
 }

@@ -182,7 +182,8 @@ impl Originator {
         let plain = match peer.keys.as_ref().and_then(|keys| keys.1.as_ref()) {
             Some(key) if envelope.flags & PRIV != 0 => {
                 let at = (envelope.boots, envelope.time);
-                let plain = key.decrypt(envelope.data.content, at, envelope.salt)?;
+                let mut plain = Vec::new();
+                key.decrypt(envelope.data.content, at, envelope.salt, &mut plain)?;
                 ber::expect(tag::SEQUENCE)(&plain).ok()?.1.to_vec()
             }
             _ => envelope.data.content.to_vec(),

@@ -1,10 +1,12 @@
 //! Keys that encrypt, with what does not depend on the message made in advance.
 
 use aes::cipher::consts::U16;
-use aes::cipher::{BlockCipherEncrypt, InnerIvInit, KeyInit};
-use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
+use aes::cipher::typenum::Unsigned;
+use aes::cipher::{
+    BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit, ParBlocks,
+};
+use aes::{Aes128Enc, Aes192Enc, Aes256Enc, Block};
 use async_snmp::v3::{PrivKey, PrivProtocol};
-use cfb_mode::Decryptor;
 
 use crate::snmp::usm::salts::Salts;
 
@@ -55,24 +57,34 @@ impl PrivacyKey {
         self.key.encryption_key()
     }
 
-    /// What a message has encrypted; none where it is not of this protocol's form. `salt` is its msgPrivacyParameters.
-    pub(crate) fn decrypt(&self, data: &[u8], (boots, time): (u32, u32), salt: &[u8]) -> Option<Vec<u8>> {
+    /// Writes what a message has encrypted into `plain`, in the place of what is there; none where it is not of this protocol's
+    /// form. `salt` is its msgPrivacyParameters.
+    pub(crate) fn decrypt(
+        &self,
+        data: &[u8],
+        (boots, time): (u32, u32),
+        salt: &[u8],
+        plain: &mut Vec<u8>,
+    ) -> Option<()> {
+        plain.clear();
         let Some(aes) = &self.aes else {
-            return self.key.decrypt(data, boots, time, salt).ok().map(Vec::from);
+            plain.extend_from_slice(&self.key.decrypt(data, boots, time, salt).ok()?);
+            return Some(());
         };
         // RFC 3826, section 3.1.2.1.
         let salt = <[u8; 8]>::try_from(salt).ok()?;
-        let mut iv = [0; 16];
+        let mut iv = Block::default();
         iv[..4].copy_from_slice(&boots.to_be_bytes());
         iv[4..8].copy_from_slice(&time.to_be_bytes());
         iv[8..].copy_from_slice(&salt);
-        let mut plain = data.to_vec();
+        plain.extend_from_slice(data);
+        let message = Cfb { iv, data, plain };
         match aes {
-            Aes::Of128(aes) => decrypt_cfb(aes, iv, &mut plain),
-            Aes::Of192(aes) => decrypt_cfb(aes, iv, &mut plain),
-            Aes::Of256(aes) => decrypt_cfb(aes, iv, &mut plain),
+            Aes::Of128(aes) => aes.encrypt_with_backend(message),
+            Aes::Of192(aes) => aes.encrypt_with_backend(message),
+            Aes::Of256(aes) => aes.encrypt_with_backend(message),
         }
-        Some(plain)
+        Some(())
     }
 
     /// What a message says, encrypted, and the salt that it was encrypted with, which was not used before.
@@ -90,8 +102,60 @@ impl PrivacyKey {
     }
 }
 
-fn decrypt_cfb<C: BlockCipherEncrypt<BlockSize = U16>>(cipher: &C, iv: [u8; 16], data: &mut [u8]) {
-    Decryptor::<&C>::inner_iv_init(cipher, &iv.into()).decrypt(data);
+/// A message to decrypt in cipher feedback mode (RFC 3826, section 3.1.4): each block was XORed with the encrypted block before it,
+/// encrypted once more.
+///
+/// Each call into the library prepares the round keys for the processor's registers, which costs as much as several blocks. So the
+/// whole message is one call.
+struct Cfb<'d> {
+    iv: Block,
+    data: &'d [u8],
+    /// Where `data` stands, and what it says in the end.
+    plain: &'d mut [u8],
+}
+
+/// The most blocks that are encrypted in parallel. For more the library needs other round keys, which traps are too short for.
+const MOST_PARALLEL: usize = 8;
+
+impl BlockSizeUser for Cfb<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Cfb<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let Cfb { iv: mut before, data, plain } = self;
+        let parallel = B::ParBlocksSize::USIZE;
+        let mut done = 0;
+        if parallel <= MOST_PARALLEL {
+            let groups = data.chunks_exact(16 * parallel).zip(plain.chunks_exact_mut(16 * parallel));
+            for (data, plain) in groups {
+                let mut masks = ParBlocks::<B>::default();
+                for (mask, block) in masks.iter_mut().zip(data.as_chunks().0) {
+                    *mask = std::mem::replace(&mut before, Block::from(*block));
+                }
+                backend.encrypt_par_blocks((&mut masks).into());
+                plain.as_chunks_mut().0.iter_mut().zip(&masks).for_each(|(block, mask)| unmask(block, mask));
+                done += data.len();
+            }
+        }
+        let (blocks, last) = data[done..].as_chunks();
+        let (plain, plain_last) = plain[done..].as_chunks_mut();
+        for (block, plain) in blocks.iter().zip(plain) {
+            let mut mask = std::mem::replace(&mut before, Block::from(*block));
+            backend.encrypt_block((&mut mask).into());
+            unmask(plain, &mask);
+        }
+        if !last.is_empty() {
+            backend.encrypt_block((&mut before).into());
+            plain_last.iter_mut().zip(&before).for_each(|(octet, mask)| *octet ^= mask);
+        }
+    }
+}
+
+#[inline(always)]
+fn unmask(block: &mut [u8; 16], mask: &Block) {
+    *block = (u128::from_ne_bytes(*block) ^ u128::from_ne_bytes((*mask).into())).to_ne_bytes();
 }
 
 #[cfg(test)]
@@ -125,10 +189,12 @@ mod tests {
             let key = PrivKey::from_bytes(protocol, &key[..]).unwrap();
             let ours = PrivacyKey::new(key.clone());
             let theirs = key.decrypt(&data, boots, time, &salt).ok().map(Vec::from);
-            prop_assert_eq!(ours.decrypt(&data, (boots, time), &salt), theirs);
+            let mut plain = vec![7; 50];
+            let decrypted = ours.decrypt(&data, (boots, time), &salt, &mut plain);
+            prop_assert_eq!(decrypted.map(|()| plain.clone()), theirs);
             let salts = Salts::random().unwrap();
             let (encrypted, salt) = ours.encrypt(&data, (boots, time), &salts).unwrap();
-            let plain = ours.decrypt(&encrypted, (boots, time), &salt).unwrap();
+            ours.decrypt(&encrypted, (boots, time), &salt, &mut plain).unwrap();
             // DES pads.
             prop_assert_eq!(&plain[..data.len()], &data[..]);
         }

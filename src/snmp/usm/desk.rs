@@ -1,0 +1,197 @@
+//! Where one who opens many messages works: with room for what was encrypted, and with the keys of those who sent lately at hand, so
+//! that nothing is asked of what all share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::fast_map::FastMap;
+use crate::snmp::usm::engine::Keys;
+use crate::snmp::usm::envelope::{Envelope, MAX_NAME};
+use crate::snmp::usm::error::Refused;
+use crate::snmp::usm::open::{Opened, Usm};
+use crate::snmp::usm::senders::MAX_ENGINES;
+
+/// A desk of one listener or stream. It goes with the users that it was made for.
+pub struct Desk {
+    usm: Arc<Usm>,
+    room: Room,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("usm", &self.usm).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// A desk for these users.
+    pub fn new(usm: Arc<Usm>) -> Self {
+        Desk { usm, room: Room::default() }
+    }
+
+    /// Checks a message and takes it apart, as [`Usm::open`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] says why, and what the sender is told.
+    pub fn open<'d>(&'d mut self, packet: &'d [u8], from: IpAddr, now: u64) -> Result<Opened<'d>, Refused> {
+        self.usm.open_in(&mut self.room, packet, from, now)
+    }
+}
+
+/// What is on a desk.
+#[derive(Default)]
+pub(crate) struct Room {
+    pub(crate) plain: Vec<u8>,
+    pub(crate) known: Known,
+}
+
+/// Users with their keys, by engine, name and level, where a message has proven them.
+#[derive(Default)]
+pub(crate) struct Known(FastMap<Box<[u8]>, (usize, Arc<Keys>)>);
+
+/// The longest engine id (RFC 3411, section 5), in octets.
+const MAX_ENGINE: usize = 32;
+
+/// Whom a message is from: its level, the length of its name, the name, and the engine.
+struct Sender {
+    octets: [u8; 2 + MAX_NAME + MAX_ENGINE],
+    length: usize,
+}
+
+impl Sender {
+    /// None where the engine id is longer than the RFCs allow: such a sender is not known by heart.
+    fn of(envelope: &Envelope<'_>) -> Option<Self> {
+        let (name, engine) = (envelope.user, envelope.engine);
+        if name.len() > MAX_NAME || engine.len() > MAX_ENGINE {
+            return None;
+        }
+        let mut octets = [0; 2 + MAX_NAME + MAX_ENGINE];
+        let (between, length) = (2 + name.len(), 2 + name.len() + engine.len());
+        octets[0] = envelope.level();
+        // At most MAX_NAME.
+        octets[1] = name.len() as u8;
+        octets[2..between].copy_from_slice(name);
+        octets[between..length].copy_from_slice(engine);
+        Some(Sender { octets, length })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
+
+impl Known {
+    /// The user of a message, and its keys.
+    pub(crate) fn get(&self, envelope: &Envelope<'_>) -> Option<(usize, &Keys)> {
+        let (user, keys) = self.0.get(Sender::of(envelope)?.as_bytes())?;
+        Some((*user, keys))
+    }
+
+    /// Takes note of them once they have proven the message.
+    pub(crate) fn keep(&mut self, envelope: &Envelope<'_>, user: usize, keys: Arc<Keys>) {
+        let Some(sender) = Sender::of(envelope) else { return };
+        if self.0.len() >= MAX_ENGINES {
+            self.0.clear();
+        }
+        self.0.insert(sender.as_bytes().into(), (user, keys));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::OnceLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::snmp::ber::tag;
+    use crate::snmp::usm::crafted::Crafted;
+    use crate::snmp::usm::{AuthProtocol, Engine, Memory, PrivProtocol, Senders, User};
+
+    const FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const OWN: [u8; 5] = [0x80, 0, 0, 1, 0];
+
+    /// Users of which some share a name; making their keys takes long on purpose.
+    fn users() -> &'static [User; 4] {
+        static USERS: OnceLock<[User; 4]> = OnceLock::new();
+        USERS.get_or_init(|| {
+            let private = Some((PrivProtocol::Aes128, &b"priv-password"[..]));
+            let des = Some((PrivProtocol::Des, &b"priv-password"[..]));
+            [
+                User::new("ops", (AuthProtocol::Sha256, b"auth-password"), private).unwrap(),
+                User::new("ops", (AuthProtocol::Sha256, b"other-password"), des)
+                    .unwrap()
+                    .bound_to(&[0x80, 0, 0, 1, 2]),
+                User::new("audit", (AuthProtocol::Md5, b"auth-password"), None).unwrap(),
+                User::open("guest"),
+            ]
+        })
+    }
+
+    fn receiver() -> Usm {
+        let engine = Engine { id: OWN.to_vec(), boots: 1, started: 0 };
+        Usm::new(users().to_vec(), Arc::new(Memory::new(engine, Senders::default()).unwrap()))
+    }
+
+    type Fate = Result<(String, &'static str, Vec<u8>), (String, bool, bool)>;
+
+    fn fate(opened: Result<Opened<'_>, Refused>) -> Fate {
+        match opened {
+            Ok(opened) => {
+                let user = opened.usm.user_of(&opened).to_owned();
+                Ok((user, opened.level().as_str(), opened.scoped.to_vec()))
+            }
+            Err(refused) => Err((format!("{:?}", refused.why), refused.report.is_some(), refused.proven)),
+        }
+    }
+
+    proptest! {
+        /// What is known by heart changes nothing of what becomes of a message.
+        #[test]
+        fn a_desk_opens_what_is_opened_without(
+            sent in prop::collection::vec(
+                (0usize..4, 0u8..5, 0u32..400, prop::option::weighted(0.2, (any::<prop::sample::Index>(), 0u8..8)), any::<bool>()),
+                1..25,
+            ),
+        ) {
+            let (without, mut desk) = (receiver(), Desk::new(Arc::new(receiver())));
+            for (n, (user, engine, time, damage, again)) in sent.into_iter().enumerate() {
+                let user = &users()[user];
+                let mut packet = Crafted {
+                    flags: user.flags(),
+                    engine: &[0x80, 0, 0, 1, engine],
+                    time,
+                    pdu: if engine == 0 { tag::INFORM } else { tag::TRAP_V2 },
+                    request_id: n as i32,
+                    ..Crafted::default()
+                }
+                .of(user);
+                if let Some((at, bit)) = damage {
+                    *at.get_mut(&mut packet) ^= 1 << bit;
+                }
+                for _ in 0..=usize::from(again) {
+                    let expected = fate(without.open(&packet, FROM, 100));
+                    prop_assert_eq!(fate(desk.open(&packet, FROM, 100)), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_has_proven_himself_is_known_and_nobody_else() {
+        let mut desk = Desk::new(Arc::new(receiver()));
+        let [ops, .., guest] = users();
+        for (user, known) in [(guest, 0), (ops, 1)] {
+            let packet = Crafted { flags: user.flags(), ..Crafted::default() }.of(user);
+            let mut damaged = packet.clone();
+            *damaged.last_mut().unwrap() ^= 1;
+            assert_eq!(desk.open(&damaged, FROM, 1).is_ok(), user.flags() == 0);
+            assert_eq!(desk.room.known.0.len(), 0);
+            assert!(desk.open(&packet, FROM, 1).is_ok());
+            assert!(desk.open(&damaged, FROM, 1).is_err() || user.flags() == 0);
+            assert_eq!(desk.room.known.0.len(), known);
+        }
+    }
+}
