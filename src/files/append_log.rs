@@ -277,6 +277,26 @@ impl AppendLog {
         Ok(count)
     }
 
+    /// Appends lines, each with its newline, and makes them durable. For a file of lines that has no limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`AppendLog::append`] and [`AppendLog::sync`]. Then none of them is in the file.
+    pub fn append_lines_synced(&mut self, lines: &[u8]) -> io::Result<()> {
+        let _lock = self.lock()?;
+        self.make_ready()?;
+        if !lines.is_empty() {
+            let mut end_of_foreign = Vec::new();
+            self.start(&mut end_of_foreign)?;
+            if end_of_foreign.is_empty() {
+                self.write_at_end(lines)?;
+            } else {
+                self.write_at_end(&[&end_of_foreign, lines].concat())?;
+            }
+        }
+        self.sync()
+    }
+
     /// [`AppendLog::follow`] at most once a second. `now` is in microseconds.
     ///
     /// # Errors

@@ -107,6 +107,8 @@ pub struct Journal {
     patience: AtomicU64,
     /// Whether outcomes were refused last, because the journal has its full size.
     is_full: AtomicBool,
+    /// Whether its disk had no room for a segment or a cursor at the start: see [`Journal::lacks_room`].
+    pub(super) had_no_room: AtomicBool,
     /// When the messages of its records were received, and how often that has changed.
     receipts: Mutex<Option<Receipts>>,
     receipts_changed: AtomicU64,
@@ -176,6 +178,7 @@ impl Journal {
         let shape = Shape { directory, disk, epoch, max_size, segment_size, when_full };
         let tail = begin(&shape, recovered.segments, recovered.next, taken_before.unwrap_or(0));
         let tail = tail.map_err(io_error(&shape.directory))?;
+        let had_no_room = AtomicBool::new(tail.without_room);
         let journal = Journal {
             shape,
             recovered: recovered.next,
@@ -186,6 +189,7 @@ impl Journal {
             damaged: AtomicU64::new(0),
             patience: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
+            had_no_room,
             receipts: Mutex::new(None),
             receipts_changed: AtomicU64::new(0),
             missed: Notify::new(),
@@ -354,6 +358,7 @@ impl Journal {
                 self.shape.directory.display()
             );
             self.tail.lock().unsettled = true;
+            self.had_no_room.store(true, Ordering::Release);
             Ok(())
         })
     }

@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use crate::files::disk::{DiskFile, Identity};
 use crate::journal::cursor::{Cursor, folder};
@@ -43,6 +44,10 @@ impl Journal {
 
     /// Whether it takes no outcomes because its disk has had no room for a segment or a cursor since the start.
     pub fn lacks_room(&self) -> bool {
+        if !self.had_no_room.load(Ordering::Acquire) {
+            // Readers ask with each batch, just after those who append have woken them under this lock.
+            return false;
+        }
         let tail = self.tail.lock();
         tail.without_room || tail.unsettled
     }

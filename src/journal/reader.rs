@@ -7,12 +7,15 @@ use std::sync::atomic::Ordering;
 use crate::files::disk::DiskFile;
 use crate::journal::cursor::Cursor;
 use crate::journal::log::{Held, Journal};
-use crate::journal::segment::{Found, HEADER, Meta, next_record, record, segment_path};
+use crate::journal::payload::Payload;
+use crate::journal::segment::{Found, HEADER, Meta, RECORD_HEADER, next_record, record, segment_path};
 use crate::outcome::codec::{self, Outline};
 use crate::outcome::record::Record;
 
 /// How much is read from a segment at a time, in bytes.
 const CHUNK: usize = 256 << 10;
+/// The least memory that it is read into. Little, as a single outcome that waits for others may hold it.
+const LEAST: usize = 512;
 
 /// Reads a journal from some place on.
 #[derive(Debug)]
@@ -31,14 +34,20 @@ pub struct Encoded<'r> {
     pub epoch: u64,
     /// Its sequence number.
     pub sequence: u64,
-    /// What there is to know of its outcome.
-    pub outline: Outline<'r>,
     /// Its outcome.
     pub payload: &'r [u8],
+    /// What it was read with, and where it is there.
+    octets: &'r Arc<Vec<u8>>,
+    at: usize,
 }
 
 impl Encoded<'_> {
-    /// The record; none if the outcome is none, which its outline has ruled out.
+    /// Its outcome, for longer.
+    pub fn shared(&self) -> Payload {
+        Payload::among(self.octets, self.at, self.payload.len())
+    }
+
+    /// The record; none if the outcome is none.
     pub fn record(&self) -> Option<Record<'_>> {
         let outcome = codec::decode(self.payload)?;
         Some(Record { epoch: self.epoch, sequence: self.sequence, outcome })
@@ -49,10 +58,14 @@ impl Encoded<'_> {
 struct Open {
     file: Arc<dyn DiskFile>,
     meta: Meta,
-    /// The place in the file of `buffer[0]`.
+    /// The place in the file of `octets[0]`.
     offset: u64,
-    buffer: Vec<u8>,
+    /// What was read is from `start` to `end`.
+    octets: Arc<Vec<u8>>,
+    /// What somebody still had when it was last looked at: mostly it is free again when the next memory is needed.
+    other: Arc<Vec<u8>>,
     start: usize,
+    end: usize,
 }
 
 impl Journal {
@@ -94,9 +107,7 @@ impl Reader {
         most: usize,
         mut take: impl FnMut(Record<'_>, &[u8]) -> bool,
     ) -> io::Result<usize> {
-        self.read_each(most, |epoch, sequence, payload| {
-            codec::decode(payload).map(|outcome| take(Record { epoch, sequence, outcome }, payload))
-        })
+        self.read_each(most, |found| found.record().map(|record| take(record, found.payload)))
     }
 
     /// The same with no more than the outlines of the outcomes, for those that decode them later.
@@ -104,21 +115,25 @@ impl Reader {
     /// # Errors
     ///
     /// As [`Reader::read`].
-    pub fn read_outlines(
+    pub fn read_payloads(
         &mut self,
         most: usize,
-        mut take: impl FnMut(Encoded<'_>) -> bool,
+        mut take: impl FnMut(Encoded<'_>, Outline) -> bool,
     ) -> io::Result<usize> {
-        self.read_each(most, |epoch, sequence, payload| {
-            codec::outline(payload).map(|outline| take(Encoded { epoch, sequence, outline, payload }))
+        let epoch = self.journal.shape.epoch;
+        self.read_each(most, |found| {
+            // What this process has written is an outcome, as it has the checksum of one.
+            let is_outcome = found.epoch == epoch || codec::is_outcome(found.payload);
+            let outline = codec::outline(found.payload).filter(|_| is_outcome)?;
+            Some(take(found, outline))
         })
     }
 
-    /// `take` gets epoch, sequence number and payload of each record, and says nothing of one that is no outcome.
+    /// `take` says nothing of a record that is no outcome.
     fn read_each(
         &mut self,
         most: usize,
-        mut take: impl FnMut(u64, u64, &[u8]) -> Option<bool>,
+        mut take: impl FnMut(Encoded<'_>) -> Option<bool>,
     ) -> io::Result<usize> {
         let visible = self.journal.next();
         let mut taken = 0;
@@ -128,14 +143,16 @@ impl Reader {
                 break;
             }
             let Some(open) = &mut self.open else { continue };
-            match record(&open.buffer[open.start..]) {
+            match record(open.octets.get(open.start..open.end).unwrap_or_default()) {
                 Found::Record { sequence, payload, length } => {
+                    let (epoch, at) = (open.meta.epoch, open.start + RECORD_HEADER);
+                    let found = Encoded { epoch, sequence, payload, octets: &open.octets, at };
                     open.start += length;
                     if sequence < self.next {
                         continue;
                     }
                     let gap = sequence - self.next;
-                    match take(open.meta.epoch, sequence, payload) {
+                    match take(found) {
                         Some(true) => taken += 1,
                         Some(false) => {
                             open.start -= length;
@@ -224,7 +241,15 @@ impl Reader {
             }
             Err(error) => return Err(error),
         };
-        self.open = Some(Open { file, meta, offset: HEADER as u64, buffer: Vec::new(), start: 0 });
+        self.open = Some(Open {
+            file,
+            meta,
+            offset: HEADER as u64,
+            octets: Arc::default(),
+            other: Arc::default(),
+            start: 0,
+            end: 0,
+        });
         Ok(true)
     }
 
@@ -237,7 +262,7 @@ impl Reader {
             return Ok(false);
         }
         open.fill(usize::try_from(left).unwrap_or(usize::MAX), end)?;
-        let Some(offset) = next_record(&open.buffer[open.start..], next) else { return Ok(false) };
+        let Some(offset) = next_record(open.unread(), next) else { return Ok(false) };
         open.start += offset;
         self.damaged(next);
         Ok(true)
@@ -282,22 +307,51 @@ impl Drop for Reader {
 }
 
 impl Open {
+    /// What was read and not taken.
+    fn unread(&self) -> &[u8] {
+        self.octets.get(self.start..self.end).unwrap_or_default()
+    }
+
     /// Reads on until there are so many bytes from `start`, if the file has them before `end`.
     fn fill(&mut self, needed: usize, end: u64) -> io::Result<bool> {
-        self.buffer.drain(..self.start);
-        self.offset += self.start as u64;
-        self.start = 0;
-        while self.buffer.len() < needed {
-            let filled = self.buffer.len();
-            let at = self.offset + filled as u64;
+        while self.end - self.start < needed {
+            let at = self.offset + self.end as u64;
             let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(CHUNK.max(needed));
-            self.buffer.resize(filled + room, 0);
-            let read = self.file.read(&mut self.buffer[filled..], at);
-            self.buffer.truncate(filled + read.as_ref().copied().unwrap_or(0));
-            if read? == 0 {
+            let file = self.file.clone();
+            let read = file.read(self.make_room(room), at)?;
+            self.end += read;
+            if read == 0 {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Memory for so many bytes behind those that were read. Where somebody still has what was read before, other memory takes its
+    /// place.
+    fn make_room(&mut self, room: usize) -> &mut [u8] {
+        let unread = self.start..self.end;
+        let length = unread.len() + room;
+        self.offset += self.start as u64;
+        (self.start, self.end) = (0, unread.len());
+        let shared = Arc::get_mut(&mut self.octets).is_none();
+        if shared {
+            std::mem::swap(&mut self.octets, &mut self.other);
+            if Arc::get_mut(&mut self.octets).is_none() {
+                self.octets = Arc::default();
+            }
+        }
+        let Some(octets) = Arc::get_mut(&mut self.octets) else { return &mut [] };
+        if octets.len() < length {
+            // What grows a little with each batch is not moved each time; a damaged segment, which is read as a whole, has no more than it needs.
+            let capacity = if length > 2 * CHUNK { length } else { length.next_power_of_two().max(LEAST) };
+            octets.resize(capacity, 0);
+        }
+        if shared {
+            octets[..unread.len()].copy_from_slice(&self.other[unread]);
+        } else {
+            octets.copy_within(unread, 0);
+        }
+        octets.get_mut(self.end..length).unwrap_or_default()
     }
 }

@@ -184,26 +184,52 @@ pub fn decode(bytes: &[u8]) -> Option<Outcome<'_>> {
     }
 }
 
-/// What there is to know of an outcome before it is sent.
+/// What an encoded outcome begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outline<'b> {
+pub struct Outline {
     /// Whether it is an event.
     pub is_event: bool,
     /// When the message was received, in microseconds since 1970 UTC.
     pub time: i64,
-    /// Host and service, or component and resource, as they are encoded: the same for the same two.
-    pub names: &'b [u8],
-    /// Whether there is a service or resource, which may have an empty name.
-    pub has_second: bool,
 }
 
-/// The outline of the outcome that some bytes are; none if they are none. It costs a third of [`decode`].
-pub fn outline(bytes: &[u8]) -> Option<Outline<'_>> {
+/// The outline of an encoded outcome; none if it is none. What follows is not looked at.
+#[inline]
+pub fn outline(bytes: &[u8]) -> Option<Outline> {
     let head = Head::read(bytes)?;
-    match std::str::from_utf8(head.texts) {
-        Ok(texts) => head.outline(Whole(texts)),
-        Err(_) => head.outline(Texts::new(head.texts)),
+    let is_event = match head.kind {
+        CHECK_RESULT => false,
+        EVENT => true,
+        _ => return None,
+    };
+    Some(Outline { is_event, time: head.time })
+}
+
+/// Whether some bytes are an outcome, all of them. It costs two thirds of [`decode`].
+pub fn is_outcome(bytes: &[u8]) -> bool {
+    let Some(head) = Head::read(bytes) else { return false };
+    let whole = match std::str::from_utf8(head.texts) {
+        Ok(texts) => head.check(Whole(texts)),
+        Err(_) => head.check(Texts::new(head.texts)),
+    };
+    whole.is_some()
+}
+
+/// Host and service, or component and resource, of an encoded outcome, as they are encoded: the same for the same two. And whether
+/// there is a service or resource, which may have an empty name. None if it is no outcome; it is not checked that it is one.
+pub fn names(bytes: &[u8]) -> Option<(&[u8], bool)> {
+    let head = Head::read(bytes)?;
+    let mut texts = Texts::of_octets(head.texts);
+    let marks = [MUTED | LAST, HAS_ORIGINAL].into_iter().filter(|mark| head.flags & mark != 0).count();
+    // Rule, output, long output, source.
+    for _ in 0..marks + 4 {
+        texts.octets()?;
     }
+    let before = texts.rest;
+    texts.octets()?;
+    texts.octets()?;
+    let names = before.get(..before.len() - texts.rest.len())?;
+    Some((names, head.flags & HAS_SECOND != 0))
 }
 
 /// What comes before the texts.
@@ -271,40 +297,34 @@ impl<'b> Head<'b> {
         }
     }
 
+    /// The outcome is there, all of it.
     #[inline]
-    fn outline(&self, mut texts: impl Source<'b>) -> Option<Outline<'b>> {
+    fn check(&self, mut texts: impl Source<'b>) -> Option<()> {
         self.skip_marks(&mut texts)?;
-        let is_event = match self.kind {
-            CHECK_RESULT => false,
-            EVENT => true,
-            _ => return None,
-        };
-        // Rule, output, long output, source.
-        for _ in 0..4 {
+        // Rule, output, long output, source, both names.
+        for _ in 0..6 {
             texts.next()?;
         }
-        let before = texts.left();
-        texts.next()?;
-        texts.next()?;
-        let from_end = |left: usize| self.texts.len() - left;
-        let names = self.texts.get(from_end(before)..from_end(texts.left()))?;
         if self.flags & HAS_LABELS != 0 {
             for _ in 0..texts.number()? {
                 texts.next()?;
                 texts.next()?;
             }
         }
-        if is_event {
-            while texts.left() > 0 {
-                texts.next()?;
+        match self.kind {
+            // Performance data.
+            CHECK_RESULT => {
                 texts.next()?;
             }
-        } else {
-            // Performance data.
-            texts.next()?;
+            EVENT => {
+                while texts.left() > 0 {
+                    texts.next()?;
+                    texts.next()?;
+                }
+            }
+            _ => return None,
         }
-        let has_second = self.flags & HAS_SECOND != 0;
-        Some(Outline { is_event, time: self.time, names, has_second })
+        Some(())
     }
 }
 
@@ -491,7 +511,7 @@ mod tests {
             while torn_whole.as_mut().and_then(Source::next).is_some() {}
         }
 
-        /// Both ways to read bytes that are no outcome, or one that is damaged, and the outline of those that are one.
+        /// Both ways to read bytes that are no outcome, or one that is damaged, and what is known of those that are one.
         #[test]
         fn an_outline_is_that_of_the_outcome(
             parts in prop::collection::vec(prop_oneof![3 => "[ -~]{0,12}", 1 => "\\PC{0,12}", 1 => "[a-zä]{100,300}", 1 => "[a-zä]{8000,9000}"], 6..12),
@@ -510,25 +530,24 @@ mod tests {
             let outcome = decode(&bytes);
             if let Some(head) = Head::read(&bytes) {
                 prop_assert_eq!(&head.outcome(Texts::new(head.texts)), &outcome);
-                prop_assert_eq!(head.outline(Texts::new(head.texts)), outline(&bytes));
+                prop_assert_eq!(head.check(Texts::new(head.texts)).is_some(), is_outcome(&bytes));
             }
-            let Some(outcome) = outcome else {
-                prop_assert_eq!(outline(&bytes), None);
-                return Ok(());
-            };
-            let outline = outline(&bytes).unwrap();
+            prop_assert_eq!(is_outcome(&bytes), outcome.is_some());
+            let (outline, read) = (outline(&bytes), names(&bytes));
+            let Some(outcome) = outcome else { return Ok(()) };
+            let outline = outline.unwrap();
             prop_assert_eq!(outline.time, outcome.common().time);
             prop_assert_eq!(outline.is_event, matches!(outcome, Outcome::Event(_)));
-            prop_assert_eq!(outline.has_second, outcome.service().is_some());
+            let (read, has_second) = read.unwrap();
+            prop_assert_eq!(has_second, outcome.service().is_some());
             let mut again = Vec::new();
             encode(&outcome, &mut again);
-            let again = super::outline(&again).unwrap();
-            let mut names = Texts::new(outline.names);
-            let (first, second) = (names.text().unwrap(), names.text().unwrap());
+            let mut texts = Texts::new(read);
+            let (first, second) = (texts.text().unwrap(), texts.text().unwrap());
             // Names that are clean, as all that were written are, are the same when they are written again.
             let is_clean = |name: &str| Name::new(name).as_str() == name;
-            if is_clean(first) && is_clean(second) && (outline.has_second || second.is_empty()) {
-                prop_assert_eq!(again.names, outline.names);
+            if is_clean(first) && is_clean(second) && (has_second || second.is_empty()) {
+                prop_assert_eq!(names(&again), Some((read, has_second)));
                 prop_assert_eq!(outcome.host(), first);
                 prop_assert_eq!(outcome.service().unwrap_or(second), second);
             }

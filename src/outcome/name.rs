@@ -18,11 +18,13 @@ pub struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Name<'a> {
     /// Cleans a text.
+    #[inline]
     pub fn new(text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();
-        if is_clean(text.as_bytes()) {
-            return Name(text);
-        }
+        if is_clean(text.as_bytes()) { Name(text) } else { Self::cleaned(&text) }
+    }
+
+    fn cleaned(text: &str) -> Self {
         let mut clean = String::with_capacity(text.len());
         for c in text.chars() {
             match c {
@@ -52,6 +54,7 @@ impl<'a> Name<'a> {
 }
 
 /// Printable ASCII without spaces at its ends, as most names are.
+#[inline]
 fn is_clean(bytes: &[u8]) -> bool {
     const DELETE: u8 = 0x7f;
     let ends = bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ');
@@ -83,6 +86,7 @@ impl Deref for Name<'_> {
 }
 
 impl<'a> From<&'a str> for Name<'a> {
+    #[inline]
     fn from(text: &'a str) -> Self {
         Name::new(text)
     }

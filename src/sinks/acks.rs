@@ -80,8 +80,8 @@ pub(super) fn in_order(items: &[Item], fates: &mut [Fate]) {
     let mut waiting = HashSet::new();
     for (item, fate) in items.iter().zip(fates) {
         match fate {
-            Fate::Later(_) => drop(waiting.insert(item.key)),
-            Fate::Taken | Fate::Cut if waiting.contains(&item.key) => {
+            Fate::Later(_) => drop(waiting.insert(item.key())),
+            Fate::Taken | Fate::Cut if !waiting.is_empty() && waiting.contains(&item.key()) => {
                 *fate = Fate::Later("an earlier outcome of its host and service is sent again".into());
             }
             _ => {}
@@ -92,11 +92,12 @@ pub(super) fn in_order(items: &[Item], fates: &mut [Fate]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sinks::sink::Key;
     use crate::sinks::testing::item;
 
     fn settled(acks: Vec<Ack>, ended: bool) -> Result<Vec<&'static str>, &'static str> {
         let mut items: Vec<Item> = (1..=3).map(|number| item(number, "h", Some("s"), "text")).collect();
-        items[2].key = 1;
+        items[2].key = Key::Known(1);
         let ended = ended.then(|| Trouble::Unanswered("it closed the connection".into(), "see its log"));
         let fates = settle(&items, acks, ended).map_err(|trouble| match trouble {
             Trouble::Refused(..) => "refused",

@@ -11,11 +11,9 @@ use std::time::Duration;
 
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use siphasher::sip::SipHasher13;
 use tokio::sync::watch;
 
-use crate::journal::{Encoded, Journal, Reader};
-use crate::outcome::codec::Outline;
+use crate::journal::{Journal, Reader};
 use crate::sinks::dead::{Added, DeadLetters, Letter};
 use crate::sinks::fields::Filter;
 use crate::sinks::gate::Gate;
@@ -25,7 +23,7 @@ use crate::sinks::report::Report;
 use crate::sinks::retries::{self, Retries};
 use crate::sinks::running::Running;
 use crate::sinks::settings::SinkConfig;
-use crate::sinks::sink::{Fate, Id, Item, Lane, Seat, Sink, Trouble};
+use crate::sinks::sink::{Fate, Id, Item, Key, Keys, Lane, Seat, Sink, Trouble};
 use crate::time::clock::{Clock, Mono, Now};
 use crate::time::receipts::Receipts;
 use crate::world::World;
@@ -286,6 +284,7 @@ impl<'s> Delivery<'s> {
         self.appended.borrow_and_update();
         let limits = self.sink.limits();
         let most = limits.items.saturating_mul(limits.lanes).clamp(64, MOST_READ);
+        let most = most.min(self.machine.room());
         let before = self.reader.position();
         let (machine, sink, only) = (&mut self.machine, self.sink, &self.options.only);
         let (gate, name) = (&self.options.gate, &self.running.name);
@@ -297,8 +296,8 @@ impl<'s> Delivery<'s> {
         }
         let receipts = &self.receipts.0;
         let takes_events = sink.takes_events();
-        let read = self.reader.read_outlines(most, |record| {
-            let Encoded { outline, payload, .. } = record;
+        let read = self.reader.read_payloads(most, |record, outline| {
+            let payload = record.payload;
             if !machine.is_new(record.sequence) {
                 return true;
             }
@@ -318,10 +317,10 @@ impl<'s> Delivery<'s> {
                 id: Id::Journal(record.sequence),
                 epoch: record.epoch,
                 sequence: record.sequence,
-                key: keys.of(&outline),
+                key: Key::Hash(keys),
                 time: outline.time,
                 received: receipts.received(record.sequence, outline.time, now.mono),
-                payload: payload.into(),
+                payload: record.shared(),
             };
             machine.read(item, now.mono);
             true
@@ -381,6 +380,8 @@ impl<'s> Delivery<'s> {
                     }
                     Err(trouble) => self.report.failed(trouble, || self.journal.behind(&self.running.cursor)),
                 }
+                // Nobody else has the items now: the machine can use their memory again.
+                drop(batch);
                 let settled = self.machine.answered(lane, result, now.mono);
                 if answered {
                     self.report.answered(settled, || self.machine.put_off());
@@ -400,13 +401,13 @@ impl<'s> Delivery<'s> {
     }
 
     fn observe(&self, batch: &Batch, fates: &[Fate], now: Now) {
-        for (item, fate) in batch.items.iter().zip(fates) {
+        let taken = batch.items.iter().zip(fates).filter(|(item, fate)| {
             let taken = matches!(fate, Fate::Taken | Fate::Cut | Fate::Stale(_));
-            if taken && matches!(item.id, Id::Journal(_)) {
-                let age = item.received.age(now.mono);
-                self.running.stats.latency.observe(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
-            }
-        }
+            taken && matches!(item.id, Id::Journal(_))
+        });
+        let ages = taken.map(|(item, _)| item.received.age(now.mono));
+        let ages = ages.map(|age| u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
+        self.running.stats.latency.observe_all(ages);
     }
 
     /// Writes dead letters: of the record that was sent, before its number is done.
@@ -455,7 +456,7 @@ impl<'s> Delivery<'s> {
         }
         let finished = self.machine.take_letters_done();
         let keys = self.keys;
-        let item = |letter: &Letter, id| retries::item(letter, id, |outline| keys.of(outline));
+        let item = |letter: &Letter, id| retries::item(letter, id, keys);
         let result = self.retries.finish(&finished, now.mono, false);
         let result = result.and_then(|()| self.retries.give(&mut self.machine, now.mono, item));
         self.uncounted |= self.retries.has_put_back();
@@ -484,19 +485,6 @@ impl Drop for Delivery<'_> {
             self.keeper.end(&self.running.name, &self.running.cursor, &self.machine, now);
         }
         self.journal.rest(&self.running.cursor);
-    }
-}
-
-/// Makes numbers that are equal for outcomes of one host and service, and that no sender can foresee.
-#[derive(Debug, Clone, Copy)]
-struct Keys([u64; 2]);
-
-impl Keys {
-    fn of(self, outline: &Outline<'_>) -> u64 {
-        let [first, second] = self.0;
-        let names = SipHasher13::new_with_keys(first, second).hash(outline.names);
-        // No service is another than one without a name.
-        names ^ u64::from(outline.has_second)
     }
 }
 

@@ -28,10 +28,12 @@
 //! answers nothing at all, no item is given up, with one exception: if the journal is full and refuses outcomes, nothing may be
 //! left that would show whether the server answers. Both would wait for ever, so what is not answered for `give_up` is given up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::jitter::Random;
-use super::queue::{Place, Queue};
+use super::key::Place;
+use super::queue::Queue;
 use super::sink::{Fate, Id, Item, Limits, Said, Trouble};
 use crate::journal::progress::Progress;
 use crate::settings::values;
@@ -40,6 +42,7 @@ use crate::time::clock::Mono;
 use crate::time::rate::Rate;
 use crate::time::receipts::Moment;
 
+pub use super::batch::{Batch, Settled};
 pub use super::queue::DeadItem;
 
 /// The most items that are open at once.
@@ -74,30 +77,6 @@ pub struct Settings {
     pub give_up: Duration,
 }
 
-/// What is sent next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    /// The items, at least one.
-    pub items: Vec<Item>,
-    /// How many of them were sent before.
-    pub again: usize,
-}
-
-/// What became of the items of an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// The server has them; `cut` and `stale` ones are among them.
-    pub taken: usize,
-    /// The server has them shortened.
-    pub cut: usize,
-    /// The server has something newer.
-    pub stale: usize,
-    /// The server will never take them, or they are given up.
-    pub dead: usize,
-    /// They are sent again after a pause of their own.
-    pub later: usize,
-}
-
 /// The delivery of one sink.
 #[derive(Debug)]
 pub struct Machine {
@@ -125,6 +104,8 @@ enum Lane {
     Idle,
     /// Items are under way.
     Sending(Vec<Place>),
+    /// The items of the run are under way.
+    Run,
     /// It does something of its own.
     Working,
 }
@@ -137,7 +118,7 @@ impl Machine {
             limits,
             give_up: settings.give_up,
             rate: settings.rate.map(Rate::new),
-            queue: Queue::new(limits.order, progress),
+            queue: Queue::new(limits, progress),
             lanes: (0..limits.lanes.max(1)).map(|_| Lane::Idle).collect(),
             paused: None,
             held: None,
@@ -175,7 +156,16 @@ impl Machine {
 
     /// A lane has an answer for the items that it was given last.
     pub fn answered(&mut self, lane: usize, result: Result<Vec<Fate>, Trouble>, now: Mono) -> Settled {
-        let Some(places) = self.lanes.get_mut(lane).and_then(Lane::end) else { return Settled::default() };
+        let places = match self.lanes.get_mut(lane).map(|lane| std::mem::replace(lane, Lane::Idle)) {
+            Some(Lane::Sending(places)) => places,
+            Some(Lane::Run) => {
+                if let Some(settled) = self.run_taken(&result) {
+                    return settled;
+                }
+                self.queue.places_of_run()
+            }
+            _ => return Settled::default(),
+        };
         let keys = self.queue.keys_of(&places);
         let settled = match result {
             Ok(fates) if fates.is_empty() => {
@@ -197,7 +187,7 @@ impl Machine {
     /// A lane has done what it wanted to do by itself.
     pub fn worked(&mut self, lane: usize, result: Result<(), Trouble>, now: Mono) {
         if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.end();
+            *lane = Lane::Idle;
         }
         match result {
             Ok(()) => self.failures = 0,
@@ -235,8 +225,7 @@ impl Machine {
         if !self.is_idle(lane) || !self.may_send(now) {
             return None;
         }
-        let oldest = self.queue.oldest_ready()?;
-        let due = oldest.since + self.limits.linger;
+        let due = self.queue.oldest_ready()? + self.limits.linger;
         if due > now && self.queue.ready() < self.limits.items {
             self.held = Some(due);
             return None;
@@ -249,18 +238,24 @@ impl Machine {
                 return None;
             }
         }
-        let places = self.queue.take(most, self.limits.bytes);
+        let batch = if let Some(items) = self.queue.take_run(most, self.limits.bytes) {
+            self.lanes[lane] = Lane::Run;
+            Batch { items, again: 0 }
+        } else {
+            let places = self.queue.take(most, self.limits.bytes);
+            let (mut items, mut again) = (Vec::with_capacity(places.len()), 0);
+            for place in &places {
+                let open = self.queue.item(*place);
+                again += usize::from(open.sent > 0);
+                open.sent += 1;
+                items.push(open.item.clone());
+            }
+            self.lanes[lane] = Lane::Sending(places);
+            Batch { items: Arc::new(items), again }
+        };
         if let Some(rate) = &mut self.rate {
-            rate.spend(places.len());
+            rate.spend(batch.items.len());
         }
-        let mut batch = Batch { items: Vec::with_capacity(places.len()), again: 0 };
-        for place in &places {
-            let open = self.queue.item(*place);
-            batch.again += usize::from(open.sent > 0);
-            open.sent += 1;
-            batch.items.push(open.item.clone());
-        }
-        self.lanes[lane] = Lane::Sending(places);
         Some(batch)
     }
 
@@ -301,12 +296,12 @@ impl Machine {
 
     /// Whether an item of the journal is still to be delivered.
     pub fn is_new(&self, number: u64) -> bool {
-        self.queue.tracker().is_new(number)
+        self.queue.is_new(number)
     }
 
     /// Whether one more item of the journal fits, with a payload of so many bytes.
     pub fn fits(&self, bytes: usize) -> bool {
-        let open = self.queue.tracker().open();
+        let open = self.queue.open();
         open < MOST_OPEN - MOST_LETTERS && (open == 0 || self.queue.bytes() + bytes <= MOST_BYTES)
     }
 
@@ -318,27 +313,27 @@ impl Machine {
 
     /// What is done.
     pub fn progress(&self) -> Progress {
-        self.queue.tracker().progress()
+        self.queue.progress()
     }
 
     /// The lowest number that is not done.
     pub fn cursor(&self) -> u64 {
-        self.queue.tracker().cursor()
+        self.queue.cursor()
     }
 
     /// The number from which on nothing was read.
     pub fn position(&self) -> u64 {
-        self.queue.tracker().read()
+        self.queue.read()
     }
 
     /// How many numbers from [`Machine::position`] on are done, by a run before.
     pub fn done_ahead(&self) -> u64 {
-        self.queue.tracker().ahead()
+        self.queue.ahead()
     }
 
     /// How many items of the journal are open.
     pub fn open(&self) -> usize {
-        self.queue.tracker().open()
+        self.queue.open()
     }
 
     /// How many letters are open.
@@ -351,13 +346,19 @@ impl Machine {
         let starves = self.could_send() && self.queue.oldest_ready().is_none();
         // While items are gathered for a short time, what comes is read at the end of it.
         let gathers = self.limits.linger > SHORT_LINGER && self.gathers();
-        !self.stopping && self.fits(0) && (starves || gathers || self.queue.tracker().open() == 0)
+        !self.stopping && self.fits(0) && (starves || gathers || self.queue.open() == 0)
     }
 
     /// Whether what a lane could send now is not a full request, and more is waited for.
     pub fn gathers(&self) -> bool {
         let gathers = !self.limits.linger.is_zero() && self.queue.ready() < self.limits.items;
         gathers && !self.stopping && self.could_send() && self.fits(0)
+    }
+
+    /// How many more items of the journal are to be read at once, so that one request has all of them.
+    pub fn room(&self) -> usize {
+        let room = self.limits.items.saturating_sub(self.queue.ready());
+        if self.queue.runs() { room.max(1) } else { usize::MAX }
     }
 
     /// How many keys the server has put off.
@@ -367,7 +368,7 @@ impl Machine {
 
     /// When the message of the oldest open item of the journal was received.
     pub fn oldest(&self) -> Option<Moment> {
-        self.queue.tracker().oldest()
+        self.queue.oldest()
     }
 
     /// Whether a lane has nothing to do.
@@ -386,6 +387,13 @@ impl Machine {
     }
 
     // Answers.
+
+    /// What is settled if the server has taken all of the run.
+    fn run_taken(&mut self, result: &Result<Vec<Fate>, Trouble>) -> Option<Settled> {
+        let fates = result.as_ref().ok().filter(|fates| self.queue.run_taken(fates))?;
+        self.has_answered();
+        Some(Settled::taken(fates))
+    }
 
     fn fates(&mut self, places: &[Place], fates: Vec<Fate>, now: Mono) -> Settled {
         self.has_answered();
@@ -578,18 +586,10 @@ impl Machine {
     }
 }
 
-impl Lane {
-    /// Ends what it does; gives the items that were under way.
-    fn end(&mut self) -> Option<Vec<Place>> {
-        match std::mem::replace(self, Lane::Idle) {
-            Lane::Sending(places) => Some(places),
-            Lane::Idle | Lane::Working => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

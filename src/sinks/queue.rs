@@ -2,27 +2,35 @@
 //!
 //! Items of one key (host and service) form a list in the order of their ids. A key is *free* if none of its items is
 //! under way, and it waits for nothing; only a free key's items can be sent, from the oldest on.
+//!
+//! All of this is only needed once something has gone wrong. So what comes while nothing is open is kept in a [`Run`], and gets
+//! its places here when the server does not take all of it, or when something else comes before it does.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 use slab::Slab;
 
-use super::sink::{Id, Item, Order, Said};
-use super::tracker::Tracker;
+use super::key::{AsItIs, Key, NONE, Place};
+use super::run::Run;
+use super::sink::{Fate, Id, Item, Limits, Order, Said};
+use super::tracker::{self, Tracker};
 use crate::journal::progress::Progress;
 use crate::time::clock::Mono;
-
-/// The place of an item or a key in its slab.
-pub(super) type Place = usize;
-
-const NONE: Place = Place::MAX;
+use crate::time::receipts::Moment;
 
 /// Open items by key.
 #[derive(Debug)]
 pub(super) struct Queue {
     order: Order,
+    /// Whether one request at a time has items in their order: what a run needs.
+    has_runs: bool,
+    /// If there are some in it, there are no others.
+    run: Run,
+    /// The places of a run that was under way when something else came.
+    spread: Vec<Place>,
     items: Slab<Open>,
     keys: Slab<Key>,
     by_hash: HashMap<u64, Place, BuildHasherDefault<AsItIs>>,
@@ -70,29 +78,6 @@ enum State {
     Dead(Said),
 }
 
-/// A key that has open items.
-#[derive(Debug)]
-pub(super) struct Key {
-    /// How often in a row it had to wait.
-    pub(super) tries: u32,
-    /// Since when the server takes nothing of it.
-    pub(super) failing: Option<Mono>,
-    /// Since when its oldest item is never answered, while nothing that could be sent tells whether the server answers.
-    pub(super) stuck: Option<Mono>,
-    hash: u64,
-    first: Place,
-    last: Place,
-    sending: u32,
-    dead: u32,
-    until: Option<Mono>,
-    /// Its entry among the free ones.
-    entry: Option<Id>,
-    /// Whether a letter came while items were under way, and the list is out of order.
-    unsorted: bool,
-    /// Whether an item of the request that is being settled has to be sent again.
-    pub(super) again: bool,
-}
-
 /// An item that became a dead letter, until that letter is written.
 #[derive(Debug, Clone)]
 pub struct DeadItem {
@@ -104,9 +89,13 @@ pub struct DeadItem {
 }
 
 impl Queue {
-    pub(super) fn new(order: Order, progress: Progress) -> Self {
+    pub(super) fn new(limits: Limits, progress: Progress) -> Self {
+        let order = limits.order;
         Queue {
             order,
+            has_runs: limits.lanes <= 1 && order != Order::OneByOne,
+            run: Run::default(),
+            spread: Vec::new(),
             items: Slab::new(),
             keys: Slab::new(),
             by_hash: HashMap::default(),
@@ -121,15 +110,88 @@ impl Queue {
         }
     }
 
+    /// Without runs.
+    #[cfg(test)]
+    pub(super) fn plain(limits: Limits, progress: Progress) -> Self {
+        Queue { has_runs: false, ..Queue::new(limits, progress) }
+    }
+
+    /// Whether nothing is open but what is in a run, or will be.
+    pub(super) fn runs(&self) -> bool {
+        self.has_runs && self.items.is_empty()
+    }
+
     /// Adds an item.
     pub(super) fn push(&mut self, item: Item, now: Mono) {
+        let item = match item.id {
+            Id::Journal(number) if self.has_runs && self.items.is_empty() && self.tracker.is_even() => {
+                match self.run.push(item, number, now) {
+                    Ok(()) => return,
+                    Err(item) => item,
+                }
+            }
+            _ => item,
+        };
+        self.spread();
+        self.add(item, now);
+    }
+
+    /// Gives the items of the run their places.
+    fn spread(&mut self) {
+        if self.run.is_empty() {
+            return;
+        }
+        let run = std::mem::take(&mut self.run);
+        for (item, since) in run.each() {
+            self.add(item.clone(), since);
+        }
+        self.tracker.pass(run.read());
+        if run.is_under_way() {
+            self.spread = self.take(usize::MAX, usize::MAX);
+            for place in &self.spread {
+                self.items[*place].sent += 1;
+            }
+        }
+    }
+
+    /// The items of the run for a request, if it can have all of them.
+    pub(super) fn take_run(&mut self, most: usize, most_bytes: usize) -> Option<Arc<Vec<Item>>> {
+        let count = self.run.items().len();
+        let fits = count <= most && (self.run.bytes() <= most_bytes || count == 1);
+        if self.run.waits_since().is_some() && fits {
+            return Some(self.run.send());
+        }
+        self.spread();
+        None
+    }
+
+    /// The server has answered the request of the run. Says nothing unless it has taken all of it.
+    pub(super) fn run_taken(&mut self, fates: &[Fate]) -> bool {
+        let all = self.run.is_under_way() && fates.len() == self.run.items().len();
+        if !all || !fates.iter().all(|fate| matches!(fate, Fate::Taken | Fate::Cut | Fate::Stale(_))) {
+            return false;
+        }
+        let read = self.run.end();
+        self.tracker.pass(read);
+        true
+    }
+
+    /// The places of the run that is under way, once it is more than a run.
+    pub(super) fn places_of_run(&mut self) -> Vec<Place> {
+        self.spread();
+        std::mem::take(&mut self.spread)
+    }
+
+    fn add(&mut self, mut item: Item, now: Mono) {
+        // What it was read with is not kept as long as this may be.
+        item.payload = item.payload.alone();
         match item.id {
             Id::Journal(number) => self.tracker.opened(number, item.received),
             Id::Letter(_) => self.letters += 1,
         }
         self.ready += 1;
         self.bytes += item.payload.len();
-        let hash = item.key;
+        let hash = item.key();
         let key = match self.order {
             Order::Free => self.keys.insert(Key::new(hash)),
             _ => *self.by_hash.entry(hash).or_insert_with(|| self.keys.insert(Key::new(hash))),
@@ -411,15 +473,18 @@ impl Queue {
         known.last = places.last().copied().unwrap_or(NONE);
     }
 
-    /// The oldest item that can be sent now.
-    pub(super) fn oldest_ready(&self) -> Option<&Open> {
-        let (_, key) = self.free.first()?;
-        self.items.get(self.keys[*key].first)
+    /// Since when the oldest item waits that can be sent now.
+    pub(super) fn oldest_ready(&self) -> Option<Mono> {
+        let first = || {
+            let (_, key) = self.free.first()?;
+            self.items.get(self.keys[*key].first).map(|open| open.since)
+        };
+        self.run.waits_since().or_else(first)
     }
 
     /// How many items are neither under way nor dead.
     pub(super) fn ready(&self) -> usize {
-        self.ready
+        if self.run.is_under_way() { 0 } else { self.ready + self.run.items().len() }
     }
 
     /// How many keys had to wait and nothing of them was taken since.
@@ -434,17 +499,50 @@ impl Queue {
 
     /// How many bytes the open items have.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Which numbers are done.
-    pub(super) fn tracker(&self) -> &Tracker {
-        &self.tracker
+        self.bytes + self.run.bytes()
     }
 
     /// All before a number was read.
     pub(super) fn pass(&mut self, to: u64) {
-        self.tracker.pass(to);
+        if self.run.is_empty() { self.tracker.pass(to) } else { self.run.pass(to) }
+    }
+
+    /// The number from which on nothing was read.
+    pub(super) fn read(&self) -> u64 {
+        if self.run.is_empty() { self.tracker.read() } else { self.run.read() }
+    }
+
+    /// Whether a number is still to be delivered, and not known yet.
+    pub(super) fn is_new(&self, number: u64) -> bool {
+        if self.run.is_empty() { self.tracker.is_new(number) } else { number >= self.run.read() }
+    }
+
+    /// How many numbers of the journal are open.
+    pub(super) fn open(&self) -> usize {
+        self.tracker.open() + self.run.items().len()
+    }
+
+    /// How many numbers from [`Queue::read`] on are done.
+    pub(super) fn ahead(&self) -> u64 {
+        self.tracker.ahead()
+    }
+
+    /// The lowest number that is not done.
+    pub(super) fn cursor(&self) -> u64 {
+        self.run.items().first().and_then(number).unwrap_or_else(|| self.tracker.cursor())
+    }
+
+    /// When the message of the lowest open number was received.
+    pub(super) fn oldest(&self) -> Option<Moment> {
+        self.run.items().first().map(|item| item.received).or_else(|| self.tracker.oldest())
+    }
+
+    /// What is done.
+    pub(super) fn progress(&self) -> Progress {
+        if self.run.is_empty() {
+            return self.tracker.progress();
+        }
+        tracker::progress(self.run.items().iter().filter_map(number), self.run.read())
     }
 
     /// Removes a letter that is not under way; false if there is none of this number.
@@ -469,41 +567,7 @@ impl Queue {
     }
 }
 
-impl Key {
-    fn new(hash: u64) -> Self {
-        Key {
-            tries: 0,
-            failing: None,
-            stuck: None,
-            hash,
-            first: NONE,
-            last: NONE,
-            sending: 0,
-            dead: 0,
-            until: None,
-            entry: None,
-            unsorted: false,
-            again: false,
-        }
-    }
-}
-
-/// Keys are keyed hashes already.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
+/// The number of an item of the journal.
+fn number(item: &Item) -> Option<u64> {
+    if let Id::Journal(number) = item.id { Some(number) } else { None }
 }

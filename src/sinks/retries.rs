@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::time::Duration;
 
-use crate::outcome::codec::{self, Outline};
+use crate::outcome::codec;
 use crate::sinks::dead::{DeadLetters, Letter};
 use crate::sinks::machine::Machine;
-use crate::sinks::sink::{Id, Item};
+use crate::sinks::sink::{Id, Item, Key, Keys};
 use crate::time::clock::Mono;
 use crate::time::receipts::Moment;
 
@@ -152,17 +152,16 @@ impl Retries {
 }
 
 /// An item of a letter; none if the letter says no outcome.
-pub(super) fn item(letter: &Letter, id: Id, key: impl Fn(&Outline<'_>) -> u64) -> Option<Item> {
+pub(super) fn item(letter: &Letter, id: Id, keys: Keys) -> Option<Item> {
     let record = letter.record()?;
     let mut payload = Vec::new();
     codec::encode(&record.outcome, &mut payload);
-    let outline = codec::outline(&payload)?;
     Some(Item {
         id,
         epoch: record.epoch,
         sequence: record.sequence,
-        key: key(&outline),
-        time: outline.time,
+        key: Key::Hash(keys),
+        time: record.outcome.common().time,
         // Ages are those of the journal's outcomes.
         received: Moment::default(),
         payload: payload.into(),

@@ -10,6 +10,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use siphasher::sip::SipHasher13;
+
+use crate::journal::Payload;
 use crate::net::Network;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
@@ -205,21 +208,52 @@ pub struct Item {
     pub epoch: u64,
     /// Its sequence number in that journal, the second half of the outcome's id.
     pub sequence: u64,
-    /// Equal for outcomes of the same host and service.
-    pub key: u64,
+    /// Of which host and service it is.
+    pub key: Key,
     /// When its message was received, in microseconds since 1970 UTC.
     pub time: i64,
     /// The same on the monotonic clock, for its age.
     pub received: Moment,
     /// The outcome, encoded as in the journal.
-    pub payload: Arc<[u8]>,
+    pub payload: Payload,
 }
 
 impl Item {
+    /// Equal for outcomes of the same host and service.
+    pub fn key(&self) -> u64 {
+        match self.key {
+            Key::Known(key) => key,
+            Key::Hash(keys) => keys.of(&self.payload),
+        }
+    }
+
     /// The outcome; none if the payload is damaged, which reading it from the journal has ruled out.
     pub fn record(&self) -> Option<Record<'_>> {
         let outcome = codec::decode(&self.payload)?;
         Some(Record { epoch: self.epoch, sequence: self.sequence, outcome })
+    }
+}
+
+/// Tells outcomes of one host and service from those of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// It is the same number for them.
+    Known(u64),
+    /// A hash says so. Most items are delivered without anybody asking, so it is made when it is asked for.
+    Hash(Keys),
+}
+
+/// Makes numbers that are equal for outcomes of one host and service, and that no sender can foresee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys(pub [u64; 2]);
+
+impl Keys {
+    /// The number of an encoded outcome.
+    pub fn of(self, payload: &[u8]) -> u64 {
+        let Some((names, has_second)) = codec::names(payload) else { return 0 };
+        let [first, second] = self.0;
+        // No service is another than one without a name.
+        SipHasher13::new_with_keys(first, second).hash(names) ^ u64::from(has_second)
     }
 }
 

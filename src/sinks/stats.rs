@@ -10,6 +10,17 @@ use crate::time::receipts::Moment;
 pub const LATENCIES: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0, 60.0, 3600.0];
 
+/// The same in microseconds.
+const BOUNDS: [u64; LATENCIES.len()] = {
+    let mut bounds = [0; LATENCIES.len()];
+    let mut at = 0;
+    while at < bounds.len() {
+        bounds[at] = (LATENCIES[at] * 1e6 + 0.5) as u64;
+        at += 1;
+    }
+    bounds
+};
+
 /// What is counted of a sink.
 #[derive(Debug)]
 pub struct SinkStats {
@@ -85,12 +96,17 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one.
-    pub fn observe(&self, microseconds: u64) {
-        let seconds = microseconds as f64 / 1e6;
-        let at = LATENCIES.iter().position(|bound| seconds <= *bound).unwrap_or(LATENCIES.len());
-        self.buckets[at].fetch_add(1, Ordering::Relaxed);
-        self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+    /// Counts each of some.
+    pub fn observe_all(&self, microseconds: impl Iterator<Item = u64>) {
+        let (mut counts, mut sum) = ([0u64; LATENCIES.len() + 1], 0u64);
+        for microseconds in microseconds {
+            counts[BOUNDS.partition_point(|bound| *bound < microseconds)] += 1;
+            sum = sum.wrapping_add(microseconds);
+        }
+        for (bucket, count) in self.buckets.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            bucket.fetch_add(count, Ordering::Relaxed);
+        }
+        self.microseconds.fetch_add(sum, Ordering::Relaxed);
     }
 
     /// The least bound that this part of all took at most, in seconds; none before the first, and where it is beyond the last bound.
@@ -122,9 +138,8 @@ mod tests {
     #[test]
     fn buckets_add_up() {
         let histogram = Histogram::default();
-        for microseconds in [100, 500, 501, 2_000_000, 5_000_000_000] {
-            histogram.observe(microseconds);
-        }
+        histogram.observe_all([100, 500, 501].into_iter());
+        histogram.observe_all([2_000_000, 5_000_000_000].into_iter());
         let (below, total, sum) = histogram.cumulated();
         assert_eq!((below[0], below[1], below[9], below[10], below[12], total), (2, 3, 3, 4, 4, 5));
         assert_eq!((histogram.quantile(0.4), histogram.quantile(0.5)), (Some(0.0005), Some(0.001)));

@@ -7,7 +7,7 @@ use crate::net::Internet;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
-use crate::sinks::sink::{Fate, Id, Item, Seat, Trouble};
+use crate::sinks::sink::{Fate, Id, Item, Key, Seat, Trouble};
 use crate::time::clock::TestClock;
 use crate::time::receipts::Moment;
 
@@ -44,7 +44,7 @@ pub(crate) fn item(number: u64, host: &str, service: Option<&str>, output: &str)
         id: Id::Journal(number),
         epoch: 1,
         sequence: number,
-        key: 0,
+        key: Key::Known(0),
         time,
         received: Moment::default(),
         payload: payload.into(),

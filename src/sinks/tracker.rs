@@ -106,22 +106,35 @@ impl Tracker {
         self.open.front().map(|open| open.received)
     }
 
+    /// Whether nothing is open or done from [`Tracker::read`] on.
+    pub(super) fn is_even(&self) -> bool {
+        self.open.is_empty() && self.ahead.is_empty()
+    }
+
     /// What is done, as it is kept in the file.
     pub(super) fn progress(&self) -> Progress {
-        let mut progress = Progress::before(self.cursor());
-        let mut from = self.cursor();
-        for open in self.open.iter().filter(|open| !open.done) {
-            if open.number > from {
-                progress.done.push(from..open.number);
-            }
-            from = open.number + 1;
-        }
-        if self.read > from {
-            progress.done.push(from..self.read);
-        }
+        let open = self.open.iter().filter(|open| !open.done).map(|open| open.number);
+        let mut progress = progress(open, self.read);
         progress.done.extend(self.ahead.iter().cloned());
         progress
     }
+}
+
+/// What is done if these numbers are open, of what is before `read`.
+pub(super) fn progress(open: impl Iterator<Item = u64>, read: u64) -> Progress {
+    let mut open = open.peekable();
+    let mut from = open.peek().copied().unwrap_or(read);
+    let mut progress = Progress::before(from);
+    for number in open {
+        if number > from {
+            progress.done.push(from..number);
+        }
+        from = number + 1;
+    }
+    if read > from {
+        progress.done.push(from..read);
+    }
+    progress
 }
 
 #[cfg(test)]

@@ -384,7 +384,7 @@ mod tests {
         let status = Arc::new(Status::new(shared, health.clone(), clock));
         journal.register("left-over").unwrap();
         let sink = Running::open("out", &journal).unwrap();
-        sink.stats.latency.observe(700);
+        sink.stats.latency.observe_all([700].into_iter());
         status.set_sinks(vec![sink]);
         health.failed("a \"part\"\\\n", "panicked".to_owned());
         let text = of(&status);

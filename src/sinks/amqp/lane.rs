@@ -284,12 +284,12 @@ impl BusLane {
         let mut refused = HashSet::new();
         for (step, item) in steps.into_iter().zip(items) {
             match self.confirmed(step, &link).await {
-                Ok(Fate::Taken | Fate::Cut) if refused.contains(&item.key) => {
+                Ok(Fate::Taken | Fate::Cut) if !refused.is_empty() && refused.contains(&item.key()) => {
                     fates.push(Fate::Later("one before it was refused".into()));
                 }
                 Ok(fate) => {
                     if matches!(fate, Fate::Later(_)) {
-                        refused.insert(item.key);
+                        refused.insert(item.key());
                     }
                     fates.push(fate);
                 }

@@ -210,7 +210,7 @@ impl EmailLane {
         }
         let is_there = |id: &Id| items.iter().any(|item| item.id == *id);
         for item in items {
-            let all = self.open.entry(item.key).or_default();
+            let all = self.open.entry(item.key()).or_default();
             all.retain(|id, open| is_alive(open) || is_there(id));
             let done = self.memory.values().get(&record_id(item));
             let taken = |to: &String| done.is_some_and(|done| done.taken.contains(to));
@@ -222,7 +222,7 @@ impl EmailLane {
 
     /// The fate of an outcome that is open for nobody any more, as the recipients are others than before a restart.
     fn ended(&mut self, item: &Item) -> Option<Fate> {
-        let all = self.open.get(&item.key)?;
+        let all = self.open.get(&item.key())?;
         let ended = all.get(&item.id).is_some_and(|open| open.open_for().is_empty());
         ended.then(|| {
             self.forget(item);
@@ -239,13 +239,13 @@ impl EmailLane {
         let mut along: HashMap<u64, (Vec<usize>, BTreeSet<usize>)> = HashMap::new();
         let is_there = |id: &Id| items.iter().any(|item| item.id == *id);
         for (place, item) in items.iter().enumerate() {
-            let Some(all) = self.open.get(&item.key).filter(|_| fates[place].is_none()) else { continue };
+            let Some(all) = self.open.get(&item.key()).filter(|_| fates[place].is_none()) else { continue };
             let Some(open) = all.get(&item.id) else { continue };
             let waits = |at: &usize| {
                 all.range(..item.id).any(|(id, earlier)| earlier.is_open_for(*at) && !is_there(id))
             };
             let mut recipients: Vec<usize> = open.open_for().into_iter().filter(|at| !waits(at)).collect();
-            let (first, before) = along.entry(item.key).or_default();
+            let (first, before) = along.entry(item.key()).or_default();
             if recipients != *first {
                 recipients.retain(|at| !before.contains(at));
             }
@@ -309,7 +309,7 @@ impl EmailLane {
     /// The fate of an outcome, given what became of it for some recipients.
     fn settle(&mut self, item: &Item, recipients: &[usize], verdicts: &[Verdict], cut: bool) -> Fate {
         let all = &self.email.composer.to;
-        let Some(open) = self.open.get_mut(&item.key).and_then(|all| all.get_mut(&item.id)) else {
+        let Some(open) = self.open.get_mut(&item.key()).and_then(|all| all.get_mut(&item.id)) else {
             return fate(None);
         };
         let mut later = None;
@@ -349,10 +349,10 @@ impl EmailLane {
     }
 
     fn forget(&mut self, item: &Item) {
-        if let Some(all) = self.open.get_mut(&item.key) {
+        if let Some(all) = self.open.get_mut(&item.key()) {
             all.remove(&item.id);
             if all.is_empty() {
-                self.open.remove(&item.key);
+                self.open.remove(&item.key());
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::settings::address::Address;
+use crate::sinks::sink::Key;
 use crate::sinks::testing::{item, seat};
 
 #[derive(Default)]
@@ -124,8 +125,10 @@ fn each_recipient_gets_it_once() {
 fn many_go_in_one_mail_and_an_order_stays() {
     let (address, standin) = Standin::start();
     let mut lane = email(address, true).lane(&seat().0);
-    let keyed =
-        |number: u64, key: u64| Item { key, ..item(number, "h", Some("s"), &format!("text{number}")) };
+    let keyed = |number: u64, key: u64| Item {
+        key: Key::Known(key),
+        ..item(number, "h", Some("s"), &format!("text{number}"))
+    };
     let first = [keyed(1, 7), keyed(2, 8)];
     standin.lock().unwrap().answers = vec![("RCPT TO:<b@x>", "452 full")];
     assert!(send(&mut *lane, &first).unwrap().iter().all(later));
@@ -169,7 +172,7 @@ fn a_recipient_that_is_put_off_holds_up_nobody_else() {
         for round in 1..=12_u64 {
             if round <= 6 {
                 open.push(Item {
-                    key: round % 2,
+                    key: Key::Known(round % 2),
                     ..item(round, "h", Some("s"), &format!("text{round} end"))
                 });
             }

@@ -62,7 +62,13 @@ impl Sink for JsonLines {
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
         let (path, clock) = (self.path.clone(), seat.clock.clone());
-        Box::new(FileLane { path, clock, target: None, lines: Lines::default() })
+        Box::new(FileLane {
+            path,
+            clock,
+            target: None,
+            lines: Lines::default(),
+            writer: json::Writer::default(),
+        })
     }
 }
 
@@ -75,6 +81,7 @@ struct FileLane {
     target: Option<(Target, Mono)>,
     /// Lines to be written, kept for its memory.
     lines: Lines,
+    writer: json::Writer,
 }
 
 #[derive(Debug)]
@@ -113,7 +120,7 @@ impl FileLane {
         };
         let mut fates: Vec<Fate> = items.iter().map(|item| self.push(item, cut)).collect();
         match &mut self.target {
-            Some((Target::Log(log), _)) => drop(log.append_synced(self.lines.each())?),
+            Some((Target::Log(log), _)) => log.append_lines_synced(&self.lines.bytes)?,
             Some((Target::Stream(stream), _)) => {
                 let whole = stream.write(&self.lines, &*self.clock).await?;
                 fates.truncate(whole);
@@ -129,7 +136,7 @@ impl FileLane {
         let Lines { bytes, ends } = &mut self.lines;
         let record = item.record();
         if let Some(record) = record.as_ref().filter(|_| cut != Some(item.id)) {
-            json::push(bytes, record);
+            self.writer.push(bytes, record);
             bytes.push(b'\n');
         }
         ends.push((bytes.len(), item.id));
@@ -194,7 +201,16 @@ mod tests {
 
     fn lane(path: &Path) -> (FileLane, Arc<TestClock>) {
         let (seat, clock) = seat();
-        (FileLane { path: path.into(), clock: seat.clock, target: None, lines: Lines::default() }, clock)
+        (
+            FileLane {
+                path: path.into(),
+                clock: seat.clock,
+                target: None,
+                lines: Lines::default(),
+                writer: json::Writer::default(),
+            },
+            clock,
+        )
     }
 
     fn deliver(lane: &mut FileLane, number: u64) {

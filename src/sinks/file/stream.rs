@@ -30,13 +30,6 @@ impl Lines {
         self.bytes.clear();
         self.ends.clear();
     }
-
-    /// Each line that is to be written, without its newline.
-    pub(super) fn each(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
-        let lines = starts.zip(&self.ends).map(|(start, (end, _))| &self.bytes[start..*end]);
-        lines.filter_map(|line| line.strip_suffix(b"\n"))
-    }
 }
 
 /// An open pipe or terminal.

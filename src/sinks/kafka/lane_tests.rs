@@ -10,7 +10,7 @@ use super::topic::word;
 use super::view::Cluster;
 use crate::settings::address::Address;
 use crate::sinks::fields::Template;
-use crate::sinks::sink::{Fate, Item, Lane, Sink, Trouble};
+use crate::sinks::sink::{Fate, Item, Key, Lane, Sink, Trouble};
 use crate::sinks::testing::{item, seat};
 
 fn sink(topic: &str, login: Option<Login>) -> KafkaSink {
@@ -29,7 +29,7 @@ fn lane(stub: &Stub, topic: &str) -> Box<dyn Lane> {
 fn items(count: u64) -> Vec<Item> {
     let one = |number: u64| {
         let mut item = item(number, &format!("h{}", number / 2), Some("s"), &format!("text{number};"));
-        item.key = number / 2;
+        item.key = Key::Known(number / 2);
         item
     };
     (0..count).map(one).collect()

@@ -10,7 +10,7 @@ use super::server::{Mood, Nature, Rng, Server, Uid};
 use super::*;
 use crate::files::faulty::{Faults, Faulty};
 use crate::journal::progress::{Found, ProgressFile};
-use crate::sinks::sink::Order;
+use crate::sinks::sink::{Key, Order};
 
 #[derive(Debug, Clone, Copy)]
 struct Record {
@@ -23,7 +23,7 @@ struct Record {
 
 /// A request under way.
 struct Flight {
-    items: Vec<Item>,
+    items: Arc<Vec<Item>>,
     due: Mono,
     result: Result<Vec<Fate>, Trouble>,
 }
@@ -138,7 +138,7 @@ impl Model {
             id,
             epoch,
             sequence: uid,
-            key,
+            key: Key::Known(key),
             time: 0,
             received: Moment::from_micros(uid as i64),
             payload: payload.into(),
@@ -191,10 +191,10 @@ impl Model {
         assert!(!batch.items.is_empty() && batch.items.len() <= limits.items);
         assert!(bytes <= limits.bytes || batch.items.len() == 1);
         let mut before = BTreeSet::new();
-        for item in &batch.items {
+        for item in &*batch.items {
             let (uid, known) = self.known[&item.id];
             assert_eq!(known, Known::Open, "{:?} was confirmed and is sent again", item.id);
-            let flying = self.flights.iter().flatten().flat_map(|flight| &flight.items);
+            let flying = self.flights.iter().flatten().flat_map(|flight| &*flight.items);
             for other in flying {
                 assert_ne!(other.id, item.id, "sent twice at once");
                 let apart = limits.order == Order::Free || other.key != item.key;
@@ -224,9 +224,11 @@ impl Model {
                 for (item, fate) in flight.items.iter().zip(fates) {
                     match fate {
                         Fate::Later(_) => {
-                            broken.insert(item.key);
+                            broken.insert(item.key());
                         }
-                        Fate::Taken | Fate::Cut | Fate::Stale(_) if !(kept && broken.contains(&item.key)) => {
+                        Fate::Taken | Fate::Cut | Fate::Stale(_)
+                            if !(kept && broken.contains(&item.key())) =>
+                        {
                             self.know(item.id, item.sequence, Known::Confirmed);
                         }
                         _ => {}

@@ -129,17 +129,17 @@ impl Server {
             let uid = item.sequence;
             let asked = self.asked.entry(uid).or_default();
             *asked += 1;
-            let kept = self.order == Order::Kept && broken.contains(&item.key);
+            let kept = self.order == Order::Kept && broken.contains(&item.key());
             let fate = match self.natures[&uid] {
                 Nature::Never => Fate::Later("never".into()),
                 Nature::Later(times) if *asked <= times => Fate::Later("not yet".into()),
                 Nature::Rejected => Fate::Dead("no such service".into()),
                 _ if kept && !rude => Fate::Later("behind another".into()),
                 _ if rude && self.random.once_in(6) => Fate::Later("in a moment".into()),
-                _ => self.take(uid, item.key, kept),
+                _ => self.take(uid, item.key(), kept),
             };
             if matches!(fate, Fate::Later(_)) {
-                broken.insert(item.key);
+                broken.insert(item.key());
             }
             fates.push(fate);
         }

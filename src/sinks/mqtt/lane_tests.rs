@@ -11,7 +11,7 @@ use super::topic::level;
 use crate::net::{Connecting, Network, Stream};
 use crate::settings::address::Address;
 use crate::sinks::fields::Template;
-use crate::sinks::sink::{Fate, Item, Sink, Trouble};
+use crate::sinks::sink::{Fate, Item, Key, Sink, Trouble};
 use crate::sinks::testing::{assert_fates, item, seat};
 use crate::time::clock::Clock as _;
 
@@ -98,7 +98,7 @@ fn sink() -> MqttSink {
 /// Three outcomes, of which the first two are of one host and service.
 fn items() -> Vec<Item> {
     let mut items: Vec<Item> = (1..=3).map(|number| item(number, "h", Some("s"), "text")).collect();
-    items[2].key = 1;
+    items[2].key = Key::Known(1);
     items
 }
 

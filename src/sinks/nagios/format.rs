@@ -18,22 +18,60 @@ const MAX_SPOOLED: usize = 32 * 1024;
 ///
 /// If Nagios cannot hold a name. Then nothing was appended.
 pub fn push_command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, Unfit> {
-    let start = out.len();
-    command(out, check, newlines).inspect_err(|_| out.truncate(start))
+    Commands::default().push(out, check, newlines)
 }
 
-fn command(out: &mut Vec<u8>, check: &CheckResult<'_>, newlines: Newlines) -> Result<bool, Unfit> {
+/// Writes external commands as [`push_command`] does. It keeps how the last one of a service begins, which mostly is how the next one
+/// does.
+#[derive(Debug, Default)]
+pub struct Commands {
+    second: Option<i64>,
+    beginning: Vec<u8>,
+}
+
+impl Commands {
+    /// Appends a command.
+    ///
+    /// # Errors
+    ///
+    /// As [`push_command`].
+    pub fn push(
+        &mut self,
+        out: &mut Vec<u8>,
+        check: &CheckResult<'_>,
+        newlines: Newlines,
+    ) -> Result<bool, Unfit> {
+        let second = check.common.time.div_euclid(1_000_000);
+        if check.service.is_some() && self.second != Some(second) {
+            self.second = Some(second);
+            self.beginning.clear();
+            self.beginning.push(b'[');
+            push_number(&mut self.beginning, second);
+            self.beginning.extend_from_slice(b"] PROCESS_SERVICE_CHECK_RESULT;");
+        }
+        let start = out.len();
+        command(out, &self.beginning, check, newlines).inspect_err(|_| out.truncate(start))
+    }
+}
+
+/// Appends a command that has this beginning if it is of a service.
+fn command(
+    out: &mut Vec<u8>,
+    beginning: &[u8],
+    check: &CheckResult<'_>,
+    newlines: Newlines,
+) -> Result<bool, Unfit> {
     let start = out.len();
-    out.push(b'[');
-    push_number(out, check.common.time.div_euclid(1_000_000));
     match &check.service {
         Some(service) => {
-            out.extend_from_slice(b"] PROCESS_SERVICE_CHECK_RESULT;");
+            out.extend_from_slice(beginning);
             push_host(out, check, MAX_NAME)?;
             out.push(b';');
             push_service(out, service, MAX_NAME)?;
         }
         None => {
+            out.push(b'[');
+            push_number(out, check.common.time.div_euclid(1_000_000));
             out.extend_from_slice(b"] PROCESS_HOST_CHECK_RESULT;");
             push_host(out, check, MAX_NAME)?;
         }
@@ -101,6 +139,20 @@ mod tests {
         let mut host = check("sw1", None, "gone");
         host.common.state = State::Unreachable;
         assert_eq!(command(&host), "[1700000000] PROCESS_HOST_CHECK_RESULT;sw1;2;gone\n");
+    }
+
+    #[test]
+    fn a_command_is_the_same_whatever_was_written_before() {
+        let mut commands = Commands::default();
+        let results = [Some("s"), None, Some("s"), Some("t;"), Some("t")].into_iter().zip([0, 5, 5, 6, 6]);
+        for (service, second) in results.chain([(Some("s"), -1), (None, -1), (Some("s"), 0)]) {
+            let mut result = check("h", service, "o");
+            result.common.time = second * 1_000_000 + 7;
+            let (mut out, mut alone) = (b"x".to_vec(), b"x".to_vec());
+            let pushed = commands.push(&mut out, &result, Newlines::Escaped);
+            assert_eq!(pushed, push_command(&mut alone, &result, Newlines::Escaped));
+            assert_eq!(out, alone);
+        }
     }
 
     #[test]

@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::format::push_command;
+use super::format::{Commands, push_command};
 use super::results;
 use crate::files::pipe::piece;
 use crate::outcome::record::Record;
+use crate::outcome::result::CheckResult;
 use crate::sinks::piece::Format;
-use crate::sinks::plugin_output::Newlines;
+use crate::sinks::plugin_output::{Newlines, Unfit};
 use crate::sinks::sink::{
     Destination, Fate, Id, Item, Lane, Limits, Pieces, Said, Seat, Sending, Sink, Trouble,
 };
@@ -60,7 +61,8 @@ impl Sink for Pipe {
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
         let (path, clock, newlines) = (self.path.clone(), seat.clock.clone(), self.newlines);
-        Box::new(PipeLane { path, newlines, clock, open: None, commands: Vec::new() })
+        let (commands, writer) = (Vec::new(), Commands::default());
+        Box::new(PipeLane { path, newlines, clock, open: None, commands, writer })
     }
 }
 
@@ -73,6 +75,7 @@ struct PipeLane {
     open: Option<Open>,
     /// Commands to be written, kept for its memory.
     commands: Vec<u8>,
+    writer: Commands,
 }
 
 impl Lane for PipeLane {
@@ -89,8 +92,9 @@ impl PipeLane {
         };
         let mut commands = std::mem::take(&mut self.commands);
         commands.clear();
-        let newlines = self.newlines;
-        let steps: Vec<Step> = items.iter().map(|item| open.step(item, newlines, &mut commands)).collect();
+        let (writer, newlines) = (&mut self.writer, self.newlines);
+        let mut push = |out: &mut Vec<u8>, check: &CheckResult<'_>| writer.push(out, check, newlines);
+        let steps: Vec<Step> = items.iter().map(|item| open.step(item, &mut commands, &mut push)).collect();
         let end = steps.iter().map(Step::end).max().unwrap_or(0);
         let mut stopped = open.write(&commands, &*self.clock).await;
         if stopped.is_ok() {
@@ -209,11 +213,16 @@ impl Open {
     }
 
     /// Appends the command of an item, unless it was written before.
-    fn step(&mut self, item: &Item, newlines: Newlines, commands: &mut Vec<u8>) -> Step {
+    fn step(
+        &mut self,
+        item: &Item,
+        commands: &mut Vec<u8>,
+        push: impl FnOnce(&mut Vec<u8>, &CheckResult<'_>) -> Result<bool, Unfit>,
+    ) -> Step {
         if let Some((end, cut)) = self.ends.get(&item.id) {
             return Step::Written(*end, *cut);
         }
-        match results::push(commands, item, |out, check| push_command(out, check, newlines)) {
+        match results::push(commands, item, push) {
             Fate::Dead(reason) => Step::Dead(reason),
             fate => Step::Written(self.written + commands.len() as u64, fate == Fate::Cut),
         }
@@ -372,6 +381,7 @@ mod tests {
             clock: Arc::new(Hasty::default()),
             open: None,
             commands: Vec::new(),
+            writer: Commands::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Rig { _dir: dir, path, lane, runtime: runtime.unwrap() }

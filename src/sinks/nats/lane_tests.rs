@@ -10,7 +10,7 @@ use super::subject::word;
 use crate::net::{Connecting, Network, Stream};
 use crate::settings::address::Address;
 use crate::sinks::fields::Template;
-use crate::sinks::sink::{Fate, Item, Sink, Trouble};
+use crate::sinks::sink::{Fate, Item, Key, Sink, Trouble};
 use crate::sinks::testing::{assert_fates, item, seat};
 
 const INFO: &str = r#"INFO {"max_payload":1048576,"headers":true,"jetstream":true}"#;
@@ -97,7 +97,7 @@ fn sink() -> NatsSink {
 fn items() -> Vec<Item> {
     let mut items: Vec<Item> =
         (1..=3).map(|number| item(number, "h", Some("s"), &format!("text{number}"))).collect();
-    items[2].key = 1;
+    items[2].key = Key::Known(1);
     items
 }
 

@@ -4,6 +4,7 @@ use tokio::io::DuplexStream;
 
 use super::*;
 use crate::net::Connecting;
+use crate::sinks::sink::Key;
 use crate::sinks::testing::{item, seat};
 
 /// What a server does with a message.
@@ -67,7 +68,7 @@ fn frame(octets: &[u8]) -> Option<(u32, String, usize)> {
 async fn what_is_acknowledged_is_delivered_and_only_the_rest_is_sent_again_in_order() {
     let does = ALL.iter().flat_map(|a| ALL.iter().flat_map(move |b| ALL.iter().map(move |c| [*a, *b, *c])));
     let mut items: Vec<Item> = (1..=3).map(|number| item(number, "h", Some("s"), "text")).collect();
-    items[2].key = 1;
+    items[2].key = Key::Known(1);
     for does in does {
         let (mut seat, _) = seat();
         seat.network = Arc::new(Server(does));

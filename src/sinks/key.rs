@@ -1,0 +1,75 @@
+//! Hosts and services that have open items, as the [`queue`](super::queue) knows them.
+
+use std::hash::Hasher;
+
+use crate::sinks::sink::Id;
+use crate::time::clock::Mono;
+
+/// The place of an item or a key in its slab.
+pub(super) type Place = usize;
+
+/// No place.
+pub(super) const NONE: Place = Place::MAX;
+
+/// A key that has open items.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// How often in a row it had to wait.
+    pub(super) tries: u32,
+    /// Since when the server takes nothing of it.
+    pub(super) failing: Option<Mono>,
+    /// Since when its oldest item is never answered, while nothing that could be sent tells whether the server answers.
+    pub(super) stuck: Option<Mono>,
+    pub(super) hash: u64,
+    pub(super) first: Place,
+    pub(super) last: Place,
+    pub(super) sending: u32,
+    pub(super) dead: u32,
+    pub(super) until: Option<Mono>,
+    /// Its entry among the free ones.
+    pub(super) entry: Option<Id>,
+    /// Whether a letter came while items were under way, and the list is out of order.
+    pub(super) unsorted: bool,
+    /// Whether an item of the request that is being settled has to be sent again.
+    pub(super) again: bool,
+}
+
+impl Key {
+    /// One without items.
+    pub(super) fn new(hash: u64) -> Self {
+        Key {
+            tries: 0,
+            failing: None,
+            stuck: None,
+            hash,
+            first: NONE,
+            last: NONE,
+            sending: 0,
+            dead: 0,
+            until: None,
+            entry: None,
+            unsorted: false,
+            again: false,
+        }
+    }
+}
+
+/// Keys are keyed hashes already.
+#[derive(Debug, Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
