@@ -19,6 +19,7 @@ impl Payload {
     }
 
     /// The same without the octets around it.
+    #[must_use]
     pub fn alone(self) -> Self {
         if self.len() == self.octets.len() { self } else { Payload::from(&*self) }
     }
