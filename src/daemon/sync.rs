@@ -1,4 +1,4 @@
-//! Syncs the journal once a second, if anything was appended, deletes what every sink has taken, tries again what the
+//! Syncs the journal once a second, if anything was appended or could not be synced, deletes what every sink has taken, tries again what the
 //! journal has refused, and looks whether its files are still there.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
@@ -49,10 +49,11 @@ async fn regularly(
     // What was appended before this thread was started, or restarted.
     appended.mark_changed();
     loop {
+        let to_mend = policy != SyncPolicy::Never && !journal.is_mended();
         let behind = journal.cursors().iter().any(|(_, cursor)| journal.behind(cursor) > 0);
         let wake = async {
             let changed = appended.changed();
-            let came = match (shared.refusing() || lost, behind) {
+            let came = match (shared.refusing() || lost || to_mend, behind) {
                 (true, _) => tokio::time::timeout(DELAY, changed).await,
                 (false, true) => tokio::time::timeout(CLEAN, changed).await,
                 (false, false) => Ok(changed.await),
@@ -80,7 +81,7 @@ async fn regularly(
         journal.clean();
         if policy != SyncPolicy::Never
             && !lost
-            && let Err(error) = journal.sync(u64::MAX)
+            && let Err(error) = journal.mend().and_then(|_| journal.sync(u64::MAX))
         {
             tracing::error!(%error, "the journal cannot be synced; what came in the last second may not survive a power cut; check the disk");
         }

@@ -2,9 +2,10 @@
 //!
 //! A batch that the journal refuses waits here, up to [`MAX_WAITING`] bytes of all listeners together, and is tried again
 //! before the next one. An inform is known here by its key from its first copy on, whichever listener took it: one that comes again
-//! is answered again once its outcomes are safe, and not processed twice.
+//! is answered again once its outcomes are safe, and not processed twice. That they could not be synced changes nothing of that: it is
+//! tried every second.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use siphasher::sip::SipHasher13;
 use crate::correlate::Secret;
 use crate::correlate::view::{Clear, Wanted};
 use crate::intake::correlation::Correlation;
+use crate::intake::informs::{Informs, Known, MAX_INFORMS, Unsettled};
 use crate::intake::made::Made;
 use crate::intake::mutes::{LastWord, Mutes};
 use crate::intake::state_log::StateLog;
@@ -24,18 +26,11 @@ use crate::journal::{AppendError, Batch, Journal, SyncPolicy};
 use crate::rules::plan::Plan;
 use crate::time::clock::{Mono, Now};
 use crate::time::log_limit::{Kind, Limiter};
-use crate::time::recent::Recent;
 
 /// How many bytes of outcomes may wait for a journal that refuses them.
 pub const MAX_WAITING: usize = 8 << 20;
 /// How long to wait before what was refused is tried again, where no other batch comes.
 pub const RETRY: Duration = Duration::from_millis(200);
-/// How long an inform is known, in seconds: longer than devices repeat one, and than the time window of SNMPv3 accepts a
-/// copy of one.
-const KNOWN_FOR: u64 = 300;
-/// How many informs are known.
-const MAX_INFORMS: usize = 1 << 17;
-
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
@@ -56,17 +51,6 @@ pub enum Refused {
     Queues,
     /// With its pipeline, which does not read on: a stream holds its sender back.
     Stays,
-}
-
-/// What is known of an inform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// It is new.
-    No,
-    /// Its outcomes are not in the journal yet: it must not be processed again, nor answered yet.
-    Waits,
-    /// Its outcomes are as safe as the sync policy asks for: it may be answered.
-    Safe,
 }
 
 /// The way into the journal.
@@ -96,14 +80,6 @@ struct Waiting {
     written: Vec<(Made, u64)>,
 }
 
-#[derive(Debug)]
-struct Informs {
-    /// Those that may be answered.
-    safe: Recent,
-    /// Those whose outcomes are on their way into the journal.
-    claimed: HashSet<u64>,
-}
-
 impl Commit {
     /// The way into this journal.
     pub fn new(
@@ -121,10 +97,7 @@ impl Commit {
             policy,
             stats,
             limiter,
-            informs: Mutex::new(Informs {
-                safe: Recent::new(KNOWN_FOR, MAX_INFORMS),
-                claimed: HashSet::new(),
-            }),
+            informs: Mutex::new(Informs::new()),
             waiting: Mutex::default(),
             tried: AtomicU64::new(0),
             unsettled: AtomicBool::new(false),
@@ -143,16 +116,12 @@ impl Commit {
     /// What is known of an inform. One that is new is the caller's to process, and then to commit or to
     /// [`release`](Commit::release).
     pub fn claim(&self, key: u64, now: Mono) -> Known {
-        let mut informs = self.informs();
-        if informs.safe.contains(key, now.seconds()) {
-            return Known::Safe;
-        }
-        if informs.claimed.insert(key) { Known::No } else { Known::Waits }
+        self.informs().claim(key, now)
     }
 
     /// Forgets an inform that was claimed and cannot be committed: it is new when it comes again.
     pub fn release(&self, key: u64) {
-        self.informs().claimed.remove(&key);
+        self.informs().release(&[key]);
     }
 
     /// Commits a batch, after all that waits. `made` is empty afterwards, unless it [`Stays`](Refused::Stays) and is
@@ -275,15 +244,13 @@ impl Commit {
     /// that were taken lately with them.
     pub(in crate::intake) fn resume_with(&self, log: StateLog, now: Now) -> io::Result<()> {
         let (batch, taken) = self.correlation.resume(log, now)?;
-        let mut informs = self.informs();
         if batch.is_empty() {
-            for inform in taken {
-                informs.safe.insert(inform, now.mono.seconds());
-            }
+            self.informs().settle(&taken, now.mono);
             return Ok(());
         }
-        informs.claimed.extend(&taken);
-        drop(informs);
+        for inform in &taken {
+            self.informs().claim(*inform, now.mono);
+        }
         tracing::warn!(
             outcomes = batch.len(),
             "the last process ended before it could journal outcomes: they are journaled now"
@@ -298,9 +265,30 @@ impl Commit {
         self.state_synced(now, self.correlation.sync(now, false))
     }
 
-    /// Does once a second what the policy asks for, and writes state that could not be written before. Blocks.
+    /// Does once a second what the policy asks for, writes state that could not be written before, and makes safe what informs have
+    /// brought about and could not be synced; whether all of that is done. Blocks.
     pub fn keep_state(&self, now: Now) -> bool {
-        self.state_synced(now, self.correlation.sync(now, self.policy == SyncPolicy::Never))
+        // Those that come to it meanwhile may have changed state that is not synced now.
+        let unsettled = self.informs().take_unsettled();
+        let synced = self.state_synced(now, self.correlation.sync(now, self.policy == SyncPolicy::Never));
+        if unsettled.is_empty() {
+            return synced;
+        }
+        if synced && let Err(error) = self.journal.mend().and_then(|_| self.journal.sync(u64::MAX)) {
+            self.log_unsynced(now, &error);
+        }
+        let mut informs = self.informs();
+        for batch in unsettled {
+            if synced && self.journal.has_safe(&batch.records) {
+                informs.settle(&batch.informs, now.mono);
+            } else if self.journal.has_lost(&batch.records) {
+                // The journal does not have them for sure: their senders send them again, and they are new.
+                informs.release(&batch.informs);
+            } else {
+                informs.unsettle(batch);
+            }
+        }
+        synced && informs.is_settled()
     }
 
     fn state_synced(&self, now: Now, synced: io::Result<()>) -> bool {
@@ -434,13 +422,13 @@ impl Commit {
             SyncPolicy::Batch => self.sync(now, first),
             SyncPolicy::Interval | SyncPolicy::Never => Committed::Written,
         };
-        let safe = self.may_answer(committed);
-        let mut informs = self.informs();
-        for key in &made.informs {
-            informs.claimed.remove(key);
-            if safe {
-                informs.safe.insert(*key, now.mono.seconds());
-            }
+        if self.may_answer(committed) {
+            self.informs().settle(&made.informs, now.mono);
+        } else {
+            // They are decided: a repeat must wait until they are safe, which is tried every second.
+            let records = if without { 0..0 } else { first..self.journal.next() };
+            self.informs().unsettle(Unsettled { informs: made.informs.clone(), records });
+            self.correlation.tell_written();
         }
         committed
     }
@@ -449,14 +437,18 @@ impl Commit {
         match self.journal.sync(first) {
             Ok(()) => Committed::Synced,
             Err(error) => {
-                if let Some(suppressed) = self.limiter.allow_for(Kind::Journal, "sync", now.mono) {
-                    tracing::error!(
-                        suppressed, %error,
-                        "the journal cannot be synced; informs are not answered; check the disk"
-                    );
-                }
+                self.log_unsynced(now, &error);
                 Committed::Written
             }
+        }
+    }
+
+    fn log_unsynced(&self, now: Now, error: &io::Error) {
+        if let Some(suppressed) = self.limiter.allow_for(Kind::Journal, "sync", now.mono) {
+            tracing::error!(
+                suppressed, %error,
+                "the journal cannot be synced; informs are not answered; check the disk"
+            );
         }
     }
 
@@ -540,10 +532,7 @@ impl Commit {
 
     fn release_all(&self, made: &Made) {
         if !made.informs.is_empty() {
-            let mut informs = self.informs();
-            for key in &made.informs {
-                informs.claimed.remove(key);
-            }
+            self.informs().release(&made.informs);
         }
     }
 

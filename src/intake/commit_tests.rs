@@ -1,5 +1,7 @@
 use super::*;
+use crate::files::disk::Disk;
 use crate::files::faulty::{Faults, Faulty};
+use crate::intake::informs::KNOWN_FOR;
 use crate::journal::{Options, Reader, WhenFull};
 use crate::outcome::result::{Common, Event, Labels, Outcome, State};
 use crate::time::clock::Wall;
@@ -172,16 +174,41 @@ fn an_inform_is_answered_when_it_is_as_safe_as_the_policy_asks_for() {
 }
 
 #[test]
-fn what_cannot_be_synced_is_not_answered_and_processed_again() {
+fn what_cannot_be_synced_is_neither_answered_nor_processed_again_until_it_is_safe() {
     let mut bench = Bench::new(SyncPolicy::Batch);
+    // What every sink has is not in the journal any more.
+    bench.commit.journal.register("sink").unwrap();
     bench.disk.set_faults(Faults { sync: 1, ..Faults::default() });
     let committed = bench.queue("a", Some(1));
-    assert_eq!((committed, bench.known(1)), (Committed::Written, Known::No));
-    assert!(!bench.commit.may_answer(committed));
+    assert_eq!((committed, bench.known(1)), (Committed::Written, Known::Waits));
+    assert!(!bench.commit.may_answer(committed) && !bench.commit.keep_state(bench.now));
+    bench.queue("b", Some(2));
     bench.refuses(false);
-    assert_eq!((bench.queue("b", Some(1)), bench.known(1)), (Committed::Synced, Known::Safe));
-    // The disk may have forgotten what it could not sync.
-    assert!(bench.journaled().ends_with('b'));
+    // The disk may have forgotten what it could not sync: that others can be synced says nothing of it.
+    assert_eq!((bench.queue("c", Some(3)), bench.known(3)), (Committed::Synced, Known::Safe));
+    assert_eq!((bench.known(1), bench.known(2)), (Known::Waits, Known::Waits));
+    assert!(bench.commit.keep_state(bench.now));
+    assert_eq!((bench.known(1), bench.known(2), &*bench.journaled()), (Known::Safe, Known::Safe, "abc"));
+    bench.disk.cut_power();
+    let options =
+        Options { directory: "/journal".into(), max_size: 1 << 30, when_full: WhenFull::DropOldest };
+    let (journal, recovery) = Journal::open_on(Arc::new(bench.disk.crash()), options, 8).unwrap();
+    assert_eq!((journal.oldest(), recovery.records), (1, 3));
+}
+
+#[test]
+fn an_inform_that_the_disk_has_lost_is_new() {
+    let bench = Bench::new(SyncPolicy::Batch);
+    bench.commit.journal.register("sink").unwrap();
+    bench.disk.set_faults(Faults { sync: 1, ..Faults::default() });
+    bench.queue("a", Some(1));
+    bench.refuses(false);
+    let names = bench.disk.names();
+    let segment = names.iter().find(|name| name.to_string_lossy().ends_with("1.seg")).unwrap();
+    bench.disk.open(segment, false).unwrap().write(&[0; 99], 0).unwrap();
+    assert_eq!(bench.known(1), Known::Waits);
+    assert!(bench.commit.keep_state(bench.now), "nothing is left to be done");
+    assert_eq!(bench.known(1), Known::No);
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub mod follow;
 pub mod forward;
 pub mod http;
 mod incoming;
+pub mod informs;
 pub mod letting_in;
 pub mod listener;
 pub mod made;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::capture::Batch as Captured;
 use crate::fast_map::FastMap;
 use crate::history::Why;
-use crate::intake::commit::{Committed, Known, Refused};
+use crate::intake::commit::{Committed, Refused};
 use crate::intake::complaints::Complaints;
 use crate::intake::counts::Counts;
 use crate::intake::describe;
+use crate::intake::informs::Known;
 use crate::intake::letting_in::Refusal;
 use crate::intake::listener::Protocol;
 use crate::intake::made::Made;
@@ -328,9 +329,7 @@ impl Pipeline {
             }
             return self.commit_if_full(now);
         };
-        if answer.is_none() {
-            self.shared.stats.informs_unanswered.add(1);
-        }
+        self.shared.stats.informs_unanswered.add(u64::from(answer.is_none()));
         if self.made.has_inform(key) {
             self.counts.informs_repeated += 1;
             return self.pending.extend(answer);

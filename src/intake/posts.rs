@@ -1,6 +1,6 @@
 //! What is posted, on the way to outcomes.
 
-use crate::intake::commit::Known;
+use crate::intake::informs::Known;
 use crate::intake::original::Original;
 use crate::intake::pipeline::Pipeline;
 use crate::message::{Message, Source};

@@ -571,10 +571,10 @@ impl ToSync {
     }
 }
 
-/// Makes all of the journal safe from a power cut; whether it is. What a failed sync was for is not, as long as it is there.
+/// Makes all of the journal safe from a power cut; whether it is. What a failed sync was for is written again.
 fn is_safe(journal: &Journal) -> bool {
     let next = journal.next();
-    journal.sync(u64::MAX).is_ok() && journal.safe() >= next
+    journal.mend().is_ok() && journal.sync(u64::MAX).is_ok() && journal.safe() >= next
 }
 
 fn name(number: u64) -> String {

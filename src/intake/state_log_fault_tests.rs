@@ -77,3 +77,42 @@ fn a_repeated_inform_is_answered_when_what_it_said_is_safe() {
     }
     assert!(answered > 1000 && refused > 100, "{answered} answered, {refused} not");
 }
+
+/// However often an inform is repeated while writes and syncs fail, it counts once; and what is answered survives a power cut.
+#[test]
+fn a_repeated_inform_counts_once_whatever_fails() {
+    let rules = rules("threshold = { count = 3, within = '1h' }");
+    let mut waited = 0;
+    for seed in 0..1000 {
+        let mut process = Process::start(&rules, Faulty::new(seed), 0, SyncPolicy::Batch);
+        let rate = |shift: u64| [0, 1, 2, 3][(seed >> shift) as usize % 4];
+        for key in 1..4 {
+            process.disk.set_faults(Faults { write: rate(key), sync: rate(key + 2), ..Faults::default() });
+            for copy in 0.. {
+                if copy == 4 {
+                    process.disk.set_faults(Faults::default());
+                }
+                match process.commit.claim(key, now(process.now).mono) {
+                    Known::No => {
+                        process.inform("held a", key);
+                    }
+                    Known::Waits => waited += 1,
+                    Known::Safe => break,
+                }
+                process.pass(1);
+                process.commit.retry(now(process.now));
+                process.commit.keep_state(now(process.now));
+                assert!(copy < 10, "seed {seed}: it is never answered");
+            }
+            assert_eq!(process.journaled().len(), usize::from(key == 3), "seed {seed}, inform {key}");
+        }
+        let once = [("a".to_owned(), State::Critical)];
+        assert_eq!(process.journaled(), once, "seed {seed}");
+        process.disk.set_faults(Faults::default());
+        process.disk.cut_power();
+        let mut process = process.die(SyncPolicy::Batch);
+        process.pass(QUIET);
+        assert_eq!(process.journaled(), once, "seed {seed}, after a power cut");
+    }
+    assert!(waited > 1000, "{waited}");
+}

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::files::disk::Disk as _;
 use crate::files::faulty::{Faults, Faulty};
-use crate::intake::commit::{Commit, Committed, Known, Refused};
+use crate::intake::commit::{Commit, Committed, Refused};
 use crate::intake::correlation::tests::{add, rules};
+use crate::intake::informs::Known;
 use crate::intake::made::Made;
 use crate::journal::{Options, WhenFull};
 use crate::outcome::result::State;
@@ -85,12 +86,17 @@ impl<'r> Process<'r> {
 
     /// Takes a message of an inform, and answers it.
     fn message(&mut self, message: &str) -> Committed {
+        self.informs += 1;
+        self.inform(message, self.informs)
+    }
+
+    /// The same, with its key.
+    fn inform(&self, message: &str, key: u64) -> Committed {
         let mut made = Made::default();
         add(&format!("<35>Nov 20 12:00:00 h app: {message}"), &self.commit, self.rules, &mut made);
-        self.informs += 1;
         let now = at_millis(self.now * 1000 + self.later);
-        self.commit.claim(self.informs, now.mono);
-        made.add_inform(self.informs);
+        self.commit.claim(key, now.mono);
+        made.add_inform(key);
         self.commit.batch(now, &mut made, Refused::Queues)
     }
 

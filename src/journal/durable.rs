@@ -32,8 +32,8 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// If the system cannot promise it, or could not before for a part of it. That part may never be safe; it is still
-    /// delivered, unless the power is cut before. Also if a segment that was to be synced is not in its directory any more.
+    /// If the system cannot promise it, or could not before for a part of it. That part is safe only once it is
+    /// [written again](Journal::mend); it is delivered all the same, unless the power is cut before. Also if a segment that was to be synced is not in its directory any more.
     pub fn sync(&self, from: u64) -> io::Result<()> {
         if self.work(from)?.is_none() {
             return Ok(());
@@ -76,7 +76,7 @@ impl Journal {
         if tail.gone {
             return Err(tail.why_gone());
         }
-        if from < tail.unpromised {
+        if tail.doubtful.iter().any(|doubtful| doubtful.meets(&(from..u64::MAX))) {
             return Err(failed_before());
         }
         if tail.synced >= tail.next && tail.names_synced >= tail.names {

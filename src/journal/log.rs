@@ -420,7 +420,7 @@ impl Journal {
     }
 
     /// What is before is safe from a power cut, or not in the journal any more. What a failed sync was for is not, as long as it
-    /// is there.
+    /// is there and was not [written again](Journal::mend).
     pub fn safe(&self) -> u64 {
         self.tail.lock().safe()
     }

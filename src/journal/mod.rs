@@ -48,8 +48,9 @@
 //! 9. A journal that is opened on a disk without room for a segment, or for the file of a cursor, has its records and its cursors, and
 //!    takes no outcomes until there is room. What sinks have taken makes some.
 //! 10. After a failed sync the system may have forgotten what it could not write, and the next one succeeds all the
-//!     same. So what was not safe then is never promised, and the segment is given up for a new one. The next process that opens the
-//!     journal writes what it finds again, as it cannot know what the disk has.
+//!     same. So the segment is given up for a new one, and what was not safe then is not promised by any later sync, but when it was read,
+//!     found whole, written again in its place and synced: [`Journal::mend`]. The next process that opens the
+//!     journal writes what it finds again, too, as it cannot know what the disk has.
 
 pub mod batch;
 mod begin;
@@ -58,6 +59,7 @@ mod cursors;
 mod durable;
 pub mod inspect;
 pub mod log;
+mod mend;
 pub mod payload;
 pub mod place;
 pub mod progress;
@@ -80,6 +82,8 @@ pub use reader::{Encoded, Reader};
 pub use recover::Recovery;
 pub use settings::{MIN_SIZE, Settings, SyncPolicy, WhenFull};
 
+#[cfg(test)]
+mod mend_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

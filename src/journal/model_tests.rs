@@ -31,6 +31,7 @@ fn outcome(text: &str) -> Outcome<'static> {
 enum Step {
     Append(Vec<usize>),
     Sync,
+    Mend,
     /// By a reader that stays as it is, as that of a sink, or by a new one.
     Read(usize, bool),
     Clean,
@@ -63,6 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => prop::collection::vec(1usize..60_000, 1..40).prop_map(Step::Append),
         1 => (0usize..3).prop_map(|few| Step::Append(vec![LARGEST - few])),
         4 => Just(Step::Sync),
+        2 => Just(Step::Mend),
         5 => (1usize..40, any::<bool>()).prop_map(|(most, anew)| Step::Read(most, anew)),
         1 => Just(Step::Clean),
         1 => Just(Step::Kill),
@@ -232,6 +234,15 @@ impl Model {
         }
     }
 
+    /// What syncs have failed for is safe, too.
+    fn mend(&mut self) {
+        let journal = self.journal.clone().unwrap();
+        if journal.mend().is_ok() && journal.sync(0).is_ok() {
+            self.unsynced_from = u64::MAX;
+            self.safe.extend(self.owed.keys().filter(|(epoch, _)| *epoch == self.epoch).copied());
+        }
+    }
+
     fn read(&mut self, most: usize, anew: bool) {
         let (journal, cursor) = (self.journal.clone().unwrap(), self.cursor.clone().unwrap());
         let kept = self.reader.take().filter(|_| !anew);
@@ -289,6 +300,7 @@ impl Model {
         match step {
             Step::Append(sizes) => self.append(&sizes),
             Step::Sync => self.sync(),
+            Step::Mend => self.mend(),
             Step::Read(most, anew) => self.read(most, anew),
             Step::Clean => self.journal.as_ref().unwrap().clean(),
             Step::Kill => self.open(),

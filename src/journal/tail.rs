@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::files::disk::{DiskFile, Identity};
@@ -40,6 +41,24 @@ pub(super) struct Leftover {
     pub(super) length: u64,
 }
 
+/// A segment with records that were not safe when a sync failed. The disk may not have them: they are safe once they are
+/// [written again](crate::journal::Journal::mend).
+#[derive(Debug, Clone)]
+pub(super) struct Doubtful {
+    pub(super) segment: Meta,
+    /// What was before this number was safe.
+    pub(super) from: u64,
+    /// Whether they cannot be written again, as they cannot be read.
+    pub(super) lost: bool,
+}
+
+impl Doubtful {
+    /// Whether some of these records are among those.
+    pub(super) fn meets(&self, records: &Range<u64>) -> bool {
+        self.from < records.end && records.start < self.segment.end()
+    }
+}
+
 /// How many of these are remembered. Each has a descriptor.
 const MOST_LEFTOVERS: usize = 4;
 
@@ -52,12 +71,10 @@ pub(crate) struct Tail {
     pub(super) identity: Identity,
     /// The number of the next record.
     pub(super) next: u64,
-    /// What is before is safe from a power cut, but for what is not promised.
+    /// What is before is safe from a power cut, but for what is doubtful.
     pub(super) synced: u64,
-    /// What is before and was not safe when a sync failed is never promised.
-    pub(super) unpromised: u64,
-    /// What is before that and from this number on was not safe then.
-    unpromised_from: u64,
+    /// What was not safe when a sync failed, the oldest first.
+    pub(super) doubtful: Vec<Doubtful>,
     /// Whether a sync failed, or what a failed write left in the newest segment: nothing more goes into it.
     pub(super) spoiled: bool,
     /// Whether the directory, the newest segment or a closed one that is not safe was found to be gone: nothing is appended
@@ -115,8 +132,7 @@ impl Tail {
             identity: spare.identity,
             next: first,
             synced: 0,
-            unpromised: 0,
-            unpromised_from: 0,
+            doubtful: Vec::new(),
             spoiled: false,
             gone: false,
             without_room: false,
@@ -166,7 +182,7 @@ impl Tail {
 
     /// What is before is safe from a power cut, or not in the journal any more.
     pub(super) fn safe(&self) -> u64 {
-        if self.unpromised > self.oldest() { self.unpromised_from } else { self.synced }
+        self.doubtful.first().map_or(self.synced, |doubtful| doubtful.from)
     }
 
     /// The segments that are not safe from a power cut, and which files they are: only they can be restored.
@@ -349,16 +365,23 @@ impl Tail {
     pub(super) fn forget_removed(&mut self) {
         let oldest = self.oldest();
         self.unsynced.retain(|closed| closed.first >= oldest);
+        self.doubtful.retain(|doubtful| doubtful.segment.first >= oldest);
         self.leftovers.retain(|left| left.first >= oldest);
     }
 
     /// A sync has failed: what was not safe may be lost already, with the header of the segment if that was not.
     pub(super) fn give_up(&mut self) {
-        if self.unpromised <= self.oldest() {
-            self.unpromised_from = self.synced;
+        let (from, newest) = (self.synced, self.open().0);
+        let is_unsafe = |segment: &&Meta| {
+            let is_open = segment.first == newest && segment.end() > from.max(newest);
+            is_open || self.unsynced.iter().any(|closed| closed.first == segment.first)
+        };
+        let doubtful = |segment: &Meta| Doubtful { segment: segment.clone(), from, lost: false };
+        let more: Vec<_> = self.segments.iter().filter(is_unsafe).map(doubtful).collect();
+        if !more.is_empty() {
+            self.doubtful.extend(more);
+            self.synced = self.next;
         }
-        self.unpromised = self.next;
-        self.synced = self.next;
         self.spoiled = true;
         self.unsynced.clear();
     }

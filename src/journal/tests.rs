@@ -31,7 +31,7 @@ fn check(output: &str) -> Outcome<'static> {
     })
 }
 
-fn batch(outputs: &[String]) -> Batch {
+pub(super) fn batch(outputs: &[String]) -> Batch {
     let mut batch = Batch::default();
     for output in outputs {
         batch.push(&check(output));
@@ -48,7 +48,7 @@ fn open_sized(directory: &Path, max_size: u64) -> (Arc<Journal>, Recovery) {
         .unwrap()
 }
 
-fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
+pub(super) fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
     let mut got = Vec::new();
     loop {
         let taken = reader
@@ -471,30 +471,6 @@ fn who_lets_go_of_a_segment_that_was_given_up_counts_the_rest() {
     let mut reader = journal.reader_for(&cursor);
     let got = read_all(&mut reader).len() as u64;
     assert_eq!(got + cursor.expired(), 59, "all but the first are read or counted");
-}
-
-#[test]
-fn what_a_failed_sync_was_for_is_not_safe_while_it_is_there() {
-    let disk = Faulty::new(1);
-    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
-    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
-    let cursor = journal.register("sink").unwrap();
-    let append = |text: &str| journal.append(&batch(&[text.to_owned()])).unwrap();
-    append("safe");
-    journal.sync(0).unwrap();
-    assert_eq!(journal.safe(), 2);
-    append("not safe");
-    disk.set_faults(Faults { sync: 1, ..Faults::default() });
-    assert!(journal.sync(2).is_err() && journal.safe() == 2);
-    append("neither");
-    assert!(journal.sync(3).is_err() && journal.safe() == 2);
-    disk.set_faults(Faults::default());
-    append("safe again");
-    journal.sync(4).unwrap();
-    assert_eq!(journal.safe(), 2, "those before are still there");
-    cursor.advance(4).unwrap();
-    journal.clean();
-    assert_eq!((journal.oldest(), journal.safe()), (4, 5));
 }
 
 /// A journal that refuses what it has no room for gives up nothing, however little room is left.

@@ -159,7 +159,8 @@ drop = true
 pub fn active(version: u64, world: &World) -> Active {
     static MIBS: OnceLock<Held> = OnceLock::new();
     let mibs = MIBS.get_or_init(|| trapline::mib::load::cache::load(&[], None, &Held::default(), &|_| {}).0);
-    let text = if world.keeps_state.get() { [RULES, state::RULES].concat() } else { RULES.to_owned() };
+    let with_state = if world.keeps_state.get() { state::RULES } else { "" };
+    let text = [RULES, with_state, &world.counts.rules()].concat();
     let text = text.replace("{EXTRA}", &format!(" version {version}"));
     let file = RuleFile { name: "rules.toml".into(), text: Arc::from(text) };
     let compiled = compile(&[file], mibs.mib.clone());

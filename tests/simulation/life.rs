@@ -89,10 +89,11 @@ impl Life {
         };
         world.keeps_state.set(random.once_in(2));
         world.history.say(&format!(
-            "seed {}: {weather:?} {journal:?} padding {} state {}",
+            "seed {}: {weather:?} {journal:?} padding {} state {} {:?}",
             world.seed,
             world.padding,
-            world.keeps_state.get()
+            world.keeps_state.get(),
+            world.counts
         ));
         Life {
             world,
@@ -123,6 +124,7 @@ impl Life {
             world.executor.spawn(WORLD, state::once(world.clone(), 30));
             world.executor.spawn(WORLD, state::held(world.clone(), 31));
         }
+        world.counts.start(&world);
         if world.random.once_in(3) {
             world.executor.spawn(WORLD, senders::streams(world.clone()));
         }
@@ -242,8 +244,9 @@ impl Life {
         let (world, batch) = (&self.world, self.journal.sync == SyncPolicy::Batch);
         world.cuts.set(world.cuts.get() + u64::from(power));
         if world.disk_fails.get().is_some() || (power && !batch) {
-            // What waits for the journal is lost with the process; what is there is lost with the power.
-            if node.shared.refusing() {
+            // What waits for the journal is lost with the process, or was given up by a stop; the log of the state, of which nothing is
+            // sure now, has it. What is there is lost with the power.
+            if node.shared.refusing() || node.shared.stats.outcomes_lost.get() > 0 {
                 world.expected.take();
             }
             state::settle(world);

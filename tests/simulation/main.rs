@@ -24,6 +24,7 @@ mod broker;
 mod chance;
 mod clock;
 mod config;
+mod count;
 mod executor;
 mod flood;
 mod history;

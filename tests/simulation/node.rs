@@ -79,6 +79,8 @@ pub struct Node {
     socket: RefCell<Vec<Datagram>>,
     arrived: Notify,
     stop: watch::Sender<bool>,
+    /// Whether it was told to end.
+    pub ending: Cell<bool>,
     /// How many tasks of listeners run.
     listening: Cell<u64>,
     stopped: Notify,
@@ -174,6 +176,7 @@ impl Node {
             socket: RefCell::default(),
             arrived: Notify::new(),
             stop: watch::channel(false).0,
+            ending: Cell::new(false),
             listening: Cell::new(0),
             stopped: Notify::new(),
             made: Cell::new(0),
@@ -390,6 +393,7 @@ impl Node {
 
     /// Ends in order, as `daemon::drain` does.
     pub async fn end(&self) {
+        self.ending.set(true);
         self.timers.joined(Duration::from_secs(5)).await;
         self.storms.joined(Duration::from_secs(5)).await;
         self.mutes.joined(Duration::from_secs(5)).await;

@@ -13,6 +13,7 @@ use trapline::intake::listener::Protocol;
 use trapline::message::NotificationKind;
 use trapline::snmp;
 
+use crate::count::{Bound, Silence};
 use crate::outcome::{Makes, Message};
 use crate::senders::{MOST_ANSWER, notification, padding};
 use crate::world::World;
@@ -63,21 +64,25 @@ pub enum Expected {
     Times { uid: u64, times: usize },
     /// A problem that was held, and its clear: either both are there once, or neither.
     Both { problem: u64, clear: u64 },
+    /// What devices that count have found.
+    Bound(Bound),
+    /// What became of a key that was expected.
+    Silence(Silence),
 }
 
 /// An inform under way, and what may have happened meanwhile.
-struct Sent {
-    uid: u64,
-    first: Duration,
-    answered: Duration,
+pub struct Sent {
+    pub uid: u64,
+    pub first: Duration,
+    pub answered: Duration,
     /// Whether the state cannot have been lost meanwhile.
-    sure: bool,
+    pub sure: bool,
     /// The run of the daemon, if it was one.
-    run: Option<u64>,
+    pub run: Option<u64>,
 }
 
 /// A device that waits for answers.
-struct Device {
+pub struct Device {
     world: World,
     peer: SocketAddr,
     answers: mpsc::UnboundedReceiver<Vec<u8>>,
@@ -86,7 +91,7 @@ struct Device {
 }
 
 impl Device {
-    fn new(world: &World, number: u8, trap: u32) -> Self {
+    pub fn new(world: &World, number: u8, trap: u32) -> Self {
         let peer = SocketAddr::from(([192, 0, 2, number], 7000));
         let (sender, answers) = mpsc::unbounded_channel();
         world.devices.borrow_mut().insert(peer, sender);
@@ -98,15 +103,21 @@ impl Device {
     }
 
     /// Sends until it is answered; none if the devices are told to end before.
-    async fn send(&mut self, service: u64, state: u64) -> Option<Sent> {
-        let world = self.world.clone();
+    pub async fn send(&mut self, service: u64, state: u64) -> Option<Sent> {
         let message = self.message(service, state);
-        let uid = message.uid;
+        let text = padding(&self.world);
+        self.send_this(&message, &text).await
+    }
+
+    /// Sends a message with a text until it is answered.
+    pub async fn send_this(&mut self, message: &Message, text: &str) -> Option<Sent> {
+        let world = self.world.clone();
+        let (uid, service, state) = (message.uid, message.service, message.state);
         world
             .history
             .say(&format!("uid{uid} says {state} of s{service}, for the rule of trap {}", self.trap));
         let (first, sure, run) = (world.history.now(), world.doubts.get(), run(&world));
-        let packet = notification(&message, NotificationKind::Inform, &padding(&world), self.trap, first);
+        let packet = notification(message, NotificationKind::Inform, text, self.trap, first);
         let expected = snmp::decode(&packet).unwrap().answer(MOST_ANSWER).unwrap();
         while world.sending.get() {
             crate::senders::send(&world, Protocol::Snmp, packet.clone(), self.peer, 0);
@@ -133,8 +144,9 @@ impl Device {
     }
 }
 
-fn run(world: &World) -> Option<u64> {
-    world.node().map(|node| node.group.0)
+/// The run of the daemon, if it runs and does not end: then nothing happens by itself any more.
+pub fn run(world: &World) -> Option<u64> {
+    world.node().filter(|node| !node.ending.get()).map(|node| node.group.0)
 }
 
 /// Problems that are reported, repeated and cleared.
@@ -223,6 +235,8 @@ pub fn settle(world: &World) {
                     ));
                 }
             }
+            Expected::Bound(bound) => bound.settle(world),
+            Expected::Silence(silence) => silence.settle(world),
             Expected::Times { .. } => {}
         }
     }

@@ -13,6 +13,7 @@ use trapline::files::faulty::{Faults, Faulty};
 
 use crate::broker::Publish;
 use crate::clock::SimClock;
+use crate::count::Devices;
 use crate::executor::{Executor, Group};
 use crate::flood::Flood;
 use crate::history::History;
@@ -68,6 +69,8 @@ pub struct Inner {
     pub disk_fails: Cell<Option<Duration>>,
     /// Whether rules keep state.
     pub keeps_state: Cell<bool>,
+    /// Which devices meet rules that count.
+    pub counts: Devices,
     /// How often the state of rules may have been lost.
     pub doubts: Cell<u64>,
     /// How often the power was cut.
@@ -137,6 +140,7 @@ impl World {
             padding,
             disk_fails: Cell::new(None),
             keeps_state: Cell::new(false),
+            counts: Devices::draw(&Random::new(seed, 6)),
             cuts: Cell::new(0),
             doubts: Cell::new(0),
             expected: RefCell::default(),

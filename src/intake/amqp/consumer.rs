@@ -21,7 +21,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::amqp;
 use crate::intake::amqp::settings::Queue;
-use crate::intake::commit::{Known, RETRY};
+use crate::intake::commit::RETRY;
+use crate::intake::informs::Known;
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
 use crate::peer::Peer;

@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use crate::inbound::places::Place;
-use crate::intake::commit::Known;
 use crate::intake::http::site::{Hook, Site};
+use crate::intake::informs::Known;
 use crate::intake::listener::Transport;
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Shared;
