@@ -59,7 +59,7 @@ impl Lane for BrokerLane {
     fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a> {
         let name = |item: &Item| {
             let output = item.record().map(|record| record.outcome.common().output.to_string());
-            Some((*named_in(output.unwrap_or_default().as_bytes()).first()?, item.key))
+            Some((*named_in(output.unwrap_or_default().as_bytes()).first()?, item.key()))
         };
         let outcomes = items.iter().filter_map(name).collect();
         let (reply, replied) = oneshot::channel();
