@@ -93,7 +93,7 @@ const OWNED: &[(&str, &str, &str)] = &[
     ("src/intake/follow/store.rs", "Store", "where reading files goes on"),
     ("src/intake/streams.rs", "Stream", "messages of a stream"),
     ("src/snmp/usm/open.rs", "Usm", "engine id and boots"),
-    ("src/snmp/usm/desk.rs", "Desk", "rules, hosts, users, MIB names"),
+    ("src/snmp/usm/room.rs", "Room", "rules, hosts, users, MIB names"),
     ("src/intake/storm_buckets.rs", "Buckets", "how much a sender may send"),
 ];
 

@@ -106,7 +106,7 @@ impl Twins {
         match step {
             Step::Read(keys) => {
                 for key in keys {
-                    let number = (self.machines[0].position()..)
+                    let number = (self.machines[0].position()..u64::MAX)
                         .find(|number| self.machines[0].is_new(*number))
                         .unwrap_or_default();
                     for machine in self.machines.iter_mut().filter(|machine| machine.fits(20)) {
@@ -128,7 +128,9 @@ impl Twins {
                 self.works |= runs;
             }
             Step::Answer(_) if self.works => {
-                self.machines.iter_mut().for_each(|machine| machine.worked(0, Ok(()), now));
+                for machine in &mut self.machines {
+                    machine.worked(0, Ok(()), now);
+                }
                 self.works = false;
             }
             Step::Answer(answer) => {
@@ -140,7 +142,9 @@ impl Twins {
             Step::Letter(key) => {
                 self.letter += 1;
                 let letter = item(Id::Letter(self.letter), *key, now);
-                self.machines.iter_mut().for_each(|machine| machine.retry(letter.clone(), now));
+                for machine in &mut self.machines {
+                    machine.retry(letter.clone(), now);
+                }
             }
             Step::Forget(number) => {
                 let [runs, plain] = self.machines.each_mut().map(|machine| machine.forget_letter(*number));
@@ -149,7 +153,9 @@ impl Twins {
             Step::Written => {
                 let [runs, plain] = self.machines.each_mut().map(|machine| {
                     let dead = machine.take_dead();
-                    dead.iter().for_each(|dead| machine.letter_written(dead));
+                    for dead in &dead {
+                        machine.letter_written(dead);
+                    }
                     let dead: Vec<(Id, Said)> =
                         dead.into_iter().map(|dead| (dead.item.id, dead.reason)).collect();
                     (dead, machine.take_letters_done())
@@ -159,9 +165,15 @@ impl Twins {
             Step::Later(ms) => {
                 self.now = now + Duration::from_millis(*ms);
                 let now = self.now;
-                self.machines.iter_mut().for_each(|machine| machine.tick(now));
+                for machine in &mut self.machines {
+                    machine.tick(now);
+                }
             }
-            Step::Full(full) => self.machines.iter_mut().for_each(|machine| machine.set_journal_full(*full)),
+            Step::Full(full) => {
+                for machine in &mut self.machines {
+                    machine.set_journal_full(*full);
+                }
+            }
         }
         let [runs, plain] = self.machines.each_ref().map(known);
         prop_assert_eq!(runs, plain);

@@ -1,15 +1,11 @@
-//! Where one who opens many messages works: with room for what was encrypted, and with the keys of those who sent lately at hand, so
-//! that nothing is asked of what all share.
+//! Where one who opens many messages works: with room of its own, so that nothing is asked of what all share.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::fast_map::FastMap;
-use crate::snmp::usm::engine::Keys;
-use crate::snmp::usm::envelope::{Envelope, MAX_NAME};
 use crate::snmp::usm::error::Refused;
 use crate::snmp::usm::open::{Opened, Usm};
-use crate::snmp::usm::senders::MAX_ENGINES;
+use crate::snmp::usm::room::Room;
 
 /// A desk of one listener or stream. It goes with the users that it was made for.
 pub struct Desk {
@@ -36,65 +32,6 @@ impl Desk {
     /// [`Refused`] says why, and what the sender is told.
     pub fn open<'d>(&'d mut self, packet: &'d [u8], from: IpAddr, now: u64) -> Result<Opened<'d>, Refused> {
         self.usm.open_in(&mut self.room, packet, from, now)
-    }
-}
-
-/// What is on a desk.
-#[derive(Default)]
-pub(crate) struct Room {
-    pub(crate) plain: Vec<u8>,
-    pub(crate) known: Known,
-}
-
-/// Users with their keys, by engine, name and level, where a message has proven them.
-#[derive(Default)]
-pub(crate) struct Known(FastMap<Box<[u8]>, (usize, Arc<Keys>)>);
-
-/// The longest engine id (RFC 3411, section 5), in octets.
-const MAX_ENGINE: usize = 32;
-
-/// Whom a message is from: its level, the length of its name, the name, and the engine.
-struct Sender {
-    octets: [u8; 2 + MAX_NAME + MAX_ENGINE],
-    length: usize,
-}
-
-impl Sender {
-    /// None where the engine id is longer than the RFCs allow: such a sender is not known by heart.
-    fn of(envelope: &Envelope<'_>) -> Option<Self> {
-        let (name, engine) = (envelope.user, envelope.engine);
-        if name.len() > MAX_NAME || engine.len() > MAX_ENGINE {
-            return None;
-        }
-        let mut octets = [0; 2 + MAX_NAME + MAX_ENGINE];
-        let (between, length) = (2 + name.len(), 2 + name.len() + engine.len());
-        octets[0] = envelope.level();
-        // At most MAX_NAME.
-        octets[1] = name.len() as u8;
-        octets[2..between].copy_from_slice(name);
-        octets[between..length].copy_from_slice(engine);
-        Some(Sender { octets, length })
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.octets[..self.length]
-    }
-}
-
-impl Known {
-    /// The user of a message, and its keys.
-    pub(crate) fn get(&self, envelope: &Envelope<'_>) -> Option<(usize, &Keys)> {
-        let (user, keys) = self.0.get(Sender::of(envelope)?.as_bytes())?;
-        Some((*user, keys))
-    }
-
-    /// Takes note of them once they have proven the message.
-    pub(crate) fn keep(&mut self, envelope: &Envelope<'_>, user: usize, keys: Arc<Keys>) {
-        let Some(sender) = Sender::of(envelope) else { return };
-        if self.0.len() >= MAX_ENGINES {
-            self.0.clear();
-        }
-        self.0.insert(sender.as_bytes().into(), (user, keys));
     }
 }
 
@@ -188,10 +125,10 @@ mod tests {
             let mut damaged = packet.clone();
             *damaged.last_mut().unwrap() ^= 1;
             assert_eq!(desk.open(&damaged, FROM, 1).is_ok(), user.flags() == 0);
-            assert_eq!(desk.room.known.0.len(), 0);
+            assert_eq!(desk.room.known.len(), 0);
             assert!(desk.open(&packet, FROM, 1).is_ok());
             assert!(desk.open(&damaged, FROM, 1).is_err() || user.flags() == 0);
-            assert_eq!(desk.room.known.0.len(), known);
+            assert_eq!(desk.room.known.len(), known);
         }
     }
 }

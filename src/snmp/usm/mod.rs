@@ -6,7 +6,7 @@
 //!
 //! `user` has the users and their keys, `auth_key` a key that proves, `privacy_key` one that encrypts, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
 //! decides who gets in, `report` what the others are told, `memory`, `senders` and `keys` hold what is remembered,
-//! `desk` what one listener has at hand, and [`originate`] is the side that sends.
+//! `desk` and `room` what one listener has at hand, and [`originate`] is the side that sends.
 
 mod auth_key;
 mod desk;
@@ -19,6 +19,7 @@ pub mod open;
 pub mod originate;
 mod privacy_key;
 mod report;
+mod room;
 mod salts;
 mod scoped;
 mod senders;
