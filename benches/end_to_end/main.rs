@@ -4,8 +4,9 @@
 //! `cargo bench --bench end_to_end` runs the parts of [`DEFAULT`]. Options follow `--`:
 //!
 //! - `--part rates,v3` runs only these; `--part all` runs all of [`Part`].
-//! - `--baseline BINARY` measures another binary by turns with the built one: the tables call it "before", and the
-//!   built one "after".
+//! - `--program BINARY` measures another binary than the built one, which is not linked as a release is: such as
+//!   `target/release/trapline`.
+//! - `--baseline BINARY` measures one more by turns with that: the tables call it "before", and the other one "after".
 //! - `--set 'snmp.latency = "5ms"'` adds a line to the configuration of the built binary, `--baseline-set` to that of
 //!   the other one. Both may be given several times.
 //! - `--rounds N` and `--seconds N` set how often and how long each figure is taken. Tables show medians; ratios are
@@ -94,7 +95,10 @@ struct Args {
     /// What to measure
     #[arg(long = "part", value_enum, value_delimiter = ',')]
     parts: Vec<Part>,
-    /// Another trapline binary, measured by turns with the built one
+    /// A trapline binary that is measured in the place of the built one
+    #[arg(long, value_name = "BINARY")]
+    program: Option<PathBuf>,
+    /// Another trapline binary, measured by turns with that one
     #[arg(long, value_name = "BINARY")]
     baseline: Option<PathBuf>,
     /// A line of configuration for the built binary
@@ -136,10 +140,13 @@ impl Run {
             let path = path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             Program { name: name.to_owned(), path, set: set.to_vec() }
         };
-        let built = PathBuf::from(env!("CARGO_BIN_EXE_trapline"));
+        let built = args.program.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_trapline")));
         let name = if args.baseline.is_some() { "after" } else { "trapline" };
         let mut programs = vec![program(name, built, &args.set)];
         let mut options = String::new();
+        if let Some(program) = &args.program {
+            options.push_str(&format!(" --program {}", program.display()));
+        }
         if let Some(baseline) = &args.baseline {
             programs.push(program("before", baseline.clone(), &args.baseline_set));
             options.push_str(&format!(" --baseline {}", baseline.display()));
