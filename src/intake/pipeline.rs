@@ -234,7 +234,8 @@ impl Pipeline {
     }
 
     fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
-        let made = || Some(Box::new(Desk::new(self.active.usm.clone()?)));
+        let most = if self.refused == Refused::Stays { Desk::OF_STREAM } else { Desk::OF_DATAGRAMS };
+        let made = || Some(Box::new(Desk::new(self.active.usm.clone()?, most)));
         let Some(mut desk) = self.desk.take().or_else(made) else {
             self.shared.refusals.count(source.address(), "v3");
             return self.complaints().malformed(packet, source, &DecodeError::V3, now);

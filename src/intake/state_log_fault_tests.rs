@@ -116,3 +116,42 @@ fn a_repeated_inform_counts_once_whatever_fails() {
     }
     assert!(waited > 1000, "{waited}");
 }
+
+/// The same where the process dies in between, while the system goes on: what was in its caches is taken for written.
+#[test]
+fn a_repeated_inform_counts_once_for_the_next_process() {
+    let rules = rules("threshold = { count = 3, within = '1h' }");
+    let once = [("a".to_owned(), State::Critical)];
+    for seed in 0..1000 {
+        let mut process = Process::start(&rules, Faulty::new(seed), 0, SyncPolicy::Batch);
+        let rate = |shift: u64| [0, 1, 2, 3][(seed >> shift) as usize % 4];
+        for key in 1..4 {
+            process.disk.set_faults(Faults { write: rate(key), sync: rate(key + 2), ..Faults::default() });
+            for copy in 0.. {
+                if copy == 1 + seed % 4 {
+                    process.disk.set_faults(Faults::default());
+                    process = process.die(SyncPolicy::Batch);
+                }
+                match process.commit.claim(key, now(process.now).mono) {
+                    Known::No => {
+                        process.inform("held a", key);
+                    }
+                    Known::Waits => {}
+                    Known::Safe => break,
+                }
+                process.pass(1);
+                process.commit.retry(now(process.now));
+                process.commit.keep_state(now(process.now));
+                assert!(copy < 10, "seed {seed}: it is never answered");
+            }
+            // An outcome whose state was not written may come a second time.
+            let turns = process.turns();
+            assert_eq!(turns, once[..usize::from(key == 3)], "seed {seed}, inform {key}");
+        }
+        process.disk.set_faults(Faults::default());
+        process.disk.cut_power();
+        let mut process = process.die(SyncPolicy::Batch);
+        process.pass(QUIET);
+        assert_eq!(process.turns(), once, "seed {seed}, after a power cut");
+    }
+}

@@ -55,15 +55,21 @@ impl Journal {
         self.tail.lock().doubtful.iter().all(|doubtful| doubtful.lost)
     }
 
-    /// Whether these records are safe from a power cut, or not in the journal any more.
+    /// Whether these records, which were not safe when they were appended, are safe from a power cut now, or not in the journal any more
+    /// as they are not needed.
     pub fn has_safe(&self, records: &Range<u64>) -> bool {
         let tail = self.tail.lock();
-        records.end <= tail.synced && !tail.doubtful.iter().any(|doubtful| doubtful.meets(records))
+        let is_there = records.is_empty() || records.start >= tail.lost_to;
+        is_there
+            && records.end <= tail.synced
+            && !tail.doubtful.iter().any(|doubtful| doubtful.meets(records))
     }
 
-    /// Whether some of these records may be lost with the next power cut, and cannot be written again.
+    /// Whether some of these records are lost, or may be with the next power cut and cannot be written again.
     pub fn has_lost(&self, records: &Range<u64>) -> bool {
-        self.tail.lock().doubtful.iter().any(|doubtful| doubtful.lost && doubtful.meets(records))
+        let tail = self.tail.lock();
+        let is_gone = !records.is_empty() && records.start < tail.lost_to;
+        is_gone || tail.doubtful.iter().any(|doubtful| doubtful.lost && doubtful.meets(records))
     }
 
     /// Makes a segment safe; false if not all of it can be read any more.
@@ -88,7 +94,7 @@ impl Journal {
         doubtful.lost = true;
         drop(tail);
         tracing::error!(
-            outcomes = lost.segment.end() - lost.from.max(lost.segment.first),
+            outcomes = lost.segment.end() - lost.first(),
             "outcomes that a failed sync was for cannot be read from the journal any more: sinks that have not taken them may lack them; check the disk"
         );
     }

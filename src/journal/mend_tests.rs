@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::files::disk::Disk;
 use crate::files::faulty::{Faults, Faulty};
+use crate::journal::place::Looked;
 use crate::journal::segment::segment_path;
 use crate::journal::tests::{batch, read_all};
 
@@ -79,4 +80,47 @@ fn what_cannot_be_read_any_more_is_not_promised() {
     assert!(journal.has_lost(&(2..3)) && !journal.has_safe(&(2..3)) && journal.safe() == 2);
     assert!(journal.has_safe(&(3..4)) && !journal.has_lost(&(3..4)));
     assert!(journal.sync(2).is_err() && journal.sync(3).is_ok());
+}
+
+#[test]
+fn what_is_lost_of_one_segment_is_not_lost_of_another() {
+    let disk = Faulty::new(1);
+    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
+    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
+    let _cursor = journal.register("sink").unwrap();
+    // More than half of a segment each.
+    for _ in 1..3 {
+        journal.append(&batch(&["x".repeat(100_000)])).unwrap();
+    }
+    assert_eq!(journal.newest(), 2);
+    disk.set_faults(Faults { sync: 1, ..Faults::default() });
+    assert!(journal.sync(1).is_err());
+    disk.set_faults(Faults::default());
+    let file = disk.open(&segment_path("/journal".as_ref(), 2), false).unwrap();
+    let length = file.length().unwrap();
+    file.write(&[0; 9], length - 9).unwrap();
+    assert!(journal.mend().unwrap());
+    assert!(journal.has_safe(&(1..2)) && !journal.has_lost(&(1..2)));
+    assert!(journal.has_lost(&(2..3)) && !journal.has_safe(&(2..3)) && journal.safe() == 2);
+}
+
+#[test]
+fn what_was_removed_before_it_was_written_again_is_lost() {
+    let disk = Faulty::new(1);
+    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
+    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
+    let _cursor = journal.register("sink").unwrap();
+    let append = |text: &str| journal.append(&batch(&[text.to_owned()])).unwrap();
+    append("not safe");
+    disk.set_faults(Faults { sync: 1, ..Faults::default() });
+    assert!(journal.sync(1).is_err());
+    append("safe");
+    disk.set_faults(Faults::default());
+    disk.lose_for_good(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    assert_eq!(journal.look().unwrap(), Looked::Restored { segments: 1 });
+    // With the new segment what is lost is forgotten, and there is nothing to write again.
+    append("after");
+    assert!(journal.mend().unwrap() && journal.sync(0).is_ok());
+    assert!(journal.has_lost(&(1..2)) && !journal.has_safe(&(1..2)));
+    assert!(journal.has_safe(&(2..4)) && !journal.has_lost(&(2..4)) && journal.has_safe(&(0..0)));
 }

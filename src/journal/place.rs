@@ -212,8 +212,9 @@ impl Journal {
             if tail.unsynced.is_empty() {
                 tail.synced = tail.next;
             }
-            let lost = lost.iter().filter(|segment| segment.end() > needed).count();
-            (lost, tail.next)
+            let needed = lost.iter().map(Meta::end).filter(|end| *end > needed);
+            tail.lost_to = needed.clone().max().unwrap_or(0).max(tail.lost_to);
+            (needed.count(), tail.next)
         });
         for (sink, outcomes) in rest.expired {
             tracing::error!(

@@ -53,9 +53,14 @@ pub(super) struct Doubtful {
 }
 
 impl Doubtful {
+    /// The first of those records. What another segment had before them is another matter.
+    pub(super) fn first(&self) -> u64 {
+        self.from.max(self.segment.first)
+    }
+
     /// Whether some of these records are among those.
     pub(super) fn meets(&self, records: &Range<u64>) -> bool {
-        self.from < records.end && records.start < self.segment.end()
+        self.first() < records.end && records.start < self.segment.end()
     }
 }
 
@@ -75,6 +80,9 @@ pub(crate) struct Tail {
     pub(super) synced: u64,
     /// What was not safe when a sync failed, the oldest first.
     pub(super) doubtful: Vec<Doubtful>,
+    /// Where the newest segment ends that somebody has removed and that sinks had not taken: of what is before, nothing that was not
+    /// safe then is safe ever.
+    pub(super) lost_to: u64,
     /// Whether a sync failed, or what a failed write left in the newest segment: nothing more goes into it.
     pub(super) spoiled: bool,
     /// Whether the directory, the newest segment or a closed one that is not safe was found to be gone: nothing is appended
@@ -133,6 +141,7 @@ impl Tail {
             next: first,
             synced: 0,
             doubtful: Vec::new(),
+            lost_to: 0,
             spoiled: false,
             gone: false,
             without_room: false,
@@ -182,7 +191,7 @@ impl Tail {
 
     /// What is before is safe from a power cut, or not in the journal any more.
     pub(super) fn safe(&self) -> u64 {
-        self.doubtful.first().map_or(self.synced, |doubtful| doubtful.from)
+        self.doubtful.first().map_or(self.synced, Doubtful::first)
     }
 
     /// The segments that are not safe from a power cut, and which files they are: only they can be restored.

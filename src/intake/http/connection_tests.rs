@@ -316,6 +316,23 @@ async fn what_is_not_safe_is_not_taken() {
     }
 }
 
+#[tokio::test]
+async fn what_is_safe_later_is_the_last_report_all_the_same() {
+    let bench = Bench::new();
+    // What every sink has is not in the journal any more.
+    bench.shared.journal.register("sink").unwrap();
+    let report = GOOD.replace('{', "{\"id\":\"1\",");
+    bench.disk.set_faults(Faults { sync: 1, ..Faults::default() });
+    for _ in 0..2 {
+        assert_eq!(status(&bench.say(&request("POST /", "", &report)).await), "503");
+    }
+    bench.disk.set_faults(Faults::default());
+    assert!(bench.shared.commit.keep_state(bench.shared.now()));
+    assert_eq!(status(&bench.say(&request("POST /", "", &report)).await), "409");
+    let latest = bench.shared.latest.of("backup", bench.shared.now());
+    assert_eq!((latest.map(|report| report.status), bench.outputs().len()), (Some(Status::Ok), 1));
+}
+
 /// Virtual time: it goes on as soon as nobody has anything to do.
 #[tokio::test(start_paused = true)]
 async fn nobody_holds_a_connection_by_being_slow() {

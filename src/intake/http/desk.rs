@@ -195,13 +195,14 @@ impl Desk {
         match known {
             Known::Safe => return text(StatusCode::CONFLICT, "this report was taken before\n".to_owned()),
             Known::Waits => return later("this report waits for the journal"),
-            Known::No if !safe => return later("the journal cannot store the report"),
-            Known::No => {}
+            // One with an id is taken all the same, and only its answer waits: its repeat is not taken again.
+            Known::No => {
+                if let Some(status) = kept.status.filter(|_| safe || key.is_some()) {
+                    self.shared.latest.put(&kept.name, status, &kept.info, now);
+                }
+            }
         }
-        if let Some(status) = kept.status {
-            self.shared.latest.put(&kept.name, status, &kept.info, now);
-        }
-        empty(StatusCode::NO_CONTENT)
+        if safe { empty(StatusCode::NO_CONTENT) } else { later("the journal cannot store the report") }
     }
 
     /// Another program sends events.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::snmp::usm::error::Refused;
 use crate::snmp::usm::open::{Opened, Usm};
 use crate::snmp::usm::room::Room;
+use crate::snmp::usm::senders::MAX_ENGINES;
 
 /// A desk of one listener or stream. It goes with the users that it was made for.
 pub struct Desk {
@@ -20,9 +21,14 @@ impl std::fmt::Debug for Desk {
 }
 
 impl Desk {
-    /// A desk for these users.
-    pub fn new(usm: Arc<Usm>) -> Self {
-        Desk { usm, room: Room::default() }
+    /// How many senders a listener of datagrams knows by heart.
+    pub const OF_DATAGRAMS: usize = MAX_ENGINES;
+    /// How many of a stream: there may be a thousand streams, and few have more than one sender.
+    pub const OF_STREAM: usize = 16;
+
+    /// A desk for these users, which knows at most so many senders by heart.
+    pub fn new(usm: Arc<Usm>, most: usize) -> Self {
+        Desk { usm, room: Room::for_senders(most) }
     }
 
     /// Checks a message and takes it apart, as [`Usm::open`] does.
@@ -92,8 +98,9 @@ mod tests {
                 (0usize..4, 0u8..5, 0u32..400, prop::option::weighted(0.2, (any::<prop::sample::Index>(), 0u8..8)), any::<bool>()),
                 1..25,
             ),
+            most in 0..4usize,
         ) {
-            let (without, mut desk) = (receiver(), Desk::new(Arc::new(receiver())));
+            let (without, mut desk) = (receiver(), Desk::new(Arc::new(receiver()), most));
             for (n, (user, engine, time, damage, again)) in sent.into_iter().enumerate() {
                 let user = &users()[user];
                 let mut packet = Crafted {
@@ -111,6 +118,7 @@ mod tests {
                 for _ in 0..=usize::from(again) {
                     let expected = fate(without.open(&packet, FROM, 100));
                     prop_assert_eq!(fate(desk.open(&packet, FROM, 100)), expected);
+                    prop_assert!(desk.room.known.len() <= most.max(1));
                 }
             }
         }
@@ -118,7 +126,7 @@ mod tests {
 
     #[test]
     fn who_has_proven_himself_is_known_and_nobody_else() {
-        let mut desk = Desk::new(Arc::new(receiver()));
+        let mut desk = Desk::new(Arc::new(receiver()), Desk::OF_STREAM);
         let [ops, .., guest] = users();
         for (user, known) in [(guest, 0), (ops, 1)] {
             let packet = Crafted { flags: user.flags(), ..Crafted::default() }.of(user);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::fast_map::FastMap;
 use crate::snmp::usm::engine::Keys;
 use crate::snmp::usm::envelope::{Envelope, MAX_NAME};
-use crate::snmp::usm::senders::MAX_ENGINES;
 
 /// What is on a desk.
 #[derive(Default)]
@@ -14,9 +13,19 @@ pub(crate) struct Room {
     pub(crate) known: Known,
 }
 
+impl Room {
+    /// Room that remembers at most so many senders.
+    pub(crate) fn for_senders(most: usize) -> Self {
+        Room { known: Known { most, ..Known::default() }, ..Room::default() }
+    }
+}
+
 /// Users with their keys, by engine, name and level, where a message has proven them.
 #[derive(Default)]
-pub(crate) struct Known(FastMap<Box<[u8]>, (usize, Arc<Keys>)>);
+pub(crate) struct Known {
+    by_sender: FastMap<Box<[u8]>, (usize, Arc<Keys>)>,
+    most: usize,
+}
 
 /// The longest engine id (RFC 3411, section 5), in octets.
 const MAX_ENGINE: usize = 32;
@@ -52,21 +61,21 @@ impl Sender {
 impl Known {
     /// The user of a message, and its keys.
     pub(crate) fn get(&self, envelope: &Envelope<'_>) -> Option<(usize, &Keys)> {
-        let (user, keys) = self.0.get(Sender::of(envelope)?.as_bytes())?;
+        let (user, keys) = self.by_sender.get(Sender::of(envelope)?.as_bytes())?;
         Some((*user, keys))
     }
 
     /// Takes note of them once they have proven the message.
     pub(crate) fn keep(&mut self, envelope: &Envelope<'_>, user: usize, keys: Arc<Keys>) {
         let Some(sender) = Sender::of(envelope) else { return };
-        if self.0.len() >= MAX_ENGINES {
-            self.0.clear();
+        if self.by_sender.len() >= self.most {
+            self.by_sender.clear();
         }
-        self.0.insert(sender.as_bytes().into(), (user, keys));
+        self.by_sender.insert(sender.as_bytes().into(), (user, keys));
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.by_sender.len()
     }
 }
