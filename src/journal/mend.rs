@@ -88,7 +88,7 @@ impl Journal {
         doubtful.lost = true;
         drop(tail);
         tracing::error!(
-            outcomes = lost.segment.end() - lost.from.max(lost.segment.first),
+            outcomes = lost.segment.end().saturating_sub(lost.from),
             "outcomes that a failed sync was for cannot be read from the journal any more: sinks that have not taken them may lack them; check the disk"
         );
     }

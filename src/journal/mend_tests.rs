@@ -80,3 +80,23 @@ fn what_cannot_be_read_any_more_is_not_promised() {
     assert!(journal.has_safe(&(3..4)) && !journal.has_lost(&(3..4)));
     assert!(journal.sync(2).is_err() && journal.sync(3).is_ok());
 }
+
+#[test]
+fn what_is_lost_of_one_segment_is_not_lost_of_those_beside_it() {
+    let disk = Faulty::new(1);
+    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
+    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
+    let _cursor = journal.register("sink").unwrap();
+    for number in 1..4 {
+        // A segment each.
+        assert_eq!(journal.append(&batch(&["x".repeat(100_000)])).unwrap(), number);
+    }
+    disk.set_faults(Faults { sync: 1, ..Faults::default() });
+    assert!(journal.sync(1).is_err() && journal.safe() == 1);
+    disk.set_faults(Faults::default());
+    disk.open(&segment_path("/journal".as_ref(), 2), false).unwrap().write(&[0; 9], 1000).unwrap();
+    assert!(journal.mend().unwrap(), "nothing more can be done");
+    let known = |number| (journal.has_safe(&(number..number + 1)), journal.has_lost(&(number..number + 1)));
+    assert_eq!([1, 2, 3].map(known), [(true, false), (false, true), (true, false)]);
+    assert_eq!((journal.safe(), journal.sync(3).is_ok(), journal.sync(2).is_ok()), (2, true, false));
+}

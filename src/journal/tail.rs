@@ -46,7 +46,7 @@ pub(super) struct Leftover {
 #[derive(Debug, Clone)]
 pub(super) struct Doubtful {
     pub(super) segment: Meta,
-    /// What was before this number was safe.
+    /// What it has before this number was safe.
     pub(super) from: u64,
     /// Whether they cannot be written again, as they cannot be read.
     pub(super) lost: bool,
@@ -376,7 +376,10 @@ impl Tail {
             let is_open = segment.first == newest && segment.end() > from.max(newest);
             is_open || self.unsynced.iter().any(|closed| closed.first == segment.first)
         };
-        let doubtful = |segment: &Meta| Doubtful { segment: segment.clone(), from, lost: false };
+        let doubtful = |segment: &Meta| {
+            // What others before it have may be written again, and this one not.
+            Doubtful { segment: segment.clone(), from: from.max(segment.first), lost: false }
+        };
         let more: Vec<_> = self.segments.iter().filter(is_unsafe).map(doubtful).collect();
         if !more.is_empty() {
             self.doubtful.extend(more);
