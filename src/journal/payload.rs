@@ -23,6 +23,12 @@ impl Payload {
     pub fn alone(self) -> Self {
         if self.len() == self.octets.len() { self } else { Payload::from(&*self) }
     }
+
+    /// How many octets it keeps in memory.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.octets.len()
+    }
 }
 
 impl Deref for Payload {

@@ -284,7 +284,6 @@ impl<'s> Delivery<'s> {
         self.appended.borrow_and_update();
         let limits = self.sink.limits();
         let most = limits.items.saturating_mul(limits.lanes).clamp(64, MOST_READ);
-        let most = most.min(self.machine.room());
         let before = self.reader.position();
         let (machine, sink, only) = (&mut self.machine, self.sink, &self.options.only);
         let (gate, name) = (&self.options.gate, &self.running.name);
@@ -301,7 +300,8 @@ impl<'s> Delivery<'s> {
             if !machine.is_new(record.sequence) {
                 return true;
             }
-            if !machine.fits(payload.len()) {
+            // What is skipped takes no room: many are skipped at once, also where a request has one item.
+            if !machine.fits(payload.len()) || !machine.has_room() {
                 return false;
             }
             let in_only = |only: &Filter| record.record().is_some_and(|record| only.takes(&record));

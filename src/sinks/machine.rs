@@ -132,8 +132,12 @@ impl Machine {
 
     // Events.
 
-    /// An item was read from the journal; [`Machine::is_new`] and [`Machine::fits`] said that it may be.
-    pub fn read(&mut self, item: Item, now: Mono) {
+    /// An item was read from the journal; [`Machine::is_new`], [`Machine::fits`] and [`Machine::has_room`] said that it may be.
+    pub fn read(&mut self, mut item: Item, now: Mono) {
+        if self.limits.linger > SHORT_LINGER {
+            // It may wait for others for hours: what it was read with is not kept as long.
+            item.payload = item.payload.alone();
+        }
         self.queue.push(item, now);
     }
 
@@ -355,10 +359,9 @@ impl Machine {
         gathers && !self.stopping && self.could_send() && self.fits(0)
     }
 
-    /// How many more items of the journal are to be read at once, so that one request has all of them.
-    pub fn room(&self) -> usize {
-        let room = self.limits.items.saturating_sub(self.queue.ready());
-        if self.queue.runs() { room.max(1) } else { usize::MAX }
+    /// Whether one more item of the journal is to be read now: one request has all of a run.
+    pub fn has_room(&self) -> bool {
+        !self.queue.runs() || self.queue.ready() < self.limits.items.max(1)
     }
 
     /// How many keys the server has put off.

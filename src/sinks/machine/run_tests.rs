@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::journal::{Batch as Records, Journal, Options, WhenFull};
 use crate::sinks::sink::{Key, Order};
+use crate::sinks::testing;
 use crate::time::clock::Mono;
 
 #[derive(Debug, Clone)]
@@ -202,5 +204,41 @@ proptest! {
         for step in &steps {
             twins.step(step)?;
         }
+    }
+}
+
+/// Records are read with those around them, of which one may be ours. It waits for others without them.
+#[test]
+fn what_waits_for_long_keeps_no_more_than_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let (directory, when_full) = (directory.path().to_owned(), WhenFull::DropOldest);
+    let journal = Journal::open(Options { directory, max_size: 1 << 20, when_full }, 7).unwrap().0;
+    let mut records = Records::default();
+    for number in 0..10 {
+        records.push_encoded(&testing::item(number, "h", Some("s"), "text").payload);
+    }
+    journal.append(&records).unwrap();
+    let now = Mono::from_nanos(1 << 40);
+    for (linger, is_long) in [(0, false), (100, false), (300_000, true)] {
+        let linger = Duration::from_millis(linger);
+        let limits = Limits { lanes: 1, items: 2, bytes: usize::MAX, order: Order::Free, linger };
+        let settings = Settings { limits, rate: None, give_up: Duration::from_mins(1) };
+        let mut machine = Machine::new(settings, Progress::before(1), 7);
+        let mut reader = journal.reader(1);
+        let read = reader.read_payloads(10, |record, _| {
+            let room = machine.has_room();
+            if room {
+                let payload = record.shared();
+                machine.read(Item { payload, ..item(Id::Journal(record.sequence), 1, now) }, now);
+            }
+            room
+        });
+        assert_eq!((read.unwrap(), machine.has_room()), (2, false), "as many as one request has");
+        let batch = machine.next(0, now).unwrap();
+        for item in &*batch.items {
+            assert_eq!(item.payload.kept() == item.payload.len(), is_long, "{linger:?}");
+        }
+        machine.answered(0, Ok(vec![Fate::Taken; 2]), now);
+        assert!(machine.has_room());
     }
 }
