@@ -31,6 +31,7 @@ use crate::time::log_limit::{Kind, Limiter};
 pub const MAX_WAITING: usize = 8 << 20;
 /// How long to wait before what was refused is tried again, where no other batch comes.
 pub const RETRY: Duration = Duration::from_millis(200);
+
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
@@ -277,7 +278,7 @@ impl Commit {
         if synced && let Err(error) = self.journal.mend().and_then(|_| self.journal.sync(u64::MAX)) {
             self.log_unsynced(now, &error);
         }
-        let mut informs = self.informs();
+        let (mut informs, mut left) = (self.informs(), VecDeque::new());
         for batch in unsettled {
             if synced && self.journal.has_safe(&batch.records) {
                 informs.settle(&batch.informs, now.mono);
@@ -285,9 +286,10 @@ impl Commit {
                 // The journal does not have them for sure: their senders send them again, and they are new.
                 informs.release(&batch.informs);
             } else {
-                informs.unsettle(batch);
+                left.push_back(batch);
             }
         }
+        informs.put_back(left);
         synced && informs.is_settled()
     }
 

@@ -88,6 +88,20 @@ impl Informs {
         let (batches, count) = &mut self.unsettled;
         *count += batch.informs.len();
         batches.push_back(batch);
+        self.give_up_oldest();
+    }
+
+    /// Takes back what [`Informs::take_unsettled`] gave, before those that came meanwhile.
+    pub(super) fn put_back(&mut self, mut left: VecDeque<Unsettled>) {
+        let (batches, count) = &mut self.unsettled;
+        *count += left.iter().map(|batch| batch.informs.len()).sum::<usize>();
+        left.append(batches);
+        *batches = left;
+        self.give_up_oldest();
+    }
+
+    fn give_up_oldest(&mut self) {
+        let (batches, count) = &mut self.unsettled;
         let mut given_up = Vec::new();
         while *count > MAX_INFORMS {
             let Some(oldest) = batches.pop_front() else { break };
@@ -120,6 +134,11 @@ mod tests {
         (0..more).for_each(|key| informs.unsettle(batch(key)));
         let known = [0, 1, 2, more - 1].map(|key| informs.claim(key, now));
         assert_eq!(known, [Known::No, Known::No, Known::Waits, Known::Waits]);
-        assert_eq!((informs.take_unsettled().len(), informs.is_settled()), (MAX_INFORMS, true));
+        let left = informs.take_unsettled();
+        assert_eq!((left.len(), informs.is_settled()), (MAX_INFORMS, true));
+        informs.unsettle(batch(more));
+        informs.put_back(left);
+        let known = [2, 3, more].map(|key| informs.claim(key, now));
+        assert_eq!(known, [Known::No, Known::Waits, Known::Waits], "one more: the oldest is given up");
     }
 }

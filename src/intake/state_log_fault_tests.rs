@@ -78,6 +78,20 @@ fn a_repeated_inform_is_answered_when_what_it_said_is_safe() {
     assert!(answered > 1000 && refused > 100, "{answered} answered, {refused} not");
 }
 
+/// A copy of an inform comes, and a second passes unless it is answered. What was known of it.
+fn copy_of(process: &mut Process<'_>, key: u64) -> Known {
+    let known = process.commit.claim(key, now(process.now).mono);
+    if known == Known::No {
+        process.inform("held a", key);
+    }
+    if known != Known::Safe {
+        process.pass(1);
+        process.commit.retry(now(process.now));
+        process.commit.keep_state(now(process.now));
+    }
+    known
+}
+
 /// However often an inform is repeated while writes and syncs fail, it counts once; and what is answered survives a power cut.
 #[test]
 fn a_repeated_inform_counts_once_whatever_fails() {
@@ -92,16 +106,11 @@ fn a_repeated_inform_counts_once_whatever_fails() {
                 if copy == 4 {
                     process.disk.set_faults(Faults::default());
                 }
-                match process.commit.claim(key, now(process.now).mono) {
-                    Known::No => {
-                        process.inform("held a", key);
-                    }
-                    Known::Waits => waited += 1,
+                match copy_of(&mut process, key) {
                     Known::Safe => break,
+                    Known::Waits => waited += 1,
+                    Known::No => {}
                 }
-                process.pass(1);
-                process.commit.retry(now(process.now));
-                process.commit.keep_state(now(process.now));
                 assert!(copy < 10, "seed {seed}: it is never answered");
             }
             assert_eq!(process.journaled().len(), usize::from(key == 3), "seed {seed}, inform {key}");
@@ -132,16 +141,9 @@ fn a_repeated_inform_counts_once_for_the_next_process() {
                     process.disk.set_faults(Faults::default());
                     process = process.die(SyncPolicy::Batch);
                 }
-                match process.commit.claim(key, now(process.now).mono) {
-                    Known::No => {
-                        process.inform("held a", key);
-                    }
-                    Known::Waits => {}
-                    Known::Safe => break,
+                if copy_of(&mut process, key) == Known::Safe {
+                    break;
                 }
-                process.pass(1);
-                process.commit.retry(now(process.now));
-                process.commit.keep_state(now(process.now));
                 assert!(copy < 10, "seed {seed}: it is never answered");
             }
             // An outcome whose state was not written may come a second time.

@@ -7,11 +7,15 @@ use crate::journal::place::Looked;
 use crate::journal::segment::segment_path;
 use crate::journal::tests::{batch, read_all};
 
+fn journal_on(disk: &Faulty, epoch: u64) -> Arc<Journal> {
+    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
+    Journal::open_on(Arc::new(disk.clone()), options, epoch).unwrap().0
+}
+
 #[test]
 fn what_a_failed_sync_was_for_is_not_safe_while_it_is_there_as_it_is() {
     let disk = Faulty::new(1);
-    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
-    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
+    let journal = journal_on(&disk, 7);
     let cursor = journal.register("sink").unwrap();
     let append = |text: &str| journal.append(&batch(&[text.to_owned()])).unwrap();
     append("safe");
@@ -36,8 +40,7 @@ fn what_a_failed_sync_was_for_is_not_safe_while_it_is_there_as_it_is() {
 #[test]
 fn what_a_failed_sync_was_for_is_safe_once_it_is_written_again() {
     let disk = Faulty::new(1);
-    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
-    let open = |epoch| Journal::open_on(Arc::new(disk.clone()), options.clone(), epoch).unwrap().0;
+    let open = |epoch| journal_on(&disk, epoch);
     let journal = open(7);
     let cursor = journal.register("sink").unwrap();
     let append = |text: &str| journal.append(&batch(&[text.to_owned()])).unwrap();
@@ -64,8 +67,7 @@ fn what_a_failed_sync_was_for_is_safe_once_it_is_written_again() {
 #[test]
 fn what_cannot_be_read_any_more_is_not_promised() {
     let disk = Faulty::new(1);
-    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
-    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
+    let journal = journal_on(&disk, 7);
     let _cursor = journal.register("sink").unwrap();
     for (number, text) in (1..).zip(["safe", "lost", "not lost"]) {
         journal.append(&batch(&[text.to_owned()])).unwrap();
@@ -85,8 +87,7 @@ fn what_cannot_be_read_any_more_is_not_promised() {
 #[test]
 fn what_is_lost_of_one_segment_is_not_lost_of_another() {
     let disk = Faulty::new(1);
-    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
-    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
+    let journal = journal_on(&disk, 7);
     let _cursor = journal.register("sink").unwrap();
     // More than half of a segment each.
     for _ in 1..3 {
@@ -107,8 +108,7 @@ fn what_is_lost_of_one_segment_is_not_lost_of_another() {
 #[test]
 fn what_was_removed_before_it_was_written_again_is_lost() {
     let disk = Faulty::new(1);
-    let options = Options { directory: "/journal".into(), max_size: MIN_SIZE, when_full: WhenFull::Refuse };
-    let journal = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap().0;
+    let journal = journal_on(&disk, 7);
     let _cursor = journal.register("sink").unwrap();
     let append = |text: &str| journal.append(&batch(&[text.to_owned()])).unwrap();
     append("not safe");

@@ -34,6 +34,14 @@ const KEYS: usize = 3;
 const SILENT_HOSTS: u64 = 9_000_000;
 const SILENT_SERVICE: u64 = 7;
 
+/// How each of the rules ends.
+const CHECK: &str = r#"[rule.check]
+host = "{{ v[1] }}"
+service = "{{ v[2] }}"
+state = "v[3]"
+output = "uid{{ v[5] }}a{EXTRA} {{ v[6] }}"
+"#;
+
 const COUNTED_RULE: &str = r#"
 [[rule]]
 id = "counted"
@@ -43,11 +51,6 @@ threshold = { count = 3, within = "366d", recover = "15s" }
 [rule.recovery]
 state = "critical"
 output = "{{ output }}"
-[rule.check]
-host = "{{ v[1] }}"
-service = "{{ v[2] }}"
-state = "v[3]"
-output = "uid{{ v[5] }}a{EXTRA} {{ v[6] }}"
 "#;
 
 const SLOWED_RULE: &str = r#"
@@ -56,11 +59,6 @@ id = "slowed"
 trap = "1.3.6.1.4.1.99999.7.0.5"
 key = "{{ v[1] }} {{ v[2] }}"
 throttle = { count = 2, per = "10s", key = "{{ v[1] }}" }
-[rule.check]
-host = "{{ v[1] }}"
-service = "{{ v[2] }}"
-state = "v[3]"
-output = "uid{{ v[5] }}a{EXTRA} {{ v[6] }}"
 "#;
 
 /// The key is the number of the message that says of the silence: six digits.
@@ -76,11 +74,6 @@ key = "{{ v[6] }}"
 host = "h9{{ key }}"
 service = "s7"
 output = "uid{{ key }}a{EXTRA}"
-[rule.check]
-host = "{{ v[1] }}"
-service = "{{ v[2] }}"
-state = "v[3]"
-output = "uid{{ v[5] }}a{EXTRA} {{ v[6] }}"
 "#;
 
 /// Which of these devices a seed has.
@@ -100,7 +93,7 @@ impl Devices {
     /// The rules of those that there are.
     pub fn rules(self) -> String {
         let all = [(self.counted, COUNTED_RULE), (self.slowed, SLOWED_RULE), (self.expected, EXPECTED_RULE)];
-        all.into_iter().filter(|(is, _)| *is).map(|(_, rule)| rule).collect()
+        all.into_iter().filter(|(is, _)| *is).flat_map(|(_, rule)| [rule, CHECK]).collect()
     }
 
     /// Starts those that there are.
