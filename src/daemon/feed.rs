@@ -52,13 +52,13 @@ async fn unwatched(readers: &mut watch::Receiver<usize>) {
 /// Reads from what came lately on, without end.
 async fn fill(status: &Status, feed: &Feed) {
     let journal = &status.shared.journal;
-    let mut appended = journal.watch();
+    let follower = journal.follower();
     let until = journal.next();
     let from = until.saturating_sub(LONGEST as u64).max(journal.oldest());
     feed.begin(from);
     let mut reader = journal.reader(from);
     loop {
-        appended.borrow_and_update();
+        let seen = follower.next();
         let read = round(&mut reader, feed, status.clock.now().mono);
         if reader.position() >= until {
             feed.set_filled(true);
@@ -66,8 +66,7 @@ async fn fill(status: &Status, feed: &Feed) {
         match read {
             Ok(0) => {
                 feed.set_filled(true);
-                // The journal lives as long as the daemon.
-                let _ = appended.changed().await;
+                follower.beyond(seen).await;
                 tokio::time::sleep(DELAY).await;
             }
             Ok(_) => {

@@ -91,10 +91,10 @@ async fn write(
     };
     let from = writer.resume(|epoch, next| journal.resumes(epoch, next));
     let mut reader = journal.reader(from.unwrap_or_else(|| journal.oldest()));
-    let mut appended = journal.watch();
+    let follower = journal.follower();
     let mut due = Due::default();
     let ended = loop {
-        appended.borrow_and_update();
+        let seen = follower.next();
         let more = match round(status, &mut writer, &mut reader, &mut due) {
             Ok(more) => more,
             Err(error) => return failed(writer, error),
@@ -109,11 +109,7 @@ async fn write(
                 return tokio::task::yield_now().await;
             }
             tokio::select! {
-                changed = appended.changed() => match changed {
-                    Ok(()) => tokio::time::sleep(DELAY).await,
-                    // The journal has ended with the daemon.
-                    Err(_) => std::future::pending().await,
-                },
+                () = follower.beyond(seen) => tokio::time::sleep(DELAY).await,
                 () = status.shared.untold().begun() => tokio::time::sleep(DELAY).await,
                 // What was written last is in the write-ahead log still.
                 () = tokio::time::sleep(if is_tended { RETAIN } else { TEND }) => {}

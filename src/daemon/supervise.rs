@@ -5,7 +5,7 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
 use crate::status::Health;
 use crate::time::clock::{Clock, Mono};
@@ -125,6 +126,15 @@ impl Drop for Member {
     }
 }
 
+/// Goes on with the panic that a task has ended with, if it has.
+fn panic_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        resume_unwind(panic);
+    }
+}
+
 impl Crew {
     /// A crew without members.
     pub fn new(health: Arc<Health>, world: World) -> Self {
@@ -206,7 +216,8 @@ impl Crew {
             Spawn::Threads => {
                 return self.thread(name, on_end, move |stop| {
                     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                        Ok(runtime) => runtime.block_on(run(stop.clone())),
+                        // As a task: what this thread wakes itself then costs no system call.
+                        Ok(runtime) => panic_on(runtime.block_on(runtime.spawn(run(stop.clone())))),
                         Err(error) => tracing::error!(%error, "a thread has no runtime"),
                     }
                 });

@@ -45,24 +45,28 @@ async fn regularly(
 ) {
     let journal = &shared.journal;
     let mut lost = false;
-    let mut appended = journal.watch();
-    // What was appended before this thread was started, or restarted.
-    appended.mark_changed();
+    let follower = journal.follower();
+    // What was appended before this thread was started, or restarted, is to be synced, too.
+    let mut seen = 0;
     loop {
         let to_mend = policy != SyncPolicy::Never && !journal.is_mended();
         let behind = journal.cursors().iter().any(|(_, cursor)| journal.behind(cursor) > 0);
         let wake = async {
-            let changed = appended.changed();
-            let came = match (shared.refusing() || lost || to_mend, behind) {
-                (true, _) => tokio::time::timeout(DELAY, changed).await,
-                (false, true) => tokio::time::timeout(CLEAN, changed).await,
-                (false, false) => Ok(changed.await),
+            let more = follower.beyond(seen);
+            let most = match (shared.refusing() || lost || to_mend, behind) {
+                (true, _) => Some(DELAY),
+                (false, true) => Some(CLEAN),
+                (false, false) => None,
             };
-            match came {
-                Ok(Ok(())) => tokio::time::sleep(DELAY).await,
-                // The journal is gone.
-                Ok(Err(_)) => std::future::pending().await,
-                Err(_) => {}
+            let came = match most {
+                Some(most) => tokio::time::timeout(most, more).await.is_ok(),
+                None => {
+                    more.await;
+                    true
+                }
+            };
+            if came {
+                tokio::time::sleep(DELAY).await;
             }
         };
         tokio::select! {
@@ -72,7 +76,7 @@ async fn regularly(
             () = journal.missed() => {}
             () = told(&mut stop) => return,
         }
-        appended.mark_unchanged();
+        seen = follower.next();
         let found = journal.look();
         say(journal, &found, lost);
         lost = found.is_err();

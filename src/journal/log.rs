@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::files::disk::{Disk, DiskFile};
 use crate::files::folder;
@@ -22,7 +22,7 @@ use crate::journal::settings::{MIN_SIZE, WhenFull};
 use crate::journal::shape::Shape;
 use crate::journal::spare::{self, Spare};
 use crate::journal::tail::{Rest, Tail};
-use crate::journal::visible::Visible;
+use crate::journal::visible::{Follower, Visible};
 use crate::time::clock::Now;
 use crate::time::receipts::Receipts;
 
@@ -103,8 +103,6 @@ pub struct Journal {
     /// Held by who syncs: the system tells of a failed sync only once.
     pub(super) syncing: Mutex<()>,
     pub(super) damaged: AtomicU64,
-    /// See [`Journal::set_patience`], in microseconds.
-    patience: AtomicU64,
     /// Whether outcomes were refused last, because the journal has its full size.
     is_full: AtomicBool,
     /// Whether its disk had no room for a segment or a cursor at the start: see [`Journal::lacks_room`].
@@ -187,7 +185,6 @@ impl Journal {
             tail: Visible::new(tail, recovered.next),
             syncing: Mutex::new(()),
             damaged: AtomicU64::new(0),
-            patience: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
             had_no_room,
             receipts: Mutex::new(None),
@@ -409,9 +406,9 @@ impl Journal {
         if epoch == self.shape.epoch && next <= self.next() { next } else { next.min(self.recovered) }
     }
 
-    /// The sequence number that the next record gets; changes when something is appended.
-    pub fn watch(&self) -> watch::Receiver<u64> {
-        self.tail.subscribe()
+    /// For those that wait for records.
+    pub fn follower(&self) -> Follower {
+        self.tail.follower()
     }
 
     /// The sequence number that the next record gets.
@@ -430,14 +427,9 @@ impl Journal {
         self.tail.lock().size()
     }
 
-    /// Sets how long outcomes may wait for their readers, for the sake of fewer wake-ups. Zero at first.
+    /// Sets [`Follower::patience`].
     pub fn set_patience(&self, patience: Duration) {
-        self.patience.store(u64::try_from(patience.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// How long outcomes may wait for their readers.
-    pub fn patience(&self) -> Duration {
-        Duration::from_micros(self.patience.load(Ordering::Relaxed))
+        self.tail.set_patience(patience);
     }
 
     /// Whether it refuses outcomes until sinks have taken some.

@@ -81,6 +81,7 @@ pub use place::Looked;
 pub use reader::{Encoded, Reader};
 pub use recover::Recovery;
 pub use settings::{MIN_SIZE, Settings, SyncPolicy, WhenFull};
+pub use visible::Follower;
 
 #[cfg(test)]
 mod mend_tests;

@@ -1,5 +1,6 @@
-//! The locks of [`visible`](super::visible).
+//! What [`visible`](super::visible) locks and waits with.
 
+pub(super) use std::sync::atomic::AtomicU64;
 pub(super) use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(super) use tokio::sync::watch;
+pub(super) use tokio::sync::Notify;

@@ -2,19 +2,37 @@
 //!
 //! Tests compile this file a second time, with loom's locks in the place of [`sync`](super::sync) (see `visible_tests.rs`).
 
-use super::sync::{Mutex, MutexGuard, PoisonError, watch};
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::sync::{AtomicU64, Mutex, MutexGuard, Notify, PoisonError};
 
 /// Some state, and the number of the next record as readers see it.
 #[derive(Debug)]
 pub(crate) struct Visible<T> {
     state: Mutex<T>,
-    next: watch::Sender<u64>,
+    end: Arc<End>,
+}
+
+/// Where the records end that readers see.
+#[derive(Debug)]
+struct End {
+    next: AtomicU64,
+    /// Told when that grows. One list of those that wait: who wakes up while others are still told, and waits again, is not told a
+    /// second time.
+    grows: Notify,
+    /// See [`Follower::patience`], in microseconds.
+    patience: AtomicU64,
 }
 
 impl<T> Visible<T> {
     /// Nothing is visible from `next` on.
     pub(crate) fn new(state: T, next: u64) -> Self {
-        Visible { state: Mutex::new(state), next: watch::channel(next).0 }
+        let end = End { next: AtomicU64::new(next), grows: Notify::new(), patience: AtomicU64::new(0) };
+        Visible { state: Mutex::new(state), end: Arc::new(end) }
     }
 
     /// The state.
@@ -30,21 +48,60 @@ impl<T> Visible<T> {
         let mut state = self.lock();
         let (result, next) = change(&mut state);
         drop(state);
-        self.next.send_if_modified(|visible| {
-            let grows = *visible < next;
-            *visible = next.max(*visible);
-            grows
-        });
+        if self.end.next.fetch_max(next, Ordering::AcqRel) < next {
+            self.end.grows.notify_waiters();
+        }
         result
     }
 
     /// The number that the next record gets.
     pub(crate) fn next(&self) -> u64 {
-        *self.next.borrow()
+        self.end.next.load(Ordering::Acquire)
     }
 
-    /// The same, for those that wait for records.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.next.subscribe()
+    /// For those that wait for records.
+    pub(crate) fn follower(&self) -> Follower {
+        Follower(self.end.clone())
+    }
+
+    /// Sets [`Follower::patience`].
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        self.end.patience.store(u64::try_from(patience.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// Waits for records.
+#[derive(Debug, Clone)]
+pub struct Follower(Arc<End>);
+
+impl Follower {
+    /// One of no journal, with its patience, and how the number of the next record is changed.
+    #[cfg(test)]
+    pub(crate) fn of_nothing(patience: Duration) -> (Self, impl Fn(u64)) {
+        let visible = Visible::new((), 0);
+        visible.set_patience(patience);
+        (visible.follower(), move |next| visible.change(|()| ((), next)))
+    }
+
+    /// The number that the next record gets.
+    pub fn next(&self) -> u64 {
+        self.0.next.load(Ordering::Acquire)
+    }
+
+    /// Returns when the next record gets a number beyond this one. Can be dropped before.
+    pub async fn beyond(&self, number: u64) {
+        loop {
+            // Told of what comes from here on, so also of what comes behind the look.
+            let grows = self.0.grows.notified();
+            if self.next() > number {
+                return;
+            }
+            grows.await;
+        }
+    }
+
+    /// How long outcomes may wait for their readers, for the sake of fewer wake-ups. Zero at first.
+    pub fn patience(&self) -> Duration {
+        Duration::from_micros(self.0.patience.load(Ordering::Relaxed))
     }
 }

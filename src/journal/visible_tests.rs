@@ -5,45 +5,61 @@ use std::sync::Arc;
 use loom::thread;
 use visible::Visible;
 
-/// What `visible.rs` locks with, here.
+/// What `visible.rs` locks and waits with, here.
 mod sync {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
     pub(super) use std::sync::PoisonError;
 
+    pub(super) use loom::sync::atomic::AtomicU64;
     pub(super) use loom::sync::{Mutex, MutexGuard};
 
-    /// As much of tokio's as is needed, so that loom sees when a value is published.
-    pub(super) mod watch {
-        use std::sync::Arc;
+    /// As much of tokio's as is needed: calls are counted, and a future that was made before a call is told of it.
+    #[derive(Debug)]
+    pub(super) struct Notify(Mutex<(u64, Vec<Waker>)>);
 
-        use loom::sync::RwLock;
+    pub(super) struct Notified<'n> {
+        notify: &'n Notify,
+        calls: u64,
+    }
 
-        /// A lock around the value, as in the real one.
-        #[derive(Debug)]
-        pub(in super::super) struct Sender<T>(Arc<RwLock<T>>);
-        pub(in super::super) type Receiver<T> = Sender<T>;
-
-        pub(in super::super) fn channel(first: u64) -> (Sender<u64>, ()) {
-            (Sender(Arc::new(RwLock::new(first))), ())
+    impl Notify {
+        pub(super) fn new() -> Self {
+            Notify(Mutex::new((0, Vec::new())))
         }
 
-        impl Sender<u64> {
-            pub(in super::super) fn send_if_modified(&self, modify: impl FnOnce(&mut u64) -> bool) {
-                modify(&mut self.0.write().unwrap());
-            }
+        pub(super) fn notify_waiters(&self) {
+            let waiting = {
+                let mut state = self.0.lock().unwrap();
+                state.0 += 1;
+                std::mem::take(&mut state.1)
+            };
+            waiting.into_iter().for_each(Waker::wake);
+        }
 
-            pub(in super::super) fn borrow(&self) -> impl std::ops::Deref<Target = u64> {
-                self.0.read().unwrap()
-            }
+        pub(super) fn notified(&self) -> Notified<'_> {
+            Notified { notify: self, calls: self.0.lock().unwrap().0 }
+        }
+    }
 
-            pub(in super::super) fn subscribe(&self) -> Self {
-                Sender(self.0.clone())
+    impl Future for Notified<'_> {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            let mut state = self.notify.0.lock().unwrap();
+            if state.0 != self.calls {
+                return Poll::Ready(());
             }
+            state.1.push(context.waker().clone());
+            Poll::Pending
         }
     }
 }
 
 // The file under test, compiled with the locks above.
-#[allow(clippy::duplicate_mod)]
+#[allow(clippy::duplicate_mod, dead_code)]
 #[path = "visible.rs"]
 mod visible;
 
@@ -67,10 +83,10 @@ fn what_is_visible_never_goes_back_and_includes_what_was_appended() {
                 })
             })
             .collect();
-        let reader = journal.subscribe();
+        let reader = journal.follower();
         let mut before = 1;
         for _ in 0..2 {
-            let now = *reader.borrow();
+            let now = reader.next();
             assert!(now >= before, "{now} after {before}");
             before = now;
         }
@@ -78,5 +94,19 @@ fn what_is_visible_never_goes_back_and_includes_what_was_appended() {
             appender.join().unwrap();
         }
         assert_eq!((journal.next(), *journal.lock()), (4, 4));
+    });
+}
+
+#[test]
+fn who_waits_for_records_is_told() {
+    loom::model(|| {
+        let journal = Arc::new(Visible::new(1, 1));
+        let reader = journal.follower();
+        let waiting = thread::spawn(move || {
+            loom::future::block_on(reader.beyond(1));
+            assert_eq!(reader.next(), 2);
+        });
+        append(&journal, 1);
+        waiting.join().unwrap();
     });
 }

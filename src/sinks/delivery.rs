@@ -13,7 +13,7 @@ use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 
-use crate::journal::{Journal, Reader};
+use crate::journal::{Follower, Journal, Reader};
 use crate::sinks::dead::{Added, DeadLetters, Letter};
 use crate::sinks::fields::Filter;
 use crate::sinks::gate::Gate;
@@ -77,7 +77,9 @@ pub(super) struct Delivery<'s> {
     clock: Arc<dyn Clock>,
     machine: Machine,
     reader: Reader,
-    appended: watch::Receiver<u64>,
+    follower: Follower,
+    /// Where the visible records ended when it read last.
+    seen: u64,
     /// Those that are not under way.
     lanes: Vec<Option<Box<dyn Lane>>>,
     flights: FuturesUnordered<Flight>,
@@ -136,6 +138,7 @@ impl<'s> Delivery<'s> {
             clock: world.clock.clone(),
             network: world.network.clone(),
             engine: journal.directory().join("engine"),
+            follower: journal.follower(),
         };
         let letters = DeadLetters::new(journal.directory(), &running.name);
         let changed = journal.receipts_changed();
@@ -143,7 +146,8 @@ impl<'s> Delivery<'s> {
         Delivery {
             lanes: (0..limits.lanes.max(1)).map(|_| Some(sink.lane(&seat))).collect(),
             flights: FuturesUnordered::new(),
-            appended: journal.watch(),
+            follower: journal.follower(),
+            seen: 0,
             keeper: Keeper::new(&machine),
             report: Report::new(&running),
             retries: Retries::new(letters.clone()),
@@ -203,7 +207,7 @@ impl<'s> Delivery<'s> {
     /// Waits until something happens. Returns whether the sink is to stop.
     async fn wait(&mut self, now: Now, stop: &mut watch::Receiver<bool>, stopping: bool) -> bool {
         let reads = self.disk_paused.is_none() && self.machine.is_hungry();
-        let linger = self.journal.patience().min(LINGER);
+        let linger = self.follower.patience().min(LINGER);
         let lingers = reads && self.lingering && !linger.is_zero();
         let mut wake = self.wake();
         if lingers {
@@ -227,9 +231,8 @@ impl<'s> Delivery<'s> {
                 // turn before the next wait.
                 biased;
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
-                changed = self.appended.changed(), if reads && !lingers => {
-                    // The journal is gone, or it was a short time: perhaps more follows as fast.
-                    stops = changed.is_err();
+                () = self.follower.beyond(self.seen), if reads && !lingers => {
+                    // After a short time: perhaps more follows as fast.
                     self.lingering = self.clock.now().mono.since(now.mono) <= linger;
                 }
                 stopped = stop.wait_for(|stop| *stop), if !stopping => { let _ = stopped; stops = true }
@@ -281,7 +284,7 @@ impl<'s> Delivery<'s> {
 
     /// Reads some records; returns how many.
     fn read(&mut self, now: Now) -> usize {
-        self.appended.borrow_and_update();
+        self.seen = self.follower.next();
         let limits = self.sink.limits();
         let most = limits.items.saturating_mul(limits.lanes).clamp(64, MOST_READ);
         let before = self.reader.position();

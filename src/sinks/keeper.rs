@@ -9,6 +9,8 @@ use crate::time::clock::Mono;
 
 /// The progress is written when this has passed since it was written last, or when so many more outcomes are done.
 const WRITE_EVERY: Duration = Duration::from_millis(20);
+/// After this time it is written when the sink is awake, so that a stream of outcomes does not wake it for that.
+const WRITE_ALONG: Duration = Duration::from_millis(15);
 const WRITE_AFTER: u64 = 512;
 /// How long after a write it is synced.
 const SYNC_AFTER: Duration = Duration::from_secs(1);
@@ -47,7 +49,7 @@ impl Keeper {
             Reached { position: machine.cursor(), read: machine.position(), open: machine.open() as u64 };
         cursor.reach(reached, machine.done_ahead());
         let new = done(machine) - self.done;
-        let write = new >= WRITE_AFTER || (new > 0 && now.since(self.written) >= WRITE_EVERY);
+        let write = new >= WRITE_AFTER || (new > 0 && now.since(self.written) >= WRITE_ALONG);
         let sync = self.unsynced.is_some_and(|since| now.since(since) >= sync_after(hurry));
         if sync {
             let result = cursor.sync(machine.progress());

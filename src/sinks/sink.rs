@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
-use crate::journal::Payload;
+use crate::journal::{Follower, Payload};
 use crate::net::Network;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
@@ -164,6 +164,8 @@ pub struct Seat {
     pub network: Arc<dyn Network>,
     /// The file that says which SNMP engine this daemon is.
     pub engine: PathBuf,
+    /// Tells when the journal has more records.
+    pub follower: Follower,
 }
 
 /// How much is sent at once, and in which order.

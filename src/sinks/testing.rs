@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::journal::Follower;
 use crate::net::Internet;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
@@ -57,7 +59,8 @@ pub(crate) fn seat() -> (Seat, Arc<TestClock>) {
     // Where nothing can be kept, whoever runs the tests.
     let (memory, network) = ("/dev/null/nowhere".into(), Arc::new(Internet));
     let engine = "/dev/null/engine".into();
-    (Seat { name: "sink".into(), memory, clock: clock.clone(), network, engine }, clock)
+    let (follower, _) = Follower::of_nothing(Duration::ZERO);
+    (Seat { name: "sink".into(), memory, clock: clock.clone(), network, engine, follower }, clock)
 }
 
 /// What becomes of three outcomes, of which the first two are of one host and service, if the server took, refused for good or put off

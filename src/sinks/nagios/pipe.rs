@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::format::{Commands, push_command};
 use super::results;
 use crate::files::pipe::piece;
+use crate::journal::Follower;
 use crate::outcome::record::Record;
 use crate::outcome::result::CheckResult;
 use crate::sinks::piece::Format;
@@ -26,6 +27,8 @@ use crate::sinks::sink::{
 use crate::sys;
 use crate::time::clock::{Clock, Mono};
 
+/// Within how many times the time that outcomes may wait for their readers batches follow each other closely.
+const FOLLOWS: u32 = 4;
 /// How long nothing may leave the pipe before that is reported.
 const STUCK: Duration = Duration::from_secs(10);
 /// The first pause before the number of unread bytes is asked for again. A reader that waits for commands needs no longer.
@@ -60,9 +63,10 @@ impl Sink for Pipe {
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
-        let (path, clock, newlines) = (self.path.clone(), seat.clock.clone(), self.newlines);
+        let stream = Stream { clock: seat.clock.clone(), follower: seat.follower.clone(), last: None };
+        let (path, newlines) = (self.path.clone(), self.newlines);
         let (commands, writer) = (Vec::new(), Commands::default());
-        Box::new(PipeLane { path, newlines, clock, open: None, commands, writer })
+        Box::new(PipeLane { path, newlines, stream, open: None, commands, writer })
     }
 }
 
@@ -71,7 +75,7 @@ impl Sink for Pipe {
 struct PipeLane {
     path: PathBuf,
     newlines: Newlines,
-    clock: Arc<dyn Clock>,
+    stream: Stream,
     open: Option<Open>,
     /// Commands to be written, kept for its memory.
     commands: Vec<u8>,
@@ -96,9 +100,10 @@ impl PipeLane {
         let mut push = |out: &mut Vec<u8>, check: &CheckResult<'_>| writer.push(out, check, newlines);
         let steps: Vec<Step> = items.iter().map(|item| open.step(item, &mut commands, &mut push)).collect();
         let end = steps.iter().map(Step::end).max().unwrap_or(0);
-        let mut stopped = open.write(&commands, &*self.clock).await;
+        let mut stopped = open.write(&commands, &*self.stream.clock).await;
         if stopped.is_ok() {
-            stopped = open.drain(end, &*self.clock).await;
+            let follows = self.stream.follows();
+            stopped = open.drain(end, &self.stream, last(items).filter(|_| follows)).await;
         }
         self.commands = commands;
         if matches!(stopped, Err(Stop::Stuck)) {
@@ -132,6 +137,37 @@ impl PipeLane {
                 Err(Trouble::Unanswered(what.into(), "see whether Nagios runs"))
             }
         }
+    }
+}
+
+/// The highest number of a record among these.
+fn last(items: &[Item]) -> Option<u64> {
+    let numbers =
+        items.iter().map(|item| if let Id::Journal(number) = item.id { Some(number) } else { None });
+    numbers.max().flatten()
+}
+
+/// The batches of a lane, as they follow each other.
+#[derive(Debug)]
+struct Stream {
+    clock: Arc<dyn Clock>,
+    follower: Follower,
+    /// When the last one was written.
+    last: Option<Mono>,
+}
+
+impl Stream {
+    /// One is written now: whether it follows the one before closely.
+    fn follows(&mut self) -> bool {
+        let now = self.clock.now().mono;
+        let last = self.last.replace(now);
+        last.is_some_and(|last| now.since(last) < self.follower.patience() * FOLLOWS)
+    }
+
+    /// Waits until there is a record behind this one: then the sink is awake in any case.
+    async fn next(&self, number: u64) {
+        let most = (self.follower.patience() * 2).min(LONGEST_PAUSE);
+        let _ = tokio::time::timeout(most, self.follower.beyond(number + 1)).await;
     }
 }
 
@@ -267,11 +303,12 @@ impl Open {
         Ok(())
     }
 
-    /// Waits until everything up to a byte has left the pipe.
-    async fn drain(&mut self, end: u64, clock: &dyn Clock) -> Result<(), Stop> {
+    /// Waits until everything up to a byte has left the pipe. Where more records follow closely behind that number, a reader that
+    /// has not read yet has the time until they come.
+    async fn drain(&mut self, end: u64, stream: &Stream, mut follows: Option<u64>) -> Result<(), Stop> {
         let first = self.unread()?;
         let (mut unread, mut read) = (first, 0);
-        let mut wait = Wait::new(clock);
+        let mut wait = Wait::new(&*stream.clock);
         loop {
             // Other writers may have added to what is unread, so this is the least that has left of ours. And once as much
             // was read as was in the pipe at first, all of ours was among it.
@@ -286,7 +323,10 @@ impl Open {
             if wait.paused && !has_reader(&self.pipe) {
                 return Err(Stop::Gone(io::ErrorKind::BrokenPipe.into()));
             }
-            wait.pause().await?;
+            match follows.take() {
+                Some(number) => stream.next(number).await,
+                None => wait.pause().await?,
+            }
             let now = self.unread()?;
             if now < unread {
                 read += unread - now;
@@ -345,180 +385,5 @@ fn has_reader(pipe: &File) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::*;
-    use crate::sinks::testing::item;
-    use crate::time::clock::Now;
-
-    /// A clock on which a second passes with each look.
-    #[derive(Debug, Default)]
-    struct Hasty(AtomicU64);
-
-    impl Clock for Hasty {
-        fn now(&self) -> Now {
-            let seconds = self.0.fetch_add(1, Ordering::Relaxed);
-            Now { mono: Mono::default() + Duration::from_secs(seconds), ..Now::default() }
-        }
-    }
-
-    struct Rig {
-        _dir: tempfile::TempDir,
-        path: PathBuf,
-        lane: PipeLane,
-        runtime: tokio::runtime::Runtime,
-    }
-
-    fn rig() -> Rig {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("nagios.cmd");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let lane = PipeLane {
-            path: path.clone(),
-            newlines: Newlines::Escaped,
-            clock: Arc::new(Hasty::default()),
-            open: None,
-            commands: Vec::new(),
-            writer: Commands::default(),
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Rig { _dir: dir, path, lane, runtime: runtime.unwrap() }
-    }
-
-    impl Rig {
-        fn send(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
-            self.runtime.block_on(self.lane.deliver(items))
-        }
-
-        fn reader(&self) -> File {
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path).unwrap()
-        }
-    }
-
-    fn items(numbers: std::ops::Range<u64>) -> Vec<Item> {
-        numbers.map(|n| item(n, "h", Some("S"), &format!("m{n}"))).collect()
-    }
-
-    /// What is in the pipe, line by line.
-    fn lines(reader: &mut File) -> Vec<String> {
-        let mut text = Vec::new();
-        // The other end is open, so it ends in WouldBlock.
-        let _ = reader.read_to_end(&mut text);
-        String::from_utf8(text)
-            .unwrap()
-            .lines()
-            .map(|line| line.rsplit(';').next().unwrap().to_owned())
-            .collect()
-    }
-
-    fn names(numbers: std::ops::Range<u64>) -> Vec<String> {
-        numbers.map(|n| format!("m{n}")).collect()
-    }
-
-    #[test]
-    fn only_whole_commands_in_one_piece() {
-        let line = [&[b'x'; 1499][..], b"\n"].concat();
-        let three = line.repeat(3);
-        assert_eq!(piece(&three).len(), 3000);
-        assert_eq!(piece(&line), line);
-    }
-
-    #[test]
-    fn what_is_no_pipe_with_a_reader_is_not_written() {
-        let mut rig = rig();
-        let said = |trouble| match trouble {
-            Err(Trouble::Away(said, _)) => said.to_string(),
-            other => panic!("{other:?}"),
-        };
-        assert!(said(rig.send(&items(0..1))).ends_with("nobody reads it"));
-        std::fs::remove_file(&rig.path).unwrap();
-        assert!(said(rig.send(&items(0..1))).contains("No such file"));
-        std::fs::write(&rig.path, "").unwrap();
-        assert!(said(rig.send(&items(0..1))).ends_with("it is no named pipe"));
-        assert_eq!(std::fs::read(&rig.path).unwrap(), b"");
-    }
-
-    #[test]
-    fn taken_is_what_has_left_the_pipe() {
-        let mut rig = rig();
-        let mut reader = rig.reader();
-        // Nobody reads: after a while that is said, and nothing is sent a second time.
-        for _ in 0..3 {
-            assert!(matches!(rig.send(&items(0..3)), Err(Trouble::Unanswered(..))));
-        }
-        assert_eq!(lines(&mut reader), names(0..3));
-        assert_eq!(rig.send(&items(0..2)), Ok(vec![Fate::Taken; 2]));
-        assert_eq!(rig.send(&items(2..3)), Ok(vec![Fate::Taken]));
-        assert_eq!(lines(&mut reader), names(0..0));
-        // Reported once, they are new if they come again.
-        assert!(rig.send(&items(0..1)).is_err());
-        assert_eq!(lines(&mut reader), names(0..1));
-    }
-
-    #[test]
-    fn what_a_reader_leaves_unread_is_sent_to_the_next() {
-        let mut rig = rig();
-        let mut reader = rig.reader();
-        assert!(rig.send(&items(0..3)).is_err());
-        // One of three commands is read.
-        let mut byte = [0];
-        while byte != *b"\n" {
-            reader.read_exact(&mut byte).unwrap();
-        }
-        drop(reader);
-        assert_eq!(rig.send(&items(0..3)), Ok(vec![Fate::Taken]));
-        assert!(matches!(rig.send(&items(1..3)), Err(Trouble::Away(..))));
-        let mut reader = rig.reader();
-        assert!(rig.send(&items(1..3)).is_err());
-        assert_eq!(lines(&mut reader), names(1..3));
-    }
-
-    #[test]
-    fn bytes_of_others_are_not_taken_for_ours() {
-        let mut rig = rig();
-        let mut reader = rig.reader();
-        let mut other = OpenOptions::new().write(true).open(&rig.path).unwrap();
-        other.write_all(&[&b"[1] OTHER;".repeat(500)[..], b"half a comm"].concat()).unwrap();
-        assert!(rig.send(&items(0..3)).is_err());
-        // Others write on and on, behind ours.
-        other.write_all(&b"[1] OTHER;x\n".repeat(50)).unwrap();
-        assert!(rig.send(&items(0..3)).is_err());
-        let read = lines(&mut reader);
-        assert_eq!(read[1..4], names(0..3), "the half command has swallowed none of ours");
-        assert_eq!(rig.send(&items(0..3)), Ok(vec![Fate::Taken; 3]));
-    }
-
-    #[test]
-    fn a_full_pipe_takes_what_fits_and_the_rest_when_there_is_space() {
-        let mut rig = rig();
-        let mut reader = rig.reader();
-        let long = "x".repeat(4000);
-        let items: Vec<Item> = (0..40).map(|n| item(n, "h", Some("S"), &format!("{long};m{n}"))).collect();
-        let mut read = Vec::new();
-        let fates = loop {
-            match rig.send(&items) {
-                Ok(fates) => break fates,
-                Err(Trouble::Unanswered(..)) => read.extend(lines(&mut reader)),
-                Err(other) => panic!("{other:?}"),
-            }
-        };
-        read.extend(lines(&mut reader));
-        assert_eq!((fates, read), (vec![Fate::Taken; 40], names(0..40)));
-    }
-
-    #[test]
-    fn what_makes_no_command_is_a_dead_letter() {
-        let mut rig = rig();
-        let mut reader = rig.reader();
-        let long = "s".repeat(257);
-        let all =
-            [item(0, "h", Some("S"), "m0"), item(1, "h", Some(&long), "m1"), item(2, "h", Some("S"), "m2")];
-        assert!(rig.send(&all).is_err());
-        assert_eq!(lines(&mut reader), ["m0", "m2"]);
-        let fates = rig.send(&all).unwrap();
-        assert_eq!((&fates[0], &fates[2]), (&Fate::Taken, &Fate::Taken));
-        assert!(matches!(&fates[1], Fate::Dead(said) if said.as_str().contains("257 bytes")));
-    }
-}
+#[path = "pipe_tests.rs"]
+mod tests;
