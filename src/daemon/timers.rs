@@ -19,6 +19,14 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
         commit.correlation.written().await;
         tokio::time::sleep(DELAY).await;
     };
+    let keep = || {
+        if !commit.keep_state(shared.now()) {
+            // It is tried again.
+            commit.correlation.tell_written();
+        }
+    };
+    // Informs that an earlier process had taken are not answered before.
+    keep();
     let mut to_sync = pin!(changed());
     loop {
         tokio::select! {
@@ -26,10 +34,7 @@ pub async fn run(shared: Arc<Shared>, mut stop: Stop) {
             biased;
             () = told(&mut stop) => return,
             () = &mut to_sync => {
-                if !commit.keep_state(shared.now()) {
-                    // It is tried again.
-                    commit.correlation.tell_written();
-                }
+                keep();
                 to_sync.set(changed());
             }
             () = commit.correlation.wait(|| shared.now()) => commit.advance(shared.now()),

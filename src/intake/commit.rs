@@ -242,20 +242,18 @@ impl Commit {
     }
 
     /// The same, with a log. Outcomes that the journal does not take now wait in memory, as those of messages do, and informs
-    /// that were taken lately with them.
+    /// that were taken lately with them. These are answered when this process has made safe what the last one may have left unsynced.
     pub(in crate::intake) fn resume_with(&self, log: StateLog, now: Now) -> io::Result<()> {
         let (batch, taken) = self.correlation.resume(log, now)?;
-        if batch.is_empty() {
-            self.informs().settle(&taken, now.mono);
-            return Ok(());
-        }
         for inform in &taken {
             self.informs().claim(*inform, now.mono);
         }
-        tracing::warn!(
-            outcomes = batch.len(),
-            "the last process ended before it could journal outcomes: they are journaled now"
-        );
+        if !batch.is_empty() {
+            tracing::warn!(
+                outcomes = batch.len(),
+                "the last process ended before it could journal outcomes: they are journaled now"
+            );
+        }
         let mut made = Made { batch, informs: taken, stateful: true, ..Made::default() };
         self.batch(now, &mut made, Refused::Queues);
         Ok(())
@@ -293,7 +291,7 @@ impl Commit {
         synced && informs.is_settled()
     }
 
-    fn state_synced(&self, now: Now, synced: io::Result<()>) -> bool {
+    fn state_synced(&self, now: Now, synced: io::Result<bool>) -> bool {
         if let Err(error) = &synced
             && let Some(suppressed) = self.limiter.allow_for(Kind::Journal, "state", now.mono)
         {
@@ -302,7 +300,7 @@ impl Commit {
                 "the state of rules cannot be synced: it may not survive a crash; check the disk"
             );
         }
-        synced.is_ok()
+        synced.unwrap_or(false)
     }
 
     /// Commits outcomes that no message has brought about. The state of rules is locked.
@@ -428,7 +426,8 @@ impl Commit {
             self.informs().settle(&made.informs, now.mono);
         } else {
             // They are decided: a repeat must wait until they are safe, which is tried every second.
-            let records = if without { 0..0 } else { first..self.journal.next() };
+            // What changes nothing may repeat what the journal has.
+            let records = if without { first..first } else { first..self.journal.next() };
             self.informs().unsettle(Unsettled { informs: made.informs.clone(), records });
             self.correlation.tell_written();
         }

@@ -449,17 +449,18 @@ impl Correlation {
     }
 
     /// Makes the state on disk safe from a power cut, and writes it anew where it could not be written or has grown long. With
-    /// `only_new` only what was written anew is made safe.
+    /// `only_new` only what was written anew is made safe. Whether it is safe: what an earlier process left is not before there are rules.
     ///
     /// # Errors
     ///
     /// If it cannot be, or cannot be written.
-    pub fn sync(&self, now: clock::Now, only_new: bool) -> io::Result<()> {
+    pub fn sync(&self, now: clock::Now, only_new: bool) -> io::Result<bool> {
         let to_sync = {
             let mut guard = self.state();
             let state = &mut *guard;
             let Now { engine, wall } = state.peek(now);
-            let Some(log) = state.log.as_mut().filter(|_| state.saved.is_none()) else { return Ok(()) };
+            let is_whole = state.saved.is_none();
+            let Some(log) = state.log.as_mut().filter(|_| is_whole) else { return Ok(is_whole) };
             log.tell_clocks(wall.saturating_sub(engine))?;
             if log.is_left() && !state.correlator.plan().is_stateful() {
                 log.set_waits(self.waits.any());
@@ -467,7 +468,7 @@ impl Correlation {
                 if log.is_left() {
                     self.tell_written();
                 }
-                return Ok(());
+                return Ok(true);
             }
             if state.correlator.plan().is_stateful() && (!log.is_open() || log.is_long()) {
                 // What cannot be written anew goes on as it is, if it is there.
@@ -477,10 +478,10 @@ impl Correlation {
             }
             log.to_sync(self.waits.any()).filter(|_| !only_new || log.has_older())
         };
-        let Some(to_sync) = to_sync else { return Ok(()) };
+        let Some(to_sync) = to_sync else { return Ok(true) };
         // Without the lock: deciding goes on.
         let result = to_sync.sync();
-        self.state().log.as_mut().map_or(Ok(()), |log| log.synced(&to_sync, result))
+        self.state().log.as_mut().map_or(Ok(()), |log| log.synced(&to_sync, result)).map(|()| true)
     }
 
     /// Something is still to be synced.

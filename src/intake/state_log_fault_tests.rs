@@ -157,3 +157,57 @@ fn a_repeated_inform_counts_once_for_the_next_process() {
         assert_eq!(process.turns(), once, "seed {seed}, after a power cut");
     }
 }
+
+/// What is known of an inform, which stays new if it is.
+fn known(process: &Process<'_>, key: u64) -> Known {
+    let known = process.commit.claim(key, now(process.now).mono);
+    if known == Known::No {
+        process.commit.release(key);
+    }
+    known
+}
+
+/// Three informs, each repeated until its answer arrives, count three times, whenever processes die, the power is cut and syncs fail.
+/// What any process answers survives a power cut, also what another one had taken and not synced.
+#[test]
+fn what_any_process_has_answered_survives_a_power_cut() {
+    let rules = rules("threshold = { count = 3, within = '1h' }");
+    let (mut read_back, mut cuts) = (0, 0);
+    for seed in 0..1000_u64 {
+        let mut bits = seed;
+        let mut once_in = |times: u64| {
+            bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (bits >> 33).is_multiple_of(times)
+        };
+        let mut process = Process::start(&rules, Faulty::new(seed), 0, SyncPolicy::Batch);
+        for key in 1..4 {
+            for copy in 0.. {
+                assert!(copy < 100, "seed {seed}: it is never answered");
+                let sync = u64::from(copy < 20 && once_in(2));
+                process.disk.set_faults(Faults { sync, ..Faults::default() });
+                let mut answered = copy_of(&mut process, key) == Known::Safe;
+                process.disk.set_faults(Faults::default());
+                if once_in(3) {
+                    process = process.die(SyncPolicy::Batch);
+                    if once_in(2) {
+                        process.commit.keep_state(now(process.now));
+                    }
+                    read_back += usize::from(known(&process, key) != Known::No);
+                }
+                answered |= known(&process, key) == Known::Safe;
+                if once_in(3) {
+                    process.disk.cut_power();
+                    process = process.die(SyncPolicy::Batch);
+                    cuts += usize::from(answered);
+                    assert!(!answered || known(&process, key) != Known::No, "seed {seed}, inform {key}");
+                }
+                if answered && once_in(2) {
+                    break;
+                }
+            }
+        }
+        process.pass(QUIET);
+        assert_eq!(process.turns(), [("a".to_owned(), State::Critical)], "seed {seed}");
+    }
+    assert!(read_back > 500 && cuts > 500, "{read_back} read back, {cuts} power cuts");
+}

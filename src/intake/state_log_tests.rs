@@ -65,6 +65,19 @@ impl<'r> Process<'r> {
     fn start_later(
         rules: &'r RuleSet,
         disk: Faulty,
+        at: (i64, i64),
+        settings: (SyncPolicy, u64),
+        prepare: impl FnOnce(&Commit),
+    ) -> Self {
+        let process = Self::before_rules(rules, disk, at, settings, prepare);
+        process.commit.replace(rules.plan(), at_millis(at.0 * 1000 + at.1));
+        process
+    }
+
+    /// The rules are still to come.
+    fn before_rules(
+        rules: &'r RuleSet,
+        disk: Faulty,
         (at, later): (i64, i64),
         (policy, max_size): (SyncPolicy, u64),
         prepare: impl FnOnce(&Commit),
@@ -80,7 +93,6 @@ impl<'r> Process<'r> {
         let log = StateLog::within(Folder::on(shared, directory), &journal, policy);
         prepare(&commit);
         commit.resume_with(log, start).unwrap();
-        commit.replace(rules.plan(), start);
         Process { rules, disk, journal, commit, now: at, later, informs: 0 }
     }
 
@@ -279,6 +291,23 @@ fn what_was_taken_is_known_to_the_next_process() {
     process.message("held b");
     let process = process.die(SyncPolicy::Batch);
     assert_eq!(known(&process, 77), Known::No);
+}
+
+#[test]
+fn what_was_taken_is_not_answered_before_there_are_rules() {
+    for (policy, early) in [(SyncPolicy::Batch, Known::Waits), (SyncPolicy::Interval, Known::Safe)] {
+        let mut process = Process::start(held(), Faulty::new(1), 0, policy);
+        process.message("held a");
+        let process = Process::before_rules(held(), process.disk.crash(), (0, 0), (policy, 1 << 30), |_| {});
+        let known = || process.commit.claim(1, now(0).mono);
+        // The state is in the files of the last process alone, as it has left them.
+        assert!(!process.commit.keep_state(now(0)));
+        assert_eq!(known(), early, "{policy:?}");
+        process.commit.replace(held().plan(), now(0));
+        assert_eq!(known(), early, "{policy:?}");
+        assert!(process.commit.keep_state(now(0)));
+        assert_eq!(known(), Known::Safe, "{policy:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 
 use serde_json::Value;
+use trapline::snmp;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::wait_until;
@@ -237,11 +238,16 @@ fn case_17_an_inform_that_comes_again_after_a_kill_is_answered_and_not_counted()
     std::fs::write(daemon.path("rules.toml"), rules).unwrap();
     daemon.restart();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    // After a start it is not answered before what the last process took is safe.
     let ask = |daemon: &Daemon, request_id: i32| {
         let packet = crate::informs::inform("public", request_id);
-        socket.send_to(&packet, ("127.0.0.1", daemon.snmp)).unwrap();
-        socket.recv_from(&mut [0; 1500]).unwrap();
+        let mut answer = [0; 1500];
+        let right = snmp::decode(&packet).unwrap().answer(answer.len()).unwrap();
+        wait_until("it is answered", || {
+            socket.send_to(&packet, ("127.0.0.1", daemon.snmp)).unwrap();
+            socket.recv(&mut answer).is_ok_and(|length| answer[..length] == right)
+        });
     };
     ask(&daemon, 7);
     // For its sender the answer was lost.
@@ -249,7 +255,7 @@ fn case_17_an_inform_that_comes_again_after_a_kill_is_answered_and_not_counted()
     daemon.restart();
     ask(&daemon, 7);
     let status = daemon.status();
-    assert_eq!(status["intake"]["informs_repeated"], 1, "{status}");
+    assert!(status["intake"]["informs_repeated"].as_u64() > Some(0), "{status}");
     assert_eq!(status["intake"]["outcomes"], 0, "it did not reach the threshold: {status}");
     ask(&daemon, 8);
     wait_until("two have come", || daemon.outcomes("out.jsonl").len() == 1);
