@@ -8,12 +8,18 @@ use crate::files::disk::DiskFile;
 use crate::journal::cursor::Cursor;
 use crate::journal::log::{Held, Journal};
 use crate::journal::payload::Payload;
-use crate::journal::segment::{Found, HEADER, Meta, RECORD_HEADER, next_record, record, segment_path};
+use crate::journal::segment::{
+    Found, HEADER, MAX_PAYLOAD, Meta, RECORD_HEADER, record, record_among, segment_path,
+};
 use crate::outcome::codec::{self, Outline};
 use crate::outcome::record::Record;
 
 /// How much is read from a segment at a time, in bytes.
 const CHUNK: usize = 256 << 10;
+/// How much memory is kept for it, where a long record or a search has needed more.
+const MOST_KEPT: usize = 2 * CHUNK;
+/// In how much of it is looked for a record at a time. Behind each place of the first [`CHUNK`] there is room for a whole one.
+const SEARCHED: usize = CHUNK + RECORD_HEADER + MAX_PAYLOAD;
 /// The least memory that it is read into. Little, as a single outcome that waits for others may hold it.
 const LEAST: usize = 512;
 
@@ -257,15 +263,14 @@ impl Reader {
     fn skip_damage(&mut self, end: u64) -> io::Result<bool> {
         let next = self.next;
         let Some(open) = &mut self.open else { return Ok(false) };
-        let left = end.min(open.file.length()?).saturating_sub(open.offset + open.start as u64);
-        if left == 0 {
-            return Ok(false);
+        let from = open.position();
+        let found = open.find_record(next, end);
+        match found {
+            Ok(true) => self.damaged(next),
+            // It may be that there is one later.
+            Ok(false) | Err(_) => open.seek(from),
         }
-        open.fill(usize::try_from(left).unwrap_or(usize::MAX), end)?;
-        let Some(offset) = next_record(open.unread(), next) else { return Ok(false) };
-        open.start += offset;
-        self.damaged(next);
-        Ok(true)
+        found
     }
 
     /// The segment has no more records up to this length: on to the next one.
@@ -312,11 +317,43 @@ impl Open {
         self.octets.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The place in the file of what is read next.
+    fn position(&self) -> u64 {
+        self.offset + self.start as u64
+    }
+
+    /// Goes on at another place.
+    fn seek(&mut self, position: u64) {
+        (self.offset, self.start, self.end) = (position, 0, 0);
+    }
+
+    /// Goes to the next whole record behind this place and before `end`, with a number from `least` on, if there is one. Reads a part
+    /// of the file at a time.
+    fn find_record(&mut self, least: u64, end: u64) -> io::Result<bool> {
+        let end = end.min(self.file.length()?);
+        let mut passed = 0;
+        loop {
+            let left = usize::try_from(end.saturating_sub(self.position())).unwrap_or(usize::MAX);
+            let is_last = !self.fill(left.min(SEARCHED), end)? || left <= SEARCHED;
+            let places = usize::from(passed == 0)..if is_last { self.unread().len() } else { CHUNK };
+            if let Some(offset) = record_among(self.unread(), places, passed, least) {
+                self.start += offset;
+                return Ok(true);
+            }
+            if is_last {
+                return Ok(false);
+            }
+            self.start += CHUNK;
+            passed += CHUNK;
+        }
+    }
+
     /// Reads on until there are so many bytes from `start`, if the file has them before `end`.
     fn fill(&mut self, needed: usize, end: u64) -> io::Result<bool> {
         while self.end - self.start < needed {
             let at = self.offset + self.end as u64;
-            let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(CHUNK.max(needed));
+            let more = CHUNK.max(needed - (self.end - self.start));
+            let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(more);
             let file = self.file.clone();
             let read = file.read(self.make_room(room), at)?;
             self.end += read;
@@ -334,24 +371,35 @@ impl Open {
         let length = unread.len() + room;
         self.offset += self.start as u64;
         (self.start, self.end) = (0, unread.len());
-        let shared = Arc::get_mut(&mut self.octets).is_none();
-        if shared {
+        // What a long record or a search has needed is not kept for what follows.
+        let fits = |octets: &mut Arc<Vec<u8>>| {
+            Arc::get_mut(octets).is_some_and(|octets| octets.len() <= length.max(MOST_KEPT))
+        };
+        let moves = !fits(&mut self.octets);
+        if moves {
             std::mem::swap(&mut self.octets, &mut self.other);
-            if Arc::get_mut(&mut self.octets).is_none() {
+            if !fits(&mut self.octets) {
                 self.octets = Arc::default();
             }
         }
         let Some(octets) = Arc::get_mut(&mut self.octets) else { return &mut [] };
         if octets.len() < length {
-            // What grows a little with each batch is not moved each time; a damaged segment, which is read as a whole, has no more than it needs.
-            let capacity = if length > 2 * CHUNK { length } else { length.next_power_of_two().max(LEAST) };
+            // What grows a little with each batch is not moved each time.
+            let capacity = if length > MOST_KEPT { length } else { length.next_power_of_two().max(LEAST) };
             octets.resize(capacity, 0);
         }
-        if shared {
+        if moves {
             octets[..unread.len()].copy_from_slice(&self.other[unread]);
         } else {
             octets.copy_within(unread, 0);
         }
+        if self.other.len() > MOST_KEPT {
+            self.other = Arc::default();
+        }
         octets.get_mut(self.end..length).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! One segment file: header and records (see the [module](super) for the format).
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,14 +153,19 @@ pub fn record(bytes: &[u8]) -> Found<'_> {
     Found::Record { sequence: read_u64(&header[8..]), payload: &whole[RECORD_HEADER..], length }
 }
 
-/// Where the next whole record stands behind a place that is none, with a sequence number from `least` on. A number
-/// that no record so near can have is not looked at closer, so that this does not take long.
+/// Where the next whole record stands behind a place that is none, with a sequence number from `least` on.
 pub fn next_record(bytes: &[u8], least: u64) -> Option<usize> {
-    (1..bytes.len()).find(|at| {
-        let rest = &bytes[*at..];
+    record_among(bytes, 1..bytes.len(), 0, least)
+}
+
+/// At which of these places a whole record stands, so many bytes behind a place that is none, with a sequence number from `least` on. A
+/// number that no record so near can have is not looked at closer, so that this does not take long.
+pub fn record_among(bytes: &[u8], mut places: Range<usize>, passed: usize, least: u64) -> Option<usize> {
+    places.find(|at| {
+        let rest = bytes.get(*at..).unwrap_or_default();
         let Some(header) = rest.first_chunk::<RECORD_HEADER>() else { return false };
         let sequence = read_u64(&header[8..]);
-        let most = least.saturating_add((at / RECORD_HEADER) as u64 + 1);
+        let most = least.saturating_add(((passed + at) / RECORD_HEADER) as u64 + 1);
         (least..=most).contains(&sequence) && matches!(record(rest), Found::Record { .. })
     })
 }
