@@ -139,9 +139,21 @@ fn is_sure(sent: &Sent, doubts: u64, world: &World) -> bool {
     sent.sure && doubts == world.doubts.get() && sent.answered < sent.first + KNOWN
 }
 
-/// Whether one run of the daemon has listened for longer than `time` between two informs.
+/// Whether one run of the daemon has listened for longer than `time` between two informs. It knows what came before it, and what was due
+/// then happens 5 s after its start.
 fn was_quiet(before: &Sent, after: &Sent, time: Duration) -> bool {
-    before.run.is_some() && before.run == after.run && after.first > before.answered + time
+    after.run.is_some_and(|run| after.first > before.answered.max(run.began) + time)
+}
+
+/// Waits until a run of the daemon has listened for so long. False if none does.
+async fn listens(world: &World, time: Duration) -> bool {
+    for _ in 0..4 {
+        sleep(time).await;
+        if crate::state::run(world).is_some_and(|run| world.history.now() >= run.began + time) {
+            return true;
+        }
+    }
+    false
 }
 
 // Thresholds.
@@ -252,9 +264,7 @@ async fn slowed(world: World, number: u8) {
                 at_once(&world, sent.uid, at as u64);
             }
         }
-        sleep(PER + LATE).await;
-        let last = burst.last().and_then(|last| last.run);
-        let ended = last.is_some() && last == crate::state::run(&world);
+        let ended = listens(&world, PER + LATE).await;
         for sent in burst.iter().filter(|sent| is_sure(sent, doubts, &world)) {
             expect_times(&world, sent.uid, (usize::from(ended), 1), cuts);
         }
@@ -292,7 +302,7 @@ async fn episode(world: &World, device: &mut Device, late: &Message) {
     let (mut informs, mut before): (Vec<u64>, Option<Sent>) = (Vec::new(), None);
     for _ in 0..world.random.range(2, 8) {
         if before.is_some() && world.random.once_in(3) {
-            sleep(DUE + LATE).await;
+            listens(world, DUE + LATE).await;
         }
         world.pause(4000).await;
         let quiet_cuts = world.cuts.get();
@@ -315,12 +325,7 @@ async fn episode(world: &World, device: &mut Device, late: &Message) {
         }
         before = Some(sent);
     }
-    let waits = world.random.once_in(2);
-    if waits {
-        sleep(DUE + LATE).await;
-    }
-    let run = before.and_then(|before| before.run);
-    let ends_late = waits && run.is_some() && run == crate::state::run(world);
+    let ends_late = before.is_some() && world.random.once_in(2) && listens(world, DUE + LATE).await;
     if doubts == world.doubts.get() {
         let silence = Silence { late: late.uid, informs, ends_late, cuts };
         world.expected.borrow_mut().push(Expected::Silence(silence));

@@ -283,8 +283,14 @@ impl Ledger {
         let Some(from) = lineage.from.get().filter(|_| !lineage.forgotten.get()) else { return Vec::new() };
         let (entries, messages) = (self.0.entries.borrow(), self.0.messages.borrow());
         let place = lineage.place.borrow();
+        // What a power cut has taken of before, the next start journals again. It does so before it knows a sink for whose cursor the disk
+        // had no room; the last word of a mute comes later.
+        let was_before = |entry: &Entry| {
+            entry.mark != Mark::Last && entries[..from].iter().any(|before| before.outcome == entry.outcome)
+        };
         let owed = entries.iter().enumerate().skip(from).filter(|(_, entry)| {
             !entry.lost
+                && !was_before(entry)
                 && !place.times.contains_key(&entry.outcome)
                 && messages
                     .get(&entry.outcome.uid)

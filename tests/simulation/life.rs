@@ -25,24 +25,11 @@ use crate::place::Kind;
 use crate::senders;
 use crate::server::Mood;
 use crate::state;
+use crate::weather::Weather;
 use crate::world::{WORLD, World};
 
 /// Within what time everything is delivered after the last fault.
 const DRAINED: Duration = Duration::from_mins(45);
-
-/// What may go wrong in a seed.
-#[derive(Debug, Clone, Copy)]
-pub struct Weather {
-    crashes: bool,
-    power: bool,
-    disk: bool,
-    full: bool,
-    vanish: bool,
-    clock: bool,
-    reloads: bool,
-    stops: bool,
-    pub servers: bool,
-}
 
 /// One life.
 pub struct Life {
@@ -62,21 +49,7 @@ pub struct Life {
 impl Life {
     pub fn new(world: World, pipes: Rc<tempfile::TempDir>) -> Self {
         let random = &world.random;
-        let mut weather = Weather {
-            crashes: random.once_in(2),
-            power: random.once_in(3),
-            disk: random.once_in(3),
-            full: random.once_in(6),
-            vanish: random.once_in(8),
-            clock: random.once_in(3),
-            reloads: random.once_in(2),
-            stops: random.once_in(2),
-            servers: random.once_in(4) || random.once_in(2),
-        };
-        if random.once_in(10) {
-            weather =
-                Weather { crashes: true, power: true, disk: true, reloads: true, stops: true, ..weather };
-        }
+        let weather = Weather::draw(random);
         let journal = JournalText {
             max_size: 1 << 20,
             when_full: if random.once_in(2) { WhenFull::Refuse } else { WhenFull::DropOldest },
@@ -165,8 +138,18 @@ impl Life {
         }
     }
 
-    /// The process is killed, or the power is cut.
+    /// The process is killed, or the power is cut; and again, while the next one has not synced what it found.
     async fn crash(&mut self, power: bool) {
+        self.crash_once(power).await;
+        let random = self.world.random.clone();
+        while random.once_in(4) {
+            self.world.pause(1500).await;
+            let power = self.weather.power && random.once_in(2);
+            self.crash_once(power).await;
+        }
+    }
+
+    async fn crash_once(&mut self, power: bool) {
         let world = self.world.clone();
         let oldest = self.kill(power);
         let before = world.history.now();

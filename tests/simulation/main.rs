@@ -41,6 +41,7 @@ mod senders;
 mod server;
 mod sinks;
 mod state;
+mod weather;
 mod world;
 
 use std::rc::Rc;

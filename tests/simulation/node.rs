@@ -61,6 +61,8 @@ pub struct Node {
     world: World,
     /// Its tasks.
     pub group: Group,
+    /// When it began.
+    pub began: Duration,
     pub disk: Faulty,
     pub journal: Arc<Journal>,
     pub shared: Arc<Shared>,
@@ -160,6 +162,7 @@ impl Node {
         let node = Rc::new(Node {
             world: world.clone(),
             group,
+            began: world.history.now(),
             disk,
             max_size: settings.max_size,
             witness: RefCell::new(journal.reader(oldest)),

@@ -78,7 +78,15 @@ pub struct Sent {
     /// Whether the state cannot have been lost meanwhile.
     pub sure: bool,
     /// The run of the daemon, if it was one.
-    pub run: Option<u64>,
+    pub run: Option<Run>,
+}
+
+/// A run of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    number: u64,
+    /// Since when it has listened.
+    pub began: Duration,
 }
 
 /// A device that waits for answers.
@@ -145,8 +153,9 @@ impl Device {
 }
 
 /// The run of the daemon, if it runs and does not end: then nothing happens by itself any more.
-pub fn run(world: &World) -> Option<u64> {
-    world.node().filter(|node| !node.ending.get()).map(|node| node.group.0)
+pub fn run(world: &World) -> Option<Run> {
+    let node = world.node().filter(|node| !node.ending.get())?;
+    Some(Run { number: node.group.0, began: node.began })
 }
 
 /// Problems that are reported, repeated and cleared.

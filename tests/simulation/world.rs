@@ -41,6 +41,8 @@ type Judge = (Rc<RefCell<Place>>, Rc<RefCell<Mood>>);
 pub struct Inner {
     pub seed: u64,
     pub random: Random,
+    /// What decides which datagrams get lost.
+    losses: Random,
     pub clock: SimClock,
     pub history: History,
     pub ledger: Ledger,
@@ -128,6 +130,7 @@ impl World {
             outside,
             disk: RefCell::new(Faulty::new(Random::new(seed, 5).next())),
             random,
+            losses: Random::new(seed, 7),
             node: RefCell::default(),
             brokers: RefCell::default(),
             places: RefCell::default(),
@@ -156,8 +159,11 @@ impl World {
         self.node.borrow().clone()
     }
 
-    /// A datagram of the daemon for a device.
+    /// A datagram of the daemon for a device. It may get lost.
     pub fn answer(&self, to: SocketAddr, octets: Vec<u8>) {
+        if self.storm.get() && self.losses.once_in(8) {
+            return;
+        }
         if let Some(device) = self.devices.borrow().get(&to) {
             let _ = device.send(octets);
         }
