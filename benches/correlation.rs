@@ -222,5 +222,5 @@ fn open_keys(shared: &Shared) -> usize {
         .correlation
         .view(SystemClock.now(), &Wanted { counts: true, ..Wanted::default() }, 1)
         .unwrap()
-        .1
+        .total
 }

@@ -20,8 +20,6 @@ use crate::vitals::{Judgement, Level};
 const ANSWER: Duration = Duration::from_secs(10);
 /// The longest answer, in octets.
 const LONGEST: u64 = 64 << 20;
-/// The most entries.
-const MOST: usize = 10_000;
 /// How long the output of the worst problem may be, in characters.
 const OUTPUT: usize = 200;
 
@@ -67,7 +65,8 @@ fn entries(args: &QueryArgs) -> anyhow::Result<Value> {
                 rule: args.rule.clone(),
                 ..StateFilter::default()
             };
-            daemon::ask(&directory, &Request::State { filter, most: MOST }, Some(PATIENCE))?
+            // The daemon says which is the worst of all.
+            daemon::ask(&directory, &Request::State { filter, most: 0 }, Some(PATIENCE))?
         }
     };
     match answer["error"].as_str() {
@@ -85,42 +84,26 @@ fn level(state: &str) -> Level {
     }
 }
 
-/// How bad a level is: as with a core, critical is worse than unknown.
-fn rank(level: Level) -> u8 {
-    match level {
-        Level::Ok => 0,
-        Level::Warning => 1,
-        Level::Unknown => 2,
-        Level::Critical => 3,
-    }
-}
-
 fn judged(args: &QueryArgs, answer: &Value) -> Judgement {
-    let Some(entries) = answer["entries"].as_array() else {
+    // What is held is not sent yet, and does not count.
+    let Some(count) = answer["open"].as_u64() else {
         return Judgement::without_numbers(
             Level::Unknown,
-            "the answer has no list; use the release of the daemon",
+            "the answer does not say what is open; use the release of the daemon",
         );
     };
-    // The oldest comes first. What is held is not sent yet.
-    let open: Vec<&Value> = entries.iter().filter(|entry| entry["what"] != "held").collect();
-    let of = |entry: &Value| level(entry["state"].as_str().unwrap_or(""));
-    let worst = open.iter().map(|entry| of(entry)).max_by_key(|level| rank(*level)).unwrap_or(Level::Ok);
-    // Of those that are as bad the oldest.
-    let text = match open.iter().find(|entry| of(entry) == worst) {
-        None => format!("nothing is open of {}", args.host),
-        Some(entry) => {
-            let text = |name: &str| entry[name].as_str().unwrap_or("-");
-            let output: String = text("output").chars().take(OUTPUT).collect();
-            let problems = if open.len() == 1 {
-                "1 open problem".to_owned()
-            } else {
-                format!("{} open problems", open.len())
-            };
-            format!("{problems}; {} since {}: {}: {output}", text("state"), text("since"), text("service"))
-        }
+    let worst = &answer["worst"];
+    let (worst, text) = if count == 0 {
+        (Level::Ok, format!("nothing is open of {}", args.host))
+    } else {
+        let text = |name: &str| worst[name].as_str().unwrap_or("-");
+        let output: String = text("output").chars().take(OUTPUT).collect();
+        let problems =
+            if count == 1 { "1 open problem".to_owned() } else { format!("{count} open problems") };
+        let text =
+            format!("{problems}; {} since {}: {}: {output}", text("state"), text("since"), text("service"));
+        (level(worst["state"].as_str().unwrap_or("")), text)
     };
-    let count = open.len();
     Judgement { perfdata: format!("problems={count};;;0"), ..Judgement::without_numbers(worst, &text) }
 }
 
@@ -186,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    fn line(entries: &Value) -> (u8, String) {
+    fn line(answer: &Value) -> (u8, String) {
         let args = QueryArgs {
             config: ConfigArg { config: None },
             url: None,
@@ -194,35 +177,31 @@ mod tests {
             service: None,
             rule: None,
         };
-        let judgement = judged(&args, &json!({ "entries": entries }));
+        let judgement = judged(&args, answer);
         (judgement.level.exit_status(), judgement.line())
     }
 
     #[test]
     fn the_worst_open_problem_decides() {
-        let entry = |what: &str, state: &str, service: &str| json!({ "what": what, "state": state, "service": service, "since": "2026-11-26T12:00:00Z", "output": "x | y\nz" });
-        let (status, text) = line(&json!([]));
+        let answer = |open: u64, state: &str| {
+            let worst = json!({ "what": "open", "state": state, "service": "c", "since": "2026-11-26T12:00:00Z", "output": "x | y\nz" });
+            json!({ "open": open, "worst": worst, "entries": [] })
+        };
+        let (status, text) = line(&json!({ "open": 0, "worst": null, "entries": [] }));
         assert_eq!((status, text.as_str()), (0, "TRAPLINE OK - nothing is open of core-1 | problems=0;;;0"));
-        let (status, text) = line(&json!([entry("held", "critical", "a")]));
-        assert_eq!(status, 0, "{text}");
-        let all = json!([
-            entry("open", "warning", "a"),
-            entry("flapping", "unknown", "b"),
-            entry("open", "critical", "c"),
-            entry("open", "critical", "d")
-        ]);
-        let (status, text) = line(&all);
+        let (status, text) = line(&answer(40_000, "critical"));
         assert_eq!(status, 2, "{text}");
         assert!(
             text.starts_with(
-                "TRAPLINE CRITICAL - 4 open problems; critical since 2026-11-26T12:00:00Z: c: x"
+                "TRAPLINE CRITICAL - 40000 open problems; critical since 2026-11-26T12:00:00Z: c: x"
             ),
             "{text}"
         );
-        assert!(text.ends_with(" | problems=4;;;0") && text.matches('|').count() == 1, "{text}");
+        assert!(text.ends_with(" | problems=40000;;;0") && text.matches('|').count() == 1, "{text}");
         for (state, status) in [("down", 2), ("unreachable", 3), ("warning", 1)] {
-            assert_eq!(line(&json!([entry("open", state, "a")])).0, status);
+            assert_eq!(line(&answer(1, state)).0, status);
         }
+        assert_eq!(line(&json!({ "entries": [] })).0, 3, "of another release");
         assert_eq!(line(&Value::Null).0, 3);
     }
 }

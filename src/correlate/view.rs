@@ -119,6 +119,80 @@ pub struct Row {
     pub due: Option<String>,
     /// The output of the last message; none if it is not kept.
     pub output: Option<String>,
+    /// Since when, in engine time: the texts of times have no order.
+    #[serde(skip)]
+    pub began: i64,
+}
+
+impl Row {
+    fn age(&self) -> (i64, &str) {
+        (self.began, &self.id)
+    }
+
+    /// Whether receivers were told of it and it is not over.
+    fn is_open(&self) -> bool {
+        matches!(self.what, What::Open | What::Flapping)
+    }
+
+    /// How bad it is, among services and hosts: as with a core, critical is worse than unknown.
+    fn badness(&self) -> u8 {
+        match self.state {
+            None | Some(State::Ok | State::Up) => 0,
+            Some(State::Warning) => 1,
+            Some(State::Unknown | State::Unreachable) => 2,
+            Some(State::Critical | State::Down) => 3,
+        }
+    }
+}
+
+/// Entries that somebody has asked for.
+#[derive(Debug, Default)]
+pub struct Listed {
+    most: usize,
+    rows: Vec<Row>,
+    /// How many there are.
+    pub total: usize,
+    /// How many of them are open problems.
+    pub open: usize,
+    /// The worst of these, and of those that are as bad the oldest.
+    pub worst: Option<Row>,
+}
+
+impl Listed {
+    /// None yet. At most `most` are kept, the oldest.
+    pub fn new(most: usize) -> Self {
+        Listed { most, ..Listed::default() }
+    }
+
+    /// Adds some, in any order.
+    pub fn add(&mut self, rows: Vec<Row>) {
+        self.total += rows.len();
+        for row in rows.iter().filter(|row| row.is_open()) {
+            self.open += 1;
+            let is_worse = |worst: &Row| {
+                row.badness() > worst.badness()
+                    || (row.badness() == worst.badness() && row.age() < worst.age())
+            };
+            if self.worst.as_ref().is_none_or(is_worse) {
+                self.worst = Some(row.clone());
+            }
+        }
+        self.rows.extend(rows);
+        if self.rows.len() > 2 * self.most.max(1000) {
+            self.shorten();
+        }
+    }
+
+    fn shorten(&mut self) {
+        self.rows.sort_by(|a, b| a.age().cmp(&b.age()));
+        self.rows.truncate(self.most);
+    }
+
+    /// The oldest, the oldest of all first.
+    pub fn oldest(&mut self) -> &[Row] {
+        self.shorten();
+        &self.rows
+    }
 }
 
 /// How an entry is ended by hand.
@@ -264,6 +338,7 @@ fn row(now: Now, key: Key, rule: &RulePlan, outcome: Option<&Outcome<'_>>, what:
         next: None,
         due: None,
         output: outcome.map(|o| o.common().output.to_string()).filter(|output| !output.is_empty()),
+        began: since,
     }
 }
 
@@ -363,4 +438,61 @@ fn throttled(plan: &Plan, now: Now, wanted: &Wanted, bucket: &Bucket) -> Option<
         due: Some(time(now, bucket.since + per)),
         ..row(now, bucket.key, rule, None, What::Throttle, bucket.since)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(number: usize, (began, state, what): (i64, State, What)) -> Row {
+        Row {
+            id: format!("{number:016x}"),
+            what,
+            rule: "r".to_owned(),
+            kind: None,
+            host: None,
+            service: None,
+            state: Some(state),
+            sent: None,
+            // Text of a second is behind that of its parts.
+            since: rfc3339(began),
+            last: String::new(),
+            count: 1,
+            repeats: 0,
+            next: None,
+            due: None,
+            output: None,
+            began,
+        }
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<(i64, State, What)>> {
+        let states = vec![State::Ok, State::Warning, State::Unknown, State::Critical, State::Down];
+        let began = (0..6i64).prop_map(|halves| halves * 500_000);
+        let what = prop::sample::select(vec![What::Open, What::Flapping, What::Held, What::Expected]);
+        prop::collection::vec((began, prop::sample::select(states), what), 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn the_oldest_are_listed_and_the_worst_of_all_is_known(all in entries(), most in 0..70usize, part in 1..9usize) {
+            let rows: Vec<Row> = (0..).zip(&all).map(|(number, one)| entry(number, *one)).collect();
+            let mut listed = Listed::new(most);
+            for part in rows.chunks(part) {
+                listed.add(part.to_vec());
+                // As when it has grown too long.
+                listed.shorten();
+            }
+            let open: Vec<&Row> = rows.iter().filter(|row| row.is_open()).collect();
+            prop_assert_eq!((listed.total, listed.open), (rows.len(), open.len()));
+            let worst = open.iter().min_by_key(|row| (u8::MAX - row.badness(), row.began, row.id.clone()));
+            prop_assert_eq!(listed.worst.as_ref(), worst.copied());
+            let mut sorted: Vec<Row> = rows.clone();
+            sorted.sort_by_key(|row| (row.began, row.id.clone()));
+            sorted.truncate(most);
+            prop_assert_eq!(listed.oldest(), &sorted[..]);
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::correlate::view::{Clear, Row, Wanted};
+use crate::correlate::view::{Clear, Listed, Wanted};
 use crate::correlate::{
     Correlator, Effects, Facts, Limits, Now, Presence, QUIET, Reason, Secret, Told, Verdict,
 };
@@ -359,24 +359,22 @@ impl Correlation {
         }
     }
 
-    /// What is kept and wanted, at most `most` entries, and how many there are; none before there are rules. What is decided
+    /// What is kept and wanted, of which at most `most` entries, the oldest; none before there are rules. What is decided
     /// meanwhile may be in it or not.
-    pub fn view(&self, now: clock::Now, wanted: &Wanted, most: usize) -> Option<(Vec<Row>, usize)> {
-        let (mut rows, mut total, mut from) = (Vec::new(), 0, Some(0));
+    pub fn view(&self, now: clock::Now, wanted: &Wanted, most: usize) -> Option<Listed> {
+        let (mut listed, mut from) = (Listed::new(most), Some(0));
         while let Some(at) = from {
             // The lock is free between the parts: deciding goes on.
             let state = self.state();
             if state.saved.is_some() {
                 return None;
             }
-            let (mut part, next) = state.correlator.view(state.peek(now), wanted, at, AT_ONCE as u32);
+            let (part, next) = state.correlator.view(state.peek(now), wanted, at, AT_ONCE as u32);
             drop(state);
-            total += part.len();
-            part.truncate(most - rows.len());
-            rows.append(&mut part);
+            listed.add(part);
             from = next;
         }
-        Some((rows, total))
+        Some(listed)
     }
 
     /// Ends what is wanted by hand, and gives what is to be journaled to `then`, in one or more batches. How many entries

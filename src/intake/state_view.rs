@@ -59,7 +59,8 @@ impl StateFilter {
     }
 }
 
-/// What is kept and asked for, as JSON: at most `most` entries, the oldest of these first, and how many there are.
+/// What is kept and asked for, as JSON: how many entries there are, how many of them are open problems, the worst of these, and at most
+/// `most` entries, the oldest first.
 pub fn list(shared: &Shared, filter: &StateFilter, most: usize) -> Value {
     let correlation = &shared.commit.correlation;
     let wanted = match filter.wanted(correlation.secret()) {
@@ -67,9 +68,9 @@ pub fn list(shared: &Shared, filter: &StateFilter, most: usize) -> Value {
         Err(error) => return json!({ "ok": false, "error": error }),
     };
     match correlation.view(shared.now(), &wanted, most) {
-        Some((mut rows, total)) => {
-            rows.sort_by(|a, b| (&a.since, &a.id).cmp(&(&b.since, &b.id)));
-            json!({ "ok": true, "total": total, "entries": rows })
+        Some(mut listed) => {
+            let (total, open, worst) = (listed.total, listed.open, listed.worst.take());
+            json!({ "ok": true, "total": total, "open": open, "worst": worst, "entries": listed.oldest() })
         }
         None => not_yet(),
     }

@@ -23,6 +23,8 @@ pub(in crate::web::api) const ROUTES: &[Route] = &[
             schema::with(&[
                 ("ok", schema::flag()),
                 ("total", schema::number()),
+                ("open", schema::number()),
+                ("worst", schema::any()),
                 ("entries", schema::list(schema::object())),
             ])
         }),
