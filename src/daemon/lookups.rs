@@ -202,8 +202,8 @@ impl Keeper {
     /// Keeps a good version on disk.
     fn keep(&self, seen: &mut Seen, content: &[u8]) {
         let directory = self.shared.journal.directory();
-        let same = copy::read(directory, &self.definition).is_ok_and(|copy| copy.as_deref() == Some(content));
-        match if same { Ok(()) } else { copy::write(directory, &self.definition, content) } {
+        let is_kept = copy::is(directory, &self.definition, content);
+        match if is_kept { Ok(()) } else { copy::write(directory, &self.definition, content) } {
             Ok(()) => seen.copied = true,
             Err(error) => {
                 // It is read again, and kept then.

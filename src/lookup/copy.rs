@@ -1,7 +1,7 @@
 //! The last good version of each table, in the folder `lookups` of the state directory: what a program begins with while a
 //! server cannot be asked, or a file has a mistake.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -14,6 +14,8 @@ use crate::files::Folder;
 const FOLDER: &str = "lookups";
 /// What each copy begins with.
 const MARK: &str = "trapline lookup 1";
+/// How much of a copy is compared at a time, in bytes.
+const PART: usize = 64 << 10;
 /// The longest copy, in bytes.
 pub const LONGEST: u64 = 256 << 20;
 
@@ -50,12 +52,32 @@ pub fn read(directory: &Path, definition: &Definition) -> io::Result<Option<Vec<
         copy => copy?,
     };
     let Some(end) = copy.iter().position(|octet| *octet == b'\n') else { return Err(damaged()) };
-    let content = copy.split_off(end + 1);
-    if copy == head(definition, &content).as_bytes() {
-        return Ok(Some(content));
+    // In the same memory, as it can be long.
+    let first: Vec<u8> = copy.drain(..=end).collect();
+    if first == head(definition, &copy).as_bytes() {
+        return Ok(Some(copy));
     }
     let own = format!("{MARK} {} ", identity(definition));
-    if copy.starts_with(own.as_bytes()) { Err(damaged()) } else { Ok(None) }
+    if first.starts_with(own.as_bytes()) { Err(damaged()) } else { Ok(None) }
+}
+
+/// Whether this is the last good version, as far as that can be read. It is compared a part at a time.
+pub fn is(directory: &Path, definition: &Definition, content: &[u8]) -> bool {
+    let compare = || -> io::Result<bool> {
+        let folder = Folder::existing(directory)?.existing_sub(FOLDER)?;
+        let mut copy = folder.reader(&definition.name)?;
+        let head = head(definition, content);
+        let mut part = vec![0; PART];
+        for expected in head.as_bytes().chunks(PART).chain(content.chunks(PART)) {
+            let part = &mut part[..expected.len()];
+            copy.read_exact(part)?;
+            if part != expected {
+                return Ok(false);
+            }
+        }
+        Ok(copy.read(&mut part)? == 0)
+    };
+    compare().unwrap_or(false)
 }
 
 fn damaged() -> io::Error {

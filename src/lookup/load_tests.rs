@@ -40,16 +40,22 @@ fn a_file_with_a_mistake_gives_way_to_the_last_good_copy() {
     let other = Arc::new(defined(&lines.replace("sites", "others")));
     assert!(begin(&[other], &state).tables.at(0).is_none());
     // A damaged copy is none.
+    assert!(copy::is(&state, &definition, good));
+    assert!(
+        !copy::is(&state, &definition, b"address,city\nsw1,Graz\n") && !copy::is(&state, &definition, b"")
+    );
     let copy = state.join("lookups/t");
     let damaged = std::fs::read(&copy).unwrap();
     for at in 0..damaged.len() {
         let mut turned = damaged.clone();
         turned[at] ^= 1;
         std::fs::write(&copy, &turned).unwrap();
-        assert!(city(&look()).is_none(), "octet {at}");
+        assert!(city(&look()).is_none() && !copy::is(&state, &definition, good), "octet {at}");
     }
-    std::fs::write(&copy, &damaged[..damaged.len() - 1]).unwrap();
-    assert!(city(&look()).is_none());
+    for other in [&damaged[..damaged.len() - 1], &[&damaged[..], b"x"].concat()] {
+        std::fs::write(&copy, other).unwrap();
+        assert!(city(&look()).is_none() && !copy::is(&state, &definition, good));
+    }
     std::fs::write(&copy, &damaged).unwrap();
     assert!(city(&look()).is_some());
 }
