@@ -13,6 +13,7 @@ use super::log::{self, Log};
 use super::lookups::{self, Keepers};
 use super::needs;
 use super::own_service;
+use super::plan::{error_at, journal_stays};
 use super::reports::Reports;
 use super::reverse::Workers;
 use super::sinks::{self, SinkPlan, Sinks};
@@ -29,7 +30,7 @@ use crate::intake::listener::{Listener, Transport};
 use crate::journal;
 use crate::maker::Workshop;
 use crate::mib::load::Held;
-use crate::settings::diagnostic::{Diagnostics, Place};
+use crate::settings::diagnostic::Diagnostics;
 use crate::snmp::usm::Memory;
 use crate::status::{Status, Unconfigured};
 use crate::vitals;
@@ -57,6 +58,8 @@ pub struct Assembly {
     history: watch::Sender<Option<history::Settings>>,
     /// Which reports are made.
     reports: watch::Sender<Reports>,
+    /// Whether the daemon stops: a reload does not wait for sinks any more.
+    stopped: watch::Sender<bool>,
     parts: Mutex<Parts>,
 }
 
@@ -211,6 +214,7 @@ impl Assembly {
             own_service,
             history,
             reports: watch::channel(Reports::default()).0,
+            stopped: watch::channel(false).0,
             parts: Mutex::new(parts),
         }
     }
@@ -405,7 +409,7 @@ impl Assembly {
         parts.keepers = keepers.inspect(Keepers::go);
         parts.mibs = mibs;
         let control = &self.runtimes.control;
-        let sinks = control.block_on(parts.sinks.carry_out(sinks, &shared.journal));
+        let sinks = control.block_on(parts.sinks.carry_out(sinks, &shared.journal, self.stopped.subscribe()));
         self.status.set_sinks(parts.sinks.running());
         parts.sinks_need = sinks_need;
         self.site.set_rules(http_rules);
@@ -504,6 +508,7 @@ impl Assembly {
 
     /// Ends the listeners: what waits in their sockets is still taken. From now on nothing is changed.
     pub fn stop_listening(&self) {
+        self.stopped.send_replace(true);
         let listeners = {
             let mut parts = self.parts();
             parts.stopped = true;
@@ -535,23 +540,6 @@ fn http_rules(config: &Config) -> Rules {
 /// The listeners of a configuration.
 fn wanted(config: &Config) -> Vec<Listener> {
     config.listeners().cloned().collect()
-}
-
-/// The journal cannot be exchanged while listeners and sinks use it.
-fn journal_stays(running: &journal::Settings, config: &Config, found: &mut Diagnostics) {
-    let wanted = &config.journal;
-    let changed = [
-        ("directory", running.directory != wanted.directory),
-        ("max_size", running.max_size != wanted.max_size),
-        ("sync", running.sync != wanted.sync),
-        ("when_full", running.when_full != wanted.when_full),
-    ];
-    let changed: Vec<&str> =
-        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
-    if !changed.is_empty() {
-        let message = format!("[journal] {} cannot be changed by a reload", changed.join(", "));
-        error_at(config.journal_place.as_ref(), message, "restart trapline, or undo this change", found);
-    }
 }
 
 fn plan_http(
@@ -588,11 +576,4 @@ fn plan_http(
         }
     }
     HttpPlan::Replace(None)
-}
-
-fn error_at(place: Option<&Place>, message: String, hint: &str, found: &mut Diagnostics) {
-    match place {
-        Some(place) => found.push(place.error(message, hint)),
-        None => found.file_error("trapline", message, hint),
-    }
 }

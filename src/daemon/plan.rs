@@ -1,5 +1,8 @@
 //! What a reload changes, decided from what runs and what is configured. Pure.
 
+use crate::config::Config;
+use crate::journal;
+use crate::settings::diagnostic::{Diagnostics, Place};
 use crate::settings::section::Digest;
 
 /// A sink that runs.
@@ -93,6 +96,31 @@ pub fn steps<K: PartialEq>(running: &[K], wanted: &[K]) -> Steps {
         }
     }
     Steps { kept, added, removed }
+}
+
+/// The journal cannot be exchanged while listeners and sinks use it.
+pub fn journal_stays(running: &journal::Settings, config: &Config, found: &mut Diagnostics) {
+    let wanted = &config.journal;
+    let changed = [
+        ("directory", running.directory != wanted.directory),
+        ("max_size", running.max_size != wanted.max_size),
+        ("sync", running.sync != wanted.sync),
+        ("when_full", running.when_full != wanted.when_full),
+    ];
+    let changed: Vec<&str> =
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
+    if !changed.is_empty() {
+        let message = format!("[journal] {} cannot be changed by a reload", changed.join(", "));
+        error_at(config.journal_place.as_ref(), message, "restart trapline, or undo this change", found);
+    }
+}
+
+/// A mistake at its place in the configuration, where that is known.
+pub fn error_at(place: Option<&Place>, message: String, hint: &str, found: &mut Diagnostics) {
+    match place {
+        Some(place) => found.push(place.error(message, hint)),
+        None => found.file_error("trapline", message, hint),
+    }
 }
 
 #[cfg(test)]

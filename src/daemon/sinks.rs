@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::plan::{self, RunningSink, SinkStep, WantedSink};
@@ -41,6 +42,15 @@ impl Deadline {
     async fn end(self, name: &str, slot: &Slot) {
         if !slot.join(self.left()).await {
             tracing::warn!(sink = name, "the sink is blocked in what it was sending and has not ended");
+        }
+    }
+
+    /// The same, unless the daemon is told to stop before. Whether it was not.
+    async fn end_unless(self, stopped: &mut watch::Receiver<bool>, name: &str, slot: &Slot) -> bool {
+        tokio::select! {
+            biased;
+            () = self.end(name, slot) => true,
+            Ok(_) = stopped.wait_for(|stopped| *stopped) => false,
         }
     }
 }
@@ -129,8 +139,13 @@ impl Sinks {
     }
 
     /// Carries out a plan that was made of these sinks. Waits for what they are sending, 5.5 s at most, however many are
-    /// blocked.
-    pub async fn carry_out(&mut self, plan: SinkPlan, journal: &Arc<Journal>) -> Done {
+    /// blocked; and not when the daemon is told to stop: those that have not ended are waited for with the others then.
+    pub async fn carry_out(
+        &mut self,
+        plan: SinkPlan,
+        journal: &Arc<Journal>,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Done {
         let SinkPlan { sinks, removed, mut made } = plan;
         made.names.clear();
         let mut before = std::mem::take(&mut self.0);
@@ -165,8 +180,12 @@ impl Sinks {
                     self.0.push(Sink { name, digest, slot });
                 }
                 (SinkStep::Rename(from) | SinkStep::TakeOver(from), Some((slot, running))) => {
-                    if let Some(sink) = take(&from) {
-                        deadline.end(&from, &sink.slot).await;
+                    if let Some(sink) = take(&from)
+                        && !deadline.end_unless(&mut stopped, &from, &sink.slot).await
+                    {
+                        // The next start gives it its name.
+                        self.0.push(sink);
+                        continue;
                     }
                     rename(journal, &from, &name);
                     slot.deliver(config, running);
@@ -177,11 +196,21 @@ impl Sinks {
                 (SinkStep::Start | SinkStep::Rename(_) | SinkStep::TakeOver(_), None) => {}
             }
         }
-        for sink in &ended {
-            deadline.end(&sink.name, &sink.slot).await;
+        for sink in ended {
+            if !deadline.end_unless(&mut stopped, &sink.name, &sink.slot).await {
+                self.0.push(sink);
+            }
         }
         for (name, begins) in begins {
-            if !begins.wait(deadline.left()).await {
+            if *stopped.borrow() {
+                break;
+            }
+            let begun = tokio::select! {
+                biased;
+                begun = begins.wait(deadline.left()) => begun,
+                Ok(_) = stopped.wait_for(|stopped| *stopped) => break,
+            };
+            if !begun {
                 tracing::warn!(
                     sink = name,
                     "the sink is blocked in what it was sending; its new settings follow as soon as it is not"
@@ -350,11 +379,12 @@ mod tests {
             digest: [digest; 32],
             place: None,
         };
+        let (stop, stopped) = watch::channel(false);
         let mut sinks = Sinks::default();
         let mut found = Diagnostics::default();
         let first: Vec<_> = (0..SINKS).map(|number| section(number, "a", None, 1)).collect();
         let planned = plan(&sinks.view(), &first, &crew, &journal, &mut found);
-        sinks.carry_out(planned, &journal).await;
+        sinks.carry_out(planned, &journal, stopped.clone()).await;
         let mut batch = Batch::default();
         batch.push(&Outcome::CheckResult(CheckResult {
             common: Common {
@@ -381,9 +411,20 @@ mod tests {
         let planned = plan(&sinks.view(), &second, &crew, &journal, &mut found);
         assert!(!found.has_errors(), "{}", found.to_text());
         let began = Instant::now();
-        let done = sinks.carry_out(planned, &journal).await;
+        let done = sinks.carry_out(planned, &journal, stopped.clone()).await;
         assert_eq!((done.changed.len(), done.renamed.len(), done.removed.len()), (2, 3, 3));
         assert!(began.elapsed() <= IN_FLIGHT + 2 * GRACE, "{:?}", began.elapsed());
+        (SINKS / 3..2 * SINKS / 3).for_each(|_| sent.recv().unwrap());
+        // A stop in the middle of a reload does not wait for the reload, and waits for all sinks that have not ended.
+        let (kept, third) =
+            (sinks.view().len(), vec![section(0, "a", None, 3), section(3, "c", Some("b"), 1)]);
+        let planned = plan(&sinks.view(), &third, &crew, &journal, &mut found);
+        assert!(!found.has_errors(), "{}", found.to_text());
+        stop.send_replace(true);
+        let began = Instant::now();
+        let done = sinks.carry_out(planned, &journal, stopped.clone()).await;
+        assert!(began.elapsed() < GRACE, "{:?}", began.elapsed());
+        assert_eq!((done.renamed.len(), sinks.view().len()), (0, kept), "{:?}", sinks.view());
         let began = Instant::now();
         sinks.stop(Duration::from_secs(2)).await;
         assert!(began.elapsed() <= Duration::from_secs(2) + 2 * GRACE, "{:?}", began.elapsed());

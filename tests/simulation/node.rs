@@ -383,7 +383,7 @@ impl Node {
             return Err(found.to_text());
         }
         self.shared.replace(config::active(rules, &self.world));
-        let done = running.carry_out(plan, &self.journal).await;
+        let done = running.carry_out(plan, &self.journal, self.stop.subscribe()).await;
         self.status.set_sinks(running.running());
         for sink in sinks {
             if sink.lineage.from.get().is_none() {
