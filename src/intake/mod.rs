@@ -34,6 +34,7 @@ pub mod mute;
 pub mod mutes;
 pub mod mutes_kept;
 mod original;
+mod packets;
 pub mod pipeline;
 mod posts;
 pub mod refused;

@@ -10,8 +10,6 @@ use crate::intake::commit::{Committed, Refused};
 use crate::intake::complaints::Complaints;
 use crate::intake::counts::Counts;
 use crate::intake::describe;
-use crate::intake::informs::Known;
-use crate::intake::letting_in::Refusal;
 use crate::intake::listener::Protocol;
 use crate::intake::made::Made;
 use crate::intake::made_nothing::note;
@@ -23,15 +21,13 @@ use crate::intake::untold;
 use crate::lookup::choice::{Agent, Received};
 use crate::lookup::hosts::Hosts;
 use crate::lookup::tables::Tables;
-use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source, TlsSender};
+use crate::message::{Message, Source, TlsSender};
 use crate::outcome::json::Unsaved;
 use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::settings::tls_server::Identity;
-use crate::snmp::access::{self, Denied, Reach};
+use crate::snmp::access::{self, Reach};
 use crate::snmp::framing::MAX_MESSAGE;
-use crate::snmp::passed::has_passed;
-use crate::snmp::usm::{self, Desk, UsmError};
-use crate::snmp::{self, DecodeError};
+use crate::snmp::usm::Desk;
 use crate::sys::Arrival;
 use crate::syslog::framing::within;
 use crate::syslog::{self, wrappers::is_unknown_refusal};
@@ -41,8 +37,6 @@ use crate::time::log_limit::Kind;
 
 /// How many senders' addresses are kept as text.
 const MAX_SENDERS: usize = 10_000;
-/// How many Reports a batch may give rise to: a flood of strangers gets no flood of answers.
-const MAX_REPORTS: usize = 64;
 /// The longest answer in a datagram, in octets: what IPv4 leaves of 65,535.
 const LONGEST_DATAGRAM: usize = 65_507;
 /// How many bytes of outcomes are gathered before they are committed, even within a batch.
@@ -51,15 +45,15 @@ const FULL: usize = 1 << 20;
 /// The way from a message to the journal.
 pub struct Pipeline {
     pub(super) shared: Arc<Shared>,
-    active: Arc<Active>,
+    pub(super) active: Arc<Active>,
     /// The tables of its rules and the hosts, in one version for a whole batch.
     tables: Arc<Tables>,
-    hosts: Arc<Hosts>,
+    pub(super) hosts: Arc<Hosts>,
     generation: u64,
     scratch: Scratch,
     pub(super) made: Made,
     /// What becomes of a batch that the journal refuses.
-    refused: Refused,
+    pub(super) refused: Refused,
     /// Whether such a batch is still here.
     holds: bool,
     /// Whether something of what was given is not as safe as the sync policy asks for.
@@ -68,15 +62,15 @@ pub struct Pipeline {
     /// Who sends all of the messages, where a certificate says so.
     identity: Option<Arc<Identity>>,
     /// Where messages of v3 are opened; made with the first.
-    desk: Option<Box<Desk>>,
+    pub(super) desk: Option<Box<Desk>>,
     /// Answers to informs whose outcomes are not committed yet.
-    pending: Vec<Answer>,
+    pub(super) pending: Vec<Answer>,
     /// Answers that may be sent.
-    ready: Vec<Answer>,
+    pub(super) ready: Vec<Answer>,
     /// How many of these are Reports.
-    reports: usize,
+    pub(super) reports: usize,
     /// How long an answer may be, in octets.
-    longest: usize,
+    pub(super) longest: usize,
     pub(super) counts: Counts,
     /// Who sent since the last commit.
     heard: Batch,
@@ -100,14 +94,6 @@ pub struct Answer {
     pub to: Arrival,
     /// Whether it answers an inform; otherwise it is a Report of SNMPv3.
     pub inform: bool,
-}
-
-/// An inform that waits for its answer.
-struct Inform {
-    /// What it is known by.
-    key: u64,
-    /// None if the sender, or the way to it, takes none that is so long.
-    answer: Option<Answer>,
 }
 
 impl Pipeline {
@@ -208,157 +194,6 @@ impl Pipeline {
         }
     }
 
-    /// Takes an SNMP message. `now` is when it was received.
-    pub fn packet(&mut self, packet: &[u8], arrival: Arrival, now: Now) {
-        self.counts.snmp_received += 1;
-        let source = Source { peer: arrival.peer, received: now.wall.micros() };
-        if !self.active.access.knows(source.address()) {
-            return self.complaints().denied(Denied::Source, Refusal::Source(Protocol::Snmp), &source, now);
-        }
-        if self.active.forwarded.snmp {
-            self.shared.forwards.give(Protocol::Snmp, arrival.peer, packet);
-        }
-        let decoded = match snmp::decode(packet) {
-            Ok(decoded) => decoded,
-            Err(DecodeError::V3) => return self.packet_v3(packet, arrival, &source, now),
-            Err(error) => return self.complaints().malformed(packet, &source, &error, now),
-        };
-        self.counts.odd_varbinds += decoded.odd as u64;
-        let inform = (decoded.notification.kind == NotificationKind::Inform).then(|| Inform {
-            // A port says nothing: a sender may take another for each try. Devices behind one translated address that send the same
-            // packet give rise to the same outcome.
-            key: self.shared.commit.key((source.address(), packet)),
-            answer: decoded.answer(self.longest).map(|octets| Answer { octets, to: arrival, inform: true }),
-        });
-        self.notification(decoded.notification, Original::Packet(packet), inform, &source, now);
-    }
-
-    fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
-        let most = if self.refused == Refused::Stays { Desk::OF_STREAM } else { Desk::OF_DATAGRAMS };
-        let made = || Some(Box::new(Desk::new(self.active.usm.clone()?, most)));
-        let Some(mut desk) = self.desk.take().or_else(made) else {
-            self.shared.refusals.count(source.address(), "v3");
-            return self.complaints().malformed(packet, source, &DecodeError::V3, now);
-        };
-        self.packet_at(&mut desk, packet, arrival, source, now);
-        self.desk = Some(desk);
-    }
-
-    fn packet_at(&mut self, desk: &mut Desk, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
-        let (from, seconds) = (source.address(), now.mono.seconds());
-        let opened = match desk.open(packet, from, seconds) {
-            Ok(opened) => opened,
-            Err(refused) => return self.refused(packet, refused, arrival, source, now),
-        };
-        if opened.own {
-            match opened.level() {
-                SecurityLevel::NoAuthNoPriv => self.shared.reports().taken(from, packet.len(), seconds),
-                _ => self.shared.reports().proven(from, seconds),
-            }
-        }
-        let (usm, user) = (opened.usm, opened.usm.user_of(&opened));
-        match snmp::decode_scoped(&opened.scoped, user, opened.level()) {
-            Ok(mut decoded) => {
-                usm.vouch(&opened, &mut decoded.notification);
-                self.counts.odd_varbinds += decoded.odd as u64;
-                let inform = (decoded.notification.kind == NotificationKind::Inform).then(|| Inform {
-                    // Sent again it has another envelope, and who copies it has another address: user and content
-                    // stay the same. The content names the engine that sent it.
-                    key: self.shared.commit.key((user, &opened.scoped)),
-                    answer: usm.answer(&opened, self.longest, seconds).map(|octets| Answer {
-                        octets,
-                        to: arrival,
-                        inform: true,
-                    }),
-                });
-                let original = Original::Scoped(&opened.scoped, user);
-                self.notification(decoded.notification, original, inform, source, now);
-            }
-            Err(error) => self.complaints().malformed(packet, source, &error, now),
-        }
-    }
-
-    /// Takes a message that the security of v3 refuses; its sender may be told why.
-    fn refused(&mut self, packet: &[u8], refused: usm::Refused, arrival: Arrival, source: &Source, now: Now) {
-        if let Some(report) = refused.report {
-            let (to, seconds) = (source.address(), now.mono.seconds());
-            let may = if refused.proven {
-                self.shared.reports().may_answer_proven(to, seconds)
-            } else {
-                self.shared.reports().may_answer(to, packet.len(), report.len(), seconds)
-            };
-            if may && self.reports < MAX_REPORTS {
-                self.reports += 1;
-                self.ready.push(Answer { octets: report, to: arrival, inform: false });
-            } else {
-                self.shared.stats.reports_held_back.add(1);
-            }
-        }
-        // Discovery is how every sender of informs begins.
-        if refused.why == UsmError::Discovery {
-            return self.shared.stats.discoveries.add(1);
-        }
-        self.shared.refusals.count(source.address(), refused.why.reason());
-        self.complaints().malformed(packet, source, &refused.why.into(), now);
-    }
-
-    fn notification(
-        &mut self,
-        notification: Notification<'_>,
-        original: Original<'_>,
-        inform: Option<Inform>,
-        source: &Source,
-        now: Now,
-    ) {
-        self.counts.decoded += 1;
-        let reach = match self.active.access.admit(&notification, source) {
-            Ok(reach) => reach,
-            Err(denied) => {
-                let why = Refusal::of_notification(denied, &notification);
-                return self.complaints().denied(denied, why, source, now);
-            }
-        };
-        if has_passed(&notification, &self.active.engine) {
-            // Answered, so that its sender goes on.
-            self.ready.extend(inform.and_then(|inform| inform.answer));
-            return self.complaints().came_back(source, now);
-        }
-        let message = Message::Notification(notification);
-        let Some(Inform { key, answer }) = inform else {
-            if self.passes(&message, now) {
-                self.apply(&message, original, source, reach, now);
-            }
-            return self.commit_if_full(now);
-        };
-        self.shared.stats.informs_unanswered.add(u64::from(answer.is_none()));
-        if self.made.has_inform(key) {
-            self.counts.informs_repeated += 1;
-            return self.pending.extend(answer);
-        }
-        match self.shared.commit.claim(key, now.mono) {
-            Known::Safe => {
-                self.counts.informs_repeated += 1;
-                self.ready.extend(answer);
-            }
-            Known::Waits => {
-                self.counts.informs_repeated += 1;
-                self.shared.stats.informs_unanswered.add(1);
-            }
-            // Its sender sends it again, maybe when the storm is over.
-            Known::No if !self.passes(&message, now) => self.shared.commit.release(key),
-            Known::No if self.apply(&message, original, source, reach, now) => {
-                self.made.add_inform(key);
-                self.pending.extend(answer);
-            }
-            // An outcome of it is lost.
-            Known::No => {
-                self.shared.commit.release(key);
-                self.shared.stats.informs_unanswered.add(1);
-            }
-        }
-        self.commit_if_full(now);
-    }
-
     /// Takes a line of syslog, or its beginning. `now` is when it was received.
     fn line(&mut self, line: &[u8], cut: bool, arrival: Arrival, now: Now) {
         self.counts.syslog_received += 1;
@@ -391,7 +226,7 @@ impl Pipeline {
     }
 
     /// Whether a message is processed that has been let in; of a storm only some are.
-    fn passes(&mut self, message: &Message<'_>, now: Now) -> bool {
+    pub(super) fn passes(&mut self, message: &Message<'_>, now: Now) -> bool {
         let passes = self.gate.passes(message, self.active.rules.mib(), now);
         self.counts.storm_left_out += u64::from(!passes);
         passes

@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 50] = [
+const USES: [(&str, &str); 51] = [
     ("src/commands/doctor/facts.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     ("src/commands/report.rs", "when a report is made, and ages counted back from then"),
@@ -51,6 +51,7 @@ const USES: [(&str, &str); 50] = [
     ("src/intake/http/latest.rs", "when a report came, which the file carries over restarts"),
     ("src/intake/admission.rs", "the time of receipt of datagrams that waited for the first rules"),
     ("src/intake/datagrams.rs", "the time of receipt that datagrams in the waiting room carry"),
+    ("src/intake/packets.rs", "the time of receipt that outcomes carry"),
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
     ("src/intake/posts.rs", "the time of receipt that outcomes carry"),
     ("src/intake/amqp/consumer.rs", "the time of receipt, by which alerts with an end are open or not"),
