@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::copy;
 use super::nagios::objects;
+use super::pointer::Pointer;
 use super::rows::{self, Made};
 use super::settings::{Definition, Source};
 use super::sqlite;
@@ -39,10 +40,7 @@ pub fn parse(definition: &Definition, name: &str, content: &[u8]) -> Made {
                 objects(text).filter(|(kind, _)| *kind == "host").map(|(_, host)| of_host(&host)).collect();
             rows::of_items(definition, name, &items)
         }
-        Source::Http(_) | Source::Sqlite { .. } => match serde_json::from_str::<Vec<Value>>(text) {
-            Ok(items) => rows::of_items(definition, name, &items),
-            Err(error) => broken(format!("it is no list in JSON: {error}")),
-        },
+        Source::Http(_) | Source::Sqlite { .. } => rows::of_json(definition, source, &Pointer::default()),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod rows;
 pub mod server;
 pub mod settings;
 pub mod sqlite;
+pub mod stream;
 pub mod table;
 pub mod tables;
 pub mod zones;

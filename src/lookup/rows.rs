@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::csv::Records;
 use super::pointer::Pointer;
 use super::settings::Definition;
+use super::stream::{self, Place};
 use super::table::{Added, Cell, MOST_COLUMNS, Table};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, did_you_mean};
 use crate::settings::section::{self, as_integer};
@@ -279,14 +280,25 @@ fn json(value: &DeValue<'_>) -> Value {
 /// The table of a text in JSON.
 pub fn of_json(definition: &Definition, source: SourceText<'_>, items: &Pointer) -> Made {
     let mut maker = Maker::new(definition, source);
-    match serde_json::from_str::<Value>(source.text) {
-        Ok(value) => match items.of(&value) {
-            Some(rows) => json_rows(&mut maker, rows),
-            None => {
-                let message = format!("it has no '{}', where the rows should be", items.text());
-                maker.error(&At::Bytes(0..0), message, Some("correct 'items' in [[lookups]]".to_owned()));
-            }
-        },
+    let mut number = 0;
+    let place = stream::rows(source.text, items, &mut |key, mut row| {
+        // Objects by their keys.
+        if let (Some(key), Some(all)) = (key, row.as_object_mut()) {
+            all.entry(&*definition.key).or_insert_with(|| key.into());
+        }
+        item(&mut maker, &At::Item(number), &row);
+        number += 1;
+    });
+    match place {
+        Ok(Place::Rows) => {}
+        Ok(Place::Missing) => {
+            let message = format!("it has no '{}', where the rows should be", items.text());
+            maker.error(&At::Bytes(0..0), message, Some("correct 'items' in [[lookups]]".to_owned()));
+        }
+        Ok(Place::Other) => {
+            let message = "the rows are neither an array nor objects by their keys".to_owned();
+            maker.error(&At::Bytes(0..0), message, None);
+        }
         Err(error) => {
             // The place is said in front.
             let what = error.to_string();
@@ -306,31 +318,6 @@ pub fn of_items(definition: &Definition, name: &str, items: &[Value]) -> Made {
         item(&mut maker, &At::Item(at), value);
     }
     maker.done()
-}
-
-fn json_rows(maker: &mut Maker<'_>, rows: &Value) {
-    match rows {
-        Value::Array(rows) => {
-            for (at, row) in rows.iter().enumerate() {
-                item(maker, &At::Item(at), row);
-            }
-        }
-        // Objects by their keys.
-        Value::Object(rows) => {
-            for (at, (key, row)) in rows.iter().enumerate() {
-                let mut row = row.clone();
-                if let Some(all) = row.as_object_mut() {
-                    all.entry(&*maker.definition.key).or_insert_with(|| key.as_str().into());
-                }
-                item(maker, &At::Item(at), &row);
-            }
-        }
-        _ => maker.error(
-            &At::Bytes(0..0),
-            "the rows are neither an array nor objects by their keys".to_owned(),
-            None,
-        ),
-    }
 }
 
 /// Adds an object as a row.
