@@ -173,11 +173,14 @@ fn length(input: &[u8]) -> IResult<&[u8], usize> {
 /// The value of integer content: empty is 0, padding is fine. None if it needs more than 64 bits.
 #[inline]
 pub fn signed(content: &[u8]) -> Option<i64> {
-    let first = match content {
+    let first = match *content {
         [] => return Some(0),
         // Most integers are so small.
-        [only] => return Some(i64::from(*only as i8)),
-        [first, ..] => *first,
+        [only] => return Some(i64::from(only as i8)),
+        [high, low] => return Some(i64::from(i16::from_be_bytes([high, low]))),
+        [high, middle, low] => return Some(i64::from(i32::from_be_bytes([high, middle, low, 0]) >> 8)),
+        [a, b, c, d] => return Some(i64::from(i32::from_be_bytes([a, b, c, d]))),
+        [first, ..] => first,
     };
     let pad = if first & 0x80 == 0 { 0 } else { 0xff };
     let start = content.len().saturating_sub(8);
@@ -281,6 +284,14 @@ mod tests {
             let octets = [&[tag, first][..], &rest].concat();
             let octets = &octets[..cut.index(octets.len() + 1)];
             prop_assert_eq!(header(octets), header_of_any_form(octets));
+        }
+
+        /// However long, and however much of it is padding.
+        #[test]
+        fn integers_have_the_value_of_their_octets(content in prop::collection::vec(prop_oneof![Just(0u8), Just(0xff), any::<u8>()], 0..14)) {
+            let start = if content.first().is_some_and(|first| first & 0x80 != 0) { -1 } else { 0 };
+            let value = content.iter().fold(start, |value: i128, octet| value << 8 | i128::from(*octet));
+            prop_assert_eq!(signed(&content), i64::try_from(value).ok());
         }
 
         #[test]

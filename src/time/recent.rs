@@ -36,6 +36,11 @@ impl Recent {
         self.current.contains(key) || self.before.contains(key)
     }
 
+    /// The places that a look-up of this key begins with. To have them at hand before they are needed.
+    pub fn places(&self, key: u64) -> impl Iterator<Item = &u64> {
+        [&self.before, &self.current].into_iter().filter_map(move |hashes| hashes.place(marked(key)))
+    }
+
     /// Keeps it; false if it came lately. `now` is in seconds.
     pub fn insert(&mut self, key: u64, now: u64) -> bool {
         self.turn(now);
@@ -89,10 +94,20 @@ impl Hashes {
         Hashes { slots: Vec::new(), count: 0, factor: secret | 1 }
     }
 
+    /// Where a hash belongs; none if there are no slots.
+    fn home(&self, hash: u64) -> Option<usize> {
+        let last = self.slots.len().checked_sub(1)?;
+        Some((hash.wrapping_mul(self.factor) >> (last as u64).leading_zeros()) as usize)
+    }
+
+    fn place(&self, hash: u64) -> Option<&u64> {
+        self.slots.get(self.home(hash)?)
+    }
+
     /// The slot of a hash, or the free one where it belongs; none if there are no slots.
     fn find(&self, hash: u64) -> Option<usize> {
-        let last = self.slots.len().checked_sub(1)?;
-        let mut at = (hash.wrapping_mul(self.factor) >> (last as u64).leading_zeros()) as usize;
+        let mut at = self.home(hash)?;
+        let last = self.slots.len() - 1;
         while self.slots[at] != hash && self.slots[at] != 0 {
             at = (at + 1) & last;
         }
@@ -173,6 +188,7 @@ mod tests {
         let mut recent = Recent::new(10, 1000);
         let key = recent.key(b"a");
         assert!(recent.insert(key, 100));
+        assert!(recent.places(key).any(|place| *place == key));
         assert!(!recent.insert(key, 109), "within the window");
         assert!(recent.contains(key, 112), "one generation on");
         assert!(!recent.contains(key, 140), "long ago");

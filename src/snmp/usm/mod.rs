@@ -4,7 +4,7 @@
 //! Of traps the sender is the authoritative engine: its keys are localised when it is first seen, and kept once a
 //! message of it was proven. Of informs this daemon is: senders learn its engine id, boots and time by Reports.
 //!
-//! `user` has the users and their keys, `auth_key` a key that proves, `privacy_key` one that encrypts, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
+//! `user` has the users and their keys, `auth_key` a key that proves (`sha_hmac` with most hashes), `privacy_key` one that encrypts, `engine` who is authoritative, `envelope` and `scoped` read and write a message, [`open`]
 //! decides who gets in, `report` what the others are told, `memory`, `senders` and `keys` hold what is remembered,
 //! `desk` and `room` what one listener has at hand, and [`originate`] is the side that sends.
 
@@ -23,6 +23,7 @@ mod room;
 mod salts;
 mod scoped;
 mod senders;
+mod sha_hmac;
 mod user;
 pub mod users;
 

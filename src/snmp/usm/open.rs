@@ -197,6 +197,9 @@ impl Usm {
             senders_class(plain.map_or(Class::Unknown, |scoped| scoped.class()), plain.as_ref(), envelope)?;
         }
         let Room { plain, known } = room;
+        if envelope.level() & AUTH != 0 {
+            self.memory.senders().expect(envelope.digest());
+        }
         let made;
         let (user, keys) = match known.get(envelope) {
             Some((_, keys)) if !envelope.proven(&keys.0) => {

@@ -16,6 +16,7 @@ use crc32c::crc32c;
 
 use crate::fast_map::FastMap;
 use crate::snmp::usm::engine::{MAX_COUNT, WINDOW};
+use crate::sys;
 use crate::time::recent::Recent;
 
 /// How many senders' keys and clocks are kept.
@@ -98,13 +99,16 @@ impl Senders {
 
     /// Takes note of a proven message by its digest, unless it came before.
     pub(crate) fn first_time(&mut self, digest: &[u8], now: u64) -> Result<(), Late> {
-        // A digest that is proven is unpredictable for all who do not have its key, and needs no other hash.
-        let key = digest.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
-        if !self.recent.insert(key, now) {
+        if !self.recent.insert(key(digest), now) {
             return Err(Late::Again);
         }
         self.changed = true;
         Ok(())
+    }
+
+    /// Has what [`Senders::first_time`] needs fetched from memory, which takes as long as to prove the message meanwhile.
+    pub(crate) fn expect(&self, digest: &[u8]) {
+        self.recent.places(key(digest)).for_each(sys::prefetch);
     }
 
     /// Whether a message of this engine was proven before.
@@ -176,6 +180,11 @@ impl Senders {
     pub(crate) fn len(&self) -> usize {
         self.clocks.len()
     }
+}
+
+/// A digest that is proven is unpredictable for all who do not have its key, and needs no other hash.
+fn key(digest: &[u8]) -> u64 {
+    digest.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 
 fn number(rest: &mut &[u8]) -> Option<u32> {
