@@ -33,6 +33,7 @@ impl Peer {
     }
 
     /// Its address, an IPv4 one that came in over an IPv6 socket as IPv4; 127.0.0.1 for a program of this machine.
+    #[inline]
     pub fn ip(&self) -> IpAddr {
         match self {
             Peer::Network(address) => address.ip().to_canonical(),
@@ -41,6 +42,7 @@ impl Peer {
     }
 
     /// Whether it is known, without a doubt, to be on this machine.
+    #[inline]
     pub fn is_local(&self) -> bool {
         matches!(self, Peer::Local(_))
     }

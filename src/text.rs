@@ -10,7 +10,6 @@ use ascii::{AsAsciiStr as _, AsciiStr};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 const BOM_UTF_8: &[u8] = &[0xef, 0xbb, 0xbf];
-const DELETE: u8 = 0x7f;
 
 /// Whether octets are printable ASCII without two characters; give one twice to exclude one only.
 ///
@@ -42,6 +41,25 @@ pub fn is_plain(octets: &[u8], one: u8, other: u8) -> bool {
     of_eights | of_rest == 0
 }
 
+/// Whether octets are printable ASCII.
+#[inline]
+pub fn is_printable(octets: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // As in `is_plain`.
+    let unfit = |octets: [u8; 8]| {
+        let eight = u64::from_le_bytes(octets);
+        let control = eight.wrapping_sub(ONES * u64::from(b' ')) & !eight;
+        let above = ((eight & !HIGH) + ONES) | eight;
+        control | above
+    };
+    let Some(last) = octets.last_chunk::<8>() else {
+        return octets.iter().all(|octet| matches!(octet, b' '..=b'~'));
+    };
+    let (eights, _) = octets.as_chunks::<8>();
+    eights.iter().fold(unfit(*last), |all, eight| all | unfit(*eight)) & HIGH == 0
+}
+
 /// The digits of the numbers up to 99, two for each.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[0; 2]; 100];
@@ -59,22 +77,44 @@ pub fn two_digits(number: u64) -> [u8; 2] {
     PAIRS[(number % 100) as usize]
 }
 
+/// The digits of a number.
+#[derive(Debug)]
+pub struct Digits {
+    /// They are at the end.
+    octets: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    /// The digits of a number.
+    #[inline]
+    pub fn of(number: u64) -> Self {
+        let mut digits = [0; 20];
+        let (mut at, mut rest) = (digits.len(), number);
+        while rest >= 10 {
+            at -= 2;
+            // A copy of two octets would be a call.
+            [digits[at], digits[at + 1]] = two_digits(rest);
+            rest /= 100;
+        }
+        // The first one of an odd number of digits, and a lone 0.
+        if rest > 0 || number == 0 {
+            at -= 1;
+            digits[at] = b'0' + rest as u8;
+        }
+        Digits { octets: digits, start: at }
+    }
+
+    /// Them alone.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.octets[self.start..]
+    }
+}
+
 /// Appends the digits of a number.
 pub fn push_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let (mut at, mut rest) = (digits.len(), number);
-    while rest >= 10 {
-        at -= 2;
-        // A copy of two octets would be a call.
-        [digits[at], digits[at + 1]] = two_digits(rest);
-        rest /= 100;
-    }
-    // The first one of an odd number of digits, and a lone 0.
-    if rest > 0 || number == 0 {
-        at -= 1;
-        digits[at] = b'0' + rest as u8;
-    }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(Digits::of(number).as_bytes());
 }
 
 /// The character set of a sender that does not write UTF-8. The default is that none is configured.
@@ -149,7 +189,7 @@ pub fn utf_8(octets: &[u8]) -> Option<&str> {
 /// Octets as text, if they are printable ASCII, as nearly all texts are.
 #[inline]
 pub fn plain(octets: &[u8]) -> Option<&str> {
-    if !is_plain(octets, DELETE, DELETE) {
+    if !is_printable(octets) {
         return None;
     }
     octets.as_ascii_str().ok().map(AsciiStr::as_str)
@@ -273,6 +313,7 @@ mod tests {
                 let plain = octets.iter().all(|octet| matches!(octet, b' '..=b'~') && ![one, other].contains(octet));
                 prop_assert_eq!(is_plain(&octets, one, other), plain);
             }
+            prop_assert_eq!(is_printable(&octets), octets.iter().all(|octet| matches!(octet, b' '..=b'~')));
         }
 
         #[test]

@@ -78,10 +78,12 @@ impl Default for Tap {
 
 impl Tap {
     /// Whether the message of this sender is to be described, to be given to [`Tap::show`] then.
+    #[inline]
     pub fn wants(&self, from: IpAddr, now: Mono) -> bool {
-        if self.open.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
+        self.open.load(Ordering::Relaxed) > 0 && self.is_wanted(from, now)
+    }
+
+    fn is_wanted(&self, from: IpAddr, now: Mono) -> bool {
         let State { viewers, rate } = &mut *self.lock();
         let mut theirs = viewers.iter().filter(|viewer| viewer.is_for(from)).peekable();
         if theirs.peek().is_none() {

@@ -105,11 +105,13 @@ impl Batch {
     }
 
     /// Where the record at a place begins.
+    #[inline]
     fn start(&self, at: usize) -> usize {
         at.checked_sub(1).map_or(0, |before| self.ends[before])
     }
 
     /// The bytes of the record at a place, with its header.
+    #[inline]
     pub(super) fn length_of(&self, at: usize) -> usize {
         self.ends[at] - self.start(at)
     }

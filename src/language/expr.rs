@@ -225,6 +225,7 @@ impl<V: Clone> Node<V> {
 }
 
 /// A value, after its length is spent.
+#[inline]
 fn spent(value: Val<'_>) -> Val<'_> {
     if let Val::Str(text) = &value {
         budget::spend(text.len() as u64);

@@ -550,10 +550,13 @@ fn push_parts<'m, V>(
     }
 }
 
+#[inline]
 fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
-    if text.len() <= MAX_TEXT {
-        return text;
-    }
+    if text.len() <= MAX_TEXT { text } else { cut_long(text) }
+}
+
+#[cold]
+fn cut_long(text: Cow<'_, str>) -> Cow<'_, str> {
     let end = text.floor_char_boundary(MAX_TEXT);
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),

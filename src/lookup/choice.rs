@@ -144,8 +144,8 @@ impl Hosts {
             return Choice { host, source_name, agent };
         }
         let order = match self.prefer.of(source) {
-            Some(Prefer::Sender) => [Some(sender), claim, engine],
-            Some(Prefer::Claim) | None => [claim, Some(sender), engine],
+            Some(Prefer::Sender) => [Some(&sender), claim.as_ref(), engine.as_ref()],
+            Some(Prefer::Claim) | None => [claim.as_ref(), Some(&sender), engine.as_ref()],
         };
         let (mut known, mut left) = (None, None);
         for candidate in order.into_iter().flatten() {
@@ -155,7 +155,7 @@ impl Hosts {
                 _ => {}
             }
             if let Some(seen) = seen.as_deref_mut() {
-                seen.push(candidate);
+                seen.push(candidate.clone());
             }
         }
         let host = known.or(left).unwrap_or(Cow::Borrowed(received.address));

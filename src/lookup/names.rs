@@ -21,10 +21,12 @@ pub enum HostWord<'w> {
 /// a host: an address that none is reached by, `localhost` and its like, a bare number, and what has characters that stand
 /// in no name. Names with underscores and beyond ASCII are taken, as devices have them.
 pub fn clean(word: &str) -> Option<HostWord<'_>> {
-    let word = word.trim();
+    let word = if word.bytes().all(|octet| octet.is_ascii_graphic()) { word } else { word.trim() };
     let word = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
     // Most names are seen to be none without trying.
-    let may_be = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) || word.contains(':');
+    let may_be = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_digit()) || memchr::memchr(b':', word.as_bytes()).is_some()
+    };
     let address = |word: &str| if may_be(word) { word.parse::<IpAddr>().ok() } else { None };
     // An IPv6 address may end with colons itself.
     let found = address(word).or_else(|| address(word.strip_suffix(':')?));
@@ -36,15 +38,44 @@ pub fn clean(word: &str) -> Option<HostWord<'_>> {
     if let Some(address) = address(name) {
         return is_of_a_host(address).then_some(HostWord::Address(address));
     }
-    let odd = |c: char| {
-        c.is_whitespace()
-            || c.is_control()
-            || matches!(c, '=' | '"' | ',' | ';' | '/' | '{' | '}' | '[' | ']' | ':' | '\\' | '\u{fffd}')
-    };
-    let is_number = || name.bytes().all(|b| b.is_ascii_digit());
-    let odd = name.is_empty() || name == "-" || name.len() > MAX_NAME || is_number() || name.contains(odd);
+    let of_all = name.bytes().fold(0, |all, octet| all | IN_NAME[usize::from(octet)]);
+    let has = |what: u8| of_all & what != 0;
+    // A number has nothing but digits.
+    let odd = has(ODD) || !has(OTHER | BEYOND) || name == "-" || name.len() > MAX_NAME;
+    let odd = odd || (has(BEYOND) && name.contains(is_odd));
     (!odd && !is_this_machine(name)).then_some(HostWord::Name(name))
 }
+
+/// What stands in no name.
+fn is_odd(c: char) -> bool {
+    if c.is_ascii() { is_ascii_odd(c as u8) } else { c.is_whitespace() || c.is_control() || c == '\u{fffd}' }
+}
+
+const fn is_ascii_odd(octet: u8) -> bool {
+    let in_no_name =
+        matches!(octet, b'=' | b'"' | b',' | b';' | b'/' | b'{' | b'}' | b'[' | b']' | b':' | b'\\');
+    !octet.is_ascii_graphic() || in_no_name
+}
+
+const ODD: u8 = 1;
+/// Of a character beyond ASCII.
+const BEYOND: u8 = 2;
+/// Neither of these, nor a digit.
+const OTHER: u8 = 4;
+/// Of each octet which of these it is.
+const IN_NAME: [u8; 256] = {
+    let mut table = [BEYOND; 256];
+    let mut octet = 0;
+    while octet < 128 {
+        table[octet as usize] = match octet {
+            b'0'..=b'9' => 0,
+            _ if is_ascii_odd(octet) => ODD,
+            _ => OTHER,
+        };
+        octet += 1;
+    }
+    table
+};
 
 fn is_this_machine(name: &str) -> bool {
     let begins = |word: &str| name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
@@ -112,6 +143,8 @@ impl Spelling {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -168,6 +201,21 @@ mod tests {
             assert_eq!(clean(word), expected, "{word}");
         }
         assert_eq!(clean(&"x".repeat(256)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn names_have_no_odd_characters(name in "[ -9;-~\t\u{85}\u{a0}\u{fffd}ä告]{1,6}|[0-9]{1,3}") {
+            let odd = |c: char| {
+                c.is_whitespace()
+                    || c.is_control()
+                    || matches!(c, '=' | '"' | ',' | ';' | '/' | '{' | '}' | '[' | ']' | ':' | '\\' | '\u{fffd}')
+            };
+            // Between letters nothing is removed.
+            let word = format!("a{name}b");
+            let expected = (!word.contains(odd)).then_some(HostWord::Name(&word));
+            prop_assert_eq!(clean(&word), expected);
+        }
     }
 
     #[test]

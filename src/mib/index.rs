@@ -61,6 +61,7 @@ impl Syntax {
     }
 
     /// Whether the hint says that octets are text (255a, 255t), which says no more than the octets do.
+    #[inline]
     pub fn is_text(&self) -> bool {
         // Nearly all such hints are a number and one letter, and each value is asked for it.
         match self.hint.as_bytes() {

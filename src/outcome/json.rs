@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::outcome::name::{Name, breaks_line, turns};
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
-use crate::text::{is_plain, push_number, two_digits};
+use crate::outcome::room::{self, Room};
+use crate::text::{Digits, is_plain, push_number, two_digits};
 use crate::time::clock::rfc3339;
 
 /// The field names that every outcome may have; an event's own fields cannot take them.
@@ -60,45 +61,126 @@ pub struct Writer {
 impl Writer {
     /// Appends a record.
     pub fn push(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        let time = record.outcome.common().time;
+        if let Outcome::CheckResult(check) = &record.outcome
+            && check.common.labels.is_empty()
+            && let Some(second) = self.second_of(time)
+        {
+            let texts = texts_of(check);
+            // Nearly all results are of this kind.
+            if texts.iter().all(|text| is_plain(text.as_bytes(), b'"', b'\\')) {
+                let service = check.service.is_some();
+                return push_plain(out, record, (&second, time), (check.common.state, service), texts);
+            }
+        }
         out.extend_from_slice(b"{\"id\":\"");
-        push_hex(out, record.epoch);
+        out.extend_from_slice(&hex(record.epoch));
         out.push(b'-');
         push_number(out, record.sequence);
         out.extend_from_slice(b"\",\"time\":\"");
-        self.push_time(out, record.outcome.common().time);
+        self.push_time(out, time);
         push_after_time(out, &record.outcome);
     }
 
     /// Appends a time in microseconds since 1970 UTC as jiff writes it.
     fn push_time(&mut self, out: &mut Vec<u8>, micros: i64) {
-        let second = micros.div_euclid(1_000_000);
-        let text = match self.second {
-            Some((known, text)) if known == second => text,
-            _ => {
-                let Ok(timestamp) = Timestamp::from_microsecond(micros) else {
-                    return self.push_time(out, 0);
-                };
-                let Some(text) = second_of(timestamp) else {
-                    // Writing to memory does not fail.
-                    let _ = write!(out, "{timestamp}");
-                    return;
-                };
-                self.second = Some((second, text));
-                text
-            }
-        };
-        out.extend_from_slice(&text);
-        let micros = micros.rem_euclid(1_000_000).unsigned_abs();
-        if micros > 0 {
-            out.push(b'.');
-            out.extend_from_slice([micros / 10_000, micros / 100, micros].map(two_digits).as_flattened());
-            // Six digits at most, of which the first zeros at the end are not written.
-            while out.last() == Some(&b'0') {
-                out.pop();
-            }
+        match self.second_of(micros) {
+            Some(second) => room::append(out, LONGEST_TIME, |room| put_time(room, &second, micros)),
+            None => match Timestamp::from_microsecond(micros) {
+                // Writing to memory does not fail.
+                Ok(timestamp) => drop(write!(out, "{timestamp}")),
+                Err(_) => self.push_time(out, 0),
+            },
         }
-        out.push(b'Z');
     }
+
+    /// The text of the second of a time; none if it has another form.
+    #[inline]
+    fn second_of(&mut self, micros: i64) -> Option<[u8; 19]> {
+        let second = micros.div_euclid(1_000_000);
+        match self.second {
+            Some((known, text)) if known == second => Some(text),
+            _ => self.another_second(micros, second),
+        }
+    }
+
+    #[cold]
+    fn another_second(&mut self, micros: i64, second: i64) -> Option<[u8; 19]> {
+        let text = second_of(Timestamp::from_microsecond(micros).ok()?)?;
+        self.second = Some((second, text));
+        Some(text)
+    }
+}
+
+/// The longest time of a year with four digits: its second, a point, six digits and a `Z`.
+const LONGEST_TIME: usize = 27;
+
+/// Appends the text of a second, with the fraction of a time and its zone.
+#[inline]
+fn put_time(room: &mut Room<'_>, second: &[u8; 19], micros: i64) {
+    room.push(second);
+    let micros = micros.rem_euclid(1_000_000).unsigned_abs();
+    if micros > 0 {
+        room.push_octet(b'.');
+        let digits = [micros / 10_000, micros / 100, micros].map(two_digits);
+        let digits = digits.as_flattened();
+        // The zeros at the end are not written.
+        let end = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        room.push(&digits[..end]);
+    }
+    room.push_octet(b'Z');
+}
+
+/// The texts of a result, in the order that they are written in.
+#[inline]
+fn texts_of<'c>(check: &'c CheckResult<'_>) -> [&'c str; 7] {
+    let common = &check.common;
+    let service = check.service.as_deref().unwrap_or_default();
+    let outputs = (&*common.output, &*common.long_output);
+    [&common.rule, &check.host, service, outputs.0, outputs.1, &check.perfdata, &common.source]
+}
+
+/// Appends a result without labels whose texts need no escapes. It has a state, and maybe a service.
+fn push_plain(
+    out: &mut Vec<u8>,
+    record: &Record<'_>,
+    (second, time): (&[u8; 19], i64),
+    (state, has_service): (State, bool),
+    texts: [&str; 7],
+) {
+    // What is fixed has 215 with the longest numbers.
+    let most = 256 + texts.iter().map(|text| text.len()).sum::<usize>();
+    let [rule, host, service, output, long_output, perfdata, source] = texts;
+    let sequence = Digits::of(record.sequence);
+    room::append(out, most, |room| {
+        room.push(b"{\"id\":\"");
+        room.push(&hex(record.epoch));
+        room.push_octet(b'-');
+        room.push(sequence.as_bytes());
+        room.push(b"\",\"time\":\"");
+        put_time(room, second, time);
+        room.push(b"\",\"kind\":\"check_result\",\"rule\":\"");
+        room.push(rule.as_bytes());
+        room.push(b"\",\"host\":\"");
+        room.push(host.as_bytes());
+        if has_service {
+            room.push(b"\",\"service\":\"");
+            room.push(service.as_bytes());
+            room.push(b"\",\"state\":\"");
+        } else {
+            room.push(b"\",\"service\":null,\"state\":\"");
+        }
+        room.push(state.as_str().as_bytes());
+        room.push(b"\",\"output\":\"");
+        room.push(output.as_bytes());
+        room.push(b"\",\"long_output\":\"");
+        room.push(long_output.as_bytes());
+        room.push(b"\",\"perfdata\":\"");
+        room.push(perfdata.as_bytes());
+        room.push(b"\",\"source\":\"");
+        room.push(source.as_bytes());
+        room.push(b"\"}");
+    });
 }
 
 fn push_after_time(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
@@ -162,11 +244,20 @@ fn second_of(timestamp: Timestamp) -> Option<[u8; 19]> {
     Some(text)
 }
 
-/// Appends sixteen hexadecimal digits.
-fn push_hex(out: &mut Vec<u8>, number: u64) {
-    let digit = |at: u32| b"0123456789abcdef"[(number >> (4 * at)) as usize & 15];
-    let digits: [u8; 16] = std::array::from_fn(|at| digit(15 - at as u32));
-    out.extend_from_slice(&digits);
+/// Sixteen hexadecimal digits.
+fn hex(number: u64) -> [u8; 16] {
+    // Each octet becomes two, of which each has a half of it.
+    let spread = |half: u32| {
+        let wide = u64::from(half);
+        let wide = (wide | wide << 16) & 0x0000_ffff_0000_ffff;
+        let wide = (wide | wide << 8) & 0x00ff_00ff_00ff_00ff;
+        let wide = (wide | wide << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+        // Those above 9 are letters, which stand 39 behind where the digits would go on.
+        let letters = (wide + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+        wide + 0x3030_3030_3030_3030 + letters * 39
+    };
+    let (high, low) = (spread((number >> 32) as u32), spread(number as u32));
+    (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
 }
 
 /// Appends a name, which ends with the quote that begins the value, and the value.

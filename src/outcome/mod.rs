@@ -6,6 +6,7 @@ pub mod json;
 pub mod name;
 pub mod record;
 pub mod result;
+pub mod room;
 
 pub use name::Name;
 pub use record::Record;

@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use serde::{Serialize, Serializer};
 
-use crate::text::is_plain;
+use crate::text::is_printable;
 
 /// A name as every sink gets it: one line without white space at its ends.
 ///
@@ -56,9 +56,7 @@ impl<'a> Name<'a> {
 /// Printable ASCII without spaces at its ends, as most names are.
 #[inline]
 fn is_clean(bytes: &[u8]) -> bool {
-    const DELETE: u8 = 0x7f;
-    let ends = bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ');
-    ends && is_plain(bytes, DELETE, DELETE)
+    bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ') && is_printable(bytes)
 }
 
 /// Whether a character ends a line, or controls a terminal.

@@ -118,6 +118,7 @@ impl Rooms {
         }
     }
 
+    #[inline]
     fn of(&mut self, text: Cow<'_, str>) {
         if let Cow::Owned(mut text) = text
             && self.0.len() < Self::MOST
@@ -361,6 +362,7 @@ impl<'m> Making<'m, '_> {
         })
     }
 
+    #[inline]
     fn common(
         &mut self,
         rule: &'m Rule,

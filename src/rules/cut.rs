@@ -84,20 +84,21 @@ fn cut_octets(octets: &[u8], most: usize) -> &[u8] {
 
 fn cut_line<'m>(line: &'m SyslogLine<'_>, most: usize) -> Option<SyslogLine<'m>> {
     let optional = |text: Option<&str>| text.map_or(0, str::len);
-    let mut lengths = vec![
+    let fields = [
         line.message.len(),
         optional(line.host),
         optional(line.program),
         optional(line.pid.as_deref()),
         optional(line.msgid),
     ];
-    for element in &line.structured_data {
-        lengths.push(element.id.len());
-        lengths.extend(element.params.iter().flat_map(|(name, value)| [name.len(), value.len()]));
-    }
-    if lengths.iter().sum::<usize>() <= most {
+    let of_data = line.structured_data.iter().flat_map(|element| {
+        let params = element.params.iter().flat_map(|(name, value)| [name.len(), value.len()]);
+        [element.id.len()].into_iter().chain(params)
+    });
+    if fields.iter().sum::<usize>() + of_data.clone().sum::<usize>() <= most {
         return None;
     }
+    let mut lengths: Vec<usize> = fields.into_iter().chain(of_data).collect();
     let level = level(&mut lengths, most);
     let text = |text: &'m str| &text[..text.floor_char_boundary(level)];
     let cow = |value: &'m Cow<'_, str>| Cow::Borrowed(text(value));

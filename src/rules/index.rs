@@ -69,9 +69,7 @@ impl Index {
                             }
                             (false, _) => index.exact.entry(octets.into()).or_default(),
                         };
-                        if rules.last() != Some(&at) {
-                            rules.push(at);
-                        }
+                        push_once(rules, at);
                     }
                 }
                 Matcher::Posted(posted) => {
@@ -100,11 +98,11 @@ impl Index {
                         index.security.push(at);
                     } else if let Some(names) = exact(line.program.as_ref()) {
                         for name in names {
-                            index.programs.entry(name.into()).or_default().push(at);
+                            push_once(index.programs.entry(name.into()).or_default(), at);
                         }
                     } else if let Some(types) = exact(line.msgid.as_ref()) {
                         for msgid in types {
-                            index.msgids.entry(msgid.into()).or_default().push(at);
+                            push_once(index.msgids.entry(msgid.into()).or_default(), at);
                         }
                     } else {
                         index.all_lines.push(at);
@@ -127,7 +125,9 @@ impl Index {
                 candidates.extend_from_slice(rules);
             }
         }
-        candidates.extend(&self.all_traps);
+        if !self.all_traps.is_empty() {
+            candidates.extend_from_slice(&self.all_traps);
+        }
         in_order(candidates);
     }
 
@@ -144,26 +144,76 @@ impl Index {
     pub fn for_line(&self, line: &SyslogLine<'_>, candidates: &mut Vec<u32>) {
         candidates.clear();
         self.patterns.candidates(line.message, candidates);
+        in_order(candidates);
+        // No rule is in two of these, nor twice in one.
         if line.tcp_wrappers.is_some() {
-            candidates.extend(&self.wrappers);
+            merge(candidates, &self.wrappers);
         }
         if line.security.is_some() {
-            candidates.extend(&self.security);
+            merge(candidates, &self.security);
         }
         if let Some(rules) = line.program.and_then(|p| self.programs.get(p)) {
-            candidates.extend(rules);
+            merge(candidates, rules);
         }
         if let Some(rules) = line.msgid.and_then(|msgid| self.msgids.get(msgid)) {
-            candidates.extend(rules);
+            merge(candidates, rules);
         }
-        candidates.extend(&self.all_lines);
-        in_order(candidates);
+        merge(candidates, &self.all_lines);
     }
 }
 
+/// Adds the last one of some rules, if it is not among them.
+fn push_once(rules: &mut Vec<u32>, at: u32) {
+    if rules.last() != Some(&at) {
+        rules.push(at);
+    }
+}
+
+/// Adds rules that are in order to others that are.
+fn merge(candidates: &mut Vec<u32>, rules: &[u32]) {
+    if rules.is_empty() {
+        return;
+    }
+    let mut left = candidates.len();
+    candidates.extend_from_slice(rules);
+    let mut rules = rules;
+    // From the end on, each to its place: what is written over was read before.
+    while let (Some(&last), Some((&rule, others))) = (candidates[..left].last(), rules.split_last()) {
+        let place = left + rules.len() - 1;
+        if last > rule {
+            candidates[place] = last;
+            left -= 1;
+        } else {
+            candidates[place] = rule;
+            rules = others;
+        }
+    }
+    candidates[..rules.len()].copy_from_slice(rules);
+}
+
+#[inline]
 fn in_order(candidates: &mut Vec<u32>) {
     if candidates.len() > 1 {
         candidates.sort_unstable();
         candidates.dedup();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_merged_is_in_order(all in prop::collection::btree_map(0..60_u32, 0..4_usize, 0..40)) {
+            let mut candidates = Vec::new();
+            for list in 0..4 {
+                let rules: Vec<u32> = all.iter().filter(|(_, of)| **of == list).map(|(rule, _)| *rule).collect();
+                merge(&mut candidates, &rules);
+            }
+            prop_assert!(candidates.iter().eq(all.keys()));
+        }
     }
 }

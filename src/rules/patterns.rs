@@ -4,7 +4,9 @@
 //! one pass, and only patterns whose literal it finds are tried. The cost of the search does not depend on the number
 //! of patterns. Patterns without a literal are searched for together.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::dfa::DFA;
+use aho_corasick::{AhoCorasick, Anchored};
 use regex_syntax::hir::{Hir, HirKind};
 
 use crate::language::{budget, pattern};
@@ -20,11 +22,51 @@ const MOST_FAST: usize = 16_384;
 /// The index of patterns. They are known by the numbers that they were added with.
 #[derive(Debug, Default)]
 pub struct Patterns {
-    literals: Option<AhoCorasick>,
+    literals: Option<Literals>,
     /// The pattern of each literal.
     owners: Vec<u32>,
     set: pattern::Patterns,
     set_owners: Vec<u32>,
+}
+
+/// The automaton of the literals.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for all rules")]
+enum Literals {
+    /// While they are few.
+    Dense(DFA),
+    Other(AhoCorasick),
+}
+
+impl Literals {
+    fn new(literals: &[Vec<u8>]) -> Result<Self, aho_corasick::BuildError> {
+        // A state of the fastest automaton has up to 1 KiB.
+        if literals.iter().map(Vec::len).sum::<usize>() <= MOST_FAST {
+            DFA::builder().prefilter(false).build(literals).map(Literals::Dense)
+        } else {
+            AhoCorasick::new(literals).map(Literals::Other)
+        }
+    }
+
+    /// Calls `found` for each that a text contains, as often as it does.
+    #[inline]
+    fn each_in(&self, text: &str, mut found: impl FnMut(usize)) {
+        match self {
+            Literals::Dense(dfa) => {
+                // It is built for searches that begin anywhere.
+                let Ok(mut state) = dfa.start_state(Anchored::No) else { return };
+                for octet in text.as_bytes() {
+                    state = dfa.next_state(Anchored::No, state, *octet);
+                    if dfa.is_special(state) && dfa.is_match(state) {
+                        (0..dfa.match_len(state)).for_each(|at| found(dfa.match_pattern(state, at).as_usize()));
+                    }
+                }
+            }
+            Literals::Other(automaton) => {
+                automaton.find_overlapping_iter(text).for_each(|literal| found(literal.pattern().as_usize()));
+            }
+        }
+    }
 }
 
 impl Patterns {
@@ -52,11 +94,8 @@ impl Patterns {
         let literals = if literals.is_empty() {
             None
         } else {
-            // A state of the fastest automaton has up to 1 KiB.
-            let small = literals.iter().map(Vec::len).sum::<usize>() <= MOST_FAST;
-            let kind = small.then_some(AhoCorasickKind::DFA);
-            let automaton = AhoCorasick::builder().kind(kind).build(&literals);
-            automaton.map(Some).map_err(|e| regex::Error::Syntax(e.to_string()))?
+            let automaton = Literals::new(&literals).map(Some);
+            automaton.map_err(|e| regex::Error::Syntax(e.to_string()))?
         };
         Ok(Patterns { literals, owners, set, set_owners })
     }
@@ -65,8 +104,7 @@ impl Patterns {
     pub fn candidates(&self, message: &str, candidates: &mut Vec<u32>) {
         if let Some(literals) = &self.literals {
             budget::spend(message.len() as u64);
-            candidates
-                .extend(literals.find_overlapping_iter(message).map(|m| self.owners[m.pattern().as_usize()]));
+            literals.each_in(message, |literal| candidates.push(self.owners[literal]));
         }
         self.set.candidates(message, |at| candidates.push(self.set_owners[at]));
     }

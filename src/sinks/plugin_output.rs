@@ -64,6 +64,12 @@ pub fn push_service(out: &mut Vec<u8>, service: &Name<'_>, most: usize) -> Resul
 }
 
 fn push_name(out: &mut Vec<u8>, what: &'static str, name: &Name<'_>, most: usize) -> Result<(), Unfit> {
+    fits(what, name, most)?;
+    out.extend_from_slice(name.as_bytes());
+    Ok(())
+}
+
+fn fits(what: &'static str, name: &str, most: usize) -> Result<(), Unfit> {
     let length = name.len();
     if length == 0 {
         return Err(Unfit::Empty { what });
@@ -71,13 +77,23 @@ fn push_name(out: &mut Vec<u8>, what: &'static str, name: &Name<'_>, most: usize
     if length > most {
         return Err(Unfit::Long { what, length, most });
     }
-    if !is_plain(name.as_bytes(), b';', b'|')
-        && let Some(character) = name.chars().find(|c| matches!(c, ';' | '|'))
-    {
-        return Err(Unfit::Character { what, character });
+    if let Some(at) = memchr::memchr2(b';', b'|', name.as_bytes()) {
+        return Err(Unfit::Character { what, character: char::from(name.as_bytes()[at]) });
     }
-    out.extend_from_slice(name.as_bytes());
     Ok(())
+}
+
+/// Host, service and output where they are written as they are, as nearly all of them are; none if the output has more to it, or
+/// what is not fit.
+#[inline]
+pub fn plain_parts<'c>(check: &'c CheckResult<'_>, most: usize) -> Option<(&'c str, &'c str, &'c str)> {
+    let (host, service, output) = (&*check.host, check.service.as_deref()?, &*check.common.output);
+    let is_alone = check.perfdata.is_empty() && check.common.long_output.is_empty();
+    let is_fit = is_alone
+        && fits("", host, most).is_ok()
+        && fits("", service, most).is_ok()
+        && is_plain(output.as_bytes(), b'\\', b'|');
+    is_fit.then_some((host, service, output))
 }
 
 /// How further lines of an output are written.

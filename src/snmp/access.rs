@@ -96,6 +96,7 @@ impl Access {
 
     /// Whether the sender of a notification may name another host as its agent: it is listed as a relay, or an authenticated
     /// user of v3 who is one.
+    #[inline]
     pub fn is_relay(&self, notification: &Notification<'_>, source: &Source) -> bool {
         let listed = |nets: &Vec<IpNet>| nets.iter().any(|net| net.contains(&source.address()));
         let user = notification.security.is_some_and(|v3| v3.relay && v3.level >= SecurityLevel::AuthNoPriv);

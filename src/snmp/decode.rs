@@ -136,18 +136,19 @@ impl Decoded<'_> {
 }
 
 /// The notification of a PDU, and how many things in it were odd. Any version may carry a PDU of any other.
+#[inline]
 fn notification<'a>(
     version: Version,
     community: &'a [u8],
     pdu: Tlv<'a>,
 ) -> Result<(Notification<'a>, usize), DecodeError> {
-    let read = match pdu.tag {
-        tag::TRAP_V1 => trap_v1(version, community, pdu.content),
-        tag::TRAP_V2 => trap_v2(version, NotificationKind::Trap, community, pdu.content),
-        tag::INFORM => trap_v2(version, NotificationKind::Inform, community, pdu.content),
+    let kind = match pdu.tag {
+        tag::TRAP_V1 => return trap_v1(version, community, pdu.content).ok_or(DecodeError::Pdu),
+        tag::TRAP_V2 => NotificationKind::Trap,
+        tag::INFORM => NotificationKind::Inform,
         other => return Err(DecodeError::NotNotification(other)),
     };
-    read.ok_or(DecodeError::Pdu)
+    trap_v2(version, kind, community, pdu.content).ok_or(DecodeError::Pdu)
 }
 
 /// A packet that people may be shown: the community of v1 and v2c is written over with `*`. Where it cannot be found,
@@ -233,6 +234,7 @@ fn oid_or_zero(octets: &[u8]) -> (Oid<'_>, usize) {
 }
 
 /// SNMPv2-Trap-PDU and InformRequest-PDU (RFC 3416, section 3).
+#[inline]
 fn trap_v2<'a>(
     version: Version,
     kind: NotificationKind,

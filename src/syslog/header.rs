@@ -9,7 +9,7 @@ use nom::combinator::{opt, peek, verify};
 use nom::sequence::terminated;
 
 use crate::syslog::stamp::{self, Read, Stamp};
-use crate::syslog::tag::{self, Element, Tag, less_a_space, may_be_host};
+use crate::syslog::tag::{self, Element, Tag, is_host, less_a_space};
 
 /// What stands before the message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -269,9 +269,8 @@ fn host_with_colons(input: &str) -> Option<(&str, &str)> {
 
 /// A host before what follows it.
 fn host(input: &str) -> Read<'_, &str> {
-    let (rest, word) = take_till1(|c: char| c == ' ' || c == '\t').parse(input)?;
+    let (word, rest) = input.split_at(memchr::memchr2(b' ', b'\t', input.as_bytes()).unwrap_or(input.len()));
     let inner = word.strip_prefix('[').and_then(|word| word.strip_suffix(']'));
     let name = inner.unwrap_or(word);
-    let is_host = may_be_host(name) && !name.contains(['[', ']', '%', '*']);
-    if is_host { Ok((rest, name)) } else { Err(NOTHING) }
+    if is_host(name) { Ok((rest, name)) } else { Err(NOTHING) }
 }

@@ -22,8 +22,12 @@ pub fn parse_line(line: &str, received: i64) -> SyslogLine<'_> {
 /// `received` is in microseconds since 1970 UTC; it gives the year that a time may lack. `zone` is that of times that name
 /// none.
 pub fn parse_line_in<'l>(line: &'l str, received: i64, zone: &TimeZone) -> SyslogLine<'l> {
-    let line = line.trim_end_matches(['\0', '\r', '\n']).trim_start_matches(BOM);
-    let start = line.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '\0' | BOM));
+    let line = without_boms(line.trim_end_matches(['\0', '\r', '\n']));
+    let start = match line.as_bytes().first() {
+        // Nearly all lines.
+        Some(b'<') => line,
+        _ => line.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '\0' | BOM)),
+    };
     let (facility, severity, behind) = match priority(start) {
         Some((facility, severity, behind)) => (facility, severity, Some(behind)),
         None => (None, None, None),
@@ -38,7 +42,7 @@ pub fn parse_line_in<'l>(line: &'l str, received: i64, zone: &TimeZone) -> Syslo
     let Header { stamp, unsure, tag } = fields.header;
     let time = fields.time.or_else(|| moment::micros(stamp?, received, zone));
     // RFC 5424, section 6.4: it marks the encoding and is no part of the text.
-    let message = message.trim_start_matches(BOM);
+    let message = without_boms(message);
     let is_unsure = unsure || !is_synchronized(&fields) || time.is_some_and(|time| is_far(time, received));
     // rsyslog writes the space behind a tag also where it sends RFC 5424, as the first character of the message.
     let text = message.strip_prefix(' ').unwrap_or(message);
@@ -64,6 +68,14 @@ pub fn parse_line_in<'l>(line: &'l str, received: i64, zone: &TimeZone) -> Syslo
 }
 
 const BOM: char = '\u{feff}';
+
+/// A text without the byte order marks that it begins with. Its first octet says whether there may be any.
+fn without_boms(text: &str) -> &str {
+    match text.as_bytes().first() {
+        Some(0xef) => text.trim_start_matches(BOM),
+        _ => text,
+    }
+}
 
 /// A line behind its priority that is not of RFC 5424; none if it has no header.
 fn bsd(text: &str) -> Option<(Header<'_>, &str)> {

@@ -3,7 +3,7 @@
 //! Each form is read by a function of its own. What it does not take is left to the next one, and in the end to the message.
 
 use nom::Parser;
-use nom::bytes::complete::{tag, take_till, take_until, take_while, take_while1};
+use nom::bytes::complete::{tag, take_until, take_while, take_while1};
 use nom::character::complete::{char, digit1, one_of};
 use nom::combinator::{map_opt, opt, peek, recognize, rest, verify};
 use nom::multi::many1_count;
@@ -96,7 +96,7 @@ pub(super) fn program(input: &str) -> Read<'_, Tag<'_>> {
 
 /// Name and process id, up to the colon or behind the bracket.
 fn named(input: &str) -> Read<'_, Tag<'_>> {
-    let (rest, name) = take_while(is_of_name).parse(input)?;
+    let (name, rest) = input.split_at(length_of_name(input));
     if !is_name(name) {
         return Err(NOTHING);
     }
@@ -104,8 +104,11 @@ fn named(input: &str) -> Read<'_, Tag<'_>> {
         [b':', b'/', b'/', ..] => Err(NOTHING),
         [b':', ..] => Ok((rest, Tag::of(name))),
         [b'[', ..] => {
-            let pid = take_till(|c: char| matches!(c, '[' | ']') || c.is_ascii_whitespace());
-            let (rest, pid) = delimited(char('['), pid, char(']')).parse(rest)?;
+            let rest = &rest[1..];
+            let ends = |b: &u8| matches!(b, b'[' | b']') || b.is_ascii_whitespace();
+            let end = rest.as_bytes().iter().position(ends).ok_or(NOTHING)?;
+            let (pid, rest) = rest.split_at(end);
+            let rest = rest.strip_prefix(']').ok_or(NOTHING)?;
             // An empty pair of brackets has no process id, but it is a tag.
             let pid = Some(pid).filter(|pid| !pid.is_empty());
             match rest.as_bytes() {
@@ -119,16 +122,53 @@ fn named(input: &str) -> Read<'_, Tag<'_>> {
 }
 
 fn is_of_name(c: char) -> bool {
-    let ends = matches!(c, ':' | '[' | ']' | '=' | '"' | '\'' | '|' | '{' | '}' | '<' | '>' | ';');
-    !ends && !c.is_whitespace() && !c.is_control()
+    if c.is_ascii() { is_ascii_of_name(c as u8) } else { !c.is_whitespace() && !c.is_control() }
+}
+
+const fn is_ascii_of_name(b: u8) -> bool {
+    let ends =
+        matches!(b, b':' | b'[' | b']' | b'=' | b'"' | b'\'' | b'|' | b'{' | b'}' | b'<' | b'>' | b';');
+    b.is_ascii_graphic() && !ends
+}
+
+/// Whether each octet is a character that a name may have.
+const OF_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0;
+    while octet < 128 {
+        table[octet as usize] = is_ascii_of_name(octet);
+        octet += 1;
+    }
+    table
+};
+
+/// How many octets of what a text begins with are of a name.
+fn length_of_name(text: &str) -> usize {
+    let mut at = 0;
+    loop {
+        match text.as_bytes().get(at) {
+            Some(octet) if OF_NAME[usize::from(*octet)] => at += 1,
+            // Few names have characters beyond ASCII.
+            Some(128..) => match text[at..].chars().next().filter(|c| is_of_name(*c)) {
+                Some(c) => at += c.len_utf8(),
+                None => return at,
+            },
+            _ => return at,
+        }
+    }
 }
 
 /// Whether a word can name a program: it has a letter, and is no list that begins with a number, nor an address.
 fn is_name(name: &str) -> bool {
-    let digits = name.bytes().take_while(u8::is_ascii_digit).count();
-    let has_letter = name.bytes().any(|b| b.is_ascii_alphabetic() || b == b'_' || !b.is_ascii());
-    let is_list = digits > 0 && name.as_bytes().get(digits) == Some(&b',');
-    has_letter && !is_list
+    let is_of_letters = |b: &u8| b.is_ascii_alphabetic() || *b == b'_' || !b.is_ascii();
+    let octets = name.as_bytes();
+    match octets.first() {
+        Some(b'0'..=b'9') => {
+            let digits = octets.iter().take_while(|b| b.is_ascii_digit()).count();
+            octets.get(digits) != Some(&b',') && octets.iter().any(is_of_letters)
+        }
+        _ => octets.iter().any(is_of_letters),
+    }
 }
 
 /// What follows a tag, less one space.
@@ -407,12 +447,58 @@ fn is_node(word: &str) -> bool {
 
 /// Whether a word can be a host's name or address (RFC 952, RFC 4291), with what devices put around it.
 pub(super) fn may_be_host(word: &str) -> bool {
-    let mut has_name = false;
-    for b in word.bytes() {
-        if matches!(b, b'=' | b'"' | b',' | b';' | b'/' | b'{' | b'}' | b'(' | b')' | b'<' | b'>' | b'|') {
-            return false;
+    in_host(word) & (NO_HOST | NAMES) == NAMES
+}
+
+/// The same without brackets, percent signs and asterisks.
+pub(super) fn is_host(word: &str) -> bool {
+    in_host(word) & (NO_HOST | ODD | NAMES) == NAMES
+}
+
+#[inline]
+fn in_host(word: &str) -> u8 {
+    word.bytes().fold(0, |all, octet| all | IN_HOST[usize::from(octet)])
+}
+
+/// What no host has.
+const NO_HOST: u8 = 1;
+/// What names a host.
+const NAMES: u8 = 2;
+/// What few hosts have.
+const ODD: u8 = 4;
+/// Of each octet which of these it is.
+const IN_HOST: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let octet = at as u8;
+        if matches!(octet, b'=' | b'"' | b',' | b';' | b'/' | b'{' | b'}' | b'(' | b')' | b'<' | b'>' | b'|') {
+            table[at] = NO_HOST;
+        } else if octet.is_ascii_alphanumeric() || !octet.is_ascii() {
+            table[at] = NAMES;
+        } else if matches!(octet, b'[' | b']' | b'%' | b'*') {
+            table[at] = ODD;
         }
-        has_name |= b.is_ascii_alphanumeric() || !b.is_ascii();
+        at += 1;
     }
-    has_name
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_name_ends_where_its_characters_do(text in "[ -~\t\x7fä告\u{85}\u{a0}]{0,20}") {
+            let end = text.find(|c| !is_of_name(c)).unwrap_or(text.len());
+            prop_assert_eq!(length_of_name(&text), end);
+            let is_of_host = |c: char| !"=\",;/{}()<>|".contains(c);
+            let may_be = text.chars().all(is_of_host) && text.contains(|c: char| c.is_ascii_alphanumeric() || !c.is_ascii());
+            prop_assert_eq!(may_be_host(&text), may_be);
+            prop_assert_eq!(is_host(&text), may_be && !text.contains(['[', ']', '%', '*']));
+        }
+    }
 }

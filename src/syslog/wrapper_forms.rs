@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use memchr::{memchr, memchr2, memrchr};
+
 use crate::message::{WrapperAction, WrapperLine};
 
 /// A form of line.
@@ -76,7 +78,9 @@ fn plain(action: WrapperAction) -> WrapperLine<'static> {
 }
 
 fn is_address(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok()
+    // Most names are seen to be none without trying.
+    let may_be = text.ends_with(|c: char| c.is_ascii_digit()) || memchr(b':', text.as_bytes()).is_some();
+    may_be && text.parse::<IpAddr>().is_ok()
 }
 
 /// A client by the name that a program knows and its address; libwrap says `unknown` or `paranoid` where there is no name.
@@ -93,7 +97,7 @@ fn client<'a>(action: WrapperAction, name: Option<&'a str>, address: Option<&'a 
 
 /// A client as libwrap's eval_client() writes it: `name`, `user@name`; an address where it has no name.
 fn eval_client<'a>(action: WrapperAction, text: &'a str, address: Option<&'a str>) -> WrapperLine<'a> {
-    let (user, host) = match text.rsplit_once('@') {
+    let (user, host) = match memrchr(b'@', text.as_bytes()).map(|at| (&text[..at], &text[at + 1..])) {
         Some((user, host)) if !user.is_empty() && !host.is_empty() => (Some(user), host),
         _ => (None, text),
     };
@@ -102,14 +106,14 @@ fn eval_client<'a>(action: WrapperAction, text: &'a str, address: Option<&'a str
 
 /// A client and what stands behind it: the client ends at the first space, as no part of it has one.
 fn to_space(text: &str) -> Option<(&str, &str)> {
-    let (client, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+    let (client, rest) = text.split_at(memchr(b' ', text.as_bytes()).unwrap_or(text.len()));
     (!client.is_empty()).then_some((client, rest))
 }
 
 /// The address of ` (address)`.
 fn in_parentheses(text: &str) -> Option<&str> {
     let address = text.strip_prefix(" (")?.strip_suffix(')')?;
-    (!address.is_empty() && !address.contains([' ', ')'])).then_some(address)
+    (!address.is_empty() && memchr2(b' ', b')', address.as_bytes()).is_none()).then_some(address)
 }
 
 /// `refused connect from %s (%s)`, `refused connect from %s with IP source routing options`; releases before 7.6.q leave the

@@ -67,7 +67,7 @@ pub(super) fn folded(message: &str) -> (&str, Option<u32>) {
 /// An address in its canonical form, an IPv4 one that came as `::ffff:a.b.c.d` as IPv4; names as they are.
 pub(super) fn canonical(text: Cow<'_, str>) -> Cow<'_, str> {
     // Only IPv6 has several forms.
-    if !text.contains(':') {
+    if memchr::memchr(b':', text.as_bytes()).is_none() {
         return text;
     }
     match text.parse::<std::net::IpAddr>().map(|address| address.to_canonical().to_string()) {

@@ -3,7 +3,10 @@
 use std::io::Write;
 
 use crate::outcome::result::CheckResult;
-use crate::sinks::plugin_output::{Newlines, Unfit, push_host, push_number, push_output, push_service};
+use crate::outcome::room;
+use crate::sinks::plugin_output::{
+    Newlines, Unfit, plain_parts, push_host, push_number, push_output, push_service,
+};
 
 /// The longest command in bytes: what a pipe takes in one piece.
 pub const MAX_COMMAND: usize = crate::files::pipe::PIECE;
@@ -48,6 +51,21 @@ impl Commands {
             self.beginning.push(b'[');
             push_number(&mut self.beginning, second);
             self.beginning.extend_from_slice(b"] PROCESS_SERVICE_CHECK_RESULT;");
+        }
+        if let Some((host, service, output)) = plain_parts(check, MAX_NAME) {
+            let length = self.beginning.len() + host.len() + service.len() + output.len() + 5;
+            if length <= MAX_COMMAND {
+                room::append(out, length, |room| {
+                    room.push(&self.beginning);
+                    room.push(host.as_bytes());
+                    room.push_octet(b';');
+                    room.push(service.as_bytes());
+                    room.push(&[b';', b'0' + check.common.state.code(), b';']);
+                    room.push(output.as_bytes());
+                    room.push_octet(b'\n');
+                });
+                return Ok(false);
+            }
         }
         let start = out.len();
         command(out, &self.beginning, check, newlines).inspect_err(|_| out.truncate(start))

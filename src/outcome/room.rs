@@ -1,0 +1,57 @@
+//! Appending many short pieces to octets.
+
+use std::mem;
+
+/// Room behind some octets, made for all pieces at once, so that none of them has to look whether there is any.
+#[derive(Debug)]
+pub struct Room<'o>(&'o mut [u8]);
+
+/// Has `write` append pieces that have `most` octets together, or fewer.
+#[inline]
+pub fn append(out: &mut Vec<u8>, most: usize, write: impl FnOnce(&mut Room<'_>)) {
+    let end = out.len() + most;
+    out.resize(end, 0);
+    let mut room = Room(&mut out[end - most..]);
+    write(&mut room);
+    let left = room.0.len();
+    out.truncate(end - left);
+}
+
+impl Room<'_> {
+    /// Appends a piece. There must be room for it: otherwise it is left out.
+    #[inline(always)]
+    pub fn push(&mut self, piece: &[u8]) {
+        let room = mem::take(&mut self.0);
+        if let Some((place, rest)) = room.split_at_mut_checked(piece.len()) {
+            place.copy_from_slice(piece);
+            self.0 = rest;
+        }
+    }
+
+    /// Appends an octet.
+    #[inline(always)]
+    pub fn push_octet(&mut self, octet: u8) {
+        self.push(&[octet]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_appended_follows_what_was_there(
+            before: Vec<u8>,
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..6),
+            spare in 0..40_usize,
+        ) {
+            let all = pieces.concat();
+            let mut out = before.clone();
+            append(&mut out, all.len() + spare, |room| pieces.iter().for_each(|piece| room.push(piece)));
+            prop_assert_eq!(out, [before, all].concat());
+        }
+    }
+}
