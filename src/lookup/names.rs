@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use regex::Regex;
 
+use crate::text::has_either;
+
 /// The longest name that counts as one, in octets (RFC 1123, section 2.1, allows 255).
 const MAX_NAME: usize = 255;
 
@@ -25,7 +27,7 @@ pub fn clean(word: &str) -> Option<HostWord<'_>> {
     let word = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
     // Most names are seen to be none without trying.
     let may_be = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_digit()) || memchr::memchr(b':', word.as_bytes()).is_some()
+        word.starts_with(|c: char| c.is_ascii_digit()) || has_either(word.as_bytes(), b':', b':')
     };
     let address = |word: &str| if may_be(word) { word.parse::<IpAddr>().ok() } else { None };
     // An IPv6 address may end with colons itself.

@@ -36,6 +36,7 @@ pub struct Source {
 
 impl Source {
     /// The sender's address, an IPv4 one that came in over an IPv6 socket as IPv4; 127.0.0.1 for a program of this machine.
+    #[inline]
     pub fn address(&self) -> IpAddr {
         self.peer.ip()
     }

@@ -62,12 +62,12 @@ pub fn encode_with(outcome: &Outcome<'_>, original: Option<&[u8]>, out: &mut Vec
         perfdata,
     ];
     // Nearly all outcomes have neither labels nor long texts.
-    let is_short = |text: &&str| text.len() < 0x80;
-    if flags & !HAS_SECOND == 0 && kind == CHECK_RESULT && texts.iter().all(is_short) {
-        let most = HEAD + texts.len() + texts.iter().map(|text| text.len()).sum::<usize>();
-        return room::append(out, most, |room| {
+    let (longest, length) =
+        texts.iter().fold((0, 0), |(longest, length), text| (longest | text.len(), length + 1 + text.len()));
+    if flags & !HAS_SECOND == 0 && kind == CHECK_RESULT && longest < 0x80 {
+        return room::append(out, HEAD + length, |room| {
             room.push(&head);
-            for text in texts {
+            for text in &texts {
                 room.push_octet(text.len() as u8);
                 room.push(text.as_bytes());
             }
@@ -382,8 +382,8 @@ impl<'b> Source<'b> for Whole<'b> {
         self.next().map(str::as_bytes)
     }
 
-    // A call would cost more than what it does for a short text.
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call costs more than it does for a short text")]
     fn next(&mut self) -> Option<&'b str> {
         // What is whole characters of UTF-8 is UTF-8 by itself, and nothing else is.
         if let Some(length @ ..=0x7f) = self.0.as_bytes().first() {

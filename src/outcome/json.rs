@@ -68,7 +68,7 @@ impl Writer {
         {
             let texts = texts_of(check);
             // Nearly all results are of this kind.
-            if texts.iter().all(|text| is_plain(text.as_bytes(), b'"', b'\\')) {
+            if texts.iter().all(|text| text.is_empty() || is_plain(text.as_bytes(), b'"', b'\\')) {
                 let service = check.service.is_some();
                 return push_plain(out, record, (&second, time), (check.common.state, service), texts);
             }

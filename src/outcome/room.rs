@@ -20,6 +20,10 @@ pub fn append(out: &mut Vec<u8>, most: usize, write: impl FnOnce(&mut Room<'_>))
 impl Room<'_> {
     /// Appends a piece. There must be room for it: otherwise it is left out.
     #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a piece of a known length is a store or two, which is less than a call"
+    )]
     pub fn push(&mut self, piece: &[u8]) {
         let room = mem::take(&mut self.0);
         if let Some((place, rest)) = room.split_at_mut_checked(piece.len()) {
@@ -29,7 +33,7 @@ impl Room<'_> {
     }
 
     /// Appends an octet.
-    #[inline(always)]
+    #[inline]
     pub fn push_octet(&mut self, octet: u8) {
         self.push(&[octet]);
     }

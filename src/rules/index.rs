@@ -117,17 +117,21 @@ impl Index {
     /// The rules that can match a trap, in their order.
     pub fn for_trap(&self, oid: &Oid<'_>, candidates: &mut Vec<u32>) {
         candidates.clear();
+        let mut add = |rules: &[u32]| match rules {
+            // Most lists are of one.
+            [] => {}
+            [rule] => candidates.push(*rule),
+            rules => candidates.extend_from_slice(rules),
+        };
         if let Some(rules) = self.exact.get(oid.as_bytes()) {
-            candidates.extend_from_slice(rules);
+            add(rules);
         }
         for ancestor in oid.ancestors_of(self.subtree_lengths) {
             if let Some(rules) = self.subtree.get(ancestor) {
-                candidates.extend_from_slice(rules);
+                add(rules);
             }
         }
-        if !self.all_traps.is_empty() {
-            candidates.extend_from_slice(&self.all_traps);
-        }
+        add(&self.all_traps);
         in_order(candidates);
     }
 
@@ -171,8 +175,9 @@ fn push_once(rules: &mut Vec<u32>, at: u32) {
 
 /// Adds rules that are in order to others that are.
 fn merge(candidates: &mut Vec<u32>, rules: &[u32]) {
-    if rules.is_empty() {
-        return;
+    let (before, Some(first)) = (candidates.last(), rules.first()) else { return };
+    if before.is_none_or(|before| before < first) {
+        return candidates.extend_from_slice(rules);
     }
     let mut left = candidates.len();
     candidates.extend_from_slice(rules);

@@ -58,7 +58,8 @@ impl Literals {
                 for octet in text.as_bytes() {
                     state = dfa.next_state(Anchored::No, state, *octet);
                     if dfa.is_special(state) && dfa.is_match(state) {
-                        (0..dfa.match_len(state)).for_each(|at| found(dfa.match_pattern(state, at).as_usize()));
+                        (0..dfa.match_len(state))
+                            .for_each(|at| found(dfa.match_pattern(state, at).as_usize()));
                     }
                 }
             }

@@ -8,7 +8,7 @@
 use crate::outcome::name::{Name, breaks_line, turns};
 use crate::outcome::result::CheckResult;
 use crate::sinks::sink::Said;
-use crate::text::{self, is_plain};
+use crate::text::{self, has_either, is_plain};
 
 /// Why a server of Nagios' kin cannot hold a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,7 @@ fn push_name(out: &mut Vec<u8>, what: &'static str, name: &Name<'_>, most: usize
     Ok(())
 }
 
+#[inline]
 fn fits(what: &'static str, name: &str, most: usize) -> Result<(), Unfit> {
     let length = name.len();
     if length == 0 {
@@ -77,8 +78,10 @@ fn fits(what: &'static str, name: &str, most: usize) -> Result<(), Unfit> {
     if length > most {
         return Err(Unfit::Long { what, length, most });
     }
-    if let Some(at) = memchr::memchr2(b';', b'|', name.as_bytes()) {
-        return Err(Unfit::Character { what, character: char::from(name.as_bytes()[at]) });
+    if has_either(name.as_bytes(), b';', b'|')
+        && let Some(character) = name.chars().find(|c| matches!(c, ';' | '|'))
+    {
+        return Err(Unfit::Character { what, character });
     }
     Ok(())
 }

@@ -113,9 +113,8 @@ pub fn decode(packet: &[u8]) -> Result<Decoded<'_>, DecodeError> {
     };
     let (rest, community) = ber::expect(tag::OCTET_STRING)(rest).map_err(|_| DecodeError::Header)?;
     let (_, pdu) = ber::last_tlv(rest).map_err(|_| DecodeError::Pdu)?;
-    let (notification, odd) = notification(version, community, pdu)?;
     let cut_off = usize::from(ber::tlv(packet).is_err());
-    Ok(Decoded { notification, odd: odd + cut_off, pdu: pdu.content })
+    notification(version, (community, None), pdu, cut_off)
 }
 
 impl Decoded<'_> {
@@ -135,20 +134,24 @@ impl Decoded<'_> {
     }
 }
 
-/// The notification of a PDU, and how many things in it were odd. Any version may carry a PDU of any other.
+/// Who sent a notification: a community, or a user of v3.
+type Sender<'a> = (&'a [u8], Option<Security<'a>>);
+
+/// The notification of a PDU, with how many things were odd before it. Any version may carry a PDU of any other.
 #[inline]
 fn notification<'a>(
     version: Version,
-    community: &'a [u8],
+    sender: Sender<'a>,
     pdu: Tlv<'a>,
-) -> Result<(Notification<'a>, usize), DecodeError> {
-    let kind = match pdu.tag {
-        tag::TRAP_V1 => return trap_v1(version, community, pdu.content).ok_or(DecodeError::Pdu),
-        tag::TRAP_V2 => NotificationKind::Trap,
-        tag::INFORM => NotificationKind::Inform,
-        other => return Err(DecodeError::NotNotification(other)),
-    };
-    trap_v2(version, kind, community, pdu.content).ok_or(DecodeError::Pdu)
+    odd: usize,
+) -> Result<Decoded<'a>, DecodeError> {
+    // Each makes the result where it is wanted: it is large.
+    match pdu.tag {
+        tag::TRAP_V1 => trap_v1(version, sender, pdu.content, odd),
+        tag::TRAP_V2 => trap_v2((version, NotificationKind::Trap), sender, pdu.content, odd),
+        tag::INFORM => trap_v2((version, NotificationKind::Inform), sender, pdu.content, odd),
+        other => Err(DecodeError::NotNotification(other)),
+    }
 }
 
 /// A packet that people may be shown: the community of v1 and v2c is written over with `*`. Where it cannot be found,
@@ -189,43 +192,48 @@ pub fn decode_scoped<'a>(
         Some((engine, context, ber::last_tlv(rest).ok()?.1))
     };
     let (engine, context, pdu) = parts().ok_or(DecodeError::Pdu)?;
-    let (mut notification, odd) = notification(Version::V3, &[], pdu)?;
-    notification.security = Some(Security { user, level, context, engine, relay: false, of_engine: false });
-    Ok(Decoded { notification, odd, pdu: pdu.content })
+    let security = Security { user, level, context, engine, relay: false, of_engine: false };
+    notification(Version::V3, (&[], Some(security)), pdu, 0)
 }
 
 /// Trap-PDU (RFC 1157, section 4.1.6), its trap OID by RFC 3584, section 3.1.
-fn trap_v1<'a>(version: Version, community: &'a [u8], pdu: &'a [u8]) -> Option<(Notification<'a>, usize)> {
-    let (rest, enterprise) = ber::expect(tag::OBJECT_ID)(pdu).ok()?;
+fn trap_v1<'a>(
+    version: Version,
+    (community, security): Sender<'a>,
+    pdu: &'a [u8],
+    odd: usize,
+) -> Result<Decoded<'a>, DecodeError> {
+    let no_pdu = |_| DecodeError::Pdu;
+    let (rest, enterprise) = ber::expect(tag::OBJECT_ID)(pdu).map_err(no_pdu)?;
     let (enterprise, not_an_oid) = oid_or_zero(enterprise);
-    let (rest, agent) = ber::tlv(rest).ok()?;
-    let (rest, generic) = ber::integer(rest).ok()?;
-    let (rest, specific) = ber::integer(rest).ok()?;
-    let (rest, ticks) = ber::tlv(rest).ok()?;
-    let Varbinds { all: varbinds, odd, .. } = varbinds(rest, false);
+    let (rest, agent) = ber::tlv(rest).map_err(no_pdu)?;
+    let (rest, generic) = ber::integer(rest).map_err(no_pdu)?;
+    let (rest, specific) = ber::integer(rest).map_err(no_pdu)?;
+    let (rest, ticks) = ber::tlv(rest).map_err(no_pdu)?;
+    let Varbinds { all: mut varbinds, odd: odd_varbinds, .. } = varbinds(rest, false);
     let (generic, specific) = (generic as i32, specific as i32);
     let oid = match generic {
         0..=5 => oids::SNMP_TRAPS.child(generic as u32 + 1),
         _ => enterprise.child(0).child(specific as u32),
     };
     let agent = <[u8; 4]>::try_from(agent.content).ok().map(Ipv4Addr::from);
-    let mut notification = Notification {
+    let proxied = Proxied::of(&mut varbinds);
+    let notification = Notification {
         version,
         kind: NotificationKind::Trap,
         community,
-        proxied_community: None,
-        security: None,
+        proxied_community: proxied.community,
+        security,
         request_id: 0,
         oid,
         enterprise: Some(enterprise),
-        agent: agent.filter(|a| !a.is_unspecified()),
+        agent: agent.filter(|a| !a.is_unspecified()).or(proxied.agent),
         generic: Some(generic),
         specific: Some(specific),
         uptime: ber::unsigned(ticks.content).map(|t| t as u32),
         varbinds,
     };
-    honour_proxy(&mut notification);
-    Some((notification, odd + not_an_oid))
+    Ok(Decoded { notification, odd: odd + odd_varbinds + not_an_oid, pdu })
 }
 
 /// An OID, or 0.0 where the octets are none; and how many are not.
@@ -234,68 +242,82 @@ fn oid_or_zero(octets: &[u8]) -> (Oid<'_>, usize) {
 }
 
 /// SNMPv2-Trap-PDU and InformRequest-PDU (RFC 3416, section 3).
-#[inline]
 fn trap_v2<'a>(
-    version: Version,
-    kind: NotificationKind,
-    community: &'a [u8],
+    (version, kind): (Version, NotificationKind),
+    (community, security): Sender<'a>,
     pdu: &'a [u8],
-) -> Option<(Notification<'a>, usize)> {
-    let (rest, request_id) = ber::integer(pdu).ok()?;
-    let (rest, _error_status) = ber::integer(rest).ok()?;
-    let (rest, _error_index) = ber::integer(rest).ok()?;
-    let Varbinds { all: varbinds, uptime, trap, mut odd } = varbinds(rest, true);
+    odd: usize,
+) -> Result<Decoded<'a>, DecodeError> {
+    let no_pdu = |_| DecodeError::Pdu;
+    let (rest, request_id) = ber::integer(pdu).map_err(no_pdu)?;
+    let (rest, _error_status) = ber::integer(rest).map_err(no_pdu)?;
+    let (rest, _error_index) = ber::integer(rest).map_err(no_pdu)?;
+    let Varbinds { all: mut varbinds, uptime, trap, odd: odd_varbinds } = varbinds(rest, true);
     let uptime = match uptime {
         Some(Value::TimeTicks(ticks)) => Some(ticks),
         Some(other) => other.as_integer().map(|v| v as u32),
         None => None,
     };
-    let oid = match trap {
-        Some(Value::ObjectId(oid)) => oid,
-        _ => {
-            odd += 1;
-            ZERO_DOT_ZERO
-        }
+    let (oid, no_trap) = match trap {
+        Some(Value::ObjectId(oid)) => (oid, 0),
+        _ => (ZERO_DOT_ZERO, 1),
     };
-    let mut notification = Notification {
+    let proxied = Proxied::of(&mut varbinds);
+    let notification = Notification {
         version,
         kind,
         community,
-        proxied_community: None,
-        security: None,
+        proxied_community: proxied.community,
+        security,
         request_id: request_id as i32,
         oid,
-        enterprise: None,
-        agent: None,
+        enterprise: proxied.enterprise,
+        agent: proxied.agent,
         generic: None,
         specific: None,
         uptime,
         varbinds,
     };
-    honour_proxy(&mut notification);
-    Some((notification, odd))
+    Ok(Decoded { notification, odd: odd + odd_varbinds + no_trap, pdu })
 }
 
 /// What stands in the place of a community that a proxy has put into the varbinds.
 const MASK: &[u8] = b"*";
 
-/// A proxy that translates between versions says in varbinds who the agent was (RFC 3584, section 3.1). The community among them is a
-/// password: the varbind keeps none of it, so that nothing that shows varbinds shows it.
-fn honour_proxy(notification: &mut Notification<'_>) {
-    for varbind in &mut notification.varbinds {
-        // One look at the arc below snmpModules spares three comparisons for every other varbind.
-        if varbind.oid.as_bytes().get(..5) != Some(&[0x2b, 6, 1, 6, 3]) {
-            continue;
+/// What a proxy that translates between versions says in varbinds of the agent (RFC 3584, section 3.1).
+#[derive(Default)]
+struct Proxied<'a> {
+    community: Option<&'a [u8]>,
+    agent: Option<Ipv4Addr>,
+    enterprise: Option<Oid<'a>>,
+}
+
+impl<'a> Proxied<'a> {
+    /// What varbinds say. The community among them is a password: the varbind keeps none of it, so that nothing that shows varbinds
+    /// shows it.
+    #[inline]
+    fn of(varbinds: &mut [Varbind<'a>]) -> Self {
+        let mut proxied = Proxied::default();
+        for varbind in varbinds {
+            // One look at the arc below snmpModules spares three comparisons for every other varbind.
+            if let Some([0x2b, 6, 1, 6, 3]) = varbind.oid.as_bytes().first_chunk() {
+                proxied.take(varbind);
+            }
         }
+        proxied
+    }
+
+    #[cold]
+    fn take(&mut self, varbind: &mut Varbind<'a>) {
         match &varbind.value {
             Value::IpAddress(address) if varbind.oid == oids::SNMP_TRAP_ADDRESS => {
-                notification.agent = notification.agent.or(Some(*address).filter(|a| !a.is_unspecified()));
+                self.agent = self.agent.or(Some(*address).filter(|a| !a.is_unspecified()));
             }
             value if varbind.oid.starts_with(&oids::SNMP_TRAP_COMMUNITY_OBJECT) => {
                 if let (Value::OctetString(community), true) =
                     (value, varbind.oid == oids::SNMP_TRAP_COMMUNITY)
                 {
-                    notification.proxied_community = Some(community);
+                    self.community = Some(community);
                 }
                 // Where there is none, nothing is masked.
                 if !matches!(varbind.value, Value::OctetString(b"")) {
@@ -303,7 +325,7 @@ fn honour_proxy(notification: &mut Notification<'_>) {
                 }
             }
             Value::ObjectId(enterprise) if varbind.oid == oids::SNMP_TRAP_ENTERPRISE => {
-                notification.enterprise.get_or_insert_with(|| enterprise.clone());
+                self.enterprise.get_or_insert_with(|| enterprise.clone());
             }
             _ => {}
         }

@@ -80,7 +80,9 @@ fn by_month(input: &str) -> Read<'_, Civil> {
 /// `Nov 20 12:00:01` as RFC 3164 has it, and nothing that could be a fraction behind it.
 fn fixed(input: &str) -> Option<(&str, (u8, u8, Clock))> {
     let (text, rest) = input.split_at_checked(15)?;
-    let &[a, b, c, b' ', tens, ones, b' ', h, hh, b':', m, mm, b':', s, ss] = text.as_bytes() else { return None };
+    let &[a, b, c, b' ', tens, ones, b' ', h, hh, b':', m, mm, b':', s, ss] = text.as_bytes() else {
+        return None;
+    };
     if matches!(rest.as_bytes(), [b'.' | b',', ..]) {
         return None;
     }

@@ -472,7 +472,8 @@ const IN_HOST: [u8; 256] = {
     let mut at = 0;
     while at < 256 {
         let octet = at as u8;
-        if matches!(octet, b'=' | b'"' | b',' | b';' | b'/' | b'{' | b'}' | b'(' | b')' | b'<' | b'>' | b'|') {
+        if matches!(octet, b'=' | b'"' | b',' | b';' | b'/' | b'{' | b'}' | b'(' | b')' | b'<' | b'>' | b'|')
+        {
             table[at] = NO_HOST;
         } else if octet.is_ascii_alphanumeric() || !octet.is_ascii() {
             table[at] = NAMES;

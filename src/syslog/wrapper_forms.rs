@@ -5,9 +5,8 @@
 
 use std::net::IpAddr;
 
-use memchr::{memchr, memchr2, memrchr};
-
 use crate::message::{WrapperAction, WrapperLine};
+use crate::text::has_either;
 
 /// A form of line.
 pub(super) struct Form {
@@ -79,7 +78,7 @@ fn plain(action: WrapperAction) -> WrapperLine<'static> {
 
 fn is_address(text: &str) -> bool {
     // Most names are seen to be none without trying.
-    let may_be = text.ends_with(|c: char| c.is_ascii_digit()) || memchr(b':', text.as_bytes()).is_some();
+    let may_be = text.ends_with(|c: char| c.is_ascii_digit()) || has_either(text.as_bytes(), b':', b':');
     may_be && text.parse::<IpAddr>().is_ok()
 }
 
@@ -95,9 +94,14 @@ fn client<'a>(action: WrapperAction, name: Option<&'a str>, address: Option<&'a 
     }
 }
 
+/// What stands before the last `@` and behind it; few clients have one.
+fn around_at(text: &str) -> Option<(&str, &str)> {
+    if has_either(text.as_bytes(), b'@', b'@') { text.rsplit_once('@') } else { None }
+}
+
 /// A client as libwrap's eval_client() writes it: `name`, `user@name`; an address where it has no name.
 fn eval_client<'a>(action: WrapperAction, text: &'a str, address: Option<&'a str>) -> WrapperLine<'a> {
-    let (user, host) = match memrchr(b'@', text.as_bytes()).map(|at| (&text[..at], &text[at + 1..])) {
+    let (user, host) = match around_at(text) {
         Some((user, host)) if !user.is_empty() && !host.is_empty() => (Some(user), host),
         _ => (None, text),
     };
@@ -106,14 +110,14 @@ fn eval_client<'a>(action: WrapperAction, text: &'a str, address: Option<&'a str
 
 /// A client and what stands behind it: the client ends at the first space, as no part of it has one.
 fn to_space(text: &str) -> Option<(&str, &str)> {
-    let (client, rest) = text.split_at(memchr(b' ', text.as_bytes()).unwrap_or(text.len()));
+    let (client, rest) = text.split_at(text.bytes().position(|b| b == b' ').unwrap_or(text.len()));
     (!client.is_empty()).then_some((client, rest))
 }
 
 /// The address of ` (address)`.
 fn in_parentheses(text: &str) -> Option<&str> {
     let address = text.strip_prefix(" (")?.strip_suffix(')')?;
-    (!address.is_empty() && memchr2(b' ', b')', address.as_bytes()).is_none()).then_some(address)
+    (!address.is_empty() && !has_either(address.as_bytes(), b' ', b')')).then_some(address)
 }
 
 /// `refused connect from %s (%s)`, `refused connect from %s with IP source routing options`; releases before 7.6.q leave the

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::message::WrapperLine;
 use crate::syslog::wrapper_forms::FORMS;
+use crate::text::has_either;
 
 /// What the message of a syslog line says, if TCP Wrappers wrote it.
 pub fn parse<'a>(program: Option<&'a str>, message: &'a str) -> Option<WrapperLine<'a>> {
@@ -67,7 +68,7 @@ pub(super) fn folded(message: &str) -> (&str, Option<u32>) {
 /// An address in its canonical form, an IPv4 one that came as `::ffff:a.b.c.d` as IPv4; names as they are.
 pub(super) fn canonical(text: Cow<'_, str>) -> Cow<'_, str> {
     // Only IPv6 has several forms.
-    if memchr::memchr(b':', text.as_bytes()).is_none() {
+    if !has_either(text.as_bytes(), b':', b':') {
         return text;
     }
     match text.parse::<std::net::IpAddr>().map(|address| address.to_canonical().to_string()) {
