@@ -6,7 +6,7 @@ use crate::intake::letting_in::Refusal;
 use crate::intake::listener::Protocol;
 use crate::intake::original::Original;
 use crate::intake::pipeline::{Answer, Pipeline};
-use crate::message::{Message, Notification, NotificationKind, SecurityLevel, Source};
+use crate::message::{Message, NotificationKind, SecurityLevel, Source};
 use crate::snmp::access::Denied;
 use crate::snmp::passed::has_passed;
 use crate::snmp::usm::{self, Desk, UsmError};
@@ -43,12 +43,12 @@ impl Pipeline {
         };
         self.counts.odd_varbinds += decoded.odd as u64;
         let inform = (decoded.notification.kind == NotificationKind::Inform).then(|| Inform {
-            // A port says nothing: a sender may take another for each try. Devices behind one translated address that send the same
-            // packet give rise to the same outcome.
+            // A port says nothing: a sender may take another for each try. Of one address, the same packet is the same inform.
             key: self.shared.commit.key((source.address(), packet)),
             answer: decoded.answer(self.longest).map(|octets| Answer { octets, to: arrival, inform: true }),
         });
-        self.notification(decoded.notification, Original::Packet(packet), inform, &source, now);
+        let message = Message::Notification(decoded.notification);
+        self.notification(&message, Original::Packet(packet), inform, &source, now);
     }
 
     fn packet_v3(&mut self, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
@@ -89,8 +89,8 @@ impl Pipeline {
                         inform: true,
                     }),
                 });
-                let original = Original::Scoped(&opened.scoped, user);
-                self.notification(decoded.notification, original, inform, source, now);
+                let message = Message::Notification(decoded.notification);
+                self.notification(&message, Original::Scoped(&opened.scoped, user), inform, source, now);
             }
             Err(error) => self.complaints().malformed(packet, source, &error, now),
         }
@@ -122,29 +122,29 @@ impl Pipeline {
 
     fn notification(
         &mut self,
-        notification: Notification<'_>,
+        message: &Message<'_>,
         original: Original<'_>,
         inform: Option<Inform>,
         source: &Source,
         now: Now,
     ) {
+        let Message::Notification(notification) = message else { return };
         self.counts.decoded += 1;
-        let reach = match self.active.access.admit(&notification, source) {
+        let reach = match self.active.access.admit(notification, source) {
             Ok(reach) => reach,
             Err(denied) => {
-                let why = Refusal::of_notification(denied, &notification);
+                let why = Refusal::of_notification(denied, notification);
                 return self.complaints().denied(denied, why, source, now);
             }
         };
-        if has_passed(&notification, &self.active.engine) {
+        if has_passed(notification, &self.active.engine) {
             // Answered, so that its sender goes on.
             self.ready.extend(inform.and_then(|inform| inform.answer));
             return self.complaints().came_back(source, now);
         }
-        let message = Message::Notification(notification);
         let Some(Inform { key, answer }) = inform else {
-            if self.passes(&message, now) {
-                self.apply(&message, original, source, reach, now);
+            if self.passes(message, now) {
+                self.apply(message, original, source, reach, now);
             }
             return self.commit_if_full(now);
         };
@@ -163,8 +163,8 @@ impl Pipeline {
                 self.shared.stats.informs_unanswered.add(1);
             }
             // Its sender sends it again, maybe when the storm is over.
-            Known::No if !self.passes(&message, now) => self.shared.commit.release(key),
-            Known::No if self.apply(&message, original, source, reach, now) => {
+            Known::No if !self.passes(message, now) => self.shared.commit.release(key),
+            Known::No if self.apply(message, original, source, reach, now) => {
                 self.made.add_inform(key);
                 self.pending.extend(answer);
             }

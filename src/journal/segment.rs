@@ -139,6 +139,7 @@ pub enum Found<'b> {
 }
 
 /// Reads the record at the start of some bytes.
+#[inline]
 pub fn record(bytes: &[u8]) -> Found<'_> {
     let Some(header) = bytes.first_chunk::<RECORD_HEADER>() else { return Found::Partial(RECORD_HEADER) };
     let payload = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;

@@ -127,6 +127,7 @@ impl Mute<'_> {
 }
 
 /// What mutes say of an encoded outcome; none if it is not muted.
+#[inline]
 pub fn mute_of(bytes: &[u8]) -> Option<Mute<'_>> {
     let flags = bytes.get(FLAGS)?;
     if flags & (MUTED | LAST) == 0 {
@@ -275,6 +276,7 @@ impl<'b> Head<'b> {
     }
 
     /// Leaves out what is no part of the outcome.
+    #[inline]
     fn skip_marks(&self, texts: &mut impl Source<'b>) -> Option<()> {
         if self.flags & (MUTED | LAST) != 0 {
             texts.next()?;

@@ -179,21 +179,17 @@ fn merge(candidates: &mut Vec<u32>, rules: &[u32]) {
     if before.is_none_or(|before| before < first) {
         return candidates.extend_from_slice(rules);
     }
-    let mut left = candidates.len();
+    let (mut left, mut end) = (candidates.len(), rules.len());
     candidates.extend_from_slice(rules);
-    let mut rules = rules;
-    // From the end on, each to its place: what is written over was read before.
-    while let (Some(&last), Some((&rule, others))) = (candidates[..left].last(), rules.split_last()) {
-        let place = left + rules.len() - 1;
-        if last > rule {
-            candidates[place] = last;
-            left -= 1;
-        } else {
-            candidates[place] = rule;
-            rules = others;
-        }
+    // The few that were there go to their places, from the last one on, each behind the rules before it.
+    while left > 0 && end > 0 {
+        let last = candidates[left - 1];
+        let at = rules[..end].partition_point(|rule| *rule < last);
+        candidates[left + at..left + end].copy_from_slice(&rules[at..end]);
+        (left, end) = (left - 1, at);
+        candidates[left + end] = last;
     }
-    candidates[..rules.len()].copy_from_slice(rules);
+    candidates[left..left + end].copy_from_slice(&rules[..end]);
 }
 
 #[inline]

@@ -133,6 +133,7 @@ impl Machine {
     // Events.
 
     /// An item was read from the journal; [`Machine::is_new`], [`Machine::fits`] and [`Machine::has_room`] said that it may be.
+    #[inline]
     pub fn read(&mut self, mut item: Item, now: Mono) {
         if self.limits.linger > SHORT_LINGER {
             // It may wait for others for hours: what it was read with is not kept as long.

@@ -64,13 +64,6 @@ pub fn push_service(out: &mut Vec<u8>, service: &Name<'_>, most: usize) -> Resul
 }
 
 fn push_name(out: &mut Vec<u8>, what: &'static str, name: &Name<'_>, most: usize) -> Result<(), Unfit> {
-    fits(what, name, most)?;
-    out.extend_from_slice(name.as_bytes());
-    Ok(())
-}
-
-#[inline]
-fn fits(what: &'static str, name: &str, most: usize) -> Result<(), Unfit> {
     let length = name.len();
     if length == 0 {
         return Err(Unfit::Empty { what });
@@ -83,6 +76,7 @@ fn fits(what: &'static str, name: &str, most: usize) -> Result<(), Unfit> {
     {
         return Err(Unfit::Character { what, character });
     }
+    out.extend_from_slice(name.as_bytes());
     Ok(())
 }
 
@@ -91,11 +85,9 @@ fn fits(what: &'static str, name: &str, most: usize) -> Result<(), Unfit> {
 #[inline]
 pub fn plain_parts<'c>(check: &'c CheckResult<'_>, most: usize) -> Option<(&'c str, &'c str, &'c str)> {
     let (host, service, output) = (&*check.host, check.service.as_deref()?, &*check.common.output);
+    let fits = |name: &str| (1..=most).contains(&name.len()) && !has_either(name.as_bytes(), b';', b'|');
     let is_alone = check.perfdata.is_empty() && check.common.long_output.is_empty();
-    let is_fit = is_alone
-        && fits("", host, most).is_ok()
-        && fits("", service, most).is_ok()
-        && is_plain(output.as_bytes(), b'\\', b'|');
+    let is_fit = is_alone && fits(host) && fits(service) && is_plain(output.as_bytes(), b'\\', b'|');
     is_fit.then_some((host, service, output))
 }
 

@@ -230,6 +230,7 @@ impl Item {
     }
 
     /// The outcome; none if the payload is damaged, which reading it from the journal has ruled out.
+    #[inline]
     pub fn record(&self) -> Option<Record<'_>> {
         let outcome = codec::decode(&self.payload)?;
         Some(Record { epoch: self.epoch, sequence: self.sequence, outcome })

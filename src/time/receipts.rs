@@ -89,6 +89,7 @@ impl Receipts {
 
     /// When a record was received, by its number and by what the wall clock said then, in microseconds since 1970. Never later
     /// than `now`.
+    #[inline]
     pub fn received(&self, sequence: u64, wall: i64, now: Mono) -> Moment {
         let known = self.steps.partition_point(|step| step.from <= sequence);
         let start = Moment::from(self.start.mono);
