@@ -80,21 +80,23 @@ fn by_month(input: &str) -> Read<'_, Civil> {
 /// `Nov 20 12:00:01` as RFC 3164 has it, and nothing that could be a fraction behind it.
 fn fixed(input: &str) -> Option<(&str, (u8, u8, Clock))> {
     let (text, rest) = input.split_at_checked(15)?;
-    let &[a, b, c, b' ', tens, ones, b' ', h, hh, b':', m, mm, b':', s, ss] = text.as_bytes() else {
+    let (month, behind) = text.as_bytes().split_at_checked(3)?;
+    let &[b' ', day1, day2, b' ', hour1, hour2, b':', minute1, minute2, b':', second1, second2] = behind
+    else {
         return None;
     };
     if matches!(rest.as_bytes(), [b'.' | b',', ..]) {
         return None;
     }
     // The tens of a day may be a space.
-    let tens = if tens == b' ' { b'0' } else { tens };
-    let digits = [tens, ones, h, hh, m, mm, s, ss];
+    let day1 = if day1 == b' ' { b'0' } else { day1 };
+    let digits = [day1, day2, hour1, hour2, minute1, minute2, second1, second2];
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let [tens, ones, h, hh, m, mm, s, ss] = digits.map(|digit| digit - b'0');
-    let clock = (h * 10 + hh, m * 10 + mm, s * 10 + ss, 0);
-    Some((rest, (number_of_month(&[a, b, c])?, tens * 10 + ones, clock)))
+    let number = |tens: u8, ones: u8| (tens - b'0') * 10 + (ones - b'0');
+    let clock = (number(hour1, hour2), number(minute1, minute2), number(second1, second2), 0);
+    Some((rest, (number_of_month(month)?, number(day1, day2), clock)))
 }
 
 /// `2026-11-20T12:00:01` and its kin, `2026 Nov 20 12:00:01`, `2026:11:20-12:00:01`, `11/20/2026:12:00:01`.
