@@ -21,12 +21,8 @@ pub struct Index {
     programs: FastMap<Box<str>, Vec<u32>>,
     /// Rules without these whose types of messages have no wildcards.
     msgids: FastMap<Box<str>, Vec<u32>>,
-    /// Rules without a message pattern for lines of TCP Wrappers.
-    wrappers: Vec<u32>,
-    /// Rules without a message pattern for lines about security.
-    security: Vec<u32>,
-    /// All other rules for lines.
-    all_lines: Vec<u32>,
+    /// All other rules for lines: with those for lines of TCP Wrappers (1), for lines about security (2), for both (3), or without these.
+    lines: [Vec<u32>; 4],
     /// Rules for check-ins and events, by names without wildcards.
     posted: FastMap<(PostKind, Box<str>), Vec<u32>>,
     /// The same with wildcards.
@@ -48,13 +44,12 @@ impl Index {
             patterns: Patterns::new(std::iter::empty())?,
             programs: FastMap::default(),
             msgids: FastMap::default(),
-            wrappers: Vec::new(),
-            security: Vec::new(),
-            all_lines: Vec::new(),
+            lines: Default::default(),
             posted: FastMap::default(),
             all_posted: Vec::new(),
         };
         let mut patterns = Vec::new();
+        let (mut wrappers, mut security, mut all_lines) = (Vec::new(), Vec::new(), Vec::new());
         for (at, matcher) in matchers.enumerate() {
             let at = at as u32;
             match matcher {
@@ -93,9 +88,9 @@ impl Index {
                     if let Some(pattern) = &line.message {
                         patterns.push((at, pattern.as_str()));
                     } else if line.tcp_wrappers.is_some() {
-                        index.wrappers.push(at);
+                        wrappers.push(at);
                     } else if line.security.is_some() || line.source.is_some() {
-                        index.security.push(at);
+                        security.push(at);
                     } else if let Some(names) = exact(line.program.as_ref()) {
                         for name in names {
                             push_once(index.programs.entry(name.into()).or_default(), at);
@@ -105,12 +100,17 @@ impl Index {
                             push_once(index.msgids.entry(msgid.into()).or_default(), at);
                         }
                     } else {
-                        index.all_lines.push(at);
+                        all_lines.push(at);
                     }
                 }
             }
         }
         index.patterns = Patterns::new(patterns.into_iter())?;
+        for (kind, lines) in index.lines.iter_mut().enumerate() {
+            merge(lines, &all_lines);
+            merge(lines, if kind & OF_WRAPPERS != 0 { &wrappers } else { &[] });
+            merge(lines, if kind & OF_SECURITY != 0 { &security } else { &[] });
+        }
         Ok(index)
     }
 
@@ -150,21 +150,21 @@ impl Index {
         self.patterns.candidates(line.message, candidates);
         in_order(candidates);
         // No rule is in two of these, nor twice in one.
-        if line.tcp_wrappers.is_some() {
-            merge(candidates, &self.wrappers);
-        }
-        if line.security.is_some() {
-            merge(candidates, &self.security);
-        }
+        let wrappers = if line.tcp_wrappers.is_some() { OF_WRAPPERS } else { 0 };
+        let security = if line.security.is_some() { OF_SECURITY } else { 0 };
+        merge(candidates, &self.lines[wrappers | security]);
         if let Some(rules) = line.program.and_then(|p| self.programs.get(p)) {
             merge(candidates, rules);
         }
         if let Some(rules) = line.msgid.and_then(|msgid| self.msgids.get(msgid)) {
             merge(candidates, rules);
         }
-        merge(candidates, &self.all_lines);
     }
 }
+
+/// The bits of a kind of lines.
+const OF_WRAPPERS: usize = 1;
+const OF_SECURITY: usize = 2;
 
 /// Adds the last one of some rules, if it is not among them.
 fn push_once(rules: &mut Vec<u32>, at: u32) {
