@@ -13,7 +13,7 @@ const LONGEST_DIGEST: usize = 48;
 /// A key that was localised for an engine.
 ///
 /// An HMAC hashes two blocks that depend on the key alone. They are hashed once here, a quarter of the work for a trap of usual
-/// size. The libraries wipe both from memory when they go.
+/// size. Both are wiped from memory when they go.
 #[derive(Clone)]
 pub(crate) struct AuthKey {
     key: LocalizedKey,

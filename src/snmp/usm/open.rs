@@ -197,20 +197,22 @@ impl Usm {
             senders_class(plain.map_or(Class::Unknown, |scoped| scoped.class()), plain.as_ref(), envelope)?;
         }
         let Room { plain, known } = room;
-        if envelope.level() & AUTH != 0 {
-            self.memory.senders().expect(envelope.digest());
-        }
+        let expect = || self.memory.senders().expect(envelope.digest());
         let made;
         let (user, keys) = match known.get(envelope) {
-            Some((_, keys)) if !envelope.proven(&keys.0) => {
-                return Err(UsmError::Digest(envelope.shown_user()).into());
+            Some((user, keys)) => {
+                expect();
+                if !envelope.proven(&keys.0) {
+                    return Err(UsmError::Digest(envelope.shown_user()).into());
+                }
+                (user, keys)
             }
-            Some(proven) => proven,
             None => {
                 let user = self.candidates(envelope, false)?[0];
                 if envelope.level() == 0 {
                     return Ok((user, envelope.data.content));
                 }
+                expect();
                 made = self.prove(envelope, user, from, now)?;
                 known.keep(envelope, user, made.clone());
                 (user, &*made)
