@@ -130,7 +130,8 @@ async fn work(
                 patience.as_secs_f64()
             );
         }
-        if !changed {
+        // Told to end meanwhile, it begins with no other settings.
+        if !changed || *stop.borrow() {
             return;
         }
     }
@@ -142,8 +143,10 @@ mod tests {
 
     use super::*;
     use crate::journal::{Batch, Options, WhenFull};
+    use crate::outcome::record::Record;
     use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
     use crate::sinks::file::JsonLines;
+    use crate::sinks::sink::{Item, Lane, Limits, Pieces, Seat, Sending, Sink as Configured};
     use crate::status::Health;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -207,5 +210,53 @@ mod tests {
             .map(|outcome| outcome["output"].as_str().unwrap().parse().unwrap())
             .collect();
         assert_eq!(outputs, (0..sent).collect::<Vec<_>>(), "each once, in order, over all files");
+    }
+
+    /// A server that never answers.
+    #[derive(Debug)]
+    struct Silent(std::sync::mpsc::Sender<()>);
+
+    impl Configured for Silent {
+        fn limits(&self) -> Limits {
+            Limits::default()
+        }
+
+        fn pieces(&self, _record: &Record<'_>) -> Option<Pieces> {
+            None
+        }
+
+        fn lane(&self, _seat: &Seat) -> Box<dyn Lane> {
+            Box::new(SilentLane(self.0.clone()))
+        }
+    }
+
+    struct SilentLane(std::sync::mpsc::Sender<()>);
+
+    impl Lane for SilentLane {
+        fn send<'a>(&'a mut self, _items: &'a [Item]) -> Sending<'a> {
+            let _ = self.0.send(());
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_is_told_to_end_does_not_begin_with_other_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            Options { directory: dir.path().join("var"), max_size: 1 << 24, when_full: WhenFull::DropOldest };
+        let journal = Journal::open(options, 7).unwrap().0;
+        let crew = Crew::new(Arc::new(Health::default()), World::default());
+        let slot = Slot::start("out", &crew, &journal).unwrap();
+        let running = Running::open("out", &journal).unwrap();
+        let (sends, sent) = std::sync::mpsc::channel();
+        slot.deliver(SinkConfig::new("out", Silent(sends.clone())), running.clone());
+        journal.append(&outcomes(0, 1)).unwrap();
+        sent.recv_timeout(PATIENCE).unwrap();
+        // A reload changes it, and the daemon is stopped meanwhile.
+        slot.in_flight.send_replace(Duration::from_millis(300));
+        slot.deliver(SinkConfig::new("out", Silent(sends.clone())), running.clone());
+        slot.stop_within(Duration::from_millis(300));
+        assert!(slot.join(PATIENCE).await);
+        assert!(sent.try_recv().is_err(), "it was sent a second time while the daemon stops");
     }
 }

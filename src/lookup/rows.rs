@@ -300,6 +300,8 @@ pub fn of_json(definition: &Definition, source: SourceText<'_>, items: &Pointer)
             maker.error(&At::Bytes(0..0), message, None);
         }
         Err(error) => {
+            // What its rows seemed to lack may be due to the mistake.
+            maker.found = Diagnostics::default();
             // The place is said in front.
             let what = error.to_string();
             let what = what.split(" at line ").next().unwrap_or_default();

@@ -92,6 +92,7 @@ fn mistakes_have_their_place() {
         (toml, "[a]\nx = 1\n[b\n", "f:3:"),
         (toml, "a = 1\n", "f:1:1: error: a row must be a table, not a value of the type integer"),
         (json, "[{\"address\": \"a\"},\n {\"address\": }]", "f:2:14: error: it is no JSON: expected value\n"),
+        (json, "{\"a\": {}, \"b\": \"c\": 1}", "f:1:19: error: it is no JSON: expected `,` or `}`\n"),
         (json, "[{\"address\": \"a\"}, 7]", "f: error: item 1: a row must be an object"),
         (json, "7", "f:1:1: error: the rows are neither an array nor objects by their keys"),
     ] {

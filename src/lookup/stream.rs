@@ -73,7 +73,8 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
         };
         let mut place = Place::Missing;
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            if key == **step {
+            // The first one counts, as it does of rows.
+            if key == **step && place == Place::Missing {
                 place = map.next_value_seed(Walk { steps: rest, take: &mut *self.take })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -172,6 +173,19 @@ mod tests {
                     .prop_map(|members| Value::Object(members.into_iter().collect())),
             ]
         })
+    }
+
+    #[test]
+    fn of_places_with_one_key_the_first_one_counts() {
+        let items = Pointer::parse("/a/b").unwrap();
+        for (text, rows) in [
+            (r#"{"a": {"b": [1], "b": [2]}, "a": {"b": [3]}}"#, json!([1])),
+            (r#"{"a": 1, "a": {"c": [1]}, "a": {"b": [2]}, "a": {"b": [3]}}"#, json!([2])),
+        ] {
+            let (place, found) = one_by_one(text, &items).unwrap();
+            let found: Vec<Value> = found.into_iter().map(|(_, row)| row).collect();
+            assert_eq!((place, Value::from(found)), (Place::Rows, rows), "{text}");
+        }
     }
 
     proptest! {
