@@ -66,6 +66,8 @@ const DEFAULT: [Part; 7] =
 enum Part {
     /// CPU of a trap by rate, beside null receivers
     Rates,
+    /// The same with receivers on a core of their own
+    Apart,
     /// CPU of each further pipe and file
     Sinks,
     /// System calls and context switches of a trap
@@ -188,7 +190,8 @@ fn main() {
     };
     for part in parts {
         match part {
-            Part::Rates => rates::run(&run),
+            Part::Rates => rates::run(&run, "rates"),
+            Part::Apart => measure::apart(|| rates::run(&run, "apart")),
             Part::Sinks => sinks::run(&run),
             Part::Calls => calls::run(&run),
             Part::Idle => idle::run(&run),

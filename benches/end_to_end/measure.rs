@@ -1,10 +1,11 @@
 //! One measurement: warm up, send, wait until all has come out, and what that cost.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
 use crate::null::Null;
-use crate::process::Usage;
+use crate::process::{self, Usage};
 use crate::sender::{Load, Message};
 use crate::table::median;
 
@@ -20,6 +21,8 @@ pub trait Receiver {
     /// How many messages have come out.
     fn taken(&self) -> u64;
     fn usage(&self) -> Usage;
+    /// Has it run on one core.
+    fn keep_to(&self, core: &str);
     /// Anything that grows while it still works.
     fn progress(&self) -> u64 {
         self.taken()
@@ -42,6 +45,10 @@ impl Receiver for Null {
     fn usage(&self) -> Usage {
         self.usage()
     }
+
+    fn keep_to(&self, core: &str) {
+        self.keep_to(core);
+    }
 }
 
 impl Receiver for Daemon {
@@ -58,6 +65,10 @@ impl Receiver for Daemon {
 
     fn usage(&self) -> Usage {
         self.usage()
+    }
+
+    fn keep_to(&self, core: &str) {
+        process::keep_to(core, true, &self.pid().to_string());
     }
 
     fn progress(&self) -> u64 {
@@ -93,8 +104,27 @@ impl Cost {
     }
 }
 
+/// Whether receivers have a core of their own.
+static APART: AtomicBool = AtomicBool::new(false);
+
+/// Takes figures with receivers on core 1, and on core 0 all that sends and reads what they write. A sender on the core of a receiver
+/// wakes it without waking a core, which no network card does.
+pub fn apart(figures: impl FnOnce()) {
+    let this = std::process::id().to_string();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert!(cores > 1, "this needs two cores");
+    process::keep_to("0", true, &this);
+    APART.store(true, Ordering::Relaxed);
+    figures();
+    APART.store(false, Ordering::Relaxed);
+    process::keep_to(&format!("0-{}", cores - 1), true, &this);
+}
+
 /// Sends `load` and waits until the receiver has taken it, or takes nothing more.
 pub fn cost(receiver: &dyn Receiver, message: Message, load: &Load) -> Cost {
+    if APART.load(Ordering::Relaxed) {
+        receiver.keep_to("1");
+    }
     let warm_up = Load::new(message, receiver.port(message), (50_000, 64), WARM_UP);
     run(receiver, &warm_up);
     run(receiver, load)

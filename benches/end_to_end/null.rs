@@ -55,6 +55,12 @@ impl Null {
     pub fn usage(&self) -> Usage {
         process::of_task(&self.task)
     }
+
+    /// Has it run on one core.
+    pub fn keep_to(&self, core: &str) {
+        let id = self.task.file_name().unwrap().to_str().unwrap();
+        process::keep_to(core, false, id);
+    }
 }
 
 impl Drop for Null {

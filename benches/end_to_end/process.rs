@@ -63,6 +63,13 @@ pub fn this_task() -> PathBuf {
     Path::new("/proc").join(std::fs::read_link("/proc/thread-self").unwrap())
 }
 
+/// Has all threads of a process, or one thread, run on these cores alone: `0`, or `0-7`.
+pub fn keep_to(cores: &str, process: bool, id: &str) {
+    let how = if process { "-acp" } else { "-cp" };
+    let done = Command::new("taskset").args([how, cores, id]).stdout(Stdio::null()).status();
+    assert!(done.is_ok_and(|status| status.success()), "taskset {how} {cores} {id} fails");
+}
+
 /// The resident memory of a process in MiB: the most that it was.
 pub fn memory(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

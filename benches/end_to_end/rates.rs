@@ -14,8 +14,8 @@ pub const RATES: [(u64, u64); 5] = [(1_000, 1), (5_000, 1), (20_000, 1), (150_00
 /// How long the second null receiver waits after each call: how much cheaper larger batches are.
 pub const GATHER: Duration = Duration::from_millis(1);
 
-pub fn run(run: &Run) {
-    run.title("CPU of a trap by rate: 1,000 rules, journal on disk, one pipe", "rates");
+pub fn run(run: &Run, part: &str) {
+    run.title("CPU of a trap by rate: 1,000 rules, journal on disk, one pipe", part);
     let mut table = Table::new(
         &["rate, at a time", "receiver"],
         &[

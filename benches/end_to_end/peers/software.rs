@@ -187,6 +187,10 @@ impl Receiver for Peer {
         process::of_process(self.child.id())
     }
 
+    fn keep_to(&self, core: &str) {
+        process::keep_to(core, true, &self.child.id().to_string());
+    }
+
     fn silence(&self) -> Duration {
         SILENCE
     }
