@@ -176,14 +176,19 @@ mod tests {
         SinkConfig::new("out", JsonLines { path: path.to_owned() })
     }
 
+    /// The thread of a sink that nothing was given to yet, and its journal.
+    fn start(directory: &Path) -> (Slot, Arc<Journal>) {
+        let options =
+            Options { directory: directory.join("var"), max_size: 1 << 24, when_full: WhenFull::DropOldest };
+        let journal = Journal::open(options, 7).unwrap().0;
+        let crew = Crew::new(Arc::new(Health::default()), World::default());
+        (Slot::start("out", &crew, &journal).unwrap(), journal)
+    }
+
     #[tokio::test]
     async fn other_settings_go_on_where_those_before_ended() {
         let dir = tempfile::tempdir().unwrap();
-        let options =
-            Options { directory: dir.path().join("var"), max_size: 1 << 24, when_full: WhenFull::DropOldest };
-        let journal = Journal::open(options, 7).unwrap().0;
-        let crew = Crew::new(Arc::new(Health::default()), World::default());
-        let slot = Slot::start("out", &crew, &journal).unwrap();
+        let (slot, journal) = start(dir.path());
         assert!(slot.running().is_none());
         let running = Running::open("out", &journal).unwrap();
         let paths: Vec<_> = (0..5).map(|n| dir.path().join(format!("{n}.jsonl"))).collect();
@@ -242,11 +247,7 @@ mod tests {
     #[tokio::test]
     async fn a_sink_that_is_told_to_end_does_not_begin_with_other_settings() {
         let dir = tempfile::tempdir().unwrap();
-        let options =
-            Options { directory: dir.path().join("var"), max_size: 1 << 24, when_full: WhenFull::DropOldest };
-        let journal = Journal::open(options, 7).unwrap().0;
-        let crew = Crew::new(Arc::new(Health::default()), World::default());
-        let slot = Slot::start("out", &crew, &journal).unwrap();
+        let (slot, journal) = start(dir.path());
         let running = Running::open("out", &journal).unwrap();
         let (sends, sent) = std::sync::mpsc::channel();
         slot.deliver(SinkConfig::new("out", Silent(sends.clone())), running.clone());

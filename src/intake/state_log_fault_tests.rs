@@ -92,6 +92,12 @@ fn copy_of(process: &mut Process<'_>, key: u64) -> Known {
     known
 }
 
+/// How the disk fails for an inform: each seed has other rates.
+fn faults(seed: u64, key: u64) -> Faults {
+    let rate = |shift: u64| (seed >> shift) % 4;
+    Faults { write: rate(key), sync: rate(key + 2), ..Faults::default() }
+}
+
 /// However often an inform is repeated while writes and syncs fail, it counts once; and what is answered survives a power cut.
 #[test]
 fn a_repeated_inform_counts_once_whatever_fails() {
@@ -99,9 +105,8 @@ fn a_repeated_inform_counts_once_whatever_fails() {
     let mut waited = 0;
     for seed in 0..1000 {
         let mut process = Process::start(&rules, Faulty::new(seed), 0, SyncPolicy::Batch);
-        let rate = |shift: u64| [0, 1, 2, 3][(seed >> shift) as usize % 4];
         for key in 1..4 {
-            process.disk.set_faults(Faults { write: rate(key), sync: rate(key + 2), ..Faults::default() });
+            process.disk.set_faults(faults(seed, key));
             for copy in 0.. {
                 if copy == 4 {
                     process.disk.set_faults(Faults::default());
@@ -133,9 +138,8 @@ fn a_repeated_inform_counts_once_for_the_next_process() {
     let once = [("a".to_owned(), State::Critical)];
     for seed in 0..1000 {
         let mut process = Process::start(&rules, Faulty::new(seed), 0, SyncPolicy::Batch);
-        let rate = |shift: u64| [0, 1, 2, 3][(seed >> shift) as usize % 4];
         for key in 1..4 {
-            process.disk.set_faults(Faults { write: rate(key), sync: rate(key + 2), ..Faults::default() });
+            process.disk.set_faults(faults(seed, key));
             for copy in 0.. {
                 if copy == 1 + seed % 4 {
                     process.disk.set_faults(Faults::default());
