@@ -30,13 +30,19 @@ pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket:
     let status = &assembly.status;
     status.shared.stop();
     assembly.stop_listening();
-    status.shared.commit.finish(status.clock.now());
+    status.shared.commit.try_again(status.clock.now());
     status.shared.commit.sync_state(status.clock.now());
     // What was withheld until now is safe before sinks are waited for, as what was journaled is.
     mutes::keep(&status.shared, &mut true);
     senders.finish(SYNC);
     let began = status.clock.now().mono;
     assembly.runtimes().control.block_on(drain(status));
+    if status.shared.commit.refusing() {
+        // What sinks have taken meanwhile may make room.
+        status.shared.journal.clean();
+    }
+    status.shared.commit.finish(status.clock.now());
+    status.shared.commit.sync_state(status.clock.now());
     assembly.stop_sinks(SINKS.saturating_sub(status.clock.now().mono.since(began)));
     sync.join(SYNC);
     status.shared.inbox.save();

@@ -66,7 +66,11 @@ async fn fill(status: &Status, feed: &Feed) {
         match read {
             Ok(0) => {
                 feed.set_filled(true);
-                follower.beyond(seen).await;
+                tokio::select! {
+                    () = follower.beyond(seen) => {}
+                    // The next round closes its file.
+                    () = follower.removed(reader.holds()) => {}
+                }
                 tokio::time::sleep(DELAY).await;
             }
             Ok(_) => {

@@ -110,6 +110,8 @@ async fn write(
             }
             tokio::select! {
                 () = follower.beyond(seen) => tokio::time::sleep(DELAY).await,
+                // The next round closes its file.
+                () = follower.removed(reader.holds()) => {}
                 () = status.shared.untold().begun() => tokio::time::sleep(DELAY).await,
                 // What was written last is in the write-ahead log still.
                 () = tokio::time::sleep(if is_tended { RETAIN } else { TEND }) => {}

@@ -46,8 +46,9 @@ struct State {
     faults: Faults,
     read_only: bool,
     append_only: bool,
-    /// The most bytes of all files together.
+    /// The most bytes of all files together, also of those that were removed while somebody has them open.
     room: u64,
+    removed: Vec<Arc<Mutex<Content>>>,
     random: u64,
     /// The process that runs.
     process: u64,
@@ -62,12 +63,15 @@ struct Content {
     safe: Vec<u8>,
     /// What was written and is not safe.
     dirty: Vec<Range<usize>>,
+    /// Who has it open has another of it.
+    open: Arc<()>,
 }
 
 #[derive(Debug)]
 struct Open {
     disk: Faulty,
     content: Arc<Mutex<Content>>,
+    _open: Arc<()>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,6 +88,7 @@ impl Faulty {
             read_only: false,
             append_only: false,
             room: u64::MAX,
+            removed: Vec::new(),
             random: seed | 1,
             process: 0,
             locks: BTreeMap::new(),
@@ -124,7 +129,7 @@ impl Faulty {
         locked(&self.state).room = room;
     }
 
-    /// How many bytes all files have.
+    /// How many bytes all files have, also those that were removed while somebody has them open.
     pub fn used(&self) -> u64 {
         locked(&self.state).used()
     }
@@ -247,7 +252,9 @@ impl Faulty {
 
 impl State {
     fn used(&self) -> u64 {
-        self.names.values().map(|content| locked(content).bytes.len() as u64).sum()
+        let is_open = |content: &&Arc<Mutex<Content>>| Arc::strong_count(&locked(content).open) > 1;
+        let all = self.names.values().chain(self.removed.iter().filter(is_open));
+        all.map(|content| locked(content).bytes.len() as u64).sum()
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -314,7 +321,8 @@ impl Disk for Faulty {
             }
             None => return Err(ErrorKind::NotFound.into()),
         };
-        Ok(Arc::new(Open { disk: self.clone(), content }))
+        let open = locked(&content).open.clone();
+        Ok(Arc::new(Open { disk: self.clone(), content, _open: open }))
     }
 
     fn measure(&self, path: &Path) -> io::Result<u64> {
@@ -333,7 +341,8 @@ impl Disk for Faulty {
         }
         let mut state = locked(&self.state);
         let content = state.names.remove(from).ok_or(ErrorKind::NotFound)?;
-        state.names.insert(to.to_owned(), content);
+        let before = state.names.insert(to.to_owned(), content);
+        state.removed.extend(before);
         Ok(())
     }
 
@@ -342,7 +351,11 @@ impl Disk for Faulty {
         if self.fails(|f| f.names) {
             return Err(input_output());
         }
-        locked(&self.state).names.remove(path).map(drop).ok_or(ErrorKind::NotFound.into())
+        let mut state = locked(&self.state);
+        let content = state.names.remove(path).ok_or(ErrorKind::NotFound)?;
+        state.removed.retain(|content| Arc::strong_count(&locked(content).open) > 1);
+        state.removed.push(content);
+        Ok(())
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError> {

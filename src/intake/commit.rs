@@ -318,16 +318,20 @@ impl Commit {
             && self.refusing()
             && self.tried.compare_exchange(last, nanos, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
-            // What it says is logged with the next batch that is refused.
-            let _ = self.write_waiting();
-            self.settle_written(now);
+            self.try_again(now);
         }
+    }
+
+    /// Tries once more to write what waits.
+    pub fn try_again(&self, now: Now) {
+        // What it says is logged with the next batch that is refused.
+        let _ = self.write_waiting();
+        self.settle_written(now);
     }
 
     /// Tries a last time to write what waits; what the journal still refuses is lost, logged and counted.
     pub fn finish(&self, now: Now) {
-        let _ = self.write_waiting();
-        self.settle_written(now);
+        self.try_again(now);
         let mut waiting = self.waiting();
         let given_up = std::mem::take(&mut *waiting);
         drop(waiting);

@@ -276,6 +276,7 @@ impl Journal {
 
     /// Removes the files of segments and says what sinks have lost with them.
     pub(super) fn finish(&self, rest: Rest) {
+        let newest = rest.removed.iter().map(|segment| segment.first).max();
         for segment in rest.removed {
             let path = segment_path(&self.shape.directory, segment.first);
             // One that stays is found again when the journal is opened.
@@ -284,6 +285,9 @@ impl Journal {
             {
                 tracing::warn!(%error, "cannot remove the journal segment {}; it takes room", path.display());
             }
+        }
+        if let Some(newest) = newest {
+            self.tail.remove_before(newest + 1);
         }
         for (sink, outcomes) in rest.expired {
             let limit = self.shape.max_size;

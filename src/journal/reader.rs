@@ -188,11 +188,24 @@ impl Reader {
                 }
             }
         }
-        if self.open.as_ref().is_some_and(|open| self.next >= open.meta.end()) && self.journal.lacks_room() {
-            // Its file takes room as long as it is open, also when it was removed.
+        if self.holds().is_some() && self.journal.lacks_room() {
             self.open = None;
         }
+        self.let_go();
         Ok(taken)
+    }
+
+    /// Of which segment it has the file open though it has read all of it, by the number of its first record. Its file takes room as
+    /// long as it is open, also when it was removed: see [`Reader::let_go`].
+    pub fn holds(&self) -> Option<u64> {
+        self.open.as_ref().filter(|open| self.next >= open.meta.end()).map(|open| open.meta.first)
+    }
+
+    /// Closes that file if the segment was removed. Who waits for records calls this when [`Follower::removed`] returns.
+    pub fn let_go(&mut self) {
+        if self.holds().is_some_and(|first| self.journal.tail.is_removed(first)) {
+            self.open = None;
+        }
     }
 
     /// The sink that reads does not get so many outcomes.

@@ -1,3 +1,4 @@
+use futures_util::FutureExt as _;
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io;
@@ -491,7 +492,8 @@ fn what_just_fits_takes_the_place_of_nothing() {
     assert!((1..150).contains(&fits), "{fits}");
 }
 
-/// On a disk without room, what every sink has taken makes some, also where it stands in the segment that is written into.
+/// On a disk without room, what every sink has taken makes some, also where it stands in the segment that is written into, and though
+/// somebody has read it and has it open.
 #[test]
 fn what_is_delivered_makes_room_on_a_full_disk() {
     for when_full in [WhenFull::DropOldest, WhenFull::Refuse] {
@@ -499,6 +501,8 @@ fn what_is_delivered_makes_room_on_a_full_disk() {
         let options = Options { directory: "/journal".into(), max_size: 64 << 20, when_full };
         let (journal, _) = Journal::open_on(Arc::new(disk.clone()), options, 7).unwrap();
         let cursor = journal.register("sink").unwrap();
+        let (mut reader, mut other) = (journal.reader_for(&cursor), journal.reader(0));
+        let follower = journal.follower();
         let some = batch(&["x".repeat(1000)]);
         journal.append(&some).unwrap();
         disk.set_room(disk.used() + 20_000);
@@ -506,9 +510,19 @@ fn what_is_delivered_makes_room_on_a_full_disk() {
             while journal.append(&some).is_ok() {}
             let refused = journal.next();
             assert!(journal.append(&some).is_err(), "nobody has taken anything");
+            let read = read_all(&mut reader).len();
+            assert!(read >= 10 && read_all(&mut other).len() == read);
+            assert!(reader.holds().is_some() && reader.holds() == other.holds());
+            assert!(follower.removed(reader.holds()).now_or_never().is_none());
             cursor.advance(refused).unwrap();
-            // The first attempt finds no room and makes some.
+            // The first attempt finds no room and makes some, once nobody has the file open.
             let _ = journal.append(&some);
+            assert!(journal.append(&some).is_err());
+            for reader in [&mut reader, &mut other] {
+                assert!(follower.removed(reader.holds()).now_or_never().is_some(), "it is told");
+                reader.let_go();
+                assert_eq!(reader.holds(), None);
+            }
             journal.append(&some).unwrap();
             assert_eq!(journal.oldest(), refused, "{when_full:?}");
         }

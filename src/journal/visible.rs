@@ -26,12 +26,22 @@ struct End {
     grows: Notify,
     /// See [`Follower::patience`], in microseconds.
     patience: AtomicU64,
+    /// Segments that begin before this number were removed.
+    removed: AtomicU64,
+    /// Told when that grows.
+    removes: Notify,
 }
 
 impl<T> Visible<T> {
     /// Nothing is visible from `next` on.
     pub(crate) fn new(state: T, next: u64) -> Self {
-        let end = End { next: AtomicU64::new(next), grows: Notify::new(), patience: AtomicU64::new(0) };
+        let end = End {
+            next: AtomicU64::new(next),
+            grows: Notify::new(),
+            patience: AtomicU64::new(0),
+            removed: AtomicU64::new(0),
+            removes: Notify::new(),
+        };
         Visible { state: Mutex::new(state), end: Arc::new(end) }
     }
 
@@ -59,9 +69,21 @@ impl<T> Visible<T> {
         self.end.next.load(Ordering::Acquire)
     }
 
+    /// Whether the segment that begins with a record was removed.
+    pub(crate) fn is_removed(&self, first: u64) -> bool {
+        self.end.removed.load(Ordering::Acquire) > first
+    }
+
     /// For those that wait for records.
     pub(crate) fn follower(&self) -> Follower {
         Follower(self.end.clone())
+    }
+
+    /// The segments that begin before this number were removed: see [`Follower::removed`].
+    pub(crate) fn remove_before(&self, number: u64) {
+        if self.end.removed.fetch_max(number, Ordering::AcqRel) < number {
+            self.end.removes.notify_waiters();
+        }
     }
 
     /// Sets [`Follower::patience`].
@@ -97,6 +119,19 @@ impl Follower {
                 return;
             }
             grows.await;
+        }
+    }
+
+    /// Returns when the segment that begins with a record is removed; never for none. Can be dropped before. Who has its file open
+    /// closes it then: it takes room until the last one has.
+    pub async fn removed(&self, segment: Option<u64>) {
+        let Some(first) = segment else { return std::future::pending().await };
+        loop {
+            let removes = self.0.removes.notified();
+            if self.0.removed.load(Ordering::Acquire) > first {
+                return;
+            }
+            removes.await;
         }
     }
 

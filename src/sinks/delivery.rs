@@ -235,6 +235,7 @@ impl<'s> Delivery<'s> {
                     // After a short time: perhaps more follows as fast.
                     self.lingering = self.clock.now().mono.since(now.mono) <= linger;
                 }
+                () = self.follower.removed(self.reader.holds()) => self.reader.let_go(),
                 stopped = stop.wait_for(|stop| *stop), if !stopping => { let _ = stopped; stops = true }
                 () = self.running.letters.notified() => {
                     self.retries.ask();
