@@ -280,8 +280,9 @@ fn the_worst_problem_of_a_service_is_what_is_sent() {
         )
     };
     let rules = format!(
-        "{}{}{}[[rule.test]]\n",
+        "{}{}{}{}[[rule.test]]\n",
         rule("bad", "critical", ""),
+        rule("odd", "unknown", ""),
         rule("poor", "warning", "escalate = [{ after = '1h', state = 'critical' }]"),
         rule("good", "ok", "")
     );
@@ -294,6 +295,17 @@ fn the_worst_problem_of_a_service_is_what_is_sent() {
                 ("30s", "poor c", &["warning"]),
                 ("40s", "good b", &["warning"]),
                 ("50s", "good c", OK),
+            ])),
+    );
+    // One that receivers know is better than another one now.
+    passes(
+        &(rules.clone()
+            + &steps(&[
+                ("0s", "bad a", C),
+                ("10s", "odd b", NONE),
+                ("20s", "poor a", &["unknown"]),
+                ("30s", "good a", NONE),
+                ("40s", "good b", OK),
             ])),
     );
     passes(
@@ -468,6 +480,67 @@ fn rules_that_share_a_problem_have_throttles_of_their_own() {
                 ("51s", "down b", C),
             ])),
     );
+}
+
+/// What receivers know of a problem is taken back when its service is well again, however the problem has ended.
+#[test]
+fn what_receivers_know_is_taken_back_though_the_problem_has_ended() {
+    let keyed = |more: &str| pair("event", &format!("key = '{{{{ what }}}}'\n{more}"), "key = '{{ what }}'");
+    let unknown: &[&str] = &["unknown"];
+    let end = [("120s", "up a", OK), ("121s", "up a", NONE)];
+    let expires = keyed("expire = { after = '60s', state = 'unknown' }");
+    passes(&(expires + &steps(&[("0s", "down a", C), ("60s", "", unknown)]) + &steps(&end)));
+    let restarts = "[[rule]]\nid = \"cold\"\nsyslog = { message = '^cold' }\nclears = { host = true, state = 'unknown' }\n\
+         [rule.event]\nstate = \"ok\"\n";
+    let both: &[&str] = &["ok", "unknown"];
+    let restarted = restarts.to_owned() + &keyed("");
+    passes(&(restarted + &steps(&[("0s", "down a", C), ("60s", "cold", both)]) + &steps(&end)));
+    // The rule has another name.
+    let renamed = keyed("").replace("id = \"down\"", "id = \"gone\"").replace("[[rule.test]]\n", "");
+    let reload = step("60s", "", NONE).replace("expect", "reload = 'other.toml'\nexpect");
+    let text = keyed("") + &step("0s", "down a", C) + &reload + &steps(&end);
+    assert_eq!(failures(&text, &[("other.toml", &renamed)]), "");
+}
+
+/// A clear that names another service closes the one that receivers know the problem by.
+#[test]
+fn a_clear_closes_the_service_that_receivers_know() {
+    let rules = pair("check", "key = 'k'", "key = 'k'");
+    let ends = |at: &str, message: &str, services: &[&str]| {
+        let expected: Vec<String> =
+            services.iter().map(|name| format!("{{ service = \"{name}\", state = \"ok\" }}")).collect();
+        step(at, message, &[]).replace("expect = []", &format!("expect = [{}]", expected.join(", ")))
+    };
+    let text =
+        rules + &step("0s", "down a", C) + &ends("1s", "up b", &["a", "b"]) + &ends("2s", "up b", &["b"]);
+    passes(&text);
+}
+
+/// The messages beyond a threshold are messages of the problem that it has raised.
+#[test]
+fn a_problem_of_a_threshold_goes_on_with_its_messages() {
+    let rules =
+        |more: &str| pair("check", &format!("threshold = {{ count = 2, within = '12s' }}\n{more}"), "");
+    let w: &[&str] = &["warning"];
+    let storm = |from: usize, to: usize| -> String {
+        (from..to).map(|n| step(&format!("{}s", n * 5), "down a", NONE)).collect()
+    };
+    let begin = step("0s", "down a", NONE);
+    // It does not expire while messages come.
+    let unknown: &[&str] = &["unknown"];
+    let expires = rules("expire = { after = '20s', state = 'unknown' }");
+    let text = begin.clone() + &step("5s", "down a", C) + &storm(2, 12);
+    passes(&(expires + &text + &steps(&[("74s", "", NONE), ("75s", "", unknown)])));
+    // They are counted.
+    let escalates = rules("escalate = [{ count = 4, state = 'critical' }]")
+        .replace("state = \"critical\"\noutput", "state = \"warning\"\noutput");
+    let text =
+        begin.clone() + &step("5s", "down a", w) + &storm(2, 4) + &step("20s", "down a", C) + &storm(5, 9);
+    passes(&(escalates + &text));
+    // Cleared meanwhile, it is raised again by the next one: there are as many messages as before.
+    let text = begin + &step("5s", "down a", C) + &storm(2, 4);
+    let again = [("16s", "up a", OK), ("20s", "down a", C), ("25s", "down a", NONE)];
+    passes(&(rules("") + &text + &steps(&again)));
 }
 
 #[test]

@@ -386,7 +386,8 @@ impl Core {
     }
 
     /// Ends a problem without a word: receivers keep what they know.
-    pub(super) fn drop_silently(&mut self, at: u32) {
+    pub(super) fn drop_silently(&mut self, at: u32, out: &mut Effects) {
+        self.leave(at, out);
         self.unlist(at);
         self.keep(at, None);
         if let Some(problem) = self.problems.get_mut(at) {

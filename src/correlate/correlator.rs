@@ -12,7 +12,7 @@ use super::key::{Facts, Key, Secret};
 use super::presence::Presence;
 use super::problem::{Phase, Problem};
 use super::send::Payload;
-use super::told::Told;
+use super::told::{Told, left};
 use crate::outcome::codec;
 use crate::outcome::result::State;
 use crate::rules::asks::{Question, Texts};
@@ -211,6 +211,7 @@ impl Correlator {
         out.touched.append(&mut ended);
         gone.sort_by_key(|(problem, _)| (problem.since.micros(), problem.key));
         for (mut problem, kept) in gone {
+            let (service, mut told) = (problem.service, problem.sent().filter(|sent| !sent.is_good()));
             let held = kept.filter(|_| matches!(problem.phase, Phase::Held | Phase::Flapping));
             let throttled = problem.rare.take().and_then(|rare| rare.throttled).map(Vec::from);
             if let Some(pending) = throttled.or(held) {
@@ -218,6 +219,12 @@ impl Correlator {
                 let bytes = out.push(Payload::Later(&pending).bytes());
                 codec::set_state(bytes, state);
                 codec::set_time(bytes, now.wall);
+                told = Some(state);
+            }
+            match told {
+                Some(told) if told.is_good() => core.told_that_it_is_well(service, out),
+                Some(_) => core.told_without(left(service), out),
+                None => {}
             }
             out.touched.push((Kind::Problem, problem.key));
         }

@@ -56,6 +56,16 @@ impl Hits {
     }
 }
 
+/// Where a message leaves a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Below,
+    /// This message reaches it.
+    Reaches,
+    /// One before has reached it, and there were not less since.
+    Above,
+}
+
 /// What a threshold counts for one key.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Count {
@@ -87,12 +97,12 @@ impl Count {
         }
     }
 
-    /// Counts a message; whether it is the one that takes the threshold.
-    pub(super) fn hit(&mut self, threshold: &Threshold, now: i64) -> bool {
+    /// Counts a message.
+    pub(super) fn hit(&mut self, threshold: &Threshold, now: i64) -> Level {
         self.hit_of(threshold.count, threshold.within, now)
     }
 
-    fn hit_of(&mut self, count: u32, within: i64, now: i64) -> bool {
+    fn hit_of(&mut self, count: u32, within: i64, now: i64) -> Level {
         self.last = now;
         let exact = count <= EXACT;
         self.hits.forget(|(at, _)| at.micros().saturating_add(within) <= now);
@@ -116,7 +126,11 @@ impl Count {
             }
             _ => self.hits.push((at, 1)),
         }
-        before < count && self.total() >= count
+        match self.total() >= count {
+            false => Level::Below,
+            true if before < count => Level::Reaches,
+            true => Level::Above,
+        }
     }
 
     /// When the first message came that it counts.
@@ -247,8 +261,12 @@ mod tests {
                 let before = all.len();
                 let at = now - now % part;
                 all.push_back(at - at % 1000);
-                let takes = before < count as usize && all.len() >= count as usize;
-                prop_assert_eq!(counted.hit_of(count, within, now), takes);
+                let level = match (before >= count as usize, all.len() >= count as usize) {
+                    (_, false) => Level::Below,
+                    (false, true) => Level::Reaches,
+                    (true, true) => Level::Above,
+                };
+                prop_assert_eq!(counted.hit_of(count, within, now), level);
                 if count <= EXACT {
                     while all.len() > count as usize {
                         all.pop_front();

@@ -1,24 +1,24 @@
 //! What becomes of a message.
 
 use super::core::Core;
-use super::count::{Bucket, Count};
+use super::count::{Bucket, Level};
 use super::effects::{Effects, Kind, Now, Reason, Verdict};
 use super::key::{Facts, Key};
 use super::moment::{Exact, Moment};
-use super::problem::{OVERTAKEN, Phase, Problem};
+use super::problem::{OVERTAKEN, Phase, Problem, Rank};
 use super::send::{Payload, fit, worse};
-use super::told::{MANY_WITHOUT, for_want_of_room};
+use super::texts::with_output;
+use super::told::for_want_of_room;
 use crate::outcome::codec;
 use crate::outcome::result::State;
-use crate::rules::plan::{Orphan, Plan, RulePlan, StepAt, Threshold};
+use crate::rules::plan::{Orphan, Plan, RulePlan};
 
 /// How much smaller the sysUpTime of a problem may be than that of the clear that overtook it, in hundredths of a second.
 /// A larger difference is a restart of the agent.
 const BEHIND: u32 = 500;
 /// How many problems may wait for the end of one throttle.
 const MAX_WAITING: usize = 256;
-/// Among how many entries the one is chosen that makes room for another.
-const CHOICE: u32 = 16;
+
 impl Core {
     /// Decides about one outcome, and counts it.
     pub(super) fn decide(
@@ -54,10 +54,16 @@ impl Core {
         if !rule.tracked {
             return self.untracked(plan, now, facts, (payload, clears), out);
         }
-        if let Some(threshold) = &rule.threshold
-            && !self.count(plan, now, facts, (threshold, payload), out)
-        {
-            return out.swallow(Reason::Threshold);
+        if let Some(threshold) = &rule.threshold {
+            match self.count(plan, now, facts, (threshold, payload), out) {
+                Level::Below => return out.swallow(Reason::Threshold),
+                Level::Reaches => {}
+                Level::Above => {
+                    if let Some(verdict) = self.goes_on(plan, now, (facts, threshold), payload, out) {
+                        return verdict;
+                    }
+                }
+            }
         }
         if clears {
             return self.clear(plan, now, facts, payload, out);
@@ -200,11 +206,7 @@ impl Core {
         if problem.phase != Phase::Open {
             (problem.phase, problem.since, problem.steps) = (Phase::Open, Exact::at(now.engine), 0);
         }
-        for (bit, step) in rule.escalate.iter().enumerate() {
-            if matches!(step.at, StepAt::Count(count) if problem.raises >= count) {
-                problem.steps |= 1 << bit;
-            }
-        }
+        problem.count_steps(rule);
         let state = escalated(problem, rule, state);
         problem.set_state(state);
         let problem_rule = problem.rule;
@@ -220,8 +222,8 @@ impl Core {
         if repeated {
             return out.swallow(Reason::Duplicate);
         }
-        if worst.is_some_and(|(worst, _)| worst.severity > state.severity()) {
-            return out.swallow(Reason::Worse);
+        if let Some((worst, other)) = worst.filter(|(worst, _)| worst.severity > state.severity()) {
+            return self.give_way(now, at, (worst, other), out);
         }
         if let Some(bucket) = throttled
             && !self.passes(plan, now, (at, (problem_rule, bucket)), (payload, state), out)
@@ -231,6 +233,32 @@ impl Core {
         self.send(now, at, (payload, state), out);
         self.begin_window(at, rule, now);
         Verdict::Sent
+    }
+
+    /// A problem that is open is better now than the worst other one of its service. If receivers know it as it was, they are told of
+    /// that one.
+    fn give_way(&mut self, now: Now, at: u32, (worst, other): (Rank, u32), out: &mut Effects) -> Verdict {
+        let known = self.problems.get(at).and_then(|problem| problem.sent());
+        if known.is_none_or(|known| known.severity() <= worst.severity) {
+            return out.swallow(Reason::Worse);
+        }
+        let (Some(said), Some(problem)) = (self.said(other), self.problems.get(other)) else {
+            return out.swallow(Reason::Worse);
+        };
+        self.send(now, other, (Payload::Later(&said), problem.state()), out);
+        out.touched.push((Kind::Problem, problem.key));
+        if let Some(problem) = self.problems.get_mut(at) {
+            problem.set_sent(None);
+        }
+        Verdict::Sent
+    }
+
+    /// Whether receivers know an open problem as one so severe, or are told of it when a window ends.
+    fn is_news(&self, at: u32, severity: u8) -> bool {
+        self.problems.get(at).is_some_and(|problem| {
+            problem.sent().is_some_and(|sent| sent.severity() >= severity)
+                || problem.rare.as_ref().is_some_and(|rare| rare.throttled.is_some())
+        })
     }
 
     fn clear(&mut self, plan: &Plan, now: Now, facts: &Facts, payload: &[u8], out: &mut Effects) -> Verdict {
@@ -259,10 +287,14 @@ impl Core {
                 out.swallow(Reason::Flapping)
             }
             // A rule without state, or without room for it, may have said what another one holds, or what was held later.
-            Phase::Open | Phase::Held => match self.close(now, at, payload, out) {
-                Some(verdict) => verdict,
-                None => self.send_good(plan, now, (at, facts), payload, out),
-            },
+            Phase::Open | Phase::Held => {
+                let elsewhere = self.known_elsewhere(at, facts);
+                match (self.close(now, at, payload, out), elsewhere) {
+                    (Some(verdict), _) => verdict,
+                    (None, None) => self.send_good(plan, now, (at, facts), payload, out),
+                    (None, Some(kept)) => self.end_elsewhere(plan, now, (at, facts), (payload, &kept), out),
+                }
+            }
         };
         if let (Some(sender), Some(problem)) =
             (facts.sender.filter(|_| rule.tracked), self.problems.get_mut(at))
@@ -273,15 +305,40 @@ impl Core {
         verdict
     }
 
-    /// Whether an ok outcome that closes nothing is swallowed. Where there was no room for state, it may close what was sent
-    /// without any.
+    /// What receivers know a problem by, if the outcome that clears it names another service.
+    fn known_elsewhere(&self, at: u32, facts: &Facts) -> Option<Vec<u8>> {
+        let problem = self.problems.get(at)?;
+        (problem.is_told() && problem.service != facts.service.low()).then(|| self.kept_of(at)).flatten()
+    }
+
+    /// Sends what closes a problem for the service that receivers know it by, and to the one that it names, if that has no problem.
+    fn end_elsewhere(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        (at, facts): (u32, &Facts),
+        (payload, kept): (&[u8], &[u8]),
+        out: &mut Effects,
+    ) -> Verdict {
+        let output = codec::decode(payload).map(|outcome| outcome.common().output.to_string());
+        let said = with_output(kept, |_| output.unwrap_or_default());
+        let state = codec::state_of(kept).unwrap_or(facts.state);
+        self.send(now, at, (Payload::Later(&said), fit(State::Ok, state)), out);
+        if self.worst_of(facts.service.low()).is_some() {
+            return Verdict::Sent;
+        }
+        self.told_that_it_is_well(facts.service.low(), out);
+        self.send_good(plan, now, (at, facts), payload, out)
+    }
+
+    /// Whether an ok outcome that closes nothing is swallowed. It may close what was sent without state, for want of room, or what
+    /// receivers know of a problem that has ended.
     fn is_dropped(&self, rule: &RulePlan, facts: &Facts) -> bool {
         let drops = match rule.orphan {
             Some(orphan) => orphan == Orphan::Drop,
             None => facts.event && rule.explicit,
         };
-        let lacked_room = [for_want_of_room(facts.service.low()), MANY_WITHOUT];
-        drops && !lacked_room.iter().any(|key| self.told_without.contains(key))
+        drops && !self.awaits_its_end(facts.service.low())
     }
 
     /// A clear without a problem.
@@ -333,7 +390,7 @@ impl Core {
         if known.is_some() {
             problem.set_sent(None);
         }
-        let was = known.filter(|_| !problem.is_open()).unwrap_or(problem.state()).severity();
+        let was = known.unwrap_or(problem.state()).severity();
         problem.end();
         let throttled = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
         if let Some(bytes) = &throttled {
@@ -342,7 +399,7 @@ impl Core {
         }
         self.keep(at, None);
         if let Some((worst, other)) = self.worst_other(at) {
-            if worst.severity > was {
+            if worst.severity > was && (known.is_none() || self.is_news(other, worst.severity)) {
                 // What receivers know of the service is now for that one to take back.
                 if let Some(other) = self.problems.get_mut(other).filter(|_| known.is_some())
                     && other.sent().is_none_or(State::is_good)
@@ -413,61 +470,6 @@ impl Core {
     fn begin_window(&mut self, at: u32, rule: &RulePlan, now: Now) {
         if let (Some(problem), Some(_)) = (self.problems.get_mut(at), &rule.dedup) {
             (problem.window, problem.repeats) = (Moment::at(now.engine), 1);
-        }
-    }
-
-    /// Counts a message for a threshold; whether it takes the threshold.
-    fn count(
-        &mut self,
-        plan: &Plan,
-        now: Now,
-        facts: &Facts,
-        (threshold, payload): (&Threshold, &[u8]),
-        out: &mut Effects,
-    ) -> bool {
-        let known = self.counts.find(facts.count);
-        let at = known.unwrap_or_else(|| {
-            if !self.has_room(facts.rule, 0, out) {
-                self.give_up_a_count(facts.rule, out);
-                out.overflowed += 1;
-            }
-            self.account(facts.rule, 1, 0, 0);
-            self.counts.insert(Count::new(facts.count, facts.rule, now.engine))
-        });
-        let Some(count) = self.counts.get_mut(at) else { return true };
-        let (before, taken) = (count.bytes(), count.hit(threshold, now.engine));
-        if taken && threshold.recover.is_some() {
-            count.fired = Some(Box::new((facts.key, payload.into())));
-        }
-        let after = count.bytes();
-        self.account(facts.rule, 0, after, before);
-        out.touched.push((Kind::Count, facts.count));
-        self.arm(plan, Kind::Count, at);
-        taken
-    }
-
-    /// Makes room: of some counts of a rule the lowest goes, among equals the oldest.
-    fn give_up_a_count(&mut self, rule: u32, out: &mut Effects) {
-        let places = self.counts.capacity();
-        let mut victim: Option<(u32, i64, u32)> = None;
-        let mut seen = 0;
-        for _ in 0..CHOICE * 16 {
-            if seen == CHOICE || places == 0 {
-                break;
-            }
-            self.dice ^= self.dice << 13;
-            self.dice ^= self.dice >> 7;
-            self.dice ^= self.dice << 17;
-            let at = (self.dice % u64::from(places)) as u32;
-            if let Some(count) = self.counts.get(at).filter(|count| count.rule == rule) {
-                seen += 1;
-                let worth = (count.total(), count.last, at);
-                victim = Some(victim.map_or(worth, |victim| victim.min(worth)));
-            }
-        }
-        if let Some(count) = victim.and_then(|(_, _, at)| self.counts.remove(at)) {
-            self.account(rule, -1, 0, count.bytes());
-            out.touched.push((Kind::Count, count.key));
         }
     }
 

@@ -63,7 +63,7 @@ impl Core {
                     self.send(now, at, (Payload::Later(&said), state), out);
                 }
             }
-            _ => self.drop_silently(at),
+            _ => self.drop_silently(at, out),
         }
         self.settle(plan, at, out);
     }

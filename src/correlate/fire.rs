@@ -85,7 +85,7 @@ impl Core {
         if let Some(rare) = self.problems.get_mut(at).and_then(|problem| problem.rare.as_mut()) {
             rare.flaps.clear();
         }
-        let Some(word) = word else { return self.drop_silently(at) };
+        let Some(word) = word else { return self.drop_silently(at, out) };
         let state = codec::state_of(&word).unwrap_or(State::Unknown);
         if state.is_good() {
             if self.close(now, at, &word, out).is_none() {
@@ -125,7 +125,7 @@ impl Core {
         };
         let state = fit(expire.state, problem.state());
         // Whose names are too long to be kept, nobody can be told of.
-        let Some(kept) = self.take(at) else { return self.drop_silently(at) };
+        let Some(kept) = self.take(at) else { return self.drop_silently(at, out) };
         let said = rendered(plan, &kept, &expire.output, seen);
         self.end_as(now, at, (&said, state), out);
     }
@@ -145,6 +145,7 @@ impl Core {
             problem.end();
         }
         self.send(now, at, (Payload::Later(said), state), out);
+        self.leave(at, out);
     }
 
     fn end_window(&mut self, plan: &Plan, now: Now, at: u32, due: i64, out: &mut Effects) {

@@ -20,15 +20,20 @@ use crate::syslog::parse_line;
 
 const SECOND: i64 = 1_000_000;
 
-/// Rules for lines "bad KEY SERVICE", "poor KEY SERVICE" and "good KEY SERVICE", with some keys each.
+/// Rules for lines "bad KEY SERVICE", "poor KEY SERVICE", "odd KEY SERVICE" and "good KEY SERVICE", with some keys each.
 fn rules(problem: &str, good: &str) -> RuleSet {
-    let (rules, found) = three_rules([problem, problem, good]);
+    let (rules, found) = all_words([problem, problem, problem, good]);
     assert_eq!(found, "", "{problem} / {good}");
     rules
 }
 
-/// The same with settings of their own for each, and what is said about them.
+/// The same without "odd", and with settings of their own for each.
 fn three_rules([bad, poor, good]: [&str; 3]) -> (RuleSet, String) {
+    all_words([bad, poor, "", good])
+}
+
+/// The rules with settings of their own for each, and what is said about them.
+fn all_words([bad, poor, odd, good]: [&str; 4]) -> (RuleSet, String) {
     let rule = |id: &str, state: &str, keys: &str| {
         format!(
             "[[rule]]\nid = \"{id}\"\nsyslog = {{ message = '^{id} (?<key>\\w+) (?<service>\\w+)' }}\n{keys}\n\
@@ -36,9 +41,10 @@ fn three_rules([bad, poor, good]: [&str; 3]) -> (RuleSet, String) {
         )
     };
     let text = format!(
-        "{}{}{}",
+        "{}{}{}{}",
         rule("bad", "critical", bad),
         rule("poor", "warning", poor),
+        rule("odd", "unknown", odd),
         rule("good", "ok", good)
     );
     let compiled = compile(&[RuleFile { name: "x.toml".into(), text: text.as_str().into() }], mib());
@@ -184,6 +190,10 @@ fn all_rules() -> &'static [RuleSet] {
     RULES.get_or_init(|| SETTINGS.iter().map(|(problem, good)| rules(problem, good)).collect())
 }
 
+/// What the messages of the rules begin with, and the states of their outcomes.
+const WORDS: [(&str, State); 4] =
+    [("bad", State::Critical), ("poor", State::Warning), ("good", State::Ok), ("odd", State::Unknown)];
+
 #[derive(Debug, Clone)]
 enum Step {
     Message { state: usize, key: u8 },
@@ -192,7 +202,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (0..3usize, 0..4u8).prop_map(|(state, key)| Step::Message { state, key }),
+        3 => (0..4usize, 0..4u8).prop_map(|(state, key)| Step::Message { state, key }),
         2 => prop_oneof![0..3i64, 0..40i64, 40..100i64].prop_map(|s| Step::Pass(s * SECOND)),
     ];
     prop::collection::vec(step, 1..40)
@@ -214,7 +224,7 @@ proptest! {
         for step in &steps {
             match step {
                 Step::Message { state, key } => {
-                    let (word, state) = [("bad", State::Critical), ("poor", State::Warning), ("good", State::Ok)][*state];
+                    let (word, state) = WORDS[*state];
                     // Without keys of its own the service is the problem.
                     let service = if explicit { key / 2 } else { *key };
                     truth.insert(format!("s{service} k{key}"), state);
@@ -264,7 +274,7 @@ proptest! {
         for step in &steps {
             match step {
                 Step::Message { state, key } => {
-                    let word = ["bad", "poor", "good"][*state];
+                    let word = WORDS[*state].0;
                     world.send(&format!("{word} k{key} s{}", key / 2));
                 }
                 Step::Pass(time) => world.pass(*time),
@@ -348,7 +358,8 @@ proptest! {
         for step in &steps {
             match step {
                 Step::Message { state, key } => {
-                    let word = ["bad", "poor", "good"][*state];
+                    // These rules know no "odd".
+                    let word = WORDS[*state % 3].0;
                     world.send(&format!("{word} k{key} s{}", key / 2));
                 }
                 Step::Pass(time) => world.pass(*time),

@@ -44,6 +44,7 @@ mod slots;
 pub mod steps;
 mod table;
 mod texts;
+mod threshold;
 mod told;
 pub mod view;
 mod wheel;

@@ -191,6 +191,15 @@ impl Problem {
         self.rare.take_if(|rare| **rare == Rare::default());
     }
 
+    /// Takes the steps that its number of messages has reached.
+    pub(super) fn count_steps(&mut self, rule: &RulePlan) {
+        for (bit, step) in rule.escalate.iter().enumerate() {
+            if matches!(step.at, StepAt::Count(count) if self.raises >= count) {
+                self.steps |= 1 << bit;
+            }
+        }
+    }
+
     /// Ends it.
     pub(super) fn end(&mut self) {
         (self.phase, self.window, self.repeats) = (Phase::Idle, Moment::NEVER, 0);

@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::effects::{Effects, Kind};
 use super::key::Key;
+use super::problem::Problem;
 use crate::outcome::result::State;
 
 /// How many services may be remembered that had an outcome without room for its state.
@@ -13,6 +14,11 @@ pub(super) const MANY_WITHOUT: Key = Key::new(u128::MAX);
 /// What a service is known by whose problem was sent without state for want of room; others by their own key.
 pub(super) fn for_want_of_room(service: u64) -> Key {
     Key::new((1 << 64) | u128::from(service))
+}
+
+/// What a service is known by whose problem ended while receivers know it, as one that has expired as `unknown`.
+pub(super) fn left(service: u64) -> Key {
+    Key::new((2 << 64) | u128::from(service))
 }
 
 /// What receivers were told last of a service by an outcome that the state does not know of: it could not be written any more.
@@ -58,9 +64,24 @@ impl Core {
     /// Whether receivers may know of a problem of a service that no state knows of.
     pub(super) fn may_be_told(&self, service: u64) -> bool {
         !self.told_without.is_empty()
-            && [Key::new(service.into()), for_want_of_room(service), MANY_WITHOUT]
-                .iter()
-                .any(|key| self.told_without.contains(key))
+            && (self.told_without.contains(&Key::new(service.into())) || self.awaits_its_end(service))
+    }
+
+    /// The same, if only an outcome that is ok takes it back: no open problem does.
+    pub(super) fn awaits_its_end(&self, service: u64) -> bool {
+        self.lacked_room(service) || self.told_without.contains(&left(service))
+    }
+
+    /// Whether there may have been no room for the state of its problem.
+    pub(super) fn lacked_room(&self, service: u64) -> bool {
+        [for_want_of_room(service), MANY_WITHOUT].iter().any(|key| self.told_without.contains(key))
+    }
+
+    /// A problem has ended, or ends: if receivers still know it, an outcome that is ok is to reach them.
+    pub(super) fn leave(&mut self, at: u32, out: &mut Effects) {
+        if let Some(problem) = self.problems.get(at).filter(Problem::is_told) {
+            self.told_without(left(problem.service), out);
+        }
     }
 
     /// Receivers know that a service is well.
@@ -68,7 +89,7 @@ impl Core {
         if self.told_without.is_empty() {
             return;
         }
-        for key in [Key::new(service.into()), for_want_of_room(service)] {
+        for key in [Key::new(service.into()), for_want_of_room(service), left(service)] {
             if self.told_without.remove(&key) {
                 out.touched.push((Kind::Told, key));
             }

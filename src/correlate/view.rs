@@ -284,7 +284,7 @@ impl Core {
         let (phase, kept, told) = (problem.phase, self.kept_of(at), problem.is_told());
         let state = fit(State::Ok, problem.state());
         if how.silent || (phase == Phase::Held && !told) {
-            self.drop_silently(at);
+            self.drop_silently(at, out);
         } else if phase != Phase::Idle {
             let said = kept.map(|kept| with_output(&kept, |_| how.output.to_owned()));
             let closed = self.close(now, at, said.as_deref().unwrap_or_default(), out);

@@ -40,7 +40,7 @@ impl Core {
                 Phase::Idle => {}
                 // Nobody was told of it.
                 Phase::Held if !problem.is_told() => {
-                    self.drop_silently(at);
+                    self.drop_silently(at, out);
                     self.settle(plan, at, out);
                 }
                 Phase::Held | Phase::Open | Phase::Flapping => {
@@ -53,7 +53,7 @@ impl Core {
         for (n, (service, rank, at)) in open.iter().enumerate() {
             if open.get(n + 1).is_some_and(|(next, ..)| next == service) {
                 // Receivers know the worst one, which comes last.
-                self.drop_silently(*at);
+                self.drop_silently(*at, out);
                 self.settle(plan, *at, out);
             } else {
                 said.push((rank.since, rank.key, *at));
@@ -75,7 +75,7 @@ impl Core {
             due: now.seconds_at(now.engine),
         };
         let state = fit(wide.state.unwrap_or(State::Ok), problem.state());
-        let Some(kept) = self.take(at) else { return self.drop_silently(at) };
+        let Some(kept) = self.take(at) else { return self.drop_silently(at, out) };
         let said = rendered(plan, &kept, &wide.output, seen);
         self.end_as(now, at, (&said, state), out);
     }

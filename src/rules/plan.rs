@@ -131,6 +131,8 @@ pub struct Threshold {
     pub count: u32,
     /// Within how long.
     pub within: i64,
+    /// Whether it has a key of its own, so that it may count messages of several problems together.
+    pub is_of_several: bool,
     /// How long without a message until the recovery.
     pub recover: Option<i64>,
     /// What is sent then.

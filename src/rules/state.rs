@@ -220,6 +220,7 @@ impl Build<'_, '_> {
             Some(Threshold {
                 count: text.count,
                 within: text.within,
+                is_of_several: text.key.is_some(),
                 recover: text.recover,
                 recovery: Recovery { state: all_right(of_recovery)?, output: output? },
             })

@@ -2,6 +2,7 @@
 //! question, no timers, no hashes of services, no limits, and nothing that is written and read back.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::correlate::key::Sender;
 use crate::correlate::{Facts, Key, Now, Reason, Secret, Verdict};
 use crate::outcome::codec;
 use crate::outcome::result::State;
-use crate::rules::plan::{Orphan, Plan, RulePlan, StepAt};
+use crate::rules::plan::{Orphan, Plan, RulePlan, StepAt, Threshold};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -99,6 +100,8 @@ pub(super) struct Naive {
     pub(super) awaited: BTreeMap<Key, Awaited>,
     /// Services that receivers were told a problem of that is not here.
     pub(super) told: BTreeSet<u64>,
+    /// Those whose problem has ended while receivers know it.
+    pub(super) left: BTreeSet<u64>,
     /// What was sent.
     pub(super) out: Vec<Vec<u8>>,
 }
@@ -128,11 +131,6 @@ pub(super) fn with_output(payload: &[u8], text: &str) -> Vec<u8> {
 fn says_again(rule: &RulePlan) -> bool {
     let summary = rule.dedup.as_ref().is_some_and(|dedup| dedup.summary.is_some());
     rule.explicit || summary || rule.expire.is_some() || rule.remind.is_some() || !rule.escalate.is_empty()
-}
-
-/// Whether an ok outcome of a rule that clears nothing is swallowed.
-fn is_dropped(rule: &RulePlan, facts: &Facts) -> bool {
-    rule.orphan.map_or(facts.event && rule.explicit, |orphan| orphan == Orphan::Drop)
 }
 
 impl Story {
@@ -198,10 +196,17 @@ impl Naive {
             windows: BTreeMap::new(),
             awaited: BTreeMap::new(),
             told: BTreeSet::new(),
+            left: BTreeSet::new(),
             out: Vec::new(),
         };
         naive.expect_known();
         naive
+    }
+
+    /// Whether an ok outcome of a rule that clears nothing is swallowed.
+    fn is_dropped(&self, rule: &RulePlan, facts: &Facts) -> bool {
+        !self.left.contains(&facts.service.low())
+            && rule.orphan.map_or(facts.event && rule.explicit, |orphan| orphan == Orphan::Drop)
     }
 
     pub(super) fn decide(&mut self, now: Now, facts: &Facts, payload: &[u8]) -> Verdict {
@@ -217,10 +222,16 @@ impl Naive {
 
     fn decide_alone(&mut self, rule: &RulePlan, facts: &Facts, payload: &[u8]) -> Verdict {
         self.heard(rule, facts);
-        if let Some(threshold) = &rule.threshold
-            && !self.reaches(threshold, facts, payload)
-        {
-            return swallowed(Reason::Threshold);
+        if let Some(threshold) = &rule.threshold {
+            match self.reaches(threshold, facts, payload) {
+                Ordering::Less => return swallowed(Reason::Threshold),
+                Ordering::Equal => {}
+                Ordering::Greater => {
+                    if let Some(verdict) = self.goes_on(rule, threshold, facts, payload) {
+                        return verdict;
+                    }
+                }
+            }
         }
         if facts.state.is_good() && rule.clears {
             return self.clear(rule, facts, payload);
@@ -378,8 +389,15 @@ impl Naive {
             return swallowed(Reason::Duplicate);
         }
         let bucket = story.bucket.filter(|_| rule.throttle.is_some());
-        if self.worst_other(key).is_some_and(|(_, worst)| worst > state.severity()) {
-            return swallowed(Reason::Worse);
+        if let Some((other, worst)) = self.worst_other(key).filter(|(_, worst)| *worst > state.severity()) {
+            let known = self.problems[&key].sent.map_or(0, State::severity);
+            if known <= worst {
+                return swallowed(Reason::Worse);
+            }
+            let Some(said) = self.said(other) else { return swallowed(Reason::Worse) };
+            self.send(other, &said, self.problems[&other].state, true);
+            self.problems.get_mut(&key).unwrap().sent = None;
+            return Verdict::Sent;
         }
         if let Some(bucket) = bucket
             && !self.passes(key, (problem_rule, bucket), payload, state)
@@ -407,13 +425,13 @@ impl Naive {
             self.place(facts);
         }
         if !self.problems.contains_key(&key) {
-            if is_dropped(rule, facts) {
+            if self.is_dropped(rule, facts) {
                 return swallowed(Reason::Orphan);
             }
             if self.worst(facts.service.low(), None).is_some() {
                 return swallowed(Reason::StillOpen);
             }
-            self.told.remove(&facts.service.low());
+            self.is_well(facts.service.low());
             self.out.push(payload.to_vec());
             return Verdict::Sent;
         }
@@ -421,20 +439,39 @@ impl Naive {
         let story = &self.problems[&key];
         let told = story.is_told();
         let verdict = match story.phase {
-            Phase::Idle if !told && is_dropped(rule, facts) => swallowed(Reason::Orphan),
+            Phase::Idle if !told && self.is_dropped(rule, facts) => swallowed(Reason::Orphan),
             Phase::Idle if self.worst_other(key).is_some() => swallowed(Reason::StillOpen),
             Phase::Idle => self.send_good(rule, facts, payload),
-            Phase::Held if !told && !self.told.contains(&facts.service.low()) => self.cancel(facts, payload),
+            Phase::Held
+                if !told
+                    && !self.told.contains(&facts.service.low())
+                    && !self.left.contains(&facts.service.low()) =>
+            {
+                self.cancel(facts, payload)
+            }
             Phase::Flapping => {
                 let now = self.now.engine;
                 let story = self.problems.get_mut(&key).unwrap();
                 (story.word, story.last) = (Some(payload.to_vec()), now);
                 swallowed(Reason::Flapping)
             }
-            Phase::Open | Phase::Held => match self.close(key, payload) {
-                Some(verdict) => verdict,
-                None => self.send_good(rule, facts, payload),
-            },
+            Phase::Open | Phase::Held => {
+                let elsewhere = story.word.clone().filter(|_| told && story.service != facts.service.low());
+                match (self.close(key, payload), elsewhere) {
+                    (Some(verdict), _) => verdict,
+                    (None, None) => self.send_good(rule, facts, payload),
+                    (None, Some(word)) => {
+                        let output = codec::decode(payload).unwrap().common().output.to_string();
+                        self.send(key, &with_output(&word, &output), State::Ok, true);
+                        if self.worst(facts.service.low(), None).is_some() {
+                            Verdict::Sent
+                        } else {
+                            self.is_well(facts.service.low());
+                            self.send_good(rule, facts, payload)
+                        }
+                    }
+                }
+            }
         };
         if let (Some(sender), Some(story)) =
             (facts.sender.filter(|_| rule.tracked), self.problems.get_mut(&key))
@@ -475,15 +512,14 @@ impl Naive {
             story.sent = None;
         }
         // What receivers believed of it.
-        let was = match told {
-            Some(told) if !story.is_open() => told,
-            _ => story.state,
-        };
+        let was = told.unwrap_or(story.state);
         story.end();
         let withheld = story.withheld.take().is_some();
         story.word = None;
         if let Some((other, worst)) = self.worst_other(key) {
-            if worst > was.severity() {
+            let known = &self.problems[&other];
+            let is_news = known.withheld.is_some() || known.sent.is_some_and(|sent| sent.severity() >= worst);
+            if worst > was.severity() && (told.is_none() || is_news) {
                 let other = self.problems.get_mut(&other).unwrap();
                 if told.is_some() && other.sent.is_none_or(State::is_good) {
                     other.sent = told;
@@ -548,8 +584,66 @@ impl Naive {
         let story = self.problems.get_mut(&key).unwrap();
         (story.sent, story.sent_at, story.withheld) = (Some(state), self.now.engine, None);
         if state.is_good() {
-            self.told.remove(&story.service);
+            let service = story.service;
+            self.is_well(service);
         }
+    }
+
+    pub(super) fn is_well(&mut self, service: u64) {
+        self.told.remove(&service);
+        self.left.remove(&service);
+    }
+
+    /// A problem ends that receivers may know.
+    pub(super) fn leave(&mut self, key: Key) {
+        let story = &self.problems[&key];
+        if story.is_told() {
+            self.left.insert(story.service);
+        }
+    }
+
+    /// One more message of a threshold that was reached before.
+    fn goes_on(
+        &mut self,
+        rule: &RulePlan,
+        threshold: &Threshold,
+        facts: &Facts,
+        payload: &[u8],
+    ) -> Option<Verdict> {
+        let swallow = Some(swallowed(Reason::Threshold));
+        if facts.state.is_good() {
+            return swallow;
+        }
+        self.happen(facts.key);
+        self.forget(facts.key);
+        let now = self.now.engine;
+        let Some(story) = self.problems.get_mut(&facts.key).filter(|story| story.phase != Phase::Idle) else {
+            return swallow.filter(|_| threshold.is_of_several);
+        };
+        if story.rule != facts.rule as usize {
+            return swallow;
+        }
+        (story.last, story.raises) = (now, story.raises + 1);
+        if story.phase != Phase::Open {
+            story.word = Some(payload.to_vec());
+            return swallow;
+        }
+        for (at, step) in rule.escalate.iter().enumerate() {
+            if matches!(step.at, StepAt::Count(count) if story.raises >= count) {
+                story.steps.insert(at);
+            }
+        }
+        let before = story.state;
+        let taken = story.steps.iter().filter_map(|at| rule.escalate.get(*at)).map(|step| step.state);
+        story.state = taken.fold(before, worse);
+        let state = story.state;
+        if state == before {
+            return swallow;
+        }
+        if says_again(rule) {
+            story.word = Some(payload.to_vec());
+        }
+        Some(self.send_if_worst(facts.key, payload, state, false))
     }
 
     pub(super) fn send_if_worst(&mut self, key: Key, payload: &[u8], state: State, later: bool) -> Verdict {

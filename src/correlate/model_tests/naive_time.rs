@@ -427,10 +427,17 @@ impl Naive {
         self.expect_known();
         gone.sort_by_key(|(since, key, _)| (*since, *key));
         for (_, _, story) in gone {
+            let mut told = story.sent.filter(|sent| !sent.is_good());
             let held = story.word.filter(|_| matches!(story.phase, Phase::Held | Phase::Flapping));
             if let Some(mut pending) = story.withheld.or(held) {
                 codec::set_time(&mut pending, now.wall);
+                told = Some(state_of(&pending));
                 self.out.push(pending);
+            }
+            match told {
+                Some(told) if told.is_good() => self.is_well(story.service),
+                Some(_) => drop(self.left.insert(story.service)),
+                None => {}
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What the simple state counts, and what happens to whole hosts.
 
+use std::cmp::Ordering;
+
 use super::naive::{Hits, Naive, Phase, Window, state_of, with_output};
 use crate::correlate::{Facts, Key};
 use crate::language::template::Template;
@@ -9,17 +11,17 @@ use crate::rules::deferred::{Deferred, Seen};
 use crate::rules::plan::{Threshold, Wide};
 
 impl Naive {
-    pub(super) fn reaches(&mut self, threshold: &Threshold, facts: &Facts, payload: &[u8]) -> bool {
+    pub(super) fn reaches(&mut self, threshold: &Threshold, facts: &Facts, payload: &[u8]) -> Ordering {
         let now = self.now.engine;
         let none = Hits { rule: facts.rule as usize, times: Vec::new(), fired: None };
         let hits = self.hits.entry(facts.count).or_insert(none);
         let before = hits.times.iter().filter(|at| **at + threshold.within > now).count();
         hits.times.push(now);
-        let reaches = before + 1 == threshold.count as usize;
-        if reaches && threshold.recover.is_some() {
+        let level = (before + 1).cmp(&(threshold.count as usize));
+        if level == Ordering::Equal && threshold.recover.is_some() {
             hits.fired = Some((facts.key, payload.to_vec()));
         }
-        reaches
+        level
     }
 
     pub(super) fn passes(
@@ -155,6 +157,7 @@ impl Naive {
     }
 
     pub(super) fn drop_silently(&mut self, key: Key) {
+        self.leave(key);
         let story = self.problems.get_mut(&key).unwrap();
         story.end();
         (story.word, story.withheld, story.bucket, story.cleared) = (None, None, None, None);
@@ -171,6 +174,7 @@ impl Naive {
         } else {
             self.problems.get_mut(&key).unwrap().end();
             self.send(key, said, state, true);
+            self.leave(key);
         }
     }
 }
