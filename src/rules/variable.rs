@@ -1,9 +1,10 @@
 //! The variables of rules and their values.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::body::{Form, Step};
-use crate::language::value::Val;
+use crate::language::value::{Number, Shown, Val};
 use crate::message::{
     Message, Notification, Posted, PostedWhat, Status, SyslogClock, SyslogLine, Value, Varbind,
 };
@@ -310,7 +311,7 @@ pub fn syntax_of<'m>(varbind: &Varbind<'_>, mib: &'m Mib) -> Option<&'m Syntax> 
 }
 
 /// The value of a varbind among all varbinds of its notification: numbers as numbers, enumerations as named numbers,
-/// everything else as text in the sender's character set. With `raw`, without what the MIB knows.
+/// numbers with a DISPLAY-HINT as it writes them, everything else as text in the sender's character set. With `raw`, without what the MIB knows.
 pub fn varbind_value<'m>(
     varbind: &'m Varbind<'m>,
     syntax: Option<&'m Syntax>,
@@ -335,7 +336,13 @@ pub fn of_presented(presented: Presented<'_>) -> Val<'_> {
     match presented {
         Presented::Number(number) => Val::Int(number),
         Presented::Named { number, name } => Val::Named { number, name },
-        Presented::Hinted { text, .. } => Val::Str(text.into()),
+        Presented::Hinted { number, places, text } => {
+            let number = match places {
+                0 => Number::Int(number.into()),
+                places => Number::Float(number as f64 / 10f64.powi(places.into())),
+            };
+            Val::Shown(Arc::new(Shown { number, text: text.into() }))
+        }
         Presented::Text(text) => Val::Str(text),
     }
 }
