@@ -215,10 +215,7 @@ impl Call {
                     })
                 }))
             }
-            Call::AnyBit(bits) => match number(value) {
-                Val::Int(number) => Val::Bool(number & bits != 0),
-                _ => Val::Bool(false),
-            },
+            Call::AnyBit(bits) => Val::Bool(number(value).whole().is_some_and(|number| number & bits != 0)),
             Call::Number => number(value),
             Call::Replace { pattern, by, most } => {
                 let text = value.into_text();
@@ -227,12 +224,19 @@ impl Call {
                     Some(replaced) => Val::Str(replaced.into()),
                 }
             }
-            Call::Strftime(format) => match number(value) {
-                Val::Int(seconds) if budget::spend(STRFTIME) => Val::Str(
-                    local_time(i64::try_from(seconds).unwrap_or(0), format).unwrap_or_default().into(),
-                ),
-                _ => Val::Undefined,
-            },
+            Call::Strftime(format) => {
+                let seconds = match number(value) {
+                    // The second that a fraction is in.
+                    Val::Float(seconds) => Val::Float(seconds.floor()).whole(),
+                    other => other.whole(),
+                };
+                match seconds {
+                    Some(seconds) if budget::spend(STRFTIME) => Val::Str(
+                        local_time(i64::try_from(seconds).unwrap_or(0), format).unwrap_or_default().into(),
+                    ),
+                    _ => Val::Undefined,
+                }
+            }
         }
     }
 }

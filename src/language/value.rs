@@ -112,6 +112,23 @@ impl<'m> Val<'m> {
         }
     }
 
+    /// The value as a word that says which one is meant, such as a key or a state: 2.0 is `2`, as JSON does not tell them
+    /// apart.
+    pub fn into_word(self) -> Cow<'m, str> {
+        match self {
+            Val::Float(n) => Cow::Owned(n.to_string()),
+            other => other.into_text(),
+        }
+    }
+
+    /// The whole number that the value is, however it is written; none if it is another number or none.
+    pub fn whole(&self) -> Option<i128> {
+        match self.as_number()? {
+            Number::Int(n) => Some(n),
+            Number::Float(n) => (n.fract() == 0.0).then_some(n as i128),
+        }
+    }
+
     /// The text of a string, or of a number that has one.
     fn as_text(&self) -> Option<&str> {
         match self {
