@@ -188,6 +188,11 @@ impl Environment {
 }
 
 impl<V> Program<V> {
+    /// The variables in it.
+    pub fn variables(&self) -> impl Iterator<Item = &V> {
+        self.variables.iter().map(|(_, variable)| variable)
+    }
+
     fn context<'m>(&'m self, values: &impl Values<'m, V>) -> Value {
         let variables = self.variables.iter().map(|(name, variable)| (name, to_value(values.get(variable))));
         let tables = self.tables.iter().map(|name| (name, values.table(name)));
