@@ -196,6 +196,11 @@ pub fn value(octets: &[u8], charset: Charset, likely: Likely) -> Option<Cow<'_, 
     is_written(&text).then_some(text)
 }
 
+/// What somebody else wrote, such as the body of a request, without the byte order mark that some programs put before it.
+pub fn without_bom(octets: &[u8]) -> &[u8] {
+    octets.strip_prefix("\u{feff}".as_bytes()).unwrap_or(octets)
+}
+
 /// Octets as text, if they are UTF-8.
 #[inline]
 pub fn utf_8(octets: &[u8]) -> Option<&str> {

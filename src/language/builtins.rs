@@ -169,7 +169,7 @@ fn test_table() -> Vec<(&'static str, Value)> {
         (
             "string",
             Value::from_function(|value: &Value| {
-                matches!(scalar(value), Some(Val::Str(_) | Val::Named { .. }))
+                matches!(scalar(value), Some(Val::Str(_) | Val::Named { .. } | Val::Shown(_)))
             }),
         ),
         ("test", Value::from_function(tests::is_test)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use minijinja::value::{DynObject, Object, ObjectRepr, Value, ValueKind};
 
-use crate::language::value::Val;
+use crate::language::value::{Shown, Val};
 
 /// A value of the language as one of the engine.
 pub fn to_value(value: Val<'_>) -> Value {
@@ -18,6 +18,7 @@ pub fn to_value(value: Val<'_>) -> Value {
         Val::Float(n) => Value::from(n),
         Val::Str(s) => Value::from(s.as_ref()),
         Val::Named { number, name } => Value::from_object(NamedNumber { number, name: name.into() }),
+        Val::Shown(shown) => Value::from_dyn_object(shown),
     }
 }
 
@@ -33,6 +34,9 @@ pub fn scalar(value: &Value) -> Option<Val<'_>> {
         ValueKind::String => Val::Str(Cow::Borrowed(value.as_str()?)),
         ValueKind::Plain if row_of(value).is_some() => Val::Str(Cow::Borrowed(row_of(value)?.text())),
         ValueKind::Plain => {
+            if let Some(shown) = value.downcast_object::<Shown>() {
+                return Some(Val::Shown(shown));
+            }
             let named = value.downcast_object_ref::<NamedNumber>()?;
             Val::Named { number: named.number, name: &named.name }
         }
@@ -110,6 +114,22 @@ impl Object for NamedNumber {
     }
 }
 
+impl Object for Shown {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        let other = other.downcast_ref::<Shown>()?;
+        let order = self.number.compare(other.number).unwrap_or(Ordering::Equal);
+        Some(order.then_with(|| self.text.cmp(&other.text)))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// A scalar as text, undefined as the empty string; lists and maps as they are.
 pub fn text(value: &Value) -> Value {
     match scalar(value) {
@@ -119,10 +139,20 @@ pub fn text(value: &Value) -> Value {
     }
 }
 
-/// A named number as its number, everything else as it is.
+/// A number that has a text as its number, everything else as it is.
 pub fn number(value: &Value) -> Value {
     match scalar(value) {
         Some(Val::Named { number, .. }) => Value::from(number),
+        Some(Val::Shown(shown)) => to_value(shown.number.into()),
         _ => value.clone(),
+    }
+}
+
+/// What is added to a text: a number that is shown as text is that text, as `'a' + x` joins texts; a named number is its
+/// number, everything else as it is.
+pub fn addend(value: &Value) -> Value {
+    match scalar(value) {
+        Some(Val::Shown(shown)) => Value::from(&*shown.text),
+        _ => number(value),
     }
 }

@@ -58,26 +58,41 @@ pub enum Node<V> {
 }
 
 impl<V> Node<V> {
-    /// Whether it takes time that is linear in the length of its values, whatever they are.
-    pub fn is_linear(&self) -> bool {
+    /// What it is made of.
+    fn parts(&self) -> Vec<&Node<V>> {
         match self {
-            Node::Literal(_) | Node::Variable(_) => true,
+            Node::Literal(_) | Node::Variable(_) => Vec::new(),
             Node::Not(node)
             | Node::Defined(node)
             | Node::Lower(node)
             | Node::Upper(node)
-            | Node::Trim(node) => node.is_linear(),
+            | Node::Trim(node)
+            | Node::Call(node, _) => vec![node],
             Node::And(both)
             | Node::Or(both)
             | Node::Compare(_, both)
             | Node::InText(both)
             | Node::Concat(both)
-            | Node::Default(both) => both.iter().all(Node::is_linear),
-            Node::If(parts) => parts.iter().all(Node::is_linear),
-            Node::InList(needle, items) => needle.is_linear() && items.iter().all(Node::is_linear),
-            Node::Function(_, args) => args.iter().all(Node::is_linear),
-            Node::Call(node, call) => call.is_linear() && node.is_linear(),
+            | Node::Default(both) => both.iter().collect(),
+            Node::If(parts) => parts.iter().collect(),
+            Node::InList(needle, items) => std::iter::once(&**needle).chain(items).collect(),
+            Node::Function(_, args) => args.iter().collect(),
         }
+    }
+
+    /// Whether it takes time that is linear in the length of its values, whatever they are.
+    pub fn is_linear(&self) -> bool {
+        let itself = if let Node::Call(_, call) = self { call.is_linear() } else { true };
+        itself && self.parts().into_iter().all(Node::is_linear)
+    }
+
+    /// The variables and functions in it, in their order.
+    pub fn variables(&self) -> Vec<&V> {
+        let own = match self {
+            Node::Variable(variable) | Node::Function(variable, _) => Some(variable),
+            _ => None,
+        };
+        own.into_iter().chain(self.parts().into_iter().flat_map(Node::variables)).collect()
     }
 
     /// The value of the expression. Without meaning if it goes over [budget].

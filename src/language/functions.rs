@@ -5,7 +5,7 @@
 //! | `x is matching('re')` | whether the pattern matches anywhere in the text of x |
 //! | `x is within('192.0.2.0/24', '10.0.0.1-10.0.0.9')` | whether x is an address in one of the networks or ranges |
 //! | `x is any_bit(8)` | whether the number x has one of these bits |
-//! | `x\|number` | the number at the start of a text, 0 without one; the number of an enumeration |
+//! | `x\|number` | the number at the start of a text, 0 without one; the number of an enumeration or of a DISPLAY-HINT |
 //! | `x\|regex_replace('re', 'text', 1)` | the text with matches replaced, at most this many times |
 //! | `x\|strftime('%H:%M')` | seconds since 1970 as local time |
 //!
@@ -215,10 +215,7 @@ impl Call {
                     })
                 }))
             }
-            Call::AnyBit(bits) => match number(value) {
-                Val::Int(number) => Val::Bool(number & bits != 0),
-                _ => Val::Bool(false),
-            },
+            Call::AnyBit(bits) => Val::Bool(number(value).whole().is_some_and(|number| number & bits != 0)),
             Call::Number => number(value),
             Call::Replace { pattern, by, most } => {
                 let text = value.into_text();
@@ -227,12 +224,19 @@ impl Call {
                     Some(replaced) => Val::Str(replaced.into()),
                 }
             }
-            Call::Strftime(format) => match number(value) {
-                Val::Int(seconds) if budget::spend(STRFTIME) => Val::Str(
-                    local_time(i64::try_from(seconds).unwrap_or(0), format).unwrap_or_default().into(),
-                ),
-                _ => Val::Undefined,
-            },
+            Call::Strftime(format) => {
+                let seconds = match number(value) {
+                    // The second that a fraction is in.
+                    Val::Float(seconds) => Val::Float(seconds.floor()).whole(),
+                    other => other.whole(),
+                };
+                match seconds {
+                    Some(seconds) if budget::spend(STRFTIME) => Val::Str(
+                        local_time(i64::try_from(seconds).unwrap_or(0), format).unwrap_or_default().into(),
+                    ),
+                    _ => Val::Undefined,
+                }
+            }
         }
     }
 }
@@ -267,6 +271,7 @@ fn number(value: Val<'_>) -> Val<'static> {
         Val::Int(number) => Val::Int(number),
         Val::Float(number) => Val::Float(number),
         Val::Named { number, .. } => Val::Int(number.into()),
+        Val::Shown(shown) => shown.number.into(),
         Val::Str(text) => leading_number(text.trim_start()),
     }
 }

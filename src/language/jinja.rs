@@ -13,7 +13,7 @@ use minijinja::{Captured, Error, ErrorKind, UndefinedBehavior, escape_formatter}
 
 use crate::language::budget;
 use crate::language::builtins::{self, admit, spend, weight};
-use crate::language::convert::{field, number, scalar, text, to_value};
+use crate::language::convert::{addend, field, number, scalar, text, to_value};
 use crate::language::functions::{self, As, Call};
 use crate::language::names::{Names, Values};
 use crate::language::rewrite::{self, RESULT, Rewritten};
@@ -152,7 +152,7 @@ impl Environment {
             Some(Val::Bool(b)) => Val::Bool(b),
             Some(Val::Int(number)) => Val::Int(number),
             Some(Val::Float(number)) => Val::Float(number),
-            Some(text @ (Val::Str(_) | Val::Named { .. })) => {
+            Some(text @ (Val::Str(_) | Val::Named { .. } | Val::Shown(_))) => {
                 Val::Str(Cow::Owned(text.into_text().into_owned()))
             }
             None => Val::Str(Cow::Owned(value.to_string())),
@@ -188,6 +188,11 @@ impl Environment {
 }
 
 impl<V> Program<V> {
+    /// The variables in it.
+    pub fn variables(&self) -> impl Iterator<Item = &V> {
+        self.variables.iter().map(|(_, variable)| variable)
+    }
+
     fn context<'m>(&'m self, values: &impl Values<'m, V>) -> Value {
         let variables = self.variables.iter().map(|(name, variable)| (name, to_value(values.get(variable))));
         let tables = self.tables.iter().map(|name| (name, values.table(name)));
@@ -246,7 +251,7 @@ fn contains(needle: &Value, hay: &Value) -> bool {
     }
 }
 
-/// An entry of a list, a map or a text. A named number is looked up by its name, then by its number.
+/// An entry of a list, a map or a text. A number that has a text is looked up by it, then by its number.
 fn get(of: &Value, key: &Value) -> Value {
     if let Some(field) = field(of, key) {
         return field;
@@ -257,9 +262,9 @@ fn get(of: &Value, key: &Value) -> Value {
     };
     let entry = |key: &Value| of.get_item(key).unwrap_or_default();
     match scalar(key) {
-        Some(Val::Named { number, name }) => {
-            let by_name = entry(&Value::from(name));
-            if by_name.is_undefined() { entry(&Value::from(number)) } else { by_name }
+        Some(named @ (Val::Named { .. } | Val::Shown(_))) => {
+            let by_name = entry(&Value::from(named.into_text()));
+            if by_name.is_undefined() { entry(&number(key)) } else { by_name }
         }
         _ => entry(key),
     }
@@ -323,9 +328,10 @@ fn add_operators(engine: &mut minijinja::Environment<'static>) {
     });
     engine.add_function("__made", |value: Value| admit(value));
     engine.add_function("__number", |value: &Value| number(value));
-    // A named number as the key of a map.
+    engine.add_function("__addend", |value: &Value| addend(value));
+    // A number that has a text as the key of a map.
     engine.add_function("__key", |value: &Value| match scalar(value) {
-        Some(Val::Named { name, .. }) => Value::from(name),
+        Some(named @ (Val::Named { .. } | Val::Shown(_))) => Value::from(named.into_text()),
         _ => value.clone(),
     });
 }

@@ -69,6 +69,11 @@ pub trait Names {
         false
     }
 
+    /// What to write for the number of a variable that is text; `name` is what stands there.
+    fn number_of(&self, _variable: &Self::Var, name: &str) -> String {
+        format!("{name}|number")
+    }
+
     /// Whether a variable can be a list or a map. The template engine gets it as such; elsewhere it is its text.
     fn is_tree(&self, _variable: &Self::Var) -> bool {
         false

@@ -418,7 +418,13 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
             Expr::BinOp(op) => match operator(op.op) {
                 Some((sign, binding)) => {
                     let arithmetic = binding > NOT && binding != CONCAT;
-                    let side = if arithmetic { Self::operand } else { Self::expr };
+                    let joins =
+                        matches!(op.op, BinOpKind::Add) && [&op.left, &op.right].into_iter().any(is_text);
+                    let side = match (arithmetic, joins) {
+                        (true, true) => Self::addend,
+                        (true, false) => Self::operand,
+                        (false, _) => Self::expr,
+                    };
                     let grows = matches!(op.op, BinOpKind::Add | BinOpKind::Mul | BinOpKind::Concat);
                     self.push(if grows { "__made(" } else { "" });
                     side(self, &op.left, binding);
@@ -510,6 +516,14 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
         }
     }
 
+    /// A side of an addition whose other side is a text.
+    fn addend(&mut self, expr: &Expr<'_>, least: u8) {
+        match expr {
+            Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => self.function("__addend", &[expr]),
+            _ => self.operand(expr, least),
+        }
+    }
+
     fn function(&mut self, name: &str, args: &[&Expr<'_>]) {
         self.push(name);
         self.push("(");
@@ -565,5 +579,14 @@ impl<'n, 'a, N: Names> Rewriter<'n, 'a, N> {
             }
         }
         self.push(")");
+    }
+}
+
+/// Whether an expression is a text in quotes, or a sum with one.
+fn is_text(expr: &Expr<'_>) -> bool {
+    match expr {
+        Expr::Const(constant) => constant.value.as_str().is_some(),
+        Expr::BinOp(op) => matches!(op.op, BinOpKind::Add) && (is_text(&op.left) || is_text(&op.right)),
+        _ => false,
     }
 }

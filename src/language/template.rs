@@ -335,7 +335,7 @@ impl<'c, N: Names> Compiler<'c, N> {
                 severity: Severity::Warning,
                 within: path.span.clone(),
                 message: format!("'{name}' is text, so its comparison with a number is always {result}"),
-                hint: Some(format!("write {name}|number")),
+                hint: Some(format!("write {}", self.names.number_of(&variable, name))),
             });
         }
     }

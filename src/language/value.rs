@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 /// A value. Strings are borrowed from the message or the template where possible.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,24 @@ pub enum Val<'m> {
         /// The name.
         name: &'m str,
     },
+    /// A number that is written in another way, such as with a decimal point. Prints as it is written; equals its text and
+    /// its number.
+    Shown(Arc<Shown>),
+}
+
+/// A number and how it is written.
+#[derive(Clone, PartialEq)]
+pub struct Shown {
+    /// The number that is meant: 23.45 where 2345 was sent as hundredths.
+    pub number: Number,
+    /// As it is written, which is not empty.
+    pub text: Box<str>,
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
 }
 
 impl<'m> Val<'m> {
@@ -41,11 +60,12 @@ impl<'m> Val<'m> {
             Val::Float(n) => Val::Float(*n),
             Val::Str(s) => Val::Str(Cow::Borrowed(s)),
             Val::Named { number, name } => Val::Named { number: *number, name },
+            Val::Shown(shown) => Val::Shown(shown.clone()),
         }
     }
 
-    /// Whether the value counts as true. Undefined, false, zero and the empty string do not; a named number does,
-    /// even if the number is zero.
+    /// Whether the value counts as true. Undefined, false, zero and the empty string do not; a named number and one that is
+    /// shown as text do, even if the number is zero.
     pub fn is_true(&self) -> bool {
         match self {
             Val::Undefined => false,
@@ -53,7 +73,7 @@ impl<'m> Val<'m> {
             Val::Int(n) => *n != 0,
             Val::Float(n) => *n != 0.0,
             Val::Str(s) => !s.is_empty(),
-            Val::Named { .. } => true,
+            Val::Named { .. } | Val::Shown(_) => true,
         }
     }
 
@@ -74,6 +94,7 @@ impl<'m> Val<'m> {
             }
             Val::Str(s) => out.push_str(s),
             Val::Named { name, .. } => out.push_str(name),
+            Val::Shown(shown) => out.push_str(&shown.text),
         }
     }
 
@@ -91,11 +112,29 @@ impl<'m> Val<'m> {
         }
     }
 
-    /// The text of a string or of a named number.
+    /// The value as a word that says which one is meant, such as a key or a state: 2.0 is `2`, as JSON does not tell them
+    /// apart.
+    pub fn into_word(self) -> Cow<'m, str> {
+        match self {
+            Val::Float(n) => Cow::Owned(n.to_string()),
+            other => other.into_text(),
+        }
+    }
+
+    /// The whole number that the value is, however it is written; none if it is another number or none.
+    pub fn whole(&self) -> Option<i128> {
+        match self.as_number()? {
+            Number::Int(n) => Some(n),
+            Number::Float(n) => (n.fract() == 0.0).then_some(n as i128),
+        }
+    }
+
+    /// The text of a string, or of a number that has one.
     fn as_text(&self) -> Option<&str> {
         match self {
             Val::Str(s) => Some(s),
             Val::Named { name, .. } => Some(name),
+            Val::Shown(shown) => Some(&shown.text),
             _ => None,
         }
     }
@@ -106,11 +145,13 @@ impl<'m> Val<'m> {
             Val::Bool(b) => Some(Number::Int(i128::from(*b))),
             Val::Float(n) => Some(Number::Float(*n)),
             Val::Named { number, .. } => Some(Number::Int((*number).into())),
+            Val::Shown(shown) => Some(shown.number),
             Val::Undefined | Val::Str(_) => None,
         }
     }
 
-    /// Whether two values are equal: numbers by value, strings by their characters, a named number by either.
+    /// Whether two values are equal: numbers by value, strings by their characters, a number that has a text by
+    /// either.
     /// A number never equals a string. Undefined equals nothing, not even undefined.
     pub fn equals(&self, other: &Val<'_>) -> bool {
         if let (Some(a), Some(b)) = (self.as_text(), other.as_text()) {
@@ -122,10 +163,7 @@ impl<'m> Val<'m> {
     /// The order of two numbers or two strings; none between different kinds, and none with undefined.
     pub fn compare(&self, other: &Val<'_>) -> Option<Ordering> {
         if let (Some(a), Some(b)) = (self.as_number(), other.as_number()) {
-            return match (a, b) {
-                (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
-                (a, b) => a.as_float().partial_cmp(&b.as_float()),
-            };
+            return a.compare(b);
         }
         match (self.as_text(), other.as_text()) {
             (Some(a), Some(b)) => Some(a.cmp(b)),
@@ -182,13 +220,33 @@ impl Comparison {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Number {
+/// A number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// An integer.
     Int(i128),
+    /// A floating-point number.
     Float(f64),
 }
 
+impl From<Number> for Val<'_> {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Int(number) => Val::Int(number),
+            Number::Float(number) => Val::Float(number),
+        }
+    }
+}
+
 impl Number {
+    /// The order of two numbers; none with what is no number.
+    pub fn compare(self, other: Number) -> Option<Ordering> {
+        match (self, other) {
+            (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
+            (a, b) => a.as_float().partial_cmp(&b.as_float()),
+        }
+    }
+
     fn as_float(self) -> f64 {
         match self {
             Number::Int(n) => n as f64,
@@ -207,6 +265,8 @@ mod tests {
     #[test]
     fn truth_table_of_comparisons() {
         let text = |t: &'static str| Val::Str(t.into());
+        let shown = |number, text: &str| Val::Shown(Arc::new(Shown { number, text: text.into() }));
+        let temperature = || shown(Number::Float(23.45), "23.45");
         let (t, f) = (true, false);
         for (a, b, holds) in [
             (Val::Undefined, Val::Undefined, [f, t, f, f, f, f, f]),
@@ -225,6 +285,14 @@ mod tests {
             (DOWN, Val::Int(3), [f, t, t, t, f, f, f]),
             (DOWN, text("2"), [f, t, f, f, t, t, f]),
             (DOWN, DOWN, [t, f, f, t, f, t, t]),
+            (temperature(), text("23.45"), [t, f, f, t, f, t, t]),
+            (temperature(), Val::Float(23.45), [t, f, f, t, f, t, t]),
+            (temperature(), Val::Int(50), [f, t, t, t, f, f, f]),
+            (temperature(), Val::Int(2345), [f, t, t, t, f, f, f]),
+            (temperature(), shown(Number::Float(9.5), "9.50"), [f, t, f, f, t, t, f]),
+            (shown(Number::Int(31), "1F"), Val::Int(31), [t, f, f, t, f, t, f]),
+            (shown(Number::Int(31), "1F"), text("1F"), [t, f, f, t, f, t, t]),
+            (temperature(), Val::Undefined, [f, t, f, f, f, f, f]),
         ] {
             use Comparison::{Eq, Ge, Gt, Le, Lt, Ne};
             let all = [Eq, Ne, Lt, Le, Gt, Ge].map(|c| c.holds(&a, &b));

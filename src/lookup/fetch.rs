@@ -14,6 +14,7 @@ use super::server::Http;
 use crate::http::client::{Client, HttpError};
 use crate::net::Network;
 use crate::settings::url::Target;
+use crate::text::without_bom;
 
 /// The most pages of one table.
 const MOST_PAGES: usize = 10_000;
@@ -62,8 +63,8 @@ pub async fn fetch(http: &Http, network: Arc<dyn Network>, max: usize) -> Result
         if bytes > LONGEST {
             return Err(FetchError::Endless(server, format!("{LONGEST} bytes")));
         }
-        let page: Value =
-            serde_json::from_slice(&answer.body).map_err(|error| FetchError::Json(server.clone(), error))?;
+        let page: Value = serde_json::from_slice(without_bom(&answer.body))
+            .map_err(|error| FetchError::Json(server.clone(), error))?;
         let next = http.next.as_ref().and_then(|next| next.of(&page)?.as_str().map(str::to_owned));
         take(http, &server, page, &mut items)?;
         if items.len() > max {

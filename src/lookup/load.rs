@@ -15,6 +15,7 @@ use super::table::Table;
 use super::tables::{Known, Tables};
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
 use crate::settings::input;
+use crate::text::without_bom;
 
 /// What a source gives: the text of a file, or items in JSON.
 pub type Content = Vec<u8>;
@@ -26,7 +27,7 @@ pub fn parse(definition: &Definition, name: &str, content: &[u8]) -> Made {
         found.file_error(name, message, "write it in UTF-8");
         (None, found)
     };
-    let text = match str::from_utf8(content) {
+    let text = match str::from_utf8(without_bom(content)) {
         Ok(text) => text,
         Err(error) => return broken(format!("it is not UTF-8 at byte {}", error.valid_up_to())),
     };

@@ -366,9 +366,12 @@ fn flatten(value: &Value, name: String, depth: usize, out: &mut Vec<(String, Cel
     let cell = match value {
         Value::Null => return,
         Value::Bool(value) => Cell::Bool(*value),
-        Value::Number(number) => match number.as_i64() {
-            Some(number) => Cell::Int(number),
-            None => number.as_f64().map_or_else(|| Cell::Text(number.to_string().into()), Cell::Float),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Cell::Int(number),
+            (None, Some(number)) => Cell::Large(number),
+            (None, None) => {
+                number.as_f64().map_or_else(|| Cell::Text(number.to_string().into()), Cell::Float)
+            }
         },
         Value::String(text) => Cell::Text(text.as_str().into()),
         Value::Array(items) => {

@@ -22,6 +22,8 @@ pub enum Cell {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A whole number that is larger.
+    Large(u64),
     /// Another number.
     Float(f64),
     /// A text.
@@ -34,6 +36,7 @@ impl Cell {
         match self {
             Cell::Bool(value) => Cow::Owned(value.to_string()),
             Cell::Int(number) => Cow::Owned(number.to_string()),
+            Cell::Large(number) => Cow::Owned(number.to_string()),
             Cell::Float(number) => Cow::Owned(number.to_string()),
             Cell::Text(text) => Cow::Borrowed(text),
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::HEXUPPER;
-use mib_rs::mib::display_hint::{self, HexCase};
+use mib_rs::mib::display_hint::{self, DisplayHint, HexCase};
 
 use crate::message::{Value, Varbind};
 use crate::mib::index::{Mib, Syntax};
@@ -13,31 +13,100 @@ use crate::text::{self, Charset, Likely};
 /// How many characters a floating point number has at most without an exponent.
 const MAX_DECIMALS: usize = 24;
 
-/// A value as text: enumerations and BITS by name, octets by DISPLAY-HINT, else as text where they are text and in hex
-/// where not, OIDs by name, times as times. `charset` is that of the sender.
+/// What a value is, with what a MIB knows of it. Texts and rules are made of this alone, so that they agree.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Presented<'v> {
+    /// A number with no more to say about it.
+    Number(i128),
+    /// An enumerated number.
+    Named {
+        /// The number.
+        number: i64,
+        /// Its name.
+        name: &'v str,
+    },
+    /// A number that its DISPLAY-HINT writes.
+    Hinted {
+        /// The number as it was sent.
+        number: i64,
+        /// How many of its digits are behind the decimal point.
+        places: u8,
+        /// As the hint writes it.
+        text: String,
+    },
+    /// Everything else.
+    Text(Cow<'v, str>),
+}
+
+impl<'v> Presented<'v> {
+    /// As a person reads it.
+    pub fn into_text(self) -> Cow<'v, str> {
+        match self {
+            Presented::Number(number) => number.to_string().into(),
+            Presented::Named { name, .. } => Cow::Borrowed(name),
+            Presented::Hinted { text, .. } => text.into(),
+            Presented::Text(text) => text,
+        }
+    }
+}
+
+/// Presents a value: numbers by name or DISPLAY-HINT, whatever their type in the message; BITS by name, octets by
+/// DISPLAY-HINT, else as text where they are text and in hex where not, OIDs by name, times as times. `charset` is that of
+/// the sender.
+pub fn present<'v>(
+    value: &'v Value<'_>,
+    syntax: Option<&'v Syntax>,
+    charset: Charset,
+    mib: &Mib,
+) -> Presented<'v> {
+    let text = match value {
+        Value::OctetString(octets) => octet_text(octets, syntax, charset),
+        Value::ObjectId(oid) => mib.name_of(oid).into(),
+        Value::TimeTicks(ticks) => time_ticks(*ticks).into(),
+        other => match other.as_integer() {
+            // No DISPLAY-HINT is for 64 bits.
+            Some(number) if matches!(other, Value::Counter64(_)) => return named(number, syntax),
+            Some(number) => return present_integer(number, syntax),
+            None => plain(other, charset),
+        },
+    };
+    Presented::Text(text)
+}
+
+/// A number of 32 bits as [`present`] has it.
+pub fn present_integer(number: i128, syntax: Option<&Syntax>) -> Presented<'_> {
+    let presented = named(number, syntax);
+    let Presented::Number(number) = presented else { return presented };
+    let hint = syntax.map_or("", |syntax| &syntax.hint);
+    let small = i64::try_from(number).ok().filter(|_| !hint.is_empty() && hint != "d");
+    match small.and_then(|small| Some((small, display_hint::format_integer(hint, small, HexCase::Upper)?))) {
+        Some((number, text)) => {
+            let parsed = DisplayHint::parse(hint);
+            let places =
+                parsed.as_ref().and_then(DisplayHint::as_integer).map_or(0, |hint| hint.decimal_places);
+            Presented::Hinted { number, places, text }
+        }
+        None => Presented::Number(number),
+    }
+}
+
+/// A number by its name, if it is enumerated.
+fn named(number: i128, syntax: Option<&Syntax>) -> Presented<'_> {
+    let small = i64::try_from(number).ok();
+    match syntax.zip(small).and_then(|(syntax, number)| Some((number, syntax.name_of(number)?))) {
+        Some((number, name)) => Presented::Named { number, name },
+        None => Presented::Number(number),
+    }
+}
+
+/// A value as text, as [`present`] has it.
 pub fn text<'v>(
     value: &'v Value<'_>,
     syntax: Option<&'v Syntax>,
     charset: Charset,
     mib: &Mib,
 ) -> Cow<'v, str> {
-    match value {
-        Value::Integer(number) => {
-            let number = i64::from(*number);
-            if let Some(name) = syntax.and_then(|s| s.name_of(number)) {
-                return Cow::Borrowed(name);
-            }
-            hinted_integer(number, syntax).unwrap_or_else(|| number.to_string()).into()
-        }
-        Value::Gauge32(number) | Value::Counter32(number) | Value::UInteger32(number) => {
-            let number = i64::from(*number);
-            hinted_integer(number, syntax).unwrap_or_else(|| number.to_string()).into()
-        }
-        Value::OctetString(octets) => octet_text(octets, syntax, charset),
-        Value::ObjectId(oid) => mib.name_of(oid).into(),
-        Value::TimeTicks(ticks) => time_ticks(*ticks).into(),
-        other => plain(other, charset),
-    }
+    present(value, syntax, charset, mib).into_text()
 }
 
 /// A value without what a MIB knows of it: numbers as numbers, OIDs in numbers, octets as text or hex. `charset` is that of
@@ -81,14 +150,6 @@ pub fn net_snmp_ticks(ticks: u32) -> String {
     let (hundredths, seconds) = (ticks % 100, ticks / 100);
     let (s, m, h, d) = (seconds % 60, seconds / 60 % 60, seconds / 3600 % 24, seconds / 86_400);
     format!("{d}:{h}:{m:02}:{s:02}.{hundredths:02}")
-}
-
-fn hinted_integer(number: i64, syntax: Option<&Syntax>) -> Option<String> {
-    let hint = &*syntax?.hint;
-    if hint.is_empty() || hint == "d" {
-        return None;
-    }
-    display_hint::format_integer(hint, number, HexCase::Upper)
 }
 
 /// Octets as [`text()`] writes them, if that is as they are: the short way for nearly all.
@@ -140,22 +201,22 @@ fn inet(octets: &[u8]) -> Option<String> {
     }
 }
 
-/// A varbind's value as [`text()`] writes it; an InetAddress by the InetAddressType before it, which says whether what
+/// A varbind's value as [`present`] has it; an InetAddress by the InetAddressType before it, which says whether what
 /// has the length of an address is a name. `charset` is that of the sender.
-pub fn of_varbind<'v>(
+pub fn present_varbind<'v>(
     varbind: &'v Varbind<'_>,
     syntax: Option<&'v Syntax>,
     (charset, all): (Charset, &[Varbind<'_>]),
     mib: &Mib,
-) -> Cow<'v, str> {
+) -> Presented<'v> {
     /// InetAddressType dns.
     const DNS: i32 = 16;
     let address = syntax.is_some_and(|s| &*s.convention == "InetAddress");
     let Value::OctetString(octets) = &varbind.value else {
-        return text(&varbind.value, syntax, charset, mib);
+        return present(&varbind.value, syntax, charset, mib);
     };
     if !address {
-        return text(&varbind.value, syntax, charset, mib);
+        return present(&varbind.value, syntax, charset, mib);
     }
     let before = all.iter().take_while(|other| !std::ptr::eq(*other, varbind));
     let kind = before
@@ -163,10 +224,20 @@ pub fn of_varbind<'v>(
         .last()
         .map(|other| &other.value);
     if kind == Some(&Value::Integer(DNS)) {
-        octet_text(octets, None, charset)
+        Presented::Text(octet_text(octets, None, charset))
     } else {
-        text(&varbind.value, syntax, charset, mib)
+        present(&varbind.value, syntax, charset, mib)
     }
+}
+
+/// The same as text.
+pub fn of_varbind<'v>(
+    varbind: &'v Varbind<'_>,
+    syntax: Option<&'v Syntax>,
+    context: (Charset, &[Varbind<'_>]),
+    mib: &Mib,
+) -> Cow<'v, str> {
+    present_varbind(varbind, syntax, context, mib).into_text()
 }
 
 fn bits(octets: &[u8], names: &[(i64, Box<str>)]) -> String {

@@ -51,11 +51,6 @@ impl IndexValue<'_> {
     pub(crate) fn octets(&self) -> Vec<u8> {
         self.arcs.iter().map(|arc| *arc as u8).collect()
     }
-
-    /// The number, where it is one.
-    pub fn number(&self) -> Option<i64> {
-        (self.coding == Coding::Integer).then(|| self.arcs.first().copied().map(i64::from)).flatten()
-    }
 }
 
 pub(crate) fn dotted(arcs: &[u32]) -> String {

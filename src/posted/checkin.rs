@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::message::{PostKind, Status};
 use crate::posted::form;
 use crate::posted::kept::Kept;
+use crate::text::without_bom;
 
 /// The longest name of a service, in octets.
 pub const LONGEST_NAME: usize = 255;
@@ -78,8 +79,7 @@ pub enum Mistake {
 ///
 /// [`Mistake`].
 pub fn read(body: &[u8]) -> Result<CheckIn, Mistake> {
-    let text =
-        std::str::from_utf8(body).map_err(|_| Mistake::Utf8)?.trim_start_matches('\u{feff}').trim_start();
+    let text = std::str::from_utf8(without_bom(body)).map_err(|_| Mistake::Utf8)?.trim_start();
     let fields: Map<String, Value> = if text.starts_with(['{', '[', '"']) {
         serde_json::from_str(text).map_err(|error| Mistake::Json(without_content(&error)))?
     } else {
@@ -107,6 +107,9 @@ fn of_fields(mut fields: Map<String, Value>) -> Result<CheckIn, Mistake> {
         (None, None) => return Err(Mistake::Missing("service")),
     };
     within("service", &service, LONGEST_NAME)?;
+    if let Some(number) = fields.get("status").and_then(whole) {
+        fields.insert("status".to_owned(), number.into());
+    }
     let word = take(&mut fields, "status")?.ok_or(Mistake::Missing("status"))?;
     let status = Status::from_word(word.trim()).ok_or(Mistake::Status)?;
     let info = take(&mut fields, "info")?.unwrap_or_default();
@@ -131,6 +134,11 @@ fn take(fields: &mut Map<String, Value>, name: &'static str) -> Result<Option<St
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
         Some(_) => Err(Mistake::NoText(name)),
     }
+}
+
+/// A number that is whole, but written with a fraction: JSON does not tell 2.0 from 2.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e6).map(|number| number as i64)
 }
 
 fn within(name: &'static str, text: &str, most: usize) -> Result<(), Mistake> {
@@ -167,6 +175,8 @@ mod tests {
         for body in [
             r#"{"service": "backup", "token": "s3cret", "status": "WARNING", "info": "2 of 3 done"}"#,
             r#"{"service_name": "backup", "token": "s3cret", "status": "warning", "info": "2 of 3 done"}"#,
+            r#"{"service": "backup", "token": "s3cret", "status": 1.0, "info": "2 of 3 done"}"#,
+            "\u{feff}service=backup&token=s3cret&status=1&info=2+of+3+done",
             "\u{feff}\n {\"service\":\"backup\",\"service_name\":\"backup\",\"token\":\"s3cret\",\"status\":1,\"info\":\"2 of 3 done\"}",
             "service=backup&token=s3cret&status=Warning&info=2+of+3%20done",
             "service_name=backup&token=s3cret&status=1&info=2%20of%203%20done\n",

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::message::PostKind;
 use crate::posted::kept::Kept;
+use crate::text::without_bom;
 
 /// The most events of a request.
 pub const MOST: usize = 1000;
@@ -94,8 +95,8 @@ impl Source {
     ///
     /// [`Mistake`].
     pub fn read(&self, body: &[u8], now: i64) -> Result<Vec<Event>, Mistake> {
-        let body: Value =
-            serde_json::from_slice(body).map_err(|error| Mistake::Json(error.line(), error.column()))?;
+        let body: Value = serde_json::from_slice(without_bom(body))
+            .map_err(|error| Mistake::Json(error.line(), error.column()))?;
         let mut body = Some(body);
         let place = self.each.as_deref().or(self.format.each()).unwrap_or("");
         let found = body.as_mut().and_then(|body| body.pointer_mut(place)).map(Value::take);
@@ -181,6 +182,7 @@ mod tests {
     fn events_are_found_where_the_configuration_says() {
         for (each, host, body, expected) in [
             (None, None, r#"{"a":1}"#, &[r#": {"a":1}"#][..]),
+            (None, None, "\u{feff}{\"a\":1}", &[r#": {"a":1}"#]),
             (
                 None,
                 Some("/h"),

@@ -430,7 +430,7 @@ impl<'m> Making<'m, '_> {
             StateTemplate::Expression(expression) => expression,
         };
         let value = match expression.eval(&self.rules.environment, &self.values) {
-            Ok(value) => value.into_text(),
+            Ok(value) => value.into_word(),
             Err(error) => {
                 self.fail("state", &error);
                 Cow::Borrowed("")

@@ -107,6 +107,30 @@ fn the_form_is_a_condition() {
     }
 }
 
+/// JSON does not tell 2.0 from 2, and neither do rules.
+#[test]
+fn a_whole_number_is_the_same_with_and_without_a_fraction() {
+    let rules = Fixture::new(
+        "[[rule]]\nid = \"r\"\nsyslog = { body = \"json\" }\n[rule.check]\nservice = \"s\"\nstate = \"json.state\"\n\
+         output = \"{{ json.ts|strftime('%s') }} {% set t = json.ts %}{{ t|strftime('%s') }} {{ json.bits is any_bit(8) }} {{ json.n == 2 }}\"\n",
+    );
+    for (body, made) in [
+        (r#"{"state":2,"ts":1700000000,"bits":8,"n":2}"#, "critical 1700000000 1700000000 True True"),
+        (r#"{"state":2.0,"ts":1700000000.0,"bits":8.0,"n":2.0}"#, "critical 1700000000 1700000000 True True"),
+        (
+            r#"{"state":2e0,"ts":1700000000.5,"bits":8.5,"n":20e-1}"#,
+            "critical 1700000000 1700000000 False True",
+        ),
+        (r#"{"state":2.5,"ts":-0.5,"bits":16.0,"n":2.5}"#, "unknown -1 -1 False False"),
+        (r#"{"state":"2","ts":"1700000000.5","bits":"8","n":2}"#, "critical 1700000000 1700000000 True True"),
+        (r#"{"state":true,"ts":0,"bits":null,"n":null}"#, "unknown 0 0 False False"),
+    ] {
+        let got =
+            rules.apply(&Message::Syslog(parse_line(&format!("<13>Nov 20 12:00:01 h1 app: {body}"), 0))).1;
+        assert_eq!(got, [format!("r: {made}")], "{body}");
+    }
+}
+
 #[test]
 fn mistakes_with_forms() {
     insta::assert_snapshot!(wrong(

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ipnet::IpNet;
 
-use crate::language::template::Template;
+use crate::language::template::{Expression, Template};
 use crate::message::PostKind;
 use crate::outcome::name::Name;
 use crate::outcome::record::Record;
@@ -248,12 +248,26 @@ fn pattern_of(line: &LinePattern) -> Option<&str> {
 
 /// Whether a rule's conditions other than its matcher hold wherever those of another do.
 fn takes(before: &Rule, rule: &Rule) -> bool {
-    let condition = |rule: &'_ Rule| rule.where_.as_ref().map(|(source, _)| source.clone());
     let from = |sender: &SenderPattern| before.from.iter().any(|other| other.includes(sender));
     (before.from.is_empty() || (!rule.from.is_empty() && rule.from.iter().all(from)))
         && rule.tags.iter().all(|tag| before.tags.contains(tag))
         && (before.when.is_none() || before.when == rule.when)
-        && (before.where_.is_none() || condition(before) == condition(rule))
+        && (before.where_.is_none() || is_same_condition(before, rule))
+}
+
+/// Whether two rules have the same condition: the same text about the same things. A name may be a group of the one rule's
+/// pattern, or a column with another position there.
+fn is_same_condition(before: &Rule, rule: &Rule) -> bool {
+    let variables = |expression: &'_ Expression<Variable>| -> Vec<Variable> {
+        match expression {
+            Expression::Native(node) => node.variables().into_iter().cloned().collect(),
+            Expression::Program(program) => program.variables().cloned().collect(),
+        }
+    };
+    match (&before.where_, &rule.where_) {
+        (Some((a, one)), Some((b, other))) => a == b && variables(one) == variables(other),
+        _ => false,
+    }
 }
 
 /// The same for the conditions on a line, other than its pattern.

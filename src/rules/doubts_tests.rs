@@ -30,7 +30,7 @@ fn said(rules: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn rules_that_no_message_reaches() {
-    let never: [&[(&str, &str)]; 12] = [
+    let never: [&[(&str, &str)]; 15] = [
         &[("a", DOWN), ("x", DOWN)],
         &[("a", "trap = \"1.3.6.1.6.3.1.1.5.*\""), ("x", DOWN)],
         &[("a", "trap = \"*\""), ("x", "trap = \"1.3.6.1.6.3.1.1.5.*\"\nfrom = [\"10.0.0.0/8\"]")],
@@ -59,11 +59,27 @@ fn rules_that_no_message_reaches() {
             ("a", "syslog = { tcp_wrappers = [\"refused\", \"error\"] }"),
             ("x", "syslog = { tcp_wrappers = \"error\" }"),
         ],
+        // The same columns, groups and objects; in the second, by the template engine.
+        &[
+            ("a", "syslog = { body = \"csv\", columns = { 1 = \"t\" } }\nwhere = \"csv.t == 'S'\""),
+            (
+                "x",
+                "syslog = { body = \"csv\", columns = { 1 = \"t\", 2 = \"u\" } }\nwhere = \"csv.t == 'S'\"",
+            ),
+        ],
+        &[
+            ("a", "syslog = { body = \"csv\", columns = { 1 = \"t\" } }\nwhere = \"csv.t|length > 3\""),
+            ("x", "syslog = { body = \"csv\", columns = { 1 = \"t\" } }\nwhere = \"csv.t|length > 3\""),
+        ],
+        &[
+            ("a", "syslog = { message = '(?<user>x.*)' }\nwhere = \"user == 'y'\""),
+            ("x", "syslog = { message = '(?<user>x.*)', severity = \"err\" }\nwhere = \"user == 'y'\""),
+        ],
     ];
     for rules in never {
         assert_eq!(said(rules), ["x"], "{rules:?}");
     }
-    let reached: [&[(&str, &str)]; 9] = [
+    let reached: [&[(&str, &str)]; 12] = [
         &[("a", DOWN), ("b", "trap = \"1.3.6.1.6.3.1.1.5.*\"")],
         &[("a", DOWN), ("b", "trap = [\"IF-MIB::linkDown\", \"IF-MIB::linkUp\"]")],
         &[("a", "trap = \"*\"\nfrom = [\"10.1.0.0/16\"]"), ("b", "trap = \"*\"\nfrom = [\"10.0.0.0/8\"]")],
@@ -73,6 +89,19 @@ fn rules_that_no_message_reaches() {
         &[("a", "trap = \"*\"\ntags = [\"s\"]"), ("b", "trap = \"*\"\ntags = [\"t\"]")],
         &[("a", "syslog = { program = \"sshd\" }"), ("b", "syslog = { program = [\"sshd\", \"su\"] }")],
         &[("a", "syslog = { severity = \"crit\" }"), ("b", "syslog = {}")],
+        // One text about different columns, by itself and by the template engine; a group and a field.
+        &[
+            ("a", "syslog = { body = \"csv\", columns = { 1 = \"t\" } }\nwhere = \"csv.t == 'S'\""),
+            ("b", "syslog = { body = \"csv\", columns = { 2 = \"t\" } }\nwhere = \"csv.t == 'S'\""),
+        ],
+        &[
+            ("a", "syslog = { body = \"csv\", columns = { 1 = \"t\" } }\nwhere = \"csv.t|length > 3\""),
+            ("b", "syslog = { body = \"csv\", columns = { 2 = \"t\" } }\nwhere = \"csv.t|length > 3\""),
+        ],
+        &[
+            ("a", "syslog = {}\nwhere = \"user == 'y'\""),
+            ("b", "syslog = { message = '(?<user>x.*)' }\nwhere = \"user == 'y'\""),
+        ],
     ];
     for rules in reached {
         assert!(said(rules).is_empty(), "{rules:?}");

@@ -92,7 +92,7 @@ fn row(table: &Table, value: &Val<'_>) -> Option<u32> {
     if *value == Val::Undefined {
         return None;
     }
-    table.find(&value.clone().into_text(), &mut budget::spend)
+    table.find(&value.clone().into_word(), &mut budget::spend)
 }
 
 fn value(cell: Option<&Cell>) -> Val<'_> {
@@ -100,6 +100,7 @@ fn value(cell: Option<&Cell>) -> Val<'_> {
         None => Val::Undefined,
         Some(Cell::Bool(value)) => Val::Bool(*value),
         Some(Cell::Int(number)) => Val::Int((*number).into()),
+        Some(Cell::Large(number)) => Val::Int((*number).into()),
         Some(Cell::Float(number)) => Val::Float(*number),
         Some(Cell::Text(text)) => Val::Str(Cow::Borrowed(text)),
     }

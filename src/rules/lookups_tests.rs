@@ -135,6 +135,41 @@ fn rules_use_the_version_that_a_message_comes_with() {
     assert_eq!(compiled.rules.unwrap().needs(), [(2, "a".into())]);
 }
 
+/// A key that is a number is found by the number, however either is written, and by its text.
+#[test]
+fn numbers_are_keys() {
+    let rows = r#"[{"id":18446744073709551615,"v":1},{"id":9223372036854775807,"v":2},{"id":5,"v":3},{"id":6.0,"v":4},{"id":1.5,"v":5},{"id":-7,"v":6},
+        {"id":1e300,"v":7},{"id":"8","v":18446744073709551615}]"#;
+    let toml = "[[row]]\nid = 5\nv = 3\n[[row]]\nid = 6.0\nv = 4\n[[row]]\nid = -7\nv = 6\n";
+    let json = Arc::new(Tables::new(vec![known("t", "json = \"f\"\nkey = \"id\"", rows)]));
+    let toml = Arc::new(Tables::new(vec![known("t", "toml = \"f\"\nitems = \"/row\"\nkey = \"id\"", toml)]));
+    for (tables, key, found) in [
+        (&json, "18446744073709551615", "1"),
+        (&json, "'18446744073709551615'", "1"),
+        (&json, "9223372036854775807", "2"),
+        (&json, "5", "3"),
+        (&json, "5.0", "3"),
+        (&json, "'5'", "3"),
+        (&json, "6", "4"),
+        (&json, "6.0", "4"),
+        (&json, "1.5", "5"),
+        (&json, "-7", "6"),
+        (&json, "1e300", "7"),
+        (&json, "8", "18446744073709551615"),
+        (&json, "9", ""),
+        (&toml, "5.0", "3"),
+        (&toml, "6", "4"),
+        (&toml, "-7", "6"),
+    ] {
+        let native = format!("{{{{ lookup('t', {key}).v }}}}");
+        let engine = format!("{{% set row = lookup('t', {key}) %}}{{{{ row.v }}}}");
+        for template in [native, engine] {
+            let compiled = compiled("true", &template, tables);
+            assert_eq!(output(&compiled, "192.0.2.1", "h", None).as_deref(), Some(found), "{template}");
+        }
+    }
+}
+
 #[test]
 fn a_text_of_a_sender_cannot_make_a_look_long() {
     let lines = "csv = \"f\"\nkey = \"key\"\nmatch = \"glob\"";

@@ -52,6 +52,8 @@ mod label_tests;
 #[cfg(test)]
 mod mistake_tests;
 #[cfg(test)]
+mod present_tests;
+#[cfg(test)]
 mod state_tests;
 #[cfg(test)]
 mod tests;

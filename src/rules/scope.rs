@@ -3,7 +3,7 @@
 use crate::body::{Form, Step};
 use crate::language::names::{Doubt, Key, Names, Path, Resolved};
 use crate::message::PostKind;
-use crate::mib::{Kind, Mib};
+use crate::mib::{Base, Kind, Mib};
 use crate::oid::Oid;
 use crate::rules::asks::{self, Asked};
 use crate::rules::lookups::{self, Offered};
@@ -132,12 +132,28 @@ impl Names for Scope<'_> {
             Variable::Fixed(fixed) => !fixed.can_be_number(),
             Variable::Capture(_) | Variable::OfVarbind { .. } | Variable::StructuredData { .. } => true,
             Variable::Body { kind, .. } => *kind != Form::Json,
-            Variable::Varbind { .. }
-            | Variable::Position { .. }
-            | Variable::Count
-            | Variable::State(_)
-            | Variable::Lookup(_)
-            | Variable::Index { .. } => false,
+            Variable::Varbind { targets, raw } => {
+                targets.iter().all(|target| self.has_text(target.definition, *raw))
+            }
+            Variable::Index { definition, .. } => self.has_text(*definition, false),
+            Variable::Position { .. } | Variable::Count | Variable::State(_) | Variable::Lookup(_) => false,
+        }
+    }
+
+    fn number_of(&self, variable: &Variable, name: &str) -> String {
+        let Variable::Varbind { targets, raw: false } = variable else { return format!("{name}|number") };
+        let is_time = |target: &Target| {
+            let object = target.definition.and_then(|at| self.mib.objects().get(at));
+            object.is_some_and(|object| object.syntax.base == Base::TimeTicks)
+        };
+        if !targets.iter().all(is_time) {
+            return format!("{name}|number");
+        }
+        let plain = name.strip_prefix("v.").unwrap_or(name);
+        let key = plain.strip_prefix("v[").and_then(|key| key.strip_suffix(']'));
+        match key {
+            Some(key) => format!("raw[{key}], which is in hundredths of a second"),
+            None => format!("raw.{plain}, which is in hundredths of a second"),
         }
     }
 
@@ -186,6 +202,21 @@ impl Scope<'_> {
             Messages::CheckIns | Messages::Events => form == Form::Json,
         };
         has.then_some(form)
+    }
+
+    /// Whether the values of an object are text. Octets may as well be an Opaque number, where the module does not say how
+    /// they are written.
+    fn has_text(&self, definition: Option<usize>, raw: bool) -> bool {
+        let Some(object) = definition.and_then(|at| self.mib.objects().get(at)) else { return false };
+        let syntax = &object.syntax;
+        match syntax.base {
+            Base::ObjectId | Base::IpAddress => true,
+            Base::TimeTicks => !raw,
+            Base::Octets => {
+                !syntax.hint.is_empty() || !syntax.bits.is_empty() || &*syntax.convention == "InetAddress"
+            }
+            Base::Integer | Base::Counter32 | Base::Gauge32 | Base::Counter64 => false,
+        }
     }
 
     /// A field of a message that has a form.

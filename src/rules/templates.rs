@@ -185,7 +185,7 @@ impl<'c, 'f> Templates<'c, 'f> {
             }
         }
         let expression = self.compiler.expression_of(&text.value, |value| {
-            let word = value.borrowed().into_text();
+            let word = value.borrowed().into_word();
             // No value is documented to give unknown.
             if *value == Val::Undefined || parse(&word).is_some() { Ok(()) } else { Err(wrong(&word)) }
         });

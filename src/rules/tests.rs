@@ -193,6 +193,17 @@ impl Fixture {
     }
 }
 
+/// The outputs of what rules make of a message.
+pub(super) fn outputs(rules: &RuleSet, message: &Message<'_>) -> String {
+    let source = Source { peer: "192.0.2.1:162".parse().unwrap(), received: 0 };
+    let hosts = Hosts::default();
+    let mut made = Vec::new();
+    rules.apply(&subject(message, &source, &hosts), &mut Scratch::default(), |_, outcome| {
+        made.push(outcome.common().output.to_string());
+    });
+    made.join("\n")
+}
+
 pub(super) fn trap<'a>(oid: &str, varbinds: Vec<Varbind<'a>>) -> Message<'a> {
     Message::Notification(Notification {
         version: Version::V2c,

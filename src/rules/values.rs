@@ -19,7 +19,7 @@ use crate::rules::body_values;
 use crate::rules::context::MessageContext;
 use crate::rules::lookups;
 use crate::rules::scope::{Messages, Scope};
-use crate::rules::variable::{OF_VARBINDS, Variable, index_value, syntax_of, varbind_value};
+use crate::rules::variable::{OF_VARBINDS, Variable, of_presented, syntax_of, varbind_value};
 
 /// What a template of a rule is rendered with.
 #[derive(Debug, Clone, Copy)]
@@ -108,9 +108,7 @@ impl MessageValues<'_, '_> {
                 if entries.iter().any(|(oid, _)| *oid == object.oid) {
                     continue;
                 }
-                let definition = self.mib.lookup(&object.oid).and_then(|object| self.mib.place(object));
-                let value = index_value(index.text(self.mib).into(), index.number(), definition, self.mib);
-                entries.push((object.oid.clone(), to_value(value)));
+                entries.push((object.oid.clone(), to_value(of_presented(index.present(self.mib)))));
             }
         }
         Value::from_object(Varbinds { name: "index", entries, traps: self.traps(), mib: self.mib.clone() })

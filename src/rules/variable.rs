@@ -1,12 +1,14 @@
 //! The variables of rules and their values.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::body::{Form, Step};
-use crate::language::value::Val;
+use crate::language::value::{Number, Shown, Val};
 use crate::message::{
     Message, Notification, Posted, PostedWhat, Status, SyslogClock, SyslogLine, Value, Varbind,
 };
+use crate::mib::format::Presented;
 use crate::mib::rows::index_of;
 use crate::mib::{Kind, Mib, Syntax, format};
 use crate::oid::Oid;
@@ -263,10 +265,10 @@ impl Variable {
                 .and_then(|at| varbinds().get(at))
                 .map_or(Val::Undefined, |varbind| Val::Str(what.of(varbind, mib))),
             Variable::Count => Val::Int(varbinds().len() as i128),
-            Variable::Index { oid, definition } => varbinds()
+            Variable::Index { oid, .. } => varbinds()
                 .iter()
                 .find_map(|v| index_of(&v.oid, oid, mib))
-                .map_or(Val::Undefined, |(text, number)| index_value(text, number, *definition, mib)),
+                .map_or(Val::Undefined, of_presented),
             // They are functions, and what get() gives.
             Variable::State(_)
             | Variable::Lookup(_)
@@ -308,22 +310,8 @@ pub fn syntax_of<'m>(varbind: &Varbind<'_>, mib: &'m Mib) -> Option<&'m Syntax> 
     mib.lookup(&varbind.oid).filter(|object| object.kind == Kind::Object).map(|object| &*object.syntax)
 }
 
-/// The value of an index: its name where it is an enumeration, else its number, else its text.
-pub fn index_value<'m>(
-    text: Cow<'m, str>,
-    number: Option<i64>,
-    definition: Option<usize>,
-    mib: &'m Mib,
-) -> Val<'m> {
-    let Some(number) = number else { return Val::Str(text) };
-    match definition.and_then(|at| mib.objects()[at].syntax.name_of(number)) {
-        Some(name) => Val::Named { number, name },
-        None => Val::Int(number.into()),
-    }
-}
-
 /// The value of a varbind among all varbinds of its notification: numbers as numbers, enumerations as named numbers,
-/// everything else as text in the sender's character set. With `raw`, without what the MIB knows.
+/// numbers with a DISPLAY-HINT as it writes them, everything else as text in the sender's character set. With `raw`, without what the MIB knows.
 pub fn varbind_value<'m>(
     varbind: &'m Varbind<'m>,
     syntax: Option<&'m Syntax>,
@@ -339,19 +327,23 @@ pub fn varbind_value<'m>(
             Some(number) => Val::Int(number),
             None => Val::Str(format::plain(value, charset)),
         },
-        Value::TimeTicks(_) => Val::Str(format::text(&varbind.value, syntax, charset, mib)),
-        value => match (value.as_integer(), syntax) {
-            (Some(number), Some(syntax)) => {
-                let small = i64::try_from(number).unwrap_or(i64::MAX);
-                match syntax.name_of(small) {
-                    Some(name) => Val::Named { number: small, name },
-                    None if syntax.hint.is_empty() || &*syntax.hint == "d" => Val::Int(number),
-                    None => Val::Str(format::text(value, Some(syntax), charset, mib)),
-                }
-            }
-            (Some(number), None) => Val::Int(number),
-            (None, syntax) => Val::Str(format::of_varbind(varbind, syntax, (charset, all), mib)),
-        },
+        _ => of_presented(format::present_varbind(varbind, syntax, (charset, all), mib)),
+    }
+}
+
+/// What is presented to people, as rules compute with it.
+pub fn of_presented(presented: Presented<'_>) -> Val<'_> {
+    match presented {
+        Presented::Number(number) => Val::Int(number),
+        Presented::Named { number, name } => Val::Named { number, name },
+        Presented::Hinted { number, places, text } => {
+            let number = match places {
+                0 => Number::Int(number.into()),
+                places => Number::Float(number as f64 / 10f64.powi(places.into())),
+            };
+            Val::Shown(Arc::new(Shown { number, text: text.into() }))
+        }
+        Presented::Text(text) => Val::Str(text),
     }
 }
 

@@ -52,8 +52,8 @@ pub enum Grant {
 pub struct Directives {
     /// Listening addresses.
     pub listen: Vec<String>,
-    /// Users.
-    pub users: Vec<User>,
+    /// Users, with the lines that they stand in.
+    pub users: Vec<(User, String, usize)>,
     /// Grants, with the lines that they stand in.
     pub grants: Vec<(Grant, String, usize)>,
     /// Folders of MIB modules.
@@ -110,16 +110,84 @@ const WITHOUT_MEANING: &[&str] = &[
     "deflevel",
 ];
 
+/// Directives of snmptrapd alone: in the section of another program they are not snmptrapd's.
+const OF_SNMPTRAPD: &[&str] = &[
+    "createuser",
+    "usmuser",
+    "authcommunity",
+    "authuser",
+    "authgroup",
+    "setaccess",
+    "group",
+    "view",
+    "disableauthorization",
+    "snmptrapdaddr",
+    "agentaddress",
+    "traphandle",
+    "forward",
+    "perl",
+];
+
+/// Whose directives a part of a file has (snmp_config(5), "switching configuration types in mid-file").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    /// `[snmptrapd]`, or no section.
+    Own,
+    /// `[snmp]`: what all programs of net-snmp read of snmp.conf.
+    Shared,
+    /// Another program's.
+    Other,
+}
+
+impl Section {
+    /// A section by its name; none for a bracket that is not closed.
+    fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("snmptrapd") => Section::Own,
+            Some("snmp") => Section::Shared,
+            _ => Section::Other,
+        }
+    }
+
+    /// Whether a directive in it is for snmptrapd.
+    fn has(self, directive: &str) -> bool {
+        match self {
+            Section::Own => true,
+            Section::Shared => !OF_SNMPTRAPD.contains(&directive.to_lowercase().as_str()),
+            Section::Other => false,
+        }
+    }
+}
+
 impl Directives {
+    /// Whether anything lets a user in.
+    pub fn admits(&self, user: &User) -> bool {
+        let granted = |grant: &Grant| matches!(grant, Grant::User { name, .. } if *name == user.name);
+        self.anybody || self.grants.iter().any(|(grant, ..)| granted(grant))
+    }
+
     /// Reads a file; `left_out` gets what is not translated, with its line.
     pub fn read(&mut self, file: &str, text: &str, left_out: &mut dyn FnMut(usize, LeftOut)) {
+        let mut section = Section::Own;
         for (at, line) in text.lines().enumerate() {
-            let mut words = words(line);
-            // `[snmptrapd] directive`, or a section by itself.
-            while words.first().is_some_and(|word| word.starts_with('[') && word.ends_with(']')) {
-                words.remove(0);
+            let words = words(line);
+            let mut words = words.as_slice();
+            let mut of = section;
+            // `[snmptrapd] directive` is for its line, a section by itself for the lines behind it.
+            if let Some((word, rest)) = words.split_first()
+                && let Some(name) = word.strip_prefix('[')
+            {
+                of = Section::named(name.strip_suffix(']'));
+                words = rest;
+                if rest.is_empty() {
+                    section = of;
+                }
             }
             let Some((directive, arguments)) = words.split_first() else { continue };
+            if !of.has(directive) {
+                left_out(at + 1, LeftOut::Section(directive.clone()));
+                continue;
+            }
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             if let Err(what) = self.directive(file, at + 1, directive, &arguments) {
                 for what in what {
@@ -138,8 +206,8 @@ impl Directives {
     ) -> Result<(), Vec<LeftOut>> {
         let incomplete = || vec![LeftOut::Incomplete(name.to_owned())];
         match (name.to_lowercase().as_str(), arguments) {
-            ("createuser", arguments) => self.create_user(arguments).map_err(|what| vec![what]),
-            ("usmuser", arguments) => self.usm_user(arguments).map_err(|what| vec![what]),
+            ("createuser", arguments) => self.create_user(file, line, arguments).map_err(|what| vec![what]),
+            ("usmuser", arguments) => self.usm_user(file, line, arguments).map_err(|what| vec![what]),
             ("authcommunity", [_, community, rest @ ..]) => self.community(file, line, community, rest),
             ("authuser", [_, rest @ ..]) => self.auth_user(file, line, rest),
             ("disableauthorization", ["yes" | "true" | "1", ..]) => {
@@ -215,7 +283,7 @@ impl Directives {
     }
 
     /// `createUser [-e ENGINE] NAME [AUTH PASSPHRASE [PRIV [PASSPHRASE]]]`; `-l` before a secret is a localised key.
-    fn create_user(&mut self, arguments: &[&str]) -> Result<(), LeftOut> {
+    fn create_user(&mut self, file: &str, line: usize, arguments: &[&str]) -> Result<(), LeftOut> {
         let (engine, rest) = match arguments {
             ["-e", engine, rest @ ..] => (Some((*engine).to_owned()), rest),
             rest => (None, rest),
@@ -254,12 +322,13 @@ impl Directives {
         if engine.is_none() && (has_key(&auth) || has_key(&privacy)) {
             return Err(fault("a localised key needs the engine that it was made for (-e)".to_owned()));
         }
-        self.users.push(User { name: (*name).to_owned(), engine, auth, privacy });
+        let user = User { name: (*name).to_owned(), engine, auth, privacy };
+        self.users.push((user, file.to_owned(), line));
         Ok(())
     }
 
     /// `usmUser STATUS STORAGE ENGINE NAME SECURITY-NAME CLONE AUTH KEY PRIV KEY PUBLIC`, as net-snmp keeps users.
-    fn usm_user(&mut self, arguments: &[&str]) -> Result<(), LeftOut> {
+    fn usm_user(&mut self, file: &str, line: usize, arguments: &[&str]) -> Result<(), LeftOut> {
         let [_, _, engine, name, _, _, auth, auth_key, privacy, privacy_key, ..] = arguments else {
             return Err(LeftOut::Incomplete("usmUser".to_owned()));
         };
@@ -282,7 +351,8 @@ impl Directives {
                 Some((known, key(privacy_key)))
             }
         };
-        self.users.push(User { engine: Some((*engine).to_owned()), name, auth, privacy });
+        let user = User { engine: Some((*engine).to_owned()), name, auth, privacy };
+        self.users.push((user, file.to_owned(), line));
         Ok(())
     }
 

@@ -53,6 +53,18 @@ pub enum LeftOut {
          and import it too, or add auth_password"
     )]
     NoSecrets(String),
+    /// A user that nothing lets in.
+    #[error(
+        "user '{0}' left out: no authUser names it, so snmptrapd refuses it; if it may send, add it to [[snmp.users]] and to \
+         `users` of [[snmp.access]]"
+    )]
+    NoGrant(String),
+    /// A directive in the section of another program.
+    #[error(
+        "{0} left out: it is in a section that is not snmptrapd's; if it is for snmptrapd, put it before all sections or below \
+         [snmptrapd], and import the file again"
+    )]
+    Section(String),
     /// `disableAuthorization yes`
     #[error("disableAuthorization: all communities are accepted, as [snmp] communities is not set")]
     Anybody,

@@ -35,6 +35,7 @@ disableAuthorization no
 doNotLogTraps yes
 mibdirs +/opt/mibs:/srv/mibs
 wat 1
+authUser log sw1 noauth
 "#;
 
 #[test]
@@ -82,7 +83,7 @@ fn what_is_left_out_is_named_for_a_human() {
 #[test]
 fn persistent_users_have_localised_keys() {
     let made = imported(
-        "usmUser 1 3 0x80001f8880e9630000d61ff449 0x6f707300 \"ops\" NULL .1.3.6.1.6.3.10.1.1.2 0x91B2D0A2C8B1A4D5E6F708192A3B4C5D .1.3.6.1.6.3.10.1.2.2 0x91B2D0A2C8B1A4D5E6F708192A3B4C5D 0x\n",
+        "usmUser 1 3 0x80001f8880e9630000d61ff449 0x6f707300 \"ops\" NULL .1.3.6.1.6.3.10.1.1.2 0x91B2D0A2C8B1A4D5E6F708192A3B4C5D .1.3.6.1.6.3.10.1.2.2 0x91B2D0A2C8B1A4D5E6F708192A3B4C5D 0x\nauthUser log ops\n",
     );
     assert_eq!(made.left_out.to_text(), "");
     assert!(made.text.contains(
@@ -98,6 +99,97 @@ fn without_communities_only_v3_is_accepted() {
     );
     let open = imported("disableAuthorization yes\n");
     assert!(!open.text.contains("versions") && !open.text.contains("communities"));
+}
+
+/// What lets whom in: with `createUser alice`, `createUser bob` and these lines, the users, communities and accesses (as
+/// `who level from`) that are made, and the lines that are said to be left out.
+#[test]
+fn nobody_is_let_in_whom_snmptrapd_refuses() {
+    type Case = (
+        &'static str,
+        &'static [&'static str],
+        Option<&'static [&'static str]>,
+        &'static [&'static str],
+        &'static [usize],
+    );
+    let before = "createUser alice SHA password-a AES\ncreateUser bob SHA password-b AES\n";
+    let cases: &[Case] = &[
+        ("", &[], None, &[], &[1, 2]),
+        ("authUser log alice priv", &["alice"], None, &["alice AuthPriv"], &[2]),
+        (
+            "authUser log alice\nauthUser log bob noauth",
+            &["alice", "bob"],
+            None,
+            &["alice AuthNoPriv", "bob NoAuthNoPriv"],
+            &[],
+        ),
+        ("authCommunity log public", &[], Some(&["public"]), &["public"], &[1, 2]),
+        (
+            "authCommunity log public\nauthUser log bob priv",
+            &["bob"],
+            Some(&["public"]),
+            &["public", "bob AuthPriv"],
+            &[1],
+        ),
+        ("authCommunity log public 192.0.2.1", &[], Some(&["public"]), &["public 192.0.2.1/32"], &[1, 2]),
+        ("authGroup log ops\ngroup ops usm bob", &[], None, &[], &[1, 2, 3, 4]),
+        // Sections: by themselves for the lines behind them, before a directive for its line.
+        (
+            "[snmpd]\nauthUser log bob\n[snmptrapd]\nauthUser log alice",
+            &["alice"],
+            None,
+            &["alice AuthNoPriv"],
+            &[2, 4],
+        ),
+        ("[snmpd]\nauthCommunity log a\ndisableAuthorization yes", &[], None, &[], &[1, 2, 4, 5]),
+        ("[snmpd] disableAuthorization yes\nauthCommunity log a", &[], Some(&["a"]), &["a"], &[1, 2, 3]),
+        (
+            "[snmpd]\n[snmptrapd] authCommunity log a\nauthCommunity log b",
+            &[],
+            Some(&["a"]),
+            &["a"],
+            &[1, 2, 5],
+        ),
+        ("[snmpd] [snmptrapd] authUser log bob", &[], None, &[], &[1, 2, 3]),
+        ("[snmptrapd\nauthUser log bob", &[], None, &[], &[1, 2, 4]),
+        ("[SNMPTRAPD]\nauthUser log bob", &[], None, &[], &[1, 2, 4]),
+        ("[snmp]\nmibdirs /m\nauthUser log bob\ndisableAuthorization yes", &[], None, &[], &[1, 2, 5, 6]),
+    ];
+    for (lines, users, communities, accesses, left_out) in cases {
+        let made = imported(&format!("{before}{lines}\n"));
+        let config = config(&made);
+        let names: Vec<&str> = config.snmp.users.iter().map(|user| user.name.as_str()).collect();
+        assert_eq!(names, *users, "{lines}");
+        let access = &config.snmp.access;
+        let text = |octets: &Vec<u8>| String::from_utf8_lossy(octets).into_owned();
+        let known = access.communities.as_ref().map(|all| all.iter().map(text).collect::<Vec<_>>());
+        assert_eq!(known, communities.map(|all| all.iter().map(|c| (*c).to_owned()).collect()), "{lines}");
+        // Without communities no version has them.
+        assert_eq!(access.versions.as_ref().map(Vec::len), communities.is_none().then_some(1), "{lines}");
+        let grants = access.grants.iter().map(|grant| {
+            let mut words = grant.users.clone().unwrap_or_default();
+            words.extend(grant.communities.iter().flatten().map(text));
+            words.extend(grant.level.map(|level| format!("{level:?}")));
+            words.extend(grant.from.iter().flatten().map(ToString::to_string));
+            words.join(" ")
+        });
+        assert_eq!(grants.collect::<Vec<_>>(), *accesses, "{lines}");
+        let said = made.left_out.to_text();
+        let mut places: Vec<usize> = said
+            .lines()
+            .map(|line| line.split(':').nth(1).and_then(|at| at.parse().ok()).unwrap_or_default())
+            .collect();
+        places.sort_unstable();
+        assert_eq!(places, *left_out, "{lines}\n{said}");
+    }
+    // Another file begins without a section.
+    let files = [("a", "[snmpd]\nauthCommunity log a\n"), ("b", "authCommunity log b\n")];
+    let made = import(&files.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    assert!(made.text.contains("communities = [\"b\"]"), "{}", made.text);
+    // All are let in where all are in snmptrapd.
+    let open = imported(&format!("{before}disableAuthorization yes\nauthUser log alice\n"));
+    assert_eq!(open.users, 2);
+    assert!(!open.text.contains("[[snmp.access]]"));
 }
 
 proptest::proptest! {

@@ -30,15 +30,19 @@ pub fn import(files: &[(String, String)]) -> Imported {
     }
     for (grant, file, line) in &all.grants {
         if let Grant::User { name, .. } = grant
-            && !all.users.iter().any(|user| user.name == *name)
+            && !all.users.iter().any(|(user, ..)| user.name == *name)
         {
             left_out.push(warning(file, *line, &LeftOut::NoSecrets(name.clone())));
         }
     }
+    for (user, file, line) in all.users.iter().filter(|(user, ..)| !all.admits(user)) {
+        left_out.push(warning(file, *line, &LeftOut::NoGrant(user.name.clone())));
+    }
     let names: Vec<String> = files.iter().map(|(name, _)| name.escape_debug().to_string()).collect();
     let mut text = format!("# Made from {} by `trapline import snmptrapd`.\n", names.join(", "));
     let communities = snmp(&mut text, &all);
-    for user in &all.users {
+    let users: Vec<&User> = all.users.iter().map(|(user, ..)| user).filter(|user| all.admits(user)).collect();
+    for user in &users {
         self::user(&mut text, user);
     }
     access(&mut text, &all);
@@ -46,7 +50,7 @@ pub fn import(files: &[(String, String)]) -> Imported {
         let folders: Vec<String> = all.mib_folders.iter().map(|folder| quoted(folder)).collect();
         let _ = writeln!(text, "\n[mibs]\npaths = [{}]", folders.join(", "));
     }
-    Imported { text, users: all.users.len(), communities, left_out }
+    Imported { text, users: users.len(), communities, left_out }
 }
 
 fn warning(file: &str, line: usize, what: &LeftOut) -> Diagnostic {
@@ -100,11 +104,9 @@ fn user(text: &mut String, user: &User) {
     }
 }
 
-/// `[[snmp.access]]` where communities have sources: without such, whoever is accepted reaches all rules.
+/// `[[snmp.access]]` for each grant. Without such, Trapline accepts every user at the level of its secrets.
 fn access(text: &mut String, all: &Directives) {
-    let has_source =
-        all.grants.iter().any(|(grant, _, _)| matches!(grant, Grant::Community { from: Some(_), .. }));
-    if !has_source || all.anybody {
+    if all.anybody {
         return;
     }
     for (grant, _, _) in &all.grants {

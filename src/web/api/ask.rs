@@ -11,6 +11,7 @@ pub use super::caller::Caller;
 use super::desk::Desk;
 use super::limits::Place;
 use super::problem::Problem;
+use crate::text::without_bom;
 use crate::web::query::Query;
 
 /// A request.
@@ -48,7 +49,7 @@ impl Ask {
     ///
     /// 400 with the place.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.body)
+        serde_json::from_slice(without_bom(&self.body))
             .map_err(|error| Problem::wrong(format!("the body is not what is asked for: {error}")))
     }
 
@@ -58,7 +59,7 @@ impl Ask {
     ///
     /// 400 if it is not UTF-8.
     pub fn text(&self) -> Result<&str, Problem> {
-        std::str::from_utf8(&self.body).map_err(|_| Problem::wrong("the body is not UTF-8"))
+        std::str::from_utf8(without_bom(&self.body)).map_err(|_| Problem::wrong("the body is not UTF-8"))
     }
 
     /// A number of the query, within bounds.
