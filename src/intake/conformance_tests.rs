@@ -56,11 +56,8 @@ impl Bench {
             mono: Mono::from_nanos((STARTED + 1000) * 1_000_000_000),
         };
         let shared = Arc::new(Shared::new(journal, SyncPolicy::Batch, Arc::new(TestClock::at(now))));
-        let file = RuleFile { name: "rules.toml".into(), text: RULES.into() };
-        let rules = compile(&[file], Arc::default()).rules.unwrap();
         let memory = Arc::new(memory);
-        let usm = Some(Usm::new(users.to_vec(), memory.clone()));
-        shared.replace(Active { rules, usm: usm.map(Arc::new), ..Active::default() });
+        shared.replace(active(users, &memory));
         let pipeline = Pipeline::new(shared.clone());
         Bench { shared, pipeline, reader, users: users.to_vec(), memory, now, _dir: dir }
     }
@@ -123,6 +120,13 @@ impl Bench {
     fn step(&mut self, seconds: i64) {
         self.now.wall = Wall::from_micros(self.now.wall.micros() + seconds * 1_000_000);
     }
+}
+
+fn active(users: &[User], memory: &Arc<Memory>) -> Active {
+    let file = RuleFile { name: "rules.toml".into(), text: RULES.into() };
+    let rules = compile(&[file], Arc::default()).rules.unwrap();
+    let usm = Some(Arc::new(Usm::new(users.to_vec(), memory.clone())));
+    Active { rules, usm, ..Active::default() }
 }
 
 fn ops() -> User {
@@ -511,3 +515,6 @@ fn first_traps_of_true_engines_get_through_a_flood_of_made_up_ones() {
     }
     assert!(taken >= 30, "{taken} of 40, less those that share a slot with one of the flood");
 }
+
+#[path = "storm_proof_tests.rs"]
+mod storms;

@@ -31,14 +31,18 @@ impl Pipeline {
         self.counts.snmp_received += 1;
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
         if !self.active.access.knows(source.address()) {
+            if !self.charge(false, now) {
+                return;
+            }
             return self.complaints().denied(Denied::Source, Refusal::Source(Protocol::Snmp), &source, now);
         }
-        if self.active.forwarded.snmp {
-            self.shared.forwards.give(Protocol::Snmp, arrival.peer, packet);
+        let decoded = snmp::decode(packet);
+        if matches!(decoded, Err(DecodeError::V3)) {
+            return self.packet_v3(packet, arrival, &source, now);
         }
-        let decoded = match snmp::decode(packet) {
+        self.forward(packet, arrival);
+        let decoded = match decoded {
             Ok(decoded) => decoded,
-            Err(DecodeError::V3) => return self.packet_v3(packet, arrival, &source, now),
             Err(error) => return self.complaints().malformed(packet, &source, &error, now),
         };
         self.counts.odd_varbinds += decoded.odd as u64;
@@ -55,6 +59,10 @@ impl Pipeline {
         let most = if self.refused == Refused::Stays { Desk::OF_STREAM } else { Desk::OF_DATAGRAMS };
         let made = || Some(Box::new(Desk::new(self.active.usm.clone()?, most)));
         let Some(mut desk) = self.desk.take().or_else(made) else {
+            if !self.charge(false, now) {
+                return;
+            }
+            self.forward(packet, arrival);
             self.shared.refusals.count(source.address(), "v3");
             return self.complaints().malformed(packet, source, &DecodeError::V3, now);
         };
@@ -64,10 +72,15 @@ impl Pipeline {
 
     fn packet_at(&mut self, desk: &mut Desk, packet: &[u8], arrival: Arrival, source: &Source, now: Now) {
         let (from, seconds) = (source.address(), now.mono.seconds());
+        desk.spare_keys(self.gate.is_scarce(&self.active, now));
         let opened = match desk.open(packet, from, seconds) {
             Ok(opened) => opened,
             Err(refused) => return self.refused(packet, refused, arrival, source, now),
         };
+        if !self.charge(opened.first, now) {
+            return;
+        }
+        self.forward(packet, arrival);
         if opened.own {
             match opened.level() {
                 SecurityLevel::NoAuthNoPriv => self.shared.reports().taken(from, packet.len(), seconds),
@@ -96,9 +109,24 @@ impl Pipeline {
         }
     }
 
+    fn forward(&self, packet: &[u8], arrival: Arrival) {
+        if self.active.forwarded.snmp {
+            self.shared.forwards.give(Protocol::Snmp, arrival.peer, packet);
+        }
+    }
+
+    /// Whether a message of v3 is processed; one of a storm of its sender is counted.
+    fn charge(&mut self, proven: bool, now: Now) -> bool {
+        let passes = self.gate.charge(&self.active, &self.shared, proven, now);
+        self.counts.storm_left_out += u64::from(!passes);
+        passes
+    }
+
     /// Takes a message that the security of v3 refuses; its sender may be told why.
     fn refused(&mut self, packet: &[u8], refused: usm::Refused, arrival: Arrival, source: &Source, now: Now) {
-        if let Some(report) = refused.report {
+        let passes = self.charge(false, now);
+        // Who has the key is told the time in a storm of others, too.
+        if let Some(report) = refused.report.filter(|_| passes || refused.proven) {
             let (to, seconds) = (source.address(), now.mono.seconds());
             let may = if refused.proven {
                 self.shared.reports().may_answer_proven(to, seconds)
@@ -112,6 +140,10 @@ impl Pipeline {
                 self.shared.stats.reports_held_back.add(1);
             }
         }
+        if !passes {
+            return;
+        }
+        self.forward(packet, arrival);
         // Discovery is how every sender of informs begins.
         if refused.why == UsmError::Discovery {
             return self.shared.stats.discoveries.add(1);

@@ -80,7 +80,7 @@ pub struct Pipeline {
     /// What made no outcome since the last commit, for the history.
     untold: untold::Batch,
     /// What of storms is processed.
-    gate: Gate,
+    pub(super) gate: Gate,
     /// Room for the rules that may ask for the state.
     asking: Vec<u32>,
 }

@@ -8,6 +8,7 @@ use crate::intake::listener::Protocol;
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::Section;
 use crate::settings::values::{count, network, parse_all};
+use crate::snmp;
 
 /// `[storm]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,15 +51,17 @@ impl Settings {
     }
 }
 
-/// What messages are limited by themselves. SNMPv3 cannot be forged: what is forged in the name of a sender must not take its place.
+/// What messages are limited by themselves: what is forged in the name of a sender must not take the place of what it has proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum What {
     /// SNMPv1.
     V1,
     /// SNMPv2c.
     V2c,
-    /// SNMPv3.
+    /// SNMPv3 that a key proves and that is no copy: nobody else can have sent it.
     V3,
+    /// SNMPv3 that proves nothing.
+    UnprovenV3,
     /// What is no message of SNMP.
     Malformed,
     /// Syslog.
@@ -67,13 +70,19 @@ pub enum What {
 
 impl What {
     /// All of them.
-    pub const ALL: [What; 5] = [What::V1, What::V2c, What::V3, What::Malformed, What::Syslog];
+    pub const ALL: [What; 6] =
+        [What::V1, What::V2c, What::V3, What::UnprovenV3, What::Malformed, What::Syslog];
 
-    /// Of a datagram, by its first octets.
+    /// Of a datagram, by its first octets, which prove nothing.
     pub fn of(protocol: Protocol, octets: &[u8]) -> What {
         match protocol {
             Protocol::Syslog | Protocol::Http => What::Syslog,
-            Protocol::Snmp => version(octets).unwrap_or(What::Malformed),
+            Protocol::Snmp => match snmp::decode::version_number(octets) {
+                Some(0) => What::V1,
+                Some(1) => What::V2c,
+                Some(3) => What::UnprovenV3,
+                _ => What::Malformed,
+            },
         }
     }
 
@@ -83,20 +92,9 @@ impl What {
             What::V1 => "SNMPv1",
             What::V2c => "SNMPv2c",
             What::V3 => "SNMPv3",
+            What::UnprovenV3 => "unauthenticated SNMPv3",
             What::Malformed => "malformed SNMP",
             What::Syslog => "syslog",
         }
-    }
-}
-
-/// The version of an SNMP message: SEQUENCE, its length, INTEGER (RFC 3416, RFC 3412).
-fn version(octets: &[u8]) -> Option<What> {
-    let (0x30, length) = (*octets.first()?, *octets.get(1)?) else { return None };
-    let at = if length < 0x80 { 2 } else { 2 + usize::from(length & 0x7f) };
-    match octets.get(at..at + 3)? {
-        [2, 1, 0] => Some(What::V1),
-        [2, 1, 1] => Some(What::V2c),
-        [2, 1, 3] => Some(What::V3),
-        _ => None,
     }
 }

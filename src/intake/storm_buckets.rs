@@ -75,8 +75,8 @@ fn fits(until: &mut u64, now: u64, per_second: u64, burst: u64) -> bool {
 #[derive(Debug, Clone, Default)]
 struct Set {
     ways: [Bucket; WAYS],
-    /// Of all for whom there is no place.
-    shared: Bucket,
+    /// Of all for whom there is no place; with a place of its own for what is proven, which nobody can forge to fill it.
+    shared: [Bucket; 2],
 }
 
 /// The limits of all who send to one socket.
@@ -109,16 +109,11 @@ impl Buckets {
             return Fate::Passes;
         }
         let nanos = now.mono.nanos();
-        let known_by = match address {
-            IpAddr::V4(address) => u64::from(u32::from(address)),
-            IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
-        };
-        let who = self.hasher.hash_one((known_by, address.is_ipv4(), what)).max(1);
-        let at = who as usize % self.sets.len();
+        let (who, at) = self.who(address, what);
         let set = &mut self.sets[at];
         let (bucket, alone) = match place(&mut set.ways, who, nanos) {
             Some(way) => (&mut set.ways[way], true),
-            None => (&mut set.shared, false),
+            None => (&mut set.shared[usize::from(what == What::V3)], false),
         };
         if bucket.storm.as_ref().is_some_and(|storm| storm.is_over()) {
             bucket.storm = None;
@@ -144,6 +139,27 @@ impl Buckets {
             storm.count(matches!(fate, Fate::Counted));
         }
         fate
+    }
+
+    /// Whether one more such message would pass, which is not counted.
+    pub fn has_room(&self, settings: &Settings, (address, what): (IpAddr, What), now: Mono) -> bool {
+        let (who, at) = self.who(address, what);
+        let (set, now) = (&self.sets[at], now.nanos());
+        let fits = |bucket: &Bucket| fits(&mut bucket.rate.clone(), now, settings.rate, BURST);
+        let own = set.ways.iter().find(|bucket| bucket.who == who);
+        let shared = &set.shared[usize::from(what == What::V3)];
+        own.map_or_else(|| set.ways.iter().any(|bucket| bucket.is_idle(now)) || fits(shared), fits)
+            || settings.excepts(address)
+    }
+
+    /// By what a sender is known, and its set.
+    fn who(&self, address: IpAddr, what: What) -> (u64, usize) {
+        let known_by = match address {
+            IpAddr::V4(address) => u64::from(u32::from(address)),
+            IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
+        };
+        let who = self.hasher.hash_one((known_by, address.is_ipv4(), what)).max(1);
+        (who, who as usize % self.sets.len())
     }
 }
 

@@ -105,6 +105,9 @@ fn who_finds_no_place_shares_one_and_takes_none_from_others() {
         (8..100).map(|n| send(&mut buckets, (&settings, &storms), of(n), (1, 2, 25))[0]).sum();
     assert!(strangers <= 22, "{strangers}");
     assert!(storms.to_json().to_string().contains("\"address\":null"), "{}", storms.to_json());
+    // What is proven shares with what is proven: nobody can forge others to take all places, and then the common one.
+    let proven = send(&mut buckets, (&settings, &storms), (of(7).0, What::V3), (2, 3, 10));
+    assert_eq!(proven, [10, 0, 0]);
     // Once their storms are over, their places are free.
     storms.look(at(2), None, |address| address.to_string());
     let later = send(&mut buckets, (&settings, &storms), of(200), (60_000, 60_001, 5));
@@ -116,7 +119,8 @@ fn the_version_is_read_without_decoding() {
     for (octets, what) in [
         (&[0x30, 0x26, 2, 1, 0][..], What::V1),
         (&[0x30, 0x26, 2, 1, 1], What::V2c),
-        (&[0x30, 0x81, 0x80, 2, 1, 3], What::V3),
+        (&[0x30, 0x81, 0x80, 2, 1, 3], What::UnprovenV3),
+        (&[0x30, 0x84, 0, 0, 0, 9, 2, 2, 0, 3], What::UnprovenV3),
         (&[0x30, 0x82, 1, 0, 2, 1, 1], What::V2c),
         (&[0x30, 0x26, 2, 1, 2], What::Malformed),
         (&[0x30, 0xff], What::Malformed),
@@ -167,8 +171,11 @@ proptest! {
         let (mut millis, mut passed) = (0, 0);
         for gap in gaps {
             millis += gap;
-            let fate = buckets.take(&settings, &storms, (ip("192.0.2.1"), What::V1), at(millis));
-            passed += u64::from(matches!(fate, Fate::Passes));
+            let from = (ip("192.0.2.1"), What::V1);
+            let room = buckets.has_room(&settings, from, at(millis).mono);
+            let fate = buckets.take(&settings, &storms, from, at(millis));
+            prop_assert_eq!(room, matches!(fate, Fate::Passes));
+            passed += u64::from(room);
             prop_assert!(passed <= rate * BURST + rate * millis / 1000 + 2);
         }
     }

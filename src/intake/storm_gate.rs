@@ -1,5 +1,7 @@
 //! What of a storm a pipeline processes.
 
+use std::net::IpAddr;
+
 use crate::intake::describe;
 use crate::intake::listener::Protocol;
 use crate::intake::original;
@@ -18,10 +20,13 @@ pub(super) struct Gate {
     buckets: Option<Box<Buckets>>,
     /// What is decoded at the moment, if it is above a limit.
     limited: Option<Limited>,
+    /// Who sent it, if it is charged only when it is known whether it is proven.
+    open: Option<IpAddr>,
 }
 
 impl Gate {
-    /// Whether a datagram is decoded. A program of this machine that sends too much waits until there is room.
+    /// Whether a datagram is decoded. Of one of SNMPv3 that is left to [`Gate::charge`]: what anybody can forge must not use up what its
+    /// sender may prove. A program of this machine that sends too much waits until there is room.
     pub(super) fn lets_in(
         &mut self,
         active: &Active,
@@ -30,12 +35,36 @@ impl Gate {
         peer: Peer,
         now: Now,
     ) -> bool {
-        self.limited = None;
-        let Some(settings) = active.storm.as_ref().filter(|_| !peer.is_local()) else {
+        (self.limited, self.open) = (None, None);
+        if active.storm.is_none() || peer.is_local() {
             return true;
+        }
+        match What::of(protocol, octets) {
+            What::UnprovenV3 => {
+                self.open = Some(peer.ip());
+                true
+            }
+            what => self.take(active, shared, (peer.ip(), what), now),
+        }
+    }
+
+    /// Whether a message of SNMPv3 is processed, `proven` or not. One that is no datagram, or was charged before, is.
+    pub(super) fn charge(&mut self, active: &Active, shared: &Shared, proven: bool, now: Now) -> bool {
+        let what = if proven { What::V3 } else { What::UnprovenV3 };
+        self.open.take().is_none_or(|from| self.take(active, shared, (from, what), now))
+    }
+
+    /// Whether a message of SNMPv3 that is to be charged comes while its sender has used up what need not be proven.
+    pub(super) fn is_scarce(&self, active: &Active, now: Now) -> bool {
+        let (Some(from), Some(settings), Some(buckets)) = (self.open, &active.storm, &self.buckets) else {
+            return false;
         };
-        let buckets = self.buckets.get_or_insert_default();
-        match buckets.take(settings, &shared.storms, (peer.ip(), What::of(protocol, octets)), now) {
+        !buckets.has_room(settings, (from, What::UnprovenV3), now.mono)
+    }
+
+    fn take(&mut self, active: &Active, shared: &Shared, of: (IpAddr, What), now: Now) -> bool {
+        let Some(settings) = &active.storm else { return true };
+        match self.buckets.get_or_insert_default().take(settings, &shared.storms, of, now) {
             Fate::Passes => true,
             Fate::Limited(limited) => {
                 self.limited = Some(limited);

@@ -100,11 +100,7 @@ impl DecodeError {
 ///
 /// [`DecodeError`] says why the packet is none.
 pub fn decode(packet: &[u8]) -> Result<Decoded<'_>, DecodeError> {
-    if packet.first() != Some(&tag::SEQUENCE) {
-        return Err(DecodeError::NotSnmp);
-    }
-    let (_, message) = ber::last_tlv(packet).map_err(|_| DecodeError::Truncated)?;
-    let (rest, version) = ber::integer(message.content).map_err(|_| DecodeError::Header)?;
+    let (rest, version) = versioned(packet)?;
     let version = match version {
         0 => Version::V1,
         1 => Version::V2c,
@@ -115,6 +111,21 @@ pub fn decode(packet: &[u8]) -> Result<Decoded<'_>, DecodeError> {
     let (_, pdu) = ber::last_tlv(rest).map_err(|_| DecodeError::Pdu)?;
     let cut_off = usize::from(ber::tlv(packet).is_err());
     notification(version, (community, None), pdu, cut_off)
+}
+
+/// The version number of a message, as [`decode`] reads it; none if it has none.
+pub fn version_number(packet: &[u8]) -> Option<i64> {
+    versioned(packet).ok().map(|(_, version)| version)
+}
+
+/// What follows the version of a message, and its number.
+#[inline]
+fn versioned(packet: &[u8]) -> Result<(&[u8], i64), DecodeError> {
+    if packet.first() != Some(&tag::SEQUENCE) {
+        return Err(DecodeError::NotSnmp);
+    }
+    let (_, message) = ber::last_tlv(packet).map_err(|_| DecodeError::Truncated)?;
+    ber::integer(message.content).map_err(|_| DecodeError::Header)
 }
 
 impl Decoded<'_> {

@@ -52,9 +52,11 @@ pub enum Kind {
     Post,
     /// Notifications that this daemon has sent itself.
     CameBack,
+    /// Entries of the journal of systemd that make no line.
+    Entry,
 }
 
-const KINDS: usize = Kind::CameBack as usize + 1;
+const KINDS: usize = Kind::Entry as usize + 1;
 
 /// Decides which lines of one kind are written.
 #[derive(Debug, Default)]

@@ -183,7 +183,9 @@ fn followed(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {
         all.iter().map(|(name, entry)| (("intake", &**name), f64::from(u8::from(entry.open)))),
     )?;
     let lines = all.iter().map(|(name, entry)| (("intake", &**name), entry.lines));
-    out.counters("followed_lines", "lines of files and of the journal of systemd that were read", lines)
+    out.counters("followed_lines", "lines of files and of the journal of systemd that were read", lines)?;
+    let refused = all.iter().map(|(name, entry)| (("intake", &**name), entry.refused));
+    out.counters("followed_refused", "entries of the journal of systemd that make no line", refused)
 }
 
 fn forwards(status: &Status, out: &mut Families<'_>) -> Result<(), Error> {

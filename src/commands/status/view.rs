@@ -222,7 +222,11 @@ fn queues(now: &Value) -> Vec<String> {
 fn followed(now: &Value) -> Vec<String> {
     let of = |file: &Value| {
         let open = if file["open"] == true { "open" } else { "not open" };
-        format!("followed {}: {open}, {} lines", text(&file["name"]), number(&file["lines"]))
+        let lines = format!("followed {}: {open}, {} lines", text(&file["name"]), number(&file["lines"]));
+        match number(&file["refused"]) {
+            0 => lines,
+            refused => format!("{lines}, {refused} entries left out"),
+        }
     };
     list(&now["followed"]).flat_map(|file| std::iter::once(of(file)).chain(error(file))).collect()
 }

@@ -17,6 +17,8 @@ pub struct Entry {
     pub open: bool,
     /// Lines that were read.
     pub lines: u64,
+    /// Entries of the journal that make no line.
+    pub refused: u64,
     /// Why it is not read, or what could not be; none if all is well.
     pub error: Option<Arc<str>>,
 }
@@ -36,6 +38,12 @@ impl board::Entry for Entry {
     }
 
     fn to_json(&self, name: &str) -> Value {
-        json!({ "name": name, "open": self.open, "lines": self.lines, "error": self.error.as_deref() })
+        json!({
+            "name": name,
+            "open": self.open,
+            "lines": self.lines,
+            "refused": self.refused,
+            "error": self.error.as_deref(),
+        })
     }
 }

@@ -13,21 +13,38 @@ const SEVERITY: u64 = 6;
 pub(super) struct Entry {
     /// Where it is in the journal.
     pub(super) cursor: String,
-    /// The line; none if it has no message.
-    pub(super) line: Option<Vec<u8>>,
+    /// The line.
+    pub(super) line: Vec<u8>,
 }
 
-/// Reads an entry; none if it is none.
-pub(super) fn read(json: &[u8]) -> Option<Entry> {
-    let entry: Map<String, Value> = serde_json::from_slice(json).ok()?;
-    let cursor = entry.get("__CURSOR")?.as_str()?.to_owned();
-    Some(Entry { cursor, line: line(&entry) })
+/// What makes no line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// Where it is in the journal, if that can be read.
+    pub(super) cursor: Option<String>,
+    /// Why.
+    pub(super) why: &'static str,
 }
 
-fn line(entry: &Map<String, Value>) -> Option<Vec<u8>> {
-    let message = octets(entry.get("MESSAGE")?)?;
+/// Reads an entry.
+pub(super) fn read(json: &[u8]) -> Result<Entry, Refused> {
+    let no_place = |why| Refused { cursor: None, why };
+    let entry: Map<String, Value> =
+        serde_json::from_slice(json).map_err(|_| no_place("what journalctl prints is no JSON object"))?;
+    let cursor = entry.get("__CURSOR").and_then(Value::as_str);
+    let cursor = cursor.ok_or_else(|| no_place("it has no __CURSOR"))?.to_owned();
+    match line(&entry) {
+        Ok(line) => Ok(Entry { cursor, line }),
+        Err(why) => Err(Refused { cursor: Some(cursor), why }),
+    }
+}
+
+fn line(entry: &Map<String, Value>) -> Result<Vec<u8>, &'static str> {
+    let message = entry.get("MESSAGE").ok_or("it has no MESSAGE")?;
+    let message = values(message).ok_or("its MESSAGE has no text")?.join(&b'\n');
     let number = |name: &str, most: u64| {
-        let number = entry.get(name)?.as_str()?.parse::<u64>().ok()?;
+        let values = values(entry.get(name)?)?;
+        let number = std::str::from_utf8(values.first()?).ok()?.parse::<u64>().ok()?;
         (number <= most).then_some(number)
     };
     let facility = number("SYSLOG_FACILITY", 23).unwrap_or(FACILITY);
@@ -39,23 +56,33 @@ fn line(entry: &Map<String, Value>) -> Option<Vec<u8>> {
     let program = word(entry, &["SYSLOG_IDENTIFIER", "_COMM"], 48);
     let pid = word(entry, &["SYSLOG_PID", "_PID"], 128);
     let head = format!("<{}>1 {time} {host} {program} {pid} - - ", facility * 8 + severity);
-    Some([head.into_bytes(), message].concat())
+    Ok([head.into_bytes(), message].concat())
 }
 
-/// A text, or octets that are none, as a list of numbers.
-fn octets(value: &Value) -> Option<Vec<u8>> {
-    match value {
+/// The values of a field, at least one: texts, and octets that are none, as lists of numbers. A program may give a field more than once;
+/// then it is a list of them (Journal JSON Format of systemd). One that is left out because of its size is null.
+fn values(field: &Value) -> Option<Vec<Vec<u8>>> {
+    let one = |value: &Value| match value {
         Value::String(text) => Some(text.clone().into_bytes()),
-        Value::Array(all) => {
-            all.iter().map(|octet| octet.as_u64().and_then(|octet| u8::try_from(octet).ok())).collect()
-        }
+        Value::Array(octets) => octets
+            .iter()
+            .map(|octet| octet.as_u64().and_then(|octet| u8::try_from(octet).ok()))
+            .collect::<Option<Vec<u8>>>(),
         _ => None,
-    }
+    };
+    let all = match (one(field), field) {
+        (Some(value), _) => vec![value],
+        (None, Value::Array(all)) => all.iter().filter_map(one).collect(),
+        (None, _) => Vec::new(),
+    };
+    (!all.is_empty()).then_some(all)
 }
 
 /// The first of some fields as a word of a header, `-` if there is none.
 fn word(entry: &Map<String, Value>, names: &[&str], most: usize) -> String {
-    let text = names.iter().find_map(|name| entry.get(*name)?.as_str()).unwrap_or_default();
+    let value =
+        names.iter().find_map(|name| values(entry.get(*name)?)?.into_iter().next()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&value);
     let word: String = text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(most).collect();
     if word.is_empty() { "-".to_owned() } else { word }
 }
@@ -67,7 +94,7 @@ mod tests {
     use super::*;
 
     fn line_of(json: &str) -> String {
-        String::from_utf8(read(json.as_bytes()).unwrap().line.unwrap()).unwrap()
+        String::from_utf8(read(json.as_bytes()).unwrap().line).unwrap()
     }
 
     #[test]
@@ -78,14 +105,46 @@ mod tests {
             "<86>1 2023-11-14T22:13:20.123456Z db1 sshd 411 - - Failed password for root"
         );
         assert_eq!(read(sshd.as_bytes()).unwrap().cursor, "s=1;i=2");
-        // Octets that are no text; no identifier; nothing to say.
+        // Octets that are no text; no identifier.
         assert_eq!(
             line_of(r#"{"__CURSOR":"c","_COMM":"a b","MESSAGE":[104,105]}"#),
             "<30>1 - - a_b - - - hi"
         );
-        assert_eq!(read(br#"{"__CURSOR":"c","MESSAGE":null}"#).unwrap().line, None);
-        for none in ["", "{}", "[]", r#"{"__CURSOR":7}"#] {
-            assert_eq!(read(none.as_bytes()), None, "{none}");
+    }
+
+    #[test]
+    fn each_entry_is_a_line_or_refused_with_a_reason() {
+        let head = "<30>1 - - - - - - ";
+        for (message, text) in [
+            (r#""""#, ""),
+            (r#""one""#, "one"),
+            (r#"["two","two again"]"#, "two\ntwo again"),
+            (r#"["a"]"#, "a"),
+            (r#"["a",null,[98,99]]"#, "a\nbc"),
+            ("[104,105]", "hi"),
+            ("[]", ""),
+            (r#"["a",7,{}]"#, "a"),
+        ] {
+            let json = format!(r#"{{"__CURSOR":"c","MESSAGE":{message}}}"#);
+            assert_eq!(line_of(&json), format!("{head}{text}"), "{message}");
+        }
+        let fields = r#"{"__CURSOR":"c","_HOSTNAME":["h1","h2"],"SYSLOG_IDENTIFIER":[null,"sshd"],"_PID":[55,56],"PRIORITY":["3","4"],"MESSAGE":"m"}"#;
+        assert_eq!(line_of(fields), "<27>1 - h1 sshd 78 - - m");
+        for (json, cursor, why) in [
+            ("", None, "no JSON object"),
+            ("[]", None, "no JSON object"),
+            (r#"{"__CURSOR":"c","MESSAGE":"cut"#, None, "no JSON object"),
+            ("{}", None, "no __CURSOR"),
+            (r#"{"__CURSOR":7,"MESSAGE":"m"}"#, None, "no __CURSOR"),
+            (r#"{"__CURSOR":"c"}"#, Some("c"), "no MESSAGE"),
+            (r#"{"__CURSOR":"c","MESSAGE":null}"#, Some("c"), "no text"),
+            (r#"{"__CURSOR":"c","MESSAGE":[null]}"#, Some("c"), "no text"),
+            (r#"{"__CURSOR":"c","MESSAGE":[104,256]}"#, Some("c"), "no text"),
+            (r#"{"__CURSOR":"c","MESSAGE":{"a":1}}"#, Some("c"), "no text"),
+        ] {
+            let refused = read(json.as_bytes()).unwrap_err();
+            assert_eq!(refused.cursor.as_deref(), cursor, "{json}");
+            assert!(refused.why.contains(why), "{json}: {}", refused.why);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::entry::Refused;
 use super::settings::Source;
 use super::store::{Mark, Store};
 use crate::intake::commit::RETRY;
@@ -15,6 +16,7 @@ use crate::intake::shared::Shared;
 use crate::peer::Peer;
 use crate::sys::Arrival;
 use crate::time::clock::Mono;
+use crate::time::log_limit::Kind;
 
 /// How often it is written where reading goes on.
 const SAVING: Duration = Duration::from_secs(1);
@@ -67,6 +69,30 @@ impl Feed {
         } else {
             self.shared.oversized(arrival.peer, now.mono);
             self.pipeline.beginning(Protocol::Syslog, line, arrival, now);
+        }
+    }
+
+    /// An entry, which comes behind the one at `before`, makes no line.
+    pub(super) fn refused(&self, refused: &Refused, before: Option<&str>) {
+        self.shared.follows.note(&self.source.name, |entry| entry.refused += 1);
+        let now = self.shared.now().mono;
+        if let Some(suppressed) = self.shared.limiter.allow_for(Kind::Entry, refused.why, now) {
+            let place = match (&refused.cursor, before) {
+                (Some(cursor), _) => {
+                    format!("; see journalctl --output=json --cursor='{}'", cursor.escape_debug())
+                }
+                (None, Some(before)) => {
+                    format!("; see journalctl --output=json --after-cursor='{}'", before.escape_debug())
+                }
+                (None, None) => String::new(),
+            };
+            tracing::warn!(
+                intake = &*self.source.name,
+                suppressed,
+                "an entry of the journal is left out: {}{}",
+                refused.why,
+                place
+            );
         }
     }
 

@@ -1,10 +1,12 @@
 //! The files that have, or had, the name that is followed: a file that was renamed is read to its end, and a copy of one that was cut
 //! to where the copy ends.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::names::{Kin, kin};
 use super::place::Place;
 use super::reader::{Line, Reader};
 use crate::settings::folder;
@@ -14,8 +16,8 @@ use crate::time::clock::Mono;
 const LINGER: std::time::Duration = std::time::Duration::from_mins(1);
 /// How many files that were renamed are open.
 const MOST_OLD: usize = 8;
-/// The ends of the names of files that are compressed.
-const COMPRESSED: [&str; 6] = ["gz", "xz", "zst", "bz2", "lz4", "Z"];
+/// How many files that are not read are named.
+const SHOWN: usize = 5;
 
 /// Where reading begins if nothing is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,14 +155,18 @@ impl Follower {
     fn add_old(&mut self, old: Old) {
         if self.old.len() >= MOST_OLD {
             self.old.remove(0);
-            self.lost = Some("more than 8 files that were renamed are not read to their ends".to_owned());
+            self.lose("more than 8 files that were renamed are not read to their ends".to_owned());
         }
         self.old.push(old);
     }
 
     /// Goes on with a file that had the name, whatever its name is now, or with a copy of it.
     fn resume_old(&mut self, place: &Place, now: Mono) -> io::Result<()> {
-        for path in self.siblings()? {
+        for path in self.neighbours()? {
+            let is_it = |meta: &Metadata| (meta.dev(), meta.ino()) == (place.device, place.inode);
+            if !std::fs::metadata(&path).is_ok_and(|meta| is_it(&meta)) {
+                continue;
+            }
             let Ok(mut reader) = Reader::open(&path) else { continue };
             if reader.is(place) && reader.length()? >= place.offset {
                 reader.seek(place.offset)?;
@@ -177,7 +183,7 @@ impl Follower {
         if place.head == 0 {
             return Ok(());
         }
-        for path in self.siblings()? {
+        for (path, _) in self.kin()?.into_iter().filter(|(_, kin)| *kin == Kin::Rotated) {
             let Ok(mut reader) = Reader::open(&path) else { continue };
             let other = !reader.is_file(place.device, place.inode);
             if other && reader.has_head_of(place) && reader.length()? >= place.offset {
@@ -186,11 +192,12 @@ impl Follower {
                 return Ok(());
             }
         }
-        self.lost = Some(format!("the rest of a file after {} octets is not there any more", place.offset));
+        self.lose(format!("the rest of a file after {} octets is not there any more", place.offset));
         Ok(())
     }
 
-    /// Reads files that had the name after the last one that is known: they came and were renamed meanwhile.
+    /// Reads files that had the name after the last one that is known: they came and were renamed meanwhile. Nothing proves that but their
+    /// names: others that were written since are not read, and named.
     fn between(&mut self, here: Option<&Reader>, now: Mono) -> io::Result<()> {
         let Some(last) = self.old.last().map(|old| old.reader.written()) else { return Ok(()) };
         let known = |reader: &Reader| {
@@ -198,9 +205,27 @@ impl Follower {
             let is = |other: &Reader| other.is_file(place.device, place.inode);
             here.is_some_and(is) || self.old.iter().any(|old| is(&old.reader))
         };
-        let files = self.siblings()?.into_iter().filter_map(|path| Reader::open(&path).ok());
-        let mut missed: Vec<Reader> =
-            files.filter(|reader| !known(reader) && reader.written() > last).collect();
+        let (mut missed, mut compressed, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, kin) in self.kin()? {
+            let Ok(reader) = Reader::open(&path) else { continue };
+            if known(&reader) || reader.written() <= last {
+                continue;
+            }
+            match kin {
+                Kin::Rotated => missed.push(reader),
+                Kin::Compressed => compressed.push(path),
+                Kin::Maybe | Kin::Stranger => unsure.push(path),
+            }
+        }
+        if !compressed.is_empty() {
+            let what = "lines may be missing: of what was rotated meanwhile, this is compressed and not read";
+            self.lose(format!("{what}: {}", shown(&compressed)));
+        }
+        if !unsure.is_empty() {
+            let what = "these files were written since, and are not read, as their names are of no rotation that is known; if one is a part of \
+                        this file, its lines are missing";
+            self.lose(format!("{what}: {}", shown(&unsure)));
+        }
         missed.sort_by_key(Reader::written);
         for reader in missed {
             self.add_old(Old { reader, read: now });
@@ -208,16 +233,36 @@ impl Follower {
         Ok(())
     }
 
-    /// The files beside it whose names begin with its own, as those of rotated files do.
-    fn siblings(&self) -> io::Result<Vec<PathBuf>> {
-        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let contents = folder::contents(parent.unwrap_or(Path::new(".")))?;
-        let is_one = |path: &PathBuf| {
-            let other = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let compressed = path.extension().is_some_and(|end| COMPRESSED.iter().any(|known| end == *known));
-            other != name && other.starts_with(&name) && !compressed
+    /// The files beside it whose names are those of rotated files, or might be.
+    fn kin(&self) -> io::Result<Vec<(PathBuf, Kin)>> {
+        let name_of = |path: &Path| {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
         };
-        Ok(contents.files.into_iter().filter(is_one).collect())
+        let name = name_of(&self.path);
+        let all = self.neighbours()?.into_iter().map(|path| {
+            let kin = kin(&name, &name_of(&path));
+            (path, kin)
+        });
+        Ok(all.filter(|(_, kin)| *kin != Kin::Stranger).collect())
     }
+
+    /// The files of its folder.
+    fn neighbours(&self) -> io::Result<Vec<PathBuf>> {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok(folder::contents(parent.unwrap_or(Path::new(".")))?.files)
+    }
+
+    /// Something cannot be read, which is said once.
+    fn lose(&mut self, what: String) {
+        self.lost = Some(self.lost.take().map_or_else(|| what.clone(), |before| format!("{before}; {what}")));
+    }
+}
+
+/// Some paths in words.
+fn shown(paths: &[PathBuf]) -> String {
+    let mut some: Vec<String> = paths.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
+    if paths.len() > SHOWN {
+        some.push(format!("and {} more", paths.len() - SHOWN));
+    }
+    some.join(", ")
 }

@@ -107,6 +107,52 @@ fn a_line_that_is_too_long_is_cut() {
     assert!(all[0].ends_with("...") && all[1..] == ["next"], "{all:?}");
 }
 
+/// Files beside one that is rotated while nobody follows it; each was written after it.
+#[test]
+fn of_files_with_similar_names_only_rotated_ones_are_read_after_a_downtime() {
+    for (suffix, read, said) in [
+        (".1", true, None),
+        ("-20261127", true, None),
+        (".2026-11-27", true, None),
+        (".old", true, None),
+        (".1.gz", false, Some("compressed")),
+        (".warn", false, Some("no rotation that is known")),
+        (".warn.1", false, Some("no rotation that is known")),
+        ("man", false, None),
+    ] {
+        let (dir, path) = place();
+        append(&path, "a\n");
+        let mut before = follower(&path, &[], Start::Beginning);
+        assert_eq!(lines(&mut before, 0), ["a"]);
+        append(&path, "b\n");
+        // It is found by what it is, whatever its name.
+        std::fs::rename(&path, dir.path().join("first of all")).unwrap();
+        let beside = dir.path().join(format!("log{suffix}"));
+        append(&beside, "beside\n");
+        let later =
+            std::fs::metadata(&beside).unwrap().modified().unwrap() + std::time::Duration::from_secs(5);
+        File::options().append(true).open(&beside).unwrap().set_modified(later).unwrap();
+        append(&path, "c\n");
+        let mut after = follower(&path, &before.places(), Start::End);
+        let wanted = if read { &["b", "beside", "c"][..] } else { &["b", "c"] };
+        assert_eq!(lines(&mut after, 1), wanted, "log{suffix}");
+        match (after.take_lost(), said) {
+            (None, None) => {}
+            (Some(text), Some(said)) => assert!(text.contains(said) && text.contains(suffix), "{text}"),
+            other => panic!("log{suffix}: {other:?}"),
+        }
+        // A copy, too, is known by its name and how it begins.
+        let mut cut = follower(&path, &[], Start::Beginning);
+        assert_eq!(lines(&mut cut, 1), ["c"]);
+        append(&path, "d\n");
+        std::fs::copy(&path, &beside).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        let wanted = if read { &["d"][..] } else { &[] };
+        assert_eq!(lines(&mut cut, 2), wanted, "a copy log{suffix}");
+        assert_eq!(cut.take_lost().is_some(), !read, "a copy log{suffix}");
+    }
+}
+
 /// What happens between two looks of a follower.
 #[derive(Debug, Clone, Copy)]
 enum Step {

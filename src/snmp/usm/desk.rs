@@ -31,6 +31,12 @@ impl Desk {
         Desk { usm, room: Room::for_senders(most) }
     }
 
+    /// Whether the making of keys is limited for engines that were seen before, too, as somebody may forge messages of them. Whoever
+    /// has proven himself since the users were read needs no new keys.
+    pub fn spare_keys(&mut self, spares: bool) {
+        self.room.spares = spares;
+    }
+
     /// Checks a message and takes it apart, as [`Usm::open`] does.
     ///
     /// # Errors

@@ -50,6 +50,9 @@ pub struct Opened<'p> {
     pub scoped: Cow<'p, [u8]>,
     /// Whether this daemon is the authoritative engine. All informs that are opened are such.
     pub own: bool,
+    /// Whether a key proves it, and no copy of it was proven before: nobody but its user can have sent it. False for what cannot
+    /// be read, as copies of that are not known again.
+    pub first: bool,
     /// The place of its user among the users.
     user: usize,
     message_id: i64,
@@ -57,6 +60,13 @@ pub struct Opened<'p> {
     max_size: usize,
     /// [`AUTH`] and [`PRIV`].
     level: u8,
+}
+
+/// What a message has when its security is in order: its user, its scoped PDU, and [`Opened::first`].
+struct Checked<'p> {
+    user: usize,
+    scoped: &'p [u8],
+    first: bool,
 }
 
 /// A refusal, the user that had proven itself before, and the scoped PDU where it was read.
@@ -120,10 +130,10 @@ impl Usm {
     /// [`Refused`] says why, and what the sender is told.
     pub fn open<'p>(&'p self, packet: &'p [u8], from: IpAddr, now: u64) -> Result<Opened<'p>, Refused> {
         let mut room = Room::default();
-        let Opened { scoped, own, user, message_id, max_size, level, .. } =
+        let Opened { scoped, own, first, user, message_id, max_size, level, .. } =
             self.open_in(&mut room, packet, from, now)?;
         let scoped = Cow::Owned(scoped.into_owned());
-        Ok(Opened { usm: self, scoped, own, user, message_id, max_size, level })
+        Ok(Opened { usm: self, scoped, own, first, user, message_id, max_size, level })
     }
 
     pub(crate) fn open_in<'p>(
@@ -141,10 +151,11 @@ impl Usm {
             self.open_senders(room, &envelope, from, now)
         };
         match opened {
-            Ok((user, scoped)) => Ok(Opened {
+            Ok(Checked { user, scoped, first }) => Ok(Opened {
                 usm: self,
                 scoped: Cow::Borrowed(scoped),
                 own,
+                first,
                 user,
                 message_id: envelope.message_id,
                 max_size: envelope.max_size,
@@ -160,12 +171,12 @@ impl Usm {
         room: &'p mut Room,
         envelope: &Envelope<'p>,
         now: u64,
-    ) -> Result<(usize, &'p [u8]), Denied<'p>> {
+    ) -> Result<Checked<'p>, Denied<'p>> {
         let candidates = self.candidates(envelope, true)?;
         if envelope.level() == 0 {
             let scoped = envelope.data.content;
             handled(class_of(scoped), scoped, None)?;
-            return Ok((candidates[0], scoped));
+            return Ok(Checked { user: candidates[0], scoped, first: false });
         }
         let keys = |user: &usize| Some((*user, self.own_keys[*user].as_deref()?));
         let proven = candidates.iter().filter_map(keys).find(|(_, keys)| envelope.proven(&keys.0));
@@ -176,11 +187,16 @@ impl Usm {
         let class = class_of(scoped);
         handled(class, scoped, Some(user))?;
         // An inform that comes again is answered again. Nothing tells a copy of a trap but its digest.
-        if class == Class::Trap {
-            let first = self.memory.senders().first_time(envelope.digest(), now);
-            first.map_err(|late| too_late(envelope, late, scoped))?;
-        }
-        Ok((user, scoped))
+        let first = match class {
+            Class::Trap => {
+                let first = self.memory.senders().first_time(envelope.digest(), now);
+                first.map_err(|late| too_late(envelope, late, scoped))?;
+                true
+            }
+            Class::Confirmed => self.memory.senders().first_confirmed(envelope.digest(), now),
+            Class::Reply | Class::Unknown => false,
+        };
+        Ok(Checked { user, scoped, first })
     }
 
     /// A message that names another engine, or none (RFC 3414, section 3.2, with step 7b).
@@ -190,13 +206,13 @@ impl Usm {
         envelope: &Envelope<'p>,
         from: IpAddr,
         now: u64,
-    ) -> Result<(usize, &'p [u8]), Denied<'p>> {
+    ) -> Result<Checked<'p>, Denied<'p>> {
         // What can be read is decided before any key is made.
         if envelope.level() & PRIV == 0 || envelope.engine.is_empty() {
             let plain = envelope.plain();
             senders_class(plain.map_or(Class::Unknown, |scoped| scoped.class()), plain.as_ref(), envelope)?;
         }
-        let Room { plain, known } = room;
+        let Room { plain, known, spares } = room;
         let expect = || self.memory.senders().expect(envelope.digest());
         let made;
         let (user, keys) = match known.get(envelope) {
@@ -210,10 +226,10 @@ impl Usm {
             None => {
                 let user = self.candidates(envelope, false)?[0];
                 if envelope.level() == 0 {
-                    return Ok((user, envelope.data.content));
+                    return Ok(Checked { user, scoped: envelope.data.content, first: false });
                 }
                 expect();
-                made = self.prove(envelope, user, from, now)?;
+                made = self.prove(envelope, user, from, now, *spares)?;
                 known.keep(envelope, user, made.clone());
                 (user, &*made)
             }
@@ -228,12 +244,12 @@ impl Usm {
         })?;
         // What is not taken must not become the engine's clock, nor a repetition of it a replay.
         if class == Class::Unknown {
-            return Ok((user, scoped));
+            return Ok(Checked { user, scoped, first: false });
         }
         let clock = (envelope.engine, envelope.boots, envelope.time);
         let admitted = self.memory.senders().admit(clock, envelope.digest(), now);
         admitted.map_err(|late| too_late(envelope, late, scoped))?;
-        Ok((user, scoped))
+        Ok(Checked { user, scoped, first: true })
     }
 
     /// The users that a message may come from, at least one: of its name, its level, and for its engine.
@@ -273,13 +289,14 @@ impl Usm {
         user: usize,
         from: IpAddr,
         now: u64,
+        spares: bool,
     ) -> Result<Arc<Keys>, UsmError> {
         let wrong = || UsmError::Digest(envelope.shown_user());
         let known = self.cache().get(user, envelope.engine);
         if let Some(keys) = known {
             return Some(keys).filter(|keys| envelope.proven(&keys.0)).ok_or_else(wrong);
         }
-        if !self.memory.senders().knows(envelope.engine) {
+        if spares || !self.memory.senders().knows(envelope.engine) {
             self.cache().may_make(from, now)?;
         }
         let fresh = self.users[user].auth_key(envelope.engine);

@@ -11,6 +11,8 @@ use crate::snmp::usm::envelope::{Envelope, MAX_NAME};
 pub(crate) struct Room {
     pub(crate) plain: Vec<u8>,
     pub(crate) known: Known,
+    /// Whether the making of keys is limited for engines that were seen before, too.
+    pub(crate) spares: bool,
 }
 
 impl Room {

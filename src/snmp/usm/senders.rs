@@ -25,12 +25,16 @@ pub(crate) const MAX_ENGINES: usize = 20_000;
 const REPLAY_WINDOW: u64 = 2 * WINDOW;
 /// How many messages are known again.
 const MAX_MESSAGES: usize = 1 << 19;
+/// How many informs and requests are known again.
+const MAX_CONFIRMED: usize = 1 << 17;
 
 /// The clocks of senders and the messages that came lately. Only proven messages leave anything here.
 #[derive(Debug)]
 pub struct Senders {
     clocks: FastMap<Box<[u8]>, Clock>,
     recent: Recent,
+    /// Informs and requests that came lately. They are not stored: after a restart, this engine's boots refuse them.
+    confirmed: Recent,
     /// Whether there is something that was not stored.
     changed: bool,
 }
@@ -51,6 +55,7 @@ impl Default for Senders {
         Senders {
             clocks: FastMap::default(),
             recent: Recent::new(REPLAY_WINDOW, MAX_MESSAGES),
+            confirmed: Recent::new(REPLAY_WINDOW, MAX_CONFIRMED),
             changed: false,
         }
     }
@@ -104,6 +109,11 @@ impl Senders {
         }
         self.changed = true;
         Ok(())
+    }
+
+    /// Takes note of a proven inform or request by its digest. False if it came before: it may come again, but proves nothing new.
+    pub(crate) fn first_confirmed(&mut self, digest: &[u8], now: u64) -> bool {
+        self.confirmed.insert(key(digest), now)
     }
 
     /// Has what [`Senders::first_time`] needs fetched from memory, which takes as long as to prove the message meanwhile.
