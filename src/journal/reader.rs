@@ -201,7 +201,7 @@ impl Reader {
         self.open.as_ref().filter(|open| self.next >= open.meta.end()).map(|open| open.meta.first)
     }
 
-    /// Closes that file if the segment was removed. Who waits for records calls this when [`Follower::removed`] returns.
+    /// Closes that file if the segment was removed. Who waits for records calls this when [`Follower::removed`](super::Follower::removed) returns.
     pub fn let_go(&mut self) {
         if self.holds().is_some_and(|first| self.journal.tail.is_removed(first)) {
             self.open = None;

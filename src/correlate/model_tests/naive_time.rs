@@ -436,7 +436,9 @@ impl Naive {
             }
             match told {
                 Some(told) if told.is_good() => self.is_well(story.service),
-                Some(_) => drop(self.left.insert(story.service)),
+                Some(_) => {
+                    self.left.insert(story.service);
+                }
                 None => {}
             }
         }
