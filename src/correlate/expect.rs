@@ -10,6 +10,8 @@ use super::key::{Facts, Key};
 use super::moment::Moment;
 use super::problem::{NEVER, Phase};
 use super::send::{Payload, fit};
+use super::texts::with_output;
+use super::told::left;
 use crate::outcome::codec;
 use crate::outcome::name::Name;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
@@ -18,6 +20,9 @@ use crate::rules::plan::{Expect, Plan, When};
 
 /// How far the wall clock may be from where timers believe it to be, in microseconds. A timer that is early is set again.
 const STEP: i64 = 100_000;
+
+/// The output when what was late comes.
+const AGAIN: &str = "The messages come again";
 
 impl Core {
     /// A message of a rule that expects messages.
@@ -42,9 +47,20 @@ impl Core {
         let own = facts.key == late
             && rule.threshold.is_none()
             && if facts.state.is_good() { rule.clears } else { rule.hold.is_none() };
-        if !own {
-            self.end_lateness(plan, now, late, Some("The messages come again"), out);
+        if own {
+            return;
         }
+        let has_ended = self.problems.find(late).is_none() && self.told_without.contains(&left(late.low()));
+        if has_ended && self.worst_of(late.low()).is_none() {
+            // It has expired, and receivers know that.
+            if let (Some(entry), Some(expect)) = (self.expectations.get(at), &rule.expect) {
+                let bytes = out.push(&with_output(&said(plan, now, entry, expect), |_| AGAIN.to_owned()));
+                codec::set_state(bytes, fit(State::Ok, expect.state));
+                self.told_that_it_is_well(late.low(), out);
+            }
+            return;
+        }
+        self.end_lateness(plan, now, late, Some(AGAIN), out);
     }
 
     /// Ends the problem of an expectation, with a word to the receivers or without.
@@ -58,7 +74,7 @@ impl Core {
         let kept = self.kept_of(at);
         match (said, kept) {
             (Some(said), Some(kept)) => {
-                let said = super::texts::with_output(&kept, |_| said.to_owned());
+                let said = with_output(&kept, |_| said.to_owned());
                 if self.close(now, at, &said, out).is_none() {
                     self.send(now, at, (Payload::Later(&said), state), out);
                 }

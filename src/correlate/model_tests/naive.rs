@@ -10,7 +10,7 @@ use crate::correlate::key::Sender;
 use crate::correlate::{Facts, Key, Now, Reason, Secret, Verdict};
 use crate::outcome::codec;
 use crate::outcome::result::State;
-use crate::rules::plan::{Orphan, Plan, RulePlan, StepAt, Threshold};
+use crate::rules::plan::{Orphan, Plan, RulePlan, StepAt};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -128,7 +128,7 @@ pub(super) fn with_output(payload: &[u8], text: &str) -> Vec<u8> {
 }
 
 /// Whether a rule sends the outcomes of its problems again.
-fn says_again(rule: &RulePlan) -> bool {
+pub(super) fn says_again(rule: &RulePlan) -> bool {
     let summary = rule.dedup.as_ref().is_some_and(|dedup| dedup.summary.is_some());
     rule.explicit || summary || rule.expire.is_some() || rule.remind.is_some() || !rule.escalate.is_empty()
 }
@@ -308,7 +308,7 @@ impl Naive {
     }
 
     /// The worst open problem of a service; among equals the one that opened last.
-    fn worst(&self, service: u64, but: Option<Key>) -> Option<Key> {
+    pub(super) fn worst(&self, service: u64, but: Option<Key>) -> Option<Key> {
         let open = self
             .problems
             .iter()
@@ -587,63 +587,6 @@ impl Naive {
             let service = story.service;
             self.is_well(service);
         }
-    }
-
-    pub(super) fn is_well(&mut self, service: u64) {
-        self.told.remove(&service);
-        self.left.remove(&service);
-    }
-
-    /// A problem ends that receivers may know.
-    pub(super) fn leave(&mut self, key: Key) {
-        let story = &self.problems[&key];
-        if story.is_told() {
-            self.left.insert(story.service);
-        }
-    }
-
-    /// One more message of a threshold that was reached before.
-    fn goes_on(
-        &mut self,
-        rule: &RulePlan,
-        threshold: &Threshold,
-        facts: &Facts,
-        payload: &[u8],
-    ) -> Option<Verdict> {
-        let swallow = Some(swallowed(Reason::Threshold));
-        if facts.state.is_good() {
-            return swallow;
-        }
-        self.happen(facts.key);
-        self.forget(facts.key);
-        let now = self.now.engine;
-        let Some(story) = self.problems.get_mut(&facts.key).filter(|story| story.phase != Phase::Idle) else {
-            return swallow.filter(|_| threshold.is_of_several);
-        };
-        if story.rule != facts.rule as usize {
-            return swallow;
-        }
-        (story.last, story.raises) = (now, story.raises + 1);
-        if story.phase != Phase::Open {
-            story.word = Some(payload.to_vec());
-            return swallow;
-        }
-        for (at, step) in rule.escalate.iter().enumerate() {
-            if matches!(step.at, StepAt::Count(count) if story.raises >= count) {
-                story.steps.insert(at);
-            }
-        }
-        let before = story.state;
-        let taken = story.steps.iter().filter_map(|at| rule.escalate.get(*at)).map(|step| step.state);
-        story.state = taken.fold(before, worse);
-        let state = story.state;
-        if state == before {
-            return swallow;
-        }
-        if says_again(rule) {
-            story.word = Some(payload.to_vec());
-        }
-        Some(self.send_if_worst(facts.key, payload, state, false))
     }
 
     pub(super) fn send_if_worst(&mut self, key: Key, payload: &[u8], state: State, later: bool) -> Verdict {

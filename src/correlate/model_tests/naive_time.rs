@@ -229,9 +229,20 @@ impl Naive {
         (entry.last, entry.seen, entry.count) = (now, true, entry.count + 1);
         let Some(late) = entry.late.take() else { return };
         let says_it = if facts.state.is_good() { rule.clears } else { rule.hold.is_none() };
-        if !(facts.key == late && rule.threshold.is_none() && says_it) {
-            self.end_lateness(late, Some("The messages come again"));
+        if facts.key == late && rule.threshold.is_none() && says_it {
+            return;
         }
+        let has_ended = !self.problems.contains_key(&late) && self.left.contains(&late.low());
+        if has_ended && self.worst(late.low(), None).is_none() {
+            let mut outcome = self.silence(key, expect);
+            (outcome.common_mut().output, outcome.common_mut().state) =
+                ("The messages come again".into(), State::Ok);
+            let mut payload = Vec::new();
+            codec::encode(&outcome, &mut payload);
+            self.out.push(payload);
+            return self.is_well(late.low());
+        }
+        self.end_lateness(late, Some("The messages come again"));
     }
 
     fn expect(&mut self, expect: &Expect, rule: usize, key: Key, text: &str) {
@@ -322,9 +333,9 @@ impl Naive {
         }
     }
 
-    fn late(&mut self, key: Key, expect: &Expect) {
+    fn silence(&self, key: Key, expect: &Expect) -> Outcome<'static> {
         let plan = self.plan.clone();
-        let entry = self.awaited[&key].clone();
+        let entry = &self.awaited[&key];
         let rule = &plan.rules[entry.rule];
         let seen = Seen {
             count: entry.count.into(),
@@ -334,14 +345,14 @@ impl Naive {
         };
         let common = Common {
             time: self.now.wall,
-            rule: Cow::Borrowed(&*rule.name),
+            rule: Cow::Owned(rule.name.to_string()),
             state: expect.state,
             output: Cow::Borrowed(""),
             long_output: Cow::Borrowed(""),
             source: Cow::Borrowed(""),
             labels: crate::outcome::result::Labels::default(),
         };
-        let host = Name::new(entry.text.as_str());
+        let host = Name::new(entry.text.clone());
         // The tests' rules name a constant service, and the key as the host.
         let service = Some(Name::new("Silence"));
         let mut outcome = if expect.event {
@@ -351,6 +362,12 @@ impl Naive {
         };
         let output = plan.render(&expect.output, &outcome, seen, Some(&entry.text)).unwrap();
         outcome.common_mut().output = output.into();
+        outcome
+    }
+
+    fn late(&mut self, key: Key, expect: &Expect) {
+        let entry = self.awaited[&key].clone();
+        let outcome = self.silence(key, expect);
         let mut payload = Vec::new();
         codec::encode(&outcome, &mut payload);
         let service = self.secret.service(&outcome);

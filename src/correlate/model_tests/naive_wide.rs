@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 
-use super::naive::{Hits, Naive, Phase, Window, state_of, with_output};
-use crate::correlate::{Facts, Key};
+use super::naive::{Hits, Naive, Phase, Window, says_again, state_of, swallowed, with_output, worse};
+use crate::correlate::{Facts, Key, Reason, Verdict};
 use crate::language::template::Template;
 use crate::outcome::codec;
 use crate::outcome::result::{Outcome, State};
 use crate::rules::deferred::{Deferred, Seen};
-use crate::rules::plan::{Threshold, Wide};
+use crate::rules::plan::{RulePlan, StepAt, Threshold, Wide};
 
 impl Naive {
     pub(super) fn reaches(&mut self, threshold: &Threshold, facts: &Facts, payload: &[u8]) -> Ordering {
@@ -22,6 +22,63 @@ impl Naive {
             hits.fired = Some((facts.key, payload.to_vec()));
         }
         level
+    }
+
+    pub(super) fn is_well(&mut self, service: u64) {
+        self.told.remove(&service);
+        self.left.remove(&service);
+    }
+
+    /// A problem ends that receivers may know.
+    pub(super) fn leave(&mut self, key: Key) {
+        let story = &self.problems[&key];
+        if story.is_told() {
+            self.left.insert(story.service);
+        }
+    }
+
+    /// One more message of a threshold that was reached before.
+    pub(super) fn goes_on(
+        &mut self,
+        rule: &RulePlan,
+        threshold: &Threshold,
+        facts: &Facts,
+        payload: &[u8],
+    ) -> Option<Verdict> {
+        let swallow = Some(swallowed(Reason::Threshold));
+        if facts.state.is_good() {
+            return swallow;
+        }
+        self.happen(facts.key);
+        self.forget(facts.key);
+        let now = self.now.engine;
+        let Some(story) = self.problems.get_mut(&facts.key).filter(|story| story.phase != Phase::Idle) else {
+            return swallow.filter(|_| threshold.is_of_several);
+        };
+        if story.rule != facts.rule as usize {
+            return swallow;
+        }
+        (story.last, story.raises) = (now, story.raises + 1);
+        if story.phase != Phase::Open {
+            story.word = Some(payload.to_vec());
+            return swallow;
+        }
+        for (at, step) in rule.escalate.iter().enumerate() {
+            if matches!(step.at, StepAt::Count(count) if story.raises >= count) {
+                story.steps.insert(at);
+            }
+        }
+        let before = story.state;
+        let taken = story.steps.iter().filter_map(|at| rule.escalate.get(*at)).map(|step| step.state);
+        story.state = taken.fold(before, worse);
+        let state = story.state;
+        if state == before {
+            return swallow;
+        }
+        if says_again(rule) {
+            story.word = Some(payload.to_vec());
+        }
+        Some(self.send_if_worst(facts.key, payload, state, false))
     }
 
     pub(super) fn passes(
