@@ -254,7 +254,7 @@ impl Core {
     }
 
     /// Whether receivers know an open problem as one so severe, or are told of it when a window ends.
-    fn is_news(&self, at: u32, severity: u8) -> bool {
+    fn is_told_of(&self, at: u32, severity: u8) -> bool {
         self.problems.get(at).is_some_and(|problem| {
             problem.sent().is_some_and(|sent| sent.severity() >= severity)
                 || problem.rare.as_ref().is_some_and(|rare| rare.throttled.is_some())
@@ -399,7 +399,7 @@ impl Core {
         }
         self.keep(at, None);
         if let Some((worst, other)) = self.worst_other(at) {
-            if worst.severity > was && (known.is_none() || self.is_news(other, worst.severity)) {
+            if worst.severity > was && (known.is_none() || self.is_told_of(other, worst.severity)) {
                 // What receivers know of the service is now for that one to take back.
                 if let Some(other) = self.problems.get_mut(other).filter(|_| known.is_some())
                     && other.sent().is_none_or(State::is_good)

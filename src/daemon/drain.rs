@@ -43,6 +43,8 @@ pub fn stop(assembly: &Assembly, sync: &Member, senders: &StoredSenders, socket:
     }
     status.shared.commit.finish(status.clock.now());
     status.shared.commit.sync_state(status.clock.now());
+    // What is lost now is withheld no more.
+    mutes::keep(&status.shared, &mut true);
     assembly.stop_sinks(SINKS.saturating_sub(status.clock.now().mono.since(began)));
     sync.join(SYNC);
     status.shared.inbox.save();

@@ -518,8 +518,9 @@ impl Naive {
         story.word = None;
         if let Some((other, worst)) = self.worst_other(key) {
             let known = &self.problems[&other];
-            let is_news = known.withheld.is_some() || known.sent.is_some_and(|sent| sent.severity() >= worst);
-            if worst > was.severity() && (told.is_none() || is_news) {
+            let is_told_of =
+                known.withheld.is_some() || known.sent.is_some_and(|sent| sent.severity() >= worst);
+            if worst > was.severity() && (told.is_none() || is_told_of) {
                 let other = self.problems.get_mut(&other).unwrap();
                 if told.is_some() && other.sent.is_none_or(State::is_good) {
                     other.sent = told;
