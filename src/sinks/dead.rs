@@ -22,6 +22,11 @@ use crate::outcome::record::Record;
 const FOLDER: &str = "dead";
 /// The size in bytes at which a sink's letters are moved aside as `.old`, over what was moved there before.
 const MAX_SIZE: u64 = 64 << 20;
+/// A file that holds room for letters, for all sinks. A sink that is done with nothing holds the segments of the journal, so on a full
+/// disk its dead letters are what brings room back.
+const RESERVE: &str = "reserve";
+/// Its size in bytes.
+const RESERVED: usize = 64 << 10;
 /// How long a process waits while another one changes letters, which takes milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
@@ -124,8 +129,28 @@ impl DeadLetters {
         if full {
             self.move_aside(&folder, &mut log)?;
         }
-        append(&mut log, letters)?;
+        if let Err(error) = append(&mut log, letters) {
+            let lacks_room = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+            if !lacks_room || folder.remove(RESERVE).is_err() {
+                return Err(error);
+            }
+            append(&mut log, letters)?;
+        } else {
+            reserve(&folder);
+        }
         Ok(if full { Added::Alone } else { Added::Beside })
+    }
+
+    /// Reserves room for letters, which [`DeadLetters::add`] uses where the disk is full. Where there is no room for it either, it is
+    /// reserved with a later letter.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be used.
+    pub fn reserve(&self) -> io::Result<()> {
+        let (folder, _lock) = self.locked()?;
+        reserve(&folder);
+        Ok(())
     }
 
     /// Opens a file of letters; a half letter at its end, which a crash has left, is cut off.
@@ -316,6 +341,13 @@ impl DeadLetters {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             other => other,
         }
+    }
+}
+
+fn reserve(folder: &Folder) {
+    if !folder.exists(RESERVE) {
+        // If it fails, there is no room, which is no matter for who has written a letter.
+        let _ = folder.create(RESERVE, |file| file.write_all(&vec![0; RESERVED]));
     }
 }
 

@@ -94,8 +94,10 @@ pub(super) struct Delivery<'s> {
     keys: Keys,
     /// When records were received, and how often that had changed when it was read.
     receipts: (Receipts, u64),
-    /// Nothing is read from or written to the journal's disk until then, as it has failed.
+    /// Nothing is read from the journal until then, as its disk has failed.
     disk_paused: Option<Mono>,
+    /// Nothing is done with dead letters until then, as the disk has failed. What is not dead is delivered all the same.
+    letters_paused: Option<Mono>,
     /// Whether there is more to read at once.
     more: bool,
     /// Whether records follow closely.
@@ -164,6 +166,7 @@ impl<'s> Delivery<'s> {
             keys,
             receipts,
             disk_paused: None,
+            letters_paused: None,
             more: false,
             lingering: false,
             lingered: false,
@@ -172,12 +175,16 @@ impl<'s> Delivery<'s> {
 
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut stopping = false;
+        if let Err(error) = self.letters.reserve() {
+            self.report.disk("reserve room for dead letters", &error);
+        }
         loop {
             let now = self.clock.now();
             self.machine.tick(now.mono);
             self.machine.set_journal_full(self.journal.is_full());
             self.disk_paused = self.disk_paused.filter(|until| *until > now.mono);
-            if self.disk_paused.is_none() {
+            self.letters_paused = self.letters_paused.filter(|until| *until > now.mono);
+            if self.letters_paused.is_none() {
                 self.write_letters(now);
                 self.count_letters();
             }
@@ -255,7 +262,7 @@ impl<'s> Delivery<'s> {
         let paused = self.machine.paused().unwrap_or_default();
         let idle = self.lanes.iter().flatten();
         let wanted = idle.filter_map(|lane| lane.wants()).map(|at| at.max(paused)).min();
-        let disk = self.disk_paused;
+        let disk = self.disk_paused.into_iter().chain(self.letters_paused).min();
         let kept = self.keeper.due(&self.machine, self.journal.is_full());
         let letters = self.retries.due();
         [self.machine.wake(), wanted, disk, kept, letters].into_iter().flatten().min()
@@ -432,7 +439,7 @@ impl<'s> Delivery<'s> {
             Ok(Added::Alone) => self.running.stats.letters.store(letters.len() as u64, Ordering::Relaxed),
             Err(error) => {
                 self.report.disk("keep dead letters", &error);
-                self.disk_paused = Some(now.mono + DISK_PAUSE);
+                self.letters_paused = Some(now.mono + DISK_PAUSE);
                 return;
             }
         }
@@ -455,7 +462,7 @@ impl<'s> Delivery<'s> {
 
     /// Has dead letters sent again that somebody has asked for.
     fn retry(&mut self, now: Now) {
-        if self.disk_paused.is_some() {
+        if self.letters_paused.is_some() {
             return;
         }
         let finished = self.machine.take_letters_done();
@@ -466,7 +473,7 @@ impl<'s> Delivery<'s> {
         self.uncounted |= self.retries.has_put_back();
         if let Err(error) = result {
             self.report.disk("keep dead letters", &error);
-            self.disk_paused = Some(now.mono + DISK_PAUSE);
+            self.letters_paused = Some(now.mono + DISK_PAUSE);
         }
     }
 

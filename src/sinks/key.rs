@@ -11,6 +11,17 @@ pub(super) type Place = usize;
 /// No place.
 pub(super) const NONE: Place = Place::MAX;
 
+/// What is known of the oldest item of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// Nothing.
+    New,
+    /// It was sent last without an answer.
+    Tried,
+    /// The same, and its key had to wait before.
+    AtFault,
+}
+
 /// A key that has open items.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -26,8 +37,10 @@ pub(super) struct Key {
     pub(super) sending: u32,
     pub(super) dead: u32,
     pub(super) until: Option<Mono>,
-    /// Its entry among the free ones.
-    pub(super) entry: Option<Id>,
+    /// Its turn among the suspects, if it is one.
+    pub(super) suspect: Option<u64>,
+    /// Its entry among the free ones, and which its oldest item is.
+    pub(super) entry: Option<(Class, Id)>,
     /// Whether a letter came while items were under way, and the list is out of order.
     pub(super) unsorted: bool,
     /// Whether an item of the request that is being settled has to be sent again.
@@ -47,6 +60,7 @@ impl Key {
             sending: 0,
             dead: 0,
             until: None,
+            suspect: None,
             entry: None,
             unsorted: false,
             again: false,

@@ -22,11 +22,8 @@
 //! 8. A request that is refused as a whole is halved until one item is left, which is dead. Halves are not mixed with
 //!    other items, so one bad item of 500 costs 19 requests.
 //! 9. A key that the server takes nothing of for `give_up` loses its oldest item to the dead letters.
-//!
-//! A request that is never answered, while others are, is halved in the same way; a single such item waits as if the server
-//! had said [`Fate::Later`]. So an item that makes the server close the connection holds up nobody else. While a server
-//! answers nothing at all, no item is given up, with one exception: if the journal is full and refuses outcomes, nothing may be
-//! left that would show whether the server answers. Both would wait for ever, so what is not answered for `give_up` is given up.
+//! 10. An item for which the server does not answer, or says that it is busy, away or refuses, holds up no other for long: see
+//!     [`trouble`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,10 +86,18 @@ pub struct Machine {
     paused: Option<Mono>,
     /// Nothing could be sent when this was last asked, because of `rate` or `linger`; perhaps then.
     held: Option<Mono>,
+    /// In how many lanes there is what was sent before without an answer.
+    trying: usize,
+    /// Before, that goes behind all others.
+    patient: Mono,
+    /// Suspects are not tried before, so that others are read and sent first.
+    probe_at: Option<Mono>,
     /// How often in a row the server has not answered.
     failures: u32,
     /// How often it has.
     answers: u64,
+    /// How many single items in a row were refused as a whole request, and nothing else was answered.
+    refused: u32,
     /// Whether nothing more comes before something is taken.
     journal_full: bool,
     stopping: bool,
@@ -102,8 +107,8 @@ pub struct Machine {
 #[derive(Debug)]
 enum Lane {
     Idle,
-    /// Items are under way.
-    Sending(Vec<Place>),
+    /// Items are under way, since then.
+    Sending(Vec<Place>, Mono),
     /// The items of the run are under way.
     Run,
     /// It does something of its own.
@@ -122,8 +127,12 @@ impl Machine {
             lanes: (0..limits.lanes.max(1)).map(|_| Lane::Idle).collect(),
             paused: None,
             held: None,
+            trying: 0,
+            patient: Mono::default(),
+            probe_at: None,
             failures: 0,
             answers: 0,
+            refused: 0,
             journal_full: false,
             stopping: false,
             random: Random::new(seed),
@@ -162,7 +171,10 @@ impl Machine {
     /// A lane has an answer for the items that it was given last.
     pub fn answered(&mut self, lane: usize, result: Result<Vec<Fate>, Trouble>, now: Mono) -> Settled {
         let places = match self.lanes.get_mut(lane).map(|lane| std::mem::replace(lane, Lane::Idle)) {
-            Some(Lane::Sending(places)) => places,
+            Some(Lane::Sending(places, since)) => {
+                self.returns_tried(&places, since, now);
+                places
+            }
             Some(Lane::Run) => {
                 if let Some(settled) = self.run_taken(&result) {
                     return settled;
@@ -211,6 +223,7 @@ impl Machine {
         self.queue.tick(now);
         self.paused = self.paused.filter(|until| *until > now);
         self.held = self.held.filter(|until| *until > now);
+        self.probe_at = self.probe_at.filter(|at| *at > now);
     }
 
     /// Whether the journal refuses outcomes until sinks have taken some.
@@ -230,6 +243,10 @@ impl Machine {
         if !self.is_idle(lane) || !self.may_send(now) {
             return None;
         }
+        if self.probe_at.is_none_or(|at| at <= now) && self.queue.oldest_ready().is_none() && self.is_quiet()
+        {
+            self.queue.probe();
+        }
         let due = self.queue.oldest_ready()? + self.limits.linger;
         if due > now && self.queue.ready() < self.limits.items {
             self.held = Some(due);
@@ -247,7 +264,8 @@ impl Machine {
             self.lanes[lane] = Lane::Run;
             Batch { items, again: 0 }
         } else {
-            let places = self.queue.take(most, self.limits.bytes);
+            let places = self.queue.take(most, self.limits.bytes, self.is_patient(now));
+            self.trying += usize::from(self.is_tried(&places));
             let (mut items, mut again) = (Vec::with_capacity(places.len()), 0);
             for place in &places {
                 let open = self.queue.item(*place);
@@ -255,7 +273,7 @@ impl Machine {
                 open.sent += 1;
                 items.push(open.item.clone());
             }
-            self.lanes[lane] = Lane::Sending(places);
+            self.lanes[lane] = Lane::Sending(places, now);
             Batch { items: Arc::new(items), again }
         };
         if let Some(rate) = &mut self.rate {
@@ -291,10 +309,11 @@ impl Machine {
         let idle = self.lanes.iter().any(|lane| matches!(lane, Lane::Idle));
         let sendable = idle && self.queue.oldest_ready().is_some();
         let send = self.paused.max(self.held).filter(|_| sendable);
+        let probe = (idle && !sendable && self.queue.has_suspects()).then_some(self.probe_at).flatten();
         // While everything that was read waits, more is read when the pause is over.
         let send = send.or(self.paused.filter(|_| idle && self.fits(0)));
         let tick = self.queue.next_tick().map(|tick| tick.max(self.paused.unwrap_or(tick)));
-        send.into_iter().chain(tick).min()
+        send.into_iter().chain(tick).chain(probe).min()
     }
 
     // What is known.
@@ -396,11 +415,13 @@ impl Machine {
     fn run_taken(&mut self, result: &Result<Vec<Fate>, Trouble>) -> Option<Settled> {
         let fates = result.as_ref().ok().filter(|fates| self.queue.run_taken(fates))?;
         self.has_answered();
+        self.refused = 0;
         Some(Settled::taken(fates))
     }
 
     fn fates(&mut self, places: &[Place], fates: Vec<Fate>, now: Mono) -> Settled {
         self.has_answered();
+        self.refused = 0;
         let mut settled = Settled::default();
         let sent = fates.len().min(places.len());
         let (sent, not_sent) = places.split_at(sent);
@@ -434,78 +455,6 @@ impl Machine {
         settled
     }
 
-    fn trouble(&mut self, places: &[Place], trouble: Trouble, now: Mono) {
-        match trouble {
-            Trouble::Away(..) | Trouble::Refused(..) => {
-                self.not_sent(places);
-                self.pause(Duration::ZERO, now);
-            }
-            Trouble::Busy(_, asked) => {
-                self.send_again(places);
-                self.pause(asked, now);
-            }
-            Trouble::Unanswered(reason, _) => self.unanswered(places, &reason, now),
-            Trouble::Halve(reason) => {
-                self.has_answered();
-                match places {
-                    [place] => self.queue.reject(*place, reason),
-                    _ => {
-                        self.halve(places);
-                        self.send_again(places);
-                    }
-                }
-            }
-        }
-    }
-
-    /// A request was sent and not answered. If that happens again to the same items, they may be why.
-    fn unanswered(&mut self, places: &[Place], reason: &Said, now: Mono) {
-        let answers = self.answers;
-        let before = places.iter().map(|place| self.queue.item(*place).unanswered.replace(answers));
-        // All of them are marked, also behind one that was not marked before.
-        let before: Vec<Option<u64>> = before.collect();
-        let before: Option<Vec<u64>> = before.into_iter().collect();
-        // Whether the server has answered something else since.
-        let others = before.as_ref().is_some_and(|before| before.iter().all(|then| *then < answers));
-        match (places, before) {
-            ([place], Some(_)) if others => {
-                self.later(*place, true, true, reason, now);
-                return;
-            }
-            ([place], Some(_)) => {
-                if self.is_stuck_for_long(*place, now) {
-                    return self.reject_late(
-                        *place,
-                        " and never answered, while the journal is full",
-                        reason,
-                    );
-                }
-                self.pause(Duration::ZERO, now);
-                // The others go first when the pause is over: it may be this one that is never answered.
-                let least = self.paused.map_or(now, |until| until + FIRST_PAUSE);
-                self.wait(*place, now, least);
-                self.queue.again(*place);
-                // So do the others that may be such: together they would keep the lanes busy for ever.
-                self.queue.defer_unanswered(least);
-                return;
-            }
-            (_, Some(_)) => {
-                self.halve(places);
-                self.send_again(places);
-            }
-            (_, None) => self.send_again(places),
-        }
-        self.pause(Duration::ZERO, now);
-    }
-
-    /// Whether an item is not answered, and nothing else could be, for `give_up`.
-    fn is_stuck_for_long(&mut self, place: Place, now: Mono) -> bool {
-        let stuck = (self.journal_full && self.queue.all_unanswered()).then_some(now);
-        let key = self.queue.key_of(place);
-        key.stuck = stuck.map(|now| key.stuck.unwrap_or(now));
-        key.stuck.is_some_and(|since| now.since(since) >= self.give_up)
-    }
-
     /// An item is sent again after a pause of its key, or is given up. Says whether it is sent again.
     fn later(&mut self, place: Place, tried: bool, alone: bool, reason: &Said, now: Mono) -> bool {
         let open = self.queue.item(place);
@@ -521,7 +470,7 @@ impl Machine {
             return false;
         }
         if tried {
-            self.wait(place, now, now);
+            self.wait(place, now);
         } else {
             self.queue.wait(place, now + BEHIND);
         }
@@ -534,19 +483,13 @@ impl Machine {
         self.queue.reject(place, Said::from(format!("not taken for {time}{how}: {last}")));
     }
 
-    /// The key of an item waits, until `least` at least; once a request, however many items it has there.
-    fn wait(&mut self, place: Place, now: Mono, least: Mono) {
+    /// The key of an item waits; once a request, however many items it has there.
+    fn wait(&mut self, place: Place, now: Mono) {
         let key = self.queue.key_of(place);
         if !key.again {
             key.tries = key.tries.saturating_add(1);
             let pause = backoff::pause(FIRST_PAUSE, LONGEST_WAIT, key.tries, self.random.next());
-            self.queue.wait(place, (now + pause).max(least));
-        }
-    }
-
-    fn halve(&mut self, places: &[Place]) {
-        for place in places {
-            self.queue.item(*place).most = places.len().div_ceil(2);
+            self.queue.wait(place, now + pause);
         }
     }
 
@@ -557,10 +500,14 @@ impl Machine {
     }
 
     fn not_sent(&mut self, places: &[Place]) {
+        self.uncount(places);
+        self.send_again(places);
+    }
+
+    fn uncount(&mut self, places: &[Place]) {
         for place in places {
             self.queue.item(*place).sent -= 1;
         }
-        self.send_again(places);
         if let Some(rate) = &mut self.rate {
             rate.refund(places.len());
         }
@@ -569,6 +516,7 @@ impl Machine {
     fn has_answered(&mut self) {
         self.failures = 0;
         self.answers += 1;
+        self.queue.clear_suspects();
     }
 
     fn pause(&mut self, asked: Duration, now: Mono) {
@@ -590,6 +538,8 @@ impl Machine {
     }
 }
 
+mod trouble;
+
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -598,3 +548,5 @@ mod run_tests;
 mod server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble_tests;

@@ -1,10 +1,12 @@
 //! The open items of a sink, and which of them may be sent now. Pure.
 //!
 //! Items of one key (host and service) form a list in the order of their ids. A key is *free* if none of its items is
-//! under way, and it waits for nothing; only a free key's items can be sent, from the oldest on.
+//! under way, and it waits for nothing and is no suspect; only a free key's items can be sent, from the oldest on.
 //!
 //! All of this is only needed once something has gone wrong. So what comes while nothing is open is kept in a [`Run`], and gets
 //! its places here when the server does not take all of it, or when something else comes before it does.
+
+mod suspects;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -13,7 +15,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::key::{AsItIs, Key, NONE, Place};
+use super::key::{AsItIs, Class, Key, NONE, Place};
 use super::run::Run;
 use super::sink::{Fate, Id, Item, Limits, Order, Said};
 use super::tracker::{self, Tracker};
@@ -34,10 +36,16 @@ pub(super) struct Queue {
     items: Slab<Open>,
     keys: Slab<Key>,
     by_hash: HashMap<u64, Place, BuildHasherDefault<AsItIs>>,
-    /// Free keys, by the id of their oldest item.
-    free: BTreeSet<(Id, Place)>,
+    /// Free keys, by the id of their oldest item: of each [`Class`].
+    free: [BTreeSet<(Id, Place)>; 3],
     /// Keys that wait, by when that ends.
     waiting: BTreeSet<(Mono, Place)>,
+    /// Keys that are tried only if there is no other, by their turns.
+    suspects: BTreeSet<(u64, Place)>,
+    /// The next turn.
+    turn: u64,
+    /// Whether requests were halved by a guess.
+    guessed: bool,
     /// Items whose dead letters are to be written, not handed out yet.
     dead: Vec<Place>,
     /// Letters that are done since this was last asked.
@@ -57,6 +65,8 @@ pub(super) struct Open {
     pub(super) since: Mono,
     /// The largest request that it may be part of.
     pub(super) most: usize,
+    /// The same, until the server answers something.
+    guess: usize,
     /// How often it was sent.
     pub(super) sent: u32,
     /// Whether it was sent last without an answer, and how many answers to other requests there had been then.
@@ -76,6 +86,13 @@ enum State {
     Held,
     /// The server will never take it; done when its dead letter is written.
     Dead(Said),
+}
+
+impl Open {
+    /// The largest request that it may be part of now.
+    fn most(&self) -> usize {
+        self.most.min(self.guess)
+    }
 }
 
 /// An item that became a dead letter, until that letter is written.
@@ -99,8 +116,11 @@ impl Queue {
             items: Slab::new(),
             keys: Slab::new(),
             by_hash: HashMap::default(),
-            free: BTreeSet::new(),
+            free: Default::default(),
             waiting: BTreeSet::new(),
+            suspects: BTreeSet::new(),
+            turn: 0,
+            guessed: false,
             dead: Vec::new(),
             letters_done: Vec::new(),
             tracker: Tracker::new(progress),
@@ -147,7 +167,7 @@ impl Queue {
         }
         self.tracker.pass(run.read());
         if run.is_under_way() {
-            self.spread = self.take(usize::MAX, usize::MAX);
+            self.spread = self.take(usize::MAX, usize::MAX, true);
             for place in &self.spread {
                 self.items[*place].sent += 1;
             }
@@ -197,8 +217,8 @@ impl Queue {
             _ => *self.by_hash.entry(hash).or_insert_with(|| self.keys.insert(Key::new(hash))),
         };
         let (id, most) = (item.id, usize::MAX);
-        let open =
-            Open { item, since: now, most, sent: 0, unanswered: None, key, next: NONE, state: State::Ready };
+        let (unanswered, next, state) = (None, NONE, State::Ready);
+        let open = Open { item, since: now, most, guess: most, sent: 0, unanswered, key, next, state };
         let place = self.items.insert(open);
         let last = self.keys[key].last;
         if last == NONE {
@@ -211,21 +231,27 @@ impl Queue {
         self.release(key);
     }
 
-    /// The items of the next request, and marks them as under way.
-    pub(super) fn take(&mut self, most: usize, most_bytes: usize) -> Vec<Place> {
+    /// The items of the next request, and marks them as under way. What was sent last without an answer goes behind all others if this
+    /// is to be `patient`.
+    pub(super) fn take(&mut self, most: usize, most_bytes: usize, patient: bool) -> Vec<Place> {
         let mut batch = Vec::new();
         // What may follow in this request, of keys that are in it.
         let mut following: BinaryHeap<Reverse<(Id, Place)>> = BinaryHeap::new();
+        // What may be why nothing is answered does not go with others.
+        let class = self.turn_of(patient);
         let (mut bytes, mut together) = (0, usize::MAX);
         while batch.len() < most.min(together) {
-            let first = self.free.first().map(|(id, key)| (*id, self.keys[*key].first));
+            let first = self.free[class as usize].first().map(|(id, key)| (*id, self.keys[*key].first));
             let following_first = following.peek().map(|Reverse(next)| *next);
             let Some((id, place)) = first.into_iter().chain(following_first).min() else { break };
             let open = &mut self.items[place];
             let size = open.item.payload.len();
             if batch.is_empty() {
-                together = open.most;
-            } else if open.most != together || bytes + size > most_bytes {
+                together = open.most();
+            } else if open.most() != together
+                || open.unanswered.is_some() != (class != Class::New)
+                || bytes + size > most_bytes
+            {
                 break;
             }
             open.state = State::Sending;
@@ -233,8 +259,7 @@ impl Queue {
             if following_first == Some((id, place)) {
                 following.pop();
             } else {
-                self.free.pop_first();
-                self.keys[key].entry = None;
+                self.leave(key);
             }
             self.keys[key].sending += 1;
             if self.order == Order::Kept && next != NONE {
@@ -319,28 +344,8 @@ impl Queue {
         if let Some(before) = known.until.replace(until) {
             self.waiting.remove(&(before, key));
         }
-        if let Some(id) = known.entry.take() {
-            self.free.remove(&(id, key));
-        }
+        self.leave(key);
         self.waiting.insert((until, key));
-    }
-
-    /// Keys whose oldest item was sent last without an answer, and that have nothing under way, wait until `least` at least.
-    pub(super) fn defer_unanswered(&mut self, least: Mono) {
-        // One with a dead item waits for its letter, and may be gone with it.
-        let idle = |key: &Key| key.sending == 0 && key.dead == 0;
-        let early = |key: &Key| idle(key) && key.until.is_none_or(|until| until < least);
-        let unanswered = |key: &Key| self.items.get(key.first).is_some_and(|open| open.unanswered.is_some());
-        let keys = self.keys.iter().map(|(_, key)| key).filter(|key| early(key) && unanswered(key));
-        for first in keys.map(|key| key.first).collect::<Vec<Place>>() {
-            self.wait(first, least);
-        }
-    }
-
-    /// Whether the oldest item of each key was sent last without an answer: no other can be tried.
-    pub(super) fn all_unanswered(&self) -> bool {
-        let unanswered = |key: &Key| self.items.get(key.first).is_some_and(|open| open.unanswered.is_some());
-        self.keys.iter().all(|(_, key)| unanswered(key))
     }
 
     /// Frees the keys that have waited long enough.
@@ -402,6 +407,9 @@ impl Queue {
             if let Some(until) = self.keys[key].until {
                 self.waiting.remove(&(until, key));
             }
+            if let Some(turn) = self.keys[key].suspect {
+                self.suspects.remove(&(turn, key));
+            }
             self.keys.remove(key);
         }
     }
@@ -439,20 +447,40 @@ impl Queue {
     /// Puts a key among the free ones, if it is free.
     fn release(&mut self, key: Place) {
         let known = &self.keys[key];
-        if known.sending > 0 || known.dead > 0 || known.until.is_some() {
+        if known.sending > 0 || known.dead > 0 || known.until.is_some() || known.suspect.is_some() {
             return;
         }
         if known.unsorted {
             self.sort(key);
         }
         let known = &mut self.keys[key];
-        let id = self.items[known.first].item.id;
-        if known.entry != Some(id) {
-            if let Some(entry) = known.entry.replace(id) {
-                self.free.remove(&(entry, key));
-            }
-            self.free.insert((id, key));
+        let open = &self.items[known.first];
+        let class = match open.unanswered {
+            None => Class::New,
+            Some(_) if known.tries == 0 => Class::Tried,
+            Some(_) => Class::AtFault,
+        };
+        let entry = (class, open.item.id);
+        if known.entry != Some(entry) {
+            self.leave(key);
+            self.keys[key].entry = Some(entry);
+            self.free[class as usize].insert((entry.1, key));
         }
+    }
+
+    /// A key is not among the free ones any more.
+    fn leave(&mut self, key: Place) {
+        if let Some((class, id)) = self.keys[key].entry.take() {
+            self.free[class as usize].remove(&(id, key));
+        }
+    }
+
+    /// Of which class the next request is: if `patient`, of the best one of which there are items, else of that of the oldest.
+    fn turn_of(&self, patient: bool) -> Class {
+        let classes = [Class::New, Class::Tried, Class::AtFault].into_iter();
+        let mut heads = classes.filter_map(|class| Some((self.free[class as usize].first()?, class)));
+        let head = if patient { heads.next() } else { heads.min() };
+        head.map_or(Class::New, |(_, class)| class)
     }
 
     /// Brings the items of a key in the order of their ids.
@@ -476,7 +504,7 @@ impl Queue {
     /// Since when the oldest item waits that can be sent now.
     pub(super) fn oldest_ready(&self) -> Option<Mono> {
         let first = || {
-            let (_, key) = self.free.first()?;
+            let (_, key) = self.free.iter().filter_map(BTreeSet::first).min()?;
             self.items.get(self.keys[*key].first).map(|open| open.since)
         };
         self.run.waits_since().or_else(first)
@@ -551,9 +579,7 @@ impl Queue {
         let found = self.items.iter().find(|(_, open)| open.item.id == id);
         let Some((place, Open { state: State::Ready, key, .. })) = found else { return false };
         let key = *key;
-        if let Some(entry) = self.keys[key].entry.take() {
-            self.free.remove(&(entry, key));
-        }
+        self.leave(key);
         if self.keys[key].first == place && self.items[place].next == NONE {
             // The key goes with its last item.
             if let Some(until) = self.keys[key].until.take() {

@@ -5,12 +5,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use crate::daemon::Daemon;
 use crate::support::{port, run, snmptrap, wait_until};
+use crate::web_server::WebServer;
 
 const TOKEN: &str = "0123456789abcdef";
 /// Nobody reads it at first, so the journal gets no room by what is delivered.
@@ -172,4 +174,40 @@ fn a_new_sink_on_a_full_disk_waits_for_room_and_misses_nothing() {
                 == status()["intake"]["outcomes"].as_u64().unwrap()
     });
     assert!(status()["problems"].as_array().unwrap().is_empty(), "{}", status()["problems"]);
+}
+
+/// What the server refuses for good holds the journal's room until it is a dead letter: there is room for these, and what is not
+/// dead is delivered meanwhile.
+#[test]
+fn dead_letters_have_room_on_a_full_disk() {
+    const REFUSED: usize = 20;
+    let (up, count) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
+    let is_up = up.clone();
+    let server = WebServer::start(move |_| {
+        let status = match is_up.load(Ordering::SeqCst) {
+            false => 503,
+            true if count.fetch_add(1, Ordering::SeqCst) < REFUSED => 400,
+            true => 200,
+        };
+        (status, "", String::new())
+    });
+    let config = format!("[[sinks]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}\"\n", server.url());
+    let small = Small::start(&config, "exec RUN");
+    let cold_start =
+        || snmptrap(&["-v2c", "-c", "public", &small.daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    for _ in 0..100 {
+        cold_start();
+    }
+    small.fill();
+    wait_until("the journal is full", || {
+        cold_start();
+        small.daemon.log().contains("cannot take outcomes")
+    });
+    up.store(true, Ordering::SeqCst);
+    wait_until("all are delivered or dead", || {
+        let sink = small.status()["sinks"][0].clone();
+        sink["behind"] == 0 && sink["dead_letters"] == REFUSED
+    });
+    wait_until("there is room again", || small.inform());
+    assert_eq!(small.status()["intake"]["outcomes_lost"], 0);
 }

@@ -21,6 +21,12 @@ pub(super) enum Nature {
     Spoils,
     /// A request that has it is never answered.
     Silences,
+    /// A request that has it cannot be sent.
+    Unsendable,
+    /// A request that has it is refused, as if the password was wrong.
+    Refused,
+    /// A request that has it is answered by a wish to wait.
+    Busy,
     /// Not now, so many times.
     Later(u32),
     /// Not now, ever.
@@ -71,13 +77,18 @@ impl Server {
 
     /// A new outcome.
     pub(super) fn outcome(&mut self) -> Uid {
-        let nature = match self.random.below(60) {
-            0 => Nature::Rejected,
-            1 => Nature::Spoils,
-            2 => Nature::Silences,
-            3 | 4 => Nature::Later(1 + self.random.below(5) as u32),
-            5 => Nature::Never,
-            _ => Nature::Good,
+        let nature = match self.random.below(120) {
+            12 => Nature::Unsendable,
+            13 => Nature::Refused,
+            14 => Nature::Busy,
+            n => match n / 2 {
+                0 => Nature::Rejected,
+                1 => Nature::Spoils,
+                2 => Nature::Silences,
+                3 | 4 => Nature::Later(1 + self.random.below(5) as u32),
+                5 => Nature::Never,
+                _ => Nature::Good,
+            },
         };
         self.insert(nature)
     }
@@ -110,6 +121,16 @@ impl Server {
         let has = |nature| items.iter().any(|item| self.natures[&item.sequence] == nature);
         if has(Nature::Silences) {
             return (TIMEOUT, Err(Trouble::Unanswered("closed".into(), "see its log")));
+        }
+        if has(Nature::Unsendable) {
+            return (wait, Err(Trouble::Away("too long".into(), "start it")));
+        }
+        if has(Nature::Refused) {
+            return (wait, Err(Trouble::Refused("not that one".into(), "check the topic")));
+        }
+        if has(Nature::Busy) {
+            let pause = Duration::from_millis(self.random.below(60_000));
+            return (wait, Err(Trouble::Busy("not now".into(), pause)));
         }
         if has(Nature::Spoils) {
             return (wait, Err(Trouble::Halve("one of them".into())));

@@ -2,15 +2,15 @@ use super::*;
 use crate::sinks::sink::{Key, Order};
 use crate::time::receipts::Moment;
 
-fn at(ms: u64) -> Mono {
+pub(super) fn at(ms: u64) -> Mono {
     Mono::from_nanos(1_000_000_000_000 + ms * 1_000_000)
 }
 
-fn limits(order: Order, lanes: usize, items: usize) -> Limits {
+pub(super) fn limits(order: Order, lanes: usize, items: usize) -> Limits {
     Limits { lanes, items, bytes: usize::MAX, order, linger: Duration::ZERO }
 }
 
-fn machine(limits: Limits) -> Machine {
+pub(super) fn machine(limits: Limits) -> Machine {
     Machine::new(Settings { limits, rate: None, give_up: GIVE_UP }, Progress::before(1), 1)
 }
 
@@ -19,24 +19,24 @@ fn progress(cursor: u64, done: &[(u64, u64)]) -> Progress {
     Progress { cursor, done: done.iter().map(|(start, end)| *start..*end).collect() }
 }
 
-fn item(id: Id, key: u64) -> Item {
+pub(super) fn item(id: Id, key: u64) -> Item {
     let (Id::Journal(sequence) | Id::Letter(sequence)) = id;
     let (key, received) = (Key::Known(key), Moment::default());
     Item { id, epoch: 1, sequence, key, time: 0, received, payload: vec![0; 10].into() }
 }
 
-fn read(machine: &mut Machine, keys: &[u64]) {
+pub(super) fn read(machine: &mut Machine, keys: &[u64]) {
     for key in keys {
         machine.read(item(Id::Journal(machine.position()), *key), at(0));
     }
 }
 
-fn numbers(batch: Option<Batch>) -> Vec<u64> {
+pub(super) fn numbers(batch: Option<Batch>) -> Vec<u64> {
     batch.map(|batch| batch.items.iter().map(|item| item.sequence).collect()).unwrap_or_default()
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "an answer as a lane gives it")]
-fn taken(count: usize) -> Result<Vec<Fate>, Trouble> {
+pub(super) fn taken(count: usize) -> Result<Vec<Fate>, Trouble> {
     Ok(vec![Fate::Taken; count])
 }
 
@@ -214,17 +214,20 @@ fn a_server_that_is_away_is_tried_again_and_nothing_is_given_up() {
     let mut machine = machine(limits(Order::OneByOne, 4, 1));
     read(&mut machine, &[1, 2, 3, 4, 5]);
     let (mut now, mut pauses) = (at(0), Vec::new());
-    for _ in 0..5000 {
+    while pauses.len() < 5000 {
         let sent: Vec<usize> = (0..4).filter(|lane| machine.next(*lane, now).is_some()).collect();
-        assert_eq!(sent.len(), 4, "after {pauses:?}");
-        for lane in sent {
-            machine.answered(lane, away(), now);
+        // What was tried twice goes behind what was not, and then one by one.
+        assert!(sent.len() <= if pauses.len() < 5 { 4 } else { 1 }, "after {pauses:?}");
+        let before = now;
+        for lane in &sent {
+            machine.answered(*lane, away(), now);
         }
         assert_eq!(machine.next(0, now), None);
-        let wake = machine.wake().unwrap();
-        pauses.push(wake.since(now));
-        now = wake;
+        now = machine.wake().unwrap();
         machine.tick(now);
+        if !sent.is_empty() {
+            pauses.push(now.since(before));
+        }
     }
     assert!(
         pauses[0] <= FIRST_PAUSE && pauses[1] <= 2 * FIRST_PAUSE,
@@ -232,7 +235,10 @@ fn a_server_that_is_away_is_tried_again_and_nothing_is_given_up() {
     );
     assert!(pauses[4999] >= LONGEST_PAUSE / 2 && pauses[4999] <= LONGEST_PAUSE);
     assert!(now.since(at(0)) > GIVE_UP && machine.take_dead().is_empty());
-    machine.next(0, now);
+    while machine.next(0, now).is_none() {
+        now = machine.wake().unwrap();
+        machine.tick(now);
+    }
     machine.answered(0, taken(1), now);
     machine.next(0, now);
     machine.answered(0, away(), now);
@@ -253,155 +259,6 @@ fn a_server_that_asks_for_a_pause_gets_it() {
     assert_eq!(numbers(machine.next(1, at(20_000))), [1]);
     machine.answered(1, Err(Trouble::Busy("for ever".into(), Duration::MAX)), at(20_000));
     assert_eq!(machine.wake(), Some(at(20_000) + LONGEST_BUSY));
-}
-
-/// An item that makes the server close the connection must not hold up the others, with one lane either.
-#[test]
-fn an_item_that_is_never_answered_is_found_and_given_up() {
-    for (lanes, items) in [(1, 1), (1, 100), (3, 100)] {
-        let mut machine = machine(limits(Order::OneByOne, lanes, items));
-        read(&mut machine, &(1..=200).collect::<Vec<_>>());
-        let (mut now, mut others_done, mut next_key) = (at(0), None, 1000);
-        let timeout = Duration::from_secs(30);
-        while machine.cursor() <= 200 {
-            assert!(now.since(at(0)) < 2 * GIVE_UP, "{lanes} lanes, {items} items");
-            machine.tick(now);
-            let mut bad = None;
-            for lane in 0..lanes {
-                while let Some(batch) = machine.next(lane, now) {
-                    if batch.items.iter().any(|item| item.sequence == 50) {
-                        bad = Some(lane);
-                        break;
-                    }
-                    machine.answered(lane, taken(batch.items.len()), now);
-                }
-            }
-            if let Some(lane) = bad {
-                now = now + timeout;
-                machine.answered(lane, Err(Trouble::Unanswered("closed".into(), "see its log")), now);
-            }
-            for dead in machine.take_dead() {
-                assert_eq!(dead.item.sequence, 50);
-                assert!(now.since(at(0)) >= GIVE_UP);
-                machine.letter_written(&dead);
-            }
-            if machine.open() == 1 && others_done.is_none() {
-                others_done = Some(now.since(at(0)));
-            }
-            now = machine.wake().unwrap_or(now).max(now + Duration::from_secs(1));
-            // There is always something else that the server takes.
-            if machine.open() == 1 {
-                next_key += 1;
-                read(&mut machine, &[next_key]);
-            }
-        }
-        let others_done = others_done.unwrap();
-        assert!(others_done < Duration::from_mins(20), "{others_done:?} with {lanes} lanes, {items} items");
-    }
-}
-
-/// Answers good items, and never those of these numbers, until nothing is open or a time is over. Gives what became a dead
-/// letter, and when.
-fn without_answers(machine: &mut Machine, silent: &[u64], time: Duration) -> Vec<(u64, Duration, String)> {
-    let (mut now, mut died) = (at(0), Vec::new());
-    while machine.open() > 0 && now.since(at(0)) < time {
-        machine.tick(now);
-        while let Some(batch) = machine.next(0, now) {
-            if batch.items.iter().any(|item| silent.contains(&item.sequence)) {
-                now = now + Duration::from_secs(30);
-                machine.answered(0, Err(Trouble::Unanswered("closed".into(), "see its log")), now);
-            } else {
-                machine.answered(0, taken(batch.items.len()), now);
-            }
-        }
-        for dead in machine.take_dead() {
-            died.push((dead.item.sequence, now.since(at(0)), dead.reason.as_str().to_owned()));
-            machine.letter_written(&dead);
-        }
-        now = machine.wake().unwrap_or(now).max(now + Duration::from_millis(1));
-    }
-    died
-}
-
-/// The journal waits for an item to be done, and so does what would show that the server answers.
-#[test]
-fn the_last_item_is_given_up_if_nothing_else_can_come() {
-    for order in [Order::OneByOne, Order::Kept, Order::Free] {
-        for silent in [&[7][..], &[1, 40], &[38, 39, 40]] {
-            for (full, days) in [(true, 2), (false, 4)] {
-                let mut machine = machine(limits(order, 1, 10));
-                read(&mut machine, &(1..=40).collect::<Vec<_>>());
-                machine.set_journal_full(full);
-                let time = GIVE_UP * days;
-                let died = without_answers(&mut machine, silent, time);
-                let numbers: Vec<u64> = died.iter().map(|(number, ..)| *number).collect();
-                if !full {
-                    assert_eq!((numbers.len(), machine.open()), (0, silent.len()), "{order:?} {silent:?}");
-                    continue;
-                }
-                // The later ones may be given up before the first, and all within one more pause.
-                let all: std::collections::BTreeSet<u64> = numbers.into_iter().collect();
-                assert!(all.iter().eq(silent), "{order:?} {silent:?}: {died:?}");
-                for (_, when, reason) in &died {
-                    assert!(*when >= GIVE_UP && *when < GIVE_UP + Duration::from_hours(1), "{died:?}");
-                    assert_eq!(
-                        reason,
-                        "not taken for 1d and never answered, while the journal is full: closed"
-                    );
-                }
-            }
-        }
-    }
-}
-
-/// Something that was not tried may be answered: then the server is no reason to give up what was.
-#[test]
-fn nothing_is_given_up_while_there_is_more_to_try() {
-    let mut machine = machine(limits(Order::OneByOne, 1, 1));
-    machine.set_journal_full(true);
-    read(&mut machine, &[1, 2]);
-    let mut now = at(0);
-    while now.since(at(0)) < 3 * GIVE_UP {
-        machine.tick(now);
-        if machine.next(0, now).is_some() {
-            machine.answered(0, Err(Trouble::Unanswered("closed".into(), "see its log")), now);
-        }
-        assert!(machine.take_dead().is_empty(), "after {:?}", now.since(at(0)));
-        // Each hour something new, which nobody has tried.
-        let key = machine.position() + 100;
-        read(&mut machine, &[key]);
-        now = now + Duration::from_hours(1);
-    }
-}
-
-/// One item may be given up while others without an answer wait: its key goes with it, and is not waited for.
-#[test]
-fn a_key_that_goes_with_its_dead_item_is_not_waited_for() {
-    for order in [Order::OneByOne, Order::Kept, Order::Free] {
-        let mut queue = Queue::plain(limits(order, 1, 2), Progress::before(1));
-        for number in 1..=2 {
-            queue.push(item(Id::Journal(number), number), at(0));
-        }
-        for place in queue.take(2, usize::MAX) {
-            queue.item(place).unanswered = Some(0);
-            let keys = queue.keys_of(&[place]);
-            match queue.item(place).item.sequence {
-                1 => queue.reject(place, "given up".into()),
-                _ => queue.again(place),
-            }
-            queue.settle(&keys);
-        }
-        queue.defer_unanswered(at(1000));
-        let dead = queue.take_dead();
-        queue.letter_written(&dead[0]);
-        queue.tick(at(999));
-        assert!(queue.oldest_ready().is_none(), "{order:?}: the other one waits");
-        queue.tick(at(1000));
-        assert_eq!(queue.next_tick(), None);
-        let next: Vec<u64> =
-            queue.take(2, usize::MAX).into_iter().map(|place| queue.item(place).item.sequence).collect();
-        assert_eq!(next, [2], "{order:?}");
-    }
 }
 
 #[test]
