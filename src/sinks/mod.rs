@@ -28,6 +28,7 @@ mod jitter;
 pub mod kafka;
 mod keeper;
 mod key;
+mod link;
 pub mod loki;
 pub mod machine;
 pub mod memory;

@@ -266,7 +266,7 @@ fn what_is_about_the_server_is_no_fault_of_an_outcome() {
     };
     assert!(matches!(answered(&email, &[("greeting", "554 no")]), Err(Trouble::Refused(..))));
     assert!(matches!(answered(&email, &[("greeting", "421 busy")]), Err(Trouble::Busy(..))));
-    assert!(matches!(answered(&email, &[("greeting", "HTTP/1.1 400 x")]), Err(Trouble::Unanswered(..))));
+    assert!(matches!(answered(&email, &[("greeting", "HTTP/1.1 400 x")]), Err(Trouble::Away(..))));
     assert!(matches!(answered(&email, &[("MAIL", "550 not you")]), Err(Trouble::Refused(..))));
     assert!(matches!(answered(&email, &[("RCPT", "530 log in")]), Err(Trouble::Refused(..))));
     assert!(matches!(answered(&email, &[("DATA", "250 what")]), Err(Trouble::Unanswered(..))));

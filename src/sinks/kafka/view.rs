@@ -145,7 +145,7 @@ impl View {
                     }
                     Err(trouble) => trouble,
                 },
-                Err(trouble) => trouble,
+                Err(unopened) => unopened.into(),
             };
             self.turn += 1;
         }
@@ -161,7 +161,7 @@ impl View {
             let said = Said::from(format!("the cluster does not say where its broker {broker} is"));
             return Err(Trouble::Away(said, "see whether it runs"));
         };
-        Connection::open(address, &self.cluster.manner, &*self.network).await
+        Ok(Connection::open(address, &self.cluster.manner, &*self.network).await?)
     }
 
     /// Keeps a connection for the next batch.

@@ -17,7 +17,8 @@ use crate::settings::address::Address;
 use crate::sinks::acks::in_order;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
+    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Unopened,
+    Working,
 };
 use crate::sinks::tls::{self, Tls};
 use crate::syslog::relp::{self, Answer, Found, Number};
@@ -221,7 +222,7 @@ impl SyslogLane {
             let is_old = kept.is_some();
             let mut session = match kept.take() {
                 Some(session) => session,
-                None => self.way.in_time(self.way.open()).await?,
+                None => self.way.open().await?,
             };
             let mut exchange = Exchange::new(&mut session.number, messages);
             // What was acknowledged until then stays so.
@@ -311,7 +312,11 @@ impl Way {
     }
 
     /// Begins a session.
-    async fn open(&self) -> Result<Session, Trouble> {
+    async fn open(&self) -> Result<Session, Unopened> {
+        Ok(self.in_time(self.begin()).await?)
+    }
+
+    async fn begin(&self) -> Result<Session, Trouble> {
         let stream = self.connect().await?;
         let mut session = Session { stream, number: Number::FIRST, buffer: Vec::new() };
         let mut frame = Vec::new();
