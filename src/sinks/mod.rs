@@ -61,6 +61,7 @@ mod tls;
 mod tracker;
 pub mod webhook;
 pub mod zabbix;
+mod turns;
 
 pub use delivery::deliver;
 pub use running::Running;

@@ -201,9 +201,10 @@ impl SnmpLane {
             self.own = read.map_or_else(|| ENGINE.to_vec(), |(id, _)| id);
         }
         let Address { host, port } = self.sink.address.clone();
-        let opening = self.network.datagrams(&host, port, self.turn);
+        let turn = self.turn;
+        self.turn = turn.wrapping_add(1);
+        let opening = self.network.datagrams(&host, port, turn);
         let socket = opening.await.map_err(|error| self.away("cannot send to", &error))?;
-        self.turn = self.turn.wrapping_add(1);
         let v3 = match self.sink.security.clone() {
             Security::Community(_) => None,
             Security::User(user, context) => {
