@@ -391,6 +391,11 @@ impl Said {
     }
 }
 
+/// Why an outcome cannot be sent whose datagram has so many octets.
+pub(super) fn too_long(octets: usize, to: &dyn Display) -> Said {
+    format!("its datagram of {octets} octets is longer than one to {to} can be; have rules make shorter texts and fewer fields").into()
+}
+
 /// Characters that have no glyph and change how others are shown: bidirectional controls, joiners, the byte order mark.
 fn hidden(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::form::{Form, Message};
-use crate::net::{Network, Stream};
+use crate::net::{Network, Stream, is_too_long};
 use crate::outcome::record::Record;
 use crate::settings::address::Address;
 use crate::sinks::acks::in_order;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
     Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Unopened,
-    Working,
+    Working, too_long,
 };
 use crate::sinks::tls::{self, Tls};
 use crate::syslog::relp::{self, Answer, Found, Number};
@@ -207,7 +207,7 @@ impl SyslogLane {
         match self.way.server.target.protocol {
             Protocol::Udp => {
                 self.way.turn = self.way.turn.wrapping_add(1);
-                self.way.in_time(self.way.over_udp(&messages)).await?;
+                self.way.in_time(self.way.over_udp(&messages, &mut fates)).await?;
             }
             Protocol::Tcp | Protocol::Tls => self.way.in_time(self.way.over_tcp(&messages)).await?,
             Protocol::Relp | Protocol::RelpTls => self.over_relp(&messages, &mut fates).await?,
@@ -259,15 +259,21 @@ impl Way {
     }
 
     /// Sends datagrams. A machine on which nobody listens says so of one before.
-    async fn over_udp(&self, messages: &[(usize, Vec<u8>)]) -> Result<(), Trouble> {
+    async fn over_udp(&self, messages: &[(usize, Vec<u8>)], fates: &mut [Fate]) -> Result<(), Trouble> {
         let Address { host, port } = &self.server.target.address;
         let away = |error: &io::Error| {
             Trouble::Away(format!("cannot send to {}: {error}", self.server.target).into(), RUNNING)
         };
         let opening = self.network.datagrams(host, *port, self.turn);
         let socket = opening.await.map_err(|error| away(&error))?;
-        for (_, message) in messages {
-            socket.send(message).await.map_err(|error| away(&error))?;
+        for (place, message) in messages {
+            match socket.send(message).await {
+                Ok(_) => {}
+                Err(error) if is_too_long(&error) => {
+                    fates[*place] = Fate::Dead(too_long(message.len(), &self.server.target));
+                }
+                Err(error) => return Err(away(&error)),
+            }
         }
         match tokio::time::timeout(UNHEARD, socket.recv(&mut [0])).await {
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(away(&error)),
