@@ -65,6 +65,8 @@ pub(super) enum Submitted {
     Each(Vec<Verdict>),
     /// Nobody has it: it is too large.
     TooLarge(Said),
+    /// The server never takes it for those whom it accepts; this became of it for each recipient.
+    Never(Said, Vec<Verdict>),
 }
 
 /// A session, ready for mail.
@@ -188,7 +190,10 @@ impl Session {
             .iter_mut()
             .filter(|known| **known == Verdict::Taken)
             .for_each(|known| *known = verdict.clone());
-        Ok(Submitted::Each(verdicts))
+        Ok(match verdict {
+            Verdict::Dead(said) => Submitted::Never(said, verdicts),
+            Verdict::Taken | Verdict::Later(_) => Submitted::Each(verdicts),
+        })
     }
 
     async fn too_large(&mut self, reply: &Reply, stage: Stage) -> Result<Submitted, Trouble> {
