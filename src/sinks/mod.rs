@@ -48,6 +48,8 @@ mod report;
 mod retries;
 mod run;
 pub mod running;
+#[cfg(test)]
+mod secrets_tests;
 mod session_lane;
 pub mod settings;
 pub mod sink;
@@ -59,9 +61,9 @@ pub mod syslog;
 pub(crate) mod testing;
 mod tls;
 mod tracker;
+mod turns;
 pub mod webhook;
 pub mod zabbix;
-mod turns;
 
 pub use delivery::deliver;
 pub use running::Running;

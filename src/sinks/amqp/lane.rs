@@ -162,10 +162,19 @@ impl Debug for Broker {
 
 fn url(options: &mut Options<'_, '_, '_>) -> Option<String> {
     let url = options.required("url", "amqp://guest:guest@127.0.0.1:5672/canopsis")?;
-    if let Err(error) = url.parse::<AMQPUri>() {
-        let hint = Some("write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS");
-        options.report_at(&url.span, format!("this is no AMQP address: {error}"), hint);
-        return None;
+    let uri = match amqp::uri(&url) {
+        Ok(uri) => uri,
+        Err(error) => {
+            let hint = Some("write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS");
+            options.report_at(&url.span, error, hint);
+            return None;
+        }
+    };
+    // Without one it is that of everybody, for this machine.
+    if url.contains('@') {
+        let to = [(&*uri.authority.host, uri.scheme == AMQPScheme::AMQPS)];
+        let secret = ["the password in 'url'".to_owned()];
+        options.in_the_clear(&to, &secret, "over amqp://", "write amqps:// in url");
     }
     Some(url.value)
 }
@@ -442,6 +451,10 @@ async fn connect(broker: &Broker) -> lapin::Result<Link> {
 }
 
 #[cfg(test)]
+#[path = "lane_tests.rs"]
+mod lane_tests;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -450,10 +463,6 @@ mod tests {
     #[test]
     fn long_keys_stay_apart() {
         let long = |end| RoutingKey::new(&format!("{}{end}", "k".repeat(300)));
-#[cfg(test)]
-#[path = "lane_tests.rs"]
-mod lane_tests;
-
         let a = long("a");
         assert!(a.cut && a.key.len() == MAX_ROUTING_KEY);
         assert_ne!(a.key, long("b").key);
