@@ -47,9 +47,11 @@ impl Link {
         self.waiting.0.extend_from_slice(octets);
     }
 
-    /// Writes octets at once, before anything waits.
+    /// Writes octets at once, behind what waits. Whoever stops waiting for that drops the connection.
     pub(super) async fn write(&mut self, octets: &[u8]) -> Result<(), String> {
+        let (waiting, written) = std::mem::take(&mut self.waiting);
         let written = async {
+            self.stream.write_all(&waiting[written..]).await?;
             self.stream.write_all(octets).await?;
             self.stream.flush().await
         };
@@ -108,5 +110,36 @@ impl Link {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn octets_go_in_their_order_while_others_come() {
+        let (own, mut other) = tokio::io::duplex(4);
+        let mut link = Link::new(Box::new(own));
+        link.push(b"0123456789");
+        other.write_all(b"abcd").await.unwrap();
+        link.more().await.unwrap();
+        assert_eq!(link.received(), b"abcd");
+        link.understood(3);
+        assert_eq!(link.received(), b"d");
+        let written = async {
+            link.write(b"end").await.unwrap();
+            link.shutdown().await;
+        };
+        let read = async {
+            let mut all = Vec::new();
+            other.read_to_end(&mut all).await.map(|_| all).unwrap()
+        };
+        let ((), all) = tokio::join!(written, read);
+        assert_eq!(all, b"0123456789end");
+        drop(other);
+        assert_eq!(link.more().await, Err("it closed the connection".to_owned()));
     }
 }

@@ -128,6 +128,8 @@ mod tests {
 
     #[test]
     fn a_problem_from_its_begin_to_its_end() {
+        use Place::{New, Old, Same};
+
         let none = Problem::default();
         let (ok, tell) = none.next(None, (1, 1), 5 * SECOND);
         assert!(tell.is_empty(), "nothing that never was is resolved");
@@ -153,7 +155,6 @@ mod tests {
         let later = twice.later(DAY, Duration::ZERO, (900 + 41) * SECOND).unwrap();
         assert_eq!(shown(&later.ended), [("warning", 40, Some(51))]);
         assert_eq!(twice.later(DAY, Duration::ZERO, (900 + 51) * SECOND), None);
-        use Place::{New, Old, Same};
         let ids = [(1, 6), (1, 7), (1, 8), (2, 1), (2, 7), (2, 8)];
         assert_eq!(ids.map(|id| twice.place(id, false)), [Old, Same, New, New, New, New]);
         assert_eq!(ids.map(|id| twice.place(id, true)), [Old, Same, New, Old, New, New]);
