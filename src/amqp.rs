@@ -25,9 +25,22 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::settings::tls_errors;
+use crate::settings::url::shown;
 
 /// The TLS client and the name that the broker's certificate must have; none without TLS.
 pub type Tls = Option<(Arc<ClientConfig>, ServerName<'static>)>;
+
+/// Reads a URL.
+///
+/// # Errors
+///
+/// What is wrong, without the password that may stand in it.
+pub fn uri(url: &str) -> Result<AMQPUri, String> {
+    url.parse().map_err(|error: String| {
+        let error = if url.is_empty() { error } else { error.replace(url, &shown(url)) };
+        format!("this is no AMQP address: {error}")
+    })
+}
 
 /// Connects to the broker and virtual host of a URL, with its user and password.
 ///

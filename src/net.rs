@@ -97,6 +97,11 @@ impl Network for Internet {
     }
 }
 
+/// Whether a datagram was not sent because it is longer than one on its way can be.
+pub fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
 async fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr =
         if address.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };

@@ -1,7 +1,6 @@
 //! Servers that give JSON: where they are, whom to trust, who we are.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::pointer::Pointer;
 use crate::http::client::{self, header};
+use crate::settings::clear;
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::input;
 use crate::settings::secret::{PASSWORD, TOKEN, warning};
@@ -168,11 +168,10 @@ fn token_line(
 
 /// Warns of a secret that is sent over a network without TLS.
 fn in_the_clear(section: &Section<'_, '_>, target: &Target, found: &mut Diagnostics) {
-    let host = target.host.as_str();
-    let stays_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
-    if !target.secure && !stays_here && (PASSWORD.given(section) || TOKEN.given(section)) {
-        let message = "the login is sent over http://, where others can read it";
-        found.push(warning(section, "url", message, "write https:// in url"));
+    let is_exposed = clear::is_exposed(&[(&target.host, target.secure)]);
+    if is_exposed && (PASSWORD.given(section) || TOKEN.given(section)) {
+        let message = clear::said("the login", "over http://");
+        found.push(warning(section, "url", &message, "write https:// in url"));
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod certificate;
+pub(crate) mod clear;
 pub mod diagnostic;
 pub mod folder;
 pub mod input;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::input;
-use crate::settings::section::Section;
+use crate::settings::section::{Located, Section};
 
 /// The keys by which one secret may be given.
 pub(crate) struct Keys {
@@ -28,6 +28,31 @@ impl Keys {
     /// Whether it is given in some way.
     pub(crate) fn given(&self, section: &Section<'_, '_>) -> bool {
         [self.inline, self.file, self.env].iter().any(|key| section.get(key).is_some())
+    }
+
+    /// The key by which it is given.
+    pub(crate) fn key(&self, section: &Section<'_, '_>) -> &'static str {
+        let keys = [self.inline, self.env, self.file];
+        keys.into_iter().find(|key| section.get(key).is_some()).unwrap_or(self.inline)
+    }
+
+    /// The first line of a text from elsewhere: what writes files and variables often ends them with a line break.
+    fn first_line(
+        &self,
+        section: &Section<'_, '_>,
+        text: &str,
+        name: &Located<String>,
+        from: &str,
+        found: &mut Diagnostics,
+    ) -> Option<Zeroizing<String>> {
+        let secret = text.lines().next().unwrap_or_default();
+        if secret.is_empty() {
+            let message = format!("the first line of {from} is empty");
+            let hint = Some(format!("write the {} there", self.inline));
+            found.push(section.source().error(&name.span, message, hint));
+            return None;
+        }
+        Some(Zeroizing::new(secret.to_owned()))
     }
 
     /// Reads it.
@@ -57,7 +82,8 @@ impl Keys {
                 let hint = Some("set this variable for the daemon".to_owned());
                 found.push(section.source().error(&name.span, message, hint));
             });
-            return secret.ok().map(Zeroizing::new);
+            let from = format!("${}", name.value);
+            return self.first_line(section, &Zeroizing::new(secret.ok()?), &name, &from, found);
         }
         let name = section.string(self.file, found)?;
         let path = resolve(&name);
@@ -67,14 +93,7 @@ impl Keys {
                 if everybody_reads(&path) {
                     found.push(warning(section, self.file, "everybody can read this file", "chmod o-r it"));
                 }
-                let secret = text.lines().next().unwrap_or_default();
-                if secret.is_empty() {
-                    let message = format!("the first line of {} is empty", path.display());
-                    let hint = Some(format!("write the {} there", self.inline));
-                    found.push(section.source().error(&name.span, message, hint));
-                    return None;
-                }
-                Some(Zeroizing::new(secret.to_owned()))
+                self.first_line(section, &text, &name, &path.display().to_string(), found)
             }
             Err(error) => {
                 let message = format!("cannot read {}: {error}", path.display());
@@ -151,4 +170,32 @@ fn everybody_reads(path: &Path) -> bool {
 pub(crate) fn warning(section: &Section<'_, '_>, key: &str, message: &str, hint: &str) -> Diagnostic {
     let error = section.source().error(&section.key_span(key), message, Some(hint.to_owned()));
     Diagnostic { severity: Severity::Warning, ..error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::diagnostic::SourceText;
+
+    #[test]
+    fn what_comes_from_elsewhere_is_one_line() {
+        let source = SourceText { file: "t.toml", text: "\ntoken_env = \"T\"" };
+        let mut found = Diagnostics::default();
+        let root = crate::settings::section::read(&source, &mut found).unwrap();
+        let section = Section::new(&source, root.get_ref(), root.span(), "t");
+        let name = section.string(TOKEN.env, &mut found).unwrap();
+        let mut read = |text: &str| {
+            let secret = TOKEN.first_line(&section, text, &name, "$T", &mut found);
+            secret.map(|secret| secret.to_string())
+        };
+        for text in ["s", "s\n", "s\r\n", "s\nrest"] {
+            assert_eq!(read(text).as_deref(), Some("s"), "{text:?}");
+        }
+        assert_eq!((read(""), read("\ns")), (None, None));
+        let text = found.to_text();
+        assert!(
+            text.contains("t.toml:2:13: error: the first line of $T is empty; write the token there"),
+            "{text}"
+        );
+    }
 }

@@ -6,6 +6,15 @@ use hyper::Uri;
 /// path that a request can have, which is 65,534 bytes.
 pub const LONGEST_PATH: usize = 32_000;
 
+/// A URL or an address of a server for messages, without the user and the password that may stand in it.
+pub fn shown(text: &str) -> String {
+    let Some((before, host)) = text.rsplit_once('@') else { return text.to_owned() };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://***@{host}"),
+        None => format!("***@{host}"),
+    }
+}
+
 /// A server and the start of its paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -29,13 +38,14 @@ impl Target {
     /// What is wrong and what to write.
     pub fn parse(url: &str) -> Result<Self, String> {
         let write = "write https://HOST:PORT/PATH";
-        let uri: Uri = url.parse().map_err(|error| format!("'{url}' is no URL ({error}); {write}"))?;
+        let shown = || shown(url);
+        let uri: Uri = url.parse().map_err(|error| format!("'{}' is no URL ({error}); {write}", shown()))?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(format!("'{url}' does not begin with http:// or https://; {write}")),
+            _ => return Err(format!("'{}' does not begin with http:// or https://; {write}", shown())),
         };
-        let authority = uri.authority().ok_or_else(|| format!("'{url}' names no host; {write}"))?;
+        let authority = uri.authority().ok_or_else(|| format!("'{}' names no host; {write}", shown()))?;
         if authority.as_str().contains('@') {
             return Err(
                 "a URL with a password in it shows in logs; give user and password on their own".into()
@@ -74,6 +84,20 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_has_no_password() {
+        for (text, without) in [
+            ("mqtt://h:1883/", "mqtt://h:1883/"),
+            ("mqtt://u:p@h:1883/", "mqtt://***@h:1883/"),
+            ("amqp://u:a@b/c:d@h/v", "amqp://***@h/v"),
+            ("u:p@h", "***@h"),
+            ("amqp:u:p@h", "***@h"),
+            ("", ""),
+        ] {
+            assert_eq!(shown(text), without);
+        }
+    }
 
     #[test]
     fn urls() {

@@ -89,7 +89,7 @@ pub struct Alignak {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "http://alignak.example:8888");
+    let server = Server::read(options, "http://alignak.example:8888", &[]);
     let modes = [("command", Mode::Command), ("host", Mode::Host)];
     let mode = options.word("method", &modes, "method of the alignak sink").unwrap_or(Mode::Command);
     let mut server = server?;

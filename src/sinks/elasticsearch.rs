@@ -6,7 +6,6 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
 
 use crate::http::client::Answer;
 use crate::outcome::json;
@@ -114,7 +113,8 @@ const ECS: &str = "8.11.0";
 #[derive(Clone)]
 struct Elasticsearch {
     index: String,
-    api_key: Option<Zeroizing<String>>,
+    /// The value of `Authorization`.
+    api_key: Option<HeaderValue>,
 }
 
 impl std::fmt::Debug for Elasticsearch {
@@ -124,11 +124,11 @@ impl std::fmt::Debug for Elasticsearch {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "https://elasticsearch.example:9200");
+    let server = Server::read(options, "https://elasticsearch.example:9200", &[&API_KEY]);
     let text = options.string("index");
     let index = text.as_ref().map_or("trapline-%Y.%m.%d", |text| text.value.as_str()).to_owned();
     let wrong = wrong_index(&index);
-    let api_key = options.secret(&API_KEY);
+    let api_key = options.secret_header(&API_KEY, "ApiKey ");
     if api_key.is_some() && options.get("user").is_some() {
         options.report("'user' and 'api_key' are two ways to log in", "give one of them");
         return None;
@@ -241,11 +241,8 @@ impl Api for Elasticsearch {
     fn call(&self, parts: &[Part]) -> Call {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        if let Some(key) = &self.api_key
-            && let Ok(mut value) = HeaderValue::from_str(&format!("ApiKey {}", key.as_str()))
-        {
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+        if let Some(key) = &self.api_key {
+            headers.insert(AUTHORIZATION, key.clone());
         }
         let bodies: Vec<&[u8]> = parts.iter().map(|part| part.body.as_slice()).collect();
         Call { method: Method::POST, path: PATH.to_owned(), headers, body: bodies.concat().into() }
@@ -328,7 +325,10 @@ mod tests {
     use crate::sinks::testing::record;
 
     fn elasticsearch() -> Elasticsearch {
-        Elasticsearch { index: "trapline-%Y.%m.%d".into(), api_key: Some("abc=".to_owned().into()) }
+        Elasticsearch {
+            index: "trapline-%Y.%m.%d".into(),
+            api_key: Some(HeaderValue::from_static("ApiKey abc=")),
+        }
     }
 
     fn items(all: &[(u64, &str)]) -> Answer {

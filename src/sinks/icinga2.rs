@@ -93,7 +93,7 @@ pub struct Icinga2 {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "https://icinga.example:5665");
+    let server = Server::read(options, "https://icinga.example:5665", &[]);
     let check_source = options.text("check_source", "trapline");
     let ttl = options.integer("ttl").and_then(|ttl| {
         let valid = u64::try_from(ttl.value).ok().filter(|ttl| *ttl > 0);

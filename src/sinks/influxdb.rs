@@ -3,7 +3,6 @@
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use crate::http::client::Answer;
 use crate::outcome::name::{breaks_line, turns};
@@ -73,7 +72,8 @@ const LONGEST: usize = 32 * 1024;
 struct InfluxDb {
     /// Path and query of requests.
     path: String,
-    token: Option<Zeroizing<String>>,
+    /// The value of `Authorization`.
+    token: Option<HeaderValue>,
     measurement: String,
 }
 
@@ -84,10 +84,10 @@ impl std::fmt::Debug for InfluxDb {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "http://influxdb.example:8086");
+    let server = Server::read(options, "http://influxdb.example:8086", &[&TOKEN]);
     let (database, bucket, org) =
         (options.string("database"), options.string("bucket"), options.string("org"));
-    let token = options.secret(&TOKEN);
+    let token = options.secret_header(&TOKEN, "Token ");
     let measurement = options.string("measurement");
     let plain = |text: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
@@ -213,11 +213,8 @@ impl Api for InfluxDb {
 
     fn call(&self, parts: &[Part]) -> Call {
         let mut headers = HeaderMap::new();
-        if let Some(token) = &self.token
-            && let Ok(mut value) = HeaderValue::from_str(&format!("Token {}", token.as_str()))
-        {
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+        if let Some(token) = &self.token {
+            headers.insert(AUTHORIZATION, token.clone());
         }
         let bodies: Vec<&[u8]> = parts.iter().map(|part| part.body.as_slice()).collect();
         Call { method: Method::POST, path: self.path.clone(), headers, body: bodies.concat().into() }

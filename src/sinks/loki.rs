@@ -54,7 +54,7 @@ struct Loki {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "http://loki.example:3100");
+    let server = Server::read(options, "http://loki.example:3100", &[]);
     let tenant = options.string("tenant").and_then(|tenant| {
         let value = header("x-scope-orgid", &tenant).map(|(_, value)| value);
         value.map_err(|error| options.report_at(&tenant.span, error, None)).ok()

@@ -28,6 +28,7 @@ mod jitter;
 pub mod kafka;
 mod keeper;
 mod key;
+mod link;
 pub mod loki;
 pub mod machine;
 pub mod memory;
@@ -47,6 +48,8 @@ mod report;
 mod retries;
 mod run;
 pub mod running;
+#[cfg(test)]
+mod secrets_tests;
 mod session_lane;
 pub mod settings;
 pub mod sink;
@@ -58,6 +61,7 @@ pub mod syslog;
 pub(crate) mod testing;
 mod tls;
 mod tracker;
+mod turns;
 pub mod webhook;
 pub mod zabbix;
 

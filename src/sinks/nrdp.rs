@@ -13,7 +13,7 @@ use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Batch, Call, Part};
 use crate::sinks::http::escape::percent;
 use crate::sinks::http::lane::Web;
-use crate::sinks::http::server::{Server, in_the_clear};
+use crate::sinks::http::server::Server;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::{self, Unfit};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
@@ -114,11 +114,8 @@ impl std::fmt::Debug for Nrdp {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "https://nagios.example/nrdp/");
+    let server = Server::read(options, "https://nagios.example/nrdp/", &[&TOKEN]);
     let token = options.required_secret(&TOKEN);
-    if let Some(server) = &server {
-        in_the_clear(options, &server.target, &TOKEN);
-    }
     Some(Web::end(server?, Nrdp { token: token? }))
 }
 

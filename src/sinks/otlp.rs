@@ -66,7 +66,7 @@ impl Otlp {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "http://collector.example:4318");
+    let server = Server::read(options, "http://collector.example:4318", &[]);
     let service = options.text("service_name", "trapline");
     Some(Web::end(server?, Otlp::new(&service)))
 }

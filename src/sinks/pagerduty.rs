@@ -74,7 +74,7 @@ impl std::fmt::Debug for PagerDuty {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "https://events.pagerduty.com");
+    let server = Server::read(options, "https://events.pagerduty.com", &[&ROUTING_KEY]);
     let routing_key = options.required_secret(&ROUTING_KEY);
     Some(Web::end(server?, PagerDuty { routing_key: routing_key? }))
 }

@@ -1,11 +1,10 @@
 //! Keys of sinks that publish messages to a place by name, such as a topic: where the server is, who we are, which place it is.
 
-use std::net::IpAddr;
-
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
 use crate::settings::address::Address;
 use crate::settings::section::Located;
+use crate::settings::url::shown;
 use crate::sinks::fields::{Escape, Template};
 use crate::sinks::settings::{Key, Options};
 use crate::sinks::sink::Said;
@@ -40,7 +39,11 @@ pub(super) fn url(
     if parsed.is_none() {
         let hint =
             format!("write {plain}://HOST:PORT or {secure}://HOST:PORT; who you are has keys of its own");
-        options.report_at(&text.span, format!("'{}' is no address of a server", text.value), Some(&hint));
+        options.report_at(
+            &text.span,
+            format!("'{}' is no address of a server", shown(&text.value)),
+            Some(&hint),
+        );
     }
     parsed
 }
@@ -66,7 +69,7 @@ pub(super) fn addresses(
     for Located { value, span } in all {
         let Some(address) = Address::parse(&value, port) else {
             let hint = format!("write HOST, HOST:PORT or [IPV6]:PORT, as in {example}:{port}");
-            options.report_at(&span, format!("'{value}' is no address of {what}"), Some(&hint));
+            options.report_at(&span, format!("'{}' is no address of {what}", shown(&value)), Some(&hint));
             return None;
         };
         addresses.push(address);
@@ -74,31 +77,24 @@ pub(super) fn addresses(
     Some(addresses)
 }
 
-/// Warns of a secret that is sent over a network without TLS.
+/// Warns of a secret that is sent over a network without TLS to the server of `url`.
 pub(super) fn in_the_clear(
     options: &mut Options<'_, '_, '_>,
     place: Option<&(Address, bool)>,
     secret: &str,
     schemes: Schemes,
 ) {
-    if let Some((address, false)) = place
-        && !is_here(&address.host)
-    {
-        let [(plain, _), (secure, _)] = schemes;
-        let message = format!("'{secret}' is sent over {plain}://, where others can read it");
-        options.warn(&message, &format!("write {secure}:// in url"));
-    }
+    let [(plain, _), (secure, _)] = schemes;
+    let to: Vec<(&str, bool)> =
+        place.map(|(address, secure)| (&*address.host, *secure)).into_iter().collect();
+    let (how, hint) = (format!("over {plain}://"), format!("write {secure}:// in url"));
+    options.in_the_clear(&to, &[format!("'{secret}'")], &how, &hint);
 }
 
 /// The same for servers that are told by one key whether TLS is spoken.
 pub(super) fn open_to_all(options: &mut Options<'_, '_, '_>, servers: &[Address], secret: &str, hint: &str) {
-    if servers.iter().any(|server| !is_here(&server.host)) {
-        options.warn(&format!("'{secret}' is sent without TLS, where others can read it"), hint);
-    }
-}
-
-fn is_here(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
+    let to: Vec<(&str, bool)> = servers.iter().map(|server| (&*server.host, false)).collect();
+    options.in_the_clear(&to, &[format!("'{secret}'")], "without TLS", hint);
 }
 
 /// The template of a place. What no value can mend in it is found by an example.

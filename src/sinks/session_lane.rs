@@ -7,8 +7,21 @@ use std::time::Duration;
 use crate::net::Network;
 use crate::outcome::record::Record;
 use crate::sinks::acks::{Ack, settle};
-use crate::sinks::sink::{Fate, Item, Lane, Said, Seat, Sending, Trouble, Working};
+use crate::sinks::sink::{Fate, Item, Lane, Said, Seat, Sending, Trouble, Unopened, Working};
 use crate::time::clock::{Clock, Mono, Now};
+
+/// How long a server may take until it says something of another message. Nothing else that it says gives it more time, and writing
+/// takes none of its own.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How far a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The server has said something of one more message, at least.
+    More,
+    /// It has said something of each.
+    All,
+}
 
 /// A server to which messages are published.
 pub(super) trait Publisher: Debug + Send + Sync + 'static {
@@ -16,6 +29,8 @@ pub(super) trait Publisher: Debug + Send + Sync + 'static {
     type Message: Send + Sync;
     /// A connection, ready for messages.
     type Session: Send;
+    /// A batch under way.
+    type Flight: Default + Send;
 
     /// The message for a record.
     ///
@@ -25,18 +40,23 @@ pub(super) trait Publisher: Debug + Send + Sync + 'static {
     fn message(&self, record: &Record<'_>) -> Result<Self::Message, Said>;
 
     /// Connects and logs in.
-    fn open(&self, network: &dyn Network) -> impl Future<Output = Result<Self::Session, Trouble>> + Send;
+    fn open(&self, network: &dyn Network) -> impl Future<Output = Result<Self::Session, Unopened>> + Send;
 
-    /// Sends messages, and writes what the server says of each to its place in `acks`. Places without a message are left alone.
+    /// Sends messages of a batch, until the server has said something of one more, which goes to its place in `acks`. Places without a
+    /// message are left alone. It need not watch the time.
     ///
     /// # Errors
     ///
     /// Why the connection cannot be used any more. What is in `acks` counts.
-    fn publish(
+    fn advance(
         session: &mut Self::Session,
+        flight: &mut Self::Flight,
         messages: &[Option<Self::Message>],
         acks: &mut [Ack],
-    ) -> impl Future<Output = Result<(), Trouble>> + Send;
+    ) -> impl Future<Output = Result<Progress, Trouble>> + Send;
+
+    /// What it means that the server said nothing of any message for `patience`.
+    fn silent(session: &Self::Session, patience: Duration) -> Trouble;
 
     /// Asks whether the server is there.
     fn ping(session: &mut Self::Session) -> impl Future<Output = Result<(), Trouble>> + Send;
@@ -77,7 +97,7 @@ impl<P: Publisher> SessionLane<P> {
                 Some(session) => session,
                 None => self.publisher.open(&*self.network).await?,
             };
-            let ended = P::publish(&mut session, &messages, &mut acks).await;
+            let ended = published::<P>(&mut session, &messages, &mut acks).await;
             self.used = self.clock.now().mono;
             let mut sent = acks.iter().zip(&messages).filter(|(_, message)| message.is_some());
             let answered = sent.any(|(ack, _)| *ack != Ack::None);
@@ -89,6 +109,24 @@ impl<P: Publisher> SessionLane<P> {
                 self.session = Some(session);
             }
             return settle(items, acks, ended.err());
+        }
+    }
+}
+
+/// Publishes messages until the server has said something of each.
+async fn published<P: Publisher>(
+    session: &mut P::Session,
+    messages: &[Option<P::Message>],
+    acks: &mut [Ack],
+) -> Result<(), Trouble> {
+    let mut flight = P::Flight::default();
+    loop {
+        let advanced = P::advance(session, &mut flight, messages, acks);
+        match tokio::time::timeout(PATIENCE, advanced).await {
+            Ok(Ok(Progress::More)) => {}
+            Ok(Ok(Progress::All)) => return Ok(()),
+            Ok(Err(trouble)) => return Err(trouble),
+            Err(_) => return Err(P::silent(session, PATIENCE)),
         }
     }
 }
@@ -115,3 +153,7 @@ impl<P: Publisher> Lane for SessionLane<P> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "session_lane_tests.rs"]
+mod tests;

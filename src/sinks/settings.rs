@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use toml::Spanned;
 use toml::de::DeValue;
 use zeroize::Zeroizing;
 
 use crate::rules::hours;
 use crate::rules::looks::Looks;
+use crate::settings::clear;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::secret;
 use crate::settings::section::{Located, Section};
@@ -231,6 +233,39 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
             self.missing(keys.inline, "...");
         }
         self.secret(keys)
+    }
+
+    /// A password or token as the value of a header, behind this text.
+    pub(crate) fn secret_header(&mut self, keys: &secret::Keys, before: &str) -> Option<HeaderValue> {
+        let secret = self.secret(keys)?;
+        let value = HeaderValue::from_str(&Zeroizing::new(format!("{before}{}", secret.as_str())));
+        let Ok(mut value) = value else {
+            let message = format!("the {} has characters that no header can have", keys.inline);
+            let span = self.section.key_span(keys.key(self.section));
+            self.report_at(&span, message, Some("write it without line breaks and control characters"));
+            return None;
+        };
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// The same of one that must be given.
+    pub(crate) fn required_secret_header(
+        &mut self,
+        keys: &secret::Keys,
+        before: &str,
+    ) -> Option<HeaderValue> {
+        if !self.has_secret(keys) {
+            self.missing(keys.inline, "...");
+        }
+        self.secret_header(keys, before)
+    }
+
+    /// Warns of secrets that are sent over a network without TLS. `to` are the servers, each a host and whether TLS is spoken.
+    pub(super) fn in_the_clear(&mut self, to: &[(&str, bool)], secrets: &[String], how: &str, hint: &str) {
+        for secret in secrets.iter().filter(|_| clear::is_exposed(to)) {
+            self.warn(&clear::said(secret, how), hint);
+        }
     }
 
     /// The keys of TLS for some servers, each a host and whether TLS is spoken; none where something is wrong.

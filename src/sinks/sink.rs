@@ -302,6 +302,39 @@ pub enum Trouble {
     Halve(Said),
 }
 
+/// Why there is no connection. Nothing was sent, so it says nothing of any outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unopened {
+    /// The server cannot be reached, or ends the connection before it is ready.
+    Away(Said, Hint),
+    /// As [`Trouble::Busy`].
+    Busy(Said, Duration),
+    /// As [`Trouble::Refused`].
+    Refused(Said, Hint),
+}
+
+impl From<Unopened> for Trouble {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Away(said, hint) => Trouble::Away(said, hint),
+            Unopened::Busy(said, pause) => Trouble::Busy(said, pause),
+            Unopened::Refused(said, hint) => Trouble::Refused(said, hint),
+        }
+    }
+}
+
+impl From<Trouble> for Unopened {
+    /// What a trouble means while a connection is opened.
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Away(said, hint) | Trouble::Unanswered(said, hint) => Unopened::Away(said, hint),
+            Trouble::Busy(said, pause) => Unopened::Busy(said, pause),
+            Trouble::Refused(said, hint) => Unopened::Refused(said, hint),
+            Trouble::Halve(said) => Unopened::Away(said, "see the log of the server"),
+        }
+    }
+}
+
 impl Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -356,6 +389,11 @@ impl Said {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Why an outcome cannot be sent whose datagram has so many octets.
+pub(super) fn too_long(octets: usize, to: &dyn Display) -> Said {
+    format!("its datagram of {octets} octets is longer than one to {to} can be; have rules make shorter texts and fewer fields").into()
 }
 
 /// Characters that have no glyph and change how others are shown: bidirectional controls, joiners, the byte order mark.

@@ -10,7 +10,6 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use crate::http::client::Answer;
 use crate::outcome::json::Json;
@@ -19,7 +18,7 @@ use crate::settings::secret::TOKEN;
 use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Batch, Call, Part};
 use crate::sinks::http::lane::Web;
-use crate::sinks::http::server::{Server, in_the_clear};
+use crate::sinks::http::server::Server;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::sink::{Order, Said};
@@ -84,12 +83,13 @@ const MOST_BYTES: usize = 512 * 1024;
 /// Events for Splunk.
 #[derive(Clone)]
 pub struct Splunk {
-    token: Zeroizing<String>,
+    /// The value of `Authorization`.
+    token: HeaderValue,
     index: Option<String>,
     sourcetype: String,
     gzip: bool,
     /// The channel on which acknowledgements are asked for; none for no acknowledgements.
-    channel: Option<String>,
+    channel: Option<HeaderValue>,
 }
 
 impl std::fmt::Debug for Splunk {
@@ -99,29 +99,29 @@ impl std::fmt::Debug for Splunk {
 }
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "https://splunk.example:8088");
-    let token = options.required_secret(&TOKEN);
-    if let Some(server) = &server {
-        in_the_clear(options, &server.target, &TOKEN);
-    }
+    let server = Server::read(options, "https://splunk.example:8088", &[&TOKEN]);
+    let token = options.required_secret_header(&TOKEN, "Splunk ");
     let index = options.string("index").map(|text| text.value);
     let sourcetype = options.text("sourcetype", "trapline");
     let gzip = options.boolean("gzip", true);
-    let channel = options.string("channel").map(|text| text.value);
+    let channel = options.string("channel");
     let acknowledge = options.boolean("acknowledge", channel.is_some());
-    let channel = acknowledge.then(|| channel.unwrap_or_else(|| Uuid::new_v4().to_string()));
+    let name = channel.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |channel| channel.value.clone());
+    let value = HeaderValue::from_str(&name);
+    if let (Err(_), Some(channel)) = (&value, &channel) {
+        let hint = Some("write a GUID, as in 4ed98a10-77ff-4e9b-b3f4-0f6d5a2f8e8c");
+        options.report_at(&channel.span, "'channel' has characters that no header can have", hint);
+    }
+    let channel = value.ok().filter(|_| acknowledge);
     Some(Web::end(server?, Splunk { token: token?, index, sourcetype, gzip, channel }))
 }
 
 impl Splunk {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        if let Ok(mut value) = HeaderValue::from_str(&format!("Splunk {}", self.token.as_str())) {
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        if let Some(channel) = self.channel.as_ref().and_then(|c| HeaderValue::from_str(c).ok()) {
-            headers.insert(HeaderName::from_static("x-splunk-request-channel"), channel);
+        headers.insert(AUTHORIZATION, self.token.clone());
+        if let Some(channel) = &self.channel {
+            headers.insert(HeaderName::from_static("x-splunk-request-channel"), channel.clone());
         }
         headers
     }
@@ -225,11 +225,11 @@ mod tests {
 
     fn splunk(channel: Option<&str>) -> Splunk {
         Splunk {
-            token: "t".to_owned().into(),
+            token: HeaderValue::from_static("Splunk t"),
             index: Some("network".into()),
             sourcetype: "trapline".into(),
             gzip: false,
-            channel: channel.map(str::to_owned),
+            channel: channel.map(|name| HeaderValue::from_str(name).unwrap()),
         }
     }
 

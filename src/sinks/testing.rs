@@ -1,6 +1,7 @@
 //! What the tests of sinks share.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,10 @@ use crate::net::Internet;
 use crate::outcome::codec;
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
+use crate::settings::diagnostic::{Diagnostics, SourceText};
+use crate::settings::section::{self, Section};
+use crate::sinks::registry::{self, KINDS};
+use crate::sinks::settings::Configured;
 use crate::sinks::sink::{Fate, Id, Item, Key, Seat, Trouble};
 use crate::time::clock::TestClock;
 use crate::time::receipts::Moment;
@@ -29,6 +34,17 @@ pub(crate) fn check<'a>(host: &'a str, service: Option<&'a str>, output: &'a str
         service: service.map(Into::into),
         perfdata: "".into(),
     }
+}
+
+/// The sink that an entry of these lines configures, and what is said of them.
+pub(crate) fn configured(lines: &str) -> (Option<Configured>, Diagnostics) {
+    let source = SourceText { file: "t.toml", text: lines };
+    let mut found = Diagnostics::default();
+    let root = section::read(&source, &mut found).unwrap_or_else(|| panic!("{}", found.to_text()));
+    let section = Section::new(&source, root.get_ref(), root.span(), "[[sinks]]");
+    let sink = registry::read(KINDS, &section, &|path: &str| PathBuf::from(path), &mut found);
+    section.finish(&mut found);
+    (sink.map(|config| config.sink), found)
 }
 
 /// A record of it.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use zeroize::Zeroizing;
 
+use crate::amqp;
 use crate::intake::http::settings::events_source;
 use crate::posted::events::Source;
 use crate::settings::diagnostic::Diagnostics;
@@ -85,10 +86,9 @@ pub(crate) fn read(
             .into_iter()
             .find(|key| section.get(key).is_some())
             .unwrap_or("url");
-        let wrong = url.parse::<AMQPUri>().err();
-        if let Some(error) = &wrong {
+        let wrong = amqp::uri(url).err();
+        if let Some(message) = &wrong {
             let hint = "write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS".to_owned();
-            let message = format!("this is no AMQP address: {error}");
             found.push(source.error(&section.key_span(key), message, Some(hint)));
         }
         wrong.is_none()

@@ -19,7 +19,7 @@ use crate::sinks::http::server::Server;
 use crate::sinks::memory::Memory;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Item, Lane, Limits, Order, Pieces, Seat, Sending, Sink, Trouble, Working,
+    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
 };
 use crate::time::clock::{Clock, Mono, Now};
 
@@ -81,6 +81,7 @@ impl Sink for Alertmanager {
             clock: seat.clock.clone(),
             memory: Memory::new(seat.name.clone(), seat.memory.clone()),
             ages: HashMap::new(),
+            surplus: 0,
             // What was open before a restart is sent at once.
             next: Some(Mono::default()),
         })
@@ -97,6 +98,8 @@ struct AlertLane {
     memory: Memory<Problem>,
     /// How long ago the last outcome of each was, and when that was so: the wall clock may be set.
     ages: HashMap<String, (Duration, Mono)>,
+    /// How many alerts were ended because there are too many.
+    surplus: u64,
     /// When open alerts are sent again; none if there are none.
     next: Option<Mono>,
 }
@@ -165,7 +168,7 @@ impl AlertLane {
         let key = key(&record);
         let known = self.memory.values().get(&key).cloned().unwrap_or_default();
         let id = (record.epoch, record.sequence);
-        match known.place(id) {
+        match known.place(id, matches!(item.id, Id::Letter(_))) {
             Place::New => {}
             Place::Same => return Err(Fate::Taken),
             Place::Old => {
@@ -188,10 +191,15 @@ impl AlertLane {
         if !known.contains_key(key) && known.len() >= MOST {
             let oldest = known.iter().min_by_key(|(_, problem)| problem.told).map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
-                tracing::warn!(
-                    sink = self.memory.sink(),
-                    "more than {MOST} alerts are open: the one of {oldest} is not sent again and ends"
-                );
+                self.surplus += 1;
+                // Of a flood every one is beyond.
+                if self.surplus.is_power_of_two() {
+                    tracing::warn!(
+                        sink = self.memory.sink(),
+                        alerts = self.surplus,
+                        "more than {MOST} alerts are open: the oldest ones are not sent again and end, the last one that of {oldest}"
+                    );
+                }
                 self.memory.remove(&oldest);
                 self.ages.remove(&oldest);
             }
@@ -234,9 +242,23 @@ impl AlertLane {
         }
         let part = |json: String| Part { body: json.into_bytes(), ..Part::default() };
         let again: Vec<Part> = again.into_iter().map(part).collect();
+        let mut refused = (0_usize, None);
+        let mut told = Ok(());
         for parts in again.chunks(MOST_SENT) {
-            self.tell_again(parts).await?;
+            told = self.tell_again(parts, &mut refused).await;
+            if told.is_err() {
+                break;
+            }
         }
+        if let (alerts, Some(said)) = refused {
+            // What is refused now was taken before; so it is no outcome that could be given up.
+            tracing::warn!(
+                sink = self.memory.sink(),
+                alerts,
+                "alerts that were sent again are refused: {said}"
+            );
+        }
+        told?;
         for (key, problem) in changed {
             match problem {
                 Some(problem) => self.memory.set(&key, problem),
@@ -252,7 +274,12 @@ impl AlertLane {
     }
 
     /// Sends alerts again. Where some are refused, the others are sent without them: an alert that is not sent again ends.
-    async fn tell_again(&mut self, parts: &[Part]) -> Result<(), Trouble> {
+    /// `refused` counts these, and has the last reason.
+    async fn tell_again(
+        &mut self,
+        parts: &[Part],
+        refused: &mut (usize, Option<Said>),
+    ) -> Result<(), Trouble> {
         let mut open = vec![parts];
         let mut put_off = 0;
         while let Some(some) = open.pop() {
@@ -276,8 +303,7 @@ impl AlertLane {
                     _ => continue,
                 },
             };
-            // What is refused now was taken before; so it is no outcome that could be given up.
-            tracing::warn!(sink = self.memory.sink(), "an alert that was sent again is refused: {said}");
+            *refused = (refused.0 + 1, Some(said));
         }
         Ok(())
     }

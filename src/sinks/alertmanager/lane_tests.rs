@@ -316,6 +316,7 @@ fn the_oldest_of_too_many_is_given_up() {
         clock: seat.clock.clone(),
         memory: Memory::new(seat.name, seat.memory),
         ages: HashMap::new(),
+        surplus: 0,
         next: None,
     };
     let alert = Alert { labels: BTreeMap::new(), annotations: BTreeMap::new(), starts: 0, ends: None };

@@ -36,11 +36,12 @@ pub(super) enum Place {
 }
 
 impl Problem {
-    /// How an outcome, by epoch and sequence number, stands to the last one. Another epoch is another journal.
-    pub(super) fn place(&self, id: (u64, u64)) -> Place {
+    /// How an outcome, by epoch and sequence number, stands to the last one. Each start has an epoch of its own, and goes on with the
+    /// numbers, unless what they were given to is lost; what comes from the journal comes in its order. A dead letter may be older.
+    pub(super) fn place(&self, id: (u64, u64), is_letter: bool) -> Place {
         match (self.last.0 == id.0, self.last.1.cmp(&id.1)) {
             (true, std::cmp::Ordering::Equal) => Place::Same,
-            (true, std::cmp::Ordering::Greater) => Place::Old,
+            (is_same, std::cmp::Ordering::Greater) if is_same || is_letter => Place::Old,
             _ => Place::New,
         }
     }
@@ -127,6 +128,8 @@ mod tests {
 
     #[test]
     fn a_problem_from_its_begin_to_its_end() {
+        use Place::{New, Old, Same};
+
         let none = Problem::default();
         let (ok, tell) = none.next(None, (1, 1), 5 * SECOND);
         assert!(tell.is_empty(), "nothing that never was is resolved");
@@ -152,8 +155,10 @@ mod tests {
         let later = twice.later(DAY, Duration::ZERO, (900 + 41) * SECOND).unwrap();
         assert_eq!(shown(&later.ended), [("warning", 40, Some(51))]);
         assert_eq!(twice.later(DAY, Duration::ZERO, (900 + 51) * SECOND), None);
-        let places = [(1, 6), (1, 7), (1, 8), (2, 1)].map(|id| twice.place(id));
-        assert_eq!(places, [Place::Old, Place::Same, Place::New, Place::New]);
+        let ids = [(1, 6), (1, 7), (1, 8), (2, 1), (2, 7), (2, 8)];
+        assert_eq!(ids.map(|id| twice.place(id, false)), [Old, Same, New, New, New, New]);
+        assert_eq!(ids.map(|id| twice.place(id, true)), [Old, Same, New, Old, New, New]);
+        assert_eq!(ids.map(|id| none.place(id, true)), [New; 6]);
     }
 
     #[test]

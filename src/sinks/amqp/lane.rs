@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +22,8 @@ use crate::settings::tls_keys::Tls;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::settings::{Key, Options};
 use crate::sinks::sink::{
-    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
+    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Unopened,
+    Working,
 };
 use crate::sinks::tls;
 
@@ -160,10 +162,19 @@ impl Debug for Broker {
 
 fn url(options: &mut Options<'_, '_, '_>) -> Option<String> {
     let url = options.required("url", "amqp://guest:guest@127.0.0.1:5672/canopsis")?;
-    if let Err(error) = url.parse::<AMQPUri>() {
-        let hint = Some("write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS");
-        options.report_at(&url.span, format!("this is no AMQP address: {error}"), hint);
-        return None;
+    let uri = match amqp::uri(&url) {
+        Ok(uri) => uri,
+        Err(error) => {
+            let hint = Some("write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS");
+            options.report_at(&url.span, error, hint);
+            return None;
+        }
+    };
+    // Without one it is that of everybody, for this machine.
+    if url.contains('@') {
+        let to = [(&*uri.authority.host, uri.scheme == AMQPScheme::AMQPS)];
+        let secret = ["the password in 'url'".to_owned()];
+        options.in_the_clear(&to, &secret, "over amqp://", "write amqps:// in url");
     }
     Some(url.value)
 }
@@ -210,7 +221,7 @@ impl Sink for Bus {
         // The exchange may be another's to declare: a connection declares none.
         let broker = Broker { declare: false, ..self.broker.clone() };
         let lane = BusLane { broker, ..self.bus_lane() };
-        Box::pin(async move { lane.connect().await.map(drop) })
+        Box::pin(async move { Ok(lane.connect().await.map(drop)?) })
     }
 
     fn lane(&self, _seat: &Seat) -> Box<dyn Lane> {
@@ -326,7 +337,10 @@ impl BusLane {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let exchange = ShortString::from(self.broker.exchange.as_str());
         let key = ShortString::from(routing_key.as_str());
-        let confirm = link.channel.basic_publish(exchange, key, options, &body, properties).await?;
+        let publish = link.channel.basic_publish(exchange, key, options, &body, properties);
+        // A broker that is there may read nothing.
+        let confirm = tokio::time::timeout(PATIENCE, publish).await;
+        let confirm = confirm.map_err(|_| io::Error::other("it has read nothing for 30 s"))??;
         Ok(Step::Published(confirm, routing_key))
     }
 
@@ -370,14 +384,11 @@ impl BusLane {
         }
     }
 
-    async fn connect(&self) -> Result<Link, Trouble> {
+    async fn connect(&self) -> Result<Link, Unopened> {
         match tokio::time::timeout(PATIENCE, connect(&self.broker)).await {
             Ok(Ok(link)) => Ok(link),
-            Ok(Err(error)) => Err(match self.trouble(&error) {
-                Trouble::Unanswered(said, hint) => Trouble::Away(said, hint),
-                trouble => trouble,
-            }),
-            Err(_) => Err(Trouble::Away(self.said("has not answered for 30 s").into(), HINT)),
+            Ok(Err(error)) => Err(self.trouble(&error).into()),
+            Err(_) => Err(Unopened::Away(self.said("has not answered for 30 s").into(), HINT)),
         }
     }
 
@@ -438,6 +449,10 @@ async fn connect(broker: &Broker) -> lapin::Result<Link> {
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(Link { connection, channel })
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod lane_tests;
 
 #[cfg(test)]
 mod tests {

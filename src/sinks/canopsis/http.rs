@@ -1,17 +1,18 @@
 //! Canopsis over HTTP: the events of the AMQP exchange, many in one request.
 
 use hyper::Method;
+use hyper::header::HeaderName;
 use serde_json::Value;
 
 use super::event::EventEncoder;
-use crate::http::client::{Answer, header};
+use crate::http::client::Answer;
 use crate::outcome::record::Record;
 use crate::settings::secret::TOKEN;
 use crate::sinks::amqp::lane::Encoder;
 use crate::sinks::http::answers::{Means, Row};
 use crate::sinks::http::api::{Api, Batch, Call, Part, taken};
 use crate::sinks::http::lane::Web;
-use crate::sinks::http::server::{Server, in_the_clear};
+use crate::sinks::http::server::Server;
 use crate::sinks::settings::{Configured, Options};
 use crate::sinks::sink::{Fate, Order, Said, Trouble};
 
@@ -44,15 +45,11 @@ pub struct HttpApi {
 
 /// Reads the keys of the sink with an `http` URL.
 pub(super) fn read(options: &mut Options<'_, '_, '_>, encoder: EventEncoder) -> Option<Configured> {
-    let server = Server::read(options, "https://canopsis.example/api/v4/event");
-    let key = options.secret(&TOKEN);
-    if let Some(server) = &server {
-        in_the_clear(options, &server.target, &TOKEN);
-    }
+    let server = Server::read(options, "https://canopsis.example/api/v4/event", &[&TOKEN]);
+    let key = options.secret_header(&TOKEN, "");
     let mut server = server?;
-    if let Some(Ok((name, mut value))) = key.map(|key| header("x-canopsis-authkey", &key)) {
-        value.set_sensitive(true);
-        server.headers.insert(name, value);
+    if let Some(key) = key {
+        server.headers.insert(HeaderName::from_static("x-canopsis-authkey"), key);
     }
     Some(Web::end(server, HttpApi { encoder }))
 }

@@ -97,7 +97,7 @@ impl Post for Email {
             session.quit().await;
             Ok(match submitted {
                 Submitted::TooLarge(said) => vec![Posted::Dead(said); to.len()],
-                Submitted::Each(verdicts) => verdicts
+                Submitted::Each(verdicts) | Submitted::Never(_, verdicts) => verdicts
                     .into_iter()
                     .map(|verdict| match verdict {
                         Verdict::Taken => Posted::Taken,
@@ -286,7 +286,9 @@ impl EmailLane {
             };
             cut |= was_cut;
             match session.submit(&from, &to, &text).await? {
-                Submitted::Each(verdicts) => {
+                // One of them may be why: the others go without it.
+                Submitted::Never(said, _) if places.len() > 1 => return Err(Trouble::Halve(said)),
+                Submitted::Each(verdicts) | Submitted::Never(_, verdicts) => {
                     let fate = |place: &usize| self.settle(&items[*place], recipients, &verdicts, cut);
                     return Ok(places.iter().map(fate).collect());
                 }

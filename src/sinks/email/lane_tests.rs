@@ -255,6 +255,31 @@ fn what_is_too_large_is_cut() {
     assert_eq!(standin.lock().unwrap().lines.iter().filter(|line| *line == "DATA").count(), 2);
 }
 
+/// A server that refuses a mail because of one of its outcomes, or goes away: the others are delivered.
+#[test]
+fn a_mail_that_is_refused_for_good_goes_again_in_halves() {
+    let (address, standin) = Standin::start();
+    let email = email(address, true);
+    let items = [item(1, "h", None, "text1 end"), item(2, "g", None, "text2 end")];
+    for (stage, answer, means) in [
+        ("end", "554 looks like spam", "Err(Halve"),
+        ("end", "550 no", "Err(Halve"),
+        ("end", "421 going down", "Err(Busy"),
+        ("end", "451 later", "Ok([Later"),
+        ("DATA", "554 no", "Err(Halve"),
+        ("DATA", "421 going down", "Err(Busy"),
+        ("RCPT", "421 going down", "Err(Busy"),
+        ("MAIL", "421 going down", "Err(Busy"),
+    ] {
+        standin.lock().unwrap().answers = vec![(stage, answer)];
+        let mut lane = email.lane(&seat().0);
+        let sent = format!("{:?}", send(&mut *lane, &items));
+        assert!(sent.starts_with(means), "{stage} {answer}: {sent}");
+        let alone = format!("{:?}", send(&mut *lane, &items[..1]));
+        assert_eq!(alone.starts_with("Ok([Dead"), means == "Err(Halve", "{stage} {answer}: {alone}");
+    }
+}
+
 #[test]
 fn what_is_about_the_server_is_no_fault_of_an_outcome() {
     let (address, standin) = Standin::start();
@@ -266,7 +291,7 @@ fn what_is_about_the_server_is_no_fault_of_an_outcome() {
     };
     assert!(matches!(answered(&email, &[("greeting", "554 no")]), Err(Trouble::Refused(..))));
     assert!(matches!(answered(&email, &[("greeting", "421 busy")]), Err(Trouble::Busy(..))));
-    assert!(matches!(answered(&email, &[("greeting", "HTTP/1.1 400 x")]), Err(Trouble::Unanswered(..))));
+    assert!(matches!(answered(&email, &[("greeting", "HTTP/1.1 400 x")]), Err(Trouble::Away(..))));
     assert!(matches!(answered(&email, &[("MAIL", "550 not you")]), Err(Trouble::Refused(..))));
     assert!(matches!(answered(&email, &[("RCPT", "530 log in")]), Err(Trouble::Refused(..))));
     assert!(matches!(answered(&email, &[("DATA", "250 what")]), Err(Trouble::Unanswered(..))));

@@ -157,7 +157,7 @@ mod tests {
             (Means::Later, Stage::Recipient) => "the outcome is retried for this recipient",
             (Means::Later, _) => "the outcome is retried for the accepted recipients",
             (Means::Dead, Stage::Recipient) => "dead letter for this recipient",
-            (Means::Dead, _) => "dead letter",
+            (Means::Dead, _) => "split into halves; a single outcome becomes a dead letter",
             (Means::Busy, _) => "the sink waits",
             (Means::TooLarge, _) => {
                 "split into halves; a single outcome is sent again, cut to 4,096 octets, then becomes a dead letter"

@@ -13,7 +13,7 @@ use super::mail::stuffed;
 use super::reply::{self, MOST_LINES, MOST_OCTETS, Means, Reply, Stage};
 use crate::net::{Network, Stream};
 use crate::settings::address::Address;
-use crate::sinks::sink::{Hint, Said, Trouble};
+use crate::sinks::sink::{Hint, Said, Trouble, Unopened};
 use crate::sinks::tls::{self, Tls};
 
 /// How long the server may take to connect, or for a reply (RFC 5321, section 4.5.3.2, has 5 minutes for most).
@@ -65,6 +65,8 @@ pub(super) enum Submitted {
     Each(Vec<Verdict>),
     /// Nobody has it: it is too large.
     TooLarge(Said),
+    /// The server never takes it for those whom it accepts; this became of it for each recipient.
+    Never(Said, Vec<Verdict>),
 }
 
 /// A session, ready for mail.
@@ -75,7 +77,11 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects, and logs in where there is a login.
-    pub(super) async fn open(server: &Server, network: &dyn Network) -> Result<Self, Trouble> {
+    pub(super) async fn open(server: &Server, network: &dyn Network) -> Result<Self, Unopened> {
+        Ok(Self::begin(server, network).await?)
+    }
+
+    async fn begin(server: &Server, network: &dyn Network) -> Result<Self, Trouble> {
         let name = server.address.to_string();
         let away = |error: &dyn Display| {
             Trouble::Away(format!("cannot connect to the mail server {name}: {error}").into(), RUNNING)
@@ -83,7 +89,7 @@ impl Session {
         let connect = network.connect(&server.address.host, server.address.port);
         let stream = tokio::time::timeout(PATIENCE, connect).await;
         let stream = stream.map_err(|_| away(&"no answer within 60 s"))?.map_err(|error| away(&error))?;
-        let implicit = if server.implicit_tls { begin(server, stream).await? } else { stream };
+        let implicit = if server.implicit_tls { secured(server, stream).await? } else { stream };
         let mut session = Session { stream: BufReader::new(implicit), server: name };
         session.expect(Stage::Greeting, None).await?;
         let mut offers = session.hello(server).await?;
@@ -97,7 +103,7 @@ impl Session {
             if !session.stream.buffer().is_empty() {
                 return Err(session.broken(&"it sent more than its reply to STARTTLS"));
             }
-            session.stream = BufReader::new(begin(server, session.stream.into_inner()).await?);
+            session.stream = BufReader::new(secured(server, session.stream.into_inner()).await?);
             offers = session.hello(server).await?;
         }
         if let Some((user, password)) = &server.login {
@@ -184,7 +190,10 @@ impl Session {
             .iter_mut()
             .filter(|known| **known == Verdict::Taken)
             .for_each(|known| *known = verdict.clone());
-        Ok(Submitted::Each(verdicts))
+        Ok(match verdict {
+            Verdict::Dead(said) => Submitted::Never(said, verdicts),
+            Verdict::Taken | Verdict::Later(_) => Submitted::Each(verdicts),
+        })
     }
 
     async fn too_large(&mut self, reply: &Reply, stage: Stage) -> Result<Submitted, Trouble> {
@@ -280,7 +289,7 @@ impl Session {
 }
 
 /// Begins TLS.
-async fn begin(server: &Server, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Trouble> {
+async fn secured(server: &Server, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Trouble> {
     let away = |error: &dyn Display| {
         Trouble::Away(format!("no TLS with the mail server {}: {error}", server.address).into(), CERTIFICATES)
     };

@@ -9,6 +9,7 @@ use super::mail::{Composer, is_address};
 use super::session::Server;
 use crate::settings::address::Address;
 use crate::settings::section::Located;
+use crate::settings::url::shown;
 use crate::sinks::http::server::login;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::tls;
@@ -127,7 +128,7 @@ fn parsed(options: &mut Options<'_, '_, '_>, text: &Located<String>) -> Option<(
     };
     if parsed.is_none() {
         let hint = Some("write smtp://HOST:PORT or smtps://HOST:PORT");
-        options.report_at(&text.span, format!("'{}' is no mail server", text.value), hint);
+        options.report_at(&text.span, format!("'{}' is no mail server", shown(&text.value)), hint);
     }
     parsed
 }

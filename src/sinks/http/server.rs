@@ -1,7 +1,5 @@
 //! The keys of all sinks that speak HTTP: where the server is, whom to trust, who we are.
 
-use std::net::IpAddr;
-
 use hyper::header::HeaderMap;
 use zeroize::Zeroizing;
 
@@ -70,12 +68,17 @@ impl Server {
         says: "Parallel connections, with one request at a time on each. Range: 1 to 64.",
     }];
 
-    /// Reads the keys; `example` is a URL for messages.
-    pub fn read(options: &mut Options<'_, '_, '_>, example: &str) -> Option<Self> {
+    /// Reads the keys; `example` is a URL for messages, `secrets` are those that the sink sends besides a password.
+    pub(in crate::sinks) fn read(
+        options: &mut Options<'_, '_, '_>,
+        example: &str,
+        secrets: &[&Keys],
+    ) -> Option<Self> {
         let url = options.required("url", example);
         let target = url.and_then(|url| target(options, &url));
         let connections = options.number("connections", 1..=64, "").unwrap_or(4) as usize;
-        let mut servers = Self::of(options, target.map(|target| vec![target]), "url", connections)?;
+        let targets = target.map(|target| vec![target]);
+        let mut servers = Self::of(options, targets, ("url", secrets), connections)?;
         servers.pop()
     }
 
@@ -94,25 +97,28 @@ impl Server {
         // All are read, so that all mistakes show.
         let targets: Option<Vec<Option<Target>>> =
             urls.map(|urls| urls.iter().map(|url| target(options, url)).collect());
-        Self::of(options, targets.and_then(|targets| targets.into_iter().collect()), "urls", 1)
+        Self::of(options, targets.and_then(|targets| targets.into_iter().collect()), ("urls", &[]), 1)
     }
 
     /// Reads the other keys, for servers at these places; none if they are not known.
     fn of(
         options: &mut Options<'_, '_, '_>,
         targets: Option<Vec<Target>>,
-        key: &str,
+        (key, secrets): (&str, &[&Keys]),
         connections: usize,
     ) -> Option<Vec<Self>> {
         let login = login(options);
-        for target in targets.iter().flatten() {
-            in_the_clear(options, target, &PASSWORD);
-        }
         let places = targets.as_ref().map(|targets| targets.iter().map(|t| (t.host.as_str(), t.secure)));
         let places: Option<Vec<(&str, bool)>> = places.map(Iterator::collect);
         let hint = format!("write https:// in {key}");
         let tls = tls::read_all(options, places.as_deref(), ("there is no TLS with an http:// url", &hint));
         let headers = headers(options);
+        let given = [&PASSWORD].into_iter().chain(secrets.iter().copied());
+        let given = given.filter(|keys| options.has_secret(keys)).map(|keys| format!("'{}'", keys.inline));
+        let of_headers = headers.keys().filter(|name| is_secret(name.as_str()));
+        let exposed: Vec<String> =
+            given.chain(of_headers.map(|name| format!("'{name}' of 'headers'"))).collect();
+        options.in_the_clear(places.as_deref().unwrap_or_default(), &exposed, "over http://", &hint);
         let server = |(target, tls)| Server {
             target,
             tls,
@@ -128,14 +134,11 @@ fn target(options: &mut Options<'_, '_, '_>, url: &Located<String>) -> Option<Ta
     Target::parse(url).map_err(|error| options.report_at(&url.span, error, None)).ok()
 }
 
-/// Warns of a secret that is sent over a network without TLS.
-pub(in crate::sinks) fn in_the_clear(options: &mut Options<'_, '_, '_>, target: &Target, keys: &Keys) {
-    let host = target.host.as_str();
-    let stays_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
-    if !target.secure && !stays_here && options.has_secret(keys) {
-        let message = format!("'{}' is sent over http://, where others can read it", keys.inline);
-        options.warn(&message, "write https:// in url");
-    }
+/// Whether a header of this name has a secret, as far as its name tells.
+fn is_secret(name: &str) -> bool {
+    ["auth", "token", "key", "secret", "password", "cookie", "credential"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 /// `user` and `password`.

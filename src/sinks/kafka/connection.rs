@@ -15,7 +15,7 @@ use super::scram::{Hash, Scram};
 use super::wire::{self, AUTHENTICATE, Api, HANDSHAKE, Reader, VERSIONS, Versions, Writer};
 use crate::net::{Network, Stream};
 use crate::settings::address::Address;
-use crate::sinks::sink::{Hint, Trouble};
+use crate::sinks::sink::{Hint, Trouble, Unopened};
 use crate::sinks::tls::{self, Tls};
 
 /// How long a broker may take to answer.
@@ -88,7 +88,11 @@ impl Connection {
         address: &Address,
         manner: &Manner,
         network: &dyn Network,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, Unopened> {
+        Ok(Self::begin(address, manner, network).await?)
+    }
+
+    async fn begin(address: &Address, manner: &Manner, network: &dyn Network) -> Result<Self, Trouble> {
         let broker = address.to_string();
         let away = |error: &dyn Display, hint| {
             Trouble::Away(format!("cannot connect to the Kafka broker {broker}: {error}").into(), hint)

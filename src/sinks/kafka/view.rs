@@ -8,6 +8,7 @@ use super::wire::{self, METADATA, Metadata};
 use crate::net::Network;
 use crate::settings::address::Address;
 use crate::sinks::sink::{Said, Trouble};
+use crate::sinks::turns::Turns;
 
 /// How many topics are known at most. Beyond that, all are asked for anew.
 const MOST_TOPICS: usize = 1024;
@@ -27,7 +28,7 @@ pub(super) struct View {
     cluster: Arc<Cluster>,
     network: Arc<dyn Network>,
     /// The address to ask next.
-    turn: usize,
+    turns: Turns,
     /// The connection that is asked for topics.
     guide: Option<Connection>,
     brokers: HashMap<i32, Address>,
@@ -40,10 +41,11 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(cluster: Arc<Cluster>, network: Arc<dyn Network>) -> Self {
+        let turns = Turns::new(cluster.addresses.len());
         View {
             cluster,
             network,
-            turn: 0,
+            turns,
             guide: None,
             brokers: HashMap::new(),
             connections: HashMap::new(),
@@ -135,19 +137,20 @@ impl View {
         }
         let mut trouble = Trouble::Away("no address of a broker".into(), "set addresses of this sink");
         for _ in 0..self.cluster.addresses.len() {
-            let address = &self.cluster.addresses[self.turn % self.cluster.addresses.len()];
+            let turn = self.turns.take();
+            let address = &self.cluster.addresses[turn];
             let opened = Connection::open(address, &self.cluster.manner, &*self.network).await;
             trouble = match opened {
                 Ok(mut guide) => match asked(&mut guide, topics).await {
                     Ok(found) => {
+                        self.turns.keep(turn);
                         self.guide = Some(guide);
                         return Ok(found);
                     }
                     Err(trouble) => trouble,
                 },
-                Err(trouble) => trouble,
+                Err(unopened) => unopened.into(),
             };
-            self.turn += 1;
         }
         Err(trouble)
     }
@@ -161,7 +164,7 @@ impl View {
             let said = Said::from(format!("the cluster does not say where its broker {broker} is"));
             return Err(Trouble::Away(said, "see whether it runs"));
         };
-        Connection::open(address, &self.cluster.manner, &*self.network).await
+        Ok(Connection::open(address, &self.cluster.manner, &*self.network).await?)
     }
 
     /// Keeps a connection for the next batch.

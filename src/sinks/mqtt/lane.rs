@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::packet::Message;
-use super::session::{Broker, Session};
+use super::session::{Broker, Flight, Session};
 use super::topic;
 use crate::net::Network;
 use crate::outcome::json;
@@ -12,8 +12,10 @@ use crate::outcome::record::Record;
 use crate::sinks::acks::Ack;
 use crate::sinks::fields::Template;
 use crate::sinks::piece::{Format, Piece};
-use crate::sinks::session_lane::{Publisher, SessionLane};
-use crate::sinks::sink::{Destination, Lane, Limits, Order, Pieces, Said, Seat, Sink, Trouble, Working};
+use crate::sinks::session_lane::{Progress, Publisher, SessionLane};
+use crate::sinks::sink::{
+    Destination, Lane, Limits, Order, Pieces, Said, Seat, Sink, Trouble, Unopened, Working,
+};
 
 /// How many messages go in one batch.
 const MOST: usize = 512;
@@ -61,6 +63,7 @@ impl Sink for MqttSink {
 impl Publisher for MqttSink {
     type Message = Message;
     type Session = Session;
+    type Flight = Flight;
 
     fn message(&self, record: &Record<'_>) -> Result<Message, Said> {
         let topic = self.topic.render(record);
@@ -72,16 +75,21 @@ impl Publisher for MqttSink {
         Ok(Message { topic, id: record.id(), payload, retain: self.broker.retain, expiry })
     }
 
-    async fn open(&self, network: &dyn Network) -> Result<Session, Trouble> {
+    async fn open(&self, network: &dyn Network) -> Result<Session, Unopened> {
         Session::open(&self.broker, network, &self.broker.client_id).await
     }
 
-    async fn publish(
+    async fn advance(
         session: &mut Session,
+        flight: &mut Flight,
         messages: &[Option<Message>],
         acks: &mut [Ack],
-    ) -> Result<(), Trouble> {
-        session.publish(messages, acks).await
+    ) -> Result<Progress, Trouble> {
+        session.advance(flight, messages, acks).await
+    }
+
+    fn silent(session: &Session, patience: Duration) -> Trouble {
+        session.silent(patience)
     }
 
     async fn ping(session: &mut Session) -> Result<(), Trouble> {

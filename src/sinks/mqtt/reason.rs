@@ -21,7 +21,7 @@ const LOG: Hint = "see the log of the broker";
 pub(super) enum Means {
     /// The broker has the message.
     Taken,
-    /// It can never take it; of a connection: one of the messages of a batch is at fault.
+    /// It can never take it; of a connection: one of the messages of a batch is at fault. Only of reasons that name something of a message.
     Dead,
     /// It does not take it now.
     Later,
@@ -47,8 +47,8 @@ pub(super) const ROWS: &[Row] = &[
     row(0x00, "Success", Means::Taken),
     row(0x10, "No matching subscribers", Means::Taken),
     row(0x80, "Unspecified error", Means::Later),
-    row(0x81, "Malformed Packet", Means::Dead),
-    row(0x82, "Protocol Error", Means::Dead),
+    row(0x81, "Malformed Packet", Means::Later),
+    row(0x82, "Protocol Error", Means::Later),
     row(0x83, "Implementation specific error", Means::Later),
     row(0x84, "Unsupported Protocol Version", Means::Refused("use a broker that speaks MQTT 5")),
     row(0x85, "Client Identifier not valid", Means::Refused("set client_id of this sink")),
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn the_page_has_the_table() {
         let mut table = String::from(
-            "| reason code | of an outcome (PUBACK) | of the connection (CONNACK, DISCONNECT) |\n|---|---|---|\n",
+            "| reason code | of an outcome (PUBACK) | of the connection (DISCONNECT) |\n|---|---|---|\n",
         );
         for rows in ROWS.chunk_by(|a, b| follows(a) == follows(b)) {
             let names: Vec<String> =

@@ -3,19 +3,22 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::packet::{self, Connect, Found, Message, Packet, Terms};
 use super::reason::Reason;
-use crate::net::{Network, Stream};
+use crate::net::Network;
 use crate::settings::address::Address;
 use crate::sinks::acks::Ack;
-use crate::sinks::sink::{Fate, Hint, Said, Trouble};
+use crate::sinks::link::Link;
+use crate::sinks::session_lane::Progress;
+use crate::sinks::sink::{Fate, Hint, Said, Trouble, Unopened};
 use crate::sinks::tls::{self, Tls};
 
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to read our goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
 const SILENT: &str = "no answer within 30 s";
 /// How many seconds may pass between two packets, unless the broker says otherwise.
 const KEEP_ALIVE: u16 = 60;
@@ -44,10 +47,18 @@ impl fmt::Debug for Broker {
 
 /// A connection that the broker has accepted.
 pub(super) struct Session {
-    stream: Box<dyn Stream>,
-    buffer: Vec<u8>,
+    link: Link,
     server: String,
     terms: Terms,
+}
+
+/// Messages under way.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    /// The places of those that are not acknowledged yet.
+    waiting: Vec<usize>,
+    /// The place of the next one to send.
+    next: usize,
 }
 
 impl Session {
@@ -56,7 +67,11 @@ impl Session {
         broker: &Broker,
         network: &dyn Network,
         client_id: &str,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, Unopened> {
+        Ok(Self::begin(broker, network, client_id).await?)
+    }
+
+    async fn begin(broker: &Broker, network: &dyn Network, client_id: &str) -> Result<Self, Trouble> {
         let server = broker.address.to_string();
         let away = |error: &dyn Display| {
             Trouble::Away(format!("cannot connect to the MQTT broker {server}: {error}").into(), RUNNING)
@@ -69,11 +84,11 @@ impl Session {
             Trouble::Away(format!("no TLS with the MQTT broker {server}: {error}").into(), CERTIFICATES)
         })?;
         let mut session =
-            Session { stream, buffer: Vec::new(), server: server.clone(), terms: Terms::default() };
+            Session { link: Link::new(stream), server: server.clone(), terms: Terms::default() };
         let login = broker.login.as_ref().map(|(user, password)| (user.as_str(), password.as_bytes()));
         let connect = Connect { client_id, login, keep_alive: KEEP_ALIVE }.encode();
         let answer = tokio::time::timeout(PATIENCE, async {
-            session.write(&connect).await?;
+            session.link.write(&connect).await?;
             session.next().await
         });
         let answer = answer.await.unwrap_or_else(|_| Err(SILENT.to_owned()));
@@ -110,59 +125,61 @@ impl Session {
         (seconds > 0).then(|| Duration::from_millis(u64::from(seconds) * 500))
     }
 
-    /// Publishes messages, and awaits what the broker says of each. What stands in `acks` before is left alone. Says whether
-    /// the connection can be used again, else why it ended.
-    pub(super) async fn publish(
+    /// Publishes messages, as many as the broker takes at once, and awaits what it says of one more of them. What stands in `acks` before is
+    /// left alone.
+    pub(super) async fn advance(
         &mut self,
+        flight: &mut Flight,
         messages: &[Option<Message>],
         acks: &mut [Ack],
-    ) -> Result<(), Trouble> {
-        let mut waiting: Vec<usize> = Vec::with_capacity(messages.len());
-        let mut next = 0;
-        loop {
-            let mut frames = Vec::new();
-            while waiting.len() < usize::from(self.terms.at_once) && next < messages.len() {
-                let at = next;
-                next += 1;
-                let Some(message) = &messages[at] else { continue };
-                let frame = message.encode(identifier(at));
-                if frame.len() > self.terms.longest as usize {
-                    let (length, longest) = (frame.len(), self.terms.longest);
-                    let said = format!("the message has {length} bytes, and the broker takes {longest}");
-                    acks[at] = Ack::Fate(Fate::Dead(said.into()));
-                    continue;
-                }
-                frames.extend_from_slice(&frame);
-                waiting.push(at);
-            }
-            if waiting.is_empty() {
-                return Ok(());
-            }
-            let answer = tokio::time::timeout(PATIENCE, async {
-                // What is written may fail because the broker has ended the connection: its reason counts.
-                let written = if frames.is_empty() { Ok(()) } else { self.write(&frames).await };
-                self.next().await.map_err(|error| written.err().unwrap_or(error))
-            });
-            match answer.await.unwrap_or_else(|_| Err(SILENT.to_owned())) {
-                Ok(Packet::Published(number, reason)) => {
-                    let place = waiting.iter().position(|at| identifier(*at) == number);
+    ) -> Result<Progress, Trouble> {
+        self.send(flight, messages, acks);
+        while !flight.waiting.is_empty() {
+            match self.next().await.map_err(|error| self.broken(&error))? {
+                Packet::Published(number, reason) => {
+                    let place = flight.waiting.iter().position(|at| identifier(*at) == number);
                     let Some(place) = place else { return Err(self.broken(&"it answers what was not sent")) };
-                    let at = waiting.remove(place);
+                    let at = flight.waiting.remove(place);
                     let topic = messages[at].as_ref().map_or("", |message| &message.topic);
                     acks[at] = reason.ack(topic);
+                    return Ok(Progress::More);
                 }
-                Ok(Packet::Pong) => {}
-                Ok(Packet::Ended(reason)) => return Err(reason.ended(&self.server)),
-                Ok(Packet::Connected(..)) => return Err(self.broken(&"it says CONNACK twice")),
-                Err(error) => return Err(self.broken(&error)),
+                Packet::Pong => {}
+                Packet::Ended(reason) => return Err(reason.ended(&self.server)),
+                Packet::Connected(..) => return Err(self.broken(&"it says CONNACK twice")),
             }
         }
+        Ok(Progress::All)
+    }
+
+    fn send(&mut self, flight: &mut Flight, messages: &[Option<Message>], acks: &mut [Ack]) {
+        while flight.waiting.len() < usize::from(self.terms.at_once) && flight.next < messages.len() {
+            let at = flight.next;
+            flight.next += 1;
+            let Some(message) = &messages[at] else { continue };
+            let frame = message.encode(identifier(at));
+            if frame.len() > self.terms.longest as usize {
+                let (length, longest) = (frame.len(), self.terms.longest);
+                let said = format!("the message has {length} bytes, and the broker takes {longest}");
+                acks[at] = Ack::Fate(Fate::Dead(said.into()));
+                continue;
+            }
+            self.link.push(&frame);
+            flight.waiting.push(at);
+        }
+    }
+
+    /// What it means that the broker has acknowledged nothing for `patience`.
+    pub(super) fn silent(&self, patience: Duration) -> Trouble {
+        let (server, seconds) = (&self.server, patience.as_secs());
+        let said = format!("the MQTT broker {server} acknowledged nothing for {seconds} s");
+        Trouble::Unanswered(said.into(), LOG)
     }
 
     /// Asks whether the broker is there.
     pub(super) async fn ping(&mut self) -> Result<(), Trouble> {
         let answer = tokio::time::timeout(PATIENCE, async {
-            self.write(&packet::PING).await?;
+            self.link.write(&packet::PING).await?;
             self.next().await
         });
         match answer.await.unwrap_or_else(|_| Err(SILENT.to_owned())) {
@@ -175,8 +192,11 @@ impl Session {
 
     /// Ends the connection as the standard has it.
     pub(super) async fn close(mut self) {
-        let _ = self.write(&packet::GOODBYE).await;
-        let _ = self.stream.shutdown().await;
+        let goodbye = async {
+            let _ = self.link.write(&packet::GOODBYE).await;
+            self.link.shutdown().await;
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     }
 
     fn broken(&self, what: &dyn Display) -> Trouble {
@@ -184,28 +204,16 @@ impl Session {
         Trouble::Unanswered(said, LOG)
     }
 
-    async fn write(&mut self, octets: &[u8]) -> Result<(), String> {
-        let written = async {
-            self.stream.write_all(octets).await?;
-            self.stream.flush().await
-        };
-        written.await.map_err(|error| error.to_string())
-    }
-
     /// The next packet.
     async fn next(&mut self) -> Result<Packet, String> {
         loop {
-            match packet::parse(&self.buffer) {
+            match packet::parse(self.link.received()) {
                 Found::Packet(packet, length) => {
-                    self.buffer.drain(..length);
+                    self.link.understood(length);
                     return Ok(packet);
                 }
                 Found::Nonsense => return Err("it does not speak MQTT 5".to_owned()),
-                Found::Partial => match self.stream.read_buf(&mut self.buffer).await {
-                    Ok(0) => return Err("it closed the connection".to_owned()),
-                    Ok(_) => {}
-                    Err(error) => return Err(error.to_string()),
-                },
+                Found::Partial => self.link.more().await?,
             }
         }
     }

@@ -74,12 +74,8 @@ pub(super) fn error(server: &str, words: &str) -> About {
         Trouble::Refused(said(), LOGIN)
     } else if is("secure connection") || is("tls") {
         Trouble::Refused(said(), "write tls:// in url")
-    } else if is("maximum payload")
-        || is("invalid")
-        || is("parser error")
-        || is("unknown protocol")
-        || is("control line")
-    {
+    } else if is("maximum payload") || is("invalid publish subject") || is("control line") {
+        // Only these are about a message.
         Trouble::Halve(said())
     } else {
         Trouble::Unanswered(said(), LOG)
@@ -136,7 +132,11 @@ mod tests {
             ("User Authentication Expired", "Refused"),
             ("Secure Connection - TLS Required", "Refused"),
             ("Maximum Payload Violation", "Halve"),
-            ("Unknown Protocol Operation", "Halve"),
+            ("Invalid Publish Subject", "Halve"),
+            ("maximum control line exceeded", "Halve"),
+            ("Unknown Protocol Operation", "Unanswered"),
+            ("Parser Error", "Unanswered"),
+            ("Invalid Client Protocol", "Unanswered"),
             ("Stale Connection", "Unanswered"),
             ("Slow Consumer", "Unanswered"),
         ] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::protocol::Message;
-use super::session::{QUIET, Server, Session};
+use super::session::{Flight, QUIET, Server, Session};
 use super::subject;
 use crate::net::Network;
 use crate::outcome::json;
@@ -12,8 +12,10 @@ use crate::outcome::record::Record;
 use crate::sinks::acks::Ack;
 use crate::sinks::fields::Template;
 use crate::sinks::piece::{Format, Piece};
-use crate::sinks::session_lane::{Publisher, SessionLane};
-use crate::sinks::sink::{Destination, Lane, Limits, Order, Pieces, Said, Seat, Sink, Trouble, Working};
+use crate::sinks::session_lane::{Progress, Publisher, SessionLane};
+use crate::sinks::sink::{
+    Destination, Lane, Limits, Order, Pieces, Said, Seat, Sink, Trouble, Unopened, Working,
+};
 
 /// How many messages go in one batch.
 const MOST: usize = 256;
@@ -42,7 +44,7 @@ impl Sink for NatsSink {
     }
 
     fn greet(&self, network: Arc<dyn Network>) -> Working<'_> {
-        Box::pin(async move { Session::open(&self.server, &*network).await.map(drop) })
+        Box::pin(async move { Ok(Session::open(&self.server, &*network).await.map(drop)?) })
     }
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
@@ -53,6 +55,7 @@ impl Sink for NatsSink {
 impl Publisher for NatsSink {
     type Message = Message;
     type Session = Session;
+    type Flight = Flight;
 
     fn message(&self, record: &Record<'_>) -> Result<Message, Said> {
         let subject = self.subject.render(record);
@@ -64,16 +67,21 @@ impl Publisher for NatsSink {
         Ok(Message { subject, id: record.id(), payload })
     }
 
-    async fn open(&self, network: &dyn Network) -> Result<Session, Trouble> {
+    async fn open(&self, network: &dyn Network) -> Result<Session, Unopened> {
         Session::open(&self.server, network).await
     }
 
-    async fn publish(
+    async fn advance(
         session: &mut Session,
+        flight: &mut Flight,
         messages: &[Option<Message>],
         acks: &mut [Ack],
-    ) -> Result<(), Trouble> {
-        session.publish(messages, acks).await
+    ) -> Result<Progress, Trouble> {
+        session.advance(flight, messages, acks).await
+    }
+
+    fn silent(session: &Session, patience: Duration) -> Trouble {
+        session.silent(patience)
     }
 
     async fn ping(session: &mut Session) -> Result<(), Trouble> {

@@ -137,10 +137,10 @@ async fn what_a_server_says_at_the_start() {
     for (info, hello, means) in [
         (INFO, "-ERR 'Authorization Violation'\r\n", "Refused"),
         (INFO, "-ERR 'Permissions Violation for Subscription to \"_INBOX.x.*\"'\r\n", "Refused"),
-        (INFO, "nonsense\r\n", "Unanswered"),
+        (INFO, "nonsense\r\n", "Away"),
         (r#"INFO {"headers":true,"jetstream":false}"#, "PONG\r\n", "Refused"),
         (r#"INFO {"headers":true,"jetstream":true,"tls_required":true}"#, "PONG\r\n", "Refused"),
-        ("-ERR 'maximum connections exceeded'", "", "Unanswered"),
+        ("-ERR 'maximum connections exceeded'", "", "Away"),
         ("HTTP/1.1 400 Bad Request", "", "Away"),
     ] {
         let said = trouble(info, hello).await;

@@ -5,16 +5,17 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::answer::{self, About};
 use super::nkey;
 use super::protocol::{self, Event, Found, Info, Login, Message};
-use crate::net::{Network, Stream};
+use crate::net::Network;
 use crate::settings::address::Address;
 use crate::sinks::acks::Ack;
-use crate::sinks::sink::{Fate, Hint, Said, Trouble};
+use crate::sinks::link::Link;
+use crate::sinks::session_lane::Progress;
+use crate::sinks::sink::{Fate, Hint, Trouble, Unopened};
 use crate::sinks::tls::{self, Tls};
 
 /// How long the server may take to answer.
@@ -53,8 +54,7 @@ impl fmt::Debug for Server {
 
 /// A connection on which the server has let us in.
 pub(super) struct Session {
-    stream: Box<dyn Stream>,
-    buffer: Vec<u8>,
+    link: Link,
     server: String,
     info: Info,
     /// Where answers come.
@@ -63,9 +63,22 @@ pub(super) struct Session {
     next: u64,
 }
 
+/// Messages under way.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    /// Whether they were sent.
+    sent: bool,
+    /// Their places, by the numbers that stand at the end of the subjects of their answers.
+    waiting: HashMap<u64, usize>,
+}
+
 impl Session {
     /// Connects and logs in.
-    pub(super) async fn open(server: &Server, network: &dyn Network) -> Result<Self, Trouble> {
+    pub(super) async fn open(server: &Server, network: &dyn Network) -> Result<Self, Unopened> {
+        Ok(Self::begin(server, network).await?)
+    }
+
+    async fn begin(server: &Server, network: &dyn Network) -> Result<Self, Trouble> {
         let name = server.address.to_string();
         let away = |error: &dyn Display| {
             Trouble::Away(format!("cannot connect to the NATS server {name}: {error}").into(), RUNNING)
@@ -76,8 +89,8 @@ impl Session {
         let mut random = [0; 12];
         getrandom::fill(&mut random).map_err(|error| away(&error))?;
         let inbox = format!("_INBOX.{}", HEXLOWER.encode(&random));
-        let (buffer, info) = (Vec::new(), Info::default());
-        let mut session = Session { stream, buffer, server: name.clone(), info, inbox, next: 0 };
+        let (link, info) = (Link::new(stream), Info::default());
+        let mut session = Session { link, server: name.clone(), info, inbox, next: 0 };
         let greeting = tokio::time::timeout(PATIENCE, session.next()).await;
         match greeting.unwrap_or_else(|_| Err(SILENT.to_owned())) {
             Ok(Event::Info(info)) => session.info = info,
@@ -103,17 +116,17 @@ impl Session {
             return refused("has no TLS", "write nats:// in url, or configure TLS on the server");
         }
         // What stands behind INFO did not come over TLS.
-        if !self.buffer.is_empty() {
+        if !self.link.received().is_empty() {
             return Err(self.broken(&"it sent more than INFO before TLS"));
         }
-        let stream = tokio::time::timeout(PATIENCE, tls::begin(&server.tls, self.stream)).await;
+        let stream = tokio::time::timeout(PATIENCE, tls::begin(&server.tls, self.link.into_stream())).await;
         let away = |error: &dyn Display| {
             Trouble::Away(
                 format!("no TLS with the NATS server {}: {error}", server.address).into(),
                 CERTIFICATES,
             )
         };
-        self.stream = stream.map_err(|_| away(&SILENT))?.map_err(|error| away(&error))?;
+        self.link = Link::new(stream.map_err(|_| away(&SILENT))?.map_err(|error| away(&error))?);
         Ok(self)
     }
 
@@ -146,13 +159,13 @@ impl Session {
     /// Sends lines that end with PING, and awaits PONG.
     async fn ask(&mut self, lines: &[u8]) -> Result<(), Trouble> {
         let answered = tokio::time::timeout(PATIENCE, async {
-            self.write(lines).await?;
+            self.link.write(lines).await?;
             loop {
                 match self.next().await? {
                     Event::Pong => return Ok(Ok(())),
                     Event::Error(words) => return Ok(Err(words)),
                     Event::Info(info) => self.info = info,
-                    Event::Ping => self.write(b"PONG\r\n").await?,
+                    Event::Ping => self.link.write(b"PONG\r\n").await?,
                     Event::Ok | Event::Message(..) => {}
                 }
             }
@@ -173,15 +186,43 @@ impl Session {
         Err(Trouble::Refused(what.into(), "enable JetStream on the server: jetstream { store_dir: ... }"))
     }
 
-    /// Publishes messages, and awaits the answer of their stream to each.
-    pub(super) async fn publish(
+    /// Publishes messages, and awaits the answer of their stream to one more of them.
+    pub(super) async fn advance(
         &mut self,
+        flight: &mut Flight,
         messages: &[Option<Message>],
         acks: &mut [Ack],
-    ) -> Result<(), Trouble> {
-        let mut frames = Vec::new();
-        // By the numbers that stand at the end of the subjects of their answers.
-        let mut waiting: HashMap<u64, usize> = HashMap::with_capacity(messages.len());
+    ) -> Result<Progress, Trouble> {
+        if !flight.sent {
+            flight.sent = true;
+            self.send(flight, messages, acks);
+        }
+        while !flight.waiting.is_empty() {
+            match self.next().await.map_err(|error| self.broken(&error))? {
+                Event::Message(subject, status, body) => {
+                    let number = subject.rsplit('.').next().and_then(|number| number.parse().ok());
+                    let place = number.and_then(|number: u64| flight.waiting.remove(&number));
+                    if let Some((at, message)) = place.and_then(|at| Some((at, messages[at].as_ref()?))) {
+                        acks[at] = answer::ack(message, status, &body);
+                        return Ok(Progress::More);
+                    }
+                }
+                Event::Error(words) => {
+                    let before = flight.waiting.len();
+                    self.told(&words, messages, &mut flight.waiting, acks)?;
+                    if flight.waiting.len() < before {
+                        return Ok(Progress::More);
+                    }
+                }
+                Event::Ping => self.link.push(b"PONG\r\n"),
+                Event::Info(info) => self.info = info,
+                Event::Pong | Event::Ok => {}
+            }
+        }
+        Ok(Progress::All)
+    }
+
+    fn send(&mut self, flight: &mut Flight, messages: &[Option<Message>], acks: &mut [Ack]) {
         for (at, message) in messages.iter().enumerate() {
             let Some(message) = message else { continue };
             if let Some(longest) = self.info.longest.filter(|longest| message.size() > *longest) {
@@ -190,37 +231,17 @@ impl Session {
                 acks[at] = Ack::Fate(Fate::Dead(said.into()));
                 continue;
             }
-            frames.extend_from_slice(&message.encode(&format!("{}.{}", self.inbox, self.next)));
-            waiting.insert(self.next, at);
+            self.link.push(&message.encode(&format!("{}.{}", self.inbox, self.next)));
+            flight.waiting.insert(self.next, at);
             self.next += 1;
         }
-        let mut failed = self.write(&frames).await.err();
-        while !waiting.is_empty() {
-            let event = tokio::time::timeout(PATIENCE, self.next()).await;
-            let Ok(event) = event else {
-                let said =
-                    Said::from(format!("the NATS server {} did not acknowledge for 30 s", self.server));
-                return Err(Trouble::Unanswered(said, NO_ACK));
-            };
-            match event {
-                Ok(Event::Message(subject, status, body)) => {
-                    let number = subject.rsplit('.').next().and_then(|number| number.parse().ok());
-                    let place = number.and_then(|number: u64| waiting.remove(&number));
-                    if let Some((at, message)) = place.and_then(|at| Some((at, messages[at].as_ref()?))) {
-                        acks[at] = answer::ack(message, status, &body);
-                    }
-                }
-                Ok(Event::Error(words)) => self.told(&words, messages, &mut waiting, acks)?,
-                Ok(Event::Ping) => {
-                    let written = self.write(b"PONG\r\n").await;
-                    failed = failed.or(written.err());
-                }
-                Ok(Event::Info(info)) => self.info = info,
-                Ok(Event::Pong | Event::Ok) => {}
-                Err(error) => return Err(self.broken(&failed.unwrap_or(error))),
-            }
-        }
-        Ok(())
+    }
+
+    /// What it means that no stream has acknowledged anything for `patience`.
+    pub(super) fn silent(&self, patience: Duration) -> Trouble {
+        let (server, seconds) = (&self.server, patience.as_secs());
+        let said = format!("the NATS server {server} acknowledged nothing for {seconds} s");
+        Trouble::Unanswered(said.into(), NO_ACK)
     }
 
     /// What the server says of what it was sent: those to whose subject nobody may publish here are settled.
@@ -262,28 +283,16 @@ impl Session {
         Trouble::Unanswered(format!("the NATS server {} broke off: {what}", self.server).into(), LOG)
     }
 
-    async fn write(&mut self, octets: &[u8]) -> Result<(), String> {
-        let written = async {
-            self.stream.write_all(octets).await?;
-            self.stream.flush().await
-        };
-        written.await.map_err(|error| error.to_string())
-    }
-
     /// The next event.
     async fn next(&mut self) -> Result<Event, String> {
         loop {
-            match protocol::parse(&self.buffer) {
+            match protocol::parse(self.link.received()) {
                 Found::Event(event, length) => {
-                    self.buffer.drain(..length);
+                    self.link.understood(length);
                     return Ok(event);
                 }
                 Found::Nonsense => return Err("it does not speak NATS".to_owned()),
-                Found::Partial => match self.stream.read_buf(&mut self.buffer).await {
-                    Ok(0) => return Err("it closed the connection".to_owned()),
-                    Ok(_) => {}
-                    Err(error) => return Err(error.to_string()),
-                },
+                Found::Partial => self.link.more().await?,
             }
         }
     }

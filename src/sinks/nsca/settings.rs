@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::settings::address::Address;
 use crate::settings::secret::PASSWORD;
 use crate::settings::section::as_integer;
+use crate::settings::url::shown;
 use crate::sinks::plugin_output::Newlines;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 
@@ -48,7 +49,11 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
         let address = Address::parse(&text, PORT);
         if address.is_none() {
             let hint = Some("write HOST, HOST:PORT or [IPV6]:PORT, as in nagios.example:5667");
-            options.report_at(&text.span, format!("'{}' is no address of a daemon", text.value), hint);
+            options.report_at(
+                &text.span,
+                format!("'{}' is no address of a daemon", shown(&text.value)),
+                hint,
+            );
         }
         address
     });

@@ -14,13 +14,13 @@ use zeroize::Zeroizing;
 use super::message::{Form, Head};
 use crate::engine_id;
 use crate::message::{Notification, Version};
-use crate::net::Network;
+use crate::net::{Network, is_too_long};
 use crate::outcome::codec;
 use crate::outcome::record::Record;
 use crate::settings::address::Address;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, too_long,
 };
 use crate::snmp::usm::originate::{Asked, Originator, Peer, Refusal, Reply};
 use crate::snmp::usm::{Engine, User};
@@ -201,9 +201,10 @@ impl SnmpLane {
             self.own = read.map_or_else(|| ENGINE.to_vec(), |(id, _)| id);
         }
         let Address { host, port } = self.sink.address.clone();
-        let opening = self.network.datagrams(&host, port, self.turn);
+        let turn = self.turn;
+        self.turn = turn.wrapping_add(1);
+        let opening = self.network.datagrams(&host, port, turn);
         let socket = opening.await.map_err(|error| self.away("cannot send to", &error))?;
-        self.turn = self.turn.wrapping_add(1);
         let v3 = match self.sink.security.clone() {
             Security::Community(_) => None,
             Security::User(user, context) => {
@@ -250,7 +251,11 @@ impl SnmpLane {
     }
 
     async fn put(&self, socket: &UdpSocket, datagram: &[u8]) -> Result<(), Trouble> {
-        match socket.send(datagram).await {
+        self.was_put(socket.send(datagram).await)
+    }
+
+    fn was_put(&self, sent: io::Result<usize>) -> Result<(), Trouble> {
+        match sent {
             // Of a datagram before; that nobody is there still is said by the next answer.
             Err(error) if error.kind() != ErrorKind::ConnectionRefused => {
                 Err(self.away("cannot send to", &error))
@@ -341,7 +346,13 @@ impl SnmpLane {
             Ok((packet, cut)) => {
                 one.message_ids.push(message_id);
                 cuts[one.place] = cut;
-                self.put(&session.socket, &packet).await
+                match session.socket.send(&packet).await {
+                    Err(error) if is_too_long(&error) => {
+                        fates[one.place] = Some(Fate::Dead(too_long(packet.len(), &self.sink.address)));
+                        Ok(())
+                    }
+                    sent => self.was_put(sent),
+                }
             }
             Err(reason) => {
                 fates[one.place] = Some(Fate::Dead(reason));
@@ -374,9 +385,7 @@ impl SnmpLane {
             head.notify(record, codec::original_of(&item.payload), |inform, cut| (seal(inform), cut))?;
         match sealed {
             (None, _) => Err("it cannot be encrypted".into()),
-            (Some(packet), _) if packet.len() > LONGEST => {
-                Err(format!("the inform has {} octets, more than a datagram holds", packet.len()).into())
-            }
+            (Some(packet), _) if packet.len() > LONGEST => Err(too_long(packet.len(), &self.sink.address)),
             (Some(packet), cut) => Ok((packet, cut)),
         }
     }

@@ -9,6 +9,7 @@ use super::lane::{Security, SnmpSink};
 use super::message::Form;
 use crate::settings::address::Address;
 use crate::settings::secret;
+use crate::settings::url::shown;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::snmp::usm::User;
 use crate::snmp::usm::users::{auth_protocol, priv_protocol};
@@ -84,7 +85,11 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
         let address = Address::parse(&text, PORT);
         if address.is_none() {
             let hint = Some("write HOST, HOST:PORT or [IPV6]:PORT, as in nms.example.org:162");
-            options.report_at(&text.span, format!("'{}' is no address of a receiver", text.value), hint);
+            options.report_at(
+                &text.span,
+                format!("'{}' is no address of a receiver", shown(&text.value)),
+                hint,
+            );
         }
         address
     });

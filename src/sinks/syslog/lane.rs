@@ -11,13 +11,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::form::{Form, Message};
-use crate::net::{Network, Stream};
+use crate::net::{Network, Stream, is_too_long};
 use crate::outcome::record::Record;
 use crate::settings::address::Address;
 use crate::sinks::acks::in_order;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
+    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Unopened,
+    Working, too_long,
 };
 use crate::sinks::tls::{self, Tls};
 use crate::syslog::relp::{self, Answer, Found, Number};
@@ -206,7 +207,7 @@ impl SyslogLane {
         match self.way.server.target.protocol {
             Protocol::Udp => {
                 self.way.turn = self.way.turn.wrapping_add(1);
-                self.way.in_time(self.way.over_udp(&messages)).await?;
+                self.way.in_time(self.way.over_udp(&messages, &mut fates)).await?;
             }
             Protocol::Tcp | Protocol::Tls => self.way.in_time(self.way.over_tcp(&messages)).await?,
             Protocol::Relp | Protocol::RelpTls => self.over_relp(&messages, &mut fates).await?,
@@ -221,7 +222,7 @@ impl SyslogLane {
             let is_old = kept.is_some();
             let mut session = match kept.take() {
                 Some(session) => session,
-                None => self.way.in_time(self.way.open()).await?,
+                None => self.way.open().await?,
             };
             let mut exchange = Exchange::new(&mut session.number, messages);
             // What was acknowledged until then stays so.
@@ -258,15 +259,21 @@ impl Way {
     }
 
     /// Sends datagrams. A machine on which nobody listens says so of one before.
-    async fn over_udp(&self, messages: &[(usize, Vec<u8>)]) -> Result<(), Trouble> {
+    async fn over_udp(&self, messages: &[(usize, Vec<u8>)], fates: &mut [Fate]) -> Result<(), Trouble> {
         let Address { host, port } = &self.server.target.address;
         let away = |error: &io::Error| {
             Trouble::Away(format!("cannot send to {}: {error}", self.server.target).into(), RUNNING)
         };
         let opening = self.network.datagrams(host, *port, self.turn);
         let socket = opening.await.map_err(|error| away(&error))?;
-        for (_, message) in messages {
-            socket.send(message).await.map_err(|error| away(&error))?;
+        for (place, message) in messages {
+            match socket.send(message).await {
+                Ok(_) => {}
+                Err(error) if is_too_long(&error) => {
+                    fates[*place] = Fate::Dead(too_long(message.len(), &self.server.target));
+                }
+                Err(error) => return Err(away(&error)),
+            }
         }
         match tokio::time::timeout(UNHEARD, socket.recv(&mut [0])).await {
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(away(&error)),
@@ -311,7 +318,11 @@ impl Way {
     }
 
     /// Begins a session.
-    async fn open(&self) -> Result<Session, Trouble> {
+    async fn open(&self) -> Result<Session, Unopened> {
+        Ok(self.in_time(self.begin()).await?)
+    }
+
+    async fn begin(&self) -> Result<Session, Trouble> {
         let stream = self.connect().await?;
         let mut session = Session { stream, number: Number::FIRST, buffer: Vec::new() };
         let mut frame = Vec::new();

@@ -87,3 +87,37 @@ async fn what_is_acknowledged_is_delivered_and_only_the_rest_is_sent_again_in_or
         assert_eq!(fates, [taken(0), taken(0) && taken(1), taken(2)], "{does:?}");
     }
 }
+
+/// A network of real datagrams to one address.
+#[derive(Debug)]
+struct Datagrams(std::net::SocketAddr);
+
+impl Network for Datagrams {
+    fn connect<'a>(&'a self, _: &'a str, _: u16) -> Connecting<'a> {
+        Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+    }
+
+    fn datagrams<'a>(&'a self, _: &'a str, _: u16, turn: usize) -> crate::net::Opening<'a> {
+        Box::pin(async move { crate::net::Internet.datagrams("127.0.0.1", self.0.port(), turn).await })
+    }
+}
+
+/// An outcome whose fields alone make a longer datagram than there can be is refused, and holds up no other.
+#[tokio::test]
+async fn what_no_datagram_holds_is_a_dead_letter() {
+    let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (mut seat, _) = seat();
+    seat.network = Arc::new(Datagrams(receiver.local_addr().unwrap()));
+    for form in [Form::Rfc5424, Form::Cef, Form::Leef] {
+        let address = Address { host: "siem".into(), port: 514 };
+        let target = Target { protocol: Protocol::Udp, address };
+        let sink = SyslogSink { target, form, facility: 16, most: 8192, tls: None };
+        let long = "s".repeat(LONGEST_DATAGRAM);
+        let items =
+            [item(1, "h", Some("s"), "a"), item(2, "h", Some(&long), "b"), item(3, "h", Some("s"), "c")];
+        let fates = sink.lane(&seat).send(&items).await.unwrap();
+        let Fate::Dead(said) = &fates[1] else { panic!("{form:?}: {fates:?}") };
+        assert!(said.as_str().contains("longer than one to udp://siem:514 can be"), "{said}");
+        assert_eq!((&fates[0], &fates[2]), (&Fate::Taken, &Fate::Taken), "{form:?}");
+    }
+}

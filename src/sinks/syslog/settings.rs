@@ -6,6 +6,7 @@ use super::form::Form;
 use super::lane::{Protocol, SyslogSink, Target};
 use crate::settings::address::Address;
 use crate::settings::section::as_integer;
+use crate::settings::url::shown;
 use crate::sinks::settings::{Configured, Key, Kind, Options};
 use crate::sinks::tls;
 use crate::syslog::names::FACILITIES;
@@ -43,7 +44,7 @@ fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
         let target = Target::parse(&text);
         if target.is_none() {
             let hint = Some("write relp://, relp+tls://, tls://, tcp:// or udp:// and HOST:PORT, as in relp://siem.example:2514");
-            options.report_at(&text.span, format!("'{}' is no address of a syslog server", text.value), hint);
+            options.report_at(&text.span, format!("'{}' is no address of a syslog server", shown(&text.value)), hint);
         }
         target
     });

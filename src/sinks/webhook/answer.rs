@@ -28,13 +28,18 @@ pub(super) fn is_pointer(text: &str) -> bool {
 
 /// What a pointer leads to (RFC 6901). `*` stands for the first entry of a list or an object.
 pub(super) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
-    pointer.split('/').skip(1).try_fold(value, |value, part| match (part, value) {
+    pointer.split('/').skip(1).try_fold(value, entry)
+}
+
+/// What a part of a pointer leads to.
+fn entry<'v>(value: &'v Value, part: &str) -> Option<&'v Value> {
+    match (part, value) {
         ("*", Value::Array(list)) => list.first(),
         ("*", Value::Object(object)) => object.values().next(),
         (part, Value::Array(list)) => list.get(part.parse::<usize>().ok()?),
         (part, Value::Object(object)) => object.get(&part.replace("~1", "/").replace("~0", "~")),
         _ => None,
-    })
+    }
 }
 
 /// A text, a number or a truth value, as text.
@@ -46,32 +51,38 @@ pub(super) fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether an answer has what a pointer looks into, if only an empty list: another one says nothing of tickets, though its status is good.
-fn lists(json: &Value, pointer: &str) -> bool {
-    let mut parts = pointer.split('/').skip(1);
-    match (json, parts.next(), parts.next()) {
-        (Value::Object(object), Some(first), Some(_)) => {
-            first == "*" || object.contains_key(&first.replace("~1", "/").replace("~0", "~"))
-        }
-        _ => true,
-    }
-}
-
-/// The id in the answer to a search; none if there is none.
-pub(super) fn found(answer: &Answer, pointer: &str) -> Result<Option<String>, &'static str> {
-    let json: Value = serde_json::from_slice(&answer.body).map_err(|_| "no JSON")?;
+/// The id in the answer to a search; none if there is none. That is so only where the list of tickets is empty: one that has other things
+/// at the place of the id says of no ticket that it is not there, and a second one would be opened.
+pub(super) fn found(answer: &Answer, pointer: &str) -> Result<Option<String>, String> {
+    let wrong = |what: &str| {
+        let answer = answer.excerpt();
+        Err(format!("{what} at {pointer}; correct 'id' of 'find', or see what it answers: {answer}"))
+    };
+    let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else { return wrong("no JSON") };
     if !json.is_object() && !json.is_array() {
-        return Err("no JSON object");
+        return wrong("no JSON object");
     }
-    if !lists(&json, pointer) {
-        return Err("something else than a list of tickets");
+    let parts: Vec<&str> = pointer.split('/').skip(1).collect();
+    let mut value = &json;
+    for part in &parts {
+        value = match (entry(value, part), value) {
+            (Some(value), _) => value,
+            (None, Value::Null) => return Ok(None),
+            (None, Value::Array(list)) if list.is_empty() || part.parse::<usize>().is_ok() => {
+                return Ok(None);
+            }
+            (None, Value::Object(object)) if object.is_empty() && (*part == "*" || parts.len() == 1) => {
+                return Ok(None);
+            }
+            (None, _) => return wrong("nothing"),
+        };
     }
-    match at(&json, pointer) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(id)) if id.is_empty() => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id.clone())),
-        Some(Value::Number(id)) => Ok(Some(id.to_string())),
-        Some(_) => Err("something else than an id"),
+    match value {
+        Value::Null => Ok(None),
+        Value::String(id) if id.is_empty() => Ok(None),
+        Value::String(id) => Ok(Some(id.clone())),
+        Value::Number(id) => Ok(Some(id.to_string())),
+        _ => wrong("something else than a text or a number"),
     }
 }
 
@@ -94,15 +105,29 @@ mod tests {
             assert_eq!(id(none), Ok(None), "{none}");
         }
         // What is no answer to a search says of no ticket that it is not there: one would be opened twice, or never closed.
-        for other in ["{}", r#"{"error":"maintenance"}"#, r#"{"results":[]}"#] {
-            assert_eq!(id(other), Err("something else than a list of tickets"), "{other}");
+        for other in [
+            "{}",
+            r#"{"error":"maintenance"}"#,
+            r#"{"results":[]}"#,
+            r#"{"result":"none"}"#,
+            r#"{"result":[{}]}"#,
+            r#"{"result":[{"number":"INC1"}]}"#,
+            r#"{"result":[{"sys_id":["a1"]}]}"#,
+            r#"{"result":{"sys_id":"a1"}}"#,
+        ] {
+            let said = id(other).unwrap_err();
+            assert!(said.contains("at /result/0/sys_id") && said.contains(other), "{said}");
         }
+        let long = id(&format!(r#"{{"result":"{}"}}"#, "x".repeat(100_000))).unwrap_err();
+        assert!(long.len() < 1000, "{}", long.len());
         let first = |body: &str, pointer: &str| found(&answer(200, body), pointer);
         assert_eq!(first("{}", "/id"), Ok(None));
         assert_eq!(first("[]", "/0/id"), Ok(None));
         assert_eq!(first("{}", "/*/id"), Ok(None));
         assert_eq!(first(r#"{"a/b":[]}"#, "/a~1b/0/id"), Ok(None));
         assert!(first(r#"{"error":1}"#, "/0/id").is_err());
+        assert!(first(r#"{"error":1}"#, "/id").is_err());
+        assert!(first(r#"[{"key":1}]"#, "/*/id").is_err());
         for wrong in ["", "<html>", "7", r#"{"result":[{"sys_id":{}}]}"#] {
             assert!(id(wrong).is_err(), "{wrong}");
         }

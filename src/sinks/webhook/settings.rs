@@ -84,7 +84,7 @@ const KEYS: &[Key] = &[
 ];
 
 fn read(options: &mut Options<'_, '_, '_>) -> Option<Configured> {
-    let server = Server::read(options, "https://hooks.example/services/x");
+    let server = Server::read(options, "https://hooks.example/services/x", &[]);
     let method = ticket::method(options, Method::POST);
     let formats = [
         ("json", Format::Json),

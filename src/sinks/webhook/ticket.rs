@@ -232,6 +232,7 @@ impl TicketLane {
             match found(&answer, &self.steps.id) {
                 Ok(found) => found,
                 Err(why) => {
+                    // The search is repeated, and nothing is opened meanwhile.
                     let what = format!("{} answered the search with {why}", self.client.server());
                     return Ok(vec![Fate::Later(what.into())]);
                 }

@@ -207,7 +207,9 @@ mod tests {
                 Means::None => "each outcome is retried for `grace`, then it becomes a dead letter",
                 Means::Halve => "each half is sent again, down to the outcome",
                 Means::Refused => "the sink waits; see the log of the server",
-                Means::Elsewhere => "the sink waits; check `addresses`",
+                Means::Elsewhere => {
+                    "the other addresses are asked, then each half alone; if none has any of the hosts, the sink waits: check `addresses`"
+                }
                 Means::Unanswered => "all are sent again",
             };
             writeln!(table, "| {response} | {failed} | {follows} |").unwrap();

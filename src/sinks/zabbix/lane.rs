@@ -21,12 +21,16 @@ use crate::sinks::memory::Memory;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
     Destination, Fate, Hint, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
+    Unopened,
 };
 use crate::sinks::tls::{self, Tls};
+use crate::sinks::turns::Turns;
 use crate::time::clock::{Clock, Mono};
 
 /// How long Zabbix may take for a request.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one of its addresses may take to connect.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 const RUNNING: Hint = "see whether it runs, and whether `addresses` of this sink is right";
 const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink, and TLSAccept of the proxy";
@@ -88,7 +92,12 @@ impl Sink for Zabbix {
 
     fn lane(&self, seat: &Seat) -> Box<dyn Lane> {
         Box::new(ZabbixLane {
-            way: Way { zabbix: self.clone(), network: seat.network.clone(), at: 0 },
+            way: Way {
+                zabbix: self.clone(),
+                network: seat.network.clone(),
+                turns: Turns::new(self.addresses.len()),
+                at: 0,
+            },
             clock: seat.clock.clone(),
             services: Services::new(Memory::new(seat.name.clone(), seat.memory.clone())),
             failing: HashMap::new(),
@@ -114,7 +123,8 @@ struct ZabbixLane {
 struct Way {
     zabbix: Zabbix,
     network: Arc<dyn Network>,
-    /// Which of the addresses was reached last.
+    turns: Turns,
+    /// Which of the addresses was asked last.
     at: usize,
 }
 
@@ -231,26 +241,47 @@ impl Way {
     /// Sends groups of values. Gives for each whether Zabbix has processed all of it.
     async fn submit(&mut self, groups: &[&[Value]]) -> Result<Vec<bool>, Trouble> {
         let mut taken = vec![false; groups.len()];
+        // What no address has the host of, and whether one has another host.
+        let (mut elsewhere, mut is_here) = (None, false);
         // Parts that are still to be sent, the first one last.
         let mut parts = Vec::from([(0, groups.len())]);
         while let Some((start, end)) = parts.pop() {
             let part = start..end;
             let values: Vec<&Value> = groups[part.clone()].iter().copied().flatten().collect();
-            let answer = self.exchange(&request(values.iter().copied())).await?;
-            match answer.means(values.len()) {
+            let answer = self.ask_around(&request(values.iter().copied()), values.len()).await?;
+            let means = answer.means(values.len());
+            is_here |= means != Means::Elsewhere;
+            match means {
                 Means::Taken => taken[part].fill(true),
-                Means::Halve if part.len() > 1 => {
+                // Hosts of several proxies may be among them.
+                Means::Halve | Means::Elsewhere if part.len() > 1 => {
                     let middle = start + part.len() / 2;
                     parts.extend([(middle, end), (start, middle)]);
                 }
                 Means::None | Means::Halve => {}
+                Means::Elsewhere => elsewhere = answer.trouble(means, &self.server().to_string()),
                 means => {
                     let trouble = answer.trouble(means, &self.server().to_string());
                     return Err(trouble.unwrap_or_else(|| self.broken(&"its answer means nothing")));
                 }
             }
         }
-        Ok(taken)
+        elsewhere.filter(|_| !is_here).map_or(Ok(taken), Err)
+    }
+
+    /// Asks the addresses in turn, until one does not say that another one has the host.
+    async fn ask_around(&mut self, body: &[u8], values: usize) -> Result<Answer, Trouble> {
+        let mut answer = self.exchange(body).await?;
+        for _ in 1..self.zabbix.addresses.len() {
+            if answer.means(values) != Means::Elsewhere {
+                break;
+            }
+            answer = self.exchange(body).await?;
+        }
+        if answer.means(values) != Means::Elsewhere {
+            self.turns.keep(self.at);
+        }
+        Ok(answer)
     }
 
     fn broken(&self, what: &dyn fmt::Display) -> Trouble {
@@ -258,33 +289,41 @@ impl Way {
     }
 
     async fn exchange(&mut self, body: &[u8]) -> Result<Answer, Trouble> {
-        let exchange = async {
-            let mut stream = self.connect().await?;
-            self.ask(&mut stream, body).await
-        };
-        match tokio::time::timeout(PATIENCE, exchange).await {
+        let mut stream = self.connect().await?;
+        match tokio::time::timeout(PATIENCE, self.ask(&mut stream, body)).await {
             Ok(answer) => answer,
             Err(_) => Err(self.broken(&"no answer within 30 s")),
         }
     }
 
-    /// Connects to the first address that can be reached, from the one that was reached last.
-    async fn connect(&mut self) -> Result<Box<dyn Stream>, Trouble> {
-        let count = self.zabbix.addresses.len();
-        let mut why = Vec::new();
-        for _ in 0..count {
-            let Address { host, port } = self.server();
-            match self.network.connect(host, *port).await {
-                Ok(stream) => {
-                    return tls::begin(&self.zabbix.tls, stream).await.map_err(|error| {
-                        Trouble::Away(format!("no TLS with {}: {error}", self.server()).into(), CERTIFICATES)
-                    });
+    /// Connects to the first address that can be reached, from the one whose turn it is.
+    async fn connect(&mut self) -> Result<Box<dyn Stream>, Unopened> {
+        let (mut why, mut is_certificate) = (Vec::new(), true);
+        for _ in 0..self.zabbix.addresses.len() {
+            self.at = self.turns.take();
+            match tokio::time::timeout(CONNECT_PATIENCE, self.connect_to(self.server())).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err((said, of_tls))) => {
+                    is_certificate &= of_tls;
+                    why.push(said);
                 }
-                Err(error) => why.push(format!("{}: {error}", self.server())),
+                Err(_) => {
+                    is_certificate = false;
+                    why.push(format!("{}: no answer within {} s", self.server(), CONNECT_PATIENCE.as_secs()));
+                }
             }
-            self.at = (self.at + 1) % count;
         }
-        Err(Trouble::Away(format!("cannot connect to Zabbix at {}", why.join(", ")).into(), RUNNING))
+        let hint = if is_certificate { CERTIFICATES } else { RUNNING };
+        Err(Unopened::Away(format!("cannot connect to Zabbix at {}", why.join(", ")).into(), hint))
+    }
+
+    /// A connection, or why there is none and whether that is about TLS.
+    async fn connect_to(&self, address: &Address) -> Result<Box<dyn Stream>, (String, bool)> {
+        let Address { host, port } = address;
+        let stream = self.network.connect(host, *port).await;
+        let stream = stream.map_err(|error| (format!("{address}: {error}"), false))?;
+        let secured = tls::begin(&self.zabbix.tls, stream).await;
+        secured.map_err(|error| (format!("{address}: no TLS: {error}"), true))
     }
 
     async fn ask(&self, stream: &mut Box<dyn Stream>, body: &[u8]) -> Result<Answer, Trouble> {

@@ -19,6 +19,8 @@ struct Known {
     requests: usize,
     /// What it answers in place of counts.
     instead: Option<&'static str>,
+    /// Whether it says of hosts that it does not have that another one has them.
+    redirects: bool,
 }
 
 impl Known {
@@ -38,6 +40,10 @@ impl Known {
         }
         let request: Json = serde_json::from_slice(body).unwrap();
         let values = request["data"].as_array().unwrap();
+        let has = |value: &Json| self.items.iter().any(|(host, _)| value["host"] == host.as_str());
+        if self.redirects && !values.iter().all(has) {
+            return r#"{"response":"failed","redirect":{"revision":1,"address":"p:10051"}}"#.to_owned();
+        }
         let mut processed = 0;
         for value in values {
             let text = |key: &str| value[key].as_str().unwrap().to_owned();
@@ -213,4 +219,76 @@ fn the_next_address_is_used_when_one_is_away() {
     let away = send(&mut *lane, &[item(1, "h", Some("a"), "o")]);
     let Err(Trouble::Away(said, _)) = away else { panic!("{away:?}") };
     assert!(said.as_str().starts_with(&format!("cannot connect to Zabbix at 127.0.0.1:{gone}: ")), "{said}");
+}
+
+/// A network on which one address is a black hole, or takes connections and never answers.
+#[derive(Debug)]
+struct Holes {
+    hole: &'static str,
+    answers: bool,
+}
+
+impl Network for Holes {
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> crate::net::Connecting<'a> {
+        if host != self.hole {
+            return crate::net::Internet.connect(host, port);
+        }
+        if self.answers {
+            let (own, other) = tokio::io::duplex(1 << 16);
+            tokio::spawn(async move {
+                let _held = other;
+                std::future::pending::<()>().await;
+            });
+            return Box::pin(std::future::ready(Ok(Box::new(own) as Box<dyn Stream>)));
+        }
+        Box::pin(std::future::pending())
+    }
+}
+
+/// What takes too long is left for the next address, wherever it hangs: the future that waited for it is gone.
+#[test]
+fn the_next_address_is_used_when_one_is_a_black_hole() {
+    for answers in [false, true] {
+        let (server, memory) = (Server::start(), tempfile::tempdir().unwrap());
+        server.known.lock().unwrap().add_service("h", "a");
+        let mut zabbix = Zabbix { discovery: false, ..server.zabbix() };
+        zabbix.addresses.insert(0, Address { host: "hole".into(), port: 10051 });
+        let (mut seat, _) = seat();
+        seat.memory = memory.path().join("sinks/z");
+        seat.network = Arc::new(Holes { hole: "hole", answers });
+        let mut lane = zabbix.lane(&seat);
+        let items = [item(1, "h", Some("a"), "o")];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // Whoever waits may give up at any time.
+            tokio::time::pause();
+            let waited = tokio::time::timeout(Duration::from_secs(9), lane.send(&items)).await;
+            tokio::time::resume();
+            assert!(waited.is_err());
+            let sent = tokio::time::timeout(Duration::from_secs(5), lane.send(&items)).await;
+            assert_eq!(sent.expect("the next address is tried").unwrap(), [Fate::Taken], "{answers}");
+        });
+    }
+}
+
+#[test]
+fn the_address_that_has_the_host_is_found() {
+    let (first, second) = (Server::start(), Server::start());
+    let memory = tempfile::tempdir().unwrap();
+    for (server, host) in [(&first, "g"), (&second, "h")] {
+        let mut known = server.known.lock().unwrap();
+        known.add_service(host, "a");
+        known.redirects = true;
+    }
+    let mut zabbix = Zabbix { discovery: false, ..first.zabbix() };
+    zabbix.addresses.extend(second.zabbix().addresses);
+    let (mut lane, _) = lane(&zabbix, memory.path());
+    let items = [item(1, "h", Some("a"), "o"), item(2, "g", Some("a"), "o"), item(3, "h", Some("a"), "o")];
+    assert_eq!(send(&mut *lane, &items).unwrap(), [Fate::Taken, Fate::Taken, Fate::Taken]);
+    // A host that no address has is said; together with others it holds them up no longer than `grace`.
+    let nobody = [item(4, "x", Some("a"), "o")];
+    assert!(matches!(send(&mut *lane, &nobody), Err(Trouble::Refused(..))));
+    let mixed = [item(5, "g", Some("a"), "o"), nobody[0].clone()];
+    let fates = send(&mut *lane, &mixed).unwrap();
+    assert!(fates[0] == Fate::Taken && is_later(&fates[1]), "{fates:?}");
 }

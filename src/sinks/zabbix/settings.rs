@@ -23,7 +23,7 @@ pub const KIND: Kind = Kind {
             Key {
                 name: "addresses",
                 default: "required",
-                says: "A list of `HOST` or `HOST:PORT`. Default port: 10051. The first reachable one is used: the nodes of a server, or proxies of one group.",
+                says: "A list of `HOST` or `HOST:PORT`: the nodes of a server, or the proxies of one group. Default port: 10051. One is used until it does not connect within 10 s, does not answer within 30 s, or does not have the host; then the next one is used.",
             },
             Key {
                 name: "host",
