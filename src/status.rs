@@ -92,7 +92,12 @@ impl Status {
 
     /// The daemon has started: there are rules and sinks.
     pub fn set_ready(&self) {
-        self.ready.store(true, Ordering::Relaxed);
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether it has started: what is configured is in force.
+    pub fn has_started(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
     }
 
     /// The configured sinks.
@@ -357,7 +362,7 @@ impl Status {
     fn passing(&self) -> Vec<String> {
         if self.shared.stopping() {
             vec!["stopping".to_owned()]
-        } else if self.ready.load(Ordering::Relaxed) {
+        } else if self.has_started() {
             Vec::new()
         } else {
             vec!["starting".to_owned()]

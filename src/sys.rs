@@ -1,13 +1,16 @@
 //! The system calls that no safe library offers in the form needed here: batches of datagrams in buffers that are used
-//! again, what the kernel dropped at a socket, which socket of an address gets a datagram, how much of a pipe is
+//! again and given back to the system, what the kernel dropped at a socket, which socket of an address gets a datagram, how much of a pipe is
 //! unread, whether the clock is in step, the name of an address, the sockets that were there at the start; and what the processor is to fetch ahead. The only module with unsafe code.
 #![allow(unsafe_code)]
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::ffi::CStr;
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use nix::sys::socket::{
@@ -52,15 +55,67 @@ pub struct Local {
     interface: u32,
 }
 
+/// Zeroed memory of its own mapping, which the system provides only as far as it is written to, and has back when this is dropped. The
+/// allocator would keep it: what was freed once raises the size up to which it serves requests out of its own pools.
+struct Pages {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone, and nothing about it is bound to a thread.
+unsafe impl Send for Pages {}
+
+impl Pages {
+    /// So many octets; without memory for them the process ends, as it does where the allocator has none.
+    fn new(length: usize) -> Self {
+        let length = length.max(1);
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping without a file at a place that the kernel chooses touches no memory that is in use.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, -1, 0) };
+        let start = if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast::<u8>()) };
+        let Some(start) = start else {
+            handle_alloc_error(Layout::array::<u8>(length).unwrap_or(Layout::new::<u8>()))
+        };
+        // SAFETY: the range is that of the mapping, and the advice changes none of its content. A kernel that does not know it may give
+        // more memory than is written to, which is no failure.
+        unsafe { libc::madvise(start.as_ptr().cast(), length, libc::MADV_NOHUGEPAGE) };
+        Pages { start, length }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` with this length, and no reference to it outlives its owner.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+impl Deref for Pages {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: so many octets are mapped, readable and initialised: with zeros, or what was written to them.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl DerefMut for Pages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and writable; the borrow is the only one.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+}
+
 /// Buffers for a batch of datagrams, used again from call to call.
 ///
 /// A datagram is received into its slot and, where it is longer, into its overflow behind a gap of a slot's size; then the
 /// slot is copied into the gap, so that it is in one piece.
 pub struct Receiver {
     /// `STRIDE` octets each.
-    slots: Vec<u8>,
-    /// `MAX_DATAGRAM` octets each. Memory that the system provides only as far as it is written to.
-    overflows: Vec<u8>,
+    slots: Pages,
+    /// `MAX_DATAGRAM` octets each.
+    overflows: Pages,
     addresses: Vec<libc::sockaddr_storage>,
     controls: Vec<Control>,
     /// For each datagram its slot and its overflow.
@@ -69,7 +124,7 @@ pub struct Receiver {
     received: usize,
 }
 
-// SAFETY: the raw pointers in `vectors` and `headers` point into heap memory of vectors that the receiver owns and never
+// SAFETY: the raw pointers in `vectors` and `headers` point into mappings and heap memory of vectors that the receiver owns and never
 // resizes; nothing in it is bound to a thread.
 unsafe impl Send for Receiver {}
 
@@ -80,8 +135,8 @@ impl Receiver {
         let (address, vector, header): (libc::sockaddr_storage, libc::iovec, libc::mmsghdr) =
             unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
         let mut receiver = Receiver {
-            slots: vec![0; count * STRIDE],
-            overflows: vec![0; count * MAX_DATAGRAM],
+            slots: Pages::new(count * STRIDE),
+            overflows: Pages::new(count * MAX_DATAGRAM),
             addresses: vec![address; count],
             controls: vec![Control { _octets: [0; CONTROL] }; count],
             vectors: vec![[vector; 2]; count],
@@ -99,7 +154,7 @@ impl Receiver {
         let (vectors, headers) = (self.vectors.as_mut_ptr(), self.headers.as_mut_ptr());
         for at in 0..self.received {
             // SAFETY: `received` is at most the count that the receiver was made for, so that all these are elements of
-            // their vectors, a slot has SLOT of its STRIDE octets, and an overflow begins SLOT octets into its own.
+            // their vectors and mappings, a slot has SLOT of its STRIDE octets, and an overflow begins SLOT octets into its own.
             unsafe {
                 let slot = slots.add(at * STRIDE);
                 let overflow = overflows.add(at * MAX_DATAGRAM + SLOT);

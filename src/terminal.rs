@@ -1,9 +1,11 @@
-//! What commands write for people. A reader that goes early (`trapline status | head`) ends the command without a word,
-//! unless its exit status is an answer, too. Standard error that cannot be written to is nobody's trouble.
+//! What commands write for people. Output that nobody reads (`trapline dead retry s | true`) or that cannot be written stops no work: a
+//! command does what was asked, and [`finish`] says at its end what could not be written. A command that only prints ends at once.
+//! Standard error that cannot be written to is nobody's trouble.
 
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,12 +15,28 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::sys::terminal_size;
 
-/// Whether the command goes on when nobody reads it.
-static GOES_ON: AtomicBool = AtomicBool::new(false);
+/// Whether the command has nothing to do but to print.
+static ONLY_PRINTS: AtomicBool = AtomicBool::new(false);
+/// Why standard output could not be written to. From then on nothing is written.
+static LOST: OnceLock<io::Error> = OnceLock::new();
 
-/// From now on the command goes on to its end when nobody reads what it prints: its exit status is an answer.
-pub fn answers_by_status() {
-    GOES_ON.store(true, Ordering::Relaxed);
+/// From now on the command ends as soon as standard output cannot be written to: there is no other work.
+pub fn only_prints() {
+    ONLY_PRINTS.store(true, Ordering::Relaxed);
+}
+
+/// Writes what is left, at the end of a command.
+///
+/// # Errors
+///
+/// If some of what the command has printed could not be written. Who has closed the pipe has what he wants: that is none.
+pub fn finish() -> Result<(), &'static io::Error> {
+    if LOST.get().is_none()
+        && let Err(error) = io::stdout().lock().flush()
+    {
+        lost(error);
+    }
+    LOST.get().filter(|error| error.kind() != ErrorKind::BrokenPipe).map_or(Ok(()), Err)
 }
 
 /// What colours text, and what ends that: all that a command may tell a terminal among its text.
@@ -26,8 +44,8 @@ pub const COLOURS: [&str; 5] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[35m", "\x
 /// To the top left corner, and everything below away.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Writes to standard output; ends the process if nobody reads it, or if it cannot be written to. For a terminal, control characters
-/// and those that turn text are escaped, as by [`err`]: what others have sent may have any. Programs get it as it is.
+/// Writes to standard output, as long as it can be written to. For a terminal, control characters and those that turn text are
+/// escaped, as by [`err`]: what others have sent may have any. Programs get it as it is.
 pub fn out(text: Arguments<'_>) {
     write(text, &[]);
 }
@@ -128,13 +146,18 @@ fn write_raw(text: &str) {
 }
 
 fn write(text: Arguments<'_>, kept: &[&str]) {
+    if LOST.get().is_some() {
+        return;
+    }
     let mut stdout = io::stdout().lock();
     let written = if stdout.is_terminal() {
         stdout.write_all(printable(&text.to_string(), kept).as_bytes())
     } else {
         stdout.write_fmt(text)
     };
-    written.unwrap_or_else(|error| end(&error));
+    // A command that ends needs the lock.
+    drop(stdout);
+    written.unwrap_or_else(lost);
 }
 
 /// Writes to standard error, if that can be written to. Control characters and those that turn text are escaped: the names
@@ -167,12 +190,12 @@ fn printable(text: &str, kept: &[&str]) -> String {
     out
 }
 
-fn end(error: &io::Error) {
+fn lost(error: io::Error) {
+    let error = LOST.get_or_init(|| error);
+    if !ONLY_PRINTS.load(Ordering::Relaxed) {
+        return;
+    }
     if error.kind() == ErrorKind::BrokenPipe {
-        if GOES_ON.load(Ordering::Relaxed) {
-            return;
-        }
-        // Who has what he wants closes the pipe: that is no failure.
         std::process::exit(0);
     }
     err(format_args!("trapline: cannot write to standard output: {error}\n"));

@@ -1,5 +1,6 @@
 //! JSON (RFC 8259), within limits.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
@@ -17,11 +18,55 @@ pub(super) fn read(text: &str) -> Option<Item> {
     if !text.starts_with(['{', '[']) {
         return None;
     }
-    let mut json = serde_json::Deserializer::from_str(text);
+    let text = exact(text);
+    let mut json = serde_json::Deserializer::from_str(&text);
     let left = Cell::new(MOST_FIELDS);
     let item = Reader { left: &left, depth: 0 }.deserialize(&mut json).ok()?;
     json.end().ok()?;
     Some(item)
+}
+
+/// JSON whose whole numbers beyond 64 bits are strings of their digits: as numbers they would lose all but some 16 of them. What is no
+/// JSON stays as it is.
+pub fn exact(text: &str) -> Cow<'_, str> {
+    /// The fewest digits of such a number.
+    const FEWEST: usize = 19;
+    let octets = text.as_bytes();
+    // Hardly any text has one.
+    if !octets.chunk_by(|a, b| a.is_ascii_digit() && b.is_ascii_digit()).any(|run| run.len() >= FEWEST)
+        || serde_json::from_str::<IgnoredAny>(text).is_err()
+    {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut copied, mut at) = (String::new(), 0, 0);
+    while let Some(octet) = octets.get(at) {
+        let start = at;
+        match octet {
+            b'"' => {
+                at += 1;
+                while octets.get(at).is_some_and(|octet| *octet != b'"') {
+                    at += if octets[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let is_part = |octet: &u8| matches!(octet, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
+                while octets.get(at).is_some_and(is_part) {
+                    at += 1;
+                }
+                let number = &text[start..at];
+                let is_whole = !number.contains(['.', 'e', 'E']);
+                if is_whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                    out.push_str(&text[copied..start]);
+                    out.extend(["\"", number, "\""]);
+                    copied = at;
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
 }
 
 /// Reads an item. All readers of a text count down how many are left.

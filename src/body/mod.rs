@@ -12,3 +12,4 @@ mod tests;
 
 pub use bodies::{Bodies, Body, Form};
 pub use field::{Found, Item, Step, Text};
+pub use json::exact;

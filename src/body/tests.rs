@@ -314,3 +314,69 @@ proptest! {
         prop_assert_eq!(body.get(&[Step::Key(name.as_str().into())], &json), Some(Found::Text(&value)));
     }
 }
+
+/// JSON of all kinds, with numbers of any length, and the same with long ones in quotes.
+fn numbers() -> impl Strategy<Value = (String, String)> {
+    let number = prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<u64>().prop_map(|number| number.to_string()),
+        "-?[1-9][0-9]{18,60}",
+        "-?[0-9]\\.[0-9]{1,30}",
+        "[1-9]e[0-9]{1,2}",
+    ];
+    let leaf = prop_oneof![
+        number.prop_map(|number| {
+            let fits = number.contains(['.', 'e'])
+                || number
+                    .parse::<i128>()
+                    .is_ok_and(|whole| (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&whole));
+            let exact = if fits { number.clone() } else { format!("\"{number}\"") };
+            (number, exact)
+        }),
+        r#"[ -~]{0,8}[0-9]{20}"#.prop_map(|text| {
+            let text = serde_json::to_string(&text).unwrap();
+            (text.clone(), text)
+        }),
+        Just(("null".to_owned(), "null".to_owned())),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        let list = prop::collection::vec((r#"["\\\\0-9]{0,24}"#, inner), 0..4);
+        (list, any::<bool>()).prop_map(|(items, is_list)| {
+            let join = |of: fn(&(String, (String, String))) -> &str| {
+                let parts: Vec<String> = items
+                    .iter()
+                    .map(|item| {
+                        let key = serde_json::to_string(&item.0).unwrap();
+                        if is_list { of(item).to_owned() } else { format!("{key} : {}", of(item)) }
+                    })
+                    .collect();
+                let text = parts.join(" ,");
+                if is_list { format!("[{text}]") } else { format!("{{{text}}}") }
+            };
+            (join(|(_, (number, _))| number), join(|(_, (_, exact))| exact))
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn whole_numbers_of_any_length_keep_their_digits((sent, exact) in numbers()) {
+        prop_assert_eq!(super::exact(&sent), exact);
+    }
+
+    #[test]
+    fn what_is_no_json_stays_as_it_is(text in "[{}\\[\\]\",:0-9-]{0,40}[0-9]{20}[{}\\[\\]\",:0-9-]{0,40}") {
+        if serde_json::from_str::<serde_json::Value>(&text).is_err() {
+            prop_assert_eq!(&*exact(&text), &*text);
+        }
+    }
+}
+
+#[test]
+fn a_long_id_is_whole_wherever_it_is_shown() {
+    all(
+        Form::Json,
+        r#"{"id":123456789012345678901234,"n":-9223372036854775809,"u":18446744073709551615}"#,
+        &[("", r#"{"id":"123456789012345678901234","n":"-9223372036854775809","u":18446744073709551615}"#)],
+    );
+}

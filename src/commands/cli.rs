@@ -12,6 +12,7 @@ use super::{
 };
 use crate::daemon::helpers;
 use crate::terminal;
+use crate::vitals::Level;
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
 #[derive(Debug, Parser)]
@@ -79,6 +80,28 @@ enum Command {
     Man(man::ManArgs),
 }
 
+impl Command {
+    /// Whether the command changes nothing, and its exit status says nothing but whether it could print. Only such a command may end
+    /// before it is done; what is not named here goes on.
+    fn only_prints(&self) -> bool {
+        match self {
+            Command::Explain(_) | Command::History(_) | Command::Tap(_) | Command::Top(_) => true,
+            Command::Status(args) => !args.checks(),
+            _ => false,
+        }
+    }
+
+    /// Whether the exit status is that of a plugin.
+    fn is_plugin(&self) -> bool {
+        match self {
+            Command::Status(args) => args.checks(),
+            Command::State(args) => args.query().is_some(),
+            Command::Checkin(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Cli {
     /// Runs the command that was asked for.
     ///
@@ -87,13 +110,28 @@ impl Cli {
     /// What stood in its way, in words for the user.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         helpers::end_with_daemon();
-        if matches!(&self.command, Command::Check(_) | Command::Test(_) | Command::Doctor(_))
-            || matches!(&self.command, Command::Status(args) if args.checks())
-            || matches!(&self.command, Command::State(args) if args.query().is_some())
-            || matches!(&self.command, Command::Checkin(_))
-        {
-            terminal::answers_by_status();
+        if self.command.only_prints() {
+            terminal::only_prints();
         }
+        let plugin = self.command.is_plugin();
+        let code = self.work();
+        match (terminal::finish(), &code) {
+            (Ok(()), _) => code,
+            (Err(error), Ok(done)) => {
+                let done = *done == ExitCode::SUCCESS && !plugin;
+                let done = if done { "; what was asked for is done" } else { "" };
+                terminal::err(format_args!("trapline: cannot write to standard output: {error}{done}\n"));
+                // Who asks a plugin takes 1 for a warning.
+                Ok(if plugin { Level::Unknown.exit_status().into() } else { ExitCode::FAILURE })
+            }
+            (Err(error), Err(_)) => {
+                terminal::err(format_args!("trapline: cannot write to standard output: {error}\n"));
+                code
+            }
+        }
+    }
+
+    fn work(self) -> anyhow::Result<ExitCode> {
         let done = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::count::{Bucket, Count};
 use super::effects::{Effects, Kind, Now};
-use super::expectation::Expectation;
+use super::expectation::Expectations;
 use super::key::{Key, Secret};
 use super::moment::Moment;
 use super::presence::Presence;
@@ -63,7 +63,7 @@ pub(super) struct Core {
     pub(super) presence: Option<Arc<Presence>>,
     pub(super) counts: Table<Count>,
     pub(super) buckets: Table<Bucket>,
-    pub(super) expectations: Table<Expectation>,
+    pub(super) expectations: Expectations,
     /// What keys are made with.
     pub(super) secret: Secret,
     /// How much the wall clock is ahead of the engine time, as far as timers know.
@@ -99,7 +99,7 @@ impl Core {
             presence: None,
             counts: Table::default(),
             buckets: Table::default(),
-            expectations: Table::default(),
+            expectations: Expectations::default(),
             secret,
             ahead: 0,
             next_beat: i64::MAX,

@@ -49,7 +49,7 @@ impl Core {
             out.push(payload);
             return Verdict::Sent;
         };
-        self.expected(plan, now, facts, out);
+        let came = self.expected(plan, now, facts, out);
         let clears = facts.state.is_good() && rule.clears;
         if !rule.tracked {
             return self.untracked(plan, now, facts, (payload, clears), out);
@@ -64,6 +64,13 @@ impl Core {
                     }
                 }
             }
+        }
+        // Of a service with several keys it does not say that the others have come.
+        if facts.state.is_good()
+            && facts.expect.is_some()
+            && let Some(verdict) = self.stays_late(plan, now, (facts.key, came), out)
+        {
+            return verdict;
         }
         if clears {
             return self.clear(plan, now, facts, payload, out);

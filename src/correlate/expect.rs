@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::core::{BEAT, Core};
-use super::effects::{Effects, Kind, Now};
+use super::decide::escalated;
+use super::effects::{Effects, Kind, Now, Reason, Verdict};
 use super::expectation::Expectation;
 use super::key::{Facts, Key};
 use super::moment::Moment;
@@ -25,42 +26,81 @@ const STEP: i64 = 100_000;
 const AGAIN: &str = "The messages come again";
 
 impl Core {
-    /// A message of a rule that expects messages.
-    pub(super) fn expected(&mut self, plan: &Plan, now: Now, facts: &Facts, out: &mut Effects) {
+    /// A message of a rule that expects messages. Whether it was late and its own outcome is to say that it has come.
+    pub(super) fn expected(&mut self, plan: &Plan, now: Now, facts: &Facts, out: &mut Effects) -> bool {
         let rule = &plan.rules[facts.rule as usize];
-        let (Some(expect), Some(text)) = (&rule.expect, &facts.expect) else { return };
+        let (Some(expect), Some(text)) = (&rule.expect, &facts.expect) else { return false };
         let key = self.secret.expectation(rule.id, text);
         let at = match self.expectations.find(key) {
             Some(at) => at,
             None if expect.learn && self.has_room(facts.rule, text.len(), out) => {
                 self.expect(plan, now, (facts.rule, key), text)
             }
-            None => return,
+            None => return false,
         };
-        let Some(entry) = self.expectations.get_mut(at) else { return };
+        let Some(entry) = self.expectations.get_mut(at) else { return false };
         (entry.last, entry.seen, entry.count) = (now.engine, true, entry.count.saturating_add(1));
-        let late = entry.late.take();
+        let late = self.expectations.set_late(at, None);
         out.touched.push((Kind::Expectation, key));
         self.arm(plan, Kind::Expectation, at);
-        let Some(late) = late else { return };
+        let Some(late) = late else { return false };
         // What it makes of the message says it.
         let own = facts.key == late
             && rule.threshold.is_none()
             && if facts.state.is_good() { rule.clears } else { rule.hold.is_none() };
         if own {
-            return;
+            return true;
         }
         let has_ended = self.problems.find(late).is_none() && self.told_without.contains(&left(late.low()));
         if has_ended && self.worst_of(late.low()).is_none() {
-            // It has expired, and receivers know that.
-            if let (Some(entry), Some(expect)) = (self.expectations.get(at), &rule.expect) {
+            // It has expired, and receivers know that: until the last of those that are late has come.
+            if self.expectations.late_with(late).is_none()
+                && let (Some(entry), Some(expect)) = (self.expectations.get(at), &rule.expect)
+            {
                 let bytes = out.push(&with_output(&said(plan, now, entry, expect), |_| AGAIN.to_owned()));
                 codec::set_state(bytes, fit(State::Ok, expect.state));
                 self.told_that_it_is_well(late.low(), out);
             }
-            return;
+            return false;
         }
-        self.end_lateness(plan, now, late, Some(AGAIN), out);
+        if self.stays_late(plan, now, (late, true), out).is_none() {
+            self.end_lateness(plan, now, late, Some(AGAIN), out);
+        }
+        false
+    }
+
+    /// Keeps a problem open as long as one of those whose messages are late with it has not come, and says so if receivers were told
+    /// something else: that another one is late, which `came` says has come, or another state. None if there is no such problem.
+    pub(super) fn stays_late(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        (problem, came): (Key, bool),
+        out: &mut Effects,
+    ) -> Option<Verdict> {
+        let other = self.expectations.late_with(problem)?;
+        let at = self.problems.find(problem)?;
+        let rule = self.expectations.get(other)?.rule;
+        let expects = plan.rules.get(rule as usize)?;
+        let expect = expects.expect.as_deref()?;
+        self.fire_problem(plan, now, at, out);
+        let problem = self.problems.get(at).filter(|problem| problem.phase == Phase::Open);
+        let is_known = problem.map(|problem| {
+            let own = problem.rule == rule;
+            let state = if own { escalated(&problem, expects, expect.state) } else { expect.state };
+            problem.state() == state && problem.sent().is_none_or(|sent| sent == state)
+        });
+        let verdict = match is_known {
+            None => None,
+            Some(true) if !came => Some(out.swallow(Reason::StillOpen)),
+            Some(_) => {
+                let payload = said(plan, now, self.expectations.get(other)?, expect);
+                self.adopt(at, rule);
+                Some(self.open(plan, now, at, (Payload::Later(&payload), expect.state), out))
+            }
+        };
+        self.settle(plan, at, out);
+        verdict
     }
 
     /// Ends the problem of an expectation, with a word to the receivers or without.
@@ -173,7 +213,8 @@ impl Core {
         out.touched.push((Kind::Expectation, entry.key));
         let expect = plan.rules.get(entry.rule as usize).and_then(|rule| rule.expect.as_deref());
         if expect.is_some_and(|expect| expect.keys.iter().any(|key| **key == *entry.text)) {
-            (entry.last, entry.late) = (now.engine, None);
+            entry.last = now.engine;
+            self.expectations.set_late(at, None);
             return self.arm(plan, Kind::Expectation, at);
         }
         let (rule, bytes) = (entry.rule, entry.bytes());
@@ -187,12 +228,14 @@ impl Core {
         let Some(expect) = plan.rules[entry.rule as usize].expect.as_deref() else { return };
         let (key, rule) = (entry.key, entry.rule);
         if entry.forgotten(expect) <= now.engine {
-            let (late, bytes) = (entry.late, entry.bytes());
+            let (late, bytes) = (entry.late(), entry.bytes());
             self.expectations.remove(at);
             self.account(rule, -1, 0, bytes);
             out.touched.push((Kind::Expectation, key));
             // Receivers keep what they know: that it is silent.
-            if let Some(late) = late {
+            if let Some(late) = late
+                && self.stays_late(plan, now, (late, true), out).is_none()
+            {
                 self.end_lateness(plan, now, late, None, out);
             }
             return;
@@ -204,7 +247,7 @@ impl Core {
                 let missed = !std::mem::take(&mut entry.seen);
                 entry.plan(expect, now.wall);
                 out.touched.push((Kind::Expectation, key));
-                missed && entry.late.is_none()
+                missed && entry.late().is_none()
             }
             When::By(_) => false,
         };
@@ -220,9 +263,7 @@ impl Core {
         let (rule, key) = (entry.rule, entry.key);
         let payload = said(plan, now, entry, expect);
         // Whatever comes of it, it is late once.
-        if let Some(entry) = self.expectations.get_mut(at) {
-            entry.late = Some(key);
-        }
+        self.expectations.set_late(at, Some(key));
         let Some(outcome) = codec::decode(&payload) else { return };
         let service = self.secret.service(&outcome);
         let state = outcome.common().state;
@@ -238,9 +279,7 @@ impl Core {
             sender: None,
             expect: None,
         };
-        if let Some(entry) = self.expectations.get_mut(at) {
-            entry.late = Some(service);
-        }
+        self.expectations.set_late(at, Some(service));
         out.touched.push((Kind::Expectation, key));
         let Some(place) = self.place(plan, now, &facts, payload.len(), out) else {
             // Without room for state, rules have none.

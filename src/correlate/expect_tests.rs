@@ -67,6 +67,70 @@ fn what_does_not_come_is_said_once_and_its_return_too() {
     );
 }
 
+/// A service that several keys say something of, by messages of its own or of another one.
+#[test]
+fn each_key_of_a_service_is_late_by_itself() {
+    let of = |place: &str| {
+        format!(
+            "[[rule]]\nid = \"bad\"\nsyslog = {{ message = '^bad' }}\n\
+             [rule.check]\nhost = \"cluster\"\nservice = \"Beat\"\nstate = \"critical\"\n\
+             [[rule]]\nid = \"beat\"\nsyslog = {{ message = '^beat (?<key>\\w+)' }}\n\
+             expect = {{ every = '5m', key = '{{{{ key }}}}', keys = ['a', 'b', 'c'], {place}, state = 'warning', output = 'no {{{{ key }}}}' }}\n\
+             [rule.check]\nhost = \"cluster\"\nservice = \"Beat\"\nstate = \"ok\"\noutput = \"{{{{ key }}}}\"\n[[rule.test]]\n"
+        )
+    };
+    let own = of("host = 'cluster', service = 'Beat'");
+    passes(
+        &(own.clone()
+            + &steps(&[
+                ("0s", "beat a", &["ok"]),
+                ("4m", "beat a", &["ok"]),
+                ("5m", "", &["warning", "warning"]),
+                // It was in time, so it says nothing of the others.
+                ("6m", "beat a", &[]),
+                // One of two comes: now the other one is named.
+                ("7m", "beat b", &["warning"]),
+                ("8m", "beat b", &[]),
+                // Something worse comes and goes.
+                ("9m", "bad", &["critical"]),
+                ("570s", "beat a", &["warning"]),
+                ("10m", "beat c", &["ok"]),
+                ("11m", "beat a", &["ok"]),
+            ])),
+    );
+    let other = of("host = 'cluster', service = 'Silence'");
+    passes(
+        &(other
+            + &steps(&[
+                ("0s", "beat a", &["ok"]),
+                ("4m", "beat a", &["ok"]),
+                ("5m", "", &["warning", "warning"]),
+                ("6m", "beat a", &["ok"]),
+                ("7m", "beat b", &["warning", "ok"]),
+                ("8m", "beat c", &["ok", "ok"]),
+            ])),
+    );
+    let step = |at: &str, line: &str, expect: &str| {
+        let line = if line.is_empty() {
+            String::new()
+        } else {
+            format!("line = '<35>Nov 20 12:00:00 h app: {line}'\n")
+        };
+        format!(
+            "[[rule.test.step]]\nat = '{at}'\n{line}expect = [{{ host = 'cluster', service = 'Beat', {expect} }}]\n"
+        )
+    };
+    let named = own
+        + &step("0s", "beat a", "state = 'ok'")
+        + &step("1s", "beat c", "state = 'ok'")
+        + &step("299s", "beat b", "state = 'ok'")
+        + &step("300s", "", "state = 'warning', output = 'no a'")
+        + &step("301s", "", "state = 'warning', output = 'no c'")
+        + &step("302s", "beat c", "state = 'warning', output = 'no a'")
+        + &step("303s", "beat a", "state = 'ok', output = 'a'");
+    passes(&named);
+}
+
 #[test]
 fn the_texts_name_the_key() {
     let text = backup("every = '5m', keys = ['db1'], state = 'warning', host = 'h-{{ key }}'")

@@ -1,9 +1,12 @@
 //! One expectation: the messages of a key, and when the next one is due.
 
+use std::collections::BTreeSet;
+use std::ops::Deref;
+
 use super::image::{Reader, Writer};
 use super::key::Key;
 use super::problem::NEVER;
-use super::table::Entry;
+use super::table::{Entry, Table};
 use crate::rules::plan::{Expect, When};
 
 /// What is expected of one key.
@@ -25,7 +28,60 @@ pub(super) struct Expectation {
     /// Whether a message came since the one before.
     pub(super) seen: bool,
     /// The key of the problem that it has raised, while it is late.
-    pub(super) late: Option<Key>,
+    late: Option<Key>,
+}
+
+/// All that is expected.
+#[derive(Debug, Default)]
+pub(super) struct Expectations {
+    table: Table<Expectation>,
+    /// What is late, by the problem that it has raised: those of one service share it.
+    late: BTreeSet<(Key, Key)>,
+}
+
+impl Deref for Expectations {
+    type Target = Table<Expectation>;
+
+    fn deref(&self) -> &Table<Expectation> {
+        &self.table
+    }
+}
+
+impl Expectations {
+    /// The entry at a place.
+    pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut Expectation> {
+        self.table.get_mut(at)
+    }
+
+    /// Adds an entry whose key is not there. Gives its place.
+    pub(super) fn insert(&mut self, entry: Expectation) -> u32 {
+        self.late.extend(entry.late.map(|late| (late, entry.key)));
+        self.table.insert(entry)
+    }
+
+    /// Takes an entry out.
+    pub(super) fn remove(&mut self, at: u32) -> Option<Expectation> {
+        self.set_late(at, None);
+        self.table.remove(at)
+    }
+
+    /// From now on the entry at a place is late, with this problem, or no longer late. Gives the problem of before.
+    pub(super) fn set_late(&mut self, at: u32, late: Option<Key>) -> Option<Key> {
+        let entry = self.table.get_mut(at)?;
+        let before = std::mem::replace(&mut entry.late, late);
+        if before != late {
+            before.map(|before| self.late.remove(&(before, entry.key)));
+            self.late.extend(late.map(|late| (late, entry.key)));
+        }
+        before
+    }
+
+    /// The place of what is late with a problem; of several always the same one.
+    pub(super) fn late_with(&self, problem: Key) -> Option<u32> {
+        let (_, key) =
+            self.late.range((problem, Key::new(0))..).next().filter(|(late, _)| *late == problem)?;
+        self.table.find(*key)
+    }
 }
 
 impl Entry for Expectation {
@@ -66,6 +122,11 @@ impl Expectation {
         let When::By(daily) = &expect.when else { return self.judged == NEVER };
         let at = self.judged.saturating_sub(expect.grace);
         self.judged != NEVER && daily.after(at.saturating_sub(1)) == Some(at)
+    }
+
+    /// The key of the problem that it has raised, while it is late.
+    pub(super) fn late(&self) -> Option<Key> {
+        self.late
     }
 
     /// When the next message is late in engine time, with the wall clock so much ahead of it; [`NEVER`] while it is late.

@@ -5,14 +5,21 @@
 //! Two slots of [`SLOT`] bytes, little-endian:
 //!
 //! ```text
-//! "TLC2"  4   crc32c of what follows, up to the last range  4   generation  8   cursor  8   number of ranges  4   0  4
+//! "TLC2"  4   crc32c of what follows, up to the last range  4   generation  8   cursor  8   number of ranges  4   annex  4
 //! ranges, each: gap 4 (numbers between the cursor or the range before, and this range)   length 4
 //! ```
 //!
-//! The whole slot with the higher generation counts. A slot holds the [`MAX_RANGES`] lowest ranges; what is beyond them
-//! is delivered again after a crash.
+//! A slot holds the [`MAX_RANGES`] lowest ranges. Where there are more, the file is longer: behind the slots each has an annex of
+//! [`ANNEX`] bytes, which holds as many as a sink can have open, and is known by its checksum in the slot; 0 is none:
 //!
-//! A write goes to one slot and a sync makes it durable. **The slot that was synced last is never written before the
+//! ```text
+//! crc32c of what follows  4   number of ranges  4   the end of the range before  8   ranges, as in the slot
+//! ```
+//!
+//! The whole slot with the higher generation counts, before others if its annex is whole, too. Releases that know no annex read the slot
+//! alone, and deliver again what is beyond it.
+//!
+//! A write goes to one slot and its annex, and a sync makes them durable. **The slot that was synced last is never written before the
 //! other one is synced**, so a torn write costs at most what was written since the last sync.
 //!
 //! Up to 0.1 the file had 48 bytes: two slots of `generation 8, cursor 8, crc32c of both 4, 0 4`. Such a file is read,
@@ -31,8 +38,12 @@ use crate::files::disk::{Disk, DiskFile, Opening, read_all};
 pub const SLOT: usize = 4096;
 /// The most ranges that a slot holds.
 pub const MAX_RANGES: usize = (SLOT - HEADER) / 8;
+/// The size of an annex in bytes: with its slot it holds more ranges than a sink has outcomes open (8192).
+const ANNEX: usize = 17 * SLOT;
 
 const HEADER: usize = 32;
+/// What is before the ranges of an annex.
+const ANNEX_HEADER: usize = 16;
 const MAGIC: &[u8; 4] = b"TLC2";
 /// The size of a slot up to 0.1.
 const OLD_SLOT: usize = 24;
@@ -82,40 +93,69 @@ impl Progress {
         self
     }
 
-    /// A slot that holds it.
-    fn encode(&self, generation: u64) -> Vec<u8> {
+    /// A slot that holds it, and its annex, which is empty where the slot has room for all.
+    fn encode(&self, generation: u64) -> (Vec<u8>, Vec<u8>) {
         let mut slot = Vec::with_capacity(HEADER + 8 * self.done.len().min(MAX_RANGES));
         slot.extend(MAGIC);
         slot.extend([0; 4]);
         slot.extend(generation.to_le_bytes());
         slot.extend(self.cursor.to_le_bytes());
         slot.extend([0; 8]);
-        let (mut count, mut before) = (0u32, self.cursor);
-        'ranges: for range in &self.done {
-            let Ok(mut gap) = u32::try_from(range.start.saturating_sub(before)) else { break };
-            let mut start = range.start;
-            // A range longer than a length can say is written in parts.
-            while start < range.end {
-                if count as usize == MAX_RANGES {
-                    break 'ranges;
-                }
-                let length = u32::try_from(range.end - start).unwrap_or(u32::MAX);
-                slot.extend(gap.to_le_bytes());
-                slot.extend(length.to_le_bytes());
-                count += 1;
-                start += u64::from(length);
-                gap = 0;
-            }
-            before = range.end;
-        }
+        let mut place = Place { range: 0, from: 0, before: self.cursor };
+        let count = self.push_ranges(&mut place, MAX_RANGES, &mut slot);
         slot[24..28].copy_from_slice(&count.to_le_bytes());
+        let mut annex = Vec::new();
+        if place.range < self.done.len() {
+            annex.extend([0; 8]);
+            annex.extend(place.before.to_le_bytes());
+            let count = self.push_ranges(&mut place, (ANNEX - ANNEX_HEADER) / 8, &mut annex);
+            annex[4..8].copy_from_slice(&count.to_le_bytes());
+            let crc = crc32c::crc32c(&annex[4..]).to_le_bytes();
+            annex[..4].copy_from_slice(&crc);
+            slot[28..32].copy_from_slice(&annex_mark(&annex).to_le_bytes());
+        }
         let crc = crc32c::crc32c(&slot[8..]);
         slot[4..8].copy_from_slice(&crc.to_le_bytes());
-        slot
+        (slot, annex)
     }
 
-    /// What a slot holds, and its generation; none if it is not whole.
-    fn decode(slot: &[u8]) -> Option<(u64, Self)> {
+    /// Writes ranges from a place on, so many at most. Gives how many.
+    fn push_ranges(&self, place: &mut Place, most: usize, out: &mut Vec<u8>) -> u32 {
+        let mut count = 0;
+        while let Some(range) = self.done.get(place.range).filter(|_| (count as usize) < most) {
+            let start = range.start.max(place.from);
+            let Ok(gap) = u32::try_from(start.saturating_sub(place.before)) else {
+                // What a gap cannot say comes again.
+                place.range = self.done.len();
+                break;
+            };
+            // A range longer than a length can say is written in parts.
+            let length = u32::try_from(range.end - start).unwrap_or(u32::MAX);
+            out.extend(gap.to_le_bytes());
+            out.extend(length.to_le_bytes());
+            count += 1;
+            place.from = start + u64::from(length);
+            place.before = place.from;
+            place.range += usize::from(place.from == range.end);
+        }
+        count
+    }
+
+    /// Adds ranges that begin behind a number.
+    fn read_ranges(&mut self, mut end: u64, ranges: &[u8]) -> Option<()> {
+        for range in ranges.chunks_exact(8) {
+            let start = end.checked_add(u64::from(read_u32(range)))?;
+            end = start.checked_add(u64::from(read_u32(&range[4..])))?;
+            match self.done.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => self.done.push(start..end),
+            }
+        }
+        Some(())
+    }
+
+    /// What a slot holds without its annex, its generation, and what its annex is known by; none if it is not whole.
+    fn decode(slot: &[u8]) -> Option<(u64, Self, u32)> {
         let header = slot.first_chunk::<HEADER>().filter(|header| header[..4] == *MAGIC)?;
         let count = read_u32(&header[24..]) as usize;
         let ranges = slot.get(HEADER..HEADER + count.checked_mul(8).filter(|_| count <= MAX_RANGES)?)?;
@@ -123,17 +163,43 @@ impl Progress {
             return None;
         }
         let mut progress = Progress::before(read_u64(&header[16..]));
-        let mut end = progress.cursor;
-        for range in ranges.chunks_exact(8) {
-            let start = end.checked_add(u64::from(read_u32(range)))?;
-            end = start.checked_add(u64::from(read_u32(&range[4..])))?;
-            match progress.done.last_mut() {
-                Some(last) if last.end == start => last.end = end,
-                _ => progress.done.push(start..end),
-            }
-        }
-        Some((read_u64(&header[8..]), progress))
+        progress.read_ranges(progress.cursor, ranges)?;
+        Some((read_u64(&header[8..]), progress, read_u32(&header[28..])))
     }
+
+    /// The same with what is in the annex that is known by this; none if that is not whole.
+    fn with_annex(mut self, mark: u32, annex: &[u8]) -> Option<Self> {
+        if mark == 0 {
+            return Some(self);
+        }
+        let header = annex.first_chunk::<ANNEX_HEADER>()?;
+        let ranges = (read_u32(&header[4..]) as usize).checked_mul(8)?;
+        let annex = annex.get(..ranges.checked_add(ANNEX_HEADER)?)?;
+        if crc32c::crc32c(&annex[4..]) != read_u32(annex) || annex_mark(annex) != mark {
+            return None;
+        }
+        let end = read_u64(&header[8..]);
+        if self.done.last().is_some_and(|last| last.end > end) {
+            return None;
+        }
+        self.read_ranges(end, &annex[ANNEX_HEADER..])?;
+        Some(self)
+    }
+}
+
+/// How far ranges are written.
+struct Place {
+    /// The range that is next.
+    range: usize,
+    /// From where on, where a part of it is written.
+    from: u64,
+    /// The end of what is written.
+    before: u64,
+}
+
+/// What a slot knows its annex by.
+fn annex_mark(annex: &[u8]) -> u32 {
+    read_u32(annex).max(1)
 }
 
 fn read_u32(bytes: &[u8]) -> u32 {
@@ -201,10 +267,12 @@ impl ProgressFile {
     ) -> io::Result<(Self, Progress, Found)> {
         let file = disk.open(path, true)?;
         let bytes = read_all(&*file)?;
+        // Also above that of a slot that does not count.
+        let above = |counts: u64| highest(&bytes).unwrap_or(0).max(counts);
         let (generation, best, progress, found) = match newest(&bytes) {
             Some(Slot { generation, place, progress }) => {
                 let lost = progress.open_before(oldest.min(recovered));
-                (generation, place, progress.within(oldest, recovered), Found::Progress { lost })
+                (above(generation), place, progress.within(oldest, recovered), Found::Progress { lost })
             }
             None if bytes.is_empty() => (0, 0, Progress::before(next), Found::Nothing),
             None => (0, 0, Progress::before(oldest), Found::Damage),
@@ -269,7 +337,12 @@ impl ProgressFile {
     /// If it cannot be written. What was synced last still counts.
     pub fn write(&mut self, progress: &Progress) -> io::Result<()> {
         self.generation += 1;
-        self.file.write(&progress.encode(self.generation), (1 - self.durable) * SLOT as u64)
+        let place = 1 - self.durable;
+        let (slot, annex) = progress.encode(self.generation);
+        if !annex.is_empty() {
+            self.file.write(&annex, (2 * SLOT) as u64 + place * ANNEX as u64)?;
+        }
+        self.file.write(&slot, place * SLOT as u64)
     }
 
     /// Writes the progress and makes it safe from a power cut.
@@ -302,10 +375,14 @@ struct Slot {
 /// The slot that counts.
 fn newest(bytes: &[u8]) -> Option<Slot> {
     let slot = |place: u64| {
-        let (generation, progress) = Progress::decode(bytes.get(place as usize * SLOT..)?)?;
-        Some(Slot { generation, place, progress })
+        let (generation, alone, mark) = Progress::decode(bytes.get(place as usize * SLOT..)?)?;
+        let annex = bytes.get(2 * SLOT + place as usize * ANNEX..).unwrap_or_default();
+        let whole = alone.clone().with_annex(mark, annex);
+        let is_whole = whole.is_some();
+        Some((is_whole, Slot { generation, place, progress: whole.unwrap_or(alone) }))
     };
-    let newest = [0, 1].into_iter().filter_map(slot).max_by_key(|slot| slot.generation);
+    let newest = [0, 1].into_iter().filter_map(slot).max_by_key(|(whole, slot)| (*whole, slot.generation));
+    let newest = newest.map(|(_, slot)| slot);
     // The first new slot to be written is the second one, so the old form is whole until that is durable.
     let old = if bytes.starts_with(MAGIC) {
         None
@@ -317,6 +394,12 @@ fn newest(bytes: &[u8]) -> Option<Slot> {
     newest
         .filter(|slot| slot.generation == generation + 1)
         .or_else(|| Some(Slot { generation, place: 0, progress: Progress::before(cursor) }))
+}
+
+/// The highest generation of a slot whose annex is not whole.
+fn highest(bytes: &[u8]) -> Option<u64> {
+    let slots = [0, SLOT].into_iter().filter_map(|at| Progress::decode(bytes.get(at..)?));
+    slots.filter(|(.., mark)| *mark != 0).map(|(generation, ..)| generation).max()
 }
 
 /// The progress in a file that is not used; none if it is damaged.
@@ -333,196 +416,5 @@ fn decode_old(slot: &[u8]) -> Option<(u64, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::files::faulty::{Faults, Faulty};
-
-    const PATH: &str = "/journal/cursors/sink";
-
-    /// Ranges behind a cursor from pairs of a gap and a length.
-    fn progress(cursor: u64, pairs: &[(u64, u64)]) -> Progress {
-        let mut end = cursor;
-        let done = pairs.iter().map(|(gap, length)| {
-            let start = end + gap;
-            end = start + length;
-            start..end
-        });
-        Progress { cursor, done: done.collect() }
-    }
-
-    fn some_progress(most: usize) -> impl Strategy<Value = Progress> {
-        let pairs = prop::collection::vec((1u64..50, 1u64..50), 0..most);
-        (0u64..1000, pairs).prop_map(|(cursor, pairs)| progress(cursor, &pairs))
-    }
-
-    fn open(disk: &Faulty, oldest: u64, next: u64) -> (ProgressFile, Progress, Found) {
-        ProgressFile::open_for_tests(disk, Path::new(PATH), oldest, next)
-    }
-
-    fn old_slot(generation: u64, cursor: u64) -> Vec<u8> {
-        let mut slot = [generation.to_le_bytes(), cursor.to_le_bytes(), [0; 8]].concat();
-        let crc = crc32c::crc32c(&slot[..16]);
-        slot[16..20].copy_from_slice(&crc.to_le_bytes());
-        slot
-    }
-
-    proptest! {
-        #[test]
-        fn a_slot_says_what_was_written(progress in some_progress(400), generation in any::<u64>()) {
-            prop_assert_eq!(Progress::decode(&progress.encode(generation)), Some((generation, progress)));
-        }
-
-        #[test]
-        fn a_slot_holds_the_lowest_ranges(progress in some_progress(800)) {
-            let slot = progress.encode(1);
-            prop_assert!(slot.len() <= SLOT);
-            let (_, read) = Progress::decode(&slot).unwrap();
-            let kept = progress.done.len().min(MAX_RANGES);
-            prop_assert_eq!((read.cursor, &read.done[..]), (progress.cursor, &progress.done[..kept]));
-        }
-
-        #[test]
-        fn a_turned_bit_is_noticed(progress in some_progress(20), at in any::<prop::sample::Index>(), bit in 0u8..8) {
-            let mut slot = progress.encode(7);
-            let at = at.index(slot.len());
-            slot[at] ^= 1 << bit;
-            prop_assert_eq!(Progress::decode(&slot), None);
-        }
-
-        #[test]
-        fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Progress::decode(&bytes);
-            let _ = Progress::decode(&[MAGIC, &bytes[..]].concat());
-        }
-
-        #[test]
-        fn bounds_take_away_only_what_is_beyond(
-            progress in some_progress(30),
-            oldest in 0u64..3000,
-            more in 0u64..3000,
-        ) {
-            let next = oldest + more;
-            let bounded = progress.clone().within(oldest, next);
-            prop_assert!((oldest..=next).contains(&bounded.cursor));
-            for number in oldest..next {
-                prop_assert_eq!(bounded.contains(number), progress.contains(number), "{}", number);
-            }
-            prop_assert!((next..next + 100).all(|number| !bounded.contains(number)));
-            let lost = (0..oldest).filter(|number| !progress.contains(*number)).count() as u64;
-            prop_assert_eq!(progress.open_before(oldest), lost);
-            prop_assert!(bounded.done.iter().zip(bounded.done.iter().skip(1)).all(|(a, b)| a.end <= b.start));
-            prop_assert!(bounded.done.first().is_none_or(|range| range.start > bounded.cursor));
-        }
-    }
-
-    #[test]
-    fn long_ranges_are_written_in_parts() {
-        let long = u64::from(u32::MAX) * 2 + 7;
-        let progress = progress(5, &[(3, long), (1, 2)]);
-        assert_eq!(Progress::decode(&progress.encode(1)), Some((1, progress)));
-        let far = Progress { cursor: 0, done: vec![1..2, long..long + 1] };
-        let (_, read) = Progress::decode(&far.encode(1)).unwrap();
-        assert_eq!(read.done, far.done[..1], "what a gap cannot say comes again");
-    }
-
-    #[test]
-    fn a_new_sink_starts_at_the_end_and_a_damaged_one_at_the_oldest() {
-        let disk = Faulty::new(1);
-        let (_, start, found) = open(&disk, 3, 9);
-        assert_eq!((start, found), (Progress::before(9), Found::Nothing));
-        let file = disk.open(Path::new(PATH), false).unwrap();
-        file.write(&[0xff; 2 * SLOT], 0).unwrap();
-        let (_, start, found) = open(&disk, 3, 20);
-        assert_eq!((start, found), (Progress::before(3), Found::Damage));
-        assert_eq!(open(&disk, 3, 20).2, Found::Progress { lost: 0 }, "and it is repaired");
-    }
-
-    #[test]
-    fn the_old_form_is_read_and_a_torn_change_of_form_keeps_it() {
-        for seed in 1..200 {
-            let disk = Faulty::new(seed);
-            let file = disk.open(Path::new(PATH), true).unwrap();
-            disk.sync_directory(Path::new("/journal/cursors")).unwrap();
-            file.write(&[old_slot(6, 40), old_slot(7, 41)].concat(), 0).unwrap();
-            file.sync().unwrap();
-            // Fails at some place, and the power is cut there.
-            disk.set_faults(Faults { write: seed % 3, sync: (seed / 3) % 3, ..Faults::default() });
-            let _ = ProgressFile::open(&disk, Path::new(PATH), 30, 100, 100);
-            disk.set_faults(Faults::default());
-            disk.cut_power();
-            let (_, progress, found) = open(&disk, 30, 100);
-            assert_eq!((progress, found), (Progress::before(41), Found::Progress { lost: 0 }), "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_longer_there_is_counted() {
-        let disk = Faulty::new(1);
-        let (mut file, ..) = open(&disk, 1, 10);
-        file.write(&progress(10, &[(2, 2)])).unwrap();
-        let (_, bounded, found) = open(&disk, 16, 20);
-        assert_eq!((bounded, found), (Progress::before(16), Found::Progress { lost: 4 }));
-    }
-
-    #[test]
-    fn what_an_earlier_release_wrote_in_between_counts() {
-        for (first, second) in [(40, 80), (80, 40), (7, 7)] {
-            let disk = Faulty::new(1);
-            let (mut file, ..) = open(&disk, 1, 50);
-            for _ in 0..5 {
-                file.sync(&progress(50, &[(2, 2)])).unwrap();
-            }
-            // It takes the cursor for damaged and counts generations from 1.
-            let old = [old_slot(2, second), old_slot(1, first)].concat();
-            disk.open(Path::new(PATH), false).unwrap().write(&old, 0).unwrap();
-            let (mut file, found, how) = open(&disk, 1, 100);
-            assert_eq!((found, how), (Progress::before(second), Found::Progress { lost: 0 }));
-            file.write(&Progress::before(90)).unwrap();
-            assert_eq!(open(&disk, 1, 100).1, Progress::before(90));
-        }
-    }
-
-    /// What was synced last survives any power cut, and what was written last any end of the process.
-    #[test]
-    fn torn_slots_cost_only_what_was_not_synced() {
-        for seed in 1..2000u64 {
-            let disk = Faulty::new(seed);
-            let (mut file, mut last, _) = open(&disk, 1, 1);
-            let mut synced = last.clone();
-            for step in 1..20 {
-                let now = progress(step * 3, &[(1, step % 4 + 1), (2, 1)]);
-                let failing = (seed + step) % 5 == 0;
-                disk.set_faults(Faults {
-                    write: u64::from(failing) * 2,
-                    sync: u64::from(failing),
-                    ..Faults::default()
-                });
-                let written = if (seed * step) % 3 == 0 {
-                    file.sync(&now).map(|()| synced = now.clone())
-                } else {
-                    file.write(&now)
-                };
-                disk.set_faults(Faults::default());
-                if written.is_ok() {
-                    last = now;
-                }
-                if (seed ^ step) % 7 == 0 {
-                    disk.cut_power();
-                    let (reopened, found, how) = open(&disk, 1, 1000);
-                    assert_ne!(how, Found::Damage, "seed {seed}, step {step}");
-                    assert!(
-                        found.cursor >= synced.cursor,
-                        "{found:?} after {synced:?} was synced, seed {seed}"
-                    );
-                    (file, last, synced) = (reopened, found.clone(), found);
-                } else if written.is_ok() && (seed ^ step) % 7 == 1 {
-                    let (reopened, found, _) = open(&disk, 1, 1000);
-                    assert_eq!(found, last, "seed {seed}, step {step}");
-                    (file, synced) = (reopened, found);
-                }
-            }
-        }
-    }
-}
+#[path = "progress_tests.rs"]
+mod tests;

@@ -284,7 +284,12 @@ fn leading_number(text: &str) -> Val<'static> {
     if fraction > 0 {
         return text[..=whole + fraction].parse().map_or(Val::Int(0), Val::Float);
     }
-    Val::Int(text[..whole].parse().unwrap_or(0))
+    let text = &text[..whole];
+    match text.parse() {
+        Ok(number) => Val::Int(number),
+        // Without a digit it is no number either way.
+        Err(_) => text.parse().map_or(Val::Int(0), Val::Float),
+    }
 }
 
 fn local_time(seconds: i64, format: &str) -> Result<String, String> {
@@ -329,6 +334,10 @@ mod tests {
             assert_eq!(call("number", &[], text(from)), Val::Int(is), "{from}");
         }
         assert_eq!(call("number", &[], text(" 2.5V")), Val::Float(2.5));
+        let nines = |count: usize| Val::Str("9".repeat(count).into());
+        let exact = Val::Int(10i128.pow(38) - 1);
+        assert_eq!(call("number", &[], nines(38)), exact, "16 octets are exact");
+        assert_eq!(call("number", &[], nines(50)), Val::Float(1e50));
         assert_eq!(call("number", &[], Val::Undefined), Val::Undefined);
         assert_eq!(call("number", &[], Val::Named { number: 2, name: "down" }), Val::Int(2));
         assert_eq!(call("any_bit", &[8.into()], Val::Int(9)), Val::Bool(true));

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::body::exact;
 use crate::message::{PostKind, Status};
 use crate::posted::form;
 use crate::posted::kept::Kept;
@@ -81,7 +82,7 @@ pub enum Mistake {
 pub fn read(body: &[u8]) -> Result<CheckIn, Mistake> {
     let text = std::str::from_utf8(without_bom(body)).map_err(|_| Mistake::Utf8)?.trim_start();
     let fields: Map<String, Value> = if text.starts_with(['{', '[', '"']) {
-        serde_json::from_str(text).map_err(|error| Mistake::Json(without_content(&error)))?
+        serde_json::from_str(&exact(text)).map_err(|error| Mistake::Json(without_content(&error)))?
     } else {
         let fields = form::read(text).map_err(Mistake::Form)?;
         fields.into_iter().map(|(name, value)| (name, Value::String(value))).collect()
@@ -221,6 +222,16 @@ mod tests {
             r#"{"service":"a","status":"ok","info":"","id":"7","jobs":3,"disk":{"used":0.5}}"#
         );
         assert_eq!(read.id.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn long_numbers_are_whole() {
+        let read = read(
+            br#"{"service":"a","status":2,"id":123456789012345678901234,"job":98765432109876543210987}"#,
+        );
+        let read = read.unwrap();
+        assert_eq!((read.id.as_deref(), read.status), (Some("123456789012345678901234"), Status::Critical));
+        assert!(read.text.contains(r#""job":"98765432109876543210987""#), "{}", read.text);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::body::exact;
 use crate::message::PostKind;
 use crate::posted::kept::Kept;
 use crate::text::without_bom;
@@ -95,8 +96,13 @@ impl Source {
     ///
     /// [`Mistake`].
     pub fn read(&self, body: &[u8], now: i64) -> Result<Vec<Event>, Mistake> {
-        let body: Value = serde_json::from_slice(without_bom(body))
-            .map_err(|error| Mistake::Json(error.line(), error.column()))?;
+        let body = without_bom(body);
+        let body: Value = match std::str::from_utf8(body) {
+            Ok(text) => serde_json::from_str(&exact(text)),
+            // It says where.
+            Err(_) => serde_json::from_slice(body),
+        }
+        .map_err(|error| Mistake::Json(error.line(), error.column()))?;
         let mut body = Some(body);
         let place = self.each.as_deref().or(self.format.each()).unwrap_or("");
         let found = body.as_mut().and_then(|body| body.pointer_mut(place)).map(Value::take);

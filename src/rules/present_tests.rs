@@ -198,6 +198,23 @@ proptest! {
         prop_assert!(texts.iter().all(|text| *text == texts[0]), "{}", made);
     }
 
+    /// The same for the numbers with a fraction that are wrapped in Opaque, which are as they are shown elsewhere.
+    #[test]
+    fn a_float_is_written_in_one_way(number in prop_oneof![
+        (-50..50i32).prop_map(f64::from), any::<f64>(), (-5000..5000i32).prop_map(|n| f64::from(n) / 100.0)
+    ], single in any::<bool>()) {
+        let value = || if single { Value::Float(number as f32) } else { Value::Double(number) };
+        let shown = crate::mib::format::plain(&value(), crate::text::Charset::default()).into_owned();
+        let rule = "[[rule]]\nid = \"a\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\n\
+             output = \"{{ text }}|{{ v[1] }}|{{ raw[1] }}|{% for n in v %}{{ v[n] }}{% endfor %}|{{ v[1] ~ '' }}|{{ v[1]|number == v[1] }}\"\n";
+        let rules = compiled(rule).rules.unwrap();
+        let varbind = Varbind { oid: "1.3.6.1.4.1.99992.1".parse().unwrap(), value: value() };
+        let made = super::tests::outputs(&rules, &super::tests::trap("1.3.6.1.4.1.99991.0.1", vec![varbind]));
+        let texts: Vec<&str> = made.split('|').collect();
+        prop_assert!(texts[..5].iter().all(|text| *text == shown), "{}: {}", shown, made);
+        prop_assert!(number.is_nan() || texts[5] == "True", "{}", made);
+    }
+
     /// An index is written as the same value in a varbind.
     #[test]
     fn an_index_is_written_as_a_varbind(first in 0..3000u32, second in 0..4u32) {

@@ -321,14 +321,22 @@ pub fn varbind_value<'m>(
     match &varbind.value {
         Value::Null | Value::NoSuchObject | Value::NoSuchInstance | Value::EndOfMibView => Val::Undefined,
         // By its shortest decimal form, so that 23.3 does not become 23.299999237060547.
-        Value::Float(number) => Val::Float(number.to_string().parse().unwrap_or(f64::from(*number))),
-        Value::Double(number) => Val::Float(*number),
+        Value::Float(number) => {
+            let number = number.to_string().parse().unwrap_or(f64::from(*number));
+            float(number, &varbind.value, charset)
+        }
+        Value::Double(number) => float(*number, &varbind.value, charset),
         value if raw => match value.as_integer() {
             Some(number) => Val::Int(number),
             None => Val::Str(format::plain(value, charset)),
         },
         _ => of_presented(format::present_varbind(varbind, syntax, (charset, all), mib)),
     }
+}
+
+/// A number whose text is the one that it has wherever the message is shown: `23`, where a number of the language would be `23.0`.
+fn float<'m>(number: f64, value: &'m Value<'m>, charset: Charset) -> Val<'m> {
+    Val::Shown(Arc::new(Shown { number: Number::Float(number), text: format::plain(value, charset).into() }))
 }
 
 /// What is presented to people, as rules compute with it.

@@ -176,7 +176,7 @@ impl<'s> Delivery<'s> {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut stopping = false;
         if let Err(error) = self.letters.reserve() {
-            self.report.disk("reserve room for dead letters", &error);
+            self.report.disk("reserve room for dead letters", &error, self.clock.now().mono);
         }
         loop {
             let now = self.clock.now();
@@ -206,7 +206,7 @@ impl<'s> Delivery<'s> {
         self.write_letters(now);
         let finished = self.machine.take_letters_done();
         if let Err(error) = self.retries.finish(&finished, now.mono, true) {
-            self.report.disk("keep dead letters", &error);
+            self.report.disk("keep dead letters", &error, now.mono);
         }
         self.keeper.end(&self.running.name, &self.running.cursor, &self.machine, now.mono);
     }
@@ -340,7 +340,7 @@ impl<'s> Delivery<'s> {
         self.machine.pass(self.reader.position());
         self.running.stats.skipped.fetch_add(skipped, Ordering::Relaxed);
         if let Err(error) = read {
-            self.report.disk("read the journal", &error);
+            self.report.disk("read the journal", &error, now.mono);
             self.disk_paused = Some(now.mono + DISK_PAUSE);
         }
         (self.reader.position() - before) as usize
@@ -389,7 +389,9 @@ impl<'s> Delivery<'s> {
                         self.report.put_off(fates, now.mono);
                         self.observe(&batch, fates, now);
                     }
-                    Err(trouble) => self.report.failed(trouble, || self.journal.behind(&self.running.cursor)),
+                    Err(trouble) => {
+                        self.report.failed(trouble, now.mono, || self.journal.behind(&self.running.cursor))
+                    }
                 }
                 // Nobody else has the items now: the machine can use their memory again.
                 drop(batch);
@@ -404,7 +406,7 @@ impl<'s> Delivery<'s> {
             }
             Done::Worked(result) => {
                 if let Err(trouble) = &result {
-                    self.report.failed(trouble, || self.journal.behind(&self.running.cursor));
+                    self.report.failed(trouble, now.mono, || self.journal.behind(&self.running.cursor));
                 }
                 self.machine.worked(lane, result, now.mono);
             }
@@ -438,7 +440,7 @@ impl<'s> Delivery<'s> {
             }
             Ok(Added::Alone) => self.running.stats.letters.store(letters.len() as u64, Ordering::Relaxed),
             Err(error) => {
-                self.report.disk("keep dead letters", &error);
+                self.report.disk("keep dead letters", &error, now.mono);
                 self.letters_paused = Some(now.mono + DISK_PAUSE);
                 return;
             }
@@ -456,7 +458,7 @@ impl<'s> Delivery<'s> {
         }
         match self.letters.list() {
             Ok(all) => self.running.stats.letters.store(all.len() as u64, Ordering::Relaxed),
-            Err(error) => self.report.disk("count dead letters", &error),
+            Err(error) => self.report.disk("count dead letters", &error, self.clock.now().mono),
         }
     }
 
@@ -472,7 +474,7 @@ impl<'s> Delivery<'s> {
         let result = result.and_then(|()| self.retries.give(&mut self.machine, now.mono, item));
         self.uncounted |= self.retries.has_put_back();
         if let Err(error) = result {
-            self.report.disk("keep dead letters", &error);
+            self.report.disk("keep dead letters", &error, now.mono);
             self.letters_paused = Some(now.mono + DISK_PAUSE);
         }
     }

@@ -294,7 +294,7 @@ pub enum Trouble {
     Away(Said, Hint),
     /// It was sent and not answered. The server may have taken all, a part or nothing of it.
     Unanswered(Said, Hint),
-    /// The server asks to wait for so long.
+    /// The server takes nothing now: to wait for so long, as it asks, or as is usual if it asks for nothing.
     Busy(Said, Duration),
     /// The server refuses what the configuration says: a wrong password, URL or option.
     Refused(Said, Hint),
@@ -341,7 +341,7 @@ impl Display for Trouble {
             Trouble::Away(said, hint) | Trouble::Unanswered(said, hint) | Trouble::Refused(said, hint) => {
                 write!(f, "{said}; {hint}")
             }
-            Trouble::Busy(said, pause) => write!(f, "{said}; waiting {} s, as it asks", pause.as_secs()),
+            Trouble::Busy(said, pause) => write!(f, "{said}; waiting {} s", pause.as_secs()),
             Trouble::Halve(said) => write!(f, "{said}"),
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::history::RULES;
-use crate::support::{port, read, wait_until};
+use crate::support::{Program, port, read, wait_until};
 
 pub struct Api {
     pub daemon: Daemon,
@@ -531,4 +531,32 @@ fn a_number_that_has_not_come_yet_is_no_place_to_go_on_from() {
     let ahead = format!("Last-Event-ID: {epoch}-{}\r\n", u64::MAX);
     let mut again = api.stream("/api/events/status", &ahead);
     assert_eq!(ids(&mut again, 1), [id]);
+}
+
+#[test]
+fn during_a_start_the_history_is_not_said_to_be_missing() {
+    let port = port();
+    let daemon = Daemon::prepare(&format!(
+        "[mibs]\npaths = [\"mibs\"]\n[history]\n[http]\nlisten = \"127.0.0.1:{port}\"\n"
+    ));
+    let slow = daemon.slow_modules();
+    let log = std::fs::File::create(daemon.path("log")).unwrap();
+    let mut command = trapline();
+    let _program =
+        Program::start(command.args(["run", "--config"]).arg(daemon.path("trapline.toml")).stderr(log));
+    let token = daemon.path("var/admin-token");
+    wait_until("it answers", || token.exists() && TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let admin = read(&token).trim().to_owned();
+    let api = Api { daemon, port, admin };
+    let paths = ["/api/v1/endpoints", "/api/v1/outcomes", "/api/v1/events"];
+    for path in paths {
+        let answer = api.get(path);
+        assert_eq!(answer.status, 503, "{path}: {}", answer.body);
+        assert!(answer.head.to_ascii_lowercase().contains("retry-after: 1"), "{path}: {}", answer.head);
+        assert!(answer.body.contains("starting"), "{path}: {}", answer.body);
+    }
+    drop(slow);
+    for path in paths {
+        wait_until(&format!("{path} is answered"), || api.get(path).status == 200);
+    }
 }

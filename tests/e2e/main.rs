@@ -99,6 +99,7 @@ mod tcp_wrappers;
 mod tickets;
 mod top;
 mod unmatched;
+mod unread;
 mod v3;
 mod watching;
 mod web;

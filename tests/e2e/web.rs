@@ -234,7 +234,7 @@ fn a_server_that_asks_for_a_pause_gets_it() {
     let waited = refused_at.lock().unwrap().unwrap().elapsed();
     assert!(waited >= Duration::from_millis(2900), "{waited:?}");
     assert_eq!(server.requests().len(), 2);
-    daemon.wait_log("waiting 3 s, as it asks");
+    daemon.wait_log("waiting 3 s");
 }
 
 #[test]

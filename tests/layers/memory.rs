@@ -73,7 +73,7 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
     ("src/status.rs", &["recent"], Row("losses of the last ten minutes")),
     ("src/status.rs", &["minutes"], Row("what came in each of the last 60 minutes")),
     ("src/status.rs", &["sinks", "workshop"], Row("rules, hosts, users, MIB names")),
-    ("src/terminal.rs", &["GOES_ON"], No("whether the command has a reader")),
+    ("src/terminal.rs", &["ONLY_PRINTS"], No("whether a command has other work than to print")),
     ("src/time/clock.rs", &["TestClock"], No("the clock of tests")),
     ("src/time/log_limit.rs", &["Line", "known"], Row("refused senders by reason")),
     ("src/web/api/access.rs", &["state"], Row("sessions of the console")),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::naive::{Naive, Phase};
+use super::naive::{Naive, Phase, Story};
 use crate::correlate::case_tests::mib;
 use crate::correlate::key::Sender;
 use crate::correlate::{Correlator, Effects, Facts, HEAD, Limits, Now, QUIET, Secret, Verdict};
@@ -73,6 +73,10 @@ const FEATURES: &[&[&str]] = &[
         "expect = { every = '25s', grace = '5s', service = 'Silence', output = 'late {{ seen.count }} {{ seen.first }} {{ seen.last }} {{ seen.due }}' }",
         "expect = { every = '40s', forget = '90s', keys = ['x0', 'x1'], learn = true, service = 'Silence' }",
         "expect = { by = '00:03', zone = 'UTC', grace = '10s', keys = ['x0', 'x2'], service = 'Silence' }",
+        // Several keys of a service, which is that of messages, too, or is not.
+        "expect = { every = '25s', key = '{{ key }}', host = 'x0', service = 's0', state = 'warning', output = 'late {{ key }} {{ seen.count }}' }",
+        "expect = { every = '20s', grace = '9s', forget = '90s', key = '{{ key }}', keys = ['k0', 'k7'], learn = true, host = 'x0', service = 's0' }",
+        "expect = { every = '40s', forget = '70s', key = '{{ key }}', host = 'x0', service = 'Silence', output = 'late {{ key }} {{ seen.last }}' }",
     ],
     &["", "", "orphan = 'drop'", "orphan = 'send'"],
 ];
@@ -321,6 +325,13 @@ impl<'r> World<'r> {
             prop_assert_eq!(verdict, right, "{} of message {}", id, self.messages);
         }
         self.compare()?;
+        for kind in ["check_result", "event"] {
+            let question = Question { what: What::Open, rule: 0, kind, texts: Texts::Names };
+            let texts = ["x0", "s0"];
+            let key = SECRET.asked(&question, &texts).unwrap();
+            let is_open = self.naive.problems.get(&key).is_some_and(Story::is_open);
+            prop_assert_eq!(self.correlator.answer(self.now, &question, &texts) > 0, is_open);
+        }
         // What rules are told.
         let kind = if rules.plan().rules.iter().any(|rule| rule.explicit) { "k" } else { "s" };
         if kind == "k" {

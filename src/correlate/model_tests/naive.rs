@@ -151,36 +151,6 @@ impl Story {
         (self.phase, self.window, self.repeats, self.raises) = (Phase::Idle, None, 0, 0);
         self.steps.clear();
     }
-
-    pub(super) fn due(&self, rule: &RulePlan) -> Option<(i64, Due)> {
-        let mut all = Vec::new();
-        let flaps = rule.hold.and_then(|hold| hold.flaps);
-        match self.phase {
-            Phase::Idle => {}
-            Phase::Held => all.push((self.since + rule.hold.map_or(0, |hold| hold.time), Due::Hold)),
-            Phase::Flapping => all.push((self.last + flaps.map_or(0, |(_, within)| within), Due::Quiet)),
-            Phase::Open => {
-                for (at, step) in rule.escalate.iter().enumerate() {
-                    if let StepAt::After(after) = step.at
-                        && !self.steps.contains(&at)
-                    {
-                        all.push((self.since + after, Due::Step(at)));
-                    }
-                }
-                all.extend(rule.expire.iter().map(|expire| (self.last + expire.after, Due::Expire)));
-                all.extend(rule.remind.map(|remind| (self.sent_at + remind, Due::Remind)));
-            }
-        }
-        if let Some(window) = self.window {
-            all.push((window + rule.dedup.as_ref().map_or(0, |dedup| dedup.window), Due::Window));
-        }
-        all.extend(self.cleared.map(|(at, _)| (at + 2_000_000, Due::Forget)));
-        if self.phase != Phase::Flapping {
-            let kept = flaps.map_or(3_600_000_000, |(_, within)| within);
-            all.extend(self.cancels.last().map(|last| (last + kept, Due::Forget)));
-        }
-        all.into_iter().min()
-    }
 }
 
 impl Naive {
@@ -221,7 +191,7 @@ impl Naive {
     }
 
     fn decide_alone(&mut self, rule: &RulePlan, facts: &Facts, payload: &[u8]) -> Verdict {
-        self.heard(rule, facts);
+        let came = self.heard(rule, facts);
         if let Some(threshold) = &rule.threshold {
             match self.reaches(threshold, facts, payload) {
                 Ordering::Less => return swallowed(Reason::Threshold),
@@ -232,6 +202,12 @@ impl Naive {
                     }
                 }
             }
+        }
+        if facts.state.is_good()
+            && rule.expect.is_some()
+            && let Some(verdict) = self.stays_late(facts.key, came)
+        {
+            return verdict;
         }
         if facts.state.is_good() && rule.clears {
             return self.clear(rule, facts, payload);

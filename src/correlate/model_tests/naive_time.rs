@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::naive::{Awaited, Due, Naive, Phase, state_of, with_output, worse};
+use super::naive::{Awaited, Due, Naive, Phase, Story, state_of, swallowed, with_output, worse};
 use crate::correlate::key::Key;
-use crate::correlate::{Facts, Now};
+use crate::correlate::{Facts, Now, Reason, Verdict};
 use crate::outcome::codec;
 use crate::outcome::name::Name;
 use crate::outcome::result::{CheckResult, Common, Event, Outcome, State};
 use crate::rules::deferred::Seen;
-use crate::rules::plan::{Expect, Plan, RulePlan, When};
+use crate::rules::plan::{Expect, Plan, RulePlan, StepAt, When};
 
 /// What is due of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,38 @@ enum Of {
     Hits,
     Window,
     Awaited,
+}
+
+impl Story {
+    pub(super) fn due(&self, rule: &RulePlan) -> Option<(i64, Due)> {
+        let mut all = Vec::new();
+        let flaps = rule.hold.and_then(|hold| hold.flaps);
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Held => all.push((self.since + rule.hold.map_or(0, |hold| hold.time), Due::Hold)),
+            Phase::Flapping => all.push((self.last + flaps.map_or(0, |(_, within)| within), Due::Quiet)),
+            Phase::Open => {
+                for (at, step) in rule.escalate.iter().enumerate() {
+                    if let StepAt::After(after) = step.at
+                        && !self.steps.contains(&at)
+                    {
+                        all.push((self.since + after, Due::Step(at)));
+                    }
+                }
+                all.extend(rule.expire.iter().map(|expire| (self.last + expire.after, Due::Expire)));
+                all.extend(rule.remind.map(|remind| (self.sent_at + remind, Due::Remind)));
+            }
+        }
+        if let Some(window) = self.window {
+            all.push((window + rule.dedup.as_ref().map_or(0, |dedup| dedup.window), Due::Window));
+        }
+        all.extend(self.cleared.map(|(at, _)| (at + 2_000_000, Due::Forget)));
+        if self.phase != Phase::Flapping {
+            let kept = flaps.map_or(3_600_000_000, |(_, within)| within);
+            all.extend(self.cancels.last().map(|last| (last + kept, Due::Forget)));
+        }
+        all.into_iter().min()
+    }
 }
 
 impl Naive {
@@ -214,35 +246,71 @@ impl Naive {
         self.forget(problem);
     }
 
-    /// A message of a rule that expects messages.
-    pub(super) fn heard(&mut self, rule: &RulePlan, facts: &Facts) {
-        let (Some(expect), Some(text)) = (&rule.expect, &facts.expect) else { return };
+    /// A message of a rule that expects messages. Whether it was late, and is to say itself that it has come.
+    pub(super) fn heard(&mut self, rule: &RulePlan, facts: &Facts) -> bool {
+        let (Some(expect), Some(text)) = (&rule.expect, &facts.expect) else { return false };
         let key = self.secret.expectation(rule.id, text);
         if !self.awaited.contains_key(&key) {
             if !expect.learn {
-                return;
+                return false;
             }
             self.expect(expect, facts.rule as usize, key, text);
         }
         let now = self.now.engine;
         let entry = self.awaited.get_mut(&key).unwrap();
         (entry.last, entry.seen, entry.count) = (now, true, entry.count + 1);
-        let Some(late) = entry.late.take() else { return };
+        let Some(late) = entry.late.take() else { return false };
         let says_it = if facts.state.is_good() { rule.clears } else { rule.hold.is_none() };
         if facts.key == late && rule.threshold.is_none() && says_it {
-            return;
+            return true;
         }
         let has_ended = !self.problems.contains_key(&late) && self.left.contains(&late.low());
         if has_ended && self.worst(late.low(), None).is_none() {
+            if self.still_awaited(late).is_some() {
+                return false;
+            }
             let mut outcome = self.silence(key, expect);
             (outcome.common_mut().output, outcome.common_mut().state) =
                 ("The messages come again".into(), State::Ok);
             let mut payload = Vec::new();
             codec::encode(&outcome, &mut payload);
             self.out.push(payload);
-            return self.is_well(late.low());
+            self.is_well(late.low());
+        } else if self.stays_late(late, true).is_none() {
+            self.end_lateness(late, Some("The messages come again"));
         }
-        self.end_lateness(late, Some("The messages come again"));
+        false
+    }
+
+    /// One that is late with a problem.
+    fn still_awaited(&self, problem: Key) -> Option<Key> {
+        self.awaited.iter().find(|(_, entry)| entry.late == Some(problem)).map(|(key, _)| *key)
+    }
+
+    /// Where another key is still late, its service is.
+    pub(super) fn stays_late(&mut self, problem: Key, came: bool) -> Option<Verdict> {
+        let other = self.still_awaited(problem)?;
+        let (at, plan) = (self.awaited[&other].rule, self.plan.clone());
+        let rule = &plan.rules[at];
+        let expect = rule.expect.as_ref()?;
+        self.happen(problem);
+        let story = self.problems.get(&problem)?;
+        if story.phase != Phase::Open {
+            self.forget(problem);
+            return None;
+        }
+        let steps =
+            story.steps.iter().filter(|_| story.rule == at).filter_map(|step| rule.escalate.get(*step));
+        let state = steps.fold(expect.state, |state, step| worse(state, step.state));
+        if !came && story.state == state && story.sent.is_none_or(|sent| sent == state) {
+            return Some(swallowed(Reason::StillOpen));
+        }
+        let mut payload = Vec::new();
+        codec::encode(&self.silence(other, expect), &mut payload);
+        self.adopt(problem, at);
+        let verdict = self.open(problem, &payload, expect.state, true);
+        self.forget(problem);
+        Some(verdict)
     }
 
     fn expect(&mut self, expect: &Expect, rule: usize, key: Key, text: &str) {
@@ -314,7 +382,9 @@ impl Naive {
         let expect = plan.rules[entry.rule].expect.as_ref().unwrap();
         if forgotten(entry, expect).is_some_and(|at| at <= engine) {
             let entry = self.awaited.remove(&key).unwrap();
-            if let Some(late) = entry.late {
+            if let Some(late) = entry.late
+                && self.stays_late(late, true).is_none()
+            {
                 self.end_lateness(late, None);
             }
             return;
@@ -353,13 +423,18 @@ impl Naive {
             labels: crate::outcome::result::Labels::default(),
         };
         let host = Name::new(entry.text.clone());
-        // The tests' rules name a constant service, and the key as the host.
-        let service = Some(Name::new("Silence"));
         let mut outcome = if expect.event {
-            Outcome::Event(Event { common, component: host, resource: service, fields: Vec::new() })
+            Outcome::Event(Event { common, component: host, resource: None, fields: Vec::new() })
         } else {
-            Outcome::CheckResult(CheckResult { common, host, service, perfdata: Cow::Borrowed("") })
+            Outcome::CheckResult(CheckResult { common, host, service: None, perfdata: Cow::Borrowed("") })
         };
+        let render = |template| plan.render(template, &outcome, seen, Some(&entry.text)).unwrap();
+        let names =
+            (Name::new(render(&expect.host)), expect.service.as_ref().map(|name| Name::new(render(name))));
+        match &mut outcome {
+            Outcome::CheckResult(check) => (check.host, check.service) = names,
+            Outcome::Event(event) => (event.component, event.resource) = names,
+        }
         let output = plan.render(&expect.output, &outcome, seen, Some(&entry.text)).unwrap();
         outcome.common_mut().output = output.into();
         outcome

@@ -156,10 +156,17 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// 404 if none is kept, 503 if it cannot be read.
+    /// 404 if none is kept, 503 while the daemon starts or if it cannot be read.
     pub fn folder(&self) -> Result<Folder, Problem> {
+        // What is configured is known before the daemon is ready.
+        let ready = self.status.has_started();
         let settings = self.history.borrow().clone();
         let Some(settings) = settings else {
+            if !ready {
+                return Err(Problem::unavailable(
+                    "the daemon is starting, and the history is not open yet; try again",
+                ));
+            }
             return Err(Problem::absent("no history is kept; add [history] to the configuration"));
         };
         match history::search::folder(&settings.directory) {
