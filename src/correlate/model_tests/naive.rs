@@ -300,7 +300,7 @@ impl Naive {
     pub(super) fn adopt(&mut self, key: Key, rule: usize) {
         let story = self.problems.get_mut(&key).unwrap();
         if story.rule != rule {
-            (story.rule, story.window) = (rule, None);
+            (story.rule, story.window, story.bucket) = (rule, None, None);
             story.steps.clear();
         }
     }
