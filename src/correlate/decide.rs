@@ -75,6 +75,9 @@ impl Core {
         if clears {
             return self.clear(plan, now, facts, payload, out);
         }
+        if !facts.state.is_good() {
+            self.change_service(plan, now, facts, out);
+        }
         let Some(at) = self.place(plan, now, facts, payload.len(), out) else {
             // Without room for state, rules have none.
             out.overflowed += 1;
@@ -557,7 +560,7 @@ fn in_window(problem: &Problem, rule: &RulePlan, now: Now) -> bool {
 }
 
 /// Whether a problem is older than the clear that came before it.
-fn overtaken(problem: &Problem, now: Now, facts: &Facts) -> bool {
+pub(super) fn overtaken(problem: &Problem, now: Now, facts: &Facts) -> bool {
     let cleared = problem.rare.as_ref().and_then(|rare| rare.cleared);
     let (Some((at, clear)), Some(own)) = (cleared, facts.sender) else { return false };
     now.engine - at <= OVERTAKEN
