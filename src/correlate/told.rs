@@ -1,10 +1,9 @@
 //! What receivers were told of a service, beyond what its problems know.
 
 use super::core::Core;
-use super::decide::overtaken;
 use super::effects::{Effects, Kind, Now};
 use super::key::{Facts, Key};
-use super::problem::Problem;
+use super::problem::{OVERTAKEN, Problem};
 use super::send::{Payload, fit};
 use super::texts::with_output;
 use crate::outcome::result::State;
@@ -15,6 +14,9 @@ const MOST_WITHOUT: usize = 1 << 16;
 /// Stands among these services for those that there was no place for. No service has this key.
 pub(super) const MANY_WITHOUT: Key = Key::new(u128::MAX);
 
+/// How much smaller the sysUpTime of a problem may be than that of the clear that overtook it, in hundredths of a second.
+/// A larger difference is a restart of the agent.
+const BEHIND: u32 = 500;
 /// The output for a service whose problem has another one now.
 const MOVED: &str = "Reported under another name now";
 
@@ -145,4 +147,14 @@ impl Core {
             out.touched.push((Kind::Told, MANY_WITHOUT));
         }
     }
+}
+
+/// Whether a problem is older than the clear that came before it.
+pub(super) fn overtaken(problem: &Problem, now: Now, facts: &Facts) -> bool {
+    let cleared = problem.rare.as_ref().and_then(|rare| rare.cleared);
+    let (Some((at, clear)), Some(own)) = (cleared, facts.sender) else { return false };
+    now.engine - at <= OVERTAKEN
+        && own.agent == clear.agent
+        && own.uptime < clear.uptime
+        && clear.uptime - own.uptime <= BEHIND
 }
