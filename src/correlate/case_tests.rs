@@ -504,6 +504,26 @@ fn what_receivers_know_is_taken_back_though_the_problem_has_ended() {
 
 /// A clear that names another service closes the one that receivers know the problem by.
 #[test]
+fn a_problem_that_is_raised_under_another_name_is_over_under_the_old_one() {
+    let rules = pair("check", "key = 'k'", "key = 'k'");
+    let with = |at: &str, message: &str, expected: &[(&str, &str)]| {
+        let expected: Vec<String> = (expected.iter())
+            .map(|(name, state)| format!("{{ service = \"{name}\", state = \"{state}\" }}"))
+            .collect();
+        step(at, message, &[]).replace("expect = []", &format!("expect = [{}]", expected.join(", ")))
+    };
+    let text = rules.clone()
+        + &with("0s", "down a", &[("a", "critical")])
+        + &with("1s", "down b", &[("a", "ok"), ("b", "critical")])
+        + &with("2s", "down b", &[("b", "critical")])
+        + "[[rule.test.step]]\nat = '3s'\nreload = 'b.toml'\n"
+        + &with("4s", "down b", &[("b", "ok"), ("new b", "critical")])
+        + &with("5s", "up b", &[("new b", "ok")]);
+    let other = rules.replace("service = \"{{ what }}\"", "service = \"new {{ what }}\"");
+    assert_eq!(failures(&text, &[("b.toml", &other.replace("[[rule.test]]\n", ""))]), "");
+}
+
+#[test]
 fn a_clear_closes_the_service_that_receivers_know() {
     let rules = pair("check", "key = 'k'", "key = 'k'");
     let ends = |at: &str, message: &str, services: &[&str]| {

@@ -348,6 +348,10 @@ impl Core {
         let (before, bytes) = (std::mem::replace(&mut problem.rule, rule), problem.bytes());
         problem.window = Moment::NEVER;
         problem.steps = 0;
+        // A bucket is that of a rule.
+        if let Some(rare) = &mut problem.rare {
+            rare.bucket = None;
+        }
         self.account(before, -1, 0, bytes);
         self.account(rule, 1, bytes, 0);
     }

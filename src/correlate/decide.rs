@@ -5,17 +5,14 @@ use super::count::{Bucket, Level};
 use super::effects::{Effects, Kind, Now, Reason, Verdict};
 use super::key::{Facts, Key};
 use super::moment::{Exact, Moment};
-use super::problem::{OVERTAKEN, Phase, Problem, Rank};
+use super::problem::{Phase, Problem, Rank};
 use super::send::{Payload, fit, worse};
 use super::texts::with_output;
-use super::told::for_want_of_room;
+use super::told::{for_want_of_room, overtaken};
 use crate::outcome::codec;
 use crate::outcome::result::State;
 use crate::rules::plan::{Orphan, Plan, RulePlan};
 
-/// How much smaller the sysUpTime of a problem may be than that of the clear that overtook it, in hundredths of a second.
-/// A larger difference is a restart of the agent.
-const BEHIND: u32 = 500;
 /// How many problems may wait for the end of one throttle.
 const MAX_WAITING: usize = 256;
 
@@ -74,6 +71,9 @@ impl Core {
         }
         if clears {
             return self.clear(plan, now, facts, payload, out);
+        }
+        if !facts.state.is_good() {
+            self.change_service(plan, now, facts, out);
         }
         let Some(at) = self.place(plan, now, facts, payload.len(), out) else {
             // Without room for state, rules have none.
@@ -554,14 +554,4 @@ pub(super) fn escalated(problem: &Problem, rule: &RulePlan, state: State) -> Sta
 fn in_window(problem: &Problem, rule: &RulePlan, now: Now) -> bool {
     let window = rule.dedup.as_ref().map_or(0, |dedup| dedup.window);
     problem.window != Moment::NEVER && now.engine < problem.window.micros() + window
-}
-
-/// Whether a problem is older than the clear that came before it.
-fn overtaken(problem: &Problem, now: Now, facts: &Facts) -> bool {
-    let cleared = problem.rare.as_ref().and_then(|rare| rare.cleared);
-    let (Some((at, clear)), Some(own)) = (cleared, facts.sender) else { return false };
-    now.engine - at <= OVERTAKEN
-        && own.agent == clear.agent
-        && own.uptime < clear.uptime
-        && clear.uptime - own.uptime <= BEHIND
 }

@@ -11,8 +11,9 @@
 //!
 //! # Laws
 //!
-//! 1. A problem is what has a key. An outcome that is ok or up, of any rule, clears the problem of its key. Receivers know
-//!    services: of several problems of a service the worst is sent, and ok only when the last one closes.
+//! 1. A problem is what has a key. An outcome that is ok or up, of any rule, clears the problem of its key,
+//!    but that of a rule that expects messages does not while those of another key are late. Receivers know services: of several problems
+//!    of a service the worst is sent, and ok only when the last one closes.
 //! 2. The last word passes. Dedup swallows only the state that was sent last; of what a throttle or flapping swallows, the
 //!    latest is sent at the end if it is news.
 //! 3. Windows are half-open: a message at their end is outside. What is due at a time happens before a message of that time.

@@ -1,15 +1,24 @@
 //! What receivers were told of a service, beyond what its problems know.
 
 use super::core::Core;
-use super::effects::{Effects, Kind};
-use super::key::Key;
-use super::problem::Problem;
+use super::effects::{Effects, Kind, Now};
+use super::key::{Facts, Key};
+use super::problem::{OVERTAKEN, Problem};
+use super::send::{Payload, fit};
+use super::texts::with_output;
 use crate::outcome::result::State;
+use crate::rules::plan::Plan;
 
 /// How many services may be remembered that had an outcome without room for its state.
 const MOST_WITHOUT: usize = 1 << 16;
 /// Stands among these services for those that there was no place for. No service has this key.
 pub(super) const MANY_WITHOUT: Key = Key::new(u128::MAX);
+
+/// How much smaller the sysUpTime of a problem may be than that of the clear that overtook it, in hundredths of a second.
+/// A larger difference is a restart of the agent.
+const BEHIND: u32 = 500;
+/// The output for a service whose problem has another one now.
+const MOVED: &str = "Reported under another name now";
 
 /// What a service is known by whose problem was sent without state for want of room; others by their own key.
 pub(super) fn for_want_of_room(service: u64) -> Key {
@@ -84,6 +93,45 @@ impl Core {
         }
     }
 
+    /// A problem that is raised may be that of another service than before, as after a reload that names it otherwise. For the one that
+    /// receivers know it by it is over, as nothing else ends it there.
+    pub(super) fn change_service(&mut self, plan: &Plan, now: Now, facts: &Facts, out: &mut Effects) {
+        let Some(at) = self.problems.find(facts.key) else { return };
+        if self.problems.get(at).is_none_or(|problem| problem.service == facts.service.low()) {
+            return;
+        }
+        self.fire_problem(plan, now, at, out);
+        let Some(problem) = self.problems.get(at).filter(|problem| !overtaken(problem, now, facts)) else {
+            return;
+        };
+        let told = problem.is_told();
+        match self.kept_of(at).filter(|_| told) {
+            Some(kept) => {
+                let said = with_output(&kept, |_| MOVED.to_owned());
+                if self.close(now, at, &said, out).is_none() {
+                    self.send(now, at, (Payload::Later(&said), fit(State::Ok, problem.state())), out);
+                }
+            }
+            None if told => self.drop_silently(at, out),
+            None => self.keep(at, None),
+        }
+        self.unlist(at);
+        let Some(problem) = self.problems.get_mut(at) else { return };
+        let before = std::mem::replace(&mut problem.service, facts.service.low());
+        if told {
+            problem.set_sent(None);
+        }
+        // What a throttle keeps names the service of before.
+        let throttled = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
+        let rule = problem.rule;
+        self.account(rule, 0, 0, throttled.map_or(0, |bytes| bytes.len()));
+        if let Some(presence) = &self.presence {
+            presence.add(facts.service.low());
+            presence.remove(before);
+        }
+        self.list(at);
+    }
+
     /// Receivers know that a service is well.
     pub(super) fn told_that_it_is_well(&mut self, service: u64, out: &mut Effects) {
         if self.told_without.is_empty() {
@@ -99,4 +147,14 @@ impl Core {
             out.touched.push((Kind::Told, MANY_WITHOUT));
         }
     }
+}
+
+/// Whether a problem is older than the clear that came before it.
+pub(super) fn overtaken(problem: &Problem, now: Now, facts: &Facts) -> bool {
+    let cleared = problem.rare.as_ref().and_then(|rare| rare.cleared);
+    let (Some((at, clear)), Some(own)) = (cleared, facts.sender) else { return false };
+    now.engine - at <= OVERTAKEN
+        && own.agent == clear.agent
+        && own.uptime < clear.uptime
+        && clear.uptime - own.uptime <= BEHIND
 }

@@ -390,7 +390,7 @@ impl<'s> Delivery<'s> {
                         self.observe(&batch, fates, now);
                     }
                     Err(trouble) => {
-                        self.report.failed(trouble, now.mono, || self.journal.behind(&self.running.cursor))
+                        self.report.failed(trouble, now.mono, || self.journal.behind(&self.running.cursor));
                     }
                 }
                 // Nobody else has the items now: the machine can use their memory again.

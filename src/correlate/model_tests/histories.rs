@@ -98,6 +98,8 @@ struct Settings {
     clears: bool,
     /// The rule that clears what is of its host.
     wide: usize,
+    /// Whether problems have another service, which a reload may change.
+    renamed: bool,
 }
 
 const WIDE: &[&str] = &[
@@ -115,7 +117,8 @@ impl Settings {
             let _ = write!(
                 text,
                 "[[rule]]\nid = '{id}'\nsyslog = {{ message = '^{id} (?<key>\\w+) (?<service>\\w+) (?<n>\\w+)' }}\n{keys}\n\
-                 [rule.{kind}]\n{target} = '{{{{ service }}}}'\nstate = '{state}'\noutput = '{{{{ n }}}}'\n"
+                 [rule.{kind}]\n{target} = '{{{{ service }}}}{}'\nstate = '{state}'\noutput = '{{{{ n }}}}'\n",
+                if self.renamed && id == "bad" { "r" } else { "" }
             );
         };
         let keys = |choice: &Choice, explicit: bool, only: Option<&[usize]>| {
@@ -159,12 +162,13 @@ fn settings() -> impl Strategy<Value = Settings> {
             event,
             clears,
             wide,
+            renamed: false,
         })
 }
 
 /// Rules, and what they become: something of the same kind with some other settings.
 fn versions() -> impl Strategy<Value = Vec<Settings>> {
-    let change = (0..FEATURES.len(), 0..12usize, 0..4usize, 0..4usize);
+    let change = (0..FEATURES.len(), 0..12usize, 0..6usize, 0..4usize);
     (settings(), change.clone(), change).prop_map(|(first, one, two)| {
         let mut all = vec![first];
         for (feature, choice, which, explicit) in [one, two] {
@@ -173,6 +177,7 @@ fn versions() -> impl Strategy<Value = Vec<Settings>> {
                 0 => next.bad[feature] = choice,
                 1 => next.poor[feature] = choice,
                 2 => next.good[feature] = choice,
+                3 | 4 => next.renamed = !next.renamed,
                 _ => next.explicit = explicit.min(2),
             }
             all.push(next);

@@ -215,6 +215,9 @@ impl Naive {
         if !rule.tracked {
             return self.without_state(facts, payload);
         }
+        if !facts.state.is_good() {
+            self.change_service(facts);
+        }
         self.place(facts);
         self.happen(facts.key);
         let verdict = if facts.state.is_good() {
@@ -300,18 +303,14 @@ impl Naive {
     pub(super) fn adopt(&mut self, key: Key, rule: usize) {
         let story = self.problems.get_mut(&key).unwrap();
         if story.rule != rule {
-            (story.rule, story.window) = (rule, None);
+            (story.rule, story.window, story.bucket) = (rule, None, None);
             story.steps.clear();
         }
     }
 
     fn raise(&mut self, rule: &RulePlan, facts: &Facts, payload: &[u8]) -> Verdict {
         let (now, key) = (self.now.engine, facts.key);
-        if let (Some((at, clear)), Some(own)) = (self.problems[&key].cleared, facts.sender)
-            && now - at <= 2_000_000
-            && own.agent == clear.agent
-            && (1..=500).contains(&(i64::from(clear.uptime) - i64::from(own.uptime)))
-        {
+        if self.is_overtaken(facts) {
             return swallowed(Reason::Reordered);
         }
         self.adopt(key, facts.rule as usize);

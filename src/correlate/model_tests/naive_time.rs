@@ -282,6 +282,42 @@ impl Naive {
         false
     }
 
+    /// Whether a problem is older than the clear that came before it.
+    pub(super) fn is_overtaken(&self, facts: &Facts) -> bool {
+        let (Some((at, clear)), Some(own)) = (self.problems[&facts.key].cleared, facts.sender) else {
+            return false;
+        };
+        self.now.engine - at <= 2_000_000
+            && own.agent == clear.agent
+            && (1..=500).contains(&(i64::from(clear.uptime) - i64::from(own.uptime)))
+    }
+
+    /// Of the service that a problem had until now it is over.
+    pub(super) fn change_service(&mut self, facts: &Facts) {
+        let (key, service) = (facts.key, facts.service.low());
+        if self.problems.get(&key).is_none_or(|story| story.service == service) {
+            return;
+        }
+        self.happen(key);
+        if !self.problems.contains_key(&key) || self.is_overtaken(facts) {
+            return;
+        }
+        let story = &self.problems[&key];
+        match story.word.clone() {
+            _ if !story.is_told() => {}
+            Some(word) => {
+                let said = with_output(&word, "Reported under another name now");
+                if self.close(key, &said).is_none() {
+                    self.send(key, &said, State::Ok, true);
+                }
+                self.problems.get_mut(&key).unwrap().sent = None;
+            }
+            None => self.drop_silently(key),
+        }
+        let Some(story) = self.problems.get_mut(&key) else { return };
+        (story.word, story.withheld, story.service) = (None, None, service);
+    }
+
     /// One that is late with a problem.
     fn still_awaited(&self, problem: Key) -> Option<Key> {
         self.awaited.iter().find(|(_, entry)| entry.late == Some(problem)).map(|(key, _)| *key)
