@@ -58,6 +58,8 @@ pub struct Pipeline {
     holds: bool,
     /// Whether something of what was given is not as safe as the sync policy asks for.
     pub(super) unsafe_yet: bool,
+    /// Whether something was committed that the next process may not know again.
+    unkept_yet: bool,
     senders: FastMap<IpAddr, Box<str>>,
     /// Who sends all of the messages, where a certificate says so.
     identity: Option<Arc<Identity>>,
@@ -129,6 +131,7 @@ impl Pipeline {
             refused,
             holds: false,
             unsafe_yet: false,
+            unkept_yet: false,
             senders: FastMap::default(),
             identity,
             desk: None,
@@ -385,7 +388,8 @@ impl Pipeline {
         let committed = self.shared.commit.batch(now, &mut self.made, self.refused);
         self.holds = committed == Committed::Kept && self.refused == Refused::Stays;
         let safe = self.shared.commit.may_answer(committed);
-        self.unsafe_yet |= !safe && !self.holds;
+        self.unsafe_yet |= !self.shared.commit.is_safe(committed) && !self.holds;
+        self.unkept_yet |= committed == Committed::Forgettable;
         if safe {
             self.ready.append(&mut self.pending);
         } else if !self.holds {
@@ -404,6 +408,12 @@ impl Pipeline {
     /// is for good for those that were given before the call, unless the pipeline [`holds`](Pipeline::holds) them.
     pub fn all_safe(&mut self) -> bool {
         !self.holds && !std::mem::take(&mut self.unsafe_yet)
+    }
+
+    /// Whether the next process will know what has a key and was given since the last call: it may be acknowledged then, if all is
+    /// [safe](Pipeline::all_safe).
+    pub fn all_kept(&mut self) -> bool {
+        !std::mem::take(&mut self.unkept_yet)
     }
 
     /// Whether informs wait for the commit.
