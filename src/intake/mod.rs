@@ -27,6 +27,7 @@ pub mod http;
 mod incoming;
 pub mod informs;
 pub mod letting_in;
+pub mod line;
 pub mod listener;
 pub mod made;
 mod made_nothing;

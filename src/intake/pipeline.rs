@@ -10,6 +10,7 @@ use crate::intake::commit::{Committed, Refused};
 use crate::intake::complaints::Complaints;
 use crate::intake::counts::Counts;
 use crate::intake::describe;
+use crate::intake::line::Reading;
 use crate::intake::listener::Protocol;
 use crate::intake::made::Made;
 use crate::intake::made_nothing::note;
@@ -25,13 +26,11 @@ use crate::message::{Message, Source, TlsSender};
 use crate::outcome::json::Unsaved;
 use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::settings::tls_server::Identity;
-use crate::snmp::access::{self, Reach};
+use crate::snmp::access::Reach;
 use crate::snmp::framing::MAX_MESSAGE;
 use crate::snmp::usm::Desk;
 use crate::sys::Arrival;
-use crate::syslog::framing::within;
-use crate::syslog::{self, wrappers::is_unknown_refusal};
-use crate::text;
+use crate::syslog::wrappers::is_unknown_refusal;
 use crate::time::clock::Now;
 use crate::time::log_limit::Kind;
 
@@ -201,20 +200,17 @@ impl Pipeline {
     fn line(&mut self, line: &[u8], cut: bool, arrival: Arrival, now: Now) {
         self.counts.syslog_received += 1;
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
-        // Who may use a socket of this machine is up to the permissions of its file.
-        if !source.peer.is_local() && !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
+        let reading = Reading::of(&self.active, &self.hosts);
+        let Ok(received) = reading.receive(line, cut, &source) else {
             return self.complaints().not_allowed(&source, now);
-        }
+        };
         if self.active.forwarded.syslog {
             self.shared.forwards.give(Protocol::Syslog, arrival.peer, line);
         }
-        let (line, too_long) = within(line, self.active.lines.max_message);
-        if too_long {
+        if received.too_long {
             self.shared.oversized(source.peer, now.mono);
         }
-        let (text, identity) = (text::line(line, self.hosts.charset_of(&source)), self.identity.clone());
-        let mut line = syslog::parse_line_in(&text, source.received, self.active.zones.of(&source));
-        line.truncated = cut || too_long;
+        let (mut line, identity) = (reading.parse(&received, &source), self.identity.clone());
         line.tls = identity
             .as_deref()
             .map(|one| TlsSender { name: one.name.as_deref(), fingerprint: &one.fingerprint });
@@ -223,7 +219,13 @@ impl Pipeline {
         }
         let message = Message::Syslog(line);
         if self.passes(&message, now) {
-            self.apply(&message, Original::Line(&text), &source, Reach::default(), now);
+            self.apply(
+                &message,
+                Original::Line(&received.text, received.truncated),
+                &source,
+                Reach::default(),
+                now,
+            );
         }
         self.commit_if_full(now);
     }
