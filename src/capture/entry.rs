@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! received 8 (microseconds, little-endian)   address 1 (4 or 6) and its octets
-//! kind 1 (1 packet, 2 scoped PDU, 3 line,    flags 1 (1: tags, 2: relay, 4: of its engine)
+//! kind 1 (1 packet, 2 scoped PDU, 3 line,    flags 1 (1: tags, 2: relay, 4: of its engine, 8: its end is missing)
 //! tags, if flagged: how many, then texts     scoped PDU: level 1, user as a text
 //! the message, to the end
 //! texts and counts: LEB128, then UTF-8
@@ -22,6 +22,7 @@ const POSTED: u8 = 4;
 const TAGS: u8 = 1;
 const RELAY: u8 = 2;
 const OF_ENGINE: u8 = 4;
+const CUT: u8 = 8;
 /// The most tags that are read.
 const MAX_TAGS: usize = 10_000;
 
@@ -57,7 +58,12 @@ pub enum Body<'a> {
         of_engine: bool,
     },
     /// A line of syslog.
-    Line(&'a str),
+    Line {
+        /// The line.
+        text: &'a str,
+        /// Whether its end is missing.
+        cut: bool,
+    },
     /// What was posted, as [`written`](crate::posted::kept::written) writes it.
     Posted(&'a str),
 }
@@ -81,7 +87,7 @@ impl<'a> Entry<'a> {
             Body::Scoped { relay, of_engine, .. } => {
                 (SCOPED, (u8::from(relay) * RELAY) | (u8::from(of_engine) * OF_ENGINE))
             }
-            Body::Line(_) => (LINE, 0),
+            Body::Line { cut, .. } => (LINE, u8::from(cut) * CUT),
             Body::Posted(_) => (POSTED, 0),
         };
         flags |= u8::from(self.tags.is_some()) * TAGS;
@@ -99,7 +105,7 @@ impl<'a> Entry<'a> {
                 push_text(out, user);
                 out.extend(content);
             }
-            Body::Line(text) | Body::Posted(text) => out.extend(text.as_bytes()),
+            Body::Line { text, .. } | Body::Posted(text) => out.extend(text.as_bytes()),
         }
     }
 
@@ -127,7 +133,7 @@ impl<'a> Entry<'a> {
                 let (relay, of_engine) = (flags & RELAY != 0, flags & OF_ENGINE != 0);
                 Body::Scoped { content: rest, user, level, relay, of_engine }
             }
-            LINE => Body::Line(str::from_utf8(rest).ok()?),
+            LINE => Body::Line { text: str::from_utf8(rest).ok()?, cut: flags & CUT != 0 },
             POSTED => Body::Posted(str::from_utf8(rest).ok()?),
             _ => return None,
         };
@@ -155,7 +161,7 @@ impl<'a> Entry<'a> {
                     decoded
                 })
             }
-            Body::Line(_) | Body::Posted(_) => return None,
+            Body::Line { .. } | Body::Posted(_) => return None,
         };
         Some(decoded.map(|decoded| Message::Notification(decoded.notification)))
     }
@@ -207,7 +213,7 @@ mod tests {
             let body = match kind {
                 0 => Body::Packet(&content),
                 1 => Body::Scoped { content: &content, user: &line, level, relay, of_engine },
-                2 => Body::Line(&line),
+                2 => Body::Line { text: &line, cut: relay },
                 _ => Body::Posted(&line),
             };
             let tags = tags.as_ref().map(|tags| tags.iter().map(String::as_str).collect());

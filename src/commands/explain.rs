@@ -20,6 +20,7 @@ use crate::config::loaded as setup;
 use crate::engine_id;
 use crate::import::printed;
 use crate::inbox::{Group, Raw};
+use crate::intake::line::Line;
 use crate::lookup::choice::Candidate;
 use crate::lookup::reverse::confirmed;
 use crate::maker::Ground;
@@ -39,7 +40,7 @@ use crate::snmp::usm::Memory;
 use crate::terminal::{eprintln, println};
 use crate::time::clock::now;
 use crate::world::SystemResolver;
-use crate::{pcap, snmp, syslog, text};
+use crate::{pcap, snmp};
 
 /// Arguments of `trapline explain`.
 #[derive(Debug, Args)]
@@ -194,7 +195,7 @@ impl Explainer<'_> {
         };
         let source = ground::source(sample);
         match &sample.raw {
-            Raw::Line(line) => self.line(line.as_bytes(), &source),
+            Raw::Line(line) => self.read(&Line::kept(line, sample.cut), &source),
             Raw::Posted(text) => {
                 let kept = Kept::read(text).context("the message that is kept cannot be read")?;
                 self.posted(&kept, &source)
@@ -221,16 +222,20 @@ impl Explainer<'_> {
         if let Err(denied) = self.setup.config.snmp.access.admit(&notification, source)
             && !self.let_in
         {
-            if self.as_json {
-                println!("{}", json!({ "denied": denied.reason(), "error": denied.to_string() }));
-            } else {
-                println!("not let in ({}): {denied}", denied.reason());
-            }
-            return Ok(false);
+            return Ok(self.denied(denied.reason(), &denied.to_string()));
         }
         let message = Message::Notification(notification);
         self.message(&message, source)?;
         Ok(self.verdict(&message, source))
+    }
+
+    fn denied(&self, reason: &str, error: &str) -> bool {
+        if self.as_json {
+            println!("{}", json!({ "denied": reason, "error": error }));
+        } else {
+            println!("not let in ({reason}): {error}");
+        }
+        false
     }
 
     fn malformed(&self, error: &snmp::DecodeError) -> bool {
@@ -244,9 +249,14 @@ impl Explainer<'_> {
     }
 
     fn line(&self, line: &[u8], source: &Source) -> anyhow::Result<bool> {
-        let line = text::line(line, self.setup.config.hosts.charset_of(source));
-        let zone = self.setup.config.syslog.zones.of(source);
-        let message = Message::Syslog(syslog::parse_line_in(&line, source.received, zone));
+        match self.setup.config.lines().datagram(line, source) {
+            Ok(line) => self.read(&line, source),
+            Err(denied) => Ok(self.denied(denied.reason(), &denied.to_string())),
+        }
+    }
+
+    fn read(&self, line: &Line<'_>, source: &Source) -> anyhow::Result<bool> {
+        let message = Message::Syslog(self.setup.config.lines().parse(line, source));
         self.message(&message, source)?;
         Ok(self.verdict(&message, source))
     }
@@ -302,7 +312,7 @@ impl Explainer<'_> {
             hosts: &config.hosts,
             access: &config.snmp.access,
             relays: &config.syslog.relays,
-            zones: &config.syslog.zones,
+            lines: config.lines(),
             tables: None,
             state: Some(&self.asking),
             reverse: &reverse,

@@ -10,6 +10,7 @@ use crate::message::Source;
 use crate::mib::Mib;
 use crate::pcap::{Capture, Dumps, Skipped, is_capture};
 use crate::settings::input;
+use crate::syslog::framing::of_datagram;
 use crate::terminal::eprintln;
 use crate::time::clock::now;
 
@@ -78,7 +79,7 @@ pub fn each(
     let mut seen = 0;
     for payload in &mut payloads {
         seen += 1;
-        let is_line = payload.octets.first() == Some(&b'<');
+        let is_line = of_datagram(&payload.octets).first() == Some(&b'<');
         let found = if is_line { Found::Line(&payload.octets) } else { Found::Packet(&payload.octets) };
         take(found, &source(payload.from.unwrap_or(from)))?;
     }

@@ -175,7 +175,7 @@ fn ground(config: &Config) -> Ground<'_> {
         hosts: &config.hosts,
         access: &config.snmp.access,
         relays: &config.syslog.relays,
-        zones: &config.syslog.zones,
+        lines: config.lines(),
         tables: None,
         state: None,
         reverse: &|_| None,

@@ -11,6 +11,7 @@ use crate::intake::amqp::settings::Queue;
 use crate::intake::follow::settings::Source;
 use crate::intake::forward::settings::Forward;
 use crate::intake::http::settings::HttpSettings;
+use crate::intake::line::Reading;
 use crate::intake::listener::Listener;
 use crate::intake::settings::{SnmpSettings, SyslogSettings};
 use crate::intake::{mutes, storm};
@@ -98,6 +99,12 @@ impl Config {
     pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
         let http = self.intake.iter().map(|one| &one.listener);
         self.snmp.listen.iter().chain(&self.syslog.listen).chain(http)
+    }
+
+    /// How lines of syslog are read.
+    pub fn lines(&self) -> Reading<'_> {
+        let (allow, max_message) = (self.syslog.allow.as_deref(), self.syslog.lines.max_message);
+        Reading { allow, max_message, zones: &self.syslog.zones, hosts: &self.hosts }
     }
 }
 

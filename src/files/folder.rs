@@ -289,6 +289,23 @@ impl Folder {
         Ok(paths.iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
     }
 
+    /// The numbers of its files that are called by a prefix and a number, the lowest first. Other names that look like one, such as
+    /// `PREFIX01`, are left out.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn numbered(&self, prefix: &str) -> io::Result<Vec<u64>> {
+        let names = self.list()?;
+        let number = |text: &String| {
+            let number: u64 = text.strip_prefix(prefix)?.parse().ok()?;
+            (number < u64::MAX && *text == format!("{prefix}{number}")).then_some(number)
+        };
+        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
     /// Makes the names in it durable.
     ///
     /// # Errors

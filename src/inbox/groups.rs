@@ -81,6 +81,9 @@ pub struct Sample {
     /// The user of an SNMPv3 message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Whether it is a line whose end is missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
     /// The message.
     pub raw: Raw,
 }
@@ -314,7 +317,7 @@ mod tests {
     }
 
     fn sample(from: IpAddr, now: Now, text: String) -> Sample {
-        Sample { received: now.wall.micros(), from, user: None, raw: Raw::Line(text) }
+        Sample { received: now.wall.micros(), from, user: None, cut: false, raw: Raw::Line(text) }
     }
 
     fn trap(n: u64) -> Key {

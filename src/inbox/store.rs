@@ -160,7 +160,7 @@ mod tests {
     fn add(inbox: &Inbox, oid: &str) {
         let (from, now) =
             (Ipv4Addr::LOCALHOST.into(), Now { wall: Wall::from_micros(5), mono: Mono::from_nanos(5) });
-        let sample = || Sample { received: 5, from, user: None, raw: Raw::Packet("30".into()) };
+        let sample = || Sample { received: 5, from, user: None, cut: false, raw: Raw::Packet("30".into()) };
         inbox.add(Key::Trap(oid.into()), from, now, sample);
     }
 

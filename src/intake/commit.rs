@@ -3,7 +3,7 @@
 //! A batch that the journal refuses waits here, up to [`MAX_WAITING`] bytes of all listeners together, and is tried again
 //! before the next one. An inform is known here by its key from its first copy on, whichever listener took it: one that comes again
 //! is answered again once its outcomes are safe, and not processed twice. That they could not be synced changes nothing of that: it is
-//! tried every second.
+//! tried every second (`settling.rs`).
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -17,11 +17,11 @@ use siphasher::sip::SipHasher13;
 use crate::correlate::Secret;
 use crate::correlate::view::{Clear, Wanted};
 use crate::intake::correlation::Correlation;
-use crate::intake::informs::{Informs, Known, MAX_INFORMS, Unsettled};
+use crate::intake::informs::{Informs, Known, MAX_INFORMS};
 use crate::intake::made::Made;
 use crate::intake::mutes::{LastWord, Mutes};
-use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
+use crate::intake::taken::Taken;
 use crate::journal::{AppendError, Batch, Journal, SyncPolicy};
 use crate::rules::plan::Plan;
 use crate::time::clock::{Mono, Now};
@@ -39,6 +39,8 @@ pub enum Committed {
     Synced,
     /// It is in the journal, safe from a crash of the process.
     Written,
+    /// It is in the journal, as safe as the policy asks for. But the next process would not know the informs among it again.
+    Forgettable,
     /// The journal refuses it; it waits for another try.
     Kept,
     /// The journal refuses it, and too much waits already: it is lost and counted.
@@ -57,15 +59,17 @@ pub enum Refused {
 /// The way into the journal.
 #[derive(Debug)]
 pub struct Commit {
-    journal: Arc<Journal>,
+    pub(super) journal: Arc<Journal>,
     /// What rules keep over time.
     pub correlation: Correlation,
     /// What need not reach anybody for a while.
     pub mutes: Mutes,
-    policy: SyncPolicy,
+    pub(super) policy: SyncPolicy,
     stats: Arc<Stats>,
-    limiter: Arc<Limiter>,
+    pub(super) limiter: Arc<Limiter>,
     informs: Mutex<Informs>,
+    /// Their keys, for the next process.
+    pub(super) taken: Taken,
     waiting: Mutex<Waiting>,
     /// When what waits was tried last, in nanoseconds of the monotonic clock.
     tried: AtomicU64,
@@ -99,6 +103,7 @@ impl Commit {
             stats,
             limiter,
             informs: Mutex::new(Informs::new()),
+            taken: Taken::default(),
             waiting: Mutex::default(),
             tried: AtomicU64::new(0),
             unsettled: AtomicBool::new(false),
@@ -145,7 +150,7 @@ impl Commit {
         } else {
             // Nothing else is decided until the journal has answered, so that the state and the journal have one order.
             let deciding = self.correlation.decide(now, &mut made.undecided, &mut made.batch, &made.informs);
-            made.stateful = true;
+            (made.stateful, made.kept) = (true, deciding.kept);
             let appended = self.append_all(now, made);
             if appended.is_err() {
                 // Who decides next knows that outcomes wait.
@@ -225,82 +230,12 @@ impl Commit {
 
     /// Puts other rules in force for the state of rules, and commits what that brings about.
     pub fn replace(&self, plan: &Arc<Plan>, now: Now) {
+        if !plan.is_stateful() {
+            // What knew their informs, too, is removed.
+            self.sync_taken(now);
+        }
         self.correlation.replace(plan, now, |batch| self.by_itself(now, batch));
         self.settle_written(now);
-    }
-
-    /// Keeps the state of rules on disk from now on, and goes on with what an earlier process left there.
-    pub fn resume(&self, now: Now) {
-        let log = StateLog::new(&self.journal, self.policy);
-        if let Err(error) = log.and_then(|log| self.resume_with(log, now)) {
-            tracing::error!(
-                %error,
-                "cannot read the state of rules in {}: rules begin without state",
-                self.journal.directory().display()
-            );
-        }
-    }
-
-    /// The same, with a log. Outcomes that the journal does not take now wait in memory, as those of messages do, and informs
-    /// that were taken lately with them. These are answered when this process has made safe what the last one may have left unsynced.
-    pub(in crate::intake) fn resume_with(&self, log: StateLog, now: Now) -> io::Result<()> {
-        let (batch, taken) = self.correlation.resume(log, now)?;
-        for inform in &taken {
-            self.informs().claim(*inform, now.mono);
-        }
-        if !batch.is_empty() {
-            tracing::warn!(
-                outcomes = batch.len(),
-                "the last process ended before it could journal outcomes: they are journaled now"
-            );
-        }
-        let mut made = Made { batch, informs: taken, stateful: true, ..Made::default() };
-        self.batch(now, &mut made, Refused::Queues);
-        Ok(())
-    }
-
-    /// Makes the state of rules safe from a power cut; whether it is. Blocks.
-    pub fn sync_state(&self, now: Now) -> bool {
-        self.state_synced(now, self.correlation.sync(now, false))
-    }
-
-    /// Does once a second what the policy asks for, writes state that could not be written before, and makes safe what informs have
-    /// brought about and could not be synced; whether all of that is done. Blocks.
-    pub fn keep_state(&self, now: Now) -> bool {
-        // Those that come to it meanwhile may have changed state that is not synced now.
-        let unsettled = self.informs().take_unsettled();
-        let synced = self.state_synced(now, self.correlation.sync(now, self.policy == SyncPolicy::Never));
-        if unsettled.is_empty() {
-            return synced;
-        }
-        if synced && let Err(error) = self.journal.mend().and_then(|_| self.journal.sync(u64::MAX)) {
-            self.log_unsynced(now, &error);
-        }
-        let (mut informs, mut left) = (self.informs(), VecDeque::new());
-        for batch in unsettled {
-            if synced && self.journal.has_safe(&batch.records) {
-                informs.settle(&batch.informs, now.mono);
-            } else if self.journal.has_lost(&batch.records) {
-                // The journal does not have them for sure: their senders send them again, and they are new.
-                informs.release(&batch.informs);
-            } else {
-                left.push_back(batch);
-            }
-        }
-        informs.put_back(left);
-        synced && informs.is_settled()
-    }
-
-    fn state_synced(&self, now: Now, synced: io::Result<bool>) -> bool {
-        if let Err(error) = &synced
-            && let Some(suppressed) = self.limiter.allow_for(Kind::Journal, "state", now.mono)
-        {
-            tracing::error!(
-                suppressed, %error,
-                "the state of rules cannot be synced: it may not survive a crash; check the disk"
-            );
-        }
-        synced.unwrap_or(false)
     }
 
     /// Commits outcomes that no message has brought about. The state of rules is locked.
@@ -365,15 +300,6 @@ impl Commit {
         self.correlation.waits.refusing()
     }
 
-    /// Whether informs whose outcomes were committed like this may be answered.
-    pub fn may_answer(&self, committed: Committed) -> bool {
-        match committed {
-            Committed::Synced => true,
-            Committed::Written => self.policy != SyncPolicy::Batch,
-            Committed::Kept | Committed::GivenUp => false,
-        }
-    }
-
     /// Writes a batch, after all that waits. Gives the number of its first outcome.
     fn append_all(&self, now: Now, made: &mut Made) -> io::Result<u64> {
         let _order = self.mutes.order();
@@ -408,52 +334,6 @@ impl Commit {
                 }
                 Err(error)
             }
-        }
-    }
-
-    /// Syncs a batch that was written, where an inform or another acknowledgement waits for that.
-    fn settle(&self, now: Now, made: &Made, first: u64) -> Committed {
-        if made.informs.is_empty() && !made.acknowledged {
-            return Committed::Written;
-        }
-        let without = made.batch.is_empty() && made.first.is_none();
-        let committed = match self.policy {
-            // What has no outcomes is as safe as it can be.
-            _ if without && !made.stateful => Committed::Synced,
-            // What the journal has of earlier decisions must not be safer than the state after them: they would be made again.
-            SyncPolicy::Batch if !self.sync_state(now) => Committed::Written,
-            SyncPolicy::Batch if without => Committed::Synced,
-            SyncPolicy::Batch => self.sync(now, first),
-            SyncPolicy::Interval | SyncPolicy::Never => Committed::Written,
-        };
-        if self.may_answer(committed) {
-            self.informs().settle(&made.informs, now.mono);
-        } else {
-            // They are decided: a repeat must wait until they are safe, which is tried every second.
-            // What changes nothing may repeat what the journal has.
-            let records = if without { first..first } else { first..self.journal.next() };
-            self.informs().unsettle(Unsettled { informs: made.informs.clone(), records });
-            self.correlation.tell_written();
-        }
-        committed
-    }
-
-    fn sync(&self, now: Now, first: u64) -> Committed {
-        match self.journal.sync(first) {
-            Ok(()) => Committed::Synced,
-            Err(error) => {
-                self.log_unsynced(now, &error);
-                Committed::Written
-            }
-        }
-    }
-
-    fn log_unsynced(&self, now: Now, error: &io::Error) {
-        if let Some(suppressed) = self.limiter.allow_for(Kind::Journal, "sync", now.mono) {
-            tracing::error!(
-                suppressed, %error,
-                "the journal cannot be synced; informs are not answered; check the disk"
-            );
         }
     }
 
@@ -541,7 +421,7 @@ impl Commit {
         }
     }
 
-    fn informs(&self) -> MutexGuard<'_, Informs> {
+    pub(super) fn informs(&self) -> MutexGuard<'_, Informs> {
         self.informs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

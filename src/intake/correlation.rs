@@ -16,12 +16,10 @@ use crate::correlate::{
 };
 use crate::intake::state_log::StateLog;
 use crate::intake::stats::Stats;
+use crate::intake::undecided::Undecided;
 use crate::intake::untold;
 use crate::intake::waits::Waits;
 use crate::journal::Batch;
-use crate::journal::segment::MAX_PAYLOAD;
-use crate::outcome::codec;
-use crate::outcome::result::Outcome;
 use crate::rules::MessageContext;
 use crate::rules::apply::Emitted;
 use crate::rules::asks::{self, Question};
@@ -32,64 +30,6 @@ use crate::time::clock::{self, Wall};
 const AT_ONCE: usize = 1000;
 /// No time at which something is due.
 const NEVER: i64 = i64::MAX;
-
-/// Outcomes of rules that keep state, about which nothing is decided yet.
-#[derive(Debug, Default)]
-pub struct Undecided {
-    plan: Option<Arc<Plan>>,
-    outcomes: Vec<(Facts, usize)>,
-    payloads: Vec<u8>,
-}
-
-impl Undecided {
-    /// Adds an outcome; false, if it is larger than a record can be.
-    pub fn push(
-        &mut self,
-        plan: &Arc<Plan>,
-        facts: Facts,
-        outcome: &Outcome<'_>,
-        original: Option<&[u8]>,
-    ) -> bool {
-        let start = self.payloads.len();
-        codec::encode_with(outcome, original, &mut self.payloads);
-        if self.payloads.len() - start > MAX_PAYLOAD {
-            self.payloads.truncate(start);
-            return false;
-        }
-        if self.plan.is_none() {
-            self.plan = Some(plan.clone());
-        }
-        self.outcomes.push((facts, self.payloads.len()));
-        true
-    }
-
-    /// Whether all outcomes in it are of this plan.
-    pub fn is_of(&self, plan: &Arc<Plan>) -> bool {
-        self.plan.as_ref().is_none_or(|own| Arc::ptr_eq(own, plan))
-    }
-
-    /// How many outcomes it has.
-    pub fn len(&self) -> usize {
-        self.outcomes.len()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.outcomes.is_empty()
-    }
-
-    /// How many bytes they have.
-    pub fn bytes(&self) -> usize {
-        self.payloads.len()
-    }
-
-    /// Empties it and keeps its room.
-    pub fn clear(&mut self) {
-        self.plan = None;
-        self.outcomes.clear();
-        self.payloads.clear();
-    }
-}
 
 /// The state and its clock.
 #[derive(Debug)]
@@ -130,6 +70,8 @@ struct State {
 pub struct Deciding<'c> {
     correlation: &'c Correlation,
     state: MutexGuard<'c, State>,
+    /// Whether the log has the informs.
+    pub kept: bool,
 }
 
 impl Drop for Deciding<'_> {
@@ -168,8 +110,8 @@ impl State {
         Now { engine: self.engine.max(engine), wall: now.wall.micros() }
     }
 
-    /// Gives what is to be journaled to `batch`, after it is in the log.
-    fn publish(&mut self, shared: &Correlation, now: Now, batch: &mut Batch, informs: &[u64]) {
+    /// Gives what is to be journaled to `batch`, after it is in the log. Whether the log has something of it, and the informs with it.
+    fn publish(&mut self, shared: &Correlation, now: Now, batch: &mut Batch, informs: &[u64]) -> bool {
         let stats = &shared.stats;
         let mut touched = std::mem::take(&mut self.effects.touched);
         let mut outcomes = Vec::new();
@@ -181,9 +123,10 @@ impl State {
                 tracing::error!("an outcome of more than 1 MiB is lost; shorten the rule's templates");
             }
         }
-        if let Some(log) = self.log.as_mut().filter(|_| self.correlator.plan().is_stateful())
-            && !(outcomes.is_empty() && touched.is_empty())
-        {
+        let is_kept = !(outcomes.is_empty() && touched.is_empty());
+        let log = self.log.as_mut().filter(|_| is_kept && self.correlator.plan().is_stateful());
+        let kept = log.is_some();
+        if let Some(log) = log {
             let images = self.correlator.images(&mut touched);
             log.set_waits(shared.waits.any());
             let told = log.tell_clocks(now.wall.saturating_sub(now.engine));
@@ -209,6 +152,7 @@ impl State {
             );
         }
         self.effects.clear();
+        kept
     }
 }
 
@@ -261,6 +205,21 @@ impl Correlation {
         Secret([0, 1].map(|at: usize| self.secret[at].load(Ordering::Relaxed)))
     }
 
+    /// Makes keys with another secret. Called before anything is decided.
+    pub fn use_secret(&self, secret: Secret) {
+        let state = &mut *self.state();
+        let (engine, plan) = (state.began.wall.micros(), state.correlator.plan().clone());
+        state.correlator = Correlator::new(plan, secret, Limits::default(), Now { engine, wall: engine });
+        state.correlator.count_in(self.known.clone());
+        self.set_secret(secret);
+    }
+
+    fn set_secret(&self, secret: Secret) {
+        for (own, new) in self.secret.iter().zip(secret.0) {
+            own.store(new, Ordering::Relaxed);
+        }
+    }
+
     /// Keeps the state in this log from now on, and goes on with what it has, as soon as there are rules: none of it is lost if
     /// that never happens. Called before anything is decided. Gives the outcomes that had not reached the journal, and the informs that
     /// were taken lately.
@@ -281,9 +240,7 @@ impl Correlation {
         }
         let head = left.state.as_deref().and_then(Correlator::head);
         if let Some((secret, engine)) = head {
-            for (own, saved) in self.secret.iter().zip(secret.0) {
-                own.store(saved, Ordering::Relaxed);
-            }
+            self.set_secret(secret);
             // Time goes on, whatever the wall clock says now. By how much it was set while the other process ran is no time.
             let wall = Wall::from_micros(now.wall.micros().saturating_sub(left.ahead).max(engine));
             (state.began, state.engine) = (clock::Now { wall, mono: now.mono }, engine);
@@ -306,7 +263,7 @@ impl Correlation {
         batch: &mut Batch,
         informs: &[u64],
     ) -> Deciding<'_> {
-        let mut deciding = Deciding { correlation: self, state: self.state() };
+        let mut deciding = Deciding { correlation: self, state: self.state(), kept: false };
         let state = &mut *deciding.state;
         let mut engine = state.now(now);
         // What is due comes before the messages. What is left is seen to when its problem has a message.
@@ -336,7 +293,7 @@ impl Correlation {
         if let Some(mut noted) = noted {
             self.untold.add(&mut noted);
         }
-        state.publish(self, engine, batch, informs);
+        deciding.kept = state.publish(self, engine, batch, informs);
         deciding
     }
 

@@ -1,4 +1,4 @@
-//! What is known of informs.
+//! What is known of informs, and of what else has a key.
 //!
 //! An inform whose outcomes could not be synced is not answered, so it comes again. It must not be processed again, as its first
 //! copy counts already: it stays claimed until what it has brought about is safe.
@@ -6,6 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
+use crate::intake::taken::Place;
 use crate::time::clock::Mono;
 use crate::time::recent::Recent;
 
@@ -26,13 +27,17 @@ pub enum Known {
     Safe,
 }
 
-/// Informs of one batch whose outcomes could not be synced.
+/// Informs of one batch whose outcomes could not be synced, or whose keys could not be kept for the next process.
 #[derive(Debug)]
 pub(super) struct Unsettled {
     /// Their keys.
     pub(super) informs: Vec<u64>,
     /// The numbers of their outcomes, perhaps with those of others among and behind them.
     pub(super) records: Range<u64>,
+    /// Where their keys are for the next process, if they were written.
+    pub(super) place: Option<Place>,
+    /// Whether they have to be there: the next process knows them by nothing else.
+    pub(super) to_keep: bool,
 }
 
 /// All informs, by their keys.
@@ -91,6 +96,11 @@ impl Informs {
         self.give_up_oldest();
     }
 
+    /// All that may be answered, the newest last.
+    pub(super) fn safe(&self) -> Vec<u64> {
+        self.safe.keys().collect()
+    }
+
     /// Takes back what [`Informs::take_unsettled`] gave, before those that came meanwhile.
     pub(super) fn put_back(&mut self, mut left: VecDeque<Unsettled>) {
         let (batches, count) = &mut self.unsettled;
@@ -129,7 +139,7 @@ mod tests {
     #[test]
     fn of_those_that_cannot_be_synced_the_newest_stay_claimed() {
         let (mut informs, now) = (Informs::new(), Mono::default());
-        let batch = |key: u64| Unsettled { informs: vec![key], records: 0..0 };
+        let batch = |key: u64| Unsettled { informs: vec![key], records: 0..0, place: None, to_keep: false };
         let more = MAX_INFORMS as u64 + 2;
         (0..more).for_each(|key| informs.unsettle(batch(key)));
         let known = [0, 1, 2, more - 1].map(|key| informs.claim(key, now));

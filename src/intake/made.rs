@@ -1,6 +1,6 @@
 //! What was made of messages, on its way into the journal.
 
-use crate::intake::correlation::Undecided;
+use crate::intake::undecided::Undecided;
 use crate::journal::Batch;
 
 /// What was made of some messages and is not in the journal yet.
@@ -18,6 +18,8 @@ pub struct Made {
     pub(super) first: Option<u64>,
     /// Whether the state of rules has changed with it.
     pub(super) stateful: bool,
+    /// Whether the log of that state has its informs.
+    pub(super) kept: bool,
     /// By which number the mutes know the first outcome of the batch.
     pub(super) marked: Option<u64>,
     /// Whether mutes were asked.
@@ -63,6 +65,7 @@ impl Made {
         self.acknowledged = false;
         self.first = None;
         self.stateful = false;
+        self.kept = false;
         self.marked = None;
         self.is_marked = false;
     }

@@ -20,8 +20,8 @@ pub(super) enum Original<'m> {
     Packet(&'m [u8]),
     /// The content of the scoped PDU of a message of v3, decrypted, and its user.
     Scoped(&'m [u8], &'m str),
-    /// A line of syslog.
-    Line(&'m str),
+    /// A line of syslog, and whether its end is missing.
+    Line(&'m str, bool),
     /// What was posted.
     Posted(&'m Posted<'m>),
 }
@@ -30,15 +30,16 @@ impl Original<'_> {
     /// The message as the inbox keeps it.
     pub(super) fn sample(&self, source: &Source) -> Sample {
         let packet = |octets: Option<Vec<u8>>| Raw::Packet(HEXLOWER.encode(&octets.unwrap_or_default()));
+        let cut = matches!(self, Original::Line(_, true));
         let (raw, user) = match self {
             Original::Packet(message) => (packet(anonymous::without_community(message)), None),
             Original::Scoped(scoped, user) => {
                 (packet(anonymous::of_scoped(scoped)), Some((*user).to_owned()))
             }
-            Original::Line(line) => (Raw::Line((*line).to_owned()), None),
+            Original::Line(line, _) => (Raw::Line((*line).to_owned()), None),
             Original::Posted(posted) => (Raw::Posted(written(posted)), None),
         };
-        Sample { received: source.received, from: source.address(), user, raw }
+        Sample { received: source.received, from: source.address(), user, cut, raw }
     }
 
     /// The SNMP message, with an empty community; none of other messages.
@@ -46,7 +47,7 @@ impl Original<'_> {
         match self {
             Original::Packet(message) => anonymous::without_community(message),
             Original::Scoped(scoped, _) => anonymous::of_scoped(scoped),
-            Original::Line(_) | Original::Posted(_) => None,
+            Original::Line(..) | Original::Posted(_) => None,
         }
     }
 
@@ -62,7 +63,7 @@ impl Original<'_> {
         let tags = tags.map(|tags| tags.iter().map(String::as_str).collect());
         let push = |body| captured.push(&Entry { received, from, tags, body });
         match (self, message) {
-            (Original::Line(line), _) => push(Body::Line(line)),
+            (Original::Line(text, cut), _) => push(Body::Line { text, cut: *cut }),
             (Original::Posted(posted), _) => push(Body::Posted(&written(posted))),
             (Original::Packet(packet), _) => {
                 push(Body::Packet(&anonymous::without_community(packet).unwrap_or_default()));
@@ -87,6 +88,7 @@ pub(super) fn malformed(packet: &[u8], source: &Source) -> Sample {
         received: source.received,
         from: source.address(),
         user: None,
+        cut: false,
         raw: Raw::Octets(HEXLOWER.encode(&shown)),
     }
 }

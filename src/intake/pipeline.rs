@@ -10,6 +10,7 @@ use crate::intake::commit::{Committed, Refused};
 use crate::intake::complaints::Complaints;
 use crate::intake::counts::Counts;
 use crate::intake::describe;
+use crate::intake::line::Reading;
 use crate::intake::listener::Protocol;
 use crate::intake::made::Made;
 use crate::intake::made_nothing::note;
@@ -25,13 +26,11 @@ use crate::message::{Message, Source, TlsSender};
 use crate::outcome::json::Unsaved;
 use crate::rules::{MatchResult, MessageContext, Scratch};
 use crate::settings::tls_server::Identity;
-use crate::snmp::access::{self, Reach};
+use crate::snmp::access::Reach;
 use crate::snmp::framing::MAX_MESSAGE;
 use crate::snmp::usm::Desk;
 use crate::sys::Arrival;
-use crate::syslog::framing::within;
-use crate::syslog::{self, wrappers::is_unknown_refusal};
-use crate::text;
+use crate::syslog::wrappers::is_unknown_refusal;
 use crate::time::clock::Now;
 use crate::time::log_limit::Kind;
 
@@ -58,6 +57,8 @@ pub struct Pipeline {
     holds: bool,
     /// Whether something of what was given is not as safe as the sync policy asks for.
     pub(super) unsafe_yet: bool,
+    /// Whether something was committed that the next process may not know again.
+    unkept_yet: bool,
     senders: FastMap<IpAddr, Box<str>>,
     /// Who sends all of the messages, where a certificate says so.
     identity: Option<Arc<Identity>>,
@@ -129,6 +130,7 @@ impl Pipeline {
             refused,
             holds: false,
             unsafe_yet: false,
+            unkept_yet: false,
             senders: FastMap::default(),
             identity,
             desk: None,
@@ -198,20 +200,17 @@ impl Pipeline {
     fn line(&mut self, line: &[u8], cut: bool, arrival: Arrival, now: Now) {
         self.counts.syslog_received += 1;
         let source = Source { peer: arrival.peer, received: now.wall.micros() };
-        // Who may use a socket of this machine is up to the permissions of its file.
-        if !source.peer.is_local() && !access::knows(self.active.syslog_allow.as_deref(), source.address()) {
+        let reading = Reading::of(&self.active, &self.hosts);
+        let Ok(received) = reading.receive(line, cut, &source) else {
             return self.complaints().not_allowed(&source, now);
-        }
+        };
         if self.active.forwarded.syslog {
             self.shared.forwards.give(Protocol::Syslog, arrival.peer, line);
         }
-        let (line, too_long) = within(line, self.active.lines.max_message);
-        if too_long {
+        if received.too_long {
             self.shared.oversized(source.peer, now.mono);
         }
-        let (text, identity) = (text::line(line, self.hosts.charset_of(&source)), self.identity.clone());
-        let mut line = syslog::parse_line_in(&text, source.received, self.active.zones.of(&source));
-        line.truncated = cut || too_long;
+        let (mut line, identity) = (reading.parse(&received, &source), self.identity.clone());
         line.tls = identity
             .as_deref()
             .map(|one| TlsSender { name: one.name.as_deref(), fingerprint: &one.fingerprint });
@@ -220,7 +219,13 @@ impl Pipeline {
         }
         let message = Message::Syslog(line);
         if self.passes(&message, now) {
-            self.apply(&message, Original::Line(&text), &source, Reach::default(), now);
+            self.apply(
+                &message,
+                Original::Line(&received.text, received.truncated),
+                &source,
+                Reach::default(),
+                now,
+            );
         }
         self.commit_if_full(now);
     }
@@ -385,7 +390,8 @@ impl Pipeline {
         let committed = self.shared.commit.batch(now, &mut self.made, self.refused);
         self.holds = committed == Committed::Kept && self.refused == Refused::Stays;
         let safe = self.shared.commit.may_answer(committed);
-        self.unsafe_yet |= !safe && !self.holds;
+        self.unsafe_yet |= !self.shared.commit.is_safe(committed) && !self.holds;
+        self.unkept_yet |= committed == Committed::Forgettable;
         if safe {
             self.ready.append(&mut self.pending);
         } else if !self.holds {
@@ -404,6 +410,12 @@ impl Pipeline {
     /// is for good for those that were given before the call, unless the pipeline [`holds`](Pipeline::holds) them.
     pub fn all_safe(&mut self) -> bool {
         !self.holds && !std::mem::take(&mut self.unsafe_yet)
+    }
+
+    /// Whether the next process will know what has a key and was given since the last call: it may be acknowledged then, if all is
+    /// [safe](Pipeline::all_safe).
+    pub fn all_kept(&mut self) -> bool {
+        !std::mem::take(&mut self.unkept_yet)
     }
 
     /// Whether informs wait for the commit.

@@ -130,7 +130,8 @@ impl StateLog {
         Ok(Self::within(Folder::existing(journal.directory())?, journal, policy))
     }
 
-    fn within(folder: Folder, journal: &Arc<Journal>, policy: SyncPolicy) -> Self {
+    /// The log in a folder.
+    pub(super) fn within(folder: Folder, journal: &Arc<Journal>, policy: SyncPolicy) -> Self {
         StateLog {
             journal: journal.clone(),
             policy,
@@ -148,17 +149,14 @@ impl StateLog {
         }
     }
 
-    /// The numbers of the files, the oldest first. Only names that [`name`] gives are those of the log: others, such as
-    /// `correlation.01`, are left alone.
+    /// The folder that it is in.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The numbers of the files, the oldest first. Only names that [`name`] gives are those of the log.
     fn numbers(&self) -> io::Result<Vec<u64>> {
-        let names = self.folder.list()?;
-        let number = |text: &String| {
-            let number = text.strip_prefix(PREFIX)?.parse().ok()?;
-            (number < u64::MAX && *text == name(number)).then_some(number)
-        };
-        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
-        numbers.sort_unstable();
-        Ok(numbers)
+        self.folder.numbered(PREFIX)
     }
 
     /// Reads what an earlier process left. A file that cannot be read is renamed, and the others count.

@@ -224,6 +224,7 @@ mod tests {
             received: 0,
             from: real.into(),
             user: None,
+            cut: false,
             raw: Raw::Packet(HEXLOWER.encode(&encode(&notification))),
         };
         let Raw::Packet(hex) = with_example_addresses(&sample, &shipped_once()).raw else { panic!() };

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use crate::inbox::{Raw, Sample};
 use crate::intake::Active;
+use crate::intake::line::{Line, Reading};
 use crate::intake::relays::Relays;
 use crate::intake::shared::InForce;
 use crate::lookup::choice::{Candidate, Received};
 use crate::lookup::hosts::Hosts;
 use crate::lookup::tables::Tables;
-use crate::lookup::zones::Zones;
 use crate::message::{Message, Source};
 use crate::posted::kept::Kept;
 use crate::rules::MessageContext;
 use crate::rules::asks::State;
 use crate::settings::values::unhex;
+use crate::snmp;
 use crate::snmp::access::Access;
-use crate::{snmp, syslog};
 
 /// What is known of senders and hosts.
 #[derive(Clone, Copy)]
@@ -28,8 +28,8 @@ pub struct Ground<'g> {
     pub access: &'g Access,
     /// Whose lines may name other hosts.
     pub relays: &'g Relays,
-    /// The time zones of times in lines that name none.
-    pub zones: &'g Zones,
+    /// How lines are read.
+    pub lines: Reading<'g>,
     /// The tables in their newest versions; none for those that the rules were compiled with.
     pub tables: Option<&'g Arc<Tables>>,
     /// What is open; none where nothing is.
@@ -61,7 +61,7 @@ impl<'g> Ground<'g> {
             hosts: &in_force.hosts,
             access: &active.access,
             relays: &active.syslog_relays,
-            zones: &active.zones,
+            lines: Reading::of(active, &in_force.hosts),
             tables: Some(&in_force.tables),
             state,
             reverse,
@@ -110,9 +110,8 @@ impl<'g> Ground<'g> {
         let source = source(sample);
         match &sample.raw {
             Raw::Line(line) => {
-                let zone = self.zones.of(&source);
-                let message = Message::Syslog(syslog::parse_line_in(line, sample.received, zone));
-                Ok(self.with(&message, &source, true, then))
+                let line = Line::kept(line, sample.cut);
+                Ok(self.with(&Message::Syslog(self.lines.parse(&line, &source)), &source, true, then))
             }
             Raw::Packet(hex) | Raw::Octets(hex) => {
                 let packet = unhex(hex).ok_or(Unreadable::Kept)?;

@@ -70,7 +70,9 @@ pub fn message(sample: &Sample, hosts: &Hosts, mib: &Mib) -> Value {
     let charset = hosts.charset_of(&source);
     let mut all = match &sample.raw {
         Raw::Line(line) => {
-            let message = Message::Syslog(syslog::parse_line(line, sample.received));
+            let mut parsed = syslog::parse_line(line, sample.received);
+            parsed.truncated = sample.cut;
+            let message = Message::Syslog(parsed);
             let mut all = describe::message(&message, &source, charset, mib);
             all["line"] = line.as_str().into();
             all

@@ -22,4 +22,6 @@ pub use versions::Versions;
 pub use workshop::Workshop;
 
 #[cfg(test)]
+mod lines_tests;
+#[cfg(test)]
 mod tests;

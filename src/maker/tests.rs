@@ -14,6 +14,7 @@ use super::trial::{Bench, DIAGNOSTICS, NotTried, Trial, settled};
 use super::{Ground, Workshop};
 use crate::import::mib::Comments;
 use crate::inbox::{Group, Groups, Key, Raw, Sample};
+use crate::intake::line::Reading;
 use crate::intake::relays::Relays;
 use crate::lookup::hosts::Hosts;
 use crate::lookup::zones::Zones;
@@ -37,7 +38,7 @@ fn group(key: Key, raws: impl IntoIterator<Item = Raw>) -> Group {
     for (at, raw) in raws.into_iter().enumerate() {
         let (wall, mono) =
             (Wall::from_micros(1_795_176_000_000_000), Mono::from_nanos(1_000_000_000 * (1 + at as u64)));
-        let sample = || Sample { received: wall.micros(), from: FROM, user: None, raw };
+        let sample = || Sample { received: wall.micros(), from: FROM, user: None, cut: false, raw };
         groups.add(key.clone(), FROM, Now { wall, mono }, sample);
     }
     groups.newest_first()[0].clone()
@@ -90,7 +91,7 @@ fn with_ground<T>(then: impl FnOnce(Ground<'_>) -> T) -> T {
         hosts: &hosts,
         access: &access,
         relays: &relays,
-        zones: &zones,
+        lines: Reading { allow: None, max_message: 65_536, zones: &zones, hosts: &hosts },
         tables: None,
         state: None,
         reverse: &|_| None,

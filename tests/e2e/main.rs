@@ -94,6 +94,7 @@ mod syslog_load;
 mod syslog_peers;
 mod syslog_sink;
 mod syslog_tls;
+mod taken;
 mod tap;
 mod tcp_wrappers;
 mod tickets;

@@ -10,7 +10,7 @@ const READS: [&str; 7] =
     [".wall", "clock::now()", "SystemTime", "Timestamp::now", "Zoned::now", "Wall::from_micros", "Wall("];
 
 /// The files that do, and what for.
-const USES: [(&str, &str); 51] = [
+const USES: [(&str, &str); 52] = [
     ("src/commands/doctor/facts.rs", "whether certificates are valid"),
     ("src/commands/history.rs", "ages that people ask for, counted back from now"),
     ("src/commands/report.rs", "when a report is made, and ages counted back from then"),
@@ -55,6 +55,7 @@ const USES: [(&str, &str); 51] = [
     ("src/intake/pipeline.rs", "the time of receipt that outcomes carry"),
     ("src/intake/posts.rs", "the time of receipt that outcomes carry"),
     ("src/intake/amqp/consumer.rs", "the time of receipt, by which alerts with an end are open or not"),
+    ("src/intake/taken.rs", "the age of what was taken, which the files carry over restarts"),
     ("src/intake/tls.rs", "whether certificates are valid"),
     ("src/web/api/messages.rs", "when a stream has begun, for people"),
     ("src/intake/storms.rs", "since when a storm lasts, for people"),

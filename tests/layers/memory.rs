@@ -53,6 +53,8 @@ const LOCKS: &[(&str, &[&str], Why)] = &[
     ("src/intake/shared.rs", &["in_force"], Row("rules, hosts, users, MIB names")),
     ("src/intake/shared.rs", &["beats"], No("the threads that run")),
     ("src/intake/storms.rs", &["kinds", "open"], Row("storms under way")),
+    ("src/intake/taken.rs", &["files"], Row("informs that were answered")),
+    ("src/intake/taken.rs", &["syncing"], No("who syncs at the moment")),
     ("src/intake/tap.rs", &["state"], No("those who look on at the moment")),
     ("src/intake/untold.rs", &["state"], Row("messages that made nothing")),
     ("src/intake/waiting.rs", &["state"], Row("datagrams that wait")),

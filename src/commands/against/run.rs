@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::config::loaded as setup;
 use crate::correlate::Replay;
 use crate::intake::describe;
+use crate::intake::line::{Line, NotLetIn};
 use crate::lookup::choice::Received;
 use crate::message::{Message, Source};
 use crate::mib::Mib;
@@ -28,9 +29,9 @@ use crate::rules::compile::{RuleFile, compile_with};
 use crate::rules::{MessageContext, RuleSet, files};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::values::{parse_duration, shown};
+use crate::snmp;
 use crate::terminal::{eprintln, print, println};
 use crate::time::clock::{now, rfc3339};
-use crate::{snmp, syslog, text};
 
 /// Which messages: those that were captured in some time, or those of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +191,7 @@ impl<'c> Comparison<'c> {
             entry.tags.as_ref().map(|tags| tags.iter().map(|tag| (*tag).to_owned()).collect());
         match (entry.notification(), entry.body) {
             (Some(Ok(message)), _) => self.message(&message, &source, tags.as_deref()),
-            (None, Body::Line(line)) => self.line(line, &source),
+            (None, Body::Line { text, cut }) => self.line(&Line::kept(text, cut), &source),
             (None, Body::Posted(text)) => match Kept::read(text) {
                 Some(kept) => self.message(&kept.message(), &source, None),
                 None => self.unreadable += 1,
@@ -202,10 +203,10 @@ impl<'c> Comparison<'c> {
     /// A message of a file.
     pub(super) fn found(&mut self, found: Found<'_>, source: &Source) {
         match found {
-            Found::Line(line) => {
-                let text = text::line(line, self.config.hosts.charset_of(source));
-                self.line(&text, source);
-            }
+            Found::Line(line) => match self.config.lines().datagram(line, source) {
+                Ok(line) => self.line(&line, source),
+                Err(NotLetIn) => self.unreadable += 1,
+            },
             Found::Packet(packet) => match snmp::decode(packet) {
                 Ok(decoded) => {
                     let access = &self.config.snmp.access;
@@ -221,9 +222,8 @@ impl<'c> Comparison<'c> {
         }
     }
 
-    fn line(&mut self, line: &str, source: &Source) {
-        let zone = self.config.syslog.zones.of(source);
-        self.message(&Message::Syslog(syslog::parse_line_in(line, source.received, zone)), source, None);
+    fn line(&mut self, line: &Line<'_>, source: &Source) {
+        self.message(&Message::Syslog(self.config.lines().parse(line, source)), source, None);
     }
 
     fn message(&mut self, message: &Message<'_>, source: &Source, tags: Option<&[String]>) {

@@ -89,7 +89,7 @@ fn differ(before: &str, after: &str, seconds: &[i64]) -> u64 {
             received: 1_700_000_000_000_000 + second * 1_000_000,
             from: [192, 0, 2, 1].into(),
             tags: None,
-            body: Body::Line("<13>Nov 14 22:13:20 h p: down"),
+            body: Body::Line { text: "<13>Nov 14 22:13:20 h p: down", cut: false },
         });
     }
     comparison.differences.count()

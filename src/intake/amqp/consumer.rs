@@ -177,8 +177,11 @@ impl Link {
             let now = shared.now();
             match events(queue, delivery, now.wall.micros()) {
                 Ok(events) => {
-                    let safe = self.give(shared, queue, delivery, &events);
-                    if safe { &mut taken } else { &mut waits }.push(delivery.delivery_tag);
+                    let has_id = delivery.properties.message_id().is_some();
+                    match self.give(shared, queue, delivery, &events) {
+                        true => taken.push((delivery.delivery_tag, has_id)),
+                        false => waits.push(delivery.delivery_tag),
+                    }
                 }
                 Err(why) => {
                     self.pipeline.post_refused("malformed", &why, self.arrival.peer, now);
@@ -189,10 +192,10 @@ impl Link {
             }
         }
         drop(self.pipeline.commit(shared.now()));
-        if !self.pipeline.all_safe() {
-            waits.append(&mut taken);
-        }
-        for tag in &taken {
+        let (safe, kept) = (self.pipeline.all_safe(), self.pipeline.all_kept());
+        // Those without an id are known by nothing that could not be kept.
+        waits.extend(taken.extract_if(.., |(_, has_id)| !safe || (*has_id && !kept)).map(|(tag, _)| tag));
+        for (tag, _) in &taken {
             self.channel.basic_ack(*tag, BasicAckOptions::default()).await?;
         }
         let count = taken.len() as u64;

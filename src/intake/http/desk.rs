@@ -190,8 +190,9 @@ impl Desk {
         pipeline.refresh();
         let known = pipeline.posted(&kept, key, Arrival { peer: self.peer, local: None }, now);
         drop(pipeline.commit(now));
-        let safe = pipeline.all_safe();
+        let (all_safe, all_kept) = (pipeline.all_safe(), pipeline.all_kept());
         drop(pipeline);
+        let safe = all_safe && (all_kept || key.is_none());
         match known {
             Known::Safe => return text(StatusCode::CONFLICT, "this report was taken before\n".to_owned()),
             Known::Waits => return later("this report waits for the journal"),

@@ -25,6 +25,8 @@ use crate::message::{Message, Source};
 use crate::pcap::Capture;
 use crate::rules::{MessageContext, console};
 use crate::settings::values::unhex;
+use crate::snmp;
+use crate::syslog::framing::of_datagram;
 use crate::time::clock::{Mono, Now, rfc3339};
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
@@ -32,7 +34,6 @@ use crate::web::api::problem::{Mistake, Problem};
 use crate::web::api::role::Role;
 use crate::web::api::route::{Answering, Cost, Does, Gives, Method, Param, Route};
 use crate::web::api::schema;
-use crate::{snmp, syslog};
 
 /// How long the messages of the inbox are looked at by a trial.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -345,7 +346,7 @@ struct ToExplain {
 /// What somebody wants explained.
 enum Given<'g> {
     Packet(&'g [u8]),
-    Line(&'g str),
+    Line(&'g [u8]),
 }
 
 fn explained(ask: &Ask) -> Result<Answer, Problem> {
@@ -357,7 +358,7 @@ fn explained(ask: &Ask) -> Result<Answer, Problem> {
                 .ok_or_else(|| Problem::wrong("packet: write its octets as pairs of hexadecimal digits"))?;
             explain_one(ask, &Given::Packet(&packet), from)
         }
-        (None, Some(line), None) => explain_one(ask, &Given::Line(line), from),
+        (None, Some(line), None) => explain_one(ask, &Given::Line(line.as_bytes()), from),
         (None, None, Some(file)) => explain_capture(ask, file)?,
         _ => {
             return Err(Problem::wrong(
@@ -375,12 +376,10 @@ fn explain_capture(ask: &Ask, file: &str) -> Result<Value, Problem> {
     let mut capture = Capture::open(&file).map_err(|error| Problem::wrong(format!("pcap: {error}")))?;
     let (mut messages, mut others, mut more) = (Vec::new(), 0u64, 0u64);
     for packet in &mut capture {
-        let line = || {
-            std::str::from_utf8(&packet.payload).ok().map(str::trim_end).filter(|line| line.starts_with('<'))
-        };
-        let given = match packet.payload.first() {
+        let given = match of_datagram(&packet.payload).first() {
             Some(0x30) => Some(Given::Packet(&packet.payload)),
-            _ => line().map(Given::Line),
+            Some(b'<') => Some(Given::Line(&packet.payload)),
+            _ => None,
         };
         match given {
             None => others += 1,
@@ -419,11 +418,13 @@ fn explain_one(ask: &Ask, given: &Given<'_>, from: IpAddr) -> Value {
                 json!({ "malformed": snmp::DecodeError::REASONS[error.index()], "error": error.to_string() })
             }
         },
-        Given::Line(line) => {
-            let zone = in_force.active.zones.of(&source);
-            let message = Message::Syslog(syslog::parse_line_in(line, source.received, zone));
-            ground.with(&message, &source, false, explain)
-        }
+        Given::Line(line) => match ground.lines.datagram(line, &source) {
+            Ok(line) => {
+                let message = Message::Syslog(ground.lines.parse(&line, &source));
+                ground.with(&message, &source, false, explain)
+            }
+            Err(denied) => json!({ "denied": denied.reason(), "error": denied.to_string() }),
+        },
     };
     if let Some(message) = shown["message"].as_object_mut().filter(|_| ask.caller.role < Role::Admin) {
         message.shift_remove("community");
