@@ -118,5 +118,5 @@ fn a_line_that_is_tried_out_becomes_what_the_daemon_makes_of_it() {
             }
         }
     }
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["false", "not", "true"]);
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["False", "True", "not"]);
 }
