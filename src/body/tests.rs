@@ -333,7 +333,7 @@ fn numbers() -> impl Strategy<Value = (String, String)> {
             let exact = if fits { number.clone() } else { format!("\"{number}\"") };
             (number, exact)
         }),
-        r#"[ -~]{0,8}[0-9]{20}"#.prop_map(|text| {
+        r"[ -~]{0,8}[0-9]{20}".prop_map(|text| {
             let text = serde_json::to_string(&text).unwrap();
             (text.clone(), text)
         }),

@@ -192,7 +192,7 @@ impl Taken {
     /// If the system cannot promise it: then what is in these files is lost, and is to be added again.
     pub(super) fn sync(&self, place: Option<Place>) -> io::Result<()> {
         let _turn = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(work) = self.files().as_mut().and_then(Files::to_sync) else {
+        let Some(work) = self.files().as_mut().and_then(Files::take_unsynced) else {
             return self.still(place);
         };
         // Without the lock: others add meanwhile.
@@ -365,7 +365,7 @@ impl Files {
         (self.open, self.before) = (None, None);
     }
 
-    fn to_sync(&mut self) -> Option<Vec<(u64, ToSync)>> {
+    fn take_unsynced(&mut self) -> Option<Vec<(u64, ToSync)>> {
         if !std::mem::take(&mut self.dirty) {
             return None;
         }
@@ -419,7 +419,9 @@ impl Read {
 fn entry(kind: u8, at: i64, numbers: &[u64]) -> Vec<u8> {
     let mut entry = vec![kind];
     entry.extend(at.to_le_bytes());
-    numbers.iter().for_each(|number| entry.extend(number.to_le_bytes()));
+    for number in numbers {
+        entry.extend(number.to_le_bytes());
+    }
     entry
 }
 

@@ -324,7 +324,7 @@ const ROWS: &[Row] = &[
 fn a_command_does_its_work_whoever_reads_what_it_prints() {
     let bench = Bench::start();
     let full = || File::options().write(true).open("/dev/full").unwrap().into();
-    let outputs: [(&str, fn() -> Stdio); 2] = [("closed", closed), ("full", full)];
+    let outputs = [("closed", closed as fn() -> Stdio), ("full", full)];
     for row in ROWS {
         for (n, out) in outputs {
             let before = (row.before)(&bench);

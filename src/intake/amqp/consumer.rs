@@ -178,9 +178,10 @@ impl Link {
             match events(queue, delivery, now.wall.micros()) {
                 Ok(events) => {
                     let has_id = delivery.properties.message_id().is_some();
-                    match self.give(shared, queue, delivery, &events) {
-                        true => taken.push((delivery.delivery_tag, has_id)),
-                        false => waits.push(delivery.delivery_tag),
+                    if self.give(shared, queue, delivery, &events) {
+                        taken.push((delivery.delivery_tag, has_id));
+                    } else {
+                        waits.push(delivery.delivery_tag);
                     }
                 }
                 Err(why) => {

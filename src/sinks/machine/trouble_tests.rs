@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::tests::{at, item, limits, machine, read, taken};
 use super::trouble::MOST_REFUSED;
 use super::*;
@@ -25,13 +27,21 @@ impl Says {
             Says::Away => (ms(1), Trouble::Away("too long".into(), "start it")),
             Says::Refused => (ms(20), Trouble::Refused("403".into(), "check it")),
             Says::Busy => (ms(20), Trouble::Busy("503".into(), Duration::ZERO)),
-            Says::BusyForLong => (ms(20), Trouble::Busy("503".into(), Duration::from_secs(60))),
+            Says::BusyForLong => (ms(20), Trouble::Busy("503".into(), Duration::from_mins(1))),
             Says::Unanswered => {
                 (Duration::from_secs(30), Trouble::Unanswered("closed".into(), "see its log"))
             }
             Says::Halve => (ms(20), Trouble::Halve("one of them".into())),
         }
     }
+}
+
+/// A request under way.
+struct Flight {
+    due: Mono,
+    lane: usize,
+    result: Result<Vec<Fate>, Trouble>,
+    numbers: Vec<u64>,
 }
 
 /// A machine with a server that does not like some items.
@@ -42,16 +52,16 @@ struct Sim {
     /// Whether it says so to everything.
     all: bool,
     now: Mono,
-    flights: Vec<(Mono, usize, Result<Vec<Fate>, Trouble>, Vec<u64>)>,
+    flights: Vec<Flight>,
     requests: usize,
     /// When each was taken or died.
-    taken: std::collections::BTreeMap<u64, Mono>,
-    dead: std::collections::BTreeMap<u64, (Mono, String)>,
+    taken: BTreeMap<u64, Mono>,
+    dead: BTreeMap<u64, (Mono, String)>,
 }
 
 impl Sim {
     fn new(limits: Limits, says: Says, bad: &[u64]) -> Self {
-        let (bad, flights, taken, dead) = (bad.to_vec(), Vec::new(), Default::default(), Default::default());
+        let (bad, flights, taken, dead) = (bad.to_vec(), Vec::new(), BTreeMap::new(), BTreeMap::new());
         let machine = machine(limits);
         Sim { machine, says, bad, all: false, now: at(0), flights, requests: 0, taken, dead }
     }
@@ -66,15 +76,15 @@ impl Sim {
                     self.send(lane, &batch);
                 }
             }
-            let due = self.flights.iter().map(|flight| flight.0).min();
+            let due = self.flights.iter().map(|flight| flight.due).min();
             let next = due.into_iter().chain(self.machine.wake()).min().expect("it waits for nothing");
             if next > end {
                 self.now = end;
                 return;
             }
             self.now = self.now.max(next);
-            while let Some(at) = self.flights.iter().position(|flight| flight.0 <= self.now) {
-                let (_, lane, result, numbers) = self.flights.swap_remove(at);
+            while let Some(at) = self.flights.iter().position(|flight| flight.due <= self.now) {
+                let Flight { lane, result, numbers, .. } = self.flights.swap_remove(at);
                 if result.is_ok() {
                     self.taken.extend(numbers.into_iter().map(|number| (number, self.now)));
                 }
@@ -98,7 +108,7 @@ impl Sim {
         } else {
             (Duration::from_millis(5), taken(numbers.len()))
         };
-        self.flights.push((self.now + takes, lane, result, numbers));
+        self.flights.push(Flight { due: self.now + takes, lane, result, numbers });
     }
 }
 
