@@ -172,3 +172,7 @@ impl Cli {
         done.map(|done| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! `trapline import`: what other programs were told, as rules.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -53,9 +53,12 @@ struct SnmpttArgs {
     /// The files, in the order of snmptt.ini
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Write the rules to this file instead of standard output
+    /// Write the rules to this new file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the file of --output if it is there
+    #[arg(long, requires = "output")]
+    force: bool,
     /// snmptt's own configuration. Default: the settings that Debian ships
     #[arg(long, value_name = "FILE")]
     ini: Option<PathBuf>,
@@ -94,9 +97,14 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<bool> {
 fn snmptrapd(args: &SnmptrapdArgs) -> anyhow::Result<bool> {
     let imported = snmptrapd::import(&texts(&args.files)?);
     match &args.output {
-        Some(path) => private(path, &imported.text).with_context(|| {
-            format!("cannot write {}; name a new file in a folder that is there", path.display())
-        })?,
+        Some(path) => match private(path, &imported.text) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                bail!("{} is there already, and stays as it is; name another file", path.display())
+            }
+            written => written.with_context(|| {
+                format!("cannot write {}; name a new file in a folder that is there", path.display())
+            })?,
+        },
         None => print!("{}", imported.text),
     }
     setup::print(&imported.left_out);
@@ -125,6 +133,7 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     else {
         return Ok(false);
     };
+    let output = args.output.as_deref().map(|path| output(path, args.force)).transpose()?;
     let (mibs, _) = setup::mibs(&config, &args.mibs);
     let mut settings = Ini { system_name: host_name(), ..Ini::default() };
     let mut not_carried = Diagnostics::default();
@@ -157,12 +166,8 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     let nodes = |file: &str| read(Path::new(file)).map_err(std::io::Error::other);
     let mut imported = snmptt::import(&files, &nodes, &mibs.mib, &options);
     imported.left_out.extend(not_carried);
-    match &args.output {
-        Some(path) => {
-            ChangedFile::open(path).and_then(|file| file.replace(&imported.text)).with_context(|| {
-                format!("cannot write {}; name a file in a folder that is there", path.display())
-            })?;
-        }
+    match output {
+        Some(file) => file.replace(&imported.text)?,
         None => print!("{}", imported.text),
     }
     setup::print(&imported.left_out);
@@ -173,6 +178,15 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
         imported.left_out.clone().sorted().len()
     );
     Ok(true)
+}
+
+/// The file of `--output`, for this command alone. What is there stays unless it is told otherwise: somebody may have edited the rules.
+fn output(path: &Path, force: bool) -> anyhow::Result<ChangedFile> {
+    if !force && path.symlink_metadata().is_ok() {
+        bail!("{} is there already, and stays as it is; name another file, or add --force", path.display());
+    }
+    ChangedFile::open(path)
+        .with_context(|| format!("cannot write {}; name a file in a folder that is there", path.display()))
 }
 
 /// A file's text; snmptt's are of no encoding that is said, so what is not UTF-8 is Latin-1.
@@ -187,4 +201,47 @@ fn read(path: &Path) -> anyhow::Result<String> {
 fn host_name() -> String {
     let name = nix::unistd::gethostname();
     name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ImportArgs,
+    }
+
+    #[test]
+    fn no_import_replaces_a_file_unless_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("events"), "EVENT a .1.3.6.1.4.1.9.1 \"c\" Normal\nFORMAT a\n").unwrap();
+        std::fs::write(path("traps"), "authCommunity log public\n").unwrap();
+        std::fs::write(path("c.toml"), "[mibs]\npaths = []\n[journal]\ndirectory = \"j\"\n").unwrap();
+        let config = path("c.toml").display().to_string();
+        let of = |what: &str, file: &str, more: &[&str]| {
+            let (out, from) = (path("out").display().to_string(), path(file).display().to_string());
+            let words = [&["trapline", what, &from, "--output", &out][..], more].concat();
+            run(&Line::try_parse_from(words).unwrap().args)
+        };
+        let snmptt = ["--config", &config];
+        for (what, file, more) in [("snmptt", "events", &snmptt[..]), ("snmptrapd", "traps", &[])] {
+            std::fs::write(path("out"), "edited by hand").unwrap();
+            let said = of(what, file, more).unwrap_err().to_string();
+            assert!(said.contains("is there already, and stays as it is; name another file"), "{said}");
+            std::fs::remove_file(path("out")).unwrap();
+            std::os::unix::fs::symlink(path("nowhere"), path("out")).unwrap();
+            assert!(of(what, file, more).is_err() && !path("nowhere").exists());
+            std::fs::remove_file(path("out")).unwrap();
+            assert!(of(what, file, more).unwrap());
+            std::fs::remove_file(path("out")).unwrap();
+        }
+        std::fs::write(path("out"), "old").unwrap();
+        assert!(of("snmptt", "events", &[&snmptt[..], &["--force"]].concat()).unwrap());
+        assert!(std::fs::read_to_string(path("out")).unwrap().contains("[[rule]]"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Facts of the machine that a configuration depends on.
 
+use std::io;
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
@@ -64,15 +65,23 @@ pub fn directory(config: &Config) -> Directory<'_> {
     use std::os::unix::fs::PermissionsExt as _;
 
     let path = config.journal.directory.as_path();
-    let may_write = |path: &Path| access(path, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
+    let may_write = |path: &Path| {
+        let meta = path.metadata()?;
+        // What may not be executed is refused before it is no directory.
+        if !meta.is_dir() {
+            return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+        }
+        access(path, AccessFlags::W_OK | AccessFlags::X_OK)?;
+        Ok(meta.permissions().mode())
+    };
     // A relative path has the empty one above it.
     let there = |path: &&Path| !path.as_os_str().is_empty() && path.exists();
     let above = path.ancestors().find(there).unwrap_or(Path::new("."));
     let free = statvfs(above).ok().map(|stat| stat.blocks_available().saturating_mul(stat.fragment_size()));
     Directory {
         path,
-        found: path.metadata().map(|meta| (meta.permissions().mode(), may_write(path))),
-        can_be_made: may_write(above),
+        found: may_write(path),
+        can_be_made: may_write(above).map(drop),
         free,
         max_size: config.journal.max_size,
     }
@@ -91,4 +100,32 @@ fn proc(name: &str) -> String {
 /// The number in a file of `/proc`.
 pub fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
     proc(name).trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::doctor::machine;
+
+    /// Whoever asks: root may write everywhere but not in what is no directory.
+    #[test]
+    fn a_file_in_the_place_of_the_journal_is_no_matter_of_permissions() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink("circle", folder.path().join("circle")).unwrap();
+        let mut config = Config::default();
+        for (path, says) in [
+            (file.clone(), "is no directory"),
+            (file.join("below"), "is no directory"),
+            (folder.path().join("circle"), "in a circle"),
+        ] {
+            config.journal.directory = path.clone();
+            let found = machine::journal(&directory(&config));
+            assert!(found[0].what.contains(says), "{}: {found:?}", path.display());
+            assert!(!found[0].remedy.contains("chown"), "{found:?}");
+        }
+        config.journal.directory = folder.path().join("new");
+        assert!(machine::journal(&directory(&config))[0].what.contains("the start makes it"));
+    }
 }

@@ -36,10 +36,10 @@ pub fn buffers(wanted: usize, most: io::Result<usize>, privileged: bool) -> Find
 pub struct Directory<'d> {
     /// Its path.
     pub path: &'d Path,
-    /// Its mode, and whether this user may write in it.
-    pub found: io::Result<(u32, bool)>,
-    /// Whether this user may make it, if it is not there.
-    pub can_be_made: bool,
+    /// Its mode, if this user may write in it; otherwise why not.
+    pub found: io::Result<u32>,
+    /// Why this user may not make it, if it is not there.
+    pub can_be_made: io::Result<()>,
     /// How many bytes are free for the user.
     pub free: Option<u64>,
     /// How many bytes the journal may have.
@@ -51,8 +51,8 @@ pub fn journal(directory: &Directory<'_>) -> Vec<Finding> {
     const AREA: &str = "journal";
     let path = directory.path.display();
     let mut findings = Vec::new();
-    match &directory.found {
-        Ok((mode, true)) => {
+    match (&directory.found, &directory.can_be_made) {
+        (Ok(mode), _) => {
             findings.push(Finding::good(AREA, format!("{path} is writable")));
             if mode & 0o007 != 0 {
                 findings.push(Finding::warning(
@@ -62,24 +62,25 @@ pub fn journal(directory: &Directory<'_>) -> Vec<Finding> {
                 ));
             }
         }
-        Ok((_, false)) => findings.push(Finding::error(
-            AREA,
-            format!("this user may not write in {path}"),
-            format!("run this as the daemon's user or root; or `chown -R` the directory to the daemon's user: {path}"),
-        )),
-        Err(error) if error.kind() == ErrorKind::NotFound && directory.can_be_made => {
+        (Err(error), Ok(())) if error.kind() == ErrorKind::NotFound => {
             findings.push(Finding::good(AREA, format!("{path} is not there yet, and the start makes it")));
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => findings.push(Finding::error(
-            AREA,
-            format!("{path} is not there, and this user cannot make it"),
-            format!("make it: `install -d -m 0700 -o trapline -g trapline {path}`, or change [journal] directory"),
-        )),
-        Err(error) => findings.push(Finding::error(
-            AREA,
-            format!("{path} cannot be looked at: {error}"),
-            "run this as the daemon's user or root, or change [journal] directory",
-        )),
+        (Err(error), Err(why)) if error.kind() == ErrorKind::NotFound => {
+            let (what, remedy) = match why.raw_os_error() {
+                Some(libc::EACCES | libc::EPERM) => (
+                    format!("{path} is not there, and this user cannot make it"),
+                    format!(
+                        "make it: `install -d -m 0700 -o trapline -g trapline {path}`, or change [journal] directory"
+                    ),
+                ),
+                _ => unusable(directory.path, why),
+            };
+            findings.push(Finding::error(AREA, what, remedy));
+        }
+        (Err(error), _) => {
+            let (what, remedy) = unusable(directory.path, error);
+            findings.push(Finding::error(AREA, what, remedy));
+        }
     }
     if let Some(free) = directory.free {
         let mib = |bytes: u64| bytes >> 20;
@@ -104,6 +105,42 @@ pub fn journal(directory: &Directory<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What keeps the journal out of a directory, and what to do: other permissions help only where permissions are the reason.
+fn unusable(path: &Path, error: &io::Error) -> (String, String) {
+    let path = path.display();
+    let other = "change [journal] directory";
+    match error.raw_os_error() {
+        Some(libc::EACCES) => (
+            format!("this user may not write in {path}, or not enter a directory on the way"),
+            format!(
+                "run this as the daemon's user or root; or `chown -R` the directory to the daemon's user: {path}"
+            ),
+        ),
+        Some(libc::EPERM) => (
+            format!("the system lets this user not write in {path}: {error}"),
+            format!(
+                "run this as the daemon's user or root; look for an attribute such as immutable: `lsattr -d {path}`"
+            ),
+        ),
+        Some(libc::ENOTDIR) => (
+            format!("{path} is no directory, or something on the way to it is none"),
+            format!("name a directory of its own in [journal] directory, not {path}"),
+        ),
+        Some(libc::EROFS) => (
+            format!("{path} is on a file system that is mounted read-only"),
+            format!("mount it writable (in a unit: ReadWritePaths=, in a container: a volume), or {other}"),
+        ),
+        Some(libc::ELOOP) => (
+            format!("symbolic links on the way to {path} lead in a circle"),
+            format!("correct the links, or {other}"),
+        ),
+        _ => (
+            format!("{path} cannot be used: {error}"),
+            format!("correct what the system says there, or {other}"),
+        ),
+    }
 }
 
 /// Whether the clock is in step. SNMPv3 and outcomes depend on it.
@@ -147,21 +184,47 @@ mod tests {
 
     #[test]
     fn a_place_for_the_journal() {
-        let levels = |found: io::Result<(u32, bool)>, can_be_made, free| {
-            let path = Path::new("/var/lib/trapline");
-            let directory = Directory { path, found, can_be_made, free, max_size: 1 << 30 };
-            journal(&directory).iter().map(|finding| finding.level).collect::<Vec<_>>()
+        let path = Path::new("/var/lib/trapline");
+        let said = |found: io::Result<u32>, can_be_made, free| {
+            journal(&Directory { path, found, can_be_made, free, max_size: 1 << 30 })
         };
-        let none = || Err(ErrorKind::NotFound.into());
-        assert_eq!(levels(Ok((0o700, true)), false, Some(1 << 31)), [Level::Good, Level::Good]);
-        assert_eq!(
-            levels(Ok((0o755, true)), false, Some(1 << 29)),
-            [Level::Good, Level::Warning, Level::Note]
-        );
-        assert_eq!(levels(Ok((0o700, false)), false, None), [Level::Error]);
-        assert_eq!(levels(none(), true, Some(1)), [Level::Good, Level::Error]);
-        assert_eq!(levels(none(), false, None), [Level::Error]);
-        assert_eq!(levels(Err(ErrorKind::PermissionDenied.into()), true, None), [Level::Error]);
+        let levels = |found: io::Result<u32>, can_be_made, free| {
+            said(found, can_be_made, free).iter().map(|finding| finding.level).collect::<Vec<_>>()
+        };
+        let system = io::Error::from_raw_os_error;
+        let none = || Err(system(libc::ENOENT));
+        let denied = || Err(system(libc::EACCES));
+        assert_eq!(levels(Ok(0o700), denied(), Some(1 << 31)), [Level::Good, Level::Good]);
+        assert_eq!(levels(Ok(0o755), denied(), Some(1 << 29)), [Level::Good, Level::Warning, Level::Note]);
+        assert_eq!(levels(none(), Ok(()), Some(1)), [Level::Good, Level::Error]);
+        assert_eq!(levels(none(), denied(), None), [Level::Error]);
+        // What it is, and what helps: a directory is given away only where permissions are the reason.
+        for (error, says, helps) in [
+            (libc::EACCES, "may not write in", "chown"),
+            (libc::EPERM, "not permitted", "lsattr"),
+            (libc::ENOTDIR, "is no directory", "name a directory"),
+            (libc::EROFS, "mounted read-only", "mount it writable"),
+            (libc::ELOOP, "lead in a circle", "correct the links"),
+            (libc::ENAMETOOLONG, "File name too long", "change [journal] directory"),
+            (libc::EIO, "Input/output error", "change [journal] directory"),
+            (libc::ESTALE, "Stale file handle", "change [journal] directory"),
+        ] {
+            for can_be_made in [Ok(()), Err(system(error))] {
+                let [found] = &said(Err(system(error)), can_be_made, None)[..] else { panic!("{error}") };
+                assert!(found.what.contains(says) && found.remedy.contains(helps), "{found:?}");
+                assert!(found.level == Level::Error && found.what.contains("/var/lib/trapline"), "{found:?}");
+                let permissions = [libc::EACCES, libc::EPERM].contains(&error);
+                assert!(
+                    permissions || !found.remedy.contains("chown") && !found.remedy.contains("user"),
+                    "{found:?}"
+                );
+            }
+            // The same where it has to be made.
+            let [found] = &said(none(), Err(system(error)), None)[..] else { panic!("{error}") };
+            assert!(!found.remedy.contains("chown") && !found.remedy.is_empty(), "{found:?}");
+        }
+        let [found] = &said(none(), Err(system(libc::EROFS)), None)[..] else { panic!() };
+        assert!(found.what.contains("mounted read-only"), "{found:?}");
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub fn trouble(destination: &Destination, refusal: Option<String>) -> Result<Str
     }
 }
 
+#[derive(Debug)]
 struct Wrong {
     what: String,
     remedy: String,
@@ -93,7 +94,7 @@ fn unreached(error: &io::Error) -> &'static str {
 /// Opens the pipe without waiting and writes nothing: the reader does not notice.
 fn pipe(path: &Path) -> Result<&'static str, Wrong> {
     let start = "start Nagios, with check_external_commands=1; or correct command_file";
-    let meta = path.metadata().map_err(|error| wrong(&error, start))?;
+    let meta = path.metadata().map_err(|error| refused(&error, "the pipe", start))?;
     if !meta.file_type().is_fifo() {
         return Err(wrong(
             "this is no named pipe",
@@ -103,19 +104,19 @@ fn pipe(path: &Path) -> Result<&'static str, Wrong> {
     match open(path, OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()) {
         Ok(_) => Ok("has a reader"),
         Err(Errno::ENXIO) => Err(wrong("nobody reads this pipe", start)),
-        Err(Errno::EACCES | Errno::EPERM) => Err(not_writable("the pipe")),
-        Err(error) => Err(wrong(error, start)),
+        Err(error) => Err(refused(&error.into(), "the pipe", start)),
     }
 }
 
 fn writable(folder: &Path) -> Result<&'static str, Wrong> {
-    let meta = folder.metadata().map_err(|error| wrong(error, "make the folder, or correct the path"))?;
+    let correct = "make the folder, or correct the path";
+    let meta = folder.metadata().map_err(|error| refused(&error, "the folder", correct))?;
     if !meta.is_dir() {
         return Err(wrong("this is no folder", "correct the path"));
     }
     match access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => Ok("is writable"),
-        Err(_) => Err(not_writable("the folder")),
+        Err(error) => Err(refused(&error.into(), "the folder", "correct the path")),
     }
 }
 
@@ -124,12 +125,13 @@ fn file(path: &Path) -> Result<&'static str, Wrong> {
         Ok(meta) if meta.is_dir() => return Err(wrong("this is a folder", "name a file in it")),
         Ok(_) => {
             let may = access(path, AccessFlags::W_OK);
-            return may.map(|()| "is writable").map_err(|_| not_writable("the file"));
+            let refused = |error: Errno| refused(&error.into(), "the file", "correct the path");
+            return may.map(|()| "is writable").map_err(refused);
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
         // Links that lead in a circle, or a folder on the way that this user may not enter.
         Err(error) => {
-            return Err(wrong(error, "correct the path, or the permissions of the folders on the way"));
+            return Err(refused(&error, "the file", "correct the path"));
         }
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -138,11 +140,22 @@ fn file(path: &Path) -> Result<&'static str, Wrong> {
     writable(there).map(|_| "can be made")
 }
 
-fn not_writable(what: &str) -> Wrong {
-    let remedy = format!(
-        "run this as the daemon's user; if that may not either, give it {what} by its group (`usermod -aG nagios trapline`, and restart)"
-    );
-    Wrong { what: "this user may not write there".to_owned(), remedy }
+/// What the system says of something that is to be written, with the remedy for that; `otherwise` where it is of the thing itself.
+fn refused(error: &io::Error, thing: &str, otherwise: &str) -> Wrong {
+    match error.raw_os_error() {
+        Some(libc::EACCES | libc::EPERM) => Wrong {
+            what: format!("this user may not write there: {error}"),
+            remedy: format!(
+                "run this as the daemon's user; if that may not either, give it {thing}, and the folders on the way, by their group \
+                 (`usermod -aG nagios trapline`, and restart)"
+            ),
+        },
+        Some(libc::EROFS) => wrong(
+            "this is on a file system that is mounted read-only",
+            "mount it writable (in a unit: ReadWritePaths=, in a container: a volume), or correct the path",
+        ),
+        _ => wrong(error, otherwise),
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +164,24 @@ mod tests {
 
     use super::super::finding::Level;
     use super::*;
+
+    /// Starting what reads a pipe does not help who may not write to it.
+    #[test]
+    fn each_refusal_has_its_remedy() {
+        let start = "start Nagios";
+        for (error, says, helps) in [
+            (libc::EACCES, "may not write", "group"),
+            (libc::EPERM, "may not write", "group"),
+            (libc::EROFS, "mounted read-only", "mount it writable"),
+            (libc::ENOENT, "No such file", start),
+            (libc::ENOTDIR, "Not a directory", start),
+            (libc::ELOOP, "symbolic links", start),
+        ] {
+            let found = refused(&io::Error::from_raw_os_error(error), "the pipe", start);
+            assert!(found.what.contains(says) && found.remedy.contains(helps), "{found:?}");
+            assert_eq!(found.remedy.contains("usermod"), helps == "group", "{found:?}");
+        }
+    }
 
     #[test]
     fn each_kind_of_destination() {

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::commands::args::ConfigArg;
 use crate::commands::send::checkin::CheckInArgs;
 use crate::commands::send::security::SecurityArgs;
+use crate::commands::send::target::{snmp_argument, syslog_argument};
 use crate::commands::send::wire::LoadArgs;
 
 /// Arguments of `trapline send`.
@@ -56,8 +57,9 @@ pub(crate) struct InformArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SyslogArgs {
-    /// Destination: ADDRESS:PORT, udp://ADDRESS:PORT or tcp://ADDRESS:PORT. Default: the first listener of the configuration
-    #[arg(long)]
+    /// Destination: ADDRESS, ADDRESS:PORT, udp://ADDRESS:PORT or tcp://ADDRESS:PORT; without a port 514. Default: the first listener of
+    /// the configuration
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = syslog_argument)]
     pub(crate) to: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArg,
@@ -69,8 +71,9 @@ pub(crate) struct SyslogArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct NotificationArgs {
-    /// Destination: HOST:PORT, udp://HOST:PORT or tcp://HOST:PORT. Default: the first listener of the configuration
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Destination: HOST, HOST:PORT, udp://HOST:PORT or tcp://HOST:PORT; without a port 162. Default: the first listener of the
+    /// configuration
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = snmp_argument)]
     pub(crate) to: Option<String>,
     /// The community of v1 and v2c
     #[arg(long, default_value = "public")]

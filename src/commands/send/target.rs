@@ -7,7 +7,69 @@ use anyhow::bail;
 use crate::commands::args::ConfigArg;
 use crate::config::Config;
 use crate::config::loaded as setup;
-use crate::intake::listener::{Listener, Transport};
+use crate::intake::listener::{Listener, Protocol, Transport};
+
+/// The ports that notifications and lines of syslog go to unless another one is named (RFC 3417, RFC 5426).
+const SNMP: u16 = 162;
+const SYSLOG: u16 = 514;
+
+/// A destination of notifications as it is named on the command line, with its port.
+pub(crate) fn snmp_argument(to: &str) -> Result<String, String> {
+    let to = with_port(to, SNMP);
+    let address = match to.split_once("://") {
+        None => &*to,
+        Some(("udp" | "tcp", rest)) => rest,
+        Some((other, _)) => return Err(format!("'{other}://' is not known; use udp:// or tcp://")),
+    };
+    let is_address = address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0));
+    if is_address {
+        Ok(to)
+    } else {
+        Err("write a host or address, and a port if it is not 162: 127.0.0.1, nms.example:1162, [2001:db8::1]:162"
+            .to_owned())
+    }
+}
+
+/// The same for lines of syslog.
+pub(crate) fn syslog_argument(to: &str) -> Result<String, String> {
+    let to = with_port(to, SYSLOG);
+    let parsed = Transport::parse(Protocol::Syslog, &to);
+    let is_address = to.split_once("://").is_none_or(|(scheme, _)| ["udp", "tcp"].contains(&scheme));
+    match parsed {
+        Ok(_) => Ok(to),
+        Err(_) if is_address => Err(
+            "write an IP address, and a port if it is not 514: 127.0.0.1, 192.0.2.1:1514, tcp://[2001:db8::1]:601"
+                .to_owned(),
+        ),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(v6) => v6.strip_suffix(']').is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && !host.contains([':', '/', ' ', ']']),
+    }
+}
+
+/// A destination with this port if it names none.
+fn with_port(to: &str, port: u16) -> String {
+    let (scheme, address) = match to.find("://") {
+        Some(at) => to.split_at(at + 3),
+        None => ("", to),
+    };
+    if address.parse::<Ipv6Addr>().is_ok() {
+        return format!("{scheme}[{address}]:{port}");
+    }
+    let without = if address.starts_with('[') { address.ends_with(']') } else { !address.contains(':') };
+    if without && !address.is_empty() && !address.contains('/') {
+        format!("{to}:{port}")
+    } else {
+        to.to_owned()
+    }
+}
 
 /// The configuration that is named or in a usual place; none for the built-in one.
 ///
@@ -70,4 +132,42 @@ fn reachable(listener: &Listener) -> Option<String> {
         ip => ip,
     };
     Some(format!("{scheme}://{}", SocketAddr::new(ip, address.port())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_have_the_port_of_what_is_sent_unless_they_name_one() {
+        for (given, snmp, syslog) in [
+            ("127.0.0.1", Some("127.0.0.1:162"), Some("127.0.0.1:514")),
+            ("127.0.0.1:1162", Some("127.0.0.1:1162"), Some("127.0.0.1:1162")),
+            ("udp://192.0.2.1", Some("udp://192.0.2.1:162"), Some("udp://192.0.2.1:514")),
+            ("tcp://192.0.2.1:99", Some("tcp://192.0.2.1:99"), Some("tcp://192.0.2.1:99")),
+            ("::1", Some("[::1]:162"), Some("[::1]:514")),
+            ("[2001:db8::1]", Some("[2001:db8::1]:162"), Some("[2001:db8::1]:514")),
+            ("tcp://2001:db8::1", Some("tcp://[2001:db8::1]:162"), Some("tcp://[2001:db8::1]:514")),
+            ("nms.example", Some("nms.example:162"), None),
+            ("nms.example:1162", Some("nms.example:1162"), None),
+            ("http://nms.example", None, None),
+            ("", None, None),
+            ("udp://", None, None),
+            (":162", None, None),
+            ("nms.example:", None, None),
+            ("nms.example:trap", None, None),
+            ("nms.example:0", None, None),
+            ("127.0.0.1:99999", None, None),
+            ("a:b:162", None, None),
+            ("[nms.example]:162", None, None),
+            ("/run/socket", None, None),
+        ] {
+            assert_eq!(snmp_argument(given).ok().as_deref(), snmp, "{given}");
+            let line = syslog_argument(given);
+            if given.starts_with('/') {
+                continue;
+            }
+            assert_eq!(line.ok().as_deref(), syslog, "{given}");
+        }
+    }
 }

@@ -227,10 +227,10 @@ impl Wire {
 }
 
 fn address(to: &str) -> anyhow::Result<SocketAddr> {
-    to.to_socket_addrs()
-        .ok()
-        .and_then(|mut all| all.next())
-        .with_context(|| format!("--to: '{to}' is no HOST:PORT"))
+    let found = to.to_socket_addrs().with_context(|| {
+        format!("--to: cannot find the address of '{to}'; correct the name, or write an address such as 192.0.2.1:162")
+    });
+    found?.next().with_context(|| format!("--to: '{to}' has no address; write one, such as 192.0.2.1:162"))
 }
 
 /// Says what was sent where, and how long a load of messages took. `one` is what one of them is.

@@ -208,8 +208,22 @@ impl Directives {
         match (name.to_lowercase().as_str(), arguments) {
             ("createuser", arguments) => self.create_user(file, line, arguments).map_err(|what| vec![what]),
             ("usmuser", arguments) => self.usm_user(file, line, arguments).map_err(|what| vec![what]),
-            ("authcommunity", [_, community, rest @ ..]) => self.community(file, line, community, rest),
-            ("authuser", [_, rest @ ..]) => self.auth_user(file, line, rest),
+            ("authcommunity", [types, community, rest @ ..]) => {
+                let (granted, mut left_out) = processing(types, name, community);
+                if granted && let Err(more) = self.community(file, line, community, rest) {
+                    left_out.extend(more);
+                }
+                if left_out.is_empty() { Ok(()) } else { Err(left_out) }
+            }
+            ("authuser", [types, rest @ ..]) => {
+                let rest = if let ["-s", _, rest @ ..] = rest { rest } else { rest };
+                let Some(user) = rest.first() else { return Err(incomplete()) };
+                let (granted, mut left_out) = processing(types, name, user);
+                if granted {
+                    left_out.extend(self.auth_user(file, line, user, &rest[1..]));
+                }
+                if left_out.is_empty() { Ok(()) } else { Err(left_out) }
+            }
             ("disableauthorization", ["yes" | "true" | "1", ..]) => {
                 self.anybody = true;
                 Err(vec![LeftOut::Anybody])
@@ -261,25 +275,15 @@ impl Directives {
         if left_out.is_empty() { Ok(()) } else { Err(left_out) }
     }
 
-    /// `authUser TYPES [-s MODEL] USER [LEVEL [OID | -v VIEW [CONTEXT]]]`
-    fn auth_user(&mut self, file: &str, line: usize, rest: &[&str]) -> Result<(), Vec<LeftOut>> {
-        let rest = match rest {
-            ["-s", _, rest @ ..] => rest,
-            rest => rest,
-        };
-        let Some((name, rest)) = rest.split_first() else {
-            return Err(vec![LeftOut::Incomplete("authUser".to_owned())]);
-        };
+    /// `authUser TYPES [-s MODEL] USER [LEVEL [OID | -v VIEW [CONTEXT]]]`, from behind the user.
+    fn auth_user(&mut self, file: &str, line: usize, name: &str, rest: &[&str]) -> Option<LeftOut> {
         let level = match rest.first().map(|level| level.to_lowercase()).as_deref() {
             Some("noauth" | "noauthnopriv") => "noAuthNoPriv",
             Some("priv" | "authpriv") => "authPriv",
             _ => "authNoPriv",
         };
-        self.grants.push((Grant::User { name: (*name).to_owned(), level }, file.to_owned(), line));
-        match restriction(rest.get(1..).unwrap_or_default()) {
-            Some(what) => Err(vec![what]),
-            None => Ok(()),
-        }
+        self.grants.push((Grant::User { name: name.to_owned(), level }, file.to_owned(), line));
+        restriction(rest.get(1..).unwrap_or_default())
     }
 
     /// `createUser [-e ENGINE] NAME [AUTH PASSPHRASE [PRIV [PASSPHRASE]]]`; `-l` before a secret is a localised key.
@@ -366,6 +370,29 @@ impl Directives {
         }
         if left_out.is_empty() { Ok(()) } else { Err(left_out) }
     }
+}
+
+/// Whether a list of types lets snmptrapd process what comes, as Trapline does, and what of the list is left out. The words are those of
+/// net-snmp's vacm_parse_authtokens: separated by any of `,|:`, in lower case, and what is none of them grants nothing.
+fn processing(types: &str, directive: &str, who: &str) -> (bool, Vec<LeftOut>) {
+    let types: Vec<&str> = types.split([',', '|', ':']).filter(|one| !one.is_empty()).collect();
+    let granted = types.iter().any(|one| ["log", "execute"].contains(one));
+    let directive = || directive.to_owned();
+    // What an agent knows lets snmptrapd do nothing.
+    let of_agent = |one: &str| ["read", "write", "notify"].contains(&one);
+    let unknown = types.iter().filter(|one| !of_agent(one) && !["log", "execute", "net"].contains(one));
+    let mut left_out: Vec<LeftOut> =
+        unknown.map(|one| LeftOut::Type { directive: directive(), unknown: (*one).to_owned() }).collect();
+    if granted {
+        return (true, left_out);
+    }
+    let who = who.to_owned();
+    left_out.push(if types.contains(&"net") {
+        LeftOut::OnlyForwarded { directive: directive(), who }
+    } else {
+        LeftOut::GrantsNothing { directive: directive(), who }
+    });
+    (false, left_out)
 }
 
 fn traps(oid: &str) -> String {

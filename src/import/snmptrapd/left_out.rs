@@ -55,10 +55,40 @@ pub enum LeftOut {
     NoSecrets(String),
     /// A user that nothing lets in.
     #[error(
-        "user '{0}' left out: no authUser names it, so snmptrapd refuses it; if it may send, add it to [[snmp.users]] and to \
-         `users` of [[snmp.access]]"
+        "user '{0}' left out: no authUser of the type log or execute names it, so snmptrapd processes nothing of it; if it may send, \
+         add it to [[snmp.users]] and to `users` of [[snmp.access]]"
     )]
     NoGrant(String),
+    /// A grant to be forwarded, and nothing else.
+    #[error(
+        "{directive} for '{who}' left out: the type net lets snmptrapd forward what comes, but neither log nor handle it; if Trapline is \
+         to process it, write log for net, and import the file again"
+    )]
+    OnlyForwarded {
+        /// The directive.
+        directive: String,
+        /// The community or user.
+        who: String,
+    },
+    /// A grant of nothing.
+    #[error(
+        "{directive} for '{who}' left out: its types let snmptrapd do nothing; if Trapline is to process what comes, write log, and \
+         import the file again"
+    )]
+    GrantsNothing {
+        /// The directive.
+        directive: String,
+        /// The community or user.
+        who: String,
+    },
+    /// A type that is not known.
+    #[error("type '{unknown}' of {directive} left out: snmptrapd has log, execute and net, in lower case")]
+    Type {
+        /// The directive.
+        directive: String,
+        /// What stands there.
+        unknown: String,
+    },
     /// A directive in the section of another program.
     #[error(
         "{0} left out: it is in a section that is not snmptrapd's; if it is for snmptrapd, put it before all sections or below \

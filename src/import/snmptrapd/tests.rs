@@ -153,6 +153,20 @@ fn nobody_is_let_in_whom_snmptrapd_refuses() {
         ("[snmpd] [snmptrapd] authUser log bob", &[], None, &[], &[1, 2, 3]),
         ("[snmptrapd\nauthUser log bob", &[], None, &[], &[1, 2, 4]),
         ("[SNMPTRAPD]\nauthUser log bob", &[], None, &[], &[1, 2, 4]),
+        // Types: what is only forwarded is not processed, and what is no type grants nothing.
+        ("authCommunity net a\nauthUser net alice priv", &[], None, &[], &[1, 2, 3, 4]),
+        ("authCommunity bogus a\nauthUser bogus bob", &[], None, &[], &[1, 2, 3, 3, 4, 4]),
+        ("authCommunity LOG a\nauthCommunity read,write,notify b", &[], None, &[], &[1, 2, 3, 3, 4]),
+        ("authCommunity \"\" a\nauthCommunity , b\nauthUser log -s usm", &[], None, &[], &[1, 2, 3, 4, 5]),
+        (
+            "authCommunity log,bogus a\nauthCommunity net,execute b\nauthCommunity read|log c\nauthUser net:log bob",
+            &["bob"],
+            Some(&["a", "b", "c"]),
+            &["a", "b", "c", "bob AuthNoPriv"],
+            &[1, 3],
+        ),
+        // A source or level of what is not granted needs no word.
+        ("authCommunity net a router.example .1.3", &[], None, &[], &[1, 2, 3]),
         ("[snmp]\nmibdirs /m\nauthUser log bob\ndisableAuthorization yes", &[], None, &[], &[1, 2, 5, 6]),
     ];
     for (lines, users, communities, accesses, left_out) in cases {
@@ -192,13 +206,35 @@ fn nobody_is_let_in_whom_snmptrapd_refuses() {
     assert!(!open.text.contains("[[snmp.access]]"));
 }
 
+/// What `trapline check` would refuse is left out, with the reason.
+#[test]
+fn users_that_the_configuration_cannot_have_are_left_out() {
+    for (line, why) in [
+        ("createUser weak MD5 short", "passwords have 8 characters or more"),
+        ("createUser weak MD5 long-enough AES short", "passwords have 8 characters or more"),
+        ("createUser -e 0x80 weak SHA -l 0x1234", "an authentication key has 20 octets, not 2"),
+        ("createUser -e 0x80 weak SHA -l wat", "'auth_key' must be 1 to 64 octets in hex"),
+        ("createUser -e engine weak SHA long-enough", "'engine' must be 1 to 32 octets in hex"),
+        ("createUser good SHA long-enough", "there is already a user 'good' for the same engine"),
+    ] {
+        let name = line.split(' ').find(|word| ["weak", "good"].contains(word)).unwrap();
+        let made = imported(&format!(
+            "createUser good SHA swordfish1\nauthUser log good\n{line}\nauthUser log {name}\n"
+        ));
+        assert_eq!((made.users, config(&made).snmp.users.len()), (1, 1), "{line}\n{}", made.text);
+        let said = made.left_out.to_text();
+        assert!(said.contains(&format!(":3:1: warning: user '{name}' left out: ")), "{line}\n{said}");
+        assert!(said.contains(why) && said.lines().count() == 1, "{line}\n{said}");
+    }
+}
+
 proptest::proptest! {
     // Each user costs keys, which are slow to make on purpose.
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
 
     #[test]
     fn whatever_is_made_can_be_loaded(
-        user in "[a-z'\"\\\\ ]{1,8}", secret in "[a-z0-9'\"\\\\# ]{8,12}", community in "[a-z0-9'\"\\\\{}]{1,8}",
+        user in "[a-z'\"\\\\ ]{0,36}", secret in "[a-z0-9'\"\\\\# ]{0,12}", community in "[a-z0-9'\"\\\\{}]{0,8}",
         source in "(default|192\\.0\\.2\\.[0-9]{1,2}(/(24|32|255\\.255\\.0\\.0))?|x)",
         auth in "(MD5|SHA|SHA-512|X)", privacy in "(DES|AES|AES256|)", rest in "[ -~]{0,30}",
     ) {

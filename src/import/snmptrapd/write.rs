@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use crate::import::snmptrapd::directives::{Directives, Grant, Secret, User};
 use crate::import::snmptrapd::left_out::LeftOut;
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::settings::section::quoted;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
+use crate::settings::section::{self, Section, quoted};
+use crate::snmp::usm::{User as UsmUser, users};
 
 /// The result of an import.
 #[derive(Debug)]
@@ -28,21 +29,36 @@ pub fn import(files: &[(String, String)]) -> Imported {
     for (file, text) in files {
         all.read(file, text, &mut |line, what| left_out.push(warning(file, line, &what)));
     }
+    let (mut taken, mut refused) = (Vec::new(), BTreeSet::new());
+    for (user, file, line) in std::mem::take(&mut all.users) {
+        if !all.admits(&user) {
+            left_out.push(warning(&file, line, &LeftOut::NoGrant(user.name.clone())));
+            refused.insert(user.name);
+            continue;
+        }
+        match read_back(&user, &taken) {
+            Ok(read) => {
+                taken.push(read);
+                all.users.push((user, file, line));
+            }
+            Err(why) => {
+                refused.insert(user.name.clone());
+                left_out.push(warning(&file, line, &LeftOut::User { name: user.name, why }));
+            }
+        }
+    }
     for (grant, file, line) in &all.grants {
         if let Grant::User { name, .. } = grant
+            && !refused.contains(name)
             && !all.users.iter().any(|(user, ..)| user.name == *name)
         {
             left_out.push(warning(file, *line, &LeftOut::NoSecrets(name.clone())));
         }
     }
-    for (user, file, line) in all.users.iter().filter(|(user, ..)| !all.admits(user)) {
-        left_out.push(warning(file, *line, &LeftOut::NoGrant(user.name.clone())));
-    }
     let names: Vec<String> = files.iter().map(|(name, _)| name.escape_debug().to_string()).collect();
     let mut text = format!("# Made from {} by `trapline import snmptrapd`.\n", names.join(", "));
     let communities = snmp(&mut text, &all);
-    let users: Vec<&User> = all.users.iter().map(|(user, ..)| user).filter(|user| all.admits(user)).collect();
-    for user in &users {
+    for (user, ..) in &all.users {
         self::user(&mut text, user);
     }
     access(&mut text, &all);
@@ -50,7 +66,27 @@ pub fn import(files: &[(String, String)]) -> Imported {
         let folders: Vec<String> = all.mib_folders.iter().map(|folder| quoted(folder)).collect();
         let _ = writeln!(text, "\n[mibs]\npaths = [{}]", folders.join(", "));
     }
-    Imported { text, users: users.len(), communities, left_out }
+    Imported { text, users: all.users.len(), communities, left_out }
+}
+
+/// A user as the configuration that is made will be read; `others` are in it already.
+fn read_back(user: &User, others: &[UsmUser]) -> Result<UsmUser, String> {
+    let mut text = String::new();
+    self::user(&mut text, user);
+    let source = SourceText { file: "", text: &text };
+    let mut found = Diagnostics::default();
+    let root = section::read(&source, &mut found);
+    let read = root.and_then(|root| {
+        let root = Section::new(&source, root.get_ref(), root.span(), "the configuration");
+        let users = root.section("snmp", &mut found)?.sections("users", &mut found);
+        users::read(users.into_iter().next()?, &|path| path.into(), others, &mut found)
+    });
+    let wrong = found.sorted().into_iter().find(|one| one.severity == Severity::Error);
+    match (read, wrong) {
+        (Some(user), None) => Ok(user),
+        (_, Some(Diagnostic { message, hint: Some(hint), .. })) => Err(format!("{message}; {hint}")),
+        (_, wrong) => Err(wrong.map_or_else(String::new, |wrong| wrong.message)),
+    }
 }
 
 fn warning(file: &str, line: usize, what: &LeftOut) -> Diagnostic {

@@ -72,8 +72,8 @@ impl Follower {
             }
             // It was cut, or is another one.
             here => {
-                follower.resume_old(last, now)?;
-                follower.between(here.as_ref(), now)?;
+                let resumed = follower.resume_old(last, now)?;
+                follower.between(here.as_ref(), last, resumed, now)?;
                 follower.current = here;
             }
         }
@@ -160,8 +160,8 @@ impl Follower {
         self.old.push(old);
     }
 
-    /// Goes on with a file that had the name, whatever its name is now, or with a copy of it.
-    fn resume_old(&mut self, place: &Place, now: Mono) -> io::Result<()> {
+    /// Goes on with a file that had the name, whatever its name is now, or with a copy of it. False if there is none.
+    fn resume_old(&mut self, place: &Place, now: Mono) -> io::Result<bool> {
         for path in self.neighbours()? {
             let is_it = |meta: &Metadata| (meta.dev(), meta.ino()) == (place.device, place.inode);
             if !std::fs::metadata(&path).is_ok_and(|meta| is_it(&meta)) {
@@ -171,17 +171,17 @@ impl Follower {
             if reader.is(place) && reader.length()? >= place.offset {
                 reader.seek(place.offset)?;
                 self.add_old(Old { reader, read: now });
-                return Ok(());
+                return Ok(true);
             }
         }
         self.resume_copy(place, now)
     }
 
-    /// Goes on with the copy of a file that was cut.
-    fn resume_copy(&mut self, place: &Place, now: Mono) -> io::Result<()> {
+    /// Goes on with the copy of a file that was cut. False if there is none.
+    fn resume_copy(&mut self, place: &Place, now: Mono) -> io::Result<bool> {
         // Of a file of which nothing was read, nothing is missing; a copy could not be known.
         if place.head == 0 {
-            return Ok(());
+            return Ok(false);
         }
         for (path, _) in self.kin()?.into_iter().filter(|(_, kin)| *kin == Kin::Rotated) {
             let Ok(mut reader) = Reader::open(&path) else { continue };
@@ -189,33 +189,47 @@ impl Follower {
             if other && reader.has_head_of(place) && reader.length()? >= place.offset {
                 reader.seek(place.offset)?;
                 self.add_old(Old { reader, read: now });
-                return Ok(());
+                return Ok(true);
             }
         }
-        self.lose(format!("the rest of a file after {} octets is not there any more", place.offset));
-        Ok(())
+        let (path, offset) = (self.path.display(), place.offset);
+        self.lose(format!(
+            "the rest of the file that was {path}, after {offset} octets, is not there any more under any name, uncompressed"
+        ));
+        Ok(false)
     }
 
-    /// Reads files that had the name after the last one that is known: they came and were renamed meanwhile. Nothing proves that but their
-    /// names: others that were written since are not read, and named.
-    fn between(&mut self, here: Option<&Reader>, now: Mono) -> io::Result<()> {
-        let Some(last) = self.old.last().map(|old| old.reader.written()) else { return Ok(()) };
+    /// Reads files that had the name after the place where reading has ended, in the file that is read on or, unless it was `resumed`, is
+    /// gone: they came and were renamed meanwhile. Nothing proves that but their names and times: others that were written since are not
+    /// read, and named.
+    fn between(&mut self, here: Option<&Reader>, place: &Place, resumed: bool, now: Mono) -> io::Result<()> {
+        let of_old = self.old.last().map(|old| old.reader.written());
+        let last = if resumed { of_old } else { place.written.or(of_old) };
         let known = |reader: &Reader| {
             let place = reader.place();
             let is = |other: &Reader| other.is_file(place.device, place.inode);
             here.is_some_and(is) || self.old.iter().any(|old| is(&old.reader))
         };
-        let (mut missed, mut compressed, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut missed, mut undated, mut compressed, mut unsure) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (path, kin) in self.kin()? {
             let Ok(reader) = Reader::open(&path) else { continue };
-            if known(&reader) || reader.written() <= last {
+            // What is gone may be in a file that was made of it, and has its time.
+            let may_be_it = !resumed && kin != Kin::Rotated && Some(reader.written()) == last;
+            if known(&reader) || last.is_some_and(|last| reader.written() <= last) && !may_be_it {
                 continue;
             }
             match kin {
-                Kin::Rotated => missed.push(reader),
+                Kin::Rotated if last.is_some() => missed.push(reader),
+                // It may have been read before.
+                Kin::Rotated => undated.push(path),
                 Kin::Compressed => compressed.push(path),
                 Kin::Maybe | Kin::Stranger => unsure.push(path),
             }
+        }
+        if !undated.is_empty() {
+            let what = "lines may be missing: nothing tells whether these files were read before, so they are not read";
+            self.lose(format!("{what}: {}", shown(&undated)));
         }
         if !compressed.is_empty() {
             let what = "lines may be missing: of what was rotated meanwhile, this is compressed and not read";

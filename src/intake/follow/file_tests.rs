@@ -153,6 +153,86 @@ fn of_files_with_similar_names_only_rotated_ones_are_read_after_a_downtime() {
     }
 }
 
+/// Several rotations while nobody follows: of the files that had the name, the oldest are compressed or removed. What is left is read once,
+/// and what is not is named; what was read before is not read again.
+#[test]
+fn of_several_rotations_while_down_each_file_that_is_left_is_read_once() {
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Gone {
+        Compressed,
+        Removed,
+        Copied,
+    }
+    let base = std::time::SystemTime::now() - std::time::Duration::from_secs(1000);
+    let dated = |path: &Path, text: &str, at: u64| {
+        append(path, text);
+        let time = base + std::time::Duration::from_secs(at);
+        File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+    };
+    for gone in [Gone::Compressed, Gone::Removed, Gone::Copied] {
+        for rotations in 1..4_u64 {
+            for lost in 0..=rotations {
+                for stored in [true, false] {
+                    let case = format!("{gone:?} {rotations} {lost} {stored}");
+                    let (dir, path) = place();
+                    // Rotated before, and read.
+                    dated(&dir.path().join("log.9"), "long ago\n", 1);
+                    dated(&dir.path().join("log.8.gz"), "long ago\n", 2);
+                    dated(&path, "read\n", 10);
+                    let mut before = follower(&path, &[], Start::Beginning);
+                    assert_eq!(lines(&mut before, 0), ["read"]);
+                    let mut places = before.places();
+                    if !stored {
+                        // As an earlier release has written it.
+                        places[0].written = None;
+                    }
+                    drop(before);
+                    dated(&path, "0\n", 20);
+                    for at in 0..rotations {
+                        let rotated = dir.path().join(format!("log.{}", rotations - at));
+                        let time = 20 + 10 * at;
+                        if gone == Gone::Copied {
+                            std::fs::copy(&path, &rotated).unwrap();
+                            dated(&rotated, "", time + 1);
+                            File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+                        } else {
+                            std::fs::rename(&path, &rotated).unwrap();
+                        }
+                        if at < lost {
+                            std::fs::remove_file(&rotated).unwrap();
+                            if gone != Gone::Removed {
+                                dated(
+                                    &dir.path().join(format!("log.{}.gz", rotations - at)),
+                                    "packed\n",
+                                    time,
+                                );
+                            }
+                        }
+                        dated(&path, &format!("{}\n", at + 1), time + 10);
+                    }
+                    let mut after = follower(&path, &places, Start::End);
+                    // Without a time, what was rotated since cannot be told from what was read before.
+                    let from = if stored || lost == 0 { lost } else { rotations };
+                    let wanted: Vec<String> = (from..=rotations).map(|at| at.to_string()).collect();
+                    assert_eq!(lines(&mut after, 1), wanted, "{case}");
+                    let said = after.take_lost();
+                    assert_eq!(said.is_some(), lost > 0, "{case}: {said:?}");
+                    let said = said.unwrap_or_default();
+                    assert!(lost == 0 || said.contains("after 5 octets"), "{case}: {said}");
+                    for at in 0..rotations {
+                        let name = format!("log.{}", rotations - at);
+                        let named = said.contains(&format!("{name}.gz"));
+                        assert_eq!(named, at < lost && gone != Gone::Removed, "{case}: {said}");
+                        let unread = at >= lost && !stored && lost > 0;
+                        assert!(!unread || said.contains(&name), "{case}: {said}");
+                    }
+                    assert!(!said.contains("log.8.gz") || !stored, "{case}: {said}");
+                }
+            }
+        }
+    }
+}
+
 /// What happens between two looks of a follower.
 #[derive(Debug, Clone, Copy)]
 enum Step {

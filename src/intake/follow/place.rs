@@ -18,12 +18,19 @@ pub(super) struct Place {
     pub(super) head: u64,
     /// Their checksum.
     pub(super) sum: u32,
+    /// When it was written last, in seconds and nanoseconds: whatever has its name later is written later. None in what an earlier release
+    /// has stored.
+    pub(super) written: Option<(i64, i64)>,
 }
 
 impl Place {
     pub(super) fn to_json(self) -> Value {
-        let Place { device, inode, offset, head, sum } = self;
-        json!({ "device": device, "inode": inode, "offset": offset, "head": head, "sum": sum })
+        let Place { device, inode, offset, head, sum, written } = self;
+        let mut all = json!({ "device": device, "inode": inode, "offset": offset, "head": head, "sum": sum });
+        if let Some((seconds, nanoseconds)) = written {
+            all["written"] = json!([seconds, nanoseconds]);
+        }
+        all
     }
 
     pub(super) fn from_json(value: &Value) -> Option<Self> {
@@ -34,6 +41,7 @@ impl Place {
             offset: number("offset")?,
             head: number("head").filter(|head| *head <= HEAD as u64)?,
             sum: u32::try_from(number("sum")?).ok()?,
+            written: value["written"][0].as_i64().zip(value["written"][1].as_i64()),
         })
     }
 

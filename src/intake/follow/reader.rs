@@ -98,7 +98,8 @@ impl Reader {
     /// Where reading it goes on.
     pub(super) fn place(&self) -> Place {
         let (device, inode, offset) = (self.device, self.inode, self.offset);
-        Place { device, inode, offset, head: self.head.len() as u64, sum: crc32c::crc32c(&self.head) }
+        let (head, sum) = (self.head.len() as u64, crc32c::crc32c(&self.head));
+        Place { device, inode, offset, head, sum, written: Some(self.written()) }
     }
 
     /// Whether it was cut and written anew: it is shorter than what was read of it, or begins otherwise.

@@ -1,0 +1,135 @@
+//! The commands that the pages show can be given as they are shown.
+
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+
+use super::Cli;
+
+/// The pages below docs/ and README.md.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md")];
+    let mut folders = vec![root.join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// The commands of a line of a shell, as words.
+fn commands(line: &str) -> Vec<Vec<String>> {
+    let mut all = vec![Vec::new()];
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some('\''), c) => word.get_or_insert_default().push(c),
+            (_, '\\') => word.get_or_insert_default().extend(chars.next()),
+            (Some(_), c) => word.get_or_insert_default().push(c),
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#') if word.is_none() => break,
+            (None, c) if c.is_whitespace() => all.last_mut().unwrap().extend(word.take()),
+            (None, '|' | ';' | '&' | '(' | ')' | '<' | '>') => {
+                // `2>` belongs to the sign.
+                let number = word.as_ref().is_some_and(|word| word.parse::<u8>().is_ok());
+                let word = word.take().filter(|_| c != '>' || !number);
+                all.last_mut().unwrap().extend(word);
+                all.push(Vec::new());
+            }
+            (None, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    all.last_mut().unwrap().extend(word);
+    all
+}
+
+/// The arguments of each `trapline` in a line, with its name.
+fn of_trapline(line: &str) -> Vec<Vec<String>> {
+    let before = ["$", "sudo", "exec", "#"];
+    let of = |words: Vec<String>| -> Option<Vec<String>> {
+        let words: Vec<String> =
+            words.into_iter().skip_while(|word| before.contains(&word.as_str())).collect();
+        (words.first().is_some_and(|word| word == "trapline")).then_some(words)
+    };
+    commands(line).into_iter().filter_map(of).collect()
+}
+
+/// The lines of the blocks of code, those that a backslash goes on in as one; and what stands between back quotes elsewhere.
+fn shown(page: &str) -> (Vec<String>, Vec<String>) {
+    let (mut lines, mut quoted) = (Vec::new(), Vec::new());
+    let (mut in_block, mut going_on) = (false, String::new());
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        } else if !in_block {
+            quoted.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        } else if let Some(part) = line.strip_suffix('\\') {
+            going_on.push_str(part);
+        } else {
+            lines.push(std::mem::take(&mut going_on) + line);
+        }
+    }
+    (lines, quoted)
+}
+
+#[test]
+fn every_command_of_the_pages_can_be_given() {
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for page in pages() {
+        let (lines, quoted) = shown(&std::fs::read_to_string(&page).unwrap());
+        let lines = lines.iter().map(|line| (line, true));
+        for (line, whole) in lines.chain(quoted.iter().map(|line| (line, false))) {
+            for words in of_trapline(line) {
+                seen += 1;
+                let Err(error) = Cli::try_parse_from(&words) else { continue };
+                let shows = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+                // In a sentence only what matters is named.
+                let is_short = match error.kind() {
+                    ErrorKind::MissingRequiredArgument
+                    | ErrorKind::MissingSubcommand
+                    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
+                    ErrorKind::InvalidValue => words.last().is_some_and(|word| word.starts_with("--")),
+                    _ => false,
+                };
+                if !shows && (whole || !is_short) {
+                    let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+                    wrong.push(format!("{}: {line}\n  {first}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 150, "{seen}");
+}
+
+#[test]
+fn words_are_those_of_a_shell() {
+    const LINES: [(&str, &[&[&str]]); 4] = [
+        ("trapline status # how it is", &[&["trapline", "status"]]),
+        ("$ sudo trapline check 'a b' \"c'd\" e\\ f", &[&["trapline", "check", "a b", "c'd", "e f"]]),
+        (
+            "tcpdump -w - | trapline explain - 2>/dev/null && trapline test",
+            &[&["trapline", "explain", "-"], &["trapline", "test"]],
+        ),
+        ("install -d trapline", &[]),
+    ];
+    for (line, words) in LINES {
+        assert_eq!(of_trapline(line), words, "{line}");
+    }
+    Cli::command().debug_assert();
+}
