@@ -119,9 +119,11 @@ impl Summary {
     }
 }
 
-/// Whether a path leads to rules: a folder, or a file with a `[[rule]]`. Any other is a configuration.
+/// Whether a path leads to rules: a folder, or a file with a `[[rule]]`, even one that is written with one bracket or as `[[rules]]`. Any
+/// other is a configuration.
 fn has_rules(path: &Path) -> bool {
-    let is_rule = |text: &str| text.lines().any(|line| line.trim_start().starts_with("[[rule"));
+    let begins = |line: &str| ["[[rule", "[rule]", "[rule."].iter().any(|head| line.starts_with(head));
+    let is_rule = |text: &str| text.lines().any(|line| begins(line.trim_start()));
     // What a pipe gives is gone once it is read: it is a configuration.
     path.is_dir() || (path.is_file() && input::text(path, input::TEXT).is_ok_and(|text| is_rule(&text)))
 }
@@ -297,6 +299,9 @@ mod tests {
         };
         assert!(has_rules(folder.path()));
         assert!(has_rules(&file("r.toml", "# rules\n  [[rule]]\nid = 'a'\n")));
+        assert!(has_rules(&file("one.toml", "[rule]\nid = 'a'\n")));
+        assert!(has_rules(&file("below.toml", "[rule.check]\nservice = 'a'\n")));
+        assert!(has_rules(&file("many.toml", "[[rules]]\nid = 'a'\n")));
         assert!(!has_rules(&file("c.toml", "[rules]\npaths = []\n")));
         assert!(!has_rules(&folder.path().join("nowhere.toml")));
         // A pipe is not read here: its reader comes later.

@@ -1,8 +1,10 @@
 //! The configuration file to a [`Config`].
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use toml::de::DeValue;
 use zeroize::Zeroizing;
 
 use super::config::Config;
@@ -101,13 +103,23 @@ fn text(path: &Path, found: &mut Diagnostics) -> Option<Zeroizing<String>> {
         Ok(text) => Some(text),
         Err(error) => {
             let name = path.display().to_string();
-            found.file_error(
-                &name,
-                format!("cannot read the configuration: {error}"),
-                "name another with --config",
-            );
+            found.file_error(&name, format!("cannot read the configuration: {error}"), unread(error.kind()));
             None
         }
+    }
+}
+
+/// What to do about a configuration that cannot be read.
+fn unread(why: ErrorKind) -> &'static str {
+    match why {
+        ErrorKind::PermissionDenied => {
+            "run this as root or as the daemon's user (`sudo -u trapline trapline ...`), or as a user in the group that may read the file \
+             and enter the folders on the way"
+        }
+        ErrorKind::NotFound => "name another with --config, or write a first one with `trapline init`",
+        ErrorKind::IsADirectory => "name the file in this folder with --config",
+        ErrorKind::InvalidData => "save the file as UTF-8",
+        _ => "name another with --config",
     }
 }
 
@@ -141,7 +153,18 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let storm = root.section("storm", found).map(|s| intake::storm::read(s, found));
     let mut missing = Vec::new();
     let mib_paths = root.section("mibs", found).and_then(|s| paths(s, &resolve, &mut missing, found));
-    let rules = root.section("rules", found).map(|s| rules(s, &resolve, &mut missing, found));
+    let is_file_of_rules = |value: &DeValue<'_>| {
+        let what = "write [rules], and its keys below it";
+        match value {
+            DeValue::Array(_) => {
+                format!("{what}; rules are [[rule]] in files of their own, which [rules] paths names")
+            }
+            _ => what.to_owned(),
+        }
+    };
+    let rules = root
+        .section_such_as("rules", is_file_of_rules, found)
+        .map(|s| rules(s, &resolve, &mut missing, found));
     let rules = rules.unwrap_or(RuleSettings { paths: None, packs: Packs::All, max_message: MAX_MESSAGE });
     let mut absent_hosts = Vec::new();
     let hosts = root.section("hosts", found);
@@ -178,6 +201,10 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let http =
         root.section("http", found).and_then(|s| web::settings::read(s, &resolve, history.is_some(), found));
     let forward_sections = root.sections("forward", found);
+    root.are_elsewhere(
+        &["rule"],
+        "a rule file: name its folder in [rules] paths; `trapline check FILE` checks files that begin with [[rule]]",
+    );
     root.finish(found);
     let (snmp, syslog) = (snmp.unwrap_or_default(), syslog.unwrap_or_default());
     let http_listeners = posts.iter().map(|one| &one.listener);
@@ -324,4 +351,43 @@ fn resolved(
         paths.push(path);
     }
     Some(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_has_its_own_remedy() {
+        for (why, remedy) in [
+            (ErrorKind::PermissionDenied, "daemon's user"),
+            (ErrorKind::NotFound, "trapline init"),
+            (ErrorKind::IsADirectory, "name the file in this folder"),
+            (ErrorKind::InvalidData, "UTF-8"),
+            (ErrorKind::TimedOut, "name another"),
+        ] {
+            assert!(unread(why).contains(remedy), "{why}");
+            assert_eq!(
+                unread(why).contains("--config"),
+                !["daemon's user", "UTF-8"].contains(&remedy),
+                "{why}"
+            );
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let said = Config::load(folder.path()).unwrap_err().to_text();
+        assert!(said.contains("name the file in this folder"), "{said}");
+    }
+
+    #[test]
+    fn a_rule_file_in_the_place_of_a_configuration_is_told_where_it_belongs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.toml");
+        for head in ["[[rule]]", "[rule]", "[[rules]]"] {
+            std::fs::write(&path, format!("{head}\nid = \"a\"\ntrap = \"1.3.6.1\"\ndrop = true\n")).unwrap();
+            let said = Config::load(&path).unwrap_err().to_text();
+            assert!(said.contains("[rules] paths") && said.contains("[[rule]]"), "{head}: {said}");
+            assert!(!said.contains("did you mean"), "{head}: {said}");
+            assert_eq!(said.matches(": error: ").count(), 1, "{head}: {said}");
+        }
+    }
 }

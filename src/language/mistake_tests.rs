@@ -75,6 +75,31 @@ fn what_is_meant_is_said() {
     insta::assert_snapshot!(all);
 }
 
+/// An expression alone has no tags: whoever writes some is told so, with the expression where that can be told.
+#[test]
+fn an_expression_that_is_written_as_a_template_is_shown_without_tags() {
+    for (source, hint) in [
+        ("{{ 'ok' if x else 'critical' }}", "leave {{ }} out: 'ok' if x else 'critical'"),
+        ("  {{x == 3}} ", "leave {{ }} out: x == 3"),
+        ("{{ a }}-{{ b }}", "join parts with ~"),
+        ("{% if x %}ok{% endif %}", "choose with: 'a' if x == 1 else 'b'"),
+        ("x == {{ y }}", "leave {{ }} out, join"),
+        ("ok {{ x }}", "leave {{ }} out, join"),
+        ("{{ }}", "leave {{ }} out, join"),
+        ("{{ x ", "leave {{ }} out, join"),
+    ] {
+        let mistake = said(Form::Expression, source).unwrap_or_else(|| panic!("{source} parses"));
+        assert!(mistake.message.contains("is an expression, not a template"), "{source}: {mistake:?}");
+        assert!(mistake.hint.contains(hint), "{source}: {mistake:?}");
+        if let Some(expression) = mistake.hint.strip_prefix("leave {{ }} out: ") {
+            assert_eq!(said(Form::Expression, expression), None, "{source}");
+        }
+    }
+    // In a text they are no tags.
+    let mistake = said(Form::Expression, "x = '{{ y }}'").unwrap();
+    assert!(mistake.message.contains("operator"), "{mistake:?}");
+}
+
 #[test]
 fn whatever_is_left_out_of_a_source_it_is_said_where_and_what_to_write() {
     let sources = [

@@ -47,6 +47,9 @@ pub fn mistake(form: Form, source: &str, at: Range<usize>, message: &str) -> Mis
     let whole = 0..source.len();
     let begin = floor(source, at.start);
     if form == Form::Expression {
+        if let Some(mistake) = in_braces(source) {
+            return mistake;
+        }
         return in_code(source, whole, begin).unwrap_or_else(|| plain(form, source, at, message));
     }
     let all = tags(source);
@@ -164,6 +167,20 @@ fn in_tag(source: &str, tag: &Tag, at: usize) -> Option<Mistake> {
 }
 
 const TEXT: (&str, &str) = ("a text in quotes is not closed", "add the same quote where it ends: 'text'");
+
+/// An expression alone that is written as in a template.
+fn in_braces(source: &str) -> Option<Mistake> {
+    let plain = outside_texts(source, 0..source.len());
+    let is = |(at, _): &(usize, char), sign: &str| source[*at..].starts_with(sign);
+    let open = plain.iter().find(|one| is(one, "{{") || is(one, "{%"))?.0;
+    let message = "this is an expression, not a template: {{ }} and {% %} are not written in it".to_owned();
+    let inner = source.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).map(str::trim);
+    let hint = match inner.filter(|inner| !inner.is_empty() && !inner.contains(['{', '}'])) {
+        Some(inner) => format!("leave {{{{ }}}} out: {inner}"),
+        None => "leave {{ }} out, join parts with ~, and choose with: 'a' if x == 1 else 'b'".to_owned(),
+    };
+    Some(Mistake { within: open..source.len(), message, hint })
+}
 
 /// A mistake in an expression that stands in a part of the source.
 fn in_code(source: &str, part: Range<usize>, at: usize) -> Option<Mistake> {

@@ -2,11 +2,13 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use toml::de::DeValue;
+
 use crate::rules::expect_schema::{ExpectText, expect, time};
 use crate::rules::plan::{Hold, MAX_STEPS, Orphan, StepAt};
 use crate::settings::diagnostic::Diagnostics;
-use crate::settings::section::{Located, Section};
-use crate::settings::values::{count, word};
+use crate::settings::section::{Located, Section, as_integer};
+use crate::settings::values::{count, parse_duration, word};
 
 /// The most messages that are counted.
 const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
@@ -123,18 +125,50 @@ pub struct WideText {
     pub output: Option<Located<String>>,
 }
 
+/// What the tables have at least: with a number for COUNT and a duration for TIME.
+const EXAMPLES: [(&str, &str); 7] = [
+    ("dedup", "{ window = TIME }"),
+    ("threshold", "{ count = COUNT, within = TIME }"),
+    ("recovery", "{ output = \"it is over\" }"),
+    ("hold", "{ for = TIME }"),
+    ("throttle", "{ count = COUNT, per = TIME }"),
+    ("expire", "{ after = TIME, state = \"unknown\" }"),
+    ("expect", "{ every = TIME }"),
+];
+
+/// One of these tables; in the place of another value it is told how the table has that value.
+fn table<'d, 's>(
+    rule: &Section<'d, 's>,
+    key: &'static str,
+    found: &mut Diagnostics,
+) -> Option<Section<'d, 's>> {
+    let example = |value: &DeValue<'_>| {
+        let form = EXAMPLES.iter().find(|(name, _)| *name == key).map_or("{}", |(_, form)| *form);
+        let number = as_integer(value).filter(|number| *number > 0);
+        let time = value.as_str().filter(|text| parse_duration(text).is_some()).map(str::to_owned);
+        // Of a number alone seconds are meant.
+        let time =
+            time.or_else(|| number.filter(|_| !form.contains("COUNT")).map(|seconds| format!("{seconds}s")));
+        let table = form
+            .replace("TIME", &format!("\"{}\"", time.as_deref().unwrap_or("5m")))
+            .replace("COUNT", &number.unwrap_or(5).to_string());
+        format!("write {key} = {table}")
+    };
+    rule.section_such_as(key, example, found)
+}
+
 /// Reads these keys of a rule.
 pub fn read(rule: &Section<'_, '_>, found: &mut Diagnostics) -> StateText {
     let mut text = StateText {
         key: rule.string("key", found),
-        dedup: rule.section("dedup", found).and_then(|s| dedup(s, found)),
-        threshold: rule.section("threshold", found).and_then(|s| threshold(s, found)),
-        recovery: rule.section("recovery", found).map(|s| recovery(s, found)),
-        hold: rule.section("hold", found).and_then(|s| hold(s, found)),
-        throttle: rule.section("throttle", found).and_then(|s| throttle(s, found)),
+        dedup: table(rule, "dedup", found).and_then(|s| dedup(s, found)),
+        threshold: table(rule, "threshold", found).and_then(|s| threshold(s, found)),
+        recovery: table(rule, "recovery", found).map(|s| recovery(s, found)),
+        hold: table(rule, "hold", found).and_then(|s| hold(s, found)),
+        throttle: table(rule, "throttle", found).and_then(|s| throttle(s, found)),
         escalate: escalate(rule, found),
-        expire: rule.section("expire", found).and_then(|s| expire(s, found)),
-        expect: rule.section("expect", found).and_then(|s| expect(s, found)),
+        expire: table(rule, "expire", found).and_then(|s| expire(s, found)),
+        expect: table(rule, "expect", found).and_then(|s| expect(s, found)),
         remind: time(rule, "remind", found),
         clears: None,
         wide: None,

@@ -1,12 +1,17 @@
 //! Mistakes in the keys of rules that keep state.
 
-use super::tests::wrong;
+use super::tests::{compiled, wrong};
 
-/// What is wrong with a rule that has these lines.
-fn with(keys: &str) -> String {
-    wrong(&format!(
+/// A rule that has these lines.
+fn rule(keys: &str) -> String {
+    format!(
         "[[rule]]\nid = \"a\"\nsyslog = {{ message = '(?<what>.*)' }}\n{keys}\n[rule.check]\nservice = \"s\"\nstate = \"critical\"\n"
-    ))
+    )
+}
+
+/// What is wrong with it.
+fn with(keys: &str) -> String {
+    wrong(&rule(keys))
 }
 
 #[test]
@@ -34,7 +39,6 @@ fn every_mistake_says_what_to_write() {
             "rendered when a window ends",
         ),
         ("dedup = { window = '1ms' }", "window must be 100ms to 366d", ""),
-        ("dedup = '5m'", "'dedup' must be a table", ""),
         ("hold = { for = '60s', flaps = 3 }", "'flaps' and 'within' belong together", "within = \"10m\""),
         ("hold = { for = '60s', flaps = 1, within = '1m' }", "flaps must be 2 to 64", ""),
         ("threshold = { within = '1m' }", "'count' is missing", "count = 5"),
@@ -80,6 +84,31 @@ fn every_mistake_says_what_to_write() {
     let dropped = "[[rule]]\nid = \"a\"\nsyslog = {}\nhold = { for = '1m' }\ndrop = true\n";
     let text = wrong(dropped);
     assert!(text.contains("4:1: error: rule 'a' makes nothing that 'hold' could be about"), "{text}");
+}
+
+/// The example has the value that was written, and can be used as it is.
+#[test]
+fn what_is_no_table_is_shown_as_one() {
+    for key in ["dedup", "threshold", "recovery", "hold", "throttle", "expire", "expect"] {
+        for (value, kept) in
+            [("'60s'", "\"60s\""), ("90", "90"), ("true", ""), ("'soon'", ""), ("[]", ""), ("-1", "")]
+        {
+            let text = with(&format!("{key} = {value}"));
+            assert!(
+                text.contains("4:") && text.contains(&format!("'{key}' must be a table, not a")),
+                "{text}"
+            );
+            let example = text.lines().next().unwrap().split("; write ").nth(1).unwrap();
+            assert!(example.starts_with(&format!("{key} = {{ ")), "{text}");
+            assert!(key == "recovery" || example.contains(kept), "{example}");
+            let more = if key == "recovery" {
+                "threshold = { count = 2, within = '1m', recover = '1m' }\n"
+            } else {
+                ""
+            };
+            assert_eq!(compiled(&rule(&format!("{more}{example}"))).found.to_text(), "");
+        }
+    }
 }
 
 #[test]

@@ -205,6 +205,11 @@ impl<'d, 's> Section<'d, 's> {
         self.table.get(key).is_some()
     }
 
+    /// Whether a key is one of those.
+    fn is_elsewhere(&self, name: &str) -> bool {
+        self.elsewhere.borrow().is_some_and(|(keys, _)| keys.contains(&name))
+    }
+
     fn belongs(&self, name: &str) -> Option<String> {
         let (keys, section) = (*self.elsewhere.borrow())?;
         if keys.contains(&name) {
@@ -278,12 +283,24 @@ impl<'d, 's> Section<'d, 's> {
 
     /// A table.
     pub fn section(&self, key: &'static str, found: &mut Diagnostics) -> Option<Section<'d, 's>> {
+        let hint = |_: &DeValue<'_>| format!("write [{}], and its keys below it", self.path_of(key));
+        self.section_such_as(key, hint, found)
+    }
+
+    /// The same, with what to write in the place of a value that is no table.
+    pub fn section_such_as(
+        &self,
+        key: &'static str,
+        hint: impl FnOnce(&DeValue<'_>) -> String,
+        found: &mut Diagnostics,
+    ) -> Option<Section<'d, 's>> {
         let value = self.get(key)?;
         let name = format!("[{}]", self.path_of(key));
         match value.get_ref().as_table() {
             Some(table) => Some(self.within(table, self.key_span(key), name)),
             None => {
-                found.push(wrong_type(self.source, key, "a table", value));
+                let hint = Some(hint(value.get_ref()));
+                found.push(Diagnostic { hint, ..wrong_type(self.source, key, "a table", value) });
                 None
             }
         }
@@ -364,7 +381,8 @@ impl<'d, 's> Section<'d, 's> {
                 found.push(self.source.error(&key.span(), message, None));
                 break;
             }
-            let near = nearest(name, asked.iter().copied());
+            let elsewhere = self.is_elsewhere(name);
+            let near = if elsewhere { None } else { nearest(name, asked.iter().copied()) };
             let absent = near.filter(|near| self.table.get(*near).is_none());
             meant.extend(absent.and_then(|near| asked.iter().copied().find(|key| *key == near)));
             let hint = near.map(|near| format!("did you mean '{near}'?"));

@@ -91,8 +91,8 @@ fn listeners(out: &mut String, Choice { found, snmp, syslog, .. }: &Choice<'_>) 
     let port = syslog.number;
     let _ = writeln!(out, "listen = [\"udp://0.0.0.0:{port}\", \"tcp://0.0.0.0:{port}\"]");
     out.push_str(
-        "# Senders that may name another host in their lines, such as central syslog servers; [] if there are none: docs/hosts.md.\n\
-         # Without this every sender may.\n# relays = [\"192.0.2.10\"]\n",
+        "# Senders that may name another host in their lines: your central syslog servers, such as [\"192.0.2.10\"]. Lines of all others\n\
+         # are of the host that sends them, whatever they name: docs/hosts.md.\nrelays = []\n",
     );
 }
 
@@ -204,6 +204,8 @@ mod tests {
             let (config, warnings) =
                 Config::load(&path).unwrap_or_else(|found| panic!("{}", found.to_text()));
             assert_eq!(warnings.to_text(), "", "{}", text(&choice));
+            // What `trapline check` warns of beside that.
+            assert!(!config.syslog.relays.are_all());
             assert_eq!(config.sinks.len(), 1 + usize::from(bit(0)));
             let listens: Vec<u16> = config
                 .snmp
