@@ -95,7 +95,7 @@ fn what_is_no_table_is_shown_as_one() {
         {
             let text = with(&format!("{key} = {value}"));
             assert!(
-                text.contains(&format!("4:")) && text.contains(&format!("'{key}' must be a table, not a")),
+                text.contains("4:") && text.contains(&format!("'{key}' must be a table, not a")),
                 "{text}"
             );
             let example = text.lines().next().unwrap().split("; write ").nth(1).unwrap();
