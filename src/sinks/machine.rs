@@ -23,7 +23,7 @@
 //!    other items, so one bad item of 500 costs 19 requests.
 //! 9. A key that the server takes nothing of for `give_up` loses its oldest item to the dead letters.
 //! 10. An item for which the server does not answer, or says that it is busy, away or refuses, holds up no other for long: see
-//!     [`trouble`].
+//!     `machine/trouble.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
