@@ -17,6 +17,9 @@ use crate::outcome::result::State;
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::quoted;
 
+/// The most varbinds that a test gets; a rule that needs more has none.
+const MOST_VARBINDS: usize = 64;
+
 /// The options of an import.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -222,20 +225,41 @@ impl Import<'_> {
             text.push_str(&head(ids, more));
             text.push_str("drop = true\n");
             if let (Some(sample), false) = (sample, more) {
-                text.push_str(&test(sample, "drop = true"));
+                text.push_str(&test(sample, 0, "drop = true"));
             }
             return 1;
         }
         let bodies = self.bodies(entry);
+        let varbinds = self.varbinds(&entry.event);
+        let sample = sample.filter(|_| varbinds <= MOST_VARBINDS);
         let count = bodies.len();
         for (at, (body, expect)) in bodies.into_iter().enumerate() {
             text.push_str(&head(ids, more || at + 1 < count));
             text.push_str(&body);
             if let (Some(sample), Some(expect)) = (sample, expect) {
-                text.push_str(&test(sample, &expect));
+                text.push_str(&test(sample, varbinds, &expect));
             }
         }
         count
+    }
+
+    /// How many varbinds a trap needs so that the hosts and services of its EXEC lines have names.
+    fn varbinds(&self, event: &Event) -> usize {
+        let of = |text: &str| {
+            let of_piece = |piece: &Piece| match piece {
+                Piece::Variable(variable) => variable.varbinds(),
+                Piece::Text(_) => 0,
+            };
+            pieces(text).iter().map(of_piece).max().unwrap_or_default()
+        };
+        let submissions =
+            event.exec.iter().filter_map(|line| submit::submission(&line.text, &self.options.wrappers));
+        let names = submissions.flat_map(|one| [Some(one.host), one.service]).flatten();
+        let format = event.format.as_ref().map_or(0, |line| of(&line.text));
+        names
+            .map(|name| of(&name).max(if name.contains("$Fz") { format } else { 0 }))
+            .max()
+            .unwrap_or_default()
     }
 
     /// What each rule of an EVENT makes, and what its test expects: the event of FORMAT and the results of EXEC.
@@ -366,24 +390,29 @@ fn check(
         }
         (None, all) => meaning.expression(all).map_err(&mut left_out).ok()?,
     };
-    if submission.service.as_ref().is_some_and(|service| service.trim().is_empty()) {
-        left_out(LeftOut::NoService);
-        return None;
-    }
     let mut template = |text: &str| meaning.template(&pieces(text), &mut left_out);
-    let mut body = String::from("[rule.check]\n");
     let host = template(&submission.host);
+    let service = submission.service.as_deref().map(&mut template);
+    // `$Fz` without FORMAT, too, stands for nothing.
+    for (name, nothing) in [(Some(&host), LeftOut::NoHost), (service.as_ref(), LeftOut::NoService)] {
+        if name.is_some_and(|name| name.trim().is_empty()) {
+            left_out(nothing);
+            return None;
+        }
+    }
+    let mut body = String::from("[rule.check]\n");
     // The default.
     if host != "{{ host }}" {
         let _ = writeln!(body, "host = {}", quoted(&host));
     }
-    if let Some(service) = &submission.service {
-        let _ = writeln!(body, "service = {}", quoted(&template(service)));
+    if let Some(service) = &service {
+        let _ = writeln!(body, "service = {}", quoted(service));
     }
     let (output, perfdata) = match submission.output.split_once('|') {
         Some((output, perfdata)) => (output, Some(perfdata)),
         None => (&*submission.output, None),
     };
+    let mut template = |text: &str| meaning.template(&pieces(text), &mut left_out);
     let output = filtered(&template(output), filters);
     let _ = writeln!(body, "state = {}\noutput = {}", quoted(&state), quoted(&output));
     if let Some(perfdata) = perfdata {
@@ -432,8 +461,12 @@ fn id(ids: &mut HashSet<String>, name: &str) -> String {
     id
 }
 
-fn test(oid: &str, expect: &str) -> String {
-    format!("[[rule.test]]\ntrap = \"{oid}\"\nexpect = {{ {expect} }}\n")
+/// A test with a trap of some varbinds, which are of no MIB.
+fn test(oid: &str, varbinds: usize, expect: &str) -> String {
+    let all: Vec<String> = (1..=varbinds).map(|at| format!("\"2.999.{at}\" = \"value{at}\"")).collect();
+    let varbinds =
+        if all.is_empty() { String::new() } else { format!("varbinds = {{ {} }}\n", all.join(", ")) };
+    format!("[[rule.test]]\ntrap = \"{oid}\"\n{varbinds}expect = {{ {expect} }}\n")
 }
 
 /// The state of a severity: from the user's table, or by common usage.

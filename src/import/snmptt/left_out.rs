@@ -63,6 +63,11 @@ pub enum LeftOut {
         "EXEC left out: '{0}' is not a state; check the order of the arguments: host, service, state, output"
     )]
     NoState(String),
+    /// EXEC whose host is empty.
+    #[error(
+        "EXEC left out: its host is empty; check the order of the arguments: host, service, state, output"
+    )]
+    NoHost,
     /// EXEC whose service is empty.
     #[error(
         "EXEC left out: its service is empty; check the order of the arguments: host, service, state, output"

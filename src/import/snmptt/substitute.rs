@@ -37,6 +37,20 @@ pub enum Variable {
     Word(&'static str),
 }
 
+impl Variable {
+    /// How many varbinds a trap must have so that it is not empty.
+    pub fn varbinds(self) -> usize {
+        match self {
+            Variable::Value(at)
+            | Variable::Name(at)
+            | Variable::NameAndValue(at)
+            | Variable::NameTypeAndValue(at) => at,
+            Variable::Values | Variable::NamesAndValues | Variable::NamesTypesAndValues => 1,
+            Variable::Preexec(_) | Variable::Word(_) => 0,
+        }
+    }
+}
+
 /// Words that start with another word come before it.
 const WORDS: [&str; 35] = [
     "aA", "aR", "ar", "Be", "BE", "Bn", "Bu", "Fa", "Ff", "Fn", "Fr", "Ft", "Fz", "A", "c", "C", "D", "e",

@@ -116,6 +116,28 @@ proptest::proptest! {
         }
     }
 
+    /// Without a condition rules get tests: the traps of these have what the names of hosts and services need.
+    #[test]
+    fn tests_have_the_varbinds_that_names_need(
+        format in "([a-z ]|\\$([0-9*]|[+-][0-9*]|v[0-9]|[A-Za-z])){1,6}",
+        hosts in proptest::collection::vec("\\$([1-9*]|1[0-9]|70|[+-][1-9*]|v[1-9]|A|r|R|H|aA|Fz)", 1..3),
+        service in "([a-z]|\\$([1-9*]|1[0-9]|[+-][1-9*]|v[1-9]|A|N|Fz|s|H)){1,2}",
+    ) {
+        let exec: String = (hosts.iter())
+            .map(|host| format!("EXEC submit_check_result \"{host}\" \"{service}\" 1 \"x\"\n"))
+            .collect();
+        let text = format!(
+            "EVENT a .1.3.6.1.4.1.9.1 \"c\" Normal\nFORMAT x{format}\n{exec}EVENT b .1.3.6.1.4.1.9.* \"c\" Normal\n{exec}",
+        );
+        for names in [Names::Numbers, Names::Short, Names::Qualified] {
+            let ini = Ini { names, system_name: "nms".to_owned(), ..Ini::default() };
+            let made = imported(&text, &Options { ini, ..Options::default() });
+            sound(&made);
+            let tested = !text.contains("$70") && made.text.contains("state = \"warning\"");
+            proptest::prop_assert!(!tested || made.text.contains("[[rule.test]]"), "{}", made.text);
+        }
+    }
+
     /// Whatever stands for a number, of any length, with or without a point.
     #[test]
     fn any_number_can_be_compared_with(
