@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A slot holds the [`MAX_RANGES`] lowest ranges. Where there are more, the file is longer: behind the slots each has an annex of
-//! [`ANNEX`] bytes, which holds as many as a sink can have open, and is known by its checksum in the slot; 0 is none:
+//! `ANNEX` bytes, which holds as many as a sink can have open, and is known by its checksum in the slot; 0 is none:
 //!
 //! ```text
 //! crc32c of what follows  4   number of ranges  4   the end of the range before  8   ranges, as in the slot
