@@ -21,6 +21,17 @@ pub(super) fn left(service: u64) -> Key {
     Key::new((2 << 64) | u128::from(service))
 }
 
+/// What a service is known by that is well as far as receivers know, where outcomes pass the state by.
+const WELL: u128 = 3;
+
+fn well(service: u64) -> Key {
+    Key::new((WELL << 64) | u128::from(service))
+}
+
+fn service_of_well(key: Key) -> Option<u64> {
+    (key.number() >> 64 == WELL).then(|| key.low())
+}
+
 /// What receivers were told last of a service by an outcome that the state does not know of: it could not be written any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
@@ -43,6 +54,9 @@ impl Core {
             problem.set_sent(Some(told.state));
             out.touched.push((Kind::Problem, problem.key));
         }
+        if !told.state.is_good() {
+            self.is_not_well(service, out);
+        }
         if told.state.is_good() {
             self.told_that_it_is_well(service, out);
         } else if is_tracked && known.is_none() {
@@ -50,6 +64,63 @@ impl Core {
             self.told_without(Key::new(service.into()), out);
             self.told_without(for_want_of_room(service), out);
         }
+    }
+
+    /// Whether receivers may know of a problem of a service of which the state heard nothing: outcomes of rules without state pass by it
+    /// unless it asks for them, and earlier rules may have sent some.
+    pub(super) fn may_have_passed_by(&self, service: u64) -> bool {
+        self.presence.is_some() && !self.wells.contains(&service)
+    }
+
+    /// Receivers know that a service is well: nothing of it passes by from now on.
+    pub(super) fn is_well(&mut self, service: u64, out: &mut Effects) {
+        let Some(presence) = self.presence.as_ref().filter(|_| self.wells.len() < MOST_WITHOUT) else {
+            return;
+        };
+        if self.wells.insert(service) {
+            presence.add(service);
+            out.touched.push((Kind::Told, well(service)));
+        }
+    }
+
+    /// Receivers are told of a problem of a service.
+    pub(super) fn is_not_well(&mut self, service: u64, out: &mut Effects) {
+        if !self.wells.is_empty() && self.wells.remove(&service) {
+            if let Some(presence) = &self.presence {
+                presence.remove(service);
+            }
+            out.touched.push((Kind::Told, well(service)));
+        }
+    }
+
+    /// Nothing of what came lately, or comes, is heard of.
+    pub(super) fn hears_nothing(&mut self, out: &mut Effects) {
+        for service in std::mem::take(&mut self.wells) {
+            if let Some(presence) = &self.presence {
+                presence.remove(service);
+            }
+            out.touched.push((Kind::Told, well(service)));
+        }
+    }
+
+    /// Whether something is known of what receivers were told.
+    pub(super) fn is_noted(&self, key: Key) -> bool {
+        service_of_well(key).map_or_else(|| self.told_without.contains(&key), |s| self.wells.contains(&s))
+    }
+
+    /// Has something known, or not, of what receivers were told.
+    pub(super) fn note(&mut self, key: Key, noted: bool) {
+        match (service_of_well(key), noted) {
+            (Some(service), true) => self.wells.insert(service),
+            (Some(service), false) => self.wells.remove(&service),
+            (None, true) => self.told_without.insert(key),
+            (None, false) => self.told_without.remove(&key),
+        };
+    }
+
+    /// All that is known of what receivers were told.
+    pub(super) fn noted(&self) -> impl Iterator<Item = Key> {
+        self.told_without.iter().copied().chain(self.wells.iter().map(|service| well(*service)))
     }
 
     /// Remembers that receivers know of a problem of a service that no state knows of.
