@@ -160,6 +160,7 @@ pub fn with_config(mut config: Config, mut found: Diagnostics, held: &Held) -> S
         found.extend(networks(&config));
         found.extend(doubts::unreachable(rules, &files));
         found.extend(doubts::types_as_programs(rules, &files));
+        found.extend(doubts::ended_by_others(rules, &files, false));
         found.extend(doubts::outside(rules, config.syslog.allow.as_deref(), &files));
         let sets = |name: &str| {
             let sets = |sink: &&SinkSection| sink.settings.sink.sets().contains(&name);

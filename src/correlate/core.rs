@@ -80,6 +80,9 @@ pub(super) struct Core {
     pub(super) usage: Vec<Usage>,
     /// The services whose last problem was told without state: what is held of them may have been told.
     pub(super) told_without: HashSet<Key>,
+    /// The services that receivers know to be well, of those whose held problem a clear has ended: of others a rule without state may
+    /// have told a problem that passed by.
+    pub(super) wells: HashSet<u64>,
     wheel: Wheel,
     /// The engine time of tick 0.
     base: i64,
@@ -109,6 +112,7 @@ impl Core {
             limits,
             usage: vec![Usage::default(); rules],
             told_without: HashSet::new(),
+            wells: HashSet::new(),
             wheel: Wheel::new(),
             base: now.saturating_sub(TICK),
             ripe: VecDeque::new(),
@@ -426,7 +430,7 @@ impl Core {
         self.worst_but(service, None)
     }
 
-    fn worst_but(&self, service: u64, except: Option<u32>) -> Option<(Rank, u32)> {
+    pub(super) fn worst_but(&self, service: u64, except: Option<u32>) -> Option<(Rank, u32)> {
         let listed = self.services.worst(&self.problems, service).filter(|(_, other)| Some(*other) != except);
         let whole = self.problems.find_low(service).filter(|other| Some(*other) != except);
         let whole =

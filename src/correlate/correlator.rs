@@ -54,7 +54,7 @@ impl Correlator {
     /// Nothing yet. `secret` is random.
     pub fn new(plan: Arc<Plan>, secret: Secret, limits: Limits, now: Now) -> Self {
         let mut core = Core::new(plan.rules.len(), secret, limits, now.engine);
-        core.expect_known(&plan, now, &mut Vec::new());
+        core.expect_known(&plan, now, &mut Effects::default());
         Correlator { plan, secret, core }
     }
 
@@ -117,11 +117,12 @@ impl Correlator {
         self.core.quiet_until
     }
 
-    /// Has the services of all problems counted here from now on.
+    /// Has the services of all problems counted here from now on: outcomes of rules without state pass by, unless their service is.
     pub fn count_in(&mut self, presence: Arc<Presence>) {
         for (_, problem) in self.core.problems.iter() {
             presence.add(problem.service);
         }
+        self.core.wells.iter().for_each(|service| presence.add(*service));
         self.core.presence = Some(presence);
     }
 
@@ -147,6 +148,9 @@ impl Correlator {
         let before = std::mem::replace(&mut self.plan, plan);
         let identities: Vec<u64> = before.rules.iter().map(|rule| rule.identity).collect();
         let expects: Vec<u64> = before.rules.iter().map(|rule| rule.expects).collect();
+        if !(before.is_stateful() && self.plan.is_stateful()) {
+            self.core.hears_nothing(out);
+        }
         self.remap((&identities, &expects), now, 0, out);
     }
 
@@ -164,7 +168,7 @@ impl Correlator {
         let core = &mut self.core;
         core.find_by_hosts(&self.plan);
         let mut gone: Vec<(Problem, Option<Vec<u8>>)> = Vec::new();
-        let mut ended = Vec::new();
+        let (mut ended, mut given_up) = (Vec::new(), Vec::new());
         for at in core.problems.places() {
             let Some(problem) = core.problems.get(at) else { continue };
             match new_of(problem.rule) {
@@ -197,9 +201,14 @@ impl Correlator {
         for at in core.expectations.places() {
             let Some(entry) = core.expectations.get_mut(at) else { continue };
             let new = new_among(expects, entry.rule);
+            let by = new_of(entry.rule);
             match new.filter(|at| self.plan.rules[*at as usize].expect.is_some()) {
                 Some(rule) => entry.rule = rule,
-                None => ended.extend(core.expectations.remove(at).map(|gone| (Kind::Expectation, gone.key))),
+                None => {
+                    let Some(gone) = core.expectations.remove(at) else { continue };
+                    ended.push((Kind::Expectation, gone.key));
+                    given_up.extend(gone.late().zip(by));
+                }
             }
         }
         if unheard > 0 {
@@ -207,8 +216,9 @@ impl Correlator {
         }
         core.ahead = now.wall - now.engine;
         core.rebuild(&self.plan, now.engine);
-        core.expect_known(&self.plan, now, &mut ended);
         out.touched.append(&mut ended);
+        core.give_up_all(&self.plan, now, &given_up, out);
+        core.expect_known(&self.plan, now, out);
         gone.sort_by_key(|(problem, _)| (problem.since.micros(), problem.key));
         for (mut problem, kept) in gone {
             let (service, mut told) = (problem.service, problem.sent().filter(|sent| !sent.is_good()));
@@ -258,7 +268,7 @@ impl Correlator {
                     entry.write(expects, &mut writer);
                 })
             }
-            Kind::Told => core.told_without.contains(&key).then(|| {
+            Kind::Told => core.is_noted(key).then(|| {
                 writer.byte(kind as u8);
                 writer.key(key);
             }),
@@ -276,7 +286,7 @@ impl Correlator {
         let counts = self.core.counts.iter().map(|(_, count)| (Kind::Count, count.key));
         let buckets = self.core.buckets.iter().map(|(_, bucket)| (Kind::Bucket, bucket.key));
         let expectations = self.core.expectations.iter().map(|(_, entry)| (Kind::Expectation, entry.key));
-        let told = self.core.told_without.iter().map(|key| (Kind::Told, *key));
+        let told = self.core.noted().map(|key| (Kind::Told, key));
         problems.chain(counts).chain(buckets).chain(expectations).chain(told)
     }
 
@@ -377,7 +387,7 @@ impl Correlator {
                 }
                 core.expectations.insert(entry);
             }
-            5 => drop(core.told_without.insert(reader.key()?)),
+            5 => core.note(reader.key()?, true),
             gone if gone & GONE != 0 => {
                 let key = reader.key()?;
                 match gone & !GONE {
@@ -385,7 +395,7 @@ impl Correlator {
                     2 => drop(core.counts.find(key).and_then(|at| core.counts.remove(at))),
                     3 => drop(core.buckets.find(key).and_then(|at| core.buckets.remove(at))),
                     4 => drop(core.expectations.find(key).and_then(|at| core.expectations.remove(at))),
-                    5 => drop(core.told_without.remove(&key)),
+                    5 => core.note(key, false),
                     _ => return None,
                 }
             }

@@ -7,7 +7,6 @@ use super::key::{Facts, Key};
 use super::moment::{Exact, Moment};
 use super::problem::{Phase, Problem, Rank};
 use super::send::{Payload, fit, worse};
-use super::texts::with_output;
 use super::told::{for_want_of_room, overtaken};
 use crate::outcome::codec;
 use crate::outcome::result::State;
@@ -72,9 +71,6 @@ impl Core {
         if clears {
             return self.clear(plan, now, facts, payload, out);
         }
-        if !facts.state.is_good() {
-            self.change_service(plan, now, facts, out);
-        }
         let Some(at) = self.place(plan, now, facts, payload.len(), out) else {
             // Without room for state, rules have none.
             out.overflowed += 1;
@@ -103,6 +99,9 @@ impl Core {
         if clears {
             return self.clear(plan, now, facts, payload, out);
         }
+        if !facts.state.is_good() {
+            self.is_not_well(facts.service.low(), out);
+        }
         let Some(at) = self.problems.find(facts.key) else {
             // From now on it is what receivers know of the service.
             if let Some((_, worst)) = self.services.worst(&self.problems, facts.service.low())
@@ -110,7 +109,7 @@ impl Core {
             {
                 problem.set_sent(Some(facts.state));
                 out.touched.push((Kind::Problem, problem.key));
-            } else if plan.holds_by_key && !facts.state.is_good() {
+            } else if !facts.state.is_good() {
                 self.told_without(Key::new(facts.service.low().into()), out);
             }
             out.push(payload);
@@ -146,7 +145,9 @@ impl Core {
             return known.filter(|_| bytes == 0);
         }
         if let Some(known) = known {
-            self.set_host(known, facts.host);
+            if !self.is_elsewhere(known, facts) {
+                self.set_host(known, facts.host);
+            }
             return Some(known);
         }
         let problem = Problem::new(facts.key, facts.service.low(), facts.rule, facts.state, now.engine);
@@ -169,6 +170,11 @@ impl Core {
             return out.swallow(Reason::Reordered);
         }
         self.adopt(at, facts.rule);
+        if problem.phase == Phase::Idle || (problem.phase == Phase::Held && !problem.is_told()) {
+            self.name(at, facts);
+        }
+        let known = self.as_known(at, facts, payload);
+        let known = &*known;
         let rule = &plan.rules[facts.rule as usize];
         let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
         problem.raised = Moment::at(now.engine);
@@ -177,12 +183,12 @@ impl Core {
         }
         match (problem.phase, rule.hold) {
             (Phase::Flapping, _) => {
-                self.keep(at, Some(payload));
+                self.keep(at, Some(known));
                 out.swallow(Reason::Flapping)
             }
             (Phase::Held, Some(_)) => {
                 problem.raises = problem.raises.saturating_add(1);
-                self.keep(at, Some(payload));
+                self.keep(at, Some(known));
                 out.swallow(Reason::Held)
             }
             (Phase::Idle, Some(_)) => {
@@ -193,7 +199,7 @@ impl Core {
             (phase, _) => {
                 let before = if phase == Phase::Idle { 0 } else { problem.raises };
                 problem.raises = before.saturating_add(1);
-                self.open(plan, now, at, (Payload::Now(payload), facts.state), out)
+                self.open_as(plan, now, (at, Some(facts)), (Payload::Now(payload), facts.state), out)
             }
         }
     }
@@ -204,11 +210,24 @@ impl Core {
         plan: &Plan,
         now: Now,
         at: u32,
+        outcome: (Payload<'_>, State),
+        out: &mut Effects,
+    ) -> Verdict {
+        self.open_as(plan, now, (at, None), outcome, out)
+    }
+
+    /// The same, for a message that may name another service than the one that the problem is known by.
+    fn open_as(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        (at, facts): (u32, Option<&Facts>),
         (payload, state): (Payload<'_>, State),
         out: &mut Effects,
     ) -> Verdict {
         self.unlist(at);
         let Some(problem) = self.problems.get_mut(at) else { return Verdict::Sent };
+        let elsewhere = facts.filter(|facts| facts.service.low() != problem.service);
         let rule = &plan.rules[problem.rule as usize];
         if problem.phase != Phase::Open {
             (problem.phase, problem.since, problem.steps) = (Phase::Open, Exact::at(now.engine), 0);
@@ -223,19 +242,30 @@ impl Core {
         }
         let throttled =
             rule.throttle.is_some().then(|| problem.rare.as_ref().and_then(|rare| rare.bucket)).flatten();
-        self.remember(at, stores(rule), payload.bytes());
-        let worst = self.worst_other(at);
+        let known = elsewhere.map(|facts| self.as_known(at, facts, payload.bytes()).into_owned());
+        let known = known.as_deref().map_or(payload, Payload::Now);
+        self.remember(at, stores(rule), known.bytes());
+        let worst = match elsewhere {
+            Some(facts) => self.worst_but(facts.service.low(), Some(at)),
+            None => self.worst_other(at),
+        };
         self.list(at);
         if repeated {
             return out.swallow(Reason::Duplicate);
         }
-        if let Some((worst, other)) = worst.filter(|(worst, _)| worst.severity > state.severity()) {
-            return self.give_way(now, at, (worst, other), out);
-        }
-        if let Some(bucket) = throttled
-            && !self.passes(plan, now, (at, (problem_rule, bucket)), (payload, state), out)
+        let worst = worst.filter(|(worst, _)| worst.severity > state.severity());
+        // What is withheld, like what is not sent again, stays where receivers know it.
+        if let (Some(bucket), None) = (throttled, worst)
+            && !self.passes(plan, now, (at, (problem_rule, bucket)), (known, state), out)
         {
             return out.swallow(Reason::Throttled);
+        }
+        if let Some(facts) = elsewhere {
+            self.go_elsewhere(now, (at, facts), payload.bytes(), out);
+            self.remember(at, stores(rule), payload.bytes());
+        }
+        if let Some((worst, other)) = worst {
+            return self.give_way(now, at, (worst, other), out);
         }
         self.send(now, at, (payload, state), out);
         self.begin_window(at, rule, now);
@@ -278,31 +308,40 @@ impl Core {
         self.fire_problem(plan, now, at, out);
         let (phase, told) =
             self.problems.get(at).map_or((Phase::Idle, false), |problem| (problem.phase, problem.is_told()));
+        if phase == Phase::Idle {
+            self.name(at, facts);
+        }
+        let service = facts.service.low();
         let verdict = match phase {
             Phase::Idle if !told && self.is_dropped(rule, facts) => out.swallow(Reason::Orphan),
             // Receivers would take it for the end of the others.
             Phase::Idle if self.worst_other(at).is_some() => out.swallow(Reason::StillOpen),
             Phase::Idle => self.send_good(plan, now, (at, facts), payload, out),
-            Phase::Held if !told && !self.may_be_told(facts.service.low()) => {
+            Phase::Held if !told && !self.may_be_told(service) => {
                 self.cancel(plan, now, (at, facts), payload, out)
             }
             Phase::Flapping => {
-                self.keep(at, Some(payload));
+                let known = self.as_known(at, facts, payload).into_owned();
+                self.keep(at, Some(&known));
                 if let Some(problem) = self.problems.get_mut(at) {
                     problem.raised = Moment::at(now.engine);
                 }
                 out.swallow(Reason::Flapping)
             }
             // A rule without state, or without room for it, may have said what another one holds, or what was held later.
-            Phase::Open | Phase::Held => {
-                let elsewhere = self.known_elsewhere(at, facts);
-                match (self.close(now, at, payload, out), elsewhere) {
-                    (Some(verdict), _) => verdict,
-                    (None, None) => self.send_good(plan, now, (at, facts), payload, out),
-                    (None, Some(kept)) => self.end_elsewhere(plan, now, (at, facts), (payload, &kept), out),
-                }
+            Phase::Open | Phase::Held if self.is_elsewhere(at, facts) => {
+                self.end_elsewhere(plan, now, (at, facts), payload, out)
             }
+            Phase::Open | Phase::Held => match self.close(now, at, payload, out) {
+                Some(verdict) => verdict,
+                None => self.send_good(plan, now, (at, facts), payload, out),
+            },
         };
+        // Of this problem nobody was told: once is enough.
+        let unasked = verdict == Verdict::Sent && !told && phase != Phase::Idle;
+        if unasked && self.worst_of(service).is_none() {
+            self.is_well(service, out);
+        }
         if let (Some(sender), Some(problem)) =
             (facts.sender.filter(|_| rule.tracked), self.problems.get_mut(at))
         {
@@ -310,32 +349,6 @@ impl Core {
         }
         self.settle(plan, at, out);
         verdict
-    }
-
-    /// What receivers know a problem by, if the outcome that clears it names another service.
-    fn known_elsewhere(&self, at: u32, facts: &Facts) -> Option<Vec<u8>> {
-        let problem = self.problems.get(at)?;
-        (problem.is_told() && problem.service != facts.service.low()).then(|| self.kept_of(at)).flatten()
-    }
-
-    /// Sends what closes a problem for the service that receivers know it by, and to the one that it names, if that has no problem.
-    fn end_elsewhere(
-        &mut self,
-        plan: &Plan,
-        now: Now,
-        (at, facts): (u32, &Facts),
-        (payload, kept): (&[u8], &[u8]),
-        out: &mut Effects,
-    ) -> Verdict {
-        let output = codec::decode(payload).map(|outcome| outcome.common().output.to_string());
-        let said = with_output(kept, |_| output.unwrap_or_default());
-        let state = codec::state_of(kept).unwrap_or(facts.state);
-        self.send(now, at, (Payload::Later(&said), fit(State::Ok, state)), out);
-        if self.worst_of(facts.service.low()).is_some() {
-            return Verdict::Sent;
-        }
-        self.told_that_it_is_well(facts.service.low(), out);
-        self.send_good(plan, now, (at, facts), payload, out)
     }
 
     /// Whether an ok outcome that closes nothing is swallowed. It may close what was sent without state, for want of room, or what
@@ -375,17 +388,35 @@ impl Core {
         problem.phase = Phase::Idle;
         problem.raises = 0;
         let Some((flaps, within)) = hold.and_then(|hold| hold.flaps) else {
-            self.keep(at, None);
-            return out.swallow(Reason::Cancelled);
+            return self.cancelled(plan, now, (at, facts), payload, out);
         };
         let rare = problem.rare();
         rare.flaps.retain(|flap| flap + within > now.engine);
         rare.flaps.push(now.engine);
         if rare.flaps.len() < flaps as usize {
-            self.keep(at, None);
-            return out.swallow(Reason::Cancelled);
+            return self.cancelled(plan, now, (at, facts), payload, out);
         }
         self.flap(now, (at, facts), (payload, flaps, within), out)
+    }
+
+    /// Nobody was told of a problem that is over. What a rule without state has told of its service may have passed by, and this may be all
+    /// that takes it back.
+    fn cancelled(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        (at, facts): (u32, &Facts),
+        payload: &[u8],
+        out: &mut Effects,
+    ) -> Verdict {
+        self.keep(at, None);
+        let (rule, service) = (&plan.rules[facts.rule as usize], facts.service.low());
+        let is_known = !self.may_have_passed_by(service) || self.worst_of(service).is_some();
+        if is_known || self.is_dropped(rule, facts) {
+            return out.swallow(Reason::Cancelled);
+        }
+        self.name(at, facts);
+        self.send_good(plan, now, (at, facts), payload, out)
     }
 
     /// What closes an open problem besides the outcome that does: none if that outcome is to be sent.
@@ -426,12 +457,17 @@ impl Core {
             out.touched.push((Kind::Problem, self.problems.get(other)?.key));
             return Some(Verdict::Sent);
         }
-        // Nobody was told of it: nobody needs to be told that it is over.
-        (known.is_none() && throttled.is_some()).then(|| out.swallow(Reason::Throttled))
+        if known.is_some() || throttled.is_none() {
+            return None;
+        }
+        // Nobody was told of it: nobody needs to be told that it is over, unless they know of another one.
+        let service = self.problems.get(at)?.service;
+        let is_known = !self.may_be_told(service) && !self.may_have_passed_by(service);
+        is_known.then(|| out.swallow(Reason::Throttled))
     }
 
     /// Sends an outcome that is ok, unless it is swallowed by the settings of its own rule.
-    fn send_good(
+    pub(super) fn send_good(
         &mut self,
         plan: &Plan,
         now: Now,

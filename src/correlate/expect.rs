@@ -124,6 +124,25 @@ impl Core {
         self.settle(plan, at, out);
     }
 
+    /// A rule does not wait for a key any more: receivers keep what they know, that it is silent.
+    fn give_up_lateness(&mut self, plan: &Plan, now: Now, (late, rule): (Key, u32), out: &mut Effects) {
+        let known = self.problems.find(late).and_then(|at| self.problems.get(at));
+        // Another rule may have taken it over.
+        if known.is_some_and(|problem| problem.rule == rule) {
+            self.end_lateness(plan, now, late, None, out);
+        }
+    }
+
+    /// The same for several keys, unless a problem is also that of a key that is waited for.
+    pub(super) fn give_up_all(&mut self, plan: &Plan, now: Now, late: &[(Key, u32)], out: &mut Effects) {
+        for late in late {
+            if self.expectations.late_with(late.0).is_some() {
+                continue;
+            }
+            self.give_up_lateness(plan, now, *late, out);
+        }
+    }
+
     /// Adds an expectation.
     fn expect(&mut self, plan: &Plan, now: Now, (rule, key): (u32, Key), text: &str) -> u32 {
         let mut entry = Expectation::new(key, rule, text, now.engine);
@@ -139,9 +158,10 @@ impl Core {
         at
     }
 
-    /// Has everything expected that rules name, and nothing that no rule expects any more. Gives the keys that are gone.
-    pub(super) fn expect_known(&mut self, plan: &Plan, now: Now, touched: &mut Vec<(Kind, Key)>) {
-        let mut named = HashSet::new();
+    /// Has everything expected that rules name, and nothing that no rule expects any more.
+    pub(super) fn expect_known(&mut self, plan: &Plan, now: Now, out: &mut Effects) {
+        let (mut named, mut given_up) = (HashSet::new(), Vec::new());
+        let touched = &mut out.touched;
         for (at, rule) in plan.rules.iter().enumerate() {
             for text in rule.expect.iter().flat_map(|expect| &expect.keys) {
                 let key = self.secret.expectation(rule.id, text);
@@ -159,6 +179,7 @@ impl Core {
             if !expect.learn && !named.contains(&entry.key) {
                 touched.push((Kind::Expectation, entry.key));
                 let (rule, bytes) = (entry.rule, entry.bytes());
+                given_up.extend(entry.late().map(|late| (late, rule)));
                 self.expectations.remove(at);
                 self.account(rule, -1, 0, bytes);
                 continue;
@@ -171,6 +192,7 @@ impl Core {
             }
             self.arm(plan, Kind::Expectation, at);
         }
+        self.give_up_all(plan, now, &given_up, out);
     }
 
     /// The daemon did not run for some time: nobody could hear messages then, so it does not count. A time of day that was in it
@@ -232,11 +254,10 @@ impl Core {
             self.expectations.remove(at);
             self.account(rule, -1, 0, bytes);
             out.touched.push((Kind::Expectation, key));
-            // Receivers keep what they know: that it is silent.
             if let Some(late) = late
                 && self.stays_late(plan, now, (late, true), out).is_none()
             {
-                self.end_lateness(plan, now, late, None, out);
+                self.give_up_lateness(plan, now, (late, rule), out);
             }
             return;
         }

@@ -276,3 +276,28 @@ fn a_reload_that_adds_or_removes_expect_keeps_the_rest() {
         assert_eq!(failures(&text, &[("b.toml", after)]), "", "{text}");
     }
 }
+
+#[test]
+fn what_a_reload_waits_for_no_more_is_not_reminded_of() {
+    let rule = |expect: &str| {
+        let text = backup(expect).replace("[rule.check]", "remind = \"2m\"\n[rule.check]");
+        text.replace("expect = {  }\n", "")
+    };
+    let names = |keys: &str| format!("every = '1m', key = '{{{{ key }}}}', keys = [{keys}]");
+    for (after, states) in [
+        (names("'db1', 'db2'"), &["critical", "critical"][..]),
+        (names("'db1'"), &["critical"]),
+        (String::new(), &[]),
+    ] {
+        let text = rule(&names("'db1', 'db2'"))
+            + &steps(&[
+                ("0s", "", &[]),
+                ("1m", "", &["critical", "critical"]),
+                ("2m", "", &[]),
+                ("4m", "", states),
+            ])
+            .replace("at = \"2m\"\n", "at = \"2m\"\nreload = \"b.toml\"\n");
+        let after = rule(&after).replace("[[rule.test]]\n", "");
+        assert_eq!(failures(&text, &[("b.toml", &after)]), "", "{text}");
+    }
+}

@@ -6,7 +6,7 @@ use super::effects::{Effects, Kind, Now};
 use super::moment::Moment;
 use super::problem::{Due, OVERTAKEN, Phase, flaps_kept};
 use super::send::{Payload, fit, worse};
-use super::texts::with_output;
+use super::texts::{with_names, with_output};
 use crate::language::template::Template;
 use crate::outcome::codec;
 use crate::outcome::result::State;
@@ -200,7 +200,9 @@ impl Core {
         };
         let like = problem.state();
         let state = threshold.recovery.state.map_or(fit(State::Ok, like), |state| fit(state, like));
-        let mut said = rendered(plan, &fired.1, &threshold.recovery.output, seen);
+        // Since then a message may have given it other names.
+        let fired = self.kept_of(place).map_or_else(|| fired.1.to_vec(), |kept| with_names(&fired.1, &kept));
+        let mut said = rendered(plan, &fired, &threshold.recovery.output, seen);
         codec::set_state(&mut said, state);
         if self.close(now, place, &said, out).is_none() {
             self.send(now, place, (Payload::Later(&said), state), out);

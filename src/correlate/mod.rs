@@ -25,6 +25,7 @@ mod correlator;
 mod count;
 mod decide;
 mod effects;
+mod elsewhere;
 mod expect;
 mod expectation;
 mod fire;
@@ -68,5 +69,7 @@ mod expect_tests;
 mod law_tests;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod taken_back_tests;
 #[cfg(test)]
 mod wide_tests;

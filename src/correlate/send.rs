@@ -5,7 +5,7 @@ use super::effects::{Effects, Now, Reason, Verdict};
 use super::key::Facts;
 use super::moment::{Exact, Moment};
 use super::problem::Phase;
-use super::texts::with_output;
+use super::texts::{with_names, with_output};
 use crate::outcome::codec;
 use crate::outcome::result::State;
 
@@ -89,7 +89,8 @@ impl Core {
         problem.set_state(state);
         (problem.since, problem.raised) = (Exact::at(now.engine), Moment::at(now.engine));
         let held = self.kept_of(at);
-        self.keep(at, Some(payload));
+        let word = held.as_deref().map(|held| with_names(payload, held));
+        self.keep(at, Some(word.as_deref().unwrap_or(payload)));
         self.list(at);
         let seconds = within / 1_000_000;
         let said = with_output(held.as_deref().unwrap_or(payload), |output| {

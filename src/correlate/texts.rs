@@ -15,6 +15,25 @@ pub(super) fn with_output(payload: &[u8], output: impl FnOnce(&str) -> String) -
     bytes
 }
 
+/// An encoded outcome with the names of another one of its kind.
+pub(super) fn with_names(payload: &[u8], names: &[u8]) -> Vec<u8> {
+    let (Some(mut outcome), Some(names)) = (codec::decode(payload), codec::decode(names)) else {
+        return payload.to_vec();
+    };
+    match (&mut outcome, names) {
+        (Outcome::CheckResult(check), Outcome::CheckResult(names)) => {
+            (check.host, check.service) = (names.host, names.service);
+        }
+        (Outcome::Event(event), Outcome::Event(names)) => {
+            (event.component, event.resource) = (names.component, names.resource);
+        }
+        _ => return payload.to_vec(),
+    }
+    let mut bytes = Vec::with_capacity(payload.len() + 64);
+    codec::encode(&outcome, &mut bytes);
+    bytes
+}
+
 /// The longest names that are kept of a problem whose outcome is not, in bytes.
 const MOST_NAMES: usize = 512;
 

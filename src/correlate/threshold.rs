@@ -93,7 +93,9 @@ impl Core {
             self.settle(plan, at, out);
         }
         let known = self.problems.find(facts.key).and_then(|at| self.problems.get(at));
-        let is_of_others = known.is_some_and(|problem| problem.phase != Phase::Idle);
+        // A milder one of another rule says less than this message, and one that is held says nothing.
+        let says_it = |problem: Problem| problem.state().severity() >= facts.state.severity();
+        let is_of_others = known.filter(Problem::is_open).is_some_and(says_it);
         // Of several problems that are counted together one is raised. Where there was no room for the problem, nobody knows whether
         // it was ended.
         let stays = threshold.is_of_several || is_of_others || self.lacked_room(facts.service.low());
@@ -110,6 +112,8 @@ impl Core {
         out: &mut Effects,
     ) -> Verdict {
         let rule = &plan.rules[facts.rule as usize];
+        let payload = self.as_known(at, facts, payload);
+        let payload = &*payload;
         self.unlist(at);
         let Some(problem) = self.problems.get_mut(at) else { return out.swallow(Reason::Threshold) };
         problem.raised = Moment::at(now.engine);

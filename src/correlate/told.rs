@@ -4,10 +4,7 @@ use super::core::Core;
 use super::effects::{Effects, Kind, Now};
 use super::key::{Facts, Key};
 use super::problem::{OVERTAKEN, Problem};
-use super::send::{Payload, fit};
-use super::texts::with_output;
 use crate::outcome::result::State;
-use crate::rules::plan::Plan;
 
 /// How many services may be remembered that had an outcome without room for its state.
 const MOST_WITHOUT: usize = 1 << 16;
@@ -17,8 +14,6 @@ pub(super) const MANY_WITHOUT: Key = Key::new(u128::MAX);
 /// How much smaller the sysUpTime of a problem may be than that of the clear that overtook it, in hundredths of a second.
 /// A larger difference is a restart of the agent.
 const BEHIND: u32 = 500;
-/// The output for a service whose problem has another one now.
-const MOVED: &str = "Reported under another name now";
 
 /// What a service is known by whose problem was sent without state for want of room; others by their own key.
 pub(super) fn for_want_of_room(service: u64) -> Key {
@@ -28,6 +23,17 @@ pub(super) fn for_want_of_room(service: u64) -> Key {
 /// What a service is known by whose problem ended while receivers know it, as one that has expired as `unknown`.
 pub(super) fn left(service: u64) -> Key {
     Key::new((2 << 64) | u128::from(service))
+}
+
+/// What a service is known by that is well as far as receivers know, where outcomes pass the state by.
+const WELL: u128 = 3;
+
+fn well(service: u64) -> Key {
+    Key::new((WELL << 64) | u128::from(service))
+}
+
+fn service_of_well(key: Key) -> Option<u64> {
+    (key.number() >> 64 == WELL).then(|| key.low())
 }
 
 /// What receivers were told last of a service by an outcome that the state does not know of: it could not be written any more.
@@ -52,6 +58,9 @@ impl Core {
             problem.set_sent(Some(told.state));
             out.touched.push((Kind::Problem, problem.key));
         }
+        if !told.state.is_good() {
+            self.is_not_well(service, out);
+        }
         if told.state.is_good() {
             self.told_that_it_is_well(service, out);
         } else if is_tracked && known.is_none() {
@@ -59,6 +68,63 @@ impl Core {
             self.told_without(Key::new(service.into()), out);
             self.told_without(for_want_of_room(service), out);
         }
+    }
+
+    /// Whether receivers may know of a problem of a service of which the state heard nothing: outcomes of rules without state pass by it
+    /// unless it asks for them, and earlier rules may have sent some.
+    pub(super) fn may_have_passed_by(&self, service: u64) -> bool {
+        self.presence.is_some() && !self.wells.contains(&service)
+    }
+
+    /// Receivers know that a service is well: nothing of it passes by from now on.
+    pub(super) fn is_well(&mut self, service: u64, out: &mut Effects) {
+        let Some(presence) = self.presence.as_ref().filter(|_| self.wells.len() < MOST_WITHOUT) else {
+            return;
+        };
+        if self.wells.insert(service) {
+            presence.add(service);
+            out.touched.push((Kind::Told, well(service)));
+        }
+    }
+
+    /// Receivers are told of a problem of a service.
+    pub(super) fn is_not_well(&mut self, service: u64, out: &mut Effects) {
+        if !self.wells.is_empty() && self.wells.remove(&service) {
+            if let Some(presence) = &self.presence {
+                presence.remove(service);
+            }
+            out.touched.push((Kind::Told, well(service)));
+        }
+    }
+
+    /// Nothing of what came lately, or comes, is heard of.
+    pub(super) fn hears_nothing(&mut self, out: &mut Effects) {
+        for service in std::mem::take(&mut self.wells) {
+            if let Some(presence) = &self.presence {
+                presence.remove(service);
+            }
+            out.touched.push((Kind::Told, well(service)));
+        }
+    }
+
+    /// Whether something is known of what receivers were told.
+    pub(super) fn is_noted(&self, key: Key) -> bool {
+        service_of_well(key).map_or_else(|| self.told_without.contains(&key), |s| self.wells.contains(&s))
+    }
+
+    /// Has something known, or not, of what receivers were told.
+    pub(super) fn note(&mut self, key: Key, noted: bool) {
+        match (service_of_well(key), noted) {
+            (Some(service), true) => self.wells.insert(service),
+            (Some(service), false) => self.wells.remove(&service),
+            (None, true) => self.told_without.insert(key),
+            (None, false) => self.told_without.remove(&key),
+        };
+    }
+
+    /// All that is known of what receivers were told.
+    pub(super) fn noted(&self) -> impl Iterator<Item = Key> {
+        self.told_without.iter().copied().chain(self.wells.iter().map(|service| well(*service)))
     }
 
     /// Remembers that receivers know of a problem of a service that no state knows of.
@@ -91,45 +157,6 @@ impl Core {
         if let Some(problem) = self.problems.get(at).filter(Problem::is_told) {
             self.told_without(left(problem.service), out);
         }
-    }
-
-    /// A problem that is raised may be that of another service than before, as after a reload that names it otherwise. For the one that
-    /// receivers know it by it is over, as nothing else ends it there.
-    pub(super) fn change_service(&mut self, plan: &Plan, now: Now, facts: &Facts, out: &mut Effects) {
-        let Some(at) = self.problems.find(facts.key) else { return };
-        if self.problems.get(at).is_none_or(|problem| problem.service == facts.service.low()) {
-            return;
-        }
-        self.fire_problem(plan, now, at, out);
-        let Some(problem) = self.problems.get(at).filter(|problem| !overtaken(problem, now, facts)) else {
-            return;
-        };
-        let told = problem.is_told();
-        match self.kept_of(at).filter(|_| told) {
-            Some(kept) => {
-                let said = with_output(&kept, |_| MOVED.to_owned());
-                if self.close(now, at, &said, out).is_none() {
-                    self.send(now, at, (Payload::Later(&said), fit(State::Ok, problem.state())), out);
-                }
-            }
-            None if told => self.drop_silently(at, out),
-            None => self.keep(at, None),
-        }
-        self.unlist(at);
-        let Some(problem) = self.problems.get_mut(at) else { return };
-        let before = std::mem::replace(&mut problem.service, facts.service.low());
-        if told {
-            problem.set_sent(None);
-        }
-        // What a throttle keeps names the service of before.
-        let throttled = problem.rare.as_mut().and_then(|rare| rare.throttled.take());
-        let rule = problem.rule;
-        self.account(rule, 0, 0, throttled.map_or(0, |bytes| bytes.len()));
-        if let Some(presence) = &self.presence {
-            presence.add(facts.service.low());
-            presence.remove(before);
-        }
-        self.list(at);
     }
 
     /// Receivers know that a service is well.

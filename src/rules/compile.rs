@@ -196,7 +196,6 @@ pub fn compile_until(
     without_rules(&globs, &asked, &mut found);
     plan.wide = plan.rules.iter().any(|rule| rule.wide.is_some());
     plan.stateful = plan.rules.iter().any(|rule| rule.tracked);
-    plan.holds_by_key = plan.rules.iter().any(|rule| rule.explicit && rule.hold.is_some());
     let plan = Arc::new(plan);
     let lacking = lookups.lacking.into_inner().into_iter().collect();
     let rules = index.filter(|_| !found.has_errors()).map(|index| RuleSet {

@@ -1,5 +1,5 @@
-//! What is doubtful in rules that are valid one by one: rules that no message reaches, networks that nothing comes from, and
-//! names that a sink cannot hold.
+//! What is doubtful in rules that are valid one by one: rules that no message reaches, networks that nothing comes from,
+//! problems that others end, and names that a sink cannot hold.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,7 +12,7 @@ use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::rules::compile::{FieldPlace, RuleField, RuleFile, is_shipped};
 use crate::rules::matching::{Glob, LinePattern, Matcher, Pattern, SenderPattern, TrapPattern};
-use crate::rules::rule::{Rule, RuleSet};
+use crate::rules::rule::{Rule, RuleSet, StateTemplate};
 use crate::rules::variable::Variable;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
 
@@ -72,6 +72,55 @@ pub fn types_as_programs(rules: &RuleSet, files: &[RuleFile]) -> Diagnostics {
         found.extend(warning(rule, files, message, &hint));
     }
     found
+}
+
+/// Warns of rules without state that send problems of a service whose problems of another rule end by themselves: receivers
+/// take that end for the end of both. Of shipped rules too if `shipped`.
+pub fn ended_by_others(rules: &RuleSet, files: &[RuleFile], shipped: bool) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    let plans = || rules.rules().iter().zip(&rules.plan().rules);
+    let mut ending: HashMap<(bool, &str), (&Rule, &str)> = HashMap::new();
+    for (rule, plan) in plans() {
+        let by = if plan.threshold.as_ref().is_some_and(|threshold| threshold.recover.is_some()) {
+            "threshold.recover"
+        } else if plan.expire.as_ref().is_some_and(|expire| expire.state.is_good()) {
+            "expire"
+        } else {
+            continue;
+        };
+        for service in services(rule, |_| true) {
+            ending.entry(service).or_insert((rule, by));
+        }
+    }
+    for (rule, _) in plans().filter(|(rule, plan)| !plan.tracked && (shipped || !is_shipped(&rule.file))) {
+        let is_problem =
+            |state: &StateTemplate| !matches!(state, StateTemplate::Fixed(state) if state.is_good());
+        for service in services(rule, is_problem) {
+            let Some((other, by)) = ending.get(&service) else { continue };
+            let message = format!(
+                "rule '{}' keeps no state, and '{by}' of rule '{}' of {} also ends its problems of '{}'",
+                rule.id, other.id, other.file, service.1
+            );
+            let hint = "give it a service of its own, or a 'key' and 'expire'";
+            found.extend(warning(rule, files, message, hint));
+        }
+    }
+    found
+}
+
+/// The services and resources that a rule names without a variable, and whether they are those of events.
+fn services(rule: &Rule, fits: impl Fn(&StateTemplate) -> bool) -> Vec<(bool, &str)> {
+    let check = rule.check.as_ref().filter(|check| fits(&check.state));
+    let event = rule.event.as_ref().filter(|event| fits(&event.state));
+    let check = check.and_then(|check| check.service.as_ref()).map(|service| (false, service));
+    let event = event.and_then(|event| event.resource.as_ref()).map(|resource| (true, resource));
+    let named = [check, event].into_iter().flatten();
+    named
+        .filter_map(|(is_event, template)| match template {
+            Template::Text(text) => Some((is_event, &**text)),
+            Template::Parts(_) | Template::Program(_) => None,
+        })
+        .collect()
 }
 
 /// Whether a network has addresses in common with one of several.

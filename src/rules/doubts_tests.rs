@@ -1,7 +1,7 @@
 //! Rules that are valid and doubtful.
 
 use super::compile::{RuleFile, compile};
-use super::doubts::{names, outside, types_as_programs, unreachable};
+use super::doubts::{ended_by_others, names, outside, types_as_programs, unreachable};
 use super::tests::mib;
 use crate::outcome::name::Name;
 use crate::outcome::result::Outcome;
@@ -175,4 +175,42 @@ fn types_of_messages_are_no_programs() {
         assert_eq!(said.contains(&format!("msgid = \"{program}\"")), is_type, "{program}: {said}");
         assert_eq!(said.is_empty(), !is_type);
     }
+}
+
+#[test]
+fn problems_without_state_that_others_end() {
+    let one = |id: &str, keys: &str, service: &str, state: &str| {
+        format!(
+            "[[rule]]\nid = \"{id}\"\nsyslog = {{ message = \"^{id}\" }}\n{keys}\n[rule.check]\n\
+             service = \"{service}\"\nstate = \"{state}\"\n"
+        )
+    };
+    let recovers = "threshold = { count = 5, within = \"1m\", recover = \"10m\" }";
+    for (ending, other, is_doubtful) in [
+        (recovers, ("", "Logins", "critical"), true),
+        (recovers, ("", "Logins", "'ok' if severity == 6 else 'critical'"), true),
+        ("expire = { after = \"1h\", state = \"ok\" }", ("", "Logins", "warning"), true),
+        ("expire = { after = \"1h\", state = \"unknown\" }", ("", "Logins", "warning"), false),
+        ("threshold = { count = 5, within = \"1m\" }", ("", "Logins", "critical"), false),
+        (recovers, ("", "Logins", "ok"), false),
+        (recovers, ("", "Other logins", "critical"), false),
+        (recovers, ("key = \"{{ host }}\"", "Logins", "critical"), false),
+    ] {
+        let text = [one("guessed", ending, "Logins", "warning"), one("denied", other.0, other.1, other.2)];
+        let files = file(&text.concat());
+        let compiled = compile(&files, mib());
+        let rules = compiled.rules.unwrap_or_else(|| panic!("{}", compiled.found.to_text()));
+        let said = ended_by_others(&rules, &files, false).to_text();
+        assert_eq!(said.contains("rule 'denied' keeps no state"), is_doubtful, "{ending} {other:?}: {said}");
+        assert_eq!(said.is_empty(), !is_doubtful);
+    }
+}
+
+#[test]
+fn no_shipped_rule_ends_problems_of_another_one() {
+    let packs = "security cisco-syslog fortinet-syslog hpe-syslog huawei-syslog juniper-syslog mikrotik-syslog paloalto-syslog";
+    let packs = super::shipped::Packs::Only(packs.split(' ').map(str::to_owned).collect());
+    let files = super::shipped::files(&packs);
+    let rules = compile(&files, mib()).rules.unwrap();
+    assert_eq!(ended_by_others(&rules, &files, true).to_text(), "");
 }

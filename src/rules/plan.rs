@@ -46,8 +46,6 @@ pub struct Plan {
     pub(super) stateful: bool,
     /// Whether any rule closes problems of its host beside its own.
     pub(super) wide: bool,
-    /// Whether any rule with a `key` of its own holds problems.
-    pub holds_by_key: bool,
     pub(super) environment: Environment,
 }
 

@@ -145,7 +145,9 @@ const OUTCOMES: &[(&str, &[&str])] = &[
     ("dedup", &["critical *", "critical 3 times"]),
     ("threshold", &["warning *", "ok recovered"]),
     ("hold", &["critical *"]),
-    ("flaps", &["warning Flapping: 2 short problems within 3600 s; the last: *", "ok over"]),
+    // The first clear of a service is sent: rules without state may have told of it before.
+    ("cancelled", &["ok over"]),
+    ("flaps", &["ok over", "warning Flapping: 2 short problems within 3600 s; the last: *", "ok over"]),
     ("throttle-a", &["warning *"]),
     ("throttle-b", &["warning *"]),
     ("throttle-c", &["warning 2 more"]),

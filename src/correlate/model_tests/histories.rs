@@ -192,6 +192,8 @@ enum Step {
         rule: usize,
         key: u8,
         uptime: Option<u32>,
+        /// Whether it names another service than the others of its key.
+        other: bool,
     },
     Pass(i64),
     /// The wall clock jumps by so many tenths of a second.
@@ -210,7 +212,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let pass = || prop_oneof![3 => 0..20i64, 3 => 20..200i64, 1 => 200..1300i64];
     let clock = prop_oneof![Just(36_000i64), Just(-36_000), Just(1500), Just(-1500), Just(5), Just(-5)];
     let step = prop_oneof![
-        12 => (0..7usize, 0..5u8, uptime).prop_map(|(rule, key, uptime)| Step::Message { rule, key, uptime }),
+        12 => (0..7usize, 0..5u8, uptime, prop::bool::weighted(0.15))
+            .prop_map(|(rule, key, uptime, other)| Step::Message { rule, key, uptime, other }),
         8 => pass().prop_map(Step::Pass),
         1 => clock.prop_map(Step::Clock),
         1 => (pass(), any::<bool>()).prop_map(|(down, dies)| Step::Restart { down, dies }),
@@ -296,12 +299,16 @@ impl<'r> World<'r> {
         Ok(())
     }
 
-    fn send(&mut self, rule: usize, key: u8, uptime: Option<u32>) -> Result<(), TestCaseError> {
+    fn send(
+        &mut self,
+        (rule, key, other): (usize, u8, bool),
+        uptime: Option<u32>,
+    ) -> Result<(), TestCaseError> {
         self.messages += 1;
         let id = ["bad", "poor", "good", "bad", "flat", "fine", "reset"][rule];
         // Two keys have a service, and two services a host.
-        let line =
-            format!("<35>Nov 20 12:00:00 x{} app: {id} k{key} s{} n{}", key / 4, key / 2, self.messages);
+        let named = if other { (key / 2 + 1) % 3 } else { key / 2 };
+        let line = format!("<35>Nov 20 12:00:00 x{} app: {id} k{key} s{} n{}", key / 4, named, self.messages);
         let source = Source { peer: "192.0.2.1:514".parse().unwrap(), received: self.now.wall };
         let message = Message::Syslog(parse_line(&line, self.now.wall));
         let hosts = Hosts::default();
@@ -402,7 +409,7 @@ impl<'r> World<'r> {
 
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Message { rule, key, uptime } => self.send(*rule, *key, *uptime),
+            Step::Message { rule, key, uptime, other } => self.send((*rule, *key, *other), *uptime),
             Step::Pass(time) => self.go(self.now.engine + time * TENTH),
             Step::Clock(by) => {
                 self.now.wall += by * TENTH;

@@ -2,5 +2,6 @@
 
 mod histories;
 mod naive;
+mod naive_clear;
 mod naive_time;
 mod naive_wide;

@@ -174,7 +174,7 @@ impl Naive {
     }
 
     /// Whether an ok outcome of a rule that clears nothing is swallowed.
-    fn is_dropped(&self, rule: &RulePlan, facts: &Facts) -> bool {
+    pub(super) fn is_dropped(&self, rule: &RulePlan, facts: &Facts) -> bool {
         !self.left.contains(&facts.service.low())
             && rule.orphan.map_or(facts.event && rule.explicit, |orphan| orphan == Orphan::Drop)
     }
@@ -215,9 +215,6 @@ impl Naive {
         if !rule.tracked {
             return self.without_state(facts, payload);
         }
-        if !facts.state.is_good() {
-            self.change_service(facts);
-        }
         self.place(facts);
         self.happen(facts.key);
         let verdict = if facts.state.is_good() {
@@ -239,7 +236,7 @@ impl Naive {
         let worst = self.worst(facts.service.low(), None).filter(|key| key.low() != facts.service.low());
         if let Some(worst) = worst {
             self.problems.get_mut(&worst).unwrap().sent = Some(facts.state);
-        } else if self.plan.holds_by_key && !facts.state.is_good() {
+        } else if !facts.state.is_good() {
             self.told.insert(facts.service.low());
         }
         self.out.push(payload.to_vec());
@@ -315,12 +312,16 @@ impl Naive {
         }
         self.adopt(key, facts.rule as usize);
         let story = self.problems.get_mut(&key).unwrap();
+        if story.phase == Phase::Idle || (story.phase == Phase::Held && !story.is_told()) {
+            story.name(facts);
+        }
+        let known = story.as_known(facts, payload);
         story.last = now;
         if rule.throttle.is_some() {
             story.bucket = Some(facts.bucket);
         }
         if story.phase == Phase::Flapping {
-            story.word = Some(payload.to_vec());
+            story.word = Some(known);
             return swallowed(Reason::Flapping);
         }
         if rule.hold.is_some() && story.phase != Phase::Open {
@@ -328,14 +329,26 @@ impl Naive {
                 (story.phase, story.since, story.raises) = (Phase::Held, now, 0);
             }
             story.raises += 1;
-            story.word = Some(payload.to_vec());
+            story.word = Some(known);
             return swallowed(Reason::Held);
         }
         story.raises = if story.phase == Phase::Idle { 1 } else { story.raises + 1 };
-        self.open(key, payload, facts.state, false)
+        self.open_as(key, Some(facts), payload, facts.state, false)
     }
 
     pub(super) fn open(&mut self, key: Key, payload: &[u8], state: State, later: bool) -> Verdict {
+        self.open_as(key, None, payload, state, later)
+    }
+
+    /// `facts` may name another service than the one that receivers know.
+    fn open_as(
+        &mut self,
+        key: Key,
+        facts: Option<&Facts>,
+        payload: &[u8],
+        state: State,
+        later: bool,
+    ) -> Verdict {
         let (now, plan) = (self.now.engine, self.plan.clone());
         let story = self.problems.get_mut(&key).unwrap();
         let rule = &plan.rules[story.rule];
@@ -353,18 +366,34 @@ impl Naive {
         let state = taken.fold(state, |state, step| worse(state, step.state));
         story.state = state;
         let problem_rule = story.rule;
+        let known = facts.map_or(payload.to_vec(), |facts| story.as_known(facts, payload));
+        let service = facts.map_or(story.service, |facts| facts.service.low());
         let repeated = story.is_in_window(rule, now) && story.sent == Some(state);
         if says_again(rule) {
-            story.word = Some(payload.to_vec());
+            story.word = Some(known.clone());
         } else if story.word.is_none() {
-            story.word = Some(with_output(payload, ""));
+            story.word = Some(with_output(&known, ""));
         }
         if repeated {
             story.repeats += 1;
             return swallowed(Reason::Duplicate);
         }
         let bucket = story.bucket.filter(|_| rule.throttle.is_some());
-        if let Some((other, worst)) = self.worst_other(key).filter(|(_, worst)| *worst > state.severity()) {
+        let worst =
+            self.worst(service, Some(key)).map(|other| (other, self.problems[&other].state.severity()));
+        let worst = worst.filter(|(_, worst)| *worst > state.severity());
+        if let (Some(bucket), None) = (bucket, worst)
+            && !self.passes(key, (problem_rule, bucket), &known, state)
+        {
+            return swallowed(Reason::Throttled);
+        }
+        if let Some(facts) = facts.filter(|_| service != self.problems[&key].service) {
+            self.go_elsewhere(key, facts, payload);
+            let whole = says_again(rule);
+            let word = if whole { payload.to_vec() } else { with_output(payload, "") };
+            self.problems.get_mut(&key).unwrap().word = Some(word);
+        }
+        if let Some((other, worst)) = worst {
             let known = self.problems[&key].sent.map_or(0, State::severity);
             if known <= worst {
                 return swallowed(Reason::Worse);
@@ -373,11 +402,6 @@ impl Naive {
             self.send(other, &said, self.problems[&other].state, true);
             self.problems.get_mut(&key).unwrap().sent = None;
             return Verdict::Sent;
-        }
-        if let Some(bucket) = bucket
-            && !self.passes(key, (problem_rule, bucket), payload, state)
-        {
-            return swallowed(Reason::Throttled);
         }
         self.send(key, payload, state, later);
         self.begin_window(key, rule);
@@ -390,94 +414,6 @@ impl Naive {
             let story = self.problems.get_mut(&key).unwrap();
             (story.window, story.repeats) = (Some(now), 1);
         }
-    }
-
-    fn clear(&mut self, rule: &RulePlan, facts: &Facts, payload: &[u8]) -> Verdict {
-        let key = facts.key;
-        let remembers =
-            rule.tracked && (facts.sender.is_some() || rule.dedup.is_some() || rule.throttle.is_some());
-        if remembers {
-            self.place(facts);
-        }
-        if !self.problems.contains_key(&key) {
-            if self.is_dropped(rule, facts) {
-                return swallowed(Reason::Orphan);
-            }
-            if self.worst(facts.service.low(), None).is_some() {
-                return swallowed(Reason::StillOpen);
-            }
-            self.is_well(facts.service.low());
-            self.out.push(payload.to_vec());
-            return Verdict::Sent;
-        }
-        self.happen(key);
-        let story = &self.problems[&key];
-        let told = story.is_told();
-        let verdict = match story.phase {
-            Phase::Idle if !told && self.is_dropped(rule, facts) => swallowed(Reason::Orphan),
-            Phase::Idle if self.worst_other(key).is_some() => swallowed(Reason::StillOpen),
-            Phase::Idle => self.send_good(rule, facts, payload),
-            Phase::Held
-                if !told
-                    && !self.told.contains(&facts.service.low())
-                    && !self.left.contains(&facts.service.low()) =>
-            {
-                self.cancel(facts, payload)
-            }
-            Phase::Flapping => {
-                let now = self.now.engine;
-                let story = self.problems.get_mut(&key).unwrap();
-                (story.word, story.last) = (Some(payload.to_vec()), now);
-                swallowed(Reason::Flapping)
-            }
-            Phase::Open | Phase::Held => {
-                let elsewhere = story.word.clone().filter(|_| told && story.service != facts.service.low());
-                match (self.close(key, payload), elsewhere) {
-                    (Some(verdict), _) => verdict,
-                    (None, None) => self.send_good(rule, facts, payload),
-                    (None, Some(word)) => {
-                        let output = codec::decode(payload).unwrap().common().output.to_string();
-                        self.send(key, &with_output(&word, &output), State::Ok, true);
-                        if self.worst(facts.service.low(), None).is_some() {
-                            Verdict::Sent
-                        } else {
-                            self.is_well(facts.service.low());
-                            self.send_good(rule, facts, payload)
-                        }
-                    }
-                }
-            }
-        };
-        if let (Some(sender), Some(story)) =
-            (facts.sender.filter(|_| rule.tracked), self.problems.get_mut(&key))
-        {
-            story.cleared = Some((self.now.engine, sender));
-        }
-        self.forget(key);
-        verdict
-    }
-
-    fn cancel(&mut self, facts: &Facts, payload: &[u8]) -> Verdict {
-        let (now, plan) = (self.now.engine, self.plan.clone());
-        let story = self.problems.get_mut(&facts.key).unwrap();
-        (story.phase, story.raises) = (Phase::Idle, 0);
-        let held = story.word.take();
-        let Some((most, within)) = plan.rules[story.rule].hold.and_then(|hold| hold.flaps) else {
-            return swallowed(Reason::Cancelled);
-        };
-        story.cancels.retain(|at| at + within > now);
-        story.cancels.push(now);
-        if story.cancels.len() < most as usize {
-            return swallowed(Reason::Cancelled);
-        }
-        (story.phase, story.state) = (Phase::Flapping, State::Warning);
-        (story.since, story.last) = (now, now);
-        story.word = Some(payload.to_vec());
-        let held = held.unwrap_or_else(|| payload.to_vec());
-        let output = codec::decode(&held).unwrap().common().output.to_string();
-        let said =
-            format!("Flapping: {most} short problems within {} s; the last: {output}", within / 1_000_000);
-        self.send_if_worst(facts.key, &with_output(&held, &said), State::Warning, false)
     }
 
     pub(super) fn close(&mut self, key: Key, payload: &[u8]) -> Option<Verdict> {
@@ -507,7 +443,10 @@ impl Naive {
             self.send(other, &said, state, true);
             return Some(Verdict::Sent);
         }
-        (told.is_none() && withheld).then_some(swallowed(Reason::Throttled))
+        // Receivers may know of another one.
+        let service = self.problems[&key].service;
+        let may_be_told = self.told.contains(&service) || self.left.contains(&service);
+        (told.is_none() && withheld && !may_be_told).then_some(swallowed(Reason::Throttled))
     }
 
     /// What is said again of a problem.
@@ -518,7 +457,7 @@ impl Naive {
         Some(if empty { with_output(&word, &format!("Still {}", story.state.as_str())) } else { word })
     }
 
-    fn send_good(&mut self, rule: &RulePlan, facts: &Facts, payload: &[u8]) -> Verdict {
+    pub(super) fn send_good(&mut self, rule: &RulePlan, facts: &Facts, payload: &[u8]) -> Verdict {
         let (now, key) = (self.now.engine, facts.key);
         let story = self.problems.get_mut(&key).unwrap();
         let idle = story.phase == Phase::Idle;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::naive::{Awaited, Due, Naive, Phase, Story, state_of, swallowed, with_output, worse};
+use super::naive_clear::with_names;
 use crate::correlate::key::Key;
 use crate::correlate::{Facts, Now, Reason, Verdict};
 use crate::outcome::codec;
@@ -237,6 +238,8 @@ impl Naive {
                 due: self.seconds(due),
             };
             let state = threshold.recovery.state.unwrap_or(State::Ok);
+            let word = self.problems[&problem].word.as_ref();
+            let payload = word.map_or(payload.clone(), |word| with_names(&payload, word));
             let mut said = self.rendered(&payload, &threshold.recovery.output, seen);
             codec::set_state(&mut said, state);
             if self.close(problem, &said).is_none() {
@@ -290,32 +293,6 @@ impl Naive {
         self.now.engine - at <= 2_000_000
             && own.agent == clear.agent
             && (1..=500).contains(&(i64::from(clear.uptime) - i64::from(own.uptime)))
-    }
-
-    /// Of the service that a problem had until now it is over.
-    pub(super) fn change_service(&mut self, facts: &Facts) {
-        let (key, service) = (facts.key, facts.service.low());
-        if self.problems.get(&key).is_none_or(|story| story.service == service) {
-            return;
-        }
-        self.happen(key);
-        if !self.problems.contains_key(&key) || self.is_overtaken(facts) {
-            return;
-        }
-        let story = &self.problems[&key];
-        match story.word.clone() {
-            _ if !story.is_told() => {}
-            Some(word) => {
-                let said = with_output(&word, "Reported under another name now");
-                if self.close(key, &said).is_none() {
-                    self.send(key, &said, State::Ok, true);
-                }
-                self.problems.get_mut(&key).unwrap().sent = None;
-            }
-            None => self.drop_silently(key),
-        }
-        let Some(story) = self.problems.get_mut(&key) else { return };
-        (story.word, story.withheld, story.service) = (None, None, service);
     }
 
     /// One that is late with a problem.
@@ -374,6 +351,7 @@ impl Naive {
             }
         }
         let wall = self.now.wall;
+        let mut gone = Vec::new();
         self.awaited.retain(|key, entry| {
             let expect = plan.rules[entry.rule].expect.as_ref().unwrap();
             // The time that is judged next stays, if it is one of these settings.
@@ -386,8 +364,11 @@ impl Naive {
             if !planned_here {
                 entry.judged = planned(expect, wall);
             }
-            expect.learn || named.contains(key)
+            let stays = expect.learn || named.contains(key);
+            gone.extend(entry.late.filter(|_| !stays).map(|late| (late, entry.rule)));
+            stays
         });
+        self.give_up_all(gone);
     }
 
     fn end_lateness(&mut self, late: Key, said: Option<&str>) {
@@ -411,6 +392,22 @@ impl Naive {
         }
     }
 
+    /// Nobody waits any more for what is late.
+    fn give_up(&mut self, late: Key, rule: usize) {
+        if self.problems.get(&late).is_some_and(|story| story.rule == rule) {
+            self.end_lateness(late, None);
+        }
+    }
+
+    /// The same for several keys of rules.
+    fn give_up_all(&mut self, late: Vec<(Key, usize)>) {
+        for (late, rule) in late {
+            if !self.awaited.values().any(|entry| entry.late == Some(late)) {
+                self.give_up(late, rule);
+            }
+        }
+    }
+
     fn judge(&mut self, key: Key) {
         let plan = self.plan.clone();
         let (engine, wall) = (self.now.engine, self.now.wall);
@@ -421,7 +418,7 @@ impl Naive {
             if let Some(late) = entry.late
                 && self.stays_late(late, true).is_none()
             {
-                self.end_lateness(late, None);
+                self.give_up(late, entry.rule);
             }
             return;
         }
@@ -536,8 +533,11 @@ impl Naive {
             window.rule = at.unwrap_or(0);
             at.is_some()
         });
+        let mut late = Vec::new();
         self.awaited.retain(|_, entry| {
+            let by = new(entry.rule, false);
             let at = new(entry.rule, true).filter(|at| plan.rules[*at].expect.is_some());
+            late.extend(entry.late.zip(by).filter(|_| at.is_none()));
             entry.rule = at.unwrap_or(0);
             at.is_some()
         });
@@ -552,6 +552,7 @@ impl Naive {
             }
         }
         self.ahead = now.wall - now.engine;
+        self.give_up_all(late);
         self.expect_known();
         gone.sort_by_key(|(since, key, _)| (*since, *key));
         for (_, _, story) in gone {

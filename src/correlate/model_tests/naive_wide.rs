@@ -56,8 +56,10 @@ impl Naive {
             return swallow.filter(|_| threshold.is_of_several);
         };
         if story.rule != facts.rule as usize {
-            return swallow;
+            let says_it = story.is_open() && story.state.severity() >= facts.state.severity();
+            return swallow.filter(|_| threshold.is_of_several || says_it);
         }
+        let payload = &*story.as_known(facts, payload);
         (story.last, story.raises) = (now, story.raises + 1);
         if story.phase != Phase::Open {
             story.word = Some(payload.to_vec());
