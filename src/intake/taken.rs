@@ -14,9 +14,13 @@ use crate::correlate::Secret;
 use crate::files::append_log::ToSync;
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
-use crate::intake::informs::{KNOWN_FOR, MAX_INFORMS};
 use crate::time::clock::{Mono, Now};
 
+/// How long an inform is known, in seconds: longer than devices repeat one, and than the time window of SNMPv3 accepts a
+/// copy of one.
+pub(super) const KNOWN_FOR: u64 = 300;
+/// How many informs are known.
+pub(super) const MAX_INFORMS: usize = 1 << 17;
 /// What the names of its files start with.
 const PREFIX: &str = "taken.";
 /// How many keys one entry has.
