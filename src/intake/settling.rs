@@ -116,7 +116,7 @@ impl Commit {
             }
         }
         if self.policy != SyncPolicy::Never {
-            kept = kept.and(self.taken.sync(None));
+            kept = kept.and(self.taken.sync());
         }
         if kept.is_ok() && left.is_empty() && safe.iter().all(|batch| self.taken.has(batch.place)) {
             self.taken.tidy();
@@ -222,7 +222,7 @@ impl Commit {
     /// Makes the keys that were added safe from a power cut, if the policy asks for syncs.
     pub(super) fn sync_taken(&self, now: Now) {
         if self.policy != SyncPolicy::Never
-            && let Err(error) = self.taken.sync(None)
+            && let Err(error) = self.taken.sync()
         {
             self.log_unkept(now, &error);
         }
