@@ -1,7 +1,7 @@
 use super::*;
 use crate::files::disk::Disk;
 use crate::files::faulty::{Faults, Faulty};
-use crate::intake::informs::KNOWN_FOR;
+use crate::intake::taken::KNOWN_FOR;
 use crate::journal::{Options, Reader, WhenFull};
 use crate::outcome::result::{Common, Event, Labels, Outcome, State};
 use crate::time::clock::Wall;

@@ -6,15 +6,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
-use crate::intake::taken::Place;
+use crate::intake::taken::{KNOWN_FOR, MAX_INFORMS, Place};
 use crate::time::clock::Mono;
 use crate::time::recent::Recent;
-
-/// How long an inform is known, in seconds: longer than devices repeat one, and than the time window of SNMPv3 accepts a
-/// copy of one.
-pub(super) const KNOWN_FOR: u64 = 300;
-/// How many informs are known.
-pub(super) const MAX_INFORMS: usize = 1 << 17;
 
 /// What is known of an inform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -116,7 +116,7 @@ impl Commit {
             }
         }
         if self.policy != SyncPolicy::Never {
-            kept = kept.and(self.taken.sync(None));
+            kept = kept.and(self.taken.sync());
         }
         if kept.is_ok() && left.is_empty() && safe.iter().all(|batch| self.taken.has(batch.place)) {
             self.taken.tidy();
@@ -203,19 +203,13 @@ impl Commit {
         committed
     }
 
-    /// Keeps keys for the next process, as safe as the policy asks for if they have to be there. Where they are, and whether they may be
-    /// counted on.
+    /// Keeps keys for the next process. Where they are, and whether they may be counted on if they have to be there.
     fn keep_taken(&self, now: Now, keys: &[u64], to_keep: bool) -> (Option<Place>, bool) {
         let added = self.taken.add(keys, now, || self.informs().safe());
         let place = added.as_ref().ok().copied().flatten();
-        let kept = match added {
-            Ok(_) if to_keep && self.policy == SyncPolicy::Batch => self.taken.sync(place),
-            other => {
-                // It is synced, or tried again, once a second.
-                self.correlation.tell_written();
-                other.map(drop)
-            }
-        };
+        // It is synced, or tried again, once a second: a sync for each batch would double the time that an inform takes.
+        self.correlation.tell_written();
+        let kept = added.map(drop);
         if let Err(error) = &kept {
             self.log_unkept(now, error);
             if !to_keep {
@@ -228,7 +222,7 @@ impl Commit {
     /// Makes the keys that were added safe from a power cut, if the policy asks for syncs.
     pub(super) fn sync_taken(&self, now: Now) {
         if self.policy != SyncPolicy::Never
-            && let Err(error) = self.taken.sync(None)
+            && let Err(error) = self.taken.sync()
         {
             self.log_unkept(now, &error);
         }

@@ -14,9 +14,13 @@ use crate::correlate::Secret;
 use crate::files::append_log::ToSync;
 use crate::files::entries::Form;
 use crate::files::{AppendLog, Folder};
-use crate::intake::informs::{KNOWN_FOR, MAX_INFORMS};
 use crate::time::clock::{Mono, Now};
 
+/// How long an inform is known, in seconds: longer than devices repeat one, and than the time window of SNMPv3 accepts a
+/// copy of one.
+pub(super) const KNOWN_FOR: u64 = 300;
+/// How many informs are known.
+pub(super) const MAX_INFORMS: usize = 1 << 17;
 /// What the names of its files start with.
 const PREFIX: &str = "taken.";
 /// How many keys one entry has.
@@ -190,10 +194,10 @@ impl Taken {
     /// # Errors
     ///
     /// If the system cannot promise it: then what is in these files is lost, and is to be added again.
-    pub(super) fn sync(&self, place: Option<Place>) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         let _turn = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(work) = self.files().as_mut().and_then(Files::take_unsynced) else {
-            return self.still(place);
+            return Ok(());
         };
         // Without the lock: others add meanwhile.
         let synced = work.iter().try_for_each(|(_, work)| work.sync());
@@ -203,15 +207,7 @@ impl Taken {
                 Err(_) => files.lose(),
             }
         }
-        synced?;
-        self.still(place)
-    }
-
-    fn still(&self, place: Option<Place>) -> io::Result<()> {
-        if place.is_none() || self.has(place) {
-            return Ok(());
-        }
-        Err(io::Error::other("the file of what was taken could not be synced and is written anew"))
+        synced
     }
 
     fn files(&self) -> MutexGuard<'_, Option<Files>> {

@@ -23,7 +23,7 @@
 //!    other items, so one bad item of 500 costs 19 requests.
 //! 9. A key that the server takes nothing of for `give_up` loses its oldest item to the dead letters.
 //! 10. An item for which the server does not answer, or says that it is busy, away or refuses, holds up no other for long: see
-//!     `machine/trouble.rs`.
+//!     `trouble.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,14 +54,14 @@ pub const GIVE_UP: Duration = Duration::from_hours(24);
 /// A linger for which nobody waits for single records.
 const SHORT_LINGER: Duration = Duration::from_millis(100);
 /// The pauses of a sink whose server does not answer, and the first of a key.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The pause of an item that the lane has not tried, as an earlier one is open.
 const BEHIND: Duration = Duration::from_secs(2);
 /// The longest pause of one key.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The longest pause that a server may ask for.
-const LONGEST_BUSY: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_BUSY: Duration = Duration::from_hours(1);
 
 /// How a sink delivers.
 #[derive(Debug, Clone, Copy)]
@@ -78,28 +78,28 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Machine {
     limits: Limits,
-    give_up: Duration,
+    pub(super) give_up: Duration,
     rate: Option<Rate>,
-    queue: Queue,
+    pub(super) queue: Queue,
     lanes: Vec<Lane>,
     /// Nothing is sent until then.
-    paused: Option<Mono>,
+    pub(super) paused: Option<Mono>,
     /// Nothing could be sent when this was last asked, because of `rate` or `linger`; perhaps then.
     held: Option<Mono>,
     /// In how many lanes there is what was sent before without an answer.
-    trying: usize,
+    pub(super) trying: usize,
     /// Before, that goes behind all others.
-    patient: Mono,
+    pub(super) patient: Mono,
     /// Suspects are not tried before, so that others are read and sent first.
-    probe_at: Option<Mono>,
+    pub(super) probe_at: Option<Mono>,
     /// How often in a row the server has not answered.
     failures: u32,
     /// How often it has.
-    answers: u64,
+    pub(super) answers: u64,
     /// How many single items in a row were refused as a whole request, and nothing else was answered.
-    refused: u32,
+    pub(super) refused: u32,
     /// Whether nothing more comes before something is taken.
-    journal_full: bool,
+    pub(super) journal_full: bool,
     stopping: bool,
     random: Random,
 }
@@ -456,7 +456,7 @@ impl Machine {
     }
 
     /// An item is sent again after a pause of its key, or is given up. Says whether it is sent again.
-    fn later(&mut self, place: Place, tried: bool, alone: bool, reason: &Said, now: Mono) -> bool {
+    pub(super) fn later(&mut self, place: Place, tried: bool, alone: bool, reason: &Said, now: Mono) -> bool {
         let open = self.queue.item(place);
         let since = open.since;
         if tried && alone {
@@ -478,13 +478,13 @@ impl Machine {
         true
     }
 
-    fn reject_late(&mut self, place: Place, how: &str, last: &Said) {
+    pub(super) fn reject_late(&mut self, place: Place, how: &str, last: &Said) {
         let time = values::shown(self.give_up);
         self.queue.reject(place, Said::from(format!("not taken for {time}{how}: {last}")));
     }
 
     /// The key of an item waits; once a request, however many items it has there.
-    fn wait(&mut self, place: Place, now: Mono) {
+    pub(super) fn wait(&mut self, place: Place, now: Mono) {
         let key = self.queue.key_of(place);
         if !key.again {
             key.tries = key.tries.saturating_add(1);
@@ -493,7 +493,7 @@ impl Machine {
         }
     }
 
-    fn send_again(&mut self, places: &[Place]) {
+    pub(super) fn send_again(&mut self, places: &[Place]) {
         for place in places {
             self.queue.again(*place);
         }
@@ -504,7 +504,7 @@ impl Machine {
         self.send_again(places);
     }
 
-    fn uncount(&mut self, places: &[Place]) {
+    pub(super) fn uncount(&mut self, places: &[Place]) {
         for place in places {
             self.queue.item(*place).sent -= 1;
         }
@@ -513,13 +513,13 @@ impl Machine {
         }
     }
 
-    fn has_answered(&mut self) {
+    pub(super) fn has_answered(&mut self) {
         self.failures = 0;
         self.answers += 1;
         self.queue.clear_suspects();
     }
 
-    fn pause(&mut self, asked: Duration, now: Mono) {
+    pub(super) fn pause(&mut self, asked: Duration, now: Mono) {
         // Several lanes that fail together are one failure.
         if self.paused.is_none_or(|until| until <= now) {
             self.failures = self.failures.saturating_add(1);
@@ -537,8 +537,6 @@ impl Machine {
         !self.stopping && self.paused.is_none_or(|until| until <= now)
     }
 }
-
-mod trouble;
 
 #[cfg(test)]
 mod model;

@@ -56,11 +56,13 @@ pub mod sink;
 pub mod snmp;
 pub mod splunk;
 pub mod stats;
+mod suspects;
 pub mod syslog;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
 mod tracker;
+mod trouble;
 mod turns;
 pub mod webhook;
 pub mod zabbix;

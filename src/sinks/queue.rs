@@ -6,8 +6,6 @@
 //! All of this is only needed once something has gone wrong. So what comes while nothing is open is kept in a [`Run`], and gets
 //! its places here when the server does not take all of it, or when something else comes before it does.
 
-mod suspects;
-
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::hash::BuildHasherDefault;
@@ -33,19 +31,19 @@ pub(super) struct Queue {
     run: Run,
     /// The places of a run that was under way when something else came.
     spread: Vec<Place>,
-    items: Slab<Open>,
-    keys: Slab<Key>,
+    pub(super) items: Slab<Open>,
+    pub(super) keys: Slab<Key>,
     by_hash: HashMap<u64, Place, BuildHasherDefault<AsItIs>>,
     /// Free keys, by the id of their oldest item: of each [`Class`].
     free: [BTreeSet<(Id, Place)>; 3],
     /// Keys that wait, by when that ends.
     waiting: BTreeSet<(Mono, Place)>,
     /// Keys that are tried only if there is no other, by their turns.
-    suspects: BTreeSet<(u64, Place)>,
+    pub(super) suspects: BTreeSet<(u64, Place)>,
     /// The next turn.
-    turn: u64,
+    pub(super) turn: u64,
     /// Whether requests were halved by a guess.
-    guessed: bool,
+    pub(super) guessed: bool,
     /// Items whose dead letters are to be written, not handed out yet.
     dead: Vec<Place>,
     /// Letters that are done since this was last asked.
@@ -66,7 +64,7 @@ pub(super) struct Open {
     /// The largest request that it may be part of.
     pub(super) most: usize,
     /// The same, until the server answers something.
-    guess: usize,
+    pub(super) guess: usize,
     /// How often it was sent.
     pub(super) sent: u32,
     /// Whether it was sent last without an answer, and how many answers to other requests there had been then.
@@ -445,7 +443,7 @@ impl Queue {
     }
 
     /// Puts a key among the free ones, if it is free.
-    fn release(&mut self, key: Place) {
+    pub(super) fn release(&mut self, key: Place) {
         let known = &self.keys[key];
         if known.sending > 0 || known.dead > 0 || known.until.is_some() || known.suspect.is_some() {
             return;

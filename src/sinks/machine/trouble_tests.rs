@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use super::tests::{at, item, limits, machine, read, taken};
-use super::trouble::MOST_REFUSED;
 use super::*;
 use crate::sinks::sink::Order;
+use crate::sinks::trouble::MOST_REFUSED;
 
 /// What a server says to a request with an item that it does not like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

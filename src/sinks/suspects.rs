@@ -1,13 +1,13 @@
 //! Keys of which nothing is answered while the server answers nothing else: they are tried only if there is no other.
 
-use super::Queue;
 use crate::sinks::key::{Key, Place};
+use crate::sinks::queue::Queue;
 use crate::time::clock::Mono;
 
 impl Queue {
     /// The keys of some items that are under way are suspects, with their turns behind all others. False if that is one key with
     /// several items.
-    pub(in crate::sinks) fn set_aside(&mut self, places: &[Place]) -> bool {
+    pub(super) fn set_aside(&mut self, places: &[Place]) -> bool {
         let keys = self.keys_of(places);
         for key in &keys {
             let turn = self.turn;
@@ -22,7 +22,7 @@ impl Queue {
     }
 
     /// The suspect whose turn it is may be sent, if one can be.
-    pub(in crate::sinks) fn probe(&mut self) {
+    pub(super) fn probe(&mut self) {
         let able = |key: &Key| key.sending == 0 && key.dead == 0 && key.until.is_none();
         let next = self.suspects.iter().find(|(_, key)| able(&self.keys[*key])).copied();
         if let Some((turn, key)) = next {
@@ -33,7 +33,7 @@ impl Queue {
     }
 
     /// Items are sent in requests of half the size. A guess holds until the server answers something.
-    pub(in crate::sinks) fn halve(&mut self, places: &[Place], guess: bool) {
+    pub(super) fn halve(&mut self, places: &[Place], guess: bool) {
         self.guessed |= guess;
         for place in places {
             let open = &mut self.items[*place];
@@ -42,7 +42,7 @@ impl Queue {
     }
 
     /// The server has answered something: no key is a suspect any more.
-    pub(in crate::sinks) fn clear_suspects(&mut self) {
+    pub(super) fn clear_suspects(&mut self) {
         if std::mem::take(&mut self.guessed) {
             for (_, open) in &mut self.items {
                 open.guess = usize::MAX;
@@ -55,18 +55,18 @@ impl Queue {
     }
 
     /// Whether there are suspects.
-    pub(in crate::sinks) fn has_suspects(&self) -> bool {
+    pub(super) fn has_suspects(&self) -> bool {
         !self.suspects.is_empty()
     }
 
     /// Whether the oldest item of each key was sent last without an answer: no other can be tried.
-    pub(in crate::sinks) fn all_unanswered(&self) -> bool {
+    pub(super) fn all_unanswered(&self) -> bool {
         let unanswered = |key: &Key| self.items.get(key.first).is_some_and(|open| open.unanswered.is_some());
         self.keys.iter().all(|(_, key)| unanswered(key))
     }
 
     /// A key waits until then, if it does not wait longer already.
-    pub(in crate::sinks) fn wait_longer(&mut self, place: Place, until: Mono) {
+    pub(super) fn wait_longer(&mut self, place: Place, until: Mono) {
         if self.key_of(place).until.is_none_or(|before| before < until) {
             self.wait(place, until);
         }

@@ -23,8 +23,8 @@
 
 use std::time::Duration;
 
-use super::{FIRST_PAUSE, LONGEST_BUSY, Machine};
 use crate::sinks::key::Place;
+use crate::sinks::machine::{FIRST_PAUSE, LONGEST_BUSY, Machine};
 use crate::sinks::sink::{Said, Trouble};
 use crate::time::clock::Mono;
 
