@@ -217,7 +217,7 @@ impl Correlator {
         core.ahead = now.wall - now.engine;
         core.rebuild(&self.plan, now.engine);
         out.touched.append(&mut ended);
-        core.give_up_all(&self.plan, now, &given_up, out);
+        core.give_up(&self.plan, now, given_up, out);
         core.expect_known(&self.plan, now, out);
         gone.sort_by_key(|(problem, _)| (problem.since.micros(), problem.key));
         for (mut problem, kept) in gone {

@@ -124,22 +124,23 @@ impl Core {
         self.settle(plan, at, out);
     }
 
-    /// A rule does not wait for a key any more: receivers keep what they know, that it is silent.
-    fn give_up_lateness(&mut self, plan: &Plan, now: Now, (late, rule): (Key, u32), out: &mut Effects) {
-        let known = self.problems.find(late).and_then(|at| self.problems.get(at));
-        // Another rule may have taken it over.
-        if known.is_some_and(|problem| problem.rule == rule) {
-            self.end_lateness(plan, now, late, None, out);
-        }
-    }
-
-    /// The same for several keys, unless a problem is also that of a key that is waited for.
-    pub(super) fn give_up_all(&mut self, plan: &Plan, now: Now, late: &[(Key, u32)], out: &mut Effects) {
-        for late in late {
-            if self.expectations.late_with(late.0).is_some() {
+    /// Rules do not wait for keys any more: receivers keep what they know of each, that it is silent, unless others are late with its problem.
+    pub(super) fn give_up(&mut self, plan: &Plan, now: Now, mut late: Vec<(Key, u32)>, out: &mut Effects) {
+        late.sort_unstable();
+        let mut stays = None;
+        for (late, rule) in late {
+            if stays == Some(late) {
                 continue;
             }
-            self.give_up_lateness(plan, now, *late, out);
+            if self.stays_late(plan, now, (late, true), out).is_some() {
+                stays = Some(late);
+                continue;
+            }
+            let known = self.problems.find(late).and_then(|at| self.problems.get(at));
+            // Another rule may have taken it over.
+            if known.is_some_and(|problem| problem.rule == rule) {
+                self.end_lateness(plan, now, late, None, out);
+            }
         }
     }
 
@@ -192,7 +193,7 @@ impl Core {
             }
             self.arm(plan, Kind::Expectation, at);
         }
-        self.give_up_all(plan, now, &given_up, out);
+        self.give_up(plan, now, given_up, out);
     }
 
     /// The daemon did not run for some time: nobody could hear messages then, so it does not count. A time of day that was in it
@@ -254,12 +255,7 @@ impl Core {
             self.expectations.remove(at);
             self.account(rule, -1, 0, bytes);
             out.touched.push((Kind::Expectation, key));
-            if let Some(late) = late
-                && self.stays_late(plan, now, (late, true), out).is_none()
-            {
-                self.give_up_lateness(plan, now, (late, rule), out);
-            }
-            return;
+            return self.give_up(plan, now, late.map(|late| (late, rule)).into_iter().collect(), out);
         }
         self.ahead = now.wall - now.engine;
         let is_late = match expect.when {

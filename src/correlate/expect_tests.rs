@@ -283,20 +283,28 @@ fn what_a_reload_waits_for_no_more_is_not_reminded_of() {
         let text = backup(expect).replace("[rule.check]", "remind = \"2m\"\n[rule.check]");
         text.replace("expect = {  }\n", "")
     };
-    let names = |keys: &str| format!("every = '1m', key = '{{{{ key }}}}', keys = [{keys}]");
-    for (after, states) in [
-        (names("'db1', 'db2'"), &["critical", "critical"][..]),
-        (names("'db1'"), &["critical"]),
-        (String::new(), &[]),
+    let names = |keys: &str, host: &str| {
+        format!("every = '1m', key = '{{{{ key }}}}', host = '{host}', keys = [{keys}]")
+    };
+    // With a host for each key, and with a host, and so a problem, for all.
+    for (host, after, at_reload, later) in [
+        ("{{ key }}", Some("'db1', 'db2'"), &[][..], &["critical", "critical"][..]),
+        ("{{ key }}", Some("'db1'"), &[], &["critical"]),
+        ("{{ key }}", None, &[], &[]),
+        ("all", Some("'db1', 'db2'"), &[], &["critical"]),
+        ("all", Some("'db1'"), &["critical"], &["critical"]),
+        ("all", Some("'db2'"), &["critical"], &["critical"]),
+        ("all", None, &[], &[]),
     ] {
-        let text = rule(&names("'db1', 'db2'"))
+        let text = rule(&names("'db1', 'db2'", host))
             + &steps(&[
                 ("0s", "", &[]),
                 ("1m", "", &["critical", "critical"]),
-                ("2m", "", &[]),
-                ("4m", "", states),
+                ("2m", "", at_reload),
+                ("4m", "", later),
             ])
             .replace("at = \"2m\"\n", "at = \"2m\"\nreload = \"b.toml\"\n");
+        let after = after.map(|keys| names(keys, host)).unwrap_or_default();
         let after = rule(&after).replace("[[rule.test]]\n", "");
         assert_eq!(failures(&text, &[("b.toml", &after)]), "", "{text}");
     }

@@ -61,8 +61,9 @@ impl Expectations {
 
     /// Takes an entry out.
     pub(super) fn remove(&mut self, at: u32) -> Option<Expectation> {
-        self.set_late(at, None);
-        self.table.remove(at)
+        let gone = self.table.remove(at)?;
+        gone.late.map(|late| self.late.remove(&(late, gone.key)));
+        Some(gone)
     }
 
     /// From now on the entry at a place is late, with this problem, or no longer late. Gives the problem of before.

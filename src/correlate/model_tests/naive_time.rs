@@ -1,7 +1,7 @@
 //! What happens in the simple state when time passes, and when rules change.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::naive::{Awaited, Due, Naive, Phase, Story, state_of, swallowed, with_output, worse};
@@ -368,7 +368,7 @@ impl Naive {
             gone.extend(entry.late.filter(|_| !stays).map(|late| (late, entry.rule)));
             stays
         });
-        self.give_up_all(gone);
+        self.give_up(gone);
     }
 
     fn end_lateness(&mut self, late: Key, said: Option<&str>) {
@@ -393,17 +393,16 @@ impl Naive {
     }
 
     /// Nobody waits any more for what is late.
-    fn give_up(&mut self, late: Key, rule: usize) {
-        if self.problems.get(&late).is_some_and(|story| story.rule == rule) {
-            self.end_lateness(late, None);
-        }
-    }
-
-    /// The same for several keys of rules.
-    fn give_up_all(&mut self, late: Vec<(Key, usize)>) {
-        for (late, rule) in late {
-            if !self.awaited.values().any(|entry| entry.late == Some(late)) {
-                self.give_up(late, rule);
+    fn give_up(&mut self, late: Vec<(Key, usize)>) {
+        let late = late.into_iter().collect::<BTreeSet<_>>();
+        for problem in late.iter().map(|(late, _)| *late).collect::<BTreeSet<_>>() {
+            if self.stays_late(problem, true).is_some() {
+                continue;
+            }
+            for (_, rule) in late.iter().filter(|(late, _)| *late == problem) {
+                if self.problems.get(&problem).is_some_and(|story| story.rule == *rule) {
+                    self.end_lateness(problem, None);
+                }
             }
         }
     }
@@ -415,12 +414,7 @@ impl Naive {
         let expect = plan.rules[entry.rule].expect.as_ref().unwrap();
         if forgotten(entry, expect).is_some_and(|at| at <= engine) {
             let entry = self.awaited.remove(&key).unwrap();
-            if let Some(late) = entry.late
-                && self.stays_late(late, true).is_none()
-            {
-                self.give_up(late, entry.rule);
-            }
-            return;
+            return self.give_up(entry.late.map(|late| (late, entry.rule)).into_iter().collect());
         }
         self.ahead = wall - engine;
         let late = match expect.when {
@@ -552,7 +546,7 @@ impl Naive {
             }
         }
         self.ahead = now.wall - now.engine;
-        self.give_up_all(late);
+        self.give_up(late);
         self.expect_known();
         gone.sort_by_key(|(since, key, _)| (*since, *key));
         for (_, _, story) in gone {
