@@ -99,6 +99,15 @@ struct Read {
     damaged: u64,
 }
 
+/// Each key once, with its last time: a file begins with what is in the one before.
+fn newest_of_each(mut keys: Vec<(i64, u64)>) -> Vec<(i64, u64)> {
+    let mut seen = HashSet::new();
+    keys.reverse();
+    keys.retain(|(_, key)| seen.insert(*key));
+    keys.reverse();
+    keys
+}
+
 fn name(number: u64) -> String {
     format!("{PREFIX}{number}")
 }
@@ -240,7 +249,7 @@ impl Files {
         }
         let is_young = |at: i64| now.wall.micros().saturating_sub(at) < KNOWN_FOR as i64 * 1_000_000;
         let ours = all.into_iter().filter(|read| read.secret == secret).flat_map(|read| read.keys);
-        self.left = ours.filter(|(at, _)| is_young(*at)).collect();
+        self.left = newest_of_each(ours.filter(|(at, _)| is_young(*at)).collect());
         drop(self.left.drain(..self.left.len().saturating_sub(MAX_INFORMS)));
         self.secret = secret.unwrap_or(self.secret);
         (self.lost, self.is_behind, self.has_older) = (self.number, !self.left.is_empty(), self.number > 0);

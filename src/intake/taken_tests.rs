@@ -358,3 +358,19 @@ fn a_file_that_cannot_be_read_is_renamed_and_other_names_are_left_alone() {
     let process = process.die();
     assert_eq!([1, 2, 3].map(|key| process.known(key)), [Known::Waits; 3]);
 }
+
+#[test]
+fn quick_restarts_keep_each_key_once() {
+    let mut process = Process::start(Faulty::new(1), SyncPolicy::Batch, 0);
+    let mut taken = Vec::new();
+    for _ in 0..12 {
+        for _ in 0..3 {
+            // As different as digests are.
+            taken.push((taken.len() as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            assert!(process.take(taken[taken.len() - 1]));
+        }
+        process = process.die();
+        let folder = Folder::on(Arc::new(process.disk.clone()), Path::new(DIRECTORY));
+        assert_eq!(Taken::default().open(&folder, at(process.now)).unwrap().keys, taken);
+    }
+}

@@ -429,24 +429,36 @@ impl<'s> Delivery<'s> {
         if self.dead.is_empty() {
             return;
         }
-        let letter = |dead: &DeadItem| {
+        let letter = |(at, dead): (usize, &DeadItem)| {
             let record = dead.item.record()?;
-            Some(Letter::new(&record, &self.running.name, dead.reason.as_str(), now.wall.micros()))
+            Some((at, Letter::new(&record, &self.running.name, dead.reason.as_str(), now.wall.micros())))
         };
-        let letters: Vec<Letter> = self.dead.iter().filter_map(letter).collect();
-        match self.letters.add(&letters) {
-            Ok(Added::Beside) => {
-                self.running.stats.letters.fetch_add(letters.len() as u64, Ordering::Relaxed);
+        let (places, letters): (Vec<usize>, Vec<Letter>) =
+            self.dead.iter().enumerate().filter_map(letter).unzip();
+        let (written, rest) = match self.letters.add(&letters) {
+            Ok(Added { count, alone, rest }) => {
+                let letters = &self.running.stats.letters;
+                if alone {
+                    letters.store(count as u64, Ordering::Relaxed);
+                } else {
+                    letters.fetch_add(count as u64, Ordering::Relaxed);
+                }
+                (places.get(count).copied().unwrap_or(self.dead.len()), rest)
             }
-            Ok(Added::Alone) => self.running.stats.letters.store(letters.len() as u64, Ordering::Relaxed),
-            Err(error) => {
-                self.report.disk("keep dead letters", &error, now.mono);
-                self.letters_paused = Some(now.mono + DISK_PAUSE);
-                return;
-            }
+            Err(error) => (0, Some(error)),
+        };
+        if let Some(error) = rest {
+            self.report.disk(
+                "keep dead letters, for which their part of the journal stays",
+                &error,
+                now.mono,
+            );
+            self.letters_paused = Some(now.mono + DISK_PAUSE);
         }
-        self.report.dead(&self.dead, now.mono);
-        for dead in self.dead.drain(..) {
+        if written > 0 {
+            self.report.dead(&self.dead[..written], now.mono);
+        }
+        for dead in self.dead.drain(..written) {
             self.machine.letter_written(&dead);
         }
     }

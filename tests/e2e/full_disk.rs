@@ -211,3 +211,33 @@ fn dead_letters_have_room_on_a_full_disk() {
     wait_until("there is room again", || small.inform());
     assert_eq!(small.status()["intake"]["outcomes_lost"], 0);
 }
+
+#[test]
+fn dead_letters_are_written_as_room_is_made_for_some_of_them() {
+    const OUTCOMES: usize = 500;
+    let up = Arc::new(AtomicBool::new(false));
+    let is_up = up.clone();
+    let server =
+        WebServer::start(move |_| (if is_up.load(Ordering::SeqCst) { 400 } else { 503 }, "", String::new()));
+    let config = format!("[[sinks]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}\"\n", server.url());
+    let small = Small::start(&config, "exec RUN");
+    for _ in 0..OUTCOMES {
+        snmptrap(&["-v2c", "-c", "public", &small.daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    }
+    let sink = || small.status()["sinks"][0].clone();
+    wait_until("all are in the journal", || sink()["behind"] == OUTCOMES);
+    small.fill();
+    up.store(true, Ordering::SeqCst);
+    // Somebody drops letters as long as there are some, and that is all the room there is.
+    let letters = small.disk.join("dead/hook.jsonl");
+    let (mut dropped, mut rounds) = (0, 0);
+    wait_until("all are dead", || {
+        let some = std::fs::read_to_string(&letters).unwrap_or_default().lines().count();
+        if some > 0 && std::fs::remove_file(&letters).is_ok() {
+            (dropped, rounds) = (dropped + some, rounds + 1);
+        }
+        sink()["behind"] == 0
+    });
+    assert!(rounds > 1, "{rounds}");
+    assert!(dropped <= OUTCOMES && sink()["dead"] == OUTCOMES, "{dropped} of {}", sink());
+}
