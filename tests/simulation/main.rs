@@ -45,6 +45,7 @@ mod weather;
 mod world;
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use history::History;
 use life::Life;
@@ -106,25 +107,43 @@ fn what_is_promised_is_kept() {
     if std::env::var_os("LOG").is_some() {
         tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).init();
     }
-    let mut failed = 0;
-    for seed in first..first + seeds {
-        if (seed - first) % 1000 == 999 {
-            println!("{} seeds, {failed} with findings", seed - first + 1);
-        }
-        let life = live(seed);
-        if life.findings.is_empty() {
-            if seeds == 1 {
-                println!("{}", life.lines.join("\n"));
+    // Lives know nothing of each other, so there are as many at a time as cores.
+    let (next, failed) = (AtomicU64::new(first), AtomicU64::new(0));
+    let end = first + seeds;
+    let lives = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed >= end {
+                return;
             }
-            continue;
+            if (seed - first) % 1000 == 999 {
+                println!("{} seeds, {} with findings", seed - first + 1, failed.load(Ordering::SeqCst));
+            }
+            let life = live(seed);
+            if life.findings.is_empty() {
+                if seeds == 1 {
+                    println!("{}", life.lines.join("\n"));
+                }
+                continue;
+            }
+            if !all {
+                next.store(end, Ordering::SeqCst);
+                fail(seed, &life);
+            }
+            failed.fetch_add(1, Ordering::SeqCst);
+            println!("seed {seed}:\n  {}", life.findings.join("\n  "));
         }
-        if !all {
-            fail(seed, &life);
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(&lives)).collect();
+        for worker in workers {
+            if let Err(panic) = worker.join() {
+                std::panic::resume_unwind(panic);
+            }
         }
-        failed += 1;
-        println!("seed {seed}:\n  {}", life.findings.join("\n  "));
-    }
-    assert_eq!(failed, 0, "seeds failed");
+    });
+    assert_eq!(failed.into_inner(), 0, "seeds failed");
 }
 
 #[test]
