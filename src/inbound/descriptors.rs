@@ -42,7 +42,7 @@ const BASE: usize = 128;
 const CLIENTS: usize = 64 + 64 + 64 + 32;
 /// A socket, and what wakes its thread.
 const SOCKET: usize = 2;
-/// The cursor, the segment that is read, dead letters and their lock, the target, and the thread's runtime.
+/// The cursor, the segments that are read and read again, dead letters and their lock, the target, and the thread's runtime.
 const SINK: usize = 10;
 /// A connection, and one more while it is made anew.
 const CONNECTION: usize = 2;

@@ -38,8 +38,9 @@ use crate::files::disk::{Disk, DiskFile, Opening, read_all};
 pub const SLOT: usize = 4096;
 /// The most ranges that a slot holds.
 pub const MAX_RANGES: usize = (SLOT - HEADER) / 8;
-/// The size of an annex in bytes: with its slot it holds more ranges than a sink has outcomes open (8192).
-const ANNEX: usize = 17 * SLOT;
+/// The room for an annex in bytes: with its slot it holds more ranges than a sink has outcomes open (8,192 in memory and 262,144 that are
+/// read again).
+const ANNEX: usize = 528 * SLOT;
 
 const HEADER: usize = 32;
 /// What is before the ranges of an annex.

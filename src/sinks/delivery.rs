@@ -4,6 +4,7 @@
 //! Runs on the sink's own thread, so that files and locks of a sink block nobody else.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,12 +14,14 @@ use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 
-use crate::journal::{Follower, Journal, Reader};
+use crate::journal::{Encoded, Follower, Journal, Reader};
+use crate::outcome::codec::Outline;
 use crate::sinks::dead::{Added, DeadLetters, Letter};
 use crate::sinks::fields::Filter;
 use crate::sinks::gate::Gate;
 use crate::sinks::keeper::Keeper;
 use crate::sinks::machine::{Batch, DeadItem, Machine, Settings};
+use crate::sinks::read_again::ReadAgain;
 use crate::sinks::report::Report;
 use crate::sinks::retries::{self, Retries};
 use crate::sinks::running::Running;
@@ -77,6 +80,7 @@ pub(super) struct Delivery<'s> {
     clock: Arc<dyn Clock>,
     machine: Machine,
     reader: Reader,
+    read_again: ReadAgain,
     follower: Follower,
     /// Where the visible records ended when it read last.
     seen: u64,
@@ -163,6 +167,7 @@ impl<'s> Delivery<'s> {
             clock: world.clock.clone(),
             machine,
             reader,
+            read_again: ReadAgain::default(),
             keys,
             receipts,
             disk_paused: None,
@@ -271,6 +276,9 @@ impl<'s> Delivery<'s> {
     /// Gives idle lanes what they can send, and reads as much as that takes.
     fn fill(&mut self, now: Now) {
         self.more = false;
+        if self.disk_paused.is_none() {
+            self.read_again(now);
+        }
         let reads = self.disk_paused.is_none();
         if reads && self.machine.gathers() {
             // What came meanwhile goes along.
@@ -287,11 +295,40 @@ impl<'s> Delivery<'s> {
                 self.lingering = false;
             }
         }
+        self.more |= self.disk_paused.is_none() && self.machine.wanted(0).is_some();
         self.lingered = false;
+    }
+
+    /// Reads some of what is parked.
+    fn read_again(&mut self, now: Now) {
+        self.renew_receipts(now);
+        let (keys, receipts) = (self.keys, &self.receipts.0);
+        let item = |record: Encoded<'_>, outline| item(record, outline, keys, receipts, now.mono);
+        let (lost, read) = self.read_again.read(&mut self.machine, &self.journal, item);
+        if lost > 0 {
+            self.running.cursor.add_expired(lost);
+            self.report.lost(lost, now.mono);
+        }
+        if let Err(error) = read {
+            self.disk_failed(&error, now);
+        }
+    }
+
+    fn renew_receipts(&mut self, now: Now) {
+        let changed = self.journal.receipts_changed();
+        if changed != self.receipts.1 {
+            self.receipts = (self.journal.receipts(now), changed);
+        }
+    }
+
+    fn disk_failed(&mut self, error: &io::Error, now: Now) {
+        self.report.disk("read the journal", error, now.mono);
+        self.disk_paused = Some(now.mono + DISK_PAUSE);
     }
 
     /// Reads some records; returns how many.
     fn read(&mut self, now: Now) -> usize {
+        self.renew_receipts(now);
         self.seen = self.follower.next();
         let limits = self.sink.limits();
         let most = limits.items.saturating_mul(limits.lanes).clamp(64, MOST_READ);
@@ -300,10 +337,6 @@ impl<'s> Delivery<'s> {
         let (gate, name) = (&self.options.gate, &self.running.name);
         let mut skipped = 0;
         let keys = self.keys;
-        let changed = self.journal.receipts_changed();
-        if changed != self.receipts.1 {
-            self.receipts = (self.journal.receipts(now), changed);
-        }
         let receipts = &self.receipts.0;
         let takes_events = sink.takes_events();
         let read = self.reader.read_payloads(most, |record, outline| {
@@ -324,24 +357,14 @@ impl<'s> Delivery<'s> {
                 skipped += 1;
                 return true;
             }
-            let item = Item {
-                id: Id::Journal(record.sequence),
-                epoch: record.epoch,
-                sequence: record.sequence,
-                key: Key::Hash(keys),
-                time: outline.time,
-                received: receipts.received(record.sequence, outline.time, now.mono),
-                payload: record.shared(),
-            };
-            machine.read(item, now.mono);
+            machine.read(item(record, outline, keys, receipts, now.mono), now.mono);
             true
         });
         // Behind what was read there may be records that are lost.
         self.machine.pass(self.reader.position());
         self.running.stats.skipped.fetch_add(skipped, Ordering::Relaxed);
         if let Err(error) = read {
-            self.report.disk("read the journal", &error, now.mono);
-            self.disk_paused = Some(now.mono + DISK_PAUSE);
+            self.disk_failed(&error, now);
         }
         (self.reader.position() - before) as usize
     }
@@ -498,6 +521,19 @@ impl<'s> Delivery<'s> {
         if self.keeper.keep(name, cursor, &self.machine, now.mono, hurry) && hurry {
             self.journal.clean();
         }
+    }
+}
+
+/// An item of a record of the journal.
+fn item(record: Encoded<'_>, outline: Outline, keys: Keys, receipts: &Receipts, now: Mono) -> Item {
+    Item {
+        id: Id::Journal(record.sequence),
+        epoch: record.epoch,
+        sequence: record.sequence,
+        key: Key::Hash(keys),
+        time: outline.time,
+        received: receipts.received(record.sequence, outline.time, now),
+        payload: record.shared(),
     }
 }
 

@@ -582,3 +582,5 @@ async fn a_slow_sink_shows_how_late_it_is() {
 
 #[path = "delivery_clock_tests.rs"]
 mod clock;
+#[path = "delivery_parked_tests.rs"]
+mod parked;

@@ -12,6 +12,8 @@ const WRITE_EVERY: Duration = Duration::from_millis(20);
 /// After this time it is written when the sink is awake, so that a stream of outcomes does not wake it for that.
 const WRITE_ALONG: Duration = Duration::from_millis(15);
 const WRITE_AFTER: u64 = 512;
+/// The time between two writes is longer by this for each outcome that is open and not in memory: each may be a range of the progress.
+const FOR_EACH_PARKED: Duration = Duration::from_micros(1);
 /// How long after a write it is synced.
 const SYNC_AFTER: Duration = Duration::from_secs(1);
 /// The same while the journal refuses outcomes: only what is synced makes space.
@@ -49,8 +51,9 @@ impl Keeper {
             Reached { position: machine.cursor(), read: machine.position(), open: machine.open() as u64 };
         cursor.reach(reached, machine.done_ahead());
         let new = done(machine) - self.done;
-        let write = new >= WRITE_AFTER || (new > 0 && now.since(self.written) >= WRITE_ALONG);
-        let sync = self.unsynced.is_some_and(|since| now.since(since) >= sync_after(hurry));
+        let write = new >= WRITE_AFTER + machine.parked() as u64 / 8
+            || (new > 0 && now.since(self.written) >= WRITE_ALONG + more(machine));
+        let sync = self.unsynced.is_some_and(|since| now.since(since) >= sync_after(machine, hurry));
         if sync {
             let result = cursor.sync(machine.progress());
             // After a failure the next try is a second later too.
@@ -73,8 +76,8 @@ impl Keeper {
 
     /// When there is something to do.
     pub(super) fn due(&self, machine: &Machine, hurry: bool) -> Option<Mono> {
-        let write = (done(machine) > self.done).then_some(self.written + WRITE_EVERY);
-        write.into_iter().chain(self.unsynced.map(|since| since + sync_after(hurry))).min()
+        let write = (done(machine) > self.done).then_some(self.written + WRITE_EVERY + more(machine));
+        write.into_iter().chain(self.unsynced.map(|since| since + sync_after(machine, hurry))).min()
     }
 
     fn wrote(&mut self, sink: &str, machine: &Machine, now: Mono, result: std::io::Result<()>) {
@@ -93,8 +96,13 @@ impl Keeper {
     }
 }
 
-fn sync_after(hurry: bool) -> Duration {
-    if hurry { HURRY } else { SYNC_AFTER }
+fn sync_after(machine: &Machine, hurry: bool) -> Duration {
+    if hurry { HURRY + more(machine) } else { SYNC_AFTER }
+}
+
+/// By how much more writes are apart: the more is open, the longer they are.
+fn more(machine: &Machine) -> Duration {
+    FOR_EACH_PARKED * u32::try_from(machine.parked()).unwrap_or(u32::MAX)
 }
 
 /// How many numbers are done, from some start on.

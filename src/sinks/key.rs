@@ -1,5 +1,6 @@
 //! Hosts and services that have open items, as the [`queue`](super::queue) knows them.
 
+use std::collections::VecDeque;
 use std::hash::Hasher;
 
 use crate::sinks::sink::Id;
@@ -45,6 +46,27 @@ pub(super) struct Key {
     pub(super) unsorted: bool,
     /// Whether an item of the request that is being settled has to be sent again.
     pub(super) again: bool,
+    /// Its open items that are not in memory, behind those that are.
+    pub(super) parked: VecDeque<Parked>,
+    /// What is known of the first of these, if no item is in memory.
+    pub(super) head: Option<Box<Head>>,
+}
+
+/// The number of an item of the journal that is not in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parked {
+    pub(super) number: u64,
+    /// When it came.
+    pub(super) since: Mono,
+}
+
+/// What was known of the oldest item of a key before it was parked.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) number: u64,
+    pub(super) most: usize,
+    pub(super) sent: u32,
+    pub(super) unanswered: Option<u64>,
 }
 
 impl Key {
@@ -64,6 +86,8 @@ impl Key {
             entry: None,
             unsorted: false,
             again: false,
+            parked: VecDeque::new(),
+            head: None,
         }
     }
 }

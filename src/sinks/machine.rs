@@ -18,7 +18,8 @@
 //!    what a server takes out of order is sent again behind what it has left out, so that the last state stays the last.
 //! 5. A waiting item holds its own key, and no other.
 //! 6. A dead letter is written before its number is done.
-//! 7. At most [`MOST_OPEN`] items of at most [`MOST_BYTES`] bytes are open; then nothing more is read.
+//! 7. At most [`MOST_OPEN`] items of at most [`MOST_BYTES`] bytes are in memory; then nothing more is read, unless items wait that can be
+//!    parked: see `parked.rs`.
 //! 8. A request that is refused as a whole is halved until one item is left, which is dead. Halves are not mixed with
 //!    other items, so one bad item of 500 costs 19 requests.
 //! 9. A key that the server takes nothing of for `give_up` loses its oldest item to the dead letters.
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use super::jitter::Random;
 use super::key::Place;
+use super::parking::MOST_ITEMS;
 use super::queue::Queue;
 use super::sink::{Fate, Id, Item, Limits, Said, Trouble};
 use crate::journal::progress::Progress;
@@ -40,13 +42,13 @@ use crate::time::rate::Rate;
 use crate::time::receipts::Moment;
 
 pub use super::batch::{Batch, Settled};
-pub use super::queue::DeadItem;
+pub use super::open::DeadItem;
 
-/// The most items that are open at once.
-pub const MOST_OPEN: usize = 8192;
+/// The most items that are in memory at once.
+pub const MOST_OPEN: usize = MOST_ITEMS + MOST_LETTERS;
 /// How many of these may be dead letters that are sent again; the journal has the others.
 pub const MOST_LETTERS: usize = 512;
-/// The most bytes of payload that are open at once, unless a single item has more.
+/// The most bytes of payload that are in memory at once, unless a single item has more.
 pub const MOST_BYTES: usize = 32 << 20;
 /// How long an item may fail before it is given up, unless the configuration says otherwise.
 pub const GIVE_UP: Duration = Duration::from_hours(24);
@@ -224,6 +226,9 @@ impl Machine {
         self.paused = self.paused.filter(|until| *until > now);
         self.held = self.held.filter(|until| *until > now);
         self.probe_at = self.probe_at.filter(|at| *at > now);
+        if self.is_crowded() {
+            self.make_room();
+        }
     }
 
     /// Whether the journal refuses outcomes until sinks have taken some.
@@ -243,8 +248,8 @@ impl Machine {
         if !self.is_idle(lane) || !self.may_send(now) {
             return None;
         }
-        if self.probe_at.is_none_or(|at| at <= now) && self.queue.oldest_ready().is_none() && self.is_quiet()
-        {
+        let probes = self.probe_at.is_none_or(|at| at <= now) && self.wanted(0).is_none();
+        if probes && self.queue.oldest_ready().is_none() && self.is_quiet() {
             self.queue.probe();
         }
         let due = self.queue.oldest_ready()? + self.limits.linger;
@@ -325,8 +330,7 @@ impl Machine {
 
     /// Whether one more item of the journal fits, with a payload of so many bytes.
     pub fn fits(&self, bytes: usize) -> bool {
-        let open = self.queue.open();
-        open < MOST_OPEN - MOST_LETTERS && (open == 0 || self.queue.bytes() + bytes <= MOST_BYTES)
+        self.queue.parked() < self.queue.room().parked && self.has_place(bytes)
     }
 
     /// How many more letters fit.
@@ -355,7 +359,7 @@ impl Machine {
         self.queue.ahead()
     }
 
-    /// How many items of the journal are open.
+    /// How many items of the journal are open, in memory or parked.
     pub fn open(&self) -> usize {
         self.queue.open()
     }
@@ -529,7 +533,7 @@ impl Machine {
         self.paused = self.paused.max(Some(until));
     }
 
-    fn could_send(&self) -> bool {
+    pub(super) fn could_send(&self) -> bool {
         self.paused.is_none() && self.lanes.iter().any(|lane| matches!(lane, Lane::Idle))
     }
 
@@ -540,6 +544,8 @@ impl Machine {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod parked_tests;
 #[cfg(test)]
 mod run_tests;
 #[cfg(test)]

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::key::{AsItIs, Class, Key, NONE, Place};
+use super::open::{DeadItem, Open, State};
+use super::parking::Parking;
 use super::run::Run;
 use super::sink::{Fate, Id, Item, Limits, Order, Said};
 use super::tracker::{self, Tracker};
@@ -24,7 +26,7 @@ use crate::time::receipts::Moment;
 /// Open items by key.
 #[derive(Debug)]
 pub(super) struct Queue {
-    order: Order,
+    pub(super) order: Order,
     /// Whether one request at a time has items in their order: what a run needs.
     has_runs: bool,
     /// If there are some in it, there are no others.
@@ -33,11 +35,11 @@ pub(super) struct Queue {
     spread: Vec<Place>,
     pub(super) items: Slab<Open>,
     pub(super) keys: Slab<Key>,
-    by_hash: HashMap<u64, Place, BuildHasherDefault<AsItIs>>,
+    pub(super) by_hash: HashMap<u64, Place, BuildHasherDefault<AsItIs>>,
     /// Free keys, by the id of their oldest item: of each [`Class`].
     free: [BTreeSet<(Id, Place)>; 3],
     /// Keys that wait, by when that ends.
-    waiting: BTreeSet<(Mono, Place)>,
+    pub(super) waiting: BTreeSet<(Mono, Place)>,
     /// Keys that are tried only if there is no other, by their turns.
     pub(super) suspects: BTreeSet<(u64, Place)>,
     /// The next turn.
@@ -48,59 +50,12 @@ pub(super) struct Queue {
     dead: Vec<Place>,
     /// Letters that are done since this was last asked.
     letters_done: Vec<u64>,
-    tracker: Tracker,
+    pub(super) tracker: Tracker,
+    /// What is not in memory.
+    pub(super) parking: Parking,
     letters: usize,
-    ready: usize,
-    bytes: usize,
-}
-
-/// An open item.
-#[derive(Debug)]
-pub(super) struct Open {
-    /// The item.
-    pub(super) item: Item,
-    /// When it came.
-    pub(super) since: Mono,
-    /// The largest request that it may be part of.
-    pub(super) most: usize,
-    /// The same, until the server answers something.
-    pub(super) guess: usize,
-    /// How often it was sent.
-    pub(super) sent: u32,
-    /// Whether it was sent last without an answer, and how many answers to other requests there had been then.
-    pub(super) unanswered: Option<u64>,
-    key: Place,
-    next: Place,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Not under way.
-    Ready,
-    /// Under way.
-    Sending,
-    /// The server has it, but an earlier one of its key is dead and not done.
-    Held,
-    /// The server will never take it; done when its dead letter is written.
-    Dead(Said),
-}
-
-impl Open {
-    /// The largest request that it may be part of now.
-    fn most(&self) -> usize {
-        self.most.min(self.guess)
-    }
-}
-
-/// An item that became a dead letter, until that letter is written.
-#[derive(Debug, Clone)]
-pub struct DeadItem {
-    /// The item.
-    pub item: Item,
-    /// Why the server does not take it.
-    pub reason: Said,
-    place: Place,
+    pub(super) ready: usize,
+    pub(super) bytes: usize,
 }
 
 impl Queue {
@@ -122,6 +77,7 @@ impl Queue {
             dead: Vec::new(),
             letters_done: Vec::new(),
             tracker: Tracker::new(progress),
+            parking: Parking::default(),
             letters: 0,
             ready: 0,
             bytes: 0,
@@ -151,7 +107,10 @@ impl Queue {
             _ => item,
         };
         self.spread();
-        self.add(item, now);
+        match self.parks(&item) {
+            Some((key, number)) => self.park(key, number, &item, now),
+            None => self.add(item, now),
+        }
     }
 
     /// Gives the items of the run their places.
@@ -200,20 +159,26 @@ impl Queue {
         std::mem::take(&mut self.spread)
     }
 
-    fn add(&mut self, mut item: Item, now: Mono) {
-        // What it was read with is not kept as long as this may be.
-        item.payload = item.payload.alone();
+    fn add(&mut self, item: Item, now: Mono) {
         match item.id {
             Id::Journal(number) => self.tracker.opened(number, item.received),
             Id::Letter(_) => self.letters += 1,
         }
-        self.ready += 1;
-        self.bytes += item.payload.len();
         let hash = item.key();
         let key = match self.order {
             Order::Free => self.keys.insert(Key::new(hash)),
             _ => *self.by_hash.entry(hash).or_insert_with(|| self.keys.insert(Key::new(hash))),
         };
+        self.insert(key, item, now);
+        self.release(key);
+    }
+
+    /// Gives an item its place behind the others of its key.
+    pub(super) fn insert(&mut self, key: Place, mut item: Item, now: Mono) -> Place {
+        // What it was read with is not kept as long as this may be.
+        item.payload = item.payload.alone();
+        self.ready += 1;
+        self.bytes += item.payload.len();
         let (id, most) = (item.id, usize::MAX);
         let (unanswered, next, state) = (None, NONE, State::Ready);
         let open = Open { item, since: now, most, guess: most, sent: 0, unanswered, key, next, state };
@@ -226,7 +191,7 @@ impl Queue {
             self.keys[key].unsorted |= self.items[last].item.id > id;
         }
         self.keys[key].last = place;
-        self.release(key);
+        place
     }
 
     /// The items of the next request, and marks them as under way. What was sent last without an answer goes behind all others if this
@@ -398,18 +363,25 @@ impl Queue {
             self.unlink(key, place);
             self.remove(place);
         }
-        if self.keys[key].first == NONE {
-            if self.order != Order::Free {
-                self.by_hash.remove(&self.keys[key].hash);
-            }
-            if let Some(until) = self.keys[key].until {
-                self.waiting.remove(&(until, key));
-            }
-            if let Some(turn) = self.keys[key].suspect {
-                self.suspects.remove(&(turn, key));
-            }
-            self.keys.remove(key);
+        self.end(key);
+    }
+
+    /// Removes a key of which nothing is open.
+    pub(super) fn end(&mut self, key: Place) {
+        let known = &self.keys[key];
+        if known.first != NONE || !known.parked.is_empty() {
+            return;
         }
+        if self.order != Order::Free {
+            self.by_hash.remove(&known.hash);
+        }
+        if let Some(until) = known.until {
+            self.waiting.remove(&(until, key));
+        }
+        if let Some(turn) = known.suspect {
+            self.suspects.remove(&(turn, key));
+        }
+        self.keys.remove(key);
     }
 
     fn unlink(&mut self, key: Place, place: Place) {
@@ -445,8 +417,14 @@ impl Queue {
     /// Puts a key among the free ones, if it is free.
     pub(super) fn release(&mut self, key: Place) {
         let known = &self.keys[key];
-        if known.sending > 0 || known.dead > 0 || known.until.is_some() || known.suspect.is_some() {
+        if known.dead > 0 || known.until.is_some() || known.suspect.is_some() {
+            return self.unwant(key);
+        }
+        if known.sending > 0 {
             return;
+        }
+        if known.first == NONE {
+            return self.want(key);
         }
         if known.unsorted {
             self.sort(key);
@@ -482,7 +460,7 @@ impl Queue {
     }
 
     /// Brings the items of a key in the order of their ids.
-    fn sort(&mut self, key: Place) {
+    pub(super) fn sort(&mut self, key: Place) {
         let mut places = Vec::new();
         let mut place = self.keys[key].first;
         while place != NONE {
@@ -543,7 +521,7 @@ impl Queue {
         if self.run.is_empty() { self.tracker.is_new(number) } else { number >= self.run.read() }
     }
 
-    /// How many numbers of the journal are open.
+    /// How many numbers of the journal are open, in memory or parked.
     pub(super) fn open(&self) -> usize {
         self.tracker.open() + self.run.items().len()
     }

@@ -81,6 +81,8 @@ pub(super) struct Report {
     put_off: Option<Mono>,
     /// When dead letters were logged last, and how many there were since.
     dead: (Option<Mono>, usize),
+    /// When lost outcomes were logged last, and how many there were since.
+    lost: (Option<Mono>, u64),
     /// What the disk says.
     disk: Limit,
 }
@@ -93,6 +95,7 @@ impl Report {
             puts_off: false,
             put_off: None,
             dead: (None, 0),
+            lost: (None, 0),
             disk: Limit::default(),
         }
     }
@@ -176,6 +179,20 @@ impl Report {
                 last.reason
             );
             self.dead = (Some(now), 0);
+        }
+    }
+
+    /// The journal has dropped outcomes that the server had put off. The first ones are logged at once, then how many in each 10 s.
+    pub(super) fn lost(&mut self, count: u64, now: Mono) {
+        let (logged, lost) = &mut self.lost;
+        *lost += count;
+        if logged.is_none_or(|at| now.since(at) >= EVERY_DEAD) {
+            tracing::error!(
+                sink = self.running.name,
+                outcomes = *lost,
+                "the journal no longer has outcomes that the server had put off: they are lost; raise max_size in [journal]"
+            );
+            self.lost = (Some(now), 0);
         }
     }
 

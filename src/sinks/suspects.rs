@@ -61,7 +61,10 @@ impl Queue {
 
     /// Whether the oldest item of each key was sent last without an answer: no other can be tried.
     pub(super) fn all_unanswered(&self) -> bool {
-        let unanswered = |key: &Key| self.items.get(key.first).is_some_and(|open| open.unanswered.is_some());
+        let unanswered = |key: &Key| match self.items.get(key.first) {
+            Some(open) => open.unanswered.is_some(),
+            None => key.head.as_ref().is_some_and(|head| head.unanswered.is_some()),
+        };
         self.keys.iter().all(|(_, key)| unanswered(key))
     }
 

@@ -10,7 +10,10 @@ use super::server::{Mood, Nature, Rng, Server, Uid};
 use super::*;
 use crate::files::faulty::{Faults, Faulty};
 use crate::journal::progress::{Found, ProgressFile};
+use crate::sinks::parking::Room;
 use crate::sinks::sink::{Key, Order};
+
+mod crash;
 
 #[derive(Debug, Clone, Copy)]
 struct Record {
@@ -36,6 +39,8 @@ enum Known {
     Confirmed,
     /// Its letter is written.
     Dead,
+    /// The journal had dropped it when it was to be read again.
+    Lost,
 }
 
 struct Model {
@@ -49,6 +54,12 @@ struct Model {
     journal: Vec<Record>,
     /// So many records are safe from a power cut.
     journal_synced: usize,
+    /// What is before was dropped.
+    oldest: u64,
+    /// Whether the journal drops something.
+    drops: bool,
+    /// What it has dropped before the server had it.
+    expired: BTreeSet<Uid>,
     keys: HashMap<Uid, u64>,
     letters: Vec<Uid>,
     retrying: BTreeMap<u64, Uid>,
@@ -56,6 +67,11 @@ struct Model {
     server: Server,
     // The run.
     machine: Machine,
+    room: Room,
+    /// How far the journal was read again.
+    again: u64,
+    /// How many items were read again.
+    reread: u64,
     file: ProgressFile,
     written: Progress,
     synced: Progress,
@@ -87,9 +103,24 @@ impl Model {
         let disk = Faulty::new(seed);
         let (file, progress, found) = ProgressFile::open_for_tests(&disk, Path::new(PATH), 1, 1);
         assert_eq!(found, Found::Nothing);
-        let server = Server::new(order, seed);
+        let mut server = Server::new(order, seed);
+        // What silences the server is only given up where others are read: as many must be parked as come.
+        server.is_gentle = random.once_in(4);
+        let room = Room {
+            items: [1, 3, 10, 40, 7680][random.below(5) as usize],
+            parked: if server.is_gentle { 10 } else { 10_000 },
+            keys: if server.is_gentle { 1 + random.below(5) as usize } else { 1000 },
+            suspects: 1000,
+            wanted: [1, 3, 100][random.below(3) as usize],
+        };
+        let drops = random.once_in(3);
+        let mut machine = Machine::new(settings, progress.clone(), seed);
+        machine.queue.parking.room = room;
         Model {
-            machine: Machine::new(settings, progress.clone(), seed),
+            machine,
+            room,
+            again: 0,
+            reread: 0,
             flights: (0..limits.lanes).map(|_| None).collect(),
             random,
             settings,
@@ -98,6 +129,9 @@ impl Model {
             epoch: 1,
             journal: Vec::new(),
             journal_synced: 0,
+            oldest: 1,
+            drops,
+            expired: BTreeSet::new(),
             keys: HashMap::new(),
             letters: Vec::new(),
             retrying: BTreeMap::new(),
@@ -146,7 +180,15 @@ impl Model {
     }
 
     fn read(&mut self, most: u64) {
-        let first = self.machine.position();
+        // As before each look at what there is to do.
+        self.machine.tick(self.now);
+        let first = self.machine.position().max(self.oldest);
+        for number in self.machine.position()..first {
+            if self.record(number).ours && self.machine.is_new(number) {
+                self.expired.insert(self.record(number).uid);
+            }
+        }
+        self.machine.pass(first);
         let end = self.next_number().min(first.saturating_add(most));
         for number in first..end {
             let record = self.record(number);
@@ -161,6 +203,40 @@ impl Model {
             } else {
                 self.machine.pass(number + 1);
             }
+        }
+    }
+
+    /// The same of what is wanted again, as [`ReadAgain`](crate::sinks::read_again) does it.
+    fn read_again(&mut self, most: u64) {
+        let Some(first) = self.machine.wanted(self.again) else { return };
+        let from = if first < self.again { first } else { self.again };
+        let mut at = from;
+        while at < from.saturating_add(most)
+            && let Some(next) = self.machine.wanted(at)
+            && next >= at
+        {
+            if next == at && at >= self.oldest && self.machine.wants(at, from) {
+                let record = self.record(at);
+                self.machine.read_again(Self::item(Id::Journal(at), record.uid, record.key, record.epoch));
+                self.reread += 1;
+            }
+            at += 1;
+        }
+        let lost = self.machine.lose(from..at);
+        self.again = at;
+        if lost == 0 {
+            return;
+        }
+        let progress = self.machine.progress();
+        let missing = (1..self.oldest).filter(|number| {
+            let known = self.known.get(&Id::Journal(*number));
+            progress.contains(*number) && known.is_some_and(|(_, known)| *known == Known::Open)
+        });
+        let missing: Vec<u64> = missing.collect();
+        assert_eq!(missing.len() as u64, lost);
+        for number in missing {
+            self.expired.insert(self.record(number).uid);
+            self.know(Id::Journal(number), self.record(number).uid, Known::Lost);
         }
     }
 
@@ -287,12 +363,14 @@ impl Model {
         }
     }
 
-    /// Laws 1, 3, 6 and 7.
+    /// Laws 1, 3, 6, 7 and 11.
     fn check_progress(&self) {
         let progress = self.machine.progress();
         assert_eq!(progress.cursor, self.machine.cursor());
         assert!(progress.cursor >= self.written.cursor || self.crashes > 0);
-        assert!(self.machine.open() + self.machine.letters() <= MOST_OPEN);
+        let (parked, letters) = (self.machine.parked(), self.machine.letters());
+        assert!(self.machine.open() - parked <= self.room.items && parked <= self.room.parked);
+        assert!(letters <= MOST_LETTERS);
         let mut open = 0;
         let letters = self.known.range(Id::Letter(0)..=Id::Letter(u64::MAX));
         let letters = letters.filter(|(_, (_, known))| *known == Known::Open);
@@ -309,6 +387,7 @@ impl Model {
             match known {
                 Known::Open => assert!(!done, "{number} is done and was never confirmed"),
                 Known::Dead => assert!(done, "{number} is dead and not done"),
+                Known::Lost => assert!(done, "{number} is lost and not done"),
                 // What follows an open one of its key is not done either: after a crash both come again, in order.
                 Known::Confirmed => {
                     let held = self.settings.limits.order != Order::Free && waits.contains(&key);
@@ -322,56 +401,6 @@ impl Model {
             }
         }
         assert_eq!(self.machine.open(), open);
-    }
-
-    fn crash(&mut self, power_cut: bool) {
-        self.crashes += 1;
-        // What was under way, and what the server had confirmed but the file does not know, may come again.
-        let kept = if power_cut { self.synced.clone() } else { self.written.clone() };
-        // A slot holds so many ranges only.
-        let kept = Progress {
-            done: kept.done.into_iter().take(crate::journal::progress::MAX_RANGES).collect(),
-            ..kept
-        };
-        for (id, (uid, _)) in &self.known {
-            if !matches!(id, Id::Journal(number) if kept.contains(*number)) {
-                *self.server.excuses.entry(*uid).or_default() += 1;
-            }
-        }
-        let before = self.next_number();
-        if power_cut {
-            self.disk.cut_power();
-            let lost = self.random.below((self.journal.len() - self.journal_synced) as u64 + 1) as usize;
-            self.journal.truncate(self.journal.len() - lost);
-            self.journal_synced = self.journal.len();
-        }
-        self.epoch += 1;
-        let (file, progress, found) =
-            ProgressFile::open_for_tests(&self.disk, Path::new(PATH), 1, self.next_number());
-        assert_eq!(found, Found::Progress { lost: 0 });
-        // Whatever the file knew for sure, it knows now.
-        for number in 1..self.next_number() {
-            assert!(
-                !kept.contains(number) || progress.contains(number),
-                "the file has forgotten {number}: {progress:?} after {kept:?}"
-            );
-            if progress.contains(number) && self.record(number).ours {
-                let (_, known) = self.known.get(&Id::Journal(number)).copied().unwrap_or((0, Known::Open));
-                assert_ne!(known, Known::Open, "the file says that {number} is done, which never was");
-            }
-        }
-        assert!(
-            (self.next_number()..before + 9).all(|number| !progress.contains(number)),
-            "numbers that are given anew: {progress:?}"
-        );
-        self.known.retain(|id, _| matches!(id, Id::Journal(number) if progress.contains(*number)));
-        self.open.clear();
-        self.flights.iter_mut().for_each(|flight| *flight = None);
-        (self.file, self.written, self.synced) = (file, progress.clone(), progress.clone());
-        self.machine = Machine::new(self.settings, progress, self.random.below(u64::MAX));
-        for (letter, uid) in self.retrying.clone() {
-            self.give_letter(letter, uid);
-        }
     }
 
     /// Time passes, to the next event or not so far.
@@ -393,6 +422,9 @@ impl Model {
             15..35 => {
                 let most = 1 + self.random.below(30);
                 self.read(most);
+                if self.random.once_in(2) {
+                    self.read_again(most);
+                }
             }
             35..55 => self.send(),
             55..75 => self.pass_time(),
@@ -400,10 +432,14 @@ impl Model {
             82..86 => self.write(true),
             86..89 => self.journal_synced = self.journal.len(),
             89..91 => self.retry(),
-            91..95 => {
+            91..94 => {
                 let up = self.random.once_in(2);
                 let moods = [Mood::Away, Mood::Busy, Mood::Refusing];
                 self.server.mood = if up { Mood::Up } else { moods[self.random.below(3) as usize] };
+            }
+            94 if self.drops => {
+                let most = (self.journal_synced as u64 + 1).max(self.oldest);
+                self.oldest += self.random.below(most - self.oldest + 1) / 4;
             }
             95 => self.crash(false),
             96 => self.crash(true),
@@ -435,6 +471,7 @@ impl Model {
                 self.keys.insert(uid, 1_000_000 + fill);
                 self.journal.push(Record { uid, epoch: self.epoch, key: 1_000_000 + fill, ours: true });
             }
+            self.read_again(u64::MAX);
             self.read(u64::MAX);
             self.send();
             self.pass_time();
@@ -455,7 +492,8 @@ impl Model {
                 continue;
             }
             let taken = self.server.taken.contains_key(&record.uid);
-            assert!(taken || letters.contains(&record.uid), "{number} is neither taken nor dead");
+            let expired = self.expired.contains(&record.uid);
+            assert!(taken || letters.contains(&record.uid) || expired, "{number} is neither taken nor dead");
             if taken {
                 last.insert(record.key, record.uid);
             }
@@ -489,7 +527,7 @@ impl Drop for Announce {
     }
 }
 
-fn run(seed: u64) -> (u32, u64, usize) {
+fn run(seed: u64) -> [u64; 5] {
     let _announce = Announce(seed);
     let mut model = Model::new(seed);
     let steps = 20 + model.random.below(400);
@@ -498,7 +536,8 @@ fn run(seed: u64) -> (u32, u64, usize) {
         model.step(keys);
     }
     model.finish();
-    (model.crashes, model.server.requests, model.server.taken.len())
+    let (taken, expired) = (model.server.taken.len() as u64, model.expired.len() as u64);
+    [model.crashes.into(), model.server.requests, taken, model.reread, expired]
 }
 
 #[test]
@@ -510,11 +549,15 @@ fn every_outcome_is_taken_or_dead_once_and_in_order() {
     }
     let factor: u64 = std::env::var("TRAPLINE_CHAOS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let runs = 1000 * factor;
-    let (mut crashes, mut requests, mut taken) = (0, 0, 0);
+    let mut all = [0; 5];
     for seed in 1..=runs {
-        let (c, r, t) = run(seed);
-        (crashes, requests, taken) = (crashes + c, requests + r, taken + t);
+        for (sum, more) in all.iter_mut().zip(run(seed)) {
+            *sum += more;
+        }
     }
-    println!("{runs} runs: {crashes} crashes, {requests} requests, {taken} outcomes taken");
-    assert!(crashes as u64 > runs / 2 && taken as u64 > 10 * runs);
+    let [crashes, requests, taken, reread, expired] = all;
+    println!(
+        "{runs} runs: {crashes} crashes, {requests} requests, {taken} outcomes taken, {reread} read again, {expired} lost"
+    );
+    assert!(crashes > runs / 2 && taken > 10 * runs && reread > 10 * runs && expired > runs);
 }

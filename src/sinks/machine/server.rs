@@ -46,6 +46,8 @@ pub(super) struct Server {
     pub(super) mood: Mood,
     /// Whether it misbehaves beside what is in the nature of the outcomes.
     pub(super) faults: bool,
+    /// Whether each outcome gets an answer.
+    pub(super) is_gentle: bool,
     pub(super) natures: HashMap<Uid, Nature>,
     /// How often it has taken each.
     pub(super) taken: HashMap<Uid, u32>,
@@ -64,6 +66,7 @@ impl Server {
         Server {
             mood: Mood::Up,
             faults: true,
+            is_gentle: false,
             natures: HashMap::new(),
             taken: HashMap::new(),
             log: HashMap::new(),
@@ -78,6 +81,7 @@ impl Server {
     /// A new outcome.
     pub(super) fn outcome(&mut self) -> Uid {
         let nature = match self.random.below(120) {
+            4 | 5 | 12..=14 if self.is_gentle => Nature::Good,
             12 => Nature::Unsendable,
             13 => Nature::Refused,
             14 => Nature::Busy,

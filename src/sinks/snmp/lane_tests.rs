@@ -1,11 +1,16 @@
 //! A receiver that answers as a test says.
 
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::sync::{Arc, Mutex};
+
 use tokio::net::UdpSocket;
 
 use super::lane::{Security, SnmpSink};
 use super::message::Form;
+use crate::net::{Connecting, Network, Opening};
 use crate::settings::address::Address;
-use crate::sinks::sink::{Fate, Sink as _, Trouble};
+use crate::sinks::sink::{Fate, Seat, Sink as _, Trouble};
 use crate::sinks::testing::{item, seat};
 use crate::snmp::ber::{push_integer, push_tlv, tag};
 use crate::snmp::decode;
@@ -111,4 +116,48 @@ fn where_nobody_listens_the_sink_waits() {
     let mut lane = sink.lane(&seat().0);
     let trouble = runtime.block_on(lane.send(&[item(1, "h", None, "o")])).unwrap_err();
     assert!(matches!(trouble, Trouble::Away(..)), "{trouble}");
+}
+
+/// A way on which a datagram may have some 4,500 octets: that of a network can have more than any inform of such a sink.
+#[derive(Debug)]
+struct Narrow(Mutex<Option<UnixDatagram>>);
+
+impl Network for Narrow {
+    fn connect<'a>(&'a self, _host: &'a str, _port: u16) -> Connecting<'a> {
+        Box::pin(std::future::ready(Err(std::io::ErrorKind::Unsupported.into())))
+    }
+
+    fn datagrams<'a>(&'a self, _host: &'a str, _port: u16, _turn: usize) -> Opening<'a> {
+        let socket = self.0.lock().unwrap().take().unwrap();
+        socket2::SockRef::from(&socket).set_send_buffer_size(1).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Box::pin(async move { UdpSocket::from_std(OwnedFd::from(socket).into()) })
+    }
+}
+
+#[test]
+fn a_datagram_that_is_too_long_for_the_way_is_a_dead_letter() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (socket, receiver) = UnixDatagram::pair().unwrap();
+    let sink = SnmpSink {
+        address: Address { host: "192.0.2.1".into(), port: 162 },
+        security: Security::Community("c".to_owned().into()),
+        form: Form::Original,
+        timeout: Duration::from_secs(5),
+        retries: 0,
+    };
+    let mut lane = sink.lane(&Seat { network: Arc::new(Narrow(Mutex::new(Some(socket)))), ..seat().0 });
+    let answering = std::thread::spawn(move || {
+        let mut buffer = vec![0; 65_536];
+        let length = receiver.recv(&mut buffer).unwrap();
+        let (request_id, service) = service_of(&buffer[..length]);
+        receiver.send(&response(request_id, 0)).unwrap();
+        service
+    });
+    let name = "n".repeat(250);
+    let items = [item(1, &name, Some(&name), &"o".repeat(5000)), item(2, "h", Some("short"), "o")];
+    let fates = runtime.block_on(lane.send(&items)).unwrap();
+    assert_eq!(answering.join().unwrap(), "short");
+    let [Fate::Dead(why), Fate::Taken] = &fates[..] else { panic!("{fates:?}") };
+    assert!(why.as_str().contains("longer than one to 192.0.2.1:162 can be"), "{why}");
 }
