@@ -16,7 +16,7 @@ use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::hostile::{discover, notification, now, originator};
-use crate::support::{snmptrap, wait_until};
+use crate::support::{let_pass, pace, snmptrap, wait_until};
 
 /// The sequence numbers in the file sink's file, and how many lines there are.
 fn delivered(daemon: &Daemon) -> (HashSet<u64>, usize) {
@@ -233,11 +233,11 @@ fn every_inform_that_was_acknowledged_survives_200_kills() {
             let load = encode::encode(&notification(NotificationKind::Trap, Version::V2c, "load", 1));
             while !done.load(Ordering::Relaxed) {
                 let _ = socket.send_to(&load, ("127.0.0.1", port));
-                std::thread::sleep(Duration::from_micros(500));
+                pace(Duration::from_micros(500));
             }
         });
         for _ in 0..kills {
-            std::thread::sleep(Duration::from_micros(random.below(60_000)));
+            let_pass(Duration::from_micros(random.below(60_000)));
             daemon.kill();
             daemon.restart();
         }

@@ -1,12 +1,13 @@
 //! Check results into a real Icinga 2, over its API.
 
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, output};
-use crate::support::{Program, link_trap, port, run, snmptrap, wait_until};
+use crate::support::{PATIENCE, Program, link_trap, look_again, port, run, snmptrap, wait_until};
 
 /// An Icinga 2 with a host "router1" of some passive services, an authority of its own and a certificate for
 /// "localhost".
@@ -89,9 +90,13 @@ impl Icinga {
 
     /// Ends it, with all of its processes.
     pub fn stop(&mut self) {
-        let program = self.program.take().unwrap();
+        let mut program = self.program.take().unwrap();
         program.signal("TERM");
-        drop(wait_gone(program));
+        // Its umbrella process ends its children, given the time. A test that fails stops it as well, and must not panic again.
+        let deadline = Instant::now() + PATIENCE;
+        while program.0.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            look_again();
+        }
     }
 
     fn query(&self, path: &str) -> Option<Value> {
@@ -121,17 +126,6 @@ impl Drop for Icinga {
             self.stop();
         }
     }
-}
-
-/// Its umbrella process ends its children, given the time.
-fn wait_gone(mut program: Program) -> Program {
-    for _ in 0..500 {
-        if program.0.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    program
 }
 
 fn root() -> [(&'static str, &'static str); 2] {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::support::{link_trap, port, snmptrap, wait_until};
@@ -134,9 +134,13 @@ fn an_idle_daemon_sleeps() {
     daemon.restart();
     let rest = |when: &str| {
         let mut before = (sleeps(daemon.pid()), worked(daemon.pid()));
+        let mut since = Instant::now();
         // What the start or a message has begun ends within a few rounds.
         wait_until(&format!("it sleeps {when}"), || {
-            std::thread::sleep(Duration::from_secs(SECONDS));
+            if since.elapsed() < Duration::from_secs(SECONDS) {
+                return false;
+            }
+            since = Instant::now();
             let now = (sleeps(daemon.pid()), worked(daemon.pid()));
             let (woken, percent) = (sleeps_since(&before.0, &now.0), (now.1 - before.1) / SECONDS);
             before = now;
@@ -175,9 +179,12 @@ fn a_daemon_with_everything_switched_on_sleeps() {
     wait_until("it is delivered", || {
         daemon.outcomes("out.jsonl").iter().any(|one| one.to_string().contains("Gi0/3"))
     });
-    let mut before = worked(daemon.pid());
+    let (mut before, mut since) = (worked(daemon.pid()), Instant::now());
     wait_until("it sleeps", || {
-        std::thread::sleep(Duration::from_secs(SECONDS));
+        if since.elapsed() < Duration::from_secs(SECONDS) {
+            return false;
+        }
+        since = Instant::now();
         let now = worked(daemon.pid());
         let percent = (now - before) / SECONDS;
         before = now;
