@@ -15,7 +15,7 @@ use trapline::snmp::encode;
 
 use crate::daemon::{Daemon, FILE_SINK, json_lines, output};
 use crate::hostile::notification;
-use crate::support::{Random, let_pass, pace, port, read, run, snmptrap, times, wait_until};
+use crate::support::{Random, let_pass, pace, port, read, run, times, wait_until};
 
 /// Traps become events with their text, lines `sN NUMBER` a result of service sN.
 const RULES: &str = "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\noutput = \"{{ v[1] }}\"\n\
@@ -300,17 +300,7 @@ fn a_refused_reload_says_all_that_is_wrong_and_changes_nothing() {
     assert_eq!(cursors(&daemon), before, "no cursor of a sink that was not started");
     // Nothing has changed: the same ports, rules and sinks.
     lines(daemon.syslog_tcp, 0..3);
-    snmptrap(&[
-        "-v2c",
-        "-c",
-        "public",
-        &daemon.snmp_target(),
-        "",
-        "1.3.6.1.4.1.9.0.1",
-        "1.3.6.1.4.1.9.1",
-        "s",
-        "x",
-    ]);
+    daemon.trap(&["1.3.6.1.4.1.9.0.1", "1.3.6.1.4.1.9.1", "s", "x"]);
     wait_until("all of it came", || daemon.outcomes("out.jsonl").len() == 4);
     let ready =
         || Command::new("curl").args(["-sf", &format!("http://127.0.0.1:{http}/ready")]).output().unwrap();
