@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use crate::net;
 use crate::settings::url::shown;
 use crate::settings::{clear, tls_errors};
 
@@ -75,8 +76,7 @@ async fn secured(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 ) -> io::Result<Compat<TlsStream<TcpStream>>> {
-    let stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
-    stream.set_nodelay(true)?;
+    let stream = net::tcp(&uri.authority.host, uri.authority.port).await?;
     let secured = TlsConnector::from(config).connect(name, stream).await;
     let secured = secured.map_err(|error| io::Error::new(error.kind(), tls_errors::said(&error)))?;
     Ok(secured.compat())
