@@ -16,7 +16,7 @@ use async_rs::util::RuntimeParts;
 use async_rs::{Runtime, Tokio};
 use futures_util::io::{AsyncRead, AsyncWrite};
 use futures_util::stream::Stream;
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -24,8 +24,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::settings::tls_errors;
+use crate::net;
 use crate::settings::url::shown;
+use crate::settings::{clear, tls_errors};
 
 /// The TLS client and the name that the broker's certificate must have; none without TLS.
 pub type Tls = Option<(Arc<ClientConfig>, ServerName<'static>)>;
@@ -40,6 +41,17 @@ pub fn uri(url: &str) -> Result<AMQPUri, String> {
         let error = if url.is_empty() { error } else { error.replace(url, &shown(url)) };
         format!("this is no AMQP address: {error}")
     })
+}
+
+/// What to do about [`exposed`].
+pub const EXPOSED: &str = "write amqps:// in url";
+
+/// What is said of a URL whose password goes to the broker in the clear, over a network; none if it does not. `key` has the URL.
+pub fn exposed(url: &str, uri: &AMQPUri, key: &str) -> Option<String> {
+    let to = [(uri.authority.host.as_str(), uri.scheme == AMQPScheme::AMQPS)];
+    // Without one it is that of everybody, for this machine.
+    let is_exposed = url.contains('@') && clear::is_exposed(&to);
+    is_exposed.then(|| clear::said(&format!("the password in '{key}'"), "over amqp://"))
 }
 
 /// Connects to the broker and virtual host of a URL, with its user and password.
@@ -64,8 +76,7 @@ async fn secured(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 ) -> io::Result<Compat<TlsStream<TcpStream>>> {
-    let stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
-    stream.set_nodelay(true)?;
+    let stream = net::tcp(&uri.authority.host, uri.authority.port).await?;
     let secured = TlsConnector::from(config).connect(name, stream).await;
     let secured = secured.map_err(|error| io::Error::new(error.kind(), tls_errors::said(&error)))?;
     Ok(secured.compat())

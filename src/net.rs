@@ -8,9 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
 
+/// After how long without an answer of an address the next one of the host is tried beside it.
+const BEGIN: Duration = Duration::from_millis(250);
 /// How long an address of a host may take to answer, where the host has further ones.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -70,15 +73,8 @@ pub trait Resolver: Debug + Send + Sync {
 pub struct Internet;
 
 impl Network for Internet {
-    /// Tries the addresses of the host one after the other. An address that does not answer is left for the next one after
-    /// 5 s.
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a> {
-        Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-            let stream = first_that_answers(&addresses, PATIENCE, TcpStream::connect).await?;
-            let _ = stream.set_nodelay(true);
-            Ok(Box::new(stream) as Box<dyn Stream>)
-        })
+        Box::pin(async move { Ok(Box::new(tcp(host, port).await?) as Box<dyn Stream>) })
     }
 
     fn datagrams<'a>(&'a self, host: &'a str, port: u16, turn: usize) -> Opening<'a> {
@@ -97,6 +93,18 @@ impl Network for Internet {
     }
 }
 
+/// Connects to a port of a host, which is a name or an address, over TCP.
+///
+/// # Errors
+///
+/// If the host has no address, or none that answers.
+pub async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    let stream = first_that_answers(&addresses, (BEGIN, PATIENCE), TcpStream::connect).await?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
 /// Whether a datagram was not sent because it is longer than one on its way can be.
 pub fn is_too_long(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMSGSIZE)
@@ -110,29 +118,40 @@ async fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Connects to the first address that answers. The last one may take longer than `patience`.
+/// Connects to the first address that answers (RFC 8305, "happy eyeballs"): while one does not, the next one is tried beside it, after
+/// a pause of `begin`, so that an address that is dead costs no more than that. One that has another one behind it has `patience`; how
+/// long the last one may take is for who connects.
 async fn first_that_answers<T, C>(
     addresses: &[SocketAddr],
-    patience: Duration,
+    (begin, patience): (Duration, Duration),
     connect: impl Fn(SocketAddr) -> C,
 ) -> io::Result<T>
 where
     C: Future<Output = io::Result<T>>,
 {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for (at, address) in addresses.iter().enumerate() {
-        let connecting = connect(*address);
-        let connected = if at + 1 < addresses.len() {
-            tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| Err(timed_out()))
-        } else {
-            connecting.await
-        };
-        match connected {
-            Ok(connection) => return Ok(connection),
-            Err(error) => last = error,
+    let (mut under_way, mut next) = (FuturesUnordered::new(), 0);
+    loop {
+        if let Some(address) = addresses.get(next) {
+            next += 1;
+            let (connecting, is_last) = (connect(*address), next == addresses.len());
+            under_way.push(async move {
+                if is_last {
+                    return connecting.await;
+                }
+                tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| Err(timed_out()))
+            });
+        }
+        tokio::select! {
+            biased;
+            Some(connected) = under_way.next() => match connected {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = error,
+            },
+            () = tokio::time::sleep(begin), if next < addresses.len() => {}
+            else => return Err(last),
         }
     }
-    Err(last)
 }
 
 fn timed_out() -> io::Error {
@@ -143,30 +162,64 @@ fn timed_out() -> io::Error {
 mod tests {
     use super::*;
 
-    /// An address answers, refuses, or is a black hole.
-    #[test]
-    fn the_first_address_that_answers_is_used() {
+    /// What an address does.
+    #[derive(Debug, Clone, Copy)]
+    enum Does {
+        Answer,
+        AnswerAfter(Duration),
+        Refuse,
+        Nothing,
+    }
+    use Does::*;
+
+    /// Which address is connected to, and after how long; or the last error. None: somebody else has to end it.
+    fn tried(what: &[Does]) -> Option<Result<(u16, Duration), io::ErrorKind>> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let tried = |what: &'static [Option<bool>]| {
-            let addresses: Vec<SocketAddr> =
-                (1..).take(what.len()).map(|port| ([192, 0, 2, 1], port).into()).collect();
-            let connect = |address: SocketAddr| async move {
-                match what[usize::from(address.port()) - 1] {
-                    Some(true) => Ok(address.port()),
-                    Some(false) => Err(io::ErrorKind::ConnectionRefused.into()),
-                    None => std::future::pending().await,
-                }
-            };
-            let first = first_that_answers(&addresses, PATIENCE, connect);
-            let first = runtime.block_on(async { tokio::time::timeout(PATIENCE * 9, first).await });
-            first.map(|first| first.map_err(|error| error.kind()))
+        let addresses: Vec<SocketAddr> =
+            (1..).take(what.len()).map(|port| ([192, 0, 2, 1], port).into()).collect();
+        let connect = |address: SocketAddr| async move {
+            match what[usize::from(address.port()) - 1] {
+                Answer => {}
+                AnswerAfter(time) => tokio::time::sleep(time).await,
+                Refuse => return Err(io::ErrorKind::ConnectionRefused.into()),
+                Nothing => std::future::pending().await,
+            }
+            Ok(address.port())
         };
-        assert_eq!(tried(&[Some(true), None]).unwrap(), Ok(1));
-        assert_eq!(tried(&[None, Some(false), None, Some(true)]).unwrap(), Ok(4));
-        assert_eq!(tried(&[None, Some(false)]).unwrap(), Err(io::ErrorKind::ConnectionRefused));
-        assert_eq!(tried(&[]).unwrap(), Err(io::ErrorKind::NotFound));
+        runtime.block_on(async {
+            let start = tokio::time::Instant::now();
+            let first = first_that_answers(&addresses, (BEGIN, PATIENCE), connect);
+            let first = tokio::time::timeout(PATIENCE * 9, first).await.ok()?;
+            Some(first.map(|port| (port, start.elapsed())).map_err(|error| error.kind()))
+        })
+    }
+
+    #[test]
+    fn the_first_address_that_answers_is_used() {
+        let slow = AnswerAfter(BEGIN * 3 / 2);
+        for (what, port, pauses) in [
+            (&[Answer, Nothing][..], 1, 0.0),
+            (&[Refuse, Answer], 2, 0.0),
+            // What is refused is no reason to wait.
+            (&[Nothing, Refuse, Nothing, Answer], 4, 2.0),
+            (&[Nothing, Nothing, Nothing, Answer], 4, 3.0),
+            // The first one is preferred where it is not much slower, and keeps its chance where it is.
+            (&[AnswerAfter(BEGIN / 2), Answer], 1, 0.5),
+            (&[slow, Answer], 2, 1.0),
+            (&[slow, slow], 1, 1.5),
+            (&[slow, Refuse], 1, 1.5),
+        ] {
+            assert_eq!(tried(what), Some(Ok((port, BEGIN.mul_f64(pauses)))), "{what:?}");
+        }
+    }
+
+    #[test]
+    fn where_no_address_answers_the_last_error_is_said() {
+        assert_eq!(tried(&[]), Some(Err(io::ErrorKind::NotFound)));
+        assert_eq!(tried(&[Refuse]), Some(Err(io::ErrorKind::ConnectionRefused)));
+        assert_eq!(tried(&[Nothing, Refuse]), Some(Err(io::ErrorKind::TimedOut)));
         // How long the last one may take is for who connects.
-        assert!(tried(&[Some(false), None]).is_err());
+        assert_eq!(tried(&[Refuse, Nothing]), None);
     }
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::commands::args::{ConfigArg, ListArgs};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::commands::decoded::print_message;
-use crate::config::loaded;
+use crate::config::{Config, loaded};
 use crate::daemon::control::Request;
 use crate::inbox::{Group, Key, store};
-use crate::lookup::hosts::Hosts;
+use crate::intake::line::Reading;
 use crate::maker::groups::{message, summary, what, with_messages};
 use crate::mib::Mib;
 use crate::terminal::println;
@@ -110,7 +110,7 @@ pub fn group(directory: &Path, id: u64) -> anyhow::Result<Group> {
 fn list(args: &ListArgs) -> anyhow::Result<bool> {
     let Some(directory) = daemon::journal_directory(&args.config) else { return Ok(false) };
     let groups = groups(&directory)?;
-    let (mib, hosts) = names(args);
+    let (mib, config) = names(args);
     if args.json {
         let groups: Vec<Value> = groups.iter().map(|group| summary(group, &mib)).collect();
         println!("{}", json!({ "groups": groups }));
@@ -130,7 +130,7 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
             seconds(group.last),
             senders(group),
             what(group, &mib),
-            values(group, &hosts, &mib),
+            values(group, &config.lines(), &mib),
         );
     }
     println!(
@@ -140,9 +140,9 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
 }
 
 /// What the last notification of a group carries; the last line is what its group is named by.
-fn values(group: &Group, hosts: &Hosts, mib: &Mib) -> String {
+fn values(group: &Group, lines: &Reading<'_>, mib: &Mib) -> String {
     let (Key::Trap(_), Some(sample)) = (&group.key, group.samples.back()) else { return String::new() };
-    let last = message(sample, hosts, mib);
+    let last = message(sample, lines, mib);
     let varbinds = last["varbinds"].as_array().into_iter().flatten();
     let texts: Vec<&str> = varbinds.filter_map(|varbind| varbind["text"].as_str()).collect();
     let texts = texts.join(", ");
@@ -150,11 +150,11 @@ fn values(group: &Group, hosts: &Hosts, mib: &Mib) -> String {
     if shown.is_empty() { String::new() } else { format!(": {}", shown.escape_debug()) }
 }
 
-/// The names of OIDs, and what is known of senders; the shipped names if the configuration is wrong, as the list is useful then
-/// too.
-fn names(args: &ListArgs) -> (Arc<Mib>, Hosts) {
+/// The names of OIDs, and the configuration, which says how lines are read; the shipped names and the defaults if it is wrong, as the
+/// list is useful then too.
+fn names(args: &ListArgs) -> (Arc<Mib>, Config) {
     let config = loaded::config(args.config.path().as_deref()).map(|(config, _)| config).unwrap_or_default();
-    (loaded::mibs(&config, &[]).0.mib, config.hosts)
+    (loaded::mibs(&config, &[]).0.mib, config)
 }
 
 fn seconds(micros: i64) -> String {
@@ -176,9 +176,10 @@ fn senders(group: &Group) -> String {
 fn show(args: &ShowArgs) -> anyhow::Result<bool> {
     let Some(directory) = daemon::journal_directory(&args.list.config) else { return Ok(false) };
     let group = group(&directory, args.group)?;
-    let (mib, hosts) = names(&args.list);
+    let (mib, config) = names(&args.list);
+    let lines = config.lines();
     if args.list.json {
-        println!("{:#}", with_messages(&group, &hosts, &mib));
+        println!("{:#}", with_messages(&group, &lines, &mib));
         return Ok(true);
     }
     println!("{}", what(&group, &mib));
@@ -191,7 +192,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<bool> {
     }
     for sample in &group.samples {
         println!("\n{}", "-".repeat(40));
-        print_message(&message(sample, &hosts, &mib));
+        print_message(&message(sample, &lines, &mib));
     }
     Ok(true)
 }

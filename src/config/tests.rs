@@ -466,3 +466,49 @@ fn paths_that_lead_nowhere_are_reported_at_their_place() {
     assert!(places.len() == 2 && places[0].ends_with(":2:10") && places[1].ends_with(":4:10"), "{found}");
     assert!(setup.compiled.rules.is_none());
 }
+
+/// Those of sinks are in `sinks/secrets_tests.rs`. Every table that is not a sink and has a URL with a login is here.
+#[test]
+fn a_login_that_is_read_with_is_not_sent_in_the_clear_without_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, url_file) = (dir.path().join("trapline.toml"), dir.path().join("url"));
+    let queue =
+        |url: &str| format!("[[intake]]\ntype = \"amqp\"\nqueue = \"q\"\nformat = \"canopsis\"\n{url}\n");
+    let table = |url: &str| {
+        format!("[[lookups]]\nname = \"site\"\nkey = \"host\"\n{url}\nuser = \"u\"\npassword = \"p\"\n")
+    };
+    for (plain, secure, login) in [("amqp", "amqps", "u:p@"), ("http", "https", "")] {
+        for (scheme, login, host, expected) in [
+            (plain, login, "broker", 1),
+            (plain, login, "192.0.2.1", 1),
+            (secure, login, "192.0.2.1", 0),
+            (plain, login, "127.0.0.1", 0),
+            (plain, login, "[::1]", 0),
+            (plain, login, "localhost", 0),
+            // The login of everybody, for a broker on this machine.
+            (plain, "", "192.0.2.1", usize::from(plain == "http")),
+        ] {
+            let url = format!("{scheme}://{login}{host}/v");
+            std::fs::write(&url_file, format!("{url}\n")).unwrap();
+            let inline = format!("url = \"{url}\"");
+            let texts = match plain {
+                "amqp" => vec![("url", queue(&inline)), ("url_file", queue("url_file = \"url\""))],
+                _ => vec![("url", table(&inline))],
+            };
+            for (key, text) in texts {
+                std::fs::write(&file, format!("[snmp]\nrelays = []\n{text}")).unwrap();
+                let (_, found) = Config::load(&file).unwrap_or_else(|found| panic!("{}", found.to_text()));
+                let found = found.to_text();
+                let said = match plain {
+                    "amqp" => {
+                        format!("the password in '{key}' is sent over amqp://, where others can read it")
+                    }
+                    _ => "the login is sent over http://, where others can read it".to_owned(),
+                };
+                assert_eq!(found.matches(&said).count(), expected, "{text}: {found}");
+                assert_eq!(found.matches("others can read it").count(), expected, "{text}: {found}");
+                assert!(!found.contains("u:p@"), "{found}");
+            }
+        }
+    }
+}

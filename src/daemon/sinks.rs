@@ -316,7 +316,7 @@ mod tests {
     use super::*;
     use crate::journal::{Batch, Options, WhenFull};
     use crate::outcome::record::Record;
-    use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
+    use crate::outcome::testing;
     use crate::sinks::sink::{Fate, Item, Lane, Limits, Pieces, Seat, Sending, Sink as Configured};
     use crate::status::Health;
     use crate::world::World;
@@ -386,20 +386,7 @@ mod tests {
         let planned = plan(&sinks.view(), &first, &crew, &journal, &mut found);
         sinks.carry_out(planned, &journal, stopped.clone()).await;
         let mut batch = Batch::default();
-        batch.push(&Outcome::CheckResult(CheckResult {
-            common: Common {
-                time: 1,
-                rule: "r".into(),
-                state: State::Ok,
-                output: "o".into(),
-                long_output: "".into(),
-                source: "s".into(),
-                labels: Labels::default(),
-            },
-            host: "h".into(),
-            service: None,
-            perfdata: "".into(),
-        }));
+        batch.push(&testing::check("o"));
         journal.append(&batch).unwrap();
         (0..SINKS).for_each(|_| sent.recv().unwrap());
         // A third is changed, a third renamed, a third removed.

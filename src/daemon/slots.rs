@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::journal::{Batch, Options, WhenFull};
     use crate::outcome::record::Record;
-    use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
+    use crate::outcome::testing;
     use crate::sinks::file::JsonLines;
     use crate::sinks::sink::{Item, Lane, Limits, Pieces, Seat, Sending, Sink as Configured};
     use crate::status::Health;
@@ -154,20 +154,7 @@ mod tests {
     fn outcomes(from: u64, to: u64) -> Batch {
         let mut batch = Batch::default();
         for n in from..to {
-            batch.push(&Outcome::CheckResult(CheckResult {
-                common: Common {
-                    time: 1,
-                    rule: "r".into(),
-                    state: State::Ok,
-                    output: n.to_string().into(),
-                    long_output: "".into(),
-                    source: "s".into(),
-                    labels: Labels::default(),
-                },
-                host: "h".into(),
-                service: None,
-                perfdata: "".into(),
-            }));
+            batch.push(&testing::check(&n.to_string()));
         }
         batch
     }

@@ -252,6 +252,21 @@ impl Folder {
         Ok(aside)
     }
 
+    /// Has a file out of the way that cannot be read, and says so in the log. `what` stands before its path there, as "the state of
+    /// rules in" does; `lost` says what that means.
+    pub(crate) fn set_aside_unread(&self, name: &str, error: &io::Error, what: &str, lost: &str) {
+        let file = self.path().join(name);
+        let file = file.display();
+        match self.set_aside(name) {
+            Ok(aside) => {
+                tracing::error!(%error, "cannot read {what} {file}: it is renamed to {aside}; {lost}");
+            }
+            Err(why) => {
+                tracing::error!(%error, %why, "cannot read {what} {file}, nor rename it: {lost}; remove it");
+            }
+        }
+    }
+
     /// Removes a file. Durable when this returns.
     ///
     /// # Errors

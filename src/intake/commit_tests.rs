@@ -3,7 +3,7 @@ use crate::files::disk::Disk;
 use crate::files::faulty::{Faults, Faulty};
 use crate::intake::taken::KNOWN_FOR;
 use crate::journal::{Options, Reader, WhenFull};
-use crate::outcome::result::{Common, Event, Labels, Outcome, State};
+use crate::outcome::testing::event;
 use crate::time::clock::Wall;
 
 /// A commit into a journal on a disk that can be told to fail.
@@ -35,7 +35,7 @@ impl Bench {
     /// Commits one outcome with this output, and an inform with this key.
     fn batch(&self, output: &str, inform: Option<u64>, refused: Refused) -> (Committed, Made) {
         let mut made = Made::default();
-        assert!(made.batch.push(&outcome(output)));
+        assert!(made.batch.push(&event(output)));
         if let Some(key) = inform {
             self.commit.claim(key, self.now.mono);
             made.add_inform(key);
@@ -72,23 +72,6 @@ impl Bench {
         {}
         all
     }
-}
-
-fn outcome(output: &str) -> Outcome<'_> {
-    Outcome::Event(Event {
-        common: Common {
-            time: 1,
-            rule: "r".into(),
-            state: State::Ok,
-            output: output.into(),
-            long_output: "".into(),
-            source: "192.0.2.1".into(),
-            labels: Labels::default(),
-        },
-        component: "c".into(),
-        resource: None,
-        fields: Vec::new(),
-    })
 }
 
 #[test]

@@ -2,7 +2,8 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::intake::mute::COMPARED;
-use crate::outcome::result::{CheckResult, Common, Labels, State as Of};
+use crate::outcome::result::{CheckResult, Common, State as Of};
+use crate::outcome::testing;
 use crate::time::calendar::Days;
 
 const START: Point = Point { epoch: 7, next: 1 };
@@ -17,15 +18,7 @@ fn covers(host: &str) -> Covers {
 }
 
 fn result(host: &str, state: Of, output: &str) -> Vec<u8> {
-    let common = Common {
-        time: 5,
-        rule: "link-down".into(),
-        state,
-        output: output.into(),
-        long_output: "".into(),
-        source: "".into(),
-        labels: Labels::default(),
-    };
+    let common = Common { time: 5, rule: "link-down".into(), state, ..testing::common(output) };
     let mut bytes = Vec::new();
     let check = CheckResult { common, host: host.into(), service: Some("Link".into()), perfdata: "".into() };
     codec::encode(&Outcome::CheckResult(check), &mut bytes);

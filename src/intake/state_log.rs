@@ -170,7 +170,12 @@ impl StateLog {
             self.number = number;
             found.begin();
             if let Err(error) = self.read(number, &mut found) {
-                self.set_aside(number, &error);
+                self.folder.set_aside_unread(
+                    &name(number),
+                    &error,
+                    "the state of rules in",
+                    "the state goes on without what only it had",
+                );
             }
             found.end();
         }
@@ -219,22 +224,6 @@ impl StateLog {
         }
         found.damaged += entries.damaged();
         Ok(())
-    }
-
-    /// Has a file out of the way that cannot be read.
-    fn set_aside(&self, number: u64, error: &io::Error) {
-        let file = self.folder.path().join(name(number));
-        let file = file.display();
-        match self.folder.set_aside(&name(number)) {
-            Ok(aside) => tracing::error!(
-                %error,
-                "cannot read the state of rules in {file}: it is renamed to {aside}, and the state goes on without what only it had"
-            ),
-            Err(why) => tracing::error!(
-                %error, %why,
-                "cannot read the state of rules in {file}, nor rename it: the state goes on without what only it had; remove it"
-            ),
-        }
     }
 
     /// The outcomes that are not in the journal from a sequence number on, and what only the journal has from another one on.

@@ -233,7 +233,12 @@ impl Files {
             match self.read(*number) {
                 Ok(read) => all.push(read),
                 Err(error) => {
-                    self.set_aside(*number, &error);
+                    self.folder.set_aside_unread(
+                        &name(*number),
+                        &error,
+                        "what was taken lately from",
+                        "what senders repeat may be processed twice",
+                    );
                     continue;
                 }
             }
@@ -267,22 +272,6 @@ impl Files {
         }
         read.damaged += entries.damaged();
         Ok(read)
-    }
-
-    /// Has a file out of the way that cannot be read.
-    fn set_aside(&self, number: u64, error: &io::Error) {
-        let file = self.folder.path().join(name(number));
-        let file = file.display();
-        match self.folder.set_aside(&name(number)) {
-            Ok(aside) => tracing::error!(
-                %error,
-                "cannot read what was taken lately from {file}: it is renamed to {aside}; what senders repeat may be processed twice"
-            ),
-            Err(why) => tracing::error!(
-                %error, %why,
-                "cannot read what was taken lately from {file}, nor rename it: what senders repeat may be processed twice; remove it"
-            ),
-        }
     }
 
     fn add(&mut self, keys: &[u64], now: Now, known: impl FnOnce() -> Vec<u64>) -> io::Result<Place> {

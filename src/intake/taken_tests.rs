@@ -11,7 +11,7 @@ use crate::intake::informs::Known;
 use crate::intake::made::Made;
 use crate::intake::state_log::StateLog;
 use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
-use crate::outcome::result::{Common, Event, Labels, Outcome, State};
+use crate::outcome::testing::event;
 use crate::time::clock::Wall;
 
 const DIRECTORY: &str = "/journal";
@@ -62,7 +62,7 @@ impl Process {
 
     fn commit_one(&self, output: u64, has_key: bool) -> Committed {
         let mut made = Made::default();
-        assert!(made.batch.push(&outcome(&output.to_string())));
+        assert!(made.batch.push(&event(&output.to_string())));
         if has_key {
             made.add_inform(output);
         }
@@ -112,23 +112,6 @@ impl Process {
         let names = self.disk.names().into_iter();
         names.filter(|path| path.extension().is_some_and(|extension| extension == "seg")).max().unwrap()
     }
-}
-
-fn outcome(output: &str) -> Outcome<'_> {
-    Outcome::Event(Event {
-        common: Common {
-            time: 1,
-            rule: "r".into(),
-            state: State::Ok,
-            output: output.into(),
-            long_output: "".into(),
-            source: "192.0.2.1".into(),
-            labels: Labels::default(),
-        },
-        component: "c".into(),
-        resource: None,
-        fields: Vec::new(),
-    })
 }
 
 /// It dies at each byte that it writes: of the outcome, and of the key behind it; in the first file, one that is there, and one
@@ -307,7 +290,7 @@ fn there_are_two_files_at_most_for_five_minutes_or_a_number_of_keys_each() {
     let per_batch = MAX_INFORMS as u64 / 4;
     for batch in 0..10 {
         let mut made = Made::default();
-        made.batch.push(&outcome("x"));
+        made.batch.push(&event("x"));
         (0..per_batch).for_each(|n| made.add_inform(batch * per_batch + n));
         process.commit.batch(at(process.now), &mut made, Refused::Queues);
         process.pass();

@@ -96,7 +96,7 @@ impl Stopped {
 mod tests {
     use super::*;
     use crate::journal::{Batch, Journal, Options, WhenFull};
-    use crate::outcome::result::{CheckResult, Common, Labels, Outcome, State};
+    use crate::outcome::testing;
 
     #[test]
     fn a_stopped_journal_tells_how_far_its_sinks_are_and_is_not_changed() {
@@ -109,20 +109,7 @@ mod tests {
         let (slow, fast) = (journal.register("slow").unwrap(), journal.register("fast").unwrap());
         let mut batch = Batch::default();
         for _ in 0..5 {
-            batch.push(&Outcome::CheckResult(CheckResult {
-                common: Common {
-                    time: 1,
-                    rule: "r".into(),
-                    state: State::Ok,
-                    output: "o".into(),
-                    long_output: "".into(),
-                    source: "s".into(),
-                    labels: Labels::default(),
-                },
-                host: "h".into(),
-                service: None,
-                perfdata: "".into(),
-            }));
+            batch.push(&testing::check("o"));
         }
         journal.append(&batch).unwrap();
         slow.advance(2).unwrap();

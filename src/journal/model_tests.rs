@@ -8,24 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::files::disk::Disk;
 use crate::files::faulty::{Faults, Faulty};
-use crate::outcome::result::{Common, Event, Labels, Outcome, State};
-
-fn outcome(text: &str) -> Outcome<'static> {
-    Outcome::Event(Event {
-        common: Common {
-            time: 1,
-            rule: "r".into(),
-            state: State::Ok,
-            output: text.to_owned().into(),
-            long_output: "".into(),
-            source: "".into(),
-            labels: Labels::default(),
-        },
-        component: "c".into(),
-        resource: None,
-        fields: Vec::new(),
-    })
-}
+use crate::outcome::testing::event;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -185,7 +168,7 @@ impl Model {
         for size in sizes {
             self.next_text += 1;
             let text = format!("{} {}", self.next_text, "z".repeat(*size));
-            batch.push(&outcome(&text));
+            batch.push(&event(&text));
             texts.push(text);
         }
         let before = journal.next();

@@ -253,7 +253,7 @@ mod tests {
     use super::*;
     use crate::files::faulty::Faulty;
     use crate::journal::{Batch, MIN_SIZE, Options, WhenFull};
-    use crate::outcome::result::{Common, Event, Labels, Outcome, State};
+    use crate::outcome::testing;
 
     fn open(directory: &Path) -> Arc<Journal> {
         let options =
@@ -263,20 +263,7 @@ mod tests {
 
     fn batch(output: &str) -> Batch {
         let mut batch = Batch::default();
-        batch.push(&Outcome::Event(Event {
-            common: Common {
-                time: 1,
-                rule: "r".into(),
-                state: State::Ok,
-                output: output.into(),
-                long_output: "".into(),
-                source: "".into(),
-                labels: Labels::default(),
-            },
-            component: "c".into(),
-            resource: None,
-            fields: Vec::new(),
-        }));
+        batch.push(&testing::event(output));
         batch
     }
 

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use super::ground::source;
 use crate::inbox::{Group, Key, Raw, Sample};
 use crate::intake::describe;
-use crate::lookup::hosts::Hosts;
+use crate::intake::line::{Line, Reading};
 use crate::message::Message;
 use crate::mib::Mib;
 use crate::posted::kept::Kept;
 use crate::settings::values::unhex;
+use crate::snmp;
 use crate::time::clock::rfc3339;
-use crate::{snmp, syslog};
 
 /// What the messages of a group are, in a line.
 pub fn what(group: &Group, mib: &Mib) -> String {
@@ -58,21 +58,20 @@ pub fn summary(group: &Group, mib: &Mib) -> Value {
 }
 
 /// A group with its messages, the oldest first.
-pub fn with_messages(group: &Group, hosts: &Hosts, mib: &Mib) -> Value {
+pub fn with_messages(group: &Group, lines: &Reading<'_>, mib: &Mib) -> Value {
     let mut all = summary(group, mib);
-    all["messages"] = group.samples.iter().map(|sample| message(sample, hosts, mib)).collect();
+    all["messages"] = group.samples.iter().map(|sample| message(sample, lines, mib)).collect();
     all
 }
 
-/// A message as JSON, with the message as it came as `packet_hex` or `line`.
-pub fn message(sample: &Sample, hosts: &Hosts, mib: &Mib) -> Value {
+/// A message as JSON, with the message as it came as `packet_hex` or `line`, which is read as `lines` says.
+pub fn message(sample: &Sample, lines: &Reading<'_>, mib: &Mib) -> Value {
     let source = source(sample);
-    let charset = hosts.charset_of(&source);
+    let charset = lines.hosts.charset_of(&source);
     let mut all = match &sample.raw {
         Raw::Line(line) => {
-            let mut parsed = syslog::parse_line(line, sample.received);
-            parsed.truncated = sample.cut;
-            let message = Message::Syslog(parsed);
+            let kept = Line::kept(line, sample.cut);
+            let message = Message::Syslog(lines.parse(&kept, &source));
             let mut all = describe::message(&message, &source, charset, mib);
             all["line"] = line.as_str().into();
             all

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
-use super::Ground;
+use super::{Ground, groups};
 use crate::inbox::{Raw, Sample};
 use crate::intake::admission::admit_waiting;
+use crate::intake::line::Reading;
 use crate::intake::listener::Protocol;
 use crate::intake::pipeline::Pipeline;
 use crate::intake::shared::Lines;
 use crate::intake::{Active, Shared};
 use crate::journal::{Journal, Options, SyncPolicy, WhenFull};
+use crate::lookup::hosts::Hosts;
+use crate::lookup::zones::zones;
 use crate::message::{Message, Source};
+use crate::mib::Mib;
 use crate::rules::compile::{RuleFile, compile};
 use crate::rules::{MessageContext, Scratch};
+use crate::settings::diagnostic::{Diagnostics, SourceText};
+use crate::settings::section::{self, Section};
 use crate::sys::Arrival;
 use crate::syslog::framing::of_datagram;
 use crate::time::clock::SystemClock;
@@ -119,4 +125,30 @@ fn a_line_that_is_tried_out_becomes_what_the_daemon_makes_of_it() {
         }
     }
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["False", "True", "not"]);
+}
+
+/// A line that no rule takes is kept as it came. Who looks at it sees the time that the rules saw.
+#[test]
+fn a_line_that_is_kept_has_the_time_that_the_zone_of_its_sender_makes_of_it() {
+    if jiff::tz::TimeZone::get("America/New_York").is_err() {
+        eprintln!("SKIPPED: this machine has no tz database (Debian: package tzdata)");
+        return;
+    }
+    let text = "zone = \"UTC\"\nzones = { \"192.0.2.0/24\" = \"America/New_York\" }";
+    let (source, mut found) = (SourceText { file: "x.toml", text }, Diagnostics::default());
+    let root = section::read(&source, &mut found).unwrap();
+    let zones = zones(&Section::new(&source, root.get_ref(), root.span(), "[syslog]"), &mut found);
+    let (hosts, mib) = (Hosts::default(), Mib::default());
+    let lines = Reading { allow: None, max_message: 65_536, zones: &zones, hosts: &hosts };
+    for (from, line, expected) in [
+        ("192.0.2.7", "<36>Nov 20 12:00:01 db1 app[1]: hi", "2026-11-20T17:00:01Z"),
+        ("198.51.100.7", "<36>Nov 20 12:00:01 db1 app[1]: hi", "2026-11-20T12:00:01Z"),
+        ("192.0.2.7", "<36>1 2026-11-20T12:00:01Z db1 app 1 - - hi", "2026-11-20T12:00:01Z"),
+    ] {
+        let (from, raw) = (from.parse().unwrap(), Raw::Line(line.to_owned()));
+        // 2026-11-20T12:00:05Z
+        let sample = Sample { received: 1_795_176_005_000_000, from, user: None, cut: false, raw };
+        let shown = groups::message(&sample, &lines, &mib);
+        assert_eq!(shown["time"], expected, "{from} {line}: {shown}");
+    }
 }

@@ -7,6 +7,8 @@ pub mod name;
 pub mod record;
 pub mod result;
 pub mod room;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use name::Name;
 pub use record::Record;

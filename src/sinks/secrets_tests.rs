@@ -2,7 +2,7 @@
 
 use crate::settings::diagnostic::Diagnostics;
 use crate::sinks::registry::KINDS;
-use crate::sinks::settings::Key;
+use crate::sinks::settings::{Key, Kind};
 use crate::sinks::testing::configured;
 
 fn found(lines: &str) -> String {
@@ -10,22 +10,26 @@ fn found(lines: &str) -> String {
     found.to_text()
 }
 
+const SCHEMES: [&str; 16] = [
+    "http", "https", "ftp", "smtp", "smtps", "amqp", "amqps", "mqtt", "mqtts", "nats", "tls", "kafka", "udp",
+    "tcp", "relp", "x",
+];
+
+/// The keys of a type of sink that say where servers are.
+fn servers(kind: &Kind) -> impl Iterator<Item = &'static Key> {
+    let addresses = ["url", "urls", "server", "address", "addresses", "to"];
+    // Those of mail have no password.
+    kind.own_keys()
+        .filter(move |key| addresses.contains(&key.name) && (kind.name, key.name) != ("email", "to"))
+}
+
 /// A value of a key that says where a server is, whatever is wrong with it, shows no password.
 #[test]
 fn no_password_in_an_address_is_printed() {
-    let addresses = ["url", "urls", "server", "address", "addresses", "to"];
-    let schemes = [
-        "http", "https", "ftp", "smtp", "smtps", "amqp", "amqps", "mqtt", "mqtts", "nats", "tls", "kafka",
-        "udp", "tcp", "relp", "x",
-    ];
     let mut looked_at = 0;
     for kind in KINDS {
-        // Those of mail have no password.
-        let is_server =
-            |key: &&Key| addresses.contains(&key.name) && (kind.name, key.name) != ("email", "to");
-        let keys: Vec<&Key> = kind.own_keys().filter(is_server).collect();
-        for key in keys {
-            for scheme in schemes {
+        for key in servers(kind) {
+            for scheme in SCHEMES {
                 for value in [
                     format!("{scheme}://us3r:s3cr3t@host:1/v"),
                     format!("{scheme}://us3r:s3c/r3t@host:x"),
@@ -48,7 +52,7 @@ fn no_password_in_an_address_is_printed() {
             }
         }
     }
-    assert!(looked_at > 20 * schemes.len() * 10, "{looked_at}");
+    assert!(looked_at > 20 * SCHEMES.len() * 10, "{looked_at}");
 }
 
 /// Every secret that is sent to another machine without TLS is warned of, and no other.
@@ -98,6 +102,29 @@ fn secrets_in_the_clear_are_warned_of() {
             assert!(expected == 0 || text.contains(&words), "{kind} {url}: {text}");
         }
     }
+}
+
+/// A URL may have a password only where the type of sink sends it; then the same is said of it.
+#[test]
+fn a_password_in_an_address_is_refused_or_warned_of() {
+    let mut taken = Vec::new();
+    for kind in KINDS {
+        for (key, scheme) in servers(kind).flat_map(|key| SCHEMES.map(|scheme| (key, scheme))) {
+            let value = format!("{scheme}://us3r:s3cr3t@192.0.2.1/v");
+            for line in [format!("{} = \"{value}\"", key.name), format!("{} = [\"{value}\"]", key.name)] {
+                let text = found(&format!("type = \"{}\"\n{line}", kind.name));
+                if text.lines().any(|line| line.starts_with("t.toml:2:") && line.contains(" error: ")) {
+                    continue;
+                }
+                taken.push(format!("{} {scheme}", kind.name));
+                let words = format!("is sent over {scheme}://, where others can read it");
+                let secure = ["https", "smtps", "amqps", "mqtts", "tls"].contains(&scheme);
+                assert_eq!(text.contains(&words), !secure, "{} {line}: {text}", kind.name);
+            }
+        }
+    }
+    taken.sort();
+    assert_eq!(taken, ["amqp amqp", "amqp amqps", "canopsis amqp", "canopsis amqps"]);
 }
 
 /// A secret from a file or the environment is its first line. One that no header can carry is an error where it is given.

@@ -373,18 +373,11 @@ mod tests {
     use super::*;
     use crate::outcome::codec;
     use crate::outcome::name::Name;
-    use crate::outcome::result::{CheckResult, Common, Labels, Outcome};
+    use crate::outcome::result::{CheckResult, Common, Outcome};
+    use crate::outcome::testing;
 
     fn take(feed: &Feed, sequence: u64, host: &str, state: State) {
-        let common = Common {
-            time: 1,
-            rule: Cow::Borrowed("r"),
-            state,
-            output: Cow::Borrowed("o"),
-            long_output: Cow::Borrowed(""),
-            source: Cow::Borrowed("192.0.2.1"),
-            labels: Labels::default(),
-        };
+        let common = Common { state, ..testing::common("o") };
         let check = CheckResult {
             common,
             host: Name::new(host.to_owned()),

@@ -107,7 +107,7 @@ fn module(name: &str, import: &str, oid: u32) -> String {
 fn mib_modules_are_added_named_and_removed() {
     let api = api("[mibs]\npaths = []\n");
     let (reads, operates) = (api.token("reads", "read"), api.token("operates", "operate"));
-    snmptrap(&["-v2c", "-c", "public", &api.daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
+    api.daemon.trap(&["1.3.6.1.4.1.99999.0.1"]);
     api.daemon.wait_count("unmatched", 1);
     let what = || api.get("/api/v1/inbox").json()["groups"][0]["what"].as_str().unwrap().to_owned();
     assert!(!what().contains("ownFan"), "{}", what());

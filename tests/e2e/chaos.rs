@@ -18,7 +18,7 @@ use trapline::snmp::encode;
 use crate::broker::Broker;
 use crate::daemon::{Daemon, FILE_SINK};
 use crate::hostile::notification;
-use crate::support::{Random, times, wait_until};
+use crate::support::{Random, let_pass, pace, times, wait_until};
 use crate::web_server::WebServer;
 
 /// How many outcomes the file sink writes and syncs together.
@@ -53,11 +53,11 @@ fn three_hundred_kills_under_five_thousand_traps_a_second() {
                     let _ = socket.send_to(&trap, ("127.0.0.1", port));
                     sent.fetch_add(1, Ordering::Relaxed);
                 }
-                std::thread::sleep(Duration::from_millis(1));
+                pace(Duration::from_millis(1));
             }
         });
         for _ in 0..kills {
-            std::thread::sleep(Duration::from_micros(random.below(80_000)));
+            let_pass(Duration::from_micros(random.below(80_000)));
             daemon.kill();
             daemon.restart();
         }

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, output};
-use crate::support::{snmptrap, wait_until};
+use crate::support::wait_until;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -96,7 +96,7 @@ fn a_reload_takes_all_or_nothing() {
     };
     daemon.restart();
     let send = |daemon: &Daemon| {
-        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     };
     let last = |daemon: &Daemon| {
         daemon.outcomes("out.jsonl").last().map(|o| o["output"].as_str().unwrap().to_owned())

@@ -40,12 +40,7 @@ impl Site {
         let target = self.daemon.snmp_target();
         for n in 0..3 {
             // Binary varbinds, v2c.
-            snmptrap(&[
-                "-v2c",
-                "-c",
-                "public",
-                &target,
-                "",
+            self.daemon.trap(&[
                 "1.3.6.1.4.1.99999.0.1",
                 "1.3.6.1.4.1.99999.1.1",
                 "s",
@@ -84,8 +79,7 @@ impl Site {
     }
 
     fn link_down(&self, interface: &str) {
-        let target = self.daemon.snmp_target();
-        link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], interface, "2");
+        self.daemon.link_down(interface);
     }
 
     /// Starts a check in the browser.
@@ -142,13 +136,7 @@ fn an_unmatched_trap_and_an_unmatched_line_become_rules_in_force_by_mouse() {
 
 impl Site {
     fn unmatched_again(&self) {
-        let target = self.daemon.snmp_target();
-        snmptrap(&[
-            "-v2c",
-            "-c",
-            "public",
-            &target,
-            "",
+        self.daemon.trap(&[
             "1.3.6.1.4.1.99999.0.1",
             "1.3.6.1.4.1.99999.1.1",
             "s",

@@ -16,7 +16,7 @@ use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::hostile::{discover, notification, now, originator};
-use crate::support::{snmptrap, wait_until};
+use crate::support::{let_pass, pace, wait_until};
 
 /// The sequence numbers in the file sink's file, and how many lines there are.
 fn delivered(daemon: &Daemon) -> (HashSet<u64>, usize) {
@@ -233,11 +233,11 @@ fn every_inform_that_was_acknowledged_survives_200_kills() {
             let load = encode::encode(&notification(NotificationKind::Trap, Version::V2c, "load", 1));
             while !done.load(Ordering::Relaxed) {
                 let _ = socket.send_to(&load, ("127.0.0.1", port));
-                std::thread::sleep(Duration::from_micros(500));
+                pace(Duration::from_micros(500));
             }
         });
         for _ in 0..kills {
-            std::thread::sleep(Duration::from_micros(random.below(60_000)));
+            let_pass(Duration::from_micros(random.below(60_000)));
             daemon.kill();
             daemon.restart();
         }
@@ -304,7 +304,7 @@ fn a_full_disk_is_said_and_survived() {
         socket.read_to_string(&mut answer).unwrap();
         serde_json::from_str(&answer).unwrap()
     };
-    let cold_start = || snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    let cold_start = || daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     cold_start();
     wait_until("the first outcome", || daemon.outcomes("out.jsonl").len() == 1);
     let mut filler = std::fs::File::create(disk.join("filler")).unwrap();
@@ -350,7 +350,7 @@ fn a_start_on_a_full_disk_delivers_what_is_there_and_goes_on() {
         serde_json::from_str(&answer).unwrap()
     };
     for _ in 0..200 {
-        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     }
     wait_until("all are in the journal", || status()["intake"]["outcomes"] == 200);
     let parent = daemon.pid().to_string();

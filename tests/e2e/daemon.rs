@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Program, port, read, wait_or, wait_until};
+use crate::support::{Program, link_trap, port, read, snmptrap, wait_or, wait_until};
 
 /// A running daemon with its own directory and ports.
 pub struct Daemon {
@@ -186,6 +186,16 @@ impl Daemon {
     /// The outcomes in a file sink's file, by now.
     pub fn outcomes(&self, file: &str) -> Vec<Value> {
         json_lines(&self.path(file))
+    }
+
+    /// Sends it a trap of net-snmp's: its name, and its varbinds, each with an OID, a type and a value.
+    pub fn trap(&self, words: &[&str]) {
+        snmptrap(&[&["-v2c", "-c", "public", &self.snmp_target(), ""], words].concat());
+    }
+
+    /// Sends it the trap of an interface that is down.
+    pub fn link_down(&self, interface: &str) {
+        link_trap(&["-v2c", "-c", "public", &self.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], interface, "2");
     }
 
     /// Where to send notifications, for net-snmp's tools.

@@ -5,7 +5,6 @@ use std::net::UdpSocket;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, output};
-use crate::support::snmptrap;
 
 /// The findings, and whether nothing is broken, which the exit status says too.
 fn doctor(daemon: &Daemon) -> (Vec<Value>, bool) {
@@ -92,7 +91,7 @@ fn a_daemon_that_runs() {
     let port = find(&findings, &format!("127.0.0.1:{}/udp: Trapline receives", daemon.snmp));
     assert!(port["what"].as_str().unwrap().ends_with(&format!("(process {})", daemon.pid())), "{port}");
     assert_eq!(find(&findings, "no SNMP messages have arrived")["level"], "note");
-    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
+    daemon.trap(&["1.3.6.1.4.1.99999.0.1"]);
     daemon.wait_count("unmatched", 1);
     let (findings, _) = doctor(&daemon);
     assert_eq!(find(&findings, "1 SNMP messages have arrived")["level"], "good");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::daemon::Daemon;
 use crate::pages::block;
 use crate::peers;
-use crate::support::{Program, Random, port, run, wait_or, wait_until};
+use crate::support::{Program, Random, let_pass, port, run, wait_or, wait_until};
 
 /// A rule that makes a service of each line.
 pub const RULE: &str = "[hosts]\nmap = { \"127.0.0.1\" = \"host1\" }\nprefer = \"sender\"\n[rules]\npacks = []\npaths = [\"rules.toml\"]\n";
@@ -119,7 +119,7 @@ fn kills_make_no_second_document() {
         lines(&daemon, &texts);
         // All are in the journal, so that the kill loses none; some may be delivered.
         wait_until("all are in the journal", || daemon.status()["journal"]["next"] == sent + 1);
-        std::thread::sleep(std::time::Duration::from_millis(random.below(30)));
+        let_pass(std::time::Duration::from_millis(random.below(30)));
         daemon.kill();
         daemon.restart();
     }

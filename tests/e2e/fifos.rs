@@ -1,6 +1,7 @@
 //! A FIFO with nobody at its other end in the place of every file of the configuration: nothing waits for it.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::process::Command;
 use trapline::sinks::registry::KINDS;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{Program, run, wait_until};
+use crate::support::{Program, run, wait_or, wait_until};
 
 /// Every key that names a file, with lines that make a configuration of it.
 const PLACES: [(&str, &str); 30] = [
@@ -110,8 +111,14 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
     let directory = daemon.path("").display().to_string();
     let common = "[syslog]\nlisten = []\n";
     let snmp = "[snmp]\nlisten = []\nrelays = []\n";
-    let mut programs: Vec<(String, Program)> = Vec::new();
-    for (at, (place, lines)) in PLACES.iter().enumerate() {
+    let start = |command: &str, config: &Path, log: &Path| {
+        let log = File::create(log).unwrap();
+        let mut program = trapline();
+        program.args([command, "--config"]).arg(config).stdout(log.try_clone().unwrap()).stderr(log);
+        Program::start(&mut program)
+    };
+    let (mut programs, mut runs) = (Vec::new(), Vec::new());
+    for (at, (_, lines)) in PLACES.iter().enumerate() {
         let path = daemon.path(&format!("{at}.toml"));
         let journal = format!("[journal]\ndirectory = \"DIR/journal{at}\"\n");
         let mibs = "[mibs]\npaths = []\n";
@@ -126,25 +133,27 @@ fn every_file_of_the_configuration_can_be_a_fifo_that_nobody_writes() {
         let rest = rest.iter().filter(|(table, _)| !lines.contains(table)).map(|(_, text)| *text);
         let text = std::iter::once(common).chain(rest).chain([*lines]).collect::<String>();
         std::fs::write(&path, text.replace("DIR", directory.trim_end_matches('/'))).unwrap();
-        let check = "\"$0\" check --config \"$1\" >\"$1.log\" 2>&1 & ";
-        let run = "\"$0\" run --config \"$1\" >\"$1.run\" 2>&1 & sleep 1; kill -HUP $! 2>/dev/null; kill -TERM $! 2>/dev/null; wait";
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{check}{run}"), env!("CARGO_BIN_EXE_trapline")]).arg(&path);
-        programs.push(((*place).to_owned(), Program::start(&mut command)));
+        programs.push(start("check", &path, &daemon.path(&format!("{at}.toml.log"))));
+        runs.push(start("run", &path, &daemon.path(&format!("{at}.toml.run"))));
     }
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "\"$0\" check --config \"$1\" >\"$1.said\" 2>&1"])
-        .arg(env!("CARGO_BIN_EXE_trapline"));
-    command.arg(daemon.path("fifo"));
-    programs.push(("the configuration".to_owned(), Program::start(&mut command)));
-    wait_until("all end", || {
-        let mut open = programs
-            .iter_mut()
-            .filter_map(|(place, program)| program.0.try_wait().unwrap().is_none().then_some(place.as_str()));
-        open.next().is_none()
-    });
+    programs.push(start("check", &daemon.path("fifo"), &daemon.path("fifo.said")));
     let said = |name: &str| std::fs::read_to_string(daemon.path(name)).unwrap();
+    // Each run refuses its configuration and ends, or it starts, reloads and is stopped.
+    for (signal, word) in [("HUP", "listening: "), ("TERM", "reloaded: ")] {
+        for (at, program) in runs.iter_mut().enumerate() {
+            let log = format!("{at}.toml.run");
+            let ready = || {
+                let ended = program.0.try_wait().unwrap().is_some();
+                (ended || said(&log).contains(word)).then_some(())
+            };
+            wait_or(|| format!("{} gets on: {}", PLACES[at].0, said(&log)), ready);
+            if program.0.try_wait().unwrap().is_none() {
+                program.signal(signal);
+            }
+        }
+    }
+    programs.extend(runs);
+    wait_until("all end", || programs.iter_mut().all(|program| program.0.try_wait().unwrap().is_some()));
     // All have one pipe: a check that looks whether the pipe of Nagios has a reader ends what others read of it.
     let is_noticed = |text: &str| {
         ["gives", "gave"].iter().any(|word| text.contains(&format!("a pipe that {word} nothing")))
@@ -222,7 +231,7 @@ fn folders_of_the_configuration_may_have_what_is_no_file() {
         &["rule", "new", "IF-MIB::linkDown"],
     ];
     let start = |(at, words): (usize, &&[&str])| {
-        let log = std::fs::File::create(daemon.path(&format!("said.{at}"))).unwrap();
+        let log = File::create(daemon.path(&format!("said.{at}"))).unwrap();
         let mut command = trapline();
         command.args(*words).arg("--config").arg(&config).stdout(log.try_clone().unwrap()).stderr(log);
         (words.join(" "), Program::start(&mut command))

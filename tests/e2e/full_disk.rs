@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use crate::daemon::Daemon;
-use crate::support::{port, run, snmptrap, wait_until};
+use crate::support::{port, run, wait_until};
 use crate::web_server::WebServer;
 
 const TOKEN: &str = "0123456789abcdef";
@@ -147,7 +147,7 @@ fn a_new_sink_on_a_full_disk_waits_for_room_and_misses_nothing() {
                  dd if=/dev/zero of=VAR/filler bs=4096; exec RUN";
     let small = Small::start(PIPE, lines);
     for _ in 0..20 {
-        snmptrap(&["-v2c", "-c", "public", &small.daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        small.daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     }
     wait_until("all are in the journal", || small.status()["intake"]["outcomes"] == 20);
     let parent = small.daemon.pid().to_string();
@@ -193,8 +193,7 @@ fn dead_letters_have_room_on_a_full_disk() {
     });
     let config = format!("[[sinks]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}\"\n", server.url());
     let small = Small::start(&config, "exec RUN");
-    let cold_start =
-        || snmptrap(&["-v2c", "-c", "public", &small.daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    let cold_start = || small.daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     for _ in 0..100 {
         cold_start();
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, RELAYS, output, trapline};
-use crate::support::{link_trap, snmptrap, wait_until};
+use crate::support::{snmptrap, wait_until};
 
 /// Changes the configuration of a daemon that does not run.
 fn edit(daemon: &Daemon, from: &str, to: &str) {
@@ -25,17 +25,7 @@ const HOSTS: &str = "[hosts]\nmap = { \"192.0.2.1\" = \"core-router\", \"127.0.0
 fn speak_for_the_router(daemon: &Daemon) {
     let target = daemon.snmp_target();
     snmptrap(&["-v1", "-c", "public", &target, "1.3.6.1.6.3.1.1.5", "192.0.2.1", "3", "0", ""]);
-    snmptrap(&[
-        "-v2c",
-        "-c",
-        "public",
-        &target,
-        "",
-        "1.3.6.1.6.3.1.1.5.4",
-        "1.3.6.1.6.3.18.1.3.0",
-        "a",
-        "192.0.2.1",
-    ]);
+    daemon.trap(&["1.3.6.1.6.3.1.1.5.4", "1.3.6.1.6.3.18.1.3.0", "a", "192.0.2.1"]);
 }
 
 #[test]
@@ -165,7 +155,7 @@ fn senders_get_their_names_from_the_dns_and_no_message_waits_for_it() {
     assert!(explained.contains("sender 127.0.0.1 (sw9.example.org): known as switch-9\n"), "{explained}");
     let run = within(&["run", "--config", &config]);
     daemon.start_as(run);
-    let send = || snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    let send = || daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     send();
     wait_until("the first outcome", || daemon.outcomes("out.jsonl").len() == 1);
     wait_until("the answer of the resolver", || daemon.status()["reverse_dns"]["named"] == 1);
@@ -195,8 +185,7 @@ fn files_of_hosts_may_come_after_the_start() {
     daemon.wait_log("it is read when it is there");
     let down = || {
         let before = daemon.outcomes("out.jsonl").len();
-        let target = daemon.snmp_target();
-        link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+        daemon.link_down("Gi0/3");
         wait_until("it is processed", || daemon.outcomes("out.jsonl").len() == before + 1);
         hosts_of(&daemon, "out.jsonl").pop().unwrap()
     };

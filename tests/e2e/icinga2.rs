@@ -1,12 +1,13 @@
 //! Check results into a real Icinga 2, over its API.
 
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, output};
-use crate::support::{Program, link_trap, port, run, snmptrap, wait_until};
+use crate::support::{PATIENCE, Program, link_trap, look_again, port, run, wait_until};
 
 /// An Icinga 2 with a host "router1" of some passive services, an authority of its own and a certificate for
 /// "localhost".
@@ -89,9 +90,13 @@ impl Icinga {
 
     /// Ends it, with all of its processes.
     pub fn stop(&mut self) {
-        let program = self.program.take().unwrap();
+        let mut program = self.program.take().unwrap();
         program.signal("TERM");
-        drop(wait_gone(program));
+        // Its umbrella process ends its children, given the time. A test that fails stops it as well, and must not panic again.
+        let deadline = Instant::now() + PATIENCE;
+        while program.0.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            look_again();
+        }
     }
 
     fn query(&self, path: &str) -> Option<Value> {
@@ -121,17 +126,6 @@ impl Drop for Icinga {
             self.stop();
         }
     }
-}
-
-/// Its umbrella process ends its children, given the time.
-fn wait_gone(mut program: Program) -> Program {
-    for _ in 0..500 {
-        if program.0.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    program
 }
 
 fn root() -> [(&'static str, &'static str); 2] {
@@ -194,7 +188,7 @@ fn results_reach_icinga_and_unknown_objects_the_dead_letters() {
     wait_until("CRITICAL", || icinga.service("Interface Gi0/3").0 == 2);
     assert!(icinga.service("Interface Gi0/3").1.starts_with("Link down on Gi0/3"));
     // No such service there: a dead letter, which holds nothing up.
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi9/9", "2");
+    daemon.link_down("Gi9/9");
     link(&daemon, false);
     wait_until("OK", || icinga.service("Interface Gi0/3").0 == 0);
     wait_until("the dead letter", || daemon.status()["sinks"][0]["dead"] == 1);
@@ -253,7 +247,7 @@ fn who_it_trusts_and_who_it_is() {
         let daemon = Daemon::start(&sink(&icinga, trust, login));
         let said = check(&daemon);
         assert!(said.contains("the sink 'icinga' cannot deliver now") && said.contains(words), "{said}");
-        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
         wait_until(words, || daemon.log().contains(words));
         assert_eq!(daemon.status()["sinks"][0]["delivered"], 0);
         assert_eq!(daemon.status()["sinks"][0]["dead"], 0, "trouble with the sink is not the outcome's");

@@ -79,7 +79,7 @@ fn bad_packets_are_counted_by_reason_and_said_once() {
         socket.send(&[0x30, 0x80, 2, 1, 1, 0, 0]).unwrap();
         socket.send(&[0x30, 3, 2, 1, 7]).unwrap();
     }
-    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
+    daemon.trap(&["1.3.6.1.4.1.99999.0.1"]);
     daemon.wait_count("unmatched", 1);
     let malformed = &daemon.status()["intake"]["malformed"];
     assert_eq!(
@@ -171,7 +171,7 @@ fn a_dead_sink_does_not_slow_another() {
          [[sinks]]\nname = \"bus\"\ntype = \"canopsis\"\nurl = \"amqp://guest:guest@127.0.0.1:1/canopsis\"\n"
     ));
     for _ in 0..20 {
-        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     }
     wait_until("the live sink has all", || daemon.outcomes("out.jsonl").len() == 20);
     let sinks = daemon.status()["sinks"].clone();
@@ -188,7 +188,7 @@ fn only_takes_a_part_and_the_file_may_be_moved() {
     let daemon = Daemon::start(
         "[[sinks]]\nname = \"bad\"\ntype = \"file\"\npath = \"DIR/bad.jsonl\"\nonly = \"outcome.state != 'ok'\"\n",
     );
-    let send = |oid: &str| snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", oid]);
+    let send = |oid: &str| daemon.trap(&[oid]);
     send("1.3.6.1.6.3.1.1.5.1");
     send("1.3.6.1.6.3.1.1.5.2");
     wait_until("one of two", || {

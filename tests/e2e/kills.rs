@@ -13,7 +13,7 @@ use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK};
 use crate::hostile::notification;
-use crate::support::{PATIENCE, Random, times, wait_or, wait_until};
+use crate::support::{PATIENCE, Random, let_pass, pace, times, wait_or, wait_until};
 
 /// The rules: each has a window of another kind, which lasts for `T`. The trap of each has its number.
 const RULES: &str = r#"
@@ -272,11 +272,11 @@ fn kills_in_the_middle_of_every_window_change_no_outcome() {
                     let _ = socket.send_to(&trap, ("127.0.0.1", port));
                     loads.fetch_add(1, Ordering::Relaxed);
                 }
-                std::thread::sleep(Duration::from_millis(2));
+                pace(Duration::from_millis(2));
             }
         });
         for _ in 0..kills {
-            std::thread::sleep(Duration::from_micros(random.below(150_000)));
+            let_pass(Duration::from_micros(random.below(150_000)));
             daemon.kill();
             daemon.restart();
         }
@@ -288,7 +288,7 @@ fn kills_in_the_middle_of_every_window_change_no_outcome() {
     daemon.reload();
     for _ in 0..times(1).min(6) {
         // What was due meanwhile is due five seconds after the start.
-        std::thread::sleep(Duration::from_micros(random.below(6_500_000)));
+        let_pass(Duration::from_micros(random.below(6_500_000)));
         daemon.kill();
         daemon.restart();
     }
@@ -321,7 +321,7 @@ fn what_was_due_while_the_journal_was_full_is_sent_when_there_is_room() {
             let trap = packet(NotificationKind::Trap, 3, &format!("hold {n} {}", "x".repeat(200)), "", 1);
             socket.send_to(&trap, ("127.0.0.1", daemon.snmp)).unwrap();
             if n % 100 == 0 {
-                std::thread::sleep(Duration::from_millis(2));
+                pace(Duration::from_millis(2));
             }
         }
         daemon.status()["state"]["held"] == COUNT

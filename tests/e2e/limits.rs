@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use crate::daemon::{Daemon, FILE_SINK};
-use crate::support::{port, remove_folder, run, wait_until};
+use crate::support::{pace, port, remove_folder, run, wait_until};
 use crate::watching::get;
 
 /// A connection from one of the addresses 127.0.0.x.
@@ -35,7 +35,7 @@ fn send_lines(daemon: &Daemon, count: usize) {
     for n in 0..count {
         socket.send_to(&line(n), ("127.0.0.1", daemon.syslog_udp)).unwrap();
         if n % 50 == 0 {
-            std::thread::sleep(Duration::from_millis(1));
+            pace(Duration::from_millis(1));
         }
     }
 }

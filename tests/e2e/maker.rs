@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, FILE_SINK, output};
-use crate::support::{port, read, snmptrap, wait_for, wait_until};
+use crate::support::{let_pass, port, read, snmptrap, wait_for, wait_until};
 
 /// A daemon with a web server.
 struct Console {
@@ -382,7 +382,7 @@ fn a_kill_during_a_save_leaves_old_or_new_rules_whole() {
                     std::hint::spin_loop();
                 }
             } else {
-                std::thread::sleep(Duration::from_millis(round as u64 * 40));
+                let_pass(Duration::from_millis(round as u64 * 40));
             }
             nix::sys::signal::kill(
                 nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap()),

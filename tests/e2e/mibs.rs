@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::daemon::{Daemon, FILE_SINK, output, trapline};
-use crate::support::{Program, corpus, link_trap, read, wait_until};
+use crate::support::{Program, corpus, read, wait_until};
 
 #[test]
 fn what_comes_while_modules_are_read_waits_on_disk() {
@@ -16,14 +16,11 @@ fn what_comes_while_modules_are_read_waits_on_disk() {
             .arg(daemon.path("trapline.toml"))
             .stderr(log.try_clone().unwrap()),
     );
-    let target = daemon.snmp_target();
-    let down = |n: u32| {
-        link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], &format!("Gi0/{n}"), "2");
-    };
+    let down = |daemon: &Daemon, n: u32| daemon.link_down(&format!("Gi0/{n}"));
     let waiting = daemon.path("var/waiting");
     wait_until("the daemon listens", || daemon.path("var/engine").exists());
     for n in 0..20 {
-        down(n);
+        down(&daemon, n);
     }
     wait_until("they wait", || std::fs::metadata(&waiting).is_ok_and(|m| m.len() > 20 * 100));
     assert!(!read(&daemon.path("log")).contains("listening: "));
@@ -32,10 +29,10 @@ fn what_comes_while_modules_are_read_waits_on_disk() {
     let mut daemon = daemon;
     let mut command = trapline();
     command.args(["run", "--config"]).arg(daemon.path("trapline.toml"));
-    down(20);
+    down(&daemon, 20);
     drop(slow);
     daemon.start_as(command);
-    down(21);
+    down(&daemon, 21);
     wait_until("all that waited, and what came after", || daemon.outcomes("out.jsonl").len() >= 21);
     let services: Vec<String> =
         daemon.outcomes("out.jsonl").iter().map(|o| o["service"].as_str().unwrap().to_owned()).collect();
@@ -56,7 +53,7 @@ fn a_reload_that_reads_modules_keeps_nobody_waiting() {
         let parent = daemon.pid().to_string();
         Command::new("pgrep").args(["-P", &parent]).status().unwrap().success()
     });
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    daemon.link_down("Gi0/3");
     wait_until("the rules from before take it", || daemon.outcomes("out.jsonl").len() == 1);
     // Neither does it keep the daemon from stopping.
     daemon.stop();

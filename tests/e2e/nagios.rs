@@ -206,45 +206,14 @@ fn a_hostile_varbind_makes_exactly_one_command() {
     daemon.restart();
     let hostile = "bad\n[1] PROCESS_SERVICE_CHECK_RESULT;sw1;Other;2;forged\r\n;x|a=1;\\n\x1b[31mred";
     let hex: String = hostile.bytes().chain([0xff, 0xfe, 0x80]).map(|b| format!("{b:02x}")).collect();
-    let target = daemon.snmp_target();
     // As text, with a line break and escape sequences that are valid UTF-8.
-    snmptrap(&[
-        "-v2c",
-        "-c",
-        "public",
-        &target,
-        "",
-        "1.3.6.1.4.1.99999.0.1",
-        "1.3.6.1.4.1.99999.1",
-        "s",
-        hostile,
-    ]);
+    daemon.trap(&["1.3.6.1.4.1.99999.0.1", "1.3.6.1.4.1.99999.1", "s", hostile]);
     wait_until("Nagios has the first result", || {
         nagios.log().matches("PASSIVE SERVICE CHECK: sw1;SNMP trap").count() >= 1
     });
     // With octets that are no UTF-8.
-    snmptrap(&[
-        "-v2c",
-        "-c",
-        "public",
-        &target,
-        "",
-        "1.3.6.1.4.1.99999.0.1",
-        "1.3.6.1.4.1.99999.1",
-        "x",
-        &hex,
-    ]);
-    snmptrap(&[
-        "-v2c",
-        "-c",
-        "public",
-        &target,
-        "",
-        "1.3.6.1.4.1.99999.0.1",
-        "1.3.6.1.4.1.99999.1",
-        "s",
-        "the end",
-    ]);
+    daemon.trap(&["1.3.6.1.4.1.99999.0.1", "1.3.6.1.4.1.99999.1", "x", &hex]);
+    daemon.trap(&["1.3.6.1.4.1.99999.0.1", "1.3.6.1.4.1.99999.1", "s", "the end"]);
     nagios.wait_service("SNMP trap", "2", "the end");
     wait_until("Nagios logs all three", || {
         nagios.log().matches("PASSIVE SERVICE CHECK: sw1;SNMP trap").count() >= 3
@@ -256,17 +225,7 @@ fn a_hostile_varbind_makes_exactly_one_command() {
     assert_eq!(nagios.service("Other").unwrap()["has_been_checked"], "0");
     wait_until("three outcomes", || daemon.outcomes("out.jsonl").len() == 3);
     let path = r"C:\temp\new";
-    snmptrap(&[
-        "-v2c",
-        "-c",
-        "public",
-        &target,
-        "",
-        "1.3.6.1.4.1.99999.0.1",
-        "1.3.6.1.4.1.99999.1",
-        "s",
-        path,
-    ]);
+    daemon.trap(&["1.3.6.1.4.1.99999.0.1", "1.3.6.1.4.1.99999.1", "s", path]);
     let service = nagios.wait_service("SNMP trap", "2", "C:");
     assert_eq!(service["plugin_output"], path);
 }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::daemon::Daemon;
-use crate::support::{Program, link_trap, port, read, wait_until};
+use crate::support::{Program, port, read, wait_until};
 
 /// The NSCA daemon of one method, which writes commands into a file.
 struct Server {
@@ -51,7 +51,7 @@ impl Server {
 }
 
 fn link_down(daemon: &Daemon, interface: &str) {
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], interface, "2");
+    daemon.link_down(interface);
 }
 
 #[test]

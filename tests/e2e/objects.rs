@@ -7,7 +7,7 @@ use crate::alignak::Alignak;
 use crate::daemon::{Daemon, FILE_SINK, output};
 use crate::icinga2::Icinga;
 use crate::nagios::Nagios;
-use crate::support::{link_trap, wait_until};
+use crate::support::wait_until;
 
 const RULES: &str = "[[rule]]\nid = \"disk\"\nsyslog = { program = \"app\", message = '^disk' }\n\
                      [rule.check]\nhost = \"db \\\"1\\\"; x\"\nservice = \"Disk\"\nstate = \"critical\"\n\
@@ -22,7 +22,7 @@ fn seen() -> Daemon {
     std::fs::write(daemon.path("rules.toml"), RULES).unwrap();
     let mut daemon = daemon;
     daemon.restart();
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    daemon.link_down("Gi0/3");
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     let lines = ["<13>Nov 20 12:00:00 core-1 app: disk full", "<13>Nov 20 12:00:00 core-1 app: refused"];
     // Names that mean something in the configuration of a core, and some that only look like it.

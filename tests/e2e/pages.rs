@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::daemon::{Daemon, output};
-use crate::support::{read, run, snmptrap, wait_for, wait_until};
+use crate::support::{read, run, wait_for, wait_until};
 use crate::web_server::{Answer, Request, WebServer};
 
 /// The TOML blocks of a page.
@@ -110,11 +110,7 @@ fn what_goes_to_web_servers_gets_there() {
             let block = with(&block, &[("url", &format!("{}{path}", server.url()))]);
             let daemon = daemon(&block);
             // Not ok, so that none of them skips it: an authentication failure is a warning, a linkDown critical.
-            crate::support::link_trap(
-                &["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"],
-                "Gi\"0/3",
-                "2",
-            );
+            daemon.link_down("Gi\"0/3");
             wait_until(&block, || daemon.status()["sinks"][0]["delivered"] == 1);
             let sent = |r: &Request| r.path != "/login" && !r.body.is_empty();
             let request = server.requests().into_iter().find(sent).unwrap();
@@ -150,7 +146,7 @@ fn pipes_and_directories_of_nagios_and_its_kin() {
         ];
         let block = with(&block, &paths);
         let daemon = daemon(&block);
-        snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
         if block.contains("centcore") {
             let commands = wait_for("a file of commands", || gorgone_takes(&spool));
             let [(poller, command)] = &commands[..] else { panic!("{commands:?}") };
@@ -187,7 +183,7 @@ fn gorgone_takes(directory: &Path) -> Option<Vec<(String, String)>> {
 #[test]
 fn a_file() {
     let daemon = daemon(&blocks("file.md")[0]);
-    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     wait_until("a line", || daemon.outcomes("outcomes.jsonl").len() == 1);
 }
 

@@ -4,7 +4,7 @@ use std::io::pipe;
 use std::process::{Command, Stdio};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{Program, link_trap, port, run, snmptrap, wait_until};
+use crate::support::{Program, port, run, wait_until};
 use crate::watching::get;
 
 /// A pipe that nobody reads.
@@ -196,14 +196,10 @@ fn a_log_that_cannot_be_written_stops_nothing() {
             });
             // Each of these writes a line to the log: a message that no rule takes, a packet that is none, a sink that
             // cannot deliver and then can, a reload.
-            snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
+            daemon.trap(&["1.3.6.1.4.1.99999.0.1"]);
             let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.send_to(b"no packet", ("127.0.0.1", daemon.snmp)).unwrap();
-            link_trap(
-                &["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"],
-                "Gi0/3",
-                "2",
-            );
+            daemon.link_down("Gi0/3");
             wait_until("it is delivered", || daemon.outcomes("out.jsonl").len() == 1);
             wait_until("the other sink fails", || daemon.status()["sinks"][1]["failures"].as_u64() > Some(0));
             program.signal("HUP");
@@ -212,11 +208,7 @@ fn a_log_that_cannot_be_written_stops_nothing() {
             let pipe = std::fs::File::options().read(true).write(true).open(daemon.path("pipe")).unwrap();
             std::thread::spawn(move || while std::io::Read::read(&mut &pipe, &mut [0; 4096]).is_ok() {});
             wait_until("the other sink delivers", || daemon.status()["sinks"][1]["behind"] == 0);
-            link_trap(
-                &["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"],
-                "Gi0/4",
-                "2",
-            );
+            daemon.link_down("Gi0/4");
             wait_until("it goes on", || daemon.outcomes("out.jsonl").len() == 2);
             assert_eq!(get(http, "/ready").0, 200);
             let status = daemon.status();

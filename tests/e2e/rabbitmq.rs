@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::broker::Broker;
 use crate::daemon::{Daemon, FILE_SINK, output, trapline};
-use crate::support::{Program, link_trap, snmptrap, wait_until};
+use crate::support::{Program, link_trap, wait_until};
 
 /// A queue, bound to an exchange for everything.
 struct Queue {
@@ -90,7 +90,7 @@ fn traps_arrive_as_events_and_wait_for_the_broker() {
         broker.url()
     ));
     // The first outcome makes the sink connect and declare the exchange; nobody listens yet.
-    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     wait_until("the broker returns it", || daemon.log().contains("no queue is bound"));
     let queue = Queue::bind(&broker, "canopsis.events");
     assert_eq!(
@@ -187,11 +187,11 @@ fn outcomes_as_json_on_an_exchange_of_their_own() {
     assert!(check(&[]).contains("the sink 'bus' cannot deliver now"), "{}", check(&[]));
     assert!(!check(&["--offline"]).contains("cannot deliver"));
     std::fs::write(&config, right).unwrap();
-    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     wait_until("no queue takes the first", || daemon.status()["sinks"][0]["dead"] == 1);
     assert_eq!(daemon.status()["sinks"][0]["delivered"], 0);
     let queue = Queue::bind(&broker, "outcomes");
-    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.2"]);
+    daemon.trap(&["1.3.6.1.6.3.1.1.5.2"]);
     let got = queue.wait();
     assert_eq!(got.key, "check_result.ok.sw_1");
     assert_eq!((&got.body["rule"], &got.body["host"]), (&"warm-start".into(), &"sw.1".into()));
@@ -203,7 +203,7 @@ fn the_sinks_as_their_pages_print_them() {
     let broker = Broker::start();
     for (page, exchange) in [("canopsis.md", "canopsis.events"), ("amqp.md", "trapline")] {
         let daemon = Daemon::start(&crate::pages::block(page, &[("url", &broker.url())]));
-        let send = || snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        let send = || daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
         send();
         wait_until(page, || daemon.log().contains("no queue is bound"));
         let _queue = Queue::bind(&broker, exchange);

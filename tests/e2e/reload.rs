@@ -15,7 +15,7 @@ use trapline::snmp::encode;
 
 use crate::daemon::{Daemon, FILE_SINK, json_lines, output};
 use crate::hostile::notification;
-use crate::support::{Random, port, read, run, snmptrap, times, wait_until};
+use crate::support::{Random, let_pass, pace, port, read, run, times, wait_until};
 
 /// Traps become events with their text, lines `sN NUMBER` a result of service sN.
 const RULES: &str = "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\noutput = \"{{ v[1] }}\"\n\
@@ -170,7 +170,7 @@ fn a_reload_under_20_000_a_second_loses_nothing_repeats_nothing_and_pauses_nobod
                 }
                 stream.write_all(text.as_bytes()).unwrap();
                 sent.resize(due.max(sent.len()), Instant::now());
-                std::thread::sleep(Duration::from_millis(1));
+                pace(Duration::from_millis(1));
             }
             sent
         });
@@ -184,7 +184,7 @@ fn a_reload_under_20_000_a_second_loses_nothing_repeats_nothing_and_pauses_nobod
                     socket.send_to(&encode::encode(&trap), ("127.0.0.1", daemon.snmp)).unwrap();
                     sent += 1;
                 }
-                std::thread::sleep(Duration::from_millis(1));
+                pace(Duration::from_millis(1));
             }
             sent as u64
         });
@@ -300,17 +300,7 @@ fn a_refused_reload_says_all_that_is_wrong_and_changes_nothing() {
     assert_eq!(cursors(&daemon), before, "no cursor of a sink that was not started");
     // Nothing has changed: the same ports, rules and sinks.
     lines(daemon.syslog_tcp, 0..3);
-    snmptrap(&[
-        "-v2c",
-        "-c",
-        "public",
-        &daemon.snmp_target(),
-        "",
-        "1.3.6.1.4.1.9.0.1",
-        "1.3.6.1.4.1.9.1",
-        "s",
-        "x",
-    ]);
+    daemon.trap(&["1.3.6.1.4.1.9.0.1", "1.3.6.1.4.1.9.1", "s", "x"]);
     wait_until("all of it came", || daemon.outcomes("out.jsonl").len() == 4);
     let ready =
         || Command::new("curl").args(["-sf", &format!("http://127.0.0.1:{http}/ready")]).output().unwrap();
@@ -524,14 +514,14 @@ fn kills_in_the_middle_of_reloads_lose_nothing() {
             let trap = encode::encode(&notification(NotificationKind::Trap, Version::V2c, "x", 1));
             while !done.load(Ordering::Relaxed) {
                 let _ = socket.send_to(&trap, ("127.0.0.1", port));
-                std::thread::sleep(Duration::from_millis(1));
+                pace(Duration::from_millis(1));
             }
         });
         for kill in 0..kills {
             let text = if kill % 2 == 0 { &second } else { &first_again };
             std::fs::write(daemon.path("trapline.toml"), text).unwrap();
             daemon.reload();
-            std::thread::sleep(Duration::from_micros(random.below(60_000)));
+            let_pass(Duration::from_micros(random.below(60_000)));
             daemon.kill();
             daemon.restart();
             let status = daemon.status();

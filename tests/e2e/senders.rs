@@ -22,7 +22,7 @@ fn senders_are_counted_and_the_line_that_lets_one_in_does() {
     ));
     daemon.restart();
     let target = daemon.snmp_target();
-    link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    daemon.link_down("Gi0/3");
     snmptrap(&["-v2c", "-c", "a-secret", &target, "", "1.3.6.1.6.3.1.1.5.3"]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let line = b"<13>Nov 20 12:00:01 db1 pump[1]: pressure";

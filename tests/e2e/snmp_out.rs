@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::daemon::{Daemon, FILE_SINK};
-use crate::support::{Program, link_trap, port, read, snmptrap, wait_until};
+use crate::support::{Program, link_trap, port, read, wait_until};
 
 const LINK_DOWN: &str = "1.3.6.1.6.3.1.1.5.3";
 const MIBS: &str = "/nowhere";
@@ -157,7 +157,7 @@ fn a_circle_of_daemons_ends_by_itself() {
             &format!("to = \"127.0.0.1:{}\"\ncommunity = \"public\"\nsend = \"{form}\"", next.snmp),
         );
     }
-    snmptrap(&["-v2c", "-c", "public", &daemons[0].snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+    daemons[0].trap(&["1.3.6.1.6.3.1.1.5.1"]);
     daemons[0].wait_count("came_back", 1);
     for daemon in &daemons {
         wait_until("it is acknowledged everywhere", || delivered(daemon) == 1);

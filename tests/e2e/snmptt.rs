@@ -121,8 +121,7 @@ impl Both {
                 args.iter().map(|arg| if *arg == "TARGET" { &target } else { *arg }).collect();
             crate::support::snmptrap(&args);
         }
-        let target = self.daemon.snmp_target();
-        crate::support::snmptrap(&["-v2c", "-c", "public", &target, "", MARKER]);
+        self.daemon.trap(&[MARKER]);
         let trap = self.daemon.path(&format!("spool/{}", self.sent));
         self.sent += 1;
         wait_until("snmptrapd has it", || trap.exists());

@@ -24,8 +24,24 @@ pub fn wait_or<T>(what: impl FnOnce() -> String, mut look: impl FnMut() -> Optio
             return found;
         }
         assert!(Instant::now() < deadline, "{}: not within {PATIENCE:?}", what());
-        std::thread::sleep(Duration::from_millis(20));
+        look_again();
     }
+}
+
+/// The pause between two looks at a condition, for a wait with a deadline of its own.
+pub fn look_again() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// The pause of a sender between two messages, so that it sends no faster than it means to.
+pub fn pace(pause: Duration) {
+    std::thread::sleep(pause);
+}
+
+/// Lets a time pass, for a test whose subject is the moment: a kill in the middle of whatever happens then. What is asserted
+/// afterwards must hold however far things have come.
+pub fn let_pass(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Waits until a condition holds.

@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::certificates::Authority;
 use crate::daemon::{Daemon, FILE_SINK};
-use crate::support::{PATIENCE, Program, port};
+use crate::support::{PATIENCE, Program, look_again, port};
 
 const RULES: &str = "[[rule]]\nid = \"all\"\nsyslog = {}\n[rule.event]\nstate = \"ok\"\n\
     output = \"{{ program }}|{{ message }}\"\n";
@@ -226,7 +226,7 @@ impl Arrived {
             };
             let log = || std::fs::read_to_string(said).unwrap_or_default();
             assert!(Instant::now() < deadline, "{:?}\n{}\n{}", counts(), log(), daemon.log());
-            std::thread::sleep(Duration::from_millis(20));
+            look_again();
         }
     }
 }

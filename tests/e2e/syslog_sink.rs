@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::certificates::Authority;
 use crate::daemon::{Daemon, output, trapline};
-use crate::support::{Program, link_trap, port, read, run, wait_port, wait_until};
+use crate::support::{Program, port, read, run, wait_port, wait_until};
 use crate::syslog_peers::start_syslog_ng;
 
 /// An rsyslogd that writes each message as it came before it acknowledges it.
@@ -85,8 +85,7 @@ fn every_form_over_tcp_and_relp() {
         + &sink("leef", &relp, "format = \"leef\"\nmax_size = 480");
     let daemon = Daemon::start(&config);
     let interface = "Gi0/3 \"a]b\\c\" |x=y| é";
-    let target = daemon.snmp_target();
-    link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], interface, "2");
+    daemon.link_down(interface);
     wait_until("all have it", || server.lines("fields").len() == 3);
     let (raw, fields) = (server.lines("raw"), server.lines("fields"));
     let of = |lines: &[String], part: &str| {
@@ -123,8 +122,7 @@ fn over_tls_and_udp() {
     let checked = output(&["check", "--config", &path]);
     assert!(checked.status.success(), "{checked:?}");
     let send = |port: &str| {
-        let target = daemon.snmp_target();
-        link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], port, "2");
+        daemon.link_down(port);
     };
     for n in 0..5 {
         send(&format!("Gi0/{n}"));
@@ -209,8 +207,7 @@ fn a_server_that_is_away_or_speaks_something_else() {
     let config = sink("away", &format!("tcp://127.0.0.1:{closed}"), "")
         + &sink("other", &format!("relp://127.0.0.1:{other}"), "");
     let daemon = Daemon::start(&config);
-    let target = daemon.snmp_target();
-    link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    daemon.link_down("Gi0/3");
     answers.join().unwrap();
     wait_until("both are said", || {
         let log = daemon.log();
@@ -246,8 +243,7 @@ fn syslog_ng_reads_the_fields_over_tcp_and_tls() {
             + &sink("tls", &format!("tls://localhost:{tls}"), &format!("ca_file = \"{d}/ca.pem\""))),
     );
     let interface = "Gi0/3 \"a]b\\c\" |x=y| é";
-    let target = daemon.snmp_target();
-    link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], interface, "2");
+    daemon.link_down(interface);
     let to = format!("127.0.0.1:{}", daemon.snmp);
     let mut more = trapline();
     more.args(["send", "inform", "--to", &to, "--count", "300", "IF-MIB::linkDown", "ifIndex.4=4"]);

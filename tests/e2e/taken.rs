@@ -4,7 +4,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::daemon::{Daemon, FILE_SINK};
 use crate::support::{port, wait_until};
@@ -13,6 +12,9 @@ const RULES: &str = "[[rule]]\nid = \"trap\"\ntrap = \"1.3.6.1.4.1.99999.0.1\"\n
                      state = \"critical\"\noutput = \"{{ v[1] }}\"\n\
                      [[rule]]\nid = \"checkin\"\ncheckin = \"*\"\n[rule.check]\nhost = \"h\"\nservice = \"{{ checkin }}\"\n\
                      state = \"status\"\noutput = \"{{ info }}\"\n";
+
+/// From here on the relay passes answers on.
+const PASS: &[u8] = b"pass";
 
 #[test]
 fn what_was_answered_is_known_after_kill_9_without_state_of_rules() {
@@ -37,17 +39,19 @@ fn what_was_answered_is_known_after_kill_9_without_state_of_rules() {
         let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
         let at = relay.local_addr().unwrap();
         let to: SocketAddr = ([127, 0, 0, 1], daemon.snmp).into();
-        let (answered, passes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (tell, ask) = (answered.clone(), passes.clone());
+        let answered = Arc::new(AtomicBool::new(false));
+        let tell = answered.clone();
         std::thread::spawn(move || {
-            let (mut buffer, mut asker) = ([0; 2000], None);
+            let (mut buffer, mut asker, mut passes) = ([0; 2000], None, false);
             // While nobody listens there is nothing to receive.
             loop {
                 let Ok((length, from)) = relay.recv_from(&mut buffer) else { continue };
-                if from != to {
+                if buffer[..length] == *PASS {
+                    passes = true;
+                } else if from != to {
                     asker = Some(from);
                     let _ = relay.send_to(&buffer[..length], to);
-                } else if ask.load(Ordering::SeqCst) {
+                } else if passes {
                     relay.send_to(&buffer[..length], asker.unwrap()).unwrap();
                 } else {
                     tell.store(true, Ordering::SeqCst);
@@ -61,8 +65,8 @@ fn what_was_answered_is_known_after_kill_9_without_state_of_rules() {
             .unwrap();
         wait_until("it is answered", || answered.load(Ordering::SeqCst));
         daemon.kill();
-        std::thread::sleep(Duration::from_secs(1));
-        passes.store(true, Ordering::SeqCst);
+        // It comes to the relay behind all that the first process has sent.
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(PASS, at).unwrap();
         daemon.restart();
         assert!(sender.wait().unwrap().success(), "{sync}");
         wait_until("what is safe is answered", || check_in("1") == "409");

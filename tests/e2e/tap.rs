@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use serde_json::Value;
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{link_trap, run, snmptrap, wait_for};
+use crate::support::{run, snmptrap, wait_for};
 
 struct Tap {
     child: Child,
@@ -68,7 +68,7 @@ fn what_comes_is_shown_with_what_becomes_of_it() {
     let first = once_it_looks_on(&daemon, &mut tap);
     assert_eq!((&first["result"], &first["message"]["program"]), (&"unmatched".into(), &"pump".into()));
     let target = daemon.snmp_target();
-    link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    daemon.link_down("Gi0/3");
     let not_marker = |tap: &mut Tap| loop {
         let document = tap.document();
         if document["message"]["program"] != "pump" {
@@ -97,7 +97,7 @@ fn filters_and_words() {
     let mut elsewhere = Tap::start(&daemon, &["--json", "--from", "192.0.2.0/24"]);
     let target = daemon.snmp_target();
     let seen = wait_for("it is shown in words", || {
-        link_trap(&["-v2c", "-c", "public", &target, "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+        daemon.link_down("Gi0/3");
         words.child.try_wait().unwrap()
     });
     assert!(seen.success());

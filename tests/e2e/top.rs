@@ -10,12 +10,12 @@ use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use crate::daemon::{Daemon, FILE_SINK, output, trapline};
-use crate::support::{link_trap, wait_until};
+use crate::support::wait_until;
 
 /// A daemon that has had a trap, which a rule takes, and lines that none takes, whose text would set the title of a terminal.
 fn daemon() -> Daemon {
     let daemon = Daemon::start(&format!("{FILE_SINK}[hosts]\nmap = {{ \"127.0.0.1\" = \"router1\" }}\n"));
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    daemon.link_down("Gi0/3");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     for n in 0..3 {
         let line =

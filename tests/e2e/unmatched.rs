@@ -24,17 +24,7 @@ fn messages_that_no_rule_takes_are_kept_by_kind() {
     for n in 0..15 {
         let line = format!("<13>Nov 20 12:00:01 h1 pump[{n}]: pressure {n} bar at valve-{n}");
         socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
-        snmptrap(&[
-            "-v2c",
-            "-c",
-            "public",
-            &daemon.snmp_target(),
-            "",
-            "1.3.6.1.4.1.99999.0.1",
-            "1.3.6.1.4.1.99999.1.1",
-            "s",
-            &format!("number {n}"),
-        ]);
+        daemon.trap(&["1.3.6.1.4.1.99999.0.1", "1.3.6.1.4.1.99999.1.1", "s", &format!("number {n}")]);
     }
     snmptrap(&[
         "-v3",
@@ -119,18 +109,7 @@ fn from_an_unmatched_message_to_a_rule_in_force() {
     let file = daemon.path("rules/own.toml");
     let line = "<35>Nov 20 12:00:01 h1 pump[7]: pressure 9 bar at valve-3";
     let send = |daemon: &Daemon| {
-        let target = daemon.snmp_target();
-        snmptrap(&[
-            "-v2c",
-            "-c",
-            "public",
-            &target,
-            "",
-            "1.3.6.1.4.1.99999.0.1",
-            "1.3.6.1.4.1.99999.1.1",
-            "s",
-            "fan 2",
-        ]);
+        daemon.trap(&["1.3.6.1.4.1.99999.0.1", "1.3.6.1.4.1.99999.1.1", "s", "fan 2"]);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(line.as_bytes(), ("127.0.0.1", daemon.syslog_udp)).unwrap();
     };

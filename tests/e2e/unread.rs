@@ -50,8 +50,15 @@ struct Row {
     command: &'static str,
     /// Makes what there must be, and counts.
     before: fn(&Bench) -> u64,
-    /// Whether the work is done, by the count of before.
-    done: fn(&Bench, &str, u64) -> bool,
+    done: Done,
+}
+
+/// How it is known that the work is done.
+enum Done {
+    /// A file is there.
+    Writes(&'static str),
+    /// This says so, by the number of the try and the count of before.
+    Says(fn(&Bench, &str, u64) -> bool),
 }
 
 struct Bench {
@@ -159,6 +166,13 @@ impl Bench {
     }
 }
 
+impl Row {
+    /// A command whose work is a file, which is there afterwards.
+    const fn writes(command: &'static str, file: &'static str) -> Row {
+        Row { command, before: nothing, done: Done::Writes(file) }
+    }
+}
+
 fn nothing(_: &Bench) -> u64 {
     0
 }
@@ -180,34 +194,46 @@ const ROWS: &[Row] = &[
             bench.problem();
             bench.server.requests().len() as u64
         },
-        done: |bench, _, before| bench.server.requests().len() as u64 > before,
+        done: Done::Says(|bench, _, before| bench.server.requests().len() as u64 > before),
     },
     Row {
         command: "dead drop hook --config CONFIG",
         before: |bench| bench.problem(),
-        done: |bench, _, _| bench.run("dead list hook --config CONFIG", Stdio::piped(), "").stdout.is_empty(),
+        done: Done::Says(|bench, _, _| {
+            bench.run("dead list hook --config CONFIG", Stdio::piped(), "").stdout.is_empty()
+        }),
     },
-    Row { command: "sinks forget old --config CONFIG", before: forgotten_sink, done: is_forgotten },
-    Row { command: "sinks forget old --json --config CONFIG", before: forgotten_sink, done: is_forgotten },
+    Row {
+        command: "sinks forget old --config CONFIG",
+        before: forgotten_sink,
+        done: Done::Says(is_forgotten),
+    },
+    Row {
+        command: "sinks forget old --json --config CONFIG",
+        before: forgotten_sink,
+        done: Done::Says(is_forgotten),
+    },
     Row {
         command: "reload --config CONFIG",
         before: Bench::reloads,
-        done: |bench, _, before| bench.reloads() > before,
+        done: Done::Says(|bench, _, before| bench.reloads() > before),
     },
     Row {
         command: "reload --json --config CONFIG",
         before: Bench::reloads,
-        done: |bench, _, before| bench.reloads() > before,
+        done: Done::Says(|bench, _, before| bench.reloads() > before),
     },
     Row {
         command: "mute --host h# --for 1h --config CONFIG",
         before: nothing,
-        done: |bench, n, _| bench.json("mute list")["mutes"].to_string().contains(&format!("h{n}")),
+        done: Done::Says(|bench, n, _| {
+            bench.json("mute list")["mutes"].to_string().contains(&format!("h{n}"))
+        }),
     },
     Row {
         command: "mute end --all --config CONFIG",
         before: |bench| bench.ran("mute --host h --for 1h --config CONFIG"),
-        done: |bench, _, _| bench.count("mute list", "mutes") == 0,
+        done: Done::Says(|bench, _, _| bench.count("mute list", "mutes") == 0),
     },
     Row {
         command: "unmatched forget --all --config CONFIG",
@@ -216,45 +242,45 @@ const ROWS: &[Row] = &[
             wait_until("it is kept", || bench.count("unmatched", "groups") > 0);
             0
         },
-        done: |bench, _, _| bench.count("unmatched", "groups") == 0,
+        done: Done::Says(|bench, _, _| bench.count("unmatched", "groups") == 0),
     },
     Row {
         command: "state clear --all --config CONFIG",
         before: |bench| bench.problem(),
-        done: |bench, _, _| bench.count("state list", "entries") == 0,
+        done: Done::Says(|bench, _, _| bench.count("state list", "entries") == 0),
     },
     Row {
         command: "token add t# --config CONFIG",
         before: nothing,
-        done: |bench, n, _| bench.json("token list").to_string().contains(&format!("\"t{n}\"")),
+        done: Done::Says(|bench, n, _| bench.json("token list").to_string().contains(&format!("\"t{n}\""))),
     },
     Row {
         command: "token remove gone --config CONFIG",
         before: |bench| bench.ran("token add gone --config CONFIG"),
-        done: |bench, _, _| !bench.json("token list").to_string().contains("\"gone\""),
+        done: Done::Says(|bench, _, _| !bench.json("token list").to_string().contains("\"gone\"")),
     },
     Row {
         command: "send trap IF-MIB::linkDown --to SNMP --count 20",
         before: Bench::unmatched,
-        done: |bench, _, before| bench.unmatched() >= before + 20,
+        done: Done::Says(|bench, _, before| bench.unmatched() >= before + 20),
     },
     Row {
         command: "send inform IF-MIB::linkDown --to SNMP --count 20",
         before: Bench::unmatched,
-        done: |bench, _, before| bench.unmatched() >= before + 20,
+        done: Done::Says(|bench, _, before| bench.unmatched() >= before + 20),
     },
     Row {
         command: "send syslog hello --to SYSLOG --count 20",
         before: Bench::unmatched,
-        done: |bench, _, before| bench.unmatched() >= before + 20,
+        done: Done::Says(|bench, _, before| bench.unmatched() >= before + 20),
     },
     Row {
         command: "send checkin --url HTTP backup critical try#",
         before: nothing,
-        done: |bench, n, _| {
+        done: Done::Says(|bench, n, _| {
             let said = bench.run("checkin query --url HTTP --service backup", Stdio::piped(), "");
             String::from_utf8(said.stdout).unwrap().contains(&format!("try{n}"))
-        },
+        }),
     },
     Row {
         command: "rule new IF-MIB::linkDown --write DIR/rules.toml --config CONFIG",
@@ -265,50 +291,18 @@ const ROWS: &[Row] = &[
             std::fs::write(&rules, first.join("[[rule]]")).unwrap();
             0
         },
-        done: |bench, _, _| {
+        done: Done::Says(|bench, _, _| {
             std::fs::read_to_string(bench.daemon.path("rules.toml")).unwrap().contains("linkDown")
-        },
+        }),
     },
-    Row {
-        command: "rule copy if-mib --to DIR/copy#.toml",
-        before: nothing,
-        done: |b, n, _| b.has(&format!("copy{n}.toml")),
-    },
-    Row {
-        command: "mib add DIR/A-MIB.txt --to DIR/mibs# --config CONFIG",
-        before: nothing,
-        done: |b, n, _| b.has(&format!("mibs{n}/A-MIB.txt")),
-    },
-    Row {
-        command: "mib compile -o DIR/names#.tlp --config CONFIG",
-        before: nothing,
-        done: |b, n, _| b.has(&format!("names{n}.tlp")),
-    },
-    Row {
-        command: "mib load DIR/A-MIB.txt --index DIR/index#",
-        before: nothing,
-        done: |b, n, _| b.has(&format!("index{n}")),
-    },
-    Row {
-        command: "import snmptt DIR/snmptt.conf -o DIR/snmptt#.toml",
-        before: nothing,
-        done: |b, n, _| b.has(&format!("snmptt{n}.toml")),
-    },
-    Row {
-        command: "import snmptrapd DIR/snmptrapd.conf -o DIR/snmptrapd#.toml",
-        before: nothing,
-        done: |b, n, _| b.has(&format!("snmptrapd{n}.toml")),
-    },
-    Row {
-        command: "report --output DIR/report#.html --config CONFIG",
-        before: nothing,
-        done: |b, n, _| b.has(&format!("report{n}.html")),
-    },
-    Row {
-        command: "init DIR/init#/trapline.toml",
-        before: nothing,
-        done: |b, n, _| b.has(&format!("init{n}/trapline.toml")),
-    },
+    Row::writes("rule copy if-mib --to DIR/copy#.toml", "copy#.toml"),
+    Row::writes("mib add DIR/A-MIB.txt --to DIR/mibs# --config CONFIG", "mibs#/A-MIB.txt"),
+    Row::writes("mib compile -o DIR/names#.tlp --config CONFIG", "names#.tlp"),
+    Row::writes("mib load DIR/A-MIB.txt --index DIR/index#", "index#"),
+    Row::writes("import snmptt DIR/snmptt.conf -o DIR/snmptt#.toml", "snmptt#.toml"),
+    Row::writes("import snmptrapd DIR/snmptrapd.conf -o DIR/snmptrapd#.toml", "snmptrapd#.toml"),
+    Row::writes("report --output DIR/report#.html --config CONFIG", "report#.html"),
+    Row::writes("init DIR/init#/trapline.toml", "init#/trapline.toml"),
     Row {
         command: "man --to DIR/man",
         before: |bench| {
@@ -316,7 +310,7 @@ const ROWS: &[Row] = &[
             std::fs::create_dir(bench.daemon.path("man")).unwrap();
             0
         },
-        done: |b, _, _| b.has("man/trapline.1"),
+        done: Done::Writes("man/trapline.1"),
     },
 ];
 
@@ -331,7 +325,11 @@ fn a_command_does_its_work_whoever_reads_what_it_prints() {
             let ended = bench.run(row.command, out(), n);
             let said = String::from_utf8_lossy(&ended.stderr).into_owned();
             let what = format!("{} with {n} output: {said}", row.command);
-            wait_until(&what, || (row.done)(&bench, n, before));
+            let is_done = || match row.done {
+                Done::Writes(file) => bench.has(&file.replace('#', n)),
+                Done::Says(says) => says(&bench, n, before),
+            };
+            wait_until(&what, is_done);
             let says = said.contains("cannot write to standard output") && said.contains("is done");
             // What prints nothing loses nothing.
             let prints = !row.command.starts_with("man") && !row.command.starts_with("import");

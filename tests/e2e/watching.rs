@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
-use crate::support::{link_trap, port, snmptrap, wait_until};
+use crate::support::{port, wait_until};
 
 pub fn get(port: u16, path: &str) -> (u16, String) {
     let output = Command::new("curl")
@@ -29,8 +29,8 @@ fn value(metrics: &str, name: &str) -> f64 {
 fn metrics_alive_and_ready() {
     let http = port();
     let daemon = Daemon::start(&format!("{FILE_SINK}[http]\nlisten = \"127.0.0.1:{http}\"\n"));
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
-    snmptrap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.4.1.99999.0.1"]);
+    daemon.link_down("Gi0/3");
+    daemon.trap(&["1.3.6.1.4.1.99999.0.1"]);
     daemon.wait_count("unmatched", 1);
     wait_until("it is delivered", || daemon.outcomes("out.jsonl").len() == 1);
     wait_until("and counted", || daemon.status()["sinks"][0]["delivered"] == 1);
@@ -134,9 +134,13 @@ fn an_idle_daemon_sleeps() {
     daemon.restart();
     let rest = |when: &str| {
         let mut before = (sleeps(daemon.pid()), worked(daemon.pid()));
+        let mut since = Instant::now();
         // What the start or a message has begun ends within a few rounds.
         wait_until(&format!("it sleeps {when}"), || {
-            std::thread::sleep(Duration::from_secs(SECONDS));
+            if since.elapsed() < Duration::from_secs(SECONDS) {
+                return false;
+            }
+            since = Instant::now();
             let now = (sleeps(daemon.pid()), worked(daemon.pid()));
             let (woken, percent) = (sleeps_since(&before.0, &now.0), (now.1 - before.1) / SECONDS);
             before = now;
@@ -148,7 +152,7 @@ fn an_idle_daemon_sleeps() {
         });
     };
     rest("with nothing to do");
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    daemon.link_down("Gi0/3");
     wait_until("it is delivered", || daemon.outcomes("out.jsonl").len() == 1);
     rest("with a core that is away");
 }
@@ -171,13 +175,16 @@ fn a_daemon_with_everything_switched_on_sleeps() {
     ));
     std::fs::write(daemon.path("sites.csv"), "host,city\nsw1,Vienna\n").unwrap();
     daemon.restart();
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], "Gi0/3", "2");
+    daemon.link_down("Gi0/3");
     wait_until("it is delivered", || {
         daemon.outcomes("out.jsonl").iter().any(|one| one.to_string().contains("Gi0/3"))
     });
-    let mut before = worked(daemon.pid());
+    let (mut before, mut since) = (worked(daemon.pid()), Instant::now());
     wait_until("it sleeps", || {
-        std::thread::sleep(Duration::from_secs(SECONDS));
+        if since.elapsed() < Duration::from_secs(SECONDS) {
+            return false;
+        }
+        since = Instant::now();
         let now = worked(daemon.pid());
         let percent = (now - before) / SECONDS;
         before = now;

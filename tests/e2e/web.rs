@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
-use crate::support::{link_trap, wait_until};
+use crate::support::wait_until;
 use crate::web_server::WebServer;
 
 /// A daemon with these sinks; its traps are of router1.
@@ -16,7 +16,7 @@ fn daemon(sinks: &str) -> Daemon {
 }
 
 fn link_down(daemon: &Daemon, interface: &str) {
-    link_trap(&["-v2c", "-c", "public", &daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.3"], interface, "2");
+    daemon.link_down(interface);
 }
 
 fn sink_status(daemon: &Daemon) -> Value {

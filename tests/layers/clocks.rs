@@ -112,3 +112,23 @@ fn each_use_of_the_wall_clock_has_a_reason() {
         );
     }
 }
+
+/// What reads the time of a line takes a zone. `intake::line` has those of the configuration; everything else goes through it.
+#[test]
+fn lines_are_read_in_the_zones_of_the_configuration() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = Sources::read(root, &["src"]).unwrap();
+    let reads = |text: &str| program(text).any(|line| line.contains("parse_line"));
+    let is_test = |path: &str| {
+        ["tests.rs", "testing.rs"].iter().any(|end| path.ends_with(end)) || path.contains("_tests/")
+    };
+    let found: Vec<&str> = (sources.0.iter())
+        .filter(|(path, text)| !path.starts_with("src/syslog/") && !is_test(path) && reads(text))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    assert_eq!(
+        found,
+        ["src/intake/line.rs"],
+        "files that read lines by themselves; use `intake::line::Reading`"
+    );
+}

@@ -29,6 +29,7 @@ mod memory;
 mod metrics;
 mod pages;
 mod paths;
+mod pauses;
 mod resolve;
 mod source;
 mod table;

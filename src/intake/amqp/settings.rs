@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::uri::AMQPScheme;
 use zeroize::Zeroizing;
 
 use crate::amqp;
@@ -81,19 +81,22 @@ pub(crate) fn read(
         let hint = "add url = \"amqp://USER:PASSWORD@HOST:5672/VHOST\", or url_file";
         found.push(section.error("[[intake]] without 'url'", hint));
     }
-    let url = URL.read(&section, resolve, found).filter(|url| {
-        let key = ["url", "url_file", "url_env"]
-            .into_iter()
-            .find(|key| section.get(key).is_some())
-            .unwrap_or("url");
-        let wrong = amqp::uri(url).err();
-        if let Some(message) = &wrong {
+    let url = URL.read(&section, resolve, found);
+    let key = URL.key(&section);
+    let place = url.as_ref().and_then(|url| match amqp::uri(url) {
+        Ok(uri) => {
+            if let Some(said) = amqp::exposed(url, &uri, key) {
+                found.push(secret::warning(&section, key, &said, amqp::EXPOSED));
+            }
+            Some(uri)
+        }
+        Err(message) => {
             let hint = "write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS".to_owned();
             found.push(source.error(&section.key_span(key), message, Some(hint)));
+            None
         }
-        wrong.is_none()
     });
-    let place = url.as_ref().and_then(|url| url.parse::<AMQPUri>().ok());
+    let url = url.filter(|_| place.is_some());
     let place = place.as_ref().map(|uri| (uri.authority.host.as_str(), uri.scheme == AMQPScheme::AMQPS));
     let without = ("there is no TLS with an amqp:// url", "write amqps:// in url");
     let places = place.as_ref().map(std::slice::from_ref);

@@ -170,11 +170,8 @@ fn url(options: &mut Options<'_, '_, '_>) -> Option<String> {
             return None;
         }
     };
-    // Without one it is that of everybody, for this machine.
-    if url.contains('@') {
-        let to = [(&*uri.authority.host, uri.scheme == AMQPScheme::AMQPS)];
-        let secret = ["the password in 'url'".to_owned()];
-        options.in_the_clear(&to, &secret, "over amqp://", "write amqps:// in url");
+    if let Some(said) = amqp::exposed(&url, &uri, "url") {
+        options.warn(&said, amqp::EXPOSED);
     }
     Some(url.value)
 }

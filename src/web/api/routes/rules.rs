@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::import::mib::Comments;
 use crate::inbox::{Group, Key};
+use crate::intake::line::Reading;
 use crate::lookup::choice::Candidate;
 use crate::maker::explained::explain;
 use crate::maker::suggest::{Maker, NoRule};
@@ -245,7 +246,8 @@ fn with_id(mut shown: Value, group: &Group, now: Now) -> Value {
 fn one_group(ask: &Ask) -> Result<Answer, Problem> {
     let group = group_of(ask, number(ask)?)?;
     let in_force = ask.desk.status.shared.in_force();
-    let shown = groups::with_messages(&group, &in_force.hosts, in_force.active.rules.mib());
+    let lines = Reading::of(&in_force.active, &in_force.hosts);
+    let shown = groups::with_messages(&group, &lines, in_force.active.rules.mib());
     Ok(Answer::json(&with_id(shown, &group, ask.desk.status.clock.now())))
 }
 
