@@ -303,6 +303,20 @@ fn steps_of_the_wall_clock_end_no_alert_and_open_none_again() {
     }
 }
 
+/// Lines of a log.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn the_oldest_of_too_many_is_given_up() {
     let (server, journal) = (Standin::start(), tempfile::tempdir().unwrap());
@@ -320,10 +334,21 @@ fn the_oldest_of_too_many_is_given_up() {
         next: None,
     };
     let alert = Alert { labels: BTreeMap::new(), annotations: BTreeMap::new(), starts: 0, ends: None };
-    for n in 0..=MOST as i64 {
-        let problem = Problem { told: (n + 5000) % 10_000, open: Some(alert.clone()), ..Problem::default() };
-        lane.remember(&n.to_string(), problem, Now::default());
-    }
-    assert_eq!(lane.memory.values().len(), MOST);
-    assert!(!lane.memory.values().contains_key("5000"));
+    let lines = Lines::default();
+    let written = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || written.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..MOST as i64 + 100 {
+            let told = if n < MOST as i64 { (n + 5000) % 10_000 } else { n };
+            let problem = Problem { told, open: Some(alert.clone()), ..Problem::default() };
+            lane.remember(&n.to_string(), problem, Now::default());
+        }
+    });
+    let known = lane.memory.values();
+    assert_eq!(known.len(), MOST);
+    assert!((5000..5100).all(|n| !known.contains_key(&n.to_string())) && known.contains_key("5100"));
+    // Of a flood a few lines say so.
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let told = text.lines().filter(|line| line.contains("alerts are open")).count();
+    assert_eq!(told, 7, "at 1, 2, 4 and so on to 64: {text}");
 }
