@@ -137,3 +137,35 @@ fn this_machine_has_a_name() {
     // RFC 6761, section 6.3: localhost is this machine.
     assert_eq!(name_of(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap().as_deref(), Some("localhost"));
 }
+
+/// How many pages of a mapping are in memory.
+fn present(pages: &Pages) -> usize {
+    // SAFETY: it asks for a number.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    let mut states = vec![0u8; pages.length.div_ceil(size)];
+    // SAFETY: the mapping begins at a page, and there is an octet for each of its pages.
+    let asked = unsafe { libc::mincore(pages.start.as_ptr().cast(), pages.length, states.as_mut_ptr()) };
+    assert_eq!(asked, 0, "{}", io::Error::last_os_error());
+    states.iter().filter(|state| **state & 1 == 1).count()
+}
+
+/// There is space for a batch of the longest datagrams, 8 MiB a listener. A listener has in memory what its longest batches needed.
+#[test]
+fn a_receiver_has_memory_only_as_far_as_datagrams_were_long() {
+    let (server, client) = pair("127.0.0.1:0");
+    let mut receiver = Receiver::new(128);
+    assert_eq!(present(&receiver.overflows), 0);
+    let mut take = |length: usize, count: usize| {
+        for _ in 0..count {
+            client.send(&vec![b'x'; length]).unwrap();
+            receiver.receive(&server).unwrap();
+            assert_eq!(receiver.datagrams().map(|(datagram, _)| datagram.len()).sum::<usize>(), length);
+        }
+        present(&receiver.overflows)
+    };
+    assert_eq!(take(SLOT, 1000), 0, "what fits into its slot needs nothing else");
+    // One at a time needs one overflow: its gap, into which the slot is copied, and what is longer.
+    let one = take(60_000, 100);
+    assert!((1..=MAX_DATAGRAM / 4096 + 2).contains(&one), "{one} pages");
+    assert_eq!(take(60_000, 100), one, "the next ones use it again");
+}

@@ -42,7 +42,7 @@ pub(super) struct Place(u64);
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     files: Mutex<Option<Files>>,
-    /// Held while something is synced: who comes meanwhile finds his keys safe, or lost.
+    /// Held while something is synced: who comes meanwhile finds its keys safe, or lost.
     syncing: Mutex<()>,
 }
 
