@@ -2,15 +2,18 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use trapline::commands::Cli;
 use trapline::terminal;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    let cli = match Cli::of(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match cli.run() {
         Ok(code) => code,
         Err(error) => {
-            terminal::err(format_args!("trapline: {error:#}\n"));
+            terminal::err_line(format_args!("trapline: {error:#}"));
             ExitCode::FAILURE
         }
     }

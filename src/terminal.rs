@@ -166,6 +166,16 @@ pub fn err(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_all(printable(&text.to_string(), &[]).as_bytes());
 }
 
+/// The same of a text that is one line, whatever is in it: a name or an argument may have line breaks, too.
+pub fn err_line(text: Arguments<'_>) {
+    err(format_args!("{}\n", in_a_line(&text.to_string())));
+}
+
+/// A text whose line breaks are escaped, but for those at its end, which are left out.
+fn in_a_line(text: &str) -> String {
+    text.trim_end_matches('\n').replace('\n', "\\n")
+}
+
 /// A text without control characters and those that turn others, but with these sequences as they are.
 fn printable(text: &str, kept: &[&str]) -> String {
     let mut out = String::with_capacity(text.len());
@@ -198,8 +208,13 @@ fn lost(error: io::Error) {
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
-    err(format_args!("trapline: cannot write to standard output: {error}\n"));
+    err(format_args!("{}\n", not_printed(error)));
     std::process::exit(1);
+}
+
+/// What is said of output that could not be written.
+pub fn not_printed(error: &io::Error) -> String {
+    format!("trapline: cannot write to standard output: {error}")
 }
 
 /// As `print!`, by [`out`].
@@ -218,9 +233,9 @@ macro_rules! eprint {
     ($($text:tt)*) => { $crate::terminal::err(format_args!($($text)*)) };
 }
 
-/// As `eprintln!`, by [`err`].
+/// As `eprintln!`, by [`err_line`]: it is one line.
 macro_rules! eprintln {
-    ($($text:tt)*) => { $crate::terminal::err(format_args!("{}\n", format_args!($($text)*))) };
+    ($($text:tt)*) => { $crate::terminal::err_line(format_args!($($text)*)) };
 }
 
 pub(crate) use {eprint, eprintln, print, println};
@@ -238,6 +253,9 @@ mod tests {
             printable("\u{1b}[1mName\u{1b}[0m \u{1b}[2J\u{1b}[8m", &COLOURS),
             "\u{1b}[1mName\u{1b}[0m \\u{1b}[2J\\u{1b}[8m"
         );
+        for (text, line) in [("a\nb", "a\\nb"), ("a\n", "a"), ("\na\n\nb\n\n", "\\na\\n\\nb"), ("", "")] {
+            assert_eq!(in_a_line(text), line);
+        }
         assert!(COLOURS.iter().all(|colour| colour.starts_with("\u{1b}[") && colour.ends_with('m')));
     }
 }

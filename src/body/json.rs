@@ -26,6 +26,17 @@ pub(super) fn read(text: &str) -> Option<Item> {
     Some(item)
 }
 
+/// What to say of JSON that cannot be read for a number beyond those of 64 bits, such as 1e400: it is no broken JSON. None of what is.
+pub fn too_large(error: &serde_json::Error) -> Option<String> {
+    // The library tells it by its text alone, to which it adds the place.
+    error.to_string().starts_with("number out of range").then(|| {
+        let (line, column) = (error.line(), error.column());
+        format!(
+            "a number of the body is too large, at line {line} column {column}: write one of at most 1.7e308, or send it as a string"
+        )
+    })
+}
+
 /// JSON whose whole numbers beyond 64 bits are strings of their digits: as numbers they would lose all but some 16 of them. What is no
 /// JSON stays as it is.
 pub fn exact(text: &str) -> Cow<'_, str> {

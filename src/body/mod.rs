@@ -12,4 +12,4 @@ mod tests;
 
 pub use bodies::{Bodies, Body, Form};
 pub use field::{Found, Item, Step, Text};
-pub use json::exact;
+pub use json::{exact, too_large};

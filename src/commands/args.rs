@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::history::filter::time;
+use crate::settings::values::parse_duration;
+
 /// Where a configuration is looked for that is not named, in this order.
 const USUAL: [&str; 2] = ["trapline.toml", "/etc/trapline/trapline.toml"];
 
@@ -32,4 +35,52 @@ pub struct ListArgs {
     /// One JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// A pattern of names. An empty one is the name of nothing.
+pub fn glob(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty, and no name is; write a name, or leave the option out for all".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A time that is given as such or as an age, in microseconds since 1970 UTC.
+///
+/// # Errors
+///
+/// What to write.
+pub fn moment(text: &str, now: i64) -> Result<i64, String> {
+    if let Some(age) = parse_duration(text) {
+        return Ok(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)));
+    }
+    time(text).map_err(|_| {
+        format!(
+            "'{}' is no time; write an age such as 7d, a time such as 2026-11-26T12:00:00Z, or milliseconds since 1970",
+            text.chars().take(64).collect::<String>().escape_debug()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_ages_or_dates_and_what_is_neither_names_both() {
+        let now = 1_795_694_400_000_000;
+        assert_eq!(moment("2h", now), Ok(now - 7_200_000_000));
+        assert_eq!(moment("2026-11-26T11:00:00Z", now), Ok(1_795_690_800_000_000));
+        for text in ["yesterday", "99999999999999999999d", "-5m", "", "7 dogs"] {
+            let said = moment(text, now).unwrap_err();
+            assert!(said.contains("such as 7d") && said.contains("2026-11-26T12:00:00Z"), "{said}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_is_empty() {
+        for (text, holds) in [("", false), (" ", false), ("*", true), ("core-*", true)] {
+            assert_eq!(glob(text).is_ok(), holds, "{text:?}");
+        }
+    }
 }

@@ -14,8 +14,9 @@ use crate::engine_id;
 use crate::mib::load::Held;
 use crate::rules::compile::is_shipped;
 use crate::rules::hostile;
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::input;
+use crate::snmp::access;
 use crate::terminal::println;
 
 /// Arguments of `trapline check`.
@@ -221,14 +222,9 @@ fn believes_all(config: &Config) -> Diagnostics {
     let mut found = Diagnostics::default();
     let open = config.syslog.listen.iter().any(|one| one.transport.address().is_some());
     if let (true, true, Some(file)) = (config.syslog.relays.are_all(), open, &config.file) {
-        let file = file.display().to_string();
-        // Without the section the beginning of the file, as for [snmp].
-        let place = config.syslog_place.clone().unwrap_or(Place { file: file.into(), line: 1, column: 1 });
-        let said = place.error(
-            "without 'relays' in [syslog], every sender may name another host in its lines",
-            "list the relays, relays = [\"192.0.2.10\"], or write relays = [] if there are none",
-        );
-        found.push(Diagnostic { severity: Severity::Warning, ..said });
+        let place = config.syslog_place.as_ref().map(|place| (place.line, place.column));
+        let what = "every sender may name another host in its lines";
+        found.push(access::believes_all("syslog", what, &file.display().to_string(), place));
     }
     found
 }
@@ -286,6 +282,37 @@ mod tests {
                 .unwrap();
             let (config, _) = setup::config(Some(&path)).unwrap();
             assert_eq!(believes_all(&config).to_text().contains("relays = []"), warns, "{text}");
+        }
+    }
+
+    /// The same of both sections: nobody sends to a section without listeners, and one that is not written has no place.
+    #[test]
+    fn a_section_that_believes_all_is_told_of_where_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        for section in ["snmp", "syslog"] {
+            let other = if section == "snmp" { "syslog" } else { "snmp" };
+            for (text, said) in [
+                (String::new(), Some(format!("t.toml: warning: there is no [{section}], and without"))),
+                (
+                    format!("[{section}]\n"),
+                    Some(format!("t.toml:3:2: warning: without 'relays' in [{section}], ")),
+                ),
+                (format!("[{section}]\nlisten = []\n"), None),
+                (format!("[{section}]\nrelays = []\n"), None),
+            ] {
+                std::fs::write(
+                    &path,
+                    format!("[{other}]\nrelays = []\n{text}[journal]\ndirectory = \"j\"\n"),
+                )
+                .unwrap();
+                let (config, mut found) = setup::config(Some(&path)).unwrap();
+                found.extend(believes_all(&config));
+                let all = found.to_text();
+                let warnings: Vec<&str> = all.lines().filter(|line| line.contains("'relays'")).collect();
+                assert_eq!(warnings.len(), usize::from(said.is_some()), "{section} {text}: {all}");
+                assert!(said.is_none_or(|said| warnings[0].contains(&said)), "{section} {text}: {all}");
+            }
         }
     }
 

@@ -1,7 +1,10 @@
 //! The command line.
 
+use std::error::Error as _;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::ConfigArg;
@@ -11,7 +14,8 @@ use super::{
     unmatched,
 };
 use crate::daemon::helpers;
-use crate::terminal;
+use crate::outcome::name::visible;
+use crate::terminal::{self, eprintln, print};
 use crate::vitals::Level;
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
@@ -91,6 +95,37 @@ impl Command {
         }
     }
 
+    /// Whether it does something besides what it prints, so that not all is lost with that.
+    fn does_more(&self) -> bool {
+        match self {
+            Command::Run(_) | Command::Reload(_) | Command::Send(_) => true,
+            Command::Unmatched(args) => args.changes(),
+            Command::Report(args) => args.changes(),
+            Command::State(args) => args.changes(),
+            Command::Mute(args) => args.changes(),
+            Command::Mib(args) => args.changes(),
+            Command::Rule(args) => args.changes(),
+            Command::Import(args) => args.changes(),
+            Command::Dead(args) => args.changes(),
+            Command::Sinks(args) => args.changes(),
+            Command::Token(args) => args.changes(),
+            Command::Init(args) => args.changes(),
+            Command::Man(args) => args.changes(),
+            Command::Check(_)
+            | Command::Test(_)
+            | Command::Explain(_)
+            | Command::History(_)
+            | Command::Checkin(_)
+            | Command::Objects(_)
+            | Command::Senders(_)
+            | Command::Status(_)
+            | Command::Tap(_)
+            | Command::Top(_)
+            | Command::Doctor(_)
+            | Command::Completions(_) => false,
+        }
+    }
+
     /// Whether the exit status is that of a plugin.
     fn is_plugin(&self) -> bool {
         match self {
@@ -103,6 +138,33 @@ impl Command {
 }
 
 impl Cli {
+    /// The command of these words, of which the first is the name of the program.
+    ///
+    /// # Errors
+    ///
+    /// The exit status, where the words are no command or ask for help; what there is to say is said.
+    pub fn of(words: Vec<OsString>) -> Result<Self, ExitCode> {
+        Cli::try_parse_from(&words).map_err(|error| {
+            let text = said_of(error, &words);
+            match text {
+                Shown::Help(text) => {
+                    print!("{text}");
+                    terminal::finish().map_or_else(
+                        |error| {
+                            eprintln!("{}", terminal::not_printed(error));
+                            ExitCode::FAILURE
+                        },
+                        |()| ExitCode::SUCCESS,
+                    )
+                }
+                Shown::Mistake(text) => {
+                    terminal::err(format_args!("{text}"));
+                    ExitCode::from(2)
+                }
+            }
+        })
+    }
+
     /// Runs the command that was asked for.
     ///
     /// # Errors
@@ -113,19 +175,19 @@ impl Cli {
         if self.command.only_prints() {
             terminal::only_prints();
         }
-        let plugin = self.command.is_plugin();
+        let (plugin, does_more) = (self.command.is_plugin(), self.command.does_more());
         let code = self.work();
         match (terminal::finish(), &code) {
             (Ok(()), _) => code,
             (Err(error), Ok(done)) => {
-                let done = *done == ExitCode::SUCCESS && !plugin;
+                let done = *done == ExitCode::SUCCESS && does_more;
                 let done = if done { "; what was asked for is done" } else { "" };
-                terminal::err(format_args!("trapline: cannot write to standard output: {error}{done}\n"));
+                eprintln!("{}{done}", terminal::not_printed(error));
                 // Who asks a plugin takes 1 for a warning.
                 Ok(if plugin { Level::Unknown.exit_status().into() } else { ExitCode::FAILURE })
             }
             (Err(error), Err(_)) => {
-                terminal::err(format_args!("trapline: cannot write to standard output: {error}\n"));
+                eprintln!("{}", terminal::not_printed(error));
                 code
             }
         }
@@ -166,11 +228,70 @@ impl Cli {
             Command::Man(args) => man::run(&args, Cli::command()),
         };
         if let Some((error, status)) = done.as_ref().err().and_then(|e| Some((e, helpers::status_of(e)?))) {
-            terminal::err(format_args!("trapline: {error:#}\n"));
+            eprintln!("trapline: {error:#}");
             return Ok(status.into());
         }
         done.map(|done| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// What is said of words that are no command to run.
+#[derive(Debug)]
+enum Shown {
+    /// What they ask for.
+    Help(String),
+    /// What is wrong with them.
+    Mistake(String),
+}
+
+/// Says it so that an argument with line breaks and control characters stays in its line.
+fn said_of(mut error: clap::Error, words: &[OsString]) -> Shown {
+    if !error.use_stderr() {
+        return Shown::Help(error.render().to_string());
+    }
+    let escaped = |value: &ContextValue| match value {
+        ContextValue::String(text) => Some(ContextValue::String(visible(text))),
+        ContextValue::Strings(all) => {
+            Some(ContextValue::Strings(all.iter().map(|text| visible(text)).collect()))
+        }
+        ContextValue::StyledStrs(all) => {
+            Some(ContextValue::StyledStrs(all.iter().map(|text| visible(&text.to_string()).into()).collect()))
+        }
+        // The usage, which has lines, and has no argument in it.
+        _ => None,
+    };
+    let values: Vec<_> = error.context().filter_map(|(kind, value)| Some((kind, escaped(value)?))).collect();
+    for (kind, value) in values {
+        error.insert(kind, value);
+    }
+    if let Some(advice) = without_sign(&error, words) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+    }
+    let text = error.render().to_string();
+    // What reads a value may quote it as well.
+    Shown::Mistake(match error.source().map(ToString::to_string).filter(|why| !why.is_empty()) {
+        Some(why) => text.replace(&why, &visible(&why)),
+        None => text,
+    })
+}
+
+/// What to write in place of a negative number that follows an option: it looks like an option, and none takes one.
+fn without_sign(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let (ErrorKind::UnknownArgument, Some(ContextValue::String(taken))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    taken.strip_prefix('-').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let [option, value] = words.windows(2).find_map(|two| match two {
+        [option, value] if option.starts_with("--") && value.starts_with(&**taken) => Some([option, value]),
+        _ => None,
+    })?;
+    Some(visible(&format!(
+        "{option} takes no negative value; write {option} {}",
+        value.trim_start_matches('-')
+    )))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The commands that the pages show can be given as they are shown.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use super::Cli;
+use super::{Cli, Shown, said_of};
 
 /// The pages below docs/ and README.md.
 fn pages() -> Vec<PathBuf> {
@@ -132,4 +133,90 @@ fn words_are_those_of_a_shell() {
         assert_eq!(of_trapline(line), words, "{line}");
     }
     Cli::command().debug_assert();
+}
+
+/// What is said of words that are no command.
+fn said(words: &[&str]) -> String {
+    let words: Vec<OsString> = [&["trapline"], words].concat().iter().map(OsString::from).collect();
+    let error = Cli::try_parse_from(&words).unwrap_err();
+    match said_of(error, &words) {
+        Shown::Mistake(text) => text,
+        Shown::Help(text) => panic!("{words:?}: {text}"),
+    }
+}
+
+#[test]
+fn a_negative_value_is_told_what_to_write() {
+    for (words, advice) in [
+        (&["history", "--since", "-5m"][..], "--since takes no negative value; write --since 5m"),
+        (&["history", "--until", "-2h", "link"], "--until takes no negative value; write --until 2h"),
+        (&["mute", "--host", "a", "--for", "-1h"], "--for takes no negative value; write --for 1h"),
+        (&["report", "--since", "-7d"], "--since takes no negative value; write --since 7d"),
+        (&["history", "--limit", "-1"], "--limit takes no negative value; write --limit 1"),
+    ] {
+        let said = said(words);
+        assert!(said.contains(advice) && !said.contains("-- -"), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn a_name_that_is_empty_is_refused_by_all_that_look_for_one() {
+    for words in [
+        &["mute", "--for", "1h", "--host"][..],
+        &["mute", "--for", "1h", "--service"],
+        &["mute", "--for", "1h", "--rule"],
+        &["history", "--host"],
+        &["history", "--service"],
+        &["history", "--rule"],
+        &["history", "--source"],
+        &["state", "list", "--host"],
+        &["state", "clear", "--service"],
+        &["state", "clear", "--rule"],
+    ] {
+        for empty in ["", " "] {
+            let said = said(&[words, &[empty]].concat());
+            assert!(said.contains("it is empty, and no name is; write a name"), "{words:?}: {said}");
+        }
+    }
+}
+
+/// The commands without commands below them, with the words that lead to each.
+fn leaves(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, clap::Command)>) {
+    if !command.has_subcommands() {
+        all.push((path.to_owned(), command.clone()));
+    }
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        leaves(below, &[path, &[below.get_name().to_owned()]].concat(), all);
+    }
+}
+
+/// Whatever an argument has in it.
+#[test]
+fn a_wrong_argument_stays_in_its_line() {
+    const HOSTILE: &str = "a\nFORGED\u{1b}[31m\u{202e}";
+    let mut all = Vec::new();
+    leaves(&Cli::command(), &[], &mut all);
+    let mut wrong = 0;
+    for (path, command) in &all {
+        let options = command.get_arguments().filter_map(clap::Arg::get_long);
+        let options = options.map(|long| vec![format!("--{long}"), HOSTILE.to_owned()]);
+        let others = [
+            vec![HOSTILE.to_owned()],
+            vec![format!("--{HOSTILE}")],
+            vec!["x".into(), HOSTILE.into(), HOSTILE.into()],
+        ];
+        for words in options.chain(others) {
+            let words: Vec<OsString> = [&["trapline".to_owned()], path.as_slice(), &words]
+                .concat()
+                .into_iter()
+                .map(OsString::from)
+                .collect();
+            let Err(error) = Cli::try_parse_from(&words) else { continue };
+            let Shown::Mistake(text) = said_of(error, &words) else { continue };
+            wrong += usize::from(text.contains("FORGED"));
+            assert!(!text.lines().any(|line| line.starts_with("FORGED")), "{words:?}: {text}");
+            assert!(!text.contains(['\u{1b}', '\u{202e}']), "{words:?}: {text}");
+        }
+    }
+    assert!(wrong > 50, "{wrong}");
 }

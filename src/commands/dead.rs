@@ -17,6 +17,13 @@ pub struct DeadArgs {
     what: What,
 }
 
+impl DeadArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        !matches!(self.what, What::List(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// List dead letters, with the reasons

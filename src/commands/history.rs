@@ -1,14 +1,13 @@
 //! `trapline history`: outcomes of the past, out of the files of `[history]`, whether a daemon runs or not.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, glob, moment};
 use crate::config::{file, loaded};
 use crate::history::search::{self, Page, Search};
 use crate::history::{Filter, Row, export};
 use crate::outcome::name::visible;
-use crate::settings::values::parse_duration;
 use crate::terminal::{eprintln, print, println};
 use crate::time::clock::{self, rfc3339};
 
@@ -29,16 +28,16 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Only this host or component, case-insensitive; * and ? are wildcards
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     host: Option<String>,
     /// Only this service or resource, case-insensitive
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     service: Option<String>,
     /// Only this rule
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     rule: Option<String>,
     /// Only messages from this address
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     source: Option<String>,
     /// Only these states, separated by commas: critical,down
     #[arg(long, value_name = "STATES")]
@@ -127,14 +126,14 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<bool> {
 
 fn filter(args: &HistoryArgs, now: i64) -> anyhow::Result<Filter> {
     let mut filter = Filter { changes: args.changes, untold: args.untold, ..Filter::default() };
-    let time = |text: &String| match parse_duration(text) {
-        Some(age) => rfc3339(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))),
-        None => text.clone(),
-    };
-    let (since, until) = (args.since.as_ref().map(time), args.until.as_ref().map(time));
+    for (option, value, place) in
+        [("--since", &args.since, &mut filter.from), ("--until", &args.until, &mut filter.to)]
+    {
+        if let Some(text) = value {
+            *place = Some(moment(text, now).map_err(|error| anyhow!("{option}: {error}"))?);
+        }
+    }
     for (option, name, value) in [
-        ("--since", "from", &since),
-        ("--until", "to", &until),
         ("--host", "host", &args.host),
         ("--service", "service", &args.service),
         ("--rule", "rule", &args.rule),
@@ -200,7 +199,7 @@ mod tests {
             filter_of(&["--since", "2h", "--until", "2026-11-26T11:00:00Z", "link", "down"]).unwrap();
         assert_eq!((filter.from, filter.to), (Some(1_795_687_200_000_000), Some(1_795_690_800_000_000)));
         for (args, part) in [
-            (["--since", "yesterday"], "--since: 'yesterday' is no time"),
+            (["--since", "yesterday"], "--since: 'yesterday' is no time; write an age such as 7d"),
             (["--state", "bad"], "--state: 'bad' is no state"),
         ] {
             let error = filter_of(&args).unwrap_err();

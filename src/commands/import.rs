@@ -28,6 +28,16 @@ pub struct ImportArgs {
     what: What,
 }
 
+impl ImportArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        match &self.what {
+            What::Snmptt(args) => args.output.is_some(),
+            What::Snmptrapd(args) => args.output.is_some(),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// Make rules from snmptt.conf files; everything that cannot be converted is listed with its line

@@ -16,6 +16,13 @@ pub struct ManArgs {
     to: Option<PathBuf>,
 }
 
+impl ManArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        self.to.is_some()
+    }
+}
+
 /// Prints the page of `trapline`, or writes the pages of all commands.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::commands::args::{ConfigArg, ListArgs};
+use crate::commands::args::{ConfigArg, ListArgs, glob};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::daemon::control::Request;
 use crate::intake::mute::Covers;
@@ -26,6 +26,13 @@ pub struct MuteArgs {
     mute: NewArgs,
 }
 
+impl MuteArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        !matches!(self.what, Some(What::List(_)))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// List mutes, what they have muted so far, and when they end
@@ -39,13 +46,13 @@ struct NewArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Hosts or components with this name, case-insensitive; * and ? are wildcards
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     host: Option<String>,
     /// Services or resources with this name, case-insensitive
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     service: Option<String>,
     /// Rules with this id
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     rule: Option<String>,
     /// Only for this sink; can be repeated. Default: all with honour_mutes = true
     #[arg(long, value_name = "NAME")]

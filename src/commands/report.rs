@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, moment};
 use crate::config::{file, loaded};
 use crate::files::Folder;
-use crate::history::{filter, search};
+use crate::history::search;
 use crate::report::{self, Report, figures};
-use crate::settings::values::parse_duration;
 use crate::terminal::{eprintln, print};
 use crate::time::clock;
 
@@ -31,6 +30,13 @@ pub struct ReportArgs {
     /// Write the report to this file instead of printing it; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        self.output.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,7 +73,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     let report = report::gather(&folder, period, now, None)?;
     let text = written(&report, args.format);
     match &args.output {
-        Some(path) => save(path, &text).with_context(|| format!("cannot write {}", path.display()))?,
+        Some(path) => save(path, &text).context("cannot write the report")?,
         None => print!("{text}"),
     }
     for why in &report.account.unreadable {
@@ -86,21 +92,26 @@ fn written(report: &Report, format: Format) -> String {
 
 /// Replaces a file: a reader has the old report or the new one.
 fn save(path: &Path, text: &str) -> anyhow::Result<()> {
-    let name = path.file_name().and_then(|name| name.to_str()).context("name a file")?;
+    if path.is_dir() {
+        bail!("{} is a folder; name a file in it", path.display());
+    }
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name =
+        name.with_context(|| format!("{} has no name of a file; name one in UTF-8", path.display()))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         bail!("{} is no folder; make it first", folder.display());
     }
-    Folder::shared(folder)?.replace(name, |file| file.write_all(text.as_bytes()))?;
-    Ok(())
+    let written = Folder::shared(folder)
+        .and_then(|folder| folder.replace(name, |file| file.write_all(text.as_bytes())));
+    // It names the file.
+    written.map_err(|error| anyhow::anyhow!("{error}; name a file in a folder that you may write to"))
 }
 
 /// The time of the report.
 fn period(args: &ReportArgs, now: i64) -> anyhow::Result<(i64, i64)> {
-    let time = |option: &str, text: &str| match parse_duration(text) {
-        Some(age) => Ok(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))),
-        None => filter::time(text).map_err(|error| anyhow::anyhow!("{option}: {error}")),
-    };
+    let time =
+        |option: &str, text: &str| moment(text, now).map_err(|error| anyhow::anyhow!("{option}: {error}"));
     let from = time("--since", &args.since)?;
     let to = args.until.as_ref().map_or(Ok(now), |text| time("--until", text))?;
     if from >= to {
@@ -156,5 +167,16 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
         let error = save(&dir.path().join("none/r.html"), "x").unwrap_err().to_string();
         assert!(error.contains("is no folder; make it first"), "{error}");
+        let error = save(dir.path(), "x").unwrap_err().to_string();
+        assert_eq!(error, format!("{} is a folder; name a file in it", dir.path().display()));
+        let error = save(&dir.path().join("r.html/.."), "x").unwrap_err().to_string();
+        assert!(error.contains("has no name of a file; name one"), "{error}");
+        // A path is named once.
+        let long = dir.path().join("x".repeat(300));
+        let error = save(&long, "x").unwrap_err().to_string();
+        assert!(
+            error.matches(&*long.to_string_lossy()).count() == 1 && error.contains("; name a file"),
+            "{error}"
+        );
     }
 }

@@ -27,6 +27,17 @@ pub struct RuleArgs {
     what: What,
 }
 
+impl RuleArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        match &self.what {
+            What::List(_) | What::Show(_) => false,
+            What::New(args) => args.changes(),
+            What::Copy(args) => args.to.is_some(),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// List the rules in force, in order, with their files

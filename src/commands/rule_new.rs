@@ -45,6 +45,13 @@ pub struct NewArgs {
     write: Option<PathBuf>,
 }
 
+impl NewArgs {
+    /// Whether it does something besides what it prints.
+    pub(super) fn changes(&self) -> bool {
+        self.write.is_some()
+    }
+}
+
 /// Proposes a rule; false if it does not pass the check and its test, or cannot be made.
 ///
 /// # Errors

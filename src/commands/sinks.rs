@@ -22,6 +22,13 @@ pub struct SinksArgs {
     what: What,
 }
 
+impl SinksArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        !matches!(self.what, What::List(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// List all sinks: whether they are configured, their waiting outcomes and dead letters

@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, glob};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::commands::state_query::{self, QueryArgs};
 use crate::daemon::control::Request;
@@ -21,6 +21,11 @@ pub struct StateArgs {
 }
 
 impl StateArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        matches!(self.what, What::Clear(_))
+    }
+
     /// The arguments of the plugin, if it is to work as one.
     pub fn query(&self) -> Option<&QueryArgs> {
         match &self.what {
@@ -46,13 +51,13 @@ enum What {
 #[derive(Debug, Args)]
 struct FilterArgs {
     /// Only this rule; * and ? are wildcards
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     rule: Option<String>,
     /// Only of this host or component, in any case
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     host: Option<String>,
     /// Only this service or resource, case-insensitive
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     service: Option<String>,
     /// Only entries with this text of the rule's `key`
     #[arg(long, value_name = "TEXT")]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::Value;
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, glob};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::config::file;
 use crate::daemon::control::Request;
@@ -54,6 +54,12 @@ pub fn run(args: &QueryArgs) -> u8 {
 }
 
 fn entries(args: &QueryArgs) -> anyhow::Result<Value> {
+    // Said by the plugin: a macro of the core may be empty, and a wrong argument would end with the status of CRITICAL.
+    for (option, value) in
+        [("--host", Some(&args.host)), ("--service", args.service.as_ref()), ("--rule", args.rule.as_ref())]
+    {
+        value.map_or(Ok(String::new()), |text| glob(text)).map_err(|error| anyhow!("{option}: {error}"))?;
+    }
     let answer = match &args.url {
         Some(url) => fetch(url, args)?,
         None => {

@@ -25,6 +25,13 @@ pub struct TokenArgs {
     what: What,
 }
 
+impl TokenArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        !matches!(self.what, What::List(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// Add a token and print it; it is shown only once

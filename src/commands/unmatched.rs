@@ -35,6 +35,13 @@ pub struct UnmatchedArgs {
     what: Option<What>,
 }
 
+impl UnmatchedArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        matches!(self.what, Some(What::Forget(_)))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// Show a group: its senders and its last messages, decoded

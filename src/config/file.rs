@@ -136,7 +136,7 @@ pub(super) fn read(source: &SourceText<'_>, path: &Path, found: &mut Diagnostics
     let resolve = |text: &str| folder.join(text);
     let snmp = root.section("snmp", found).map(|s| intake::settings::snmp(s, &resolve, found));
     if snmp.is_none() {
-        found.push(root.follows(&["snmp"], without_relays(source, &(0..0))));
+        found.push(root.follows(&["snmp"], without_relays(source, None)));
     }
     let syslog = root.section("syslog", found);
     let syslog_place = syslog.as_ref().map(|section| source.place_of(&section.span()));

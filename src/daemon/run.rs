@@ -36,7 +36,7 @@ use crate::settings::diagnostic::Diagnostics;
 use crate::snmp::usm::Memory;
 use crate::status::{Health, Status};
 use crate::sys;
-use crate::terminal::eprintln;
+use crate::terminal::eprint;
 use crate::time::clock::{Clock, SystemClock};
 use crate::web::api::tokens::{self, TokenError};
 use crate::world::World;
@@ -510,12 +510,12 @@ fn first_token(assembly: &Assembly, config: &Config) -> anyhow::Result<Option<Co
 fn tell_of_console(console: Option<&Console>, built_in: bool) {
     match console {
         Some(Console { url, token: Some(token), .. }) if built_in || io::stderr().is_terminal() => {
-            eprintln!("\nThe console, for this once with its token: {url}#token={token}");
+            eprint!("\nThe console, for this once with its token: {url}#token={token}\n");
         }
         Some(Console { url, token: Some(_), file }) => {
             tracing::info!("the console is at {url}; its first token is in {}", file.display());
         }
-        Some(Console { url, token: None, .. }) if built_in => eprintln!("\nThe console: {url}"),
+        Some(Console { url, token: None, .. }) if built_in => eprint!("\nThe console: {url}\n"),
         _ => {}
     }
 }
@@ -523,10 +523,10 @@ fn tell_of_console(console: Option<&Console>, built_in: bool) {
 fn welcome() {
     // As it was called, so that the lines can be pasted.
     let program = std::env::args().next().unwrap_or_else(|| "trapline".to_owned());
-    eprintln!(
+    eprint!(
         "\nRunning on built-in defaults: the shipped rules, outcomes into var/outcomes.jsonl. Try, in another terminal:\n\n  \
          {program} send trap IF-MIB::linkDown ifIndex.3=3 ifAdminStatus.3=up ifOperStatus.3=down ifDescr.3=Gi0/3\n  \
          {program} send syslog '<36>Nov 20 12:00:01 db1 in.telnetd[411]: refused connect from evil.example (203.0.113.9)'\n  \
-         tail var/outcomes.jsonl\n  {program} status\n"
+         tail var/outcomes.jsonl\n  {program} status\n\n"
     );
 }

@@ -95,8 +95,10 @@ pub fn snmp(
     let versions = allowed(&section, "versions", found).map(|all| parse_all(&section, all, version, found));
     let allow = networks(&section, found);
     let relays = section.strings("relays", found).map(|all| parse_all(&section, all, network, found));
-    if section.get("relays").is_none() {
-        found.push(section.follows(&["relays"], without_relays(section.source(), &section.span())));
+    let listens_nowhere =
+        section.get("listen").and_then(|all| all.get_ref().as_array()).is_some_and(|all| all.is_empty());
+    if section.get("relays").is_none() && !listens_nowhere {
+        found.push(section.follows(&["relays"], without_relays(section.source(), Some(&section.span()))));
     }
     let mut tags = Vec::new();
     let grants = section.sections("access", found).into_iter().map(|s| grant(s, found, &mut tags)).collect();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::body::exact;
+use crate::body::{exact, too_large};
 use crate::message::{PostKind, Status};
 use crate::posted::form;
 use crate::posted::kept::Kept;
@@ -49,8 +49,8 @@ pub enum Mistake {
     /// Its octets are no text.
     #[error("the body is not UTF-8")]
     Utf8,
-    /// It is no JSON.
-    #[error("the body is no JSON: {0}")]
+    /// It is no JSON, or none that can be read.
+    #[error("{0}")]
     Json(String),
     /// It is no form.
     #[error("the body is neither a JSON object nor a form: {0}")]
@@ -92,12 +92,15 @@ pub fn read(body: &[u8]) -> Result<CheckIn, Mistake> {
 
 /// What is wrong with JSON and where, without what stands there.
 fn without_content(error: &serde_json::Error) -> String {
+    if let Some(why) = too_large(error) {
+        return why;
+    }
     let what = match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",
         serde_json::error::Category::Data => "it must be one object",
         _ => "it is broken",
     };
-    format!("{what}, at line {} column {}", error.line(), error.column())
+    format!("the body is no JSON: {what}, at line {} column {}", error.line(), error.column())
 }
 
 fn of_fields(mut fields: Map<String, Value>) -> Result<CheckIn, Mistake> {

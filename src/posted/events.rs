@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::body::exact;
+use crate::body::{exact, too_large};
 use crate::message::PostKind;
 use crate::posted::kept::Kept;
 use crate::text::without_bom;
@@ -68,6 +68,9 @@ pub enum Mistake {
     /// It is no JSON.
     #[error("the body is no JSON, at line {0} column {1}")]
     Json(usize, usize),
+    /// It is JSON with a number that nobody can have meant.
+    #[error("{0}")]
+    TooLarge(String),
     /// There is nothing where events should be.
     #[error("the body has no events at '{0}'")]
     Nothing(String),
@@ -102,7 +105,10 @@ impl Source {
             // It says where.
             Err(_) => serde_json::from_slice(body),
         }
-        .map_err(|error| Mistake::Json(error.line(), error.column()))?;
+        .map_err(|error| match too_large(&error) {
+            Some(why) => Mistake::TooLarge(why),
+            None => Mistake::Json(error.line(), error.column()),
+        })?;
         let mut body = Some(body);
         let place = self.each.as_deref().or(self.format.each()).unwrap_or("");
         let found = body.as_mut().and_then(|body| body.pointer_mut(place)).map(Value::take);
@@ -208,6 +214,10 @@ mod tests {
     fn what_has_no_events_is_refused() {
         let any = source(Format::Any, Some("/events"), None);
         assert_eq!(any.read(b"{", 0), Err(Mistake::Json(1, 1)));
+        let said = any.read(b"{\"a\":\n1e400}", 0).unwrap_err().to_string();
+        assert!(said.starts_with("a number of the body is too large, at line 2 column 5: write"), "{said}");
+        let said = any.read(b"{\"a\": 1e}", 0).unwrap_err().to_string();
+        assert!(said.starts_with("the body is no JSON"), "{said}");
         assert_eq!(any.read(b"{}", 0), Err(Mistake::Nothing("/events".into())));
         let many = format!("{{\"events\":[{}0]}}", "0,".repeat(MOST));
         assert_eq!(any.read(many.as_bytes(), 0), Err(Mistake::Many(MOST + 1)));

@@ -73,7 +73,14 @@ impl Keys {
                     found.push(warning(section, self.inline, message, &hint));
                 }
             }
-            return Some(Zeroizing::new(secret.value));
+            let Located { value, span } = secret;
+            if value.is_empty() {
+                let message = format!("the {} is empty", self.inline);
+                let hint = Some(format!("write the {}, or remove the key", self.inline));
+                found.push(section.source().error(&span, message, hint));
+                return None;
+            }
+            return Some(Zeroizing::new(value));
         }
         if let Some(name) = section.string(self.env, found) {
             let secret = std::env::var(&name.value).inspect(|secret| section.reads(secret.as_bytes()));
@@ -176,6 +183,27 @@ pub(crate) fn warning(section: &Section<'_, '_>, key: &str, message: &str, hint:
 mod tests {
     use super::*;
     use crate::settings::diagnostic::SourceText;
+
+    /// Whichever key gives it.
+    #[test]
+    fn an_empty_secret_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "\n").unwrap();
+        for keys in [&PASSWORD, &TOKEN, &SECRET] {
+            let file = format!("{} = \"{}\"", keys.file, path.display());
+            for (text, said) in
+                [(format!("{} = \"\"", keys.inline), "is empty; write the"), (file, "is empty; write the")]
+            {
+                let source = SourceText { file: "t.toml", text: &text };
+                let mut found = Diagnostics::default();
+                let root = crate::settings::section::read(&source, &mut found).unwrap();
+                let section = Section::new(&source, root.get_ref(), root.span(), "t");
+                assert!(keys.read(&section, &|text| text.into(), &mut found).is_none());
+                assert!(found.has_errors() && found.to_text().contains(said), "{text}: {}", found.to_text());
+            }
+        }
+    }
 
     #[test]
     fn what_comes_from_elsewhere_is_one_line() {

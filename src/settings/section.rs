@@ -251,6 +251,22 @@ impl<'d, 's> Section<'d, 's> {
         self.typed(key, "a string", found, |v| v.as_str().map(str::to_owned))
     }
 
+    /// A string that is one of these words, or more that are like them; whether it is one is for the caller to see.
+    pub fn one_of(
+        &self,
+        key: &'static str,
+        words: &[&str],
+        found: &mut Diagnostics,
+    ) -> Option<Located<String>> {
+        let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        let expected = match words.as_slice() {
+            [] => "a string".to_owned(),
+            [one] => one.clone(),
+            [all @ .., last] => format!("{} or {last}", all.join(", ")),
+        };
+        self.typed(key, &expected, found, |v| v.as_str().map(str::to_owned))
+    }
+
     /// A boolean.
     pub fn boolean(&self, key: &'static str, found: &mut Diagnostics) -> Option<Located<bool>> {
         self.typed(key, "true or false", found, DeValue::as_bool)

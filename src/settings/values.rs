@@ -161,12 +161,12 @@ pub fn word<T: Copy>(
     what: &str,
     found: &mut Diagnostics,
 ) -> Option<T> {
-    let text = section.string(key, found)?;
+    let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+    let text = section.one_of(key, &words, found)?;
     let value = known.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
     if value.is_none() {
-        let words = || known.iter().map(|(word, _)| *word);
-        let hint = did_you_mean(&text, words())
-            .unwrap_or_else(|| format!("one of {}", words().collect::<Vec<_>>().join(", ")));
+        let hint = did_you_mean(&text, words.iter().copied())
+            .unwrap_or_else(|| format!("one of {}", words.join(", ")));
         found.push(section.source().error(&text.span, format!("'{}' is no {what}", text.value), Some(hint)));
     }
     value
@@ -248,6 +248,26 @@ mod tests {
             [1_000_000, 90_000_000, 1500, 0].map(|micros| shown(Duration::from_micros(micros))),
             ["1s", "90s", "1500us", "0"]
         );
+    }
+
+    #[test]
+    fn what_is_no_word_is_told_the_words() {
+        for (given, said) in [
+            ("true", "t.toml:1:5: error: 'k' must be \"one\", \"two\" or \"three\", not a boolean\n"),
+            ("[\"one\"]", "t.toml:1:5: error: 'k' must be \"one\", \"two\" or \"three\", not an array\n"),
+            ("\"tow\"", "t.toml:1:5: error: 'tow' is no number; did you mean 'two'?\n"),
+            ("\"x\"", "t.toml:1:5: error: 'x' is no number; one of one, two, three\n"),
+            ("\"two\"", ""),
+        ] {
+            let text = format!("k = {given}");
+            let source = SourceText { file: "t.toml", text: &text };
+            let mut found = Diagnostics::default();
+            let root = section::read(&source, &mut found).unwrap();
+            let section = Section::new(&source, root.get_ref(), root.span(), "t");
+            let known = [("one", 1), ("two", 2), ("three", 3)];
+            let read = word(&section, "k", &known, "number", &mut found);
+            assert_eq!((found.to_text().as_str(), read), (said, said.is_empty().then_some(2)), "{given}");
+        }
     }
 
     #[test]

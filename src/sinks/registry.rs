@@ -59,7 +59,8 @@ pub fn read_with(
     let mut options = Options::new(section, (resolve, looks), found);
     let names = || kinds.iter().map(|kind| kind.name);
     let list = || format!("one of {}", names().collect::<Vec<_>>().join(", "));
-    let name = options.string("type");
+    let all: Vec<&str> = names().collect();
+    let name = options.one_of("type", &all);
     if options.get("type").is_none() {
         match section.misspelt("type") {
             Some(misspelt) => options.report_as(misspelt),

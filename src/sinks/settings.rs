@@ -137,6 +137,11 @@ impl<'o, 'd, 's> Options<'o, 'd, 's> {
         self.section.string(key, self.found)
     }
 
+    /// A string that is one of these words, or is reported by the caller.
+    pub fn one_of(&mut self, key: &'static str, words: &[&str]) -> Option<Located<String>> {
+        self.section.one_of(key, words, self.found)
+    }
+
     /// A list of strings.
     pub fn strings(&mut self, key: &'static str) -> Option<Vec<Located<String>>> {
         self.section.strings(key, self.found)

@@ -188,7 +188,8 @@ pub fn grant(section: Section<'_, '_>, found: &mut Diagnostics, tags: &mut Vec<T
     let octets = |key, found: &mut Diagnostics| {
         texts(key, found).map(|all| all.into_iter().map(String::into_bytes).collect())
     };
-    let level = section.string("level", found).and_then(|text| level(&section, &text, found));
+    let words = SecurityLevel::ALL.map(SecurityLevel::as_str);
+    let level = section.one_of("level", &words, found).and_then(|text| level(&section, &text, found));
     let from: Option<Vec<IpNet>> =
         allowed(&section, "from", found).map(|all| parse_all(&section, all, network, found));
     let named = allowed(&section, "tags", found);
@@ -225,13 +226,27 @@ fn level(
     level
 }
 
-/// What is said where the configuration does not tell which senders are relays; `span` is the place of `[snmp]`.
-pub fn without_relays(source: &SourceText<'_>, span: &Range<usize>) -> Diagnostic {
-    let message = "without 'relays' in [snmp], every sender may name another host by the agent address of a v1 trap or \
-                   snmpTrapAddress";
-    let hint =
-        "list the relays, relays = [\"192.0.2.10\"], or write relays = [] if there are none".to_owned();
-    Diagnostic { severity: Severity::Warning, ..source.error(span, message, Some(hint)) }
+/// What is said where the configuration does not tell which senders are relays; `span` is the place of `[snmp]`, if that is written.
+pub fn without_relays(source: &SourceText<'_>, span: Option<&Range<usize>>) -> Diagnostic {
+    let what = "every sender may name another host by the agent address of a v1 trap or snmpTrapAddress";
+    believes_all("snmp", what, source.file, span.map(|span| source.place(span.start)))
+}
+
+/// The same of a section by its name, and what it lets senders do.
+pub fn believes_all(section: &str, what: &str, file: &str, place: Option<(usize, usize)>) -> Diagnostic {
+    let (message, hint) = match place {
+        Some(_) => (
+            format!("without 'relays' in [{section}], {what}"),
+            "list the relays, relays = [\"192.0.2.10\"], or write relays = [] if there are none".to_owned(),
+        ),
+        None => (
+            format!("there is no [{section}], and without 'relays' in it {what}"),
+            format!(
+                "add [{section}] with the relays, relays = [\"192.0.2.10\"], or with relays = [] if there are none"
+            ),
+        ),
+    };
+    Diagnostic { severity: Severity::Warning, file: file.to_owned(), place, message, hint: Some(hint) }
 }
 
 /// Reads a version of SNMP.

@@ -305,3 +305,52 @@ fn times_are_in_the_zone_that_the_environment_names() {
         assert!(all["message"]["time"].as_str().unwrap().ends_with(time), "{zone}: {all}");
     }
 }
+
+/// An error is one line, whatever the arguments have in them.
+#[test]
+fn an_error_with_line_breaks_in_its_arguments_is_one_line() {
+    let daemon = Daemon::prepare(FILE_SINK);
+    let config = daemon.path("trapline.toml");
+    let config = config.to_str().unwrap();
+    for (words, status) in [
+        (&["dead", "retry", "a/../../b\nFORGED", "--config", config][..], 1),
+        (&["rule", "show", "a\nFORGED", "--config", config], 1),
+        (&["rule", "new", "IF-MIB::linkDown", "--write", "rules/a\nFORGED.toml", "--config", config], 1),
+        (&["report", "--output", "/nowhere\nFORGED/r", "--config", config], 1),
+        (&["mib", "find", "a\nFORGED", "--config", config], 1),
+        (&["check", "--config", "a\nFORGED.toml"], 1),
+        (&["import", "snmptrapd", "a\nFORGED"], 1),
+        (&["explain", "--packet-hex", "a\nFORGED"], 1),
+        (&["mute", "--all", "--for", "a\nFORGED", "--config", config], 1),
+        (&["token", "add", "x", "--expires", "a\nFORGED", "--config", config], 1),
+        (&["send", "syslog", "--to", "a\nFORGED", "<13>x"], 2),
+        (&["send", "trap", "--to", "x://a\nFORGED", "IF-MIB::linkDown"], 2),
+        (&["tap", "--from", "a\nFORGED"], 2),
+        (&["a\nFORGED"], 2),
+    ] {
+        let ended = output(words);
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(status), "{words:?}: {said}");
+        assert!(!said.lines().any(|line| line.starts_with("FORGED")), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_before_it_is() {
+    for (words, part) in [
+        (&["send", "syslog", "--to", "192.0.2.1:0", "<13>x"][..], "nothing listens on port 0"),
+        (&["send", "syslog", "--to", "tcp://127.0.0.1:0", "<13>x"], "nothing listens on port 0"),
+        (&["send", "trap", "--to", "192.0.2.1:0", "SNMPv2-MIB::coldStart"], "nothing listens on port 0"),
+        (&["send", "inform", "--to", "192.0.2.1:0", "SNMPv2-MIB::coldStart"], "nothing listens on port 0"),
+        (&["send", "syslog", "--to", "http://x", "<13>x"], "'http://' is not known; use udp:// or tcp://"),
+        (
+            &["send", "syslog", "--to", "tcp://127.0.0.1:9", "<13>one\n<13>two"],
+            "send each line by a command of its own",
+        ),
+    ] {
+        let ended = output(words);
+        let said = text(&ended.stderr);
+        assert!(!ended.status.success() && said.contains(part), "{words:?}: {said}");
+        assert!(ended.stdout.is_empty(), "{words:?}");
+    }
+}

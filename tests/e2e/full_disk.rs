@@ -221,7 +221,7 @@ fn dead_letters_are_written_as_room_is_made_for_some_of_them() {
     let config = format!("[[sinks]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}\"\n", server.url());
     let small = Small::start(&config, "exec RUN");
     for _ in 0..OUTCOMES {
-        snmptrap(&["-v2c", "-c", "public", &small.daemon.snmp_target(), "", "1.3.6.1.6.3.1.1.5.1"]);
+        small.daemon.trap(&["1.3.6.1.6.3.1.1.5.1"]);
     }
     let sink = || small.status()["sinks"][0].clone();
     wait_until("all are in the journal", || sink()["behind"] == OUTCOMES);

@@ -342,6 +342,44 @@ fn a_command_does_its_work_whoever_reads_what_it_prints() {
     }
 }
 
+/// What is lost with its output is not said to be done, and help is output as well.
+#[test]
+fn a_command_that_only_prints_has_done_nothing_without_its_output() {
+    let bench = Bench::start();
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    for command in [
+        "--help",
+        "--version",
+        "help",
+        "mute --help",
+        "help mib tree",
+        "completions bash",
+        "man",
+        "init -",
+        "mib tree 1.3.6.1.6.3.1",
+        "state list --config CONFIG",
+        "mute list --config CONFIG",
+        "sinks list --config CONFIG",
+        "rule list --config CONFIG",
+        "rule show checkin --config CONFIG",
+        "rule copy security",
+        "import snmptt DIR/snmptt.conf --config CONFIG",
+        "import snmptrapd DIR/snmptrapd.conf",
+        "objects nagios --print-template",
+        "check --config CONFIG",
+    ] {
+        let ended = bench.run(command, full(), "full");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(said.contains("cannot write to standard output: "), "{command}: {said}");
+        assert!(!said.contains("is done"), "{command}: {said}");
+        assert_eq!(ended.status.code(), Some(1), "{command}: {said}");
+        let ended = bench.run(command, closed(), "closed");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(!said.contains("cannot write"), "{command}: {said}");
+        assert_eq!(ended.status.code(), Some(0), "{command}: {said}");
+    }
+}
+
 /// The commands without commands below them.
 fn leaves(command: &clap::Command, path: &str, all: &mut BTreeSet<String>) {
     if !command.has_subcommands() || !command.is_subcommand_required_set() && !path.is_empty() {

@@ -37,6 +37,13 @@ pub struct InitArgs {
     standard_ports: bool,
 }
 
+impl InitArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        self.file.as_deref() != Some(Path::new("-"))
+    }
+}
+
 /// Writes a configuration for this machine; false if it does not pass the check.
 ///
 /// # Errors

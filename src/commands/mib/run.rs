@@ -26,6 +26,17 @@ pub struct MibArgs {
     what: What,
 }
 
+impl MibArgs {
+    /// Whether it does something besides what it prints.
+    pub fn changes(&self) -> bool {
+        match &self.what {
+            What::Add(_) | What::Compile(_) => true,
+            What::Load(args) => args.index.is_some(),
+            What::Find(_) | What::Tree(_) | What::Rules(_) => false,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum What {
     /// Load modules, and report what was read and errors in them

@@ -62,12 +62,42 @@ fn syslog(args: &SyslogArgs) -> anyhow::Result<()> {
     let to = Transport::parse(Protocol::Syslog, &to).map_err(|error| anyhow!("--to: {error}"))?;
     let (mut wire, line) = match to {
         Transport::Udp(address) => (Wire::udp(&address.to_string())?, args.line.clone()),
-        Transport::Tcp(address) => (Wire::tcp(&address.to_string())?, format!("{}\n", args.line)),
-        other => bail!(
-            "--to: cannot send to {other}; use udp:// or tcp://, or `logger -u PATH` for a socket of this machine"
-        ),
+        Transport::Tcp(address) => {
+            let line = framed(&args.line)?;
+            (Wire::tcp(&address.to_string())?, line)
+        }
+        other => bail!("--to: cannot send to {other}; use udp:// or tcp://"),
     };
     let took = wire.load(args.load, || Ok(Cow::Borrowed(line.as_bytes())))?;
     report("line", &wire, args.load.count, took);
     Ok(())
+}
+
+/// A line as it goes over a stream, where a line break ends a message (RFC 6587, section 3.4.2).
+fn framed(line: &str) -> anyhow::Result<String> {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    if line.contains('\n') {
+        bail!(
+            "a line break ends a message over TCP: send each line by a command of its own, or all as one with --to udp://"
+        );
+    }
+    Ok(format!("{line}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_over_a_stream_is_one_message() {
+        for (given, sent) in [
+            ("<13>one", Some("<13>one\n")),
+            ("<13>one\n", Some("<13>one\n")),
+            ("<13>one\n<13>two", None),
+            ("<13>one\n\n", None),
+            ("\n<13>one", None),
+        ] {
+            assert_eq!(framed(given).ok().as_deref(), sent, "{given:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use crate::commands::args::ConfigArg;
 use crate::config::Config;
 use crate::config::loaded as setup;
-use crate::intake::listener::{Listener, Protocol, Transport};
+use crate::intake::listener::{Listener, Transport};
 
 /// The ports that notifications and lines of syslog go to unless another one is named (RFC 3417, RFC 5426).
 const SNMP: u16 = 162;
@@ -15,35 +15,36 @@ const SYSLOG: u16 = 514;
 
 /// A destination of notifications as it is named on the command line, with its port.
 pub(crate) fn snmp_argument(to: &str) -> Result<String, String> {
-    let to = with_port(to, SNMP);
+    let write = "write a host or address, and a port if it is not 162: 127.0.0.1, nms.example:1162, [2001:db8::1]:162";
+    argument(to, SNMP, is_host, write)
+}
+
+/// The same for lines of syslog.
+pub(crate) fn syslog_argument(to: &str) -> Result<String, String> {
+    // The socket of a program of this machine has no network.
+    if ["unix://", "unix-stream://", "/"].iter().any(|start| to.starts_with(start)) {
+        return Err("use udp:// or tcp://, or `logger -u PATH` for a socket of this machine".to_owned());
+    }
+    let is_ip = |host: &str| match host.strip_prefix('[') {
+        Some(_) => is_host(host),
+        None => host.parse::<Ipv4Addr>().is_ok(),
+    };
+    let write = "write an IP address, and a port if it is not 514: 127.0.0.1, 192.0.2.1:1514, tcp://[2001:db8::1]:601";
+    argument(to, SYSLOG, is_ip, write)
+}
+
+/// A destination over UDP or TCP. `write` is what to write.
+fn argument(to: &str, port: u16, is_host: impl Fn(&str) -> bool, write: &str) -> Result<String, String> {
+    let to = with_port(to, port);
     let address = match to.split_once("://") {
         None => &*to,
         Some(("udp" | "tcp", rest)) => rest,
         Some((other, _)) => return Err(format!("'{other}://' is not known; use udp:// or tcp://")),
     };
-    let is_address = address
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0));
-    if is_address {
-        Ok(to)
-    } else {
-        Err("write a host or address, and a port if it is not 162: 127.0.0.1, nms.example:1162, [2001:db8::1]:162"
-            .to_owned())
-    }
-}
-
-/// The same for lines of syslog.
-pub(crate) fn syslog_argument(to: &str) -> Result<String, String> {
-    let to = with_port(to, SYSLOG);
-    let parsed = Transport::parse(Protocol::Syslog, &to);
-    let is_address = to.split_once("://").is_none_or(|(scheme, _)| ["udp", "tcp"].contains(&scheme));
-    match parsed {
-        Ok(_) => Ok(to),
-        Err(_) if is_address => Err(
-            "write an IP address, and a port if it is not 514: 127.0.0.1, 192.0.2.1:1514, tcp://[2001:db8::1]:601"
-                .to_owned(),
-        ),
-        Err(error) => Err(error),
+    match address.rsplit_once(':').map(|(host, port)| (is_host(host), port.parse::<u16>())) {
+        Some((true, Ok(0))) => Err(format!("nothing listens on port 0; {write}")),
+        Some((true, Ok(_))) => Ok(to),
+        _ => Err(write.to_owned()),
     }
 }
 
@@ -80,7 +81,10 @@ pub(crate) fn config(args: &ConfigArg) -> anyhow::Result<Option<Config>> {
     let Some(path) = args.path() else { return Ok(None) };
     match setup::config(Some(&path)) {
         Ok((config, _)) => Ok(Some(config)),
-        Err(found) => bail!("{}", found.to_text().trim_end()),
+        Err(found) => {
+            setup::print(&found);
+            bail!("the configuration is wrong; `trapline check` reports the same")
+        }
     }
 }
 
@@ -126,6 +130,10 @@ fn reachable(listener: &Listener) -> Option<String> {
         Transport::Tcp(address) => ("tcp", address),
         _ => return None,
     };
+    // The system chooses the port when the daemon starts.
+    if address.port() == 0 {
+        return None;
+    }
     let ip = match address.ip() {
         IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -157,17 +165,36 @@ mod tests {
             ("nms.example:", None, None),
             ("nms.example:trap", None, None),
             ("nms.example:0", None, None),
+            ("192.0.2.1:0", None, None),
+            ("udp://192.0.2.1:0", None, None),
+            ("tcp://[2001:db8::1]:0", None, None),
+            ("[::1]:x", None, None),
+            ("tls://192.0.2.1:6514", None, None),
+            ("relp://192.0.2.1:2514", None, None),
+            ("unix:///run/log", None, None),
+            ("systemd:syslog", None, None),
             ("127.0.0.1:99999", None, None),
             ("a:b:162", None, None),
             ("[nms.example]:162", None, None),
             ("/run/socket", None, None),
         ] {
             assert_eq!(snmp_argument(given).ok().as_deref(), snmp, "{given}");
-            let line = syslog_argument(given);
-            if given.starts_with('/') {
-                continue;
-            }
-            assert_eq!(line.ok().as_deref(), syslog, "{given}");
+            assert_eq!(syslog_argument(given).ok().as_deref(), syslog, "{given}");
+        }
+    }
+
+    /// What is advised can be given.
+    #[test]
+    fn a_destination_that_is_refused_says_what_to_write() {
+        for given in ["http://x", "tls://192.0.2.1:6514", "relp://192.0.2.1", "unix:///run/log", "/run/log"] {
+            let said = syslog_argument(given).unwrap_err();
+            assert!(said.contains("use udp:// or tcp://") && !said.contains("relp+tls"), "{said}");
+        }
+        for (argument, given) in
+            [(snmp_argument as fn(&str) -> _, "192.0.2.1:0"), (syslog_argument, "tcp://192.0.2.1:0")]
+        {
+            let said: String = argument(given).unwrap_err();
+            assert!(said.starts_with("nothing listens on port 0; write"), "{said}");
         }
     }
 }

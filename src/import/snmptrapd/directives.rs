@@ -62,7 +62,10 @@ pub struct Directives {
     pub anybody: bool,
 }
 
-/// Directives that change nothing for Trapline, or have another place there.
+/// Of defaults for commands such as snmptrap.
+const OF_COMMANDS: &str = "that is a default of commands that send; `trapline send` has options";
+
+/// Directives that change nothing for Trapline, or have another place there. They are listed as well: only the user knows what they were for.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("authgroup", "name the users of the group in [[snmp.access]]"),
     ("setaccess", "name users or communities in [[snmp.access]]"),
@@ -90,24 +93,26 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("mibfile", "name the file in [mibs] paths"),
     ("ignoreauthfailure", "a rule for authenticationFailure decides: write one with drop = true"),
     ("authtrapenable", "that is a setting of an agent"),
-];
-
-/// Directives that mean nothing to Trapline.
-const WITHOUT_MEANING: &[&str] = &[
-    "donotlogtraps",
-    "donotretainnotificationlogs",
-    "donotfork",
-    "pidfile",
-    "agentxsocket",
-    "persistentdir",
-    "dontlogtcpwrappersconnects",
-    "agentuser",
-    "agentgroup",
-    "clientaddr",
-    "defversion",
-    "defsecurityname",
-    "defcontext",
-    "deflevel",
+    (
+        "donotlogtraps",
+        "rules say what becomes of traps, and sinks where it goes: write a rule with drop = true for those to ignore",
+    ),
+    (
+        "donotretainnotificationlogs",
+        "there is no notification log for agents; outcomes are kept with [history]",
+    ),
+    ("donotfork", "`trapline run` stays in the foreground"),
+    ("pidfile", "no file with a process ID is written; systemd knows the process"),
+    ("agentxsocket", "Trapline is no agent, and needs none"),
+    ("persistentdir", "what is kept is in the journal directory, [journal] directory"),
+    ("dontlogtcpwrappersconnects", "that is a setting of an agent"),
+    ("agentuser", "the unit of systemd names the user: User=trapline"),
+    ("agentgroup", "the unit of systemd names the group: Group=trapline"),
+    ("clientaddr", "informs are answered from the address that they were sent to"),
+    ("defversion", OF_COMMANDS),
+    ("defsecurityname", OF_COMMANDS),
+    ("defcontext", OF_COMMANDS),
+    ("deflevel", OF_COMMANDS),
 ];
 
 /// Directives of snmptrapd alone: in the section of another program they are not snmptrapd's.
@@ -246,7 +251,6 @@ impl Directives {
                 Ok(())
             }
             ("authcommunity" | "authuser" | "traphandle" | "forward" | "mibdirs", _) => Err(incomplete()),
-            (other, _) if WITHOUT_MEANING.contains(&other) => Ok(()),
             (other, _) => Err(vec![match ELSEWHERE.iter().find(|(known, _)| *known == other) {
                 Some((_, what)) => LeftOut::Directive { directive: name.to_owned(), what },
                 None => LeftOut::Unknown(name.to_owned()),
@@ -262,14 +266,15 @@ impl Directives {
             Some(source) => match network(source) {
                 Some(network) => Some(network),
                 None => {
-                    left_out.push(LeftOut::Source((*source).to_owned()));
+                    let (community, source_name) = (name.to_owned(), (*source).to_owned());
+                    left_out.push(LeftOut::Source { community, source_name });
                     None
                 }
             },
         };
         left_out.extend(restriction(rest.get(1..).unwrap_or_default()));
         // A source that is left out must not let everybody in.
-        if !left_out.iter().any(|what| matches!(what, LeftOut::Source(_))) {
+        if !left_out.iter().any(|what| matches!(what, LeftOut::Source { .. })) {
             self.grants.push((Grant::Community { name: name.to_owned(), from }, file.to_owned(), line));
         }
         if left_out.is_empty() { Ok(()) } else { Err(left_out) }

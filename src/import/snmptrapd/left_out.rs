@@ -31,11 +31,17 @@ pub enum LeftOut {
         "address '{0}' left out: Trapline listens on UDP and TCP addresses in numbers, such as 0.0.0.0:162"
     )]
     Address(String),
-    /// A source of a community.
+    /// A community from a source that cannot be carried over.
     #[error(
-        "source '{0}' left out: write the network or address in `from` of [[snmp.access]]; Trapline asks no DNS"
+        "community '{community}' left out, as its source '{source_name}' is no address and no network, and Trapline asks no DNS: add the \
+         community to [snmp] communities and to [[snmp.access]], with the address or network in `from`"
     )]
-    Source(String),
+    Source {
+        /// The community.
+        community: String,
+        /// The source.
+        source_name: String,
+    },
     /// A restriction to OIDs or a view.
     #[error("the restriction to '{0}' left out: give the rules for these traps a tag, and the access `tags`")]
     View(String),

@@ -64,7 +64,7 @@ fn what_is_left_out_is_named_for_a_human() {
     let said = imported(REAL).left_out.to_text();
     for part in [
         ":3:1: warning: address 'unix:/run/x' left out",
-        ":6:1: warning: source 'router.example' left out",
+        ":6:1: warning: community 'named' left out, as its source 'router.example' is no address",
         ":7:1: warning: the restriction to '.1.3.6.1.4.1' left out",
         ":10:1: warning: user 'odd' left out: unknown authentication protocol 'ROT13'",
         ":12:1: warning: authUser 'ghost' has no createUser line here",
@@ -73,11 +73,46 @@ fn what_is_left_out_is_named_for_a_human() {
         ":15:1: warning: forward of all traps to udp:192.0.2.7:162 left out",
         ":16:1: warning: Perl left out: Trapline runs no programs. This is snmptt",
         ":17:1: warning: format2 left out: the rules write the texts",
+        ":19:1: warning: doNotLogTraps left out: rules say what becomes of traps",
         ":21:1: warning: wat left out: unknown directive",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
-    assert_eq!(said.lines().count(), 11, "{said}");
+    assert_eq!(said.lines().count(), 12, "{said}");
+}
+
+/// Each directive is carried over or listed.
+#[test]
+fn no_directive_goes_without_a_word() {
+    for directive in [
+        "doNotLogTraps yes",
+        "doNotRetainNotificationLogs yes",
+        "doNotFork yes",
+        "pidFile /run/p",
+        "agentXSocket /run/x",
+        "persistentDir /var/x",
+        "dontLogTCPWrappersConnects yes",
+        "agentuser u",
+        "agentgroup g",
+        "clientaddr 192.0.2.1",
+        "defVersion 2c",
+        "defSecurityName u",
+        "defContext c",
+        "defLevel auth",
+        "format1 x",
+        "outputOption n",
+        "logOption f x",
+        "engineID x",
+        "ignoreAuthFailure yes",
+        "wat",
+    ] {
+        let said = imported(&format!("authCommunity log public\n{directive}\n")).left_out.to_text();
+        let name = directive.split(' ').next().unwrap();
+        assert!(
+            said.contains(&format!(":2:1: warning: {name} left out: ")) && said.lines().count() == 1,
+            "{said}"
+        );
+    }
 }
 
 #[test]
