@@ -110,7 +110,7 @@ fn what_is_promised_is_kept() {
     // Lives know nothing of each other, so there are as many at a time as cores.
     let (next, failed) = (AtomicU64::new(first), AtomicU64::new(0));
     let end = first + seeds;
-    let lives = || {
+    let lives = &|| {
         loop {
             let seed = next.fetch_add(1, Ordering::SeqCst);
             if seed >= end {
@@ -136,7 +136,7 @@ fn what_is_promised_is_kept() {
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(&lives)).collect();
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(lives)).collect();
         for worker in workers {
             if let Err(panic) = worker.join() {
                 std::panic::resume_unwind(panic);
