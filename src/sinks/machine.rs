@@ -430,8 +430,9 @@ impl Machine {
         let sent = fates.len().min(places.len());
         let (sent, not_sent) = places.split_at(sent);
         for (place, fate) in sent.iter().zip(fates) {
-            self.queue.item(*place).unanswered = None;
-            if !matches!(fate, Fate::Later(_) | Fate::Behind(_)) {
+            let unanswered = matches!(fate, Fate::Unanswered(_));
+            self.queue.item(*place).unanswered = unanswered.then_some(self.answers);
+            if !matches!(fate, Fate::Later(_) | Fate::Unanswered(_) | Fate::Behind(_)) {
                 let key = self.queue.key_of(*place);
                 (key.tries, key.failing, key.stuck) = (0, None, None);
             }
@@ -440,8 +441,8 @@ impl Machine {
                     self.queue.reject(*place, reason);
                     settled.dead += 1;
                 }
-                Fate::Later(ref reason) | Fate::Behind(ref reason) => {
-                    let tried = matches!(fate, Fate::Later(_));
+                Fate::Later(ref reason) | Fate::Unanswered(ref reason) | Fate::Behind(ref reason) => {
+                    let tried = !matches!(fate, Fate::Behind(_));
                     let later = self.later(*place, tried, places.len() == 1, reason, now);
                     settled.later += usize::from(later);
                     settled.dead += usize::from(!later);

@@ -10,6 +10,8 @@
 //! - The second time, if nothing else was answered, their keys are *suspects*: all other keys go first. If there are none, the
 //!   suspects are tried one by one, the one whose turn is longest ago first, each after a pause of the sink. When the server
 //!   answers something, no key is a suspect any more. An item that was at fault before only waits longer.
+//! - If a lane says that some items of a request were not answered while others were ([`Fate::Unanswered`](crate::sinks::sink::Fate::Unanswered)),
+//!   they are at fault the first time.
 //! - What was sent last without an answer goes with no others in one request. While there are others to send, it takes one lane, and
 //!   what was at fault before half of the time at most.
 //!
@@ -134,17 +136,27 @@ impl Machine {
             _ => {
                 self.queue.halve(places, false);
                 for place in places {
+                    if self.queue.key_of(*place).tries > 0 {
+                        self.wait(*place, now);
+                    }
                     self.queue.wait_longer(*place, least);
+                    self.queue.again(*place);
                 }
-                self.send_again(places);
             }
         }
     }
 
     /// The server answers nothing, so far as is known.
     fn set_aside(&mut self, places: &[Place], blame: Blame, now: Mono) {
-        self.pause(blame.asked(), now);
-        self.probe_at = Some(self.paused.unwrap_or(now) + FIRST_PAUSE);
+        // What was at fault before says nothing of the server.
+        let known = places.iter().all(|place| self.queue.key_of(*place).tries > 0);
+        if !known || !blame.asked().is_zero() {
+            self.pause(blame.asked(), now);
+        }
+        let probe_at = self.paused.unwrap_or(now) + FIRST_PAUSE;
+        self.probe_at = Some(probe_at);
+        // What is new tells more of the server than what was at fault.
+        self.patient = self.patient.max(probe_at);
         if !self.queue.set_aside(places) {
             // They are of one key, so that none of them could be tried without the others.
             self.queue.halve(places, true);
