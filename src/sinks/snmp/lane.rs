@@ -175,9 +175,12 @@ impl SnmpLane {
             Err(trouble) if fates.iter().all(Option::is_none) => return Err(trouble),
             Err(_) => {}
         }
-        let unanswered = || match is_answered {
-            true => Fate::Unanswered("others sent with it were answered, and it was not".into()),
-            false => Fate::Later("it was not answered".into()),
+        let unanswered = || {
+            if is_answered {
+                Fate::Unanswered("others sent with it were answered, and it was not".into())
+            } else {
+                Fate::Later("it was not answered".into())
+            }
         };
         Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(unanswered)).collect())
     }
