@@ -111,8 +111,8 @@ enum Lane {
     Idle,
     /// Items are under way, since then.
     Sending(Vec<Place>, Mono),
-    /// The items of the run are under way.
-    Run,
+    /// The items of the run are under way, since then.
+    Run(Mono),
     /// It does something of its own.
     Working,
 }
@@ -172,19 +172,17 @@ impl Machine {
 
     /// A lane has an answer for the items that it was given last.
     pub fn answered(&mut self, lane: usize, result: Result<Vec<Fate>, Trouble>, now: Mono) -> Settled {
-        let places = match self.lanes.get_mut(lane).map(|lane| std::mem::replace(lane, Lane::Idle)) {
-            Some(Lane::Sending(places, since)) => {
-                self.returns_tried(&places, since, now);
-                places
-            }
-            Some(Lane::Run) => {
+        let (places, since) = match self.lanes.get_mut(lane).map(|lane| std::mem::replace(lane, Lane::Idle)) {
+            Some(Lane::Sending(places, since)) => (places, since),
+            Some(Lane::Run(since)) => {
                 if let Some(settled) = self.run_taken(&result) {
                     return settled;
                 }
-                self.queue.places_of_run()
+                (self.queue.places_of_run(), since)
             }
             _ => return Settled::default(),
         };
+        self.returns(&places, since, result.is_err(), now);
         let keys = self.queue.keys_of(&places);
         let settled = match result {
             Ok(fates) if fates.is_empty() => {
@@ -266,7 +264,7 @@ impl Machine {
             }
         }
         let batch = if let Some(items) = self.queue.take_run(most, self.limits.bytes) {
-            self.lanes[lane] = Lane::Run;
+            self.lanes[lane] = Lane::Run(now);
             Batch { items, again: 0 }
         } else {
             let places = self.queue.take(most, self.limits.bytes, self.is_patient(now));

@@ -13,7 +13,7 @@
 //! - If a lane says that some items of a request were not answered while others were ([`Fate::Unanswered`](crate::sinks::sink::Fate::Unanswered)),
 //!   they are at fault the first time.
 //! - What was sent last without an answer goes with no others in one request. While there are others to send, it takes one lane, and
-//!   what was at fault before half of the time at most.
+//!   half of the time at most.
 //!
 //! While a server answers nothing at all, no item is given up, with one exception: if the journal is full and refuses outcomes,
 //! nothing may be left that would show whether the server answers. Both would wait for ever, so what is not answered for `give_up`
@@ -86,12 +86,12 @@ impl Machine {
         places.first().is_some_and(|place| self.queue.item(*place).unanswered.is_some())
     }
 
-    /// A request is back that was sent at a time.
-    pub(super) fn returns_tried(&mut self, places: &[Place], sent: Mono, now: Mono) {
-        if self.is_tried(places) {
-            self.trying -= 1;
-            let known = places.iter().all(|place| self.queue.key_of(*place).tries > 0);
-            self.patient = if known { now + now.since(sent) } else { self.patient };
+    /// A request is back that was sent at a time. If it has no fates, or had none before, others go first for as long as it took.
+    pub(super) fn returns(&mut self, places: &[Place], sent: Mono, has_failed: bool, now: Mono) {
+        let is_tried = self.is_tried(places);
+        self.trying -= usize::from(is_tried);
+        if is_tried || has_failed {
+            self.patient = self.patient.max(now + now.since(sent));
         }
     }
 
