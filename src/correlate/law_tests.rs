@@ -7,16 +7,13 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 
 use super::case_tests::mib;
+use super::testing::made_of;
 use super::view::{Clear, Wanted, What};
-use super::{Correlator, Effects, Facts, HEAD, Limits, Now, Reason, Secret};
-use crate::lookup::choice::Received;
-use crate::lookup::hosts::Hosts;
-use crate::message::{Message, Source};
+use super::{Correlator, Effects, HEAD, Limits, Now, Reason, Secret};
 use crate::outcome::codec;
 use crate::outcome::result::State;
+use crate::rules::RuleSet;
 use crate::rules::compile::{RuleFile, compile};
-use crate::rules::{MessageContext, RuleSet, Scratch};
-use crate::syslog::parse_line;
 
 const SECOND: i64 = 1_000_000;
 
@@ -86,26 +83,7 @@ impl<'r> World<'r> {
 
     fn send(&mut self, message: &str) {
         let line = format!("<35>Nov 20 12:00:00 h app: {message}");
-        let source = Source { peer: "192.0.2.1:514".parse().unwrap(), received: self.now.wall };
-        let message = Message::Syslog(parse_line(&line, self.now.wall));
-        let hosts = Hosts::default();
-        let received = Received {
-            message: &message,
-            source: &source,
-            address: "192.0.2.1",
-            relay: true,
-            reverse: &|_| None,
-        };
-        let choice = hosts.choose(&received, None);
-        let context = MessageContext::new(&received, &choice, &hosts, None);
-        let (secret, plan) = (self.correlator.secret(), self.rules.plan());
-        let mut made = Vec::new();
-        self.rules.apply_keyed(&context, &mut Scratch::default(), |emitted| {
-            let mut bytes = Vec::new();
-            codec::encode(emitted.outcome, &mut bytes);
-            made.push((Facts::new(secret, plan, emitted, &context), bytes));
-        });
-        for (facts, bytes) in made {
+        for (_, facts, bytes) in made_of(&self.rules, self.correlator.secret(), &line, self.now.wall) {
             self.correlator.decide(self.now, &facts, &bytes, &mut self.effects);
         }
         self.collect();

@@ -72,4 +72,6 @@ mod model_tests;
 #[cfg(test)]
 mod taken_back_tests;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod wide_tests;

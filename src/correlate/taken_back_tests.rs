@@ -7,15 +7,12 @@ use std::sync::{Arc, OnceLock};
 use proptest::prelude::*;
 
 use super::case_tests::mib;
-use super::{Correlator, Effects, Facts, Limits, Now, Presence, Secret};
-use crate::lookup::choice::Received;
-use crate::lookup::hosts::Hosts;
-use crate::message::{Message, Source};
+use super::testing::made_of;
+use super::{Correlator, Effects, Limits, Now, Presence, Secret};
 use crate::outcome::codec;
 use crate::outcome::result::State;
+use crate::rules::RuleSet;
 use crate::rules::compile::{RuleFile, compile};
-use crate::rules::{MessageContext, RuleSet, Scratch};
-use crate::syslog::parse_line;
 
 const SECOND: i64 = 1_000_000;
 const WORDS: [&str; 4] = ["bad", "poor", "odd", "good"];
@@ -110,28 +107,9 @@ impl World {
 
     fn send(&mut self, message: &str) {
         let line = format!("<35>Nov 20 12:00:00 h app: {message}");
-        let source = Source { peer: "192.0.2.1:514".parse().unwrap(), received: self.now.wall };
-        let message = Message::Syslog(parse_line(&line, self.now.wall));
-        let hosts = Hosts::default();
-        let received = Received {
-            message: &message,
-            source: &source,
-            address: "192.0.2.1",
-            relay: true,
-            reverse: &|_| None,
-        };
-        let choice = hosts.choose(&received, None);
-        let context = MessageContext::new(&received, &choice, &hosts, None);
         let rules = &self.rules[self.at];
-        let (secret, plan) = (self.correlator.secret(), rules.plan());
-        let mut made = Vec::new();
-        rules.apply_keyed(&context, &mut Scratch::default(), |emitted| {
-            let mut bytes = Vec::new();
-            codec::encode(emitted.outcome, &mut bytes);
-            let facts = Facts::new(secret, plan, emitted, &context);
-            made.push((plan.rules[emitted.at].tracked, facts, bytes));
-        });
-        for (tracked, facts, bytes) in made {
+        let plan = rules.plan();
+        for (tracked, facts, bytes) in made_of(rules, self.correlator.secret(), &line, self.now.wall) {
             let passes_by = |presence: &Arc<Presence>| {
                 !plan.is_stateful() || !tracked && !presence.may_have(facts.service)
             };

@@ -4,15 +4,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
+use crate::correlate::testing::with_context;
 use crate::intake::commit::{Commit, Committed, Refused};
 use crate::intake::made::Made;
 use crate::journal::{Journal, Options, Reader, SyncPolicy, WhenFull};
-use crate::lookup::choice::Received;
-use crate::lookup::hosts::Hosts;
-use crate::message::{Message, Source};
 use crate::rules::compile::{RuleFile, compile};
 use crate::rules::{RuleSet, Scratch};
-use crate::syslog::parse_line;
 use crate::time::clock::Mono;
 
 /// "held SERVICE" is critical and held, "bad SERVICE" critical, "good SERVICE" ok; the last two have no state.
@@ -87,23 +84,13 @@ impl Bench {
 }
 
 pub(in crate::intake) fn add(line: &str, commit: &Commit, rules: &RuleSet, made: &mut Made) {
-    let source = Source { peer: "192.0.2.1:514".parse().unwrap(), received: 1 };
-    let message = Message::Syslog(parse_line(line, 1));
-    let received = Received {
-        message: &message,
-        source: &source,
-        address: "192.0.2.1",
-        relay: true,
-        reverse: &|_| None,
-    };
-    let hosts = Hosts::default();
-    let choice = hosts.choose(&received, None);
-    let context = MessageContext::new(&received, &choice, &hosts, None);
-    rules.apply_keyed(&context, &mut Scratch::default(), |emitted| {
-        let follows = !made.undecided.is_empty();
-        assert!(match commit.correlation.facts(rules.plan(), follows, emitted, &context) {
-            Some(facts) => made.undecided.push(rules.plan(), facts, emitted.outcome, None),
-            None => made.batch.push(emitted.outcome),
+    with_context(line, 1, |context| {
+        rules.apply_keyed(context, &mut Scratch::default(), |emitted| {
+            let follows = !made.undecided.is_empty();
+            assert!(match commit.correlation.facts(rules.plan(), follows, emitted, context) {
+                Some(facts) => made.undecided.push(rules.plan(), facts, emitted.outcome, None),
+                None => made.batch.push(emitted.outcome),
+            });
         });
     });
 }

@@ -50,8 +50,14 @@ pub(super) const fn row<N: Copy>(code: N, says: &'static str, means: Means) -> R
 }
 
 /// The fates of a batch. Where the server refused all that it answered, the sink waits, as its configuration is wrong; where it took some,
-/// only what it refused is sent again. `ended` is why the exchange ended before everything was answered.
-pub(super) fn settle(items: &[Item], acks: Vec<Ack>, ended: Option<Trouble>) -> Result<Vec<Fate>, Trouble> {
+/// only what it refused is sent again. `ended` is why the exchange ended before everything was answered, and `rest` becomes of what was not, if
+/// something else was.
+pub(super) fn settle(
+    items: &[Item],
+    acks: Vec<Ack>,
+    ended: Option<Trouble>,
+    rest: fn(Said) -> Fate,
+) -> Result<Vec<Fate>, Trouble> {
     let judged = acks.iter().any(|ack| matches!(ack, Ack::Fate(_)));
     if !judged {
         let refused = acks.iter().find_map(|ack| match ack {
@@ -67,7 +73,7 @@ pub(super) fn settle(items: &[Item], acks: Vec<Ack>, ended: Option<Trouble>) -> 
         .map(|ack| match ack {
             Ack::Fate(fate) => fate,
             Ack::Refused(said, _) => Fate::Later(said),
-            Ack::None => Fate::Later("the connection ended before it was acknowledged".into()),
+            Ack::None => rest("others sent with it were acknowledged, and it was not".into()),
         })
         .collect();
     in_order(items, &mut fates);
@@ -80,7 +86,7 @@ pub(super) fn in_order(items: &[Item], fates: &mut [Fate]) {
     let mut waiting = HashSet::new();
     for (item, fate) in items.iter().zip(fates) {
         match fate {
-            Fate::Later(_) => drop(waiting.insert(item.key())),
+            Fate::Later(_) | Fate::Unanswered(_) => drop(waiting.insert(item.key())),
             Fate::Taken | Fate::Cut if !waiting.is_empty() && waiting.contains(&item.key()) => {
                 *fate = Fate::Later("an earlier outcome of its host and service is sent again".into());
             }
@@ -99,13 +105,14 @@ mod tests {
         let mut items: Vec<Item> = (1..=3).map(|number| item(number, "h", Some("s"), "text")).collect();
         items[2].key = Key::Known(1);
         let ended = ended.then(|| Trouble::Unanswered("it closed the connection".into(), "see its log"));
-        let fates = settle(&items, acks, ended).map_err(|trouble| match trouble {
+        let fates = settle(&items, acks, ended, Fate::Unanswered).map_err(|trouble| match trouble {
             Trouble::Refused(..) => "refused",
             _ => "ended",
         })?;
         let word = |fate: &Fate| match fate {
             Fate::Taken => "taken",
             Fate::Dead(_) => "dead",
+            Fate::Unanswered(_) => "unanswered",
             _ => "later",
         };
         Ok(fates.iter().map(word).collect())
@@ -117,9 +124,15 @@ mod tests {
         let dead = || Ack::Fate(Fate::Dead("no".into()));
         let refused = || Ack::Refused("not allowed".into(), "allow it");
         assert_eq!(settled(vec![taken(), taken(), taken()], false), Ok(vec!["taken"; 3]));
-        assert_eq!(settled(vec![taken(), Ack::None, taken()], true), Ok(vec!["taken", "later", "taken"]));
-        assert_eq!(settled(vec![Ack::None, taken(), taken()], true), Ok(vec!["later", "later", "taken"]));
-        assert_eq!(settled(vec![dead(), taken(), Ack::None], true), Ok(vec!["dead", "taken", "later"]));
+        assert_eq!(
+            settled(vec![taken(), Ack::None, taken()], true),
+            Ok(vec!["taken", "unanswered", "taken"])
+        );
+        assert_eq!(
+            settled(vec![Ack::None, taken(), taken()], true),
+            Ok(vec!["unanswered", "later", "taken"])
+        );
+        assert_eq!(settled(vec![dead(), taken(), Ack::None], true), Ok(vec!["dead", "taken", "unanswered"]));
         assert_eq!(settled(vec![Ack::None, Ack::None, Ack::None], true), Err("ended"));
         assert_eq!(settled(vec![refused(), taken(), taken()], false), Ok(vec!["later", "later", "taken"]));
         assert_eq!(settled(vec![refused(), refused(), refused()], false), Err("refused"));

@@ -111,8 +111,8 @@ enum Lane {
     Idle,
     /// Items are under way, since then.
     Sending(Vec<Place>, Mono),
-    /// The items of the run are under way.
-    Run,
+    /// The items of the run are under way, since then.
+    Run(Mono),
     /// It does something of its own.
     Working,
 }
@@ -172,19 +172,17 @@ impl Machine {
 
     /// A lane has an answer for the items that it was given last.
     pub fn answered(&mut self, lane: usize, result: Result<Vec<Fate>, Trouble>, now: Mono) -> Settled {
-        let places = match self.lanes.get_mut(lane).map(|lane| std::mem::replace(lane, Lane::Idle)) {
-            Some(Lane::Sending(places, since)) => {
-                self.returns_tried(&places, since, now);
-                places
-            }
-            Some(Lane::Run) => {
+        let (places, since) = match self.lanes.get_mut(lane).map(|lane| std::mem::replace(lane, Lane::Idle)) {
+            Some(Lane::Sending(places, since)) => (places, since),
+            Some(Lane::Run(since)) => {
                 if let Some(settled) = self.run_taken(&result) {
                     return settled;
                 }
-                self.queue.places_of_run()
+                (self.queue.places_of_run(), since)
             }
             _ => return Settled::default(),
         };
+        self.returns(&places, since, result.is_err(), now);
         let keys = self.queue.keys_of(&places);
         let settled = match result {
             Ok(fates) if fates.is_empty() => {
@@ -266,7 +264,7 @@ impl Machine {
             }
         }
         let batch = if let Some(items) = self.queue.take_run(most, self.limits.bytes) {
-            self.lanes[lane] = Lane::Run;
+            self.lanes[lane] = Lane::Run(now);
             Batch { items, again: 0 }
         } else {
             let places = self.queue.take(most, self.limits.bytes, self.is_patient(now));
@@ -430,8 +428,9 @@ impl Machine {
         let sent = fates.len().min(places.len());
         let (sent, not_sent) = places.split_at(sent);
         for (place, fate) in sent.iter().zip(fates) {
-            self.queue.item(*place).unanswered = None;
-            if !matches!(fate, Fate::Later(_) | Fate::Behind(_)) {
+            let unanswered = matches!(fate, Fate::Unanswered(_));
+            self.queue.item(*place).unanswered = unanswered.then_some(self.answers);
+            if !matches!(fate, Fate::Later(_) | Fate::Unanswered(_) | Fate::Behind(_)) {
                 let key = self.queue.key_of(*place);
                 (key.tries, key.failing, key.stuck) = (0, None, None);
             }
@@ -440,8 +439,8 @@ impl Machine {
                     self.queue.reject(*place, reason);
                     settled.dead += 1;
                 }
-                Fate::Later(ref reason) | Fate::Behind(ref reason) => {
-                    let tried = matches!(fate, Fate::Later(_));
+                Fate::Later(ref reason) | Fate::Unanswered(ref reason) | Fate::Behind(ref reason) => {
+                    let tried = !matches!(fate, Fate::Behind(_));
                     let later = self.later(*place, tried, places.len() == 1, reason, now);
                     settled.later += usize::from(later);
                     settled.dead += usize::from(!later);

@@ -102,8 +102,10 @@ impl Report {
 
     /// The server may have put outcomes off.
     pub(super) fn put_off(&mut self, fates: &[Fate], now: Mono) {
-        let later =
-            fates.iter().find_map(|fate| if let Fate::Later(said) = fate { Some(said) } else { None });
+        let later = fates.iter().find_map(|fate| match fate {
+            Fate::Later(said) | Fate::Unanswered(said) => Some(said),
+            _ => None,
+        });
         let Some(said) = later else { return };
         self.puts_off = true;
         *self.error() = Some(format!("some outcomes are not taken now: {said}"));

@@ -4,15 +4,22 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::net::Network;
 use crate::outcome::record::Record;
 use crate::sinks::acks::{Ack, settle};
 use crate::sinks::sink::{Fate, Item, Lane, Said, Seat, Sending, Trouble, Unopened, Working};
 use crate::time::clock::{Clock, Mono, Now};
 
-/// How long a server may take until it says something of another message. Nothing else that it says gives it more time, and writing
-/// takes none of its own.
+/// How long a server may take until it says something of a message. Nothing else that it says gives it more time, and writing takes none of
+/// its own.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take at least for another one, once it has said something of a batch: what waits behind the batch does not wait
+/// longer for a message that is never acknowledged.
+const REST: Duration = Duration::from_secs(5);
+/// So many times as long as it has ever taken for one it may take for another.
+const TIMES: u32 = 4;
 
 /// How far a batch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +62,11 @@ pub(super) trait Publisher: Debug + Send + Sync + 'static {
         acks: &mut [Ack],
     ) -> impl Future<Output = Result<Progress, Trouble>> + Send;
 
+    /// How many places of the batch were handed to the server, or have no message for it.
+    fn sent(_: &Self::Flight) -> usize {
+        usize::MAX
+    }
+
     /// What it means that the server said nothing of any message for `patience`.
     fn silent(session: &Self::Session, patience: Duration) -> Trouble;
 
@@ -73,13 +85,35 @@ pub(super) struct SessionLane<P: Publisher> {
     session: Option<P::Session>,
     /// When something was said last.
     used: Mono,
+    /// The longest that the server has taken until it said something of a message.
+    longest: Duration,
+}
+
+/// How a batch went.
+#[derive(Debug, Default)]
+struct Published {
+    /// Whether the server has said something of a message.
+    is_answered: bool,
+    /// How many places were handed to it.
+    sent: usize,
+    /// Whether it has said nothing for too long.
+    is_silent: bool,
+    /// Why not each message has an answer.
+    ended: Option<Trouble>,
 }
 
 impl<P: Publisher> SessionLane<P> {
     /// A lane that has not connected yet.
     pub(super) fn new(publisher: Arc<P>, seat: &Seat) -> Self {
         let (network, clock) = (seat.network.clone(), seat.clock.clone());
-        SessionLane { publisher, network, clock, session: None, used: Mono::default() }
+        SessionLane {
+            publisher,
+            network,
+            clock,
+            session: None,
+            used: Mono::default(),
+            longest: Duration::ZERO,
+        }
     }
 
     async fn deliver(&mut self, items: &[Item]) -> Result<Vec<Fate>, Trouble> {
@@ -97,37 +131,56 @@ impl<P: Publisher> SessionLane<P> {
                 Some(session) => session,
                 None => self.publisher.open(&*self.network).await?,
             };
-            let ended = published::<P>(&mut session, &messages, &mut acks).await;
+            let published = self.published(&mut session, &messages, &mut acks).await;
             self.used = self.clock.now().mono;
-            let mut sent = acks.iter().zip(&messages).filter(|(_, message)| message.is_some());
-            let answered = sent.any(|(ack, _)| *ack != Ack::None);
+            let Published { is_answered, sent, is_silent, ended } = published;
             // A server may have ended a connection that was idle.
-            if is_old && ended.is_err() && !answered {
+            if is_old && ended.is_some() && !is_silent && !is_answered {
                 continue;
             }
-            if ended.is_ok() {
+            if ended.is_none() {
                 self.session = Some(session);
             }
-            return settle(items, acks, ended.err());
+            if !is_answered {
+                return settle(items, acks, ended, Fate::Later);
+            }
+            acks.truncate(sent);
+            return settle(items, acks, ended, Fate::Unanswered);
         }
     }
-}
 
-/// Publishes messages until the server has said something of each.
-async fn published<P: Publisher>(
-    session: &mut P::Session,
-    messages: &[Option<P::Message>],
-    acks: &mut [Ack],
-) -> Result<(), Trouble> {
-    let mut flight = P::Flight::default();
-    loop {
-        let advanced = P::advance(session, &mut flight, messages, acks);
-        match tokio::time::timeout(PATIENCE, advanced).await {
-            Ok(Ok(Progress::More)) => {}
-            Ok(Ok(Progress::All)) => return Ok(()),
-            Ok(Err(trouble)) => return Err(trouble),
-            Err(_) => return Err(P::silent(session, PATIENCE)),
+    /// Publishes messages until the server has said something of each.
+    async fn published(
+        &mut self,
+        session: &mut P::Session,
+        messages: &[Option<P::Message>],
+        acks: &mut [Ack],
+    ) -> Published {
+        let mut flight = P::Flight::default();
+        let mut published = Published::default();
+        while published.ended.is_none() {
+            let since = Instant::now();
+            let patience = self.patience(published.is_answered);
+            let advanced = P::advance(session, &mut flight, messages, acks);
+            match tokio::time::timeout(patience, advanced).await {
+                Ok(Ok(Progress::More)) => {
+                    published.is_answered = true;
+                    self.longest = self.longest.max(since.elapsed());
+                }
+                Ok(Ok(Progress::All)) => break,
+                Ok(Err(trouble)) => published.ended = Some(trouble),
+                Err(_) => {
+                    published.is_silent = true;
+                    published.ended = Some(P::silent(session, patience));
+                }
+            }
         }
+        published.sent = P::sent(&flight);
+        published
+    }
+
+    fn patience(&self, is_answered: bool) -> Duration {
+        if is_answered { (self.longest * TIMES).clamp(REST, PATIENCE) } else { PATIENCE }
     }
 }
 

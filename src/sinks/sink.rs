@@ -129,7 +129,7 @@ pub trait Lane: Send {
     /// Sends items and waits for the server's answer.
     ///
     /// `Ok` has one [`Fate`] for each item, in order. Items beyond its end were not sent. With [`Order::Kept`], once an
-    /// item is [`Fate::Later`], the later ones of its key must be `Later` too, or left out.
+    /// item is [`Fate::Later`] or [`Fate::Unanswered`], the later ones of its key must be so too, or left out.
     ///
     /// `Err` is about the request as a whole: nothing is known to be taken.
     fn send<'a>(&'a mut self, items: &'a [Item]) -> Sending<'a>;
@@ -282,6 +282,9 @@ pub enum Fate {
     Dead(Said),
     /// Not now: it is sent again after a pause of its own.
     Later(Said),
+    /// It was sent and not answered, while others of the request were: it is sent again after a pause of its own, and not with items of which
+    /// nothing is known.
+    Unanswered(Said),
     /// Not tried: the lane keeps an order that [`Order::Free`] does not, and an earlier item is open. It is given to the lane again soon,
     /// however often that was so.
     Behind(Said),

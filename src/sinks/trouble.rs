@@ -10,8 +10,10 @@
 //! - The second time, if nothing else was answered, their keys are *suspects*: all other keys go first. If there are none, the
 //!   suspects are tried one by one, the one whose turn is longest ago first, each after a pause of the sink. When the server
 //!   answers something, no key is a suspect any more. An item that was at fault before only waits longer.
+//! - If a lane says that some items of a request were not answered while others were ([`Fate::Unanswered`](crate::sinks::sink::Fate::Unanswered)),
+//!   they are at fault the first time.
 //! - What was sent last without an answer goes with no others in one request. While there are others to send, it takes one lane, and
-//!   what was at fault before half of the time at most.
+//!   half of the time at most.
 //!
 //! While a server answers nothing at all, no item is given up, with one exception: if the journal is full and refuses outcomes,
 //! nothing may be left that would show whether the server answers. Both would wait for ever, so what is not answered for `give_up`
@@ -84,12 +86,12 @@ impl Machine {
         places.first().is_some_and(|place| self.queue.item(*place).unanswered.is_some())
     }
 
-    /// A request is back that was sent at a time.
-    pub(super) fn returns_tried(&mut self, places: &[Place], sent: Mono, now: Mono) {
-        if self.is_tried(places) {
-            self.trying -= 1;
-            let known = places.iter().all(|place| self.queue.key_of(*place).tries > 0);
-            self.patient = if known { now + now.since(sent) } else { self.patient };
+    /// A request is back that was sent at a time. If it has no fates, or had none before, others go first for as long as it took.
+    pub(super) fn returns(&mut self, places: &[Place], sent: Mono, has_failed: bool, now: Mono) {
+        let is_tried = self.is_tried(places);
+        self.trying -= usize::from(is_tried);
+        if is_tried || has_failed {
+            self.patient = self.patient.max(now + now.since(sent));
         }
     }
 
@@ -115,6 +117,7 @@ impl Machine {
             if self.queue.key_of(*place).tries > 0 {
                 // It was at fault before, so this says nothing of the server.
                 self.wait(*place, now);
+                self.queue.wait_longer(*place, self.patient);
                 return self.send_again(places);
             }
         }
@@ -123,7 +126,7 @@ impl Machine {
 
     /// Others are answered, and these are not.
     fn blame(&mut self, places: &[Place], blame: Blame, why: &Said, now: Mono) {
-        let least = now + blame.asked().max(FIRST_PAUSE);
+        let least = (now + blame.asked().max(FIRST_PAUSE)).max(self.patient);
         match (places, blame) {
             ([place], Blame::Dies) => self.queue.reject(*place, why.clone()),
             ([place], _) => {
@@ -134,17 +137,27 @@ impl Machine {
             _ => {
                 self.queue.halve(places, false);
                 for place in places {
+                    if self.queue.key_of(*place).tries > 0 {
+                        self.wait(*place, now);
+                    }
                     self.queue.wait_longer(*place, least);
+                    self.queue.again(*place);
                 }
-                self.send_again(places);
             }
         }
     }
 
     /// The server answers nothing, so far as is known.
     fn set_aside(&mut self, places: &[Place], blame: Blame, now: Mono) {
-        self.pause(blame.asked(), now);
-        self.probe_at = Some(self.paused.unwrap_or(now) + FIRST_PAUSE);
+        // What was at fault before says nothing of the server.
+        let known = places.iter().all(|place| self.queue.key_of(*place).tries > 0);
+        if !known || !blame.asked().is_zero() {
+            self.pause(blame.asked(), now);
+        }
+        let probe_at = self.paused.unwrap_or(now) + FIRST_PAUSE;
+        self.probe_at = Some(probe_at);
+        // What is new tells more of the server than what was at fault.
+        self.patient = self.patient.max(probe_at);
         if !self.queue.set_aside(places) {
             // They are of one key, so that none of them could be tried without the others.
             self.queue.halve(places, true);

@@ -11,16 +11,13 @@ use proptest::prelude::*;
 use super::naive::{Naive, Phase, Story};
 use crate::correlate::case_tests::mib;
 use crate::correlate::key::Sender;
+use crate::correlate::testing::made_of;
 use crate::correlate::{Correlator, Effects, Facts, HEAD, Limits, Now, QUIET, Secret, Verdict};
-use crate::lookup::choice::Received;
-use crate::lookup::hosts::Hosts;
-use crate::message::{Message, Source};
 use crate::outcome::codec;
 use crate::outcome::result::Outcome;
+use crate::rules::RuleSet;
 use crate::rules::asks::{Question, Texts, What};
 use crate::rules::compile::{RuleFile, compile};
-use crate::rules::{MessageContext, RuleSet, Scratch};
-use crate::syslog::parse_line;
 
 const TENTH: i64 = 100_000;
 const SECOND: i64 = 10 * TENTH;
@@ -309,29 +306,12 @@ impl<'r> World<'r> {
         // Two keys have a service, and two services a host.
         let named = if other { (key / 2 + 1) % 3 } else { key / 2 };
         let line = format!("<35>Nov 20 12:00:00 x{} app: {id} k{key} s{} n{}", key / 4, named, self.messages);
-        let source = Source { peer: "192.0.2.1:514".parse().unwrap(), received: self.now.wall };
-        let message = Message::Syslog(parse_line(&line, self.now.wall));
-        let hosts = Hosts::default();
-        let received = Received {
-            message: &message,
-            source: &source,
-            address: "192.0.2.1",
-            relay: true,
-            reverse: &|_| None,
-        };
-        let choice = hosts.choose(&received, None);
-        let context = MessageContext::new(&received, &choice, &hosts, None);
         let rules = &self.rules[self.at];
-        let mut made = Vec::new();
-        rules.apply_keyed(&context, &mut Scratch::default(), |emitted| {
-            let mut bytes = Vec::new();
-            codec::encode(emitted.outcome, &mut bytes);
-            let facts = Facts::new(SECRET, rules.plan(), emitted, &context);
-            let sender = uptime.map(|uptime| Sender { agent: 7, uptime });
-            made.push((Facts { sender, ..facts }, bytes));
-        });
+        let made = made_of(rules, SECRET, &line, self.now.wall);
         self.advance()?;
-        for (facts, bytes) in made {
+        let sender = uptime.map(|uptime| Sender { agent: 7, uptime });
+        for (_, facts, bytes) in made {
+            let facts = Facts { sender, ..facts };
             let verdict: Verdict = self.correlator.decide(self.now, &facts, &bytes, &mut self.effects);
             let right = self.naive.decide(self.now, &facts, &bytes);
             prop_assert_eq!(verdict, right, "{} of message {}", id, self.messages);

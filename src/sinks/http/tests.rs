@@ -27,6 +27,7 @@ pub(crate) fn fate(api: &dyn Api, answer: &Answer, parts: &[Part]) -> &'static s
                 Fate::Dead(_) => "dead",
                 Fate::Later(_) => "later",
                 Fate::Behind(_) => "behind",
+                Fate::Unanswered(_) => "unanswered",
             }
         }
         Err(Trouble::Halve(_)) => "halve",

@@ -126,7 +126,8 @@ impl KafkaLane {
         }
         let ended = self.publish(&messages, &mut acks).await.err();
         self.used = self.clock.now().mono;
-        settle(items, acks, ended)
+        // A partition takes all of its batch or nothing, so these are no reason to keep them apart.
+        settle(items, acks, ended, Fate::Later)
     }
 
     /// Sends messages, and writes what the brokers say of each to its place in `acks`. An error is why some of them got none.

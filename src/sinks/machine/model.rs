@@ -299,7 +299,7 @@ impl Model {
                 let kept = self.settings.limits.order == Order::Kept;
                 for (item, fate) in flight.items.iter().zip(fates) {
                     match fate {
-                        Fate::Later(_) => {
+                        Fate::Later(_) | Fate::Unanswered(_) => {
                             broken.insert(item.key());
                         }
                         Fate::Taken | Fate::Cut | Fate::Stale(_)

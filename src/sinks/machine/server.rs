@@ -21,6 +21,8 @@ pub(super) enum Nature {
     Spoils,
     /// A request that has it is never answered.
     Silences,
+    /// It is never answered, and others in its request are.
+    Unacknowledged,
     /// A request that has it cannot be sent.
     Unsendable,
     /// A request that has it is refused, as if the password was wrong.
@@ -81,10 +83,11 @@ impl Server {
     /// A new outcome.
     pub(super) fn outcome(&mut self) -> Uid {
         let nature = match self.random.below(120) {
-            4 | 5 | 12..=14 if self.is_gentle => Nature::Good,
+            4 | 5 | 12..=16 if self.is_gentle => Nature::Good,
             12 => Nature::Unsendable,
             13 => Nature::Refused,
             14 => Nature::Busy,
+            15 | 16 => Nature::Unacknowledged,
             n => match n / 2 {
                 0 => Nature::Rejected,
                 1 => Nature::Spoils,
@@ -149,7 +152,7 @@ impl Server {
         // With `Kept`: keys of which something was put off. One in a while does not heed them.
         let mut broken = BTreeSet::new();
         let rude = self.faults && self.random.once_in(20);
-        let mut fates = Vec::new();
+        let (mut fates, mut answers) = (Vec::new(), 0);
         for item in &items[..done] {
             let uid = item.sequence;
             let asked = self.asked.entry(uid).or_default();
@@ -159,14 +162,20 @@ impl Server {
                 Nature::Never => Fate::Later("never".into()),
                 Nature::Later(times) if *asked <= times => Fate::Later("not yet".into()),
                 Nature::Rejected => Fate::Dead("no such service".into()),
+                Nature::Unacknowledged => Fate::Unanswered("not that one".into()),
                 _ if kept && !rude => Fate::Later("behind another".into()),
                 _ if rude && self.random.once_in(6) => Fate::Later("in a moment".into()),
                 _ => self.take(uid, item.key(), kept),
             };
-            if matches!(fate, Fate::Later(_)) {
+            // What stands behind one without an answer was taken, and has to be sent again.
+            answers += usize::from(!kept && !matches!(fate, Fate::Unanswered(_)));
+            if matches!(fate, Fate::Later(_) | Fate::Unanswered(_)) {
                 broken.insert(item.key());
             }
             fates.push(fate);
+        }
+        if done > 0 && answers == 0 {
+            return (TIMEOUT, Err(Trouble::Unanswered("no answer".into(), "see its log")));
         }
         if lost {
             for item in items {

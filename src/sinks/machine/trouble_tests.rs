@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::tests::{at, item, limits, machine, read, taken};
 use super::*;
+use crate::sinks::acks::in_order;
 use crate::sinks::sink::Order;
 use crate::sinks::trouble::MOST_REFUSED;
 
@@ -14,12 +15,21 @@ enum Says {
     /// It asks for more than the sink would pause by itself.
     BusyForLong,
     Unanswered,
+    /// It answers the others of the request.
+    Unacknowledged,
     Halve,
 }
 
 impl Says {
-    const ALL: [Says; 6] =
-        [Says::Away, Says::Refused, Says::Busy, Says::BusyForLong, Says::Unanswered, Says::Halve];
+    const ALL: [Says; 7] = [
+        Says::Away,
+        Says::Refused,
+        Says::Busy,
+        Says::BusyForLong,
+        Says::Unanswered,
+        Says::Unacknowledged,
+        Says::Halve,
+    ];
 
     fn trouble(self) -> (Duration, Trouble) {
         let ms = Duration::from_millis;
@@ -28,7 +38,7 @@ impl Says {
             Says::Refused => (ms(20), Trouble::Refused("403".into(), "check it")),
             Says::Busy => (ms(20), Trouble::Busy("503".into(), Duration::ZERO)),
             Says::BusyForLong => (ms(20), Trouble::Busy("503".into(), Duration::from_mins(1))),
-            Says::Unanswered => {
+            Says::Unanswered | Says::Unacknowledged => {
                 (Duration::from_secs(30), Trouble::Unanswered("closed".into(), "see its log"))
             }
             Says::Halve => (ms(20), Trouble::Halve("one of them".into())),
@@ -54,6 +64,8 @@ struct Sim {
     now: Mono,
     flights: Vec<Flight>,
     requests: usize,
+    /// Requests with items that it does not like, and when they were sent.
+    tries: Vec<(Mono, Vec<u64>)>,
     /// When each was taken or died.
     taken: BTreeMap<u64, Mono>,
     dead: BTreeMap<u64, (Mono, String)>,
@@ -61,9 +73,18 @@ struct Sim {
 
 impl Sim {
     fn new(limits: Limits, says: Says, bad: &[u64]) -> Self {
-        let (bad, flights, taken, dead) = (bad.to_vec(), Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let machine = machine(limits);
-        Sim { machine, says, bad, all: false, now: at(0), flights, requests: 0, taken, dead }
+        Sim {
+            machine: machine(limits),
+            says,
+            bad: bad.to_vec(),
+            all: false,
+            now: at(0),
+            flights: Vec::new(),
+            requests: 0,
+            tries: Vec::new(),
+            taken: BTreeMap::new(),
+            dead: BTreeMap::new(),
+        }
     }
 
     /// Goes on for some time, or until nothing is open.
@@ -85,8 +106,10 @@ impl Sim {
             self.now = self.now.max(next);
             while let Some(at) = self.flights.iter().position(|flight| flight.due <= self.now) {
                 let Flight { lane, result, numbers, .. } = self.flights.swap_remove(at);
-                if result.is_ok() {
-                    self.taken.extend(numbers.into_iter().map(|number| (number, self.now)));
+                for (number, _) in
+                    numbers.iter().zip(result.iter().flatten()).filter(|(_, fate)| **fate == Fate::Taken)
+                {
+                    self.taken.insert(*number, self.now);
                 }
                 self.machine.answered(lane, result, self.now);
             }
@@ -101,8 +124,21 @@ impl Sim {
     fn send(&mut self, lane: usize, batch: &Batch) {
         self.requests += 1;
         let numbers: Vec<u64> = batch.items.iter().map(|item| item.sequence).collect();
-        let bad = self.all || numbers.iter().any(|number| self.bad.contains(number));
-        let (takes, result) = if bad {
+        let is_bad = |number: &u64| self.all || self.bad.contains(number);
+        let bad = numbers.iter().filter(|number| is_bad(number)).count();
+        if bad > 0 {
+            self.tries.push((self.now, numbers.clone()));
+        }
+        let (takes, result) = if self.says == Says::Unacknowledged && bad > 0 && bad < numbers.len() {
+            let mut fates: Vec<Fate> = numbers
+                .iter()
+                .map(|n| if is_bad(n) { Fate::Unanswered("none".into()) } else { Fate::Taken })
+                .collect();
+            if self.machine.limits.order == Order::Kept {
+                in_order(&batch.items, &mut fates);
+            }
+            (Duration::from_secs(5), Ok(fates))
+        } else if bad > 0 {
             let (takes, trouble) = self.says.trouble();
             (takes, Err(trouble))
         } else {
@@ -170,6 +206,55 @@ fn what_one_item_meets_is_not_what_the_server_says() {
                 }
             }
             assert_eq!(sim.machine.open(), 0, "{what}");
+        }
+    }
+}
+
+/// While there is always something else to send, what is never answered has half of the time of its lane at most, is tried ever more seldom,
+/// never goes with what is new again, and delays nothing by more than one of its tries.
+#[test]
+fn what_is_never_answered_has_half_of_the_time_at_most() {
+    let one_lane = ways().filter(|(limits, keys)| limits.lanes == 1 && *keys == 1000);
+    for (limits, _) in one_lane {
+        for says in [Says::Unanswered, Says::Unacknowledged] {
+            for bad in [&[77][..], &[20, 77, 78, 140]] {
+                let what = format!("{says:?}, {limits:?}, {bad:?}");
+                let mut sim = Sim::new(limits, says, bad);
+                let (mut longest, mut came) = (Duration::ZERO, Vec::new());
+                for second in 0..7200 {
+                    let (number, now) = (sim.machine.position(), at(second * 1000));
+                    sim.now = sim.now.max(now);
+                    sim.machine.read(item(Id::Journal(number), number), now);
+                    came.push((number, now));
+                    sim.run(at((second + 1) * 1000).since(sim.now));
+                }
+                sim.run(Duration::from_secs(40));
+                let settled = at(1_800_000);
+                for (number, when) in came.iter().filter(|(number, _)| !bad.contains(number)) {
+                    let taken = sim.taken.get(number).unwrap_or_else(|| panic!("{number} waits: {what}"));
+                    longest = if *when < settled { longest } else { longest.max(taken.since(*when)) };
+                }
+                assert!(longest < Duration::from_secs(32), "{longest:?}: {what}");
+                let tries: Vec<_> = sim.tries.iter().filter(|(when, _)| *when >= settled).collect();
+                let half = (7200 - 1800) / 2 / 30;
+                assert!(tries.len() <= half + 1, "{} tries: {what}", tries.len());
+                for number in bad {
+                    let own: Vec<&Mono> =
+                        tries.iter().filter(|(_, own)| own.contains(number)).map(|(when, _)| when).collect();
+                    // Five minutes at most, and up to a half of that at least.
+                    let (least, most) = ((7200 - 1800) / 360, (7200 - 1800) / 150 + 2);
+                    assert!((least..=most).contains(&own.len()), "{} of {number}: {what}", own.len());
+                }
+                if says == Says::Unacknowledged {
+                    for number in bad {
+                        let mixed = sim.tries.iter().filter(|(_, own)| {
+                            own.contains(number) && own.iter().any(|other| !bad.contains(other))
+                        });
+                        let mixed = mixed.count();
+                        assert!(mixed <= 1, "{number} was mixed {mixed} times: {what}");
+                    }
+                }
+            }
         }
     }
 }

@@ -88,6 +88,10 @@ impl Publisher for MqttSink {
         session.advance(flight, messages, acks).await
     }
 
+    fn sent(flight: &Flight) -> usize {
+        flight.next
+    }
+
     fn silent(session: &Session, patience: Duration) -> Trouble {
         session.silent(patience)
     }

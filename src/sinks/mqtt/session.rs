@@ -58,7 +58,7 @@ pub(super) struct Flight {
     /// The places of those that are not acknowledged yet.
     waiting: Vec<usize>,
     /// The place of the next one to send.
-    next: usize,
+    pub(super) next: usize,
 }
 
 impl Session {

@@ -33,6 +33,8 @@ const AT_ONCE: usize = 64;
 const LONGEST: usize = 65_507;
 /// How often the receiver may tell its time anew while some informs are under way.
 const CORRECTIONS: u32 = 8;
+/// So many copies of an inform are sent where the receiver answers others: what waits behind them does not wait for more.
+const COPIES: usize = 2;
 /// Where no engine id can be read, the one that stands for it: that of `trapline send`.
 const ENGINE: &[u8] = b"\x80\x00\x7e\xd9\x04trapline";
 
@@ -166,13 +168,20 @@ impl SnmpLane {
             None => self.open().await?,
         };
         let mut fates: Vec<Option<Fate>> = vec![None; items.len()];
-        match self.exchange(&mut session, items, &mut fates).await {
+        let mut is_answered = false;
+        match self.exchange(&mut session, items, &mut fates, &mut is_answered).await {
             Ok(()) => self.session = Some(session),
             // What was answered until then stays so.
             Err(trouble) if fates.iter().all(Option::is_none) => return Err(trouble),
             Err(_) => {}
         }
-        let unanswered = || Fate::Later("it was not answered".into());
+        let unanswered = || {
+            if is_answered {
+                Fate::Unanswered("others sent with it were answered, and it was not".into())
+            } else {
+                Fate::Later("it was not answered".into())
+            }
+        };
         Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(unanswered)).collect())
     }
 
@@ -282,13 +291,17 @@ impl SnmpLane {
         session: &mut Session,
         items: &[Item],
         fates: &mut [Option<Fate>],
+        is_answered: &mut bool,
     ) -> Result<(), Trouble> {
         let mut pending: Vec<Pending> = (0..items.len())
             .map(|place| Pending { place, request_id: self.next_number(), message_ids: Vec::new() })
             .collect();
         let mut cuts = vec![false; items.len()];
         let mut corrections = 0;
-        for until in self.tries() {
+        for (before, until) in self.tries().enumerate() {
+            if *is_answered && before >= COPIES {
+                break;
+            }
             for one in &mut pending {
                 self.send_one(session, items, one, fates, &mut cuts).await?;
             }
@@ -296,6 +309,7 @@ impl SnmpLane {
             while !pending.is_empty() {
                 let Some(answer) = self.get(&session.socket, until).await? else { break };
                 let Some((at, reply)) = self.read(session, &pending, &answer) else { continue };
+                *is_answered |= matches!(reply, Reply::Acknowledged | Reply::Refused(Refusal::Status(_)));
                 match reply {
                     Reply::Acknowledged => {
                         let place = pending.swap_remove(at).place;

@@ -39,7 +39,7 @@ fn service_of(inform: &[u8]) -> (i32, String) {
 
 /// Sends informs for services, of which the receiver answers each copy with these error-status; none for no answer. Gives also how many
 /// datagrams it got.
-fn told(answers: &[(&'static str, Option<i64>)]) -> (Result<Vec<Fate>, Trouble>, usize) {
+fn told(answers: &[(&'static str, Option<i64>)], retries: u32) -> (Result<Vec<Fate>, Trouble>, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -49,7 +49,7 @@ fn told(answers: &[(&'static str, Option<i64>)]) -> (Result<Vec<Fate>, Trouble>,
             security: Security::Community("c".to_owned().into()),
             form: Form::Original,
             timeout: Duration::from_millis(100),
-            retries: 1,
+            retries,
         };
         let mut lane = sink.lane(&seat().0);
         let items: Vec<_> =
@@ -83,23 +83,26 @@ fn what_answers_mean() {
     for (status, expected) in
         [(0, "Taken"), (1, "Dead"), (3, "Dead"), (5, "Later"), (13, "Later"), (99, "Later"), (-1, "Later")]
     {
-        let (fates, got) = told(&[("a", Some(status)), ("b", Some(0))]);
+        let (fates, got) = told(&[("a", Some(status)), ("b", Some(0))], 1);
         let fates = fates.unwrap();
         assert!(format!("{:?}", fates[0]).starts_with(expected), "{status}: {fates:?}");
         assert_eq!((&fates[1], got), (&Fate::Taken, 2));
     }
-    assert!(matches!(told(&[("a", Some(16))]).0, Err(Trouble::Refused(..))));
+    assert!(matches!(told(&[("a", Some(16))], 1).0, Err(Trouble::Refused(..))));
 }
 
 #[test]
 fn what_is_not_answered_is_repeated_and_holds_up_nothing_else() {
-    let (fates, got) = told(&[("a", None), ("b", Some(0)), ("c", Some(0))]);
-    let fates = fates.unwrap();
-    assert!(matches!(&fates[..], [Fate::Later(_), Fate::Taken, Fate::Taken]), "{fates:?}");
-    assert_eq!(got, 4);
-    let (silent, got) = told(&[("a", None), ("b", None)]);
-    assert!(matches!(silent, Err(Trouble::Unanswered(..))), "{silent:?}");
-    assert_eq!(got, 4);
+    for retries in [1, 2] {
+        let (fates, got) = told(&[("a", None), ("b", Some(0)), ("c", Some(0))], retries);
+        let fates = fates.unwrap();
+        assert!(matches!(&fates[..], [Fate::Unanswered(_), Fate::Taken, Fate::Taken]), "{fates:?}");
+        // What waits behind the others does not wait for more than a second copy.
+        assert_eq!(got, 4);
+        let (silent, got) = told(&[("a", None), ("b", None)], retries);
+        assert!(matches!(silent, Err(Trouble::Unanswered(..))), "{silent:?}");
+        assert_eq!(got, 2 + 2 * retries as usize);
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ const RUNNING: Hint = "see whether it runs and takes connections from this machi
 const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink";
 const ITS_LOG: Hint = "see its log";
 const SILENT: &str = "no answer within 60 s";
+const UNANSWERED: &str = "others sent with it were acknowledged, and it was not";
 
 /// How many messages go over UDP at once: about as many as a receiver has room for that does something else.
 const DATAGRAMS: usize = 64;
@@ -245,7 +246,7 @@ impl SyslogLane {
                 match answer {
                     Some(Ok(())) => {}
                     Some(Err(said)) => fates[place] = Fate::Later(said),
-                    None => fates[place] = Fate::Later("the session ended before it was acknowledged".into()),
+                    None => fates[place] = Fate::Unanswered(UNANSWERED.into()),
                 }
             }
             return Ok(());
