@@ -83,7 +83,7 @@ impl<'r> World<'r> {
 
     fn send(&mut self, message: &str) {
         let line = format!("<35>Nov 20 12:00:00 h app: {message}");
-        for (_, facts, bytes) in made_of(&self.rules, self.correlator.secret(), &line, self.now.wall) {
+        for (_, facts, bytes) in made_of(self.rules, self.correlator.secret(), &line, self.now.wall) {
             self.correlator.decide(self.now, &facts, &bytes, &mut self.effects);
         }
         self.collect();
