@@ -203,7 +203,7 @@ fn a_replay_ends_with_the_connection_that_waits_for_it() {
         client.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         while !matches!(client.read(&mut [0; 1]), Ok(1)) {
             let Some(child) = children(daemon).first().copied() else { continue };
-            if kill(child, Signal::SIGSTOP).is_ok() && children(daemon).contains(&child) {
+            if stopped(child) {
                 held = Some((client, child));
                 return true;
             }
@@ -286,6 +286,17 @@ fn state(process: Pid) -> Option<char> {
     status.rsplit_once(") ")?.1.chars().next()
 }
 
+/// Stops a process, and says whether it stands now. A signal has its effect when the process gets to run, and one that is about
+/// to end ends.
+fn stopped(process: Pid) -> bool {
+    kill(process, Signal::SIGSTOP).is_ok()
+        && wait_for("it is stopped or at its end", || match state(process) {
+            Some('T') => Some(true),
+            None | Some('Z' | 'X') => Some(false),
+            Some(_) => None,
+        })
+}
+
 /// A daemon that is killed leaves nobody at work, and its successor begins without what it left.
 #[test]
 fn who_replays_ends_with_the_daemon() {
@@ -314,10 +325,11 @@ fn who_replays_ends_with_the_daemon() {
         // It stays, as it is stopped.
         let helper = wait_for("a helper is at work", || {
             let helper = Pid::from_raw(helper_of(daemon)?);
-            kill(helper, Signal::SIGSTOP).ok()?;
-            let stopped = state(helper)? == 'T';
+            if !stopped(helper) {
+                return None;
+            }
             // Before its work it has not said yet that it ends with the daemon.
-            if stopped && reads_in(helper, &var) {
+            if reads_in(helper, &var) {
                 return Some(helper);
             }
             kill(helper, Signal::SIGCONT).ok()?;
