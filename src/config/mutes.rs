@@ -36,6 +36,11 @@ fn mute(
     }
     let sinks = named.into_iter().map(|name| name.value).collect();
     let covers = Covers { host, service, rule, sinks, reason: reason.unwrap_or_default() };
+    if let Some((key, value)) = covers.empty().and_then(|key| Some((key, section.get(key)?))) {
+        let hint = format!("write names, such as {key} = \"a*\", or leave '{key}' out to mute them all");
+        let message = format!("'{key}' is empty, and no name is: the mute covers nothing");
+        found.push(section.source().error(&value.span(), message, Some(hint)));
+    }
     let always = hours::KEYS[..3].iter().all(|key| section.get(key).is_none());
     if covers.is_everything() && always {
         found.push(section.error(

@@ -384,7 +384,8 @@ impl Correlation {
                     }
                     None => {
                         tracing::error!(
-                            "what was left is not the state of rules as this release writes it: rules begin without state"
+                            "the state of rules that was left is not as this release writes it, so rules begin without what they held, \
+                             counted or expected; look at the services that `trapline history` shows as not ok, and see what was installed before"
                         );
                         state.correlator = Correlator::new(plan.clone(), self.secret(), limits, engine);
                         state.correlator.count_in(self.known.clone());

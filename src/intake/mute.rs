@@ -28,6 +28,13 @@ pub struct Covers {
 }
 
 impl Covers {
+    /// The first pattern that is empty. It would cover nothing, as no name is.
+    pub fn empty(&self) -> Option<&'static str> {
+        let all = [("host", &self.host), ("service", &self.service), ("rule", &self.rule)];
+        let is_empty = |text: &Option<String>| text.as_ref().is_some_and(|text| text.trim().is_empty());
+        all.into_iter().find(|(_, text)| is_empty(text)).map(|(key, _)| key)
+    }
+
     /// Whether nothing is given but sinks and a reason.
     pub fn is_everything(&self) -> bool {
         self.host.is_none() && self.service.is_none() && self.rule.is_none()

@@ -95,6 +95,10 @@ fn mute(ask: Ask) -> Answering {
         if !(1..=LONGEST).contains(&new.seconds) {
             return Err(Problem::wrong(format!("seconds is a number from 1 to {LONGEST}")));
         }
+        if let Some(key) = new.covers.empty() {
+            let hint = "write names, or leave it out to mute them all";
+            return Err(Problem::wrong(format!("'{key}' is empty, and no name is; {hint}")));
+        }
         if new.covers.is_everything() && !new.everything {
             return Err(Problem::wrong("say which host, service or rule; or \"everything\":true"));
         }
