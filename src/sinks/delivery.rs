@@ -218,7 +218,7 @@ impl<'s> Delivery<'s> {
 
     /// Waits until something happens. Returns whether the sink is to stop.
     async fn wait(&mut self, now: Now, stop: &mut watch::Receiver<bool>, stopping: bool) -> bool {
-        let reads = self.disk_paused.is_none() && self.machine.is_hungry();
+        let reads = self.disk_paused.is_none() && self.machine.is_hungry(now.mono);
         let linger = self.follower.patience().min(LINGER);
         let lingers = reads && self.lingering && !linger.is_zero();
         let mut wake = self.wake();
@@ -280,17 +280,20 @@ impl<'s> Delivery<'s> {
             self.read_again(now);
         }
         let reads = self.disk_paused.is_none();
-        if reads && self.machine.gathers() {
-            // What came meanwhile goes along.
+        if reads
+            && (self.machine.gathers()
+                || self.machine.is_hungry(now.mono) && self.machine.lacks_new(now.mono))
+        {
+            // What came meanwhile goes along, or first.
             self.read(now);
         }
         self.start(now);
-        if reads && self.machine.is_hungry() {
+        if reads && self.machine.is_hungry(now.mono) {
             let read = self.read(now);
             self.start(now);
             // What comes from now on is told.
             let behind = self.reader.position() < self.journal.next();
-            self.more = read > 0 && behind && self.machine.is_hungry();
+            self.more = read > 0 && behind && self.machine.is_hungry(now.mono);
             if self.lingered && read == 0 {
                 self.lingering = false;
             }

@@ -7,7 +7,7 @@ use super::*;
 
 impl Rig {
     /// The same journal with another limit, in a new process.
-    fn reopen(&mut self, max_size: u64) {
+    pub(super) fn reopen(&mut self, max_size: u64) {
         let directory = self.directory.path().to_owned();
         let other = tempfile::tempdir().unwrap();
         self.journal = open(other.path());
@@ -38,7 +38,7 @@ impl Rig {
         });
     }
 
-    async fn within(&self, time: Duration, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(super) async fn within(&self, time: Duration, what: &str, holds: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !holds(self) {
             assert!(start.elapsed() < time, "{what}: {} delivered", self.count(|s| &s.delivered));

@@ -584,3 +584,5 @@ async fn a_slow_sink_shows_how_late_it_is() {
 mod clock;
 #[path = "delivery_parked_tests.rs"]
 mod parked;
+#[path = "delivery_turns_tests.rs"]
+mod turns;

@@ -17,6 +17,8 @@ pub(super) const NONE: Place = Place::MAX;
 pub(super) enum Class {
     /// Nothing.
     New,
+    /// Its key had to wait.
+    Later,
     /// It was sent last without an answer.
     Tried,
     /// The same, and its key had to wait before.

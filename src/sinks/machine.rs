@@ -368,11 +368,17 @@ impl Machine {
     }
 
     /// Whether more of the journal is to be read now: a lane could send it, or nothing is known of what has waited longest.
-    pub fn is_hungry(&self) -> bool {
-        let starves = self.could_send() && self.queue.oldest_ready().is_none();
+    pub fn is_hungry(&self, now: Mono) -> bool {
+        let starves = self.could_send() && self.queue.oldest_ready().is_none() || self.lacks_new(now);
         // While items are gathered for a short time, what comes is read at the end of it.
         let gathers = self.limits.linger > SHORT_LINGER && self.gathers();
         !self.stopping && self.fits(0) && (starves || gathers || self.queue.open() == 0)
+    }
+
+    /// Whether all that a lane could send now had to wait or was sent without an answer, and what is new goes first.
+    pub fn lacks_new(&self, now: Mono) -> bool {
+        let goes_behind = self.queue.has_later() || self.is_patient(now);
+        goes_behind && self.could_send() && !self.queue.has_new() && self.queue.oldest_ready().is_some()
     }
 
     /// Whether what a lane could send now is not a full request, and more is waited for.

@@ -199,9 +199,9 @@ impl Queue {
 }
 
 impl Machine {
-    /// Whether nothing more can be read or sent as long as all that is in memory is there.
+    /// Whether nothing that is new can be read or sent as long as all that is in memory is there.
     pub(super) fn is_crowded(&self) -> bool {
-        self.could_send() && self.queue.oldest_ready().is_none() && !self.has_place(LARGEST)
+        self.could_send() && !self.queue.has_new() && !self.has_place(LARGEST)
     }
 
     /// Parks what waits.
@@ -211,8 +211,13 @@ impl Machine {
 
     /// Whether an item of the journal fits, with a payload of so many bytes, if it is not parked.
     pub(super) fn has_place(&self, bytes: usize) -> bool {
+        self.has_places(1, bytes)
+    }
+
+    fn has_places(&self, places: usize, bytes: usize) -> bool {
         let items = self.queue.open() - self.queue.parked();
-        items < self.queue.room().items && (items == 0 || self.queue.bytes() + bytes <= MOST_BYTES)
+        let fits = items + places <= self.queue.room().items;
+        fits && (items == 0 || self.queue.bytes() + bytes <= MOST_BYTES)
     }
 
     /// How many items of the journal are open and not in memory.
@@ -223,7 +228,9 @@ impl Machine {
     /// The first number from one on that is to be read again now; behind the last one, the first of all. None if there is no room
     /// for one.
     pub fn wanted(&self, from: u64) -> Option<u64> {
-        self.queue.wanted(from).filter(|_| self.has_place(LARGEST))
+        // The rest of the room is for what is new.
+        let rest = self.queue.room().items / 16;
+        self.queue.wanted(from).filter(|_| self.has_places(rest + 1, LARGEST))
     }
 
     /// Whether a number that was read again is to be given to [`Machine::read_again`], where all of the journal was read again from

@@ -37,7 +37,9 @@ pub(super) struct Queue {
     pub(super) keys: Slab<Key>,
     pub(super) by_hash: HashMap<u64, Place, BuildHasherDefault<AsItIs>>,
     /// Free keys, by the id of their oldest item: of each [`Class`].
-    free: [BTreeSet<(Id, Place)>; 3],
+    free: [BTreeSet<(Id, Place)>; 4],
+    /// Whether what had to wait goes before what is new in the next request that may have both.
+    later_first: bool,
     /// Keys that wait, by when that ends.
     pub(super) waiting: BTreeSet<(Mono, Place)>,
     /// Keys that are tried only if there is no other, by their turns.
@@ -70,6 +72,7 @@ impl Queue {
             keys: Slab::new(),
             by_hash: HashMap::default(),
             free: Default::default(),
+            later_first: false,
             waiting: BTreeSet::new(),
             suspects: BTreeSet::new(),
             turn: 0,
@@ -201,10 +204,12 @@ impl Queue {
         // What may follow in this request, of keys that are in it.
         let mut following: BinaryHeap<Reverse<(Id, Place)>> = BinaryHeap::new();
         // What may be why nothing is answered does not go with others.
-        let class = self.turn_of(patient);
+        let classes = self.turn_of(patient);
+        let is_tried = matches!(classes, [Class::Tried | Class::AtFault, ..]);
         let (mut bytes, mut together) = (0, usize::MAX);
         while batch.len() < most.min(together) {
-            let first = self.free[class as usize].first().map(|(id, key)| (*id, self.keys[*key].first));
+            let first = classes.iter().find_map(|class| self.free[*class as usize].first());
+            let first = first.map(|(id, key)| (*id, self.keys[*key].first));
             let following_first = following.peek().map(|Reverse(next)| *next);
             let Some((id, place)) = first.into_iter().chain(following_first).min() else { break };
             let open = &mut self.items[place];
@@ -212,7 +217,7 @@ impl Queue {
             if batch.is_empty() {
                 together = open.most();
             } else if open.most() != together
-                || open.unanswered.is_some() != (class != Class::New)
+                || open.unanswered.is_some() != is_tried
                 || bytes + size > most_bytes
             {
                 break;
@@ -432,7 +437,8 @@ impl Queue {
         let known = &mut self.keys[key];
         let open = &self.items[known.first];
         let class = match open.unanswered {
-            None => Class::New,
+            None if known.tries == 0 => Class::New,
+            None => Class::Later,
             Some(_) if known.tries == 0 => Class::Tried,
             Some(_) => Class::AtFault,
         };
@@ -451,12 +457,34 @@ impl Queue {
         }
     }
 
-    /// Of which class the next request is: if `patient`, of the best one of which there are items, else of that of the oldest.
-    fn turn_of(&self, patient: bool) -> Class {
-        let classes = [Class::New, Class::Tried, Class::AtFault].into_iter();
-        let mut heads = classes.filter_map(|class| Some((self.free[class as usize].first()?, class)));
-        let head = if patient { heads.next() } else { heads.min() };
-        head.map_or(Class::New, |(_, class)| class)
+    /// Of which classes the next request is, those of the first one before the others: if `patient`, not of what was sent last without an
+    /// answer while there is anything else, and otherwise of the oldest. What had to wait goes before what is new every other time, so that
+    /// however many are tried again, they take half of the requests at most.
+    fn turn_of(&mut self, patient: bool) -> &'static [Class] {
+        let head = |class: Class| self.free[class as usize].first();
+        let plain = head(Class::New).into_iter().chain(head(Class::Later)).min();
+        let tried = [&[Class::Tried][..], &[Class::AtFault]];
+        let mut heads = tried.into_iter().filter_map(|classes| Some((head(classes[0])?, classes)));
+        let tried = if patient { heads.next() } else { heads.min() };
+        match (plain, tried) {
+            (None, Some((_, classes))) => return classes,
+            (Some(plain), Some((tried, classes))) if !patient && tried < plain => return classes,
+            _ => {}
+        }
+        let has_both = head(Class::New).is_some() && head(Class::Later).is_some();
+        let is_later_first = has_both && self.later_first;
+        self.later_first ^= has_both;
+        if is_later_first { &[Class::Later, Class::New] } else { &[Class::New, Class::Later] }
+    }
+
+    /// Whether something can be sent that never had to wait.
+    pub(super) fn has_new(&self) -> bool {
+        self.run.waits_since().is_some() || !self.free[Class::New as usize].is_empty()
+    }
+
+    /// Whether something can be sent that had to wait, and was answered when it was sent last.
+    pub(super) fn has_later(&self) -> bool {
+        !self.free[Class::Later as usize].is_empty()
     }
 
     /// Brings the items of a key in the order of their ids.

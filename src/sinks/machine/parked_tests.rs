@@ -54,7 +54,7 @@ impl Sim {
             self.again = first + 1;
             assert_eq!(self.machine.lose(from..self.again), 0);
         }
-        while self.machine.is_hungry()
+        while self.machine.is_hungry(self.now)
             && let number = self.machine.position()
             && let Some(key) = self.journal.get(number as usize - 1)
         {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::tests::at;
 use super::*;
 use crate::journal::{Batch as Records, Journal, Options, WhenFull};
 use crate::sinks::sink::{Key, Order};
@@ -86,7 +87,8 @@ fn item(id: Id, key: u64, now: Mono) -> Item {
 fn known(machine: &Machine) -> impl PartialEq + std::fmt::Debug + use<> {
     let progress = machine.progress();
     let numbers = (machine.cursor(), machine.position(), machine.done_ahead(), machine.open());
-    let sends = (machine.wake(), machine.is_hungry(), machine.gathers(), machine.fits(30), machine.paused());
+    let sends =
+        (machine.wake(), machine.is_hungry(at(0)), machine.gathers(), machine.fits(30), machine.paused());
     let rest = (machine.oldest(), machine.put_off(), machine.letters(), machine.letters_fit());
     let new: Vec<bool> = (0..60).map(|number| machine.is_new(number)).collect();
     (progress, numbers, sends, rest, new, machine.is_quiet())

@@ -305,16 +305,16 @@ fn a_letter_that_is_dropped_is_not_sent() {
 #[test]
 fn more_is_read_only_if_a_lane_could_send_it() {
     let mut machine = machine(limits(Order::OneByOne, 2, 1));
-    assert!(machine.is_hungry());
+    assert!(machine.is_hungry(at(0)));
     read(&mut machine, &[1, 1, 1]);
-    assert!(!machine.is_hungry(), "there is something to send");
+    assert!(!machine.is_hungry(at(0)), "there is something to send");
     machine.next(0, at(0));
-    assert!(machine.is_hungry(), "all that is left waits for its key");
+    assert!(machine.is_hungry(at(0)), "all that is left waits for its key");
     read(&mut machine, &[2]);
     machine.next(1, at(0));
-    assert!(!machine.is_hungry(), "all lanes are busy");
+    assert!(!machine.is_hungry(at(0)), "all lanes are busy");
     machine.answered(1, away(), at(0));
-    assert!(!machine.is_hungry(), "the server is away");
+    assert!(!machine.is_hungry(at(0)), "the server is away");
     machine.answered(0, taken(1), at(0));
     machine.tick(at(1000));
     machine.next(0, at(1000));
@@ -322,7 +322,7 @@ fn more_is_read_only_if_a_lane_could_send_it() {
     machine.answered(0, taken(1), at(1000));
     machine.answered(1, taken(1), at(1000));
     machine.stop();
-    assert!(!machine.is_hungry());
+    assert!(!machine.is_hungry(at(0)));
 }
 
 #[test]
@@ -374,11 +374,14 @@ fn while_items_are_gathered_for_a_short_time_nothing_wakes_the_sink() {
     for (linger, hungry) in [(20, false), (60_000, true)] {
         let linger = Duration::from_millis(linger);
         let mut machine = machine(Limits { linger, ..limits(Order::Kept, 1, 3) });
-        assert!(machine.is_hungry());
+        assert!(machine.is_hungry(at(0)));
         read(&mut machine, &[1]);
-        assert_eq!((machine.next(0, at(0)), machine.is_hungry(), machine.gathers()), (None, hungry, true));
+        assert_eq!(
+            (machine.next(0, at(0)), machine.is_hungry(at(0)), machine.gathers()),
+            (None, hungry, true)
+        );
         read(&mut machine, &[1, 1]);
-        assert!(!machine.gathers() && !machine.is_hungry(), "a full request");
+        assert!(!machine.gathers() && !machine.is_hungry(at(0)), "a full request");
         assert_eq!(numbers(machine.next(0, at(0))), [1, 2, 3]);
     }
 }
