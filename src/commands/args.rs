@@ -15,14 +15,29 @@ const USUAL: [&str; 2] = ["trapline.toml", "/etc/trapline/trapline.toml"];
 pub struct ConfigArg {
     /// The configuration file. Default: ./trapline.toml, /etc/trapline/trapline.toml, or built-in defaults
     #[arg(long, short, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
 }
 
+/// What is named cannot be asked for alone: a command that forgets the usual places would work on another journal, or take what is
+/// configured for something that is not.
 impl ConfigArg {
     /// The configuration file that is named, or is in a usual place; none for the built-in defaults.
     pub fn path(&self) -> Option<PathBuf> {
         let usual = || USUAL.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned);
         self.config.clone().or_else(usual)
+    }
+
+    /// The same for a command that takes more than one: what is named here and these, or what [`ConfigArg::path`] gives if nothing is
+    /// named.
+    pub fn paths(&self, others: Vec<PathBuf>) -> Vec<Option<PathBuf>> {
+        let named: Vec<_> = self.config.clone().into_iter().chain(others).map(Some).collect();
+        if named.is_empty() { vec![self.path()] } else { named }
+    }
+
+    /// No configuration is named.
+    #[cfg(test)]
+    pub fn none() -> Self {
+        ConfigArg { config: None }
     }
 }
 

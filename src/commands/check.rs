@@ -42,11 +42,7 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> anyhow::Result<bool> {
     let (rules, configurations): (Vec<PathBuf>, Vec<PathBuf>) =
         args.files.iter().cloned().partition(|path| has_rules(path));
-    let named = args.config.config.clone().into_iter().chain(configurations);
-    let mut all: Vec<Option<PathBuf>> = named.map(Some).collect();
-    if all.is_empty() {
-        all.push(args.config.path());
-    }
+    let all = args.config.paths(configurations);
     // All of them are checked, whatever is wrong in the first.
     let checked: Vec<Checked> = all.iter().map(|path| one(path.as_deref(), &rules, args.offline)).collect();
     let valid = checked.iter().all(|one| one.summary.is_some());

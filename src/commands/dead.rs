@@ -7,7 +7,8 @@ use crate::commands::args::ConfigArg;
 use crate::commands::daemon::{self, PATIENCE};
 use crate::config::{Config, loaded};
 use crate::daemon::control::Request;
-use crate::sinks::dead::{DeadLetters, Letter};
+use crate::outcome::name::visible;
+use crate::sinks::dead::{DeadLetters, Letter, Taken};
 use crate::terminal::{eprintln, println};
 
 /// Arguments of `trapline dead`.
@@ -136,8 +137,9 @@ fn line(sink: &str, letter: &Letter) -> String {
     let text = |name: &str| outcome[name].as_str().unwrap_or_default().escape_debug().to_string();
     let service = outcome["service"].as_str().map(|s| format!(" / {}", s.escape_debug())).unwrap_or_default();
     format!(
-        "{sink} {} {} {}{service} {}: {}\n    because: {}",
-        letter.id(),
+        "{} {} {} {}{service} {}: {}\n    because: {}",
+        visible(sink),
+        visible(letter.id()),
         text("time"),
         text("host"),
         text("state"),
@@ -157,8 +159,15 @@ fn take(args: &ChosenArgs, retry: bool) -> anyhow::Result<bool> {
         );
     }
     let chosen = |letter: &Letter| args.ids.is_empty() || args.ids.iter().any(|id| id == letter.id());
-    let count = DeadLetters::new(directory, sink).take(retry, chosen).with_context(context)?;
+    let Taken { count, unsendable } =
+        DeadLetters::new(directory, sink).take(retry, chosen).with_context(context)?;
     println!("{count} {}", if retry { "will be sent again" } else { "dropped" });
+    if unsendable > 0 {
+        eprintln!(
+            "trapline: {unsendable} of {sink} stay: they say no outcome, as somebody has changed {}; correct them there, or drop them",
+            directory.join("dead").join(format!("{sink}.jsonl")).display()
+        );
+    }
     if count > 0 {
         // A daemon that does not run looks when it starts.
         let request = Request::Letters { sink: sink.clone() };

@@ -104,7 +104,7 @@ fn with_dead_letters(directory: &Path, mut sink: Value) -> anyhow::Result<Value>
 }
 
 fn config(arg: &ConfigArg) -> Option<Config> {
-    loaded::config(arg.config.as_deref())
+    loaded::config(arg.path().as_deref())
         .map_err(|found| loaded::print(&found))
         .ok()
         .map(|(config, _)| config)

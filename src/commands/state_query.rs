@@ -177,7 +177,7 @@ mod tests {
 
     fn line(answer: &Value) -> (u8, String) {
         let args = QueryArgs {
-            config: ConfigArg { config: None },
+            config: ConfigArg::none(),
             url: None,
             host: "core-1".into(),
             service: None,

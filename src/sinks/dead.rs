@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::files::entries::JSON_LINES;
+use crate::files::entries::{Form, JSON_LINES};
 use crate::files::lock::Lock;
 use crate::files::{AppendLog, Folder};
 use crate::outcome::json::{self, Json};
@@ -46,6 +46,24 @@ pub struct Added {
     pub alone: bool,
     /// Why the others were not.
     pub rest: Option<io::Error>,
+}
+
+/// What [`DeadLetters::take`] has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How many letters were taken out.
+    pub count: usize,
+    /// How many stay although they were chosen: they say no outcome that could be sent.
+    pub unsendable: usize,
+}
+
+/// What [`DeadLetters::retries`] gives.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// The letters to send, each of which says an outcome.
+    pub letters: Vec<Letter>,
+    /// Whether lines were put among the letters that are kept.
+    pub put_back: bool,
 }
 
 /// One dead letter.
@@ -226,25 +244,29 @@ impl DeadLetters {
     }
 
     /// Takes the letters out for which `chosen` is true, to be delivered again or, with `retry` false, for good; then also
-    /// those that were retried before. Returns how many. Lines that are no letters stay.
+    /// those that were retried before. Lines that are no letters stay, and so do letters to be delivered that say no outcome.
     ///
     /// # Errors
     ///
     /// If the files cannot be written. Then nothing has changed, or letters are retried and still there.
-    pub fn take(&self, retry: bool, chosen: impl Fn(&Letter) -> bool) -> io::Result<usize> {
+    pub fn take(&self, retry: bool, chosen: impl Fn(&Letter) -> bool) -> io::Result<Taken> {
         let suffixes: &[&str] = if retry { &["jsonl"] } else { &["jsonl", "retry", "retrying"] };
+        let mut taken = Taken::default();
         // No directory is created for somebody who only asks.
         let there = existing(&self.journal)?
             .is_some_and(|folder| suffixes.iter().any(|suffix| folder.exists(&self.name(suffix))));
         if !there {
-            return Ok(0);
+            return Ok(taken);
         }
         let (folder, _lock) = self.locked()?;
-        let mut count = 0;
         for suffix in suffixes {
-            count += self.take_from(&folder, suffix, retry, &chosen)?;
+            let lines = Lines::read(&folder, &self.name(suffix))?;
+            let stays = |letter: &Letter| retry && letter.record().is_none();
+            taken.unsendable += lines.letters().filter(|letter| chosen(letter) && stays(letter)).count();
+            let (out, rest) = lines.split(|letter| chosen(letter) && !stays(letter));
+            taken.count += self.take_from(&folder, suffix, retry, &out, &rest)?;
         }
-        Ok(count)
+        Ok(taken)
     }
 
     fn take_from(
@@ -252,20 +274,28 @@ impl DeadLetters {
         folder: &Folder,
         suffix: &str,
         retry: bool,
-        chosen: impl Fn(&Letter) -> bool,
+        out: &[Letter],
+        rest: &[u8],
     ) -> io::Result<usize> {
-        let name = self.name(suffix);
-        let (out, rest) = Lines::read(folder, &name)?.split(chosen);
+        let (name, asked) = (self.name(suffix), self.name("retry"));
         if out.is_empty() {
             return Ok(0);
         }
+        if retry && rest.is_empty() && !folder.exists(&asked) {
+            // Needs no room, which a full disk has not.
+            folder.rename(&name, &asked)?;
+            return Ok(out.len());
+        }
         if retry {
-            append(&mut self.open(folder, "retry")?, &out)?;
+            // The daemon takes the file as it is, so it never has half of what was asked for.
+            let Lines(mut lines) = Lines::all(folder, &asked)?;
+            lines.extend(out.iter().map(|letter| letter.0.to_string().into_bytes()));
+            folder.replace(&asked, |file| write_lines(file, &lines))?;
         }
         if rest.is_empty() {
             folder.remove(&name)?;
         } else {
-            folder.replace(&name, |file| file.write_all(&rest))?;
+            folder.replace(&name, |file| file.write_all(rest))?;
         }
         Ok(out.len())
     }
@@ -307,18 +337,64 @@ impl DeadLetters {
         existing(&self.journal).map_or(true, |folder| folder.is_some_and(there))
     }
 
-    /// The letters to deliver again. They stay until [`DeadLetters::retried`].
+    /// The letters to deliver again. They stay until [`DeadLetters::retried`]. What was asked for and says no outcome is put among the
+    /// letters that are kept, whatever it is: a file without a letter to send would be in the way of all that are asked for later.
     ///
     /// # Errors
     ///
     /// If the files cannot be used.
-    pub fn retries(&self) -> io::Result<Vec<Letter>> {
+    pub fn retries(&self) -> io::Result<Asked> {
         let (folder, _lock) = self.locked()?;
         let (asked, taken) = (self.name("retry"), self.name("retrying"));
-        if !folder.exists(&taken) && folder.exists(&asked) {
+        let mut all = Asked::default();
+        loop {
+            if folder.exists(&taken) {
+                all.letters = self.settle(&folder, &taken, &mut all.put_back)?;
+            }
+            if !all.letters.is_empty() || !folder.exists(&asked) {
+                return Ok(all);
+            }
             folder.rename(&asked, &taken)?;
         }
-        Ok(Lines::read(&folder, &taken)?.letters().collect())
+    }
+
+    /// The letters of a file that say an outcome. Other lines are taken out of it; without letters it is removed.
+    fn settle(&self, folder: &Folder, name: &str, put_back: &mut bool) -> io::Result<Vec<Letter>> {
+        let Lines(lines) = Lines::all(folder, name)?;
+        let sendable = |line: &[u8]| letter(line).filter(|letter| letter.record().is_some());
+        let letters: Vec<Letter> = lines.iter().filter_map(|line| sendable(line)).collect();
+        if !letters.is_empty() && letters.len() == lines.len() {
+            return Ok(letters);
+        }
+        let (good, bad): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| sendable(line).is_some());
+        let bad: Vec<&[u8]> = bad.iter().map(Vec::as_slice).filter(|line| says_something(line)).collect();
+        let file = folder.path().join(name);
+        if !bad.is_empty() {
+            let kept = self.name("jsonl");
+            self.open(folder, "jsonl")?.append_synced(bad.iter().copied())?;
+            *put_back = true;
+            tracing::warn!(
+                sink = self.sink,
+                lines = bad.len(),
+                "lines of {} say no outcome and cannot be sent again; they are kept in {}; see `trapline dead list {}`",
+                file.display(),
+                folder.path().join(kept).display(),
+                self.sink
+            );
+        }
+        if good.is_empty() {
+            if bad.is_empty() {
+                tracing::warn!(
+                    sink = self.sink,
+                    "{} has no dead letter in it and is removed",
+                    file.display()
+                );
+            }
+            folder.remove(name)?;
+        } else {
+            folder.replace(name, |file| write_lines(file, &good))?;
+        }
+        Ok(letters)
     }
 
     /// Letters that [`DeadLetters::retries`] gave, by their ids, were delivered or have died again.
@@ -329,15 +405,10 @@ impl DeadLetters {
     pub fn retried(&self, done: &BTreeSet<String>) -> io::Result<()> {
         let (folder, _lock) = self.locked()?;
         let name = self.name("retrying");
-        let lines = Lines::read(&folder, &name)?;
-        if lines.letters().any(|letter| !done.contains(letter.id())) {
-            let (_, rest) = lines.split(|letter| done.contains(letter.id()));
+        // What is no letter stays until the next look at the file.
+        let (_, rest) = Lines::all(&folder, &name)?.split(|letter| done.contains(letter.id()));
+        if !rest.is_empty() {
             return folder.replace(&name, |file| file.write_all(&rest));
-        }
-        if lines.unreadable() > 0 {
-            // They are for people.
-            let mut log = self.open(&folder, "jsonl")?;
-            log.append_synced(lines.0.iter().filter(|line| letter(line).is_none()).map(Vec::as_slice))?;
         }
         match folder.remove(&name) {
             // All of them were dropped meanwhile.
@@ -345,6 +416,18 @@ impl DeadLetters {
             other => other,
         }
     }
+}
+
+fn write_lines(file: &mut dyn Write, lines: &[Vec<u8>]) -> io::Result<()> {
+    lines.iter().try_for_each(|line| {
+        file.write_all(line)?;
+        file.write_all(b"\n")
+    })
+}
+
+/// Whether a line has more than blanks, and zeros, which a power cut leaves.
+fn says_something(line: &[u8]) -> bool {
+    line.iter().any(|byte| *byte != 0 && !byte.is_ascii_whitespace())
 }
 
 fn reserve(folder: &Folder) {
@@ -395,7 +478,16 @@ struct Lines(Vec<Vec<u8>>);
 impl Lines {
     /// Reads a file; one that is not there has no lines. A last line that is still being written is left out.
     fn read(folder: &Folder, name: &str) -> io::Result<Self> {
-        let mut entries = match AppendLog::entries_of(folder, name, JSON_LINES) {
+        Self::read_as(folder, name, JSON_LINES)
+    }
+
+    /// The same with the last line, whatever it is. For who holds the lock, under which nobody writes.
+    fn all(folder: &Folder, name: &str) -> io::Result<Self> {
+        Self::read_as(folder, name, Form::Lines { whole: |_| true })
+    }
+
+    fn read_as(folder: &Folder, name: &str, form: Form) -> io::Result<Self> {
+        let mut entries = match AppendLog::entries_of(folder, name, form) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Lines(Vec::new())),
             Err(error) => return Err(error),

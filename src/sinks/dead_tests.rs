@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 
@@ -39,14 +41,15 @@ fn letters_are_kept_retried_and_dropped() {
         assert_eq!(letter.record().as_ref(), Some(record), "as it went in");
     }
     assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["first"]);
-    assert_eq!(dead.take(true, |letter| letter.id().ends_with("-7")).unwrap(), 2);
+    assert_eq!(dead.take(true, |letter| letter.id().ends_with("-7")).unwrap().count, 2);
     assert_eq!((dead.list().unwrap().len(), dead.has_retries()), (1, true));
     assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["first"]);
     assert_eq!(dead.retrying().unwrap().len(), 2);
-    assert_eq!(dead.retries().unwrap().len(), 2);
+    assert_eq!(dead.retries().unwrap().letters.len(), 2);
     assert_eq!(dead.retrying().unwrap().len(), 2);
-    assert_eq!(dead.retries().unwrap().len(), 2, "until they were retried");
-    dead.retried(&dead.retries().unwrap().iter().map(|letter| letter.id().to_owned()).collect()).unwrap();
+    assert_eq!(dead.retries().unwrap().letters.len(), 2, "until they were retried");
+    dead.retried(&dead.retries().unwrap().letters.iter().map(|letter| letter.id().to_owned()).collect())
+        .unwrap();
     assert!(!dead.has_retries());
     let renamed = DeadLetters::new(dir.path(), "second");
     renamed.add(&letters[..1]).unwrap();
@@ -55,7 +58,7 @@ fn letters_are_kept_retried_and_dropped() {
     assert_eq!((renamed.list().unwrap().len(), dead.list().unwrap().len()), (2, 0));
     assert_eq!(DeadLetters::sinks(dir.path()).unwrap(), ["second"]);
     let dead = renamed;
-    assert_eq!(dead.take(false, |_| true).unwrap(), 2);
+    assert_eq!(dead.take(false, |_| true).unwrap().count, 2);
     assert!(dead.list().unwrap().is_empty() && !dead.has_retries());
     assert!(DeadLetters::sinks(dir.path()).unwrap().is_empty());
     dead.add(&letters[..1]).unwrap();
@@ -106,22 +109,23 @@ fn what_is_no_letter_stays_when_others_go() {
     let glued = format!("{{\"id\":\"ha{}\n", letter_of(3).0);
     let (_dir, path, dead) = with(&glued);
     assert_eq!((dead.list().unwrap().len(), dead.unreadable().unwrap()), (2, 1));
-    assert_eq!(dead.take(false, |letter| letter.id().ends_with("-1")).unwrap(), 1);
-    assert_eq!(dead.take(true, |_| true).unwrap(), 1);
+    assert_eq!(dead.take(false, |letter| letter.id().ends_with("-1")).unwrap().count, 1);
+    assert_eq!(dead.take(true, |_| true).unwrap().count, 1);
     assert_eq!(std::fs::read_to_string(path).unwrap(), glued);
-    assert_eq!(dead.retries().unwrap().len(), 1);
+    assert_eq!(dead.retries().unwrap().letters.len(), 1);
 }
 
 #[test]
 fn letters_that_are_retried_can_be_dropped() {
     let (_dir, _, dead) = with("");
     dead.take(true, |letter| letter.id().ends_with("-1")).unwrap();
-    assert_eq!(dead.retries().unwrap().len(), 1);
+    assert_eq!(dead.retries().unwrap().letters.len(), 1);
     dead.take(true, |_| true).unwrap();
     assert_eq!((dead.list().unwrap().len(), dead.retrying().unwrap().len()), (0, 2));
-    assert_eq!(dead.take(false, |_| true).unwrap(), 2);
+    assert_eq!(dead.take(false, |_| true).unwrap().count, 2);
     assert!(!dead.has_retries() && dead.retrying().unwrap().is_empty());
-    dead.retried(&dead.retries().unwrap().iter().map(|letter| letter.id().to_owned()).collect()).unwrap();
+    dead.retried(&dead.retries().unwrap().letters.iter().map(|letter| letter.id().to_owned()).collect())
+        .unwrap();
 }
 
 #[test]
@@ -163,8 +167,69 @@ fn nothing_is_created_for_who_only_asks() {
     for journal in [dir.path().to_owned(), dir.path().join("none")] {
         let dead = DeadLetters::new(&journal, "hook");
         assert!(dead.list().unwrap().is_empty() && dead.retrying().unwrap().is_empty());
-        assert_eq!((dead.take(true, |_| true).unwrap(), dead.unreadable().unwrap()), (0, 0));
+        assert_eq!((dead.take(true, |_| true).unwrap().count, dead.unreadable().unwrap()), (0, 0));
         assert!(DeadLetters::sinks(&journal).unwrap().is_empty());
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_letter_that_says_no_outcome_is_not_asked_for_again() {
+    let (_dir, path, dead) = with("{\"id\":\"x\"}\n");
+    assert_eq!(dead.take(true, |_| true).unwrap(), Taken { count: 2, unsendable: 1 });
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"id\":\"x\"}\n");
+    assert_eq!(dead.take(true, |_| true).unwrap(), Taken { count: 0, unsendable: 1 });
+    // With the two that are asked for.
+    assert_eq!(dead.take(false, |_| true).unwrap(), Taken { count: 3, unsendable: 0 });
+}
+
+/// Pieces of which files of letters are made: such as are whole, and such as no program has written.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let whole = letter_of(7).0.to_string();
+    let torn = whole[..whole.len() / 2].to_owned();
+    let piece = prop_oneof![
+        any::<Vec<u8>>(),
+        Just(whole.into_bytes()),
+        Just(torn.into_bytes()),
+        Just(b"{\"id\":\"x\"}".to_vec()),
+        Just(b"\n".to_vec()),
+        Just(vec![0; 9]),
+    ];
+    proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the files have in them that say what is to be sent again.
+    #[test]
+    fn what_cannot_be_sent_is_in_nobodys_way(
+        asked in proptest::option::of(pieces()),
+        taken in proptest::option::of(pieces()),
+    ) {
+        let (_dir, path, dead) = with("");
+        for (suffix, bytes) in [("retry", &asked), ("retrying", &taken)] {
+            if let Some(bytes) = bytes {
+                std::fs::write(path.with_extension(suffix), bytes).unwrap();
+            }
+        }
+        prop_assert_eq!(dead.take(true, |_| true).unwrap().count, 2);
+        let mut sent = BTreeSet::new();
+        for _ in 0..3 {
+            let ids: BTreeSet<String> = dead.retries().unwrap().letters.iter().map(|l| l.id().to_owned()).collect();
+            sent.extend(ids.iter().cloned());
+            dead.retried(&ids).unwrap();
+        }
+        prop_assert!([1, 2].iter().all(|n| sent.contains(letter_of(*n).id())), "{:?}", sent);
+        prop_assert!(!dead.has_retries());
+        // What is no letter is kept for people.
+        let says = |bytes: &Option<Vec<u8>>| {
+            let lines = bytes.as_deref().unwrap_or_default().split(|byte| *byte == b'\n');
+            // Zeros are what a power cut leaves before a line.
+            let lines = lines.filter_map(|line| line.rsplit(|byte| *byte == 0).next());
+            lines.filter(|line| line.starts_with(b"{\"id\":\"x\"}") && letter(line).is_some()).count()
+        };
+        let kept = std::fs::read(&path).unwrap_or_default();
+        prop_assert_eq!(says(&Some(kept)), says(&asked) + says(&taken));
+    }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::outcome::codec;
-use crate::sinks::dead::{DeadLetters, Letter};
+use crate::sinks::dead::{Asked, DeadLetters, Letter};
 use crate::sinks::machine::Machine;
 use crate::sinks::sink::{Id, Item, Key, Keys};
 use crate::time::clock::Mono;
@@ -87,10 +87,9 @@ impl Retries {
             self.asked = false;
             return Ok(());
         }
-        let (letters, changed): (Vec<Letter>, Vec<Letter>) =
-            self.letters.retries()?.into_iter().partition(|letter| letter.record().is_some());
+        let Asked { letters, put_back } = self.letters.retries()?;
         self.asked = false;
-        self.put_back(changed)?;
+        self.put_back |= put_back;
         let there: BTreeSet<&str> = letters.iter().map(Letter::id).collect();
         // What somebody has dropped meanwhile is not sent any more.
         self.waiting.retain(|letter| there.contains(letter.id()));
@@ -102,17 +101,6 @@ impl Retries {
         known.extend(self.waiting.iter().map(|letter| letter.id().to_owned()));
         let new = letters.into_iter().filter(|letter| known.insert(letter.id().to_owned()));
         self.waiting.extend(new);
-        Ok(())
-    }
-
-    /// Letters that somebody has changed so that they say no outcome stay, for people.
-    fn put_back(&mut self, mut changed: Vec<Letter>) -> io::Result<()> {
-        changed.retain(|letter| !self.done.contains(letter.id()));
-        if !changed.is_empty() {
-            self.letters.add(&changed)?;
-            self.put_back = true;
-            self.done.extend(changed.iter().map(|letter| letter.id().to_owned()));
-        }
         Ok(())
     }
 

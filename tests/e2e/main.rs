@@ -101,6 +101,7 @@ mod tickets;
 mod top;
 mod unmatched;
 mod unread;
+mod usual_config;
 mod v3;
 mod watching;
 mod web;

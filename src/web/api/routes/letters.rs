@@ -5,7 +5,7 @@ use std::io;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::sinks::dead::{DeadLetters, Letter};
+use crate::sinks::dead::{DeadLetters, Letter, Taken};
 use crate::web::api::answer::Answer;
 use crate::web::api::ask::Ask;
 use crate::web::api::problem::Problem;
@@ -22,7 +22,7 @@ fn chosen() -> Value {
 }
 
 fn count() -> Value {
-    schema::with(&[("ok", schema::flag()), ("count", schema::number())])
+    schema::with(&[("ok", schema::flag()), ("count", schema::number()), ("unsendable", schema::number())])
 }
 
 pub(in crate::web::api) const ROUTES: &[Route] = &[
@@ -128,9 +128,9 @@ fn take(ask: &Ask, retry: bool) -> Result<Answer, Problem> {
         return Err(Problem::wrong("this sink is not configured, so nothing can be sent; add it and reload"));
     }
     let of = |letter: &Letter| chosen.all || chosen.ids.iter().any(|id| id == letter.id());
-    let count = dead.take(retry, of).map_err(|error| failed(&error))?;
+    let Taken { count, unsendable } = dead.take(retry, of).map_err(|error| failed(&error))?;
     if let Some(sink) = ask.desk.status.sinks().iter().find(|sink| sink.name == ask.path[0] && count > 0) {
         sink.look_at_letters();
     }
-    Ok(Answer::json(&json!({ "ok": true, "count": count })))
+    Ok(Answer::json(&json!({ "ok": true, "count": count, "unsendable": unsendable })))
 }
