@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
-use crate::commands::args::{ConfigArg, moment};
+use crate::commands::args::{ConfigArg, moment, no_history};
 use crate::config::{file, loaded};
 use crate::files::named;
 use crate::history::search;
@@ -68,10 +68,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     let now = clock::now();
     let period = period(args, now)?;
     let Some(folder) = search::folder(&directory)? else {
-        bail!(
-            "there is no history in {}; add [history] to the configuration of the daemon, or name the configuration with --config",
-            directory.display()
-        );
+        bail!(no_history(args.config.path().as_deref(), &directory));
     };
     let report = report::gather(&folder, period, now, None)?;
     let text = written(&report, args.format);
