@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::config::file;
 use crate::history::filter::time;
 use crate::settings::values::parse_duration;
 
@@ -52,6 +53,16 @@ pub struct ListArgs {
     pub json: bool,
 }
 
+/// What is said where the folder of the history is not there: the daemon makes it at its first start with `[history]`.
+pub fn no_history(config: Option<&Path>, directory: &Path) -> String {
+    let todo = if file::has_history(config) {
+        "the daemon makes it when it starts with this configuration: start it with `trapline run`, or restart it"
+    } else {
+        "add [history] to the configuration of the daemon, or name the configuration with --config"
+    };
+    format!("there is no history in {}; {todo}", directory.display())
+}
+
 /// A pattern of names. An empty one is the name of nothing.
 pub fn glob(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
@@ -90,6 +101,26 @@ mod tests {
             let said = moment(text, now).unwrap_err();
             assert!(said.contains("such as 7d") && said.contains("2026-11-26T12:00:00Z"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_history_that_is_not_there_is_told_what_makes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("c.toml");
+        for (text, part) in [
+            ("[history]\n", "the daemon makes it when it starts"),
+            ("[history]\nkeep = \"90d\"\n[nonsense]\n", "the daemon makes it when it starts"),
+            ("[journal]\ndirectory = \"var\"\n", "add [history] to the configuration"),
+            ("[[[", "add [history] to the configuration"),
+        ] {
+            std::fs::write(&config, text).unwrap();
+            let said = no_history(Some(&config), Path::new("var/history"));
+            assert!(
+                said.starts_with("there is no history in var/history; ") && said.contains(part),
+                "{said}"
+            );
+        }
+        assert!(no_history(None, Path::new("h")).contains("add [history]"));
     }
 
     #[test]

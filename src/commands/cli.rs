@@ -15,8 +15,8 @@ use super::{
 };
 use crate::daemon::helpers;
 use crate::outcome::name::visible;
-use crate::terminal::{self, eprintln, print};
-use crate::vitals::Level;
+use crate::terminal::{self, eprintln, print, println};
+use crate::vitals::{Judgement, Level};
 
 /// SNMP traps and security syslog in, passive check results and events out, nothing lost on the way.
 #[derive(Debug, Parser)]
@@ -157,6 +157,11 @@ impl Cli {
                         |()| ExitCode::SUCCESS,
                     )
                 }
+                Shown::Mistake(text) if asks_plugin(&words) => {
+                    println!("{}", wrong_call(&text));
+                    let _ = terminal::finish();
+                    Level::Unknown.exit_status().into()
+                }
                 Shown::Mistake(text) => {
                     terminal::err(format_args!("{text}"));
                     ExitCode::from(2)
@@ -233,6 +238,27 @@ impl Cli {
         }
         done.map(|done| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Whether words that are no command to run are those of a plugin. Who asks a plugin takes the status of a wrong command for CRITICAL,
+/// and reads standard output only.
+fn asks_plugin(words: &[OsString]) -> bool {
+    let mut words = words.iter().skip(1).map(|word| word.to_string_lossy());
+    match words.next().as_deref() {
+        Some("checkin") => true,
+        Some("state") => words.next().is_some_and(|word| word == "query"),
+        Some("status") => words.any(|word| word == "--check" || word.starts_with("--check=")),
+        _ => false,
+    }
+}
+
+/// The line of a plugin that is called wrongly.
+fn wrong_call(text: &str) -> String {
+    let what = text.split("\n\n").next().unwrap_or_default();
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    Judgement::without_numbers(Level::Unknown, &format!("wrong call: {what}; --help shows the options"))
+        .line()
 }
 
 /// What is said of words that are no command to run.

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use super::{Cli, Shown, said_of};
+use super::{Cli, Shown, asks_plugin, said_of, wrong_call};
 
 /// The pages below docs/ and README.md.
 fn pages() -> Vec<PathBuf> {
@@ -156,6 +157,36 @@ fn a_negative_value_is_told_what_to_write() {
     ] {
         let said = said(words);
         assert!(said.contains(advice) && !said.contains("-- -"), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn a_plugin_that_is_called_wrongly_says_unknown() {
+    for (words, part) in [
+        (&["state", "query"][..], "--host <GLOB>"),
+        (&["state", "query", "--host", "a", "--bogus|x"], "'--bogus"),
+        (&["checkin", "query"], "--service <NAME>"),
+        (&["checkin"], ""),
+        (&["checkin", "nope"], "'nope'"),
+        (&["status", "--check", "--bogus"], "'--bogus'"),
+        (&["status", "--check=yes"], "--check"),
+        (&["status", "--warning", "1h", "--check", "extra"], "'extra'"),
+    ] {
+        let line = wrong_call(&said(words));
+        let start = "TRAPLINE UNKNOWN - wrong call: ";
+        assert!(line.starts_with(start) && line.contains(part), "{words:?}: {line}");
+        assert!(!line.contains(['\n', '|']), "{words:?}: {line}");
+        let all: Vec<OsString> = [&["trapline"], words].concat().iter().map(OsString::from).collect();
+        assert!(asks_plugin(&all), "{words:?}");
+        assert_eq!(
+            format!("{:?}", Cli::of(all).err()),
+            format!("{:?}", Some(ExitCode::from(3))),
+            "{words:?}"
+        );
+    }
+    for words in [&["state", "list", "--bogus"][..], &["status", "--bogus"], &["nope"], &["state"]] {
+        let all: Vec<OsString> = [&["trapline"], words].concat().iter().map(OsString::from).collect();
+        assert!(!asks_plugin(&all), "{words:?}");
     }
 }
 

@@ -424,6 +424,9 @@ fn visible(text: &str) -> String {
 }
 
 fn packet(hex: &str) -> anyhow::Result<Vec<u8>> {
+    if !hex.contains(|c: char| c.is_alphanumeric()) && unhex(hex).is_some_and(|octets| octets.is_empty()) {
+        bail!("--packet-hex: it is empty; write the octets of a packet, two digits each");
+    }
     unhex(hex).with_context(|| {
         let between = |c: char| c.is_ascii_whitespace() || c == ':';
         match hex.chars().find(|c| !c.is_ascii_hexdigit() && !between(*c)) {

@@ -3,7 +3,7 @@
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use crate::commands::args::{ConfigArg, glob, moment};
+use crate::commands::args::{ConfigArg, glob, moment, no_history};
 use crate::config::{file, loaded};
 use crate::history::search::{self, Page, Search};
 use crate::history::{Filter, Row, export};
@@ -87,10 +87,7 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<bool> {
     };
     let search = Search { filter: filter(args, clock::now())?, oldest_first: args.reverse, is_over: None };
     let Some(folder) = search::folder(&directory)? else {
-        bail!(
-            "there is no history in {}; add [history] to the configuration of the daemon, or name the configuration with --config",
-            directory.display()
-        );
+        bail!(no_history(args.config.path().as_deref(), &directory));
     };
     if args.format == Format::Csv {
         print!("{}", export::CSV_HEAD);

@@ -1,7 +1,7 @@
 //! `trapline import`: what other programs were told, as rules.
 
+use std::fs::File;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use crate::commands::args::ConfigArg;
 use crate::commands::rule_file::ChangedFile;
 use crate::config::loaded as setup;
+use crate::files::named;
 use crate::import::snmptrapd;
 use crate::import::snmptt::submit::Wrapper;
 use crate::import::snmptt::{self, Ini, LeftOut, Names, Options, ini};
@@ -107,13 +108,12 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<bool> {
 fn snmptrapd(args: &SnmptrapdArgs) -> anyhow::Result<bool> {
     let imported = snmptrapd::import(&texts(&args.files)?);
     match &args.output {
-        Some(path) => match private(path, &imported.text) {
+        // For its owner alone: it has passwords.
+        Some(path) => match named::create(path, 0o600, |out| out.write_all(imported.text.as_bytes())) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 bail!("{} is there already, and stays as it is; name another file", path.display())
             }
-            written => written.with_context(|| {
-                format!("cannot write {}; name a new file in a folder that is there", path.display())
-            })?,
+            written => written.map(drop).context("cannot write the configuration")?,
         },
         None => print!("{}", imported.text),
     }
@@ -125,12 +125,6 @@ fn snmptrapd(args: &SnmptrapdArgs) -> anyhow::Result<bool> {
         imported.left_out.len()
     );
     Ok(true)
-}
-
-/// Creates a file that only its owner can read: it has passwords.
-fn private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
 }
 
 /// The names and texts of files.
@@ -177,7 +171,10 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     let mut imported = snmptt::import(&files, &nodes, &mibs.mib, &options);
     imported.left_out.extend(not_carried);
     match output {
-        Some(file) => file.replace(&imported.text)?,
+        Some(Output::File(file)) => file.replace(&imported.text)?,
+        Some(Output::Stream(mut file)) => {
+            file.write_all(imported.text.as_bytes()).context("cannot write the rules to --output")?;
+        }
         None => print!("{}", imported.text),
     }
     setup::print(&imported.left_out);
@@ -190,13 +187,25 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// The file of `--output`, for this command alone. What is there stays unless it is told otherwise: somebody may have edited the rules.
-fn output(path: &Path, force: bool) -> anyhow::Result<ChangedFile> {
+/// What `--output` leads to.
+enum Output {
+    /// A file, for this command alone.
+    File(ChangedFile),
+    /// A device, a FIFO or a pipe.
+    Stream(File),
+}
+
+/// What is there stays unless it is told otherwise: somebody may have edited the rules.
+fn output(path: &Path, force: bool) -> anyhow::Result<Output> {
+    if let Some(stream) = named::stream(path).context("cannot write the rules")? {
+        return Ok(Output::Stream(stream));
+    }
     if !force && path.symlink_metadata().is_ok() {
         bail!("{} is there already, and stays as it is; name another file, or add --force", path.display());
     }
-    ChangedFile::open(path)
-        .with_context(|| format!("cannot write {}; name a file in a folder that is there", path.display()))
+    let file = ChangedFile::open(path)
+        .with_context(|| format!("cannot write {}; name a file in a folder that is there", path.display()))?;
+    Ok(Output::File(file))
 }
 
 /// A file's text; snmptt's are of no encoding that is said, so what is not UTF-8 is Latin-1.

@@ -1,17 +1,20 @@
 //! `trapline report`: a page, a table or a document on a time of the history, out of its files, whether a daemon runs or not.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
-use crate::commands::args::{ConfigArg, moment};
+use crate::commands::args::{ConfigArg, moment, no_history};
 use crate::config::{file, loaded};
-use crate::files::Folder;
+use crate::files::named;
 use crate::history::search;
 use crate::report::{self, Report, figures};
 use crate::terminal::{eprintln, print};
 use crate::time::clock;
+
+/// The mode of a new file: reports name hosts and what is wrong with them.
+const MODE: u32 = 0o640;
 
 /// Arguments of `trapline report`.
 #[derive(Debug, Args)]
@@ -27,7 +30,7 @@ pub struct ReportArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Html)]
     format: Format,
-    /// Write the report to this file instead of printing it; an existing file is replaced
+    /// Write the report to this file instead of printing it; an existing file is replaced, a FIFO or a device is written to
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -65,15 +68,13 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     let now = clock::now();
     let period = period(args, now)?;
     let Some(folder) = search::folder(&directory)? else {
-        bail!(
-            "there is no history in {}; add [history] to the configuration of the daemon, or name the configuration with --config",
-            directory.display()
-        );
+        bail!(no_history(args.config.path().as_deref(), &directory));
     };
     let report = report::gather(&folder, period, now, None)?;
     let text = written(&report, args.format);
     match &args.output {
-        Some(path) => save(path, &text).context("cannot write the report")?,
+        Some(path) => named::replace(path, MODE, |out| out.write_all(text.as_bytes()))
+            .context("cannot write the report")?,
         None => print!("{text}"),
     }
     for why in &report.account.unreadable {
@@ -88,24 +89,6 @@ fn written(report: &Report, format: Format) -> String {
         Format::Csv => report::csv::text(report),
         Format::Json => report::json::text(report),
     }
-}
-
-/// Replaces a file: a reader has the old report or the new one.
-fn save(path: &Path, text: &str) -> anyhow::Result<()> {
-    if path.is_dir() {
-        bail!("{} is a folder; name a file in it", path.display());
-    }
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name =
-        name.with_context(|| format!("{} has no name of a file; name one in UTF-8", path.display()))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        bail!("{} is no folder; make it first", folder.display());
-    }
-    let written = Folder::shared(folder)
-        .and_then(|folder| folder.replace(name, |file| file.write_all(text.as_bytes())));
-    // It names the file.
-    written.map_err(|error| anyhow::anyhow!("{error}; name a file in a folder that you may write to"))
 }
 
 /// The time of the report.
@@ -156,27 +139,5 @@ mod tests {
             let error = period_of(&args).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-    }
-
-    #[test]
-    fn a_file_is_replaced_and_a_folder_is_not_made() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("r.html");
-        save(&path, "old").unwrap();
-        save(&path, "new").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
-        let error = save(&dir.path().join("none/r.html"), "x").unwrap_err().to_string();
-        assert!(error.contains("is no folder; make it first"), "{error}");
-        let error = save(dir.path(), "x").unwrap_err().to_string();
-        assert_eq!(error, format!("{} is a folder; name a file in it", dir.path().display()));
-        let error = save(&dir.path().join("r.html/.."), "x").unwrap_err().to_string();
-        assert!(error.contains("has no name of a file; name one"), "{error}");
-        // A path is named once.
-        let long = dir.path().join("x".repeat(300));
-        let error = save(&long, "x").unwrap_err().to_string();
-        assert!(
-            error.matches(&*long.to_string_lossy()).count() == 1 && error.contains("; name a file"),
-            "{error}"
-        );
     }
 }

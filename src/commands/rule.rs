@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -13,6 +12,7 @@ use serde_json::json;
 use crate::commands::args::ConfigArg;
 use crate::commands::rule_new;
 use crate::config::loaded as setup;
+use crate::files::named;
 use crate::rules::compile::{RuleFile, is_shipped};
 use crate::rules::matching::Matcher;
 use crate::rules::shipped::{self, Packs};
@@ -182,16 +182,13 @@ fn copy(args: &CopyArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Creates a file; one that exists is not overwritten.
+/// Creates a file; one that exists is not overwritten. A FIFO or a device is written to.
 fn create(path: &Path, text: &str) -> anyhow::Result<()> {
-    // A link in its place is something that exists, wherever it leads.
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    match file.and_then(|mut file| file.write_all(text.as_bytes())) {
+    match named::create(path, 0o666, |out| out.write_all(text.as_bytes())) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             bail!("{} exists; remove it, or name another file with --to", path.display())
         }
-        written => written
-            .with_context(|| format!("cannot write {}; name a file in a folder that exists", path.display())),
+        written => written.map(drop).context("cannot write the copy"),
     }
 }
 

@@ -1,13 +1,12 @@
 //! A rule file that the user names and a command changes.
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::fs::{File, Metadata, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use crate::files::named::{self, Mode, folder_of};
 use crate::settings::input;
 
 /// How long a command waits for another one that changes a file of the folder.
@@ -67,29 +66,10 @@ impl ChangedFile {
     ///
     /// If it cannot be written; then it is as it was.
     pub fn replace(&self, text: &str) -> anyhow::Result<()> {
-        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        // No rule file has this ending, so that a reload in this moment does not read it.
-        let new = self.path.with_file_name(format!(".{name}.{:016x}.new", getrandom::u64()?));
-        let written = self.write(&new, text);
-        if written.is_err() {
-            let _ = std::fs::remove_file(&new);
-        }
-        written.with_context(|| format!("cannot write {}", self.path.display()))
-    }
-
-    fn write(&self, new: &Path, text: &str) -> std::io::Result<()> {
-        // A link in its place is not followed.
-        let mut file = OpenOptions::new().write(true).create_new(true).open(new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        if let Some((_, before)) = &self.before {
-            // By the handle: whoever may write to the folder could have put a link in the place of the name.
-            // Who may not give it away may still be in its group.
-            let _ = fchown(&file, Some(before.uid()), Some(before.gid()))
-                .or_else(|_| fchown(&file, None, Some(before.gid())));
-            file.set_permissions(before.permissions())?;
-        }
-        std::fs::rename(new, &self.path)
+        let there = self.before.as_ref().map(|(_, there)| there);
+        // No rule file has the name of a file that is not whole, so that a reload in this moment does not read it.
+        named::put(&self.path, Mode::AtMost(0o666), there, |out| out.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Makes it what it was before.
@@ -104,10 +84,6 @@ impl ChangedFile {
                 .with_context(|| format!("cannot remove {}", self.path.display())),
         }
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn turn(folder: &Path, patience: Duration) -> anyhow::Result<File> {
@@ -130,7 +106,7 @@ fn turn(folder: &Path, patience: Duration) -> anyhow::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown, symlink};
 
     use super::*;
 

@@ -72,6 +72,14 @@ pub fn history_directory(path: Option<&Path>) -> Result<PathBuf, Diagnostics> {
     Ok(directories(path)?.1)
 }
 
+/// Whether a configuration file has `[history]`, even if it is wrong elsewhere.
+pub fn has_history(path: Option<&Path>) -> bool {
+    let mut ignored = Diagnostics::default();
+    let Some(text) = path.and_then(|path| text(path, &mut ignored)) else { return false };
+    let source = SourceText { file: "", text: &text };
+    section::read(&source, &mut ignored).is_some_and(|root| root.get_ref().contains_key("history"))
+}
+
 /// The directories of the journal and of the history.
 fn directories(path: Option<&Path>) -> Result<(PathBuf, PathBuf), Diagnostics> {
     let Some(path) = path else {

@@ -1,5 +1,5 @@
 //! Every file of the state directory: private files that no link redirects, atomic replacement, append-only files that a
-//! crash cannot spoil, locks between processes, lines into pipes.
+//! crash cannot spoil, locks between processes, lines into pipes. And the files that users name for what commands write: [`named`].
 //!
 //! A [`Folder`] is an open directory; all names are relative to it. An [`AppendLog`] is a file that entries are appended
 //! to. The journal has files of its own form, on the same `disk`, which tests replace by one that fails as disks fail:
@@ -16,6 +16,7 @@ mod holder;
 pub mod lock;
 #[cfg(any(test, feature = "simulation"))]
 pub mod mount;
+pub mod named;
 mod pinned;
 pub mod pipe;
 pub(crate) mod system;

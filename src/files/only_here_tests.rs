@@ -22,11 +22,9 @@ const FOLLOWS: [&str; 6] =
     ["File::create(", "fs::write(", "fs::copy(", "fs::set_permissions(", "lchown(", " chown("];
 
 /// Files of others, and sockets.
-const ELSEWHERE: [(&str, &str); 8] = [
-    ("commands/import.rs", "the rules go to a file that the user names"),
-    ("commands/init/run.rs", "a first configuration goes to a new file that the user names"),
-    ("commands/rule.rs", "copies of rules go to a file that the user names"),
-    ("commands/rule_file.rs", "rules go to a rule file that the user names"),
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("commands/init/run.rs", "a first configuration is for the group of the service as well"),
+    ("commands/rule_file.rs", "a new rule file that the daemon refuses is removed again"),
     ("daemon/control.rs", "a socket"),
     ("settings/input.rs", "files that users name, to read them only"),
     ("sinks/file/stream.rs", "pipes and terminals that the user names"),

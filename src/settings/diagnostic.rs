@@ -260,7 +260,8 @@ fn nearest_of<'c>(word: &str, candidates: &mut dyn Iterator<Item = &'c str>) -> 
     let limit = (word.chars().count() / 3).clamp(1, 4);
     candidates
         .map(|c| (strsim::damerau_levenshtein(&word, &c.to_lowercase()), c))
-        .filter(|(distance, _)| *distance <= limit)
+        // Where no letter is the same nothing is near, such as a letter to another one and a name to no text.
+        .filter(|(distance, c)| *distance <= limit && *distance < word.chars().count().max(c.chars().count()))
         // Of two that are as near, the one that begins alike: letters are more often left out than wrong.
         .min_by_key(|(distance, c)| (*distance, std::cmp::Reverse(alike(&word, c)), *c))
         .map(|(_, c)| c)
@@ -275,6 +276,14 @@ mod tests {
         for (word, meant) in [("wher", "where"), ("whn", "when"), ("were", "where"), ("servce", "service")] {
             assert_eq!(nearest(word, ["when", "where", "service"]), Some(meant), "{word}");
         }
+    }
+
+    #[test]
+    fn nothing_is_near_to_what_has_no_letter_of_it() {
+        for word in ["", "x", "é"] {
+            assert_eq!(nearest(word, ["r", "ab", "when"]), None, "{word}");
+        }
+        assert_eq!(nearest("r", ["rx", "q"]), Some("rx"));
     }
 
     #[test]

@@ -55,7 +55,10 @@ impl Queue {
         if self.suspects.len() <= room.suspects {
             waiting.extend(self.suspects.iter().map(|(_, key)| *key));
         }
-        waiting.retain(|key| self.keys[*key].sending == 0 && self.keys[*key].dead == 0);
+        waiting.retain(|key| {
+            let known = &self.keys[*key];
+            known.first != NONE && known.sending == 0 && known.dead == 0
+        });
         // Those with most items first: each that is parked has to be read again.
         let mut long: Vec<(usize, Place)> =
             waiting.iter().map(|key| (self.items_of(*key).len(), *key)).collect();

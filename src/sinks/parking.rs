@@ -9,6 +9,9 @@ pub(super) const MOST_ITEMS: usize = 7680;
 /// The most parked numbers. The file of the progress has room for as many ranges.
 pub(super) const MOST_PARKED: usize = 256 << 10;
 
+/// The most keys of which the oldest item is parked, too. Each has some 200 bytes.
+const MOST_KEYS: usize = 64 << 10;
+
 /// How many items and numbers of the journal are kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
@@ -26,7 +29,7 @@ pub(super) struct Room {
 
 impl Default for Room {
     fn default() -> Self {
-        Room { items: MOST_ITEMS, parked: MOST_PARKED, keys: 2 * MOST_ITEMS, suspects: 8, wanted: 512 }
+        Room { items: MOST_ITEMS, parked: MOST_PARKED, keys: MOST_KEYS, suspects: 8, wanted: 512 }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Looks at the machine, writes the configuration and checks it.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -12,6 +11,7 @@ use super::find::{Found, Wanted};
 use super::write::{Choice, Port, text};
 use crate::commands::doctor::{machine, sockets};
 use crate::config::loaded;
+use crate::files::named;
 use crate::mib::load::Held;
 use crate::settings::input;
 use crate::terminal::{eprintln, print, println};
@@ -70,6 +70,10 @@ pub fn run(args: &InitArgs) -> anyhow::Result<bool> {
         print!("{text}");
         return Ok(true);
     }
+    if let Some(mut stream) = named::stream(&file).context("cannot write the configuration")? {
+        stream.write_all(text.as_bytes()).with_context(|| format!("cannot write to {}", file.display()))?;
+        return Ok(true);
+    }
     if file.symlink_metadata().is_ok() {
         bail!(
             "{} is there already, and stays as it is; name another file, or look at it with `trapline check`",
@@ -78,9 +82,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<bool> {
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make(&folder.join("rules"))?;
-    write(&file, &text).with_context(|| {
-        format!("cannot write {}; run this as root, or name a file in a folder of yours", file.display())
-    })?;
+    write(&file, &text).context("cannot write the configuration")?;
     say(&choice);
     println!("wrote {}", file.display());
     let setup = loaded::load(Some(&file), &Held::default());
@@ -137,12 +139,8 @@ fn make(folder: &Path) -> anyhow::Result<()> {
 
 /// Creates the file, for its owner and the group of the service: passwords may come into it.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    if !geteuid().is_root() {
-        return Ok(());
-    }
+    let file = named::create(path, 0o640, |out| out.write_all(text.as_bytes()))?;
+    let Some(file) = file.filter(|_| geteuid().is_root()) else { return Ok(()) };
     match Group::from_name(GROUP) {
         Ok(Some(group)) => fchown(&file, None, Some(Gid::from_raw(group.gid.as_raw())))?,
         _ => eprintln!(

@@ -1,16 +1,19 @@
 //! `trapline mib compile`: the names of modules in one file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::commands::args::ConfigArg;
 use crate::config::loaded as setup;
-use crate::files::Folder;
+use crate::files::named;
 use crate::mib::load::files::{COMPILED, is_compiled};
 use crate::mib::load::{self, compiled};
 use crate::terminal::println;
+
+/// The mode of a new file: the daemon, which is another user, reads it.
+const MODE: u32 = 0o644;
 
 /// Arguments of `trapline mib compile`.
 #[derive(Debug, Args)]
@@ -49,12 +52,8 @@ pub fn run(args: &CompileArgs) -> anyhow::Result<bool> {
         return Ok(false);
     }
     let (modules, definitions) = (loaded.mib.modules().len(), loaded.mib.objects().len());
-    let name = args.output.file_name().and_then(|name| name.to_str()).context("the output names no file")?;
-    let parent =
-        args.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let context = || format!("cannot write {}", args.output.display());
-    let folder = Folder::public(parent).with_context(context)?;
-    folder.replace(name, |out| compiled::write(loaded.mib, out)).with_context(context)?;
+    named::replace(&args.output, MODE, |out| compiled::write(loaded.mib, out))
+        .context("cannot write the modules")?;
     println!("{modules} modules with {definitions} definitions in {}", args.output.display());
     Ok(true)
 }
