@@ -276,7 +276,10 @@ mod tests {
         assert_eq!((hosts.of_name("SW3"), own.of_name("sw3")), (Some("sw3"), None));
         assert_eq!(own.check_tables(&tables).to_text(), "");
         for (from, words) in [
-            (from("x", "name", &["address"]), "t.toml:3:5: error: there is no table 'x'; did you mean 't'?"),
+            (
+                from("tt", "name", &["address"]),
+                "t.toml:3:5: error: there is no table 'tt'; did you mean 't'?",
+            ),
             (
                 from("t", "nme", &["address"]),
                 "t.toml:3:5: error: the table 't' has no column 'nme'; did you mean 'name'?",

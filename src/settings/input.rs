@@ -195,6 +195,9 @@ mod tests {
             .collect();
         readers.sort();
         // Those of /proc, and folders that are locked or synced.
-        assert_eq!(readers, ["commands/mib/run.rs", "commands/rule_file.rs", "files/holder.rs"]);
+        assert_eq!(
+            readers,
+            ["commands/mib/run.rs", "commands/rule_file.rs", "files/holder.rs", "files/named.rs"]
+        );
     }
 }

@@ -12,6 +12,7 @@ pub mod alignak;
 pub mod amqp;
 pub mod batch;
 pub mod canopsis;
+mod classes;
 pub mod dead;
 pub mod delivery;
 pub mod elasticsearch;
