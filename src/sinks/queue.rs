@@ -30,7 +30,7 @@ pub(super) struct Queue {
     /// Whether one request at a time has items in their order: what a run needs.
     has_runs: bool,
     /// If there are some in it, there are no others.
-    run: Run,
+    pub(super) run: Run,
     /// The places of a run that was under way when something else came.
     spread: Vec<Place>,
     pub(super) items: Slab<Open>,
