@@ -35,6 +35,13 @@ impl ConfigArg {
         if named.is_empty() { vec![self.path()] } else { named }
     }
 
+    /// What a plugin says of a configuration that cannot be read, in its line.
+    pub fn unreadable(&self) -> String {
+        let path = self.path().unwrap_or_default();
+        let path = path.display();
+        format!("the configuration {path} cannot be read; run `trapline check {path}`")
+    }
+
     /// No configuration is named.
     #[cfg(test)]
     pub fn none() -> Self {

@@ -64,7 +64,7 @@ fn entries(args: &QueryArgs) -> anyhow::Result<Value> {
         Some(url) => fetch(url, args)?,
         None => {
             let directory = file::journal_directory(args.config.path().as_deref())
-                .map_err(|_| anyhow!("the configuration cannot be read; run `trapline check`"))?;
+                .map_err(|_| anyhow!(args.config.unreadable()))?;
             let filter = StateFilter {
                 host: Some(args.host.clone()),
                 service: args.service.clone(),

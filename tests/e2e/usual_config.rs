@@ -114,7 +114,7 @@ fn a_command_without_a_configuration_does_what_it_does_with_the_usual_one() {
         assert_eq!(usual, said(folder, words, &["--config", "trapline.toml"]), "{words}");
     }
     let forgets = said(folder, "sinks forget hook", &[]);
-    assert!(forgets.starts_with("#xit st#tus: #") && forgets.contains("is #on#igur##"), "{forgets}");
+    assert!(forgets.starts_with("#xit st#tus: #") && forgets.contains("is #on#igur#;"), "{forgets}");
 }
 
 #[test]

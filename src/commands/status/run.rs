@@ -72,8 +72,7 @@ pub fn check(args: &StatusArgs) -> u8 {
 
 fn judged(args: &StatusArgs, limits: &Limits) -> Judgement {
     let Ok(directory) = file::journal_directory(args.config.path().as_deref()) else {
-        let what = "the configuration cannot be read; run `trapline check`";
-        return Judgement::without_numbers(Level::Unknown, what);
+        return Judgement::without_numbers(Level::Unknown, &args.config.unreadable());
     };
     let answer = match daemon::ask(&directory, &Request::Status, Some(PATIENCE)) {
         Ok(answer) => answer,
