@@ -190,7 +190,7 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
 /// What `--output` leads to.
 enum Output {
     /// A file, for this command alone.
-    File(ChangedFile),
+    File(Box<ChangedFile>),
     /// A device, a FIFO or a pipe.
     Stream(File),
 }
@@ -205,7 +205,7 @@ fn output(path: &Path, force: bool) -> anyhow::Result<Output> {
     }
     let file = ChangedFile::open(path)
         .with_context(|| format!("cannot write {}; name a file in a folder that is there", path.display()))?;
-    Ok(Output::File(file))
+    Ok(Output::File(Box::new(file)))
 }
 
 /// A file's text; snmptt's are of no encoding that is said, so what is not UTF-8 is Latin-1.
