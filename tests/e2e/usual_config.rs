@@ -151,7 +151,7 @@ fn every_command_that_has_a_configuration_is_tried_without() {
         // What a line runs is the longest command that it begins with.
         let longer =
             |line: &&str| all.iter().any(|other| other.starts_with(&words) && line.starts_with(&**other));
-        COMMANDS.iter().chain(&[RANDOM]).any(|line| format!("{line} ").starts_with(&words) && !longer(&line))
+        COMMANDS.iter().chain(&[RANDOM]).any(|line| format!("{line} ").starts_with(&words) && !longer(line))
     };
     let untried: Vec<&String> = all.iter().filter(|leaf| *leaf != "run" && !tried(leaf)).collect();
     assert!(untried.is_empty(), "a line for {untried:?} in the list");
