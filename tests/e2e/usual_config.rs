@@ -31,7 +31,7 @@ const COMMANDS: [&str; 42] = [
     "mute end --all",
     "objects nagios",
     "send trap SNMPv2-MIB::coldStart",
-    "send inform SNMPv2-MIB::coldStart --timeout 1s",
+    "send inform SNMPv2-MIB::coldStart --timeout 1",
     "send syslog hello",
     "senders",
     "mib load",
