@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::correlate::view::{Clear, Wanted};
+use crate::outcome::testing::seeds;
 
 /// Whoever finds that the journal takes outcomes again writes what has waited, and answers its informs; some have the state of
 /// rules locked then, which is synced before an inform is answered.
@@ -53,8 +54,8 @@ fn who_writes_what_waited_never_waits_for_himself() {
 #[test]
 fn a_repeated_inform_is_answered_when_what_it_said_is_safe() {
     let rules = &all_rules()[0];
-    let (mut answered, mut refused) = (0, 0);
-    for seed in 0..4000 {
+    let (seeds, mut answered, mut refused) = (seeds(4000), 0, 0);
+    for seed in 0..seeds {
         let mut process = Process::start(rules, Faulty::new(seed), 0, SyncPolicy::Batch);
         let rate = |shift: u64| [0, 2, 3, 5][(seed >> shift) as usize % 4];
         process.disk.set_faults(Faults { write: rate(0), sync: rate(2), ..Faults::default() });
@@ -64,8 +65,8 @@ fn a_repeated_inform_is_answered_when_what_it_said_is_safe() {
             safe |= process.message("held a") == Committed::Synced;
             process.commit.keep_state(now(process.now));
         }
-        answered += usize::from(safe);
-        refused += usize::from(!safe);
+        answered += u64::from(safe);
+        refused += u64::from(!safe);
         process.disk.set_faults(Faults::default());
         process.disk.cut_power();
         let mut process = process.die(SyncPolicy::Batch);
@@ -75,7 +76,7 @@ fn a_repeated_inform_is_answered_when_what_it_said_is_safe() {
             assert!(journaled.contains(&("a".to_owned(), State::Critical)), "seed {seed}: {journaled:?}");
         }
     }
-    assert!(answered > 1000 && refused > 100, "{answered} answered, {refused} not");
+    assert!(answered > seeds / 4 && refused > seeds / 40, "{answered} answered, {refused} not");
 }
 
 /// A copy of an inform comes, and a second passes unless it is answered. What was known of it.
@@ -102,8 +103,8 @@ fn faults(seed: u64, key: u64) -> Faults {
 #[test]
 fn a_repeated_inform_counts_once_whatever_fails() {
     let rules = rules("threshold = { count = 3, within = '1h' }");
-    let mut waited = 0;
-    for seed in 0..1000 {
+    let (seeds, mut waited) = (seeds(1000), 0);
+    for seed in 0..seeds {
         let mut process = Process::start(&rules, Faulty::new(seed), 0, SyncPolicy::Batch);
         for key in 1..4 {
             process.disk.set_faults(faults(seed, key));
@@ -128,7 +129,7 @@ fn a_repeated_inform_counts_once_whatever_fails() {
         process.pass(QUIET);
         assert_eq!(process.journaled(), once, "seed {seed}, after a power cut");
     }
-    assert!(waited > 1000, "{waited}");
+    assert!(waited > seeds, "{waited}");
 }
 
 /// The same where the process dies in between, while the system goes on: what was in its caches is taken for written.
@@ -136,7 +137,7 @@ fn a_repeated_inform_counts_once_whatever_fails() {
 fn a_repeated_inform_counts_once_for_the_next_process() {
     let rules = rules("threshold = { count = 3, within = '1h' }");
     let once = [("a".to_owned(), State::Critical)];
-    for seed in 0..1000 {
+    for seed in 0..seeds(1000) {
         let mut process = Process::start(&rules, Faulty::new(seed), 0, SyncPolicy::Batch);
         for key in 1..4 {
             process.disk.set_faults(faults(seed, key));
@@ -176,8 +177,8 @@ fn known(process: &Process<'_>, key: u64) -> Known {
 #[test]
 fn what_any_process_has_answered_survives_a_power_cut() {
     let rules = rules("threshold = { count = 3, within = '1h' }");
-    let (mut read_back, mut cuts) = (0, 0);
-    for seed in 0..1000_u64 {
+    let (seeds, mut read_back, mut cuts) = (seeds(1000), 0, 0);
+    for seed in 0..seeds {
         let mut bits = seed;
         let mut once_in = |times: u64| {
             bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
@@ -196,13 +197,13 @@ fn what_any_process_has_answered_survives_a_power_cut() {
                     if once_in(2) {
                         process.commit.keep_state(now(process.now));
                     }
-                    read_back += usize::from(known(&process, key) != Known::No);
+                    read_back += u64::from(known(&process, key) != Known::No);
                 }
                 answered |= known(&process, key) == Known::Safe;
                 if once_in(3) {
                     process.disk.cut_power();
                     process = process.die(SyncPolicy::Batch);
-                    cuts += usize::from(answered);
+                    cuts += u64::from(answered);
                     assert!(!answered || known(&process, key) != Known::No, "seed {seed}, inform {key}");
                 }
                 if answered && once_in(2) {
@@ -213,5 +214,5 @@ fn what_any_process_has_answered_survives_a_power_cut() {
         process.pass(QUIET);
         assert_eq!(process.turns(), [("a".to_owned(), State::Critical)], "seed {seed}");
     }
-    assert!(read_back > 500 && cuts > 500, "{read_back} read back, {cuts} power cuts");
+    assert!(read_back > seeds / 2 && cuts > seeds / 2, "{read_back} read back, {cuts} power cuts");
 }

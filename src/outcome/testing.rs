@@ -2,6 +2,12 @@
 
 use super::result::{CheckResult, Common, Event, Labels, Outcome, State};
 
+/// How many seeds a test draws that draws `all` of them where PROPTEST_CASES is the library's default of 256.
+pub(crate) fn seeds(all: u64) -> u64 {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
+    (all * cases / 256).max(1)
+}
+
 /// What all outcomes have, with this text.
 pub(crate) fn common(output: &str) -> Common<'static> {
     Common {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Answer, Api, api};
 use crate::history::RULES;
-use crate::support::{snmptrap, wait_for, wait_until};
+use crate::support::{Ends, snmptrap, wait_for, wait_until};
 
 fn post(api: &Api, path: &str, body: &Value) -> Answer {
     api.ask(&api.admin, "POST", path, &body.to_string())
@@ -322,6 +322,7 @@ fn who_replays_ends_with_the_daemon() {
                 curl.output().unwrap();
             }
         });
+        let ends = Ends(&done);
         // It stays, as it is stopped.
         let helper = wait_for("a helper is at work", || {
             let helper = Pid::from_raw(helper_of(daemon)?);
@@ -335,7 +336,7 @@ fn who_replays_ends_with_the_daemon() {
             kill(helper, Signal::SIGCONT).ok()?;
             None
         });
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         kill(Pid::from_raw(daemon.cast_signed()), Signal::SIGKILL).unwrap();
         helper
     });

@@ -18,7 +18,7 @@ use trapline::snmp::encode;
 use crate::broker::Broker;
 use crate::daemon::{Daemon, FILE_SINK};
 use crate::hostile::notification;
-use crate::support::{Random, let_pass, pace, times, wait_until};
+use crate::support::{Ends, Random, let_pass, pace, times, wait_until};
 use crate::web_server::WebServer;
 
 /// How many outcomes the file sink writes and syncs together.
@@ -56,12 +56,13 @@ fn three_hundred_kills_under_five_thousand_traps_a_second() {
                 pace(Duration::from_millis(1));
             }
         });
+        let ends = Ends(&done);
         for _ in 0..kills {
             let_pass(Duration::from_micros(random.below(80_000)));
             daemon.kill();
             daemon.restart();
         }
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         wait_until("all is delivered", || daemon.status()["sinks"][0]["behind"] == 0);
         daemon.status()["journal"]["next"].as_u64().unwrap() - 1
     });

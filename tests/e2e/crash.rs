@@ -16,7 +16,7 @@ use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK, trapline};
 use crate::hostile::{discover, notification, now, originator};
-use crate::support::{let_pass, pace, wait_until};
+use crate::support::{Ends, let_pass, pace, wait_until};
 
 /// The sequence numbers in the file sink's file, and how many lines there are.
 fn delivered(daemon: &Daemon) -> (HashSet<u64>, usize) {
@@ -236,12 +236,13 @@ fn every_inform_that_was_acknowledged_survives_200_kills() {
                 pace(Duration::from_micros(500));
             }
         });
+        let ends = Ends(&done);
         for _ in 0..kills {
             let_pass(Duration::from_micros(random.below(60_000)));
             daemon.kill();
             daemon.restart();
         }
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         flood.join().unwrap();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });

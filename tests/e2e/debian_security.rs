@@ -108,7 +108,7 @@ const EXPECTED: [&str; 15] = [
 #[test]
 fn what_programs_of_debian_say_of_logins_and_rights_is_read() {
     if !Uid::effective().is_root() {
-        eprintln!("SKIPPED: sshd and su take other users, which only root may");
+        crate::support::skipped("no root, which sshd and su need to take other users; run the tests as root");
         return;
     }
     let mut daemon = Daemon::prepare(&format!("{FILE_SINK}[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));

@@ -9,7 +9,7 @@ use trapline::snmp::usm::originate::{Originator, Peer};
 use trapline::snmp::usm::{AuthProtocol, Engine, PrivProtocol, User};
 
 use crate::daemon::Daemon;
-use crate::support::{PATIENCE, pace, wait_until};
+use crate::support::{Ends, PATIENCE, pace, wait_until};
 use crate::v3;
 
 pub fn now() -> u64 {
@@ -113,6 +113,7 @@ fn nothing_wrong_gets_in_and_a_good_sender_loses_nothing() {
             }
             sent
         });
+        let ends = Ends(&done);
         let attack = UdpSocket::bind("127.0.0.1:0").unwrap();
         // 10,000 engine ids nobody has, from whoever knows the user's name.
         let unknown = (0..10_000u32).map(|n| {
@@ -152,7 +153,7 @@ fn nothing_wrong_gets_in_and_a_good_sender_loses_nothing() {
         counted("v3_digest", 10_000 + 100 + 100);
         counted("v3_replay", 500);
         counted("v3_time", 200);
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         good.join().unwrap()
     });
     wait_until("all of the good sender's", || daemon.outcomes("out.jsonl").len() > sent as usize);

@@ -13,7 +13,7 @@ use trapline::snmp::{self, encode};
 
 use crate::daemon::{Daemon, FILE_SINK};
 use crate::hostile::notification;
-use crate::support::{PATIENCE, Random, let_pass, pace, times, wait_or, wait_until};
+use crate::support::{Ends, PATIENCE, Random, let_pass, pace, times, wait_or, wait_until};
 
 /// The rules: each has a window of another kind, which lasts for `T`. The trap of each has its number.
 const RULES: &str = r#"
@@ -202,15 +202,6 @@ fn send(port: u16, done: &AtomicBool, asked: &AtomicU64) -> u32 {
         }
     }
     0
-}
-
-/// Tells the threads that send to end, also where the test fails.
-struct Ends<'d>(&'d AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// What was sent, by service. What a sink repeats has the same number.

@@ -15,7 +15,7 @@ use trapline::snmp::encode;
 
 use crate::daemon::{Daemon, FILE_SINK, json_lines, output};
 use crate::hostile::notification;
-use crate::support::{Random, let_pass, pace, port, read, run, times, wait_until};
+use crate::support::{Ends, Random, let_pass, pace, port, read, run, times, wait_until};
 
 /// Traps become events with their text, lines `sN NUMBER` a result of service sN.
 const RULES: &str = "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nstate = \"ok\"\noutput = \"{{ v[1] }}\"\n\
@@ -24,15 +24,6 @@ const RULES: &str = "[[rule]]\nid = \"any\"\ntrap = \"*\"\n[rule.event]\nstate =
 
 /// How long the longest pause may be on a loaded machine.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// Ends the threads that look at a flag, also when the test fails.
-pub struct Ends<'f>(pub &'f AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 pub fn prepare(rest: &str) -> Daemon {
     let daemon = Daemon::prepare(&format!("{rest}\n[rules]\npacks = []\npaths = [\"rules.toml\"]\n"));

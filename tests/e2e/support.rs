@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true, on a loaded machine.
@@ -130,19 +130,30 @@ impl Drop for Group {
     }
 }
 
-/// A program of Python that few machines can run, which tests/run puts into target/. Where it is not, the test is skipped and says so on
-/// standard error, past what the test harness keeps back; tests/run counts these lines.
+/// Ends the threads that look at a flag, also when the test fails: a scope waits for its threads.
+pub struct Ends<'f>(pub &'f AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Says that this test is skipped, past what the test harness keeps back; tests/run counts these lines. `why` begins with "no", and what
+/// comes before a semicolon is in the last line of tests/run.
+pub fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    std::io::stderr().write_all(format!("\nSKIPPED: {test}: {why}\n").as_bytes()).unwrap();
+}
+
+/// A program of Python that few machines can run, which tests/run puts into target/. Where it is not, the test is [skipped].
 pub fn optional(folder: &str, program: &str, needs: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(folder);
     // Written once all is installed.
     if root.join("complete").exists() {
         return Some(root);
     }
-    let test = std::thread::current().name().unwrap_or_default().to_owned();
-    let line = format!(
-        "\nSKIPPED: {test}: no {program}, which needs {needs}; tests/run installs it where it finds that\n"
-    );
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    skipped(&format!("no {program}, which needs {needs}; tests/run installs it where it finds that"));
     None
 }
 
