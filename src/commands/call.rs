@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::http::client::{Answer, Client};
 use crate::net::Internet;
+use crate::reach::within;
 use crate::settings::input;
 use crate::settings::tls::{self, Trust};
 use crate::settings::url::Target;
@@ -60,10 +61,10 @@ pub(crate) fn call(args: &ServerArgs, method: &Method, path: &str, body: String)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let none = HeaderMap::new();
     let _context = runtime.enter();
-    let sent = tokio::time::timeout(PATIENCE, client.send(method, path, &none, Bytes::from(body)));
+    let sent = within(PATIENCE, client.send(method, path, &none, Bytes::from(body)));
     match runtime.block_on(sent) {
         Ok(answer) => Ok(answer?),
-        Err(_) => bail!("no answer from {} within {} s", args.url, PATIENCE.as_secs()),
+        Err(late) => bail!("{}; {}", late.said(&args.url), late.remedy()),
     }
 }
 
