@@ -78,7 +78,7 @@ async fn secured(
 ) -> io::Result<Compat<TlsStream<TcpStream>>> {
     let stream = net::tcp(&uri.authority.host, uri.authority.port).await?;
     let secured = TlsConnector::from(config).connect(name, stream).await;
-    let secured = secured.map_err(|error| io::Error::new(error.kind(), tls_errors::said(&error)))?;
+    let secured = secured.map_err(|error| tls_errors::in_words(&error))?;
     Ok(secured.compat())
 }
 

@@ -18,7 +18,7 @@
 //! A module imports only modules above it in this list; `tests/layers` enforces this.
 //!
 //! Basics:
-//! - [`peer`]: who is at the other end of a socket. [`oid`]: object identifiers. [`shares`]: something for each address in bounded memory. [`time`]: clocks, backoff, rates, log limits. [`sys`]: the few unsafe system calls.
+//! - [`peer`]: who is at the other end of a socket. [`reach`]: the stages of the way to a server and its answer, and why one fails. [`oid`]: object identifiers. [`shares`]: something for each address in bounded memory. [`time`]: clocks, backoff, rates, log limits. [`sys`]: the few unsafe system calls.
 //!   [`settings`]: TOML sections with positions, diagnostics with hints, secrets, TLS and URL settings. [`files`]: files of
 //!   the state directory. [`net`]: connections to servers. [`pcap`]: packets out of captures. [`terminal`]: what commands
 //!   write. [`text`]: text out of octets of unknown encoding. [`body`]: fields of JSON, CEF and the like.
@@ -70,6 +70,7 @@ pub mod outcome;
 pub mod pcap;
 pub mod peer;
 pub mod posted;
+pub mod reach;
 pub mod report;
 pub mod rules;
 pub mod settings;

@@ -12,6 +12,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
 
+use crate::reach::{self, Failure, Stage};
+
 /// After how long without an answer of an address the next one of the host is tried beside it.
 const BEGIN: Duration = Duration::from_millis(250);
 /// How long an address of a host may take to answer, where the host has further ones.
@@ -79,7 +81,7 @@ impl Network for Internet {
 
     fn datagrams<'a>(&'a self, host: &'a str, port: u16, turn: usize) -> Opening<'a> {
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+            let addresses = resolved(host, port).await?;
             let mut last = io::Error::from(io::ErrorKind::NotFound);
             for at in 0..addresses.len() {
                 let address = addresses[(at + turn) % addresses.len()];
@@ -99,10 +101,26 @@ impl Network for Internet {
 ///
 /// If the host has no address, or none that answers.
 pub async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    let addresses = resolved(host, port).await?;
+    reach::enter(Stage::Connect);
     let stream = first_that_answers(&addresses, (BEGIN, PATIENCE), TcpStream::connect).await?;
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// The addresses of a host.
+async fn resolved(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let addresses = reach::during(Stage::Resolve, tokio::net::lookup_host((host, port))).await;
+    Ok(addresses.map_err(io::Error::other)?.collect())
+}
+
+/// Makes a connection to a server, and says to who waits that it is made.
+///
+/// # Errors
+///
+/// Why there is none.
+pub async fn connect(network: &dyn Network, host: &str, port: u16) -> Result<Box<dyn Stream>, Failure> {
+    reach::during(Stage::Connect, network.connect(host, port)).await
 }
 
 /// Whether a datagram was not sent because it is longer than one on its way can be.

@@ -1,8 +1,13 @@
 //! Arguments that several commands have.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::IntErrorKind;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::config::file;
 use crate::history::filter::time;
@@ -78,6 +83,67 @@ pub fn glob(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Reads a whole number of a range. Who writes something else is told the range and `example`: clap and std say only what is wrong.
+pub fn whole<N>(range: RangeInclusive<u64>, example: u64) -> impl Fn(&str) -> Result<N, String> + Clone
+where
+    N: TryFrom<u64> + Send + Sync + 'static,
+{
+    move |text| {
+        let (least, most) = (range.start(), range.end());
+        let parsed = text.parse::<u64>();
+        // Without a limit that anybody meets, none is told.
+        let is_larger = matches!(&parsed, Err(error) if *error.kind() == IntErrorKind::PosOverflow);
+        let of_range = if *most == u64::MAX && !is_larger {
+            format!("{least} or more")
+        } else {
+            format!("from {least} to {most}")
+        };
+        let number = parsed.ok().filter(|number| range.contains(number));
+        let number = number.and_then(|number| N::try_from(number).ok());
+        number.ok_or_else(|| format!("write a whole number, {of_range}, such as {example}"))
+    }
+}
+
+/// Reads a time in seconds, with or without a fraction, up to `most`.
+pub fn seconds(most: u32, example: f64) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| {
+        let number = text.parse::<f64>().ok().filter(|seconds| (0.0..=f64::from(most)).contains(seconds));
+        let time = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        time.ok_or_else(|| format!("write a number of seconds, from 0 to {most}, such as {example}"))
+    }
+}
+
+/// Reads the number of one of `what`, which `command` lists.
+pub fn listed(what: &str, command: &str) -> impl Fn(&str) -> Result<u64, String> + Clone {
+    let hint = format!("write the number of {what}; `{command}` lists them");
+    move |text| text.parse().map_err(|_| hint.clone())
+}
+
+/// An address of IPv4 or IPv6.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "write an IP address, such as 192.0.2.1 or 2001:db8::1".to_owned())
+}
+
+/// An address of IPv4.
+pub fn ipv4_address(text: &str) -> Result<Ipv4Addr, String> {
+    text.parse().map_err(|_| "write an IPv4 address, such as 192.0.2.1".to_owned())
+}
+
+/// A time with its zone.
+pub fn timestamp(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "write a time with its zone, such as 2026-11-20T12:00:00Z".to_owned())
+}
+
+/// A name in a MIB, which is never empty: all names have an empty part.
+pub fn mib_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err(
+            "it is empty, and no name is; write a name, a part of one or an OID, such as linkDown".to_owned()
+        );
+    }
+    Ok(text.to_owned())
+}
+
 /// A time that is given as such or as an age, in microseconds since 1970 UTC.
 ///
 /// # Errors
@@ -128,6 +194,49 @@ mod tests {
             );
         }
         assert!(no_history(None, Path::new("h")).contains("add [history]"));
+    }
+
+    #[test]
+    fn numbers_of_a_range_are_read_and_others_are_told_the_range() {
+        const OPEN: u64 = u64::MAX;
+        let (few, many) = ("write a whole number, from 1 to 9, such as 5", "0 or more, such as 5");
+        for (range, text, expected) in [
+            (1..=9, "1", Ok(1)),
+            (1..=9, "9", Ok(9)),
+            (1..=9, "0", Err(few)),
+            (1..=9, "10", Err(few)),
+            (1..=9, "-1", Err(few)),
+            (1..=9, "2.5", Err(few)),
+            (1..=9, "99999999999999999999", Err(few)),
+            (0..=OPEN, "0", Ok(0)),
+            (0..=OPEN, "18446744073709551615", Ok(OPEN)),
+            (0..=OPEN, "18446744073709551616", Err("from 0 to 18446744073709551615, such as 5")),
+            (0..=OPEN, "ten", Err(many)),
+            (0..=OPEN, "", Err(many)),
+        ] {
+            let read = whole::<u64>(range, 5)(text);
+            match (read, expected) {
+                (Err(said), Err(part)) => assert!(said.contains(part), "{text}: {said}"),
+                (read, expected) => assert_eq!(read, expected.map_err(str::to_owned), "{text}"),
+            }
+        }
+        // What a number is kept in has an end, too.
+        assert_eq!(whole::<u8>(0..=255, 5)("255"), Ok(255));
+    }
+
+    #[test]
+    fn seconds_have_fractions_and_an_end() {
+        let read = seconds(60, 0.5);
+        for (text, milliseconds) in [("0", 0), ("0.25", 250), ("60", 60_000), ("1e1", 10_000)] {
+            assert_eq!(read(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "2s", "-1", "60.1", "NaN", "inf", "1e300"] {
+            assert_eq!(
+                read(text).unwrap_err(),
+                "write a number of seconds, from 0 to 60, such as 0.5",
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -12,8 +12,9 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use tokio_rustls::rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use crate::http::client::{Answer, Client};
+use crate::http::client::{Answer, Client, HttpError};
 use crate::net::Internet;
+use crate::reach::within;
 use crate::settings::input;
 use crate::settings::tls::{self, Trust};
 use crate::settings::url::Target;
@@ -60,10 +61,14 @@ pub(crate) fn call(args: &ServerArgs, method: &Method, path: &str, body: String)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let none = HeaderMap::new();
     let _context = runtime.enter();
-    let sent = tokio::time::timeout(PATIENCE, client.send(method, path, &none, Bytes::from(body)));
+    let sent = within(PATIENCE, client.send(method, path, &none, Bytes::from(body)));
     match runtime.block_on(sent) {
-        Ok(answer) => Ok(answer?),
-        Err(_) => bail!("no answer from {} within {} s", args.url, PATIENCE.as_secs()),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(HttpError::Failed(server, failure))) => {
+            bail!("{}; {}", failure.said(&server), failure.remedy())
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(late) => bail!("{}; {}", late.said(&args.url), late.remedy()),
     }
 }
 
@@ -74,4 +79,19 @@ fn token(path: &Path) -> anyhow::Result<Zeroizing<String>> {
         bail!("--token-file {}: its first line is empty", path.display());
     }
     Ok(Zeroizing::new(first.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_cannot_be_asked_is_told_with_what_to_look_at() {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let url = format!("http://{gone}");
+        let args = ServerArgs { url, token_file: None, ca_file: None };
+        let said = call(&args, &Method::GET, "/", String::new()).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("cannot connect to {gone}: nothing listens there: ")), "{said}");
+        assert!(said.contains("; see whether it runs, "), "{said}");
+    }
 }

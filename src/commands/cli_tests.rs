@@ -203,6 +203,8 @@ fn a_name_that_is_empty_is_refused_by_all_that_look_for_one() {
         &["state", "list", "--host"],
         &["state", "clear", "--service"],
         &["state", "clear", "--rule"],
+        &["mib", "find"],
+        &["mib", "tree"],
     ] {
         for empty in ["", " "] {
             let said = said(&[words, &[empty]].concat());
@@ -211,13 +213,11 @@ fn a_name_that_is_empty_is_refused_by_all_that_look_for_one() {
     }
 }
 
-/// The commands without commands below them, with the words that lead to each.
-fn leaves(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, clap::Command)>) {
-    if !command.has_subcommands() {
-        all.push((path.to_owned(), command.clone()));
-    }
+/// All commands, with the words that lead to each: those that have commands below them may have arguments, too.
+fn commands_of(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, clap::Command)>) {
+    all.push((path.to_owned(), command.clone()));
     for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
-        leaves(below, &[path, &[below.get_name().to_owned()]].concat(), all);
+        commands_of(below, &[path, &[below.get_name().to_owned()]].concat(), all);
     }
 }
 
@@ -226,7 +226,7 @@ fn leaves(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, 
 fn a_wrong_argument_stays_in_its_line() {
     const HOSTILE: &str = "a\nFORGED\u{1b}[31m\u{202e}";
     let mut all = Vec::new();
-    leaves(&Cli::command(), &[], &mut all);
+    commands_of(&Cli::command(), &[], &mut all);
     let mut wrong = 0;
     for (path, command) in &all {
         let options = command.get_arguments().filter_map(clap::Arg::get_long);
@@ -250,4 +250,48 @@ fn a_wrong_argument_stays_in_its_line() {
         }
     }
     assert!(wrong > 50, "{wrong}");
+}
+
+/// Clap and std say what is wrong with a value, and not what to write instead.
+#[test]
+fn a_value_that_an_argument_does_not_take_is_told_what_to_write() {
+    const NONSENSE: [&str; 7] = ["?", "", "-", "a b", "1.5e99", "99999999999999999999", "="];
+    // The last one names what kind of value it is.
+    const TOLD: [&str; 4] = ["write ", "use ", "possible values: ", "a value is required for '"];
+    let mut all = Vec::new();
+    commands_of(&Cli::command(), &[], &mut all);
+    let (mut bare, mut typed) = (Vec::new(), 0);
+    for (path, command) in &all {
+        for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+            let mut refused = false;
+            for value in NONSENSE {
+                let words = match argument.get_long() {
+                    Some(long) => vec![format!("--{long}={value}")],
+                    None => {
+                        let before =
+                            command.get_positionals().take_while(|other| other.get_id() != argument.get_id());
+                        let before = before.map(|_| "x".to_owned());
+                        ["--".to_owned()].into_iter().chain(before).chain([value.to_owned()]).collect()
+                    }
+                };
+                let words: Vec<OsString> = [&["trapline".to_owned()], path.as_slice(), &words]
+                    .concat()
+                    .into_iter()
+                    .map(OsString::from)
+                    .collect();
+                let Err(error) = Cli::try_parse_from(&words) else { continue };
+                if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+                    continue;
+                }
+                refused = true;
+                let Shown::Mistake(text) = said_of(error, &words) else { continue };
+                if !TOLD.iter().any(|told| text.contains(told)) {
+                    bare.push(text.lines().next().unwrap_or_default().to_owned());
+                }
+            }
+            typed += usize::from(refused);
+        }
+    }
+    assert!(bare.is_empty(), "{}", bare.join("\n"));
+    assert!(typed > 60, "{typed}");
 }

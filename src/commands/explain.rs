@@ -11,7 +11,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, address, listed, timestamp};
 use crate::commands::asking::{Asking, Whom};
 use crate::commands::decoded::print_message;
 use crate::commands::messages::{self, Found};
@@ -50,11 +50,11 @@ pub struct ExplainArgs {
     #[command(flatten)]
     input: Input,
     /// The sender's address
-    #[arg(long, value_name = "ADDR", default_value = "192.0.2.1")]
+    #[arg(long, value_name = "ADDR", default_value = "192.0.2.1", value_parser = address)]
     from: IpAddr,
     /// When the message was received, such as 2026-11-20T12:00:00Z. Default: now. Times in lines without a year get the
     /// nearest one
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     received: Option<Timestamp>,
     /// Print one JSON document per message
     #[arg(long)]
@@ -80,7 +80,7 @@ struct Input {
     #[arg(long, value_name = "NAME=BODY")]
     event: Option<String>,
     /// The last message of a group of `trapline unmatched`
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_parser = listed("a group", "trapline unmatched"))]
     unmatched: Option<u64>,
     /// A capture, a packet, hex dumps of packets (tcpdump -x, snmptrapd -d, xxd, Wireshark) or syslog lines; - reads standard
     /// input to its end

@@ -9,6 +9,7 @@ use crate::amqp;
 use crate::config::sinks::SinkSection;
 use crate::intake::amqp::settings::Queue;
 use crate::net::{Internet, Network};
+use crate::reach::within;
 
 /// How long a server may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,9 +23,9 @@ pub fn all(sinks: &[SinkSection]) -> Vec<Option<String>> {
     let network: Arc<dyn Network> = Arc::new(Internet);
     let greet = async |sink: &SinkSection| {
         let greeting = sink.settings.sink.greet(network.clone());
-        match tokio::time::timeout(PATIENCE, greeting).await {
+        match within(PATIENCE, greeting).await {
             Ok(answer) => answer.err().map(|trouble| trouble.to_string()),
-            Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+            Err(late) => Some(format!("{late}; {}", late.remedy())),
         }
     };
     runtime.block_on(join_all(sinks.iter().map(greet)))
@@ -36,14 +37,10 @@ pub fn queues(queues: &[Arc<Queue>]) -> Vec<Option<String>> {
         Ok(runtime) => runtime,
         Err(error) => return queues.iter().map(|_| Some(error.to_string())).collect(),
     };
-    let greet = async |queue: &Arc<Queue>| match tokio::time::timeout(
-        PATIENCE,
-        amqp::connect(&queue.url, &queue.tls),
-    )
-    .await
+    let greet = async |queue: &Arc<Queue>| match within(PATIENCE, amqp::connect(&queue.url, &queue.tls)).await
     {
         Ok(answer) => answer.err().map(|error| error.to_string()),
-        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(late) => Some(late.to_string()),
     };
     runtime.block_on(join_all(queues.iter().map(greet)))
 }

@@ -3,7 +3,7 @@
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use crate::commands::args::{ConfigArg, glob, moment, no_history};
+use crate::commands::args::{ConfigArg, glob, moment, no_history, whole};
 use crate::config::{file, loaded};
 use crate::history::search::{self, Page, Search};
 use crate::history::{Filter, Row, export};
@@ -52,7 +52,7 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "REASONS")]
     why: Option<String>,
     /// Maximum number of rows; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole::<usize>(0..=u64::MAX, 1000))]
     limit: usize,
     /// Print the oldest first
     #[arg(long)]

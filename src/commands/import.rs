@@ -88,7 +88,8 @@ struct SnmpttArgs {
 }
 
 fn severity(text: &str) -> Result<(String, State), String> {
-    let wrong = || format!("'{text}' is not NAME=STATE with ok, warning, critical or unknown");
+    let wrong =
+        || "write NAME=STATE with ok, warning, critical or unknown, such as Major=critical".to_owned();
     let (name, state) = text.split_once('=').ok_or_else(wrong)?;
     Ok((name.to_owned(), State::service(state).ok_or_else(wrong)?))
 }

@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::commands::args::{ConfigArg, ListArgs, glob};
+use crate::commands::args::{ConfigArg, ListArgs, glob, listed};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::daemon::control::Request;
 use crate::intake::mute::Covers;
@@ -76,6 +76,7 @@ struct EndArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// The numbers of mutes from the list
+    #[arg(value_parser = listed("a mute", "trapline mute list"))]
     ids: Vec<u64>,
     /// All mutes
     #[arg(long, conflicts_with = "ids")]

@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::commands::args::{ConfigArg, glob};
+use crate::commands::args::{ConfigArg, glob, whole};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::commands::state_query::{self, QueryArgs};
 use crate::daemon::control::Request;
@@ -87,7 +87,7 @@ struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Maximum number of entries, up to 100000
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = whole::<usize>(0..=u64::MAX, 5000))]
     limit: usize,
     /// Print one JSON document
     #[arg(long)]

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::Value;
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, whole};
 use crate::commands::daemon;
 use crate::daemon::control::{self, Request};
 use crate::intake::tap::{Filter, network};
@@ -27,7 +27,7 @@ pub struct TapArgs {
     #[arg(long)]
     unmatched: bool,
     /// Stop after this number of messages
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..=u64::MAX, 10))]
     count: Option<u64>,
     /// Print one JSON document per line
     #[arg(long)]

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::commands::args::{ConfigArg, ListArgs};
+use crate::commands::args::{ConfigArg, ListArgs, listed};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::commands::decoded::print_message;
 use crate::config::{Config, loaded};
@@ -55,6 +55,7 @@ struct ShowArgs {
     #[command(flatten)]
     list: ListArgs,
     /// The number of the group, as the list has it
+    #[arg(value_parser = listed("a group", "trapline unmatched"))]
     group: u64,
 }
 
@@ -63,7 +64,7 @@ struct ForgetArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// The numbers of the groups from the list
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present = "all", value_parser = listed("a group", "trapline unmatched"))]
     groups: Vec<u64>,
     /// All groups
     #[arg(long, conflicts_with = "groups")]

@@ -14,7 +14,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::net::Network;
+use crate::net::{self, Network};
+use crate::reach::{self, Failure, Stage};
 use crate::settings::tls_errors;
 use crate::settings::url::Target;
 
@@ -60,12 +61,9 @@ impl Answer {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The server cannot be reached.
-    #[error("cannot connect to {0}: {1}")]
-    Connect(String, std::io::Error),
-    /// It is not who it should be, or does not want us.
-    #[error("no TLS with {0}: {said}", said = tls_errors::said(.1))]
-    Tls(String, std::io::Error),
+    /// The server cannot be reached, is not who it should be, or takes too long.
+    #[error("{}", .1.said(.0))]
+    Failed(String, Failure),
     /// No URL can have this path, of so many bytes.
     #[error("a path of {0} bytes is too long or has characters that no URL can have")]
     Path(usize),
@@ -75,9 +73,6 @@ pub enum HttpError {
     /// The answer has this status, and its body is not whole, or too long.
     #[error("{0} sent an answer that cannot be read: {2}")]
     Answer(String, StatusCode, Box<dyn std::error::Error + Send + Sync>),
-    /// It takes too long.
-    #[error("no answer from {0} within 30 s")]
-    Timeout(String),
 }
 
 impl Client {
@@ -119,11 +114,11 @@ impl Client {
         more: &HeaderMap,
         body: Bytes,
     ) -> Result<Answer, HttpError> {
-        match tokio::time::timeout(PATIENCE, self.try_send(method, path, more, body)).await {
+        match reach::within(PATIENCE, self.try_send(method, path, more, body)).await {
             Ok(answer) => answer,
-            Err(_) => {
+            Err(late) => {
                 self.connection = None;
-                Err(HttpError::Timeout(self.target.authority.clone()))
+                Err(HttpError::Failed(self.target.authority.clone(), late))
             }
         }
     }
@@ -166,15 +161,17 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, HttpError> {
-        let server = || self.target.authority.clone();
-        let stream = self.network.connect(&self.target.host, self.target.port).await;
-        let stream = stream.map_err(|error| HttpError::Connect(server(), error))?;
+        let failed = |failure| HttpError::Failed(self.target.authority.clone(), failure);
+        let stream = net::connect(&*self.network, &self.target.host, self.target.port).await;
+        let stream = stream.map_err(failed)?;
         match &self.tls {
             None => self.speak(stream).await,
             Some((config, name)) => {
-                let connector = TlsConnector::from(config.clone());
-                let stream = connector.connect(name.clone(), stream).await;
-                self.speak(stream.map_err(|e| HttpError::Tls(server(), e))?).await
+                let secured = async {
+                    let secured = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
+                    secured.map_err(|error| tls_errors::in_words(&error))
+                };
+                self.speak(reach::during(Stage::Tls, secured).await.map_err(failed)?).await
             }
         }
     }

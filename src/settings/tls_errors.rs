@@ -18,6 +18,11 @@ pub fn said(error: &io::Error) -> String {
     }
 }
 
+/// The same error, which says that.
+pub fn in_words(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), said(error))
+}
+
 fn of_certificate(error: &CertificateError) -> String {
     let date = |time: &UnixTime| {
         let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);

@@ -21,6 +21,9 @@ pub mod fields;
 pub mod file;
 pub mod gate;
 #[cfg(test)]
+mod hangs_tests;
+mod hints;
+#[cfg(test)]
 mod hostile_tests;
 pub mod http;
 pub mod icinga2;

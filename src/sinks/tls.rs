@@ -1,10 +1,9 @@
 //! The keys of all sinks that can speak TLS: whom to trust, who we are; and the connections that go by them.
 
-use std::io;
-
 use tokio_rustls::TlsConnector;
 
 use crate::net::Stream;
+use crate::reach::{Failure, Stage, during};
 use crate::settings::tls_errors;
 use crate::sinks::settings::{Key, Options};
 
@@ -47,9 +46,11 @@ pub(super) fn read_all(
 /// # Errors
 ///
 /// If the server is not who it should be, or does not want us.
-pub(super) async fn begin(tls: &Tls, stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
+pub(super) async fn begin(tls: &Tls, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
     let Some((config, name)) = tls else { return Ok(stream) };
-    let connected = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
-    let stream = connected.map_err(|error| io::Error::new(error.kind(), tls_errors::said(&error)))?;
-    Ok(Box::new(stream))
+    let connected = async {
+        let connected = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
+        connected.map_err(|error| tls_errors::in_words(&error))
+    };
+    Ok(Box::new(during(Stage::Tls, connected).await?))
 }

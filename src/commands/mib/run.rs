@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, mib_name};
 use crate::commands::mib::show::{self, Palette};
 use crate::commands::mib::{add, compile};
 use crate::config::Config;
@@ -90,6 +90,7 @@ struct FindArgs {
     #[arg(long, value_name = "PATH")]
     mibs: Vec<PathBuf>,
     /// A name, a part of one, or an OID
+    #[arg(value_parser = mib_name)]
     name: String,
     /// Print one JSON document per line
     #[arg(long)]

@@ -2,10 +2,11 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, ipv4_address, seconds, whole};
 use crate::commands::send::checkin::CheckInArgs;
 use crate::commands::send::security::SecurityArgs;
 use crate::commands::send::target::{snmp_argument, syslog_argument};
@@ -46,10 +47,10 @@ pub(crate) struct InformArgs {
     #[command(flatten)]
     pub(crate) notification: NotificationArgs,
     /// How long to wait for the answer, in seconds
-    #[arg(long, default_value_t = 2.0)]
-    pub(crate) timeout: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds(86_400, 0.5))]
+    pub(crate) timeout: Duration,
     /// Number of retries if no answer arrives
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<u32>(0..=u32::MAX.into(), 5))]
     pub(crate) retries: u32,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
@@ -81,7 +82,7 @@ pub(crate) struct NotificationArgs {
     #[command(flatten)]
     pub(crate) security: SecurityArgs,
     /// The agent's address in a v1 trap
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = ipv4_address)]
     pub(crate) agent: Option<Ipv4Addr>,
     /// A folder or file of MIBs in addition to the shipped ones
     #[arg(long, value_name = "PATH")]

@@ -23,9 +23,8 @@ pub(crate) fn run(args: &InformArgs) -> anyhow::Result<bool> {
     let wire = Wire::open(&to)?;
     let described = describe(&args.notification, &mib)?;
     let mut inform = notification(&args.notification, &described, version, NotificationKind::Inform, &wire)?;
-    let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout: no number of seconds")?;
     let clock = Seconds::default();
-    let mut line = Line { wire, timeout, tries: args.retries.saturating_add(1), clock };
+    let mut line = Line { wire, timeout: args.timeout, tries: args.retries.saturating_add(1), clock };
     let mut session = match originator {
         Some(originator) => match line.discover(&originator)? {
             Some(peer) => Some((originator, peer)),
@@ -70,7 +69,7 @@ fn no_answer(args: &InformArgs, to: &str, question: &str) {
     eprintln!(
         "trapline: no answer from {to} after {} tries of {} s: {question}",
         args.retries.saturating_add(1),
-        args.timeout
+        args.timeout.as_secs_f64()
     );
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use crate::commands::args::whole;
 use crate::snmp::framing::Framer;
 use crate::sys;
 use crate::terminal::println;
@@ -23,10 +24,10 @@ const GATHERED: usize = 64 * 1024;
 #[derive(Debug, Args, Clone, Copy)]
 pub(crate) struct LoadArgs {
     /// Number of messages
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(0..=u64::MAX, 1000))]
     pub(crate) count: u64,
     /// Messages per second. Default: as many as possible
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=1_000_000_000, 1000))]
     pub(crate) rate: Option<u64>,
 }
 

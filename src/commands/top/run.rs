@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::figures::{Figures, Look};
 use super::view::{self, Size};
-use crate::commands::args::ConfigArg;
+use crate::commands::args::{ConfigArg, whole};
 use crate::commands::daemon::{self, PATIENCE};
 use crate::daemon::control::Request;
 use crate::terminal::{Screen, println};
@@ -27,7 +27,7 @@ pub struct TopArgs {
     #[arg(long)]
     once: bool,
     /// Seconds between updates
-    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = whole::<u64>(1..=3600, 5))]
     interval: u64,
 }
 

@@ -70,7 +70,7 @@ impl std::str::FromStr for Wrapper {
         };
         let needed = [Argument::Host, Argument::State, Argument::Output];
         if name.is_empty() || !needed.iter().all(|argument| arguments.contains(argument)) {
-            return Err(format!("'{text}' is not NAME=ARGUMENTS with host, state and output among them"));
+            return Err("write NAME, or NAME=ARGUMENTS with host, state and output among them, such as send.sh=host,state,output".to_owned());
         }
         Ok(Wrapper { name: base_name(name).to_owned(), arguments })
     }

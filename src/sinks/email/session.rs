@@ -11,8 +11,10 @@ use zeroize::Zeroizing;
 
 use super::mail::stuffed;
 use super::reply::{self, MOST_LINES, MOST_OCTETS, Means, Reply, Stage};
-use crate::net::{Network, Stream};
+use crate::net::{self, Network, Stream};
+use crate::reach::{Failure, within};
 use crate::settings::address::Address;
+use crate::sinks::hints::{CERTIFICATES, Hints};
 use crate::sinks::sink::{Hint, Said, Trouble, Unopened};
 use crate::sinks::tls::{self, Tls};
 
@@ -23,10 +25,12 @@ const END_PATIENCE: Duration = Duration::from_mins(10);
 /// How long a sink waits when the server says that it is busy.
 const PAUSE: Duration = Duration::from_secs(30);
 
-const RUNNING: Hint = "see whether it runs, and whether `server` of this sink is right";
-const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink";
+const HINTS: Hints = Hints {
+    running: "see whether it runs, and whether `server` of this sink is right",
+    certificates: CERTIFICATES,
+    log: "see the log of the mail server",
+};
 const KEYS: Hint = "check server, from, starttls, user and password of this sink";
-const ITS_LOG: Hint = "see the log of the mail server";
 
 /// A mail server.
 #[derive(Clone)]
@@ -83,12 +87,9 @@ impl Session {
 
     async fn begin(server: &Server, network: &dyn Network) -> Result<Self, Trouble> {
         let name = server.address.to_string();
-        let away = |error: &dyn Display| {
-            Trouble::Away(format!("cannot connect to the mail server {name}: {error}").into(), RUNNING)
-        };
-        let connect = network.connect(&server.address.host, server.address.port);
-        let stream = tokio::time::timeout(PATIENCE, connect).await;
-        let stream = stream.map_err(|_| away(&"no answer within 60 s"))?.map_err(|error| away(&error))?;
+        let connect = net::connect(network, &server.address.host, server.address.port);
+        let stream = within(PATIENCE, connect).await.flatten();
+        let stream = stream.map_err(|failure| failed(&failure, &name))?;
         let implicit = if server.implicit_tls { secured(server, stream).await? } else { stream };
         let mut session = Session { stream: BufReader::new(implicit), server: name };
         session.expect(Stage::Greeting, None).await?;
@@ -232,19 +233,15 @@ impl Session {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         let write = async {
             self.stream.write_all(bytes).await?;
-            self.stream.flush().await
+            Ok(self.stream.flush().await?)
         };
-        match tokio::time::timeout(PATIENCE, write).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.broken(&error)),
-            Err(_) => Err(self.broken(&"it takes nothing")),
-        }
+        within(PATIENCE, write).await.flatten().map_err(|failure| failed(&failure, &self.server))
     }
 
     async fn reply(&mut self, patience: Duration) -> Result<Reply, Trouble> {
-        match tokio::time::timeout(patience, self.lines()).await {
+        match within(patience, self.lines()).await {
             Ok(reply) => reply,
-            Err(_) => Err(self.broken(&format!("no reply within {} s", patience.as_secs()))),
+            Err(late) => Err(failed(&late, &self.server)),
         }
     }
 
@@ -279,22 +276,21 @@ impl Session {
         match reply.means(stage) {
             Some(Means::Busy | Means::Later) => Trouble::Busy(said, PAUSE),
             Some(Means::Refused | Means::Dead | Means::TooLarge) => Trouble::Refused(said, KEYS),
-            Some(Means::Done) | None => Trouble::Unanswered(said, ITS_LOG),
+            Some(Means::Done) | None => Trouble::Unanswered(said, HINTS.log),
         }
     }
 
     fn broken(&self, what: &dyn Display) -> Trouble {
-        Trouble::Unanswered(format!("the mail server {} broke off: {what}", self.server).into(), ITS_LOG)
+        failed(&what.to_string().into(), &self.server)
     }
+}
+
+fn failed(failure: &Failure, server: &dyn Display) -> Trouble {
+    HINTS.trouble(failure, &format_args!("the mail server {server}"))
 }
 
 /// Begins TLS.
 async fn secured(server: &Server, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Trouble> {
-    let away = |error: &dyn Display| {
-        Trouble::Away(format!("no TLS with the mail server {}: {error}", server.address).into(), CERTIFICATES)
-    };
-    match tokio::time::timeout(PATIENCE, tls::begin(&server.tls, stream)).await {
-        Ok(stream) => stream.map_err(|error| away(&error)),
-        Err(_) => Err(away(&"no answer within 60 s")),
-    }
+    let secured = within(PATIENCE, tls::begin(&server.tls, stream)).await.flatten();
+    secured.map_err(|failure| failed(&failure, &server.address))
 }

@@ -12,6 +12,7 @@ use super::server::Server;
 use crate::http::client::{Answer, Client, HttpError};
 use crate::net::Network;
 use crate::outcome::record::Record;
+use crate::sinks::hints::Hints;
 use crate::sinks::settings::Configured;
 use crate::sinks::sink::{
     Destination, Fate, Item, Lane, Limits, Pieces, Said, Seat, Sending, Sink, Trouble, Working,
@@ -22,6 +23,12 @@ use crate::time::clock::{Clock, SystemClock};
 const ACK_PATIENCE: Duration = Duration::from_mins(2);
 /// How often it is asked.
 const ACK_EVERY: Duration = Duration::from_millis(250);
+
+const HINTS: Hints = Hints {
+    running: "see whether it runs, and whether the url of this sink is right",
+    certificates: "check ca_file, fingerprint and server_name of this sink",
+    log: "see its log",
+};
 
 /// A sink that speaks HTTP.
 #[derive(Debug)]
@@ -242,15 +249,12 @@ impl WebLane {
 pub(in crate::sinks) fn trouble(error: &HttpError) -> Trouble {
     let said = Said::from(error.to_string());
     match error {
-        HttpError::Connect(..) => {
-            Trouble::Away(said, "see whether it runs, and whether the url of this sink is right")
-        }
+        // One patience is for the way there and for the answer.
+        HttpError::Failed(server, failure) if failure.is_late() => HINTS.unanswered(failure, server),
+        HttpError::Failed(server, failure) => HINTS.trouble(failure, server),
         // The sinks look at paths before they send.
         HttpError::Path(_) => Trouble::Refused(said, "check the url of this sink"),
-        HttpError::Tls(..) => Trouble::Away(said, "check ca_file, fingerprint and server_name of this sink"),
-        HttpError::Broken(..) | HttpError::Answer(..) | HttpError::Timeout(..) => {
-            Trouble::Unanswered(said, "see its log")
-        }
+        HttpError::Broken(..) | HttpError::Answer(..) => Trouble::Unanswered(said, HINTS.log),
     }
 }
 

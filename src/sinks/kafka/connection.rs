@@ -1,6 +1,7 @@
 //! A connection to a broker.
 
 use std::fmt::{self, Display};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,22 +14,25 @@ use zeroize::Zeroizing;
 use super::answer::name;
 use super::scram::{Hash, Scram};
 use super::wire::{self, AUTHENTICATE, Api, HANDSHAKE, Reader, VERSIONS, Versions, Writer};
-use crate::net::{Network, Stream};
+use crate::net::{self, Network, Stream};
+use crate::reach::{Failure, Stage, within};
 use crate::settings::address::Address;
+use crate::sinks::hints::{CERTIFICATES, Hints};
 use crate::sinks::sink::{Hint, Trouble, Unopened};
 use crate::sinks::tls::{self, Tls};
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-const SILENT: &str = "no answer within 30 s";
 /// The longest answer: that to a question for topics names all their partitions.
 const LONGEST: usize = 16 << 20;
 /// For how long at most a broker is left alone that asks for it.
 const MOST_PAUSE: Duration = Duration::from_secs(30);
 
-const RUNNING: Hint = "see whether it runs, and whether addresses of this sink is right";
-const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink";
-const LOG: Hint = "see the log of the broker, and whether its listener wants TLS or a login";
+const HINTS: Hints = Hints {
+    running: "see whether it runs, and whether addresses of this sink is right",
+    certificates: CERTIFICATES,
+    log: "see the log of the broker, and whether its listener wants TLS or a login",
+};
 const LOGIN: Hint = "check user, password and mechanism of this sink";
 const OLD: Hint = "Kafka 0.11 or later is needed";
 
@@ -94,16 +98,12 @@ impl Connection {
 
     async fn begin(address: &Address, manner: &Manner, network: &dyn Network) -> Result<Self, Trouble> {
         let broker = address.to_string();
-        let away = |error: &dyn Display, hint| {
-            Trouble::Away(format!("cannot connect to the Kafka broker {broker}: {error}").into(), hint)
-        };
-        let tls = certificate(manner, &address.host).map_err(|error| away(&error, CERTIFICATES))?;
-        let connect = network.connect(&address.host, address.port);
-        let stream = tokio::time::timeout(PATIENCE, connect).await;
-        let stream = stream.map_err(|_| away(&SILENT, RUNNING))?.map_err(|error| away(&error, RUNNING))?;
-        let stream = tokio::time::timeout(PATIENCE, tls::begin(&tls, stream)).await;
-        let stream =
-            stream.map_err(|_| away(&SILENT, CERTIFICATES))?.map_err(|error| away(&error, CERTIFICATES))?;
+        let failed = |failure: Failure| HINTS.trouble(&failure, &format_args!("the Kafka broker {broker}"));
+        let tls = certificate(manner, &address.host).map_err(io::Error::other);
+        let tls = tls.map_err(|error| failed(Failure::of(Stage::Tls, error)))?;
+        let connect = net::connect(network, &address.host, address.port);
+        let stream = within(PATIENCE, connect).await.flatten().map_err(failed)?;
+        let stream = within(PATIENCE, tls::begin(&tls, stream)).await.flatten().map_err(failed)?;
         let mut connection =
             Connection { stream, broker, versions: Vec::new(), next: 0, pause: Duration::ZERO };
         connection.versions = connection.versions().await?;
@@ -201,13 +201,10 @@ impl Connection {
         let frame = Zeroizing::new(wire::request(api, version, self.next, body));
         let written = async {
             self.stream.write_all(&frame).await?;
-            self.stream.flush().await
+            Ok(self.stream.flush().await?)
         };
-        match tokio::time::timeout(PATIENCE, written).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.broken(&error)),
-            Err(_) => Err(self.broken(&SILENT)),
-        }
+        let written = within(PATIENCE, written).await.flatten();
+        written.map_err(|failure| self.failed(&failure))
     }
 
     /// The answer to the request before.
@@ -215,7 +212,7 @@ impl Connection {
         let read = async {
             let length = usize::try_from(self.stream.read_i32().await?).unwrap_or(0);
             if !(4..=LONGEST).contains(&length) {
-                return Ok::<_, std::io::Error>(None);
+                return Ok::<_, io::Error>(None);
             }
             let number = self.stream.read_i32().await?;
             let mut body = Vec::new();
@@ -223,18 +220,18 @@ impl Connection {
             let rest = u64::try_from(length - 4).unwrap_or(0);
             (&mut self.stream).take(rest).read_to_end(&mut body).await?;
             if body.len() < length - 4 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             Ok((number == self.next).then_some(body))
         };
-        match tokio::time::timeout(PATIENCE, read).await {
+        match within(PATIENCE, read).await {
             Ok(Ok(Some(body))) => Ok(body),
             Ok(Ok(None)) => Err(self.nonsense()),
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(self.broken(&"it closed the connection"))
             }
-            Ok(Err(error)) => Err(self.broken(&error)),
-            Err(_) => Err(self.broken(&SILENT)),
+            Ok(Err(error)) => Err(self.failed(&error.into())),
+            Err(late) => Err(self.failed(&late)),
         }
     }
 
@@ -248,7 +245,11 @@ impl Connection {
     }
 
     fn broken(&self, what: &dyn Display) -> Trouble {
-        Trouble::Unanswered(format!("the Kafka broker {} broke off: {what}", self.broker).into(), LOG)
+        self.failed(&what.to_string().into())
+    }
+
+    fn failed(&self, failure: &Failure) -> Trouble {
+        HINTS.trouble(failure, &format_args!("the Kafka broker {}", self.broker))
     }
 }
 

@@ -7,25 +7,28 @@ use zeroize::Zeroizing;
 
 use super::packet::{self, Connect, Found, Message, Packet, Terms};
 use super::reason::Reason;
-use crate::net::Network;
+use crate::net::{self, Network};
+use crate::reach::{Failure, within};
 use crate::settings::address::Address;
 use crate::sinks::acks::Ack;
+use crate::sinks::hints::{CERTIFICATES, Hints};
 use crate::sinks::link::Link;
 use crate::sinks::session_lane::Progress;
-use crate::sinks::sink::{Fate, Hint, Said, Trouble, Unopened};
+use crate::sinks::sink::{Fate, Trouble, Unopened};
 use crate::sinks::tls::{self, Tls};
 
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take to read our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
-const SILENT: &str = "no answer within 30 s";
 /// How many seconds may pass between two packets, unless the broker says otherwise.
 const KEEP_ALIVE: u16 = 60;
 
-const RUNNING: Hint = "see whether it runs, and whether url of this sink is right";
-const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink";
-const LOG: Hint = "see the log of the broker";
+const HINTS: Hints = Hints {
+    running: "see whether it runs, and whether url of this sink is right",
+    certificates: CERTIFICATES,
+    log: "see the log of the broker",
+};
 
 /// A broker.
 #[derive(Clone)]
@@ -73,32 +76,24 @@ impl Session {
 
     async fn begin(broker: &Broker, network: &dyn Network, client_id: &str) -> Result<Self, Trouble> {
         let server = broker.address.to_string();
-        let away = |error: &dyn Display| {
-            Trouble::Away(format!("cannot connect to the MQTT broker {server}: {error}").into(), RUNNING)
-        };
-        let connect = network.connect(&broker.address.host, broker.address.port);
-        let stream = tokio::time::timeout(PATIENCE, connect).await;
-        let stream = stream.map_err(|_| away(&SILENT))?.map_err(|error| away(&error))?;
-        let stream = tokio::time::timeout(PATIENCE, tls::begin(&broker.tls, stream)).await;
-        let stream = stream.map_err(|_| away(&SILENT))?.map_err(|error| {
-            Trouble::Away(format!("no TLS with the MQTT broker {server}: {error}").into(), CERTIFICATES)
-        })?;
-        let mut session =
-            Session { link: Link::new(stream), server: server.clone(), terms: Terms::default() };
+        let name = format!("the MQTT broker {server}");
+        let failed = |failure: Failure| HINTS.trouble(&failure, &name);
+        let connect = net::connect(network, &broker.address.host, broker.address.port);
+        let stream = within(PATIENCE, connect).await.flatten().map_err(failed)?;
+        let stream = within(PATIENCE, tls::begin(&broker.tls, stream)).await.flatten().map_err(failed)?;
+        let mut session = Session { link: Link::new(stream), server, terms: Terms::default() };
         let login = broker.login.as_ref().map(|(user, password)| (user.as_str(), password.as_bytes()));
         let connect = Connect { client_id, login, keep_alive: KEEP_ALIVE }.encode();
-        let answer = tokio::time::timeout(PATIENCE, async {
+        let answer = within(PATIENCE, async {
             session.link.write(&connect).await?;
-            session.next().await
+            Ok(session.next().await?)
         });
-        let answer = answer.await.unwrap_or_else(|_| Err(SILENT.to_owned()));
-        match answer {
-            Ok(Packet::Connected(Reason { code: 0, .. }, terms)) => session.terms = terms,
-            Ok(Packet::Connected(reason, _) | Packet::Ended(reason)) => {
+        match answer.await.flatten().map_err(failed)? {
+            Packet::Connected(Reason { code: 0, .. }, terms) => session.terms = terms,
+            Packet::Connected(reason, _) | Packet::Ended(reason) => {
                 return Err(reason.not_accepted(&session.server));
             }
-            Ok(_) => return Err(away(&"it does not begin with CONNACK")),
-            Err(error) => return Err(away(&error)),
+            _ => return Err(session.broken(&"it does not begin with CONNACK")),
         }
         session.fits(broker)?;
         Ok(session)
@@ -173,20 +168,20 @@ impl Session {
     pub(super) fn silent(&self, patience: Duration) -> Trouble {
         let (server, seconds) = (&self.server, patience.as_secs());
         let said = format!("the MQTT broker {server} acknowledged nothing for {seconds} s");
-        Trouble::Unanswered(said.into(), LOG)
+        Trouble::Unanswered(said.into(), HINTS.log)
     }
 
     /// Asks whether the broker is there.
     pub(super) async fn ping(&mut self) -> Result<(), Trouble> {
-        let answer = tokio::time::timeout(PATIENCE, async {
+        let answer = within(PATIENCE, async {
             self.link.write(&packet::PING).await?;
-            self.next().await
+            Ok(self.next().await?)
         });
-        match answer.await.unwrap_or_else(|_| Err(SILENT.to_owned())) {
+        match answer.await.flatten() {
             Ok(Packet::Pong) => Ok(()),
             Ok(Packet::Ended(reason)) => Err(reason.ended(&self.server)),
             Ok(_) => Err(self.broken(&"it does not answer a ping")),
-            Err(error) => Err(self.broken(&error)),
+            Err(failure) => Err(self.failed(&failure)),
         }
     }
 
@@ -200,8 +195,11 @@ impl Session {
     }
 
     fn broken(&self, what: &dyn Display) -> Trouble {
-        let said = Said::from(format!("the MQTT broker {} broke off: {what}", self.server));
-        Trouble::Unanswered(said, LOG)
+        self.failed(&what.to_string().into())
+    }
+
+    fn failed(&self, failure: &Failure) -> Trouble {
+        HINTS.trouble(failure, &format_args!("the MQTT broker {}", self.server))
     }
 
     /// The next packet.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
+use std::io;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
@@ -10,9 +11,11 @@ use zeroize::Zeroizing;
 use super::answer::{self, About};
 use super::nkey;
 use super::protocol::{self, Event, Found, Info, Login, Message};
-use crate::net::Network;
+use crate::net::{self, Network};
+use crate::reach::{Failure, Stage, within};
 use crate::settings::address::Address;
 use crate::sinks::acks::Ack;
+use crate::sinks::hints::{CERTIFICATES, Hints};
 use crate::sinks::link::Link;
 use crate::sinks::session_lane::Progress;
 use crate::sinks::sink::{Fate, Hint, Trouble, Unopened};
@@ -20,13 +23,14 @@ use crate::sinks::tls::{self, Tls};
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-const SILENT: &str = "no answer within 30 s";
 /// After how long of silence to ask whether the server is there.
 pub(super) const QUIET: Duration = Duration::from_mins(1);
 
-const RUNNING: Hint = "see whether it runs, and whether url of this sink is right";
-const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink";
-const LOG: Hint = "see the log of the server";
+const HINTS: Hints = Hints {
+    running: "see whether it runs, and whether url of this sink is right",
+    certificates: CERTIFICATES,
+    log: "see the log of the server",
+};
 const NO_ACK: Hint = "see whether a stream has the subject, and the log of the server";
 
 /// A server.
@@ -79,24 +83,21 @@ impl Session {
     }
 
     async fn begin(server: &Server, network: &dyn Network) -> Result<Self, Trouble> {
-        let name = server.address.to_string();
-        let away = |error: &dyn Display| {
-            Trouble::Away(format!("cannot connect to the NATS server {name}: {error}").into(), RUNNING)
-        };
-        let connect = network.connect(&server.address.host, server.address.port);
-        let stream = tokio::time::timeout(PATIENCE, connect).await;
-        let stream = stream.map_err(|_| away(&SILENT))?.map_err(|error| away(&error))?;
+        let name = format!("the NATS server {}", server.address);
+        let failed = |failure: Failure| HINTS.trouble(&failure, &name);
+        let connect = net::connect(network, &server.address.host, server.address.port);
+        let stream = within(PATIENCE, connect).await.flatten().map_err(failed)?;
         let mut random = [0; 12];
-        getrandom::fill(&mut random).map_err(|error| away(&error))?;
+        let filled = getrandom::fill(&mut random).map_err(io::Error::other);
+        filled.map_err(|error| failed(Failure::of(Stage::Connect, error)))?;
         let inbox = format!("_INBOX.{}", HEXLOWER.encode(&random));
         let (link, info) = (Link::new(stream), Info::default());
-        let mut session = Session { link, server: name.clone(), info, inbox, next: 0 };
-        let greeting = tokio::time::timeout(PATIENCE, session.next()).await;
-        match greeting.unwrap_or_else(|_| Err(SILENT.to_owned())) {
-            Ok(Event::Info(info)) => session.info = info,
-            Ok(Event::Error(words)) => return Err(session.error(&words)),
-            Ok(_) => return Err(away(&"it does not begin with INFO")),
-            Err(error) => return Err(away(&error)),
+        let mut session = Session { link, server: server.address.to_string(), info, inbox, next: 0 };
+        let greeting = within(PATIENCE, async { Ok(session.next().await?) }).await.flatten();
+        match greeting.map_err(failed)? {
+            Event::Info(info) => session.info = info,
+            Event::Error(words) => return Err(session.error(&words)),
+            _ => return Err(session.broken(&"it does not begin with INFO")),
         }
         session = session.secured(server).await?;
         session.introduce(server).await?;
@@ -119,14 +120,9 @@ impl Session {
         if !self.link.received().is_empty() {
             return Err(self.broken(&"it sent more than INFO before TLS"));
         }
-        let stream = tokio::time::timeout(PATIENCE, tls::begin(&server.tls, self.link.into_stream())).await;
-        let away = |error: &dyn Display| {
-            Trouble::Away(
-                format!("no TLS with the NATS server {}: {error}", server.address).into(),
-                CERTIFICATES,
-            )
-        };
-        self.link = Link::new(stream.map_err(|_| away(&SILENT))?.map_err(|error| away(&error))?);
+        let stream = within(PATIENCE, tls::begin(&server.tls, self.link.into_stream())).await.flatten();
+        let name = format!("the NATS server {}", server.address);
+        self.link = Link::new(stream.map_err(|failure| HINTS.trouble(&failure, &name))?);
         Ok(self)
     }
 
@@ -158,7 +154,7 @@ impl Session {
 
     /// Sends lines that end with PING, and awaits PONG.
     async fn ask(&mut self, lines: &[u8]) -> Result<(), Trouble> {
-        let answered = tokio::time::timeout(PATIENCE, async {
+        let answered = within(PATIENCE, async {
             self.link.write(lines).await?;
             loop {
                 match self.next().await? {
@@ -170,10 +166,10 @@ impl Session {
                 }
             }
         });
-        match answered.await.unwrap_or_else(|_| Err(SILENT.to_owned())) {
+        match answered.await.flatten() {
             Ok(Ok(())) => Ok(()),
             Ok(Err(words)) => Err(self.error(&words)),
-            Err(error) => Err(self.broken(&error)),
+            Err(failure) => Err(self.failed(&failure)),
         }
     }
 
@@ -280,7 +276,11 @@ impl Session {
     }
 
     fn broken(&self, what: &dyn Display) -> Trouble {
-        Trouble::Unanswered(format!("the NATS server {} broke off: {what}", self.server).into(), LOG)
+        self.failed(&what.to_string().into())
+    }
+
+    fn failed(&self, failure: &Failure) -> Trouble {
+        HINTS.trouble(failure, &format_args!("the NATS server {}", self.server))
     }
 
     /// The next event.

@@ -11,10 +11,12 @@ use zeroize::Zeroizing;
 
 use super::cipher::Method;
 use super::packet::{IV, Packet, Size};
-use crate::net::Network;
+use crate::net::{self, Network};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::reach::within;
 use crate::settings::address::Address;
+use crate::sinks::hints::Hints;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::plugin_output::Newlines;
 use crate::sinks::sink::{
@@ -33,6 +35,7 @@ const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from
 const PROOF: Duration = Duration::from_mins(1);
 
 const RUNNING: Hint = "see whether it runs, and whether allowed_hosts has this machine";
+const HINTS: Hints = Hints { running: RUNNING, certificates: RUNNING, log: RUNNING };
 const REFUSED: Hint = "compare password and encryption_method with its configuration";
 
 /// An NSCA daemon.
@@ -126,15 +129,14 @@ impl NscaLane {
         let now = self.clock.now().mono;
         let is_proven = packets.len() > 1 || self.proven.take().is_some_and(|last| now.since(last) < PROOF);
         let least = if is_proven { REFUSAL.0 } else { REFUSAL.1 };
-        match tokio::time::timeout(PATIENCE, self.exchange(&packets, least)).await {
+        match within(PATIENCE, self.exchange(&packets, least)).await {
             Ok(sent) => {
                 sent?;
                 self.proven = Some(now);
                 Ok(fates)
             }
-            Err(_) => {
-                let what = format!("the NSCA daemon {} has not taken a batch for 30 s", self.daemon.address);
-                Err(Trouble::Unanswered(what.into(), RUNNING))
+            Err(late) => {
+                Err(HINTS.unanswered(&late, &format_args!("the NSCA daemon {}", self.daemon.address)))
             }
         }
     }
@@ -143,16 +145,17 @@ impl NscaLane {
     async fn exchange(&self, packets: &[Packet], least: Duration) -> Result<(), Trouble> {
         let Nsca { address, password, method, size, .. } = &self.daemon;
         let start = self.clock.now().mono;
-        let away = |what: &str, error: io::Error| {
-            Trouble::Away(format!("{what} the NSCA daemon {address}: {error}").into(), RUNNING)
+        let ungreeted = |error: io::Error| {
+            Trouble::Away(format!("no greeting from the NSCA daemon {address}: {error}").into(), RUNNING)
         };
         let broken = |error: &dyn fmt::Display, hint| {
             Trouble::Unanswered(format!("the NSCA daemon {address} broke off: {error}").into(), hint)
         };
-        let connect = self.network.connect(&address.host, address.port);
-        let mut stream = connect.await.map_err(|error| away("cannot connect to", error))?;
+        let stream = net::connect(&*self.network, &address.host, address.port).await;
+        let mut stream =
+            stream.map_err(|failure| HINTS.trouble(&failure, &format_args!("the NSCA daemon {address}")))?;
         let mut greeting = [0; GREETING];
-        stream.read_exact(&mut greeting).await.map_err(|error| away("no greeting from", error))?;
+        stream.read_exact(&mut greeting).await.map_err(ungreeted)?;
         let round_trips = self.clock.now().mono.since(start);
         let (iv, time) = greeting.split_at(IV);
         let time = u32::from_be_bytes([time[0], time[1], time[2], time[3]]);

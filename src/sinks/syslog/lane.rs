@@ -11,13 +11,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::form::{Form, Message};
-use crate::net::{Network, Stream, is_too_long};
+use crate::net::{self, Network, Stream, is_too_long};
 use crate::outcome::record::Record;
+use crate::reach::{Failure, Stage, during, within};
 use crate::settings::address::Address;
 use crate::sinks::acks::in_order;
+use crate::sinks::hints::{CERTIFICATES, Hints};
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Hint, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Unopened,
+    Destination, Fate, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Unopened,
     Working, too_long,
 };
 use crate::sinks::tls::{self, Tls};
@@ -29,10 +31,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a server over TCP is given at least to close at once, and at most.
 const REFUSAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 
-const RUNNING: Hint = "see whether it runs and takes connections from this machine";
-const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink";
-const ITS_LOG: Hint = "see its log";
-const SILENT: &str = "no answer within 60 s";
+const HINTS: Hints = Hints {
+    running: "see whether it runs and takes connections from this machine",
+    certificates: CERTIFICATES,
+    log: "see its log",
+};
 const UNANSWERED: &str = "others sent with it were acknowledged, and it was not";
 
 /// How many messages go over UDP at once: about as many as a receiver has room for that does something else.
@@ -113,16 +116,19 @@ impl fmt::Display for Target {
 impl SyslogSink {
     async fn connect(&self, network: &dyn Network) -> Result<Box<dyn Stream>, Trouble> {
         let Address { host, port } = &self.target.address;
-        let stream = network.connect(host, *port).await.map_err(|error| {
-            Trouble::Away(format!("cannot connect to {}: {error}", self.target).into(), RUNNING)
-        })?;
-        tls::begin(&self.tls, stream).await.map_err(|error| {
-            Trouble::Away(format!("no TLS with {}: {error}", self.target).into(), CERTIFICATES)
-        })
+        let failed = |failure: Failure| HINTS.trouble(&failure, &self.target);
+        let stream = net::connect(network, host, *port).await.map_err(failed)?;
+        tls::begin(&self.tls, stream).await.map_err(failed)
     }
 
     fn broken(&self, what: &dyn fmt::Display) -> Trouble {
-        Trouble::Unanswered(format!("{} broke off: {what}", self.target).into(), ITS_LOG)
+        HINTS.trouble(&what.to_string().into(), &self.target)
+    }
+
+    /// Does work for which there is one patience.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let done = within(PATIENCE, work).await;
+        done.map_err(|late| HINTS.unanswered(&late, &self.target)).flatten()
     }
 
     fn message(&self, record: &Record<'_>) -> Message {
@@ -154,8 +160,7 @@ impl Sink for SyslogSink {
             if !self.target.protocol.is_secure() {
                 return Ok(());
             }
-            let connected = tokio::time::timeout(PATIENCE, self.connect(&*network)).await;
-            connected.unwrap_or_else(|_| Err(self.broken(&SILENT))).map(drop)
+            self.in_time(self.connect(&*network)).await.map(drop)
         })
     }
 
@@ -227,9 +232,9 @@ impl SyslogLane {
             };
             let mut exchange = Exchange::new(&mut session.number, messages);
             // What was acknowledged until then stays so.
-            let in_time = tokio::time::timeout(PATIENCE, session.exchange(&mut exchange)).await;
-            let is_late = in_time.is_err();
-            let ended = in_time.unwrap_or_else(|_| Err(SILENT.to_owned()));
+            let ended = async { Ok(session.exchange(&mut exchange).await?) };
+            let ended = within(PATIENCE, ended).await.flatten();
+            let is_late = ended.as_ref().is_err_and(Failure::is_late);
             // A server may have closed a session that was idle.
             if is_old && !is_late && ended.is_err() && exchange.answers == 0 {
                 continue;
@@ -238,9 +243,9 @@ impl SyslogLane {
                 self.session = Some(session);
             }
             if exchange.answers == 0
-                && let Err(what) = ended
+                && let Err(failure) = ended
             {
-                return Err(self.way.broken(&what));
+                return Err(HINTS.trouble(&failure, &self.way.server.target));
             }
             for (place, answer) in exchange.places {
                 match answer {
@@ -262,28 +267,32 @@ impl Way {
     /// Sends datagrams. A machine on which nobody listens says so of one before.
     async fn over_udp(&self, messages: &[(usize, Vec<u8>)], fates: &mut [Fate]) -> Result<(), Trouble> {
         let Address { host, port } = &self.server.target.address;
-        let away = |error: &io::Error| {
-            Trouble::Away(format!("cannot send to {}: {error}", self.server.target).into(), RUNNING)
+        let failed = |failure: Failure| {
+            Trouble::Away(
+                format!("cannot send to {}: {failure}", self.server.target).into(),
+                HINTS.of(&failure),
+            )
         };
+        let away = |error: io::Error| failed(Failure::of(Stage::Connect, error));
         let opening = self.network.datagrams(host, *port, self.turn);
-        let socket = opening.await.map_err(|error| away(&error))?;
+        let socket = during(Stage::Connect, opening).await.map_err(failed)?;
         for (place, message) in messages {
             match socket.send(message).await {
                 Ok(_) => {}
                 Err(error) if is_too_long(&error) => {
                     fates[*place] = Fate::Dead(too_long(message.len(), &self.server.target));
                 }
-                Err(error) => return Err(away(&error)),
+                Err(error) => return Err(away(error)),
             }
         }
         match tokio::time::timeout(UNHEARD, socket.recv(&mut [0])).await {
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(away(&error)),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(away(error)),
             _ => Ok(()),
         }
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-        tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(self.broken(&SILENT)))
+        self.server.in_time(work).await
     }
 
     fn broken(&self, what: &dyn fmt::Display) -> Trouble {
@@ -335,7 +344,7 @@ impl Way {
             Ok(Answer::Taken(_)) => Ok(session),
             Ok(Answer::Refused(_, said)) => {
                 let what = format!("{} refuses the session: {said}", self.server.target);
-                Err(Trouble::Refused(what.into(), ITS_LOG))
+                Err(Trouble::Refused(what.into(), HINTS.log))
             }
             Ok(Answer::Closes) => Err(self.broken(&"it closes the session")),
             Err(what) => Err(self.broken(&what)),

@@ -97,8 +97,8 @@ impl Network for Datagrams {
         Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
     }
 
-    fn datagrams<'a>(&'a self, _: &'a str, _: u16, turn: usize) -> crate::net::Opening<'a> {
-        Box::pin(async move { crate::net::Internet.datagrams("127.0.0.1", self.0.port(), turn).await })
+    fn datagrams<'a>(&'a self, _: &'a str, _: u16, turn: usize) -> net::Opening<'a> {
+        Box::pin(async move { net::Internet.datagrams("127.0.0.1", self.0.port(), turn).await })
     }
 }
 

@@ -12,16 +12,17 @@ use super::answer::{Answer, Means};
 use super::frame::{self, HEAD};
 use super::services::Services;
 use super::values::{Value, Values};
-use crate::net::{Network, Stream};
+use crate::net::{self, Network, Stream};
 use crate::outcome::record::Record;
 use crate::outcome::result::Outcome;
+use crate::reach::{Failure, Stage, within};
 use crate::settings::address::Address;
 use crate::sinks::fields::Template;
+use crate::sinks::hints::Hints;
 use crate::sinks::memory::Memory;
 use crate::sinks::piece::{Format, Piece};
 use crate::sinks::sink::{
-    Destination, Fate, Hint, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble,
-    Unopened,
+    Destination, Fate, Id, Item, Lane, Limits, Order, Pieces, Said, Seat, Sending, Sink, Trouble, Unopened,
 };
 use crate::sinks::tls::{self, Tls};
 use crate::sinks::turns::Turns;
@@ -32,9 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one of its addresses may take to connect.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
-const RUNNING: Hint = "see whether it runs, and whether `addresses` of this sink is right";
-const CERTIFICATES: Hint = "check ca_file, fingerprint, server_name, cert_file and key_file of this sink, and TLSAccept of the proxy";
-const ITS_LOG: Hint = "see the log of the Zabbix server or proxy";
+const HINTS: Hints = Hints {
+    running: "see whether it runs, and whether `addresses` of this sink is right",
+    certificates: "check ca_file, fingerprint, server_name, cert_file and key_file of this sink, and TLSAccept of the proxy",
+    log: "see the log of the Zabbix server or proxy",
+};
 
 /// A Zabbix server, or some.
 #[derive(Clone)]
@@ -285,14 +288,18 @@ impl Way {
     }
 
     fn broken(&self, what: &dyn fmt::Display) -> Trouble {
-        Trouble::Unanswered(format!("Zabbix at {} broke off: {what}", self.server()).into(), ITS_LOG)
+        self.failed(&what.to_string().into())
+    }
+
+    fn failed(&self, failure: &Failure) -> Trouble {
+        HINTS.trouble(failure, &format_args!("Zabbix at {}", self.server()))
     }
 
     async fn exchange(&mut self, body: &[u8]) -> Result<Answer, Trouble> {
         let mut stream = self.connect().await?;
-        match tokio::time::timeout(PATIENCE, self.ask(&mut stream, body)).await {
+        match within(PATIENCE, self.ask(&mut stream, body)).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.broken(&"no answer within 30 s")),
+            Err(late) => Err(self.failed(&late)),
         }
     }
 
@@ -301,29 +308,21 @@ impl Way {
         let (mut why, mut is_certificate) = (Vec::new(), true);
         for _ in 0..self.zabbix.addresses.len() {
             self.at = self.turns.take();
-            match tokio::time::timeout(CONNECT_PATIENCE, self.connect_to(self.server())).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err((said, of_tls))) => {
-                    is_certificate &= of_tls;
-                    why.push(said);
-                }
-                Err(_) => {
-                    is_certificate = false;
-                    why.push(format!("{}: no answer within {} s", self.server(), CONNECT_PATIENCE.as_secs()));
+            match within(CONNECT_PATIENCE, self.connect_to(self.server())).await.flatten() {
+                Ok(stream) => return Ok(stream),
+                Err(failure) => {
+                    is_certificate &= failure.stage() == Stage::Tls;
+                    why.push(format!("{}: {failure}", self.server()));
                 }
             }
         }
-        let hint = if is_certificate { CERTIFICATES } else { RUNNING };
+        let hint = if is_certificate { HINTS.certificates } else { HINTS.running };
         Err(Unopened::Away(format!("cannot connect to Zabbix at {}", why.join(", ")).into(), hint))
     }
 
-    /// A connection, or why there is none and whether that is about TLS.
-    async fn connect_to(&self, address: &Address) -> Result<Box<dyn Stream>, (String, bool)> {
-        let Address { host, port } = address;
-        let stream = self.network.connect(host, *port).await;
-        let stream = stream.map_err(|error| (format!("{address}: {error}"), false))?;
-        let secured = tls::begin(&self.zabbix.tls, stream).await;
-        secured.map_err(|error| (format!("{address}: no TLS: {error}"), true))
+    async fn connect_to(&self, Address { host, port }: &Address) -> Result<Box<dyn Stream>, Failure> {
+        let stream = net::connect(&*self.network, host, *port).await?;
+        tls::begin(&self.zabbix.tls, stream).await
     }
 
     async fn ask(&self, stream: &mut Box<dyn Stream>, body: &[u8]) -> Result<Answer, Trouble> {

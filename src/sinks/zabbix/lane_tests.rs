@@ -229,9 +229,9 @@ struct Holes {
 }
 
 impl Network for Holes {
-    fn connect<'a>(&'a self, host: &'a str, port: u16) -> crate::net::Connecting<'a> {
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> net::Connecting<'a> {
         if host != self.hole {
-            return crate::net::Internet.connect(host, port);
+            return net::Internet.connect(host, port);
         }
         if self.answers {
             let (own, other) = tokio::io::duplex(1 << 16);
