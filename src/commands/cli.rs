@@ -15,6 +15,7 @@ use super::{
 };
 use crate::daemon::helpers;
 use crate::outcome::name::visible;
+use crate::sys::survive_file_limit;
 use crate::terminal::{self, eprintln, print, println};
 use crate::vitals::{Judgement, Level};
 
@@ -144,6 +145,8 @@ impl Cli {
     ///
     /// The exit status, where the words are no command or ask for help; what there is to say is said.
     pub fn of(words: Vec<OsString>) -> Result<Self, ExitCode> {
+        // Before anything is written, which may go to a file.
+        survive_file_limit();
         Cli::try_parse_from(&words).map_err(|error| {
             let text = said_of(error, &words);
             match text {

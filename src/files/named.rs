@@ -256,3 +256,4 @@ fn at(path: &Path, error: io::Error) -> io::Error {
 #[cfg(test)]
 #[path = "named_tests.rs"]
 mod tests;
+        ErrorKind::FileTooLarge => super::RAISE_LIMIT,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::files::entries::{Form, JSON_LINES};
 use crate::files::lock::Lock;
-use crate::files::{AppendLog, Folder};
+use crate::files::{AppendLog, Folder, is_without_room};
 use crate::outcome::json::{self, Json};
 use crate::outcome::record::Record;
 
@@ -469,7 +469,7 @@ fn append_most(log: &mut AppendLog, letters: &[Letter]) -> (usize, Option<io::Er
 }
 
 fn lacks_room(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    is_without_room(error.kind())
 }
 
 /// The lines of a file of letters, whatever they are.
