@@ -5,8 +5,6 @@
 //! to. The journal has files of its own form, on the same `disk`, which tests replace by one that fails as disks fail:
 //! `faulty`. A simulation mounts that in the place of a directory (`mount`, with the feature `simulation`).
 
-use std::io::ErrorKind;
-
 pub mod append_log;
 pub(crate) mod disk;
 pub mod entries;
@@ -21,20 +19,13 @@ pub mod mount;
 pub mod named;
 mod pinned;
 pub mod pipe;
+mod room;
 pub(crate) mod system;
 
 pub use append_log::AppendLog;
 pub use folder::Folder;
 pub use pinned::PinnedFile;
-
-/// What to do about [`ErrorKind::FileTooLarge`] from the system.
-pub const RAISE_LIMIT: &str =
-    "raise the limit of the size of files (LimitFSIZE= of the service, or `ulimit -f`)";
-
-/// Whether a disk says with this that it takes no more; less may fit, and later the same.
-pub fn is_without_room(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
-}
+pub use room::{RAISE_LIMIT, is_without_room};
 
 #[cfg(test)]
 pub(crate) mod only_here_tests;
