@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::files::disk::Identity;
 use crate::files::entries::{Form, JSON_LINES};
 use crate::files::lock::Lock;
 use crate::files::{AppendLog, Folder, is_without_room};
@@ -335,6 +336,12 @@ impl DeadLetters {
         let there =
             |folder: Folder| folder.exists(&self.name("retry")) || folder.exists(&self.name("retrying"));
         existing(&self.journal).map_or(true, |folder| folder.is_some_and(there))
+    }
+
+    /// What changes when somebody else takes letters out that are sent again.
+    pub(super) fn stamp(&self) -> Option<(Identity, u64)> {
+        let (folder, name) = (existing(&self.journal).ok().flatten()?, self.name("retrying"));
+        Some((folder.identity(&name).ok()?, folder.measure(&name).ok()?))
     }
 
     /// The letters to deliver again. They stay until [`DeadLetters::retried`]. What was asked for and says no outcome is put among the
