@@ -34,13 +34,13 @@ use crate::posted::events::{self, Format};
 use crate::posted::kept::Kept;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::values::unhex;
+use crate::snmp;
 use crate::snmp::Decoded;
 use crate::snmp::decode::MAX_VARBINDS;
 use crate::snmp::usm::Memory;
 use crate::terminal::{eprintln, println};
 use crate::time::clock::now;
 use crate::world::SystemResolver;
-use crate::{pcap, snmp};
 
 /// Arguments of `trapline explain`.
 #[derive(Debug, Args)]
@@ -121,12 +121,9 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         return explainer.unmatched(&unmatched::group(&setup.config.journal.directory, id)?);
     }
     let Some(path) = args.input.pcap.as_ref().or(args.input.file.as_ref()) else { return Ok(false) };
-    let content = messages::read(path)?;
+    let content = messages::read(path, args.input.pcap.is_some())?;
     let named =
         || if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    if args.input.pcap.is_some() && !pcap::is_capture(&content) {
-        return Err(pcap::PcapError::Format).with_context(named);
-    }
     // What snmptrapd has printed has no community, and was let in there.
     explainer.let_in |= str::from_utf8(&content).is_ok_and(printed::is_printed);
     let mut all = true;

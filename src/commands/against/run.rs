@@ -96,7 +96,7 @@ pub fn run(against: &Against, config: Config, edited: &[PathBuf], as_json: bool)
     let mut comparison = Comparison::new(&config, &before, &after);
     match (against, &mut captured) {
         (Against::File(path), _) => {
-            let content = messages::read(path)?;
+            let content = messages::read(path, false)?;
             let each = |found: Found<'_>, source: &Source| {
                 comparison.found(found, source);
                 Ok(())
