@@ -259,7 +259,10 @@ fn asks_plugin(words: &[OsString]) -> bool {
 fn wrong_call(text: &str) -> String {
     let what = text.split("\n\n").next().unwrap_or_default();
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    // Without any word there is only the help.
+    let usage = || text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("trapline --help");
+    let lacks = || format!("a command is missing: {}", usage().trim());
+    let what = what.strip_prefix("error: ").map_or_else(lacks, str::to_owned);
     Judgement::without_numbers(Level::Unknown, &format!("wrong call: {what}; --help shows the options"))
         .line()
 }

@@ -30,7 +30,7 @@ use crate::rules::{MessageContext, RuleSet, files};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::values::{parse_duration, shown};
 use crate::snmp;
-use crate::terminal::{eprintln, print, println};
+use crate::terminal::{eprintln, print, println, say};
 use crate::time::clock::{now, rfc3339};
 
 /// Which messages: those that were captured in some time, or those of a file.
@@ -276,7 +276,7 @@ impl<'c> Comparison<'c> {
             Against::File(path) => format!("in {}", path.display()),
         };
         let span = span.map_or_else(String::new, |(from, to)| format!(", {from} to {to}"));
-        println!(
+        say!(
             "{messages} messages {of}{span}: {} outcomes of {} rules would differ",
             differences.count(),
             differences.rules()
