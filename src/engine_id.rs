@@ -7,8 +7,8 @@ use std::path::Path;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
-use crate::files::Folder;
 use crate::files::disk::Opening;
+use crate::files::{Folder, is_without_room};
 use crate::snmp::usm::{Engine, Memory, Senders};
 
 /// The longest content that is read, in bytes: 32 octets in hex and a number are far below.
@@ -37,10 +37,7 @@ pub fn boot(path: &Path, now: u64) -> io::Result<Engine> {
     };
     let content = format!("{} {boots}\n", HEXLOWER.encode(&id));
     match folder.replace(name, |out| out.write_all(content.as_bytes())) {
-        Err(error)
-            if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-                && folder.exists(name) =>
-        {
+        Err(error) if is_without_room(error.kind()) && folder.exists(name) => {
             overwrite(&folder, name, &content)?;
         }
         other => drop(other?),

@@ -1,6 +1,7 @@
 //! The system calls that no safe library offers in the form needed here: batches of datagrams in buffers that are used
 //! again and given back to the system, what the kernel dropped at a socket, which socket of an address gets a datagram, how much of a pipe is
-//! unread, whether the clock is in step, the name of an address, the sockets that were there at the start; and what the processor is to fetch ahead. The only module with unsafe code.
+//! unread, whether the clock is in step, the name of an address, the sockets that were there at the start, a signal that is not to end the
+//! process; and what the processor is to fetch ahead. The only module with unsafe code.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, handle_alloc_error};
@@ -484,6 +485,19 @@ pub fn send_batch(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<usize> 
     let sent =
         unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as libc::c_uint, 0) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// From now on, who writes beyond the process's limit of the size of a file (RLIMIT_FSIZE) gets EFBIG, as from a disk that is full, and is
+/// not ended by SIGXFSZ. Processes that this one starts are: execve(2) takes a handler away, where a signal that is ignored stays so.
+pub fn survive_file_limit() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let handler: extern "C" fn(libc::c_int) = nothing;
+    // SAFETY: all-zero is a valid value of this plain C structure: no flags, and no signal blocked.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the structure is valid for the call; the handler does nothing, which is safe at any moment.
+    unsafe { libc::sigaction(libc::SIGXFSZ, &raw const action, std::ptr::null_mut()) };
 }
 
 /// How many bytes of a pipe its reader has not taken yet.

@@ -169,3 +169,14 @@ fn a_receiver_has_memory_only_as_far_as_datagrams_were_long() {
     assert!((1..=MAX_DATAGRAM / 4096 + 2).contains(&one), "{one} pages");
     assert_eq!(take(60_000, 100), one, "the next ones use it again");
 }
+
+#[test]
+fn a_file_beyond_the_limit_is_an_error_here_and_the_end_of_who_is_started() {
+    use std::os::unix::process::ExitStatusExt as _;
+    survive_file_limit();
+    // What happens to who writes beyond it.
+    // SAFETY: it sends this thread a signal, whose handler does nothing.
+    assert_eq!(unsafe { libc::raise(libc::SIGXFSZ) }, 0);
+    let ended = std::process::Command::new("sh").args(["-c", "kill -XFSZ $$"]).status().unwrap();
+    assert_eq!(ended.signal(), Some(libc::SIGXFSZ));
+}

@@ -160,6 +160,11 @@ fn write(text: Arguments<'_>, kept: &[&str]) {
     written.unwrap_or_else(lost);
 }
 
+/// One line for people: escaped as by [`err_line`], whoever reads it. What it names is somebody else's: a file, a sender.
+pub fn out_line(text: Arguments<'_>) {
+    out(format_args!("{}\n", printable(&in_a_line(&text.to_string()), &[])));
+}
+
 /// Writes to standard error, if that can be written to. Control characters and those that turn text are escaped: the names
 /// of files and what others have sent may have any.
 pub fn err(text: Arguments<'_>) {
@@ -228,6 +233,11 @@ macro_rules! println {
     ($($text:tt)*) => { $crate::terminal::out(format_args!("{}\n", format_args!($($text)*))) };
 }
 
+/// As `println!`, by [`out_line`]: it is one line, without anything that rules a terminal.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::terminal::out_line(format_args!($($text)*)) };
+}
+
 /// As `eprint!`, by [`err`].
 macro_rules! eprint {
     ($($text:tt)*) => { $crate::terminal::err(format_args!($($text)*)) };
@@ -238,7 +248,7 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::terminal::err_line(format_args!($($text)*)) };
 }
 
-pub(crate) use {eprint, eprintln, print, println};
+pub(crate) use {eprint, eprintln, print, println, say};
 
 #[cfg(test)]
 mod tests {

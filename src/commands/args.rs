@@ -1,5 +1,6 @@
 //! Arguments that several commands have.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::IntErrorKind;
 use std::ops::RangeInclusive;
@@ -29,8 +30,7 @@ pub struct ConfigArg {
 impl ConfigArg {
     /// The configuration file that is named, or is in a usual place; none for the built-in defaults.
     pub fn path(&self) -> Option<PathBuf> {
-        let usual = || USUAL.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned);
-        self.config.clone().or_else(usual)
+        self.config.clone().or_else(|| first_of(USUAL.map(Path::new)))
     }
 
     /// The same for a command that takes more than one: what is named here and these, or what [`ConfigArg::path`] gives if nothing is
@@ -52,6 +52,16 @@ impl ConfigArg {
     pub fn none() -> Self {
         ConfigArg { config: None }
     }
+}
+
+/// The first of these places that has something: also a link to nothing, which whoever reads it reports. If none has, the first one
+/// that may have something, as this user cannot look at it: what is configured there is not what a command does without.
+fn first_of<const N: usize>(places: [&Path; N]) -> Option<PathBuf> {
+    let looked = places.map(|path| (path, path.symlink_metadata().map_err(|error| error.kind())));
+    let has = looked.iter().find(|(_, found)| found.is_ok());
+    let may_have =
+        |(_, found): &&(&Path, _)| !matches!(found, Err(ErrorKind::NotFound | ErrorKind::NotADirectory));
+    has.or_else(|| looked.iter().find(may_have)).map(|(path, _)| path.to_path_buf())
 }
 
 /// Arguments of a list that has no others.
@@ -164,6 +174,42 @@ pub fn moment(text: &str, now: i64) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_that_cannot_be_looked_at_is_passed_over_only_for_one_that_is_there() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["file", "other"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        symlink(path("nowhere"), path("dangling")).unwrap();
+        symlink(path("loop"), path("loop")).unwrap();
+        std::fs::create_dir(path("folder")).unwrap();
+        let long = "x".repeat(300);
+        std::fs::create_dir(path("closed")).unwrap();
+        std::fs::write(path("closed/file"), "").unwrap();
+        std::fs::set_permissions(path("closed"), std::fs::Permissions::from_mode(0)).unwrap();
+        for (places, chosen) in [
+            (["file", "other"], Some("file")),
+            (["absent", "other"], Some("other")),
+            (["file/below", "other"], Some("other")),
+            (["absent", "file/below"], None),
+            (["dangling", "other"], Some("dangling")),
+            (["loop", "other"], Some("loop")),
+            (["folder", "other"], Some("folder")),
+            (["absent", "closed/file"], Some("closed/file")),
+            (["closed/file", "absent"], Some("closed/file")),
+            (["absent", &long], Some(&*long)),
+            (["loop/below", "absent"], Some("loop/below")),
+            // The folder in which root has become another user has nothing to say to that one.
+            (["loop/below", "other"], Some("other")),
+        ] {
+            let paths = places.map(path);
+            assert_eq!(first_of(paths.each_ref().map(|path| &**path)), chosen.map(path), "{places:?}");
+        }
+        std::fs::set_permissions(path("closed"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
 
     #[test]
     fn times_are_ages_or_dates_and_what_is_neither_names_both() {

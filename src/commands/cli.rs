@@ -15,6 +15,7 @@ use super::{
 };
 use crate::daemon::helpers;
 use crate::outcome::name::visible;
+use crate::sys::survive_file_limit;
 use crate::terminal::{self, eprintln, print, println};
 use crate::vitals::{Judgement, Level};
 
@@ -144,6 +145,8 @@ impl Cli {
     ///
     /// The exit status, where the words are no command or ask for help; what there is to say is said.
     pub fn of(words: Vec<OsString>) -> Result<Self, ExitCode> {
+        // Before anything is written, which may go to a file.
+        survive_file_limit();
         Cli::try_parse_from(&words).map_err(|error| {
             let text = said_of(error, &words);
             match text {
@@ -256,7 +259,10 @@ fn asks_plugin(words: &[OsString]) -> bool {
 fn wrong_call(text: &str) -> String {
     let what = text.split("\n\n").next().unwrap_or_default();
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    // Without any word there is only the help.
+    let usage = || text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("trapline --help");
+    let lacks = || format!("a command is missing: {}", usage().trim());
+    let what = what.strip_prefix("error: ").map_or_else(lacks, str::to_owned);
     Judgement::without_numbers(Level::Unknown, &format!("wrong call: {what}; --help shows the options"))
         .line()
 }

@@ -166,7 +166,7 @@ fn a_plugin_that_is_called_wrongly_says_unknown() {
         (&["state", "query"][..], "--host <GLOB>"),
         (&["state", "query", "--host", "a", "--bogus|x"], "'--bogus"),
         (&["checkin", "query"], "--service <NAME>"),
-        (&["checkin"], ""),
+        (&["checkin"], "a command is missing: trapline checkin <COMMAND>"),
         (&["checkin", "nope"], "'nope'"),
         (&["status", "--check", "--bogus"], "'--bogus'"),
         (&["status", "--check=yes"], "--check"),

@@ -34,13 +34,13 @@ use crate::posted::events::{self, Format};
 use crate::posted::kept::Kept;
 use crate::rules::{MatchResult, MessageContext, Rule, RuleSet, Scratch};
 use crate::settings::values::unhex;
+use crate::snmp;
 use crate::snmp::Decoded;
 use crate::snmp::decode::MAX_VARBINDS;
 use crate::snmp::usm::Memory;
-use crate::terminal::{eprintln, println};
+use crate::terminal::{eprintln, println, say};
 use crate::time::clock::now;
 use crate::world::SystemResolver;
-use crate::{pcap, snmp};
 
 /// Arguments of `trapline explain`.
 #[derive(Debug, Args)]
@@ -121,12 +121,9 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<bool> {
         return explainer.unmatched(&unmatched::group(&setup.config.journal.directory, id)?);
     }
     let Some(path) = args.input.pcap.as_ref().or(args.input.file.as_ref()) else { return Ok(false) };
-    let content = messages::read(path)?;
+    let content = messages::read(path, args.input.pcap.is_some())?;
     let named =
         || if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    if args.input.pcap.is_some() && !pcap::is_capture(&content) {
-        return Err(pcap::PcapError::Format).with_context(named);
-    }
     // What snmptrapd has printed has no community, and was let in there.
     explainer.let_in |= str::from_utf8(&content).is_ok_and(printed::is_printed);
     let mut all = true;
@@ -233,7 +230,7 @@ impl Explainer<'_> {
         if self.as_json {
             println!("{}", json!({ "denied": reason, "error": error }));
         } else {
-            println!("not let in ({reason}): {error}");
+            say!("not let in ({reason}): {error}");
         }
         false
     }
@@ -243,7 +240,7 @@ impl Explainer<'_> {
         if self.as_json {
             println!("{}", json!({ "malformed": reason, "error": error.to_string() }));
         } else {
-            println!("malformed ({reason}): {error}");
+            say!("malformed ({reason}): {error}");
         }
         false
     }
@@ -350,14 +347,15 @@ impl Explainer<'_> {
             print_host(subject, candidates);
             print_rules(&made.matched, &made.rejected);
             for (rule, does) in &made.state {
-                println!("state           {rule}: without an earlier message it is {does}");
+                say!("state           {rule}: without an earlier message it is {does}");
             }
             if let Some(whom) = self.asking.whom() {
                 println!("state           is_open and open_count: {}", whom.in_words());
             }
             print_deliveries(&made.outcomes, &made.sends);
             for (rule, field, error) in &made.failures {
-                println!("\ncannot render   {field} of {rule}: {}", visible(error));
+                println!();
+                say!("cannot render   {field} of {rule}: {}", visible(error));
             }
             Ok(())
         })
@@ -394,13 +392,13 @@ fn print_rules(matched: &[&Rule], rejected: &[(&Rule, String)]) {
         println!("no rule takes it: it is counted as unmatched and kept in the inbox");
     }
     for rule in matched {
-        println!("taken by        {} ({})", rule.id, rule.file);
+        say!("taken by        {} ({})", rule.id, rule.file);
     }
     // Rules for other traps of the module are the least likely to be meant.
     let (siblings, near): (Vec<_>, Vec<_>) =
         rejected.iter().partition(|(_, because)| because.starts_with("rule wants "));
     for (rule, because) in near.iter().chain(&siblings).take(MOST_NEAR_MISSES) {
-        println!("not by          {}: {because}", rule.id);
+        say!("not by          {}: {because}", rule.id);
     }
     if rejected.len() > MOST_NEAR_MISSES {
         let more = rejected.len() - MOST_NEAR_MISSES;
@@ -413,7 +411,7 @@ fn print_deliveries(outcomes: &[Value], deliveries: &[(String, String)]) {
         println!("\nmakes           {}", visible(&outcome.to_string()));
     }
     for (sink, what) in deliveries {
-        println!("sink {sink:<11}{}{}", if sink.len() < 11 { "" } else { " " }, visible(what.trim_end()));
+        say!("sink {sink:<11}{}{}", if sink.len() < 11 { "" } else { " " }, visible(what.trim_end()));
     }
 }
 

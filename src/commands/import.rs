@@ -1,7 +1,7 @@
 //! `trapline import`: what other programs were told, as rules.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use crate::commands::args::ConfigArg;
 use crate::commands::rule_file::ChangedFile;
 use crate::config::loaded as setup;
-use crate::files::named;
+use crate::files::named::{self, folder_of};
 use crate::import::snmptrapd;
 use crate::import::snmptt::submit::Wrapper;
 use crate::import::snmptt::{self, Ini, LeftOut, Names, Options, ini};
@@ -33,8 +33,8 @@ impl ImportArgs {
     /// Whether it does something besides what it prints.
     pub fn changes(&self) -> bool {
         match &self.what {
-            What::Snmptt(args) => args.output.is_some(),
-            What::Snmptrapd(args) => args.output.is_some(),
+            What::Snmptt(args) => file(args.output.as_deref()).is_some(),
+            What::Snmptrapd(args) => file(args.output.as_deref()).is_some(),
         }
     }
 }
@@ -52,7 +52,7 @@ struct SnmptrapdArgs {
     /// The files; add net-snmp's persistent file (/var/lib/snmp/snmptrapd.conf) if users are only there
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Write the configuration to this new file, which only its owner can read, instead of standard output
+    /// Write the configuration to this new file, which only its owner can read; - is standard output, as is the default
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -64,7 +64,7 @@ struct SnmpttArgs {
     /// The files, in the order of snmptt.ini
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Write the rules to this new file instead of standard output
+    /// Write the rules to this new file; - is standard output, as is the default
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the file of --output if it is there
@@ -106,9 +106,14 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<bool> {
     }
 }
 
+/// What `--output` names, if that is not standard output, which is also what is meant without it.
+fn file(output: Option<&Path>) -> Option<&Path> {
+    output.filter(|path| !named::is_stdout(path))
+}
+
 fn snmptrapd(args: &SnmptrapdArgs) -> anyhow::Result<bool> {
     let imported = snmptrapd::import(&texts(&args.files)?);
-    match &args.output {
+    match file(args.output.as_deref()) {
         // For its owner alone: it has passwords.
         Some(path) => match named::create(path, 0o600, |out| out.write_all(imported.text.as_bytes())) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -138,7 +143,8 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     else {
         return Ok(false);
     };
-    let output = args.output.as_deref().map(|path| output(path, args.force)).transpose()?;
+    let path = file(args.output.as_deref());
+    let output = path.map(|path| output(path, args.force)).transpose()?;
     let (mibs, _) = setup::mibs(&config, &args.mibs);
     let mut settings = Ini { system_name: host_name(), ..Ini::default() };
     let mut not_carried = Diagnostics::default();
@@ -173,8 +179,9 @@ fn snmptt(args: &SnmpttArgs) -> anyhow::Result<bool> {
     imported.left_out.extend(not_carried);
     match output {
         Some(Output::File(file)) => file.replace(&imported.text)?,
-        Some(Output::Stream(mut file)) => {
-            file.write_all(imported.text.as_bytes()).context("cannot write the rules to --output")?;
+        Some(Output::Stream(stream)) => {
+            named::write_to(stream, path.unwrap_or(Path::new("-")), &imported.text)
+                .context("cannot write the rules")?;
         }
         None => print!("{}", imported.text),
     }
@@ -201,12 +208,27 @@ fn output(path: &Path, force: bool) -> anyhow::Result<Output> {
     if let Some(stream) = named::stream(path).context("cannot write the rules")? {
         return Ok(Output::Stream(stream));
     }
-    if !force && path.symlink_metadata().is_ok() {
-        bail!("{} is there already, and stays as it is; name another file, or add --force", path.display());
+    let folder = folder_of(path);
+    match path.symlink_metadata() {
+        // --force would not help.
+        Ok(there) if there.is_symlink() => {
+            bail!("{} is a symbolic link; name the file that it leads to, or another one", path.display())
+        }
+        Ok(_) if !force => {
+            bail!(
+                "{} is there already, and stays as it is; name another file, or add --force",
+                path.display()
+            )
+        }
+        Err(_) if !folder.is_dir() => {
+            let folder = folder.display();
+            bail!(
+                "cannot write {}; there is no folder {folder}: make it, or name another file",
+                path.display()
+            )
+        }
+        _ => Ok(Output::File(Box::new(ChangedFile::open(path)?))),
     }
-    let file = ChangedFile::open(path)
-        .with_context(|| format!("cannot write {}; name a file in a folder that is there", path.display()))?;
-    Ok(Output::File(Box::new(file)))
 }
 
 /// A file's text; snmptt's are of no encoding that is said, so what is not UTF-8 is Latin-1.

@@ -1,5 +1,6 @@
 //! Messages in what people capture and paste: captures, packets, hex dumps and lines of syslog.
 
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use anyhow::{Context as _, bail};
 use crate::import::printed;
 use crate::message::Source;
 use crate::mib::Mib;
-use crate::pcap::{Capture, Dumps, Skipped, is_capture};
+use crate::pcap::{Capture, Dumps, PcapError, Skipped, is_capture};
 use crate::settings::input;
 use crate::syslog::framing::of_datagram;
 use crate::terminal::eprintln;
@@ -29,16 +30,28 @@ pub enum Found<'f> {
     Line(&'f [u8]),
 }
 
-/// The content of a file, or of standard input for `-`.
+/// What is said of a file that has no message.
+const NOTHING: &str = "there is nothing in it; it must be a capture, a hex dump, or lines of syslog";
+
+/// The content of a file, or of standard input for `-`; of a capture, if it must be one.
 ///
 /// # Errors
 ///
-/// If it cannot be read, or is larger than 1 GiB.
-pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// If it cannot be read, is larger than 1 GiB, is no such capture, or begins with zeros, as what never ends may.
+pub fn read(path: &Path, must_be_capture: bool) -> anyhow::Result<Vec<u8>> {
+    let mut begins = |head: &[u8]| {
+        if must_be_capture && !is_capture(head) {
+            return Err(io::Error::other(PcapError::Format));
+        }
+        if head.len() == input::HEAD && head.iter().all(|octet| *octet == 0) {
+            return Err(io::Error::other(NOTHING));
+        }
+        Ok(())
+    };
     if path == Path::new("-") {
-        return input::standard(input::DATA).context("cannot read standard input");
+        return input::standard(&mut begins, input::DATA).context("cannot read standard input");
     }
-    let read = input::bytes(path, input::DATA);
+    let read = input::bytes_that(&mut begins, path, input::DATA);
     Ok(std::mem::take(&mut *read.with_context(|| format!("cannot read {}", path.display()))?))
 }
 
@@ -162,7 +175,7 @@ fn of_octets(content: &[u8], mut take: impl FnMut(Found<'_>) -> anyhow::Result<(
         }
     }
     if seen == 0 {
-        bail!("there is nothing in it; it must be a capture, a hex dump, or lines of syslog");
+        bail!(NOTHING);
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::commands::daemon::{self, PATIENCE};
 use crate::daemon::control::Request;
 use crate::intake::mute::Covers;
 use crate::settings::values::parse_duration;
-use crate::terminal::println;
+use crate::terminal::{println, say};
 
 /// The longest mute.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
@@ -152,7 +152,7 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
     }
     println!("{:<6}{:<9}{:<30}{:>8}  what: why", "id", "active", "until", "muted");
     for mute in mutes {
-        println!("{}", line(mute));
+        say!("{}", line(mute));
     }
     Ok(true)
 }

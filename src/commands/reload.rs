@@ -5,7 +5,7 @@ use clap::Args;
 use crate::commands::args::ConfigArg;
 use crate::commands::daemon;
 use crate::daemon::control::Request;
-use crate::terminal::{eprint, eprintln, println};
+use crate::terminal::{eprint, eprintln, println, say};
 
 /// Arguments of `trapline reload`.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub fn run(args: &ReloadArgs) -> anyhow::Result<bool> {
         println!("{answer}");
     } else if done {
         eprint!("{}", answer["warnings"].as_str().unwrap_or_default());
-        println!("{}", answer["summary"].as_str().unwrap_or_default());
+        say!("{}", answer["summary"].as_str().unwrap_or_default());
         for sink in answer["unconfigured_sinks"].as_array().into_iter().flatten() {
             daemon::warn_unconfigured(sink.as_str().unwrap_or_default());
         }

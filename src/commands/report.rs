@@ -1,6 +1,6 @@
 //! `trapline report`: a page, a table or a document on a time of the history, out of its files, whether a daemon runs or not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -30,15 +30,20 @@ pub struct ReportArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Html)]
     format: Format,
-    /// Write the report to this file instead of printing it; an existing file is replaced, a FIFO or a device is written to
+    /// Write the report to this file instead of printing it; an existing file is replaced, a FIFO or a device is written to, - is standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 impl ReportArgs {
+    /// What `--output` names, if that is not standard output, which is also what is meant without it.
+    fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| !named::is_stdout(path))
+    }
+
     /// Whether it does something besides what it prints.
     pub fn changes(&self) -> bool {
-        self.output.is_some()
+        self.file().is_some()
     }
 }
 
@@ -72,7 +77,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     };
     let report = report::gather(&folder, period, now, None)?;
     let text = written(&report, args.format);
-    match &args.output {
+    match args.file() {
         Some(path) => named::replace(path, MODE, |out| out.write_all(text.as_bytes()))
             .context("cannot write the report")?,
         None => print!("{text}"),

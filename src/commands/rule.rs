@@ -13,6 +13,7 @@ use crate::commands::args::ConfigArg;
 use crate::commands::rule_new;
 use crate::config::loaded as setup;
 use crate::files::named;
+use crate::outcome::name::visible;
 use crate::rules::compile::{RuleFile, is_shipped};
 use crate::rules::matching::Matcher;
 use crate::rules::shipped::{self, Packs};
@@ -33,7 +34,7 @@ impl RuleArgs {
         match &self.what {
             What::List(_) | What::Show(_) => false,
             What::New(args) => args.changes(),
-            What::Copy(args) => args.to.is_some(),
+            What::Copy(args) => args.file().is_some(),
         }
     }
 }
@@ -75,9 +76,16 @@ struct CopyArgs {
     /// Ids of shipped rules, or names of packs
     #[arg(required = true)]
     names: Vec<String>,
-    /// A new file, or a folder for PACK.toml. Default: standard output
+    /// A new file, or a folder for PACK.toml; - is standard output, as is the default
     #[arg(long, value_name = "PATH")]
     to: Option<PathBuf>,
+}
+
+impl CopyArgs {
+    /// What `--to` names, if that is not standard output, which is also what is meant without it.
+    fn file(&self) -> Option<&Path> {
+        self.to.as_deref().filter(|path| !named::is_stdout(path))
+    }
 }
 
 /// Runs a subcommand; false if something is wrong or not found.
@@ -126,9 +134,9 @@ fn list(args: &ListArgs) -> bool {
         }
         if file != &*rule.file {
             file = &rule.file;
-            let _ = writeln!(text, "{file}");
+            let _ = writeln!(text, "{}", visible(file));
         }
-        let _ = writeln!(text, "  {:<44} {what}", rule.id);
+        let _ = writeln!(text, "  {:<44} {}", visible(&rule.id), visible(&what));
     }
     print!("{text}");
     if count == 0 {
@@ -169,26 +177,27 @@ fn what(rule: &Rule, rules: &RuleSet) -> String {
 fn copy(args: &CopyArgs) -> anyhow::Result<bool> {
     let files = shipped::files(&Packs::All);
     let Some(text) = texts(&files, &args.names) else { return Ok(false) };
-    let Some(to) = &args.to else {
+    let Some(to) = args.file() else {
         print!("{text}");
         return Ok(true);
     };
-    let path = if to.is_dir() { to.join(format!("{}.toml", args.names[0])) } else { to.clone() };
-    create(&path, &text)?;
-    eprintln!(
-        "trapline: wrote {}; its rules take the place of the shipped ones after a reload",
-        path.display()
-    );
+    let path = if to.is_dir() { to.join(format!("{}.toml", args.names[0])) } else { to.to_owned() };
+    if create(&path, &text)? {
+        eprintln!(
+            "trapline: wrote {}; its rules take the place of the shipped ones after a reload if [rules] paths has it",
+            path.display()
+        );
+    }
     Ok(true)
 }
 
-/// Creates a file; one that exists is not overwritten. A FIFO or a device is written to.
-fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Creates a file; one that exists is not overwritten. A FIFO or a device is written to; then false: it keeps no rules.
+fn create(path: &Path, text: &str) -> anyhow::Result<bool> {
     match named::create(path, 0o666, |out| out.write_all(text.as_bytes())) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             bail!("{} exists; remove it, or name another file with --to", path.display())
         }
-        written => written.map(drop).context("cannot write the copy"),
+        written => written.map(|file| file.is_some()).context("cannot write the copy"),
     }
 }
 

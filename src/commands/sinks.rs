@@ -13,7 +13,7 @@ use crate::daemon::control::Request;
 use crate::journal::inspect::{Known, Stopped};
 use crate::sinks::dead::DeadLetters;
 use crate::sinks::memory;
-use crate::terminal::println;
+use crate::terminal::{println, say};
 
 /// Arguments of `trapline sinks`.
 #[derive(Debug, Args)]
@@ -79,7 +79,7 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
     println!("{:<24}{:>12}{:>12}{:>14}{:>12}", "sink", "configured", "behind", "dead letters", "retrying");
     for sink in &sinks {
         let text = |value: &Value| value.as_u64().map_or_else(|| "?".to_owned(), |n| n.to_string());
-        println!(
+        say!(
             "{:<24}{:>12}{:>12}{:>14}{:>12}",
             sink["name"].as_str().unwrap_or_default(),
             if sink["configured"] == true { "yes" } else { "no" },

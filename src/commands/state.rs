@@ -11,7 +11,7 @@ use crate::commands::daemon::{self, PATIENCE};
 use crate::commands::state_query::{self, QueryArgs};
 use crate::daemon::control::Request;
 use crate::intake::state_view::StateFilter;
-use crate::terminal::{eprintln, println};
+use crate::terminal::{eprintln, println, say};
 
 /// Arguments of `trapline state`.
 #[derive(Debug, Args)]
@@ -174,7 +174,7 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
         "id", "what", "state", "since", "count", "next"
     );
     for entry in &entries {
-        println!("{}", line(entry));
+        say!("{}", line(entry));
     }
     let more = total.saturating_sub(entries.len() as u64);
     if more > 0 {

@@ -10,7 +10,7 @@ use crate::commands::args::{ConfigArg, ListArgs};
 use crate::commands::daemon;
 use crate::files::Folder;
 use crate::settings::values::parse_duration;
-use crate::terminal::{eprintln, println};
+use crate::terminal::{eprintln, println, say};
 use crate::time::clock::{Clock as _, SystemClock, rfc3339};
 use crate::web::api::role::Role;
 use crate::web::api::tokens;
@@ -117,7 +117,7 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
             Some(end) if token.is_valid(now) => format!("until {}", rfc3339(end)),
             Some(end) => format!("ended {}", rfc3339(end)),
         };
-        println!("{:<20} {:<8} since {}, {end}", token.name, token.role.as_str(), rfc3339(token.created));
+        say!("{:<20} {:<8} since {}, {end}", token.name, token.role.as_str(), rfc3339(token.created));
     }
     Ok(true)
 }
@@ -125,6 +125,6 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
 fn remove(args: &RemoveArgs) -> anyhow::Result<bool> {
     let Some(folder) = folder(&args.config)? else { return Ok(false) };
     tokens::remove(&folder, &args.name)?;
-    println!("removed: {}", args.name);
+    say!("removed: {}", args.name);
     Ok(true)
 }

@@ -16,7 +16,7 @@ use crate::inbox::{Group, Key, store};
 use crate::intake::line::Reading;
 use crate::maker::groups::{message, summary, what, with_messages};
 use crate::mib::Mib;
-use crate::terminal::println;
+use crate::terminal::{println, say};
 use crate::time::clock::rfc3339;
 
 /// How many senders a line of the list names.
@@ -130,7 +130,7 @@ fn list(args: &ListArgs) -> anyhow::Result<bool> {
     }
     println!("{:>5}{:>10}  {:<21}{:<21}{:<32}what", "group", "count", "first", "last", "from");
     for group in &groups {
-        println!(
+        say!(
             "{:>5}{:>10}  {:<21}{:<21}{:<32}{}{}",
             group.id,
             group.count,
@@ -190,7 +190,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<bool> {
         println!("{:#}", with_messages(&group, &lines, &mib));
         return Ok(true);
     }
-    println!("{}", what(&group, &mib));
+    say!("{}", what(&group, &mib));
     println!("{} messages from {} to {}", group.count, seconds(group.first), seconds(group.last));
     for (address, count) in &group.senders {
         println!("  {count:>10} from {address}");

@@ -26,7 +26,7 @@ use super::{
 use crate::config::Config;
 use crate::config::loaded::{self, Setup};
 use crate::engine_id;
-use crate::files::Folder;
+use crate::files::{Folder, RAISE_LIMIT};
 use crate::inbound::descriptors;
 use crate::intake::amqp::consumer;
 use crate::intake::{Shared, admission, follow, forward};
@@ -426,6 +426,7 @@ fn security(config: &Config, clock: &dyn Clock) -> anyhow::Result<Memory> {
     let engine = engine_id::boot(&path, now).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::StorageFull => "make room on its disk",
+            io::ErrorKind::FileTooLarge => RAISE_LIMIT,
             io::ErrorKind::InvalidData => "restore or remove it",
             _ => "make it and its folder writable for the user that trapline runs as",
         };

@@ -13,6 +13,7 @@ use super::plan::{self, RunningSink, SinkStep, WantedSink};
 use super::slots::{Begins, IN_FLIGHT, Slot};
 use super::supervise::Crew;
 use crate::config::sinks::SinkSection;
+use crate::files::RAISE_LIMIT;
 use crate::journal::Journal;
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::section::Digest;
@@ -274,10 +275,10 @@ pub fn plan(
                 let message = format!("cannot start sink '{name}': {error}");
                 let cursors = journal.directory().join("cursors");
                 let cursors = cursors.display();
-                let hint = if error.kind() == io::ErrorKind::StorageFull {
-                    format!("make room on the disk of {cursors}")
-                } else {
-                    format!("see that {cursors} can be written and the system has threads left")
+                let hint = match error.kind() {
+                    io::ErrorKind::StorageFull => format!("make room on the disk of {cursors}"),
+                    io::ErrorKind::FileTooLarge => RAISE_LIMIT.to_owned(),
+                    _ => format!("see that {cursors} can be written and the system has threads left"),
                 };
                 match &section.place {
                     Some(place) => found.push(place.error(message, hint)),

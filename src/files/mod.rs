@@ -19,11 +19,13 @@ pub mod mount;
 pub mod named;
 mod pinned;
 pub mod pipe;
+mod room;
 pub(crate) mod system;
 
 pub use append_log::AppendLog;
 pub use folder::Folder;
 pub use pinned::PinnedFile;
+pub use room::{RAISE_LIMIT, is_without_room};
 
 #[cfg(test)]
 pub(crate) mod only_here_tests;

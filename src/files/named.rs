@@ -63,13 +63,30 @@ pub fn create(
     }
 }
 
-/// The device, FIFO or pipe that a name leads to, open to be written to; none if it leads to a file or to nothing. Of a FIFO, who
-/// reads it is waited for.
+/// Whether a name means standard output.
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Writes a text to what [`stream`] has opened.
+///
+/// # Errors
+///
+/// What is wrong, with the path.
+pub fn write_to(mut stream: File, path: &Path, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes()).map_err(|error| at(path, error))
+}
+
+/// The device, FIFO or pipe that a name leads to, open to be written to, or standard output for `-`; none if it leads to a file or to
+/// nothing. Of a FIFO, who reads it is waited for.
 ///
 /// # Errors
 ///
 /// What is wrong, with the path; it is wrong to name a folder.
 pub fn stream(path: &Path) -> io::Result<Option<File>> {
+    if is_stdout(path) {
+        return Ok(Some(File::from(io::stdout().as_fd().try_clone_to_owned()?)));
+    }
     let found = match path.metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         found => found.map_err(|error| at(path, error))?,
@@ -246,6 +263,7 @@ fn at(path: &Path, error: io::Error) -> io::Error {
         }
         ErrorKind::NotFound | ErrorKind::NotADirectory => "name a file in a folder that is there",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room, or name a file elsewhere",
+        ErrorKind::FileTooLarge => super::RAISE_LIMIT,
         ErrorKind::BrokenPipe => "what reads it has ended",
         ErrorKind::AlreadyExists => "name a new file",
         _ => "name another file",

@@ -131,6 +131,8 @@ impl WaitingRoom {
             | ErrorKind::StorageFull
             | ErrorKind::QuotaExceeded
             | ErrorKind::ReadOnlyFilesystem => Err(error),
+            // The system says so of what is written; what is there is too long for this daemon otherwise.
+            ErrorKind::FileTooLarge if error.raw_os_error().is_some() => Err(error),
             _ => {
                 set_aside(&folder, name, &error)?;
                 AppendLog::open(&folder, name, FORM, MOST)

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::files::is_without_room;
 use crate::journal::segment::{Header, Meta, segment_path};
 use crate::journal::shape::Shape;
 use crate::journal::spare::Spare;
@@ -46,11 +47,6 @@ fn first(shape: &Shape, next: u64) -> io::Result<Spare> {
 
 fn lacks_room<T>(result: &io::Result<T>) -> bool {
     result.as_ref().is_err_and(|error| is_without_room(error.kind()))
-}
-
-/// Whether a disk says with this that it has no room.
-pub(super) fn is_without_room(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn remove_taken(shape: &Shape, segments: &mut Vec<Meta>, taken: u64) -> io::Result<()> {

@@ -13,8 +13,9 @@ use tokio::sync::Notify;
 use crate::files::disk::{Disk, DiskFile};
 use crate::files::folder;
 use crate::files::system::Access;
+use crate::files::{RAISE_LIMIT, is_without_room};
 use crate::journal::batch::Batch;
-use crate::journal::begin::{begin, is_without_room};
+use crate::journal::begin::begin;
 use crate::journal::cursor::{self, Cursor};
 use crate::journal::recover::{self, Recovery};
 use crate::journal::segment::{Meta, segment_path};
@@ -63,10 +64,10 @@ pub enum OpenError {
 }
 
 fn remedy(error: &io::Error) -> &'static str {
-    if error.kind() == io::ErrorKind::StorageFull {
-        "make room on its disk"
-    } else {
-        "make it writable for the user that trapline runs as, or name another in [journal] directory"
+    match error.kind() {
+        io::ErrorKind::StorageFull => "make room on its disk",
+        io::ErrorKind::FileTooLarge => RAISE_LIMIT,
+        _ => "make it writable for the user that trapline runs as, or name another in [journal] directory",
     }
 }
 

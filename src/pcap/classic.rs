@@ -1,6 +1,7 @@
 //! The classic pcap format: <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html>.
 
 use nom::bytes::complete::take;
+use nom::error::{Error, ErrorKind};
 use nom::number::Endianness;
 use nom::number::complete::u32 as u32_of;
 use nom::{IResult, Parser};
@@ -60,6 +61,10 @@ impl<'f> Frames<'f> for Classic<'f> {
 fn record(input: &[u8], endian: Endianness) -> IResult<&[u8], (u32, u32, &[u8], u32)> {
     let (rest, (seconds, fraction, length, sent)) =
         (u32_of(endian), u32_of(endian), u32_of(endian), u32_of(endian)).parse(input)?;
+    // Zeros are no record but what a file has where it was not written to, or a device without an end.
+    if (seconds, fraction, length, sent) == (0, 0, 0, 0) {
+        return Err(nom::Err::Error(Error::new(input, ErrorKind::Verify)));
+    }
     let (rest, frame) = take(length)(rest)?;
     Ok((rest, (seconds, fraction, frame, sent)))
 }

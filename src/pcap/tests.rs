@@ -260,3 +260,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn zeros_are_no_record() {
+    let whole = classic(1, &[ethernet(&ipv4_udp(b"one"))]);
+    let file = [&whole[..], &[0; 64]].concat();
+    let (packets, skipped) = all(&file);
+    assert_eq!((packets.len(), skipped), (1, Skipped { damaged: true, ..Skipped::default() }));
+}

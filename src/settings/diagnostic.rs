@@ -249,6 +249,9 @@ fn alike(word: &str, candidate: &str) -> usize {
     word.chars().zip(candidate.to_lowercase().chars()).take_while(|(a, b)| a == b).count()
 }
 
+/// The longest name that another one can be meant by, in characters: the time of a comparison grows with the square.
+const LONGEST_NAME: usize = 100;
+
 /// The candidate nearest to a word, if one is near.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     nearest_of(word, &mut candidates.into_iter())
@@ -256,9 +259,14 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 
 /// The code of [`nearest`], once for all kinds of iterators.
 fn nearest_of<'c>(word: &str, candidates: &mut dyn Iterator<Item = &'c str>) -> Option<&'c str> {
+    let is_name = |text: &str| text.chars().nth(LONGEST_NAME).is_none();
+    if !is_name(word) {
+        return None;
+    }
     let word = word.to_lowercase();
     let limit = (word.chars().count() / 3).clamp(1, 4);
     candidates
+        .filter(|c| is_name(c))
         .map(|c| (strsim::damerau_levenshtein(&word, &c.to_lowercase()), c))
         // Where no letter is the same nothing is near, such as a letter to another one and a name to no text.
         .filter(|(distance, c)| *distance <= limit && *distance < word.chars().count().max(c.chars().count()))
@@ -284,6 +292,20 @@ mod tests {
             assert_eq!(nearest(word, ["r", "ab", "when"]), None, "{word}");
         }
         assert_eq!(nearest("r", ["rx", "q"]), Some("rx"));
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_name_is_compared_with_nothing() {
+        let name = |length: usize| "é".repeat(length);
+        for (word, candidate, near) in
+            [(99, 100, true), (100, 99, true), (101, 100, false), (100, 101, false)]
+        {
+            assert_eq!(nearest(&name(word), [&*name(candidate)]).is_some(), near, "{word} {candidate}");
+        }
+        // It would take minutes.
+        let long = "x".repeat(1 << 20);
+        assert_eq!(nearest(&long, [&*long, "x"]), None);
+        assert_eq!(nearest("x", [&*long]), None);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub const TEXT: u64 = 64 << 20;
 /// The largest file that a program writes: the object cache of a monitoring core, a MIB module.
 pub const DATA: u64 = 1 << 30;
 
+/// How many bytes say whether the rest is to be read.
+pub const HEAD: usize = 4096;
 /// How long a pipe may give nothing, in milliseconds.
 const PATIENCE: u16 = 5000;
 
@@ -24,10 +26,28 @@ const PATIENCE: u16 = 5000;
 ///
 /// If it cannot be read, is larger, or is a pipe that is empty, or gives nothing for 5 s.
 pub fn bytes(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    bytes_within(path, most, PollTimeout::from(PATIENCE))
+    bytes_within(path, most, PollTimeout::from(PATIENCE), &mut |_| Ok(()))
 }
 
-fn bytes_within(path: &Path, most: u64, patience: PollTimeout) -> io::Result<Zeroizing<Vec<u8>>> {
+/// The same of what `begins` lets pass by its first [`HEAD`] bytes, or all of fewer: what never ends is not read for long.
+///
+/// # Errors
+///
+/// As [`bytes`], and what `begins` says.
+pub fn bytes_that(
+    begins: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    path: &Path,
+    most: u64,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    bytes_within(path, most, PollTimeout::from(PATIENCE), begins)
+}
+
+fn bytes_within(
+    path: &Path,
+    most: u64,
+    patience: PollTimeout,
+    begins: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Zeroizing<Vec<u8>>> {
     // Without O_NONBLOCK, opening a FIFO waits for somebody who writes into it.
     let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let meta = file.metadata()?;
@@ -49,9 +69,18 @@ fn bytes_within(path: &Path, most: u64, patience: PollTimeout) -> io::Result<Zer
             Ok(0) if is_pipe && content.is_empty() => {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, "it is a pipe that gave nothing"));
             }
-            Ok(0) => return Ok(content),
+            Ok(0) => {
+                if content.len() < HEAD {
+                    begins(&content)?;
+                }
+                return Ok(content);
+            }
             Ok(count) => {
+                let before = content.len();
                 content.extend_from_slice(&chunk[..count]);
+                if before < HEAD && content.len() >= HEAD {
+                    begins(&content[..HEAD])?;
+                }
                 false
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -71,14 +100,17 @@ fn bytes_within(path: &Path, most: u64, patience: PollTimeout) -> io::Result<Zer
     }
 }
 
-/// What standard input gives until its end, of at most `most` bytes.
+/// What standard input gives until its end, of at most `most` bytes, if `begins` lets it pass as in [`bytes_that`].
 ///
 /// # Errors
 ///
-/// If it cannot be read or gives more.
-pub fn standard(most: u64) -> io::Result<Vec<u8>> {
+/// If it cannot be read or gives more, and what `begins` says.
+pub fn standard(begins: &mut dyn FnMut(&[u8]) -> io::Result<()>, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    io::stdin().lock().take(most + 1).read_to_end(&mut content)?;
+    let mut input = io::stdin().lock().take(most + 1);
+    input.by_ref().take(HEAD as u64).read_to_end(&mut content)?;
+    begins(&content)?;
+    input.read_to_end(&mut content)?;
     if content.len() as u64 > most { Err(too_large(most)) } else { Ok(content) }
 }
 
@@ -148,7 +180,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
         mkfifo(&fifo, Mode::S_IRWXU).unwrap();
-        let read = |patience| bytes_within(&fifo, 10, patience).map(|bytes| bytes.to_vec());
+        let read = |patience| bytes_within(&fifo, 10, patience, &mut |_| Ok(())).map(|bytes| bytes.to_vec());
         let error = read(PollTimeout::from(20_u8)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
         // Whoever writes may come later than who reads, with something or nothing.

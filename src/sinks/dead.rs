@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::files::disk::Identity;
 use crate::files::entries::{Form, JSON_LINES};
 use crate::files::lock::Lock;
-use crate::files::{AppendLog, Folder};
+use crate::files::{AppendLog, Folder, is_without_room};
 use crate::outcome::json::{self, Json};
 use crate::outcome::record::Record;
 
@@ -337,6 +338,12 @@ impl DeadLetters {
         existing(&self.journal).map_or(true, |folder| folder.is_some_and(there))
     }
 
+    /// What changes when somebody else takes letters out that are sent again.
+    pub(super) fn stamp(&self) -> Option<(Identity, u64)> {
+        let (folder, name) = (existing(&self.journal).ok().flatten()?, self.name("retrying"));
+        Some((folder.identity(&name).ok()?, folder.measure(&name).ok()?))
+    }
+
     /// The letters to deliver again. They stay until [`DeadLetters::retried`]. What was asked for and says no outcome is put among the
     /// letters that are kept, whatever it is: a file without a letter to send would be in the way of all that are asked for later.
     ///
@@ -469,7 +476,7 @@ fn append_most(log: &mut AppendLog, letters: &[Letter]) -> (usize, Option<io::Er
 }
 
 fn lacks_room(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    is_without_room(error.kind())
 }
 
 /// The lines of a file of letters, whatever they are.

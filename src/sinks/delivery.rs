@@ -422,6 +422,7 @@ impl<'s> Delivery<'s> {
                 // Nobody else has the items now: the machine can use their memory again.
                 drop(batch);
                 let settled = self.machine.answered(lane, result, now.mono);
+                self.retries.drop_returned(&mut self.machine);
                 if answered {
                     self.report.answered(settled, || self.machine.put_off());
                 }
@@ -452,6 +453,7 @@ impl<'s> Delivery<'s> {
     /// Writes dead letters: of the record that was sent, before its number is done.
     fn write_letters(&mut self, now: Now) {
         self.dead.extend(self.machine.take_dead());
+        self.leave_dropped(now);
         if self.dead.is_empty() {
             return;
         }
@@ -487,6 +489,24 @@ impl<'s> Delivery<'s> {
         for dead in self.dead.drain(..written) {
             self.machine.letter_written(&dead);
         }
+    }
+
+    /// Writes no letter of what was sent again and is dead again, if somebody has dropped it meanwhile.
+    fn leave_dropped(&mut self, now: Now) {
+        if !self.dead.iter().any(|dead| matches!(dead.item.id, Id::Letter(_))) {
+            return;
+        }
+        if let Err(error) = self.retries.look_again(&mut self.machine, now.mono) {
+            self.report.disk("keep dead letters", &error, now.mono);
+        }
+        let (machine, retries) = (&mut self.machine, &self.retries);
+        self.dead.retain(|dead| {
+            let dropped = retries.is_dropped(dead.item.id);
+            if dropped {
+                machine.letter_written(dead);
+            }
+            !dropped
+        });
     }
 
     /// Counts the dead letters that are kept. What this sink adds is counted where it is added, as the file may be long.

@@ -586,3 +586,6 @@ mod clock;
 mod parked;
 #[path = "delivery_turns_tests.rs"]
 mod turns;
+
+#[path = "dropped_tests.rs"]
+mod dropped;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::time::Duration;
 
+use crate::files::disk::Identity;
 use crate::outcome::codec;
 use crate::sinks::dead::{Asked, DeadLetters, Letter};
 use crate::sinks::machine::Machine;
@@ -22,11 +23,15 @@ pub(super) struct Retries {
     waiting: VecDeque<Letter>,
     /// With the machine: their ids by their numbers.
     open: BTreeMap<u64, String>,
+    /// Of these, those that somebody has dropped while they were under way. They are not sent again, and are no dead letters again.
+    dropped: BTreeSet<u64>,
     /// Done, and still in the file.
     done: BTreeSet<String>,
     next: u64,
     /// Whether somebody has changed the letters.
     asked: bool,
+    /// The file when it was read last.
+    seen: Option<(Identity, u64)>,
     /// Whether letters were put back among those that are kept.
     put_back: bool,
     looked: Mono,
@@ -40,9 +45,11 @@ impl Retries {
             letters,
             waiting: VecDeque::new(),
             open: BTreeMap::new(),
+            dropped: BTreeSet::new(),
             done: BTreeSet::new(),
             next: 0,
             asked: true,
+            seen: None,
             put_back: false,
             looked: Mono::default(),
             written: Mono::default(),
@@ -87,6 +94,8 @@ impl Retries {
             self.asked = false;
             return Ok(());
         }
+        // Before it is read: what is changed meanwhile is noticed then.
+        self.seen = self.letters.stamp();
         let Asked { letters, put_back } = self.letters.retries()?;
         self.asked = false;
         self.put_back |= put_back;
@@ -94,9 +103,8 @@ impl Retries {
         // What somebody has dropped meanwhile is not sent any more.
         self.waiting.retain(|letter| there.contains(letter.id()));
         let dropped = self.open.iter().filter(|(_, id)| !there.contains(id.as_str()));
-        for number in dropped.map(|(number, _)| *number) {
-            machine.forget_letter(number);
-        }
+        self.dropped.extend(dropped.map(|(number, _)| *number));
+        self.drop_returned(machine);
         let mut known: BTreeSet<String> = self.open.values().chain(&self.done).cloned().collect();
         known.extend(self.waiting.iter().map(|letter| letter.id().to_owned()));
         let new = letters.into_iter().filter(|letter| known.insert(letter.id().to_owned()));
@@ -104,10 +112,27 @@ impl Retries {
         Ok(())
     }
 
+    /// The same if somebody has changed it, whether this was told or not.
+    pub(super) fn look_again(&mut self, machine: &mut Machine, now: Mono) -> io::Result<()> {
+        self.asked |= self.letters.stamp() != self.seen;
+        self.look(machine, now)
+    }
+
+    /// Letters have come back that were under way: those that somebody has dropped meanwhile are not sent again.
+    pub(super) fn drop_returned(&mut self, machine: &mut Machine) {
+        self.dropped.retain(|number| !machine.forget_letter(*number));
+    }
+
+    /// Whether a dead item is a letter that somebody has dropped.
+    pub(super) fn is_dropped(&self, id: Id) -> bool {
+        matches!(id, Id::Letter(number) if self.dropped.contains(&number))
+    }
+
     /// Takes note of letters that are done, and takes them out of the file now and then, and when there are no more.
     pub(super) fn finish(&mut self, numbers: &[u64], now: Mono, last: bool) -> io::Result<()> {
         for number in numbers {
             self.done.extend(self.open.remove(number));
+            self.dropped.remove(number);
             self.sent += 1;
         }
         if self.done.is_empty() || !(last || self.is_empty() || now.since(self.written) >= EVERY) {

@@ -352,3 +352,104 @@ fn without_captured_messages_a_replay_says_so() {
     let answer = post(&api, "/api/v1/rules/replay", &json!({ "since": "1h" }));
     assert!(answer.status == 422 && answer.body.contains("nothing is captured"), "{}", answer.body);
 }
+
+/// A document that a schema describes, with all keys.
+fn example(schema: &Value) -> Value {
+    let kind = match &schema["type"] {
+        Value::Array(kinds) => &kinds[0],
+        kind => kind,
+    };
+    match kind.as_str() {
+        // Also an address, where one is asked for.
+        Some("string") => "192.0.2.1".into(),
+        Some("integer") => 1.into(),
+        Some("boolean") => false.into(),
+        Some("array") => json!([example(&schema["items"])]),
+        Some("object") => {
+            let keys = schema["properties"].as_object().unwrap().iter();
+            Value::Object(keys.map(|(key, schema)| (key.clone(), example(schema))).collect())
+        }
+        _ => schema["enum"][0].clone(),
+    }
+}
+
+/// The pointers to the objects of a document.
+fn objects(document: &Value, at: &str, found: &mut Vec<String>) {
+    match document {
+        Value::Object(all) => {
+            found.push(at.to_owned());
+            all.iter().for_each(|(key, value)| objects(value, &format!("{at}/{key}"), found));
+        }
+        Value::Array(all) => {
+            all.iter().enumerate().for_each(|(n, value)| objects(value, &format!("{at}/{n}"), found));
+        }
+        _ => {}
+    }
+}
+
+/// Whether every object of a schema says that it has no other keys.
+fn is_closed(schema: &Value) -> bool {
+    match schema {
+        Value::Object(all) => {
+            let is_object = schema["type"] == "object" || all.contains_key("properties");
+            (!is_object || schema["additionalProperties"] == false) && all.values().all(is_closed)
+        }
+        Value::Array(all) => all.iter().all(is_closed),
+        _ => true,
+    }
+}
+
+/// A key that is written wrongly would be left out, and more be done than is meant.
+#[test]
+fn no_request_has_a_key_that_is_not_known_at_any_level() {
+    let api = api("[history]\n");
+    let document = api.get("/api/v1/openapi.json").json();
+    let (mut bodies, mut tried) = (0, 0);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        // Grafana sends what it likes.
+        if path.starts_with("/api/grafana") {
+            continue;
+        }
+        for (method, operation) in operations.as_object().unwrap() {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            if schema.is_null() {
+                continue;
+            }
+            assert!(is_closed(schema), "{path}: {schema}");
+            bodies += 1;
+            let whole = example(schema);
+            let mut levels = Vec::new();
+            objects(&whole, "", &mut levels);
+            for level in levels {
+                let mut body = whole.clone();
+                body.pointer_mut(&level).unwrap()["servce"] = "x".into();
+                let path = path.replace(['{', '}'], "x");
+                let answer = api.ask(&api.admin, &method.to_uppercase(), &path, &body.to_string());
+                assert_eq!(answer.status, 400, "{path} {body}: {}", answer.body);
+                let detail = answer.json()["detail"].to_string();
+                assert!(detail.contains("`servce`"), "{path} {body}: {detail}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(bodies >= 9 && tried > bodies, "{bodies} {tried}");
+}
+
+#[test]
+fn a_mute_of_everything_names_nothing() {
+    let api = api("");
+    for (covers, everything, status) in [
+        (json!({}), false, 400),
+        (json!({ "reason": "works", "sinks": ["out"] }), false, 400),
+        (json!({ "host": "db1" }), true, 400),
+        (json!({ "service": "s" }), true, 400),
+        (json!({ "rule": "r", "reason": "works" }), true, 400),
+        (json!({ "host": "db1", "service": "Backup" }), false, 200),
+        (json!({ "reason": "works" }), true, 200),
+    ] {
+        let body = json!({ "covers": covers, "seconds": 60, "everything": everything });
+        let answer = post(&api, "/api/v1/mutes", &body);
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+    }
+    assert_eq!(api.get("/api/v1/mutes").json()["mutes"].as_array().unwrap().len(), 2);
+}

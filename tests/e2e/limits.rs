@@ -251,3 +251,67 @@ fn a_removed_journal_is_noticed_and_made_anew() {
     daemon.restart();
     assert_eq!(daemon.status()["sinks"][0]["behind"], 200);
 }
+
+/// The process would be ended by SIGXFSZ, without a word.
+#[test]
+fn a_limit_of_file_sizes_is_a_full_disk_and_nothing_is_lost() {
+    let rest = format!("{FILE_SINK}[journal]\nmax_size = \"4MiB\"\n");
+    let mut daemon = Daemon::start(&rest);
+    let limit = |daemon: &Daemon, most: &str| {
+        let pid = daemon.pid().to_string();
+        run(Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={most}:")]));
+    };
+    let send = |daemon: &Daemon, numbers: std::ops::Range<usize>| {
+        let mut stream = TcpStream::connect(("127.0.0.1", daemon.syslog_tcp)).unwrap();
+        numbers.for_each(|n| stream.write_all(&line(n)).unwrap());
+    };
+    let all_are_there = |daemon: &Daemon, count: usize| {
+        wait_until("all are delivered", || daemon.outcomes("out.jsonl").len() >= count);
+        let texts: HashSet<String> =
+            daemon.outcomes("out.jsonl").iter().map(|outcome| outcome["output"].to_string()).collect();
+        assert_eq!((texts.len(), daemon.outcomes("out.jsonl").len()), (count, count));
+        assert_eq!(daemon.status()["intake"]["outcomes_lost"], 0);
+    };
+    send(&daemon, 0..10);
+    all_are_there(&daemon, 10);
+    // More than the log has, and less than a segment and the file of the sink get.
+    limit(&daemon, "65536");
+    send(&daemon, 10..1500);
+    daemon.wait_log("File too large");
+    limit(&daemon, "unlimited");
+    all_are_there(&daemon, 1500);
+    // It starts with such a limit as well.
+    daemon.stop();
+    let mut command = Command::new("prlimit");
+    command.args(["--fsize=65536:", env!("CARGO_BIN_EXE_trapline"), "run", "--config"]);
+    command.arg(daemon.path("trapline.toml"));
+    daemon.start_as(command);
+    send(&daemon, 1500..1600);
+    pace(Duration::from_secs(2));
+    limit(&daemon, "unlimited");
+    all_are_there(&daemon, 1600);
+}
+
+#[test]
+fn a_command_says_which_file_is_beyond_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let run = |words: &[&str]| {
+        let mut command = Command::new("prlimit");
+        command.args(["--fsize=100:", env!("CARGO_BIN_EXE_trapline")]).args(words).current_dir(&folder);
+        command.stdout(std::fs::File::create(&path).unwrap());
+        let ended = command.output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    for (words, part) in [
+        (&["--help"][..], "standard output: File too large"),
+        (&["completions", "bash"], "standard output: File too large"),
+        (
+            &["init", "new.toml"],
+            "new.toml: File too large (os error 27); raise the limit of the size of files",
+        ),
+    ] {
+        let (code, said) = run(words);
+        assert!(code == Some(1) && said.contains(part), "{words:?} {code:?}: {said}");
+    }
+}

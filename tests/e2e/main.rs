@@ -74,6 +74,7 @@ mod nsca;
 mod objects;
 mod orders;
 mod otlp;
+mod outputs;
 mod own_service;
 mod pages;
 mod peers;

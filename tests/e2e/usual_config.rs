@@ -119,15 +119,22 @@ fn a_command_without_a_configuration_does_what_it_does_with_the_usual_one() {
 
 #[test]
 fn a_usual_configuration_that_cannot_be_read_is_said_by_every_command() {
-    let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("trapline.toml"), "[journal\n").unwrap();
-    std::fs::write(folder.path().join("A-MIB.txt"), "").unwrap();
-    std::fs::write(folder.path().join("snmptt.conf"), "").unwrap();
-    for words in COMMANDS.iter().chain(&[RANDOM, "run"]) {
-        let ended = trapline().args(words.split(' ')).current_dir(folder.path()).output().unwrap();
-        let said = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        let said = said.concat();
-        assert!(!ended.status.success() && said.contains("trapline.toml"), "{words}: {said}");
+    let make: [fn(&Path); 2] = [
+        |config| std::fs::write(config, "[journal\n").unwrap(),
+        // As somebody leaves it who has moved what it leads to.
+        |config| std::os::unix::fs::symlink("moved.toml", config).unwrap(),
+    ];
+    for (kind, make) in make.iter().enumerate() {
+        let folder = TempDir::new().unwrap();
+        make(&folder.path().join("trapline.toml"));
+        std::fs::write(folder.path().join("A-MIB.txt"), "").unwrap();
+        std::fs::write(folder.path().join("snmptt.conf"), "").unwrap();
+        for words in COMMANDS.iter().chain(&[RANDOM, "run"]) {
+            let ended = trapline().args(words.split(' ')).current_dir(folder.path()).output().unwrap();
+            let said = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+            let said = said.concat();
+            assert!(!ended.status.success() && said.contains("trapline.toml"), "{kind} {words}: {said}");
+        }
     }
 }
 

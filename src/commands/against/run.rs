@@ -30,7 +30,7 @@ use crate::rules::{MessageContext, RuleSet, files};
 use crate::settings::diagnostic::Diagnostics;
 use crate::settings::values::{parse_duration, shown};
 use crate::snmp;
-use crate::terminal::{eprintln, print, println};
+use crate::terminal::{eprintln, print, println, say};
 use crate::time::clock::{now, rfc3339};
 
 /// Which messages: those that were captured in some time, or those of a file.
@@ -96,7 +96,7 @@ pub fn run(against: &Against, config: Config, edited: &[PathBuf], as_json: bool)
     let mut comparison = Comparison::new(&config, &before, &after);
     match (against, &mut captured) {
         (Against::File(path), _) => {
-            let content = messages::read(path)?;
+            let content = messages::read(path, false)?;
             let each = |found: Found<'_>, source: &Source| {
                 comparison.found(found, source);
                 Ok(())
@@ -276,7 +276,7 @@ impl<'c> Comparison<'c> {
             Against::File(path) => format!("in {}", path.display()),
         };
         let span = span.map_or_else(String::new, |(from, to)| format!(", {from} to {to}"));
-        println!(
+        say!(
             "{messages} messages {of}{span}: {} outcomes of {} rules would differ",
             differences.count(),
             differences.rules()

@@ -1,6 +1,5 @@
 //! Looks at the machine, writes the configuration and checks it.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -14,7 +13,7 @@ use crate::config::loaded;
 use crate::files::named;
 use crate::mib::load::Held;
 use crate::settings::input;
-use crate::terminal::{eprintln, print, println};
+use crate::terminal::{eprintln, print, println, say};
 
 /// CAP_NET_BIND_SERVICE: capabilities(7).
 const BIND: u32 = 10;
@@ -70,8 +69,8 @@ pub fn run(args: &InitArgs) -> anyhow::Result<bool> {
         print!("{text}");
         return Ok(true);
     }
-    if let Some(mut stream) = named::stream(&file).context("cannot write the configuration")? {
-        stream.write_all(text.as_bytes()).with_context(|| format!("cannot write to {}", file.display()))?;
+    if let Some(stream) = named::stream(&file).context("cannot write the configuration")? {
+        named::write_to(stream, &file, &text).context("cannot write the configuration")?;
         return Ok(true);
     }
     if file.symlink_metadata().is_ok() {
@@ -83,8 +82,8 @@ pub fn run(args: &InitArgs) -> anyhow::Result<bool> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make(&folder.join("rules"))?;
     write(&file, &text).context("cannot write the configuration")?;
-    say(&choice);
-    println!("wrote {}", file.display());
+    say_found(&choice);
+    say!("wrote {}", file.display());
     let setup = loaded::load(Some(&file), &Held::default());
     let good = match &setup {
         Ok(setup) => {
@@ -151,35 +150,35 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Says what was found, and what follows from it.
-fn say(choice: &Choice<'_>) {
+fn say_found(choice: &Choice<'_>) {
     let found = choice.found;
     match &found.core {
-        Some(core) if core.config.is_none() && !core.command_file.exists() => println!(
+        Some(core) if core.config.is_none() && !core.command_file.exists() => say!(
             "did not find {}: results go to {}, its usual pipe, once it is there",
             core.name,
             core.command_file.display()
         ),
-        Some(core) => println!("found {}: results go to {}", core.name, core.command_file.display()),
-        None => println!(
+        Some(core) => say!("found {}: results go to {}", core.name, core.command_file.display()),
+        None => say!(
             "found no monitoring core with a command pipe: results go to a file only; docs/sinks/ has others"
         ),
     }
     if let Some(core) = found.core.as_ref().filter(|core| core.deaf) {
-        println!("{} takes no external commands: set check_external_commands=1", core.name);
+        say!("{} takes no external commands: set check_external_commands=1", core.name);
     }
     if found.icinga2 {
-        println!("found Icinga 2: its sink is commented out, it needs a user of the API");
+        say!("found Icinga 2: its sink is commented out, it needs a user of the API");
     }
     if let Some(file) = &found.snmptrapd {
-        println!(
+        say!(
             "found snmptrapd: `trapline import snmptrapd {}` prints its communities and users",
             file.display()
         );
     }
     if let Some(file) = &found.snmptt {
-        println!("found snmptt: `trapline import snmptt {}` makes rules of its EVENTs", file.display());
+        say!("found snmptt: `trapline import snmptt {}` makes rules of its EVENTs", file.display());
     }
     for port in [&choice.snmp, &choice.syslog].into_iter().filter(|port| !port.why.is_empty()) {
-        println!("port {}: {}", port.number, port.why);
+        say!("port {}: {}", port.number, port.why);
     }
 }

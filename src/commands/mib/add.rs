@@ -21,7 +21,7 @@ use crate::mib::{Kind, Mib};
 use crate::oid::Oid;
 use crate::settings::diagnostic::{Diagnostic, Diagnostics};
 use crate::settings::{folder, input};
-use crate::terminal::{eprintln, println};
+use crate::terminal::{eprintln, println, say};
 
 /// The most bytes of all that is added: thousands of modules.
 const MOST: u64 = 1 << 30;
@@ -363,10 +363,10 @@ impl Report<'_> {
             eprintln!("trapline: {from}: left out: {why}");
         }
         for (name, why) in &self.kept {
-            println!("{name}: not added: {why}");
+            say!("{name}: not added: {why}");
         }
         for (modules, name, other) in self.added {
-            println!("{modules}: added as {name}");
+            say!("{modules}: added as {name}");
             if let Some(other) = other {
                 eprintln!(
                     "trapline: {other} has an older revision; remove that file, which may count before this one"

@@ -1,5 +1,6 @@
 //! `trapline mib compile`: the names of modules in one file.
 
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -10,7 +11,7 @@ use crate::config::loaded as setup;
 use crate::files::named;
 use crate::mib::load::files::{COMPILED, is_compiled};
 use crate::mib::load::{self, compiled};
-use crate::terminal::println;
+use crate::terminal::{eprintln, say};
 
 /// The mode of a new file: the daemon, which is another user, reads it.
 const MODE: u32 = 0o644;
@@ -22,7 +23,7 @@ pub struct CompileArgs {
     config: ConfigArg,
     /// Folders and files, in the place of those of the configuration
     paths: Vec<PathBuf>,
-    /// The file to write; its name ends with .tlp
+    /// The file to write, whose name ends with .tlp; - is standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
@@ -33,8 +34,12 @@ pub struct CompileArgs {
 ///
 /// If the file cannot be written.
 pub fn run(args: &CompileArgs) -> anyhow::Result<bool> {
-    if !is_compiled(&args.output) {
-        bail!("{}: the name must end with .{}, by which it is known", args.output.display(), COMPILED);
+    let to_stdout = named::is_stdout(&args.output);
+    if !to_stdout && !is_compiled(&args.output) {
+        bail!("{}: the name must end with .{COMPILED}, by which it is known", args.output.display());
+    }
+    if to_stdout && io::stdout().is_terminal() {
+        bail!("a terminal cannot show compiled modules; name a file with -o, or redirect standard output");
     }
     let paths = if args.paths.is_empty() {
         let Ok((config, _)) =
@@ -54,6 +59,10 @@ pub fn run(args: &CompileArgs) -> anyhow::Result<bool> {
     let (modules, definitions) = (loaded.mib.modules().len(), loaded.mib.objects().len());
     named::replace(&args.output, MODE, |out| compiled::write(loaded.mib, out))
         .context("cannot write the modules")?;
-    println!("{modules} modules with {definitions} definitions in {}", args.output.display());
+    if to_stdout {
+        eprintln!("trapline: {modules} modules with {definitions} definitions");
+    } else {
+        say!("{modules} modules with {definitions} definitions in {}", args.output.display());
+    }
     Ok(true)
 }

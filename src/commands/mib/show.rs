@@ -6,6 +6,7 @@ use std::io::IsTerminal as _;
 use serde_json::{Value, json};
 
 use crate::mib::{Base, Kind, Mib, Object};
+use crate::outcome::name::visible;
 
 /// How many names of an enumeration stand in a line.
 const NAMES: usize = 12;
@@ -131,12 +132,12 @@ pub(crate) fn about(object: &Object, mib: &Mib, palette: Palette) -> String {
         let _ = writeln!(text, "  {oid}further{end} {}", all.join(", "));
     }
     if !object.syntax.hint.is_empty() {
-        let _ = writeln!(text, "  {oid}written by{end} {}", object.syntax.hint);
+        let _ = writeln!(text, "  {oid}written by{end} {}", visible(&object.syntax.hint));
     }
     if let Some(about) = mib.about(object) {
         let _ = writeln!(text, "  {oid}status{end} {}", about.status);
         for line in about.description.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let _ = writeln!(text, "  {line}");
+            let _ = writeln!(text, "  {}", visible(&line.replace('\t', " ")));
         }
     }
     text

@@ -6,7 +6,7 @@ use hyper::Method;
 use serde_json::json;
 
 use crate::commands::call::{ServerArgs, call};
-use crate::terminal::println;
+use crate::terminal::say;
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckInArgs {
@@ -51,8 +51,8 @@ pub(crate) fn run(args: &CheckInArgs) -> anyhow::Result<()> {
     }
     let answer = call(&args.server, &Method::POST, "/", report.to_string())?;
     match answer.status.as_u16() {
-        204 => println!("{} has reported {status}", args.service),
-        409 => println!("{} has reported this before", args.service),
+        204 => say!("{} has reported {status}", args.service),
+        409 => say!("{} has reported this before", args.service),
         _ => bail!("the report was not taken: {} {}", answer.status, answer.excerpt()),
     }
     Ok(())

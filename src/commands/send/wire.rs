@@ -11,7 +11,7 @@ use clap::Args;
 use crate::commands::args::whole;
 use crate::snmp::framing::Framer;
 use crate::sys;
-use crate::terminal::println;
+use crate::terminal::say;
 
 /// How many datagrams go out at a time.
 const DATAGRAMS: u64 = 64;
@@ -238,9 +238,9 @@ fn address(to: &str) -> anyhow::Result<SocketAddr> {
 pub(crate) fn report(one: &str, to: &Wire, count: u64, took: Duration) {
     let to = to.name();
     if count == 1 {
-        println!("sent 1 {one} to {to}");
+        say!("sent 1 {one} to {to}");
     } else {
         let (seconds, rate) = (took.as_secs_f64(), count as f64 / took.as_secs_f64().max(1e-9));
-        println!("sent {count} {one}s to {to} in {seconds:.3} s, {rate:.0} a second");
+        say!("sent {count} {one}s to {to} in {seconds:.3} s, {rate:.0} a second");
     }
 }

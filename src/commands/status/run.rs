@@ -13,7 +13,7 @@ use crate::config::file;
 use crate::daemon::control::Request;
 use crate::settings::values::parse_duration;
 use crate::sinks::dead::DeadLetters;
-use crate::terminal::{self, println};
+use crate::terminal::{self, println, say};
 use crate::vitals::{Judgement, Level, Limits, Vitals, judge};
 
 /// Arguments of `trapline status`.
@@ -113,7 +113,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
                 terminal::clear();
             }
             for line in view::lines(&before, &now, &groups) {
-                println!("{line}");
+                say!("{line}");
             }
             if !args.watch {
                 return Ok(true);

@@ -83,26 +83,50 @@ fn senders(ask: &Ask) -> Result<Answer, Problem> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewMute {
-    covers: Covers,
+    covers: NewCovers,
     seconds: u64,
     #[serde(default)]
     everything: bool,
 }
 
+/// What may be asked for. A key that is not known narrows nothing, so that more would be muted than is meant. What is kept on disk may
+/// have others, of a later version.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NewCovers {
+    host: Option<String>,
+    service: Option<String>,
+    rule: Option<String>,
+    sinks: Vec<String>,
+    reason: String,
+}
+
+impl From<NewCovers> for Covers {
+    fn from(new: NewCovers) -> Self {
+        let NewCovers { host, service, rule, sinks, reason } = new;
+        Covers { host, service, rule, sinks, reason }
+    }
+}
+
 fn mute(ask: Ask) -> Answering {
     Box::pin(async move {
         let new: NewMute = ask.json()?;
+        let covers = Covers::from(new.covers);
         if !(1..=LONGEST).contains(&new.seconds) {
             return Err(Problem::wrong(format!("seconds is a number from 1 to {LONGEST}")));
         }
-        if let Some(key) = new.covers.empty() {
+        if let Some(key) = covers.empty() {
             let hint = "write names, or leave it out to mute them all";
             return Err(Problem::wrong(format!("'{key}' is empty, and no name is; {hint}")));
         }
-        if new.covers.is_everything() && !new.everything {
+        if covers.is_everything() && !new.everything {
             return Err(Problem::wrong("say which host, service or rule; or \"everything\":true"));
         }
-        let request = json!({ "command": "mute", "covers": new.covers, "seconds": new.seconds });
+        if new.everything && !covers.is_everything() {
+            let what = "\"everything\":true goes with no host, service or rule";
+            return Err(Problem::wrong(format!("{what}; leave it out to mute what these name")));
+        }
+        let request = json!({ "command": "mute", "covers": covers, "seconds": new.seconds });
         Ok(Answer::json(&ask.desk.control(request).await?))
     })
 }

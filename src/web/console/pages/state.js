@@ -37,7 +37,7 @@ function NewMute({ onClose, onDone }) {
     event.preventDefault();
     const covers = Object.fromEntries(["host", "service", "rule", "reason"].filter((name) => form[name].trim() !== "").map((name) => [name, form[name].trim()]));
     try {
-      await post("mutes", { covers, seconds: Number(form.seconds) });
+      await post("mutes", { covers, seconds: Number(form.seconds), everything: nothing });
       await onDone();
       onClose();
     } catch (problem) {
