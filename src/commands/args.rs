@@ -189,7 +189,7 @@ mod tests {
         let long = "x".repeat(300);
         std::fs::create_dir(path("closed")).unwrap();
         std::fs::write(path("closed/file"), "").unwrap();
-        std::fs::set_permissions(path("closed"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(path("closed"), std::fs::Permissions::from_mode(0o0)).unwrap();
         for (places, chosen) in [
             (["file", "other"], Some("file")),
             (["absent", "other"], Some("other")),

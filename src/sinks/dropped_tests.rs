@@ -2,8 +2,10 @@
 
 use super::*;
 
+type Answered = Result<Vec<Fate>, Trouble>;
+
 /// What a server may say of a letter.
-const ANSWERS: [fn() -> Result<Vec<Fate>, Trouble>; 9] = [
+const ANSWERS: [fn() -> Answered; 9] = [
     || Ok(vec![Fate::Taken]),
     || Ok(vec![Fate::Dead("still not".into())]),
     || Ok(vec![Fate::Later("503".into())]),

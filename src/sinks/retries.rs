@@ -94,9 +94,9 @@ impl Retries {
             self.asked = false;
             return Ok(());
         }
-        // Before it is read: what is changed meanwhile is noticed then.
-        self.seen = self.letters.stamp();
         let Asked { letters, put_back } = self.letters.retries()?;
+        // Reading it may make it. What is changed between these two is told.
+        self.seen = self.letters.stamp();
         self.asked = false;
         self.put_back |= put_back;
         let there: BTreeSet<&str> = letters.iter().map(Letter::id).collect();
