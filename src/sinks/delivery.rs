@@ -84,6 +84,8 @@ pub(super) struct Delivery<'s> {
     follower: Follower,
     /// Where the visible records ended when it read last.
     seen: u64,
+    /// Up to where something new is looked for before what goes behind it is sent.
+    looks_to: Option<u64>,
     /// Those that are not under way.
     lanes: Vec<Option<Box<dyn Lane>>>,
     flights: FuturesUnordered<Flight>,
@@ -154,6 +156,7 @@ impl<'s> Delivery<'s> {
             flights: FuturesUnordered::new(),
             follower: journal.follower(),
             seen: 0,
+            looks_to: None,
             keeper: Keeper::new(&machine),
             report: Report::new(&running),
             retries: Retries::new(letters.clone()),
@@ -280,26 +283,49 @@ impl<'s> Delivery<'s> {
             self.read_again(now);
         }
         let reads = self.disk_paused.is_none();
-        if reads
-            && (self.machine.gathers()
-                || self.machine.is_hungry(now.mono) && self.machine.lacks_new(now.mono))
-        {
-            // What came meanwhile goes along, or first.
-            self.read(now);
+        let limits = self.sink.limits();
+        let some = limits.items.saturating_mul(limits.lanes).clamp(64, MOST_READ);
+        if reads && self.machine.gathers() {
+            // What came meanwhile goes along.
+            self.read(some, now);
         }
         self.start(now);
+        if self.more {
+            return;
+        }
         if reads && self.machine.is_hungry(now.mono) {
-            let read = self.read(now);
+            let read = self.read(some, now);
             self.start(now);
             // What comes from now on is told.
             let behind = self.reader.position() < self.journal.next();
-            self.more = read > 0 && behind && self.machine.is_hungry(now.mono);
+            self.more |= read > 0 && behind && self.machine.is_hungry(now.mono);
             if self.lingered && read == 0 {
                 self.lingering = false;
             }
         }
         self.more |= self.disk_paused.is_none() && self.machine.wanted(0).is_some();
         self.lingered = false;
+    }
+
+    /// Looks for something new while all that could be sent goes behind it, in all that the journal has when this begins: a try of what is
+    /// never answered takes long. Returns whether there is more to look at.
+    fn looks_on(&mut self, now: Now) -> bool {
+        let looks = |delivery: &Self| {
+            let machine = &delivery.machine;
+            delivery.disk_paused.is_none() && machine.lacks_new(now.mono) && machine.is_hungry(now.mono)
+        };
+        if !looks(self) {
+            self.looks_to = None;
+            return false;
+        }
+        let end = *self.looks_to.get_or_insert_with(|| self.journal.next());
+        let read = self.read(MOST_READ, now);
+        // If the room is full, some is made before the next look.
+        let more = read > 0 && self.reader.position() < end && self.machine.lacks_new(now.mono);
+        if !more {
+            self.looks_to = None;
+        }
+        more
     }
 
     /// Reads some of what is parked.
@@ -329,12 +355,10 @@ impl<'s> Delivery<'s> {
         self.disk_paused = Some(now.mono + DISK_PAUSE);
     }
 
-    /// Reads some records; returns how many.
-    fn read(&mut self, now: Now) -> usize {
+    /// Reads so many records at most; returns how many.
+    fn read(&mut self, most: usize, now: Now) -> usize {
         self.renew_receipts(now);
         self.seen = self.follower.next();
-        let limits = self.sink.limits();
-        let most = limits.items.saturating_mul(limits.lanes).clamp(64, MOST_READ);
         let before = self.reader.position();
         let (machine, sink, only) = (&mut self.machine, self.sink, &self.options.only);
         let (gate, name) = (&self.options.gate, &self.running.name);
@@ -372,14 +396,18 @@ impl<'s> Delivery<'s> {
         (self.reader.position() - before) as usize
     }
 
-    /// Has idle lanes send.
+    /// Has idle lanes send, until there is more to look at before.
     fn start(&mut self, now: Now) {
-        for (at, place) in self.lanes.iter_mut().enumerate() {
-            let Some(mut lane) = place.take() else { continue };
-            let Some(batch) = self.machine.next(at, now.mono) else {
-                *place = Some(lane);
+        for at in 0..self.lanes.len() {
+            if self.lanes[at].is_none() {
                 continue;
-            };
+            }
+            if self.looks_on(now) {
+                self.more = true;
+                return;
+            }
+            let Some(batch) = self.machine.next(at, now.mono) else { continue };
+            let Some(mut lane) = self.lanes[at].take() else { continue };
             self.running.stats.retried.fetch_add(batch.again as u64, Ordering::Relaxed);
             self.flights.push(Box::pin(async move {
                 let result = lane.send(&batch.items).await;

@@ -13,6 +13,7 @@ use crate::journal::{Batch as Outcomes, Options as JournalOptions, WhenFull};
 use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::sinks::machine::GIVE_UP;
+use crate::sinks::parking::Room;
 use crate::sinks::sink::{Limits, Order, Pieces, Sending};
 use crate::time::clock::Wall;
 use crate::world::Random;
@@ -122,6 +123,7 @@ struct Rig {
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
     next: u64,
+    room: Room,
 }
 
 fn open(directory: &Path) -> Arc<Journal> {
@@ -159,6 +161,7 @@ impl Rig {
             stop: watch::channel(false).0,
             task: None,
             next: 0,
+            room: Room::default(),
         }
     }
 
@@ -175,10 +178,12 @@ impl Rig {
         let (options, running) = (self.options.clone(), self.running.clone());
         let random = Arc::<Counting>::default();
         let world = World { random, ..World::with_clock(self.clock.clone()) };
-        let journal = self.journal.clone();
+        let (journal, room) = (self.journal.clone(), self.room);
         let stop = self.stop.subscribe();
         self.task = Some(tokio::spawn(async move {
-            Delivery::new(&toy, options, running, journal, &world).run(stop).await;
+            let mut delivery = Delivery::new(&toy, options, running, journal, &world);
+            delivery.machine.queue.parking.room = room;
+            delivery.run(stop).await;
         }));
     }
 
@@ -584,6 +589,8 @@ async fn a_slow_sink_shows_how_late_it_is() {
 mod clock;
 #[path = "delivery_parked_tests.rs"]
 mod parked;
+#[path = "delivery_silent_tests.rs"]
+mod silent;
 #[path = "delivery_turns_tests.rs"]
 mod turns;
 

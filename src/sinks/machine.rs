@@ -247,8 +247,9 @@ impl Machine {
             return None;
         }
         let probes = self.probe_at.is_none_or(|at| at <= now) && self.wanted(0).is_none();
-        if probes && self.queue.oldest_ready().is_none() && self.is_quiet() {
-            self.queue.probe();
+        if probes && self.is_quiet() {
+            // Nothing comes of one that is parked while there is no room for it.
+            while self.queue.oldest_ready().is_none() && self.wanted(0).is_none() && self.queue.probe() {}
         }
         let due = self.queue.oldest_ready()? + self.limits.linger;
         if due > now && self.queue.ready() < self.limits.items {
@@ -377,8 +378,11 @@ impl Machine {
 
     /// Whether all that a lane could send now had to wait or was sent without an answer, and what is new goes first.
     pub fn lacks_new(&self, now: Mono) -> bool {
-        let goes_behind = self.queue.has_later() || self.is_patient(now);
-        goes_behind && self.could_send() && !self.queue.has_new() && self.queue.oldest_ready().is_some()
+        let goes_behind = match self.queue.oldest_ready() {
+            Some(_) => self.queue.has_later() || self.is_patient(now),
+            None => self.queue.has_suspects(),
+        };
+        goes_behind && self.could_send() && !self.queue.has_new()
     }
 
     /// Whether what a lane could send now is not a full request, and more is waited for.

@@ -1,9 +1,10 @@
 //! Items that wait and take no room of the others: only their numbers are kept, they are *parked*, and read again when it is their
 //! turn. Pure.
 //!
-//! - If there is no room left and nothing can be sent, the keys that wait give theirs: all but their oldest items are parked. So
-//!   do suspects, if they are few: where there are many, it is the server that does not answer. If that is not enough, as many keys wait
-//!   or each item is its own key, their oldest items are parked, too.
+//! - If there is no room left and nothing can be sent that never had to wait, the keys that wait give theirs: all but their oldest items
+//!   are parked. So do suspects and keys that were sent last without an answer, however many they are: only what is behind them tells
+//!   whether the server answers. If that is not enough, as many keys wait or each item is its own key, the oldest items of those that wait
+//!   and of suspects are parked, too.
 //! - What comes of a key that has parked numbers is parked at once, so that its order is kept.
 //! - Of a key without items whose turn it is, some numbers are *wanted*: they are read from the journal, the oldest first.
 //!
@@ -11,7 +12,7 @@
 
 use std::ops::Range;
 
-use super::key::{Head, NONE, Parked, Place};
+use super::key::{Class, Head, NONE, Parked, Place};
 use super::machine::{MOST_BYTES, Machine};
 use super::open::State;
 use super::parking::Room;
@@ -52,16 +53,17 @@ impl Queue {
             is_full || (queue.open() - queue.parked() <= items && queue.bytes() <= bytes)
         };
         let mut waiting: Vec<Place> = self.waiting.iter().rev().map(|(_, key)| *key).collect();
-        if self.suspects.len() <= room.suspects {
-            waiting.extend(self.suspects.iter().map(|(_, key)| *key));
-        }
+        waiting.extend(self.suspects.iter().map(|(_, key)| *key));
         waiting.retain(|key| {
             let known = &self.keys[*key];
             known.first != NONE && known.sending == 0 && known.dead == 0
         });
+        // What is to be sent again keeps its oldest item, which would be read again at once.
+        let unanswered = [Class::AtFault, Class::Tried].into_iter();
+        let unanswered = unanswered.flat_map(|class| &self.free[class as usize]).map(|(_, key)| key);
         // Those with most items first: each that is parked has to be read again.
         let mut long: Vec<(usize, Place)> =
-            waiting.iter().map(|key| (self.items_of(*key).len(), *key)).collect();
+            waiting.iter().chain(unanswered).map(|key| (self.items_of(*key).len(), *key)).collect();
         long.retain(|(count, _)| *count > 1);
         long.sort_unstable_by(|a, b| b.cmp(a));
         for (_, key) in long {
@@ -202,9 +204,10 @@ impl Queue {
 }
 
 impl Machine {
-    /// Whether nothing that is new can be read or sent as long as all that is in memory is there.
+    /// Whether nothing that is new, or nothing that is wanted again, can be read or sent as long as all that is in memory is there.
     pub(super) fn is_crowded(&self) -> bool {
-        self.could_send() && !self.queue.has_new() && !self.has_place(LARGEST)
+        let fits = self.has_place(LARGEST) && (self.queue.wanted(0).is_none() || self.wanted(0).is_some());
+        self.could_send() && !self.queue.has_new() && !fits
     }
 
     /// Parks what waits.

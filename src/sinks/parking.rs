@@ -21,15 +21,13 @@ pub(super) struct Room {
     pub(super) parked: usize,
     /// The oldest item of a key is only parked while there are fewer keys.
     pub(super) keys: usize,
-    /// No suspect is parked while there are more.
-    pub(super) suspects: usize,
     /// How many numbers of a key are wanted at once.
     pub(super) wanted: usize,
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Room { items: MOST_ITEMS, parked: MOST_PARKED, keys: MOST_KEYS, suspects: 8, wanted: 512 }
+        Room { items: MOST_ITEMS, parked: MOST_PARKED, keys: MOST_KEYS, wanted: 512 }
     }
 }
 

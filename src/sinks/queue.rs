@@ -451,7 +451,7 @@ impl Queue {
     }
 
     /// A key is not among the free ones any more.
-    fn leave(&mut self, key: Place) {
+    pub(super) fn leave(&mut self, key: Place) {
         if let Some((class, id)) = self.keys[key].entry.take() {
             self.free[class as usize].remove(&(id, key));
         }

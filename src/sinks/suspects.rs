@@ -10,19 +10,25 @@ impl Queue {
     pub(super) fn set_aside(&mut self, places: &[Place]) -> bool {
         let keys = self.keys_of(places);
         for key in &keys {
-            let turn = self.turn;
-            self.turn += 1;
-            if let Some(before) = self.keys[*key].suspect.replace(turn) {
-                self.suspects.remove(&(before, *key));
-            }
-            self.suspects.insert((turn, *key));
+            self.suspect(*key);
         }
         let one = places.len() > 1 && keys.iter().all(|key| Some(key) == keys.first());
         !one
     }
 
-    /// The suspect whose turn it is may be sent, if one can be.
-    pub(super) fn probe(&mut self) {
+    /// A key is a suspect, with its turn behind all others.
+    pub(super) fn suspect(&mut self, key: Place) {
+        self.leave(key);
+        let turn = self.turn;
+        self.turn += 1;
+        if let Some(before) = self.keys[key].suspect.replace(turn) {
+            self.suspects.remove(&(before, key));
+        }
+        self.suspects.insert((turn, key));
+    }
+
+    /// The suspect whose turn it is may be sent. False if none can be.
+    pub(super) fn probe(&mut self) -> bool {
         let able = |key: &Key| key.sending == 0 && key.dead == 0 && key.until.is_none();
         let next = self.suspects.iter().find(|(_, key)| able(&self.keys[*key])).copied();
         if let Some((turn, key)) = next {
@@ -30,6 +36,7 @@ impl Queue {
             self.keys[key].suspect = None;
             self.release(key);
         }
+        next.is_some()
     }
 
     /// Items are sent in requests of half the size. A guess holds until the server answers something.

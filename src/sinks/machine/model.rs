@@ -110,7 +110,6 @@ impl Model {
             items: [1, 3, 10, 40, 7680][random.below(5) as usize],
             parked: if server.is_gentle { 10 } else { 10_000 },
             keys: if server.is_gentle { 1 + random.below(5) as usize } else { 1000 },
-            suspects: 1000,
             wanted: [1, 3, 100][random.below(3) as usize],
         };
         let drops = random.once_in(3);
