@@ -111,15 +111,18 @@ impl Silence {
         self.rig.start();
     }
 
+    /// How many of the good ones are not taken, and how many tries of silent hosts there were.
+    fn missing(&self) -> (usize, usize) {
+        let seen = self.seen.lock().unwrap();
+        let good = seen.came.iter().filter(|(_, (host, _))| *host >= GOOD);
+        (good.filter(|(number, _)| !seen.taken.contains_key(number)).count(), seen.tries.len())
+    }
+
     /// Until all of the good ones are taken.
     async fn until_good(&self, longest: Duration) -> Result<(), TestCaseError> {
         let start = Instant::now();
         loop {
-            let seen = self.seen.lock().unwrap();
-            let missing =
-                seen.came.iter().filter(|(n, (host, _))| *host >= GOOD && !seen.taken.contains_key(n));
-            let (missing, tries) = (missing.count(), seen.tries.len());
-            drop(seen);
+            let (missing, tries) = self.missing();
             if missing == 0 {
                 return Ok(());
             }
