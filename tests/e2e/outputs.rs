@@ -10,6 +10,9 @@ use trapline::commands::Cli;
 
 use crate::daemon::{Daemon, trapline};
 
+const RULE: &str =
+    "[[rule]]\nid = \"r\"\nsyslog = { message = 'down' }\n[rule.check]\nservice = \"s\"\nstate = \"ok\"\n";
+
 /// The commands that write to a file that is named behind the words.
 const WRITERS: [&str; 6] = [
     "report --format csv --output",
@@ -151,8 +154,7 @@ fn no_name_of_a_file_rules_the_terminal() {
         std::fs::remove_dir_all(folder.join(&name)).unwrap();
     }
     let rules = format!("{NAME}.toml");
-    let rule = "[[rule]]\nid = \"r\"\nsyslog = { message = 'down' }\n[rule.check]\nservice = \"s\"\nstate = \"ok\"\n";
-    std::fs::write(folder.join(&rules), rule).unwrap();
+    std::fs::write(folder.join(&rules), RULE).unwrap();
     let config = std::fs::read_to_string(folder.join("trapline.toml")).unwrap();
     let quoted = rules.replace('\u{1b}', "\\u001b").replace('\u{202e}', "\\u202e");
     let named = format!("packs = []\npaths = [\"{quoted}\"]");
@@ -176,6 +178,7 @@ fn no_name_of_a_file_rules_the_terminal() {
 fn what_has_no_end_and_no_message_is_not_read_for_long() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("trapline.toml"), "[mibs]\npaths = []\n[rules]\npacks = []\n").unwrap();
+    std::fs::write(folder.path().join("rules.toml"), RULE).unwrap();
     let limited = |words: &[&str], input: Stdio| {
         let mut command = Command::new("prlimit");
         command.args(["--as=900000000", env!("CARGO_BIN_EXE_trapline")]).args(words);
