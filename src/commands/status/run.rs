@@ -113,6 +113,8 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<bool> {
                 terminal::clear();
             }
             for line in view::lines(&before, &now, &groups) {
+                // A part of the page begins with an empty line.
+                let line = line.strip_prefix('\n').inspect(|_| println!()).unwrap_or(&line);
                 say!("{line}");
             }
             if !args.watch {
