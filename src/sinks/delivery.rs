@@ -15,18 +15,17 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 
 use crate::journal::{Encoded, Follower, Journal, Reader};
-use crate::outcome::codec::Outline;
 use crate::sinks::dead::{Added, DeadLetters, Letter};
 use crate::sinks::fields::Filter;
 use crate::sinks::gate::Gate;
 use crate::sinks::keeper::Keeper;
 use crate::sinks::machine::{Batch, DeadItem, Machine, Settings};
-use crate::sinks::read_again::ReadAgain;
+use crate::sinks::read_again::{ReadAgain, item};
 use crate::sinks::report::Report;
 use crate::sinks::retries::{self, Retries};
 use crate::sinks::running::Running;
 use crate::sinks::settings::SinkConfig;
-use crate::sinks::sink::{Fate, Id, Item, Key, Keys, Lane, Seat, Sink, Trouble};
+use crate::sinks::sink::{Fate, Id, Keys, Lane, Seat, Sink, Trouble};
 use crate::time::clock::{Clock, Mono, Now};
 use crate::time::receipts::Receipts;
 use crate::world::World;
@@ -572,19 +571,6 @@ impl<'s> Delivery<'s> {
         if self.keeper.keep(name, cursor, &self.machine, now.mono, hurry) && hurry {
             self.journal.clean();
         }
-    }
-}
-
-/// An item of a record of the journal.
-fn item(record: Encoded<'_>, outline: Outline, keys: Keys, receipts: &Receipts, now: Mono) -> Item {
-    Item {
-        id: Id::Journal(record.sequence),
-        epoch: record.epoch,
-        sequence: record.sequence,
-        key: Key::Hash(keys),
-        time: outline.time,
-        received: receipts.received(record.sequence, outline.time, now),
-        payload: record.shared(),
     }
 }
 

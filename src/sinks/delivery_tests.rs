@@ -14,7 +14,7 @@ use crate::outcome::record::Record;
 use crate::outcome::result::{CheckResult, Common, Event, Labels, Outcome, State};
 use crate::sinks::machine::GIVE_UP;
 use crate::sinks::parking::Room;
-use crate::sinks::sink::{Limits, Order, Pieces, Sending};
+use crate::sinks::sink::{Item, Limits, Order, Pieces, Sending};
 use crate::time::clock::Wall;
 use crate::world::Random;
 

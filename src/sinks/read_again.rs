@@ -6,12 +6,33 @@ use std::sync::Arc;
 use crate::journal::{Encoded, Journal, Reader};
 use crate::outcome::codec::Outline;
 use crate::sinks::machine::Machine;
-use crate::sinks::sink::Item;
+use crate::sinks::sink::{Id, Item, Key, Keys};
+use crate::time::clock::Mono;
+use crate::time::receipts::Receipts;
 
 /// The most records that are read over at once, so that the sink does something else in between.
 const MOST_READ: usize = 4096;
 /// How many records are read over at most to come to the next one that is wanted. A new reader begins with a segment.
 const FAR: u64 = 16 * MOST_READ as u64;
+
+/// An item of a record of the journal.
+pub(super) fn item(
+    record: Encoded<'_>,
+    outline: Outline,
+    keys: Keys,
+    receipts: &Receipts,
+    now: Mono,
+) -> Item {
+    Item {
+        id: Id::Journal(record.sequence),
+        epoch: record.epoch,
+        sequence: record.sequence,
+        key: Key::Hash(keys),
+        time: outline.time,
+        received: receipts.received(record.sequence, outline.time, now),
+        payload: record.shared(),
+    }
+}
 
 /// Goes up through the journal from one wanted record to the next, and then begins anew: so each has its turn.
 #[derive(Debug, Default)]
