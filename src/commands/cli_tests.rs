@@ -213,6 +213,12 @@ fn a_name_that_is_empty_is_refused_by_all_that_look_for_one() {
     }
 }
 
+/// How a command is called with these words.
+fn called(path: &[String], words: &[String]) -> Vec<OsString> {
+    let all = ["trapline"].into_iter().chain(path.iter().chain(words).map(String::as_str));
+    all.map(OsString::from).collect()
+}
+
 /// All commands, with the words that lead to each: those that have commands below them may have arguments, too.
 fn commands_of(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, clap::Command)>) {
     all.push((path.to_owned(), command.clone()));
@@ -237,11 +243,7 @@ fn a_wrong_argument_stays_in_its_line() {
             vec!["x".into(), HOSTILE.into(), HOSTILE.into()],
         ];
         for words in options.chain(others) {
-            let words: Vec<OsString> = [&["trapline".to_owned()], path.as_slice(), &words]
-                .concat()
-                .into_iter()
-                .map(OsString::from)
-                .collect();
+            let words = called(path, &words);
             let Err(error) = Cli::try_parse_from(&words) else { continue };
             let Shown::Mistake(text) = said_of(error, &words) else { continue };
             wrong += usize::from(text.contains("FORGED"));
@@ -274,11 +276,7 @@ fn a_value_that_an_argument_does_not_take_is_told_what_to_write() {
                         ["--".to_owned()].into_iter().chain(before).chain([value.to_owned()]).collect()
                     }
                 };
-                let words: Vec<OsString> = [&["trapline".to_owned()], path.as_slice(), &words]
-                    .concat()
-                    .into_iter()
-                    .map(OsString::from)
-                    .collect();
+                let words = called(path, &words);
                 let Err(error) = Cli::try_parse_from(&words) else { continue };
                 if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
                     continue;
